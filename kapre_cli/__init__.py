@@ -1,0 +1,39 @@
+"""Spectrograms and mel-spectrograms from WAV and FLAC, computed by Keras layers.
+
+Importing this package imports neither TensorFlow nor NumPy: each public name is fetched when
+it is first used.
+
+Attributes:
+    load_layer: The live Keras layer behind an output of ``kapre-extract``.
+    open_features: A read-only mapping from key to array of such an output.
+    Spectrogram: The Keras layer.
+    Melspectrogram: The Keras layer.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kapre_cli.storage.features import load_layer, open_features
+    from kapre_cli.time_frequency import Melspectrogram, Spectrogram
+
+__version__ = "0.1.0"
+
+__all__ = ["Melspectrogram", "Spectrogram", "__version__", "load_layer", "open_features"]
+
+_HOMES = {
+    "Melspectrogram": "kapre_cli.time_frequency",
+    "Spectrogram": "kapre_cli.time_frequency",
+    "load_layer": "kapre_cli.storage.features",
+    "open_features": "kapre_cli.storage.features",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

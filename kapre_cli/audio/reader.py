@@ -1,0 +1,148 @@
+"""What the layer is fed: the chosen channels of a file at the run's rate. The door to soxr."""
+
+from collections.abc import Iterator
+from types import TracebackType
+
+import numpy as np
+import soxr
+
+from kapre_cli.audio.decoder import AudioFile, Samples
+from kapre_cli.errors import AudioReadError
+from kapre_cli.settings import AudioSettings
+
+RESAMPLING_QUALITY = "VHQ"
+
+
+class AudioReader:
+    """One input as the layer is to see it, read forward in pieces of any length.
+
+    Args:
+        path: A WAV or FLAC file.
+        settings: Which rate and channels are wanted.
+
+    Attributes:
+        file: The file behind it, with its own rate, size and time of change.
+        sr: Sample rate in Hz of what is read.
+        n_channels: Channels of what is read.
+        n_samples: Samples in each channel of what is read, after resampling.
+
+    Raises:
+        AudioReadError: As :class:`AudioFile`, and if the file lacks a channel that is wanted,
+            or has another rate and may not be resampled.
+    """
+
+    def __init__(self, path: str, settings: AudioSettings) -> None:
+        self.file = AudioFile(path)
+        try:
+            self.sr = settings.sr
+            self._settings = settings
+            self._channels = _chosen_channels(settings, self.file.n_channels)
+            self.n_channels = 1 if settings.mono else len(self._channels)
+            if self.file.sr != self.sr and not settings.resample:
+                raise AudioReadError(
+                    f"its sample rate is {self.file.sr} Hz, this run's is {self.sr} Hz; "
+                    f"--resample converts it, --sr {self.file.sr} makes a run at its rate"
+                )
+            self.n_samples = resampled_length(self.file.n_frames, self.file.sr, self.sr)
+            if self.n_samples == 0:
+                raise AudioReadError(
+                    f"its {self.file.n_frames} frames at {self.file.sr} Hz are less than one "
+                    f"sample at {self.sr} Hz"
+                )
+        except BaseException:
+            self.close()
+            raise
+        self._blocks = self._prepared()
+        self._held: list[Samples] = []
+
+    def _prepared(self) -> Iterator[Samples]:
+        """Yield the samples in order, shape ``(samples, channels)``, chosen, mixed, resampled."""
+        selected = (self._select(block) for block in self.file.blocks())
+        if self.file.sr == self.sr:
+            return selected
+        return self._resampled(selected)
+
+    def _select(self, block: Samples) -> Samples:
+        if self._channels != tuple(range(self.file.n_channels)):
+            block = block[:, self._channels]
+        if self._settings.mono and block.shape[1] > 1:
+            block = block.mean(axis=1, dtype=np.float64, keepdims=True).astype(np.float32)
+        return block
+
+    def _resampled(self, blocks: Iterator[Samples]) -> Iterator[Samples]:
+        """Convert to the run's rate; exactly ``n_samples`` come out.
+
+        The resampler's own count may differ by a sample from its rounded share of the input.
+        """
+        stream = soxr.ResampleStream(
+            self.file.sr, self.sr, self.n_channels, dtype="float32", quality=RESAMPLING_QUALITY
+        )
+        due = self.n_samples
+        for block in blocks:
+            converted = stream.resample_chunk(np.ascontiguousarray(block))[:due]
+            due -= len(converted)
+            yield converted
+        rest = stream.resample_chunk(np.empty((0, self.n_channels), np.float32), last=True)[:due]
+        yield rest
+        yield np.zeros((due - len(rest), self.n_channels), np.float32)
+
+    def read(self, n_samples: int) -> Samples:
+        """Return the next ``n_samples`` samples, shape ``(n_samples, channels)``.
+
+        Raises:
+            AudioReadError: If the file turns out to be damaged or shorter than promised.
+        """
+        parts, due = [], n_samples
+        while due > 0:
+            block = self._held.pop() if self._held else next(self._blocks)
+            if len(block) > due:
+                self._held.append(block[due:])
+                block = block[:due]
+            parts.append(block)
+            due -= len(block)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def finish(self) -> None:
+        """Read what is left, so that the whole file has been checked.
+
+        Raises:
+            AudioReadError: If the rest is damaged or shorter than promised.
+        """
+        self._held.clear()
+        for _ in self._blocks:
+            pass
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
+    def __enter__(self) -> "AudioReader":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def resampled_length(n_samples: int, source_sr: int, sr: int) -> int:
+    """Return how many samples ``n_samples`` become at another rate, rounded half up.
+
+    >>> resampled_length(441, 44100, 22050)
+    221
+    """
+    return (2 * n_samples * sr + source_sr) // (2 * source_sr)
+
+
+def _chosen_channels(settings: AudioSettings, n_channels: int) -> tuple[int, ...]:
+    if settings.channels is None:
+        return tuple(range(n_channels))
+    for channel in settings.channels:
+        if channel >= n_channels:
+            raise AudioReadError(
+                f"it has no channel {channel}: its {n_channels} channels are counted from 0"
+            )
+    return settings.channels

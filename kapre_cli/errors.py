@@ -1,0 +1,62 @@
+"""The errors this package raises, and how a name is shown inside a message."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class KapreExtractError(Exception):
+    """The root of every error that this package raises on purpose."""
+
+
+class SettingsError(KapreExtractError, ValueError):
+    """An argument, an option or a combination of them that cannot be meant."""
+
+
+class UsageError(KapreExtractError, ValueError):
+    """A request that is refused before any work is done, such as an output that exists."""
+
+
+class AudioReadError(KapreExtractError, OSError):
+    """An audio file that cannot be read, or does not hold what its header promises."""
+
+
+class FeatureError(KapreExtractError, ValueError):
+    """Features that cannot be computed or stored as asked, such as float16 out of range."""
+
+
+class OutputError(KapreExtractError, OSError):
+    """An output that could not be written."""
+
+
+class StoredDataError(KapreExtractError, ValueError):
+    """A file that claims to be an output of this program and is not a sound one."""
+
+
+def quoted(name: object) -> str:
+    r"""Return a path or key in quotes, safe to print on a terminal.
+
+    Control characters and bytes that are not UTF-8 are shown escaped, everything else as it is.
+
+    >>> print(quoted("site a/night 1.wav"))
+    'site a/night 1.wav'
+    >>> print(quoted("two\nlines \x1b[31m.wav"))
+    'two\nlines \x1b[31m.wav'
+    """
+    return repr(str(name))
+
+
+@contextmanager
+def writing(path: object) -> Iterator[None]:
+    """Turn the errors of writing to ``path`` into one that names it.
+
+    Raises:
+        OutputError: For an error of the operating system or of HDF5, which h5py raises as
+            ``RuntimeError``.
+    """
+    try:
+        yield
+    except KapreExtractError:
+        raise
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"{quoted(path)} cannot be written: {reason}") from error

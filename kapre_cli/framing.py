@@ -1,0 +1,137 @@
+"""Integer arithmetic of frames: how many there are, where they lie, what is padded.
+
+Nothing here knows of arrays; lengths and positions are in samples.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from kapre_cli.errors import SettingsError
+
+CONVOLUTION_PADDINGS = ("same", "valid", "full", "causal")
+
+
+def conv_output_length(
+    input_length: int | None,
+    filter_size: int,
+    padding: str,
+    stride: int,
+    dilation: int = 1,
+) -> int | None:
+    """Return how many outputs a one-dimensional convolution gives.
+
+    Args:
+        input_length: Number of input samples; ``None`` where it is not known.
+        filter_size: Number of filter taps, at least 1.
+        padding: ``"same"`` or ``"causal"`` (as many outputs as inputs before striding),
+            ``"valid"`` (only whole overlaps) or ``"full"`` (every overlap).
+        stride: Samples between two outputs, at least 1.
+        dilation: Samples between two taps, at least 1.
+
+    Returns:
+        The number of outputs, 0 where the filter does not fit, ``None`` for ``None``.
+
+    Raises:
+        ValueError: If ``padding`` is none of the four.
+
+    >>> conv_output_length(1000, 512, "same", 256)
+    4
+    >>> conv_output_length(1000, 512, "valid", 256)
+    2
+    """
+    if padding not in CONVOLUTION_PADDINGS:
+        raise SettingsError(
+            f"`padding` must be one of {CONVOLUTION_PADDINGS}. Received: padding={padding!r}"
+        )
+    if input_length is None:
+        return None
+    reach = (filter_size - 1) * dilation  # samples a filter spans beyond its first tap
+    unstrided = {
+        "same": input_length,
+        "causal": input_length,
+        "valid": input_length - reach,
+        "full": input_length + reach,
+    }[padding]
+    return max(-(-unstrided // stride), 0)
+
+
+@dataclass(frozen=True)
+class Framing:
+    """The frames of one layer: ``n_dft`` samples each, one every ``n_hop`` samples.
+
+    Attributes:
+        n_dft: Samples in a frame.
+        n_hop: Samples from the start of a frame to the start of the next.
+        padding: ``"same"`` or ``"valid"``.
+    """
+
+    n_dft: int
+    n_hop: int
+    padding: str
+
+    def n_time(self, length: int) -> int:
+        """Return the number of frames of a signal of ``length`` samples.
+
+        Raises:
+            ValueError: If the signal is empty, or shorter than one frame under ``"valid"``.
+        """
+        if length < 1:
+            raise SettingsError(
+                f"The signal must hold at least one sample. Received: length={length}"
+            )
+        if self.padding == "valid" and length < self.n_dft:
+            raise SettingsError(
+                "With padding='valid' the signal must be at least `n_dft` samples long. "
+                f"Received: length={length}, n_dft={self.n_dft}"
+            )
+        n_time = conv_output_length(length, self.n_dft, self.padding, self.n_hop)
+        assert n_time is not None  # noqa: S101 - for the type checker: length is not None
+        return n_time
+
+    def pads(self, length: Any, maximum: Callable[[Any, int], Any] = max) -> tuple[Any, Any]:
+        """Return how many zeros stand before and after a signal of ``length`` samples.
+
+        ``"same"`` is TensorFlow's rule: just enough zeros for ``ceil(length / n_hop)`` frames,
+        the smaller half of them in front. ``length`` may be a tensor; ``maximum`` is then the
+        tensor library's.
+        """
+        if self.padding == "valid":
+            return 0, 0
+        n_time = (length + self.n_hop - 1) // self.n_hop
+        total = maximum((n_time - 1) * self.n_hop + self.n_dft - length, 0)
+        return total // 2, total - total // 2
+
+    def span(self, length: int, first: int, n_frames: int) -> tuple[int, int]:
+        """Return the samples (start, stop) that ``n_frames`` frames from ``first`` on cover.
+
+        Sample 0 is the first of the signal; pads lie below 0 and from ``length`` on.
+        """
+        start = first * self.n_hop - self.pads(length)[0]
+        return start, start + self.n_samples(n_frames)
+
+    def n_samples(self, n_frames: int) -> int:
+        """Return how many samples ``n_frames`` successive frames cover."""
+        return (n_frames - 1) * self.n_hop + self.n_dft
+
+    @property
+    def n_straddling(self) -> int:
+        """How many frames lie across the seam of two signals laid end to end on the hop grid."""
+        return -(-self.n_dft // self.n_hop) - 1
+
+    def times(self, length: int, sr: float) -> tuple[float, float]:
+        """Return ``(time_start, time_step)`` in seconds: frame i is centred at start + i * step.
+
+        The centre of a frame is the peak of its periodic window, ``n_dft / 2`` samples in.
+        """
+        return (self.n_dft / 2 - self.pads(length)[0]) / sr, self.n_hop / sr
+
+
+def blocks(n_frames: int, at_most: int) -> Iterator[tuple[int, int]]:
+    """Cut ``n_frames`` frames into ``(first, count)`` blocks of ``at_most``, the last one shorter.
+
+    >>> list(blocks(10, 4))
+    [(0, 4), (4, 4), (8, 2)]
+    """
+    for first in range(0, n_frames, at_most):
+        yield first, min(at_most, n_frames - first)

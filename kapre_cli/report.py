@@ -1,0 +1,93 @@
+"""What became of every input: counts, failures, messages and the exit code."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from kapre_cli.errors import quoted
+
+
+class ExitCode(IntEnum):
+    """How the program ends, as its callers see it."""
+
+    OK = 0
+    FAILED = 1  # an input failed, or the output could not be written
+    USAGE = 2
+    INTERRUPTED = 130  # 128 + SIGINT
+    TERMINATED = 143  # 128 + SIGTERM
+
+
+@dataclass
+class Report:
+    """The tally of a run.
+
+    Attributes:
+        say: Called with each message for the user as it arises.
+        n_written: Inputs whose features are in the output.
+        n_failed: Inputs that gave none; each has been named with its reason.
+        n_skipped: Inputs whose features were there already.
+        seconds: Seconds of audio behind the inputs that were written.
+    """
+
+    say: Callable[[str], None]
+    n_written: int = 0
+    n_failed: int = 0
+    n_skipped: int = 0
+    seconds: float = 0.0
+    warned: set[str] = field(default_factory=set)
+
+    def written(self, seconds: float) -> None:
+        """Count an input whose features are stored."""
+        self.n_written += 1
+        self.seconds += seconds
+
+    def failed(self, path: str, reason: object) -> None:
+        """Count an input that failed, and name it with its reason."""
+        self.n_failed += 1
+        self.say(f"failed: {quoted(path)}: {reason}")
+
+    def warn(self, message: str) -> None:
+        """Pass on a warning, once."""
+        if message not in self.warned:
+            self.warned.add(message)
+            self.say(f"warning: {message}")
+
+    @property
+    def n_inputs(self) -> int:
+        """Every input that has ended, one way or another."""
+        return self.n_written + self.n_failed + self.n_skipped
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """0 only if nothing failed."""
+        return ExitCode.FAILED if self.n_failed else ExitCode.OK
+
+    def summary(self) -> str:
+        """Return the closing line: the counts, which add up, and the hours of audio."""
+        counts = [f"{self.n_written} written", f"{self.n_failed} failed"]
+        if self.n_skipped:
+            counts.append(f"{self.n_skipped} skipped")
+        return (
+            f"{counted(self.n_inputs, 'input')}: {', '.join(counts)} ({duration(self.seconds)})"
+        )
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun in the right form.
+
+    >>> counted(1, "input"), counted(3, "input")
+    ('1 input', '3 inputs')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """Return a length of audio in the unit that a reader would choose.
+
+    >>> duration(4.25), duration(300), duration(36_000)
+    ('4.2 s of audio', '5.0 min of audio', '10.0 h of audio')
+    """
+    for limit, divisor, unit in ((120, 1, "s"), (7200, 60, "min")):
+        if seconds < limit:
+            return f"{seconds / divisor:.1f} {unit} of audio"
+    return f"{seconds / 3600:,.1f} h of audio"

@@ -1,0 +1,41 @@
+"""What to compute, from what, and to where: frozen values, checked when made.
+
+Only the standard library is used here, so that the command line can check its options,
+and a reader its metadata, without importing NumPy or TensorFlow.
+"""
+
+from kapre_cli.settings.layers import (
+    DATA_FORMATS,
+    LAYERS,
+    PADDINGS,
+    LayerConfig,
+    MelspectrogramConfig,
+    SpectrogramConfig,
+    layer_from_dict,
+    layer_to_dict,
+)
+from kapre_cli.settings.run import (
+    COMPRESSIONS,
+    DTYPES,
+    FORMATS,
+    AudioSettings,
+    ExtractionSettings,
+    OutputSettings,
+)
+
+__all__ = [
+    "COMPRESSIONS",
+    "DATA_FORMATS",
+    "DTYPES",
+    "FORMATS",
+    "LAYERS",
+    "PADDINGS",
+    "AudioSettings",
+    "ExtractionSettings",
+    "LayerConfig",
+    "MelspectrogramConfig",
+    "OutputSettings",
+    "SpectrogramConfig",
+    "layer_from_dict",
+    "layer_to_dict",
+]

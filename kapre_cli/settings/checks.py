@@ -1,0 +1,55 @@
+"""Checks of single arguments, worded as Keras words them: the rule, then what was received."""
+
+import math
+import operator
+from collections.abc import Collection
+from numbers import Real
+from typing import Any
+
+from kapre_cli.errors import SettingsError
+
+
+def refuse(name: str, rule: str, value: object) -> SettingsError:
+    """Return the error that says which rule ``value`` of the argument ``name`` breaks."""
+    return SettingsError(f"`{name}` must be {rule}. Received: {name}={value!r}")
+
+
+def integer(name: str, value: Any, *, at_least: int, at_most: int | None = None) -> int:
+    """Return ``value`` as an ``int`` of the given range; NumPy's integers are taken, bools not."""
+    rule = f"an integer of at least {at_least}"
+    if at_most is not None:
+        rule = f"an integer from {at_least} to {at_most}"
+    if isinstance(value, bool):
+        raise refuse(name, rule, value)
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise refuse(name, rule, value) from None
+    if number < at_least or (at_most is not None and number > at_most):
+        raise refuse(name, rule, value)
+    return number
+
+
+def real(name: str, value: Any, *, at_least: float = 0.0, above: float | None = None) -> float:
+    """Return ``value`` as a finite ``float``, at least ``at_least`` or above ``above``."""
+    rule = f"a number above {above:g}" if above is not None else f"a number from {at_least:g} up"
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise refuse(name, rule, value)
+    number = float(value)
+    if not math.isfinite(number) or (number <= above if above is not None else number < at_least):
+        raise refuse(name, rule, value)
+    return number
+
+
+def boolean(name: str, value: Any) -> bool:
+    """Return ``value``, which must be ``True`` or ``False``."""
+    if not isinstance(value, bool):
+        raise refuse(name, "True or False", value)
+    return value
+
+
+def choice(name: str, value: Any, choices: Collection[Any]) -> Any:
+    """Return ``value``, which must be one of ``choices``."""
+    if not any(value is one or (type(value) is type(one) and value == one) for one in choices):
+        raise refuse(name, f"one of {tuple(choices)}", value)
+    return value

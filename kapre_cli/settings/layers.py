@@ -1,0 +1,238 @@
+"""The arguments of the two layers as frozen values, each checked once, here.
+
+The layers themselves, the command line and whatever reads stored metadata all make one of
+these, so a rule and its message stand in one place.
+"""
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar
+
+from kapre_cli.errors import SettingsError
+from kapre_cli.framing import Framing
+from kapre_cli.settings import checks
+
+PADDINGS = ("same", "valid")
+DATA_FORMATS = ("channels_first", "channels_last")
+
+# Far above any use, low enough that a hostile file cannot ask for terabytes.
+MAX_DFT = 2**22
+MAX_MELS = 2**16
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpectrogramConfig:
+    """The arguments of ``Spectrogram``; see the layer for what each of them means.
+
+    Raises:
+        ValueError: If an argument is out of range; the message names the rule and the value.
+    """
+
+    n_dft: int = 512
+    n_hop: int | None = None
+    padding: str = "same"
+    power_spectrogram: float = 2.0
+    return_decibel_spectrogram: bool = False
+    trainable_kernel: bool = False
+    image_data_format: str = "default"
+    input_data_format: str = "channels_first"
+
+    class_name: ClassVar[str] = "Spectrogram"
+    feature_axis: ClassVar[str] = "frequency"
+    power_name: ClassVar[str] = "power_spectrogram"
+    decibel_name: ClassVar[str] = "return_decibel_spectrogram"
+
+    def __post_init__(self) -> None:
+        """Check every argument and settle the ones that follow from others."""
+        n_dft = self._settle("n_dft", checks.integer("n_dft", self.n_dft, at_least=2, at_most=MAX_DFT))
+        n_hop = n_dft // 2 if self.n_hop is None else self.n_hop
+        self._settle("n_hop", checks.integer("n_hop", n_hop, at_least=1))
+        checks.choice("padding", self.padding, PADDINGS)
+        self._settle(
+            "power_spectrogram", checks.real("power_spectrogram", self.power_spectrogram, above=0)
+        )
+        checks.boolean("return_decibel_spectrogram", self.return_decibel_spectrogram)
+        checks.boolean("trainable_kernel", self.trainable_kernel)
+        checks.choice("image_data_format", self.image_data_format, (*DATA_FORMATS, "default"))
+        checks.choice("input_data_format", self.input_data_format, DATA_FORMATS)
+
+    def _settle(self, name: str, value: Any) -> Any:
+        object.__setattr__(self, name, value)  # frozen only once it has been made
+        return value
+
+    @property
+    def framing(self) -> Framing:
+        """Where the frames of a signal lie."""
+        assert self.n_hop is not None  # noqa: S101 - for the type checker: settled when made
+        return Framing(self.n_dft, self.n_hop, self.padding)
+
+    @property
+    def n_freq(self) -> int:
+        """Number of frequency bins of a frame, from 0 Hz to the Nyquist rate."""
+        return self.n_dft // 2 + 1
+
+    @property
+    def n_features(self) -> int:
+        """Number of values that one frame of one channel gives."""
+        return self.n_freq
+
+    @property
+    def power(self) -> float:
+        """The exponent of the magnitudes in what the layer returns."""
+        return float(getattr(self, self.power_name))
+
+    @property
+    def decibel(self) -> bool:
+        """Whether the layer returns decibels below its largest value."""
+        return bool(getattr(self, self.decibel_name))
+
+    @property
+    def axes(self) -> tuple[str, str, str]:
+        """Names of the axes of what the layer returns for one example.
+
+        Raises:
+            ValueError: If ``image_data_format`` is still ``"default"``.
+        """
+        if self.image_data_format == "default":
+            raise SettingsError("`image_data_format` 'default' has no axes before it is resolved")
+        return self._axes(self.image_data_format == "channels_first")
+
+    def _axes(self, channels_first: bool) -> tuple[str, str, str]:
+        if channels_first:
+            return ("channel", "time", "frequency")
+        return ("time", "frequency", "channel")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the arguments by name, as the layer's constructor takes them."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MelspectrogramConfig(SpectrogramConfig):
+    """The arguments of ``Melspectrogram``; see the layer for what each of them means.
+
+    Raises:
+        ValueError: If an argument is out of range; the message names the rule and the value.
+    """
+
+    sr: float = 22050
+    n_mels: int = 128
+    fmin: float = 0.0
+    fmax: float | None = None
+    power_melgram: float = 1.0
+    return_decibel_melgram: bool = False
+    trainable_fb: bool = False
+    htk: bool = False
+    norm: str | float | None = "slaney"
+
+    class_name: ClassVar[str] = "Melspectrogram"
+    feature_axis: ClassVar[str] = "mel"
+    power_name: ClassVar[str] = "power_melgram"
+    decibel_name: ClassVar[str] = "return_decibel_melgram"
+
+    def __post_init__(self) -> None:
+        """Check every argument and settle the ones that follow from others."""
+        super().__post_init__()
+        if self.power_spectrogram != 2.0:
+            raise checks.refuse(
+                "power_spectrogram", "2.0 in a mel-spectrogram", self.power_spectrogram
+            )
+        if self.return_decibel_spectrogram:
+            raise checks.refuse(
+                "return_decibel_spectrogram",
+                "False in a mel-spectrogram (`return_decibel_melgram` is its own)",
+                self.return_decibel_spectrogram,
+            )
+        sr = checks.real("sr", self.sr, above=0)
+        self._settle("sr", int(sr) if sr.is_integer() else sr)
+        n_mels = checks.integer("n_mels", self.n_mels, at_least=1, at_most=MAX_MELS)
+        self._settle("n_mels", n_mels)
+        fmin = self._settle("fmin", checks.real("fmin", self.fmin))
+        fmax = sr / 2 if self.fmax is None else checks.real("fmax", self.fmax, above=0)
+        self._settle("fmax", fmax)
+        if fmax > sr / 2:
+            raise SettingsError(
+                "`fmax` must not be above the Nyquist rate, sr / 2. "
+                f"Received: fmax={fmax:g}, sr={sr:g}"
+            )
+        if fmin >= fmax:
+            raise SettingsError(
+                f"`fmin` must be below `fmax`. Received: fmin={fmin:g}, fmax={fmax:g}"
+            )
+        self._settle(
+            "power_melgram", checks.real("power_melgram", self.power_melgram, above=0)
+        )
+        checks.boolean("return_decibel_melgram", self.return_decibel_melgram)
+        checks.boolean("trainable_fb", self.trainable_fb)
+        checks.boolean("htk", self.htk)
+        self._settle("norm", _checked_norm(self.norm))
+
+    @property
+    def n_features(self) -> int:
+        """Number of values that one frame of one channel gives."""
+        return self.n_mels
+
+    def _axes(self, channels_first: bool) -> tuple[str, str, str]:
+        if channels_first:
+            return ("channel", "mel", "time")
+        return ("mel", "time", "channel")
+
+
+def _checked_norm(norm: Any) -> str | float | None:
+    """Return ``norm`` as ``None``, ``"slaney"`` or a float; ``"inf"`` is a number too.
+
+    JSON has no infinity, so the names ``"inf"`` and ``"-inf"`` stand for it there.
+    """
+    if norm is None or norm == "slaney":
+        return norm
+    rule = "'slaney', None, a number from 0 up, or plus or minus infinity"
+    if isinstance(norm, bool):
+        raise checks.refuse("norm", rule, norm)
+    if isinstance(norm, str) and norm not in ("inf", "-inf"):
+        raise checks.refuse("norm", rule, norm)
+    try:
+        number = float(norm)
+    except (TypeError, ValueError):
+        raise checks.refuse("norm", rule, norm) from None
+    if math.isnan(number) or -math.inf < number < 0:
+        raise checks.refuse("norm", rule, norm)
+    return number
+
+
+LayerConfig = SpectrogramConfig  # a MelspectrogramConfig is one as well
+LAYERS: dict[str, type[LayerConfig]] = {
+    config.class_name: config for config in (SpectrogramConfig, MelspectrogramConfig)
+}
+
+
+def layer_to_dict(config: LayerConfig) -> dict[str, Any]:
+    """Return ``{"class_name": ..., "config": {...}}``, ready for strict JSON.
+
+    >>> layer_to_dict(SpectrogramConfig(n_dft=64))["config"]["n_hop"]
+    32
+    """
+    values = config.to_dict()
+    norm = values.get("norm")
+    if isinstance(norm, float) and math.isinf(norm):
+        values["norm"] = str(norm)
+    return {"class_name": config.class_name, "config": values}
+
+
+def layer_from_dict(stored: Any) -> LayerConfig:
+    """Return the configuration that :func:`layer_to_dict` wrote, checked like any other.
+
+    Raises:
+        ValueError: If it names another class than the two layers, or an argument that the
+            layer does not have or whose value is out of range.
+    """
+    if not isinstance(stored, dict) or set(stored) != {"class_name", "config"}:
+        raise SettingsError("A stored layer must have exactly `class_name` and `config`")
+    name, values = stored["class_name"], stored["config"]
+    if not isinstance(name, str) or name not in LAYERS:
+        raise checks.refuse("class_name", f"one of {tuple(LAYERS)}", name)
+    config = LAYERS[name]
+    known = {field.name for field in fields(config)}
+    if not isinstance(values, dict) or not known.issuperset(values):
+        unknown = sorted(set(values) - known) if isinstance(values, dict) else values
+        raise SettingsError(f"`config` of {name} has unknown arguments. Received: {unknown!r}")
+    return config(**values)

@@ -1,0 +1,138 @@
+"""What a run reads and writes, beside the layer that it computes."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from kapre_cli.errors import SettingsError
+from kapre_cli.settings import checks
+from kapre_cli.settings.layers import LayerConfig, MelspectrogramConfig
+
+FORMATS = ("hdf5", "npy", "npy-directory")
+DTYPES = ("float32", "float16", "float64")
+COMPRESSIONS = ("none", "gzip", "lzf")
+HDF5_SUFFIXES = (".h5", ".hdf5")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioSettings:
+    """What is taken of every input before the layer sees it.
+
+    Attributes:
+        sr: Sample rate in Hz that every input must have, or is converted to.
+        resample: Convert inputs of another rate instead of failing them.
+        channels: Channels to take, counted from 0, in this order. ``None``: all of them.
+        mono: Average the channels taken into one.
+    """
+
+    sr: int
+    resample: bool = False
+    channels: tuple[int, ...] | None = None
+    mono: bool = False
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        checks.integer("sr", self.sr, at_least=1)
+        checks.boolean("resample", self.resample)
+        checks.boolean("mono", self.mono)
+        if self.channels is not None:
+            taken = tuple(checks.integer("channel", one, at_least=0) for one in self.channels)
+            if not taken:
+                raise checks.refuse("channels", "None or at least one channel", self.channels)
+            if len(set(taken)) < len(taken):
+                raise checks.refuse("channels", "different from one another", self.channels)
+            object.__setattr__(self, "channels", taken)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the values by name, ready for JSON."""
+        return {**asdict(self), "channels": None if self.channels is None else [*self.channels]}
+
+    @classmethod
+    def from_dict(cls, stored: Any) -> "AudioSettings":
+        """Return the settings that :meth:`to_dict` wrote, checked like any other.
+
+        Raises:
+            ValueError: If a value is missing, unknown or out of range.
+        """
+        if not isinstance(stored, dict) or set(stored) != set(cls.__dataclass_fields__):
+            raise SettingsError(
+                f"Stored settings must have exactly {tuple(cls.__dataclass_fields__)}. "
+                f"Received: {stored!r}"
+            )
+        channels = stored["channels"]
+        if channels is not None and not isinstance(channels, (list, tuple)):
+            raise checks.refuse("channels", "a list or None", channels)
+        return cls(**{**stored, "channels": None if channels is None else tuple(channels)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputSettings:
+    """Where features go and how they are stored.
+
+    Attributes:
+        path: The HDF5 file, the .npy file, or the directory of .npy files.
+        format: One of ``FORMATS``.
+        dtype: One of ``DTYPES``: how the float32 results are stored.
+        compression: One of ``COMPRESSIONS``; HDF5 alone compresses.
+        overwrite: Replace an existing output once the new one is complete.
+    """
+
+    path: Path
+    format: str
+    dtype: str = "float32"
+    compression: str = "none"
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        if self.path.name in ("", ".."):  # such as ".", which has no neighbours by name
+            object.__setattr__(self, "path", self.path.resolve())
+        checks.choice("format", self.format, FORMATS)
+        checks.choice("dtype", self.dtype, DTYPES)
+        checks.choice("compression", self.compression, COMPRESSIONS)
+        checks.boolean("overwrite", self.overwrite)
+        if self.compression != "none" and self.format != "hdf5":
+            raise SettingsError(
+                "Only HDF5 output can be compressed. "
+                f"Received: compression={self.compression!r}, format={self.format!r}"
+            )
+
+
+def format_of(path: Path) -> str:
+    """Return the format that a path's suffix stands for.
+
+    >>> format_of(Path("night.h5")), format_of(Path("a.npy")), format_of(Path("features"))
+    ('hdf5', 'npy', 'npy-directory')
+    """
+    suffix = path.suffix.lower()
+    if suffix in HDF5_SUFFIXES:
+        return "hdf5"
+    return "npy" if suffix == ".npy" else "npy-directory"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractionSettings:
+    """One run: the layer, what it is fed, where the result goes.
+
+    Attributes:
+        layer: The layer's arguments. A mel layer's ``sr`` is the audio's.
+        audio: What is taken of every input.
+        output: Where and how features are stored.
+        batch_size: Frames that are computed at once; ``None``: a size that suits ``n_dft``.
+            It changes speed and memory, never a bit of the result.
+    """
+
+    layer: LayerConfig
+    audio: AudioSettings
+    output: OutputSettings
+    batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check what the parts, which have checked themselves, must agree upon."""
+        if isinstance(self.layer, MelspectrogramConfig) and self.layer.sr != self.audio.sr:
+            raise SettingsError(
+                "The layer's `sr` must be the rate of the audio. "
+                f"Received: sr={self.layer.sr}, audio at {self.audio.sr}"
+            )
+        if self.batch_size is not None:
+            checks.integer("batch_size", self.batch_size, at_least=1)

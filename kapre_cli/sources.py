@@ -1,0 +1,196 @@
+"""From paths on the command line to an ordered, duplicate-free list of inputs with their keys."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from kapre_cli.errors import UsageError, quoted
+
+AUDIO_SUFFIXES = (".wav", ".wave", ".flac")
+
+_PERCENT_CODE = re.compile("%(?=[0-9A-Fa-f]{2})")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One input: where it is read from, and the name its features will have.
+
+    Attributes:
+        path: The path as it was given or found.
+        key: A relative POSIX path without ``.`` and ``..``; see :func:`key_of`.
+    """
+
+    path: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A path that gives no input, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a list of paths amounts to.
+
+    Attributes:
+        sources: The inputs, in the order given, directories in the order of their names.
+        refusals: Paths that should have given inputs and could not; each counts as a failure.
+        notes: What was passed over on purpose, in sentences.
+    """
+
+    sources: tuple[Source, ...]
+    refusals: tuple[Refusal, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def key_of(path: str) -> str:
+    """Return a relative path as a key: POSIX, normalised, and valid UTF-8.
+
+    Bytes that are not UTF-8 become ``%XX``; so that this can be undone, a literal ``%`` that
+    two hexadecimal digits follow becomes ``%25``.
+
+    >>> key_of("./site a//night 1.wav")
+    'site a/night 1.wav'
+    >>> key_of("100%.wav"), key_of("a%20b.wav")
+    ('100%.wav', 'a%2520b.wav')
+    """
+    escaped = _PERCENT_CODE.sub("%25", PurePosixPath(path).as_posix())
+    # Python shows a byte 0xNN that is not UTF-8 as the lone surrogate U+DCNN.
+    return "".join(f"%{ord(c) - 0xDC00:02X}" if "\udc80" <= c <= "\udcff" else c for c in escaped)
+
+
+def discover(paths: Sequence[str], root: str | None = None) -> Inputs:
+    """Return the inputs that ``paths`` name, in order: files as they are, directories walked.
+
+    A file is taken whatever its suffix, even if it does not exist (reading it will tell). Below
+    a directory every ``.wav``, ``.wave`` and ``.flac`` is taken, in any case; links to
+    directories are not followed.
+
+    Args:
+        paths: Files and directories.
+        root: The directory that all keys are relative to. ``None``: a file below a directory
+            argument is keyed relative to that argument; a file argument by its path as given,
+            or by its name if that path is absolute or has ``..`` in it.
+
+    Raises:
+        UsageError: If two inputs have one key, or one key is a directory of another, or an
+            input lies outside ``root``.
+    """
+    sources: list[Source] = []
+    refusals: list[Refusal] = []
+    notes: list[str] = []
+    for path in paths:
+        if not os.path.isdir(path):
+            sources.append(Source(path, _file_key(path, root)))
+            continue
+        walk = _Walk(path)
+        sources += [Source(found, _found_key(found, path, root)) for found in walk]
+        refusals += walk.refusals
+        notes += walk.notes()
+    return Inputs(tuple(_without_collisions(sources)), tuple(refusals), tuple(notes))
+
+
+class _Walk:
+    """The audio files below one directory, and what was passed over on the way."""
+
+    def __init__(self, top: str) -> None:
+        self.top = top
+        self.refusals: list[Refusal] = []
+        self._links: list[str] = []
+        self._apple_doubles = 0
+        self._others: Counter[str] = Counter()
+
+    def __iter__(self) -> Iterator[str]:
+        found = False
+        for folder, subfolders, names in os.walk(self.top, onerror=self._unreadable):
+            subfolders.sort()
+            self._links += (
+                path for name in subfolders if os.path.islink(path := os.path.join(folder, name))
+            )
+            for name in sorted(names):
+                suffix = os.path.splitext(name)[1].lower()
+                if suffix not in AUDIO_SUFFIXES:
+                    self._others[suffix] += 1
+                elif name.startswith("._"):
+                    self._apple_doubles += 1
+                else:
+                    found = True
+                    yield os.path.join(folder, name)
+        if not found and not self.refusals:
+            self.refusals.append(
+                Refusal(self.top, f"holds no audio: no file ends in {', '.join(AUDIO_SUFFIXES)}")
+            )
+
+    def _unreadable(self, error: OSError) -> None:
+        self.refusals.append(
+            Refusal(str(error.filename), f"the folder cannot be read: {error.strerror}")
+        )
+
+    def notes(self) -> Iterator[str]:
+        """Say in sentences what was passed over, once the walk has ended."""
+        place = quoted(self.top)
+        for link in self._links:
+            yield (
+                f"{quoted(link)} is a link to a folder and was not followed; "
+                "name it as an input to have it read"
+            )
+        if self._apple_doubles:
+            yield f"{place}: passed over {self._apple_doubles} AppleDouble files (._*)"
+        if self._others:
+            kinds = ", ".join(
+                f"{count} {suffix or 'without a suffix'}"
+                for suffix, count in self._others.most_common(5)
+            )
+            more = ", ..." if len(self._others) > 5 else ""
+            yield (
+                f"{place}: passed over {self._others.total()} files that do not end in "
+                f"{', '.join(AUDIO_SUFFIXES)} ({kinds}{more})"
+            )
+
+
+def _file_key(path: str, root: str | None) -> str:
+    if root is not None:
+        return _key_below(path, root)
+    posix = PurePosixPath(path)
+    return key_of(posix.name if posix.is_absolute() or ".." in posix.parts else path)
+
+
+def _found_key(path: str, top: str, root: str | None) -> str:
+    return _key_below(path, root) if root is not None else key_of(os.path.relpath(path, top))
+
+
+def _key_below(path: str, root: str) -> str:
+    relative = os.path.relpath(path, root)
+    if PurePosixPath(relative).parts[0] in ("..", "."):
+        raise UsageError(f"{quoted(path)} does not lie below the root {quoted(root)}")
+    return key_of(relative)
+
+
+def _without_collisions(sources: Iterable[Source]) -> Iterator[Source]:
+    """Yield each input once; refuse different inputs that claim one place in the output."""
+    by_key: dict[str, Source] = {}
+    for source in sources:
+        first = by_key.setdefault(source.key, source)
+        if first is source:
+            continue
+        if os.path.abspath(first.path) != os.path.abspath(source.path):
+            raise UsageError(
+                f"{quoted(first.path)} and {quoted(source.path)} would both be stored as "
+                f"{quoted(source.key)}; give --root with a folder above both"
+            )
+    for source in by_key.values():
+        for parent in PurePosixPath(source.key).parents:
+            if (other := by_key.get(str(parent))) is not None:
+                raise UsageError(
+                    f"{quoted(other.path)} would be stored as {quoted(other.key)}, which is "
+                    f"a folder of {quoted(source.key)} from {quoted(source.path)}; "
+                    "give --root with a folder above both"
+                )
+    yield from by_key.values()

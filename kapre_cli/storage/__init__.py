@@ -1,0 +1,1 @@
+"""Features on disk: finished work made durable, put together, and read back."""

@@ -1,0 +1,91 @@
+"""From journal blocks to final arrays: decibels, order of axes, stored type."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kapre_cli.dsp import decibels_below
+from kapre_cli.errors import FeatureError
+from kapre_cli.settings import LayerConfig
+from kapre_cli.storage.journal import Block, BlockEntry, Journal
+
+Index = tuple[slice, ...]
+Piece = tuple[Index, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class FinalArray:
+    """One input's array as it is to be stored, piece by piece so that it need not fit in memory.
+
+    Attributes:
+        shape: The whole array's shape.
+        dtype: Its type, little-endian.
+        axes: The names of its axes.
+        n_pieces: How many pieces there are.
+        pieces: Gives the pieces anew at every call: where each goes, and its values. Together
+            they cover the array once; each covers all axes but the time axis whole.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    axes: tuple[str, ...]
+    n_pieces: int
+    pieces: Callable[[], Iterator[Piece]]
+
+    @property
+    def time_axis(self) -> int:
+        """Which axis is the time axis."""
+        return self.axes.index("time")
+
+    @property
+    def time_block(self) -> int:
+        """Frames in a piece; the last one may have fewer."""
+        return next(self.pieces())[1].shape[self.time_axis] if self.n_pieces > 1 else (
+            self.shape[self.time_axis]
+        )
+
+
+def final_array(
+    journal: Journal, entries: list[BlockEntry], config: LayerConfig, dtype: str
+) -> FinalArray:
+    """Return the array that an input's journal blocks make up.
+
+    Args:
+        journal: Where the blocks are.
+        entries: All the blocks of the input.
+        config: The layer's arguments, with the image data format resolved.
+        dtype: The type to store, a name.
+
+    Raises:
+        FeatureError: If the values do not fit the type.
+    """
+    stored = np.dtype(dtype).newbyteorder("<")
+    peak = max(entry.peak for entry in entries)
+    if not config.decibel and peak > np.finfo(stored).max:
+        raise FeatureError(
+            f"its largest value, {peak:g}, does not fit {dtype} "
+            f"(at most {np.finfo(stored).max:g}); take --dtype float32 or --decibel"
+        )
+    block_axes = ("channel", "time", config.feature_axis)
+    order = [block_axes.index(axis) for axis in config.axes]
+    time_axis = config.axes.index("time")
+    n_channels, _, n_features = entries[0].shape
+    sizes = (n_channels, sum(entry.shape[1] for entry in entries), n_features)
+
+    def pieces() -> Iterator[Piece]:
+        for first, block in journal.blocks(entries):
+            index = [slice(None)] * 3
+            index[time_axis] = slice(first, first + block.shape[1])
+            values: Block = decibels_below(block, peak) if config.decibel else block
+            yield tuple(index), np.ascontiguousarray(values.transpose(order), dtype=stored)
+
+    return FinalArray(
+        shape=tuple(sizes[axis] for axis in order),
+        dtype=stored,
+        axes=config.axes,
+        n_pieces=len(entries),
+        pieces=pieces,
+    )

@@ -1,0 +1,165 @@
+"""Outputs in one HDF5 file. With ``features``, the door to h5py."""
+
+from collections.abc import Iterator
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from kapre_cli.errors import writing
+from kapre_cli.sources import key_of
+from kapre_cli.storage.assembly import FinalArray
+from kapre_cli.storage.metadata import InputFacts, RootFacts, c_order_slabs, dumps
+from kapre_cli.storage.writers import FeatureWriter
+
+FEATURES = "features"
+FREQUENCY = "frequency"
+INDEX = "index"
+INPUT = "input"
+
+_CHUNK_VALUES = 2**18
+_GZIP_LEVEL = 4
+_READ_VALUES = 2**20
+
+_INDEX_NUMBERS = {
+    "sr": "<i8",
+    "source_sr": "<i8",
+    "n_samples": "<i8",
+    "n_channels": "<i8",
+    "time_start": "<f8",
+    "time_step": "<f8",
+    "source_size": "<i8",
+    "source_mtime_ns": "<i8",
+    "crc32": "<u4",
+}
+
+
+class Hdf5Writer(FeatureWriter):
+    """Writes ``/features/<key>`` for every input, ``/frequency`` and ``/index``.
+
+    Args:
+        path: Where the file is made; nothing stands there.
+        root: The facts of the whole output.
+        frequency: Hz of each bin or band centre.
+        compression: ``"none"``, ``"gzip"`` or ``"lzf"``.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        root: RootFacts,
+        frequency: npt.NDArray[np.float64],
+        compression: str = "none",
+    ) -> None:
+        super().__init__(path, root, frequency)
+        self._compression = compression
+        self._rows: list[tuple[str, InputFacts]] = []
+        with writing(self.path):
+            self._file = _create(path)
+            self._features = self._file.create_group(FEATURES)
+
+    def _store(self, key: str, array: FinalArray) -> Iterator[npt.NDArray[Any]]:
+        with writing(self.path):
+            dataset = self._dataset = self._create_dataset(key, array)
+            values: npt.NDArray[Any] | None = None
+            for index, values in array.pieces():
+                dataset[index] = values
+            if array.n_pieces == 1 and values is not None:
+                yield values
+                return
+            for slab in c_order_slabs(array.shape, _READ_VALUES):
+                yield dataset[slab]
+
+    def _create_dataset(self, key: str, array: FinalArray) -> Any:
+        if self._compression == "none":
+            return self._features.create_dataset(key, array.shape, array.dtype)
+        # Nothing is kept in HDF5's chunk cache (see _create), so a chunk must be written in one
+        # go: whole along every axis but the time axis, and there a divisor of the pieces.
+        frames = _largest_power_of_two(
+            min(_CHUNK_VALUES * array.shape[array.time_axis] // prod(array.shape), array.time_block)
+        )
+        chunk = list(array.shape)
+        chunk[array.time_axis] = frames
+        return self._features.create_dataset(
+            key,
+            array.shape,
+            array.dtype,
+            chunks=tuple(chunk),
+            compression=self._compression,
+            compression_opts=_GZIP_LEVEL if self._compression == "gzip" else None,
+            shuffle=True,
+        )
+
+    def _describe(self, key: str, array: FinalArray, facts: InputFacts) -> None:
+        with writing(self.path):
+            # The attribute that HDF5's own dimension labels are stored in, written in one go.
+            self._dataset.attrs.create(
+                "DIMENSION_LABELS", list(array.axes), dtype=h5py.string_dtype("ascii")
+            )
+            self._dataset.attrs[INPUT] = _ascii(dumps(facts.to_dict()))
+        self._rows.append((key, facts))
+
+    def finish(self) -> None:
+        """Write the frequencies, the index and the root attributes, and flush them."""
+        with writing(self.path):
+            self._file.create_dataset(FREQUENCY, data=self.frequency.astype("<f8"))
+            self._file.create_dataset(INDEX, data=_index(self._rows))
+            for name, value in self.root.to_dict().items():
+                plain = value if isinstance(value, int) else (
+                    _ascii(value if isinstance(value, str) else dumps(value))
+                )
+                self._file.attrs[name] = plain
+            self._file.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+
+def _create(path: Path) -> Any:
+    """Return a new HDF5 file whose every write reaches the system, and fails, when it is made.
+
+    With the usual buffers a full disk shows only when the file is closed, where h5py cannot
+    raise. The creation list keeps the clock out of the file: equal work gives equal bytes.
+    """
+    creation = h5py.h5p.create(h5py.h5p.FILE_CREATE)
+    creation.set_obj_track_times(False)
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
+    access.set_sieve_buf_size(0)
+    access.set_cache(0, 0, 0, 0.75)
+    return h5py.File(
+        h5py.h5f.create(bytes(path), h5py.h5f.ACC_EXCL, fcpl=creation, fapl=access)
+    )
+
+
+def _ascii(text: str) -> np.bytes_:
+    """Return text as a fixed-length string: one of variable length can hang who reads a torn file."""
+    return np.bytes_(text.encode("ascii"))
+
+
+def _index(rows: list[tuple[str, InputFacts]]) -> npt.NDArray[Any]:
+    """Return the facts of every input as a table, a row an input."""
+    keys = [key.encode() for key, _ in rows]
+    sources = [key_of(facts.source).encode() for _, facts in rows]
+    dtype = np.dtype(
+        [
+            ("key", h5py.string_dtype("utf-8", max(map(len, keys), default=1))),
+            ("source", h5py.string_dtype("utf-8", max(map(len, sources), default=1))),
+            *_INDEX_NUMBERS.items(),
+        ]
+    )
+    return np.array(
+        [
+            (key, source, *(getattr(facts, name) for name in _INDEX_NUMBERS))
+            for key, source, (_, facts) in zip(keys, sources, rows, strict=True)
+        ],
+        dtype=dtype,
+    )
+
+
+def _largest_power_of_two(at_most: int) -> int:
+    return 1 << max(at_most.bit_length() - 1, 0)

@@ -1,0 +1,187 @@
+"""The facts that stand beside the arrays, as strict JSON, the same for every format."""
+
+import json
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import PackageNotFoundError, version
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import kapre_cli
+from kapre_cli.errors import StoredDataError
+from kapre_cli.settings import (
+    AudioSettings,
+    ExtractionSettings,
+    LayerConfig,
+    layer_from_dict,
+    layer_to_dict,
+)
+
+FORMAT = "kapre-extract"
+FORMAT_VERSION = 1
+
+_LIBRARIES = ("keras", "tensorflow", "numpy", "h5py", "soundfile", "soxr")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputFacts:
+    """What is known of one input and its array.
+
+    Attributes:
+        source: The path that was read, as it was given or found.
+        sr: Sample rate in Hz that the layer saw.
+        source_sr: Sample rate in Hz of the file.
+        n_samples: Samples of each channel that the layer saw, after resampling.
+        n_channels: Channels that the layer saw.
+        time_start: Seconds from the start of the audio to the centre of frame 0.
+        time_step: Seconds from frame to frame.
+        source_size: Bytes of the file.
+        source_mtime_ns: Time of the file's last change in nanoseconds since 1970.
+        crc32: CRC-32 of the array's bytes in C order, little-endian.
+    """
+
+    source: str
+    sr: int
+    source_sr: int
+    n_samples: int
+    n_channels: int
+    time_start: float
+    time_step: float
+    source_size: int
+    source_mtime_ns: int
+    crc32: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the facts by name, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, stored: Any) -> "InputFacts":
+        """Return the facts that :meth:`to_dict` wrote.
+
+        Raises:
+            StoredDataError: If one is missing, unknown or of another type.
+        """
+        types = {field.name: field.type for field in fields(cls)}
+        if not isinstance(stored, dict) or set(stored) != set(types):
+            raise StoredDataError(f"the facts of an input must be exactly {tuple(types)}")
+        for name, kind in types.items():
+            accepted = (int, float) if kind is float else kind
+            if not isinstance(stored[name], accepted):  # type: ignore[arg-type]
+                raise StoredDataError(f"the fact {name!r} of an input is {stored[name]!r}")
+        return cls(**stored)
+
+
+@dataclass(frozen=True)
+class RootFacts:
+    """What is known of an output as a whole.
+
+    Attributes:
+        layer: The layer's arguments, with the image data format resolved.
+        audio: Rate, channels and resampling.
+        versions: Version of each program and library behind the numbers.
+    """
+
+    layer: LayerConfig
+    audio: AudioSettings
+    versions: dict[str, str]
+
+    @classmethod
+    def of(cls, settings: ExtractionSettings) -> "RootFacts":
+        """Return the facts of a run that is being made with this program."""
+        return cls(settings.layer, settings.audio, _versions())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the root attributes by name, ready for JSON."""
+        return {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "layer": layer_to_dict(self.layer),
+            "settings": self.audio.to_dict(),
+            "versions": self.versions,
+        }
+
+    @classmethod
+    def from_dict(cls, stored: Any) -> "RootFacts":
+        """Return the facts that :meth:`to_dict` wrote, each of them checked.
+
+        Raises:
+            StoredDataError: If they are not those of an output that this program can read.
+        """
+        if not isinstance(stored, dict) or stored.get("format") != FORMAT:
+            raise StoredDataError("it is not an output of kapre-extract: it has no such `format`")
+        if stored.get("format_version") != FORMAT_VERSION:
+            raise StoredDataError(
+                f"its format version is {stored.get('format_version')!r}; "
+                f"this program reads {FORMAT_VERSION}"
+            )
+        versions = stored.get("versions")
+        if not isinstance(versions, dict):
+            raise StoredDataError("its `versions` are missing")
+        try:
+            layer = layer_from_dict(stored.get("layer"))
+            audio = AudioSettings.from_dict(stored.get("settings"))
+        except (ValueError, TypeError) as error:
+            raise StoredDataError(f"its metadata is not sound: {error}") from error
+        return cls(layer, audio, {str(name): str(value) for name, value in versions.items()})
+
+
+def _versions() -> dict[str, str]:
+    found = {"kapre-extract": kapre_cli.__version__}
+    for library in _LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:  # tensorflow-cpu, say, has another name
+            continue
+    return found
+
+
+def dumps(value: Any) -> str:
+    """Return strict JSON on one line, the same for equal values; non-ASCII is escaped."""
+    return json.dumps(value, allow_nan=False)
+
+
+def loads(text: str | bytes) -> Any:
+    """Return what strict JSON says.
+
+    Raises:
+        StoredDataError: If it is not JSON.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise StoredDataError(f"its metadata is not JSON: {error}") from error
+
+
+def c_order_slabs(
+    shape: tuple[int, ...], at_most: int
+) -> Iterator[tuple[int | slice, ...]]:
+    """Cut an array into slabs of at most ``at_most`` values that follow one another in C order.
+
+    >>> list(c_order_slabs((2, 3), 2))
+    [(0, slice(0, 2, None)), (0, slice(2, 3, None)), (1, slice(0, 2, None)), (1, slice(2, 3, None))]
+    """
+    if not shape:
+        yield ()
+        return
+    row = prod(shape[1:])
+    if row <= at_most:
+        rows = max(at_most // max(row, 1), 1)
+        for start in range(0, shape[0], rows):
+            yield (slice(start, min(start + rows, shape[0])),)
+        return
+    for index in range(shape[0]):
+        for rest in c_order_slabs(shape[1:], at_most):
+            yield (index, *rest)
+
+
+def crc32_of(parts: Iterable[npt.NDArray[Any]]) -> int:
+    """Return the CRC-32 of arrays that follow one another in C order."""
+    crc = 0
+    for part in parts:
+        crc = zlib.crc32(np.ascontiguousarray(part).data, crc)
+    return crc

@@ -1,0 +1,140 @@
+"""Outputs made of .npy files: one array, or a directory of them that mirrors the keys."""
+
+import os
+from collections.abc import Iterator
+from io import BytesIO
+from math import prod
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from kapre_cli.errors import writing
+from kapre_cli.storage.assembly import FinalArray
+from kapre_cli.storage.metadata import InputFacts, RootFacts, dumps
+from kapre_cli.storage.writers import FeatureWriter
+
+ROOT_NAME = "kapre-extract.json"
+MANIFEST_NAME = "manifest.jsonl"
+SIDECAR_SUFFIX = ".json"
+
+_READ_BYTES = 2**22
+
+
+class NpyDirectoryWriter(FeatureWriter):
+    """Writes ``<dir>/<key>.npy`` for every input, with the facts in two JSON files beside them."""
+
+    def __init__(
+        self, path: Path, root: RootFacts, frequency: npt.NDArray[np.float64]
+    ) -> None:
+        super().__init__(path, root, frequency)
+        with writing(path):
+            path.mkdir()
+            self._manifest = (path / MANIFEST_NAME).open("x", encoding="ascii")
+
+    def _store(self, key: str, array: FinalArray) -> Iterator[npt.NDArray[Any]]:
+        target = self.path / f"{key}.npy"
+        with writing(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            yield from _write_npy(target, array)
+
+    def _describe(self, key: str, array: FinalArray, facts: InputFacts) -> None:
+        with writing(self.path / MANIFEST_NAME):
+            self._manifest.write(dumps(_row(key, array, facts)) + "\n")
+
+    def finish(self) -> None:
+        """Write the root facts and see the manifest through to the disk."""
+        with writing(self.path):
+            self._manifest.flush()
+            os.fsync(self._manifest.fileno())
+            _write_json(self.path / ROOT_NAME, root_dict(self.root, self.frequency))
+
+    def close(self) -> None:
+        """Close the manifest."""
+        self._manifest.close()
+
+
+class NpyWriter(FeatureWriter):
+    """Writes a single ``x.npy``, with all its facts in ``x.npy.json``."""
+
+    def _store(self, key: str, array: FinalArray) -> Iterator[npt.NDArray[Any]]:  # noqa: ARG002
+        with writing(self.path):
+            yield from _write_npy(self.path, array)
+
+    def _describe(self, key: str, array: FinalArray, facts: InputFacts) -> None:
+        sidecar = sidecar_of(self.path)
+        described = root_dict(self.root, self.frequency) | {"input": _row(key, array, facts)}
+        with writing(sidecar):
+            _write_json(sidecar, described)
+
+    def finish(self) -> None:
+        """Do nothing: both files are complete."""
+
+    def close(self) -> None:
+        """Do nothing: no file is kept open."""
+
+
+def sidecar_of(path: Path) -> Path:
+    """Return where the facts of a single .npy file stand."""
+    return path.with_name(path.name + SIDECAR_SUFFIX)
+
+
+def root_dict(root: RootFacts, frequency: npt.NDArray[np.float64]) -> dict[str, Any]:
+    """Return the root facts with the frequencies, which have no dataset of their own here."""
+    return root.to_dict() | {"frequency": frequency.tolist()}
+
+
+def _row(key: str, array: FinalArray, facts: InputFacts) -> dict[str, Any]:
+    return {"key": key, "axes": list(array.axes), **facts.to_dict()}
+
+
+def _write_json(path: Path, value: Any) -> None:
+    with path.open("x", encoding="ascii") as file:
+        file.write(dumps(value) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _write_npy(path: Path, array: FinalArray) -> Iterator[npt.NDArray[Any]]:
+    """Write an array piece by piece, then yield its values in C order."""
+    head = BytesIO()
+    np.lib.format.write_array_header_1_0(
+        head,
+        {
+            "descr": np.lib.format.dtype_to_descr(array.dtype),
+            "fortran_order": False,
+            "shape": array.shape,
+        },
+    )
+    with path.open("x+b", buffering=0) as file:
+        _write_all(file, head.getbuffer(), 0)
+        values: npt.NDArray[Any] | None = None
+        for index, values in array.pieces():
+            _write_piece(file, head.tell(), array, index[array.time_axis].start, values)
+        if array.n_pieces == 1 and values is not None:
+            yield values
+            return
+        file.seek(head.tell())
+        while part := file.read(_READ_BYTES):
+            yield np.frombuffer(part, np.uint8)
+
+
+def _write_piece(
+    file: BinaryIO, start: int, array: FinalArray, first_frame: int, values: npt.NDArray[Any]
+) -> None:
+    """Write some frames where they belong: one run of bytes for each place before the time axis.
+
+    Not through a memory map: its pages would count as this process's memory.
+    """
+    frame_bytes = prod(array.shape[array.time_axis + 1 :]) * array.dtype.itemsize
+    row_bytes = array.shape[array.time_axis] * frame_bytes
+    for row, place in enumerate(np.ndindex(array.shape[: array.time_axis])):
+        position = start + row * row_bytes + first_frame * frame_bytes
+        _write_all(file, np.ascontiguousarray(values[place]).data.cast("B"), position)
+
+
+def _write_all(file: BinaryIO, data: memoryview, position: int) -> None:
+    while data:
+        written = os.pwrite(file.fileno(), data, position)
+        data, position = data[written:], position + written

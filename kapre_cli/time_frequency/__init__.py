@@ -1,0 +1,31 @@
+"""Keras 3 layers that turn audio into spectrograms and mel-spectrograms.
+
+The only door to Keras. The layers run on any Keras backend; the program runs them on TensorFlow.
+"""
+
+from typing import Any
+
+from kapre_cli.framing import conv_output_length
+from kapre_cli.settings import LayerConfig
+from kapre_cli.time_frequency.melspectrogram import EmptyMelBandsWarning, Melspectrogram
+from kapre_cli.time_frequency.spectrogram import Spectrogram
+
+__all__ = [
+    "EmptyMelBandsWarning",
+    "Melspectrogram",
+    "Spectrogram",
+    "conv_output_length",
+    "layer_of",
+]
+
+_LAYERS = {layer.config_class: layer for layer in (Spectrogram, Melspectrogram)}
+
+
+def layer_of(config: LayerConfig, **kwargs: Any) -> Spectrogram:
+    """Return the layer that a configuration describes.
+
+    Args:
+        config: The layer's own arguments.
+        **kwargs: The arguments of every Keras layer: ``name``, ``dtype``, ``trainable``.
+    """
+    return _LAYERS[type(config)](**config.to_dict(), **kwargs)

@@ -1,0 +1,160 @@
+"""The ``Melspectrogram`` layer."""
+
+import warnings
+from typing import Any
+
+import keras
+from keras import ops
+
+from kapre_cli import dsp
+from kapre_cli.settings import LayerConfig, MelspectrogramConfig
+from kapre_cli.time_frequency import steps
+from kapre_cli.time_frequency.spectrogram import Shape, Spectrogram
+from kapre_cli.time_frequency.steps import Tensor
+
+
+class EmptyMelBandsWarning(UserWarning):
+    """Some mel bands hold no frequency bin and are 0 for every input."""
+
+
+@keras.saving.register_keras_serializable(package="kapre_cli")
+class Melspectrogram(Spectrogram):
+    """Power of the short-time Fourier transform, summed into mel bands.
+
+    ``(mel @ |X|^2) ** (power_melgram / 2)``, where ``mel`` is the matrix of triangular bands
+    that ``librosa.filters.mel`` gives for the same arguments.
+
+    Args:
+        sr: Sample rate of the input in Hz, above 0.
+        n_mels: Number of mel bands, at least 1.
+        fmin: Lower edge of the lowest band in Hz, at least 0.
+        fmax: Upper edge of the highest band in Hz, above ``fmin`` and at most ``sr / 2``.
+            ``None``: ``sr / 2``.
+        power_melgram: Exponent of the result, above 0: 2 for power, 1 for amplitude.
+        return_decibel_melgram: Return ``10 * log10(max(v, 1e-10))`` less its maximum over the
+            example, floored at -80. Every example has its own reference.
+        trainable_fb: Make the mel matrix a trainable weight of shape ``(n_freq, n_mels)``.
+        htk: Use HTK's mel scale instead of Slaney's.
+        norm: ``"slaney"`` gives every band the same area, a number or infinity divides each
+            band by that p-norm of its weights, ``None`` leaves every peak at 1.
+        **kwargs: The arguments of :class:`Spectrogram` and of every Keras layer.
+            ``power_spectrogram`` must stay 2.0 and ``return_decibel_spectrogram`` ``False``.
+
+    Input shape:
+        As :class:`Spectrogram`.
+
+    Output shape:
+        ``(batch, channel, n_mels, n_time)`` for ``"channels_first"``,
+        ``(batch, n_mels, n_time, channel)`` for ``"channels_last"``.
+
+    Raises:
+        ValueError: If an argument is out of range, or the input is not of rank 3, empty, or
+            shorter than ``n_dft`` under ``padding="valid"``.
+
+    Warns:
+        EmptyMelBandsWarning: If bands are so narrow that no frequency bin falls into them.
+
+    >>> import numpy as np
+    >>> layer = Melspectrogram(
+    ...     sr=8000, n_mels=10, n_dft=256, image_data_format="channels_last"
+    ... )
+    >>> layer(np.zeros((1, 2, 8000), "float32")).shape
+    TensorShape([1, 10, 63, 2])
+    """
+
+    config_class = MelspectrogramConfig
+
+    sr: float
+    n_mels: int
+    fmin: float
+    fmax: float
+    power_melgram: float
+    return_decibel_melgram: bool
+    trainable_fb: bool
+    htk: bool
+    norm: str | float | None
+
+    def __init__(
+        self,
+        sr: float = 22050,
+        n_mels: int = 128,
+        fmin: float = 0.0,
+        fmax: float | None = None,
+        power_melgram: float = 1.0,
+        return_decibel_melgram: bool = False,
+        trainable_fb: bool = False,
+        htk: bool = False,
+        norm: str | float | None = "slaney",
+        **kwargs: Any,
+    ) -> None:
+        of_layer = {
+            name: kwargs.pop(name) for name in LayerConfig.__dataclass_fields__ if name in kwargs
+        }
+        config = MelspectrogramConfig(
+            sr=sr,
+            n_mels=n_mels,
+            fmin=fmin,
+            fmax=fmax,
+            power_melgram=power_melgram,
+            return_decibel_melgram=return_decibel_melgram,
+            trainable_fb=trainable_fb,
+            htk=htk,
+            norm=norm,
+            **of_layer,
+        )
+        self._start(config, **kwargs)
+        filterbank = dsp.mel_filterbank(
+            sr=config.sr,
+            n_dft=config.n_dft,
+            n_mels=config.n_mels,
+            fmin=config.fmin,
+            fmax=self.fmax,
+            htk=config.htk,
+            norm=config.norm,
+        )
+        self._bins_to_bands = filterbank.T
+        _warn_of_empty_bands(dsp.empty_bands(filterbank), config)
+
+    def build(self, input_shape: Shape) -> None:
+        """Make the weights, if there are any."""
+        super().build(input_shape)
+        if self.trainable_fb:
+            self.mel_filterbank = self.add_weight(
+                shape=self._bins_to_bands.shape,
+                initializer=steps.initializer(self._bins_to_bands),
+                name="mel_filterbank",
+            )
+
+    def transform(self, signal: Tensor) -> Tensor:
+        """Return what the layer makes of each frame by itself: neither padded nor in decibels.
+
+        Args:
+            signal: Shape ``(batch, channel, samples)``, at least ``n_dft`` samples.
+
+        Returns:
+            Shape ``(batch, channel, n_time, n_mels)``; frame ``i`` depends on samples
+            ``i * n_hop`` to ``i * n_hop + n_dft - 1`` alone.
+        """
+        bins_to_bands = ops.convert_to_tensor(
+            self.mel_filterbank if self.trainable_fb else self._bins_to_bands,
+            dtype=self._working_dtype,
+        )
+        bands = ops.matmul(self._power(signal), bins_to_bands)
+        # A trained matrix may have learnt weights below 0; a power cannot lie there.
+        if self.trainable_fb:
+            bands = ops.maximum(bands, 0.0)
+        return steps.raised(bands, self.config.power / 2.0)
+
+
+def _warn_of_empty_bands(bands: list[int], config: MelspectrogramConfig) -> None:
+    if not bands:
+        return
+    shown = ", ".join(str(band) for band in bands[:8]) + (", ..." if len(bands) > 8 else "")
+    warnings.warn(
+        f"{len(bands)} of {config.n_mels} mel bands are empty, since no bin of the transform "
+        f"falls into them: {shown} (counted from 0). They will be 0 for every input. "
+        f"Raise n_dft (now {config.n_dft}), lower n_mels (now {config.n_mels}) or raise fmin "
+        f"(now {config.fmin:g} Hz).",
+        EmptyMelBandsWarning,
+        stacklevel=3,
+    )

@@ -1,0 +1,215 @@
+"""The ``Spectrogram`` layer."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kapre_cli import dsp
+from kapre_cli.errors import SettingsError
+from kapre_cli.settings import LayerConfig, SpectrogramConfig
+from kapre_cli.time_frequency import steps
+from kapre_cli.time_frequency.steps import Tensor
+
+Shape = Sequence[int | None]
+
+
+@keras.saving.register_keras_serializable(package="kapre_cli")
+class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
+    """Magnitudes of the short-time Fourier transform, raised to a power.
+
+    The signal is cut into frames of ``n_dft`` samples, one every ``n_hop`` samples; each is
+    multiplied by a periodic Hann window and transformed. The result is ``|X| ** power``, not
+    scaled by the window or by ``n_dft``.
+
+    By default the transform is a constant, computed by FFT, and the layer has no weights. With
+    ``trainable_kernel=True`` the windowed cosines and sines are two weights of shape
+    ``(n_dft, 1, n_freq)`` and the transform is a strided convolution with them.
+
+    Args:
+        n_dft: Samples in a frame, at least 2; any number, a power of two is fastest.
+        n_hop: Samples from the start of a frame to that of the next, at least 1.
+            ``None``: ``n_dft // 2``.
+        padding: ``"same"``: ``ceil(length / n_hop)`` frames, zeros laid around the signal by
+            TensorFlow's rule. ``"valid"``: only frames that lie wholly inside the signal.
+        power_spectrogram: Exponent of the magnitudes, above 0: 2 for power, 1 for amplitude.
+        return_decibel_spectrogram: Return ``10 * log10(max(v, 1e-10))`` less its maximum over
+            the example, floored at -80. Every example has its own reference.
+        trainable_kernel: Make the transform's kernels trainable weights.
+        image_data_format: Order of the output's axes: ``"channels_first"``,
+            ``"channels_last"``, or ``"default"`` for what ``keras.config.image_data_format()``
+            says when the layer is made.
+        input_data_format: Order of the input's axes: ``"channels_first"`` is
+            ``(batch, channel, samples)``, ``"channels_last"`` ``(batch, samples, channel)``.
+        **kwargs: The arguments of every Keras layer: ``name``, ``dtype``, ``trainable``.
+
+    Input shape:
+        ``(batch, channel, samples)``, or ``(batch, samples, channel)`` for
+        ``input_data_format="channels_last"``. The number of samples may be unknown.
+
+    Output shape:
+        ``(batch, channel, n_time, n_freq)`` for ``"channels_first"``,
+        ``(batch, n_time, n_freq, channel)`` for ``"channels_last"``;
+        ``n_freq = n_dft // 2 + 1``.
+
+    Raises:
+        ValueError: If an argument is out of range, or the input is not of rank 3, empty, or
+            shorter than ``n_dft`` under ``padding="valid"``.
+
+    >>> import numpy as np
+    >>> layer = Spectrogram(n_dft=8, n_hop=4, image_data_format="channels_first")
+    >>> layer(np.zeros((1, 2, 20), "float32")).shape
+    TensorShape([1, 2, 5, 5])
+    """
+
+    config_class: type[LayerConfig] = SpectrogramConfig
+
+    n_dft: int
+    n_hop: int
+    padding: str
+    power_spectrogram: float
+    return_decibel_spectrogram: bool
+    trainable_kernel: bool
+    image_data_format: str
+    input_data_format: str
+
+    def __init__(
+        self,
+        n_dft: int = 512,
+        n_hop: int | None = None,
+        padding: str = "same",
+        power_spectrogram: float = 2.0,
+        return_decibel_spectrogram: bool = False,
+        trainable_kernel: bool = False,
+        image_data_format: str = "default",
+        input_data_format: str = "channels_first",
+        **kwargs: Any,
+    ) -> None:
+        config = SpectrogramConfig(
+            n_dft=n_dft,
+            n_hop=n_hop,
+            padding=padding,
+            power_spectrogram=power_spectrogram,
+            return_decibel_spectrogram=return_decibel_spectrogram,
+            trainable_kernel=trainable_kernel,
+            image_data_format=image_data_format,
+            input_data_format=input_data_format,
+        )
+        self._start(config, **kwargs)
+
+    def _start(self, config: LayerConfig, **kwargs: Any) -> None:
+        """Take up a checked configuration; both layers begin here."""
+        # The samples are cast in call(), since half precision must not touch them before.
+        kwargs.setdefault("autocast", False)
+        super().__init__(**kwargs)
+        if config.image_data_format == "default":
+            config = replace(config, image_data_format=keras.config.image_data_format())
+        self.config = config
+        for field in fields(config):
+            setattr(self, field.name, getattr(config, field.name))
+        self.framing = config.framing
+        self._window = dsp.hann(config.n_dft)
+
+    def build(self, input_shape: Shape) -> None:
+        """Make the weights, if there are any."""
+        self._sides(input_shape)
+        if self.trainable_kernel:
+            self.kernel_real = self._add_kernel("kernel_real", np.cos)
+            self.kernel_imaginary = self._add_kernel("kernel_imaginary", np.sin)
+        self.built = True
+
+    def _add_kernel(self, name: str, wave: Any) -> Any:
+        values = _dft_kernel(self._window, self.config.n_freq, wave)
+        return self.add_weight(
+            shape=values.shape, initializer=steps.initializer(values), name=name
+        )
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Return the (mel-)spectrogram of a batch of signals."""
+        self._sides(inputs.shape)
+        signal = ops.cast(inputs, self._working_dtype)
+        if self.input_data_format == "channels_last":
+            signal = ops.transpose(signal, (0, 2, 1))
+        features = self.transform(steps.padded(signal, self.framing))
+        # (batch, channel, n_time, n_features), whatever the layer and the formats
+        if self.config.decibel:
+            features = steps.decibels(features)
+        order = [("channel", "time", self.config.feature_axis).index(n) for n in self.config.axes]
+        features = ops.transpose(features, (0, *(axis + 1 for axis in order)))
+        return ops.cast(features, self.compute_dtype)
+
+    def transform(self, signal: Tensor) -> Tensor:
+        """Return what the layer makes of each frame by itself: neither padded nor in decibels.
+
+        Args:
+            signal: Shape ``(batch, channel, samples)``, at least ``n_dft`` samples.
+
+        Returns:
+            Shape ``(batch, channel, n_time, n_features)``; frame ``i`` depends on samples
+            ``i * n_hop`` to ``i * n_hop + n_dft - 1`` alone.
+        """
+        return steps.raised(self._power(signal), self.config.power / 2.0)
+
+    def _power(self, signal: Tensor) -> Tensor:
+        """Return ``|X|^2``, shape ``(batch, channel, n_time, n_freq)``."""
+        if self.trainable_kernel:
+            dtype = self._working_dtype
+            kernels = ops.cast(self.kernel_real, dtype), ops.cast(self.kernel_imaginary, dtype)
+            return steps.power_of_convolution(signal, kernels, self.n_hop)
+        window = ops.convert_to_tensor(self._window, dtype=self._working_dtype)
+        return steps.power_of_frames(signal, window, self.n_hop)
+
+    @property
+    def _working_dtype(self) -> str:
+        """The precision of the transform: never below float32, whatever the layer's policy."""
+        return "float64" if self.compute_dtype == "float64" else "float32"
+
+    def _sides(self, shape: Shape) -> tuple[int | None, int | None, int | None]:
+        """Return ``(batch, channel, samples)`` of an input shape.
+
+        Raises:
+            ValueError: If the shape is not of rank 3.
+        """
+        if len(shape) != 3:
+            order = "channel, samples" if self.input_data_format == "channels_first" else (
+                "samples, channel"
+            )
+            raise SettingsError(
+                f"{type(self).__name__} takes inputs of shape (batch, {order}). "
+                f"Received: input_shape={tuple(shape)}"
+            )
+        batch, second, third = shape
+        if self.input_data_format == "channels_first":
+            return batch, second, third
+        return batch, third, second
+
+    def compute_output_shape(self, input_shape: Shape) -> tuple[int | None, ...]:
+        """Return the shape of the output for an input of ``input_shape``; ``None`` stays.
+
+        Raises:
+            ValueError: If no input of this shape can be taken.
+        """
+        batch, channel, samples = self._sides(input_shape)
+        sizes = {
+            "channel": channel,
+            "time": None if samples is None else self.framing.n_time(samples),
+            self.config.feature_axis: self.config.n_features,
+        }
+        return (batch, *(sizes[axis] for axis in self.config.axes))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, those of every Keras layer included."""
+        return {**super().get_config(), **self.config.to_dict()}
+
+
+def _dft_kernel(window: np.ndarray[Any, Any], n_freq: int, wave: Any) -> np.ndarray[Any, Any]:
+    """Return the windowed cosines or sines of the transform, shape ``(n_dft, 1, n_freq)``."""
+    n_dft = len(window)
+    # The phase is reduced in integers: n * k grows past what a float holds exactly.
+    turns = np.outer(np.arange(n_dft), np.arange(n_freq)) % n_dft
+    kernel = window[:, np.newaxis] * wave(2.0 * math.pi * turns / n_dft)
+    return np.asarray(kernel[:, np.newaxis, :])

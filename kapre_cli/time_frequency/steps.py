@@ -1,0 +1,124 @@
+"""The steps of the layers as functions of tensors, written with ``keras.ops``."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from keras import ops
+
+from kapre_cli.dsp import DECIBEL_AMIN, DECIBEL_RANGE
+from kapre_cli.framing import Framing
+
+Tensor = Any  # a tensor of whichever backend Keras runs on; none of them ships types for it
+
+
+def padded(signal: Tensor, framing: Framing) -> Tensor:
+    """Lay the zeros of ``framing`` around ``signal``, shape ``(..., samples)``.
+
+    Raises:
+        ValueError: If the length is known and the signal is too short for one frame.
+    """
+    length = signal.shape[-1]
+    if length is None:
+        _require_frame(signal, framing)
+        front, back = framing.pads(ops.shape(signal)[-1], ops.maximum)
+    else:
+        framing.n_time(length)
+        front, back = framing.pads(length)
+        if (front, back) == (0, 0):
+            return signal
+    unpadded = [(0, 0)] * (len(signal.shape) - 1)
+    return ops.pad(signal, (*unpadded, (front, back)))
+
+
+def _require_frame(signal: Tensor, framing: Framing) -> None:
+    """Fail when the graph runs if a signal of unknown length turns out too short.
+
+    Only TensorFlow has lengths that are not known while a graph is made.
+    """
+    if keras.backend.backend() == "tensorflow":
+        from tensorflow import debugging
+
+        shortest = framing.n_dft if framing.padding == "valid" else 1
+        debugging.assert_greater_equal(
+            ops.shape(signal)[-1],
+            shortest,
+            message=f"The signal must be at least {shortest} samples long "
+            f"(n_dft={framing.n_dft}, padding={framing.padding!r}).",
+        )
+
+
+def power_of_frames(signal: Tensor, window: Tensor, n_hop: int) -> Tensor:
+    """Return ``|X|^2`` of every frame through the FFT.
+
+    Args:
+        signal: Shape ``(..., samples)``, at least one frame long.
+        window: Shape ``(n_dft,)``.
+        n_hop: Samples from frame to frame.
+
+    Returns:
+        Shape ``(..., n_time, n_dft // 2 + 1)``.
+    """
+    frames = ops.extract_sequences(signal, window.shape[0], n_hop)
+    real, imaginary = ops.rfft(frames * window)
+    return real * real + imaginary * imaginary
+
+
+def power_of_convolution(signal: Tensor, kernels: tuple[Tensor, Tensor], n_hop: int) -> Tensor:
+    """Return ``|X|^2`` of every frame through two strided convolutions.
+
+    Args:
+        signal: Shape ``(batch, channel, samples)``.
+        kernels: The real and the imaginary kernel, each ``(n_dft, 1, n_freq)``.
+        n_hop: Samples from frame to frame.
+
+    Returns:
+        Shape ``(batch, channel, n_time, n_freq)``.
+    """
+    batch, channel, samples = ops.shape(signal)
+    each = ops.reshape(signal, (-1, samples, 1))
+    real, imaginary = (
+        ops.conv(each, kernel, strides=n_hop, padding="valid", data_format="channels_last")
+        for kernel in kernels
+    )
+    power = real * real + imaginary * imaginary
+    _, n_time, n_freq = ops.shape(power)
+    return ops.reshape(power, (batch, channel, n_time, n_freq))
+
+
+def raised(power: Tensor, exponent: float) -> Tensor:
+    """Return ``power ** exponent`` for ``power >= 0``, with a finite gradient at 0.
+
+    Below an exponent of 1 the slope at 0 is infinite; silence would turn every gradient into
+    NaN. There the value is 0 and so is the gradient.
+    """
+    if exponent == 1.0:
+        return power
+    if exponent > 1.0:
+        return ops.power(power, exponent)
+    sounding = power > 0
+    kept = ops.where(sounding, power, ops.ones_like(power))
+    root = ops.sqrt(kept) if exponent == 0.5 else ops.power(kept, exponent)
+    return ops.where(sounding, root, ops.zeros_like(root))
+
+
+def decibels(values: Tensor) -> Tensor:
+    """Return each example of a batch as decibels below its own largest value, floored at -80.
+
+    The reference is taken over all axes but the first, so no example changes another.
+    """
+    log_values = 10.0 * ops.log10(ops.maximum(values, DECIBEL_AMIN))
+    others = tuple(range(1, len(values.shape)))
+    below = log_values - ops.max(log_values, axis=others, keepdims=True)
+    return ops.maximum(below, -DECIBEL_RANGE)
+
+
+def initializer(values: npt.NDArray[np.float64]) -> Callable[..., Tensor]:
+    """Return a Keras initializer that gives ``values``, whatever shape it is asked for."""
+
+    def initialize(_shape: Sequence[int], dtype: Any = None) -> Tensor:
+        return ops.convert_to_tensor(values, dtype=dtype)
+
+    return initialize
