@@ -17,6 +17,19 @@ class ExitCode(IntEnum):
     TERMINATED = 143  # 128 + SIGTERM
 
 
+class Progress:
+    """Told how far the work has come; this one keeps it to itself."""
+
+    def read(self, seconds: float) -> None:
+        """Take note that ``seconds`` more of audio have been read."""
+
+    def ended(self) -> None:
+        """Take note that one more input has been read, or has failed."""
+
+
+SILENT = Progress()
+
+
 @dataclass
 class Report:
     """The tally of a run.

@@ -1,0 +1,77 @@
+"""The command line: parse, call one function of the library, say how it ended.
+
+The only door to Click. Nothing is imported here that takes long: ``--help`` and a mistyped option
+must not wait for TensorFlow, nor for NumPy.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from kapre_cli import __version__
+from kapre_cli.cli.melspectrogram import melspectrogram
+from kapre_cli.cli.reserved import RESERVED
+from kapre_cli.cli.signals import Terminated, terminable
+from kapre_cli.cli.spectrogram import spectrogram
+from kapre_cli.errors import KapreExtractError, SettingsError, UsageError
+from kapre_cli.report import ExitCode
+
+PROGRAM = "kapre-extract"
+
+
+@click.group(
+    name=PROGRAM,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name=PROGRAM)
+def program() -> None:
+    """Turn WAV and FLAC recordings into spectrograms or mel-spectrograms, computed by the Keras
+    layers that the options describe, in one HDF5 file or in .npy files.
+    """  # noqa: D205, D415 - Click shows this text, and would break it at a summary line
+
+
+for command in (spectrogram, melspectrogram, *RESERVED):
+    program.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the program and end the process with its exit code."""
+    code = run(arguments)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has left. Python would complain once more while it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit code; every error a user can cause is told here."""
+    try:
+        with terminable():
+            ended: Any = program.main(arguments, prog_name=PROGRAM, standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return ExitCode.USAGE
+    except click.ClickException as error:
+        error.show()
+        return ExitCode.USAGE
+    except (SettingsError, UsageError) as error:
+        return _end(ExitCode.USAGE, f"Error: {error}")
+    except KapreExtractError as error:
+        return _end(ExitCode.FAILED, f"Error: {error}")
+    except (KeyboardInterrupt, click.Abort):
+        return _end(ExitCode.INTERRUPTED, "interrupted: no output was written or changed")
+    except Terminated:
+        return _end(ExitCode.TERMINATED, "terminated: no output was written or changed")
+    except BrokenPipeError:
+        return ExitCode.FAILED
+    return int(ended or ExitCode.OK)
+
+
+def _end(code: ExitCode, message: str) -> ExitCode:
+    click.echo(f"{PROGRAM}: {message}", err=True)
+    return code

@@ -1,0 +1,24 @@
+"""``kapre-extract melspectrogram``."""
+
+from typing import Any
+
+import click
+
+from kapre_cli.cli.extraction import extraction
+from kapre_cli.cli.options import audio_options, layer_options, mel_options, output_options
+from kapre_cli.settings import MelspectrogramConfig
+
+
+@click.command()
+@output_options()
+@layer_options(MelspectrogramConfig)
+@mel_options()
+@audio_options()
+def melspectrogram(**options: Any) -> int:
+    r"""Extract mel-spectrograms of INPUTS: audio files, and folders that are searched for them.
+
+    \b
+    kapre-extract melspectrogram recordings/ -o mels.h5 --n-mels 64 --decibel
+    kapre-extract melspectrogram bats/ -o bats --n-dft 1024 --fmin 15000 --channel 0
+    """
+    return extraction(MelspectrogramConfig, options)

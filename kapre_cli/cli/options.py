@@ -1,0 +1,216 @@
+"""The options of the commands, each declared once; defaults and choices are the library's own."""
+
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from kapre_cli.settings import (
+    COMPRESSIONS,
+    DATA_FORMATS,
+    DTYPES,
+    FORMATS,
+    PADDINGS,
+    LayerConfig,
+    MelspectrogramConfig,
+    OutputSettings,
+)
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+Decorator = Callable[[Decorated], Decorated]
+
+
+class _Norm(click.ParamType):
+    """``slaney``, ``none``, or a number, ``inf`` included."""
+
+    name = "slaney|none|NUMBER"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        if not isinstance(value, str) or value == "slaney":
+            return value
+        if value == "none":
+            return None
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is not 'slaney', 'none' or a number.", param, ctx)
+
+
+def _together(*options: Decorator[Any]) -> Decorator[Any]:
+    def decorate(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def _defaults(settings: type[Any]) -> dict[str, Any]:
+    return {field.name: field.default for field in fields(settings)}
+
+
+def layer_options(config: type[LayerConfig]) -> Decorator[Any]:
+    """Return the options that describe a layer, with the layer's own defaults."""
+    default = _defaults(config)
+    return _together(
+        click.option(
+            "--n-dft",
+            type=click.IntRange(min=2),
+            default=default["n_dft"],
+            show_default=True,
+            help="Samples in a frame; a power of two is fastest.",
+        ),
+        click.option(
+            "--n-hop",
+            type=click.IntRange(min=1),
+            help="Samples from frame to frame.  [default: half of --n-dft]",
+        ),
+        click.option(
+            "--padding",
+            type=click.Choice(PADDINGS),
+            default=default["padding"],
+            show_default=True,
+            help="same: a frame at every hop, zeros laid around the signal. "
+            "valid: only frames wholly inside the signal.",
+        ),
+        click.option(
+            "--power",
+            type=click.FloatRange(min=0, min_open=True),
+            default=default[config.power_name],
+            show_default=True,
+            help="Exponent of the magnitudes: 2 for power, 1 for amplitude.",
+        ),
+        click.option(
+            "--decibel/--no-decibel",
+            default=default[config.decibel_name],
+            show_default=True,
+            help="Decibels below the input's own largest value, down to -80.",
+        ),
+        click.option(
+            "--data-format",
+            type=click.Choice(("default", *DATA_FORMATS)),
+            default=default["image_data_format"],
+            show_default=True,
+            help="Where the channel axis stands; default: as Keras is configured.",
+        ),
+    )
+
+
+def mel_options() -> Decorator[Any]:
+    """Return the options that only the mel layer has."""
+    default = _defaults(MelspectrogramConfig)
+    return _together(
+        click.option(
+            "--n-mels",
+            type=click.IntRange(min=1),
+            default=default["n_mels"],
+            show_default=True,
+            help="Number of mel bands.",
+        ),
+        click.option(
+            "--fmin",
+            type=click.FloatRange(min=0),
+            default=default["fmin"],
+            show_default=True,
+            help="Lower edge of the lowest band in Hz.",
+        ),
+        click.option(
+            "--fmax",
+            type=click.FloatRange(min=0, min_open=True),
+            help="Upper edge of the highest band in Hz.  [default: half the sample rate]",
+        ),
+        click.option(
+            "--htk/--no-htk",
+            default=default["htk"],
+            show_default=True,
+            help="HTK's mel scale instead of Slaney's.",
+        ),
+        click.option(
+            "--norm",
+            type=_Norm(),
+            default=default["norm"],
+            show_default=True,
+            help="slaney: bands of equal area. none: peaks of 1. A number or inf: divide "
+            "each band by that p-norm of its weights.",
+        ),
+    )
+
+
+def audio_options() -> Decorator[Any]:
+    """Return the options that say what is taken of every input."""
+    return _together(
+        click.option(
+            "--sr",
+            type=click.IntRange(min=1),
+            help="Sample rate in Hz that inputs must have.  [default: the first input's]",
+        ),
+        click.option(
+            "--resample", is_flag=True, help="Convert inputs of another rate to the run's rate."
+        ),
+        click.option(
+            "--channel",
+            "channels",
+            type=click.IntRange(min=0),
+            multiple=True,
+            metavar="N",
+            help="Take this channel, counted from 0; repeatable.  [default: all, in order]",
+        ),
+        click.option("--mono", is_flag=True, help="Average the channels taken into one."),
+    )
+
+
+def output_options() -> Decorator[Any]:
+    """Return the inputs' argument and the options that say where features go."""
+    default = _defaults(OutputSettings)
+    return _together(
+        click.argument("inputs", nargs=-1, required=True, type=click.Path()),
+        click.option(
+            "-o",
+            "--output",
+            required=True,
+            type=click.Path(path_type=Path),
+            help="*.h5 or *.hdf5: one HDF5 file. *.npy: the array of a single input. "
+            "Anything else: a folder of .npy files.",
+        ),
+        click.option(
+            "--format",
+            "format_",
+            type=click.Choice(FORMATS),
+            help="The output's format.  [default: by the suffix of --output]",
+        ),
+        click.option(
+            "--dtype",
+            type=click.Choice(DTYPES),
+            default=default["dtype"],
+            show_default=True,
+            help="Type in which the float32 results are stored.",
+        ),
+        click.option(
+            "--compression",
+            type=click.Choice(COMPRESSIONS),
+            default=default["compression"],
+            show_default=True,
+            help="Compression of HDF5 output.",
+        ),
+        click.option(
+            "--overwrite",
+            is_flag=True,
+            help="Replace an existing output, once the new one is complete.",
+        ),
+        click.option(
+            "--root",
+            type=click.Path(),
+            help="Name every input by its path below this folder.",
+        ),
+        click.option(
+            "--batch-size",
+            type=click.IntRange(min=1),
+            metavar="FRAMES",
+            help="Frames computed at once: speed and memory, never the result.  "
+            "[default: suits --n-dft]",
+        ),
+    )

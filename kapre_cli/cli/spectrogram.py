@@ -1,0 +1,23 @@
+"""``kapre-extract spectrogram``."""
+
+from typing import Any
+
+import click
+
+from kapre_cli.cli.extraction import extraction
+from kapre_cli.cli.options import audio_options, layer_options, output_options
+from kapre_cli.settings import SpectrogramConfig
+
+
+@click.command()
+@output_options()
+@layer_options(SpectrogramConfig)
+@audio_options()
+def spectrogram(**options: Any) -> int:
+    r"""Extract spectrograms of INPUTS: audio files, and folders that are searched for them.
+
+    \b
+    kapre-extract spectrogram recordings/ -o spectrograms.h5
+    kapre-extract spectrogram song.wav -o song.npy --n-dft 1024 --n-hop 256 --decibel
+    """
+    return extraction(SpectrogramConfig, options)

@@ -1,0 +1,191 @@
+"""A run: every input through the layer, then all of them into one output."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from kapre_cli import dsp
+from kapre_cli.audio import AudioReader
+from kapre_cli.errors import AudioReadError, FeatureError, SettingsError, UsageError, quoted
+from kapre_cli.pipeline.blocks import Block, frame_blocks
+from kapre_cli.pipeline.tape import Piece
+from kapre_cli.report import SILENT, Progress, Report
+from kapre_cli.settings import ExtractionSettings, LayerConfig, MelspectrogramConfig
+from kapre_cli.sources import Source
+from kapre_cli.storage.assembly import final_array
+from kapre_cli.storage.formats import open_writer
+from kapre_cli.storage.journal import BlockEntry, Journal
+from kapre_cli.storage.metadata import InputFacts, RootFacts
+from kapre_cli.storage.workspace import Workspace, check_output
+
+@dataclass
+class _Work:
+    """One input on its way.
+
+    Attributes:
+        source: The input.
+        facts: What is known of it; ``None`` until it has been opened.
+        entries: Its blocks that are in the journal.
+        failed: Whether it has failed; whatever of it is still under way is void.
+    """
+
+    source: Source
+    facts: InputFacts | None = None
+    entries: list[BlockEntry] = field(default_factory=list)
+    failed: bool = False
+
+
+def extract(
+    sources: Sequence[Source],
+    settings: ExtractionSettings,
+    report: Report,
+    progress: Progress = SILENT,
+) -> None:
+    """Extract the features of every source into one output.
+
+    An input that fails is reported and harms no other. The output appears whole, when all
+    inputs have been tried, or not at all: if none could be read there is none.
+
+    Args:
+        sources: The inputs, in the order in which the output will have them.
+        settings: What to compute and where to put it.
+        report: Told what becomes of every input.
+        progress: Told how far the reading has come.
+
+    Raises:
+        UsageError: If the output is refused before any work is done.
+        OutputError: If the output cannot be written; nothing has been changed then.
+    """
+    check_output(settings.output, sources)
+    if settings.output.format == "npy" and len(sources) != 1:
+        raise UsageError(
+            f"{quoted(settings.output.path)} would be one array, but there are {len(sources)} "
+            "inputs; name a folder or a .h5 file to hold them"
+        )
+    with Workspace(settings.output) as workspace:
+        run = _Run(settings, Journal(workspace.journal), report)
+        try:
+            works = run.compute(sources, progress)
+            if not any(not work.failed for work in works):
+                report.say(f"no input could be used: {quoted(settings.output.path)} is not written")
+                return
+            written = run.put_together(works, workspace)
+        finally:
+            run.journal.close()
+        if written:
+            workspace.publish()
+        for facts in written:
+            report.written(facts.n_samples / facts.sr)
+
+
+class _Run:
+    """The layer and the journal of one run."""
+
+    def __init__(self, settings: ExtractionSettings, journal: Journal, report: Report) -> None:
+        # TensorFlow takes seconds to import: not before it is certain that it is needed.
+        from kapre_cli.pipeline.compute import Transform
+        from kapre_cli.time_frequency import layer_of
+
+        self.journal = journal
+        self._report = report
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            layer = layer_of(settings.layer, dtype="float32")
+        for warning in caught:
+            report.warn(str(warning.message))
+        self._config: LayerConfig = layer.config  # its image data format is resolved
+        self._settings = replace(settings, layer=self._config)
+        self._transform = Transform(layer, settings.batch_size)
+
+    def compute(self, sources: Sequence[Source], progress: Progress) -> list[_Work]:
+        """Compute every input into the journal."""
+        works = [_Work(source) for source in sources]
+
+        def pieces() -> Iterator[Piece]:
+            for work in works:
+                for block in self._blocks(work, progress):
+                    yield from block.pieces(partial(self._keep, work))
+                progress.ended()
+
+        self._transform.run(pieces())
+        return works
+
+    def _blocks(self, work: _Work, progress: Progress) -> Iterator[Block]:
+        """Yield the blocks of one input; report it and stop if it fails."""
+        source, audio = work.source, self._settings.audio
+        try:
+            with AudioReader(source.path, audio) as reader:
+                framing = self._config.framing
+                work.facts = _facts(source, reader, *framing.times(reader.n_samples, reader.sr))
+                for block in frame_blocks(reader, framing, self._transform.n_features):
+                    yield block
+                    progress.read(block.results.shape[1] * framing.n_hop / reader.sr)
+        except (AudioReadError, SettingsError) as error:
+            self._fail(work, error)
+
+    def _fail(self, work: _Work, reason: Exception) -> None:
+        if not work.failed:
+            work.failed = True
+            self._report.failed(work.source.path, reason)
+
+    def _keep(self, work: _Work, block: Block) -> None:
+        """Put a computed block into the journal."""
+        if work.failed:
+            return
+        if not np.isfinite(block.results).all():
+            self._fail(work, FeatureError("its samples are so large that float32 overflows"))
+            return
+        key = work.source.key
+        work.entries.append(self.journal.append(key, block.first_frame, block.results))
+
+    def put_together(self, works: Sequence[_Work], workspace: Workspace) -> list[InputFacts]:
+        """Write every input that has not failed into the staged output, in order."""
+        root = RootFacts.of(self._settings)
+        frequency = frequencies(self._config, self._settings.audio.sr)
+        writer = open_writer(self._settings.output, workspace.staged, root, frequency)
+        written = []
+        try:
+            for work in works:
+                if work.failed or work.facts is None:
+                    continue
+                try:
+                    array = final_array(
+                        self.journal, work.entries, self._config, self._settings.output.dtype
+                    )
+                except FeatureError as error:
+                    self._fail(work, error)
+                    continue
+                writer.add(work.source.key, array, work.facts)
+                written.append(work.facts)
+            writer.finish()
+        finally:
+            writer.close()
+        return written
+
+
+def _facts(
+    source: Source, reader: AudioReader, time_start: float, time_step: float
+) -> InputFacts:
+    return InputFacts(
+        source=source.path,
+        sr=reader.sr,
+        source_sr=reader.file.sr,
+        n_samples=reader.n_samples,
+        n_channels=reader.n_channels,
+        time_start=time_start,
+        time_step=time_step,
+        source_size=reader.file.size,
+        source_mtime_ns=reader.file.mtime_ns,
+    )
+
+
+def frequencies(config: LayerConfig, sr: int) -> npt.NDArray[np.float64]:
+    """Return the frequency in Hz of each bin, or the centre of each mel band."""
+    if isinstance(config, MelspectrogramConfig):
+        assert config.fmax is not None  # noqa: S101 - for the type checker: settled when made
+        return dsp.mel_edges(config.n_mels, config.fmin, config.fmax, htk=config.htk)[1:-1]
+    return dsp.dft_frequencies(sr, config.n_dft)
