@@ -51,8 +51,8 @@ def dft_frequencies(sr: float, n_dft: int) -> npt.NDArray[np.float64]:
 def hz_to_mel(hz: npt.ArrayLike, *, htk: bool = False) -> npt.NDArray[np.float64]:
     """Return frequencies in Hz as mels, on Slaney's scale or HTK's.
 
-    >>> float(hz_to_mel(1000.0)), round(float(hz_to_mel(1000.0, htk=True)), 1)
-    (15.0, 1000.0)
+    >>> hz_to_mel([200.0, 1000.0]).round(3), hz_to_mel(1000.0, htk=True).round(3)
+    (array([ 3., 15.]), np.float64(999.986))
     """
     hz = np.asarray(hz, dtype=np.float64)
     if htk:
@@ -64,8 +64,8 @@ def hz_to_mel(hz: npt.ArrayLike, *, htk: bool = False) -> npt.NDArray[np.float64
 def mel_to_hz(mel: npt.ArrayLike, *, htk: bool = False) -> npt.NDArray[np.float64]:
     """Return mels as frequencies in Hz, the inverse of :func:`hz_to_mel`.
 
-    >>> float(mel_to_hz(15.0))
-    1000.0
+    >>> mel_to_hz([3.0, 15.0]).round(3)
+    array([ 200., 1000.])
     """
     mel = np.asarray(mel, dtype=np.float64)
     if htk:
@@ -155,9 +155,14 @@ def decibels_below(values: npt.NDArray[np.float32], peak: float) -> npt.NDArray[
         values: Any shape, none above ``peak``.
         peak: The largest value of the whole that ``values`` is a part of.
     """
+    decibels = _decibels(values)
+    decibels -= _decibels(np.full(1, peak, np.float32))  # the same steps: the peak is at 0 exactly
+    return np.clip(decibels, -DECIBEL_RANGE, 0.0, out=decibels)
+
+
+def _decibels(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     # Through the natural logarithm: NumPy has vector code for it, for log10 it has none.
     decibels = np.maximum(values, np.float32(DECIBEL_AMIN))
     np.log(decibels, out=decibels)
     decibels *= np.float32(10.0 / math.log(10.0))
-    decibels -= np.float32(10.0 * math.log10(max(peak, DECIBEL_AMIN)))
-    return np.clip(decibels, -DECIBEL_RANGE, 0.0, out=decibels)
+    return decibels

@@ -13,6 +13,9 @@ from kapre_cli.time_frequency.spectrogram import Shape, Spectrogram
 from kapre_cli.time_frequency.steps import Tensor
 
 
+_BANDS_SHOWN = 32
+
+
 class EmptyMelBandsWarning(UserWarning):
     """Some mel bands hold no frequency bin and are 0 for every input."""
 
@@ -149,7 +152,9 @@ class Melspectrogram(Spectrogram):
 def _warn_of_empty_bands(bands: list[int], config: MelspectrogramConfig) -> None:
     if not bands:
         return
-    shown = ", ".join(str(band) for band in bands[:8]) + (", ..." if len(bands) > 8 else "")
+    shown = ", ".join(map(str, bands[:_BANDS_SHOWN]))
+    if len(bands) > _BANDS_SHOWN:
+        shown += f" and {len(bands) - _BANDS_SHOWN} more"
     warnings.warn(
         f"{len(bands)} of {config.n_mels} mel bands are empty, since no bin of the transform "
         f"falls into them: {shown} (counted from 0). They will be 0 for every input. "

@@ -1,0 +1,79 @@
+"""What the tests share: real audio files, the program in this process and in one of its own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from kapre_cli.cli import run
+
+PROGRAM = (sys.executable, "-m", "kapre_cli")
+
+
+@dataclass
+class Ended:
+    """How a run of the program ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def program(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Run the program inside this process, where TensorFlow has been imported once."""
+    monkeypatch.setattr(sys, "warnoptions", ["set"])  # leave pytest's warning filters alone
+
+    def call(*arguments: object) -> Ended:
+        code = run([str(argument) for argument in arguments])
+        out, err = capfd.readouterr()
+        return Ended(code, out, err)
+
+    return call
+
+
+@pytest.fixture
+def process() -> Callable[..., Ended]:
+    """Run the program as a process of its own, as a user does."""
+
+    def call(*arguments: object, cwd: Path | None = None, **environment: str) -> Ended:
+        ended = subprocess.run(
+            [*PROGRAM, *(os.fspath(a) if isinstance(a, Path) else str(a) for a in arguments)],
+            capture_output=True,
+            cwd=cwd,
+            env={**os.environ, **environment},
+            timeout=120,
+            check=False,
+        )
+        return Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+
+    return call
+
+
+def write_audio(
+    path: Path, signal: Any, sr: int = 8000, subtype: str | None = "FLOAT", **options: Any
+) -> Path:
+    """Write ``signal``, shape ``(channels, samples)``, as float WAV unless told otherwise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".flac" and subtype == "FLOAT":
+        subtype = "PCM_24"
+    soundfile.write(path, np.asarray(signal).T, sr, subtype=subtype, **options)
+    return path
+
+
+def read_audio(path: Path) -> Any:
+    """Return what a file holds in float64, shape ``(channels, samples)``, by soundfile itself."""
+    samples, _ = soundfile.read(path, dtype="float64", always_2d=True)
+    return samples.T
+
+
+def files_below(folder: Path) -> Sequence[str]:
+    """Return every file and folder below ``folder``, relative to it."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))

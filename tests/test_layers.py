@@ -1,0 +1,400 @@
+"""The layers against a float64 reference, SciPy's and librosa's."""
+
+from itertools import product
+from typing import Any
+
+import keras
+import librosa
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kapre_cli.time_frequency import (
+    EmptyMelBandsWarning,
+    Melspectrogram,
+    Spectrogram,
+    conv_output_length,
+)
+from tests import reference
+
+SIZES = (2, 3, 400, 512, 2048)
+
+
+def first(features: Any) -> Any:
+    """Return the one example of a batch."""
+    assert features.shape[0] == 1
+    return np.asarray(features)[0]
+
+
+def lengths_around(n_dft: int) -> list[int]:
+    return sorted({1, max(n_dft - 1, 1), n_dft, n_dft + 1, 1009, 4999})
+
+
+def hops_around(n_dft: int) -> list[int]:
+    return sorted({1 if n_dft < 8 else n_dft // 4, max(n_dft // 2, 1), n_dft, 2 * n_dft + 1, 97})
+
+
+@pytest.mark.parametrize("n_dft", SIZES)
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_spectrogram_is_the_references(n_dft: int, padding: str) -> None:
+    for n_hop, length in product(hops_around(n_dft), lengths_around(n_dft)):
+        if padding == "valid" and length < n_dft:
+            continue
+        signal = reference.noise(3, length, seed=length)
+        layer = Spectrogram(
+            n_dft=n_dft, n_hop=n_hop, padding=padding, image_data_format="channels_first"
+        )
+        expected = reference.spectrogram(signal, n_dft=n_dft, n_hop=n_hop, padding=padding)
+        reference.require_close(first(layer(signal[None])), expected)
+
+
+def test_amplitude_is_scipys() -> None:
+    # SciPy's own STFT, framed and scaled by SciPy: nothing of tests.reference either.
+    from scipy.signal import ShortTimeFFT, get_window
+
+    signal = reference.noise(1, 8000)[0]
+    transform = ShortTimeFFT(get_window("hann", 256), hop=100, fs=8000, phase_shift=None)
+    inner = transform.stft(signal.astype(np.float64), p0=2, p1=70)  # frames inside the signal
+    layer = Spectrogram(
+        n_dft=256,
+        n_hop=100,
+        padding="valid",
+        power_spectrogram=1.0,
+        image_data_format="channels_first",
+    )
+    ours = first(layer(signal[None, None]))[0]
+    # SciPy counts frame p from its centre at p * hop, we from its start: 2 * 100 - 128 = 72.
+    shifted = first(layer(signal[None, None, 72:]))[0]
+    assert len(ours) == (8000 - 256) // 100 + 1
+    reference.require_close(shifted[:68], np.abs(inner).T[:68])
+
+
+@pytest.mark.parametrize("exponent", [0.5, 1.0, 1.7, 2.0, 3.0])
+def test_every_power_is_the_references(exponent: float) -> None:
+    signal = reference.noise(2, 3000)
+    layer = Spectrogram(
+        n_dft=400, n_hop=150, power_spectrogram=exponent, image_data_format="channels_first"
+    )
+    expected = reference.spectrogram(signal, n_dft=400, n_hop=150, exponent=exponent)
+    reference.require_close(first(layer(signal[None])), expected)
+    mel = Melspectrogram(
+        sr=8000,
+        n_mels=30,
+        n_dft=400,
+        n_hop=150,
+        power_melgram=exponent,
+        image_data_format="channels_first",
+    )
+    expected = reference.melspectrogram(
+        signal, n_dft=400, n_hop=150, exponent=exponent, sr=8000, n_mels=30
+    )
+    reference.require_close(first(mel(signal[None])), expected.transpose(0, 2, 1))
+
+
+@pytest.mark.parametrize("htk", [False, True])
+@pytest.mark.parametrize("norm", ["slaney", None, 1, 2, np.inf, "inf"])
+@pytest.mark.parametrize(("fmin", "fmax"), [(0, None), (300, 3500)])
+def test_melspectrogram_is_the_references(htk: bool, norm: Any, fmin: float, fmax: Any) -> None:
+    signal = reference.noise(2, 5003)
+    mel = {"sr": 8000, "n_mels": 24, "fmin": fmin, "fmax": fmax, "htk": htk}
+    layer = Melspectrogram(
+        **mel, norm=norm, n_dft=512, n_hop=200, image_data_format="channels_first"
+    )
+    expected = reference.melspectrogram(
+        signal, n_dft=512, n_hop=200, **mel, norm=np.inf if norm == "inf" else norm
+    )
+    reference.require_close(first(layer(signal[None])), expected.transpose(0, 2, 1))
+
+
+@pytest.mark.parametrize("n_dft", SIZES[2:])
+def test_melspectrogram_is_librosas_own(n_dft: int) -> None:
+    # librosa frames and pads by itself; without padding the two rules agree.
+    signal = reference.noise(1, 22050)[0]
+    layer = Melspectrogram(
+        sr=22050,
+        n_mels=32,
+        n_dft=n_dft,
+        padding="valid",
+        power_melgram=2.0,
+        image_data_format="channels_first",
+    )
+    expected = librosa.feature.melspectrogram(
+        y=signal.astype(np.float64),
+        sr=22050,
+        n_fft=n_dft,
+        hop_length=n_dft // 2,
+        n_mels=32,
+        center=False,
+    )
+    reference.require_close(first(layer(signal[None, None]))[0], expected)
+
+
+def make(kind: str, **arguments: Any) -> Spectrogram:
+    if kind == "mel":
+        return Melspectrogram(sr=8000, n_mels=20, n_dft=256, n_hop=100, **arguments)
+    return Spectrogram(n_dft=256, n_hop=100, **arguments)
+
+
+def decibel_argument(kind: str) -> str:
+    return "return_decibel_melgram" if kind == "mel" else "return_decibel_spectrogram"
+
+
+@pytest.mark.parametrize("kind", ["spectrogram", "mel"])
+def test_decibels_are_the_references(kind: str) -> None:
+    signal = reference.noise(3, 4001)
+    linear = make(kind, image_data_format="channels_first")
+    layer = make(kind, image_data_format="channels_first", **{decibel_argument(kind): True})
+    expected = (
+        reference.melspectrogram(signal, n_dft=256, n_hop=100, sr=8000, n_mels=20)
+        if kind == "mel"
+        else reference.spectrogram(signal, n_dft=256, n_hop=100)
+    )
+    order = (0, 2, 1) if kind == "mel" else (0, 1, 2)
+    reference.require_close(first(linear(signal[None])), expected.transpose(order))
+    actual = first(layer(signal[None]))
+    reference.require_close_decibels(actual, reference.decibels(expected).transpose(order))
+
+
+@pytest.mark.parametrize("kind", ["spectrogram", "mel"])
+def test_one_example_never_changes_another(kind: str) -> None:
+    # Quiet beside loud: with the reference taken over the batch the quiet one would sink.
+    loud, quiet = reference.noise(2, 4000, 1), 1e-3 * reference.noise(2, 4000, 2)
+    layer = make(kind, **{decibel_argument(kind): True})
+    together = np.asarray(layer(np.stack([loud, quiet])))
+    for example, signal in enumerate((loud, quiet)):
+        np.testing.assert_allclose(together[example], first(layer(signal[None])), atol=1e-4)
+        assert together[example].max() == 0.0
+
+
+@pytest.mark.parametrize("kind", ["spectrogram", "mel"])
+def test_silence_is_its_own_reference(kind: str) -> None:
+    layer = make(kind, **{decibel_argument(kind): True})
+    assert (np.asarray(layer(np.zeros((1, 1, 1000), "float32"))) == 0.0).all()
+
+
+@pytest.mark.parametrize("kind", ["spectrogram", "mel"])
+@pytest.mark.parametrize("decibel", [False, True])
+def test_data_formats_are_orders_of_axes_alone(kind: str, decibel: bool) -> None:
+    signal = reference.noise(3, 2000)
+    options = {decibel_argument(kind): decibel}
+    channels_first = first(make(kind, image_data_format="channels_first", **options)(signal[None]))
+    channels_last = first(make(kind, image_data_format="channels_last", **options)(signal[None]))
+    np.testing.assert_array_equal(np.moveaxis(channels_first, 0, -1), channels_last)
+    turned = make(
+        kind, image_data_format="channels_last", input_data_format="channels_last", **options
+    )
+    np.testing.assert_array_equal(first(turned(signal.T[None])), channels_last)
+
+
+@pytest.mark.parametrize("configured", ["channels_first", "channels_last"])
+def test_default_data_format_is_settled_when_the_layer_is_made(configured: str) -> None:
+    before = keras.config.image_data_format()
+    try:
+        keras.config.set_image_data_format(configured)
+        layer = Spectrogram()
+    finally:
+        keras.config.set_image_data_format(before)
+    assert layer.image_data_format == configured
+    assert layer.get_config()["image_data_format"] == configured
+
+
+@pytest.mark.parametrize("kind", ["spectrogram", "mel"])
+def test_channels_are_computed_each_by_itself(kind: str) -> None:
+    signal = reference.noise(4, 3000)
+    layer = make(kind, image_data_format="channels_first")
+    together = first(layer(signal[None]))
+    for channel in range(4):
+        np.testing.assert_array_equal(
+            together[channel], first(layer(signal[None, channel : channel + 1]))[0]
+        )
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("options", [{}, {"trainable_kernel": True}])
+def test_length_may_be_unknown(padding: str, options: dict[str, Any]) -> None:
+    layer = Spectrogram(n_dft=64, n_hop=24, padding=padding, **options)
+    model = keras.Sequential([keras.Input((2, None)), layer])
+    for length in (64, 65, 333, 1009):
+        signal = reference.noise(2, length)[None]
+        assert model.output_shape == layer.compute_output_shape((None, 2, None))
+        np.testing.assert_allclose(
+            model.predict(signal, verbose=0), layer(signal), rtol=1e-5, atol=1e-4
+        )
+
+
+def test_too_short_a_signal_of_unknown_length_fails_when_it_comes() -> None:
+    layer = Spectrogram(n_dft=64, padding="valid")
+    compiled = tf.function(layer, input_signature=[tf.TensorSpec((None, 1, None), tf.float32)])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="at least 64 samples long"):
+        compiled(tf.zeros((1, 1, 63)))
+
+
+@pytest.mark.parametrize("dtype", ["int16", "float64", "float16"])
+def test_input_of_any_number_type_is_taken(dtype: str) -> None:
+    signal = np.round(100 * reference.noise(1, 700)).astype(dtype)
+    layer = make("spectrogram", image_data_format="channels_first")
+    expected = reference.spectrogram(signal, n_dft=256, n_hop=100)
+    reference.require_close(first(layer(signal[None])), expected)
+
+
+def test_half_precision_policy_rounds_only_the_result() -> None:
+    signal = 0.1 * reference.noise(1, 700)
+    layer = make("mel", dtype="mixed_float16")
+    features = layer(signal[None])
+    assert keras.backend.standardize_dtype(features.dtype) == "float16"
+    exact = np.asarray(make("mel")(signal[None]))
+    np.testing.assert_array_equal(np.asarray(features), exact.astype(np.float16))
+
+
+def test_float64_policy_computes_in_float64() -> None:
+    signal = reference.noise(1, 900).astype(np.float64) + 1e-9
+    for options in ({}, {"trainable_kernel": True}):
+        layer = make("spectrogram", dtype="float64", image_data_format="channels_first", **options)
+        expected = reference.spectrogram(signal, n_dft=256, n_hop=100)
+        np.testing.assert_allclose(first(layer(signal[None])), expected, rtol=1e-9, atol=1e-9)
+
+
+SMALL = st.integers(1, 40)
+
+
+@pytest.mark.filterwarnings("ignore::kapre_cli.time_frequency.EmptyMelBandsWarning")
+@settings(max_examples=150, deadline=None)
+@given(
+    length=st.integers(1, 120),
+    n_dft=st.integers(2, 40),
+    n_hop=SMALL,
+    padding=st.sampled_from(["same", "valid"]),
+    formats=st.tuples(*[st.sampled_from(["channels_first", "channels_last"])] * 2),
+    mel=st.booleans(),
+    trainable=st.booleans(),
+)
+def test_computed_output_shape_is_the_real_one(
+    length: int,
+    n_dft: int,
+    n_hop: int,
+    padding: str,
+    formats: tuple[str, str],
+    mel: bool,
+    trainable: bool,
+) -> None:
+    options: dict[str, Any] = {
+        "n_dft": n_dft,
+        "n_hop": n_hop,
+        "padding": padding,
+        "image_data_format": formats[0],
+        "input_data_format": formats[1],
+        "trainable_kernel": trainable,
+    }
+    layer = Melspectrogram(n_mels=1, fmax=11025, **options) if mel else Spectrogram(**options)
+    shape = (2, 3, length) if formats[1] == "channels_first" else (2, length, 3)
+    if padding == "valid" and length < n_dft:
+        for refused in (layer.compute_output_shape, lambda s: layer(np.zeros(s, "float32"))):
+            with pytest.raises(ValueError, match=f"length={length}, n_dft={n_dft}"):
+                refused(shape)
+        return
+    expected = layer.compute_output_shape(shape)
+    assert not layer.built  # a pure function of its argument
+    assert tuple(layer(np.zeros(shape, "float32")).shape) == expected
+    unknown = tuple(None if size == length else size for size in shape)
+    if length not in (2, 3):
+        symbolic = layer.compute_output_shape(unknown)
+        assert [size for size in symbolic if size is not None] == [
+            size for axis, size in enumerate(expected) if symbolic[axis] is not None
+        ]
+        assert symbolic.count(None) == 1
+
+
+@given(length=st.integers(1, 500), size=SMALL, stride=SMALL, dilation=st.integers(1, 4))
+@settings(max_examples=60, deadline=None)
+def test_conv_output_length_is_that_of_keras_convolutions(
+    length: int, size: int, stride: int, dilation: int
+) -> None:
+    if stride > 1 and dilation > 1:
+        dilation = 1  # TensorFlow has no convolution with both
+    reach = (size - 1) * dilation + 1
+    for padding in ("same", "valid", "causal"):
+        if padding == "valid" and length < reach:
+            assert conv_output_length(length, size, padding, stride, dilation) == 0
+            continue
+        layer = keras.layers.Conv1D(
+            1, size, strides=stride, padding=padding, dilation_rate=dilation
+        )
+        expected = layer.compute_output_shape((1, length, 1))[1]
+        assert conv_output_length(length, size, padding, stride, dilation) == expected
+    full = len(np.convolve(np.ones(length), np.ones(reach), "full"))
+    assert conv_output_length(length, size, "full", stride, dilation) == -(-full // stride)
+    assert conv_output_length(None, size, "same", stride, dilation) is None
+
+
+def test_conv_output_length_refuses_another_padding() -> None:
+    with pytest.raises(ValueError, match="Received: padding='reflect'"):
+        conv_output_length(10, 3, "reflect", 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "received"),
+    [
+        ({"n_dft": 0}, "n_dft=0"),
+        ({"n_dft": 1}, "n_dft=1"),
+        ({"n_dft": 512.5}, "n_dft=512.5"),
+        ({"n_dft": True}, "n_dft=True"),
+        ({"n_hop": 0}, "n_hop=0"),
+        ({"n_hop": -3}, "n_hop=-3"),
+        ({"padding": "causal"}, "padding='causal'"),
+        ({"power_spectrogram": 0}, "power_spectrogram=0"),
+        ({"power_spectrogram": float("nan")}, "power_spectrogram=nan"),
+        ({"return_decibel_spectrogram": 1}, "return_decibel_spectrogram=1"),
+        ({"trainable_kernel": None}, "trainable_kernel=None"),
+        ({"image_data_format": "first"}, "image_data_format='first'"),
+        ({"input_data_format": "default"}, "input_data_format='default'"),
+    ],
+)
+def test_bad_spectrogram_arguments_are_refused(arguments: dict[str, Any], received: str) -> None:
+    with pytest.raises(ValueError, match=f"Received: .*{received}"):
+        Spectrogram(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "received"),
+    [
+        ({"sr": 0}, "sr=0"),
+        ({"n_mels": 0}, "n_mels=0"),
+        ({"fmin": -1.0}, "fmin=-1.0"),
+        ({"fmin": 5000, "fmax": 5000}, "fmin=5000, fmax=5000"),
+        ({"fmin": 12000}, "fmin=12000"),
+        ({"fmax": 12000}, "fmax=12000, sr=22050"),
+        ({"power_melgram": -1}, "power_melgram=-1"),
+        ({"norm": "area"}, "norm='area'"),
+        ({"norm": -2}, "norm=-2"),
+        ({"norm": True}, "norm=True"),
+        ({"htk": "yes"}, "htk='yes'"),
+        ({"trainable_fb": 1}, "trainable_fb=1"),
+        ({"power_spectrogram": 1.0}, "power_spectrogram=1.0"),
+        ({"return_decibel_spectrogram": True}, "return_decibel_spectrogram=True"),
+        ({"n_dft": 0}, "n_dft=0"),
+    ],
+)
+def test_bad_mel_arguments_are_refused(arguments: dict[str, Any], received: str) -> None:
+    with pytest.raises(ValueError, match=f"Received: .*{received}"):
+        Melspectrogram(**arguments)
+
+
+@pytest.mark.parametrize("shape", [(100,), (1, 100), (1, 1, 100, 1)])
+def test_input_of_another_rank_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"\(batch, channel, samples\).*Received: input_shape="):
+        Spectrogram()(np.zeros(shape, "float32"))
+
+
+def test_empty_signal_is_refused() -> None:
+    with pytest.raises(ValueError, match="length=0"):
+        Spectrogram()(np.zeros((1, 1, 0), "float32"))
+
+
+def test_empty_mel_bands_are_named_with_the_remedy() -> None:
+    with pytest.warns(EmptyMelBandsWarning, match=r"2 of 60 mel bands.*: 0, 25 .*Raise n_dft"):
+        layer = Melspectrogram(sr=8000, n_mels=60, n_dft=100)
+    features = np.asarray(layer(reference.noise(1, 1000)[None]))
+    silent = np.flatnonzero((features == 0).all(axis=(0, 2, 3)))
+    np.testing.assert_array_equal(silent, [0, 25])

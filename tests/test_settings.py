@@ -1,0 +1,148 @@
+"""Settings are checked, frozen, and go through JSON unchanged."""
+
+import inspect
+import json
+from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kapre_cli.settings import (
+    AudioSettings,
+    ExtractionSettings,
+    MelspectrogramConfig,
+    OutputSettings,
+    SpectrogramConfig,
+    layer_from_dict,
+    layer_to_dict,
+)
+from kapre_cli.settings.run import format_of
+from kapre_cli.storage.metadata import dumps, loads
+from kapre_cli.time_frequency import Melspectrogram, Spectrogram
+
+positive = st.floats(1e-3, 1e3)
+formats = st.sampled_from(["channels_first", "channels_last"])
+shared: dict[str, st.SearchStrategy[Any]] = {
+    "n_dft": st.integers(2, 2**15),
+    "n_hop": st.none() | st.integers(1, 2**20),
+    "padding": st.sampled_from(["same", "valid"]),
+    "trainable_kernel": st.booleans(),
+    "image_data_format": formats | st.just("default"),
+    "input_data_format": formats,
+}
+spectrograms = st.builds(
+    SpectrogramConfig,
+    power_spectrogram=positive,
+    return_decibel_spectrogram=st.booleans(),
+    **shared,
+)
+melspectrograms = st.builds(
+    MelspectrogramConfig,
+    sr=st.integers(8000, 500_000) | st.floats(8000, 1e6),
+    n_mels=st.integers(1, 500),
+    fmin=st.floats(0, 1000),
+    fmax=st.none() | st.floats(1001, 4000),
+    power_melgram=positive,
+    return_decibel_melgram=st.booleans(),
+    trainable_fb=st.booleans(),
+    htk=st.booleans(),
+    norm=st.sampled_from(["slaney", None, 0, 1, float("inf"), float("-inf"), "inf"])
+    | st.floats(0, 10),
+    **shared,
+)
+audio = st.builds(
+    AudioSettings,
+    sr=st.integers(1, 10**7),
+    resample=st.booleans(),
+    channels=st.none() | st.lists(st.integers(0, 99), min_size=1, unique=True).map(tuple),
+    mono=st.booleans(),
+)
+
+
+@given(spectrograms | melspectrograms)
+def test_layers_go_through_strict_json_unchanged(config: SpectrogramConfig) -> None:
+    text = dumps(layer_to_dict(config))
+    json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    again = layer_from_dict(loads(text))
+    assert again == config
+    assert type(again) is type(config)
+
+
+@given(audio)
+def test_audio_settings_go_through_json_unchanged(settings: AudioSettings) -> None:
+    assert AudioSettings.from_dict(loads(dumps(settings.to_dict()))) == settings
+
+
+@pytest.mark.parametrize(
+    ("layer", "config"), [(Spectrogram, SpectrogramConfig), (Melspectrogram, MelspectrogramConfig)]
+)
+def test_layers_and_settings_have_the_same_arguments_and_defaults(
+    layer: type[Spectrogram], config: type[SpectrogramConfig]
+) -> None:
+    of_layer: dict[str, Any] = {}
+    for one in reversed(layer.__mro__[: layer.__mro__.index(Spectrogram) + 1]):
+        of_layer |= {
+            name: parameter.default
+            for name, parameter in inspect.signature(one.__init__).parameters.items()
+            if parameter.kind is parameter.POSITIONAL_OR_KEYWORD and name != "self"
+        }
+    assert of_layer == {field.name: field.default for field in fields(config)}
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(FrozenInstanceError):
+        SpectrogramConfig().n_dft = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        None,
+        [],
+        {"class_name": "Spectrogram"},
+        {"class_name": "Lambda", "config": {}},
+        {"class_name": "Spectrogram", "config": {"n_dft": 512, "function": "os.system"}},
+        {"class_name": "Spectrogram", "config": [1]},
+        {"class_name": "Spectrogram", "config": {"n_dft": 2**40}},
+        {"class_name": "Melspectrogram", "config": {"n_mels": 10_000_000}},
+        {"class_name": ["Spectrogram"], "config": {}},
+        {"class_name": "Spectrogram", "config": {}, "module": "os"},
+    ],
+)
+def test_stored_layers_that_cannot_be_ours_are_refused(stored: Any) -> None:
+    with pytest.raises(ValueError, match="must|unknown"):
+        layer_from_dict(stored)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{"sr": 0}, {"sr": 44100, "channels": ()}, {"sr": 44100, "channels": (1, 1)}, {"sr": 1.5}],
+)
+def test_bad_audio_settings_are_refused(bad: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="Received"):
+        AudioSettings(**bad)
+
+
+def test_a_mel_layer_must_have_the_audios_rate() -> None:
+    with pytest.raises(ValueError, match="sr=22050, audio at 44100"):
+        ExtractionSettings(
+            layer=MelspectrogramConfig(),
+            audio=AudioSettings(sr=44100),
+            output=OutputSettings(path=Path("a.h5"), format="hdf5"),
+        )
+
+
+def test_only_hdf5_is_compressed() -> None:
+    with pytest.raises(ValueError, match="Only HDF5"):
+        OutputSettings(path=Path("a"), format="npy-directory", compression="gzip")
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [("a.h5", "hdf5"), ("A.HDF5", "hdf5"), ("a.npy", "npy"), ("a", "npy-directory"), ("a.h5.d", "npy-directory")],
+)
+def test_suffix_says_the_format(path: str, expected: str) -> None:
+    assert format_of(Path(path)) == expected

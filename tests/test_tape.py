@@ -1,0 +1,48 @@
+"""Packing: every frame comes back once, to where it belongs, whatever lies beside it."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kapre_cli.framing import Framing
+from kapre_cli.pipeline.tape import Piece, Tape
+
+
+@settings(deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 30), max_size=12),
+    n_frames=st.integers(1, 20),
+    n_dft=st.integers(2, 20),
+    n_hop=st.integers(1, 25),
+)
+def test_every_frame_is_computed_once_from_its_own_samples(
+    lengths: list[int], n_frames: int, n_dft: int, n_hop: int
+) -> None:
+    framing = Framing(n_dft, n_hop, "valid")
+    random = np.random.default_rng(0)
+    pieces, counts = [], []
+    for length in lengths:
+        samples = random.uniform(-1, 1, framing.n_samples(length)).astype(np.float32)
+        results = np.full((length, n_dft), np.nan, np.float32)
+        done: list[int] = []
+        counts.append(done)
+        pieces.append(Piece(samples, results, done.append))
+    tapes = 0
+    for tape, placements in Tape(framing, n_frames).pack(pieces):
+        tapes += 1
+        assert tape.shape == (framing.n_samples(n_frames),)
+        for placed in placements:
+            for i in range(placed.count):  # the "feature" of a frame: its samples
+                start = (placed.position + i) * n_hop
+                placed.piece.results[placed.first + i] = tape[start : start + n_dft]
+            placed.piece.computed(placed.count)
+    for piece, done, length in zip(pieces, counts, lengths, strict=True):
+        assert sum(done) == length
+        for frame in range(length):
+            np.testing.assert_array_equal(
+                piece.results[frame], piece.samples[frame * n_hop : frame * n_hop + n_dft]
+            )
+    if tapes:
+        # Nothing is laid but the frames and what straddles two pieces, one opening piece a tape.
+        needed = sum(lengths) + framing.n_straddling * (len(lengths) + tapes)
+        assert (tapes - 1) * n_frames < needed
