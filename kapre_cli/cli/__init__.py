@@ -28,9 +28,14 @@ PROGRAM = "kapre-extract"
 )
 @click.version_option(__version__, prog_name=PROGRAM)
 def program() -> None:
-    """Turn WAV and FLAC recordings into spectrograms or mel-spectrograms, computed by the Keras
-    layers that the options describe, in one HDF5 file or in .npy files.
-    """  # noqa: D205, D415 - Click shows this text, and would break it at a summary line
+    """Turn WAV and FLAC recordings into spectrograms or mel-spectrograms.
+
+    They are computed by the Keras layers that the options describe, whatever the length and the
+    number of channels, and stored in one HDF5 file or in .npy files.
+
+    \b
+    kapre-extract melspectrogram recordings/ -o mels.h5 --n-mels 64 --decibel
+    """  # noqa: D301 - Click needs the backspace itself
 
 
 for command in (spectrogram, melspectrogram, *RESERVED):

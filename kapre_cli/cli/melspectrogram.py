@@ -9,16 +9,16 @@ from kapre_cli.cli.options import audio_options, layer_options, mel_options, out
 from kapre_cli.settings import MelspectrogramConfig
 
 
-@click.command()
+@click.command(short_help="Extract mel-spectrograms of files and folders.")
 @output_options()
 @layer_options(MelspectrogramConfig)
 @mel_options()
 @audio_options()
 def melspectrogram(**options: Any) -> int:
-    r"""Extract mel-spectrograms of INPUTS: audio files, and folders that are searched for them.
+    """Extract mel-spectrograms of INPUTS: audio files, and folders that are searched for them.
 
     \b
     kapre-extract melspectrogram recordings/ -o mels.h5 --n-mels 64 --decibel
     kapre-extract melspectrogram bats/ -o bats --n-dft 1024 --fmin 15000 --channel 0
-    """
+    """  # noqa: D301 - Click needs the backspace itself
     return extraction(MelspectrogramConfig, options)

@@ -59,6 +59,7 @@ def layer_options(config: type[LayerConfig]) -> Decorator[Any]:
     return _together(
         click.option(
             "--n-dft",
+            metavar="N",
             type=click.IntRange(min=2),
             default=default["n_dft"],
             show_default=True,
@@ -66,8 +67,10 @@ def layer_options(config: type[LayerConfig]) -> Decorator[Any]:
         ),
         click.option(
             "--n-hop",
+            metavar="N",
             type=click.IntRange(min=1),
-            help="Samples from frame to frame.  [default: half of --n-dft]",
+            show_default="half of --n-dft",
+            help="Samples from frame to frame.",
         ),
         click.option(
             "--padding",
@@ -79,6 +82,7 @@ def layer_options(config: type[LayerConfig]) -> Decorator[Any]:
         ),
         click.option(
             "--power",
+            metavar="P",
             type=click.FloatRange(min=0, min_open=True),
             default=default[config.power_name],
             show_default=True,
@@ -106,6 +110,7 @@ def mel_options() -> Decorator[Any]:
     return _together(
         click.option(
             "--n-mels",
+            metavar="N",
             type=click.IntRange(min=1),
             default=default["n_mels"],
             show_default=True,
@@ -113,6 +118,7 @@ def mel_options() -> Decorator[Any]:
         ),
         click.option(
             "--fmin",
+            metavar="HZ",
             type=click.FloatRange(min=0),
             default=default["fmin"],
             show_default=True,
@@ -120,8 +126,10 @@ def mel_options() -> Decorator[Any]:
         ),
         click.option(
             "--fmax",
+            metavar="HZ",
             type=click.FloatRange(min=0, min_open=True),
-            help="Upper edge of the highest band in Hz.  [default: half the sample rate]",
+            show_default="half the sample rate",
+            help="Upper edge of the highest band in Hz.",
         ),
         click.option(
             "--htk/--no-htk",
@@ -132,6 +140,7 @@ def mel_options() -> Decorator[Any]:
         click.option(
             "--norm",
             type=_Norm(),
+            metavar="slaney|none|P",
             default=default["norm"],
             show_default=True,
             help="slaney: bands of equal area. none: peaks of 1. A number or inf: divide "
@@ -145,8 +154,10 @@ def audio_options() -> Decorator[Any]:
     return _together(
         click.option(
             "--sr",
+            metavar="HZ",
             type=click.IntRange(min=1),
-            help="Sample rate in Hz that inputs must have.  [default: the first input's]",
+            show_default="the first input's",
+            help="Sample rate in Hz that inputs must have.",
         ),
         click.option(
             "--resample", is_flag=True, help="Convert inputs of another rate to the run's rate."
@@ -157,7 +168,8 @@ def audio_options() -> Decorator[Any]:
             type=click.IntRange(min=0),
             multiple=True,
             metavar="N",
-            help="Take this channel, counted from 0; repeatable.  [default: all, in order]",
+            show_default="all, in order",
+            help="Take this channel, counted from 0; repeatable.",
         ),
         click.option("--mono", is_flag=True, help="Average the channels taken into one."),
     )
@@ -180,7 +192,8 @@ def output_options() -> Decorator[Any]:
             "--format",
             "format_",
             type=click.Choice(FORMATS),
-            help="The output's format.  [default: by the suffix of --output]",
+            show_default="by the suffix of --output",
+            help="The output's format.",
         ),
         click.option(
             "--dtype",
@@ -210,7 +223,7 @@ def output_options() -> Decorator[Any]:
             "--batch-size",
             type=click.IntRange(min=1),
             metavar="FRAMES",
-            help="Frames computed at once: speed and memory, never the result.  "
-            "[default: suits --n-dft]",
+            show_default="suits --n-dft",
+            help="Frames computed at once: speed and memory, never the result.",
         ),
     )

@@ -9,15 +9,15 @@ from kapre_cli.cli.options import audio_options, layer_options, output_options
 from kapre_cli.settings import SpectrogramConfig
 
 
-@click.command()
+@click.command(short_help="Extract spectrograms of files and folders.")
 @output_options()
 @layer_options(SpectrogramConfig)
 @audio_options()
 def spectrogram(**options: Any) -> int:
-    r"""Extract spectrograms of INPUTS: audio files, and folders that are searched for them.
+    """Extract spectrograms of INPUTS: audio files, and folders that are searched for them.
 
     \b
     kapre-extract spectrogram recordings/ -o spectrograms.h5
     kapre-extract spectrogram song.wav -o song.npy --n-dft 1024 --n-hop 256 --decibel
-    """
+    """  # noqa: D301 - Click needs the backspace itself
     return extraction(SpectrogramConfig, options)

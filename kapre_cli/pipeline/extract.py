@@ -70,14 +70,13 @@ def extract(
         run = _Run(settings, Journal(workspace.journal), report)
         try:
             works = run.compute(sources, progress)
-            if not any(not work.failed for work in works):
-                report.say(f"no input could be used: {quoted(settings.output.path)} is not written")
-                return
             written = run.put_together(works, workspace)
         finally:
             run.journal.close()
-        if written:
-            workspace.publish()
+        if not written:
+            report.say(f"no input could be used: {quoted(settings.output.path)} is not written")
+            return
+        workspace.publish()
         for facts in written:
             report.written(facts.n_samples / facts.sr)
 

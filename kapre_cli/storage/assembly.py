@@ -64,10 +64,11 @@ def final_array(
     """
     stored = np.dtype(dtype).newbyteorder("<")
     peak = max(entry.peak for entry in entries)
-    if not config.decibel and peak > np.finfo(stored).max:
+    highest = float(np.finfo(stored).max)
+    if not config.decibel and peak > highest:
         raise FeatureError(
-            f"its largest value, {peak:g}, does not fit {dtype} "
-            f"(at most {np.finfo(stored).max:g}); take --dtype float32 or --decibel"
+            f"its largest value, {peak:g}, does not fit {dtype} (at most {highest:g}); "
+            "take --dtype float32 or --decibel"
         )
     block_axes = ("channel", "time", config.feature_axis)
     order = [block_axes.index(axis) for axis in config.axes]

@@ -1,0 +1,428 @@
+"""The program as its callers see it: streams, messages, exit codes, what is left on disk."""
+
+import fcntl
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+import kapre_cli
+from tests import reference
+from tests.conftest import PROGRAM, files_below, write_audio
+
+
+@pytest.fixture
+def audio(tmp_path: Path) -> Path:
+    folder = tmp_path / "audio"
+    write_audio(folder / "a.wav", reference.noise(1, 3000))
+    write_audio(folder / "b.flac", reference.noise(2, 5000))
+    return folder
+
+
+def test_a_run_says_what_it_did_and_nothing_else(audio: Path, process: Any) -> None:
+    # TF_CPP_MIN_LOG_LEVEL=0 asks TensorFlow for all that it has to say.
+    ended = process(
+        "spectrogram", "audio", "-o", "out.h5", cwd=audio.parent, TF_CPP_MIN_LOG_LEVEL="0"
+    )
+    assert ended.code == 0
+    assert ended.out == ""
+    assert ended.err == "2 inputs: 2 written, 0 failed (1.0 s of audio) -> 'out.h5'\n"
+    assert files_below(audio.parent) == ["audio", "audio/a.wav", "audio/b.flac", "out.h5"]
+
+
+def test_python_m_is_the_installed_program(process: Any) -> None:
+    installed = Path(sys.executable).with_name("kapre-extract")
+    ended = subprocess.run([installed, "--version"], capture_output=True, text=True, check=True)
+    assert ended.stdout == process("--version").out
+    assert ended.stdout.strip().endswith(kapre_cli.__version__)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["spectrogram", "--help"], ["melspectrogram", "-h"]]
+)
+def test_help_goes_to_standard_output(arguments: list[str], process: Any) -> None:
+    ended = process(*arguments)
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out
+
+
+def test_no_command_shows_the_help_and_fails(process: Any) -> None:
+    ended = process()
+    assert (ended.code, ended.out) == (2, "")
+    assert "melspectrogram" in ended.err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["melspectrogram", "--help"]])
+def test_every_option_has_help(arguments: list[str], process: Any) -> None:
+    lines = process(*arguments).out.splitlines()
+    for line in lines:
+        if re.match(r"  -+[a-z]", line) and not re.search(r"\S  +\S", line.strip()):
+            following = lines[lines.index(line) + 1]
+            assert following.startswith("     "), f"{line!r} has no help"
+
+
+USAGE = {
+    "no output": (["spectrogram", "audio"], "Missing option '-o'"),
+    "no inputs": (["spectrogram", "-o", "x.h5"], "Missing argument 'INPUTS...'"),
+    "unknown option": (["spectrogram", "audio", "-o", "x.h5", "--n-fft", "3"], "No such option"),
+    "unknown command": (["extract", "audio"], "No such command 'extract'"),
+    "hop of 0": (["spectrogram", "audio", "-o", "x.h5", "--n-hop", "0"], "'--n-hop': 0 is not"),
+    "frame of 1": (["spectrogram", "audio", "-o", "x.h5", "--n-dft", "1"], "'--n-dft': 1 is not"),
+    "power of 0": (["spectrogram", "audio", "-o", "x.h5", "--power", "0"], "'--power': 0.0 is not"),
+    "padding": (["spectrogram", "audio", "-o", "x.h5", "--padding", "full"], "'full' is not one"),
+    "above Nyquist": (
+        ["melspectrogram", "audio", "-o", "x.h5", "--fmax", "4001"],
+        "`fmax` must not be above the Nyquist rate, sr / 2. Received: fmax=4001, sr=8000",
+    ),
+    "fmin over fmax": (
+        ["melspectrogram", "audio", "-o", "x.h5", "--fmin", "500", "--fmax", "400"],
+        "`fmin` must be below `fmax`. Received: fmin=500, fmax=400",
+    ),
+    "norm": (["melspectrogram", "audio", "-o", "x.h5", "--norm", "area"], "'area' is not 'slaney'"),
+    "negative norm": (["melspectrogram", "audio", "-o", "x.h5", "--norm", "-3"], "norm=-3"),
+    "mel option": (["spectrogram", "audio", "-o", "x.h5", "--n-mels", "3"], "No such option"),
+    "channel twice": (
+        ["spectrogram", "audio", "-o", "x.h5", "--channel", "1", "--channel", "1"],
+        "`channels` must be different from one another",
+    ),
+    "npy for two": (["spectrogram", "audio", "-o", "x.npy"], "there are 2 inputs"),
+    "compressed npy": (
+        ["spectrogram", "audio", "-o", "x", "--compression", "gzip"],
+        "Only HDF5 output can be compressed",
+    ),
+    "no such folder": (
+        ["spectrogram", "audio", "-o", "gone/x.h5"],
+        "the folder 'gone' for the output 'x.h5' does not exist; make it first",
+    ),
+    "a full folder": (
+        ["spectrogram", "audio", "-o", "audio", "--overwrite"],
+        "the folder 'audio' is not empty and not an output of kapre-extract; it is left alone",
+    ),
+    "a folder for a file": (["spectrogram", "audio", "-o", "dir.h5"], "is a folder"),
+    "a file for a folder": (
+        ["spectrogram", "audio", "-o", "audio/a.wav", "--overwrite"],
+        "'audio/a.wav' is a file; a folder of .npy files was asked for",
+    ),
+    "the input": (
+        ["spectrogram", "audio/a.wav", "-o", "audio/a.wav", "--format", "hdf5", "--overwrite"],
+        "the output 'audio/a.wav' is one of the inputs",
+    ),
+    "standard input": (["spectrogram", "-", "-o", "x.h5"], "Standard input (-) cannot be read"),
+    "standard output": (["spectrogram", "audio", "-o", "-"], "Standard output (-) cannot be"),
+    "info": (["info", "x.h5"], "reserved for a later version"),
+    "plot": (["plot", "x.h5", "-o", "x.png"], "reserved for a later version"),
+}
+
+
+@pytest.mark.parametrize("case", USAGE)
+def test_usage_errors_are_told_and_change_nothing(
+    case: str, audio: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(audio.parent)
+    Path("dir.h5").mkdir()
+    before = files_below(audio.parent)
+    arguments, message = USAGE[case]
+    ended = program(*arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert message in " ".join(ended.err.split())
+    assert "Traceback" not in ended.err
+    assert files_below(audio.parent) == before
+
+
+@pytest.mark.parametrize("name", ["out.h5", "out.npy", "out"])
+def test_an_existing_output_is_replaced_only_when_asked(
+    name: str, audio: Path, program: Any
+) -> None:
+    output = audio.parent / name
+    source = audio / "a.wav"
+    assert program("spectrogram", source, "-o", output).code == 0
+    before = output.stat()
+    ended = program("spectrogram", source, "-o", output, "--n-dft", 64)
+    assert ended.code == 2
+    assert "exists; --overwrite replaces it once the new one is complete" in ended.err
+    assert output.stat() == before
+    assert program("spectrogram", source, "-o", output, "--n-dft", 64, "--overwrite").code == 0
+    with kapre_cli.open_features(output) as features:
+        assert features.layer.n_dft == 64
+        assert features["a.wav"].shape[1] == 33
+    assert not list(audio.parent.glob("*.partial"))
+
+
+def test_facts_of_another_npy_are_not_overwritten(audio: Path, program: Any) -> None:
+    (audio.parent / "x.npy.json").write_text("mine")
+    ended = program("spectrogram", audio / "a.wav", "-o", audio.parent / "x.npy")
+    assert ended.code == 2
+    assert "x.npy.json' exists" in ended.err
+
+
+def test_an_empty_folder_may_be_the_output(audio: Path, program: Any) -> None:
+    (audio.parent / "out").mkdir()
+    assert program("spectrogram", audio, "-o", audio.parent / "out").code == 0
+    assert (audio.parent / "out/a.wav.npy").exists()
+
+
+def test_a_folder_that_holds_no_partial_output_is_left_alone(audio: Path, program: Any) -> None:
+    partial = audio.parent / "out.h5.partial"
+    partial.mkdir()
+    (partial / "thesis.txt").write_text("mine")
+    ended = program("spectrogram", audio, "-o", audio.parent / "out.h5")
+    assert ended.code == 2
+    assert "out.h5.partial' is in the way" in ended.err
+    assert (partial / "thesis.txt").read_text() == "mine"
+
+
+def test_failed_inputs_harm_no_other(audio: Path, process: Any) -> None:
+    (audio / "empty.wav").touch()
+    (audio / "text.wav").write_text("not audio")
+    write_audio(audio / "rate.wav", reference.noise(1, 100), sr=44100)
+    nan = reference.noise(2, 40_000)
+    nan[0, 39_999] = np.nan
+    write_audio(audio / "nan.wav", nan)
+    write_audio(audio / "short.flac", reference.noise(2, 50_000))
+    os.truncate(audio / "short.flac", 100_000)
+    write_audio(audio / "short.wav", reference.noise(1, 1000))
+    os.truncate(audio / "short.wav", 3000)
+    (audio.parent / "nothing").mkdir()
+    ended = process(
+        "spectrogram", "audio", "gone.wav", "nothing", "-o", "out.h5", cwd=audio.parent
+    )
+    assert (ended.code, ended.out) == (1, "")
+    lines = ended.err.splitlines()
+    for name, reason in {
+        "audio/empty.wav": "the file is empty (0 bytes)",
+        "audio/text.wav": "neither a WAV nor a FLAC file: it begins with b'not audi'",
+        "audio/rate.wav": "its sample rate is 44100 Hz, this run's is 8000 Hz; --resample",
+        "audio/nan.wav": "NaN or infinite samples, the first at frame 39,999 (5.000 s)",
+        "audio/short.flac": "50,000 frames",
+        "audio/short.wav": "truncated: the header promises 1,000 frames, 7",
+        "gone.wav": "cannot be opened: No such file or directory",
+        "nothing": "holds no audio",
+    }.items():
+        assert any(line.startswith(f"failed: {name!r}: ") and reason in line for line in lines), name
+    assert lines[-1] == "10 inputs: 2 written, 8 failed (1.0 s of audio) -> 'out.h5'"
+    assert len(lines) == 9
+    with h5py.File(audio.parent / "out.h5") as file:
+        assert sorted(file["features"]) == ["a.wav", "b.flac"]
+        expected = reference.spectrogram(reference.noise(1, 3000), n_dft=512, n_hop=256)
+        reference.require_close(file["features/a.wav"][()], np.moveaxis(expected, 0, -1))
+
+
+def test_an_output_of_nothing_is_not_written(audio: Path, program: Any) -> None:
+    (audio.parent / "x.wav").touch()
+    ended = program("spectrogram", audio.parent / "x.wav", "-o", audio.parent / "out.h5")
+    assert ended.code == 1
+    assert "the file is empty" in ended.err
+    assert "1 input: 0 written, 1 failed" in ended.err
+    ended = program(
+        "spectrogram", audio / "a.wav", "-o", audio.parent / "out.h5", "--channel", 7
+    )
+    assert ended.code == 1
+    assert "no input could be used" in ended.err
+    assert files_below(audio.parent) == ["audio", "audio/a.wav", "audio/b.flac", "x.wav"]
+
+
+def test_an_input_too_short_for_valid_frames_fails(audio: Path, program: Any) -> None:
+    ended = program(
+        "spectrogram", audio, "-o", audio.parent / "o.h5", "--padding", "valid", "--n-dft", 4000
+    )
+    assert ended.code == 1
+    assert "a.wav': With padding='valid' the signal must be at least" in ended.err
+    assert "length=3000, n_dft=4000" in ended.err
+
+
+def test_the_first_readable_input_gives_the_rate(audio: Path, program: Any) -> None:
+    write_audio(audio / "c.wav", reference.noise(1, 100), sr=500)
+    (audio / "0.wav").touch()
+    ended = program("spectrogram", audio, "-o", audio.parent / "out.h5")
+    assert "c.wav': its sample rate is 500 Hz, this run's is 8000 Hz" in ended.err
+    ended = program("spectrogram", audio, "-o", audio.parent / "out2.h5", "--sr", 500, "--resample")
+    assert "4 inputs: 3 written, 1 failed" in ended.err
+
+
+def test_empty_mel_bands_are_warned_of_once(audio: Path, program: Any) -> None:
+    ended = program(
+        "melspectrogram", audio, "-o", audio.parent / "o.h5", "--n-dft", 100, "--n-mels", 60
+    )
+    assert ended.code == 0
+    assert ended.err.count("warning: 2 of 60 mel bands are empty") == 1
+    assert "0, 25 (counted from 0)" in ended.err
+    assert "Raise n_dft" in ended.err
+
+
+ODD_NAMES = (
+    "with space.wav",
+    "it's \"quoted\".wav",
+    "two\nlines.wav",
+    "-dash.wav",
+    "\x1b[31mred.wav",
+    "naïve 鳥.wav",
+    "100%41.wav",
+    os.fsdecode(b"caf\xe9.wav"),
+)
+
+
+@pytest.mark.parametrize("output", ["out.h5", "out"])
+def test_odd_names_go_through_and_are_printed_safely(
+    output: str, tmp_path: Path, process: Any
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    plain = write_audio(tmp_path / "plain.wav", reference.noise(1, 500))
+    for name in ODD_NAMES:
+        (folder / name).write_bytes(plain.read_bytes())
+    (folder / "\x1b[31mbad\n.wav").touch()
+    ended = process("spectrogram", "in", "-o", output, cwd=tmp_path)
+    assert ended.code == 1
+    assert "\x1b" not in ended.err
+    assert len(ended.err.splitlines()) == 2
+    with kapre_cli.open_features(tmp_path / output) as features:
+        assert len(features) == len(ODD_NAMES)
+        assert "two\nlines.wav" in features
+        assert "caf%E9.wav" in features
+        assert "100%2541.wav" in features
+        for array in features.values():
+            assert array[:].shape == (2, 257, 1)
+    ended = process("spectrogram", "-o", "one.npy", "--", "-dash.wav", cwd=folder)
+    assert ended.code == 0, ended.err
+
+
+def test_relative_dots_and_trailing_slashes_are_outputs_too(audio: Path, process: Any) -> None:
+    ended = process("spectrogram", audio, "-o", "./out/", cwd=audio.parent)
+    assert ended.code == 0, ended.err
+    (audio.parent / "here").mkdir()
+    ended = process("spectrogram", audio, "-o", ".", cwd=audio.parent / "here")
+    assert ended.code == 0, ended.err
+    assert (audio.parent / "here/a.wav.npy").exists()
+
+
+def test_an_output_that_cannot_be_written_is_told(audio: Path, process: Any) -> None:
+    # A folder that is on a device without space for anything.
+    if not os.path.isdir("/proc/self"):
+        pytest.skip("needs /proc, where nobody can make a file")
+    ended = process("spectrogram", audio, "-o", "/proc/self/out.h5")
+    assert ended.code == 1
+    assert "kapre-extract: Error: '/proc/self/out.h5.partial' cannot be written: " in ended.err
+
+
+def start(*arguments: object, cwd: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [*PROGRAM, *map(str, arguments)],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def wait_for(path: Path, at_least: int) -> None:
+    """Wait until a file has grown to ``at_least`` bytes."""
+    limit = time.monotonic() + 60
+    while not (path.exists() and path.stat().st_size >= at_least):
+        assert time.monotonic() < limit, f"{path} did not grow"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def long_audio(tmp_path: Path) -> Path:
+    """Make a WAV of half an hour in four channels; its zeros take no room on the disk."""
+    path = write_audio(tmp_path / "long.wav", np.zeros((4, 1)), sr=44100, subtype="PCM_16")
+    n_bytes = 8 * 44100 * 1800
+    with path.open("r+b") as file:
+        content = bytearray(file.read(44))
+        content[4:8] = (36 + n_bytes).to_bytes(4, "little")
+        content[40:44] = n_bytes.to_bytes(4, "little")
+        file.seek(0)
+        file.write(content)
+    os.truncate(path, 44 + n_bytes)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "word"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
+def test_signals_stop_a_run_cleanly(
+    number: signal.Signals, code: int, word: str, long_audio: Path
+) -> None:
+    folder = long_audio.parent
+    (folder / "out.h5").write_bytes(b"an older output")
+    running = start("spectrogram", "long.wav", "-o", "out.h5", "--overwrite", cwd=folder)
+    wait_for(folder / "out.h5.partial/journal", 10_000_000)
+    sent = time.monotonic()
+    running.send_signal(number)
+    out, err = running.communicate(timeout=30)
+    assert time.monotonic() - sent < 5
+    assert (running.returncode, out) == (code, b"")
+    # Click ends the line on which a terminal shows ^C.
+    assert err.decode().lstrip("\n") == (
+        f"kapre-extract: {word}: no output was written or changed\n"
+    )
+    assert (folder / "out.h5").read_bytes() == b"an older output"
+    assert files_below(folder) == ["long.wav", "out.h5"]
+
+
+def test_a_killed_run_leaves_nothing_in_the_way(long_audio: Path, process: Any) -> None:
+    folder = long_audio.parent
+    running = start("spectrogram", "long.wav", "-o", "out.h5", cwd=folder)
+    wait_for(folder / "out.h5.partial/journal", 10_000_000)
+    ended = process("spectrogram", "long.wav", "-o", "out.h5", cwd=folder)
+    assert ended.code == 2
+    assert "another run is writing 'out.h5'" in ended.err
+    running.kill()
+    running.communicate()
+    assert files_below(folder)[0] == "long.wav"
+    assert not (folder / "out.h5").exists()
+    write_audio(folder / "a.wav", reference.noise(1, 100))
+    ended = process("spectrogram", "a.wav", "-o", "out.h5", cwd=folder)
+    assert ended.code == 0, ended.err
+    assert files_below(folder) == ["a.wav", "long.wav", "out.h5"]
+
+
+def test_a_terminal_sees_a_bar_and_no_tensorflow(audio: Path) -> None:
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    running = subprocess.Popen(
+        [*PROGRAM, "spectrogram", "audio", "gone.wav", "-o", "out.h5"],
+        cwd=audio.parent,
+        stderr=slave,
+        stdout=slave,
+        stdin=slave,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "0", "TERM": "xterm"},
+    )
+    os.close(slave)
+    seen = b""
+    try:
+        while part := os.read(master, 4096):
+            seen += part
+    except OSError:  # Linux ends a terminal whose other side has gone with EIO
+        pass
+    assert running.wait() == 1
+    shown = seen.decode()
+    assert "0/3" in shown
+    assert "inputs" in shown
+    assert "failed: 'gone.wav': cannot be opened" in shown
+    visible = [line.rsplit("\r", 1)[-1] for line in shown.replace("\r\n", "\n").split("\n")]
+    for line in visible:
+        assert not re.search(r"tensorflow|oneDNN|cuda|absl|[IWE]0000", line), line
+    assert "3 inputs: 2 written, 1 failed" in shown
+
+
+def test_a_closed_pipe_is_no_traceback() -> None:
+    ended = subprocess.run(
+        f"'{sys.executable}' -m kapre_cli melspectrogram --help | head -c 1",
+        shell=True,  # noqa: S602 - a real pipeline
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.stderr == ""

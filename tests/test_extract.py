@@ -1,0 +1,293 @@
+"""Whole runs against the reference: every option, WAV and FLAC, one to eight channels."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import soxr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kapre_cli.framing import Framing
+from kapre_cli.pipeline import blocks as blocks_module
+from kapre_cli.pipeline.blocks import frame_blocks
+from tests import reference
+from tests.conftest import read_audio, write_audio
+
+SMALL_MEL = ("--n-dft", 256, "--n-hop", 100, "--n-mels", 20)
+
+
+@pytest.fixture
+def audio(tmp_path: Path) -> Path:
+    """Make a folder of WAV and FLAC files, one to eight channels, one shorter than a frame."""
+    folder = tmp_path / "audio"
+    write_audio(folder / "mono.wav", reference.noise(1, 5003, 1), subtype="PCM_16")
+    write_audio(folder / "eight.flac", reference.noise(8, 3001, 2))
+    write_audio(folder / "site a/four.wav", reference.noise(4, 9000, 3))
+    write_audio(folder / "site a/stereo.flac", reference.noise(2, 4096, 4), subtype="PCM_16")
+    write_audio(folder / "tiny.wav", reference.noise(3, 17, 5))
+    return folder
+
+
+def arrays(path: Path) -> dict[str, Any]:
+    """Read every array of an HDF5 output with plain h5py."""
+    found = {}
+    with h5py.File(path) as file:
+        file["features"].visititems(
+            lambda key, item: found.update({key: item[()]}) if hasattr(item, "shape") else None
+        )
+    return found
+
+
+def in_order(values: Any, kind: str, data_format: str) -> Any:
+    """Return a reference of ``(channel, time, feature)`` in the order of a layer's output."""
+    if kind == "melspectrogram":
+        values = values.transpose(0, 2, 1)
+    return values if data_format == "channels_first" else np.moveaxis(values, 0, -1)
+
+
+SPECTROGRAM_OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"n_dft": 400, "n_hop": 130},
+    {"n_dft": 256, "n_hop": 700},
+    {"n_dft": 16, "padding": "valid"},
+    {"n_dft": 100, "n_hop": 1000},
+    {"n_dft": 256, "power": 1.0},
+    {"n_dft": 256, "power": 0.7, "data_format": "channels_first"},
+    {"n_dft": 256, "decibel": True},
+    {"n_dft": 256, "decibel": True, "data_format": "channels_first", "power": 1.0},
+]
+MEL_OPTIONS: list[dict[str, Any]] = [
+    {"n_mels": 30},
+    {"n_mels": 30, "n_dft": 400, "n_hop": 130, "power": 2.0},
+    {"n_mels": 20, "n_dft": 17 * 16, "padding": "same", "data_format": "channels_first"},
+    {"n_mels": 20, "fmin": 300.0, "fmax": 3000.0, "htk": True},
+    {"n_mels": 20, "norm": "none"},
+    {"n_mels": 20, "norm": "2"},
+    {"n_mels": 20, "norm": "inf", "decibel": True},
+    {"n_mels": 20, "decibel": True, "data_format": "channels_first"},
+]
+
+
+def as_arguments(options: dict[str, Any]) -> list[str]:
+    arguments = []
+    for name, value in options.items():
+        option = "--" + name.replace("_", "-")
+        arguments += [option] if value is True else [option, str(value)]
+    return arguments
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("spectrogram", options) for options in SPECTROGRAM_OPTIONS]
+    + [("melspectrogram", options) for options in MEL_OPTIONS],
+    ids=str,
+)
+def test_arrays_are_the_references(
+    kind: str, options: dict[str, Any], audio: Path, tmp_path: Path, program: Any
+) -> None:
+    output = tmp_path / "out.h5"
+    options = {"data_format": "channels_last", **options}
+    ended = program(kind, audio, "-o", output, *as_arguments(options))
+    assert (ended.code, ended.out) == (0, "")
+    found = arrays(output)
+    assert len(found) == 5
+    n_dft = options.get("n_dft", 512)
+    arguments: dict[str, Any] = {
+        "n_dft": n_dft,
+        "n_hop": options.get("n_hop", n_dft // 2),
+        "padding": options.get("padding", "same"),
+    }
+    if "power" in options:
+        arguments["exponent"] = options["power"]
+    if kind == "melspectrogram":
+        arguments |= {
+            name: options[name] for name in ("n_mels", "fmin", "fmax", "htk") if name in options
+        }
+        norm = options.get("norm", "slaney")
+        arguments["norm"] = {"none": None, "slaney": "slaney"}.get(norm, norm)
+        if arguments["norm"] not in (None, "slaney"):
+            arguments["norm"] = float(norm)
+        arguments["sr"] = 8000
+    for key, actual in found.items():
+        expected = getattr(reference, kind)(read_audio(audio / key), **arguments)
+        if options.get("decibel"):
+            expected = reference.decibels(expected)
+        expected = in_order(expected, kind, options["data_format"])
+        if options.get("decibel"):
+            reference.require_close_decibels(actual, expected)
+        else:
+            reference.require_close(actual, expected)
+
+
+@pytest.mark.parametrize("kind", ["spectrogram", "melspectrogram"])
+def test_arrays_are_what_the_layer_itself_returns(
+    kind: str, audio: Path, tmp_path: Path, program: Any
+) -> None:
+    import kapre_cli
+
+    output = tmp_path / "out.h5"
+    small = SMALL_MEL if kind == "melspectrogram" else SMALL_MEL[:4]
+    assert program(kind, audio, "-o", output, *small, "--decibel").code == 0
+    layer = kapre_cli.load_layer(output)
+    for key, actual in arrays(output).items():
+        batch = read_audio(audio / key).astype(np.float32)[None]
+        np.testing.assert_allclose(actual, np.asarray(layer(batch))[0], atol=1e-3)
+
+
+@pytest.mark.parametrize("power", ["1.0", "2.0", "1.3"])
+@pytest.mark.parametrize("kind", ["spectrogram", "melspectrogram"])
+def test_bits_do_not_depend_on_batch_size_order_or_company(
+    kind: str, power: str, audio: Path, tmp_path: Path, program: Any
+) -> None:
+    small = SMALL_MEL if kind == "melspectrogram" else SMALL_MEL[:4]
+    small = (*small, "--power", power)
+    files = sorted(path for path in audio.rglob("*.*"))
+    assert len(files) == 5
+    runs: dict[str, list[Any]] = {
+        "default": files,
+        "reversed": files[::-1],
+        "batch of 1": [*files, "--batch-size", 1],
+        "batch of 16": [*files, "--batch-size", 16],
+        "batch of 50": [*files, "--batch-size", 50],
+        "batch of 1000": [*files, "--batch-size", 1000],
+        **{f"alone: {file.name}": [file] for file in files},
+    }
+    expected: dict[str, Any] = {}
+    for name, inputs in runs.items():
+        output = tmp_path / f"{name}.h5"
+        assert program(kind, *inputs, "-o", output, "--root", audio, *small).code == 0
+        for key, values in arrays(output).items():
+            first = expected.setdefault(key, values)
+            assert values.tobytes() == first.tobytes(), f"{key} differs in the run {name!r}"
+    assert len(expected) == 5
+
+
+def test_long_inputs_are_cut_into_blocks_without_a_seam(
+    tmp_path: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_audio(tmp_path / "long.wav", reference.noise(2, 30_011))
+    outputs = {}
+    for values in (2**21, 2**13):  # the second: blocks of 32 frames
+        monkeypatch.setattr(blocks_module, "_BLOCK_VALUES", values)
+        for kind in ("hdf5", "npy", "gzip"):
+            suffix = ".npy" if kind == "npy" else ".h5"
+            output = tmp_path / f"{kind}{values}{suffix}"
+            more = ("--compression", "gzip") if kind == "gzip" else ()
+            ended = program(
+                "melspectrogram", path, "-o", output, *SMALL_MEL, "--decibel", *more, "--root", tmp_path
+            )
+            assert ended.code == 0, ended.err
+            outputs[kind, values] = (
+                np.load(output) if kind == "npy" else arrays(output)["long.wav"]
+            )
+    expected = reference.decibels(
+        reference.melspectrogram(read_audio(path), n_dft=256, n_hop=100, sr=8000, n_mels=20)
+    )
+    for values in outputs.values():
+        reference.require_close_decibels(values, in_order(expected, "melspectrogram", "last"))
+        assert values.tobytes() == outputs["hdf5", 2**21].tobytes()
+
+
+class _Signal:
+    """As much of an AudioReader as a window needs, over an array."""
+
+    def __init__(self, samples: Any) -> None:
+        self.samples, self.position = samples, 0
+        self.n_channels, self.n_samples = samples.shape
+
+    def read(self, n_samples: int) -> Any:
+        assert n_samples > 0
+        assert self.position + n_samples <= self.n_samples
+        self.position += n_samples
+        return self.samples[:, self.position - n_samples : self.position].T
+
+    def finish(self) -> None:
+        self.position = self.n_samples
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    length=st.integers(1, 200),
+    n_dft=st.integers(2, 30),
+    n_hop=st.integers(1, 50),
+    padding=st.sampled_from(["same", "valid"]),
+    block_values=st.integers(1, 200),
+)
+def test_blocks_hold_each_frames_samples_and_pads(
+    length: int, n_dft: int, n_hop: int, padding: str, block_values: int
+) -> None:
+    if padding == "valid" and length < n_dft:
+        return
+    framing = Framing(n_dft, n_hop, padding)
+    signal = np.arange(1, 2 * length + 1, dtype=np.float32).reshape(2, length)
+    padded = np.pad(signal, ((0, 0), framing.pads(length)))
+    before = blocks_module._BLOCK_VALUES
+    blocks_module._BLOCK_VALUES = block_values
+    try:
+        seen = 0
+        reader: Any = _Signal(signal)
+        for block in frame_blocks(reader, framing, n_features=3):
+            assert block.first_frame == seen
+            count = block.results.shape[1]
+            start = seen * n_hop
+            np.testing.assert_array_equal(
+                block.samples, padded[:, start : start + (count - 1) * n_hop + n_dft]
+            )
+            seen += count
+    finally:
+        blocks_module._BLOCK_VALUES = before
+    assert seen == framing.n_time(length)
+    assert reader.position == length
+
+
+def test_channels_mono_and_resampling_reach_the_layer(tmp_path: Path, program: Any) -> None:
+    signal = reference.noise(3, 6000)
+    path = write_audio(tmp_path / "a.wav", signal, sr=16_000)
+    output = tmp_path / "out.h5"
+    options = ("--n-dft", 128, "--data-format", "channels_first", "--overwrite", "--root", tmp_path)
+
+    def features(*more: object) -> Any:
+        ended = program("spectrogram", path, "-o", output, *options, *more)
+        assert ended.code == 0, ended.err
+        return arrays(output)["a.wav"]
+
+    def expected(of: Any) -> Any:
+        return reference.spectrogram(of, n_dft=128, n_hop=64)
+
+    reference.require_close(features("--channel", 2, "--channel", 0), expected(signal[[2, 0]]))
+    reference.require_close(features("--mono"), expected(signal.mean(axis=0, keepdims=True)))
+    halved = soxr.resample(signal.T.astype(np.float64), 16_000, 8000, quality="VHQ").T
+    reference.require_close(features("--sr", 8000, "--resample"), expected(halved))
+    with h5py.File(output) as file:
+        facts = json.loads(file["features/a.wav"].attrs["input"])
+    assert (facts["sr"], facts["source_sr"], facts["n_samples"]) == (8000, 16_000, 3000)
+
+
+def test_float16_and_float64_are_the_same_numbers(tmp_path: Path, program: Any) -> None:
+    path = write_audio(tmp_path / "a.wav", reference.noise(1, 3000))
+    found = {}
+    for dtype in ("float32", "float16", "float64"):
+        output = tmp_path / f"{dtype}.npy"
+        assert program("spectrogram", path, "-o", output, "--dtype", dtype).code == 0
+        found[dtype] = np.load(output)
+        assert found[dtype].dtype == dtype
+    np.testing.assert_array_equal(found["float64"], found["float32"])
+    np.testing.assert_array_equal(found["float16"], found["float32"].astype(np.float16))
+
+
+def test_values_too_large_for_their_type_fail_the_input(tmp_path: Path, program: Any) -> None:
+    folder = tmp_path / "audio"
+    write_audio(folder / "a.wav", reference.noise(1, 3000))
+    write_audio(folder / "loud.wav", 1000 * reference.noise(1, 3000))
+    write_audio(folder / "louder.wav", 1e20 * reference.noise(1, 3000))
+    ended = program("spectrogram", folder, "-o", tmp_path / "out.h5", "--dtype", "float16")
+    assert ended.code == 1
+    assert "loud.wav': its largest value, " in ended.err
+    assert "does not fit float16 (at most 65504); take --dtype float32 or --decibel" in ended.err
+    assert "louder.wav': its samples are so large that float32 overflows" in ended.err
+    assert "3 inputs: 1 written, 2 failed" in ended.err
+    assert list(arrays(tmp_path / "out.h5")) == ["a.wav"]

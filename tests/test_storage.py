@@ -1,0 +1,316 @@
+"""What is written, read back with plain h5py, NumPy and json, the same for every format."""
+
+import json
+import os
+import zlib
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+import kapre_cli
+from kapre_cli.errors import StoredDataError
+from kapre_cli.storage.metadata import c_order_slabs
+from kapre_cli.time_frequency import Melspectrogram
+from tests import reference
+from tests.conftest import files_below, write_audio
+
+MEL = ("--n-dft", 256, "--n-hop", 100, "--n-mels", 20, "--data-format", "channels_last")
+FORMATS = ("out.h5", "out")
+NAMES = ("a.wav", "b.flac", "site ä/night 1.wav")
+ROOT_KEYS = {"format", "format_version", "layer", "settings", "versions"}
+FACTS = {
+    "source",
+    "sr",
+    "source_sr",
+    "n_samples",
+    "n_channels",
+    "time_start",
+    "time_step",
+    "source_size",
+    "source_mtime_ns",
+    "crc32",
+}
+
+
+@pytest.fixture
+def audio(tmp_path: Path) -> Path:
+    folder = tmp_path / "audio"
+    for n_channels, name in enumerate(NAMES, 1):
+        write_audio(folder / name, reference.noise(n_channels, 1000 * n_channels))
+    return folder
+
+
+@pytest.fixture(params=FORMATS)
+def output(request: pytest.FixtureRequest, audio: Path, tmp_path: Path, program: Any) -> Path:
+    path: Path = tmp_path / request.param
+    ended = program("melspectrogram", audio, "-o", path, *MEL)
+    assert ended.code == 0, ended.err
+    return path
+
+
+def plainly(output: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], Any]:
+    """Return (root facts, arrays, facts, frequency) without any code of this project."""
+    if output.is_dir():
+        root = json.loads((output / "kapre-extract.json").read_text())
+        rows = [json.loads(line) for line in (output / "manifest.jsonl").read_text().splitlines()]
+        values = {row["key"]: np.load(output / f"{row['key']}.npy") for row in rows}
+        facts = {row["key"]: {name: row[name] for name in FACTS} for row in rows}
+        return root, values, facts, np.array(root.pop("frequency"))
+    with h5py.File(output) as file:
+        root = {
+            name: value.decode() if isinstance(value, bytes) else int(value)
+            for name, value in file.attrs.items()
+        }
+        root = {
+            name: json.loads(value) if name in ("layer", "settings", "versions") else value
+            for name, value in root.items()
+        }
+        keys = [key.decode() for key in file["index"]["key"]]
+        values = {key: file[f"features/{key}"][()] for key in keys}
+        facts = {key: json.loads(file[f"features/{key}"].attrs["input"]) for key in keys}
+        return root, values, facts, file["frequency"][()]
+
+
+def test_both_formats_say_the_same(output: Path, audio: Path) -> None:
+    root, values, facts, frequency = plainly(output)
+    assert set(root) == ROOT_KEYS
+    assert (root["format"], root["format_version"]) == ("kapre-extract", 1)
+    assert root["layer"]["class_name"] == "Melspectrogram"
+    assert root["layer"]["config"]["n_mels"] == 20
+    assert root["settings"] == {"sr": 8000, "resample": False, "channels": None, "mono": False}
+    assert root["versions"]["kapre-extract"] == kapre_cli.__version__
+    assert list(values) == list(NAMES)
+    assert len(frequency) == 20
+    for n_channels, key in enumerate(NAMES, 1):
+        of_key = facts[key]
+        assert set(of_key) == FACTS
+        assert values[key].shape == (20, 10 * n_channels, n_channels)
+        assert of_key["crc32"] == zlib.crc32(values[key].tobytes())
+        status = os.stat(audio / key)
+        assert of_key["source_size"] == status.st_size
+        assert of_key["source_mtime_ns"] == status.st_mtime_ns
+        assert of_key["source"] == str(audio / key)
+        assert (of_key["n_samples"], of_key["n_channels"]) == (1000 * n_channels, n_channels)
+        assert of_key["time_step"] == 100 / 8000
+
+
+def test_hdf5_has_labelled_axes_and_an_index(audio: Path, tmp_path: Path, program: Any) -> None:
+    output = tmp_path / "out.h5"
+    assert program("melspectrogram", audio, "-o", output, *MEL).code == 0
+    with h5py.File(output) as file:
+        for key in NAMES:
+            dataset = file[f"features/{key}"]
+            assert [axis.label for axis in dataset.dims] == ["mel", "time", "channel"]
+            assert set(dataset.attrs) == {"DIMENSION_LABELS", "input"}
+        index = file["index"][()]
+        assert set(index.dtype.names) == FACTS | {"key"}
+        for row in index:
+            stored = json.loads(file[f"features/{row['key'].decode()}"].attrs["input"])
+            assert {
+                name: row[name].decode() if name == "source" else row[name].item() for name in FACTS
+            } == stored
+
+
+def test_band_centres_and_bins_are_librosas(audio: Path, tmp_path: Path, program: Any) -> None:
+    import librosa
+
+    program("melspectrogram", audio, "-o", tmp_path / "m.h5", *MEL, "--fmin", 100)
+    program("spectrogram", audio, "-o", tmp_path / "s.h5", "--n-dft", 256)
+    with h5py.File(tmp_path / "m.h5") as file:
+        expected = librosa.mel_frequencies(22, fmin=100, fmax=4000)[1:-1]
+        np.testing.assert_allclose(file["frequency"], expected)
+    with h5py.File(tmp_path / "s.h5") as file:
+        np.testing.assert_allclose(file["frequency"], librosa.fft_frequencies(sr=8000, n_fft=256))
+
+
+def test_open_features_gives_what_is_stored(output: Path) -> None:
+    _, values, facts, frequency = plainly(output)
+    with kapre_cli.open_features(output) as features:
+        assert list(features) == list(NAMES)
+        assert len(features) == 3
+        np.testing.assert_array_equal(features.frequency, frequency)
+        assert features.layer.n_features == 20
+        assert features.settings.sr == 8000
+        for key in NAMES:
+            array = features[key]
+            assert (array.shape, array.dtype) == (values[key].shape, np.float32)
+            assert array.axes == ("mel", "time", "channel")
+            np.testing.assert_array_equal(array[:], values[key])
+            np.testing.assert_array_equal(np.asarray(array), values[key])
+            np.testing.assert_array_equal(array[3, 2:5], values[key][3, 2:5])
+            assert array.facts.to_dict() == facts[key]
+            assert len(array.times) == values[key].shape[1]
+        with pytest.raises(KeyError):
+            features["missing.wav"]
+
+
+def test_load_layer_gives_the_live_layer(output: Path, audio: Path) -> None:
+    layer = kapre_cli.load_layer(output)
+    assert isinstance(layer, Melspectrogram)
+    assert (layer.n_dft, layer.n_hop, layer.n_mels, layer.sr) == (256, 100, 20, 8000)
+
+
+@pytest.mark.parametrize("norm", ["inf", "none", "slaney", "2.5"])
+def test_every_norm_survives_storage(norm: str, audio: Path, tmp_path: Path, program: Any) -> None:
+    output = tmp_path / "out.h5"
+    assert program("melspectrogram", audio, "-o", output, *MEL, "--norm", norm).code == 0
+    expected: Any = {"inf": float("inf"), "none": None, "slaney": "slaney", "2.5": 2.5}[norm]
+    assert kapre_cli.load_layer(output).config.norm == expected  # type: ignore[attr-defined]
+
+
+def test_a_single_npy_has_its_facts_beside_it(audio: Path, tmp_path: Path, program: Any) -> None:
+    output = tmp_path / "x.npy"
+    assert program("melspectrogram", audio / "a.wav", "-o", output, *MEL).code == 0
+    stored = json.loads((tmp_path / "x.npy.json").read_text())
+    assert set(stored) == ROOT_KEYS | {"frequency", "input"}
+    assert set(stored["input"]) == FACTS | {"key", "axes"}
+    values = np.load(output)
+    assert stored["input"]["crc32"] == zlib.crc32(values.tobytes())
+    with kapre_cli.open_features(output) as features:
+        assert list(features) == ["a.wav"]
+        np.testing.assert_array_equal(features["a.wav"][:], values)
+    assert kapre_cli.load_layer(output).config.n_features == 20
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "out.npy"])
+@pytest.mark.parametrize("compression", ["none", "gzip", "lzf"])
+def test_equal_work_gives_equal_bytes(
+    name: str, compression: str, audio: Path, tmp_path: Path, program: Any
+) -> None:
+    if compression != "none" and not name.endswith(".h5"):
+        return
+    inputs = audio / "a.wav" if name.endswith(".npy") else audio
+    contents = []
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        output = tmp_path / folder / name
+        ended = program("spectrogram", inputs, "-o", output, "--compression", compression)
+        assert ended.code == 0
+        contents.append(
+            {
+                file: (tmp_path / folder / file).read_bytes()
+                for file in files_below(tmp_path / folder)
+                if (tmp_path / folder / file).is_file()
+            }
+        )
+    assert contents[0] == contents[1]
+    assert contents[0]
+
+
+@pytest.mark.parametrize("compression", ["gzip", "lzf"])
+def test_compression_changes_no_value(
+    compression: str, audio: Path, tmp_path: Path, program: Any
+) -> None:
+    for output, more in (("plain.h5", ()), ("packed.h5", ("--compression", compression))):
+        assert program("spectrogram", audio, "-o", tmp_path / output, *more).code == 0
+    plain, packed = plainly(tmp_path / "plain.h5"), plainly(tmp_path / "packed.h5")
+    assert plain[2] == packed[2]
+    for key in NAMES:
+        assert plain[1][key].tobytes() == packed[1][key].tobytes()
+    with h5py.File(tmp_path / "packed.h5") as file:
+        assert file["features/a.wav"].compression == compression
+
+
+def test_slabs_cover_an_array_in_its_order() -> None:
+    values = np.arange(2 * 3 * 5 * 7).reshape(2, 3, 5, 7)
+    for at_most in (1, 2, 7, 10, 36, 1000):
+        slabs = [values[slab].ravel() for slab in c_order_slabs(values.shape, at_most)]
+        assert max(map(len, slabs)) <= at_most
+        np.testing.assert_array_equal(np.concatenate(slabs), values.ravel())
+
+
+# Files that are not ours, or not any more
+
+
+def spoil(path: Path, change: Any) -> None:
+    with h5py.File(path, "r+") as file:
+        change(file)
+
+
+def set_root(name: str, value: object) -> Any:
+    def change(file: Any) -> None:
+        file.attrs[name] = np.bytes_(value) if isinstance(value, str) else value
+
+    return change
+
+
+def link_outside(file: Any) -> None:
+    del file["features/a.wav"]
+    file["features/a.wav"] = h5py.ExternalLink("other.h5", "/secret")
+
+
+def store_outside(file: Any) -> None:
+    facts = file["features/a.wav"].attrs["input"]
+    del file["features/a.wav"]
+    file["features"].create_dataset(
+        "a.wav", (4,), "u1", external=[("/etc/hostname", 0, 4)]
+    ).attrs["input"] = facts
+
+
+def virtual(file: Any) -> None:
+    facts = file["features/a.wav"].attrs["input"]
+    del file["features/a.wav"]
+    layout = h5py.VirtualLayout((4,), "f4")
+    layout[:] = h5py.VirtualSource("other.h5", "x", (4,))
+    file["features"].create_virtual_dataset("a.wav", layout).attrs["input"] = facts
+
+
+LAMBDA = '{"class_name": "Lambda", "config": {}}'
+SPOILS = {
+    "another format": (set_root("format", "zarr"), "not an output of kapre-extract"),
+    "a later version": (set_root("format_version", 99), "its format version is 99"),
+    "another class": (set_root("layer", LAMBDA), "one of .'Spectrogram', 'Melspectrogram'"),
+    "no JSON": (set_root("layer", "{"), "not JSON"),
+    "no settings": (lambda file: file.attrs.__delitem__("settings"), "must have exactly"),
+    "no index": (lambda file: file.__delitem__("index"), "it has no 'index'"),
+    "a link": (link_outside, "is a link to another place"),
+    "external storage": (store_outside, "leads to another file"),
+    "a virtual dataset": (virtual, "leads to another file"),
+    "no facts": (lambda file: file["features/a.wav"].attrs.__delitem__("input"), "has no facts"),
+}
+
+
+@pytest.mark.parametrize("spoilt", SPOILS)
+def test_hostile_or_broken_hdf5_is_refused(
+    spoilt: str, audio: Path, tmp_path: Path, program: Any
+) -> None:
+    output = tmp_path / "out.h5"
+    assert program("melspectrogram", audio, "-o", output, *MEL).code == 0
+    change, message = SPOILS[spoilt]
+    spoil(output, change)
+    with pytest.raises(StoredDataError, match=message):
+        kapre_cli.open_features(output)["a.wav"][:]
+
+
+def test_torn_and_foreign_files_are_refused(audio: Path, tmp_path: Path, program: Any) -> None:
+    output = tmp_path / "out.h5"
+    assert program("melspectrogram", audio, "-o", output, *MEL).code == 0
+    os.truncate(output, output.stat().st_size // 2)
+    with pytest.raises(StoredDataError, match="out.h5' cannot be read: it is not a whole HDF5"):
+        kapre_cli.open_features(output)
+    with pytest.raises(FileNotFoundError):
+        kapre_cli.open_features(tmp_path / "missing.h5")
+    with pytest.raises(StoredDataError, match=r"'.*manifest.jsonl' is missing"):
+        kapre_cli.open_features(audio)
+
+
+def test_pickles_are_never_loaded(audio: Path, tmp_path: Path, program: Any) -> None:
+    output = tmp_path / "out"
+    assert program("melspectrogram", audio, "-o", output, *MEL).code == 0
+    np.save(output / "a.wav.npy", np.array([{}], dtype=object), allow_pickle=True)
+    with pytest.raises(StoredDataError, match="pickle"):
+        kapre_cli.open_features(output)["a.wav"]
+
+
+def test_keys_that_lead_out_of_the_output_are_refused(
+    audio: Path, tmp_path: Path, program: Any
+) -> None:
+    output = tmp_path / "out"
+    assert program("melspectrogram", audio, "-o", output, *MEL).code == 0
+    manifest = output / "manifest.jsonl"
+    manifest.write_text(manifest.read_text().replace('"a.wav"', '"../a.wav"', 1))
+    with pytest.raises(StoredDataError, match="leads out of the output"):
+        kapre_cli.open_features(output)

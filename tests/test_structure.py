@@ -1,0 +1,114 @@
+"""The house: imports point one way, heavy libraries have one door each, nothing loads early."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import kapre_cli
+
+PACKAGE = Path(kapre_cli.__file__).parent
+
+# Ground floor first; a room uses only rooms that stand before it.
+ROOMS = (
+    "errors",
+    "dsp",
+    "report",
+    "framing",
+    "settings",
+    "sources",
+    "audio",
+    "time_frequency",
+    "storage",
+    "pipeline",
+    "cli",
+    "__main__",
+)
+
+# Which modules may import a heavy library.
+DOORS = {
+    "click": {"cli"},
+    "h5py": {"storage/hdf5.py", "storage/hdf5_features.py"},
+    "keras": {"time_frequency"},
+    "soundfile": {"audio/decoder.py"},
+    "soxr": {"audio/reader.py"},
+    "tensorflow": {"pipeline/compute.py", "time_frequency/steps.py"},
+    "tqdm": {"cli/terminal.py"},
+}
+
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+def imported(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are written out"
+            assert node.module is not None
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def test_every_module_is_in_a_room() -> None:
+    assert {room_of(path) for path in MODULES} == set(ROOMS)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_down(path: Path) -> None:
+    here = ROOMS.index(room_of(path))
+    for name in imported(path):
+        parts = name.split(".")
+        if parts[0] == "kapre_cli" and len(parts) > 1 and parts[1] in ROOMS:
+            assert ROOMS.index(parts[1]) <= here, f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_heavy_libraries_have_one_door(path: Path) -> None:
+    place = path.relative_to(PACKAGE).as_posix()
+    for name in imported(path):
+        library = name.split(".")[0]
+        if library in DOORS:
+            assert DOORS[library] & {place, room_of(path)}, f"{place} imports {name}"
+
+
+def modules_after(code: str) -> set[str]:
+    ended = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{code}\nprint(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(ended.stdout.split())
+
+
+HEAVY = {"tensorflow", "keras", "numpy", "h5py", "soundfile", "soxr", "tqdm"}
+RUN = "from kapre_cli.cli import run\nimport contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()): "
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import kapre_cli",
+        RUN + "run(['--help'])",
+        RUN + "run(['--version'])",
+        RUN + "run(['melspectrogram', '--help'])",
+        RUN + "run(['melspectrogram', 'a.wav', '-o', 'x.h5', '--n-hop', '0'])",
+        RUN + "run(['melspectrogram', 'a.wav', '-o', 'x', '--compression', 'gzip'])",
+    ],
+)
+def test_nothing_heavy_is_imported_before_it_is_needed(code: str) -> None:
+    assert not HEAVY & modules_after(code)
+
+
+def test_refused_outputs_and_reading_back_need_no_tensorflow(tmp_path: Path) -> None:
+    refused = f"run(['spectrogram', 'a.wav', '-o', {str(tmp_path / 'gone' / 'x.h5')!r}])"
+    assert "tensorflow" not in modules_after(RUN + refused)
+    assert not {"tensorflow", "keras"} & modules_after("from kapre_cli import open_features")
