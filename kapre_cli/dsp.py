@@ -45,7 +45,7 @@ def dft_frequencies(sr: float, n_dft: int) -> npt.NDArray[np.float64]:
     >>> dft_frequencies(8000, 4)
     array([   0., 2000., 4000.])
     """
-    return np.arange(n_dft // 2 + 1) * (sr / n_dft)
+    return np.arange(n_dft // 2 + 1, dtype=np.float64) * (sr / n_dft)
 
 
 def hz_to_mel(hz: npt.ArrayLike, *, htk: bool = False) -> npt.NDArray[np.float64]:

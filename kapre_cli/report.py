@@ -80,9 +80,7 @@ class Report:
         counts = [f"{self.n_written} written", f"{self.n_failed} failed"]
         if self.n_skipped:
             counts.append(f"{self.n_skipped} skipped")
-        return (
-            f"{counted(self.n_inputs, 'input')}: {', '.join(counts)} ({duration(self.seconds)})"
-        )
+        return f"{counted(self.n_inputs, 'input')}: {', '.join(counts)} ({duration(self.seconds)})"
 
 
 def counted(number: int, noun: str) -> str:

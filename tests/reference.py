@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 import scipy.signal
+from librosa.filters import mel as mel_matrix
 
 Array = npt.NDArray[Any]
 
@@ -23,10 +24,8 @@ DECIBEL_FLOOR = -80.0
 def pad_same(signal: Array, n_dft: int, n_hop: int) -> Array:
     """Lay zeros as TensorFlow's documentation of SAME describes it."""
     length = signal.shape[1]
-    if length % n_hop == 0:
-        total = max(n_dft - n_hop, 0)
-    else:
-        total = max(n_dft - length % n_hop, 0)
+    left = length % n_hop
+    total = max(n_dft - (n_hop if left == 0 else left), 0)
     front = total // 2
     return np.concatenate(
         [
@@ -70,7 +69,7 @@ def melspectrogram(
     **mel: Any,
 ) -> Array:
     """Return (mel @ |X|^2) ** (exponent / 2) with librosa's matrix in float64."""
-    matrix = librosa.filters.mel(n_fft=n_dft, dtype=np.float64, **mel)
+    matrix = mel_matrix(n_fft=n_dft, dtype=np.float64, **mel)
     bands = np.einsum("mf,ctf->ctm", matrix, power(signal, n_dft, n_hop, padding))
     return np.asarray(np.sqrt(bands) ** exponent)
 
@@ -78,7 +77,7 @@ def melspectrogram(
 def decibels(values: Array) -> Array:
     """Return decibels below the largest value, by librosa."""
     below = librosa.power_to_db(values, ref=1.0, amin=1e-10, top_db=None)
-    return np.maximum(below - below.max(), DECIBEL_FLOOR)
+    return np.asarray(np.maximum(below - below.max(), DECIBEL_FLOOR))
 
 
 def require_close(actual: Array, expected: Array) -> None:

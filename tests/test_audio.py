@@ -42,9 +42,7 @@ def test_every_encoding_is_read_as_libsndfile_reads_it(
 ) -> None:
     n_channels = 1 if subtype.startswith("NMS") else NARROW.get(subtype, 3)
     signal = reference.noise(n_channels, 2000)
-    path = write_audio(
-        tmp_path / "audio", signal, subtype=subtype, format=kind, endian=endian
-    )
+    path = write_audio(tmp_path / "audio", signal, subtype=subtype, format=kind, endian=endian)
     with AudioReader(str(path), AudioSettings(sr=8000)) as reader:
         samples = reader.read(reader.n_samples)
         reader.finish()
@@ -118,7 +116,7 @@ def test_resampling_keeps_a_tone_where_it_is(tmp_path: Path) -> None:
 
 def test_another_rate_fails_with_both_and_the_remedy(tmp_path: Path) -> None:
     path = write_audio(tmp_path / "a.wav", reference.noise(1, 100), sr=22050)
-    with pytest.raises(AudioReadError, match="22050 Hz.*44100 Hz.*--resample"):
+    with pytest.raises(AudioReadError, match=r"22050 Hz.*44100 Hz.*--resample"):
         AudioReader(str(path), AudioSettings(sr=44100))
 
 
@@ -136,7 +134,11 @@ def test_headers_promise_what_libsndfile_counts(
 ) -> None:
     n_channels = 1 if subtype.startswith("NMS") else NARROW.get(subtype, 3)
     path = write_audio(
-        tmp_path / "a", reference.noise(n_channels, 777), subtype=subtype, format=kind, endian=endian
+        tmp_path / "a",
+        reference.noise(n_channels, 777),
+        subtype=subtype,
+        format=kind,
+        endian=endian,
     )
     header = promise(path)
     assert header.missing_bytes == header.stray_bytes == 0
@@ -162,7 +164,9 @@ def test_a_truncated_flac_is_told_with_both_counts(kept: float, tmp_path: Path) 
     os.truncate(path, int(path.stat().st_size * kept))
     with (
         AudioFile(str(path)) as file,
-        pytest.raises(AudioReadError, match=r"[\d,]+ (of|frames came|frames).*100,000|100,000.*came"),
+        pytest.raises(
+            AudioReadError, match=r"[\d,]+ (of|frames came|frames).*100,000|100,000.*came"
+        ),
     ):
         list(file.blocks())
 
@@ -223,13 +227,17 @@ def test_a_tag_before_a_flac_is_skipped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_samples_that_are_no_numbers_are_told_with_their_place(value: float, tmp_path: Path) -> None:
+def test_samples_that_are_no_numbers_are_told_with_their_place(
+    value: float, tmp_path: Path
+) -> None:
     signal = reference.noise(2, 200_000)
     signal[1, 150_000] = value
     path = write_audio(tmp_path / "a.wav", signal)
     with (
         AudioFile(str(path)) as file,
-        pytest.raises(AudioReadError, match=r"frame 150,000 \(18.750 s\) of channel 1: -?(nan|inf)"),
+        pytest.raises(
+            AudioReadError, match=r"frame 150,000 \(18.750 s\) of channel 1: -?(nan|inf)"
+        ),
     ):
         list(file.blocks())
 

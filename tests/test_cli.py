@@ -194,9 +194,7 @@ def test_failed_inputs_harm_no_other(audio: Path, process: Any) -> None:
     write_audio(audio / "short.wav", reference.noise(1, 1000))
     os.truncate(audio / "short.wav", 3000)
     (audio.parent / "nothing").mkdir()
-    ended = process(
-        "spectrogram", "audio", "gone.wav", "nothing", "-o", "out.h5", cwd=audio.parent
-    )
+    ended = process("spectrogram", "audio", "gone.wav", "nothing", "-o", "out.h5", cwd=audio.parent)
     assert (ended.code, ended.out) == (1, "")
     lines = ended.err.splitlines()
     for name, reason in {
@@ -209,7 +207,9 @@ def test_failed_inputs_harm_no_other(audio: Path, process: Any) -> None:
         "gone.wav": "cannot be opened: No such file or directory",
         "nothing": "holds no audio",
     }.items():
-        assert any(line.startswith(f"failed: {name!r}: ") and reason in line for line in lines), name
+        assert any(line.startswith(f"failed: {name!r}: ") and reason in line for line in lines), (
+            name
+        )
     assert lines[-1] == "10 inputs: 2 written, 8 failed (1.0 s of audio) -> 'out.h5'"
     assert len(lines) == 9
     with h5py.File(audio.parent / "out.h5") as file:
@@ -224,9 +224,7 @@ def test_an_output_of_nothing_is_not_written(audio: Path, program: Any) -> None:
     assert ended.code == 1
     assert "the file is empty" in ended.err
     assert "1 input: 0 written, 1 failed" in ended.err
-    ended = program(
-        "spectrogram", audio / "a.wav", "-o", audio.parent / "out.h5", "--channel", 7
-    )
+    ended = program("spectrogram", audio / "a.wav", "-o", audio.parent / "out.h5", "--channel", 7)
     assert ended.code == 1
     assert "no input could be used" in ended.err
     assert files_below(audio.parent) == ["audio", "audio/a.wav", "audio/b.flac", "x.wav"]
@@ -262,7 +260,7 @@ def test_empty_mel_bands_are_warned_of_once(audio: Path, program: Any) -> None:
 
 ODD_NAMES = (
     "with space.wav",
-    "it's \"quoted\".wav",
+    'it\'s "quoted".wav',
     "two\nlines.wav",
     "-dash.wav",
     "\x1b[31mred.wav",
@@ -420,7 +418,7 @@ def test_a_terminal_sees_a_bar_and_no_tensorflow(audio: Path) -> None:
 def test_a_closed_pipe_is_no_traceback() -> None:
     ended = subprocess.run(
         f"'{sys.executable}' -m kapre_cli melspectrogram --help | head -c 1",
-        shell=True,  # noqa: S602 - a real pipeline
+        shell=True,
         capture_output=True,
         text=True,
         check=False,

@@ -178,12 +178,18 @@ def test_long_inputs_are_cut_into_blocks_without_a_seam(
             output = tmp_path / f"{kind}{values}{suffix}"
             more = ("--compression", "gzip") if kind == "gzip" else ()
             ended = program(
-                "melspectrogram", path, "-o", output, *SMALL_MEL, "--decibel", *more, "--root", tmp_path
+                "melspectrogram",
+                path,
+                "-o",
+                output,
+                *SMALL_MEL,
+                "--decibel",
+                *more,
+                "--root",
+                tmp_path,
             )
             assert ended.code == 0, ended.err
-            outputs[kind, values] = (
-                np.load(output) if kind == "npy" else arrays(output)["long.wav"]
-            )
+            outputs[kind, values] = np.load(output) if kind == "npy" else arrays(output)["long.wav"]
     expected = reference.decibels(
         reference.melspectrogram(read_audio(path), n_dft=256, n_hop=100, sr=8000, n_mels=20)
     )

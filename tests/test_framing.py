@@ -26,7 +26,9 @@ def test_same_pads_where_tensorflow_pads(length: int, n_dft: int, n_hop: int) ->
         np.testing.assert_array_equal(padded[starts + tap], under)
 
 
-@given(length=SMALL, n_dft=st.integers(2, 60), n_hop=SMALL, padding=st.sampled_from(["same", "valid"]))
+@given(
+    length=SMALL, n_dft=st.integers(2, 60), n_hop=SMALL, padding=st.sampled_from(["same", "valid"])
+)
 def test_spans_cover_each_frame_where_it_lies(
     length: int, n_dft: int, n_hop: int, padding: str
 ) -> None:

@@ -51,7 +51,7 @@ def test_root_names_everything_below_it(tmp_path: Path, monkeypatch: pytest.Monk
     touch(tmp_path, "x/a.wav", "y/a.wav")
     monkeypatch.chdir(tmp_path)
     assert keys("x", "y/a.wav", root=".") == ["x/a.wav", "y/a.wav"]
-    with pytest.raises(UsageError, match="'y/a.wav' does not lie below the root 'x'"):
+    with pytest.raises(UsageError, match=r"'y/a.wav' does not lie below the root 'x'"):
         keys("y/a.wav", root="x")
 
 
@@ -69,7 +69,7 @@ def test_one_input_named_twice_is_one_input(tmp_path: Path) -> None:
 
 def test_a_key_that_is_a_folder_of_another_is_refused(tmp_path: Path) -> None:
     touch(tmp_path, "x/a.wav/b.wav", "y/a.wav")
-    with pytest.raises(UsageError, match="a folder of 'a.wav/b.wav'"):
+    with pytest.raises(UsageError, match=r"a folder of 'a.wav/b.wav'"):
         keys(tmp_path / "x", tmp_path / "y")
 
 

@@ -90,7 +90,11 @@ def modules_after(code: str) -> set[str]:
 
 
 HEAVY = {"tensorflow", "keras", "numpy", "h5py", "soundfile", "soxr", "tqdm"}
-RUN = "from kapre_cli.cli import run\nimport contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()): "
+RUN = """
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from kapre_cli.cli import run
+with redirect_stdout(StringIO()), redirect_stderr(StringIO()): """
 
 
 @pytest.mark.parametrize(

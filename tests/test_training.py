@@ -11,7 +11,7 @@ import tensorflow as tf
 from kapre_cli.time_frequency import Melspectrogram, Spectrogram
 from tests import reference
 
-MEL = {"sr": 8000, "n_mels": 20, "n_dft": 256, "n_hop": 100}
+MEL: dict[str, Any] = {"sr": 8000, "n_mels": 20, "n_dft": 256, "n_hop": 100}
 
 
 @pytest.mark.parametrize("n_dft", [2, 3, 400, 512, 2048])

@@ -146,7 +146,7 @@ def _block_align(fmt: bytes, order: str) -> int | None:
 
 
 def _promise(promised: int | None, present: int, block_align: int | None) -> Header:
-    """Return the header of a data chunk of ``promised`` bytes with ``present`` bytes in the file."""
+    """Return the header of a data chunk: so many bytes ``promised``, so many ``present``."""
     if promised is None:
         return Header("WAV", None)
     return Header(

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from kapre_cli.errors import AudioReadError
-from kapre_cli.report import ExitCode, Report
+from kapre_cli.report import Report
 from kapre_cli.settings import (
     AudioSettings,
     ExtractionSettings,
@@ -63,8 +63,7 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
 def _refuse_streams(options: Mapping[str, Any]) -> None:
     if "-" in options["inputs"]:
         raise click.UsageError(
-            "Standard input (-) cannot be read by this version; name a file. "
-            "A file called - is ./-"
+            "Standard input (-) cannot be read by this version; name a file. A file called - is ./-"
         )
     if str(options["output"]) == "-":
         raise click.UsageError(
@@ -76,15 +75,15 @@ def _first_sample_rate(sources: Sequence[Source], report: Report) -> int | None:
     """Return the rate of the first input that can be read; if none can, report them all."""
     from kapre_cli.audio import AudioFile
 
-    errors = []
+    failures = []
     for source in sources:
         try:
             with AudioFile(source.path) as file:
                 return file.sr
         except AudioReadError as error:
-            errors.append((source.path, error))
-    for path, error in errors:
-        report.failed(path, error)
+            failures.append((source.path, error))
+    for path, reason in failures:
+        report.failed(path, reason)
     return None
 
 

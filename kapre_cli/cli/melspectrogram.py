@@ -4,7 +4,6 @@ from typing import Any
 
 import click
 
-from kapre_cli.cli.extraction import extraction
 from kapre_cli.cli.options import audio_options, layer_options, mel_options, output_options
 from kapre_cli.settings import MelspectrogramConfig
 
@@ -21,4 +20,6 @@ def melspectrogram(**options: Any) -> int:
     kapre-extract melspectrogram recordings/ -o mels.h5 --n-mels 64 --decibel
     kapre-extract melspectrogram bats/ -o bats --n-dft 1024 --fmin 15000 --channel 0
     """  # noqa: D301 - Click needs the backspace itself
+    from kapre_cli.cli.extraction import extraction  # not needed for --help
+
     return extraction(MelspectrogramConfig, options)

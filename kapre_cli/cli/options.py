@@ -22,14 +22,12 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 Decorator = Callable[[Decorated], Decorated]
 
 
-class _Norm(click.ParamType):
+class _Norm(click.ParamType):  # type: ignore[type-arg]  # generic only since Click 8.5
     """``slaney``, ``none``, or a number, ``inf`` included."""
 
-    name = "slaney|none|NUMBER"
+    name = "norm"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Any:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not isinstance(value, str) or value == "slaney":
             return value
         if value == "none":

@@ -4,7 +4,6 @@ from typing import Any
 
 import click
 
-from kapre_cli.cli.extraction import extraction
 from kapre_cli.cli.options import audio_options, layer_options, output_options
 from kapre_cli.settings import SpectrogramConfig
 
@@ -20,4 +19,6 @@ def spectrogram(**options: Any) -> int:
     kapre-extract spectrogram recordings/ -o spectrograms.h5
     kapre-extract spectrogram song.wav -o song.npy --n-dft 1024 --n-hop 256 --decibel
     """  # noqa: D301 - Click needs the backspace itself
+    from kapre_cli.cli.extraction import extraction  # not needed for --help
+
     return extraction(SpectrogramConfig, options)

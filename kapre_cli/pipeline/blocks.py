@@ -83,9 +83,7 @@ class _Window:
         n_channels: Channels in the signal.
     """
 
-    def __init__(
-        self, read: Callable[[int], Samples], length: int, n_channels: int
-    ) -> None:
+    def __init__(self, read: Callable[[int], Samples], length: int, n_channels: int) -> None:
         self._read = read
         self._length = length
         self._held = np.empty((n_channels, 0), np.float32)

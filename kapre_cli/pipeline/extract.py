@@ -22,6 +22,7 @@ from kapre_cli.storage.journal import BlockEntry, Journal
 from kapre_cli.storage.metadata import InputFacts, RootFacts
 from kapre_cli.storage.workspace import Workspace, check_output
 
+
 @dataclass
 class _Work:
     """One input on its way.
@@ -166,9 +167,7 @@ class _Run:
         return written
 
 
-def _facts(
-    source: Source, reader: AudioReader, time_start: float, time_step: float
-) -> InputFacts:
+def _facts(source: Source, reader: AudioReader, time_start: float, time_step: float) -> InputFacts:
     return InputFacts(
         source=source.path,
         sr=reader.sr,

@@ -44,7 +44,9 @@ class SpectrogramConfig:
 
     def __post_init__(self) -> None:
         """Check every argument and settle the ones that follow from others."""
-        n_dft = self._settle("n_dft", checks.integer("n_dft", self.n_dft, at_least=2, at_most=MAX_DFT))
+        n_dft = self._settle(
+            "n_dft", checks.integer("n_dft", self.n_dft, at_least=2, at_most=MAX_DFT)
+        )
         n_hop = n_dft // 2 if self.n_hop is None else self.n_hop
         self._settle("n_hop", checks.integer("n_hop", n_hop, at_least=1))
         checks.choice("padding", self.padding, PADDINGS)
@@ -159,9 +161,7 @@ class MelspectrogramConfig(SpectrogramConfig):
             raise SettingsError(
                 f"`fmin` must be below `fmax`. Received: fmin={fmin:g}, fmax={fmax:g}"
             )
-        self._settle(
-            "power_melgram", checks.real("power_melgram", self.power_melgram, above=0)
-        )
+        self._settle("power_melgram", checks.real("power_melgram", self.power_melgram, above=0))
         checks.boolean("return_decibel_melgram", self.return_decibel_melgram)
         checks.boolean("trainable_fb", self.trainable_fb)
         checks.boolean("htk", self.htk)

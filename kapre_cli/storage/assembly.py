@@ -43,8 +43,10 @@ class FinalArray:
     @property
     def time_block(self) -> int:
         """Frames in a piece; the last one may have fewer."""
-        return next(self.pieces())[1].shape[self.time_axis] if self.n_pieces > 1 else (
-            self.shape[self.time_axis]
+        return (
+            next(self.pieces())[1].shape[self.time_axis]
+            if self.n_pieces > 1
+            else (self.shape[self.time_axis])
         )
 
 

@@ -56,7 +56,7 @@ class StoredArray:
     @property
     def times(self) -> npt.NDArray[np.float64]:
         """Seconds from the start of the audio to the centre of each frame."""
-        frames = np.arange(self.shape[self.axes.index("time")])
+        frames = np.arange(self.shape[self.axes.index("time")], dtype=np.float64)
         return self.facts.time_start + frames * self.facts.time_step
 
     def __repr__(self) -> str:

@@ -108,8 +108,10 @@ class Hdf5Writer(FeatureWriter):
             self._file.create_dataset(FREQUENCY, data=self.frequency.astype("<f8"))
             self._file.create_dataset(INDEX, data=_index(self._rows))
             for name, value in self.root.to_dict().items():
-                plain = value if isinstance(value, int) else (
-                    _ascii(value if isinstance(value, str) else dumps(value))
+                plain = (
+                    value
+                    if isinstance(value, int)
+                    else (_ascii(value if isinstance(value, str) else dumps(value)))
                 )
                 self._file.attrs[name] = plain
             self._file.close()
@@ -131,13 +133,11 @@ def _create(path: Path) -> Any:
     access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
     access.set_sieve_buf_size(0)
     access.set_cache(0, 0, 0, 0.75)
-    return h5py.File(
-        h5py.h5f.create(bytes(path), h5py.h5f.ACC_EXCL, fcpl=creation, fapl=access)
-    )
+    return h5py.File(h5py.h5f.create(bytes(path), h5py.h5f.ACC_EXCL, fcpl=creation, fapl=access))
 
 
 def _ascii(text: str) -> np.bytes_:
-    """Return text as a fixed-length string: one of variable length can hang who reads a torn file."""
+    # A string of fixed length: one of variable length can hang whoever reads a torn file.
     return np.bytes_(text.encode("ascii"))
 
 

@@ -157,9 +157,7 @@ def loads(text: str | bytes) -> Any:
         raise StoredDataError(f"its metadata is not JSON: {error}") from error
 
 
-def c_order_slabs(
-    shape: tuple[int, ...], at_most: int
-) -> Iterator[tuple[int | slice, ...]]:
+def c_order_slabs(shape: tuple[int, ...], at_most: int) -> Iterator[tuple[int | slice, ...]]:
     """Cut an array into slabs of at most ``at_most`` values that follow one another in C order.
 
     >>> list(c_order_slabs((2, 3), 2))

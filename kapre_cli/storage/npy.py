@@ -25,9 +25,7 @@ _READ_BYTES = 2**22
 class NpyDirectoryWriter(FeatureWriter):
     """Writes ``<dir>/<key>.npy`` for every input, with the facts in two JSON files beside them."""
 
-    def __init__(
-        self, path: Path, root: RootFacts, frequency: npt.NDArray[np.float64]
-    ) -> None:
+    def __init__(self, path: Path, root: RootFacts, frequency: npt.NDArray[np.float64]) -> None:
         super().__init__(path, root, frequency)
         with writing(path):
             path.mkdir()

@@ -22,9 +22,7 @@ class FeatureWriter(ABC):
         frequency: Hz of each bin or band centre.
     """
 
-    def __init__(
-        self, path: Path, root: RootFacts, frequency: npt.NDArray[np.float64]
-    ) -> None:
+    def __init__(self, path: Path, root: RootFacts, frequency: npt.NDArray[np.float64]) -> None:
         self.path = path
         self.root = root
         self.frequency = frequency

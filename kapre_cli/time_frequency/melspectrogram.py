@@ -12,7 +12,6 @@ from kapre_cli.time_frequency import steps
 from kapre_cli.time_frequency.spectrogram import Shape, Spectrogram
 from kapre_cli.time_frequency.steps import Tensor
 
-
 _BANDS_SHOWN = 32
 
 

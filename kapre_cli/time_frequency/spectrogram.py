@@ -124,9 +124,7 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
 
     def _add_kernel(self, name: str, wave: Any) -> Any:
         values = _dft_kernel(self._window, self.config.n_freq, wave)
-        return self.add_weight(
-            shape=values.shape, initializer=steps.initializer(values), name=name
-        )
+        return self.add_weight(shape=values.shape, initializer=steps.initializer(values), name=name)
 
     def call(self, inputs: Tensor) -> Tensor:
         """Return the (mel-)spectrogram of a batch of signals."""
@@ -175,8 +173,10 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
             ValueError: If the shape is not of rank 3.
         """
         if len(shape) != 3:
-            order = "channel, samples" if self.input_data_format == "channels_first" else (
-                "samples, channel"
+            order = (
+                "channel, samples"
+                if self.input_data_format == "channels_first"
+                else ("samples, channel")
             )
             raise SettingsError(
                 f"{type(self).__name__} takes inputs of shape (batch, {order}). "
