@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from kapre_cli.errors import UsageError, quoted
+from kapre_cli.report import counted
 
 AUDIO_SUFFIXES = (".wav", ".wave", ".flac")
 
@@ -142,7 +143,7 @@ class _Walk:
                 "name it as an input to have it read"
             )
         if self._apple_doubles:
-            yield f"{place}: passed over {self._apple_doubles} AppleDouble files (._*)"
+            yield f"{place}: passed over {counted(self._apple_doubles, 'AppleDouble file')} (._*)"
         if self._others:
             kinds = ", ".join(
                 f"{count} {suffix or 'without a suffix'}"
@@ -150,8 +151,8 @@ class _Walk:
             )
             more = ", ..." if len(self._others) > 5 else ""
             yield (
-                f"{place}: passed over {self._others.total()} files that do not end in "
-                f"{', '.join(AUDIO_SUFFIXES)} ({kinds}{more})"
+                f"{place}: passed over {counted(self._others.total(), 'file')} without "
+                f"{', '.join(AUDIO_SUFFIXES)} at the end ({kinds}{more})"
             )
 
 

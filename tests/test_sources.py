@@ -80,7 +80,7 @@ def test_what_is_passed_over_is_said(tmp_path: Path) -> None:
     assert [source.key for source in inputs.sources] == ["a.wav", "linked/d.wav"]
     said = "\n".join(inputs.notes)
     assert "link' is a link to a folder and was not followed" in said
-    assert "passed over 1 AppleDouble files" in said
+    assert "passed over 1 AppleDouble file (._*)" in said
     assert "passed over 3 files" in said
     assert "2 .mp3, 1 .txt" in said
 

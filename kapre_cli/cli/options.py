@@ -90,7 +90,7 @@ def layer_options(config: type[LayerConfig]) -> Decorator[Any]:
             "--decibel/--no-decibel",
             default=default[config.decibel_name],
             show_default=True,
-            help="Decibels below the input's own largest value, down to -80.",
+            help="10*log10 of the result, below the input's own largest value, down to -80.",
         ),
         click.option(
             "--data-format",

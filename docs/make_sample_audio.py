@@ -1,6 +1,6 @@
-"""Makes the recordings in this folder: short, synthetic, the same at every run.
+"""Makes the recordings in sample_audio: short, synthetic, the same at every run.
 
-    python sample_audio/make.py [FOLDER]
+    python docs/make_sample_audio.py [FOLDER]
 
 They stand for what users of kapre-extract record, and for the kinds of file it reads.
 """
@@ -127,4 +127,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent)
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "sample_audio")

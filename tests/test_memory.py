@@ -1,0 +1,65 @@
+"""Memory does not grow with the length of a file."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import kapre_cli
+from tests.conftest import PROGRAM, write_audio
+
+SR, N_CHANNELS, SECONDS = 44100, 4, 3600
+ALLOWED_MIB = 400
+
+
+def peak_mib(command: list[str], folder: Path) -> float:
+    """Run a command and return its peak resident memory."""
+    running = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(running.pid, 0)
+    running.returncode = os.waitstatus_to_exitcode(status)
+    assert running.returncode == 0
+    per_mib = 2**20 if sys.platform == "darwin" else 2**10
+    return usage.ru_maxrss / per_mib
+
+
+@pytest.fixture(scope="module")
+def hour(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make an hour in four channels: a click each ten minutes, else zeros that take no room."""
+    path = tmp_path_factory.mktemp("hour") / "hour.wav"
+    write_audio(path, np.zeros((N_CHANNELS, 1)), sr=SR, subtype="PCM_16")
+    frame_bytes = 2 * N_CHANNELS
+    n_bytes = frame_bytes * SR * SECONDS
+    content = bytearray(path.read_bytes()[:44])
+    content[4:8] = (36 + n_bytes).to_bytes(4, "little")
+    content[40:44] = n_bytes.to_bytes(4, "little")
+    with path.open("wb") as file:
+        file.write(content)
+        for second in range(0, SECONDS, 600):
+            file.seek(44 + frame_bytes * SR * second)
+            file.write(b"\x00\x40" * N_CHANNELS)
+    os.truncate(path, 44 + n_bytes)
+    return path
+
+
+@pytest.fixture(scope="module")
+def tensorflow_mib(tmp_path_factory: pytest.TempPathFactory) -> float:
+    return peak_mib([sys.executable, "-c", "import tensorflow"], tmp_path_factory.mktemp("empty"))
+
+
+@pytest.mark.parametrize("output", ["out.h5", "out.npy", "out"])
+@pytest.mark.parametrize("decibel", ["--decibel", "--no-decibel"])
+def test_an_hour_in_four_channels_takes_little_memory(
+    output: str, decibel: str, hour: Path, tmp_path: Path, tensorflow_mib: float
+) -> None:
+    # 318 MB of features, 2.5 GB of samples: neither may be held whole.
+    options = ["--n-dft", "1024", "--n-hop", "512", "--n-mels", "64", decibel]
+    command = [*PROGRAM, "melspectrogram", str(hour), "-o", output, *options]
+    assert peak_mib(command, tmp_path) - tensorflow_mib <= ALLOWED_MIB
+    with kapre_cli.open_features(tmp_path / output) as features:
+        (array,) = features.values()
+        assert sorted(array.shape) == [4, 64, -(-SR * SECONDS // 512)]

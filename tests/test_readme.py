@@ -1,0 +1,165 @@
+"""The README is true: its commands run, its output is real, its option table is the program's."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from kapre_cli.cli import program as command_line
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SHELL, PYTHON = "sh", "python"
+FIRST, SECOND = 0, 1  # the two commands that set everything up
+BIN = Path(sys.executable).parent
+
+
+def blocks(language: str) -> list[tuple[str, str | None]]:
+    """Return each block of a language with the text block that follows it at once, if any."""
+    found = re.findall(
+        rf"^```{language}\n(.*?)^```$(?:\n\n^```text\n(.*?)^```$)?", README, re.M | re.S
+    )
+    return [(code.strip(), output.strip() if output else None) for code, output in found]
+
+
+def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={"PATH": f"{BIN}:/usr/local/bin:/usr/bin:/bin", "HOME": str(folder)},
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a folder with the sample recordings and what the first command writes."""
+    made = tmp_path_factory.mktemp("readme")
+    shutil.copytree(ROOT / "sample_audio", made / "sample_audio")
+    command, expected = blocks(SHELL)[FIRST]
+    extract = command.split("&&")[-1].replace(".venv/bin/", "")
+    ended = run(extract, made)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr.strip() == expected
+    return made
+
+
+@pytest.mark.parametrize(("code", "expected"), blocks(PYTHON))
+def test_python_prints_what_the_readme_shows(code: str, expected: str | None, folder: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert expected is not None
+    assert [line.rstrip() for line in ended.stdout.strip().splitlines()] == [
+        line.rstrip() for line in expected.splitlines()
+    ]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [line for code, _ in blocks(SHELL)[SECOND + 1 :] for line in code.splitlines()],
+)
+def test_every_other_command_works(command: str, folder: Path) -> None:
+    ended = run(command, folder)
+    assert ended.returncode == 0, ended.stderr
+    assert " 0 failed" in ended.stderr
+
+
+def test_the_first_command_sets_up_a_fresh_clone(tmp_path: Path) -> None:
+    """The first command to the letter, package index and all."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout: there is nothing to clone")
+    index = subprocess.run(
+        [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", tmp_path, "click"],
+        capture_output=True,
+        check=False,
+    )
+    if index.returncode != 0:
+        pytest.skip("no package index can be reached: nothing can be installed")
+    subprocess.run(["git", "clone", "--quiet", ROOT, tmp_path / "clone"], check=True)
+    command, expected = blocks(SHELL)[FIRST]
+    ended = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command],
+        cwd=tmp_path / "clone",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert expected is not None
+    assert ended.stderr.strip().endswith(expected)
+    assert (tmp_path / "clone/features.h5").exists()
+
+
+def test_the_second_command_is_what_ci_runs() -> None:
+    command, _ = blocks(SHELL)[SECOND]
+    assert "pytest" in command
+    script = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    assert "second=$(readme_command 1)" in script
+    assert '-c "$second"' in script
+
+
+def option_rows() -> Iterator[str]:
+    """Yield the option table's rows, from the program's own options."""
+    mel: Any = command_line.commands["melspectrogram"]
+    context = click.Context(mel)
+    spectrogram: Any = command_line.commands["spectrogram"]
+    twins = {option.name: option for option in spectrogram.params}
+    for option in mel.params:
+        if not isinstance(option, click.Option):
+            continue
+        record = option.get_help_record(context)
+        assert record is not None
+        default = (option.get_help_extra(context).get("default") or "").strip("()")
+        names = record[0].replace("|", r"\|")
+        meaning = (option.help or "").replace("*", r"\*")
+        twin = twins.get(option.name)
+        if twin is None:
+            meaning += " (mel only)"
+        elif twin.default != option.default:
+            default += f" (spectrogram: {twin.default})"
+        yield f"| `{names}` | {default} | {meaning} |"
+
+
+def test_the_option_table_is_the_programs() -> None:
+    for row in option_rows():
+        assert row in README.splitlines(), f"missing or out of date: {row}"
+    assert README.count("\n| `-") == len(list(option_rows()))
+
+
+def test_every_command_is_in_the_readme() -> None:
+    for name, command in command_line.commands.items():
+        assert f"`{name}`" in README or f"kapre-extract {name}" in README
+        assert command.hidden or command.help
+
+
+def test_the_sample_recordings_are_those_the_script_makes(tmp_path: Path) -> None:
+    import numpy as np
+    import soundfile
+
+    script = ROOT / "docs/make_sample_audio.py"
+    subprocess.run([sys.executable, script, tmp_path], check=True, capture_output=True)
+    made = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.*"))
+    samples = ROOT / "sample_audio"
+    assert made == sorted(path.relative_to(samples) for path in samples.rglob("*.*"))
+    for name in made:
+        ours, sr = soundfile.read(samples / name, dtype="float64")
+        anew, sr_anew = soundfile.read(tmp_path / name, dtype="float64")
+        assert sr == sr_anew
+        # The last bit of a sine may differ from one mathematical library to the next.
+        np.testing.assert_allclose(ours, anew, atol=2**-14)
+
+
+def test_the_sample_recordings_are_few_and_small() -> None:
+    sizes = [path.stat().st_size for path in (ROOT / "sample_audio").rglob("*.*")]
+    assert 6 <= len(sizes) <= 10
+    assert sum(sizes) <= 2_000_000
