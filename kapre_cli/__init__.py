@@ -13,11 +13,11 @@ Attributes:
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from kapre_cli.version import __version__
+
 if TYPE_CHECKING:
     from kapre_cli.storage.features import load_layer, open_features
     from kapre_cli.time_frequency import Melspectrogram, Spectrogram
-
-__version__ = "0.1.0"
 
 __all__ = ["Melspectrogram", "Spectrogram", "__version__", "load_layer", "open_features"]
 

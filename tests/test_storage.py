@@ -233,7 +233,7 @@ def spoil(path: Path, change: Any) -> None:
 
 def set_root(name: str, value: object) -> Any:
     def change(file: Any) -> None:
-        file.attrs[name] = np.bytes_(value) if isinstance(value, str) else value
+        file.attrs[name] = np.bytes_(value) if isinstance(value, (str, bytes)) else value
 
     return change
 
@@ -270,6 +270,7 @@ SPOILS = {
     "a link": (link_outside, "is a link to another place"),
     "external storage": (store_outside, "leads to another file"),
     "a virtual dataset": (virtual, "leads to another file"),
+    "no text": (set_root("format", b"\xff"), "can't decode"),
     "no facts": (lambda file: file["features/a.wav"].attrs.__delitem__("input"), "has no facts"),
 }
 

@@ -13,6 +13,8 @@ PACKAGE = Path(kapre_cli.__file__).parent
 
 # Ground floor first; a room uses only rooms that stand before it.
 ROOMS = (
+    "version",
+    "closing",
     "errors",
     "dsp",
     "report",

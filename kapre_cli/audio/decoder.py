@@ -3,13 +3,13 @@
 import os
 import stat
 from collections.abc import Iterator
-from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
 
 from kapre_cli.audio.headers import Header, read_header
+from kapre_cli.closing import Closing
 from kapre_cli.errors import AudioReadError
 
 Samples = npt.NDArray[np.float32]
@@ -25,7 +25,7 @@ _SPECIAL_FILES = (
 )
 
 
-class AudioFile:
+class AudioFile(Closing):
     """A WAV or FLAC file, open for reading from its beginning to its end.
 
     Args:
@@ -132,17 +132,6 @@ class AudioFile:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-
-    def __enter__(self) -> "AudioFile":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class _ForwardOnly(soundfile.SoundFile):  # type: ignore[misc]  # soundfile ships no types

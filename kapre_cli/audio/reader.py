@@ -1,19 +1,19 @@
 """What the layer is fed: the chosen channels of a file at the run's rate. The door to soxr."""
 
 from collections.abc import Iterator
-from types import TracebackType
 
 import numpy as np
 import soxr
 
 from kapre_cli.audio.decoder import AudioFile, Samples
+from kapre_cli.closing import Closing
 from kapre_cli.errors import AudioReadError
 from kapre_cli.settings import AudioSettings
 
 RESAMPLING_QUALITY = "VHQ"
 
 
-class AudioReader:
+class AudioReader(Closing):
     """One input as the layer is to see it, read forward in pieces of any length.
 
     Args:
@@ -115,17 +115,6 @@ class AudioReader:
     def close(self) -> None:
         """Close the file."""
         self.file.close()
-
-    def __enter__(self) -> "AudioReader":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def resampled_length(n_samples: int, source_sr: int, sr: int) -> int:

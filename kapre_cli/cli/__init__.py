@@ -11,13 +11,13 @@ from typing import Any, NoReturn
 
 import click
 
-from kapre_cli import __version__
 from kapre_cli.cli.melspectrogram import melspectrogram
 from kapre_cli.cli.reserved import RESERVED
 from kapre_cli.cli.signals import Terminated, terminable
 from kapre_cli.cli.spectrogram import spectrogram
 from kapre_cli.errors import KapreExtractError, SettingsError, UsageError
 from kapre_cli.report import ExitCode
+from kapre_cli.version import __version__
 
 PROGRAM = "kapre-extract"
 

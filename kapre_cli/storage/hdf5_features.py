@@ -8,9 +8,9 @@ import h5py
 import numpy as np
 
 from kapre_cli.errors import StoredDataError, quoted
-from kapre_cli.storage.features import Features, StoredArray
 from kapre_cli.storage.hdf5 import FEATURES, FREQUENCY, INDEX, INPUT
 from kapre_cli.storage.metadata import InputFacts, RootFacts, loads
+from kapre_cli.storage.stored import Features, StoredArray
 
 _PLAIN_ROOT_FACTS = ("format", "format_version")
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import kapre_cli
 from kapre_cli.errors import StoredDataError
 from kapre_cli.settings import (
     AudioSettings,
@@ -20,6 +19,7 @@ from kapre_cli.settings import (
     layer_from_dict,
     layer_to_dict,
 )
+from kapre_cli.version import __version__
 
 FORMAT = "kapre-extract"
 FORMAT_VERSION = 1
@@ -131,7 +131,7 @@ class RootFacts:
 
 
 def _versions() -> dict[str, str]:
-    found = {"kapre-extract": kapre_cli.__version__}
+    found = {"kapre-extract": __version__}
     for library in _LIBRARIES:
         try:
             found[library] = version(library)

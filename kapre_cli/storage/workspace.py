@@ -5,8 +5,8 @@ import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
 
+from kapre_cli.closing import Closing
 from kapre_cli.errors import UsageError, quoted, writing
 from kapre_cli.settings import OutputSettings
 from kapre_cli.sources import Source
@@ -74,7 +74,7 @@ def _exists(path: Path) -> str:
     return f"the output {quoted(path)} exists; --overwrite replaces it once the new one is complete"
 
 
-class Workspace:
+class Workspace(Closing):
     """The folder ``<output>.partial``, beside the output, that belongs to one run.
 
     It is removed when the run ends, whatever became of it. What a killed run left there is
@@ -170,17 +170,6 @@ class Workspace:
             self.folder.rmdir()
         finally:
             os.close(self._lock)
-
-    def __enter__(self) -> "Workspace":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _is_at(fd: int, path: Path) -> bool:
