@@ -209,6 +209,23 @@ def without_total(path: Path) -> None:
     path.write_bytes(content)
 
 
+@pytest.mark.parametrize("length", [100, 300_000])
+def test_a_flac_that_promises_too_much_is_told_with_both_counts(
+    length: int, tmp_path: Path
+) -> None:
+    path = write_audio(tmp_path / "a.flac", reference.noise(2, length))
+    content = bytearray(path.read_bytes())
+    content[8 + 14 : 8 + 18] = (length + 5000).to_bytes(4, "big")
+    path.write_bytes(content)
+    with (
+        AudioFile(str(path)) as file,
+        pytest.raises(
+            AudioReadError, match=f"{length:,}.*{length + 5000:,}|{length + 5000:,}.*{length:,}"
+        ),
+    ):
+        list(file.blocks())
+
+
 @pytest.mark.parametrize("length", [100, 4096, 300_001])
 def test_a_flac_without_a_total_is_counted_and_read_whole(length: int, tmp_path: Path) -> None:
     path = write_audio(tmp_path / "a.flac", reference.noise(2, length))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 import zlib
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,8 @@ def test_equal_work_gives_equal_bytes(
     inputs = audio / "a.wav" if name.endswith(".npy") else audio
     contents = []
     for folder in ("one", "two"):
+        if folder == "two":
+            time.sleep(1.1)  # HDF5's clock counts whole seconds
         (tmp_path / folder).mkdir()
         output = tmp_path / folder / name
         ended = program("spectrogram", inputs, "-o", output, "--compression", compression)
