@@ -58,9 +58,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         with terminable():
             ended: Any = program.main(arguments, prog_name=PROGRAM, standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        return ExitCode.USAGE
     except click.ClickException as error:
         error.show()
         return ExitCode.USAGE
