@@ -20,11 +20,17 @@ class ExitCode(IntEnum):
 class Progress:
     """Told how far the work has come; this one keeps it to itself."""
 
-    def read(self, seconds: float) -> None:
-        """Take note that ``seconds`` more of audio have been read."""
+    def read(self, key: str, seconds: float, share: float) -> None:
+        """Take note that ``seconds`` more of an input, this ``share`` of it, have been read."""
 
-    def ended(self) -> None:
-        """Take note that one more input has been read, or has failed."""
+    def ended(self, key: str) -> None:
+        """Take note that an input has been read to its end, or has failed."""
+
+    def writing(self, n_inputs: int) -> None:
+        """Take note that all reading is done and the output is being put together."""
+
+    def wrote(self) -> None:
+        """Take note that the output has one more input."""
 
 
 SILENT = Progress()

@@ -34,7 +34,7 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
     from kapre_cli.storage.workspace import check_output
 
     check_output(output, inputs.sources)
-    with Terminal(n_inputs=len(inputs.sources)) as terminal:
+    with Terminal(inputs.sources) as terminal:
         report = Report(say=terminal.say)
         for note in inputs.notes:
             terminal.say(f"note: {note}")

@@ -9,12 +9,37 @@ import logging
 import os
 import sys
 import warnings
+from collections.abc import Sequence
 from types import TracebackType
+from typing import Any
 
 from tqdm import tqdm
 
 from kapre_cli.errors import quoted
 from kapre_cli.report import Progress, duration
+from kapre_cli.sources import Source
+
+READING = "{percentage:3.0f}%|{bar}| {n_ended}/{n_inputs} inputs, {audio} [{elapsed}<{remaining}]"
+WRITING = "writing |{bar}| {n_fmt}/{total_fmt} inputs [{elapsed}]"
+
+
+class _Bar(tqdm):  # type: ignore[misc]  # tqdm ships no types
+    """A bar over the bytes of the inputs, which are known before anything is read."""
+
+    n_ended = 0
+    n_inputs = 0
+    seconds = 0.0
+
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        """What the bar's formats can show."""
+        shown: dict[str, Any] = super().format_dict
+        speed = self.seconds / max(shown["elapsed"], 1e-3)
+        return shown | {
+            "n_ended": self.n_ended,
+            "n_inputs": self.n_inputs,
+            "audio": f"{duration(self.seconds)}, {speed:,.0f} x real time",
+        }
 
 
 class Terminal(Progress):
@@ -24,11 +49,10 @@ class Terminal(Progress):
     for the time of a run that descriptor leads nowhere and messages go through a copy of it.
 
     Args:
-        n_inputs: How many inputs there are.
+        sources: The inputs.
     """
 
-    def __init__(self, n_inputs: int) -> None:
-        self._seconds = 0.0
+    def __init__(self, sources: Sequence[Source]) -> None:
         _hush_python()
         self._before = sys.stderr
         self._descriptor = os.dup(2)
@@ -43,30 +67,52 @@ class Terminal(Progress):
             write_through=True,
         )
         faulthandler.enable(self._descriptor)  # a crash must not be silent
-        self._bar = tqdm(
-            total=n_inputs,
-            unit=" inputs",
+        shown = sys.stderr.isatty()
+        self._sizes = {one.key: _size(one.path) for one in sources} if shown else {}
+        self._left = dict(self._sizes)
+        self._bar = self._new_bar(sum(self._sizes.values()), READING)
+        self._bar.n_inputs = len(sources)
+
+    @staticmethod
+    def _new_bar(total: int, layout: str) -> _Bar:
+        return _Bar(
+            total=total,
             file=sys.stderr,
             disable=not sys.stderr.isatty(),
+            bar_format=layout,
             dynamic_ncols=True,
             leave=False,
+            miniters=1,
         )
 
     def say(self, message: str) -> None:
         """Print one message on a line of its own, above the bar."""
         self._bar.write(message, file=sys.stderr)
 
-    def read(self, seconds: float) -> None:
-        """Show how much audio has been read."""
-        self._seconds += seconds
-        if not self._bar.disable:
-            speed = self._seconds / max(self._bar.format_dict["elapsed"], 1e-3)
-            self._bar.set_postfix_str(
-                f"{duration(self._seconds)}, {speed:,.0f} x real time", refresh=False
-            )
-            self._bar.update(0)
+    def read(self, key: str, seconds: float, share: float) -> None:
+        """Move the bar by a share of an input."""
+        if self._bar.disable:
+            return
+        self._bar.seconds += seconds
+        self._move(key, min(round(share * self._sizes[key]), self._left[key]))
 
-    def ended(self) -> None:
+    def ended(self, key: str) -> None:
+        """Move the bar to the end of an input."""
+        if self._bar.disable:
+            return
+        self._bar.n_ended += 1
+        self._move(key, self._left[key])
+
+    def _move(self, key: str, n_bytes: int) -> None:
+        self._left[key] -= n_bytes
+        self._bar.update(n_bytes)
+
+    def writing(self, n_inputs: int) -> None:
+        """Begin a new bar, over the inputs in the output."""
+        self._bar.close()
+        self._bar = self._new_bar(n_inputs, WRITING)
+
+    def wrote(self) -> None:
         """Move the bar by one input."""
         self._bar.update(1)
 
@@ -91,6 +137,14 @@ class Terminal(Progress):
         sys.stderr = self._before
         os.dup2(self._descriptor, 2)
         os.close(self._descriptor)
+
+
+def _size(path: str) -> int:
+    """Return the bytes of a file, at least 1, also if it cannot be read."""
+    try:
+        return max(os.stat(path).st_size, 1)
+    except OSError:
+        return 1
 
 
 def _hush_python() -> None:

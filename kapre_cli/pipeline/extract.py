@@ -55,7 +55,7 @@ def extract(
         sources: The inputs, in the order in which the output will have them.
         settings: What to compute and where to put it.
         report: Told what becomes of every input.
-        progress: Told how far the reading has come.
+        progress: Told how far the work has come.
 
     Raises:
         UsageError: If the output is refused before any work is done.
@@ -71,7 +71,7 @@ def extract(
         run = _Run(settings, Journal(workspace.journal), report)
         try:
             works = run.compute(sources, progress)
-            written = run.put_together(works, workspace)
+            written = run.put_together(works, workspace, progress)
         finally:
             run.journal.close()
         if not written:
@@ -109,7 +109,7 @@ class _Run:
             for work in works:
                 for block in self._blocks(work, progress):
                     yield from block.pieces(partial(self._keep, work))
-                progress.ended()
+                progress.ended(work.source.key)
 
         self._transform.run(pieces())
         return works
@@ -121,9 +121,12 @@ class _Run:
             with AudioReader(source.path, audio) as reader:
                 framing = self._config.framing
                 work.facts = _facts(source, reader, *framing.times(reader.n_samples, reader.sr))
+                seconds = reader.n_samples / reader.sr
+                n_time = framing.n_time(reader.n_samples)
                 for block in frame_blocks(reader, framing, self._transform.n_features):
                     yield block
-                    progress.read(block.results.shape[1] * framing.n_hop / reader.sr)
+                    share = block.results.shape[1] / n_time
+                    progress.read(source.key, seconds * share, share)
         except (AudioReadError, SettingsError) as error:
             self._fail(work, error)
 
@@ -142,12 +145,15 @@ class _Run:
         key = work.source.key
         work.entries.append(self.journal.append(key, block.first_frame, block.results))
 
-    def put_together(self, works: Sequence[_Work], workspace: Workspace) -> list[InputFacts]:
+    def put_together(
+        self, works: Sequence[_Work], workspace: Workspace, progress: Progress
+    ) -> list[InputFacts]:
         """Write every input that has not failed into the staged output, in order."""
         root = RootFacts.of(self._settings)
         frequency = frequencies(self._config, self._settings.audio.sr)
         writer = open_writer(self._settings.output, workspace.staged, root, frequency)
         written = []
+        progress.writing(sum(not work.failed for work in works))
         try:
             for work in works:
                 if work.failed or work.facts is None:
@@ -161,6 +167,7 @@ class _Run:
                     continue
                 writer.add(work.source.key, array, work.facts)
                 written.append(work.facts)
+                progress.wrote()
             writer.finish()
         finally:
             writer.close()
