@@ -83,9 +83,9 @@ class Report:
 
     def summary(self) -> str:
         """Return the closing line: the counts, which add up, and the hours of audio."""
-        counts = [f"{self.n_written} written", f"{self.n_failed} failed"]
+        counts = [f"{self.n_written:,} written", f"{self.n_failed:,} failed"]
         if self.n_skipped:
-            counts.append(f"{self.n_skipped} skipped")
+            counts.append(f"{self.n_skipped:,} skipped")
         return f"{counted(self.n_inputs, 'input')}: {', '.join(counts)} ({duration(self.seconds)})"
 
 

@@ -300,6 +300,14 @@ def test_a_vanished_file_is_told(tmp_path: Path) -> None:
         AudioFile(str(tmp_path / "gone.wav"))
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
+def test_a_file_without_permission_is_told(tmp_path: Path) -> None:
+    path = write_audio(tmp_path / "a.wav", reference.noise(1, 100))
+    path.chmod(0)
+    with pytest.raises(AudioReadError, match="cannot be opened: Permission denied"):
+        AudioFile(str(path))
+
+
 def test_files_are_closed_again(tmp_path: Path) -> None:
     path = write_audio(tmp_path / "a.wav", reference.noise(1, 100))
     before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0

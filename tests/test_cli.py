@@ -159,6 +159,40 @@ def test_an_existing_output_is_replaced_only_when_asked(
     assert not list(audio.parent.glob("*.partial"))
 
 
+def test_a_folder_with_other_files_in_it_is_not_replaced(audio: Path, program: Any) -> None:
+    output = audio.parent / "out"
+    assert program("spectrogram", audio, "-o", output).code == 0
+    (output / "thesis.txt").write_text("mine")
+    ended = program("spectrogram", audio, "-o", output, "--overwrite")
+    assert ended.code == 2
+    assert "thesis.txt' in the output is not of this program's making" in ended.err
+    assert (output / "thesis.txt").read_text() == "mine"
+    (output / "thesis.txt").unlink()
+    assert program("spectrogram", audio, "-o", output, "--overwrite").code == 0
+    (output / "manifest.jsonl").unlink()
+    ended = program("spectrogram", audio, "-o", output, "--overwrite")
+    assert ended.code == 2
+    assert "is not a whole output of kapre-extract" in ended.err
+
+
+def test_names_that_cannot_be_files_are_refused_before_any_work(audio: Path, program: Any) -> None:
+    content = (audio / "a.wav").read_bytes()
+    long = "x" * 250 + ".wav"
+    (audio / long).write_bytes(content)
+    ended = program("spectrogram", audio, "-o", audio.parent / "out")
+    assert ended.code == 2
+    assert "is longer than the 255 bytes a name may have; write one .h5 file" in ended.err
+    assert program("spectrogram", audio, "-o", audio.parent / "out.h5").code == 0
+    (audio / long).unlink()
+    for folder, taken in (("a.wav.npy", "a.wav.npy"), ("manifest.jsonl", "manifest.jsonl")):
+        (audio / folder).mkdir()
+        (audio / folder / "c.wav").write_bytes(content)
+        ended = program("spectrogram", audio, "-o", audio.parent / "out")
+        assert ended.code == 2
+        assert f"{taken!r} would be a file and a folder" in ended.err
+        (audio / folder / "c.wav").unlink()
+
+
 def test_facts_of_another_npy_are_not_overwritten(audio: Path, program: Any) -> None:
     (audio.parent / "x.npy.json").write_text("mine")
     ended = program("spectrogram", audio / "a.wav", "-o", audio.parent / "x.npy")
@@ -223,10 +257,10 @@ def test_an_output_of_nothing_is_not_written(audio: Path, program: Any) -> None:
     ended = program("spectrogram", audio.parent / "x.wav", "-o", audio.parent / "out.h5")
     assert ended.code == 1
     assert "the file is empty" in ended.err
-    assert "1 input: 0 written, 1 failed" in ended.err
+    assert "1 input: 0 written, 1 failed (0.0 s of audio); no output is written" in ended.err
     ended = program("spectrogram", audio / "a.wav", "-o", audio.parent / "out.h5", "--channel", 7)
     assert ended.code == 1
-    assert "no input could be used" in ended.err
+    assert "2 inputs" not in ended.err
     assert files_below(audio.parent) == ["audio", "audio/a.wav", "audio/b.flac", "x.wav"]
 
 

@@ -177,6 +177,22 @@ def test_a_single_npy_has_its_facts_beside_it(audio: Path, tmp_path: Path, progr
     assert kapre_cli.load_layer(output).config.n_features == 20
 
 
+def test_formats_are_told_by_their_content(audio: Path, tmp_path: Path, program: Any) -> None:
+    for name, kind in (("x.h5", "npy"), ("y.npy", "hdf5"), ("z.npy", "npy-directory")):
+        ended = program("spectrogram", audio / "a.wav", "-o", tmp_path / name, "--format", kind)
+        assert ended.code == 0
+        with kapre_cli.open_features(tmp_path / name) as features:
+            assert features["a.wav"][:].shape == (4, 257, 1)
+
+
+def test_reading_makes_a_copy_and_says_so(output: Path) -> None:
+    with kapre_cli.open_features(output) as features:
+        array = features["a.wav"]
+        assert np.asarray(array, dtype=np.float64).dtype == np.float64
+        with pytest.raises(ValueError, match="makes a copy"):
+            array.__array__(copy=False)
+
+
 @pytest.mark.parametrize("name", [*FORMATS, "out.npy"])
 @pytest.mark.parametrize("compression", ["none", "gzip", "lzf"])
 def test_equal_work_gives_equal_bytes(

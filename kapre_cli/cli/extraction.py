@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from kapre_cli.errors import AudioReadError
+from kapre_cli.errors import AudioReadError, quoted
 from kapre_cli.report import Report
 from kapre_cli.settings import (
     AudioSettings,
@@ -31,7 +31,7 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
     inputs = discover(options["inputs"], options["root"])
 
     from kapre_cli.cli.terminal import Terminal
-    from kapre_cli.storage.workspace import check_output
+    from kapre_cli.storage.admission import check_output
 
     check_output(output, inputs.sources)
     with Terminal(inputs.sources) as terminal:
@@ -41,7 +41,7 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
         for refusal in inputs.refusals:
             report.failed(refusal.path, refusal.reason)
         sr = options["sr"] or _first_sample_rate(inputs.sources, report)
-        if sr is not None:
+        if sr is not None and inputs.sources:
             settings = ExtractionSettings(
                 layer=_layer(config, options, sr),
                 audio=AudioSettings(
@@ -56,7 +56,8 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
             from kapre_cli.pipeline.extract import extract
 
             extract(inputs.sources, settings, report, terminal)
-    click.echo(f"{report.summary()} -> {terminal.shown(output.path)}", err=True)
+    end = f" -> {quoted(output.path)}" if report.n_written else "; no output is written"
+    click.echo(report.summary() + end, err=True)
     return report.exit_code
 
 

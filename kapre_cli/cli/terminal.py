@@ -15,7 +15,6 @@ from typing import Any
 
 from tqdm import tqdm
 
-from kapre_cli.errors import quoted
 from kapre_cli.report import Progress, duration
 from kapre_cli.sources import Source
 
@@ -116,11 +115,6 @@ class Terminal(Progress):
         """Move the bar by one input."""
         self._bar.update(1)
 
-    @staticmethod
-    def shown(path: object) -> str:
-        """Return a path as it is printed."""
-        return quoted(path)
-
     def __enter__(self) -> "Terminal":
         return self
 
@@ -150,6 +144,7 @@ def _size(path: str) -> int:
 def _hush_python() -> None:
     """Settle what TensorFlow and Keras read from the environment, and quieten their Python."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the processor does it all: see Transform
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for name in ("tensorflow", "absl"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -21,6 +21,9 @@ _DEFAULT_VALUES = 2**21  # samples of all frames of a tape together: 8 MiB, meas
 class Transform:
     """Computes pieces of signal in batches; a frame's bits do not depend on its company.
 
+    It is the processor that computes, even beside a GPU: a training run next door keeps the
+    card and its memory, and the result does not depend on whether there is one.
+
     Args:
         layer: The layer, whose padding and decibels are not applied here.
         batch_size: Frames computed at once, rounded up to a multiple of 16; ``None``: a number
@@ -32,7 +35,8 @@ class Transform:
         self._tape = Tape(layer.framing, tape_frames(layer, batch_size))
         layer.build((None, None, None))
         signature = tf.TensorSpec((1, 1, self._tape.n_samples), tf.float32)
-        self._compiled = tf.function(layer.transform, input_signature=[signature])
+        # Nothing in a layer branches on values: AutoGraph would take half a second for nothing.
+        self._compiled = tf.function(layer.transform, input_signature=[signature], autograph=False)
 
     def run(self, pieces: Iterable[Piece]) -> None:
         """Compute every piece into its ``results`` and tell it so."""
@@ -44,7 +48,8 @@ class Transform:
                 placed.piece.computed(placed.count)
 
     def _features(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        computed: Any = self._compiled(tf.constant(samples[np.newaxis, np.newaxis]))
+        with tf.device("CPU:0"):
+            computed: Any = self._compiled(tf.constant(samples[np.newaxis, np.newaxis]))
         features: npt.NDArray[np.float32] = computed.numpy()[0, 0]
         return features
 

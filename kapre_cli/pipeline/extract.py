@@ -4,23 +4,25 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from kapre_cli import dsp
 from kapre_cli.audio import AudioReader
-from kapre_cli.errors import AudioReadError, FeatureError, SettingsError, UsageError, quoted
+from kapre_cli.errors import AudioReadError, FeatureError, SettingsError
 from kapre_cli.pipeline.blocks import Block, frame_blocks
 from kapre_cli.pipeline.tape import Piece
 from kapre_cli.report import SILENT, Progress, Report
 from kapre_cli.settings import ExtractionSettings, LayerConfig, MelspectrogramConfig
 from kapre_cli.sources import Source
+from kapre_cli.storage.admission import check_output
 from kapre_cli.storage.assembly import final_array
 from kapre_cli.storage.formats import open_writer
 from kapre_cli.storage.journal import BlockEntry, Journal
 from kapre_cli.storage.metadata import InputFacts, RootFacts
-from kapre_cli.storage.workspace import Workspace, check_output
+from kapre_cli.storage.workspace import Workspace
 
 
 @dataclass
@@ -62,22 +64,12 @@ def extract(
         OutputError: If the output cannot be written; nothing has been changed then.
     """
     check_output(settings.output, sources)
-    if settings.output.format == "npy" and len(sources) != 1:
-        raise UsageError(
-            f"{quoted(settings.output.path)} would be one array, but there are {len(sources)} "
-            "inputs; name a folder or a .h5 file to hold them"
-        )
-    with Workspace(settings.output) as workspace:
-        run = _Run(settings, Journal(workspace.journal), report)
-        try:
-            works = run.compute(sources, progress)
-            written = run.put_together(works, workspace, progress)
-        finally:
-            run.journal.close()
-        if not written:
-            report.say(f"no input could be used: {quoted(settings.output.path)} is not written")
-            return
-        workspace.publish()
+    with Workspace(settings.output) as workspace, Journal(workspace.journal) as journal:
+        run = _Run(settings, journal, report)
+        works = run.compute(sources, progress)
+        written = run.put_together(works, workspace.staged, progress)
+        if written:
+            workspace.publish()
         for facts in written:
             report.written(facts.n_samples / facts.sr)
 
@@ -90,7 +82,7 @@ class _Run:
         from kapre_cli.pipeline.compute import Transform
         from kapre_cli.time_frequency import layer_of
 
-        self.journal = journal
+        self._journal = journal
         self._report = report
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -143,25 +135,23 @@ class _Run:
             self._fail(work, FeatureError("its samples are so large that float32 overflows"))
             return
         key = work.source.key
-        work.entries.append(self.journal.append(key, block.first_frame, block.results))
+        work.entries.append(self._journal.append(key, block.first_frame, block.results))
 
     def put_together(
-        self, works: Sequence[_Work], workspace: Workspace, progress: Progress
+        self, works: Sequence[_Work], path: Path, progress: Progress
     ) -> list[InputFacts]:
-        """Write every input that has not failed into the staged output, in order."""
+        """Write every input that has not failed into a new output at ``path``, in order."""
+        output = self._settings.output
         root = RootFacts.of(self._settings)
         frequency = frequencies(self._config, self._settings.audio.sr)
-        writer = open_writer(self._settings.output, workspace.staged, root, frequency)
         written = []
         progress.writing(sum(not work.failed for work in works))
-        try:
+        with open_writer(output, path, root, frequency) as writer:
             for work in works:
                 if work.failed or work.facts is None:
                     continue
                 try:
-                    array = final_array(
-                        self.journal, work.entries, self._config, self._settings.output.dtype
-                    )
+                    array = final_array(self._journal, work.entries, self._config, output.dtype)
                 except FeatureError as error:
                     self._fail(work, error)
                     continue
@@ -169,8 +159,6 @@ class _Run:
                 written.append(work.facts)
                 progress.wrote()
             writer.finish()
-        finally:
-            writer.close()
         return written
 
 

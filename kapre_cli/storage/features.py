@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.storage.npy_features import open_npy, open_npy_directory
 from kapre_cli.storage.stored import Features, StoredArray
@@ -37,7 +39,7 @@ def open_features(output: PathLike) -> Features:
     try:
         if path.is_dir():
             return open_npy_directory(path)
-        if path.suffix.lower() == ".npy":
+        if _starts_with(path, np.lib.format.MAGIC_PREFIX):
             return open_npy(path)
         from kapre_cli.storage.hdf5_features import Hdf5Features  # h5py only where it is needed
 
@@ -51,6 +53,11 @@ def open_features(output: PathLike) -> Features:
             f"{quoted(path)} is not a whole output of kapre-extract: "
             f"{quoted(error.filename)} is missing"
         ) from error
+
+
+def _starts_with(path: Path, magic: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(magic)) == magic
 
 
 def load_layer(output: PathLike) -> "Spectrogram":

@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from kapre_cli.closing import Closing
 from kapre_cli.errors import StoredDataError, quoted, writing
 from kapre_cli.storage.metadata import dumps
 
@@ -52,7 +53,7 @@ class BlockEntry:
     crc32: int
 
 
-class Journal:
+class Journal(Closing):
     """An append-only file of computed blocks.
 
     Args:

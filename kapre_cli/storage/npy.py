@@ -18,6 +18,7 @@ from kapre_cli.storage.writers import FeatureWriter
 ROOT_NAME = "kapre-extract.json"
 MANIFEST_NAME = "manifest.jsonl"
 SIDECAR_SUFFIX = ".json"
+NPY_SUFFIX = ".npy"
 
 _READ_BYTES = 2**22
 
@@ -32,7 +33,7 @@ class NpyDirectoryWriter(FeatureWriter):
             self._manifest = (path / MANIFEST_NAME).open("x", encoding="ascii")
 
     def _store(self, key: str, array: FinalArray) -> Iterator[npt.NDArray[Any]]:
-        target = self.path / f"{key}.npy"
+        target = self.path / f"{key}{NPY_SUFFIX}"
         with writing(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             yield from _write_npy(target, array)

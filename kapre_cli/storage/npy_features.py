@@ -9,7 +9,7 @@ import numpy as np
 
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.storage.metadata import InputFacts, RootFacts, loads
-from kapre_cli.storage.npy import MANIFEST_NAME, ROOT_NAME, sidecar_of
+from kapre_cli.storage.npy import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, sidecar_of
 from kapre_cli.storage.stored import Features, StoredArray
 
 
@@ -61,7 +61,7 @@ def open_npy_directory(path: Path) -> Features:
     with (path / MANIFEST_NAME).open(encoding="ascii") as manifest:
         rows = [loads(line) for line in manifest]
     stored = loads((path / ROOT_NAME).read_bytes())
-    return NpyFeatures(path, stored, rows, lambda key: path / f"{key}.npy")
+    return NpyFeatures(path, stored, rows, lambda key: path / f"{key}{NPY_SUFFIX}")
 
 
 def open_npy(path: Path) -> Features:

@@ -36,8 +36,9 @@ class StoredArray:
         return np.asarray(self._values[index])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        values = np.array(self._values[()])
-        return values if dtype is None else values.astype(dtype, copy=bool(copy))
+        if copy is False:
+            raise ValueError("reading an array makes a copy of it")
+        return np.array(self._values[()], dtype=dtype)
 
     def __len__(self) -> int:
         return self.shape[0]

@@ -3,13 +3,11 @@
 import fcntl
 import os
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 
 from kapre_cli.closing import Closing
 from kapre_cli.errors import UsageError, quoted, writing
 from kapre_cli.settings import OutputSettings
-from kapre_cli.sources import Source
 from kapre_cli.storage.npy import ROOT_NAME, sidecar_of
 
 PARTIAL_SUFFIX = ".partial"
@@ -18,60 +16,6 @@ _JOURNAL = "journal"
 _LOCK = "lock"
 _STAGED = "output"
 _REPLACED = "replaced"
-
-
-def check_output(output: OutputSettings, sources: Iterable[Source]) -> None:
-    """Refuse an output that cannot be had, before any work is done.
-
-    Raises:
-        UsageError: If its folder does not exist, if something stands there that may not be
-            replaced, or if it is one of the inputs.
-    """
-    path = output.path
-    if not path.parent.is_dir():
-        raise UsageError(
-            f"the folder {quoted(path.parent)} for the output {quoted(path.name)} does not exist; "
-            "make it first"
-        )
-    if output.format == "npy-directory":
-        _check_directory(path, overwrite=output.overwrite)
-    else:
-        _check_file(path, is_npy=output.format == "npy", overwrite=output.overwrite)
-    if os.path.lexists(path):
-        for source in sources:
-            if os.path.exists(source.path) and os.path.samefile(source.path, path):
-                raise UsageError(f"the output {quoted(path)} is one of the inputs")
-
-
-def _check_file(path: Path, *, is_npy: bool, overwrite: bool) -> None:
-    if path.is_dir():
-        raise UsageError(f"the output {quoted(path)} is a folder; a file was asked for")
-    for taken in (path, sidecar_of(path)) if is_npy else (path,):
-        if os.path.lexists(taken) and not overwrite:
-            raise UsageError(_exists(taken))
-
-
-def _check_directory(path: Path, *, overwrite: bool) -> None:
-    if not os.path.lexists(path):
-        return
-    if not path.is_dir():
-        raise UsageError(
-            f"the output {quoted(path)} is a file; a folder of .npy files was asked for "
-            "(.h5, .hdf5 and .npy are written as one file)"
-        )
-    if not any(path.iterdir()):
-        return
-    if not (path / ROOT_NAME).is_file():
-        raise UsageError(
-            f"the folder {quoted(path)} is not empty and not an output of kapre-extract; "
-            "it is left alone"
-        )
-    if not overwrite:
-        raise UsageError(_exists(path))
-
-
-def _exists(path: Path) -> str:
-    return f"the output {quoted(path)} exists; --overwrite replaces it once the new one is complete"
 
 
 class Workspace(Closing):

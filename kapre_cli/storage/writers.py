@@ -1,6 +1,6 @@
 """What every format's writer is: arrays in one by one, then the facts that concern them all."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kapre_cli.closing import Closing
 from kapre_cli.storage.assembly import FinalArray
 from kapre_cli.storage.metadata import InputFacts, RootFacts, crc32_of
 
 
-class FeatureWriter(ABC):
+class FeatureWriter(Closing):
     """Writes one output, at a place where nobody reads it yet.
 
     Args:
@@ -51,7 +52,3 @@ class FeatureWriter(ABC):
         Raises:
             OutputError: If it cannot be written.
         """
-
-    @abstractmethod
-    def close(self) -> None:
-        """Let go of the output, finished or not."""
