@@ -1,5 +1,6 @@
 """The errors this package raises, and how a name is shown inside a message."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -58,5 +59,7 @@ def writing(path: object) -> Iterator[None]:
     except KapreExtractError:
         raise
     except (OSError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or error
+        # HDF5 says everything it knows, over two lines; the number alone says what a reader needs.
+        number = error.errno if isinstance(error, OSError) else None
+        reason = os.strerror(number) if number else error
         raise OutputError(f"{quoted(path)} cannot be written: {reason}") from error

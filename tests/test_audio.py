@@ -259,7 +259,15 @@ def test_samples_that_are_no_numbers_are_told_with_their_place(
         list(file.blocks())
 
 
+ENDLESS_CHUNK = (
+    bytes.fromhex("726966662e91cf11a5d628db04c10000")
+    + bytes(8)
+    + bytes.fromhex("77617665f3acd3118cd100c04f8edb8a")
+    + b"junk" + bytes(12) + b"\xff" * 8
+)  # fmt: skip
+
 OTHERS = {
+    ENDLESS_CHUNK: "ends inside its W64 header",
     b"": "the file is empty",
     b"hello": "begins with b'hello'",
     b"OggS" + bytes(60): "it is Ogg",

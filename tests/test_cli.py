@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import re
+import resource
 import signal
 import struct
 import subprocess
@@ -345,6 +346,31 @@ def test_an_output_that_cannot_be_written_is_told(audio: Path, process: Any) -> 
     ended = process("spectrogram", audio, "-o", "/proc/self/out.h5")
     assert ended.code == 1
     assert "kapre-extract: Error: '/proc/self/out.h5.partial' cannot be written: " in ended.err
+
+
+@pytest.mark.parametrize("limit", [1_000_000, 2_400_000], ids=["journal", "output"])
+@pytest.mark.parametrize("output", ["out.h5", "out.npy", "out"])
+def test_an_output_that_finds_no_room_is_told_and_removed(
+    limit: int, output: str, tmp_path: Path
+) -> None:
+    # The system refuses files that grow past the limit. 1.6 MB of float32 while the run is on,
+    # twice as much in the output.
+    write_audio(tmp_path / "a.wav", reference.noise(1, 100_000))
+    ended = subprocess.run(
+        [*PROGRAM, "spectrogram", "a.wav", "-o", output, "--n-hop", "64", "--dtype", "float64"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        check=False,
+    )
+    assert ended.returncode == 1
+    place = "journal" if limit < 1_600_000 else "output"
+    assert re.fullmatch(
+        rf"kapre-extract: Error: '{output}.partial/{place}.*' cannot be written: File too large\n",
+        ended.stderr,
+    )
+    assert files_below(tmp_path) == ["a.wav"]
 
 
 def start(*arguments: object, cwd: Path) -> subprocess.Popen[bytes]:

@@ -106,7 +106,7 @@ def _wav(fd: int, size: int, magic: bytes) -> Header:
     wide_data_size = None
     block_align = None
     position = 12
-    while len(head := os.pread(fd, 8, position)) == 8:
+    while position < size and len(head := os.pread(fd, 8, position)) == 8:
         name, length = head[:4], struct.unpack(order + "I", head[4:])[0]
         body = position + 8
         if name == b"ds64":
@@ -126,7 +126,7 @@ def _wav(fd: int, size: int, magic: bytes) -> Header:
 def _wave64(fd: int, size: int) -> Header:
     block_align = None
     position = 40
-    while len(head := os.pread(fd, 24, position)) == 24:
+    while position < size and len(head := os.pread(fd, 24, position)) == 24:
         name, length = head[:4], struct.unpack("<Q", head[16:])[0]
         if name == b"fmt ":
             block_align = _block_align(os.pread(fd, 16, position + 24), "<")

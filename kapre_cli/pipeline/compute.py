@@ -28,15 +28,25 @@ class Transform:
         layer: The layer, whose padding and decibels are not applied here.
         batch_size: Frames computed at once, rounded up to a multiple of 16; ``None``: a number
             that suits the layer.
+
+    Attributes:
+        framing: The layer's.
+        n_features: Values of a frame.
     """
 
     def __init__(self, layer: Spectrogram, batch_size: int | None = None) -> None:
+        self.framing = layer.framing
         self.n_features = layer.config.n_features
         self._tape = Tape(layer.framing, tape_frames(layer, batch_size))
         layer.build((None, None, None))
         signature = tf.TensorSpec((1, 1, self._tape.n_samples), tf.float32)
         # Nothing in a layer branches on values: AutoGraph would take half a second for nothing.
         self._compiled = tf.function(layer.transform, input_signature=[signature], autograph=False)
+
+    @property
+    def n_traces(self) -> int:
+        """How often the layer has been traced: once, whatever the lengths of the pieces."""
+        return int(self._compiled.experimental_get_tracing_count())
 
     def run(self, pieces: Iterable[Piece]) -> None:
         """Compute every piece into its ``results`` and tell it so."""

@@ -1,6 +1,7 @@
 """Outputs in one HDF5 file. With ``features``, the door to h5py."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -117,8 +118,10 @@ class Hdf5Writer(FeatureWriter):
             self._file.close()
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._file.close()
+        """Let go of the file; unless it was finished it is void."""
+        # HDF5 cannot even close a file that it could not extend. Why it could not has been told.
+        with suppress(OSError, RuntimeError):
+            self._file.close()
 
 
 def _create(path: Path) -> Any:
