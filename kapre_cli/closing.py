@@ -12,7 +12,7 @@ class Closing(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of what is held; nothing happens at a second call."""
+        """Let go of what is held."""
 
     def __enter__(self: _Self) -> _Self:
         return self

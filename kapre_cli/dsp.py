@@ -128,8 +128,8 @@ def mel_filterbank(
 def _row_norms(weights: npt.NDArray[np.float64], order: float) -> npt.NDArray[np.float64]:
     """Return the p-norm of each row as a column; 1 where a row is too small to be divided by it.
 
-    Orders 0, infinity and minus infinity are the number of weights, the largest and the
-    smallest one, as in ``librosa.util.normalize``.
+    Orders 0, infinity and minus infinity are the number of weights above 0, the largest and
+    the smallest one, as in ``librosa.util.normalize``.
     """
     if order < 0 and order != -math.inf:
         raise SettingsError(f"`norm` must not be a negative number. Received: norm={order}")

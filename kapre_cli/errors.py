@@ -47,8 +47,8 @@ def quoted(name: object) -> str:
 
 
 @contextmanager
-def writing(path: object) -> Iterator[None]:
-    """Turn the errors of writing to ``path`` into one that names it.
+def writing(path: object, deed: str = "written") -> Iterator[None]:
+    """Turn the errors of an output's file at ``path`` into one that names it and the ``deed``.
 
     Raises:
         OutputError: For an error of the operating system or of HDF5, which h5py raises as
@@ -56,10 +56,10 @@ def writing(path: object) -> Iterator[None]:
     """
     try:
         yield
-    except KapreExtractError:
+    except (KapreExtractError, NotImplementedError, RecursionError):
         raise
     except (OSError, RuntimeError) as error:
         # HDF5 says everything it knows, over two lines; the number alone says what a reader needs.
         number = error.errno if isinstance(error, OSError) else None
         reason = os.strerror(number) if number else error
-        raise OutputError(f"{quoted(path)} cannot be written: {reason}") from error
+        raise OutputError(f"{quoted(path)} cannot be {deed}: {reason}") from error

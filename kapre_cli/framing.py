@@ -33,7 +33,7 @@ def conv_output_length(
         The number of outputs, 0 where the filter does not fit, ``None`` for ``None``.
 
     Raises:
-        ValueError: If ``padding`` is none of the four.
+        ValueError: If ``padding`` is none of the four, or a size is below 1.
 
     >>> conv_output_length(1000, 512, "same", 256)
     4
@@ -44,6 +44,9 @@ def conv_output_length(
         raise SettingsError(
             f"`padding` must be one of {CONVOLUTION_PADDINGS}. Received: padding={padding!r}"
         )
+    for name, value in (("filter_size", filter_size), ("stride", stride), ("dilation", dilation)):
+        if value < 1:
+            raise SettingsError(f"`{name}` must be at least 1. Received: {name}={value}")
     if input_length is None:
         return None
     reach = (filter_size - 1) * dilation  # samples a filter spans beyond its first tap
@@ -125,6 +128,18 @@ class Framing:
         The centre of a frame is the peak of its periodic window, ``n_dft / 2`` samples in.
         """
         return (self.n_dft / 2 - self.pads(length)[0]) / sr, self.n_hop / sr
+
+
+def largest_power_of_two(at_most: int) -> int:
+    """Return the largest power of two that is not above ``at_most``, at least 1.
+
+    Blocks of frames, and the chunks of compressed output, are cut at powers of two, so that
+    every block fills whole chunks.
+
+    >>> largest_power_of_two(100), largest_power_of_two(0)
+    (64, 1)
+    """
+    return 1 << max(at_most.bit_length() - 1, 0)
 
 
 def blocks(n_frames: int, at_most: int) -> Iterator[tuple[int, int]]:

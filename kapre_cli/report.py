@@ -46,6 +46,7 @@ class Report:
         n_failed: Inputs that gave none; each has been named with its reason.
         n_skipped: Inputs whose features were there already.
         seconds: Seconds of audio behind the inputs that were written.
+        warned: The warnings that have been passed on.
     """
 
     say: Callable[[str], None]

@@ -82,12 +82,16 @@ def discover(paths: Sequence[str], root: str | None = None) -> Inputs:
 
     Raises:
         UsageError: If two inputs have one key, or one key is a directory of another, or an
-            input lies outside ``root``.
+            input lies outside ``root``, or ``root`` is no directory.
     """
     sources: list[Source] = []
     refusals: list[Refusal] = []
     notes: list[str] = []
+    if root is not None and not os.path.isdir(root):
+        raise UsageError(f"the root {quoted(root)} is not a folder")
     for path in paths:
+        if not path:
+            raise UsageError("an input is named by an empty path")
         if not os.path.isdir(path):
             sources.append(Source(path, _file_key(path, root)))
             continue
@@ -151,8 +155,8 @@ class _Walk:
             )
             more = ", ..." if len(self._others) > 5 else ""
             yield (
-                f"{place}: passed over {counted(self._others.total(), 'file')} without "
-                f"{', '.join(AUDIO_SUFFIXES)} at the end ({kinds}{more})"
+                f"{place}: passed over {counted(self._others.total(), 'file')} "
+                f"with another ending than {', '.join(AUDIO_SUFFIXES)} ({kinds}{more})"
             )
 
 
@@ -169,7 +173,7 @@ def _found_key(path: str, top: str, root: str | None) -> str:
 
 def _key_below(path: str, root: str) -> str:
     relative = os.path.relpath(path, root)
-    if PurePosixPath(relative).parts[0] in ("..", "."):
+    if relative == os.curdir or PurePosixPath(relative).parts[0] == os.pardir:
         raise UsageError(f"{quoted(path)} does not lie below the root {quoted(root)}")
     return key_of(relative)
 

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ def test_channels_are_chosen_and_averaged(channels: Any, mono: bool, tmp_path: P
 
 def test_a_missing_channel_is_named(tmp_path: Path) -> None:
     path = write_audio(tmp_path / "a.wav", reference.noise(2, 100))
-    with pytest.raises(AudioReadError, match="no channel 2: its 2 channels are counted from 0"):
+    with pytest.raises(AudioReadError, match="no channel 2: it has 2 channels, from 0 on"):
         AudioReader(str(path), AudioSettings(sr=8000, channels=(0, 2)))
 
 
@@ -162,13 +163,13 @@ def test_a_truncated_wav_is_told_with_both_counts(kind: str, kept: float, tmp_pa
 def test_a_truncated_flac_is_told_with_both_counts(kept: float, tmp_path: Path) -> None:
     path = write_audio(tmp_path / "a.flac", reference.noise(2, 100_000))
     os.truncate(path, int(path.stat().st_size * kept))
-    with (
-        AudioFile(str(path)) as file,
-        pytest.raises(
-            AudioReadError, match=r"[\d,]+ (of|frames came|frames).*100,000|100,000.*came"
-        ),
-    ):
+    with AudioFile(str(path)) as file, pytest.raises(AudioReadError) as told:
         list(file.blocks())
+    counts = re.search(r"the header promises 100,000 frames, ([\d,]+) frames came", str(told.value))
+    assert counts is not None
+    # The FLAC blocks before the cut are there: blocks of 4,096 frames, in about as many bytes.
+    came = int(counts[1].replace(",", ""))
+    assert -4096 < 100_000 * kept - came < 2 * 4096
 
 
 def wav(data_size: int, n_frames: int, *, tail: bytes = b"") -> bytes:
@@ -220,7 +221,7 @@ def test_a_flac_that_promises_too_much_is_told_with_both_counts(
     with (
         AudioFile(str(path)) as file,
         pytest.raises(
-            AudioReadError, match=f"{length:,}.*{length + 5000:,}|{length + 5000:,}.*{length:,}"
+            AudioReadError, match=f"promises {length + 5000:,} frames, {length:,} frames came"
         ),
     ):
         list(file.blocks())
@@ -308,9 +309,8 @@ def test_a_vanished_file_is_told(tmp_path: Path) -> None:
         AudioFile(str(tmp_path / "gone.wav"))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
-def test_a_file_without_permission_is_told(tmp_path: Path) -> None:
-    path = write_audio(tmp_path / "a.wav", reference.noise(1, 100))
+def test_a_file_without_permission_is_told(unprivileged: Path) -> None:
+    path = write_audio(unprivileged / "a.wav", reference.noise(1, 100))
     path.chmod(0)
     with pytest.raises(AudioReadError, match="cannot be opened: Permission denied"):
         AudioFile(str(path))

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 import kapre_cli
+from kapre_cli.storage.workspace import Workspace
 from tests import reference
 from tests.conftest import PROGRAM, files_below, write_audio
 
@@ -81,6 +82,13 @@ USAGE = {
     "hop of 0": (["spectrogram", "audio", "-o", "x.h5", "--n-hop", "0"], "'--n-hop': 0 is not"),
     "frame of 1": (["spectrogram", "audio", "-o", "x.h5", "--n-dft", "1"], "'--n-dft': 1 is not"),
     "power of 0": (["spectrogram", "audio", "-o", "x.h5", "--power", "0"], "'--power': 0.0 is not"),
+    "far hop": (["spectrogram", "audio", "-o", "x.h5", "--n-hop", "10" * 9], "`n_hop` must be"),
+    "huge batch": (
+        ["spectrogram", "audio", "-o", "x.h5", "--batch-size", "10" * 5],
+        "`batch_size` frames must be at most 268,435,456 samples (1 GiB)",
+    ),
+    "root": (["spectrogram", "audio", "-o", "x.h5", "--root", "audio/a.wav"], "is not a folder"),
+    "empty path": (["spectrogram", "", "-o", "x.h5"], "named by an empty path"),
     "padding": (["spectrogram", "audio", "-o", "x.h5", "--padding", "full"], "'full' is not one"),
     "above Nyquist": (
         ["melspectrogram", "audio", "-o", "x.h5", "--fmax", "4001"],
@@ -176,6 +184,41 @@ def test_a_folder_with_other_files_in_it_is_not_replaced(audio: Path, program: A
     assert "is not a whole output of kapre-extract" in ended.err
 
 
+@pytest.mark.parametrize("more", ["empty/", "link"])
+def test_a_folder_with_other_folders_in_it_is_not_replaced(
+    more: str, audio: Path, program: Any
+) -> None:
+    output = audio.parent / "out"
+    assert program("spectrogram", audio, "-o", output).code == 0
+    if more == "link":
+        (output / "link").symlink_to(audio)
+    else:
+        (output / more).mkdir()
+    ended = program("spectrogram", audio, "-o", output, "--overwrite")
+    assert ended.code == 2
+    assert "is not of this program's making" in ended.err
+    assert (output / more).exists()
+
+
+@pytest.mark.parametrize("name", ["out.h5", "out.npy", "out"])
+@pytest.mark.parametrize("relative", [False, True])
+def test_a_link_as_output_stands_for_what_it_leads_to(
+    name: str, relative: bool, audio: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = audio.parent / "disk"
+    disk.mkdir()
+    monkeypatch.chdir(audio.parent)
+    source = audio / "a.wav"
+    assert program("spectrogram", source, "-o", disk / name).code == 0
+    Path(name).symlink_to(Path("disk") / name if relative else disk / name)
+    assert program("spectrogram", source, "-o", name).code == 2
+    assert program("spectrogram", source, "-o", name, "--n-dft", 64, "--overwrite").code == 0
+    assert Path(name).is_symlink()
+    with kapre_cli.open_features(disk / name) as features:
+        assert features.layer.n_dft == 64
+    assert not list(audio.parent.rglob("*.partial"))
+
+
 def test_names_that_cannot_be_files_are_refused_before_any_work(audio: Path, program: Any) -> None:
     content = (audio / "a.wav").read_bytes()
     long = "x" * 250 + ".wav"
@@ -183,6 +226,10 @@ def test_names_that_cannot_be_files_are_refused_before_any_work(audio: Path, pro
     ended = program("spectrogram", audio, "-o", audio.parent / "out")
     assert ended.code == 2
     assert "is longer than the 255 bytes a name may have; write one .h5 file" in ended.err
+    for name in ("x" * 246 + ".h5", "x" * 300 + ".h5", "x" * 250):
+        ended = program("spectrogram", audio, "-o", audio.parent / name)
+        assert ended.code == 2
+        assert "is too long: with '.partial' behind it" in ended.err
     assert program("spectrogram", audio, "-o", audio.parent / "out.h5").code == 0
     (audio / long).unlink()
     for folder, taken in (("a.wav.npy", "a.wav.npy"), ("manifest.jsonl", "manifest.jsonl")):
@@ -215,6 +262,10 @@ def test_a_folder_that_holds_no_partial_output_is_left_alone(audio: Path, progra
     assert ended.code == 2
     assert "out.h5.partial' is in the way" in ended.err
     assert (partial / "thesis.txt").read_text() == "mine"
+    (audio.parent / "other.h5.partial").write_text("mine")
+    ended = program("spectrogram", audio, "-o", audio.parent / "other.h5")
+    assert ended.code == 2
+    assert "other.h5.partial' is in the way" in ended.err
 
 
 def test_failed_inputs_harm_no_other(audio: Path, process: Any) -> None:
@@ -234,7 +285,7 @@ def test_failed_inputs_harm_no_other(audio: Path, process: Any) -> None:
     lines = ended.err.splitlines()
     for name, reason in {
         "audio/empty.wav": "the file is empty (0 bytes)",
-        "audio/text.wav": "neither a WAV nor a FLAC file: it begins with b'not audi'",
+        "audio/text.wav": "neither a WAV nor a FLAC file: it begins with b'not audio'",
         "audio/rate.wav": "its sample rate is 44100 Hz, this run's is 8000 Hz; --resample",
         "audio/nan.wav": "NaN or infinite samples, the first at frame 39,999 (5.000 s)",
         "audio/short.flac": "50,000 frames",
@@ -270,8 +321,7 @@ def test_an_input_too_short_for_valid_frames_fails(audio: Path, program: Any) ->
         "spectrogram", audio, "-o", audio.parent / "o.h5", "--padding", "valid", "--n-dft", 4000
     )
     assert ended.code == 1
-    assert "a.wav': With padding='valid' the signal must be at least" in ended.err
-    assert "length=3000, n_dft=4000" in ended.err
+    assert "a.wav': it has 3,000 samples, fewer than the 4,000 of one frame; take" in ended.err
 
 
 def test_the_first_readable_input_gives_the_rate(audio: Path, program: Any) -> None:
@@ -290,7 +340,7 @@ def test_empty_mel_bands_are_warned_of_once(audio: Path, program: Any) -> None:
     assert ended.code == 0
     assert ended.err.count("warning: 2 of 60 mel bands are empty") == 1
     assert "0, 25 (counted from 0)" in ended.err
-    assert "Raise n_dft" in ended.err
+    assert "Raise n_dft (now 100) or lower n_mels (now 60)" in ended.err
 
 
 ODD_NAMES = (
@@ -427,6 +477,24 @@ def test_signals_stop_a_run_cleanly(
     )
     assert (folder / "out.h5").read_bytes() == b"an older output"
     assert files_below(folder) == ["long.wav", "out.h5"]
+
+
+def test_an_interruption_while_the_output_takes_its_place_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: Any
+) -> None:
+    write_audio(tmp_path / "a.wav", reference.noise(1, 1000))
+    publish = Workspace.publish
+
+    def interrupted(workspace: Workspace) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        publish(workspace)
+
+    monkeypatch.setattr(Workspace, "publish", interrupted)
+    ended = program("spectrogram", tmp_path / "a.wav", "-o", tmp_path / "out.h5")
+    assert ended.code == 0
+    assert "1 input: 1 written" in ended.err
+    assert files_below(tmp_path) == ["a.wav", "out.h5"]
 
 
 def test_a_killed_run_leaves_nothing_in_the_way(long_audio: Path, process: Any) -> None:

@@ -138,13 +138,32 @@ def test_arrays_are_what_the_layer_itself_returns(
         np.testing.assert_allclose(actual, np.asarray(layer(batch))[0], atol=1e-3)
 
 
-@pytest.mark.parametrize("power", ["1.0", "2.0", "1.3"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        "--power 1.0",
+        "--power 2.0",
+        "--power 1.3",
+        "--decibel",
+        "--mono --decibel",
+        "--sr 5000 --resample",
+        "blocks of 16 frames",
+    ],
+)
 @pytest.mark.parametrize("kind", ["spectrogram", "melspectrogram"])
 def test_bits_do_not_depend_on_batch_size_order_or_company(
-    kind: str, power: str, audio: Path, tmp_path: Path, program: Any
+    kind: str,
+    options: str,
+    audio: Path,
+    tmp_path: Path,
+    program: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     small = SMALL_MEL if kind == "melspectrogram" else SMALL_MEL[:4]
-    small = (*small, "--power", power)
+    if options.startswith("--"):
+        small = (*small, *options.split())
+    else:
+        monkeypatch.setattr(blocks_module, "_BLOCK_VALUES", 16 * 129)
     files = sorted(path for path in audio.rglob("*.*"))
     assert len(files) == 5
     runs: dict[str, list[Any]] = {
@@ -294,6 +313,6 @@ def test_values_too_large_for_their_type_fail_the_input(tmp_path: Path, program:
     assert ended.code == 1
     assert "loud.wav': its largest value, " in ended.err
     assert "does not fit float16 (at most 65504); take --dtype float32 or --decibel" in ended.err
-    assert "louder.wav': its samples are so large that float32 overflows" in ended.err
+    assert "louder.wav': its samples are so large that float32 overflows in frames 0" in ended.err
     assert "3 inputs: 1 written, 2 failed" in ended.err
     assert list(arrays(tmp_path / "out.h5")) == ["a.wav"]

@@ -325,6 +325,10 @@ def test_conv_output_length_is_that_of_keras_convolutions(
         assert conv_output_length(length, size, padding, stride, dilation) == expected
     full = len(np.convolve(np.ones(length), np.ones(reach), "full"))
     assert conv_output_length(length, size, "full", stride, dilation) == -(-full // stride)
+    for bad in ({"filter_size": 0}, {"stride": 0}, {"dilation": -1}):
+        arguments = {"filter_size": size, "stride": stride, **bad}
+        with pytest.raises(ValueError, match=r"must be at least 1\. Received: "):
+            conv_output_length(length, padding="same", **arguments)
     assert conv_output_length(None, size, "same", stride, dilation) is None
 
 

@@ -6,6 +6,7 @@ from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -133,6 +134,11 @@ def test_a_mel_layer_must_have_the_audios_rate() -> None:
             audio=AudioSettings(sr=44100),
             output=OutputSettings(path=Path("a.h5"), format="hdf5"),
         )
+
+
+def test_numpy_integers_are_taken_as_integers() -> None:
+    settings = AudioSettings(sr=np.int64(8000), channels=(np.int32(1),))
+    assert dumps(settings.to_dict()) == dumps(AudioSettings(sr=8000, channels=(1,)).to_dict())
 
 
 def test_only_hdf5_is_compressed() -> None:

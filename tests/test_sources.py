@@ -81,7 +81,7 @@ def test_what_is_passed_over_is_said(tmp_path: Path) -> None:
     said = "\n".join(inputs.notes)
     assert "link' is a link to a folder and was not followed" in said
     assert "passed over 1 AppleDouble file (._*)" in said
-    assert "passed over 3 files" in said
+    assert "passed over 3 files with another ending than .wav, .wave, .flac" in said
     assert "2 .mp3, 1 .txt" in said
 
 
@@ -93,12 +93,26 @@ def test_a_folder_without_audio_is_a_failure(tmp_path: Path) -> None:
     assert "no audio" in inputs.refusals[0].reason
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
-def test_an_unreadable_folder_is_a_failure(tmp_path: Path) -> None:
-    touch(tmp_path, "a.wav", "closed/b.wav")
-    (tmp_path / "closed").chmod(0)
-    inputs = discover([str(tmp_path)])
+def test_an_unreadable_folder_is_a_failure(unprivileged: Path) -> None:
+    touch(unprivileged, "a.wav", "closed/b.wav")
+    (unprivileged / "closed").chmod(0)
+    inputs = discover([str(unprivileged)])
+    assert [source.key for source in inputs.sources] == ["a.wav"]
     assert [Path(one.path).name for one in inputs.refusals] == ["closed"]
+    assert inputs.refusals[0].reason == "the folder cannot be read: Permission denied"
+
+
+def test_a_root_must_be_a_folder_and_a_path_must_not_be_empty(tmp_path: Path) -> None:
+    touch(tmp_path, "a.wav")
+    path = str(tmp_path / "a.wav")
+    for paths, root, message in (
+        ([path], path, "is not a folder"),
+        ([path], str(tmp_path / "gone"), "is not a folder"),
+        ([""], None, "named by an empty path"),
+        ([""], str(tmp_path), "named by an empty path"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            discover(paths, root)
 
 
 def test_names_that_are_not_utf8_become_keys(tmp_path: Path) -> None:

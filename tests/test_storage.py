@@ -115,6 +115,35 @@ def test_hdf5_has_labelled_axes_and_an_index(audio: Path, tmp_path: Path, progra
             } == stored
 
 
+def test_the_index_names_sources_as_they_were_given(
+    audio: Path, tmp_path: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(audio)
+    names = ["./a%20b.wav", os.fsdecode(b"caf\xe9.wav")]
+    for name in names:
+        Path(name).write_bytes((audio / "a.wav").read_bytes())
+    assert program("spectrogram", *names, "-o", tmp_path / "out.h5").code == 0
+    with h5py.File(tmp_path / "out.h5") as file:
+        assert [os.fsdecode(source) for source in file["index"]["source"]] == names
+        facts = [json.loads(item.attrs["input"]) for item in file["features"].values()]
+        assert [one["source"] for one in facts] == names
+    with kapre_cli.open_features(tmp_path / "out.h5") as features:
+        assert [array.facts.source for array in features.values()] == names
+
+
+def test_frames_are_timed_from_the_start_of_the_audio(
+    audio: Path, tmp_path: Path, program: Any
+) -> None:
+    # 1,000 samples, a frame of 256 every 100: 10 frames, 156 zeros, 78 of them in front.
+    for padding, start in (("same", (128 - 78) / 8000), ("valid", 128 / 8000)):
+        output = tmp_path / f"{padding}.h5"
+        program("melspectrogram", audio / "a.wav", "-o", output, *MEL, "--padding", padding)
+        with kapre_cli.open_features(output) as features:
+            (array,) = features.values()
+            assert array.facts.time_start == start
+            assert array.times[1] == start + 100 / 8000
+
+
 def test_band_centres_and_bins_are_librosas(audio: Path, tmp_path: Path, program: Any) -> None:
     import librosa
 
@@ -143,6 +172,8 @@ def test_open_features_gives_what_is_stored(output: Path) -> None:
             np.testing.assert_array_equal(array[:], values[key])
             np.testing.assert_array_equal(np.asarray(array), values[key])
             np.testing.assert_array_equal(array[3, 2:5], values[key][3, 2:5])
+            assert type(array[:]) is np.ndarray
+            assert array[:].flags.writeable
             assert array.facts.to_dict() == facts[key]
             assert len(array.times) == values[key].shape[1]
         with pytest.raises(KeyError):
@@ -324,6 +355,22 @@ def test_pickles_are_never_loaded(audio: Path, tmp_path: Path, program: Any) -> 
     np.save(output / "a.wav.npy", np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(StoredDataError, match="pickle"):
         kapre_cli.open_features(output)["a.wav"]
+
+
+def test_npy_files_that_are_not_what_was_written_are_refused(
+    audio: Path, tmp_path: Path, program: Any
+) -> None:
+    output = tmp_path / "out"
+    assert program("melspectrogram", audio, "-o", output, *MEL).code == 0
+    np.save(tmp_path / "secret.npy", np.zeros((20, 1, 1)))
+    (output / "a.wav.npy").unlink()
+    (output / "a.wav.npy").symlink_to(tmp_path / "secret.npy")
+    np.save(output / "b.flac.npy", np.zeros(3))
+    features = kapre_cli.open_features(output)
+    with pytest.raises(StoredDataError, match="is a link that leads out of the output"):
+        features["a.wav"]
+    with pytest.raises(StoredDataError, match=r"'b\.flac' has 1 axes, its facts name 3"):
+        features["b.flac"]
 
 
 def test_keys_that_lead_out_of_the_output_are_refused(

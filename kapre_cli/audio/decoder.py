@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,8 @@ from kapre_cli.errors import AudioReadError
 Samples = npt.NDArray[np.float32]
 
 BLOCK_VALUES = 2**18  # samples of all channels together that are decoded at once: 1 MiB
+
+_SMALL_BLOCK_FRAMES = 16
 
 _SPECIAL_FILES = (
     (stat.S_ISDIR, "a folder"),
@@ -34,8 +37,8 @@ class AudioFile(Closing):
     Attributes:
         sr: Sample rate in Hz.
         n_channels: Number of channels.
-        n_frames: Number of frames: what the header promises, or what a first pass counted
-            where the header leaves it open.
+        n_frames: Number of frames: what the header promises; where it leaves that open, what
+            is there.
         size: Bytes of the file.
         mtime_ns: Time of its last change in nanoseconds.
 
@@ -61,12 +64,14 @@ class AudioFile(Closing):
     def _settled_frames(self, header: Header) -> int:
         came: int = self._decoder.frames
         if header.missing_bytes:
-            promised = (
-                f"{header.n_frames:,} frames"
-                if header.n_frames is not None
-                else f"{header.missing_bytes:,} bytes more than it holds"
+            if header.n_frames is None:
+                raise AudioReadError(
+                    f"truncated: {header.missing_bytes:,} bytes that the header promises are "
+                    f"missing, {came:,} frames came"
+                )
+            raise AudioReadError(
+                f"truncated: the header promises {header.n_frames:,} frames, {came:,} frames came"
             )
-            raise AudioReadError(f"truncated: the header promises {promised}, {came:,} frames came")
         if header.stray_bytes:
             raise AudioReadError(
                 f"the header says 0 frames, yet {header.stray_bytes:,} bytes follow it: the "
@@ -90,9 +95,26 @@ class AudioFile(Closing):
                 came += block
         except soundfile.LibsndfileError as error:
             raise AudioReadError(f"decoding stopped after {came:,} frames: {error}") from error
+        self._rewind()
+        return came
+
+    def _rewind(self) -> None:
         os.lseek(self._fd, 0, os.SEEK_SET)
         self._decoder = _decoder(self._fd)
-        return came
+
+    def _decodable(self, came: int) -> int:
+        """Return how many frames can be decoded, after an error somewhere behind ``came``.
+
+        An error loses the block in which it happens, so the end is felt for in small ones.
+        """
+        self._rewind()
+        position = 0
+        with suppress(soundfile.LibsndfileError):
+            while position < came:
+                position += len(self._read(min(self._block_frames, came - position)))
+            while block := len(self._read(_SMALL_BLOCK_FRAMES)):
+                position += block
+        return position
 
     @property
     def _block_frames(self) -> int:
@@ -117,7 +139,8 @@ class AudioFile(Closing):
                 block = self._read(min(self._block_frames, self.n_frames - came))
             except soundfile.LibsndfileError as error:
                 raise AudioReadError(
-                    f"damaged: decoding stopped after {came:,} of {self.n_frames:,} frames: {error}"
+                    f"damaged or truncated: the header promises {self.n_frames:,} frames, "
+                    f"{self._decodable(came):,} frames came: {error}"
                 ) from error
             if len(block) == 0:
                 raise AudioReadError(

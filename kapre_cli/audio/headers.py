@@ -78,7 +78,7 @@ def _not_audio(magic: bytes) -> str:
     for offset, mark, kind in _OTHER_KINDS:
         if magic[offset:].startswith(mark):
             return f"it is {kind}, not WAV or FLAC; convert it first, for instance with ffmpeg"
-    return f"neither a WAV nor a FLAC file: it begins with {magic[:8]!r}"
+    return f"neither a WAV nor a FLAC file: it begins with {magic[:12]!r}"
 
 
 def _after_id3(fd: int) -> int:

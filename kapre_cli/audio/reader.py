@@ -8,6 +8,7 @@ import soxr
 from kapre_cli.audio.decoder import AudioFile, Samples
 from kapre_cli.closing import Closing
 from kapre_cli.errors import AudioReadError
+from kapre_cli.report import counted
 from kapre_cli.settings import AudioSettings
 
 RESAMPLING_QUALITY = "VHQ"
@@ -45,9 +46,9 @@ class AudioReader(Closing):
                 )
             self.n_samples = resampled_length(self.file.n_frames, self.file.sr, self.sr)
             if self.n_samples == 0:
+                frames = counted(self.file.n_frames, "frame")
                 raise AudioReadError(
-                    f"its {self.file.n_frames} frames at {self.file.sr} Hz are less than one "
-                    f"sample at {self.sr} Hz"
+                    f"its {frames} at {self.file.sr} Hz make less than one sample at {self.sr} Hz"
                 )
         except BaseException:
             self.close()
@@ -132,6 +133,6 @@ def _chosen_channels(settings: AudioSettings, n_channels: int) -> tuple[int, ...
     for channel in settings.channels:
         if channel >= n_channels:
             raise AudioReadError(
-                f"it has no channel {channel}: its {n_channels} channels are counted from 0"
+                f"it has no channel {channel}: it has {counted(n_channels, 'channel')}, from 0 on"
             )
     return settings.channels

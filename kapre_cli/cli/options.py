@@ -90,7 +90,8 @@ def layer_options(config: type[LayerConfig]) -> Decorator[Any]:
             "--decibel/--no-decibel",
             default=default[config.decibel_name],
             show_default=True,
-            help="10*log10 of the result, below the input's own largest value, down to -80.",
+            help="10*log10 of the result, relative to the input's own largest value, floored at "
+            "-80.",
         ),
         click.option(
             "--data-format",
@@ -221,7 +222,8 @@ def output_options() -> Decorator[Any]:
             "--batch-size",
             type=click.IntRange(min=1),
             metavar="FRAMES",
-            show_default="suits --n-dft",
-            help="Frames computed at once: speed and memory, never the result.",
+            show_default="by --n-dft and --n-hop",
+            help="Frames computed at once, rounded up to a multiple of 16: speed and memory, "
+            "never the result.",
         ),
     )

@@ -10,11 +10,11 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any
 
 from tqdm import tqdm
 
+from kapre_cli.closing import Closing
 from kapre_cli.report import Progress, duration
 from kapre_cli.sources import Source
 
@@ -41,7 +41,7 @@ class _Bar(tqdm):  # type: ignore[misc]  # tqdm ships no types
         }
 
 
-class Terminal(Progress):
+class Terminal(Progress, Closing):
     """Keeps standard error to this program's own messages, with a bar if it is a terminal.
 
     TensorFlow's C++ code writes to file descriptor 2 whatever it is asked to keep to itself, so
@@ -115,16 +115,8 @@ class Terminal(Progress):
         """Move the bar by one input."""
         self._bar.update(1)
 
-    def __enter__(self) -> "Terminal":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Give standard error back as it was."""
+    def close(self) -> None:
+        """Give standard error back."""
         self._bar.close()
         faulthandler.disable()
         sys.stderr.close()

@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.audio import AudioReader
-from kapre_cli.framing import Framing, blocks
-from kapre_cli.pipeline.tape import Piece, Samples
+from kapre_cli.audio.decoder import Samples
+from kapre_cli.framing import Framing, blocks, largest_power_of_two
+from kapre_cli.pipeline.tape import Piece
 
 _BLOCK_VALUES = 2**21  # features, or samples, of a block in all its channels: 8 MiB
 
@@ -58,20 +59,12 @@ def frame_blocks(reader: AudioReader, framing: Framing, n_features: int) -> Iter
     n_time = framing.n_time(length)
     window = _Window(reader.read, length, reader.n_channels)
     widest = max(n_features, framing.n_hop) * reader.n_channels
-    at_most = _power_of_two(_BLOCK_VALUES // widest)
+    at_most = largest_power_of_two(_BLOCK_VALUES // widest)
     for first, count in blocks(n_time, at_most):
         start, stop = framing.span(length, first, count)
         results = np.empty((reader.n_channels, count, n_features), np.float32)
         yield Block(first, window.samples(start, stop), results)
     reader.finish()
-
-
-def _power_of_two(at_most: int) -> int:
-    """Return the largest power of two that is not above ``at_most``, at least 1.
-
-    Compressed output is cut at powers of two as well, so every block fills whole chunks.
-    """
-    return 1 << max(at_most.bit_length() - 1, 0)
 
 
 class _Window:

@@ -1,4 +1,4 @@
-"""The layer as one compiled function of one fixed shape. The only door to TensorFlow itself."""
+"""The layer as one compiled function of one fixed shape, made by TensorFlow itself."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -27,7 +27,7 @@ class Transform:
     Args:
         layer: The layer, whose padding and decibels are not applied here.
         batch_size: Frames computed at once, rounded up to a multiple of 16; ``None``: a number
-            that suits the layer.
+            chosen from ``n_dft`` and ``n_hop``.
 
     Attributes:
         framing: The layer's.

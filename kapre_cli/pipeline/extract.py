@@ -11,10 +11,11 @@ import numpy.typing as npt
 
 from kapre_cli import dsp
 from kapre_cli.audio import AudioReader
-from kapre_cli.errors import AudioReadError, FeatureError, SettingsError
+from kapre_cli.errors import AudioReadError, FeatureError
+from kapre_cli.framing import Framing
 from kapre_cli.pipeline.blocks import Block, frame_blocks
 from kapre_cli.pipeline.tape import Piece
-from kapre_cli.report import SILENT, Progress, Report
+from kapre_cli.report import SILENT, Progress, Report, counted
 from kapre_cli.settings import ExtractionSettings, LayerConfig, MelspectrogramConfig
 from kapre_cli.sources import Source
 from kapre_cli.storage.admission import check_output
@@ -22,7 +23,7 @@ from kapre_cli.storage.assembly import final_array
 from kapre_cli.storage.formats import open_writer
 from kapre_cli.storage.journal import BlockEntry, Journal
 from kapre_cli.storage.metadata import InputFacts, RootFacts
-from kapre_cli.storage.workspace import Workspace
+from kapre_cli.storage.workspace import Workspace, undisturbed
 
 
 @dataclass
@@ -69,7 +70,9 @@ def extract(
         works = run.compute(sources, progress)
         written = run.put_together(works, workspace.staged, progress)
         if written:
-            workspace.publish()
+            with undisturbed():
+                workspace.publish()
+                workspace.close()
         for facts in written:
             report.written(facts.n_samples / facts.sr)
 
@@ -80,12 +83,13 @@ class _Run:
     def __init__(self, settings: ExtractionSettings, journal: Journal, report: Report) -> None:
         # TensorFlow takes seconds to import: not before it is certain that it is needed.
         from kapre_cli.pipeline.compute import Transform
-        from kapre_cli.time_frequency import layer_of
+        from kapre_cli.time_frequency import EmptyMelBandsWarning, layer_of
 
         self._journal = journal
         self._report = report
         with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("always", EmptyMelBandsWarning)
             layer = layer_of(settings.layer, dtype="float32")
         for warning in caught:
             report.warn(str(warning.message))
@@ -112,14 +116,17 @@ class _Run:
         try:
             with AudioReader(source.path, audio) as reader:
                 framing = self._config.framing
+                _require_frame(framing, reader.n_samples)
                 work.facts = _facts(source, reader, *framing.times(reader.n_samples, reader.sr))
                 seconds = reader.n_samples / reader.sr
                 n_time = framing.n_time(reader.n_samples)
                 for block in frame_blocks(reader, framing, self._transform.n_features):
                     yield block
+                    if work.failed:  # its features cannot be used: no need to read on
+                        return
                     share = block.results.shape[1] / n_time
                     progress.read(source.key, seconds * share, share)
-        except (AudioReadError, SettingsError) as error:
+        except (AudioReadError, FeatureError) as error:
             self._fail(work, error)
 
     def _fail(self, work: _Work, reason: Exception) -> None:
@@ -132,7 +139,12 @@ class _Run:
         if work.failed:
             return
         if not np.isfinite(block.results).all():
-            self._fail(work, FeatureError("its samples are so large that float32 overflows"))
+            last = block.first_frame + block.results.shape[1] - 1
+            reason = (
+                f"its samples are so large that float32 overflows in frames {block.first_frame:,} "
+                f"to {last:,}; scale it down, for instance to [-1, 1]"
+            )
+            self._fail(work, FeatureError(reason))
             return
         key = work.source.key
         work.entries.append(self._journal.append(key, block.first_frame, block.results))
@@ -148,8 +160,9 @@ class _Run:
         progress.writing(sum(not work.failed for work in works))
         with open_writer(output, path, root, frequency) as writer:
             for work in works:
-                if work.failed or work.facts is None:
+                if work.failed:
                     continue
+                assert work.facts is not None  # noqa: S101 - for the type checker: it was opened
                 try:
                     array = final_array(self._journal, work.entries, self._config, output.dtype)
                 except FeatureError as error:
@@ -160,6 +173,14 @@ class _Run:
                 progress.wrote()
             writer.finish()
         return written
+
+
+def _require_frame(framing: Framing, n_samples: int) -> None:
+    if framing.padding == "valid" and n_samples < framing.n_dft:
+        raise FeatureError(
+            f"it has {counted(n_samples, 'sample')}, fewer than the {framing.n_dft:,} of one "
+            "frame; take --padding same or a smaller --n-dft"
+        )
 
 
 def _facts(source: Source, reader: AudioReader, time_start: float, time_step: float) -> InputFacts:

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from kapre_cli.audio.decoder import Samples
 from kapre_cli.framing import Framing
-
-Samples = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)

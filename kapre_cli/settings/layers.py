@@ -17,6 +17,7 @@ DATA_FORMATS = ("channels_first", "channels_last")
 
 # Far above any use, low enough that a hostile file cannot ask for terabytes.
 MAX_DFT = 2**22
+MAX_HOP = 2**22
 MAX_MELS = 2**16
 
 
@@ -48,7 +49,7 @@ class SpectrogramConfig:
             "n_dft", checks.integer("n_dft", self.n_dft, at_least=2, at_most=MAX_DFT)
         )
         n_hop = n_dft // 2 if self.n_hop is None else self.n_hop
-        self._settle("n_hop", checks.integer("n_hop", n_hop, at_least=1))
+        self._settle("n_hop", checks.integer("n_hop", n_hop, at_least=1, at_most=MAX_HOP))
         checks.choice("padding", self.padding, PADDINGS)
         self._settle(
             "power_spectrogram", checks.real("power_spectrogram", self.power_spectrogram, above=0)

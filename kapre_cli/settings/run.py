@@ -1,5 +1,6 @@
 """What a run reads and writes, beside the layer that it computes."""
 
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ FORMATS = ("hdf5", "npy", "npy-directory")
 DTYPES = ("float32", "float16", "float64")
 COMPRESSIONS = ("none", "gzip", "lzf")
 HDF5_SUFFIXES = (".h5", ".hdf5")
+
+MAX_BATCH_SAMPLES = 2**28
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +35,7 @@ class AudioSettings:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        checks.integer("sr", self.sr, at_least=1)
+        object.__setattr__(self, "sr", checks.integer("sr", self.sr, at_least=1))
         checks.boolean("resample", self.resample)
         checks.boolean("mono", self.mono)
         if self.channels is not None:
@@ -85,7 +88,8 @@ class OutputSettings:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        if self.path.name in ("", ".."):  # such as ".", which has no neighbours by name
+        # "." has no neighbours by name, and a link stands for what it leads to.
+        if self.path.name in ("", "..") or os.path.islink(self.path):
             object.__setattr__(self, "path", self.path.resolve())
         checks.choice("format", self.format, FORMATS)
         checks.choice("dtype", self.dtype, DTYPES)
@@ -118,7 +122,8 @@ class ExtractionSettings:
         layer: The layer's arguments. A mel layer's ``sr`` is the audio's.
         audio: What is taken of every input.
         output: Where and how features are stored.
-        batch_size: Frames that are computed at once; ``None``: a size that suits ``n_dft``.
+        batch_size: Frames that are computed at once, rounded up to a multiple of 16; ``None``:
+            a number chosen from ``n_dft`` and ``n_hop``.
             It changes speed and memory, never a bit of the result.
     """
 
@@ -134,5 +139,13 @@ class ExtractionSettings:
                 "The layer's `sr` must be the rate of the audio. "
                 f"Received: sr={self.layer.sr}, audio at {self.audio.sr}"
             )
-        if self.batch_size is not None:
-            checks.integer("batch_size", self.batch_size, at_least=1)
+        if self.batch_size is None:
+            return
+        batch_size = checks.integer("batch_size", self.batch_size, at_least=1)
+        object.__setattr__(self, "batch_size", batch_size)
+        framing = self.layer.framing
+        if batch_size * max(framing.n_dft, framing.n_hop) > MAX_BATCH_SAMPLES:
+            raise SettingsError(
+                f"`batch_size` frames must be at most {MAX_BATCH_SAMPLES:,} samples (1 GiB). "
+                f"Received: batch_size={batch_size}, n_dft={framing.n_dft}, n_hop={framing.n_hop}"
+            )

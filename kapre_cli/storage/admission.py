@@ -9,6 +9,7 @@ from kapre_cli.settings import OutputSettings
 from kapre_cli.sources import Source
 from kapre_cli.storage.npy import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, sidecar_of
 from kapre_cli.storage.npy_features import open_npy_directory
+from kapre_cli.storage.workspace import PARTIAL_SUFFIX
 
 
 def check_output(output: OutputSettings, sources: Sequence[Source]) -> None:
@@ -19,14 +20,20 @@ def check_output(output: OutputSettings, sources: Sequence[Source]) -> None:
             replaced, if it is one of the inputs, or if it cannot hold what they are called.
     """
     path = output.path
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise UsageError(
             f"the folder {quoted(path.parent)} for the output {quoted(path.name)} does not exist; "
             "make it first"
         )
+    longest = os.pathconf(path.parent, "PC_NAME_MAX")
+    if len(os.fsencode(path.name + PARTIAL_SUFFIX)) > longest:
+        raise UsageError(
+            f"the name of the output {quoted(path)} is too long: with {PARTIAL_SUFFIX!r} behind "
+            f"it, where the output is made, it may have {longest} bytes"
+        )
     if output.format == "npy-directory":
         _check_directory(path, overwrite=output.overwrite)
-        _check_file_names(path, sources)
+        _check_file_names(sources, longest)
     else:
         _check_file(path, is_npy=output.format == "npy", overwrite=output.overwrite)
     if output.format == "npy" and len(sources) > 1:
@@ -78,19 +85,19 @@ def _require_nothing_else(path: Path) -> None:
             "it is left alone: remove it if it is of no use"
         ) from error
     ours = {ROOT_NAME, MANIFEST_NAME, *(key + NPY_SUFFIX for key in keys)}
-    for folder, _, names in os.walk(path):
-        for name in names:
+    ours |= {str(parent) for file in ours for parent in PurePosixPath(file).parents}
+    for folder, subfolders, names in os.walk(path):
+        for name in (*subfolders, *names):
             file = Path(folder, name)
-            if file.relative_to(path).as_posix() not in ours:
+            if file.relative_to(path).as_posix() not in ours or file.is_symlink():
                 raise UsageError(
                     f"{quoted(file)} in the output is not of this program's making; "
                     "move it away, since the whole folder would be replaced"
                 )
 
 
-def _check_file_names(path: Path, sources: Sequence[Source]) -> None:
+def _check_file_names(sources: Sequence[Source], longest: int) -> None:
     """Refuse keys whose files would not fit beside one another, or their names into a folder."""
-    longest = os.pathconf(path.parent, "PC_NAME_MAX")
     files = {source.key + NPY_SUFFIX: source for source in sources}
     for file, source in files.items():
         posix = PurePosixPath(file)

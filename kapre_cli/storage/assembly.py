@@ -10,10 +10,10 @@ import numpy.typing as npt
 from kapre_cli.dsp import decibels_below
 from kapre_cli.errors import FeatureError
 from kapre_cli.settings import LayerConfig
-from kapre_cli.storage.journal import Block, BlockEntry, Journal
+from kapre_cli.storage.journal import BlockEntry, Frames, Journal
 
 Index = tuple[slice, ...]
-Piece = tuple[Index, npt.NDArray[Any]]
+Part = tuple[Index, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class FinalArray:
         dtype: Its type, little-endian.
         axes: The names of its axes.
         n_pieces: How many pieces there are.
+        piece_frames: Frames in a piece; the last one may have fewer.
         pieces: Gives the pieces anew at every call: where each goes, and its values. Together
             they cover the array once; each covers all axes but the time axis whole.
     """
@@ -33,21 +34,13 @@ class FinalArray:
     dtype: np.dtype[Any]
     axes: tuple[str, ...]
     n_pieces: int
-    pieces: Callable[[], Iterator[Piece]]
+    piece_frames: int
+    pieces: Callable[[], Iterator[Part]]
 
     @property
     def time_axis(self) -> int:
         """Which axis is the time axis."""
         return self.axes.index("time")
-
-    @property
-    def time_block(self) -> int:
-        """Frames in a piece; the last one may have fewer."""
-        return (
-            next(self.pieces())[1].shape[self.time_axis]
-            if self.n_pieces > 1
-            else (self.shape[self.time_axis])
-        )
 
 
 def final_array(
@@ -78,11 +71,11 @@ def final_array(
     n_channels, _, n_features = entries[0].shape
     sizes = (n_channels, sum(entry.shape[1] for entry in entries), n_features)
 
-    def pieces() -> Iterator[Piece]:
+    def pieces() -> Iterator[Part]:
         for first, block in journal.blocks(entries):
             index = [slice(None)] * 3
             index[time_axis] = slice(first, first + block.shape[1])
-            values: Block = decibels_below(block, peak) if config.decibel else block
+            values: Frames = decibels_below(block, peak) if config.decibel else block
             yield tuple(index), np.ascontiguousarray(values.transpose(order), dtype=stored)
 
     return FinalArray(
@@ -90,5 +83,6 @@ def final_array(
         dtype=stored,
         axes=config.axes,
         n_pieces=len(entries),
+        piece_frames=max(entry.shape[1] for entry in entries),
         pieces=pieces,
     )

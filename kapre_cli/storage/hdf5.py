@@ -1,4 +1,4 @@
-"""Outputs in one HDF5 file. With ``features``, the door to h5py."""
+"""Outputs in one HDF5 file. With ``hdf5_features``, the door to h5py."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.errors import writing
-from kapre_cli.sources import key_of
+from kapre_cli.framing import largest_power_of_two
 from kapre_cli.storage.assembly import FinalArray
 from kapre_cli.storage.metadata import InputFacts, RootFacts, c_order_slabs, dumps
 from kapre_cli.storage.writers import FeatureWriter
@@ -79,9 +79,9 @@ class Hdf5Writer(FeatureWriter):
             return self._features.create_dataset(key, array.shape, array.dtype)
         # Nothing is kept in HDF5's chunk cache (see _create), so a chunk must be written in one
         # go: whole along every axis but the time axis, and there a divisor of the pieces.
-        frames = _largest_power_of_two(
-            min(_CHUNK_VALUES * array.shape[array.time_axis] // prod(array.shape), array.time_block)
-        )
+        n_time = array.shape[array.time_axis]
+        frame_values = prod(array.shape) // n_time
+        frames = largest_power_of_two(min(_CHUNK_VALUES // frame_values, array.piece_frames))
         chunk = list(array.shape)
         chunk[array.time_axis] = frames
         return self._features.create_dataset(
@@ -109,12 +109,8 @@ class Hdf5Writer(FeatureWriter):
             self._file.create_dataset(FREQUENCY, data=self.frequency.astype("<f8"))
             self._file.create_dataset(INDEX, data=_index(self._rows))
             for name, value in self.root.to_dict().items():
-                plain = (
-                    value
-                    if isinstance(value, int)
-                    else (_ascii(value if isinstance(value, str) else dumps(value)))
-                )
-                self._file.attrs[name] = plain
+                text = dumps(value) if isinstance(value, dict) else value
+                self._file.attrs[name] = _ascii(text) if isinstance(text, str) else text
             self._file.close()
 
     def close(self) -> None:
@@ -147,7 +143,7 @@ def _ascii(text: str) -> np.bytes_:
 def _index(rows: list[tuple[str, InputFacts]]) -> npt.NDArray[Any]:
     """Return the facts of every input as a table, a row an input."""
     keys = [key.encode() for key, _ in rows]
-    sources = [key_of(facts.source).encode() for _, facts in rows]
+    sources = [facts.source.encode("utf-8", "surrogateescape") for _, facts in rows]
     dtype = np.dtype(
         [
             ("key", h5py.string_dtype("utf-8", max(map(len, keys), default=1))),
@@ -162,7 +158,3 @@ def _index(rows: list[tuple[str, InputFacts]]) -> npt.NDArray[Any]:
         ],
         dtype=dtype,
     )
-
-
-def _largest_power_of_two(at_most: int) -> int:
-    return 1 << max(at_most.bit_length() - 1, 0)

@@ -31,7 +31,7 @@ from kapre_cli.storage.metadata import dumps
 _HEAD = struct.Struct("<4sIQII")
 _MAGIC = b"KXJ1"
 
-Block = npt.NDArray[np.float32]
+Frames = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,11 @@ class Journal(Closing):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = path.open("x+b", buffering=0)
+        with writing(path):
+            self._file = path.open("x+b", buffering=0)
         self._end = 0
 
-    def append(self, key: str, first_frame: int, block: Block) -> BlockEntry:
+    def append(self, key: str, first_frame: int, block: Frames) -> BlockEntry:
         """Write one block of the input ``key``, shape ``(n_channels, n_frames, n_features)``.
 
         Raises:
@@ -93,20 +94,21 @@ class Journal(Closing):
                 rest = rest[written:]
                 self._end += written
 
-    def read(self, entry: BlockEntry) -> Block:
+    def read(self, entry: BlockEntry) -> Frames:
         """Return a block that was appended.
 
         Raises:
             StoredDataError: If the bytes are not those that were written.
         """
         block = np.empty(entry.shape, dtype="<f4")
-        self._file.seek(entry.position)
-        n_read = self._file.readinto(block.data.cast("B"))
+        with writing(self.path, "read back"):
+            self._file.seek(entry.position)
+            n_read = self._file.readinto(block.data.cast("B"))
         if n_read != block.nbytes or zlib.crc32(block.data) != entry.crc32:
             raise StoredDataError(f"{quoted(self.path)} does not hold what was written to it")
         return block
 
-    def blocks(self, entries: list[BlockEntry]) -> Iterator[tuple[int, Block]]:
+    def blocks(self, entries: list[BlockEntry]) -> Iterator[tuple[int, Frames]]:
         """Yield ``(first_frame, block)`` for each entry in the order of the frames."""
         for entry in sorted(entries, key=lambda one: one.first_frame):
             yield entry.first_frame, self.read(entry)

@@ -38,6 +38,8 @@ class NpyFeatures(Features):
     def __getitem__(self, key: str) -> StoredArray:
         axes, facts = self._rows[key]
         file = self._file_of(key)
+        if not file.resolve().is_relative_to(self.path.resolve()):
+            raise StoredDataError(f"{quoted(file)} is a link that leads out of the output")
         try:
             values = np.load(file, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:

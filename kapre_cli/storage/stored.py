@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.closing import Closing
-from kapre_cli.errors import quoted
+from kapre_cli.errors import StoredDataError, quoted
+from kapre_cli.report import counted
 from kapre_cli.settings import AudioSettings, LayerConfig
 from kapre_cli.storage.metadata import InputFacts, RootFacts
 
@@ -22,9 +23,16 @@ class StoredArray:
         dtype: Its type.
         axes: The names of its axes: ``time``, ``frequency`` or ``mel``, ``channel``.
         facts: What is known of the input.
+
+    Raises:
+        StoredDataError: If the axes are not those of the array.
     """
 
     def __init__(self, key: str, values: Any, axes: tuple[str, ...], facts: InputFacts) -> None:
+        if len(axes) != len(values.shape):
+            raise StoredDataError(
+                f"{quoted(key)} has {len(values.shape)} axes, its facts name {len(axes)}"
+            )
         self.key = key
         self.axes = axes
         self.facts = facts
@@ -33,7 +41,8 @@ class StoredArray:
         self.dtype: np.dtype[Any] = values.dtype
 
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
-        return np.asarray(self._values[index])
+        values = self._values[index]
+        return np.array(values) if isinstance(values, np.memmap) else np.asarray(values)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         if copy is False:
@@ -87,4 +96,4 @@ class Features(Mapping[str, StoredArray], Closing):
         """Let go of the files."""
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {quoted(self.path)}: {len(self)} arrays>"
+        return f"<{type(self).__name__} {quoted(self.path)}: {counted(len(self), 'array')}>"

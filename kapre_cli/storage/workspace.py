@@ -3,6 +3,10 @@
 import fcntl
 import os
 import shutil
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from kapre_cli.closing import Closing
@@ -66,10 +70,15 @@ class Workspace(Closing):
 
     def _require_ours(self) -> None:
         ours = {_JOURNAL, _LOCK, _REPLACED, _STAGED, sidecar_of(Path(_STAGED)).name}
-        if self.folder.is_dir() and not ours.issuperset(os.listdir(self.folder)):
+        in_the_way = (
+            not ours.issuperset(os.listdir(self.folder))
+            if self.folder.is_dir()
+            else os.path.lexists(self.folder)
+        )
+        if in_the_way:
             raise UsageError(
-                f"{quoted(self.folder)} is in the way: the output is made there, and it holds "
-                "files that are not this program's"
+                f"{quoted(self.folder)} is in the way: the output is made in a folder of that "
+                "name, and what stands there is not this program's; move it away"
             )
 
     def _clear(self) -> None:
@@ -87,7 +96,7 @@ class Workspace(Closing):
         """Move the complete output into its place.
 
         Raises:
-            OutputError: If it cannot be moved; what stood there before then still does.
+            OutputError: If it cannot be moved.
         """
         target = self._output.path
         with writing(target):
@@ -96,8 +105,9 @@ class Workspace(Closing):
             else:
                 _sync(self.staged)
                 if sidecar_of(self.staged).exists():
-                    os.replace(sidecar_of(self.staged), sidecar_of(target))
-                os.replace(self.staged, target)
+                    self._publish_with_sidecar(target)
+                else:
+                    os.replace(self.staged, target)
             _sync(target.parent)
 
     def _publish_directory(self, target: Path) -> None:
@@ -106,14 +116,46 @@ class Workspace(Closing):
             os.replace(target, self.folder / _REPLACED)
         os.replace(self.staged, target)
 
+    def _publish_with_sidecar(self, target: Path) -> None:
+        """Replace an array and its facts, or neither."""
+        sidecar, replaced = sidecar_of(target), self.folder / _REPLACED
+        if sidecar.exists():
+            os.replace(sidecar, replaced)
+        try:
+            os.replace(sidecar_of(self.staged), sidecar)
+            os.replace(self.staged, target)
+        except OSError:
+            if replaced.exists():
+                os.replace(replaced, sidecar)
+            raise
+
     def close(self) -> None:
         """Remove the folder and let go of the lock."""
+        if self._lock < 0:
+            return
         try:
-            self._clear()
-            (self.folder / _LOCK).unlink(missing_ok=True)
-            self.folder.rmdir()
+            with writing(self.folder, "removed"):
+                self._clear()
+                (self.folder / _LOCK).unlink(missing_ok=True)
+                self.folder.rmdir()
         finally:
             os.close(self._lock)
+            self._lock = -1
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let no interruption in between: what is begun here takes a moment, and is done or not."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals never reach another thread
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _is_at(fd: int, path: Path) -> bool:

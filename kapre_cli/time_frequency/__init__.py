@@ -1,6 +1,6 @@
 """Keras 3 layers that turn audio into spectrograms and mel-spectrograms.
 
-The only door to Keras. The layers run on any Keras backend; the program runs them on TensorFlow.
+The only door to Keras. The layers are written with ``keras.ops`` and tested on TensorFlow.
 """
 
 from typing import Any

@@ -16,7 +16,7 @@ _BANDS_SHOWN = 32
 
 
 class EmptyMelBandsWarning(UserWarning):
-    """Some mel bands hold no frequency bin and are 0 for every input."""
+    """Some mel bands hold no frequency bin, so they hold no energy, whatever the input."""
 
 
 @keras.saving.register_keras_serializable(package="kapre_cli")
@@ -50,8 +50,7 @@ class Melspectrogram(Spectrogram):
         ``(batch, n_mels, n_time, channel)`` for ``"channels_last"``.
 
     Raises:
-        ValueError: If an argument is out of range, or the input is not of rank 3, empty, or
-            shorter than ``n_dft`` under ``padding="valid"``.
+        ValueError: As :class:`Spectrogram`.
 
     Warns:
         EmptyMelBandsWarning: If bands are so narrow that no frequency bin falls into them.
@@ -110,7 +109,7 @@ class Melspectrogram(Spectrogram):
             n_dft=config.n_dft,
             n_mels=config.n_mels,
             fmin=config.fmin,
-            fmax=self.fmax,
+            fmax=self.fmax,  # settled by now, where the argument was None
             htk=config.htk,
             norm=config.norm,
         )
@@ -156,9 +155,8 @@ def _warn_of_empty_bands(bands: list[int], config: MelspectrogramConfig) -> None
         shown += f" and {len(bands) - _BANDS_SHOWN} more"
     warnings.warn(
         f"{len(bands)} of {config.n_mels} mel bands are empty, since no bin of the transform "
-        f"falls into them: {shown} (counted from 0). They will be 0 for every input. "
-        f"Raise n_dft (now {config.n_dft}), lower n_mels (now {config.n_mels}) or raise fmin "
-        f"(now {config.fmin:g} Hz).",
+        f"falls into them: {shown} (counted from 0). They hold no energy, whatever the input. "
+        f"Raise n_dft (now {config.n_dft}) or lower n_mels (now {config.n_mels}).",
         EmptyMelBandsWarning,
         stacklevel=3,
     )

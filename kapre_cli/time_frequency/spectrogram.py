@@ -58,7 +58,8 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
 
     Raises:
         ValueError: If an argument is out of range, or the input is not of rank 3, empty, or
-            shorter than ``n_dft`` under ``padding="valid"``.
+            shorter than ``n_dft`` under ``padding="valid"``. Where the length is known only
+            when a TensorFlow graph runs, it is that library's ``InvalidArgumentError``.
 
     >>> import numpy as np
     >>> layer = Spectrogram(n_dft=8, n_hop=4, image_data_format="channels_first")
@@ -173,11 +174,9 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
             ValueError: If the shape is not of rank 3.
         """
         if len(shape) != 3:
-            order = (
-                "channel, samples"
-                if self.input_data_format == "channels_first"
-                else ("samples, channel")
-            )
+            order = "samples, channel"
+            if self.input_data_format == "channels_first":
+                order = "channel, samples"
             raise SettingsError(
                 f"{type(self).__name__} takes inputs of shape (batch, {order}). "
                 f"Received: input_shape={tuple(shape)}"
