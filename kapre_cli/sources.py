@@ -120,9 +120,8 @@ class _Walk:
                 path for name in subfolders if os.path.islink(path := os.path.join(folder, name))
             )
             for name in sorted(names):
-                suffix = os.path.splitext(name)[1].lower()
-                if suffix not in AUDIO_SUFFIXES:
-                    self._others[suffix] += 1
+                if not name.lower().endswith(AUDIO_SUFFIXES):
+                    self._others[os.path.splitext(name)[1].lower()] += 1
                 elif name.startswith("._"):
                     self._apple_doubles += 1
                 else:

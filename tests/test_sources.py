@@ -35,6 +35,11 @@ def test_folders_are_walked_in_the_order_of_names(tmp_path: Path) -> None:
     ]
 
 
+def test_a_name_that_is_all_suffix_is_taken(tmp_path: Path) -> None:
+    touch(tmp_path, ".wav", "...flac")
+    assert keys(tmp_path) == ["...flac", ".wav"]
+
+
 def test_file_arguments_keep_their_relative_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
