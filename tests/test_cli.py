@@ -184,14 +184,17 @@ def test_a_folder_with_other_files_in_it_is_not_replaced(audio: Path, program: A
     assert "is not a whole output of kapre-extract" in ended.err
 
 
-@pytest.mark.parametrize("more", ["empty/", "link"])
+@pytest.mark.parametrize("more", ["empty/", "link", "a.wav.npy"])
 def test_a_folder_with_other_folders_in_it_is_not_replaced(
     more: str, audio: Path, program: Any
 ) -> None:
     output = audio.parent / "out"
     assert program("spectrogram", audio, "-o", output).code == 0
-    if more == "link":
-        (output / "link").symlink_to(audio)
+    if more == "a.wav.npy":
+        (output / more).rename(audio.parent / "kept elsewhere.npy")
+        (output / more).symlink_to(audio.parent / "kept elsewhere.npy")
+    elif more == "link":
+        (output / more).symlink_to(audio)
     else:
         (output / more).mkdir()
     ended = program("spectrogram", audio, "-o", output, "--overwrite")
