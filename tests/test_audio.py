@@ -1,9 +1,15 @@
 """Reading audio: every encoding, channels, resampling, and what a header promises."""
 
+import errno
+import hashlib
+import io
 import itertools
 import os
 import re
+import signal
 import struct
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +18,11 @@ import pytest
 import soundfile
 import soxr
 
-from kapre_cli.audio import AudioFile, AudioReader
-from kapre_cli.audio.headers import read_header
+from kapre_cli.audio import AudioFile, AudioReader, decoder, promise, sha256_of, stream
+from kapre_cli.audio.decoding import DecodingError, open_decoder
 from kapre_cli.errors import AudioReadError
 from kapre_cli.settings import AudioSettings
-from tests import reference
+from tests import flac, reference
 from tests.conftest import read_audio, write_audio
 
 # Codecs of one or two channels that libsndfile cannot write with more.
@@ -124,9 +130,19 @@ def test_another_rate_fails_with_both_and_the_remedy(tmp_path: Path) -> None:
 # What headers promise
 
 
-def promise(path: Path) -> Any:
-    with path.open("rb") as file:
-        return read_header(file.fileno())
+BITS = {
+    "PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "FLOAT": 32, "DOUBLE": 64
+}  # fmt: skip
+
+
+def lenient(**options: Any) -> AudioSettings:
+    return AudioSettings(sr=8000, allow_truncated=True, **options)
+
+
+def content_of(path: Path, settings: AudioSettings | None = None) -> Any:
+    """Read a file whole; return its samples, shape ``(frames, channels)``, and the file."""
+    with AudioFile(str(path), settings or AudioSettings(sr=8000)) as file:
+        return np.concatenate(list(file.blocks())), file
 
 
 @pytest.mark.parametrize(("kind", "subtype", "endian"), encodings())
@@ -141,8 +157,10 @@ def test_headers_promise_what_libsndfile_counts(
         format=kind,
         endian=endian,
     )
-    header = promise(path)
-    assert header.missing_bytes == header.stray_bytes == 0
+    header = promise(str(path))
+    assert header.missing_bytes == 0
+    assert (header.sr, header.n_channels) == (8000, n_channels)
+    assert header.bits == BITS.get(subtype, 0)
     if header.n_frames is not None:
         assert header.n_frames == 777
     else:
@@ -191,7 +209,7 @@ def test_sizes_that_mean_unknown_are_read_to_the_end(size: int, tmp_path: Path) 
 def test_a_data_size_of_zero_with_bytes_behind_it_is_told(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(wav(0, 1000))
-    with pytest.raises(AudioReadError, match="0 frames, yet 2,000 bytes follow"):
+    with pytest.raises(AudioReadError, match=r"0 frames, yet 2,000 bytes \(1,000 frames\) follow"):
         AudioFile(str(path))
 
 
@@ -326,3 +344,485 @@ def test_files_are_closed_again(tmp_path: Path) -> None:
             AudioReader(str(path), AudioSettings(sr=1))
     if before:
         assert len(os.listdir("/proc/self/fd")) == before
+
+
+# What a header promises and what there is
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        (22, struct.pack("<H", 0), "0 channels; 1 to 1,024"),
+        (22, struct.pack("<H", 1025), "1,025 channels"),
+        (24, struct.pack("<I", 0), "sample rate of 0 Hz"),
+        (24, struct.pack("<I", 100_000_001), "sample rate of 100,000,001 Hz; 1 to 100,000,000"),
+    ],
+)
+def test_rates_and_channels_that_cannot_be_are_refused(
+    field: int, value: bytes, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.wav"
+    content = bytearray(wav(200, 100))
+    content[field : field + len(value)] = value
+    path.write_bytes(content)
+    for look in (promise, AudioFile):
+        with pytest.raises(AudioReadError, match=message):
+            look(str(path))
+
+
+def test_a_promise_is_read_without_waiting_or_decoding(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    with pytest.raises(AudioReadError, match="a named pipe"):
+        promise(str(tmp_path / "pipe.wav"))
+    path = tmp_path / "a.flac"
+    samples = flac.noise(100, 3, 20)
+    path.write_bytes(flac.encode(samples, 20, sr=96_000))
+    header = promise(str(path))
+    assert (header.kind, header.sr, header.n_channels, header.bits) == ("FLAC", 96_000, 3, 20)
+    assert (header.n_frames, header.md5) == (100, flac.md5_of(samples, 20))
+    path.write_bytes(flac.encode(samples, 20, md5=False, total=0))
+    header = promise(str(path))
+    assert (header.n_frames, header.md5) == (None, None)
+
+
+def test_1024_channels_are_read(tmp_path: Path) -> None:
+    path = write_audio(tmp_path / "a.wav", reference.noise(1024, 3000))
+    np.testing.assert_array_equal(content_of(path)[0].T, read_audio(path).astype(np.float32))
+
+
+CHUNKS = {
+    "list": b"LIST\x04\0\0\0abcd",
+    "several": b"LIST\x04\0\0\0abcd" + b"cue \x02\0\0\0xy" + b"wxyz\0\0\0\0",
+    "odd": b"id3 \x03\0\0\0abc\0",
+    "odd without a pad at the end": b"id3 \x03\0\0\0abc",
+    "odd without a pad between": b"bext\x03\0\0\0abcLIST\x04\0\0\0abcd",
+    "zeros": bytes(999),
+    "chunk and zeros": b"LIST\x04\0\0\0abcd" + bytes(13),
+}
+
+
+@pytest.mark.parametrize("tail", CHUNKS.values(), ids=CHUNKS.keys())
+@pytest.mark.parametrize("allow", [False, True])
+def test_chunks_and_zeros_behind_the_samples_are_no_samples(
+    tail: bytes, allow: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(wav(200, 100, tail=tail))
+    _, file = content_of(path, AudioSettings(sr=8000, allow_truncated=allow))
+    assert (file.n_frames, file.n_missing) == (100, 0)
+
+
+@pytest.mark.parametrize("pad", [b"", b"\0"])
+def test_an_odd_number_of_bytes_may_be_padded(pad: bytes, tmp_path: Path) -> None:
+    file = io.BytesIO()
+    soundfile.write(file, reference.noise(1, 101).T, 8000, subtype="PCM_U8", format="WAV")
+    path = tmp_path / "a.wav"
+    path.write_bytes(file.getvalue()[: 44 + 101] + pad + CHUNKS["list"])
+    assert content_of(path)[1].n_frames == 101
+
+
+@pytest.mark.parametrize("kind", ["WAV", "WAVEX", "RF64", "W64", "RIFX"])
+@pytest.mark.parametrize("promised", [0, 300])
+def test_a_stale_size_is_told_and_all_samples_taken_on_demand(
+    kind: str, promised: int, tmp_path: Path
+) -> None:
+    signal = reference.noise(2, 1000)
+    endian, file_format = ("BIG", "WAV") if kind == "RIFX" else ("FILE", kind)
+    path = write_audio(tmp_path / "a.wav", signal, format=file_format, endian=endian)
+    content = bytearray(path.read_bytes())
+    size, order = 8000, ">" if kind == "RIFX" else "<"
+    if kind == "RF64":
+        content[28:36] = struct.pack("<Q", 8 * promised)
+    elif kind == "W64":
+        at = content.index(struct.pack("<Q", size + 24))
+        content[at : at + 8] = struct.pack("<Q", 8 * promised + 24)
+    else:
+        at = content.index(b"data") + 4
+        content[at : at + 4] = struct.pack(order + "I", 8 * promised)
+    path.write_bytes(content)
+    told = r"300 frames, 1,000 frames are there: the 5,600 bytes"
+    told = told if promised else r"0 frames, yet 8,000 bytes \(1,000 frames\)"
+    with pytest.raises(AudioReadError, match=told + ".*--allow-truncated"):
+        AudioFile(str(path))
+    samples, file = content_of(path, lenient())
+    np.testing.assert_array_equal(samples.T, signal)
+    assert file.n_missing == promised - 1000
+    assert file.sha256 == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize("size", [0xFFFFFFFF, 1000])
+def test_sizes_beyond_32_bits_are_taken_from_the_file(size: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(wav(size, 1000))
+    os.truncate(path, 44 + 5 * 2**30)
+    with path.open("r+b") as file:  # else all of it behind the size would be padding
+        file.seek(5 * 2**30)
+        file.write(b"\1")
+    with AudioFile(str(path), lenient()) as opened:
+        assert opened.n_frames == 5 * 2**29
+        assert opened.n_missing == (0 if size == 0xFFFFFFFF else 500 - 5 * 2**29)
+
+
+@pytest.mark.parametrize("allow", [False, True])
+def test_a_chunk_cut_short_behind_whole_samples_is_told(allow: bool, tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(wav(200, 100, tail=b"LIST\x40\0\0\0abcd"))
+    if allow:
+        assert content_of(path, lenient())[1].n_frames == 100
+    else:
+        with pytest.raises(AudioReadError, match="chunk 'LIST' behind its samples is cut short"):
+            AudioFile(str(path))
+
+
+@pytest.mark.parametrize("subtype", ["IMA_ADPCM", "MS_ADPCM", "GSM610"])
+def test_frames_missing_are_estimated_where_bytes_are_promised(
+    subtype: str, tmp_path: Path
+) -> None:
+    path = write_audio(tmp_path / "a.wav", reference.noise(1, 20_000), subtype=subtype)
+    whole = read_audio(path).T.astype(np.float32)
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+    with pytest.raises(AudioReadError, match=r"bytes of samples, [\d,]+ bytes came; --allow"):
+        AudioFile(str(path))
+    samples, opened = content_of(path, lenient())
+    np.testing.assert_array_equal(samples, whole[: len(samples)])
+    assert opened.n_missing == pytest.approx(len(whole) - len(samples), abs=600)
+
+
+# FLAC
+
+
+@pytest.mark.parametrize("bits", range(4, 33))
+@pytest.mark.parametrize("total", [None, 0])
+def test_flac_of_any_bits_is_read_exactly(bits: int, total: int | None, tmp_path: Path) -> None:
+    samples = flac.noise(1000, 3, bits)
+    path = tmp_path / "a.flac"
+    path.write_bytes(flac.encode(samples, bits, total=total))
+    found, file = content_of(path)
+    np.testing.assert_array_equal(found, (samples / 2.0 ** (bits - 1)).astype(np.float32))
+    assert (file.n_frames, file.n_missing) == (1000, 0)
+    assert file.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("bits", [8, 16, 24])
+def test_integers_become_the_floats_that_libsndfile_makes(bits: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.flac"
+    samples = flac.noise(2000, 2, bits)
+    path.write_bytes(flac.encode(samples, bits))
+    expected, _ = soundfile.read(path, dtype="float32", always_2d=True)
+    assert content_of(path)[0].tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16, 20, 24, 32])
+def test_another_md5_fails_unless_it_is_not_looked_at(bits: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.flac"
+    content = bytearray(flac.encode(flac.noise(1000, 2, bits), bits))
+    content[30] ^= 1
+    path.write_bytes(content)
+    for settings in (AudioSettings(sr=8000), lenient()):
+        with pytest.raises(AudioReadError, match=r"MD5 of its samples.*--no-verify-audio"):
+            content_of(path, settings)
+    assert len(content_of(path, AudioSettings(sr=8000, verify_audio=False))[0]) == 1000
+    content = bytearray(flac.encode(flac.noise(1000, 2, bits), bits, total=1500))
+    content[30] ^= 1
+    path.write_bytes(content)
+    assert content_of(path, lenient())[1].n_missing == 500
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+def test_flac_that_goes_on_behind_its_promise_is_told(bits: int, tmp_path: Path) -> None:
+    samples = flac.noise(1000, 2, bits)
+    path = tmp_path / "a.flac"
+    for promised in (10, 256, 600):
+        path.write_bytes(flac.encode(samples, bits, total=promised))
+        with pytest.raises(
+            AudioReadError, match=f"promises {promised} frames, 1,000 frames came; --allow"
+        ):
+            content_of(path)
+        found, file = content_of(path, lenient())
+        np.testing.assert_array_equal(found, (samples / 2.0 ** (bits - 1)).astype(np.float32))
+        assert file.n_missing == promised - 1000
+
+
+TAGS = {
+    "id3v1": b"TAG" + b"title".ljust(90, b"\0") + b"1999" + bytes(30) + b"\xff",
+    "ape": b"APETAGEX\xd0\7\0\0" + struct.pack("<III8x", 32 + 20, 1, 0xA0000000)
+    + b"\xff\xf8" * 10
+    + b"APETAGEX\xd0\7\0\0" + struct.pack("<III8x", 32 + 20, 1, 0x80000000),
+    "zeros": bytes(3000),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("tag", TAGS.values(), ids=TAGS.keys())
+@pytest.mark.parametrize("bits", [12, 16])
+@pytest.mark.parametrize("allow", [False, True])
+@pytest.mark.parametrize("total", [None, 0])
+def test_tags_around_a_flac_are_no_samples(
+    tag: bytes, bits: int, allow: bool, total: int | None, tmp_path: Path
+) -> None:
+    if total == 0 and tag == TAGS["zeros"]:
+        pytest.skip("without a total nothing tells zeros from a damaged frame")
+    path = tmp_path / "a.flac"
+    content = flac.encode(flac.noise(1000, 2, bits), bits, total=total)
+    path.write_bytes(b"ID3\x04\0\0\0\0\x01\x00" + bytes(128) + content + tag)
+    found, file = content_of(path, AudioSettings(sr=8000, allow_truncated=allow))
+    assert (len(found), file.n_missing) == (1000, 0)
+    assert file.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+@pytest.mark.parametrize("md5", [False, True])
+@pytest.mark.parametrize("total", [None, 0])
+def test_a_lost_frame_of_flac_is_told(
+    bits: int, md5: bool, total: int | None, tmp_path: Path
+) -> None:
+    if bits == 16 and not md5:
+        pytest.skip("libsndfile puts zeros in its place; the MD5 alone tells")
+    path = tmp_path / "a.flac"
+    samples = flac.noise(1000, 2, bits)
+    path.write_bytes(flac.encode(samples, bits, total=total, md5=md5, leave_out=[1]))
+    with pytest.raises(AudioReadError, match=r"damaged|frames came|stopped after 256 frames"):
+        content_of(path)
+
+
+@pytest.mark.parametrize("bits", [12, 16, 32])
+def test_a_bit_gone_wrong_in_a_flac_is_told(
+    bits: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.flac"
+    content = flac.encode(flac.noise(1000, 2, bits), bits, md5=False)
+    for at in range(60, len(content), 97):
+        damaged = bytearray(content)
+        damaged[at] ^= 4
+        path.write_bytes(damaged)
+        with pytest.raises(AudioReadError):
+            content_of(path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_flac_without_samples_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.flac"
+    for bits, padding in itertools.product((12, 16), (b"", b"\x81\0\0\x04" + bytes(4))):
+        content = bytearray(flac.encode(flac.noise(0, 2, bits), bits))
+        content[4] = 0 if padding else 0x80  # whether STREAMINFO is the last block
+        path.write_bytes(content + padding)
+        with pytest.raises(AudioReadError, match=r"a header and no samples \(0 frames\)"):
+            AudioFile(str(path))
+
+
+BOMB = """
+import resource, sys
+from kapre_cli.audio import AudioReader
+from kapre_cli.settings import AudioSettings
+def peak(path):
+    with AudioReader(path, AudioSettings(sr=8000)) as reader:
+        reader.finish()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+print(*map(peak, sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+def test_a_bomb_takes_little_memory(bits: int, tmp_path: Path) -> None:
+    small, large = tmp_path / "small.flac", tmp_path / "large.flac"
+    for path, n_blocks in ((small, 2), (large, 300)):  # 600 MB as floats
+        path.write_bytes(flac.silence(65_535 * n_blocks, 8, bits))
+    command = [sys.executable, "-c", BOMB, str(small), str(large)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    before, after = map(int, ended.stdout.split())
+    assert large.stat().st_size < 20_000
+    assert after - before < 16
+
+
+@pytest.mark.parametrize("total", [None, 0, 5])
+@pytest.mark.parametrize("bits", [12, 16])
+def test_more_frames_than_allowed_are_not_decoded(
+    total: int | None, bits: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.flac"
+    path.write_bytes(flac.silence(65_535 * 300, 8, bits, total=total))
+    decoded = 0
+
+    def counting(*arguments: Any) -> Any:
+        found = open_decoder(*arguments)
+        read = found.read
+
+        def counted(n_frames: int) -> Any:
+            nonlocal decoded
+            block = read(n_frames)
+            decoded += len(block)
+            return block
+
+        setattr(found, "read", counted)  # noqa: B010 - a method of this one alone
+        return found
+
+    monkeypatch.setattr(decoder, "open_decoder", counting)
+    told = r"it has [\d,]+ frames or more, --max-frames allows 70,000"
+    with pytest.raises(AudioReadError, match=told):
+        content_of(path, AudioSettings(sr=8000, max_frames=70_000))
+    assert decoded < 200_000
+
+
+def test_as_many_frames_as_allowed_are_read(tmp_path: Path) -> None:
+    path = write_audio(tmp_path / "a.wav", reference.noise(1, 1000))
+    assert len(content_of(path, AudioSettings(sr=8000, max_frames=1000))[0]) == 1000
+    with pytest.raises(AudioReadError, match="1,000 frames or more, --max-frames allows 999"):
+        AudioFile(str(path), AudioSettings(sr=8000, max_frames=999))
+
+
+# Samples that are no numbers
+
+
+@pytest.mark.parametrize("policy", ["zero", "keep"])
+def test_samples_that_are_no_numbers_may_be_zeros_or_stay(policy: str, tmp_path: Path) -> None:
+    signal = reference.noise(2, 200_000)
+    signal[1, 150_000:150_003] = np.nan, np.inf, -np.inf
+    signal[0, 7] = np.nan
+    path = write_audio(tmp_path / "a.wav", signal)
+    settings = AudioSettings(sr=8000, channels=(1,), non_finite=policy)
+    with AudioReader(str(path), settings) as reader:
+        samples = reader.read(reader.n_samples)[:, 0]
+        reader.finish()
+        assert reader.file.n_non_finite == 4  # of all channels
+    expected = np.nan_to_num(signal[1], nan=0, posinf=0, neginf=0)
+    np.testing.assert_array_equal(samples, expected if policy == "zero" else signal[1])
+
+
+def test_the_remedy_for_samples_that_are_no_numbers_is_named(tmp_path: Path) -> None:
+    path = write_audio(tmp_path / "a.wav", np.array([[0, np.nan]]))
+    with AudioFile(str(path)) as file, pytest.raises(AudioReadError, match="--non-finite zero"):
+        list(file.blocks())
+    assert file.n_non_finite == 1
+
+
+# The file itself
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac"])
+@pytest.mark.parametrize("change", ["grows", "shrinks", "touched"])
+def test_a_file_that_changes_while_it_is_read_is_told(
+    suffix: str, change: str, tmp_path: Path
+) -> None:
+    path = write_audio(tmp_path / f"a.{suffix}", reference.noise(2, 400_000))
+    with AudioReader(str(path), AudioSettings(sr=8000)) as reader:
+        reader.read(1000)
+        if change == "grows":
+            with path.open("ab") as file:
+                file.write(bytes(8))
+        elif change == "shrinks":
+            os.truncate(path, path.stat().st_size // 2)
+        else:
+            os.utime(path, ns=(0, 0))
+        with pytest.raises(AudioReadError, match="changed while it was read"):
+            reader.finish()
+        assert reader.file.sha256 == ""
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac"])
+def test_the_bytes_are_hashed_alongside(suffix: str, tmp_path: Path) -> None:
+    path = write_audio(tmp_path / f"a.{suffix}", reference.noise(2, 400_000))
+    expected = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert content_of(path)[1].sha256 == sha256_of(str(path)) == expected
+
+
+def test_hashing_does_not_wait_either(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    with pytest.raises(AudioReadError, match="a named pipe"):
+        sha256_of(str(tmp_path / "pipe.wav"))
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [(MemoryError(), "not enough memory"), (OSError(errno.EIO, "gone"), "read: gone|: gone")],
+)
+def test_errors_while_reading_are_told(
+    bits: int,
+    error: Exception,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / "a.flac"
+    path.write_bytes(flac.encode(flac.noise(1000, 2, bits), bits))
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(stream.FileBytes, "readinto", fail)
+    with pytest.raises(AudioReadError, match=message):
+        AudioFile(str(path))
+    assert capfd.readouterr() == ("", "")
+
+
+class _Alarm(BaseException):
+    """What a signal handler raises."""
+
+
+def test_an_interrupt_is_never_lost(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = write_audio(tmp_path / "a.flac", reference.noise(2, 400_000))
+
+    def interrupt(*_: object) -> None:
+        raise _Alarm
+
+    def read_for_seconds(interrupted_after: float) -> None:
+        signal.setitimer(signal.ITIMER_REAL, interrupted_after)
+        for _ in range(200):
+            content_of(path)
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for number in range(1, 41):
+            with pytest.raises(_Alarm):
+                read_for_seconds(number / 2000)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert capfd.readouterr().err == ""
+
+
+def test_rates_too_far_apart_are_not_resampled(tmp_path: Path) -> None:
+    path = write_audio(tmp_path / "a.wav", reference.noise(1, 3000), sr=8000)
+    for sr in (8000 // 256 - 1, 8000 * 256 + 1):
+        with pytest.raises(AudioReadError, match=f"8,000 Hz, this run's is {sr:,} Hz: more than"):
+            AudioReader(str(path), AudioSettings(sr=sr, resample=True))
+    with AudioReader(str(path), AudioSettings(sr=8000 * 256, resample=True)) as reader:
+        assert max(map(len, reader._blocks)) < 2**19  # however much becomes of one block
+
+
+def test_what_the_resampler_raises_is_told(tmp_path: Path, monkeypatch: Any) -> None:
+    path = write_audio(tmp_path / "a.wav", reference.noise(1, 3000), sr=16_000)
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(soxr, "ResampleStream", fail)
+    with (
+        AudioReader(str(path), AudioSettings(sr=8000, resample=True)) as reader,
+        pytest.raises(AudioReadError, match="soxr cannot resample it: no"),
+    ):
+        reader.finish()
+
+
+def test_ffmpeg_is_loaded_for_rare_files_alone(tmp_path: Path) -> None:
+    for bits, loaded in ((16, False), (20, True)):
+        path = tmp_path / f"{bits}.flac"
+        path.write_bytes(flac.encode(flac.noise(100, 1, bits), bits))
+        code = f"import sys; from kapre_cli.audio import AudioFile; AudioFile({str(path)!r})"
+        command = [sys.executable, "-c", f"{code}; print('av' in sys.modules)"]
+        ended = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert ended.stdout.strip() == str(loaded)
+
+
+def test_a_decoder_that_finds_something_else_is_told(tmp_path: Path, monkeypatch: Any) -> None:
+    path = write_audio(tmp_path / "a.wav", reference.noise(1, 100))
+
+    def another(*arguments: Any) -> Any:
+        one = open_decoder(*arguments)
+        one.sr = 7
+        return one
+
+    monkeypatch.setattr(decoder, "open_decoder", another)
+    with pytest.raises(DecodingError, match=r"its header says 8,000 Hz and 1 channels.*7 Hz"):
+        AudioFile(str(path))

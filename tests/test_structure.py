@@ -31,10 +31,11 @@ ROOMS = (
 
 # Which modules may import a heavy library.
 DOORS = {
+    "av": {"audio/ffmpeg.py"},
     "click": {"cli"},
     "h5py": {"storage/hdf5.py", "storage/hdf5_features.py"},
     "keras": {"time_frequency"},
-    "soundfile": {"audio/decoder.py"},
+    "soundfile": {"audio/libsndfile.py"},
     "soxr": {"audio/reader.py"},
     "tensorflow": {"pipeline/compute.py", "time_frequency/steps.py"},
     "tqdm": {"cli/terminal.py"},
@@ -91,7 +92,7 @@ def modules_after(code: str) -> set[str]:
     return set(ended.stdout.split())
 
 
-HEAVY = {"tensorflow", "keras", "numpy", "h5py", "soundfile", "soxr", "tqdm"}
+HEAVY = {"av", "tensorflow", "keras", "numpy", "h5py", "soundfile", "soxr", "tqdm"}
 RUN = """
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO

@@ -1,31 +1,29 @@
-"""Decoding one file, checked against its header. The only door to soundfile."""
+"""One file, decoded from its beginning to its end and held against what its header promises."""
 
 import os
-import stat
 from collections.abc import Iterator
-from contextlib import suppress
 
-import numpy as np
-import numpy.typing as npt
-import soundfile
-
-from kapre_cli.audio.headers import Header, read_header
+from kapre_cli.audio.behind import flac_end
+from kapre_cli.audio.decoding import (
+    BLOCK_VALUES,
+    Decoder,
+    DecodingError,
+    frames_behind,
+    frames_there,
+    open_decoder,
+)
+from kapre_cli.audio.extent import REMEDY, wav_extent
+from kapre_cli.audio.headers import STREAMINFO_END, read_header
+from kapre_cli.audio.opening import open_regular, read_errors
+from kapre_cli.audio.samples import Decoded, FiniteCheck, SampleMd5, Samples, as_floats
+from kapre_cli.audio.stream import FileBytes
 from kapre_cli.closing import Closing
 from kapre_cli.errors import AudioReadError
+from kapre_cli.settings import AudioSettings
 
-Samples = npt.NDArray[np.float32]
+__all__ = ["AudioFile", "Samples"]
 
-BLOCK_VALUES = 2**18  # samples of all channels together that are decoded at once: 1 MiB
-
-_SMALL_BLOCK_FRAMES = 16
-
-_SPECIAL_FILES = (
-    (stat.S_ISDIR, "a folder"),
-    (stat.S_ISFIFO, "a named pipe"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISBLK, "a device"),
-    (stat.S_ISCHR, "a device"),
-)
+_DEFAULTS = AudioSettings(sr=1)  # the rate is no business of a file
 
 
 class AudioFile(Closing):
@@ -33,168 +31,190 @@ class AudioFile(Closing):
 
     Args:
         path: The file.
+        settings: How strictly it is read; the rate and the channels wanted play no part.
 
     Attributes:
         sr: Sample rate in Hz.
         n_channels: Number of channels.
-        n_frames: Number of frames: what the header promises; where it leaves that open, what
-            is there.
+        n_frames: Number of frames that are read: as many as the header promises, unless what
+            there is is to be taken.
+        n_missing: Frames that the header promises less those that are there: negative if there
+            are more, 0 for a whole file. Where the header promises bytes alone, an estimate;
+            where it promises nothing and decoding stops at damage, 1: at least so many.
         size: Bytes of the file.
         mtime_ns: Time of its last change in nanoseconds.
+        sha256: SHA-256 of the file's bytes in hexadecimal; empty until it has been read to its
+            end.
 
     Raises:
-        AudioReadError: If the file cannot be opened, is no WAV or FLAC, holds no frames, or
-            ends before what its header promises.
+        AudioReadError: If the file cannot be opened, is no WAV or FLAC, holds no frames or too
+            many, or ends before or after what its header promises.
     """
 
-    def __init__(self, path: str) -> None:
-        self._fd = _open_regular(path)
+    def __init__(self, path: str, settings: AudioSettings = _DEFAULTS) -> None:
+        self.n_missing = 0
+        self.sha256 = ""
+        self._settings = settings
+        self._fd = open_regular(path)
         try:
-            status = os.fstat(self._fd)
-            self.size, self.mtime_ns = status.st_size, status.st_mtime_ns
-            header = read_header(self._fd)
-            self._decoder = _decoder(self._fd)
-            self.sr: int = self._decoder.samplerate
-            self.n_channels: int = self._decoder.channels
-            self.n_frames = self._settled_frames(header)
+            with read_errors():
+                status = os.fstat(self._fd)
+                self.size, self.mtime_ns = status.st_size, status.st_mtime_ns
+                self._header = read_header(self._fd)
+                self.sr, self.n_channels = self._header.sr, self._header.n_channels
+                self._finite = FiniteCheck(settings.non_finite, self.sr)
+                self.n_frames = self._open_flac() if self._is_flac else self._open_wav()
+                self._require_few(self.n_frames)
+                if self.n_frames == 0:
+                    raise AudioReadError("the file has a header and no samples (0 frames)")
         except BaseException:
             self.close()
             raise
 
-    def _settled_frames(self, header: Header) -> int:
-        came: int = self._decoder.frames
-        if header.missing_bytes:
-            if header.n_frames is None:
-                raise AudioReadError(
-                    f"truncated: {header.missing_bytes:,} bytes that the header promises are "
-                    f"missing, {came:,} frames came"
-                )
-            raise AudioReadError(
-                f"truncated: the header promises {header.n_frames:,} frames, {came:,} frames came"
-            )
-        if header.stray_bytes:
-            raise AudioReadError(
-                f"the header says 0 frames, yet {header.stray_bytes:,} bytes follow it: the "
-                "recorder may have stopped before it could write the length into the header"
-            )
-        if header.kind == "FLAC" and header.n_frames is None:
-            came = self._counted()
-        if came == 0:
-            raise AudioReadError("the file has a header and no samples (0 frames)")
-        if header.n_frames is not None and came != header.n_frames:
-            raise AudioReadError(
-                f"the header promises {header.n_frames:,} frames, {came:,} frames came"
-            )
-        return came
-
-    def _counted(self) -> int:
-        """Decode to the end, for a FLAC stream without a total, and begin anew."""
-        came = 0
-        try:
-            while block := len(self._read(self._block_frames)):
-                came += block
-        except soundfile.LibsndfileError as error:
-            raise AudioReadError(f"decoding stopped after {came:,} frames: {error}") from error
-        self._rewind()
-        return came
-
-    def _rewind(self) -> None:
-        os.lseek(self._fd, 0, os.SEEK_SET)
-        self._decoder = _decoder(self._fd)
-
-    def _decodable(self, came: int) -> int:
-        """Return how many frames can be decoded, after an error somewhere behind ``came``.
-
-        An error loses the block in which it happens, so the end is felt for in small ones.
-        """
-        self._rewind()
-        position = 0
-        with suppress(soundfile.LibsndfileError):
-            while position < came:
-                position += len(self._read(min(self._block_frames, came - position)))
-            while block := len(self._read(_SMALL_BLOCK_FRAMES)):
-                position += block
-        return position
+    @property
+    def n_non_finite(self) -> int:
+        """Samples met so far that are NaN or infinite, over all channels."""
+        return self._finite.count
 
     @property
-    def _block_frames(self) -> int:
-        return max(BLOCK_VALUES // self.n_channels, 1)
+    def _is_flac(self) -> bool:
+        return self._header.kind == "FLAC"
 
-    def _read(self, n_frames: int) -> Samples:
-        samples: Samples = self._decoder.read(n_frames, dtype="float32", always_2d=True)
-        return samples
+    def _open_anew(self) -> Decoder:
+        decoder = open_decoder(self._stream, self._header)
+        if (decoder.sr, decoder.n_channels) != (self.sr, self.n_channels):
+            raise DecodingError(
+                f"its header says {self.sr:,} Hz and {self.n_channels:,} channels, its samples "
+                f"have {decoder.sr:,} Hz and {decoder.n_channels:,} channels"
+            )
+        return decoder
+
+    def _open_wav(self) -> int:
+        extent = wav_extent(self._fd, self.size, self._header, self._settings.allow_truncated)
+        self._stream, self._counted = extent.stream, False
+        self._decoder = self._open_anew()
+        came = self._decoder.n_frames
+        if extent.n_frames is not None and came != extent.n_frames:
+            raise AudioReadError(
+                f"its bytes make {extent.n_frames:,} frames, libsndfile finds {came:,}"
+            )
+        self.n_missing = extent.n_missing(self._header, came)
+        return came
+
+    def _open_flac(self) -> int:
+        """Open a FLAC stream so that its decoder goes on to the end, whatever its total says."""
+        start, end = self._header.start, flac_end(self._fd, self.size)
+        head = bytearray(os.pread(self._fd, STREAMINFO_END, start))
+        head[21] &= 0xF0  # the total: 36 bits
+        head[22:26] = bytes(4)
+        self._stream = FileBytes(self._fd, self.size, bytes(head), start + STREAMINFO_END, end)
+        promised, lenient = self._header.n_frames, self._settings.allow_truncated
+        self._counted = lenient or promised is None
+        if promised is not None and not lenient:
+            try:
+                self._decoder = self._open_anew()
+            except DecodingError as error:
+                raise AudioReadError(
+                    f"damaged or truncated: the header promises {promised:,} frames, "
+                    f"0 frames came: {error}"
+                ) from error
+            return promised
+        came, stopped = frames_there(self._open_anew, self._settings.max_frames)
+        if stopped is not None and came == 0:
+            raise AudioReadError(f"no frame of it can be decoded: {stopped}")
+        if stopped is not None and not lenient:
+            raise AudioReadError(f"decoding stopped after {came:,} frames: {stopped}; {REMEDY}")
+        if promised is not None:
+            self.n_missing = promised - came
+        elif stopped is not None:
+            self.n_missing = 1  # at least: how many there were to be is not known
+        if came:
+            self._decoder = self._open_anew()
+        return came
+
+    def _require_few(self, n_frames: int) -> None:
+        at_most = self._settings.max_frames
+        if at_most is not None and n_frames > at_most:
+            raise AudioReadError(
+                f"it has {n_frames:,} frames or more, --max-frames allows {at_most:,}"
+            )
 
     def blocks(self) -> Iterator[Samples]:
-        """Yield the samples in order as blocks of shape ``(frames, channels)``.
+        """Yield the samples in order as blocks of shape ``(frames, channels)``, once.
 
-        Integer encodings are scaled to [-1, 1), float encodings are as they are stored.
+        Integer encodings are scaled to [-1, 1), float encodings are as they are stored. Behind
+        the last block the file as a whole is checked.
 
         Raises:
-            AudioReadError: If decoding fails, fewer frames come than were promised, or a
-                sample is NaN or infinite. What was yielded until then is void.
+            AudioReadError: If decoding fails, more or fewer frames come than were promised,
+                their MD5 is another than the header's, a sample is NaN or infinite and may not
+                be, or the file changes meanwhile. What was yielded until then is void.
         """
+        with read_errors():
+            try:
+                yield from self._checked_blocks()
+            except AudioReadError:
+                self._require_unchanged()  # else that is what is to be told
+                raise
+            self._require_unchanged()
+            self.sha256 = self._stream.sha256()
+            self._require_unchanged()
+
+    def _checked_blocks(self) -> Iterator[Samples]:
+        md5 = self._header.md5
+        if not self._settings.verify_audio or self.n_missing:
+            md5 = None
+        samples_md5 = SampleMd5(self._header.bits) if md5 else None
+        at_once = max(BLOCK_VALUES // self.n_channels, 1)
         came = 0
         while came < self.n_frames:
-            try:
-                block = self._read(min(self._block_frames, self.n_frames - came))
-            except soundfile.LibsndfileError as error:
-                raise AudioReadError(
-                    f"damaged or truncated: the header promises {self.n_frames:,} frames, "
-                    f"{self._decodable(came):,} frames came: {error}"
-                ) from error
-            if len(block) == 0:
-                raise AudioReadError(
-                    f"truncated: the header promises {self.n_frames:,} frames, {came:,} frames came"
-                )
-            _require_finite(block, came, self.sr)
+            block = self._next(min(at_once, self.n_frames - came), came)
             came += len(block)
-            yield block
+            if samples_md5 is not None:
+                samples_md5.update(block)
+            floats = as_floats(block)
+            yield self._finite.apply(floats) if floats is block else floats
+        if not self._counted:
+            self._require_no_more()
+        if samples_md5 is not None and samples_md5.digest() != md5:
+            raise AudioReadError(
+                "damaged: the MD5 of its samples is not the one in its header; "
+                "--no-verify-audio takes them as they are"
+            )
+
+    def _next(self, n_frames: int, came: int) -> Decoded:
+        due = (
+            f"{'a first pass found' if self._counted else 'the header promises'} {self.n_frames:,}"
+        )
+        try:
+            block = self._decoder.read(n_frames)
+        except DecodingError as error:
+            there, _ = frames_there(self._open_anew, self._settings.max_frames)
+            raise AudioReadError(
+                f"damaged or truncated: {due} frames, {there:,} frames came: {error}; {REMEDY}"
+            ) from error
+        if len(block) == 0:
+            raise AudioReadError(f"truncated: {due} frames, {came:,} frames came; {REMEDY}")
+        return block
+
+    def _require_no_more(self) -> None:
+        at_most = self._settings.max_frames
+        limit = None if at_most is None else at_most - self.n_frames
+        more = frames_behind(self._decoder, limit)
+        if more:
+            self._require_few(self.n_frames + more)
+            raise AudioReadError(
+                f"the header promises {self.n_frames:,} frames, {self.n_frames + more:,} frames "
+                f"came; {REMEDY}"
+            )
+
+    def _require_unchanged(self) -> None:
+        status = os.fstat(self._fd)
+        if (status.st_size, status.st_mtime_ns) != (self.size, self.mtime_ns):
+            raise AudioReadError("the file changed while it was read")
 
     def close(self) -> None:
         """Close the file."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-
-
-class _ForwardOnly(soundfile.SoundFile):  # type: ignore[misc]  # soundfile ships no types
-    """A sound file that is never sought in.
-
-    soundfile seeks to where it already is after every read. That costs more than reading a
-    small block, and fails at the end of a FLAC stream without a total.
-    """
-
-    def seekable(self) -> bool:
-        return False
-
-
-def _open_regular(path: str) -> int:
-    """Open a file for reading, unless it is one that could block or never end."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise AudioReadError(f"cannot be opened: {error.strerror}") from error
-    mode = os.fstat(fd).st_mode
-    for is_kind, kind in _SPECIAL_FILES:
-        if is_kind(mode):
-            os.close(fd)
-            raise AudioReadError(f"it is {kind}, not a regular file")
-    return fd
-
-
-def _decoder(fd: int) -> _ForwardOnly:
-    try:
-        return _ForwardOnly(fd, closefd=False)
-    except soundfile.LibsndfileError as error:
-        raise AudioReadError(f"libsndfile cannot read it: {error.error_string}") from error
-
-
-def _require_finite(block: Samples, position: int, sr: int) -> None:
-    if np.isfinite(block).all():
-        return
-    frame, channel = np.argwhere(~np.isfinite(block))[0]
-    at = position + int(frame)
-    raise AudioReadError(
-        f"NaN or infinite samples, the first at frame {at:,} ({at / sr:.3f} s) "
-        f"of channel {channel}: {block[frame, channel]}"
-    )

@@ -5,13 +5,16 @@ from collections.abc import Iterator
 import numpy as np
 import soxr
 
-from kapre_cli.audio.decoder import AudioFile, Samples
+from kapre_cli.audio.decoder import AudioFile
+from kapre_cli.audio.decoding import BLOCK_VALUES
+from kapre_cli.audio.samples import Samples
 from kapre_cli.closing import Closing
 from kapre_cli.errors import AudioReadError
 from kapre_cli.report import counted
 from kapre_cli.settings import AudioSettings
 
 RESAMPLING_QUALITY = "VHQ"
+MAX_RATIO = 256  # between two rates, from bats at 384 kHz to whales at 2 kHz and back
 
 
 class AudioReader(Closing):
@@ -19,21 +22,22 @@ class AudioReader(Closing):
 
     Args:
         path: A WAV or FLAC file.
-        settings: Which rate and channels are wanted.
+        settings: Which rate and channels are wanted, and how strictly the file is read.
 
     Attributes:
-        file: The file behind it, with its own rate, size and time of change.
+        file: The file behind it, with its own rate, size and time of change, and what is known
+            of it once it has been read to its end.
         sr: Sample rate in Hz of what is read.
         n_channels: Channels of what is read.
         n_samples: Samples in each channel of what is read, after resampling.
 
     Raises:
         AudioReadError: As :class:`AudioFile`, and if the file lacks a channel that is wanted,
-            or has another rate and may not be resampled.
+            has another rate and may not be resampled, or one too far from the run's.
     """
 
     def __init__(self, path: str, settings: AudioSettings) -> None:
-        self.file = AudioFile(path)
+        self.file = AudioFile(path, settings)
         try:
             self.sr = settings.sr
             self._settings = settings
@@ -43,6 +47,11 @@ class AudioReader(Closing):
                 raise AudioReadError(
                     f"its sample rate is {self.file.sr} Hz, this run's is {self.sr} Hz; "
                     f"--resample converts it, --sr {self.file.sr} makes a run at its rate"
+                )
+            if not 1 / MAX_RATIO <= self.file.sr / self.sr <= MAX_RATIO:
+                raise AudioReadError(
+                    f"its sample rate is {self.file.sr:,} Hz, this run's is {self.sr:,} Hz: more "
+                    f"than a factor of {MAX_RATIO} apart, which is not resampled"
                 )
             self.n_samples = resampled_length(self.file.n_frames, self.file.sr, self.sr)
             if self.n_samples == 0:
@@ -67,7 +76,9 @@ class AudioReader(Closing):
         if self._channels != tuple(range(self.file.n_channels)):
             block = block[:, self._channels]
         if self._settings.mono and block.shape[1] > 1:
-            block = block.mean(axis=1, dtype=np.float64, keepdims=True).astype(np.float32)
+            with np.errstate(invalid="ignore"):  # infinities that were to be kept
+                mixed = block.mean(axis=1, dtype=np.float64, keepdims=True)
+            block = mixed.astype(np.float32)
         return block
 
     def _resampled(self, blocks: Iterator[Samples]) -> Iterator[Samples]:
@@ -75,15 +86,28 @@ class AudioReader(Closing):
 
         The resampler's own count may differ by a sample from its rounded share of the input.
         """
-        stream = soxr.ResampleStream(
-            self.file.sr, self.sr, self.n_channels, dtype="float32", quality=RESAMPLING_QUALITY
-        )
+        try:
+            stream = soxr.ResampleStream(
+                self.file.sr, self.sr, self.n_channels, dtype="float32", quality=RESAMPLING_QUALITY
+            )
+        except (RuntimeError, ValueError, MemoryError) as error:
+            raise AudioReadError(f"soxr cannot resample it: {error}") from error
+
+        def converted(piece: Samples, last: bool) -> Samples:
+            try:
+                return stream.resample_chunk(np.ascontiguousarray(piece), last=last)
+            except (RuntimeError, ValueError, MemoryError) as error:
+                raise AudioReadError(f"resampling failed: {error}") from error
+
+        # However many samples come of one: what is converted at once stays small.
+        at_once = max(BLOCK_VALUES * self.file.sr // (self.sr * self.n_channels), 1)
         due = self.n_samples
         for block in blocks:
-            converted = stream.resample_chunk(np.ascontiguousarray(block))[:due]
-            due -= len(converted)
-            yield converted
-        rest = stream.resample_chunk(np.empty((0, self.n_channels), np.float32), last=True)[:due]
+            for start in range(0, len(block), at_once):
+                piece = converted(block[start : start + at_once], last=False)[:due]
+                due -= len(piece)
+                yield piece
+        rest = converted(np.empty((0, self.n_channels), np.float32), last=True)[:due]
         yield rest
         yield np.zeros((due - len(rest), self.n_channels), np.float32)
 

@@ -12,6 +12,8 @@ from kapre_cli.settings.layers import LayerConfig, MelspectrogramConfig
 FORMATS = ("hdf5", "npy", "npy-directory")
 DTYPES = ("float32", "float16", "float64")
 COMPRESSIONS = ("none", "gzip", "lzf")
+NON_FINITE = ("fail", "zero", "keep")
+RESUMES = ("stat", "content")
 HDF5_SUFFIXES = (".h5", ".hdf5")
 
 MAX_BATCH_SAMPLES = 2**28
@@ -26,18 +28,35 @@ class AudioSettings:
         resample: Convert inputs of another rate instead of failing them.
         channels: Channels to take, counted from 0, in this order. ``None``: all of them.
         mono: Average the channels taken into one.
+        allow_truncated: Take what there is of a file that holds fewer or more frames than its
+            header promises, instead of failing it.
+        non_finite: One of ``NON_FINITE``: what becomes of samples that are NaN or infinite.
+            ``"fail"``: their file fails. ``"zero"``: they become 0. ``"keep"``: they stay, and
+            every frame that holds one is NaN.
+        verify_audio: Hold the samples of a FLAC file against the MD5 in its header.
+        max_frames: Fail a file of more samples in each channel. ``None``: no limit.
     """
 
     sr: int
     resample: bool = False
     channels: tuple[int, ...] | None = None
     mono: bool = False
+    allow_truncated: bool = False
+    non_finite: str = "fail"
+    verify_audio: bool = True
+    max_frames: int | None = None
 
     def __post_init__(self) -> None:
         """Check every value."""
         object.__setattr__(self, "sr", checks.integer("sr", self.sr, at_least=1))
         checks.boolean("resample", self.resample)
         checks.boolean("mono", self.mono)
+        checks.boolean("allow_truncated", self.allow_truncated)
+        checks.choice("non_finite", self.non_finite, NON_FINITE)
+        checks.boolean("verify_audio", self.verify_audio)
+        if self.max_frames is not None:
+            checked = checks.integer("max_frames", self.max_frames, at_least=1)
+            object.__setattr__(self, "max_frames", checked)
         if self.channels is not None:
             taken = tuple(checks.integer("channel", one, at_least=0) for one in self.channels)
             if not taken:
@@ -78,6 +97,9 @@ class OutputSettings:
         dtype: One of ``DTYPES``: how the float32 results are stored.
         compression: One of ``COMPRESSIONS``; HDF5 alone compresses.
         overwrite: Replace an existing output once the new one is complete.
+        resume: Keep what an earlier run has done for the same output. ``"stat"``: for inputs
+            whose path, size and time of change are the same; ``"content"``: for inputs whose
+            bytes are the same; ``None``: do not.
     """
 
     path: Path
@@ -85,6 +107,7 @@ class OutputSettings:
     dtype: str = "float32"
     compression: str = "none"
     overwrite: bool = False
+    resume: str | None = None
 
     def __post_init__(self) -> None:
         """Check every value."""
@@ -95,6 +118,8 @@ class OutputSettings:
         checks.choice("dtype", self.dtype, DTYPES)
         checks.choice("compression", self.compression, COMPRESSIONS)
         checks.boolean("overwrite", self.overwrite)
+        if self.resume is not None:
+            checks.choice("resume", self.resume, RESUMES)
         if self.compression != "none" and self.format != "hdf5":
             raise SettingsError(
                 "Only HDF5 output can be compressed. "

@@ -1,0 +1,116 @@
+"""What every decoder gives, which one a file needs, and how many frames it has to give."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from kapre_cli.audio.header import Header
+from kapre_cli.audio.samples import Decoded
+from kapre_cli.audio.stream import FileBytes
+from kapre_cli.errors import AudioReadError
+
+BLOCK_VALUES = 2**18  # samples of all channels together that are decoded at once: 1 MiB
+
+_LIBSNDFILE_FLAC_BITS = (8, 16, 24)
+_FINER_STEPS = (512, 1)
+_MAX_ERRORS_BEHIND = 1000
+
+
+class DecodingError(AudioReadError):
+    """A decoder that cannot open a file, or cannot go on."""
+
+
+class Decoder(Protocol):
+    """Decodes a file once, from its beginning to its end.
+
+    Attributes:
+        sr: Sample rate in Hz.
+        n_channels: Number of channels.
+        n_frames: Frames that the decoder expects; means nothing for FLAC.
+    """
+
+    sr: int
+    n_channels: int
+    n_frames: int
+
+    def read(self, n_frames: int) -> Decoded:
+        """Return the next frames, shape ``(frames, channels)``: fewer or none at the end.
+
+        WAV comes as floats as libsndfile makes them, FLAC as integers that fill their type
+        from its highest bit on.
+
+        Raises:
+            DecodingError: If it cannot go on. What this call would have returned is lost.
+        """
+
+
+def open_decoder(stream: FileBytes, header: Header) -> Decoder:
+    """Return a decoder for a file from its beginning on.
+
+    Raises:
+        DecodingError: If there is none that can read it.
+    """
+    stream.seek(0)
+    if header.kind == "FLAC" and header.bits not in _LIBSNDFILE_FLAC_BITS:
+        from kapre_cli.audio.ffmpeg import FfmpegDecoder  # a large library for rare files
+
+        return FfmpegDecoder(stream, header.bits)
+    from kapre_cli.audio.libsndfile import LibsndfileDecoder
+
+    integers = {"WAV": None, "FLAC": "int16" if header.bits <= 16 else "int32"}
+    return LibsndfileDecoder(stream, integers[header.kind])
+
+
+def frames_there(
+    open_anew: Callable[[], Decoder], limit: int | None = None
+) -> tuple[int, DecodingError | None]:
+    """Decode to the end, or to the first error, and return how many frames come until then.
+
+    An error loses the block in which it happens, so the end is felt for in ever smaller ones.
+
+    Args:
+        open_anew: Gives a decoder at the file's beginning.
+        limit: Stop as soon as more frames than this have come.
+
+    Returns:
+        The frames, and the error that ended them if one did.
+    """
+    came, first_error = 0, None
+    for finer_step in (0, *_FINER_STEPS):
+        try:
+            decoder = open_anew()
+            block = max(BLOCK_VALUES // decoder.n_channels, 1)
+            skipped = 0
+            while skipped < came:
+                skipped += len(decoder.read(min(block, came - skipped)))
+            while n_more := len(decoder.read(finer_step or block)):
+                came += n_more
+                if limit is not None and came > limit:
+                    return came, first_error
+        except DecodingError as error:
+            first_error = first_error or error
+        else:
+            break
+    return came, first_error
+
+
+def frames_behind(decoder: Decoder, limit: int | None = None) -> int:
+    """Return how many frames come behind those that have been read.
+
+    Errors are passed over: a tag or padding behind the last frame is no frame.
+
+    Args:
+        decoder: A decoder from which all frames that were promised have been read.
+        limit: Stop as soon as more than this have come.
+    """
+    came = 0
+    block = max(BLOCK_VALUES // decoder.n_channels, 1)
+    for _ in range(_MAX_ERRORS_BEHIND):
+        try:
+            while n_more := len(decoder.read(block if came else 1)):
+                came += n_more
+                if limit is not None and came > limit:
+                    break
+        except DecodingError:
+            continue
+        break
+    return came

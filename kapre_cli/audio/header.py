@@ -1,0 +1,58 @@
+"""What the header of one file says, and the bounds within which it is believed."""
+
+from dataclasses import dataclass
+
+from kapre_cli.errors import AudioReadError
+
+MAX_CHANNELS = 1024  # as many as libsndfile takes
+MAX_SR = 100_000_000  # Hz: far above any recorder of sound or ultrasound
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a header says of the samples behind it.
+
+    Attributes:
+        kind: ``"WAV"`` or ``"FLAC"``; the relatives of WAV (RF64, W64, big-endian) are ``"WAV"``.
+        sr: Sample rate in Hz.
+        n_channels: Number of channels.
+        bits: Bits of a sample; 0 for an encoding without a number of bits for each sample.
+        n_frames: Frames promised. ``None`` where the header leaves them open, or (compressed
+            WAV) where bytes alone are promised.
+        start: Where in the file the samples of a WAV begin, or a FLAC stream with its mark.
+        md5: What a FLAC header says that the MD5 of all samples is; ``None`` if it does not.
+        n_bytes: Bytes of samples that a WAV promises; ``None`` if they go on to the file's end.
+        missing_bytes: How many of them lie beyond the end of the file.
+        frame_bytes: Bytes of a frame of WAV; ``None`` if an encoding has none for each frame.
+        block_bytes: Bytes of the smallest part of a WAV that can be decoded: a frame, or a block
+            of many.
+        order: Byte order of a WAV as :mod:`struct` writes it.
+        fmt: The first bytes of a WAV's fmt chunk.
+        is_w64: Whether its chunks are those of Sony Wave64.
+    """
+
+    kind: str
+    sr: int
+    n_channels: int
+    bits: int
+    n_frames: int | None
+    start: int
+    md5: bytes | None = None
+    n_bytes: int | None = None
+    missing_bytes: int = 0
+    frame_bytes: int | None = None
+    block_bytes: int = 1
+    order: str = "<"
+    fmt: bytes = b""
+    is_w64: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse rates and channels that no recording has."""
+        if not 1 <= self.n_channels <= MAX_CHANNELS:
+            raise AudioReadError(
+                f"its header says {self.n_channels:,} channels; 1 to {MAX_CHANNELS:,} can be read"
+            )
+        if not 1 <= self.sr <= MAX_SR:
+            raise AudioReadError(
+                f"its header says a sample rate of {self.sr:,} Hz; 1 to {MAX_SR:,} Hz can be read"
+            )

@@ -1,0 +1,77 @@
+"""Opening inputs so that nothing blocks, and hashing them as they lie on the disk."""
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kapre_cli.errors import AudioReadError
+
+_HASHED_AT_ONCE = 2**20
+
+_SPECIAL_FILES = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISCHR, "a device"),
+)
+
+
+def open_regular(path: str) -> int:
+    """Open a file for reading, unless it is one that could block or never end.
+
+    Returns:
+        Its descriptor, which the caller closes.
+
+    Raises:
+        AudioReadError: If it cannot be opened or is no regular file.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise AudioReadError(f"cannot be opened: {reason}") from error
+    mode = os.fstat(fd).st_mode
+    for is_kind, kind in _SPECIAL_FILES:
+        if is_kind(mode):
+            os.close(fd)
+            raise AudioReadError(f"it is {kind}, not a regular file")
+    return fd
+
+
+@contextmanager
+def read_errors() -> Iterator[None]:
+    """Turn what reading a file can run into into an error that says so.
+
+    Raises:
+        AudioReadError: For an error of the operating system or a want of memory.
+    """
+    try:
+        yield
+    except AudioReadError:
+        raise
+    except MemoryError as error:
+        raise AudioReadError("there is not enough memory to read it") from error
+    except OSError as error:
+        raise AudioReadError(f"cannot be read: {error.strerror or error}") from error
+
+
+def sha256_of(path: str) -> str:
+    """Return the SHA-256 of a file's bytes in hexadecimal, without decoding it.
+
+    Raises:
+        AudioReadError: If it cannot be opened or read, or is no regular file.
+    """
+    fd = open_regular(path)
+    try:
+        with read_errors():
+            digest = hashlib.sha256()
+            position = 0
+            while block := os.pread(fd, _HASHED_AT_ONCE, position):
+                digest.update(block)
+                position += len(block)
+            return digest.hexdigest()
+    finally:
+        os.close(fd)

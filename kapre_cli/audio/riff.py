@@ -1,0 +1,152 @@
+"""The headers of WAV and its relatives: RIFF, RIFX (big-endian), RF64, BW64 and Sony Wave64.
+
+Sources: Multimedia Programming Interface 1.0 (RIFF), EBU Tech 3306 (RF64), ITU-R BS.2088 (BW64),
+Sony Wave64.
+"""
+
+import os
+import struct
+from collections.abc import Iterator
+
+from kapre_cli.audio.header import Header
+from kapre_cli.errors import AudioReadError
+
+# Data sizes that programs write when they cannot know them: a stream goes on to its end.
+# All ones (ffmpeg), the largest signed number and its neighbours on even and page boundaries
+# (sox and others).
+ALL_ONES = 0xFFFFFFFF
+UNKNOWN_SIZES = frozenset({ALL_ONES, 0xFFFFFFFE, 0x7FFFFFFF, 0x7FFFFFFE, 0x7FFFF000})
+
+W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
+W64_WAVE = bytes.fromhex("77617665f3acd3118cd100c04f8edb8a")
+_W64_CHUNK = W64_WAVE[4:]  # what the identifier of every chunk but the first ends in
+
+_PCM, _FLOAT, _A_LAW, _MU_LAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
+_SPLIT_BY_FRAME = {_PCM, _FLOAT, _A_LAW, _MU_LAW}
+
+_FMT_BYTES = 128  # more than the fmt chunk of any encoding that is read
+_MAX_CHUNKS = 1000  # before the samples; a header has about ten at most
+
+
+def read_wav(fd: int, size: int, magic: bytes) -> Header:
+    """Return what a RIFF, RIFX, RF64 or BW64 file of ``size`` bytes promises.
+
+    Raises:
+        AudioReadError: If the header is cut short, has no samples behind it or cannot be meant.
+    """
+    order = ">" if magic == b"RIFX" else "<"
+    wide_data_size = None
+    fmt = b""
+    for name, length, body in _chunks(fd, size, order):
+        if name == b"ds64":
+            sizes = os.pread(fd, 16, body)
+            wide_data_size = struct.unpack("<8xQ", sizes)[0] if len(sizes) == 16 else None
+        elif name == b"fmt ":
+            fmt = _fmt(fd, length, body)
+        elif name == b"data":
+            if length == ALL_ONES and wide_data_size is not None:
+                return _header(fmt, order, body, wide_data_size, size)
+            left = size - body
+            open_ended = length == ALL_ONES or (length in UNKNOWN_SIZES and length > left)
+            return _header(fmt, order, body, None if open_ended else length, size)
+    raise AudioReadError("the file ends inside its WAV header: it has no data chunk, so no samples")
+
+
+def _chunks(fd: int, size: int, order: str) -> Iterator[tuple[bytes, int, int]]:
+    """Yield each chunk's name, its length in bytes and where its body begins."""
+    position = 12
+    for _ in range(_MAX_CHUNKS):
+        head = os.pread(fd, 8, position) if position < size else b""
+        if len(head) < 8:
+            return
+        length = struct.unpack(order + "I", head[4:])[0]
+        yield head[:4], length, position + 8
+        position += 8 + length + length % 2
+    raise _too_many_chunks()
+
+
+def read_w64(fd: int, size: int) -> Header:
+    """Return what a Wave64 file of ``size`` bytes promises.
+
+    Raises:
+        AudioReadError: As :func:`read_wav`.
+    """
+    fmt = b""
+    position = 40
+    for _ in range(_MAX_CHUNKS):
+        head = os.pread(fd, 24, position) if position < size else b""
+        if len(head) < 24:
+            raise AudioReadError(
+                "the file ends inside its W64 header: it has no data chunk, so no samples"
+            )
+        name, length = head[:4], struct.unpack("<Q", head[16:])[0]
+        body = position + 24
+        if name == b"fmt ":
+            fmt = _fmt(fd, length - 24, body)
+        elif name == b"data":
+            return _header(fmt, "<", body, max(length - 24, 0), size, is_w64=True)
+        position += max(length + -length % 8, 24)
+    raise _too_many_chunks()
+
+
+def _fmt(fd: int, length: int, body: int) -> bytes:
+    """Return the body of a fmt chunk, or as much of it as is of use."""
+    fmt = os.pread(fd, min(max(length, 0), _FMT_BYTES), body)
+    if len(fmt) < 16:
+        raise AudioReadError("the file ends inside its WAV header: its fmt chunk is cut short")
+    return fmt
+
+
+def _too_many_chunks() -> AudioReadError:
+    return AudioReadError(f"its header has more than {_MAX_CHUNKS:,} chunks and no samples")
+
+
+def _header(
+    fmt: bytes, order: str, start: int, n_bytes: int | None, size: int, is_w64: bool = False
+) -> Header:
+    """Return the header of a file with samples from ``start`` on, so many bytes promised."""
+    if not fmt:
+        raise AudioReadError("its WAV header has no fmt chunk before its samples")
+    tag, n_channels, sr, _, align, bits = struct.unpack(order + "HHIIHH", fmt[:16])
+    if tag == _EXTENSIBLE and len(fmt) >= 26:
+        tag = struct.unpack(order + "H", fmt[24:26])[0]
+    frame_bytes = align if tag in _SPLIT_BY_FRAME and align else None
+    return Header(
+        "WAV",
+        sr=sr,
+        n_channels=n_channels,
+        bits=bits if tag in (_PCM, _FLOAT) else 0,
+        n_frames=n_bytes // frame_bytes if frame_bytes and n_bytes is not None else None,
+        start=start,
+        n_bytes=n_bytes,
+        missing_bytes=max((n_bytes or 0) - (size - start), 0),
+        frame_bytes=frame_bytes,
+        block_bytes=align or 1,
+        order=order,
+        fmt=fmt,
+        is_w64=is_w64,
+    )
+
+
+def plain_head(header: Header, n_bytes: int) -> bytes:
+    """Return a header of the same encoding that promises ``n_bytes`` and nothing else.
+
+    It is one of RIFF, whose sizes have 32 bits, or of Wave64 for more. Big-endian samples,
+    which Wave64 cannot hold, are promised no more than 32 bits can say.
+    """
+    fmt = header.fmt
+    if header.order == "<" and n_bytes + len(fmt) + 64 > ALL_ONES:
+        chunks = W64_WAVE + _w64_chunk(b"fmt ", len(fmt)) + fmt + bytes(-len(fmt) % 8)
+        chunks += _w64_chunk(b"data", n_bytes)
+        return W64_RIFF + struct.pack("<Q", 24 + len(chunks) + n_bytes) + chunks
+    size = struct.Struct(header.order + "I")
+    padded = fmt + bytes(len(fmt) % 2)
+    chunks = (
+        b"WAVEfmt " + size.pack(len(fmt)) + padded + b"data" + size.pack(min(n_bytes, ALL_ONES))
+    )
+    magic = b"RIFX" if header.order == ">" else b"RIFF"
+    return magic + size.pack(min(len(chunks) + n_bytes, ALL_ONES)) + chunks
+
+
+def _w64_chunk(name: bytes, length: int) -> bytes:
+    return name + _W64_CHUNK + struct.pack("<Q", 24 + length)

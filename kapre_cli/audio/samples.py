@@ -1,0 +1,99 @@
+"""Samples on their way from a decoder: integers into floats, their MD5, numbers that are none."""
+
+import hashlib
+import sys
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kapre_cli.errors import AudioReadError
+
+Samples = npt.NDArray[np.float32]
+Decoded = npt.NDArray[Any]  # float32, int16 or int32
+
+
+def as_floats(block: Decoded) -> Samples:
+    """Return integers, which fill their type from its highest bit on, as floats in [-1, 1).
+
+    Floats are returned as they are. Up to 24 bits nothing is rounded.
+    """
+    if block.dtype == np.float32:
+        return block
+    scale = np.float32(2.0 ** (1 - 8 * block.dtype.itemsize))
+    floats = block.astype(np.float32)
+    floats *= scale
+    return floats
+
+
+class SampleMd5:
+    """The MD5 that FLAC keeps of its samples: interleaved, little-endian, in whole bytes.
+
+    Args:
+        bits: Bits of a sample.
+    """
+
+    def __init__(self, bits: int) -> None:
+        self._bits = bits
+        self._digest = hashlib.md5(usedforsecurity=False)
+
+    def update(self, block: Decoded) -> None:
+        """Add integers of shape ``(frames, channels)``, which fill their type from the top on."""
+        width = block.dtype.itemsize
+        kept = -(-self._bits // 8)
+        if unused := -self._bits % 8:  # FLAC fills bytes from their lowest bit on
+            block = block >> unused
+        if sys.byteorder == "big":
+            block = block.byteswap()
+        every_byte: Any = np.ascontiguousarray(block).view(np.uint8).reshape(-1, width)
+        if kept < width:
+            packed = np.empty((len(every_byte), kept), np.uint8)
+            for byte in range(kept):  # seven times as fast as one slice of all
+                packed[:, byte] = every_byte[:, width - kept + byte]
+            every_byte = packed
+        self._digest.update(every_byte.data)
+
+    def digest(self) -> bytes:
+        """Return the MD5 of all samples so far."""
+        return self._digest.digest()
+
+
+class FiniteCheck:
+    """Looks for samples that are NaN or infinite and does with them as it is told.
+
+    Args:
+        policy: ``"fail"``, ``"zero"`` or ``"keep"``.
+        sr: Sample rate in Hz, to say where they are.
+
+    Attributes:
+        count: How many have been met, over all channels.
+    """
+
+    def __init__(self, policy: str, sr: int) -> None:
+        self._policy = policy
+        self._sr = sr
+        self._position = 0
+        self.count = 0
+
+    def apply(self, block: Samples) -> Samples:
+        """Return the next block of shape ``(frames, channels)``, which may be changed in place.
+
+        Raises:
+            AudioReadError: For the first such sample, with its place, if they are to fail.
+        """
+        start = self._position
+        self._position += len(block)
+        finite = np.isfinite(block)
+        if finite.all():
+            return block
+        self.count += block.size - int(np.count_nonzero(finite))
+        if self._policy == "fail":
+            frame, channel = np.argwhere(~finite)[0]
+            at = start + int(frame)
+            raise AudioReadError(
+                f"NaN or infinite samples, the first at frame {at:,} ({at / self._sr:.3f} s) "
+                f"of channel {channel}: {block[frame, channel]}; --non-finite zero takes them as 0"
+            )
+        if self._policy == "zero":
+            block[~finite] = 0
+        return block

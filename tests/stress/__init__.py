@@ -1,0 +1,1 @@
+"""Faults on purpose: kills, full disks and damaged files, by the thousand if asked to."""
