@@ -9,6 +9,8 @@ from typing import Any
 
 from kapre_cli.errors import SettingsError
 
+BLOCK_VALUES = 2**21  # features, or samples, of a block in all its channels: 8 MiB of float32
+
 CONVOLUTION_PADDINGS = ("same", "valid", "full", "causal")
 
 
@@ -140,6 +142,14 @@ def largest_power_of_two(at_most: int) -> int:
     (64, 1)
     """
     return 1 << max(at_most.bit_length() - 1, 0)
+
+
+def block_frames(n_features: int, n_hop: int, n_channels: int) -> int:
+    """Return how many frames a block of an input has: a power of two of bounded memory.
+
+    Where blocks are cut depends on the input and the layer alone.
+    """
+    return largest_power_of_two(BLOCK_VALUES // (max(n_features, n_hop) * n_channels))
 
 
 def blocks(n_frames: int, at_most: int) -> Iterator[tuple[int, int]]:

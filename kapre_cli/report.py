@@ -13,7 +13,9 @@ class ExitCode(IntEnum):
     OK = 0
     FAILED = 1  # an input failed, or the output could not be written
     USAGE = 2
+    HUNG_UP = 129  # 128 + SIGHUP
     INTERRUPTED = 130  # 128 + SIGINT
+    PIPE_CLOSED = 141  # 128 + SIGPIPE
     TERMINATED = 143  # 128 + SIGTERM
 
 
@@ -36,6 +38,28 @@ class Progress:
 SILENT = Progress()
 
 
+class Watch:
+    """Knows which inputs have brought the process down, and is told which one is being read.
+
+    This one is for a process that nobody watches.
+
+    Attributes:
+        again: Whether the process has come down before in this run, and goes on now.
+    """
+
+    again = False
+
+    def reading(self, key: str | None) -> None:
+        """Take note that an input, or none any more, is being read."""
+
+    def crashes(self, key: str) -> tuple[str, ...]:  # noqa: ARG002
+        """Return how the process came down each time while an input was being read."""
+        return ()
+
+
+UNWATCHED = Watch()
+
+
 @dataclass
 class Report:
     """The tally of a run.
@@ -46,6 +70,7 @@ class Report:
         n_failed: Inputs that gave none; each has been named with its reason.
         n_skipped: Inputs whose features were there already.
         seconds: Seconds of audio behind the inputs that were written.
+        kept: What has been kept of a run that did not reach its end, in a sentence.
         warned: The warnings that have been passed on.
     """
 
@@ -54,6 +79,7 @@ class Report:
     n_failed: int = 0
     n_skipped: int = 0
     seconds: float = 0.0
+    kept: str | None = None
     warned: set[str] = field(default_factory=set)
 
     def written(self, seconds: float) -> None:
@@ -65,6 +91,14 @@ class Report:
         """Count an input that failed, and name it with its reason."""
         self.n_failed += 1
         self.say(f"failed: {quoted(path)}: {reason}")
+
+    def skipped(self) -> None:
+        """Count an input whose features were there already."""
+        self.n_skipped += 1
+
+    def unwritten(self, n_inputs: int) -> None:
+        """Count the inputs, of ``n_inputs``, that have not ended as failed: there is no output."""
+        self.n_failed, self.n_written, self.n_skipped, self.seconds = n_inputs, 0, 0, 0.0
 
     def warn(self, message: str) -> None:
         """Pass on a warning, once."""

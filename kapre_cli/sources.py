@@ -54,15 +54,24 @@ class Inputs:
 def key_of(path: str) -> str:
     """Return a relative path as a key: POSIX, normalised, and valid UTF-8.
 
-    Bytes that are not UTF-8 become ``%XX``; so that this can be undone, a literal ``%`` that
-    two hexadecimal digits follow becomes ``%25``.
+    Bytes that are not UTF-8 become ``%XX``, and a literal ``%`` that two hexadecimal digits
+    follow becomes ``%25``. ``urllib.parse.unquote_to_bytes(key)`` undoes both exactly, so
+    different paths have different keys. Nothing else is changed: two ways to write one accented
+    letter stay two names.
+
+    Raises:
+        UsageError: If the path is absolute, has ``..`` in it or names nothing.
 
     >>> key_of("./site a//night 1.wav")
     'site a/night 1.wav'
     >>> key_of("100%.wav"), key_of("a%20b.wav")
     ('100%.wav', 'a%2520b.wav')
     """
-    escaped = _PERCENT_CODE.sub("%25", PurePosixPath(path).as_posix())
+    parts = [part for part in os.fsencode(path).split(b"/") if part not in (b"", b".")]
+    if not parts or b".." in parts or os.path.isabs(path):
+        raise UsageError(f"{quoted(path)} does not name a file in a way that can be its key")
+    text = b"/".join(parts).decode("utf-8", "surrogateescape")
+    escaped = _PERCENT_CODE.sub("%25", text)
     # Python shows a byte 0xNN that is not UTF-8 as the lone surrogate U+DCNN.
     return "".join(f"%{ord(c) - 0xDC00:02X}" if "\udc80" <= c <= "\udcff" else c for c in escaped)
 
@@ -71,8 +80,8 @@ def discover(paths: Sequence[str], root: str | None = None) -> Inputs:
     """Return the inputs that ``paths`` name, in order: files as they are, directories walked.
 
     A file is taken whatever its suffix, even if it does not exist (reading it will tell). Below
-    a directory every ``.wav``, ``.wave`` and ``.flac`` is taken, in any case; links to
-    directories are not followed.
+    a directory every ``.wav``, ``.wave`` and ``.flac`` is taken, in any case; links to files
+    are files, links to directories are not followed.
 
     Args:
         paths: Files and directories.
@@ -82,7 +91,7 @@ def discover(paths: Sequence[str], root: str | None = None) -> Inputs:
 
     Raises:
         UsageError: If two inputs have one key, or one key is a directory of another, or an
-            input lies outside ``root``, or ``root`` is no directory.
+            input lies outside ``root``, or ``root`` is no directory, or a path names nothing.
     """
     sources: list[Source] = []
     refusals: list[Refusal] = []
@@ -92,6 +101,8 @@ def discover(paths: Sequence[str], root: str | None = None) -> Inputs:
     for path in paths:
         if not path:
             raise UsageError("an input is named by an empty path")
+        if "\0" in path:
+            raise UsageError(f"the input {quoted(path)} has a NUL in its name, which no file has")
         if not os.path.isdir(path):
             sources.append(Source(path, _file_key(path, root)))
             continue
@@ -114,28 +125,40 @@ class _Walk:
 
     def __iter__(self) -> Iterator[str]:
         found = False
-        for folder, subfolders, names in os.walk(self.top, onerror=self._unreadable):
-            subfolders.sort()
-            self._links += (
-                path for name in subfolders if os.path.islink(path := os.path.join(folder, name))
-            )
-            for name in sorted(names):
-                if not name.lower().endswith(AUDIO_SUFFIXES):
-                    self._others[os.path.splitext(name)[1].lower()] += 1
-                elif name.startswith("._"):
-                    self._apple_doubles += 1
-                else:
+        # A stack of our own: paths may be longer than Python's recursion is deep.
+        folders = [self.top]
+        while folders:
+            folder = folders.pop()
+            subfolders: list[str] = []
+            for entry in self._entries(folder):
+                if _leads_to_folder(entry):
+                    (self._links if entry.is_symlink() else subfolders).append(entry.path)
+                elif self._is_audio(entry.name):
                     found = True
-                    yield os.path.join(folder, name)
+                    yield entry.path
+            folders += reversed(subfolders)
         if not found and not self.refusals:
             self.refusals.append(
                 Refusal(self.top, f"holds no audio: no file ends in {', '.join(AUDIO_SUFFIXES)}")
             )
 
-    def _unreadable(self, error: OSError) -> None:
-        self.refusals.append(
-            Refusal(str(error.filename), f"the folder cannot be read: {error.strerror}")
-        )
+    def _entries(self, folder: str) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(folder) as entries:
+                return sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            reason = f"the folder cannot be read: {error.strerror}"
+            self.refusals.append(Refusal(folder, reason))
+            return []
+
+    def _is_audio(self, name: str) -> bool:
+        if not name.lower().endswith(AUDIO_SUFFIXES):
+            self._others[os.path.splitext(name)[1].lower()] += 1
+            return False
+        if name.startswith("._"):
+            self._apple_doubles += 1
+            return False
+        return True
 
     def notes(self) -> Iterator[str]:
         """Say in sentences what was passed over, once the walk has ended."""
@@ -157,6 +180,13 @@ class _Walk:
                 f"{place}: passed over {counted(self._others.total(), 'file')} "
                 f"with another ending than {', '.join(AUDIO_SUFFIXES)} ({kinds}{more})"
             )
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a loop of links, say: reading it as a file will tell
+        return False
 
 
 def _file_key(path: str, root: str | None) -> str:
@@ -184,17 +214,21 @@ def _without_collisions(sources: Iterable[Source]) -> Iterator[Source]:
         first = by_key.setdefault(source.key, source)
         if first is source:
             continue
-        if os.path.abspath(first.path) != os.path.abspath(source.path):
+        if os.path.realpath(first.path) != os.path.realpath(source.path):
             raise UsageError(
                 f"{quoted(first.path)} and {quoted(source.path)} would both be stored as "
                 f"{quoted(source.key)}; give --root with a folder above both"
             )
+    folders: set[str] = set()
     for source in by_key.values():
-        for parent in PurePosixPath(source.key).parents:
-            if (other := by_key.get(str(parent))) is not None:
+        folder = source.key.rpartition("/")[0]
+        while folder and folder not in folders:
+            if (other := by_key.get(folder)) is not None:
                 raise UsageError(
                     f"{quoted(other.path)} would be stored as {quoted(other.key)}, which is "
                     f"a folder of {quoted(source.key)} from {quoted(source.path)}; "
                     "give --root with a folder above both"
                 )
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
     yield from by_key.values()

@@ -1,3 +1,5 @@
-"""The version of this package, told once."""
+"""The name and the version of this program, told once."""
+
+PROGRAM = "kapre-extract"
 
 __version__ = "0.1.0"

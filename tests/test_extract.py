@@ -11,8 +11,8 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kapre_cli import framing as framing_module
 from kapre_cli.framing import Framing
-from kapre_cli.pipeline import blocks as blocks_module
 from kapre_cli.pipeline.blocks import frame_blocks
 from tests import reference
 from tests.conftest import read_audio, write_audio
@@ -163,7 +163,7 @@ def test_bits_do_not_depend_on_batch_size_order_or_company(
     if options.startswith("--"):
         small = (*small, *options.split())
     else:
-        monkeypatch.setattr(blocks_module, "_BLOCK_VALUES", 16 * 129)
+        monkeypatch.setattr(framing_module, "BLOCK_VALUES", 16 * 129)
     files = sorted(path for path in audio.rglob("*.*"))
     assert len(files) == 5
     runs: dict[str, list[Any]] = {
@@ -191,7 +191,7 @@ def test_long_inputs_are_cut_into_blocks_without_a_seam(
     path = write_audio(tmp_path / "long.wav", reference.noise(2, 30_011))
     outputs = {}
     for values in (2**21, 2**13):  # the second: blocks of 32 frames
-        monkeypatch.setattr(blocks_module, "_BLOCK_VALUES", values)
+        monkeypatch.setattr(framing_module, "BLOCK_VALUES", values)
         for kind in ("hdf5", "npy", "gzip"):
             suffix = ".npy" if kind == "npy" else ".h5"
             output = tmp_path / f"{kind}{values}{suffix}"
@@ -250,8 +250,8 @@ def test_blocks_hold_each_frames_samples_and_pads(
     framing = Framing(n_dft, n_hop, padding)
     signal = np.arange(1, 2 * length + 1, dtype=np.float32).reshape(2, length)
     padded = np.pad(signal, ((0, 0), framing.pads(length)))
-    before = blocks_module._BLOCK_VALUES
-    blocks_module._BLOCK_VALUES = block_values
+    before = framing_module.BLOCK_VALUES
+    framing_module.BLOCK_VALUES = block_values
     try:
         seen = 0
         reader: Any = _Signal(signal)
@@ -264,7 +264,7 @@ def test_blocks_hold_each_frames_samples_and_pads(
             )
             seen += count
     finally:
-        blocks_module._BLOCK_VALUES = before
+        framing_module.BLOCK_VALUES = before
     assert seen == framing.n_time(length)
     assert reader.position == length
 

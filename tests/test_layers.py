@@ -420,3 +420,21 @@ def test_empty_mel_bands_are_named_with_the_remedy() -> None:
     features = np.asarray(layer(reference.noise(1, 1000)[None]))
     silent = np.flatnonzero((features == 0).all(axis=(0, 2, 3)))
     np.testing.assert_array_equal(silent, [0, 25])
+
+
+@pytest.mark.parametrize("kind", ["spectrogram", "melspectrogram"])
+@pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
+def test_samples_that_are_not_numbers_are_never_taken_for_silence(kind: str, power: float) -> None:
+    signal = reference.noise(1, 2000).astype(np.float32)[None]
+    signal[0, 0, 1000] = np.nan
+    layer = (
+        Spectrogram(n_dft=256, power_spectrogram=power)
+        if kind == "spectrogram"
+        else Melspectrogram(n_dft=256, n_mels=20, sr=8000, power_melgram=power)
+    )
+    values = np.asarray(layer(signal))
+    axis = 1 if kind == "spectrogram" else 2
+    frames = np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)
+    touched = [i for i in range(len(frames)) if i * 128 - 64 <= 1000 < i * 128 - 64 + 256]
+    assert np.isnan(frames[touched]).all()
+    assert np.isfinite(np.delete(frames, touched, axis=0)).all()

@@ -2,14 +2,21 @@
 
 import os
 import re
+import shutil
+import sys
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote_to_bytes
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kapre_cli import open_features
 from kapre_cli.errors import UsageError
-from kapre_cli.sources import discover, key_of
+from kapre_cli.sources import _Walk, discover, key_of
+from tests.conftest import write_audio
 
 
 def touch(folder: Path, *names: str) -> Path:
@@ -136,6 +143,18 @@ def test_names_that_are_not_utf8_become_keys(tmp_path: Path) -> None:
 NAMES = st.binary(min_size=1, max_size=12).filter(
     lambda name: b"\0" not in name and b"/" not in name and name not in (b".", b"..")
 )
+# Pieces that meet in unlucky ways far more often than arbitrary bytes do.
+PIECES = st.sampled_from(
+    [
+        *(b"%", b"4", b"1", b"E9", b"%41", b"a", b"/", b".", b"..", b" ", b"\n", b"\x1b"),
+        *(b"\xe9", b"\xed\xb2\x80", b"\xf0\x9f", "é".encode(), "🦇".encode()),
+        "e\N{COMBINING ACUTE ACCENT}".encode(),
+    ]
+)
+PATHS = st.one_of(
+    st.binary(min_size=1, max_size=30).filter(lambda path: b"\0" not in path),
+    st.lists(PIECES, min_size=1, max_size=12).map(b"".join),
+)
 
 
 @given(st.sets(NAMES, min_size=2, max_size=2))
@@ -144,3 +163,140 @@ def test_different_names_have_different_keys(names: set[bytes]) -> None:
     assert one != other
     one.encode()
     other.encode()
+
+
+@settings(max_examples=1000)
+@given(PATHS)
+def test_every_relative_path_has_a_key_that_can_be_undone(path: bytes) -> None:
+    plain = os.path.normpath(path)
+    if path.startswith(b"/") or b".." in path.split(b"/") or plain == b".":
+        with pytest.raises(UsageError, match="does not name a file"):
+            key_of(os.fsdecode(path))
+        return
+    key = key_of(os.fsdecode(path))
+    assert not {"", ".", ".."} & set(key.encode().decode().split("/"))
+    assert unquote_to_bytes(key) == plain
+
+
+ODD_NAMES = (
+    b"two\nlines.wav",
+    b"\x1b[31m.wav",
+    b'it\'s "quoted".wav',
+    b"back\\slash.wav",
+    b"-dash.wav",
+    b"%41.wav",
+    b"100%.wav",
+    b"caf\xe9.wav",
+    "café.wav".encode(),
+    "cafe\N{COMBINING ACUTE ACCENT}.wav".encode(),
+    "🦇.wav".encode(),
+    b"... /....wav",
+    b" .wav",
+    b"a. /b..wav",
+    b"kapre-extract.json.wav",
+    b"long " * 49 + b".wav",
+)
+
+
+def odd_files(folder: Path) -> list[str]:
+    for name in ODD_NAMES:
+        path = Path(os.fsdecode(os.fsencode(folder) + b"/" + name))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        plain = write_audio(folder.with_name("plain.wav"), np.ones((1, 600)))
+        plain.rename(path)  # soundfile cannot write under every name
+    return sorted(os.fsdecode(name) for name in ODD_NAMES)
+
+
+def test_every_name_that_the_file_system_allows_becomes_a_key(tmp_path: Path) -> None:
+    names = odd_files(tmp_path / "audio")
+    found = keys(tmp_path / "audio")
+    assert sorted(os.fsdecode(unquote_to_bytes(key)) for key in found) == names
+
+
+@pytest.mark.parametrize("name", ["out.h5", "out"])
+def test_odd_names_are_written_and_read_back(name: str, tmp_path: Path, program: Any) -> None:
+    names = odd_files(tmp_path / "audio")
+    ended = program("spectrogram", tmp_path / "audio", "-o", tmp_path / name, "--n-dft", 64)
+    assert ended.code == 0, ended.err
+    assert not (set(os.listdir(tmp_path)) - {"audio", name})
+    with open_features(tmp_path / name) as features:
+        for array in features.values():
+            array.verify()
+        assert sorted(os.fsdecode(unquote_to_bytes(key)) for key in features) == names
+        sources = [
+            os.path.relpath(array.facts.source, tmp_path / "audio") for array in features.values()
+        ]
+        assert sorted(sources) == names
+
+
+def test_a_folder_that_is_called_like_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, "x/a.wav/b.wav", "y/a.wav")
+    monkeypatch.chdir(tmp_path)
+    assert keys("x/a.wav", "x/a.wav/") == ["b.wav"]
+    assert keys("x") == ["a.wav/b.wav"]
+    assert keys("x", "y", root=".") == ["x/a.wav/b.wav", "y/a.wav"]
+    with pytest.raises(UsageError, match=r"a folder of 'a.wav/b.wav'"):
+        keys("y", "x")
+
+
+def test_a_path_that_names_nothing_is_refused(tmp_path: Path) -> None:
+    for path, message in (
+        (str(tmp_path / "gone" / ".."), "does not name a file"),
+        (str(tmp_path / "a\0.wav"), "a NUL in its name"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            discover([path])
+
+
+def test_links_name_one_input_or_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, "a.wav", "deep/a.wav", "deep/er/b.wav")
+    (tmp_path / "link").symlink_to("deep/er")
+    monkeypatch.chdir(tmp_path)
+    assert keys("link", tmp_path / "deep/er") == ["b.wav"]
+    # What is above the link is another folder than what is above the one that it leads to.
+    with pytest.raises(UsageError, match=r"would both be stored as 'a.wav'"):
+        keys("a.wav", "link/../a.wav")
+
+
+def test_loops_of_links_end(tmp_path: Path) -> None:
+    touch(tmp_path, "audio/a.wav", "elsewhere/b.wav")
+    top = tmp_path / "audio"
+    for number in range(20):
+        (top / f"loop {number}").symlink_to(top)
+    (top / "self.wav").symlink_to("self.wav")
+    (top / "outside.wav").symlink_to(tmp_path / "elsewhere" / "b.wav")
+    (top / "outside").symlink_to(tmp_path / "elsewhere")
+    (top / "gone.wav").symlink_to("nowhere")
+    inputs = discover([str(top)])
+    found = [source.key for source in inputs.sources]
+    assert found == ["a.wav", "gone.wav", "outside.wav", "self.wav"]  # reading two of them tells
+    assert len(inputs.notes) == 21
+    assert not inputs.refusals
+
+
+def test_a_folder_that_vanishes_during_the_walk_is_one_failure(tmp_path: Path) -> None:
+    touch(tmp_path, "a.wav", "b/b.wav", "c/c.wav")
+    walk = _Walk(str(tmp_path))
+    found = iter(walk)
+    assert next(found) == str(tmp_path / "a.wav")
+    shutil.rmtree(tmp_path / "b")
+    assert list(found) == [str(tmp_path / "c/c.wav")]
+    (refusal,) = walk.refusals
+    assert refusal.path == str(tmp_path / "b")
+    assert refusal.reason == "the folder cannot be read: No such file or directory"
+
+
+def test_a_tree_may_be_deeper_than_python_recurses(tmp_path: Path) -> None:
+    folders = [tmp_path]
+    for _ in range(sys.getrecursionlimit() + 100):
+        folders.append(folders[-1] / "d")
+        folders[-1].mkdir()
+    file = folders[-1] / "a.wav"
+    file.touch()
+    found = keys(tmp_path)
+    file.unlink()
+    for folder in reversed(folders[1:]):  # so that nobody has to recurse to remove it
+        folder.rmdir()
+    assert found == ["d/" * (len(folders) - 1) + "a.wav"]

@@ -5,21 +5,28 @@ must not wait for TensorFlow, nor for NumPy.
 """
 
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import click
 
+from kapre_cli.cli.guard import Workload, guarded, unguarded
 from kapre_cli.cli.melspectrogram import melspectrogram
 from kapre_cli.cli.reserved import RESERVED
-from kapre_cli.cli.signals import Terminated, terminable
+from kapre_cli.cli.signals import Stopped, stoppable
 from kapre_cli.cli.spectrogram import spectrogram
 from kapre_cli.errors import KapreExtractError, SettingsError, UsageError
 from kapre_cli.report import ExitCode
-from kapre_cli.version import __version__
+from kapre_cli.version import PROGRAM, __version__
 
-PROGRAM = "kapre-extract"
+_STOPPED_BY = {
+    signal.SIGHUP: "hung up",
+    signal.SIGINT: "interrupted",
+    signal.SIGTERM: "terminated",
+}
 
 
 @click.group(
@@ -44,7 +51,7 @@ for command in (spectrogram, melspectrogram, *RESERVED):
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the program and end the process with its exit code."""
-    code = run(arguments)
+    code = run(arguments, guarded)
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -53,11 +60,20 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(code)
 
 
-def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the program and return its exit code; every error a user can cause is told here."""
+def run(
+    arguments: Sequence[str] | None = None, guard: Callable[[Workload], int] = unguarded
+) -> int:
+    """Run the program and return its exit code; every error a user can cause is told here.
+
+    Args:
+        arguments: The command line; ``None``: this process's own.
+        guard: Runs the work of an extraction.
+    """
     try:
-        with terminable():
-            ended: Any = program.main(arguments, prog_name=PROGRAM, standalone_mode=False)
+        with stoppable():
+            ended: Any = program.main(
+                arguments, prog_name=PROGRAM, standalone_mode=False, obj=guard
+            )
     except click.ClickException as error:
         error.show()
         return ExitCode.USAGE
@@ -65,15 +81,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _end(ExitCode.USAGE, f"Error: {error}")
     except KapreExtractError as error:
         return _end(ExitCode.FAILED, f"Error: {error}")
-    except (KeyboardInterrupt, click.Abort):
-        return _end(ExitCode.INTERRUPTED, "interrupted: no output was written or changed")
-    except Terminated:
-        return _end(ExitCode.TERMINATED, "terminated: no output was written or changed")
-    except BrokenPipeError:
-        return ExitCode.FAILED
+    except (Stopped, KeyboardInterrupt, click.Abort) as stopped:
+        number = stopped.number if isinstance(stopped, Stopped) else signal.SIGINT
+        how = _STOPPED_BY[signal.Signals(number)]
+        return _end(ExitCode(128 + number), f"{how}: no output was written or changed")
     return int(ended or ExitCode.OK)
 
 
 def _end(code: ExitCode, message: str) -> ExitCode:
-    click.echo(f"{PROGRAM}: {message}", err=True)
+    with suppress(OSError):  # the terminal may be gone
+        click.echo(f"{PROGRAM}: {message}", err=True)
     return code

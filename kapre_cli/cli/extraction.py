@@ -1,12 +1,15 @@
 """What both extracting commands do: options to settings, settings to the library."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import fields
 from typing import Any
 
 import click
 
-from kapre_cli.errors import AudioReadError, quoted
-from kapre_cli.report import Report
+from kapre_cli.cli.guard import Workload
+from kapre_cli.errors import AudioReadError, OutputError, quoted
+from kapre_cli.report import ExitCode, Report, Watch
 from kapre_cli.settings import (
     AudioSettings,
     ExtractionSettings,
@@ -16,6 +19,7 @@ from kapre_cli.settings import (
 )
 from kapre_cli.settings.run import format_of
 from kapre_cli.sources import Source, discover
+from kapre_cli.version import PROGRAM
 
 
 def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
@@ -27,7 +31,22 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
         dtype=options["dtype"],
         compression=options["compression"],
         overwrite=options["overwrite"],
+        resume=options["resume"],
     )
+    guard: Callable[[Workload], int] = click.get_current_context().obj
+
+    def work(watch: Watch) -> int:
+        try:
+            return _extraction(config, options, output, watch)
+        except BrokenPipeError:  # whoever read the messages has left
+            return ExitCode.PIPE_CLOSED
+
+    return guard(work)
+
+
+def _extraction(
+    config: type[LayerConfig], options: Mapping[str, Any], output: OutputSettings, watch: Watch
+) -> int:
     inputs = discover(options["inputs"], options["root"])
 
     from kapre_cli.cli.terminal import Terminal
@@ -36,27 +55,32 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
     check_output(output, inputs.sources)
     with Terminal(inputs.sources) as terminal:
         report = Report(say=terminal.say)
-        for note in inputs.notes:
-            terminal.say(f"note: {note}")
+        if not watch.again:
+            for note in inputs.notes:
+                terminal.say(f"note: {note}")
         for refusal in inputs.refusals:
             report.failed(refusal.path, refusal.reason)
         sr = options["sr"] or _first_sample_rate(inputs.sources, report)
         if sr is not None and inputs.sources:
             settings = ExtractionSettings(
                 layer=_layer(config, options, sr),
-                audio=AudioSettings(
-                    sr=sr,
-                    resample=options["resample"],
-                    channels=options["channels"] or None,
-                    mono=options["mono"],
-                ),
+                audio=_audio(options, sr),
                 output=output,
                 batch_size=options["batch_size"],
             )
             from kapre_cli.pipeline.extract import extract
 
-            extract(inputs.sources, settings, report, terminal)
-    end = f" -> {quoted(output.path)}" if report.n_written else "; no output is written"
+            try:
+                extract(inputs.sources, settings, report, terminal, watch)
+            except OutputError as error:
+                terminal.say(f"{PROGRAM}: Error: {error}")
+                report.unwritten(len(inputs.sources) + len(inputs.refusals))
+            finally:
+                if report.kept:
+                    with suppress(OSError):  # the terminal may be gone
+                        terminal.say(report.kept)
+    is_there = report.n_written or report.n_skipped
+    end = f" -> {quoted(output.path)}" if is_there else "; no output is written or changed"
     click.echo(report.summary() + end, err=True)
     return report.exit_code
 
@@ -73,19 +97,24 @@ def _refuse_streams(options: Mapping[str, Any]) -> None:
 
 
 def _first_sample_rate(sources: Sequence[Source], report: Report) -> int | None:
-    """Return the rate of the first input that can be read; if none can, report them all."""
-    from kapre_cli.audio import AudioFile
+    """Return the rate of the first input whose header states one; if none does, report them all."""
+    from kapre_cli.audio import promise
 
     failures = []
     for source in sources:
         try:
-            with AudioFile(source.path) as file:
-                return file.sr
+            return promise(source.path).sr
         except AudioReadError as error:
             failures.append((source.path, error))
     for path, reason in failures:
         report.failed(path, reason)
     return None
+
+
+def _audio(options: Mapping[str, Any], sr: int) -> AudioSettings:
+    """Return what is taken of the inputs; the options have the names of the settings."""
+    taken = {one.name: options[one.name] for one in fields(AudioSettings) if one.name != "sr"}
+    return AudioSettings(**{**taken, "sr": sr, "channels": options["channels"] or None})
 
 
 def _layer(config: type[LayerConfig], options: Mapping[str, Any], sr: int) -> LayerConfig:

@@ -4,11 +4,17 @@ from typing import Any
 
 import click
 
-from kapre_cli.cli.options import audio_options, layer_options, mel_options, output_options
+from kapre_cli.cli.options import (
+    ExtractingCommand,
+    audio_options,
+    layer_options,
+    mel_options,
+    output_options,
+)
 from kapre_cli.settings import MelspectrogramConfig
 
 
-@click.command(short_help="Extract mel-spectrograms of files and folders.")
+@click.command(cls=ExtractingCommand, short_help="Extract mel-spectrograms of files and folders.")
 @output_options()
 @layer_options(MelspectrogramConfig)
 @mel_options()

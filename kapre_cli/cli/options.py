@@ -12,7 +12,10 @@ from kapre_cli.settings import (
     DATA_FORMATS,
     DTYPES,
     FORMATS,
+    NON_FINITE,
     PADDINGS,
+    RESUMES,
+    AudioSettings,
     LayerConfig,
     MelspectrogramConfig,
     OutputSettings,
@@ -36,6 +39,20 @@ class _Norm(click.ParamType):  # type: ignore[type-arg]  # generic only since Cl
             return float(value)
         except ValueError:
             self.fail(f"{value!r} is not 'slaney', 'none' or a number.", param, ctx)
+
+
+class ExtractingCommand(click.Command):
+    """A command whose ``--resume`` takes a value only if that is attached, as in ``--resume=x``.
+
+    Click would take the next argument, an input, for the value.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Attach the value that a bare ``--resume`` stands for."""
+        end = args.index("--") if "--" in args else len(args)
+        bare = f"--resume={RESUMES[0]}"
+        options = [bare if argument == "--resume" else argument for argument in args[:end]]
+        return super().parse_args(ctx, options + args[end:])
 
 
 def _together(*options: Decorator[Any]) -> Decorator[Any]:
@@ -150,6 +167,7 @@ def mel_options() -> Decorator[Any]:
 
 def audio_options() -> Decorator[Any]:
     """Return the options that say what is taken of every input."""
+    default = _defaults(AudioSettings)
     return _together(
         click.option(
             "--sr",
@@ -171,6 +189,32 @@ def audio_options() -> Decorator[Any]:
             help="Take this channel, counted from 0; repeatable.",
         ),
         click.option("--mono", is_flag=True, help="Average the channels taken into one."),
+        click.option(
+            "--allow-truncated",
+            is_flag=True,
+            help="Take what there is of files that hold fewer or more frames than their headers "
+            "promise; they are marked in the facts.",
+        ),
+        click.option(
+            "--non-finite",
+            type=click.Choice(NON_FINITE),
+            default=default["non_finite"],
+            show_default=True,
+            help="NaN and infinite samples: fail their file, take them as 0, or keep them.",
+        ),
+        click.option(
+            "--verify-audio/--no-verify-audio",
+            default=default["verify_audio"],
+            show_default=True,
+            help="Hold FLAC samples against the MD5 in their header.",
+        ),
+        click.option(
+            "--max-frames",
+            metavar="N",
+            type=click.IntRange(min=1),
+            show_default="no limit",
+            help="Fail files of more samples than this in each channel.",
+        ),
     )
 
 
@@ -212,6 +256,13 @@ def output_options() -> Decorator[Any]:
             "--overwrite",
             is_flag=True,
             help="Replace an existing output, once the new one is complete.",
+        ),
+        click.option(
+            "--resume",
+            type=click.Choice(RESUMES),
+            metavar="[=content]",
+            help="Go on with an interrupted run, or bring an output up to date: keep the inputs "
+            "whose path, size and time of change are the same (=content: whose bytes are).",
         ),
         click.option(
             "--root",

@@ -1,24 +1,46 @@
-"""SIGTERM as an exception, so that a terminated run tidies up like an interrupted one."""
+"""Signals that ask the process to end, as exceptions, so that its work is kept and tidied up."""
 
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Terminated(BaseException):
-    """The process was asked to end."""
+class Stopped(BaseException):
+    """The process was asked to end.
+
+    Attributes:
+        number: Number of the signal that asked.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 @contextmanager
-def terminable() -> Iterator[None]:
-    """Raise :class:`Terminated` in the main thread when SIGTERM arrives."""
+def stoppable() -> Iterator[None]:
+    """Raise :class:`Stopped` in the main thread at the first signal of ``STOPPING``.
 
-    def terminate(_number: int, _frame: object) -> NoReturn:
-        raise Terminated
+    Further ones are ignored: tidying up takes a moment and is not to be disturbed. A signal that
+    was ignored before, as ``nohup`` has it, stays so.
+    """
+    stopped = False
 
-    before = signal.signal(signal.SIGTERM, terminate)
+    def stop(number: int, _frame: object) -> None:
+        nonlocal stopped
+        if stopped:
+            return
+        stopped = True
+        raise Stopped(number)
+
+    before = {number: signal.getsignal(number) for number in STOPPING}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

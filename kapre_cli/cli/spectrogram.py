@@ -4,11 +4,11 @@ from typing import Any
 
 import click
 
-from kapre_cli.cli.options import audio_options, layer_options, output_options
+from kapre_cli.cli.options import ExtractingCommand, audio_options, layer_options, output_options
 from kapre_cli.settings import SpectrogramConfig
 
 
-@click.command(short_help="Extract spectrograms of files and folders.")
+@click.command(cls=ExtractingCommand, short_help="Extract spectrograms of files and folders.")
 @output_options()
 @layer_options(SpectrogramConfig)
 @audio_options()

@@ -3,7 +3,6 @@
 The only door to tqdm.
 """
 
-import faulthandler
 import io
 import logging
 import os
@@ -65,7 +64,6 @@ class Terminal(Progress, Closing):
             line_buffering=True,
             write_through=True,
         )
-        faulthandler.enable(self._descriptor)  # a crash must not be silent
         shown = sys.stderr.isatty()
         self._sizes = {one.key: _size(one.path) for one in sources} if shown else {}
         self._left = dict(self._sizes)
@@ -118,7 +116,6 @@ class Terminal(Progress, Closing):
     def close(self) -> None:
         """Give standard error back."""
         self._bar.close()
-        faulthandler.disable()
         sys.stderr.close()
         sys.stderr = self._before
         os.dup2(self._descriptor, 2)

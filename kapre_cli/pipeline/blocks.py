@@ -1,6 +1,6 @@
 """One input as blocks of frames, read in order, so that no memory grows with its length."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,10 +8,8 @@ import numpy.typing as npt
 
 from kapre_cli.audio import AudioReader
 from kapre_cli.audio.decoder import Samples
-from kapre_cli.framing import Framing, blocks, largest_power_of_two
+from kapre_cli.framing import BLOCK_VALUES, Framing, block_frames, blocks
 from kapre_cli.pipeline.tape import Piece
-
-_BLOCK_VALUES = 2**21  # features, or samples, of a block in all its channels: 8 MiB
 
 
 @dataclass
@@ -46,10 +44,16 @@ class Block:
             yield Piece(samples, results, computed)
 
 
-def frame_blocks(reader: AudioReader, framing: Framing, n_features: int) -> Iterator[Block]:
+def frame_blocks(
+    reader: AudioReader, framing: Framing, n_features: int, kept: Container[int] = ()
+) -> Iterator[Block]:
     """Yield the frames of an input block by block; the whole file has been read at the end.
 
-    Where blocks are cut depends on the input and the layer alone.
+    Args:
+        reader: The input, at its beginning.
+        framing: How it is framed.
+        n_features: Features of a frame.
+        kept: First frames of blocks that have been computed before and are left out.
 
     Raises:
         SettingsError: If the input is too short for one frame.
@@ -58,9 +62,10 @@ def frame_blocks(reader: AudioReader, framing: Framing, n_features: int) -> Iter
     length = reader.n_samples
     n_time = framing.n_time(length)
     window = _Window(reader.read, length, reader.n_channels)
-    widest = max(n_features, framing.n_hop) * reader.n_channels
-    at_most = largest_power_of_two(_BLOCK_VALUES // widest)
+    at_most = block_frames(n_features, framing.n_hop, reader.n_channels)
     for first, count in blocks(n_time, at_most):
+        if first in kept:
+            continue
         start, stop = framing.span(length, first, count)
         results = np.empty((reader.n_channels, count, n_features), np.float32)
         yield Block(first, window.samples(start, stop), results)
@@ -97,7 +102,7 @@ class _Window:
         """Hold the samples of the signal from ``first`` to ``last``."""
         held_stop = self._held_start + self._held.shape[1]
         while held_stop < first:  # a hop longer than a frame leaves samples out
-            held_stop += len(self._read(min(first - held_stop, _BLOCK_VALUES)))
+            held_stop += len(self._read(min(first - held_stop, BLOCK_VALUES)))
         kept = self._held[:, max(first - self._held_start, 0) :]
         new = self._read(last - held_stop).T if last > held_stop else kept[:, :0]
         self._held = np.concatenate([kept, new], axis=1)

@@ -1,46 +1,31 @@
 """A run: every input through the layer, then all of them into one output."""
 
-import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from kapre_cli import dsp
-from kapre_cli.audio import AudioReader
-from kapre_cli.errors import AudioReadError, FeatureError
-from kapre_cli.framing import Framing
-from kapre_cli.pipeline.blocks import Block, frame_blocks
-from kapre_cli.pipeline.tape import Piece
-from kapre_cli.report import SILENT, Progress, Report, counted
+from kapre_cli.errors import FeatureError, OutputError, quoted
+from kapre_cli.pipeline.earlier import Keeper
+from kapre_cli.pipeline.room import bytes_due, bytes_written
+from kapre_cli.pipeline.work import Work
+from kapre_cli.report import SILENT, UNWATCHED, Progress, Report, Watch, counted
 from kapre_cli.settings import ExtractionSettings, LayerConfig, MelspectrogramConfig
 from kapre_cli.sources import Source
 from kapre_cli.storage.admission import check_output
-from kapre_cli.storage.assembly import final_array
+from kapre_cli.storage.assembly import FinalArray, final_array, stored_array
+from kapre_cli.storage.disk import require_room
+from kapre_cli.storage.earlier import Earlier, require_no_work
 from kapre_cli.storage.formats import open_writer
-from kapre_cli.storage.journal import BlockEntry, Journal
+from kapre_cli.storage.journal import Journal
 from kapre_cli.storage.metadata import InputFacts, RootFacts
+from kapre_cli.storage.replay import replay
+from kapre_cli.storage.verification import require_written
 from kapre_cli.storage.workspace import Workspace, undisturbed
-
-
-@dataclass
-class _Work:
-    """One input on its way.
-
-    Attributes:
-        source: The input.
-        facts: What is known of it; ``None`` until it has been opened.
-        entries: Its blocks that are in the journal.
-        failed: Whether it has failed; whatever of it is still under way is void.
-    """
-
-    source: Source
-    facts: InputFacts | None = None
-    entries: list[BlockEntry] = field(default_factory=list)
-    failed: bool = False
 
 
 def extract(
@@ -48,153 +33,171 @@ def extract(
     settings: ExtractionSettings,
     report: Report,
     progress: Progress = SILENT,
+    watch: Watch = UNWATCHED,
 ) -> None:
     """Extract the features of every source into one output.
 
     An input that fails is reported and harms no other. The output appears whole, when all
-    inputs have been tried, or not at all: if none could be read there is none.
+    inputs have been tried, or not at all: if none could be read there is none. Work that is
+    finished when a run breaks off is kept beside the output, for a run that resumes it.
 
     Args:
         sources: The inputs, in the order in which the output will have them.
         settings: What to compute and where to put it.
         report: Told what becomes of every input.
         progress: Told how far the work has come.
+        watch: Told which input is being read.
 
     Raises:
         UsageError: If the output is refused before any work is done.
-        OutputError: If the output cannot be written; nothing has been changed then.
+        OutputError: If the output cannot be written; what stood there is unchanged then.
     """
     check_output(settings.output, sources)
-    with Workspace(settings.output) as workspace, Journal(workspace.journal) as journal:
-        run = _Run(settings, journal, report)
-        works = run.compute(sources, progress)
-        written = run.put_together(works, workspace.staged, progress)
-        if written:
-            with undisturbed():
-                workspace.publish()
-                workspace.close()
-        for facts in written:
-            report.written(facts.n_samples / facts.sr)
+    with Workspace(settings.output) as workspace:
+        if workspace.healed:
+            check_output(settings.output, sources)
+        replayed = replay(workspace.journal)
+        workspace.keep = replayed.holds_work
+        if not watch.again:
+            require_no_work(workspace, replayed, settings.output)
+        settings = _resolved(settings)
+        root = RootFacts.of(settings)
+        output = settings.output
+        with Earlier(workspace, replayed, output, root, again=watch.again) as earlier:
+            works = [Work(source) for source in sources]
+            keeper = Keeper(earlier, settings, report, again=watch.again)
+            for work in works:
+                keeper.keep(work)
+            with Journal(workspace.journal, earlier.journal.end) as journal:
+                run = _Run(settings, root, journal, report)
+                try:
+                    if not (watch.again and earlier.journal.roots):
+                        journal.run(root)
+                    run.compute(works, progress, watch)
+                    run.finish(works, workspace, earlier, progress)
+                except BaseException:
+                    workspace.keep = any(work.entries for work in works)
+                    if workspace.keep:
+                        with suppress(OutputError):  # the error under way says enough
+                            journal.sync()
+                        report.kept = _kept(works, workspace.folder)
+                    raise
+
+
+def _resolved(settings: ExtractionSettings) -> ExtractionSettings:
+    """Return settings whose layer says in which order its axes are."""
+    if settings.layer.image_data_format != "default":
+        return settings
+    # Keras knows, and takes seconds to import: not before it is certain that it is needed.
+    from kapre_cli.time_frequency import resolved
+
+    return replace(settings, layer=resolved(settings.layer))
+
+
+def _kept(works: Sequence[Work], folder: Path) -> str:
+    n_done = sum(work.done and not work.failed for work in works)
+    n_begun = sum(bool(work.entries) and not (work.done or work.failed) for work in works)
+    parts = f" and parts of {n_begun:,} more" if n_begun else ""
+    return (
+        f"{n_done:,} of {counted(len(works), 'input')} done{parts}: kept in {quoted(folder)}; "
+        "the same command with --resume goes on"
+    )
 
 
 class _Run:
-    """The layer and the journal of one run."""
+    """One run from its first input to the published output."""
 
-    def __init__(self, settings: ExtractionSettings, journal: Journal, report: Report) -> None:
-        # TensorFlow takes seconds to import: not before it is certain that it is needed.
-        from kapre_cli.pipeline.compute import Transform
-        from kapre_cli.time_frequency import EmptyMelBandsWarning, layer_of
-
+    def __init__(
+        self, settings: ExtractionSettings, root: RootFacts, journal: Journal, report: Report
+    ) -> None:
+        self._settings = settings
+        self._config = settings.layer
+        self._root = root
         self._journal = journal
         self._report = report
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("always", EmptyMelBandsWarning)
-            layer = layer_of(settings.layer, dtype="float32")
-        for warning in caught:
-            report.warn(str(warning.message))
-        self._config: LayerConfig = layer.config  # its image data format is resolved
-        self._settings = replace(settings, layer=self._config)
-        self._transform = Transform(layer, settings.batch_size)
 
-    def compute(self, sources: Sequence[Source], progress: Progress) -> list[_Work]:
-        """Compute every input into the journal."""
-        works = [_Work(source) for source in sources]
-
-        def pieces() -> Iterator[Piece]:
-            for work in works:
-                for block in self._blocks(work, progress):
-                    yield from block.pieces(partial(self._keep, work))
+    def compute(self, works: Sequence[Work], progress: Progress, watch: Watch) -> None:
+        """Compute every input that has not been done into the journal."""
+        for work in works:
+            if work.done or work.failed:
                 progress.ended(work.source.key)
-
-        self._transform.run(pieces())
-        return works
-
-    def _blocks(self, work: _Work, progress: Progress) -> Iterator[Block]:
-        """Yield the blocks of one input; report it and stop if it fails."""
-        source, audio = work.source, self._settings.audio
-        try:
-            with AudioReader(source.path, audio) as reader:
-                framing = self._config.framing
-                _require_frame(framing, reader.n_samples)
-                work.facts = _facts(source, reader, *framing.times(reader.n_samples, reader.sr))
-                seconds = reader.n_samples / reader.sr
-                n_time = framing.n_time(reader.n_samples)
-                for block in frame_blocks(reader, framing, self._transform.n_features):
-                    yield block
-                    if work.failed:  # its features cannot be used: no need to read on
-                        return
-                    share = block.results.shape[1] / n_time
-                    progress.read(source.key, seconds * share, share)
-        except (AudioReadError, FeatureError) as error:
-            self._fail(work, error)
-
-    def _fail(self, work: _Work, reason: Exception) -> None:
-        if not work.failed:
-            work.failed = True
-            self._report.failed(work.source.path, reason)
-
-    def _keep(self, work: _Work, block: Block) -> None:
-        """Put a computed block into the journal."""
-        if work.failed:
+        due = [work for work in works if not (work.done or work.failed)]
+        if not due:
             return
-        if not np.isfinite(block.results).all():
-            last = block.first_frame + block.results.shape[1] - 1
-            reason = (
-                f"its samples are so large that float32 overflows in frames {block.first_frame:,} "
-                f"to {last:,}; scale it down, for instance to [-1, 1]"
-            )
-            self._fail(work, FeatureError(reason))
-            return
-        key = work.source.key
-        work.entries.append(self._journal.append(key, block.first_frame, block.results))
+        folder = self._settings.output.path.parent
+        what = f"{quoted(self._settings.output.path)}, with the work beside it,"
+        require_room(folder, bytes_due(works, self._settings), f"{what} at least")
+        # TensorFlow takes seconds to import: not before it is certain that it is needed.
+        from kapre_cli.pipeline.computation import Computation
 
-    def put_together(
-        self, works: Sequence[_Work], path: Path, progress: Progress
-    ) -> list[InputFacts]:
-        """Write every input that has not failed into a new output at ``path``, in order."""
-        output = self._settings.output
-        root = RootFacts.of(self._settings)
-        frequency = frequencies(self._config, self._settings.audio.sr)
-        written = []
-        progress.writing(sum(not work.failed for work in works))
-        with open_writer(output, path, root, frequency) as writer:
-            for work in works:
-                if work.failed:
-                    continue
-                assert work.facts is not None  # noqa: S101 - for the type checker: it was opened
-                try:
-                    array = final_array(self._journal, work.entries, self._config, output.dtype)
-                except FeatureError as error:
-                    self._fail(work, error)
-                    continue
-                writer.add(work.source.key, array, work.facts)
-                written.append(work.facts)
-                progress.wrote()
-            writer.finish()
-        return written
+        Computation(self._settings, self._journal, self._report).compute(due, progress, watch)
+        watch.reading(None)
 
+    def finish(
+        self, works: Sequence[Work], workspace: Workspace, earlier: Earlier, progress: Progress
+    ) -> None:
+        """Put the output together, read it back and move it into its place."""
+        alive = [work for work in works if not work.failed]
+        if self._is_up_to_date(alive, earlier):
+            self._report.say(f"{quoted(self._settings.output.path)} is up to date")
+        else:
+            if alive:
+                folder = self._settings.output.path.parent
+                n_bytes = bytes_written(alive, self._settings)
+                require_room(folder, n_bytes, f"{quoted(self._settings.output.path)}")
+            alive = self._put_together(alive, workspace.staged, progress)
+            if alive:
+                with undisturbed():
+                    workspace.publish()
+        workspace.keep = False
+        for work in alive:
+            assert work.facts is not None  # noqa: S101 - for the type checker: it was opened
+            if work.kept:
+                self._report.skipped()
+            else:
+                self._report.written(work.facts.n_samples / work.facts.sr)
 
-def _require_frame(framing: Framing, n_samples: int) -> None:
-    if framing.padding == "valid" and n_samples < framing.n_dft:
-        raise FeatureError(
-            f"it has {counted(n_samples, 'sample')}, fewer than the {framing.n_dft:,} of one "
-            "frame; take --padding same or a smaller --n-dft"
+    def _is_up_to_date(self, alive: Sequence[Work], earlier: Earlier) -> bool:
+        """Whether the finished output holds all that there is to hold, just so."""
+        features = earlier.features
+        if features is None or not alive:
+            return False
+        return (
+            replace(features.root, versions=self._root.versions) == self._root
+            and list(features) == [work.source.key for work in alive]
+            and all(work.stored is not None and work.stored.facts == work.facts for work in alive)
         )
 
+    def _put_together(self, works: Sequence[Work], path: Path, progress: Progress) -> list[Work]:
+        """Write what has not failed into a new output at ``path``, in order; return what is in."""
+        output = self._settings.output
+        frequency = frequencies(self._config, self._settings.audio.sr)
+        written: list[tuple[str, InputFacts]] = []
+        held = []
+        progress.writing(len(works))
+        with open_writer(output, path, self._root, frequency) as writer:
+            for work in works:
+                assert work.facts is not None  # noqa: S101 - for the type checker: it was opened
+                try:
+                    array = self._array(work)
+                except FeatureError as error:
+                    work.failed = True
+                    self._report.failed(work.source.path, error)
+                    continue
+                key = work.source.key
+                written.append((key, writer.add(key, array, work.facts)))
+                held.append(work)
+                progress.wrote()
+            writer.finish()
+        if held:
+            require_written(path, self._root, written)
+        return held
 
-def _facts(source: Source, reader: AudioReader, time_start: float, time_step: float) -> InputFacts:
-    return InputFacts(
-        source=source.path,
-        sr=reader.sr,
-        source_sr=reader.file.sr,
-        n_samples=reader.n_samples,
-        n_channels=reader.n_channels,
-        time_start=time_start,
-        time_step=time_step,
-        source_size=reader.file.size,
-        source_mtime_ns=reader.file.mtime_ns,
-    )
+    def _array(self, work: Work) -> FinalArray:
+        if work.stored is not None:
+            return stored_array(work.stored, self._config)
+        entries = list(work.entries.values())
+        return final_array(self._journal, entries, self._config, self._settings.output.dtype)
 
 
 def frequencies(config: LayerConfig, sr: int) -> npt.NDArray[np.float64]:

@@ -7,7 +7,14 @@ from pathlib import Path, PurePosixPath
 from kapre_cli.errors import StoredDataError, UsageError, quoted
 from kapre_cli.settings import OutputSettings
 from kapre_cli.sources import Source
-from kapre_cli.storage.npy import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, sidecar_of
+from kapre_cli.storage.collisions import check_collisions
+from kapre_cli.storage.npy import (
+    MANIFEST_NAME,
+    NPY_SUFFIX,
+    ROOT_NAME,
+    is_sidecar,
+    sidecar_of,
+)
 from kapre_cli.storage.npy_features import open_npy_directory
 from kapre_cli.storage.workspace import PARTIAL_SUFFIX
 
@@ -31,11 +38,12 @@ def check_output(output: OutputSettings, sources: Sequence[Source]) -> None:
             f"the name of the output {quoted(path)} is too long: with {PARTIAL_SUFFIX!r} behind "
             f"it, where the output is made, it may have {longest} bytes"
         )
+    may_replace = output.overwrite or output.resume is not None
     if output.format == "npy-directory":
-        _check_directory(path, overwrite=output.overwrite)
-        _check_file_names(sources, longest)
+        _check_directory(path, may_replace=may_replace)
+        _check_file_names(path, sources, longest)
     else:
-        _check_file(path, is_npy=output.format == "npy", overwrite=output.overwrite)
+        _check_file(path, is_npy=output.format == "npy", may_replace=may_replace)
     if output.format == "npy" and len(sources) > 1:
         raise UsageError(
             f"{quoted(path)} would be one array, but there are {len(sources)} inputs; "
@@ -47,15 +55,21 @@ def check_output(output: OutputSettings, sources: Sequence[Source]) -> None:
                 raise UsageError(f"the output {quoted(path)} is one of the inputs")
 
 
-def _check_file(path: Path, *, is_npy: bool, overwrite: bool) -> None:
+def _check_file(path: Path, *, is_npy: bool, may_replace: bool) -> None:
     if path.is_dir():
         raise UsageError(f"the output {quoted(path)} is a folder; a file was asked for")
-    for taken in (path, sidecar_of(path)) if is_npy else (path,):
-        if os.path.lexists(taken) and not overwrite:
-            raise UsageError(_exists(taken))
+    if may_replace:
+        return
+    if os.path.lexists(path):
+        raise UsageError(_exists(path))
+    if is_npy and os.path.lexists(sidecar_of(path)) and not is_sidecar(sidecar_of(path)):
+        raise UsageError(
+            f"{quoted(sidecar_of(path))} is in the way: the facts of {quoted(path.name)} are "
+            "kept in a file of that name, and what stands there is not this program's"
+        )
 
 
-def _check_directory(path: Path, *, overwrite: bool) -> None:
+def _check_directory(path: Path, *, may_replace: bool) -> None:
     if not os.path.lexists(path):
         return
     if not path.is_dir():
@@ -70,7 +84,7 @@ def _check_directory(path: Path, *, overwrite: bool) -> None:
             f"the folder {quoted(path)} is not empty and not an output of kapre-extract; "
             "it is left alone"
         )
-    if not overwrite:
+    if not may_replace:
         raise UsageError(_exists(path))
     _require_nothing_else(path)
 
@@ -96,25 +110,39 @@ def _require_nothing_else(path: Path) -> None:
                 )
 
 
-def _check_file_names(sources: Sequence[Source], longest: int) -> None:
+def _check_file_names(path: Path, sources: Sequence[Source], longest: int) -> None:
     """Refuse keys whose files would not fit beside one another, or their names into a folder."""
-    files = {source.key + NPY_SUFFIX: source for source in sources}
+    files = {source.key + NPY_SUFFIX: source.path for source in sources}
+    at_most = os.pathconf(path.parent, "PC_PATH_MAX") - 1
+    folders: set[str] = set()
     for file, source in files.items():
-        posix = PurePosixPath(file)
-        for part in posix.parts:
+        refused = f"{quoted(source)} cannot be stored in a folder of .npy files: "
+        for part in file.split("/"):
             if len(os.fsencode(part)) > longest:
                 raise UsageError(
-                    f"{quoted(source.path)} cannot be stored in a folder of .npy files: "
-                    f"{quoted(part)} is longer than the {longest} bytes a name may have; "
+                    f"{refused}{quoted(part)} is longer than the {longest} bytes a name may have; "
                     "write one .h5 file"
                 )
-        for parent in map(str, posix.parents):
-            if parent in files or parent in (ROOT_NAME, MANIFEST_NAME):
+        # Where the output is made until it is complete its path is longest.
+        if len(os.fsencode(f"{path}{PARTIAL_SUFFIX}/output/{file}")) > at_most:
+            raise UsageError(
+                f"{refused}with {quoted(path)} in front its path would be longer than the "
+                f"{at_most} bytes a path may have; write one .h5 file"
+            )
+        folder = file.rpartition("/")[0]
+        while folder and folder not in folders:
+            if folder in files or folder in (ROOT_NAME, MANIFEST_NAME):
                 raise UsageError(
-                    f"{quoted(source.path)} cannot be stored in a folder of .npy files: "
-                    f"{quoted(parent)} would be a file and a folder; write one .h5 file"
+                    f"{refused}{quoted(folder)} would be a file and a folder; write one .h5 file"
                 )
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
+    ours = dict.fromkeys((ROOT_NAME, MANIFEST_NAME), "the output's own metadata")
+    check_collisions(path.parent, {**ours, **files})
 
 
 def _exists(path: Path) -> str:
-    return f"the output {quoted(path)} exists; --overwrite replaces it once the new one is complete"
+    return (
+        f"the output {quoted(path)} exists; --resume brings it up to date, "
+        "--overwrite replaces it once the new one is complete"
+    )

@@ -9,8 +9,10 @@ import numpy.typing as npt
 
 from kapre_cli.dsp import decibels_below
 from kapre_cli.errors import FeatureError
+from kapre_cli.framing import block_frames, blocks
 from kapre_cli.settings import LayerConfig
 from kapre_cli.storage.journal import BlockEntry, Frames, Journal
+from kapre_cli.storage.stored import StoredArray
 
 Index = tuple[slice, ...]
 Part = tuple[Index, npt.NDArray[Any]]
@@ -84,5 +86,33 @@ def final_array(
         axes=config.axes,
         n_pieces=len(entries),
         piece_frames=max(entry.shape[1] for entry in entries),
+        pieces=pieces,
+    )
+
+
+def stored_array(stored: StoredArray, config: LayerConfig) -> FinalArray:
+    """Return the array of an earlier output, cut as if it came from the journal.
+
+    Args:
+        stored: The array; it has the type that is to be stored.
+        config: The layer's arguments, with the image data format resolved.
+    """
+    time_axis = config.axes.index("time")
+    n_time = stored.shape[time_axis]
+    n_channels = stored.shape[config.axes.index("channel")]
+    spans = list(blocks(n_time, block_frames(config.n_features, config.framing.n_hop, n_channels)))
+
+    def pieces() -> Iterator[Part]:
+        for first, count in spans:
+            index = [slice(None)] * 3
+            index[time_axis] = slice(first, first + count)
+            yield tuple(index), stored[tuple(index)]
+
+    return FinalArray(
+        shape=stored.shape,
+        dtype=stored.dtype,
+        axes=config.axes,
+        n_pieces=len(spans),
+        piece_frames=spans[0][1],
         pieces=pieces,
     )

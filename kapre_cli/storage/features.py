@@ -12,6 +12,7 @@ import numpy as np
 
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.storage.npy_features import open_npy, open_npy_directory
+from kapre_cli.storage.soundness import open_plain, require_buildable
 from kapre_cli.storage.stored import Features, StoredArray
 
 if TYPE_CHECKING:
@@ -53,10 +54,12 @@ def open_features(output: PathLike) -> Features:
             f"{quoted(path)} is not a whole output of kapre-extract: "
             f"{quoted(error.filename)} is missing"
         ) from error
+    except OSError as error:
+        raise StoredDataError(f"{quoted(path)} cannot be read: {error}") from error
 
 
 def _starts_with(path: Path, magic: bytes) -> bool:
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         return file.read(len(magic)) == magic
 
 
@@ -72,6 +75,7 @@ def load_layer(output: PathLike) -> "Spectrogram":
     """
     with open_features(output) as features:
         config = features.layer
+    require_buildable(config)
     from kapre_cli.time_frequency import layer_of  # TensorFlow only where it is needed
 
     return layer_of(config)

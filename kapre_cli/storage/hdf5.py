@@ -13,6 +13,7 @@ import numpy.typing as npt
 from kapre_cli.errors import writing
 from kapre_cli.framing import largest_power_of_two
 from kapre_cli.storage.assembly import FinalArray
+from kapre_cli.storage.disk import sync
 from kapre_cli.storage.metadata import InputFacts, RootFacts, c_order_slabs, dumps
 from kapre_cli.storage.writers import FeatureWriter
 
@@ -25,7 +26,7 @@ _CHUNK_VALUES = 2**18
 _GZIP_LEVEL = 4
 _READ_VALUES = 2**20
 
-_INDEX_NUMBERS = {
+_INDEX_COLUMNS = {
     "sr": "<i8",
     "source_sr": "<i8",
     "n_samples": "<i8",
@@ -34,6 +35,9 @@ _INDEX_NUMBERS = {
     "time_step": "<f8",
     "source_size": "<i8",
     "source_mtime_ns": "<i8",
+    "n_missing": "<i8",
+    "n_non_finite": "<i8",
+    "sha256": "S64",
     "crc32": "<u4",
 }
 
@@ -104,7 +108,7 @@ class Hdf5Writer(FeatureWriter):
         self._rows.append((key, facts))
 
     def finish(self) -> None:
-        """Write the frequencies, the index and the root attributes, and flush them."""
+        """Write the frequencies, the index and the root facts; see all through to the disk."""
         with writing(self.path):
             self._file.create_dataset(FREQUENCY, data=self.frequency.astype("<f8"))
             self._file.create_dataset(INDEX, data=_index(self._rows))
@@ -112,6 +116,7 @@ class Hdf5Writer(FeatureWriter):
                 text = dumps(value) if isinstance(value, dict) else value
                 self._file.attrs[name] = _ascii(text) if isinstance(text, str) else text
             self._file.close()
+            sync(self.path)
 
     def close(self) -> None:
         """Let go of the file; unless it was finished it is void."""
@@ -148,12 +153,12 @@ def _index(rows: list[tuple[str, InputFacts]]) -> npt.NDArray[Any]:
         [
             ("key", h5py.string_dtype("utf-8", max(map(len, keys), default=1))),
             ("source", h5py.string_dtype("utf-8", max(map(len, sources), default=1))),
-            *_INDEX_NUMBERS.items(),
+            *_INDEX_COLUMNS.items(),
         ]
     )
     return np.array(
         [
-            (key, source, *(getattr(facts, name) for name in _INDEX_NUMBERS))
+            (key, source, *(getattr(facts, name) for name in _INDEX_COLUMNS))
             for key, source, (_, facts) in zip(keys, sources, rows, strict=True)
         ],
         dtype=dtype,

@@ -1,22 +1,61 @@
-"""Reading HDF5 outputs back."""
+"""Reading HDF5 outputs back.
+
+What a file says of an object is looked at before the object's values are: HDF5 would follow
+links and storage into other files, load libraries for filters it does not know, and never return
+from a damaged string of variable length.
+"""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+import numpy.typing as npt
+from h5py import h5a, h5d, h5g, h5i, h5l, h5o, h5s, h5t, h5z
 
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.storage.hdf5 import FEATURES, FREQUENCY, INDEX, INPUT
-from kapre_cli.storage.metadata import InputFacts, RootFacts, loads
+from kapre_cli.storage.metadata import InputFacts, c_order_slabs
+from kapre_cli.storage.soundness import (
+    MAX_FACTS_BYTES,
+    sound_facts,
+    sound_frequency,
+    sound_json,
+    sound_key,
+    sound_root,
+)
 from kapre_cli.storage.stored import Features, StoredArray
 
-_PLAIN_ROOT_FACTS = ("format", "format_version")
+_ROOT_JSON = ("layer", "settings", "versions")
+
+_FLOATS = tuple(
+    (stored, stored.dtype)
+    for stored in (
+        *(h5t.IEEE_F32LE, h5t.IEEE_F16LE, h5t.IEEE_F64LE),
+        *(h5t.IEEE_F32BE, h5t.IEEE_F16BE, h5t.IEEE_F64BE),
+    )
+)
+_FILTERS = {h5z.FILTER_DEFLATE, h5z.FILTER_LZF, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32}
+_HIGHEST_RATIO = 1100  # of compressed values; deflate's own limit is 1,032
+
+_MAX_COLUMNS = 64
+_MAX_NUMBER_BYTES = 8
+_MAX_INDEX_BYTES = 2**31
+_PART_VALUES = 2**23  # a chunk that lies across parts is decompressed anew for each
 
 
 class Hdf5Features(Features):
-    """The arrays of one HDF5 file."""
+    """The arrays of one HDF5 file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        StoredDataError: If it is not a sound output of this program.
+    """
+
+    format = "hdf5"
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -27,67 +66,229 @@ class Hdf5Features(Features):
         except OSError as error:
             raise StoredDataError(f"it is not a whole HDF5 file: {error}") from error
         try:
-            self.root = RootFacts.from_dict(self._root_facts())
-            self.frequency = np.asarray(_plain_dataset(self._file, FREQUENCY)[()])
-            index = _plain_dataset(self._file, INDEX)
-            if index.dtype.names is None or "key" not in index.dtype.names:
-                raise StoredDataError("its index has no keys")
-            self._keys = dict.fromkeys(key.decode() for key in index["key"])
+            with _understood("it"):
+                top = h5g.open(self._file.id, b"/")
+                self.root = sound_root(_root_facts(top))
+                self.frequency = sound_frequency(_frequency(top, self.layer.n_features), self.root)
+                self._index = _index(top)
+                self._rows = _rows(self._index)
+                self._top = _group(top, FEATURES)
+                self._folder, self._group = "", self._top
         except BaseException:
             self.close()
             raise
-
-    def _root_facts(self) -> dict[str, Any]:
-        stored: dict[str, Any] = {}
-        for name, value in self._file.attrs.items():
-            if isinstance(value, bytes):
-                stored[name] = value.decode() if name in _PLAIN_ROOT_FACTS else loads(value)
-            elif isinstance(value, np.integer):
-                stored[name] = int(value)
-        return stored
+        names = self._index.dtype.names or ()
+        self._facts_indexed = [name for name in names if name in InputFacts.__dataclass_fields__]
 
     def __getitem__(self, key: str) -> StoredArray:
-        if key not in self._keys:
-            raise KeyError(key)
-        dataset = _plain_dataset(self._file, f"{FEATURES}/{key}")
-        facts = dataset.attrs.get(INPUT)
-        if not isinstance(facts, bytes):
-            raise StoredDataError(f"{quoted(key)} has no facts")
-        axes = tuple(dimension.label for dimension in dataset.dims)
-        return StoredArray(key, dataset, axes, InputFacts.from_dict(loads(facts)))
+        row = self._rows[key]
+        with _understood(quoted(key)):
+            folder, _, name = key.rpartition("/")
+            dataset = _dataset(self._group_of(folder), name)
+            stored = _attribute(dataset, INPUT)
+            if not isinstance(stored, bytes):
+                raise StoredDataError(f"{quoted(key)} has no facts")
+            facts = sound_facts(sound_json(stored), self.root)
+            self._require_indexed(key, row, facts)
+            return StoredArray(key, Hdf5Values(key, dataset), facts, self.layer)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._keys)
+        return iter(self._rows)
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self._rows)
+
+    def _group_of(self, folder: str) -> Any:
+        """Return the group of a folder of keys; the last one is kept, for keys are in order."""
+        if folder != self._folder:
+            group = self._top
+            for name in filter(None, folder.split("/")):
+                group = _group(group, name)
+            self._folder, self._group = folder, group
+        return self._group
+
+    def _require_indexed(self, key: str, row: int, facts: InputFacts) -> None:
+        """Hold an input's facts against their copy in the index: neither has a checksum."""
+        indexed = dict(zip(self._index.dtype.names or (), self._index[row].item(), strict=True))
+        for name in self._facts_indexed:
+            fact = getattr(facts, name)
+            if isinstance(fact, str):
+                fact = fact.encode("utf-8", "surrogateescape")
+            if fact != indexed[name]:
+                raise StoredDataError(
+                    f"the fact {name!r} of {quoted(key)} is {fact!r}, "
+                    f"the index has {indexed[name]!r}"
+                )
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
 
-def _plain_dataset(file: Any, name: str) -> Any:
-    """Return a dataset whose values lie in this very file, nowhere else.
+class Hdf5Values:
+    """The values of one dataset.
 
     Raises:
-        StoredDataError: If there is none, or a link or its storage leads to another file.
+        StoredDataError: If they are not floating-point numbers.
     """
-    group = file
-    *folders, last = name.split("/")
-    for part in folders:
-        group = _hard_linked(group, part)
-    dataset = _hard_linked(group, last)
-    if not isinstance(dataset, h5py.Dataset):
+
+    def __init__(self, key: str, dataset: Any) -> None:
+        kind = dataset.get_type()
+        dtype = next((dtype for stored, dtype in _FLOATS if kind.equal(stored)), None)
+        if dtype is None:
+            raise StoredDataError(f"{quoted(key)} is not of floating-point numbers")
+        self._key = key
+        self._dataset = dataset
+        self.dtype: np.dtype[Any] = dtype
+        self.shape: tuple[int, ...] = dataset.shape or ()  # None where there is none
+
+    def __getitem__(self, index: Any) -> npt.NDArray[Any]:
+        self._require_stored()
+        return np.asarray(h5py.Dataset(self._dataset)[index])
+
+    def parts(self) -> Iterator[npt.NDArray[Any]]:
+        """Yield all values in C order."""
+        self._require_stored()
+        if prod(self.shape) > _PART_VALUES:
+            dataset = h5py.Dataset(self._dataset)
+            for slab in c_order_slabs(self.shape, _PART_VALUES):
+                yield np.asarray(dataset[slab])
+            return
+        values = np.empty(self.shape, self.dtype)  # five times as fast for small arrays
+        self._dataset.read(h5s.ALL, h5s.ALL, values)
+        yield values
+
+    def _require_stored(self) -> None:
+        """Refuse to read values that were promised and never written; HDF5 makes up zeros."""
+        n_bytes = prod(self.shape) * self.dtype.itemsize
+        n_stored = self._dataset.get_storage_size()
+        if n_stored * (_HIGHEST_RATIO if _is_chunked(self._dataset) else 1) < n_bytes:
+            raise StoredDataError(
+                f"{quoted(self._key)} promises {n_bytes:,} bytes of values and holds {n_stored:,}"
+            )
+
+
+@contextmanager
+def _understood(what: str) -> Iterator[None]:
+    """Turn whatever h5py makes of a damaged file into one error.
+
+    Raises:
+        StoredDataError: For any of them.
+    """
+    try:
+        yield
+    except StoredDataError:
+        raise
+    except (OSError, RuntimeError, LookupError, TypeError, ValueError, OverflowError) as error:
+        raise StoredDataError(f"{what} cannot be read: {error}") from error
+
+
+def _root_facts(top: Any) -> dict[str, Any]:
+    stored: dict[str, Any] = {"format_version": _attribute(top, "format_version")}
+    made_by = _attribute(top, "format")
+    stored["format"] = made_by.decode() if isinstance(made_by, bytes) else made_by
+    for name in _ROOT_JSON:
+        text = _attribute(top, name)
+        stored[name] = sound_json(text) if isinstance(text, bytes) else text
+    return stored
+
+
+def _frequency(top: Any, n_features: int) -> npt.NDArray[np.float64]:
+    values = Hdf5Values(FREQUENCY, _dataset(top, FREQUENCY))
+    if values.shape != (n_features,) or values.dtype.itemsize != np.float64().itemsize:
+        raise StoredDataError(f"its `frequency` has shape {values.shape} of {values.dtype}")
+    return values[()].astype(np.float64, copy=False)
+
+
+def _index(top: Any) -> npt.NDArray[Any]:
+    """Return the whole table of facts, once its size and its types have been looked at."""
+    dataset = _dataset(top, INDEX)
+    kind, shape = dataset.get_type(), dataset.shape or ()
+    if kind.get_class() != h5t.COMPOUND or kind.get_nmembers() > _MAX_COLUMNS:
+        raise StoredDataError("its index is not a table")
+    for number in range(kind.get_nmembers()):
+        if not _is_plain(kind.get_member_type(number)):
+            raise StoredDataError("its index has a column that is not of plain strings or numbers")
+    n_bytes = prod(shape) * kind.get_size()
+    if (
+        len(shape) != 1
+        or n_bytes > min(_MAX_INDEX_BYTES, h5i.get_file_id(dataset).get_filesize())
+        or n_bytes != dataset.get_storage_size()
+    ):
+        raise StoredDataError(f"its index promises {n_bytes:,} bytes, which it cannot hold")
+    return np.asarray(h5py.Dataset(dataset)[()])
+
+
+def _rows(index: npt.NDArray[Any]) -> dict[str, int]:
+    """Return the number of each key's row."""
+    if "key" not in (index.dtype.names or ()) or index.dtype["key"].kind != "S":
+        raise StoredDataError("its index has no keys")
+    rows: dict[str, int] = {}
+    for number, key in enumerate(index["key"].tolist()):
+        if rows.setdefault(sound_key(key.decode()), number) != number:
+            raise StoredDataError(f"the key {quoted(key.decode())} is in the index twice")
+    return rows
+
+
+def _attribute(owner: Any, name: str) -> bytes | int | None:
+    """Return a string of fixed length or an integer; ``None`` if there is no such attribute."""
+    if not h5a.exists(owner, name.encode()):
+        return None
+    attribute = h5a.open(owner, name.encode())
+    kind = attribute.get_type()
+    if not _is_plain(kind) or attribute.get_space().get_simple_extent_type() != h5s.SCALAR:
+        raise StoredDataError(f"the attribute {name!r} is not a plain string or number")
+    if kind.get_class() == h5t.STRING:
+        text = np.empty((), f"S{kind.get_size()}")
+        attribute.read(text, kind)
+        return bytes(text[()])
+    number = np.empty((), kind.dtype)
+    attribute.read(number)
+    return number.item() if number.dtype.kind in "iu" else None
+
+
+def _is_plain(kind: Any) -> bool:
+    """Whether values of a type have a fixed and small size, and refer to nothing."""
+    if kind.get_class() == h5t.STRING:
+        return not kind.is_variable_str() and kind.get_size() <= MAX_FACTS_BYTES
+    return kind.get_class() in (h5t.INTEGER, h5t.FLOAT) and kind.get_size() <= _MAX_NUMBER_BYTES
+
+
+def _dataset(group: Any, name: str) -> Any:
+    """Return a dataset whose values lie in this very file, and need no foreign code to be read.
+
+    Raises:
+        StoredDataError: If there is none, or a link or its storage leads to another file, or it
+            has a filter that this program does not use.
+    """
+    dataset = _member(group, name)
+    if not isinstance(dataset, h5d.DatasetID):
         raise StoredDataError(f"{quoted(name)} is not a dataset")
-    if dataset.is_virtual or dataset.external:
+    creation = dataset.get_create_plist()
+    if creation.get_layout() == h5d.VIRTUAL or creation.get_external_count():
         raise StoredDataError(f"{quoted(name)} leads to another file")
+    filters = {creation.get_filter(number)[0] for number in range(creation.get_nfilters())}
+    if not filters <= _FILTERS:
+        raise StoredDataError(f"{quoted(name)} is packed with unknown filters {filters - _FILTERS}")
     return dataset
 
 
-def _hard_linked(group: Any, name: str) -> Any:
-    if not isinstance(group, h5py.Group) or name not in group:
+def _is_chunked(dataset: Any) -> bool:
+    return bool(dataset.get_create_plist().get_layout() == h5d.CHUNKED)
+
+
+def _group(group: Any, name: str) -> Any:
+    found = _member(group, name)
+    if not isinstance(found, h5g.GroupID):
+        raise StoredDataError(f"{quoted(name)} is not a group")
+    return found
+
+
+def _member(group: Any, name: str) -> Any:
+    """Open what a group has under a name of one part, unless that is a link to another place."""
+    raw = name.encode()
+    if not group.links.exists(raw):  # "in" would follow a link
         raise StoredDataError(f"it has no {quoted(name)}")
-    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+    if group.links.get_info(raw).type != h5l.TYPE_HARD:
         raise StoredDataError(f"{quoted(name)} is a link to another place")
-    return group[name]
+    return h5o.open(group, raw)

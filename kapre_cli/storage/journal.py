@@ -1,47 +1,61 @@
-"""Finished work, appended to one file: frames as they are computed, linear and in float32.
+"""Finished work, appended to one file and seen through to the disk while the run goes on.
 
-An input's frames may come in any order and from several places, block by block. What they
-become, decibels say, is settled when the output is put together.
+An input's frames may come in any order and from several places, block by block, linear and in
+float32. What they become, decibels say, is settled when the output is put together.
 
-A record is a fixed head, a JSON description and the values of one block::
+A record is a fixed head, a JSON description and, for a block, its values::
 
     4 bytes  magic "KXJ1"
     u32      length of the JSON
     u64      length of the values in bytes
     u32      CRC-32 of the JSON
     u32      CRC-32 of the values
-    ...      the JSON: {"key": ..., "first_frame": ..., "shape": [channel, time, feature]}
+    ...      the JSON, one of
+               {"run": <root facts>}                  a run begins
+               {"block": key, "of": n, "first_frame": ..., "shape": [channel, time, feature]}
+               {"done": key, "of": n, "facts": ...}   all blocks of an input are here
+               {"failed": key, "reason": ...}         an input has failed in this run
     ...      the values: float32, little-endian, C order
+
+``of`` ties the blocks of an input to the state of its file in which they were computed.
+``replay`` reads the records back.
 """
 
 import os
 import struct
+import threading
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.closing import Closing
-from kapre_cli.errors import StoredDataError, quoted, writing
-from kapre_cli.storage.metadata import dumps
+from kapre_cli.errors import OutputError, StoredDataError, quoted, writing
+from kapre_cli.storage.metadata import InputFacts, RootFacts, dumps
 
-_HEAD = struct.Struct("<4sIQII")
-_MAGIC = b"KXJ1"
+HEAD = struct.Struct("<4sIQII")
+MAGIC = b"KXJ1"
+
+_PENDING_BYTES = 2**20  # small records gather in memory up to this
+_SECONDS_AT_RISK = 5.0  # how long finished work may wait until it is on the disk
+
+_NO_VALUES = memoryview(b"")
 
 Frames = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class BlockEntry:
     """Where one block of an input's frames lies in the journal.
 
     Attributes:
         first_frame: Number of the block's first frame in its input.
         shape: ``(n_channels, n_frames, n_features)``.
-        peak: The largest value.
+        peak: The largest finite value, 0 if there is none.
         position: Where its values begin in the file.
         crc32: CRC-32 of its values.
     """
@@ -54,65 +68,182 @@ class BlockEntry:
 
 
 class Journal(Closing):
-    """An append-only file of computed blocks.
+    """An append-only file of computed blocks, made durable every few seconds.
 
     Args:
-        path: A file that does not exist yet.
+        path: The file; it is made if there is none.
+        end: Bytes of it that hold sound records; what is behind them is cut off.
+
+    Raises:
+        OutputError: If the file cannot be opened.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, end: int = 0) -> None:
         self.path = path
         with writing(path):
-            self._file = path.open("x+b", buffering=0)
-        self._end = 0
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            os.ftruncate(self._fd, end)
+        self._end = self._on_file = end
+        self._pending: list[bytes] = []
+        self._writing = threading.Lock()
+        self._broken: OutputError | None = None
+        self._closing = threading.Event()
+        self._durable_until = end
+        self._keeper = threading.Thread(target=self._keep_durable, name="journal", daemon=True)
+        self._keeper.start()
 
-    def append(self, key: str, first_frame: int, block: Frames) -> BlockEntry:
+    def run(self, root: RootFacts) -> None:
+        """Write that a run with these settings begins."""
+        self._append({"run": root.to_dict()})
+
+    def block(self, key: str, of: int, first_frame: int, block: Frames) -> BlockEntry:
         """Write one block of the input ``key``, shape ``(n_channels, n_frames, n_features)``.
 
         Raises:
             OutputError: If it cannot be written.
         """
         values = np.ascontiguousarray(block, dtype="<f4")
-        described = dumps(
-            {"key": key, "first_frame": first_frame, "shape": list(values.shape)}
-        ).encode()
-        crc = zlib.crc32(values.data)
-        head = _HEAD.pack(_MAGIC, len(described), values.nbytes, zlib.crc32(described), crc)
-        position = self._end + len(head) + len(described)
-        self._write(head + described)
-        self._write(values.data.cast("B"))
+        described = {
+            "block": key,
+            "of": of,
+            "first_frame": first_frame,
+            "shape": list(values.shape),
+        }
+        position, crc = self._append(described, values.data.cast("B"))
         n_channels, n_frames, n_features = values.shape
         return BlockEntry(
-            first_frame, (n_channels, n_frames, n_features), float(values.max()), position, crc
+            first_frame, (n_channels, n_frames, n_features), peak_of(values), position, crc
         )
 
-    def _write(self, data: bytes | memoryview) -> None:
-        rest = memoryview(data)
-        with writing(self.path):
-            while rest:
-                written = os.write(self._file.fileno(), rest)
-                rest = rest[written:]
-                self._end += written
+    def done(self, key: str, of: int, facts: InputFacts) -> None:
+        """Write that all blocks of an input are in the journal, and what is known of it.
+
+        Raises:
+            OutputError: If it cannot be written.
+        """
+        self._append({"done": key, "of": of, "facts": facts.to_dict()})
+
+    def failed(self, key: str, reason: str) -> None:
+        """Write that an input has failed.
+
+        Raises:
+            OutputError: If it cannot be written.
+        """
+        self._append({"failed": key, "reason": reason})
+        with self._writing:
+            self._flush()  # should the process come down, it need not be told again
+
+    def _append(
+        self, description: dict[str, Any], values: memoryview = _NO_VALUES
+    ) -> tuple[int, int]:
+        """Append a record; return the position of its values and their CRC."""
+        described = dumps(description).encode()
+        crc = zlib.crc32(values)
+        head = HEAD.pack(MAGIC, len(described), values.nbytes, zlib.crc32(described), crc)
+        with self._writing:
+            if self._broken is not None:
+                raise self._broken
+            self._pending.append(head + described)
+            position = self._end + len(head) + len(described)
+            self._end = position + values.nbytes
+            if values.nbytes <= _PENDING_BYTES:
+                self._pending.append(bytes(values))
+            if self._end - self._on_file > _PENDING_BYTES:
+                self._flush()
+                if values.nbytes > _PENDING_BYTES:
+                    self._write(values)
+        return position, crc
+
+    def _flush(self) -> None:
+        self._write(memoryview(b"".join(self._pending)))
+        self._pending.clear()
+
+    def _write(self, data: memoryview) -> None:
+        try:
+            with writing(self.path):
+                while data:
+                    written = os.pwrite(self._fd, data, self._on_file)
+                    data, self._on_file = data[written:], self._on_file + written
+        except OutputError as error:
+            self._broken = error  # a record may be torn: nothing can follow it
+            raise
+
+    def sync(self) -> None:
+        """See all that was appended through to the disk.
+
+        Raises:
+            OutputError: If that fails, or has failed since the last time.
+        """
+        with self._writing:
+            if self._broken is not None:
+                raise self._broken
+            self._flush()
+            end = self._on_file
+        if end == self._durable_until:
+            return
+        try:
+            with writing(self.path):
+                os.fsync(self._fd)
+        except OutputError as error:
+            self._broken = error
+            raise
+        self._durable_until = end
+
+    def _keep_durable(self) -> None:
+        """Sync every few seconds, beside the work; an error is raised at the next append."""
+        while self._broken is None and not self._closing.wait(_SECONDS_AT_RISK):
+            try:
+                self.sync()
+            except OutputError:
+                return
 
     def read(self, entry: BlockEntry) -> Frames:
-        """Return a block that was appended.
+        """Return a block that was written.
 
         Raises:
             StoredDataError: If the bytes are not those that were written.
         """
         block = np.empty(entry.shape, dtype="<f4")
+        with self._writing:
+            if entry.position + block.nbytes > self._on_file:
+                self._flush()
         with writing(self.path, "read back"):
-            self._file.seek(entry.position)
-            n_read = self._file.readinto(block.data.cast("B"))
+            n_read = os.preadv(self._fd, [block.data.cast("B")], entry.position)
         if n_read != block.nbytes or zlib.crc32(block.data) != entry.crc32:
-            raise StoredDataError(f"{quoted(self.path)} does not hold what was written to it")
+            raise StoredDataError(
+                f"{quoted(self.path)} does not hold what was written to it; "
+                "--resume computes anew what was lost"
+            )
         return block
 
-    def blocks(self, entries: list[BlockEntry]) -> Iterator[tuple[int, Frames]]:
+    def blocks(self, entries: Iterable[BlockEntry]) -> Iterator[tuple[int, Frames]]:
         """Yield ``(first_frame, block)`` for each entry in the order of the frames."""
         for entry in sorted(entries, key=lambda one: one.first_frame):
             yield entry.first_frame, self.read(entry)
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file; what was appended since the last :meth:`sync` may be lost."""
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        self._keeper.join()
+        os.close(self._fd)
+
+
+def identity(facts: InputFacts, non_finite: str) -> int:
+    """Return a number for all that an input's blocks depend on and that may change from run to run.
+
+    Args:
+        facts: What is known of the file; what reading it to its end adds does not count.
+        non_finite: What becomes of samples that are not finite.
+    """
+    opened = replace(facts, n_non_finite=0, sha256="", crc32=0)
+    return zlib.crc32(dumps([opened.to_dict(), non_finite]).encode())
+
+
+def peak_of(values: Frames) -> float:
+    """Return the largest finite value, 0 if there is none."""
+    peak = float(values.max())
+    if not np.isfinite(peak):
+        peak = float(values.max(initial=0.0, where=np.isfinite(values)))
+    return peak

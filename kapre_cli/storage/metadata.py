@@ -13,9 +13,12 @@ import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError
 from kapre_cli.settings import (
+    COMPRESSIONS,
+    DTYPES,
     AudioSettings,
     ExtractionSettings,
     LayerConfig,
+    checks,
     layer_from_dict,
     layer_to_dict,
 )
@@ -27,7 +30,7 @@ FORMAT_VERSION = 1
 _LIBRARIES = ("keras", "tensorflow", "numpy", "h5py", "soundfile", "soxr")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class InputFacts:
     """What is known of one input and its array.
 
@@ -41,6 +44,10 @@ class InputFacts:
         time_step: Seconds from frame to frame.
         source_size: Bytes of the file.
         source_mtime_ns: Time of the file's last change in nanoseconds since 1970.
+        n_missing: Frames that the file's header promises and the file lacks, taken nevertheless;
+            negative if it holds more than it promises. 0 for a whole file.
+        n_non_finite: Samples in the file, over all channels, that are NaN or infinite.
+        sha256: SHA-256 of the file's bytes, hexadecimal.
         crc32: CRC-32 of the array's bytes in C order, little-endian.
     """
 
@@ -53,6 +60,9 @@ class InputFacts:
     time_step: float
     source_size: int
     source_mtime_ns: int
+    n_missing: int = 0
+    n_non_finite: int = 0
+    sha256: str = ""
     crc32: int = 0
 
     def to_dict(self) -> dict[str, Any]:
@@ -82,18 +92,23 @@ class RootFacts:
 
     Attributes:
         layer: The layer's arguments, with the image data format resolved.
-        audio: Rate, channels and resampling.
+        audio: Rate, channels and what was taken of the files.
+        dtype: The type of the arrays, a name.
+        compression: How the arrays are compressed.
         versions: Version of each program and library behind the numbers.
     """
 
     layer: LayerConfig
     audio: AudioSettings
+    dtype: str
+    compression: str
     versions: dict[str, str]
 
     @classmethod
     def of(cls, settings: ExtractionSettings) -> "RootFacts":
         """Return the facts of a run that is being made with this program."""
-        return cls(settings.layer, settings.audio, _versions())
+        output = settings.output
+        return cls(settings.layer, settings.audio, output.dtype, output.compression, _versions())
 
     def to_dict(self) -> dict[str, Any]:
         """Return the root attributes by name, ready for JSON."""
@@ -101,7 +116,11 @@ class RootFacts:
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
             "layer": layer_to_dict(self.layer),
-            "settings": self.audio.to_dict(),
+            "settings": {
+                **self.audio.to_dict(),
+                "dtype": self.dtype,
+                "compression": self.compression,
+            },
             "versions": self.versions,
         }
 
@@ -122,12 +141,22 @@ class RootFacts:
         versions = stored.get("versions")
         if not isinstance(versions, dict):
             raise StoredDataError("its `versions` are missing")
+        settings = stored.get("settings")
+        if not isinstance(settings, dict):
+            raise StoredDataError("its `settings` are missing")
+        audio = dict(settings)
         try:
-            layer = layer_from_dict(stored.get("layer"))
-            audio = AudioSettings.from_dict(stored.get("settings"))
+            return cls(
+                layer=layer_from_dict(stored.get("layer")),
+                dtype=checks.choice("dtype", audio.pop("dtype", None), DTYPES),
+                compression=checks.choice(
+                    "compression", audio.pop("compression", None), COMPRESSIONS
+                ),
+                audio=AudioSettings.from_dict(audio),
+                versions={str(name): str(value) for name, value in versions.items()},
+            )
         except (ValueError, TypeError) as error:
             raise StoredDataError(f"its metadata is not sound: {error}") from error
-        return cls(layer, audio, {str(name): str(value) for name, value in versions.items()})
 
 
 def _versions() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from io import BytesIO
 from math import prod
 from pathlib import Path
@@ -12,7 +13,8 @@ import numpy.typing as npt
 
 from kapre_cli.errors import writing
 from kapre_cli.storage.assembly import FinalArray
-from kapre_cli.storage.metadata import InputFacts, RootFacts, dumps
+from kapre_cli.storage.disk import sync
+from kapre_cli.storage.metadata import FORMAT, InputFacts, RootFacts, dumps
 from kapre_cli.storage.writers import FeatureWriter
 
 ROOT_NAME = "kapre-extract.json"
@@ -30,12 +32,16 @@ class NpyDirectoryWriter(FeatureWriter):
         super().__init__(path, root, frequency)
         with writing(path):
             path.mkdir()
+            self._folders = {path}
             self._manifest = (path / MANIFEST_NAME).open("x", encoding="ascii")
 
     def _store(self, key: str, array: FinalArray) -> Iterator[npt.NDArray[Any]]:
         target = self.path / f"{key}{NPY_SUFFIX}"
         with writing(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.parent not in self._folders:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                below = len(target.relative_to(self.path).parents) - 1
+                self._folders.update(target.parents[:below])
             yield from _write_npy(target, array)
 
     def _describe(self, key: str, array: FinalArray, facts: InputFacts) -> None:
@@ -43,15 +49,18 @@ class NpyDirectoryWriter(FeatureWriter):
             self._manifest.write(dumps(_row(key, array, facts)) + "\n")
 
     def finish(self) -> None:
-        """Write the root facts and see the manifest through to the disk."""
+        """Write the root facts and see all names through to the disk."""
         with writing(self.path):
             self._manifest.flush()
             os.fsync(self._manifest.fileno())
             _write_json(self.path / ROOT_NAME, root_dict(self.root, self.frequency))
+            for folder in self._folders:
+                sync(folder)
 
     def close(self) -> None:
-        """Close the manifest."""
-        self._manifest.close()
+        """Close the manifest; unless it was finished it is void."""
+        with suppress(OSError):  # what it cannot flush. Why it could not has been told.
+            self._manifest.close()
 
 
 class NpyWriter(FeatureWriter):
@@ -79,6 +88,15 @@ def sidecar_of(path: Path) -> Path:
     return path.with_name(path.name + SIDECAR_SUFFIX)
 
 
+def is_sidecar(path: Path) -> bool:
+    """Whether the facts of a single .npy file stand at ``path``, or something else."""
+    if not path.is_file():
+        return False
+    beginning = dumps({"format": FORMAT})[:-1].encode()
+    with path.open("rb") as file:
+        return file.read(len(beginning)) == beginning
+
+
 def root_dict(root: RootFacts, frequency: npt.NDArray[np.float64]) -> dict[str, Any]:
     """Return the root facts with the frequencies, which have no dataset of their own here."""
     return root.to_dict() | {"frequency": frequency.tolist()}
@@ -96,7 +114,7 @@ def _write_json(path: Path, value: Any) -> None:
 
 
 def _write_npy(path: Path, array: FinalArray) -> Iterator[npt.NDArray[Any]]:
-    """Write an array piece by piece, then yield its values in C order."""
+    """Write an array piece by piece, see it through to the disk, yield its values in C order."""
     head = BytesIO()
     np.lib.format.write_array_header_1_0(
         head,
@@ -111,6 +129,7 @@ def _write_npy(path: Path, array: FinalArray) -> Iterator[npt.NDArray[Any]]:
         values: npt.NDArray[Any] | None = None
         for index, values in array.pieces():
             _write_piece(file, head.tell(), array, index[array.time_axis].start, values)
+        os.fsync(file.fileno())
         if array.n_pieces == 1 and values is not None:
             yield values
             return

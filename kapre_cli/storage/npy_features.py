@@ -1,16 +1,33 @@
 """Reading outputs of .npy files back."""
 
 import os
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError, quoted
-from kapre_cli.storage.metadata import InputFacts, RootFacts, loads
+from kapre_cli.storage.metadata import dumps
 from kapre_cli.storage.npy import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, sidecar_of
+from kapre_cli.storage.soundness import (
+    MAX_FACTS_BYTES,
+    open_plain,
+    sound_facts,
+    sound_frequency,
+    sound_json,
+    sound_key,
+    sound_root,
+    within,
+)
 from kapre_cli.storage.stored import Features, StoredArray
+
+_MAX_ROOT_BYTES = 2**26  # the frequencies of the largest n_dft fill 40 MB
+_PART_BYTES = 2**22
+_FLOAT_SIZES = (2, 4, 8)
 
 
 class NpyFeatures(Features):
@@ -18,33 +35,49 @@ class NpyFeatures(Features):
 
     Args:
         path: The output.
+        kind: Its format.
         stored: Its root facts as they were read.
-        rows: The facts of each input as they were read.
+        rows: The facts of each input, JSON.
         file_of: Gives the file of a key.
+
+    Raises:
+        StoredDataError: If the facts are not sound.
     """
 
     def __init__(
-        self, path: Path, stored: Any, rows: list[Any], file_of: Callable[[str], Path]
+        self,
+        path: Path,
+        kind: str,
+        stored: dict[str, Any],
+        rows: Iterable[str | bytes],
+        file_of: Callable[[str], Path],
     ) -> None:
         self.path = path
-        self.root = RootFacts.from_dict(stored)
-        frequency = stored.get("frequency")
-        if not isinstance(frequency, list):
-            raise StoredDataError("its `frequency` is missing")
-        self.frequency = np.asarray(frequency, dtype=np.float64)
+        self.format = kind
+        self.root = sound_root(stored)
+        self.frequency = sound_frequency(_numbers(stored.get("frequency")), self.root)
+        self._place = os.path.realpath(path)
         self._file_of = file_of
-        self._rows = {key: (axes, facts) for key, axes, facts in map(_checked_row, rows)}
+        self._rows: dict[str, str | bytes] = {}  # understood when they are asked for
+        for row in rows:
+            key = sound_key(_object(sound_json(row)).get("key"))
+            if key in self._rows:
+                raise StoredDataError(f"the key {quoted(key)} is there twice")
+            self._rows[key] = row
 
     def __getitem__(self, key: str) -> StoredArray:
-        axes, facts = self._rows[key]
+        facts = _object(sound_json(self._rows[key]))
+        del facts["key"]
+        if facts.pop("axes", None) != list(self.layer.axes):
+            raise StoredDataError(f"the axes of {quoted(key)} are not those of its layer")
         file = self._file_of(key)
-        if not file.resolve().is_relative_to(self.path.resolve()):
+        if not within(file, self._place):
             raise StoredDataError(f"{quoted(file)} is a link that leads out of the output")
         try:
-            values = np.load(file, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise StoredDataError(f"{quoted(file)} cannot be read: {error}") from error
-        return StoredArray(key, values, axes, facts)
+            values = NpyValues(file)
+        except OSError as error:
+            raise StoredDataError(f"{quoted(file)} cannot be read: {error.strerror}") from error
+        return StoredArray(key, values, sound_facts(facts, self.root), self.layer)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)
@@ -53,44 +86,127 @@ class NpyFeatures(Features):
         return len(self._rows)
 
 
+class NpyValues:
+    """The values of a .npy file of floating-point numbers in C order.
+
+    The file is opened anew for every reading: an output may have more files than a process may
+    keep open.
+
+    Raises:
+        OSError: If the file cannot be opened.
+        StoredDataError: If it is anything else, or longer or shorter than it says.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with open_plain(path) as file:
+            self.shape, self.dtype = _header(file, path)
+            self._start = file.tell()
+            self._require_whole(file)
+
+    def __getitem__(self, index: Any) -> npt.NDArray[Any]:
+        with open_plain(self._path) as file:
+            self._require_whole(file)
+            mapped = np.memmap(file, self.dtype, "r", self._start, self.shape)
+            return np.array(mapped[index])
+
+    def parts(self) -> Iterator[npt.NDArray[Any]]:
+        """Yield all values in C order. Not mapped: a disk's error is raised, it kills nobody."""
+        with open_plain(self._path) as file:
+            self._require_whole(file)
+            file.seek(self._start)
+            while part := file.read(_PART_BYTES):
+                yield np.frombuffer(part, self.dtype)
+
+    def _require_whole(self, file: BinaryIO) -> None:
+        size = os.fstat(file.fileno()).st_size
+        expected = self._start + prod(self.shape) * self.dtype.itemsize
+        if size != expected:
+            raise StoredDataError(
+                f"{quoted(self._path)} has {size:,} bytes; its header promises {expected:,}"
+            )
+
+
 def open_npy_directory(path: Path) -> Features:
     """Open a directory of .npy files.
 
     Raises:
-        FileNotFoundError: If one of the files that hold the facts is missing.
+        OSError: If one of the files that hold the facts is missing or cannot be read.
         StoredDataError: If the facts are not sound.
     """
-    with (path / MANIFEST_NAME).open(encoding="ascii") as manifest:
-        rows = [loads(line) for line in manifest]
-    stored = loads((path / ROOT_NAME).read_bytes())
-    return NpyFeatures(path, stored, rows, lambda key: path / f"{key}{NPY_SUFFIX}")
+    place = os.path.realpath(path)
+    manifest, root = path / MANIFEST_NAME, path / ROOT_NAME
+    for file in (manifest, root):
+        if not within(file, place):
+            raise StoredDataError(f"{quoted(file)} is a link that leads out of the output")
+    rows = list(_lines(manifest))
+    stored = _read_object(root)
+    if "manifest_crc32" in stored:
+        _require_checksum(manifest, b"".join(rows), stored["manifest_crc32"])
+    return NpyFeatures(path, "npy-directory", stored, rows, lambda key: path / f"{key}{NPY_SUFFIX}")
 
 
 def open_npy(path: Path) -> Features:
     """Open a single .npy file with its facts beside it.
 
     Raises:
-        FileNotFoundError: If the file that holds the facts is missing.
+        OSError: If the file that holds the facts is missing or cannot be read.
         StoredDataError: If the facts are not sound.
     """
-    stored = loads(sidecar_of(path).read_bytes())
-    if not isinstance(stored, dict):
+    stored = _read_object(sidecar_of(path))
+    return NpyFeatures(path, "npy", stored, [dumps(stored.get("input"))], lambda _key: path)
+
+
+def _header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return the shape and the type that a .npy file's header promises."""
+    try:
+        # Later versions differ in room for the names of fields, which these arrays have none of.
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError("its .npy version is not 1.0")
+        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
+    except Exception as error:  # NumPy evaluates the header: much can be wrong with it
+        raise StoredDataError(f"{quoted(path)} cannot be read: {error}") from error
+    if dtype.hasobject:
+        raise StoredDataError(f"{quoted(path)} holds Python objects: no pickle is loaded")
+    is_float = dtype.kind == "f" and dtype.itemsize in _FLOAT_SIZES
+    if not is_float or fortran_order or any(size < 1 for size in shape):
+        raise StoredDataError(f"{quoted(path)} is not an array that this program writes")
+    return shape, dtype
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file, none of them longer than the facts of an input can be."""
+    with open_plain(path) as file:
+        while line := file.readline(MAX_FACTS_BYTES):
+            if not line.endswith(b"\n"):
+                raise StoredDataError(f"{quoted(path)} has a line that is cut off or too long")
+            yield line
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    with open_plain(path) as file:
+        text = file.read(_MAX_ROOT_BYTES + 1)
+    if len(text) > _MAX_ROOT_BYTES:
+        raise StoredDataError(f"{quoted(path)} is larger than its content can be")
+    stored = _object(sound_json(text))
+    if "crc32" in stored:
+        checksum = stored.pop("crc32")
+        _require_checksum(path, dumps(stored).encode(), checksum)
+    return stored
+
+
+def _require_checksum(path: Path, content: bytes, expected: Any) -> None:
+    if zlib.crc32(content) != expected:
+        raise StoredDataError(f"{quoted(path)} is damaged: its checksum is another")
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
         raise StoredDataError("its facts are not a JSON object")
-    return NpyFeatures(path, stored, [stored.get("input")], lambda _key: path)
+    return value
 
 
-def _checked_row(row: Any) -> tuple[str, tuple[str, ...], InputFacts]:
-    """Return the key, the axes and the facts of one input.
-
-    Raises:
-        StoredDataError: If one is missing, or the key leads out of the output.
-    """
-    if not isinstance(row, dict):
-        raise StoredDataError("the facts of an input are not a JSON object")
-    facts = dict(row)
-    key, axes = facts.pop("key", None), facts.pop("axes", None)
-    if not isinstance(key, str) or not isinstance(axes, list):
-        raise StoredDataError("the facts of an input lack `key` or `axes`")
-    if os.path.isabs(key) or ".." in Path(key).parts:
-        raise StoredDataError(f"the key {quoted(key)} leads out of the output")
-    return key, tuple(map(str, axes)), InputFacts.from_dict(facts)
+def _numbers(values: Any) -> npt.NDArray[np.float64]:
+    if not isinstance(values, list) or not {type(value) for value in values} <= {int, float}:
+        raise StoredDataError("its `frequency` is not a list of numbers")
+    return np.array(values, dtype=np.float64)

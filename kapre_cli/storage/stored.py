@@ -1,8 +1,8 @@
 """What an open output is to its reader, whatever its format."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,26 @@ from kapre_cli.closing import Closing
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.report import counted
 from kapre_cli.settings import AudioSettings, LayerConfig
-from kapre_cli.storage.metadata import InputFacts, RootFacts
+from kapre_cli.storage.metadata import InputFacts, RootFacts, crc32_of
+from kapre_cli.storage.soundness import require_shape
+
+
+class Values(Protocol):
+    """An array in a file.
+
+    Attributes:
+        shape: Its shape.
+        dtype: Its type.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def __getitem__(self, index: Any) -> npt.NDArray[Any]:
+        """Return a copy of what ``index`` selects."""
+
+    def parts(self) -> Iterator[npt.NDArray[Any]]:
+        """Yield all values in C order, some at a time."""
 
 
 class StoredArray:
@@ -25,29 +44,28 @@ class StoredArray:
         facts: What is known of the input.
 
     Raises:
-        StoredDataError: If the axes are not those of the array.
+        StoredDataError: If the array's shape is not the one that its layer gives for its input.
     """
 
-    def __init__(self, key: str, values: Any, axes: tuple[str, ...], facts: InputFacts) -> None:
-        if len(axes) != len(values.shape):
-            raise StoredDataError(
-                f"{quoted(key)} has {len(values.shape)} axes, its facts name {len(axes)}"
-            )
+    def __init__(self, key: str, values: Values, facts: InputFacts, config: LayerConfig) -> None:
+        require_shape(key, values.shape, facts, config)
         self.key = key
-        self.axes = axes
+        self.axes = config.axes
         self.facts = facts
         self._values = values
-        self.shape: tuple[int, ...] = tuple(values.shape)
-        self.dtype: np.dtype[Any] = values.dtype
+        self.shape = values.shape
+        self.dtype = values.dtype
 
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
-        values = self._values[index]
-        return np.array(values) if isinstance(values, np.memmap) else np.asarray(values)
+        try:
+            return self._values[index]
+        except (OSError, RuntimeError) as error:  # HDF5's own are either
+            raise self._unreadable(error) from error
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         if copy is False:
             raise ValueError("reading an array makes a copy of it")
-        return np.array(self._values[()], dtype=dtype)
+        return self[()].astype(dtype or self.dtype, copy=False)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -57,6 +75,26 @@ class StoredArray:
         """Seconds from the start of the audio to the centre of each frame."""
         frames = np.arange(self.shape[self.axes.index("time")], dtype=np.float64)
         return self.facts.time_start + frames * self.facts.time_step
+
+    def verify(self) -> None:
+        """Read all values and hold them against the checksum they were written with.
+
+        Raises:
+            StoredDataError: If they are others, or cannot be read.
+        """
+        little = self.dtype.newbyteorder("<")
+        try:
+            crc32 = crc32_of(part.astype(little, copy=False) for part in self._values.parts())
+        except (OSError, RuntimeError) as error:
+            raise self._unreadable(error) from error
+        if crc32 != self.facts.crc32:
+            raise StoredDataError(
+                f"{quoted(self.key)} is damaged: its values have the CRC-32 {crc32:08x}, "
+                f"they were written with {self.facts.crc32:08x}"
+            )
+
+    def _unreadable(self, error: Exception) -> StoredDataError:
+        return StoredDataError(f"{quoted(self.key)} cannot be read: {error}")
 
     def __repr__(self) -> str:
         return f"<{quoted(self.key)} {dict(zip(self.axes, self.shape, strict=True))} {self.dtype}>"
@@ -69,11 +107,13 @@ class Features(Mapping[str, StoredArray], Closing):
 
     Attributes:
         path: The output.
+        format: One of ``settings.FORMATS``.
         root: The facts of the whole output.
         frequency: Hz of each bin or band centre.
     """
 
     path: Path
+    format: str
     root: RootFacts
     frequency: npt.NDArray[np.float64]
 

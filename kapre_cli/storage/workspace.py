@@ -6,13 +6,14 @@ import shutil
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kapre_cli.closing import Closing
 from kapre_cli.errors import UsageError, quoted, writing
 from kapre_cli.settings import OutputSettings
-from kapre_cli.storage.npy import ROOT_NAME, sidecar_of
+from kapre_cli.storage.disk import exchange, sync
+from kapre_cli.storage.npy import sidecar_of
 
 PARTIAL_SUFFIX = ".partial"
 
@@ -23,17 +24,20 @@ _REPLACED = "replaced"
 
 
 class Workspace(Closing):
-    """The folder ``<output>.partial``, beside the output, that belongs to one run.
+    """The folder ``<output>.partial``, beside the output, that belongs to one run at a time.
 
-    It is removed when the run ends, whatever became of it. What a killed run left there is
-    removed by the next one.
+    The journal in it outlives a run that does not reach its end, so that another can go on; it
+    is removed with the folder once the output is in its place.
 
     Args:
         output: Where the output will be.
 
     Attributes:
+        folder: The folder.
         journal: Where finished work is kept.
         staged: Where the output is put together.
+        keep: Whether the journal is worth keeping when the run ends.
+        healed: Whether an older output was put back that a killed run had moved away.
 
     Raises:
         UsageError: If another run is at work on the same output.
@@ -45,9 +49,15 @@ class Workspace(Closing):
         self.folder = output.path.with_name(output.path.name + PARTIAL_SUFFIX)
         self.journal = self.folder / _JOURNAL
         self.staged = self.folder / _STAGED
+        self._replaced = self.folder / _REPLACED
+        self.keep = True
+        self.healed = False
         with writing(self.folder):
             self._lock = self._locked()
+            self._heal()
             self._clear()
+            sync(self.folder)
+            sync(self.folder.parent)
 
     def _locked(self) -> int:
         """Make the folder and lock it: the system lets go of the lock when the process ends."""
@@ -55,7 +65,10 @@ class Workspace(Closing):
         path = self.folder / _LOCK
         while True:
             self.folder.mkdir(exist_ok=True)
-            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            try:
+                lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            except FileNotFoundError:  # the run before removed its folder just then: once more
+                continue
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if _is_at(lock, path):
@@ -66,10 +79,11 @@ class Workspace(Closing):
                     f"another run is writing {quoted(self._output.path)}; wait for it, "
                     "or name another output"
                 ) from None
-            os.close(lock)  # the run before removed its folder just then: once more
+            os.close(lock)  # likewise
 
     def _require_ours(self) -> None:
-        ours = {_JOURNAL, _LOCK, _REPLACED, _STAGED, sidecar_of(Path(_STAGED)).name}
+        staged = (_STAGED, _REPLACED)
+        ours = {_JOURNAL, _LOCK, *staged, *(sidecar_of(Path(name)).name for name in staged)}
         in_the_way = (
             not ours.issuperset(os.listdir(self.folder))
             if self.folder.is_dir()
@@ -81,63 +95,79 @@ class Workspace(Closing):
                 "name, and what stands there is not this program's; move it away"
             )
 
+    def _heal(self) -> None:
+        """Put an older output back that a run moved away before it was killed."""
+        target, older = self._output.path, self._replaced
+        if not os.path.lexists(older) or os.path.lexists(target):
+            return
+        if sidecar_of(older).exists():
+            os.replace(sidecar_of(older), sidecar_of(target))
+        os.replace(older, target)
+        self.healed = True
+
     def _clear(self) -> None:
-        """Remove what this run, or one that was killed, has left in the folder."""
-        target, replaced = self._output.path, self.folder / _REPLACED
-        if replaced.is_dir() and not os.path.lexists(target):
-            os.replace(replaced, target)  # killed between the two moves of publish()
-        for path in (self.journal, self.staged, sidecar_of(self.staged), replaced):
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+        """Remove all but the journal of what a run has left in the folder."""
+        for path in (self.staged, self._replaced):
+            for left in (path, sidecar_of(path)):
+                if left.is_dir() and not left.is_symlink():
+                    shutil.rmtree(left)
+                else:
+                    left.unlink(missing_ok=True)
 
     def publish(self) -> None:
-        """Move the complete output into its place.
+        """Move the complete output into its place; the workspace is then of no more use.
 
         Raises:
-            OutputError: If it cannot be moved.
+            OutputError: If it cannot be moved; an older output is still there then.
         """
         target = self._output.path
         with writing(target):
             if self._output.format == "npy-directory":
                 self._publish_directory(target)
+            elif self._output.format == "npy":
+                self._publish_pair(target)
             else:
-                _sync(self.staged)
-                if sidecar_of(self.staged).exists():
-                    self._publish_with_sidecar(target)
-                else:
-                    os.replace(self.staged, target)
-            _sync(target.parent)
+                os.replace(self.staged, target)
+            sync(target.parent)
+        self.keep = False
 
     def _publish_directory(self, target: Path) -> None:
-        """Put the new directory where the old one was; a directory cannot replace a full one."""
-        if (target / ROOT_NAME).is_file():
-            os.replace(target, self.folder / _REPLACED)
-        os.replace(self.staged, target)
-
-    def _publish_with_sidecar(self, target: Path) -> None:
-        """Replace an array and its facts, or neither."""
-        sidecar, replaced = sidecar_of(target), self.folder / _REPLACED
-        if sidecar.exists():
-            os.replace(sidecar, replaced)
-        try:
-            os.replace(sidecar_of(self.staged), sidecar)
+        """Put the new directory where an old one may be; a directory cannot replace a full one."""
+        if not os.path.lexists(target) or not any(target.iterdir()):
             os.replace(self.staged, target)
+        elif not exchange(self.staged, target):
+            os.replace(target, self._replaced)
+            self._or_put_back([(self.staged, target)])
+
+    def _publish_pair(self, target: Path) -> None:
+        """Put an array and its facts in place; no moment sees an array beside another's facts."""
+        sidecar = sidecar_of(target)
+        for path, older in ((target, self._replaced), (sidecar, sidecar_of(self._replaced))):
+            if os.path.lexists(path):
+                os.replace(path, older)
+        self._or_put_back([(sidecar_of(self.staged), sidecar), (self.staged, target)])
+
+    def _or_put_back(self, moves: list[tuple[Path, Path]]) -> None:
+        """Make moves, or, should one fail, put the older output back."""
+        try:
+            for source, target in moves:
+                os.replace(source, target)
         except OSError:
-            if replaced.exists():
-                os.replace(replaced, sidecar)
+            with suppress(OSError):  # why the moves failed is what the reader needs to know
+                self._heal()
             raise
 
     def close(self) -> None:
-        """Remove the folder and let go of the lock."""
+        """Remove what is of no more use, the folder too unless work is kept; let go of the lock."""
         if self._lock < 0:
             return
         try:
             with writing(self.folder, "removed"):
                 self._clear()
-                (self.folder / _LOCK).unlink(missing_ok=True)
-                self.folder.rmdir()
+                if not self.keep:
+                    self.journal.unlink(missing_ok=True)
+                    (self.folder / _LOCK).unlink(missing_ok=True)
+                    self.folder.rmdir()
         finally:
             os.close(self._lock)
             self._lock = -1
@@ -149,7 +179,7 @@ def undisturbed() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # signals never reach another thread
         return
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
     try:
         yield
@@ -163,12 +193,3 @@ def _is_at(fd: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(fd), os.stat(path))
     except FileNotFoundError:
         return False
-
-
-def _sync(path: Path) -> None:
-    """See a file or a folder through to the disk."""
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

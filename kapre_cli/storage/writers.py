@@ -28,14 +28,15 @@ class FeatureWriter(Closing):
         self.root = root
         self.frequency = frequency
 
-    def add(self, key: str, array: FinalArray, facts: InputFacts) -> None:
-        """Store an input's array and its facts, the checksum of what was stored among them.
+    def add(self, key: str, array: FinalArray, facts: InputFacts) -> InputFacts:
+        """Store an input's array and its facts; return these with the checksum of what was stored.
 
         Raises:
             OutputError: If they cannot be written.
         """
         facts = replace(facts, crc32=crc32_of(self._store(key, array)))
         self._describe(key, array, facts)
+        return facts
 
     @abstractmethod
     def _store(self, key: str, array: FinalArray) -> Iterator[npt.NDArray[Any]]:

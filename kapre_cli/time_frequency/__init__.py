@@ -9,6 +9,7 @@ from kapre_cli.framing import conv_output_length
 from kapre_cli.settings import LayerConfig
 from kapre_cli.time_frequency.melspectrogram import EmptyMelBandsWarning, Melspectrogram
 from kapre_cli.time_frequency.spectrogram import Spectrogram
+from kapre_cli.time_frequency.steps import resolved
 
 __all__ = [
     "EmptyMelBandsWarning",
@@ -16,6 +17,7 @@ __all__ = [
     "Spectrogram",
     "conv_output_length",
     "layer_of",
+    "resolved",
 ]
 
 _LAYERS = {layer.config_class: layer for layer in (Spectrogram, Melspectrogram)}

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any
 
 import keras
@@ -107,8 +107,7 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
         # The samples are cast in call(), since half precision must not touch them before.
         kwargs.setdefault("autocast", False)
         super().__init__(**kwargs)
-        if config.image_data_format == "default":
-            config = replace(config, image_data_format=keras.config.image_data_format())
+        config = steps.resolved(config)
         self.config = config
         for field in fields(config):
             setattr(self, field.name, getattr(config, field.name))

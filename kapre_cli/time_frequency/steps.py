@@ -1,7 +1,8 @@
 """The steps of the layers as functions of tensors, written with ``keras.ops``."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
@@ -10,8 +11,17 @@ from keras import ops
 
 from kapre_cli.dsp import DECIBEL_AMIN, DECIBEL_RANGE
 from kapre_cli.framing import Framing
+from kapre_cli.settings import MelspectrogramConfig, SpectrogramConfig
 
+Config = TypeVar("Config", SpectrogramConfig, MelspectrogramConfig)
 Tensor = Any  # a tensor of whichever backend Keras runs on; none of them ships types for it
+
+
+def resolved(config: Config) -> Config:
+    """Return ``config`` with the image data format that Keras is set to in place of a default."""
+    if config.image_data_format != "default":
+        return config
+    return replace(config, image_data_format=keras.config.image_data_format())
 
 
 def padded(signal: Tensor, framing: Framing) -> Tensor:
@@ -89,7 +99,7 @@ def power_of_convolution(signal: Tensor, kernels: tuple[Tensor, Tensor], n_hop: 
 
 
 def raised(power: Tensor, exponent: float) -> Tensor:
-    """Return ``power ** exponent`` for ``power >= 0``, with a finite gradient at 0.
+    """Return ``power ** exponent`` for ``power >= 0``, with a finite gradient at 0; NaN stays NaN.
 
     Below an exponent of 1 the slope at 0 is infinite; silence would turn every gradient into
     NaN. There the value is 0 and so is the gradient.
@@ -98,10 +108,10 @@ def raised(power: Tensor, exponent: float) -> Tensor:
         return power
     if exponent > 1.0:
         return ops.power(power, exponent)
-    sounding = power > 0
-    kept = ops.where(sounding, power, ops.ones_like(power))
+    silent = power <= 0
+    kept = ops.where(silent, ops.ones_like(power), power)
     root = ops.sqrt(kept) if exponent == 0.5 else ops.power(kept, exponent)
-    return ops.where(sounding, root, ops.zeros_like(root))
+    return ops.where(silent, ops.zeros_like(root), root)
 
 
 def decibels(values: Tensor) -> Tensor:

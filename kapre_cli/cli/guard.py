@@ -1,0 +1,160 @@
+"""A run in a process of its own, so that a decoder that crashes takes nothing else with it.
+
+The process that the user started forks before it has imported anything heavy, which takes a
+millisecond, and waits. Should the process at work come down, another goes on from the journal;
+an input that brings it down twice is failed by name.
+"""
+
+import mmap
+import os
+import signal
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import click
+
+from kapre_cli.cli.signals import STOPPING
+from kapre_cli.errors import quoted
+from kapre_cli.report import Watch
+from kapre_cli.version import PROGRAM
+
+Workload = Callable[[Watch], int]
+
+_CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
+_PAGE_BYTES = 2**16  # room for the longest path
+_LENGTH = struct.Struct("<I")
+
+# A terminal signals every process of a group, and so does timeout, beside the one it watches.
+# What comes so soon after the first is the same request.
+_SAME_REQUEST_SECONDS = 0.3
+
+
+class SharedWatch(Watch):
+    """Which input is being read, in memory that outlives the process that reads it."""
+
+    def __init__(self) -> None:
+        self._page = mmap.mmap(-1, _PAGE_BYTES)
+        self._crashes: dict[str, tuple[str, ...]] = {}
+
+    def reading(self, key: str | None) -> None:
+        """Take note that an input, or none any more, is being read."""
+        named = (key or "").encode()[: _PAGE_BYTES - _LENGTH.size]
+        self._page[: _LENGTH.size + len(named)] = _LENGTH.pack(len(named)) + named
+
+    def crashes(self, key: str) -> tuple[str, ...]:
+        """Return the signals that the process died of while ``key`` was being read."""
+        return self._crashes.get(key, ())
+
+    def crashed(self, how: str) -> str | None:
+        """Take note that the process came down; return the key of the input it was reading."""
+        (length,) = _LENGTH.unpack(self._page[: _LENGTH.size])
+        key = self._page[_LENGTH.size : _LENGTH.size + length].decode(errors="replace")
+        self.reading(None)
+        self.again = True
+        if not key:
+            return None
+        self._crashes[key] = (*self.crashes(key), how)
+        return key
+
+
+def guarded(work: Workload) -> int:
+    """Run ``work`` in a process of its own and return its exit code, in both processes."""
+    watch = SharedWatch()
+    while True:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # until both know what to do with one
+        theirs, ours = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(ours)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+            threading.Thread(target=_end_with_parent, args=(theirs,), daemon=True).start()
+            return work(watch)
+        os.close(theirs)
+        ended = _Attempt(pid).wait()
+        os.close(ours)
+        if ended.code is not None:
+            return ended.code
+        key = watch.crashed(ended.name) if ended.number in _CRASHES else None
+        if key is None or ended.stopped:
+            _say(f"{_how(ended)}; the same command with --resume goes on with what was kept")
+            return 128 + (ended.stopped or ended.number)
+        again = "it is tried once more" if len(watch.crashes(key)) == 1 else "it is left out"
+        _say(f"crashed ({ended.name}) while reading {quoted(key)}; {again}")
+
+
+def unguarded(work: Workload) -> int:
+    """Run ``work`` in this process."""
+    return work(Watch())
+
+
+class _Attempt:
+    """The process at work, as the one that waits for it sees it.
+
+    Attributes:
+        code: Its exit code, ``None`` if a signal ended it.
+        number: The signal that ended it.
+        stopped: The signal that first asked this process to end, 0 if none did.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._asked = 0.0
+        self.code: int | None = None
+        self.number = 0
+        self.stopped = 0
+
+    @property
+    def name(self) -> str:
+        """The name of the signal that ended it."""
+        return signal.Signals(self.number).name
+
+    def wait(self) -> "_Attempt":
+        """Wait until it ends, and pass on to it what asks this process to end."""
+        before = {number: signal.getsignal(number) for number in STOPPING}
+        for number, handler in before.items():
+            if handler is not signal.SIG_IGN:
+                signal.signal(number, self._pass_on)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+        try:
+            _, status = os.waitpid(self._pid, 0)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        if os.WIFSIGNALED(status):
+            self.number = os.WTERMSIG(status)
+        else:
+            self.code = os.WEXITSTATUS(status)
+        return self
+
+    def _pass_on(self, number: int, _frame: object) -> None:
+        now = time.monotonic()
+        if not self.stopped:
+            self.stopped, self._asked = number, now
+            os.kill(self._pid, number)
+        elif now - self._asked > _SAME_REQUEST_SECONDS:
+            os.kill(self._pid, signal.SIGKILL)  # asked twice: at once
+
+
+def _how(ended: _Attempt) -> str:
+    if ended.stopped:
+        return "stopped at once"
+    if ended.number == signal.SIGKILL:
+        return "the process at work was killed (SIGKILL), perhaps for want of memory"
+    return f"the process at work came down ({ended.name})"
+
+
+def _end_with_parent(theirs: int) -> None:
+    """End this process when the one that waits for it is no more, killed for instance."""
+    os.read(theirs, 1)
+    os._exit(128 + signal.SIGKILL)
+
+
+def _say(message: str) -> None:
+    with suppress(OSError):  # the terminal may be gone
+        click.echo(f"{PROGRAM}: {message}", err=True)

@@ -1,0 +1,103 @@
+"""Which inputs need not be computed, because an earlier run has done it, and which in part."""
+
+import os
+from dataclasses import dataclass, replace
+
+from kapre_cli.audio import sha256_of
+from kapre_cli.errors import AudioReadError, StoredDataError, quoted
+from kapre_cli.pipeline.work import Work
+from kapre_cli.report import Report
+from kapre_cli.settings import ExtractionSettings
+from kapre_cli.sources import Source
+from kapre_cli.storage.earlier import Earlier
+from kapre_cli.storage.metadata import InputFacts, RootFacts
+from kapre_cli.storage.replay import Remembered
+
+
+@dataclass
+class Keeper:
+    """Gives each input what earlier runs have done for it.
+
+    What is kept is decided by the input's path, size and time of change, or by its bytes, and by
+    the integrity of what is there; never by a name alone.
+
+    Attributes:
+        earlier: What earlier runs have left, made with this run's settings.
+        settings: This run's.
+        report: Told of what should have been kept and is damaged.
+        again: Whether the last run in the journal is this very one, whose process came down.
+    """
+
+    earlier: Earlier
+    settings: ExtractionSettings
+    report: Report
+    again: bool = False
+
+    def __post_init__(self) -> None:
+        """Understand the settings of the runs in the journal."""
+        self._roots = [RootFacts.from_dict(root) for root in self.earlier.journal.roots]
+
+    def keep(self, work: Work) -> None:
+        """Give ``work`` what has been done for it."""
+        remembered = self.earlier.journal.inputs.get(work.source.key)
+        if remembered is not None:
+            self._keep_from_journal(work, remembered)
+        if not work.done:
+            self._keep_from_output(work)
+
+    def _keep_from_journal(self, work: Work, remembered: Remembered) -> None:
+        work.of, work.entries = remembered.of, remembered.entries
+        this_run = self.again and remembered.run == len(self._roots) - 1
+        if remembered.facts is not None:
+            root = self._roots[remembered.run]
+            work.facts = self._current(remembered.facts, root, work.source)
+            work.drop_misfits(self.settings.layer)
+            work.done = work.is_whole(self.settings.layer)
+            work.kept = work.done and not this_run
+        elif remembered.failure is not None and this_run:
+            work.failed = True  # it has been named already
+            self.report.n_failed += 1
+
+    def _keep_from_output(self, work: Work) -> None:
+        features, key = self.earlier.features, work.source.key
+        if features is None or key not in features:
+            return
+        try:
+            stored = features[key]
+            facts = self._current(stored.facts, features.root, work.source)
+            if facts is not None:
+                stored.verify()
+                work.facts, work.stored, work.done, work.kept = facts, stored, True, True
+        except StoredDataError as error:
+            self.report.say(
+                f"note: {quoted(key)} is damaged in the output, and computed anew: {error}"
+            )
+
+    def _current(self, facts: InputFacts, root: RootFacts, source: Source) -> InputFacts | None:
+        """Return the facts as this run would state them, or ``None`` if the input is another now.
+
+        Args:
+            facts: What an earlier run knew.
+            root: The settings of that run.
+            source: The input.
+        """
+        audio = self.settings.audio
+        if (
+            (facts.n_missing and not audio.allow_truncated)
+            or (facts.n_non_finite and audio.non_finite != root.audio.non_finite)
+            or (facts.source_sr != facts.sr and not audio.resample)
+        ):
+            return None
+        try:
+            status = os.stat(source.path)
+            now = replace(
+                facts,
+                source=source.path,
+                source_size=status.st_size,
+                source_mtime_ns=status.st_mtime_ns,
+            )
+            if self.settings.output.resume == "content":
+                return now if sha256_of(source.path) == facts.sha256 else None
+        except (OSError, AudioReadError):  # reading it will tell why
+            return None
+        return now if now == facts else None

@@ -1,0 +1,66 @@
+"""How much room on the disk a run will need, as far as can be known beforehand."""
+
+import os
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+
+from kapre_cli.audio import Header, promise
+from kapre_cli.audio.reader import resampled_length
+from kapre_cli.errors import AudioReadError
+from kapre_cli.pipeline.work import Work
+from kapre_cli.settings import ExtractionSettings
+
+_JOURNAL_BYTES = 4  # float32
+
+# More samples in a byte than real recordings have; a header that promises more may be lying,
+# and must not keep the others from being read.
+_SAMPLES_IN_A_BYTE = 64
+
+
+def bytes_due(works: Sequence[Work], settings: ExtractionSettings) -> int:
+    """Return how many bytes the work that is due and then the output will take, at least."""
+    due = [work for work in works if not (work.done or work.failed)]
+    n_values = sum(_n_values(work, settings) for work in due)
+    n_kept = sum(prod(entry.shape) for work in due for entry in work.entries.values())
+    n_bytes = max(n_values - n_kept, 0) * _JOURNAL_BYTES
+    if settings.output.compression == "none":
+        n_bytes += n_values * np.dtype(settings.output.dtype).itemsize
+    return n_bytes + bytes_written([work for work in works if work.done], settings)
+
+
+def bytes_written(works: Sequence[Work], settings: ExtractionSettings) -> int:
+    """Return how many bytes inputs that are done will take in the output, at least."""
+    if settings.output.compression != "none":
+        return 0
+    itemsize = np.dtype(settings.output.dtype).itemsize
+    n_values = sum(
+        prod(work.stored.shape)
+        if work.stored is not None
+        else sum(prod(entry.shape) for entry in work.entries.values())
+        for work in works
+    )
+    return n_values * itemsize
+
+
+def _n_values(work: Work, settings: ExtractionSettings) -> int:
+    """Return how many features an input will have, 0 if that cannot be known."""
+    try:
+        header = promise(work.source.path)
+        n_bytes = os.path.getsize(work.source.path)
+    except (AudioReadError, OSError):
+        return 0
+    layer, audio = settings.layer, settings.audio
+    length = resampled_length(_n_frames(header, n_bytes), header.sr, audio.sr)
+    if length == 0 or (layer.padding == "valid" and length < layer.n_dft):
+        return 0
+    n_channels = 1 if audio.mono else len(audio.channels or range(header.n_channels))
+    return layer.framing.n_time(length) * layer.n_features * n_channels
+
+
+def _n_frames(header: Header, n_bytes: int) -> int:
+    """Return the frames that a file of ``n_bytes`` promises, as far as that can be believed."""
+    if header.n_frames is None or header.missing_bytes:
+        return 0
+    return min(header.n_frames, n_bytes * _SAMPLES_IN_A_BYTE)

@@ -1,0 +1,139 @@
+"""What earlier runs have left for an output: a journal, and an output that is finished."""
+
+from pathlib import Path
+from typing import Any
+
+from kapre_cli.closing import Closing
+from kapre_cli.errors import StoredDataError, UsageError, quoted
+from kapre_cli.report import counted
+from kapre_cli.settings import OutputSettings, layer_to_dict
+from kapre_cli.storage.features import open_features
+from kapre_cli.storage.metadata import RootFacts
+from kapre_cli.storage.replay import Replayed
+from kapre_cli.storage.stored import Features
+from kapre_cli.storage.workspace import Workspace
+
+# Settings that decide which inputs fail and never what becomes of the others. What is kept of
+# an input must agree with them, see ``pipeline.earlier``; the run as a whole need not.
+_LENIENT = ("resample", "allow_truncated", "non_finite", "max_frames")
+
+
+class Earlier(Closing):
+    """What this run may go on from; all of it made with this run's settings.
+
+    Args:
+        workspace: The run's workspace, locked.
+        replayed: What its journal holds.
+        output: Where the output is or will be, and whether to resume or to overwrite it.
+        root: The facts of the output that is to be made.
+        again: Whether the journal is this very run's, whose process came down.
+
+    Attributes:
+        journal: What the journal holds.
+        features: The finished output, open; ``None`` if there is none to go on from.
+
+    Raises:
+        UsageError: If work or an output stands there that was made with other settings, or that
+            was not asked to be kept or replaced.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        replayed: Replayed,
+        output: OutputSettings,
+        root: RootFacts,
+        *,
+        again: bool = False,
+    ) -> None:
+        self._root = root
+        self._output = output
+        self.journal = replayed
+        self.features: Features | None = None
+        if not again and (output.resume is None or self._is_other_work(workspace.folder)):
+            self.journal = Replayed()
+        if output.resume is not None and output.path.exists():
+            self.features = self._finished()
+
+    def _is_other_work(self, folder: Path) -> bool:
+        """Whether the journal's settings are others, and it may be given up for that."""
+        if not self.journal.holds_work:
+            return True
+        try:
+            stored = RootFacts.from_dict(self.journal.roots[-1])
+            differing = differences(stored, self._root)
+        except (StoredDataError, IndexError) as error:
+            differing = [str(error)]
+        if differing and not self._output.overwrite:
+            raise UsageError(
+                f"{quoted(folder)} holds the work of a run with other settings "
+                f"({'; '.join(differing)}); give those to go on with it, "
+                "or add --overwrite to begin anew"
+            )
+        return bool(differing)
+
+    def _finished(self) -> Features | None:
+        """Return the finished output, unless it is to be replaced whatever it is."""
+        path = self._output.path
+        try:
+            features = open_features(path)
+        except (StoredDataError, FileNotFoundError) as error:
+            if self._output.overwrite:
+                return None
+            raise UsageError(
+                f"the output {quoted(path)} cannot be resumed: {error}; --overwrite replaces it"
+            ) from error
+        differing = differences(features.root, self._root)
+        if features.format != self._output.format:
+            differing.append(f"format: {features.format} there, {self._output.format} now")
+        if not differing:
+            return features
+        features.close()
+        if self._output.overwrite:
+            return None
+        raise UsageError(
+            f"the output {quoted(path)} was made with other settings ({'; '.join(differing)}); "
+            "give those to resume it, or add --overwrite to replace it"
+        )
+
+    def close(self) -> None:
+        """Let go of the finished output."""
+        if self.features is not None:
+            self.features.close()
+
+
+def require_no_work(workspace: Workspace, replayed: Replayed, output: OutputSettings) -> None:
+    """Refuse to begin anew where an interrupted run has left work, unless that is asked for.
+
+    Raises:
+        UsageError: If there is work and neither ``resume`` nor ``overwrite``.
+    """
+    if replayed.holds_work and output.resume is None and not output.overwrite:
+        raise UsageError(
+            f"{quoted(workspace.folder)} holds the work of a run that did not reach its end "
+            f"({counted(replayed.n_done, 'input')} done); --resume goes on with it, "
+            "--overwrite begins anew"
+        )
+
+
+def differences(stored: RootFacts, wanted: RootFacts) -> list[str]:
+    """Return in which settings two runs differ whose results could not stand in one output.
+
+    Versions of libraries do not count, nor do settings that merely let more inputs pass.
+    """
+    there, now = _settings(stored), _settings(wanted)
+    # Samples that were never held against their checksum are not what was asked for.
+    if stored.audio.verify_audio or not wanted.audio.verify_audio:
+        del there["verify_audio"], now["verify_audio"]
+    return [
+        f"{name}: {there.get(name)!r} there, {now.get(name)!r} now"
+        for name in {**now, **there}
+        if there.get(name) != now.get(name)
+    ]
+
+
+def _settings(root: RootFacts) -> dict[str, Any]:
+    described = layer_to_dict(root.layer)
+    settings = {"layer": described["class_name"], **described["config"]}
+    settings |= root.to_dict()["settings"]
+    return {name: value for name, value in settings.items() if name not in _LENIENT}

@@ -1,0 +1,214 @@
+"""What is believed of the facts in a file: only what this program could have written there.
+
+Files come from other people and from broken disks. Each check here is of a value that has been
+read; how much is read at all, and of what type, each format's reader settles before.
+"""
+
+import json
+import math
+import os
+import re
+import stat
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from kapre_cli import dsp
+from kapre_cli.errors import StoredDataError, quoted
+from kapre_cli.settings import LayerConfig, MelspectrogramConfig
+from kapre_cli.storage.metadata import InputFacts, RootFacts
+
+MAX_FACTS_BYTES = 2**16  # of one input: a path has 4,096 bytes, each at most six in JSON
+
+_MAX_WEIGHTS = 2**28  # a GiB of float32
+_MAX_RATE = 2**32 - 1  # what the header of a WAV file has room for
+_INT64 = (-(2**63), 2**63 - 1)
+_RANGES = {
+    "sr": (1, _MAX_RATE),
+    "source_sr": (1, _MAX_RATE),
+    "n_samples": (1, _INT64[1]),
+    "n_channels": (1, _INT64[1]),
+    "source_size": (0, _INT64[1]),
+    "n_non_finite": (0, _INT64[1]),
+    "crc32": (0, 2**32 - 1),
+}
+_BOUNDS = tuple((field.name, *_RANGES.get(field.name, _INT64)) for field in fields(InputFacts))
+
+_ESCAPING_KEY = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|\0")
+
+
+def open_plain(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a plain file for reading, and nothing that could keep its reader waiting.
+
+    Raises:
+        OSError: If it cannot be opened.
+        StoredDataError: If it is a FIFO, a device or a folder.
+    """
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise StoredDataError(f"{quoted(path)} is not a plain file")
+    return os.fdopen(file, "rb")
+
+
+def sound_json(text: str | bytes) -> Any:
+    """Return what JSON says, of one meaning only and without numbers beyond all bounds.
+
+    Raises:
+        StoredDataError: If it is not JSON, if it names one thing twice, or has NaN, infinity or
+            an integer of more than 64 bits.
+    """
+    try:
+        return _DECODER.decode(text if isinstance(text, str) else text.decode())
+    except (ValueError, RecursionError) as error:
+        raise StoredDataError(f"its metadata is not JSON: {error}") from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    named = dict(pairs)
+    if len(named) < len(pairs):
+        raise ValueError("an object has one name twice")
+    return named
+
+
+def _int64(digits: str) -> int:
+    # Long integers take quadratic time to read.
+    if len(digits) > 20 or not _INT64[0] <= int(digits) <= _INT64[1]:
+        _refuse_number(digits)
+    return int(digits)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        _refuse_number(digits)
+    return number
+
+
+def _refuse_number(digits: str) -> None:
+    raise ValueError(f"{digits[:40]} is out of range")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object,
+    parse_constant=_refuse_number,
+    parse_float=_finite,
+    parse_int=_int64,
+)
+
+
+def sound_key(key: Any) -> str:
+    """Return a key that stays in its output: relative, without ``.``, ``..`` and empty parts.
+
+    Raises:
+        StoredDataError: If it does not, or is no text.
+    """
+    if not isinstance(key, str):
+        raise StoredDataError(f"{quoted(key)} is no key")
+    if _ESCAPING_KEY.search(key):
+        raise StoredDataError(f"the key {quoted(key)} leads out of the output")
+    if not key.isascii():
+        try:
+            key.encode()
+        except UnicodeEncodeError as error:
+            raise StoredDataError(f"the key {quoted(key)} is not UTF-8") from error
+    return key
+
+
+def sound_root(stored: Any) -> RootFacts:
+    """Return the facts of a whole output, each within its range.
+
+    Raises:
+        StoredDataError: If they are not those of an output that this program can read.
+    """
+    root = RootFacts.from_dict(stored)
+    sr = root.audio.sr
+    if sr > _MAX_RATE:
+        raise StoredDataError(f"its sample rate is {sr:,} Hz")
+    if isinstance(root.layer, MelspectrogramConfig) and root.layer.sr != sr:
+        raise StoredDataError(f"its layer is made for {root.layer.sr:,} Hz, its audio is at {sr:,}")
+    if root.layer.image_data_format == "default":
+        raise StoredDataError("its layer's `image_data_format` is not resolved")
+    return root
+
+
+def sound_facts(stored: Any, root: RootFacts) -> InputFacts:
+    """Return the facts of one input, each within its range.
+
+    Raises:
+        StoredDataError: If one is missing, unknown, of another type or out of range.
+    """
+    facts = InputFacts.from_dict(stored)
+    for name, lowest, highest in _BOUNDS:
+        value = getattr(facts, name)
+        is_number = isinstance(value, (int, float))
+        if isinstance(value, bool) or (is_number and not lowest <= value <= highest):
+            raise StoredDataError(f"the fact {name!r} of an input is {value!r}")
+    if facts.sr != root.audio.sr:
+        raise StoredDataError(f"an input's rate is {facts.sr:,} Hz, the output's {root.audio.sr:,}")
+    return facts
+
+
+def sound_frequency(values: npt.NDArray[Any], root: RootFacts) -> npt.NDArray[np.float64]:
+    """Return the frequencies in Hz, shape ``(n_features,)``, if they are those of the layer.
+
+    Raises:
+        StoredDataError: If they are others, beyond what rounding may differ in.
+    """
+    expected = frequencies(root.layer, root.audio.sr)
+    if values.shape != expected.shape or not np.allclose(values, expected, rtol=1e-9, atol=0):
+        raise StoredDataError("its `frequency` is not that of its layer")
+    return values
+
+
+def frequencies(config: LayerConfig, sr: int) -> npt.NDArray[np.float64]:
+    """Return the frequency in Hz of each bin, or the centre of each mel band."""
+    if isinstance(config, MelspectrogramConfig):
+        assert config.fmax is not None  # noqa: S101 - for the type checker: settled when made
+        return dsp.mel_edges(config.n_mels, config.fmin, config.fmax, htk=config.htk)[1:-1]
+    return dsp.dft_frequencies(sr, config.n_dft)
+
+
+def require_shape(key: str, shape: tuple[int, ...], facts: InputFacts, config: LayerConfig) -> None:
+    """Refuse an array that is not of the one shape that its layer gives for its input.
+
+    Raises:
+        StoredDataError: If it is not.
+    """
+    if len(shape) != len(config.axes):
+        raise StoredDataError(
+            f"{quoted(key)} has {len(shape)} axes, its facts name {len(config.axes)}"
+        )
+    try:
+        n_time = config.framing.n_time(facts.n_samples)
+    except ValueError as error:
+        raise StoredDataError(f"{quoted(key)} cannot have been computed: {error}") from error
+    sizes = {"time": n_time, config.feature_axis: config.n_features, "channel": facts.n_channels}
+    expected = tuple(sizes[axis] for axis in config.axes)
+    if shape != expected:
+        raise StoredDataError(f"{quoted(key)} has shape {shape}, its facts say {expected}")
+
+
+def require_buildable(config: LayerConfig) -> None:
+    """Refuse a layer whose weights would fill the memory; reading its features needs none.
+
+    Raises:
+        StoredDataError: If the layer is too large.
+    """
+    n_weights = 2 * config.n_dft * config.n_freq if config.trainable_kernel else 0
+    if isinstance(config, MelspectrogramConfig):
+        n_weights += config.n_mels * config.n_freq
+    if n_weights > _MAX_WEIGHTS:
+        raise StoredDataError(
+            f"its layer would have {n_weights:,} weights; at most {_MAX_WEIGHTS:,} are built "
+            "from a file"
+        )
+
+
+def within(path: Path, folder: str) -> bool:
+    """Whether a path, all links followed, lies in ``folder`` or is it; ``folder`` is resolved."""
+    real = os.path.realpath(path)
+    return real == folder or real.startswith(os.path.join(folder, ""))

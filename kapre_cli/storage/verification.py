@@ -1,0 +1,34 @@
+"""An output held against what was meant to be in it, before anybody relies on it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from kapre_cli.errors import OutputError, StoredDataError, quoted
+from kapre_cli.storage.features import open_features
+from kapre_cli.storage.metadata import InputFacts, RootFacts
+
+
+def require_written(path: Path, root: RootFacts, written: Sequence[tuple[str, InputFacts]]) -> None:
+    """Read an output back: every fact, and every array by its checksum.
+
+    Libraries and disks have been seen to lose writes without an error.
+
+    Args:
+        path: The output.
+        root: The facts of the whole.
+        written: The key and the facts of every array, in order.
+
+    Raises:
+        OutputError: If anything is not as it was written.
+    """
+    try:
+        with open_features(path) as features:
+            if features.root != root or list(features) != [key for key, _ in written]:
+                raise StoredDataError("its facts are not those that were written")
+            for key, facts in written:
+                stored = features[key]
+                if stored.facts != facts:
+                    raise StoredDataError(f"the facts of {quoted(key)} are not those written")
+                stored.verify()
+    except (StoredDataError, OSError) as error:
+        raise OutputError(f"{quoted(path)} was written and cannot be read back: {error}") from error

@@ -1,0 +1,264 @@
+"""What a run must withstand: kills, errors and full disks, at any moment and at every one.
+
+Each function returns figures to be printed, and raises ``AssertionError`` at the first output
+that is damaged, incomplete or not what an undisturbed run writes.
+"""
+
+import itertools
+import math
+import os
+import random
+import shutil
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.stress.runs import Ended, Server, content, require_sound
+from tests.stress.server import ERROR_ONCE, KILL_BEFORE, KILL_HALFWAY, NO_SPACE_FROM
+
+LAYER = ("--n-dft", 256, "--n-hop", 128, "--n-mels", 20, "--decibel")
+OLDER_LAYER = (*LAYER, "--n-mels", 10)
+KILLED = -9
+
+
+@dataclass
+class Case:
+    """One command and what it writes when nothing disturbs it.
+
+    Attributes:
+        inputs: The inputs.
+        output: The output's name.
+        more: More options.
+        whole: The output, file by file.
+        older: An output of other settings, file by file.
+        code: How the undisturbed run ends.
+        n_calls: How often it changes something.
+        seconds: How long it takes.
+    """
+
+    inputs: tuple[Path, ...]
+    output: str
+    more: tuple[object, ...]
+    whole: dict[str, bytes]
+    older: dict[str, bytes]
+    code: int
+    n_calls: int
+    seconds: float
+
+    def arguments(self, *more: object) -> list[object]:
+        """Return the command line."""
+        return ["melspectrogram", *self.inputs, "-o", self.output, *LAYER, *self.more, *more]
+
+    def place_older(self, folder: Path) -> None:
+        """Write the older output into ``folder``."""
+        below = folder / self.output if self.is_folder else folder
+        for name, data in self.older.items():
+            (below / name).parent.mkdir(parents=True, exist_ok=True)
+            (below / name).write_bytes(data)
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether the output is a folder."""
+        return "." not in self.output
+
+    def require_whole_or(self, before: dict[str, bytes] | None, folder: Path, where: str) -> None:
+        """Hold that the output is the whole one, or what stood there before."""
+        found = content(folder / self.output)
+        if found is not None and self.output.endswith(".npy") and self.output not in found:
+            found = None  # facts alone are no output
+        assert found in (before, self.whole), f"damaged output: {self.output}, {where}"
+
+
+def cases(served: Server, audio: Path, scratch: Path, outputs: Iterable[str]) -> list[Case]:
+    """Return a case for each output: ``x.h5``, ``gzip.h5``, ``x.npy`` or ``x``."""
+    made = []
+    for output in outputs:
+        inputs = (audio / "long.flac",) if output.endswith(".npy") else (audio,)
+        more = ("--compression", "gzip") if output.startswith("gzip") else ()
+        wholes, seconds = [], math.inf
+        for layer in (OLDER_LAYER, LAYER):
+            folder = fresh(scratch / "undisturbed")
+            arguments = ["melspectrogram", *inputs, "-o", output, *layer, *more]
+            begun = time.monotonic()
+            ended = served.run(arguments, folder)
+            seconds = min(seconds, time.monotonic() - begun)
+            require_sound(ended)
+            found = content(folder / output)
+            assert found is not None, ended
+            wholes.append(found)
+        older, whole = wholes
+        made.append(Case(inputs, output, more, whole, older, ended.code, ended.n_calls, seconds))
+    return made
+
+
+def fresh(folder: Path) -> Path:
+    """Return an empty folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _finish(served: Server, case: Case, folder: Path, *more: object) -> Ended:
+    """Resume an interrupted run to its end, undisturbed, and hold its output against the whole."""
+    ended = served.run(case.arguments("--resume", *more), folder)
+    require_sound(ended)
+    assert ended.code == case.code, ended
+    assert content(folder / case.output) == case.whole, f"{case.output} differs after {more}"
+    assert sorted(os.listdir(folder)) == sorted(
+        {case.output} if case.is_folder else set(case.whole)
+    ), os.listdir(folder)
+    return ended
+
+
+def random_kills(
+    served: Server, all_cases: list[Case], scratch: Path, count: int, seed: int = 0
+) -> Counter[str]:
+    """Kill runs at random moments, resume them to their end, compare; until ``count`` kills."""
+    chance, figures = random.Random(seed), Counter[str]()  # noqa: S311 - chance, not secrecy
+    for number in itertools.count():
+        if figures["kills"] >= count:
+            return figures
+        case = all_cases[number % len(all_cases)]
+        folder = fresh(scratch / "killed")
+        replacing = number // len(all_cases) % 2 == 1
+        more = ("--overwrite",) if replacing else ()
+        if replacing:
+            case.place_older(folder)
+        guarded = number % 5 == 4
+        options: tuple[object, ...] = more
+        while True:
+            delay = chance.uniform(0, 1.2 * case.seconds)
+            ended = served.run(case.arguments(*options), folder, kill_after=delay, guarded=guarded)
+            if "another run is writing" in ended.messages:
+                time.sleep(0.05)  # the process that did the work is still being taken down
+                continue
+            if ended.code != KILLED:
+                break
+            figures["kills"] += 1
+            figures["kills while work was kept"] += _journal_bytes(folder, case) > 0
+            before = case.older if replacing else None
+            case.require_whole_or(before, folder, f"killed after {delay:.3f} s")
+            options = ("--resume", *more)
+        require_sound(ended)
+        assert ended.code == case.code, ended
+        assert content(folder / case.output) == case.whole, f"{case.output} differs"
+        figures["runs to the end"] += 1
+    raise AssertionError
+
+
+def _journal_bytes(folder: Path, case: Case) -> int:
+    journal = folder / f"{case.output}.partial" / "journal"
+    return journal.stat().st_size if journal.exists() else 0
+
+
+def kill_at_changes(
+    served: Server, case: Case, scratch: Path, steps: Iterable[int]
+) -> Counter[str]:
+    """Kill a run at its k-th change, before it or half-way through a write, for each k."""
+    figures = Counter[str]()
+    for k in steps:
+        folder = fresh(scratch / "killed")
+        replacing = k % 2 == 1
+        more = ("--overwrite",) if replacing else ()
+        if replacing:
+            case.place_older(folder)
+        mode = (KILL_BEFORE, KILL_HALFWAY)[k // 2 % 2]
+        ended = served.run(case.arguments(*more), folder, mode, k)
+        if ended.code != KILLED:
+            assert ended.code == case.code, ended  # it has fewer changes than that
+            continue
+        figures["kills"] += 1
+        case.require_whole_or(case.older if replacing else None, folder, f"killed at {k}")
+        _finish(served, case, folder, *more)
+    return figures
+
+
+def errors_at_changes(
+    served: Server, case: Case, scratch: Path, mode: int, steps: Iterable[int]
+) -> Counter[str]:
+    """Let the k-th change fail, or all writes from it on, for each k."""
+    figures = Counter[str]()
+    for k in steps:
+        folder = fresh(scratch / "failed")
+        replacing = k % 2 == 1
+        more = ("--overwrite",) if replacing else ()
+        if replacing:
+            case.place_older(folder)
+        ended = served.run(case.arguments(*more), folder, mode, k)
+        if ended.n_calls < k or (mode == NO_SPACE_FROM and not _said_full(ended)):
+            assert ended.code == case.code, ended  # there was nothing left to fail
+            continue
+        figures["failures"] += 1
+        require_sound(ended)
+        assert ended.code == 1, f"at {k}: {ended}"
+        assert "cannot be" in ended.messages, f"at {k}: {ended}"
+        case.require_whole_or(case.older if replacing else None, folder, f"failed at {k}")
+        if content(folder / case.output) != case.whole:
+            assert "no output is written or changed" in ended.messages, f"at {k}: {ended}"
+        _finish(served, case, folder, *more)
+    return figures
+
+
+def _said_full(ended: Ended) -> bool:
+    return ended.code != 0 and "No space left on device" in ended.messages
+
+
+@contextmanager
+def small_disk(mount_point: Path, n_bytes: int) -> Iterator[None]:
+    """Mount a file system in memory of so many bytes.
+
+    Raises:
+        PermissionError: If this user may not.
+    """
+    mount_point.mkdir(exist_ok=True)
+    ended = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={n_bytes}", "tmpfs", mount_point],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if ended.returncode != 0:
+        raise PermissionError(ended.stderr.strip())
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", mount_point], check=True)
+
+
+def full_disks(served: Server, case: Case, scratch: Path, sizes: Iterable[int]) -> Counter[str]:
+    """Run on disks too small for the output, then give the disk more room and resume."""
+    figures = Counter[str]()
+    for size in sizes:
+        with small_disk(scratch / "disk", size):
+            folder = scratch / "disk"
+            ended = served.run(case.arguments(), folder)
+            require_sound(ended)
+            if "written or changed" not in ended.messages:
+                assert content(folder / case.output) == case.whole
+                figures["fit"] += 1
+                continue
+            figures["too small"] += 1
+            assert ended.code == 1, ended
+            assert "No space left" in ended.messages or "are free" in ended.messages, ended
+            assert content(folder / case.output) is None
+            subprocess.run(["mount", "-o", "remount,size=64m", folder], check=True)
+            _finish(served, case, folder)
+    return figures
+
+
+__all__ = [
+    "ERROR_ONCE",
+    "NO_SPACE_FROM",
+    "Case",
+    "cases",
+    "errors_at_changes",
+    "fresh",
+    "full_disks",
+    "kill_at_changes",
+    "random_kills",
+    "small_disk",
+]

@@ -1,0 +1,214 @@
+"""The journal: what was appended comes back, and nothing else does, wherever it is torn."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kapre_cli.errors import OutputError, StoredDataError
+from kapre_cli.settings import AudioSettings, SpectrogramConfig
+from kapre_cli.storage.journal import Journal, identity
+from kapre_cli.storage.metadata import InputFacts, RootFacts
+from kapre_cli.storage.replay import Replayed, replay
+from tests import reference
+
+ROOT = RootFacts(SpectrogramConfig(), AudioSettings(sr=8000), "float32", "none", {})
+
+
+def facts(name: str, n_samples: int = 1000) -> InputFacts:
+    return InputFacts(
+        source=name,
+        sr=8000,
+        source_sr=8000,
+        n_samples=n_samples,
+        n_channels=2,
+        time_start=0.0,
+        time_step=0.1,
+        source_size=4000,
+        source_mtime_ns=1,
+    )
+
+
+def block(n_frames: int, seed: int) -> Any:
+    return reference.noise(2, n_frames * 3, seed).astype(np.float32).reshape(2, n_frames, 3)
+
+
+def write_journal(path: Path, end: int = 0) -> list[int]:
+    """Write three inputs of two blocks each, the last not done; return where records end."""
+    ends = []
+    with Journal(path, end) as journal:
+        journal.run(ROOT)
+        for number, name in enumerate(("a", "b", "c")):
+            of = identity(facts(name), "fail")
+            journal.block(name, of, 4, block(3, number))
+            journal.block(name, of, 0, block(4, 10 + number))
+            if name != "c":
+                journal.done(name, of, facts(name))
+            journal.sync()
+            ends.append(path.stat().st_size)
+    return ends
+
+
+def values(path: Path, found: Replayed) -> dict[str, Any]:
+    """Return every input's frames in order."""
+    with Journal(path, found.end) as journal:
+        return {
+            key: np.concatenate([part for _, part in journal.blocks(one.entries.values())], axis=1)
+            for key, one in found.inputs.items()
+            if one.entries
+        }
+
+
+def test_what_was_appended_comes_back(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    write_journal(path)
+    found = replay(path)
+    assert found.end == path.stat().st_size
+    assert [RootFacts.from_dict(root) for root in found.roots] == [ROOT]
+    assert {key: one.facts for key, one in found.inputs.items()} == {
+        "a": facts("a"),
+        "b": facts("b"),
+        "c": None,
+    }
+    assert (found.n_done, found.holds_work) == (2, True)
+    for number, (key, frames) in enumerate(values(path, found).items()):
+        assert key == "abc"[number]
+        expected = np.concatenate([block(4, 10 + number), block(3, number)], axis=1)
+        np.testing.assert_array_equal(frames, expected)
+
+
+def test_no_journal_holds_nothing(tmp_path: Path) -> None:
+    found = replay(tmp_path / "journal")
+    assert (found.n_done, found.holds_work, found.end) == (0, False, 0)
+
+
+def test_a_journal_cut_anywhere_holds_what_came_before_the_cut(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    ends = write_journal(path)
+    whole = path.read_bytes()
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        found = replay(path)
+        assert found.end <= length
+        done = [key for key, one in found.inputs.items() if one.facts is not None]
+        assert done == [key for key, end in zip("ab", ends, strict=False) if end <= length]
+        for number, key in enumerate("abc"):
+            if key in found.inputs and 0 in found.inputs[key].entries:
+                np.testing.assert_array_equal(
+                    values(path, found)[key][:, :4], block(4, 10 + number)
+                )
+                break
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data())
+def test_a_journal_damaged_anywhere_gives_no_wrong_value(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    path = tmp_path_factory.mktemp("damaged") / "journal"
+    write_journal(path)
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(content) - 1))
+        content[at] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(content)
+    found = replay(path)
+    expected = {
+        (key, first): block(4 if first == 0 else 3, number + (10 if first == 0 else 0))
+        for number, key in enumerate("abc")
+        for first in (0, 4)
+    }
+    with Journal(path, found.end) as journal:
+        for key, one in found.inputs.items():
+            assert one.facts is None or one.facts == facts(key)
+            for first, entry in one.entries.items():
+                np.testing.assert_array_equal(journal.read(entry), expected[key, first])
+
+
+def test_a_journal_goes_on_behind_its_sound_part(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    write_journal(path)
+    with path.open("ab") as file:
+        file.write(b"half a record")
+    write_journal(path, replay(path).end)
+    found = replay(path)
+    assert len(found.roots) == 2
+    assert found.inputs["a"].run == 1
+    assert found.end == path.stat().st_size
+
+
+def test_blocks_of_another_state_of_the_file_are_void(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    with Journal(path) as journal:
+        journal.run(ROOT)
+        journal.block("a", 1, 0, block(4, 0))
+        journal.block("a", 2, 4, block(4, 1))
+        journal.sync()
+    assert list(replay(path).inputs["a"].entries) == [4]
+
+
+def test_failures_are_remembered_with_their_run(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    with Journal(path) as journal:
+        journal.run(ROOT)
+        journal.run(ROOT)
+        journal.failed("a", "it is empty")
+    found = replay(path)
+    assert (found.inputs["a"].failure, found.inputs["a"].run) == ("it is empty", 1)
+    assert not found.holds_work
+
+
+def test_values_changed_behind_its_back_are_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    with Journal(path) as journal:
+        entry = journal.block("a", 1, 0, block(4, 0))
+        journal.sync()
+        with path.open("r+b") as file:
+            file.seek(entry.position)
+            file.write(b"\0\0\0\1")
+        with pytest.raises(StoredDataError, match="does not hold what was written to it"):
+            journal.read(entry)
+
+
+def test_nothing_follows_a_record_that_could_not_be_written(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    with Journal(path) as journal:
+        journal.run(ROOT)
+        journal.sync()
+        read_only = os.open(path, os.O_RDONLY)
+        os.dup2(read_only, journal._fd)
+        os.close(read_only)
+        journal.done("a", 1, facts("a"))
+        for _ in range(2):
+            with pytest.raises(OutputError, match=r"journal' cannot be written: Bad file desc"):
+                journal.sync()
+        with pytest.raises(OutputError):
+            journal.done("b", 1, facts("b"))
+    assert replay(path).n_done == 0
+
+
+def test_what_is_appended_becomes_durable_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = []
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        real(fd)
+        synced.append(fd)
+
+    monkeypatch.setattr("kapre_cli.storage.journal._SECONDS_AT_RISK", 0.02)
+    monkeypatch.setattr(os, "fsync", fsync)
+    path = tmp_path / "journal"
+    with Journal(path) as journal:
+        journal.done("a", 1, facts("a"))
+        for _ in range(500):
+            if synced:
+                break
+            journal._closing.wait(0.01)
+        assert synced
+        assert replay(path).n_done == 1

@@ -1,0 +1,431 @@
+"""Going on where a run stopped, and bringing a finished output up to date."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+import kapre_cli
+from kapre_cli import framing
+from kapre_cli.pipeline import computation
+from kapre_cli.pipeline.compute import Transform
+from kapre_cli.pipeline.tape import Piece
+from tests import reference
+from tests.conftest import Ended, files_below, write_audio
+from tests.stress.runs import content, require_sound
+
+SMALL = ("--n-dft", 256, "--n-hop", 100, "--n-mels", 20)
+OUTPUTS = ("out.h5", "out", "out.npy")
+
+
+@pytest.fixture
+def audio(tmp_path: Path) -> Path:
+    folder = tmp_path / "audio"
+    write_audio(folder / "a.wav", reference.noise(1, 5000, 1), subtype="PCM_16")
+    write_audio(folder / "b.flac", reference.noise(2, 9000, 2))
+    write_audio(folder / "site/c.wav", reference.noise(3, 7000, 3))
+    return folder
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Count the frames that are computed."""
+    frames: list[int] = []
+    before = Transform.run
+
+    def run(self: Transform, pieces: Any) -> None:
+        def counted() -> Any:
+            for piece in pieces:
+                assert isinstance(piece, Piece)
+                frames.append(len(piece.results))
+                yield piece
+
+        before(self, counted())
+
+    monkeypatch.setattr(Transform, "run", run)
+    return frames
+
+
+def inputs_of(audio: Path, output: Path) -> Path:
+    return audio / "b.flac" if output.suffix == ".npy" else audio
+
+
+def break_off(monkeypatch: pytest.MonkeyPatch, after: int, error: BaseException) -> None:
+    """Let a run break off when so many blocks are in the journal."""
+    before = computation.Computation._keep
+    kept: list[Any] = []
+
+    def keep(self: Any, work: Any, block: Any) -> None:
+        if len(kept) == after:
+            raise error
+        kept.append(block)
+        before(self, work, block)
+
+    monkeypatch.setattr(computation.Computation, "_keep", keep)
+
+
+def interrupted(
+    program: Any, monkeypatch: pytest.MonkeyPatch, arguments: tuple[object, ...], after: int
+) -> Ended:
+    with monkeypatch.context() as context:
+        context.setattr(framing, "BLOCK_VALUES", 2**11)
+        context.setattr("kapre_cli.pipeline.blocks.BLOCK_VALUES", 2**11)
+        break_off(context, after, KeyboardInterrupt())
+        ended: Ended = program(*arguments)
+    return ended
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_an_interrupted_run_goes_on_and_writes_the_same_bytes(
+    name: str,
+    audio: Path,
+    tmp_path: Path,
+    program: Any,
+    computed: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(framing, "BLOCK_VALUES", 2**11)
+    output, inputs = tmp_path / name, inputs_of(audio, tmp_path / name)
+    arguments = ("melspectrogram", inputs, "-o", output, *SMALL)
+    assert program(*arguments).code == 0
+    whole, all_frames = content(output), sum(computed)
+    assert all_frames > 0
+    shutil.rmtree(output) if output.is_dir() else output.unlink()
+    output.with_name("out.npy.json").unlink(missing_ok=True)
+
+    ended = interrupted(program, monkeypatch, arguments, after=5)
+    assert ended.code == 130
+    assert "interrupted: no output was written or changed" in ended.err
+    assert f"kept in '{output}.partial'; the same command with --resume goes on" in ended.err
+    assert content(output) is None
+    refused = program(*arguments)
+    assert refused.code == 2
+    assert "--resume goes on with it, --overwrite begins anew" in refused.err
+
+    computed.clear()
+    ended = program(*arguments, "--resume")
+    assert ended.code == 0, ended.err
+    require_sound(ended_as_run(ended))
+    assert 0 < sum(computed) < all_frames
+    assert content(output) == whole
+    assert f"{name}.partial" not in files_below(tmp_path)
+
+
+def ended_as_run(ended: Ended) -> Any:
+    from tests.stress.runs import Ended as RunEnded
+
+    return RunEnded(ended.code, ended.err, 0)
+
+
+def test_a_long_file_goes_on_from_its_last_block(
+    tmp_path: Path, program: Any, computed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(framing, "BLOCK_VALUES", 2**11)
+    path = write_audio(tmp_path / "long.wav", reference.noise(1, 60_000))
+    arguments = ("melspectrogram", path, "-o", tmp_path / "out.h5", *SMALL)
+    ended = interrupted(program, monkeypatch, arguments, after=20)
+    assert "0 of 1 input done and parts of 1 more: kept in" in ended.err
+    computed.clear()
+    assert program(*arguments, "--resume").code == 0
+    n_time, block = 600, 16
+    assert sum(computed) == n_time - 20 * block
+
+
+@pytest.mark.parametrize("how", ["--resume", "--resume=content"])
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_a_finished_output_is_left_as_it_is(
+    how: str, name: str, audio: Path, tmp_path: Path, program: Any, computed: list[int]
+) -> None:
+    output, inputs = tmp_path / name, inputs_of(audio, tmp_path / name)
+    arguments = ("melspectrogram", inputs, "-o", output, *SMALL)
+    assert program(*arguments).code == 0
+    before, changed = content(output), os.stat(output).st_mtime_ns
+    computed.clear()
+    ended = program(*arguments, how)
+    n_inputs = 1 if name == "out.npy" else 3
+    assert (ended.code, computed) == (0, [])
+    assert f"'{output}' is up to date" in ended.err
+    assert f" 0 written, 0 failed, {n_inputs} skipped" in ended.err
+    assert (content(output), os.stat(output).st_mtime_ns) == (before, changed)
+
+
+@pytest.mark.parametrize("name", ["out.h5", "gzip.h5", "out"])
+def test_inputs_added_changed_and_removed_bring_an_output_up_to_date(
+    name: str, audio: Path, tmp_path: Path, program: Any, computed: list[int]
+) -> None:
+    more = ("--compression", "gzip") if name == "gzip.h5" else ()
+    output, anew = tmp_path / name, tmp_path / "anew" / name
+    anew.parent.mkdir()
+    arguments = ("melspectrogram", audio, *SMALL, "--decibel", *more, "-o")
+    assert program(*arguments, output).code == 0
+    (audio / "a.wav").unlink()
+    write_audio(audio / "b.flac", reference.noise(2, 9000, 5))
+    write_audio(audio / "site/b.wav", reference.noise(1, 4000, 6))
+    computed.clear()
+    ended = program(*arguments, output, "--resume")
+    assert (ended.code, "2 written, 0 failed, 1 skipped" in ended.err) == (0, True), ended.err
+    assert computed == [90, 90, 40]
+    assert program(*arguments, anew).code == 0
+    assert content(output) == content(anew)
+
+
+def test_what_is_kept_is_decided_by_path_size_and_time(
+    audio: Path, tmp_path: Path, program: Any, computed: list[int]
+) -> None:
+    output = tmp_path / "out.h5"
+    arguments = ("melspectrogram", audio, "-o", output, *SMALL)
+    assert program(*arguments).code == 0
+    path = audio / "a.wav"
+    status = path.stat()
+
+    def resumed(how: str) -> str:
+        computed.clear()
+        ended = program(*arguments, how)
+        assert ended.code == 0, ended.err
+        return str(ended.err)
+
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    assert "1 written, 0 failed, 2 skipped" in resumed("--resume")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 2))
+    assert "0 written, 0 failed, 3 skipped" in resumed("--resume=content")
+    with h5py.File(output) as file:  # its facts are today's
+        assert str(status.st_mtime_ns + 2) in file["features/a.wav"].attrs["input"].decode()
+    now = path.stat()
+    changed = bytearray(path.read_bytes())
+    changed[100] ^= 1
+    path.write_bytes(changed)
+    os.utime(path, ns=(now.st_atime_ns, now.st_mtime_ns))
+    assert "0 written, 0 failed, 3 skipped" in resumed("--resume")  # as it says it would
+    assert "1 written, 0 failed, 2 skipped" in resumed("--resume=content")
+    moved = audio.rename(tmp_path / "moved")
+    ended = program("melspectrogram", moved, "-o", output, *SMALL, "--resume=content")
+    assert "0 written, 0 failed, 3 skipped" in ended.err
+    moved.rename(audio)
+    assert "3 written, 0 failed (" in resumed("--resume")
+
+
+@pytest.mark.parametrize("name", ["out.h5", "out"])
+def test_damage_in_the_output_is_mended_not_kept(
+    name: str, audio: Path, tmp_path: Path, program: Any
+) -> None:
+    output = tmp_path / name
+    arguments = ("melspectrogram", audio, "-o", output, *SMALL)
+    assert program(*arguments).code == 0
+    whole = content(output)
+    if output.is_dir():
+        with (output / "b.flac.npy").open("r+b") as array:
+            array.seek(500)
+            array.write(b"damage")
+    else:
+        with h5py.File(output, "r+") as file:
+            file["features/b.flac"][3, 4] = 0
+    ended = program(*arguments, "--resume")
+    assert ended.code == 0
+    assert "note: 'b.flac' is damaged in the output, and computed anew: " in ended.err
+    assert "1 written, 0 failed, 2 skipped" in ended.err
+    assert content(output) == whole
+
+
+OTHER_SETTINGS: dict[tuple[object, ...], str] = {
+    ("--n-mels", 21): "n_mels: 20 there, 21 now",
+    ("--decibel",): "return_decibel_melgram: False there, True now",
+    ("--n-hop", 101): "n_hop: 100 there, 101 now",
+    ("--mono",): "mono: False there, True now",
+    ("--channel", 0): "channels: None there, [0] now",
+    ("--dtype", "float64"): "dtype: 'float32' there, 'float64' now",
+    ("--compression", "lzf"): "compression: 'none' there, 'lzf' now",
+    ("--sr", 16000, "--resample"): "sr: 8000 there, 16000 now",
+    ("--format", "npy-directory"): "is a file; a folder of .npy files was asked for",
+}
+
+
+@pytest.mark.parametrize("other", OTHER_SETTINGS)
+def test_other_settings_are_refused_with_the_difference(
+    other: tuple[object, ...],
+    audio: Path,
+    tmp_path: Path,
+    program: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    output = tmp_path / "out.h5"
+    arguments = ("melspectrogram", audio, "-o", output, *SMALL)
+    if "--format" not in other:
+        assert interrupted(program, monkeypatch, arguments, after=1).code == 130
+        ended = program(*arguments, *other, "--resume")
+        assert ended.code == 2
+        assert "holds the work of a run with other settings" in ended.err
+        assert OTHER_SETTINGS[other] in ended.err
+    assert program(*arguments, "--overwrite").code == 0
+    before = content(output)
+    ended = program(*arguments, *other, "--resume")
+    assert ended.code == 2
+    assert OTHER_SETTINGS[other] in ended.err
+    assert content(output) == before
+    if "--format" in other:
+        return
+    assert "was made with other settings" in ended.err
+    assert program(*arguments, *other, "--resume", "--overwrite").code == 0
+    assert content(output) != before
+
+
+def test_another_layer_is_other_settings(audio: Path, tmp_path: Path, program: Any) -> None:
+    output = tmp_path / "out.h5"
+    assert program("melspectrogram", audio, "-o", output, *SMALL).code == 0
+    ended = program("spectrogram", audio, "-o", output, *SMALL[:4], "--resume")
+    assert ended.code == 2
+    assert "layer: 'Melspectrogram' there, 'Spectrogram' now" in ended.err
+
+
+def test_failed_inputs_are_tried_again_and_options_may_mend_them(
+    audio: Path, tmp_path: Path, program: Any, computed: list[int]
+) -> None:
+    output = tmp_path / "out.h5"
+    broken = write_audio(audio / "nan.wav", np.full((1, 3000), np.nan))
+    write_audio(audio / "other rate.wav", reference.noise(1, 3000), sr=16_000)
+    truncated = write_audio(audio / "z.wav", reference.noise(1, 3000), subtype="PCM_16")
+    whole = truncated.read_bytes()
+    os.truncate(truncated, 3000)
+    arguments = ("melspectrogram", audio, "-o", output, *SMALL)
+    assert "6 inputs: 3 written, 3 failed" in program(*arguments).err
+    changed = output.stat().st_mtime_ns
+    computed.clear()
+    ended = program(*arguments, "--resume")
+    assert "6 inputs: 0 written, 3 failed, 3 skipped" in ended.err
+    assert ended.code == 1
+    assert output.stat().st_mtime_ns == changed
+    lenient = ("--resample", "--non-finite", "zero", "--allow-truncated")
+    ended = program(*arguments, "--resume", *lenient)
+    assert "6 inputs: 3 written, 0 failed, 3 skipped" in ended.err, ended.err
+    with kapre_cli.open_features(output) as features:
+        assert features["z.wav"].facts.n_missing > 0
+        assert features["nan.wav"].facts.n_non_finite == 3000
+    # Without the options, what only they let pass is not kept.
+    truncated.write_bytes(whole)
+    broken.unlink()
+    ended = program(*arguments, "--resume")
+    assert "5 inputs: 1 written, 1 failed, 3 skipped" in ended.err, ended.err
+
+
+def test_zeroed_samples_are_not_kept_for_a_run_that_keeps_them(
+    tmp_path: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signal = reference.noise(1, 20_000)
+    signal[0, 15_000] = np.inf
+    path = write_audio(tmp_path / "a.wav", signal)
+    output = tmp_path / "out.h5"
+    arguments = ("melspectrogram", path, "-o", output, *SMALL)
+    interrupted(program, monkeypatch, (*arguments, "--non-finite", "zero"), after=3)
+    assert program(*arguments, "--non-finite", "keep", "--resume").code == 0
+    with kapre_cli.open_features(output) as features:
+        kept = features["a.wav"][:]
+    assert not np.isfinite(kept[:, 149:151]).any()
+    assert np.isfinite(kept[:, :140]).all()
+    assert program(*arguments, "--non-finite", "zero", "--resume").code == 0
+    with kapre_cli.open_features(output) as features:
+        assert np.isfinite(features["a.wav"][:]).all()
+
+
+def test_unverified_work_does_not_stand_for_verified(
+    audio: Path, tmp_path: Path, program: Any
+) -> None:
+    output = tmp_path / "out.h5"
+    arguments = ("melspectrogram", audio, "-o", output, *SMALL)
+    assert program(*arguments, "--no-verify-audio").code == 0
+    ended = program(*arguments, "--resume")
+    assert ended.code == 2
+    assert "verify_audio: False there, True now" in ended.err
+    assert program(*arguments, "--overwrite").code == 0
+    assert "3 skipped" in program(*arguments, "--resume", "--no-verify-audio").err
+
+
+def test_an_old_output_stays_until_the_new_one_is_there(
+    audio: Path, tmp_path: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out.h5"
+    arguments = ("melspectrogram", audio, "-o", output, *SMALL)
+    assert program(*arguments, "--decibel").code == 0
+    before = content(output)
+    assert interrupted(program, monkeypatch, (*arguments, "--overwrite"), 3).code == 130
+    assert content(output) == before
+    ended = program(*arguments, "--resume")
+    assert (ended.code, "there, False now" in ended.err) == (2, True)
+    assert program(*arguments, "--resume", "--overwrite").code == 0
+    assert content(output) != before
+
+
+def test_if_every_input_fails_the_output_stays(audio: Path, tmp_path: Path, program: Any) -> None:
+    output = tmp_path / "out.h5"
+    arguments = ("melspectrogram", audio, "-o", output, *SMALL, "--sr", 8000)
+    assert program(*arguments).code == 0
+    before = content(output)
+    for path in audio.rglob("*.*"):
+        path.write_bytes(b"no longer audio")
+    ended = program(*arguments, "--resume")
+    assert "3 inputs: 0 written, 3 failed" in ended.err
+    assert "no output is written or changed" in ended.err
+    assert content(output) == before
+
+
+def test_what_is_not_an_output_is_not_resumed(audio: Path, tmp_path: Path, program: Any) -> None:
+    output = tmp_path / "out.h5"
+    output.write_bytes(b"something else")
+    ended = program("melspectrogram", audio, "-o", output, *SMALL, "--resume")
+    assert ended.code == 2
+    assert f"the output '{output}' cannot be resumed: " in ended.err
+    assert output.read_bytes() == b"something else"
+
+
+def test_resume_takes_its_value_only_with_an_equals_sign(
+    audio: Path, tmp_path: Path, program: Any
+) -> None:
+    output = tmp_path / "out.h5"
+    for _ in range(2):
+        ended = program("melspectrogram", "--resume", audio, "-o", output, *SMALL)
+        assert ended.code == 0, ended.err
+    ended = program("melspectrogram", "--resume=size", audio, "-o", output, *SMALL)
+    assert (ended.code, "'size' is not one of 'stat', 'content'" in ended.err) == (2, True)
+
+
+def test_a_kill_between_the_moves_of_a_pair_is_healed(
+    audio: Path, tmp_path: Path, program: Any
+) -> None:
+    output, partial = tmp_path / "out.npy", tmp_path / "out.npy.partial"
+    arguments = ("melspectrogram", audio / "a.wav", "-o", output, *SMALL)
+    assert program(*arguments).code == 0
+    whole = content(output)
+    partial.mkdir()
+    output.rename(partial / "replaced")
+    (tmp_path / "out.npy.json").rename(partial / "replaced.json")
+    (tmp_path / "out.npy.json").write_text('{"format": "kapre-extract", "of another run": 0}')
+    ended = program(*arguments)
+    assert (ended.code, "exists" in ended.err) == (2, True)
+    assert content(output) == whole
+    # Facts without their array are what a killed run leaves, and are no output.
+    output.unlink()
+    assert program(*arguments).code == 0
+    assert content(output) == whole
+    output.unlink()
+    (tmp_path / "out.npy.json").write_text("somebody's own file")
+    ended = program(*arguments)
+    assert (ended.code, "is in the way" in ended.err) == (2, True)
+
+
+def test_there_must_be_room_before_the_work_begins(
+    audio: Path, tmp_path: Path, program: Any, monkeypatch: pytest.MonkeyPatch, computed: list[int]
+) -> None:
+    full = os.statvfs(tmp_path)
+    little = os.statvfs_result((*full[:4], 1, *full[5:]))  # one block is free
+    monkeypatch.setattr(os, "statvfs", lambda _: little)
+    output = tmp_path / "out.h5"
+    ended = program("spectrogram", audio, "-o", output)
+    # (20 + 2 * 36 + 3 * 28) frames of 257 bins, in the journal and in the output
+    n_bytes = (20 + 2 * 36 + 3 * 28) * 257 * 4 * 2
+    assert ended.code == 1
+    assert f"with the work beside it, at least needs {n_bytes / 1e3:.1f} kB" in ended.err
+    assert "3 inputs: 0 written, 3 failed" in ended.err
+    assert computed == []
+    assert not any(name.startswith("out.h5") for name in files_below(tmp_path))

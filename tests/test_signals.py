@@ -1,0 +1,210 @@
+"""Signals to a real process: it stops soon, keeps its work, says how to go on; crashes too."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import kapre_cli
+from tests import reference
+from tests.conftest import PROGRAM, write_audio
+from tests.stress.runs import HERE, counts
+from tests.stress.runs import Ended as RunEnded
+
+HOURS = 3
+GOES_ON = "the same command with --resume goes on"
+OPTIONS = ("--n-dft", "1024", "--n-mels", "64")
+
+
+@pytest.fixture(scope="module")
+def hours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make three hours of silence that take no room on the disk."""
+    path = tmp_path_factory.mktemp("hours") / "hours.wav"
+    write_audio(path, np.zeros((1, 1)), sr=44100, subtype="PCM_16")
+    n_bytes = 2 * 44100 * 3600 * HOURS
+    content = bytearray(path.read_bytes()[:44])
+    content[4:8] = (36 + n_bytes).to_bytes(4, "little")
+    content[40:44] = n_bytes.to_bytes(4, "little")
+    path.write_bytes(content)
+    os.truncate(path, 44 + n_bytes)
+    return path
+
+
+@contextmanager
+def at_work(hours: Path, folder: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
+    """Give a process that has begun to compute, and see that nothing of it is left over."""
+    journal = folder / "out.h5.partial" / "journal"
+    before = journal.stat().st_size if journal.exists() else 0
+    with subprocess.Popen(
+        [*PROGRAM, "melspectrogram", str(hours), "-o", "out.h5", *OPTIONS, *more],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as running:
+        try:
+            _wait_until(lambda: journal.exists() and journal.stat().st_size > before + 5e6)
+            yield running
+        finally:
+            if running.poll() is None:
+                os.killpg(running.pid, signal.SIGKILL)
+
+
+def _wait_until(happened: object, seconds: float = 60) -> None:
+    assert callable(happened)
+    for _ in range(int(seconds * 50)):
+        if happened():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it did not happen")
+
+
+def _workers(running: subprocess.Popen[str]) -> list[int]:
+    """Return the process that does the work."""
+    children = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+    return [int(child) for child in children]
+
+
+def _ended(running: subprocess.Popen[str]) -> tuple[int, str, float]:
+    begun = time.monotonic()
+    _, messages = running.communicate(timeout=60)
+    return running.returncode, messages, time.monotonic() - begun
+
+
+@pytest.mark.parametrize(
+    ("number", "to_group", "code", "word"),
+    [
+        (signal.SIGINT, True, 130, "interrupted"),  # Ctrl-C in a terminal
+        (signal.SIGTERM, False, 143, "terminated"),
+        (signal.SIGHUP, True, 129, "hung up"),
+    ],
+)
+def test_a_signal_stops_the_run_and_keeps_its_work(
+    number: int, to_group: bool, code: int, word: str, hours: Path, tmp_path: Path
+) -> None:
+    with at_work(hours, tmp_path) as running:
+        (worker,) = _workers(running)
+        (os.killpg if to_group else os.kill)(running.pid, number)
+        ended, messages, seconds = _ended(running)
+    assert ended == code
+    assert seconds < 5  # a second or two on a machine that does nothing else
+    assert messages.splitlines() == [
+        f"0 of 1 input done and parts of 1 more: kept in 'out.h5.partial'; {GOES_ON}",
+        f"kapre-extract: {word}: no output was written or changed",
+    ]
+    assert not Path(f"/proc/{worker}").exists()
+    assert sorted(os.listdir(tmp_path)) == ["out.h5.partial"]
+    assert sorted(os.listdir(tmp_path / "out.h5.partial")) == ["journal", "lock"]
+
+
+def test_a_second_request_stops_it_at_once(hours: Path, tmp_path: Path) -> None:
+    with at_work(hours, tmp_path) as running:
+        (worker,) = _workers(running)
+        os.kill(worker, signal.SIGSTOP)  # it cannot tidy up
+        os.kill(running.pid, signal.SIGINT)
+        time.sleep(0.5)
+        assert running.poll() is None
+        os.kill(running.pid, signal.SIGINT)
+        code, messages, seconds = _ended(running)
+    assert (code, seconds < 1) == (130, True)
+    assert messages == (
+        "kapre-extract: stopped at once; the same command with --resume goes on with what was "
+        "kept\n"
+    )
+
+
+def test_a_run_goes_on_after_kill_9_and_a_lock_is_never_stale(hours: Path, tmp_path: Path) -> None:
+    with at_work(hours, tmp_path) as running:
+        (worker,) = _workers(running)
+        second = subprocess.run(
+            [*PROGRAM, "melspectrogram", str(hours), "-o", "out.h5", *OPTIONS, "--resume"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert second.returncode == 2
+        assert "another run is writing 'out.h5'; wait for it" in second.stderr
+        os.kill(running.pid, signal.SIGKILL)
+        running.wait()
+        _wait_until(lambda: not Path(f"/proc/{worker}").exists(), 5)
+    with at_work(hours, tmp_path, "--resume") as running:
+        code, messages, _ = _ended(running)
+    assert (code, messages) == (0, "1 input: 1 written, 0 failed (3.0 h of audio) -> 'out.h5'\n")
+
+
+def test_a_worker_that_is_killed_is_told_of(hours: Path, tmp_path: Path) -> None:
+    with at_work(hours, tmp_path) as running:
+        (worker,) = _workers(running)
+        os.kill(worker, signal.SIGKILL)
+        code, messages, _ = _ended(running)
+    assert code == 137
+    assert "was killed (SIGKILL), perhaps for want of memory; the same command" in messages
+
+
+def test_a_decoder_that_crashes_takes_its_own_file_with_it_and_no_other(tmp_path: Path) -> None:
+    shim = tmp_path / "shim.so"
+    source = HERE / "shim.c"
+    subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", shim, source, "-ldl"], check=True)
+    folder = tmp_path / "audio"
+    for number in range(4):
+        write_audio(folder / f"{number}.wav", reference.noise(1, 3000, number))
+    (folder / "1.wav").rename(folder / "1 crash.wav")
+    (folder / "0 bad.wav").write_bytes(b"no audio")
+    command = [*PROGRAM, "spectrogram", "audio", "-o", "out.h5"]
+    ended = subprocess.run(
+        command,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "LD_PRELOAD": str(shim), "SHIM_CRASH_ON_READ": "1 crash.wav"},
+        check=False,
+    )
+    assert ended.returncode == 1
+    lines = [line for line in ended.stderr.splitlines() if "0 bad.wav" not in line]
+    assert lines[0] == (
+        "kapre-extract: crashed (SIGSEGV) while reading '1 crash.wav'; it is tried once more"
+    )
+    assert lines[1] == (
+        "kapre-extract: crashed (SIGSEGV) while reading '1 crash.wav'; it is left out"
+    )
+    assert lines[2].startswith("failed: 'audio/1 crash.wav': the program crashed 2 times (SIGSEGV")
+    assert counts(RunEnded(1, ended.stderr, 0)) == (5, 3, 2, 0)
+    assert ended.stderr.count("failed: 'audio/0 bad.wav'") == 1
+    with kapre_cli.open_features(tmp_path / "out.h5") as features:
+        assert list(features) == ["0.wav", "2.wav", "3.wav"]
+
+
+def test_a_reader_of_the_messages_who_leaves_ends_the_run_quietly(tmp_path: Path) -> None:
+    write_audio(tmp_path / "a.wav", reference.noise(1, 3000))
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run(
+        [*PROGRAM, "spectrogram", "a.wav", "gone.wav", "-o", "out.h5"],
+        cwd=tmp_path,
+        stderr=writing,
+        check=False,
+    )
+    os.close(writing)
+    assert ended.returncode == 141
+    assert not (tmp_path / "out.h5").exists()
+
+
+def test_nohup_keeps_a_run_going(hours: Path, tmp_path: Path) -> None:
+    command = [*PROGRAM, "melspectrogram", str(hours), "-o", "out.h5", *OPTIONS]
+    journal = tmp_path / "out.h5.partial" / "journal"
+    code = f"import os, signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv({command[0]!r}, {command!r})"  # noqa: E501
+    with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path) as running:
+        _wait_until(lambda: journal.exists() and journal.stat().st_size > 5e6)
+        os.kill(running.pid, signal.SIGHUP)
+        time.sleep(0.5)
+        assert running.poll() is None
+        os.kill(running.pid, signal.SIGTERM)
+        assert running.wait(timeout=30) == 143
