@@ -94,9 +94,12 @@ class _Window:
         """
         first, last = max(start, 0), min(stop, self._length)
         self._move(first, last)
-        return np.pad(
-            self._held[:, : last - first], ((0, 0), (first - start, stop - max(last, first)))
-        )
+        held = self._held[:, : last - first]
+        if (first, last) == (start, stop):
+            return held
+        padded = np.zeros((held.shape[0], stop - start), np.float32)
+        padded[:, first - start : first - start + held.shape[1]] = held
+        return padded
 
     def _move(self, first: int, last: int) -> None:
         """Hold the samples of the signal from ``first`` to ``last``."""

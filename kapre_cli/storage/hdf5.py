@@ -22,6 +22,8 @@ FREQUENCY = "frequency"
 INDEX = "index"
 INPUT = "input"
 
+_LABELS = b"DIMENSION_LABELS"
+
 _CHUNK_VALUES = 2**18
 _GZIP_LEVEL = 4
 _READ_VALUES = 2**20
@@ -65,22 +67,41 @@ class Hdf5Writer(FeatureWriter):
         with writing(self.path):
             self._file = _create(path)
             self._features = self._file.create_group(FEATURES)
+        # h5py's own methods spend most of their time on arguments. These are made once.
+        self._as_links = h5py.h5p.create(h5py.h5p.LINK_CREATE)
+        self._as_links.set_create_intermediate_group(True)
+        self._as_links.set_char_encoding(h5py.h5t.CSET_UTF8)
+        self._contiguous = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        self._contiguous.set_obj_track_times(False)
+        self._label_type = h5py.h5t.py_create(h5py.string_dtype("ascii"), logical=True)
 
     def _store(self, key: str, array: FinalArray) -> Iterator[npt.NDArray[Any]]:
         with writing(self.path):
             dataset = self._dataset = self._create_dataset(key, array)
-            values: npt.NDArray[Any] | None = None
-            for index, values in array.pieces():
-                dataset[index] = values
-            if array.n_pieces == 1 and values is not None:
+            if array.n_pieces == 1:
+                ((_, values),) = array.pieces()
+                dataset.id.write(h5py.h5s.ALL, h5py.h5s.ALL, values)
                 yield values
                 return
+            for index, values in array.pieces():
+                dataset[index] = values
             for slab in c_order_slabs(array.shape, _READ_VALUES):
                 yield dataset[slab]
 
     def _create_dataset(self, key: str, array: FinalArray) -> Any:
         if self._compression == "none":
-            return self._features.create_dataset(key, array.shape, array.dtype)
+            kind = h5py.h5t.py_create(array.dtype)
+            space = h5py.h5s.create_simple(array.shape)
+            return h5py.Dataset(
+                h5py.h5d.create(
+                    self._features.id,
+                    key.encode(),
+                    kind,
+                    space,
+                    dcpl=self._contiguous,
+                    lcpl=self._as_links,
+                )
+            )
         # Nothing is kept in HDF5's chunk cache (see _create), so a chunk must be written in one
         # go: whole along every axis but the time axis, and there a divisor of the pieces.
         n_time = array.shape[array.time_axis]
@@ -99,12 +120,16 @@ class Hdf5Writer(FeatureWriter):
         )
 
     def _describe(self, key: str, array: FinalArray, facts: InputFacts) -> None:
+        dataset = self._dataset.id
         with writing(self.path):
             # The attribute that HDF5's own dimension labels are stored in, written in one go.
-            self._dataset.attrs.create(
-                "DIMENSION_LABELS", list(array.axes), dtype=h5py.string_dtype("ascii")
-            )
-            self._dataset.attrs[INPUT] = _ascii(dumps(facts.to_dict()))
+            labels = np.array(array.axes, dtype=object)
+            space = h5py.h5s.create_simple(labels.shape)
+            h5py.h5a.create(dataset, _LABELS, self._label_type, space).write(labels)
+            text = np.array(_ascii(dumps(facts.to_dict())))
+            kind = h5py.h5t.py_create(text.dtype)
+            scalar = h5py.h5s.create(h5py.h5s.SCALAR)
+            h5py.h5a.create(dataset, INPUT.encode(), kind, scalar).write(text)
         self._rows.append((key, facts))
 
     def finish(self) -> None:

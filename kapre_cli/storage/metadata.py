@@ -3,7 +3,7 @@
 import json
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from math import prod
 from typing import Any
@@ -67,7 +67,7 @@ class InputFacts:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the facts by name, ready for JSON."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in _FACT_TYPES}
 
     @classmethod
     def from_dict(cls, stored: Any) -> "InputFacts":
@@ -76,14 +76,16 @@ class InputFacts:
         Raises:
             StoredDataError: If one is missing, unknown or of another type.
         """
-        types = {field.name: field.type for field in fields(cls)}
-        if not isinstance(stored, dict) or set(stored) != set(types):
-            raise StoredDataError(f"the facts of an input must be exactly {tuple(types)}")
-        for name, kind in types.items():
+        if not isinstance(stored, dict) or stored.keys() != _FACT_TYPES.keys():
+            raise StoredDataError(f"the facts of an input must be exactly {tuple(_FACT_TYPES)}")
+        for name, kind in _FACT_TYPES.items():
             accepted = (int, float) if kind is float else kind
-            if not isinstance(stored[name], accepted):  # type: ignore[arg-type]
+            if not isinstance(stored[name], accepted) or isinstance(stored[name], bool):
                 raise StoredDataError(f"the fact {name!r} of an input is {stored[name]!r}")
         return cls(**stored)
+
+
+_FACT_TYPES: dict[str, Any] = {field.name: field.type for field in fields(InputFacts)}
 
 
 @dataclass(frozen=True)
