@@ -1,5 +1,6 @@
 """Going on where a run stopped, and bringing a finished output up to date."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -148,7 +149,7 @@ def test_a_finished_output_is_left_as_it_is(
     ended = program(*arguments, how)
     n_inputs = 1 if name == "out.npy" else 3
     assert (ended.code, computed) == (0, [])
-    assert f"'{output}' is up to date" in ended.err
+    assert f"'{output}' is up to date: nothing was computed" in ended.err
     assert f" 0 written, 0 failed, {n_inputs} skipped" in ended.err
     assert (content(output), os.stat(output).st_mtime_ns) == (before, changed)
 
@@ -169,6 +170,10 @@ def test_inputs_added_changed_and_removed_bring_an_output_up_to_date(
     ended = program(*arguments, output, "--resume")
     assert (ended.code, "2 written, 0 failed, 1 skipped" in ended.err) == (0, True), ended.err
     assert computed == [90, 90, 40]
+    left = (
+        f"note: 1 array of '{output}' will leave it, since no input is called so any more: 'a.wav'"
+    )
+    assert left in ended.err
     assert program(*arguments, anew).code == 0
     assert content(output) == content(anew)
 
@@ -296,6 +301,7 @@ def test_failed_inputs_are_tried_again_and_options_may_mend_them(
     ended = program(*arguments, "--resume")
     assert "6 inputs: 0 written, 3 failed, 3 skipped" in ended.err
     assert ended.code == 1
+    assert f"'{output}' is left as it is: nothing new could be read" in ended.err
     assert output.stat().st_mtime_ns == changed
     lenient = ("--resample", "--non-finite", "zero", "--allow-truncated")
     ended = program(*arguments, "--resume", *lenient)
@@ -429,3 +435,19 @@ def test_there_must_be_room_before_the_work_begins(
     assert "3 inputs: 0 written, 3 failed" in ended.err
     assert computed == []
     assert not any(name.startswith("out.h5") for name in files_below(tmp_path))
+
+
+def test_arrays_of_other_versions_are_kept_and_told_of(
+    audio: Path, tmp_path: Path, program: Any
+) -> None:
+    output = tmp_path / "out"
+    arguments = ("melspectrogram", audio, "-o", output, *SMALL)
+    assert program(*arguments).code == 0
+    root = output / "kapre-extract.json"
+    stored = json.loads(root.read_text())
+    stored["versions"]["keras"] = "3.0.0"
+    del stored["crc32"], stored["manifest_crc32"]
+    root.write_text(json.dumps(stored))
+    ended = program(*arguments, "--resume")
+    assert ended.code == 0
+    assert "were computed with other versions (keras 3.0.0) and are kept" in ended.err

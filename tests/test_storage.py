@@ -11,10 +11,12 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import kapre_cli
 from kapre_cli.errors import StoredDataError
-from kapre_cli.storage.metadata import c_order_slabs
+from kapre_cli.storage.checksum import PieceCrc
 from kapre_cli.time_frequency import Melspectrogram
 from tests import reference
 from tests.conftest import files_below, write_audio
@@ -82,7 +84,7 @@ def plainly(output: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any
 
 def test_both_formats_say_the_same(output: Path, audio: Path) -> None:
     root, values, facts, frequency = plainly(output)
-    assert set(root) == ROOT_KEYS
+    assert set(root) - {"crc32", "manifest_crc32"} == ROOT_KEYS
     assert (root["format"], root["format_version"]) == ("kapre-extract", 1)
     assert root["layer"]["class_name"] == "Melspectrogram"
     assert root["layer"]["config"]["n_mels"] == 20
@@ -215,7 +217,7 @@ def test_a_single_npy_has_its_facts_beside_it(audio: Path, tmp_path: Path, progr
     output = tmp_path / "x.npy"
     assert program("melspectrogram", audio / "a.wav", "-o", output, *MEL).code == 0
     stored = json.loads((tmp_path / "x.npy.json").read_text())
-    assert set(stored) == ROOT_KEYS | {"frequency", "input"}
+    assert set(stored) == ROOT_KEYS | {"frequency", "input", "crc32"}
     assert set(stored["input"]) == FACTS | {"key", "axes"}
     values = np.load(output)
     assert stored["input"]["crc32"] == zlib.crc32(values.tobytes())
@@ -282,12 +284,37 @@ def test_compression_changes_no_value(
         assert file["features/a.wav"].compression == compression
 
 
-def test_slabs_cover_an_array_in_its_order() -> None:
-    values = np.arange(2 * 3 * 5 * 7).reshape(2, 3, 5, 7)
-    for at_most in (1, 2, 7, 10, 36, 1000):
-        slabs = [values[slab].ravel() for slab in c_order_slabs(values.shape, at_most)]
-        assert max(map(len, slabs)) <= at_most
-        np.testing.assert_array_equal(np.concatenate(slabs), values.ravel())
+@settings(deadline=None, max_examples=200)
+@given(
+    shape=st.tuples(st.integers(1, 4), st.integers(1, 9), st.integers(1, 4)),
+    time_axis=st.integers(0, 2),
+    cuts=st.integers(1, 5),
+    seed=st.integers(0, 99),
+)
+def test_pieces_along_time_have_the_checksum_of_the_whole(
+    shape: tuple[int, int, int], time_axis: int, cuts: int, seed: int
+) -> None:
+    values = np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+    crc = PieceCrc(shape, time_axis, 4)
+    for piece in np.array_split(values, cuts, axis=time_axis):
+        crc.add(piece)
+    assert crc.value() == zlib.crc32(values.tobytes())
+
+
+def test_a_long_array_has_the_checksum_of_its_bytes(
+    tmp_path: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kapre_cli.framing.BLOCK_VALUES", 2**11)
+    monkeypatch.setattr("kapre_cli.storage.hdf5_features._PART_VALUES", 2**12)
+    path = write_audio(tmp_path / "a.wav", reference.noise(3, 20_000))
+    for name, more in {"x.h5": (), "gzip.h5": ("--compression", "gzip"), "x": ()}.items():
+        output = tmp_path / name
+        ended = program("melspectrogram", path, "-o", output, *MEL, *more, "--root", tmp_path)
+        assert ended.code == 0, ended.err
+        _, values, facts, _ = plainly(output)
+        assert facts["a.wav"]["crc32"] == zlib.crc32(values["a.wav"].tobytes())
+        with kapre_cli.open_features(output) as features:
+            features["a.wav"].verify()
 
 
 # Files that are not ours, or not any more
@@ -390,6 +417,12 @@ def test_npy_files_that_are_not_what_was_written_are_refused(
         features["b.flac"]
 
 
+def unsign(path: Path) -> None:
+    """Take the checksums out of a JSON file, as whoever means harm would set them right."""
+    stored = json.loads(path.read_text())
+    path.write_text(json.dumps({k: v for k, v in stored.items() if not k.endswith("crc32")}))
+
+
 def test_keys_that_lead_out_of_the_output_are_refused(
     audio: Path, tmp_path: Path, program: Any
 ) -> None:
@@ -397,5 +430,6 @@ def test_keys_that_lead_out_of_the_output_are_refused(
     assert program("melspectrogram", audio, "-o", output, *MEL).code == 0
     manifest = output / "manifest.jsonl"
     manifest.write_text(manifest.read_text().replace('"a.wav"', '"../a.wav"', 1))
+    unsign(output / "kapre-extract.json")
     with pytest.raises(StoredDataError, match="leads out of the output"):
         kapre_cli.open_features(output)

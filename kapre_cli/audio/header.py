@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from kapre_cli.errors import AudioReadError
+from kapre_cli.settings.run import MAX_SR
 
 MAX_CHANNELS = 1024  # as many as libsndfile takes
-MAX_SR = 100_000_000  # Hz: far above any recorder of sound or ultrasound
 
 
 @dataclass(frozen=True)

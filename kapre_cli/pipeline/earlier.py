@@ -1,12 +1,13 @@
 """Which inputs need not be computed, because an earlier run has done it, and which in part."""
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kapre_cli.audio import sha256_of
 from kapre_cli.errors import AudioReadError, StoredDataError, quoted
 from kapre_cli.pipeline.work import Work
-from kapre_cli.report import Report
+from kapre_cli.report import Report, counted
 from kapre_cli.settings import ExtractionSettings
 from kapre_cli.sources import Source
 from kapre_cli.storage.earlier import Earlier
@@ -24,18 +25,44 @@ class Keeper:
     Attributes:
         earlier: What earlier runs have left, made with this run's settings.
         settings: This run's.
-        report: Told of what should have been kept and is damaged.
+        versions: Versions of the programs and libraries at work now.
+        report: Told of what is not kept though it might have been expected.
         again: Whether the last run in the journal is this very one, whose process came down.
     """
 
     earlier: Earlier
     settings: ExtractionSettings
+    versions: Mapping[str, str]
     report: Report
     again: bool = False
 
     def __post_init__(self) -> None:
         """Understand the settings of the runs in the journal."""
         self._roots = [RootFacts.from_dict(root) for root in self.earlier.journal.roots]
+
+    def tell_changes(self, works: Sequence[Work]) -> None:
+        """Say what of the finished output will not be in the new one, or is not of this program."""
+        features = self.earlier.features
+        if features is None:
+            return
+        wanted = {work.source.key for work in works}
+        gone = [key for key in features if key not in wanted]
+        if gone:
+            named = ", ".join(map(quoted, gone[:3])) + (", ..." if len(gone) > 3 else "")
+            self.report.say(
+                f"note: {counted(len(gone), 'array')} of {quoted(features.path)} will leave it, "
+                f"since no input is called so any more: {named}"
+            )
+        others = [
+            f"{name} {version}"
+            for name, version in features.versions.items()
+            if self.versions.get(name) != version
+        ]
+        if others:
+            self.report.say(
+                f"note: the arrays in {quoted(features.path)} were computed with other versions "
+                f"({', '.join(others)}) and are kept; --overwrite computes all of them anew"
+            )
 
     def keep(self, work: Work) -> None:
         """Give ``work`` what has been done for it."""

@@ -5,16 +5,12 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-from kapre_cli import dsp
 from kapre_cli.errors import FeatureError, OutputError, quoted
 from kapre_cli.pipeline.earlier import Keeper
 from kapre_cli.pipeline.room import bytes_due, bytes_written
 from kapre_cli.pipeline.work import Work
 from kapre_cli.report import SILENT, UNWATCHED, Progress, Report, Watch, counted
-from kapre_cli.settings import ExtractionSettings, LayerConfig, MelspectrogramConfig
+from kapre_cli.settings import ExtractionSettings
 from kapre_cli.sources import Source
 from kapre_cli.storage.admission import check_output
 from kapre_cli.storage.assembly import FinalArray, final_array, stored_array
@@ -24,6 +20,7 @@ from kapre_cli.storage.formats import open_writer
 from kapre_cli.storage.journal import Journal
 from kapre_cli.storage.metadata import InputFacts, RootFacts
 from kapre_cli.storage.replay import replay
+from kapre_cli.storage.soundness import frequencies
 from kapre_cli.storage.verification import require_written
 from kapre_cli.storage.workspace import Workspace, undisturbed
 
@@ -65,9 +62,12 @@ def extract(
         output = settings.output
         with Earlier(workspace, replayed, output, root, again=watch.again) as earlier:
             works = [Work(source) for source in sources]
-            keeper = Keeper(earlier, settings, report, again=watch.again)
+            keeper = Keeper(earlier, settings, root.versions, report, again=watch.again)
+            keeper.tell_changes(works)
             for work in works:
                 keeper.keep(work)
+                if work.done or work.failed:
+                    progress.ended(work.source.key)
             with Journal(workspace.journal, earlier.journal.end) as journal:
                 run = _Run(settings, root, journal, report)
                 try:
@@ -118,9 +118,6 @@ class _Run:
 
     def compute(self, works: Sequence[Work], progress: Progress, watch: Watch) -> None:
         """Compute every input that has not been done into the journal."""
-        for work in works:
-            if work.done or work.failed:
-                progress.ended(work.source.key)
         due = [work for work in works if not (work.done or work.failed)]
         if not due:
             return
@@ -139,7 +136,11 @@ class _Run:
         """Put the output together, read it back and move it into its place."""
         alive = [work for work in works if not work.failed]
         if self._is_up_to_date(alive, earlier):
-            self._report.say(f"{quoted(self._settings.output.path)} is up to date")
+            path = quoted(self._settings.output.path)
+            if len(alive) == len(works):
+                self._report.say(f"{path} is up to date: nothing was computed")
+            else:
+                self._report.say(f"{path} is left as it is: nothing new could be read")
         else:
             if alive:
                 folder = self._settings.output.path.parent
@@ -198,11 +199,3 @@ class _Run:
             return stored_array(work.stored, self._config)
         entries = list(work.entries.values())
         return final_array(self._journal, entries, self._config, self._settings.output.dtype)
-
-
-def frequencies(config: LayerConfig, sr: int) -> npt.NDArray[np.float64]:
-    """Return the frequency in Hz of each bin, or the centre of each mel band."""
-    if isinstance(config, MelspectrogramConfig):
-        assert config.fmax is not None  # noqa: S101 - for the type checker: settled when made
-        return dsp.mel_edges(config.n_mels, config.fmin, config.fmax, htk=config.htk)[1:-1]
-    return dsp.dft_frequencies(sr, config.n_dft)

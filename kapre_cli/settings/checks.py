@@ -35,7 +35,10 @@ def real(name: str, value: Any, *, at_least: float = 0.0, above: float | None = 
     rule = f"a number above {above:g}" if above is not None else f"a number from {at_least:g} up"
     if isinstance(value, bool) or not isinstance(value, Real):
         raise refuse(name, rule, value)
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        raise refuse(name, rule, value) from None
     if not math.isfinite(number) or (number <= above if above is not None else number < at_least):
         raise refuse(name, rule, value)
     return number

@@ -16,6 +16,7 @@ NON_FINITE = ("fail", "zero", "keep")
 RESUMES = ("stat", "content")
 HDF5_SUFFIXES = (".h5", ".hdf5")
 
+MAX_SR = 100_000_000  # Hz; far above any recorder of sound or ultrasound
 MAX_BATCH_SAMPLES = 2**28
 
 
@@ -48,7 +49,7 @@ class AudioSettings:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        object.__setattr__(self, "sr", checks.integer("sr", self.sr, at_least=1))
+        object.__setattr__(self, "sr", checks.integer("sr", self.sr, at_least=1, at_most=MAX_SR))
         checks.boolean("resample", self.resample)
         checks.boolean("mono", self.mono)
         checks.boolean("allow_truncated", self.allow_truncated)

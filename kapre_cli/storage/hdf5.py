@@ -1,6 +1,5 @@
 """Outputs in one HDF5 file. With ``hdf5_features``, the door to h5py."""
 
-from collections.abc import Iterator
 from contextlib import suppress
 from math import prod
 from pathlib import Path
@@ -14,7 +13,7 @@ from kapre_cli.errors import writing
 from kapre_cli.framing import largest_power_of_two
 from kapre_cli.storage.assembly import FinalArray
 from kapre_cli.storage.disk import sync
-from kapre_cli.storage.metadata import InputFacts, RootFacts, c_order_slabs, dumps
+from kapre_cli.storage.metadata import InputFacts, RootFacts, dumps
 from kapre_cli.storage.writers import FeatureWriter
 
 FEATURES = "features"
@@ -26,7 +25,6 @@ _LABELS = b"DIMENSION_LABELS"
 
 _CHUNK_VALUES = 2**18
 _GZIP_LEVEL = 4
-_READ_VALUES = 2**20
 
 _INDEX_COLUMNS = {
     "sr": "<i8",
@@ -75,18 +73,14 @@ class Hdf5Writer(FeatureWriter):
         self._contiguous.set_obj_track_times(False)
         self._label_type = h5py.h5t.py_create(h5py.string_dtype("ascii"), logical=True)
 
-    def _store(self, key: str, array: FinalArray) -> Iterator[npt.NDArray[Any]]:
+    def _store(self, key: str, array: FinalArray) -> None:
         with writing(self.path):
             dataset = self._dataset = self._create_dataset(key, array)
-            if array.n_pieces == 1:
-                ((_, values),) = array.pieces()
-                dataset.id.write(h5py.h5s.ALL, h5py.h5s.ALL, values)
-                yield values
-                return
             for index, values in array.pieces():
-                dataset[index] = values
-            for slab in c_order_slabs(array.shape, _READ_VALUES):
-                yield dataset[slab]
+                if array.n_pieces == 1:
+                    dataset.id.write(h5py.h5s.ALL, h5py.h5s.ALL, values)
+                else:
+                    dataset[index] = values
 
     def _create_dataset(self, key: str, array: FinalArray) -> Any:
         if self._compression == "none":

@@ -17,8 +17,10 @@ import numpy.typing as npt
 from h5py import h5a, h5d, h5g, h5i, h5l, h5o, h5s, h5t, h5z
 
 from kapre_cli.errors import StoredDataError, quoted
+from kapre_cli.framing import blocks, largest_power_of_two
+from kapre_cli.storage.checksum import PieceCrc, little_endian
 from kapre_cli.storage.hdf5 import FEATURES, FREQUENCY, INDEX, INPUT
-from kapre_cli.storage.metadata import InputFacts, c_order_slabs
+from kapre_cli.storage.metadata import InputFacts
 from kapre_cli.storage.soundness import (
     MAX_FACTS_BYTES,
     sound_facts,
@@ -44,7 +46,7 @@ _HIGHEST_RATIO = 1100  # of compressed values; deflate's own limit is 1,032
 _MAX_COLUMNS = 64
 _MAX_NUMBER_BYTES = 8
 _MAX_INDEX_BYTES = 2**31
-_PART_VALUES = 2**23  # a chunk that lies across parts is decompressed anew for each
+_PART_VALUES = 2**22  # more than a chunk has
 
 
 class Hdf5Features(Features):
@@ -146,17 +148,25 @@ class Hdf5Values:
         self._require_stored()
         return np.asarray(h5py.Dataset(self._dataset)[index])
 
-    def parts(self) -> Iterator[npt.NDArray[Any]]:
-        """Yield all values in C order."""
+    def crc32(self, time_axis: int) -> int:
+        """Return the values' CRC-32 in C order, read along the time axis as they were written.
+
+        Each chunk is decompressed once.
+        """
         self._require_stored()
-        if prod(self.shape) > _PART_VALUES:
-            dataset = h5py.Dataset(self._dataset)
-            for slab in c_order_slabs(self.shape, _PART_VALUES):
-                yield np.asarray(dataset[slab])
-            return
-        values = np.empty(self.shape, self.dtype)  # five times as fast for small arrays
-        self._dataset.read(h5s.ALL, h5s.ALL, values)
-        yield values
+        crc = PieceCrc(self.shape, time_axis, self.dtype.itemsize)
+        n_values, n_time = prod(self.shape), self.shape[time_axis]
+        if n_values <= _PART_VALUES:
+            values = np.empty(self.shape, self.dtype)
+            self._dataset.read(h5s.ALL, h5s.ALL, values)  # five times as fast for small arrays
+            crc.add(little_endian(values))
+            return crc.value()
+        dataset = h5py.Dataset(self._dataset)
+        for first, count in blocks(n_time, largest_power_of_two(_PART_VALUES * n_time // n_values)):
+            index = [slice(None)] * len(self.shape)
+            index[time_axis] = slice(first, first + count)
+            crc.add(little_endian(dataset[tuple(index)]))
+        return crc.value()
 
     def _require_stored(self) -> None:
         """Refuse to read values that were promised and never written; HDF5 makes up zeros."""

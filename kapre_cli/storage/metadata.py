@@ -1,15 +1,9 @@
 """The facts that stand beside the arrays, as strict JSON, the same for every format."""
 
 import json
-import zlib
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
-from math import prod
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError
 from kapre_cli.settings import (
@@ -186,31 +180,3 @@ def loads(text: str | bytes) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise StoredDataError(f"its metadata is not JSON: {error}") from error
-
-
-def c_order_slabs(shape: tuple[int, ...], at_most: int) -> Iterator[tuple[int | slice, ...]]:
-    """Cut an array into slabs of at most ``at_most`` values that follow one another in C order.
-
-    >>> list(c_order_slabs((2, 3), 2))
-    [(0, slice(0, 2, None)), (0, slice(2, 3, None)), (1, slice(0, 2, None)), (1, slice(2, 3, None))]
-    """
-    if not shape:
-        yield ()
-        return
-    row = prod(shape[1:])
-    if row <= at_most:
-        rows = max(at_most // max(row, 1), 1)
-        for start in range(0, shape[0], rows):
-            yield (slice(start, min(start + rows, shape[0])),)
-        return
-    for index in range(shape[0]):
-        for rest in c_order_slabs(shape[1:], at_most):
-            yield (index, *rest)
-
-
-def crc32_of(parts: Iterable[npt.NDArray[Any]]) -> int:
-    """Return the CRC-32 of arrays that follow one another in C order."""
-    crc = 0
-    for part in parts:
-        crc = zlib.crc32(np.ascontiguousarray(part).data, crc)
-    return crc

@@ -1,7 +1,7 @@
 """Outputs made of .npy files: one array, or a directory of them that mirrors the keys."""
 
 import os
-from collections.abc import Iterator
+import zlib
 from contextlib import suppress
 from io import BytesIO
 from math import prod
@@ -22,8 +22,6 @@ MANIFEST_NAME = "manifest.jsonl"
 SIDECAR_SUFFIX = ".json"
 NPY_SUFFIX = ".npy"
 
-_READ_BYTES = 2**22
-
 
 class NpyDirectoryWriter(FeatureWriter):
     """Writes ``<dir>/<key>.npy`` for every input, with the facts in two JSON files beside them."""
@@ -33,27 +31,31 @@ class NpyDirectoryWriter(FeatureWriter):
         with writing(path):
             path.mkdir()
             self._folders = {path}
-            self._manifest = (path / MANIFEST_NAME).open("x", encoding="ascii")
+            self._manifest = (path / MANIFEST_NAME).open("xb")
+            self._manifest_crc32 = 0
 
-    def _store(self, key: str, array: FinalArray) -> Iterator[npt.NDArray[Any]]:
+    def _store(self, key: str, array: FinalArray) -> None:
         target = self.path / f"{key}{NPY_SUFFIX}"
         with writing(target):
             if target.parent not in self._folders:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 below = len(target.relative_to(self.path).parents) - 1
                 self._folders.update(target.parents[:below])
-            yield from _write_npy(target, array)
+            _write_npy(target, array)
 
     def _describe(self, key: str, array: FinalArray, facts: InputFacts) -> None:
         with writing(self.path / MANIFEST_NAME):
-            self._manifest.write(dumps(_row(key, array, facts)) + "\n")
+            line = f"{dumps(_row(key, array, facts))}\n".encode()
+            self._manifest_crc32 = zlib.crc32(line, self._manifest_crc32)
+            self._manifest.write(line)
 
     def finish(self) -> None:
         """Write the root facts and see all names through to the disk."""
         with writing(self.path):
             self._manifest.flush()
             os.fsync(self._manifest.fileno())
-            _write_json(self.path / ROOT_NAME, root_dict(self.root, self.frequency))
+            root = root_dict(self.root, self.frequency)
+            _write_json(self.path / ROOT_NAME, root | {"manifest_crc32": self._manifest_crc32})
             for folder in self._folders:
                 sync(folder)
 
@@ -66,9 +68,9 @@ class NpyDirectoryWriter(FeatureWriter):
 class NpyWriter(FeatureWriter):
     """Writes a single ``x.npy``, with all its facts in ``x.npy.json``."""
 
-    def _store(self, key: str, array: FinalArray) -> Iterator[npt.NDArray[Any]]:  # noqa: ARG002
+    def _store(self, key: str, array: FinalArray) -> None:  # noqa: ARG002
         with writing(self.path):
-            yield from _write_npy(self.path, array)
+            _write_npy(self.path, array)
 
     def _describe(self, key: str, array: FinalArray, facts: InputFacts) -> None:
         sidecar = sidecar_of(self.path)
@@ -106,15 +108,17 @@ def _row(key: str, array: FinalArray, facts: InputFacts) -> dict[str, Any]:
     return {"key": key, "axes": list(array.axes), **facts.to_dict()}
 
 
-def _write_json(path: Path, value: Any) -> None:
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write a JSON object, with the CRC-32 of its text without that very entry."""
+    checked = value | {"crc32": zlib.crc32(dumps(value).encode())}
     with path.open("x", encoding="ascii") as file:
-        file.write(dumps(value) + "\n")
+        file.write(dumps(checked) + "\n")
         file.flush()
         os.fsync(file.fileno())
 
 
-def _write_npy(path: Path, array: FinalArray) -> Iterator[npt.NDArray[Any]]:
-    """Write an array piece by piece, see it through to the disk, yield its values in C order."""
+def _write_npy(path: Path, array: FinalArray) -> None:
+    """Write an array piece by piece and see it through to the disk."""
     head = BytesIO()
     np.lib.format.write_array_header_1_0(
         head,
@@ -126,16 +130,9 @@ def _write_npy(path: Path, array: FinalArray) -> Iterator[npt.NDArray[Any]]:
     )
     with path.open("x+b", buffering=0) as file:
         _write_all(file, head.getbuffer(), 0)
-        values: npt.NDArray[Any] | None = None
         for index, values in array.pieces():
             _write_piece(file, head.tell(), array, index[array.time_axis].start, values)
         os.fsync(file.fileno())
-        if array.n_pieces == 1 and values is not None:
-            yield values
-            return
-        file.seek(head.tell())
-        while part := file.read(_READ_BYTES):
-            yield np.frombuffer(part, np.uint8)
 
 
 def _write_piece(

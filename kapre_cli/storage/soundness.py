@@ -19,16 +19,16 @@ import numpy.typing as npt
 from kapre_cli import dsp
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.settings import LayerConfig, MelspectrogramConfig
+from kapre_cli.settings.run import MAX_SR
 from kapre_cli.storage.metadata import InputFacts, RootFacts
 
 MAX_FACTS_BYTES = 2**16  # of one input: a path has 4,096 bytes, each at most six in JSON
 
 _MAX_WEIGHTS = 2**28  # a GiB of float32
-_MAX_RATE = 2**32 - 1  # what the header of a WAV file has room for
 _INT64 = (-(2**63), 2**63 - 1)
 _RANGES = {
-    "sr": (1, _MAX_RATE),
-    "source_sr": (1, _MAX_RATE),
+    "sr": (1, MAX_SR),
+    "source_sr": (1, MAX_SR),
     "n_samples": (1, _INT64[1]),
     "n_channels": (1, _INT64[1]),
     "source_size": (0, _INT64[1]),
@@ -126,8 +126,6 @@ def sound_root(stored: Any) -> RootFacts:
     """
     root = RootFacts.from_dict(stored)
     sr = root.audio.sr
-    if sr > _MAX_RATE:
-        raise StoredDataError(f"its sample rate is {sr:,} Hz")
     if isinstance(root.layer, MelspectrogramConfig) and root.layer.sr != sr:
         raise StoredDataError(f"its layer is made for {root.layer.sr:,} Hz, its audio is at {sr:,}")
     if root.layer.image_data_format == "default":

@@ -1,6 +1,6 @@
 """What an open output is to its reader, whatever its format."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,7 +11,7 @@ from kapre_cli.closing import Closing
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.report import counted
 from kapre_cli.settings import AudioSettings, LayerConfig
-from kapre_cli.storage.metadata import InputFacts, RootFacts, crc32_of
+from kapre_cli.storage.metadata import InputFacts, RootFacts
 from kapre_cli.storage.soundness import require_shape
 
 
@@ -29,8 +29,8 @@ class Values(Protocol):
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
         """Return a copy of what ``index`` selects."""
 
-    def parts(self) -> Iterator[npt.NDArray[Any]]:
-        """Yield all values in C order, some at a time."""
+    def crc32(self, time_axis: int) -> int:
+        """Read all values, some at a time, and return their CRC-32 in C order."""
 
 
 class StoredArray:
@@ -82,9 +82,8 @@ class StoredArray:
         Raises:
             StoredDataError: If they are others, or cannot be read.
         """
-        little = self.dtype.newbyteorder("<")
         try:
-            crc32 = crc32_of(part.astype(little, copy=False) for part in self._values.parts())
+            crc32 = self._values.crc32(self.axes.index("time"))
         except (OSError, RuntimeError) as error:
             raise self._unreadable(error) from error
         if crc32 != self.facts.crc32:

@@ -1,5 +1,6 @@
 """Where an output is made until it is complete, and how it takes its place."""
 
+import errno
 import fcntl
 import os
 import shutil
@@ -167,10 +168,18 @@ class Workspace(Closing):
                 if not self.keep:
                     self.journal.unlink(missing_ok=True)
                     (self.folder / _LOCK).unlink(missing_ok=True)
-                    self.folder.rmdir()
         finally:
             os.close(self._lock)
             self._lock = -1
+        if not self.keep:
+            # Only now: network file systems keep a removed file as long as it is open. Should
+            # another run have made a lock meanwhile, the folder is its own.
+            with writing(self.folder, "removed"), suppress(FileNotFoundError):
+                try:
+                    self.folder.rmdir()
+                except OSError as error:
+                    if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                        raise
 
 
 @contextmanager

@@ -1,17 +1,16 @@
 """What every format's writer is: arrays in one by one, then the facts that concern them all."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.closing import Closing
 from kapre_cli.storage.assembly import FinalArray
-from kapre_cli.storage.metadata import InputFacts, RootFacts, crc32_of
+from kapre_cli.storage.checksum import PieceCrc
+from kapre_cli.storage.metadata import InputFacts, RootFacts
 
 
 class FeatureWriter(Closing):
@@ -34,13 +33,15 @@ class FeatureWriter(Closing):
         Raises:
             OutputError: If they cannot be written.
         """
-        facts = replace(facts, crc32=crc32_of(self._store(key, array)))
+        crc = PieceCrc(array.shape, array.time_axis, array.dtype.itemsize)
+        self._store(key, replace(array, pieces=lambda: crc.through(array.pieces())))
+        facts = replace(facts, crc32=crc.value())
         self._describe(key, array, facts)
         return facts
 
     @abstractmethod
-    def _store(self, key: str, array: FinalArray) -> Iterator[npt.NDArray[Any]]:
-        """Write the array, then yield its values in C order, read back where it had to be cut."""
+    def _store(self, key: str, array: FinalArray) -> None:
+        """Write the array, going through its pieces once."""
 
     @abstractmethod
     def _describe(self, key: str, array: FinalArray, facts: InputFacts) -> None:
