@@ -1,13 +1,19 @@
 """Files and things that stand where a recording should, and what is to become of each.
 
 WAV and FLAC are written by hand here, from their specifications: libraries refuse to write most
-of what recorders, copies that broke off and full disks leave behind.
+of what recorders that died, copies that broke off and full disks leave behind.
 """
 
+import gzip
 import io
+import os
+import re
+import stat
 import struct
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +21,6 @@ import numpy as np
 import soundfile
 
 from tests import flac
-
-Verdict = str | int
-Make = Callable[[Path], object]
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "default": (),
@@ -30,7 +33,29 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "channel": ("--channel", "1"),
     "valid": ("--padding", "valid"),
 }
-EVERYWHERE = ("default", "truncated", "zero", "keep", "unverified", "limited", "resampled")
+_FOR_A_FEW = ("channel", "valid")
+EVERYWHERE = tuple(name for name in GROUPS if name not in _FOR_A_FEW)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What is written of a file that is odd but sound, or was allowed.
+
+    Attributes:
+        n_samples: Samples of each channel.
+        n_missing: Frames that the facts say are missing.
+        n_non_finite: Samples that the facts say are NaN or infinite.
+        plain: Whether they are the first of ``SAMPLES``.
+    """
+
+    n_samples: int
+    n_missing: int = 0
+    n_non_finite: int = 0
+    plain: bool = True
+
+
+Verdict = str | Written
+Make = Callable[[Path], object]
 
 
 @dataclass(frozen=True)
@@ -40,13 +65,12 @@ class BadInput:
     Attributes:
         name: What is wrong with it, or odd.
         make: Makes it at a path.
-        verdict: What the reason that it fails with has in it, as a regular expression; or, where
-            it is odd but sound, how many samples of each channel are to be written.
+        verdict: What the reason that it fails with has in it, as a regular expression; or what
+            is to be written of it.
         suffix: How its name ends.
         under: Other verdicts by the name of the group of options, one of ``GROUPS``.
         groups: In which groups it is tried.
         file: All of its name; ``None``: made of ``name`` and ``suffix``.
-        damaged: Damage of which nothing in the file tells: it is written, and known to be.
     """
 
     name: str
@@ -61,10 +85,24 @@ class BadInput:
         """Return what is to become of it under a group of options."""
         return self.under.get(group, self.verdict)
 
+    def path_in(self, folder: Path) -> Path:
+        """Return where it stands in a folder."""
+        return folder / os.fsdecode(self.file or os.fsencode(self.name + self.suffix))
 
-def holding(content: bytes) -> Make:
+
+def _holding(content: bytes) -> Make:
     """Return what makes a file with this content."""
     return lambda path: path.write_bytes(content)
+
+
+def wav(name: str, content: bytes, verdict: Verdict, **under: Verdict) -> BadInput:
+    """Return a file that is called .wav, with other verdicts by group."""
+    return BadInput(name, _holding(content), verdict, under=under)
+
+
+def fla(name: str, content: bytes, verdict: Verdict, **under: Verdict) -> BadInput:
+    """Return a file that is called .flac, with other verdicts by group."""
+    return BadInput(name, _holding(content), verdict, ".flac", under=under)
 
 
 # WAV
@@ -194,3 +232,665 @@ STREAMINFO = FLAC[4:42]
 ID3V1 = b"TAG" + b"title".ljust(90, b"\0") + b"1999" + bytes(30) + b"\xff"
 ID3V2 = b"ID3\x04\0\0\0\0\x01\x00" + bytes(128)
 HOUR = 3600 * 8000
+_IMAGE = bytes(range(256)) * 20_000
+PICTURE = struct.pack(">I", 3) + struct.pack(">I", 9) + b"image/png" + struct.pack(">I", 0)
+PICTURE += struct.pack(">5I", 800, 600, 24, 0, len(_IMAGE)) + _IMAGE
+PICTURE = b"\x86" + len(PICTURE).to_bytes(3, "big") + PICTURE
+
+
+# The corpus
+
+WHOLE = Written(N_FRAMES)
+NO_AUDIO = "^neither a WAV nor a FLAC file: it begins with b"
+LOST_SYNC = "flac decoder lost sync.; --allow-truncated takes what there is$"
+
+
+def other(kind: str) -> str:
+    """Return what is said of another format."""
+    return f"^it is {kind}, not WAV or FLAC; convert it first"
+
+
+def fewer(promised: int, came: int) -> str:
+    """Return what is said of a file that ends too early."""
+    return f"^truncated: the header promises {promised:,} frames, {came:,} frames came; --allow-tr"
+
+
+def stale(promised: int, there: int, behind: int) -> str:
+    """Return what is said of a WAV that goes on behind its samples."""
+    return (
+        f"^the header promises {promised:,} frames, {there:,} frames are there: the {behind:,} "
+        "bytes behind the samples are no chunks, .* --allow-truncated reads on to the end"
+    )
+
+
+def unwritten_size(frames: int, n_bytes: int) -> str:
+    """Return what is said of a WAV whose recorder never wrote the size."""
+    return rf"^the header says 0 frames, yet {n_bytes:,} bytes \({frames:,} frames\) follow it"
+
+
+def damaged(came: int, why: str = "flac decoder lost sync") -> str:
+    """Return what is said of a FLAC file that cannot be decoded to its end."""
+    return (
+        f"^damaged or truncated: the header promises 1,000 frames, {came:,} frames came: "
+        f".*{why}.*; --allow-truncated takes what there is$"
+    )
+
+
+def surplus(came: int) -> str:
+    """Return what is said of a FLAC file that goes on behind its total."""
+    return f"^the header promises 1,000 frames, {came:,} frames came; --allow-truncated"
+
+
+def not_finite(frame: int, channel: int, value: str) -> str:
+    """Return what is said of samples that are no numbers."""
+    at = f"{frame / 8000:.3f}"
+    return (
+        rf"^NaN or infinite samples, the first at frame {frame} \({at} s\) of channel {channel}: "
+        f"{value}; --non-finite zero takes them as 0$"
+    )
+
+
+def other_rate(sr: int) -> str:
+    """Return what is said of a rate that is not the run's."""
+    return f"^its sample rate is {sr} Hz, this run's is 8000 Hz; --resample converts it"
+
+
+def too_far(sr: int) -> str:
+    """Return what is said of a rate that is not resampled."""
+    return f"^its sample rate is {sr:,} Hz, this run's is 8,000 Hz: more than a factor of 256"
+
+
+def no_wav(why: str) -> str:
+    """Return what is said of a WAV that libsndfile refuses."""
+    return f"^libsndfile cannot read it: .*{why}"
+
+
+WRONG_MD5 = "^damaged: the MD5 of its samples is not the one in its header; --no-verify-audio"
+UNKNOWN_TAG = no_wav("Malformed 'fmt ' chunk")
+UNIMPLEMENTED = no_wav("unimplemented format")
+CUT_HEADER = "^the file ends inside its WAV header: its fmt chunk is cut short$"
+NO_DATA = "^the file ends inside its WAV header: it has no data chunk, so no samples$"
+NO_FMT = "^its WAV header has no fmt chunk before its samples$"
+NOTHING = r"^the file has a header and no samples \(0 frames\)$"
+
+
+def odd(n_samples: int, **facts: int) -> Written:
+    """Return that samples are written which are not ``SAMPLES``."""
+    return Written(n_samples, **facts, plain=False)
+
+
+def _zipped() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("a.wav"), WAV)
+    return file.getvalue()
+
+
+NO_RECORDINGS = (
+    wav("empty", b"", r"^the file is empty \(0 bytes\)$"),
+    *(
+        wav(f"the first {n} bytes of a WAV", WAV[:n], f"begins with {re.escape(repr(WAV[:n]))}$")
+        for n in range(1, 12)
+    ),
+    wav("the first 12 bytes of a WAV", WAV[:12], NO_DATA),
+    wav("text", b"time,species\n22:10,Nyctalus noctula\n", NO_AUDIO + "'time,species'$"),
+    wav("web page", b"<!DOCTYPE html>\n<title>404</title>", NO_AUDIO + "'<!DOCTYPE ht'$"),
+    wav("control characters", b"\x1b[31m\r\n\x07\x9b2J" * 9, NO_AUDIO + r"'\\x1b\[31m\\r\\n"),
+    wav("zeros", bytes(4000), NO_AUDIO + r"'\\x00"),
+    wav("ones", b"\xff" * 4000, NO_AUDIO + r"'\\xff"),
+    wav("Ogg", b"OggS\0\2" + bytes(60), other("Ogg")),
+    fla("FLAC in Ogg", b"OggS\0\2" + bytes(22) + b"\x7fFLAC" + FLAC, other("Ogg")),
+    wav("MP3", b"\xff\xfb\x90\x64" + bytes(400), other("MP3")),
+    wav("MP3 with a tag", ID3V2 + b"\xff\xfb\x90\x64" + bytes(400), other("MP3")),
+    wav("AIFF", encoded("PCM_16", "AIFF"), other("AIFF")),
+    wav("CAF", encoded("PCM_16", "CAF"), other("CAF")),
+    wav("AU", encoded("PCM_16", "AU"), other("AU")),
+    wav("MP4", b"\0\0\0\x20ftypM4A " + bytes(60), other("MP4")),
+    fla("WavPack", b"wvpk" + bytes(60), other("WavPack")),
+    fla("Monkey's Audio", b"MAC \x96\x0f" + bytes(60), other("Monkey's Audio")),
+    wav("zip", _zipped(), NO_AUDIO + "'PK"),
+    fla("gzip", gzip.compress(FLAC, mtime=0), NO_AUDIO + r"'\\x1f\\x8b"),
+    wav("PNG", b"\x89PNG\r\n\x1a\n" + bytes(40), NO_AUDIO + r"'\\x89PNG\\r\\n"),
+    wav(
+        "RIFF of pictures", replaced(WAV, 8, b"AVI "), NO_AUDIO + r"'RIFF\\xf4\\x07\\x00\\x00AVI '$"
+    ),
+    wav("a FLAC called wav", FLAC, WHOLE),
+    fla("a WAV called flac", WAV, WHOLE),
+)
+
+HEADERS = (
+    wav("no data chunk", riff(fmt(), LIST), NO_DATA),
+    wav("no fmt chunk", riff(data()), NO_FMT),
+    wav("fmt cut short", riff(chunk(b"fmt ", bytes(12)), data()), CUT_HEADER),
+    wav("fmt behind data", riff(data(), fmt()), NO_FMT),
+    wav("fmt twice", riff(fmt(), fmt(), data()), no_wav("No 'data' chunk marker")),
+    wav(
+        "two fmt that differ",
+        riff(fmt(), fmt(n_channels=2, sr=16_000), data()),
+        no_wav("No 'data' chunk marker"),
+        resampled=no_wav("No 'data' chunk marker"),
+    ),
+    wav("two data chunks", riff(fmt(), data(PCM[:1200]), data(PCM[1200:])), no_wav("")),
+    wav("ends inside fmt", WAV[:30], CUT_HEADER),
+    wav("ends inside the data size", WAV[:42], NO_DATA),
+    wav("JUNK in front and between", riff(chunk(b"JUNK", bytes(28)), fmt(), LIST, data()), WHOLE),
+    wav(
+        "chunk of control characters",
+        riff(fmt(), chunk(b"\0\1\2\3", b"xyz"), data()),
+        no_wav("No 'data' chunk marker"),
+    ),
+    wav("chunk beyond the end", riff(fmt(), chunk(b"LIST", b"abcd", 5000), data()), NO_DATA),
+    wav("fmt size overflows", riff(chunk(b"fmt ", fmt()[8:], 0xFFFFFFF8), data()), NO_DATA),
+    wav("chunk overflows", riff(chunk(b"JUNK", bytes(4), 0xFFFFFFF4), fmt(), data()), NO_DATA),
+    wav(
+        "1,500 chunks",
+        riff(*[chunk(b"JUNK", b"")] * 1500, fmt(), data()),
+        "^its header has more than 1,000 chunks and no samples$",
+    ),
+    wav("wrong RIFF size", riff(fmt(), data(), size=7), WHOLE),
+    *(
+        wav(f"{n:,} channels", riff(fmt(n_channels=n), data()), f"says {n:,} channels; 1 to 1,024")
+        for n in (0, 1025, 65_535)
+    ),
+    wav("1,024 channels", riff(fmt(n_channels=1024), data((PCM * 104)[: 2048 * 100])), odd(100)),
+    *(
+        wav(f"{sr:,} Hz", riff(fmt(sr=sr), data()), f"says a sample rate of {sr:,} Hz; 1 to 100,0")
+        for sr in (0, 200_000_000, 2**32 - 1)
+    ),
+    wav("1 Hz", riff(fmt(sr=1), data()), other_rate(1), resampled=too_far(1)),
+    wav("100 MHz", riff(fmt(sr=10**8), data()), other_rate(10**8), resampled=too_far(10**8)),
+    wav("16 kHz", riff(fmt(sr=16_000), data()), other_rate(16_000), resampled=odd(500)),
+    *(wav(f"{bits} bits", riff(fmt(bits=bits), data()), UNIMPLEMENTED) for bits in (0, 64, 65_535)),
+    wav("7 bits", riff(fmt(bits=7), data(PCM[:N_FRAMES])), odd(N_FRAMES)),
+    wav("9 bits in 16", riff(fmt(bits=9), data()), WHOLE),
+    wav(
+        "24 bits in 16",
+        riff(fmt(bits=24, align=2), data()),
+        "^its bytes make 1,000 frames, libsndfile finds 666$",
+    ),
+    wav("no block align", riff(fmt(align=0), data()), WHOLE),
+    *(
+        wav(
+            f"block align of {align}",
+            riff(fmt(align=align), data()),
+            f"^its bytes make {2000 // align:,} frames, libsndfile finds 1,000$",
+        )
+        for align in (1, 3, 4)
+    ),
+    *(
+        wav(f"format tag {tag:#x}", riff(fmt(tag), data()), UNKNOWN_TAG)
+        for tag in (0, 0x55, 0x1234)
+    ),
+    wav("MS-ADPCM of 16 bits", riff(fmt(2), data()), no_wav("ADPCM WAV file. Invalid bit width")),
+    wav("float of 16 bits", riff(fmt(3), data()), no_wav("")),
+    wav("extensible PCM", riff(extensible(b"\1\0" + GUID_TAIL), data()), WHOLE),
+    wav("extensible of another kind", riff(extensible(b"\x12\x34" * 8), data()), UNIMPLEMENTED),
+    wav("extensible cut short", riff(fmt(0xFFFE, more=bytes(4)), data()), UNIMPLEMENTED),
+    wav("big-endian", encoded("PCM_16", endian="BIG", n_frames=N_FRAMES), WHOLE),
+    wav(
+        "big-endian called little",
+        b"RIFF" + encoded("PCM_16", endian="BIG", n_frames=N_FRAMES)[4:],
+        NO_DATA,
+    ),
+)
+
+HALF = riff(fmt(), data())[:1044]
+
+SIZES = (
+    wav("no samples", riff(fmt(), data(b"")), NOTHING),
+    wav(
+        "size 0",
+        riff(fmt(), data(size=0)),
+        unwritten_size(N_FRAMES, 2000),
+        truncated=Written(N_FRAMES, -N_FRAMES),
+    ),
+    *(
+        wav(f"size {size:#x}", riff(fmt(), data(size=size), size=size), WHOLE)
+        for size in (0xFFFFFFFF, 0xFFFFFFFE, 0x7FFFF000, 0x7FFFFFFF)
+    ),
+    wav(
+        "size with its highest bit",
+        riff(fmt(), data(size=2**31)),
+        fewer(2**30, N_FRAMES),
+        truncated=Written(N_FRAMES, 2**30 - N_FRAMES),
+    ),
+    wav(
+        "stale size",
+        riff(fmt(), data(size=600)),
+        stale(300, 1000, 1400),
+        truncated=Written(N_FRAMES, -700),
+    ),
+    wav(
+        "size too large",
+        riff(fmt(), data(size=3000)),
+        fewer(1500, N_FRAMES),
+        truncated=Written(N_FRAMES, 500),
+    ),
+    wav(
+        "size that takes in half of the chunk behind",
+        riff(fmt(), data(size=2010), LIST),
+        stale(1005, 1012, 14),
+        truncated=odd(1012, n_missing=-7),
+    ),
+    wav("half of it", HALF, fewer(N_FRAMES, 500), truncated=Written(500, 500)),
+    wav("half of it and a byte", WAV[:1045], fewer(N_FRAMES, 500), truncated=Written(500, 500)),
+    wav("one byte lost", WAV[:-1], fewer(N_FRAMES, 999), truncated=Written(999, 1)),
+    wav("no byte of the samples", WAV[:44], fewer(N_FRAMES, 0), truncated=NOTHING),
+    wav(
+        "odd size without a pad",
+        riff(fmt(bits=8), b"data" + struct.pack("<I", 999) + PCM[:999], LIST),
+        odd(999),
+    ),
+    wav("half a sample more", riff(fmt(), data(PCM[:-1], 1999)), Written(999)),
+    wav("half a frame more", riff(fmt(n_channels=2), data(PCM[:-2])), odd(499)),
+    wav(
+        "LIST cut short",
+        riff(fmt(), data(), LIST[:-5]),
+        "^truncated: the chunk 'LIST' behind its samples is cut short; --allow-truncated",
+        truncated=WHOLE,
+    ),
+    wav("zeros behind", WAV + bytes(4096), WHOLE),
+    wav(
+        "noise behind", WAV + PCM[:501], stale(1000, 1250, 501), truncated=odd(1250, n_missing=-250)
+    ),
+    wav(
+        "words behind",
+        WAV + b"recorded by me",
+        stale(1000, 1007, 14),
+        truncated=odd(1007, n_missing=-7),
+    ),
+    wav("RF64", riff(ds64(2000), fmt(), data(size=WIDE), **RF64), WHOLE),
+    wav(
+        "RF64 with a stale size",
+        riff(ds64(600), fmt(), data(size=WIDE), **RF64),
+        stale(300, 1000, 1400),
+        truncated=Written(N_FRAMES, -700),
+    ),
+    wav(
+        "RF64 with size 0",
+        riff(ds64(0), fmt(), data(size=WIDE), **RF64),
+        unwritten_size(N_FRAMES, 2000),
+        truncated=Written(N_FRAMES, -N_FRAMES),
+    ),
+    wav(
+        "RF64 of exabytes",
+        riff(ds64(2**63 + 4), fmt(), data(size=WIDE), **RF64),
+        fewer(2**62 + 2, N_FRAMES),
+        truncated=Written(N_FRAMES, 2**62 + 2 - N_FRAMES),
+    ),
+    wav("RF64 without ds64", riff(fmt(), data(size=WIDE), **RF64), no_wav("")),
+    wav(
+        "half of an RF64",
+        riff(ds64(2000), fmt(), data(size=WIDE), **RF64)[:1080],
+        fewer(N_FRAMES, 500),
+        truncated=Written(500, 500),
+    ),
+    wav("W64", W64, WHOLE),
+    wav(
+        "half of a W64",
+        W64[: W64_DATA + 24 + 1000],
+        fewer(N_FRAMES, 500),
+        truncated=Written(500, 500),
+    ),
+    wav(
+        "W64 that ends inside its header",
+        W64[:60],
+        "^the file ends inside its W64 header: it has no data chunk, so no samples$",
+    ),
+    *(
+        wav(
+            f"W64 data size of {size}",
+            replaced(W64, W64_DATA + 16, struct.pack("<Q", size)),
+            unwritten_size(N_FRAMES, 2000),
+            truncated=Written(N_FRAMES, -N_FRAMES),
+        )
+        for size in (0, 23)
+    ),
+    *(
+        wav(
+            f"W64 fmt size of {size}",
+            replaced(W64, W64_FMT + 16, struct.pack("<Q", size)),
+            CUT_HEADER,
+        )
+        for size in (0, 23)
+    ),
+    wav(
+        "W64 chunk that leads backwards",
+        replaced(W64, W64_FMT + 16, struct.pack("<q", -40)),
+        "^the file ends inside its W64 header",
+    ),
+    wav(
+        "W64 data size of -1",
+        replaced(W64, W64_DATA + 16, struct.pack("<q", -1)),
+        "^truncated: the header promises 9,223,372,036,854,775,796 frames, 1,000 frames came",
+        truncated=Written(N_FRAMES, 9_223_372_036_854_774_796),
+    ),
+)
+
+
+def _cut(subtype: str, promised: int, there: int, written: int, missing: int) -> BadInput:
+    """Return a compressed WAV that is cut after so many bytes of samples."""
+    content = encoded(subtype, n_frames=1900)
+    start = content.index(b"data") + 8
+    return wav(
+        f"{subtype} cut short",
+        content[: start + there],
+        f"^truncated: the header promises {promised:,} bytes of samples, {there:,} bytes came",
+        truncated=odd(written, n_missing=missing),
+    )
+
+
+ENCODINGS = (
+    _cut("MS_ADPCM", 1024, 600, 1000, 0),
+    _cut("IMA_ADPCM", 1024, 600, 1000, 0),
+    _cut("GSM610", 390, 200, 1000, 0),
+    wav("GSM", encoded("GSM610", n_frames=1500), odd(1600)),
+    wav(
+        "A-law cut short",
+        encoded("ALAW", n_frames=N_FRAMES)[:-500],
+        fewer(N_FRAMES, 500),
+        truncated=odd(500, n_missing=500),
+    ),
+)
+
+
+def _not_numbers(
+    name: str, content: bytes, frame: int, channel: int, value: str, number: int = 1
+) -> BadInput:
+    """Return a WAV with samples that are NaN or infinite."""
+    taken = odd(N_FRAMES, n_non_finite=number)
+    return wav(name, content, not_finite(frame, channel, value), zero=taken, keep=taken)
+
+
+OVERFLOW = "^its samples are so large that float32 overflows in frames 0 to 31; scale it down"
+
+VALUES = (
+    _not_numbers("NaN at the beginning", floats((0, np.nan)), 0, 0, "nan"),
+    _not_numbers("NaN at the end", floats((-1, np.nan)), 999, 0, "nan"),
+    _not_numbers(
+        "NaN all through a channel",
+        floats(((slice(None), 1), np.nan), n_channels=2),
+        *(0, 1, "nan", 1000),
+    ),
+    _not_numbers("Inf", floats((500, np.inf)), 500, 0, "inf"),
+    _not_numbers("-Inf in 64 bits", floats((500, -np.inf), bits=64), 500, 0, "-inf"),
+    _not_numbers("64 bits beyond 32", floats((500, 1e300), bits=64), 500, 0, "inf"),
+    wav("1e30", floats((500, 1e30)), OVERFLOW, keep=odd(N_FRAMES)),
+    wav("denormals", floats((slice(None), 1e-42)), odd(N_FRAMES)),
+    wav("beyond 1", floats((500, 3.5)), odd(N_FRAMES)),
+)
+
+FLAC_HEADERS = (
+    fla("FLAC mark alone", b"fLaC", "^the file ends inside its FLAC header, before any samples$"),
+    fla("STREAMINFO cut short", FLAC[:30], "^the file ends inside its FLAC header"),
+    fla(
+        "STREAMINFO behind another block",
+        b"fLaC\4\0\0\4" + bytes(4) + STREAMINFO + b"".join(FRAMES),
+        "^its FLAC header does not begin with a STREAMINFO block of 34 bytes$",
+    ),
+    fla("no frames of 1,000", FLAC[:42], fewer(N_FRAMES, 0), truncated=NOTHING),
+    fla("no frames and no total", flac_file(total=0)[:42], NOTHING),
+    fla("no total", flac_file(total=0), WHOLE),
+    fla(
+        "total too large",
+        flac_file(total=1500),
+        fewer(1500, N_FRAMES),
+        truncated=Written(N_FRAMES, 500),
+    ),
+    fla(
+        "largest total",
+        flac_file(total=2**36 - 1),
+        fewer(2**36 - 1, N_FRAMES),
+        truncated=Written(N_FRAMES, 2**36 - 1 - N_FRAMES),
+        limited="^it has 68,719,476,735 frames or more, --max-frames allows 2,000$",
+    ),
+    fla(
+        "total too small",
+        flac_file(total=300),
+        "^the header promises 300 frames, 1,000 frames came; --allow-truncated",
+        truncated=Written(N_FRAMES, -700),
+    ),
+    fla("wrong MD5", flipped(FLAC, 30), WRONG_MD5, unverified=WHOLE),
+    # Nothing but the rate itself says what it should be.
+    fla("wrong rate", flipped(FLAC, 18), other_rate(24_384), resampled=odd(328)),
+    fla(
+        "wrong channels",
+        flipped(FLAC, 20),
+        damaged(0, "channel changed mid stream"),
+        truncated="^no frame of it can be decoded: .*channel changed mid stream",
+    ),
+    fla("block sizes of 0", replaced(FLAC, 8, bytes(4)), WHOLE),
+    *(
+        fla(
+            f"{bits} bits",
+            flac.encode(flac.noise(N_FRAMES, 1, bits), bits),
+            odd(N_FRAMES),
+        )
+        for bits in (4, 12, 15, 20, 24, 32)
+    ),
+    fla("3 bits", flac_file(bits=3), "^its header says 3 bits a sample; FLAC has 4 to 32$"),
+    fla("rate of 0", flac_file(sr=0), "^its header says a sample rate of 0 Hz; 1 to 100,000,000"),
+    fla("ID3v1 behind", FLAC + ID3V1, WHOLE),
+    fla("ID3v2 in front", ID3V2 + FLAC, WHOLE),
+    fla("ID3v2 longer than the file", ID3V2[:6] + b"\x7f" * 4 + FLAC, other("MP3")),
+    fla("picture of 5 MB", flac_file(blocks=PICTURE), WHOLE),
+    fla(
+        "block beyond the end",
+        flac_file(blocks=b"\x86\xff\xff\xff" + bytes(40)),
+        "^damaged or truncated: the header promises 1,000 frames, 0 frames came: libsndfile",
+        truncated="^no frame of it can be decoded: libsndfile cannot read it",
+    ),
+)
+
+_HEAD, _SECOND = 42, 42 + len(FRAMES[0])
+
+
+def _frame_at_fault(name: str, content: bytes, came: int = BLOCK, **why: str) -> BadInput:
+    """Return a FLAC file that decoding stops in after so many frames."""
+    return fla(name, content, damaged(came, **why), truncated=Written(came, N_FRAMES - came))
+
+
+UNEVEN = [0, 256, 356, 700, 1000]
+
+FLAC_FRAMES = (
+    _frame_at_fault("bit in a frame header", flipped(FLAC, _SECOND + 3)),
+    _frame_at_fault("bit in a frame number", flipped(FLAC, _SECOND + 4)),
+    _frame_at_fault("bit in a subframe", flipped(FLAC, _SECOND + 100)),
+    _frame_at_fault("bit in a CRC-16", flipped(FLAC, _SECOND + len(FRAMES[1]) - 1)),
+    _frame_at_fault("bit in the last byte", flipped(FLAC, len(FLAC) - 1), 768),
+    _frame_at_fault("half of a FLAC", FLAC[: len(FLAC) // 2]),
+    _frame_at_fault("last byte of a FLAC lost", FLAC[:-1], 768),
+    _frame_at_fault("noise between frames", flac_file(FRAMES[0], PCM[:300], *FRAMES[1:])),
+    _frame_at_fault(
+        "bits that change between frames",
+        flac_file(FRAMES[0], reheaded(FRAMES[1], 3, 0b1100), *FRAMES[2:]),
+    ),
+    _frame_at_fault(
+        "reserved bits",
+        flac_file(FRAMES[0], reheaded(FRAMES[1], 3, 0b0110), *FRAMES[2:]),
+    ),
+    _frame_at_fault(
+        "channels that change between frames",
+        flac_file(FRAMES[0], flac.frame(flac.noise(BLOCK, 2, 16), 16, 1), *FRAMES[2:]),
+        why="channel changed mid stream",
+    ),
+    # The samples are right: their MD5 says so. The rate is STREAMINFO's.
+    fla(
+        "rate that changes between frames",
+        flac_file(FRAMES[0], reheaded(FRAMES[1], 2, 0x75), *FRAMES[2:]),
+        WHOLE,
+    ),
+    fla(
+        "sizes that change between frames",
+        flac_file(
+            *(
+                flac.frame(SAMPLES[start:stop], 16, number)
+                for number, (start, stop) in enumerate(pairwise(UNEVEN))
+            )
+        ),
+        surplus(1156),
+        truncated=odd(1156, n_missing=-156),
+    ),
+    fla(
+        "frame lost",
+        flac_file(FRAMES[0], *FRAMES[2:]),
+        WRONG_MD5,
+        unverified=odd(N_FRAMES),  # zeros stand in its place
+    ),
+    fla(
+        "first frame lost",
+        flac_file(*FRAMES[1:]),
+        fewer(N_FRAMES, 744),
+        truncated=odd(744, n_missing=BLOCK),
+    ),
+    fla(
+        "last frame lost",
+        flac_file(*FRAMES[:-1]),
+        fewer(N_FRAMES, 768),
+        truncated=Written(768, 232),
+    ),
+    fla(
+        "last frames and total lost",
+        flac_file(*FRAMES[:2], total=0),
+        WRONG_MD5,
+        unverified=Written(512),
+    ),
+    # A pipe that broke off between frames leaves nothing that could tell.
+    fla(
+        "last frames, total and MD5 lost",
+        flac_file(*FRAMES[:2], total=0, md5=bytes(16)),
+        Written(512),
+    ),
+    fla(
+        "frames swapped",
+        flac_file(FRAMES[0], FRAMES[2], FRAMES[1], FRAMES[3]),
+        surplus(1512),
+        truncated=odd(1512, n_missing=-512),
+    ),
+    fla(
+        "frame doubled",
+        flac_file(*FRAMES[:2], *FRAMES[1:]),
+        surplus(1256),
+        truncated=odd(1256, n_missing=-256),
+    ),
+    fla("two files in one", FLAC + FLAC, surplus(1999), truncated=WHOLE),
+    fla("noise behind a FLAC", FLAC + PCM[:600], WHOLE),
+    fla(
+        "noise behind a FLAC without a total",
+        flac_file(total=0) + PCM[:600],
+        f"^decoding stopped after 1,000 frames: .*{LOST_SYNC}",
+        truncated=Written(N_FRAMES, 1),
+    ),
+)
+
+BOMBS = tuple(
+    BadInput(
+        f"hour of silence that promises {total:,}",
+        _holding(flac.silence(HOUR, 8, 16, total=total)),
+        "^it has [0-9,]+ frames or more, --max-frames allows 2,000$",
+        ".flac",
+        groups=("limited",),
+    )
+    for total in (HOUR, 0, 5)  # a few kB each, 920 MB of samples
+)
+
+
+def _node(mode: int) -> Make:
+    return lambda path: os.mknod(path, mode)
+
+
+def _link(target: str) -> Make:
+    return lambda path: path.symlink_to(target)
+
+
+def _linked_file(path: Path) -> None:
+    """Make a link to a sound file outside the folder."""
+    target = path.parent.with_name(path.name)
+    target.write_bytes(WAV)
+    path.symlink_to(target)
+
+
+THINGS = (
+    BadInput("named pipe", _node(stat.S_IFIFO | 0o600), "^it is a named pipe, not a regular file$"),
+    BadInput("socket", _node(stat.S_IFSOCK | 0o600), "^it is a socket, not a regular file$"),
+    BadInput("link to a device", _link("/dev/zero"), "^it is a device, not a regular file$"),
+    BadInput("link to a folder's parent", _link("gone/.."), "^cannot be opened: No such file"),
+    BadInput("link to itself", _link("link to itself.wav"), "^cannot be opened: Too many levels"),
+    BadInput("link to nowhere", _link("nowhere.wav"), "^cannot be opened: No such file or dir"),
+    BadInput("link to a sound file", _linked_file, WHOLE),
+)
+
+_NAMES = (
+    b"-dash",
+    b"two\nlines",
+    b"\x1b[31mred\x1b[2J",
+    b"\rreturn\x07\x08",
+    b"both ' and \"",
+    b"back\\slash\\n",
+    b"not utf-8 caf\xe9",
+    "c1 control \x9b2J".encode(),
+    "right to left \N{RIGHT-TO-LEFT OVERRIDE}fdp".encode(),
+    "bat \N{BAT}".encode(),
+    b"%41",
+    b"%",
+    b" ",
+)
+
+
+def _named(name: bytes) -> tuple[BadInput, BadInput]:
+    """Return a bad file and a sound one of an odd name, which is in the bad one's reason too."""
+    sound, bad = (
+        BadInput("odd name", _holding(content), verdict, file=name + suffix)
+        for content, verdict, suffix in (
+            (riff(chunk(b"name", name), fmt(), data()), WHOLE, b".wav"),
+            (name.ljust(20), f"begins with {re.escape(repr(name.ljust(20)[:12]))}$", b".WAV"),
+        )
+    )
+    return sound, bad
+
+
+NAMES = (
+    *(one for name in _NAMES for one in _named(name)),
+    BadInput(
+        "longest name",
+        _holding(b"longest name"),
+        f"{NO_AUDIO}'longest name'$",
+        file=b"x" * 251 + b".wav",
+    ),
+)
+
+# Tried in the group of their options alone, where much else would fail too.
+FEW = (
+    BadInput(
+        "channel that is not there",
+        _holding(WAV),
+        "^it has no channel 1: it has 1 channel, from 0 on$",
+        groups=("channel",),
+    ),
+    BadInput(
+        "shorter than a frame",
+        _holding(riff(fmt(), data(PCM[:126]))),
+        "^it has 63 samples, fewer than the 64 of one frame; take --padding same",
+        groups=("valid",),
+    ),
+    BadInput(
+        "as long as a frame",
+        _holding(riff(fmt(), data(PCM[:128]))),
+        Written(64),
+        groups=("valid",),
+    ),
+)
+
+CORPUS: tuple[BadInput, ...] = (
+    *NO_RECORDINGS,
+    *HEADERS,
+    *SIZES,
+    *ENCODINGS,
+    *VALUES,
+    *FLAC_HEADERS,
+    *FLAC_FRAMES,
+    *BOMBS,
+    *THINGS,
+    *NAMES,
+    *FEW,
+)

@@ -1,6 +1,7 @@
 """Whole runs against the reference: every option, WAV and FLAC, one to eight channels."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -316,3 +317,59 @@ def test_values_too_large_for_their_type_fail_the_input(tmp_path: Path, program:
     assert "louder.wav': its samples are so large that float32 overflows in frames 0" in ended.err
     assert "3 inputs: 1 written, 2 failed" in ended.err
     assert list(arrays(tmp_path / "out.h5")) == ["a.wav"]
+
+
+@pytest.mark.parametrize("how", ["zero", "keep"])
+@pytest.mark.parametrize("decibel", ["--decibel", "--no-decibel"])
+def test_samples_that_are_not_finite_are_zeroed_or_kept(
+    how: str, decibel: str, tmp_path: Path, program: Any
+) -> None:
+    signal = reference.noise(2, 6000).astype(np.float32)
+    signal[1, 3000], signal[0, 10] = np.nan, np.inf
+    write_audio(tmp_path / "a.wav", signal)
+    output = tmp_path / "out.h5"
+    options = ("--n-dft", 256, "--n-hop", 128, "--data-format", "channels_first", decibel)
+    ended = program("spectrogram", tmp_path / "a.wav", "-o", output, "--non-finite", how, *options)
+    assert ended.code == 0, ended.err
+    found = arrays(output)["a.wav"]
+    expected = reference.spectrogram(np.nan_to_num(signal, posinf=0.0), n_dft=256, n_hop=128)
+    whole = np.ones(expected.shape[:2], bool)
+    if how == "keep":  # every frame that holds one, and no other
+        n_time = expected.shape[1]
+        starts = np.arange(n_time) * 128 - ((n_time - 1) * 128 + 256 - 6000) // 2
+        for channel, sample in ((1, 3000), (0, 10)):
+            whole[channel] &= ~((starts <= sample) & (sample < starts + 256))
+        assert np.isnan(found[~whole]).all()
+    with h5py.File(output) as file:
+        facts = json.loads(file["features"]["a.wav"].attrs["input"])
+    assert facts["n_non_finite"] == 2
+    if decibel == "--decibel":
+        # The reference is the largest value that is finite.
+        values = np.where(whole[..., None], expected, 0.0)
+        reference.require_close_decibels(found[whole], reference.decibels(values)[whole])
+    else:
+        reference.require_close(found[whole], expected[whole])
+
+
+def test_truncated_files_are_taken_if_that_is_asked_for(tmp_path: Path, program: Any) -> None:
+    signal = reference.noise(2, 20_000)
+    wholes = {}
+    for name in ("a.wav", "b.flac"):
+        path = write_audio(tmp_path / "audio" / name, signal, subtype="PCM_16")
+        wholes[name] = read_audio(path)
+        os.truncate(path, path.stat().st_size * 2 // 3)
+    output = tmp_path / "out.h5"
+    ended = program("spectrogram", tmp_path / "audio", "-o", output)
+    assert ended.code == 1
+    assert ended.err.count("; --allow-truncated takes what there is") == 2
+    assert not output.exists()
+    ended = program("spectrogram", tmp_path / "audio", "-o", output, "--allow-truncated")
+    assert ended.code == 0, ended.err
+    for key, found in arrays(output).items():
+        with h5py.File(output) as file:
+            facts = json.loads(file["features"][key].attrs["input"])
+        came = facts["n_samples"]
+        assert came + facts["n_missing"] == 20_000
+        assert 5000 < came < 15_000
+        expected = reference.spectrogram(wholes[key][:, :came], n_dft=512, n_hop=256)
+        reference.require_close(found, in_order(expected, "spectrogram", "last"))

@@ -182,7 +182,10 @@ ROOTS: dict[str, tuple[Change, str]] = {
     "a module": (lambda root: root["layer"].update(module="os"), "must have exactly"),
     "no layer": (lambda root: root.update(layer=[]), "must have exactly"),
     "an impossible rate": (lambda root: root["settings"].update(sr=0), "`sr` must be"),
-    "a rate beyond all": (lambda root: root["settings"].update(sr=2**40), "must be an integer from 1 to 100000000"),
+    "a rate beyond all": (
+        lambda root: root["settings"].update(sr=2**40),
+        "must be an integer from 1 to 100000000",
+    ),
     "unknown settings": (lambda root: root["settings"].update(x=1), "must have exactly"),
     "another format": (lambda root: root.update(format="zarr"), "not an output of kapre-extract"),
     "another version": (lambda root: root.update(format_version=2), "format version is 2"),

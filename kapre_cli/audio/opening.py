@@ -1,10 +1,11 @@
 """Opening inputs so that nothing blocks, and hashing them as they lie on the disk."""
 
+import errno
 import hashlib
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from kapre_cli.errors import AudioReadError
 
@@ -13,10 +14,10 @@ _HASHED_AT_ONCE = 2**20
 _SPECIAL_FILES = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a named pipe"),
-    (stat.S_ISSOCK, "a socket"),
     (stat.S_ISBLK, "a device"),
     (stat.S_ISCHR, "a device"),
 )
+_ERRORS_OF_SOCKETS = (errno.ENXIO, errno.EOPNOTSUPP)  # which cannot be opened at all
 
 
 def open_regular(path: str) -> int:
@@ -31,6 +32,8 @@ def open_regular(path: str) -> int:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        if isinstance(error, OSError) and error.errno in _ERRORS_OF_SOCKETS and _is_socket(path):
+            raise AudioReadError("it is a socket, not a regular file") from error
         reason = error.strerror if isinstance(error, OSError) else error
         raise AudioReadError(f"cannot be opened: {reason}") from error
     mode = os.fstat(fd).st_mode
@@ -39,6 +42,12 @@ def open_regular(path: str) -> int:
             os.close(fd)
             raise AudioReadError(f"it is {kind}, not a regular file")
     return fd
+
+
+def _is_socket(path: str) -> bool:
+    with suppress(OSError):
+        return stat.S_ISSOCK(os.stat(path).st_mode)
+    return False
 
 
 @contextmanager

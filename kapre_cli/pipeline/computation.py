@@ -106,8 +106,10 @@ class Computation:
         """Put a computed block into the journal."""
         if work.failed:
             return
-        keeps_non_finite = self._settings.audio.non_finite == "keep"
-        if not keeps_non_finite and not np.isfinite(block.results).all():
+        finite = np.isfinite(block.results)
+        if self._settings.audio.non_finite == "keep":
+            block.results[~finite] = np.nan  # whatever the transform made of an infinity
+        elif not finite.all():
             last = block.first_frame + block.results.shape[1] - 1
             reason = (
                 f"its samples are so large that float32 overflows in frames {block.first_frame:,} "

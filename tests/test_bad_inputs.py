@@ -1,0 +1,223 @@
+"""Bad inputs among sound ones: each is told with its reason, none does harm, all are counted."""
+
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import kapre_cli
+from kapre_cli.audio import AudioReader
+from kapre_cli.cli import extraction
+from kapre_cli.pipeline import computation
+from kapre_cli.settings import AudioSettings
+from tests import flac, reference
+from tests.bad_inputs import CORPUS, GROUPS, HOUR, PCM, WAV, Written, data, fmt, riff
+from tests.conftest import PROGRAM, Ended, write_audio
+from tests.stress.runs import SUMMARY
+
+OPTIONS = ("--sr", "8000", "--n-dft", "64")
+SECONDS_ALLOWED = 60
+MIB_ALLOWED = 100
+
+# What a terminal would act upon: control characters of both kinds, and turns of direction.
+ACTIVE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def make_healthy(folder: Path) -> list[Path]:
+    """Make sound files, in the order of names before, between and behind the others."""
+    kinds: dict[str, dict[str, Any]] = {
+        "!first.wav": {"subtype": "PCM_16"},
+        "a sound file.wav": {},
+        "e sound.flac": {},
+        "folder.wav/deep/inside.flac": {"subtype": "PCM_16"},
+        "folder.wav/inside.wav": {"format": "W64"},
+        "m sound.wav": {"subtype": "PCM_24", "format": "RF64"},
+        "s sound.flac": {"subtype": "PCM_16"},
+        "~last.wav": {"subtype": "ULAW"},
+    }
+    for seed, (name, kind) in enumerate(kinds.items()):
+        write_audio(folder / name, reference.noise(2, 1200 + 99 * seed), **kind)
+    (folder / "t sound.flac").write_bytes(flac.encode(flac.noise(1500, 2, 20), 20))
+    return [*(folder / name for name in kinds), folder / "t sound.flac"]
+
+
+class Scene:
+    """A folder with bad inputs among sound ones, and what is to become of them all.
+
+    Args:
+        folder: Where it is set.
+        group: The name of the options that the run has.
+    """
+
+    def __init__(self, folder: Path, group: str) -> None:
+        self.folder = folder
+        self.output = folder / "out.h5"
+        self.options = (*OPTIONS, *GROUPS[group])
+        audio = folder / "audio"
+        self.arguments = ("spectrogram", str(audio), "-o", str(self.output), *self.options)
+        self._healthy = make_healthy(audio)
+        self._written: dict[str, Written] = {}
+        self._failed: dict[str, str] = {}
+        for one in CORPUS:
+            if group in one.groups:
+                path, verdict = one.path_in(audio), one.verdict_in(group)
+                assert not os.path.lexists(path), path
+                one.make(path)
+                if isinstance(verdict, str):
+                    self._failed[str(path)] = verdict
+                else:
+                    self._written[str(path)] = verdict
+        (audio / "hollow.wav").mkdir()
+        (audio / "notes.txt").touch()
+        (audio / "._m sound.wav").touch()
+
+    def require(self, ended: Ended, program: Any, *, kept: bool = False) -> None:
+        """Hold how a run ended against every verdict.
+
+        Args:
+            ended: How it ended.
+            program: Runs the program over sound files alone.
+            kept: Whether it kept what an earlier one had written.
+        """
+        assert (ended.code, ended.out) == (1, "")
+        n_there, n_failed = len(self._written) + len(self._healthy), len(self._failed)
+        *lines, summary = ended.err.splitlines()
+        counts = SUMMARY.match(summary)
+        assert counts is not None, ended.err
+        assert [int(number or 0) for number in counts.groups()] == [
+            *(n_there + n_failed, 0 if kept else n_there, n_failed, n_there if kept else 0)
+        ]
+        self._require_reasons(lines, kept=kept)
+        self._require_arrays(program)
+
+    def _require_reasons(self, lines: Sequence[str], *, kept: bool) -> None:
+        """Hold that every failure has one line with its reason, and who else may speak."""
+        assert not ACTIVE.search("\n".join(lines))
+        told = [line for line in lines if line.startswith("failed: ")]
+        others = [line for line in lines if not line.startswith("failed: ")]
+        assert len(told) == len(self._failed), told
+        assert sum("passed over 1 " in line for line in others) == 2, others
+        assert len(others) == (3 if kept else 2), others  # that all is up to date
+        wrong = []
+        for path, verdict in self._failed.items():
+            start = f"failed: {path!r}: "
+            reasons = [line.removeprefix(start) for line in told if line.startswith(start)]
+            if len(reasons) != 1 or not re.search(verdict, reasons[0]):
+                wrong.append(f"{path!r}: {verdict!r}, told: {reasons}")
+        assert not wrong, "\n".join(wrong)
+
+    def _require_arrays(self, program: Any) -> None:
+        """Hold that all that was to be written is, bit for bit as without any bad input."""
+        alone = self._crc32s_alone(program)
+        wrong = []
+        with kapre_cli.open_features(self.output) as features:
+            arrays = {array.facts.source: array for array in features.values()}
+        assert set(arrays) == {*self._written, *map(str, self._healthy)}
+        for path in self._healthy:
+            facts = arrays[str(path)].facts
+            if (facts.crc32, facts.n_missing, facts.n_non_finite) != (alone[path.name], 0, 0):
+                wrong.append(f"{path}: {facts}")
+        for name, written in self._written.items():
+            facts = arrays[name].facts
+            found = Written(facts.n_samples, facts.n_missing, facts.n_non_finite, written.plain)
+            as_alone = not written.plain or facts.crc32 == alone[f"{written.n_samples}.wav"]
+            if found != written or not as_alone:
+                wrong.append(f"{name!r}: {written}, found: {found}, as alone: {as_alone}")
+        assert not wrong, "\n".join(wrong)
+        with kapre_cli.open_features(self.output) as features:
+            for array in features.values():
+                array.verify()
+
+    def _crc32s_alone(self, program: Any) -> dict[str, int]:
+        """Return the checksums of the sound files, and of the first samples of the corpus's.
+
+        They are those of a run that has met nothing else.
+        """
+        alone, output = self.folder / "alone", self.folder / "alone.h5"
+        make_healthy(alone)
+        for n in {written.n_samples for written in self._written.values() if written.plain}:
+            (alone / f"{n}.wav").write_bytes(riff(fmt(), data(PCM[: 2 * n])))
+        ended = program("spectrogram", alone, "-o", output, *self.options)
+        if "--channel" not in self.options:
+            assert ended.code == 0, ended.err
+        with kapre_cli.open_features(output) as features:
+            return {os.path.basename(key): array.facts.crc32 for key, array in features.items()}
+
+
+@dataclass
+class Process:
+    """A run in a process of its own.
+
+    Attributes:
+        scene: What it met.
+        ended: How it ended.
+        peak_mib: The most memory that it held at one time.
+    """
+
+    scene: Scene
+    ended: Ended
+    peak_mib: float
+
+
+def process_of(scene: Scene) -> Process:
+    """Run the program as a user does, for so long and no longer."""
+    out, err = scene.folder / "out.txt", scene.folder / "err.txt"
+    with out.open("wb") as to_out, err.open("wb") as to_err:
+        running = subprocess.Popen([*PROGRAM, *scene.arguments], stdout=to_out, stderr=to_err)
+    limit = threading.Timer(SECONDS_ALLOWED, running.kill)
+    limit.start()
+    _, status, usage = os.wait4(running.pid, 0)
+    limit.cancel()
+    running.returncode = os.waitstatus_to_exitcode(status)
+    ended = Ended(running.returncode, out.read_text(), err.read_text())
+    return Process(scene, ended, usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10))
+
+
+@pytest.fixture(scope="module")
+def default(tmp_path_factory: pytest.TempPathFactory) -> Process:
+    return process_of(Scene(tmp_path_factory.mktemp("default"), "default"))
+
+
+def test_the_corpus_is_large(default: Process) -> None:
+    contents = {
+        path.read_bytes()
+        for path in (default.scene.folder / "audio").iterdir()
+        if path.is_file() and not path.is_symlink()
+    }
+    assert len(contents) >= 150
+    assert len(CORPUS) >= 180
+    assert sum(isinstance(one.verdict, str) for one in CORPUS) >= 120
+
+
+def test_bad_inputs_are_told_and_do_no_harm(default: Process, program: Any) -> None:
+    default.scene.require(default.ended, program)
+
+
+def test_bombs_are_told_in_little_memory(default: Process, program: Any, tmp_path: Path) -> None:
+    limited = process_of(Scene(tmp_path, "limited"))
+    limited.scene.require(limited.ended, program)
+    assert limited.peak_mib - default.peak_mib < MIB_ALLOWED
+
+
+@pytest.mark.parametrize("group", sorted(GROUPS.keys() - {"default", "limited"}))
+def test_bad_inputs_under_other_options(group: str, program: Any, tmp_path: Path) -> None:
+    scene = Scene(tmp_path, group)
+    scene.require(program(*scene.arguments), program)
+
+
+def test_bad_inputs_are_told_again_when_work_is_resumed(default: Process, program: Any) -> None:
+    scene = default.scene
+    ended = program(*scene.arguments, "--resume")
+    shutil.rmtree(scene.folder / "alone", ignore_errors=True)
+    (scene.folder / "alone.h5").unlink(missing_ok=True)
+    scene.require(ended, program, kept=True)
