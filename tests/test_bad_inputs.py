@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import kapre_cli
@@ -20,6 +19,7 @@ from kapre_cli.audio import AudioReader
 from kapre_cli.cli import extraction
 from kapre_cli.pipeline import computation
 from kapre_cli.settings import AudioSettings
+from kapre_cli.sources import discover
 from tests import flac, reference
 from tests.bad_inputs import CORPUS, GROUPS, HOUR, PCM, WAV, Written, data, fmt, riff
 from tests.conftest import PROGRAM, Ended, write_audio
@@ -144,6 +144,9 @@ class Scene:
         They are those of a run that has met nothing else.
         """
         alone, output = self.folder / "alone", self.folder / "alone.h5"
+        if output.exists():
+            output.unlink()
+            shutil.rmtree(alone)
         make_healthy(alone)
         for n in {written.n_samples for written in self._written.values() if written.plain}:
             (alone / f"{n}.wav").write_bytes(riff(fmt(), data(PCM[: 2 * n])))
@@ -217,7 +220,159 @@ def test_bad_inputs_under_other_options(group: str, program: Any, tmp_path: Path
 
 def test_bad_inputs_are_told_again_when_work_is_resumed(default: Process, program: Any) -> None:
     scene = default.scene
-    ended = program(*scene.arguments, "--resume")
-    shutil.rmtree(scene.folder / "alone", ignore_errors=True)
-    (scene.folder / "alone.h5").unlink(missing_ok=True)
-    scene.require(ended, program, kept=True)
+    before = scene.output.read_bytes()
+    scene.require(program(*scene.arguments, "--resume"), program, kept=True)
+    assert scene.output.read_bytes() == before
+
+
+def test_a_bomb_without_a_limit_takes_little_memory(program: Any, tmp_path: Path) -> None:
+    path, output = tmp_path / "bomb.flac", tmp_path / "out.h5"
+    path.write_bytes(flac.silence(HOUR, 8, 16))
+    options = (*OPTIONS, "--n-hop", 100_000)
+    assert program("spectrogram", path, "-o", output, *options, "--mono").code == 0
+    output.unlink()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    ended = program("spectrogram", path, "-o", output, *options)
+    assert ended.code == 0, ended.err
+    taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert taken / (2**20 if sys.platform == "darwin" else 2**10) < MIB_ALLOWED
+    with kapre_cli.open_features(output) as features:
+        (array,) = features.values()
+        assert array.facts.n_samples == HOUR
+
+
+def test_what_may_not_be_read_is_told(
+    program: Any, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    # Everything is to be imported before rights are taken away.
+    sound = write_audio(tmp_path / "a.wav", reference.noise(1, 500))
+    assert program("spectrogram", sound, "-o", tmp_path / "out.h5", *OPTIONS).code == 0
+    folder: Path = request.getfixturevalue("unprivileged")
+    for name in ("a.wav", "b.wav", "closed/c.wav", "d.wav"):
+        write_audio(folder / name, reference.noise(1, 500))
+    (folder / "b.wav").chmod(0)
+    (folder / "closed").chmod(0)
+    ended = program("spectrogram", folder, "-o", folder / "out.h5", *OPTIONS)
+    (folder / "closed").chmod(0o700)
+    assert ended.code == 1
+    assert ended.err.splitlines() == [
+        f"failed: {str(folder / 'closed')!r}: the folder cannot be read: Permission denied",
+        f"failed: {str(folder / 'b.wav')!r}: cannot be opened: Permission denied",
+        f"4 inputs: 2 written, 2 failed (0.1 s of audio) -> {str(folder / 'out.h5')!r}",
+    ]
+
+
+def append(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(bytes(8))
+
+
+def shorten(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def touch(path: Path) -> None:
+    os.utime(path, ns=(0, 0))
+
+
+def replace(path: Path) -> None:
+    other = path.with_suffix(".other")
+    other.write_bytes(b"something else")
+    other.rename(path)
+
+
+CHANGES: dict[str, tuple[Callable[[Path], object], bool]] = {
+    "append": (append, False),
+    "shorten": (shorten, False),
+    "touch": (touch, False),
+    # What has been opened is still there, and whole.
+    "replace": (replace, True),
+    "remove": (Path.unlink, True),
+}
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac"])
+def test_what_changes_while_it_is_read_is_told(
+    suffix: str, program: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Disturbed(AudioReader):
+        def __init__(self, path: str, settings: AudioSettings) -> None:
+            super().__init__(path, settings)
+            self._path = Path(path)
+
+        def read(self, n_samples: int) -> Any:
+            samples = super().read(n_samples)
+            change, _ = CHANGES.get(self._path.stem, (None, True))
+            if change is not None and self._path not in changed:
+                changed.add(self._path)
+                change(self._path)
+            return samples
+
+    changed: set[Path] = set()
+    monkeypatch.setattr(computation, "AudioReader", Disturbed)
+    for name in ("a sound one", *CHANGES, "~ another"):
+        write_audio(tmp_path / "audio" / f"{name}{suffix}", reference.noise(2, 400_000))
+    output = tmp_path / "out.h5"
+    ended = program("spectrogram", tmp_path / "audio", "-o", output, *OPTIONS)
+    assert len(changed) == len(CHANGES)
+    bad = sorted(name for name, (_, is_sound) in CHANGES.items() if not is_sound)
+    *lines, summary = ended.err.splitlines()
+    assert lines == [
+        f"failed: {str(tmp_path / 'audio' / name) + suffix!r}: the file changed while it was read"
+        for name in bad
+    ]
+    assert summary.startswith(f"7 inputs: 4 written, {len(bad)} failed")
+    with kapre_cli.open_features(output) as features:
+        assert len({array.facts.crc32 for array in features.values()}) == 1
+
+
+def test_what_vanishes_before_it_is_read_is_told(
+    program: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def disturbed(*arguments: Any) -> Any:
+        inputs = discover(*arguments)
+        (tmp_path / "audio" / "b.wav").unlink()
+        (tmp_path / "audio" / "c.wav").unlink()
+        os.mkfifo(tmp_path / "audio" / "c.wav")
+        shutil.rmtree(tmp_path / "audio" / "d")
+        return inputs
+
+    monkeypatch.setattr(extraction, "discover", disturbed)
+    for name in ("a.wav", "b.wav", "c.wav", "d/d.wav", "e.wav"):
+        write_audio(tmp_path / "audio" / name, reference.noise(1, 500))
+    ended = program("spectrogram", tmp_path / "audio", "-o", tmp_path / "out.h5", *OPTIONS)
+    assert ended.code == 1
+    *lines, summary = ended.err.splitlines()
+    gone = "cannot be opened: No such file or directory"
+    assert lines == [
+        f"failed: {str(tmp_path / 'audio' / name)!r}: {reason}"
+        for name, reason in (
+            ("b.wav", gone),
+            ("c.wav", "it is a named pipe, not a regular file"),
+            ("d/d.wav", gone),
+        )
+    ]
+    assert summary.startswith("5 inputs: 2 written, 3 failed")
+
+
+def test_names_that_look_like_options_are_named_behind_two_dashes(
+    program: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("-o.wav").write_bytes(WAV)
+    Path("--sr").write_bytes(b"text")
+    ended = program("spectrogram", "-o", "out.h5", *OPTIONS, "--", "-o.wav", "--sr")
+    *lines, summary = ended.err.splitlines()
+    assert lines == ["failed: '--sr': neither a WAV nor a FLAC file: it begins with b'text'"]
+    assert summary.startswith("2 inputs: 1 written, 1 failed")
+
+
+def test_the_rate_is_that_of_the_first_input_that_states_one(program: Any, tmp_path: Path) -> None:
+    bad = (b"", b"text", b"RIFF", riff(fmt(sr=0), data()), riff(data()))
+    for number, content in enumerate(bad):
+        (tmp_path / f"{number}.wav").write_bytes(content)
+    write_audio(tmp_path / "a.wav", reference.noise(1, 500), sr=22_050)
+    ended = program("spectrogram", tmp_path, "-o", tmp_path / "out.h5", "--n-dft", 64)
+    assert ended.code == 1
+    assert len(ended.err.splitlines()) == len(bad) + 1
+    assert ended.err.splitlines()[-1].startswith("6 inputs: 1 written, 5 failed")

@@ -4,6 +4,7 @@ import os
 import struct
 
 from kapre_cli.audio.header import Header
+from kapre_cli.errors import AudioReadError
 
 # Chunks of words, cues and room that programs put behind the samples.
 _KNOWN = frozenset(
@@ -28,6 +29,9 @@ def is_orderly(fd: int, header: Header, size: int) -> bool:
         fd: The file.
         header: Its header, which promises a number of bytes that are all there.
         size: Bytes of the file.
+
+    Raises:
+        AudioReadError: If another chunk of samples is among them.
     """
     return _walk(fd, header, size) is None
 
@@ -66,10 +70,16 @@ def _aligned(position: int, w64: bool) -> tuple[int, ...]:
 
 
 def _next_chunk(fd: int, start: int, size: int, header: Header) -> int | None:
-    """Return where the chunk at ``start`` ends, its padding aside; ``None`` if it is none."""
+    """Return where the chunk at ``start`` ends, its padding aside; ``None`` if it is none.
+
+    Raises:
+        AudioReadError: If it holds samples of its own.
+    """
     if start >= size:
         return size
     head = os.pread(fd, 24 if header.is_w64 else 8, start)
+    if head[:4] == b"data":
+        raise AudioReadError("it has a second data chunk behind its samples: it can have but one")
     if not all(0x20 <= letter < 0x7F for letter in head[:4]):
         return None
     if header.is_w64:

@@ -21,6 +21,8 @@ from kapre_cli.version import __version__
 FORMAT = "kapre-extract"
 FORMAT_VERSION = 1
 
+_ENCODER = json.JSONEncoder(allow_nan=False)  # json.dumps would make a new one at every call
+
 _LIBRARIES = ("keras", "tensorflow", "numpy", "h5py", "soundfile", "soxr")
 
 
@@ -167,7 +169,7 @@ def _versions() -> dict[str, str]:
 
 def dumps(value: Any) -> str:
     """Return strict JSON on one line, the same for equal values; non-ASCII is escaped."""
-    return json.dumps(value, allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def loads(text: str | bytes) -> Any:

@@ -2,7 +2,8 @@
 
 Scenarios: kills (random moments), changes (a kill at every change of a file), full (no space
 from the k-th write on), errors (an error at the k-th change), disks (really full ones),
-mutations (damaged audio through the reader).
+mutations (damaged audio through the reader), cost (the time that all this takes, against a run
+with nothing made safe; on a machine that does nothing else).
 """
 
 import argparse
@@ -14,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.stress import mutations
+from tests.stress import cost, mutations
 from tests.stress.runs import Server, make_audio, server
 from tests.stress.scenarios import (
     ERROR_ONCE,
@@ -33,22 +34,26 @@ OUTPUTS = ("x.h5", "gzip.h5", "x.npy", "x")
 def main() -> int:
     """Run what is asked for, and print the figures at the end."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
-    names = ("kills", "changes", "full", "errors", "disks", "mutations")
+    names = ("kills", "changes", "full", "errors", "disks", "mutations", "cost")
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(names))
     parser.add_argument("--kills", type=int, default=1000, help="random kills")
     parser.add_argument("--every", type=int, default=1, help="every N-th change only")
     parser.add_argument("--mutations", type=int, default=1_000_000, help="damaged files")
     parser.add_argument("--hours", type=float, default=1.0, help="limit of the mutations")
+    parser.add_argument("--flac-hours", type=float, default=10.0, help="audio to time the cost on")
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))  # noqa: S311
     given = parser.parse_args()
     wanted = given.scenarios or list(names)
     if unknown := set(wanted) - set(names):
         parser.error(f"no such scenario: {', '.join(unknown)}")
     figures: dict[str, object] = {"seed": given.seed}
-    if wanted != ["mutations"]:
+    if set(wanted) - {"mutations", "cost"}:
         figures |= _runs(wanted, given.kills, given.every, given.seed)
     if "mutations" in wanted:
         figures["mutations"] = mutations.run(given.mutations, given.hours * 3600)
+    if "cost" in wanted:
+        with tempfile.TemporaryDirectory() as folder:
+            figures |= cost.run(Path(folder), given.flac_hours)
     for name, value in figures.items():
         _tell(f"{name}: {_in_words(value)}")
     return 0

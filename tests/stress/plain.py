@@ -1,0 +1,84 @@
+"""The same features with nothing made safe: what the care of the program is measured against.
+
+``python -m tests.stress.plain FOLDER OUTPUT N_DFT N_HOP N_MELS`` decodes with soundfile, computes
+with the program's own transform and writes HDF5 at once: nothing is checked, counted, kept or
+read back.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import soundfile
+
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+
+from kapre_cli.pipeline.blocks import Block, frame_blocks
+from kapre_cli.pipeline.compute import Transform
+from kapre_cli.pipeline.tape import Piece
+from kapre_cli.settings import MelspectrogramConfig
+from kapre_cli.sources import discover
+from kapre_cli.storage.metadata import dumps
+from kapre_cli.time_frequency import layer_of
+
+
+class _ForwardOnly(soundfile.SoundFile):  # type: ignore[misc]  # soundfile ships no types
+    def seekable(self) -> bool:
+        return False
+
+
+class PlainReader:
+    """As much of a reader as blocks of frames need."""
+
+    def __init__(self, path: str) -> None:
+        self._fd = os.open(path, os.O_RDONLY)
+        self._file = _ForwardOnly(self._fd, closefd=False)
+        self.n_channels = self._file.channels
+        self.n_samples = self._file.frames
+
+    def read(self, n_samples: int) -> Any:
+        """Return the next samples."""
+        return self._file.read(n_samples, dtype="float32", always_2d=True)
+
+    def finish(self) -> None:
+        """Close the file."""
+        self._file.close()
+        os.close(self._fd)
+
+
+def main() -> None:
+    """Extract all that is in a folder."""
+    folder, output = sys.argv[1:3]
+    n_dft, n_hop, n_mels = map(int, sys.argv[3:])
+    sources = discover([folder]).sources
+    sr = soundfile.info(sources[0].path).samplerate
+    config = MelspectrogramConfig(
+        sr=sr, n_dft=n_dft, n_hop=n_hop, n_mels=n_mels, image_data_format="channels_last"
+    )
+    transform = Transform(layer_of(config, dtype="float32"))
+
+    def keep(dataset: Any, block: Block) -> None:
+        stop = block.first_frame + block.results.shape[1]
+        dataset[:, block.first_frame : stop] = np.ascontiguousarray(block.results.T)
+
+    def pieces(features: Any) -> Iterator[Piece]:
+        for source in sources:
+            reader: Any = PlainReader(source.path)
+            n_time = config.framing.n_time(reader.n_samples)
+            dataset = features.create_dataset(source.key, (n_mels, n_time, reader.n_channels), "f4")
+            facts = {"source": source.path, "sr": sr, "n_samples": reader.n_samples}
+            dataset.attrs["input"] = np.bytes_(dumps(facts).encode())
+            for block in frame_blocks(reader, config.framing, n_mels):
+                yield from block.pieces(partial(keep, dataset))
+
+    with h5py.File(Path(output), "w") as file:
+        transform.run(pieces(file.create_group("features")))
+
+
+if __name__ == "__main__":
+    main()
