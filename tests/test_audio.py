@@ -18,8 +18,9 @@ import pytest
 import soundfile
 import soxr
 
-from kapre_cli.audio import AudioFile, AudioReader, decoder, promise, sha256_of, stream
-from kapre_cli.audio.decoding import DecodingError, open_decoder
+from kapre_cli.audio import AudioFile, AudioReader, audio_file, promise, sha256_of, stream
+from kapre_cli.audio.decoders import open_decoder
+from kapre_cli.audio.decoding import DecodingError
 from kapre_cli.errors import AudioReadError
 from kapre_cli.settings import AudioSettings
 from tests import flac, reference
@@ -656,7 +657,7 @@ def test_more_frames_than_allowed_are_not_decoded(
         setattr(found, "read", counted)  # noqa: B010 - a method of this one alone
         return found
 
-    monkeypatch.setattr(decoder, "open_decoder", counting)
+    monkeypatch.setattr(audio_file, "open_decoder", counting)
     told = r"it has [\d,]+ frames or more, --max-frames allows 70,000"
     with pytest.raises(AudioReadError, match=told):
         content_of(path, AudioSettings(sr=8000, max_frames=70_000))
@@ -823,6 +824,6 @@ def test_a_decoder_that_finds_something_else_is_told(tmp_path: Path, monkeypatch
         one.sr = 7
         return one
 
-    monkeypatch.setattr(decoder, "open_decoder", another)
+    monkeypatch.setattr(audio_file, "open_decoder", another)
     with pytest.raises(DecodingError, match=r"its header says 8,000 Hz and 1 channels.*7 Hz"):
         AudioFile(str(path))

@@ -1,6 +1,6 @@
 """Reading audio: what a file's header promises, and the samples that come."""
 
-from kapre_cli.audio.decoder import AudioFile
+from kapre_cli.audio.audio_file import AudioFile
 from kapre_cli.audio.header import Header
 from kapre_cli.audio.headers import promise
 from kapre_cli.audio.opening import sha256_of

@@ -1,16 +1,13 @@
-"""What every decoder gives, which one a file needs, and how many frames it has to give."""
+"""What every decoder gives, and how many frames one has to give."""
 
 from collections.abc import Callable
 from typing import Protocol
 
-from kapre_cli.audio.header import Header
 from kapre_cli.audio.samples import Decoded
-from kapre_cli.audio.stream import FileBytes
 from kapre_cli.errors import AudioReadError
 
 BLOCK_VALUES = 2**18  # samples of all channels together that are decoded at once: 1 MiB
 
-_LIBSNDFILE_FLAC_BITS = (8, 16, 24)
 _FINER_STEPS = (512, 1)
 _MAX_ERRORS_BEHIND = 1000
 
@@ -41,23 +38,6 @@ class Decoder(Protocol):
         Raises:
             DecodingError: If it cannot go on. What this call would have returned is lost.
         """
-
-
-def open_decoder(stream: FileBytes, header: Header) -> Decoder:
-    """Return a decoder for a file from its beginning on.
-
-    Raises:
-        DecodingError: If there is none that can read it.
-    """
-    stream.seek(0)
-    if header.kind == "FLAC" and header.bits not in _LIBSNDFILE_FLAC_BITS:
-        from kapre_cli.audio.ffmpeg import FfmpegDecoder  # a large library for rare files
-
-        return FfmpegDecoder(stream, header.bits)
-    from kapre_cli.audio.libsndfile import LibsndfileDecoder
-
-    integers = {"WAV": None, "FLAC": "int16" if header.bits <= 16 else "int32"}
-    return LibsndfileDecoder(stream, integers[header.kind])
 
 
 def frames_there(

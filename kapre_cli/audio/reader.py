@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import soxr
 
-from kapre_cli.audio.decoder import AudioFile
+from kapre_cli.audio.audio_file import AudioFile
 from kapre_cli.audio.decoding import BLOCK_VALUES
 from kapre_cli.audio.samples import Samples
 from kapre_cli.closing import Closing

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.audio import AudioReader
-from kapre_cli.audio.decoder import Samples
+from kapre_cli.audio.samples import Samples
 from kapre_cli.framing import BLOCK_VALUES, Framing, block_frames, blocks
 from kapre_cli.pipeline.tape import Piece
 

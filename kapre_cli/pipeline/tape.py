@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from kapre_cli.audio.decoder import Samples
+from kapre_cli.audio.samples import Samples
 from kapre_cli.framing import Framing
 
 

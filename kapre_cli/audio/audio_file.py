@@ -4,13 +4,13 @@ import os
 from collections.abc import Iterator
 
 from kapre_cli.audio.behind import flac_end
+from kapre_cli.audio.decoders import open_decoder
 from kapre_cli.audio.decoding import (
     BLOCK_VALUES,
     Decoder,
     DecodingError,
     frames_behind,
     frames_there,
-    open_decoder,
 )
 from kapre_cli.audio.extent import REMEDY, wav_extent
 from kapre_cli.audio.headers import STREAMINFO_END, read_header
@@ -20,8 +20,6 @@ from kapre_cli.audio.stream import FileBytes
 from kapre_cli.closing import Closing
 from kapre_cli.errors import AudioReadError
 from kapre_cli.settings import AudioSettings
-
-__all__ = ["AudioFile", "Samples"]
 
 _DEFAULTS = AudioSettings(sr=1)  # the rate is no business of a file
 

@@ -1,0 +1,23 @@
+"""Which decoder a file needs."""
+
+from kapre_cli.audio.decoding import Decoder
+from kapre_cli.audio.header import Header
+from kapre_cli.audio.libsndfile import LibsndfileDecoder
+from kapre_cli.audio.stream import FileBytes
+
+_LIBSNDFILE_FLAC_BITS = (8, 16, 24)
+
+
+def open_decoder(stream: FileBytes, header: Header) -> Decoder:
+    """Return a decoder for a file from its beginning on.
+
+    Raises:
+        DecodingError: If there is none that can read it.
+    """
+    stream.seek(0)
+    if header.kind == "FLAC" and header.bits not in _LIBSNDFILE_FLAC_BITS:
+        from kapre_cli.audio.ffmpeg import FfmpegDecoder  # a large library for rare files
+
+        return FfmpegDecoder(stream, header.bits)
+    integers = {"WAV": None, "FLAC": "int16" if header.bits <= 16 else "int32"}
+    return LibsndfileDecoder(stream, integers[header.kind])
