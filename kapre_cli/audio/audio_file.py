@@ -172,7 +172,7 @@ class AudioFile(Closing):
                 samples_md5.update(block)
             floats = as_floats(block)
             yield self._finite.apply(floats) if floats is block else floats
-        if not self._counted:
+        if self._is_flac and not self._counted:  # of a WAV it was told from its bytes
             self._require_no_more()
         if samples_md5 is not None and samples_md5.digest() != md5:
             raise AudioReadError(

@@ -72,29 +72,31 @@ class Hdf5Writer(FeatureWriter):
         self._contiguous = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         self._contiguous.set_obj_track_times(False)
         self._label_type = h5py.h5t.py_create(h5py.string_dtype("ascii"), logical=True)
+        self._label_space = h5py.h5s.create_simple((len(root.layer.axes),))
+        self._scalar = h5py.h5s.create(h5py.h5s.SCALAR)
 
     def _store(self, key: str, array: FinalArray) -> None:
         with writing(self.path):
-            dataset = self._dataset = self._create_dataset(key, array)
+            self._dataset = self._create_dataset(key, array)
+            if array.n_pieces == 1:
+                ((_, values),) = array.pieces()
+                self._dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, values)
+                return
+            dataset = h5py.Dataset(self._dataset)
             for index, values in array.pieces():
-                if array.n_pieces == 1:
-                    dataset.id.write(h5py.h5s.ALL, h5py.h5s.ALL, values)
-                else:
-                    dataset[index] = values
+                dataset[index] = values
 
     def _create_dataset(self, key: str, array: FinalArray) -> Any:
         if self._compression == "none":
             kind = h5py.h5t.py_create(array.dtype)
             space = h5py.h5s.create_simple(array.shape)
-            return h5py.Dataset(
-                h5py.h5d.create(
-                    self._features.id,
-                    key.encode(),
-                    kind,
-                    space,
-                    dcpl=self._contiguous,
-                    lcpl=self._as_links,
-                )
+            return h5py.h5d.create(
+                self._features.id,
+                key.encode(),
+                kind,
+                space,
+                dcpl=self._contiguous,
+                lcpl=self._as_links,
             )
         # Nothing is kept in HDF5's chunk cache (see _create), so a chunk must be written in one
         # go: whole along every axis but the time axis, and there a divisor of the pieces.
@@ -103,7 +105,7 @@ class Hdf5Writer(FeatureWriter):
         frames = largest_power_of_two(min(_CHUNK_VALUES // frame_values, array.piece_frames))
         chunk = list(array.shape)
         chunk[array.time_axis] = frames
-        return self._features.create_dataset(
+        dataset = self._features.create_dataset(
             key,
             array.shape,
             array.dtype,
@@ -112,19 +114,20 @@ class Hdf5Writer(FeatureWriter):
             compression_opts=_GZIP_LEVEL if self._compression == "gzip" else None,
             shuffle=True,
         )
+        return dataset.id
 
     def _describe(self, key: str, array: FinalArray, facts: InputFacts) -> None:
-        dataset = self._dataset.id
         with writing(self.path):
             # The attribute that HDF5's own dimension labels are stored in, written in one go.
             labels = np.array(array.axes, dtype=object)
-            space = h5py.h5s.create_simple(labels.shape)
-            h5py.h5a.create(dataset, _LABELS, self._label_type, space).write(labels)
+            self._attribute(_LABELS, self._label_type, self._label_space).write(labels)
             text = np.array(_ascii(dumps(facts.to_dict())))
             kind = h5py.h5t.py_create(text.dtype)
-            scalar = h5py.h5s.create(h5py.h5s.SCALAR)
-            h5py.h5a.create(dataset, INPUT.encode(), kind, scalar).write(text)
+            self._attribute(INPUT.encode(), kind, self._scalar).write(text)
         self._rows.append((key, facts))
+
+    def _attribute(self, name: bytes, kind: Any, space: Any) -> Any:
+        return h5py.h5a.create(self._dataset, name, kind, space)
 
     def finish(self) -> None:
         """Write the frequencies, the index and the root facts; see all through to the disk."""

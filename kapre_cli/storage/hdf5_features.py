@@ -297,8 +297,10 @@ def _group(group: Any, name: str) -> Any:
 def _member(group: Any, name: str) -> Any:
     """Open what a group has under a name of one part, unless that is a link to another place."""
     raw = name.encode()
-    if not group.links.exists(raw):  # "in" would follow a link
-        raise StoredDataError(f"it has no {quoted(name)}")
-    if group.links.get_info(raw).type != h5l.TYPE_HARD:
+    try:
+        link = group.links.get_info(raw)  # "in" would follow a link
+    except (KeyError, RuntimeError) as error:
+        raise StoredDataError(f"it has no {quoted(name)}") from error
+    if link.type != h5l.TYPE_HARD:
         raise StoredDataError(f"{quoted(name)} is a link to another place")
     return h5o.open(group, raw)

@@ -1,8 +1,8 @@
 """The same features with nothing made safe: what the care of the program is measured against.
 
 ``python -m tests.stress.plain FOLDER OUTPUT N_DFT N_HOP N_MELS`` decodes with soundfile, computes
-with the program's own transform and writes HDF5 at once: nothing is checked, counted, kept or
-read back.
+with the program's own transform and writes HDF5 at once, with labels and facts as the format has
+them: nothing is checked, counted, hashed, kept or read back.
 """
 
 import os
@@ -23,7 +23,7 @@ from kapre_cli.pipeline.compute import Transform
 from kapre_cli.pipeline.tape import Piece
 from kapre_cli.settings import MelspectrogramConfig
 from kapre_cli.sources import discover
-from kapre_cli.storage.metadata import dumps
+from kapre_cli.storage.metadata import InputFacts, dumps
 from kapre_cli.time_frequency import layer_of
 
 
@@ -71,8 +71,20 @@ def main() -> None:
             reader: Any = PlainReader(source.path)
             n_time = config.framing.n_time(reader.n_samples)
             dataset = features.create_dataset(source.key, (n_mels, n_time, reader.n_channels), "f4")
-            facts = {"source": source.path, "sr": sr, "n_samples": reader.n_samples}
-            dataset.attrs["input"] = np.bytes_(dumps(facts).encode())
+            dataset.attrs.create("DIMENSION_LABELS", config.axes, dtype=h5py.string_dtype("ascii"))
+            facts = InputFacts(
+                source=source.path,
+                sr=sr,
+                source_sr=sr,
+                n_samples=reader.n_samples,
+                n_channels=reader.n_channels,
+                time_start=0.0,
+                time_step=n_hop / sr,
+                source_size=0,
+                source_mtime_ns=0,
+                sha256=64 * "0",
+            )
+            dataset.attrs["input"] = np.bytes_(dumps(facts.to_dict()).encode())
             for block in frame_blocks(reader, config.framing, n_mels):
                 yield from block.pieces(partial(keep, dataset))
 
