@@ -774,7 +774,10 @@ FLAC_FRAMES = (
     ),
     # libsndfile puts zeros in the place of a lost frame, and nothing else tells of it.
     flac_input(
-        "frame and MD5 lost", flac_file(FRAMES[0], *FRAMES[2:], md5=bytes(16)), odd(N_FRAMES)
+        "frame and MD5 lost",
+        flac_file(FRAMES[0], *FRAMES[2:], md5=bytes(16)),
+        damaged(BLOCK, "the frame for place 256 says 512"),
+        truncated=odd(BLOCK, n_missing=N_FRAMES - BLOCK),
     ),
     flac_input(
         "frame of 12 bits and MD5 lost",

@@ -49,7 +49,8 @@ def test_every_encoding_is_read_as_libsndfile_reads_it(
     kind: str, subtype: str, endian: str, tmp_path: Path
 ) -> None:
     n_channels = 1 if subtype.startswith("NMS") else NARROW.get(subtype, 3)
-    signal = reference.noise(n_channels, 2000)
+    # An even number of GSM's blocks: of the padding behind an odd one libsndfile makes noise.
+    signal = reference.noise(n_channels, 2500)
     path = write_audio(tmp_path / "audio", signal, subtype=subtype, format=kind, endian=endian)
     with AudioReader(str(path), AudioSettings(sr=8000)) as reader:
         samples = reader.read(reader.n_samples)
@@ -561,13 +562,18 @@ TAGS = {
 def test_tags_around_a_flac_are_no_samples(
     tag: bytes, bits: int, allow: bool, total: int | None, tmp_path: Path
 ) -> None:
-    if total == 0 and tag == TAGS["zeros"]:
-        pytest.skip("without a total nothing tells zeros from a damaged frame")
     path = tmp_path / "a.flac"
     content = flac.encode(flac.noise(1000, 2, bits), bits, total=total)
     path.write_bytes(b"ID3\x04\0\0\0\0\x01\x00" + bytes(128) + content + tag)
-    found, file = content_of(path, AudioSettings(sr=8000, allow_truncated=allow))
-    assert (len(found), file.n_missing) == (1000, 0)
+    settings = AudioSettings(sr=8000, allow_truncated=allow)
+    # Without a total nothing tells libsndfile zeros from a damaged frame.
+    doubtful = total == 0 and tag == TAGS["zeros"] and bits == 16
+    if doubtful and not allow:
+        with pytest.raises(AudioReadError, match="decoding stopped after 1,000 frames"):
+            content_of(path, settings)
+        return
+    found, file = content_of(path, settings)
+    assert (len(found), file.n_missing) == (1000, 1 if doubtful else 0)
     assert file.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -577,8 +583,6 @@ def test_tags_around_a_flac_are_no_samples(
 def test_a_lost_frame_of_flac_is_told(
     bits: int, md5: bool, total: int | None, tmp_path: Path
 ) -> None:
-    if bits == 16 and not md5:
-        pytest.skip("libsndfile puts zeros in its place; the MD5 alone tells")
     path = tmp_path / "a.flac"
     samples = flac.noise(1000, 2, bits)
     path.write_bytes(flac.encode(samples, bits, total=total, md5=md5, leave_out=[1]))

@@ -15,9 +15,11 @@ def open_decoder(stream: FileBytes, header: Header) -> Decoder:
         DecodingError: If there is none that can read it.
     """
     stream.seek(0)
-    if header.kind == "FLAC" and header.bits not in _LIBSNDFILE_FLAC_BITS:
+    if header.kind == "WAV":
+        return LibsndfileDecoder(stream)
+    # libsndfile puts zeros where a frame of FLAC is missing; without an MD5 nothing would tell.
+    if header.md5 is None or header.bits not in _LIBSNDFILE_FLAC_BITS:
         from kapre_cli.audio.ffmpeg import FfmpegDecoder  # a large library for rare files
 
         return FfmpegDecoder(stream, header.bits)
-    integers = {"WAV": None, "FLAC": "int16" if header.bits <= 16 else "int32"}
-    return LibsndfileDecoder(stream, integers[header.kind])
+    return LibsndfileDecoder(stream, "int16" if header.bits <= 16 else "int32")

@@ -68,8 +68,10 @@ def wav_extent(fd: int, size: int, header: Header, allow_truncated: bool) -> Ext
         taken = promised if chunk else present
     if taken != promised:
         taken -= taken % _decodable_bytes(header)
-    if taken != promised or (header.n_bytes is None and taken >= ALL_ONES):
-        # libsndfile believes what 32 bits say, even where the file has more.
+    odd_blocks = header.order == "<" and header.frame_bytes is None and taken % 2 == 1
+    if taken != promised or odd_blocks or (header.n_bytes is None and taken >= ALL_ONES):
+        # libsndfile believes what 32 bits say, even where the file has more, and takes the
+        # padding behind blocks of an odd size for one more block, of which it makes noise.
         stream = FileBytes(fd, size, plain_head(header, taken), header.start, header.start + taken)
     else:
         stream = FileBytes(fd, size)
@@ -80,9 +82,10 @@ def wav_extent(fd: int, size: int, header: Header, allow_truncated: bool) -> Ext
 def _decodable_bytes(header: Header) -> int:
     """Return what number of bytes can be decoded without libsndfile making up a rest.
 
-    Of a block that is cut short it makes noise, and odd sizes it rounds up to even ones.
+    Of a block that is cut short it makes noise, and the odd sizes of RIFX, for which there is
+    no other header, it rounds up to even ones.
     """
-    odd_blocks = header.frame_bytes is None and header.block_bytes % 2
+    odd_blocks = header.order == ">" and header.frame_bytes is None and header.block_bytes % 2
     return header.block_bytes * (2 if odd_blocks else 1)
 
 

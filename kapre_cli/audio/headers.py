@@ -23,7 +23,7 @@ _OTHER_KINDS = (  # (offset, bytes there, what it is)
     (0, b"FORM", "AIFF"),
     (0, b"caff", "CAF"),
     (0, b"ID3", "MP3"),
-    (0, b"\xff\xfb", "MP3"),
+    *((0, bytes((0xFF, second)), "MP3") for second in (0xFA, 0xFB, 0xF2, 0xF3)),
     (0, b".snd", "AU"),
     (0, b"wvpk", "WavPack"),
     (0, b"MAC ", "Monkey's Audio"),

@@ -131,11 +131,13 @@ def _header(
 def plain_head(header: Header, n_bytes: int) -> bytes:
     """Return a header of the same encoding that promises ``n_bytes`` and nothing else.
 
-    It is one of RIFF, whose sizes have 32 bits, or of Wave64 for more. Big-endian samples,
-    which Wave64 cannot hold, are promised no more than 32 bits can say.
+    It is one of RIFF, whose sizes have 32 bits, or of Wave64 for more, and for blocks of an odd
+    size, which are padded in RIFF. Big-endian samples, which Wave64 cannot hold, are promised no
+    more than 32 bits can say.
     """
     fmt = header.fmt
-    if header.order == "<" and n_bytes + len(fmt) + 64 > ALL_ONES:
+    odd_blocks = header.frame_bytes is None and n_bytes % 2 == 1
+    if header.order == "<" and (odd_blocks or n_bytes + len(fmt) + 64 > ALL_ONES):
         chunks = W64_WAVE + _w64_chunk(b"fmt ", len(fmt)) + fmt + bytes(-len(fmt) % 8)
         chunks += _w64_chunk(b"data", n_bytes)
         return W64_RIFF + struct.pack("<Q", 24 + len(chunks) + n_bytes) + chunks
