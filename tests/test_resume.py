@@ -451,3 +451,18 @@ def test_arrays_of_other_versions_are_kept_and_told_of(
     ended = program(*arguments, "--resume")
     assert ended.code == 0
     assert "were computed with other versions (keras 3.0.0) and are kept" in ended.err
+
+
+def test_work_for_other_inputs_is_kept_until_the_output_is_there(
+    audio: Path, tmp_path: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out.h5"
+    arguments = ("melspectrogram", audio, "-o", output, *SMALL)
+    assert interrupted(program, monkeypatch, arguments, after=3).code == 130
+    journal = tmp_path / "out.h5.partial" / "journal"
+    kept = journal.stat().st_size
+    fewer = ("melspectrogram", audio / "site", "-o", output, *SMALL, "--resume")
+    with monkeypatch.context() as context:
+        break_off(context, 0, KeyboardInterrupt())
+        assert program(*fewer).code == 130
+    assert journal.stat().st_size >= kept

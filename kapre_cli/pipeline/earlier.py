@@ -94,7 +94,10 @@ class Keeper:
             facts = self._current(stored.facts, features.root, work.source)
             if facts is not None:
                 stored.verify()
-                work.facts, work.stored, work.done, work.kept = facts, stored, True, True
+                # Not the array itself: that would keep as many datasets open as there are.
+                work.facts, work.stored_in = facts, features
+                work.restated = facts != stored.facts
+                work.done = work.kept = True
         except StoredDataError as error:
             self.report.say(
                 f"note: {quoted(key)} is damaged in the output, and computed anew: {error}"

@@ -76,7 +76,9 @@ def extract(
                     run.compute(works, progress, watch)
                     run.finish(works, workspace, earlier, progress)
                 except BaseException:
-                    workspace.keep = any(work.entries for work in works)
+                    workspace.keep = earlier.journal.holds_work or any(
+                        work.entries for work in works
+                    )
                     if workspace.keep:
                         with suppress(OutputError):  # the error under way says enough
                             journal.sync()
@@ -166,7 +168,7 @@ class _Run:
         return (
             replace(features.root, versions=self._root.versions) == self._root
             and list(features) == [work.source.key for work in alive]
-            and all(work.stored is not None and work.stored.facts == work.facts for work in alive)
+            and all(work.stored_in is features and not work.restated for work in alive)
         )
 
     def _put_together(self, works: Sequence[Work], path: Path, progress: Progress) -> list[Work]:
@@ -186,7 +188,10 @@ class _Run:
                     self._report.failed(work.source.path, error)
                     continue
                 key = work.source.key
-                written.append((key, writer.add(key, array, work.facts)))
+                facts = writer.add(key, array, work.facts)
+                if work.stored_in is not None and facts.crc32 != work.facts.crc32:
+                    raise OutputError(f"{quoted(key)} changed in the old output as it was copied")
+                written.append((key, facts))
                 held.append(work)
                 progress.wrote()
             writer.finish()
@@ -195,7 +200,7 @@ class _Run:
         return held
 
     def _array(self, work: Work) -> FinalArray:
-        if work.stored is not None:
-            return stored_array(work.stored, self._config)
+        if work.stored_in is not None:
+            return stored_array(work.stored_in[work.source.key], self._config)
         entries = list(work.entries.values())
         return final_array(self._journal, entries, self._config, self._settings.output.dtype)

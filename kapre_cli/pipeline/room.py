@@ -14,9 +14,9 @@ from kapre_cli.settings import ExtractionSettings
 
 _JOURNAL_BYTES = 4  # float32
 
-# More samples in a byte than real recordings have; a header that promises more may be lying,
-# and must not keep the others from being read.
-_SAMPLES_IN_A_BYTE = 64
+# More than real recordings have; a header that promises more may be lying, and must not keep the
+# other inputs from being read.
+_FRAMES_IN_A_BYTE = 4
 
 
 def bytes_due(works: Sequence[Work], settings: ExtractionSettings) -> int:
@@ -34,14 +34,13 @@ def bytes_written(works: Sequence[Work], settings: ExtractionSettings) -> int:
     """Return how many bytes inputs that are done will take in the output, at least."""
     if settings.output.compression != "none":
         return 0
-    itemsize = np.dtype(settings.output.dtype).itemsize
+    layer = settings.layer
     n_values = sum(
-        prod(work.stored.shape)
-        if work.stored is not None
-        else sum(prod(entry.shape) for entry in work.entries.values())
+        layer.framing.n_time(work.facts.n_samples) * layer.n_features * work.facts.n_channels
         for work in works
+        if work.facts is not None
     )
-    return n_values * itemsize
+    return n_values * np.dtype(settings.output.dtype).itemsize
 
 
 def _n_values(work: Work, settings: ExtractionSettings) -> int:
@@ -63,4 +62,4 @@ def _n_frames(header: Header, n_bytes: int) -> int:
     """Return the frames that a file of ``n_bytes`` promises, as far as that can be believed."""
     if header.n_frames is None or header.missing_bytes:
         return 0
-    return min(header.n_frames, n_bytes * _SAMPLES_IN_A_BYTE)
+    return min(header.n_frames, n_bytes * _FRAMES_IN_A_BYTE)

@@ -7,7 +7,7 @@ from kapre_cli.settings import LayerConfig
 from kapre_cli.sources import Source
 from kapre_cli.storage.journal import BlockEntry
 from kapre_cli.storage.metadata import InputFacts
-from kapre_cli.storage.stored import StoredArray
+from kapre_cli.storage.stored import Features
 
 
 @dataclass(slots=True)
@@ -19,7 +19,8 @@ class Work:
         facts: What is known of it; ``None`` until it has been opened.
         of: The state of its file that its blocks belong to, see ``journal.identity``.
         entries: Its blocks that are in the journal, by their first frame.
-        stored: Its array in the earlier output, if that is kept.
+        stored_in: The earlier output that its array is in, if that is kept.
+        restated: Whether what is known of it differs from what the earlier output says.
         read: Whether its file has been read, and checked, to the end.
         done: Whether all its features are there.
         kept: Whether an earlier run has done it.
@@ -30,7 +31,8 @@ class Work:
     facts: InputFacts | None = None
     of: int = 0
     entries: dict[int, BlockEntry] = field(default_factory=dict)
-    stored: StoredArray | None = None
+    stored_in: Features | None = None
+    restated: bool = False
     read: bool = False
     done: bool = False
     kept: bool = False
