@@ -71,6 +71,7 @@ class Report:
         n_skipped: Inputs whose features were there already.
         seconds: Seconds of audio behind the inputs that were written.
         kept: What has been kept of a run that did not reach its end, in a sentence.
+        broken: Whether the output, or something about it, could not be written.
         warned: The warnings that have been passed on.
     """
 
@@ -80,6 +81,7 @@ class Report:
     n_skipped: int = 0
     seconds: float = 0.0
     kept: str | None = None
+    broken: bool = False
     warned: set[str] = field(default_factory=set)
 
     def written(self, seconds: float) -> None:
@@ -114,7 +116,7 @@ class Report:
     @property
     def exit_code(self) -> ExitCode:
         """0 only if nothing failed."""
-        return ExitCode.FAILED if self.n_failed else ExitCode.OK
+        return ExitCode.FAILED if self.n_failed or self.broken else ExitCode.OK
 
     def summary(self) -> str:
         """Return the closing line: the counts, which add up, and the hours of audio."""

@@ -18,14 +18,14 @@ from tests.conftest import PROGRAM, write_audio
 from tests.stress.runs import HERE, counts
 from tests.stress.runs import Ended as RunEnded
 
-HOURS = 3
+HOURS = 2
 GOES_ON = "the same command with --resume goes on"
 OPTIONS = ("--n-dft", "1024", "--n-mels", "64")
 
 
 @pytest.fixture(scope="module")
 def hours(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make three hours of silence that take no room on the disk."""
+    """Make two hours of silence that take no room on the disk."""
     path = tmp_path_factory.mktemp("hours") / "hours.wav"
     write_audio(path, np.zeros((1, 1)), sr=44100, subtype="PCM_16")
     n_bytes = 2 * 44100 * 3600 * HOURS
@@ -137,7 +137,7 @@ def test_a_run_goes_on_after_kill_9_and_a_lock_is_never_stale(hours: Path, tmp_p
         _wait_until(lambda: not Path(f"/proc/{worker}").exists(), 5)
     with at_work(hours, tmp_path, "--resume") as running:
         code, messages, _ = _ended(running)
-    assert (code, messages) == (0, "1 input: 1 written, 0 failed (3.0 h of audio) -> 'out.h5'\n")
+    assert (code, messages) == (0, "1 input: 1 written, 0 failed (2.0 h of audio) -> 'out.h5'\n")
 
 
 def test_a_worker_that_is_killed_is_told_of(hours: Path, tmp_path: Path) -> None:

@@ -74,7 +74,9 @@ def _extraction(
                 extract(inputs.sources, settings, report, terminal, watch)
             except OutputError as error:
                 terminal.say(f"{PROGRAM}: Error: {error}")
-                report.unwritten(len(inputs.sources) + len(inputs.refusals))
+                report.broken = True
+                if not (report.n_written or report.n_skipped):
+                    report.unwritten(len(inputs.sources) + len(inputs.refusals))
             finally:
                 if report.kept:
                     with suppress(OSError):  # the terminal may be gone

@@ -150,10 +150,19 @@ class _Run:
                 require_room(folder, n_bytes, f"{quoted(self._settings.output.path)}")
             alive = self._put_together(alive, workspace.staged, progress)
             if alive:
-                with undisturbed():
-                    workspace.publish()
+                try:
+                    with undisturbed():
+                        workspace.publish()
+                finally:
+                    if workspace.published:
+                        self._count(alive)
+                return
         workspace.keep = False
-        for work in alive:
+        self._count(alive)
+
+    def _count(self, works: Sequence[Work]) -> None:
+        """Take account of what is in the output."""
+        for work in works:
             assert work.facts is not None  # noqa: S101 - for the type checker: it was opened
             if work.kept:
                 self._report.skipped()

@@ -125,10 +125,10 @@ def differences(stored: RootFacts, wanted: RootFacts) -> list[str]:
     # Samples that were never held against their checksum are not what was asked for.
     if stored.audio.verify_audio or not wanted.audio.verify_audio:
         del there["verify_audio"], now["verify_audio"]
-    return [
-        f"{name}: {there.get(name)!r} there, {now.get(name)!r} now"
-        for name in {**now, **there}
-        if there.get(name) != now.get(name)
+    return [  # of two layers, what both of them have
+        f"{name}: {there[name]!r} there, {now[name]!r} now"
+        for name in now
+        if name in there and there[name] != now[name]
     ]
 
 

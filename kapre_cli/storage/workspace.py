@@ -38,6 +38,7 @@ class Workspace(Closing):
         journal: Where finished work is kept.
         staged: Where the output is put together.
         keep: Whether the journal is worth keeping when the run ends.
+        published: Whether the output is in its place.
         healed: Whether an older output was put back that a killed run had moved away.
 
     Raises:
@@ -52,6 +53,7 @@ class Workspace(Closing):
         self.staged = self.folder / _STAGED
         self._replaced = self.folder / _REPLACED
         self.keep = True
+        self.published = False
         self.healed = False
         with writing(self.folder):
             self._lock = self._locked()
@@ -119,7 +121,8 @@ class Workspace(Closing):
         """Move the complete output into its place; the workspace is then of no more use.
 
         Raises:
-            OutputError: If it cannot be moved; an older output is still there then.
+            OutputError: If it cannot be moved; an older output is still there then. Or, with
+                the output in its place, if that cannot be seen through to the disk.
         """
         target = self._output.path
         with writing(target):
@@ -129,6 +132,7 @@ class Workspace(Closing):
                 self._publish_pair(target)
             else:
                 os.replace(self.staged, target)
+            self.published = True
             sync(target.parent)
         self.keep = False
 

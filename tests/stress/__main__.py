@@ -47,16 +47,22 @@ def main() -> int:
     if unknown := set(wanted) - set(names):
         parser.error(f"no such scenario: {', '.join(unknown)}")
     figures: dict[str, object] = {"seed": given.seed}
+    failed = False
     if set(wanted) - {"mutations", "cost"}:
         figures |= _runs(wanted, given.kills, given.every, given.seed)
     if "mutations" in wanted:
-        figures["mutations"] = mutations.run(given.mutations, given.hours * 3600)
+        found = mutations.run(given.mutations, given.hours * 3600, first=given.seed)
+        figures["mutations"] = {
+            what: len(value) if isinstance(value, list) else round(value)
+            for what, value in found.items()
+        }
+        failed = bool(found["deaths"] or found["hangs"] or found["faults"])
     if "cost" in wanted:
         with tempfile.TemporaryDirectory() as folder:
             figures |= cost.run(Path(folder), given.flac_hours)
     for name, value in figures.items():
         _tell(f"{name}: {_in_words(value)}")
-    return 0
+    return int(failed)
 
 
 def _runs(wanted: list[str], n_kills: int, every: int, seed: int) -> dict[str, object]:

@@ -167,7 +167,8 @@ def require_sound(ended: Ended) -> None:
     if ended.code in (0, 1):
         n_inputs, written, failed, skipped = counts(ended)
         assert n_inputs == written + failed + skipped, ended.messages
-        assert (ended.code == 0) == (failed == 0), ended.messages
+        assert ended.code == 1 or failed == 0, ended.messages
+        assert ended.code == 0 or failed > 0 or "cannot be" in ended.messages, ended.messages
     assert ended.code == 0 or ended.messages.strip(), f"{ended.code} without a word"
 
 
