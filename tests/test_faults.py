@@ -18,6 +18,7 @@ from tests.stress.scenarios import (
     errors_at_changes,
     full_disks,
     kill_at_changes,
+    lost_writes,
     random_kills,
 )
 
@@ -62,6 +63,21 @@ def test_a_kill_at_any_change_publishes_no_damage(
 ) -> None:
     figures = kill_at_changes(served, case, scratch, steps(case, 8))
     assert figures["kills"] >= 7
+
+
+@pytest.mark.parametrize("output", ["x.npy", "x"])
+def test_a_kill_as_an_output_takes_the_place_of_another(
+    output: str, served: Server, all_cases: list[Case], scratch: Path
+) -> None:
+    case = next(one for one in all_cases if one.output == output)
+    last = range(case.n_calls - 8, case.n_calls + 6)
+    figures = kill_at_changes(served, case, scratch, last, always_replace=True)
+    assert figures["kills"] >= 8
+
+
+def test_a_write_that_is_lost_is_noticed(served: Server, case: Case, scratch: Path) -> None:
+    figures = lost_writes(served, case, scratch, steps(case, 9))
+    assert figures["noticed"] >= 3, figures
 
 
 def test_a_full_disk_is_told_and_harms_nothing(served: Server, case: Case, scratch: Path) -> None:

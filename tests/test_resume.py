@@ -319,8 +319,9 @@ def test_failed_inputs_are_tried_again_and_options_may_mend_them(
 def test_zeroed_samples_are_not_kept_for_a_run_that_keeps_them(
     tmp_path: Path, program: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(framing, "BLOCK_VALUES", 2**11)  # 16 frames
     signal = reference.noise(1, 20_000)
-    signal[0, 15_000] = np.inf
+    signal[0, 1000] = np.inf
     path = write_audio(tmp_path / "a.wav", signal)
     output = tmp_path / "out.h5"
     arguments = ("melspectrogram", path, "-o", output, *SMALL)
@@ -328,8 +329,8 @@ def test_zeroed_samples_are_not_kept_for_a_run_that_keeps_them(
     assert program(*arguments, "--non-finite", "keep", "--resume").code == 0
     with kapre_cli.open_features(output) as features:
         kept = features["a.wav"][:]
-    assert not np.isfinite(kept[:, 149:151]).any()
-    assert np.isfinite(kept[:, :140]).all()
+    assert np.isnan(kept[:, 9:11]).all()
+    assert np.isfinite(kept[:, 11:]).all()
     assert program(*arguments, "--non-finite", "zero", "--resume").code == 0
     with kapre_cli.open_features(output) as features:
         assert np.isfinite(features["a.wav"][:]).all()

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from kapre_cli.cli.guard import Workload
-from kapre_cli.errors import AudioReadError, OutputError, quoted
+from kapre_cli.errors import AudioReadError, OutputError, StoredDataError, quoted
 from kapre_cli.report import ExitCode, Report, Watch
 from kapre_cli.settings import (
     AudioSettings,
@@ -72,7 +72,7 @@ def _extraction(
 
             try:
                 extract(inputs.sources, settings, report, terminal, watch)
-            except OutputError as error:
+            except (OutputError, StoredDataError) as error:
                 terminal.say(f"{PROGRAM}: Error: {error}")
                 report.broken = True
                 if not (report.n_written or report.n_skipped):

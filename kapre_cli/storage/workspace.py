@@ -168,6 +168,7 @@ class Workspace(Closing):
             return
         try:
             with writing(self.folder, "removed"):
+                self._heal()
                 self._clear()
                 if not self.keep:
                     self.journal.unlink(missing_ok=True)

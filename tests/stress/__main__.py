@@ -1,7 +1,8 @@
 """The stress command: ``python -m tests.stress [SCENARIO ...]``; all of it takes about an hour.
 
 Scenarios: kills (random moments), changes (a kill at every change of a file), full (no space
-from the k-th write on), errors (an error at the k-th change), disks (really full ones),
+from the k-th write on), errors (an error at the k-th change), lost (a write that is lost without
+an error, at each write), disks (really full ones),
 mutations (damaged audio through the reader), cost (the time that all this takes, against a run
 with nothing made safe; on a machine that does nothing else).
 """
@@ -25,6 +26,7 @@ from tests.stress.scenarios import (
     errors_at_changes,
     full_disks,
     kill_at_changes,
+    lost_writes,
     random_kills,
 )
 
@@ -34,7 +36,7 @@ OUTPUTS = ("x.h5", "gzip.h5", "x.npy", "x")
 def main() -> int:
     """Run what is asked for, and print the figures at the end."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
-    names = ("kills", "changes", "full", "errors", "disks", "mutations", "cost")
+    names = ("kills", "changes", "full", "errors", "lost", "disks", "mutations", "cost")
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(names))
     parser.add_argument("--kills", type=int, default=1000, help="random kills")
     parser.add_argument("--every", type=int, default=1, help="every N-th change only")
@@ -107,6 +109,11 @@ def _at_every_change(
                 f"{case.output}: {what}",
                 lambda mode=mode: errors_at_changes(served, case, scratch, mode, steps),  # type: ignore[misc]
             )
+    if "lost" in wanted:
+        note(
+            f"{case.output}: a write lost at each change",
+            lambda: lost_writes(served, case, scratch, steps),
+        )
     if "disks" in wanted:
         sizes = [round(2 ** (k / 4)) for k in range(48, 88, every)]
         note(f"{case.output}: small disks", lambda: full_disks(served, case, scratch, sizes))

@@ -18,7 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.stress.runs import Ended, Server, content, require_sound
-from tests.stress.server import ERROR_ONCE, KILL_BEFORE, KILL_HALFWAY, NO_SPACE_FROM
+from tests.stress.server import (
+    ERROR_ONCE,
+    KILL_BEFORE,
+    KILL_HALFWAY,
+    LOSE_ONCE,
+    NO_SPACE_FROM,
+)
 
 LAYER = ("--n-dft", 256, "--n-hop", 128, "--n-mels", 20, "--decibel")
 OLDER_LAYER = (*LAYER, "--n-mels", 10)
@@ -70,6 +76,8 @@ class Case:
         found = content(folder / self.output)
         if found is not None and self.output.endswith(".npy") and self.output not in found:
             found = None  # facts alone are no output
+        if found is None and (folder / f"{self.output}.partial" / "replaced").exists():
+            return  # two files: the older ones are moved away first, and put back by the next run
         assert found in (before, self.whole), f"damaged output: {self.output}, {where}"
 
 
@@ -156,13 +164,13 @@ def _journal_bytes(folder: Path, case: Case) -> int:
 
 
 def kill_at_changes(
-    served: Server, case: Case, scratch: Path, steps: Iterable[int]
+    served: Server, case: Case, scratch: Path, steps: Iterable[int], *, always_replace: bool = False
 ) -> Counter[str]:
     """Kill a run at its k-th change, before it or half-way through a write, for each k."""
     figures = Counter[str]()
     for k in steps:
         folder = fresh(scratch / "killed")
-        replacing = k % 2 == 1
+        replacing = always_replace or k % 2 == 1
         more = ("--overwrite",) if replacing else ()
         if replacing:
             case.place_older(folder)
@@ -202,6 +210,25 @@ def errors_at_changes(
         says_none = "no output is written or changed" in ended.messages
         assert is_there != says_none, f"at {k}: {ended}"
         _finish(served, case, folder, *more)
+    return figures
+
+
+def lost_writes(served: Server, case: Case, scratch: Path, steps: Iterable[int]) -> Counter[str]:
+    """Let the k-th write be lost without an error, as disks and libraries have been seen to do."""
+    figures = Counter[str]()
+    for k in steps:
+        folder = fresh(scratch / "lost")
+        case.place_older(folder)
+        ended = served.run(case.arguments("--overwrite"), folder, LOSE_ONCE, k)
+        require_sound(ended)
+        case.require_whole_or(case.older, folder, f"lost at {k}")
+        if content(folder / case.output) == case.whole:
+            figures["did no harm"] += 1
+            assert ended.code == case.code, f"at {k}: {ended}"
+            continue
+        figures["noticed"] += 1
+        assert ended.code == 1, f"at {k}: {ended}"
+        _finish(served, case, folder, "--overwrite")
     return figures
 
 
@@ -261,6 +288,7 @@ __all__ = [
     "fresh",
     "full_disks",
     "kill_at_changes",
+    "lost_writes",
     "random_kills",
     "small_disk",
 ]

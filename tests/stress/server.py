@@ -12,7 +12,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-COUNT, KILL_BEFORE, KILL_HALFWAY, NO_SPACE_FROM, ERROR_ONCE = range(5)
+COUNT, KILL_BEFORE, KILL_HALFWAY, NO_SPACE_FROM, ERROR_ONCE, LOSE_ONCE = range(6)
 
 
 def serve() -> None:

@@ -19,7 +19,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { COUNT, KILL_BEFORE, KILL_HALFWAY, NO_SPACE_FROM, ERROR_ONCE, CRASH_ON_READ };
+enum { COUNT, KILL_BEFORE, KILL_HALFWAY, NO_SPACE_FROM, ERROR_ONCE, LOSE_ONCE, CRASH_ON_READ };
+
+#define LOST (-1)
 
 static struct shared { long count; } *shared;
 static int mode = -1;
@@ -42,7 +44,8 @@ void shim_arm(int new_mode, long k, const char *below) {
 long shim_count(void) { return shared->count; }
 
 static int is_below(const char *path) {
-  return path && strncmp(path, folder, strlen(folder)) == 0;
+  /* The program is started in the folder. */
+  return path && (path[0] != '/' || strncmp(path, folder, strlen(folder)) == 0);
 }
 
 static int path_of(int fd, char *path) {
@@ -54,13 +57,14 @@ static int path_of(int fd, char *path) {
   return 1;
 }
 
-/* What is to become of a change: 0 let it be, else the error number; may not return. */
+/* What is to become of a change: 0 let it be, LOST, else the error number; may not return. */
 static int fate(int concerned, int is_write, void (*half)(void *), void *context) {
   if (mode < COUNT || mode == CRASH_ON_READ || !concerned) return 0;
   long count = __atomic_add_fetch(&shared->count, 1, __ATOMIC_SEQ_CST);
   if (mode == NO_SPACE_FROM && count >= fatal && is_write) return ENOSPC;
   if (count != fatal) return 0;
   if (mode == ERROR_ONCE) return EIO;
+  if (mode == LOSE_ONCE && is_write && half) return LOST;
   if (mode == KILL_HALFWAY && half) half(context);
   if (mode == KILL_BEFORE || mode == KILL_HALFWAY) {
     kill(getpid(), SIGKILL);
@@ -94,18 +98,26 @@ static void half_write(void *context) {
 static int stop_write(int fd, const void *data, size_t size, off_t offset) {
   struct piece piece = {fd, data, size, offset};
   int number = fate(fd_concerned(fd), 1, half_write, &piece);
-  if (number) errno = number;
+  if (number > 0) errno = number;
   return number;
 }
 
+/* A write that is lost says that it was made. */
+#define WRITE(fd, size, offset, call)                     \
+  do {                                                    \
+    int number = stop_write(fd, data, size, offset);      \
+    if (number == LOST) return size;                      \
+    return number ? -1 : (call);                          \
+  } while (0)
+
 ssize_t write(int fd, const void *data, size_t size) {
-  return stop_write(fd, data, size, -1) ? -1 : REAL(write)(fd, data, size);
+  WRITE(fd, size, -1, REAL(write)(fd, data, size));
 }
 ssize_t pwrite64(int fd, const void *data, size_t size, off64_t offset) {
-  return stop_write(fd, data, size, offset) ? -1 : REAL(pwrite64)(fd, data, size, offset);
+  WRITE(fd, size, offset, REAL(pwrite64)(fd, data, size, offset));
 }
 ssize_t pwrite(int fd, const void *data, size_t size, off_t offset) {
-  return stop_write(fd, data, size, offset) ? -1 : REAL(pwrite)(fd, data, size, offset);
+  WRITE(fd, size, offset, REAL(pwrite)(fd, data, size, offset));
 }
 int fsync(int fd) { STOP_IF(fd_concerned(fd), 0); return REAL(fsync)(fd); }
 int ftruncate(int fd, off_t size) { STOP_IF(fd_concerned(fd), 0); return REAL(ftruncate)(fd, size); }
