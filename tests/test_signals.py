@@ -120,6 +120,33 @@ def test_a_second_request_stops_it_at_once(hours: Path, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "place", ["storage.workspace.Workspace.close", "storage.earlier.Earlier.close"]
+)
+def test_once_the_output_is_in_its_place_nothing_is_told_as_interrupted(
+    place: str, tmp_path: Path
+) -> None:
+    write_audio(tmp_path / "a.wav", reference.noise(1, 3000))
+    module, name, method = f"kapre_cli.{place}".rsplit(".", 2)
+    code = f"""
+import os, signal, sys
+from {module} import {name}
+from kapre_cli.cli import run
+really = {name}.{method}
+def interrupted(self):
+    os.kill(os.getpid(), signal.SIGINT)
+    really(self)
+{name}.{method} = interrupted
+sys.exit(run(["spectrogram", "a.wav", "-o", "out.h5"]))
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ended.stderr == "1 input: 1 written, 0 failed (0.4 s of audio) -> 'out.h5'\n"
+    assert ended.returncode == 0
+    assert sorted(os.listdir(tmp_path)) == ["a.wav", "out.h5"]
+
+
 def test_a_run_goes_on_after_kill_9_and_a_lock_is_never_stale(hours: Path, tmp_path: Path) -> None:
     with at_work(hours, tmp_path) as running:
         (worker,) = _workers(running)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from kapre_cli.cli.guard import Workload
+from kapre_cli.cli.signals import Stopped
 from kapre_cli.errors import AudioReadError, OutputError, StoredDataError, quoted
 from kapre_cli.report import ExitCode, Report, Watch
 from kapre_cli.settings import (
@@ -77,6 +78,9 @@ def _extraction(
                 report.broken = True
                 if not (report.n_written or report.n_skipped):
                     report.unwritten(len(inputs.sources) + len(inputs.refusals))
+            except Stopped:
+                if not (report.n_written or report.n_skipped):
+                    raise  # else the output is in its place: there was nothing left to stop
             finally:
                 if report.kept:
                     with suppress(OSError):  # the terminal may be gone

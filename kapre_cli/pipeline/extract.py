@@ -76,8 +76,8 @@ def extract(
                     run.compute(works, progress, watch)
                     run.finish(works, workspace, earlier, progress)
                 except BaseException:
-                    workspace.keep = earlier.journal.holds_work or any(
-                        work.entries for work in works
+                    workspace.keep = not workspace.published and (
+                        earlier.journal.holds_work or any(work.entries for work in works)
                     )
                     if workspace.keep:
                         with suppress(OutputError):  # the error under way says enough
@@ -147,18 +147,27 @@ class _Run:
             if alive:
                 folder = self._settings.output.path.parent
                 n_bytes = bytes_written(alive, self._settings)
-                require_room(folder, n_bytes, f"{quoted(self._settings.output.path)}")
+                require_room(folder, n_bytes, quoted(self._settings.output.path))
             alive = self._put_together(alive, workspace.staged, progress)
             if alive:
-                try:
-                    with undisturbed():
-                        workspace.publish()
-                finally:
-                    if workspace.published:
-                        self._count(alive)
+                self._publish(alive, workspace)
                 return
         workspace.keep = False
         self._count(alive)
+
+    def _publish(self, works: Sequence[Work], workspace: Workspace) -> None:
+        """Move the output into its place and remove what led to it, as one deed.
+
+        An interrupt in between would be told as if there were no output.
+        """
+        with undisturbed():
+            try:
+                workspace.publish()
+            finally:
+                if workspace.published:
+                    self._count(works)
+            self._journal.close()
+            workspace.close()
 
     def _count(self, works: Sequence[Work]) -> None:
         """Take account of what is in the output."""
