@@ -119,6 +119,15 @@ class Framing:
         """Return how many samples ``n_frames`` successive frames cover."""
         return (n_frames - 1) * self.n_hop + self.n_dft
 
+    def blocks(self, n_time: int, n_features: int, n_channels: int) -> Iterator[tuple[int, int]]:
+        """Cut the frames of an input into ``(first, count)`` blocks of bounded memory.
+
+        All but the last have the same power of two of frames. Where they are cut depends on the
+        input and the layer alone.
+        """
+        at_most = BLOCK_VALUES // (max(n_features, self.n_hop) * n_channels)
+        return spans(n_time, largest_power_of_two(at_most))
+
     @property
     def n_straddling(self) -> int:
         """How many frames lie across the seam of two signals laid end to end on the hop grid."""
@@ -144,18 +153,10 @@ def largest_power_of_two(at_most: int) -> int:
     return 1 << max(at_most.bit_length() - 1, 0)
 
 
-def block_frames(n_features: int, n_hop: int, n_channels: int) -> int:
-    """Return how many frames a block of an input has: a power of two of bounded memory.
+def spans(n_frames: int, at_most: int) -> Iterator[tuple[int, int]]:
+    """Cut ``n_frames`` frames into ``(first, count)`` spans of ``at_most``, the last one shorter.
 
-    Where blocks are cut depends on the input and the layer alone.
-    """
-    return largest_power_of_two(BLOCK_VALUES // (max(n_features, n_hop) * n_channels))
-
-
-def blocks(n_frames: int, at_most: int) -> Iterator[tuple[int, int]]:
-    """Cut ``n_frames`` frames into ``(first, count)`` blocks of ``at_most``, the last one shorter.
-
-    >>> list(blocks(10, 4))
+    >>> list(spans(10, 4))
     [(0, 4), (4, 4), (8, 2)]
     """
     for first in range(0, n_frames, at_most):

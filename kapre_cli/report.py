@@ -1,10 +1,13 @@
 """What became of every input: counts, failures, messages and the exit code."""
 
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
 from kapre_cli.errors import quoted
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # they ask the process to end
 
 
 class ExitCode(IntEnum):

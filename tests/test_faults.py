@@ -13,6 +13,7 @@ from tests.stress.runs import Server, make_audio, server
 from tests.stress.scenarios import (
     ERROR_ONCE,
     NO_SPACE_FROM,
+    OUTPUTS,
     Case,
     cases,
     errors_at_changes,
@@ -21,8 +22,6 @@ from tests.stress.scenarios import (
     lost_writes,
     random_kills,
 )
-
-OUTPUTS = ("x.h5", "gzip.h5", "x.npy", "x")
 
 if shutil.which("cc") is None:
     pytest.skip("no C compiler: the faults cannot be made", allow_module_level=True)

@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kapre_cli.framing import Framing, blocks
+from kapre_cli.framing import Framing, spans
 
 SMALL = st.integers(1, 60)
 
@@ -40,7 +40,7 @@ def test_spans_cover_each_frame_where_it_lies(
     n_time = framing.n_time(length)
     whole = framing.span(length, 0, n_time)
     assert whole[0] == -framing.pads(length)[0]
-    for first, count in blocks(n_time, 3):
+    for first, count in spans(n_time, 3):
         start, stop = framing.span(length, first, count)
         assert start == whole[0] + first * n_hop
         assert stop - start == framing.n_samples(count) == (count - 1) * n_hop + n_dft
@@ -51,10 +51,10 @@ def test_spans_cover_each_frame_where_it_lies(
 
 
 @given(st.integers(0, 200), SMALL)
-def test_blocks_follow_one_another(n_frames: int, at_most: int) -> None:
-    covered = [first + i for first, count in blocks(n_frames, at_most) for i in range(count)]
+def test_spans_follow_one_another(n_frames: int, at_most: int) -> None:
+    covered = [first + i for first, count in spans(n_frames, at_most) for i in range(count)]
     assert covered == list(range(n_frames))
-    assert all(1 <= count <= at_most for _, count in blocks(n_frames, at_most))
+    assert all(1 <= count <= at_most for _, count in spans(n_frames, at_most))
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])

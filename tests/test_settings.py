@@ -21,7 +21,8 @@ from kapre_cli.settings import (
     layer_to_dict,
 )
 from kapre_cli.settings.run import format_of
-from kapre_cli.storage.metadata import dumps, loads
+from kapre_cli.storage.metadata import dumps
+from kapre_cli.storage.soundness import sound_json
 from kapre_cli.time_frequency import Melspectrogram, Spectrogram
 
 positive = st.floats(1e-3, 1e3)
@@ -67,14 +68,14 @@ audio = st.builds(
 def test_layers_go_through_strict_json_unchanged(config: SpectrogramConfig) -> None:
     text = dumps(layer_to_dict(config))
     json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
-    again = layer_from_dict(loads(text))
+    again = layer_from_dict(sound_json(text))
     assert again == config
     assert type(again) is type(config)
 
 
 @given(audio)
 def test_audio_settings_go_through_json_unchanged(settings: AudioSettings) -> None:
-    assert AudioSettings.from_dict(loads(dumps(settings.to_dict()))) == settings
+    assert AudioSettings.from_dict(sound_json(dumps(settings.to_dict()))) == settings
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from kapre_cli.audio.audio_file import AudioFile
 from kapre_cli.audio.header import Header
 from kapre_cli.audio.headers import promise
-from kapre_cli.audio.opening import sha256_of
 from kapre_cli.audio.reader import AudioReader
+from kapre_cli.audio.stream import sha256_of
 
 __all__ = ["AudioFile", "AudioReader", "Header", "promise", "sha256_of"]

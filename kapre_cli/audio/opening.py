@@ -1,15 +1,12 @@
-"""Opening inputs so that nothing blocks, and hashing them as they lie on the disk."""
+"""Opening inputs so that nothing blocks."""
 
 import errno
-import hashlib
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from kapre_cli.errors import AudioReadError
-
-_HASHED_AT_ONCE = 2**20
 
 _SPECIAL_FILES = (
     (stat.S_ISDIR, "a folder"),
@@ -65,22 +62,3 @@ def read_errors() -> Iterator[None]:
         raise AudioReadError("there is not enough memory to read it") from error
     except OSError as error:
         raise AudioReadError(f"cannot be read: {error.strerror or error}") from error
-
-
-def sha256_of(path: str) -> str:
-    """Return the SHA-256 of a file's bytes in hexadecimal, without decoding it.
-
-    Raises:
-        AudioReadError: If it cannot be opened or read, or is no regular file.
-    """
-    fd = open_regular(path)
-    try:
-        with read_errors():
-            digest = hashlib.sha256()
-            position = 0
-            while block := os.pread(fd, _HASHED_AT_ONCE, position):
-                digest.update(block)
-                position += len(block)
-            return digest.hexdigest()
-    finally:
-        os.close(fd)

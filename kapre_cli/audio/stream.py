@@ -4,6 +4,8 @@ import hashlib
 import os
 from typing import Any
 
+from kapre_cli.audio.opening import open_regular, read_errors
+
 _BUFFER_BYTES = 2**18
 
 
@@ -102,3 +104,17 @@ class FileBytes:
         if self.failure is not None:
             failure, self.failure = self.failure, None
             raise failure
+
+
+def sha256_of(path: str) -> str:
+    """Return the SHA-256 of a file's bytes in hexadecimal, without decoding it.
+
+    Raises:
+        AudioReadError: If it cannot be opened or read, or is no regular file.
+    """
+    fd = open_regular(path)
+    try:
+        with read_errors():
+            return FileBytes(fd, os.fstat(fd).st_size).sha256()
+    finally:
+        os.close(fd)

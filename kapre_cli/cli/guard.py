@@ -17,9 +17,8 @@ from contextlib import suppress
 
 import click
 
-from kapre_cli.cli.signals import STOPPING
 from kapre_cli.errors import quoted
-from kapre_cli.report import Watch
+from kapre_cli.report import STOPPING, UNWATCHED, Watch
 from kapre_cli.version import PROGRAM
 
 Workload = Callable[[Watch], int]
@@ -90,7 +89,7 @@ def guarded(work: Workload) -> int:
 
 def unguarded(work: Workload) -> int:
     """Run ``work`` in this process."""
-    return work(Watch())
+    return work(UNWATCHED)
 
 
 class _Attempt:

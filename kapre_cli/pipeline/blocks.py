@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from kapre_cli.audio import AudioReader
 from kapre_cli.audio.samples import Samples
-from kapre_cli.framing import BLOCK_VALUES, Framing, block_frames, blocks
+from kapre_cli.framing import BLOCK_VALUES, Framing
 from kapre_cli.pipeline.tape import Piece
 
 
@@ -62,8 +62,7 @@ def frame_blocks(
     length = reader.n_samples
     n_time = framing.n_time(length)
     window = _Window(reader.read, length, reader.n_channels)
-    at_most = block_frames(n_features, framing.n_hop, reader.n_channels)
-    for first, count in blocks(n_time, at_most):
+    for first, count in framing.blocks(n_time, n_features, reader.n_channels):
         if first in kept:
             continue
         start, stop = framing.span(length, first, count)

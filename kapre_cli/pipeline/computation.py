@@ -76,7 +76,8 @@ class Computation:
                 of = identity(work.facts, audio.non_finite)
                 if work.of != of:  # what the journal has is of another state of the file
                     work.of, work.entries = of, {}
-                work.drop_misfits(self._config)
+                else:
+                    work.drop_misfits(self._config)
                 seconds = reader.n_samples / reader.sr
                 n_time = framing.n_time(reader.n_samples)
                 n_features = self._transform.n_features

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 
-from kapre_cli.framing import block_frames, blocks
 from kapre_cli.settings import LayerConfig
 from kapre_cli.sources import Source
 from kapre_cli.storage.journal import BlockEntry
@@ -43,8 +42,8 @@ class Work:
         if self.facts is None:
             return {}
         framing = config.framing
-        at_most = block_frames(config.n_features, framing.n_hop, self.facts.n_channels)
-        return dict(blocks(framing.n_time(self.facts.n_samples), at_most))
+        n_time = framing.n_time(self.facts.n_samples)
+        return dict(framing.blocks(n_time, config.n_features, self.facts.n_channels))
 
     def drop_misfits(self, config: LayerConfig) -> None:
         """Forget blocks that are cut in another way than this program cuts them."""

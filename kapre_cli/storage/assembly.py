@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from kapre_cli.dsp import decibels_below
 from kapre_cli.errors import FeatureError
-from kapre_cli.framing import block_frames, blocks
 from kapre_cli.settings import LayerConfig
 from kapre_cli.storage.journal import BlockEntry, Frames, Journal
 from kapre_cli.storage.stored import StoredArray
@@ -100,7 +99,7 @@ def stored_array(stored: StoredArray, config: LayerConfig) -> FinalArray:
     time_axis = config.axes.index("time")
     n_time = stored.shape[time_axis]
     n_channels = stored.shape[config.axes.index("channel")]
-    spans = list(blocks(n_time, block_frames(config.n_features, config.framing.n_hop, n_channels)))
+    spans = list(config.framing.blocks(n_time, config.n_features, n_channels))
 
     def pieces() -> Iterator[Part]:
         for first, count in spans:

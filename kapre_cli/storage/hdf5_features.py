@@ -17,7 +17,7 @@ import numpy.typing as npt
 from h5py import h5a, h5d, h5g, h5i, h5l, h5o, h5s, h5t, h5z
 
 from kapre_cli.errors import StoredDataError, quoted
-from kapre_cli.framing import blocks, largest_power_of_two
+from kapre_cli.framing import largest_power_of_two, spans
 from kapre_cli.storage.checksum import PieceCrc, little_endian
 from kapre_cli.storage.hdf5 import FEATURES, FREQUENCY, INDEX, INPUT
 from kapre_cli.storage.metadata import InputFacts
@@ -162,7 +162,7 @@ class Hdf5Values:
             crc.add(little_endian(values))
             return crc.value()
         dataset = h5py.Dataset(self._dataset)
-        for first, count in blocks(n_time, largest_power_of_two(_PART_VALUES * n_time // n_values)):
+        for first, count in spans(n_time, largest_power_of_two(_PART_VALUES * n_time // n_values)):
             index = [slice(None)] * len(self.shape)
             index[time_axis] = slice(first, first + count)
             crc.add(little_endian(dataset[tuple(index)]))
@@ -172,10 +172,14 @@ class Hdf5Values:
         """Refuse to read values that were promised and never written; HDF5 makes up zeros."""
         n_bytes = prod(self.shape) * self.dtype.itemsize
         n_stored = self._dataset.get_storage_size()
-        if n_stored * (_HIGHEST_RATIO if _is_chunked(self._dataset) else 1) < n_bytes:
+        if n_stored < n_bytes and not self._may_be_packed(n_stored, n_bytes):
             raise StoredDataError(
                 f"{quoted(self._key)} promises {n_bytes:,} bytes of values and holds {n_stored:,}"
             )
+
+    def _may_be_packed(self, n_stored: int, n_bytes: int) -> bool:
+        is_chunked = self._dataset.get_create_plist().get_layout() == h5d.CHUNKED
+        return bool(is_chunked and n_stored * _HIGHEST_RATIO >= n_bytes)
 
 
 @contextmanager
@@ -281,10 +285,6 @@ def _dataset(group: Any, name: str) -> Any:
     if not filters <= _FILTERS:
         raise StoredDataError(f"{quoted(name)} is packed with unknown filters {filters - _FILTERS}")
     return dataset
-
-
-def _is_chunked(dataset: Any) -> bool:
-    return bool(dataset.get_create_plist().get_layout() == h5d.CHUNKED)
 
 
 def _group(group: Any, name: str) -> Any:

@@ -170,15 +170,3 @@ def _versions() -> dict[str, str]:
 def dumps(value: Any) -> str:
     """Return strict JSON on one line, the same for equal values; non-ASCII is escaped."""
     return _ENCODER.encode(value)
-
-
-def loads(text: str | bytes) -> Any:
-    """Return what strict JSON says.
-
-    Raises:
-        StoredDataError: If it is not JSON.
-    """
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise StoredDataError(f"its metadata is not JSON: {error}") from error

@@ -17,7 +17,8 @@ import numpy as np
 
 from kapre_cli.errors import StoredDataError, writing
 from kapre_cli.storage.journal import HEAD, MAGIC, BlockEntry, peak_of
-from kapre_cli.storage.metadata import InputFacts, loads
+from kapre_cli.storage.metadata import InputFacts
+from kapre_cli.storage.soundness import sound_json
 
 
 @dataclass
@@ -95,7 +96,7 @@ def _records(file: BinaryIO) -> Iterator[tuple[dict[str, Any], BlockEntry | None
         described = file.read(n_described)
         if zlib.crc32(described) != described_crc:
             return
-        description = loads(described)
+        description = sound_json(described)
         entry = None
         if n_values:
             entry = _block(file, description, n_values, values_crc, position)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from kapre_cli.closing import Closing
 from kapre_cli.errors import UsageError, quoted, writing
+from kapre_cli.report import STOPPING
 from kapre_cli.settings import OutputSettings
 from kapre_cli.storage.disk import exchange, sync
 from kapre_cli.storage.npy import sidecar_of
@@ -193,12 +194,11 @@ def undisturbed() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # signals never reach another thread
         return
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    before = [signal.signal(number, signal.SIG_IGN) for number in STOPPING]
     try:
         yield
     finally:
-        for number, handler in zip(numbers, before, strict=True):
+        for number, handler in zip(STOPPING, before, strict=True):
             signal.signal(number, handler)
 
 

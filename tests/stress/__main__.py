@@ -21,6 +21,7 @@ from tests.stress.runs import Server, make_audio, server
 from tests.stress.scenarios import (
     ERROR_ONCE,
     NO_SPACE_FROM,
+    OUTPUTS,
     Case,
     cases,
     errors_at_changes,
@@ -29,8 +30,6 @@ from tests.stress.scenarios import (
     lost_writes,
     random_kills,
 )
-
-OUTPUTS = ("x.h5", "gzip.h5", "x.npy", "x")
 
 
 def main() -> int:

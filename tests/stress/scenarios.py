@@ -27,6 +27,7 @@ from tests.stress.server import (
     NO_SPACE_FROM,
 )
 
+OUTPUTS = ("x.h5", "gzip.h5", "x.npy", "x")
 LAYER = ("--n-dft", 256, "--n-hop", 128, "--n-mels", 20, "--decibel")
 OLDER_LAYER = (*LAYER, "--n-mels", 10)
 KILLED = -9
@@ -60,12 +61,20 @@ class Case:
         """Return the command line."""
         return ["melspectrogram", *self.inputs, "-o", self.output, *LAYER, *self.more, *more]
 
-    def place_older(self, folder: Path) -> None:
-        """Write the older output into ``folder``."""
+    def begin(self, folder: Path, replacing: bool) -> tuple[Path, tuple[str, ...]]:
+        """Empty a folder; put the older output there if a run is to replace it.
+
+        Returns:
+            The folder, and the options that the run needs.
+        """
+        fresh(folder)
+        if not replacing:
+            return folder, ()
         below = folder / self.output if self.is_folder else folder
         for name, data in self.older.items():
             (below / name).parent.mkdir(parents=True, exist_ok=True)
             (below / name).write_bytes(data)
+        return folder, ("--overwrite",)
 
     @property
     def is_folder(self) -> bool:
@@ -132,11 +141,8 @@ def random_kills(
         if figures["kills"] >= count:
             return figures
         case = all_cases[number % len(all_cases)]
-        folder = fresh(scratch / "killed")
         replacing = number // len(all_cases) % 2 == 1
-        more = ("--overwrite",) if replacing else ()
-        if replacing:
-            case.place_older(folder)
+        folder, more = case.begin(scratch / "killed", replacing)
         guarded = number % 5 == 4
         options: tuple[object, ...] = more
         while True:
@@ -170,11 +176,8 @@ def kill_at_changes(
     """Kill a run at its k-th change, before it or half-way through a write, for each k."""
     figures = Counter[str]()
     for k in steps:
-        folder = fresh(scratch / "killed")
         replacing = always_replace or k % 2 == 1
-        more = ("--overwrite",) if replacing else ()
-        if replacing:
-            case.place_older(folder)
+        folder, more = case.begin(scratch / "killed", replacing)
         mode = (KILL_BEFORE, KILL_HALFWAY)[k // 2 % 2]
         ended = served.run(case.arguments(*more), folder, mode, k)
         if ended.code != KILLED:
@@ -192,11 +195,8 @@ def errors_at_changes(
     """Let the k-th change fail, or all writes from it on, for each k."""
     figures = Counter[str]()
     for k in steps:
-        folder = fresh(scratch / "failed")
         replacing = k % 2 == 1
-        more = ("--overwrite",) if replacing else ()
-        if replacing:
-            case.place_older(folder)
+        folder, more = case.begin(scratch / "failed", replacing)
         ended = served.run(case.arguments(*more), folder, mode, k)
         if ended.n_calls < k or (mode == NO_SPACE_FROM and not _said_full(ended)):
             assert ended.code == case.code, ended  # there was nothing left to fail
@@ -223,9 +223,8 @@ def lost_writes(served: Server, case: Case, scratch: Path, steps: Iterable[int])
     """
     figures = Counter[str]()
     for k in steps:
-        folder = fresh(scratch / "lost")
-        case.place_older(folder)
-        ended = served.run(case.arguments("--overwrite"), folder, LOSE_ONCE, k)
+        folder, more = case.begin(scratch / "lost", replacing=True)
+        ended = served.run(case.arguments(*more), folder, LOSE_ONCE, k)
         require_sound(ended)
         if case.output.endswith(".h5") and _is_whole_but_for_labels(folder / case.output, scratch):
             figures["lost beside the arrays"] += 1
@@ -237,7 +236,7 @@ def lost_writes(served: Server, case: Case, scratch: Path, steps: Iterable[int])
             continue
         figures["noticed"] += 1
         assert ended.code == 1, f"at {k}: {ended}"
-        _finish(served, case, folder, "--overwrite")
+        _finish(served, case, folder, *more)
     return figures
 
 
@@ -302,6 +301,7 @@ def full_disks(served: Server, case: Case, scratch: Path, sizes: Iterable[int]) 
 __all__ = [
     "ERROR_ONCE",
     "NO_SPACE_FROM",
+    "OUTPUTS",
     "Case",
     "cases",
     "errors_at_changes",
