@@ -3,6 +3,7 @@
 from kapre_cli.audio.decoding import Decoder
 from kapre_cli.audio.header import Header
 from kapre_cli.audio.libsndfile import LibsndfileDecoder
+from kapre_cli.audio.pcm import PcmDecoder
 from kapre_cli.audio.stream import FileBytes
 
 _LIBSNDFILE_FLAC_BITS = (8, 16, 24)
@@ -15,6 +16,8 @@ def open_decoder(stream: FileBytes, header: Header) -> Decoder:
         DecodingError: If there is none that can read it.
     """
     stream.seek(0)
+    if header.number:
+        return PcmDecoder(stream, header)
     if header.kind == "WAV":
         return LibsndfileDecoder(stream)
     # libsndfile puts zeros where a frame of FLAC is missing; without an MD5 nothing would tell.

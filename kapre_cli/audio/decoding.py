@@ -32,8 +32,8 @@ class Decoder(Protocol):
     def read(self, n_frames: int) -> Decoded:
         """Return the next frames, shape ``(frames, channels)``: fewer or none at the end.
 
-        WAV comes as floats as libsndfile makes them, FLAC as integers that fill their type
-        from its highest bit on.
+        FLAC and WAV of integers come as integers that fill their type from its highest bit on,
+        other WAV as floats as libsndfile makes them.
 
         Raises:
             DecodingError: If it cannot go on. What this call would have returned is lost.

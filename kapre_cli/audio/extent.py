@@ -68,6 +68,9 @@ def wav_extent(fd: int, size: int, header: Header, allow_truncated: bool) -> Ext
         taken = promised if chunk else present
     if taken != promised:
         taken -= taken % _decodable_bytes(header)
+    if header.number:
+        stream = FileBytes(fd, size, end=header.start + taken)
+        return Extent(stream, taken // header.block_bytes, taken, promised)
     odd_blocks = header.order == "<" and header.frame_bytes is None and taken % 2 == 1
     if taken != promised or odd_blocks or (header.n_bytes is None and taken >= ALL_ONES):
         # libsndfile believes what 32 bits say, even where the file has more, and takes the

@@ -27,6 +27,8 @@ class Header:
         block_bytes: Bytes of the smallest part of a WAV that can be decoded: a frame, or a block
             of many.
         order: Byte order of a WAV as :mod:`struct` writes it.
+        number: How a WAV stores each of its samples, as NumPy writes it, with ``i3`` for 24 bits;
+            empty for an encoding that is more than a number for each.
         fmt: The first bytes of a WAV's fmt chunk.
         is_w64: Whether its chunks are those of Sony Wave64.
     """
@@ -43,6 +45,7 @@ class Header:
     frame_bytes: int | None = None
     block_bytes: int = 1
     order: str = "<"
+    number: str = ""
     fmt: bytes = b""
     is_w64: bool = False
 

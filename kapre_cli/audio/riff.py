@@ -24,6 +24,10 @@ _W64_CHUNK = W64_WAVE[4:]  # what the identifier of every chunk but the first en
 _PCM, _FLOAT, _A_LAW, _MU_LAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 _SPLIT_BY_FRAME = {_PCM, _FLOAT, _A_LAW, _MU_LAW}
 
+_PCM_NUMBERS = {8: "u1", 16: "i2", 24: "i3", 32: "i4"}
+_FLOAT_NUMBERS = {32: "f4", 64: "f8"}
+_GUID_REST = bytes.fromhex("000000001000800000aa00389b71")  # behind the tag, of the plain formats
+
 _FMT_BYTES = 128  # more than the fmt chunk of any encoding that is read
 _MAX_CHUNKS = 1000  # before the samples; a header has about ten at most
 
@@ -42,10 +46,14 @@ def read_wav(fd: int, size: int, magic: bytes) -> Header:
             sizes = os.pread(fd, 16, body)
             wide_data_size = struct.unpack("<8xQ", sizes)[0] if len(sizes) == 16 else None
         elif name == b"fmt ":
+            if fmt:
+                raise AudioReadError("its WAV header has two fmt chunks: which is true is not told")
             fmt = _fmt(fd, length, body)
         elif name == b"data":
             if length == ALL_ONES and wide_data_size is not None:
                 return _header(fmt, order, body, wide_data_size, size)
+            if magic in (b"RF64", b"BW64") and wide_data_size is None:
+                raise AudioReadError("its header lacks the ds64 chunk that every RF64 has")
             left = size - body
             open_ended = length == ALL_ONES or (length in UNKNOWN_SIZES and length > left)
             return _header(fmt, order, body, None if open_ended else length, size)
@@ -59,6 +67,8 @@ def _chunks(fd: int, size: int, order: str) -> Iterator[tuple[bytes, int, int]]:
         head = os.pread(fd, 8, position) if position < size else b""
         if len(head) < 8:
             return
+        if not all(0x20 <= letter < 0x7F for letter in head[:4]):
+            raise AudioReadError(f"its header is damaged: {head[:4]!r} is no name of a chunk")
         length = struct.unpack(order + "I", head[4:])[0]
         yield head[:4], length, position + 8
         position += 8 + length + length % 2
@@ -108,8 +118,12 @@ def _header(
     if not fmt:
         raise AudioReadError("its WAV header has no fmt chunk before its samples")
     tag, n_channels, sr, _, align, bits = struct.unpack(order + "HHIIHH", fmt[:16])
+    is_plain = True
     if tag == _EXTENSIBLE and len(fmt) >= 26:
-        tag = struct.unpack(order + "H", fmt[24:26])[0]
+        valid_bits, tag = struct.unpack(order + "18xH4xH", fmt[:26])
+        is_plain = valid_bits == bits and fmt[26:40] == _GUID_REST
+    numbers = {_PCM: _PCM_NUMBERS, _FLOAT: _FLOAT_NUMBERS}.get(tag, {})
+    is_plain = is_plain and 8 * align == bits * n_channels and bits in numbers
     frame_bytes = align if tag in _SPLIT_BY_FRAME and align else None
     return Header(
         "WAV",
@@ -123,6 +137,7 @@ def _header(
         frame_bytes=frame_bytes,
         block_bytes=align or 1,
         order=order,
+        number=order + numbers[bits] if is_plain else "",
         fmt=fmt,
         is_w64=is_w64,
     )

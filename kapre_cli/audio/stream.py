@@ -55,16 +55,20 @@ class FileBytes:
 
     def readinto(self, target: Any) -> int:
         """Fill a buffer from the position on and return how many bytes came: fewer at the end."""
-        due = len(target)
-        at = self._position - self._buffer_start
-        part = self._buffer[at : at + due] if at >= 0 else self._buffer[:0]
-        if len(part) < due:
-            self._buffer = memoryview(self._bytes(self._position, max(due, _BUFFER_BYTES)))
-            self._buffer_start = self._position
-            part = self._buffer[:due]
+        part = self.take(len(target))
         target[: len(part)] = part
-        self._position += len(part)
         return len(part)
+
+    def take(self, n_bytes: int) -> memoryview:
+        """Return the next bytes without copying them; fewer at the end. They stay as they are."""
+        at = self._position - self._buffer_start
+        part = self._buffer[at : at + n_bytes] if at >= 0 else self._buffer[:0]
+        if len(part) < n_bytes:
+            self._buffer = memoryview(self._bytes(self._position, max(n_bytes, _BUFFER_BYTES)))
+            self._buffer_start = self._position
+            part = self._buffer[:n_bytes]
+        self._position += len(part)
+        return part
 
     def read(self, n_bytes: int = -1) -> bytes:
         """Return the next ``n_bytes`` bytes, or as many as there are."""
