@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from kapre_cli.audio import AudioFile, promise
@@ -33,6 +33,7 @@ def decoded(path: Path) -> np.ndarray:
 def test_any_bytes_are_the_numbers_that_libsndfile_finds(
     container: str, subtype: str, number: str, stored: bytes, n_channels: int, tmp_path: Path
 ) -> None:
+    assume(not stored.startswith((b"OggS", b"wvpk")))  # libsndfile refuses samples that look so
     n_bytes = int(number[1]) * n_channels
     stored = (stored * n_bytes)[: max(len(stored) // n_bytes, 1) * n_bytes]
     path, format_ = tmp_path / "a.wav", container.replace("RIFX", "WAV")
