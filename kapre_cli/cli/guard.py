@@ -17,6 +17,7 @@ from contextlib import suppress
 
 import click
 
+from kapre_cli.cli import imports
 from kapre_cli.errors import quoted
 from kapre_cli.report import STOPPING, UNWATCHED, Watch
 from kapre_cli.version import PROGRAM
@@ -73,6 +74,7 @@ def guarded(work: Workload) -> int:
             os.close(ours)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
             threading.Thread(target=_end_with_parent, args=(theirs,), daemon=True).start()
+            imports.make_quick()
             return work(watch)
         os.close(theirs)
         ended = _Attempt(pid).wait()
