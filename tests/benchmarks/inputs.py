@@ -9,7 +9,7 @@ import numpy.typing as npt
 import soundfile
 
 from tests.benchmarks.contenders.task import audio_files
-from tests.stress.cost import make_short
+from tests.stress.cost import make_long, make_short
 
 Signal = npt.NDArray[np.float64]
 
@@ -24,6 +24,10 @@ _N_HARMONICS = 6
 _NOTE_SECONDS = 1.0
 _NOTES_A_SECOND = 4
 _NOISE = {"PCM_16": 0.003, "PCM_24": 0.0006}  # more would leave FLAC nothing to compress
+
+_TINY_SECONDS, _TINY_SR = 0.1, 8000
+_N_DISTINCT = 250
+_FILES_A_FOLDER = 1000
 
 
 @dataclass(frozen=True)
@@ -45,10 +49,9 @@ class Material:
         paths = audio_files(self.folder)
         infos = [soundfile.info(path) for path in paths]
         kinds = sorted({f"{info.format} {info.subtype} {info.samplerate} Hz" for info in infos})
-        channels = [info.channels for info in infos]
+        channels = sorted({str(info.channels) for info in infos})
         return (
-            f"{len(paths):,} files ({', '.join(kinds)}; {min(channels)} to {max(channels)} "
-            f"channels), "
+            f"{len(paths):,} files ({', '.join(kinds)}; channels: {', '.join(channels)}), "
             f"{sum(info.duration for info in infos):,.0f} s of audio, "
             f"{sum(path.stat().st_size for path in paths) / 1e6:,.1f} MB"
         )
@@ -71,6 +74,32 @@ def rates(folder: Path) -> Material:
 
 
 MAKERS = {"short": short, "music": music, "rates": rates}
+
+
+def many(folder: Path, n_files: int) -> Material:
+    """Make WAV files of 0.1 s at 8 kHz, a thousand in a folder.
+
+    A few hundred have samples of their own; the others are further names of the same.
+    """
+    generator = np.random.default_rng(0)
+    distinct: list[Path] = []
+    for number in range(n_files):
+        path = folder / f"{number // _FILES_A_FOLDER:04d}" / f"{number:06d}.wav"
+        if number % _FILES_A_FOLDER == 0:
+            path.parent.mkdir(parents=True)
+        if number < _N_DISTINCT:
+            samples = 0.1 * generator.standard_normal(round(_TINY_SECONDS * _TINY_SR))
+            soundfile.write(path, samples, _TINY_SR, subtype="PCM_16")
+            distinct.append(path)
+        else:
+            path.hardlink_to(distinct[number % _N_DISTINCT])
+    return Material(folder, (256, 128, 40))
+
+
+def long(folder: Path, minutes: int) -> Material:
+    """Make one FLAC file at 44.1 kHz."""
+    task = make_long(folder, minutes / 60)
+    return Material(task.folder, task.layer)
 
 
 def _music(folder: Path, srs: Sequence[int], sr: int | None) -> Material:

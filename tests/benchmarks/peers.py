@@ -27,7 +27,6 @@ times the program on a single short file against ``import tensorflow``, which it
 
 import argparse
 import json
-import shlex
 import statistics
 import sys
 import tempfile
@@ -39,20 +38,14 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from tests.benchmarks import program
 from tests.benchmarks.inputs import MAKERS, Material
-from tests.benchmarks.report import machine, table, tell
+from tests.benchmarks.report import PEER_LIBRARIES, PROGRAM_LIBRARIES, machine, table, tell
 from tests.benchmarks.timing import Rounds, alternating
-from tests.conftest import PROGRAM
-
-# What the program imports on its way, and no more.
-PROGRAM_IMPORTS = (
-    "import click, tqdm, h5py, soundfile, soxr, keras, tensorflow, kapre_cli.pipeline.computation"
-)
 
 OURS = "kapre-extract"
 PARTS = "floor: parts"
 IMPORTS = "imports of "  # and a contender's name
-LIBRARIES = ("numpy", "h5py", "soundfile", "tensorflow", "keras", "librosa", "torch", "scipy")
 
 
 @dataclass(frozen=True)
@@ -86,14 +79,13 @@ CONTENDERS = (
 def main() -> None:
     """Run what the command line asks for."""
     given = _parser().parse_args()
-    program = shlex.split(given.program)
     with tempfile.TemporaryDirectory() as scratch:
         if given.folder or given.make:
             material = _material(given, Path(scratch) / "audio")
-            _compare(material, program, given.only, given.rounds, Path(scratch) / "out.h5")
+            _compare(material, given.program, given.only, given.rounds, Path(scratch) / "out.h5")
         if given.short_file:
-            tell(_short_file(program, given.rounds, Path(scratch)))
-    tell(machine(LIBRARIES))
+            tell(_short_file(given.program, given.rounds, Path(scratch)))
+    tell(machine((*PROGRAM_LIBRARIES, *PEER_LIBRARIES)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -107,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sr", type=int, metavar="HZ", help="the rate all resample to")
     names = ", ".join(contender.name for contender in CONTENDERS)
     parser.add_argument("--only", nargs="+", metavar="NAME", help=f"parts of names: {names}")
-    parser.add_argument("--program", default=shlex.join(PROGRAM), metavar="CMD")
+    program.add_option(parser)
     parser.add_argument("--short-file", action="store_true", help="one short file by itself")
     return parser
 
@@ -124,11 +116,11 @@ def _material(given: argparse.Namespace, folder: Path) -> Material:
 
 
 def _compare(
-    material: Material, program: Sequence[str], only: Sequence[str], rounds: int, output: Path
+    material: Material, command: Sequence[str], only: Sequence[str], rounds: int, output: Path
 ) -> None:
     """Run the contenders in turns, and print the tables."""
-    commands = {OURS: _ours(material, program, output)}
-    commands[IMPORTS + OURS] = [sys.executable, "-c", PROGRAM_IMPORTS]
+    commands = {OURS: program.extraction(command, material, output)}
+    commands[IMPORTS + OURS] = list(program.IMPORTS)
     contenders = [c for c in CONTENDERS if not only or any(part in c.name for part in only)]
     for contender in contenders:
         missing = [library for library in contender.libraries if not find_spec(library)]
@@ -158,23 +150,6 @@ def _compare(
         tell(f"Processor time without imports / sum of the parts: {_ratio(work, cpu)}\n")
         tell(_parts_table(parts))
     tell()
-
-
-def _ours(material: Material, program: Sequence[str], output: Path) -> list[str]:
-    n_dft, n_hop, n_mels = map(str, material.layer)
-    layer = ["--n-dft", n_dft, "--n-hop", n_hop, "--n-mels", n_mels, "--power", "2", "--decibel"]
-    rate = ["--resample", "--sr", str(material.sr)] if material.sr else []
-    how = ["--data-format", "channels_last", "--overwrite"]
-    return [
-        *program,
-        "melspectrogram",
-        str(material.folder),
-        "-o",
-        str(output),
-        *layer,
-        *rate,
-        *how,
-    ]
 
 
 def _theirs(material: Material, contender: Contender, output: Path) -> list[str]:
@@ -275,14 +250,14 @@ def _parts_table(parts: Mapping[str, Part]) -> str:
     )
 
 
-def _short_file(program: Sequence[str], rounds: int, scratch: Path) -> str:
+def _short_file(command: Sequence[str], rounds: int, scratch: Path) -> str:
     """Return the line about a single short file."""
     path = scratch / "short.wav"
     noise = 0.1 * np.random.default_rng(0).standard_normal(3200)
     soundfile.write(path, noise, 8000, subtype="PCM_16")
     output = scratch / "short.h5"
     commands = {
-        "program": _ours(Material(path, (256, 128, 40)), program, output),
+        "program": program.extraction(command, Material(path, (256, 128, 40)), output),
         "import": [sys.executable, "-c", "import tensorflow"],
     }
     took = {name: runs.wall for name, runs in alternating(commands, rounds, output).items()}

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
+PROGRAM_LIBRARIES = ("tensorflow", "keras", "numpy", "h5py", "soundfile", "soxr")
+PEER_LIBRARIES = ("librosa", "torch", "scipy")
+
 
 def tell(text: str = "") -> None:
     """Print a line at once."""

@@ -8,15 +8,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 2**10
-_SAMPLE_SECONDS = 0.05
-_SAMPLE_SHARE = 0.1  # of one core, at most, that looking at memory may take
+_LOOK_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -36,13 +35,14 @@ class Spent:
     printed: str
 
 
-def spend(command: Sequence[str], *, watch: bool = False) -> Spent:
+def spend(command: Sequence[str], *, look_every: float | None = None) -> Spent:
     """Run a command to its end, on the processor even beside a GPU.
 
     Args:
         command: The program and its arguments; the root of this checkout is its folder.
-        watch: Look at the memory of its whole tree of processes while it runs. The kernel's own
-            high-water mark knows the largest process only, but costs nothing.
+        look_every: Seconds from one look at the memory of its whole tree of processes to the
+            next: a look takes some milliseconds, in which the process cannot have more memory.
+            ``None``: the kernel's high-water mark is enough, which knows the largest process only.
 
     Raises:
         RuntimeError: If it fails.
@@ -58,7 +58,7 @@ def spend(command: Sequence[str], *, watch: bool = False) -> Spent:
             stderr=err,
         )
         memory = _TreeMemory(running.pid)
-        with memory.watched() if watch else _unwatched():
+        with memory.watched(look_every) if look_every else nullcontext():
             _, status, usage = os.wait4(running.pid, 0)
         wall = time.perf_counter() - begun
         running.returncode = os.waitstatus_to_exitcode(status)
@@ -80,8 +80,8 @@ def alternating(
 ) -> dict[str, "Rounds"]:
     """Run every command once, then every one again, and so on.
 
-    A round before the first warms the page cache and writes ``.pyc`` files. It is not timed; the
-    memory is looked at in this round alone, since that takes a core some of its time.
+    A round before the first warms the page cache and writes ``.pyc`` files. It is not timed, and
+    memory is looked at in this round alone, so that no looking is timed.
 
     Args:
         commands: By their names.
@@ -92,7 +92,7 @@ def alternating(
     for number in range(rounds + 1):
         for name, command in commands.items():
             output.unlink(missing_ok=True)
-            spent[name].append(spend(command, watch=number == 0))
+            spent[name].append(spend(command, look_every=None if number else _LOOK_SECONDS))
         sys.stderr.write(f"round {number} of {rounds}\n" if number else "warmed up\n")
     output.unlink(missing_ok=True)
     return {name: Rounds(runs[0], tuple(runs[1:])) for name, runs in spent.items()}
@@ -143,9 +143,9 @@ class _TreeMemory:
         self._ended = threading.Event()
 
     @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Look until the block ends."""
-        looking = threading.Thread(target=self._look)
+    def watched(self, look_every: float) -> Iterator[None]:
+        """Look every so many seconds until the block ends."""
+        looking = threading.Thread(target=self._look, args=(look_every,))
         looking.start()
         try:
             yield
@@ -153,31 +153,26 @@ class _TreeMemory:
             self._ended.set()
             looking.join()
 
-    def _look(self) -> None:
-        pause = _SAMPLE_SECONDS
-        while not self._ended.wait(pause):
-            begun = time.perf_counter()
+    def _look(self, look_every: float) -> None:
+        while not self._ended.wait(look_every):
             each = [_memory(pid) for pid in _tree(self._pid)]
-            own, of_files = (sum(m[0] for m in each), max((m[1] for m in each), default=0))
+            own = sum(memory[0] for memory in each)
+            of_files = max(memory[1] for memory in each)
             self.peak = max(self.peak, own + of_files)
-            pause = max(_SAMPLE_SECONDS, (time.perf_counter() - begun) / _SAMPLE_SHARE)
-
-
-@contextmanager
-def _unwatched() -> Iterator[None]:
-    yield
 
 
 def _tree(pid: int) -> Iterator[int]:
     """Yield a process and all its descendants that have not ended."""
     yield pid
-    for thread in Path(f"/proc/{pid}/task").glob("*"):
-        try:
-            children = (thread / "children").read_text().split()
-        except OSError:
-            continue
-        for child in children:
-            yield from _tree(int(child))
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return
+    for thread in threads:
+        with suppress(OSError):
+            children = Path(f"/proc/{pid}/task/{thread}/children").read_text().split()
+            for child in children:
+                yield from _tree(int(child))
 
 
 def _memory(pid: int) -> tuple[int, int]:
