@@ -78,7 +78,10 @@ CONTENDERS = (
 
 def main() -> None:
     """Run what the command line asks for."""
-    given = _parser().parse_args()
+    parser = _parser()
+    given = parser.parse_args()
+    if not (given.folder or given.make or given.short_file):
+        parser.error("a folder, --make or --short-file is needed")
     with tempfile.TemporaryDirectory() as scratch:
         if given.folder or given.make:
             material = _material(given, Path(scratch) / "audio")
