@@ -7,7 +7,9 @@
 Every contender makes the same of a folder of audio: for each file one dataset of an HDF5 file,
 with the power in mel bands of all channels, in decibels below the file's maximum, floored at -80.
 Each is a whole process, from its start to its end. They take turns, so that a machine that grows
-slower or faster does so for all of them; what is printed are medians, as a Markdown table.
+slower or faster does so for all of them; what is printed are medians, as a Markdown table. The
+machine must do nothing else: threads that wait for one another (``torch.stft`` on two) take twenty
+times as long when a core is taken from one of them.
 
 *Without imports* is the time of the whole process less that of another, in the same rounds, that
 makes the same imports and ends. What is left over is the work, and grows with it.
