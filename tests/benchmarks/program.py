@@ -1,0 +1,46 @@
+"""The program as the benchmarks run it."""
+
+import shlex
+import sys
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.benchmarks.inputs import Material
+from tests.conftest import PROGRAM
+
+# A process that imports what the program imports on its way, and ends.
+IMPORTS = (
+    sys.executable,
+    "-c",
+    "import click, tqdm, h5py, soundfile, soxr, keras, tensorflow, kapre_cli.pipeline.computation",
+)
+
+
+def add_option(parser: ArgumentParser) -> None:
+    """Let another program of the same options be measured, say one of an older version."""
+    parser.add_argument(
+        "--program",
+        type=shlex.split,
+        default=list(PROGRAM),
+        metavar="CMD",
+        help=f"what to measure; default: {shlex.join(PROGRAM)}",
+    )
+
+
+def extraction(program: Sequence[str], material: Material, output: Path) -> list[str]:
+    """Return the command that makes what every contender makes."""
+    n_dft, n_hop, n_mels = map(str, material.layer)
+    layer = ["--n-dft", n_dft, "--n-hop", n_hop, "--n-mels", n_mels, "--power", "2", "--decibel"]
+    rate = ["--resample", "--sr", str(material.sr)] if material.sr else []
+    how = ["--data-format", "channels_last", "--overwrite"]
+    return [
+        *program,
+        "melspectrogram",
+        str(material.folder),
+        "-o",
+        str(output),
+        *layer,
+        *rate,
+        *how,
+    ]
