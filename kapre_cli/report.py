@@ -25,14 +25,14 @@ class ExitCode(IntEnum):
 class Progress:
     """Told how far the work has come; this one keeps it to itself."""
 
-    def read(self, key: str, seconds: float, share: float) -> None:
-        """Take note that ``seconds`` more of an input, this ``share`` of it, have been read."""
+    def computed(self, key: str, seconds_in_all: float, seconds: float) -> None:
+        """Take note that ``seconds`` more of an input, which has so many, have been computed."""
 
     def ended(self, key: str) -> None:
-        """Take note that an input has been read to its end, or has failed."""
+        """Take note that an input has been computed, has failed, or needs no computing."""
 
     def writing(self, n_inputs: int) -> None:
-        """Take note that all reading is done and the output is being put together."""
+        """Take note that all has been computed and the output is being put together."""
 
     def wrote(self) -> None:
         """Take note that the output has one more input."""
@@ -52,8 +52,8 @@ class Watch:
 
     again = False
 
-    def reading(self, key: str | None) -> None:
-        """Take note that an input, or none any more, is being read."""
+    def reading(self, key: str | None, reader: int = 0) -> None:
+        """Take note that an input, or none any more, is being read by one of several readers."""
 
     def crashes(self, key: str) -> tuple[str, ...]:  # noqa: ARG002
         """Return how the process came down each time while an input was being read."""
@@ -126,7 +126,8 @@ class Report:
         counts = [f"{self.n_written:,} written", f"{self.n_failed:,} failed"]
         if self.n_skipped:
             counts.append(f"{self.n_skipped:,} skipped")
-        return f"{counted(self.n_inputs, 'input')}: {', '.join(counts)} ({duration(self.seconds)})"
+        inputs, audio = counted(self.n_inputs, "input"), f"{duration(self.seconds)} of audio"
+        return f"{inputs}: {', '.join(counts)} ({audio})"
 
 
 def counted(number: int, noun: str) -> str:
@@ -139,12 +140,12 @@ def counted(number: int, noun: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a length of audio in the unit that a reader would choose.
+    """Return a length of time in the unit that a reader would choose.
 
     >>> duration(4.25), duration(300), duration(36_000)
-    ('4.2 s of audio', '5.0 min of audio', '10.0 h of audio')
+    ('4.2 s', '5.0 min', '10.0 h')
     """
     for limit, divisor, unit in ((120, 1, "s"), (7200, 60, "min")):
         if seconds < limit:
-            return f"{seconds / divisor:.1f} {unit} of audio"
-    return f"{seconds / 3600:,.1f} h of audio"
+            return f"{seconds / divisor:.1f} {unit}"
+    return f"{seconds / 3600:,.1f} h"

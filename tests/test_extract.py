@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from kapre_cli import framing as framing_module
 from kapre_cli.framing import Framing
 from kapre_cli.pipeline.blocks import frame_blocks
+from kapre_cli.pipeline.work import Work
+from kapre_cli.sources import Source
 from tests import reference
 from tests.conftest import read_audio, write_audio
 
@@ -256,9 +258,9 @@ def test_blocks_hold_each_frames_samples_and_pads(
     try:
         seen = 0
         reader: Any = _Signal(signal)
-        for block in frame_blocks(reader, framing, n_features=3):
+        for block in frame_blocks(Work(Source("a", "a")), reader, framing, n_features=3):
             assert block.first_frame == seen
-            count = block.results.shape[1]
+            count = block.n_frames
             start = seen * n_hop
             np.testing.assert_array_equal(
                 block.samples, padded[:, start : start + (count - 1) * n_hop + n_dft]

@@ -1,6 +1,7 @@
 """Signals to a real process: it stops soon, keeps its work, says how to go on; crashes too."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -196,8 +197,10 @@ def test_a_decoder_that_crashes_takes_its_own_file_with_it_and_no_other(tmp_path
     )
     assert ended.returncode == 1
     lines = [line for line in ended.stderr.splitlines() if "0 bad.wav" not in line]
-    assert lines[0] == (
-        "kapre-extract: crashed (SIGSEGV) while reading '1 crash.wav'; it is tried once more"
+    assert re.fullmatch(  # another one may have been read beside it
+        r"kapre-extract: crashed \(SIGSEGV\) while reading .*'1 crash.wav'.*; "
+        "every input is read alone from now on",
+        lines[0],
     )
     assert lines[1] == (
         "kapre-extract: crashed (SIGSEGV) while reading '1 crash.wav'; it is left out"

@@ -1,6 +1,5 @@
 """One file, decoded from its beginning to its end and held against what its header promises."""
 
-import os
 from collections.abc import Iterator
 
 from kapre_cli.audio.behind import flac_end
@@ -14,7 +13,7 @@ from kapre_cli.audio.decoding import (
 )
 from kapre_cli.audio.extent import REMEDY, wav_extent
 from kapre_cli.audio.headers import STREAMINFO_END, read_header
-from kapre_cli.audio.opening import open_regular, read_errors
+from kapre_cli.audio.opening import RawFile, read_errors
 from kapre_cli.audio.samples import Decoded, FiniteCheck, SampleMd5, Samples, as_floats
 from kapre_cli.audio.stream import FileBytes
 from kapre_cli.closing import Closing
@@ -53,12 +52,11 @@ class AudioFile(Closing):
         self.n_missing = 0
         self.sha256 = ""
         self._settings = settings
-        self._fd = open_regular(path)
+        self._file = RawFile(path)
         try:
             with read_errors():
-                status = os.fstat(self._fd)
-                self.size, self.mtime_ns = status.st_size, status.st_mtime_ns
-                self._header = read_header(self._fd)
+                self.size, self.mtime_ns = self._file.size, self._file.mtime_ns
+                self._header = read_header(self._file)
                 self.sr, self.n_channels = self._header.sr, self._header.n_channels
                 self._finite = FiniteCheck(settings.non_finite, self.sr)
                 self.n_frames = self._open_flac() if self._is_flac else self._open_wav()
@@ -88,7 +86,7 @@ class AudioFile(Closing):
         return decoder
 
     def _open_wav(self) -> int:
-        extent = wav_extent(self._fd, self.size, self._header, self._settings.allow_truncated)
+        extent = wav_extent(self._file, self._header, self._settings.allow_truncated)
         self._stream, self._counted = extent.stream, False
         self._decoder = self._open_anew()
         came = self._decoder.n_frames
@@ -101,11 +99,11 @@ class AudioFile(Closing):
 
     def _open_flac(self) -> int:
         """Open a FLAC stream so that its decoder goes on to the end, whatever its total says."""
-        start, end = self._header.start, flac_end(self._fd, self.size)
-        head = bytearray(os.pread(self._fd, STREAMINFO_END, start))
+        start, end = self._header.start, flac_end(self._file)
+        head = bytearray(self._file.at(start, STREAMINFO_END))
         head[21] &= 0xF0  # the total: 36 bits
         head[22:26] = bytes(4)
-        self._stream = FileBytes(self._fd, self.size, bytes(head), start + STREAMINFO_END, end)
+        self._stream = FileBytes(self._file, bytes(head), start + STREAMINFO_END, end)
         promised, lenient = self._header.n_frames, self._settings.allow_truncated
         self._counted = lenient or promised is None
         if promised is not None and not lenient:
@@ -152,11 +150,11 @@ class AudioFile(Closing):
             try:
                 yield from self._checked_blocks()
             except AudioReadError:
-                self._require_unchanged()  # else that is what is to be told
+                self._file.require_unchanged()  # else that is what is to be told
                 raise
-            self._require_unchanged()
+            self._file.require_unchanged()
             self.sha256 = self._stream.sha256()
-            self._require_unchanged()
+            self._file.require_unchanged()
 
     def _checked_blocks(self) -> Iterator[Samples]:
         md5 = self._header.md5
@@ -206,13 +204,6 @@ class AudioFile(Closing):
                 f"came; {REMEDY}"
             )
 
-    def _require_unchanged(self) -> None:
-        status = os.fstat(self._fd)
-        if (status.st_size, status.st_mtime_ns) != (self.size, self.mtime_ns):
-            raise AudioReadError("the file changed while it was read")
-
     def close(self) -> None:
         """Close the file."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        self._file.close()

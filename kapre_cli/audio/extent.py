@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from kapre_cli.audio import behind
 from kapre_cli.audio.header import Header
+from kapre_cli.audio.opening import RawFile
 from kapre_cli.audio.riff import ALL_ONES, plain_head
 from kapre_cli.audio.stream import FileBytes
 from kapre_cli.errors import AudioReadError
@@ -43,41 +44,40 @@ class Extent:
         return estimate or (1 if lacking > 0 else -1)
 
 
-def wav_extent(fd: int, size: int, header: Header, allow_truncated: bool) -> Extent:
+def wav_extent(file: RawFile, header: Header, allow_truncated: bool) -> Extent:
     """Hold what a WAV header promises against the bytes of its file.
 
     Args:
-        fd: The file.
-        size: Bytes of it.
+        file: The file.
         header: Its header.
         allow_truncated: Take what there is, whatever is promised.
 
     Raises:
         AudioReadError: If there are fewer or more samples than promised, unless that is allowed.
     """
-    present = size - header.start
+    present = file.size - header.start
     promised = present if header.n_bytes is None else header.n_bytes
     taken = min(promised, present)
     if promised > present:
         if not allow_truncated:
             raise _fewer(header, present)
-    elif promised < present and not behind.is_orderly(fd, header, size):
-        chunk = behind.cut_chunk(fd, header, size)
+    elif promised < present and not behind.is_orderly(file, header):
+        chunk = behind.cut_chunk(file, header)
         if not allow_truncated:
             raise _cut(chunk) if chunk else _more(header, present)
         taken = promised if chunk else present
     if taken != promised:
         taken -= taken % _decodable_bytes(header)
     if header.number:
-        stream = FileBytes(fd, size, end=header.start + taken)
+        stream = FileBytes(file, end=header.start + taken)
         return Extent(stream, taken // header.block_bytes, taken, promised)
     odd_blocks = header.order == "<" and header.frame_bytes is None and taken % 2 == 1
     if taken != promised or odd_blocks or (header.n_bytes is None and taken >= ALL_ONES):
         # libsndfile believes what 32 bits say, even where the file has more, and takes the
         # padding behind blocks of an odd size for one more block, of which it makes noise.
-        stream = FileBytes(fd, size, plain_head(header, taken), header.start, header.start + taken)
+        stream = FileBytes(file, plain_head(header, taken), header.start, header.start + taken)
     else:
-        stream = FileBytes(fd, size)
+        stream = FileBytes(file)
     n_frames = taken // header.frame_bytes if header.frame_bytes else None
     return Extent(stream, n_frames, taken, promised)
 

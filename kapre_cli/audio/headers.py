@@ -6,10 +6,8 @@ to be taken from the header itself and held against what comes.
 Sources: RFC 9639 (FLAC); those of WAV and its relatives stand in :mod:`kapre_cli.audio.riff`.
 """
 
-import os
-
 from kapre_cli.audio.header import Header
-from kapre_cli.audio.opening import open_regular, read_errors
+from kapre_cli.audio.opening import RawFile, read_errors
 from kapre_cli.audio.riff import W64_RIFF, W64_WAVE, read_w64, read_wav
 from kapre_cli.errors import AudioReadError
 
@@ -17,6 +15,8 @@ _FLAC_MARK = b"fLaC"
 STREAMINFO_END = 4 + 4 + 34  # bytes from the start of a FLAC stream: mark, block header, block
 
 _FLAC_MIN_BITS = 4
+
+_HEADER_BYTES = 2**12  # as many as most headers have, if they have pictures and cues in them
 
 _OTHER_KINDS = (  # (offset, bytes there, what it is)
     (0, b"OggS", "Ogg"),
@@ -38,31 +38,26 @@ def promise(path: str) -> Header:
         AudioReadError: If the file cannot be opened, is no regular file, is neither WAV nor
             FLAC, ends inside its header, or says a rate or channels that cannot be.
     """
-    fd = open_regular(path)
-    try:
-        with read_errors():
-            return read_header(fd)
-    finally:
-        os.close(fd)
+    with RawFile(path, _HEADER_BYTES) as file, read_errors():
+        return read_header(file)
 
 
-def read_header(fd: int) -> Header:
-    """Return what the header of an open, regular file promises; its position is left alone.
+def read_header(file: RawFile) -> Header:
+    """Return what the header of an open file promises.
 
     Raises:
         AudioReadError: As :func:`promise`.
     """
-    size = os.fstat(fd).st_size
-    if size == 0:
+    if file.size == 0:
         raise AudioReadError("the file is empty (0 bytes)")
-    magic = os.pread(fd, 40, 0)
+    magic = file.at(0, 40)
     if magic[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64") and magic[8:12] == b"WAVE":
-        return read_wav(fd, size, magic[:4])
+        return read_wav(file, magic[:4])
     if magic[:16] == W64_RIFF and magic[24:40] == W64_WAVE:
-        return read_w64(fd, size)
-    start = _after_id3(fd) if magic[:3] == b"ID3" else 0
-    if os.pread(fd, 4, start) == _FLAC_MARK:
-        return _flac(fd, start)
+        return read_w64(file)
+    start = _after_id3(file) if magic[:3] == b"ID3" else 0
+    if file.at(start, 4) == _FLAC_MARK:
+        return _flac(file, start)
     raise AudioReadError(_not_audio(magic))
 
 
@@ -73,17 +68,17 @@ def _not_audio(magic: bytes) -> str:
     return f"neither a WAV nor a FLAC file: it begins with {magic[:12]!r}"
 
 
-def _after_id3(fd: int) -> int:
+def _after_id3(file: RawFile) -> int:
     """Return where the audio begins: some taggers put an ID3v2 tag before a FLAC stream."""
     length = 0
-    for seven_bits in os.pread(fd, 4, 6):
+    for seven_bits in file.at(6, 4):
         length = length << 7 | seven_bits & 0x7F
     return 10 + length
 
 
-def _flac(fd: int, start: int) -> Header:
+def _flac(file: RawFile, start: int) -> Header:
     """Read STREAMINFO, which the format requires to be the first metadata block."""
-    block = os.pread(fd, STREAMINFO_END, start)[4:]
+    block = file.at(start, STREAMINFO_END)[4:]
     if len(block) < 38:
         raise AudioReadError("the file ends inside its FLAC header, before any samples")
     if block[0] & 0x7F != 0 or block[1:4] != b"\0\0\x22":

@@ -1,4 +1,4 @@
-"""Opening inputs so that nothing blocks."""
+"""Opening inputs so that nothing blocks, and reading their bytes."""
 
 import errno
 import os
@@ -6,7 +6,10 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from kapre_cli.closing import Closing
 from kapre_cli.errors import AudioReadError
+
+_FRONT_BYTES = 2**16
 
 _SPECIAL_FILES = (
     (stat.S_ISDIR, "a folder"),
@@ -17,28 +20,70 @@ _SPECIAL_FILES = (
 _ERRORS_OF_SOCKETS = (errno.ENXIO, errno.EOPNOTSUPP)  # which cannot be opened at all
 
 
-def open_regular(path: str) -> int:
-    """Open a file for reading, unless it is one that could block or never end.
+class RawFile(Closing):
+    """A regular file, open for reading.
 
-    Returns:
-        Its descriptor, which the caller closes.
+    Its first bytes are read at once: they are all of a short file, and the header of any.
+
+    Args:
+        path: The file.
+        front_bytes: How many bytes are read at once.
+
+    Attributes:
+        size: Bytes of the file.
+        mtime_ns: Time of its last change in nanoseconds.
+        is_held: Whether the bytes that have been read are the whole file.
 
     Raises:
-        AudioReadError: If it cannot be opened or is no regular file.
+        AudioReadError: If it cannot be opened or read, or is one that could block or never end.
     """
+
+    def __init__(self, path: str, front_bytes: int = _FRONT_BYTES) -> None:
+        self._fd = _open_without_waiting(path)
+        try:
+            status = os.fstat(self._fd)
+            _require_regular(status.st_mode)
+            self.size, self.mtime_ns = status.st_size, status.st_mtime_ns
+            with read_errors():
+                self._front = os.pread(self._fd, front_bytes, 0)
+        except BaseException:
+            self.close()
+            raise
+        self.is_held = len(self._front) == self.size
+
+    def at(self, position: int, n_bytes: int) -> bytes:
+        """Return the bytes from ``position`` on: ``n_bytes``, or as many as there are."""
+        if self.is_held or position + n_bytes <= len(self._front):
+            return self._front[position : position + n_bytes]
+        return os.pread(self._fd, n_bytes, position)
+
+    def require_unchanged(self) -> None:
+        """Raise :class:`AudioReadError` if the file was written to since it was opened."""
+        status = os.fstat(self._fd)
+        if (status.st_size, status.st_mtime_ns) != (self.size, self.mtime_ns):
+            raise AudioReadError("the file changed while it was read")
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _open_without_waiting(path: str) -> int:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         if isinstance(error, OSError) and error.errno in _ERRORS_OF_SOCKETS and _is_socket(path):
             raise AudioReadError("it is a socket, not a regular file") from error
         reason = error.strerror if isinstance(error, OSError) else error
         raise AudioReadError(f"cannot be opened: {reason}") from error
-    mode = os.fstat(fd).st_mode
-    for is_kind, kind in _SPECIAL_FILES:
+
+
+def _require_regular(mode: int) -> None:
+    for is_kind, kind in () if stat.S_ISREG(mode) else _SPECIAL_FILES:
         if is_kind(mode):
-            os.close(fd)
             raise AudioReadError(f"it is {kind}, not a regular file")
-    return fd
 
 
 def _is_socket(path: str) -> bool:

@@ -4,11 +4,11 @@ Sources: Multimedia Programming Interface 1.0 (RIFF), EBU Tech 3306 (RF64), ITU-
 Sony Wave64.
 """
 
-import os
 import struct
 from collections.abc import Iterator
 
 from kapre_cli.audio.header import Header
+from kapre_cli.audio.opening import RawFile
 from kapre_cli.errors import AudioReadError
 
 # Data sizes that programs write when they cannot know them: a stream goes on to its end.
@@ -32,8 +32,8 @@ _FMT_BYTES = 128  # more than the fmt chunk of any encoding that is read
 _MAX_CHUNKS = 1000  # before the samples; a header has about ten at most
 
 
-def read_wav(fd: int, size: int, magic: bytes) -> Header:
-    """Return what a RIFF, RIFX, RF64 or BW64 file of ``size`` bytes promises.
+def read_wav(file: RawFile, magic: bytes) -> Header:
+    """Return what a RIFF, RIFX, RF64 or BW64 file promises.
 
     Raises:
         AudioReadError: If the header is cut short, has no samples behind it or cannot be meant.
@@ -41,30 +41,30 @@ def read_wav(fd: int, size: int, magic: bytes) -> Header:
     order = ">" if magic == b"RIFX" else "<"
     wide_data_size = None
     fmt = b""
-    for name, length, body in _chunks(fd, size, order):
+    for name, length, body in _chunks(file, order):
         if name == b"ds64":
-            sizes = os.pread(fd, 16, body)
+            sizes = file.at(body, 16)
             wide_data_size = struct.unpack("<8xQ", sizes)[0] if len(sizes) == 16 else None
         elif name == b"fmt ":
             if fmt:
                 raise AudioReadError("its WAV header has two fmt chunks: which is true is not told")
-            fmt = _fmt(fd, length, body)
+            fmt = _fmt(file, length, body)
         elif name == b"data":
             if length == ALL_ONES and wide_data_size is not None:
-                return _header(fmt, order, body, wide_data_size, size)
+                return _header(fmt, order, body, wide_data_size, file.size)
             if magic in (b"RF64", b"BW64") and wide_data_size is None:
                 raise AudioReadError("its header lacks the ds64 chunk that every RF64 has")
-            left = size - body
+            left = file.size - body
             open_ended = length == ALL_ONES or (length in UNKNOWN_SIZES and length > left)
-            return _header(fmt, order, body, None if open_ended else length, size)
+            return _header(fmt, order, body, None if open_ended else length, file.size)
     raise AudioReadError("the file ends inside its WAV header: it has no data chunk, so no samples")
 
 
-def _chunks(fd: int, size: int, order: str) -> Iterator[tuple[bytes, int, int]]:
+def _chunks(file: RawFile, order: str) -> Iterator[tuple[bytes, int, int]]:
     """Yield each chunk's name, its length in bytes and where its body begins."""
     position = 12
     for _ in range(_MAX_CHUNKS):
-        head = os.pread(fd, 8, position) if position < size else b""
+        head = file.at(position, 8) if position < file.size else b""
         if len(head) < 8:
             return
         if not all(0x20 <= letter < 0x7F for letter in head[:4]):
@@ -75,8 +75,8 @@ def _chunks(fd: int, size: int, order: str) -> Iterator[tuple[bytes, int, int]]:
     raise _too_many_chunks()
 
 
-def read_w64(fd: int, size: int) -> Header:
-    """Return what a Wave64 file of ``size`` bytes promises.
+def read_w64(file: RawFile) -> Header:
+    """Return what a Wave64 file promises.
 
     Raises:
         AudioReadError: As :func:`read_wav`.
@@ -84,7 +84,7 @@ def read_w64(fd: int, size: int) -> Header:
     fmt = b""
     position = 40
     for _ in range(_MAX_CHUNKS):
-        head = os.pread(fd, 24, position) if position < size else b""
+        head = file.at(position, 24) if position < file.size else b""
         if len(head) < 24:
             raise AudioReadError(
                 "the file ends inside its W64 header: it has no data chunk, so no samples"
@@ -92,16 +92,16 @@ def read_w64(fd: int, size: int) -> Header:
         name, length = head[:4], struct.unpack("<Q", head[16:])[0]
         body = position + 24
         if name == b"fmt ":
-            fmt = _fmt(fd, length - 24, body)
+            fmt = _fmt(file, length - 24, body)
         elif name == b"data":
-            return _header(fmt, "<", body, max(length - 24, 0), size, is_w64=True)
+            return _header(fmt, "<", body, max(length - 24, 0), file.size, is_w64=True)
         position += max(length + -length % 8, 24)
     raise _too_many_chunks()
 
 
-def _fmt(fd: int, length: int, body: int) -> bytes:
+def _fmt(file: RawFile, length: int, body: int) -> bytes:
     """Return the body of a fmt chunk, or as much of it as is of use."""
-    fmt = os.pread(fd, min(max(length, 0), _FMT_BYTES), body)
+    fmt = file.at(body, min(max(length, 0), _FMT_BYTES))
     if len(fmt) < 16:
         raise AudioReadError("the file ends inside its WAV header: its fmt chunk is cut short")
     return fmt

@@ -4,7 +4,7 @@ import hashlib
 import os
 from typing import Any
 
-from kapre_cli.audio.opening import open_regular, read_errors
+from kapre_cli.audio.opening import RawFile, read_errors
 
 _BUFFER_BYTES = 2**18
 
@@ -16,8 +16,7 @@ class FileBytes:
     the file itself. What is read forward is hashed on the way, while it is in the cache.
 
     Args:
-        fd: The file, which the caller closes.
-        size: Bytes of it.
+        file: The file.
         head: What the decoder sees in place of the bytes before ``start``.
         start: Where the file's own bytes begin to show.
         end: Where they end; ``None``: at the end of the file.
@@ -28,13 +27,12 @@ class FileBytes:
     """
 
     def __init__(
-        self, fd: int, size: int, head: bytes = b"", start: int = 0, end: int | None = None
+        self, file: RawFile, head: bytes = b"", start: int = 0, end: int | None = None
     ) -> None:
-        self._fd = fd
-        self._file_size = size
+        self._file = file
         self._head = head
         self._shift = start - len(head)
-        self._end = max(size if end is None else min(end, size), start)
+        self._end = max(file.size if end is None else min(end, file.size), start)
         self.size = self._end - self._shift
         self.failure: BaseException | None = None
         self._position = 0
@@ -82,7 +80,9 @@ class FileBytes:
         length = min(n_bytes - len(head), self._end - start)
         if length <= 0:
             return head
-        block = os.pread(self._fd, length, start)
+        block = self._file.at(start, length)
+        if self._file.is_held:  # then it is hashed in one go
+            return head + block if head else block
         if start > self._n_hashed:
             self._hash_up_to(start)
         self._digest.update(memoryview(block)[self._n_hashed - start :])
@@ -92,7 +92,7 @@ class FileBytes:
     def _hash_up_to(self, end: int) -> None:
         while self._n_hashed < end:
             length = min(_BUFFER_BYTES, end - self._n_hashed)
-            block = os.pread(self._fd, length, self._n_hashed)
+            block = self._file.at(self._n_hashed, length)
             if not block:
                 break
             self._digest.update(block)
@@ -100,7 +100,7 @@ class FileBytes:
 
     def sha256(self) -> str:
         """Read what is left of the file and return the SHA-256 of all of it in hexadecimal."""
-        self._hash_up_to(self._file_size)
+        self._hash_up_to(self._file.size)
         return self._digest.hexdigest()
 
     def raise_failure(self) -> None:
@@ -116,9 +116,5 @@ def sha256_of(path: str) -> str:
     Raises:
         AudioReadError: If it cannot be opened or read, or is no regular file.
     """
-    fd = open_regular(path)
-    try:
-        with read_errors():
-            return FileBytes(fd, os.fstat(fd).st_size).sha256()
-    finally:
-        os.close(fd)
+    with RawFile(path) as file, read_errors():
+        return FileBytes(file).sha256()

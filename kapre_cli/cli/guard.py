@@ -19,13 +19,15 @@ import click
 
 from kapre_cli.cli import imports
 from kapre_cli.errors import quoted
+from kapre_cli.pipeline.apart import ApartComputer
 from kapre_cli.report import STOPPING, UNWATCHED, Watch
 from kapre_cli.version import PROGRAM
 
-Workload = Callable[[Watch], int]
+Workload = Callable[[Watch, ApartComputer | None], int]
 
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
-_PAGE_BYTES = 2**16  # room for the longest path
+_PAGE_BYTES = 2**14  # room for the longest path
+_READERS = 64  # more share a page, and a crash may then be laid to another input once
 _LENGTH = struct.Struct("<I")
 
 # A terminal signals every process of a group, and so does timeout, beside the one it watches.
@@ -34,31 +36,35 @@ _SAME_REQUEST_SECONDS = 0.3
 
 
 class SharedWatch(Watch):
-    """Which input is being read, in memory that outlives the process that reads it."""
+    """Which inputs are being read, in memory that outlives the process that reads them."""
 
     def __init__(self) -> None:
-        self._page = mmap.mmap(-1, _PAGE_BYTES)
+        self._pages = mmap.mmap(-1, _READERS * _PAGE_BYTES)  # taken up only as it is written to
         self._crashes: dict[str, tuple[str, ...]] = {}
 
-    def reading(self, key: str | None) -> None:
-        """Take note that an input, or none any more, is being read."""
+    def reading(self, key: str | None, reader: int = 0) -> None:
+        """Take note that an input, or none any more, is being read by one of several readers."""
         named = (key or "").encode()[: _PAGE_BYTES - _LENGTH.size]
-        self._page[: _LENGTH.size + len(named)] = _LENGTH.pack(len(named)) + named
+        start = reader % _READERS * _PAGE_BYTES
+        self._pages[start : start + _LENGTH.size + len(named)] = _LENGTH.pack(len(named)) + named
 
     def crashes(self, key: str) -> tuple[str, ...]:
         """Return the signals that the process died of while ``key`` was being read."""
         return self._crashes.get(key, ())
 
-    def crashed(self, how: str) -> str | None:
-        """Take note that the process came down; return the key of the input it was reading."""
-        (length,) = _LENGTH.unpack(self._page[: _LENGTH.size])
-        key = self._page[_LENGTH.size : _LENGTH.size + length].decode(errors="replace")
-        self.reading(None)
+    def crashed(self, how: str) -> list[str]:
+        """Take note that the process came down; return the keys of the inputs it was reading."""
+        keys = []
+        for start in range(0, len(self._pages), _PAGE_BYTES):
+            (length,) = _LENGTH.unpack(self._pages[start : start + _LENGTH.size])
+            if length:
+                named = self._pages[start + _LENGTH.size : start + _LENGTH.size + length]
+                keys.append(named.decode(errors="replace"))
+                self.reading(None, start // _PAGE_BYTES)
+        for key in keys:
+            self._crashes[key] = (*self.crashes(key), how)
         self.again = True
-        if not key:
-            return None
-        self._crashes[key] = (*self.crashes(key), how)
-        return key
+        return keys
 
 
 def guarded(work: Workload) -> int:
@@ -73,25 +79,27 @@ def guarded(work: Workload) -> int:
         if pid == 0:
             os.close(ours)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
-            threading.Thread(target=_end_with_parent, args=(theirs,), daemon=True).start()
-            imports.make_quick()
-            return work(watch)
+            with ApartComputer(imports.make_quick) as apart:
+                threading.Thread(target=_end_with_parent, args=(theirs,), daemon=True).start()
+                return work(watch, apart)
         os.close(theirs)
         ended = _Attempt(pid).wait()
         os.close(ours)
         if ended.code is not None:
             return ended.code
-        key = watch.crashed(ended.name) if ended.number in _CRASHES else None
-        if key is None or ended.stopped:
+        keys = watch.crashed(ended.name) if ended.number in _CRASHES else []
+        if not keys or ended.stopped:
             _say(f"{_how(ended)}; the same command with --resume goes on with what was kept")
             return 128 + (ended.stopped or ended.number)
-        again = "it is tried once more" if len(watch.crashes(key)) == 1 else "it is left out"
-        _say(f"crashed ({ended.name}) while reading {quoted(key)}; {again}")
+        # Whichever input is to blame, it has the process to itself when it is read again.
+        once = all(len(watch.crashes(key)) == 1 for key in keys)
+        again = "every input is read alone from now on" if once else "it is left out"
+        _say(f"crashed ({ended.name}) while reading {' or '.join(map(quoted, keys))}; {again}")
 
 
 def unguarded(work: Workload) -> int:
     """Run ``work`` in this process."""
-    return work(UNWATCHED)
+    return work(UNWATCHED, None)
 
 
 class _Attempt:

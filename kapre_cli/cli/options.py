@@ -277,4 +277,12 @@ def output_options() -> Decorator[Any]:
             help="Frames computed at once, rounded up to a multiple of 16: speed and memory, "
             "never the result.",
         ),
+        click.option(
+            "-j",
+            "--jobs",
+            type=click.IntRange(min=1),
+            metavar="N",
+            show_default="as many as there are processors",
+            help="Inputs read and decoded at once: speed and memory, never the result.",
+        ),
     )

@@ -4,40 +4,80 @@ The only door to tqdm.
 """
 
 import io
-import logging
 import os
 import sys
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from tqdm import tqdm
 
+from kapre_cli.cli import imports
 from kapre_cli.closing import Closing
 from kapre_cli.report import Progress, duration
 from kapre_cli.sources import Source
 
-READING = "{percentage:3.0f}%|{bar}| {n_ended}/{n_inputs} inputs, {audio} [{elapsed}<{remaining}]"
+COMPUTING = (
+    "{percentage:3.0f}%|{bar}| {done} of {all} of audio, {speed:,.0f} x real time, "
+    "{n_ended}/{n_inputs} inputs [{elapsed}<{left}]"
+)
 WRITING = "writing |{bar}| {n_fmt}/{total_fmt} inputs [{elapsed}]"
 
 
 class _Bar(tqdm):  # type: ignore[misc]  # tqdm ships no types
-    """A bar over the bytes of the inputs, which are known before anything is read."""
+    """A bar over seconds of audio."""
 
     n_ended = 0
     n_inputs = 0
-    seconds = 0.0
 
     @property
     def format_dict(self) -> dict[str, Any]:
         """What the bar's formats can show."""
         shown: dict[str, Any] = super().format_dict
-        speed = self.seconds / max(shown["elapsed"], 1e-3)
+        elapsed, n, total = shown["elapsed"], shown["n"], shown["total"] or 0.0
+        left = elapsed * (total - n) / n if n else None
         return shown | {
             "n_ended": self.n_ended,
             "n_inputs": self.n_inputs,
-            "audio": f"{duration(self.seconds)}, {speed:,.0f} x real time",
+            "done": duration(n),
+            "all": duration(total) if n else "?",
+            "speed": n / max(elapsed, 1e-3),
+            "left": "?" if left is None else tqdm.format_interval(max(left, 0.0)),
         }
+
+
+class _Length:
+    """How many seconds of audio there are, as far as can be told without reading every header.
+
+    What has not been opened yet is taken to be as long, for each byte, as what has been.
+
+    Args:
+        sizes: Bytes of each input by its key.
+    """
+
+    def __init__(self, sizes: dict[str, int]) -> None:
+        self._unknown = sizes
+        self._bytes_unknown = sum(sizes.values())
+        self._bytes_known = 0
+        self.known = 0.0
+
+    def opened(self, key: str, seconds: float) -> None:
+        """Take note how long an input is."""
+        size = self._unknown.pop(key, 0)
+        if size:
+            self._bytes_unknown -= size
+            self._bytes_known += size
+            self.known += seconds
+
+    def dropped(self, key: str) -> None:
+        """Take note that an input has nothing to be computed."""
+        self._bytes_unknown -= self._unknown.pop(key, 0)
+
+    @property
+    def total(self) -> float:
+        """Seconds in all."""
+        if not self._bytes_known:
+            return self.known
+        return self.known * (1 + self._bytes_unknown / self._bytes_known)
 
 
 class Terminal(Progress, Closing):
@@ -51,7 +91,7 @@ class Terminal(Progress, Closing):
     """
 
     def __init__(self, sources: Sequence[Source]) -> None:
-        _hush_python()
+        imports.hush()
         self._before = sys.stderr
         self._descriptor = os.dup(2)
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -65,13 +105,13 @@ class Terminal(Progress, Closing):
             write_through=True,
         )
         shown = sys.stderr.isatty()
-        self._sizes = {one.key: _size(one.path) for one in sources} if shown else {}
-        self._left = dict(self._sizes)
-        self._bar = self._new_bar(sum(self._sizes.values()), READING)
+        self._length = _Length({one.key: _size(one.path) for one in sources} if shown else {})
+        self._bar = self._new_bar(0, COMPUTING)
         self._bar.n_inputs = len(sources)
+        self._bar.refresh()
 
     @staticmethod
-    def _new_bar(total: int, layout: str) -> _Bar:
+    def _new_bar(total: float, layout: str) -> _Bar:
         return _Bar(
             total=total,
             file=sys.stderr,
@@ -79,30 +119,29 @@ class Terminal(Progress, Closing):
             bar_format=layout,
             dynamic_ncols=True,
             leave=False,
-            miniters=1,
+            miniters=0,
         )
 
     def say(self, message: str) -> None:
         """Print one message on a line of its own, above the bar."""
         self._bar.write(message, file=sys.stderr)
 
-    def read(self, key: str, seconds: float, share: float) -> None:
-        """Move the bar by a share of an input."""
+    def computed(self, key: str, seconds_in_all: float, seconds: float) -> None:
+        """Move the bar by some seconds of audio."""
         if self._bar.disable:
             return
-        self._bar.seconds += seconds
-        self._move(key, min(round(share * self._sizes[key]), self._left[key]))
+        self._length.opened(key, seconds_in_all)
+        self._bar.total = self._length.total
+        self._bar.update(seconds)
 
     def ended(self, key: str) -> None:
-        """Move the bar to the end of an input."""
+        """Count an input."""
         if self._bar.disable:
             return
+        self._length.dropped(key)
+        self._bar.total = self._length.total
         self._bar.n_ended += 1
-        self._move(key, self._left[key])
-
-    def _move(self, key: str, n_bytes: int) -> None:
-        self._left[key] -= n_bytes
-        self._bar.update(n_bytes)
+        self._bar.update(0)
 
     def writing(self, n_inputs: int) -> None:
         """Begin a new bar, over the inputs in the output."""
@@ -128,14 +167,3 @@ def _size(path: str) -> int:
         return max(os.stat(path).st_size, 1)
     except OSError:
         return 1
-
-
-def _hush_python() -> None:
-    """Settle what TensorFlow and Keras read from the environment, and quieten their Python."""
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the processor does it all: see Transform
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    for name in ("tensorflow", "absl"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    if not sys.warnoptions:
-        warnings.simplefilter("ignore")

@@ -10,33 +10,40 @@ from kapre_cli.audio import AudioReader
 from kapre_cli.audio.samples import Samples
 from kapre_cli.framing import BLOCK_VALUES, Framing
 from kapre_cli.pipeline.tape import Piece
+from kapre_cli.pipeline.work import Work
 
 
-@dataclass
+@dataclass(slots=True)
 class Block:
     """Successive frames of one input, to be computed.
 
     Attributes:
+        work: The input.
         first_frame: Number of its first frame in the input.
+        n_frames: How many frames there are.
         samples: What the frames cover in each channel, pads included: ``(n_channels, samples)``.
-        results: The features, shape ``(n_channels, n_frames, n_features)``.
+        results: The features, shape ``(n_channels, n_frames, n_features)``, once they are computed.
+        is_finite: Whether all that has been computed of it is.
         n_due: How many of its frames, over all channels, have not been computed yet.
     """
 
+    work: Work
     first_frame: int
+    n_frames: int
     samples: Samples
-    results: npt.NDArray[np.float32]
+    results: npt.NDArray[np.float32] = field(init=False)
+    is_finite: bool = field(init=False, default=True)
     n_due: int = field(init=False)
 
-    def __post_init__(self) -> None:
-        """Count what there is to compute."""
-        self.n_due = self.results.shape[0] * self.results.shape[1]
-
-    def pieces(self, complete: Callable[["Block"], None]) -> Iterator[Piece]:
+    def pieces(self, n_features: int, complete: Callable[["Block"], None]) -> Iterator[Piece]:
         """Yield each channel's frames; ``complete`` is called once all have been computed."""
+        n_channels = len(self.samples)
+        self.results = np.empty((n_channels, self.n_frames, n_features), np.float32)
+        self.n_due = n_channels * self.n_frames
 
-        def computed(count: int) -> None:
+        def computed(count: int, are_finite: bool) -> None:
             self.n_due -= count
+            self.is_finite &= are_finite
             if self.n_due == 0:
                 complete(self)
 
@@ -45,12 +52,13 @@ class Block:
 
 
 def frame_blocks(
-    reader: AudioReader, framing: Framing, n_features: int, kept: Container[int] = ()
+    work: Work, reader: AudioReader, framing: Framing, n_features: int, kept: Container[int] = ()
 ) -> Iterator[Block]:
     """Yield the frames of an input block by block; the whole file has been read at the end.
 
     Args:
-        reader: The input, at its beginning.
+        work: The input.
+        reader: The input's samples, from their beginning on.
         framing: How it is framed.
         n_features: Features of a frame.
         kept: First frames of blocks that have been computed before and are left out.
@@ -60,14 +68,12 @@ def frame_blocks(
         AudioReadError: If it turns out to be damaged or shorter than promised.
     """
     length = reader.n_samples
-    n_time = framing.n_time(length)
     window = _Window(reader.read, length, reader.n_channels)
-    for first, count in framing.blocks(n_time, n_features, reader.n_channels):
+    for first, count in framing.blocks(framing.n_time(length), n_features, reader.n_channels):
         if first in kept:
             continue
         start, stop = framing.span(length, first, count)
-        results = np.empty((reader.n_channels, count, n_features), np.float32)
-        yield Block(first, window.samples(start, stop), results)
+        yield Block(work, first, count, window.samples(start, stop))
     reader.finish()
 
 
@@ -106,6 +112,8 @@ class _Window:
         while held_stop < first:  # a hop longer than a frame leaves samples out
             held_stop += len(self._read(min(first - held_stop, BLOCK_VALUES)))
         kept = self._held[:, max(first - self._held_start, 0) :]
-        new = self._read(last - held_stop).T if last > held_stop else kept[:, :0]
-        self._held = np.concatenate([kept, new], axis=1)
+        if last > held_stop:
+            new = self._read(last - held_stop).T
+            kept = np.concatenate([kept, new], axis=1) if kept.size else new
+        self._held = kept
         self._held_start = first

@@ -1,27 +1,19 @@
-"""Every input that is due, through the layer and into the journal."""
+"""What has been read, through the layer and into the journal."""
 
-import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from kapre_cli.audio import AudioReader
-from kapre_cli.errors import AudioReadError, FeatureError
-from kapre_cli.framing import Framing
-from kapre_cli.pipeline.blocks import Block, frame_blocks
-from kapre_cli.pipeline.compute import Transform
+from kapre_cli.errors import FeatureError
+from kapre_cli.pipeline import transform
+from kapre_cli.pipeline.blocks import Block
+from kapre_cli.pipeline.reading import Part
 from kapre_cli.pipeline.tape import Piece
+from kapre_cli.pipeline.transform import Computer
 from kapre_cli.pipeline.work import Work
-from kapre_cli.report import Progress, Report, Watch, counted
+from kapre_cli.report import Progress, Report
 from kapre_cli.settings import ExtractionSettings
-from kapre_cli.sources import Source
-from kapre_cli.storage.journal import Journal, identity
-from kapre_cli.storage.metadata import InputFacts
-from kapre_cli.time_frequency import EmptyMelBandsWarning, layer_of
-
-_CRASHES_ALLOWED = 1  # after which an input is tried once more
+from kapre_cli.storage.journal import Journal
 
 
 class Computation:
@@ -31,95 +23,72 @@ class Computation:
         settings: The run's, the layer's image data format resolved.
         journal: Where blocks go.
         report: Told of every input that fails.
+        progress: Told how far the work has come.
     """
 
-    def __init__(self, settings: ExtractionSettings, journal: Journal, report: Report) -> None:
+    def __init__(
+        self, settings: ExtractionSettings, journal: Journal, report: Report, progress: Progress
+    ) -> None:
         self._settings = settings
         self._config = settings.layer
         self._journal = journal
         self._report = report
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("always", EmptyMelBandsWarning)
-            layer = layer_of(settings.layer, dtype="float32")
-        for warning in caught:
-            report.warn(str(warning.message))
-        self._transform = Transform(layer, settings.batch_size)
+        self._progress = progress
 
-    def compute(self, works: Sequence[Work], progress: Progress, watch: Watch) -> None:
-        """Compute the blocks of every input that the journal does not have."""
+    def compute(self, parts: Iterable[Part], computer: Computer, n_frames: int) -> None:
+        """Compute every block that has been read and keep it.
 
-        def pieces() -> Iterator[Piece]:
-            for work in works:
-                key = work.source.key
-                watch.reading(key)
-                crashes = watch.crashes(key)
-                if len(crashes) > _CRASHES_ALLOWED:
-                    self._fail(work, AudioReadError(_crashed(crashes)))
-                else:
-                    for block in self._blocks(work, progress):
-                        yield from block.pieces(partial(self._keep, work))
-                progress.ended(key)
+        Args:
+            parts: What has been read.
+            computer: What computes tapes of it.
+            n_frames: Frames of a tape.
 
-        self._transform.run(pieces())
+        Raises:
+            ComputingError: If it cannot be computed.
+            OutputError: If it cannot be kept.
+        """
+        transform.run(self._pieces(parts), self._config.framing, n_frames, computer)
+        for warning in computer.warnings:
+            self._report.warn(warning)
 
-    def _blocks(self, work: Work, progress: Progress) -> Iterator[Block]:
-        """Yield the blocks of one input; report it and stop if it fails."""
-        audio = self._settings.audio
-        try:
-            with AudioReader(work.source.path, audio) as reader:
-                framing = self._config.framing
-                _require_frame(framing, reader.n_samples)
-                work.facts = _facts(
-                    work.source, reader, *framing.times(reader.n_samples, reader.sr)
-                )
-                of = identity(work.facts, audio.non_finite)
-                if work.of != of:  # what the journal has is of another state of the file
-                    work.of, work.entries = of, {}
-                else:
-                    work.drop_misfits(self._config)
-                seconds = reader.n_samples / reader.sr
-                n_time = framing.n_time(reader.n_samples)
-                n_features = self._transform.n_features
-                for block in frame_blocks(reader, framing, n_features, tuple(work.entries)):
-                    yield block
-                    if work.failed:  # its features cannot be used: no need to read on
-                        return
-                    share = block.results.shape[1] / n_time
-                    progress.read(work.source.key, seconds * share, share)
-                work.facts = replace(
-                    work.facts,
-                    n_non_finite=reader.file.n_non_finite,
-                    sha256=reader.file.sha256,
-                )
+    def _pieces(self, parts: Iterable[Part]) -> Iterator[Piece]:
+        for part in parts:
+            work = part.work
+            if isinstance(part, Block):
+                if not work.failed:
+                    yield from part.pieces(self._config.n_features, self._keep)
+            elif part.failure is not None:
+                self._fail(work, part.failure)
+            else:
                 work.read = True
                 self._settle(work)
-        except (AudioReadError, FeatureError) as error:
-            self._fail(work, error)
 
     def _fail(self, work: Work, reason: Exception) -> None:
         if not work.failed:
             work.failed = True
             self._report.failed(work.source.path, reason)
             self._journal.failed(work.source.key, str(reason))
+            self._progress.ended(work.source.key)
 
-    def _keep(self, work: Work, block: Block) -> None:
+    def _keep(self, block: Block) -> None:
         """Put a computed block into the journal."""
+        work = block.work
         if work.failed:
             return
-        finite = np.isfinite(block.results)
-        if self._settings.audio.non_finite == "keep":
-            block.results[~finite] = np.nan  # whatever the transform made of an infinity
-        elif not finite.all():
-            last = block.first_frame + block.results.shape[1] - 1
-            reason = (
-                f"its samples are so large that float32 overflows in frames {block.first_frame:,} "
-                f"to {last:,}; scale it down, for instance to [-1, 1]"
-            )
-            self._fail(work, FeatureError(reason))
-            return
+        if not block.is_finite:
+            finite = np.isfinite(block.results)
+            if self._settings.audio.non_finite == "keep":
+                block.results[~finite] = np.nan  # whatever the transform made of an infinity
+            elif not finite.all():
+                self._fail(work, _overflow(block))
+                return
         entry = self._journal.block(work.source.key, work.of, block.first_frame, block.results)
         work.entries[block.first_frame] = entry
+        assert work.facts is not None  # noqa: S101 - for the type checker: it was opened
+        facts = work.facts
+        seconds = facts.n_samples / facts.sr
+        share = block.n_frames / self._config.framing.n_time(facts.n_samples)
+        self._progress.computed(work.source.key, seconds, share * seconds)
         self._settle(work)
 
     def _settle(self, work: Work) -> None:
@@ -130,33 +99,12 @@ class Computation:
             assert work.facts is not None  # noqa: S101 - for the type checker: it was opened
             self._journal.done(work.source.key, work.of, work.facts)
             work.done = True
+            self._progress.ended(work.source.key)
 
 
-def _crashed(crashes: Sequence[str]) -> str:
-    return (
-        f"the program crashed {counted(len(crashes), 'time')} ({', '.join(crashes)}) while it was "
-        "reading it: the file must be damaged in a way that its decoder cannot stand"
-    )
-
-
-def _require_frame(framing: Framing, n_samples: int) -> None:
-    if framing.padding == "valid" and n_samples < framing.n_dft:
-        raise FeatureError(
-            f"it has {counted(n_samples, 'sample')}, fewer than the {framing.n_dft:,} of one "
-            "frame; take --padding same or a smaller --n-dft"
-        )
-
-
-def _facts(source: Source, reader: AudioReader, time_start: float, time_step: float) -> InputFacts:
-    return InputFacts(
-        source=source.path,
-        sr=reader.sr,
-        source_sr=reader.file.sr,
-        n_samples=reader.n_samples,
-        n_channels=reader.n_channels,
-        time_start=time_start,
-        time_step=time_step,
-        source_size=reader.file.size,
-        source_mtime_ns=reader.file.mtime_ns,
-        n_missing=reader.file.n_missing,
+def _overflow(block: Block) -> FeatureError:
+    last = block.first_frame + block.n_frames - 1
+    return FeatureError(
+        f"its samples are so large that float32 overflows in frames {block.first_frame:,} "
+        f"to {last:,}; scale it down, for instance to [-1, 1]"
     )

@@ -1,45 +1,42 @@
 """The layer as one compiled function of one fixed shape, made by TensorFlow itself."""
 
-from collections.abc import Iterable
+import warnings
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
-from kapre_cli.pipeline.tape import Piece, Tape
-from kapre_cli.time_frequency import Spectrogram
-
-# Frames are computed by vector instructions, several values at once. A tape of a multiple of
-# 16 frames leaves no odd values at its end, which would be computed by other instructions and
-# could differ in the last bit.
-_FRAMES_MULTIPLE = 16
-
-_DEFAULT_VALUES = 2**21  # samples of all frames of a tape together: 8 MiB, measured to be fast
+from kapre_cli.audio.samples import Samples
+from kapre_cli.closing import Closing
+from kapre_cli.pipeline.transform import Features
+from kapre_cli.settings import LayerConfig
+from kapre_cli.time_frequency import EmptyMelBandsWarning, layer_of
 
 
-class Transform:
-    """Computes pieces of signal in batches; a frame's bits do not depend on its company.
+class CompiledLayer:
+    """Computes the frames of a tape; a frame's bits do not depend on its company.
 
     It is the processor that computes, even beside a GPU: a training run next door keeps the
     card and its memory, and the result does not depend on whether there is one.
 
     Args:
-        layer: The layer, whose padding and decibels are not applied here.
-        batch_size: Frames computed at once, rounded up to a multiple of 16; ``None``: a number
-            chosen from ``n_dft`` and ``n_hop``.
+        config: The layer's arguments; its padding and decibels are not applied here.
+        n_frames: Frames of a tape.
 
     Attributes:
-        framing: The layer's.
-        n_features: Values of a frame.
+        warnings: What the layer had to say when it was made.
     """
 
-    def __init__(self, layer: Spectrogram, batch_size: int | None = None) -> None:
-        self.framing = layer.framing
-        self.n_features = layer.config.n_features
-        self._tape = Tape(layer.framing, tape_frames(layer, batch_size))
+    def __init__(self, config: LayerConfig, n_frames: int) -> None:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("always", EmptyMelBandsWarning)
+            layer = layer_of(config, dtype="float32")
+        self.warnings = tuple(str(warning.message) for warning in caught)
         layer.build((None, None, None))
-        signature = tf.TensorSpec((1, 1, self._tape.n_samples), tf.float32)
+        signature = tf.TensorSpec((1, 1, layer.framing.n_samples(n_frames)), tf.float32)
         # Nothing in a layer branches on values: AutoGraph would take half a second for nothing.
         self._compiled = tf.function(layer.transform, input_signature=[signature], autograph=False)
 
@@ -48,23 +45,38 @@ class Transform:
         """How often the layer has been traced: once, whatever the lengths of the pieces."""
         return int(self._compiled.experimental_get_tracing_count())
 
-    def run(self, pieces: Iterable[Piece]) -> None:
-        """Compute every piece into its ``results`` and tell it so."""
-        for samples, placements in self._tape.pack(pieces):
-            features = self._features(samples)
-            for placed in placements:
-                computed = features[placed.position : placed.position + placed.count]
-                placed.piece.results[placed.first : placed.first + placed.count] = computed
-                placed.piece.computed(placed.count)
-
-    def _features(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def __call__(self, samples: Samples) -> Features:
+        """Return the features of a tape, shape ``(n_frames, n_features)``."""
         with tf.device("CPU:0"):
             computed: Any = self._compiled(tf.constant(samples[np.newaxis, np.newaxis]))
-        features: npt.NDArray[np.float32] = computed.numpy()[0, 0]
+        features: Features = computed.numpy()[0, 0]
         return features
 
 
-def tape_frames(layer: Spectrogram, batch_size: int | None) -> int:
-    """Return how many frames a tape has: ``batch_size``, or a size that suits the layer."""
-    wanted = batch_size or _DEFAULT_VALUES // max(layer.n_dft, layer.n_hop)
-    return max(-(-wanted // _FRAMES_MULTIPLE), 1) * _FRAMES_MULTIPLE
+class HereComputer(Closing):
+    """A :class:`~kapre_cli.pipeline.transform.Computer` in this process.
+
+    Args:
+        config: The layer's arguments.
+        n_frames: Frames of a tape.
+    """
+
+    def __init__(self, config: LayerConfig, n_frames: int) -> None:
+        self._layer = CompiledLayer(config, n_frames)
+        self.warnings = self._layer.warnings
+        n_samples = config.framing.n_samples(n_frames)
+        self.tapes = [np.zeros(n_samples, np.float32) for _ in range(2)]
+        self._thread = ThreadPoolExecutor(1, "compute")
+        self._under_way: deque[Future[Features]] = deque()
+
+    def submit(self, number: int) -> None:
+        """Let the tape of this number be computed."""
+        self._under_way.append(self._thread.submit(self._layer, self.tapes[number]))
+
+    def collect(self) -> Features:
+        """Wait for the features of the tape that was submitted longest ago."""
+        return self._under_way.popleft().result()
+
+    def close(self) -> None:
+        """Let the thread end."""
+        self._thread.shutdown(cancel_futures=True)

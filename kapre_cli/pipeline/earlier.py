@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from kapre_cli.audio import sha256_of
 from kapre_cli.errors import AudioReadError, StoredDataError, quoted
@@ -120,8 +120,7 @@ class Keeper:
             return None
         try:
             status = os.stat(source.path)
-            now = replace(
-                facts,
+            now = facts._replace(
                 source=source.path,
                 source_size=status.st_size,
                 source_mtime_ns=status.st_mtime_ns,

@@ -4,13 +4,19 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kapre_cli.errors import FeatureError, OutputError, quoted
+from kapre_cli.pipeline.apart import ApartComputer
+from kapre_cli.pipeline.computation import Computation
 from kapre_cli.pipeline.earlier import Keeper
+from kapre_cli.pipeline.reading import Readers
 from kapre_cli.pipeline.room import bytes_due, bytes_written
+from kapre_cli.pipeline.transform import tape_frames
 from kapre_cli.pipeline.work import Work
 from kapre_cli.report import SILENT, UNWATCHED, Progress, Report, Watch, counted
-from kapre_cli.settings import ExtractionSettings
+from kapre_cli.settings import ExtractionSettings, LayerConfig
+from kapre_cli.settings.keras_file import keras_image_data_format
 from kapre_cli.sources import Source
 from kapre_cli.storage.admission import check_output
 from kapre_cli.storage.assembly import FinalArray, final_array, stored_array
@@ -24,6 +30,9 @@ from kapre_cli.storage.soundness import frequencies
 from kapre_cli.storage.verification import require_written
 from kapre_cli.storage.workspace import Workspace, undisturbed
 
+if TYPE_CHECKING:
+    from kapre_cli.pipeline.compute import HereComputer
+
 
 def extract(
     sources: Sequence[Source],
@@ -31,6 +40,7 @@ def extract(
     report: Report,
     progress: Progress = SILENT,
     watch: Watch = UNWATCHED,
+    apart: ApartComputer | None = None,
 ) -> None:
     """Extract the features of every source into one output.
 
@@ -43,10 +53,12 @@ def extract(
         settings: What to compute and where to put it.
         report: Told what becomes of every input.
         progress: Told how far the work has come.
-        watch: Told which input is being read.
+        watch: Told which inputs are being read.
+        apart: A process to compute in; ``None``: this one.
 
     Raises:
         UsageError: If the output is refused before any work is done.
+        ComputingError: If the layer cannot be computed.
         OutputError: If the output cannot be written; what stood there is unchanged then.
     """
     check_output(settings.output, sources)
@@ -73,7 +85,7 @@ def extract(
                 try:
                     if not (watch.again and earlier.journal.roots):
                         journal.run(root)
-                    run.compute(works, progress, watch)
+                    run.compute(works, progress, watch, apart)
                     run.finish(works, workspace, earlier, progress)
                 except BaseException:
                     workspace.keep = not workspace.published and (
@@ -90,10 +102,15 @@ def _resolved(settings: ExtractionSettings) -> ExtractionSettings:
     """Return settings whose layer says in which order its axes are."""
     if settings.layer.image_data_format != "default":
         return settings
-    # Keras knows, and takes seconds to import: not before it is certain that it is needed.
-    from kapre_cli.time_frequency import resolved
+    layer = replace(settings.layer, image_data_format=keras_image_data_format())
+    return replace(settings, layer=layer)
 
-    return replace(settings, layer=resolved(settings.layer))
+
+def _computer_here(config: LayerConfig, n_frames: int) -> "HereComputer":
+    # TensorFlow takes seconds to import: not before it is certain that it is needed.
+    from kapre_cli.pipeline.compute import HereComputer
+
+    return HereComputer(config, n_frames)
 
 
 def _kept(works: Sequence[Work], folder: Path) -> str:
@@ -118,7 +135,13 @@ class _Run:
         self._journal = journal
         self._report = report
 
-    def compute(self, works: Sequence[Work], progress: Progress, watch: Watch) -> None:
+    def compute(
+        self,
+        works: Sequence[Work],
+        progress: Progress,
+        watch: Watch,
+        apart: ApartComputer | None,
+    ) -> None:
         """Compute every input that has not been done into the journal."""
         due = [work for work in works if not (work.done or work.failed)]
         if not due:
@@ -126,11 +149,18 @@ class _Run:
         folder = self._settings.output.path.parent
         what = f"{quoted(self._settings.output.path)}, with the work beside it,"
         require_room(folder, bytes_due(works, self._settings), f"{what} at least")
-        # TensorFlow takes seconds to import: not before it is certain that it is needed.
-        from kapre_cli.pipeline.computation import Computation
-
-        Computation(self._settings, self._journal, self._report).compute(due, progress, watch)
-        watch.reading(None)
+        n_frames = tape_frames(self._config, self._settings.batch_size)
+        computation = Computation(self._settings, self._journal, self._report, progress)
+        if apart is not None and not apart.has_room_for(self._config, n_frames):
+            apart = None
+        if apart is not None:
+            apart.start(self._config, n_frames)
+        # In this order: while TensorFlow is imported here, inputs are read already.
+        with (
+            Readers(due, self._settings, watch) as readers,
+            apart or _computer_here(self._config, n_frames) as computer,
+        ):
+            computation.compute(readers, computer, n_frames)
 
     def finish(
         self, works: Sequence[Work], workspace: Workspace, earlier: Earlier, progress: Progress

@@ -16,22 +16,23 @@ from kapre_cli.audio.samples import Samples
 from kapre_cli.framing import Framing
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Piece:
     """Successive frames of one channel, to be computed.
 
     Attributes:
         samples: The samples that the frames cover, pads included.
         results: Where their features go, shape ``(n_frames, n_features)``.
-        computed: Called with how many more of its frames have been computed.
+        computed: Called with how many more of its frames have been computed, and whether the
+            features of all of them are finite.
     """
 
     samples: Samples
     results: npt.NDArray[np.float32]
-    computed: Callable[[int], None]
+    computed: Callable[[int, bool], None]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Placement:
     """Some frames of a piece on a tape.
 
@@ -61,26 +62,29 @@ class Tape:
         self.n_frames = n_frames
         self.n_samples = framing.n_samples(n_frames)
 
-    def pack(self, pieces: Iterable[Piece]) -> Iterator[tuple[Samples, list[Placement]]]:
-        """Yield full tapes, shape ``(n_samples,)``, and what lies where on each; then the rest."""
-        samples, placements, position = self._blank(), list[Placement](), 0
+    def pack(self, pieces: Iterable[Piece], tapes: Iterator[Samples]) -> Iterator[list[Placement]]:
+        """Fill tapes and yield, for each, what lies where on it.
+
+        Args:
+            pieces: What is to be laid on tapes.
+            tapes: Gives room for samples, ``(n_samples,)``, when a new tape is begun. What they
+                held before is left in the gaps.
+        """
+        samples, placements, position = next(tapes), list[Placement](), 0
         for piece in pieces:
             first, n_frames = 0, len(piece.results)
             while first < n_frames:
                 count = min(n_frames - first, self.n_frames - position)
                 if count <= 0:
-                    yield samples, placements
-                    samples, placements, position = self._blank(), [], 0
+                    yield placements
+                    samples, placements, position = next(tapes), [], 0
                     continue
                 self._lay(piece, first, count, samples, position)
                 placements.append(Placement(piece, first, count, position))
                 first += count
                 position += count + self.framing.n_straddling
         if placements:
-            yield samples, placements
-
-    def _blank(self) -> Samples:
-        return np.zeros(self.n_samples, np.float32)
+            yield placements
 
     def _lay(self, piece: Piece, first: int, count: int, tape: Samples, position: int) -> None:
         length = self.framing.n_samples(count)

@@ -150,13 +150,15 @@ class ExtractionSettings:
         output: Where and how features are stored.
         batch_size: Frames that are computed at once, rounded up to a multiple of 16; ``None``:
             a number chosen from ``n_dft`` and ``n_hop``.
-            It changes speed and memory, never a bit of the result.
+        jobs: Inputs that are read and decoded at once, at least 1; ``None``: as many as there
+            are processors to run on. Neither number changes a bit of the result.
     """
 
     layer: LayerConfig
     audio: AudioSettings
     output: OutputSettings
     batch_size: int | None = None
+    jobs: int | None = None
 
     def __post_init__(self) -> None:
         """Check what the parts, which have checked themselves, must agree upon."""
@@ -165,6 +167,8 @@ class ExtractionSettings:
                 "The layer's `sr` must be the rate of the audio. "
                 f"Received: sr={self.layer.sr}, audio at {self.audio.sr}"
             )
+        if self.jobs is not None:
+            object.__setattr__(self, "jobs", checks.integer("jobs", self.jobs, at_least=1))
         if self.batch_size is None:
             return
         batch_size = checks.integer("batch_size", self.batch_size, at_least=1)

@@ -80,7 +80,7 @@ class Hdf5Features(Features):
             self.close()
             raise
         names = self._index.dtype.names or ()
-        self._facts_indexed = [name for name in names if name in InputFacts.__dataclass_fields__]
+        self._facts_indexed = [name for name in names if name in InputFacts._fields]
 
     def __getitem__(self, key: str) -> StoredArray:
         row = self._rows[key]

@@ -1,9 +1,9 @@
 """The facts that stand beside the arrays, as strict JSON, the same for every format."""
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, NamedTuple
 
 from kapre_cli.errors import StoredDataError
 from kapre_cli.settings import (
@@ -26,8 +26,7 @@ _ENCODER = json.JSONEncoder(allow_nan=False)  # json.dumps would make a new one 
 _LIBRARIES = ("keras", "tensorflow", "numpy", "h5py", "soundfile", "soxr")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class InputFacts:
+class InputFacts(NamedTuple):
     """What is known of one input and its array.
 
     Attributes:
@@ -63,7 +62,7 @@ class InputFacts:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the facts by name, ready for JSON."""
-        return {name: getattr(self, name) for name in _FACT_TYPES}
+        return self._asdict()
 
     @classmethod
     def from_dict(cls, stored: Any) -> "InputFacts":
@@ -81,7 +80,7 @@ class InputFacts:
         return cls(**stored)
 
 
-_FACT_TYPES: dict[str, Any] = {field.name: field.type for field in fields(InputFacts)}
+_FACT_TYPES = InputFacts.__annotations__
 
 
 @dataclass(frozen=True)

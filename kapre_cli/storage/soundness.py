@@ -9,7 +9,6 @@ import math
 import os
 import re
 import stat
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -35,7 +34,7 @@ _RANGES = {
     "n_non_finite": (0, _INT64[1]),
     "crc32": (0, 2**32 - 1),
 }
-_BOUNDS = tuple((field.name, *_RANGES.get(field.name, _INT64)) for field in fields(InputFacts))
+_BOUNDS = tuple((name, *_RANGES.get(name, _INT64)) for name in InputFacts._fields)
 
 _ESCAPING_KEY = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|\0")
 

@@ -35,7 +35,7 @@ class FeatureWriter(Closing):
         """
         crc = PieceCrc(array.shape, array.time_axis, array.dtype.itemsize)
         self._store(key, replace(array, pieces=lambda: crc.through(array.pieces())))
-        facts = replace(facts, crc32=crc.value())
+        facts = facts._replace(crc32=crc.value())
         self._describe(key, array, facts)
         return facts
 

@@ -13,7 +13,7 @@ from tests.conftest import PROGRAM
 IMPORTS = (
     sys.executable,
     "-c",
-    "import click, tqdm, h5py, soundfile, soxr, keras, tensorflow, kapre_cli.pipeline.computation",
+    "from kapre_cli.cli import imports; imports.everything(); import os; os._exit(0)",
 )
 
 

@@ -18,13 +18,14 @@ import soundfile
 
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
+from kapre_cli.pipeline import transform
 from kapre_cli.pipeline.blocks import Block, frame_blocks
-from kapre_cli.pipeline.compute import Transform
+from kapre_cli.pipeline.compute import HereComputer
 from kapre_cli.pipeline.tape import Piece
+from kapre_cli.pipeline.work import Work
 from kapre_cli.settings import MelspectrogramConfig
 from kapre_cli.sources import discover
 from kapre_cli.storage.metadata import InputFacts, dumps
-from kapre_cli.time_frequency import layer_of
 
 
 class _ForwardOnly(soundfile.SoundFile):  # type: ignore[misc]  # soundfile ships no types
@@ -60,10 +61,10 @@ def main() -> None:
     config = MelspectrogramConfig(
         sr=sr, n_dft=n_dft, n_hop=n_hop, n_mels=n_mels, image_data_format="channels_last"
     )
-    transform = Transform(layer_of(config, dtype="float32"))
+    n_frames = transform.tape_frames(config)
 
     def keep(dataset: Any, block: Block) -> None:
-        stop = block.first_frame + block.results.shape[1]
+        stop = block.first_frame + block.n_frames
         dataset[:, block.first_frame : stop] = np.ascontiguousarray(block.results.T)
 
     def pieces(features: Any) -> Iterator[Piece]:
@@ -85,11 +86,12 @@ def main() -> None:
                 sha256=64 * "0",
             )
             dataset.attrs["input"] = np.bytes_(dumps(facts.to_dict()).encode())
-            for block in frame_blocks(reader, config.framing, n_mels):
-                yield from block.pieces(partial(keep, dataset))
+            for block in frame_blocks(Work(source), reader, config.framing, n_mels):
+                yield from block.pieces(n_mels, partial(keep, dataset))
 
-    with h5py.File(Path(output), "w") as file:
-        transform.run(pieces(file.create_group("features")))
+    with h5py.File(Path(output), "w") as file, HereComputer(config, n_frames) as computer:
+        found = pieces(file.create_group("features"))
+        transform.run(found, config.framing, n_frames, computer)
 
 
 if __name__ == "__main__":

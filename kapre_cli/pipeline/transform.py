@@ -1,0 +1,96 @@
+"""Pieces of signal through whatever computes them, while others are packed and delivered."""
+
+import itertools
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from kapre_cli.audio.samples import Samples
+from kapre_cli.framing import Framing
+from kapre_cli.pipeline.tape import Piece, Placement, Tape
+from kapre_cli.settings import LayerConfig
+
+Features = npt.NDArray[np.float32]
+
+# Frames are computed by vector instructions, several values at once. A tape of a multiple of
+# 16 frames leaves no odd values at its end, which would be computed by other instructions and
+# could differ in the last bit.
+_FRAMES_MULTIPLE = 16
+
+_DEFAULT_VALUES = 2**20  # samples of all frames of a tape together: 4 MiB, measured to be fast
+
+
+class Computer(Protocol):
+    """Computes tapes one after another, beside what its user does meanwhile.
+
+    Attributes:
+        tapes: Room for samples, each ``(n_samples,)``, to be used in turn.
+        warnings: What the layer had to say when it was made; complete with the first features.
+    """
+
+    @property
+    def tapes(self) -> Sequence[Samples]:
+        """See above."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """See above."""
+
+    def submit(self, number: int) -> None:
+        """Let the tape of this number be computed; it must not be written to meanwhile."""
+
+    def collect(self) -> Features:
+        """Wait for the features of the tape that was submitted longest ago.
+
+        Returns:
+            Shape ``(n_frames, n_features)``; theirs until that tape is submitted anew.
+        """
+
+
+def tape_frames(config: LayerConfig, batch_size: int | None = None) -> int:
+    """Return how many frames a tape has: ``batch_size``, or a size that suits the layer.
+
+    Args:
+        config: The layer's arguments.
+        batch_size: Frames wanted, rounded up to a multiple of 16.
+    """
+    framing = config.framing
+    wanted = batch_size or _DEFAULT_VALUES // max(framing.n_dft, framing.n_hop)
+    return max(-(-wanted // _FRAMES_MULTIPLE), 1) * _FRAMES_MULTIPLE
+
+
+def run(pieces: Iterable[Piece], framing: Framing, n_frames: int, computer: Computer) -> None:
+    """Compute every piece into its ``results`` and tell it so.
+
+    Args:
+        pieces: What is to be computed.
+        framing: The layer's.
+        n_frames: Frames of a tape.
+        computer: What computes tapes.
+    """
+    under_way: deque[list[Placement]] = deque()
+    numbers = itertools.cycle(range(len(computer.tapes)))
+
+    def free_tapes() -> Iterator[Samples]:
+        for tape in itertools.cycle(computer.tapes):
+            while len(under_way) == len(computer.tapes):
+                _deliver(computer.collect(), under_way.popleft())
+            yield tape
+
+    for placements in Tape(framing, n_frames).pack(pieces, free_tapes()):
+        computer.submit(next(numbers))
+        under_way.append(placements)
+    while under_way:
+        _deliver(computer.collect(), under_way.popleft())
+
+
+def _deliver(features: Features, placements: Iterable[Placement]) -> None:
+    """Give each piece what belongs to it."""
+    are_finite = bool(np.isfinite(features).all())
+    for placed in placements:
+        computed = features[placed.position : placed.position + placed.count]
+        placed.piece.results[placed.first : placed.first + placed.count] = computed
+        placed.piece.computed(placed.count, are_finite)
