@@ -156,8 +156,9 @@ def decibels_below(values: npt.NDArray[np.float32], peak: float) -> npt.NDArray[
         peak: The largest value of the whole that ``values`` is a part of.
     """
     decibels = _decibels(values)
-    decibels -= _decibels(np.full(1, peak, np.float32))  # the same steps: the peak is at 0 exactly
-    return np.clip(decibels, -DECIBEL_RANGE, 0.0, out=decibels)
+    decibels -= _decibels(np.array([peak], np.float32))  # the same steps: the peak is at 0 exactly
+    np.maximum(decibels, -DECIBEL_RANGE, out=decibels)
+    return np.minimum(decibels, 0.0, out=decibels)
 
 
 def _decibels(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

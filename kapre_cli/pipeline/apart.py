@@ -14,12 +14,16 @@ import json
 import mmap
 import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from kapre_cli.closing import Closing
 from kapre_cli.errors import ComputingError
+from kapre_cli.pipeline.processors import n_processors
 from kapre_cli.report import STOPPING
 from kapre_cli.settings import LayerConfig, layer_from_dict, layer_to_dict
 
@@ -28,7 +32,7 @@ if TYPE_CHECKING:
     from kapre_cli.pipeline.transform import Features
 
 _ROOM_BYTES = 2**28
-_MOST_TAPES = 4
+_MOST_THREADS = 8
 _FLOAT_BYTES = 4
 _IMPORT = b"import\n"
 _READY, _FAILED = "warnings", "error"
@@ -130,7 +134,7 @@ class ApartComputer(Closing):
 def _n_tapes(config: LayerConfig, n_frames: int) -> int:
     """Return how many tapes there is room for, and for the features of each."""
     n_values = config.framing.n_samples(n_frames) + n_frames * config.n_features
-    return min(_ROOM_BYTES // (_FLOAT_BYTES * n_values), _MOST_TAPES)
+    return min(_ROOM_BYTES // (_FLOAT_BYTES * n_values), _n_threads() + 2)
 
 
 def _arrays(
@@ -157,7 +161,7 @@ def _serve(memory: mmap.mmap, commands: int, answers: int, prepare: Callable[[],
             try:
                 _compute(memory, source, target)
             except Exception as error:
-                target.write(_line({_FAILED: f"{type(error).__name__}: {error}"}))
+                target.write(_failure(error))
     finally:
         os._exit(0)
 
@@ -185,14 +189,56 @@ def _compute(memory: mmap.mmap, commands: BinaryIO, answers: BinaryIO) -> None:
         return
     from kapre_cli.pipeline import compute
 
+    compute.use_threads(_n_threads())
     described = json.loads(line)
     config, n_frames = layer_from_dict(described["layer"]), described["n_frames"]
     layer = compute.CompiledLayer(config, n_frames)
     tapes, features = _arrays(memory, config, n_frames)
     answers.write(_line({_READY: layer.warnings}))
-    while number := commands.read(1):
-        features[number[0]][:] = layer(tapes[number[0]])
-        answers.write(number)
+
+    def computed(number: int) -> bytes:
+        features[number][:] = layer(tapes[number])
+        return bytes([number])
+
+    with ThreadPoolExecutor(_n_threads(), "compute") as computing, _InOrder(answers) as in_order:
+        while command := commands.read(1):
+            in_order.answer(computing.submit(computed, command[0]))
+
+
+class _InOrder(Closing):
+    """A thread that gives answers in the order in which they were asked for."""
+
+    def __init__(self, answers: BinaryIO) -> None:
+        self._answers = answers
+        self._due: SimpleQueue[Future[bytes] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._give, daemon=True)
+        self._thread.start()
+
+    def answer(self, answer: Future[bytes]) -> None:
+        """Give this answer once it is there and those before it have been given."""
+        self._due.put(answer)
+
+    def _give(self) -> None:
+        while (answer := self._due.get()) is not None:
+            try:
+                self._answers.write(answer.result())
+            except Exception as error:
+                with suppress(OSError):
+                    self._answers.write(_failure(error))
+                os._exit(1)
+
+    def close(self) -> None:
+        """Let the thread end once all answers have been given."""
+        self._due.put(None)
+        self._thread.join()
+
+
+def _n_threads() -> int:
+    return min(n_processors(), _MOST_THREADS)
+
+
+def _failure(error: Exception) -> bytes:
+    return _line({_FAILED: f"{type(error).__name__}: {error}"})
 
 
 def _line(said: dict[str, Any]) -> bytes:

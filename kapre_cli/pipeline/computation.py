@@ -60,8 +60,7 @@ class Computation:
             elif part.failure is not None:
                 self._fail(work, part.failure)
             else:
-                work.read = True
-                self._settle(work)
+                self._read(work)
 
     def _fail(self, work: Work, reason: Exception) -> None:
         if not work.failed:
@@ -82,20 +81,23 @@ class Computation:
             elif not finite.all():
                 self._fail(work, _overflow(block))
                 return
-        entry = self._journal.block(work.source.key, work.of, block.first_frame, block.results)
-        work.entries[block.first_frame] = entry
-        assert work.facts is not None  # noqa: S101 - for the type checker: it was opened
         facts = work.facts
+        assert facts is not None  # noqa: S101 - for the type checker: it was opened
+        work.done = work.read and work.n_lacking == 1
+        entry = self._journal.block(
+            work.source.key, work.of, block.first_frame, block.results, facts if work.done else None
+        )
+        work.entries[block.first_frame] = entry
         seconds = facts.n_samples / facts.sr
         share = block.n_frames / self._config.framing.n_time(facts.n_samples)
         self._progress.computed(work.source.key, seconds, share * seconds)
-        self._settle(work)
+        if work.done:
+            self._progress.ended(work.source.key)
 
-    def _settle(self, work: Work) -> None:
-        """Close the books on an input once it has been read to the end and computed."""
-        if work.failed or work.done or not work.read:
-            return
-        if work.is_whole(self._config):
+    def _read(self, work: Work) -> None:
+        """Close the books on an input that has been read to its end, if all is computed."""
+        work.read = True
+        if not work.failed and work.n_lacking == 0:
             assert work.facts is not None  # noqa: S101 - for the type checker: it was opened
             self._journal.done(work.source.key, work.of, work.facts)
             work.done = True

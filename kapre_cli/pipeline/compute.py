@@ -15,6 +15,15 @@ from kapre_cli.settings import LayerConfig
 from kapre_cli.time_frequency import EmptyMelBandsWarning, layer_of
 
 
+def use_threads(n_threads: int) -> None:
+    """Let so many tapes be computed at once, each by one thread: no thread waits for another.
+
+    It must be called before TensorFlow computes anything.
+    """
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(n_threads)
+
+
 class CompiledLayer:
     """Computes the frames of a tape; a frame's bits do not depend on its company.
 

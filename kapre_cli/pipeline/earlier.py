@@ -77,10 +77,12 @@ class Keeper:
         this_run = self.again and remembered.run == len(self._roots) - 1
         if remembered.facts is not None:
             root = self._roots[remembered.run]
-            work.facts = self._current(remembered.facts, root, work.source)
-            work.drop_misfits(self.settings.layer)
-            work.done = work.is_whole(self.settings.layer)
-            work.kept = work.done and not this_run
+            facts = self._current(remembered.facts, root, work.source)
+            if facts is not None:
+                work.open(facts, self.settings.layer)
+                work.drop_misfits(self.settings.layer)
+                work.done = work.n_lacking == 0
+                work.kept = work.done and not this_run
         elif remembered.failure is not None and this_run:
             work.failed = True  # it has been named already
             self.report.n_failed += 1

@@ -11,7 +11,7 @@ from kapre_cli.pipeline.apart import ApartComputer
 from kapre_cli.pipeline.computation import Computation
 from kapre_cli.pipeline.earlier import Keeper
 from kapre_cli.pipeline.reading import Readers
-from kapre_cli.pipeline.room import bytes_due, bytes_written
+from kapre_cli.pipeline.room import bytes_at_most, bytes_due, bytes_written
 from kapre_cli.pipeline.transform import tape_frames
 from kapre_cli.pipeline.work import Work
 from kapre_cli.report import SILENT, UNWATCHED, Progress, Report, Watch, counted
@@ -20,7 +20,7 @@ from kapre_cli.settings.keras_file import keras_image_data_format
 from kapre_cli.sources import Source
 from kapre_cli.storage.admission import check_output
 from kapre_cli.storage.assembly import FinalArray, final_array, stored_array
-from kapre_cli.storage.disk import require_room
+from kapre_cli.storage.disk import free_bytes, require_room
 from kapre_cli.storage.earlier import Earlier, require_no_work
 from kapre_cli.storage.formats import open_writer
 from kapre_cli.storage.journal import Journal
@@ -148,7 +148,8 @@ class _Run:
             return
         folder = self._settings.output.path.parent
         what = f"{quoted(self._settings.output.path)}, with the work beside it,"
-        require_room(folder, bytes_due(works, self._settings), f"{what} at least")
+        if bytes_at_most(works, self._settings) > free_bytes(folder):
+            require_room(folder, bytes_due(works, self._settings), f"{what} at least")
         n_frames = tape_frames(self._config, self._settings.batch_size)
         computation = Computation(self._settings, self._journal, self._report, progress)
         if apart is not None and not apart.has_room_for(self._config, n_frames):

@@ -1,6 +1,5 @@
 """Inputs read and decoded ahead of what computes them, several at once."""
 
-import os
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,7 @@ from kapre_cli.closing import Closing
 from kapre_cli.errors import AudioReadError, FeatureError
 from kapre_cli.framing import Framing
 from kapre_cli.pipeline.blocks import Block, frame_blocks
+from kapre_cli.pipeline.processors import n_processors
 from kapre_cli.pipeline.work import Work
 from kapre_cli.report import Watch, counted
 from kapre_cli.settings import ExtractionSettings
@@ -64,7 +64,7 @@ class Readers(Closing):
         self._n_waiting = 0  # values in the lots
         self._closing = False
         self._failure: BaseException | None = None
-        n_jobs = min(settings.jobs or len(os.sched_getaffinity(0)), len(works))
+        n_jobs = min(settings.jobs or n_processors(), len(works))
         if watch.again:
             n_jobs = 1  # should it come down once more, it is clear which input did it
         self._n_at_work = n_jobs
@@ -145,8 +145,9 @@ class Readers(Closing):
         framing = config.framing
         with AudioReader(work.source.path, audio) as reader:
             _require_frame(framing, reader.n_samples)
-            work.facts = _facts(work.source, reader, framing)
-            of = identity(work.facts, audio.non_finite)
+            facts = _facts(work.source, reader, framing)
+            work.open(facts, config)
+            of = identity(facts, audio.non_finite)
             if work.of == of:
                 work.drop_misfits(config)
             else:  # what the journal has is of another state of the file
@@ -156,7 +157,7 @@ class Readers(Closing):
                 yield block
                 if work.failed:  # its features cannot be used: no need to read on
                     return
-            work.facts = work.facts._replace(
+            work.facts = facts._replace(
                 n_non_finite=reader.file.n_non_finite, sha256=reader.file.sha256
             )
 

@@ -1,5 +1,6 @@
 """How much room on the disk a run will need, as far as can be known beforehand."""
 
+import math
 import os
 from collections.abc import Sequence
 from math import prod
@@ -7,6 +8,7 @@ from math import prod
 import numpy as np
 
 from kapre_cli.audio import Header, promise
+from kapre_cli.audio.header import MAX_CHANNELS
 from kapre_cli.audio.reader import resampled_length
 from kapre_cli.errors import AudioReadError
 from kapre_cli.pipeline.work import Work
@@ -17,6 +19,28 @@ _JOURNAL_BYTES = 4  # float32
 # More than real recordings have; a header that promises more may be lying, and must not keep the
 # other inputs from being read.
 _FRAMES_IN_A_BYTE = 4
+_FLAC_CHANNELS = 8  # more channels take more bytes a frame
+
+
+def bytes_at_most(works: Sequence[Work], settings: ExtractionSettings) -> float:
+    """Return a number that :func:`bytes_due` surely does not exceed, told from the files' sizes.
+
+    Where so much is free no header need be read. It is infinite if it cannot be told.
+    """
+    if settings.audio.resample:
+        return math.inf
+    layer, n_bytes = settings.layer, 0.0
+    for work in works:
+        if work.done and work.facts is not None:
+            continue
+        try:
+            size = os.path.getsize(work.source.path)
+        except OSError:
+            continue
+        n_channels = min(MAX_CHANNELS, size)  # each with one more frame than samples make full
+        n_bytes += _FRAMES_IN_A_BYTE * _FLAC_CHANNELS * size / layer.framing.n_hop + n_channels
+    n_bytes *= layer.n_features * (_JOURNAL_BYTES + np.dtype(settings.output.dtype).itemsize)
+    return n_bytes + bytes_written([work for work in works if work.done], settings)
 
 
 def bytes_due(works: Sequence[Work], settings: ExtractionSettings) -> int:

@@ -16,6 +16,7 @@ class Work:
     Attributes:
         source: The input.
         facts: What is known of it; ``None`` until it has been opened.
+        n_blocks: How many blocks its frames are cut into; 0 until it has been opened.
         of: The state of its file that its blocks belong to, see ``journal.identity``.
         entries: Its blocks that are in the journal, by their first frame.
         stored_in: The earlier output that its array is in, if that is kept.
@@ -28,6 +29,7 @@ class Work:
 
     source: Source
     facts: InputFacts | None = None
+    n_blocks: int = 0
     of: int = 0
     entries: dict[int, BlockEntry] = field(default_factory=dict)
     stored_in: Features | None = None
@@ -37,23 +39,27 @@ class Work:
     kept: bool = False
     failed: bool = False
 
-    def blocks(self, config: LayerConfig) -> dict[int, int]:
+    def open(self, facts: InputFacts, config: LayerConfig) -> None:
+        """Take note of what is known of the input once its header has been read."""
+        self.facts = facts
+        self.n_blocks = len(self._blocks(config))
+
+    def _blocks(self, config: LayerConfig) -> dict[int, int]:
         """Return how many frames each block of the input has, by its first frame."""
-        if self.facts is None:
-            return {}
-        framing = config.framing
-        n_time = framing.n_time(self.facts.n_samples)
-        return dict(framing.blocks(n_time, config.n_features, self.facts.n_channels))
+        assert self.facts is not None  # noqa: S101 - for the type checker: it was opened
+        n_time = config.framing.n_time(self.facts.n_samples)
+        return dict(config.framing.blocks(n_time, config.n_features, self.facts.n_channels))
 
     def drop_misfits(self, config: LayerConfig) -> None:
         """Forget blocks that are cut in another way than this program cuts them."""
-        fitting = self.blocks(config)
+        fitting = self._blocks(config) if self.entries else {}
         self.entries = {
             first: entry
             for first, entry in self.entries.items()
             if fitting.get(first) == entry.shape[1]
         }
 
-    def is_whole(self, config: LayerConfig) -> bool:
-        """Whether every block of the input is in the journal."""
-        return self.facts is not None and self.entries.keys() == self.blocks(config).keys()
+    @property
+    def n_lacking(self) -> int:
+        """How many blocks of the input, once it is open, are not in the journal."""
+        return self.n_blocks - len(self.entries)

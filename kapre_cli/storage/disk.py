@@ -21,14 +21,19 @@ def sync(path: Path) -> None:
         os.close(fd)
 
 
+def free_bytes(folder: Path) -> int:
+    """Return how many bytes are free on the disk of ``folder``."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
+
+
 def require_room(folder: Path, n_bytes: int, what: str) -> None:
     """Refuse to begin what cannot end: ``what`` needs ``n_bytes`` on the disk of ``folder``.
 
     Raises:
         OutputError: If fewer are free.
     """
-    disk = os.statvfs(folder)
-    free = disk.f_bavail * disk.f_frsize
+    free = free_bytes(folder)
     if n_bytes > free:
         raise OutputError(
             f"{what} needs {in_bytes(n_bytes)} on the disk of {quoted(folder)}, "

@@ -1,6 +1,8 @@
 """Outputs in one HDF5 file. With ``hdf5_features``, the door to h5py."""
 
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import numpy.typing as npt
 
 from kapre_cli.errors import writing
 from kapre_cli.framing import largest_power_of_two
-from kapre_cli.storage.assembly import FinalArray
+from kapre_cli.storage.assembly import FinalArray, Part
 from kapre_cli.storage.disk import sync
 from kapre_cli.storage.metadata import InputFacts, RootFacts, dumps
 from kapre_cli.storage.writers import FeatureWriter
@@ -22,6 +24,7 @@ INDEX = "index"
 INPUT = "input"
 
 _LABELS = b"DIMENSION_LABELS"
+_INPUT = INPUT.encode()
 
 _CHUNK_VALUES = 2**18
 _GZIP_LEVEL = 4
@@ -72,23 +75,25 @@ class Hdf5Writer(FeatureWriter):
         self._contiguous = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         self._contiguous.set_obj_track_times(False)
         self._label_type = h5py.h5t.py_create(h5py.string_dtype("ascii"), logical=True)
+        # The attribute that HDF5's own dimension labels are stored in.
+        self._labels = np.array(root.layer.axes, dtype=object)
         self._label_space = h5py.h5s.create_simple((len(root.layer.axes),))
         self._scalar = h5py.h5s.create(h5py.h5s.SCALAR)
 
-    def _store(self, key: str, array: FinalArray) -> None:
+    def _store(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> None:
         with writing(self.path):
             self._dataset = self._create_dataset(key, array)
             if array.n_pieces == 1:
-                ((_, values),) = array.pieces()
+                ((_, values),) = pieces
                 self._dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, values)
                 return
             dataset = h5py.Dataset(self._dataset)
-            for index, values in array.pieces():
+            for index, values in pieces:
                 dataset[index] = values
 
     def _create_dataset(self, key: str, array: FinalArray) -> Any:
         if self._compression == "none":
-            kind = h5py.h5t.py_create(array.dtype)
+            kind = _type_of(array.dtype)
             space = h5py.h5s.create_simple(array.shape)
             return h5py.h5d.create(
                 self._features.id,
@@ -116,14 +121,11 @@ class Hdf5Writer(FeatureWriter):
         )
         return dataset.id
 
-    def _describe(self, key: str, array: FinalArray, facts: InputFacts) -> None:
+    def _describe(self, key: str, array: FinalArray, facts: InputFacts) -> None:  # noqa: ARG002
         with writing(self.path):
-            # The attribute that HDF5's own dimension labels are stored in, written in one go.
-            labels = np.array(array.axes, dtype=object)
-            self._attribute(_LABELS, self._label_type, self._label_space).write(labels)
-            text = np.array(_ascii(dumps(facts.to_dict())))
-            kind = h5py.h5t.py_create(text.dtype)
-            self._attribute(INPUT.encode(), kind, self._scalar).write(text)
+            self._attribute(_LABELS, self._label_type, self._label_space).write(self._labels)
+            text = np.array(facts_text(facts))
+            self._attribute(_INPUT, _type_of(text.dtype), self._scalar).write(text)
         self._rows.append((key, facts))
 
     def _attribute(self, name: bytes, kind: Any, space: Any) -> Any:
@@ -133,7 +135,7 @@ class Hdf5Writer(FeatureWriter):
         """Write the frequencies, the index and the root facts; see all through to the disk."""
         with writing(self.path):
             self._file.create_dataset(FREQUENCY, data=self.frequency.astype("<f8"))
-            self._file.create_dataset(INDEX, data=_index(self._rows))
+            self._file.create_dataset(INDEX, data=index_table(self._rows))
             for name, value in self.root.to_dict().items():
                 text = dumps(value) if isinstance(value, dict) else value
                 self._file.attrs[name] = _ascii(text) if isinstance(text, str) else text
@@ -167,7 +169,17 @@ def _ascii(text: str) -> np.bytes_:
     return np.bytes_(text.encode("ascii"))
 
 
-def _index(rows: list[tuple[str, InputFacts]]) -> npt.NDArray[Any]:
+@lru_cache(maxsize=1024)
+def _type_of(dtype: np.dtype[Any]) -> Any:
+    return h5py.h5t.py_create(dtype)
+
+
+def facts_text(facts: InputFacts) -> np.bytes_:
+    """Return the facts of an input as its attribute says them."""
+    return _ascii(dumps(facts.to_dict()))
+
+
+def index_table(rows: Sequence[tuple[str, InputFacts]]) -> npt.NDArray[Any]:
     """Return the facts of every input as a table, a row an input."""
     keys = [key.encode() for key, _ in rows]
     sources = [facts.source.encode("utf-8", "surrogateescape") for _, facts in rows]

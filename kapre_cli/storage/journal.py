@@ -13,7 +13,8 @@ A record is a fixed head, a JSON description and, for a block, its values::
     ...      the JSON, one of
                {"run": <root facts>}                  a run begins
                {"block": key, "of": n, "first_frame": ..., "shape": [channel, time, feature]}
-               {"done": key, "of": n, "facts": ...}   all blocks of an input are here
+               {"done": key, "of": n, "facts": ...}   all blocks of an input are here; a block
+                                                      may have facts too and say so itself
                {"failed": key, "reason": ...}         an input has failed in this run
     ...      the values: float32, little-endian, C order
 
@@ -96,8 +97,22 @@ class Journal(Closing):
         """Write that a run with these settings begins."""
         self._append({"run": root.to_dict()})
 
-    def block(self, key: str, of: int, first_frame: int, block: Frames) -> BlockEntry:
+    def block(
+        self,
+        key: str,
+        of: int,
+        first_frame: int,
+        block: Frames,
+        facts: InputFacts | None = None,
+    ) -> BlockEntry:
         """Write one block of the input ``key``, shape ``(n_channels, n_frames, n_features)``.
+
+        Args:
+            key: The input.
+            of: The state of its file, see :func:`identity`.
+            first_frame: Number of the block's first frame in the input.
+            block: The features.
+            facts: What is known of the input, if this is the last block of it that was missing.
 
         Raises:
             OutputError: If it cannot be written.
@@ -109,6 +124,8 @@ class Journal(Closing):
             "first_frame": first_frame,
             "shape": list(values.shape),
         }
+        if facts is not None:
+            described["facts"] = facts.to_dict()
         position, crc = self._append(described, values.data.cast("B"))
         n_channels, n_frames, n_features = values.shape
         return BlockEntry(

@@ -2,6 +2,7 @@
 
 import os
 import zlib
+from collections.abc import Iterator
 from contextlib import suppress
 from io import BytesIO
 from math import prod
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.errors import writing
-from kapre_cli.storage.assembly import FinalArray
+from kapre_cli.storage.assembly import FinalArray, Part
 from kapre_cli.storage.disk import sync
 from kapre_cli.storage.metadata import FORMAT, InputFacts, RootFacts, dumps
 from kapre_cli.storage.writers import FeatureWriter
@@ -34,14 +35,14 @@ class NpyDirectoryWriter(FeatureWriter):
             self._manifest = (path / MANIFEST_NAME).open("xb")
             self._manifest_crc32 = 0
 
-    def _store(self, key: str, array: FinalArray) -> None:
+    def _store(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> None:
         target = self.path / f"{key}{NPY_SUFFIX}"
         with writing(target):
             if target.parent not in self._folders:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 below = len(target.relative_to(self.path).parents) - 1
                 self._folders.update(target.parents[:below])
-            _write_npy(target, array)
+            _write_npy(target, array, pieces)
 
     def _describe(self, key: str, array: FinalArray, facts: InputFacts) -> None:
         with writing(self.path / MANIFEST_NAME):
@@ -68,9 +69,9 @@ class NpyDirectoryWriter(FeatureWriter):
 class NpyWriter(FeatureWriter):
     """Writes a single ``x.npy``, with all its facts in ``x.npy.json``."""
 
-    def _store(self, key: str, array: FinalArray) -> None:  # noqa: ARG002
+    def _store(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> None:  # noqa: ARG002
         with writing(self.path):
-            _write_npy(self.path, array)
+            _write_npy(self.path, array, pieces)
 
     def _describe(self, key: str, array: FinalArray, facts: InputFacts) -> None:
         sidecar = sidecar_of(self.path)
@@ -117,7 +118,7 @@ def _write_json(path: Path, value: dict[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
-def _write_npy(path: Path, array: FinalArray) -> None:
+def _write_npy(path: Path, array: FinalArray, pieces: Iterator[Part]) -> None:
     """Write an array piece by piece and see it through to the disk."""
     head = BytesIO()
     np.lib.format.write_array_header_1_0(
@@ -130,7 +131,7 @@ def _write_npy(path: Path, array: FinalArray) -> None:
     )
     with path.open("x+b", buffering=0) as file:
         _write_all(file, head.getbuffer(), 0)
-        for index, values in array.pieces():
+        for index, values in pieces:
             _write_piece(file, head.tell(), array, index[array.time_axis].start, values)
         os.fsync(file.fileno())
 

@@ -134,5 +134,5 @@ def _take(description: dict[str, Any], entry: BlockEntry | None, found: Replayed
     remembered.run = run
     if entry is not None:
         remembered.entries[entry.first_frame] = entry
-    elif "done" in description:
+    if "facts" in description:
         remembered.facts = InputFacts.from_dict(description["facts"])

@@ -1,6 +1,6 @@
 """What an open output is to its reader, whatever its format."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -130,6 +130,21 @@ class Features(Mapping[str, StoredArray], Closing):
     def versions(self) -> dict[str, str]:
         """Version of each program and library behind the numbers."""
         return self.root.versions
+
+    def require(self, written: Sequence[tuple[str, InputFacts]]) -> None:
+        """Read every array, and hold it and its facts against what was meant to be written.
+
+        Args:
+            written: The key and the facts of every array, in order.
+
+        Raises:
+            StoredDataError: If one is not as it was written.
+        """
+        for key, facts in written:
+            stored = self[key]
+            if stored.facts != facts:
+                raise StoredDataError(f"the facts of {quoted(key)} are not those written")
+            stored.verify()
 
     def close(self) -> None:
         """Let go of the files."""

@@ -25,10 +25,6 @@ def require_written(path: Path, root: RootFacts, written: Sequence[tuple[str, In
         with open_features(path) as features:
             if features.root != root or list(features) != [key for key, _ in written]:
                 raise StoredDataError("its facts are not those that were written")
-            for key, facts in written:
-                stored = features[key]
-                if stored.facts != facts:
-                    raise StoredDataError(f"the facts of {quoted(key)} are not those written")
-                stored.verify()
+            features.require(written)
     except (StoredDataError, OSError) as error:
         raise OutputError(f"{quoted(path)} was written and cannot be read back: {error}") from error

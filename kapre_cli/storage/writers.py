@@ -1,14 +1,14 @@
 """What every format's writer is: arrays in one by one, then the facts that concern them all."""
 
 from abc import abstractmethod
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.closing import Closing
-from kapre_cli.storage.assembly import FinalArray
+from kapre_cli.storage.assembly import FinalArray, Part
 from kapre_cli.storage.checksum import PieceCrc
 from kapre_cli.storage.metadata import InputFacts, RootFacts
 
@@ -34,14 +34,14 @@ class FeatureWriter(Closing):
             OutputError: If they cannot be written.
         """
         crc = PieceCrc(array.shape, array.time_axis, array.dtype.itemsize)
-        self._store(key, replace(array, pieces=lambda: crc.through(array.pieces())))
+        self._store(key, array, crc.through(array.pieces()))
         facts = facts._replace(crc32=crc.value())
         self._describe(key, array, facts)
         return facts
 
     @abstractmethod
-    def _store(self, key: str, array: FinalArray) -> None:
-        """Write the array, going through its pieces once."""
+    def _store(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> None:
+        """Write the array, going through these pieces of it to their end."""
 
     @abstractmethod
     def _describe(self, key: str, array: FinalArray, facts: InputFacts) -> None:

@@ -14,6 +14,8 @@ from kapre_cli.framing import Framing
 from kapre_cli.settings import MelspectrogramConfig, SpectrogramConfig
 
 Config = TypeVar("Config", SpectrogramConfig, MelspectrogramConfig)
+_TINY, _ROOT_OF_TINY = 2.0**-126, 2.0**-63  # the smallest number that every float32 unit takes
+
 Tensor = Any  # a tensor of whichever backend Keras runs on; none of them ships types for it
 
 
@@ -108,9 +110,12 @@ def raised(power: Tensor, exponent: float) -> Tensor:
         return power
     if exponent > 1.0:
         return ops.power(power, exponent)
+    if exponent == 0.5:
+        # Three steps over the values instead of five; silence still gives 0 exactly.
+        return ops.sqrt(ops.maximum(power, _TINY)) - _ROOT_OF_TINY
     silent = power <= 0
     kept = ops.where(silent, ops.ones_like(power), power)
-    root = ops.sqrt(kept) if exponent == 0.5 else ops.power(kept, exponent)
+    root = ops.power(kept, exponent)
     return ops.where(silent, ops.zeros_like(root), root)
 
 
