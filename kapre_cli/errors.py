@@ -1,8 +1,6 @@
 """The errors this package raises, and how a name is shown inside a message."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 
 class KapreExtractError(Exception):
@@ -50,20 +48,31 @@ def quoted(name: object) -> str:
     return repr(str(name))
 
 
-@contextmanager
-def writing(path: object, deed: str = "written") -> Iterator[None]:
-    """Turn the errors of an output's file at ``path`` into one that names it and the ``deed``.
+class writing:  # noqa: N801 - it reads as a verb where it is used
+    """Turns the errors of an output's file at ``path`` into one that names it and the ``deed``.
+
+    A class and not a generator: it is entered several times for every input.
 
     Raises:
         OutputError: For an error of the operating system or of HDF5, which h5py raises as
             ``RuntimeError``.
     """
-    try:
-        yield
-    except (KapreExtractError, NotImplementedError, RecursionError):
-        raise
-    except (OSError, RuntimeError) as error:
-        # HDF5 says everything it knows, over two lines; the number alone says what a reader needs.
-        number = error.errno if isinstance(error, OSError) else None
-        reason = os.strerror(number) if number else error
-        raise OutputError(f"{quoted(path)} cannot be {deed}: {reason}") from error
+
+    def __init__(self, path: object, deed: str = "written") -> None:
+        self._path = path
+        self._deed = deed
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is None or isinstance(
+            error, (KapreExtractError, NotImplementedError, RecursionError)
+        ):
+            return
+        if isinstance(error, (OSError, RuntimeError)):
+            # HDF5 says everything it knows, over two lines; the number alone says what a reader
+            # needs.
+            number = error.errno if isinstance(error, OSError) else None
+            reason = os.strerror(number) if number else error
+            raise OutputError(f"{quoted(self._path)} cannot be {self._deed}: {reason}") from error

@@ -17,7 +17,7 @@ import pytest
 import kapre_cli
 from kapre_cli.audio import AudioReader
 from kapre_cli.cli import extraction
-from kapre_cli.pipeline import computation
+from kapre_cli.pipeline import reading
 from kapre_cli.settings import AudioSettings
 from kapre_cli.sources import discover
 from tests import flac, reference
@@ -28,6 +28,7 @@ from tests.stress.runs import SUMMARY
 OPTIONS = ("--sr", "8000", "--n-dft", "64")
 SECONDS_ALLOWED = 60
 MIB_ALLOWED = 100
+MIB_READ_AHEAD = 4 * reading._AHEAD_VALUES / 2**20
 RSS_PER_MIB = 2**20 if sys.platform == "darwin" else 2**10
 
 # What a terminal would act upon: control characters of both kinds, and turns of direction.
@@ -210,7 +211,8 @@ def test_bad_inputs_are_told_and_do_no_harm(default: Process, program: Any) -> N
 def test_bombs_are_told_in_little_memory(default: Process, program: Any, tmp_path: Path) -> None:
     limited = process_of(Scene(tmp_path, "limited"))
     limited.scene.require(limited.ended, program)
-    assert limited.peak_mib - default.peak_mib < MIB_ALLOWED
+    # The others are so short that next to nothing of them waits to be computed.
+    assert limited.peak_mib - default.peak_mib < MIB_ALLOWED + MIB_READ_AHEAD
 
 
 @pytest.mark.parametrize("group", sorted(GROUPS.keys() - {"default", "limited"}))
@@ -308,7 +310,7 @@ def test_what_changes_while_it_is_read_is_told(
             return samples
 
     changed: set[Path] = set()
-    monkeypatch.setattr(computation, "AudioReader", Disturbed)
+    monkeypatch.setattr(reading, "AudioReader", Disturbed)
     for name in ("a sound one", *CHANGES, "~ another"):
         write_audio(tmp_path / "audio" / f"{name}{suffix}", reference.noise(2, 400_000))
     output = tmp_path / "out.h5"
@@ -316,7 +318,7 @@ def test_what_changes_while_it_is_read_is_told(
     assert len(changed) == len(CHANGES)
     bad = sorted(name for name, (_, is_sound) in CHANGES.items() if not is_sound)
     *lines, summary = ended.err.splitlines()
-    assert lines == [
+    assert sorted(lines) == [
         f"failed: {str(tmp_path / 'audio' / name) + suffix!r}: the file changed while it was read"
         for name in bad
     ]
@@ -343,7 +345,7 @@ def test_what_vanishes_before_it_is_read_is_told(
     assert ended.code == 1
     *lines, summary = ended.err.splitlines()
     gone = "cannot be opened: No such file or directory"
-    assert lines == [
+    assert sorted(lines) == [
         f"failed: {str(tmp_path / 'audio' / name)!r}: {reason}"
         for name, reason in (
             ("b.wav", gone),

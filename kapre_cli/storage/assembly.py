@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from kapre_cli.dsp import decibels_below
 from kapre_cli.errors import FeatureError
-from kapre_cli.settings import LayerConfig
+from kapre_cli.settings import DTYPES, LayerConfig
 from kapre_cli.storage.journal import BlockEntry, Frames, Journal
 from kapre_cli.storage.stored import StoredArray
 
@@ -44,6 +44,9 @@ class FinalArray:
         return self.axes.index("time")
 
 
+_LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in DTYPES}
+
+
 def final_array(
     journal: Journal, entries: list[BlockEntry], config: LayerConfig, dtype: str
 ) -> FinalArray:
@@ -60,7 +63,7 @@ def final_array(
     """
     stored = np.dtype(dtype).newbyteorder("<")
     peak = max(entry.peak for entry in entries)
-    highest = float(np.finfo(stored).max)
+    highest = _LARGEST[dtype]
     if not config.decibel and peak > highest:
         raise FeatureError(
             f"its largest value, {peak:g}, does not fit {dtype} (at most {highest:g}); "

@@ -27,9 +27,8 @@ import struct
 import threading
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -49,8 +48,7 @@ _NO_VALUES = memoryview(b"")
 Frames = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
-class BlockEntry:
+class BlockEntry(NamedTuple):
     """Where one block of an input's frames lies in the journal.
 
     Attributes:
