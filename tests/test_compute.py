@@ -34,6 +34,15 @@ def test_tapes_go_through_one_trace() -> None:
     assert layer.n_traces == 1
 
 
+@pytest.mark.parametrize("exponent", [0.999, 1.0])  # the first is computed in float64
+def test_what_float32_cannot_hold_is_not_finite(exponent: float) -> None:
+    config = SpectrogramConfig(n_dft=64, power_spectrogram=exponent)
+    loud = np.full(config.framing.n_samples(16), 3e38, np.float32)
+    features = CompiledLayer(config, 16)(loud)
+    assert features.dtype == np.float32
+    assert np.isinf(features[:, 0]).all()
+
+
 @pytest.mark.parametrize("n_dft", [2, 3, 255, 400, 512, 1999, 2048])
 @pytest.mark.parametrize("exponent", [0.3, 1.0, 2.0])
 @pytest.mark.parametrize("mel", [False, True])

@@ -321,6 +321,16 @@ def test_values_too_large_for_their_type_fail_the_input(tmp_path: Path, program:
     assert list(arrays(tmp_path / "out.h5")) == ["a.wav"]
 
 
+@pytest.mark.parametrize("power", [0.999, 1.0])  # the first is computed in float64
+def test_float32_overflows_whatever_the_precision_inside(
+    power: float, tmp_path: Path, program: Any
+) -> None:
+    path = write_audio(tmp_path / "a.wav", np.full((1, 3000), 3e38))
+    ended = program("spectrogram", path, "-o", tmp_path / "out.h5", "--power", power)
+    assert ended.code == 1
+    assert "its samples are so large that float32 overflows in frames 0 to 11;" in ended.err
+
+
 @pytest.mark.parametrize("how", ["zero", "keep"])
 @pytest.mark.parametrize("decibel", ["--decibel", "--no-decibel"])
 def test_samples_that_are_not_finite_are_zeroed_or_kept(

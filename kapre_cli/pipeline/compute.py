@@ -46,8 +46,12 @@ class CompiledLayer:
         self.warnings = tuple(str(warning.message) for warning in caught)
         layer.build((None, None, None))
         signature = tf.TensorSpec((1, 1, layer.framing.n_samples(n_frames)), tf.float32)
+
+        def transform(tape: Any) -> Any:  # in float32 also where the layer works in float64
+            return tf.cast(layer.transform(tape), tf.float32)
+
         # Nothing in a layer branches on values: AutoGraph would take half a second for nothing.
-        self._compiled = tf.function(layer.transform, input_signature=[signature], autograph=False)
+        self._compiled = tf.function(transform, input_signature=[signature], autograph=False)
 
     @property
     def n_traces(self) -> int:
