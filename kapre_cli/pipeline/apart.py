@@ -36,6 +36,7 @@ _MOST_THREADS = 8
 _FLOAT_BYTES = 4
 _IMPORT = b"import\n"
 _READY, _FAILED = "warnings", "error"
+_ERROR = b'{"error"'  # how the line with one begins; no text in JSON has it
 
 
 class ApartComputer(Closing):
@@ -95,20 +96,25 @@ class ApartComputer(Closing):
     def _command(self, command: bytes) -> None:
         try:
             self._commands.write(command)
-        except BrokenPipeError:
-            self._answer(b"")
+        except BrokenPipeError as error:  # it may have said why before it ended
+            raise self._failure(self._answers.read()) from error
 
     def _answer(self, answer: bytes) -> bytes:
         """Return an answer, unless it is none or an error."""
-        if not answer:
-            raise ComputingError(f"the process that computes came down ({self._how_it_ended()})")
-        if answer.startswith(b"{"):
-            said = json.loads(
-                answer if answer.endswith(b"\n") else answer + self._answers.readline()
-            )
-            if _FAILED in said:
-                raise ComputingError(f"the layer cannot be computed: {said[_FAILED]}")
+        if answer == _ERROR[:1]:  # no tape has such a number
+            answer += self._answers.readline()
+        if not answer or answer.startswith(_ERROR):
+            raise self._failure(answer)
         return answer
+
+    def _failure(self, said: bytes) -> ComputingError:
+        """Return why nothing more is computed, from what it said last."""
+        _, begins, error = said.partition(_ERROR)
+        if begins:
+            return ComputingError(
+                f"the layer cannot be computed: {json.loads(begins + error)[_FAILED]}"
+            )
+        return ComputingError(f"the process that computes came down ({self._how_it_ended()})")
 
     def _how_it_ended(self) -> str:
         _, status = os.waitpid(self._pid, 0)
