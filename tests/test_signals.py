@@ -69,8 +69,11 @@ def _wait_until(happened: object, seconds: float = 60) -> None:
 
 def _workers(running: subprocess.Popen[str]) -> list[int]:
     """Return the process that does the work."""
-    children = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
-    return [int(child) for child in children]
+    return _children(running.pid)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def _ended(running: subprocess.Popen[str]) -> tuple[int, str, float]:
@@ -92,6 +95,7 @@ def test_a_signal_stops_the_run_and_keeps_its_work(
 ) -> None:
     with at_work(hours, tmp_path) as running:
         (worker,) = _workers(running)
+        (computing,) = _children(worker)
         (os.killpg if to_group else os.kill)(running.pid, number)
         ended, messages, seconds = _ended(running)
     assert ended == code
@@ -100,7 +104,7 @@ def test_a_signal_stops_the_run_and_keeps_its_work(
         f"0 of 1 input done and parts of 1 more: kept in 'out.h5.partial'; {GOES_ON}",
         f"kapre-extract: {word}: no output was written or changed",
     ]
-    assert not Path(f"/proc/{worker}").exists()
+    assert not any(Path(f"/proc/{pid}").exists() for pid in (worker, computing))
     assert sorted(os.listdir(tmp_path)) == ["out.h5.partial"]
     assert sorted(os.listdir(tmp_path / "out.h5.partial")) == ["journal", "lock"]
 
@@ -171,10 +175,33 @@ def test_a_run_goes_on_after_kill_9_and_a_lock_is_never_stale(hours: Path, tmp_p
 def test_a_worker_that_is_killed_is_told_of(hours: Path, tmp_path: Path) -> None:
     with at_work(hours, tmp_path) as running:
         (worker,) = _workers(running)
+        (computing,) = _children(worker)
         os.kill(worker, signal.SIGKILL)
         code, messages, _ = _ended(running)
+    _wait_until(lambda: not Path(f"/proc/{computing}").exists(), 5)
     assert code == 137
     assert "was killed (SIGKILL), perhaps for want of memory; the same command" in messages
+
+
+def test_a_process_that_computes_and_is_killed_is_told_of(hours: Path, tmp_path: Path) -> None:
+    with at_work(hours, tmp_path) as running:
+        (worker,) = _workers(running)
+        (computing,) = _children(worker)
+        os.kill(computing, signal.SIGKILL)
+        code, messages, seconds = _ended(running)
+    assert (code, seconds < 5) == (1, True)
+    assert messages.splitlines() == [
+        "kapre-extract: Error: the process that computes came down (SIGKILL, perhaps for want of "
+        "memory)",
+        f"0 of 1 input done and parts of 1 more: kept in 'out.h5.partial'; {GOES_ON}",
+        "1 input: 0 written, 1 failed (0.0 s of audio); no output is written or changed",
+    ]
+    assert not any(Path(f"/proc/{pid}").exists() for pid in (worker, computing))
+    assert sorted(os.listdir(tmp_path / "out.h5.partial")) == ["journal", "lock"]
+    with at_work(hours, tmp_path, "--resume") as running:
+        code, messages, _ = _ended(running)
+    assert (code, messages) == (0, "1 input: 1 written, 0 failed (2.0 h of audio) -> 'out.h5'\n")
+    assert os.listdir(tmp_path) == ["out.h5"]
 
 
 def test_a_decoder_that_crashes_takes_its_own_file_with_it_and_no_other(tmp_path: Path) -> None:
