@@ -191,8 +191,10 @@ def test_a_process_that_computes_and_is_killed_is_told_of(hours: Path, tmp_path:
         code, messages, seconds = _ended(running)
     assert (code, seconds < 5) == (1, True)
     assert messages.splitlines() == [
-        "kapre-extract: Error: the process that computes came down (SIGKILL, perhaps for want of "
-        "memory)",
+        (
+            "kapre-extract: Error: the process that computes came down (SIGKILL, perhaps for want "
+            "of memory)"
+        ),
         f"0 of 1 input done and parts of 1 more: kept in 'out.h5.partial'; {GOES_ON}",
         "1 input: 0 written, 1 failed (0.0 s of audio); no output is written or changed",
     ]
