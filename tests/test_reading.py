@@ -1,0 +1,296 @@
+"""Inputs read by several threads: all of each arrives, once and in order, and never much ahead."""
+
+import hashlib
+import os
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kapre_cli import framing as framing_module
+from kapre_cli.errors import AudioReadError, FeatureError
+from kapre_cli.pipeline import reading
+from kapre_cli.pipeline.blocks import Block, frame_blocks
+from kapre_cli.pipeline.reading import End, Part, Readers
+from kapre_cli.pipeline.work import Work
+from kapre_cli.report import UNWATCHED, Watch
+from kapre_cli.settings import (
+    AudioSettings,
+    ExtractionSettings,
+    OutputSettings,
+    SpectrogramConfig,
+)
+from kapre_cli.sources import Source
+from tests import reference
+from tests.conftest import read_audio, write_audio
+
+N_DFT, N_HOP = 64, 32
+BAD = ("no audio.wav", "other.flac", "gone.wav", "short.wav")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make short and long inputs of one to five channels, and four that fail."""
+    folder = tmp_path_factory.mktemp("audio")
+    for number in range(8):
+        write_audio(folder / f"{number}.wav", reference.noise(1, 500 + number, number))
+    write_audio(folder / "a.flac", reference.noise(2, 3001, 20))
+    write_audio(folder / "b.flac", reference.noise(5, 700, 21))
+    write_audio(folder / "long.wav", reference.noise(2, 20_011, 22))
+    write_audio(folder / "long.flac", reference.noise(1, 30_000, 23))
+    (folder / "no audio.wav").write_bytes(b"no audio")
+    other = write_audio(folder / "other.flac", reference.noise(1, 30_000, 24))
+    content = bytearray(other.read_bytes())
+    content[30] ^= 1  # of the MD5, which is compared when all has been read
+    other.write_bytes(content)
+    write_audio(folder / "short.wav", reference.noise(1, N_DFT - 1))
+    return folder
+
+
+NAMES = (
+    *(f"{number}.wav" for number in range(8)),
+    *("a.flac", "b.flac", "long.wav", "long.flac"),
+    *BAD,
+)
+
+
+def works_of(folder: Path, names: Iterable[str]) -> list[Work]:
+    return [Work(Source(str(folder / name), name)) for name in names]
+
+
+def readers_of(works: list[Work], jobs: int | None = None, watch: Watch = UNWATCHED) -> Readers:
+    wanted = ExtractionSettings(
+        layer=SpectrogramConfig(n_dft=N_DFT, n_hop=N_HOP, padding="valid"),
+        audio=AudioSettings(sr=8000),
+        output=OutputSettings(path=Path("out.h5"), format="hdf5"),
+        jobs=jobs,
+    )
+    return Readers(works, wanted, watch)
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make blocks, lots and what may wait small."""
+    monkeypatch.setattr(framing_module, "BLOCK_VALUES", 32 * N_HOP)
+    monkeypatch.setattr(reading, "_LOT_VALUES", 2000)
+    monkeypatch.setattr(reading, "_AHEAD_VALUES", 5000)
+
+
+def open_files() -> list[str]:
+    held = []
+    for one in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # what lists them is among them
+            held.append(os.readlink(one))
+    return held
+
+
+def require_whole(parts: list[Part], work: Work, folder: Path) -> None:
+    """Hold what has come of an input against what its file has, or the reason that it has not."""
+    name = work.source.key
+    *blocks, end = parts
+    assert isinstance(end, End)
+    if name in BAD:
+        assert isinstance(end.failure, FeatureError if name == "short.wav" else AudioReadError)
+        assert bool(blocks) == (name == "other.flac")
+        return
+    assert end.failure is None
+    signal, seen = read_audio(folder / name), 0
+    for block in blocks:
+        assert isinstance(block, Block)
+        assert block.first_frame == seen
+        start = seen * N_HOP
+        stop = start + (block.n_frames - 1) * N_HOP + N_DFT
+        np.testing.assert_array_equal(block.samples, signal[:, start:stop].astype(np.float32))
+        seen += block.n_frames
+    assert seen == (signal.shape[1] - N_DFT) // N_HOP + 1
+    assert work.facts is not None
+    assert work.facts.sha256 == hashlib.sha256((folder / name).read_bytes()).hexdigest()
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    names=st.permutations(NAMES).flatmap(
+        lambda names: st.integers(1, len(names)).map(lambda count: names[:count])
+    ),
+    jobs=st.one_of(st.none(), st.integers(1, 20)),
+    n_block=st.integers(1, 500),
+    lot=st.tuples(st.integers(0, 3000), st.integers(1, 10)),
+    ahead=st.integers(0, 5000),
+)
+def test_every_block_and_end_arrives_once_and_in_order(
+    names: list[str], jobs: int | None, n_block: int, lot: tuple[int, int], ahead: int, folder: Path
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(framing_module, "BLOCK_VALUES", n_block * N_HOP)
+        patch.setattr(reading, "_LOT_VALUES", lot[0])
+        patch.setattr(reading, "_LOT_PARTS", lot[1])
+        patch.setattr(reading, "_AHEAD_VALUES", ahead)
+        works = works_of(folder, names)
+        came: dict[str, list[Part]] = defaultdict(list)
+        with readers_of(works, jobs) as readers:
+            for part in readers:
+                came[part.work.source.key].append(part)
+    assert sorted(came) == sorted(names)
+    for work in works:
+        require_whole(came[work.source.key], work, folder)
+
+
+class Counter:
+    """Counts the samples of the blocks that are read, as they are."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._lock = threading.Lock()
+        self.n_samples = 0
+        monkeypatch.setattr(reading, "frame_blocks", self._frame_blocks)
+
+    def _frame_blocks(self, *arguments: Any) -> Iterator[Block]:
+        for block in frame_blocks(*arguments):
+            with self._lock:
+                self.n_samples += block.samples.size
+            yield block
+
+
+LOT = 2000 + 32 * N_HOP + N_DFT  # at most
+N_LONG = 73_000  # samples, and more, of the three longest
+
+
+def may_be_read(jobs: int) -> int:
+    """Return how many samples at most have been read and not been taken out.
+
+    They are what may wait, a lot over it, and one in the hands of the consumer and each reader.
+    """
+    return 5000 + (jobs + 2) * LOT
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_little_is_read_ahead(jobs: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, consumed, ahead = Counter(monkeypatch), 0, 0
+    with readers_of(works_of(folder, ["long.wav", "long.flac", "a.flac"]), jobs) as readers:
+        for part in readers:
+            time.sleep(0.005)
+            ahead = max(ahead, read.n_samples - consumed)
+            assert readers._n_waiting <= 5000 + LOT
+            consumed += part.samples.size if isinstance(part, Block) else 0
+    assert consumed == read.n_samples > N_LONG
+    assert 5000 < ahead <= may_be_read(jobs)
+
+
+@pytest.mark.usefixtures("small")
+def test_closing_in_the_middle_ends_the_threads_and_closes_the_files(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Counter(monkeypatch)
+    readers = readers_of(works_of(folder, ["long.wav", "long.flac", "a.flac", "b.flac"]), 3)
+    parts = iter(readers)
+    assert isinstance(next(parts), Block)
+    assert any(thread.is_alive() for thread in readers._threads)
+    assert [path for path in open_files() if path.startswith(str(folder))]
+    begun = time.monotonic()
+    readers.close()
+    assert time.monotonic() - begun < 1
+    assert read.n_samples <= may_be_read(3) < N_LONG
+    assert not any(thread.is_alive() for thread in readers._threads)
+    assert not [path for path in open_files() if path.startswith(str(folder))]
+
+
+def test_closing_does_not_wait_long_for_a_disk(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = threading.Event()
+
+    def hanging(*_: object) -> Iterator[Block]:
+        answers.wait(20)
+        yield from ()
+
+    monkeypatch.setattr(reading, "frame_blocks", hanging)
+    monkeypatch.setattr(reading, "_SECONDS_TO_END", 0.2)
+    begun = time.monotonic()
+    with readers_of(works_of(folder, ["0.wav"])) as readers:
+        pass
+    assert 0.1 < time.monotonic() - begun < 2
+    answers.set()
+    for thread in readers._threads:
+        thread.join()
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("jobs", [1, 2, 5])
+def test_what_nobody_expected_is_raised_where_it_is_seen(
+    jobs: int, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(work: Work, *arguments: Any) -> Iterator[Block]:
+        yield from frame_blocks(work, *arguments)
+        if work.source.key == "a.flac":
+            raise ZeroDivisionError("in a thread")
+
+    monkeypatch.setattr(reading, "frame_blocks", failing)
+    works = works_of(folder, ["long.wav", "a.flac", "long.flac", "0.wav", "1.wav"])
+    with readers_of(works, jobs) as readers:
+        with pytest.raises(ZeroDivisionError, match="in a thread"):
+            for _ in readers:
+                pass
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 1
+    assert not any(thread.is_alive() for thread in readers._threads)
+
+
+@pytest.mark.usefixtures("small")
+def test_an_input_that_has_failed_meanwhile_is_not_read_on(folder: Path) -> None:
+    work, other = works_of(folder, ["long.wav", "0.wav"])
+    n_blocks = 0
+    with readers_of([work, other], 1) as readers:
+        for part in readers:
+            if part.work is work:
+                n_blocks += isinstance(part, Block)
+                work.failed = True
+    assert 0 < n_blocks < 20  # of 40
+    assert work.facts is not None
+    assert work.facts.sha256 == ""
+    assert other.facts is not None
+    assert other.facts.sha256
+
+
+class Noted(Watch):
+    """Takes note of what it is told."""
+
+    def __init__(self, *, again: bool) -> None:
+        self.again = again
+        self.told: list[tuple[str | None, int]] = []
+
+    def reading(self, key: str | None, reader: int = 0) -> None:
+        self.told.append((key, reader))
+
+    def crashes(self, key: str) -> tuple[str, ...]:
+        return {"0.wav": ("SIGSEGV",), "1.wav": ("SIGSEGV", "SIGBUS")}.get(key, ())
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_watch_knows_what_is_read_and_after_a_crash_one_is_read_at_a_time(
+    again: bool, folder: Path
+) -> None:
+    watch = Noted(again=again)
+    with readers_of(works_of(folder, NAMES), 3, watch) as readers:
+        ends = {part.work.source.key: part.failure for part in readers if isinstance(part, End)}
+        n_threads = len(readers._threads)
+    assert n_threads == (1 if again else 3)
+    by_reader: dict[int, list[str | None]] = defaultdict(list)
+    for key, reader in watch.told:
+        by_reader[reader].append(key)
+    assert sorted(by_reader) == [*range(n_threads)]
+    for keys in by_reader.values():
+        assert keys.pop() is None
+    assert sorted(key for keys in by_reader.values() for key in keys if key) == sorted(NAMES)
+    if again:
+        assert by_reader[0] == [*NAMES]
+    assert ends["0.wav"] is None  # once may have been another's fault
+    assert "the program crashed 2 times (SIGSEGV, SIGBUS) while" in str(ends["1.wav"])
+    assert {key for key, failure in ends.items() if failure} == {"1.wav", *BAD}
