@@ -118,10 +118,15 @@ class ApartComputer(Closing):
             return signal.Signals(number).name + why
         return f"exit code {os.WEXITSTATUS(status)}"
 
-    def close(self) -> None:
-        """End the process, whatever it is doing."""
+    def stop(self) -> None:
+        """Let the process end, whatever it is doing, and do not wait until it has."""
         if self._pid:
             os.kill(self._pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """End the process."""
+        if self._pid:
+            self.stop()
             os.waitpid(self._pid, 0)
             self._pid = 0
         with suppress(OSError):

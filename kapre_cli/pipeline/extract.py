@@ -1,10 +1,9 @@
 """A run: every input through the layer, then all of them into one output."""
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kapre_cli.errors import FeatureError, OutputError, quoted
 from kapre_cli.pipeline.apart import ApartComputer
@@ -12,7 +11,7 @@ from kapre_cli.pipeline.computation import Computation
 from kapre_cli.pipeline.earlier import Keeper
 from kapre_cli.pipeline.reading import Readers
 from kapre_cli.pipeline.room import bytes_at_most, bytes_due, bytes_written
-from kapre_cli.pipeline.transform import tape_frames
+from kapre_cli.pipeline.transform import Computer, tape_frames
 from kapre_cli.pipeline.work import Work
 from kapre_cli.report import SILENT, UNWATCHED, Progress, Report, Watch, counted
 from kapre_cli.settings import ExtractionSettings, LayerConfig
@@ -29,9 +28,6 @@ from kapre_cli.storage.replay import replay
 from kapre_cli.storage.soundness import frequencies
 from kapre_cli.storage.verification import require_written
 from kapre_cli.storage.workspace import Workspace, undisturbed
-
-if TYPE_CHECKING:
-    from kapre_cli.pipeline.compute import HereComputer
 
 
 def extract(
@@ -106,11 +102,23 @@ def _resolved(settings: ExtractionSettings) -> ExtractionSettings:
     return replace(settings, layer=layer)
 
 
-def _computer_here(config: LayerConfig, n_frames: int) -> "HereComputer":
+@contextmanager
+def _computer(
+    apart: ApartComputer | None, config: LayerConfig, n_frames: int
+) -> Iterator[Computer]:
+    """Give what computes: the process apart, if there is one and a tape is not too large for it."""
+    if apart is not None and apart.has_room_for(config, n_frames):
+        apart.start(config, n_frames)
+        try:
+            yield apart
+        finally:
+            apart.stop()
+        return
     # TensorFlow takes seconds to import: not before it is certain that it is needed.
     from kapre_cli.pipeline.compute import HereComputer
 
-    return HereComputer(config, n_frames)
+    with HereComputer(config, n_frames) as here:
+        yield here
 
 
 def _kept(works: Sequence[Work], folder: Path) -> str:
@@ -152,14 +160,10 @@ class _Run:
             require_room(folder, bytes_due(works, self._settings), f"{what} at least")
         n_frames = tape_frames(self._config, self._settings.batch_size)
         computation = Computation(self._settings, self._journal, self._report, progress)
-        if apart is not None and not apart.has_room_for(self._config, n_frames):
-            apart = None
-        if apart is not None:
-            apart.start(self._config, n_frames)
         # In this order: while TensorFlow is imported here, inputs are read already.
         with (
             Readers(due, self._settings, watch) as readers,
-            apart or _computer_here(self._config, n_frames) as computer,
+            _computer(apart, self._config, n_frames) as computer,
         ):
             computation.compute(readers, computer, n_frames)
 
