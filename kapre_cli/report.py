@@ -25,8 +25,8 @@ class ExitCode(IntEnum):
 class Progress:
     """Told how far the work has come; this one keeps it to itself."""
 
-    def computed(self, key: str, seconds_in_all: float, seconds: float) -> None:
-        """Take note that ``seconds`` more of an input, which has so many, have been computed."""
+    def computed(self, key: str, due: float, seconds: float) -> None:
+        """Take note that ``seconds`` more of an input have been computed, of all that are due."""
 
     def ended(self, key: str) -> None:
         """Take note that an input has been computed, has failed, or needs no computing."""

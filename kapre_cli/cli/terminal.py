@@ -61,7 +61,7 @@ class _Length:
         self.known = 0.0
 
     def opened(self, key: str, seconds: float) -> None:
-        """Take note how long an input is."""
+        """Take note how many seconds of an input are to be computed."""
         size = self._unknown.pop(key, 0)
         if size:
             self._bytes_unknown -= size
@@ -126,11 +126,11 @@ class Terminal(Progress, Closing):
         """Print one message on a line of its own, above the bar."""
         self._bar.write(message, file=sys.stderr)
 
-    def computed(self, key: str, seconds_in_all: float, seconds: float) -> None:
+    def computed(self, key: str, due: float, seconds: float) -> None:
         """Move the bar by some seconds of audio."""
         if self._bar.disable:
             return
-        self._length.opened(key, seconds_in_all)
+        self._length.opened(key, due)
         self._bar.total = self._length.total
         self._bar.update(seconds)
 

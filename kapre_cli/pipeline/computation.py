@@ -88,9 +88,10 @@ class Computation:
             work.source.key, work.of, block.first_frame, block.results, facts if work.done else None
         )
         work.entries[block.first_frame] = entry
-        seconds = facts.n_samples / facts.sr
-        share = block.n_frames / self._config.framing.n_time(facts.n_samples)
-        self._progress.computed(work.source.key, seconds, share * seconds)
+        n_time = self._config.framing.n_time(facts.n_samples)
+        per_frame = facts.n_samples / facts.sr / n_time
+        due = (n_time - work.n_kept) * per_frame
+        self._progress.computed(work.source.key, due, block.n_frames * per_frame)
         if work.done:
             self._progress.ended(work.source.key)
 

@@ -153,6 +153,7 @@ class Readers(Closing):
             else:  # what the journal has is of another state of the file
                 work.of, work.entries = of, {}
             kept = tuple(work.entries)
+            work.n_kept = sum(entry.shape[1] for entry in work.entries.values())
             for block in frame_blocks(work, reader, framing, config.n_features, kept):
                 yield block
                 if work.failed:  # its features cannot be used: no need to read on

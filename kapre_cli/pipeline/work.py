@@ -19,6 +19,7 @@ class Work:
         n_blocks: How many blocks its frames are cut into; 0 until it has been opened.
         of: The state of its file that its blocks belong to, see ``journal.identity``.
         entries: Its blocks that are in the journal, by their first frame.
+        n_kept: How many of its frames were in the journal when its file was opened.
         stored_in: The earlier output that its array is in, if that is kept.
         restated: Whether what is known of it differs from what the earlier output says.
         read: Whether its file has been read, and checked, to the end.
@@ -32,6 +33,7 @@ class Work:
     n_blocks: int = 0
     of: int = 0
     entries: dict[int, BlockEntry] = field(default_factory=dict)
+    n_kept: int = 0
     stored_in: Features | None = None
     restated: bool = False
     read: bool = False
