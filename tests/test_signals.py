@@ -206,6 +206,28 @@ def test_a_process_that_computes_and_is_killed_is_told_of(hours: Path, tmp_path:
     assert os.listdir(tmp_path) == ["out.h5"]
 
 
+def test_a_signal_to_the_process_that_computes_is_not_for_it_from_the_first(tmp_path: Path) -> None:
+    write_audio(tmp_path / "a.wav", reference.noise(1, 3000))
+    code = """
+import os, signal
+from kapre_cli.cli import main
+really, forked = os.fork, []
+def fork():
+    pid = really()
+    forked.append(pid)
+    if forked == [0, 0]:  # the child of the process at work
+        os.kill(os.getpid(), signal.SIGINT)
+    return pid
+os.fork = fork
+main(["spectrogram", "a.wav", "-o", "out.h5"])
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ended.stderr == "1 input: 1 written, 0 failed (0.4 s of audio) -> 'out.h5'\n"
+    assert ended.returncode == 0
+
+
 def test_a_decoder_that_crashes_takes_its_own_file_with_it_and_no_other(tmp_path: Path) -> None:
     shim = tmp_path / "shim.so"
     source = HERE / "shim.c"

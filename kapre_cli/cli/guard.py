@@ -78,8 +78,8 @@ def guarded(work: Workload) -> int:
         pid = os.fork()
         if pid == 0:
             os.close(ours)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
             with ApartComputer(imports.make_quick) as apart:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
                 threading.Thread(target=_end_with_parent, args=(theirs,), daemon=True).start()
                 return work(watch, apart)
         os.close(theirs)
