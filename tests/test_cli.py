@@ -491,3 +491,20 @@ def test_a_closed_pipe_is_no_traceback() -> None:
         check=False,
     )
     assert ended.stderr == ""
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- >&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_nobodys_concern(closed: str, audio: Path) -> None:
+    ended = subprocess.run(
+        f"'{sys.executable}' -m kapre_cli spectrogram audio -o out.h5 {closed}",
+        shell=True,
+        cwd=audio.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0
+    told = "" if "2>" in closed else "2 inputs: 2 written, 0 failed"
+    assert ended.stderr.startswith(told)
+    assert ended.stderr.count("\n") == bool(told)
+    assert files_below(audio.parent) == ["audio", "audio/a.wav", "audio/b.flac", "out.h5"]

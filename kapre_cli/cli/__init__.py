@@ -54,11 +54,22 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
     Taking TensorFlow down, module by module, would take a third of a second.
     """
+    _open_standard_streams()
     code = run(arguments, guarded)
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):  # whoever read it has left
             stream.flush()
     os._exit(code)
+
+
+def _open_standard_streams() -> None:
+    """Let those that whoever started this process has closed lead nowhere.
+
+    Else the next file that is opened has the number of one, and messages go into it.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - until the process ends
 
 
 def run(
