@@ -114,6 +114,8 @@ def _computer(
         finally:
             apart.stop()
         return
+    if apart is not None:
+        apart.stop()
     # TensorFlow takes seconds to import: not before it is certain that it is needed.
     from kapre_cli.pipeline.compute import HereComputer
 
