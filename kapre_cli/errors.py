@@ -23,10 +23,6 @@ class FeatureError(KapreExtractError, ValueError):
     """Features that cannot be computed or stored as asked, such as float16 out of range."""
 
 
-class ComputingError(KapreExtractError, RuntimeError):
-    """The layer could not be computed, or the process that did came down."""
-
-
 class OutputError(KapreExtractError, OSError):
     """An output that could not be written."""
 

@@ -1,4 +1,4 @@
-"""The compiled function: traced once, and blind to what lies beside a frame."""
+"""What computes frames, in NumPy and as the Keras layer: right, and blind to what lies beside."""
 
 from typing import Any
 
@@ -6,13 +6,18 @@ import numpy as np
 import pytest
 
 from kapre_cli.pipeline import transform
-from kapre_cli.pipeline.compute import CompiledLayer, HereComputer
+from kapre_cli.pipeline.compute import CompiledLayer, LayerComputer
+from kapre_cli.pipeline.kernel import KernelComputer
 from kapre_cli.pipeline.tape import Piece
 from kapre_cli.settings import LayerConfig, MelspectrogramConfig, SpectrogramConfig
 from tests import reference
 
+COMPUTERS: dict[str, Any] = {"numpy": KernelComputer, "keras": LayerComputer}
 
-def computed(config: LayerConfig, signals: list[Any], batch_size: int) -> list[Any]:
+
+def computed(
+    engine: str, config: LayerConfig, signals: list[Any], batch_size: int | None = None
+) -> list[Any]:
     """Return the features of signals that are whole frames of the layer's framing."""
     framing, n_frames = config.framing, transform.tape_frames(config, batch_size)
     pieces = []
@@ -20,7 +25,7 @@ def computed(config: LayerConfig, signals: list[Any], batch_size: int) -> list[A
         count = (len(signal) - framing.n_dft) // framing.n_hop + 1
         results = np.full((count, config.n_features), np.nan, np.float32)
         pieces.append(Piece(signal, results, lambda _count, _finite: None))
-    with HereComputer(config, n_frames) as computer:
+    with COMPUTERS[engine](config, n_frames) as computer:
         transform.run(pieces, framing, n_frames, computer)
     return [piece.results for piece in pieces]
 
@@ -43,21 +48,58 @@ def test_what_float32_cannot_hold_is_not_finite(exponent: float) -> None:
     assert np.isinf(features[:, 0]).all()
 
 
-@pytest.mark.parametrize("n_dft", [2, 3, 255, 400, 512, 1999, 2048])
-@pytest.mark.parametrize("exponent", [0.3, 1.0, 2.0])
-@pytest.mark.parametrize("mel", [False, True])
+def config_of(n_dft: int, exponent: float, mel: bool) -> LayerConfig:
+    if mel:
+        return MelspectrogramConfig(sr=8000, n_mels=17, n_dft=n_dft, power_melgram=exponent)
+    return SpectrogramConfig(n_dft=n_dft, power_spectrogram=exponent)
+
+
+LAYERS = pytest.mark.parametrize("n_dft", [2, 3, 255, 400, 512, 1999, 2048])
+EXPONENTS = pytest.mark.parametrize("exponent", [0.3, 1.0, 1.7, 2.0])
+KINDS = pytest.mark.parametrize("mel", [False, True], ids=["spectrogram", "melspectrogram"])
+
+
+@LAYERS
+@EXPONENTS
+@KINDS
+@pytest.mark.parametrize("engine", COMPUTERS)
 @pytest.mark.filterwarnings("ignore::kapre_cli.time_frequency.EmptyMelBandsWarning")
-def test_a_frame_has_the_same_bits_wherever_it_lies(n_dft: int, exponent: float, mel: bool) -> None:
-    config: LayerConfig = (
-        MelspectrogramConfig(sr=8000, n_mels=17, n_dft=n_dft, power_melgram=exponent)
-        if mel
-        else SpectrogramConfig(n_dft=n_dft, power_spectrogram=exponent)
-    )
+def test_a_frame_has_the_same_bits_wherever_it_lies(
+    engine: str, n_dft: int, exponent: float, mel: bool
+) -> None:
+    config = config_of(n_dft, exponent, mel)
     n_hop = config.framing.n_hop
-    frame = reference.noise(1, n_dft)[0]
-    others = [reference.noise(1, n_dft + n_hop * n, seed=n)[0] for n in range(9)]
+    frame = reference.noise(1, n_dft)[0].astype(np.float32)
+    others = [reference.noise(1, n_dft + n_hop * n, seed=n)[0].astype(np.float32) for n in range(9)]
     signals = [signal for other in others for signal in (other, frame)]
-    first = computed(config, [frame], 16)[0]
-    for batch_size in (16, 48, 160):
-        for results in computed(config, signals, batch_size)[1::2]:
+    first = computed(engine, config, [frame], 16)[0]
+    for batch_size in (16, 48, 160, None):
+        for results in computed(engine, config, signals, batch_size)[1::2]:
             assert results.tobytes() == first.tobytes()
+
+
+@LAYERS
+@EXPONENTS
+@KINDS
+@pytest.mark.filterwarnings("ignore::kapre_cli.time_frequency.EmptyMelBandsWarning")
+def test_numpy_computes_what_the_layer_does(n_dft: int, exponent: float, mel: bool) -> None:
+    config = config_of(n_dft, exponent, mel)
+    signal = reference.noise(1, n_dft + 100 * config.framing.n_hop)[0].astype(np.float32)
+    signal[: n_dft // 2] *= 1e-4  # quiet and loud
+    found, expected = (computed(engine, config, [signal])[0] for engine in ("numpy", "keras"))
+    # Both are within 2e-5 of a float64 reference; they are much closer to one another.
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6 * expected.max())
+
+
+@KINDS
+@pytest.mark.parametrize("engine", COMPUTERS)
+def test_what_is_not_a_number_stays_in_its_frames(engine: str, mel: bool) -> None:
+    config = config_of(64, 2.0, mel)
+    signal = reference.noise(1, 64 + 99 * 32)[0].astype(np.float32)
+    clean = computed(engine, config, [signal], 16)[0]
+    signal[1000] = np.nan
+    (found,) = computed(engine, config, [signal], 16)
+    touched = [frame for frame in range(100) if frame * 32 <= 1000 < frame * 32 + 64]
+    assert not np.isfinite(found[touched]).any()
+    others = np.delete(np.arange(100), touched)
+    np.testing.assert_array_equal(found[others], clean[others])

@@ -7,9 +7,7 @@ from typing import Any
 import pytest
 
 from kapre_cli.framing import Framing
-from kapre_cli.pipeline.apart import ApartComputer
-from kapre_cli.pipeline.transform import tape_frames
-from kapre_cli.settings import SpectrogramConfig
+from kapre_cli.settings import ENGINES
 from tests import reference
 from tests.conftest import Ended, files_below, write_audio
 
@@ -69,20 +67,17 @@ def test_bits_do_not_depend_on_jobs_or_on_the_process_that_computes(
         assert found == expected, f"{jobs} jobs, {runs}"
 
 
-def test_what_is_too_large_to_be_handed_over_is_computed_all_the_same(
-    tmp_path: Path, program: Any, process: Any
+@pytest.mark.parametrize("engine", ENGINES)
+def test_bits_do_not_depend_on_how_many_frames_are_computed_at_once(
+    engine: str, tmp_path: Path, program: Any
 ) -> None:
-    config, huge = SpectrogramConfig(n_dft=2, n_hop=1024), 2**16  # little work in a long tape
-    assert ApartComputer.has_room_for(config, tape_frames(config))
-    assert ApartComputer.has_room_for(config, tape_frames(config, huge - 256))
-    assert not ApartComputer.has_room_for(config, tape_frames(config, huge))
     for number in range(3):
         write_audio(tmp_path / f"audio/{number}.wav", reference.noise(2, 50_000, number))
-    command = ("spectrogram", tmp_path / "audio", "-o", tmp_path / "out.h5", "--overwrite")
-    options = ("--n-dft", 2, "--n-hop", 1024)
-    assert program(*command, *options).code == 0
-    expected = written(tmp_path / "out.h5")
-    for batch_size in (huge - 256, huge):
-        ended = process(*command, *options, "--batch-size", batch_size)
-        assert (ended.code, ended.err.count("\n")) == (0, 1), ended.err
-        assert written(tmp_path / "out.h5") == expected
+    command = ("melspectrogram", tmp_path / "audio", "-o", tmp_path / "out.h5", "--overwrite")
+    found = set()
+    for batch_size in (None, 1, 300, 2**14):
+        more = () if batch_size is None else ("--batch-size", batch_size)
+        ended = program(*command, "--engine", engine, *OPTIONS[:2], *more)
+        assert ended.code == 0, ended.err
+        found.add((tmp_path / "out.h5").read_bytes())
+    assert len(found) == 1

@@ -16,7 +16,7 @@ from kapre_cli.storage.metadata import InputFacts, RootFacts
 from kapre_cli.storage.replay import Replayed, replay
 from tests import reference
 
-ROOT = RootFacts(SpectrogramConfig(), AudioSettings(sr=8000), "float32", "none", {})
+ROOT = RootFacts(SpectrogramConfig(), AudioSettings(sr=8000), "float32", "none", "numpy", {})
 
 
 def facts(name: str, n_samples: int = 1000) -> InputFacts:

@@ -183,29 +183,6 @@ def test_a_worker_that_is_killed_is_told_of(hours: Path, tmp_path: Path) -> None
     assert "was killed (SIGKILL), perhaps for want of memory; the same command" in messages
 
 
-def test_a_process_that_computes_and_is_killed_is_told_of(hours: Path, tmp_path: Path) -> None:
-    with at_work(hours, tmp_path) as running:
-        (worker,) = _workers(running)
-        (computing,) = _children(worker)
-        os.kill(computing, signal.SIGKILL)
-        code, messages, seconds = _ended(running)
-    assert (code, seconds < 5) == (1, True)
-    assert messages.splitlines() == [
-        (
-            "kapre-extract: Error: the process that computes came down (SIGKILL, perhaps for want "
-            "of memory)"
-        ),
-        f"0 of 1 input done and parts of 1 more: kept in 'out.h5.partial'; {GOES_ON}",
-        "1 input: 0 written, 1 failed (0.0 s of audio); no output is written or changed",
-    ]
-    assert not any(Path(f"/proc/{pid}").exists() for pid in (worker, computing))
-    assert sorted(os.listdir(tmp_path / "out.h5.partial")) == ["journal", "lock"]
-    with at_work(hours, tmp_path, "--resume") as running:
-        code, messages, _ = _ended(running)
-    assert (code, messages) == (0, "1 input: 1 written, 0 failed (2.0 h of audio) -> 'out.h5'\n")
-    assert os.listdir(tmp_path) == ["out.h5"]
-
-
 def test_a_signal_to_the_process_that_computes_is_not_for_it_from_the_first(tmp_path: Path) -> None:
     write_audio(tmp_path / "a.wav", reference.noise(1, 3000))
     code = """

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 import kapre_cli
+from tests import reference
+from tests.conftest import write_audio
 
 PACKAGE = Path(kapre_cli.__file__).parent
 
@@ -20,6 +22,7 @@ ROOMS = (
     "report",
     "framing",
     "settings",
+    "filterbank",
     "sources",
     "audio",
     "time_frequency",
@@ -119,3 +122,12 @@ def test_refused_outputs_and_reading_back_need_no_tensorflow(tmp_path: Path) -> 
     refused = f"run(['spectrogram', 'a.wav', '-o', {str(tmp_path / 'gone' / 'x.h5')!r}])"
     assert "tensorflow" not in modules_after(RUN + refused)
     assert not {"tensorflow", "keras"} & modules_after("from kapre_cli import open_features")
+
+
+def test_a_run_needs_no_tensorflow_unless_it_is_asked_for(tmp_path: Path) -> None:
+    write_audio(tmp_path / "a.wav", reference.noise(1, 3000))
+    for engine, heavy in (("numpy", set()), ("keras", {"tensorflow", "keras"})):
+        arguments = ["melspectrogram", str(tmp_path / "a.wav"), "-o", str(tmp_path / engine)]
+        found = modules_after(RUN + f"run({[*arguments, '--engine', engine]!r})")
+        assert {"tensorflow", "keras"} & found == heavy
+        assert (tmp_path / engine / "a.wav.npy").exists()

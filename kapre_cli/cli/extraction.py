@@ -9,8 +9,7 @@ import click
 
 from kapre_cli.cli.guard import Workload
 from kapre_cli.cli.signals import Stopped
-from kapre_cli.errors import AudioReadError, ComputingError, OutputError, StoredDataError, quoted
-from kapre_cli.pipeline.apart import ApartComputer
+from kapre_cli.errors import AudioReadError, OutputError, StoredDataError, quoted
 from kapre_cli.report import ExitCode, Report, Watch
 from kapre_cli.settings import (
     AudioSettings,
@@ -37,11 +36,9 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
     )
     guard: Callable[[Workload], int] = click.get_current_context().obj
 
-    def work(watch: Watch, apart: ApartComputer | None) -> int:
-        if apart is not None and output.resume is None:
-            apart.warm_up()  # if nothing is to be computed after all, little is lost
+    def work(watch: Watch) -> int:
         try:
-            return _extraction(config, options, output, watch, apart)
+            return _extraction(config, options, output, watch)
         except BrokenPipeError:  # whoever read the messages has left
             return ExitCode.PIPE_CLOSED
 
@@ -49,11 +46,7 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
 
 
 def _extraction(
-    config: type[LayerConfig],
-    options: Mapping[str, Any],
-    output: OutputSettings,
-    watch: Watch,
-    apart: ApartComputer | None,
+    config: type[LayerConfig], options: Mapping[str, Any], output: OutputSettings, watch: Watch
 ) -> int:
     inputs = discover(options["inputs"], options["root"])
 
@@ -76,12 +69,13 @@ def _extraction(
                 output=output,
                 batch_size=options["batch_size"],
                 jobs=options["jobs"],
+                engine=options["engine"],
             )
             from kapre_cli.pipeline.extract import extract
 
             try:
-                extract(inputs.sources, settings, report, terminal, watch, apart)
-            except (ComputingError, OutputError, StoredDataError) as error:
+                extract(inputs.sources, settings, report, terminal, watch)
+            except (OutputError, StoredDataError) as error:
                 terminal.say(f"{PROGRAM}: Error: {error}")
                 report.broken = True
                 if not (report.n_written or report.n_skipped):

@@ -19,11 +19,10 @@ import click
 
 from kapre_cli.cli import imports
 from kapre_cli.errors import quoted
-from kapre_cli.pipeline.apart import ApartComputer
 from kapre_cli.report import STOPPING, UNWATCHED, Watch
 from kapre_cli.version import PROGRAM
 
-Workload = Callable[[Watch, ApartComputer | None], int]
+Workload = Callable[[Watch], int]
 
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
 _PAGE_BYTES = 2**14  # room for the longest path
@@ -78,10 +77,10 @@ def guarded(work: Workload) -> int:
         pid = os.fork()
         if pid == 0:
             os.close(ours)
-            with ApartComputer(imports.make_quick) as apart:
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
-                threading.Thread(target=_end_with_parent, args=(theirs,), daemon=True).start()
-                return work(watch, apart)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+            threading.Thread(target=_end_with_parent, args=(theirs,), daemon=True).start()
+            imports.make_quick()
+            return work(watch)
         os.close(theirs)
         ended = _Attempt(pid).wait()
         os.close(ours)
@@ -99,7 +98,7 @@ def guarded(work: Workload) -> int:
 
 def unguarded(work: Workload) -> int:
     """Run ``work`` in this process."""
-    return work(UNWATCHED, None)
+    return work(UNWATCHED)
 
 
 class _Attempt:

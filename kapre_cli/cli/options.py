@@ -11,6 +11,7 @@ from kapre_cli.settings import (
     COMPRESSIONS,
     DATA_FORMATS,
     DTYPES,
+    ENGINES,
     FORMATS,
     NON_FINITE,
     PADDINGS,
@@ -276,6 +277,14 @@ def output_options() -> Decorator[Any]:
             show_default="by --n-dft and --n-hop",
             help="Frames computed at once, rounded up to a multiple of 16: speed and memory, "
             "never the result.",
+        ),
+        click.option(
+            "--engine",
+            type=click.Choice(ENGINES),
+            default=ENGINES[0],
+            show_default=True,
+            help="numpy: compute what the layer does, without the seconds that importing "
+            "TensorFlow takes. keras: run the layer itself. They agree but for rounding.",
         ),
         click.option(
             "-j",

@@ -44,7 +44,6 @@ class Computation:
             n_frames: Frames of a tape.
 
         Raises:
-            ComputingError: If it cannot be computed.
             OutputError: If it cannot be kept.
         """
         transform.run(self._pieces(parts), self._config.framing, n_frames, computer)

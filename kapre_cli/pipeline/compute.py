@@ -1,4 +1,4 @@
-"""The layer as one compiled function of one fixed shape, made by TensorFlow itself."""
+"""The Keras layer itself, as one compiled function of one fixed shape."""
 
 import warnings
 from collections import deque
@@ -13,15 +13,6 @@ from kapre_cli.closing import Closing
 from kapre_cli.pipeline.transform import Features
 from kapre_cli.settings import LayerConfig
 from kapre_cli.time_frequency import EmptyMelBandsWarning, layer_of
-
-
-def use_threads(n_threads: int) -> None:
-    """Let so many tapes be computed at once, each by one thread: no thread waits for another.
-
-    It must be called before TensorFlow computes anything.
-    """
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(n_threads)
 
 
 class CompiledLayer:
@@ -66,8 +57,8 @@ class CompiledLayer:
         return features
 
 
-class HereComputer(Closing):
-    """A :class:`~kapre_cli.pipeline.transform.Computer` in this process.
+class LayerComputer(Closing):
+    """A :class:`~kapre_cli.pipeline.transform.Computer` that runs the Keras layer.
 
     Args:
         config: The layer's arguments.

@@ -1,20 +1,21 @@
 """A run: every input through the layer, then all of them into one output."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kapre_cli.errors import FeatureError, OutputError, quoted
-from kapre_cli.pipeline.apart import ApartComputer
 from kapre_cli.pipeline.computation import Computation
 from kapre_cli.pipeline.earlier import Keeper
+from kapre_cli.pipeline.kernel import KernelComputer
 from kapre_cli.pipeline.reading import Readers
 from kapre_cli.pipeline.room import bytes_at_most, bytes_due, bytes_written
-from kapre_cli.pipeline.transform import Computer, tape_frames
+from kapre_cli.pipeline.transform import tape_frames
 from kapre_cli.pipeline.work import Work
 from kapre_cli.report import SILENT, UNWATCHED, Progress, Report, Watch, counted
-from kapre_cli.settings import ExtractionSettings, LayerConfig
+from kapre_cli.settings import ExtractionSettings
 from kapre_cli.settings.keras_file import keras_image_data_format
 from kapre_cli.sources import Source
 from kapre_cli.storage.admission import check_output
@@ -29,6 +30,9 @@ from kapre_cli.storage.soundness import frequencies
 from kapre_cli.storage.verification import require_written
 from kapre_cli.storage.workspace import Workspace, undisturbed
 
+if TYPE_CHECKING:
+    from kapre_cli.pipeline.compute import LayerComputer
+
 
 def extract(
     sources: Sequence[Source],
@@ -36,7 +40,6 @@ def extract(
     report: Report,
     progress: Progress = SILENT,
     watch: Watch = UNWATCHED,
-    apart: ApartComputer | None = None,
 ) -> None:
     """Extract the features of every source into one output.
 
@@ -50,11 +53,9 @@ def extract(
         report: Told what becomes of every input.
         progress: Told how far the work has come.
         watch: Told which inputs are being read.
-        apart: A process to compute in; ``None``: this one.
 
     Raises:
         UsageError: If the output is refused before any work is done.
-        ComputingError: If the layer cannot be computed.
         OutputError: If the output cannot be written; what stood there is unchanged then.
     """
     check_output(settings.output, sources)
@@ -81,7 +82,7 @@ def extract(
                 try:
                     if not (watch.again and earlier.journal.roots):
                         journal.run(root)
-                    run.compute(works, progress, watch, apart)
+                    run.compute(works, progress, watch)
                     run.finish(works, workspace, earlier, progress)
                 except BaseException:
                     workspace.keep = not workspace.published and (
@@ -102,25 +103,13 @@ def _resolved(settings: ExtractionSettings) -> ExtractionSettings:
     return replace(settings, layer=layer)
 
 
-@contextmanager
-def _computer(
-    apart: ApartComputer | None, config: LayerConfig, n_frames: int
-) -> Iterator[Computer]:
-    """Give what computes: the process apart, if there is one and a tape is not too large for it."""
-    if apart is not None and apart.has_room_for(config, n_frames):
-        apart.start(config, n_frames)
-        try:
-            yield apart
-        finally:
-            apart.stop()
-        return
-    if apart is not None:
-        apart.stop()
+def _computer(settings: ExtractionSettings, n_frames: int) -> "KernelComputer | LayerComputer":
+    if settings.engine == "numpy":
+        return KernelComputer(settings.layer, n_frames)
     # TensorFlow takes seconds to import: not before it is certain that it is needed.
-    from kapre_cli.pipeline.compute import HereComputer
+    from kapre_cli.pipeline.compute import LayerComputer
 
-    with HereComputer(config, n_frames) as here:
-        yield here
+    return LayerComputer(settings.layer, n_frames)
 
 
 def _kept(works: Sequence[Work], folder: Path) -> str:
@@ -145,13 +134,7 @@ class _Run:
         self._journal = journal
         self._report = report
 
-    def compute(
-        self,
-        works: Sequence[Work],
-        progress: Progress,
-        watch: Watch,
-        apart: ApartComputer | None,
-    ) -> None:
+    def compute(self, works: Sequence[Work], progress: Progress, watch: Watch) -> None:
         """Compute every input that has not been done into the journal."""
         due = [work for work in works if not (work.done or work.failed)]
         if not due:
@@ -162,10 +145,10 @@ class _Run:
             require_room(folder, bytes_due(works, self._settings), f"{what} at least")
         n_frames = tape_frames(self._config, self._settings.batch_size)
         computation = Computation(self._settings, self._journal, self._report, progress)
-        # In this order: while TensorFlow is imported here, inputs are read already.
+        # In this order: while TensorFlow is imported, if it is, inputs are read already.
         with (
             Readers(due, self._settings, watch) as readers,
-            _computer(apart, self._config, n_frames) as computer,
+            _computer(self._settings, n_frames) as computer,
         ):
             computation.compute(readers, computer, n_frames)
 

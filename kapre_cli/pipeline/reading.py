@@ -1,5 +1,6 @@
 """Inputs read and decoded ahead of what computes them, several at once."""
 
+import os
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,9 @@ from kapre_cli.storage.metadata import InputFacts
 _AHEAD_VALUES = 2**25  # samples that may wait to be computed: 128 MiB
 _LOT_VALUES = 2**18  # samples that are handed over at once, at least, and
 _LOT_PARTS = 128  # blocks and ends, at most: a lock for each would cost more than reading it
+
+_SHORT_BYTES = 2**16
+_SAMPLED = 64
 
 _CRASHES_ALLOWED = 1  # after which an input is tried once more
 _SECONDS_TO_END = 5.0
@@ -64,7 +68,7 @@ class Readers(Closing):
         self._n_waiting = 0  # values in the lots
         self._closing = False
         self._failure: BaseException | None = None
-        n_jobs = min(settings.jobs or n_processors(), len(works))
+        n_jobs = min(settings.jobs or _jobs_for(works), len(works))
         if watch.again:
             n_jobs = 1  # should it come down once more, it is clear which input did it
         self._n_at_work = n_jobs
@@ -169,6 +173,23 @@ class Readers(Closing):
             self._changed.notify_all()
         for thread in self._threads:
             thread.join(_SECONDS_TO_END)
+
+
+def _jobs_for(works: Sequence[Work]) -> int:
+    """Return how many threads read fastest: one, if most inputs are short.
+
+    Opening a short file takes Python's lock most of the time: more threads would only wait for it.
+    """
+    sample = works[:: max(len(works) // _SAMPLED, 1)]
+    sizes = sorted(_size(work.source.path) for work in sample)
+    return 1 if sizes[len(sizes) // 2] < _SHORT_BYTES else n_processors()
+
+
+def _size(path: str) -> int:
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return 0
 
 
 class _ClosedError(Exception):

@@ -17,6 +17,7 @@ from kapre_cli.settings.layers import (
 from kapre_cli.settings.run import (
     COMPRESSIONS,
     DTYPES,
+    ENGINES,
     FORMATS,
     NON_FINITE,
     RESUMES,
@@ -29,6 +30,7 @@ __all__ = [
     "COMPRESSIONS",
     "DATA_FORMATS",
     "DTYPES",
+    "ENGINES",
     "FORMATS",
     "LAYERS",
     "NON_FINITE",

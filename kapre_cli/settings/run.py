@@ -13,6 +13,7 @@ FORMATS = ("hdf5", "npy", "npy-directory")
 DTYPES = ("float32", "float16", "float64")
 COMPRESSIONS = ("none", "gzip", "lzf")
 NON_FINITE = ("fail", "zero", "keep")
+ENGINES = ("numpy", "keras")
 RESUMES = ("stat", "content")
 HDF5_SUFFIXES = (".h5", ".hdf5")
 
@@ -152,6 +153,8 @@ class ExtractionSettings:
             a number chosen from ``n_dft`` and ``n_hop``.
         jobs: Inputs that are read and decoded at once, at least 1; ``None``: as many as there
             are processors to run on. Neither number changes a bit of the result.
+        engine: One of ``ENGINES``: ``"numpy"`` computes what the layer does without TensorFlow,
+            ``"keras"`` runs the layer itself. They agree but for rounding.
     """
 
     layer: LayerConfig
@@ -159,6 +162,7 @@ class ExtractionSettings:
     output: OutputSettings
     batch_size: int | None = None
     jobs: int | None = None
+    engine: str = "numpy"
 
     def __post_init__(self) -> None:
         """Check what the parts, which have checked themselves, must agree upon."""
@@ -167,6 +171,7 @@ class ExtractionSettings:
                 "The layer's `sr` must be the rate of the audio. "
                 f"Received: sr={self.layer.sr}, audio at {self.audio.sr}"
             )
+        checks.choice("engine", self.engine, ENGINES)
         if self.jobs is not None:
             object.__setattr__(self, "jobs", checks.integer("jobs", self.jobs, at_least=1))
         if self.batch_size is None:

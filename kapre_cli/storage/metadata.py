@@ -9,6 +9,7 @@ from kapre_cli.errors import StoredDataError
 from kapre_cli.settings import (
     COMPRESSIONS,
     DTYPES,
+    ENGINES,
     AudioSettings,
     ExtractionSettings,
     LayerConfig,
@@ -92,6 +93,7 @@ class RootFacts:
         audio: Rate, channels and what was taken of the files.
         dtype: The type of the arrays, a name.
         compression: How the arrays are compressed.
+        engine: What computed them.
         versions: Version of each program and library behind the numbers.
     """
 
@@ -99,13 +101,21 @@ class RootFacts:
     audio: AudioSettings
     dtype: str
     compression: str
+    engine: str
     versions: dict[str, str]
 
     @classmethod
     def of(cls, settings: ExtractionSettings) -> "RootFacts":
         """Return the facts of a run that is being made with this program."""
         output = settings.output
-        return cls(settings.layer, settings.audio, output.dtype, output.compression, _versions())
+        return cls(
+            settings.layer,
+            settings.audio,
+            output.dtype,
+            output.compression,
+            settings.engine,
+            _versions(),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the root attributes by name, ready for JSON."""
@@ -117,6 +127,7 @@ class RootFacts:
                 **self.audio.to_dict(),
                 "dtype": self.dtype,
                 "compression": self.compression,
+                "engine": self.engine,
             },
             "versions": self.versions,
         }
@@ -149,6 +160,7 @@ class RootFacts:
                 compression=checks.choice(
                     "compression", audio.pop("compression", None), COMPRESSIONS
                 ),
+                engine=checks.choice("engine", audio.pop("engine", None), ENGINES),
                 audio=AudioSettings.from_dict(audio),
                 versions={str(name): str(value) for name, value in versions.items()},
             )

@@ -1,22 +1,16 @@
 """The ``Melspectrogram`` layer."""
 
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
-from kapre_cli import dsp
-from kapre_cli.dsp import FloatArray
+from kapre_cli.filterbank import band_groups, empty_bands_warning, filterbank_of
 from kapre_cli.settings import LayerConfig, MelspectrogramConfig
 from kapre_cli.time_frequency import steps
 from kapre_cli.time_frequency.spectrogram import Shape, Spectrogram
 from kapre_cli.time_frequency.steps import Tensor
-
-_BANDS_SHOWN = 32
-_BANDS_IN_A_GROUP = 32  # measured: fewer copy more than they save
 
 
 class EmptyMelBandsWarning(UserWarning):
@@ -59,8 +53,7 @@ class Melspectrogram(Spectrogram):
     Warns:
         EmptyMelBandsWarning: If bands are so narrow that no frequency bin falls into them.
 
-    >>> import numpy as np
-    >>> layer = Melspectrogram(
+    >>>     >>> layer = Melspectrogram(
     ...     sr=8000, n_mels=10, n_dft=256, image_data_format="channels_last"
     ... )
     >>> layer(np.zeros((1, 2, 8000), "float32")).shape
@@ -108,18 +101,11 @@ class Melspectrogram(Spectrogram):
             **of_layer,
         )
         self._start(config, **kwargs)
-        filterbank = dsp.mel_filterbank(
-            sr=config.sr,
-            n_dft=config.n_dft,
-            n_mels=config.n_mels,
-            fmin=config.fmin,
-            fmax=self.fmax,  # settled by now, where the argument was None
-            htk=config.htk,
-            norm=config.norm,
-        )
+        filterbank = filterbank_of(config)
         self._bins_to_bands = filterbank.T
-        self._groups = list(_groups(filterbank))
-        _warn_of_empty_bands(dsp.empty_bands(filterbank), config)
+        self._groups = list(band_groups(filterbank))
+        if warning := empty_bands_warning(filterbank, config):
+            warnings.warn(warning, EmptyMelBandsWarning, stacklevel=2)
 
     def build(self, input_shape: Shape) -> None:
         """Make the weights, if there are any."""
@@ -153,30 +139,3 @@ class Melspectrogram(Spectrogram):
             ]
             bands = ops.concatenate(groups, axis=-1) if len(groups) > 1 else groups[0]
         return steps.raised(bands, self.config.power / 2.0)
-
-
-def _groups(filterbank: FloatArray) -> Iterator[tuple[slice, FloatArray]]:
-    """Yield, for some bands at a time, the bins they are summed from and the weights of these.
-
-    A mel matrix is nearly all zeros: neighbouring bands share few bins and leave out the others.
-    """
-    n_groups = max(len(filterbank) // _BANDS_IN_A_GROUP, 1)
-    for bands in np.array_split(filterbank, n_groups):
-        bins = np.flatnonzero(bands.any(axis=0))
-        span = slice(int(bins[0]), int(bins[-1]) + 1) if len(bins) else slice(0, 1)
-        yield span, bands[:, span].T
-
-
-def _warn_of_empty_bands(bands: list[int], config: MelspectrogramConfig) -> None:
-    if not bands:
-        return
-    shown = ", ".join(map(str, bands[:_BANDS_SHOWN]))
-    if len(bands) > _BANDS_SHOWN:
-        shown += f" and {len(bands) - _BANDS_SHOWN} more"
-    warnings.warn(
-        f"{len(bands)} of {config.n_mels} mel bands are empty, since no bin of the transform "
-        f"falls into them: {shown} (counted from 0). They hold no energy, whatever the input. "
-        f"Raise n_dft (now {config.n_dft}) or lower n_mels (now {config.n_mels}).",
-        EmptyMelBandsWarning,
-        stacklevel=3,
-    )
