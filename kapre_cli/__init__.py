@@ -1,4 +1,4 @@
-"""Spectrograms and mel-spectrograms from WAV and FLAC, computed by Keras layers.
+"""Spectrograms and mel-spectrograms from WAV and FLAC, as Keras layers compute them.
 
 Importing this package imports neither TensorFlow nor NumPy: each public name is fetched when
 it is first used.

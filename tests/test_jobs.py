@@ -1,4 +1,4 @@
-"""What is written does not depend on how many inputs are read at once, nor on who computes."""
+"""What is written does not depend on how many inputs are read at once, nor on the process."""
 
 import os
 from pathlib import Path
@@ -45,7 +45,7 @@ def written(output: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("kind", ["spectrogram", "melspectrogram"])
 @pytest.mark.parametrize("name", ["out.h5", "out"])
-def test_bits_do_not_depend_on_jobs_or_on_the_process_that_computes(
+def test_bits_do_not_depend_on_jobs_or_on_the_process(
     kind: str, name: str, audio: Path, tmp_path: Path, program: Any, process: Any
 ) -> None:
     options = OPTIONS if kind == "melspectrogram" else OPTIONS[:4]

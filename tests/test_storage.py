@@ -98,6 +98,7 @@ def test_both_formats_say_the_same(output: Path, audio: Path) -> None:
         "verify_audio": True,
         "max_frames": None,
         "dtype": "float32",
+        "engine": "numpy",
         "compression": "none",
     }
     assert root["versions"]["kapre-extract"] == kapre_cli.__version__

@@ -37,7 +37,7 @@ _STOPPED_BY = {
 def program() -> None:
     """Turn WAV and FLAC recordings into spectrograms or mel-spectrograms.
 
-    They are computed by the Keras layers that the options describe, whatever the length and the
+    They are what the Keras layer that the options describe returns, whatever the length and the
     number of channels, and stored in one HDF5 file or in .npy files.
 
     \b
@@ -52,7 +52,7 @@ for command in (spectrogram, melspectrogram, *RESERVED):
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the program and end the process with its exit code, at once.
 
-    Taking TensorFlow down, module by module, would take a third of a second.
+    Taking down what was imported, module by module, would take longer than many a run.
     """
     _open_standard_streams()
     code = run(arguments, guarded)

@@ -17,7 +17,6 @@ def hush() -> None:
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the processor does it all: see CompiledLayer
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # NumPy's; whole tapes are computed side by side
     for name in ("tensorflow", "absl"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if not sys.warnoptions:

@@ -291,7 +291,7 @@ def output_options() -> Decorator[Any]:
             "--jobs",
             type=click.IntRange(min=1),
             metavar="N",
-            show_default="as many as there are processors",
+            show_default="as suits the inputs",
             help="Inputs read and decoded at once: speed and memory, never the result.",
         ),
     )

@@ -2,7 +2,7 @@
 
 The formulas are those of ``time_frequency``, step by step; tests hold both against one reference
 and against each other. Frames go through in small lots that stay in the processor's cache from the
-window to the last step, which is what makes this as fast as TensorFlow is.
+window to the last step, without which this would take several times as long.
 """
 
 import threading

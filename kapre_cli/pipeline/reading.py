@@ -49,9 +49,9 @@ Part = Block | End
 class Readers(Closing):
     """Threads that read inputs; iterating over them gives blocks and ends as they come.
 
-    Decoding lets go of Python's lock, so it goes on beside everything else, importing TensorFlow
-    first of all. What has been read and not yet been asked for is bounded, whatever the length
-    of the inputs. The blocks of one input come in order, its end after them.
+    Decoding lets go of Python's lock, so it goes on beside everything else. What has been read and
+    not yet been asked for is bounded, whatever the length of the inputs. The blocks of one input
+    come in order, its end after them.
 
     Args:
         works: The inputs, in the order in which they are begun.

@@ -53,7 +53,8 @@ class Melspectrogram(Spectrogram):
     Warns:
         EmptyMelBandsWarning: If bands are so narrow that no frequency bin falls into them.
 
-    >>>     >>> layer = Melspectrogram(
+    >>> import numpy as np
+    >>> layer = Melspectrogram(
     ...     sr=8000, n_mels=10, n_dft=256, image_data_format="channels_last"
     ... )
     >>> layer(np.zeros((1, 2, 8000), "float32")).shape

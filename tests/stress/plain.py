@@ -20,7 +20,7 @@ os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
 from kapre_cli.pipeline import transform
 from kapre_cli.pipeline.blocks import Block, frame_blocks
-from kapre_cli.pipeline.compute import LayerComputer
+from kapre_cli.pipeline.kernel import KernelComputer
 from kapre_cli.pipeline.tape import Piece
 from kapre_cli.pipeline.work import Work
 from kapre_cli.settings import MelspectrogramConfig
@@ -89,7 +89,7 @@ def main() -> None:
             for block in frame_blocks(Work(source), reader, config.framing, n_mels):
                 yield from block.pieces(n_mels, partial(keep, dataset))
 
-    with h5py.File(Path(output), "w") as file, LayerComputer(config, n_frames) as computer:
+    with h5py.File(Path(output), "w") as file, KernelComputer(config, n_frames) as computer:
         found = pieces(file.create_group("features"))
         transform.run(found, config.framing, n_frames, computer)
 
