@@ -10,6 +10,7 @@ import warnings
 _UNUSED = ("PIL", "matplotlib", "pandas", "scipy", "sklearn")
 
 _OBJECTS_UNTIL_COLLECTION = 1_000_000
+_SECONDS_OF_A_TURN = 0.0005
 
 
 def hush() -> None:
@@ -24,7 +25,7 @@ def hush() -> None:
 
 
 def make_quick() -> None:
-    """Make this process's imports quick and silent. It must have nothing to do but compute.
+    """Make this process's imports quick and silent. It must have nothing to do but one run.
 
     Keras is told that what it can do without is not there. Modules are made of a million objects,
     none of them garbage: looking for some among them, again and again while they are made, is a
@@ -34,6 +35,8 @@ def make_quick() -> None:
     for name in _UNUSED:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # what Python has for it
     gc.set_threshold(_OBJECTS_UNTIL_COLLECTION, 10, 10)
+    # Threads that compute need Python's lock often and briefly; one that reads holds on to it.
+    sys.setswitchinterval(_SECONDS_OF_A_TURN)
 
 
 def everything() -> None:
