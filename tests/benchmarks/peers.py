@@ -24,7 +24,7 @@ Memory is that of all processes of a contender together (see ``timing.py``).
 ``--make`` makes the audio in a temporary folder: ``short`` is 3,000 WAV files of 0.4 s, ``music``
 48 FLAC files of 380 s in all, ``rates`` the same at three rates, which everybody resamples to
 48 kHz (the program at soxr's very high quality, all others at its high one). ``--short-file``
-times the program on a single short file against ``import tensorflow``, which it cannot do without.
+times the program on a single short file against ``import tensorflow``.
 """
 
 import argparse
