@@ -242,6 +242,7 @@ OTHER_SETTINGS: dict[tuple[object, ...], str] = {
     ("--channel", 0): "channels: None there, [0] now",
     ("--dtype", "float64"): "dtype: 'float32' there, 'float64' now",
     ("--compression", "lzf"): "compression: 'none' there, 'lzf' now",
+    ("--engine", "keras"): "engine: 'numpy' there, 'keras' now",
     ("--sr", 16000, "--resample"): "sr: 8000 there, 16000 now",
     ("--format", "npy-directory"): "is a file; a folder of .npy files was asked for",
 }

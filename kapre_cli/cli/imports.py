@@ -37,12 +37,3 @@ def make_quick() -> None:
     gc.set_threshold(_OBJECTS_UNTIL_COLLECTION, 10, 10)
     # Threads that compute need Python's lock often and briefly; one that reads holds on to it.
     sys.setswitchinterval(_SECONDS_OF_A_TURN)
-
-
-def everything() -> None:
-    """Import what a run imports: what a benchmark takes off its time."""
-    make_quick()
-    from kapre_cli.audio import libsndfile  # noqa: F401
-    from kapre_cli.cli import extraction, terminal  # noqa: F401
-    from kapre_cli.pipeline import extract  # noqa: F401
-    from kapre_cli.storage import hdf5_features  # noqa: F401
