@@ -90,8 +90,9 @@ class Framing:
                 "With padding='valid' the signal must be at least `n_dft` samples long. "
                 f"Received: length={length}, n_dft={self.n_dft}"
             )
-        reach = self.n_dft - 1 if self.padding == "valid" else 0
-        return -(-(length - reach) // self.n_hop)
+        n_time = conv_output_length(length, self.n_dft, self.padding, self.n_hop)
+        assert n_time is not None  # noqa: S101 - for the type checker: length is not None
+        return n_time
 
     def pads(self, length: Any, maximum: Callable[[Any, int], Any] = max) -> tuple[Any, Any]:
         """Return how many zeros stand before and after a signal of ``length`` samples.

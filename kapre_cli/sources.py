@@ -27,6 +27,14 @@ class Source:
     path: str
     key: str
 
+    @property
+    def size(self) -> int:
+        """Bytes of the file now; 0 if that cannot be told."""
+        try:
+            return os.path.getsize(self.path)
+        except (OSError, ValueError):  # ValueError: a NUL in the path
+            return 0
+
 
 @dataclass(frozen=True)
 class Refusal:

@@ -85,6 +85,18 @@ def write_audio(
     return path
 
 
+def write_silence(path: Path, seconds: int, sr: int = 44100) -> Path:
+    """Write a WAV of silence that takes no room on the disk, however long it is."""
+    write_audio(path, np.zeros((1, 1)), sr=sr, subtype="PCM_16")
+    n_bytes = 2 * sr * seconds
+    content = bytearray(path.read_bytes()[:44])
+    content[4:8] = (36 + n_bytes).to_bytes(4, "little")
+    content[40:44] = n_bytes.to_bytes(4, "little")
+    path.write_bytes(content)
+    os.truncate(path, 44 + n_bytes)
+    return path
+
+
 def read_audio(path: Path) -> Any:
     """Return what a file holds in float64, shape ``(channels, samples)``, by soundfile itself."""
     samples, _ = soundfile.read(path, dtype="float64", always_2d=True)

@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import kapre_cli
 from tests import reference
-from tests.conftest import PROGRAM, write_audio
+from tests.conftest import PROGRAM, write_audio, write_silence
 from tests.stress.runs import HERE, counts
 from tests.stress.runs import Ended as RunEnded
 
@@ -27,15 +26,7 @@ OPTIONS = ("--n-dft", "1024", "--n-mels", "64")
 @pytest.fixture(scope="module")
 def hours(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make two hours of silence that take no room on the disk."""
-    path = tmp_path_factory.mktemp("hours") / "hours.wav"
-    write_audio(path, np.zeros((1, 1)), sr=44100, subtype="PCM_16")
-    n_bytes = 2 * 44100 * 3600 * HOURS
-    content = bytearray(path.read_bytes()[:44])
-    content[4:8] = (36 + n_bytes).to_bytes(4, "little")
-    content[40:44] = n_bytes.to_bytes(4, "little")
-    path.write_bytes(content)
-    os.truncate(path, 44 + n_bytes)
-    return path
+    return write_silence(tmp_path_factory.mktemp("hours") / "hours.wav", 3600 * HOURS)
 
 
 @contextmanager

@@ -11,14 +11,13 @@ import termios
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kapre_cli.cli.terminal import _Length
 from tests import reference
-from tests.conftest import PROGRAM, write_audio
+from tests.conftest import PROGRAM, write_audio, write_silence
 
 HOURS = 2
 BAR = re.compile(
@@ -105,13 +104,7 @@ def seconds(shown: str) -> float:
 
 
 def test_the_bar_counts_audio(tmp_path: Path) -> None:
-    path = write_audio(tmp_path / "audio/hours.wav", np.zeros((1, 1)), 44100, subtype="PCM_16")
-    n_bytes = 2 * 44100 * 3600 * HOURS
-    content = bytearray(path.read_bytes()[:44])
-    content[4:8] = (36 + n_bytes).to_bytes(4, "little")
-    content[40:44] = n_bytes.to_bytes(4, "little")
-    path.write_bytes(content)
-    os.truncate(path, 44 + n_bytes)
+    write_silence(tmp_path / "audio/hours.wav", 3600 * HOURS)
     write_audio(tmp_path / "audio/a.wav", reference.noise(1, 44100), 44100, subtype="PCM_16")
     (tmp_path / "audio/bad.wav").write_bytes(b"no audio")
     command = [*PROGRAM, "melspectrogram", "audio", "-o", "out.h5", "--n-dft", "1024"]

@@ -2,7 +2,7 @@
 
 import struct
 
-from kapre_cli.audio.header import Header
+from kapre_cli.audio.header import Header, is_chunk_name
 from kapre_cli.audio.opening import RawFile
 from kapre_cli.errors import AudioReadError
 
@@ -79,7 +79,7 @@ def _next_chunk(file: RawFile, start: int, header: Header) -> int | None:
     head = file.at(start, 24 if header.is_w64 else 8)
     if head[:4] == b"data":
         raise AudioReadError("it has a second data chunk behind its samples: it can have but one")
-    if not all(0x20 <= letter < 0x7F for letter in head[:4]):
+    if not is_chunk_name(head[:4]):
         return None
     if header.is_w64:
         end = (

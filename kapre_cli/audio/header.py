@@ -59,3 +59,8 @@ class Header:
             raise AudioReadError(
                 f"its header says a sample rate of {self.sr:,} Hz; 1 to {MAX_SR:,} Hz can be read"
             )
+
+
+def is_chunk_name(name: bytes) -> bool:
+    """Whether four bytes of a WAV can be the name of a chunk: text, which samples seldom are."""
+    return all(0x20 <= letter < 0x7F for letter in name)

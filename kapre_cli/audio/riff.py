@@ -7,7 +7,7 @@ Sony Wave64.
 import struct
 from collections.abc import Iterator
 
-from kapre_cli.audio.header import Header
+from kapre_cli.audio.header import Header, is_chunk_name
 from kapre_cli.audio.opening import RawFile
 from kapre_cli.errors import AudioReadError
 
@@ -67,7 +67,7 @@ def _chunks(file: RawFile, order: str) -> Iterator[tuple[bytes, int, int]]:
         head = file.at(position, 8) if position < file.size else b""
         if len(head) < 8:
             return
-        if not all(0x20 <= letter < 0x7F for letter in head[:4]):
+        if not is_chunk_name(head[:4]):
             raise AudioReadError(f"its header is damaged: {head[:4]!r} is no name of a chunk")
         length = struct.unpack(order + "I", head[4:])[0]
         yield head[:4], length, position + 8

@@ -105,7 +105,7 @@ class Terminal(Progress, Closing):
             write_through=True,
         )
         shown = sys.stderr.isatty()
-        self._length = _Length({one.key: _size(one.path) for one in sources} if shown else {})
+        self._length = _Length({one.key: max(one.size, 1) for one in sources} if shown else {})
         self._bar = self._new_bar(0, COMPUTING)
         self._bar.n_inputs = len(sources)
         self._bar.refresh()
@@ -159,11 +159,3 @@ class Terminal(Progress, Closing):
         sys.stderr = self._before
         os.dup2(self._descriptor, 2)
         os.close(self._descriptor)
-
-
-def _size(path: str) -> int:
-    """Return the bytes of a file, at least 1, also if it cannot be read."""
-    try:
-        return max(os.stat(path).st_size, 1)
-    except OSError:
-        return 1

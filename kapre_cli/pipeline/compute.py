@@ -1,16 +1,13 @@
 """The Keras layer itself, as one compiled function of one fixed shape."""
 
 import warnings
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from kapre_cli.audio.samples import Samples
-from kapre_cli.closing import Closing
-from kapre_cli.pipeline.transform import Features
+from kapre_cli.pipeline.transform import Computer, Features
 from kapre_cli.settings import LayerConfig
 from kapre_cli.time_frequency import EmptyMelBandsWarning, layer_of
 
@@ -57,8 +54,8 @@ class CompiledLayer:
         return features
 
 
-class LayerComputer(Closing):
-    """A :class:`~kapre_cli.pipeline.transform.Computer` that runs the Keras layer.
+class LayerComputer(Computer):
+    """Runs the Keras layer, which has threads of TensorFlow's to spread over.
 
     Args:
         config: The layer's arguments.
@@ -67,20 +64,7 @@ class LayerComputer(Closing):
 
     def __init__(self, config: LayerConfig, n_frames: int) -> None:
         self._layer = CompiledLayer(config, n_frames)
-        self.warnings = self._layer.warnings
-        n_samples = config.framing.n_samples(n_frames)
-        self.tapes = [np.zeros(n_samples, np.float32) for _ in range(2)]
-        self._thread = ThreadPoolExecutor(1, "compute")
-        self._under_way: deque[Future[Features]] = deque()
+        super().__init__(config, n_frames, 1, self._layer.warnings)
 
-    def submit(self, number: int) -> None:
-        """Let the tape of this number be computed."""
-        self._under_way.append(self._thread.submit(self._layer, self.tapes[number]))
-
-    def collect(self) -> Features:
-        """Wait for the features of the tape that was submitted longest ago."""
-        return self._under_way.popleft().result()
-
-    def close(self) -> None:
-        """Let the thread end."""
-        self._thread.shutdown(cancel_futures=True)
+    def _compute(self, samples: Samples, features: Features) -> None:
+        features[:] = self._layer(samples)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kapre_cli.errors import FeatureError, OutputError, quoted
 from kapre_cli.pipeline.computation import Computation
@@ -12,7 +11,7 @@ from kapre_cli.pipeline.earlier import Keeper
 from kapre_cli.pipeline.kernel import KernelComputer
 from kapre_cli.pipeline.reading import Readers
 from kapre_cli.pipeline.room import bytes_at_most, bytes_due, bytes_written
-from kapre_cli.pipeline.transform import tape_frames
+from kapre_cli.pipeline.transform import Computer, tape_frames
 from kapre_cli.pipeline.work import Work
 from kapre_cli.report import SILENT, UNWATCHED, Progress, Report, Watch, counted
 from kapre_cli.settings import ExtractionSettings
@@ -29,9 +28,6 @@ from kapre_cli.storage.replay import replay
 from kapre_cli.storage.soundness import frequencies
 from kapre_cli.storage.verification import require_written
 from kapre_cli.storage.workspace import Workspace, undisturbed
-
-if TYPE_CHECKING:
-    from kapre_cli.pipeline.compute import LayerComputer
 
 
 def extract(
@@ -103,7 +99,7 @@ def _resolved(settings: ExtractionSettings) -> ExtractionSettings:
     return replace(settings, layer=layer)
 
 
-def _computer(settings: ExtractionSettings, n_frames: int) -> "KernelComputer | LayerComputer":
+def _computer(settings: ExtractionSettings, n_frames: int) -> Computer:
     if settings.engine == "numpy":
         return KernelComputer(settings.layer, n_frames)
     # TensorFlow takes seconds to import: not before it is certain that it is needed.

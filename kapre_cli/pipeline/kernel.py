@@ -6,8 +6,6 @@ window to the last step, without which this would take several times as long.
 """
 
 import threading
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -15,10 +13,9 @@ import numpy.typing as npt
 
 from kapre_cli import dsp
 from kapre_cli.audio.samples import Samples
-from kapre_cli.closing import Closing
 from kapre_cli.filterbank import BandSums, empty_bands_warning, filterbank_of
 from kapre_cli.pipeline.processors import n_processors
-from kapre_cli.pipeline.transform import Features
+from kapre_cli.pipeline.transform import Computer, Features
 from kapre_cli.settings import LayerConfig, MelspectrogramConfig
 
 _LOT_VALUES = 2**17  # samples of the frames of a lot: half a megabyte
@@ -108,8 +105,8 @@ def _raised(values: npt.NDArray[Any], exponent: float) -> npt.NDArray[Any]:
     return np.sqrt(values) if exponent == 0.5 else np.power(values, exponent)
 
 
-class KernelComputer(Closing):
-    """A :class:`~kapre_cli.pipeline.transform.Computer` of as many threads as there are processors.
+class KernelComputer(Computer):
+    """Runs the kernel in as many threads as there are processors.
 
     Args:
         config: The layer's arguments.
@@ -118,26 +115,7 @@ class KernelComputer(Closing):
 
     def __init__(self, config: LayerConfig, n_frames: int) -> None:
         self._kernel = Kernel(config)
-        self.warnings = self._kernel.warnings
-        n_threads = n_processors()
-        self.tapes = [
-            np.zeros(config.framing.n_samples(n_frames), np.float32) for _ in range(n_threads + 2)
-        ]
-        self._features = [np.zeros((n_frames, config.n_features), np.float32) for _ in self.tapes]
-        self._threads = ThreadPoolExecutor(n_threads, "compute")
-        self._under_way: deque[tuple[int, Future[None]]] = deque()
+        super().__init__(config, n_frames, n_processors(), self._kernel.warnings)
 
-    def submit(self, number: int) -> None:
-        """Let the tape of this number be computed."""
-        computing = self._threads.submit(self._kernel, self.tapes[number], self._features[number])
-        self._under_way.append((number, computing))
-
-    def collect(self) -> Features:
-        """Wait for the features of the tape that was submitted longest ago."""
-        number, computing = self._under_way.popleft()
-        computing.result()
-        return self._features[number]
-
-    def close(self) -> None:
-        """Let the threads end."""
-        self._threads.shutdown(cancel_futures=True)
+    def _compute(self, samples: Samples, features: Features) -> None:
+        self._kernel(samples, features)

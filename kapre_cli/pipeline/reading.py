@@ -1,6 +1,5 @@
 """Inputs read and decoded ahead of what computes them, several at once."""
 
-import os
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -181,15 +180,8 @@ def _jobs_for(works: Sequence[Work]) -> int:
     Opening a short file takes Python's lock most of the time: more threads would only wait for it.
     """
     sample = works[:: max(len(works) // _SAMPLED, 1)]
-    sizes = sorted(_size(work.source.path) for work in sample)
+    sizes = sorted(work.source.size for work in sample)
     return 1 if sizes[len(sizes) // 2] < _SHORT_BYTES else n_processors()
-
-
-def _size(path: str) -> int:
-    try:
-        return os.path.getsize(path)
-    except OSError:
-        return 0
 
 
 class _ClosedError(Exception):

@@ -33,10 +33,7 @@ def bytes_at_most(works: Sequence[Work], settings: ExtractionSettings) -> float:
     for work in works:
         if work.done and work.facts is not None:
             continue
-        try:
-            size = os.path.getsize(work.source.path)
-        except OSError:
-            continue
+        size = work.source.size
         n_channels = min(MAX_CHANNELS, size)  # each with one more frame than samples make full
         n_bytes += _FRAMES_IN_A_BYTE * _FLAC_CHANNELS * size / layer.framing.n_hop + n_channels
     n_bytes *= layer.n_features * (_JOURNAL_BYTES + np.dtype(settings.output.dtype).itemsize)

@@ -1,14 +1,16 @@
 """Pieces of signal through whatever computes them, while others are packed and delivered."""
 
 import itertools
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.audio.samples import Samples
+from kapre_cli.closing import Closing
 from kapre_cli.framing import Framing
 from kapre_cli.pipeline.tape import Piece, Placement, Tape
 from kapre_cli.settings import LayerConfig
@@ -20,27 +22,43 @@ Features = npt.NDArray[np.float32]
 # could differ in the last bit.
 _FRAMES_MULTIPLE = 16
 
+_TAPES_BESIDE = 2  # those that are computed: one to be packed, one to be delivered
+
 _DEFAULT_VALUES = 2**20  # samples of all frames of a tape together: 4 MiB, measured to be fast
 
 
-class Computer(Protocol):
-    """Computes tapes one after another, beside what its user does meanwhile.
+class Computer(Closing):
+    """Computes tapes in threads of its own, beside what its user does meanwhile.
+
+    Args:
+        config: The layer's arguments.
+        n_frames: Frames of a tape.
+        n_threads: How many tapes are computed at once.
+        warnings: What there is to be said of the layer.
 
     Attributes:
         tapes: Room for samples, each ``(n_samples,)``, to be used in turn.
-        warnings: What the layer had to say when it was made; complete with the first features.
+        warnings: What there is to be said of the layer.
     """
 
-    @property
-    def tapes(self) -> Sequence[Samples]:
-        """See above."""
+    def __init__(
+        self, config: LayerConfig, n_frames: int, n_threads: int, warnings: Sequence[str]
+    ) -> None:
+        self.warnings = warnings
+        n_samples = config.framing.n_samples(n_frames)
+        self.tapes = [np.zeros(n_samples, np.float32) for _ in range(n_threads + _TAPES_BESIDE)]
+        self._features = [np.zeros((n_frames, config.n_features), np.float32) for _ in self.tapes]
+        self._threads = ThreadPoolExecutor(n_threads, "compute")
+        self._under_way: deque[tuple[int, Future[None]]] = deque()
 
-    @property
-    def warnings(self) -> Sequence[str]:
-        """See above."""
+    @abstractmethod
+    def _compute(self, samples: Samples, features: Features) -> None:
+        """Compute the features of a tape into ``features``, in any thread."""
 
     def submit(self, number: int) -> None:
         """Let the tape of this number be computed; it must not be written to meanwhile."""
+        computing = self._threads.submit(self._compute, self.tapes[number], self._features[number])
+        self._under_way.append((number, computing))
 
     def collect(self) -> Features:
         """Wait for the features of the tape that was submitted longest ago.
@@ -48,6 +66,13 @@ class Computer(Protocol):
         Returns:
             Shape ``(n_frames, n_features)``; theirs until that tape is submitted anew.
         """
+        number, computing = self._under_way.popleft()
+        computing.result()
+        return self._features[number]
+
+    def close(self) -> None:
+        """Let the threads end."""
+        self._threads.shutdown(cancel_futures=True)
 
 
 def tape_frames(config: LayerConfig, batch_size: int | None = None) -> int:
