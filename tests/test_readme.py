@@ -109,19 +109,11 @@ def test_the_second_command_is_what_ci_runs() -> None:
 
 
 def option_rows() -> Iterator[str]:
-    """Yield the option table's rows, from the program's own options."""
+    """Yield the rows of the option table, from the options of the commands that extract."""
     mel: Any = command_line.commands["melspectrogram"]
-    context = click.Context(mel)
     spectrogram: Any = command_line.commands["spectrogram"]
     twins = {option.name: option for option in spectrogram.params}
-    for option in mel.params:
-        if not isinstance(option, click.Option):
-            continue
-        record = option.get_help_record(context)
-        assert record is not None
-        default = (option.get_help_extra(context).get("default") or "").strip("()")
-        names = record[0].replace("|", r"\|")
-        meaning = (option.help or "").replace("*", r"\*")
+    for option, names, default, meaning in described_options(mel):
         twin = twins.get(option.name)
         if twin is None:
             meaning += " (mel only)"
@@ -130,10 +122,48 @@ def option_rows() -> Iterator[str]:
         yield f"| `{names}` | {default} | {meaning} |"
 
 
+def described_options(command: Any) -> Iterator[tuple[click.Option, str, str, str]]:
+    """Yield each option of a command with its names, its default and its meaning."""
+    context = click.Context(command)
+    for option in command.params:
+        record = option.get_help_record(context)
+        if isinstance(option, click.Option) and record is not None:
+            default = (option.get_help_extra(context).get("default") or "").strip("()")
+            meaning = (option.help or "").replace("*", r"\*")
+            yield option, record[0].replace("|", r"\|"), default, meaning
+
+
+def section(command: str) -> str:
+    """Return what stands under the heading of a command."""
+    _, heading, rest = README.partition(f"\n### `kapre-extract {command}`\n")
+    assert heading, f"the README has no section {heading!r} of its own for {command}"
+    return re.split(r"^##", rest, maxsplit=1, flags=re.M)[0]
+
+
 def test_the_option_table_is_the_programs() -> None:
     for row in option_rows():
         assert row in README.splitlines(), f"missing or out of date: {row}"
-    assert README.count("\n| `-") == len(list(option_rows()))
+    others = "".join(map(section, OTHERS))
+    assert README.count("\n| `-") - others.count("\n| `-") == len(list(option_rows()))
+
+
+OTHERS = [
+    name
+    for name, command in command_line.commands.items()
+    if name not in ("spectrogram", "melspectrogram") and not command.hidden
+]
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_the_option_tables_of_other_commands_are_the_programs(name: str) -> None:
+    rows = [
+        f"| `{names}` | {default} | {meaning} |"
+        for _, names, default, meaning in described_options(command_line.commands[name])
+    ]
+    lines = section(name).splitlines()
+    for row in rows:
+        assert row in lines, f"missing or out of date: {row}"
+    assert len([line for line in lines if line.startswith("| `-")]) == len(rows)
 
 
 def test_every_command_is_in_the_readme() -> None:

@@ -2,23 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import fields
 from typing import Any
 
 import click
 
+from kapre_cli.cli.from_options import audio_settings, layer_config, output_settings
 from kapre_cli.cli.guard import Workload
 from kapre_cli.cli.signals import Stopped
 from kapre_cli.errors import AudioReadError, OutputError, StoredDataError, quoted
 from kapre_cli.report import ExitCode, Report, Watch
-from kapre_cli.settings import (
-    AudioSettings,
-    ExtractionSettings,
-    LayerConfig,
-    MelspectrogramConfig,
-    OutputSettings,
-)
-from kapre_cli.settings.run import format_of
+from kapre_cli.settings import ExtractionSettings, LayerConfig, OutputSettings
 from kapre_cli.sources import Source, discover
 from kapre_cli.version import PROGRAM
 
@@ -26,14 +19,7 @@ from kapre_cli.version import PROGRAM
 def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
     """Run one extraction and return the exit code."""
     _refuse_streams(options)
-    output = OutputSettings(
-        path=options["output"],
-        format=options["format_"] or format_of(options["output"]),
-        dtype=options["dtype"],
-        compression=options["compression"],
-        overwrite=options["overwrite"],
-        resume=options["resume"],
-    )
+    output = output_settings(options)
     guard: Callable[[Workload], int] = click.get_current_context().obj
 
     def work(watch: Watch) -> int:
@@ -64,8 +50,8 @@ def _extraction(
         sr = options["sr"] or _first_sample_rate(inputs.sources, report)
         if sr is not None and inputs.sources:
             settings = ExtractionSettings(
-                layer=_layer(config, options, sr),
-                audio=_audio(options, sr),
+                layer=layer_config(config, options, sr),
+                audio=audio_settings(options, sr),
                 output=output,
                 batch_size=options["batch_size"],
                 jobs=options["jobs"],
@@ -117,25 +103,3 @@ def _first_sample_rate(sources: Sequence[Source], report: Report) -> int | None:
     for path, reason in failures:
         report.failed(path, reason)
     return None
-
-
-def _audio(options: Mapping[str, Any], sr: int) -> AudioSettings:
-    """Return what is taken of the inputs; the options have the names of the settings."""
-    taken = {one.name: options[one.name] for one in fields(AudioSettings) if one.name != "sr"}
-    return AudioSettings(**{**taken, "sr": sr, "channels": options["channels"] or None})
-
-
-def _layer(config: type[LayerConfig], options: Mapping[str, Any], sr: int) -> LayerConfig:
-    """Return the layer's arguments; the options have their names, but for three short ones."""
-    arguments: dict[str, Any] = {
-        "n_dft": options["n_dft"],
-        "n_hop": options["n_hop"],
-        "padding": options["padding"],
-        "image_data_format": options["data_format"],
-        config.power_name: options["power"],
-        config.decibel_name: options["decibel"],
-    }
-    if issubclass(config, MelspectrogramConfig):
-        names = ("n_mels", "fmin", "fmax", "htk", "norm")
-        arguments |= {"sr": sr, **{name: options[name] for name in names}}
-    return config(**arguments)

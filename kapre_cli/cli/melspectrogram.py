@@ -4,21 +4,12 @@ from typing import Any
 
 import click
 
-from kapre_cli.cli.options import (
-    ExtractingCommand,
-    audio_options,
-    layer_options,
-    mel_options,
-    output_options,
-)
+from kapre_cli.cli.options import ExtractingCommand, extraction_options
 from kapre_cli.settings import MelspectrogramConfig
 
 
 @click.command(cls=ExtractingCommand, short_help="Extract mel-spectrograms of files and folders.")
-@output_options()
-@layer_options(MelspectrogramConfig)
-@mel_options()
-@audio_options()
+@extraction_options(MelspectrogramConfig)
 def melspectrogram(**options: Any) -> int:
     """Extract mel-spectrograms of INPUTS: audio files, and folders that are searched for them.
 

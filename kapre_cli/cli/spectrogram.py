@@ -4,14 +4,12 @@ from typing import Any
 
 import click
 
-from kapre_cli.cli.options import ExtractingCommand, audio_options, layer_options, output_options
+from kapre_cli.cli.options import ExtractingCommand, extraction_options
 from kapre_cli.settings import SpectrogramConfig
 
 
 @click.command(cls=ExtractingCommand, short_help="Extract spectrograms of files and folders.")
-@output_options()
-@layer_options(SpectrogramConfig)
-@audio_options()
+@extraction_options(SpectrogramConfig)
 def spectrogram(**options: Any) -> int:
     """Extract spectrograms of INPUTS: audio files, and folders that are searched for them.
 

@@ -1,0 +1,42 @@
+"""The settings that the options of a command line describe; the options have their names."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from kapre_cli.settings import AudioSettings, LayerConfig, MelspectrogramConfig, OutputSettings
+from kapre_cli.settings.run import format_of
+
+
+def output_settings(options: Mapping[str, Any]) -> OutputSettings:
+    """Return where features go."""
+    return OutputSettings(
+        path=options["output"],
+        format=options["format_"] or format_of(options["output"]),
+        dtype=options["dtype"],
+        compression=options["compression"],
+        overwrite=options["overwrite"],
+        resume=options["resume"],
+    )
+
+
+def audio_settings(options: Mapping[str, Any], sr: int) -> AudioSettings:
+    """Return what is taken of the inputs."""
+    taken = {one.name: options[one.name] for one in fields(AudioSettings) if one.name != "sr"}
+    return AudioSettings(**{**taken, "sr": sr, "channels": options["channels"] or None})
+
+
+def layer_config(config: type[LayerConfig], options: Mapping[str, Any], sr: int) -> LayerConfig:
+    """Return the layer's arguments; three of the options have shorter names."""
+    arguments: dict[str, Any] = {
+        "n_dft": options["n_dft"],
+        "n_hop": options["n_hop"],
+        "padding": options["padding"],
+        "image_data_format": options["data_format"],
+        config.power_name: options["power"],
+        config.decibel_name: options["decibel"],
+    }
+    if issubclass(config, MelspectrogramConfig):
+        names = ("n_mels", "fmin", "fmax", "htk", "norm")
+        arguments |= {"sr": sr, **{name: options[name] for name in names}}
+    return config(**arguments)

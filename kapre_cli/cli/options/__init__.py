@@ -1,0 +1,40 @@
+"""The options of the commands, each declared once; defaults and choices are the library's own."""
+
+from typing import Any
+
+import click
+
+from kapre_cli.cli.options.audio import audio_options
+from kapre_cli.cli.options.declaring import Decorator, together
+from kapre_cli.cli.options.inputs import input_options
+from kapre_cli.cli.options.layer import layer_options, mel_options
+from kapre_cli.cli.options.output import output_options
+from kapre_cli.cli.options.running import run_options
+from kapre_cli.settings import RESUMES, LayerConfig, MelspectrogramConfig
+
+
+def extraction_options(config: type[LayerConfig]) -> Decorator[Any]:
+    """Return all options of a command that extracts what such a layer returns."""
+    of_mel = [mel_options()] if issubclass(config, MelspectrogramConfig) else []
+    return together(
+        input_options(),
+        output_options(),
+        run_options(),
+        layer_options(config),
+        *of_mel,
+        audio_options(),
+    )
+
+
+class ExtractingCommand(click.Command):
+    """A command whose ``--resume`` takes a value only if that is attached, as in ``--resume=x``.
+
+    Click would take the next argument, an input, for the value.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Attach the value that a bare ``--resume`` stands for."""
+        end = args.index("--") if "--" in args else len(args)
+        bare = f"--resume={RESUMES[0]}"
+        options = [bare if argument == "--resume" else argument for argument in args[:end]]
+        return super().parse_args(ctx, options + args[end:])

@@ -1,0 +1,61 @@
+"""The options that say what is taken of every input."""
+
+from typing import Any
+
+import click
+
+from kapre_cli.cli.options.declaring import Decorator, defaults, together
+from kapre_cli.settings import NON_FINITE, AudioSettings
+
+
+def audio_options() -> Decorator[Any]:
+    """Return the options that say what is taken of every input."""
+    default = defaults(AudioSettings)
+    return together(
+        click.option(
+            "--sr",
+            metavar="HZ",
+            type=click.IntRange(min=1),
+            show_default="the first input's",
+            help="Sample rate in Hz that inputs must have.",
+        ),
+        click.option(
+            "--resample", is_flag=True, help="Convert inputs of another rate to the run's rate."
+        ),
+        click.option(
+            "--channel",
+            "channels",
+            type=click.IntRange(min=0),
+            multiple=True,
+            metavar="N",
+            show_default="all, in order",
+            help="Take this channel, counted from 0; repeatable.",
+        ),
+        click.option("--mono", is_flag=True, help="Average the channels taken into one."),
+        click.option(
+            "--allow-truncated",
+            is_flag=True,
+            help="Take what there is of files that hold fewer or more frames than their headers "
+            "promise; they are marked in the facts.",
+        ),
+        click.option(
+            "--non-finite",
+            type=click.Choice(NON_FINITE),
+            default=default["non_finite"],
+            show_default=True,
+            help="NaN and infinite samples: fail their file, take them as 0, or keep them.",
+        ),
+        click.option(
+            "--verify-audio/--no-verify-audio",
+            default=default["verify_audio"],
+            show_default=True,
+            help="Hold FLAC samples against the MD5 in their header.",
+        ),
+        click.option(
+            "--max-frames",
+            metavar="N",
+            type=click.IntRange(min=1),
+            show_default="no limit",
+            help="Fail files of more samples than this in each channel.",
+        ),
+    )

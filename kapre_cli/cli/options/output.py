@@ -1,0 +1,57 @@
+"""The options that say where features go."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kapre_cli.cli.options.declaring import Decorator, defaults, together
+from kapre_cli.settings import COMPRESSIONS, DTYPES, FORMATS, RESUMES, OutputSettings
+
+
+def output_options() -> Decorator[Any]:
+    """Return the options that say where features go and how they are stored."""
+    default = defaults(OutputSettings)
+    return together(
+        click.option(
+            "-o",
+            "--output",
+            required=True,
+            type=click.Path(path_type=Path),
+            help="*.h5 or *.hdf5: one HDF5 file. *.npy: the array of a single input. "
+            "Anything else: a folder of .npy files.",
+        ),
+        click.option(
+            "--format",
+            "format_",
+            type=click.Choice(FORMATS),
+            show_default="by the suffix of --output",
+            help="The output's format.",
+        ),
+        click.option(
+            "--dtype",
+            type=click.Choice(DTYPES),
+            default=default["dtype"],
+            show_default=True,
+            help="Type in which the float32 results are stored.",
+        ),
+        click.option(
+            "--compression",
+            type=click.Choice(COMPRESSIONS),
+            default=default["compression"],
+            show_default=True,
+            help="Compression of HDF5 output.",
+        ),
+        click.option(
+            "--overwrite",
+            is_flag=True,
+            help="Replace an existing output, once the new one is complete.",
+        ),
+        click.option(
+            "--resume",
+            type=click.Choice(RESUMES),
+            metavar="[=content]",
+            help="Go on with an interrupted run, or bring an output up to date: keep the inputs "
+            "whose path, size and time of change are the same (=content: whose bytes are).",
+        ),
+    )
