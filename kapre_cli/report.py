@@ -4,8 +4,11 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import NamedTuple
 
-from kapre_cli.errors import quoted
+from kapre_cli.errors import TooManyFailuresError, quoted
+from kapre_cli.outcomes import FAILED, NOTHING, SKIPPED, UNRECORDED, WRITTEN, Known, Recorder
+from kapre_cli.tolerance import MaxFailures
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # they ask the process to end
 
@@ -41,10 +44,29 @@ class Progress:
 SILENT = Progress()
 
 
+class Gone(NamedTuple):
+    """How much of a stream of arrays has gone out.
+
+    Attributes:
+        n_inputs: Inputs that have ended, from the first one on.
+        n_written: Those of them whose arrays have gone out.
+        n_bytes: Bytes of the next input's array that have gone out.
+        seconds: Seconds of audio behind the arrays.
+        work_seconds: Seconds of work behind them.
+    """
+
+    n_inputs: int = 0
+    n_written: int = 0
+    n_bytes: int = 0
+    seconds: float = 0.0
+    work_seconds: float = 0.0
+
+
 class Watch:
     """Knows which inputs have brought the process down, and is told which one is being read.
 
-    This one is for a process that nobody watches.
+    It remembers how much of a stream has gone out as well. This one is for a process that nobody
+    watches.
 
     Attributes:
         again: Whether the process has come down before in this run, and goes on now.
@@ -59,6 +81,13 @@ class Watch:
         """Return how the process came down each time while an input was being read."""
         return ()
 
+    def went_out(self, gone: Gone) -> None:
+        """Take note how much of a stream has gone out."""
+
+    def gone(self) -> Gone:
+        """Return how much of a stream had gone out when the process came down."""
+        return Gone()
+
 
 UNWATCHED = Watch()
 
@@ -69,41 +98,93 @@ class Report:
 
     Attributes:
         say: Called with each message for the user as it arises.
+        recorder: Told of each input as it ends.
+        max_failures: How many inputs may fail; ``None``: all of them.
+        n_expected: How many inputs there are; ``None`` while that is not known.
         n_written: Inputs whose features are in the output.
         n_failed: Inputs that gave none; each has been named with its reason.
         n_skipped: Inputs whose features were there already.
         seconds: Seconds of audio behind the inputs that were written.
+        work_seconds: Seconds of work behind them, added up over those that were read side by side.
         kept: What has been kept of a run that did not reach its end, in a sentence.
         broken: Whether the output, or something about it, could not be written.
         warned: The warnings that have been passed on.
     """
 
     say: Callable[[str], None]
+    recorder: Recorder = UNRECORDED
+    max_failures: MaxFailures | None = None
+    n_expected: int | None = None
     n_written: int = 0
     n_failed: int = 0
     n_skipped: int = 0
     seconds: float = 0.0
+    work_seconds: float = 0.0
     kept: str | None = None
     broken: bool = False
     warned: set[str] = field(default_factory=set)
 
-    def written(self, seconds: float) -> None:
-        """Count an input whose features are stored."""
+    def written(self, path: str, known: Known) -> None:
+        """Count an input whose features are in the output."""
         self.n_written += 1
-        self.seconds += seconds
+        self.seconds += known.seconds or 0.0
+        self.work_seconds += known.work_seconds or 0.0
+        self.recorder.input(path, WRITTEN, None, known)
 
-    def failed(self, path: str, reason: object) -> None:
+    def failed(self, path: str, reason: object, known: Known = NOTHING) -> None:
         """Count an input that failed, and name it with its reason."""
-        self.n_failed += 1
         self.say(f"failed: {quoted(path)}: {reason}")
+        self.unwritten(path, reason, known)
 
-    def skipped(self) -> None:
+    def unwritten(self, path: str, reason: object, known: Known = NOTHING) -> None:
+        """Count an input as failed for a reason that has been told: there is no output."""
+        self.n_failed += 1
+        self.recorder.input(path, FAILED, str(reason), known)
+
+    def failed_before(self) -> None:
+        """Count an input that has failed, been named and recorded before the process came down."""
+        self.n_failed += 1
+
+    def go_on(self, gone: Gone) -> None:
+        """Count what has gone out of a stream before the process came down."""
+        self.n_written += gone.n_written
+        self.n_failed += gone.n_inputs - gone.n_written
+        self.seconds += gone.seconds
+        self.work_seconds += gone.work_seconds
+
+    def skipped(self, path: str, known: Known) -> None:
         """Count an input whose features were there already."""
         self.n_skipped += 1
+        self.recorder.input(path, SKIPPED, None, known)
 
-    def unwritten(self, n_inputs: int) -> None:
-        """Count the inputs, of ``n_inputs``, that have not ended as failed: there is no output."""
-        self.n_failed, self.n_written, self.n_skipped, self.seconds = n_inputs, 0, 0, 0.0
+    def require_few_failures(self) -> None:
+        """Stop a run in which more inputs have failed than may.
+
+        Raises:
+            TooManyFailuresError: If it is so.
+        """
+        allowed = self.max_failures
+        if allowed is None or not allowed.is_exceeded(
+            self.n_failed, self.n_inputs, self.n_expected
+        ):
+            return
+        number = self.n_expected or self.n_inputs
+        raise TooManyFailuresError(
+            f"{self.n_failed:,} of {counted(number, 'input')} failed, and --max-failures allows "
+            f"{allowed}: the run was stopped"
+        )
+
+    def close(self, exit_code: int) -> None:
+        """Let the record end with the sums."""
+        self.recorder.sums(
+            inputs=self.n_inputs,
+            written=self.n_written,
+            failed=self.n_failed,
+            skipped=self.n_skipped,
+            seconds=self.seconds,
+            work_seconds=self.work_seconds,
+            exit_code=exit_code,
+        )
 
     def warn(self, message: str) -> None:
         """Pass on a warning, once."""

@@ -2,32 +2,45 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kapre_cli.cli.from_options import audio_settings, layer_config, output_settings
-from kapre_cli.cli.guard import Workload
+from kapre_cli.cli.recording import recorded
 from kapre_cli.cli.signals import Stopped
-from kapre_cli.errors import AudioReadError, OutputError, StoredDataError, quoted
-from kapre_cli.report import ExitCode, Report, Watch
-from kapre_cli.settings import ExtractionSettings, LayerConfig, OutputSettings
-from kapre_cli.sources import Source, discover
+from kapre_cli.cli.standard_output import StandardOutput, require_reader, while_read
+from kapre_cli.errors import (
+    AudioReadError,
+    OutputError,
+    StoredDataError,
+    TooManyFailuresError,
+    quoted,
+)
+from kapre_cli.outcomes import Known
+from kapre_cli.report import ExitCode, Report, Watch, counted
+from kapre_cli.settings import STANDARD_OUTPUT, ExtractionSettings, LayerConfig, OutputSettings
+from kapre_cli.sources import Inputs, Source, discover
 from kapre_cli.version import PROGRAM
+
+if TYPE_CHECKING:
+    from kapre_cli.cli.terminal import Terminal
 
 
 def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
     """Run one extraction and return the exit code."""
     _refuse_streams(options)
     output = output_settings(options)
-    guard: Callable[[Workload], int] = click.get_current_context().obj
+    guard: Callable[..., int] = click.get_current_context().obj
 
     def work(watch: Watch) -> int:
         try:
             return _extraction(config, options, output, watch)
-        except BrokenPipeError:  # whoever read the messages has left
+        except BrokenPipeError:  # whoever read the arrays or the messages has left
             return ExitCode.PIPE_CLOSED
 
+    if output.is_stream:
+        return guard(work, "what has gone out is not the whole")
     return guard(work)
 
 
@@ -37,46 +50,99 @@ def _extraction(
     inputs = discover(options["inputs"], options["root"])
 
     from kapre_cli.cli.terminal import Terminal
-    from kapre_cli.storage.admission import check_output
+    from kapre_cli.storage.admission import check_output, check_report
 
-    check_output(output, inputs.sources)
+    if output.is_stream:
+        require_reader()
+    else:
+        check_output(output, inputs.sources)
+    if options["report"] is not None:
+        check_report(options["report"], output, inputs.sources)
     with Terminal(inputs.sources) as terminal:
-        report = Report(say=terminal.say)
-        if not watch.again:
-            for note in inputs.notes:
-                terminal.say(f"note: {note}")
-        for refusal in inputs.refusals:
-            report.failed(refusal.path, refusal.reason)
-        sr = options["sr"] or _first_sample_rate(inputs.sources, report)
-        if sr is not None and inputs.sources:
-            settings = ExtractionSettings(
-                layer=layer_config(config, options, sr),
-                audio=audio_settings(options, sr),
-                output=output,
-                batch_size=options["batch_size"],
-                jobs=options["jobs"],
-                engine=options["engine"],
-            )
-            from kapre_cli.pipeline.extract import extract
-
-            try:
-                extract(inputs.sources, settings, report, terminal, watch)
-            except (OutputError, StoredDataError) as error:
-                terminal.say(f"{PROGRAM}: Error: {error}")
-                report.broken = True
-                if not (report.n_written or report.n_skipped):
-                    report.unwritten(len(inputs.sources) + len(inputs.refusals))
-            except Stopped:
-                if not (report.n_written or report.n_skipped):
-                    raise  # else the output is in its place: there was nothing left to stop
-            finally:
-                if report.kept:
-                    with suppress(OSError):  # the terminal may be gone
-                        terminal.say(report.kept)
-    is_there = report.n_written or report.n_skipped
-    end = f" -> {quoted(output.path)}" if is_there else "; no output is written or changed"
-    click.echo(report.summary() + end, err=True)
+        report = Report(
+            say=terminal.say,
+            max_failures=options["max_failures"],
+            n_expected=len(inputs.sources) + len(inputs.refusals),
+        )
+        with recorded(report, options["report"], again=watch.again):
+            _tell(inputs, report, watch)
+            sr = options["sr"] or _first_sample_rate(inputs.sources, report)
+            if sr is not None and inputs.sources:
+                settings = ExtractionSettings(
+                    layer=layer_config(config, options, sr),
+                    audio=audio_settings(options, sr),
+                    output=output,
+                    batch_size=options["batch_size"],
+                    jobs=options["jobs"],
+                    engine=options["engine"],
+                )
+                run = _stream if output.is_stream else _extract
+                run(inputs.sources, settings, report, terminal, watch)
+    click.echo(f"{report.summary()}{_end(report, output)}", err=True)
     return report.exit_code
+
+
+def _tell(inputs: Inputs, report: Report, watch: Watch) -> None:
+    """Say what was found beside the inputs, unless the process that came down has said it."""
+    for note in () if watch.again else inputs.notes:
+        report.say(f"note: {note}")
+    for refusal in inputs.refusals:
+        if watch.again:
+            report.failed_before()
+        else:
+            report.failed(refusal.path, refusal.reason)
+
+
+def _extract(
+    sources: Sequence[Source],
+    settings: ExtractionSettings,
+    report: Report,
+    terminal: "Terminal",
+    watch: Watch,
+) -> None:
+    """Extract into files; what stops that without ending the process is told here."""
+    from kapre_cli.pipeline.extract import extract
+
+    try:
+        extract(sources, settings, report, terminal, watch)
+    except (OutputError, StoredDataError, TooManyFailuresError) as error:
+        terminal.say(f"{PROGRAM}: Error: {error}")
+    except Stopped:
+        if not (report.n_written or report.n_skipped):
+            raise  # else the output is in its place: there was nothing left to stop
+    finally:
+        if report.kept:
+            with suppress(OSError):  # the terminal may be gone
+                terminal.say(report.kept)
+
+
+def _stream(
+    sources: Sequence[Source],
+    settings: ExtractionSettings,
+    report: Report,
+    terminal: "Terminal",
+    watch: Watch,
+) -> None:
+    """Extract to standard output; what stops that without ending the process is told here."""
+    from kapre_cli.pipeline.streaming import stream
+
+    try:
+        with StandardOutput() as output, while_read(output.descriptor):
+            stream(sources, settings, report, output.descriptor, terminal, watch)
+    except (OutputError, StoredDataError, TooManyFailuresError) as error:
+        terminal.say(f"{PROGRAM}: Error: {error}")
+    except Stopped as stopped:
+        stopped.left = f"{counted(report.n_written, 'array')} went out whole"
+        raise
+
+
+def _end(report: Report, output: OutputSettings) -> str:
+    """Return the end of the closing line: where the features are."""
+    if output.is_stream:
+        return " -> standard output"
+    if report.n_written or report.n_skipped:
+        return f" -> {quoted(output.path)}"
+    return "; no output is written or changed"
 
 
 def _refuse_streams(options: Mapping[str, Any]) -> None:
@@ -84,9 +150,9 @@ def _refuse_streams(options: Mapping[str, Any]) -> None:
         raise click.UsageError(
             "Standard input (-) cannot be read by this version; name a file. A file called - is ./-"
         )
-    if str(options["output"]) == "-":
+    if STANDARD_OUTPUT == options["output"] == options["report"]:
         raise click.UsageError(
-            "Standard output (-) cannot be written by this version; name a file or folder."
+            "Standard output (-) cannot take the features and the report; name a file for one."
         )
 
 
@@ -99,7 +165,7 @@ def _first_sample_rate(sources: Sequence[Source], report: Report) -> int | None:
         try:
             return promise(source.path).sr
         except AudioReadError as error:
-            failures.append((source.path, error))
-    for path, reason in failures:
-        report.failed(path, reason)
+            failures.append((source, error))
+    for source, reason in failures:
+        report.failed(source.path, reason, Known(source.key))
     return None

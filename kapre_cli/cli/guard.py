@@ -19,7 +19,7 @@ import click
 
 from kapre_cli.cli import imports
 from kapre_cli.errors import quoted
-from kapre_cli.report import STOPPING, UNWATCHED, Watch
+from kapre_cli.report import STOPPING, UNWATCHED, Gone, Watch
 from kapre_cli.version import PROGRAM
 
 Workload = Callable[[Watch], int]
@@ -27,7 +27,10 @@ Workload = Callable[[Watch], int]
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
 _PAGE_BYTES = 2**14  # room for the longest path
 _READERS = 64  # more share a page, and a crash may then be laid to another input once
+_RESUME = "the same command with --resume goes on with what was kept"
+
 _LENGTH = struct.Struct("<I")
+_GONE = struct.Struct("<QQQdd")
 
 # A terminal signals every process of a group, and so does timeout, beside the one it watches.
 # What comes so soon after the first is the same request.
@@ -38,6 +41,7 @@ class SharedWatch(Watch):
     """Which inputs are being read, in memory that outlives the process that reads them."""
 
     def __init__(self) -> None:
+        self._gone = mmap.mmap(-1, _GONE.size)
         self._pages = mmap.mmap(-1, _READERS * _PAGE_BYTES)  # taken up only as it is written to
         self._crashes: dict[str, tuple[str, ...]] = {}
 
@@ -50,6 +54,14 @@ class SharedWatch(Watch):
     def crashes(self, key: str) -> tuple[str, ...]:
         """Return the signals that the process died of while ``key`` was being read."""
         return self._crashes.get(key, ())
+
+    def went_out(self, gone: Gone) -> None:
+        """Take note how much of a stream has gone out."""
+        _GONE.pack_into(self._gone, 0, *gone)
+
+    def gone(self) -> Gone:
+        """Return how much of a stream had gone out when the process came down."""
+        return Gone(*_GONE.unpack_from(self._gone))
 
     def crashed(self, how: str) -> list[str]:
         """Take note that the process came down; return the keys of the inputs it was reading."""
@@ -66,8 +78,13 @@ class SharedWatch(Watch):
         return keys
 
 
-def guarded(work: Workload) -> int:
-    """Run ``work`` in a process of its own and return its exit code, in both processes."""
+def guarded(work: Workload, remedy: str = _RESUME) -> int:
+    """Run ``work`` in a process of its own and return its exit code, in both processes.
+
+    Args:
+        work: What is to be done.
+        remedy: What to do should its process end before it is done.
+    """
     watch = SharedWatch()
     while True:
         sys.stdout.flush()
@@ -88,7 +105,7 @@ def guarded(work: Workload) -> int:
             return ended.code
         keys = watch.crashed(ended.name) if ended.number in _CRASHES else []
         if not keys or ended.stopped:
-            _say(f"{_how(ended)}; the same command with --resume goes on with what was kept")
+            _say(f"{_how(ended)}; {remedy}")
             return 128 + (ended.stopped or ended.number)
         # Whichever input is to blame, it has the process to itself when it is read again.
         once = all(len(watch.crashes(key)) == 1 for key in keys)
@@ -96,7 +113,7 @@ def guarded(work: Workload) -> int:
         _say(f"crashed ({ended.name}) while reading {' or '.join(map(quoted, keys))}; {again}")
 
 
-def unguarded(work: Workload) -> int:
+def unguarded(work: Workload, remedy: str = _RESUME) -> int:  # noqa: ARG001
     """Run ``work`` in this process."""
     return work(UNWATCHED)
 

@@ -1,8 +1,9 @@
 """Inputs read and decoded ahead of what computes them, several at once."""
 
 import threading
+import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from kapre_cli.audio import AudioReader
@@ -42,7 +43,7 @@ class End:
     failure: Exception | None = None
 
 
-Part = Block | End
+Part = Block | End | None  # None: a reader has handed over all that it has and waits for more
 
 
 class Readers(Closing):
@@ -53,21 +54,28 @@ class Readers(Closing):
     come in order, its end after them.
 
     Args:
-        works: The inputs, in the order in which they are begun.
+        works: The inputs, in the order in which they are begun; an iterator must bear being asked
+            by several threads. ``None`` among them: there is no other at present, so what has been
+            read is handed over before one is waited for.
         settings: The run's.
         watch: Told which inputs are being read.
     """
 
-    def __init__(self, works: Sequence[Work], settings: ExtractionSettings, watch: Watch) -> None:
+    def __init__(
+        self, works: Iterable[Work | None], settings: ExtractionSettings, watch: Watch
+    ) -> None:
         self._settings = settings
         self._watch = watch
-        self._works = deque(works)
+        self._works = iter(works)
         self._changed = threading.Condition()  # guards all that follows
         self._lots: deque[tuple[list[Part], int]] = deque()
         self._n_waiting = 0  # values in the lots
         self._closing = False
         self._failure: BaseException | None = None
-        n_jobs = min(settings.jobs or _jobs_for(works), len(works))
+        n_jobs = settings.jobs or n_processors()
+        if isinstance(works, Sequence):
+            sources = [work.source for work in works if work is not None]
+            n_jobs = min(settings.jobs or jobs_for(sources), len(sources))
         if watch.again:
             n_jobs = 1  # should it come down once more, it is clear which input did it
         self._n_at_work = n_jobs
@@ -98,7 +106,7 @@ class Readers(Closing):
             for part in self._parts(number):
                 lot.append(part)
                 n_values += part.samples.size if isinstance(part, Block) else 0
-                if n_values >= _LOT_VALUES or len(lot) >= _LOT_PARTS:
+                if part is None or n_values >= _LOT_VALUES or len(lot) >= _LOT_PARTS:
                     self._hand_over(lot, n_values)
                     lot, n_values = [], 0
             self._hand_over(lot, n_values)
@@ -122,11 +130,15 @@ class Readers(Closing):
             self._changed.notify_all()
 
     def _parts(self, number: int) -> Iterator[Part]:
-        while self._works and not self._closing:
+        while not self._closing:
             try:
-                work = self._works.popleft()
-            except IndexError:  # another thread took the last one
+                work = next(self._works)
+            except StopIteration:
                 return
+            if work is None:
+                self._watch.reading(None, number)
+                yield None
+                continue
             self._watch.reading(work.source.key, number)
             try:
                 yield from self._blocks(work)
@@ -146,6 +158,7 @@ class Readers(Closing):
             raise AudioReadError(_crashed(crashes))
         audio, config = self._settings.audio, self._settings.layer
         framing = config.framing
+        work.begun = time.monotonic()
         with AudioReader(work.source.path, audio) as reader:
             _require_frame(framing, reader.n_samples)
             facts = _facts(work.source, reader, framing)
@@ -174,13 +187,13 @@ class Readers(Closing):
             thread.join(_SECONDS_TO_END)
 
 
-def _jobs_for(works: Sequence[Work]) -> int:
+def jobs_for(sources: Sequence[Source]) -> int:
     """Return how many threads read fastest: one, if most inputs are short.
 
     Opening a short file takes Python's lock most of the time: more threads would only wait for it.
     """
-    sample = works[:: max(len(works) // _SAMPLED, 1)]
-    sizes = sorted(work.source.size for work in sample)
+    sample = sources[:: max(len(sources) // _SAMPLED, 1)]
+    sizes = sorted(source.size for source in sample)
     return 1 if sizes[len(sizes) // 2] < _SHORT_BYTES else n_processors()
 
 

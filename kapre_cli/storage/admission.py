@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from kapre_cli.errors import StoredDataError, UsageError, quoted
-from kapre_cli.settings import OutputSettings
+from kapre_cli.settings import STANDARD_OUTPUT, OutputSettings
 from kapre_cli.sources import Source
 from kapre_cli.storage.collisions import check_collisions
 from kapre_cli.storage.npy import (
@@ -16,6 +16,7 @@ from kapre_cli.storage.npy import (
     sidecar_of,
 )
 from kapre_cli.storage.npy_features import open_npy_directory
+from kapre_cli.storage.soundness import within
 from kapre_cli.storage.workspace import PARTIAL_SUFFIX
 
 
@@ -49,10 +50,41 @@ def check_output(output: OutputSettings, sources: Sequence[Source]) -> None:
             f"{quoted(path)} would be one array, but there are {len(sources)} inputs; "
             "name a folder or a .h5 file to hold them"
         )
-    if os.path.lexists(path):
-        for source in sources:
-            if os.path.exists(source.path) and os.path.samefile(source.path, path):
-                raise UsageError(f"the output {quoted(path)} is one of the inputs")
+    if _is_one_of(path, sources):
+        raise UsageError(f"the output {quoted(path)} is one of the inputs")
+
+
+def check_report(path: Path, output: OutputSettings, sources: Sequence[Source]) -> None:
+    """Refuse a report that cannot be had, before any work is done.
+
+    Raises:
+        UsageError: If its folder does not exist, if it is a folder, an input or part of the output.
+    """
+    if path == STANDARD_OUTPUT:
+        return
+    if not os.path.isdir(path.parent):
+        raise UsageError(
+            f"the folder {quoted(path.parent)} for the report {quoted(path.name)} does not exist; "
+            "make it first"
+        )
+    if path.is_dir():
+        raise UsageError(f"the report {quoted(path)} is a folder; name a file")
+    if _is_one_of(path, sources):
+        raise UsageError(f"the report {quoted(path)} is one of the inputs")
+    if output.is_stream:
+        return
+    ours = (output.path, sidecar_of(output.path), Path(f"{output.path}{PARTIAL_SUFFIX}"))
+    if any(within(path, os.path.realpath(one)) for one in ours):
+        raise UsageError(
+            f"the report {quoted(path)} would be part of the output {quoted(output.path)}; "
+            "name another file"
+        )
+
+
+def _is_one_of(path: Path, sources: Sequence[Source]) -> bool:
+    return os.path.exists(path) and any(
+        os.path.exists(source.path) and os.path.samefile(source.path, path) for source in sources
+    )
 
 
 def _check_file(path: Path, *, is_npy: bool, may_replace: bool) -> None:

@@ -1,11 +1,10 @@
 """The options that say where features go."""
 
-from pathlib import Path
 from typing import Any
 
 import click
 
-from kapre_cli.cli.options.declaring import Decorator, defaults, together
+from kapre_cli.cli.options.declaring import Decorator, PathOrStream, defaults, together
 from kapre_cli.settings import COMPRESSIONS, DTYPES, FORMATS, RESUMES, OutputSettings
 
 
@@ -17,8 +16,9 @@ def output_options() -> Decorator[Any]:
             "-o",
             "--output",
             required=True,
-            type=click.Path(path_type=Path),
+            type=PathOrStream(),
             help="*.h5 or *.hdf5: one HDF5 file. *.npy: the array of a single input. "
+            "-: .npy arrays one after another on standard output. "
             "Anything else: a folder of .npy files.",
         ),
         click.option(
