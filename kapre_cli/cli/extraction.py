@@ -18,7 +18,7 @@ from kapre_cli.errors import (
     quoted,
 )
 from kapre_cli.outcomes import Known
-from kapre_cli.report import ExitCode, Report, Watch, counted
+from kapre_cli.report import UNWATCHED, ExitCode, Report, Watch, counted
 from kapre_cli.settings import STANDARD_OUTPUT, ExtractionSettings, LayerConfig, OutputSettings
 from kapre_cli.sources import Inputs, Source, discover
 from kapre_cli.version import PROGRAM
@@ -30,12 +30,16 @@ if TYPE_CHECKING:
 def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
     """Run one extraction and return the exit code."""
     _refuse_streams(options)
+    if options["dry_run"] and options["report"] is not None:
+        raise click.UsageError("A dry run (--dry-run) has nothing to report (--report).")
     output = output_settings(options)
     guard: Callable[..., int] = click.get_current_context().obj
 
+    run = _dry_run if options["dry_run"] else _run
+
     def work(watch: Watch) -> int:
         try:
-            return _extraction(config, options, output, watch)
+            return run(config, options, output, watch)
         except BrokenPipeError:  # whoever read the arrays or the messages has left
             return ExitCode.PIPE_CLOSED
 
@@ -44,7 +48,7 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
     return guard(work)
 
 
-def _extraction(
+def _run(
     config: type[LayerConfig], options: Mapping[str, Any], output: OutputSettings, watch: Watch
 ) -> int:
     inputs = discover(options["inputs"], options["root"])
@@ -68,18 +72,50 @@ def _extraction(
             _tell(inputs, report, watch)
             sr = options["sr"] or _first_sample_rate(inputs.sources, report)
             if sr is not None and inputs.sources:
-                settings = ExtractionSettings(
-                    layer=layer_config(config, options, sr),
-                    audio=audio_settings(options, sr),
-                    output=output,
-                    batch_size=options["batch_size"],
-                    jobs=options["jobs"],
-                    engine=options["engine"],
-                )
+                settings = _settings(config, options, output, sr)
                 run = _stream if output.is_stream else _extract
                 run(inputs.sources, settings, report, terminal, watch)
     click.echo(f"{report.summary()}{_end(report, output)}", err=True)
     return report.exit_code
+
+
+def _dry_run(
+    config: type[LayerConfig], options: Mapping[str, Any], output: OutputSettings, watch: Watch
+) -> int:
+    """Say what a run would do, and return the exit code that it would have."""
+    inputs = discover(options["inputs"], options["root"])
+
+    from kapre_cli.cli.dry_run import foretell
+    from kapre_cli.storage.admission import check_output
+
+    if not output.is_stream:
+        check_output(output, inputs.sources)
+    lines: list[str] = []  # should the process come down, nothing has been said
+    report = Report(say=lines.append)
+    _tell(inputs, report, UNWATCHED)
+    sr = options["sr"] or _first_sample_rate(inputs.sources, report)
+    if sr is not None and inputs.sources:
+        foretell(inputs.sources, _settings(config, options, output, sr), report, watch)
+    place = "standard output" if output.is_stream else quoted(output.path)
+    lines.append(
+        f"{counted(report.n_inputs, 'input')}: {report.n_written:,} to be written, "
+        f"{report.n_failed:,} would fail -> {place}; nothing was done"
+    )
+    click.echo("\n".join(lines))
+    return report.exit_code
+
+
+def _settings(
+    config: type[LayerConfig], options: Mapping[str, Any], output: OutputSettings, sr: int
+) -> ExtractionSettings:
+    return ExtractionSettings(
+        layer=layer_config(config, options, sr),
+        audio=audio_settings(options, sr),
+        output=output,
+        batch_size=options["batch_size"],
+        jobs=options["jobs"],
+        engine=options["engine"],
+    )
 
 
 def _tell(inputs: Inputs, report: Report, watch: Watch) -> None:

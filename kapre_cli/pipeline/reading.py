@@ -153,14 +153,12 @@ class Readers(Closing):
             AudioReadError: If it cannot be read.
             FeatureError: If there is no frame in it.
         """
-        crashes = self._watch.crashes(work.source.key)
-        if len(crashes) > _CRASHES_ALLOWED:
-            raise AudioReadError(_crashed(crashes))
+        require_no_crashes(self._watch, work.source)
         audio, config = self._settings.audio, self._settings.layer
         framing = config.framing
         work.begun = time.monotonic()
         with AudioReader(work.source.path, audio) as reader:
-            _require_frame(framing, reader.n_samples)
+            require_frame(framing, reader.n_samples)
             facts = _facts(work.source, reader, framing)
             work.open(facts, config)
             of = identity(facts, audio.non_finite)
@@ -201,14 +199,26 @@ class _ClosedError(Exception):
     """Nobody asks for what has been read any more."""
 
 
-def _crashed(crashes: Sequence[str]) -> str:
-    return (
-        f"the program crashed {counted(len(crashes), 'time')} ({', '.join(crashes)}) while it was "
-        "reading it: the file must be damaged in a way that its decoder cannot stand"
-    )
+def require_no_crashes(watch: Watch, source: Source) -> None:
+    """Refuse an input that has brought the process down again and again.
+
+    Raises:
+        AudioReadError: If it has.
+    """
+    crashes = watch.crashes(source.key)
+    if len(crashes) > _CRASHES_ALLOWED:
+        raise AudioReadError(
+            f"the program crashed {counted(len(crashes), 'time')} ({', '.join(crashes)}) while it "
+            "was reading it: the file must be damaged in a way that its decoder cannot stand"
+        )
 
 
-def _require_frame(framing: Framing, n_samples: int) -> None:
+def require_frame(framing: Framing, n_samples: int) -> None:
+    """Refuse an input that is too short.
+
+    Raises:
+        FeatureError: If there is no frame in it.
+    """
     if framing.padding == "valid" and n_samples < framing.n_dft:
         raise FeatureError(
             f"it has {counted(n_samples, 'sample')}, fewer than the {framing.n_dft:,} of one "
