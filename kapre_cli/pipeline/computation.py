@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from kapre_cli.errors import FeatureError
+from kapre_cli.errors import FeatureError, TooManyFailuresError
 from kapre_cli.pipeline import transform
 from kapre_cli.pipeline.blocks import Block
 from kapre_cli.pipeline.reading import Part
@@ -75,7 +75,11 @@ class Computation:
 
     def _pieces(self, parts: Iterable[Part]) -> Iterator[Piece | None]:
         for part in parts:
-            self._report.require_few_failures()
+            try:
+                self._report.require_few_failures()
+            except TooManyFailuresError:
+                yield None  # what has been read is computed and kept
+                raise
             if part is None:
                 yield None
                 continue

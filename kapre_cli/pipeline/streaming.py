@@ -180,6 +180,8 @@ class _Queue(Endings, Closing):
             with self._changed:
                 self._works.popleft()
                 self._changed.notify_all()
+            if work.failed:
+                self._report.require_few_failures()
         with self._changed:
             self._changed.notify_all()  # there may be room again
 

@@ -3,11 +3,15 @@
 import os
 import select
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from typing import IO, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from kapre_cli.descriptors import write_all
+from kapre_cli.errors import StoredDataError
 from kapre_cli.storage.assembly import FinalArray
 from kapre_cli.storage.npy import npy_head, write_npy
 from kapre_cli.storage.spool import temporary_errors, temporary_file
@@ -76,3 +80,36 @@ class NpyStream:
     def _count(self, n_bytes: int) -> None:
         self._n_gone += n_bytes
         self._wrote(self._n_gone)
+
+
+def read_arrays(file: IO[bytes]) -> Iterator[npt.NDArray[Any]]:
+    """Yield the arrays of a stream as they come, from a pipe too.
+
+    ``numpy.load`` reads them as well, but only from what can be rewound.
+
+    Args:
+        file: What ``-o -`` has written, or writes: ``sys.stdin.buffer``, say.
+
+    Raises:
+        StoredDataError: If the stream ends within an array, or is none of arrays.
+    """
+    while head := file.read(np.lib.format.MAGIC_LEN):
+        try:
+            np.lib.format.read_magic(BytesIO(head))
+            shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
+        except ValueError as error:
+            raise StoredDataError(f"the stream does not go on with an array: {error}") from error
+        if fortran_order or dtype.hasobject:
+            raise StoredDataError("the stream does not go on with an array of this program")
+        array = np.empty(shape, dtype)
+        left = array.reshape(-1).view(np.uint8).data
+        while left:
+            data = file.read(min(len(left), _COPIED_BYTES))
+            if not data:
+                raise StoredDataError(
+                    f"the stream ends within an array of shape {shape}: "
+                    f"{len(left):,} bytes of it are missing"
+                )
+            left[: len(data)] = data
+            left = left[len(data) :]
+        yield array
