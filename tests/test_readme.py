@@ -74,6 +74,14 @@ def test_every_other_command_works(command: str, folder: Path) -> None:
     assert " failed" not in ended.stderr.replace(" 0 failed", "")
 
 
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [(code, text) for code, text in blocks(SHELL)[SECOND + 1 :] if text is not None],
+)
+def test_a_command_prints_what_the_readme_shows(command: str, expected: str, folder: Path) -> None:
+    assert run(command, folder).stdout.strip() == expected
+
+
 def test_the_first_command_sets_up_a_fresh_clone(tmp_path: Path) -> None:
     """The first command to the letter, package index and all."""
     if not (ROOT / ".git").exists():

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pty
+import resource
 import signal
 import subprocess
 import sys
@@ -474,6 +475,25 @@ def test_a_temporary_file_that_cannot_be_had_is_told_of(
     sources = [Source(str(audio / "0.wav"), "0.wav")]
     with pytest.raises(OutputError, match="temporary file cannot be used: No such file"):
         stream(sources, settings_of(), report, 1)
+
+
+def test_a_full_temporary_folder_is_told_of(audio: Path) -> None:
+    limit = 1_000_000  # bytes, past which the system lets no file grow
+    ended = subprocess.run(
+        [*PROGRAM, "spectrogram", "2 long.flac", "-o", "-", *OPTIONS],
+        cwd=audio,
+        capture_output=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (1, b"")
+    assert ended.stderr.decode().splitlines() == [
+        (
+            "kapre-extract: Error: a temporary file cannot be used: File too large; "
+            "TMPDIR names the folder that it is made in"
+        ),
+        "1 input: 0 written, 1 failed (0.0 s of audio) -> standard output",
+    ]
 
 
 def test_a_full_disk_behind_standard_output_fails_what_has_not_gone_out(

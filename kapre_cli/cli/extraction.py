@@ -43,6 +43,8 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
         except BrokenPipeError:  # whoever read the arrays or the messages has left
             return ExitCode.PIPE_CLOSED
 
+    if options["dry_run"]:
+        return guard(work, "nothing was done")
     if output.is_stream:
         return guard(work, "what has gone out is not the whole")
     return guard(work)
