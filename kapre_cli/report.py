@@ -50,7 +50,7 @@ class Gone(NamedTuple):
     Attributes:
         n_inputs: Inputs that have ended, from the first one on.
         n_written: Those of them whose arrays have gone out.
-        n_bytes: Bytes of the next input's array that have gone out.
+        n_bytes: Bytes of these arrays.
         seconds: Seconds of audio behind the arrays.
         work_seconds: Seconds of work behind them.
     """
@@ -70,9 +70,11 @@ class Watch:
 
     Attributes:
         again: Whether the process has come down before in this run, and goes on now.
+        n_sent: Bytes of a stream that had gone out when it did.
     """
 
     again = False
+    n_sent = 0
 
     def reading(self, key: str | None, reader: int = 0) -> None:
         """Take note that an input, or none any more, is being read by one of several readers."""
@@ -82,10 +84,10 @@ class Watch:
         return ()
 
     def went_out(self, gone: Gone) -> None:
-        """Take note how much of a stream has gone out."""
+        """Take note what has gone out whole."""
 
     def gone(self) -> Gone:
-        """Return how much of a stream had gone out when the process came down."""
+        """Return what had gone out whole when the process came down."""
         return Gone()
 
 

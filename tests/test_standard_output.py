@@ -67,13 +67,14 @@ def audio(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def piped(
-    *arguments: object, cwd: Path, **environment: str
+    *arguments: object, cwd: Path, stdout: Any = subprocess.PIPE, **environment: str
 ) -> tuple[subprocess.CompletedProcess[bytes], list[str]]:
     """Run the program with its standard output in a pipe; give what it said too, line by line."""
     ended = subprocess.run(
         [*PROGRAM, *map(str, arguments)],
         cwd=cwd,
-        capture_output=True,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         env={**os.environ, **environment},
         timeout=120,
         check=False,
@@ -279,8 +280,9 @@ class Remembering(Watch):
 
     again = True
 
-    def __init__(self, gone: Gone) -> None:
+    def __init__(self, gone: Gone, n_sent: int) -> None:
         self._gone = gone
+        self.n_sent = n_sent
 
     def gone(self) -> Gone:
         return self._gone
@@ -292,7 +294,7 @@ def test_another_process_goes_on_at_the_same_byte(n_gone: int, audio: Path) -> N
     sources = [Source(str(audio / name), name) for name in names]
     whole, _ = sent(sources)
     first, _ = sent(sources[:2])
-    watch = Remembering(Gone(2, 1, n_gone, 3.5, 1.25))
+    watch = Remembering(Gone(2, 1, len(first), 3.5, 1.25), len(first) + n_gone)
     rest, report = sent(sources, watch)
     assert rest == whole[len(first) + n_gone :]
     assert (report.n_written, report.n_failed, report.n_inputs) == (3, 1, 4)
@@ -302,7 +304,7 @@ def test_another_process_goes_on_at_the_same_byte(n_gone: int, audio: Path) -> N
 def test_an_array_whose_rest_cannot_be_had_ends_the_stream(audio: Path) -> None:
     sources = [Source(str(audio / name), name) for name in ("1 bad.wav", "0.wav")]
     with pytest.raises(OutputError, match=r"ends within the array of .*1 bad\.wav'"):
-        sent(sources, Remembering(Gone(0, 0, 1)))
+        sent(sources, Remembering(Gone(), 1))
 
 
 @given(st.data())
@@ -369,6 +371,7 @@ def test_a_reader_that_leaves_is_noticed_while_nothing_is_written(audio: Path) -
         assert running.stdout is not None
         assert running.stderr is not None
         assert running.stderr.readline() == b"waiting\n"
+        next(kapre_cli.read_arrays(running.stdout))
         running.stdout.close()
         assert running.wait(timeout=60) == 141
 
@@ -416,33 +419,40 @@ def test_a_process_that_is_killed_is_told_of_without_a_promise(tmp_path: Path) -
     assert said.decode().endswith("want of memory; what has gone out is not the whole\n")
 
 
+@pytest.mark.parametrize("mode", ["pipe", "ab"])
 def test_a_decoder_that_crashes_takes_its_own_array_with_it_and_no_other(
-    audio: Path, tmp_path: Path
+    mode: str, audio: Path, tmp_path: Path
 ) -> None:
     shim = tmp_path / "shim.so"
     source = HERE / "shim.c"
     subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", shim, source, "-ldl"], check=True)
-    paths = [audio / name for name in (*NAMES[:4], "1 bad.wav")]
+    # More inputs than may wait for their turn: some have gone out when it comes to the crash.
+    many = [tmp_path / f"m{number}.wav" for number in range(streaming._AHEAD_INPUTS + 100)]
+    for path in many:
+        path.symlink_to(audio / "short/00.wav")
     (tmp_path / "crash.wav").write_bytes((audio / "4.wav").read_bytes())
-    paths = [*paths, tmp_path / "crash.wav", *(audio / name for name in NAMES[4:])]
-    ended, lines = piped(
-        *("spectrogram", *paths, "-o", "-", *OPTIONS, "--jobs", 2, "--report", "r.jsonl"),
-        cwd=tmp_path,
-        LD_PRELOAD=str(shim),
-        SHIM_CRASH_ON_READ="crash.wav",
-    )
-    expected, _ = piped(
-        "spectrogram", *(audio / name for name in NAMES), "-o", "-", *OPTIONS, cwd=tmp_path
-    )
-    assert ended.stdout == expected.stdout
+    good = [*many, *(audio / name for name in NAMES)]
+    paths = [audio / "1 bad.wav", *many, tmp_path / "crash.wav", *(audio / name for name in NAMES)]
+    (tmp_path / "stream").write_bytes(b"before")
+    with (tmp_path / "stream").open("ab") as file:
+        ended, lines = piped(
+            *("spectrogram", *paths, "-o", "-", *OPTIONS, "--jobs", 2, "--report", "r.jsonl"),
+            cwd=tmp_path,
+            stdout=file if mode == "ab" else subprocess.PIPE,
+            LD_PRELOAD=str(shim),
+            SHIM_CRASH_ON_READ="crash.wav",
+        )
+    expected, _ = piped("spectrogram", *good, "-o", "-", *OPTIONS, cwd=tmp_path)
+    sent_off = ended.stdout or (tmp_path / "stream").read_bytes().removeprefix(b"before")
+    assert sent_off == expected.stdout
     assert ended.returncode == 1
     assert len([line for line in lines if "1 bad.wav': neither" in line]) == 1
     assert len([line for line in lines if "crashed (SIGSEGV)" in line]) == 2
-    assert lines[-1].startswith("9 inputs: 7 written, 2 failed (")
+    assert lines[-1].startswith(f"{len(paths):,} inputs: {len(good):,} written, 2 failed (")
     *records, sums = map(json.loads, (tmp_path / "r.jsonl").read_text().splitlines())
     assert [record["source"] for record in records] == [str(path) for path in paths]
     assert [record["status"] for record in records].count("failed") == 2
-    assert (sums["inputs"], sums["written"], sums["failed"]) == (9, 7, 2)
+    assert (sums["inputs"], sums["written"], sums["failed"]) == (len(paths), len(good), 2)
     for name in ("seconds", "work_seconds"):
         written = [record[name] for record in records if record["status"] == "written"]
         assert sums[name] == pytest.approx(sum(written))

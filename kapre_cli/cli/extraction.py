@@ -46,7 +46,7 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
     if options["dry_run"]:
         return guard(work, "nothing was done")
     if output.is_stream:
-        return guard(work, "what has gone out is not the whole")
+        return guard(work, "what has gone out is not the whole", streams=True)
     return guard(work)
 
 

@@ -18,8 +18,9 @@ from contextlib import suppress
 import click
 
 from kapre_cli.cli import imports
+from kapre_cli.cli.outlet import Outlet, outlet
 from kapre_cli.errors import quoted
-from kapre_cli.report import STOPPING, UNWATCHED, Gone, Watch
+from kapre_cli.report import STOPPING, UNWATCHED, ExitCode, Gone, Watch
 from kapre_cli.version import PROGRAM
 
 Workload = Callable[[Watch], int]
@@ -56,11 +57,11 @@ class SharedWatch(Watch):
         return self._crashes.get(key, ())
 
     def went_out(self, gone: Gone) -> None:
-        """Take note how much of a stream has gone out."""
+        """Take note what has gone out whole."""
         _GONE.pack_into(self._gone, 0, *gone)
 
     def gone(self) -> Gone:
-        """Return how much of a stream had gone out when the process came down."""
+        """Return what had gone out whole when the process came down."""
         return Gone(*_GONE.unpack_from(self._gone))
 
     def crashed(self, how: str) -> list[str]:
@@ -78,29 +79,38 @@ class SharedWatch(Watch):
         return keys
 
 
-def guarded(work: Workload, remedy: str = _RESUME) -> int:
+def guarded(work: Workload, remedy: str = _RESUME, *, streams: bool = False) -> int:
     """Run ``work`` in a process of its own and return its exit code, in both processes.
 
     Args:
         work: What is to be done.
         remedy: What to do should its process end before it is done.
+        streams: Whether it writes arrays to standard output.
     """
     watch = SharedWatch()
+    out = outlet() if streams else Outlet()
     while True:
         sys.stdout.flush()
         sys.stderr.flush()
         signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # until both know what to do with one
         theirs, ours = os.pipe()
+        out.open()
         pid = os.fork()
         if pid == 0:
             os.close(ours)
+            out.enter()
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
             threading.Thread(target=_end_with_parent, args=(theirs,), daemon=True).start()
             imports.make_quick()
             return work(watch)
         os.close(theirs)
+        out.carry()
         ended = _Attempt(pid).wait()
         os.close(ours)
+        out.close(at_once=bool(ended.stopped))
+        watch.n_sent = out.n_bytes
+        if not (out.has_reader or ended.stopped):
+            return ExitCode.PIPE_CLOSED
         if ended.code is not None:
             return ended.code
         keys = watch.crashed(ended.name) if ended.number in _CRASHES else []
@@ -113,7 +123,12 @@ def guarded(work: Workload, remedy: str = _RESUME) -> int:
         _say(f"crashed ({ended.name}) while reading {' or '.join(map(quoted, keys))}; {again}")
 
 
-def unguarded(work: Workload, remedy: str = _RESUME) -> int:  # noqa: ARG001
+def unguarded(
+    work: Workload,
+    remedy: str = _RESUME,  # noqa: ARG001
+    *,
+    streams: bool = False,  # noqa: ARG001
+) -> int:
     """Run ``work`` in this process."""
     return work(UNWATCHED)
 

@@ -111,7 +111,7 @@ class _Queue(Endings, Closing):
         self._report = report
         self._watch = watch
         self._gone = watch.gone()
-        self._out = NpyStream(descriptor, self._went_out)
+        self._out = NpyStream(descriptor, max(watch.n_sent - self._gone.n_bytes, 0))
         self._failures: dict[int, Exception] = {}
         self._sources = iter(sources)
         self._are_known = isinstance(sources, Sequence)
@@ -193,7 +193,7 @@ class _Queue(Endings, Closing):
             self._failures[id(work)] = error
             self._let_go(work)
             return
-        self._out.write(array, self._gone.n_bytes)
+        n_bytes = self._out.write(array)
         self._let_go(work)
         known = work.known(self._config)
         gone = self._gone
@@ -201,7 +201,7 @@ class _Queue(Endings, Closing):
             Gone(
                 gone.n_inputs + 1,
                 gone.n_written + 1,
-                0,
+                gone.n_bytes + n_bytes,
                 gone.seconds + (known.seconds or 0.0),
                 gone.work_seconds + (known.work_seconds or 0.0),
             )
@@ -210,7 +210,7 @@ class _Queue(Endings, Closing):
 
     def _tell_failure(self, work: Work) -> None:
         reason = self._failures.pop(id(work))
-        if self._gone.n_bytes:
+        if self._out.is_within_an_array:
             raise OutputError(
                 f"the stream ends within the array of {quoted(work.source.path)}, whose rest "
                 f"could not be computed: {reason}"
@@ -221,9 +221,6 @@ class _Queue(Endings, Closing):
     def _let_go(self, work: Work) -> None:
         self._spool.let_go(work.source.key, work.entries.values())
         work.entries = {}
-
-    def _went_out(self, n_bytes: int) -> None:
-        self._note(self._gone._replace(n_bytes=n_bytes))
 
     def _note(self, gone: Gone) -> None:
         self._gone = gone

@@ -1,9 +1,7 @@
 """Arrays one after another as one stream of .npy files, which ``numpy.load`` reads in a loop."""
 
 import os
-import select
-import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from io import BytesIO
 from typing import IO, Any
 
@@ -26,41 +24,36 @@ class NpyStream:
 
     Args:
         descriptor: Where they go.
-        wrote: Called with how many bytes of the array under way have gone out, each time that
-            some have. A pipe takes all of what it is given at once or nothing, so this is true at
-            any moment, even if the process comes down just then.
+        n_before: How many bytes of the first array have gone out before.
     """
 
-    def __init__(self, descriptor: int, wrote: Callable[[int], None]) -> None:
+    def __init__(self, descriptor: int, n_before: int = 0) -> None:
         self._descriptor = descriptor
-        self._wrote = wrote
-        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
-        self._at_once = _COPIED_BYTES if is_file else select.PIPE_BUF
-        self._n_gone = 0
-        self._n_passed = 0
+        self._n_before = n_before
 
-    def write(self, array: FinalArray, n_gone: int = 0) -> None:
-        """Write an array.
+    @property
+    def is_within_an_array(self) -> bool:
+        """Whether the first array has gone out in part, and its rest is still due."""
+        return self._n_before > 0
 
-        Args:
-            array: The array.
-            n_gone: How many bytes of it have gone out before.
+    def write(self, array: FinalArray) -> int:
+        """Write an array and return how many bytes it has in the stream.
 
         Raises:
             BrokenPipeError: If nobody reads it.
             OutputError: If it cannot be written.
         """
-        self._n_gone, self._n_passed = n_gone, 0
         n_bytes = array.dtype.itemsize * int(np.prod(array.shape, dtype=np.int64))
+        head = npy_head(array)
         if array.time_axis == 0:
-            self._write(npy_head(array))
+            self._write(head)
             for _, values in array.pieces():
                 self._write(values.data.cast("B"))
         elif n_bytes <= _HELD_BYTES:
             whole = np.empty(array.shape, array.dtype)
             for index, values in array.pieces():
                 whole[index] = values
-            self._write(npy_head(array))
+            self._write(head)
             self._write(whole.data.cast("B"))
         else:
             with temporary_errors(), temporary_file() as file:
@@ -69,17 +62,13 @@ class NpyStream:
                 while part := os.pread(file.fileno(), _COPIED_BYTES, position):
                     self._write(part)
                     position += len(part)
+        return len(head) + n_bytes
 
     def _write(self, data: bytes | memoryview) -> None:
-        """Write what comes next of the array, but for what has gone out before."""
-        begins = self._n_passed
-        self._n_passed += len(data)
-        left = memoryview(data)[max(self._n_gone - begins, 0) :]
-        write_all(self._descriptor, left, _NAME, self._at_once, self._count)
-
-    def _count(self, n_bytes: int) -> None:
-        self._n_gone += n_bytes
-        self._wrote(self._n_gone)
+        """Write what comes next, but for what has gone out before."""
+        passed = min(self._n_before, len(data))
+        self._n_before -= passed
+        write_all(self._descriptor, memoryview(data)[passed:], _NAME)
 
 
 def read_arrays(file: IO[bytes]) -> Iterator[npt.NDArray[Any]]:
