@@ -6,7 +6,10 @@ The names of the fields are those of :class:`Known` and of :meth:`LineRecorder.i
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,8 +55,11 @@ class Recorder(Closing):
             known: What else is known of it.
         """
 
-    def sums(self, **sums: Any) -> None:
-        """Take note of how many inputs ended in which way, at the very end."""
+    def ended_before(self, path: str) -> None:
+        """Take note that an input ended before the process came down: it has been recorded."""
+
+    def sums(self, exit_code: int, **sums: Any) -> None:
+        """Take note of the exit code and of how many inputs ended in which way, at the end."""
 
     def close(self) -> None:
         """Let go of what is held."""
@@ -71,20 +77,34 @@ class LineRecorder(Recorder):
         descriptor: Where the lines go; closed with this.
         name: What it is called in messages.
         broke: Called with the reason when a line cannot be written.
+        before: What is there already, should this go on with what a process has begun that came
+            down. It may have done so right after a line, before it took note itself.
     """
 
-    def __init__(self, descriptor: int, name: object, broke: Callable[[OutputError], None]) -> None:
+    def __init__(
+        self,
+        descriptor: int,
+        name: object,
+        broke: Callable[[OutputError], None],
+        before: "Before",
+    ) -> None:
         self._descriptor = descriptor
         self._name = name
         self._broke = broke
+        self._before = before.n_lines
+        self._work_seconds = before.work_seconds
         self._is_broken = False
 
     def input(self, path: str, status: str, reason: str | None, known: Known) -> None:
-        """Write the line of an input.
+        """Write the line of an input, unless it is there already.
 
         Raises:
             BrokenPipeError: If it goes into a pipe whose reader has left.
         """
+        if self._before[path] > 0:
+            self._before[path] -= 1
+            return
+        self._work_seconds += (known.work_seconds or 0.0) if status == WRITTEN else 0.0
         self._write(
             {
                 "key": known.key,
@@ -97,13 +117,17 @@ class LineRecorder(Recorder):
             }
         )
 
-    def sums(self, **sums: Any) -> None:
+    def ended_before(self, path: str) -> None:
+        """Take note that an input ended before the process came down: it has been recorded."""
+        self._before[path] -= 1
+
+    def sums(self, exit_code: int, **sums: Any) -> None:
         """Write the last line.
 
         Raises:
             BrokenPipeError: As :meth:`input`.
         """
-        self._write(sums)
+        self._write({**sums, "work_seconds": self._work_seconds, "exit_code": exit_code})
 
     def _write(self, line: dict[str, Any]) -> None:
         if self._is_broken:
@@ -135,3 +159,30 @@ def open_record(path: Path, *, go_on: bool) -> int:
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
     with writing(path):
         return os.open(path, flags if go_on else flags | os.O_TRUNC, 0o666)
+
+
+@dataclass
+class Before:
+    """What is in a file of lines.
+
+    Attributes:
+        n_lines: How many lines each path has.
+        work_seconds: The sum of the work of what was written.
+    """
+
+    n_lines: Counter[str] = field(default_factory=Counter)
+    work_seconds: float = 0.0
+
+
+def recorded_before(path: Path) -> Before:
+    """Return what is in the file at ``path``, if it is one that can be read."""
+    before = Before()
+    if not path.is_file():
+        return before
+    torn = suppress(ValueError)  # a last line, on a full disk
+    with writing(path, "read"), path.open(encoding="ascii") as file, torn:
+        for record in map(json.loads, file):
+            before.n_lines[record["source"]] += 1
+            if record["status"] == WRITTEN:
+                before.work_seconds += record["work_seconds"] or 0.0
+    return before

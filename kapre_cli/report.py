@@ -52,14 +52,12 @@ class Gone(NamedTuple):
         n_written: Those of them whose arrays have gone out.
         n_bytes: Bytes of these arrays.
         seconds: Seconds of audio behind the arrays.
-        work_seconds: Seconds of work behind them.
     """
 
     n_inputs: int = 0
     n_written: int = 0
     n_bytes: int = 0
     seconds: float = 0.0
-    work_seconds: float = 0.0
 
 
 class Watch:
@@ -107,7 +105,6 @@ class Report:
         n_failed: Inputs that gave none; each has been named with its reason.
         n_skipped: Inputs whose features were there already.
         seconds: Seconds of audio behind the inputs that were written.
-        work_seconds: Seconds of work behind them, added up over those that were read side by side.
         kept: What has been kept of a run that did not reach its end, in a sentence.
         broken: Whether the output, or something about it, could not be written.
         warned: The warnings that have been passed on.
@@ -121,7 +118,6 @@ class Report:
     n_failed: int = 0
     n_skipped: int = 0
     seconds: float = 0.0
-    work_seconds: float = 0.0
     kept: str | None = None
     broken: bool = False
     warned: set[str] = field(default_factory=set)
@@ -130,7 +126,6 @@ class Report:
         """Count an input whose features are in the output."""
         self.n_written += 1
         self.seconds += known.seconds or 0.0
-        self.work_seconds += known.work_seconds or 0.0
         self.recorder.input(path, WRITTEN, None, known)
 
     def failed(self, path: str, reason: object, known: Known = NOTHING) -> None:
@@ -143,16 +138,16 @@ class Report:
         self.n_failed += 1
         self.recorder.input(path, FAILED, str(reason), known)
 
-    def failed_before(self) -> None:
+    def failed_before(self, path: str) -> None:
         """Count an input that has failed, been named and recorded before the process came down."""
         self.n_failed += 1
+        self.recorder.ended_before(path)
 
     def go_on(self, gone: Gone) -> None:
         """Count what has gone out of a stream before the process came down."""
         self.n_written += gone.n_written
         self.n_failed += gone.n_inputs - gone.n_written
         self.seconds += gone.seconds
-        self.work_seconds += gone.work_seconds
 
     def skipped(self, path: str, known: Known) -> None:
         """Count an input whose features were there already."""
@@ -179,13 +174,12 @@ class Report:
     def close(self, exit_code: int) -> None:
         """Let the record end with the sums."""
         self.recorder.sums(
+            exit_code,
             inputs=self.n_inputs,
             written=self.n_written,
             failed=self.n_failed,
             skipped=self.n_skipped,
             seconds=self.seconds,
-            work_seconds=self.work_seconds,
-            exit_code=exit_code,
         )
 
     def warn(self, message: str) -> None:

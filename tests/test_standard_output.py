@@ -294,7 +294,7 @@ def test_another_process_goes_on_at_the_same_byte(n_gone: int, audio: Path) -> N
     sources = [Source(str(audio / name), name) for name in names]
     whole, _ = sent(sources)
     first, _ = sent(sources[:2])
-    watch = Remembering(Gone(2, 1, len(first), 3.5, 1.25), len(first) + n_gone)
+    watch = Remembering(Gone(2, 1, len(first), 3.5), len(first) + n_gone)
     rest, report = sent(sources, watch)
     assert rest == whole[len(first) + n_gone :]
     assert (report.n_written, report.n_failed, report.n_inputs) == (3, 1, 4)

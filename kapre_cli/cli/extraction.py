@@ -126,7 +126,7 @@ def _tell(inputs: Inputs, report: Report, watch: Watch) -> None:
         report.say(f"note: {note}")
     for refusal in inputs.refusals:
         if watch.again:
-            report.failed_before()
+            report.failed_before(refusal.path)
         else:
             report.failed(refusal.path, refusal.reason)
 

@@ -31,7 +31,7 @@ _READERS = 64  # more share a page, and a crash may then be laid to another inpu
 _RESUME = "the same command with --resume goes on with what was kept"
 
 _LENGTH = struct.Struct("<I")
-_GONE = struct.Struct("<QQQdd")
+_GONE = struct.Struct("<QQQd")
 
 # A terminal signals every process of a group, and so does timeout, beside the one it watches.
 # What comes so soon after the first is the same request.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kapre_cli.cli.ending import code_of
 from kapre_cli.errors import OutputError
-from kapre_cli.outcomes import LineRecorder, open_record
+from kapre_cli.outcomes import Before, LineRecorder, open_record, recorded_before
 from kapre_cli.report import Report
 from kapre_cli.settings import STANDARD_OUTPUT
 from kapre_cli.version import PROGRAM
@@ -34,8 +34,10 @@ def recorded(report: Report, path: Path | None, *, again: bool) -> Iterator[None
         report.say(f"{PROGRAM}: Error: {error}; it ends there, the run goes on")
 
     is_stream = path == STANDARD_OUTPUT
+    before = recorded_before(path) if again and not is_stream else Before()
     descriptor = os.dup(1) if is_stream else open_record(path, go_on=again)
-    with LineRecorder(descriptor, "standard output" if is_stream else path, broke) as recorder:
+    name = "standard output" if is_stream else path
+    with LineRecorder(descriptor, name, broke, before) as recorder:
         report.recorder = recorder
         try:
             yield

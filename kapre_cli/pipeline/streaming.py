@@ -139,8 +139,7 @@ class _Queue(Endings, Closing):
             self._is_asking = True
         work = None
         try:  # not with the condition: whoever is to send what is done must not wait for a source
-            while self._n_to_pass:
-                self._n_to_pass -= next(self._sources) is not None
+            self._pass_over()
             source = next(self._sources)
             work = None if source is None else Work(source)
         finally:
@@ -150,6 +149,14 @@ class _Queue(Endings, Closing):
                 self._is_asking = False
                 self._changed.notify_all()
         return work
+
+    def _pass_over(self) -> None:
+        """Leave out what had ended when the process came down."""
+        while self._n_to_pass:
+            source = next(self._sources)
+            if source is not None:
+                self._n_to_pass -= 1
+                self._report.recorder.ended_before(source.path)
 
     def _may_take(self) -> bool:
         """Whether another input may be begun; or none at all any more, which is to be told."""
@@ -195,18 +202,16 @@ class _Queue(Endings, Closing):
             return
         n_bytes = self._out.write(array)
         self._let_go(work)
-        known = work.known(self._config)
-        gone = self._gone
+        known, gone = work.known(self._config), self._gone
+        self._report.written(work.source.path, known)
         self._note(
             Gone(
                 gone.n_inputs + 1,
                 gone.n_written + 1,
                 gone.n_bytes + n_bytes,
                 gone.seconds + (known.seconds or 0.0),
-                gone.work_seconds + (known.work_seconds or 0.0),
             )
         )
-        self._report.written(work.source.path, known)
 
     def _tell_failure(self, work: Work) -> None:
         reason = self._failures.pop(id(work))
@@ -215,8 +220,8 @@ class _Queue(Endings, Closing):
                 f"the stream ends within the array of {quoted(work.source.path)}, whose rest "
                 f"could not be computed: {reason}"
             )
-        self._note(self._gone._replace(n_inputs=self._gone.n_inputs + 1))
         self._report.failed(work.source.path, reason, work.known(self._config))
+        self._note(self._gone._replace(n_inputs=self._gone.n_inputs + 1))
 
     def _let_go(self, work: Work) -> None:
         self._spool.let_go(work.source.key, work.entries.values())
