@@ -3,6 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from kapre_cli.closing import Closing
@@ -71,8 +72,8 @@ def stream(
         try:
             with (
                 Readers(queue, settings, watch) as readers,
+                queue,  # closed before them: they may be waiting for it
                 computer_for(settings, n_frames) as computer,
-                queue,
             ):
                 computation.compute(readers, computer, n_frames)
         except (OutputError, StoredDataError, TooManyFailuresError) as error:
@@ -239,7 +240,11 @@ class _Queue(Endings, Closing):
                 self._report.unwritten(work.source.path, error, known)
             else:
                 self._report.failed(work.source.path, reason, known)
-        for source in self._sources if self._are_known else ():
+        if not self._are_known:
+            return
+        with suppress(StopIteration):
+            self._pass_over()
+        for source in self._sources:
             if source is not None:
                 self._report.unwritten(source.path, error, Known(source.key))
 

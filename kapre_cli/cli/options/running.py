@@ -17,7 +17,7 @@ class _Failures(click.ParamType):  # type: ignore[type-arg]  # generic only sinc
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
-            return MaxFailures.parse(value) if isinstance(value, str) else value
+            return value if isinstance(value, MaxFailures) else MaxFailures.parse(str(value))
         except SettingsError as error:
             self.fail(str(error), param, ctx)
 
