@@ -74,6 +74,7 @@ class Report:
         n_skipped: Inputs whose features were there already.
         seconds: Seconds of audio behind the inputs that were written.
         kept: What has been kept of a run that did not reach its end, in a sentence.
+        is_there: Whether what was to be written is in its place, by this run or an earlier one.
         broken: Whether the output, or something about it, could not be written.
         warned: The warnings that have been passed on.
     """
@@ -84,6 +85,7 @@ class Report:
     n_skipped: int = 0
     seconds: float = 0.0
     kept: str | None = None
+    is_there: bool = False
     broken: bool = False
     warned: set[str] = field(default_factory=set)
 

@@ -24,6 +24,7 @@ ROOMS = (
     "settings",
     "filterbank",
     "sources",
+    "sharding",
     "audio",
     "time_frequency",
     "storage",

@@ -25,6 +25,7 @@ from kapre_cli.settings.run import (
     ExtractionSettings,
     OutputSettings,
 )
+from kapre_cli.settings.shard import Shard
 
 __all__ = [
     "COMPRESSIONS",
@@ -41,6 +42,7 @@ __all__ = [
     "LayerConfig",
     "MelspectrogramConfig",
     "OutputSettings",
+    "Shard",
     "SpectrogramConfig",
     "layer_from_dict",
     "layer_to_dict",

@@ -8,6 +8,7 @@ from typing import Any
 from kapre_cli.errors import SettingsError
 from kapre_cli.settings import checks
 from kapre_cli.settings.layers import LayerConfig, MelspectrogramConfig
+from kapre_cli.settings.shard import Shard
 
 FORMATS = ("hdf5", "npy", "npy-directory")
 DTYPES = ("float32", "float16", "float64")
@@ -155,6 +156,7 @@ class ExtractionSettings:
             them. Neither number changes a bit of the result.
         engine: One of ``ENGINES``: ``"numpy"`` computes what the layer does without TensorFlow,
             ``"keras"`` runs the layer itself. They agree but for rounding.
+        shard: Which part of the inputs the run takes; ``None``: all of them.
     """
 
     layer: LayerConfig
@@ -163,6 +165,7 @@ class ExtractionSettings:
     batch_size: int | None = None
     jobs: int | None = None
     engine: str = "numpy"
+    shard: Shard | None = None
 
     def __post_init__(self) -> None:
         """Check what the parts, which have checked themselves, must agree upon."""

@@ -136,4 +136,5 @@ def _settings(root: RootFacts) -> dict[str, Any]:
     described = layer_to_dict(root.layer)
     settings = {"layer": described["class_name"], **described["config"]}
     settings |= root.to_dict()["settings"]
+    settings["shard"] = None if root.shard is None else str(root.shard)
     return {name: value for name, value in settings.items() if name not in _LENIENT}

@@ -31,7 +31,7 @@ from kapre_cli.storage.soundness import (
 )
 from kapre_cli.storage.stored import Features, StoredArray
 
-_ROOT_JSON = ("layer", "settings", "versions")
+_ROOT_JSON = ("layer", "settings", "versions", "shard")
 
 _FLOATS = tuple(
     (stored, stored.dtype)

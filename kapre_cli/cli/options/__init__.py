@@ -6,7 +6,7 @@ import click
 
 from kapre_cli.cli.options.audio import audio_options
 from kapre_cli.cli.options.declaring import Decorator, together
-from kapre_cli.cli.options.inputs import input_options
+from kapre_cli.cli.options.inputs import input_options, shard_option
 from kapre_cli.cli.options.layer import layer_options, mel_options
 from kapre_cli.cli.options.output import output_options
 from kapre_cli.cli.options.running import run_options
@@ -18,6 +18,7 @@ def extraction_options(config: type[LayerConfig]) -> Decorator[Any]:
     of_mel = [mel_options()] if issubclass(config, MelspectrogramConfig) else []
     return together(
         input_options(),
+        shard_option(),
         output_options(),
         run_options(),
         layer_options(config),
