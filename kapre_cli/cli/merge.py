@@ -6,8 +6,9 @@ import click
 
 from kapre_cli.cli.options.merging import merge_options
 from kapre_cli.cli.signals import Stopped
-from kapre_cli.errors import quoted
+from kapre_cli.errors import OutputError, StoredDataError, quoted
 from kapre_cli.report import ExitCode, Report, counted
+from kapre_cli.version import PROGRAM
 
 
 @click.command(short_help="Put outputs of the same settings together into one.")
@@ -42,11 +43,16 @@ def merge(
             report = Report(say=terminal.say)
             try:
                 merging.merge(settings, inputs, report, terminal, allow_missing=allow_missing)
+            except (OutputError, StoredDataError) as error:
+                terminal.say(f"{PROGRAM}: Error: {error}")
+                report.broken = True
             except Stopped:
                 if not report.is_there:
                     raise  # else the output is in its place: there was nothing left to stop
-        arrays = counted(report.n_written, "array")
-        click.echo(f"{counted(len(inputs), 'output')}: {arrays} -> {quoted(output)}", err=True)
+        end = "no output is written or changed"
+        if report.is_there:
+            end = f"{counted(report.n_written, 'array')} -> {quoted(output)}"
+        click.echo(f"{counted(len(inputs), 'output')}: {end}", err=True)
     except BrokenPipeError:  # whoever read the messages has left
         return ExitCode.PIPE_CLOSED
-    return ExitCode.OK
+    return report.exit_code
