@@ -437,8 +437,14 @@ def test_an_interruption_leaves_what_stood_there(
         assert "no output was written or changed" in ended.err
         assert content(here) == before
         assert "x.h5.partial" not in files_below(here)
-    with monkeypatch.context() as context:  # the output is in its place: too late
-        context.setattr(Workspace, "close", stop(signal.SIGINT))
+    publish = Workspace.publish
+
+    def stopped_late(workspace: Workspace) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        publish(workspace)
+
+    with monkeypatch.context() as context:
+        context.setattr(Workspace, "publish", stopped_late)
         ended = program("merge", "x.h5", *parts, "--overwrite")
     assert (ended.code, ended.err) == (0, "3 outputs: 11 arrays -> 'x.h5'\n")
 

@@ -111,6 +111,8 @@ with redirect_stdout(StringIO()), redirect_stderr(StringIO()): """
         RUN + "run(['--help'])",
         RUN + "run(['--version'])",
         RUN + "run(['melspectrogram', '--help'])",
+        RUN + "run(['merge', '--help'])",
+        RUN + "run(['merge', 'all.h5'])",
         RUN + "run(['melspectrogram', 'a.wav', '-o', 'x.h5', '--n-hop', '0'])",
         RUN + "run(['melspectrogram', 'a.wav', '-o', 'x', '--compression', 'gzip'])",
     ],
@@ -123,6 +125,15 @@ def test_refused_outputs_and_reading_back_need_no_tensorflow(tmp_path: Path) -> 
     refused = f"run(['spectrogram', 'a.wav', '-o', {str(tmp_path / 'gone' / 'x.h5')!r}])"
     assert "tensorflow" not in modules_after(RUN + refused)
     assert not {"tensorflow", "keras"} & modules_after("from kapre_cli import open_features")
+
+
+def test_merging_needs_no_tensorflow(tmp_path: Path) -> None:
+    write_audio(tmp_path / "a.wav", reference.noise(1, 3000))
+    one, all_ = str(tmp_path / "one"), str(tmp_path / "all")
+    extract = f"run(['spectrogram', {str(tmp_path / 'a.wav')!r}, '-o', {one!r}]); "
+    found = modules_after(RUN + extract + f"run(['merge', {all_!r}, {one!r}])")
+    assert not {"tensorflow", "keras"} & found
+    assert (tmp_path / "all/a.wav.npy").exists()
 
 
 def test_a_run_needs_no_tensorflow_unless_it_is_asked_for(tmp_path: Path) -> None:
