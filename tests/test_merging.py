@@ -240,9 +240,11 @@ def test_shards_of_lists_that_differ_are_told_apart(
     parts: list[Path], audio: Path, program: Any
 ) -> None:
     """A file that came while the jobs were started would be in no part, or in two."""
-    write_audio(audio / "0.wav", reference.noise(1, 1000))
-    os.rename(parts[1], "old.h5")
-    program(*MEL, audio, "-o", parts[1], "--shard", "2/3")
+    n_bytes = sum(path.stat().st_size for path in audio.rglob("*.*"))
+    write_audio(audio / "z/z.wav", reference.noise(1, n_bytes // 4))  # twice as much in all
+    before = keys_of(parts[0]) + keys_of(parts[2])
+    program(*MEL, audio, "-o", parts[1], "--shard", "2/3", "--overwrite")
+    assert set(before) & set(keys_of(parts[1]))
     message = refused(program, "x.h5", *parts)
     assert "is missing: 2/3 ('parts/2.h5' is 2/3 of another list: inputs were added" in message
     for index, part in enumerate(parts, 1):
@@ -303,6 +305,8 @@ def test_work_of_an_interrupted_run_is_not_thrown_away(
     from tests.test_resume import interrupted
 
     assert interrupted(program, monkeypatch, (*MEL, audio, "-o", "x.h5"), after=5).code == 130
+    message = refused(program, "all.h5", *parts, "x.h5.partial")
+    assert "'x.h5.partial' is the work of a run that has not come to its end" in message
     assert "holds the work of a run that did not reach its end" in refused(program, "x.h5", *parts)
     assert program("merge", "x.h5", *parts, "--overwrite").code == 0
     assert "x.h5.partial" not in files_below(here)

@@ -106,7 +106,7 @@ class Terminal(Progress, Closing):
         )
         shown = sys.stderr.isatty()
         self._length = _Length({one.key: max(one.size, 1) for one in sources} if shown else {})
-        self._bar = self._new_bar(0, COMPUTING)
+        self._bar = self._new_bar(0, COMPUTING if sources else WRITING)
         self._bar.n_inputs = len(sources)
         self._bar.refresh()
 

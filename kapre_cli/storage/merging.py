@@ -62,9 +62,9 @@ def merge(
     check_output(output, (), resumable=False)
     parts = in_order([Part.look(path) for path in inputs])
     require_alike(parts)
-    require_distinct(parts)
     if not allow_missing:
         require_complete(parts)
+    require_distinct(parts)
     root = _root(parts, output, report)
     output = replace(output, dtype=root.dtype, compression=root.compression)
     sources = [Source(str(part.path), key) for part in parts for key in part.keys]

@@ -13,6 +13,7 @@ from kapre_cli.storage.earlier import differing, settings_of
 from kapre_cli.storage.features import open_features
 from kapre_cli.storage.metadata import RootFacts
 from kapre_cli.storage.stored import Features
+from kapre_cli.storage.workspace import PARTIAL_SUFFIX
 
 _NAMED = 3  # of many
 
@@ -62,6 +63,11 @@ class Part:
 
 
 def _opened(path: Path) -> Features:
+    if path.name.endswith(PARTIAL_SUFFIX) and path.is_dir():
+        raise UsageError(
+            f"{quoted(path)} is the work of a run that has not come to its end; wait for it, or "
+            "go on with it by its own command with --resume"
+        )
     try:
         return open_features(path)
     except FileNotFoundError as error:
