@@ -119,12 +119,13 @@ def _first_sample_rate(
     """
     from kapre_cli.audio import promise
 
-    mine, failures = set(taken), []
+    failures = []
     for source in sources:
         try:
             return promise(source.path).sr
         except AudioReadError as error:
             failures.append((source, error))
+    mine = set(taken)
     for source, reason in failures:
         if source in mine:
             report.failed(source.path, reason)
