@@ -15,6 +15,7 @@ import click
 
 from kapre_cli.cli.guard import Workload, guarded, unguarded
 from kapre_cli.cli.melspectrogram import melspectrogram
+from kapre_cli.cli.plot import plot
 from kapre_cli.cli.reserved import RESERVED
 from kapre_cli.cli.signals import Stopped, stoppable
 from kapre_cli.cli.spectrogram import spectrogram
@@ -45,7 +46,7 @@ def program() -> None:
     """  # noqa: D301 - Click needs the backspace itself
 
 
-for command in (spectrogram, melspectrogram, *RESERVED):
+for command in (spectrogram, melspectrogram, plot, *RESERVED):
     program.add_command(command)
 
 

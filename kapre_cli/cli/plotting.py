@@ -1,0 +1,158 @@
+"""What ``plot`` does: open or extract, draw, and put the picture in its place."""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from kapre_cli.errors import AudioReadError, UsageError, quoted
+from kapre_cli.plotting.files import check_picture, kind_of, save
+from kapre_cli.plotting.view import View
+from kapre_cli.report import ExitCode, Report, counted
+from kapre_cli.settings import (
+    ExtractionSettings,
+    LayerConfig,
+    MelspectrogramConfig,
+    OutputSettings,
+    SpectrogramConfig,
+)
+from kapre_cli.sources import Source, key_of
+from kapre_cli.storage.features import Features, is_output, open_features
+
+_KEYS_SHOWN = 4  # if none is named
+_KEYS_NAMED = 5  # in a message
+_FRAMES = ("n_dft", "n_hop", "padding")
+_FILE = ("sr", "resample", "mono", "allow_truncated", "non_finite", "verify_audio", "max_frames")
+_BANDS = ("n_mels", "fmin", "fmax", "htk", "norm")
+_OF_AUDIO = ("mel", *_FRAMES, *_BANDS, *_FILE)
+
+
+def plotting(options: Mapping[str, Any]) -> int:
+    """Draw a picture and return the exit code."""
+    source, output = options["source"], options["output"]
+    check_picture(output, source, overwrite=options["overwrite"])
+    sheet, rendered = _drawing()
+    start, end = options["time"] or (0.0, None)
+    with _features(source, options) as (features, channels):
+        keys = _keys(features, options["keys"])
+        view = View(channels=channels, start=start, end=end, decibel=options["decibel"])
+        figure = sheet(features, keys, view)
+    save(output, rendered(figure, kind_of(output)))
+    click.echo(f"{counted(len(keys), 'key')} drawn -> {quoted(output)}", err=True)
+    return ExitCode.OK
+
+
+def _drawing() -> tuple[Any, Any]:
+    """Return the two functions that need matplotlib, which is an extra.
+
+    Raises:
+        UsageError: If it is not there.
+    """
+    try:
+        from kapre_cli.plotting.sheet import rendered, sheet
+    except ImportError as error:
+        raise UsageError(
+            f"drawing needs matplotlib ({error}): pip install 'kapre-extract[plot]', "
+            "or pip install matplotlib"
+        ) from error
+    return sheet, rendered
+
+
+@contextmanager
+def _features(
+    source: Path, options: Mapping[str, Any]
+) -> Iterator[tuple[Features, tuple[int, ...] | None]]:
+    """Open what is to be drawn, and say which of its channels are."""
+    asked = [name for name in _OF_AUDIO if _is_given(name)]
+    if is_output(source):
+        if asked:
+            raise UsageError(
+                f"{quoted(source)} is an output: {_named(asked)} would say what is computed of "
+                "audio, and here all is"
+            )
+        with open_features(source) as features:
+            yield features, options["channels"] or None
+        return
+    if options["keys"]:
+        raise UsageError(f"{quoted(source)} is not an output: it has no keys")
+    asked = [name for name in _BANDS if _is_given(name)]
+    if asked and not options["mel"]:
+        raise UsageError(f"{_named(asked)} describes mel bands: add --mel")
+    with tempfile.TemporaryDirectory(prefix="kapre-extract-") as folder:
+        output = Path(folder, "audio.h5")
+        _extract(source, options, output)
+        with open_features(output) as features:
+            yield features, None
+
+
+def _extract(path: Path, options: Mapping[str, Any], output: Path) -> None:
+    """Compute the power of one recording.
+
+    Raises:
+        AudioReadError: If the recording cannot be read; the message says why.
+    """
+    from kapre_cli.audio import promise
+    from kapre_cli.cli.from_options import audio_settings
+    from kapre_cli.cli.terminal import Terminal
+    from kapre_cli.pipeline.extract import extract
+
+    try:
+        sr = options["sr"] or promise(str(path)).sr
+    except AudioReadError as error:
+        raise AudioReadError(f"{quoted(path)}: {error}") from error
+    settings = ExtractionSettings(
+        layer=_layer(options, sr),
+        audio=audio_settings(options, sr),
+        output=OutputSettings(path=output, format="hdf5"),
+    )
+    source = Source(str(path), key_of(path.name))
+    with Terminal([source]) as terminal:
+        report = Report(say=terminal.say)
+        extract([source], settings, report, terminal)
+    if report.exit_code:
+        raise AudioReadError(f"{quoted(path)} cannot be drawn")
+
+
+def _layer(options: Mapping[str, Any], sr: int) -> LayerConfig:
+    arguments = {name: options[name] for name in _FRAMES}
+    if not options["mel"]:
+        return SpectrogramConfig(**arguments, image_data_format="channels_last")
+    arguments |= {name: options[name] for name in _BANDS}
+    return MelspectrogramConfig(
+        **arguments, sr=sr, power_melgram=2.0, image_data_format="channels_last"
+    )
+
+
+def _keys(features: Features, named: tuple[str, ...]) -> list[str]:
+    """Return the keys to be drawn, each once."""
+    if not named:
+        keys = [key for key, _ in zip(features, range(_KEYS_SHOWN), strict=False)]
+        if len(keys) < len(features):
+            click.echo(
+                f"note: drawn are the first {len(keys)} of {len(features):,} keys; others can be "
+                "named behind the output",
+                err=True,
+            )
+        return keys
+    for key in named:
+        if key not in features:
+            first = [quoted(key) for key, _ in zip(features, range(_KEYS_NAMED), strict=False)]
+            more = ", ..." if len(features) > len(first) else ""
+            raise UsageError(
+                f"{quoted(features.path)} has no key {quoted(key)}; it has "
+                f"{counted(len(features), 'key')}: {', '.join(first)}{more}"
+            )
+    return list(dict.fromkeys(named))
+
+
+def _is_given(name: str) -> bool:
+    """Whether an option stands on the command line; defaults of any kind do not count."""
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+
+def _named(options: list[str]) -> str:
+    return ", ".join(f"--{name.replace('_', '-')}" for name in options)

@@ -1,0 +1,1 @@
+"""Features as pictures: what is shown, its axes, and the sheet. The only door to matplotlib."""
