@@ -86,6 +86,7 @@ def test_a_tone_stands_at_its_time_and_frequency(
         )
         at = left + (columns[[0, -1]] + [0, 1]) * (right - left) / n_columns
         assert at == pytest.approx([start, end], abs=0.04)
+        assert at.mean() == pytest.approx((start + end) / 2, abs=0.006)  # as blurred on both sides
         # And by the pixels.
         bright = panel_pixels(figure, panel).sum(axis=2) > 2.0
         rows, columns = np.flatnonzero(bright.any(axis=1)), np.flatnonzero(bright.any(axis=0))

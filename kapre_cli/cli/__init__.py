@@ -4,6 +4,7 @@ The only door to Click. Nothing is imported here that takes long: ``--help`` and
 must not wait for TensorFlow, nor for NumPy.
 """
 
+import io
 import os
 import signal
 import sys
@@ -13,13 +14,14 @@ from typing import Any, NoReturn
 
 import click
 
+from kapre_cli.cli.defaults import blamed, with_defaults
 from kapre_cli.cli.guard import Workload, guarded, unguarded
 from kapre_cli.cli.melspectrogram import melspectrogram
 from kapre_cli.cli.plot import plot
 from kapre_cli.cli.reserved import RESERVED
 from kapre_cli.cli.signals import Stopped, stoppable
 from kapre_cli.cli.spectrogram import spectrogram
-from kapre_cli.errors import KapreExtractError, SettingsError, UsageError
+from kapre_cli.errors import KapreExtractError, SettingsError, UsageError, printable
 from kapre_cli.report import ExitCode
 from kapre_cli.version import PROGRAM, __version__
 
@@ -47,7 +49,7 @@ def program() -> None:
 
 
 for command in (spectrogram, melspectrogram, plot, *RESERVED):
-    program.add_command(command)
+    program.add_command(with_defaults(command))
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -88,7 +90,7 @@ def run(
                 arguments, prog_name=PROGRAM, standalone_mode=False, obj=guard
             )
     except click.ClickException as error:
-        error.show()
+        _show(blamed(error))
         return ExitCode.USAGE
     except (SettingsError, UsageError) as error:
         return _end(ExitCode.USAGE, f"Error: {error}")
@@ -101,7 +103,14 @@ def run(
     return int(ended or ExitCode.OK)
 
 
+def _show(error: click.ClickException) -> None:
+    shown = io.StringIO()
+    error.show(shown)
+    with suppress(OSError):  # the terminal may be gone
+        click.echo(printable(shown.getvalue()), err=True, nl=False)
+
+
 def _end(code: ExitCode, message: str) -> ExitCode:
     with suppress(OSError):  # the terminal may be gone
-        click.echo(f"{PROGRAM}: {message}", err=True)
+        click.echo(f"{PROGRAM}: {printable(message)}", err=True)
     return code

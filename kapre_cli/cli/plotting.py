@@ -38,11 +38,12 @@ def plotting(options: Mapping[str, Any]) -> int:
     sheet, rendered = _drawing()
     start, end = options["time"] or (0.0, None)
     with _features(source, options) as (features, channels):
-        keys = _keys(features, options["keys"])
+        keys = _keys(features, options["keys"], quiet=options["quiet"])
         view = View(channels=channels, start=start, end=end, decibel=options["decibel"])
         figure = sheet(features, keys, view)
     save(output, rendered(figure, kind_of(output)))
-    click.echo(f"{counted(len(keys), 'key')} drawn -> {quoted(output)}", err=True)
+    if not options["quiet"]:
+        click.echo(f"{counted(len(keys), 'key')} drawn -> {quoted(output)}", err=True)
     return ExitCode.OK
 
 
@@ -110,7 +111,7 @@ def _extract(path: Path, options: Mapping[str, Any], output: Path) -> None:
         output=OutputSettings(path=output, format="hdf5"),
     )
     source = Source(str(path), key_of(path.name))
-    with Terminal([source]) as terminal:
+    with Terminal([source], quiet=options["quiet"]) as terminal:
         report = Report(say=terminal.say)
         extract([source], settings, report, terminal)
     if report.exit_code:
@@ -127,11 +128,11 @@ def _layer(options: Mapping[str, Any], sr: int) -> LayerConfig:
     )
 
 
-def _keys(features: Features, named: tuple[str, ...]) -> list[str]:
+def _keys(features: Features, named: tuple[str, ...], *, quiet: bool) -> list[str]:
     """Return the keys to be drawn, each once."""
     if not named:
         keys = [key for key, _ in zip(features, range(_KEYS_SHOWN), strict=False)]
-        if len(keys) < len(features):
+        if len(keys) < len(features) and not quiet:
             click.echo(
                 f"note: drawn are the first {len(keys)} of {len(features):,} keys; others can be "
                 "named behind the output",

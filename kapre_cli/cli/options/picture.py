@@ -2,14 +2,30 @@
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from kapre_cli.cli.options.audio import audio_options
 from kapre_cli.cli.options.declaring import Decorator, together
 from kapre_cli.cli.options.layer import framing_options, mel_options
+from kapre_cli.cli.options.voice import quiet_option
 from kapre_cli.settings import MelspectrogramConfig
+
+
+class TimeRange(NamedTuple):
+    """A range of time in seconds.
+
+    Attributes:
+        start: Where it starts.
+        end: Where it ends; ``None``: where the recording does.
+    """
+
+    start: float = 0.0
+    end: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.start}:{'' if self.end is None else self.end}"
 
 
 class _Range(click.ParamType):  # type: ignore[type-arg]  # generic only since Click 8.5
@@ -22,14 +38,14 @@ class _Range(click.ParamType):  # type: ignore[type-arg]  # generic only since C
             return value
         start, colon, end = value.partition(":")
         try:
-            seconds = float(start or 0), float(end) if end else None
+            seconds = TimeRange(float(start or 0), float(end) if end else None)
         except ValueError:
-            seconds = math.nan, None
-        if not (colon and 0 <= seconds[0] < math.inf):
+            seconds = TimeRange(math.nan)
+        if not (colon and 0 <= seconds.start < math.inf):
             self.fail(
                 f"{value!r} is not START:END in seconds, such as 1.5:3, 10: or :60.", param, ctx
             )
-        if seconds[1] is not None and not seconds[0] < seconds[1]:
+        if seconds.end is not None and not seconds.start < seconds.end:
             self.fail(f"{value!r} does not end after it starts.", param, ctx)
         return seconds
 
@@ -68,4 +84,5 @@ def picture_options() -> Decorator[Any]:
         framing_options(MelspectrogramConfig),
         mel_options(),
         audio_options(),
+        quiet_option(),
     )
