@@ -1,5 +1,6 @@
 """Defaults of options: the environment, ``--config``, ``--show-config``; what is refused."""
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -265,6 +266,15 @@ def test_what_is_shown_reproduces_the_options(
 
 def names(known: list[click.Option]) -> set[str]:
     return {one.name or "" for one in known}
+
+
+def test_output_that_takes_nothing_is_told() -> None:
+    shell = f"'{sys.executable}' -m kapre_cli spectrogram a.wav -o o.h5 --show-config > /dev/full"
+    ended = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        "kapre-extract: Error: 'standard output' cannot be written: No space left on device\n"
+    )
 
 
 def test_showing_does_nothing_else_and_reproduces_the_run(config: Path, program: Any) -> None:

@@ -13,7 +13,7 @@ from click.core import ParameterSource
 
 from kapre_cli.cli.config_file import Options, config_defaults, long_name
 from kapre_cli.cli.toml import toml
-from kapre_cli.errors import KapreExtractError, quoted
+from kapre_cli.errors import KapreExtractError, OutputError, quoted, writing
 from kapre_cli.report import ExitCode
 
 _PREFIX = "KAPRE_EXTRACT_"
@@ -106,9 +106,16 @@ def _or_shown(callback: Callable[..., Any] | None) -> Callable[..., Any]:
     @wraps(callback)
     def call(*arguments: Any, **options: Any) -> Any:
         ctx = click.get_current_context()
-        if not ctx.meta[_IS_SHOWN]:
+        if not ctx.meta.get(_IS_SHOWN):
             return callback(*arguments, **options)
-        click.echo(config_text(ctx).encode())
+        text = config_text(ctx)
+        try:
+            with writing("standard output"):
+                click.echo(text.encode())
+        except OutputError as error:
+            if not isinstance(error.__cause__, BrokenPipeError):
+                raise
+            return ExitCode.PIPE_CLOSED
         return ExitCode.OK
 
     return call

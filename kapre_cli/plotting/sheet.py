@@ -151,6 +151,7 @@ class _Drawing:
         panel.set_xlim(part.limits[0] / second, part.limits[1] / second)
         panel.set_ylim(*self._axis.limits)
         panel.set_yticks(*self._axis.ticks(max(self._panel // _TICK_HEIGHT, 2)))
+        panel.ticklabel_format(axis="x", style="plain", useOffset=False)
         panel.tick_params(labelsize=8)
 
     def _colour_bar(self, has_nan: bool) -> None:
