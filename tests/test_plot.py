@@ -441,9 +441,12 @@ PICTURES = {"png": b"\x89PNG\r\n", "pdf": b"%PDF-", "svg": b"<?xml"}
 def test_equal_work_gives_equal_bytes(kind: str, output: Path, program: Any, process: Any) -> None:
     assert program("plot", output, "two.wav", "-o", f"a.{kind}").code == 0
     elsewhere = {"MPLCONFIGDIR": "/proc/self/x", "SOURCE_DATE_EPOCH": "1", "PYTHONHASHSEED": "7"}
+    Path("tmp").mkdir()
+    elsewhere["TMPDIR"] = "tmp"
     ended = process("plot", output, "two.wav", "-o", f"b.{kind.upper()}", **elsewhere)
     # Not a word either of the cache that matplotlib could not write there.
     assert (ended.code, ended.err) == (0, f"1 key drawn -> 'b.{kind.upper()}'\n")
+    assert files_below(Path("tmp")) == []  # where it was written instead
     content = Path(f"a.{kind}").read_bytes()
     assert content.startswith(PICTURES[kind])
     assert content == Path(f"b.{kind.upper()}").read_bytes()

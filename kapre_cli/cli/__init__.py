@@ -62,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):  # whoever read it has left
             stream.flush()
+    if sys.modules.get("matplotlib") is not None:
+        sys.exit(code)  # it may have a folder to remove as the process ends
     os._exit(code)
 
 

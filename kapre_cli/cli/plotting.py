@@ -3,19 +3,21 @@
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
+from kapre_cli.cli.from_options import BANDS, audio_settings, layer_config
 from kapre_cli.errors import AudioReadError, UsageError, quoted
 from kapre_cli.plotting.files import check_picture, kind_of, save
 from kapre_cli.plotting.view import View
 from kapre_cli.report import ExitCode, Report, counted
 from kapre_cli.settings import (
+    AudioSettings,
     ExtractionSettings,
-    LayerConfig,
     MelspectrogramConfig,
     OutputSettings,
     SpectrogramConfig,
@@ -25,10 +27,11 @@ from kapre_cli.storage.features import Features, is_output, open_features
 
 _KEYS_SHOWN = 4  # if none is named
 _KEYS_NAMED = 5  # in a message
-_FRAMES = ("n_dft", "n_hop", "padding")
-_FILE = ("sr", "resample", "mono", "allow_truncated", "non_finite", "verify_audio", "max_frames")
-_BANDS = ("n_mels", "fmin", "fmax", "htk", "norm")
-_OF_AUDIO = ("mel", *_FRAMES, *_BANDS, *_FILE)
+_TAKEN = tuple(one.name for one in fields(AudioSettings) if one.name != "channels")
+_OF_AUDIO = ("mel", "n_dft", "n_hop", "padding", *BANDS, *_TAKEN)
+
+# What is computed of audio; how it is shown is another matter.
+_POWER = {"power": 2.0, "decibel": False, "data_format": "channels_last"}
 
 
 def plotting(options: Mapping[str, Any]) -> int:
@@ -80,7 +83,7 @@ def _features(
         return
     if options["keys"]:
         raise UsageError(f"{quoted(source)} is not an output: it has no keys")
-    asked = [name for name in _BANDS if _is_given(name)]
+    asked = [name for name in BANDS if _is_given(name)]
     if asked and not options["mel"]:
         raise UsageError(f"{_named(asked)} describes mel bands: add --mel")
     with tempfile.TemporaryDirectory(prefix="kapre-extract-") as folder:
@@ -97,7 +100,6 @@ def _extract(path: Path, options: Mapping[str, Any], output: Path) -> None:
         AudioReadError: If the recording cannot be read; the message says why.
     """
     from kapre_cli.audio import promise
-    from kapre_cli.cli.from_options import audio_settings
     from kapre_cli.cli.terminal import Terminal
     from kapre_cli.pipeline.extract import extract
 
@@ -105,8 +107,9 @@ def _extract(path: Path, options: Mapping[str, Any], output: Path) -> None:
         sr = options["sr"] or promise(str(path)).sr
     except AudioReadError as error:
         raise AudioReadError(f"{quoted(path)}: {error}") from error
+    config = MelspectrogramConfig if options["mel"] else SpectrogramConfig
     settings = ExtractionSettings(
-        layer=_layer(options, sr),
+        layer=layer_config(config, {**options, **_POWER}, sr),
         audio=audio_settings(options, sr),
         output=OutputSettings(path=output, format="hdf5"),
     )
@@ -116,16 +119,6 @@ def _extract(path: Path, options: Mapping[str, Any], output: Path) -> None:
         extract([source], settings, report, terminal)
     if report.exit_code:
         raise AudioReadError(f"{quoted(path)} cannot be drawn")
-
-
-def _layer(options: Mapping[str, Any], sr: int) -> LayerConfig:
-    arguments = {name: options[name] for name in _FRAMES}
-    if not options["mel"]:
-        return SpectrogramConfig(**arguments, image_data_format="channels_last")
-    arguments |= {name: options[name] for name in _BANDS}
-    return MelspectrogramConfig(
-        **arguments, sr=sr, power_melgram=2.0, image_data_format="channels_last"
-    )
 
 
 def _keys(features: Features, named: tuple[str, ...], *, quiet: bool) -> list[str]:
