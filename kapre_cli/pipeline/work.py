@@ -8,7 +8,6 @@ from kapre_cli.settings import LayerConfig
 from kapre_cli.sources import Source
 from kapre_cli.storage.journal import BlockEntry
 from kapre_cli.storage.metadata import InputFacts
-from kapre_cli.storage.soundness import shape_of
 from kapre_cli.storage.stored import Features
 
 
@@ -67,7 +66,7 @@ class Work:
     def told(self, config: LayerConfig) -> str:
         """Return what there is to say of an input that is done: its key, shape and length."""
         assert self.facts is not None  # noqa: S101 - for the type checker: it was opened
-        shape = shape_of(self.facts, config)
+        shape = config.shape(self.facts.n_samples, self.facts.n_channels)
         sizes = ", ".join(f"{axis} {n:,}" for axis, n in zip(config.axes, shape, strict=True))
         return (
             f"{quoted(self.source.key)}: {sizes}; {duration(self.facts.n_samples / self.facts.sr)}"

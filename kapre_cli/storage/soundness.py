@@ -180,22 +180,11 @@ def require_shape(key: str, shape: tuple[int, ...], facts: InputFacts, config: L
             f"{quoted(key)} has {len(shape)} axes, its facts name {len(config.axes)}"
         )
     try:
-        expected = shape_of(facts, config)
+        expected = config.shape(facts.n_samples, facts.n_channels)
     except ValueError as error:
         raise StoredDataError(f"{quoted(key)} cannot have been computed: {error}") from error
     if shape != expected:
         raise StoredDataError(f"{quoted(key)} has shape {shape}, its facts say {expected}")
-
-
-def shape_of(facts: InputFacts, config: LayerConfig) -> tuple[int, ...]:
-    """Return the shape of the array that a layer gives for an input.
-
-    Raises:
-        ValueError: If the input is too short for the layer.
-    """
-    n_time = config.framing.n_time(facts.n_samples)
-    sizes = {"time": n_time, config.feature_axis: config.n_features, "channel": facts.n_channels}
-    return tuple(sizes[axis] for axis in config.axes)
 
 
 def require_buildable(config: LayerConfig) -> None:
