@@ -19,6 +19,8 @@ from kapre_cli.version import PROGRAM
 def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
     """Run one extraction and return the exit code."""
     _refuse_streams(options)
+    if options["quiet"] and options["verbose"]:
+        raise click.UsageError("--quiet and --verbose ask for opposites; give one of them.")
     output = output_settings(options)
     guard: Callable[[Workload], int] = click.get_current_context().obj
 
@@ -40,8 +42,8 @@ def _extraction(
     from kapre_cli.storage.admission import check_output
 
     check_output(output, inputs.sources)
-    with Terminal(inputs.sources) as terminal:
-        report = Report(say=terminal.say)
+    with Terminal(inputs.sources, quiet=options["quiet"]) as terminal:
+        report = Report(say=terminal.say, verbose=options["verbose"])
         if not watch.again:
             for note in inputs.notes:
                 terminal.say(f"note: {note}")
@@ -75,7 +77,8 @@ def _extraction(
                         terminal.say(report.kept)
     is_there = report.n_written or report.n_skipped
     end = f" -> {quoted(output.path)}" if is_there else "; no output is written or changed"
-    click.echo(report.summary() + end, err=True)
+    if not options["quiet"]:
+        click.echo(report.summary() + end, err=True)
     return report.exit_code
 
 
