@@ -69,6 +69,7 @@ class Report:
 
     Attributes:
         say: Called with each message for the user as it arises.
+        verbose: Whether to say what goes as it should.
         n_written: Inputs whose features are in the output.
         n_failed: Inputs that gave none; each has been named with its reason.
         n_skipped: Inputs whose features were there already.
@@ -80,6 +81,7 @@ class Report:
     """
 
     say: Callable[[str], None]
+    verbose: bool = False
     n_written: int = 0
     n_failed: int = 0
     n_skipped: int = 0

@@ -28,6 +28,7 @@ ROOMS = (
     "audio",
     "time_frequency",
     "storage",
+    "plotting",
     "pipeline",
     "cli",
     "__main__",
@@ -39,6 +40,7 @@ DOORS = {
     "click": {"cli"},
     "h5py": {"storage/hdf5.py", "storage/hdf5_features.py"},
     "keras": {"time_frequency"},
+    "matplotlib": {"plotting"},
     "soundfile": {"audio/libsndfile.py"},
     "soxr": {"audio/reader.py"},
     "tensorflow": {"pipeline/compute.py", "time_frequency/steps.py"},
@@ -96,7 +98,7 @@ def modules_after(code: str) -> set[str]:
     return set(ended.stdout.split())
 
 
-HEAVY = {"av", "tensorflow", "keras", "numpy", "h5py", "soundfile", "soxr", "tqdm"}
+HEAVY = {"av", "tensorflow", "keras", "numpy", "h5py", "matplotlib", "soundfile", "soxr", "tqdm"}
 RUN = """
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO

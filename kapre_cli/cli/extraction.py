@@ -20,6 +20,8 @@ from kapre_cli.version import PROGRAM
 def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
     """Run one extraction and return the exit code."""
     _refuse_streams(options)
+    if options["quiet"] and options["verbose"]:
+        raise click.UsageError("--quiet and --verbose ask for opposites; give one of them.")
     output = output_settings(options)
     guard: Callable[[Workload], int] = click.get_current_context().obj
 
@@ -43,8 +45,8 @@ def _extraction(
 
     # All shards must fit into one output. A single array is never one of several.
     check_output(output, sources if output.format == "npy" else inputs.sources)
-    with Terminal(sources) as terminal:
-        report = Report(say=terminal.say)
+    with Terminal(sources, quiet=options["quiet"]) as terminal:
+        report = Report(say=terminal.say, verbose=options["verbose"])
         if not watch.again:
             for note in inputs.notes:
                 terminal.say(f"note: {note}")
@@ -80,7 +82,8 @@ def _extraction(
                     with suppress(OSError):  # the terminal may be gone
                         terminal.say(report.kept)
     end = f" -> {quoted(output.path)}" if report.is_there else "; no output is written or changed"
-    click.echo(report.summary() + end, err=True)
+    if not options["quiet"]:
+        click.echo(report.summary() + end, err=True)
     return report.exit_code
 
 

@@ -19,6 +19,7 @@ def merge(
     format_: str | None,
     overwrite: bool,
     allow_missing: bool,
+    quiet: bool,
 ) -> int:
     """Put INPUTS, outputs of one layer and the same settings, together into OUTPUT.
 
@@ -39,7 +40,7 @@ def merge(
         )
     settings = OutputSettings(path=output, format=format_ or format_of(output), overwrite=overwrite)
     try:
-        with Terminal(()) as terminal:
+        with Terminal((), quiet=quiet) as terminal:
             report = Report(say=terminal.say)
             try:
                 merging.merge(settings, inputs, report, terminal, allow_missing=allow_missing)
@@ -52,7 +53,8 @@ def merge(
         end = "no output is written or changed"
         if report.is_there:
             end = f"{counted(report.n_written, 'array')} -> {quoted(output)}"
-        click.echo(f"{counted(len(inputs), 'output')}: {end}", err=True)
+        if not quiet:
+            click.echo(f"{counted(len(inputs), 'output')}: {end}", err=True)
     except BrokenPipeError:  # whoever read the messages has left
         return ExitCode.PIPE_CLOSED
     return report.exit_code

@@ -92,7 +92,7 @@ class Computation:
         due = (n_time - work.n_kept) * per_frame
         self._progress.computed(work.source.key, due, block.n_frames * per_frame)
         if work.done:
-            self._progress.ended(work.source.key)
+            self._end(work)
 
     def _read(self, work: Work) -> None:
         """Close the books on an input that has been read to its end, if all is computed."""
@@ -101,7 +101,12 @@ class Computation:
             assert work.facts is not None  # noqa: S101 - for the type checker: it was opened
             self._journal.done(work.source.key, work.of, work.facts)
             work.done = True
-            self._progress.ended(work.source.key)
+            self._end(work)
+
+    def _end(self, work: Work) -> None:
+        self._progress.ended(work.source.key)
+        if self._report.verbose:
+            self._report.say(f"done: {work.told(self._config)}")
 
 
 def _overflow(block: Block) -> FeatureError:

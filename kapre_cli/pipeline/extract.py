@@ -69,12 +69,16 @@ def extract(
         output = settings.output
         with Earlier(workspace, replayed, output, root, again=watch.again) as earlier:
             works = [Work(source) for source in sources]
+            if report.verbose:
+                report.say(", ".join(f"{name} {number}" for name, number in root.versions.items()))
             keeper = Keeper(earlier, settings, root.versions, report, again=watch.again)
             keeper.tell_changes(works)
             for work in works:
                 keeper.keep(work)
                 if work.done or work.failed:
                     progress.ended(work.source.key)
+                if work.done and report.verbose:
+                    report.say(f"kept: {work.told(settings.layer)}")
             with Journal(workspace.journal, earlier.journal.end) as journal:
                 run = _Run(settings, root, journal, report)
                 try:
@@ -159,9 +163,9 @@ class _Run:
             self._report.is_there = True
             path = quoted(self._settings.output.path)
             if len(alive) == len(works):
-                self._report.say(f"{path} is up to date: nothing was computed")
+                self._report.say(f"note: {path} is up to date: nothing was computed")
             else:
-                self._report.say(f"{path} is left as it is: nothing new could be read")
+                self._report.say(f"note: {path} is left as it is: nothing new could be read")
         else:
             if alive:
                 folder = self._settings.output.path.parent

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from kapre_cli.errors import quoted
+from kapre_cli.report import duration
 from kapre_cli.settings import LayerConfig
 from kapre_cli.sources import Source
 from kapre_cli.storage.journal import BlockEntry
@@ -60,6 +62,15 @@ class Work:
             for first, entry in self.entries.items()
             if fitting.get(first) == entry.shape[1]
         }
+
+    def told(self, config: LayerConfig) -> str:
+        """Return what there is to say of an input that is done: its key, shape and length."""
+        assert self.facts is not None  # noqa: S101 - for the type checker: it was opened
+        shape = config.shape(self.facts.n_samples, self.facts.n_channels)
+        sizes = ", ".join(f"{axis} {n:,}" for axis, n in zip(config.axes, shape, strict=True))
+        return (
+            f"{quoted(self.source.key)}: {sizes}; {duration(self.facts.n_samples / self.facts.sr)}"
+        )
 
     @property
     def n_lacking(self) -> int:

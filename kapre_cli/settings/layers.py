@@ -105,6 +105,17 @@ class SpectrogramConfig:
             return ("channel", "time", "frequency")
         return ("time", "frequency", "channel")
 
+    def shape(self, n_samples: int, n_channels: int) -> tuple[int, int, int]:
+        """Return the shape of what the layer returns for one example, in the order of `axes`.
+
+        Raises:
+            ValueError: If the example is too short for a frame, or the axes are not resolved.
+        """
+        n_time = self.framing.n_time(n_samples)
+        sizes = {"time": n_time, self.feature_axis: self.n_features, "channel": n_channels}
+        first, second, third = (sizes[axis] for axis in self.axes)
+        return first, second, third
+
     def to_dict(self) -> dict[str, Any]:
         """Return the arguments by name, as the layer's constructor takes them."""
         return asdict(self)

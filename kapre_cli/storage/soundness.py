@@ -180,11 +180,9 @@ def require_shape(key: str, shape: tuple[int, ...], facts: InputFacts, config: L
             f"{quoted(key)} has {len(shape)} axes, its facts name {len(config.axes)}"
         )
     try:
-        n_time = config.framing.n_time(facts.n_samples)
+        expected = config.shape(facts.n_samples, facts.n_channels)
     except ValueError as error:
         raise StoredDataError(f"{quoted(key)} cannot have been computed: {error}") from error
-    sizes = {"time": n_time, config.feature_axis: config.n_features, "channel": facts.n_channels}
-    expected = tuple(sizes[axis] for axis in config.axes)
     if shape != expected:
         raise StoredDataError(f"{quoted(key)} has shape {shape}, its facts say {expected}")
 

@@ -10,6 +10,7 @@ from kapre_cli.cli.options.inputs import input_options, shard_option
 from kapre_cli.cli.options.layer import layer_options, mel_options
 from kapre_cli.cli.options.output import output_options
 from kapre_cli.cli.options.running import run_options
+from kapre_cli.cli.options.voice import voice_options
 from kapre_cli.settings import RESUMES, LayerConfig, MelspectrogramConfig
 
 
@@ -24,6 +25,7 @@ def extraction_options(config: type[LayerConfig]) -> Decorator[Any]:
         layer_options(config),
         *of_mel,
         audio_options(),
+        voice_options(),
     )
 
 

@@ -16,7 +16,7 @@ class _Shard(click.ParamType):  # type: ignore[type-arg]  # generic only since C
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
-            return value if isinstance(value, Shard) else Shard.parse(value)
+            return value if isinstance(value, Shard) else Shard.parse(str(value))
         except SettingsError as error:
             self.fail(str(error), param, ctx)
 

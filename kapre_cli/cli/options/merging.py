@@ -7,6 +7,7 @@ import click
 
 from kapre_cli.cli.options.declaring import Decorator, together
 from kapre_cli.cli.options.output import format_option, overwrite_option
+from kapre_cli.cli.options.voice import quiet_option
 
 
 def merge_options() -> Decorator[Any]:
@@ -21,4 +22,5 @@ def merge_options() -> Decorator[Any]:
             is_flag=True,
             help="Merge shards though some of them are missing.",
         ),
+        quiet_option(),
     )
