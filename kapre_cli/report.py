@@ -101,11 +101,13 @@ class Report:
         recorder: Told of each input as it ends.
         max_failures: How many inputs may fail; ``None``: all of them.
         n_expected: How many inputs there are; ``None`` while that is not known.
+        verbose: Whether to say what goes as it should.
         n_written: Inputs whose features are in the output.
         n_failed: Inputs that gave none; each has been named with its reason.
         n_skipped: Inputs whose features were there already.
         seconds: Seconds of audio behind the inputs that were written.
         kept: What has been kept of a run that did not reach its end, in a sentence.
+        is_there: Whether what was to be written is in its place, by this run or an earlier one.
         broken: Whether the output, or something about it, could not be written.
         warned: The warnings that have been passed on.
     """
@@ -114,11 +116,13 @@ class Report:
     recorder: Recorder = UNRECORDED
     max_failures: MaxFailures | None = None
     n_expected: int | None = None
+    verbose: bool = False
     n_written: int = 0
     n_failed: int = 0
     n_skipped: int = 0
     seconds: float = 0.0
     kept: str | None = None
+    is_there: bool = False
     broken: bool = False
     warned: set[str] = field(default_factory=set)
 

@@ -3,7 +3,7 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -227,16 +227,26 @@ def _without_collisions(sources: Iterable[Source]) -> Iterator[Source]:
                 f"{quoted(first.path)} and {quoted(source.path)} would both be stored as "
                 f"{quoted(source.key)}; give --root with a folder above both"
             )
+    for folder, key in nested(by_key):
+        raise UsageError(
+            f"{quoted(by_key[folder].path)} would be stored as {quoted(folder)}, which is "
+            f"a folder of {quoted(key)} from {quoted(by_key[key].path)}; "
+            "give --root with a folder above both"
+        )
+    yield from by_key.values()
+
+
+def nested(keys: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield each key that is a folder of another, with that other; one output cannot have both.
+
+    >>> list(nested({"a.wav": 1, "a.wav/b.wav": 2}))
+    [('a.wav', 'a.wav/b.wav')]
+    """
     folders: set[str] = set()
-    for source in by_key.values():
-        folder = source.key.rpartition("/")[0]
+    for key in keys:
+        folder = key.rpartition("/")[0]
         while folder and folder not in folders:
-            if (other := by_key.get(folder)) is not None:
-                raise UsageError(
-                    f"{quoted(other.path)} would be stored as {quoted(other.key)}, which is "
-                    f"a folder of {quoted(source.key)} from {quoted(source.path)}; "
-                    "give --root with a folder above both"
-                )
+            if folder in keys:
+                yield folder, key
             folders.add(folder)
             folder = folder.rpartition("/")[0]
-    yield from by_key.values()

@@ -128,7 +128,6 @@ USAGE = {
     ),
     "standard input": (["spectrogram", "-", "-o", "x.h5"], "Standard input (-) cannot be read"),
     "info": (["info", "x.h5"], "reserved for a later version"),
-    "plot": (["plot", "x.h5", "-o", "x.png"], "reserved for a later version"),
 }
 
 

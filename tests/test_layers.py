@@ -219,6 +219,37 @@ def test_default_data_format_is_settled_when_the_layer_is_made(configured: str) 
 
 
 @pytest.mark.parametrize("kind", ["spectrogram", "mel"])
+@pytest.mark.parametrize("shape", [(None, 2, None), (None, 2, 200_001), (3, 2, 200_001)])
+def test_long_signals_are_the_references_too(kind: str, shape: tuple[int | None, ...]) -> None:
+    # So long that they are computed in pieces, whose last is not full.
+    layer = make(kind, image_data_format="channels_first")
+    signals = np.stack([reference.noise(2, 200_001, seed) for seed in range(3)]).astype("float32")
+    compiled = tf.function(layer, input_signature=[tf.TensorSpec(shape)], autograph=False)
+    for example, of_example in zip(signals, compiled(signals).numpy(), strict=True):
+        expected = (
+            reference.melspectrogram(example, sr=8000, n_mels=20, n_dft=256, n_hop=100)
+            if kind == "mel"
+            else reference.spectrogram(example, n_dft=256, n_hop=100)
+        )
+        order = (0, 2, 1) if kind == "mel" else (0, 1, 2)
+        reference.require_close(of_example, expected.transpose(order))
+    assert layer(np.zeros((0, 2, 200_001), "float32")).shape[0] == 0
+
+
+@pytest.mark.parametrize("kind", ["spectrogram", "mel"])
+def test_gradients_pass_through_long_signals(kind: str) -> None:
+    layer = make(kind)
+    signal = tf.constant(reference.noise(1, 150_000)[None].astype("float32"))
+    with tf.GradientTape() as tape:
+        tape.watch(signal)
+        total = tf.reduce_sum(layer(signal))
+    slope = tape.gradient(total, signal)
+    step = 1e-2 * slope / tf.norm(slope)
+    risen = tf.reduce_sum(layer(signal + step)) - tf.reduce_sum(layer(signal - step))
+    np.testing.assert_allclose(risen, 2e-2 * tf.norm(slope), rtol=1e-2)
+
+
+@pytest.mark.parametrize("kind", ["spectrogram", "mel"])
 def test_channels_are_computed_each_by_itself(kind: str) -> None:
     signal = reference.noise(4, 3000)
     layer = make(kind, image_data_format="channels_first")

@@ -1,15 +1,17 @@
 """Memory does not grow with the length of a file."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import kapre_cli
-from tests.conftest import PROGRAM, write_audio
+from tests.conftest import PROGRAM, write_audio, write_silence
 
 SR, N_CHANNELS, SECONDS = 44100, 4, 3600
 ALLOWED_MIB = 400
@@ -63,3 +65,21 @@ def test_an_hour_in_four_channels_takes_little_memory(
     with kapre_cli.open_features(tmp_path / output) as features:
         (array,) = features.values()
         assert sorted(array.shape) == [4, 64, -(-SR * SECONDS // 512)]
+
+
+def test_merging_takes_memory_for_a_few_blocks(tmp_path: Path, program: Any) -> None:
+    if not Path("/proc/self/status").exists():
+        pytest.skip("no /proc: what a process takes after its start cannot be told")
+    # 79 MB of features, as they are and in chunks.
+    write_silence(tmp_path / "a.wav", 900)
+    for name, more in {"plain": (), "packed": ("--compression", "lzf")}.items():
+        part, merged = str(tmp_path / f"{name}.h5"), str(tmp_path / f"{name} all.h5")
+        assert program("melspectrogram", tmp_path / "a.wav", "-o", part, *more).code == 0
+        code = (
+            f"from kapre_cli.cli import run; assert run(['merge', {merged!r}, {part!r}]) == 0; "
+            "print(open('/proc/self/status').read())"
+        )
+        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+        (peak,) = re.findall(rb"VmHWM:\s+(\d+) kB", ended.stdout)
+        assert int(peak) / 2**10 <= 110  # more than half of it is NumPy and h5py
+        assert Path(merged).stat().st_size == Path(part).stat().st_size

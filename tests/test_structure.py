@@ -27,9 +27,11 @@ ROOMS = (
     "settings",
     "filterbank",
     "sources",
+    "sharding",
     "audio",
     "time_frequency",
     "storage",
+    "plotting",
     "pipeline",
     "cli",
     "__main__",
@@ -41,6 +43,7 @@ DOORS = {
     "click": {"cli"},
     "h5py": {"storage/hdf5.py", "storage/hdf5_features.py"},
     "keras": {"time_frequency"},
+    "matplotlib": {"plotting"},
     "soundfile": {"audio/libsndfile.py"},
     "soxr": {"audio/reader.py"},
     "tensorflow": {"pipeline/compute.py", "time_frequency/steps.py"},
@@ -98,7 +101,7 @@ def modules_after(code: str) -> set[str]:
     return set(ended.stdout.split())
 
 
-HEAVY = {"av", "tensorflow", "keras", "numpy", "h5py", "soundfile", "soxr", "tqdm"}
+HEAVY = {"av", "tensorflow", "keras", "numpy", "h5py", "matplotlib", "soundfile", "soxr", "tqdm"}
 RUN = """
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
@@ -113,6 +116,8 @@ with redirect_stdout(StringIO()), redirect_stderr(StringIO()): """
         RUN + "run(['--help'])",
         RUN + "run(['--version'])",
         RUN + "run(['melspectrogram', '--help'])",
+        RUN + "run(['merge', '--help'])",
+        RUN + "run(['merge', 'all.h5'])",
         RUN + "run(['melspectrogram', 'a.wav', '-o', 'x.h5', '--n-hop', '0'])",
         RUN + "run(['melspectrogram', 'a.wav', '-o', 'x', '--compression', 'gzip'])",
     ],
@@ -125,6 +130,15 @@ def test_refused_outputs_and_reading_back_need_no_tensorflow(tmp_path: Path) -> 
     refused = f"run(['spectrogram', 'a.wav', '-o', {str(tmp_path / 'gone' / 'x.h5')!r}])"
     assert "tensorflow" not in modules_after(RUN + refused)
     assert not {"tensorflow", "keras"} & modules_after("from kapre_cli import open_features")
+
+
+def test_merging_needs_no_tensorflow(tmp_path: Path) -> None:
+    write_audio(tmp_path / "a.wav", reference.noise(1, 3000))
+    one, all_ = str(tmp_path / "one"), str(tmp_path / "all")
+    extract = f"run(['spectrogram', {str(tmp_path / 'a.wav')!r}, '-o', {one!r}]); "
+    found = modules_after(RUN + extract + f"run(['merge', {all_!r}, {one!r}])")
+    assert not {"tensorflow", "keras"} & found
+    assert (tmp_path / "all/a.wav.npy").exists()
 
 
 def test_a_run_needs_no_tensorflow_unless_it_is_asked_for(tmp_path: Path) -> None:

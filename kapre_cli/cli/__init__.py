@@ -4,6 +4,7 @@ The only door to Click. Nothing is imported here that takes long: ``--help`` and
 must not wait for TensorFlow, nor for NumPy.
 """
 
+import io
 import os
 import signal
 import sys
@@ -13,13 +14,16 @@ from typing import Any, NoReturn
 
 import click
 
+from kapre_cli.cli.defaults import blamed, with_defaults
 from kapre_cli.cli.ending import code_of
 from kapre_cli.cli.guard import Workload, guarded, unguarded
 from kapre_cli.cli.melspectrogram import melspectrogram
+from kapre_cli.cli.merge import merge
+from kapre_cli.cli.plot import plot
 from kapre_cli.cli.reserved import RESERVED
 from kapre_cli.cli.signals import Stopped, stoppable
 from kapre_cli.cli.spectrogram import spectrogram
-from kapre_cli.errors import KapreExtractError
+from kapre_cli.errors import KapreExtractError, printable
 from kapre_cli.report import ExitCode
 from kapre_cli.version import PROGRAM, __version__
 
@@ -40,8 +44,8 @@ def program() -> None:
     """  # noqa: D301 - Click needs the backspace itself
 
 
-for command in (spectrogram, melspectrogram, *RESERVED):
-    program.add_command(command)
+for command in (spectrogram, melspectrogram, merge, plot, *RESERVED):
+    program.add_command(with_defaults(command))
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -54,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):  # whoever read it has left
             stream.flush()
+    if sys.modules.get("matplotlib") is not None:
+        sys.exit(code)  # it may have a folder to remove as the process ends
     os._exit(code)
 
 
@@ -82,7 +88,7 @@ def run(
                 arguments, prog_name=PROGRAM, standalone_mode=False, obj=guard
             )
     except click.ClickException as error:
-        error.show()
+        _show(blamed(error))
         return code_of(error)
     except KapreExtractError as error:
         return _end(code_of(error), f"Error: {error}")
@@ -92,7 +98,14 @@ def run(
     return int(ended or ExitCode.OK)
 
 
+def _show(error: click.ClickException) -> None:
+    shown = io.StringIO()
+    error.show(shown)
+    with suppress(OSError):  # the terminal may be gone
+        click.echo(printable(shown.getvalue()), err=True, nl=False)
+
+
 def _end(code: ExitCode, message: str) -> ExitCode:
     with suppress(OSError):  # the terminal may be gone
-        click.echo(f"{PROGRAM}: {message}", err=True)
+        click.echo(f"{PROGRAM}: {printable(message)}", err=True)
     return code

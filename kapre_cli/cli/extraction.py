@@ -15,11 +15,19 @@ from kapre_cli.errors import (
     OutputError,
     StoredDataError,
     TooManyFailuresError,
+    UsageError,
     quoted,
 )
 from kapre_cli.outcomes import Known
 from kapre_cli.report import UNWATCHED, ExitCode, Report, Watch, counted
-from kapre_cli.settings import STANDARD_OUTPUT, ExtractionSettings, LayerConfig, OutputSettings
+from kapre_cli.settings import (
+    STANDARD_OUTPUT,
+    ExtractionSettings,
+    LayerConfig,
+    OutputSettings,
+    Shard,
+)
+from kapre_cli.sharding import take
 from kapre_cli.sources import Inputs, Source, discover
 from kapre_cli.version import PROGRAM
 
@@ -32,6 +40,8 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
     _refuse_streams(options)
     if options["dry_run"] and options["report"] is not None:
         raise click.UsageError("A dry run (--dry-run) has nothing to report (--report).")
+    if options["quiet"] and options["verbose"]:
+        raise click.UsageError("--quiet and --verbose ask for opposites; give one of them.")
     output = output_settings(options)
     guard: Callable[..., int] = click.get_current_context().obj
 
@@ -54,30 +64,34 @@ def _run(
     config: type[LayerConfig], options: Mapping[str, Any], output: OutputSettings, watch: Watch
 ) -> int:
     inputs = discover(options["inputs"], options["root"])
+    sources, shard = _taken(inputs.sources, options["shard"], output)
 
     from kapre_cli.cli.terminal import Terminal
-    from kapre_cli.storage.admission import check_output, check_report
+    from kapre_cli.storage.admission import check_report
 
     if output.is_stream:
         require_reader()
-    else:
-        check_output(output, inputs.sources)
+    _check_output(output, inputs, sources)
     if options["report"] is not None:
         check_report(options["report"], output, inputs.sources)
-    with Terminal(inputs.sources) as terminal:
+    with Terminal(sources, quiet=options["quiet"]) as terminal:
         report = Report(
             say=terminal.say,
             max_failures=options["max_failures"],
-            n_expected=len(inputs.sources) + len(inputs.refusals),
+            n_expected=len(sources) + len(inputs.refusals),
+            verbose=options["verbose"],
         )
         with recorded(report, options["report"], again=watch.again):
             _tell(inputs, report, watch)
-            sr = options["sr"] or _first_sample_rate(inputs.sources, report)
+            if inputs.sources and not sources and not watch.again:
+                report.say(f"note: shard {shard} has no inputs: its output has no arrays")
+            sr = options["sr"] or _first_sample_rate(inputs.sources, sources, report)
             if sr is not None and inputs.sources:
-                settings = _settings(config, options, output, sr)
+                settings = _settings(config, options, output, sr, shard)
                 run = _stream if output.is_stream else _extract
-                run(inputs.sources, settings, report, terminal, watch)
-    click.echo(f"{report.summary()}{_end(report, output)}", err=True)
+                run(sources, settings, report, terminal, watch)
+    if not options["quiet"]:
+        click.echo(f"{report.summary()}{_end(report, output)}", err=True)
     return report.exit_code
 
 
@@ -86,18 +100,18 @@ def _dry_run(
 ) -> int:
     """Say what a run would do, and return the exit code that it would have."""
     inputs = discover(options["inputs"], options["root"])
+    sources, shard = _taken(inputs.sources, options["shard"], output)
 
     from kapre_cli.cli.dry_run import foretell
-    from kapre_cli.storage.admission import check_output
 
-    if not output.is_stream:
-        check_output(output, inputs.sources)
+    _check_output(output, inputs, sources)
     lines: list[str] = []  # should the process come down, nothing has been said
     report = Report(say=lines.append)
     _tell(inputs, report, UNWATCHED)
-    sr = options["sr"] or _first_sample_rate(inputs.sources, report)
+    sr = options["sr"] or _first_sample_rate(inputs.sources, sources, report)
     if sr is not None and inputs.sources:
-        foretell(inputs.sources, _settings(config, options, output, sr), report, watch)
+        settings = _settings(config, options, output, sr, shard)
+        foretell(sources, settings, report, watch)
     place = "standard output" if output.is_stream else quoted(output.path)
     lines.append(
         f"{counted(report.n_inputs, 'input')}: {report.n_written:,} to be written, "
@@ -107,8 +121,24 @@ def _dry_run(
     return report.exit_code
 
 
+def _check_output(output: OutputSettings, inputs: Inputs, taken: Sequence[Source]) -> None:
+    """Refuse an output that cannot be had.
+
+    All shards must fit into one output. A single array is never one of several.
+    """
+    if output.is_stream:
+        return
+    from kapre_cli.storage.admission import check_output
+
+    check_output(output, taken if output.format == "npy" else inputs.sources)
+
+
 def _settings(
-    config: type[LayerConfig], options: Mapping[str, Any], output: OutputSettings, sr: int
+    config: type[LayerConfig],
+    options: Mapping[str, Any],
+    output: OutputSettings,
+    sr: int,
+    shard: Shard | None,
 ) -> ExtractionSettings:
     return ExtractionSettings(
         layer=layer_config(config, options, sr),
@@ -117,6 +147,7 @@ def _settings(
         batch_size=options["batch_size"],
         jobs=options["jobs"],
         engine=options["engine"],
+        shard=shard,
     )
 
 
@@ -146,7 +177,7 @@ def _extract(
     except (OutputError, StoredDataError, TooManyFailuresError) as error:
         terminal.say(f"{PROGRAM}: Error: {error}")
     except Stopped:
-        if not (report.n_written or report.n_skipped):
+        if not report.is_there:
             raise  # else the output is in its place: there was nothing left to stop
     finally:
         if report.kept:
@@ -178,7 +209,7 @@ def _end(report: Report, output: OutputSettings) -> str:
     """Return the end of the closing line: where the features are."""
     if output.is_stream:
         return " -> standard output"
-    if report.n_written or report.n_skipped:
+    if report.is_there:
         return f" -> {quoted(output.path)}"
     return "; no output is written or changed"
 
@@ -194,8 +225,28 @@ def _refuse_streams(options: Mapping[str, Any]) -> None:
         )
 
 
-def _first_sample_rate(sources: Sequence[Source], report: Report) -> int | None:
-    """Return the rate of the first input whose header states one; if none does, report them all."""
+def _taken(
+    sources: Sequence[Source], shard: Shard | None, output: OutputSettings
+) -> tuple[Sequence[Source], Shard | None]:
+    """Return the inputs that this run takes, and the shard of all inputs that they are."""
+    if shard is None:
+        return sources, None
+    taken, shard = take(sources, shard)
+    if sources and not taken and output.format == "npy":
+        raise UsageError(
+            f"shard {shard} has no inputs, and {quoted(output.path)} would be one array; "
+            "name a .h5 file or a folder, or take fewer shards"
+        )
+    return taken, shard
+
+
+def _first_sample_rate(
+    sources: Sequence[Source], taken: Sequence[Source], report: Report
+) -> int | None:
+    """Return the rate of the first of all inputs whose header states one.
+
+    All shards must have one rate. If no header states one, the inputs taken are reported.
+    """
     from kapre_cli.audio import promise
 
     failures = []
@@ -204,6 +255,11 @@ def _first_sample_rate(sources: Sequence[Source], report: Report) -> int | None:
             return promise(source.path).sr
         except AudioReadError as error:
             failures.append((source, error))
+    mine = set(taken)
     for source, reason in failures:
-        report.failed(source.path, reason, Known(source.key))
+        if source in mine:
+            report.failed(source.path, reason, Known(source.key))
+    if sources and not taken:
+        report.say(f"{PROGRAM}: Error: no input of any shard states a rate; name it with --sr")
+        report.broken = True
     return None

@@ -7,6 +7,8 @@ from typing import Any
 from kapre_cli.settings import AudioSettings, LayerConfig, MelspectrogramConfig, OutputSettings
 from kapre_cli.settings.run import format_of
 
+BANDS = ("n_mels", "fmin", "fmax", "htk", "norm")  # the options that only the mel layer has
+
 
 def output_settings(options: Mapping[str, Any]) -> OutputSettings:
     """Return where features go."""
@@ -37,6 +39,5 @@ def layer_config(config: type[LayerConfig], options: Mapping[str, Any], sr: int)
         config.decibel_name: options["decibel"],
     }
     if issubclass(config, MelspectrogramConfig):
-        names = ("n_mels", "fmin", "fmax", "htk", "norm")
-        arguments |= {"sr": sr, **{name: options[name] for name in names}}
+        arguments |= {"sr": sr, **{name: options[name] for name in BANDS}}
     return config(**arguments)

@@ -13,8 +13,11 @@ from tqdm import tqdm
 
 from kapre_cli.cli import imports
 from kapre_cli.closing import Closing
+from kapre_cli.errors import printable
 from kapre_cli.report import Progress, duration
 from kapre_cli.sources import Source
+
+NOTE = "note: "  # what stands before messages that nobody has to act upon
 
 COMPUTING = (
     "{percentage:3.0f}%|{bar}| {done} of {all} of audio, {speed:,.0f} x real time, "
@@ -88,9 +91,11 @@ class Terminal(Progress, Closing):
 
     Args:
         sources: The inputs.
+        quiet: Leave out the bar, and notes.
     """
 
-    def __init__(self, sources: Sequence[Source]) -> None:
+    def __init__(self, sources: Sequence[Source], *, quiet: bool = False) -> None:
+        self._quiet = quiet
         imports.hush()
         self._before = sys.stderr
         self._descriptor = os.dup(2)
@@ -104,18 +109,17 @@ class Terminal(Progress, Closing):
             line_buffering=True,
             write_through=True,
         )
-        shown = sys.stderr.isatty()
+        shown = sys.stderr.isatty() and not quiet
         self._length = _Length({one.key: max(one.size, 1) for one in sources} if shown else {})
-        self._bar = self._new_bar(0, COMPUTING)
+        self._bar = self._new_bar(0, COMPUTING if sources else WRITING)
         self._bar.n_inputs = len(sources)
         self._bar.refresh()
 
-    @staticmethod
-    def _new_bar(total: float, layout: str) -> _Bar:
+    def _new_bar(self, total: float, layout: str) -> _Bar:
         return _Bar(
             total=total,
             file=sys.stderr,
-            disable=not sys.stderr.isatty(),
+            disable=self._quiet or not sys.stderr.isatty(),
             bar_format=layout,
             dynamic_ncols=True,
             leave=False,
@@ -124,7 +128,9 @@ class Terminal(Progress, Closing):
 
     def say(self, message: str) -> None:
         """Print one message on a line of its own, above the bar."""
-        self._bar.write(message, file=sys.stderr)
+        if self._quiet and message.startswith(NOTE):
+            return
+        self._bar.write(printable(message), file=sys.stderr)
 
     def computed(self, key: str, due: float, seconds: float) -> None:
         """Move the bar by some seconds of audio."""

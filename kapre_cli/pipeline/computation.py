@@ -136,6 +136,8 @@ class Computation:
 
     def _end(self, work: Work) -> None:
         self._progress.ended(work.source.key)
+        if self._report.verbose:
+            self._report.say(f"done: {work.told(self._config)}")
         self._endings.done(work)
 
 

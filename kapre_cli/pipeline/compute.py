@@ -7,9 +7,10 @@ import numpy as np
 import tensorflow as tf
 
 from kapre_cli.audio.samples import Samples
-from kapre_cli.pipeline.transform import Computer, Features
+from kapre_cli.pipeline.transform import Computer, Features, lot_frames
 from kapre_cli.settings import LayerConfig
 from kapre_cli.time_frequency import EmptyMelBandsWarning, layer_of
+from kapre_cli.time_frequency.steps import in_pieces
 
 
 class CompiledLayer:
@@ -35,8 +36,12 @@ class CompiledLayer:
         layer.build((None, None, None))
         signature = tf.TensorSpec((1, 1, layer.framing.n_samples(n_frames)), tf.float32)
 
+        # A product of matrices rounds by how many rows it has: they are always the same.
+        n_lot = lot_frames(config)
+
         def transform(tape: Any) -> Any:  # in float32 also where the layer works in float64
-            return tf.cast(layer.transform(tape), tf.float32)
+            features = in_pieces(layer.transform, tape, layer.framing, n_lot)
+            return tf.cast(features, tf.float32)
 
         # Nothing in a layer branches on values: AutoGraph would take half a second for nothing.
         self._compiled = tf.function(transform, input_signature=[signature], autograph=False)

@@ -1,5 +1,6 @@
 """A run: every input through the layer, then all of them into one output."""
 
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -46,8 +47,9 @@ def extract(
     """Extract the features of every source into one output.
 
     An input that fails is reported and harms no other. The output appears whole, when all
-    inputs have been tried, or not at all: if none could be read there is none. Work that is
-    finished when a run breaks off is kept beside the output, for a run that resumes it.
+    inputs have been tried, or not at all: if none could be read there is none, but for a shard,
+    which the others may have to be merged with. Work that is finished when a run breaks off is
+    kept beside the output, for a run that resumes it.
 
     Args:
         sources: The inputs, in the order in which the output will have them.
@@ -67,7 +69,7 @@ def extract(
         _extract(works, settings, report, progress, watch)
     except (OutputError, StoredDataError, TooManyFailuresError) as error:
         report.broken = True
-        if not (report.n_written or report.n_skipped):
+        if not report.is_there:
             for work in works:
                 if not work.failed:
                     report.unwritten(work.source.path, error, work.known(settings.layer))
@@ -93,12 +95,16 @@ def _extract(
         root = RootFacts.of(settings)
         output = settings.output
         with Earlier(workspace, replayed, output, root, again=watch.again) as earlier:
+            if report.verbose:
+                report.say(", ".join(f"{name} {number}" for name, number in root.versions.items()))
             keeper = Keeper(earlier, settings, root.versions, report, again=watch.again)
             keeper.tell_changes(works)
             for work in works:
                 keeper.keep(work)
                 if work.done or work.failed:
                     progress.ended(work.source.key)
+                if work.done and report.verbose:
+                    report.say(f"kept: {work.told(settings.layer)}")
             with Journal(workspace.journal, earlier.journal.end) as journal:
                 run = _Run(settings, root, journal, report)
                 try:
@@ -181,23 +187,29 @@ class _Run:
     ) -> None:
         """Put the output together, read it back and move it into its place."""
         alive = [work for work in works if not work.failed]
-        if self._is_up_to_date(alive, earlier):
+        if (alive or not works) and self._is_up_to_date(alive, earlier):
+            self._report.is_there = True
             path = quoted(self._settings.output.path)
             if len(alive) == len(works):
-                self._report.say(f"{path} is up to date: nothing was computed")
+                self._report.say(f"note: {path} is up to date: nothing was computed")
             else:
-                self._report.say(f"{path} is left as it is: nothing new could be read")
+                self._report.say(f"note: {path} is left as it is: nothing new could be read")
         else:
             if alive:
                 folder = self._settings.output.path.parent
                 n_bytes = bytes_written(alive, self._settings)
                 require_room(folder, n_bytes, quoted(self._settings.output.path))
             alive = self._put_together(alive, workspace.staged, progress)
-            if alive:
+            if alive or self._may_be_empty(works):
                 self._publish(alive, workspace)
                 return
         workspace.keep = False
         self._count(alive)
+
+    def _may_be_empty(self, works: Sequence[Work]) -> bool:
+        """Whether an output without arrays is one: of a shard, and not in place of a better one."""
+        is_shard = self._settings.shard is not None
+        return is_shard and not (works and os.path.lexists(self._settings.output.path))
 
     def _publish(self, works: Sequence[Work], workspace: Workspace) -> None:
         """Move the output into its place and remove what led to it, as one deed.
@@ -209,6 +221,7 @@ class _Run:
                 workspace.publish()
             finally:
                 if workspace.published:
+                    self._report.is_there = True
                     self._count(works)
             self._journal.close()
             workspace.close()
@@ -222,7 +235,7 @@ class _Run:
     def _is_up_to_date(self, alive: Sequence[Work], earlier: Earlier) -> bool:
         """Whether the finished output holds all that there is to hold, just so."""
         features = earlier.features
-        if features is None or not alive:
+        if features is None:
             return False
         return (
             replace(features.root, versions=self._root.versions) == self._root
@@ -255,8 +268,7 @@ class _Run:
                 held.append(work)
                 progress.wrote()
             writer.finish()
-        if held:
-            require_written(path, self._root, written)
+        require_written(path, self._root, written)
         return held
 
     def _array(self, work: Work) -> FinalArray:

@@ -17,10 +17,11 @@ from kapre_cli.settings import LayerConfig
 
 Features = npt.NDArray[np.float32]
 
-# Frames are computed by vector instructions, several values at once. A tape of a multiple of
+# Frames are computed by vector instructions, several values at once. A lot of a multiple of
 # 16 frames leaves no odd values at its end, which would be computed by other instructions and
 # could differ in the last bit.
 _FRAMES_MULTIPLE = 16
+_LOT_VALUES = 2**16  # samples of all frames of a lot together
 
 _TAPES_BESIDE = 2  # those that are computed: one to be packed, one to be delivered
 
@@ -75,16 +76,21 @@ class Computer(Closing):
         self._threads.shutdown(cancel_futures=True)
 
 
+def lot_frames(config: LayerConfig) -> int:
+    """Return how many frames are always computed together; a tape has a multiple of them."""
+    return max(_LOT_VALUES // config.n_dft // _FRAMES_MULTIPLE, 1) * _FRAMES_MULTIPLE
+
+
 def tape_frames(config: LayerConfig, batch_size: int | None = None) -> int:
     """Return how many frames a tape has: ``batch_size``, or a size that suits the layer.
 
     Args:
         config: The layer's arguments.
-        batch_size: Frames wanted, rounded up to a multiple of 16.
+        batch_size: Frames wanted, rounded up to whole lots.
     """
-    framing = config.framing
+    framing, n_lot = config.framing, lot_frames(config)
     wanted = batch_size or _DEFAULT_VALUES // max(framing.n_dft, framing.n_hop)
-    return max(-(-wanted // _FRAMES_MULTIPLE), 1) * _FRAMES_MULTIPLE
+    return max(-(-wanted // n_lot), 1) * n_lot
 
 
 def run(

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from kapre_cli.errors import quoted
 from kapre_cli.outcomes import Known
+from kapre_cli.report import duration
 from kapre_cli.settings import LayerConfig
 from kapre_cli.sources import Source
 from kapre_cli.storage.block_store import BlockEntry
@@ -81,6 +83,15 @@ class Work:
             config.shape(facts.n_samples, facts.n_channels),
             facts.n_samples / facts.sr,
             self.work_seconds,
+        )
+
+    def told(self, config: LayerConfig) -> str:
+        """Return what there is to say of an input that is done: its key, shape and length."""
+        assert self.facts is not None  # noqa: S101 - for the type checker: it was opened
+        shape = config.shape(self.facts.n_samples, self.facts.n_channels)
+        sizes = ", ".join(f"{axis} {n:,}" for axis, n in zip(config.axes, shape, strict=True))
+        return (
+            f"{quoted(self.source.key)}: {sizes}; {duration(self.facts.n_samples / self.facts.sr)}"
         )
 
     @property

@@ -18,6 +18,7 @@ from kapre_cli.settings.run import (
     COMPRESSIONS,
     DTYPES,
     ENGINES,
+    FILE_FORMATS,
     FORMATS,
     NON_FINITE,
     RESUMES,
@@ -26,12 +27,14 @@ from kapre_cli.settings.run import (
     ExtractionSettings,
     OutputSettings,
 )
+from kapre_cli.settings.shard import Shard
 
 __all__ = [
     "COMPRESSIONS",
     "DATA_FORMATS",
     "DTYPES",
     "ENGINES",
+    "FILE_FORMATS",
     "FORMATS",
     "LAYERS",
     "NON_FINITE",
@@ -43,6 +46,7 @@ __all__ = [
     "LayerConfig",
     "MelspectrogramConfig",
     "OutputSettings",
+    "Shard",
     "SpectrogramConfig",
     "layer_from_dict",
     "layer_to_dict",

@@ -8,8 +8,10 @@ from typing import Any
 from kapre_cli.errors import SettingsError
 from kapre_cli.settings import checks
 from kapre_cli.settings.layers import LayerConfig, MelspectrogramConfig
+from kapre_cli.settings.shard import Shard
 
-FORMATS = ("hdf5", "npy", "npy-directory", "npy-stream")
+FILE_FORMATS = ("hdf5", "npy", "npy-directory")
+FORMATS = (*FILE_FORMATS, "npy-stream")
 DTYPES = ("float32", "float16", "float64")
 COMPRESSIONS = ("none", "gzip", "lzf")
 NON_FINITE = ("fail", "zero", "keep")
@@ -173,12 +175,13 @@ class ExtractionSettings:
         layer: The layer's arguments. A mel layer's ``sr`` is the audio's.
         audio: What is taken of every input.
         output: Where and how features are stored.
-        batch_size: Frames that are computed at once, rounded up to a multiple of 16; ``None``:
+        batch_size: Frames that are computed at once, rounded up to whole lots; ``None``:
             a number chosen from ``n_dft`` and ``n_hop``.
         jobs: Inputs that are read and decoded at once, at least 1; ``None``: a number that suits
             them. Neither number changes a bit of the result.
         engine: One of ``ENGINES``: ``"numpy"`` computes what the layer does without TensorFlow,
             ``"keras"`` runs the layer itself. They agree but for rounding.
+        shard: Which part of the inputs the run takes; ``None``: all of them.
     """
 
     layer: LayerConfig
@@ -187,6 +190,7 @@ class ExtractionSettings:
     batch_size: int | None = None
     jobs: int | None = None
     engine: str = "numpy"
+    shard: Shard | None = None
 
     def __post_init__(self) -> None:
         """Check what the parts, which have checked themselves, must agree upon."""

@@ -20,8 +20,15 @@ from kapre_cli.storage.soundness import within
 from kapre_cli.storage.workspace import PARTIAL_SUFFIX
 
 
-def check_output(output: OutputSettings, sources: Sequence[Source]) -> None:
+def check_output(
+    output: OutputSettings, sources: Sequence[Source], *, resumable: bool = True
+) -> None:
     """Refuse an output that cannot be had, before any work is done.
+
+    Args:
+        output: Where features go.
+        sources: What they will be called, and where they come from.
+        resumable: Whether what is asked for could go on with an output that exists.
 
     Raises:
         UsageError: If its folder does not exist, if something stands there that may not be
@@ -40,11 +47,12 @@ def check_output(output: OutputSettings, sources: Sequence[Source]) -> None:
             f"it, where the output is made, it may have {longest} bytes"
         )
     may_replace = output.overwrite or output.resume is not None
+    refusal = None if may_replace else _exists(path, resumable=resumable)
     if output.format == "npy-directory":
-        _check_directory(path, may_replace=may_replace)
+        _check_directory(path, refusal)
         _check_file_names(path, sources, longest)
     else:
-        _check_file(path, is_npy=output.format == "npy", may_replace=may_replace)
+        _check_file(path, refusal, is_npy=output.format == "npy")
     if output.format == "npy" and len(sources) > 1:
         raise UsageError(
             f"{quoted(path)} would be one array, but there are {len(sources)} inputs; "
@@ -87,13 +95,14 @@ def _is_one_of(path: Path, sources: Sequence[Source]) -> bool:
     )
 
 
-def _check_file(path: Path, *, is_npy: bool, may_replace: bool) -> None:
+def _check_file(path: Path, refusal: str | None, *, is_npy: bool) -> None:
+    """Refuse what stands in the way of a file; ``refusal``: why an output may not be replaced."""
     if path.is_dir():
         raise UsageError(f"the output {quoted(path)} is a folder; a file was asked for")
-    if may_replace:
+    if refusal is None:
         return
     if os.path.lexists(path):
-        raise UsageError(_exists(path))
+        raise UsageError(refusal)
     if is_npy and os.path.lexists(sidecar_of(path)) and not is_sidecar(sidecar_of(path)):
         raise UsageError(
             f"{quoted(sidecar_of(path))} is in the way: the facts of {quoted(path.name)} are "
@@ -101,7 +110,8 @@ def _check_file(path: Path, *, is_npy: bool, may_replace: bool) -> None:
         )
 
 
-def _check_directory(path: Path, *, may_replace: bool) -> None:
+def _check_directory(path: Path, refusal: str | None) -> None:
+    """Refuse what stands in the way of a folder; ``refusal``: why an output may not be replaced."""
     if not os.path.lexists(path):
         return
     if not path.is_dir():
@@ -116,8 +126,8 @@ def _check_directory(path: Path, *, may_replace: bool) -> None:
             f"the folder {quoted(path)} is not empty and not an output of kapre-extract; "
             "it is left alone"
         )
-    if not may_replace:
-        raise UsageError(_exists(path))
+    if refusal is not None:
+        raise UsageError(refusal)
     _require_nothing_else(path)
 
 
@@ -173,8 +183,9 @@ def _check_file_names(path: Path, sources: Sequence[Source], longest: int) -> No
     check_collisions(path.parent, {**ours, **files})
 
 
-def _exists(path: Path) -> str:
+def _exists(path: Path, *, resumable: bool) -> str:
+    resume = "--resume brings it up to date, " if resumable else ""
     return (
-        f"the output {quoted(path)} exists; --resume brings it up to date, "
+        f"the output {quoted(path)} exists; {resume}"
         "--overwrite replaces it once the new one is complete"
     )

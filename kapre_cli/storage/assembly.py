@@ -11,7 +11,7 @@ from kapre_cli.dsp import decibels_below
 from kapre_cli.errors import FeatureError
 from kapre_cli.settings import DTYPES, LayerConfig
 from kapre_cli.storage.block_store import BlockEntry, BlockStore, Frames
-from kapre_cli.storage.stored import StoredArray
+from kapre_cli.storage.stored import Packed, StoredArray
 
 Index = tuple[slice, ...]
 Part = tuple[Index, npt.NDArray[Any]]
@@ -29,6 +29,7 @@ class FinalArray:
         piece_frames: Frames in a piece; the last one may have fewer.
         pieces: Gives the pieces anew at every call: where each goes, and its values. Together
             they cover the array once; each covers all axes but the time axis whole.
+        packed: The same values compressed, if they are to be had so.
     """
 
     shape: tuple[int, ...]
@@ -37,6 +38,7 @@ class FinalArray:
     n_pieces: int
     piece_frames: int
     pieces: Callable[[], Iterator[Part]]
+    packed: Packed | None = None
 
     @property
     def time_axis(self) -> int:
@@ -117,4 +119,5 @@ def stored_array(stored: StoredArray, config: LayerConfig) -> FinalArray:
         n_pieces=len(spans),
         piece_frames=spans[0][1],
         pieces=pieces,
+        packed=stored.packed,
     )

@@ -1,5 +1,6 @@
 """What earlier runs have left for an output: a journal, and an output that is finished."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -121,19 +122,26 @@ def differences(stored: RootFacts, wanted: RootFacts) -> list[str]:
 
     Versions of libraries do not count, nor do settings that merely let more inputs pass.
     """
-    there, now = _settings(stored), _settings(wanted)
+    there, now = settings_of(stored), settings_of(wanted)
+    for name in _LENIENT:
+        del there[name], now[name]
     # Samples that were never held against their checksum are not what was asked for.
     if stored.audio.verify_audio or not wanted.audio.verify_audio:
         del there["verify_audio"], now["verify_audio"]
-    return [  # of two layers, what both of them have
-        f"{name}: {there[name]!r} there, {now[name]!r} now"
-        for name in now
-        if name in there and there[name] != now[name]
-    ]
+    return [f"{name}: {one!r} there, {other!r} now" for name, one, other in differing(there, now)]
 
 
-def _settings(root: RootFacts) -> dict[str, Any]:
+def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Yield each of the settings that differ, with both values; of two layers, what both have."""
+    for name in other:
+        if name in one and one[name] != other[name]:
+            yield name, one[name], other[name]
+
+
+def settings_of(root: RootFacts) -> dict[str, Any]:
+    """Return all settings that an output was made with, by name."""
     described = layer_to_dict(root.layer)
     settings = {"layer": described["class_name"], **described["config"]}
     settings |= root.to_dict()["settings"]
-    return {name: value for name, value in settings.items() if name not in _LENIENT}
+    settings["shard"] = None if root.shard is None else str(root.shard)
+    return settings

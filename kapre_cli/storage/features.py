@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Features", "StoredArray", "load_layer", "open_features"]
 
+_MAGICS = (np.lib.format.MAGIC_PREFIX, b"\x89HDF\r\n\x1a\n")
+
 PathLike = str | os.PathLike[str]
 
 
@@ -56,6 +58,16 @@ def open_features(output: PathLike) -> Features:
         ) from error
     except OSError as error:
         raise StoredDataError(f"{quoted(path)} cannot be read: {error}") from error
+
+
+def is_output(path: Path) -> bool:
+    """Whether something claims to be an output of this program, and is no audio file.
+
+    Raises:
+        OSError: If it cannot be opened.
+        StoredDataError: If it is neither a plain file nor a folder.
+    """
+    return path.is_dir() or any(_starts_with(path, magic) for magic in _MAGICS)
 
 
 def _starts_with(path: Path, magic: bytes) -> bool:

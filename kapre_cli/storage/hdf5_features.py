@@ -7,6 +7,7 @@ from a damaged string of variable length.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import product, repeat
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,15 @@ from h5py import h5a, h5d, h5g, h5i, h5l, h5o, h5s, h5t, h5z
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.framing import largest_power_of_two, spans
 from kapre_cli.storage.checksum import PieceCrc, little_endian
-from kapre_cli.storage.hdf5 import FEATURES, FREQUENCY, INDEX, INPUT, facts_text, index_table
+from kapre_cli.storage.hdf5 import (
+    FEATURES,
+    FREQUENCY,
+    INDEX,
+    INPUT,
+    facts_text,
+    index_table,
+    packing_of,
+)
 from kapre_cli.storage.metadata import InputFacts
 from kapre_cli.storage.soundness import (
     MAX_FACTS_BYTES,
@@ -29,9 +38,9 @@ from kapre_cli.storage.soundness import (
     sound_key,
     sound_root,
 )
-from kapre_cli.storage.stored import Features, StoredArray
+from kapre_cli.storage.stored import Features, Packed, StoredArray
 
-_ROOT_JSON = ("layer", "settings", "versions")
+_ROOT_JSON = ("layer", "settings", "versions", "shard")
 
 _FLOATS = tuple(
     (stored, stored.dtype)
@@ -43,6 +52,7 @@ _FLOATS = tuple(
 _FILTERS = {h5z.FILTER_DEFLATE, h5z.FILTER_LZF, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32}
 _HIGHEST_RATIO = 1100  # of compressed values; deflate's own limit is 1,032
 
+_MIN_PACKED_BYTES = 64  # packing enlarges what is tiny, and nothing else much
 _MAX_COLUMNS = 64
 _MAX_NUMBER_BYTES = 8
 _MAX_INDEX_BYTES = 2**31
@@ -189,6 +199,22 @@ class Hdf5Values:
             index[time_axis] = slice(first, first + count)
             crc.add(little_endian(dataset[tuple(index)]))
         return crc.value()
+
+    @property
+    def packed(self) -> Packed | None:
+        """The chunks of the dataset, if it is compressed."""
+        packing = packing_of(self._dataset)
+        return None if packing is None else Packed(packing, lambda: self._chunks(packing[0]))
+
+    def _chunks(self, chunk: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], int, bytes]]:
+        at_most = 2 * prod(chunk) * self.dtype.itemsize + _MIN_PACKED_BYTES
+        for start in product(*map(range, repeat(0), self.shape, chunk)):
+            with _understood(quoted(self._key)):
+                n_bytes = self._dataset.get_chunk_info_by_coord(start).size
+                if n_bytes > at_most:
+                    raise StoredDataError(f"{quoted(self._key)} has a chunk of {n_bytes:,} bytes")
+                left_out, packed = self._dataset.read_direct_chunk(start)
+            yield start, left_out, packed
 
     def _require_stored(self) -> None:
         """Refuse to read values that were promised and never written; HDF5 makes up zeros."""

@@ -13,6 +13,7 @@ from kapre_cli.settings import (
     AudioSettings,
     ExtractionSettings,
     LayerConfig,
+    Shard,
     checks,
     layer_from_dict,
     layer_to_dict,
@@ -95,6 +96,7 @@ class RootFacts:
         compression: How the arrays are compressed.
         engine: What computed them.
         versions: Version of each program and library behind the numbers.
+        shard: Which part of the inputs it holds; ``None``: all of them.
     """
 
     layer: LayerConfig
@@ -103,6 +105,7 @@ class RootFacts:
     compression: str
     engine: str
     versions: dict[str, str]
+    shard: Shard | None = None
 
     @classmethod
     def of(cls, settings: ExtractionSettings) -> "RootFacts":
@@ -115,11 +118,12 @@ class RootFacts:
             output.compression,
             settings.engine,
             _versions(),
+            settings.shard,
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the root attributes by name, ready for JSON."""
-        return {
+        described = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
             "layer": layer_to_dict(self.layer),
@@ -131,6 +135,7 @@ class RootFacts:
             },
             "versions": self.versions,
         }
+        return described if self.shard is None else described | {"shard": self.shard.to_dict()}
 
     @classmethod
     def from_dict(cls, stored: Any) -> "RootFacts":
@@ -152,7 +157,7 @@ class RootFacts:
         settings = stored.get("settings")
         if not isinstance(settings, dict):
             raise StoredDataError("its `settings` are missing")
-        audio = dict(settings)
+        audio, shard = dict(settings), stored.get("shard")
         try:
             return cls(
                 layer=layer_from_dict(stored.get("layer")),
@@ -163,6 +168,7 @@ class RootFacts:
                 engine=checks.choice("engine", audio.pop("engine", None), ENGINES),
                 audio=AudioSettings.from_dict(audio),
                 versions={str(name): str(value) for name, value in versions.items()},
+                shard=None if shard is None else Shard.from_dict(shard),
             )
         except (ValueError, TypeError) as error:
             raise StoredDataError(f"its metadata is not sound: {error}") from error

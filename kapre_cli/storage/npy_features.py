@@ -98,6 +98,8 @@ class NpyValues:
         StoredDataError: If it is anything else, or longer or shorter than it says.
     """
 
+    packed = None
+
     def __init__(self, path: Path) -> None:
         self._path = path
         with open_plain(path) as file:

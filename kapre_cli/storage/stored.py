@@ -1,6 +1,7 @@
 """What an open output is to its reader, whatever its format."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +16,20 @@ from kapre_cli.storage.metadata import InputFacts, RootFacts
 from kapre_cli.storage.soundness import require_shape
 
 
+@dataclass(frozen=True)
+class Packed:
+    """An array as it lies compressed in a file.
+
+    Attributes:
+        packing: How: the chunks' shape and what they went through. Arrays of one shape and type
+            that are packed in the same way have chunks that could stand in each other's place.
+        chunks: Gives each chunk in order: where it begins, which filters were left out, its bytes.
+    """
+
+    packing: tuple[Any, ...]
+    chunks: Callable[[], Iterator[tuple[tuple[int, ...], int, bytes]]]
+
+
 class Values(Protocol):
     """An array in a file.
 
@@ -25,6 +40,10 @@ class Values(Protocol):
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+
+    @property
+    def packed(self) -> Packed | None:
+        """Its chunks as they lie in the file, if it is compressed there."""
 
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
         """Return a copy of what ``index`` selects."""
@@ -71,6 +90,11 @@ class StoredArray:
         return self.shape[0]
 
     @property
+    def packed(self) -> Packed | None:
+        """Its chunks as they lie in the file, if it is compressed there."""
+        return self._values.packed
+
+    @property
     def times(self) -> npt.NDArray[np.float64]:
         """Seconds from the start of the audio to the centre of each frame."""
         frames = np.arange(self.shape[self.axes.index("time")], dtype=np.float64)
@@ -86,6 +110,14 @@ class StoredArray:
             crc32 = self._values.crc32(self.axes.index("time"))
         except (OSError, RuntimeError) as error:
             raise self._unreadable(error) from error
+        self.require_crc32(crc32)
+
+    def require_crc32(self, crc32: int) -> None:
+        """Hold the checksum of the values that were read against the one they were written with.
+
+        Raises:
+            StoredDataError: If they are others.
+        """
         if crc32 != self.facts.crc32:
             raise StoredDataError(
                 f"{quoted(self.key)} is damaged: its values have the CRC-32 {crc32:08x}, "

@@ -118,6 +118,11 @@ class Melspectrogram(Spectrogram):
                 name="mel_filterbank",
             )
 
+    @property
+    def _is_trained(self) -> bool:
+        """Whether the transform has weights."""
+        return self.config.trainable_kernel or self.trainable_fb
+
     def transform(self, signal: Tensor) -> Tensor:
         """Return what the layer makes of each frame by itself: neither padded nor in decibels.
 

@@ -132,13 +132,22 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
         signal = ops.convert_to_tensor(inputs)
         if self.input_data_format == "channels_last":
             signal = ops.transpose(signal, (0, 2, 1))
-        features = self.transform(steps.padded(signal, self.framing))
+        signal = steps.padded(signal, self.framing)
+        if self._is_trained:  # the way back through pieces would cost what the way there gains
+            features = self.transform(signal)
+        else:
+            features = steps.features_of_frames(self.transform, signal, self.framing)
         # (batch, channel, n_time, n_features), whatever the layer and the formats
         if self.config.decibel:
             features = steps.decibels(features)
         order = [("channel", "time", self.config.feature_axis).index(n) for n in self.config.axes]
         features = ops.transpose(features, (0, *(axis + 1 for axis in order)))
         return ops.cast(features, self.compute_dtype)
+
+    @property
+    def _is_trained(self) -> bool:
+        """Whether the transform has weights."""
+        return self.config.trainable_kernel
 
     def transform(self, signal: Tensor) -> Tensor:
         """Return what the layer makes of each frame by itself: neither padded nor in decibels.

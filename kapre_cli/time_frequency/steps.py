@@ -16,6 +16,9 @@ from kapre_cli.settings import MelspectrogramConfig, SpectrogramConfig
 Config = TypeVar("Config", SpectrogramConfig, MelspectrogramConfig)
 _TINY, _ROOT_OF_TINY = 2.0**-126, 2.0**-63  # the smallest number that every float32 unit takes
 
+# Samples of the frames of a piece: 1 MiB. Anything from half to four times as much is as fast.
+_PIECE_VALUES = 2**18
+
 Tensor = Any  # a tensor of whichever backend Keras runs on; none of them ships types for it
 
 
@@ -60,6 +63,65 @@ def _require_frame(signal: Tensor, framing: Framing) -> None:
             message=f"The signal must be at least {shortest} samples long "
             f"(n_dft={framing.n_dft}, padding={framing.padding!r}).",
         )
+
+
+def features_of_frames(
+    transform: Callable[[Tensor], Tensor], signal: Tensor, framing: Framing
+) -> Tensor:
+    """Return ``transform(signal)``, computed in pieces where that is faster.
+
+    Between the steps of a transform lie tensors larger than the signal by ``n_dft / n_hop``. Those
+    of a whole batch are fresh memory at every step, which the system hands out page by page: on a
+    processor that takes longer than the transform. Those of a piece stay in the cache.
+
+    Args:
+        transform: As :func:`in_pieces` takes it.
+        signal: Shape ``(batch, channel, samples)``, at least one frame long.
+        framing: Where the frames lie; pads have been laid.
+    """
+    length = ops.shape(signal)[-1]
+    n_frames = max(_PIECE_VALUES // framing.n_dft, 1)
+    is_short = isinstance(length, int) and length < framing.n_samples(n_frames + 1)
+    if is_short or signal.shape[0] == 0 or not _on_tensorflows_processor():
+        return transform(signal)
+    return in_pieces(transform, signal, framing, n_frames)
+
+
+def in_pieces(
+    transform: Callable[[Tensor], Tensor], signal: Tensor, framing: Framing, n_frames: int
+) -> Tensor:
+    """Return ``transform(signal)``, computed from ``n_frames`` frames of one channel at a time.
+
+    Args:
+        transform: Gives the features of frames, ``(batch, channel, n_time, n_features)``, of a
+            signal ``(batch, channel, samples)``; those of a frame depend on its samples alone.
+        signal: Shape ``(batch, channel, samples)``, at least one frame long.
+        framing: Where the frames lie; pads have been laid.
+        n_frames: Frames of a piece.
+    """
+    _, channel, length = ops.shape(signal)
+    n_time = (length - framing.n_dft) // framing.n_hop + 1
+    n_pieces = (n_time + n_frames - 1) // n_frames
+    # Frames that are not there, to make the last piece full, are computed from zeros.
+    lacking = framing.n_samples(n_pieces * n_frames) - length
+    signal = ops.pad(signal, ((0, 0), (0, 0), (0, ops.maximum(lacking, 0))))
+    n_samples = framing.n_samples(n_frames)
+    pieces = ops.extract_sequences(signal, n_samples, n_frames * framing.n_hop)
+    features = ops.map(transform, ops.reshape(pieces, (-1, 1, 1, n_samples)))
+    shape = (-1, channel, n_pieces * n_frames, features.shape[-1])
+    return ops.reshape(features, shape)[:, :, :n_time]
+
+
+def _on_tensorflows_processor() -> bool:
+    """Whether TensorFlow computes, and has no GPU, which wants all there is to do at once.
+
+    The compilers of other backends lay steps together by themselves.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return False
+    from tensorflow import config
+
+    return not config.list_physical_devices("GPU")
 
 
 def power_of_frames(signal: Tensor, window: Tensor, n_hop: int) -> Tensor:

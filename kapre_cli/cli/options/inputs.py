@@ -5,6 +5,20 @@ from typing import Any
 import click
 
 from kapre_cli.cli.options.declaring import Decorator, together
+from kapre_cli.errors import SettingsError
+from kapre_cli.settings import Shard
+
+
+class _Shard(click.ParamType):  # type: ignore[type-arg]  # generic only since Click 8.5
+    """One of the parts of the inputs."""
+
+    name = "shard"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return value if isinstance(value, Shard) else Shard.parse(str(value))
+        except SettingsError as error:
+            self.fail(str(error), param, ctx)
 
 
 def input_options() -> Decorator[Any]:
@@ -16,4 +30,16 @@ def input_options() -> Decorator[Any]:
             type=click.Path(),
             help="Name every input by its path below this folder.",
         ),
+    )
+
+
+def shard_option() -> Decorator[Any]:
+    """Return the option that takes a part of the inputs."""
+    return click.option(
+        "--shard",
+        metavar="I/N",
+        type=_Shard(),
+        show_default="all inputs",
+        help="Take the I-th, counted from 1, of N parts of the inputs of about the same size, "
+        "which merge puts together again.",
     )

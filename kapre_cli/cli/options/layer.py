@@ -24,8 +24,8 @@ class _Norm(click.ParamType):  # type: ignore[type-arg]  # generic only since Cl
             self.fail(f"{value!r} is not 'slaney', 'none' or a number.", param, ctx)
 
 
-def layer_options(config: type[LayerConfig]) -> Decorator[Any]:
-    """Return the options that describe a layer, with the layer's own defaults."""
+def framing_options(config: type[LayerConfig]) -> Decorator[Any]:
+    """Return the options that describe the frames of a layer."""
     default = defaults(config)
     return together(
         click.option(
@@ -51,6 +51,14 @@ def layer_options(config: type[LayerConfig]) -> Decorator[Any]:
             help="same: a frame at every hop, zeros laid around the signal. "
             "valid: only frames wholly inside the signal.",
         ),
+    )
+
+
+def layer_options(config: type[LayerConfig]) -> Decorator[Any]:
+    """Return the options that describe a layer, with the layer's own defaults."""
+    default = defaults(config)
+    return together(
+        framing_options(config),
         click.option(
             "--power",
             metavar="P",

@@ -1,5 +1,6 @@
 """The options that say where features go."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -21,13 +22,7 @@ def output_options() -> Decorator[Any]:
             "-: .npy arrays one after another on standard output. "
             "Anything else: a folder of .npy files.",
         ),
-        click.option(
-            "--format",
-            "format_",
-            type=click.Choice(FORMATS),
-            show_default="by the suffix of --output",
-            help="The output's format.",
-        ),
+        format_option("--output", FORMATS),
         click.option(
             "--dtype",
             type=click.Choice(DTYPES),
@@ -42,11 +37,7 @@ def output_options() -> Decorator[Any]:
             show_default=True,
             help="Compression of HDF5 output.",
         ),
-        click.option(
-            "--overwrite",
-            is_flag=True,
-            help="Replace an existing output, once the new one is complete.",
-        ),
+        overwrite_option(),
         click.option(
             "--resume",
             type=click.Choice(RESUMES),
@@ -54,4 +45,24 @@ def output_options() -> Decorator[Any]:
             help="Go on with an interrupted run, or bring an output up to date: keep the inputs "
             "whose path, size and time of change are the same (=content: whose bytes are).",
         ),
+    )
+
+
+def format_option(output: str, formats: Sequence[str]) -> Decorator[Any]:
+    """Return the option that says in which format ``output``, as the command calls it, is."""
+    return click.option(
+        "--format",
+        "format_",
+        type=click.Choice(formats),
+        show_default=f"by the suffix of {output}",
+        help="The output's format.",
+    )
+
+
+def overwrite_option() -> Decorator[Any]:
+    """Return the option that lets an output be replaced."""
+    return click.option(
+        "--overwrite",
+        is_flag=True,
+        help="Replace an existing output, once the new one is complete.",
     )

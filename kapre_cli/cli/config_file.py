@@ -1,0 +1,113 @@
+"""``--config``: options in a TOML file, at its top or in a table called as the command."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kapre_cli.cli.toml import toml
+from kapre_cli.errors import UsageError, quoted
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_MOST_BYTES = 2**20
+
+Options = dict[str, click.Option]
+
+
+def long_name(option: click.Option) -> str:
+    """Return the name of an option on the command line, without the dashes.
+
+    >>> long_name(click.Option(["-o", "--n-dft/--no-dft", "x"]))
+    'n-dft'
+    """
+    return max(option.opts, key=len).lstrip("-")
+
+
+def config_defaults(path: Path, name: str, options: Mapping[str, Options]) -> dict[str, Any]:
+    """Return what a file says of the options of one command, by the names of their parameters.
+
+    Args:
+        path: The file.
+        name: The command.
+        options: The options of every command by their long names.
+
+    Raises:
+        UsageError: If the file cannot be read, names an option that no command has, or one twice,
+            or has a value of another type; the message names the file and the option.
+    """
+    stored = _read(path)
+    tables = {key: value for key, value in stored.items() if key in options}
+    top = {key: value for key, value in stored.items() if key not in options}
+    every = {key: option for known in options.values() for key, option in known.items()}
+    found: dict[str, Any] = {}
+    for place, values, known in [
+        ("", top, every),
+        *((f"{key}.", value, options[key]) for key, value in tables.items()),
+    ]:
+        if not isinstance(values, dict):
+            raise UsageError(f"{quoted(path)}: {place[:-1]} is a command, so it must be a table")
+        for key, value in _named(path, place, values, known):
+            _require_type(path, place + key, value, known[key])
+            if place in ("", f"{name}.") and key in options[name]:
+                found[options[name][key].name or ""] = value
+    return found
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        with open(path, "rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"{quoted(path)} cannot be read: {error.strerror}") from error
+    if len(content) > _MOST_BYTES:
+        raise UsageError(f"{quoted(path)} is larger than any configuration")
+    try:
+        return tomllib.loads(content.decode())
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{quoted(path)} is not TOML: {error}") from error
+
+
+def _named(
+    path: Path, place: str, values: Mapping[str, Any], known: Options
+) -> Iterator[tuple[str, Any]]:
+    """Yield each option that is named and its value; ``n_dft`` stands for ``n-dft``."""
+    seen = set()
+    for written, value in values.items():
+        key = written.replace("_", "-")
+        if key not in known:
+            raise UsageError(f"{quoted(path)}: there is no option {quoted(place + written)}")
+        if key in seen:
+            raise UsageError(f"{quoted(path)}: {place}{key} is there twice")
+        seen.add(key)
+        yield key, value
+
+
+def _require_type(path: Path, name: str, value: Any, option: click.Option) -> None:
+    kinds, rule = _kinds(option)
+    values = value if option.multiple else [value]
+    if option.multiple:
+        rule = f"a list of {rule}"
+    is_right = isinstance(values, list) and all(type(one) in kinds for one in values)
+    if not is_right:
+        raise UsageError(f"{quoted(path)}: {name} must be {rule}, not {toml(value)}")
+
+
+def _kinds(option: click.Option) -> tuple[tuple[type, ...], str]:
+    """Return the types that an option's value may have in a file, and their names."""
+    many = "s" if option.multiple else ""
+    article = "" if option.multiple else "a "
+    if option.is_flag:
+        return (bool,), "true or false"
+    if isinstance(option.type, (click.types.IntParamType, click.IntRange)):
+        return (int,), f"integer{many}" if many else "an integer"
+    if isinstance(option.type, (click.types.FloatParamType, click.FloatRange)):
+        return (int, float), f"{article}number{many}"
+    if isinstance(option.type, (click.Choice, click.Path, click.types.StringParamType)):
+        return (str,), f"{article}string{many}"
+    return (str, int, float), f"{article}string{many} or {article}number{many}"

@@ -1,0 +1,140 @@
+"""What options are if the command line does not say: the environment, then ``--config``.
+
+Every command gets this where it is added to the program, so that no option need know of it.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from kapre_cli.cli.config_file import Options, config_defaults, long_name
+from kapre_cli.cli.toml import toml
+from kapre_cli.errors import KapreExtractError, OutputError, quoted, writing
+from kapre_cli.report import ExitCode
+
+_PREFIX = "KAPRE_EXTRACT_"
+GENERAL = ("config", "show_config")  # the options that this gives to every command
+
+_FILE = "kapre_cli.config"
+_IS_SHOWN = "kapre_cli.show_config"
+
+
+def with_defaults(command: click.Command) -> click.Command:
+    """Let a command's options have defaults in the environment and in a file, and be shown.
+
+    The variable of ``--n-dft`` is ``KAPRE_EXTRACT_N_DFT``.
+    """
+    if command.hidden:
+        return command
+    command.params += [_config_option(), _show_config_option()]
+    for name, option in _options(command).items():
+        option.envvar = _PREFIX + name.upper().replace("-", "_")
+    command.callback = _or_shown(command.callback)
+    return command
+
+
+def blamed(error: click.ClickException) -> click.ClickException:
+    """Return an error about an option's value as one that says where the value stands."""
+    if not isinstance(error, click.BadParameter) or error.ctx is None:
+        return error
+    ctx, option = error.ctx, error.param
+    if not isinstance(option, click.Option):
+        return error
+    source = ctx.get_parameter_source(option.name or "")
+    if source is ParameterSource.ENVIRONMENT:
+        place = f"the variable {option.envvar}"
+    elif source is ParameterSource.DEFAULT_MAP:
+        place = f"{quoted(ctx.meta[_FILE])}: {long_name(option)}"
+    else:
+        return error
+    return click.UsageError(f"{place}: {error.message}", ctx)
+
+
+def _config_option() -> click.Option:
+    return click.Option(
+        ["--config"],
+        type=click.Path(path_type=Path),
+        envvar=f"{_PREFIX}CONFIG",
+        is_eager=True,  # before the options that it has defaults for
+        expose_value=False,
+        callback=_read,
+        help="Options by their long names in a TOML file, at its top or in a table called as the "
+        "command. Those on the command line and in the environment come first.",
+    )
+
+
+def _show_config_option() -> click.Option:
+    return click.Option(
+        ["--show-config"],
+        is_flag=True,
+        expose_value=False,
+        callback=_show,
+        help="Print all options as such a file, and do nothing.",
+    )
+
+
+def _read(ctx: click.Context, _option: click.Parameter, path: Path | None) -> None:
+    if path is None:
+        return
+    program = ctx.parent.command if ctx.parent else None
+    commands = program.commands if isinstance(program, click.Group) else {}
+    options = {name: _options(one) for name, one in commands.items() if not one.hidden}
+    ctx.meta[_FILE] = path
+    ctx.default_map = config_defaults(path, ctx.info_name or "", options)
+
+
+def _show(ctx: click.Context, _option: click.Parameter, is_shown: bool) -> None:
+    ctx.meta[_IS_SHOWN] = is_shown
+
+
+def _options(command: click.Command) -> Options:
+    """Return the options of a command by their long names, but for those of this module."""
+    return {
+        long_name(one): one
+        for one in command.params
+        if isinstance(one, click.Option) and one.callback not in (_read, _show)
+    }
+
+
+def _or_shown(callback: Callable[..., Any] | None) -> Callable[..., Any]:
+    assert callback is not None  # noqa: S101 - for the type checker: every command has one
+
+    @wraps(callback)
+    def call(*arguments: Any, **options: Any) -> Any:
+        ctx = click.get_current_context()
+        if not ctx.meta.get(_IS_SHOWN):
+            return callback(*arguments, **options)
+        text = config_text(ctx)
+        try:
+            with writing("standard output"):
+                click.echo(text.encode())
+        except OutputError as error:
+            if not isinstance(error.__cause__, BrokenPipeError):
+                raise
+            return ExitCode.PIPE_CLOSED
+        return ExitCode.OK
+
+    return call
+
+
+def config_text(ctx: click.Context) -> str:
+    """Return a file that makes a command do what it would do now, with the same inputs."""
+    lines = [f"[{ctx.info_name}]"]
+    for name, option in _options(ctx.command).items():
+        value = ctx.params[option.name or ""]
+        is_given = ctx.get_parameter_source(option.name or "") is not ParameterSource.DEFAULT
+        if value is None and is_given:
+            value = "none"  # what an option that is None by its own choice is called
+        if value is None or value == ():
+            default = option.get_help_extra(ctx).get("default", "")
+            lines.append(f"# {name}: {str(default).strip('()') or 'not set'}")
+            continue
+        try:
+            lines.append(f"{name} = {toml([*value] if option.multiple else value)}")
+        except KapreExtractError as error:
+            raise click.UsageError(f"--{name}: {error}", ctx) from error
+    return "\n".join(lines)

@@ -1,0 +1,60 @@
+"""``kapre-extract merge``."""
+
+from pathlib import Path
+
+import click
+
+from kapre_cli.cli.options.merging import merge_options
+from kapre_cli.cli.signals import Stopped
+from kapre_cli.errors import OutputError, StoredDataError, quoted
+from kapre_cli.report import ExitCode, Report, counted
+from kapre_cli.version import PROGRAM
+
+
+@click.command(short_help="Put outputs of the same settings together into one.")
+@merge_options()
+def merge(
+    output: Path,
+    inputs: tuple[Path, ...],
+    format_: str | None,
+    overwrite: bool,
+    allow_missing: bool,
+    quiet: bool,
+) -> int:
+    """Put INPUTS, outputs of one layer and the same settings, together into OUTPUT.
+
+    All shards of a run give the very file that one run would have written, in whichever order
+    they are named.
+
+    \b
+    kapre-extract merge all.h5 part-*.h5
+    """  # noqa: D301 - Click needs the backspace itself
+    from kapre_cli.cli.terminal import Terminal  # not needed for --help
+    from kapre_cli.settings import OutputSettings
+    from kapre_cli.settings.run import format_of
+    from kapre_cli.storage import merging
+
+    if str(output) == "-":
+        raise click.UsageError(
+            "Outputs cannot be merged into standard output (-). A folder called - is ./-"
+        )
+    settings = OutputSettings(path=output, format=format_ or format_of(output), overwrite=overwrite)
+    try:
+        with Terminal((), quiet=quiet) as terminal:
+            report = Report(say=terminal.say)
+            try:
+                merging.merge(settings, inputs, report, terminal, allow_missing=allow_missing)
+            except (OutputError, StoredDataError) as error:
+                terminal.say(f"{PROGRAM}: Error: {error}")
+                report.broken = True
+            except Stopped:
+                if not report.is_there:
+                    raise  # else the output is in its place: there was nothing left to stop
+        end = "no output is written or changed"
+        if report.is_there:
+            end = f"{counted(report.n_written, 'array')} -> {quoted(output)}"
+        if not quiet:
+            click.echo(f"{counted(len(inputs), 'output')}: {end}", err=True)
+    except BrokenPipeError:  # whoever read the messages has left
+        return ExitCode.PIPE_CLOSED
+    return report.exit_code

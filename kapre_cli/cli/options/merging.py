@@ -1,0 +1,27 @@
+"""The options of the command that puts outputs together."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kapre_cli.cli.options.declaring import Decorator, together
+from kapre_cli.cli.options.output import format_option, overwrite_option
+from kapre_cli.cli.options.voice import quiet_option
+from kapre_cli.settings import FILE_FORMATS
+
+
+def merge_options() -> Decorator[Any]:
+    """Return what names the outputs, and says how they are put together."""
+    return together(
+        click.argument("output", type=click.Path(path_type=Path)),
+        click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path)),
+        format_option("OUTPUT", FILE_FORMATS),
+        overwrite_option(),
+        click.option(
+            "--allow-missing",
+            is_flag=True,
+            help="Merge shards though some of them are missing.",
+        ),
+        quiet_option(),
+    )

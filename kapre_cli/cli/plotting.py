@@ -1,0 +1,152 @@
+"""What ``plot`` does: open or extract, draw, and put the picture in its place."""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from kapre_cli.cli.from_options import BANDS, audio_settings, layer_config
+from kapre_cli.errors import AudioReadError, UsageError, quoted
+from kapre_cli.plotting.files import check_picture, kind_of, save
+from kapre_cli.plotting.view import View
+from kapre_cli.report import ExitCode, Report, counted
+from kapre_cli.settings import (
+    AudioSettings,
+    ExtractionSettings,
+    MelspectrogramConfig,
+    OutputSettings,
+    SpectrogramConfig,
+)
+from kapre_cli.sources import Source, key_of
+from kapre_cli.storage.features import Features, is_output, open_features
+
+_KEYS_SHOWN = 4  # if none is named
+_KEYS_NAMED = 5  # in a message
+_TAKEN = tuple(one.name for one in fields(AudioSettings) if one.name != "channels")
+_OF_AUDIO = ("mel", "n_dft", "n_hop", "padding", *BANDS, *_TAKEN)
+
+# What is computed of audio; how it is shown is another matter.
+_POWER = {"power": 2.0, "decibel": False, "data_format": "channels_last"}
+
+
+def plotting(options: Mapping[str, Any]) -> int:
+    """Draw a picture and return the exit code."""
+    source, output = options["source"], options["output"]
+    check_picture(output, source, overwrite=options["overwrite"])
+    sheet, rendered = _drawing()
+    start, end = options["time"] or (0.0, None)
+    with _features(source, options) as (features, channels):
+        keys = _keys(features, options["keys"], quiet=options["quiet"])
+        view = View(channels=channels, start=start, end=end, decibel=options["decibel"])
+        figure = sheet(features, keys, view)
+    save(output, rendered(figure, kind_of(output)))
+    if not options["quiet"]:
+        click.echo(f"{counted(len(keys), 'key')} drawn -> {quoted(output)}", err=True)
+    return ExitCode.OK
+
+
+def _drawing() -> tuple[Any, Any]:
+    """Return the two functions that need matplotlib, which is an extra.
+
+    Raises:
+        UsageError: If it is not there.
+    """
+    try:
+        from kapre_cli.plotting.sheet import rendered, sheet
+    except ImportError as error:
+        raise UsageError(
+            f"drawing needs matplotlib ({error}): pip install 'kapre-extract[plot]', "
+            "or pip install matplotlib"
+        ) from error
+    return sheet, rendered
+
+
+@contextmanager
+def _features(
+    source: Path, options: Mapping[str, Any]
+) -> Iterator[tuple[Features, tuple[int, ...] | None]]:
+    """Open what is to be drawn, and say which of its channels are."""
+    asked = [name for name in _OF_AUDIO if _is_given(name)]
+    if is_output(source):
+        if asked:
+            raise UsageError(
+                f"{quoted(source)} is an output: {_named(asked)} would say what is computed of "
+                "audio, and here all is"
+            )
+        with open_features(source) as features:
+            yield features, options["channels"] or None
+        return
+    if options["keys"]:
+        raise UsageError(f"{quoted(source)} is not an output: it has no keys")
+    asked = [name for name in BANDS if _is_given(name)]
+    if asked and not options["mel"]:
+        raise UsageError(f"{_named(asked)} describes mel bands: add --mel")
+    with tempfile.TemporaryDirectory(prefix="kapre-extract-") as folder:
+        output = Path(folder, "audio.h5")
+        _extract(source, options, output)
+        with open_features(output) as features:
+            yield features, None
+
+
+def _extract(path: Path, options: Mapping[str, Any], output: Path) -> None:
+    """Compute the power of one recording.
+
+    Raises:
+        AudioReadError: If the recording cannot be read; the message says why.
+    """
+    from kapre_cli.audio import promise
+    from kapre_cli.cli.terminal import Terminal
+    from kapre_cli.pipeline.extract import extract
+
+    try:
+        sr = options["sr"] or promise(str(path)).sr
+    except AudioReadError as error:
+        raise AudioReadError(f"{quoted(path)}: {error}") from error
+    config = MelspectrogramConfig if options["mel"] else SpectrogramConfig
+    settings = ExtractionSettings(
+        layer=layer_config(config, {**options, **_POWER}, sr),
+        audio=audio_settings(options, sr),
+        output=OutputSettings(path=output, format="hdf5"),
+    )
+    source = Source(str(path), key_of(path.name))
+    with Terminal([source], quiet=options["quiet"]) as terminal:
+        report = Report(say=terminal.say)
+        extract([source], settings, report, terminal)
+    if report.exit_code:
+        raise AudioReadError(f"{quoted(path)} cannot be drawn")
+
+
+def _keys(features: Features, named: tuple[str, ...], *, quiet: bool) -> list[str]:
+    """Return the keys to be drawn, each once."""
+    if not named:
+        keys = [key for key, _ in zip(features, range(_KEYS_SHOWN), strict=False)]
+        if len(keys) < len(features) and not quiet:
+            click.echo(
+                f"note: drawn are the first {len(keys)} of {len(features):,} keys; others can be "
+                "named behind the output",
+                err=True,
+            )
+        return keys
+    for key in named:
+        if key not in features:
+            first = [quoted(key) for key, _ in zip(features, range(_KEYS_NAMED), strict=False)]
+            more = ", ..." if len(features) > len(first) else ""
+            raise UsageError(
+                f"{quoted(features.path)} has no key {quoted(key)}; it has "
+                f"{counted(len(features), 'key')}: {', '.join(first)}{more}"
+            )
+    return list(dict.fromkeys(named))
+
+
+def _is_given(name: str) -> bool:
+    """Whether an option stands on the command line; defaults of any kind do not count."""
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+
+def _named(options: list[str]) -> str:
+    return ", ".join(f"--{name.replace('_', '-')}" for name in options)

@@ -1,0 +1,115 @@
+"""What of an array a picture shows: channels, a range of time, decibels or the numbers."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kapre_cli.errors import UsageError, quoted
+from kapre_cli.report import counted
+from kapre_cli.settings import AudioSettings
+from kapre_cli.storage.stored import StoredArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What is shown of every array.
+
+    Attributes:
+        channels: The recording's channels, counted from 0, in this order. ``None``: all of them.
+        start: Seconds from the start of the recording; what lies before is left out.
+        end: Seconds from the start of the recording; ``None``: its end.
+        decibel: Show features that are not decibels in decibels below the largest that is shown.
+    """
+
+    channels: tuple[int, ...] | None = None
+    start: float = 0.0
+    end: float | None = None
+    decibel: bool = True
+
+
+@dataclass(frozen=True)
+class Part:
+    """The part of an array that is shown.
+
+    Attributes:
+        array: The array.
+        channels: Where the channels stand along the array's channel axis.
+        names: What each of them is called: its number in the recording.
+        first: The first frame.
+        n_frames: How many frames.
+        seconds: Where the first frame begins to count and the last one ends to, in seconds.
+        limits: What the axis shows of that.
+    """
+
+    array: StoredArray
+    channels: tuple[int, ...]
+    names: tuple[str, ...]
+    first: int
+    n_frames: int
+    seconds: tuple[float, float]
+    limits: tuple[float, float]
+
+
+def part_of(array: StoredArray, settings: AudioSettings, view: View) -> Part:
+    """Return the part of an array that a view shows.
+
+    A frame counts for half a step of time on either side of its centre.
+
+    Args:
+        array: The array.
+        settings: What was taken of the recording.
+        view: What is to be shown.
+
+    Raises:
+        UsageError: If the array has no such channel, or nothing at that time.
+    """
+    facts = array.facts
+    n_time = array.shape[array.axes.index("time")]
+    step, length = facts.time_step, facts.n_samples / facts.sr
+    end = length if view.end is None else min(view.end, length)
+    if view.start >= end:
+        upto = "its end" if view.end is None else f"{view.end:g} s"
+        raise UsageError(
+            f"{quoted(array.key)} is {length:.6g} s long: it has nothing from {view.start:g} s "
+            f"to {upto}"
+        )
+    before = facts.time_start - step / 2  # where frame 0 begins to count
+    first = min(max(math.floor((view.start - before) / step), 0), n_time - 1)
+    last = min(max(math.ceil((end - before) / step) - 1, first), n_time - 1)
+    seconds = before + first * step, before + (last + 1) * step
+    limits = max(seconds[0], view.start), min(seconds[1], end)
+    channels, names = _channels(array, settings, view.channels)
+    return Part(
+        array,
+        channels,
+        names,
+        first,
+        last - first + 1,
+        seconds,
+        limits if limits[0] < limits[1] else seconds,
+    )
+
+
+def _channels(
+    array: StoredArray, settings: AudioSettings, wanted: Sequence[int] | None
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Return where the wanted channels stand in an array, and their names."""
+    n_channels = array.shape[array.axes.index("channel")]
+    if settings.mono:
+        if wanted is not None:
+            raise UsageError(
+                f"{quoted(array.key)} has the average of its channels, and none by itself"
+            )
+        return (0,), ("mono",)
+    stored = settings.channels or tuple(range(n_channels))
+    names = tuple(f"channel {number}" for number in (stored if wanted is None else wanted))
+    if wanted is None:
+        return tuple(range(n_channels)), names
+    for number in wanted:
+        if number not in stored:
+            has = ", ".join(map(str, stored[:8])) + (", ..." if len(stored) > 8 else "")
+            raise UsageError(
+                f"{quoted(array.key)} has no channel {number}; it has "
+                f"{counted(n_channels, 'channel')}, counted from 0: {has}"
+            )
+    return tuple(stored.index(number) for number in wanted), names

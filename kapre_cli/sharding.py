@@ -1,0 +1,53 @@
+"""The part of the inputs that one of several runs takes: contiguous, stable, balanced in bytes."""
+
+import json
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import replace
+from hashlib import sha256
+from itertools import accumulate
+
+from kapre_cli.settings import Shard
+from kapre_cli.sources import Source
+
+
+def take(sources: Sequence[Source], shard: Shard) -> tuple[Sequence[Source], Shard]:
+    """Return the inputs of a shard, and the shard with what it says of the whole list.
+
+    Runs that find the same inputs, of the same sizes, take parts that go together.
+
+    Args:
+        sources: All inputs.
+        shard: Which part of them to take.
+    """
+    sizes = [source.size for source in sources]
+    taken = cut(sizes, shard.index, shard.of)
+    listed = sha256()
+    for source, size in zip(sources, sizes, strict=True):
+        listed.update(json.dumps([source.key, size]).encode())
+    return sources[taken.start : taken.stop], replace(shard, inputs=listed.hexdigest())
+
+
+def cut(sizes: Sequence[int], index: int, of: int) -> range:
+    """Return which inputs, counted from 0, are the ``index``-th of ``of`` parts.
+
+    With all inputs laid end to end and cut into equal lengths, each belongs to the part that its
+    middle lies in: so no part is larger than such a length and the largest input together.
+    Where nothing has a size every input counts the same. Parts may be empty.
+
+    Args:
+        sizes: Bytes of each input.
+        index: Which part, counted from 1.
+        of: How many parts there are.
+
+    >>> [list(cut([5, 1, 1, 1, 2], index, 2)) for index in (1, 2)]
+    [[0], [1, 2, 3, 4]]
+    """
+    if not any(sizes):
+        sizes = [1] * len(sizes)
+    total = sum(sizes)
+    parts = [
+        min((2 * before + size) * of // (2 * total), of - 1)  # without a size, at the very end
+        for before, size in zip(accumulate(sizes, initial=0), sizes, strict=False)
+    ]
+    return range(bisect_left(parts, index - 1), bisect_right(parts, index - 1))

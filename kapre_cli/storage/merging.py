@@ -1,0 +1,150 @@
+"""Several outputs put together into one, which is what one run would have written."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from kapre_cli.errors import StoredDataError, UsageError, quoted
+from kapre_cli.outcomes import Known
+from kapre_cli.report import SILENT, Progress, Report
+from kapre_cli.settings import OutputSettings
+from kapre_cli.sources import Source
+from kapre_cli.storage.admission import check_output
+from kapre_cli.storage.assembly import stored_array
+from kapre_cli.storage.earlier import require_no_work
+from kapre_cli.storage.formats import open_writer
+from kapre_cli.storage.metadata import InputFacts, RootFacts
+from kapre_cli.storage.parts import (
+    Part,
+    in_order,
+    require_alike,
+    require_complete,
+    require_distinct,
+)
+from kapre_cli.storage.replay import replay
+from kapre_cli.storage.soundness import frequencies
+from kapre_cli.storage.stored import StoredArray
+from kapre_cli.storage.verification import require_written
+from kapre_cli.storage.workspace import Workspace, undisturbed
+from kapre_cli.storage.writers import FeatureWriter
+
+Written = list[tuple[str, InputFacts]]
+
+
+def merge(
+    output: OutputSettings,
+    inputs: Sequence[Path],
+    report: Report,
+    progress: Progress = SILENT,
+    *,
+    allow_missing: bool = False,
+) -> None:
+    """Put outputs of one layer and the same settings together into one.
+
+    Shards of one list of inputs come in the order of that list, everything else in the order in
+    which it is given. Arrays are copied, compressed ones as they are, and held against their
+    checksums. The new output appears whole or not at all.
+
+    Args:
+        output: Where it goes. How it is stored is decided by the inputs, but for its format.
+        inputs: The outputs to put together.
+        report: Told of every array that is in the new output.
+        progress: Told how far the work has come.
+        allow_missing: Go on though shards are missing.
+
+    Raises:
+        UsageError: If the inputs do not go together, or the output is refused.
+        StoredDataError: If an input is not sound; what stood at the output is unchanged then.
+        OutputError: If the output cannot be written; likewise.
+    """
+    _require_other(output.path, inputs)
+    check_output(output, (), resumable=False)
+    parts = in_order([Part.look(path) for path in inputs])
+    require_alike(parts)
+    if not allow_missing:
+        require_complete(parts)
+    require_distinct(parts)
+    root = _root(parts, output, report)
+    output = replace(output, dtype=root.dtype, compression=root.compression)
+    sources = [Source(str(part.path), key) for part in parts for key in part.keys]
+    if output.format == "npy" and not sources:
+        raise UsageError(f"{quoted(output.path)} would be one array, and there is none")
+    check_output(output, sources, resumable=False)
+    with Workspace(output) as workspace:
+        if workspace.healed:
+            check_output(output, sources, resumable=False)
+        replayed = replay(workspace.journal)
+        workspace.keep = replayed.holds_work
+        require_no_work(workspace, replayed, output)
+        progress.writing(len(sources))
+        frequency = frequencies(root.layer, root.audio.sr)
+        with open_writer(output, workspace.staged, root, frequency) as writer:
+            written = _copied(parts, writer, progress)
+            writer.finish()
+        require_written(workspace.staged, root, written)
+        with undisturbed():
+            try:
+                workspace.publish()
+            finally:
+                if workspace.published:
+                    _count(written, report)
+            workspace.close()
+
+
+def _require_other(path: Path, inputs: Sequence[Path]) -> None:
+    if path.exists() and any(one.exists() and one.samefile(path) for one in inputs):
+        raise UsageError(f"the output {quoted(path)} is one of the inputs")
+
+
+def _root(parts: Sequence[Part], output: OutputSettings, report: Report) -> RootFacts:
+    """Return the facts of the new output: those that all parts have, and all their versions."""
+    root = parts[0].root
+    versions = _versions([part for part in parts if part.keys] or parts)
+    several = [f"{name} {found}" for name, found in versions.items() if ", " in found]
+    if several:
+        report.say(
+            "note: not all arrays were computed with the same versions "
+            f"({'; '.join(several)}); the output names them all"
+        )
+    compression = root.compression if output.format == "hdf5" else "none"
+    return replace(root, versions=versions, compression=compression, shard=None)
+
+
+def _versions(parts: Sequence[Part]) -> dict[str, str]:
+    """Return every version of every library that any part was computed with."""
+    versions: dict[str, str] = {}
+    for part in parts:
+        for name, found in part.root.versions.items():
+            known = versions.get(name, found).split(", ")
+            versions[name] = ", ".join(dict.fromkeys((*known, *found.split(", "))))
+    return versions
+
+
+def _copied(parts: Sequence[Part], writer: FeatureWriter, progress: Progress) -> Written:
+    """Copy all arrays; return what was written."""
+    written: Written = []
+    for part in parts:
+        with part.open() as features:
+            for stored in map(features.__getitem__, part.keys):
+                _require_type(stored, writer.root)
+                array = stored_array(stored, writer.root.layer)
+                facts = writer.add(stored.key, array, stored.facts)
+                stored.require_crc32(facts.crc32)
+                written.append((stored.key, facts))
+                progress.wrote()
+    return written
+
+
+def _require_type(stored: StoredArray, root: RootFacts) -> None:
+    if stored.dtype != np.dtype(root.dtype).newbyteorder("<"):
+        raise StoredDataError(
+            f"{quoted(stored.key)} is of {stored.dtype}, its output says {root.dtype}"
+        )
+
+
+def _count(written: Written, report: Report) -> None:
+    report.is_there = True
+    for key, facts in written:
+        report.written(facts.source, Known(key, seconds=facts.n_samples / facts.sr))

@@ -1,0 +1,185 @@
+"""Outputs that are to be merged: looked at, put in order, held against one another."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from kapre_cli.errors import StoredDataError, UsageError, quoted
+from kapre_cli.report import counted
+from kapre_cli.settings import Shard
+from kapre_cli.sources import nested
+from kapre_cli.storage.earlier import differing, settings_of
+from kapre_cli.storage.features import open_features
+from kapre_cli.storage.metadata import RootFacts
+from kapre_cli.storage.stored import Features
+from kapre_cli.storage.workspace import PARTIAL_SUFFIX
+
+_NAMED = 3  # of many
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the outputs, as it was when it was looked at.
+
+    Not open: there may be more of them than files a process may keep open.
+
+    Attributes:
+        path: Where it is.
+        root: The facts of the whole.
+        keys: The keys of its arrays, in order.
+    """
+
+    path: Path
+    root: RootFacts
+    keys: tuple[str, ...]
+
+    @classmethod
+    def look(cls, path: Path) -> "Part":
+        """Return what stands at ``path``.
+
+        Raises:
+            UsageError: If nothing does.
+            StoredDataError: If it is not a sound output of this program.
+        """
+        with _opened(path) as features:
+            return cls(path, features.root, tuple(features))
+
+    @contextmanager
+    def open(self) -> Iterator[Features]:
+        """Open it again.
+
+        Raises:
+            UsageError: If nothing is there any more.
+            StoredDataError: If it is another one now, or what is read of it is not sound.
+        """
+        with _opened(self.path) as features:
+            try:
+                if features.root != self.root or tuple(features) != self.keys:
+                    raise StoredDataError("it has changed since it was looked at")
+                yield features
+            except StoredDataError as error:
+                raise StoredDataError(f"{quoted(self.path)} cannot be merged: {error}") from error
+
+
+def _opened(path: Path) -> Features:
+    if path.name.endswith(PARTIAL_SUFFIX) and path.is_dir():
+        raise UsageError(
+            f"{quoted(path)} is the work of a run that has not come to its end; wait for it, or "
+            "go on with it by its own command with --resume"
+        )
+    try:
+        return open_features(path)
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no output {quoted(path)}") from error
+
+
+def in_order(parts: Sequence[Part]) -> list[Part]:
+    """Return parts as given, but the shards of one list of inputs in the order of that list.
+
+    Raises:
+        UsageError: If one shard is there twice.
+    """
+    ordered = list(parts)
+    for places in _lists(parts):
+        by_index: dict[int, Part] = {}
+        for place in places:
+            part = parts[place]
+            other = by_index.setdefault(_shard(part).index, part)
+            if other is not part:
+                raise UsageError(
+                    f"{quoted(other.path)} and {quoted(part.path)} are both shard {_shard(part)} "
+                    "of one list of inputs; leave one of them out"
+                )
+        for place, index in zip(places, sorted(by_index), strict=True):
+            ordered[place] = by_index[index]
+    return ordered
+
+
+def require_alike(parts: Sequence[Part]) -> None:
+    """Refuse parts that were not made with one layer and the same settings.
+
+    Raises:
+        UsageError: If some were not; it names what differs.
+    """
+    first = parts[0]
+    for part in parts[1:]:
+        there, here = settings_of(part.root), settings_of(first.root)
+        del there["shard"], here["shard"]
+        found = [f"{name}: {one!r}, not {other!r}" for name, one, other in differing(there, here)]
+        if found:
+            raise UsageError(
+                f"{quoted(part.path)} was made with other settings than {quoted(first.path)} "
+                f"({'; '.join(found)}); one output has one layer and one set of settings"
+            )
+
+
+def require_complete(parts: Sequence[Part]) -> None:
+    """Refuse parts of which a shard is missing.
+
+    Raises:
+        UsageError: If one is.
+    """
+    for places in _lists(parts):
+        there = {_shard(parts[place]).index for place in places}
+        shard = _shard(parts[places[0]])
+        missing = [index for index in range(1, shard.of + 1) if index not in there]
+        if not missing:
+            continue
+        named = ", ".join(f"{index}/{shard.of}" for index in missing[:_NAMED])
+        more = ", ..." if len(missing) > _NAMED else ""
+        raise UsageError(
+            f"{counted(len(missing), 'shard')} of the list of inputs of "
+            f"{quoted(parts[places[0]].path)} {'is' if len(missing) == 1 else 'are'} missing: "
+            f"{named}{more}{_stray(parts, shard, missing)}; --allow-missing does without"
+        )
+
+
+def require_distinct(parts: Sequence[Part]) -> None:
+    """Refuse parts whose arrays claim one place in the output.
+
+    Raises:
+        UsageError: If two have one key, or one key is a folder of another.
+    """
+    owners: dict[str, Part] = {}
+    for part in parts:
+        for key in part.keys:
+            other = owners.setdefault(key, part)
+            if other is not part:
+                raise UsageError(
+                    f"{quoted(other.path)} and {quoted(part.path)} both have an array "
+                    f"{quoted(key)}; leave one of them out, or extract with --root so that "
+                    "inputs have names of their own"
+                )
+    for folder, key in nested(owners):
+        raise UsageError(
+            f"{quoted(folder)} in {quoted(owners[folder].path)} is a folder of {quoted(key)} in "
+            f"{quoted(owners[key].path)}; one output cannot have both"
+        )
+
+
+def _lists(parts: Sequence[Part]) -> list[list[int]]:
+    """Return the places of the shards, those of one list of inputs together."""
+    lists: dict[tuple[int, str], list[int]] = {}
+    for place, part in enumerate(parts):
+        shard = part.root.shard
+        if shard is not None:
+            lists.setdefault((shard.of, shard.inputs), []).append(place)
+    return list(lists.values())
+
+
+def _shard(part: Part) -> Shard:
+    assert part.root.shard is not None  # noqa: S101 - for the type checker: it is one
+    return part.root.shard
+
+
+def _stray(parts: Sequence[Part], shard: Shard, missing: Sequence[int]) -> str:
+    """Say which of the shards that are missing is there, but of another list of inputs."""
+    for part in parts:
+        other = part.root.shard
+        if other is not None and (other.of, other.index) == (shard.of, missing[0]):
+            return (
+                f" ({quoted(part.path)} is {other} of another list: inputs were added, removed or "
+                "changed between the runs; --resume brings each shard up to date)"
+            )
+    return ""

@@ -1,0 +1,303 @@
+"""Defaults of options: the environment, ``--config``, ``--show-config``; what is refused."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kapre_cli.cli import program as command_line
+from kapre_cli.cli.config_file import long_name
+from kapre_cli.cli.defaults import GENERAL, config_text
+from kapre_cli.cli.toml import toml
+from tests import reference
+from tests.conftest import files_below, write_audio
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+COMMANDS = [name for name, command in command_line.commands.items() if not command.hidden]
+
+
+def options(name: str) -> list[click.Option]:
+    return [
+        one
+        for one in command_line.commands[name].params
+        if isinstance(one, click.Option) and one.name not in GENERAL
+    ]
+
+
+def context(name: str, *arguments: str) -> click.Context:
+    """Return a command with its options parsed, before it does anything."""
+    parent = click.Context(command_line, info_name=command_line.name)
+    return command_line.commands[name].make_context(name, list(arguments), parent=parent)
+
+
+def parsed(name: str, *arguments: str) -> dict[str, Any]:
+    return context(name, "in.wav", "-o", "out.h5", *arguments).params
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return Path("run.toml")
+
+
+# The environment
+
+
+def test_every_option_has_a_variable() -> None:
+    for name in COMMANDS:
+        for option in options(name):
+            assert option.envvar == f"KAPRE_EXTRACT_{long_name(option).upper().replace('-', '_')}"
+    assert "KAPRE_EXTRACT_N_DFT" in {one.envvar for one in options("plot")}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "name", "expected"),
+    [
+        ("N_DFT", "1024", "n_dft", 1024),
+        ("POWER", "0.5", "power", 0.5),
+        ("DECIBEL", "1", "decibel", True),
+        ("VERIFY_AUDIO", "no", "verify_audio", False),
+        ("OVERWRITE", "true", "overwrite", True),
+        ("CHANNEL", "2 0", "channels", (2, 0)),
+        ("NORM", "inf", "norm", float("inf")),
+        ("RESUME", "content", "resume", "content"),
+        ("ROOT", "some folder", "root", "some folder"),
+        ("N_DFT", "", "n_dft", 512),
+    ],
+)
+def test_a_variable_is_a_default(
+    variable: str, value: str, name: str, expected: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"KAPRE_EXTRACT_{variable}", value)
+    assert parsed("melspectrogram")[name] == expected
+
+
+def test_the_nearest_word_counts(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert parsed("spectrogram")["n_hop"] is None
+    config.write_text("n-hop = 3\noverwrite = true\nchannel = [3]\n")
+    by_file = parsed("spectrogram", "--config", str(config))
+    assert (by_file["n_hop"], by_file["overwrite"], by_file["channels"]) == (3, True, (3,))
+    monkeypatch.setenv("KAPRE_EXTRACT_CONFIG", str(config))
+    assert parsed("spectrogram") == by_file
+    monkeypatch.setenv("KAPRE_EXTRACT_N_HOP", "4")
+    monkeypatch.setenv("KAPRE_EXTRACT_OVERWRITE", "0")
+    monkeypatch.setenv("KAPRE_EXTRACT_CHANNEL", "4")
+    by_variable = parsed("spectrogram")
+    assert by_variable == {**by_file, "n_hop": 4, "overwrite": False, "channels": (4,)}
+    monkeypatch.setenv("KAPRE_EXTRACT_DECIBEL", "1")
+    by_option = parsed(
+        "spectrogram", "--n-hop=5", "--overwrite", "--channel=5", "--no-decibel", "--resume"
+    )
+    assert by_option == {**by_file, "n_hop": 5, "channels": (5,), "resume": "stat"}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("N_DFT", "1", "the variable KAPRE_EXTRACT_N_DFT: 1 is not in the range x>=2"),
+        ("N_DFT", "many", "the variable KAPRE_EXTRACT_N_DFT: 'many' is not a valid"),
+        ("DECIBEL", "perhaps", "the variable KAPRE_EXTRACT_DECIBEL: 'perhaps' is not a valid"),
+        ("PADDING", "\x1b[31m", r"the variable KAPRE_EXTRACT_PADDING: '\x1b[31m' is not one of"),
+        ("CHANNEL", "0 x", "the variable KAPRE_EXTRACT_CHANNEL: 'x' is not a valid"),
+        ("CONFIG", "gone.toml", "'gone.toml' cannot be read: No such file or directory"),
+    ],
+)
+def test_a_bad_variable_is_named(
+    variable: str, value: str, message: str, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"KAPRE_EXTRACT_{variable}", value)
+    ended = program("spectrogram", "in.wav", "-o", "out.h5")
+    assert (ended.code, ended.out) == (2, "")
+    assert message in " ".join(ended.err.split())
+
+
+# The file
+
+
+def test_a_file_has_options_at_its_top_and_in_tables(config: Path) -> None:
+    config.write_text(
+        'output = "by file.h5"\nn_dft = 64\nn-mels = 7\npower = 3\n'
+        '[melspectrogram]\nn-dft = 128\nnorm = 2.0\nfmax = 900\n[spectrogram]\npadding = "valid"\n'
+        '[plot]\ntime = ":3"\n'
+    )
+    mel = context("melspectrogram", "in.wav", "--config", str(config)).params
+    assert (mel["n_dft"], mel["n_mels"], mel["norm"], mel["padding"]) == (128, 7, 2.0, "same")
+    assert (mel["power"], mel["fmax"]) == (3.0, 900.0)
+    assert mel["output"] == Path("by file.h5")
+    plain = context("spectrogram", "in.wav", "--config", str(config)).params
+    assert (plain["n_dft"], plain["padding"]) == (64, "valid")
+    write_audio(Path("in.wav"), reference.noise(1, 100))
+    assert context("plot", "in.wav", "--config", str(config)).params["time"] == (0, 3)
+
+
+REFUSED = {
+    "n-fft = 3": "there is no option 'n-fft'",
+    "inputs = 3": "there is no option 'inputs'",
+    'config = "x"': "there is no option 'config'",
+    '"\\u001b[31m" = 3': r"there is no option '\x1b[31m'",
+    "[spectrogram]\nn-mels = 3": "there is no option 'spectrogram.n-mels'",
+    "[plot]\nn-fft = 3": "there is no option 'plot.n-fft'",
+    "n-dft = 3\nn_dft = 3": "n-dft is there twice",
+    "n-dft = true": "n-dft must be an integer, not true",
+    "n-dft = 3.0": "n-dft must be an integer, not 3.0",
+    'n-dft = "3"': 'n-dft must be an integer, not "3"',
+    'power = "3"': 'power must be a number, not "3"',
+    "power = 1979-05-27": "power must be a number, not ",
+    "padding = 3": "padding must be a string, not 3",
+    "decibel = 1": "decibel must be true or false, not 1",
+    "overwrite = [true]": "overwrite must be true or false, not [true]",
+    "channel = 3": "channel must be a list of integers, not 3",
+    "channel = [true]": "channel must be a list of integers, not [true]",
+    "norm = false": "norm must be a string or a number, not false",
+    "n-dft = 1": "n-dft: 1 is not in the range x>=2",
+    'padding = "full"': "padding: 'full' is not one of",
+    'norm = "area"': "norm: 'area' is not 'slaney'",
+    "channel = [-1]": "channel: -1 is not in the range",
+    "melspectrogram = 3": "melspectrogram is a command, so it must be a table",
+    "n-dft = ": "is not TOML: Invalid value (at ",
+    "x = " + "[" * 5000: "is not TOML: ",
+}
+
+
+@pytest.mark.parametrize("text", REFUSED, ids=[text[:30] for text in REFUSED])
+def test_what_a_file_says_wrongly_is_named(text: str, config: Path, program: Any) -> None:
+    config.write_text(text)
+    ended = program("melspectrogram", "in.wav", "-o", "out.h5", "--config", config)
+    assert (ended.code, ended.out) == (2, "")
+    assert f"'run.toml': {REFUSED[text]}" in " ".join(ended.err.split()) or (
+        f"'run.toml' {REFUSED[text]}" in ended.err
+    )
+    assert files_below(Path()) == ["run.toml"]
+
+
+def test_files_that_are_no_configuration_are_refused(config: Path, program: Any) -> None:
+    config.write_bytes(b"\xff")
+    Path("large.toml").write_bytes(b"#" * (2**20 + 1))
+    for name, message in {
+        "gone.toml": "'gone.toml' cannot be read: No such file or directory",
+        ".": "'.' cannot be read: Is a directory",
+        "run.toml": "'run.toml' is not TOML: 'utf-8' codec can't decode",
+        "large.toml": "'large.toml' is larger than any configuration",
+    }.items():
+        ended = program("spectrogram", "in.wav", "-o", "out.h5", "--config", name)
+        assert ended.code == 2
+        assert message in ended.err
+
+
+# Showing it
+
+
+@given(
+    value=st.recursive(
+        st.text(st.characters(exclude_categories=["Cs"]))
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False),
+        st.lists,
+        max_leaves=5,
+    )
+)
+def test_values_are_written_as_toml_reads_them(value: Any) -> None:
+    written = toml(value)
+    assert written.isprintable()
+    assert repr(tomllib.loads(f"x = {written}")["x"]) == repr(value)
+
+
+def test_a_name_that_toml_cannot_hold_is_refused(program: Any) -> None:
+    ended = program("spectrogram", "in.wav", "-o", "caf\udce9.h5", "--show-config")
+    assert (ended.code, ended.out) == (2, "")
+    assert r"--output: 'caf\udce9.h5' is not UTF-8, and TOML can hold nothing else" in ended.err
+
+
+def values_of(option: click.Option) -> st.SearchStrategy[str]:
+    """Return words for one option on a command line."""
+    name = f"--{long_name(option)}"
+    if option.is_flag:
+        return st.sampled_from([name, *option.secondary_opts])
+    text: st.SearchStrategy[Any]
+    if isinstance(option.type, click.Choice):
+        text = st.sampled_from(list(option.type.choices))
+    elif isinstance(option.type, click.IntRange):
+        text = st.integers(int(option.type.min or 0), 10**20)
+    elif isinstance(option.type, click.FloatRange):
+        text = st.floats(0, exclude_min=True)
+    elif isinstance(option.type, click.Path):
+        text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+    else:
+        text = st.sampled_from(OWN[option.type.name])
+    return text.map(lambda value: f"{name}={value}")
+
+
+OWN = {
+    "failures": ["0", "10", "2.5%", "100%"],
+    "norm": ["slaney", "none", "2", "0.1", "inf", "1e-5"],
+    "shard": ["1/1", "2/10", "10/10"],
+    "range": ["1:", ":0.1", "0.25:1e3", ":"],
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@given(data=st.data())
+def test_what_is_shown_reproduces_the_options(
+    name: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    known = options(name)
+    chosen = data.draw(st.lists(st.sampled_from(known), unique_by=lambda one: one.name))
+    words = [data.draw(values_of(option)) for option in chosen]
+    # Some commands want several files, or that they are there.
+    given = [str(Path(__file__))] * sum(one.required for one in arguments(name))
+    before = context(name, *given, "-o", "x", *words) if "output" in names(known) else context(
+        name, *given, *words
+    )  # fmt: skip
+    file = tmp_path_factory.getbasetemp() / "shown.toml"
+    shown = config_text(before)
+    file.write_bytes(shown.encode())
+    assert shown.replace("\n", "").isprintable()
+    after = context(name, *given, "--config", str(file))
+    assert after.params == before.params
+    assert config_text(after) == shown
+
+
+def arguments(name: str) -> list[click.Argument]:
+    return [one for one in command_line.commands[name].params if isinstance(one, click.Argument)]
+
+
+def names(known: list[click.Option]) -> set[str]:
+    return {one.name or "" for one in known}
+
+
+def test_output_that_takes_nothing_is_told() -> None:
+    shell = f"'{sys.executable}' -m kapre_cli spectrogram a.wav -o o.h5 --show-config > /dev/full"
+    ended = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        "kapre-extract: Error: 'standard output' cannot be written: No space left on device\n"
+    )
+
+
+def test_showing_does_nothing_else_and_reproduces_the_run(config: Path, program: Any) -> None:
+    write_audio(Path("in.wav"), reference.noise(3, 3000))
+    command = ["melspectrogram", "in.wav", "--channel", "2", "--n-mels", "9", "--norm", "none"]
+    ended = program(*command, "-o", "out.h5", "--show-config", "--n-dft", "128")
+    assert (ended.code, ended.err) == (0, "")
+    assert files_below(Path()) == ["in.wav"]
+    lines = ended.out.splitlines()
+    assert lines[0] == "[melspectrogram]"
+    for line in (
+        "n-dft = 128", "# n-hop: half of --n-dft", 'norm = "none"', "channel = [2]",
+        'dtype = "float32"', "# sr: the first input's", "mono = false", 'output = "out.h5"',
+    ):  # fmt: skip
+        assert line in lines
+    config.write_text(ended.out)
+    assert program(*command, "-o", "a.h5", "--n-dft", "128").code == 0
+    assert program("melspectrogram", "in.wav", "--config", config).code == 0
+    assert Path("a.h5").read_bytes() == Path("out.h5").read_bytes()
