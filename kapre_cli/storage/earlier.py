@@ -6,7 +6,7 @@ from typing import Any
 from kapre_cli.closing import Closing
 from kapre_cli.errors import StoredDataError, UsageError, quoted
 from kapre_cli.report import counted
-from kapre_cli.settings import OutputSettings, layer_to_dict
+from kapre_cli.settings import OutputSettings
 from kapre_cli.storage.features import open_features
 from kapre_cli.storage.metadata import RootFacts
 from kapre_cli.storage.replay import Replayed
@@ -133,7 +133,4 @@ def differences(stored: RootFacts, wanted: RootFacts) -> list[str]:
 
 
 def _settings(root: RootFacts) -> dict[str, Any]:
-    described = layer_to_dict(root.layer)
-    settings = {"layer": described["class_name"], **described["config"]}
-    settings |= root.to_dict()["settings"]
-    return {name: value for name, value in settings.items() if name not in _LENIENT}
+    return {name: value for name, value in root.named.items() if name not in _LENIENT}

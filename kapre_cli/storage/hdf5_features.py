@@ -29,7 +29,8 @@ from kapre_cli.storage.soundness import (
     sound_key,
     sound_root,
 )
-from kapre_cli.storage.stored import Features, StoredArray
+from kapre_cli.storage.stored import Features, Look, StoredArray
+from kapre_cli.storage.strays import folders_of
 
 _ROOT_JSON = ("layer", "settings", "versions")
 
@@ -99,6 +100,31 @@ class Hdf5Features(Features):
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def facts(self) -> Iterator[tuple[str, InputFacts]]:
+        """Yield the key and the facts of every input as the index has them."""
+        lacking = [name for name in InputFacts._fields if name not in self._facts_indexed]
+        if lacking:
+            raise StoredDataError(f"its index has no column {lacking[0]!r}")
+        with _understood("its index"):
+            columns = [_column(self._index[name]) for name in InputFacts._fields]
+            for key, row in zip(self._rows, zip(*columns, strict=True), strict=True):
+                yield key, sound_facts(dict(zip(InputFacts._fields, row, strict=True)), self.root)
+
+    def strays(self) -> Iterator[str]:
+        """Yield the names of what lies below ``/features`` and is not in the index."""
+        folders = folders_of(self._rows)
+        due = [("", self._top)]
+        while due:
+            above, group = due.pop()
+            with _understood("what lies among its arrays"):
+                for raw in sorted(group):
+                    name = raw.decode("utf-8", "surrogateescape")
+                    key = f"{above}{name}"
+                    if key in folders:  # no others, and so each once: a group may hold itself
+                        due.append((f"{key}/", _group(group, name)))
+                    elif key not in self._rows:
+                        yield key
 
     def _group_of(self, folder: str) -> Any:
         """Return the group of a folder of keys; the last one is kept, for keys are in order."""
@@ -170,25 +196,31 @@ class Hdf5Values:
         self._require_stored()
         return np.asarray(h5py.Dataset(self._dataset)[index])
 
-    def crc32(self, time_axis: int) -> int:
+    def crc32(self, time_axis: int, look: Look | None = None) -> int:
         """Return the values' CRC-32 in C order, read along the time axis as they were written.
 
         Each chunk is decompressed once.
         """
         self._require_stored()
         crc = PieceCrc(self.shape, time_axis, self.dtype.itemsize)
+        for values in self._parts(time_axis):
+            crc.add(little_endian(values))
+            if look is not None:
+                look(values)
+        return crc.value()
+
+    def _parts(self, time_axis: int) -> Iterator[npt.NDArray[Any]]:
         n_values, n_time = prod(self.shape), self.shape[time_axis]
         if n_values <= _PART_VALUES:
             values = np.empty(self.shape, self.dtype)
             self._dataset.read(h5s.ALL, h5s.ALL, values)  # five times as fast for small arrays
-            crc.add(little_endian(values))
-            return crc.value()
+            yield values
+            return
         dataset = h5py.Dataset(self._dataset)
         for first, count in spans(n_time, largest_power_of_two(_PART_VALUES * n_time // n_values)):
             index = [slice(None)] * len(self.shape)
             index[time_axis] = slice(first, first + count)
-            crc.add(little_endian(dataset[tuple(index)]))
-        return crc.value()
+            yield dataset[tuple(index)]
 
     def _require_stored(self) -> None:
         """Refuse to read values that were promised and never written; HDF5 makes up zeros."""
@@ -264,6 +296,12 @@ def _rows(index: npt.NDArray[Any]) -> dict[str, int]:
         if rows.setdefault(sound_key(key.decode()), number) != number:
             raise StoredDataError(f"the key {quoted(key.decode())} is in the index twice")
     return rows
+
+
+def _column(values: npt.NDArray[Any]) -> list[Any]:
+    if values.dtype.kind != "S":
+        return values.tolist()
+    return [text.decode("utf-8", "surrogateescape") for text in values.tolist()]
 
 
 def _attribute(owner: Any, name: str) -> bytes | int | None:
