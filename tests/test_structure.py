@@ -28,6 +28,7 @@ ROOMS = (
     "time_frequency",
     "storage",
     "pipeline",
+    "inspection",
     "cli",
     "__main__",
 )

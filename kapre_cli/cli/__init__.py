@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from kapre_cli.cli.guard import Workload, guarded, unguarded
+from kapre_cli.cli.info import info
 from kapre_cli.cli.melspectrogram import melspectrogram
 from kapre_cli.cli.reserved import RESERVED
 from kapre_cli.cli.signals import Stopped, stoppable
@@ -45,7 +46,12 @@ def program() -> None:
     """  # noqa: D301 - Click needs the backspace itself
 
 
-for command in (spectrogram, melspectrogram, *RESERVED):
+for command in (
+    spectrogram,
+    melspectrogram,
+    info,
+    *RESERVED,
+):
     program.add_command(command)
 
 

@@ -2,7 +2,7 @@
 
 import click
 
-_NAMES = ("info", "verify", "compare", "plot", "merge")
+_NAMES = ("plot", "merge")
 
 
 def _reserved(name: str) -> click.Command:

@@ -28,6 +28,7 @@ from kapre_cli.storage.soundness import (
     sound_json,
     sound_key,
     sound_root,
+    within_range,
 )
 from kapre_cli.storage.stored import Features, Look, StoredArray
 from kapre_cli.storage.strays import folders_of
@@ -103,13 +104,11 @@ class Hdf5Features(Features):
 
     def facts(self) -> Iterator[tuple[str, InputFacts]]:
         """Yield the key and the facts of every input as the index has them."""
-        lacking = [name for name in InputFacts._fields if name not in self._facts_indexed]
-        if lacking:
-            raise StoredDataError(f"its index has no column {lacking[0]!r}")
-        with _understood("its index"):
-            columns = [_column(self._index[name]) for name in InputFacts._fields]
-            for key, row in zip(self._rows, zip(*columns, strict=True), strict=True):
-                yield key, sound_facts(dict(zip(InputFacts._fields, row, strict=True)), self.root)
+        columns = [
+            _column(self._index, name, kind) for name, kind in InputFacts.__annotations__.items()
+        ]
+        for key, row in zip(self._rows, zip(*columns, strict=True), strict=True):
+            yield key, within_range(InputFacts._make(row), self.root)
 
     def strays(self) -> Iterator[str]:
         """Yield the names of what lies below ``/features`` and is not in the index."""
@@ -298,10 +297,19 @@ def _rows(index: npt.NDArray[Any]) -> dict[str, int]:
     return rows
 
 
-def _column(values: npt.NDArray[Any]) -> list[Any]:
-    if values.dtype.kind != "S":
-        return values.tolist()
-    return [text.decode("utf-8", "surrogateescape") for text in values.tolist()]
+_COLUMN_KINDS = {str: "S", int: "iu", float: "iuf"}  # as NumPy calls them
+
+
+def _column(index: npt.NDArray[Any], name: str, kind: type) -> list[Any]:
+    """Return a column of the table of facts."""
+    if name not in (index.dtype.names or ()):
+        raise StoredDataError(f"its index has no column {name!r}")
+    if index.dtype[name].kind not in _COLUMN_KINDS[kind]:
+        raise StoredDataError(f"the column {name!r} of its index is not of type {kind.__name__}")
+    values: list[Any] = index[name].tolist()
+    if kind is not str:
+        return values
+    return [text.decode("utf-8", "surrogateescape") for text in values]
 
 
 def _attribute(owner: Any, name: str) -> bytes | int | None:

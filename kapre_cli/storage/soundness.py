@@ -141,7 +141,15 @@ def sound_facts(stored: Any, root: RootFacts) -> InputFacts:
     Raises:
         StoredDataError: If one is missing, unknown, of another type or out of range.
     """
-    facts = InputFacts.from_dict(stored)
+    return within_range(InputFacts.from_dict(stored), root)
+
+
+def within_range(facts: InputFacts, root: RootFacts) -> InputFacts:
+    """Return the facts of one input, whose types are right, if each is within its range.
+
+    Raises:
+        StoredDataError: If one is out of range.
+    """
     numbers = _numbers_of(facts)
     # A hundred thousand inputs are a matter of a fraction of a second, so.
     if not (all(map(le, _LOWEST, numbers)) and all(map(le, numbers, _HIGHEST))):
