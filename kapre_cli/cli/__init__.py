@@ -13,12 +13,14 @@ from typing import Any, NoReturn
 
 import click
 
+from kapre_cli.cli.compare import compare
 from kapre_cli.cli.guard import Workload, guarded, unguarded
 from kapre_cli.cli.info import info
 from kapre_cli.cli.melspectrogram import melspectrogram
 from kapre_cli.cli.reserved import RESERVED
 from kapre_cli.cli.signals import Stopped, stoppable
 from kapre_cli.cli.spectrogram import spectrogram
+from kapre_cli.cli.verify import verify
 from kapre_cli.errors import KapreExtractError, SettingsError, UsageError
 from kapre_cli.report import ExitCode
 from kapre_cli.version import PROGRAM, __version__
@@ -50,6 +52,8 @@ for command in (
     spectrogram,
     melspectrogram,
     info,
+    verify,
+    compare,
     *RESERVED,
 ):
     program.add_command(command)

@@ -12,6 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from kapre_cli.cli import imports
+from kapre_cli.cli.printing import put
 from kapre_cli.closing import Closing
 from kapre_cli.report import Progress, duration
 from kapre_cli.sources import Source
@@ -21,6 +22,7 @@ COMPUTING = (
     "{n_ended}/{n_inputs} inputs [{elapsed}<{left}]"
 )
 WRITING = "writing |{bar}| {n_fmt}/{total_fmt} inputs [{elapsed}]"
+CHECKING = "checking |{bar}| {n_fmt}/{total_fmt} inputs [{elapsed}<{remaining}]"
 
 
 class _Bar(tqdm):  # type: ignore[misc]  # tqdm ships no types
@@ -87,10 +89,10 @@ class Terminal(Progress, Closing):
     for the time of a run that descriptor leads nowhere and messages go through a copy of it.
 
     Args:
-        sources: The inputs.
+        sources: The inputs, if there are any whose audio is to be read.
     """
 
-    def __init__(self, sources: Sequence[Source]) -> None:
+    def __init__(self, sources: Sequence[Source] = ()) -> None:
         imports.hush()
         self._before = sys.stderr
         self._descriptor = os.dup(2)
@@ -151,6 +153,20 @@ class Terminal(Progress, Closing):
     def wrote(self) -> None:
         """Move the bar by one input."""
         self._bar.update(1)
+
+    def checking(self, n_inputs: int) -> None:
+        """Begin a new bar, over the inputs that are looked at."""
+        self._bar.close()
+        self._bar = self._new_bar(n_inputs, CHECKING)
+
+    def checked(self) -> None:
+        """Move the bar by one input."""
+        self._bar.update(1)
+
+    def put(self, line: str) -> None:
+        """Print a line of the product on standard output, above the bar."""
+        with self._bar.external_write_mode(file=sys.stdout):
+            put(line)
 
     def close(self) -> None:
         """Give standard error back."""

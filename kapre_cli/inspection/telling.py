@@ -105,6 +105,15 @@ def shown(text: str) -> str:
     return text if text.isprintable() else quoted(text)
 
 
+def reason(key: str, error: Exception) -> str:
+    """Return what is wrong with an input, without its name in front.
+
+    >>> reason("a.wav", ValueError("'a.wav' is damaged"))
+    'is damaged'
+    """
+    return str(error).removeprefix(f"{quoted(key)} ")
+
+
 def _overview(summary: Summary) -> dict[str, str]:
     root = summary.root
     audio = f"{length(summary.seconds)} of audio"

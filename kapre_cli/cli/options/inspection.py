@@ -8,6 +8,6 @@ import click
 from kapre_cli.cli.options.declaring import Decorator
 
 
-def output_argument(name: str = "output") -> Decorator[Any]:
-    """Return the argument that names an output."""
-    return click.argument(name, type=click.Path(path_type=Path))
+def output_argument(name: str = "output", shown: str = "OUTPUT") -> Decorator[Any]:
+    """Return an argument that names an output."""
+    return click.argument(name, metavar=shown, type=click.Path(path_type=Path))
