@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from kapre_cli.cli.options.inspection import output_argument
-from kapre_cli.cli.printing import printing
+from kapre_cli.cli.printing import printing, put
 
 
 @click.command(short_help="Hold two outputs against one another.")
@@ -41,9 +41,10 @@ def compare(one: Path, other: Path, rtol: float, atol: float) -> int:
     from kapre_cli.cli.terminal import Terminal  # NumPy only where it is needed
     from kapre_cli.inspection.compare import compare as compared
     from kapre_cli.inspection.difference import Tolerance
+    from kapre_cli.inspection.telling_differences import comparison_lines
 
+    tolerance = Tolerance(rtol, atol)
     with Terminal() as terminal:
-        found = compared(one, other, Tolerance(rtol, atol), terminal)
-        terminal.checking(0)
-        terminal.put("\n".join(found.lines()))
+        found = compared(one, other, tolerance, terminal)
+    put("\n".join(comparison_lines(found)))
     return found.exit_code

@@ -106,18 +106,18 @@ class Terminal(Progress, Closing):
             line_buffering=True,
             write_through=True,
         )
-        shown = sys.stderr.isatty()
+        shown = sys.stderr.isatty() and bool(sources)
         self._length = _Length({one.key: max(one.size, 1) for one in sources} if shown else {})
-        self._bar = self._new_bar(0, COMPUTING)
+        self._bar = self._new_bar(0, COMPUTING, hidden=not sources)
         self._bar.n_inputs = len(sources)
         self._bar.refresh()
 
     @staticmethod
-    def _new_bar(total: float, layout: str) -> _Bar:
+    def _new_bar(total: float, layout: str, *, hidden: bool = False) -> _Bar:
         return _Bar(
             total=total,
             file=sys.stderr,
-            disable=not sys.stderr.isatty(),
+            disable=hidden or not sys.stderr.isatty(),
             bar_format=layout,
             dynamic_ncols=True,
             leave=False,

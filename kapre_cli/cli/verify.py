@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from kapre_cli.cli.options.inspection import output_argument
-from kapre_cli.cli.printing import printing
+from kapre_cli.cli.printing import printing, put
 
 
 @click.command(short_help="Check that an output is whole and right.")
@@ -46,6 +46,5 @@ def verify(output: Path, against: Path | None, sample: int | None, every: bool) 
     number = None if every else sample or SAMPLE
     with Terminal() as terminal:
         verdict = verified(output, terminal.put, against, number, terminal)
-        terminal.checking(0)
-        terminal.put(verdict.closing())
+    put(verdict.closing())
     return verdict.exit_code

@@ -151,14 +151,15 @@ class Anew:
     def _check_lot(self, lot: Sequence[Source], path: Path) -> None:
         # Under numbers: keys may be too long, or too much alike, for names of files.
         numbered = [Source(source.path, str(number)) for number, source in enumerate(lot)]
-        report = _Failures()
+        said: list[str] = []
+        report = Report(say=said.append)
         extract(numbered, self._settings(path), report)
         self.n_inputs += report.n_written
         anew = open_features(path) if report.n_written else None
         for source, number in zip(lot, numbered, strict=True):
             stored = self._features[source.key]
             if anew is None or number.key not in anew:
-                why: str | None = f"cannot be computed anew: {report.reasons.get(source.path)}"
+                why: str | None = f"cannot be computed anew: {_reason(source.path, said)}"
             else:
                 why = self._differs(stored, anew[number.key])
             if why is not None:
@@ -203,6 +204,12 @@ def _temporary_folder() -> TemporaryDirectory[str]:
         return TemporaryDirectory(prefix=f"{PROGRAM}-")
 
 
+def _reason(path: str, said: Sequence[str]) -> str:
+    """Return why a run has failed an input, from what the run has said."""
+    start = f"failed: {quoted(path)}: "
+    return next((line.removeprefix(start) for line in said if line.startswith(start)), "?")
+
+
 def _require_same(path: str, sha256: str) -> None:
     """Refuse a source that is not the one that was read.
 
@@ -217,16 +224,3 @@ def _require_same(path: str, sha256: str) -> None:
         raise AudioReadError(f"its source {quoted(path)}: {error}") from error
     if not same:
         raise AudioReadError(f"its source {quoted(path)} has changed: its SHA-256 is another")
-
-
-class _Failures(Report):
-    """Keeps why inputs failed, by their paths."""
-
-    def __init__(self) -> None:
-        super().__init__(say=lambda _message: None)
-        self.reasons: dict[str, str] = {}
-
-    def failed(self, path: str, reason: object) -> None:
-        """Count an input that failed, and keep the reason."""
-        self.n_failed += 1
-        self.reasons[path] = str(reason)

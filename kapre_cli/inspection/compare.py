@@ -1,12 +1,12 @@
 """Two outputs held against one another, key by key."""
 
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kapre_cli.errors import StoredDataError, quoted
+from kapre_cli.errors import StoredDataError
 from kapre_cli.inspection.difference import (
     EXACT,
     Apart,
@@ -17,11 +17,11 @@ from kapre_cli.inspection.difference import (
 )
 from kapre_cli.inspection.opening import opened
 from kapre_cli.inspection.places import apart_words
-from kapre_cli.inspection.telling import reason, shown
-from kapre_cli.report import SILENT, ExitCode, Progress, counted
+from kapre_cli.inspection.telling import reason
+from kapre_cli.report import SILENT, ExitCode, Progress
 from kapre_cli.storage.stored import Features, StoredArray
 
-_NAMED = 5  # inputs of a kind that are named
+N_WORST = 5  # inputs that are kept in mind, of those that differ by more than is allowed
 
 Both = tuple[Any, Any]
 
@@ -105,55 +105,8 @@ class Comparison:
         self.n_beyond += 1
         self.worst.append(found)
         self.worst = heapq.nlargest(
-            _NAMED, self.worst, key=lambda one: _by(one.difference.absolute)
+            N_WORST, self.worst, key=lambda one: _by(one.difference.absolute)
         )
-
-    def lines(self) -> Iterator[str]:
-        """Yield all this in words, line by line."""
-        if self.settings:
-            yield "other settings:"
-            yield from (f"  {line}" for line in _both(self.settings))
-        if self.versions:
-            yield "other versions, which is no difference by itself:"
-            yield from (f"  {line}" for line in _both(self.versions))
-        for path, keys in ((self.one, self.only_in_one), (self.other, self.only_in_other)):
-            if keys:
-                yield f"only in {quoted(path)}: {counted(len(keys), 'input')}"
-                yield from _first(map(quoted, keys), len(keys))
-        if self.unlike:
-            yield f"not comparable: {counted(len(self.unlike), 'input')}"
-            told = (f"{quoted(key)}: {why}" for key, why in self.unlike.items())
-            yield from _first(told, len(self.unlike))
-        if self.n_beyond:
-            yield f"{self._beyond()}: {counted(self.n_beyond, 'input')}"
-            yield from _first((_in_words(found) for found in self.worst), self.n_beyond)
-        if self.absolute is not None and self.relative is not None:
-            for what, found in (("", self.absolute), ("relative ", self.relative)):
-                words = found.relative if what else found.absolute
-                yield f"largest {what}difference: {quoted(found.key)}: {words}"
-        yield self._closing()
-
-    def _beyond(self) -> str:
-        """Say what values are that differ by more than is allowed."""
-        if self.tolerance == EXACT:
-            return "different"
-        return f"beyond {self._allowed()}"
-
-    def _allowed(self) -> str:
-        allowed = {"atol": self.tolerance.atol, "rtol": self.tolerance.rtol}
-        return " + ".join(f"{name} {value:g}" for name, value in allowed.items() if value)
-
-    def _closing(self) -> str:
-        counts = [f"{self.n_same:,} the same"]
-        if self.n_within:
-            counts.append(f"{self.n_within:,} within {self._allowed()}")
-        if self.n_beyond:
-            counts.append(f"{self.n_beyond:,} {self._beyond()}")
-        if self.unlike:
-            counts.append(f"{len(self.unlike):,} not comparable")
-        n_alone = len(self.only_in_one) + len(self.only_in_other)
-        alone = f"; {n_alone:,} in one alone" if n_alone else ""
-        return f"{counted(self.n_in_both, 'input')} in both: {', '.join(counts)}{alone}"
 
 
 def compare(
@@ -204,28 +157,11 @@ def _found(features: Features, one: StoredArray, other: StoredArray, tolerance: 
     )
 
 
-def _in_words(found: Found) -> str:
-    n_beyond, n_values = found.difference.n_beyond, found.difference.n_values
-    return f"{quoted(found.key)}: {n_beyond:,} of {n_values:,} values, by up to {found.absolute}"
-
-
 def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Both]:
     """Return what differs, by name; what only one has is none in the other."""
     names = dict.fromkeys((*one, *other))
     both = {name: (one.get(name), other.get(name)) for name in names}
     return {name: pair for name, pair in both.items() if pair[0] != pair[1]}
-
-
-def _both(pairs: Mapping[str, Both]) -> Iterator[str]:
-    for name, (one, other) in pairs.items():
-        yield f"{shown(name)}: {shown(str(one))} against {shown(str(other))}"
-
-
-def _first(lines: Iterator[str], number: int) -> Iterator[str]:
-    for line, _ in zip(lines, range(_NAMED), strict=False):
-        yield f"  {line}"
-    if number > _NAMED:
-        yield f"  and {number - _NAMED:,} more"
 
 
 def _by(apart: Apart | None) -> float:
