@@ -44,6 +44,17 @@ def quoted(name: object) -> str:
     return repr(str(name))
 
 
+def printable(message: str) -> str:
+    r"""Return a message safe to print on a terminal, whatever has come into it.
+
+    >>> print(printable("No such option: --\x1b[31m"))
+    No such option: --\x1b[31m
+    """
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in message
+    )
+
+
 class writing:  # noqa: N801 - it reads as a verb where it is used
     """Turns the errors of an output's file at ``path`` into one that names it and the ``deed``.
 

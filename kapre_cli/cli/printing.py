@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from kapre_cli.errors import OutputError, writing
+from kapre_cli.errors import OutputError, printable, writing
 from kapre_cli.report import ExitCode
 
 
@@ -24,7 +24,7 @@ def printing(command: Callable[..., int]) -> Callable[..., int]:
 
 
 def put(line: str) -> None:
-    """Print a line at once; a letter that the terminal lacks is escaped.
+    """Print a line at once; what a terminal lacks, or should not see, is escaped.
 
     Raises:
         BrokenPipeError: If whoever read it has left.
@@ -34,7 +34,7 @@ def put(line: str) -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with writing("standard output"):
-            sys.stdout.write(f"{line}\n")
+            sys.stdout.write(f"{printable(line)}\n")
             sys.stdout.flush()
     except OutputError as error:
         if isinstance(error.__cause__, BrokenPipeError):

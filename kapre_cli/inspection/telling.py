@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from kapre_cli.errors import quoted
+from kapre_cli.errors import printable, quoted
 from kapre_cli.inspection.odd import MANY_TIMES, Odd
 from kapre_cli.inspection.summary import Described, Length, Summary
 from kapre_cli.report import counted, duration
@@ -49,7 +49,7 @@ def summary_lines(summary: Summary) -> Iterator[str]:
     yield ""
     yield "made with"
     yield from _wrapped(
-        f"{shown(name)} {shown(version)}" for name, version in root.versions.items()
+        f"{printable(name)} {printable(version)}" for name, version in root.versions.items()
     )
     if summary.odd:
         yield ""
@@ -81,7 +81,7 @@ def input_lines(one: Described, axes: Sequence[str]) -> Iterator[str]:
             "frames": f"at {one.first_frame:.4f} s to {one.last_frame:.4f} s, "
             f"every {facts.time_step:.4g} s",
             "source": f"{quoted(facts.source)}, {in_bytes(facts.source_size)}",
-            "sha256": shown(facts.sha256),
+            "sha256": printable(facts.sha256),
             **({"note": ", ".join(odd)} if odd else {}),
         }
     )
@@ -96,22 +96,13 @@ def length(seconds: float) -> str:
     return f"{1000 * seconds:.3g} ms" if seconds < 0.9995 else duration(seconds)
 
 
-def shown(text: str) -> str:
-    r"""Return a text from a file as it is, unless a terminal should not see it.
-
-    >>> shown("2.1.0"), shown("\x1b[31m")
-    ('2.1.0', "'\\x1b[31m'")
-    """
-    return text if text.isprintable() else quoted(text)
-
-
 def reason(key: str, error: Exception) -> str:
-    """Return what is wrong with an input, without its name in front.
+    """Return what is wrong with an input, on one line, without its name in front.
 
     >>> reason("a.wav", ValueError("'a.wav' is damaged"))
     'is damaged'
     """
-    return str(error).removeprefix(f"{quoted(key)} ")
+    return " ".join(str(error).removeprefix(f"{quoted(key)} ").split())
 
 
 def _overview(summary: Summary) -> dict[str, str]:
@@ -151,9 +142,9 @@ def _choices(heading: str, values: Mapping[str, Any], summary: Summary) -> Itera
     """Say what was chosen, then what is as it is by default."""
     yield heading
     chosen = {name: value for name, value in values.items() if name in summary.chosen}
-    yield from _table({name: shown(_value(value)) for name, value in chosen.items()})
+    yield from _table({name: printable(_value(value)) for name, value in chosen.items()})
     default = [
-        f"{name} {shown(_value(value))}" for name, value in values.items() if name not in chosen
+        f"{name} {printable(_value(value))}" for name, value in values.items() if name not in chosen
     ]
     if default:
         yield "  by default:"
