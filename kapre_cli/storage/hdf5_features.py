@@ -96,6 +96,9 @@ class Hdf5Features(Features):
             self._require_indexed(key, row, facts)
             return StoredArray(key, Hdf5Values(key, dataset), facts, self.layer)
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._rows  # Mapping's own would open the dataset
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)
 

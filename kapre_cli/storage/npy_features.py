@@ -81,6 +81,9 @@ class NpyFeatures(Features):
             raise StoredDataError(f"{quoted(file)} cannot be read: {error.strerror}") from error
         return StoredArray(key, values, facts, self.layer)
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._facts  # Mapping's own would open the file
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._facts)
 
