@@ -126,7 +126,10 @@ def test_long_arrays_are_looked_at_in_parts(
         rewrite(output, "a.wav", (0, 600, 1), -1.0)
         ended = program("verify", output)
         assert ended.code == 1
-        assert "wrong: 'a.wav': 1 value of it are no magnitudes, such as -1" in lines(ended)[0]
+        assert (
+            "wrong: 'a.wav': it has 1 value beyond what magnitudes can be, such as -1"
+            in lines(ended)[0]
+        )
         rewrite(output, "a.wav", (0, 600, 1), 1e-3)
         ended = program("verify", output, "--against", tmp_path / "audio")
         assert ended.code == 1
@@ -178,9 +181,13 @@ def rewrite(output: Path, key: str, place: Any, value: float, dtype: str = "<f4"
 
 
 VALUES: dict[str, tuple[float, str, str]] = {
-    "NaN": (np.nan, "<f4", "10 values of it are NaN"),
-    "infinity": (-np.inf, "<f4", "10 values of it are infinite"),
-    "less than nothing": (-0.5, "<f4", "10 values of it are no magnitudes, such as -0.5"),
+    "NaN": (np.nan, "<f4", "it has 10 values that should not be NaN"),
+    "infinity": (-np.inf, "<f4", "it has 10 infinite values"),
+    "less than nothing": (
+        -0.5,
+        "<f4",
+        "it has 10 values beyond what magnitudes can be, such as -0.5",
+    ),
     "another type": (1.0, "<f8", "it is of float64, the settings say float32"),
 }
 
@@ -207,7 +214,10 @@ def test_decibels_out_of_range_are_named(value: float, tmp_path: Path, program: 
     rewrite(output, key, (2, 3, 0), value)
     ended = program("verify", output)
     assert ended.code == 1
-    assert lines(ended)[0] == f"wrong: 'a.wav': 1 value of it are no decibels, such as {value}"
+    assert (
+        lines(ended)[0]
+        == f"wrong: 'a.wav': it has 1 value beyond what decibels can be, such as {value}"
+    )
 
 
 def test_values_that_are_not_finite_are_wrong_where_none_were_kept(
@@ -225,8 +235,8 @@ def test_values_that_are_not_finite_are_wrong_where_none_were_kept(
     rewrite(output, "whole.wav", (2, 3, 0), np.nan)
     rewrite(output, "holes.wav", (2, 3, 0), np.inf)
     assert lines(program("verify", output))[:2] == [
-        "wrong: 'holes.wav': 1 value of it are infinite",
-        "wrong: 'whole.wav': 1 value of it are NaN",
+        "wrong: 'holes.wav': it has 1 infinite value",
+        "wrong: 'whole.wav': it has 1 value that should not be NaN",
     ]
 
 

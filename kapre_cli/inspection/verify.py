@@ -173,11 +173,11 @@ class _Values:
             n_non_finite: How many samples that are not finite its audio had, and kept.
         """
         if self._n_infinite:
-            raise StoredDataError(f"{counted(self._n_infinite, 'value')} of it are infinite")
+            raise StoredDataError(f"it has {counted(self._n_infinite, 'infinite value')}")
         if self._n_nan and not n_non_finite:
-            raise StoredDataError(f"{counted(self._n_nan, 'value')} of it are NaN")
+            raise StoredDataError(f"it has {counted(self._n_nan, 'value')} that should not be NaN")
         if self._n_outside:
             raise StoredDataError(
-                f"{counted(self._n_outside, 'value')} of it are no {self._what}, such as "
-                f"{self._outside:g}"
+                f"it has {counted(self._n_outside, 'value')} beyond what {self._what} can be, such "
+                f"as {self._outside:g}"
             )
