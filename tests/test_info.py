@@ -14,6 +14,7 @@ import pytest
 
 import kapre_cli
 from kapre_cli.cli import run
+from kapre_cli.cli.printing import put
 from kapre_cli.inspection.summary import chosen
 from kapre_cli.settings import (
     AudioSettings,
@@ -29,6 +30,7 @@ from kapre_cli.storage.npy import root_dict
 from kapre_cli.storage.soundness import frequencies
 from tests import reference
 from tests.conftest import write_audio
+from tests.test_hostile import Change, column, index
 
 MEL = ("--n-dft", 256, "--n-mels", 20, "--data-format", "channels_last", "--resample")
 LENIENT = ("--allow-truncated", "--non-finite", "keep")
@@ -275,6 +277,38 @@ def failed(ended: Any, path: Path) -> None:
     assert (ended.code, ended.out) == (1, "")
     assert ended.err.startswith(f"kapre-extract: Error: '{path}' ")
     assert len(ended.err.splitlines()) == 1
+
+
+INDEX: dict[str, tuple[Change, str]] = {
+    "no samples": (column("n_samples", 0, "<i8"), "the fact 'n_samples' of an input is 0"),
+    "another rate": (column("sr", 44100, "<i8"), "an input's rate is 44,100 Hz"),
+    "no time": (column("time_step", np.nan, "<f8"), "the fact 'time_step' of an input is nan"),
+    "half a sample": (column("n_samples", 0.5, "<f8"), "'n_samples' of its index is not of type"),
+    "numbers for text": (column("source", 5, "<i8"), "'source' of its index is not of type"),
+    "no checksums": (
+        index(lambda table: table[[name for name in table.dtype.names if name != "crc32"]].copy()),
+        "its index has no column 'crc32'",
+    ),
+}
+
+
+@pytest.mark.parametrize("spoilt", INDEX)
+def test_facts_out_of_range_are_refused(
+    spoilt: str, audio: Path, tmp_path: Path, program: Any
+) -> None:
+    output = tmp_path / "out.h5"
+    assert program("spectrogram", audio / "usual", "-o", output).code == 0
+    change, message = INDEX[spoilt]
+    with h5py.File(output, "r+") as file:
+        change(file)
+    ended = program("info", output)
+    failed(ended, output)
+    assert message in ended.err
+
+
+def test_nothing_that_is_printed_moves_the_cursor(capfd: pytest.CaptureFixture[str]) -> None:
+    put("what a library says of \x1b[31m.wav\nand of \x07 and ä")
+    assert capfd.readouterr().out == "what a library says of \\x1b[31m.wav\nand of \\x07 and ä\n"
 
 
 # Large outputs

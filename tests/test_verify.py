@@ -240,6 +240,18 @@ def test_values_that_are_not_finite_are_wrong_where_none_were_kept(
     ]
 
 
+def test_values_are_finite_where_samples_became_zeros(tmp_path: Path, program: Any) -> None:
+    samples = reference.noise(1, 3000)
+    samples[0, 5] = np.nan
+    write_audio(tmp_path / "in/holes.wav", samples)
+    output = tmp_path / "out.h5"
+    options = ("--non-finite", "zero")
+    assert program("spectrogram", tmp_path / "in", "-o", output, *options).code == 0
+    assert program("verify", output).code == 0
+    rewrite(output, "holes.wav", (2, 3, 0), np.nan)
+    assert program("verify", output).code == 1
+
+
 def test_times_that_are_not_those_of_the_layer_are_named(work: Path, program: Any) -> None:
     edit(work / "out/kapre-extract.json", without_checksums)
     edit(work / "out/manifest.jsonl", lambda row: row.update(time_step=0.1))

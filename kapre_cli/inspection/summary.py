@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.inspection.odd import Known, Odd, odd_ones
 from kapre_cli.inspection.opening import opened, require_keys
 from kapre_cli.settings import ExtractionSettings, LayerConfig, OutputSettings
@@ -142,7 +143,7 @@ def summary(path: Path, keys: Sequence[str] = ()) -> Summary:
     """
     with opened(path) as features:
         require_keys(features, keys)
-        known = list(features.facts())
+        known = _known(features)
         config = features.layer
         lengths = [Length(key, facts.n_samples / facts.sr) for key, facts in known]
         by_length = [length.seconds for length in lengths]
@@ -164,6 +165,13 @@ def summary(path: Path, keys: Sequence[str] = ()) -> Summary:
             odd=tuple(odd_ones(known, config)),
             inputs=tuple(_described(features, key) for key in dict.fromkeys(keys)),
         )
+
+
+def _known(features: Features) -> Known:
+    try:
+        return list(features.facts())
+    except StoredDataError as error:
+        raise StoredDataError(f"{quoted(features.path)} cannot be read: {error}") from error
 
 
 def chosen(root: RootFacts) -> frozenset[str]:
