@@ -190,8 +190,11 @@ def chosen(root: RootFacts) -> frozenset[str]:
         by_default |= {
             name: field.default for name, field in fields.items() if name in root.settings
         }
-    named = root.named
-    return frozenset(name for name in named if name != "layer" and named[name] != by_default[name])
+    return frozenset(
+        name
+        for name, value in root.named.items()
+        if name != "layer" and value != by_default.get(name)
+    )
 
 
 def _described(features: Features, key: str) -> Described:
