@@ -40,6 +40,12 @@ class Progress:
     def wrote(self) -> None:
         """Take note that the output has one more input."""
 
+    def checking(self, n_inputs: int) -> None:
+        """Take note that so many inputs of outputs are going to be looked at."""
+
+    def checked(self) -> None:
+        """Take note that one more has been looked at."""
+
 
 SILENT = Progress()
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from urllib.parse import unquote_to_bytes
 
 from kapre_cli.errors import UsageError, quoted
 from kapre_cli.report import counted
@@ -82,6 +83,21 @@ def key_of(path: str) -> str:
     escaped = _PERCENT_CODE.sub("%25", text)
     # Python shows a byte 0xNN that is not UTF-8 as the lone surrogate U+DCNN.
     return "".join(f"%{ord(c) - 0xDC00:02X}" if "\udc80" <= c <= "\udcff" else c for c in escaped)
+
+
+def path_of(key: str) -> str:
+    """Return the relative path that a key stands for: what :func:`key_of` was given.
+
+    Raises:
+        UsageError: If it stands for none.
+
+    >>> path_of("a%2520b.wav")
+    'a%20b.wav'
+    """
+    path = os.fsdecode(unquote_to_bytes(key))
+    if key_of(path) != key:  # an escape that hides a way out, say
+        raise UsageError(f"{quoted(key)} is the key of no file")
+    return path
 
 
 def discover(paths: Sequence[str], root: str | None = None) -> Inputs:

@@ -127,7 +127,16 @@ USAGE = {
         "the output 'audio/a.wav' is one of the inputs",
     ),
     "standard input": (["spectrogram", "-", "-o", "x.h5"], "Standard input (-) cannot be read"),
-    "info": (["info", "x.h5"], "reserved for a later version"),
+    "nothing to say of": (["info", "gone.h5"], "there is nothing at 'gone.h5'"),
+    "nothing to verify": (["verify", "gone.h5"], "there is nothing at 'gone.h5'"),
+    "nothing to compare": (["compare", "gone.h5", "audio"], "there is nothing at 'gone.h5'"),
+    "a sample of nothing": (["verify", "x.h5", "--sample", "3"], "add --against"),
+    "a sample of all": (
+        ["verify", "x.h5", "--against", "audio", "--sample", "3", "--all"],
+        "--sample and --all exclude one another",
+    ),
+    "a negative tolerance": (["compare", "x.h5", "y.h5", "--atol", "-1"], "'--atol': -1.0 is not"),
+    "a tolerance of NaN": (["compare", "x.h5", "y.h5", "--rtol", "nan"], "`rtol` must be"),
 }
 
 

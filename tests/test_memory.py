@@ -15,18 +15,28 @@ from tests.conftest import PROGRAM, write_audio, write_silence
 
 SR, N_CHANNELS, SECONDS = 44100, 4, 3600
 ALLOWED_MIB = 400
+MEASURE = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
 
 
 def peak_mib(command: list[str], folder: Path) -> float:
-    """Run a command and return its peak resident memory."""
-    running = subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    """Run a command and return its peak resident memory.
+
+    A small process starts it: a process has been as large as the one that it was forked from.
+    """
+    ended = subprocess.run(
+        [sys.executable, "-c", MEASURE, *command],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    _, status, usage = os.wait4(running.pid, 0)
-    running.returncode = os.waitstatus_to_exitcode(status)
-    assert running.returncode == 0
+    assert ended.returncode == 0, ended.stderr
     per_mib = 2**20 if sys.platform == "darwin" else 2**10
-    return usage.ru_maxrss / per_mib
+    return int(ended.stdout.splitlines()[-1]) / per_mib
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +75,9 @@ def test_an_hour_in_four_channels_takes_little_memory(
     with kapre_cli.open_features(tmp_path / output) as features:
         (array,) = features.values()
         assert sorted(array.shape) == [4, 64, -(-SR * SECONDS // 512)]
+    if decibel == "--decibel":
+        for look in (["verify", output], ["compare", output, output]):
+            assert peak_mib([*PROGRAM, *look], tmp_path) <= ALLOWED_MIB
 
 
 def test_merging_takes_memory_for_a_few_blocks(tmp_path: Path, program: Any) -> None:

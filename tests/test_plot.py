@@ -26,7 +26,7 @@ from kapre_cli.plotting.titles import title_of
 from kapre_cli.plotting.view import View, part_of
 from kapre_cli.settings import AudioSettings, MelspectrogramConfig, SpectrogramConfig
 from kapre_cli.storage.metadata import InputFacts
-from kapre_cli.storage.stored import StoredArray
+from kapre_cli.storage.stored import Look, StoredArray
 from tests import reference
 from tests.conftest import files_below, write_audio
 
@@ -320,8 +320,8 @@ class Made:
             values[self.peak - frames[0], 17] = 1
         return values
 
-    def crc32(self, time_axis: int) -> int:
-        raise NotImplementedError
+    def crc32(self, time_axis: int, look: Look | None = None) -> int:
+        raise NotImplementedError((time_axis, look))
 
 
 class Held(Made):

@@ -84,6 +84,26 @@ def test_a_command_prints_what_the_readme_shows(command: str, expected: str, fol
     assert run(command, folder).stdout.strip() == expected
 
 
+@pytest.mark.parametrize(
+    ("code", "expected"), [block for block in blocks(SHELL)[SECOND + 1 :] if block[1] is not None]
+)
+def test_commands_print_what_the_readme_shows(code: str, expected: str, folder: Path) -> None:
+    ended = run(code, folder)
+    assert ended.returncode == 0, ended.stderr
+    assert without_versions(ended.stdout) == without_versions(expected)
+
+
+def without_versions(text: str) -> list[str]:
+    """Return lines without what differs from one environment to the next.
+
+    That is versions, sizes of files that tell them, and where the last bits are rounded most.
+    """
+    text = re.sub(r"(?<=^made with\n)(    .*\n)+", "", text, flags=re.M)
+    text = re.sub(r"[\d.,]+ (bytes|kB|MB)", "SIZE", text)
+    text = re.sub(r"^(largest .*?difference: ).*$", r"\1", text, flags=re.M)
+    return [line.rstrip() for line in text.strip().splitlines()]
+
+
 def test_the_first_command_sets_up_a_fresh_clone(tmp_path: Path) -> None:
     """The first command to the letter, package index and all."""
     if not (ROOT / ".git").exists():

@@ -234,6 +234,25 @@ def test_damage_in_the_output_is_mended_not_kept(
     assert content(output) == whole
 
 
+@pytest.mark.parametrize("name", ["out.h5", "out"])
+def test_an_array_that_is_gone_from_the_output_is_computed_anew(
+    name: str, audio: Path, tmp_path: Path, program: Any
+) -> None:
+    output = tmp_path / name
+    arguments = ("melspectrogram", audio, "-o", output, *SMALL)
+    assert program(*arguments).code == 0
+    whole = content(output)
+    if output.is_dir():
+        (output / "b.flac.npy").unlink()
+    else:
+        with h5py.File(output, "r+") as file:
+            del file["features/b.flac"]
+    ended = program(*arguments, "--resume")
+    assert ended.code == 0, ended.err
+    assert "1 written, 0 failed, 2 skipped" in ended.err
+    assert content(output) == whole
+
+
 OTHER_SETTINGS: dict[tuple[object, ...], str] = {
     ("--n-mels", 21): "n_mels: 20 there, 21 now",
     ("--decibel",): "return_decibel_melgram: False there, True now",

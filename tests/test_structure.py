@@ -33,6 +33,7 @@ ROOMS = (
     "storage",
     "plotting",
     "pipeline",
+    "inspection",
     "cli",
     "__main__",
 )
@@ -120,6 +121,9 @@ with redirect_stdout(StringIO()), redirect_stderr(StringIO()): """
         RUN + "run(['merge', 'all.h5'])",
         RUN + "run(['melspectrogram', 'a.wav', '-o', 'x.h5', '--n-hop', '0'])",
         RUN + "run(['melspectrogram', 'a.wav', '-o', 'x', '--compression', 'gzip'])",
+        RUN + "run(['info', '--help'])",
+        RUN + "run(['verify', 'x.h5', '--all'])",
+        RUN + "run(['compare', 'x.h5'])",
     ],
 )
 def test_nothing_heavy_is_imported_before_it_is_needed(code: str) -> None:
@@ -139,6 +143,22 @@ def test_merging_needs_no_tensorflow(tmp_path: Path) -> None:
     found = modules_after(RUN + extract + f"run(['merge', {all_!r}, {one!r}])")
     assert not {"tensorflow", "keras"} & found
     assert (tmp_path / "all/a.wav.npy").exists()
+
+
+def test_looking_at_outputs_needs_no_tensorflow(tmp_path: Path) -> None:
+    write_audio(tmp_path / "a.wav", reference.noise(1, 3000))
+    audio, output = str(tmp_path / "a.wav"), str(tmp_path / "out.h5")
+    commands = [
+        ["spectrogram", audio, "-o", output],
+        ["info", output],
+        ["info", output, "a.wav", "--json"],
+        ["verify", output, "--against", str(tmp_path), "--all"],
+        ["compare", output, output],
+    ]
+    code = "".join(f"assert run({command!r}) == 0; " for command in commands)
+    found = modules_after(RUN + code)
+    assert "kapre_cli.inspection.compare" in found
+    assert not {"tensorflow", "keras"} & found
 
 
 def test_a_run_needs_no_tensorflow_unless_it_is_asked_for(tmp_path: Path) -> None:

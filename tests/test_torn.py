@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -104,13 +104,13 @@ def tear(data: bytes, chance: random.Random) -> bytes:
     return bytes(torn)
 
 
-def fate_of(output: Path, truth: list[Any]) -> str:
+def fate_of(output: Path, truth: Any, read: Callable[[Path], Any]) -> str:
     """Return what becomes of a process that reads ``output``."""
     child = os.fork()
     if child == 0:
         fate = 3
         try:
-            fate = 0 if content(output) == truth else 2
+            fate = 0 if read(output) == truth else 2
         except StoredDataError:
             fate = 1
         finally:
@@ -131,8 +131,10 @@ def fate_of(output: Path, truth: list[Any]) -> str:
     return fates[os.WEXITSTATUS(status)]
 
 
-def fates(output: Path, work: Path, number: int) -> Iterator[str]:
-    truth = content(output)
+def fates(
+    output: Path, work: Path, number: int, read: Callable[[Path], Any] = content
+) -> Iterator[str]:
+    truth = read(output)
     for name in (output.name, f"{output.name}.json"):
         whole = output.with_name(name)
         if whole.is_dir():
@@ -150,7 +152,7 @@ def fates(output: Path, work: Path, number: int) -> Iterator[str]:
             continue
         number -= 1
         file.write_bytes(torn)
-        yield fate_of(work / output.name, truth)
+        yield fate_of(work / output.name, truth, read)
         file.write_bytes(data)
 
 

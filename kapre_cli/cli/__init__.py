@@ -14,15 +14,17 @@ from typing import Any, NoReturn
 
 import click
 
+from kapre_cli.cli.compare import compare
 from kapre_cli.cli.defaults import blamed, with_defaults
 from kapre_cli.cli.ending import code_of
 from kapre_cli.cli.guard import Workload, guarded, unguarded
+from kapre_cli.cli.info import info
 from kapre_cli.cli.melspectrogram import melspectrogram
 from kapre_cli.cli.merge import merge
 from kapre_cli.cli.plot import plot
-from kapre_cli.cli.reserved import RESERVED
 from kapre_cli.cli.signals import Stopped, stoppable
 from kapre_cli.cli.spectrogram import spectrogram
+from kapre_cli.cli.verify import verify
 from kapre_cli.errors import KapreExtractError, printable
 from kapre_cli.report import ExitCode
 from kapre_cli.version import PROGRAM, __version__
@@ -44,7 +46,15 @@ def program() -> None:
     """  # noqa: D301 - Click needs the backspace itself
 
 
-for command in (spectrogram, melspectrogram, merge, plot, *RESERVED):
+for command in (
+    spectrogram,
+    melspectrogram,
+    info,
+    verify,
+    compare,
+    plot,
+    merge,
+):
     program.add_command(with_defaults(command))
 
 

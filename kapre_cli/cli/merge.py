@@ -40,7 +40,7 @@ def merge(
         )
     settings = OutputSettings(path=output, format=format_ or format_of(output), overwrite=overwrite)
     try:
-        with Terminal((), quiet=quiet) as terminal:
+        with Terminal(quiet=quiet) as terminal:
             report = Report(say=terminal.say)
             try:
                 merging.merge(settings, inputs, report, terminal, allow_missing=allow_missing)

@@ -12,6 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from kapre_cli.cli import imports
+from kapre_cli.cli.printing import put
 from kapre_cli.closing import Closing
 from kapre_cli.errors import printable
 from kapre_cli.report import Progress, duration
@@ -24,6 +25,7 @@ COMPUTING = (
     "{n_ended}/{n_inputs} inputs [{elapsed}<{left}]"
 )
 WRITING = "writing |{bar}| {n_fmt}/{total_fmt} inputs [{elapsed}]"
+CHECKING = "checking |{bar}| {n_fmt}/{total_fmt} inputs [{elapsed}<{remaining}]"
 
 
 class _Bar(tqdm):  # type: ignore[misc]  # tqdm ships no types
@@ -90,11 +92,11 @@ class Terminal(Progress, Closing):
     for the time of a run that descriptor leads nowhere and messages go through a copy of it.
 
     Args:
-        sources: The inputs.
+        sources: The inputs, if there are any whose audio is to be read.
         quiet: Leave out the bar, and notes.
     """
 
-    def __init__(self, sources: Sequence[Source], *, quiet: bool = False) -> None:
+    def __init__(self, sources: Sequence[Source] = (), *, quiet: bool = False) -> None:
         self._quiet = quiet
         imports.hush()
         self._before = sys.stderr
@@ -109,17 +111,17 @@ class Terminal(Progress, Closing):
             line_buffering=True,
             write_through=True,
         )
-        shown = sys.stderr.isatty() and not quiet
+        shown = sys.stderr.isatty() and bool(sources) and not quiet
         self._length = _Length({one.key: max(one.size, 1) for one in sources} if shown else {})
-        self._bar = self._new_bar(0, COMPUTING if sources else WRITING)
+        self._bar = self._new_bar(0, COMPUTING, hidden=not sources)
         self._bar.n_inputs = len(sources)
         self._bar.refresh()
 
-    def _new_bar(self, total: float, layout: str) -> _Bar:
+    def _new_bar(self, total: float, layout: str, *, hidden: bool = False) -> _Bar:
         return _Bar(
             total=total,
             file=sys.stderr,
-            disable=self._quiet or not sys.stderr.isatty(),
+            disable=hidden or self._quiet or not sys.stderr.isatty(),
             bar_format=layout,
             dynamic_ncols=True,
             leave=False,
@@ -157,6 +159,20 @@ class Terminal(Progress, Closing):
     def wrote(self) -> None:
         """Move the bar by one input."""
         self._bar.update(1)
+
+    def checking(self, n_inputs: int) -> None:
+        """Begin a new bar, over the inputs that are looked at."""
+        self._bar.close()
+        self._bar = self._new_bar(n_inputs, CHECKING)
+
+    def checked(self) -> None:
+        """Move the bar by one input."""
+        self._bar.update(1)
+
+    def put(self, line: str) -> None:
+        """Print a line of the product on standard output, above the bar."""
+        with self._bar.external_write_mode(file=sys.stdout):
+            put(line)
 
     def close(self) -> None:
         """Give standard error back."""

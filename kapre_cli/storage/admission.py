@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from kapre_cli.errors import StoredDataError, UsageError, quoted
 from kapre_cli.settings import STANDARD_OUTPUT, OutputSettings
@@ -134,22 +134,17 @@ def _check_directory(path: Path, refusal: str | None) -> None:
 def _require_nothing_else(path: Path) -> None:
     """Refuse to replace an output that somebody has put other files into."""
     try:
-        keys = set(open_npy_directory(path))
+        strays = open_npy_directory(path).strays()
     except (StoredDataError, OSError) as error:
         raise UsageError(
             f"the folder {quoted(path)} is not a whole output of kapre-extract ({error}); "
             "it is left alone: remove it if it is of no use"
         ) from error
-    ours = {ROOT_NAME, MANIFEST_NAME, *(key + NPY_SUFFIX for key in keys)}
-    ours |= {str(parent) for file in ours for parent in PurePosixPath(file).parents}
-    for folder, subfolders, names in os.walk(path):
-        for name in (*subfolders, *names):
-            file = Path(folder, name)
-            if file.relative_to(path).as_posix() not in ours or file.is_symlink():
-                raise UsageError(
-                    f"{quoted(file)} in the output is not of this program's making; "
-                    "move it away, since the whole folder would be replaced"
-                )
+    for stray in strays:
+        raise UsageError(
+            f"{quoted(path / stray)} in the output is not of this program's making; "
+            "move it away, since the whole folder would be replaced"
+        )
 
 
 def _check_file_names(path: Path, sources: Sequence[Source], longest: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from kapre_cli.closing import Closing
 from kapre_cli.errors import StoredDataError, UsageError, quoted
 from kapre_cli.report import counted
-from kapre_cli.settings import OutputSettings, layer_to_dict
+from kapre_cli.settings import OutputSettings
 from kapre_cli.storage.features import open_features
 from kapre_cli.storage.metadata import RootFacts
 from kapre_cli.storage.replay import Replayed
@@ -139,9 +139,5 @@ def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tupl
 
 
 def settings_of(root: RootFacts) -> dict[str, Any]:
-    """Return all settings that an output was made with, by name."""
-    described = layer_to_dict(root.layer)
-    settings = {"layer": described["class_name"], **described["config"]}
-    settings |= root.to_dict()["settings"]
-    settings["shard"] = None if root.shard is None else str(root.shard)
-    return settings
+    """Return all that an output was made with, by name, its place among shards included."""
+    return {**root.named, "shard": None if root.shard is None else str(root.shard)}

@@ -37,8 +37,10 @@ from kapre_cli.storage.soundness import (
     sound_json,
     sound_key,
     sound_root,
+    within_range,
 )
-from kapre_cli.storage.stored import Features, Packed, StoredArray
+from kapre_cli.storage.stored import Features, Look, Packed, StoredArray
+from kapre_cli.storage.strays import folders_of
 
 _ROOT_JSON = ("layer", "settings", "versions", "shard")
 
@@ -104,11 +106,37 @@ class Hdf5Features(Features):
             self._require_indexed(key, row, facts)
             return StoredArray(key, Hdf5Values(key, dataset), facts, self.layer)
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._rows  # Mapping's own would open the dataset
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def facts(self) -> Iterator[tuple[str, InputFacts]]:
+        """Yield the key and the facts of every input as the index has them."""
+        columns = [
+            _column(self._index, name, kind) for name, kind in InputFacts.__annotations__.items()
+        ]
+        for key, row in zip(self._rows, zip(*columns, strict=True), strict=True):
+            yield key, within_range(InputFacts._make(row), self.root)
+
+    def strays(self) -> Iterator[str]:
+        """Yield the names of what lies below ``/features`` and is not in the index."""
+        folders = folders_of(self._rows)
+        due = [("", self._top)]
+        while due:
+            above, group = due.pop()
+            with _understood("what lies among its arrays"):
+                for raw in sorted(group):
+                    name = raw.decode("utf-8", "surrogateescape")
+                    key = f"{above}{name}"
+                    if key in folders:  # no others, and so each once: a group may hold itself
+                        due.append((f"{key}/", _group(group, name)))
+                    elif key not in self._rows:
+                        yield key
 
     def _group_of(self, folder: str) -> Any:
         """Return the group of a folder of keys; the last one is kept, for keys are in order."""
@@ -180,25 +208,31 @@ class Hdf5Values:
         self._require_stored()
         return np.asarray(h5py.Dataset(self._dataset)[index])
 
-    def crc32(self, time_axis: int) -> int:
+    def crc32(self, time_axis: int, look: Look | None = None) -> int:
         """Return the values' CRC-32 in C order, read along the time axis as they were written.
 
         Each chunk is decompressed once.
         """
         self._require_stored()
         crc = PieceCrc(self.shape, time_axis, self.dtype.itemsize)
+        for values in self._parts(time_axis):
+            crc.add(little_endian(values))
+            if look is not None:
+                look(values)
+        return crc.value()
+
+    def _parts(self, time_axis: int) -> Iterator[npt.NDArray[Any]]:
         n_values, n_time = prod(self.shape), self.shape[time_axis]
         if n_values <= _PART_VALUES:
             values = np.empty(self.shape, self.dtype)
             self._dataset.read(h5s.ALL, h5s.ALL, values)  # five times as fast for small arrays
-            crc.add(little_endian(values))
-            return crc.value()
+            yield values
+            return
         dataset = h5py.Dataset(self._dataset)
         for first, count in spans(n_time, largest_power_of_two(_PART_VALUES * n_time // n_values)):
             index = [slice(None)] * len(self.shape)
             index[time_axis] = slice(first, first + count)
-            crc.add(little_endian(dataset[tuple(index)]))
-        return crc.value()
+            yield dataset[tuple(index)]
 
     @property
     def packed(self) -> Packed | None:
@@ -290,6 +324,21 @@ def _rows(index: npt.NDArray[Any]) -> dict[str, int]:
         if rows.setdefault(sound_key(key.decode()), number) != number:
             raise StoredDataError(f"the key {quoted(key.decode())} is in the index twice")
     return rows
+
+
+_COLUMN_KINDS = {str: "S", int: "iu", float: "iuf"}  # as NumPy calls them
+
+
+def _column(index: npt.NDArray[Any], name: str, kind: type) -> list[Any]:
+    """Return a column of the table of facts."""
+    if name not in (index.dtype.names or ()):
+        raise StoredDataError(f"its index has no column {name!r}")
+    if index.dtype[name].kind not in _COLUMN_KINDS[kind]:
+        raise StoredDataError(f"the column {name!r} of its index is not of type {kind.__name__}")
+    values: list[Any] = index[name].tolist()
+    if kind is not str:
+        return values
+    return [text.decode("utf-8", "surrogateescape") for text in values]
 
 
 def _attribute(owner: Any, name: str) -> bytes | int | None:

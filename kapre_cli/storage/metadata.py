@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from kapre_cli.errors import StoredDataError
@@ -75,14 +76,18 @@ class InputFacts(NamedTuple):
         """
         if not isinstance(stored, dict) or stored.keys() != _FACT_TYPES.keys():
             raise StoredDataError(f"the facts of an input must be exactly {tuple(_FACT_TYPES)}")
-        for name, kind in _FACT_TYPES.items():
-            accepted = (int, float) if kind is float else kind
-            if not isinstance(stored[name], accepted) or isinstance(stored[name], bool):
-                raise StoredDataError(f"the fact {name!r} of an input is {stored[name]!r}")
-        return cls(**stored)
+        facts = cls._make(_in_order(stored))
+        if tuple(map(type, facts)) != _EXACT_TYPES:  # most are, and are done with here
+            for name, kind in _FACT_TYPES.items():
+                accepted = (int, float) if kind is float else kind
+                if not isinstance(stored[name], accepted) or isinstance(stored[name], bool):
+                    raise StoredDataError(f"the fact {name!r} of an input is {stored[name]!r}")
+        return facts
 
 
 _FACT_TYPES = InputFacts.__annotations__
+_EXACT_TYPES = tuple(_FACT_TYPES.values())
+_in_order = itemgetter(*InputFacts._fields)
 
 
 @dataclass(frozen=True)
@@ -121,18 +126,29 @@ class RootFacts:
             settings.shard,
         )
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings beside the layer's arguments, by name, ready for JSON."""
+        return {
+            **self.audio.to_dict(),
+            "dtype": self.dtype,
+            "compression": self.compression,
+            "engine": self.engine,
+        }
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """Everything that was chosen, by name: the layer, its arguments, the settings."""
+        layer = layer_to_dict(self.layer)
+        return {"layer": layer["class_name"], **layer["config"], **self.settings}
+
     def to_dict(self) -> dict[str, Any]:
         """Return the root attributes by name, ready for JSON."""
         described = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
             "layer": layer_to_dict(self.layer),
-            "settings": {
-                **self.audio.to_dict(),
-                "dtype": self.dtype,
-                "compression": self.compression,
-                "engine": self.engine,
-            },
+            "settings": self.settings,
             "versions": self.versions,
         }
         return described if self.shard is None else described | {"shard": self.shard.to_dict()}

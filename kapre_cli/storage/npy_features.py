@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.storage.checksum import little_endian
-from kapre_cli.storage.metadata import dumps
+from kapre_cli.storage.metadata import InputFacts, dumps
 from kapre_cli.storage.npy import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, sidecar_of
 from kapre_cli.storage.soundness import (
     MAX_FACTS_BYTES,
@@ -24,7 +24,8 @@ from kapre_cli.storage.soundness import (
     sound_root,
     within,
 )
-from kapre_cli.storage.stored import Features, StoredArray
+from kapre_cli.storage.stored import Features, Look, StoredArray
+from kapre_cli.storage.strays import strays_below
 
 _MAX_ROOT_BYTES = 2**26  # the frequencies of the largest n_dft fill 40 MB
 _PART_BYTES = 2**22
@@ -59,32 +60,46 @@ class NpyFeatures(Features):
         self.frequency = sound_frequency(_numbers(stored.get("frequency")), self.root)
         self._place = os.path.realpath(path)
         self._file_of = file_of
-        self._rows: dict[str, str | bytes] = {}  # understood when they are asked for
+        self._facts: dict[str, InputFacts] = {}
+        axes = list(self.layer.axes)
         for row in rows:
-            key = sound_key(_object(sound_json(row)).get("key"))
-            if key in self._rows:
+            stored = _object(sound_json(row))
+            key = sound_key(stored.pop("key", None))
+            if key in self._facts:
                 raise StoredDataError(f"the key {quoted(key)} is there twice")
-            self._rows[key] = row
+            if stored.pop("axes", None) != axes:
+                raise StoredDataError(f"the axes of {quoted(key)} are not those of its layer")
+            self._facts[key] = sound_facts(stored, self.root)
 
     def __getitem__(self, key: str) -> StoredArray:
-        facts = _object(sound_json(self._rows[key]))
-        del facts["key"]
-        if facts.pop("axes", None) != list(self.layer.axes):
-            raise StoredDataError(f"the axes of {quoted(key)} are not those of its layer")
-        file = self._file_of(key)
+        facts, file = self._facts[key], self._file_of(key)
         if not within(file, self._place):
             raise StoredDataError(f"{quoted(file)} is a link that leads out of the output")
         try:
             values = NpyValues(file)
         except OSError as error:
             raise StoredDataError(f"{quoted(file)} cannot be read: {error.strerror}") from error
-        return StoredArray(key, values, sound_facts(facts, self.root), self.layer)
+        return StoredArray(key, values, facts, self.layer)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._facts  # Mapping's own would open the file
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._rows)
+        return iter(self._facts)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._facts)
+
+    def facts(self) -> Iterator[tuple[str, InputFacts]]:
+        """Yield the key and the facts of every input."""
+        return iter(self._facts.items())
+
+    def strays(self) -> Iterator[str]:
+        """Yield the paths, below its folder, of files and folders that are not of its arrays."""
+        if self.format != "npy-directory":
+            return iter(())
+        ours = {ROOT_NAME, MANIFEST_NAME, *(key + NPY_SUFFIX for key in self._facts)}
+        return strays_below(self.path, ours)
 
 
 class NpyValues:
@@ -113,14 +128,17 @@ class NpyValues:
             mapped = np.memmap(file, self.dtype, "r", self._start, self.shape)
             return np.array(mapped[index])
 
-    def crc32(self, time_axis: int) -> int:  # noqa: ARG002 - the file is in C order
+    def crc32(self, time_axis: int, look: Look | None = None) -> int:  # noqa: ARG002 - C order
         """Return the values' CRC-32. Not mapped: a disk's error is raised, it kills nobody."""
         crc = 0
         with open_plain(self._path) as file:
             self._require_whole(file)
             file.seek(self._start)
             while part := file.read(_PART_BYTES):
-                crc = zlib.crc32(little_endian(np.frombuffer(part, self.dtype)).data, crc)
+                values = np.frombuffer(part, self.dtype)
+                crc = zlib.crc32(little_endian(values).data, crc)
+                if look is not None:
+                    look(values)
         return crc
 
     def _require_whole(self, file: BinaryIO) -> None:

@@ -1,5 +1,6 @@
 """What an open output is to its reader, whatever its format."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from kapre_cli.report import counted
 from kapre_cli.settings import AudioSettings, LayerConfig
 from kapre_cli.storage.metadata import InputFacts, RootFacts
 from kapre_cli.storage.soundness import require_shape
+
+Look = Callable[[npt.NDArray[Any]], object]
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,11 @@ class Values(Protocol):
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
         """Return a copy of what ``index`` selects."""
 
-    def crc32(self, time_axis: int) -> int:
-        """Read all values, some at a time, and return their CRC-32 in C order."""
+    def crc32(self, time_axis: int, look: Look | None = None) -> int:
+        """Read all values, some at a time, and return their CRC-32 in C order.
+
+        Each part is shown to ``look`` as it is read, in whatever shape.
+        """
 
 
 class StoredArray:
@@ -100,14 +106,17 @@ class StoredArray:
         frames = np.arange(self.shape[self.axes.index("time")], dtype=np.float64)
         return self.facts.time_start + frames * self.facts.time_step
 
-    def verify(self) -> None:
+    def verify(self, look: Look | None = None) -> None:
         """Read all values and hold them against the checksum they were written with.
+
+        Args:
+            look: Shown all values, part by part, as they are read; for more checks.
 
         Raises:
             StoredDataError: If they are others, or cannot be read.
         """
         try:
-            crc32 = self._values.crc32(self.axes.index("time"))
+            crc32 = self._values.crc32(self.axes.index("time"), look)
         except (OSError, RuntimeError) as error:
             raise self._unreadable(error) from error
         self.require_crc32(crc32)
@@ -162,6 +171,25 @@ class Features(Mapping[str, StoredArray], Closing):
     def versions(self) -> dict[str, str]:
         """Version of each program and library behind the numbers."""
         return self.root.versions
+
+    @abstractmethod
+    def facts(self) -> Iterator[tuple[str, InputFacts]]:
+        """Yield the key and the facts of every input, without looking at its array.
+
+        That is a matter of a second for a hundred thousand inputs. What is said of an array has
+        not been held against it.
+
+        Raises:
+            StoredDataError: If the facts of one are not sound.
+        """
+
+    def strays(self) -> Iterator[str]:
+        """Yield the names of what lies among the arrays and is none of them.
+
+        Raises:
+            StoredDataError: If that cannot be told.
+        """
+        return iter(())
 
     def require(self, written: Sequence[tuple[str, InputFacts]]) -> None:
         """Read every array, and hold it and its facts against what was meant to be written.

@@ -1,0 +1,38 @@
+"""``kapre-extract info``."""
+
+from pathlib import Path
+
+import click
+
+from kapre_cli.cli.options.inspection import output_argument
+from kapre_cli.cli.printing import printing, put
+
+
+@click.command(short_help="Say what is in an output, or of single inputs in it.")
+@output_argument()
+@click.argument("keys", nargs=-1, metavar="[KEY]...")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@printing
+def info(output: Path, keys: tuple[str, ...], as_json: bool) -> int:
+    """Say what is in OUTPUT: layer, settings, sizes, and the inputs that differ from the rest.
+
+    With KEYs, what is known of these inputs. No array is read.
+
+    \b
+    kapre-extract info mels.h5
+    kapre-extract info mels.h5 "site a/night 1.wav"
+    """  # noqa: D301 - Click needs the backspace itself
+    from kapre_cli.inspection.summary import summary  # NumPy only where it is needed
+    from kapre_cli.inspection.telling import input_lines, summary_lines
+    from kapre_cli.storage.metadata import dumps
+
+    told = summary(output, keys)
+    if as_json:
+        put(dumps(told.to_dict()))
+        return 0
+    if keys:
+        parts = [input_lines(one, told.root.layer.axes) for one in told.inputs]
+    else:
+        parts = [summary_lines(told)]
+    put("\n\n".join("\n".join(part) for part in parts))
+    return 0

@@ -1,0 +1,226 @@
+"""Inputs of an output computed anew from their audio, and held against what is there."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from math import prod
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar
+
+import numpy as np
+
+from kapre_cli.audio import sha256_of
+from kapre_cli.errors import AudioReadError, UsageError, quoted, writing
+from kapre_cli.inspection.difference import EXACT, Difference, difference
+from kapre_cli.inspection.places import apart_words
+from kapre_cli.pipeline.extract import extract
+from kapre_cli.report import Progress, Report
+from kapre_cli.settings import ExtractionSettings, OutputSettings
+from kapre_cli.sources import Source, path_of
+from kapre_cli.storage.features import open_features
+from kapre_cli.storage.metadata import RootFacts
+from kapre_cli.storage.soundness import require_buildable
+from kapre_cli.storage.stored import Features, StoredArray
+from kapre_cli.version import PROGRAM
+
+_EXACT_ENGINE = "numpy"  # TensorFlow's last bits depend on what else is computed at the time
+
+# How far else results may be apart: what is promised of any result, that it is so close to the
+# true one.
+_PART_OF_PEAK = 2e-5
+_DECIBELS = 0.01
+
+_LOT_BYTES = 2**28  # of features that are in the temporary folder at once, or
+_LOT_INPUTS = 1000
+
+_OF_THE_AUDIO = ("source_sr", "n_samples", "n_channels", "n_missing", "n_non_finite")
+
+Item = TypeVar("Item")
+
+
+def require_audio(features: Features, audio: Path) -> None:
+    """Refuse what cannot be the audio of an output.
+
+    Args:
+        features: The output.
+        audio: The folder that its keys lie in, or the file of its only input.
+
+    Raises:
+        UsageError: If there is nothing there, or a file for several inputs.
+    """
+    if not audio.exists():
+        raise UsageError(f"there is no audio at {quoted(audio)}")
+    if not audio.is_dir() and len(features) != 1:
+        raise UsageError(
+            f"{quoted(audio)} is one file, {quoted(features.path)} has {len(features):,} inputs; "
+            "name the folder that they lie in"
+        )
+
+
+def spread(items: Sequence[Item], number: int) -> list[Item]:
+    """Return so many items, or all if there are no more, spread evenly, both ends among them.
+
+    >>> spread(range(100), 4), spread("ab", 4)
+    ([0, 33, 66, 99], ['a', 'b'])
+    """
+    if number >= len(items):
+        return list(items)
+    last = len(items) - 1
+    return [items[last * place // max(number - 1, 1)] for place in range(number)]
+
+
+class Anew:
+    """Computes inputs anew, with the settings of an output, and tells those that differ.
+
+    Args:
+        features: The output.
+        audio: The folder that its keys lie in, or the file of its only input.
+        tell: Called with the key of an input and what is wrong with it.
+        progress: Told how far the work has come.
+
+    Attributes:
+        n_inputs: How many inputs have been computed anew.
+    """
+
+    def __init__(
+        self,
+        features: Features,
+        audio: Path,
+        tell: Callable[[str, str], None],
+        progress: Progress,
+    ) -> None:
+        self.n_inputs = 0
+        self._features = features
+        self._audio = audio
+        self._tell = tell
+        self._progress = progress
+        self._root = features.root
+        versions = RootFacts.of(self._settings(Path("anew"))).versions
+        self._exactly = self._root.engine == _EXACT_ENGINE and versions == self._root.versions
+
+    @property
+    def how_close(self) -> str:
+        """How close values must be, in words."""
+        if self._exactly:
+            return "bit for bit"
+        within = f"{_PART_OF_PEAK:g} of the largest value"
+        if self._root.layer.decibel:
+            within = f"{_DECIBELS:g} dB"
+        return f"to within {within}"
+
+    def check(self, keys: Sequence[str]) -> None:
+        """Compute inputs anew and tell what is wrong with them.
+
+        Raises:
+            OutputError: If the temporary folder cannot be written.
+            StoredDataError: If the layer is too large to be computed from a file's word.
+        """
+        require_buildable(self._root.layer)
+        self._progress.checking(len(keys))
+        for lot in self._lots(keys):
+            with _temporary_folder() as folder:
+                self._check_lot(lot, Path(folder, "anew"))
+
+    def _lots(self, keys: Sequence[str]) -> Iterator[list[Source]]:
+        """Yield inputs whose bytes are those that were read, some at a time; tell the others."""
+        lot: list[Source] = []
+        n_bytes = 0
+        for key in keys:
+            array = self._features[key]
+            try:
+                source = self._source(key)
+                _require_same(source.path, array.facts.sha256)
+            except (AudioReadError, UsageError) as error:
+                self._tell(key, str(error))
+                self._progress.checked()
+                continue
+            lot.append(source)
+            n_bytes += prod(array.shape) * array.dtype.itemsize
+            if n_bytes >= _LOT_BYTES or len(lot) >= _LOT_INPUTS:
+                yield lot
+                lot, n_bytes = [], 0
+        if lot:
+            yield lot
+
+    def _source(self, key: str) -> Source:
+        if self._audio.is_dir():
+            return Source(os.path.join(self._audio, path_of(key)), key)
+        return Source(str(self._audio), key)
+
+    def _check_lot(self, lot: Sequence[Source], path: Path) -> None:
+        # Under numbers: keys may be too long, or too much alike, for names of files.
+        numbered = [Source(source.path, str(number)) for number, source in enumerate(lot)]
+        said: list[str] = []
+        report = Report(say=said.append)
+        extract(numbered, self._settings(path), report)
+        self.n_inputs += report.n_written
+        anew = open_features(path) if report.n_written else None
+        for source, number in zip(lot, numbered, strict=True):
+            stored = self._features[source.key]
+            if anew is None or number.key not in anew:
+                why: str | None = f"cannot be computed anew: {_reason(source.path, said)}"
+            else:
+                why = self._differs(stored, anew[number.key])
+            if why is not None:
+                self._tell(source.key, why)
+            self._progress.checked()
+
+    def _differs(self, stored: StoredArray, anew: StoredArray) -> str | None:
+        """Say in what an array differs from the one computed anew, ``None`` if in nothing."""
+        for name in _OF_THE_AUDIO:
+            there, now = getattr(stored.facts, name), getattr(anew.facts, name)
+            if there != now:
+                return f"its {name} is {there:,}, computed anew {now:,}"
+        found = difference(stored, anew, self._root.layer, EXACT)
+        apart = found.absolute
+        if apart is None or (not self._exactly and apart.by <= self._allowed(found)):
+            return None
+        return (
+            f"{found.n_beyond:,} of {found.n_values:,} values differ from those computed anew, "
+            f"by up to {apart_words(apart, self._features, stored)}"
+        )
+
+    def _allowed(self, found: Difference) -> float:
+        """Return how far values that need not be the same may be apart."""
+        rounding = float(np.finfo(self._root.dtype).eps)
+        if self._root.layer.decibel:
+            return _DECIBELS + rounding * found.peak
+        return (_PART_OF_PEAK + rounding) * found.peak
+
+    def _settings(self, path: Path) -> ExtractionSettings:
+        root = self._root
+        return ExtractionSettings(
+            layer=root.layer,
+            # Inputs that an earlier run has read may be longer than the last one allowed.
+            audio=replace(root.audio, max_frames=None),
+            output=OutputSettings(path=path, format="npy-directory", dtype=root.dtype),
+            engine=root.engine,
+        )
+
+
+def _temporary_folder() -> TemporaryDirectory[str]:
+    with writing("a temporary folder", "made"):
+        return TemporaryDirectory(prefix=f"{PROGRAM}-")
+
+
+def _reason(path: str, said: Sequence[str]) -> str:
+    """Return why a run has failed an input, from what the run has said."""
+    start = f"failed: {quoted(path)}: "
+    return next((line.removeprefix(start) for line in said if line.startswith(start)), "?")
+
+
+def _require_same(path: str, sha256: str) -> None:
+    """Refuse a source that is not the one that was read.
+
+    Raises:
+        AudioReadError: If it is gone, cannot be read or has other bytes.
+    """
+    if not os.path.lexists(path):
+        raise AudioReadError(f"its source {quoted(path)} is gone")
+    try:
+        same = sha256_of(path) == sha256
+    except AudioReadError as error:
+        raise AudioReadError(f"its source {quoted(path)}: {error}") from error
+    if not same:
+        raise AudioReadError(f"its source {quoted(path)} has changed: its SHA-256 is another")

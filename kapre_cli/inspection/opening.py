@@ -1,0 +1,35 @@
+"""Opening what a user names as an output."""
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+from kapre_cli.errors import UsageError, quoted
+from kapre_cli.storage.features import open_features
+from kapre_cli.storage.stored import Features
+
+
+def opened(path: Path) -> Features:
+    """Return an output, open.
+
+    Raises:
+        UsageError: If there is nothing at ``path``.
+        StoredDataError: If it is not a sound output of this program.
+    """
+    try:
+        return open_features(path)
+    except FileNotFoundError as error:
+        raise UsageError(f"there is nothing at {quoted(path)}") from error
+
+
+def require_keys(features: Features, keys: Iterable[str]) -> None:
+    """Refuse keys that an output does not have, with those that may have been meant.
+
+    Raises:
+        UsageError: If there is such a key.
+    """
+    for key in keys:
+        if key not in features:
+            alike = difflib.get_close_matches(key, features, cutoff=0.5)
+            hint = f"; did you mean {' or '.join(map(quoted, alike[:3]))}?" if alike else ""
+            raise UsageError(f"{quoted(features.path)} has no input {quoted(key)}{hint}")

@@ -1,0 +1,40 @@
+"""What lies in an output and is not of its making."""
+
+import os
+from collections.abc import Iterable, Iterator, Set
+from pathlib import Path
+
+
+def folders_of(files: Iterable[str]) -> set[str]:
+    """Return every folder that files lie in, named by their relative POSIX paths.
+
+    >>> sorted(folders_of(["a.wav", "site/june/b.wav"]))
+    ['site', 'site/june']
+    """
+    folders: set[str] = set()
+    for file in files:
+        folder = file.rpartition("/")[0]
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
+    return folders
+
+
+def strays_below(folder: Path, files: Set[str]) -> Iterator[str]:
+    """Yield the relative path of all below ``folder`` that is neither one of ``files`` nor theirs.
+
+    A link is none, whatever it is called. What lies in a folder that is a stray is not named.
+
+    Args:
+        folder: The folder.
+        files: Relative POSIX paths.
+    """
+    folders = folders_of(files)
+    for place, subfolders, names in os.walk(folder):
+        above = os.path.relpath(place, folder)
+        above = "" if above == os.curdir else f"{above}/"
+        for group, known in ((subfolders, folders), (names, files)):
+            for name in sorted(group):
+                if above + name not in known or os.path.islink(os.path.join(place, name)):
+                    yield above + name
+        subfolders[:] = [name for name in subfolders if above + name in folders]

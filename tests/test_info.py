@@ -1,0 +1,385 @@
+"""kapre-extract info: what it says is so, and it looks at nothing but the facts."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+import kapre_cli
+from kapre_cli.cli import run
+from kapre_cli.cli.printing import put
+from kapre_cli.inspection.summary import chosen
+from kapre_cli.settings import (
+    AudioSettings,
+    ExtractionSettings,
+    LayerConfig,
+    MelspectrogramConfig,
+    OutputSettings,
+    SpectrogramConfig,
+)
+from kapre_cli.storage.hdf5 import index_table
+from kapre_cli.storage.metadata import InputFacts, RootFacts, dumps
+from kapre_cli.storage.npy import root_dict
+from kapre_cli.storage.soundness import frequencies
+from tests import reference
+from tests.conftest import write_audio
+from tests.test_hostile import Change, column, index
+
+MEL = ("--n-dft", 256, "--n-mels", 20, "--data-format", "channels_last", "--resample")
+LENIENT = ("--allow-truncated", "--non-finite", "keep")
+FORMATS = ("out.h5", "out")
+MANY = 100_000
+
+JSON = {
+    "output",
+    "format",
+    "format_version",
+    "bytes",
+    "layer",
+    "settings",
+    "versions",
+    "chosen",
+    "axes",
+    "frequency",
+    "n_inputs",
+    "seconds",
+    "n_frames",
+    "source_rates",
+    "channels",
+    "shortest",
+    "longest",
+    "median_seconds",
+    "odd",
+    "inputs",
+}
+
+
+@pytest.fixture(scope="module")
+def audio(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give ten recordings, most of them alike."""
+    folder = tmp_path_factory.mktemp("info") / "audio"
+    for number in range(5):
+        write_audio(folder / f"usual/{number}.wav", reference.noise(1, 8000))
+    write_audio(folder / "channels.wav", reference.noise(3, 8000))
+    write_audio(folder / "click.wav", reference.noise(1, 100))
+    write_audio(folder / "long.wav", reference.noise(1, 88_000))
+    write_audio(folder / "rate.wav", reference.noise(1, 4000), sr=4000)
+    cut = write_audio(folder / "cut.wav", reference.noise(1, 8000))
+    cut.write_bytes(cut.read_bytes()[:-400])
+    holes = reference.noise(1, 8000)
+    holes[0, 100:103] = np.nan
+    write_audio(folder / "holes.wav", holes)
+    return folder
+
+
+@pytest.fixture(scope="module", params=FORMATS)
+def output(request: pytest.FixtureRequest, audio: Path) -> Path:
+    path = audio.parent / request.param
+    arguments = ["melspectrogram", audio, "-o", path, *MEL, *LENIENT, "--sr", 8000]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "warnoptions", ["set"])  # leave pytest's warning filters alone
+        assert run(list(map(str, arguments))) == 0
+    return path
+
+
+def parsed(text: str) -> Any:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_json_has_the_whole(output: Path, program: Any) -> None:
+    ended = program("info", output, "--json")
+    assert (ended.code, ended.err) == (0, "")
+    told = parsed(ended.out)
+    assert ended.out.count("\n") == 1
+    assert set(told) == JSON
+    files = [path for path in (output, *output.rglob("*")) if path.is_file()]
+    assert told["bytes"] == sum(path.stat().st_size for path in files)
+    assert told["output"] == str(output)
+    assert told["axes"] == ["mel", "time", "channel"]
+    with kapre_cli.open_features(output) as features:
+        assert told["layer"]["config"]["n_mels"] == features.layer.n_features
+        assert told["versions"] == features.versions
+        assert told["settings"]["dtype"] == "float32"
+        assert told["n_inputs"] == len(features) == 11
+        arrays = list(features.values())
+        assert told["n_frames"] == sum(array.shape[1] for array in arrays)
+        seconds = [array.facts.n_samples / 8000 for array in arrays]
+        assert told["seconds"] == pytest.approx(sum(seconds))
+        assert told["frequency"] == {
+            "n": 20,
+            "lowest": features.frequency[0],
+            "highest": features.frequency[-1],
+        }
+    assert told["shortest"] == {"key": "click.wav", "seconds": 100 / 8000}
+    assert told["longest"] == {"key": "long.wav", "seconds": 11.0}
+    assert told["median_seconds"] == 1.0
+    assert told["source_rates"] == [
+        {"value": 8000, "n_inputs": 10},
+        {"value": 4000, "n_inputs": 1},
+    ]
+    assert told["channels"] == [{"value": 1, "n_inputs": 10}, {"value": 3, "n_inputs": 1}]
+    assert told["inputs"] == []
+
+
+def test_the_odd_ones_are_found(output: Path, program: Any) -> None:
+    odd = parsed(program("info", output, "--json").out)["odd"]
+    assert {(one["key"], one["fact"], one["value"], one["usual"]) for one in odd} == {
+        ("channels.wav", "n_channels", 3, 1),
+        ("click.wav", "n_samples", 100, 256),
+        ("click.wav", "seconds", 0.0125, 1.0),
+        ("cut.wav", "n_missing", 100, 0),
+        ("holes.wav", "n_non_finite", 3, 0),
+        ("long.wav", "seconds", 11.0, 1.0),
+        ("rate.wav", "source_sr", 4000, 8000),
+    }
+    told = program("info", output).out
+    for line in (
+        "    'channels.wav' (3)",
+        "    'click.wav' (100)",
+        "    'cut.wav' (100 missing)",
+        "    'holes.wav' (3)",
+        "    'rate.wav' (4,000 Hz)",
+        "    'click.wav' (12.5 ms), 'long.wav' (11.0 s)",
+    ):
+        assert line in told.splitlines()
+
+
+def test_what_was_chosen_is_told_first(output: Path, program: Any) -> None:
+    told = program("info", output).out
+    kept = " ".join(told.split())
+    assert "layer Melspectrogram n_dft 256 sr 8000 n_mels 20 by default: n_hop 128" in kept
+    assert (
+        "settings sr 8000 resample yes allow_truncated yes non_finite keep by default: channels"
+    ) in kept
+    chosen_ones = parsed(program("info", output, "--json").out)["chosen"]
+    assert chosen_ones == [
+        *("n_dft", "sr", "n_mels"),
+        *("resample", "allow_truncated", "non_finite"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("layer", "audio", "names"),
+    [
+        (SpectrogramConfig(image_data_format="channels_last"), {}, {"sr"}),
+        (
+            SpectrogramConfig(n_dft=64, n_hop=32, image_data_format="channels_first"),
+            {"channels": (1,), "mono": True},
+            {"sr", "n_dft", "image_data_format", "channels", "mono"},
+        ),
+        (
+            MelspectrogramConfig(
+                sr=8000, n_hop=9, fmax=4000, norm=np.inf, image_data_format="channels_last"
+            ),
+            {},
+            {"sr", "n_hop", "norm"},
+        ),
+    ],
+)
+def test_what_follows_from_other_arguments_was_not_chosen(
+    layer: LayerConfig, audio: dict[str, Any], names: set[str]
+) -> None:
+    output = OutputSettings(path=Path("x"), format="npy-directory")
+    settings = ExtractionSettings(layer=layer, audio=AudioSettings(sr=8000, **audio), output=output)
+    assert chosen(RootFacts.of(settings)) == names
+
+
+def test_keys_are_described(output: Path, audio: Path, program: Any) -> None:
+    ended = program("info", output, "rate.wav", "usual/3.wav", "rate.wav", "--json")
+    described = parsed(ended.out)["inputs"]
+    assert [one["key"] for one in described] == ["rate.wav", "usual/3.wav"]
+    with kapre_cli.open_features(output) as features:
+        for one in described:
+            array = features[one["key"]]
+            assert one["shape"] == list(array.shape)
+            assert one["dtype"] == "float32"
+            assert one["first_frame"] == array.times[0]
+            assert one["last_frame"] == pytest.approx(array.times[-1])
+            assert {name: one[name] for name in InputFacts._fields} == array.facts.to_dict()
+    ended = program("info", output, "rate.wav", "cut.wav")
+    first, second = ended.out.split("\n\n")
+    assert first.startswith("'rate.wav'\n  array   mel (20) x time (63) x channel (1), float32\n")
+    assert "8,000 samples at 8,000 Hz, converted from 4,000 Hz" in first
+    assert str(audio / "rate.wav") in first
+    assert "note    100 frames missing" in second
+    assert "layer" not in ended.out
+
+
+def test_unknown_keys_are_refused_with_a_hint(output: Path, program: Any) -> None:
+    ended = program("info", output, "usual/3.wav", "usal/1.wav")
+    assert (ended.code, ended.out) == (2, "")
+    assert "has no input 'usal/1.wav'; did you mean 'usual/1.wav' or " in ended.err
+    assert program("info", output, "").code == 2
+    ended = program("info", output, "\x1b[31m")
+    assert ended.code == 2
+    assert "\x1b" not in ended.err
+
+
+def test_a_single_npy_has_a_summary_too(audio: Path, tmp_path: Path, program: Any) -> None:
+    one = tmp_path / "one.npy"
+    assert program("spectrogram", audio / "long.wav", "-o", one).code == 0
+    told = parsed(program("info", one, "--json").out)
+    assert (told["format"], told["n_inputs"], told["odd"]) == ("npy", 1, [])
+    assert told["bytes"] == one.stat().st_size + Path(f"{one}.json").stat().st_size
+    assert "one .npy file with its facts beside it" in program("info", one).out
+
+
+def test_control_characters_never_reach_the_terminal(
+    audio: Path, tmp_path: Path, program: Any
+) -> None:
+    evil = tmp_path / "in" / "\x1b[31mred\n.wav"
+    evil.parent.mkdir()
+    evil.write_bytes((audio / "usual/0.wav").read_bytes())
+    output = tmp_path / "out.h5"
+    assert program("spectrogram", evil.parent, "-o", output).code == 0
+    with h5py.File(output, "r+") as file:
+        versions = {"keras\x1b[2J": "3\x07"}
+        file.attrs["versions"] = np.bytes_(json.dumps(versions))
+    for arguments in ((), ("\x1b[31mred\n.wav",)):
+        ended = program("info", output, *arguments)
+        assert ended.code == 0
+        assert r"'\x1b[31mred\n.wav'" in ended.out
+        assert ended.out.replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize("name", ["audio.wav", "folder", "fifo"])
+def test_what_is_no_output_fails(name: str, audio: Path, tmp_path: Path, program: Any) -> None:
+    path = tmp_path / name
+    if name == "folder":
+        path.mkdir()
+    elif name == "fifo":
+        os.mkfifo(path)
+    else:
+        path.write_bytes((audio / "rate.wav").read_bytes())
+    failed(program("info", path), path)
+
+
+def test_torn_outputs_fail(output: Path, tmp_path: Path, program: Any) -> None:
+    torn = tmp_path / output.name
+    copy = shutil.copytree if output.is_dir() else shutil.copy
+    copy(output, torn)
+    cut = torn / "manifest.jsonl" if torn.is_dir() else torn
+    os.truncate(cut, cut.stat().st_size - 100)
+    failed(program("info", torn), torn)
+
+
+def failed(ended: Any, path: Path) -> None:
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith(f"kapre-extract: Error: '{path}' ")
+    assert len(ended.err.splitlines()) == 1
+
+
+INDEX: dict[str, tuple[Change, str]] = {
+    "no samples": (column("n_samples", 0, "<i8"), "the fact 'n_samples' of an input is 0"),
+    "another rate": (column("sr", 44100, "<i8"), "an input's rate is 44,100 Hz"),
+    "no time": (column("time_step", np.nan, "<f8"), "the fact 'time_step' of an input is nan"),
+    "half a sample": (column("n_samples", 0.5, "<f8"), "'n_samples' of its index is not of type"),
+    "numbers for text": (column("source", 5, "<i8"), "'source' of its index is not of type"),
+    "no checksums": (
+        index(lambda table: table[[name for name in table.dtype.names if name != "crc32"]].copy()),
+        "its index has no column 'crc32'",
+    ),
+}
+
+
+@pytest.mark.parametrize("spoilt", INDEX)
+def test_facts_out_of_range_are_refused(
+    spoilt: str, audio: Path, tmp_path: Path, program: Any
+) -> None:
+    output = tmp_path / "out.h5"
+    assert program("spectrogram", audio / "usual", "-o", output).code == 0
+    change, message = INDEX[spoilt]
+    with h5py.File(output, "r+") as file:
+        change(file)
+    ended = program("info", output)
+    failed(ended, output)
+    assert message in ended.err
+
+
+def test_nothing_that_is_printed_moves_the_cursor(capfd: pytest.CaptureFixture[str]) -> None:
+    put("what a library says of \x1b[31m.wav\nand of \x07 and ä")
+    assert capfd.readouterr().out == "what a library says of \\x1b[31m.wav\nand of \\x07 and ä\n"
+
+
+# Large outputs
+
+
+def facts_of_many() -> list[tuple[str, InputFacts]]:
+    return [
+        (
+            f"site {number % 100}/{number:06}.wav",
+            InputFacts(f"/data/{number:06}.wav", 8000, 8000, 4000, 1, 0.0, 0.004, 8044, number),
+        )
+        for number in range(MANY)
+    ]
+
+
+def test_many_inputs_are_told_from_the_index_alone(tmp_path: Path, process: Any) -> None:
+    # There is no array at all: whoever looks for one fails.
+    layer = MelspectrogramConfig(sr=8000, n_dft=64, n_mels=8, image_data_format="channels_last")
+    output = OutputSettings(path=tmp_path / "many.h5", format="hdf5")
+    root = RootFacts.of(
+        ExtractionSettings(layer=layer, audio=AudioSettings(sr=8000), output=output)
+    )
+    hertz = frequencies(layer, 8000)
+    many = facts_of_many()
+    with h5py.File(output.path, "w") as file:
+        file.create_group("features")
+        file["frequency"] = hertz
+        file["index"] = index_table(many)
+        for name, value in root.to_dict().items():
+            text = dumps(value) if isinstance(value, dict) else value
+            file.attrs[name] = np.bytes_(text) if isinstance(text, str) else text
+    folder = tmp_path / "many"
+    folder.mkdir()
+    (folder / "kapre-extract.json").write_text(dumps(root_dict(root, hertz)))
+    with (folder / "manifest.jsonl").open("w") as manifest:
+        for key, facts in many:
+            row = {"key": key, "axes": list(layer.axes), **facts.to_dict()}
+            manifest.write(dumps(row) + "\n")
+    for path in (output.path, folder):
+        ended = process("info", path, "--json")
+        assert ended.code == 0, ended.err
+        told = parsed(ended.out)
+        assert (told["n_inputs"], told["seconds"], told["n_frames"]) == (MANY, 50_000.0, 12_500_000)
+        assert told["odd"] == []
+
+
+def test_a_closed_pipe_is_no_error(output: Path) -> None:
+    ended = subprocess.run(
+        [
+            "bash",
+            "-c",
+            f"'{sys.executable}' -m kapre_cli info '{output}' | true; echo ${{PIPESTATUS[0]}}",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stderr == ""
+    assert ended.stdout in ("141\n", "0\n")  # 0: it was all written before anybody left
+
+
+def test_a_full_disk_is_told(output: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full, a device without room")
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "kapre_cli", "info", output],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert "'standard output' cannot be written: No space left on device" in ended.stderr
