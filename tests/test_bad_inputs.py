@@ -330,8 +330,8 @@ def test_what_changes_while_it_is_read_is_told(
 def test_what_vanishes_before_it_is_read_is_told(
     program: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def disturbed(*arguments: Any) -> Any:
-        inputs = discover(*arguments)
+    def disturbed(*arguments: Any, **options: Any) -> Any:
+        inputs = discover(*arguments, **options)
         (tmp_path / "audio" / "b.wav").unlink()
         (tmp_path / "audio" / "c.wav").unlink()
         os.mkfifo(tmp_path / "audio" / "c.wav")

@@ -8,11 +8,12 @@ import click
 
 from kapre_cli.cli.from_options import audio_settings, layer_config, output_settings
 from kapre_cli.cli.guard import Workload
+from kapre_cli.cli.incoming import Incoming
 from kapre_cli.cli.signals import Stopped
 from kapre_cli.errors import AudioReadError, OutputError, StoredDataError, quoted
 from kapre_cli.report import ExitCode, Report, Watch
-from kapre_cli.settings import ExtractionSettings, LayerConfig, OutputSettings
-from kapre_cli.sources import Source, discover
+from kapre_cli.settings import ExtractionSettings, LayerConfig, OutputSettings, RawFormat
+from kapre_cli.sources import Arriving, Source, discover
 from kapre_cli.version import PROGRAM
 
 
@@ -22,33 +23,48 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
     output = output_settings(options)
     guard: Callable[[Workload], int] = click.get_current_context().obj
 
-    def work(watch: Watch) -> int:
-        try:
-            return _extraction(config, options, output, watch)
-        except BrokenPipeError:  # whoever read the messages has left
-            return ExitCode.PIPE_CLOSED
+    with Incoming(options, output) as incoming:
 
-    return guard(work)
+        def work(watch: Watch) -> int:
+            try:
+                return _extraction(config, options, output, incoming, watch)
+            except BrokenPipeError:  # whoever read the messages has left
+                return ExitCode.PIPE_CLOSED
+
+        return guard(work)
 
 
 def _extraction(
-    config: type[LayerConfig], options: Mapping[str, Any], output: OutputSettings, watch: Watch
+    config: type[LayerConfig],
+    options: Mapping[str, Any],
+    output: OutputSettings,
+    incoming: Incoming,
+    watch: Watch,
 ) -> int:
-    inputs = discover(options["inputs"], options["root"])
+    inputs = discover(
+        options["inputs"],
+        options["root"],
+        spooled=incoming.spooled,
+        listed=incoming.names_at_once(),
+    )
+    incoming.require_any(inputs)
 
     from kapre_cli.cli.terminal import Terminal
     from kapre_cli.storage.admission import check_output
 
     check_output(output, inputs.sources)
-    with Terminal(inputs.sources) as terminal:
+    if not watch.again:  # else it has been received
+        incoming.receive()
+    with Terminal(() if incoming.arrives else inputs.sources) as terminal:
         report = Report(say=terminal.say)
+        sources = incoming.sources(inputs, report)
         if not watch.again:
             for note in inputs.notes:
                 terminal.say(f"note: {note}")
         for refusal in inputs.refusals:
             report.failed(refusal.path, refusal.reason)
-        sr = options["sr"] or _first_sample_rate(inputs.sources, report)
-        if sr is not None and inputs.sources:
+        sr = options["sr"] or _first_sample_rate(sources, options["raw_format"], report)
+        if sr is not None and sources:
             settings = ExtractionSettings(
                 layer=layer_config(config, options, sr),
                 audio=audio_settings(options, sr),
@@ -60,12 +76,13 @@ def _extraction(
             from kapre_cli.pipeline.extract import extract
 
             try:
-                extract(inputs.sources, settings, report, terminal, watch)
+                extract(sources, settings, report, terminal, watch)
             except (OutputError, StoredDataError) as error:
                 terminal.say(f"{PROGRAM}: Error: {error}")
                 report.broken = True
                 if not (report.n_written or report.n_skipped):
-                    report.unwritten(len(inputs.sources) + len(inputs.refusals))
+                    come = sources if isinstance(sources, Arriving) else inputs
+                    report.unwritten(come.n_inputs)
             except Stopped:
                 if not (report.n_written or report.n_skipped):
                     raise  # else the output is in its place: there was nothing left to stop
@@ -73,6 +90,9 @@ def _extraction(
                 if report.kept:
                     with suppress(OSError):  # the terminal may be gone
                         terminal.say(report.kept)
+            if isinstance(sources, Arriving):
+                for note in sources.notes():
+                    terminal.say(f"note: {note}")
     is_there = report.n_written or report.n_skipped
     end = f" -> {quoted(output.path)}" if is_there else "; no output is written or changed"
     click.echo(report.summary() + end, err=True)
@@ -80,26 +100,31 @@ def _extraction(
 
 
 def _refuse_streams(options: Mapping[str, Any]) -> None:
-    if "-" in options["inputs"]:
-        raise click.UsageError(
-            "Standard input (-) cannot be read by this version; name a file. A file called - is ./-"
-        )
     if str(options["output"]) == "-":
         raise click.UsageError(
             "Standard output (-) cannot be written by this version; name a file or folder."
         )
 
 
-def _first_sample_rate(sources: Sequence[Source], report: Report) -> int | None:
+def _first_sample_rate(
+    sources: Sequence[Source] | Arriving, raw_format: RawFormat | None, report: Report
+) -> int | None:
     """Return the rate of the first input whose header states one; if none does, report them all."""
+    if raw_format is not None:
+        return raw_format.sr
     from kapre_cli.audio import promise
 
-    failures = []
+    failures, taken = [], list[Source]()
     for source in sources:
+        taken.append(source)
         try:
-            return promise(source.path).sr
+            sr = promise(source.file, is_stream=source.is_stream).sr
         except AudioReadError as error:
             failures.append((source.path, error))
+        else:
+            if isinstance(sources, Arriving):
+                sources.put_back(taken)
+            return sr
     for path, reason in failures:
         report.failed(path, reason)
     return None

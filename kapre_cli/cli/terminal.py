@@ -6,6 +6,7 @@ The only door to tqdm.
 import io
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -68,6 +69,11 @@ class _Length:
             self._bytes_known += size
             self.known += seconds
 
+    def arrived(self, key: str, n_bytes: int) -> None:
+        """Take note of one more input."""
+        self._unknown[key] = n_bytes
+        self._bytes_unknown += n_bytes
+
     def dropped(self, key: str) -> None:
         """Take note that an input has nothing to be computed."""
         self._bytes_unknown -= self._unknown.pop(key, 0)
@@ -105,6 +111,7 @@ class Terminal(Progress, Closing):
             write_through=True,
         )
         shown = sys.stderr.isatty()
+        self._telling = threading.Lock()  # a list names inputs while others are computed
         self._length = _Length({one.key: max(one.size, 1) for one in sources} if shown else {})
         self._bar = self._new_bar(0, COMPUTING)
         self._bar.n_inputs = len(sources)
@@ -126,22 +133,35 @@ class Terminal(Progress, Closing):
         """Print one message on a line of its own, above the bar."""
         self._bar.write(message, file=sys.stderr)
 
+    def arrived(self, key: str, n_bytes: int) -> None:
+        """Let there be one more input."""
+        if self._bar.disable:
+            return
+        with self._telling:
+            self._length.arrived(key, max(n_bytes, 1))
+            self._bar.n_inputs += 1
+            self._move(0)
+
     def computed(self, key: str, due: float, seconds: float) -> None:
         """Move the bar by some seconds of audio."""
         if self._bar.disable:
             return
-        self._length.opened(key, due)
-        self._bar.total = self._length.total
-        self._bar.update(seconds)
+        with self._telling:
+            self._length.opened(key, due)
+            self._move(seconds)
 
     def ended(self, key: str) -> None:
         """Count an input."""
         if self._bar.disable:
             return
-        self._length.dropped(key)
+        with self._telling:
+            self._length.dropped(key)
+            self._bar.n_ended += 1
+            self._move(0)
+
+    def _move(self, seconds: float) -> None:
         self._bar.total = self._length.total
-        self._bar.n_ended += 1
-        self._bar.update(0)
+        self._bar.update(seconds)
 
     def writing(self, n_inputs: int) -> None:
         """Begin a new bar, over the inputs in the output."""

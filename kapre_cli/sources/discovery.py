@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from kapre_cli.errors import UsageError, quoted
 from kapre_cli.report import counted
 from kapre_cli.sources.keys import STREAM_KEY, Places, file_key, found_key
+from kapre_cli.sources.lists import STREAM
 from kapre_cli.sources.source import Refusal, Source
 from kapre_cli.sources.walk import Walk
-
-STREAM = "-"  # as an input: standard input
 
 _NAMED = 3  # folders of a list that are named in the note of it
 
@@ -28,6 +27,11 @@ class Inputs:
     sources: tuple[Source, ...]
     refusals: tuple[Refusal, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def n_inputs(self) -> int:
+        """How many inputs there are, refused ones included."""
+        return len(self.sources) + len(self.refusals)
 
 
 def discover(

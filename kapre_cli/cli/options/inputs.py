@@ -10,7 +10,21 @@ from kapre_cli.cli.options.declaring import Decorator, together
 def input_options() -> Decorator[Any]:
     """Return the inputs' argument and the options that say what they are called."""
     return together(
-        click.argument("inputs", nargs=-1, required=True, type=click.Path()),
+        # Not required by Click: a list may name them all.
+        click.argument("inputs", nargs=-1, type=click.Path()),
+        click.option(
+            "--files-from",
+            metavar="LIST",
+            type=click.Path(),
+            help="Take the files too that this list names, one a line; -: standard input. One "
+            "that comes through a pipe is worked on while it is written.",
+        ),
+        click.option(
+            "-0",
+            "--null",
+            is_flag=True,
+            help="Names in --files-from end in NUL, as find -print0 writes them.",
+        ),
         click.option(
             "--root",
             type=click.Path(),
