@@ -170,9 +170,8 @@ class Readers(Closing):
             try:
                 work = self._works.popleft()
             except IndexError:  # no more, or not yet
-                self._watch.reading(None, number)
                 yield None
-                if not self._wait_for_more():
+                if not self._wait_for_more(number):
                     return
                 continue
             self._watch.reading(work.source.key, number)
@@ -182,9 +181,11 @@ class Readers(Closing):
             except (AudioReadError, FeatureError) as error:
                 yield End(work, error)
 
-    def _wait_for_more(self) -> bool:
+    def _wait_for_more(self, number: int) -> bool:
         """Return whether there is another input, once that can be told."""
         with self._changed:
+            if self._more_come:
+                self._watch.reading(None, number)
             self._n_idle += 1
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._works or not self._more_come or self._closing)
