@@ -35,6 +35,9 @@ class Progress:
     def ended(self, key: str) -> None:
         """Take note that an input has been computed, has failed, or needs no computing."""
 
+    def waits(self) -> None:
+        """Take note that all that has come is computed, and more is waited for."""
+
     def writing(self, n_inputs: int) -> None:
         """Take note that all has been computed and the output is being put together."""
 

@@ -159,6 +159,11 @@ class Terminal(Progress, Closing):
             self._bar.n_ended += 1
             self._move(0)
 
+    def waits(self) -> None:
+        """Show how things stand: nothing else will for a while."""
+        with self._telling:
+            self._bar.refresh()
+
     def _move(self, seconds: float) -> None:
         self._bar.total = self._length.total
         self._bar.update(seconds)

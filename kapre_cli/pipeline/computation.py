@@ -54,6 +54,7 @@ class Computation:
         for part in parts:
             if part is None:
                 yield None
+                self._progress.waits()
                 continue
             work = part.work
             if isinstance(part, Block):
