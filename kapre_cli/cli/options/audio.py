@@ -76,7 +76,7 @@ def audio_options() -> Decorator[Any]:
             metavar="ENCODING,RATE,CHANNELS",
             type=_Raw(),
             show_default="inputs have headers",
-            help="What all inputs are, which have no header, such as s16le,44100,2. Encodings: "
-            f"{', '.join(RAW_ENCODINGS)}.",
+            help="What the inputs, which have no header then, hold: s16le,44100,2 for instance. "
+            f"Encodings: {', '.join(RAW_ENCODINGS)}.",
         ),
     )

@@ -16,14 +16,15 @@ def input_options() -> Decorator[Any]:
             "--files-from",
             metavar="LIST",
             type=click.Path(),
-            help="Take the files too that this list names, one a line; -: standard input. One "
-            "that comes through a pipe is worked on while it is written.",
+            help="Take the files that this list names, too; -: standard input. A list that comes "
+            "through a pipe is worked on while it is written.",
         ),
         click.option(
             "-0",
             "--null",
             is_flag=True,
-            help="Names in --files-from end in NUL, as find -print0 writes them.",
+            help="The names in --files-from end in NUL, as find -print0 writes them, and not in "
+            "a newline.",
         ),
         click.option(
             "--root",
