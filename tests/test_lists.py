@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 
 import kapre_cli
 from kapre_cli.errors import UsageError
+from kapre_cli.pipeline import extract
 from kapre_cli.pipeline.work import Work
 from kapre_cli.sources import Arriving, Inputs, Names, Source, discover
 from tests import reference
-from tests.conftest import PROGRAM, files_below, write_audio
+from tests.conftest import PROGRAM, Ended, files_below, write_audio
 from tests.test_terminal import BAR, shown_by
 
 OPTIONS = ("--n-dft", "64", "--n-hop", "50")
@@ -39,6 +40,8 @@ ODD = (
     b"\x1b[31m.wav",
     b"tab\t.wav",
     b"ends in a return\r",
+    b"both",
+    b"both\r",
     b" ",
     b"sub/-",
 )
@@ -112,7 +115,7 @@ def test_whatever_find_prints_gives_what_arguments_give(
 
 
 def test_lines_are_names_and_blank_ones_none(odd: Path, tmp_path: Path) -> None:
-    lines = b"\n\nplain.wav\r\n\r\nends in a return\r\n-o.wav\n \n'quoted'.wav\ncaf\xe9.wav"
+    lines = b"\n\nplain.wav\r\nboth\r\n\r\nends in a return\r\n-o.wav\n \n'quoted'.wav\ncaf\xe9.wav"
     (tmp_path / "list").write_bytes(lines)  # no newline behind the last
     for listed in ('"$@" < "$LIST"', 'cat "$LIST" | "$@"'):
         ended = run_with(
@@ -123,7 +126,8 @@ def test_lines_are_names_and_blank_ones_none(odd: Path, tmp_path: Path) -> None:
         assert ended.returncode == 0, ended.stderr
         with kapre_cli.open_features(tmp_path / "out.h5") as features:
             assert list(features) == [
-                *("plain.wav", "ends in a return\r", "-o.wav", " ", "'quoted'.wav", "caf%E9.wav"),
+                *("plain.wav", "both\r", "ends in a return\r", "-o.wav", " ", "'quoted'.wav"),
+                "caf%E9.wav",
             ]
 
 
@@ -431,6 +435,27 @@ def test_a_growing_list_brings_an_output_up_to_date(
             assert messages[0].endswith(
                 "will leave it, since no input is called so any more: 'c.wav'"
             )
+
+
+def test_where_all_is_there_nothing_is_made_ready_to_compute(
+    three: tuple[str, ...], tmp_path: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    command = ("spectrogram", "--files-from", "pipe", "-o", "out.h5", "--resume", *OPTIONS)
+
+    def run() -> Ended:
+        content = "".join(f"{name}\n" for name in three)
+        writer = threading.Thread(target=Path("pipe").write_text, args=(content,))
+        writer.start()
+        ended: Ended = program(*command)
+        writer.join()
+        return ended
+
+    assert run().code == 0
+    monkeypatch.setattr(extract, "_computer", lambda *_: pytest.fail("there is nothing to compute"))
+    ended = run()
+    assert "'out.h5' is up to date: nothing was computed" in ended.err
 
 
 CRASHING = """
