@@ -410,7 +410,7 @@ def test_a_stream_takes_no_more_memory_than_a_file(tmp_path: Path) -> None:
         _, status, usage = os.wait4(running.pid, 0)
         running.returncode = os.waitstatus_to_exitcode(status)
     assert running.returncode == 0
-    assert usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10) < 400
+    assert usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10) < 300
 
 
 def test_what_is_kept_is_found_by_whoever_has_it_open(tmp_path: Path) -> None:

@@ -112,6 +112,8 @@ with redirect_stdout(StringIO()), redirect_stderr(StringIO()): """
         RUN + "run(['melspectrogram', '--help'])",
         RUN + "run(['melspectrogram', 'a.wav', '-o', 'x.h5', '--n-hop', '0'])",
         RUN + "run(['melspectrogram', 'a.wav', '-o', 'x', '--compression', 'gzip'])",
+        RUN + "run(['melspectrogram', '--files-from', 'gone', '-o', 'x.h5'])",
+        RUN + "run(['melspectrogram', '-', '-', '-o', 'x.h5'])",
     ],
 )
 def test_nothing_heavy_is_imported_before_it_is_needed(code: str) -> None:
