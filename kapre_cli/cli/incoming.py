@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from kapre_cli.closing import Closing
+from kapre_cli.errors import quoted
 from kapre_cli.report import Report
 from kapre_cli.settings import OutputSettings
 from kapre_cli.sources import STDIN, STREAM, Arriving, Inputs, Names, Source, Spool
@@ -121,8 +122,9 @@ def _check(options: Mapping[str, Any]) -> None:
         for path in inputs:
             if os.path.isdir(path):
                 raise click.UsageError(
-                    f"--raw-format is for files without a header, and the folder {path!r} would "
-                    "be searched for WAV and FLAC; name the files, for instance by --files-from."
+                    f"--raw-format is for files without a header, and the folder {quoted(path)} "
+                    "would be searched for WAV and FLAC; name the files, for instance by "
+                    "--files-from."
                 )
     if (STREAM in inputs or listed == STREAM) and os.isatty(STDIN):
         example = "find . -name '*.wav' |" if listed == STREAM else "ffmpeg -i FILE -f wav - |"

@@ -144,7 +144,7 @@ class _Run:
         # In this order: while TensorFlow is imported, if it is, inputs are read already.
         with (
             Readers(due, self._settings, watch) as readers,
-            works,
+            works,  # closed before the readers, which may wait for it
             _computer(self._settings, n_frames) as computer,
         ):
             computation.compute(readers, computer, n_frames)

@@ -125,7 +125,7 @@ class Readers(Closing):
                 if part is not None:
                     lot.append(part)
                 n_values += part.samples.size if isinstance(part, Block) else 0
-                if part is None or n_values >= _LOT_VALUES or len(lot) >= _LOT_PARTS:
+                if lot and (part is None or n_values >= _LOT_VALUES or len(lot) >= _LOT_PARTS):
                     self._hand_over(lot, n_values)
                     lot, n_values = [], 0
             self._hand_over(lot, n_values)
