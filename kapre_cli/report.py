@@ -1,6 +1,7 @@
 """What became of every input: counts, failures, messages and the exit code."""
 
 import signal
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -23,13 +24,19 @@ class ExitCode(IntEnum):
 
 
 class Progress:
-    """Told how far the work has come; this one keeps it to itself."""
+    """Told how far the work has come, by any thread; this one keeps it to itself."""
+
+    def arrived(self, key: str, n_bytes: int) -> None:
+        """Take note that a list has named one more input, of so many bytes."""
 
     def computed(self, key: str, due: float, seconds: float) -> None:
         """Take note that ``seconds`` more of an input have been computed, of all that are due."""
 
     def ended(self, key: str) -> None:
         """Take note that an input has been computed, has failed, or needs no computing."""
+
+    def waits(self) -> None:
+        """Take note that all that has come is computed, and more is waited for."""
 
     def writing(self, n_inputs: int) -> None:
         """Take note that all has been computed and the output is being put together."""
@@ -71,7 +78,7 @@ UNWATCHED = Watch()
 
 @dataclass
 class Report:
-    """The tally of a run.
+    """The tally of a run. Any thread may add to it.
 
     Attributes:
         say: Called with each message for the user as it arises.
@@ -96,20 +103,29 @@ class Report:
     is_there: bool = False
     broken: bool = False
     warned: set[str] = field(default_factory=set)
+    _adding: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
     def written(self, seconds: float) -> None:
         """Count an input whose features are stored."""
-        self.n_written += 1
-        self.seconds += seconds
+        with self._adding:
+            self.n_written += 1
+            self.seconds += seconds
 
     def failed(self, path: str, reason: object) -> None:
         """Count an input that failed, and name it with its reason."""
-        self.n_failed += 1
-        self.say(f"failed: {quoted(path)}: {reason}")
+        with self._adding:
+            self.n_failed += 1
+            self.say(f"failed: {quoted(path)}: {reason}")
+
+    def failed_before(self) -> None:
+        """Count an input that failed, and was named, before the run went on."""
+        with self._adding:
+            self.n_failed += 1
 
     def skipped(self) -> None:
         """Count an input whose features were there already."""
-        self.n_skipped += 1
+        with self._adding:
+            self.n_skipped += 1
 
     def unwritten(self, n_inputs: int) -> None:
         """Count the inputs, of ``n_inputs``, that have not ended as failed: there is no output."""
@@ -117,9 +133,10 @@ class Report:
 
     def warn(self, message: str) -> None:
         """Pass on a warning, once."""
-        if message not in self.warned:
-            self.warned.add(message)
-            self.say(f"warning: {message}")
+        with self._adding:
+            if message not in self.warned:
+                self.warned.add(message)
+                self.say(f"warning: {message}")
 
     @property
     def n_inputs(self) -> int:

@@ -240,6 +240,7 @@ def values_of(option: click.Option) -> st.SearchStrategy[str]:
 OWN = {
     "norm": ["slaney", "none", "2", "0.1", "inf", "1e-5"],
     "shard": ["1/1", "2/10", "10/10"],
+    "raw format": ["s16le,44100,2", "f64be,8000,1"],
     "range": ["1:", ":0.1", "0.25:1e3", ":"],
 }
 

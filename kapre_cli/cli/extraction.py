@@ -2,18 +2,20 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import click
 
 from kapre_cli.cli.from_options import audio_settings, layer_config, output_settings
 from kapre_cli.cli.guard import Workload
+from kapre_cli.cli.incoming import Incoming
 from kapre_cli.cli.signals import Stopped
 from kapre_cli.errors import AudioReadError, OutputError, StoredDataError, UsageError, quoted
 from kapre_cli.report import ExitCode, Report, Watch
-from kapre_cli.settings import ExtractionSettings, LayerConfig, OutputSettings, Shard
+from kapre_cli.settings import ExtractionSettings, LayerConfig, OutputSettings, RawFormat, Shard
 from kapre_cli.sharding import take
-from kapre_cli.sources import Source, discover
+from kapre_cli.sources import Arriving, Source, discover
 from kapre_cli.version import PROGRAM
 
 
@@ -25,37 +27,56 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
     output = output_settings(options)
     guard: Callable[[Workload], int] = click.get_current_context().obj
 
-    def work(watch: Watch) -> int:
-        try:
-            return _extraction(config, options, output, watch)
-        except BrokenPipeError:  # whoever read the messages has left
-            return ExitCode.PIPE_CLOSED
+    with Incoming(options, output) as incoming:
 
-    return guard(work)
+        def work(watch: Watch) -> int:
+            try:
+                return _extraction(config, options, output, incoming, watch)
+            except BrokenPipeError:  # whoever read the messages has left
+                return ExitCode.PIPE_CLOSED
+
+        return guard(work)
 
 
 def _extraction(
-    config: type[LayerConfig], options: Mapping[str, Any], output: OutputSettings, watch: Watch
+    config: type[LayerConfig],
+    options: Mapping[str, Any],
+    output: OutputSettings,
+    incoming: Incoming,
+    watch: Watch,
 ) -> int:
-    inputs = discover(options["inputs"], options["root"])
-    sources, shard = _taken(inputs.sources, options["shard"], output)
+    inputs = discover(
+        options["inputs"],
+        options["root"],
+        spooled=incoming.spooled,
+        listed=incoming.names_at_once(),
+    )
+    incoming.require_any(inputs)
+    every = inputs.sources  # of all shards
+    taken, shard = _taken(every, options["shard"], output)
+    inputs = replace(inputs, sources=tuple(taken))
 
     from kapre_cli.cli.terminal import Terminal
     from kapre_cli.storage.admission import check_output
 
     # All shards must fit into one output. A single array is never one of several.
-    check_output(output, sources if output.format == "npy" else inputs.sources)
-    with Terminal(sources, quiet=options["quiet"]) as terminal:
+    check_output(output, taken if output.format == "npy" else every)
+    if not watch.again:  # else it has been received
+        incoming.receive()
+    with Terminal(() if incoming.arrives else taken, quiet=options["quiet"]) as terminal:
         report = Report(say=terminal.say, verbose=options["verbose"])
+        sources = incoming.sources(inputs, report)
         if not watch.again:
             for note in inputs.notes:
                 terminal.say(f"note: {note}")
-            if inputs.sources and not sources:
+            if every and not taken:
                 terminal.say(f"note: shard {shard} has no inputs: its output has no arrays")
         for refusal in inputs.refusals:
             report.failed(refusal.path, refusal.reason)
-        sr = options["sr"] or _first_sample_rate(inputs.sources, sources, report)
-        if sr is not None and inputs.sources:
+        sr = options["sr"] or _first_sample_rate(
+            sources if incoming.arrives else every, taken, options["raw_format"], report
+        )
+        if sr is not None and (every or incoming.arrives):
             settings = ExtractionSettings(
                 layer=layer_config(config, options, sr),
                 audio=audio_settings(options, sr),
@@ -73,7 +94,8 @@ def _extraction(
                 terminal.say(f"{PROGRAM}: Error: {error}")
                 report.broken = True
                 if not report.is_there:
-                    report.unwritten(len(sources) + len(inputs.refusals))
+                    come = sources if isinstance(sources, Arriving) else inputs
+                    report.unwritten(come.n_inputs)
             except Stopped:
                 if not report.is_there:
                     raise  # else the output is in its place: there was nothing left to stop
@@ -81,6 +103,9 @@ def _extraction(
                 if report.kept:
                     with suppress(OSError):  # the terminal may be gone
                         terminal.say(report.kept)
+            if isinstance(sources, Arriving):
+                for note in sources.notes():
+                    terminal.say(f"note: {note}")
     end = f" -> {quoted(output.path)}" if report.is_there else "; no output is written or changed"
     if not options["quiet"]:
         click.echo(report.summary() + end, err=True)
@@ -88,10 +113,6 @@ def _extraction(
 
 
 def _refuse_streams(options: Mapping[str, Any]) -> None:
-    if "-" in options["inputs"]:
-        raise click.UsageError(
-            "Standard input (-) cannot be read by this version; name a file. A file called - is ./-"
-        )
     if str(options["output"]) == "-":
         raise click.UsageError(
             "Standard output (-) cannot be written by this version; name a file or folder."
@@ -114,25 +135,36 @@ def _taken(
 
 
 def _first_sample_rate(
-    sources: Sequence[Source], taken: Sequence[Source], report: Report
+    sources: Sequence[Source] | Arriving,
+    taken: Sequence[Source],
+    raw_format: RawFormat | None,
+    report: Report,
 ) -> int | None:
     """Return the rate of the first of all inputs whose header states one.
 
-    All shards must have one rate. If no header states one, the inputs taken are reported.
+    All shards must have one rate. If no header states one, the inputs taken are reported; those
+    that arrive all are.
     """
+    if raw_format is not None:
+        return raw_format.sr
     from kapre_cli.audio import promise
 
-    failures = []
+    failures, tried = [], list[Source]()
     for source in sources:
+        tried.append(source)
         try:
-            return promise(source.path).sr
+            sr = promise(source.file, is_stream=source.is_stream).sr
         except AudioReadError as error:
             failures.append((source, error))
-    mine = set(taken)
+        else:
+            if isinstance(sources, Arriving):
+                sources.put_back(tried)
+            return sr
+    mine = set(tried if isinstance(sources, Arriving) else taken)
     for source, reason in failures:
         if source in mine:
             report.failed(source.path, reason)
-    if sources and not taken:
+    if tried and not mine:
         report.say(f"{PROGRAM}: Error: no input of any shard states a rate; name it with --sr")
         report.broken = True
     return None

@@ -142,11 +142,12 @@ class _Attempt:
 
     def _pass_on(self, number: int, _frame: object) -> None:
         now = time.monotonic()
-        if not self.stopped:
-            self.stopped, self._asked = number, now
-            os.kill(self._pid, number)
-        elif now - self._asked > _SAME_REQUEST_SECONDS:
-            os.kill(self._pid, signal.SIGKILL)  # asked twice: at once
+        with suppress(ProcessLookupError):  # it has ended just now, asked by a terminal itself
+            if not self.stopped:
+                self.stopped, self._asked = number, now
+                os.kill(self._pid, number)
+            elif now - self._asked > _SAME_REQUEST_SECONDS:
+                os.kill(self._pid, signal.SIGKILL)  # asked twice: at once
 
 
 def _how(ended: _Attempt) -> str:

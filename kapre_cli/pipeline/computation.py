@@ -35,11 +35,11 @@ class Computation:
         self._report = report
         self._progress = progress
 
-    def compute(self, parts: Iterable[Part], computer: Computer, n_frames: int) -> None:
+    def compute(self, parts: Iterable[Part | None], computer: Computer, n_frames: int) -> None:
         """Compute every block that has been read and keep it.
 
         Args:
-            parts: What has been read.
+            parts: What has been read; ``None`` where more will take a while.
             computer: What computes tapes of it.
             n_frames: Frames of a tape.
 
@@ -50,8 +50,12 @@ class Computation:
         for warning in computer.warnings:
             self._report.warn(warning)
 
-    def _pieces(self, parts: Iterable[Part]) -> Iterator[Piece]:
+    def _pieces(self, parts: Iterable[Part | None]) -> Iterator[Piece | None]:
         for part in parts:
+            if part is None:
+                yield None
+                self._progress.waits()
+                continue
             work = part.work
             if isinstance(part, Block):
                 if not work.failed:

@@ -14,10 +14,11 @@ from kapre_cli.pipeline.reading import Readers
 from kapre_cli.pipeline.room import bytes_at_most, bytes_due, bytes_written
 from kapre_cli.pipeline.transform import Computer, tape_frames
 from kapre_cli.pipeline.work import Work
+from kapre_cli.pipeline.works import Works
 from kapre_cli.report import SILENT, UNWATCHED, Progress, Report, Watch, counted
 from kapre_cli.settings import ExtractionSettings
 from kapre_cli.settings.keras_file import keras_image_data_format
-from kapre_cli.sources import Source
+from kapre_cli.sources import Arriving, Source
 from kapre_cli.storage.admission import check_output
 from kapre_cli.storage.assembly import FinalArray, final_array, stored_array
 from kapre_cli.storage.disk import free_bytes, require_room
@@ -32,7 +33,7 @@ from kapre_cli.storage.workspace import Workspace, undisturbed
 
 
 def extract(
-    sources: Sequence[Source],
+    sources: Sequence[Source] | Arriving,
     settings: ExtractionSettings,
     report: Report,
     progress: Progress = SILENT,
@@ -46,7 +47,8 @@ def extract(
     kept beside the output, for a run that resumes it.
 
     Args:
-        sources: The inputs, in the order in which the output will have them.
+        sources: The inputs, in the order in which the output will have them: all of them, or as
+            they come. Those that come are begun at once, and have been checked for the output.
         settings: What to compute and where to put it.
         report: Told what becomes of every input.
         progress: Told how far the work has come.
@@ -56,10 +58,11 @@ def extract(
         UsageError: If the output is refused before any work is done.
         OutputError: If the output cannot be written; what stood there is unchanged then.
     """
-    check_output(settings.output, sources)
+    known = () if isinstance(sources, Arriving) else sources
+    check_output(settings.output, known)
     with Workspace(settings.output) as workspace:
         if workspace.healed:
-            check_output(settings.output, sources)
+            check_output(settings.output, known)
         replayed = replay(workspace.journal)
         workspace.keep = replayed.holds_work
         if not watch.again:
@@ -68,32 +71,29 @@ def extract(
         root = RootFacts.of(settings)
         output = settings.output
         with Earlier(workspace, replayed, output, root, again=watch.again) as earlier:
-            works = [Work(source) for source in sources]
             if report.verbose:
                 report.say(", ".join(f"{name} {number}" for name, number in root.versions.items()))
             keeper = Keeper(earlier, settings, root.versions, report, again=watch.again)
-            keeper.tell_changes(works)
-            for work in works:
-                keeper.keep(work)
-                if work.done or work.failed:
-                    progress.ended(work.source.key)
-                if work.done and report.verbose:
-                    report.say(f"kept: {work.told(settings.layer)}")
+            if known:
+                keeper.tell_changes(known)
+            works = Works(sources, keeper, progress)
             with Journal(workspace.journal, earlier.journal.end) as journal:
                 run = _Run(settings, root, journal, report)
                 try:
                     if not (watch.again and earlier.journal.roots):
                         journal.run(root)
                     run.compute(works, progress, watch)
-                    run.finish(works, workspace, earlier, progress)
+                    if works.grows:
+                        keeper.tell_changes(work.source for work in works.all)
+                    run.finish(works.all, workspace, earlier, progress)
                 except BaseException:
                     workspace.keep = not workspace.published and (
-                        earlier.journal.holds_work or any(work.entries for work in works)
+                        earlier.journal.holds_work or any(work.entries for work in works.all)
                     )
                     if workspace.keep:
                         with suppress(OutputError):  # the error under way says enough
                             journal.sync()
-                        report.kept = _kept(works, workspace.folder)
+                        report.kept = _kept(works.all, workspace.folder)
                     raise
 
 
@@ -136,23 +136,28 @@ class _Run:
         self._journal = journal
         self._report = report
 
-    def compute(self, works: Sequence[Work], progress: Progress, watch: Watch) -> None:
+    def compute(self, works: Works, progress: Progress, watch: Watch) -> None:
         """Compute every input that has not been done into the journal."""
-        due = [work for work in works if not (work.done or work.failed)]
-        if not due:
+        due = works.begin()
+        if due is None:
             return
-        folder = self._settings.output.path.parent
-        what = f"{quoted(self._settings.output.path)}, with the work beside it,"
-        if bytes_at_most(works, self._settings) > free_bytes(folder):
-            require_room(folder, bytes_due(works, self._settings), f"{what} at least")
+        if not works.grows:
+            self._require_room(works.all)
         n_frames = tape_frames(self._config, self._settings.batch_size)
         computation = Computation(self._settings, self._journal, self._report, progress)
         # In this order: while TensorFlow is imported, if it is, inputs are read already.
         with (
             Readers(due, self._settings, watch) as readers,
+            works,  # closed before the readers, which may wait for it
             _computer(self._settings, n_frames) as computer,
         ):
             computation.compute(readers, computer, n_frames)
+
+    def _require_room(self, works: Sequence[Work]) -> None:
+        folder = self._settings.output.path.parent
+        what = f"{quoted(self._settings.output.path)}, with the work beside it,"
+        if bytes_at_most(works, self._settings) > free_bytes(folder):
+            require_room(folder, bytes_due(works, self._settings), f"{what} at least")
 
     def finish(
         self, works: Sequence[Work], workspace: Workspace, earlier: Earlier, progress: Progress

@@ -8,11 +8,11 @@ from math import prod
 import numpy as np
 
 from kapre_cli.audio import Header, promise
-from kapre_cli.audio.header import MAX_CHANNELS
 from kapre_cli.audio.reader import resampled_length
 from kapre_cli.errors import AudioReadError
 from kapre_cli.pipeline.work import Work
 from kapre_cli.settings import ExtractionSettings
+from kapre_cli.settings.limits import MAX_CHANNELS
 
 _JOURNAL_BYTES = 4  # float32
 
@@ -67,8 +67,8 @@ def bytes_written(works: Sequence[Work], settings: ExtractionSettings) -> int:
 def _n_values(work: Work, settings: ExtractionSettings) -> int:
     """Return how many features an input will have, 0 if that cannot be known."""
     try:
-        header = promise(work.source.path)
-        n_bytes = os.path.getsize(work.source.path)
+        header = promise(work.source.file, settings.audio.raw_format)
+        n_bytes = os.path.getsize(work.source.file)
     except (AudioReadError, OSError):
         return 0
     layer, audio = settings.layer, settings.audio

@@ -62,16 +62,25 @@ class Tape:
         self.n_frames = n_frames
         self.n_samples = framing.n_samples(n_frames)
 
-    def pack(self, pieces: Iterable[Piece], tapes: Iterator[Samples]) -> Iterator[list[Placement]]:
+    def pack(
+        self, pieces: Iterable[Piece | None], tapes: Iterator[Samples]
+    ) -> Iterator[list[Placement]]:
         """Fill tapes and yield, for each, what lies where on it.
 
         Args:
-            pieces: What is to be laid on tapes.
+            pieces: What is to be laid on tapes. ``None``: the next one will take a while; the tape
+                that has been begun is not kept waiting, and an empty list is yielded after it.
             tapes: Gives room for samples, ``(n_samples,)``, when a new tape is begun. What they
                 held before is left in the gaps.
         """
         samples, placements, position = next(tapes), list[Placement](), 0
         for piece in pieces:
+            if piece is None:
+                if placements:
+                    yield placements
+                    samples, placements, position = next(tapes), [], 0
+                yield []
+                continue
             first, n_frames = 0, len(piece.results)
             while first < n_frames:
                 count = min(n_frames - first, self.n_frames - position)

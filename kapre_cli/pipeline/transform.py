@@ -93,11 +93,14 @@ def tape_frames(config: LayerConfig, batch_size: int | None = None) -> int:
     return max(-(-wanted // n_lot), 1) * n_lot
 
 
-def run(pieces: Iterable[Piece], framing: Framing, n_frames: int, computer: Computer) -> None:
+def run(
+    pieces: Iterable[Piece | None], framing: Framing, n_frames: int, computer: Computer
+) -> None:
     """Compute every piece into its ``results`` and tell it so.
 
     Args:
-        pieces: What is to be computed.
+        pieces: What is to be computed. ``None``: the next one will take a while; all that came
+            before is computed and told so before it is asked for.
         framing: The layer's.
         n_frames: Frames of a tape.
         computer: What computes tapes.
@@ -111,11 +114,17 @@ def run(pieces: Iterable[Piece], framing: Framing, n_frames: int, computer: Comp
                 _deliver(computer.collect(), under_way.popleft())
             yield tape
 
+    def deliver_all() -> None:
+        while under_way:
+            _deliver(computer.collect(), under_way.popleft())
+
     for placements in Tape(framing, n_frames).pack(pieces, free_tapes()):
-        computer.submit(next(numbers))
-        under_way.append(placements)
-    while under_way:
-        _deliver(computer.collect(), under_way.popleft())
+        if placements:
+            computer.submit(next(numbers))
+            under_way.append(placements)
+        else:
+            deliver_all()
+    deliver_all()
 
 
 def _deliver(features: Features, placements: Iterable[Placement]) -> None:

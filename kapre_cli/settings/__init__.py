@@ -14,6 +14,7 @@ from kapre_cli.settings.layers import (
     layer_from_dict,
     layer_to_dict,
 )
+from kapre_cli.settings.raw import RAW_ENCODINGS, RawFormat
 from kapre_cli.settings.run import (
     COMPRESSIONS,
     DTYPES,
@@ -36,12 +37,14 @@ __all__ = [
     "LAYERS",
     "NON_FINITE",
     "PADDINGS",
+    "RAW_ENCODINGS",
     "RESUMES",
     "AudioSettings",
     "ExtractionSettings",
     "LayerConfig",
     "MelspectrogramConfig",
     "OutputSettings",
+    "RawFormat",
     "Shard",
     "SpectrogramConfig",
     "layer_from_dict",

@@ -1,13 +1,13 @@
 """What an output must be before any work is done for it."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from kapre_cli.errors import StoredDataError, UsageError, quoted
 from kapre_cli.settings import OutputSettings
 from kapre_cli.sources import Source
-from kapre_cli.storage.collisions import check_collisions
+from kapre_cli.storage.collisions import check_collisions, folded
 from kapre_cli.storage.npy import (
     MANIFEST_NAME,
     NPY_SUFFIX,
@@ -59,8 +59,50 @@ def check_output(
         )
     if os.path.lexists(path):
         for source in sources:
-            if os.path.exists(source.path) and os.path.samefile(source.path, path):
-                raise UsageError(f"the output {quoted(path)} is one of the inputs")
+            _require_other_file(path, source)
+
+
+class Admission:
+    """Lets inputs into an output one after another, as a list names them.
+
+    Args:
+        output: The output, which has been checked without them. It holds more than one.
+    """
+
+    def __init__(self, output: OutputSettings) -> None:
+        self._output = output
+        self._longest = os.pathconf(output.path.parent, "PC_NAME_MAX")
+        self._files: dict[str, list[Source]] = {}  # by all that a file system may take it for
+        self._folders: dict[str, Source] = {}  # likewise, one that lies in it
+
+    def admit(self, source: Source) -> None:
+        """Let ``source`` in.
+
+        Raises:
+            UsageError: If it is the output, or would land on one that was let in before.
+        """
+        _require_other_file(self._output.path, source)
+        if self._output.format == "npy-directory":
+            _check_file_names(self._output.path, [*self._near(source), source], self._longest)
+
+    def _near(self, source: Source) -> Iterator[Source]:
+        """Yield those before ``source`` that it might collide with, and take note of it."""
+        file = source.key + NPY_SUFFIX
+        alike = self._files.setdefault(folded(file), [])
+        yield from alike
+        alike.append(source)
+        if folded(file) in self._folders:
+            yield self._folders[folded(file)]
+        folder = folded(file.rpartition("/")[0])
+        while folder and folder not in self._folders:
+            self._folders[folder] = source
+            yield from self._files.get(folder, ())
+            folder = folder.rpartition("/")[0]
+
+
+def _require_other_file(path: Path, source: Source) -> None:
+    if os.path.exists(source.file) and os.path.exists(path) and os.path.samefile(source.file, path):
+        raise UsageError(f"the output {quoted(path)} is one of the inputs")
 
 
 def _check_file(path: Path, refusal: str | None, *, is_npy: bool) -> None:
