@@ -1,6 +1,7 @@
 """What became of every input: counts, failures, messages and the exit code."""
 
 import signal
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -26,13 +27,19 @@ class ExitCode(IntEnum):
 
 
 class Progress:
-    """Told how far the work has come; this one keeps it to itself."""
+    """Told how far the work has come, by any thread; this one keeps it to itself."""
+
+    def arrived(self, key: str, n_bytes: int) -> None:
+        """Take note of one more input, of so many bytes, that was not known before."""
 
     def computed(self, key: str, due: float, seconds: float) -> None:
         """Take note that ``seconds`` more of an input have been computed, of all that are due."""
 
     def ended(self, key: str) -> None:
         """Take note that an input has been computed, has failed, or needs no computing."""
+
+    def waits(self) -> None:
+        """Take note that all that has come is computed, and more is waited for."""
 
     def writing(self, n_inputs: int) -> None:
         """Take note that all has been computed and the output is being put together."""
@@ -69,8 +76,8 @@ class Gone(NamedTuple):
 class Watch:
     """Knows which inputs have brought the process down, and is told which one is being read.
 
-    It remembers how much of a stream has gone out as well. This one is for a process that nobody
-    watches.
+    It remembers what has been told and how much of a stream has gone out as well. This one is for a
+    process that nobody watches.
 
     Attributes:
         again: Whether the process has come down before in this run, and goes on now.
@@ -87,6 +94,13 @@ class Watch:
         """Return how the process came down each time while an input was being read."""
         return ()
 
+    def refused(self, n_refusals: int) -> None:
+        """Take note that so many paths have been refused, and named with the reason."""
+
+    def n_refused(self) -> int:
+        """Return how many had been when the process came down."""
+        return 0
+
     def went_out(self, gone: Gone) -> None:
         """Take note what has gone out whole."""
 
@@ -100,7 +114,7 @@ UNWATCHED = Watch()
 
 @dataclass
 class Report:
-    """The tally of a run.
+    """The tally of a run. Any thread may add to it.
 
     Attributes:
         say: Called with each message for the user as it arises.
@@ -111,6 +125,7 @@ class Report:
         n_written: Inputs whose features are in the output.
         n_failed: Inputs that gave none; each has been named with its reason.
         n_skipped: Inputs whose features were there already.
+        n_ready: Inputs whose features are ready for an output that is put together at the end.
         seconds: Seconds of audio behind the inputs that were written.
         kept: What has been kept of a run that did not reach its end, in a sentence.
         is_there: Whether what was to be written is in its place, by this run or an earlier one.
@@ -126,77 +141,97 @@ class Report:
     n_written: int = 0
     n_failed: int = 0
     n_skipped: int = 0
+    n_ready: int = 0
     seconds: float = 0.0
     kept: str | None = None
     is_there: bool = False
     broken: bool = False
     warned: set[str] = field(default_factory=set)
+    _adding: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
+
+    def ready(self) -> None:
+        """Count an input whose features are ready for an output put together at the end."""
+        with self._adding:
+            self.n_ready += 1
 
     def written(self, path: str, known: Known) -> None:
         """Count an input whose features are in the output."""
-        self.n_written += 1
-        self.seconds += known.seconds or 0.0
-        self.recorder.input(path, WRITTEN, None, known)
+        with self._adding:
+            self.n_written += 1
+            self.seconds += known.seconds or 0.0
+            self.recorder.input(path, WRITTEN, None, known)
 
     def failed(self, path: str, reason: object, known: Known = NOTHING) -> None:
         """Count an input that failed, and name it with its reason."""
-        self.say(f"failed: {quoted(path)}: {reason}")
-        self.unwritten(path, reason, known)
+        with self._adding:
+            self.say(f"failed: {quoted(path)}: {reason}")
+            self.unwritten(path, reason, known)
 
     def unwritten(self, path: str, reason: object, known: Known = NOTHING) -> None:
         """Count an input as failed for a reason that has been told: there is no output."""
-        self.n_failed += 1
-        self.recorder.input(path, FAILED, str(reason), known)
+        with self._adding:
+            self.n_failed += 1
+            self.recorder.input(path, FAILED, str(reason), known)
 
     def failed_before(self, path: str) -> None:
         """Count an input that has failed, been named and recorded before the process came down."""
-        self.n_failed += 1
-        self.recorder.ended_before(path)
+        with self._adding:
+            self.n_failed += 1
+            self.recorder.ended_before(path)
 
     def go_on(self, gone: Gone) -> None:
         """Count what has gone out of a stream before the process came down."""
-        self.n_written += gone.n_written
-        self.n_failed += gone.n_inputs - gone.n_written
-        self.seconds += gone.seconds
+        with self._adding:
+            self.n_written += gone.n_written
+            self.n_failed += gone.n_inputs - gone.n_written
+            self.seconds += gone.seconds
 
     def skipped(self, path: str, known: Known) -> None:
         """Count an input whose features were there already."""
-        self.n_skipped += 1
-        self.recorder.input(path, SKIPPED, None, known)
+        with self._adding:
+            self.n_skipped += 1
+            self.recorder.input(path, SKIPPED, None, known)
 
-    def require_few_failures(self) -> None:
+    def require_few_failures(self, n_more: int = 0) -> None:
         """Stop a run in which more inputs have failed than may.
+
+        Args:
+            n_more: How many have failed and have not been counted yet.
 
         Raises:
             TooManyFailuresError: If it is so.
         """
         allowed = self.max_failures
-        if allowed is None or not allowed.is_exceeded(
-            self.n_failed, self.n_inputs, self.n_expected
-        ):
+        if allowed is None:
             return
-        number = self.n_expected or self.n_inputs
-        raise TooManyFailuresError(
-            f"{self.n_failed:,} of {counted(number, 'input')} failed, and --max-failures allows "
-            f"{allowed}: the run was stopped"
-        )
+        with self._adding:
+            n_failed = self.n_failed + n_more
+            n_ended = max(self.n_inputs, self.n_failed + self.n_ready) + n_more
+        if allowed.is_exceeded(n_failed, n_ended, self.n_expected):
+            number = self.n_expected or n_ended
+            raise TooManyFailuresError(
+                f"{n_failed:,} of {counted(number, 'input')} failed, and --max-failures allows "
+                f"{allowed}: the run was stopped"
+            )
 
     def close(self, exit_code: int) -> None:
         """Let the record end with the sums."""
-        self.recorder.sums(
-            exit_code,
-            inputs=self.n_inputs,
-            written=self.n_written,
-            failed=self.n_failed,
-            skipped=self.n_skipped,
-            seconds=self.seconds,
-        )
+        with self._adding:
+            self.recorder.sums(
+                exit_code,
+                inputs=self.n_inputs,
+                written=self.n_written,
+                failed=self.n_failed,
+                skipped=self.n_skipped,
+                seconds=self.seconds,
+            )
 
     def warn(self, message: str) -> None:
         """Pass on a warning, once."""
-        if message not in self.warned:
-            self.warned.add(message)
-            self.say(f"warning: {message}")
+        with self._adding:
+            if message not in self.warned:
+                self.warned.add(message)
+                self.say(f"warning: {message}")
 
     @property
     def n_inputs(self) -> int:

@@ -592,6 +592,11 @@ SIZES = (
         "^the file ends inside its W64 header",
     ),
     wav_input(
+        "W64 of unknown size",
+        replaced(W64, W64_DATA + 16, struct.pack("<q", 2**63 - 1)),
+        WHOLE,
+    ),
+    wav_input(
         "W64 data size of -1",
         replaced(W64, W64_DATA + 16, struct.pack("<q", -1)),
         "^truncated: the header promises 9,223,372,036,854,775,796 frames, 1,000 frames came",

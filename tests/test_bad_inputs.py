@@ -297,8 +297,8 @@ def test_what_changes_while_it_is_read_is_told(
     suffix: str, program: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Disturbed(AudioReader):
-        def __init__(self, path: str, settings: AudioSettings) -> None:
-            super().__init__(path, settings)
+        def __init__(self, path: str, settings: AudioSettings, **options: Any) -> None:
+            super().__init__(path, settings, **options)
             self._path = Path(path)
 
         def read(self, n_samples: int) -> Any:
@@ -330,8 +330,8 @@ def test_what_changes_while_it_is_read_is_told(
 def test_what_vanishes_before_it_is_read_is_told(
     program: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def disturbed(*arguments: Any) -> Any:
-        inputs = discover(*arguments)
+    def disturbed(*arguments: Any, **options: Any) -> Any:
+        inputs = discover(*arguments, **options)
         (tmp_path / "audio" / "b.wav").unlink()
         (tmp_path / "audio" / "c.wav").unlink()
         os.mkfifo(tmp_path / "audio" / "c.wav")

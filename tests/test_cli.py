@@ -126,7 +126,51 @@ USAGE = {
         ["spectrogram", "audio/a.wav", "-o", "audio/a.wav", "--format", "hdf5", "--overwrite"],
         "the output 'audio/a.wav' is one of the inputs",
     ),
-    "standard input": (["spectrogram", "-", "-o", "x.h5"], "Standard input (-) cannot be read"),
+    "standard input twice": (
+        ["spectrogram", "-", "audio", "-", "-o", "x.h5"],
+        "Standard input (-) is named twice",
+    ),
+    "standard input for two": (
+        ["spectrogram", "-", "--files-from", "-", "-o", "x.h5"],
+        "Standard input (-) cannot be an input and the list of inputs at once",
+    ),
+    "no list": (["spectrogram", "-0", "audio", "-o", "x.h5"], "-0 says how the names in"),
+    "a list that is gone": (
+        ["spectrogram", "--files-from", "gone", "-o", "x.h5"],
+        "the list 'gone' cannot be read: No such file or directory",
+    ),
+    "a folder for a list": (
+        ["spectrogram", "--files-from", "audio", "-o", "x.h5"],
+        "the list 'audio' is a folder",
+    ),
+    "an empty list": (
+        ["spectrogram", "--files-from", "/dev/null", "-o", "x.h5"],
+        "the list '/dev/null' names no files, and there is no other input",
+    ),
+    "an empty list for one array": (
+        ["spectrogram", "--files-from", "/dev/null", "-o", "x.npy"],
+        "the list '/dev/null' names no files, and there is no other input",
+    ),
+    "audio for a list": (
+        ["spectrogram", "--files-from", "audio/a.wav", "-o", "x.h5"],
+        "the list 'audio/a.wav' holds NUL",
+    ),
+    "raw format": (
+        ["spectrogram", "audio/a.wav", "-o", "x.h5", "--raw-format", "s16le,44100"],
+        "Received: raw_format='s16le,44100'",
+    ),
+    "raw encoding": (
+        ["spectrogram", "audio/a.wav", "-o", "x.h5", "--raw-format", "s17le,44100,1"],
+        "'--raw-format': `encoding` must be one of ('u8', 's8', 's16le',",
+    ),
+    "raw rate": (
+        ["spectrogram", "audio/a.wav", "-o", "x.h5", "--raw-format", "s16le,0,1"],
+        "Received: sr=0",
+    ),
+    "raw folder": (
+        ["spectrogram", "audio", "-o", "x.h5", "--raw-format", "s16le,44100,1"],
+        "--raw-format is for files without a header, and the folder 'audio' would be searched",
+    ),
     "nothing to say of": (["info", "gone.h5"], "there is nothing at 'gone.h5'"),
     "nothing to verify": (["verify", "gone.h5"], "there is nothing at 'gone.h5'"),
     "nothing to compare": (["compare", "gone.h5", "audio"], "there is nothing at 'gone.h5'"),

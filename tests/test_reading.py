@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kapre_cli import framing as framing_module
-from kapre_cli.errors import AudioReadError, FeatureError
+from kapre_cli.errors import AudioReadError, FeatureError, UsageError
 from kapre_cli.pipeline import reading
 from kapre_cli.pipeline.blocks import Block, frame_blocks
 from kapre_cli.pipeline.reading import End, Part, Readers
@@ -66,7 +66,7 @@ def works_of(folder: Path, names: Iterable[str]) -> list[Work]:
     return [Work(Source(str(folder / name), name)) for name in names]
 
 
-def readers_of(works: list[Work], jobs: int | None = None, watch: Watch = UNWATCHED) -> Readers:
+def readers_of(works: Iterable[Work], jobs: int | None = None, watch: Watch = UNWATCHED) -> Readers:
     wanted = ExtractionSettings(
         layer=SpectrogramConfig(n_dft=N_DFT, n_hop=N_HOP, padding="valid"),
         audio=AudioSettings(sr=8000),
@@ -137,11 +137,75 @@ def test_every_block_and_end_arrives_once_and_in_order(
         came: dict[str, list[Part]] = defaultdict(list)
         with readers_of(works, jobs) as readers:
             for part in readers:
-                assert part is not None
+                assert part is not None  # all inputs are known
                 came[part.work.source.key].append(part)
     assert sorted(came) == sorted(names)
     for work in works:
         require_whole(came[work.source.key], work, folder)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    gaps=st.lists(st.booleans(), min_size=len(NAMES), max_size=len(NAMES)),
+    jobs=st.integers(1, 5),
+)
+def test_inputs_that_come_one_after_another_are_all_read(
+    gaps: list[bool], jobs: int, folder: Path
+) -> None:
+    """Where there is a gap the next input is named when all before it has been handed out."""
+    works = works_of(folder, NAMES)
+    may_go_on = threading.Semaphore(0)
+    n_named = 0
+
+    def coming() -> Iterator[Work]:
+        nonlocal n_named
+        for work, gap in zip(works, gaps, strict=True):
+            if gap and n_named:
+                assert may_go_on.acquire(timeout=60)
+            n_named += 1
+            yield work
+
+    came: dict[str, list[Part]] = defaultdict(list)
+    n_pauses = 0
+    with readers_of(coming(), jobs) as readers:
+        for part in readers:
+            if part is not None:
+                came[part.work.source.key].append(part)
+                continue
+            n_pauses += 1
+            ended = [key for key, parts in came.items() if isinstance(parts[-1], End)]
+            if len(ended) == n_named:  # else the next ones have been named meanwhile
+                may_go_on.release()
+    assert n_pauses >= sum(gaps[1:])
+    for work in works:
+        require_whole(came[work.source.key], work, folder)
+
+
+def test_readers_that_wait_for_inputs_can_be_closed(folder: Path) -> None:
+    """Whatever keeps them waiting is told first, as ``Readers`` says."""
+    is_closed = threading.Event()
+    works = works_of(folder, NAMES[:2])
+
+    def coming() -> Iterator[Work]:
+        yield from works
+        is_closed.wait(60)
+
+    readers = readers_of(coming(), 2)
+    for part in readers:
+        if part is None:
+            break
+    is_closed.set()
+    readers.close()
+    assert not any(thread.is_alive() for thread in readers._threads)
+
+
+def test_what_goes_wrong_with_the_list_is_raised(folder: Path) -> None:
+    def coming() -> Iterator[Work]:
+        yield from works_of(folder, NAMES[:2])
+        raise UsageError("no list")
+
+    with readers_of(coming()) as readers, pytest.raises(UsageError, match="no list"):
+        list(readers)
 
 
 class Counter:

@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kapre_cli.settings import (
+    RAW_ENCODINGS,
     AudioSettings,
     ExtractionSettings,
     MelspectrogramConfig,
     OutputSettings,
+    RawFormat,
     SpectrogramConfig,
     layer_from_dict,
     layer_to_dict,
@@ -61,6 +63,10 @@ audio = st.builds(
     resample=st.booleans(),
     channels=st.none() | st.lists(st.integers(0, 99), min_size=1, unique=True).map(tuple),
     mono=st.booleans(),
+    raw_format=st.none()
+    | st.builds(
+        RawFormat, st.sampled_from(RAW_ENCODINGS), st.integers(1, 10**8), st.integers(1, 1024)
+    ),
 )
 
 
@@ -76,6 +82,34 @@ def test_layers_go_through_strict_json_unchanged(config: SpectrogramConfig) -> N
 @given(audio)
 def test_audio_settings_go_through_json_unchanged(settings: AudioSettings) -> None:
     assert AudioSettings.from_dict(sound_json(dumps(settings.to_dict()))) == settings
+
+
+def test_settings_of_before_there_were_raw_formats_are_understood() -> None:
+    stored = AudioSettings(sr=8000).to_dict()
+    del stored["raw_format"]
+    assert AudioSettings.from_dict(stored) == AudioSettings(sr=8000)
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("s16le", "ENCODING,RATE,CHANNELS"),
+        ("s16le,44100,2,1", "ENCODING,RATE,CHANNELS"),
+        ("s16le,44.1k,2", "ENCODING,RATE,CHANNELS"),
+        ("s16,44100,2", "`encoding` must be one of"),
+        ("s16le,44100,0", "n_channels=0"),
+        ("s16le,44100,1025", "n_channels=1025"),
+        ("s16le,-1,1", "sr=-1"),
+        (None, "raw_format=None"),
+    ],
+)
+def test_raw_formats_that_cannot_be_meant_are_refused(text: Any, rule: str) -> None:
+    with pytest.raises(ValueError, match=rule):
+        RawFormat.parse(text)
+
+
+def test_a_raw_format_may_be_written_with_room() -> None:
+    assert RawFormat.parse(" S24BE, 48000 ,2") == RawFormat("s24be", 48000, 2)
 
 
 @pytest.mark.parametrize(

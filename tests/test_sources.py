@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from kapre_cli import open_features
 from kapre_cli.errors import UsageError
-from kapre_cli.sources import _Walk, discover, key_of
+from kapre_cli.sources import discover, key_of
+from kapre_cli.sources.walk import Walk
 from tests.conftest import write_audio
 
 
@@ -278,7 +279,7 @@ def test_loops_of_links_end(tmp_path: Path) -> None:
 
 def test_a_folder_that_vanishes_during_the_walk_is_one_failure(tmp_path: Path) -> None:
     touch(tmp_path, "a.wav", "b/b.wav", "c/c.wav")
-    walk = _Walk(str(tmp_path))
+    walk = Walk(str(tmp_path))
     found = iter(walk)
     assert next(found) == str(tmp_path / "a.wav")
     shutil.rmtree(tmp_path / "b")

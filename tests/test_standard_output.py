@@ -8,10 +8,8 @@ import re
 import resource
 import signal
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +32,9 @@ from kapre_cli.settings import (
     OutputSettings,
     SpectrogramConfig,
 )
-from kapre_cli.sources import Source, discover
+from kapre_cli.sources import Arriving, Inputs, Names, Source, discover
 from kapre_cli.storage import npy_stream
-from kapre_cli.storage.spool import Spool, _Room
+from kapre_cli.storage.block_spool import BlockSpool, _Room
 from tests import reference
 from tests.conftest import PROGRAM, write_audio, write_silence
 from tests.stress.runs import HERE
@@ -218,14 +216,14 @@ def test_others_do_not_run_far_ahead_of_the_one_whose_turn_it_is(
     sources = discover([str(audio)]).sources
     expected, _ = sent(sources)
     held = []
-    really = Spool.block
+    really = BlockSpool.block
 
-    def block(spool: Spool, *arguments: Any) -> Any:
+    def block(spool: BlockSpool, *arguments: Any) -> Any:
         entry = really(spool, *arguments)
         held.append(len(spool._n_bytes_of))
         return entry
 
-    monkeypatch.setattr(Spool, "block", block)
+    monkeypatch.setattr(BlockSpool, "block", block)
     for n_inputs, n_bytes in ((2, 2**28), (2**10, 1)):
         held.clear()
         monkeypatch.setattr(streaming, "_AHEAD_INPUTS", n_inputs)
@@ -234,45 +232,36 @@ def test_others_do_not_run_far_ahead_of_the_one_whose_turn_it_is(
         assert max(held) <= n_inputs
 
 
-def test_an_array_goes_out_while_the_next_input_is_waited_for(audio: Path) -> None:
-    names = ("0.wav", "1 bad.wav", "1.wav")
-    has_come = threading.Event()
+def arriving(listed: Path) -> Arriving:
+    """Return the inputs that are written into a named pipe."""
+    names = Names(str(listed), ended_by_nul=False, folder=None)
+    return Arriving(Inputs(()), names, None, lambda _: None, lambda path, _: pytest.fail(path))
+
+
+def test_an_array_goes_out_while_the_next_input_is_waited_for(audio: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "list")
+    sources = arriving(tmp_path / "list")
     reading, writing = os.pipe()
     arrays = []
 
-    def sources() -> Iterator[Source | None]:
-        yield from (Source(str(audio / name), name) for name in names[:2])
-        yield None
-        assert has_come.wait(60)
-        yield Source(str(audio / names[2]), names[2])
-
     def read() -> None:
-        with os.fdopen(reading, "rb") as file:
+        with (tmp_path / "list").open("w") as listed, os.fdopen(reading, "rb") as file:
+            print(audio / "0.wav", audio / "1 bad.wav", sep="\n", file=listed, flush=True)
             for array in kapre_cli.read_arrays(file):
                 arrays.append(array)
-                has_come.set()
+                if not listed.closed:
+                    print(audio / "1.wav", file=listed)
+                    listed.close()
 
     reader = threading.Thread(target=read)
     reader.start()
     report = Report(say=lambda _: None)
-    stream(_Arriving(sources()), settings_of(jobs=2), report, writing)
+    with sources:
+        stream(sources, settings_of(jobs=2), report, writing)
     os.close(writing)
     reader.join()
     assert [array.shape[0] for array in arrays] == [1, 2]
-    assert (report.n_written, report.n_failed) == (2, 1)
-
-
-class _Arriving:
-    """An iterator that may be asked by several threads; a generator may not."""
-
-    def __init__(self, sources: Iterator[Source | None]) -> None:
-        self._sources = sources
-
-    def __iter__(self) -> Iterator[Source | None]:
-        return self
-
-    def __next__(self) -> Source | None:
-        return next(self._sources)
+    assert (report.n_written, report.n_failed, report.n_expected) == (2, 1, 3)
 
 
 class Remembering(Watch):
@@ -339,41 +328,24 @@ def test_a_reader_that_leaves_ends_it_quietly(audio: Path, tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["err"]
 
 
-WAITING = """
-import os, threading
-from kapre_cli.cli.standard_output import while_read
-from kapre_cli.pipeline.streaming import stream
-from kapre_cli.report import Report
-from tests.test_standard_output import Source, settings_of
-
-def sources():
-    yield Source("0.wav", "0.wav")
-    yield None
-    os.write(2, b"waiting\\n")
-    threading.Event().wait()
-
-try:
-    with while_read(1):
-        stream(sources(), settings_of(jobs=1), Report(say=print), 1)
-except BrokenPipeError:
-    os._exit(141)
-"""
-
-
-def test_a_reader_that_leaves_is_noticed_while_nothing_is_written(audio: Path) -> None:
+def test_a_reader_that_leaves_is_noticed_while_nothing_is_written(
+    audio: Path, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "list")
     with subprocess.Popen(
-        [sys.executable, "-c", WAITING],
+        [*PROGRAM, "spectrogram", "--files-from", tmp_path / "list", "-o", "-", *OPTIONS],
         cwd=audio,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as running:
-        assert running.stdout is not None
+        with (tmp_path / "list").open("w") as listed:
+            print("0.wav", file=listed, flush=True)
+            assert running.stdout is not None
+            assert next(kapre_cli.read_arrays(running.stdout)).shape[2] == 1
+            running.stdout.close()
+            assert running.wait(timeout=60) == 141
         assert running.stderr is not None
-        assert running.stderr.readline() == b"waiting\n"
-        next(kapre_cli.read_arrays(running.stdout))
-        running.stdout.close()
-        assert running.wait(timeout=60) == 141
+        assert running.stderr.read() == b""
 
 
 def test_it_is_stopped_in_the_middle_of_an_array(audio: Path, tmp_path: Path) -> None:

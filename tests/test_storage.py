@@ -97,6 +97,7 @@ def test_both_formats_say_the_same(output: Path, audio: Path) -> None:
         "non_finite": "fail",
         "verify_audio": True,
         "max_frames": None,
+        "raw_format": None,
         "dtype": "float32",
         "engine": "numpy",
         "compression": "none",

@@ -124,6 +124,8 @@ with redirect_stdout(StringIO()), redirect_stderr(StringIO()): """
         RUN + "run(['info', '--help'])",
         RUN + "run(['verify', 'x.h5', '--all'])",
         RUN + "run(['compare', 'x.h5'])",
+        RUN + "run(['melspectrogram', '--files-from', 'gone', '-o', 'x.h5'])",
+        RUN + "run(['melspectrogram', '-', '-', '-o', 'x.h5'])",
     ],
 )
 def test_nothing_heavy_is_imported_before_it_is_needed(code: str) -> None:

@@ -14,6 +14,7 @@ from kapre_cli.audio.decoding import (
 from kapre_cli.audio.extent import REMEDY, wav_extent
 from kapre_cli.audio.headers import STREAMINFO_END, read_header
 from kapre_cli.audio.opening import RawFile, read_errors
+from kapre_cli.audio.raw import raw_extent
 from kapre_cli.audio.samples import Decoded, FiniteCheck, SampleMd5, Samples, as_floats
 from kapre_cli.audio.stream import FileBytes
 from kapre_cli.closing import Closing
@@ -24,11 +25,13 @@ _DEFAULTS = AudioSettings(sr=1)  # the rate is no business of a file
 
 
 class AudioFile(Closing):
-    """A WAV or FLAC file, open for reading from its beginning to its end.
+    """A WAV, FLAC or raw file, open for reading from its beginning to its end.
 
     Args:
         path: The file.
-        settings: How strictly it is read; the rate and the channels wanted play no part.
+        settings: How strictly it is read, and what it is if it has no header; the rate and the
+            channels wanted play no part.
+        is_stream: Whether it is what came through a pipe, see :func:`.headers.read_header`.
 
     Attributes:
         sr: Sample rate in Hz.
@@ -48,7 +51,9 @@ class AudioFile(Closing):
             many, or ends before or after what its header promises.
     """
 
-    def __init__(self, path: str, settings: AudioSettings = _DEFAULTS) -> None:
+    def __init__(
+        self, path: str, settings: AudioSettings = _DEFAULTS, *, is_stream: bool = False
+    ) -> None:
         self.n_missing = 0
         self.sha256 = ""
         self._settings = settings
@@ -56,7 +61,7 @@ class AudioFile(Closing):
         try:
             with read_errors():
                 self.size, self.mtime_ns = self._file.size, self._file.mtime_ns
-                self._header = read_header(self._file)
+                self._header = read_header(self._file, settings.raw_format, is_stream=is_stream)
                 self.sr, self.n_channels = self._header.sr, self._header.n_channels
                 self._finite = FiniteCheck(settings.non_finite, self.sr)
                 self.n_frames = self._open_flac() if self._is_flac else self._open_wav()
@@ -86,7 +91,9 @@ class AudioFile(Closing):
         return decoder
 
     def _open_wav(self) -> int:
-        extent = wav_extent(self._file, self._header, self._settings.allow_truncated)
+        """Open a WAV, or samples without a header, with all that is known of how many there are."""
+        extent_of = raw_extent if self._header.kind == "raw" else wav_extent
+        extent = extent_of(self._file, self._header, self._settings.allow_truncated)
         self._stream, self._counted = extent.stream, False
         self._decoder = self._open_anew()
         came = self._decoder.n_frames

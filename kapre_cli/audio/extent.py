@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from kapre_cli.audio import behind
 from kapre_cli.audio.header import Header
 from kapre_cli.audio.opening import RawFile
-from kapre_cli.audio.riff import ALL_ONES, plain_head
+from kapre_cli.audio.riff import plain_head
 from kapre_cli.audio.stream import FileBytes
 from kapre_cli.errors import AudioReadError
 
@@ -72,8 +72,8 @@ def wav_extent(file: RawFile, header: Header, allow_truncated: bool) -> Extent:
         stream = FileBytes(file, end=header.start + taken)
         return Extent(stream, taken // header.block_bytes, taken, promised)
     odd_blocks = header.order == "<" and header.frame_bytes is None and taken % 2 == 1
-    if taken != promised or odd_blocks or (header.n_bytes is None and taken >= ALL_ONES):
-        # libsndfile believes what 32 bits say, even where the file has more, and takes the
+    if taken != promised or odd_blocks or header.n_bytes is None:
+        # libsndfile believes what a size says, even where the file has more, and takes the
         # padding behind blocks of an odd size for one more block, of which it makes noise.
         stream = FileBytes(file, plain_head(header, taken), header.start, header.start + taken)
     else:

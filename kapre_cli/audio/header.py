@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 
 from kapre_cli.errors import AudioReadError
-from kapre_cli.settings.run import MAX_SR
-
-MAX_CHANNELS = 1024  # as many as libsndfile takes
+from kapre_cli.settings.limits import MAX_CHANNELS, MAX_SR
 
 
 @dataclass(frozen=True)
@@ -14,6 +12,7 @@ class Header:
 
     Attributes:
         kind: ``"WAV"`` or ``"FLAC"``; the relatives of WAV (RF64, W64, big-endian) are ``"WAV"``.
+            ``"raw"``: there is none, and what stands here was said from outside.
         sr: Sample rate in Hz.
         n_channels: Number of channels.
         bits: Bits of a sample; 0 for an encoding without a number of bits for each sample.
@@ -21,7 +20,7 @@ class Header:
             WAV) where bytes alone are promised.
         start: Where in the file the samples of a WAV begin, or a FLAC stream with its mark.
         md5: What a FLAC header says that the MD5 of all samples is; ``None`` if it does not.
-        n_bytes: Bytes of samples that a WAV promises; ``None`` if they go on to the file's end.
+        n_bytes: Bytes of samples that a WAV promises; ``None`` if they go on to the end.
         missing_bytes: How many of them lie beyond the end of the file.
         frame_bytes: Bytes of a frame of WAV; ``None`` if an encoding has none for each frame.
         block_bytes: Bytes of the smallest part of a WAV that can be decoded: a frame, or a block

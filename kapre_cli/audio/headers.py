@@ -6,10 +6,15 @@ to be taken from the header itself and held against what comes.
 Sources: RFC 9639 (FLAC); those of WAV and its relatives stand in :mod:`kapre_cli.audio.riff`.
 """
 
-from kapre_cli.audio.header import Header
+from dataclasses import replace
+
+from kapre_cli.audio import behind
+from kapre_cli.audio.header import Header, is_chunk_name
 from kapre_cli.audio.opening import RawFile, read_errors
+from kapre_cli.audio.raw import raw_header
 from kapre_cli.audio.riff import W64_RIFF, W64_WAVE, read_w64, read_wav
 from kapre_cli.errors import AudioReadError
+from kapre_cli.settings import RawFormat
 
 _FLAC_MARK = b"fLaC"
 STREAMINFO_END = 4 + 4 + 34  # bytes from the start of a FLAC stream: mark, block header, block
@@ -31,25 +36,51 @@ _OTHER_KINDS = (  # (offset, bytes there, what it is)
 )
 
 
-def promise(path: str) -> Header:
+def promise(path: str, raw_format: RawFormat | None = None, *, is_stream: bool = False) -> Header:
     """Return what the header of a file promises, without decoding anything.
+
+    Arguments but the path are those of :func:`read_header`.
 
     Raises:
         AudioReadError: If the file cannot be opened, is no regular file, is neither WAV nor
             FLAC, ends inside its header, or says a rate or channels that cannot be.
     """
     with RawFile(path, _HEADER_BYTES) as file, read_errors():
-        return read_header(file)
+        return read_header(file, raw_format, is_stream=is_stream)
 
 
-def read_header(file: RawFile) -> Header:
+def read_header(
+    file: RawFile, raw_format: RawFormat | None = None, *, is_stream: bool = False
+) -> Header:
     """Return what the header of an open file promises.
+
+    Args:
+        file: The file.
+        raw_format: What it is if it has no header; none is looked for then.
+        is_stream: Whether it is what came through a pipe. Who writes into one cannot go back to
+            say how much it was: a WAV's 0 bytes are then all that came.
 
     Raises:
         AudioReadError: As :func:`promise`.
     """
     if file.size == 0:
-        raise AudioReadError("the file is empty (0 bytes)")
+        what = "nothing came: the stream" if is_stream else "the file"
+        raise AudioReadError(f"{what} is empty (0 bytes)")
+    if raw_format is not None:
+        return raw_header(file, raw_format)
+    header = _own_header(file)
+    if is_stream and header.n_bytes == 0 and not _is_empty(file, header):
+        return replace(header, n_frames=None, n_bytes=None)
+    return header
+
+
+def _is_empty(file: RawFile, header: Header) -> bool:
+    """Whether nothing but chunks follows the header of a WAV."""
+    following = file.at(header.start, 4)
+    return is_chunk_name(following) and behind.is_orderly(file, header)
+
+
+def _own_header(file: RawFile) -> Header:
     magic = file.at(0, 40)
     if magic[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64") and magic[8:12] == b"WAVE":
         return read_wav(file, magic[:4])

@@ -21,8 +21,9 @@ class AudioReader(Closing):
     """One input as the layer is to see it, read forward in pieces of any length.
 
     Args:
-        path: A WAV or FLAC file.
+        path: A WAV, FLAC or raw file.
         settings: Which rate and channels are wanted, and how strictly the file is read.
+        is_stream: Whether the file is what came through a pipe.
 
     Attributes:
         file: The file behind it, with its own rate, size and time of change, and what is known
@@ -36,8 +37,8 @@ class AudioReader(Closing):
             has another rate and may not be resampled, or one too far from the run's.
     """
 
-    def __init__(self, path: str, settings: AudioSettings) -> None:
-        self.file = AudioFile(path, settings)
+    def __init__(self, path: str, settings: AudioSettings, *, is_stream: bool = False) -> None:
+        self.file = AudioFile(path, settings, is_stream=is_stream)
         try:
             self.sr = settings.sr
             self._settings = settings

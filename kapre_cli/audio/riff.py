@@ -16,6 +16,7 @@ from kapre_cli.errors import AudioReadError
 # (sox and others).
 ALL_ONES = 0xFFFFFFFF
 UNKNOWN_SIZES = frozenset({ALL_ONES, 0xFFFFFFFE, 0x7FFFFFFF, 0x7FFFFFFE, 0x7FFFF000})
+_UNKNOWN_W64_SIZE = 2**63 - 1  # ffmpeg again
 
 W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 W64_WAVE = bytes.fromhex("77617665f3acd3118cd100c04f8edb8a")
@@ -94,7 +95,8 @@ def read_w64(file: RawFile) -> Header:
         if name == b"fmt ":
             fmt = _fmt(file, length - 24, body)
         elif name == b"data":
-            return _header(fmt, "<", body, max(length - 24, 0), file.size, is_w64=True)
+            n_bytes = None if length == _UNKNOWN_W64_SIZE else max(length - 24, 0)
+            return _header(fmt, "<", body, n_bytes, file.size, is_w64=True)
         position += max(length + -length % 8, 24)
     raise _too_many_chunks()
 

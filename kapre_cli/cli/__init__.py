@@ -64,13 +64,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Taking down what was imported, module by module, would take longer than many a run.
     """
     _open_standard_streams()
-    code = run(arguments, guarded)
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError):  # whoever read it has left
-            stream.flush()
-    if sys.modules.get("matplotlib") is not None:
-        sys.exit(code)  # it may have a folder to remove as the process ends
-    os._exit(code)
+    with stoppable():
+        code = _told(arguments, guarded)
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):  # whoever read it has left
+                stream.flush()
+        if sys.modules.get("matplotlib") is not None:
+            sys.exit(code)  # it may have a folder to remove as the process ends
+        os._exit(code)
 
 
 def _open_standard_streams() -> None:
@@ -92,11 +93,14 @@ def run(
         arguments: The command line; ``None``: this process's own.
         guard: Runs the work of an extraction.
     """
+    with stoppable():
+        return _told(arguments, guard)
+
+
+def _told(arguments: Sequence[str] | None, guard: Callable[[Workload], int]) -> int:
+    """Do what :func:`run` does. While it is told what stopped it nothing else stops that."""
     try:
-        with stoppable():
-            ended: Any = program.main(
-                arguments, prog_name=PROGRAM, standalone_mode=False, obj=guard
-            )
+        ended: Any = program.main(arguments, prog_name=PROGRAM, standalone_mode=False, obj=guard)
     except click.ClickException as error:
         _show(blamed(error))
         return code_of(error)

@@ -32,6 +32,7 @@ _RESUME = "the same command with --resume goes on with what was kept"
 
 _LENGTH = struct.Struct("<I")
 _GONE = struct.Struct("<QQQd")
+_REFUSED = struct.Struct("<Q")
 
 # A terminal signals every process of a group, and so does timeout, beside the one it watches.
 # What comes so soon after the first is the same request.
@@ -43,6 +44,7 @@ class SharedWatch(Watch):
 
     def __init__(self) -> None:
         self._gone = mmap.mmap(-1, _GONE.size)
+        self._refused = mmap.mmap(-1, _REFUSED.size)
         self._pages = mmap.mmap(-1, _READERS * _PAGE_BYTES)  # taken up only as it is written to
         self._crashes: dict[str, tuple[str, ...]] = {}
 
@@ -55,6 +57,15 @@ class SharedWatch(Watch):
     def crashes(self, key: str) -> tuple[str, ...]:
         """Return the signals that the process died of while ``key`` was being read."""
         return self._crashes.get(key, ())
+
+    def refused(self, n_refusals: int) -> None:
+        """Take note that so many paths have been refused, and named with the reason."""
+        _REFUSED.pack_into(self._refused, 0, n_refusals)
+
+    def n_refused(self) -> int:
+        """Return how many had been when the process came down."""
+        (n_refusals,) = _REFUSED.unpack_from(self._refused)
+        return int(n_refusals)
 
     def went_out(self, gone: Gone) -> None:
         """Take note what has gone out whole."""
@@ -174,11 +185,12 @@ class _Attempt:
 
     def _pass_on(self, number: int, _frame: object) -> None:
         now = time.monotonic()
-        if not self.stopped:
-            self.stopped, self._asked = number, now
-            os.kill(self._pid, number)
-        elif now - self._asked > _SAME_REQUEST_SECONDS:
-            os.kill(self._pid, signal.SIGKILL)  # asked twice: at once
+        with suppress(ProcessLookupError):  # it has ended just now, asked by a terminal itself
+            if not self.stopped:
+                self.stopped, self._asked = number, now
+                os.kill(self._pid, number)
+            elif now - self._asked > _SAME_REQUEST_SECONDS:
+                os.kill(self._pid, signal.SIGKILL)  # asked twice: at once
 
 
 def _how(ended: _Attempt) -> str:

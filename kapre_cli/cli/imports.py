@@ -32,6 +32,7 @@ def make_quick() -> None:
     third of the time that they take.
     """
     hush()
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's threads would spin, unused
     for name in _UNUSED:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # what Python has for it
     gc.set_threshold(_OBJECTS_UNTIL_COLLECTION, 10, 10)

@@ -11,11 +11,12 @@ from kapre_cli.settings import MelspectrogramConfig
 @click.command(cls=ExtractingCommand, short_help="Extract mel-spectrograms of files and folders.")
 @extraction_options(MelspectrogramConfig)
 def melspectrogram(**options: Any) -> int:
-    """Extract mel-spectrograms of INPUTS: audio files, and folders that are searched for them.
+    """Extract mel-spectrograms of INPUTS: audio files, folders that are searched, - for a stream.
 
     \b
     kapre-extract melspectrogram recordings/ -o mels.h5 --n-mels 64 --decibel
     kapre-extract melspectrogram bats/ -o bats --n-dft 1024 --fmin 15000 --channel 0
+    ffmpeg -i film.mp4 -f wav - | kapre-extract melspectrogram - -o film.npy
     """  # noqa: D301 - Click needs the backspace itself
     from kapre_cli.cli.extraction import extraction  # not needed for --help
 

@@ -9,8 +9,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from kapre_cli.cli.signals import Stopped
 from kapre_cli.closing import Closing
 from kapre_cli.errors import UsageError
+from kapre_cli.settings import OutputSettings
 
 
 class StandardOutput(Closing):
@@ -33,7 +35,7 @@ class StandardOutput(Closing):
         os.close(self.descriptor)
 
 
-def require_reader() -> None:
+def _require_reader() -> None:
     """Refuse a standard output that arrays are of no use on.
 
     Raises:
@@ -50,17 +52,21 @@ def require_reader() -> None:
 
 @contextmanager
 def while_read(descriptor: int) -> Iterator[None]:
-    """Raise ``BrokenPipeError`` in the main thread as soon as the reader of a pipe has left.
+    """End what is done within as soon as the reader of a pipe has left.
 
     Whatever the main thread is at: computing takes long, and so may waiting for an input.
+
+    Raises:
+        BrokenPipeError: If it has.
     """
     is_over = False
 
     def end(_number: int, _frame: object) -> None:
         nonlocal is_over
-        if not is_over:
+        # What is being stopped is left to tidy up in peace.
+        if not (is_over or isinstance(sys.exc_info()[1], Stopped)):
             is_over = True
-            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+            raise Stopped(signal.SIGPIPE)  # which nothing takes for an error of a file
 
     main = threading.get_ident()
     ours, theirs = os.pipe()
@@ -78,9 +84,29 @@ def while_read(descriptor: int) -> Iterator[None]:
     watcher.start()
     try:
         yield
+    except Stopped as stopped:
+        if stopped.number != signal.SIGPIPE:
+            raise
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from None
     finally:
         is_over = True
         os.close(theirs)
         watcher.join()
         os.close(ours)
         signal.signal(signal.SIGPIPE, before)
+
+
+@contextmanager
+def standard_output(output: OutputSettings) -> Iterator[int | None]:
+    """Give the descriptor that arrays go to, if they are to go to standard output.
+
+    Raises:
+        UsageError: If that is a terminal, or closed.
+        BrokenPipeError: If its reader leaves.
+    """
+    if not output.is_stream:
+        yield None
+        return
+    _require_reader()
+    with StandardOutput() as place, while_read(place.descriptor):
+        yield place.descriptor

@@ -6,6 +6,7 @@ The only door to tqdm.
 import io
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -73,6 +74,11 @@ class _Length:
             self._bytes_known += size
             self.known += seconds
 
+    def arrived(self, key: str, n_bytes: int) -> None:
+        """Take note of one more input."""
+        self._unknown[key] = n_bytes
+        self._bytes_unknown += n_bytes
+
     def dropped(self, key: str) -> None:
         """Take note that an input has nothing to be computed."""
         self._bytes_unknown -= self._unknown.pop(key, 0)
@@ -92,11 +98,11 @@ class Terminal(Progress, Closing):
     for the time of a run that descriptor leads nowhere and messages go through a copy of it.
 
     Args:
-        sources: The inputs, if there are any whose audio is to be read.
+        sources: The inputs that are known; more may arrive. ``None``: no audio is read.
         quiet: Leave out the bar, and notes.
     """
 
-    def __init__(self, sources: Sequence[Source] = (), *, quiet: bool = False) -> None:
+    def __init__(self, sources: Sequence[Source] | None = None, *, quiet: bool = False) -> None:
         self._quiet = quiet
         imports.hush()
         self._before = sys.stderr
@@ -111,10 +117,11 @@ class Terminal(Progress, Closing):
             line_buffering=True,
             write_through=True,
         )
-        shown = sys.stderr.isatty() and bool(sources) and not quiet
-        self._length = _Length({one.key: max(one.size, 1) for one in sources} if shown else {})
-        self._bar = self._new_bar(0, COMPUTING, hidden=not sources)
-        self._bar.n_inputs = len(sources)
+        self._telling = threading.Lock()  # a list names inputs while others are computed
+        self._bar = self._new_bar(0, COMPUTING, hidden=sources is None)
+        shown = () if self._bar.disable else sources or ()
+        self._length = _Length({one.key: max(one.size, 1) for one in shown})
+        self._bar.n_inputs = len(shown)
         self._bar.refresh()
 
     def _new_bar(self, total: float, layout: str, *, hidden: bool = False) -> _Bar:
@@ -134,22 +141,40 @@ class Terminal(Progress, Closing):
             return
         self._bar.write(printable(message), file=sys.stderr)
 
+    def arrived(self, key: str, n_bytes: int) -> None:
+        """Let there be one more input."""
+        if self._bar.disable:
+            return
+        with self._telling:
+            self._length.arrived(key, max(n_bytes, 1))
+            self._bar.n_inputs += 1
+            self._move(0)
+
     def computed(self, key: str, due: float, seconds: float) -> None:
         """Move the bar by some seconds of audio."""
         if self._bar.disable:
             return
-        self._length.opened(key, due)
-        self._bar.total = self._length.total
-        self._bar.update(seconds)
+        with self._telling:
+            self._length.opened(key, due)
+            self._move(seconds)
 
     def ended(self, key: str) -> None:
         """Count an input."""
         if self._bar.disable:
             return
-        self._length.dropped(key)
+        with self._telling:
+            self._length.dropped(key)
+            self._bar.n_ended += 1
+            self._move(0)
+
+    def waits(self) -> None:
+        """Show how things stand: nothing else will for a while."""
+        with self._telling:
+            self._bar.refresh()
+
+    def _move(self, seconds: float) -> None:
         self._bar.total = self._length.total
-        self._bar.n_ended += 1
-        self._bar.update(0)
+        self._bar.update(seconds)
 
     def writing(self, n_inputs: int) -> None:
         """Begin a new bar, over the inputs in the output."""

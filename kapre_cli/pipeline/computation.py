@@ -56,11 +56,11 @@ class Computation:
         self._report = report
         self._progress = progress
 
-    def compute(self, parts: Iterable[Part], computer: Computer, n_frames: int) -> None:
+    def compute(self, parts: Iterable[Part | None], computer: Computer, n_frames: int) -> None:
         """Compute every block that has been read and keep it.
 
         Args:
-            parts: What has been read.
+            parts: What has been read; ``None`` where more will take a while.
             computer: What computes tapes of it.
             n_frames: Frames of a tape.
 
@@ -73,24 +73,29 @@ class Computation:
         for warning in computer.warnings:
             self._report.warn(warning)
 
-    def _pieces(self, parts: Iterable[Part]) -> Iterator[Piece | None]:
-        for part in parts:
-            try:
+    def _pieces(self, parts: Iterable[Part | None]) -> Iterator[Piece | None]:
+        try:
+            for part in parts:
                 self._report.require_few_failures()
-            except TooManyFailuresError:
-                yield None  # what has been read is computed and kept
-                raise
-            if part is None:
-                yield None
-                continue
-            work = part.work
-            if isinstance(part, Block):
-                if not work.failed:
-                    yield from part.pieces(self._config.n_features, self._keep)
-            elif part.failure is not None:
-                self._fail(work, part.failure)
-            else:
-                self._read(work)
+                if part is None:
+                    yield None
+                    self._progress.waits()
+                else:
+                    yield from self._of(part)
+        except TooManyFailuresError:
+            yield None  # what has been read is computed and kept
+            raise
+
+    def _of(self, part: Part) -> Iterator[Piece]:
+        """Yield the pieces of a block, or take note of an end."""
+        work = part.work
+        if isinstance(part, Block):
+            if not work.failed:
+                yield from part.pieces(self._config.n_features, self._keep)
+        elif part.failure is not None:
+            self._fail(work, part.failure)
+        else:
+            self._read(work)
 
     def _fail(self, work: Work, reason: Exception) -> None:
         if not work.failed:

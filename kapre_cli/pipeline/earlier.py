@@ -1,7 +1,7 @@
 """Which inputs need not be computed, because an earlier run has done it, and which in part."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from kapre_cli.audio import sha256_of
@@ -19,8 +19,8 @@ from kapre_cli.storage.replay import Remembered
 class Keeper:
     """Gives each input what earlier runs have done for it.
 
-    What is kept is decided by the input's path, size and time of change, or by its bytes, and by
-    the integrity of what is there; never by a name alone.
+    What is kept is decided by the input's path, size and time of change, or by its bytes (always
+    so if they came through a pipe), and by the integrity of what is there; never by a name alone.
 
     Attributes:
         earlier: What earlier runs have left, made with this run's settings.
@@ -40,12 +40,12 @@ class Keeper:
         """Understand the settings of the runs in the journal."""
         self._roots = [RootFacts.from_dict(root) for root in self.earlier.journal.roots]
 
-    def tell_changes(self, works: Sequence[Work]) -> None:
+    def tell_changes(self, sources: Iterable[Source]) -> None:
         """Say what of the finished output will not be in the new one, or is not of this program."""
         features = self.earlier.features
         if features is None:
             return
-        wanted = {work.source.key for work in works}
+        wanted = {source.key for source in sources}
         gone = [key for key in features if key not in wanted]
         if gone:
             named = ", ".join(map(quoted, gone[:3])) + (", ..." if len(gone) > 3 else "")
@@ -71,6 +71,8 @@ class Keeper:
             self._keep_from_journal(work, remembered)
         if not work.done:
             self._keep_from_output(work)
+        if work.done and self.report.verbose:
+            self.report.say(f"kept: {work.told(self.settings.layer)}")
 
     def _keep_from_journal(self, work: Work, remembered: Remembered) -> None:
         work.of, work.entries = remembered.of, remembered.entries
@@ -121,14 +123,14 @@ class Keeper:
         ):
             return None
         try:
-            status = os.stat(source.path)
+            status = os.stat(source.file)
             now = facts._replace(
                 source=source.path,
                 source_size=status.st_size,
-                source_mtime_ns=status.st_mtime_ns,
+                source_mtime_ns=0 if source.is_stream else status.st_mtime_ns,
             )
-            if self.settings.output.resume == "content":
-                return now if sha256_of(source.path) == facts.sha256 else None
+            if source.is_stream or self.settings.output.resume == "content":
+                return now if sha256_of(source.file) == facts.sha256 else None
         except (OSError, AudioReadError):  # reading it will tell why
             return None
         return now if now == facts else None

@@ -20,10 +20,11 @@ from kapre_cli.pipeline.reading import Readers
 from kapre_cli.pipeline.room import bytes_at_most, bytes_due, bytes_written
 from kapre_cli.pipeline.transform import tape_frames
 from kapre_cli.pipeline.work import Work
+from kapre_cli.pipeline.works import Works
 from kapre_cli.report import SILENT, UNWATCHED, Progress, Report, Watch, counted
 from kapre_cli.settings import ExtractionSettings, LayerConfig
 from kapre_cli.settings.keras_file import resolved
-from kapre_cli.sources import Source
+from kapre_cli.sources import Arriving, Source
 from kapre_cli.storage.admission import check_output
 from kapre_cli.storage.assembly import FinalArray, final_array, stored_array
 from kapre_cli.storage.disk import free_bytes, require_room
@@ -38,7 +39,7 @@ from kapre_cli.storage.workspace import Workspace, undisturbed
 
 
 def extract(
-    sources: Sequence[Source],
+    sources: Sequence[Source] | Arriving,
     settings: ExtractionSettings,
     report: Report,
     progress: Progress = SILENT,
@@ -52,7 +53,8 @@ def extract(
     kept beside the output, for a run that resumes it.
 
     Args:
-        sources: The inputs, in the order in which the output will have them.
+        sources: The inputs, in the order in which the output will have them: all of them, or as
+            they come. Those that come are begun at once, and have been checked for the output.
         settings: What to compute and where to put it.
         report: Told what becomes of every input.
         progress: Told how far the work has come.
@@ -64,30 +66,30 @@ def extract(
         TooManyFailuresError: If more inputs fail than may; likewise.
     """
     settings = replace(settings, layer=resolved(settings.layer))
-    works = [Work(source) for source in sources]
+    works = Works(sources, report, progress)
     try:
         _extract(works, settings, report, progress, watch)
     except (OutputError, StoredDataError, TooManyFailuresError) as error:
         report.broken = True
         if not report.is_there:
-            for work in works:
+            for work in works.all:
                 if not work.failed:
                     report.unwritten(work.source.path, error, work.known(settings.layer))
         raise
 
 
 def _extract(
-    works: Sequence[Work],
+    works: Works,
     settings: ExtractionSettings,
     report: Report,
     progress: Progress,
     watch: Watch,
 ) -> None:
-    sources = [work.source for work in works]
-    check_output(settings.output, sources)
+    known = [work.source for work in works.all]
+    check_output(settings.output, known)
     with Workspace(settings.output) as workspace:
         if workspace.healed:
-            check_output(settings.output, sources)
+            check_output(settings.output, known)
         replayed = replay(workspace.journal)
         workspace.keep = replayed.holds_work
         if not watch.again:
@@ -98,28 +100,25 @@ def _extract(
             if report.verbose:
                 report.say(", ".join(f"{name} {number}" for name, number in root.versions.items()))
             keeper = Keeper(earlier, settings, root.versions, report, again=watch.again)
-            keeper.tell_changes(works)
-            for work in works:
-                keeper.keep(work)
-                if work.done or work.failed:
-                    progress.ended(work.source.key)
-                if work.done and report.verbose:
-                    report.say(f"kept: {work.told(settings.layer)}")
+            if not works.grows:
+                keeper.tell_changes(known)
             with Journal(workspace.journal, earlier.journal.end) as journal:
                 run = _Run(settings, root, journal, report)
                 try:
                     if not (watch.again and earlier.journal.roots):
                         journal.run(root)
-                    run.compute(works, progress, watch)
-                    run.finish(works, workspace, earlier, progress)
+                    run.compute(works, keeper, progress, watch)
+                    if works.grows:
+                        keeper.tell_changes(work.source for work in works.all)
+                    run.finish(works.all, workspace, earlier, progress)
                 except BaseException:
                     workspace.keep = not workspace.published and (
-                        earlier.journal.holds_work or any(work.entries for work in works)
+                        earlier.journal.holds_work or any(work.entries for work in works.all)
                     )
                     if workspace.keep:
                         with suppress(OutputError):  # the error under way says enough
                             journal.sync()
-                        report.kept = _kept(works, workspace.folder)
+                        report.kept = _kept(works.all, workspace.folder)
                     raise
 
 
@@ -146,8 +145,9 @@ class _Journaled(Endings):
         self._report.failed(work.source.path, reason, work.known(self._config))
         self._journal.failed(work.source.key, str(reason))
 
-    def done(self, work: Work) -> None:
-        """Do nothing: the output is put together when all have ended."""
+    def done(self, work: Work) -> None:  # noqa: ARG002 - all are put together at the end
+        """Count one more that is ready."""
+        self._report.ready()
 
 
 class _Run:
@@ -162,25 +162,31 @@ class _Run:
         self._journal = journal
         self._report = report
 
-    def compute(self, works: Sequence[Work], progress: Progress, watch: Watch) -> None:
+    def compute(self, works: Works, keeper: Keeper, progress: Progress, watch: Watch) -> None:
         """Compute every input that has not been done into the journal."""
         self._report.require_few_failures()
-        due = [work for work in works if not (work.done or work.failed)]
-        if not due:
+        due = works.begin(keeper)
+        self._report.require_few_failures()  # some may have failed before the process came down
+        if due is None:
             return
-        folder = self._settings.output.path.parent
-        what = f"{quoted(self._settings.output.path)}, with the work beside it,"
-        if bytes_at_most(works, self._settings) > free_bytes(folder):
-            require_room(folder, bytes_due(works, self._settings), f"{what} at least")
+        if not works.grows:
+            self._require_room(works.all)
         n_frames = tape_frames(self._config, self._settings.batch_size)
         endings = _Journaled(self._config, self._journal, self._report)
         computation = Computation(self._settings, self._journal, endings, self._report, progress)
         # In this order: while TensorFlow is imported, if it is, inputs are read already.
         with (
             Readers(due, self._settings, watch) as readers,
+            works,  # closed before the readers, which may wait for it
             computer_for(self._settings, n_frames) as computer,
         ):
             computation.compute(readers, computer, n_frames)
+
+    def _require_room(self, works: Sequence[Work]) -> None:
+        folder = self._settings.output.path.parent
+        what = f"{quoted(self._settings.output.path)}, with the work beside it,"
+        if bytes_at_most(works, self._settings) > free_bytes(folder):
+            require_room(folder, bytes_due(works, self._settings), f"{what} at least")
 
     def finish(
         self, works: Sequence[Work], workspace: Workspace, earlier: Earlier, progress: Progress

@@ -49,14 +49,14 @@ def foresee(source: Source, settings: ExtractionSettings) -> Foreseen:
     """Return what a run would do with an input; nothing of it is decoded."""
     audio = settings.audio
     try:
-        header = promise(source.path)
+        header = promise(source.file, audio.raw_format, is_stream=source.is_stream)
         if header.kind == "FLAC":
             # What there is of it decoding alone could tell: its promise is taken.
             audio = replace(audio, allow_truncated=False)
             if header.n_frames is None:
                 n_channels = n_channels_taken(audio, header.sr, header.n_channels)
                 return Foreseen(source, None, header.sr, n_channels)
-        with AudioReader(source.path, audio) as reader:
+        with AudioReader(source.file, audio, is_stream=source.is_stream) as reader:
             require_frame(settings.layer.framing, reader.n_samples)
             return Foreseen(source, None, reader.file.sr, reader.n_channels, reader.n_samples)
     except (AudioReadError, FeatureError) as error:

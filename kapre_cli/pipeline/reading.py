@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from kapre_cli.audio import AudioReader
+from kapre_cli.audio import AudioReader, sha256_of
 from kapre_cli.closing import Closing
 from kapre_cli.errors import AudioReadError, FeatureError
 from kapre_cli.framing import Framing
@@ -26,6 +26,8 @@ _LOT_PARTS = 128  # blocks and ends, at most: a lock for each would cost more th
 _SHORT_BYTES = 2**16
 _SAMPLED = 64
 
+_FEW = 8  # inputs that may wait to be begun where no more are to be named than are needed
+
 _CRASHES_ALLOWED = 1  # after which an input is tried once more
 _SECONDS_TO_END = 5.0
 
@@ -43,7 +45,7 @@ class End:
     failure: Exception | None = None
 
 
-Part = Block | End | None  # None: a reader has handed over all that it has and waits for more
+Part = Block | End
 
 
 class Readers(Closing):
@@ -51,31 +53,44 @@ class Readers(Closing):
 
     Decoding lets go of Python's lock, so it goes on beside everything else. What has been read and
     not yet been asked for is bounded, whatever the length of the inputs. The blocks of one input
-    come in order, its end after them.
+    come in order, its end after them. Before a wait for inputs that are still to be named comes
+    ``None``: all that has been read has been handed out then.
 
     Args:
-        works: The inputs, in the order in which they are begun; an iterator must bear being asked
-            by several threads. ``None`` among them: there is no other at present, so what has been
-            read is handed over before one is waited for.
+        works: The inputs, in the order in which they are begun: all of them, or as they come.
+            These are asked for in a thread of its own. Whoever closes the readers sees to it
+            before that they do not keep it waiting.
         settings: The run's.
         watch: Told which inputs are being read.
+        sparing: Whether inputs that come are asked for only when readers will soon be free for
+            them, and not as soon as they come.
     """
 
     def __init__(
-        self, works: Iterable[Work | None], settings: ExtractionSettings, watch: Watch
+        self,
+        works: Iterable[Work],
+        settings: ExtractionSettings,
+        watch: Watch,
+        *,
+        sparing: bool = False,
     ) -> None:
         self._settings = settings
         self._watch = watch
-        self._works = iter(works)
+        known = works if isinstance(works, Sequence) else None
+        self._works = deque(known or ())
         self._changed = threading.Condition()  # guards all that follows
         self._lots: deque[tuple[list[Part], int]] = deque()
         self._n_waiting = 0  # values in the lots
         self._closing = False
         self._failure: BaseException | None = None
-        n_jobs = settings.jobs or n_processors()
-        if isinstance(works, Sequence):
-            sources = [work.source for work in works if work is not None]
-            n_jobs = min(settings.jobs or jobs_for(sources), len(sources))
+        self._more_come = known is None
+        self._is_sparing = sparing
+        self._n_idle = 0  # readers that wait for another input
+        self._is_told = True  # that all of them do
+        if known is None:
+            n_jobs = settings.jobs or n_processors()
+        else:
+            n_jobs = min(settings.jobs or jobs_for([work.source for work in known]), len(known))
         if watch.again:
             n_jobs = 1  # should it come down once more, it is clear which input did it
         self._n_at_work = n_jobs
@@ -83,30 +98,47 @@ class Readers(Closing):
             threading.Thread(target=self._work, args=(number,), name="reader", daemon=True)
             for number in range(n_jobs)
         ]
+        if known is None:
+            feeder = threading.Thread(target=self._feed, args=(works,), name="list", daemon=True)
+            self._threads.append(feeder)
         for thread in self._threads:
             thread.start()
 
-    def __iter__(self) -> Iterator[Part]:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._lots or not self._n_at_work or self._failure)
-                if self._failure is not None:
-                    raise self._failure
-                if not self._lots:
-                    return
-                lot, n_values = self._lots.popleft()
-                self._n_waiting -= n_values
-                self._changed.notify_all()
+    def __iter__(self) -> Iterator[Part | None]:
+        while (lot := self._next_lot()) is not None:
             yield from lot
+
+    def _next_lot(self) -> Sequence[Part | None] | None:
+        """Wait for what is handed out next and return it; ``None`` after the last."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._lots or self._failure or not self._n_at_work or self._is_idle
+            )
+            if self._failure is not None:
+                raise self._failure
+            if not self._lots:
+                self._is_told = True
+                return [None] if self._n_at_work else None
+            lot, n_values = self._lots.popleft()
+            self._is_told = False
+            self._n_waiting -= n_values
+            self._changed.notify_all()
+            return lot
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether nothing comes before another input is named, and that is still to be told."""
+        return self._n_idle == self._n_at_work and not self._is_told
 
     def _work(self, number: int) -> None:
         """Read inputs until there are none left: what each of the threads does."""
         try:
             lot, n_values = list[Part](), 0
             for part in self._parts(number):
-                lot.append(part)
+                if part is not None:
+                    lot.append(part)
                 n_values += part.samples.size if isinstance(part, Block) else 0
-                if part is None or n_values >= _LOT_VALUES or len(lot) >= _LOT_PARTS:
+                if lot and (part is None or n_values >= _LOT_VALUES or len(lot) >= _LOT_PARTS):
                     self._hand_over(lot, n_values)
                     lot, n_values = [], 0
             self._hand_over(lot, n_values)
@@ -129,22 +161,56 @@ class Readers(Closing):
             self._n_waiting += n_values
             self._changed.notify_all()
 
-    def _parts(self, number: int) -> Iterator[Part]:
+    def _feed(self, works: Iterable[Work]) -> None:
+        """Take note of inputs as they come, in a thread of its own."""
+        try:
+            for work in works:
+                with self._changed:
+                    if self._closing:
+                        return
+                    self._works.append(work)
+                    self._changed.notify_all()
+                    self._changed.wait_for(self._wants_more)
+        except BaseException as error:
+            self._failure = error
+        finally:
+            with self._changed:
+                self._more_come = False
+                self._changed.notify_all()
+
+    def _wants_more(self) -> bool:
+        return not self._is_sparing or len(self._works) < _FEW or self._closing
+
+    def _parts(self, number: int) -> Iterator[Part | None]:
+        """Yield the parts of inputs until there are none left; ``None`` before a wait for one."""
         while not self._closing:
             try:
-                work = next(self._works)
-            except StopIteration:
-                return
-            if work is None:
-                self._watch.reading(None, number)
+                work = self._works.popleft()
+            except IndexError:  # no more, or not yet
                 yield None
+                if not self._wait_for_more(number):
+                    return
                 continue
+            if self._is_sparing and len(self._works) == _FEW // 2:
+                with self._changed:
+                    self._changed.notify_all()  # some are asked for before the last one is taken
             self._watch.reading(work.source.key, number)
             try:
                 yield from self._blocks(work)
                 yield End(work)
             except (AudioReadError, FeatureError) as error:
                 yield End(work, error)
+
+    def _wait_for_more(self, number: int) -> bool:
+        """Return whether there is another input, once that can be told."""
+        with self._changed:
+            if self._more_come:
+                self._watch.reading(None, number)
+            self._n_idle += 1
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._works or not self._more_come or self._closing)
+            self._n_idle -= 1
+            return bool(self._works)
 
     def _blocks(self, work: Work) -> Iterator[Block]:
         """Yield the blocks of one input that the journal does not have.
@@ -153,15 +219,17 @@ class Readers(Closing):
             AudioReadError: If it cannot be read.
             FeatureError: If there is no frame in it.
         """
-        require_no_crashes(self._watch, work.source)
+        source = work.source
+        require_no_crashes(self._watch, source)
         audio, config = self._settings.audio, self._settings.layer
         framing = config.framing
         work.begun = time.monotonic()
-        with AudioReader(work.source.path, audio) as reader:
+        with AudioReader(source.file, audio, is_stream=source.is_stream) as reader:
             require_frame(framing, reader.n_samples)
-            facts = _facts(work.source, reader, framing)
+            facts = _facts(source, reader, framing)
             work.open(facts, config)
-            of = identity(facts, audio.non_finite)
+            content = sha256_of(source.file) if source.is_stream else ""
+            of = identity(facts, audio.non_finite, content)
             if work.of == of:
                 work.drop_misfits(config)
             else:  # what the journal has is of another state of the file
@@ -237,6 +305,6 @@ def _facts(source: Source, reader: AudioReader, framing: Framing) -> InputFacts:
         time_start=time_start,
         time_step=time_step,
         source_size=reader.file.size,
-        source_mtime_ns=reader.file.mtime_ns,
+        source_mtime_ns=0 if source.is_stream else reader.file.mtime_ns,
         n_missing=reader.file.n_missing,
     )

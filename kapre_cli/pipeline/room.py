@@ -6,11 +6,11 @@ from math import prod
 
 import numpy as np
 
-from kapre_cli.audio.header import MAX_CHANNELS
 from kapre_cli.audio.reader import resampled_length
 from kapre_cli.pipeline.foresight import foresee
 from kapre_cli.pipeline.work import Work
 from kapre_cli.settings import ExtractionSettings
+from kapre_cli.settings.limits import MAX_CHANNELS
 
 _JOURNAL_BYTES = 4  # float32
 

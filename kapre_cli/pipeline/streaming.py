@@ -2,8 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from kapre_cli.closing import Closing
@@ -23,10 +22,10 @@ from kapre_cli.pipeline.work import Work
 from kapre_cli.report import SILENT, UNWATCHED, Gone, Progress, Report, Watch
 from kapre_cli.settings import ExtractionSettings
 from kapre_cli.settings.keras_file import resolved
-from kapre_cli.sources import Source
+from kapre_cli.sources import Arriving, Source
 from kapre_cli.storage.assembly import final_array
+from kapre_cli.storage.block_spool import BlockSpool
 from kapre_cli.storage.npy_stream import NpyStream
-from kapre_cli.storage.spool import Spool
 
 # How far others may be ahead of the input whose turn it is: so many of them, with so many bytes.
 _AHEAD_INPUTS = 2**10
@@ -34,7 +33,7 @@ _AHEAD_BYTES = 2**28
 
 
 def stream(
-    sources: Iterable[Source | None],
+    sources: Sequence[Source] | Arriving,
     settings: ExtractionSettings,
     report: Report,
     descriptor: int,
@@ -47,8 +46,7 @@ def stream(
     that order too. One that fails gives no array and harms no other.
 
     Args:
-        sources: The inputs. They may still be arriving: ``None`` says that there is no other at
-            present, and that asking again will wait for one.
+        sources: The inputs: all of them, or as they come.
         settings: What to compute.
         report: Told what becomes of every input.
         descriptor: Where arrays go.
@@ -62,17 +60,17 @@ def stream(
         TooManyFailuresError: If more inputs fail than may.
     """
     settings = replace(settings, layer=resolved(settings.layer))
-    if isinstance(sources, Sequence) and sources:
+    if not isinstance(sources, Arriving) and sources:
         n_jobs = min(settings.jobs or jobs_for(sources), len(sources))
         settings = replace(settings, jobs=n_jobs)
     n_frames = tape_frames(settings.layer, settings.batch_size)
-    with Spool() as spool:
-        queue = _Queue(sources, settings, spool, report, descriptor, watch)
+    with BlockSpool() as spool:
+        queue = _Queue(sources, settings, spool, report, progress, descriptor, watch)
         computation = Computation(settings, spool, queue, report, progress)
         try:
             with (
-                Readers(queue, settings, watch) as readers,
-                queue,  # closed before them: they may be waiting for it
+                Readers(queue, settings, watch, sparing=True) as readers,
+                queue,  # closed before the readers, which may wait for it
                 computer_for(settings, n_frames) as computer,
             ):
                 computation.compute(readers, computer, n_frames)
@@ -85,24 +83,26 @@ def stream(
 class _Queue(Endings, Closing):
     """The inputs whose turn has not come yet.
 
-    Iterating over it, in several threads at once, gives the inputs to be read. Whoever asks for one
-    that is not to be begun yet is given ``None`` once, and waits the next time.
+    Iterating over it, in a thread of its own, gives the inputs to be read, each when it may be
+    begun.
 
     Args:
         sources: As :func:`stream` has them.
         settings: The run's, the layer's image data format resolved.
         spool: Where the blocks are.
         report: Told what becomes of every input.
+        progress: Told of every input that comes.
         descriptor: Where arrays go.
         watch: Told how much has gone out.
     """
 
     def __init__(
         self,
-        sources: Iterable[Source | None],
+        sources: Sequence[Source] | Arriving,
         settings: ExtractionSettings,
-        spool: Spool,
+        spool: BlockSpool,
         report: Report,
+        progress: Progress,
         descriptor: int,
         watch: Watch,
     ) -> None:
@@ -110,62 +110,49 @@ class _Queue(Endings, Closing):
         self._dtype = settings.output.dtype
         self._spool = spool
         self._report = report
+        self._progress = progress
         self._watch = watch
         self._gone = watch.gone()
         self._out = NpyStream(descriptor, max(watch.n_sent - self._gone.n_bytes, 0))
         self._failures: dict[int, Exception] = {}
-        self._sources = iter(sources)
-        self._are_known = isinstance(sources, Sequence)
+        self._sources = sources
+        self._coming = self._due()
         self._changed = threading.Condition()  # guards all that follows
         self._works: deque[Work] = deque()
-        self._n_to_pass = self._gone.n_inputs
-        self._has_warned = threading.local()
-        self._is_asking = False
         self._is_closed = False
         report.go_on(self._gone)
 
-    def __iter__(self) -> Iterator[Work | None]:
-        return self
-
-    def __next__(self) -> Work | None:
-        """Return the next input to be read."""
-        with self._changed:
-            if not self._may_take() and not getattr(self._has_warned, "yes", False):
-                self._has_warned.yes = True
-                return None
-            self._changed.wait_for(self._may_take)
-            self._has_warned.yes = False
-            if self._is_closed:
-                raise StopIteration
-            self._is_asking = True
-        work = None
-        try:  # not with the condition: whoever is to send what is done must not wait for a source
-            self._pass_over()
-            source = next(self._sources)
-            work = None if source is None else Work(source)
-        finally:
+    def __iter__(self) -> Iterator[Work]:
+        for source in self._coming:
+            work = Work(source)
             with self._changed:
-                if work is not None:
-                    self._works.append(work)
-                self._is_asking = False
-                self._changed.notify_all()
-        return work
+                self._works.append(work)
+            yield work
+            with self._changed:
+                self._changed.wait_for(self._may_take)
+                if self._is_closed:
+                    return
 
-    def _pass_over(self) -> None:
-        """Leave out what had ended when the process came down."""
-        while self._n_to_pass:
-            source = next(self._sources)
-            if source is not None:
-                self._n_to_pass -= 1
+    def _due(self) -> Iterator[Source]:
+        """Yield the inputs but those that had ended when the process came down."""
+        n_ended = self._gone.n_inputs
+        for number, source in enumerate(self._sources):
+            if isinstance(self._sources, Arriving):
+                self._progress.arrived(source.key, source.size)
+            if number >= n_ended:
+                yield source
+            else:
                 self._report.recorder.ended_before(source.path)
+                self._progress.ended(source.key)
+        if isinstance(self._sources, Arriving):
+            self._report.n_expected = self._sources.n_inputs
 
     def _may_take(self) -> bool:
         """Whether another input may be begun; or none at all any more, which is to be told."""
         if self._is_closed or not self._works:
-            return self._is_closed or not self._is_asking
+            return True
         ahead = self._spool.n_bytes - self._spool.n_bytes_of(self._works[0].source.key)
-        is_near = len(self._works) < _AHEAD_INPUTS and ahead < _AHEAD_BYTES
-        return is_near and not self._is_asking
+        return len(self._works) < _AHEAD_INPUTS and ahead < _AHEAD_BYTES
 
     def failed(self, work: Work, reason: Exception) -> None:
         """Keep why an input failed until its turn comes."""
@@ -240,16 +227,13 @@ class _Queue(Endings, Closing):
                 self._report.unwritten(work.source.path, error, known)
             else:
                 self._report.failed(work.source.path, reason, known)
-        if not self._are_known:
-            return
-        with suppress(StopIteration):
-            self._pass_over()
-        for source in self._sources:
-            if source is not None:
-                self._report.unwritten(source.path, error, Known(source.key))
+        for source in self._coming:
+            self._report.unwritten(source.path, error, Known(source.key))
 
     def close(self) -> None:
-        """Give out no more inputs."""
+        """Give out no more inputs, and let whoever waits for one wait no longer."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
+        if isinstance(self._sources, Arriving):
+            self._sources.stop()

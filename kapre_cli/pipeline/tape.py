@@ -68,8 +68,8 @@ class Tape:
         """Fill tapes and yield, for each, what lies where on it.
 
         Args:
-            pieces: What is to be laid on tapes. ``None``: nothing follows for the time being.
-                The tape that is being filled is then given as it is, and an empty list after it.
+            pieces: What is to be laid on tapes. ``None``: the next one will take a while; the tape
+                that has been begun is not kept waiting, and an empty list is yielded after it.
             tapes: Gives room for samples, ``(n_samples,)``, when a new tape is begun. What they
                 held before is left in the gaps.
         """

@@ -99,8 +99,8 @@ def run(
     """Compute every piece into its ``results`` and tell it so.
 
     Args:
-        pieces: What is to be computed. ``None``: nothing follows for the time being, so what has
-            been given is computed and told before more is asked for.
+        pieces: What is to be computed. ``None``: the next one will take a while; all that came
+            before is computed and told so before it is asked for.
         framing: The layer's.
         n_frames: Frames of a tape.
         computer: What computes tapes.

@@ -14,6 +14,7 @@ from kapre_cli.settings.layers import (
     layer_from_dict,
     layer_to_dict,
 )
+from kapre_cli.settings.raw import RAW_ENCODINGS, RawFormat
 from kapre_cli.settings.run import (
     COMPRESSIONS,
     DTYPES,
@@ -39,6 +40,7 @@ __all__ = [
     "LAYERS",
     "NON_FINITE",
     "PADDINGS",
+    "RAW_ENCODINGS",
     "RESUMES",
     "STANDARD_OUTPUT",
     "AudioSettings",
@@ -46,6 +48,7 @@ __all__ = [
     "LayerConfig",
     "MelspectrogramConfig",
     "OutputSettings",
+    "RawFormat",
     "Shard",
     "SpectrogramConfig",
     "layer_from_dict",

@@ -8,6 +8,8 @@ from typing import Any
 from kapre_cli.errors import SettingsError
 from kapre_cli.settings import checks
 from kapre_cli.settings.layers import LayerConfig, MelspectrogramConfig
+from kapre_cli.settings.limits import MAX_SR
+from kapre_cli.settings.raw import RawFormat
 from kapre_cli.settings.shard import Shard
 
 FILE_FORMATS = ("hdf5", "npy", "npy-directory")
@@ -20,7 +22,6 @@ RESUMES = ("stat", "content")
 HDF5_SUFFIXES = (".h5", ".hdf5")
 STANDARD_OUTPUT = Path("-")
 
-MAX_SR = 100_000_000  # Hz; far above any recorder of sound or ultrasound
 MAX_BATCH_SAMPLES = 2**28
 
 
@@ -40,6 +41,8 @@ class AudioSettings:
             every frame that holds one is NaN.
         verify_audio: Hold the samples of a FLAC file against the MD5 in its header.
         max_frames: Fail a file of more samples in each channel. ``None``: no limit.
+        raw_format: What every input is, none of which has a header. ``None``: its own header
+            says so.
     """
 
     sr: int
@@ -50,6 +53,7 @@ class AudioSettings:
     non_finite: str = "fail"
     verify_audio: bool = True
     max_frames: int | None = None
+    raw_format: RawFormat | None = None
 
     def __post_init__(self) -> None:
         """Check every value."""
@@ -72,7 +76,11 @@ class AudioSettings:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the values by name, ready for JSON."""
-        return {**asdict(self), "channels": None if self.channels is None else [*self.channels]}
+        return {
+            **asdict(self),
+            "channels": None if self.channels is None else [*self.channels],
+            "raw_format": None if self.raw_format is None else str(self.raw_format),
+        }
 
     @classmethod
     def from_dict(cls, stored: Any) -> "AudioSettings":
@@ -81,15 +89,21 @@ class AudioSettings:
         Raises:
             ValueError: If a value is missing, unknown or out of range.
         """
+        if isinstance(stored, dict):  # which may be of a time when every input had a header
+            stored = {"raw_format": None, **stored}
         if not isinstance(stored, dict) or set(stored) != set(cls.__dataclass_fields__):
             raise SettingsError(
                 f"Stored settings must have exactly {tuple(cls.__dataclass_fields__)}. "
                 f"Received: {stored!r}"
             )
-        channels = stored["channels"]
+        channels, raw_format = stored["channels"], stored["raw_format"]
         if channels is not None and not isinstance(channels, (list, tuple)):
             raise checks.refuse("channels", "a list or None", channels)
-        return cls(**{**stored, "channels": None if channels is None else tuple(channels)})
+        typed = {
+            "channels": None if channels is None else tuple(channels),
+            "raw_format": None if raw_format is None else RawFormat.parse(raw_format),
+        }
+        return cls(**{**stored, **typed})
 
 
 @dataclass(frozen=True, kw_only=True)

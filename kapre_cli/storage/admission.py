@@ -1,13 +1,13 @@
 """What an output must be before any work is done for it."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from kapre_cli.errors import StoredDataError, UsageError, quoted
 from kapre_cli.settings import STANDARD_OUTPUT, OutputSettings
 from kapre_cli.sources import Source
-from kapre_cli.storage.collisions import check_collisions
+from kapre_cli.storage.collisions import check_collisions, folded
 from kapre_cli.storage.npy import (
     MANIFEST_NAME,
     NPY_SUFFIX,
@@ -58,8 +58,7 @@ def check_output(
             f"{quoted(path)} would be one array, but there are {len(sources)} inputs; "
             "name a folder or a .h5 file to hold them"
         )
-    if _is_one_of(path, sources):
-        raise UsageError(f"the output {quoted(path)} is one of the inputs")
+    _require_no_input("output", path, sources)
 
 
 def check_report(path: Path, output: OutputSettings, sources: Sequence[Source]) -> None:
@@ -77,8 +76,7 @@ def check_report(path: Path, output: OutputSettings, sources: Sequence[Source]) 
         )
     if path.is_dir():
         raise UsageError(f"the report {quoted(path)} is a folder; name a file")
-    if _is_one_of(path, sources):
-        raise UsageError(f"the report {quoted(path)} is one of the inputs")
+    _require_no_input("report", path, sources)
     if output.is_stream:
         return
     ours = (output.path, sidecar_of(output.path), Path(f"{output.path}{PARTIAL_SUFFIX}"))
@@ -89,10 +87,62 @@ def check_report(path: Path, output: OutputSettings, sources: Sequence[Source]) 
         )
 
 
-def _is_one_of(path: Path, sources: Sequence[Source]) -> bool:
-    return os.path.exists(path) and any(
-        os.path.exists(source.path) and os.path.samefile(source.path, path) for source in sources
-    )
+class Admission:
+    """Lets inputs into an output one after another, as a list names them.
+
+    Args:
+        output: The output, which has been checked without them. It holds more than one.
+        report: Where the run's report goes, if there is one.
+    """
+
+    def __init__(self, output: OutputSettings, report: Path | None = None) -> None:
+        self._output = output
+        self._report = None if report == STANDARD_OUTPUT else report
+        self._longest = os.pathconf(output.path.parent, "PC_NAME_MAX")
+        self._files: dict[str, list[Source]] = {}  # by all that a file system may take it for
+        self._folders: dict[str, Source] = {}  # likewise, one that lies in it
+
+    def admit(self, source: Source) -> None:
+        """Let ``source`` in.
+
+        Raises:
+            UsageError: If it is the output or the report, or would land on one that was let in
+                before.
+        """
+        if self._report is not None:
+            _require_no_input("report", self._report, [source])
+        if not self._output.is_stream:
+            _require_no_input("output", self._output.path, [source])
+        if self._output.format == "npy-directory":
+            _check_file_names(self._output.path, [*self._near(source), source], self._longest)
+
+    def _near(self, source: Source) -> Iterator[Source]:
+        """Yield those before ``source`` that it might collide with, and take note of it."""
+        file = source.key + NPY_SUFFIX
+        alike = self._files.setdefault(folded(file), [])
+        yield from alike
+        alike.append(source)
+        if folded(file) in self._folders:
+            yield self._folders[folded(file)]
+        folder = folded(file.rpartition("/")[0])
+        while folder and folder not in self._folders:
+            self._folders[folder] = source
+            yield from self._files.get(folder, ())
+            folder = folder.rpartition("/")[0]
+
+
+def _require_no_input(what: str, path: Path, sources: Iterable[Source]) -> None:
+    """Refuse to write over an input.
+
+    Args:
+        what: What is to be written.
+        path: Where it goes.
+        sources: The inputs.
+    """
+    if os.path.exists(path) and any(
+        os.path.exists(source.file) and os.path.samefile(source.file, path) for source in sources
+    ):
+        raise UsageError(f"the {what} {quoted(path)} is one of the inputs")
 
 
 def _check_file(path: Path, refusal: str | None, *, is_npy: bool) -> None:

@@ -68,13 +68,13 @@ def _alike(files: Iterable[str]) -> Iterator[str]:
     """
     claims: dict[str, list[str]] = {}
     for file in files:
-        claims.setdefault(_folded(file), []).append(file)
+        claims.setdefault(folded(file), []).append(file)
     seen: set[str] = set()
     for file in files:
         folder = file.rpartition("/")[0]
         while folder and folder not in seen:
             seen.add(folder)
-            claim = claims.get(_folded(folder))
+            claim = claims.get(folded(folder))
             if claim is not None:
                 claim.append(file)
             folder = folder.rpartition("/")[0]
@@ -92,10 +92,10 @@ def _reserved(files: Iterable[str]) -> Iterable[str]:
     return first_with.values()
 
 
-def _folded(path: str) -> str:
+def folded(path: str) -> str:
     r"""Return what all paths share that any file system might take for ``path``.
 
-    >>> _folded("Café. /A.wav") == _folded("CAFE\N{COMBINING ACUTE ACCENT}/a.WAV")
+    >>> folded("Café. /A.wav") == folded("CAFE\N{COMBINING ACUTE ACCENT}/a.WAV")
     True
     """
     return normalize("NFC", normalize("NFC", _ENDS_OF_NAMES.sub("", path)).casefold())

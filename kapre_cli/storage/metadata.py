@@ -33,7 +33,7 @@ class InputFacts(NamedTuple):
     """What is known of one input and its array.
 
     Attributes:
-        source: The path that was read, as it was given or found.
+        source: The path that was read, as it was given or found; ``-`` for standard input.
         sr: Sample rate in Hz that the layer saw.
         source_sr: Sample rate in Hz of the file.
         n_samples: Samples of each channel that the layer saw, after resampling.
@@ -41,7 +41,8 @@ class InputFacts(NamedTuple):
         time_start: Seconds from the start of the audio to the centre of frame 0.
         time_step: Seconds from frame to frame.
         source_size: Bytes of the file.
-        source_mtime_ns: Time of the file's last change in nanoseconds since 1970.
+        source_mtime_ns: Time of the file's last change in nanoseconds since 1970; 0 for standard
+            input, so that equal streams have equal facts.
         n_missing: Frames that the file's header promises and the file lacks, taken nevertheless;
             negative if it holds more than it promises. 0 for a whole file.
         n_non_finite: Samples in the file, over all channels, that are NaN or infinite.

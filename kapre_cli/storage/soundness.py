@@ -19,7 +19,7 @@ import numpy.typing as npt
 from kapre_cli import dsp
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.settings import LayerConfig, MelspectrogramConfig
-from kapre_cli.settings.run import MAX_SR
+from kapre_cli.settings.limits import MAX_SR
 from kapre_cli.storage.metadata import InputFacts, RootFacts
 
 MAX_FACTS_BYTES = 2**16  # of one input: a path has 4,096 bytes, each at most six in JSON

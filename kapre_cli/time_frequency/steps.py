@@ -16,8 +16,8 @@ from kapre_cli.settings import MelspectrogramConfig, SpectrogramConfig
 Config = TypeVar("Config", SpectrogramConfig, MelspectrogramConfig)
 _TINY, _ROOT_OF_TINY = 2.0**-126, 2.0**-63  # the smallest number that every float32 unit takes
 
-# Samples of the frames of a piece: 1 MiB. Anything from half to four times as much is as fast.
-_PIECE_VALUES = 2**18
+# Samples of the frames of a piece: half a MiB. Anything up to eight times as much is as fast.
+_PIECE_VALUES = 2**17
 
 Tensor = Any  # a tensor of whichever backend Keras runs on; none of them ships types for it
 

@@ -5,7 +5,20 @@ from typing import Any
 import click
 
 from kapre_cli.cli.options.declaring import Decorator, defaults, together
-from kapre_cli.settings import NON_FINITE, AudioSettings
+from kapre_cli.errors import SettingsError
+from kapre_cli.settings import NON_FINITE, RAW_ENCODINGS, AudioSettings, RawFormat
+
+
+class _Raw(click.ParamType):  # type: ignore[type-arg]  # generic only since Click 8.5
+    """How samples lie in a file without a header."""
+
+    name = "raw format"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return value if isinstance(value, RawFormat) else RawFormat.parse(value)
+        except SettingsError as error:
+            self.fail(str(error), param, ctx)
 
 
 def audio_options() -> Decorator[Any]:
@@ -57,5 +70,13 @@ def audio_options() -> Decorator[Any]:
             type=click.IntRange(min=1),
             show_default="no limit",
             help="Fail files of more samples than this in each channel.",
+        ),
+        click.option(
+            "--raw-format",
+            metavar="ENCODING,RATE,CHANNELS",
+            type=_Raw(),
+            show_default="inputs have headers",
+            help="What the inputs, which have no header then, hold: s16le,44100,2 for instance. "
+            f"Encodings: {', '.join(RAW_ENCODINGS)}.",
         ),
     )

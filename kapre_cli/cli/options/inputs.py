@@ -24,7 +24,22 @@ class _Shard(click.ParamType):  # type: ignore[type-arg]  # generic only since C
 def input_options() -> Decorator[Any]:
     """Return the inputs' argument and the options that say what they are called."""
     return together(
-        click.argument("inputs", nargs=-1, required=True, type=click.Path()),
+        # Not required by Click: a list may name them all.
+        click.argument("inputs", nargs=-1, type=click.Path()),
+        click.option(
+            "--files-from",
+            metavar="LIST",
+            type=click.Path(),
+            help="Take the files that this list names, too; -: standard input. A list that comes "
+            "through a pipe is worked on while it is written.",
+        ),
+        click.option(
+            "-0",
+            "--null",
+            is_flag=True,
+            help="The names in --files-from end in NUL, as find -print0 writes them, and not in "
+            "a newline.",
+        ),
         click.option(
             "--root",
             type=click.Path(),

@@ -39,7 +39,7 @@ def temporary_file() -> IO[bytes]:
     return tempfile.TemporaryFile(buffering=0)
 
 
-class Spool(BlockStore):
+class BlockSpool(BlockStore):
     """A temporary file of blocks whose room is used again once they have been let go.
 
     Its methods are for one thread; others may ask how much is in it.

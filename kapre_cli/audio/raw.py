@@ -1,0 +1,49 @@
+"""Samples without a header: what they are is said from outside, how many by their bytes."""
+
+from kapre_cli.audio.extent import REMEDY, Extent
+from kapre_cli.audio.header import Header
+from kapre_cli.audio.opening import RawFile
+from kapre_cli.audio.stream import FileBytes
+from kapre_cli.errors import AudioReadError
+from kapre_cli.report import counted
+from kapre_cli.settings import RawFormat
+
+
+def raw_header(file: RawFile, raw_format: RawFormat) -> Header:
+    """Return what the header of a file would say that is all samples of such a format."""
+    return Header(
+        "raw",
+        sr=raw_format.sr,
+        n_channels=raw_format.n_channels,
+        bits=raw_format.bits,
+        n_frames=file.size // raw_format.frame_bytes,
+        start=0,
+        frame_bytes=raw_format.frame_bytes,
+        block_bytes=raw_format.frame_bytes,
+        order=raw_format.order,
+        number=raw_format.number,
+    )
+
+
+def raw_extent(file: RawFile, header: Header, allow_truncated: bool) -> Extent:
+    """Return what there is of samples without a header.
+
+    Args:
+        file: The file.
+        header: Its header, made by :func:`raw_header`.
+        allow_truncated: Leave out a part of a frame at the end.
+
+    Raises:
+        AudioReadError: If there is one, unless that is allowed, or if there is nothing else.
+    """
+    frame_bytes = header.block_bytes
+    n_frames, rest = divmod(file.size, frame_bytes)
+    if rest and not (allow_truncated and n_frames):
+        frames = f"{counted(n_frames, 'frame')} of {counted(frame_bytes, 'byte')}"
+        raise AudioReadError(
+            f"truncated, or of another format than was said: its {counted(file.size, 'byte')} are "
+            f"{frames} and {counted(rest, 'byte')} of another; {REMEDY}"
+        )
+    whole = n_frames * frame_bytes
+    promised = whole + (frame_bytes if rest else 0)
+    return Extent(FileBytes(file, end=whole), n_frames, whole, promised)

@@ -1,0 +1,158 @@
+"""What comes into a run through standard input or a list of names.
+
+A pipe can be read once. So it is opened, and what is kept of it too, before the process at work
+is forked: should that come down, the next one finds all that the first has read.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kapre_cli.closing import Closing
+from kapre_cli.errors import UsageError, quoted
+from kapre_cli.settings import OutputSettings
+from kapre_cli.sources import STDIN, STREAM, Arriving, Inputs, Names, PipeSpool, Source
+
+
+class Incoming(Closing):
+    """What comes into a run, still unread.
+
+    Args:
+        options: The command's.
+        output: Where features go.
+
+    Attributes:
+        arrives: Whether inputs come from a list while the work goes on. The end of a list is waited
+            for if no work is done, if its inputs are to be cut into shards, or if there is to be
+            one array: two names are one too many then, whatever they are.
+
+    Raises:
+        click.UsageError: If the options contradict one another, or standard input is a terminal.
+        UsageError: If the list cannot be read.
+    """
+
+    def __init__(self, options: Mapping[str, Any], output: OutputSettings) -> None:
+        _check(options)
+        listed = options["files_from"]
+        folder = None if output.is_stream else str(output.path.parent)
+        self._root = options["root"]
+        self._report = options["report"]
+        self._output = output
+        self._names: Names | None = None
+        self._stream: PipeSpool | None = None
+        self._arriving: Arriving | None = None
+        if listed is not None:
+            self._names = Names(listed, ended_by_nul=options["null"], folder=folder)
+        if STREAM in options["inputs"]:
+            self._stream = PipeSpool(folder, "standard input")
+        whole = output.format == "npy" or options["shard"] is not None or options["dry_run"]
+        self.arrives = self._names is not None and self._names.grows and not whole
+
+    @property
+    def spooled(self) -> str | None:
+        """Where the bytes of standard input will be, if it is an input."""
+        return None if self._stream is None else self._stream.path
+
+    def names_at_once(self) -> Iterable[str]:
+        """Return the names to be read before the work begins."""
+        return () if self._names is None or self.arrives else self._names.read()
+
+    def require_any(self, inputs: Inputs) -> None:
+        """Refuse a list that names nothing, if there is nothing else either.
+
+        Raises:
+            UsageError: If that can be told, and is so.
+        """
+        none = not (inputs.sources or inputs.refusals)
+        if self._names is not None and none and not self.arrives:
+            raise self._names.is_empty()
+
+    def require_unread(self, what: str, path: Path) -> None:
+        """Refuse to write over what a list, or standard input, is read from.
+
+        Args:
+            what: What is to be written.
+            path: Where it goes.
+
+        Raises:
+            UsageError: If that is the same file.
+        """
+        read = {} if self._names is None else {"the list of inputs": self._names.descriptor}
+        if self._stream is not None:
+            read["standard input"] = STDIN
+        status = os.stat(path) if os.path.isfile(path) else None
+        for label, descriptor in read.items():
+            if status is not None and os.path.samestat(status, os.fstat(descriptor)):
+                raise UsageError(f"the {what} {quoted(path)} is {label}")
+
+    def receive(self) -> None:
+        """Read standard input to its end, if it is an input.
+
+        Raises:
+            AudioReadError: If it cannot be read.
+            OutputError: If there is no room for it.
+        """
+        if self._stream is not None:
+            self._stream.fill(STDIN)
+
+    def sources(
+        self, known: Inputs, refused: Callable[[str, object], None]
+    ) -> Sequence[Source] | Arriving:
+        """Return all inputs, or those that are known and the others as they come.
+
+        Args:
+            known: The inputs that are known.
+            refused: Called with the path of each other one that is refused, and why.
+        """
+        if self._names is None or not self.arrives:
+            return known.sources
+        from kapre_cli.storage.admission import Admission
+
+        admit = Admission(self._output, self._report).admit
+        self._arriving = Arriving(known, self._names, self._root, admit, refused)
+        return self._arriving
+
+    def close(self) -> None:
+        """Let go of it."""
+        for one in (self._arriving, self._names, self._stream):
+            if one is not None:
+                one.close()
+
+
+def _check(options: Mapping[str, Any]) -> None:
+    """Refuse what cannot be meant.
+
+    Raises:
+        click.UsageError: If there is such a thing.
+    """
+    inputs, listed = options["inputs"], options["files_from"]
+    if not inputs and listed is None:
+        raise click.UsageError("Missing argument 'INPUTS...'; a list may name them: --files-from.")
+    if options["null"] and listed is None:
+        raise click.UsageError("-0 says how the names in --files-from end: it needs one.")
+    if inputs.count(STREAM) > 1:
+        raise click.UsageError("Standard input (-) is named twice; it can be read once.")
+    if STREAM in inputs and listed == STREAM:
+        raise click.UsageError(
+            "Standard input (-) cannot be an input and the list of inputs at once."
+        )
+    if STREAM in inputs and options["shard"] is not None:
+        raise click.UsageError(
+            "Standard input (-) comes to one process: it is no part of a --shard."
+        )
+    if options["raw_format"] is not None:
+        for path in inputs:
+            if os.path.isdir(path):
+                raise click.UsageError(
+                    f"--raw-format is for files without a header, and the folder {quoted(path)} "
+                    "would be searched for WAV and FLAC; name the files, for instance by "
+                    "--files-from."
+                )
+    if (STREAM in inputs or listed == STREAM) and os.isatty(STDIN):
+        example = "find . -name '*.wav' |" if listed == STREAM else "ffmpeg -i FILE -f wav - |"
+        raise click.UsageError(
+            f"Standard input (-) is a terminal: put something in front, such as {example}"
+        )

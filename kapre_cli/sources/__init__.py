@@ -1,0 +1,25 @@
+"""From paths, lists and standard input to an ordered, duplicate-free list of inputs."""
+
+from kapre_cli.sources.arriving import Arriving
+from kapre_cli.sources.discovery import Inputs, discover
+from kapre_cli.sources.keys import key_of, nested, path_of
+from kapre_cli.sources.lists import STDIN, STREAM, Names
+from kapre_cli.sources.pipe_spool import PipeSpool
+from kapre_cli.sources.source import Refusal, Source
+from kapre_cli.sources.walk import AUDIO_SUFFIXES
+
+__all__ = [
+    "AUDIO_SUFFIXES",
+    "STDIN",
+    "STREAM",
+    "Arriving",
+    "Inputs",
+    "Names",
+    "PipeSpool",
+    "Refusal",
+    "Source",
+    "discover",
+    "key_of",
+    "nested",
+    "path_of",
+]

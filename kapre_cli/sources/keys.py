@@ -1,0 +1,145 @@
+"""What inputs are called in the output, and that no two are called the same."""
+
+import os
+import re
+from collections.abc import Collection, Iterator
+from pathlib import PurePosixPath
+from urllib.parse import unquote_to_bytes
+
+from kapre_cli.errors import UsageError, quoted
+from kapre_cli.sources.source import Source
+
+STREAM_KEY = "stdin"
+
+_PERCENT_CODE = re.compile("%(?=[0-9A-Fa-f]{2})")
+
+
+def key_of(path: str) -> str:
+    """Return a relative path as a key: POSIX, normalised, and valid UTF-8.
+
+    Bytes that are not UTF-8 become ``%XX``, and a literal ``%`` that two hexadecimal digits
+    follow becomes ``%25``. ``urllib.parse.unquote_to_bytes(key)`` undoes both exactly, so
+    different paths have different keys. Nothing else is changed: two ways to write one accented
+    letter stay two names.
+
+    Raises:
+        UsageError: If the path is absolute, has ``..`` in it or names nothing.
+
+    >>> key_of("./site a//night 1.wav")
+    'site a/night 1.wav'
+    >>> key_of("100%.wav"), key_of("a%20b.wav")
+    ('100%.wav', 'a%2520b.wav')
+    """
+    parts = [part for part in os.fsencode(path).split(b"/") if part not in (b"", b".")]
+    if not parts or b".." in parts or os.path.isabs(path):
+        raise UsageError(f"{quoted(path)} does not name a file in a way that can be its key")
+    text = b"/".join(parts).decode("utf-8", "surrogateescape")
+    escaped = _PERCENT_CODE.sub("%25", text)
+    # Python shows a byte 0xNN that is not UTF-8 as the lone surrogate U+DCNN.
+    return "".join(f"%{ord(c) - 0xDC00:02X}" if "\udc80" <= c <= "\udcff" else c for c in escaped)
+
+
+def path_of(key: str) -> str:
+    """Return the relative path that a key stands for: what :func:`key_of` was given.
+
+    Raises:
+        UsageError: If it stands for none.
+
+    >>> path_of("a%2520b.wav")
+    'a%20b.wav'
+    """
+    path = os.fsdecode(unquote_to_bytes(key))
+    if key_of(path) != key:  # an escape that hides a way out, say
+        raise UsageError(f"{quoted(key)} is the key of no file")
+    return path
+
+
+def file_key(path: str, root: str | None) -> str:
+    """Return the key of a file that is named itself.
+
+    Args:
+        path: Its path as it was given.
+        root: The folder that all keys are relative to, if one was named.
+
+    Raises:
+        UsageError: If it can have none.
+    """
+    if root is not None:
+        return _key_below(path, root)
+    posix = PurePosixPath(path)
+    return key_of(posix.name if posix.is_absolute() or ".." in posix.parts else path)
+
+
+def found_key(path: str, top: str, root: str | None) -> str:
+    """Return the key of a file that was found below the folder ``top``.
+
+    Arguments and errors are those of :func:`file_key`.
+    """
+    return _key_below(path, root) if root is not None else key_of(os.path.relpath(path, top))
+
+
+def _key_below(path: str, root: str) -> str:
+    relative = os.path.relpath(path, root)
+    if relative == os.curdir or PurePosixPath(relative).parts[0] == os.pardir:
+        raise UsageError(f"{quoted(path)} does not lie below the root {quoted(root)}")
+    return key_of(relative)
+
+
+class Places:
+    """The places that inputs have taken in the output, one after another."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[str, Source] = {}
+        self._below: dict[str, Source] = {}  # by folder, the first input that lies in it
+
+    def take(self, source: Source) -> bool:
+        """Give ``source`` its place; return ``False`` if it is there already, named once more.
+
+        Raises:
+            UsageError: If its place is that of another input, or a folder of one, or in one.
+        """
+        first = self._by_key.get(source.key)
+        if first is not None:
+            if os.path.realpath(first.file) == os.path.realpath(source.file):
+                return False
+            raise UsageError(
+                f"{quoted(first.path)} and {quoted(source.path)} would both be stored as "
+                f"{quoted(source.key)}; give --root with a folder above both"
+            )
+        inside = self._below.get(source.key)
+        if inside is not None:
+            raise _in_each_other(source, inside)
+        folders = []
+        folder = source.key.rpartition("/")[0]
+        while folder and folder not in self._below:
+            if (other := self._by_key.get(folder)) is not None:
+                raise _in_each_other(other, source)
+            folders.append(folder)
+            folder = folder.rpartition("/")[0]
+        self._below.update(dict.fromkeys(folders, source))
+        self._by_key[source.key] = source
+        return True
+
+
+def _in_each_other(folder: Source, inside: Source) -> UsageError:
+    return UsageError(
+        f"{quoted(folder.path)} would be stored as {quoted(folder.key)}, which is "
+        f"a folder of {quoted(inside.key)} from {quoted(inside.path)}; "
+        "give --root with a folder above both"
+    )
+
+
+def nested(keys: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield each key that is a folder of another, with that other; one output cannot have both.
+
+    >>> list(nested({"a.wav": 1, "a.wav/b.wav": 2}))
+    [('a.wav', 'a.wav/b.wav')]
+    """
+    folders: set[str] = set()
+    for key in keys:
+        folder = key.rpartition("/")[0]
+        while folder and folder not in folders:
+            if folder in keys:
+                yield folder, key
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]

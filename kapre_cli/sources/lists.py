@@ -1,0 +1,156 @@
+"""Names of inputs from a list: a file, or a pipe that is still being written to."""
+
+import mmap
+import os
+import select
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+
+from kapre_cli.closing import Closing
+from kapre_cli.errors import UsageError, quoted
+from kapre_cli.sources.pipe_spool import BLOCK_BYTES, PipeSpool
+
+STREAM = "-"  # as an input or a list: standard input
+STDIN = 0  # its descriptor
+
+_LONGEST_NAME = 2**16  # bytes; no system takes paths as long
+
+
+class Names(Closing):
+    """A list of names, open for reading.
+
+    It is opened before the process at work is forked. What has come through a pipe is kept, so
+    that the next process, should that one come down, begins at the list's beginning too.
+
+    Args:
+        path: The list; ``-`` for standard input.
+        ended_by_nul: Whether names end in NUL, as ``find -print0`` writes them, and not in a
+            newline.
+        folder: Where what comes through a pipe is kept, see :class:`.PipeSpool`.
+
+    Attributes:
+        descriptor: Its file descriptor.
+        grows: Whether it is a pipe, whose end is not known before it has come.
+
+    Raises:
+        UsageError: If it cannot be read.
+    """
+
+    def __init__(self, path: str, *, ended_by_nul: bool, folder: str | None) -> None:
+        self._end = b"\0" if ended_by_nul else b"\n"
+        self._label = "the list on standard input" if path == STREAM else f"the list {quoted(path)}"
+        self.descriptor = self._opened(path)
+        mode = os.fstat(self.descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            os.close(self.descriptor)
+            raise UsageError(f"{self._label} is a folder; name it as an input to have it searched")
+        self.grows = not stat.S_ISREG(mode)
+        self._start = 0 if self.grows else os.lseek(self.descriptor, 0, os.SEEK_CUR)
+        self._spool = PipeSpool(folder, self._label) if self.grows else None
+        self._halfway = mmap.mmap(-1, 1)  # shared: whether a block has been taken and not kept
+        self._is_stopped = False
+
+    def _opened(self, path: str) -> int:
+        if path == STREAM:
+            return os.dup(STDIN)
+        try:
+            # A named pipe that nobody writes to yet would keep a plain open waiting.
+            return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise UsageError(f"{self._label} cannot be read: {reason}") from error
+
+    def read(self, wake: int = -1) -> Iterator[str]:
+        """Yield the names, each as soon as it is complete.
+
+        Blank lines are passed over. Of a name that ends in a carriage return, as Windows ends
+        lines, that is left out if there is a file of the name without it and none with it.
+
+        Args:
+            wake: A descriptor that ends the waiting, and with it the names, once it can be read.
+
+        Raises:
+            UsageError: If it is no such list.
+            OutputError: If what comes through a pipe cannot be kept.
+        """
+        rest = b""
+        for block in self._pipe(wake) if self.grows else self._file():
+            if self._end != b"\0" and b"\0" in block:
+                raise UsageError(
+                    f"{self._label} holds NUL, which no name does; "
+                    "-0 reads lists whose names end in it, such as find -print0 writes"
+                )
+            *names, rest = (rest + block).split(self._end)
+            if len(rest) > _LONGEST_NAME:
+                raise UsageError(
+                    f"{self._label} holds a name of more than {_LONGEST_NAME:,} bytes: "
+                    "it must be something else than a list of names"
+                )
+            yield from self._decoded(names)
+        if not self._is_stopped:
+            yield from self._decoded([rest])
+
+    def _decoded(self, names: Iterable[bytes]) -> Iterator[str]:
+        for name in names:
+            if self._end == b"\n" and name.endswith(b"\r") and not os.path.lexists(name):
+                bare = name[:-1]
+                name = bare if not bare or os.path.lexists(bare) else name
+            if name:
+                yield os.fsdecode(name)
+
+    def _file(self) -> Iterator[bytes]:
+        position = self._start
+        while block := self._read_at(position):
+            yield block
+            position += len(block)
+
+    def _read_at(self, position: int) -> bytes:
+        with self._read_errors():
+            return os.pread(self.descriptor, BLOCK_BYTES, position)
+
+    def _pipe(self, wake: int) -> Iterator[bytes]:
+        """Yield what had come to the process before this one, then what comes."""
+        assert self._spool is not None  # noqa: S101 - for the type checker: it grows
+        if self._halfway[0]:
+            raise UsageError(f"{self._label} cannot be read on: a part of it is lost")
+        yield from self._spool.blocks()
+        waiting = select.poll()
+        for fd in {self.descriptor, wake} - {-1}:
+            waiting.register(fd, select.POLLIN)
+        block: bytes | None = None
+        while block != b"":
+            if wake in (fd for fd, _ in waiting.poll()):
+                self._is_stopped = True
+                return
+            block = self._taken(self._spool)
+            if block:
+                yield block
+
+    def _taken(self, spool: PipeSpool) -> bytes | None:
+        """Take what has come and keep it; ``None`` if somebody else has taken it before."""
+        self._halfway[0] = 1
+        block = None
+        with self._read_errors(), suppress(BlockingIOError):
+            block = os.read(self.descriptor, BLOCK_BYTES)
+        if block:
+            spool.append(block)
+        self._halfway[0] = 0
+        return block
+
+    @contextmanager
+    def _read_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UsageError(f"{self._label} cannot be read: {error.strerror}") from error
+
+    def is_empty(self) -> UsageError:
+        """Return the error that says that there is nothing in it."""
+        return UsageError(f"{self._label} names no files, and there is no other input")
+
+    def close(self) -> None:
+        """Let go of the list."""
+        os.close(self.descriptor)
+        if self._spool is not None:
+            self._spool.close()

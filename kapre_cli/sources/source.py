@@ -1,0 +1,45 @@
+"""One input, and a path that gives none."""
+
+import os
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Source:
+    """One input: where it is read from, and the name its features will have.
+
+    Attributes:
+        path: The path as it was given or found; ``-`` for standard input.
+        key: A relative POSIX path without ``.`` and ``..``; see :func:`.keys.key_of`.
+        spooled: Where the bytes of standard input are kept, if that is what it is.
+    """
+
+    path: str
+    key: str
+    spooled: str | None = None
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it came through standard input: only its bytes say what it is."""
+        return self.spooled is not None
+
+    @property
+    def file(self) -> str:
+        """The path under which its bytes are read."""
+        return self.path if self.spooled is None else self.spooled
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file now; 0 if that cannot be told."""
+        try:
+            return os.path.getsize(self.file)
+        except (OSError, ValueError):  # ValueError: a NUL in the path
+            return 0
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A path that gives no input, and why."""
+
+    path: str
+    reason: str

@@ -1,0 +1,570 @@
+"""Lists of names: what find writes, whatever the names; and lists that are still being written."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import kapre_cli
+from kapre_cli.errors import UsageError
+from kapre_cli.pipeline import extract
+from kapre_cli.pipeline.work import Work
+from kapre_cli.sources import Arriving, Inputs, Names, Source, discover
+from tests import reference
+from tests.conftest import PROGRAM, Ended, files_below, write_audio
+from tests.test_terminal import BAR, shown_by
+
+OPTIONS = ("--n-dft", "64", "--n-hop", "50")
+ODD = (
+    b"plain.wav",
+    b"two words.wav",
+    b"two\nlines.wav",
+    b"-o.wav",
+    b"'quoted'.wav",
+    b'"twice".wav',
+    b"100%41.wav",
+    b"caf\xe9.wav",  # Latin-1: not UTF-8
+    "ö.wav".encode(),
+    b"\x1b[31m.wav",
+    b"tab\t.wav",
+    b"ends in a return\r",
+    b"both",
+    b"both\r",
+    b" ",
+    b"sub/-",
+)
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a folder of recordings of odd names, all different, and one of another kind."""
+    folder = tmp_path_factory.mktemp("odd")
+    (folder / "sub").mkdir()
+    for number, name in enumerate(ODD):
+        made = write_audio(folder / "made.wav", reference.noise(1, 900 + number, number))
+        os.rename(made, os.fsencode(folder) + b"/" + name)
+    return folder
+
+
+def run_with(script: str, folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run a script of the shell with the program as ``"$@"``."""
+    command = [*PROGRAM, "spectrogram", *OPTIONS, *map(str, arguments)]
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script, "bash", *command],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def written(output: Path) -> dict[str, bytes]:
+    if output.is_file():
+        return {"": output.read_bytes()}
+    return {
+        name: (output / name).read_bytes()
+        for name in files_below(output)
+        if (output / name).is_file()
+    }
+
+
+# What is in a list
+
+
+@pytest.mark.parametrize("name", ["out.h5", "out"])
+def test_whatever_find_prints_gives_what_arguments_give(
+    name: str, odd: Path, tmp_path: Path
+) -> None:
+    ended = run_with('"$@" -- *', odd, "-o", tmp_path / "arguments" / name)
+    assert ended.returncode == 2  # its folder is not there
+    for kind in ("arguments", "printed", "found", "listed"):
+        (tmp_path / kind).mkdir()
+    names = "'plain.wav' $'two\\nlines.wav' -o.wav sub/- ' '"
+    whole = f'"$@" -- {names}'
+    assert run_with(whole, odd, "-o", tmp_path / "arguments" / name).returncode == 0
+    listing = ("--files-from", "-", "-0", "-o", tmp_path / "printed" / name)
+    ended = run_with(f"printf '%s\\0' {names} | \"$@\"", odd, *listing)
+    assert (ended.returncode, ended.stdout) == (0, ""), ended.stderr
+    expected = written(tmp_path / "arguments" / name)
+    assert written(tmp_path / "printed" / name) == expected
+    # All of them, in an order of find's own: as a pipe and as a file.
+    listing = ("--files-from", "-", "-0", "-o", tmp_path / "found" / name)
+    ended = run_with('find . -type f -print0 | "$@"', odd, *listing)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr.startswith(f"{len(ODD)} inputs: {len(ODD)} written, 0 failed")
+    listing = ("--files-from", f"{tmp_path}/list", "-0", "-o", tmp_path / "listed" / name)
+    ended = run_with(f'find . -type f -print0 > "{tmp_path}/list"; "$@"', odd, *listing)
+    assert ended.returncode == 0, ended.stderr
+    assert written(tmp_path / "listed" / name) == written(tmp_path / "found" / name)
+    with kapre_cli.open_features(tmp_path / "found" / name) as features:
+        assert len(features) == len(ODD)
+        assert {"two\nlines.wav", "caf%E9.wav", "100%2541.wav", " ", "sub/-"} <= {*features}
+
+
+def test_lines_are_names_and_blank_ones_none(odd: Path, tmp_path: Path) -> None:
+    lines = b"\n\nplain.wav\r\nboth\r\n\r\nends in a return\r\n-o.wav\n \n'quoted'.wav\ncaf\xe9.wav"
+    (tmp_path / "list").write_bytes(lines)  # no newline behind the last
+    for listed in ('"$@" < "$LIST"', 'cat "$LIST" | "$@"'):
+        ended = run_with(
+            f'LIST="{tmp_path}/list"; {listed}',
+            odd,
+            *("--files-from", "-", "-o", tmp_path / "out.h5", "--overwrite"),
+        )
+        assert ended.returncode == 0, ended.stderr
+        with kapre_cli.open_features(tmp_path / "out.h5") as features:
+            assert list(features) == [
+                *("plain.wav", "both\r", "ends in a return\r", "-o.wav", " ", "'quoted'.wav"),
+                "caf%E9.wav",
+            ]
+
+
+def test_a_list_stands_behind_the_arguments_and_below_the_root(
+    odd: Path, tmp_path: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(odd)
+    listed = tmp_path / "list"
+    listed.write_text(f"plain.wav\n{odd}/sub/-\n./plain.wav\n.\nsub\nthere is none.wav\n")
+    command = ("--files-from", listed, "-o", tmp_path / "out.h5", *OPTIONS)
+    ended = program("spectrogram", "tab\t.wav", "plain.wav", *command, "--root", odd)
+    assert ended.code == 1
+    note, failed, summary = ended.err.splitlines()
+    assert note == (
+        "note: the list names 2 folders, passed over: '.', 'sub'; "
+        "a folder that is to be searched is named as an input"
+    )
+    assert failed.startswith("failed: 'there is none.wav': cannot be opened: No such file")
+    assert summary.startswith("4 inputs: 3 written, 1 failed")
+    with kapre_cli.open_features(tmp_path / "out.h5") as features:
+        assert list(features) == ["tab\t.wav", "plain.wav", "sub/-"]
+
+
+@pytest.mark.parametrize(
+    ("listed", "reason"),
+    [
+        (b"a/x.wav\nb/x.wav\n", "'{}/a/x.wav' and '{}/b/x.wav' would both be stored as 'x.wav'"),
+        (b"/etc/passwd\n", "'/etc/passwd' does not lie below the root"),
+        (b"x" * 70_000, "holds a name of more than 65,536 bytes"),
+    ],
+)
+def test_a_list_in_a_file_is_refused_as_arguments_are(
+    listed: bytes, reason: str, tmp_path: Path, program: Any
+) -> None:
+    for name in ("a/x.wav", "b/x.wav"):
+        write_audio(tmp_path / name, reference.noise(1, 900))
+    folder = os.fsencode(tmp_path)
+    (tmp_path / "list").write_bytes(re.sub(rb"^(?=[ab]/)", folder + b"/", listed, flags=re.M))
+    root = ("--root", tmp_path) if b"etc" in listed else ()
+    output = tmp_path / "out.h5"
+    ended = program("spectrogram", "--files-from", tmp_path / "list", "-o", output, *root)
+    assert ended.code == 2
+    assert reason.replace("{}", str(tmp_path)) in ended.err
+    assert not output.exists()
+
+
+NAMES = st.lists(
+    st.binary(min_size=1, max_size=12).filter(lambda name: b"\0" not in name), max_size=30
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(names=NAMES, by_nul=st.booleans(), cuts=st.lists(st.integers(1, 40), min_size=1))
+def test_what_is_written_into_a_list_is_read_from_it(
+    names: list[bytes], by_nul: bool, cuts: list[int], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("list")
+    if not by_nul:  # none of these is a file, so a return at the end is part of the name
+        names = [name for name in names if b"\n" not in name and name != b"\r"]
+    end = b"\0" if by_nul else b"\n"
+    content = b"".join(name + end for name in names)
+    (folder / "list").write_bytes(content)
+    os.mkfifo(folder / "pipe")
+
+    def write_slowly() -> None:
+        with (folder / "pipe").open("wb", buffering=0) as pipe:
+            rest = content
+            for cut in (*cuts, len(content)):
+                pipe.write(rest[:cut])
+                rest = rest[cut:]
+
+    writer = threading.Thread(target=write_slowly)
+    expected = [os.fsdecode(name) for name in names]
+    for kind in ("list", "pipe"):
+        if kind == "pipe":
+            writer.start()
+        listing = Names(str(folder / kind), ended_by_nul=by_nul, folder=str(folder))
+        with listing:
+            assert listing.grows == (kind == "pipe")
+            assert list(listing.read()) == expected
+            assert list(listing.read()) == expected  # another process may begin anew
+    writer.join()
+    shutil.rmtree(folder)
+
+
+# A list that is still being written
+
+
+AT_ONCE = """
+import sys
+from kapre_cli.cli import main
+from kapre_cli.storage import journal
+journal._SECONDS_AT_RISK = 0.05  # so that the tests need not wait
+main(sys.argv[1:])
+"""
+
+
+class Growing:
+    """A run whose list is a named pipe, written to by the test."""
+
+    def __init__(self, folder: Path, *arguments: object) -> None:
+        self.folder = folder
+        if not (folder / "list").exists():
+            os.mkfifo(folder / "list")
+        arguments = ("spectrogram", "--files-from", "list", *OPTIONS, *arguments)
+        command = [sys.executable, "-c", AT_ONCE, *arguments]
+        self.running = subprocess.Popen(
+            [str(part) for part in command],
+            cwd=folder,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.list = (folder / "list").open("wb", buffering=0)  # waits until it is read
+
+    def write(self, *names: str) -> None:
+        self.list.write("".join(f"{name}\n" for name in names).encode())
+
+    def end(self) -> tuple[int, list[str]]:
+        self.list.close()
+        _, messages = self.running.communicate(timeout=60)
+        return self.running.returncode, messages.splitlines()
+
+
+@pytest.fixture
+def growing(tmp_path: Path) -> Iterator[Callable[..., Growing]]:
+    runs = []
+
+    def begin(*arguments: object) -> Growing:
+        runs.append(Growing(tmp_path, *arguments))
+        return runs[-1]
+
+    yield begin
+    for run in runs:
+        if run.running.poll() is None:
+            os.killpg(run.running.pid, signal.SIGKILL)
+        run.list.close()
+        run.running.communicate()
+
+
+def wait_until(happened: Callable[[], bool], seconds: float = 60) -> None:
+    for _ in range(int(seconds * 50)):
+        if happened():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it did not happen")
+
+
+def holds_work(journal: Path) -> bool:
+    """Whether there is more in a journal than what a run begins with."""
+    return journal.exists() and journal.stat().st_size > 3000
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> tuple[str, ...]:
+    """Make three short recordings: all of them would fit into one batch."""
+    names = ("a.wav", "b.flac", "c.wav")
+    for number, name in enumerate(names):
+        write_audio(tmp_path / name, reference.noise(1 + number, 3000, number))
+    return names
+
+
+@pytest.mark.parametrize("name", ["out.h5", "out"])
+def test_work_is_done_and_kept_before_the_list_ends(
+    name: str, growing: Any, three: tuple[str, ...], tmp_path: Path, program: Any
+) -> None:
+    run = growing("-o", name)
+    for one in three:
+        journal = tmp_path / f"{name}.partial" / "journal"
+        before = journal.stat().st_size if journal.exists() else 3000
+        run.write(one)
+        wait_until(lambda: journal.exists() and journal.stat().st_size > before)  # noqa: B023
+    code, messages = run.end()
+    output = str(tmp_path / name)
+    assert (code, len(messages)) == (0, 1)
+    assert messages[0].startswith("3 inputs: 3 written, 0 failed")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(tmp_path)
+        assert program("spectrogram", *three, "-o", f"whole {name}", *OPTIONS).code == 0
+    assert written(Path(output)) == written(tmp_path / f"whole {name}")
+
+
+def test_ctrl_c_while_the_list_is_waited_for_keeps_the_work(
+    growing: Any, three: tuple[str, ...], tmp_path: Path
+) -> None:
+    run = growing("-o", "out.h5")
+    run.write(*three[:2])
+    wait_until(lambda: holds_work(tmp_path / "out.h5.partial" / "journal"))
+    begun = time.monotonic()
+    os.killpg(run.running.pid, signal.SIGINT)
+    _, messages = run.running.communicate(timeout=60)
+    assert time.monotonic() - begun < 5  # a moment, on a machine that does nothing else
+    assert run.running.returncode == 130
+    assert messages.splitlines() == [
+        "2 of 2 inputs done: kept in 'out.h5.partial'; the same command with --resume goes on",
+        "kapre-extract: interrupted: no output was written or changed",
+    ]
+    assert files_below(tmp_path / "out.h5.partial") == ["journal", "lock"]
+    run.list.close()
+    run = growing("-o", "out.h5", "--resume")
+    run.write(*three)
+    code, messages = run.end()
+    assert code == 0
+    assert messages[0].startswith("3 inputs: 1 written, 0 failed, 2 skipped")
+
+
+def test_ctrl_c_before_the_first_name_leaves_nothing(growing: Any, tmp_path: Path) -> None:
+    for more in ((), ("--sr", "8000")):  # waiting for a rate, or for something to do
+        run = growing("-o", "out.h5", *more)
+        time.sleep(0.5)
+        os.killpg(run.running.pid, signal.SIGINT)
+        _, messages = run.running.communicate(timeout=60)
+        run.list.close()
+        assert run.running.returncode == 130, messages
+        assert messages == "kapre-extract: interrupted: no output was written or changed\n"
+        assert files_below(tmp_path) == ["list"]
+
+
+def test_what_a_growing_list_names_wrongly_fails_alone(
+    growing: Any, three: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert three == ("a.wav", "b.flac", "c.wav")
+    write_audio(tmp_path / "other" / "a.wav", reference.noise(1, 900))
+    write_audio(tmp_path / "a.npy" / "x.wav", reference.noise(1, 900))
+    write_audio(tmp_path / "a", reference.noise(1, 900), format="WAV")
+    run = growing("-o", "out", "c.wav")
+    run.write("a.wav", "./a.wav", "a", "other", "gone.wav", "b.flac", "c.wav")
+    run.write(f"{tmp_path}/other/a.wav", "a.npy/x.wav", "a.npy/x.wav/y.wav", "x" * 300)
+    code, messages = run.end()
+    *failed, note, summary = messages
+    assert code == 1
+    assert note.startswith("note: the list names 1 folder, passed over: 'other'; ")
+    assert summary.startswith("9 inputs: 4 written, 5 failed")
+    told = sorted(line.removeprefix("failed: ").split(":")[0] for line in failed)
+    assert told == sorted(
+        repr(name)
+        for name in (
+            f"{tmp_path}/other/a.wav",
+            "a.npy/x.wav",
+            "a.npy/x.wav/y.wav",
+            "gone.wav",
+            "x" * 300,
+        )
+    )
+    reasons = "\n".join(failed)
+    assert f"'a.wav' and '{tmp_path}/other/a.wav' would both be stored as 'a.wav'" in reasons
+    assert "'a.npy' would be a file and a folder" in reasons
+    assert "which is a folder of 'a.npy/x.wav/y.wav'" in reasons
+    with kapre_cli.open_features(tmp_path / "out") as features:
+        assert list(features) == ["c.wav", "a.wav", "a", "b.flac"]
+
+
+def test_a_growing_list_that_names_nothing_is_refused(growing: Any, tmp_path: Path) -> None:
+    for more in ((), ("--sr", "8000")):
+        run = growing("-o", "out.h5", *more)
+        run.write("", ".")
+        code, messages = run.end()
+        assert code == 2
+        assert messages == [
+            "kapre-extract: Error: the list 'list' names no files, and there is no other input"
+        ]
+        assert files_below(tmp_path) == ["list"]
+
+
+def test_a_growing_list_of_nothing_but_failures(growing: Any, tmp_path: Path) -> None:
+    for more in ((), ("--sr", "8000")):
+        run = growing("-o", "out.h5", *more)
+        run.write("gone.wav", "nor this")
+        code, messages = run.end()
+        assert code == 1
+        assert len([line for line in messages if line.startswith("failed: ")]) == 2
+        assert messages[-1].startswith("2 inputs: 0 written, 2 failed")
+        assert files_below(tmp_path) == ["list"]
+
+
+def test_the_rate_is_that_of_the_first_that_states_one(
+    growing: Any, three: tuple[str, ...], tmp_path: Path
+) -> None:
+    write_audio(tmp_path / "slow.wav", reference.noise(1, 900), 4000)
+    run = growing("-o", "out.h5")
+    run.write("gone.wav", "slow.wav", three[0])
+    code, messages = run.end()
+    assert code == 1
+    assert messages[-1].startswith("3 inputs: 1 written, 2 failed")
+    with kapre_cli.open_features(tmp_path / "out.h5") as features:
+        assert [array.facts.sr for array in features.values()] == [4000]
+
+
+def test_a_growing_list_brings_an_output_up_to_date(
+    growing: Any, three: tuple[str, ...], tmp_path: Path
+) -> None:
+    for names, told in (
+        (three, "3 inputs: 3 written, 0 failed"),
+        (three, "3 inputs: 0 written, 0 failed, 3 skipped"),
+        (three[:2], "2 inputs: 0 written, 0 failed, 2 skipped"),
+        ((*three[:2], "new.wav"), "3 inputs: 1 written, 0 failed, 2 skipped"),
+    ):
+        write_audio(tmp_path / "new.wav", reference.noise(1, 900))
+        run = growing("-o", "out.h5", "--resume")
+        run.write(*names)
+        code, messages = run.end()
+        assert code == 0
+        assert messages[-1].startswith(told)
+        if names == three[:2]:
+            assert messages[0].endswith(
+                "will leave it, since no input is called so any more: 'c.wav'"
+            )
+
+
+def test_where_all_is_there_nothing_is_made_ready_to_compute(
+    three: tuple[str, ...], tmp_path: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    command = ("spectrogram", "--files-from", "pipe", "-o", "out.h5", "--resume", *OPTIONS)
+
+    def run() -> Ended:
+        content = "".join(f"{name}\n" for name in three)
+        writer = threading.Thread(target=Path("pipe").write_text, args=(content,))
+        writer.start()
+        ended: Ended = program(*command)
+        writer.join()
+        return ended
+
+    assert run().code == 0
+    monkeypatch.setattr(
+        extract, "computer_for", lambda *_: pytest.fail("there is nothing to compute")
+    )
+    ended = run()
+    assert "'out.h5' is up to date: nothing was computed" in ended.err
+
+
+CRASHING = """
+import os, signal, sys
+from kapre_cli.cli import main
+from kapre_cli.pipeline import reading
+really = reading.AudioReader
+def crashing(path, *arguments, **options):
+    if path == "b.flac" and not os.path.exists("crashed"):
+        open("crashed", "x").close()
+        signal.raise_signal(signal.SIGSEGV)
+    return really(path, *arguments, **options)
+reading.AudioReader = crashing
+main(sys.argv[1:])
+"""
+
+
+def test_after_a_crash_no_name_is_lost(three: tuple[str, ...], tmp_path: Path) -> None:
+    command = ("spectrogram", "--files-from", "-", *OPTIONS, "-o", "out.h5")
+    with subprocess.Popen(
+        [sys.executable, "-c", CRASHING, *command],
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdin is not None
+        running.stdin.write("\n".join(three[:2]) + "\nc.")  # the last name comes in two parts
+        running.stdin.flush()
+        wait_until((tmp_path / "crashed").exists)
+        _, messages = running.communicate("wav\n", timeout=60)
+    assert running.returncode == 0, messages
+    assert "crashed (SIGSEGV) while reading" in messages.splitlines()[0]
+    assert messages.splitlines()[-1].startswith("3 inputs: 3 written, 0 failed")
+    with kapre_cli.open_features(tmp_path / "out.h5") as features:
+        assert list(features) == [*three]
+
+
+def test_one_array_waits_for_the_end_of_the_list(
+    growing: Any, three: tuple[str, ...], tmp_path: Path
+) -> None:
+    run = growing("-o", "out.npy")
+    run.write(*three)
+    code, messages = run.end()
+    assert code == 2
+    assert "'out.npy' would be one array, but there are 3 inputs" in messages[0]
+    run = growing("-o", "out.npy")
+    run.write(three[0])
+    code, messages = run.end()
+    assert code == 0
+    assert files_below(tmp_path) == [*sorted((*three, "list", "out.npy", "out.npy.json"))]
+
+
+def test_the_bar_counts_inputs_as_they_come(tmp_path: Path) -> None:
+    for number in range(3):
+        write_audio(tmp_path / f"{number}.wav", reference.noise(1, 40_000, number))
+    script = """
+size() { stat -c %s out.h5.partial/journal 2>/dev/null || echo 0; }
+(echo 0.wav; until [ "$(size)" -gt 5000 ]; do sleep 0.1; done; sleep 1; echo 1.wav; echo 2.wav) |
+  "$@"
+"""
+    arguments = ("spectrogram", "--files-from", "-", "-o", "out.h5")
+    command = ["bash", "-c", script, "bash", sys.executable, "-c", AT_ONCE, *arguments]
+    code, shown = shown_by(command, tmp_path)
+    assert code == 0
+    seen = [bar["inputs"] for bar in BAR.finditer(shown)]
+    assert "0/0" in seen
+    assert "1/1" in seen
+    assert seen[-1].endswith(("/2", "/3"))  # the very last is rarely drawn
+    assert "3 inputs: 3 written, 0 failed" in shown
+
+
+def test_a_name_takes_little_memory(tmp_path: Path) -> None:
+    n_names = 20_000
+    (tmp_path / "list").write_text(
+        "".join(f"site/night {number:06d}.wav\n" for number in range(n_names))
+    )
+    names = Names(str(tmp_path / "list"), ended_by_nul=False, folder=str(tmp_path))
+    refused: list[object] = []
+    tracemalloc.start()
+    with names, Arriving(Inputs(()), names, None, lambda _: None, refused.append) as arriving:  # type: ignore[arg-type]
+        works = [Work(source) for source in arriving]
+        _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (len(works), refused) == (n_names, [])
+    assert peak / n_names < 1000
+
+
+def test_names_are_refused_as_they_come_as_they_are_at_once(tmp_path: Path) -> None:
+    """Whatever is in a list: what it gives whole it gives piece by piece, but for what fails."""
+    for name in ("a", "b", "b/a"):
+        (tmp_path / "x" / name).parent.mkdir(parents=True, exist_ok=True)
+    with pytest.raises(UsageError):
+        discover([], listed=["a", "a/b"])
+    taken: list[str] = []
+    refused: list[str] = []
+    (tmp_path / "list").write_text("a\na/b\nb/a\n./a\nb\nc\n")
+    names = Names(str(tmp_path / "list"), ended_by_nul=False, folder=str(tmp_path))
+
+    def refuse(path: str, _reason: object) -> None:
+        refused.append(path)
+
+    def admit(source: Source) -> None:
+        if source.key == "c":
+            raise UsageError("no")
+
+    with names, Arriving(Inputs(()), names, None, admit, refuse) as arriving:
+        taken = [source.path for source in arriving]
+        assert arriving.n_inputs == 5
+    assert (taken, refused) == (["a", "b/a"], ["a/b", "b", "c"])
