@@ -47,24 +47,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a folder with the sample recordings and what the first command writes."""
     made = tmp_path_factory.mktemp("readme")
     shutil.copytree(ROOT / "sample_audio", made / "sample_audio")
+    shutil.copytree(ROOT / "docs", made / "docs")
     command, expected = blocks(SHELL)[FIRST]
     extract = command.split("&&")[-1].replace(".venv/bin/", "")
     ended = run(extract, made)
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr.strip() == expected
     return made
-
-
-@pytest.mark.parametrize(("code", "expected"), blocks(PYTHON))
-def test_python_prints_what_the_readme_shows(code: str, expected: str | None, folder: Path) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert expected is not None
-    assert [line.rstrip() for line in ended.stdout.strip().splitlines()] == [
-        line.rstrip() for line in expected.splitlines()
-    ]
 
 
 @pytest.mark.parametrize(
@@ -107,6 +96,19 @@ def without_versions(text: str) -> list[str]:
     text = re.sub(r"[\d.,]+ (bytes|kB|MB)", "SIZE", text)
     text = re.sub(r"^(largest .*?difference: ).*$", r"\1", text, flags=re.M)
     return [line.rstrip() for line in text.strip().splitlines()]
+
+
+# Behind the commands: some read what those have written.
+@pytest.mark.parametrize(("code", "expected"), blocks(PYTHON))
+def test_python_prints_what_the_readme_shows(code: str, expected: str | None, folder: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert expected is not None
+    assert [line.rstrip() for line in ended.stdout.strip().splitlines()] == [
+        line.rstrip() for line in expected.splitlines()
+    ]
 
 
 def test_the_first_command_sets_up_a_fresh_clone(tmp_path: Path) -> None:
