@@ -1,5 +1,6 @@
 """What both extracting commands do: options to settings, settings to the library."""
 
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -96,8 +97,12 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
         def work(watch: Watch) -> int:
             try:
                 return run(asked, watch)
-            except BrokenPipeError:  # whoever read the arrays or the messages has left
+            except BrokenPipeError:  # whoever read the report or the messages has left
                 return ExitCode.PIPE_CLOSED
+            except Stopped as stopped:
+                if stopped.number != signal.SIGPIPE:
+                    raise
+                return ExitCode.PIPE_CLOSED  # whoever read the arrays
 
         if options["dry_run"]:
             return guard(work, "nothing was done")

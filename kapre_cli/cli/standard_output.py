@@ -1,6 +1,5 @@
 """Standard output as the place of features: nothing else gets there, and its reader may leave."""
 
-import errno
 import os
 import select
 import signal
@@ -57,7 +56,7 @@ def while_read(descriptor: int) -> Iterator[None]:
     Whatever the main thread is at: computing takes long, and so may waiting for an input.
 
     Raises:
-        BrokenPipeError: If it has.
+        Stopped: If it has, by SIGPIPE.
     """
     is_over = False
 
@@ -84,10 +83,6 @@ def while_read(descriptor: int) -> Iterator[None]:
     watcher.start()
     try:
         yield
-    except Stopped as stopped:
-        if stopped.number != signal.SIGPIPE:
-            raise
-        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from None
     finally:
         is_over = True
         os.close(theirs)
@@ -102,7 +97,7 @@ def standard_output(output: OutputSettings) -> Iterator[int | None]:
 
     Raises:
         UsageError: If that is a terminal, or closed.
-        BrokenPipeError: If its reader leaves.
+        Stopped: If its reader leaves, by SIGPIPE.
     """
     if not output.is_stream:
         yield None
