@@ -125,7 +125,7 @@ class Report:
         n_written: Inputs whose features are in the output.
         n_failed: Inputs that gave none; each has been named with its reason.
         n_skipped: Inputs whose features were there already.
-        n_ready: Inputs whose features are ready for an output that is put together at the end.
+        n_read: Inputs that have been read to their end without failing, or need not be read.
         seconds: Seconds of audio behind the inputs that were written.
         kept: What has been kept of a run that did not reach its end, in a sentence.
         is_there: Whether what was to be written is in its place, by this run or an earlier one.
@@ -141,7 +141,7 @@ class Report:
     n_written: int = 0
     n_failed: int = 0
     n_skipped: int = 0
-    n_ready: int = 0
+    n_read: int = 0
     seconds: float = 0.0
     kept: str | None = None
     is_there: bool = False
@@ -149,10 +149,10 @@ class Report:
     warned: set[str] = field(default_factory=set)
     _adding: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
-    def ready(self) -> None:
-        """Count an input whose features are ready for an output put together at the end."""
+    def was_read(self) -> None:
+        """Count an input that has been read to its end without failing, or need not be read."""
         with self._adding:
-            self.n_ready += 1
+            self.n_read += 1
 
     def written(self, path: str, known: Known) -> None:
         """Count an input whose features are in the output."""
@@ -206,7 +206,7 @@ class Report:
             return
         with self._adding:
             n_failed = self.n_failed + n_more
-            n_ended = max(self.n_inputs, self.n_failed + self.n_ready) + n_more
+            n_ended = max(self.n_inputs, self.n_failed + self.n_read) + n_more
         if allowed.is_exceeded(n_failed, n_ended, self.n_expected):
             number = self.n_expected or n_ended
             raise TooManyFailuresError(

@@ -133,7 +133,10 @@ class Computation:
     def _read(self, work: Work) -> None:
         """Close the books on an input that has been read to its end, if all is computed."""
         work.read = True
-        if not work.failed and work.n_lacking == 0:
+        if work.failed:
+            return
+        self._report.was_read()
+        if work.n_lacking == 0:
             assert work.facts is not None  # noqa: S101 - for the type checker: it was opened
             self._store.done(work.source.key, work.of, work.facts)
             work.done = True

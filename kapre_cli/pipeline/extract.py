@@ -145,9 +145,8 @@ class _Journaled(Endings):
         self._report.failed(work.source.path, reason, work.known(self._config))
         self._journal.failed(work.source.key, str(reason))
 
-    def done(self, work: Work) -> None:  # noqa: ARG002 - all are put together at the end
-        """Count one more that is ready."""
-        self._report.ready()
+    def done(self, work: Work) -> None:
+        """Do nothing: the output is put together when all have ended."""
 
 
 class _Run:

@@ -15,7 +15,7 @@ class Works(Closing):
 
     Args:
         sources: The inputs, all of them or as they come.
-        report: Told of every one that is ready, and how many there are once that is known.
+        report: Told of every one that is there already, and how many there are once that is known.
         progress: Told of every one that comes, and that needs no computing.
 
     Attributes:
@@ -59,7 +59,7 @@ class Works(Closing):
     def _is_due(self, work: Work, keeper: Keeper) -> bool:
         keeper.keep(work)
         if work.done:
-            self._report.ready()
+            self._report.was_read()
         if work.done or work.failed:
             self._progress.ended(work.source.key)
         return not (work.done or work.failed)
