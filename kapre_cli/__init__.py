@@ -6,6 +6,7 @@ it is first used.
 Attributes:
     load_layer: The live Keras layer behind an output of ``kapre-extract``.
     open_features: A read-only mapping from key to array of such an output.
+    read_arrays: The arrays of a stream, ``-o -``, one by one.
     Spectrogram: The Keras layer.
     Melspectrogram: The Keras layer.
 """
@@ -17,15 +18,24 @@ from kapre_cli.version import __version__
 
 if TYPE_CHECKING:
     from kapre_cli.storage.features import load_layer, open_features
+    from kapre_cli.storage.npy_stream import read_arrays
     from kapre_cli.time_frequency import Melspectrogram, Spectrogram
 
-__all__ = ["Melspectrogram", "Spectrogram", "__version__", "load_layer", "open_features"]
+__all__ = [
+    "Melspectrogram",
+    "Spectrogram",
+    "__version__",
+    "load_layer",
+    "open_features",
+    "read_arrays",
+]
 
 _HOMES = {
     "Melspectrogram": "kapre_cli.time_frequency",
     "Spectrogram": "kapre_cli.time_frequency",
     "load_layer": "kapre_cli.storage.features",
     "open_features": "kapre_cli.storage.features",
+    "read_arrays": "kapre_cli.storage.npy_stream",
 }
 
 

@@ -27,6 +27,10 @@ class OutputError(KapreExtractError, OSError):
     """An output that could not be written."""
 
 
+class TooManyFailuresError(KapreExtractError, RuntimeError):
+    """So many inputs have failed that the run was stopped."""
+
+
 class StoredDataError(KapreExtractError, ValueError):
     """A file that claims to be an output of this program and is not a sound one."""
 

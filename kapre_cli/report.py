@@ -5,8 +5,11 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import NamedTuple
 
-from kapre_cli.errors import quoted
+from kapre_cli.errors import TooManyFailuresError, quoted
+from kapre_cli.outcomes import FAILED, NOTHING, SKIPPED, UNRECORDED, WRITTEN, Known, Recorder
+from kapre_cli.tolerance import MaxFailures
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # they ask the process to end
 
@@ -27,7 +30,7 @@ class Progress:
     """Told how far the work has come, by any thread; this one keeps it to itself."""
 
     def arrived(self, key: str, n_bytes: int) -> None:
-        """Take note that a list has named one more input, of so many bytes."""
+        """Take note of one more input, of so many bytes, that was not known before."""
 
     def computed(self, key: str, due: float, seconds: float) -> None:
         """Take note that ``seconds`` more of an input have been computed, of all that are due."""
@@ -54,16 +57,35 @@ class Progress:
 SILENT = Progress()
 
 
+class Gone(NamedTuple):
+    """How much of a stream of arrays has gone out.
+
+    Attributes:
+        n_inputs: Inputs that have ended, from the first one on.
+        n_written: Those of them whose arrays have gone out.
+        n_bytes: Bytes of these arrays.
+        seconds: Seconds of audio behind the arrays.
+    """
+
+    n_inputs: int = 0
+    n_written: int = 0
+    n_bytes: int = 0
+    seconds: float = 0.0
+
+
 class Watch:
     """Knows which inputs have brought the process down, and is told which one is being read.
 
-    This one is for a process that nobody watches.
+    It remembers what has been told and how much of a stream has gone out as well. This one is for a
+    process that nobody watches.
 
     Attributes:
         again: Whether the process has come down before in this run, and goes on now.
+        n_sent: Bytes of a stream that had gone out when it did.
     """
 
     again = False
+    n_sent = 0
 
     def reading(self, key: str | None, reader: int = 0) -> None:
         """Take note that an input, or none any more, is being read by one of several readers."""
@@ -71,6 +93,20 @@ class Watch:
     def crashes(self, key: str) -> tuple[str, ...]:  # noqa: ARG002
         """Return how the process came down each time while an input was being read."""
         return ()
+
+    def refused(self, n_refusals: int) -> None:
+        """Take note that so many paths have been refused, and named with the reason."""
+
+    def n_refused(self) -> int:
+        """Return how many had been when the process came down."""
+        return 0
+
+    def went_out(self, gone: Gone) -> None:
+        """Take note what has gone out whole."""
+
+    def gone(self) -> Gone:
+        """Return what had gone out whole when the process came down."""
+        return Gone()
 
 
 UNWATCHED = Watch()
@@ -82,10 +118,14 @@ class Report:
 
     Attributes:
         say: Called with each message for the user as it arises.
+        recorder: Told of each input as it ends.
+        max_failures: How many inputs may fail; ``None``: all of them.
+        n_expected: How many inputs there are; ``None`` while that is not known.
         verbose: Whether to say what goes as it should.
         n_written: Inputs whose features are in the output.
         n_failed: Inputs that gave none; each has been named with its reason.
         n_skipped: Inputs whose features were there already.
+        n_ready: Inputs whose features are ready for an output that is put together at the end.
         seconds: Seconds of audio behind the inputs that were written.
         kept: What has been kept of a run that did not reach its end, in a sentence.
         is_there: Whether what was to be written is in its place, by this run or an earlier one.
@@ -94,10 +134,14 @@ class Report:
     """
 
     say: Callable[[str], None]
+    recorder: Recorder = UNRECORDED
+    max_failures: MaxFailures | None = None
+    n_expected: int | None = None
     verbose: bool = False
     n_written: int = 0
     n_failed: int = 0
     n_skipped: int = 0
+    n_ready: int = 0
     seconds: float = 0.0
     kept: str | None = None
     is_there: bool = False
@@ -105,31 +149,82 @@ class Report:
     warned: set[str] = field(default_factory=set)
     _adding: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
-    def written(self, seconds: float) -> None:
-        """Count an input whose features are stored."""
+    def ready(self) -> None:
+        """Count an input whose features are ready for an output put together at the end."""
+        with self._adding:
+            self.n_ready += 1
+
+    def written(self, path: str, known: Known) -> None:
+        """Count an input whose features are in the output."""
         with self._adding:
             self.n_written += 1
-            self.seconds += seconds
+            self.seconds += known.seconds or 0.0
+            self.recorder.input(path, WRITTEN, None, known)
 
-    def failed(self, path: str, reason: object) -> None:
+    def failed(self, path: str, reason: object, known: Known = NOTHING) -> None:
         """Count an input that failed, and name it with its reason."""
         with self._adding:
-            self.n_failed += 1
             self.say(f"failed: {quoted(path)}: {reason}")
+            self.unwritten(path, reason, known)
 
-    def failed_before(self) -> None:
-        """Count an input that failed, and was named, before the run went on."""
+    def unwritten(self, path: str, reason: object, known: Known = NOTHING) -> None:
+        """Count an input as failed for a reason that has been told: there is no output."""
         with self._adding:
             self.n_failed += 1
+            self.recorder.input(path, FAILED, str(reason), known)
 
-    def skipped(self) -> None:
+    def failed_before(self, path: str) -> None:
+        """Count an input that has failed, been named and recorded before the process came down."""
+        with self._adding:
+            self.n_failed += 1
+            self.recorder.ended_before(path)
+
+    def go_on(self, gone: Gone) -> None:
+        """Count what has gone out of a stream before the process came down."""
+        with self._adding:
+            self.n_written += gone.n_written
+            self.n_failed += gone.n_inputs - gone.n_written
+            self.seconds += gone.seconds
+
+    def skipped(self, path: str, known: Known) -> None:
         """Count an input whose features were there already."""
         with self._adding:
             self.n_skipped += 1
+            self.recorder.input(path, SKIPPED, None, known)
 
-    def unwritten(self, n_inputs: int) -> None:
-        """Count the inputs, of ``n_inputs``, that have not ended as failed: there is no output."""
-        self.n_failed, self.n_written, self.n_skipped, self.seconds = n_inputs, 0, 0, 0.0
+    def require_few_failures(self, n_more: int = 0) -> None:
+        """Stop a run in which more inputs have failed than may.
+
+        Args:
+            n_more: How many have failed and have not been counted yet.
+
+        Raises:
+            TooManyFailuresError: If it is so.
+        """
+        allowed = self.max_failures
+        if allowed is None:
+            return
+        with self._adding:
+            n_failed = self.n_failed + n_more
+            n_ended = max(self.n_inputs, self.n_failed + self.n_ready) + n_more
+        if allowed.is_exceeded(n_failed, n_ended, self.n_expected):
+            number = self.n_expected or n_ended
+            raise TooManyFailuresError(
+                f"{n_failed:,} of {counted(number, 'input')} failed, and --max-failures allows "
+                f"{allowed}: the run was stopped"
+            )
+
+    def close(self, exit_code: int) -> None:
+        """Let the record end with the sums."""
+        with self._adding:
+            self.recorder.sums(
+                exit_code,
+                inputs=self.n_inputs,
+                written=self.n_written,
+                failed=self.n_failed,
+                skipped=self.n_skipped,
+                seconds=self.seconds,
+            )
 
     def warn(self, message: str) -> None:
         """Pass on a warning, once."""

@@ -171,7 +171,6 @@ USAGE = {
         ["spectrogram", "audio", "-o", "x.h5", "--raw-format", "s16le,44100,1"],
         "--raw-format is for files without a header, and the folder 'audio' would be searched",
     ),
-    "standard output": (["spectrogram", "audio", "-o", "-"], "Standard output (-) cannot be"),
     "nothing to say of": (["info", "gone.h5"], "there is nothing at 'gone.h5'"),
     "nothing to verify": (["verify", "gone.h5"], "there is nothing at 'gone.h5'"),
     "nothing to compare": (["compare", "gone.h5", "audio"], "there is nothing at 'gone.h5'"),

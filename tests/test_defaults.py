@@ -238,6 +238,7 @@ def values_of(option: click.Option) -> st.SearchStrategy[str]:
 
 
 OWN = {
+    "failures": ["0", "10", "2.5%", "100%"],
     "norm": ["slaney", "none", "2", "0.1", "inf", "1e-5"],
     "shard": ["1/1", "2/10", "10/10"],
     "raw format": ["s16le,44100,2", "f64be,8000,1"],

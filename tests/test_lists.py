@@ -453,7 +453,9 @@ def test_where_all_is_there_nothing_is_made_ready_to_compute(
         return ended
 
     assert run().code == 0
-    monkeypatch.setattr(extract, "_computer", lambda *_: pytest.fail("there is nothing to compute"))
+    monkeypatch.setattr(
+        extract, "computer_for", lambda *_: pytest.fail("there is nothing to compute")
+    )
     ended = run()
     assert "'out.h5' is up to date: nothing was computed" in ended.err
 

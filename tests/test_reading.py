@@ -66,14 +66,20 @@ def works_of(folder: Path, names: Iterable[str]) -> list[Work]:
     return [Work(Source(str(folder / name), name)) for name in names]
 
 
-def readers_of(works: Iterable[Work], jobs: int | None = None, watch: Watch = UNWATCHED) -> Readers:
+def readers_of(
+    works: Iterable[Work],
+    jobs: int | None = None,
+    watch: Watch = UNWATCHED,
+    *,
+    sparing: bool = False,
+) -> Readers:
     wanted = ExtractionSettings(
         layer=SpectrogramConfig(n_dft=N_DFT, n_hop=N_HOP, padding="valid"),
         audio=AudioSettings(sr=8000),
         output=OutputSettings(path=Path("out.h5"), format="hdf5"),
         jobs=jobs,
     )
-    return Readers(works, wanted, watch)
+    return Readers(works, wanted, watch, sparing=sparing)
 
 
 @pytest.fixture
@@ -179,6 +185,32 @@ def test_inputs_that_come_one_after_another_are_all_read(
     assert n_pauses >= sum(gaps[1:])
     for work in works:
         require_whole(came[work.source.key], work, folder)
+
+
+def test_inputs_that_come_are_not_asked_for_long_before_they_are_begun(folder: Path) -> None:
+    """Whoever names them may find meanwhile that others are too far behind."""
+    works = works_of(folder, NAMES * 4)
+    may_read = threading.Event()
+    named: list[Work] = []
+
+    class Held(Watch):
+        def reading(self, key: str | None, reader: int = 0) -> None:  # noqa: ARG002
+            assert key is None or may_read.wait(60)
+
+    def coming() -> Iterator[Work]:
+        for work in works:
+            named.append(work)
+            yield work
+
+    with readers_of(coming(), 2, Held(), sparing=True) as readers:
+        while len(named) < reading._FEW:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        assert len(named) <= 2 + reading._FEW < len(works)
+        may_read.set()
+        parts = list(readers)
+    assert [part.work for part in parts if isinstance(part, End)].count(works[0]) == 1
+    assert len({id(part.work) for part in parts if isinstance(part, End)}) == len(works)
 
 
 def test_readers_that_wait_for_inputs_can_be_closed(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Standard input as an input: what real programs write into a pipe, whatever its header says."""
 
+import json
 import os
 import pty
 import shutil
@@ -17,7 +18,7 @@ import soundfile
 import kapre_cli
 from kapre_cli.audio import AudioFile
 from kapre_cli.errors import AudioReadError
-from kapre_cli.sources import Spool
+from kapre_cli.sources import PipeSpool
 from tests import reference
 from tests.bad_inputs import fmt
 from tests.conftest import PROGRAM, Ended, files_below, write_audio
@@ -251,24 +252,40 @@ def test_an_output_is_refused_before_the_stream_is_read(tmp_path: Path) -> None:
 
 
 def test_want_of_room_is_told(audio: Path, tmp_path: Path) -> None:
-    code = f"""
+    code = """
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
-sys.argv[1:] = ["spectrogram", "-", "-o", {str(tmp_path / "out.h5")!r}]
 from kapre_cli.cli import main
-main()
+main(sys.argv[1:])
 """
-    with (audio / "a.wav").open("rb") as stream:
-        ended = subprocess.run(
-            [sys.executable, "-c", code], stdin=stream, capture_output=True, text=True, check=False
+    for output, where, end in (
+        ("out.h5", "the folder '.'", "; no output is written or changed"),
+        ("-", "the folder for temporary files (TMPDIR)", " -> standard output"),
+    ):
+        command = ("spectrogram", "-", "-o", output, "--report", "r.jsonl")
+        with (audio / "a.wav").open("rb") as stream:
+            ended = subprocess.run(
+                [sys.executable, "-c", code, *command],
+                cwd=tmp_path,
+                stdin=stream,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        assert (ended.returncode, ended.stdout) == (1, "")
+        reason = (
+            f"standard input is kept in {where} until the run ends, and that cannot be done: "
+            "File too large"
         )
-    assert ended.returncode == 1
-    assert ended.stderr == (
-        "kapre-extract: Error: standard input is kept in the folder "
-        f"{str(tmp_path)!r} until the run ends, and that cannot be done: File too large\n"
-    )
-    assert files_below(tmp_path) == []
+        assert ended.stderr.splitlines() == [
+            f"kapre-extract: Error: {reason}",
+            f"1 input: 0 written, 1 failed (0.0 s of audio){end}",
+        ]
+        record, sums = map(json.loads, (tmp_path / "r.jsonl").read_text().splitlines())
+        assert (record["key"], record["source"], record["reason"]) == ("stdin", "-", reason)
+        assert (sums["inputs"], sums["failed"], sums["exit_code"]) == (1, 1, 1)
+        assert files_below(tmp_path) == ["r.jsonl"]
 
 
 def test_a_file_called_dash_is_named_with_its_folder(tmp_path: Path) -> None:
@@ -421,7 +438,7 @@ def test_a_stream_takes_no_more_memory_than_a_file(tmp_path: Path) -> None:
 
 
 def test_what_is_kept_is_found_by_whoever_has_it_open(tmp_path: Path) -> None:
-    with Spool(str(tmp_path), "it") as spool:
+    with PipeSpool(str(tmp_path), "it") as spool:
         assert files_below(tmp_path) == []
         spool.append(b"one")
         pid = os.fork()

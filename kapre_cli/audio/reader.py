@@ -44,16 +44,7 @@ class AudioReader(Closing):
             self._settings = settings
             self._channels = _chosen_channels(settings, self.file.n_channels)
             self.n_channels = 1 if settings.mono else len(self._channels)
-            if self.file.sr != self.sr and not settings.resample:
-                raise AudioReadError(
-                    f"its sample rate is {self.file.sr} Hz, this run's is {self.sr} Hz; "
-                    f"--resample converts it, --sr {self.file.sr} makes a run at its rate"
-                )
-            if not 1 / MAX_RATIO <= self.file.sr / self.sr <= MAX_RATIO:
-                raise AudioReadError(
-                    f"its sample rate is {self.file.sr:,} Hz, this run's is {self.sr:,} Hz: more "
-                    f"than a factor of {MAX_RATIO} apart, which is not resampled"
-                )
+            _require_rate(settings, self.file.sr)
             self.n_samples = resampled_length(self.file.n_frames, self.file.sr, self.sr)
             if self.n_samples == 0:
                 frames = counted(self.file.n_frames, "frame")
@@ -150,6 +141,30 @@ def resampled_length(n_samples: int, source_sr: int, sr: int) -> int:
     221
     """
     return (2 * n_samples * sr + source_sr) // (2 * source_sr)
+
+
+def n_channels_taken(settings: AudioSettings, sr: int, n_channels: int) -> int:
+    """Return how many channels the layer sees of a file with this rate and so many channels.
+
+    Raises:
+        AudioReadError: If it lacks one that is wanted, or its rate cannot be had.
+    """
+    chosen = _chosen_channels(settings, n_channels)
+    _require_rate(settings, sr)
+    return 1 if settings.mono else len(chosen)
+
+
+def _require_rate(settings: AudioSettings, sr: int) -> None:
+    if sr != settings.sr and not settings.resample:
+        raise AudioReadError(
+            f"its sample rate is {sr} Hz, this run's is {settings.sr} Hz; "
+            f"--resample converts it, --sr {sr} makes a run at its rate"
+        )
+    if not 1 / MAX_RATIO <= sr / settings.sr <= MAX_RATIO:
+        raise AudioReadError(
+            f"its sample rate is {sr:,} Hz, this run's is {settings.sr:,} Hz: more "
+            f"than a factor of {MAX_RATIO} apart, which is not resampled"
+        )
 
 
 def _chosen_channels(settings: AudioSettings, n_channels: int) -> tuple[int, ...]:

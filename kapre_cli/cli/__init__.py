@@ -16,6 +16,7 @@ import click
 
 from kapre_cli.cli.compare import compare
 from kapre_cli.cli.defaults import blamed, with_defaults
+from kapre_cli.cli.ending import code_of
 from kapre_cli.cli.guard import Workload, guarded, unguarded
 from kapre_cli.cli.info import info
 from kapre_cli.cli.melspectrogram import melspectrogram
@@ -24,15 +25,9 @@ from kapre_cli.cli.plot import plot
 from kapre_cli.cli.signals import Stopped, stoppable
 from kapre_cli.cli.spectrogram import spectrogram
 from kapre_cli.cli.verify import verify
-from kapre_cli.errors import KapreExtractError, SettingsError, UsageError, printable
+from kapre_cli.errors import KapreExtractError, printable
 from kapre_cli.report import ExitCode
 from kapre_cli.version import PROGRAM, __version__
-
-_STOPPED_BY = {
-    signal.SIGHUP: "hung up",
-    signal.SIGINT: "interrupted",
-    signal.SIGTERM: "terminated",
-}
 
 
 @click.group(
@@ -108,15 +103,12 @@ def _told(arguments: Sequence[str] | None, guard: Callable[[Workload], int]) -> 
         ended: Any = program.main(arguments, prog_name=PROGRAM, standalone_mode=False, obj=guard)
     except click.ClickException as error:
         _show(blamed(error))
-        return ExitCode.USAGE
-    except (SettingsError, UsageError) as error:
-        return _end(ExitCode.USAGE, f"Error: {error}")
+        return code_of(error)
     except KapreExtractError as error:
-        return _end(ExitCode.FAILED, f"Error: {error}")
-    except (Stopped, KeyboardInterrupt, click.Abort) as stopped:
-        number = stopped.number if isinstance(stopped, Stopped) else signal.SIGINT
-        how = _STOPPED_BY[signal.Signals(number)]
-        return _end(ExitCode(128 + number), f"{how}: no output was written or changed")
+        return _end(code_of(error), f"Error: {error}")
+    except (Stopped, KeyboardInterrupt, click.Abort) as error:
+        stopped = error if isinstance(error, Stopped) else Stopped(signal.SIGINT)
+        return _end(code_of(stopped), str(stopped))
     return int(ended or ExitCode.OK)
 
 

@@ -1,50 +1,182 @@
 """What both extracting commands do: options to settings, settings to the library."""
 
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kapre_cli.cli.from_options import audio_settings, layer_config, output_settings
-from kapre_cli.cli.guard import Workload
 from kapre_cli.cli.incoming import Incoming
+from kapre_cli.cli.recording import recorded
+from kapre_cli.cli.refusals import Refusals
+from kapre_cli.cli.sample_rate import sample_rate
 from kapre_cli.cli.signals import Stopped
-from kapre_cli.errors import AudioReadError, OutputError, StoredDataError, UsageError, quoted
-from kapre_cli.report import ExitCode, Report, Watch
-from kapre_cli.settings import ExtractionSettings, LayerConfig, OutputSettings, RawFormat, Shard
+from kapre_cli.cli.standard_output import standard_output
+from kapre_cli.errors import (
+    AudioReadError,
+    OutputError,
+    StoredDataError,
+    TooManyFailuresError,
+    UsageError,
+    quoted,
+)
+from kapre_cli.outcomes import Known
+from kapre_cli.report import UNWATCHED, ExitCode, Report, Watch, counted
+from kapre_cli.settings import (
+    STANDARD_OUTPUT,
+    ExtractionSettings,
+    LayerConfig,
+    OutputSettings,
+    Shard,
+)
 from kapre_cli.sharding import take
-from kapre_cli.sources import Arriving, Source, discover
+from kapre_cli.sources import Arriving, Inputs, Source, discover
 from kapre_cli.version import PROGRAM
+
+if TYPE_CHECKING:
+    from kapre_cli.cli.terminal import Terminal
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked for.
+
+    Attributes:
+        config: The class of the layer's arguments.
+        options: The command's.
+        output: Where features go.
+        incoming: What comes through standard input or a list.
+    """
+
+    config: type[LayerConfig]
+    options: Mapping[str, Any]
+    output: OutputSettings
+    incoming: Incoming
+
+    def settings(self, sr: int, shard: Shard | None) -> ExtractionSettings:
+        """Return the settings of the run at this sample rate."""
+        return ExtractionSettings(
+            layer=layer_config(self.config, self.options, sr),
+            audio=audio_settings(self.options, sr),
+            output=self.output,
+            batch_size=self.options["batch_size"],
+            jobs=self.options["jobs"],
+            engine=self.options["engine"],
+            shard=shard,
+        )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What is known of the inputs before any work is done.
+
+    Attributes:
+        inputs: Those that the run takes.
+        every: The inputs of all shards.
+        shard: Which shard of them the run takes, if it is one.
+    """
+
+    inputs: Inputs
+    every: Sequence[Source]
+    shard: Shard | None
 
 
 def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
     """Run one extraction and return the exit code."""
-    _refuse_streams(options)
-    if options["quiet"] and options["verbose"]:
-        raise click.UsageError("--quiet and --verbose ask for opposites; give one of them.")
+    _check(options)
     output = output_settings(options)
-    guard: Callable[[Workload], int] = click.get_current_context().obj
+    guard: Callable[..., int] = click.get_current_context().obj
+    run = _dry_run if options["dry_run"] else _run
 
     with Incoming(options, output) as incoming:
+        asked = _Asked(config, options, output, incoming)
 
         def work(watch: Watch) -> int:
             try:
-                return _extraction(config, options, output, incoming, watch)
-            except BrokenPipeError:  # whoever read the messages has left
+                return run(asked, watch)
+            except BrokenPipeError:  # whoever read the report or the messages has left
                 return ExitCode.PIPE_CLOSED
+            except Stopped as stopped:
+                if stopped.number != signal.SIGPIPE:
+                    raise
+                return ExitCode.PIPE_CLOSED  # whoever read the arrays
 
+        if options["dry_run"]:
+            return guard(work, "nothing was done")
+        if output.is_stream:
+            return guard(work, "what has gone out is not the whole", streams=True)
         return guard(work)
 
 
-def _extraction(
-    config: type[LayerConfig],
-    options: Mapping[str, Any],
-    output: OutputSettings,
-    incoming: Incoming,
-    watch: Watch,
-) -> int:
+def _check(options: Mapping[str, Any]) -> None:
+    """Refuse what cannot be meant.
+
+    Raises:
+        click.UsageError: If there is such a thing.
+    """
+    if STANDARD_OUTPUT == options["output"] == options["report"]:
+        raise click.UsageError(
+            "Standard output (-) cannot take the features and the report; name a file for one."
+        )
+    if options["dry_run"] and options["report"] is not None:
+        raise click.UsageError("A dry run (--dry-run) has nothing to report (--report).")
+    if options["quiet"] and options["verbose"]:
+        raise click.UsageError("--quiet and --verbose ask for opposites; give one of them.")
+
+
+def _run(asked: _Asked, watch: Watch) -> int:
+    options, incoming = asked.options, asked.incoming
+    with standard_output(asked.output) as descriptor:
+        found = _found(asked)
+
+        from kapre_cli.cli.terminal import Terminal
+
+        known = () if incoming.arrives else found.inputs.sources
+        files = [source for source in known if not source.is_stream]
+        with Terminal(files, quiet=options["quiet"]) as terminal:
+            report = Report(
+                say=terminal.say,
+                max_failures=options["max_failures"],
+                n_expected=None if incoming.arrives else found.inputs.n_inputs,
+                verbose=options["verbose"],
+            )
+            with recorded(report, options["report"], again=watch.again):
+                _work(asked, found, report, terminal, watch, descriptor)
+    if not options["quiet"]:
+        click.echo(f"{report.summary()}{_end(report, asked.output)}", err=True)
+    return report.exit_code
+
+
+def _dry_run(asked: _Asked, watch: Watch) -> int:
+    """Say what a run would do, and return the exit code that it would have."""
+    found = _found(asked)
+    if not watch.again:
+        asked.incoming.receive()
+
+    from kapre_cli.cli.dry_run import foretell
+
+    lines: list[str] = []  # should the process come down, nothing has been said
+    report = Report(say=lines.append)
+    _tell(found, report, Refusals(report, UNWATCHED), UNWATCHED)
+    sources = found.inputs.sources
+    sr = sample_rate(asked.options, found.every, sources, report)
+    if sr is not None and found.every:
+        foretell(sources, asked.settings(sr, found.shard), report, watch)
+    place = "standard output" if asked.output.is_stream else quoted(asked.output.path)
+    lines.append(
+        f"{counted(report.n_inputs, 'input')}: {report.n_written:,} to be written, "
+        f"{report.n_failed:,} would fail -> {place}; nothing was done"
+    )
+    click.echo("\n".join(lines))
+    return report.exit_code
+
+
+def _found(asked: _Asked) -> _Found:
+    """Return what is known of the inputs, having checked what is to be written."""
+    options, output, incoming = asked.options, asked.output, asked.incoming
     inputs = discover(
         options["inputs"],
         options["root"],
@@ -52,71 +184,19 @@ def _extraction(
         listed=incoming.names_at_once(),
     )
     incoming.require_any(inputs)
-    every = inputs.sources  # of all shards
+    every = inputs.sources
     taken, shard = _taken(every, options["shard"], output)
-    inputs = replace(inputs, sources=tuple(taken))
 
-    from kapre_cli.cli.terminal import Terminal
-    from kapre_cli.storage.admission import check_output
+    from kapre_cli.storage.admission import check_output, check_report
 
-    # All shards must fit into one output. A single array is never one of several.
-    check_output(output, taken if output.format == "npy" else every)
-    if not watch.again:  # else it has been received
-        incoming.receive()
-    with Terminal(() if incoming.arrives else taken, quiet=options["quiet"]) as terminal:
-        report = Report(say=terminal.say, verbose=options["verbose"])
-        sources = incoming.sources(inputs, report)
-        if not watch.again:
-            for note in inputs.notes:
-                terminal.say(f"note: {note}")
-            if every and not taken:
-                terminal.say(f"note: shard {shard} has no inputs: its output has no arrays")
-        for refusal in inputs.refusals:
-            report.failed(refusal.path, refusal.reason)
-        sr = options["sr"] or _first_sample_rate(
-            sources if incoming.arrives else every, taken, options["raw_format"], report
-        )
-        if sr is not None and (every or incoming.arrives):
-            settings = ExtractionSettings(
-                layer=layer_config(config, options, sr),
-                audio=audio_settings(options, sr),
-                output=output,
-                batch_size=options["batch_size"],
-                jobs=options["jobs"],
-                engine=options["engine"],
-                shard=shard,
-            )
-            from kapre_cli.pipeline.extract import extract
-
-            try:
-                extract(sources, settings, report, terminal, watch)
-            except (OutputError, StoredDataError) as error:
-                terminal.say(f"{PROGRAM}: Error: {error}")
-                report.broken = True
-                if not report.is_there:
-                    come = sources if isinstance(sources, Arriving) else inputs
-                    report.unwritten(come.n_inputs)
-            except Stopped:
-                if not report.is_there:
-                    raise  # else the output is in its place: there was nothing left to stop
-            finally:
-                if report.kept:
-                    with suppress(OSError):  # the terminal may be gone
-                        terminal.say(report.kept)
-            if isinstance(sources, Arriving):
-                for note in sources.notes():
-                    terminal.say(f"note: {note}")
-    end = f" -> {quoted(output.path)}" if report.is_there else "; no output is written or changed"
-    if not options["quiet"]:
-        click.echo(report.summary() + end, err=True)
-    return report.exit_code
-
-
-def _refuse_streams(options: Mapping[str, Any]) -> None:
-    if str(options["output"]) == "-":
-        raise click.UsageError(
-            "Standard output (-) cannot be written by this version; name a file or folder."
-        )
+    if not output.is_stream:
+        incoming.require_unread("output", output.path)
+        # All shards must fit into one output. A single array is never one of several.
+        check_output(output, taken if output.format == "npy" else every)
+    if options["report"] is not None:
+        incoming.require_unread("report", options["report"])
+        check_report(options["report"], output, every)
+    return _Found(replace(inputs, sources=tuple(taken)), every, shard)
 
 
 def _taken(
@@ -134,37 +214,94 @@ def _taken(
     return taken, shard
 
 
-def _first_sample_rate(
-    sources: Sequence[Source] | Arriving,
-    taken: Sequence[Source],
-    raw_format: RawFormat | None,
+def _work(
+    asked: _Asked,
+    found: _Found,
     report: Report,
-) -> int | None:
-    """Return the rate of the first of all inputs whose header states one.
-
-    All shards must have one rate. If no header states one, the inputs taken are reported; those
-    that arrive all are.
-    """
-    if raw_format is not None:
-        return raw_format.sr
-    from kapre_cli.audio import promise
-
-    failures, tried = [], list[Source]()
-    for source in sources:
-        tried.append(source)
-        try:
-            sr = promise(source.file, is_stream=source.is_stream).sr
-        except AudioReadError as error:
-            failures.append((source, error))
-        else:
-            if isinstance(sources, Arriving):
-                sources.put_back(tried)
-            return sr
-    mine = set(tried if isinstance(sources, Arriving) else taken)
-    for source, reason in failures:
-        if source in mine:
-            report.failed(source.path, reason)
-    if tried and not mine:
-        report.say(f"{PROGRAM}: Error: no input of any shard states a rate; name it with --sr")
+    terminal: "Terminal",
+    watch: Watch,
+    descriptor: int | None,
+) -> None:
+    """Do the work of a run; what stops it without ending the process is told here."""
+    refusals = Refusals(report, watch)
+    try:
+        _tell(found, report, refusals, watch)
+        if watch.again or _received(asked.incoming, found.inputs, report):
+            sources = asked.incoming.sources(found.inputs, refusals.tell_or_stop)
+            _extract(asked, found, sources, report, terminal, watch, descriptor)
+    except (OutputError, StoredDataError, TooManyFailuresError) as error:
         report.broken = True
-    return None
+        terminal.say(f"{PROGRAM}: Error: {error}")
+    except Stopped as stopped:
+        if asked.output.is_stream:
+            stopped.left = f"{counted(report.n_written, 'array')} went out whole"
+        elif report.is_there:
+            return  # the output is in its place: there was nothing left to stop
+        raise
+    finally:
+        if report.kept:
+            with suppress(OSError):  # the terminal may be gone
+                terminal.say(report.kept)
+
+
+def _tell(found: _Found, report: Report, refusals: Refusals, watch: Watch) -> None:
+    """Say what was found beside the inputs, unless the process that came down has said it."""
+    if not watch.again:
+        for note in found.inputs.notes:
+            report.say(f"note: {note}")
+        if found.every and not found.inputs.sources:
+            report.say(f"note: shard {found.shard} has no inputs: its output has no arrays")
+    for refusal in found.inputs.refusals:
+        refusals.tell(refusal.path, refusal.reason)
+
+
+def _received(incoming: Incoming, inputs: Inputs, report: Report) -> bool:
+    """Read standard input, if it is an input; without it none is tried."""
+    try:
+        incoming.receive()
+    except (AudioReadError, OutputError) as error:
+        report.broken = True
+        report.say(f"{PROGRAM}: Error: {error}")
+        for source in inputs.sources:
+            report.unwritten(source.path, error, Known(source.key))
+        return False
+    return True
+
+
+def _extract(
+    asked: _Asked,
+    found: _Found,
+    sources: Sequence[Source] | Arriving,
+    report: Report,
+    terminal: "Terminal",
+    watch: Watch,
+    descriptor: int | None,
+) -> None:
+    """Call the library, once there is a sample rate."""
+    every = sources if isinstance(sources, Arriving) else found.every
+    for source in () if isinstance(sources, Arriving) else sources:
+        if source.is_stream:  # it has come, and the terminal knows the others
+            terminal.arrived(source.key, source.size)
+    sr = sample_rate(asked.options, every, found.inputs.sources, report)
+    if sr is not None and every:
+        settings = asked.settings(sr, found.shard)
+        if descriptor is None:
+            from kapre_cli.pipeline.extract import extract
+
+            extract(sources, settings, report, terminal, watch)
+        else:
+            from kapre_cli.pipeline.streaming import stream
+
+            stream(sources, settings, report, descriptor, terminal, watch)
+    if isinstance(sources, Arriving):
+        for note in sources.notes():
+            report.say(f"note: {note}")
+
+
+def _end(report: Report, output: OutputSettings) -> str:
+    """Return the end of the closing line: where the features are."""
+    if output.is_stream:
+        return " -> standard output"
+    if report.is_there:
+        return f" -> {quoted(output.path)}"
+    return "; no output is written or changed"

@@ -18,8 +18,9 @@ from contextlib import suppress
 import click
 
 from kapre_cli.cli import imports
+from kapre_cli.cli.outlet import Outlet, outlet
 from kapre_cli.errors import quoted
-from kapre_cli.report import STOPPING, UNWATCHED, Watch
+from kapre_cli.report import STOPPING, UNWATCHED, ExitCode, Gone, Watch
 from kapre_cli.version import PROGRAM
 
 Workload = Callable[[Watch], int]
@@ -27,7 +28,11 @@ Workload = Callable[[Watch], int]
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
 _PAGE_BYTES = 2**14  # room for the longest path
 _READERS = 64  # more share a page, and a crash may then be laid to another input once
+_RESUME = "the same command with --resume goes on with what was kept"
+
 _LENGTH = struct.Struct("<I")
+_GONE = struct.Struct("<QQQd")
+_REFUSED = struct.Struct("<Q")
 
 # A terminal signals every process of a group, and so does timeout, beside the one it watches.
 # What comes so soon after the first is the same request.
@@ -38,6 +43,8 @@ class SharedWatch(Watch):
     """Which inputs are being read, in memory that outlives the process that reads them."""
 
     def __init__(self) -> None:
+        self._gone = mmap.mmap(-1, _GONE.size)
+        self._refused = mmap.mmap(-1, _REFUSED.size)
         self._pages = mmap.mmap(-1, _READERS * _PAGE_BYTES)  # taken up only as it is written to
         self._crashes: dict[str, tuple[str, ...]] = {}
 
@@ -50,6 +57,23 @@ class SharedWatch(Watch):
     def crashes(self, key: str) -> tuple[str, ...]:
         """Return the signals that the process died of while ``key`` was being read."""
         return self._crashes.get(key, ())
+
+    def refused(self, n_refusals: int) -> None:
+        """Take note that so many paths have been refused, and named with the reason."""
+        _REFUSED.pack_into(self._refused, 0, n_refusals)
+
+    def n_refused(self) -> int:
+        """Return how many had been when the process came down."""
+        (n_refusals,) = _REFUSED.unpack_from(self._refused)
+        return int(n_refusals)
+
+    def went_out(self, gone: Gone) -> None:
+        """Take note what has gone out whole."""
+        _GONE.pack_into(self._gone, 0, *gone)
+
+    def gone(self) -> Gone:
+        """Return what had gone out whole when the process came down."""
+        return Gone(*_GONE.unpack_from(self._gone))
 
     def crashed(self, how: str) -> list[str]:
         """Take note that the process came down; return the keys of the inputs it was reading."""
@@ -66,29 +90,43 @@ class SharedWatch(Watch):
         return keys
 
 
-def guarded(work: Workload) -> int:
-    """Run ``work`` in a process of its own and return its exit code, in both processes."""
+def guarded(work: Workload, remedy: str = _RESUME, *, streams: bool = False) -> int:
+    """Run ``work`` in a process of its own and return its exit code, in both processes.
+
+    Args:
+        work: What is to be done.
+        remedy: What to do should its process end before it is done.
+        streams: Whether it writes arrays to standard output.
+    """
     watch = SharedWatch()
+    out = outlet() if streams else Outlet()
     while True:
         sys.stdout.flush()
         sys.stderr.flush()
         signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # until both know what to do with one
         theirs, ours = os.pipe()
+        out.open()
         pid = os.fork()
         if pid == 0:
             os.close(ours)
+            out.enter()
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
             threading.Thread(target=_end_with_parent, args=(theirs,), daemon=True).start()
             imports.make_quick()
             return work(watch)
         os.close(theirs)
+        out.carry()
         ended = _Attempt(pid).wait()
         os.close(ours)
+        out.close(at_once=bool(ended.stopped))
+        watch.n_sent = out.n_bytes
+        if not (out.has_reader or ended.stopped):
+            return ExitCode.PIPE_CLOSED
         if ended.code is not None:
             return ended.code
         keys = watch.crashed(ended.name) if ended.number in _CRASHES else []
         if not keys or ended.stopped:
-            _say(f"{_how(ended)}; the same command with --resume goes on with what was kept")
+            _say(f"{_how(ended)}; {remedy}")
             return 128 + (ended.stopped or ended.number)
         # Whichever input is to blame, it has the process to itself when it is read again.
         once = all(len(watch.crashes(key)) == 1 for key in keys)
@@ -96,7 +134,12 @@ def guarded(work: Workload) -> int:
         _say(f"crashed ({ended.name}) while reading {' or '.join(map(quoted, keys))}; {again}")
 
 
-def unguarded(work: Workload) -> int:
+def unguarded(
+    work: Workload,
+    remedy: str = _RESUME,  # noqa: ARG001
+    *,
+    streams: bool = False,  # noqa: ARG001
+) -> int:
     """Run ``work`` in this process."""
     return work(UNWATCHED)
 

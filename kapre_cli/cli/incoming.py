@@ -5,17 +5,16 @@ is forked: should that come down, the next one finds all that the first has read
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from tempfile import gettempdir
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
 from kapre_cli.closing import Closing
-from kapre_cli.errors import quoted
-from kapre_cli.report import Report
+from kapre_cli.errors import UsageError, quoted
 from kapre_cli.settings import OutputSettings
-from kapre_cli.sources import STDIN, STREAM, Arriving, Inputs, Names, Source, Spool
+from kapre_cli.sources import STDIN, STREAM, Arriving, Inputs, Names, PipeSpool, Source
 
 
 class Incoming(Closing):
@@ -27,8 +26,8 @@ class Incoming(Closing):
 
     Attributes:
         arrives: Whether inputs come from a list while the work goes on. The end of a list is waited
-            for if its inputs are to be cut into shards, or if there is to be one array: two
-            names are one too many then, whatever they are.
+            for if no work is done, if its inputs are to be cut into shards, or if there is to be
+            one array: two names are one too many then, whatever they are.
 
     Raises:
         click.UsageError: If the options contradict one another, or standard input is a terminal.
@@ -37,19 +36,19 @@ class Incoming(Closing):
 
     def __init__(self, options: Mapping[str, Any], output: OutputSettings) -> None:
         _check(options)
-        listed, folder = options["files_from"], str(output.path.parent)
-        if str(options["output"]) == "-":
-            folder = gettempdir()
+        listed = options["files_from"]
+        folder = None if output.is_stream else str(output.path.parent)
         self._root = options["root"]
+        self._report = options["report"]
         self._output = output
         self._names: Names | None = None
-        self._stream: Spool | None = None
+        self._stream: PipeSpool | None = None
         self._arriving: Arriving | None = None
         if listed is not None:
             self._names = Names(listed, ended_by_nul=options["null"], folder=folder)
         if STREAM in options["inputs"]:
-            self._stream = Spool(folder, "standard input")
-        whole = output.format == "npy" or options["shard"] is not None
+            self._stream = PipeSpool(folder, "standard input")
+        whole = output.format == "npy" or options["shard"] is not None or options["dry_run"]
         self.arrives = self._names is not None and self._names.grows and not whole
 
     @property
@@ -71,6 +70,24 @@ class Incoming(Closing):
         if self._names is not None and none and not self.arrives:
             raise self._names.is_empty()
 
+    def require_unread(self, what: str, path: Path) -> None:
+        """Refuse to write over what a list, or standard input, is read from.
+
+        Args:
+            what: What is to be written.
+            path: Where it goes.
+
+        Raises:
+            UsageError: If that is the same file.
+        """
+        read = {} if self._names is None else {"the list of inputs": self._names.descriptor}
+        if self._stream is not None:
+            read["standard input"] = STDIN
+        status = os.stat(path) if os.path.isfile(path) else None
+        for label, descriptor in read.items():
+            if status is not None and os.path.samestat(status, os.fstat(descriptor)):
+                raise UsageError(f"the {what} {quoted(path)} is {label}")
+
     def receive(self) -> None:
         """Read standard input to its end, if it is an input.
 
@@ -81,19 +98,21 @@ class Incoming(Closing):
         if self._stream is not None:
             self._stream.fill(STDIN)
 
-    def sources(self, known: Inputs, report: Report) -> Sequence[Source] | Arriving:
+    def sources(
+        self, known: Inputs, refused: Callable[[str, object], None]
+    ) -> Sequence[Source] | Arriving:
         """Return all inputs, or those that are known and the others as they come.
 
         Args:
             known: The inputs that are known.
-            report: Told of others that are refused.
+            refused: Called with the path of each other one that is refused, and why.
         """
         if self._names is None or not self.arrives:
             return known.sources
         from kapre_cli.storage.admission import Admission
 
-        admit = Admission(self._output).admit
-        self._arriving = Arriving(known, self._names, self._root, admit, report.failed)
+        admit = Admission(self._output, self._report).admit
+        self._arriving = Arriving(known, self._names, self._root, admit, refused)
         return self._arriving
 
     def close(self) -> None:

@@ -6,17 +6,28 @@ from contextlib import contextmanager
 
 from kapre_cli.report import STOPPING
 
+_STOPPED_BY = {
+    signal.SIGHUP: "hung up",
+    signal.SIGINT: "interrupted",
+    signal.SIGTERM: "terminated",
+}
+
 
 class Stopped(BaseException):
     """The process was asked to end.
 
     Attributes:
         number: Number of the signal that asked.
+        left: What the run that it stopped has left.
     """
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number
+        self.left = "no output was written or changed"
+
+    def __str__(self) -> str:
+        return f"{_STOPPED_BY[signal.Signals(self.number)]}: {self.left}"
 
 
 @contextmanager

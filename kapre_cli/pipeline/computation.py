@@ -1,10 +1,12 @@
-"""What has been read, through the layer and into the journal."""
+"""What has been read, through the layer and into a store of blocks."""
 
+import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from kapre_cli.errors import FeatureError
+from kapre_cli.errors import FeatureError, TooManyFailuresError
 from kapre_cli.pipeline import transform
 from kapre_cli.pipeline.blocks import Block
 from kapre_cli.pipeline.reading import Part
@@ -13,7 +15,19 @@ from kapre_cli.pipeline.transform import Computer
 from kapre_cli.pipeline.work import Work
 from kapre_cli.report import Progress, Report
 from kapre_cli.settings import ExtractionSettings
-from kapre_cli.storage.journal import Journal
+from kapre_cli.storage.block_store import BlockStore
+
+
+class Endings(ABC):
+    """Told how each input ends: what becomes of it next is another's business."""
+
+    @abstractmethod
+    def failed(self, work: Work, reason: Exception) -> None:
+        """Take note that an input has failed."""
+
+    @abstractmethod
+    def done(self, work: Work) -> None:
+        """Take note that all blocks of an input are in the store."""
 
 
 class Computation:
@@ -21,17 +35,24 @@ class Computation:
 
     Args:
         settings: The run's, the layer's image data format resolved.
-        journal: Where blocks go.
-        report: Told of every input that fails.
+        store: Where blocks go.
+        endings: Told how each input ends.
+        report: Passes on what the layer has to say, and knows when too much has failed.
         progress: Told how far the work has come.
     """
 
     def __init__(
-        self, settings: ExtractionSettings, journal: Journal, report: Report, progress: Progress
+        self,
+        settings: ExtractionSettings,
+        store: BlockStore,
+        endings: Endings,
+        report: Report,
+        progress: Progress,
     ) -> None:
         self._settings = settings
         self._config = settings.layer
-        self._journal = journal
+        self._store = store
+        self._endings = endings
         self._report = report
         self._progress = progress
 
@@ -45,35 +66,45 @@ class Computation:
 
         Raises:
             OutputError: If it cannot be kept.
+            TooManyFailuresError: If more inputs fail than may.
         """
         transform.run(self._pieces(parts), self._config.framing, n_frames, computer)
+        self._report.require_few_failures()
         for warning in computer.warnings:
             self._report.warn(warning)
 
     def _pieces(self, parts: Iterable[Part | None]) -> Iterator[Piece | None]:
-        for part in parts:
-            if part is None:
-                yield None
-                self._progress.waits()
-                continue
-            work = part.work
-            if isinstance(part, Block):
-                if not work.failed:
-                    yield from part.pieces(self._config.n_features, self._keep)
-            elif part.failure is not None:
-                self._fail(work, part.failure)
-            else:
-                self._read(work)
+        try:
+            for part in parts:
+                self._report.require_few_failures()
+                if part is None:
+                    yield None
+                    self._progress.waits()
+                else:
+                    yield from self._of(part)
+        except TooManyFailuresError:
+            yield None  # what has been read is computed and kept
+            raise
+
+    def _of(self, part: Part) -> Iterator[Piece]:
+        """Yield the pieces of a block, or take note of an end."""
+        work = part.work
+        if isinstance(part, Block):
+            if not work.failed:
+                yield from part.pieces(self._config.n_features, self._keep)
+        elif part.failure is not None:
+            self._fail(work, part.failure)
+        else:
+            self._read(work)
 
     def _fail(self, work: Work, reason: Exception) -> None:
         if not work.failed:
             work.failed = True
-            self._report.failed(work.source.path, reason)
-            self._journal.failed(work.source.key, str(reason))
             self._progress.ended(work.source.key)
+            self._endings.failed(work, reason)
 
     def _keep(self, block: Block) -> None:
-        """Put a computed block into the journal."""
+        """Put a computed block into the store."""
         work = block.work
         if work.failed:
             return
@@ -87,10 +118,11 @@ class Computation:
         facts = work.facts
         assert facts is not None  # noqa: S101 - for the type checker: it was opened
         work.done = work.read and work.n_lacking == 1
-        entry = self._journal.block(
+        entry = self._store.block(
             work.source.key, work.of, block.first_frame, block.results, facts if work.done else None
         )
         work.entries[block.first_frame] = entry
+        work.work_seconds = time.monotonic() - work.begun
         n_time = self._config.framing.n_time(facts.n_samples)
         per_frame = facts.n_samples / facts.sr / n_time
         due = (n_time - work.n_kept) * per_frame
@@ -103,7 +135,7 @@ class Computation:
         work.read = True
         if not work.failed and work.n_lacking == 0:
             assert work.facts is not None  # noqa: S101 - for the type checker: it was opened
-            self._journal.done(work.source.key, work.of, work.facts)
+            self._store.done(work.source.key, work.of, work.facts)
             work.done = True
             self._end(work)
 
@@ -111,6 +143,7 @@ class Computation:
         self._progress.ended(work.source.key)
         if self._report.verbose:
             self._report.say(f"done: {work.told(self._config)}")
+        self._endings.done(work)
 
 
 def _overflow(block: Block) -> FeatureError:

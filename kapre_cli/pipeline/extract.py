@@ -6,18 +6,24 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from kapre_cli.errors import FeatureError, OutputError, quoted
-from kapre_cli.pipeline.computation import Computation
+from kapre_cli.errors import (
+    FeatureError,
+    OutputError,
+    StoredDataError,
+    TooManyFailuresError,
+    quoted,
+)
+from kapre_cli.pipeline.computation import Computation, Endings
+from kapre_cli.pipeline.computers import computer_for
 from kapre_cli.pipeline.earlier import Keeper
-from kapre_cli.pipeline.kernel import KernelComputer
 from kapre_cli.pipeline.reading import Readers
 from kapre_cli.pipeline.room import bytes_at_most, bytes_due, bytes_written
-from kapre_cli.pipeline.transform import Computer, tape_frames
+from kapre_cli.pipeline.transform import tape_frames
 from kapre_cli.pipeline.work import Work
 from kapre_cli.pipeline.works import Works
 from kapre_cli.report import SILENT, UNWATCHED, Progress, Report, Watch, counted
-from kapre_cli.settings import ExtractionSettings
-from kapre_cli.settings.keras_file import keras_image_data_format
+from kapre_cli.settings import ExtractionSettings, LayerConfig
+from kapre_cli.settings.keras_file import resolved
 from kapre_cli.sources import Arriving, Source
 from kapre_cli.storage.admission import check_output
 from kapre_cli.storage.assembly import FinalArray, final_array, stored_array
@@ -57,8 +63,29 @@ def extract(
     Raises:
         UsageError: If the output is refused before any work is done.
         OutputError: If the output cannot be written; what stood there is unchanged then.
+        TooManyFailuresError: If more inputs fail than may; likewise.
     """
-    known = () if isinstance(sources, Arriving) else sources
+    settings = replace(settings, layer=resolved(settings.layer))
+    works = Works(sources, report, progress)
+    try:
+        _extract(works, settings, report, progress, watch)
+    except (OutputError, StoredDataError, TooManyFailuresError) as error:
+        report.broken = True
+        if not report.is_there:
+            for work in works.all:
+                if not work.failed:
+                    report.unwritten(work.source.path, error, work.known(settings.layer))
+        raise
+
+
+def _extract(
+    works: Works,
+    settings: ExtractionSettings,
+    report: Report,
+    progress: Progress,
+    watch: Watch,
+) -> None:
+    known = [work.source for work in works.all]
     check_output(settings.output, known)
     with Workspace(settings.output) as workspace:
         if workspace.healed:
@@ -67,22 +94,20 @@ def extract(
         workspace.keep = replayed.holds_work
         if not watch.again:
             require_no_work(workspace, replayed, settings.output)
-        settings = _resolved(settings)
         root = RootFacts.of(settings)
         output = settings.output
         with Earlier(workspace, replayed, output, root, again=watch.again) as earlier:
             if report.verbose:
                 report.say(", ".join(f"{name} {number}" for name, number in root.versions.items()))
             keeper = Keeper(earlier, settings, root.versions, report, again=watch.again)
-            if known:
+            if not works.grows:
                 keeper.tell_changes(known)
-            works = Works(sources, keeper, progress)
             with Journal(workspace.journal, earlier.journal.end) as journal:
                 run = _Run(settings, root, journal, report)
                 try:
                     if not (watch.again and earlier.journal.roots):
                         journal.run(root)
-                    run.compute(works, progress, watch)
+                    run.compute(works, keeper, progress, watch)
                     if works.grows:
                         keeper.tell_changes(work.source for work in works.all)
                     run.finish(works.all, workspace, earlier, progress)
@@ -97,23 +122,6 @@ def extract(
                     raise
 
 
-def _resolved(settings: ExtractionSettings) -> ExtractionSettings:
-    """Return settings whose layer says in which order its axes are."""
-    if settings.layer.image_data_format != "default":
-        return settings
-    layer = replace(settings.layer, image_data_format=keras_image_data_format())
-    return replace(settings, layer=layer)
-
-
-def _computer(settings: ExtractionSettings, n_frames: int) -> Computer:
-    if settings.engine == "numpy":
-        return KernelComputer(settings.layer, n_frames)
-    # TensorFlow takes seconds to import: not before it is certain that it is needed.
-    from kapre_cli.pipeline.compute import LayerComputer
-
-    return LayerComputer(settings.layer, n_frames)
-
-
 def _kept(works: Sequence[Work], folder: Path) -> str:
     n_done = sum(work.done and not work.failed for work in works)
     n_begun = sum(bool(work.entries) and not (work.done or work.failed) for work in works)
@@ -122,6 +130,24 @@ def _kept(works: Sequence[Work], folder: Path) -> str:
         f"{n_done:,} of {counted(len(works), 'input')} done{parts}: kept in {quoted(folder)}; "
         "the same command with --resume goes on"
     )
+
+
+class _Journaled(Endings):
+    """Tells of failures at once, and lets the journal know, should the process come down."""
+
+    def __init__(self, config: LayerConfig, journal: Journal, report: Report) -> None:
+        self._config = config
+        self._journal = journal
+        self._report = report
+
+    def failed(self, work: Work, reason: Exception) -> None:
+        """Name an input that has failed."""
+        self._report.failed(work.source.path, reason, work.known(self._config))
+        self._journal.failed(work.source.key, str(reason))
+
+    def done(self, work: Work) -> None:  # noqa: ARG002 - all are put together at the end
+        """Count one more that is ready."""
+        self._report.ready()
 
 
 class _Run:
@@ -136,20 +162,23 @@ class _Run:
         self._journal = journal
         self._report = report
 
-    def compute(self, works: Works, progress: Progress, watch: Watch) -> None:
+    def compute(self, works: Works, keeper: Keeper, progress: Progress, watch: Watch) -> None:
         """Compute every input that has not been done into the journal."""
-        due = works.begin()
+        self._report.require_few_failures()
+        due = works.begin(keeper)
+        self._report.require_few_failures()  # some may have failed before the process came down
         if due is None:
             return
         if not works.grows:
             self._require_room(works.all)
         n_frames = tape_frames(self._config, self._settings.batch_size)
-        computation = Computation(self._settings, self._journal, self._report, progress)
+        endings = _Journaled(self._config, self._journal, self._report)
+        computation = Computation(self._settings, self._journal, endings, self._report, progress)
         # In this order: while TensorFlow is imported, if it is, inputs are read already.
         with (
             Readers(due, self._settings, watch) as readers,
             works,  # closed before the readers, which may wait for it
-            _computer(self._settings, n_frames) as computer,
+            computer_for(self._settings, n_frames) as computer,
         ):
             computation.compute(readers, computer, n_frames)
 
@@ -206,11 +235,8 @@ class _Run:
     def _count(self, works: Sequence[Work]) -> None:
         """Take account of what is in the output."""
         for work in works:
-            assert work.facts is not None  # noqa: S101 - for the type checker: it was opened
-            if work.kept:
-                self._report.skipped()
-            else:
-                self._report.written(work.facts.n_samples / work.facts.sr)
+            tell = self._report.skipped if work.kept else self._report.written
+            tell(work.source.path, work.known(self._config))
 
     def _is_up_to_date(self, alive: Sequence[Work], earlier: Earlier) -> bool:
         """Whether the finished output holds all that there is to hold, just so."""
@@ -237,7 +263,8 @@ class _Run:
                     array = self._array(work)
                 except FeatureError as error:
                     work.failed = True
-                    self._report.failed(work.source.path, error)
+                    self._report.failed(work.source.path, error, work.known(self._config))
+                    self._report.require_few_failures()
                     continue
                 key = work.source.key
                 facts = writer.add(key, array, work.facts)

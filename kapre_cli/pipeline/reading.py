@@ -1,6 +1,7 @@
 """Inputs read and decoded ahead of what computes them, several at once."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ _LOT_PARTS = 128  # blocks and ends, at most: a lock for each would cost more th
 
 _SHORT_BYTES = 2**16
 _SAMPLED = 64
+
+_FEW = 8  # inputs that may wait to be begun where no more are to be named than are needed
 
 _CRASHES_ALLOWED = 1  # after which an input is tried once more
 _SECONDS_TO_END = 5.0
@@ -59,9 +62,18 @@ class Readers(Closing):
             before that they do not keep it waiting.
         settings: The run's.
         watch: Told which inputs are being read.
+        sparing: Whether inputs that come are asked for only when readers will soon be free for
+            them, and not as soon as they come.
     """
 
-    def __init__(self, works: Iterable[Work], settings: ExtractionSettings, watch: Watch) -> None:
+    def __init__(
+        self,
+        works: Iterable[Work],
+        settings: ExtractionSettings,
+        watch: Watch,
+        *,
+        sparing: bool = False,
+    ) -> None:
         self._settings = settings
         self._watch = watch
         known = works if isinstance(works, Sequence) else None
@@ -72,12 +84,13 @@ class Readers(Closing):
         self._closing = False
         self._failure: BaseException | None = None
         self._more_come = known is None
+        self._is_sparing = sparing
         self._n_idle = 0  # readers that wait for another input
         self._is_told = True  # that all of them do
         if known is None:
             n_jobs = settings.jobs or n_processors()
         else:
-            n_jobs = min(settings.jobs or _jobs_for(known), len(known))
+            n_jobs = min(settings.jobs or jobs_for([work.source for work in known]), len(known))
         if watch.again:
             n_jobs = 1  # should it come down once more, it is clear which input did it
         self._n_at_work = n_jobs
@@ -157,12 +170,16 @@ class Readers(Closing):
                         return
                     self._works.append(work)
                     self._changed.notify_all()
+                    self._changed.wait_for(self._wants_more)
         except BaseException as error:
             self._failure = error
         finally:
             with self._changed:
                 self._more_come = False
                 self._changed.notify_all()
+
+    def _wants_more(self) -> bool:
+        return not self._is_sparing or len(self._works) < _FEW or self._closing
 
     def _parts(self, number: int) -> Iterator[Part | None]:
         """Yield the parts of inputs until there are none left; ``None`` before a wait for one."""
@@ -174,6 +191,9 @@ class Readers(Closing):
                 if not self._wait_for_more(number):
                     return
                 continue
+            if self._is_sparing and len(self._works) == _FEW // 2:
+                with self._changed:
+                    self._changed.notify_all()  # some are asked for before the last one is taken
             self._watch.reading(work.source.key, number)
             try:
                 yield from self._blocks(work)
@@ -199,14 +219,13 @@ class Readers(Closing):
             AudioReadError: If it cannot be read.
             FeatureError: If there is no frame in it.
         """
-        crashes = self._watch.crashes(work.source.key)
-        if len(crashes) > _CRASHES_ALLOWED:
-            raise AudioReadError(_crashed(crashes))
+        source = work.source
+        require_no_crashes(self._watch, source)
         audio, config = self._settings.audio, self._settings.layer
         framing = config.framing
-        source = work.source
+        work.begun = time.monotonic()
         with AudioReader(source.file, audio, is_stream=source.is_stream) as reader:
-            _require_frame(framing, reader.n_samples)
+            require_frame(framing, reader.n_samples)
             facts = _facts(source, reader, framing)
             work.open(facts, config)
             content = sha256_of(source.file) if source.is_stream else ""
@@ -234,13 +253,13 @@ class Readers(Closing):
             thread.join(_SECONDS_TO_END)
 
 
-def _jobs_for(works: Sequence[Work]) -> int:
+def jobs_for(sources: Sequence[Source]) -> int:
     """Return how many threads read fastest: one, if most inputs are short.
 
     Opening a short file takes Python's lock most of the time: more threads would only wait for it.
     """
-    sample = works[:: max(len(works) // _SAMPLED, 1)]
-    sizes = sorted(work.source.size for work in sample)
+    sample = sources[:: max(len(sources) // _SAMPLED, 1)]
+    sizes = sorted(source.size for source in sample)
     return 1 if sizes[len(sizes) // 2] < _SHORT_BYTES else n_processors()
 
 
@@ -248,14 +267,26 @@ class _ClosedError(Exception):
     """Nobody asks for what has been read any more."""
 
 
-def _crashed(crashes: Sequence[str]) -> str:
-    return (
-        f"the program crashed {counted(len(crashes), 'time')} ({', '.join(crashes)}) while it was "
-        "reading it: the file must be damaged in a way that its decoder cannot stand"
-    )
+def require_no_crashes(watch: Watch, source: Source) -> None:
+    """Refuse an input that has brought the process down again and again.
+
+    Raises:
+        AudioReadError: If it has.
+    """
+    crashes = watch.crashes(source.key)
+    if len(crashes) > _CRASHES_ALLOWED:
+        raise AudioReadError(
+            f"the program crashed {counted(len(crashes), 'time')} ({', '.join(crashes)}) while it "
+            "was reading it: the file must be damaged in a way that its decoder cannot stand"
+        )
 
 
-def _require_frame(framing: Framing, n_samples: int) -> None:
+def require_frame(framing: Framing, n_samples: int) -> None:
+    """Refuse an input that is too short.
+
+    Raises:
+        FeatureError: If there is no frame in it.
+    """
     if framing.padding == "valid" and n_samples < framing.n_dft:
         raise FeatureError(
             f"it has {counted(n_samples, 'sample')}, fewer than the {framing.n_dft:,} of one "

@@ -1,15 +1,13 @@
 """How much room on the disk a run will need, as far as can be known beforehand."""
 
 import math
-import os
 from collections.abc import Sequence
 from math import prod
 
 import numpy as np
 
-from kapre_cli.audio import Header, promise
 from kapre_cli.audio.reader import resampled_length
-from kapre_cli.errors import AudioReadError
+from kapre_cli.pipeline.foresight import foresee
 from kapre_cli.pipeline.work import Work
 from kapre_cli.settings import ExtractionSettings
 from kapre_cli.settings.limits import MAX_CHANNELS
@@ -66,21 +64,12 @@ def bytes_written(works: Sequence[Work], settings: ExtractionSettings) -> int:
 
 def _n_values(work: Work, settings: ExtractionSettings) -> int:
     """Return how many features an input will have, 0 if that cannot be known."""
-    try:
-        header = promise(work.source.file, settings.audio.raw_format)
-        n_bytes = os.path.getsize(work.source.file)
-    except (AudioReadError, OSError):
+    seen = foresee(work.source, settings)
+    if seen.n_samples is None or seen.failure is not None:
         return 0
-    layer, audio = settings.layer, settings.audio
-    length = resampled_length(_n_frames(header, n_bytes), header.sr, audio.sr)
-    if length == 0 or (layer.padding == "valid" and length < layer.n_dft):
-        return 0
-    n_channels = 1 if audio.mono else len(audio.channels or range(header.n_channels))
-    return layer.framing.n_time(length) * layer.n_features * n_channels
-
-
-def _n_frames(header: Header, n_bytes: int) -> int:
-    """Return the frames that a file of ``n_bytes`` promises, as far as that can be believed."""
-    if header.n_frames is None or header.missing_bytes:
-        return 0
-    return min(header.n_frames, n_bytes * _FRAMES_IN_A_BYTE)
+    layer = settings.layer
+    believed = resampled_length(
+        _FRAMES_IN_A_BYTE * work.source.size, seen.source_sr, settings.audio.sr
+    )
+    n_time = layer.framing.n_time(min(seen.n_samples, max(believed, layer.n_dft)))
+    return n_time * layer.n_features * seen.n_channels

@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 
 from kapre_cli.errors import quoted
+from kapre_cli.outcomes import Known
 from kapre_cli.report import duration
 from kapre_cli.settings import LayerConfig
 from kapre_cli.sources import Source
-from kapre_cli.storage.journal import BlockEntry
+from kapre_cli.storage.block_store import BlockEntry
 from kapre_cli.storage.metadata import InputFacts
 from kapre_cli.storage.stored import Features
 
@@ -28,6 +29,9 @@ class Work:
         done: Whether all its features are there.
         kept: Whether an earlier run has done it.
         failed: Whether it has failed; whatever of it is still under way is void.
+        begun: When its file was opened, by the clock of :func:`time.monotonic`.
+        work_seconds: Seconds from then until the last of its frames so far was computed; ``None``
+            if none was.
     """
 
     source: Source
@@ -42,6 +46,8 @@ class Work:
     done: bool = False
     kept: bool = False
     failed: bool = False
+    begun: float = 0.0
+    work_seconds: float | None = None
 
     def open(self, facts: InputFacts, config: LayerConfig) -> None:
         """Take note of what is known of the input once its header has been read."""
@@ -62,6 +68,22 @@ class Work:
             for first, entry in self.entries.items()
             if fitting.get(first) == entry.shape[1]
         }
+
+    def known(self, config: LayerConfig) -> Known:
+        """Return what there is to say of the input once it has ended.
+
+        Args:
+            config: The layer's arguments, with the image data format resolved.
+        """
+        facts, key = self.facts, self.source.key
+        if facts is None:
+            return Known(key)
+        return Known(
+            key,
+            config.shape(facts.n_samples, facts.n_channels),
+            facts.n_samples / facts.sr,
+            self.work_seconds,
+        )
 
     def told(self, config: LayerConfig) -> str:
         """Return what there is to say of an input that is done: its key, shape and length."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from kapre_cli.closing import Closing
 from kapre_cli.pipeline.earlier import Keeper
 from kapre_cli.pipeline.work import Work
-from kapre_cli.report import Progress
+from kapre_cli.report import Progress, Report
 from kapre_cli.sources import Arriving, Source
 
 
@@ -15,8 +15,8 @@ class Works(Closing):
 
     Args:
         sources: The inputs, all of them or as they come.
-        keeper: Gives each what earlier runs have done for it.
-        progress: Told of every one that needs no computing.
+        report: Told of every one that is ready, and how many there are once that is known.
+        progress: Told of every one that comes, and that needs no computing.
 
     Attributes:
         all: Those that have come so far, in their order.
@@ -24,37 +24,45 @@ class Works(Closing):
     """
 
     def __init__(
-        self, sources: Sequence[Source] | Arriving, keeper: Keeper, progress: Progress
+        self, sources: Sequence[Source] | Arriving, report: Report, progress: Progress
     ) -> None:
         self._sources = sources
-        self._keeper = keeper
+        self._report = report
         self._progress = progress
-        self.all: list[Work] = []
         self.grows = isinstance(sources, Arriving)
-        self._coming = self._due()
-        self._known = () if self.grows else (*self._coming,)
+        self.all = [] if isinstance(sources, Arriving) else [Work(source) for source in sources]
 
-    def begin(self) -> Iterable[Work] | None:
+    def begin(self, keeper: Keeper) -> Iterable[Work] | None:
         """Return, once, those that are to be computed; ``None`` if there is not one.
 
         Where more may come they come as they are asked for, the first of them now.
-        """
-        if not self.grows:
-            return self._known or None
-        first = next(self._coming, None)
-        return None if first is None else itertools.chain((first,), self._coming)
 
-    def _due(self) -> Iterator[Work]:
+        Args:
+            keeper: Gives each what earlier runs have done for it.
+        """
+        due = (work for work in self._coming() if self._is_due(work, keeper))
+        if not self.grows:
+            return (*due,) or None
+        first = next(due, None)
+        return None if first is None else itertools.chain((first,), due)
+
+    def _coming(self) -> Iterator[Work]:
+        if not isinstance(self._sources, Arriving):
+            yield from self.all
+            return
         for source in self._sources:
-            work = Work(source)
-            self.all.append(work)
-            if self.grows:
-                self._progress.arrived(source.key, source.size)
-            self._keeper.keep(work)
-            if work.done or work.failed:
-                self._progress.ended(source.key)
-            else:
-                yield work
+            self._progress.arrived(source.key, source.size)
+            self.all.append(Work(source))
+            yield self.all[-1]
+        self._report.n_expected = self._sources.n_inputs
+
+    def _is_due(self, work: Work, keeper: Keeper) -> bool:
+        keeper.keep(work)
+        if work.done:
+            self._report.ready()
+        if work.done or work.failed:
+            self._progress.ended(work.source.key)
+        return not (work.done or work.failed)
 
     def close(self) -> None:
         """Let whoever waits for another one wait no longer."""

@@ -4,8 +4,11 @@ import json
 import os
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from kapre_cli.settings.layers import LayerConfig
 
 _KEY = "image_data_format"
 _WITHOUT_A_FILE = "channels_last"
@@ -26,6 +29,13 @@ def keras_image_data_format() -> str:
         configured = json.loads((_folder() / "keras.json").read_text())
     stored = configured.get(_KEY) if isinstance(configured, dict) else None
     return stored if isinstance(stored, str) else _WITHOUT_A_FILE
+
+
+def resolved(layer: LayerConfig) -> LayerConfig:
+    """Return the layer's arguments with the order of its axes in place of ``"default"``."""
+    if layer.image_data_format != "default":
+        return layer
+    return replace(layer, image_data_format=keras_image_data_format())
 
 
 def _folder() -> Path:

@@ -12,13 +12,15 @@ from kapre_cli.settings.limits import MAX_SR
 from kapre_cli.settings.raw import RawFormat
 from kapre_cli.settings.shard import Shard
 
-FORMATS = ("hdf5", "npy", "npy-directory")
+FILE_FORMATS = ("hdf5", "npy", "npy-directory")
+FORMATS = (*FILE_FORMATS, "npy-stream")
 DTYPES = ("float32", "float16", "float64")
 COMPRESSIONS = ("none", "gzip", "lzf")
 NON_FINITE = ("fail", "zero", "keep")
 ENGINES = ("numpy", "keras")
 RESUMES = ("stat", "content")
 HDF5_SUFFIXES = (".h5", ".hdf5")
+STANDARD_OUTPUT = Path("-")
 
 MAX_BATCH_SAMPLES = 2**28
 
@@ -109,8 +111,8 @@ class OutputSettings:
     """Where features go and how they are stored.
 
     Attributes:
-        path: The HDF5 file, the .npy file, or the directory of .npy files.
-        format: One of ``FORMATS``.
+        path: The HDF5 file, the .npy file, the directory of .npy files, or ``STANDARD_OUTPUT``.
+        format: One of ``FORMATS``; ``"npy-stream"`` goes to standard output, and nothing else does.
         dtype: One of ``DTYPES``: how the float32 results are stored.
         compression: One of ``COMPRESSIONS``; HDF5 alone compresses.
         overwrite: Replace an existing output once the new one is complete.
@@ -128,8 +130,10 @@ class OutputSettings:
 
     def __post_init__(self) -> None:
         """Check every value."""
+        self._check_stream()
         # "." has no neighbours by name, and a link stands for what it leads to.
-        if self.path.name in ("", "..") or os.path.islink(self.path):
+        is_name = self.path.name not in ("", "..") and not os.path.islink(self.path)
+        if not (is_name or self.is_stream):
             object.__setattr__(self, "path", self.path.resolve())
         checks.choice("format", self.format, FORMATS)
         checks.choice("dtype", self.dtype, DTYPES)
@@ -143,13 +147,34 @@ class OutputSettings:
                 f"Received: compression={self.compression!r}, format={self.format!r}"
             )
 
+    @property
+    def is_stream(self) -> bool:
+        """Whether features go to standard output."""
+        return self.path == STANDARD_OUTPUT
+
+    def _check_stream(self) -> None:
+        if self.is_stream != (self.format == "npy-stream"):
+            raise SettingsError(
+                "The format npy-stream, and no other, goes to standard output (-). "
+                f"Received: format={self.format!r}, path={str(self.path)!r}"
+            )
+        if self.is_stream and (self.overwrite or self.resume is not None):
+            raise SettingsError(
+                "Standard output (-) cannot be replaced or resumed: "
+                "--overwrite and --resume need an output with a name"
+            )
+
 
 def format_of(path: Path) -> str:
     """Return the format that a path's suffix stands for.
 
     >>> format_of(Path("night.h5")), format_of(Path("a.npy")), format_of(Path("features"))
     ('hdf5', 'npy', 'npy-directory')
+    >>> format_of(STANDARD_OUTPUT)
+    'npy-stream'
     """
+    if path == STANDARD_OUTPUT:
+        return "npy-stream"
     suffix = path.suffix.lower()
     if suffix in HDF5_SUFFIXES:
         return "hdf5"

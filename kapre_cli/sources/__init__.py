@@ -4,8 +4,8 @@ from kapre_cli.sources.arriving import Arriving
 from kapre_cli.sources.discovery import Inputs, discover
 from kapre_cli.sources.keys import key_of, nested, path_of
 from kapre_cli.sources.lists import STDIN, STREAM, Names
+from kapre_cli.sources.pipe_spool import PipeSpool
 from kapre_cli.sources.source import Refusal, Source
-from kapre_cli.sources.spool import Spool
 from kapre_cli.sources.walk import AUDIO_SUFFIXES
 
 __all__ = [
@@ -15,9 +15,9 @@ __all__ = [
     "Arriving",
     "Inputs",
     "Names",
+    "PipeSpool",
     "Refusal",
     "Source",
-    "Spool",
     "discover",
     "key_of",
     "nested",

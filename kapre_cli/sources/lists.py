@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 from kapre_cli.closing import Closing
 from kapre_cli.errors import UsageError, quoted
-from kapre_cli.sources.spool import BLOCK_BYTES, Spool
+from kapre_cli.sources.pipe_spool import BLOCK_BYTES, PipeSpool
 
 STREAM = "-"  # as an input or a list: standard input
 STDIN = 0  # its descriptor
@@ -27,26 +27,27 @@ class Names(Closing):
         path: The list; ``-`` for standard input.
         ended_by_nul: Whether names end in NUL, as ``find -print0`` writes them, and not in a
             newline.
-        folder: Where what comes through a pipe is kept.
+        folder: Where what comes through a pipe is kept, see :class:`.PipeSpool`.
 
     Attributes:
+        descriptor: Its file descriptor.
         grows: Whether it is a pipe, whose end is not known before it has come.
 
     Raises:
         UsageError: If it cannot be read.
     """
 
-    def __init__(self, path: str, *, ended_by_nul: bool, folder: str) -> None:
+    def __init__(self, path: str, *, ended_by_nul: bool, folder: str | None) -> None:
         self._end = b"\0" if ended_by_nul else b"\n"
         self._label = "the list on standard input" if path == STREAM else f"the list {quoted(path)}"
-        self._fd = self._opened(path)
-        mode = os.fstat(self._fd).st_mode
+        self.descriptor = self._opened(path)
+        mode = os.fstat(self.descriptor).st_mode
         if stat.S_ISDIR(mode):
-            os.close(self._fd)
+            os.close(self.descriptor)
             raise UsageError(f"{self._label} is a folder; name it as an input to have it searched")
         self.grows = not stat.S_ISREG(mode)
-        self._start = 0 if self.grows else os.lseek(self._fd, 0, os.SEEK_CUR)
-        self._spool = Spool(folder, self._label) if self.grows else None
+        self._start = 0 if self.grows else os.lseek(self.descriptor, 0, os.SEEK_CUR)
+        self._spool = PipeSpool(folder, self._label) if self.grows else None
         self._halfway = mmap.mmap(-1, 1)  # shared: whether a block has been taken and not kept
         self._is_stopped = False
 
@@ -106,7 +107,7 @@ class Names(Closing):
 
     def _read_at(self, position: int) -> bytes:
         with self._read_errors():
-            return os.pread(self._fd, BLOCK_BYTES, position)
+            return os.pread(self.descriptor, BLOCK_BYTES, position)
 
     def _pipe(self, wake: int) -> Iterator[bytes]:
         """Yield what had come to the process before this one, then what comes."""
@@ -115,7 +116,7 @@ class Names(Closing):
             raise UsageError(f"{self._label} cannot be read on: a part of it is lost")
         yield from self._spool.blocks()
         waiting = select.poll()
-        for fd in {self._fd, wake} - {-1}:
+        for fd in {self.descriptor, wake} - {-1}:
             waiting.register(fd, select.POLLIN)
         block: bytes | None = None
         while block != b"":
@@ -126,12 +127,12 @@ class Names(Closing):
             if block:
                 yield block
 
-    def _taken(self, spool: Spool) -> bytes | None:
+    def _taken(self, spool: PipeSpool) -> bytes | None:
         """Take what has come and keep it; ``None`` if somebody else has taken it before."""
         self._halfway[0] = 1
         block = None
         with self._read_errors(), suppress(BlockingIOError):
-            block = os.read(self._fd, BLOCK_BYTES)
+            block = os.read(self.descriptor, BLOCK_BYTES)
         if block:
             spool.append(block)
         self._halfway[0] = 0
@@ -150,6 +151,6 @@ class Names(Closing):
 
     def close(self) -> None:
         """Let go of the list."""
-        os.close(self._fd)
+        os.close(self.descriptor)
         if self._spool is not None:
             self._spool.close()

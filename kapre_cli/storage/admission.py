@@ -1,11 +1,11 @@
 """What an output must be before any work is done for it."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from kapre_cli.errors import StoredDataError, UsageError, quoted
-from kapre_cli.settings import OutputSettings
+from kapre_cli.settings import STANDARD_OUTPUT, OutputSettings
 from kapre_cli.sources import Source
 from kapre_cli.storage.collisions import check_collisions, folded
 from kapre_cli.storage.npy import (
@@ -16,6 +16,7 @@ from kapre_cli.storage.npy import (
     sidecar_of,
 )
 from kapre_cli.storage.npy_features import open_npy_directory
+from kapre_cli.storage.soundness import within
 from kapre_cli.storage.workspace import PARTIAL_SUFFIX
 
 
@@ -57,9 +58,33 @@ def check_output(
             f"{quoted(path)} would be one array, but there are {len(sources)} inputs; "
             "name a folder or a .h5 file to hold them"
         )
-    if os.path.lexists(path):
-        for source in sources:
-            _require_other_file(path, source)
+    _require_no_input("output", path, sources)
+
+
+def check_report(path: Path, output: OutputSettings, sources: Sequence[Source]) -> None:
+    """Refuse a report that cannot be had, before any work is done.
+
+    Raises:
+        UsageError: If its folder does not exist, if it is a folder, an input or part of the output.
+    """
+    if path == STANDARD_OUTPUT:
+        return
+    if not os.path.isdir(path.parent):
+        raise UsageError(
+            f"the folder {quoted(path.parent)} for the report {quoted(path.name)} does not exist; "
+            "make it first"
+        )
+    if path.is_dir():
+        raise UsageError(f"the report {quoted(path)} is a folder; name a file")
+    _require_no_input("report", path, sources)
+    if output.is_stream:
+        return
+    ours = (output.path, sidecar_of(output.path), Path(f"{output.path}{PARTIAL_SUFFIX}"))
+    if any(within(path, os.path.realpath(one)) for one in ours):
+        raise UsageError(
+            f"the report {quoted(path)} would be part of the output {quoted(output.path)}; "
+            "name another file"
+        )
 
 
 class Admission:
@@ -67,10 +92,12 @@ class Admission:
 
     Args:
         output: The output, which has been checked without them. It holds more than one.
+        report: Where the run's report goes, if there is one.
     """
 
-    def __init__(self, output: OutputSettings) -> None:
+    def __init__(self, output: OutputSettings, report: Path | None = None) -> None:
         self._output = output
+        self._report = None if report == STANDARD_OUTPUT else report
         self._longest = os.pathconf(output.path.parent, "PC_NAME_MAX")
         self._files: dict[str, list[Source]] = {}  # by all that a file system may take it for
         self._folders: dict[str, Source] = {}  # likewise, one that lies in it
@@ -79,9 +106,13 @@ class Admission:
         """Let ``source`` in.
 
         Raises:
-            UsageError: If it is the output, or would land on one that was let in before.
+            UsageError: If it is the output or the report, or would land on one that was let in
+                before.
         """
-        _require_other_file(self._output.path, source)
+        if self._report is not None:
+            _require_no_input("report", self._report, [source])
+        if not self._output.is_stream:
+            _require_no_input("output", self._output.path, [source])
         if self._output.format == "npy-directory":
             _check_file_names(self._output.path, [*self._near(source), source], self._longest)
 
@@ -100,9 +131,18 @@ class Admission:
             folder = folder.rpartition("/")[0]
 
 
-def _require_other_file(path: Path, source: Source) -> None:
-    if os.path.exists(source.file) and os.path.exists(path) and os.path.samefile(source.file, path):
-        raise UsageError(f"the output {quoted(path)} is one of the inputs")
+def _require_no_input(what: str, path: Path, sources: Iterable[Source]) -> None:
+    """Refuse to write over an input.
+
+    Args:
+        what: What is to be written.
+        path: Where it goes.
+        sources: The inputs.
+    """
+    if os.path.exists(path) and any(
+        os.path.exists(source.file) and os.path.samefile(source.file, path) for source in sources
+    ):
+        raise UsageError(f"the {what} {quoted(path)} is one of the inputs")
 
 
 def _check_file(path: Path, refusal: str | None, *, is_npy: bool) -> None:

@@ -1,4 +1,4 @@
-"""From journal blocks to final arrays: decibels, order of axes, stored type."""
+"""From blocks to final arrays: decibels, order of axes, stored type."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from kapre_cli.dsp import decibels_below
 from kapre_cli.errors import FeatureError
 from kapre_cli.settings import DTYPES, LayerConfig
-from kapre_cli.storage.journal import BlockEntry, Frames, Journal
+from kapre_cli.storage.block_store import BlockEntry, BlockStore, Frames
 from kapre_cli.storage.stored import Packed, StoredArray
 
 Index = tuple[slice, ...]
@@ -50,12 +50,12 @@ _LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in DTYPES}
 
 
 def final_array(
-    journal: Journal, entries: list[BlockEntry], config: LayerConfig, dtype: str
+    store: BlockStore, entries: list[BlockEntry], config: LayerConfig, dtype: str
 ) -> FinalArray:
-    """Return the array that an input's journal blocks make up.
+    """Return the array that an input's blocks make up.
 
     Args:
-        journal: Where the blocks are.
+        store: Where the blocks are.
         entries: All the blocks of the input.
         config: The layer's arguments, with the image data format resolved.
         dtype: The type to store, a name.
@@ -78,7 +78,7 @@ def final_array(
     sizes = (n_channels, sum(entry.shape[1] for entry in entries), n_features)
 
     def pieces() -> Iterator[Part]:
-        for first, block in journal.blocks(entries):
+        for first, block in store.blocks(entries):
             index = [slice(None)] * 3
             index[time_axis] = slice(first, first + block.shape[1])
             values: Frames = decibels_below(block, peak) if config.decibel else block

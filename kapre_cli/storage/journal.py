@@ -26,15 +26,13 @@ import os
 import struct
 import threading
 import zlib
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from kapre_cli.closing import Closing
 from kapre_cli.errors import OutputError, StoredDataError, quoted, writing
+from kapre_cli.storage.block_store import BlockEntry, BlockStore, Frames, peak_of
 from kapre_cli.storage.metadata import InputFacts, RootFacts, dumps
 
 HEAD = struct.Struct("<4sIQII")
@@ -45,28 +43,8 @@ _SECONDS_AT_RISK = 5.0  # how long finished work may wait until it is on the dis
 
 _NO_VALUES = memoryview(b"")
 
-Frames = npt.NDArray[np.float32]
 
-
-class BlockEntry(NamedTuple):
-    """Where one block of an input's frames lies in the journal.
-
-    Attributes:
-        first_frame: Number of the block's first frame in its input.
-        shape: ``(n_channels, n_frames, n_features)``.
-        peak: The largest finite value, 0 if there is none.
-        position: Where its values begin in the file.
-        crc32: CRC-32 of its values.
-    """
-
-    first_frame: int
-    shape: tuple[int, int, int]
-    peak: float
-    position: int
-    crc32: int
-
-
-class Journal(Closing):
+class Journal(BlockStore):
     """An append-only file of computed blocks, made durable every few seconds.
 
     Args:
@@ -231,11 +209,6 @@ class Journal(Closing):
             )
         return block
 
-    def blocks(self, entries: Iterable[BlockEntry]) -> Iterator[tuple[int, Frames]]:
-        """Yield ``(first_frame, block)`` for each entry in the order of the frames."""
-        for entry in sorted(entries, key=lambda one: one.first_frame):
-            yield entry.first_frame, self.read(entry)
-
     def close(self) -> None:
         """Close the file; what was appended since the last :meth:`sync` may be lost."""
         if self._closing.is_set():
@@ -256,11 +229,3 @@ def identity(facts: InputFacts, non_finite: str, content: str = "") -> int:
     opened = facts._replace(n_non_finite=0, sha256="", crc32=0)
     of = (*opened, non_finite, content) if content else (*opened, non_finite)
     return zlib.crc32(repr(of).encode(errors="surrogateescape"))
-
-
-def peak_of(values: Frames) -> float:
-    """Return the largest finite value, 0 if there is none."""
-    peak = float(values.max())
-    if not np.isfinite(peak):
-        peak = float(values.max(initial=0.0, where=np.isfinite(values)))
-    return peak

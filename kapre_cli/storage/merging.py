@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from kapre_cli.errors import StoredDataError, UsageError, quoted
+from kapre_cli.outcomes import Known
 from kapre_cli.report import SILENT, Progress, Report
 from kapre_cli.settings import OutputSettings
 from kapre_cli.sources import Source
@@ -145,5 +146,5 @@ def _require_type(stored: StoredArray, root: RootFacts) -> None:
 
 def _count(written: Written, report: Report) -> None:
     report.is_there = True
-    for _, facts in written:
-        report.written(facts.n_samples / facts.sr)
+    for key, facts in written:
+        report.written(facts.source, Known(key, seconds=facts.n_samples / facts.sr))

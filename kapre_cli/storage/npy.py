@@ -118,8 +118,8 @@ def _write_json(path: Path, value: dict[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
-def _write_npy(path: Path, array: FinalArray, pieces: Iterator[Part]) -> None:
-    """Write an array piece by piece and see it through to the disk."""
+def npy_head(array: FinalArray) -> bytes:
+    """Return what stands before the values of an array in a .npy file."""
     head = BytesIO()
     np.lib.format.write_array_header_1_0(
         head,
@@ -129,10 +129,21 @@ def _write_npy(path: Path, array: FinalArray, pieces: Iterator[Part]) -> None:
             "shape": array.shape,
         },
     )
+    return head.getvalue()
+
+
+def write_npy(file: BinaryIO, array: FinalArray, pieces: Iterator[Part]) -> None:
+    """Write an array piece by piece into an empty file."""
+    head = npy_head(array)
+    _write_all(file, memoryview(head), 0)
+    for index, values in pieces:
+        _write_piece(file, len(head), array, index[array.time_axis].start, values)
+
+
+def _write_npy(path: Path, array: FinalArray, pieces: Iterator[Part]) -> None:
+    """Write an array piece by piece and see it through to the disk."""
     with path.open("x+b", buffering=0) as file:
-        _write_all(file, head.getbuffer(), 0)
-        for index, values in pieces:
-            _write_piece(file, head.tell(), array, index[array.time_axis].start, values)
+        write_npy(file, array, pieces)
         os.fsync(file.fileno())
 
 

@@ -16,7 +16,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from kapre_cli.errors import StoredDataError, writing
-from kapre_cli.storage.journal import HEAD, MAGIC, BlockEntry, peak_of
+from kapre_cli.storage.block_store import BlockEntry, peak_of
+from kapre_cli.storage.journal import HEAD, MAGIC
 from kapre_cli.storage.metadata import InputFacts
 from kapre_cli.storage.soundness import sound_json
 

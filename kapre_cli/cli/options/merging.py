@@ -8,6 +8,7 @@ import click
 from kapre_cli.cli.options.declaring import Decorator, together
 from kapre_cli.cli.options.output import format_option, overwrite_option
 from kapre_cli.cli.options.voice import quiet_option
+from kapre_cli.settings import FILE_FORMATS
 
 
 def merge_options() -> Decorator[Any]:
@@ -15,7 +16,7 @@ def merge_options() -> Decorator[Any]:
     return together(
         click.argument("output", type=click.Path(path_type=Path)),
         click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path)),
-        format_option("OUTPUT"),
+        format_option("OUTPUT", FILE_FORMATS),
         overwrite_option(),
         click.option(
             "--allow-missing",

@@ -1,11 +1,11 @@
 """The options that say where features go."""
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from kapre_cli.cli.options.declaring import Decorator, defaults, together
+from kapre_cli.cli.options.declaring import Decorator, PathOrStream, defaults, together
 from kapre_cli.settings import COMPRESSIONS, DTYPES, FORMATS, RESUMES, OutputSettings
 
 
@@ -17,11 +17,12 @@ def output_options() -> Decorator[Any]:
             "-o",
             "--output",
             required=True,
-            type=click.Path(path_type=Path),
+            type=PathOrStream(),
             help="*.h5 or *.hdf5: one HDF5 file. *.npy: the array of a single input. "
+            "-: .npy arrays one after another on standard output. "
             "Anything else: a folder of .npy files.",
         ),
-        format_option("--output"),
+        format_option("--output", FORMATS),
         click.option(
             "--dtype",
             type=click.Choice(DTYPES),
@@ -47,12 +48,12 @@ def output_options() -> Decorator[Any]:
     )
 
 
-def format_option(output: str) -> Decorator[Any]:
+def format_option(output: str, formats: Sequence[str]) -> Decorator[Any]:
     """Return the option that says in which format ``output``, as the command calls it, is."""
     return click.option(
         "--format",
         "format_",
-        type=click.Choice(FORMATS),
+        type=click.Choice(formats),
         show_default=f"by the suffix of {output}",
         help="The output's format.",
     )

@@ -12,7 +12,7 @@ from kapre_cli.errors import AudioReadError, OutputError, quoted
 BLOCK_BYTES = 2**20
 
 
-class Spool(Closing):
+class PipeSpool(Closing):
     """A file below ``folder`` that nothing names: it is gone when the last process closes it.
 
     It is made before the process at work is forked, so that the next one, should that come
@@ -20,12 +20,16 @@ class Spool(Closing):
     folder may be refused for a better reason before.
 
     Args:
-        folder: Where there is room.
+        folder: Where there is room. ``None``: the folder for temporary files.
         what: What is kept, for messages.
     """
 
-    def __init__(self, folder: str, what: str) -> None:
-        self._folder = folder
+    def __init__(self, folder: str | None, what: str) -> None:
+        self._place = (
+            "the folder for temporary files (TMPDIR)"
+            if folder is None
+            else f"the folder {quoted(folder)}"
+        )
         self._what = what
         self._fd = -1
         self._failure: OSError | None = None
@@ -54,7 +58,7 @@ class Spool(Closing):
                 rest = rest[os.write(self._fd, rest) :]
         except OSError as error:
             raise OutputError(
-                f"{self._what} is kept in the folder {quoted(self._folder)} until the run ends, "
+                f"{self._what} is kept in {self._place} until the run ends, "
                 f"and that cannot be done: {error.strerror or error}"
             ) from error
 

@@ -1,0 +1,76 @@
+"""``--dry-run``: what a run would do, said for a person."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from kapre_cli.errors import quoted
+from kapre_cli.outcomes import Known
+from kapre_cli.report import Report, Watch, counted, duration
+from kapre_cli.settings import ExtractionSettings
+from kapre_cli.settings.keras_file import resolved
+from kapre_cli.sources import Source
+
+_FEW = 20  # arrays that are told of one by one
+
+Shape = tuple[int, int, int]
+
+
+def foretell(
+    sources: Iterable[Source], settings: ExtractionSettings, report: Report, watch: Watch
+) -> None:
+    """Say what a run would do with its inputs, in messages of ``report``.
+
+    Those that would fail are counted there as failed.
+    """
+    from kapre_cli.pipeline.foresight import foresee_all, n_bytes
+    from kapre_cli.storage.disk import in_bytes
+
+    settings = replace(settings, layer=resolved(settings.layer))
+    layer, output = settings.layer, settings.output
+    arrays: dict[str, Shape] = {}
+    seconds, n_open = 0.0, 0
+    for seen in foresee_all(sources, settings, watch):
+        shape = seen.shape(layer)
+        if seen.failure is not None:
+            report.failed(seen.source.path, seen.failure, Known(seen.source.key))
+        elif shape is None or seen.n_samples is None:
+            n_open += 1
+            report.say(
+                f"note: {quoted(seen.source.path)} does not say in its header how long it is: "
+                "it is not in the sums"
+            )
+        else:
+            arrays[seen.source.key] = shape
+            seconds += seen.n_samples / settings.audio.sr
+    is_few = len(arrays) <= _FEW
+    for line in _each(arrays) if is_few else _by_channels(arrays, layer.axes.index("channel")):
+        report.say(line)
+    total = sum(n_bytes(shape, settings) for shape in arrays.values())
+    size = in_bytes(total) if total < 1000 else f"{in_bytes(total)} ({total:,} bytes)"
+    report.say(
+        f"axes {', '.join(layer.axes)}; {duration(seconds)} of audio at {settings.audio.sr:,} Hz; "
+        f"{size} of {output.dtype}{'' if output.compression == 'none' else ' before compression'}"
+    )
+    report.n_written = len(arrays) + n_open
+
+
+def _each(arrays: Mapping[str, Shape]) -> Iterator[str]:
+    for key, shape in arrays.items():
+        yield f"{quoted(key)}: {_times(shape)}"
+
+
+def _by_channels(arrays: Mapping[str, Shape], channel_axis: int) -> Iterator[str]:
+    """Yield a line for each number of channels: how many arrays, from which shape to which."""
+    groups: defaultdict[int, list[Shape]] = defaultdict(list)
+    for shape in arrays.values():
+        groups[shape[channel_axis]].append(shape)
+    for n_channels, shapes in sorted(groups.items()):
+        shortest, longest = min(shapes), max(shapes)  # they differ in time alone
+        to = "" if shortest == longest else f" to {_times(longest)}"
+        of = f"{counted(len(shapes), 'array')} of {counted(n_channels, 'channel')}"
+        yield f"{of}: {_times(shortest)}{to}"
+
+
+def _times(shape: Shape) -> str:
+    return " x ".join(f"{size:,}" for size in shape)

@@ -1,0 +1,107 @@
+"""Standard output as the place of features: nothing else gets there, and its reader may leave."""
+
+import os
+import select
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kapre_cli.cli.signals import Stopped
+from kapre_cli.closing import Closing
+from kapre_cli.errors import UsageError
+from kapre_cli.settings import OutputSettings
+
+
+class StandardOutput(Closing):
+    """Takes descriptor 1 away from all that might print.
+
+    Attributes:
+        descriptor: Where features go.
+    """
+
+    def __init__(self) -> None:
+        sys.stdout.flush()
+        self.descriptor = os.dup(1)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.close(nowhere)
+
+    def close(self) -> None:
+        """Give it back."""
+        os.dup2(self.descriptor, 1)
+        os.close(self.descriptor)
+
+
+def _require_reader() -> None:
+    """Refuse a standard output that arrays are of no use on.
+
+    Raises:
+        UsageError: If it is a terminal, or closed.
+    """
+    if os.isatty(1):
+        raise UsageError(
+            "standard output is a terminal, which cannot show arrays: pipe it into a program, "
+            "redirect it into a file, or name an output"
+        )
+    if getattr(sys.stdout, "name", None) == os.devnull:  # see cli._open_standard_streams
+        raise UsageError("standard output is closed: arrays cannot go there; name an output")
+
+
+@contextmanager
+def while_read(descriptor: int) -> Iterator[None]:
+    """End what is done within as soon as the reader of a pipe has left.
+
+    Whatever the main thread is at: computing takes long, and so may waiting for an input.
+
+    Raises:
+        Stopped: If it has, by SIGPIPE.
+    """
+    is_over = False
+
+    def end(_number: int, _frame: object) -> None:
+        nonlocal is_over
+        # What is being stopped is left to tidy up in peace.
+        if not (is_over or isinstance(sys.exc_info()[1], Stopped)):
+            is_over = True
+            raise Stopped(signal.SIGPIPE)  # which nothing takes for an error of a file
+
+    main = threading.get_ident()
+    ours, theirs = os.pipe()
+
+    def watch() -> None:
+        poll = select.poll()
+        poll.register(descriptor, 0)  # errors are told unasked
+        poll.register(ours, 0)
+        seen = dict(poll.poll())
+        if ours not in seen:
+            signal.pthread_kill(main, signal.SIGPIPE)
+
+    before = signal.signal(signal.SIGPIPE, end)
+    watcher = threading.Thread(target=watch, name="reader of the output", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        is_over = True
+        os.close(theirs)
+        watcher.join()
+        os.close(ours)
+        signal.signal(signal.SIGPIPE, before)
+
+
+@contextmanager
+def standard_output(output: OutputSettings) -> Iterator[int | None]:
+    """Give the descriptor that arrays go to, if they are to go to standard output.
+
+    Raises:
+        UsageError: If that is a terminal, or closed.
+        Stopped: If its reader leaves, by SIGPIPE.
+    """
+    if not output.is_stream:
+        yield None
+        return
+    _require_reader()
+    with StandardOutput() as place, while_read(place.descriptor):
+        yield place.descriptor

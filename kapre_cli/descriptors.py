@@ -1,0 +1,32 @@
+"""Bytes to a descriptor that may lead into a pipe."""
+
+import os
+import select
+
+from kapre_cli.errors import OutputError, writing
+
+
+def write_all(descriptor: int, data: bytes | memoryview, name: object) -> None:
+    """Write all of ``data``, however slowly it is read.
+
+    Args:
+        descriptor: Where it goes.
+        data: Bytes.
+        name: What the place is called in messages.
+
+    Raises:
+        BrokenPipeError: If nobody reads them any more.
+        OutputError: If they cannot be written for another reason.
+    """
+    left = memoryview(data)
+    try:
+        with writing(name):
+            while left:
+                try:
+                    left = left[os.write(descriptor, left) :]
+                except BlockingIOError:  # another program has made it so
+                    select.select([], [descriptor], [])
+    except OutputError as error:
+        if isinstance(error.__cause__, BrokenPipeError):
+            raise error.__cause__ from None
+        raise

@@ -1,0 +1,188 @@
+"""What became of each input, for programs: a line of JSON as it ends, and one with the sums.
+
+The names of the fields are those of :class:`Known` and of :meth:`LineRecorder.input` and
+:meth:`LineRecorder.sums`; they stay as they are.
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from kapre_cli.closing import Closing
+from kapre_cli.descriptors import write_all
+from kapre_cli.errors import OutputError, writing
+
+WRITTEN, FAILED, SKIPPED = "written", "failed", "skipped"
+
+_ENCODER = json.JSONEncoder(allow_nan=False)  # bytes of a name that are not UTF-8 become "\udcXX"
+
+
+class Known(NamedTuple):
+    """What is known of an input that has ended, beside its path.
+
+    Attributes:
+        key: The name of its features; ``None`` for what gave no input, such as a closed folder.
+        shape: Shape of its array, if it has one.
+        seconds: Seconds of audio in it.
+        work_seconds: Seconds by the clock from its opening until the last of its frames that was
+            computed; ``None`` if none was.
+    """
+
+    key: str | None = None
+    shape: tuple[int, ...] | None = None
+    seconds: float | None = None
+    work_seconds: float | None = None
+
+
+NOTHING = Known()
+
+
+class Recorder(Closing):
+    """Told of every input as it ends, and of the sums at the end; this one keeps no record."""
+
+    def input(self, path: str, status: str, reason: str | None, known: Known) -> None:
+        """Take note of what has become of an input.
+
+        Args:
+            path: The input.
+            status: ``WRITTEN``, ``FAILED`` or ``SKIPPED``.
+            reason: Why it failed, ``None`` if it did not.
+            known: What else is known of it.
+        """
+
+    def ended_before(self, path: str) -> None:
+        """Take note that an input ended before the process came down: it has been recorded."""
+
+    def sums(self, exit_code: int, **sums: Any) -> None:
+        """Take note of the exit code and of how many inputs ended in which way, at the end."""
+
+    def close(self) -> None:
+        """Let go of what is held."""
+
+
+UNRECORDED = Recorder()
+
+
+class LineRecorder(Recorder):
+    """Writes each line as soon as there is something to say.
+
+    A record that cannot be written on, on a full disk say, ends there: the work goes on.
+
+    Args:
+        descriptor: Where the lines go; closed with this.
+        name: What it is called in messages.
+        broke: Called with the reason when a line cannot be written.
+        before: What is there already, should this go on with what a process has begun that came
+            down. It may have done so right after a line, before it took note itself.
+    """
+
+    def __init__(
+        self,
+        descriptor: int,
+        name: object,
+        broke: Callable[[OutputError], None],
+        before: "Before",
+    ) -> None:
+        self._descriptor = descriptor
+        self._name = name
+        self._broke = broke
+        self._before = before.n_lines
+        self._work_seconds = before.work_seconds
+        self._is_broken = False
+
+    def input(self, path: str, status: str, reason: str | None, known: Known) -> None:
+        """Write the line of an input, unless it is there already.
+
+        Raises:
+            BrokenPipeError: If it goes into a pipe whose reader has left.
+        """
+        if self._before[path] > 0:
+            self._before[path] -= 1
+            return
+        self._work_seconds += (known.work_seconds or 0.0) if status == WRITTEN else 0.0
+        self._write(
+            {
+                "key": known.key,
+                "source": path,
+                "status": status,
+                "reason": reason,
+                "shape": known.shape if status != FAILED else None,
+                "seconds": known.seconds,
+                "work_seconds": known.work_seconds,
+            }
+        )
+
+    def ended_before(self, path: str) -> None:
+        """Take note that an input ended before the process came down: it has been recorded."""
+        self._before[path] -= 1
+
+    def sums(self, exit_code: int, **sums: Any) -> None:
+        """Write the last line.
+
+        Raises:
+            BrokenPipeError: As :meth:`input`.
+        """
+        self._write({**sums, "work_seconds": self._work_seconds, "exit_code": exit_code})
+
+    def _write(self, line: dict[str, Any]) -> None:
+        if self._is_broken:
+            return
+        try:
+            write_all(self._descriptor, f"{_ENCODER.encode(line)}\n".encode(), self._name)
+        except BrokenPipeError:
+            self._is_broken = True
+            raise
+        except OutputError as error:
+            self._is_broken = True
+            self._broke(error)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+
+def open_record(path: Path, *, go_on: bool) -> int:
+    """Return a descriptor of the file at ``path``, made or emptied, that lines go into.
+
+    Args:
+        path: The file.
+        go_on: Whether to write behind what is there, since it is of this very run.
+
+    Raises:
+        OutputError: If it cannot be opened.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    with writing(path):
+        return os.open(path, flags if go_on else flags | os.O_TRUNC, 0o666)
+
+
+@dataclass
+class Before:
+    """What is in a file of lines.
+
+    Attributes:
+        n_lines: How many lines each path has.
+        work_seconds: The sum of the work of what was written.
+    """
+
+    n_lines: Counter[str] = field(default_factory=Counter)
+    work_seconds: float = 0.0
+
+
+def recorded_before(path: Path) -> Before:
+    """Return what is in the file at ``path``, if it is one that can be read."""
+    before = Before()
+    if not path.is_file():
+        return before
+    torn = suppress(ValueError)  # a last line, on a full disk
+    with writing(path, "read"), path.open(encoding="ascii") as file, torn:
+        for record in map(json.loads, file):
+            before.n_lines[record["source"]] += 1
+            if record["status"] == WRITTEN:
+                before.work_seconds += record["work_seconds"] or 0.0
+    return before

@@ -1,0 +1,89 @@
+"""What a run would do with each input, as far as headers tell."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from math import prod
+
+import numpy as np
+
+from kapre_cli.audio import AudioReader, promise
+from kapre_cli.audio.reader import n_channels_taken
+from kapre_cli.errors import AudioReadError, FeatureError
+from kapre_cli.pipeline.reading import require_frame, require_no_crashes
+from kapre_cli.report import UNWATCHED, Watch
+from kapre_cli.settings import ExtractionSettings, LayerConfig
+from kapre_cli.sources import Source
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """What a run would do with one input.
+
+    Attributes:
+        source: The input.
+        failure: Why it would fail, if its header tells.
+        source_sr: Its sample rate in Hz; 0 if it cannot be read.
+        n_channels: Channels that the layer would see.
+        n_samples: Samples of each channel that the layer would see; ``None`` where the header
+            leaves that open, or if it cannot be read.
+    """
+
+    source: Source
+    failure: Exception | None = None
+    source_sr: int = 0
+    n_channels: int = 0
+    n_samples: int | None = None
+
+    def shape(self, layer: LayerConfig) -> tuple[int, int, int] | None:
+        """Return the shape of its array, ``None`` if there would be none or it is not known.
+
+        Args:
+            layer: The layer's arguments, with the image data format resolved.
+        """
+        if self.failure is not None or self.n_samples is None:
+            return None
+        return layer.shape(self.n_samples, self.n_channels)
+
+
+def foresee(source: Source, settings: ExtractionSettings) -> Foreseen:
+    """Return what a run would do with an input; nothing of it is decoded."""
+    audio = settings.audio
+    try:
+        header = promise(source.file, audio.raw_format, is_stream=source.is_stream)
+        if header.kind == "FLAC":
+            # What there is of it decoding alone could tell: its promise is taken.
+            audio = replace(audio, allow_truncated=False)
+            if header.n_frames is None:
+                n_channels = n_channels_taken(audio, header.sr, header.n_channels)
+                return Foreseen(source, None, header.sr, n_channels)
+        with AudioReader(source.file, audio, is_stream=source.is_stream) as reader:
+            require_frame(settings.layer.framing, reader.n_samples)
+            return Foreseen(source, None, reader.file.sr, reader.n_channels, reader.n_samples)
+    except (AudioReadError, FeatureError) as error:
+        return Foreseen(source, error)
+
+
+def foresee_all(
+    sources: Iterable[Source], settings: ExtractionSettings, watch: Watch = UNWATCHED
+) -> Iterator[Foreseen]:
+    """Yield what a run would do with each input.
+
+    Args:
+        sources: The inputs.
+        settings: The run's.
+        watch: Told which input's header is being read: a decoder may be at work on it.
+    """
+    for source in sources:
+        watch.reading(source.key)
+        try:
+            require_no_crashes(watch, source)
+            yield foresee(source, settings)
+        except AudioReadError as error:
+            yield Foreseen(source, error)
+        finally:
+            watch.reading(None)
+
+
+def n_bytes(shape: tuple[int, ...], settings: ExtractionSettings) -> int:
+    """Return how many bytes the values of an array have in the output, before compression."""
+    return prod(shape) * np.dtype(settings.output.dtype).itemsize

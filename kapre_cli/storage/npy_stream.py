@@ -1,0 +1,104 @@
+"""Arrays one after another as one stream of .npy files, which ``numpy.load`` reads in a loop."""
+
+import os
+from collections.abc import Iterator
+from io import BytesIO
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kapre_cli.descriptors import write_all
+from kapre_cli.errors import StoredDataError
+from kapre_cli.storage.assembly import FinalArray
+from kapre_cli.storage.block_spool import temporary_errors, temporary_file
+from kapre_cli.storage.npy import npy_head, write_npy
+
+_NAME = "standard output"
+_HELD_BYTES = 2**24  # arrays up to this size are put together in memory
+_COPIED_BYTES = 2**20
+
+
+class NpyStream:
+    """Writes arrays in C order, whatever the order of their axes, to a place that only goes on.
+
+    Args:
+        descriptor: Where they go.
+        n_before: How many bytes of the first array have gone out before.
+    """
+
+    def __init__(self, descriptor: int, n_before: int = 0) -> None:
+        self._descriptor = descriptor
+        self._n_before = n_before
+
+    @property
+    def is_within_an_array(self) -> bool:
+        """Whether the first array has gone out in part, and its rest is still due."""
+        return self._n_before > 0
+
+    def write(self, array: FinalArray) -> int:
+        """Write an array and return how many bytes it has in the stream.
+
+        Raises:
+            BrokenPipeError: If nobody reads it.
+            OutputError: If it cannot be written.
+        """
+        n_bytes = array.dtype.itemsize * int(np.prod(array.shape, dtype=np.int64))
+        head = npy_head(array)
+        if array.time_axis == 0:
+            self._write(head)
+            for _, values in array.pieces():
+                self._write(values.data.cast("B"))
+        elif n_bytes <= _HELD_BYTES:
+            whole = np.empty(array.shape, array.dtype)
+            for index, values in array.pieces():
+                whole[index] = values
+            self._write(head)
+            self._write(whole.data.cast("B"))
+        else:
+            with temporary_errors(), temporary_file() as file:
+                write_npy(file, array, array.pieces())  # type: ignore[arg-type]
+                position = 0
+                while part := os.pread(file.fileno(), _COPIED_BYTES, position):
+                    self._write(part)
+                    position += len(part)
+        return len(head) + n_bytes
+
+    def _write(self, data: bytes | memoryview) -> None:
+        """Write what comes next, but for what has gone out before."""
+        passed = min(self._n_before, len(data))
+        self._n_before -= passed
+        write_all(self._descriptor, memoryview(data)[passed:], _NAME)
+
+
+def read_arrays(file: IO[bytes]) -> Iterator[npt.NDArray[Any]]:
+    """Yield the arrays of a stream as they come, from a pipe too.
+
+    ``numpy.load`` reads them as well, but only from what can be rewound.
+
+    Args:
+        file: What ``-o -`` has written, or writes: ``sys.stdin.buffer``, say.
+
+    Raises:
+        StoredDataError: If the stream ends within an array, or is none of arrays.
+    """
+    while head := file.read(np.lib.format.MAGIC_LEN):
+        try:
+            np.lib.format.read_magic(BytesIO(head))
+            shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
+        except ValueError as error:
+            raise StoredDataError(f"the stream does not go on with an array: {error}") from error
+        if fortran_order or dtype.hasobject:
+            raise StoredDataError("the stream does not go on with an array of this program")
+        array = np.empty(shape, dtype)
+        left = array.reshape(-1).view(np.uint8).data
+        while left:
+            data = file.read(min(len(left), _COPIED_BYTES))
+            if not data:
+                raise StoredDataError(
+                    f"the stream ends within an array of shape {shape}: "
+                    f"{len(left):,} bytes of it are missing"
+                )
+            left[: len(data)] = data
+            left = left[len(data) :]
+        yield array

@@ -1,0 +1,580 @@
+"""``-o -``: arrays one after another in a pipe, in order, each whole, whatever happens around."""
+
+import io
+import json
+import os
+import pty
+import re
+import resource
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import kapre_cli
+from kapre_cli.errors import OutputError, StoredDataError
+from kapre_cli.framing import Framing
+from kapre_cli.pipeline import streaming
+from kapre_cli.pipeline.streaming import stream
+from kapre_cli.report import Gone, Report, Watch
+from kapre_cli.settings import (
+    STANDARD_OUTPUT,
+    AudioSettings,
+    ExtractionSettings,
+    OutputSettings,
+    SpectrogramConfig,
+)
+from kapre_cli.sources import Arriving, Inputs, Names, Source, discover
+from kapre_cli.storage import npy_stream
+from kapre_cli.storage.block_spool import BlockSpool, _Room
+from tests import reference
+from tests.conftest import PROGRAM, write_audio, write_silence
+from tests.stress.runs import HERE
+
+OPTIONS = ("--n-dft", "64", "--n-hop", "2")
+N_LONG, N_CHANNELS = 20_000, 8
+BAD = {"1 bad.wav": b"no audio", "3 empty.wav": b""}
+NAMES = ("0.wav", "1.wav", "2.wav", "2 long.flac", "3.flac", "4.wav", "5.wav")
+LOUD = "4 loud.wav"  # float16 does not hold it
+N_SHORT = 30
+
+
+@pytest.fixture(scope="module")
+def audio(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make short inputs of one to three channels, a long one of many blocks, some that fail."""
+    folder = tmp_path_factory.mktemp("stream") / "audio"
+    for number, name in enumerate(NAMES):
+        write_audio(folder / name, reference.noise(1 + number % 3, 900 + 411 * number, number))
+    write_audio(folder / "2 long.flac", reference.noise(N_CHANNELS, N_LONG, 20))
+    assert len([*Framing(64, 2, "same").blocks(N_LONG // 2, 33, N_CHANNELS)]) > 1
+    for number in range(N_SHORT):
+        signal_ = reference.noise(1, 200 + 37 * number, 100 + number)
+        write_audio(folder / "short" / f"{number:02}.wav", signal_, subtype="PCM_16")
+    for name, content in BAD.items():
+        (folder / name).write_bytes(content)
+    write_audio(folder / LOUD, 1e4 * reference.noise(1, 3000))
+    return folder
+
+
+def piped(
+    *arguments: object, cwd: Path, stdout: Any = subprocess.PIPE, **environment: str
+) -> tuple[subprocess.CompletedProcess[bytes], list[str]]:
+    """Run the program with its standard output in a pipe; give what it said too, line by line."""
+    ended = subprocess.run(
+        [*PROGRAM, *map(str, arguments)],
+        cwd=cwd,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **environment},
+        timeout=120,
+        check=False,
+    )
+    return ended, ended.stderr.decode().splitlines()
+
+
+def loaded(content: bytes) -> list[npt.NDArray[Any]]:
+    """Return the arrays of a stream as NumPy reads them."""
+    file, arrays = io.BytesIO(content), []
+    while file.tell() < len(content):
+        arrays.append(np.load(file, allow_pickle=False))
+    return arrays
+
+
+# What comes
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["spectrogram", "--decibel", "--jobs", "3"],
+        ["spectrogram", "--data-format", "channels_first", "--jobs", "1"],
+        ["melspectrogram", "--n-mels", "20", "--decibel", "--dtype", "float64"],
+        ["melspectrogram", "--n-mels", "20", "--data-format", "channels_first"],
+        ["spectrogram", "--dtype", "float16", "--batch-size", "48"],
+    ],
+    ids=lambda options: " ".join(options),
+)
+def test_the_arrays_are_those_of_a_folder(
+    options: list[str], audio: Path, tmp_path: Path, program: Any
+) -> None:
+    command = (options[0], str(audio), *OPTIONS, *options[1:])
+    into_folder = program(*command, "-o", tmp_path / "out")
+    ended, lines = piped(*command, "-o", "-", cwd=tmp_path)
+    with kapre_cli.open_features(tmp_path / "out") as features:
+        expected = [stored[:] for stored in features.values()]
+    arrays = loaded(ended.stdout)
+    assert len(arrays) == len(NAMES) + N_SHORT + ("float16" not in options)
+    assert [array.shape for array in arrays] == [array.shape for array in expected]
+    for array, whole in zip(arrays, expected, strict=True):
+        assert array.dtype == whole.dtype
+        assert array.tobytes() == whole.tobytes()
+    assert ended.returncode == into_folder.code == 1
+    # What went wrong is told in the order of the inputs.
+    failed = sorted(line for line in into_folder.err.splitlines() if line.startswith("failed"))
+    assert lines[:-1] == failed
+    assert lines[-1] == (
+        into_folder.err.splitlines()[-1].replace(repr(str(tmp_path / "out")), "standard output")
+    )
+
+
+def test_arrays_are_read_from_a_pipe_as_they_come(audio: Path) -> None:
+    files = [audio / name for name in NAMES]
+    with subprocess.Popen(
+        [*PROGRAM, "spectrogram", *files, "-o", "-", *OPTIONS], stdout=subprocess.PIPE
+    ) as running:
+        assert running.stdout is not None
+        arrays = list(kapre_cli.read_arrays(running.stdout))
+    assert [array.shape[2] for array in arrays] == [1, 2, 3, 8, 2, 3, 1]
+    assert running.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (lambda whole: whole[:-1], "ends within an array of shape (2,): 1 bytes of it are missing"),
+        (lambda whole: whole[:40], "does not go on with an array"),
+        (lambda whole: whole[:4], "does not go on with an array"),
+        (lambda whole: whole + b"more than this", "does not go on with an array"),
+        (lambda _: b"\x93NUMPY\x01\x00" + object_header(), "no array of this program"),
+    ],
+)
+def test_a_stream_that_breaks_off_is_noticed(content: Any, message: str) -> None:
+    file = io.BytesIO()
+    np.save(file, np.arange(2.0))
+    with pytest.raises(StoredDataError) as raised:
+        list(kapre_cli.read_arrays(io.BytesIO(content(file.getvalue()))))
+    assert message in str(raised.value).replace("not go on with an array of", "no array of")
+
+
+def object_header() -> bytes:
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": "|O", "fortran_order": False, "shape": (1,)}
+    )
+    return file.getvalue()[8:]
+
+
+def test_nothing_else_gets_into_the_stream_and_nothing_is_left(audio: Path, tmp_path: Path) -> None:
+    (tmp_path / "temporary").mkdir()
+    ended, lines = piped(
+        *("spectrogram", audio / "2 long.flac", "-o", "-", *OPTIONS, "--decibel"),
+        *("--data-format", "channels_first"),
+        cwd=tmp_path,
+        TMPDIR=str(tmp_path / "temporary"),
+    )
+    (array,) = loaded(ended.stdout)
+    assert array.shape == (N_CHANNELS, N_LONG // 2, 33)
+    assert lines == ["1 input: 1 written, 0 failed (2.5 s of audio) -> standard output"]
+    assert sorted(tmp_path.rglob("*")) == [tmp_path / "temporary"]
+
+
+# The library's function, with a pipe in this process
+
+
+def settings_of(**more: Any) -> ExtractionSettings:
+    return ExtractionSettings(
+        layer=SpectrogramConfig(n_dft=64, n_hop=2, image_data_format="channels_first"),
+        audio=AudioSettings(sr=8000),
+        output=OutputSettings(path=STANDARD_OUTPUT, format="npy-stream"),
+        **more,
+    )
+
+
+def sent(sources: Any, watch: Watch | None = None, **more: Any) -> tuple[bytes, Report]:
+    """Return what is read of a stream, and the tally of the run."""
+    report = Report(say=lambda _: None)
+    reading, writing = os.pipe()
+    parts = []
+
+    def read() -> None:
+        while part := os.read(reading, 2**16):
+            parts.append(part)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        stream(sources, settings_of(**more), report, writing, watch=watch or Watch())
+    finally:
+        os.close(writing)
+        reader.join()
+        os.close(reading)
+    return b"".join(parts), report
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_others_do_not_run_far_ahead_of_the_one_whose_turn_it_is(
+    jobs: int, audio: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = discover([str(audio)]).sources
+    expected, _ = sent(sources)
+    held = []
+    really = BlockSpool.block
+
+    def block(spool: BlockSpool, *arguments: Any) -> Any:
+        entry = really(spool, *arguments)
+        held.append(len(spool._n_bytes_of))
+        return entry
+
+    monkeypatch.setattr(BlockSpool, "block", block)
+    for n_inputs, n_bytes in ((2, 2**28), (2**10, 1)):
+        held.clear()
+        monkeypatch.setattr(streaming, "_AHEAD_INPUTS", n_inputs)
+        monkeypatch.setattr(streaming, "_AHEAD_BYTES", n_bytes)
+        assert sent(sources, jobs=jobs)[0] == expected
+        assert max(held) <= n_inputs
+
+
+def arriving(listed: Path) -> Arriving:
+    """Return the inputs that are written into a named pipe."""
+    names = Names(str(listed), ended_by_nul=False, folder=None)
+    return Arriving(Inputs(()), names, None, lambda _: None, lambda path, _: pytest.fail(path))
+
+
+def test_an_array_goes_out_while_the_next_input_is_waited_for(audio: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "list")
+    sources = arriving(tmp_path / "list")
+    reading, writing = os.pipe()
+    arrays = []
+
+    def read() -> None:
+        with (tmp_path / "list").open("w") as listed, os.fdopen(reading, "rb") as file:
+            print(audio / "0.wav", audio / "1 bad.wav", sep="\n", file=listed, flush=True)
+            for array in kapre_cli.read_arrays(file):
+                arrays.append(array)
+                if not listed.closed:
+                    print(audio / "1.wav", file=listed)
+                    listed.close()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    report = Report(say=lambda _: None)
+    with sources:
+        stream(sources, settings_of(jobs=2), report, writing)
+    os.close(writing)
+    reader.join()
+    assert [array.shape[0] for array in arrays] == [1, 2]
+    assert (report.n_written, report.n_failed, report.n_expected) == (2, 1, 3)
+
+
+class Remembering(Watch):
+    """Of a process that came down when so much had gone out."""
+
+    again = True
+
+    def __init__(self, gone: Gone, n_sent: int) -> None:
+        self._gone = gone
+        self.n_sent = n_sent
+
+    def gone(self) -> Gone:
+        return self._gone
+
+
+@pytest.mark.parametrize("n_gone", [0, 1, 127, 128, 129, 4096, 100_000, 264_000])
+def test_another_process_goes_on_at_the_same_byte(n_gone: int, audio: Path) -> None:
+    names = ("1 bad.wav", "1.wav", "2.wav", LOUD)
+    sources = [Source(str(audio / name), name) for name in names]
+    whole, _ = sent(sources)
+    first, _ = sent(sources[:2])
+    watch = Remembering(Gone(2, 1, len(first), 3.5), len(first) + n_gone)
+    rest, report = sent(sources, watch)
+    assert rest == whole[len(first) + n_gone :]
+    assert (report.n_written, report.n_failed, report.n_inputs) == (3, 1, 4)
+    assert report.seconds == pytest.approx(3.5 + (900 + 2 * 411 + 3000) / 8000)
+
+
+def test_an_array_whose_rest_cannot_be_had_ends_the_stream(audio: Path) -> None:
+    sources = [Source(str(audio / name), name) for name in ("1 bad.wav", "0.wav")]
+    with pytest.raises(OutputError, match=r"ends within the array of .*1 bad\.wav'"):
+        sent(sources, Remembering(Gone(), 1))
+
+
+@given(st.data())
+def test_room_that_is_free_is_used_again(data: st.DataObject) -> None:
+    room = _Room()
+    taken: dict[int, int] = {}
+    for _ in range(data.draw(st.integers(1, 40))):
+        if taken and data.draw(st.sampled_from([True, False])):
+            start = data.draw(st.sampled_from(sorted(taken)))
+            room.give(start, taken.pop(start))
+        else:
+            n_bytes = data.draw(st.integers(1, 20))
+            start = room.take(n_bytes)
+            assert all(start + n_bytes <= one or one + size <= start for one, size in taken.items())
+            taken[start] = n_bytes
+        assert room.end == max((start + size for start, size in taken.items()), default=0)
+
+
+# How it ends
+
+
+def test_a_reader_that_leaves_ends_it_quietly(audio: Path, tmp_path: Path) -> None:
+    command = " ".join([*PROGRAM, "spectrogram", f"'{audio}'", "-o", "-", *OPTIONS])
+    ended = subprocess.run(
+        ["bash", "-c", f"{command} 2> err | head -c 100 | wc -c; echo ${{PIPESTATUS[0]}}"],
+        cwd=tmp_path,
+        capture_output=True,
+        check=True,
+    )
+    assert ended.stdout.split() == [b"100", b"141"]
+    assert "Error" not in (tmp_path / "err").read_text()
+    assert [path.name for path in tmp_path.iterdir()] == ["err"]
+
+
+def test_a_reader_that_leaves_is_noticed_while_nothing_is_written(
+    audio: Path, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "list")
+    with subprocess.Popen(
+        [*PROGRAM, "spectrogram", "--files-from", tmp_path / "list", "-o", "-", *OPTIONS],
+        cwd=audio,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as running:
+        with (tmp_path / "list").open("w") as listed:
+            print("0.wav", file=listed, flush=True)
+            assert running.stdout is not None
+            assert next(kapre_cli.read_arrays(running.stdout)).shape[2] == 1
+            running.stdout.close()
+            assert running.wait(timeout=60) == 141
+        assert running.stderr is not None
+        assert running.stderr.read() == b""
+
+
+def test_it_is_stopped_in_the_middle_of_an_array(audio: Path, tmp_path: Path) -> None:
+    files = [audio / "0.wav", audio / "2 long.flac"]
+    with subprocess.Popen(
+        [*PROGRAM, "spectrogram", *files, "-o", "-", *OPTIONS, "--report", "r.jsonl"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        arrays = kapre_cli.read_arrays(running.stdout)
+        next(arrays)
+        begun = running.stdout.read(1000)  # no pipe holds the rest
+        running.send_signal(signal.SIGINT)
+        with pytest.raises(StoredDataError, match="ends within an array"):
+            list(kapre_cli.read_arrays(io.BytesIO(begun + running.stdout.read())))
+        said = running.stderr.read().decode()
+    assert (running.returncode, said) == (
+        130,
+        "kapre-extract: interrupted: 1 array went out whole\n",
+    )
+    lines = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()]
+    assert [line.get("key") for line in lines] == ["0.wav", None]
+    assert (lines[-1]["inputs"], lines[-1]["exit_code"]) == (1, 130)
+
+
+def test_a_process_that_is_killed_is_told_of_without_a_promise(tmp_path: Path) -> None:
+    write_silence(tmp_path / "hours.wav", 7200)
+    with subprocess.Popen(
+        [*PROGRAM, "spectrogram", "hours.wav", "-o", "-"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as running:
+        children = Path(f"/proc/{running.pid}/task/{running.pid}/children")
+        while not (workers := children.read_text().split()):
+            time.sleep(0.02)
+        os.kill(int(workers[0]), signal.SIGKILL)
+        _, said = running.communicate(timeout=60)
+    assert running.returncode == 137
+    assert said.decode().endswith("want of memory; what has gone out is not the whole\n")
+
+
+@pytest.mark.parametrize("mode", ["pipe", "ab"])
+def test_a_decoder_that_crashes_takes_its_own_array_with_it_and_no_other(
+    mode: str, audio: Path, tmp_path: Path
+) -> None:
+    shim = tmp_path / "shim.so"
+    source = HERE / "shim.c"
+    subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", shim, source, "-ldl"], check=True)
+    # More inputs than may wait for their turn: some have gone out when it comes to the crash.
+    many = [tmp_path / f"m{number}.wav" for number in range(streaming._AHEAD_INPUTS + 100)]
+    for path in many:
+        path.symlink_to(audio / "short/00.wav")
+    (tmp_path / "crash.wav").write_bytes((audio / "4.wav").read_bytes())
+    good = [*many, *(audio / name for name in NAMES)]
+    paths = [audio / "1 bad.wav", *many, tmp_path / "crash.wav", *(audio / name for name in NAMES)]
+    (tmp_path / "stream").write_bytes(b"before")
+    with (tmp_path / "stream").open("ab") as file:
+        ended, lines = piped(
+            *("spectrogram", *paths, "-o", "-", *OPTIONS, "--jobs", 2, "--report", "r.jsonl"),
+            cwd=tmp_path,
+            stdout=file if mode == "ab" else subprocess.PIPE,
+            LD_PRELOAD=str(shim),
+            SHIM_CRASH_ON_READ="crash.wav",
+        )
+    expected, _ = piped("spectrogram", *good, "-o", "-", *OPTIONS, cwd=tmp_path)
+    sent_off = ended.stdout or (tmp_path / "stream").read_bytes().removeprefix(b"before")
+    assert sent_off == expected.stdout
+    assert ended.returncode == 1
+    assert len([line for line in lines if "1 bad.wav': neither" in line]) == 1
+    assert len([line for line in lines if "crashed (SIGSEGV)" in line]) == 2
+    assert lines[-1].startswith(f"{len(paths):,} inputs: {len(good):,} written, 2 failed (")
+    *records, sums = map(json.loads, (tmp_path / "r.jsonl").read_text().splitlines())
+    assert [record["source"] for record in records] == [str(path) for path in paths]
+    assert [record["status"] for record in records].count("failed") == 2
+    assert (sums["inputs"], sums["written"], sums["failed"]) == (len(paths), len(good), 2)
+    for name in ("seconds", "work_seconds"):
+        written = [record[name] for record in records if record["status"] == "written"]
+        assert sums[name] == pytest.approx(sum(written))
+
+
+def peak_mib(pid: int) -> float:
+    """Return the most memory that the process at work behind ``pid`` has had so far."""
+    (worker,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    status = Path(f"/proc/{worker}/status").read_text()
+    (kib,) = re.findall(r"VmHWM:\s+(\d+) kB", status)
+    return int(kib) / 2**10
+
+
+def test_a_slow_reader_costs_no_memory(tmp_path: Path) -> None:
+    write_silence(tmp_path / "audio.wav", 2400)
+    due = 128 + 4 * 513 * -(-44100 * 2400 // 512)  # 424 MB
+    with subprocess.Popen(
+        [*PROGRAM, "spectrogram", "audio.wav", "-o", "-", "--n-dft", "1024"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as running:
+        assert running.stdout is not None
+        left = due - len(running.stdout.read(10**6))
+        time.sleep(1)
+        while left > 10**6:  # more than the pipes hold: the last of it has not been written
+            left -= len(running.stdout.read(min(left - 10**6, 2**24)))
+        peak = peak_mib(running.pid)
+        assert len(running.stdout.read()) == left
+    assert running.returncode == 0
+    assert peak <= 400
+
+
+def test_a_temporary_file_that_cannot_be_had_is_told_of(
+    audio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    report = Report(say=lambda _: None)
+    sources = [Source(str(audio / "0.wav"), "0.wav")]
+    with pytest.raises(OutputError, match="temporary file cannot be used: No such file"):
+        stream(sources, settings_of(), report, 1)
+
+
+def test_a_full_temporary_folder_is_told_of(audio: Path) -> None:
+    limit = 1_000_000  # bytes, past which the system lets no file grow
+    ended = subprocess.run(
+        [*PROGRAM, "spectrogram", "2 long.flac", "-o", "-", *OPTIONS],
+        cwd=audio,
+        capture_output=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (1, b"")
+    assert ended.stderr.decode().splitlines() == [
+        (
+            "kapre-extract: Error: a temporary file cannot be used: File too large; "
+            "TMPDIR names the folder that it is made in"
+        ),
+        "1 input: 0 written, 1 failed (0.0 s of audio) -> standard output",
+    ]
+
+
+def test_a_full_disk_behind_standard_output_fails_what_has_not_gone_out(
+    audio: Path, tmp_path: Path
+) -> None:
+    command = [*PROGRAM, "spectrogram", *NAMES, "1 bad.wav", "-o", "-", *OPTIONS]
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run(
+            [*command, "--report", tmp_path / "r.jsonl"],
+            cwd=audio,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert ended.returncode == 1
+    said = ended.stderr.decode().splitlines()
+    reason = "'standard output' cannot be written: No space left on device"
+    assert f"kapre-extract: Error: {reason}" in said
+    assert said[-1] == "8 inputs: 0 written, 8 failed (0.0 s of audio) -> standard output"
+    *records, sums = map(json.loads, (tmp_path / "r.jsonl").read_text().splitlines())
+    assert sorted(record["source"] for record in records) == sorted((*NAMES, "1 bad.wav"))
+    assert {record["reason"] for record in records if record["source"] in NAMES} == {reason}
+    assert (sums["failed"], sums["exit_code"]) == (8, 1)
+
+
+# What is refused
+
+
+def test_a_terminal_is_no_place_for_arrays(audio: Path) -> None:
+    master, slave = pty.openpty()
+    ended = subprocess.run(
+        [*PROGRAM, "spectrogram", "0.wav", "-o", "-"],
+        cwd=audio,
+        stdout=slave,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(slave)
+    os.close(master)
+    assert ended.returncode == 2
+    assert ended.stderr.decode() == (
+        "kapre-extract: Error: standard output is a terminal, which cannot show arrays: pipe it "
+        "into a program, redirect it into a file, or name an output\n"
+    )
+
+
+def test_a_closed_standard_output_is_refused(audio: Path) -> None:
+    command = " ".join([*PROGRAM, "spectrogram", "0.wav", "-o", "-"])
+    ended = subprocess.run(
+        ["bash", "-c", f"{command} >&-"], cwd=audio, capture_output=True, check=False
+    )
+    assert ended.returncode == 2
+    assert b"standard output is closed: arrays cannot go there" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["-o", "-", "--format", "npy"], "npy-stream, and no other, goes to standard output (-)"),
+        (["-o", "x", "--format", "npy-stream"], "npy-stream, and no other, goes to standard outpu"),
+        (["-o", "-", "--overwrite"], "Standard output (-) cannot be replaced or resumed"),
+        (["-o", "-", "--resume"], "Standard output (-) cannot be replaced or resumed"),
+        (["-o", "-", "--compression", "gzip"], "Only HDF5 output can be compressed"),
+        (["-o", "-", "--report", "-"], "Standard output (-) cannot take the features and the rep"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    options: list[str], message: str, audio: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(audio)
+    ended = program("spectrogram", "0.wav", *options)
+    assert (ended.code, ended.out) == (2, "")
+    assert message in " ".join(ended.err.split())
+
+
+def test_a_file_that_is_called_so_is_another_thing(
+    audio: Path, tmp_path: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = program("spectrogram", audio / "0.wav", "-o", "./-", "--format", "npy")
+    assert (ended.code, ended.out) == (0, "")
+    assert sorted(os.listdir(tmp_path)) == ["-", "-.json"]
+
+
+def test_the_reader_of_arrays_in_parts_gets_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(npy_stream, "_COPIED_BYTES", 7)
+    file = io.BytesIO()
+    arrays = [np.arange(n, dtype="<f4").reshape(shape) for n, shape in ((6, (1, 2, 3)), (0, (0,)))]
+    for array in arrays:
+        np.save(file, array)
+    file.seek(0)
+    for array, read in zip(arrays, kapre_cli.read_arrays(file), strict=True):
+        np.testing.assert_array_equal(array, read, strict=True)
