@@ -79,6 +79,23 @@ def test_a_frame_has_the_same_bits_wherever_it_lies(
             assert results.tobytes() == first.tobytes()
 
 
+@pytest.mark.parametrize("n_dft", [64, 256, 1999, 2048, 8192])
+@pytest.mark.parametrize("n_mels", [None, 1, 17, 64, 128])
+@pytest.mark.parametrize("engine", COMPUTERS)
+@pytest.mark.filterwarnings("ignore::kapre_cli.time_frequency.EmptyMelBandsWarning")
+def test_frames_that_are_the_same_have_the_same_bits(
+    engine: str, n_dft: int, n_mels: int | None
+) -> None:
+    config: LayerConfig = SpectrogramConfig(n_dft=n_dft)
+    if n_mels is not None:
+        config = MelspectrogramConfig(sr=44100, n_mels=n_mels, n_dft=n_dft, power_melgram=2.0)
+    n_frames = 2 * transform.lot_frames(config)
+    # What repeats itself every hop is the same in every frame.
+    tape = np.tile(reference.noise(1, config.framing.n_hop)[0], n_frames + 3).astype(np.float32)
+    (features,) = computed(engine, config, [tape[: config.framing.n_samples(n_frames)]], n_frames)
+    assert len({frame.tobytes() for frame in features}) == 1
+
+
 @LAYERS
 @EXPONENTS
 @KINDS

@@ -24,8 +24,6 @@ from kapre_cli.storage.soundness import require_buildable
 from kapre_cli.storage.stored import Features, StoredArray
 from kapre_cli.version import PROGRAM
 
-_EXACT_ENGINE = "numpy"  # TensorFlow's last bits depend on what else is computed at the time
-
 # How far else results may be apart: what is promised of any result, that it is so close to the
 # true one.
 _PART_OF_PEAK = 2e-5
@@ -97,7 +95,7 @@ class Anew:
         self._progress = progress
         self._root = features.root
         versions = RootFacts.of(self._settings(Path("anew"))).versions
-        self._exactly = self._root.engine == _EXACT_ENGINE and versions == self._root.versions
+        self._exactly = versions == self._root.versions
 
     @property
     def how_close(self) -> str:

@@ -17,10 +17,10 @@ from kapre_cli.settings import LayerConfig
 
 Features = npt.NDArray[np.float32]
 
-# Frames are computed by vector instructions, several values at once. A lot of a multiple of
-# 16 frames leaves no odd values at its end, which would be computed by other instructions and
-# could differ in the last bit.
-_FRAMES_MULTIPLE = 16
+# Frames are computed several at once: up to 16 by vector instructions, 6, 8, 12 or 24 by products
+# of matrices, as suits the processor. A lot of a multiple of 48 frames leaves none over at its end,
+# which would be computed by other instructions and could differ in the last bit.
+_FRAMES_MULTIPLE = 48
 _LOT_VALUES = 2**16  # samples of all frames of a lot together
 
 _TAPES_BESIDE = 2  # those that are computed: one to be packed, one to be delivered

@@ -30,8 +30,8 @@ def run_options() -> Decorator[Any]:
             type=click.IntRange(min=1),
             metavar="FRAMES",
             show_default="by --n-dft and --n-hop",
-            help="Frames computed at once, rounded up to lots of 65,536 samples of frames: "
-            "speed and memory, never the result.",
+            help="Frames computed at once, rounded up to lots of 48 or more: speed and memory, "
+            "never the result.",
         ),
         click.option(
             "--engine",
