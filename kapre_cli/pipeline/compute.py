@@ -7,10 +7,20 @@ import numpy as np
 import tensorflow as tf
 
 from kapre_cli.audio.samples import Samples
-from kapre_cli.pipeline.transform import Computer, Features, lot_frames
+from kapre_cli.pipeline.transform import Computer, Features
 from kapre_cli.settings import LayerConfig
 from kapre_cli.time_frequency import EmptyMelBandsWarning, layer_of
 from kapre_cli.time_frequency.steps import in_pieces
+
+# Products of matrices take 6, 8, 12 or 24 rows at once, as suits the processor, and what is left
+# over in another way, which may round otherwise. Lots of a multiple of 48 frames leave none over.
+_FRAMES_MULTIPLE = 48
+_LOT_VALUES = 2**16  # samples of all frames of a lot together
+
+
+def lot_frames(config: LayerConfig) -> int:
+    """Return how many frames are always computed together, whatever the size of a tape."""
+    return max(_LOT_VALUES // config.n_dft // _FRAMES_MULTIPLE, 1) * _FRAMES_MULTIPLE
 
 
 class CompiledLayer:
@@ -36,7 +46,6 @@ class CompiledLayer:
         layer.build((None, None, None))
         signature = tf.TensorSpec((1, 1, layer.framing.n_samples(n_frames)), tf.float32)
 
-        # A product of matrices rounds by how many rows it has: they are always the same.
         n_lot = lot_frames(config)
 
         def transform(tape: Any) -> Any:  # in float32 also where the layer works in float64

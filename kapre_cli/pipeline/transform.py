@@ -17,11 +17,10 @@ from kapre_cli.settings import LayerConfig
 
 Features = npt.NDArray[np.float32]
 
-# Frames are computed several at once: up to 16 by vector instructions, 6, 8, 12 or 24 by products
-# of matrices, as suits the processor. A lot of a multiple of 48 frames leaves none over at its end,
-# which would be computed by other instructions and could differ in the last bit.
-_FRAMES_MULTIPLE = 48
-_LOT_VALUES = 2**16  # samples of all frames of a lot together
+# Frames are computed by vector instructions, several values at once. A tape of a multiple of
+# 16 frames leaves no odd values at its end, which would be computed by other instructions and
+# could differ in the last bit.
+_FRAMES_MULTIPLE = 16
 
 _TAPES_BESIDE = 2  # those that are computed: one to be packed, one to be delivered
 
@@ -76,21 +75,16 @@ class Computer(Closing):
         self._threads.shutdown(cancel_futures=True)
 
 
-def lot_frames(config: LayerConfig) -> int:
-    """Return how many frames are always computed together; a tape has a multiple of them."""
-    return max(_LOT_VALUES // config.n_dft // _FRAMES_MULTIPLE, 1) * _FRAMES_MULTIPLE
-
-
 def tape_frames(config: LayerConfig, batch_size: int | None = None) -> int:
     """Return how many frames a tape has: ``batch_size``, or a size that suits the layer.
 
     Args:
         config: The layer's arguments.
-        batch_size: Frames wanted, rounded up to whole lots.
+        batch_size: Frames wanted, rounded up to a multiple of 16.
     """
-    framing, n_lot = config.framing, lot_frames(config)
+    framing = config.framing
     wanted = batch_size or _DEFAULT_VALUES // max(framing.n_dft, framing.n_hop)
-    return max(-(-wanted // n_lot), 1) * n_lot
+    return max(-(-wanted // _FRAMES_MULTIPLE), 1) * _FRAMES_MULTIPLE
 
 
 def run(

@@ -189,7 +189,7 @@ class ExtractionSettings:
         layer: The layer's arguments. A mel layer's ``sr`` is the audio's.
         audio: What is taken of every input.
         output: Where and how features are stored.
-        batch_size: Frames that are computed at once, rounded up to whole lots; ``None``:
+        batch_size: Frames that are computed at once, rounded up to a multiple of 16; ``None``:
             a number chosen from ``n_dft`` and ``n_hop``.
         jobs: Inputs that are read and decoded at once, at least 1; ``None``: a number that suits
             them. Neither number changes a bit of the result.

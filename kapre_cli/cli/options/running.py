@@ -30,7 +30,7 @@ def run_options() -> Decorator[Any]:
             type=click.IntRange(min=1),
             metavar="FRAMES",
             show_default="by --n-dft and --n-hop",
-            help="Frames computed at once, rounded up to lots of 48 or more: speed and memory, "
+            help="Frames computed at once, rounded up to a multiple of 16: speed and memory, "
             "never the result.",
         ),
         click.option(
