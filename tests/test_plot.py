@@ -591,6 +591,18 @@ def test_audio_that_cannot_be_drawn_is_told(
     assert not Path("p.png").exists()
 
 
+def test_audio_without_a_header_is_drawn(output: Path, program: Any) -> None:
+    samples = (2**14 * reference.noise(1, 2000)[0].clip(-1, 1)).astype("<i2")
+    Path("samples.raw").write_bytes(samples.tobytes())
+    write_audio(Path("wav/samples.raw.wav"), samples[np.newaxis], subtype="PCM_16")
+    Path("wav/samples.raw.wav").rename("wav/samples.raw")
+    raw = ["--raw-format", "s16le,8000,1"]
+    assert output
+    assert program("plot", "samples.raw", "-o", "p.png", *raw).code == 0
+    assert program("plot", "wav/samples.raw", "-o", "q.png").code == 0
+    assert Path("p.png").read_bytes() == Path("q.png").read_bytes()
+
+
 def test_without_matplotlib_it_says_how_to_get_it(output: Path) -> None:
     code = "import sys; sys.modules['matplotlib'] = None; from kapre_cli.cli import main; main()"
     ended = subprocess.run(

@@ -20,7 +20,7 @@ from kapre_cli.cli import run
 from kapre_cli.errors import StoredDataError
 from kapre_cli.settings import SpectrogramConfig
 from tests import reference
-from tests.conftest import write_audio
+from tests.conftest import PROGRAM, write_audio
 from tests.test_hostile import HDF5, MEL, NPY, ROWS, column, edit, without_checksums
 from tests.test_terminal import shown_by
 from tests.test_torn import fates
@@ -28,7 +28,6 @@ from tests.test_torn import fates
 FORMATS = ("out.h5", "out", "out.npy")
 SHAPE = (8, 25, 1)  # mel, time, channel of "a.wav"
 KEYS = ("a.wav", "site/b.wav")
-PROGRAM = (sys.executable, "-m", "kapre_cli")
 CHANGED = "has changed: its SHA-256 is another"
 CLOSE = "to within 2e-05 of the largest value"
 N_TEARS = {"out.h5": 120, "out": 60}

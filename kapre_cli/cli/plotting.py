@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from kapre_cli.cli.from_options import BANDS, audio_settings, layer_config
+from kapre_cli.cli.sample_rate import asked_rate
 from kapre_cli.errors import AudioReadError, UsageError, quoted
 from kapre_cli.plotting.files import check_picture, kind_of, save
 from kapre_cli.plotting.view import View
@@ -24,6 +25,7 @@ from kapre_cli.settings import (
 )
 from kapre_cli.sources import Source, key_of
 from kapre_cli.storage.features import Features, is_output, open_features
+from kapre_cli.version import PROGRAM
 
 _KEYS_SHOWN = 4  # if none is named
 _KEYS_NAMED = 5  # in a message
@@ -86,7 +88,7 @@ def _features(
     asked = [name for name in BANDS if _is_given(name)]
     if asked and not options["mel"]:
         raise UsageError(f"{_named(asked)} describes mel bands: add --mel")
-    with tempfile.TemporaryDirectory(prefix="kapre-extract-") as folder:
+    with tempfile.TemporaryDirectory(prefix=f"{PROGRAM}-") as folder:
         output = Path(folder, "audio.h5")
         _extract(source, options, output)
         with open_features(output) as features:
@@ -104,7 +106,7 @@ def _extract(path: Path, options: Mapping[str, Any], output: Path) -> None:
     from kapre_cli.pipeline.extract import extract
 
     try:
-        sr = options["sr"] or promise(str(path)).sr
+        sr = asked_rate(options) or promise(str(path)).sr
     except AudioReadError as error:
         raise AudioReadError(f"{quoted(path)}: {error}") from error
     config = MelspectrogramConfig if options["mel"] else SpectrogramConfig

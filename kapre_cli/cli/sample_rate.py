@@ -10,6 +10,14 @@ from kapre_cli.sources import Arriving, Source
 from kapre_cli.version import PROGRAM
 
 
+def asked_rate(options: Mapping[str, Any]) -> int | None:
+    """Return the rate that the options state, by themselves or with a format without a header."""
+    asked: int | None = options["sr"]
+    if asked is None and options["raw_format"] is not None:
+        asked = options["raw_format"].sr
+    return asked
+
+
 def sample_rate(
     options: Mapping[str, Any],
     sources: Sequence[Source] | Arriving,
@@ -30,9 +38,7 @@ def sample_rate(
     Raises:
         TooManyFailuresError: If more inputs that arrive fail than may.
     """
-    asked: int | None = options["sr"]
-    if options["raw_format"] is not None:
-        asked = asked or options["raw_format"].sr
+    asked = asked_rate(options)
     if asked is not None:
         return asked
     if isinstance(sources, Arriving):

@@ -45,7 +45,6 @@ class CompiledLayer:
         self.warnings = tuple(str(warning.message) for warning in caught)
         layer.build((None, None, None))
         signature = tf.TensorSpec((1, 1, layer.framing.n_samples(n_frames)), tf.float32)
-
         n_lot = lot_frames(config)
 
         def transform(tape: Any) -> Any:  # in float32 also where the layer works in float64
