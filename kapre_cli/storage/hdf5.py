@@ -14,7 +14,7 @@ import numpy.typing as npt
 from kapre_cli.errors import writing
 from kapre_cli.framing import largest_power_of_two
 from kapre_cli.storage.assembly import FinalArray, Part
-from kapre_cli.storage.disk import sync
+from kapre_cli.storage.disk import sync_file
 from kapre_cli.storage.metadata import InputFacts, RootFacts, dumps
 from kapre_cli.storage.stored import Packed
 from kapre_cli.storage.writers import FeatureWriter
@@ -145,7 +145,7 @@ class Hdf5Writer(FeatureWriter):
                 text = dumps(value) if isinstance(value, dict) else value
                 self._file.attrs[name] = _ascii(text) if isinstance(text, str) else text
             self._file.close()
-            sync(self.path)
+            sync_file(self.path)
 
     def close(self) -> None:
         """Let go of the file; unless it was finished it is void."""
