@@ -33,17 +33,17 @@ def merge(
     \b
     kapre-extract merge part-*.h5 -o all.h5
     """  # noqa: D301 - Click needs the backspace itself
-    from kapre_cli.cli.terminal import Terminal  # not needed for --help
-    from kapre_cli.settings import OutputSettings
-    from kapre_cli.settings.run import format_of
-    from kapre_cli.storage import merging
-
     if output is None:
         raise click.UsageError(f"Missing option '-o': {_with_output(inputs)}")
     if str(output) == "-":
         raise click.UsageError(
             "Outputs cannot be merged into standard output (-). A folder called - is ./-"
         )
+    from kapre_cli.cli.terminal import Terminal  # not needed for --help
+    from kapre_cli.settings import OutputSettings
+    from kapre_cli.settings.run import format_of
+    from kapre_cli.storage import merging
+
     settings = OutputSettings(path=output, format=format_ or format_of(output), overwrite=overwrite)
     try:
         with Terminal(quiet=quiet) as terminal:

@@ -112,12 +112,13 @@ def is_something(path: Path) -> bool:
     return not (path.is_dir() and not path.is_symlink() and not any(path.iterdir()))
 
 
-def require_regular(path: Path, what: str) -> None:
+def require_regular(path: Path, what: str, named: Path | None = None) -> None:
     """Refuse a folder, device, pipe or socket in the place of a file.
 
     Args:
         path: The place.
         what: What is to stand there, for the message.
+        named: What the user calls the place, if it was named by a link.
 
     Raises:
         UsageError: If one stands there.
@@ -127,11 +128,12 @@ def require_regular(path: Path, what: str) -> None:
     except FileNotFoundError:
         return
     if stat.S_ISDIR(mode):
-        raise UsageError(f"the {what} {quoted(path)} is a folder; a file was asked for")
+        raise UsageError(f"the {what} {quoted(named or path)} is a folder; a file was asked for")
     for is_kind, kind in _SPECIAL_KINDS:
         if is_kind(mode):
             raise UsageError(
-                f"the {what} {quoted(path)} is {kind}, and nothing is put in its place; name a file"
+                f"the {what} {quoted(named or path)} is {kind}, and nothing is put in its place; "
+                "name a file"
             )
 
 

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import socket
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,24 @@ class RunLock:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def is_marked(lock: Path) -> bool:
+    """Whether a lock's file was made by this program, and is neither a link nor linked elsewhere.
+
+    Raises:
+        OSError: If that cannot be told.
+    """
+    try:
+        fd = os.open(lock, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        status = os.fstat(fd)
+        is_plain = stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+        return is_plain and os.read(fd, len(MARKER) + 1) == MARKER
+    finally:
+        os.close(fd)
 
 
 def _is_same_file(fd: int, path: Path) -> bool:

@@ -23,7 +23,7 @@ from kapre_cli.storage.publishing import (
     put_back,
     remove_output_files,
 )
-from kapre_cli.storage.run_lock import LOCK, MARKER, OWNER, RunLock
+from kapre_cli.storage.run_lock import LOCK, OWNER, RunLock, is_marked
 
 PARTIAL_SUFFIX = ".partial"
 
@@ -240,7 +240,10 @@ def _require_ours(folder: Path) -> None:
     for name in names:
         with suppress(FileNotFoundError):  # a run that ends at this moment
             _require_plain(folder, name, in_the_way)
-    if names and not _is_marked(folder / LOCK, alone={LOCK, OWNER}.issuperset(names)):
+    if not names:
+        return
+    is_new = {LOCK, OWNER}.issuperset(names) and os.path.getsize(folder / LOCK) == 0
+    if not (is_new or is_marked(folder / LOCK)):
         raise UsageError(f"{in_the_way} the one there has no mark of this program; move it away")
 
 
@@ -254,19 +257,6 @@ def _require_plain(folder: Path, name: str, in_the_way: str) -> None:
             f"{in_the_way} {quoted(name)} in it is a link or no regular file, which this program "
             "does not make; move it away"
         )
-
-
-def _is_marked(lock: Path, *, alone: bool) -> bool:
-    """Whether a lock's file was made by this program; one that has just been made is empty."""
-    try:
-        fd = os.open(lock, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return not os.path.lexists(lock.parent) or not os.listdir(lock.parent)
-    try:
-        content = os.read(fd, len(MARKER) + 1)
-    finally:
-        os.close(fd)
-    return content == MARKER or (alone and not content)
 
 
 def _owner_of_new_files(folder: Path) -> int:
