@@ -42,7 +42,12 @@ ROOMS = (
 DOORS = {
     "av": {"audio/ffmpeg.py"},
     "click": {"cli"},
-    "h5py": {"storage/hdf5.py", "storage/hdf5_features.py"},
+    "h5py": {
+        "storage/hdf5.py",
+        "storage/hdf5_features.py",
+        "storage/hdf5_index.py",
+        "storage/hdf5_objects.py",
+    },
     "keras": {"time_frequency"},
     "matplotlib": {"plotting"},
     "soundfile": {"audio/libsndfile.py"},

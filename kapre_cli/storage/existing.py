@@ -11,10 +11,9 @@ from typing import NamedTuple
 
 from kapre_cli.errors import StoredDataError, UsageError, quoted
 from kapre_cli.settings import OutputSettings
-from kapre_cli.storage.metadata import FORMAT
+from kapre_cli.storage.features import begins_as_our_hdf5
 from kapre_cli.storage.npy import MANIFEST_NAME, ROOT_NAME, is_sidecar, sidecar_of
 from kapre_cli.storage.npy_features import open_npy_directory
-from kapre_cli.storage.soundness import open_plain
 
 _SPECIAL_KINDS = (
     (stat.S_ISFIFO, "a named pipe"),
@@ -155,7 +154,7 @@ def _require_ours(path: Path, format_: str) -> None:
     if os.lstat(path).st_size == 0:
         return
     try:
-        is_ours = is_sidecar(sidecar_of(path)) if format_ == "npy" else _is_hdf5_output(path)
+        is_ours = is_sidecar(sidecar_of(path)) if format_ == "npy" else begins_as_our_hdf5(path)
     except (OSError, StoredDataError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(
@@ -196,9 +195,3 @@ def require_unmixed(path: Path) -> None:
             f"{quoted(path / name)} in the output is not of this program's making; "
             "move it away, since the whole folder would be replaced"
         )
-
-
-def _is_hdf5_output(path: Path) -> bool:
-    with open_plain(path) as file:
-        beginning = file.read(2**26)
-    return beginning.startswith(b"\x89HDF") and FORMAT.encode() in beginning
