@@ -14,7 +14,7 @@ import numpy.typing as npt
 from kapre_cli.errors import writing
 from kapre_cli.framing import largest_power_of_two
 from kapre_cli.storage.assembly import FinalArray, Part
-from kapre_cli.storage.disk import sync
+from kapre_cli.storage.disk import sync_file
 from kapre_cli.storage.hdf5_index import index_datasets
 from kapre_cli.storage.metadata import InputFacts, RootFacts, dumps
 from kapre_cli.storage.stored import Packed
@@ -132,7 +132,7 @@ class Hdf5Writer(FeatureWriter):
             for name, values in index_datasets(self._rows).items():
                 self._file.create_dataset(name, data=values)
             self._file.close()
-            sync(self.path)
+            sync_file(self.path)
 
     def close(self) -> None:
         """Let go of the file; unless it was finished it is void."""
