@@ -78,6 +78,9 @@ class WorkDir(Closing):
                 sync_folder(self.folder)
                 sync_folder(self.folder.parent)
             except BaseException:
+                with suppress(OSError):  # the error under way says enough
+                    if {LOCK, OWNER}.issuperset(os.listdir(self.folder)):
+                        self._remove_folder()
                 self._release()
                 raise
         if self._lock.is_by_file:
@@ -196,6 +199,9 @@ class WorkDir(Closing):
         if self.keep:
             return
         self.journal.unlink(missing_ok=True)
+        self._remove_folder()
+
+    def _remove_folder(self) -> None:
         self._lock.remove_files()
         self._lock.release()
         # Only now: network file systems keep a removed file as long as it is open. Should
