@@ -119,8 +119,24 @@ USAGE = {
     ),
     "a folder for a file": (["spectrogram", "audio", "-o", "dir.h5"], "is a folder"),
     "a file for a folder": (
-        ["spectrogram", "audio", "-o", "audio/a.wav", "--overwrite"],
+        ["spectrogram", "audio", "-o", "audio/a.wav/", "--overwrite"],
         "'audio/a.wav' is a file; a folder of .npy files was asked for",
+    ),
+    "another suffix": (
+        ["spectrogram", "audio", "-o", "audio/a.nc"],
+        "the output 'audio/a.nc' has the suffix '.nc', which is no format; name a *.h5",
+    ),
+    "a dry run of another suffix": (
+        ["spectrogram", "audio", "-o", "a.nc", "--dry-run"],
+        "the output 'a.nc' has the suffix '.nc', which is no format",
+    ),
+    "an output without a name": (
+        ["spectrogram", "audio", "-o", ""],
+        "the output is named by an empty path",
+    ),
+    "another suffix for a merged output": (
+        ["merge", "a.zarr", "audio"],
+        "the output 'a.zarr' has the suffix '.zarr', which is no format",
     ),
     "the input": (
         ["spectrogram", "audio/a.wav", "-o", "audio/a.wav", "--format", "hdf5", "--overwrite"],
@@ -440,6 +456,30 @@ def test_relative_dots_and_trailing_slashes_are_outputs_too(audio: Path, process
     ended = process("spectrogram", audio, "-o", ".", cwd=audio.parent / "here")
     assert ended.code == 0, ended.err
     assert (audio.parent / "here/a.wav.npy").exists()
+
+
+def test_a_folder_may_have_any_suffix_if_it_is_said(audio: Path, process: Any) -> None:
+    here = audio.parent
+    command = ["spectrogram", "audio", "--config", "c.toml"]
+    for output, *more in (["v1.0/"], ["a.nc", "--format", "npy-directory"], ["x.h5/."]):
+        (here / "c.toml").touch()
+        shown = process(*command, "-o", output, *more, "--show-config", cwd=here)
+        (here / "c.toml").write_text(shown.out)
+        ended = process(*command, cwd=here)
+        assert ended.code == 0, ended.err
+        assert (here / output / "b.flac.npy").exists()
+    ended = process("spectrogram", "audio", "--resume", cwd=here, KAPRE_EXTRACT_OUTPUT="v1.0")
+    assert (ended.code, "is up to date" in ended.err) == (0, True)
+    (here / "c.toml").write_text('output = "v2.0"')
+    for ended in (
+        process(*command, cwd=here),
+        process("spectrogram", "audio", cwd=here, KAPRE_EXTRACT_OUTPUT="v2.0"),
+    ):
+        assert (ended.code, "'v2.0' has the suffix '.0', which is no format" in ended.err) == (
+            2,
+            True,
+        )
+    assert not (here / "v2.0").exists()
 
 
 def test_an_output_that_cannot_be_written_is_told(audio: Path, process: Any) -> None:
