@@ -59,6 +59,32 @@ def test_help_goes_to_standard_output(arguments: list[str], process: Any) -> Non
     assert ended.out
 
 
+@pytest.mark.parametrize("name", ["x.h5", "x.npy", "x", "x.png", "list", "c.toml", "x.wav"])
+def test_a_link_that_leads_to_itself_is_refused_by_name(
+    name: str, audio: Path, process: Any
+) -> None:
+    here = audio.parent
+    (here / name).symlink_to(name)
+    extract = ["spectrogram", "audio/a.wav", "-o"]
+    commands = {
+        "x.png": [["plot", "audio/a.wav", "-o", "x.png", "--overwrite"]],
+        "list": [["spectrogram", "-o", "y.h5", "--files-from", "list"]],
+        "c.toml": [[*extract, "y.h5", "--config", "c.toml"]],
+        "x.wav": [["spectrogram", "x.wav", "-o", "y.h5"], ["plot", "x.wav", "-o", "y.png"]],
+    }
+    output = [[*extract, name, "--overwrite"], ["merge", "audio", "-o", name, "--overwrite"]]
+    output += [["info", name], ["verify", name], ["merge", name, "-o", "y.h5"]]
+    before = files_below(here)
+    for command in commands.get(name, output):
+        ended = process(*command, cwd=here)
+        is_read = command[0] in ("info", "verify") or command[1] == name
+        assert ended.code == 2 or (is_read and ended.code == 1), ended.err
+        assert (ended.out, "Traceback" in ended.err) == ("", False)
+        assert f"{name}'" in ended.err
+        assert files_below(here) == before
+        assert os.readlink(here / name) == name
+
+
 def test_no_command_shows_the_help_and_fails(process: Any) -> None:
     ended = process()
     assert (ended.code, ended.out) == (2, "")
@@ -136,7 +162,7 @@ USAGE = {
         "the output is named by an empty path",
     ),
     "another suffix for a merged output": (
-        ["merge", "a.zarr", "audio"],
+        ["merge", "audio", "-o", "a.zarr"],
         "the output 'a.zarr' has the suffix '.zarr', which is no format",
     ),
     "the input": (

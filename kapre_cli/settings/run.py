@@ -138,7 +138,7 @@ class OutputSettings:
         # "." has no neighbours by name, and a link stands for what it leads to.
         is_name = self.path.name not in ("", "..") and not os.path.islink(self.path)
         if not (is_name or self.is_stream):
-            object.__setattr__(self, "path", self.path.resolve())
+            object.__setattr__(self, "path", _target(self.path))
         checks.choice("format", self.format, FORMATS)
         checks.choice("dtype", self.dtype, DTYPES)
         checks.choice("compression", self.compression, COMPRESSIONS)
@@ -167,6 +167,17 @@ class OutputSettings:
                 "Standard output (-) cannot be replaced or resumed: "
                 "--overwrite and --resume need an output with a name"
             )
+
+
+def _target(path: Path) -> Path:
+    """Return what a path leads to in the end."""
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise SettingsError(
+            f"the output {quoted(path)} is a link that leads to itself; remove it, or name another "
+            "output"
+        )
+    return target
 
 
 def output_path(text: str) -> Path:
