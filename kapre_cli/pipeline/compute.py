@@ -47,9 +47,8 @@ class CompiledLayer:
         signature = tf.TensorSpec((1, 1, layer.framing.n_samples(n_frames)), tf.float32)
         n_lot = lot_frames(config)
 
-        def transform(tape: Any) -> Any:  # in float32 also where the layer works in float64
-            features = in_pieces(layer.transform, tape, layer.framing, n_lot)
-            return tf.cast(features, tf.float32)
+        def transform(tape: Any) -> Any:
+            return in_pieces(layer.transform, tape, layer.framing, n_lot)
 
         # Nothing in a layer branches on values: AutoGraph would take half a second for nothing.
         self._compiled = tf.function(transform, input_signature=[signature], autograph=False)
@@ -63,7 +62,9 @@ class CompiledLayer:
         """Return the features of a tape, shape ``(n_frames, n_features)``."""
         with tf.device("CPU:0"):
             computed: Any = self._compiled(tf.constant(samples[np.newaxis, np.newaxis]))
-        features: Features = computed.numpy()[0, 0]
+        # Not by TensorFlow, which makes zeros of float32's smallest numbers.
+        with np.errstate(over="ignore"):  # the finiteness of features is checked later
+            features: Features = computed.numpy()[0, 0].astype(np.float32, copy=False)
         return features
 
 

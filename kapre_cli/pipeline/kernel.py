@@ -36,8 +36,7 @@ class Kernel:
         self.framing = config.framing
         self._n_features = config.n_features
         self._exponent = config.power / 2.0
-        # As in the layers: an exponent below 1 lifts float32's rounding errors out of quiet bins.
-        self._dtype = np.dtype(np.float64 if config.power < 1.0 else np.float32)
+        self._dtype = np.dtype(np.float64 if config.works_in_float64 else np.float32)
         self._window = dsp.hann(config.n_dft).astype(self._dtype)
         self._sums: list[BandSums] = []
         self.warnings: tuple[str, ...] = ()

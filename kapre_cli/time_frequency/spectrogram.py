@@ -173,12 +173,8 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
 
     @property
     def _working_dtype(self) -> str:
-        """The precision of the transform: never below float32, whatever the layer's policy.
-
-        An exponent below 1 lifts the rounding errors in quiet bins: 1e-7 of the maximum becomes
-        3e-4 of it by a square root. Such results are computed in float64.
-        """
-        exact = self.compute_dtype == "float64" or self.config.power < 1.0
+        """The precision of all steps: never below float32, whatever the layer's policy."""
+        exact = self.compute_dtype == "float64" or self.config.works_in_float64
         return "float64" if exact else "float32"
 
     def _sides(self, shape: Shape) -> tuple[int | None, int | None, int | None]:
