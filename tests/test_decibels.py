@@ -1,4 +1,4 @@
-"""Decibels of what is loud in few places: tones, chirps, clicks; and of what is quiet throughout."""
+"""Decibels of tones, chirps, clicks, silence and noise, and of quiet recordings."""
 
 from pathlib import Path
 from typing import Any
@@ -17,21 +17,23 @@ EXPONENTS = pytest.mark.parametrize("exponent", [0.3, 0.5, 1.0, 1.5, 2.0, 3.0])
 KINDS = pytest.mark.parametrize("kind", ["spectrogram", "melspectrogram"])
 
 
-def layer_of(kind: str, n_dft: int, exponent: float, **options: Any) -> Spectrogram:
-    """Return a layer that gives decibels."""
+def layer_of(
+    kind: str, n_dft: int, exponent: float, decibel: bool = True, **options: Any
+) -> Spectrogram:
+    """Return a layer that gives decibels, or what they are decibels of."""
     options = {"n_dft": n_dft, "image_data_format": "channels_first", **options}
     if kind == "spectrogram":
         return Spectrogram(
-            power_spectrogram=exponent, return_decibel_spectrogram=True, **options
+            power_spectrogram=exponent, return_decibel_spectrogram=decibel, **options
         )
     return Melspectrogram(
-        sr=SR, n_mels=N_MELS, power_melgram=exponent, return_decibel_melgram=True, **options
+        sr=SR, n_mels=N_MELS, power_melgram=exponent, return_decibel_melgram=decibel, **options
     )
 
 
 def values_of(kind: str, signal: Any, n_dft: int, exponent: float) -> Any:
     """Return what the reference has to say, in the order of axes of the layers."""
-    framing = {"n_dft": n_dft, "n_hop": n_dft // 2, "exponent": exponent}
+    framing: dict[str, Any] = {"n_dft": n_dft, "n_hop": n_dft // 2, "exponent": exponent}
     if kind == "spectrogram":
         return reference.spectrogram(signal, **framing)
     mel = reference.melspectrogram(signal, sr=SR, n_mels=N_MELS, **framing)
@@ -96,3 +98,25 @@ def test_decibels_of_power_of_long_frames_are_the_references() -> None:
     actual = np.asarray(layer_of("spectrogram", n_dft, 2.0)(chirp[None]))[0]
     values = values_of("spectrogram", chirp, n_dft, 2.0)
     reference.require_close_decibels(actual, reference.decibels(values))
+
+
+# What the docstring of Spectrogram says of kernels that are float32 numbers.
+@pytest.mark.parametrize(
+    ("exponent", "part", "below"),
+    [(0.3, 5e-3, 10), (0.5, 2e-4, 10), (1.0, 2e-5, 5), (1.5, 2e-5, 0.1), (2.0, 2e-5, 0.01)],
+)
+@pytest.mark.parametrize("kind", ["spectrogram", "melspectrogram"])
+def test_trainable_kernels_keep_to_their_limits(
+    kind: str, exponent: float, part: float, below: float
+) -> None:
+    batch = np.stack(list(SIGNALS.values())).astype(np.float32)
+    decibels = np.asarray(layer_of(kind, 512, exponent, trainable_kernel=True)(batch))
+    linear = np.asarray(layer_of(kind, 512, exponent, trainable_kernel=True, decibel=False)(batch))
+    exact = np.asarray(layer_of(kind, 512, exponent, trainable_kernel=True, dtype="float64")(batch))
+    for number, signal in enumerate(SIGNALS.values()):
+        values = values_of(kind, signal, 512, exponent)
+        resolved = values >= values.max() * 1e-12**exponent
+        off = np.abs(decibels[number] - reference.decibels(values))
+        assert off[resolved].max() <= below
+        assert np.abs(linear[number] - values).max() <= part * values.max()
+        reference.require_close_decibels_where_resolved(exact[number], values, exponent)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from kapre_cli.audio.samples import Samples
 from kapre_cli.pipeline.transform import Computer, Features
 from kapre_cli.settings import LayerConfig
-from kapre_cli.time_frequency import EmptyMelBandsWarning, layer_of
+from kapre_cli.time_frequency import LayerWarning, layer_of
 from kapre_cli.time_frequency.steps import in_pieces
 
 # Products of matrices take 6, 8, 12 or 24 rows at once, as suits the processor, and what is left
@@ -40,7 +40,7 @@ class CompiledLayer:
     def __init__(self, config: LayerConfig, n_frames: int) -> None:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("ignore")
-            warnings.simplefilter("always", EmptyMelBandsWarning)
+            warnings.simplefilter("always", LayerWarning)
             layer = layer_of(config, dtype="float32")
         self.warnings = tuple(str(warning.message) for warning in caught)
         layer.build((None, None, None))

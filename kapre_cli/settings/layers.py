@@ -93,6 +93,18 @@ class SpectrogramConfig:
         return bool(getattr(self, self.decibel_name))
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is allowed and rarely meant, a sentence or two each."""
+        assert self.n_hop is not None  # noqa: S101 - for the type checker: settled when made
+        if self.n_hop <= self.n_dft:
+            return ()
+        warning = (
+            f"n_hop ({self.n_hop}) is above n_dft ({self.n_dft}): of every {self.n_hop} samples "
+            f"{self.n_hop - self.n_dft} lie in no frame. Lower n_hop or raise n_dft."
+        )
+        return (warning,)
+
+    @property
     def works_in_float64(self) -> bool:
         """Whether the layer and both engines compute in float64, up to the decibels.
 

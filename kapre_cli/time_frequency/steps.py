@@ -30,6 +30,15 @@ def resolved(config: Config) -> Config:
     return replace(config, image_data_format=keras.config.image_data_format())
 
 
+def has_float64() -> bool:
+    """Whether the backend computes in float64 where it is told to."""
+    if keras.backend.backend() != "jax":
+        return True
+    import jax
+
+    return bool(jax.config.jax_enable_x64)
+
+
 def padded(signal: Tensor, framing: Framing) -> Tensor:
     """Lay the zeros of ``framing`` around ``signal``, shape ``(..., samples)``.
 
