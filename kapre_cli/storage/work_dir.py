@@ -158,7 +158,7 @@ class WorkDir(Closing):
                 cannot be written through to the disk.
         """
         target = self._output.path
-        self._require_same_parent()
+        self.require_same_parent()
         with writing(target):
             if self._output.format == "npy-directory":
                 publish_directory(self.staging, target, self._replaced, existing.output)
@@ -170,7 +170,12 @@ class WorkDir(Closing):
             sync_folder(target.parent)
         self.keep = False
 
-    def _require_same_parent(self) -> None:
+    def require_same_parent(self) -> None:
+        """Make sure that the folder above is still where it was.
+
+        Raises:
+            OutputError: If somebody has moved or removed it.
+        """
         folder = self._output.path.parent
         try:
             is_same = os.path.samestat(os.stat(folder), os.fstat(self._parent))
