@@ -2,7 +2,6 @@
 
 import errno
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -15,7 +14,7 @@ import pytest
 
 from tests import reference
 from tests.conftest import PROGRAM, write_audio
-from tests.stress.runs import HERE, content
+from tests.stress.runs import content
 
 DISKS: dict[str, dict[str, str]] = {
     **{
@@ -42,19 +41,6 @@ OUTPUTS = ("x.h5", "x.npy", "x")
 LAYER = ("--n-dft", "64", "--n-mels", "8", "--sr", "8000")
 
 
-@pytest.fixture(scope="session")
-def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build what lets a file system lack something."""
-    if shutil.which("cc") is None:
-        pytest.skip("there is no C compiler to build odd_disk.c with")
-    built = tmp_path_factory.mktemp("odd") / "odd_disk.so"
-    source = HERE / "odd_disk.c"
-    subprocess.run(
-        ["cc", "-shared", "-fPIC", "-O2", "-o", built, source, "-ldl"], check=True, timeout=60
-    )
-    return built
-
-
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
     """Give a folder with two inputs."""
@@ -64,9 +50,9 @@ def here(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(params=DISKS)
-def odd(request: pytest.FixtureRequest, shim: Path) -> dict[str, str]:
+def odd(request: pytest.FixtureRequest, odd_disk: Path) -> dict[str, str]:
     """Give the environment in which a disk lacks something."""
-    return {"LD_PRELOAD": str(shim), **DISKS[request.param]}
+    return {"LD_PRELOAD": str(odd_disk), **DISKS[request.param]}
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
@@ -123,9 +109,9 @@ def test_outputs_are_written_read_and_merged(
 @pytest.mark.parametrize("disk", ["link", "rename", "link rename", "all of it"])
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_what_stands_at_the_place_is_not_replaced(
-    output: str, disk: str, here: Path, shim: Path, process: Any
+    output: str, disk: str, here: Path, odd_disk: Path, process: Any
 ) -> None:
-    odd = {"LD_PRELOAD": str(shim), **DISKS[disk]}
+    odd = {"LD_PRELOAD": str(odd_disk), **DISKS[disk]}
     (here / "mine").write_bytes(b"mine")
     (here / ("mine" if output == "x" else output)).write_bytes(b"mine")
     if output == "x":
@@ -140,8 +126,10 @@ def test_what_stands_at_the_place_is_not_replaced(
 
 
 @pytest.mark.parametrize("output", ["x.h5", "x"])
-def test_one_run_at_a_time_without_locks(output: str, here: Path, shim: Path, process: Any) -> None:
-    odd = {"LD_PRELOAD": str(shim), "ODD_DISK": "locks", "ODD_DISK_LOCKS": str(errno.ENOSYS)}
+def test_one_run_at_a_time_without_locks(
+    output: str, here: Path, odd_disk: Path, process: Any
+) -> None:
+    odd = {"LD_PRELOAD": str(odd_disk), "ODD_DISK": "locks", "ODD_DISK_LOCKS": str(errno.ENOSYS)}
 
     command = [*PROGRAM, "melspectrogram", "--files-from", "-", *LAYER, "-o", output]
     first = subprocess.Popen(
@@ -177,9 +165,9 @@ def test_one_run_at_a_time_without_locks(output: str, here: Path, shim: Path, pr
 
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_a_file_that_cannot_be_synced_is_never_passed_over(
-    output: str, here: Path, shim: Path, process: Any
+    output: str, here: Path, odd_disk: Path, process: Any
 ) -> None:
-    odd = {"LD_PRELOAD": str(shim), "ODD_DISK": "sync_file"}
+    odd = {"LD_PRELOAD": str(odd_disk), "ODD_DISK": "sync_file"}
     ended = process("melspectrogram", "a.wav", *LAYER, "-o", output, cwd=here, **odd)
     assert ended.code == 1
     assert "Traceback" not in ended.err
@@ -189,9 +177,9 @@ def test_a_file_that_cannot_be_synced_is_never_passed_over(
 
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_a_folder_whose_disk_fails_is_told(
-    output: str, here: Path, shim: Path, process: Any
+    output: str, here: Path, odd_disk: Path, process: Any
 ) -> None:
-    odd = {"LD_PRELOAD": str(shim), "ODD_DISK": "sync_folder", "ODD_DISK_SYNC": str(errno.EIO)}
+    odd = {"LD_PRELOAD": str(odd_disk), "ODD_DISK": "sync_folder", "ODD_DISK_SYNC": str(errno.EIO)}
     ended = process("melspectrogram", "a.wav", *LAYER, "-o", output, cwd=here, **odd)
     assert ended.code == 1
     assert "Input/output error" in ended.err

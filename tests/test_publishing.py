@@ -16,6 +16,7 @@ import pytest
 import kapre_cli
 from tests import reference
 from tests.conftest import PROGRAM, files_below, write_audio, write_silence
+from tests.stress.runs import content
 
 LAYER = ("--n-dft", "64", "--n-mels", "8", "--sr", "8000")
 SECONDS = 60.0
@@ -32,6 +33,11 @@ def start(here: Path, *arguments: str, **environment: str) -> "subprocess.Popen[
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
+
+
+def _input_of(run: "subprocess.Popen[bytes]") -> str:
+    assert isinstance(run.args, list)
+    return str(run.args[len(PROGRAM) + 1])
 
 
 @contextmanager
@@ -72,7 +78,44 @@ def test_of_two_runs_started_together_one_has_the_output(output: str, tmp_path: 
         refusal = next(text for run, text in zip(runs, told, strict=True) if run.returncode == 2)
         assert "another run is writing" in refusal or "exists; --resume" in refusal
         with kapre_cli.open_features(tmp_path / target) as features:
-            assert list(features) == [winner.args[len(PROGRAM) + 1]]  # type: ignore[index]
+            assert list(features) == [_input_of(winner)]
+    assert not list(tmp_path.glob("*.partial"))
+
+
+@pytest.mark.parametrize(
+    ("command", "output"),
+    [
+        *(("melspectrogram", one) for one in ("x.h5", "x.npy", "x")),
+        ("merge", "x.h5"),
+        ("merge", "x"),
+    ],
+)
+def test_an_output_published_between_the_check_and_the_lock_stays(
+    command: str, output: str, tmp_path: Path, odd_disk: Path, process: Any
+) -> None:
+    for k, name in enumerate("ab"):
+        write_audio(tmp_path / f"{name}.wav", reference.noise(1, 3000, seed=k))
+        process("melspectrogram", f"{name}.wav", *LAYER, "-o", f"{name}.h5", cwd=tmp_path)
+    more = LAYER if command == "melspectrogram" else ()
+    suffix = "wav" if command == "melspectrogram" else "h5"
+    runs = [(command, f"{name}.{suffix}", *more, "-o", output) for name in "ab"]
+    go = tmp_path / "go"
+    late = start(tmp_path, *runs[0], LD_PRELOAD=str(odd_disk), ODD_DISK_WAIT=str(go))
+    try:
+        limit = time.monotonic() + SECONDS
+        while not (tmp_path / "go.reached").exists():
+            assert time.monotonic() < limit
+            time.sleep(0.005)
+        assert process(*runs[1], cwd=tmp_path).code == 0
+        before = content(tmp_path / output)
+        go.touch()
+        _, told = late.communicate(timeout=SECONDS)
+    finally:
+        late.kill()
+        late.communicate(timeout=SECONDS)
+    assert late.returncode == 2, told
+    assert f"the output '{output}' exists" in told.decode()
+    assert content(tmp_path / output) == before
     assert not list(tmp_path.glob("*.partial"))
 
 
@@ -90,7 +133,7 @@ def test_of_two_merges_started_together_one_has_the_output(tmp_path: Path, proce
         assert sorted(run.returncode for run in runs) == [0, 2], told
         winner = next(run for run in runs if run.returncode == 0)
         with kapre_cli.open_features(tmp_path / f"{number}.h5") as features:
-            assert [f"{key[0]}.h5" for key in features] == [winner.args[len(PROGRAM) + 1]]  # type: ignore[index]
+            assert [f"{key[0]}.h5" for key in features] == [_input_of(winner)]
 
 
 @pytest.mark.parametrize("output", ["out/x.h5", "out/x"])

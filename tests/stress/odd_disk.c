@@ -3,13 +3,15 @@
    ODD_DISK holds words: locks (their error number is in ODD_DISK_LOCKS), sync_folder (its error
    number in ODD_DISK_SYNC), sync_file, free (how much is free is not known: all zeros), chmod,
    link, rename (no flags for it), fallocate, mmap, short (reads and writes of 1,000 bytes at
-   most). */
+   most). If ODD_DISK_WAIT names a file, making a folder waits for it, a minute at most, and says
+   so by the file of that name with .reached behind it. */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -41,6 +43,17 @@ static int is_folder(int fd) {
 static int is_file(int fd) {
   struct stat status;
   return fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+}
+
+int mkdir(const char *path, mode_t mode) {
+  const char *awaited = getenv("ODD_DISK_WAIT");
+  if (awaited) {
+    char reached[4096];
+    snprintf(reached, sizeof reached, "%s.reached", awaited);
+    close(open(reached, O_CREAT | O_WRONLY, 0600));
+    for (int k = 0; access(awaited, F_OK) && k < 6000; k++) usleep(10000);
+  }
+  return REAL(mkdir)(path, mode);
 }
 
 int flock(int fd, int how) {
