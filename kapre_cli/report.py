@@ -2,12 +2,13 @@
 
 import signal
 import threading
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
 
-from kapre_cli.errors import TooManyFailuresError, quoted
+from kapre_cli.errors import TooManyFailuresError, UnexpectedError, quoted
 from kapre_cli.outcomes import FAILED, NOTHING, SKIPPED, UNRECORDED, WRITTEN, Known, Recorder
 from kapre_cli.tolerance import MaxFailures
 
@@ -165,6 +166,8 @@ class Report:
         """Count an input that failed, and name it with its reason."""
         with self._adding:
             self.say(f"failed: {quoted(path)}: {reason}")
+            if self.verbose and isinstance(reason, UnexpectedError):
+                self.say("".join(traceback.format_exception(reason.__cause__)).rstrip())
             self.unwritten(path, reason, known)
 
     def unwritten(self, path: str, reason: object, known: Known = NOTHING) -> None:
