@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from kapre_cli.audio.behind import flac_end
+from kapre_cli.audio.audiomoth import OmittedSilence
+from kapre_cli.audio.behind import flac_end, flac_frames_start
 from kapre_cli.audio.decoders import open_decoder
 from kapre_cli.audio.decoding import (
     BLOCK_VALUES,
@@ -11,11 +12,18 @@ from kapre_cli.audio.decoding import (
     frames_behind,
     frames_there,
 )
-from kapre_cli.audio.extent import REMEDY, wav_extent
+from kapre_cli.audio.extent import (
+    FIRST_OF_TWO,
+    REMEDY,
+    fewer_by_fact,
+    samples_by_fact,
+    wav_extent,
+)
 from kapre_cli.audio.headers import STREAMINFO_END, read_header
 from kapre_cli.audio.opening import RawFile, read_errors
 from kapre_cli.audio.raw import raw_extent
 from kapre_cli.audio.samples import Decoded, FiniteCheck, SampleMd5, Samples, as_floats
+from kapre_cli.audio.second_file import SecondFile, find_file
 from kapre_cli.audio.stream import FileBytes
 from kapre_cli.closing import Closing
 from kapre_cli.errors import AudioReadError
@@ -40,11 +48,13 @@ class AudioFile(Closing):
             there is is to be taken.
         n_missing: Frames that the header promises less those that are there: negative if there
             are more, 0 for a whole file. Where the header promises bytes alone, an estimate;
-            where it promises nothing and decoding stops at damage, 1: at least so many.
+            where it promises nothing and decoding stops at damage, 1: at least so many; where a
+            second file behind the samples is left out, -1.
         size: Bytes of the file.
         mtime_ns: Time of its last change in nanoseconds.
         sha256: SHA-256 of the file's bytes in hexadecimal; empty until it has been read to its
             end.
+        notes: What is odd about the file and does no harm, in sentences.
 
     Raises:
         AudioReadError: If the file cannot be opened, is no WAV or FLAC, holds no frames or too
@@ -56,6 +66,7 @@ class AudioFile(Closing):
     ) -> None:
         self.n_missing = 0
         self.sha256 = ""
+        self.notes: tuple[str, ...] = ()
         self._settings = settings
         self._file = RawFile(path)
         try:
@@ -63,6 +74,7 @@ class AudioFile(Closing):
                 self.size, self.mtime_ns = self._file.size, self._file.mtime_ns
                 self._header = read_header(self._file, settings.raw_format, is_stream=is_stream)
                 self.sr, self.n_channels = self._header.sr, self._header.n_channels
+                self._md5 = self._header.md5 if settings.verify_audio else None
                 self._finite = FiniteCheck(settings.non_finite, self.sr)
                 self.n_frames = self._open_flac() if self._is_flac else self._open_wav()
                 self._require_few(self.n_frames)
@@ -101,18 +113,28 @@ class AudioFile(Closing):
             raise AudioReadError(
                 f"its bytes make {extent.n_frames:,} frames, libsndfile finds {came:,}"
             )
-        self.n_missing = extent.n_missing(self._header, came)
-        return came
+        n_frames, self.n_missing, notes = samples_by_fact(self._header, extent, came)
+        is_whole = extent.n_bytes == extent.promised_bytes
+        if is_whole and self.n_missing > 0 and not self._settings.allow_truncated:
+            raise fewer_by_fact(n_frames + self.n_missing, n_frames)
+        self.notes = extent.notes + notes
+        return n_frames
 
     def _open_flac(self) -> int:
         """Open a FLAC stream so that its decoder goes on to the end, whatever its total says."""
         start, end = self._header.start, flac_end(self._file)
+        promised, lenient = self._header.n_frames, self._settings.allow_truncated
+        self._counted = lenient or promised is None
+        self._end = end
+        second = self._second_flac_file() if self._counted else None
+        if second is not None:
+            if not lenient:
+                raise second.error(FIRST_OF_TWO)
+            end = second.start
         head = bytearray(self._file.at(start, STREAMINFO_END))
         head[21] &= 0xF0  # the total: 36 bits
         head[22:26] = bytes(4)
         self._stream = FileBytes(self._file, bytes(head), start + STREAMINFO_END, end)
-        promised, lenient = self._header.n_frames, self._settings.allow_truncated
-        self._counted = lenient or promised is None
         if promised is not None and not lenient:
             try:
                 self._decoder = self._open_anew()
@@ -131,9 +153,21 @@ class AudioFile(Closing):
             self.n_missing = promised - came
         elif stopped is not None:
             self.n_missing = 1  # at least: how many there were to be is not known
+        self._md5 = None if self.n_missing else self._md5
+        if second is not None:
+            self.n_missing = self.n_missing or -1  # at least: what is left out is not counted
         if came:
             self._decoder = self._open_anew()
         return came
+
+    def _second_flac_file(self, position: int = 0) -> SecondFile | None:
+        """Return the file that begins behind the metadata of a FLAC stream, if one does.
+
+        Args:
+            position: Where to begin the search, in bytes from the start of the file.
+        """
+        first_frame = flac_frames_start(self._file, self._header.start)
+        return find_file(self._file, max(first_frame, position), self._end)
 
     def _require_few(self, n_frames: int) -> None:
         at_most = self._settings.max_frames
@@ -156,18 +190,18 @@ class AudioFile(Closing):
         with read_errors():
             try:
                 yield from self._checked_blocks()
-            except AudioReadError:
+            except AudioReadError as error:
                 self._file.require_unchanged()  # else that is what is to be told
+                if self._is_flac and (second := self._second_flac_file()):
+                    raise second.error(FIRST_OF_TWO) from error
                 raise
             self._file.require_unchanged()
             self.sha256 = self._stream.sha256()
             self._file.require_unchanged()
 
     def _checked_blocks(self) -> Iterator[Samples]:
-        md5 = self._header.md5
-        if not self._settings.verify_audio or self.n_missing:
-            md5 = None
-        samples_md5 = SampleMd5(self._header.bits) if md5 else None
+        samples_md5 = SampleMd5(self._header.bits) if self._md5 else None
+        omitted = OmittedSilence(self._header)
         at_once = max(BLOCK_VALUES // self.n_channels, 1)
         came = 0
         while came < self.n_frames:
@@ -175,11 +209,12 @@ class AudioFile(Closing):
             came += len(block)
             if samples_md5 is not None:
                 samples_md5.update(block)
+            omitted.require_none(block)
             floats = as_floats(block)
             yield self._finite.apply(floats) if floats is block else floats
         if self._is_flac and not self._counted:  # of a WAV it was told from its bytes
             self._require_no_more()
-        if samples_md5 is not None and samples_md5.digest() != md5:
+        if samples_md5 is not None and samples_md5.digest() != self._md5:
             raise AudioReadError(
                 "damaged: the MD5 of its samples is not the one in its header; "
                 "--no-verify-audio takes them as they are"
@@ -201,6 +236,9 @@ class AudioFile(Closing):
         return block
 
     def _require_no_more(self) -> None:
+        read = self._header.start + self._stream.tell()
+        if second := self._second_flac_file(read - self._decoder.read_ahead):
+            raise second.error(FIRST_OF_TWO)
         at_most = self._settings.max_frames
         limit = None if at_most is None else at_most - self.n_frames
         more = frames_behind(self._decoder, limit)

@@ -77,7 +77,7 @@ def read_header(
 def _is_empty(file: RawFile, header: Header) -> bool:
     """Whether nothing but chunks follows the header of a WAV."""
     following = file.at(header.start, 4)
-    return is_chunk_name(following) and behind.is_orderly(file, header)
+    return is_chunk_name(following) and behind.trailer_of(file, header).is_valid
 
 
 def _own_header(file: RawFile) -> Header:

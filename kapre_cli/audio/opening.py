@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from kapre_cli.closing import Closing
-from kapre_cli.errors import AudioReadError
+from kapre_cli.errors import AudioReadError, KapreExtractError, input_error
 
 _FRONT_BYTES = 2**16
 
@@ -94,16 +94,16 @@ def _is_socket(path: str) -> bool:
 
 @contextmanager
 def read_errors() -> Iterator[None]:
-    """Turn what reading a file can run into into an error that says so.
+    """Turn any exception that reading a file raises into one that fails this file alone.
 
     Raises:
-        AudioReadError: For an error of the operating system or a want of memory.
+        AudioReadError: For an error of the operating system, a lack of memory, or anything else.
     """
     try:
         yield
-    except AudioReadError:
+    except KapreExtractError:
         raise
-    except MemoryError as error:
-        raise AudioReadError("there is not enough memory to read it") from error
     except OSError as error:
         raise AudioReadError(f"cannot be read: {error.strerror or error}") from error
+    except Exception as error:
+        raise input_error(error) from error

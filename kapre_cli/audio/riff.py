@@ -6,6 +6,8 @@ Sony Wave64.
 
 import struct
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 from kapre_cli.audio.header import Header, is_chunk_name
 from kapre_cli.audio.opening import RawFile
@@ -40,24 +42,36 @@ def read_wav(file: RawFile, magic: bytes) -> Header:
         AudioReadError: If the header is cut short, has no samples behind it or cannot be meant.
     """
     order = ">" if magic == b"RIFX" else "<"
-    wide_data_size = None
+    size = struct.unpack(order + "I", file.at(4, 4))[0]
+    file_end = 0 if size in UNKNOWN_SIZES else 8 + size
+    wide_data_size = wide_samples = fact_samples = None
     fmt = b""
     for name, length, body in _chunks(file, order):
         if name == b"ds64":
-            sizes = file.at(body, 16)
-            wide_data_size = struct.unpack("<8xQ", sizes)[0] if len(sizes) == 16 else None
+            sizes = file.at(body, 24)
+            if len(sizes) == 24:
+                wide_size, wide_data_size, wide_samples = struct.unpack("<QQQ", sizes)
+                file_end = 8 + wide_size if size == ALL_ONES else file_end
+        elif name == b"fact":
+            count = file.at(body, min(length, 4))
+            fact_samples = struct.unpack(order + "I", count)[0] if len(count) == 4 else None
+            if fact_samples == ALL_ONES:
+                fact_samples = wide_samples
         elif name == b"fmt ":
             if fmt:
                 raise AudioReadError("its WAV header has two fmt chunks: which is true is not told")
             fmt = _fmt(file, length, body)
         elif name == b"data":
+            header = partial(
+                _header, fmt, order, body, file.size, file_end=file_end, fact_samples=fact_samples
+            )
             if length == ALL_ONES and wide_data_size is not None:
-                return _header(fmt, order, body, wide_data_size, file.size)
+                return header(wide_data_size)
             if magic in (b"RF64", b"BW64") and wide_data_size is None:
                 raise AudioReadError("its header lacks the ds64 chunk that every RF64 has")
             left = file.size - body
             open_ended = length == ALL_ONES or (length in UNKNOWN_SIZES and length > left)
-            return _header(fmt, order, body, None if open_ended else length, file.size)
+            return header(None if open_ended else length)
     raise AudioReadError("the file ends inside its WAV header: it has no data chunk, so no samples")
 
 
@@ -82,6 +96,8 @@ def read_w64(file: RawFile) -> Header:
     Raises:
         AudioReadError: As :func:`read_wav`.
     """
+    file_end = struct.unpack("<Q", file.at(16, 8))[0]
+    fact_samples = None
     fmt = b""
     position = 40
     for _ in range(_MAX_CHUNKS):
@@ -94,9 +110,21 @@ def read_w64(file: RawFile) -> Header:
         body = position + 24
         if name == b"fmt ":
             fmt = _fmt(file, length - 24, body)
+        elif name == b"fact":
+            count = file.at(body, min(max(length - 24, 0), 8))
+            fact_samples = int.from_bytes(count, "little") if len(count) >= 4 else None
         elif name == b"data":
             n_bytes = None if length == _UNKNOWN_W64_SIZE else max(length - 24, 0)
-            return _header(fmt, "<", body, n_bytes, file.size, is_w64=True)
+            return _header(
+                fmt,
+                "<",
+                body,
+                file.size,
+                n_bytes,
+                is_w64=True,
+                file_end=0 if file_end == _UNKNOWN_W64_SIZE else file_end,
+                fact_samples=fact_samples,
+            )
         position += max(length + -length % 8, 24)
     raise _too_many_chunks()
 
@@ -114,7 +142,7 @@ def _too_many_chunks() -> AudioReadError:
 
 
 def _header(
-    fmt: bytes, order: str, start: int, n_bytes: int | None, size: int, is_w64: bool = False
+    fmt: bytes, order: str, start: int, size: int, n_bytes: int | None, **more: Any
 ) -> Header:
     """Return the header of a file with samples from ``start`` on, so many bytes promised."""
     if not fmt:
@@ -141,7 +169,7 @@ def _header(
         order=order,
         number=order + numbers[bits] if is_plain else "",
         fmt=fmt,
-        is_w64=is_w64,
+        **more,
     )
 
 
