@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 import kapre_cli
-from kapre_cli.storage.workspace import Workspace
+from kapre_cli.storage.existing import Existing
+from kapre_cli.storage.work_dir import WorkDir
 from tests import reference
 from tests.conftest import PROGRAM, files_below, write_audio
 
@@ -490,14 +491,14 @@ def test_an_interruption_while_the_output_takes_its_place_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: Any
 ) -> None:
     write_audio(tmp_path / "a.wav", reference.noise(1, 1000))
-    publish = Workspace.publish
+    publish = WorkDir.publish
 
-    def interrupted(workspace: Workspace) -> None:
+    def interrupted(work_dir: WorkDir, existing: Existing) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGTERM)
-        publish(workspace)
+        publish(work_dir, existing)
 
-    monkeypatch.setattr(Workspace, "publish", interrupted)
+    monkeypatch.setattr(WorkDir, "publish", interrupted)
     ended = program("spectrogram", tmp_path / "a.wav", "-o", tmp_path / "out.h5")
     assert ended.code == 0
     assert "1 input: 1 written" in ended.err

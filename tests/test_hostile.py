@@ -289,26 +289,29 @@ def index(change: Callable[[Any], Any]) -> Change:
 
 
 def keyed(*keys: bytes) -> Change:
-    """Put other keys into the index."""
+    """Put other keys into the index, in keeping with its table and its sources."""
 
-    def change(table: Any) -> Any:
-        kept = [(name, table.dtype[name]) for name in table.dtype.names if name != "key"]
-        other = np.zeros(len(keys), [("key", "S40"), *kept])
-        for name, _ in kept:
-            other[name] = table[name][0]
-        other["key"] = keys
-        return other
+    def change(file: Any) -> None:
+        index(lambda table: np.resize(table, len(keys)))(file)
+        joined("keys", b"".join(key + b"\0" for key in keys))(file)
+        sources = file["sources"][:].tobytes().split(b"\0")[:-1]
+        joined("sources", b"".join(one + b"\0" for one in sources[: len(keys)]))(file)
 
-    return index(change)
+    return change
+
+
+def joined(name: str, content: bytes) -> Change:
+    """Store other bytes in the place of all keys or of all sources."""
+    return replace(name, lambda _: np.frombuffer(content, np.uint8))
 
 
 def column(name: str, values: Any, dtype: Any) -> Change:
     """Give the index one more column, or another one of that name."""
 
     def change(table: Any) -> Any:
-        kept = [(one, table.dtype[one]) for one in table.dtype.names if one != name]
-        wider = np.zeros(len(table), [*kept, (name, dtype)])
-        for one, _ in kept:
+        kept = {one: table.dtype[one] for one in table.dtype.names}
+        wider = np.zeros(len(table), list((kept | {name: dtype}).items()))
+        for one in kept.keys() - {name}:
             wider[one] = table[one]
         wider[name] = values
         return wider
@@ -336,7 +339,23 @@ def attribute(value: Any) -> Change:
 
 def table_bomb(file: Any) -> None:
     kind = file["index"].dtype
-    bomb("index", (10**12,), kind)(file)
+    space = h5py.h5s.create_simple((10**9,))
+    del file["index"]
+    h5py.h5d.create(file.id, b"index", h5py.h5t.py_create(kind), space)
+
+
+def endless_zeros(name: str) -> Change:
+    """Promise 3 TB of bytes, and give the file a hole that holds them."""
+
+    def change(file: Any) -> None:
+        creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        creation.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        space = h5py.h5s.create_simple((3 * 10**12,))
+        del file[name]
+        h5py.h5d.create(file.id, name.encode(), h5py.h5t.NATIVE_UINT8, space, creation)
+
+    return change
 
 
 LABELS = h5py.string_dtype()
@@ -402,14 +421,44 @@ HDF5: dict[str, tuple[Change, str]] = {
         replace("index", lambda file: file.create_group("index") and None),
         "'index' is not a dataset",
     ),
-    "an index of numbers": (dataset("index", data=np.zeros(3)), "not a table"),
-    "an index of variable length": (column("source", "x", LABELS), "not of plain strings"),
-    "an index of references": (column("x", None, h5py.ref_dtype), "not of plain strings"),
-    "an index of arrays": (column("x", 0, ("f4", (3,))), "not of plain strings"),
-    "an index of two axes": (index(lambda table: table[None]), "its index promises"),
-    "an index bomb": (table_bomb, "its index promises .*, which it cannot hold"),
-    "an index without keys": (index(lambda table: table[["sr"]].copy()), "no keys"),
-    "keys of numbers": (column("key", 5, "<i8"), "no keys"),
+    "an index of numbers": (dataset("index", data=np.zeros(3)), "not of the type"),
+    "an index of variable length": (column("sha256", "x", LABELS), "not of the type"),
+    "an index of references": (column("x", None, h5py.ref_dtype), "not of the type"),
+    "an index of arrays": (column("x", 0, ("f4", (3,))), "not of the type"),
+    "an index of two axes": (index(lambda table: table[None]), "not stored as this program does"),
+    "an index of no shape": (
+        replace("index", lambda file: h5py.Empty(file["features/a.wav"].dtype)),
+        "not of the type",
+    ),
+    "an index bomb": (table_bomb, "its index has 1,000,000,000 rows and 2 keys|promises"),
+    "an index with a row too few": (
+        index(lambda table: table[:1]),
+        "its index has 1 row and 2 keys",
+    ),
+    "a packed index": (
+        lambda file: dataset("index", data=file["index"][()], compression="gzip")(file),
+        "not stored as this program does",
+    ),
+    "no keys": (lambda file: file.__delitem__("keys"), "it has no 'keys'"),
+    "no sources": (lambda file: file.__delitem__("sources"), "it has no 'sources'"),
+    "keys of numbers": (dataset("keys", data=np.zeros(9)), "'keys' is not of the type"),
+    "keys of variable length": (dataset("keys", (2,), LABELS), "'keys' is not of the type"),
+    "keys that are packed": (
+        dataset("keys", data=np.zeros(10**7, "u1"), compression="gzip"),
+        "'keys' is not stored as this program does",
+    ),
+    "keys never written": (dataset("keys", (10**6,), "u1"), "'keys' promises 1,000,000 bytes"),
+    "keys that have no end": (endless_zeros("keys"), "leads out of the output|cannot be read"),
+    "a key cut short": (joined("keys", b"a.wav\0site/b.wa"), "a text that is cut short"),
+    "a key longer than any": (
+        joined("keys", b"a.wav\0" + b"x" * 10**5 + b"\0"),
+        "longer than any path",
+    ),
+    "a key that never ends": (joined("keys", b"x" * 10**7), "longer than any path"),
+    "a key too few": (joined("keys", b"a.wav\0"), "2 rows and 1 key"),
+    "a source too few": (joined("sources", b"a\0"), "1 source and 2 keys"),
+    "a source too many": (joined("sources", b"a\0" * 3), "more sources than keys"),
+    "sources that have no end": (endless_zeros("sources"), "more sources than keys|cannot be re"),
     "one key twice": (keyed(b"a.wav", b"a.wav"), "'a.wav' is in the index twice"),
     "a key above": (keyed(b"../a.wav"), "leads out of the output"),
     "a key from the root": (keyed(b"/features/a.wav"), "leads out of the output"),

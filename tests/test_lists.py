@@ -433,7 +433,7 @@ def test_a_growing_list_brings_an_output_up_to_date(
         assert messages[-1].startswith(told)
         if names == three[:2]:
             assert messages[0].endswith(
-                "will leave it, since no input is called so any more: 'c.wav'"
+                "will leave it, since no input has such a key any more: 'c.wav'"
             )
 
 

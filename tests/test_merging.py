@@ -17,7 +17,8 @@ import pytest
 import kapre_cli
 from kapre_cli import framing
 from kapre_cli.storage import hdf5, merging
-from kapre_cli.storage.workspace import Workspace
+from kapre_cli.storage.existing import Existing
+from kapre_cli.storage.work_dir import WorkDir
 from tests import reference
 from tests.conftest import PROGRAM, Ended, files_below, write_audio
 from tests.stress.runs import content, make_audio
@@ -85,7 +86,7 @@ def test_shards_merged_are_the_single_run(
     outputs = shards(program, of, suffix, *arguments)
     if of == 14:
         assert any(not keys_of(output) for output in outputs)
-    ended = program("merge", merged, *sorted(outputs))  # 10 before 2
+    ended = program("merge", *sorted(outputs), "-o", merged)  # 10 before 2
     noun = "output" if of == 1 else "outputs"
     assert (ended.code, ended.out) == (0, "")
     assert ended.err == f"{of} {noun}: 11 arrays -> '{merged}'\n"
@@ -107,29 +108,29 @@ def test_merges_can_be_merged_and_formats_changed(audio: Path, here: Path, progr
     for output in ("single.h5", "single"):
         program(*MEL, audio, "-o", output)
     one, two, three, four = shards(program, 4, ".h5", *MEL, audio)
-    assert program("merge", "first", two, one, "--allow-missing").code == 0
-    assert program("merge", "second.h5", four, three, "--allow-missing").code == 0
-    quiet = program("merge", "all", "first", "second.h5", "--quiet")
+    assert program("merge", two, one, "--allow-missing", "-o", "first").code == 0
+    assert program("merge", four, three, "--allow-missing", "-o", "second.h5").code == 0
+    quiet = program("merge", "first", "second.h5", "--quiet", "-o", "all")
     assert (quiet.code, quiet.out, quiet.err) == (0, "", "")
     assert content(here / "all") == content(here / "single")
-    assert program("merge", "all.h5", "all").code == 0
-    assert program("merge", "named otherwise", "all.h5", "--format", "hdf5").code == 0
+    assert program("merge", "all", "-o", "all.h5").code == 0
+    assert program("merge", "all.h5", "--format", "hdf5", "-o", "named otherwise").code == 0
     for name in ("all.h5", "named otherwise"):
         assert Path(name).read_bytes() == Path("single.h5").read_bytes()
     key = keys_of(here / "all")[0]
     program(*MEL, audio / key, "-o", "one.npy", "--root", audio)
-    assert program("merge", "one.h5", "one.npy").code == 0
-    assert program("merge", "again.npy", "one.h5").code == 0
+    assert program("merge", "one.npy", "-o", "one.h5").code == 0
+    assert program("merge", "one.h5", "-o", "again.npy").code == 0
     assert Path("again.npy").read_bytes() == Path("one.npy").read_bytes()
     assert Path("again.npy.json").read_bytes() == Path("one.npy.json").read_bytes()
-    refused = program("merge", "several.npy", "all.h5")
+    refused = program("merge", "all.h5", "-o", "several.npy")
     assert (refused.code, "would be one array, but there are" in refused.err) == (2, True)
 
 
 def test_compression_is_dropped_on_the_way_to_npy(audio: Path, here: Path, program: Any) -> None:
     program(*MEL, audio, "-o", "packed.h5", "--compression", "gzip")
     program(*MEL, audio, "-o", "single")
-    assert program("merge", "merged", "packed.h5").code == 0
+    assert program("merge", "packed.h5", "-o", "merged").code == 0
     assert content(here / "merged") == content(here / "single")
 
 
@@ -140,13 +141,13 @@ def test_outputs_that_are_no_shards_stay_in_the_order_given(
     for folder in folders:
         program(*MEL, folder, "-o", f"{folder.name}.h5", "--root", audio)
     names = [f"{folder.name}.h5" for folder in folders]
-    assert program("merge", "all.h5", *reversed(names)).code == 0
+    assert program("merge", *reversed(names), "-o", "all.h5").code == 0
     expected = [key for name in reversed(names) for key in keys_of(here / name)]
     assert keys_of(here / "all.h5") == expected
     assert expected != sorted(expected)
     # Shards of another list among them: in the places that shards have, in their own order.
     one, two, three = shards(program, 3, ".h5", *MEL, *sorted(audio.glob("*.*")), "--root", audio)
-    assert program("merge", "mixed.h5", three, names[1], one, two).code == 0
+    assert program("merge", three, names[1], one, two, "-o", "mixed.h5").code == 0
     order = (one, names[1], two, three)
     assert keys_of(here / "mixed.h5") == [key for name in order for key in keys_of(Path(name))]
 
@@ -163,7 +164,7 @@ def test_compressed_chunks_are_copied_as_they_are(here: Path, program: Any) -> N
         dataset.id.write_direct_chunk((0, 256, 0), shuffled[1], filter_mask=2)
         packed = [dataset.id.read_direct_chunk((0, t, 0)) for t in (0, 256)]
         values = dataset[()]
-    assert program("merge", "copy.h5", "a.h5").code == 0
+    assert program("merge", "a.h5", "-o", "copy.h5").code == 0
     with h5py.File("copy.h5") as file:
         dataset = file["features/a.wav"]
         assert [dataset.id.read_direct_chunk((0, t, 0)) for t in (0, 256)] == packed
@@ -185,7 +186,7 @@ def test_arrays_that_are_chunked_otherwise_are_packed_anew(here: Path, program: 
         anew.attrs["input"] = facts
 
     spoil(here / "a.h5", rechunk)
-    assert program("merge", "copy.h5", "a.h5").code == 0
+    assert program("merge", "a.h5", "-o", "copy.h5").code == 0
     assert Path("copy.h5").read_bytes() == expected
 
 
@@ -201,7 +202,8 @@ def parts(here: Path, audio: Path, program: Any) -> list[Path]:
 def refused(program: Any, *arguments: object) -> str:
     """Merge, hold that this is a usage error that changes nothing, and return the message."""
     before = content(Path.cwd())
-    ended: Ended = program("merge", *arguments)
+    output, *inputs = arguments
+    ended: Ended = program("merge", *inputs, "-o", output)
     assert (ended.code, ended.out) == (2, ""), ended.err
     assert "Traceback" not in ended.err
     assert content(Path.cwd()) == before
@@ -233,7 +235,7 @@ def test_shards_that_are_missing_are_named(parts: list[Path], here: Path, progra
     assert "1 shard of the list of inputs of 'parts/1.h5' is missing: 2/3" in message
     message = refused(program, "x.h5", parts[1])
     assert "2 shards of the list of inputs of 'parts/2.h5' are missing: 1/3, 3/3" in message
-    assert program("merge", "x.h5", parts[2], parts[0], "--allow-missing").code == 0
+    assert program("merge", parts[2], parts[0], "--allow-missing", "-o", "x.h5").code == 0
     assert keys_of(here / "x.h5") == keys_of(parts[0]) + keys_of(parts[2])
 
 
@@ -250,7 +252,7 @@ def test_shards_of_lists_that_differ_are_told_apart(
     assert "is missing: 2/3 ('parts/2.h5' is 2/3 of another list: inputs were added" in message
     for index, part in enumerate(parts, 1):
         program(*MEL, audio, "-o", part, "--shard", f"{index}/3", "--resume")
-    assert program("merge", "x.h5", *parts).code == 0
+    assert program("merge", *parts, "-o", "x.h5").code == 0
     program(*MEL, audio, "-o", "single.h5")
     assert Path("x.h5").read_bytes() == Path("single.h5").read_bytes()
 
@@ -275,7 +277,7 @@ def test_names_that_the_output_cannot_hold_are_refused(here: Path, program: Any)
     for name in ("one", "two"):
         program(*MEL, name, "-o", f"{name}.h5")
     assert "would be a file and a folder" in refused(program, "x", "one.h5", "two.h5")
-    assert program("merge", "x.h5", "one.h5", "two.h5").code == 0
+    assert program("merge", "one.h5", "two.h5", "-o", "x.h5").code == 0
 
 
 def test_outputs_that_may_not_be_replaced_are_left_alone(
@@ -296,7 +298,7 @@ def test_outputs_that_may_not_be_replaced_are_left_alone(
     assert "there is no output 'gone.h5'" in refused(program, "x.h5", *parts, "gone.h5")
     assert "Missing argument 'INPUTS...'" in refused(program, "x.h5")
     assert "standard output (-)" in refused(program, "-", *parts)
-    assert program("merge", "old.h5", *parts, "--overwrite").code == 0
+    assert program("merge", *parts, "--overwrite", "-o", "old.h5").code == 0
     assert len(keys_of(here / "old.h5")) == 11
 
 
@@ -309,7 +311,7 @@ def test_work_of_an_interrupted_run_is_not_thrown_away(
     message = refused(program, "all.h5", *parts, "x.h5.partial")
     assert "'x.h5.partial' is the work of a run that has not come to its end" in message
     assert "holds the work of a run that did not reach its end" in refused(program, "x.h5", *parts)
-    assert program("merge", "x.h5", *parts, "--overwrite").code == 0
+    assert program("merge", *parts, "--overwrite", "-o", "x.h5").code == 0
     assert "x.h5.partial" not in files_below(here)
 
 
@@ -317,10 +319,13 @@ def test_nothing_to_merge_is_an_output_without_arrays(
     audio: Path, here: Path, program: Any
 ) -> None:
     one, two = shards(program, 2, ".h5", *MEL, audio / "a.wav")
-    assert program("merge", "x.h5", one, "--allow-missing").err == "1 output: 0 arrays -> 'x.h5'\n"
+    assert (
+        program("merge", one, "--allow-missing", "-o", "x.h5").err
+        == "1 output: 0 arrays -> 'x.h5'\n"
+    )
     assert keys_of(here / "x.h5") == []
     assert "and there is none" in refused(program, "x.npy", one, "--allow-missing")
-    assert program("merge", "x.npy", one, two).code == 0
+    assert program("merge", one, two, "-o", "x.npy").code == 0
 
 
 # What is damaged or means harm
@@ -329,7 +334,8 @@ def test_nothing_to_merge_is_an_output_without_arrays(
 def damaged(program: Any, *arguments: object) -> str:
     """Merge, hold that this fails and publishes nothing, and return the message."""
     before = content(Path.cwd())
-    ended: Ended = program("merge", *arguments)
+    output, *inputs = arguments
+    ended: Ended = program("merge", *inputs, "-o", output)
     assert (ended.code, ended.out) == (1, ""), ended.err
     assert "Traceback" not in ended.err
     assert ended.err.endswith("no output is written or changed\n")
@@ -344,7 +350,7 @@ def test_a_damaged_array_is_named_and_nothing_is_published(
     suffix: str, audio: Path, program: Any
 ) -> None:
     parts = shards(program, 2, suffix, *MEL, audio, *OUTPUTS[suffix])
-    assert program("merge", f"x{suffix}", *parts).code == 0
+    assert program("merge", *parts, "-o", f"x{suffix}").code == 0
     if suffix:
         with h5py.File(parts[1], "r+") as file:
             file["features/night 2/d.wav"][3, 4] = 0.25
@@ -409,7 +415,7 @@ def test_all_versions_behind_the_arrays_are_named(audio: Path, program: Any) -> 
     with_versions(two, numpy="2.4.1", scipy="1.0")
     with_versions(three, numpy="2.3.0", scipy="1.0")
     with_versions(empty, numpy="0.1")  # which has computed nothing
-    ended = program("merge", "x.h5", empty, *parts[:3], "--allow-missing")
+    ended = program("merge", empty, *parts[:3], "--allow-missing", "-o", "x.h5")
     assert ended.code == 0
     assert ended.err.startswith(
         "note: not all arrays were computed with the same versions (numpy 2.3.0, 2.4.1); "
@@ -417,8 +423,8 @@ def test_all_versions_behind_the_arrays_are_named(audio: Path, program: Any) -> 
     with kapre_cli.open_features("x.h5") as features:
         assert features.versions["numpy"] == "2.3.0, 2.4.1"
         assert features.versions["scipy"] == "1.0"
-    assert program("merge", "first.h5", one, two).code == 0
-    assert program("merge", "again.h5", "first.h5", three).code == 0
+    assert program("merge", one, two, "-o", "first.h5").code == 0
+    assert program("merge", "first.h5", three, "-o", "again.h5").code == 0
     assert Path("again.h5").read_bytes() == Path("x.h5").read_bytes()
 
 
@@ -437,20 +443,20 @@ def test_an_interruption_leaves_what_stood_there(
     for number in (signal.SIGINT, signal.SIGTERM):
         with monkeypatch.context() as context:
             context.setattr(merging, "require_written", stop(number))
-            ended = program("merge", "x.h5", *parts, "--overwrite")
+            ended = program("merge", *parts, "--overwrite", "-o", "x.h5")
         assert ended.code == 128 + number
         assert "no output was written or changed" in ended.err
         assert content(here) == before
         assert "x.h5.partial" not in files_below(here)
-    publish = Workspace.publish
+    publish = WorkDir.publish
 
-    def stopped_late(workspace: Workspace) -> None:
+    def stopped_late(work_dir: WorkDir, existing: Existing) -> None:
         os.kill(os.getpid(), signal.SIGINT)
-        publish(workspace)
+        publish(work_dir, existing)
 
     with monkeypatch.context() as context:
-        context.setattr(Workspace, "publish", stopped_late)
-        ended = program("merge", "x.h5", *parts, "--overwrite")
+        context.setattr(WorkDir, "publish", stopped_late)
+        ended = program("merge", *parts, "--overwrite", "-o", "x.h5")
     assert (ended.code, ended.err) == (0, "3 outputs: 11 arrays -> 'x.h5'\n")
 
 
@@ -459,7 +465,7 @@ def test_more_outputs_are_merged_than_files_may_be_open(here: Path, program: Any
         write_audio(here / f"audio/{number:02}.wav", reference.noise(1, 300, number))
     parts = shards(program, 40, ".h5", *MEL, "audio")
     program(*MEL, "audio", "-o", "single.h5")
-    command = f"ulimit -n 30 && exec {sys.executable} -m kapre_cli merge x.h5 parts/*.h5"
+    command = f"ulimit -n 30 && exec {sys.executable} -m kapre_cli merge parts/*.h5 -o x.h5"
     ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "40 outputs: 40 arrays -> 'x.h5'\n")
     assert Path("x.h5").read_bytes() == Path("single.h5").read_bytes()
@@ -472,11 +478,11 @@ def test_odd_names_are_merged_and_printed_escaped(here: Path, process: Any) -> N
     write_audio(here / "b.wav", reference.noise(1, 1000))
     assert process("spectrogram", "a.wav", "-o", odd, cwd=here).code == 0
     assert process("spectrogram", "b.wav", "-o", "b.h5", cwd=here).code == 0
-    ended = process("merge", "--", f"merged {odd}", odd, "b.h5", cwd=here)
+    ended = process("merge", "-o", f"merged {odd}", "--", odd, "b.h5", cwd=here)
     assert (ended.code, ended.out) == (0, "")
     assert ended.err.endswith(f"2 outputs: 2 arrays -> {f'merged {odd}'!r}\n")
     assert keys_of(here / f"merged {odd}") == ["a.wav", "b.wav"]
-    ended = process("merge", "--", odd, odd, cwd=here)
+    ended = process("merge", "-o", odd, "--", odd, cwd=here)
     assert (ended.code, "\x1b" in ended.err, "is one of the inputs" in ended.err) == (
         2,
         False,
@@ -487,7 +493,7 @@ def test_odd_names_are_merged_and_printed_escaped(here: Path, process: Any) -> N
 def test_messages_into_a_closed_pipe(here: Path, program: Any) -> None:
     write_audio(here / "a.wav", reference.noise(1, 1000))
     program(*MEL, "a.wav", "-o", "a.h5")
-    command = [*PROGRAM, "merge", "x.h5", "a.h5"]
+    command = [*PROGRAM, "merge", "a.h5", "-o", "x.h5"]
     read, write = os.pipe()
     os.close(read)
     ended = subprocess.run(command, stderr=write, check=False)

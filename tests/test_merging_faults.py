@@ -65,7 +65,7 @@ class Merge:
         return self.merged(mode, k)
 
     def merged(self, mode: int = COUNT, k: int = 0) -> Ended:
-        arguments = ("merge", self.output, *self.parts, "--overwrite")
+        arguments = ("merge", *self.parts, "-o", self.output, "--overwrite")
         return self.served.run(arguments, self.folder, mode, k, block_values=BLOCK_VALUES)
 
     def require_either(self, where: str) -> bool:

@@ -517,15 +517,30 @@ def test_a_sheet_has_so_many_panels_and_no_more(tmp_path: Path, program: Any) ->
 
 
 def test_a_picture_is_replaced_only_when_asked(output: Path, program: Any) -> None:
-    Path("p.png").write_text("mine")
+    Path("mine.png").write_text("mine")
+    for more in ((), ("--overwrite",)):
+        ended = program("plot", output, "-o", "mine.png", *more)
+        assert (ended.code, "kapre-extract did not make it" in ended.err) == (2, True)
+        assert Path("mine.png").read_text() == "mine"
+    assert program("plot", output, "-o", "p.png").code == 0
+    older = Path("p.png").read_bytes()
     ended = program("plot", output, "-o", "p.png")
     assert ended.code == 2
     assert "the picture 'p.png' exists; --overwrite replaces it" in ended.err
-    assert Path("p.png").read_text() == "mine"
+    assert Path("p.png").read_bytes() == older
     Path("link.png").symlink_to("p.png")
-    assert program("plot", output, "-o", "link.png", "--overwrite").code == 0
+    assert program("plot", output, "-o", "link.png", "--overwrite", "--time", ":0.1").code == 0
     assert Path("link.png").is_symlink()
     assert Path("p.png").read_bytes().startswith(PICTURES["png"])
+    assert Path("p.png").read_bytes() != older
+
+
+@pytest.mark.parametrize("suffix", PICTURES)
+def test_every_kind_of_picture_is_known_as_this_programs(
+    suffix: str, output: Path, program: Any
+) -> None:
+    for more in ((), ("--overwrite",)):
+        assert program("plot", output, "-o", f"p.{suffix}", *more).code == 0
     assert not list(Path().glob(".*"))
 
 

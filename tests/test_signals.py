@@ -113,7 +113,7 @@ def test_a_second_request_stops_it_at_once(hours: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "place", ["storage.workspace.Workspace.close", "storage.earlier.Earlier.close"]
+    "place", ["storage.work_dir.WorkDir.close", "storage.earlier.Earlier.close"]
 )
 def test_once_the_output_is_in_its_place_nothing_is_told_as_interrupted(
     place: str, tmp_path: Path

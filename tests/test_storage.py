@@ -17,6 +17,9 @@ from hypothesis import strategies as st
 import kapre_cli
 from kapre_cli.errors import StoredDataError
 from kapre_cli.storage.checksum import PieceCrc
+from kapre_cli.storage.features import begins_as_our_hdf5
+from kapre_cli.storage.hdf5_index import Hdf5Index, index_datasets
+from kapre_cli.storage.metadata import InputFacts
 from kapre_cli.time_frequency import Melspectrogram
 from tests import reference
 from tests.conftest import files_below, write_audio
@@ -40,7 +43,6 @@ FACTS = {
     "sha256",
     "crc32",
 }
-TEXTS = {"source", "sha256"}
 
 
 @pytest.fixture
@@ -76,10 +78,15 @@ def plainly(output: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any
             name: json.loads(value) if name in ("layer", "settings", "versions") else value
             for name, value in root.items()
         }
-        keys = [key.decode() for key in file["index"]["key"]]
+        keys = texts(file["keys"])
         values = {key: file[f"features/{key}"][()] for key in keys}
         facts = {key: json.loads(file[f"features/{key}"].attrs["input"]) for key in keys}
         return root, values, facts, file["frequency"][()]
+
+
+def texts(dataset: Any) -> list[str]:
+    """Return texts that have a NUL behind them, as the README shows it."""
+    return [os.fsdecode(text) for text in dataset[:].tobytes().split(b"\0")[:-1]]
 
 
 def test_both_formats_say_the_same(output: Path, audio: Path) -> None:
@@ -128,12 +135,13 @@ def test_hdf5_has_labelled_axes_and_an_index(audio: Path, tmp_path: Path, progra
             assert [axis.label for axis in dataset.dims] == ["mel", "time", "channel"]
             assert set(dataset.attrs) == {"DIMENSION_LABELS", "input"}
         index = file["index"][()]
-        assert set(index.dtype.names) == FACTS | {"key"}
-        for row in index:
-            stored = json.loads(file[f"features/{row['key'].decode()}"].attrs["input"])
-            assert {
-                name: row[name].decode() if name in TEXTS else row[name].item() for name in FACTS
-            } == stored
+        keys, sources = texts(file["keys"]), texts(file["sources"])
+        assert set(index.dtype.names) == FACTS - {"source"}
+        for key, source, row in zip(keys, sources, index, strict=True):
+            stored = json.loads(file[f"features/{key}"].attrs["input"])
+            found = {name: row[name].item() for name in index.dtype.names}
+            found["sha256"] = found["sha256"].decode()
+            assert found | {"source": source} == stored
 
 
 def test_the_index_names_sources_as_they_were_given(
@@ -145,7 +153,7 @@ def test_the_index_names_sources_as_they_were_given(
         Path(name).write_bytes((audio / "a.wav").read_bytes())
     assert program("spectrogram", *names, "-o", tmp_path / "out.h5").code == 0
     with h5py.File(tmp_path / "out.h5") as file:
-        assert [os.fsdecode(source) for source in file["index"]["source"]] == names
+        assert texts(file["sources"]) == names
         facts = [json.loads(item.attrs["input"]) for item in file["features"].values()]
         assert [one["source"] for one in facts] == names
     with kapre_cli.open_features(tmp_path / "out.h5") as features:
@@ -435,3 +443,89 @@ def test_keys_that_lead_out_of_the_output_are_refused(
     unsign(output / "kapre-extract.json")
     with pytest.raises(StoredDataError, match="leads out of the output"):
         kapre_cli.open_features(output)
+
+
+# Files that are recognised as this program's before they are replaced
+
+
+def test_damaged_hdf5_outputs_are_recognised(audio: Path, tmp_path: Path, program: Any) -> None:
+    for name, more in (("a.h5", ()), ("b.h5", ("--compression", "gzip", "--shard", "1/1"))):
+        output = tmp_path / name
+        assert program("melspectrogram", audio, "-o", output, *MEL, *more).code == 0
+        whole = output.read_bytes()
+        for length in (len(whole), len(whole) - 1, len(whole) // 2, 4096, 2048):
+            output.write_bytes(whole[:length])
+            assert begins_as_our_hdf5(output), length
+        output.write_bytes(whole[:4096] + bytes(len(whole) - 4096))
+        assert begins_as_our_hdf5(output)
+        output.write_bytes(whole[:512])
+        assert not begins_as_our_hdf5(output)
+
+
+def test_foreign_files_are_not_taken_for_outputs(audio: Path, tmp_path: Path, program: Any) -> None:
+    import keras
+
+    model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(2)])
+    model.save(tmp_path / "model.h5")
+    with h5py.File(tmp_path / "plain.h5", "w") as file:
+        file["kapre-extract"] = np.arange(5)
+        file.attrs["made by"] = np.bytes_("kapre-extract")
+        file.attrs["format"] = np.bytes_("another")
+    (tmp_path / "text.h5").write_bytes(b"format\0kapre-extract")
+    (tmp_path / "empty.h5").touch()
+    assert program("melspectrogram", audio, "-o", tmp_path / "out", *MEL).code == 0
+    for name in ("model.h5", "plain.h5", "text.h5", "empty.h5", "out/a.wav.npy"):
+        assert not begins_as_our_hdf5(tmp_path / name), name
+    os.mkfifo(tmp_path / "pipe.h5")
+    for name in ("pipe.h5", "out"):
+        with pytest.raises(StoredDataError, match="not a plain file"):
+            begins_as_our_hdf5(tmp_path / name)
+
+
+# The index
+
+
+def stored_index(path: Path, facts: list[tuple[str, InputFacts]]) -> Any:
+    """Return the index of these inputs, once it has been in a file."""
+    with h5py.File(path, "w") as file:
+        for name, values in index_datasets(facts).items():
+            file[name] = values
+    with h5py.File(path) as file:
+        return Hdf5Index(h5py.h5g.open(file.id, b"/"))
+
+
+def facts_of(source: str) -> InputFacts:
+    return InputFacts(source, 8000, 8000, 4000, 1, 0.0, 0.004, 8044, 5, sha256="0" * 64)
+
+
+def test_one_long_path_costs_its_own_length(tmp_path: Path) -> None:
+    few = [(f"{number:05}.wav", facts_of(f"/data/{number:05}.wav")) for number in range(10_000)]
+    long = "/".join(["x" * 200] * 18)
+    sizes = []
+    for name, facts in (("short", few), ("long", [*few, (long, facts_of(long))])):
+        assert list(stored_index(tmp_path / name, facts).rows) == [key for key, _ in facts]
+        sizes.append((tmp_path / name).stat().st_size)
+    assert sizes[1] - sizes[0] < 3 * len(long)
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    keys=st.lists(
+        st.text(st.characters(exclude_characters="\0/", exclude_categories=["Cs"]), min_size=1)
+        .map(lambda name: f"a/{name}.wav")
+        .filter(lambda key: len(key) < 200),
+        unique=True,
+    ),
+    source=st.binary(max_size=50).map(lambda raw: os.fsdecode(raw.replace(b"\0", b"x"))),
+)
+def test_every_key_and_source_comes_back(
+    tmp_path_factory: pytest.TempPathFactory, keys: list[str], source: str
+) -> None:
+    facts = [(key, facts_of(source)) for key in keys]
+    index = stored_index(tmp_path_factory.mktemp("index") / "x.h5", facts)
+    assert list(index.rows) == keys
+    assert index.is_of(facts)
+    for key, one in facts:
+        index.require(key, one)
+        with pytest.raises(StoredDataError, match="'source'"):
+            index.require(key, one._replace(source=source + "!"))

@@ -42,7 +42,12 @@ ROOMS = (
 DOORS = {
     "av": {"audio/ffmpeg.py"},
     "click": {"cli"},
-    "h5py": {"storage/hdf5.py", "storage/hdf5_features.py"},
+    "h5py": {
+        "storage/hdf5.py",
+        "storage/hdf5_features.py",
+        "storage/hdf5_index.py",
+        "storage/hdf5_objects.py",
+    },
     "keras": {"time_frequency"},
     "matplotlib": {"plotting"},
     "soundfile": {"audio/libsndfile.py"},
@@ -118,7 +123,7 @@ with redirect_stdout(StringIO()), redirect_stderr(StringIO()): """
         RUN + "run(['--version'])",
         RUN + "run(['melspectrogram', '--help'])",
         RUN + "run(['merge', '--help'])",
-        RUN + "run(['merge', 'all.h5'])",
+        RUN + "run(['merge', 'a.h5', 'b.h5'])",
         RUN + "run(['melspectrogram', 'a.wav', '-o', 'x.h5', '--n-hop', '0'])",
         RUN + "run(['melspectrogram', 'a.wav', '-o', 'x', '--compression', 'gzip'])",
         RUN + "run(['info', '--help'])",
@@ -142,7 +147,7 @@ def test_merging_needs_no_tensorflow(tmp_path: Path) -> None:
     write_audio(tmp_path / "a.wav", reference.noise(1, 3000))
     one, all_ = str(tmp_path / "one"), str(tmp_path / "all")
     extract = f"run(['spectrogram', {str(tmp_path / 'a.wav')!r}, '-o', {one!r}]); "
-    found = modules_after(RUN + extract + f"run(['merge', {all_!r}, {one!r}])")
+    found = modules_after(RUN + extract + f"run(['merge', {one!r}, '-o', {all_!r}])")
     assert not {"tensorflow", "keras"} & found
     assert (tmp_path / "all/a.wav.npy").exists()
 

@@ -173,7 +173,7 @@ def rewrite(output: Path, key: str, place: Any, value: float, dtype: str = "<f4"
         made = file5.create_dataset(f"features/{key}", data=values)
         facts = json.loads(attributes["input"]) | {"crc32": zlib.crc32(values.tobytes())}
         made.attrs["input"] = np.bytes_(json.dumps(facts))
-        keys = [one.decode() for one in file5["index"]["key"]]
+        keys = file5["keys"][:].tobytes().decode().split("\0")
         checksums = file5["index"]["crc32"]
         checksums[keys.index(key)] = facts["crc32"]
         column("crc32", checksums, "<u4")(file5)

@@ -1,5 +1,7 @@
 """``kapre-extract merge``."""
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -10,34 +12,38 @@ from kapre_cli.errors import OutputError, StoredDataError, quoted
 from kapre_cli.report import ExitCode, Report, counted
 from kapre_cli.version import PROGRAM
 
+_SHOWN = 4  # inputs, in a message
+
 
 @click.command(short_help="Put outputs of the same settings together into one.")
 @merge_options()
 def merge(
-    output: Path,
     inputs: tuple[Path, ...],
+    output: Path | None,
     format_: str | None,
     overwrite: bool,
     allow_missing: bool,
     quiet: bool,
 ) -> int:
-    """Put INPUTS, outputs of one layer and the same settings, together into OUTPUT.
+    """Put INPUTS, outputs of one layer and the same settings, together into one.
 
     All shards of a run give the very file that one run would have written, in whichever order
-    they are named.
+    they are named. An output that holds arrays which the inputs lack is never replaced.
 
     \b
-    kapre-extract merge all.h5 part-*.h5
+    kapre-extract merge part-*.h5 -o all.h5
     """  # noqa: D301 - Click needs the backspace itself
+    if output is None:
+        raise click.UsageError(f"Missing option '-o': {_with_output(inputs)}")
+    if str(output) == "-":
+        raise click.UsageError(
+            "Outputs cannot be merged into standard output (-). A folder called - is ./-"
+        )
     from kapre_cli.cli.terminal import Terminal  # not needed for --help
     from kapre_cli.settings import OutputSettings
     from kapre_cli.settings.run import format_of
     from kapre_cli.storage import merging
 
-    if str(output) == "-":
-        raise click.UsageError(
-            "Outputs cannot be merged into standard output (-). A folder called - is ./-"
-        )
     settings = OutputSettings(path=output, format=format_ or format_of(output), overwrite=overwrite)
     try:
         with Terminal(quiet=quiet) as terminal:
@@ -58,3 +64,13 @@ def merge(
     except BrokenPipeError:  # whoever read the messages has left
         return ExitCode.PIPE_CLOSED
     return report.exit_code
+
+
+def _with_output(inputs: Sequence[Path]) -> str:
+    """Return the command as it should be; the name of a file that is not there was the output."""
+    output = "OUTPUT"
+    if len(inputs) > 1 and not inputs[0].exists():
+        output, inputs = shlex.quote(str(inputs[0])), inputs[1:]
+    named = " ".join(shlex.quote(str(path)) for path in inputs[:_SHOWN])
+    more = " ..." if len(inputs) > _SHOWN else ""
+    return f"the output is named behind -o: {PROGRAM} merge {named}{more} -o {output}"

@@ -1,6 +1,5 @@
 """What ``plot`` does: open or extract, draw, and put the picture in its place."""
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
@@ -25,7 +24,7 @@ from kapre_cli.settings import (
 )
 from kapre_cli.sources import Source, key_of
 from kapre_cli.storage.features import Features, is_output, open_features
-from kapre_cli.version import PROGRAM
+from kapre_cli.storage.scratch import scratch_folder
 
 _KEYS_SHOWN = 4  # if none is named
 _KEYS_NAMED = 5  # in a message
@@ -39,14 +38,14 @@ _POWER = {"power": 2.0, "decibel": False, "data_format": "channels_last"}
 def plotting(options: Mapping[str, Any]) -> int:
     """Draw a picture and return the exit code."""
     source, output = options["source"], options["output"]
-    check_picture(output, source, overwrite=options["overwrite"])
+    existing = check_picture(output, source, overwrite=options["overwrite"])
     sheet, rendered = _drawing()
     start, end = options["time"] or (0.0, None)
     with _features(source, options) as (features, channels):
         keys = _keys(features, options["keys"], quiet=options["quiet"])
         view = View(channels=channels, start=start, end=end, decibel=options["decibel"])
         figure = sheet(features, keys, view)
-    save(output, rendered(figure, kind_of(output)))
+    save(output, rendered(figure, kind_of(output)), existing)
     if not options["quiet"]:
         click.echo(f"{counted(len(keys), 'key')} drawn -> {quoted(output)}", err=True)
     return ExitCode.OK
@@ -88,8 +87,8 @@ def _features(
     asked = [name for name in BANDS if _is_given(name)]
     if asked and not options["mel"]:
         raise UsageError(f"{_named(asked)} describes mel bands: add --mel")
-    with tempfile.TemporaryDirectory(prefix=f"{PROGRAM}-") as folder:
-        output = Path(folder, "audio.h5")
+    with scratch_folder() as folder:
+        output = folder / "audio.h5"
         _extract(source, options, output)
         with open_features(output) as features:
             yield features, None

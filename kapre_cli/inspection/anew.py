@@ -5,13 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from math import prod
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import numpy as np
 
 from kapre_cli.audio import sha256_of
-from kapre_cli.errors import AudioReadError, UsageError, quoted, writing
+from kapre_cli.errors import AudioReadError, UsageError, quoted
 from kapre_cli.inspection.difference import EXACT, Difference, difference
 from kapre_cli.inspection.places import apart_words
 from kapre_cli.pipeline.extract import extract
@@ -20,9 +19,9 @@ from kapre_cli.settings import ExtractionSettings, OutputSettings
 from kapre_cli.sources import Source, path_of
 from kapre_cli.storage.features import open_features
 from kapre_cli.storage.metadata import RootFacts
+from kapre_cli.storage.scratch import scratch_folder
 from kapre_cli.storage.soundness import require_buildable
 from kapre_cli.storage.stored import Features, StoredArray
-from kapre_cli.version import PROGRAM
 
 # How far else results may be apart: what is promised of any result, that it is so close to the
 # true one.
@@ -117,8 +116,8 @@ class Anew:
         require_buildable(self._root.layer)
         self._progress.checking(len(keys))
         for lot in self._lots(keys):
-            with _temporary_folder() as folder:
-                self._check_lot(lot, Path(folder, "anew"))
+            with scratch_folder() as folder:
+                self._check_lot(lot, folder / "anew")
 
     def _lots(self, keys: Sequence[str]) -> Iterator[list[Source]]:
         """Yield inputs whose bytes are those that were read, some at a time; tell the others."""
@@ -195,11 +194,6 @@ class Anew:
             output=OutputSettings(path=path, format="npy-directory", dtype=root.dtype),
             engine=root.engine,
         )
-
-
-def _temporary_folder() -> TemporaryDirectory[str]:
-    with writing("a temporary folder", "made"):
-        return TemporaryDirectory(prefix=f"{PROGRAM}-")
 
 
 def _reason(path: str, said: Sequence[str]) -> str:

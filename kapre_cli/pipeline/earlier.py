@@ -1,7 +1,7 @@
 """Which inputs need not be computed, because an earlier run has done it, and which in part."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kapre_cli.audio import sha256_of
@@ -42,19 +42,11 @@ class Keeper:
         """Understand the settings of the runs in the journal."""
         self._roots = [RootFacts.from_dict(root) for root in self.earlier.journal.roots]
 
-    def tell_changes(self, sources: Iterable[Source]) -> None:
-        """Say what of the finished output will not be in the new one, or is not of this program."""
+    def tell_versions(self) -> None:
+        """Say that arrays of the finished output were computed with other versions, if so."""
         features = self.earlier.features
         if features is None:
             return
-        wanted = {source.key for source in sources}
-        gone = [key for key in features if key not in wanted]
-        if gone:
-            named = ", ".join(map(quoted, gone[:3])) + (", ..." if len(gone) > 3 else "")
-            self.report.say(
-                f"note: {counted(len(gone), 'array')} of {quoted(features.path)} will leave it, "
-                f"since no input is called so any more: {named}"
-            )
         others = [
             f"{name} {version}"
             for name, version in features.versions.items()
@@ -63,8 +55,74 @@ class Keeper:
         if others:
             self.report.say(
                 f"note: the arrays in {quoted(features.path)} were computed with other versions "
-                f"({', '.join(others)}) and are kept; --overwrite computes all of them anew"
+                f"({', '.join(others)}) and are kept; --overwrite computes all of them again"
             )
+
+    def contents(self, works: Sequence[Work], n_rejected: int) -> list[Work]:
+        """Return whose arrays the output will have, in order, once all inputs have been tried.
+
+        An array of an earlier run stays as long as its input cannot be opened. And while a path
+        cannot be read, nothing tells which inputs are gone for good: no array leaves the output.
+
+        Args:
+            works: All inputs.
+            n_rejected: How many paths gave no input, such as folders that cannot be read.
+        """
+        unopened = [work for work in works if work.failed and not _can_be_opened(work.source)]
+        staying = [work for work in unopened if self._retain(work)]
+        retained = {id(work) for work in staying}
+        arrays = [work for work in works if not work.failed or id(work) in retained]
+        features = self.earlier.features
+        if features is not None:
+            known = {work.source.key for work in works}
+            others = [key for key in features if key not in known]
+            if unopened or n_rejected:
+                for key in others:
+                    work = Work(Source(key, key), failed=True)
+                    if self._retain_from_output(work):
+                        staying.append(work)
+                        arrays.append(work)
+            elif others:
+                self.report.say(
+                    f"note: {counted(len(others), 'array')} of {quoted(features.path)} will leave "
+                    f"it, since no input has such a key any more: {_named(others)}"
+                )
+        if staying:
+            keys = [work.source.key for work in staying]
+            self.report.say(
+                f"note: {counted(len(keys), 'array')} of an earlier run "
+                f"{'stays' if len(keys) == 1 else 'stay'}, since inputs cannot be read now: "
+                f"{_named(keys)}"
+            )
+        return arrays
+
+    def _retain(self, work: Work) -> bool:
+        """Give an input that failed the array of an earlier run; return whether there is one."""
+        remembered = self.earlier.journal.inputs.get(work.source.key)
+        if remembered is not None and remembered.facts is not None:
+            facts = remembered.facts
+            if self._may_stay(facts, self._roots[remembered.run]):
+                work.of, work.entries = remembered.of, remembered.entries
+                work.open(facts, self.settings.layer)
+                work.drop_misfits(self.settings.layer)
+                if work.n_lacking == 0:
+                    return True
+        return self._retain_from_output(work)
+
+    def _retain_from_output(self, work: Work) -> bool:
+        features, key = self.earlier.features, work.source.key
+        if features is None or key not in features:
+            return False
+        try:
+            stored = features[key]
+            if not self._may_stay(stored.facts, features.root):
+                return False
+            stored.verify()
+        except StoredDataError as error:
+            self.report.say(f"note: {quoted(key)} is damaged in the output, and leaves it: {error}")
+            return False
+        work.facts, work.stored_in, work.restated = stored.facts, features, False
+        return True
 
     def keep(self, work: Work) -> None:
         """Give ``work`` what has been done for it."""
@@ -117,12 +175,7 @@ class Keeper:
             root: The settings of that run.
             source: The input.
         """
-        audio = self.settings.audio
-        if (
-            (facts.n_missing and not audio.allow_truncated)
-            or (facts.n_non_finite and audio.non_finite != root.audio.non_finite)
-            or (facts.source_sr != facts.sr and not audio.resample)
-        ):
+        if not self._may_stay(facts, root):
             return None
         try:
             status = os.stat(source.file)
@@ -136,3 +189,29 @@ class Keeper:
         except (OSError, AudioReadError):  # reading it will tell why
             return None
         return now if now == facts else None
+
+    def _may_stay(self, facts: InputFacts, root: RootFacts) -> bool:
+        """Whether this run's settings let an array of an earlier run stand.
+
+        Args:
+            facts: What the earlier run knew.
+            root: The settings of that run.
+        """
+        audio = self.settings.audio
+        return not (
+            (facts.n_missing and not audio.allow_truncated)
+            or (facts.n_non_finite and audio.non_finite != root.audio.non_finite)
+            or (facts.source_sr != facts.sr and not audio.resample)
+        )
+
+
+def _can_be_opened(source: Source) -> bool:
+    try:
+        os.close(os.open(source.file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+    except (OSError, ValueError):  # ValueError: a NUL in the path
+        return False
+    return True
+
+
+def _named(keys: Sequence[str]) -> str:
+    return ", ".join(map(quoted, keys[:3])) + (", ..." if len(keys) > 3 else "")

@@ -27,15 +27,16 @@ from kapre_cli.settings.keras_file import resolved
 from kapre_cli.sources import Arriving, Source
 from kapre_cli.storage.admission import check_output
 from kapre_cli.storage.assembly import FinalArray, final_array, stored_array
-from kapre_cli.storage.disk import free_bytes, require_room
+from kapre_cli.storage.disk import free_bytes, require_free_bytes
 from kapre_cli.storage.earlier import Earlier, require_no_work
+from kapre_cli.storage.existing import Existing, existing_output
 from kapre_cli.storage.formats import open_writer
 from kapre_cli.storage.journal import Journal
 from kapre_cli.storage.metadata import InputFacts, RootFacts
 from kapre_cli.storage.replay import replay
 from kapre_cli.storage.soundness import frequencies
 from kapre_cli.storage.verification import require_written
-from kapre_cli.storage.workspace import Workspace, undisturbed
+from kapre_cli.storage.work_dir import WorkDir, signals_deferred
 
 
 def extract(
@@ -86,39 +87,39 @@ def _extract(
     watch: Watch,
 ) -> None:
     known = [work.source for work in works.all]
+    n_rejected = report.n_failed  # paths that should have given inputs, and could not be read
     check_output(settings.output, known)
-    with Workspace(settings.output) as workspace:
-        if workspace.healed:
-            check_output(settings.output, known)
-        replayed = replay(workspace.journal)
-        workspace.keep = replayed.holds_work
+    with WorkDir(settings.output) as work_dir:
+        replayed = replay(work_dir.journal)
+        work_dir.keep = replayed.holds_work
+        existing = existing_output(settings.output)  # another run may have published just now
         if not watch.again:
-            require_no_work(workspace, replayed, settings.output)
+            require_no_work(work_dir, replayed, settings.output)
+            if work_dir.note is not None:
+                report.say(f"note: {work_dir.note}")
         root = RootFacts.of(settings)
         output = settings.output
-        with Earlier(workspace, replayed, output, root, again=watch.again) as earlier:
+        with Earlier(work_dir, replayed, output, root, again=watch.again) as earlier:
             if report.verbose:
                 report.say(", ".join(f"{name} {number}" for name, number in root.versions.items()))
             keeper = Keeper(earlier, settings, root.versions, report, again=watch.again)
-            if not works.grows:
-                keeper.tell_changes(known)
-            with Journal(workspace.journal, earlier.journal.end) as journal:
+            keeper.tell_versions()
+            with Journal(work_dir.journal, earlier.journal.end) as journal:
                 run = _Run(settings, root, journal, report)
                 try:
                     if not (watch.again and earlier.journal.roots):
                         journal.run(root)
                     run.compute(works, keeper, progress, watch)
-                    if works.grows:
-                        keeper.tell_changes(work.source for work in works.all)
-                    run.finish(works.all, workspace, earlier, progress)
+                    arrays = keeper.contents(works.all, n_rejected)
+                    run.finish(works.all, arrays, work_dir, existing, earlier, progress)
                 except BaseException:
-                    workspace.keep = not workspace.published and (
+                    work_dir.keep = not work_dir.published and (
                         earlier.journal.holds_work or any(work.entries for work in works.all)
                     )
-                    if workspace.keep:
+                    if work_dir.keep:
                         with suppress(OutputError):  # the error under way says enough
                             journal.sync()
-                        report.kept = _kept(works.all, workspace.folder)
+                        report.kept = _kept(works.all, work_dir.place)
                     raise
 
 
@@ -184,68 +185,94 @@ class _Run:
     def _require_room(self, works: Sequence[Work]) -> None:
         folder = self._settings.output.path.parent
         what = f"{quoted(self._settings.output.path)}, with the work beside it,"
-        if bytes_at_most(works, self._settings) > free_bytes(folder):
-            require_room(folder, bytes_due(works, self._settings), f"{what} at least")
+        free = free_bytes(folder)
+        if free is not None and bytes_at_most(works, self._settings) > free:
+            require_free_bytes(folder, bytes_due(works, self._settings), f"{what} at least")
 
     def finish(
-        self, works: Sequence[Work], workspace: Workspace, earlier: Earlier, progress: Progress
+        self,
+        works: Sequence[Work],
+        arrays: Sequence[Work],
+        work_dir: WorkDir,
+        existing: Existing,
+        earlier: Earlier,
+        progress: Progress,
     ) -> None:
-        """Put the output together, read it back and move it into its place."""
-        alive = [work for work in works if not work.failed]
-        if (alive or not works) and self._is_up_to_date(alive, earlier):
+        """Put the output together, read it back and move it into its place.
+
+        Args:
+            works: All inputs.
+            arrays: Those whose arrays the output will have, and what else it keeps.
+            work_dir: Where it is put together.
+            existing: What stood at its place when the run began.
+            earlier: What earlier runs have left.
+            progress: Told how far it has come.
+        """
+        alive = [work for work in arrays if not work.failed]
+        if (arrays or not works) and self._is_up_to_date(arrays, earlier):
             self._report.is_there = True
             path = quoted(self._settings.output.path)
             if len(alive) == len(works):
                 self._report.say(f"note: {path} is up to date: nothing was computed")
             else:
                 self._report.say(f"note: {path} is left as it is: nothing new could be read")
+        elif arrays and not alive:
+            n_finished = sum(bool(work.entries) for work in arrays)
+            work_dir.keep = n_finished > 0
+            if work_dir.keep:
+                self._report.kept = (
+                    f"the finished work of {counted(n_finished, 'input')} is kept in "
+                    f"{quoted(work_dir.place)}; the same command with --resume goes on with it"
+                )
+            return
         else:
-            if alive:
+            if arrays:
                 folder = self._settings.output.path.parent
-                n_bytes = bytes_written(alive, self._settings)
-                require_room(folder, n_bytes, quoted(self._settings.output.path))
-            alive = self._put_together(alive, workspace.staged, progress)
-            if alive or self._may_be_empty(works):
-                self._publish(alive, workspace)
+                n_bytes = bytes_written(arrays, self._settings)
+                require_free_bytes(folder, n_bytes, quoted(self._settings.output.path))
+            arrays = self._put_together(arrays, work_dir.staging, progress)
+            if arrays or self._may_be_empty(works):
+                self._publish(arrays, work_dir, existing)
                 return
-        workspace.keep = False
-        self._count(alive)
+        work_dir.keep = False
+        self._count(arrays)
 
     def _may_be_empty(self, works: Sequence[Work]) -> bool:
         """Whether an output without arrays is one: of a shard, and not in place of a better one."""
         is_shard = self._settings.shard is not None
         return is_shard and not (works and os.path.lexists(self._settings.output.path))
 
-    def _publish(self, works: Sequence[Work], workspace: Workspace) -> None:
+    def _publish(self, arrays: Sequence[Work], work_dir: WorkDir, existing: Existing) -> None:
         """Move the output into its place and remove what led to it, as one deed.
 
         An interrupt in between would be told as if there were no output.
         """
-        with undisturbed():
+        with signals_deferred():
             try:
-                workspace.publish()
+                work_dir.publish(existing)
             finally:
-                if workspace.published:
+                if work_dir.published:
                     self._report.is_there = True
-                    self._count(works)
+                    self._count(arrays)
             self._journal.close()
-            workspace.close()
+            work_dir.close()
 
-    def _count(self, works: Sequence[Work]) -> None:
-        """Take account of what is in the output."""
-        for work in works:
-            tell = self._report.skipped if work.kept else self._report.written
-            tell(work.source.path, work.known(self._config))
+    def _count(self, arrays: Sequence[Work]) -> None:
+        """Count the inputs whose arrays are in the output; one that failed has been counted."""
+        for work in arrays:
+            if not work.failed:
+                tell = self._report.skipped if work.kept else self._report.written
+                tell(work.source.path, work.known(self._config))
 
-    def _is_up_to_date(self, alive: Sequence[Work], earlier: Earlier) -> bool:
+    def _is_up_to_date(self, arrays: Sequence[Work], earlier: Earlier) -> bool:
         """Whether the finished output holds all that there is to hold, just so."""
         features = earlier.features
         if features is None:
             return False
         return (
             replace(features.root, versions=self._root.versions) == self._root
-            and list(features) == [work.source.key for work in alive]
-            and all(work.stored_in is features and not work.restated for work in alive)
+            and list(features) == [work.source.key for work in arrays]
+            and all(work.stored_in is features and not work.restated for work in arrays)
         )
 
     def _put_together(self, works: Sequence[Work], path: Path, progress: Progress) -> list[Work]:
@@ -261,9 +288,10 @@ class _Run:
                 try:
                     array = self._array(work)
                 except FeatureError as error:
-                    work.failed = True
-                    self._report.failed(work.source.path, error, work.known(self._config))
-                    self._report.require_few_failures()
+                    if not work.failed:
+                        work.failed = True
+                        self._report.failed(work.source.path, error, work.known(self._config))
+                        self._report.require_few_failures()
                     continue
                 key = work.source.key
                 facts = writer.add(key, array, work.facts)

@@ -1,21 +1,37 @@
 """Where a picture goes: what may stand there, and how it appears there, whole."""
 
 import os
-from contextlib import suppress
 from pathlib import Path
 
-from kapre_cli.errors import UsageError, quoted, writing
+from kapre_cli.errors import StoredDataError, UsageError, quoted, writing
+from kapre_cli.storage.existing import Stamp, require_regular, stamp_of
+from kapre_cli.storage.publishing import publish_file
+from kapre_cli.storage.scratch import scratch_folder
+from kapre_cli.storage.soundness import open_plain
+from kapre_cli.version import PROGRAM
+
+# What pictures of this program say of their maker, see ``sheet.rendered``.
+MAKER = PROGRAM
+_MARKS = (
+    f"Software\0{MAKER}".encode(),  # PNG
+    f"/Creator ({MAKER})".encode(),  # PDF
+    f"<dc:title>{MAKER}</dc:title>".encode(),  # SVG
+)
+_MOST_BYTES = 2**27
 
 PICTURES = ("png", "pdf", "svg")
 
 
-def check_picture(path: Path, source: Path, *, overwrite: bool) -> None:
+def check_picture(path: Path, source: Path, *, overwrite: bool) -> Stamp | None:
     """Refuse a picture that cannot be had, before any work is done.
 
     Args:
         path: Where it is to be.
         source: What it is drawn from.
-        overwrite: Whether a file that stands there may be replaced.
+        overwrite: Whether a picture of this program that stands there may be replaced.
+
+    Returns:
+        What stands there, see :func:`save`.
 
     Raises:
         UsageError: If its suffix is no picture's, its folder does not exist, something stands
@@ -29,12 +45,31 @@ def check_picture(path: Path, source: Path, *, overwrite: bool) -> None:
             f"the folder {quoted(path.parent)} for the picture {quoted(path.name)} does not "
             "exist; make it first"
         )
-    if path.is_dir():
-        raise UsageError(f"the picture {quoted(path)} is a folder; a file was asked for")
-    if path.exists() and path.samefile(source):
+    target = Path(os.path.realpath(path))
+    require_regular(target, "picture", path)
+    existing = stamp_of(target)
+    if existing is None:
+        return None
+    if source.exists() and target.samefile(source):
         raise UsageError(f"the picture {quoted(path)} is what would be drawn")
-    if os.path.lexists(path) and not overwrite:
+    if existing.size and not _is_ours(target):
+        raise UsageError(
+            f"the picture {quoted(path)} exists, and kapre-extract did not make it; it is left "
+            "alone: move it away, or name another picture"
+        )
+    if not overwrite:
         raise UsageError(f"the picture {quoted(path)} exists; --overwrite replaces it")
+    return existing
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a picture says that this program made it."""
+    try:
+        with open_plain(path) as file:
+            content = file.read(_MOST_BYTES)
+    except (OSError, StoredDataError):
+        return False
+    return any(mark in content for mark in _MARKS)
 
 
 def kind_of(path: Path) -> str:
@@ -46,22 +81,23 @@ def kind_of(path: Path) -> str:
     return path.suffix.lower().removeprefix(".")
 
 
-def save(path: Path, content: bytes) -> None:
+def save(path: Path, content: bytes, existing: Stamp | None) -> None:
     """Put a picture in its place, whole; a link stands for what it leads to.
 
+    Args:
+        path: Its place.
+        content: The picture.
+        existing: What :func:`check_picture` found there, which alone is replaced.
+
     Raises:
-        OutputError: If it cannot be written; what stood there is unchanged then.
+        OutputError: If it cannot be written, or something else stands there now; what stood
+            there is unchanged then.
     """
     target = Path(os.path.realpath(path))
-    made = target.with_name(f".{os.getpid()}.partial{target.suffix}")
-    with writing(path):
-        try:
-            with open(made, "xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(made, target)
-        except BaseException:
-            with suppress(OSError):
-                made.unlink()
-            raise
+    with writing(path), scratch_folder(target.parent, path) as folder:
+        made = folder / target.name
+        with open(made, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        publish_file(made, target, existing)

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from kapre_cli.errors import UsageError
 from kapre_cli.plotting.axes import FrequencyAxis, frequency_axis, time_unit
+from kapre_cli.plotting.files import MAKER
 from kapre_cli.plotting.levels import Levels
 from kapre_cli.plotting.reduction import Image, peaks
 from kapre_cli.plotting.titles import title_of
@@ -36,10 +37,10 @@ _HIGHEST_BAR = 900
 _COLOURS = "magma"  # perceptually uniform
 _NAN_COLOUR = "#35b779"  # a green, which magma does not have
 
-_METADATA: dict[str, dict[str, None]] = {  # without the time of the picture's making
-    "png": {"Software": None},
-    "pdf": {"CreationDate": None},
-    "svg": {"Date": None},
+_METADATA: dict[str, dict[str, str | None]] = {  # without the time of the picture's making
+    "png": {"Software": MAKER},
+    "pdf": {"Creator": MAKER, "CreationDate": None},
+    "svg": {"Creator": MAKER, "Date": None},
 }
 
 

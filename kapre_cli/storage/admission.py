@@ -4,20 +4,14 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from kapre_cli.errors import StoredDataError, UsageError, quoted
+from kapre_cli.errors import UsageError, quoted
 from kapre_cli.settings import STANDARD_OUTPUT, OutputSettings
 from kapre_cli.sources import Source
 from kapre_cli.storage.collisions import check_collisions, folded
-from kapre_cli.storage.npy import (
-    MANIFEST_NAME,
-    NPY_SUFFIX,
-    ROOT_NAME,
-    is_sidecar,
-    sidecar_of,
-)
-from kapre_cli.storage.npy_features import open_npy_directory
+from kapre_cli.storage.existing import existing_output, require_kind
+from kapre_cli.storage.npy import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, sidecar_of
 from kapre_cli.storage.soundness import within
-from kapre_cli.storage.workspace import PARTIAL_SUFFIX
+from kapre_cli.storage.work_dir import PARTIAL_SUFFIX
 
 
 def check_output(
@@ -46,19 +40,16 @@ def check_output(
             f"the name of the output {quoted(path)} is too long: with {PARTIAL_SUFFIX!r} behind "
             f"it, where the output is made, it may have {longest} bytes"
         )
-    may_replace = output.overwrite or output.resume is not None
-    refusal = None if may_replace else _exists(path, resumable=resumable)
+    require_kind(output)
+    _require_no_input("output", path, sources)
+    existing_output(output, resumable=resumable)
     if output.format == "npy-directory":
-        _check_directory(path, refusal)
         _check_file_names(path, sources, longest)
-    else:
-        _check_file(path, refusal, is_npy=output.format == "npy")
     if output.format == "npy" and len(sources) > 1:
         raise UsageError(
             f"{quoted(path)} would be one array, but there are {len(sources)} inputs; "
             "name a folder or a .h5 file to hold them"
         )
-    _require_no_input("output", path, sources)
 
 
 def check_report(path: Path, output: OutputSettings, sources: Sequence[Source]) -> None:
@@ -145,58 +136,6 @@ def _require_no_input(what: str, path: Path, sources: Iterable[Source]) -> None:
         raise UsageError(f"the {what} {quoted(path)} is one of the inputs")
 
 
-def _check_file(path: Path, refusal: str | None, *, is_npy: bool) -> None:
-    """Refuse what stands in the way of a file; ``refusal``: why an output may not be replaced."""
-    if path.is_dir():
-        raise UsageError(f"the output {quoted(path)} is a folder; a file was asked for")
-    if refusal is None:
-        return
-    if os.path.lexists(path):
-        raise UsageError(refusal)
-    if is_npy and os.path.lexists(sidecar_of(path)) and not is_sidecar(sidecar_of(path)):
-        raise UsageError(
-            f"{quoted(sidecar_of(path))} is in the way: the facts of {quoted(path.name)} are "
-            "kept in a file of that name, and what stands there is not this program's"
-        )
-
-
-def _check_directory(path: Path, refusal: str | None) -> None:
-    """Refuse what stands in the way of a folder; ``refusal``: why an output may not be replaced."""
-    if not os.path.lexists(path):
-        return
-    if not path.is_dir():
-        raise UsageError(
-            f"the output {quoted(path)} is a file; a folder of .npy files was asked for "
-            "(.h5, .hdf5 and .npy are written as one file)"
-        )
-    if not any(path.iterdir()):
-        return
-    if not (path / ROOT_NAME).is_file():
-        raise UsageError(
-            f"the folder {quoted(path)} is not empty and not an output of kapre-extract; "
-            "it is left alone"
-        )
-    if refusal is not None:
-        raise UsageError(refusal)
-    _require_nothing_else(path)
-
-
-def _require_nothing_else(path: Path) -> None:
-    """Refuse to replace an output that somebody has put other files into."""
-    try:
-        strays = open_npy_directory(path).strays()
-    except (StoredDataError, OSError) as error:
-        raise UsageError(
-            f"the folder {quoted(path)} is not a whole output of kapre-extract ({error}); "
-            "it is left alone: remove it if it is of no use"
-        ) from error
-    for stray in strays:
-        raise UsageError(
-            f"{quoted(path / stray)} in the output is not of this program's making; "
-            "move it away, since the whole folder would be replaced"
-        )
-
-
 def _check_file_names(path: Path, sources: Sequence[Source], longest: int) -> None:
     """Refuse keys whose files would not fit beside one another, or their names into a folder."""
     files = {source.key + NPY_SUFFIX: source.path for source in sources}
@@ -226,11 +165,3 @@ def _check_file_names(path: Path, sources: Sequence[Source], longest: int) -> No
             folder = folder.rpartition("/")[0]
     ours = dict.fromkeys((ROOT_NAME, MANIFEST_NAME), "the output's own metadata")
     check_collisions(path.parent, {**ours, **files})
-
-
-def _exists(path: Path, *, resumable: bool) -> str:
-    resume = "--resume brings it up to date, " if resumable else ""
-    return (
-        f"the output {quoted(path)} exists; {resume}"
-        "--overwrite replaces it once the new one is complete"
-    )

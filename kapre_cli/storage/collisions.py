@@ -10,10 +10,10 @@ import errno
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 from unicodedata import normalize
 
 from kapre_cli.errors import UsageError, quoted, writing
+from kapre_cli.storage.scratch import scratch_folder
 
 _NAME_REFUSED = (errno.EINVAL, errno.EILSEQ)
 _RESERVED = re.compile(r'[\x01-\x1f"*:<>?\\|\x7f]|[. ](?=/|$)')
@@ -38,8 +38,7 @@ def check_collisions(parent: Path, files: Mapping[str, str]) -> None:
     doubtful = list(dict.fromkeys((*_alike(files), *_reserved(files))))
     if not doubtful:
         return
-    with writing(parent), TemporaryDirectory(prefix=".kapre-extract-", dir=parent) as folder:
-        place = Path(folder)
+    with writing(parent), scratch_folder(parent) as place:
         for number, file in enumerate(doubtful):
             try:
                 (place / file).parent.mkdir(parents=True, exist_ok=True)

@@ -1,40 +1,72 @@
-"""What is asked of the file system itself: durability, room, and swapping two names at once."""
+"""What is asked of the file system itself: durability, free space, names changed at once."""
 
 import ctypes
 import errno
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from kapre_cli.errors import OutputError, quoted
 
 _AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
 _RENAME_EXCHANGE = 2
+_LACKING = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+# Some file systems know no links to files, or forbid them to some users.
+_NO_LINKS = (*_LACKING, errno.EPERM, errno.EACCES, errno.EMLINK)
+# Network and user-space file systems without an fsync for folders, and folders that this user
+# may write and not read. Nothing is lost that these systems would keep.
+_FOLDER_CANNOT_SYNC = (*_LACKING, errno.EACCES, errno.EPERM, errno.EBADF, errno.EISDIR)
 
 
-def sync(path: Path) -> None:
-    """See a file or a folder through to the disk."""
-    fd = os.open(path, os.O_RDONLY)
+def sync_file(path: Path) -> None:
+    """Write a file through to the disk.
+
+    Raises:
+        OSError: If the system cannot, whatever the reason.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
     finally:
         os.close(fd)
 
 
-def free_bytes(folder: Path) -> int:
-    """Return how many bytes are free on the disk of ``folder``."""
+def sync_folder(path: Path) -> None:
+    """Write the names in a folder through to the disk, on file systems that can.
+
+    Raises:
+        OSError: If the disk fails.
+    """
+    try:
+        sync_file(path)
+    except OSError as error:
+        if error.errno not in _FOLDER_CANNOT_SYNC:
+            raise
+
+
+def free_bytes(folder: Path) -> int | None:
+    """Return how many bytes are free on the disk of ``folder``; ``None`` if that is unknown."""
     disk = os.statvfs(folder)
+    if disk.f_blocks == 0:  # some network file systems report nothing but zeros
+        return None
     return disk.f_bavail * disk.f_frsize
 
 
-def require_room(folder: Path, n_bytes: int, what: str) -> None:
-    """Refuse to begin what cannot end: ``what`` needs ``n_bytes`` on the disk of ``folder``.
+def require_free_bytes(folder: Path, n_bytes: int, what: str) -> None:
+    """Fail early if the disk is too small.
+
+    Args:
+        folder: A folder on the disk.
+        n_bytes: Bytes that are needed.
+        what: What needs them, for the message.
 
     Raises:
         OutputError: If fewer are free.
     """
     free = free_bytes(folder)
-    if n_bytes > free:
+    if free is not None and n_bytes > free:
         raise OutputError(
             f"{what} needs {in_bytes(n_bytes)} on the disk of {quoted(folder)}, "
             f"{in_bytes(free)} are free; free some, or name an output on another disk"
@@ -53,23 +85,71 @@ def in_bytes(number: int) -> str:
     return f"{number} bytes"
 
 
-def exchange(one: Path, other: Path) -> bool:
-    """Swap what two names stand for in one step; return ``False`` where that cannot be had.
+def rename_to_new(source: Path, target: Path) -> None:
+    """Rename a file or folder to a name that nothing has.
 
-    Linux has it as ``renameat2``, which Python does not offer.
+    Where the system cannot do both at once, a file gets a second name before it loses the first;
+    a file system without links leaves a moment between the check and the renaming.
 
     Raises:
-        OSError: If it can be had, and fails.
+        FileExistsError: If something has the name.
+        OSError: If it cannot be renamed for another reason.
     """
-    if not sys.platform.startswith("linux"):
+    if _renameat2(source, target, _RENAME_NOREPLACE):
+        return
+    if not source.is_dir():
+        try:
+            os.link(source, target, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+        else:
+            os.unlink(source)
+            return
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(target))
+    os.rename(source, target)
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Swap what two names stand for in one step; return ``False`` where the system cannot.
+
+    Raises:
+        OSError: If it can, and fails.
+    """
+    return _renameat2(one, other, _RENAME_EXCHANGE)
+
+
+def _renameat2(source: Path, target: Path, flags: int) -> bool:
+    """Call Linux' ``renameat2``, which Python does not offer; return ``False`` if it is lacking."""
+    renameat2 = _renameat2_of_libc()
+    if renameat2 is None:
         return False
-    libc = ctypes.CDLL(None, use_errno=True)
-    if not hasattr(libc, "renameat2"):
-        return False
-    names = (os.fsencode(one), os.fsencode(other))
-    if libc.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0:
+    names = (os.fsencode(source), os.fsencode(target))
+    if renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], flags) == 0:
         return True
     number = ctypes.get_errno()
-    if number in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):  # the file system lacks it
+    if number in _LACKING:
         return False
-    raise OSError(number, os.strerror(number), os.fspath(one))
+    raise OSError(number, os.strerror(number), os.fspath(target))
+
+
+def _renameat2_of_libc() -> Any:
+    if not sys.platform.startswith("linux"):
+        return None
+    return getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+
+
+def path_of_folder(fd: int, otherwise: Path) -> Path:
+    """Return where an open folder is now, should somebody have moved it.
+
+    Args:
+        fd: A descriptor of it.
+        otherwise: Where it was when it was opened: the answer where the system cannot tell.
+    """
+    try:
+        now = os.readlink(f"/proc/self/fd/{fd}")
+        is_it = os.path.samestat(os.stat(now), os.fstat(fd))
+    except OSError:
+        return otherwise
+    return Path(now) if is_it and now != os.path.realpath(otherwise) else otherwise

@@ -12,7 +12,7 @@ from kapre_cli.storage.features import open_features
 from kapre_cli.storage.metadata import RootFacts
 from kapre_cli.storage.replay import Replayed
 from kapre_cli.storage.stored import Features
-from kapre_cli.storage.workspace import Workspace
+from kapre_cli.storage.work_dir import WorkDir
 
 # Settings that decide which inputs fail and never what becomes of the others. What is kept of
 # an input must agree with them, see ``pipeline.earlier``; the run as a whole need not.
@@ -23,7 +23,7 @@ class Earlier(Closing):
     """What this run may go on from; all of it made with this run's settings.
 
     Args:
-        workspace: The run's workspace, locked.
+        work_dir: The run's work folder, locked.
         replayed: What its journal holds.
         output: Where the output is or will be, and whether to resume or to overwrite it.
         root: The facts of the output that is to be made.
@@ -40,7 +40,7 @@ class Earlier(Closing):
 
     def __init__(
         self,
-        workspace: Workspace,
+        work_dir: WorkDir,
         replayed: Replayed,
         output: OutputSettings,
         root: RootFacts,
@@ -51,7 +51,7 @@ class Earlier(Closing):
         self._output = output
         self.journal = replayed
         self.features: Features | None = None
-        if not again and (output.resume is None or self._is_other_work(workspace.folder)):
+        if not again and (output.resume is None or self._is_other_work(work_dir.folder)):
             self.journal = Replayed()
         if output.resume is not None and output.path.exists():
             self.features = self._finished()
@@ -103,7 +103,7 @@ class Earlier(Closing):
             self.features.close()
 
 
-def require_no_work(workspace: Workspace, replayed: Replayed, output: OutputSettings) -> None:
+def require_no_work(work_dir: WorkDir, replayed: Replayed, output: OutputSettings) -> None:
     """Refuse to begin anew where an interrupted run has left work, unless that is asked for.
 
     Raises:
@@ -111,7 +111,7 @@ def require_no_work(workspace: Workspace, replayed: Replayed, output: OutputSett
     """
     if replayed.holds_work and output.resume is None and not output.overwrite:
         raise UsageError(
-            f"{quoted(workspace.folder)} holds the work of a run that did not reach its end "
+            f"{quoted(work_dir.folder)} holds the work of a run that did not reach its end "
             f"({counted(replayed.n_done, 'input')} done); --resume goes on with it, "
             "--overwrite begins anew"
         )

@@ -5,12 +5,14 @@ layers with arguments in range; it follows no link out of the file and loads no 
 """
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kapre_cli.errors import StoredDataError, quoted
+from kapre_cli.storage.metadata import FORMAT
 from kapre_cli.storage.npy_features import open_npy, open_npy_directory
 from kapre_cli.storage.soundness import open_plain, require_buildable
 from kapre_cli.storage.stored import Features, StoredArray
@@ -20,7 +22,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Features", "StoredArray", "load_layer", "open_features"]
 
-_MAGICS = (np.lib.format.MAGIC_PREFIX, b"\x89HDF\r\n\x1a\n")
+_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+_MAGICS = (np.lib.format.MAGIC_PREFIX, _HDF5_MAGIC)
+
+# The attribute `format`, which HDF5 files are begun with: its name, its type, its value.
+_OUR_MARK = re.compile(rb"format\0.{0,64}" + FORMAT.encode(), re.DOTALL)
+_BEGINNING_BYTES = 2**12
 
 PathLike = str | os.PathLike[str]
 
@@ -68,6 +75,18 @@ def is_output(path: Path) -> bool:
         StoredDataError: If it is neither a plain file nor a folder.
     """
     return path.is_dir() or any(_starts_with(path, magic) for magic in _MAGICS)
+
+
+def begins_as_our_hdf5(path: Path) -> bool:
+    """Whether a plain file begins as this program's HDF5 files do, be the rest damaged or gone.
+
+    Raises:
+        OSError: If it cannot be opened.
+        StoredDataError: If it is not a plain file.
+    """
+    with open_plain(path) as file:
+        beginning = file.read(_BEGINNING_BYTES)
+    return beginning.startswith(_HDF5_MAGIC) and _OUR_MARK.search(beginning) is not None
 
 
 def _starts_with(path: Path, magic: bytes) -> bool:

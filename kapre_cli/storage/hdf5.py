@@ -1,6 +1,6 @@
-"""Outputs in one HDF5 file. With ``hdf5_features``, the door to h5py."""
+"""Outputs in one HDF5 file. With the other ``hdf5`` modules, the door to h5py."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
 from math import prod
@@ -14,14 +14,14 @@ import numpy.typing as npt
 from kapre_cli.errors import writing
 from kapre_cli.framing import largest_power_of_two
 from kapre_cli.storage.assembly import FinalArray, Part
-from kapre_cli.storage.disk import sync
+from kapre_cli.storage.disk import sync_file
+from kapre_cli.storage.hdf5_index import index_datasets
 from kapre_cli.storage.metadata import InputFacts, RootFacts, dumps
 from kapre_cli.storage.stored import Packed
 from kapre_cli.storage.writers import FeatureWriter
 
 FEATURES = "features"
 FREQUENCY = "frequency"
-INDEX = "index"
 INPUT = "input"
 
 _LABELS = b"DIMENSION_LABELS"
@@ -30,24 +30,9 @@ _INPUT = INPUT.encode()
 _CHUNK_VALUES = 2**18
 _GZIP_LEVEL = 4
 
-_INDEX_COLUMNS = {
-    "sr": "<i8",
-    "source_sr": "<i8",
-    "n_samples": "<i8",
-    "n_channels": "<i8",
-    "time_start": "<f8",
-    "time_step": "<f8",
-    "source_size": "<i8",
-    "source_mtime_ns": "<i8",
-    "n_missing": "<i8",
-    "n_non_finite": "<i8",
-    "sha256": "S64",
-    "crc32": "<u4",
-}
-
 
 class Hdf5Writer(FeatureWriter):
-    """Writes ``/features/<key>`` for every input, ``/frequency`` and ``/index``.
+    """Writes ``/features/<key>`` for every input, ``/frequency`` and the index of all inputs.
 
     Args:
         path: Where the file is made; nothing stands there.
@@ -68,6 +53,10 @@ class Hdf5Writer(FeatureWriter):
         self._rows: list[tuple[str, InputFacts]] = []
         with writing(self.path):
             self._file = _create(path)
+            for name, value in root.to_dict().items():
+                text = dumps(value) if isinstance(value, dict) else value
+                self._file.attrs[name] = _ascii(text) if isinstance(text, str) else text
+                self._file.flush()
             self._features = self._file.create_group(FEATURES)
         # h5py's own methods spend most of their time on arguments. These are made once.
         self._as_links = h5py.h5p.create(h5py.h5p.LINK_CREATE)
@@ -137,15 +126,13 @@ class Hdf5Writer(FeatureWriter):
         return h5py.h5a.create(self._dataset, name, kind, space)
 
     def finish(self) -> None:
-        """Write the frequencies, the index and the root facts; see all through to the disk."""
+        """Write the frequencies and the index; see all through to the disk."""
         with writing(self.path):
             self._file.create_dataset(FREQUENCY, data=self.frequency.astype("<f8"))
-            self._file.create_dataset(INDEX, data=index_table(self._rows))
-            for name, value in self.root.to_dict().items():
-                text = dumps(value) if isinstance(value, dict) else value
-                self._file.attrs[name] = _ascii(text) if isinstance(text, str) else text
+            for name, values in index_datasets(self._rows).items():
+                self._file.create_dataset(name, data=values)
             self._file.close()
-            sync(self.path)
+            sync_file(self.path)
 
     def close(self) -> None:
         """Let go of the file; unless it was finished it is void."""
@@ -199,23 +186,3 @@ def _type_of(dtype: np.dtype[Any]) -> Any:
 def facts_text(facts: InputFacts) -> np.bytes_:
     """Return the facts of an input as its attribute says them."""
     return _ascii(dumps(facts.to_dict()))
-
-
-def index_table(rows: Sequence[tuple[str, InputFacts]]) -> npt.NDArray[Any]:
-    """Return the facts of every input as a table, a row an input."""
-    keys = [key.encode() for key, _ in rows]
-    sources = [facts.source.encode("utf-8", "surrogateescape") for _, facts in rows]
-    dtype = np.dtype(
-        [
-            ("key", h5py.string_dtype("utf-8", max(map(len, keys), default=1))),
-            ("source", h5py.string_dtype("utf-8", max(map(len, sources), default=1))),
-            *_INDEX_COLUMNS.items(),
-        ]
-    )
-    return np.array(
-        [
-            (key, source, *(getattr(facts, name) for name in _INDEX_COLUMNS))
-            for key, source, (_, facts) in zip(keys, sources, rows, strict=True)
-        ],
-        dtype=dtype,
-    )

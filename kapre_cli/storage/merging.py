@@ -1,6 +1,6 @@
 """Several outputs put together into one, which is what one run would have written."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,12 +8,14 @@ import numpy as np
 
 from kapre_cli.errors import StoredDataError, UsageError, quoted
 from kapre_cli.outcomes import Known
-from kapre_cli.report import SILENT, Progress, Report
+from kapre_cli.report import SILENT, Progress, Report, counted
 from kapre_cli.settings import OutputSettings
 from kapre_cli.sources import Source
 from kapre_cli.storage.admission import check_output
 from kapre_cli.storage.assembly import stored_array
 from kapre_cli.storage.earlier import require_no_work
+from kapre_cli.storage.existing import existing_output, is_something
+from kapre_cli.storage.features import open_features
 from kapre_cli.storage.formats import open_writer
 from kapre_cli.storage.metadata import InputFacts, RootFacts
 from kapre_cli.storage.parts import (
@@ -27,7 +29,7 @@ from kapre_cli.storage.replay import replay
 from kapre_cli.storage.soundness import frequencies
 from kapre_cli.storage.stored import StoredArray
 from kapre_cli.storage.verification import require_written
-from kapre_cli.storage.workspace import Workspace, undisturbed
+from kapre_cli.storage.work_dir import WorkDir, signals_deferred
 from kapre_cli.storage.writers import FeatureWriter
 
 Written = list[tuple[str, InputFacts]]
@@ -60,7 +62,6 @@ def merge(
         OutputError: If the output cannot be written; likewise.
     """
     _require_other(output.path, inputs)
-    check_output(output, (), resumable=False)
     parts = in_order([Part.look(path) for path in inputs])
     require_alike(parts)
     if not allow_missing:
@@ -71,31 +72,69 @@ def merge(
     sources = [Source(str(part.path), key) for part in parts for key in part.keys]
     if output.format == "npy" and not sources:
         raise UsageError(f"{quoted(output.path)} would be one array, and there is none")
+    keys = {source.key for source in sources}
+    _require_nothing_lost(output.path, keys, unreadable=True)
     check_output(output, sources, resumable=False)
-    with Workspace(output) as workspace:
-        if workspace.healed:
-            check_output(output, sources, resumable=False)
-        replayed = replay(workspace.journal)
-        workspace.keep = replayed.holds_work
-        require_no_work(workspace, replayed, output)
+    with WorkDir(output) as work_dir:
+        replayed = replay(work_dir.journal)
+        work_dir.keep = replayed.holds_work
+        existing = existing_output(output, resumable=False)
+        _require_nothing_lost(output.path, keys)
+        require_no_work(work_dir, replayed, output)
+        if work_dir.note is not None:
+            report.say(f"note: {work_dir.note}")
         progress.writing(len(sources))
         frequency = frequencies(root.layer, root.audio.sr)
-        with open_writer(output, workspace.staged, root, frequency) as writer:
+        with open_writer(output, work_dir.staging, root, frequency) as writer:
             written = _copied(parts, writer, progress)
             writer.finish()
-        require_written(workspace.staged, root, written)
-        with undisturbed():
+        require_written(work_dir.staging, root, written)
+        with signals_deferred():
             try:
-                workspace.publish()
+                work_dir.publish(existing)
             finally:
-                if workspace.published:
+                if work_dir.published:
                     _count(written, report)
-            workspace.close()
+            work_dir.close()
 
 
 def _require_other(path: Path, inputs: Sequence[Path]) -> None:
     if path.exists() and any(one.exists() and one.samefile(path) for one in inputs):
         raise UsageError(f"the output {quoted(path)} is one of the inputs")
+
+
+def _require_nothing_lost(path: Path, keys: Set[str], *, unreadable: bool = False) -> None:
+    """Refuse to replace an output by one that lacks some of its arrays.
+
+    Naming the output among the inputs, or a shard in the output's place, must lose nothing.
+
+    Args:
+        path: Where the new output goes.
+        keys: What it will hold.
+        unreadable: Whether to let pass what cannot be read: other checks say more of it.
+
+    Raises:
+        UsageError: If an array would be lost, or if what stands there cannot be read.
+    """
+    if not is_something(path) or (path.is_file() and path.stat().st_size == 0):
+        return
+    try:
+        with open_features(path) as features:
+            lost = [key for key in features if key not in keys]
+    except StoredDataError as error:
+        if unreadable:
+            return
+        raise UsageError(
+            f"the output {quoted(path)} exists and cannot be read, so nothing tells what would be "
+            f"lost ({error}); move it away, or name another output"
+        ) from error
+    if lost:
+        raise UsageError(
+            f"the output {quoted(path)} holds {counted(len(lost), 'array')} that none of the "
+            f"inputs has ({quoted(lost[0])}{', ...' if len(lost) > 1 else ''}); merge replaces no "
+            "output that would lose some: name it among the inputs and another output, or move "
+            "it away"
+        )
 
 
 def _root(parts: Sequence[Part], output: OutputSettings, report: Report) -> RootFacts:

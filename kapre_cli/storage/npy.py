@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from kapre_cli.errors import writing
 from kapre_cli.storage.assembly import FinalArray, Part
-from kapre_cli.storage.disk import sync
+from kapre_cli.storage.disk import sync_folder
 from kapre_cli.storage.metadata import FORMAT, InputFacts, RootFacts, dumps
 from kapre_cli.storage.writers import FeatureWriter
 
@@ -58,7 +58,7 @@ class NpyDirectoryWriter(FeatureWriter):
             root = root_dict(self.root, self.frequency)
             _write_json(self.path / ROOT_NAME, root | {"manifest_crc32": self._manifest_crc32})
             for folder in self._folders:
-                sync(folder)
+                sync_folder(folder)
 
     def close(self) -> None:
         """Close the manifest; unless it was finished it is void."""

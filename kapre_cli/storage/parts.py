@@ -13,7 +13,7 @@ from kapre_cli.storage.earlier import differing, settings_of
 from kapre_cli.storage.features import open_features
 from kapre_cli.storage.metadata import RootFacts
 from kapre_cli.storage.stored import Features
-from kapre_cli.storage.workspace import PARTIAL_SUFFIX
+from kapre_cli.storage.work_dir import PARTIAL_SUFFIX
 
 _NAMED = 3  # of many
 

@@ -14,9 +14,16 @@ from kapre_cli.settings import FILE_FORMATS
 def merge_options() -> Decorator[Any]:
     """Return what names the outputs, and says how they are put together."""
     return together(
-        click.argument("output", type=click.Path(path_type=Path)),
         click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path)),
-        format_option("OUTPUT", FILE_FORMATS),
+        # Not required by Click: whoever leaves it out is shown where the output's name goes.
+        click.option(
+            "-o",
+            "--output",
+            type=click.Path(path_type=Path),
+            help="*.h5 or *.hdf5: one HDF5 file. *.npy: the array of a single input. A name "
+            "without a suffix: a folder of .npy files. Never one of the inputs.",
+        ),
+        format_option("--output", FILE_FORMATS),
         overwrite_option(),
         click.option(
             "--allow-missing",

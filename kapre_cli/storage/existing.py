@@ -1,0 +1,197 @@
+"""What stands at the place of an output, and whether it may be replaced.
+
+One rule for all that this program writes: nothing is replaced that it did not make. What may be
+replaced is looked at once more at the moment of publishing, see ``publishing``.
+"""
+
+import os
+import stat
+from pathlib import Path
+from typing import NamedTuple
+
+from kapre_cli.errors import StoredDataError, UsageError, quoted
+from kapre_cli.settings import OutputSettings
+from kapre_cli.storage.features import begins_as_our_hdf5
+from kapre_cli.storage.npy import MANIFEST_NAME, ROOT_NAME, is_sidecar, sidecar_of
+from kapre_cli.storage.npy_features import open_npy_directory
+
+_SPECIAL_KINDS = (
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISLNK, "a link that leads to itself"),
+)
+
+
+class Stamp(NamedTuple):
+    """What tells that something is still what it was: kind, size and time of change.
+
+    Of a folder they are those of its manifest, which every change by this program changes.
+    """
+
+    kind: int
+    size: int
+    mtime_ns: int
+
+
+class Existing(NamedTuple):
+    """What stood at an output's place when the run had looked at it.
+
+    Attributes:
+        output: The output; ``None`` if nothing stood there.
+        sidecar: The metadata beside a single .npy file; ``None`` if there was none.
+    """
+
+    output: Stamp | None = None
+    sidecar: Stamp | None = None
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """Return the stamp of what stands at ``path``, links not followed; ``None`` if nothing does."""
+    try:
+        status = os.lstat(path)
+        if stat.S_ISDIR(status.st_mode):
+            manifest = path / MANIFEST_NAME
+            deciding = os.lstat(manifest) if os.path.lexists(manifest) else None
+            size, mtime_ns = (deciding.st_size, deciding.st_mtime_ns) if deciding else (0, 0)
+            return Stamp(stat.S_IFDIR, size, mtime_ns)
+    except FileNotFoundError:
+        return None
+    return Stamp(stat.S_IFMT(status.st_mode), status.st_size, status.st_mtime_ns)
+
+
+def existing_output(output: OutputSettings, *, resumable: bool = True) -> Existing:
+    """Return what stands at an output's place, if it may stay there or be replaced.
+
+    Args:
+        output: Where the output goes, and whether it may be replaced.
+        resumable: Whether what is asked for could go on with an output that exists.
+
+    Raises:
+        UsageError: If something stands there that this program did not make, or that may not be
+            replaced.
+    """
+    path = output.path
+    require_kind(output)
+    if output.format == "npy":
+        _require_sidecar(path)
+    if is_something(path):
+        _require_ours(path, output.format)
+        if not (output.overwrite or output.resume is not None):
+            resume = "--resume brings it up to date, " if resumable else ""
+            raise UsageError(
+                f"the output {quoted(path)} exists; {resume}"
+                "--overwrite replaces it once the new one is complete"
+            )
+    sidecar = stamp_of(sidecar_of(path)) if output.format == "npy" else None
+    return Existing(stamp_of(path), sidecar)
+
+
+def require_kind(output: OutputSettings) -> None:
+    """Refuse a file in the place of a folder, and anything but a file in the place of a file.
+
+    Raises:
+        UsageError: If it stands there.
+    """
+    path = output.path
+    if output.format != "npy-directory":
+        require_regular(path, "output")
+    elif os.path.lexists(path) and not path.is_dir():
+        raise UsageError(
+            f"the output {quoted(path)} is a file; a folder of .npy files was asked for "
+            "(.h5, .hdf5 and .npy are written as one file)"
+        )
+
+
+def is_something(path: Path) -> bool:
+    """Whether anything but an empty folder stands at ``path``."""
+    if not os.path.lexists(path):
+        return False
+    return not (path.is_dir() and not path.is_symlink() and not any(path.iterdir()))
+
+
+def require_regular(path: Path, what: str, named: Path | None = None) -> None:
+    """Refuse a folder, device, pipe or socket in the place of a file.
+
+    Args:
+        path: The place.
+        what: What is to stand there, for the message.
+        named: What the user calls the place, if it was named by a link.
+
+    Raises:
+        UsageError: If one stands there.
+    """
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(mode):
+        raise UsageError(f"the {what} {quoted(named or path)} is a folder; a file was asked for")
+    for is_kind, kind in _SPECIAL_KINDS:
+        if is_kind(mode):
+            raise UsageError(
+                f"the {what} {quoted(named or path)} is {kind}, and nothing is put in its place; "
+                "name a file"
+            )
+
+
+def _require_sidecar(path: Path) -> None:
+    sidecar = sidecar_of(path)
+    if os.path.lexists(sidecar) and not is_sidecar(sidecar):
+        raise UsageError(
+            f"{quoted(sidecar)} is in the way: the metadata of {quoted(path.name)} is kept in a "
+            "file of that name, and kapre-extract did not make the one there; move it away, or "
+            "name another output"
+        )
+
+
+def _require_ours(path: Path, format_: str) -> None:
+    """Refuse what this program did not make; an empty file is nobody's loss."""
+    if format_ == "npy-directory":
+        require_unmixed(path)
+        return
+    if os.lstat(path).st_size == 0:
+        return
+    try:
+        is_ours = is_sidecar(sidecar_of(path)) if format_ == "npy" else begins_as_our_hdf5(path)
+    except (OSError, StoredDataError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(
+            f"the output {quoted(path)} exists and cannot be read ({reason}); it is left alone: "
+            "move it away, or name another output"
+        ) from error
+    if not is_ours:
+        raise UsageError(
+            f"the output {quoted(path)} exists, and kapre-extract did not make it; it is left "
+            "alone: move it away, or name another output"
+        )
+
+
+def require_unmixed(path: Path) -> None:
+    """Refuse to replace a folder that is no output, or that has other files in it.
+
+    Raises:
+        UsageError: If it is such a folder.
+    """
+    try:
+        is_ours = (path / ROOT_NAME).is_file()
+    except OSError:
+        is_ours = False
+    if not is_ours:
+        raise UsageError(
+            f"the folder {quoted(path)} is not empty and not an output of kapre-extract; "
+            "it is left alone"
+        )
+    try:
+        unexpected = list(open_npy_directory(path).strays())
+    except (StoredDataError, OSError) as error:
+        raise UsageError(
+            f"the folder {quoted(path)} is not a whole output of kapre-extract ({error}); "
+            "it is left alone: remove it if it is of no use"
+        ) from error
+    for name in unexpected:
+        raise UsageError(
+            f"{quoted(path / name)} in the output is not of this program's making; "
+            "move it away, since the whole folder would be replaced"
+        )

@@ -1,0 +1,181 @@
+"""The index of an HDF5 output: the facts of all inputs, without a walk through the file.
+
+``/index`` is a table of numbers, a row an input. Texts of any length stand beside it, so that one
+long path makes no other row longer: ``/keys`` and ``/sources`` are the bytes of all keys and of
+all sources in the order of the rows, each with a NUL behind it, which no path has.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from kapre_cli.errors import StoredDataError, quoted
+from kapre_cli.framing import spans
+from kapre_cli.report import counted
+from kapre_cli.storage.hdf5_objects import open_column
+from kapre_cli.storage.metadata import InputFacts, RootFacts
+from kapre_cli.storage.soundness import MAX_FACTS_BYTES, sound_key, within_range
+
+INDEX = "index"
+KEYS = "keys"
+SOURCES = "sources"
+
+_TABLE = np.dtype(
+    [
+        ("sr", "<i8"),
+        ("source_sr", "<i8"),
+        ("n_samples", "<i8"),
+        ("n_channels", "<i8"),
+        ("time_start", "<f8"),
+        ("time_step", "<f8"),
+        ("source_size", "<i8"),
+        ("source_mtime_ns", "<i8"),
+        ("n_missing", "<i8"),
+        ("n_non_finite", "<i8"),
+        ("sha256", "S64"),
+        ("crc32", "<u4"),
+    ]
+)
+_COLUMNS = _TABLE.names or ()
+_BYTE = np.dtype(np.uint8)
+
+_PART_BYTES = 2**20
+_PART_ROWS = 2**14
+
+Facts = Sequence[tuple[str, InputFacts]]
+
+
+def index_datasets(facts: Facts) -> dict[str, npt.NDArray[Any]]:
+    """Return the datasets of the index by their names.
+
+    Args:
+        facts: The key and the facts of every input, in order.
+    """
+    table = np.empty(len(facts), _TABLE)
+    for name in _COLUMNS:
+        table[name] = [getattr(one, name) for _, one in facts]
+    return {
+        INDEX: table,
+        KEYS: _joined(key.encode() for key, _ in facts),
+        SOURCES: _joined(_source(one) for _, one in facts),
+    }
+
+
+def _source(facts: InputFacts) -> bytes:
+    return facts.source.encode("utf-8", "surrogateescape")
+
+
+def _joined(texts: Iterable[bytes]) -> npt.NDArray[np.uint8]:
+    return np.array(bytearray(b"".join(text + b"\0" for text in texts)), _BYTE)
+
+
+class Hdf5Index:
+    """The index of an open file.
+
+    Nothing is believed of its sizes: memory grows with the keys that arrive, each of them sound
+    and another one, and so do the rows and the sources that are read.
+
+    Args:
+        top: The file's root group.
+
+    Attributes:
+        rows: The number of each key's row, in order.
+
+    Raises:
+        StoredDataError: If it is not sound.
+    """
+
+    def __init__(self, top: Any) -> None:
+        self.rows: dict[str, int] = {}
+        for text in _texts(open_column(top, KEYS, _BYTE)):
+            key = sound_key(text.decode())
+            if key in self.rows:
+                raise StoredDataError(f"the key {quoted(key)} is in the index twice")
+            self.rows[key] = len(self.rows)
+        table = open_column(top, INDEX, _TABLE)
+        self._require_as_many(len(table), "row")
+        self._table: npt.NDArray[Any] = table[()]
+        self._sources: list[bytes] = []
+        for source in _texts(open_column(top, SOURCES, _BYTE)):
+            if len(self._sources) == len(self.rows):
+                raise StoredDataError("its index has more sources than keys")
+            self._sources.append(source)
+        self._require_as_many(len(self._sources), "source")
+
+    def _require_as_many(self, number: int, what: str) -> None:
+        if number != len(self.rows):
+            raise StoredDataError(
+                f"its index has {counted(number, what)} and {counted(len(self.rows), 'key')}"
+            )
+
+    def facts(self, root: RootFacts) -> Iterator[tuple[str, InputFacts]]:
+        """Yield the key and the facts of every input.
+
+        Args:
+            root: The facts of the whole, which those of an input must be in keeping with.
+
+        Raises:
+            StoredDataError: If a fact is out of range.
+        """
+        keys = iter(self.rows)
+        for first, count in spans(len(self.rows), _PART_ROWS):
+            part = slice(first, first + count)
+            columns = {name: self._table[name][part].tolist() for name in _COLUMNS}
+            columns["sha256"] = [digits.decode("ascii", "replace") for digits in columns["sha256"]]
+            columns["source"] = [
+                source.decode("utf-8", "surrogateescape") for source in self._sources[part]
+            ]
+            in_order = [columns[name] for name in InputFacts._fields]
+            for values in zip(*in_order, strict=True):
+                yield next(keys), within_range(InputFacts._make(values), root)
+
+    def require(self, key: str, facts: InputFacts) -> None:
+        """Compare the facts of one input with the index: neither has a checksum.
+
+        Raises:
+            StoredDataError: If one differs.
+        """
+        row = self.rows[key]
+        indexed = dict(zip(_COLUMNS, self._table[row].item(), strict=True))
+        indexed["source"] = self._sources[row]
+        for name, found in indexed.items():
+            fact = getattr(facts, name)
+            if isinstance(fact, str):
+                fact = fact.encode("utf-8", "surrogateescape")
+            if fact != found:
+                raise StoredDataError(
+                    f"the fact {name!r} of {quoted(key)} is {fact!r}, the index has {found!r}"
+                )
+
+    def is_of(self, facts: Facts) -> bool:
+        """Whether the index is, byte for byte, that of these inputs."""
+        expected = index_datasets(facts)[INDEX]
+        return (
+            list(self.rows) == [key for key, _ in facts]
+            and self._sources == [_source(one) for _, one in facts]
+            and self._table.tobytes() == expected.tobytes()
+        )
+
+
+def _texts(stored: h5py.Dataset) -> Iterator[bytes]:
+    """Yield texts that have a NUL behind them, read part by part.
+
+    Raises:
+        StoredDataError: If one is longer than any can be, or the last one is cut short.
+    """
+    begun = b""
+    for first, count in spans(len(stored), _PART_BYTES):
+        *whole, begun = (begun + stored[first : first + count].tobytes()).split(b"\0")
+        for text in whole:
+            if len(text) > MAX_FACTS_BYTES:
+                break
+            yield text
+        else:
+            if len(begun) <= MAX_FACTS_BYTES:
+                continue
+        raise StoredDataError("its index has a text that is longer than any path")
+    if begun:
+        raise StoredDataError("its index has a text that is cut short")

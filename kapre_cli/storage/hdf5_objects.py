@@ -1,0 +1,126 @@
+"""Objects of an HDF5 file, opened only once they are known to do no harm.
+
+HDF5 would follow links and storage into other files, load libraries for filters it does not know,
+and never return from a damaged string of variable length.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import h5py
+import numpy as np
+from h5py import h5a, h5d, h5g, h5l, h5o, h5s, h5t, h5z
+
+from kapre_cli.errors import StoredDataError, quoted
+from kapre_cli.storage.soundness import MAX_FACTS_BYTES
+
+_FILTERS = {h5z.FILTER_DEFLATE, h5z.FILTER_LZF, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32}
+_MAX_NUMBER_BYTES = 8
+
+
+@contextmanager
+def wrap_hdf5_errors(what: str) -> Iterator[None]:
+    """Turn every error that h5py raises for a damaged file into one error.
+
+    Raises:
+        StoredDataError: For any of them.
+    """
+    try:
+        yield
+    except StoredDataError:
+        raise
+    except (OSError, RuntimeError, LookupError, TypeError, ValueError, OverflowError) as error:
+        raise StoredDataError(f"{what} cannot be read: {error}") from error
+
+
+def open_dataset(group: Any, name: str) -> Any:
+    """Return a dataset whose values lie in this very file, and need no foreign code to be read.
+
+    Raises:
+        StoredDataError: If there is none, or a link or its storage leads to another file, or it
+            has a filter that this program does not use.
+    """
+    dataset = _member(group, name)
+    if not isinstance(dataset, h5d.DatasetID):
+        raise StoredDataError(f"{quoted(name)} is not a dataset")
+    creation = dataset.get_create_plist()
+    if creation.get_layout() == h5d.VIRTUAL or creation.get_external_count():
+        raise StoredDataError(f"{quoted(name)} leads to another file")
+    filters = {creation.get_filter(number)[0] for number in range(creation.get_nfilters())}
+    if not filters <= _FILTERS:
+        raise StoredDataError(f"{quoted(name)} is packed with unknown filters {filters - _FILTERS}")
+    return dataset
+
+
+def open_group(group: Any, name: str) -> Any:
+    """Return a group of this very file.
+
+    Raises:
+        StoredDataError: If there is none, or it is a link to another place.
+    """
+    found = _member(group, name)
+    if not isinstance(found, h5g.GroupID):
+        raise StoredDataError(f"{quoted(name)} is not a group")
+    return found
+
+
+def _member(group: Any, name: str) -> Any:
+    """Open what a group has under a name of one part, unless that is a link to another place."""
+    raw = name.encode()
+    try:
+        link = group.links.get_info(raw)  # "in" would follow a link
+    except (KeyError, RuntimeError) as error:
+        raise StoredDataError(f"it has no {quoted(name)}") from error
+    if link.type != h5l.TYPE_HARD:
+        raise StoredDataError(f"{quoted(name)} is a link to another place")
+    return h5o.open(group, raw)
+
+
+def open_column(group: Any, name: str, dtype: np.dtype[Any]) -> h5py.Dataset:
+    """Return a dataset of one axis and of exactly this type, all of whose bytes are in the file.
+
+    Raises:
+        StoredDataError: If it is anything else.
+    """
+    dataset = open_dataset(group, name)
+    if not dataset.get_type().equal(h5t.py_create(dtype)):
+        raise StoredDataError(f"{quoted(name)} is not of the type that this program writes")
+    shape: tuple[int, ...] = dataset.shape or ()
+    if len(shape) != 1 or dataset.get_create_plist().get_layout() != h5d.CONTIGUOUS:
+        raise StoredDataError(f"{quoted(name)} is not stored as this program does")
+    n_bytes = shape[0] * dtype.itemsize
+    n_stored = dataset.get_storage_size()
+    if n_bytes != n_stored or n_bytes > h5py.h5i.get_file_id(dataset).get_filesize():
+        raise StoredDataError(
+            f"{quoted(name)} promises {n_bytes:,} bytes, which the file cannot hold"
+        )
+    return h5py.Dataset(dataset)
+
+
+def read_attribute(owner: Any, name: str) -> bytes | int | None:
+    """Return a string of fixed length or an integer; ``None`` if there is no such attribute.
+
+    Raises:
+        StoredDataError: If the attribute is neither.
+    """
+    if not h5a.exists(owner, name.encode()):
+        return None
+    attribute = h5a.open(owner, name.encode())
+    kind = attribute.get_type()
+    if not _is_plain(kind) or attribute.get_space().get_simple_extent_type() != h5s.SCALAR:
+        raise StoredDataError(f"the attribute {name!r} is not a plain string or number")
+    if kind.get_class() == h5t.STRING:
+        text = np.empty((), f"S{kind.get_size()}")
+        attribute.read(text, kind)
+        return bytes(text[()])
+    number = np.empty((), kind.dtype)
+    attribute.read(number)
+    return number.item() if number.dtype.kind in "iu" else None
+
+
+def _is_plain(kind: Any) -> bool:
+    """Whether values of a type have a fixed and small size, and refer to nothing."""
+    if kind.get_class() == h5t.STRING:
+        return not kind.is_variable_str() and kind.get_size() <= MAX_FACTS_BYTES
+    return kind.get_class() in (h5t.INTEGER, h5t.FLOAT) and kind.get_size() <= _MAX_NUMBER_BYTES

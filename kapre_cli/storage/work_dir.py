@@ -1,0 +1,282 @@
+"""Where an output is made until it is complete."""
+
+import os
+import signal
+import stat
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from kapre_cli.closing import Closing
+from kapre_cli.errors import OutputError, UsageError, quoted, writing
+from kapre_cli.report import STOPPING
+from kapre_cli.settings import OutputSettings
+from kapre_cli.storage.disk import path_of_folder, sync_folder
+from kapre_cli.storage.existing import Existing
+from kapre_cli.storage.npy import is_sidecar, sidecar_of
+from kapre_cli.storage.publishing import (
+    publish_directory,
+    publish_file,
+    publish_pair,
+    put_back,
+    remove_output_files,
+)
+from kapre_cli.storage.run_lock import LOCK, OWNER, RunLock, is_marked
+
+PARTIAL_SUFFIX = ".partial"
+
+_JOURNAL = "journal"
+_STAGING = "output"
+_REPLACED = "replaced"
+_MADE_ASIDE = (_STAGING, _REPLACED, *(sidecar_of(Path(n)).name for n in (_STAGING, _REPLACED)))
+_PLAIN_FILES = (LOCK, OWNER, _JOURNAL)
+
+
+class WorkDir(Closing):
+    """The folder ``<output>.partial``, beside the output, that belongs to one run at a time.
+
+    The journal in it outlives a run that does not reach its end, so that another can go on; it
+    is removed with the folder once the output is in its place. A folder of that name that this
+    program did not make, or that another user made, is refused and left as it is.
+
+    Args:
+        output: Where the output will be.
+
+    Attributes:
+        folder: The folder.
+        journal: Where finished work is kept.
+        staging: Where the output is put together.
+        keep: Whether the journal is worth keeping when the run ends.
+        published: Whether the output is in its place.
+        note: What the user should know of the file system; ``None``: nothing.
+
+    Raises:
+        UsageError: If another run is at work on the same output, or something that is not this
+            program's is in the way.
+        OutputError: If the folder cannot be made.
+    """
+
+    def __init__(self, output: OutputSettings) -> None:
+        self._output = output
+        self.folder = output.path.with_name(output.path.name + PARTIAL_SUFFIX)
+        self.journal = self.folder / _JOURNAL
+        self.staging = self.folder / _STAGING
+        self._replaced = self.folder / _REPLACED
+        self.keep = True
+        self.published = False
+        self.note: str | None = None
+        with writing(self.folder):
+            self._lock = self._locked()
+            self._parent = os.open(output.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._is_open = True
+            try:
+                self._recover()
+                for left in self._clear():
+                    raise UsageError(f"{quoted(left)} is not this program's file; move it away")
+                sync_folder(self.folder)
+                sync_folder(self.folder.parent)
+            except BaseException:
+                self._release()
+                raise
+        if self._lock.is_by_file:
+            self.note = (
+                f"the file system of {quoted(output.path.parent)} has no locks: "
+                f"{quoted(self.folder / OWNER)} keeps other runs away instead"
+            )
+
+    def _locked(self) -> RunLock:
+        """Make the folder and lock it."""
+        while True:
+            _require_ours(self.folder)
+            with suppress(FileExistsError):
+                self.folder.mkdir(0o700)
+            try:
+                return RunLock(self.folder, self._output.path)
+            except FileNotFoundError:  # the run before removed its folder just then: once more
+                continue
+            except BaseException:
+                with suppress(OSError):  # others may have put something into it
+                    self.folder.rmdir()
+                raise
+
+    @property
+    def place(self) -> Path:
+        """Where the folder is now, should the folder above it have been moved."""
+        return path_of_folder(self._parent, self.folder.parent) / self.folder.name
+
+    def _recover(self) -> None:
+        """Put an older output back that a run moved away before it was killed."""
+        target, older = self._output.path, self._replaced
+        if not os.path.lexists(older):
+            return
+        if os.path.lexists(target):
+            if os.path.lexists(self.staging):
+                raise UsageError(
+                    f"{quoted(older)} is the older output, which a run that was killed had moved "
+                    f"away; {quoted(target)} has appeared since then: move one of them away"
+                )
+            return  # the new output is in its place
+        sidecar = sidecar_of(target)
+        is_free = not (os.path.lexists(sidecar_of(older)) and os.path.lexists(sidecar))
+        if not (is_free or is_sidecar(sidecar)):
+            raise UsageError(
+                f"{quoted(sidecar)} is in the way of the older output's metadata, which is "
+                f"kept in {quoted(self.folder)}; move it away"
+            )
+        put_back(older, target)
+
+    def _clear(self) -> list[Path]:
+        """Remove all but the journal of what a run has left in the folder.
+
+        Returns:
+            Files that this program did not make. They stay.
+        """
+        foreign: list[Path] = []
+        for path in (self.staging, self._replaced):
+            for left in (path, sidecar_of(path)):
+                if left.is_dir() and not left.is_symlink():
+                    remove_output_files(left)
+                    foreign += (one for one in left.rglob("*") if not one.is_dir())
+                else:
+                    left.unlink(missing_ok=True)
+        return foreign
+
+    def publish(self, existing: Existing) -> None:
+        """Move the complete output into its place; the work folder is then of no more use.
+
+        Args:
+            existing: What stood there when the run began, and may be replaced.
+
+        Raises:
+            OutputError: If it cannot be moved, or something else stands there now; that, and an
+                older output, is still there then. Or, with the output in its place, if that
+                cannot be written through to the disk.
+        """
+        target = self._output.path
+        self._require_same_parent()
+        with writing(target):
+            if self._output.format == "npy-directory":
+                publish_directory(self.staging, target, self._replaced, existing.output)
+            elif self._output.format == "npy":
+                publish_pair(self.staging, target, self._replaced, existing)
+            else:
+                publish_file(self.staging, target, existing.output)
+            self.published = True
+            sync_folder(target.parent)
+        self.keep = False
+
+    def _require_same_parent(self) -> None:
+        folder = self._output.path.parent
+        try:
+            is_same = os.path.samestat(os.stat(folder), os.fstat(self._parent))
+        except OSError:
+            is_same = False
+        if not is_same:
+            raise OutputError(
+                f"the folder {quoted(folder)} was moved or removed while the run was on: "
+                "the output has no place to go to"
+            )
+
+    def close(self) -> None:
+        """Remove what is of no more use, the folder too unless work is kept; release the lock."""
+        if not self._is_open:
+            return
+        try:
+            if self.folder.parent == self.place.parent:  # else somebody has moved it: left to them
+                with writing(self.folder, "removed"):
+                    self._tidy()
+        finally:
+            self._release()
+
+    def _tidy(self) -> None:
+        self._recover()
+        self._clear()
+        if self.keep:
+            return
+        self.journal.unlink(missing_ok=True)
+        self._lock.remove_files()
+        self._lock.release()
+        # Only now: network file systems keep a removed file as long as it is open. Should
+        # another run have made a lock meanwhile, or somebody else a file, the folder stays.
+        with suppress(FileNotFoundError):
+            try:
+                self.folder.rmdir()
+            except OSError:
+                if not any(self.folder.iterdir()):
+                    raise
+
+    def _release(self) -> None:
+        self._is_open = False
+        self._lock.release()
+        os.close(self._parent)
+
+
+def _require_ours(folder: Path) -> None:
+    """Refuse a folder that this program did not make, or that another user could have prepared.
+
+    Raises:
+        UsageError: If it is such a folder.
+    """
+    try:
+        status = os.lstat(folder)
+    except FileNotFoundError:
+        return
+    in_the_way = f"{quoted(folder)} is in the way: the output is made in a folder of that name, and"
+    if not stat.S_ISDIR(status.st_mode):
+        raise UsageError(f"{in_the_way} what stands there is not this program's; move it away")
+    if status.st_uid != os.geteuid() and status.st_uid != _owner_of_new_files(folder.parent):
+        raise UsageError(
+            f"{in_the_way} the one there belongs to another user (number {status.st_uid}); "
+            "move it away, or name another output"
+        )
+    names = sorted(os.listdir(folder))
+    for name in names:
+        if name not in (*_PLAIN_FILES, *_MADE_ASIDE):
+            raise UsageError(
+                f"{in_the_way} {quoted(name)} in it is not this program's; move it away"
+            )
+    for name in names:
+        with suppress(FileNotFoundError):  # a run that ends at this moment
+            _require_plain(folder, name, in_the_way)
+    if not names:
+        return
+    is_new = {LOCK, OWNER}.issuperset(names) and os.path.getsize(folder / LOCK) == 0
+    if not (is_new or is_marked(folder / LOCK)):
+        raise UsageError(f"{in_the_way} the one there has no mark of this program; move it away")
+
+
+def _require_plain(folder: Path, name: str, in_the_way: str) -> None:
+    status = os.lstat(folder / name)
+    is_plain = stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+    if name in _MADE_ASIDE:
+        is_plain = is_plain or stat.S_ISDIR(status.st_mode)
+    if not is_plain:
+        raise UsageError(
+            f"{in_the_way} {quoted(name)} in it is a link or no regular file, which this program "
+            "does not make; move it away"
+        )
+
+
+def _owner_of_new_files(folder: Path) -> int:
+    """Return whom files belong to that are made in ``folder``.
+
+    Some network file systems and mounted disks give all files to one user.
+    """
+    with tempfile.TemporaryFile(dir=folder) as file:
+        return os.fstat(file.fileno()).st_uid
+
+
+@contextmanager
+def signals_deferred() -> Iterator[None]:
+    """Defer SIGINT, SIGTERM and SIGHUP while the output is moved into place."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals never reach another thread
+        return
+    before = [signal.signal(number, signal.SIG_IGN) for number in STOPPING]
+    try:
+        yield
+    finally:
+        for number, handler in zip(STOPPING, before, strict=True):
+            signal.signal(number, handler)
