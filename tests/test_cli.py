@@ -59,6 +59,32 @@ def test_help_goes_to_standard_output(arguments: list[str], process: Any) -> Non
     assert ended.out
 
 
+@pytest.mark.parametrize("name", ["x.h5", "x.npy", "x", "x.png", "list", "c.toml", "x.wav"])
+def test_a_link_that_leads_to_itself_is_refused_by_name(
+    name: str, audio: Path, process: Any
+) -> None:
+    here = audio.parent
+    (here / name).symlink_to(name)
+    extract = ["spectrogram", "audio/a.wav", "-o"]
+    commands = {
+        "x.png": [["plot", "audio/a.wav", "-o", "x.png", "--overwrite"]],
+        "list": [["spectrogram", "-o", "y.h5", "--files-from", "list"]],
+        "c.toml": [[*extract, "y.h5", "--config", "c.toml"]],
+        "x.wav": [["spectrogram", "x.wav", "-o", "y.h5"], ["plot", "x.wav", "-o", "y.png"]],
+    }
+    output = [[*extract, name, "--overwrite"], ["merge", "audio", "-o", name, "--overwrite"]]
+    output += [["info", name], ["verify", name], ["merge", name, "-o", "y.h5"]]
+    before = files_below(here)
+    for command in commands.get(name, output):
+        ended = process(*command, cwd=here)
+        is_read = command[0] in ("info", "verify") or command[1] == name
+        assert ended.code == 2 or (is_read and ended.code == 1), ended.err
+        assert (ended.out, "Traceback" in ended.err) == ("", False)
+        assert f"{name}'" in ended.err
+        assert files_below(here) == before
+        assert os.readlink(here / name) == name
+
+
 def test_no_command_shows_the_help_and_fails(process: Any) -> None:
     ended = process()
     assert (ended.code, ended.out) == (2, "")
@@ -120,8 +146,24 @@ USAGE = {
     ),
     "a folder for a file": (["spectrogram", "audio", "-o", "dir.h5"], "is a folder"),
     "a file for a folder": (
-        ["spectrogram", "audio", "-o", "audio/a.wav", "--overwrite"],
+        ["spectrogram", "audio", "-o", "audio/a.wav/", "--overwrite"],
         "'audio/a.wav' is a file; a folder of .npy files was asked for",
+    ),
+    "another suffix": (
+        ["spectrogram", "audio", "-o", "audio/a.nc"],
+        "the output 'audio/a.nc' has the suffix '.nc', which is no format; name a *.h5",
+    ),
+    "a dry run of another suffix": (
+        ["spectrogram", "audio", "-o", "a.nc", "--dry-run"],
+        "the output 'a.nc' has the suffix '.nc', which is no format",
+    ),
+    "an output without a name": (
+        ["spectrogram", "audio", "-o", ""],
+        "the output is named by an empty path",
+    ),
+    "another suffix for a merged output": (
+        ["merge", "audio", "-o", "a.zarr"],
+        "the output 'a.zarr' has the suffix '.zarr', which is no format",
     ),
     "the input": (
         ["spectrogram", "audio/a.wav", "-o", "audio/a.wav", "--format", "hdf5", "--overwrite"],
@@ -441,6 +483,30 @@ def test_relative_dots_and_trailing_slashes_are_outputs_too(audio: Path, process
     ended = process("spectrogram", audio, "-o", ".", cwd=audio.parent / "here")
     assert ended.code == 0, ended.err
     assert (audio.parent / "here/a.wav.npy").exists()
+
+
+def test_a_folder_may_have_any_suffix_if_it_is_said(audio: Path, process: Any) -> None:
+    here = audio.parent
+    command = ["spectrogram", "audio", "--config", "c.toml"]
+    for output, *more in (["v1.0/"], ["a.nc", "--format", "npy-directory"], ["x.h5/."]):
+        (here / "c.toml").touch()
+        shown = process(*command, "-o", output, *more, "--show-config", cwd=here)
+        (here / "c.toml").write_text(shown.out)
+        ended = process(*command, cwd=here)
+        assert ended.code == 0, ended.err
+        assert (here / output / "b.flac.npy").exists()
+    ended = process("spectrogram", "audio", "--resume", cwd=here, KAPRE_EXTRACT_OUTPUT="v1.0")
+    assert (ended.code, "is up to date" in ended.err) == (0, True)
+    (here / "c.toml").write_text('output = "v2.0"')
+    for ended in (
+        process(*command, cwd=here),
+        process("spectrogram", "audio", cwd=here, KAPRE_EXTRACT_OUTPUT="v2.0"),
+    ):
+        assert (ended.code, "'v2.0' has the suffix '.0', which is no format" in ended.err) == (
+            2,
+            True,
+        )
+    assert not (here / "v2.0").exists()
 
 
 def test_an_output_that_cannot_be_written_is_told(audio: Path, process: Any) -> None:

@@ -96,7 +96,8 @@ def test_merging_takes_memory_for_a_few_blocks(tmp_path: Path, program: Any) -> 
         part, merged = str(tmp_path / f"{name}.h5"), str(tmp_path / f"{name} all.h5")
         assert program("melspectrogram", tmp_path / "a.wav", "-o", part, *more).code == 0
         code = (
-            f"from kapre_cli.cli import run; assert run(['merge', {merged!r}, {part!r}]) == 0; "
+            "from kapre_cli.cli import run; "
+            f"assert run(['merge', {part!r}, '-o', {merged!r}]) == 0; "
             "print(open('/proc/self/status').read())"
         )
         ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kapre_cli.errors import UsageError
 from kapre_cli.settings import (
+    FILE_FORMATS,
     RAW_ENCODINGS,
     AudioSettings,
     ExtractionSettings,
@@ -182,14 +184,41 @@ def test_only_hdf5_is_compressed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "expected"),
+    ("name", "expected"),
     [
         ("a.h5", "hdf5"),
-        ("A.HDF5", "hdf5"),
+        ("v1.0/A.HDF5", "hdf5"),
         ("a.npy", "npy"),
-        ("a", "npy-directory"),
-        ("a.h5.d", "npy-directory"),
+        ("./-.npy", "npy"),
+        ("-", "npy-stream"),
+        *((one, "npy-directory") for one in ("a", "a.d/a", ".hidden", "a/.b", ".", "..", "x/..")),
+        *(
+            (one, "npy-directory")
+            for one in ("v1.0/", "a.h5/", "a.wav//", "x.d/.", "ours.d", "./-")
+        ),
     ],
 )
-def test_suffix_says_the_format(path: str, expected: str) -> None:
-    assert format_of(Path(path)) == expected
+def test_a_name_says_the_format(
+    name: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("ours.d").mkdir()
+    Path("ours.d/kapre-extract.json").touch()
+    assert format_of(name) == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a.nc", ".a.npz", "x/a.zarr", "a.csv", "a.wav", "rec/b.flac", "x.H5X", "a.h5.d", "v1.0", "a."],
+)
+def test_a_suffix_that_is_no_format_is_refused(name: str, tmp_path: Path) -> None:
+    other = tmp_path / "folder.d"
+    other.mkdir()
+    for one in (name, str(other)):
+        with pytest.raises(UsageError) as raised:
+            format_of(one)
+        for form in ("*.h5", "*.hdf5", "*.npy", "- (", f"'{one}/'", "--format npy-directory"):
+            assert form in str(raised.value)
+    with pytest.raises(UsageError) as raised:
+        format_of(name, FILE_FORMATS)
+    assert "- (" not in str(raised.value)

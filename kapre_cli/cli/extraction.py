@@ -117,7 +117,7 @@ def _check(options: Mapping[str, Any]) -> None:
     Raises:
         click.UsageError: If there is such a thing.
     """
-    if STANDARD_OUTPUT == options["output"] == options["report"]:
+    if options["output"] == "-" and options["report"] == STANDARD_OUTPUT:
         raise click.UsageError(
             "Standard output (-) cannot take the features and the report; name a file for one."
         )

@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from kapre_cli.settings import AudioSettings, LayerConfig, MelspectrogramConfig, OutputSettings
-from kapre_cli.settings.run import format_of
+from kapre_cli.settings.run import format_of, output_path
 
 BANDS = ("n_mels", "fmin", "fmax", "htk", "norm")  # the options that only the mel layer has
 
@@ -13,7 +13,7 @@ BANDS = ("n_mels", "fmin", "fmax", "htk", "norm")  # the options that only the m
 def output_settings(options: Mapping[str, Any]) -> OutputSettings:
     """Return where features go."""
     return OutputSettings(
-        path=options["output"],
+        path=output_path(options["output"]),
         format=options["format_"] or format_of(options["output"]),
         dtype=options["dtype"],
         compression=options["compression"],

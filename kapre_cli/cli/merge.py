@@ -19,7 +19,7 @@ _SHOWN = 4  # inputs, in a message
 @merge_options()
 def merge(
     inputs: tuple[Path, ...],
-    output: Path | None,
+    output: str | None,
     format_: str | None,
     overwrite: bool,
     allow_missing: bool,
@@ -35,16 +35,20 @@ def merge(
     """  # noqa: D301 - Click needs the backspace itself
     if output is None:
         raise click.UsageError(f"Missing option '-o': {_with_output(inputs)}")
-    if str(output) == "-":
+    if output == "-":
         raise click.UsageError(
             "Outputs cannot be merged into standard output (-). A folder called - is ./-"
         )
     from kapre_cli.cli.terminal import Terminal  # not needed for --help
-    from kapre_cli.settings import OutputSettings
-    from kapre_cli.settings.run import format_of
+    from kapre_cli.settings import FILE_FORMATS, OutputSettings
+    from kapre_cli.settings.run import format_of, output_path
     from kapre_cli.storage import merging
 
-    settings = OutputSettings(path=output, format=format_ or format_of(output), overwrite=overwrite)
+    settings = OutputSettings(
+        path=output_path(output),
+        format=format_ or format_of(output, FILE_FORMATS),
+        overwrite=overwrite,
+    )
     try:
         with Terminal(quiet=quiet) as terminal:
             report = Report(say=terminal.say)

@@ -1,11 +1,12 @@
 """What a run reads and writes, beside the layer that it computes."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from kapre_cli.errors import SettingsError
+from kapre_cli.errors import SettingsError, UsageError, quoted
 from kapre_cli.settings import checks
 from kapre_cli.settings.layers import LayerConfig, MelspectrogramConfig
 from kapre_cli.settings.limits import MAX_SR
@@ -21,6 +22,9 @@ ENGINES = ("numpy", "keras")
 RESUMES = ("stat", "content")
 HDF5_SUFFIXES = (".h5", ".hdf5")
 STANDARD_OUTPUT = Path("-")
+ROOT_NAME = "kapre-extract.json"  # the file by which a folder of features is known
+
+_FORMAT_OF_SUFFIX = {**dict.fromkeys(HDF5_SUFFIXES, "hdf5"), ".npy": "npy"}
 
 MAX_BATCH_SAMPLES = 2**28
 
@@ -134,7 +138,7 @@ class OutputSettings:
         # "." has no neighbours by name, and a link stands for what it leads to.
         is_name = self.path.name not in ("", "..") and not os.path.islink(self.path)
         if not (is_name or self.is_stream):
-            object.__setattr__(self, "path", self.path.resolve())
+            object.__setattr__(self, "path", _target(self.path))
         checks.choice("format", self.format, FORMATS)
         checks.choice("dtype", self.dtype, DTYPES)
         checks.choice("compression", self.compression, COMPRESSIONS)
@@ -165,20 +169,67 @@ class OutputSettings:
             )
 
 
-def format_of(path: Path) -> str:
-    """Return the format that a path's suffix stands for.
+def _target(path: Path) -> Path:
+    """Return what a path leads to in the end."""
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise SettingsError(
+            f"the output {quoted(path)} is a link that leads to itself; remove it, or name another "
+            "output"
+        )
+    return target
 
-    >>> format_of(Path("night.h5")), format_of(Path("a.npy")), format_of(Path("features"))
-    ('hdf5', 'npy', 'npy-directory')
-    >>> format_of(STANDARD_OUTPUT)
+
+def output_path(text: str) -> Path:
+    """Return the path that an output's name stands for; ``-`` is standard output, ``./-`` is not.
+
+    >>> output_path("-") == STANDARD_OUTPUT, output_path("./-") == STANDARD_OUTPUT
+    (True, False)
+
+    Raises:
+        UsageError: If it is empty, as a variable of a shell that is not set.
+    """
+    if not text:
+        raise UsageError("the output is named by an empty path")
+    path = Path(text)
+    return path.absolute() if path == STANDARD_OUTPUT and text != "-" else path
+
+
+def format_of(text: str | os.PathLike[str], formats: Sequence[str] = FORMATS) -> str:
+    """Return the format that an output's name stands for.
+
+    Args:
+        text: The name as it was written: a ``/`` at its end names a folder.
+        formats: The formats that the command writes.
+
+    Raises:
+        UsageError: If its suffix stands for no format; a folder of features that exists already
+            may have any suffix.
+
+    >>> format_of("night.h5"), format_of("a.npy"), format_of("features"), format_of("v1.0/")
+    ('hdf5', 'npy', 'npy-directory', 'npy-directory')
+    >>> format_of("-")
     'npy-stream'
     """
-    if path == STANDARD_OUTPUT:
+    text = os.fspath(text)
+    if text == "-":
         return "npy-stream"
-    suffix = path.suffix.lower()
-    if suffix in HDF5_SUFFIXES:
-        return "hdf5"
-    return "npy" if suffix == ".npy" else "npy-directory"
+    name = os.path.basename(text)
+    stem, dot, last = name.rpartition(".")
+    if name in ("", ".", "..") or not stem.strip("."):
+        return "npy-directory"
+    suffix = f"{dot}{last.lower()}"
+    if suffix in _FORMAT_OF_SUFFIX:
+        return _FORMAT_OF_SUFFIX[suffix]
+    if os.path.isfile(os.path.join(text, ROOT_NAME)):
+        return "npy-directory"
+    stream = ", - (.npy arrays on standard output)" if "npy-stream" in formats else ""
+    raise UsageError(
+        f"the output {quoted(text)} has the suffix {quoted(dot + last)}, which is no format; "
+        "name a *.h5 or *.hdf5 file (HDF5), a *.npy file (one array)"
+        f"{stream}, or a folder of .npy files: a name without a suffix, {quoted(text + '/')}, "
+        "or any name with --format npy-directory"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.errors import writing
+from kapre_cli.settings.run import ROOT_NAME as ROOT_NAME
 from kapre_cli.storage.assembly import FinalArray, Part
 from kapre_cli.storage.disk import sync_folder
 from kapre_cli.storage.metadata import FORMAT, InputFacts, RootFacts, dumps
 from kapre_cli.storage.writers import FeatureWriter
 
-ROOT_NAME = "kapre-extract.json"
 MANIFEST_NAME = "manifest.jsonl"
 SIDECAR_SUFFIX = ".json"
 NPY_SUFFIX = ".npy"

@@ -19,9 +19,10 @@ def merge_options() -> Decorator[Any]:
         click.option(
             "-o",
             "--output",
-            type=click.Path(path_type=Path),
+            type=click.Path(),  # as it is written: a / at its end tells
             help="*.h5 or *.hdf5: one HDF5 file. *.npy: the array of a single input. A name "
-            "without a suffix: a folder of .npy files. Never one of the inputs.",
+            "without a suffix, or with a / behind it: a folder of .npy files. Never one of the "
+            "inputs.",
         ),
         format_option("--output", FILE_FORMATS),
         overwrite_option(),

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from kapre_cli.cli.options.declaring import Decorator, PathOrStream, defaults, together
+from kapre_cli.cli.options.declaring import Decorator, defaults, together
 from kapre_cli.settings import COMPRESSIONS, DTYPES, FORMATS, RESUMES, OutputSettings
 
 
@@ -17,10 +17,10 @@ def output_options() -> Decorator[Any]:
             "-o",
             "--output",
             required=True,
-            type=PathOrStream(),
+            type=click.Path(),  # as it is written: a / at its end tells
             help="*.h5 or *.hdf5: one HDF5 file. *.npy: the array of a single input. "
             "-: .npy arrays one after another on standard output. "
-            "Anything else: a folder of .npy files.",
+            "A name without a suffix, or with a / behind it: a folder of .npy files.",
         ),
         format_option("--output", FORMATS),
         click.option(
