@@ -48,7 +48,7 @@ def input_error(error: Exception) -> KapreExtractError:
     >>> print(input_error(MemoryError()))
     there is not enough memory for it: read fewer inputs at once (--jobs 1) or free some memory
     >>> print(input_error(KeyError("left")))
-    unexpected KeyError: 'left'; --verbose shows where it was raised
+    unexpected KeyError: 'left'
     """
     if isinstance(error, KapreExtractError):
         return error
@@ -59,10 +59,7 @@ def input_error(error: Exception) -> KapreExtractError:
         )
     else:
         said = " ".join(str(error).split())
-        failure = UnexpectedError(
-            f"unexpected {type(error).__name__}{f': {said}' if said else ''}; "
-            "--verbose shows where it was raised"
-        )
+        failure = UnexpectedError(f"unexpected {type(error).__name__}{f': {said}' if said else ''}")
     failure.__cause__ = error
     return failure
 
