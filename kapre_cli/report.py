@@ -165,14 +165,12 @@ class Report:
     def failed(self, path: str, reason: object, known: Known = NOTHING) -> None:
         """Count an input that failed, and name it with its reason."""
         with self._adding:
-            line = f"failed: {quoted(path)}: {reason}"
-            if not isinstance(reason, UnexpectedError):
-                self.say(line)
-            elif self.verbose:
-                self.say(line)
-                self.say("".join(traceback.format_exception(reason.__cause__)).rstrip())
-            else:
-                self.say(f"{line}; --verbose shows where it was raised")
+            self.say(f"failed: {quoted(path)}: {reason}")
+            if isinstance(reason, UnexpectedError):
+                if self.verbose:
+                    self.say("".join(traceback.format_exception(reason.__cause__)).rstrip())
+                else:
+                    self.warn("--verbose shows where an unexpected exception was raised")
             self.unwritten(path, reason, known)
 
     def unwritten(self, path: str, reason: object, known: Known = NOTHING) -> None:
