@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 import kapre_cli
-from kapre_cli.audio import headers
+from kapre_cli.audio.streaminfo import read_flac
 from kapre_cli.pipeline.compute import LayerComputer
 from kapre_cli.pipeline.kernel import KernelComputer
 from tests import reference
@@ -124,14 +124,13 @@ def test_an_exception_in_an_engine_fails_one_input(
 def test_a_traceback_is_told_under_verbose_alone(
     audio: Path, tmp_path: Path, program: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flac = headers._flac
 
     def failing(file: Any, start: int) -> Any:
         if file.size == (audio / "1 bad.flac").stat().st_size:
             raise LookupError("of\na test")
-        return flac(file, start)
+        return read_flac(file, start)
 
-    monkeypatch.setattr(headers, "_flac", failing)
+    monkeypatch.setattr("kapre_cli.audio.headers.read_flac", failing)
     reason = "unexpected LookupError: of a test"
     for more in ((), ("-v",), ("--dry-run",), ("--dry-run", "-v")):
         arguments = ("spectrogram", audio, "-o", tmp_path / "out.h5", "--overwrite", *SMALL)

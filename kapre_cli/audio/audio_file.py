@@ -1,9 +1,10 @@
 """One file, decoded from its beginning to its end and held against what its header promises."""
 
 from collections.abc import Iterator
+from functools import partial
 
 from kapre_cli.audio.audiomoth import OmittedSilence
-from kapre_cli.audio.behind import flac_end, flac_frames_start
+from kapre_cli.audio.behind import flac_end
 from kapre_cli.audio.decoders import open_decoder
 from kapre_cli.audio.decoding import (
     BLOCK_VALUES,
@@ -19,12 +20,13 @@ from kapre_cli.audio.extent import (
     samples_by_fact,
     wav_extent,
 )
-from kapre_cli.audio.headers import STREAMINFO_END, read_header
+from kapre_cli.audio.headers import read_header
 from kapre_cli.audio.opening import RawFile, read_errors
 from kapre_cli.audio.raw import raw_extent
 from kapre_cli.audio.samples import Decoded, FiniteCheck, SampleMd5, Samples, as_floats
 from kapre_cli.audio.second_file import SecondFile, find_file
 from kapre_cli.audio.stream import FileBytes
+from kapre_cli.audio.streaminfo import STREAMINFO_END, first_frame_of
 from kapre_cli.closing import Closing
 from kapre_cli.errors import AudioReadError
 from kapre_cli.settings import AudioSettings
@@ -122,19 +124,13 @@ class AudioFile(Closing):
 
     def _open_flac(self) -> int:
         """Open a FLAC stream so that its decoder goes on to the end, whatever its total says."""
-        start, end = self._header.start, flac_end(self._file)
+        self._end = flac_end(self._file)
         promised, lenient = self._header.n_frames, self._settings.allow_truncated
         self._counted = lenient or promised is None
-        self._end = end
         second = self._second_flac_file() if self._counted else None
-        if second is not None:
-            if not lenient:
-                raise second.error(FIRST_OF_TWO)
-            end = second.start
-        head = bytearray(self._file.at(start, STREAMINFO_END))
-        head[21] &= 0xF0  # the total: 36 bits
-        head[22:26] = bytes(4)
-        self._stream = FileBytes(self._file, bytes(head), start + STREAMINFO_END, end)
+        if second is not None and not lenient:
+            raise second.error(FIRST_OF_TWO)
+        self._stream = self._flac_stream(second.start if second else self._end)
         if promised is not None and not lenient:
             try:
                 self._decoder = self._open_anew()
@@ -160,14 +156,32 @@ class AudioFile(Closing):
             self._decoder = self._open_anew()
         return came
 
+    def _flac_stream(self, end: int) -> FileBytes:
+        """Return a FLAC stream up to an end, with a header that leaves its total open."""
+        start = self._header.start
+        head = bytearray(self._file.at(start, STREAMINFO_END))
+        head[21] &= 0xF0  # the total: 36 bits
+        head[22:26] = bytes(4)
+        return FileBytes(self._file, bytes(head), start + STREAMINFO_END, end)
+
     def _second_flac_file(self, position: int = 0) -> SecondFile | None:
-        """Return the file that begins behind the metadata of a FLAC stream, if one does.
+        """Return the file that begins behind the frames of a FLAC stream, if one does.
+
+        A header of a file can stand inside a frame too: then samples follow behind it.
 
         Args:
             position: Where to begin the search, in bytes from the start of the file.
         """
-        first_frame = flac_frames_start(self._file, self._header.start)
-        return find_file(self._file, max(first_frame, position), self._end)
+        first_frame = first_frame_of(self._file, self._header.start)
+        second = find_file(self._file, max(first_frame, position), self._end)
+        if second is None or self._n_samples_until(second.start) < self._n_samples_until(self._end):
+            return None
+        return second
+
+    def _n_samples_until(self, end: int) -> int:
+        stream = self._flac_stream(end)
+        opened = partial(open_decoder, stream, self._header)
+        return frames_there(opened, self._settings.max_frames)[0]
 
     def _require_few(self, n_frames: int) -> None:
         at_most = self._settings.max_frames
@@ -190,10 +204,8 @@ class AudioFile(Closing):
         with read_errors():
             try:
                 yield from self._checked_blocks()
-            except AudioReadError as error:
+            except AudioReadError:
                 self._file.require_unchanged()  # else that is what is to be told
-                if self._is_flac and (second := self._second_flac_file()):
-                    raise second.error(FIRST_OF_TWO) from error
                 raise
             self._file.require_unchanged()
             self.sha256 = self._stream.sha256()
@@ -227,18 +239,28 @@ class AudioFile(Closing):
         try:
             block = self._decoder.read(n_frames)
         except DecodingError as error:
+            self._require_one_file()
             there, _ = frames_there(self._open_anew, self._settings.max_frames)
             raise AudioReadError(
                 f"damaged or truncated: {due} frames, {there:,} frames came: {error}; {REMEDY}"
             ) from error
         if len(block) == 0:
+            self._require_one_file()
             raise AudioReadError(f"truncated: {due} frames, {came:,} frames came; {REMEDY}")
         return block
 
+    def _require_one_file(self, position: int = 0) -> None:
+        """Refuse a FLAC file with another file behind it; arguments as :meth:`_second_flac_file`.
+
+        Raises:
+            AudioReadError: If there is one.
+        """
+        if self._is_flac and (second := self._second_flac_file(position)):
+            raise second.error(FIRST_OF_TWO)
+
     def _require_no_more(self) -> None:
         read = self._header.start + self._stream.tell()
-        if second := self._second_flac_file(read - self._decoder.read_ahead):
-            raise second.error(FIRST_OF_TWO)
+        self._require_one_file(read - self._decoder.read_ahead)
         at_most = self._settings.max_frames
         limit = None if at_most is None else at_most - self.n_frames
         more = frames_behind(self._decoder, limit)

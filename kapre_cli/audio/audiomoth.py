@@ -33,7 +33,7 @@ class OmittedSilence:
         self._borders = sorted({-(n_bytes // 2) % _SECTOR for n_bytes in (*_HEADERS, *own)})
         self._sr = header.sr
         self._position = 0
-        self._tail: Decoded | None = None
+        self._tail: Decoded = np.empty((0, header.n_channels), np.int16)
 
     def require_none(self, block: Decoded) -> None:
         """Look at the next samples, shape ``(samples, channels)``.
@@ -41,22 +41,16 @@ class OmittedSilence:
         Raises:
             AudioReadError: If one of their sectors stands for silence.
         """
-        if self._tail is not None:  # a sector may begin in one block and end in the next
-            seam = np.concatenate([self._tail, block[: _SECTOR - 1]])
-            self._look(seam, self._position - len(self._tail))
-        self._look(block, self._position)
+        samples = np.concatenate([self._tail, block]) if len(self._tail) else block
+        self._look(samples, self._position - len(self._tail))
         self._position += len(block)
-        self._tail = block[max(len(block) - _SECTOR + 1, 0) :].copy()
+        self._tail = samples[max(len(samples) - _SECTOR + 1, 0) :].copy()
 
     def _look(self, samples: Decoded, position: int) -> None:
         one = _one(samples.dtype)
         for border in self._borders:
             first = (border - position) % _SECTOR
-            # The highest bit is never set: few sectors of other recordings are looked at further.
-            last_bits = samples[first + _BITS - 1 :: _SECTOR]
-            if not (last_bits == -one).any():
-                continue
-            for row, channel in np.argwhere(last_bits == -one):
+            for row, channel in np.argwhere(_may_stand_for_silence(samples[first:], one)):
                 start = first + row * _SECTOR
                 n_omitted = _number(samples[start : start + _SECTOR, channel], one)
                 if n_omitted:
@@ -79,10 +73,23 @@ def _one(dtype: np.dtype[np.generic]) -> float:
     return int(2 ** (8 * dtype.itemsize - 16))
 
 
+def _may_stand_for_silence(samples: Decoded, one: float) -> npt.NDArray[np.bool_]:
+    """Return for each whole sector and channel whether a few of its samples are as required.
+
+    Of noise of +1, 0 and -1 few sectors pass, and have to be looked at in full.
+    """
+    n_sectors = len(samples) // _SECTOR
+    samples = samples[: n_sectors * _SECTOR]
+    passes = samples[_BITS - 1 :: _SECTOR] == -one  # the highest bit is never set
+    for place in (_BITS, 2 * _BITS, 4 * _BITS, _SECTOR - 1):
+        passes &= samples[place::_SECTOR] == 0
+    return passes
+
+
 def _number(sector: npt.NDArray[np.generic], one: float) -> int:
     """Return the number of sectors that one stands for; 0 if it is no such sector."""
     bits = sector[:_BITS]
-    if len(sector) < _SECTOR or sector[_BITS:].any() or (np.abs(bits) != one).any():
+    if sector[_BITS:].any() or (np.abs(bits) != one).any():
         return 0
     number = sum(1 << place for place, bit in enumerate(bits) if bit > 0)
     return number if number <= _MOST_SECTORS else 0

@@ -142,21 +142,3 @@ def flac_end(file: RawFile) -> int:
             length, _, flags = struct.unpack("<III", footer[12:24])
             end -= length + (_APE_FOOTER_BYTES if flags & _APE_HAS_HEADER else 0)
     return end if end > 0 else file.size
-
-
-def flac_frames_start(file: RawFile, start: int) -> int:
-    """Return where the first frame of a FLAC stream begins, behind all metadata.
-
-    Args:
-        file: The file.
-        start: Where the stream begins, with its mark.
-    """
-    position = start + 4
-    for _ in range(_MAX_CHUNKS):
-        head = file.at(position, 4)
-        if len(head) < 4:
-            break
-        position += 4 + int.from_bytes(head[1:], "big")
-        if head[0] & 0x80:  # the last block of metadata
-            break
-    return min(position, file.size)

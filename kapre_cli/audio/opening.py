@@ -5,6 +5,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Protocol
 
 from kapre_cli.closing import Closing
 from kapre_cli.errors import AudioReadError, KapreExtractError, input_error
@@ -18,6 +19,19 @@ _SPECIAL_FILES = (
     (stat.S_ISCHR, "a device"),
 )
 _ERRORS_OF_SOCKETS = (errno.ENXIO, errno.EOPNOTSUPP)  # which cannot be opened at all
+
+
+class ByteSource(Protocol):
+    """Bytes that a header can be read from.
+
+    Attributes:
+        size: How many there are.
+    """
+
+    size: int
+
+    def at(self, position: int, n_bytes: int) -> bytes:
+        """Return the bytes from ``position`` on: ``n_bytes``, or as many as there are."""
 
 
 class RawFile(Closing):
@@ -68,6 +82,24 @@ class RawFile(Closing):
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+class Tail:
+    """A file from some position on, as a :class:`ByteSource`.
+
+    Args:
+        file: The file.
+        start: Where the tail begins.
+    """
+
+    def __init__(self, file: ByteSource, start: int) -> None:
+        self.size = file.size - start
+        self._file = file
+        self._start = start
+
+    def at(self, position: int, n_bytes: int) -> bytes:
+        """Return the bytes from ``position`` on: ``n_bytes``, or as many as there are."""
+        return self._file.at(self._start + position, n_bytes)
 
 
 def _open_without_waiting(path: str) -> int:

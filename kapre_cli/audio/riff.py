@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from kapre_cli.audio.header import Header, is_chunk_name
-from kapre_cli.audio.opening import RawFile
+from kapre_cli.audio.opening import ByteSource
 from kapre_cli.errors import AudioReadError
 
 # Data sizes that programs write when they cannot know them: a stream goes on to its end.
@@ -20,6 +20,7 @@ ALL_ONES = 0xFFFFFFFF
 UNKNOWN_SIZES = frozenset({ALL_ONES, 0xFFFFFFFE, 0x7FFFFFFF, 0x7FFFFFFE, 0x7FFFF000})
 _UNKNOWN_W64_SIZE = 2**63 - 1  # ffmpeg again
 
+RIFFS = (b"RIFF", b"RIFX", b"RF64", b"BW64")
 W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 W64_WAVE = bytes.fromhex("77617665f3acd3118cd100c04f8edb8a")
 _W64_CHUNK = W64_WAVE[4:]  # what the identifier of every chunk but the first ends in
@@ -35,7 +36,7 @@ _FMT_BYTES = 128  # more than the fmt chunk of any encoding that is read
 _MAX_CHUNKS = 1000  # before the samples; a header has about ten at most
 
 
-def read_wav(file: RawFile, magic: bytes) -> Header:
+def read_wav(file: ByteSource, magic: bytes) -> Header:
     """Return what a RIFF, RIFX, RF64 or BW64 file promises.
 
     Raises:
@@ -75,7 +76,7 @@ def read_wav(file: RawFile, magic: bytes) -> Header:
     raise AudioReadError("the file ends inside its WAV header: it has no data chunk, so no samples")
 
 
-def _chunks(file: RawFile, order: str) -> Iterator[tuple[bytes, int, int]]:
+def _chunks(file: ByteSource, order: str) -> Iterator[tuple[bytes, int, int]]:
     """Yield each chunk's name, its length in bytes and where its body begins."""
     position = 12
     for _ in range(_MAX_CHUNKS):
@@ -90,7 +91,7 @@ def _chunks(file: RawFile, order: str) -> Iterator[tuple[bytes, int, int]]:
     raise _too_many_chunks()
 
 
-def read_w64(file: RawFile) -> Header:
+def read_w64(file: ByteSource) -> Header:
     """Return what a Wave64 file promises.
 
     Raises:
@@ -129,7 +130,7 @@ def read_w64(file: RawFile) -> Header:
     raise _too_many_chunks()
 
 
-def _fmt(file: RawFile, length: int, body: int) -> bytes:
+def _fmt(file: ByteSource, length: int, body: int) -> bytes:
     """Return the body of a fmt chunk, or as much of it as is of use."""
     fmt = file.at(body, min(max(length, 0), _FMT_BYTES))
     if len(fmt) < 16:
