@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from kapre_cli.audio.header import is_chunk_name
 from kapre_cli.audio.opening import ByteSource, Tail
 from kapre_cli.audio.riff import RIFFS, W64_RIFF, W64_WAVE, read_w64, read_wav
 from kapre_cli.audio.streaminfo import FLAC_MARK, read_flac
 from kapre_cli.errors import AudioReadError
 
 _FORM, _AIFFS = b"FORM", (b"AIFF", b"AIFC")
+_AIFF_CHUNKS = (b"COMM", b"FVER", b"COMT", b"MARK", b"INST", b"NAME", b"AUTH", b"ANNO", b"SSND")
 _OGG = b"OggS\0"
 _SEARCHED_AT_ONCE = 2**20
 _MAX_CANDIDATES = 1000
@@ -112,7 +112,7 @@ def _has_valid_header(tail: Tail, kind: str) -> bool:
     except AudioReadError:
         return False
     if kind == "AIFF":
-        return is_chunk_name(tail.at(12, 4)) and tail.size >= 20
+        return tail.at(12, 4) in _AIFF_CHUNKS and tail.at(16, 1) == b"\0"
     # The first page of an Ogg stream: a flag that says so, and position 0.
     return kind != "Ogg" or tail.at(5, 9) == b"\2" + bytes(8)
 
