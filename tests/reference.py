@@ -74,9 +74,9 @@ def melspectrogram(
     return np.asarray(np.sqrt(bands) ** exponent)
 
 
-def decibels(values: Array) -> Array:
+def decibels(values: Array, amin: float = 1e-10) -> Array:
     """Return decibels below the largest value, by librosa."""
-    below = librosa.power_to_db(values, ref=1.0, amin=1e-10, top_db=None)
+    below = librosa.power_to_db(values, ref=1.0, amin=amin, top_db=None)
     return np.asarray(np.maximum(below - below.max(), DECIBEL_FLOOR))
 
 
@@ -96,6 +96,44 @@ def require_close_decibels(actual: Array, expected: Array) -> None:
     above = expected > DECIBEL_FLOOR + DECIBEL_TOLERANCE
     assert np.abs(actual - expected)[above].max() <= DECIBEL_TOLERANCE
     assert (actual[~above] <= DECIBEL_FLOOR + 2 * DECIBEL_TOLERANCE).all()
+
+
+def require_close_decibels_where_resolved(
+    actual: Array, values: Array, exponent: float, amin: float = 1e-10
+) -> None:
+    """Hold decibels against those of ``values``, but for what float64 itself cannot tell from 0.
+
+    A magnitude of less than 1e-12 of the largest is made of rounding errors to a good part, in the
+    reference too. Only an exponent below 1 lifts it above -80 dB.
+    """
+    expected = decibels(values, amin)
+    is_resolved = np.maximum(values, amin) >= values.max() * 1e-12**exponent
+    assert actual.shape == expected.shape
+    assert (actual[~is_resolved] <= max(-120.0 * exponent, DECIBEL_FLOOR) + DECIBEL_TOLERANCE).all()
+    require_close_decibels(
+        np.where(is_resolved, actual, DECIBEL_FLOOR),
+        np.where(is_resolved, expected, DECIBEL_FLOOR),
+    )
+
+
+def signals(sr: int, length: int) -> dict[str, Array]:
+    """Return what puts loud beside quiet, each of one channel, float32 and as 16-bit PCM has it."""
+    time = np.arange(length) / sr
+    click = np.zeros(length)
+    click[[length // 5, length // 2, length - 40]] = 0.9, -0.5, 0.7
+    made = {
+        "tone": 0.9 * np.sin(2 * np.pi * 440.3 * time),
+        "tone of a whole number of samples": 0.9 * np.sin(2 * np.pi * sr / 32 * time),
+        "chirp": 0.9 * np.sin(2 * np.pi * (200 * time + 800 * time**2)),
+        "click": click,
+        "silence": np.zeros(length),
+        "noise": noise(1, length)[0],
+    }
+    floats = {name: signal[None].astype(np.float32) for name, signal in made.items()}
+    return floats | {
+        f"{name}, 16 bit": (np.round(signal * 2**15) / 2**15).clip(-1, 1 - 2.0**-15)
+        for name, signal in floats.items()
+    }
 
 
 def noise(n_channels: int, length: int, seed: int = 0) -> npt.NDArray[np.float32]:

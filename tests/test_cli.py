@@ -439,6 +439,17 @@ def test_empty_mel_bands_are_warned_of_once(audio: Path, program: Any) -> None:
     assert "Raise n_dft (now 100) or lower n_mels (now 60)" in ended.err
 
 
+@pytest.mark.parametrize("engine", ["numpy", "keras"])
+def test_a_hop_that_leaves_samples_out_is_warned_of_once(
+    audio: Path, program: Any, engine: str
+) -> None:
+    options = ("--n-dft", 100, "--n-hop", 150, "--engine", engine)
+    ended = program("spectrogram", audio, "-o", audio.parent / "o.h5", *options)
+    assert ended.code == 0
+    told = "warning: n_hop (150) is above n_dft (100): of every 150 samples 50 lie in no frame"
+    assert ended.err.count(told) == 1
+
+
 ODD_NAMES = (
     "with space.wav",
     'it\'s "quoted".wav',

@@ -48,26 +48,36 @@ def test_what_float32_cannot_hold_is_not_finite(exponent: float) -> None:
     assert np.isinf(features[:, 0]).all()
 
 
-def config_of(n_dft: int, exponent: float, mel: bool) -> LayerConfig:
+def config_of(n_dft: int, exponent: float, mel: bool, decibel: bool = False) -> LayerConfig:
     if mel:
-        return MelspectrogramConfig(sr=8000, n_mels=17, n_dft=n_dft, power_melgram=exponent)
-    return SpectrogramConfig(n_dft=n_dft, power_spectrogram=exponent)
+        return MelspectrogramConfig(
+            sr=8000,
+            n_mels=17,
+            n_dft=n_dft,
+            power_melgram=exponent,
+            return_decibel_melgram=decibel,
+        )
+    return SpectrogramConfig(
+        n_dft=n_dft, power_spectrogram=exponent, return_decibel_spectrogram=decibel
+    )
 
 
 LAYERS = pytest.mark.parametrize("n_dft", [2, 3, 255, 400, 512, 1999, 2048])
 EXPONENTS = pytest.mark.parametrize("exponent", [0.3, 1.0, 1.7, 2.0])
+DECIBELS = pytest.mark.parametrize("decibel", [False, True], ids=["", "decibel"])
 KINDS = pytest.mark.parametrize("mel", [False, True], ids=["spectrogram", "melspectrogram"])
 
 
 @LAYERS
 @EXPONENTS
 @KINDS
+@DECIBELS
 @pytest.mark.parametrize("engine", COMPUTERS)
 @pytest.mark.filterwarnings("ignore::kapre_cli.time_frequency.EmptyMelBandsWarning")
 def test_a_frame_has_the_same_bits_wherever_it_lies(
-    engine: str, n_dft: int, exponent: float, mel: bool
+    engine: str, n_dft: int, exponent: float, mel: bool, decibel: bool
 ) -> None:
-    config = config_of(n_dft, exponent, mel)
+    config = config_of(n_dft, exponent, mel, decibel)
     n_hop = config.framing.n_hop
     frame = reference.noise(1, n_dft)[0].astype(np.float32)
     others = [reference.noise(1, n_dft + n_hop * n, seed=n)[0].astype(np.float32) for n in range(9)]

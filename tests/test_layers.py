@@ -1,5 +1,8 @@
 """The layers against a float64 reference, SciPy's and librosa's."""
 
+import os
+import subprocess
+import sys
 from itertools import product
 from typing import Any
 
@@ -13,6 +16,7 @@ from hypothesis import strategies as st
 
 from kapre_cli.time_frequency import (
     EmptyMelBandsWarning,
+    LayerWarning,
     Melspectrogram,
     Spectrogram,
     conv_output_length,
@@ -36,6 +40,7 @@ def hops_around(n_dft: int) -> list[int]:
     return sorted({1 if n_dft < 8 else n_dft // 4, max(n_dft // 2, 1), n_dft, 2 * n_dft + 1, 97})
 
 
+@pytest.mark.filterwarnings("ignore::kapre_cli.time_frequency.LayerWarning")  # wide hops
 @pytest.mark.parametrize("n_dft", SIZES)
 @pytest.mark.parametrize("padding", ["same", "valid"])
 def test_spectrogram_is_the_references(n_dft: int, padding: str) -> None:
@@ -308,7 +313,7 @@ def test_float64_policy_computes_in_float64() -> None:
 SMALL = st.integers(1, 40)
 
 
-@pytest.mark.filterwarnings("ignore::kapre_cli.time_frequency.EmptyMelBandsWarning")
+@pytest.mark.filterwarnings("ignore::kapre_cli.time_frequency.LayerWarning")
 @settings(max_examples=150, deadline=None)
 @given(
     length=st.integers(1, 120),
@@ -451,6 +456,53 @@ def test_empty_mel_bands_are_named_with_the_remedy() -> None:
     features = np.asarray(layer(reference.noise(1, 1000)[None]))
     silent = np.flatnonzero((features == 0).all(axis=(0, 2, 3)))
     np.testing.assert_array_equal(silent, [0, 25])
+
+
+def test_a_hop_that_leaves_samples_out_is_warned_of_when_a_layer_is_made() -> None:
+    told = r"n_hop \(300\) is above n_dft \(256\): of every 300 samples 44 lie in no frame"
+    mel: dict[str, Any] = {"n_mels": 10}
+    layers: list[tuple[type[Spectrogram], dict[str, Any]]]
+    layers = [(Spectrogram, {}), (Melspectrogram, mel)]
+    for layer, arguments in layers:
+        with pytest.warns(LayerWarning, match=told) as caught:
+            layer(n_dft=256, n_hop=300, **arguments)
+        assert [warning.filename for warning in caught] == [__file__]
+        layer(n_dft=256, n_hop=256, **arguments)
+
+
+NO_FLOAT64 = """
+import warnings
+import jax, keras, numpy as np
+from kapre_cli.time_frequency import LayerWarning, Melspectrogram, Spectrogram
+signal = np.sin(0.3 * np.arange(4000, dtype="float32"))[None, None]
+for exact in (False, True):
+    jax.config.update("jax_enable_x64", exact)
+    for layer, arguments in (
+        (Spectrogram, {"power_spectrogram": 1.0, "return_decibel_spectrogram": True}),
+        (Melspectrogram, {"power_melgram": 0.5}),
+        (Spectrogram, {"dtype": "float64"}),
+        (Spectrogram, {}),
+    ):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            made = layer(**arguments)
+            made(signal), made(signal)
+        told = [str(one.message) for one in caught if issubclass(one.category, LayerWarning)]
+        print(len(told), *("jax_enable_x64" in text for text in told))
+"""
+
+
+def test_float32_of_jax_is_warned_of_once_where_float64_is_needed() -> None:
+    pytest.importorskip("jax", reason="JAX is not installed: its float32 cannot be tried")
+    ended = subprocess.run(
+        [sys.executable, "-c", NO_FLOAT64],
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    assert ended.stdout.splitlines() == ["1 True"] * 3 + ["0"] * 5
 
 
 @pytest.mark.parametrize("kind", ["spectrogram", "melspectrogram"])

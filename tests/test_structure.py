@@ -48,6 +48,7 @@ DOORS = {
         "storage/hdf5_index.py",
         "storage/hdf5_objects.py",
     },
+    "jax": {"time_frequency/steps.py"},
     "keras": {"time_frequency"},
     "matplotlib": {"plotting"},
     "soundfile": {"audio/libsndfile.py"},

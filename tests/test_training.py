@@ -14,6 +14,7 @@ from tests import reference
 MEL: dict[str, Any] = {"sr": 8000, "n_mels": 20, "n_dft": 256, "n_hop": 100}
 
 
+@pytest.mark.filterwarnings("ignore::kapre_cli.time_frequency.LayerWarning")  # wide hops
 @pytest.mark.parametrize("n_dft", [2, 3, 400, 512, 2048])
 @pytest.mark.parametrize("padding", ["same", "valid"])
 def test_trainable_kernels_start_as_the_frozen_transform(n_dft: int, padding: str) -> None:

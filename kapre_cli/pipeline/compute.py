@@ -9,7 +9,7 @@ import tensorflow as tf
 from kapre_cli.audio.samples import Samples
 from kapre_cli.pipeline.transform import Computer, Features
 from kapre_cli.settings import LayerConfig
-from kapre_cli.time_frequency import EmptyMelBandsWarning, layer_of
+from kapre_cli.time_frequency import LayerWarning, layer_of
 from kapre_cli.time_frequency.steps import in_pieces
 
 # Products of matrices take 6, 8, 12 or 24 rows at once, as suits the processor, and what is left
@@ -40,16 +40,15 @@ class CompiledLayer:
     def __init__(self, config: LayerConfig, n_frames: int) -> None:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("ignore")
-            warnings.simplefilter("always", EmptyMelBandsWarning)
+            warnings.simplefilter("always", LayerWarning)
             layer = layer_of(config, dtype="float32")
         self.warnings = tuple(str(warning.message) for warning in caught)
         layer.build((None, None, None))
         signature = tf.TensorSpec((1, 1, layer.framing.n_samples(n_frames)), tf.float32)
         n_lot = lot_frames(config)
 
-        def transform(tape: Any) -> Any:  # in float32 also where the layer works in float64
-            features = in_pieces(layer.transform, tape, layer.framing, n_lot)
-            return tf.cast(features, tf.float32)
+        def transform(tape: Any) -> Any:
+            return in_pieces(layer.transform, tape, layer.framing, n_lot)
 
         # Nothing in a layer branches on values: AutoGraph would take half a second for nothing.
         self._compiled = tf.function(transform, input_signature=[signature], autograph=False)
@@ -63,7 +62,9 @@ class CompiledLayer:
         """Return the features of a tape, shape ``(n_frames, n_features)``."""
         with tf.device("CPU:0"):
             computed: Any = self._compiled(tf.constant(samples[np.newaxis, np.newaxis]))
-        features: Features = computed.numpy()[0, 0]
+        # Not by TensorFlow, which makes zeros of float32's smallest numbers.
+        with np.errstate(over="ignore"):  # the finiteness of features is checked later
+            features: Features = computed.numpy()[0, 0].astype(np.float32, copy=False)
         return features
 
 

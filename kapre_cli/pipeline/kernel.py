@@ -36,16 +36,15 @@ class Kernel:
         self.framing = config.framing
         self._n_features = config.n_features
         self._exponent = config.power / 2.0
-        # As in the layers: an exponent below 1 lifts float32's rounding errors out of quiet bins.
-        self._dtype = np.dtype(np.float64 if config.power < 1.0 else np.float32)
+        self._dtype = np.dtype(np.float64 if config.works_in_float64 else np.float32)
         self._window = dsp.hann(config.n_dft).astype(self._dtype)
         self._sums: list[BandSums] = []
-        self.warnings: tuple[str, ...] = ()
+        self.warnings = config.warnings
         if isinstance(config, MelspectrogramConfig):
             filterbank = filterbank_of(config)
             self._sums = [BandSums(filterbank, first, self._dtype) for first in (0, 1)]
             warning = empty_bands_warning(filterbank, config)
-            self.warnings = (warning,) if warning else ()
+            self.warnings += (warning,) if warning else ()
         self._n_lot = min(max(_LOT_VALUES // config.n_dft, 1), _MOST_FRAMES)
         self._own = threading.local()
 

@@ -8,11 +8,12 @@ from typing import Any
 from kapre_cli.framing import conv_output_length
 from kapre_cli.settings import LayerConfig
 from kapre_cli.time_frequency.melspectrogram import EmptyMelBandsWarning, Melspectrogram
-from kapre_cli.time_frequency.spectrogram import Spectrogram
+from kapre_cli.time_frequency.spectrogram import LayerWarning, Spectrogram
 from kapre_cli.time_frequency.steps import resolved
 
 __all__ = [
     "EmptyMelBandsWarning",
+    "LayerWarning",
     "Melspectrogram",
     "Spectrogram",
     "conv_output_length",

@@ -9,11 +9,11 @@ from keras import ops
 from kapre_cli.filterbank import band_groups, empty_bands_warning, filterbank_of
 from kapre_cli.settings import LayerConfig, MelspectrogramConfig
 from kapre_cli.time_frequency import steps
-from kapre_cli.time_frequency.spectrogram import Shape, Spectrogram
+from kapre_cli.time_frequency.spectrogram import LayerWarning, Shape, Spectrogram
 from kapre_cli.time_frequency.steps import Tensor
 
 
-class EmptyMelBandsWarning(UserWarning):
+class EmptyMelBandsWarning(LayerWarning):
     """Some mel bands hold no frequency bin, so they hold no energy, whatever the input."""
 
 
@@ -51,6 +51,7 @@ class Melspectrogram(Spectrogram):
         ValueError: As :class:`Spectrogram`.
 
     Warns:
+        LayerWarning: As :class:`Spectrogram`.
         EmptyMelBandsWarning: If bands are so narrow that no frequency bin falls into them.
 
     >>> import numpy as np

@@ -1,6 +1,7 @@
 """The ``Spectrogram`` layer."""
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
@@ -18,6 +19,17 @@ from kapre_cli.time_frequency.steps import Tensor
 Shape = Sequence[int | None]
 
 
+class LayerWarning(UserWarning):
+    """A layer was made with arguments that are allowed and may not give what is expected."""
+
+
+_NO_FLOAT64 = (
+    "This layer computes in float64, and JAX is set to float32: results of tonal signals lose "
+    "precision in quiet bins, decibels up to 10 dB of it. Call "
+    'jax.config.update("jax_enable_x64", True) before the first use of JAX.'
+)
+
+
 @keras.saving.register_keras_serializable(package="kapre_cli")
 class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
     """Magnitudes of the short-time Fourier transform, raised to a power.
@@ -29,6 +41,13 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
     By default the transform is a constant, computed by FFT, and the layer has no weights. With
     ``trainable_kernel=True`` the windowed cosines and sines are two weights of shape
     ``(n_dft, 1, n_freq)`` and the transform is a strided convolution with them.
+
+    Precision: results are within 2e-5 of the largest value of a float64 reference, decibels above
+    the floor within 0.01 dB. Exponents below 1, and decibels of exponents below 2, are computed in
+    float64 for that. Kernels that are trained are float32 numbers: beside a loud tone their
+    results are up to 2e-4 of the largest value off at an exponent of 0.5 and 5e-3 at 0.3, their
+    decibels up to 0.1 dB at 1.5, 5 dB at 1 and 10 dB at 0.5. ``dtype="float64"`` makes them
+    float64 numbers. JAX computes in float64 only if ``jax_enable_x64`` is set.
 
     Args:
         n_dft: Samples in a frame, at least 2; any number, a power of two is fastest.
@@ -60,6 +79,10 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
         ValueError: If an argument is out of range, or the input is not of rank 3, empty, or
             shorter than ``n_dft`` under ``padding="valid"``. Where the length is known only
             when a TensorFlow graph runs, it is that library's ``InvalidArgumentError``.
+
+    Warns:
+        LayerWarning: If ``n_hop`` is above ``n_dft``, so that samples lie in no frame, or if
+            float64 is needed and JAX does not compute in it.
 
     >>> import numpy as np
     >>> layer = Spectrogram(n_dft=8, n_hop=4, image_data_format="channels_first")
@@ -112,6 +135,10 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
         for field in fields(config):
             setattr(self, field.name, getattr(config, field.name))
         self.framing = config.framing
+        for warning in config.warnings:
+            warnings.warn(warning, LayerWarning, stacklevel=3)
+        if self._needs_float64 and not steps.has_float64():
+            warnings.warn(_NO_FLOAT64, LayerWarning, stacklevel=3)
         self._window = dsp.hann(config.n_dft)
 
     def build(self, input_shape: Shape) -> None:
@@ -172,14 +199,14 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
         return steps.power_of_frames(signal, window, self.n_hop)
 
     @property
-    def _working_dtype(self) -> str:
-        """The precision of the transform: never below float32, whatever the layer's policy.
+    def _needs_float64(self) -> bool:
+        """Whether float32 is not enough for what the layer is to give."""
+        return self.compute_dtype == "float64" or self.config.works_in_float64
 
-        An exponent below 1 lifts the rounding errors in quiet bins: 1e-7 of the maximum becomes
-        3e-4 of it by a square root. Such results are computed in float64.
-        """
-        exact = self.compute_dtype == "float64" or self.config.power < 1.0
-        return "float64" if exact else "float32"
+    @property
+    def _working_dtype(self) -> str:
+        """The precision of all steps: never below float32, whatever the layer's policy."""
+        return "float64" if self._needs_float64 and steps.has_float64() else "float32"
 
     def _sides(self, shape: Shape) -> tuple[int | None, int | None, int | None]:
         """Return ``(batch, channel, samples)`` of an input shape.

@@ -14,7 +14,8 @@ from kapre_cli.framing import Framing
 from kapre_cli.settings import MelspectrogramConfig, SpectrogramConfig
 
 Config = TypeVar("Config", SpectrogramConfig, MelspectrogramConfig)
-_TINY, _ROOT_OF_TINY = 2.0**-126, 2.0**-63  # the smallest number that every float32 unit takes
+# The smallest normal number of each type, and its square root.
+_TINY = {"float32": (2.0**-126, 2.0**-63), "float64": (2.0**-1022, 2.0**-511)}
 
 # Samples of the frames of a piece: half a MiB. Anything up to eight times as much is as fast.
 _PIECE_VALUES = 2**17
@@ -27,6 +28,15 @@ def resolved(config: Config) -> Config:
     if config.image_data_format != "default":
         return config
     return replace(config, image_data_format=keras.config.image_data_format())
+
+
+def has_float64() -> bool:
+    """Whether the backend computes in float64 where it is told to."""
+    if keras.backend.backend() != "jax":
+        return True
+    import jax
+
+    return bool(jax.config.jax_enable_x64)
 
 
 def padded(signal: Tensor, framing: Framing) -> Tensor:
@@ -174,7 +184,8 @@ def raised(power: Tensor, exponent: float) -> Tensor:
         return ops.power(power, exponent)
     if exponent == 0.5:
         # Three steps over the values instead of five; silence still gives 0 exactly.
-        return ops.sqrt(ops.maximum(power, _TINY)) - _ROOT_OF_TINY
+        tiny, root_of_tiny = _TINY[keras.backend.standardize_dtype(power.dtype)]
+        return ops.sqrt(ops.maximum(power, tiny)) - root_of_tiny
     silent = power <= 0
     kept = ops.where(silent, ops.ones_like(power), power)
     root = ops.power(kept, exponent)
