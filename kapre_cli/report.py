@@ -160,6 +160,8 @@ class Report:
         with self._adding:
             self.n_written += 1
             self.seconds += known.seconds or 0.0
+            if known.note is not None:
+                self.say(f"note: {quoted(path)}: {known.note}")
             self.recorder.input(path, WRITTEN, None, known)
 
     def failed(self, path: str, reason: object, known: Known = NOTHING) -> None:

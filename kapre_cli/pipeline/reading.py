@@ -244,7 +244,9 @@ class Readers(Closing):
                 if work.failed:  # its features cannot be used: no need to read on
                     return
             work.facts = facts._replace(
-                n_non_finite=reader.file.n_non_finite, sha256=reader.file.sha256
+                n_non_finite=reader.file.n_non_finite,
+                n_silent_channels=reader.n_silent_channels,
+                sha256=reader.file.sha256,
             )
 
     def close(self) -> None:
@@ -310,4 +312,5 @@ def _facts(source: Source, reader: AudioReader, framing: Framing) -> InputFacts:
         source_size=reader.file.size,
         source_mtime_ns=0 if source.is_stream else within_int64(reader.file.mtime_ns),
         n_missing=reader.file.n_missing,
+        note="; ".join(reader.file.notes),
     )

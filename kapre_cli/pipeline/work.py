@@ -95,6 +95,7 @@ class Work:
             config.shape(facts.n_samples, facts.n_channels),
             facts.n_samples / facts.sr,
             self.work_seconds,
+            facts.note or None,
         )
 
     def told(self, config: LayerConfig) -> str:

@@ -47,6 +47,8 @@ class InputFacts(NamedTuple):
         n_missing: Frames that the file's header promises and the file lacks, taken nevertheless;
             negative if it holds more than it promises. 0 for a whole file.
         n_non_finite: Samples in the file, over all channels, that are NaN or infinite.
+        n_silent_channels: Channels among those taken whose samples are all 0.
+        note: What is odd about the file and did no harm, in sentences; empty if nothing is.
         sha256: SHA-256 of the file's bytes, hexadecimal.
         crc32: CRC-32 of the array's bytes in C order, little-endian.
     """
@@ -62,6 +64,8 @@ class InputFacts(NamedTuple):
     source_mtime_ns: int
     n_missing: int = 0
     n_non_finite: int = 0
+    n_silent_channels: int = 0
+    note: str = ""
     sha256: str = ""
     crc32: int = 0
 
