@@ -496,7 +496,7 @@ def test_messages_into_a_closed_pipe(here: Path, program: Any) -> None:
     command = [*PROGRAM, "merge", "a.h5", "-o", "x.h5"]
     read, write = os.pipe()
     os.close(read)
-    ended = subprocess.run(command, stderr=write, check=False)
+    ended = subprocess.run(command, stderr=write, check=False, timeout=120)
     os.close(write)
-    assert ended.returncode == 141
+    assert ended.returncode == 1  # a message is lost, the work is done
     assert keys_of(here / "x.h5") == ["a.wav"]

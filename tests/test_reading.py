@@ -299,8 +299,9 @@ def test_closing_in_the_middle_ends_the_threads_and_closes_the_files(
     assert not [path for path in open_files() if path.startswith(str(folder))]
 
 
+@pytest.mark.parametrize("n", [1, 10])
 def test_closing_does_not_wait_long_for_a_disk(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    n: int, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = threading.Event()
 
@@ -311,12 +312,15 @@ def test_closing_does_not_wait_long_for_a_disk(
     monkeypatch.setattr(reading, "frame_blocks", hanging)
     monkeypatch.setattr(reading, "_SECONDS_TO_END", 0.2)
     begun = time.monotonic()
-    with readers_of(works_of(folder, ["0.wav"])) as readers:
+    with readers_of(
+        works_of(folder, ["0.wav", "a.flac", "b.flac", "long.wav"] * n), 4 * n
+    ) as readers:
         pass
     assert 0.1 < time.monotonic() - begun < 2
     answers.set()
     for thread in readers._threads:
-        thread.join()
+        thread.join(20)
+        assert not thread.is_alive()
 
 
 @pytest.mark.usefixtures("small")

@@ -225,21 +225,6 @@ def test_a_decoder_that_crashes_takes_its_own_file_with_it_and_no_other(tmp_path
         assert list(features) == ["0.wav", "2.wav", "3.wav"]
 
 
-def test_a_reader_of_the_messages_who_leaves_ends_the_run_quietly(tmp_path: Path) -> None:
-    write_audio(tmp_path / "a.wav", reference.noise(1, 3000))
-    reading, writing = os.pipe()
-    os.close(reading)
-    ended = subprocess.run(
-        [*PROGRAM, "spectrogram", "a.wav", "gone.wav", "-o", "out.h5"],
-        cwd=tmp_path,
-        stderr=writing,
-        check=False,
-    )
-    os.close(writing)
-    assert ended.returncode == 141
-    assert not (tmp_path / "out.h5").exists()
-
-
 def test_nohup_keeps_a_run_going(hours: Path, tmp_path: Path) -> None:
     command = [*PROGRAM, "melspectrogram", str(hours), "-o", "out.h5", *OPTIONS]
     journal = tmp_path / "out.h5.partial" / "journal"

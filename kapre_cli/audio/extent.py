@@ -145,7 +145,9 @@ def samples_by_fact(header: Header, extent: Extent, came: int) -> tuple[int, int
     whole = came + max(missing, 0)
     at_most = _SAMPLES_PER_BYTE * extent.promised_bytes // header.n_channels
     is_share = header.n_channels > 1 and stated == whole // header.n_channels
-    if stated <= whole - of_a_block or stated > at_most or is_share:
+    if is_share:
+        return came, missing, ()
+    if stated <= whole - of_a_block or stated > at_most:
         return came, missing, (_ignored_fact(stated, came),)
     if stated > came:
         return came, within_int64(stated - came), ()

@@ -6,22 +6,23 @@ must not wait for TensorFlow, nor for NumPy.
 
 import io
 import os
-import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any, NoReturn
 
 import click
 
 from kapre_cli.cli.compare import compare
 from kapre_cli.cli.defaults import blamed, with_defaults
-from kapre_cli.cli.ending import code_of
+from kapre_cli.cli.ending import PipeClosedError, code_of, message_of
 from kapre_cli.cli.guard import Workload, guarded, unguarded
 from kapre_cli.cli.info import info
 from kapre_cli.cli.melspectrogram import melspectrogram
 from kapre_cli.cli.merge import merge
+from kapre_cli.cli.messages import lossy_messages, n_lost
 from kapre_cli.cli.plot import plot
+from kapre_cli.cli.printing import Command
 from kapre_cli.cli.signals import Stopped, stoppable
 from kapre_cli.cli.spectrogram import spectrogram
 from kapre_cli.cli.verify import verify
@@ -30,7 +31,18 @@ from kapre_cli.report import ExitCode
 from kapre_cli.version import PROGRAM, __version__
 
 
+class _Program(Command, click.Group):
+    """The program. Broken pipes in any command end where all errors do, see :func:`run`."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:  # Click would end the process with the exit code 1
+            raise PipeClosedError from error
+
+
 @click.group(
+    cls=_Program,
     name=PROGRAM,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -59,29 +71,53 @@ for command in (
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the program and end the process with its exit code, at once.
+    """Run the program.
+
+    Args:
+        arguments: The command line; ``None``: this process's own.
+
+    Raises:
+        SystemExit: Always, with the exit code.
+    """
+    _run_and_end(arguments, sys.exit)
+
+
+def console() -> NoReturn:
+    """Run the program and end the process at once.
 
     Taking down what was imported, module by module, would take longer than many a run.
     """
+    _run_and_end(None, _end_at_once)
+
+
+def _run_and_end(arguments: Sequence[str] | None, end: Callable[[int], NoReturn]) -> NoReturn:
     _open_standard_streams()
+    pid = os.getpid()
+    # A process of its own for the work is forked, which other threads may not outlive.
+    guard = guarded if threading.active_count() == 1 else unguarded
     with stoppable():
-        code = _told(arguments, guarded)
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError):  # whoever read it has left
-                stream.flush()
-        if sys.modules.get("matplotlib") is not None:
-            sys.exit(code)  # it may have a folder to remove as the process ends
-        os._exit(code)
+        code = _run(arguments, guard)
+        if os.getpid() != pid:
+            os._exit(code)  # the process at work; its parent goes on
+        end(code)
+
+
+def _end_at_once(code: int) -> NoReturn:
+    if sys.modules.get("matplotlib") is not None:
+        sys.exit(code)  # it may have a folder to remove as the process ends
+    os._exit(code)
 
 
 def _open_standard_streams() -> None:
-    """Let those that whoever started this process has closed lead nowhere.
+    """Open those that whoever started this process has closed.
 
-    Else the next file that is opened has the number of one, and messages go into it.
+    Else the next file that is opened has the number of one, and messages go into it. Messages lead
+    nowhere then; writing to standard output, which somebody asked for, is an error.
     """
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+    for name, flags in (("stdin", os.O_RDONLY), ("stdout", os.O_RDONLY), ("stderr", os.O_WRONLY)):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - until the process ends
+            descriptor = os.open(os.devnull, flags)  # until the process ends
+            setattr(sys, name, open(descriptor, "r" if name == "stdin" else "w"))  # noqa: SIM115
 
 
 def run(
@@ -94,7 +130,14 @@ def run(
         guard: Runs the work of an extraction.
     """
     with stoppable():
-        return _told(arguments, guard)
+        return _run(arguments, guard)
+
+
+def _run(arguments: Sequence[str] | None, guard: Callable[[Workload], int]) -> int:
+    with lossy_messages():
+        code = _told(arguments, guard)
+        _drain_stdout()
+    return ExitCode.FAILED if code == ExitCode.OK and n_lost() else code
 
 
 def _told(arguments: Sequence[str] | None, guard: Callable[[Workload], int]) -> int:
@@ -102,24 +145,27 @@ def _told(arguments: Sequence[str] | None, guard: Callable[[Workload], int]) -> 
     try:
         ended: Any = program.main(arguments, prog_name=PROGRAM, standalone_mode=False, obj=guard)
     except click.ClickException as error:
-        _show(blamed(error))
+        shown = io.StringIO()
+        blamed(error).show(shown)
+        click.echo(printable(shown.getvalue()), err=True, nl=False)
         return code_of(error)
-    except KapreExtractError as error:
-        return _end(code_of(error), f"Error: {error}")
-    except (Stopped, KeyboardInterrupt, click.Abort) as error:
-        stopped = error if isinstance(error, Stopped) else Stopped(signal.SIGINT)
-        return _end(code_of(stopped), str(stopped))
+    except (
+        *(KapreExtractError, PipeClosedError, Stopped),
+        *(OSError, MemoryError, RuntimeError, KeyboardInterrupt),
+    ) as error:
+        message = message_of(error)
+        if message is not None:
+            click.echo(f"{PROGRAM}: {printable(message)}", err=True)
+        return code_of(error)
     return int(ended or ExitCode.OK)
 
 
-def _show(error: click.ClickException) -> None:
-    shown = io.StringIO()
-    error.show(shown)
-    with suppress(OSError):  # the terminal may be gone
-        click.echo(printable(shown.getvalue()), err=True, nl=False)
-
-
-def _end(code: ExitCode, message: str) -> ExitCode:
-    with suppress(OSError):  # the terminal may be gone
-        click.echo(f"{PROGRAM}: {printable(message)}", err=True)
-    return code
+def _drain_stdout() -> None:
+    """Drop what standard output cannot take, which has been told: Python would try once more."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+        sys.stdout.flush()

@@ -5,10 +5,10 @@ from pathlib import Path
 import click
 
 from kapre_cli.cli.options.inspection import output_argument
-from kapre_cli.cli.printing import printing, put
+from kapre_cli.cli.printing import Command, put
 
 
-@click.command(short_help="Hold two outputs against one another.")
+@click.command(cls=Command, short_help="Hold two outputs against one another.")
 @output_argument("one", "A")
 @output_argument("other", "B")
 @click.option(
@@ -27,7 +27,6 @@ from kapre_cli.cli.printing import printing, put
     show_default=True,
     help="Allow it to be off by this much, beside what --rtol allows.",
 )
-@printing
 def compare(one: Path, other: Path, rtol: float, atol: float) -> int:
     """Hold the outputs A and B against one another, of whatever formats, input by input.
 

@@ -13,7 +13,7 @@ from click.core import ParameterSource
 
 from kapre_cli.cli.config_file import Options, config_defaults, long_name
 from kapre_cli.cli.toml import toml
-from kapre_cli.errors import KapreExtractError, OutputError, quoted, writing
+from kapre_cli.errors import KapreExtractError, quoted, writing
 from kapre_cli.report import ExitCode
 
 _PREFIX = "KAPRE_EXTRACT_"
@@ -109,13 +109,8 @@ def _or_shown(callback: Callable[..., Any] | None) -> Callable[..., Any]:
         if not ctx.meta.get(_IS_SHOWN):
             return callback(*arguments, **options)
         text = config_text(ctx)
-        try:
-            with writing("standard output"):
-                click.echo(text.encode())
-        except OutputError as error:
-            if not isinstance(error.__cause__, BrokenPipeError):
-                raise
-            return ExitCode.PIPE_CLOSED
+        with writing("standard output"):
+            click.echo(text.encode())
         return ExitCode.OK
 
     return call

@@ -1,12 +1,18 @@
-"""Which exit code belongs to what has ended a run."""
+"""What ends a run, as a message and an exit code. They are decided here and nowhere else."""
 
 import signal
 
 import click
 
 from kapre_cli.cli.signals import Stopped
-from kapre_cli.errors import SettingsError, UsageError
+from kapre_cli.errors import KapreExtractError, SettingsError, UsageError, quoted
 from kapre_cli.report import ExitCode
+
+_NO_THREAD = "can't start new thread"  # what Python says of it, as a RuntimeError
+
+
+class PipeClosedError(Exception):
+    """A broken pipe, as an error that Click does not take for its own."""
 
 
 def code_of(error: BaseException) -> ExitCode:
@@ -17,6 +23,49 @@ def code_of(error: BaseException) -> ExitCode:
         return ExitCode(128 + signal.SIGINT)
     if isinstance(error, (click.ClickException, SettingsError, UsageError)):
         return ExitCode.USAGE
-    if isinstance(error, BrokenPipeError):
+    if _is_of_a_closed_pipe(error):
         return ExitCode.PIPE_CLOSED
     return ExitCode.FAILED
+
+
+def message_of(error: BaseException) -> str | None:
+    """Return what to tell the user; ``None`` if nobody is left who wants to know.
+
+    Raises:
+        BaseException: ``error`` itself, if it is a fault of the program.
+    """
+    if code_of(error) is ExitCode.PIPE_CLOSED:
+        return None
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        return str(Stopped(signal.SIGINT))
+    if isinstance(error, Stopped):
+        return str(error)
+    return f"Error: {_reason(error)}"
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, KapreExtractError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return f"there is not enough memory{_detail(error)}; take a smaller --batch-size or --n-dft"
+    if isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
+        return "the system allows no more threads; take fewer --jobs"
+    if isinstance(error, OSError):
+        reason = error.strerror or str(error)
+        if error.filename is not None:
+            return f"{quoted(_text(error.filename))}: {reason}"
+        return reason
+    raise error
+
+
+def _detail(error: BaseException) -> str:
+    return f": {error}" if str(error) else ""
+
+
+def _text(name: object) -> object:
+    return name.decode(errors="surrogateescape") if isinstance(name, bytes) else name
+
+
+def _is_of_a_closed_pipe(error: BaseException) -> bool:
+    kinds = (BrokenPipeError, PipeClosedError)
+    return isinstance(error, kinds) or isinstance(error.__cause__, kinds)

@@ -1,8 +1,6 @@
 """What both extracting commands do: options to settings, settings to the library."""
 
-import signal
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +8,13 @@ import click
 
 from kapre_cli.cli.from_options import audio_settings, layer_config, output_settings
 from kapre_cli.cli.incoming import Incoming
+from kapre_cli.cli.messages import n_lost
+from kapre_cli.cli.printing import put
 from kapre_cli.cli.recording import recorded
 from kapre_cli.cli.refusals import Refusals
 from kapre_cli.cli.sample_rate import sample_rate
 from kapre_cli.cli.signals import Stopped
-from kapre_cli.cli.standard_output import standard_output
+from kapre_cli.cli.standard_output import require_open_stdout, standard_output
 from kapre_cli.errors import (
     AudioReadError,
     OutputError,
@@ -24,7 +24,7 @@ from kapre_cli.errors import (
     quoted,
 )
 from kapre_cli.outcomes import Known
-from kapre_cli.report import UNWATCHED, ExitCode, Report, Watch, counted
+from kapre_cli.report import UNWATCHED, Report, Watch, counted
 from kapre_cli.settings import (
     STANDARD_OUTPUT,
     ExtractionSettings,
@@ -95,14 +95,7 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
         asked = _Asked(config, options, output, incoming)
 
         def work(watch: Watch) -> int:
-            try:
-                return run(asked, watch)
-            except BrokenPipeError:  # whoever read the report or the messages has left
-                return ExitCode.PIPE_CLOSED
-            except Stopped as stopped:
-                if stopped.number != signal.SIGPIPE:
-                    raise
-                return ExitCode.PIPE_CLOSED  # whoever read the arrays
+            return run(asked, watch)
 
         if options["dry_run"]:
             return guard(work, "nothing was done")
@@ -123,6 +116,8 @@ def _check(options: Mapping[str, Any]) -> None:
         )
     if options["dry_run"] and options["report"] is not None:
         raise click.UsageError("A dry run (--dry-run) has nothing to report (--report).")
+    if options["report"] == STANDARD_OUTPUT:
+        require_open_stdout("the report", "a file for it")
     if options["quiet"] and options["verbose"]:
         raise click.UsageError("--quiet and --verbose ask for opposites; give one of them.")
 
@@ -145,8 +140,9 @@ def _run(asked: _Asked, watch: Watch) -> int:
             )
             with recorded(report, options["report"], again=watch.again):
                 _work(asked, found, report, terminal, watch, descriptor)
-    if not options["quiet"]:
-        click.echo(f"{report.summary()}{_end(report, asked.output)}", err=True)
+                if not options["quiet"]:
+                    terminal.say(f"{report.summary()}{_end(report, asked.output)}")
+                report.broken |= n_lost() > 0
     return report.exit_code
 
 
@@ -170,7 +166,7 @@ def _dry_run(asked: _Asked, watch: Watch) -> int:
         f"{counted(report.n_inputs, 'input')}: {report.n_written:,} to be written, "
         f"{report.n_failed:,} would fail -> {place}; nothing was done"
     )
-    click.echo("\n".join(lines))
+    put("\n".join(lines))
     return report.exit_code
 
 
@@ -240,8 +236,7 @@ def _work(
         raise
     finally:
         if report.kept:
-            with suppress(OSError):  # the terminal may be gone
-                terminal.say(report.kept)
+            terminal.say(report.kept)
 
 
 def _tell(found: _Found, report: Report, refusals: Refusals, watch: Watch) -> None:

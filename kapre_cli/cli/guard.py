@@ -20,7 +20,7 @@ import click
 from kapre_cli.cli import imports
 from kapre_cli.cli.outlet import Outlet, outlet
 from kapre_cli.errors import quoted
-from kapre_cli.report import STOPPING, UNWATCHED, ExitCode, Gone, Watch
+from kapre_cli.report import STOPPING, UNWATCHED, Gone, Watch
 from kapre_cli.version import PROGRAM
 
 Workload = Callable[[Watch], int]
@@ -97,6 +97,9 @@ def guarded(work: Workload, remedy: str = _RESUME, *, streams: bool = False) -> 
         work: What is to be done.
         remedy: What to do should its process end before it is done.
         streams: Whether it writes arrays to standard output.
+
+    Raises:
+        BrokenPipeError: If nobody reads these arrays any more.
     """
     watch = SharedWatch()
     out = outlet() if streams else Outlet()
@@ -121,7 +124,7 @@ def guarded(work: Workload, remedy: str = _RESUME, *, streams: bool = False) -> 
         out.close(at_once=bool(ended.stopped))
         watch.n_sent = out.n_bytes
         if not (out.has_reader or ended.stopped):
-            return ExitCode.PIPE_CLOSED
+            raise BrokenPipeError
         if ended.code is not None:
             return ended.code
         keys = watch.crashed(ended.name) if ended.number in _CRASHES else []
@@ -208,5 +211,4 @@ def _end_with_parent(theirs: int) -> None:
 
 
 def _say(message: str) -> None:
-    with suppress(OSError):  # the terminal may be gone
-        click.echo(f"{PROGRAM}: {message}", err=True)
+    click.echo(f"{PROGRAM}: {message}", err=True)

@@ -5,14 +5,13 @@ from pathlib import Path
 import click
 
 from kapre_cli.cli.options.inspection import output_argument
-from kapre_cli.cli.printing import printing, put
+from kapre_cli.cli.printing import Command, put
 
 
-@click.command(short_help="Say what is in an output, or of single inputs in it.")
+@click.command(cls=Command, short_help="Say what is in an output, or of single inputs in it.")
 @output_argument()
 @click.argument("keys", nargs=-1, metavar="[KEY]...")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@printing
 def info(output: Path, keys: tuple[str, ...], as_json: bool) -> int:
     """Say what is in OUTPUT: layer, settings, sizes, and the inputs that differ from the rest.
 

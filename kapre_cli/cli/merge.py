@@ -7,15 +7,16 @@ from pathlib import Path
 import click
 
 from kapre_cli.cli.options.merging import merge_options
+from kapre_cli.cli.printing import Command
 from kapre_cli.cli.signals import Stopped
 from kapre_cli.errors import OutputError, StoredDataError, quoted
-from kapre_cli.report import ExitCode, Report, counted
+from kapre_cli.report import Report, counted
 from kapre_cli.version import PROGRAM
 
 _SHOWN = 4  # inputs, in a message
 
 
-@click.command(short_help="Put outputs of the same settings together into one.")
+@click.command(cls=Command, short_help="Put outputs of the same settings together into one.")
 @merge_options()
 def merge(
     inputs: tuple[Path, ...],
@@ -49,24 +50,21 @@ def merge(
         format=format_ or format_of(output, FILE_FORMATS),
         overwrite=overwrite,
     )
-    try:
-        with Terminal(quiet=quiet) as terminal:
-            report = Report(say=terminal.say)
-            try:
-                merging.merge(settings, inputs, report, terminal, allow_missing=allow_missing)
-            except (OutputError, StoredDataError) as error:
-                terminal.say(f"{PROGRAM}: Error: {error}")
-                report.broken = True
-            except Stopped:
-                if not report.is_there:
-                    raise  # else the output is in its place: there was nothing left to stop
-        end = "no output is written or changed"
-        if report.is_there:
-            end = f"{counted(report.n_written, 'array')} -> {quoted(output)}"
-        if not quiet:
-            click.echo(f"{counted(len(inputs), 'output')}: {end}", err=True)
-    except BrokenPipeError:  # whoever read the messages has left
-        return ExitCode.PIPE_CLOSED
+    with Terminal(quiet=quiet) as terminal:
+        report = Report(say=terminal.say)
+        try:
+            merging.merge(settings, inputs, report, terminal, allow_missing=allow_missing)
+        except (OutputError, StoredDataError) as error:
+            terminal.say(f"{PROGRAM}: Error: {error}")
+            report.broken = True
+        except Stopped:
+            if not report.is_there:
+                raise  # else the output is in its place: there was nothing left to stop
+    end = "no output is written or changed"
+    if report.is_there:
+        end = f"{counted(report.n_written, 'array')} -> {quoted(output)}"
+    if not quiet:
+        click.echo(f"{counted(len(inputs), 'output')}: {end}", err=True)
     return report.exit_code
 
 

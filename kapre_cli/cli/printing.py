@@ -2,41 +2,36 @@
 
 import io
 import sys
-from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
-from kapre_cli.errors import OutputError, printable, writing
-from kapre_cli.report import ExitCode
+import click
 
+from kapre_cli.errors import KapreExtractError, OutputError, printable, quoted, writing
 
-def printing(command: Callable[..., int]) -> Callable[..., int]:
-    """Let a command that prints end quietly once whoever reads it has left."""
-
-    @wraps(command)
-    def run(*arguments: Any, **options: Any) -> int:
-        try:
-            return command(*arguments, **options)
-        except BrokenPipeError:
-            return ExitCode.PIPE_CLOSED
-
-    return run
+_STDOUT = "standard output"
 
 
 def put(line: str) -> None:
     """Print a line at once; what a terminal lacks, or should not see, is escaped.
 
     Raises:
-        BrokenPipeError: If whoever read it has left.
         OutputError: If it cannot be written.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        with writing("standard output"):
-            sys.stdout.write(f"{printable(line)}\n")
-            sys.stdout.flush()
-    except OutputError as error:
-        if isinstance(error.__cause__, BrokenPipeError):
-            raise error.__cause__ from None
-        raise
+    with writing(_STDOUT):
+        sys.stdout.write(f"{printable(line)}\n")
+        sys.stdout.flush()
+
+
+class Command(click.Command):
+    """A command whose ``--help``, if it cannot be printed, fails as all other output does."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        """Parse the arguments. The options that only print do so in here."""
+        try:
+            return super().make_context(*arguments, **options)
+        except OSError as error:
+            if isinstance(error, KapreExtractError) or error.filename is not None:
+                raise
+            raise OutputError(f"{quoted(_STDOUT)} cannot be written: {error.strerror}") from error

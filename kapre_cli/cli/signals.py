@@ -1,6 +1,7 @@
 """Signals that ask the process to end, as exceptions, so that its work is kept and tidied up."""
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -37,6 +38,9 @@ def stoppable() -> Iterator[None]:
     Further ones are ignored: tidying up takes a moment and is not to be disturbed. A signal that
     was ignored before, as ``nohup`` has it, stays so.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals never reach another thread
+        return
     stopped = False
 
     def stop(number: int, _frame: object) -> None:

@@ -1,5 +1,6 @@
 """Standard output as the place of features: nothing else gets there, and its reader may leave."""
 
+import fcntl
 import os
 import select
 import signal
@@ -45,8 +46,21 @@ def _require_reader() -> None:
             "standard output is a terminal, which cannot show arrays: pipe it into a program, "
             "redirect it into a file, or name an output"
         )
-    if getattr(sys.stdout, "name", None) == os.devnull:  # see cli._open_standard_streams
-        raise UsageError("standard output is closed: arrays cannot go there; name an output")
+    require_open_stdout("arrays", "an output")
+
+
+def require_open_stdout(what: str, instead: str) -> None:
+    """Refuse a standard output that nothing can be written to.
+
+    Args:
+        what: What is to go there.
+        instead: What to name instead.
+
+    Raises:
+        UsageError: If it is closed.
+    """
+    if fcntl.fcntl(1, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+        raise UsageError(f"standard output is closed: {what} cannot go there; name {instead}")
 
 
 @contextmanager
@@ -58,6 +72,9 @@ def while_read(descriptor: int) -> Iterator[None]:
     Raises:
         Stopped: If it has, by SIGPIPE.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # which signals never reach: writing fails then
+        return
     is_over = False
 
     def end(_number: int, _frame: object) -> None:

@@ -3,7 +3,6 @@
 The only door to tqdm.
 """
 
-import io
 import os
 import sys
 import threading
@@ -13,6 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from kapre_cli.cli import imports
+from kapre_cli.cli.messages import message_stream
 from kapre_cli.cli.printing import put
 from kapre_cli.closing import Closing
 from kapre_cli.errors import printable
@@ -110,13 +110,7 @@ class Terminal(Progress, Closing):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 2)
         os.close(nowhere)
-        sys.stderr = io.TextIOWrapper(
-            os.fdopen(os.dup(self._descriptor), "wb", buffering=0),
-            encoding=self._before.encoding,
-            errors="backslashreplace",
-            line_buffering=True,
-            write_through=True,
-        )
+        sys.stderr = message_stream(self._descriptor, self._before.encoding)
         self._telling = threading.Lock()  # a list names inputs while others are computed
         self._bar = self._new_bar(0, COMPUTING, hidden=sources is None)
         shown = () if self._bar.disable else sources or ()

@@ -5,10 +5,10 @@ from pathlib import Path
 import click
 
 from kapre_cli.cli.options.inspection import output_argument
-from kapre_cli.cli.printing import printing, put
+from kapre_cli.cli.printing import Command, put
 
 
-@click.command(short_help="Check that an output is whole and right.")
+@click.command(cls=Command, short_help="Check that an output is whole and right.")
 @output_argument()
 @click.option(
     "--against",
@@ -25,7 +25,6 @@ from kapre_cli.cli.printing import printing, put
     help="How many inputs, spread over the output, are computed anew.",
 )
 @click.option("--all", "every", is_flag=True, help="Compute every input anew.")
-@printing
 def verify(output: Path, against: Path | None, sample: int | None, every: bool) -> int:
     """Check that OUTPUT is whole: every array there, of the right shape, finite, undamaged.
 

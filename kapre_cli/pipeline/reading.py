@@ -102,8 +102,12 @@ class Readers(Closing):
         if known is None:
             feeder = threading.Thread(target=self._feed, args=(works,), name="list", daemon=True)
             self._threads.append(feeder)
-        for thread in self._threads:
-            thread.start()
+        try:
+            for thread in self._threads:
+                thread.start()
+        except BaseException:  # the system allows no more threads
+            self.close()
+            raise
 
     def __iter__(self) -> Iterator[Part | None]:
         while (lot := self._next_lot()) is not None:
@@ -250,12 +254,14 @@ class Readers(Closing):
             )
 
     def close(self) -> None:
-        """Let the threads end. One that waits for a disk is not waited for long."""
+        """Let the threads end. Those that wait for a disk share one limit, however many hang."""
+        deadline = time.monotonic() + _SECONDS_TO_END
         with self._changed:
             self._closing = True
             self._changed.notify_all()
         for thread in self._threads:
-            thread.join(_SECONDS_TO_END)
+            if thread.ident is not None:  # else the system had no thread for it
+                thread.join(max(deadline - time.monotonic(), 0))
 
 
 def jobs_for(sources: Sequence[Source]) -> int:

@@ -11,6 +11,7 @@ from kapre_cli.cli.options.layer import layer_options, mel_options
 from kapre_cli.cli.options.output import output_options
 from kapre_cli.cli.options.running import run_options
 from kapre_cli.cli.options.voice import voice_options
+from kapre_cli.cli.printing import Command
 from kapre_cli.settings import RESUMES, LayerConfig, MelspectrogramConfig
 
 
@@ -29,7 +30,7 @@ def extraction_options(config: type[LayerConfig]) -> Decorator[Any]:
     )
 
 
-class ExtractingCommand(click.Command):
+class ExtractingCommand(Command):
     """A command whose ``--resume`` takes a value only if that is attached, as in ``--resume=x``.
 
     Click would take the next argument, an input, for the value.

@@ -1,0 +1,77 @@
+"""Messages on standard error. One that cannot be written is lost; it never ends the work."""
+
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kapre_cli.descriptors import write_all
+
+
+class _Descriptor(io.RawIOBase):
+    """A file descriptor that takes all bytes, whether they can be written or not.
+
+    Attributes:
+        n_lost: How many writes have failed since :func:`lossy_messages`, in all of them.
+    """
+
+    n_lost = 0
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        return os.isatty(self._descriptor)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:  # type: ignore[override]
+        try:
+            write_all(self._descriptor, bytes(data), "standard error")
+        except OSError:  # a full disk, a reader that has left, a terminal that is gone
+            _Descriptor.n_lost += 1
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            os.close(self._descriptor)
+        super().close()
+
+
+def message_stream(descriptor: int, encoding: str) -> io.TextIOWrapper:
+    """Return a stream for messages over a copy of ``descriptor``; writing to it never fails."""
+    return io.TextIOWrapper(
+        _Descriptor(os.dup(descriptor)),  # type: ignore[arg-type]  # nothing of it is buffered
+        encoding=encoding,
+        errors="backslashreplace",
+        line_buffering=True,
+        write_through=True,
+    )
+
+
+def n_lost() -> int:
+    """Return how many times a message of this run could not be written."""
+    return _Descriptor.n_lost
+
+
+@contextmanager
+def lossy_messages() -> Iterator[None]:
+    """Let ``sys.stderr`` be a stream that writing to never fails, if it is a file of the system."""
+    _Descriptor.n_lost = 0
+    before = sys.stderr
+    try:
+        descriptor = before.fileno()
+    except (OSError, ValueError):  # a program in Python has put something else there
+        yield
+        return
+    sys.stderr = message_stream(descriptor, before.encoding)
+    try:
+        yield
+    finally:
+        sys.stderr.close()
+        sys.stderr = before
