@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 
 from kapre_cli.errors import OutputError, StoredDataError, quoted, writing
-from kapre_cli.storage.block_store import BlockEntry, BlockStore, Frames, peak_of
+from kapre_cli.storage.block_store import BlockEntry, BlockStore, Frames, peak_of, read_into
 from kapre_cli.storage.metadata import InputFacts, RootFacts, dumps
 
 HEAD = struct.Struct("<4sIQII")
@@ -201,7 +201,7 @@ class Journal(BlockStore):
             if entry.position + block.nbytes > self._on_file:
                 self._flush()
         with writing(self.path, "read back"):
-            n_read = os.preadv(self._fd, [block.data.cast("B")], entry.position)
+            n_read = read_into(self._fd, block, entry.position)
         if n_read != block.nbytes or zlib.crc32(block.data) != entry.crc32:
             raise StoredDataError(
                 f"{quoted(self.path)} does not hold what was written to it; "
