@@ -226,6 +226,6 @@ def identity(facts: InputFacts, non_finite: str, content: str = "") -> int:
         non_finite: What becomes of samples that are not finite.
         content: The SHA-256 of its bytes, where no path and time tell one state from another.
     """
-    opened = facts._replace(n_non_finite=0, sha256="", crc32=0)
+    opened = facts._replace(n_non_finite=0, n_silent_channels=0, sha256="", crc32=0)
     of = (*opened, non_finite, content) if content else (*opened, non_finite)
     return zlib.crc32(repr(of).encode(errors="surrogateescape"))
