@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from kapre_cli.audio import sha256_of
 from kapre_cli.errors import AudioReadError, StoredDataError, quoted
-from kapre_cli.pipeline.work import Work
+from kapre_cli.pipeline.work import Work, tells_state
 from kapre_cli.report import Report, counted
 from kapre_cli.settings import ExtractionSettings
+from kapre_cli.settings.limits import within_int64
 from kapre_cli.sources import Source
 from kapre_cli.storage.earlier import Earlier
 from kapre_cli.storage.metadata import InputFacts, RootFacts
@@ -20,7 +21,8 @@ class Keeper:
     """Gives each input what earlier runs have done for it.
 
     What is kept is decided by the input's path, size and time of change, or by its bytes (always
-    so if they came through a pipe), and by the integrity of what is there; never by a name alone.
+    so if they came through a pipe or the time does not fit into 64 bits), and by the integrity of
+    what is there; never by a name alone.
 
     Attributes:
         earlier: What earlier runs have left, made with this run's settings.
@@ -184,12 +186,12 @@ class Keeper:
             return None
         try:
             status = os.stat(source.file)
+            time = 0 if source.is_stream else within_int64(status.st_mtime_ns)
             now = facts._replace(
-                source=source.path,
-                source_size=status.st_size,
-                source_mtime_ns=0 if source.is_stream else status.st_mtime_ns,
+                source=source.path, source_size=status.st_size, source_mtime_ns=time
             )
-            if source.is_stream or self.settings.output.resume == "content":
+            by_content = self.settings.output.resume == "content" or not tells_state(source, time)
+            if by_content:
                 return now if sha256_of(source.file) == facts.sha256 else None
         except (OSError, AudioReadError):  # reading it will tell why
             return None

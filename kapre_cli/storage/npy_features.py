@@ -24,7 +24,7 @@ from kapre_cli.storage.soundness import (
     sound_root,
     within,
 )
-from kapre_cli.storage.stored import Features, Look, StoredArray
+from kapre_cli.storage.stored import Features, Look, StoredArray, unknown_key
 from kapre_cli.storage.strays import strays_below
 
 _MAX_ROOT_BYTES = 2**26  # the frequencies of the largest n_dft fill 40 MB
@@ -72,6 +72,8 @@ class NpyFeatures(Features):
             self._facts[key] = sound_facts(stored, self.root)
 
     def __getitem__(self, key: str) -> StoredArray:
+        if key not in self:
+            raise unknown_key(key, self)
         facts, file = self._facts[key], self._file_of(key)
         if not within(file, self._place):
             raise StoredDataError(f"{quoted(file)} is a link that leads out of the output")
