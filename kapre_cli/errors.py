@@ -19,6 +19,13 @@ class AudioReadError(KapreExtractError, OSError):
     """An audio file that cannot be read, or does not hold what its header promises."""
 
 
+class UnexpectedError(AudioReadError):
+    """An input that failed for a reason nobody foresaw: a fault of this program or of a library.
+
+    Its cause is the exception that was raised.
+    """
+
+
 class FeatureError(KapreExtractError, ValueError):
     """Features that cannot be computed or stored as asked, such as float16 out of range."""
 
@@ -33,6 +40,28 @@ class TooManyFailuresError(KapreExtractError, RuntimeError):
 
 class StoredDataError(KapreExtractError, ValueError):
     """A file that claims to be an output of this program and is not a sound one."""
+
+
+def input_error(error: Exception) -> KapreExtractError:
+    """Return the error that fails one input, for any exception that was raised while it was read.
+
+    >>> print(input_error(MemoryError()))
+    there is not enough memory for it: read fewer inputs at once (--jobs 1) or free some memory
+    >>> print(input_error(KeyError("left")))
+    unexpected KeyError: 'left'
+    """
+    if isinstance(error, KapreExtractError):
+        return error
+    if isinstance(error, MemoryError):
+        failure: KapreExtractError = AudioReadError(
+            "there is not enough memory for it: read fewer inputs at once (--jobs 1) "
+            "or free some memory"
+        )
+    else:
+        said = " ".join(str(error).split())
+        failure = UnexpectedError(f"unexpected {type(error).__name__}{f': {said}' if said else ''}")
+    failure.__cause__ = error
+    return failure
 
 
 def quoted(name: object) -> str:

@@ -35,12 +35,14 @@ class Known(NamedTuple):
         seconds: Seconds of audio in it.
         work_seconds: Seconds by the clock from its opening until the last of its frames that was
             computed; ``None`` if none was.
+        note: What is odd about it and did no harm; ``None`` if nothing is.
     """
 
     key: str | None = None
     shape: tuple[int, ...] | None = None
     seconds: float | None = None
     work_seconds: float | None = None
+    note: str | None = None
 
 
 NOTHING = Known()
@@ -154,6 +156,7 @@ class LineRecorder(Recorder):
                 "source": path,
                 "status": status,
                 "reason": reason,
+                "note": known.note,
                 "shape": known.shape if status != FAILED else None,
                 "seconds": known.seconds,
                 "work_seconds": known.work_seconds,

@@ -2,12 +2,13 @@
 
 import signal
 import threading
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
 
-from kapre_cli.errors import TooManyFailuresError, quoted
+from kapre_cli.errors import TooManyFailuresError, UnexpectedError, quoted
 from kapre_cli.outcomes import FAILED, NOTHING, SKIPPED, UNRECORDED, WRITTEN, Known, Recorder
 from kapre_cli.tolerance import MaxFailures
 
@@ -166,12 +167,19 @@ class Report:
         with self._adding:
             self.n_written += 1
             self.seconds += known.seconds or 0.0
+            if known.note is not None:
+                self.say(f"note: {quoted(path)}: {known.note}")
             self.recorder.input(path, WRITTEN, None, known)
 
     def failed(self, path: str, reason: object, known: Known = NOTHING) -> None:
         """Count an input that failed, and name it with its reason."""
         with self._adding:
             self.say(f"failed: {quoted(path)}: {reason}")
+            if isinstance(reason, UnexpectedError):
+                if self.verbose:
+                    self.say("".join(traceback.format_exception(reason.__cause__)).rstrip())
+                else:
+                    self.warn("--verbose shows where an unexpected exception was raised")
             self.unwritten(path, reason, known)
 
     def unwritten(self, path: str, reason: object, known: Known = NOTHING) -> None:

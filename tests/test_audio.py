@@ -55,7 +55,12 @@ def test_every_encoding_is_read_as_libsndfile_reads_it(
     with AudioReader(str(path), AudioSettings(sr=8000)) as reader:
         samples = reader.read(reader.n_samples)
         reader.finish()
-    np.testing.assert_array_equal(samples.T, read_audio(path).astype(np.float32))
+    # libsndfile adds the padding of the last block, which the fact chunk leaves out. The count that
+    # it writes for two channels of IMA ADPCM is half of what there is, and ends nothing.
+    n_expected = 2525 if subtype == "IMA_ADPCM" else 2500
+    expected = read_audio(path)[:, :n_expected].astype(np.float32)
+    assert expected.shape == samples.T.shape
+    np.testing.assert_array_equal(samples.T, expected)
 
 
 @pytest.mark.parametrize("n_channels", [1, 2, 3, 8, 64])
@@ -469,11 +474,10 @@ def test_sizes_beyond_32_bits_are_taken_from_the_file(size: int, tmp_path: Path)
 def test_a_chunk_cut_short_behind_whole_samples_is_told(allow: bool, tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(wav(200, 100, tail=b"LIST\x40\0\0\0abcd"))
-    if allow:
-        assert content_of(path, lenient())[1].n_frames == 100
-    else:
-        with pytest.raises(AudioReadError, match="chunk 'LIST' behind its samples is cut short"):
-            AudioFile(str(path))
+    settings = lenient() if allow else AudioSettings(sr=1)
+    opened = content_of(path, settings)[1]
+    assert (opened.n_frames, opened.n_missing) == (100, 0)
+    assert "cut short ('LIST', 12 bytes of 72); all samples are there" in opened.notes[0]
 
 
 @pytest.mark.parametrize("subtype", ["IMA_ADPCM", "MS_ADPCM", "GSM610"])

@@ -289,13 +289,14 @@ def index(change: Callable[[Any], Any]) -> Change:
 
 
 def keyed(*keys: bytes) -> Change:
-    """Put other keys into the index, in keeping with its table and its sources."""
+    """Put other keys into the index, in keeping with its table and its other texts."""
 
     def change(file: Any) -> None:
         index(lambda table: np.resize(table, len(keys)))(file)
         joined("keys", b"".join(key + b"\0" for key in keys))(file)
-        sources = file["sources"][:].tobytes().split(b"\0")[:-1]
-        joined("sources", b"".join(one + b"\0" for one in sources[: len(keys)]))(file)
+        for name in ("sources", "notes"):
+            texts = file[name][:].tobytes().split(b"\0")[:-1]
+            joined(name, b"".join(one + b"\0" for one in texts[: len(keys)]))(file)
 
     return change
 
@@ -459,6 +460,11 @@ HDF5: dict[str, tuple[Change, str]] = {
     "a source too few": (joined("sources", b"a\0"), "1 source and 2 keys"),
     "a source too many": (joined("sources", b"a\0" * 3), "more sources than keys"),
     "sources that have no end": (endless_zeros("sources"), "more sources than keys|cannot be re"),
+    "no notes": (lambda file: file.__delitem__("notes"), "it has no 'notes'"),
+    "a note too few": (joined("notes", b"\0"), "1 note and 2 keys"),
+    "a note too many": (joined("notes", b"\0\0\0"), "more notes than keys"),
+    "another note": (joined("notes", b"no\0\0"), "the fact 'note' of 'a.wav' is b''"),
+    "notes that have no end": (endless_zeros("notes"), "more notes than keys|cannot be read"),
     "one key twice": (keyed(b"a.wav", b"a.wav"), "'a.wav' is in the index twice"),
     "a key above": (keyed(b"../a.wav"), "leads out of the output"),
     "a key from the root": (keyed(b"/features/a.wav"), "leads out of the output"),

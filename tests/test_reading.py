@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kapre_cli import framing as framing_module
-from kapre_cli.errors import AudioReadError, FeatureError, UsageError
+from kapre_cli.errors import AudioReadError, FeatureError, OutputError, UsageError
 from kapre_cli.pipeline import reading
 from kapre_cli.pipeline.blocks import Block, frame_blocks
 from kapre_cli.pipeline.reading import End, Part, Readers
@@ -325,18 +325,43 @@ def test_closing_does_not_wait_long_for_a_disk(
 
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("jobs", [1, 2, 5])
-def test_what_nobody_expected_is_raised_where_it_is_seen(
-    jobs: int, folder: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("raised", [ZeroDivisionError, RecursionError, MemoryError, KeyError])
+def test_any_exception_ends_one_input_alone(
+    raised: type[Exception], jobs: int, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(work: Work, *arguments: Any) -> Iterator[Block]:
         yield from frame_blocks(work, *arguments)
         if work.source.key == "a.flac":
-            raise ZeroDivisionError("in a thread")
+            raise raised("in a thread")
 
     monkeypatch.setattr(reading, "frame_blocks", failing)
     works = works_of(folder, ["long.wav", "a.flac", "long.flac", "0.wav", "1.wav"])
     with readers_of(works, jobs) as readers:
-        with pytest.raises(ZeroDivisionError, match="in a thread"):
+        ends = [part for part in readers if isinstance(part, End)]
+    failures = {end.work.source.key: end.failure for end in ends}
+    assert set(failures) == {work.source.key for work in works}
+    failure = failures.pop("a.flac")
+    assert isinstance(failure, AudioReadError)
+    assert isinstance(failure.__cause__, raised)
+    assert set(failures.values()) == {None}
+    assert not any(thread.is_alive() for thread in readers._threads)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("jobs", [1, 2, 5])
+@pytest.mark.parametrize("raised", [OutputError, KeyboardInterrupt])
+def test_what_is_no_fault_of_an_input_is_raised_where_it_is_seen(
+    raised: type[BaseException], jobs: int, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(work: Work, *arguments: Any) -> Iterator[Block]:
+        yield from frame_blocks(work, *arguments)
+        if work.source.key == "a.flac":
+            raise raised("in a thread")
+
+    monkeypatch.setattr(reading, "frame_blocks", failing)
+    works = works_of(folder, ["long.wav", "a.flac", "long.flac", "0.wav", "1.wav"])
+    with readers_of(works, jobs) as readers:
+        with pytest.raises(raised, match="in a thread"):
             for _ in readers:
                 pass
         begun = time.monotonic()

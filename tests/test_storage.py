@@ -40,6 +40,8 @@ FACTS = {
     "source_mtime_ns",
     "n_missing",
     "n_non_finite",
+    "n_silent_channels",
+    "note",
     "sha256",
     "crc32",
 }
@@ -135,13 +137,13 @@ def test_hdf5_has_labelled_axes_and_an_index(audio: Path, tmp_path: Path, progra
             assert [axis.label for axis in dataset.dims] == ["mel", "time", "channel"]
             assert set(dataset.attrs) == {"DIMENSION_LABELS", "input"}
         index = file["index"][()]
-        keys, sources = texts(file["keys"]), texts(file["sources"])
-        assert set(index.dtype.names) == FACTS - {"source"}
-        for key, source, row in zip(keys, sources, index, strict=True):
+        keys, sources, notes = (texts(file[name]) for name in ("keys", "sources", "notes"))
+        assert set(index.dtype.names) == FACTS - {"source", "note"}
+        for key, source, note, row in zip(keys, sources, notes, index, strict=True):
             stored = json.loads(file[f"features/{key}"].attrs["input"])
             found = {name: row[name].item() for name in index.dtype.names}
             found["sha256"] = found["sha256"].decode()
-            assert found | {"source": source} == stored
+            assert found | {"source": source, "note": note} == stored
 
 
 def test_the_index_names_sources_as_they_were_given(

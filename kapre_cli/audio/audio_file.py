@@ -1,7 +1,9 @@
 """One file, decoded from its beginning to its end and held against what its header promises."""
 
 from collections.abc import Iterator
+from functools import partial
 
+from kapre_cli.audio.audiomoth import OmittedSilence
 from kapre_cli.audio.behind import flac_end
 from kapre_cli.audio.decoders import open_decoder
 from kapre_cli.audio.decoding import (
@@ -11,12 +13,20 @@ from kapre_cli.audio.decoding import (
     frames_behind,
     frames_there,
 )
-from kapre_cli.audio.extent import REMEDY, wav_extent
-from kapre_cli.audio.headers import STREAMINFO_END, read_header
+from kapre_cli.audio.extent import (
+    FIRST_OF_TWO,
+    REMEDY,
+    fewer_by_fact,
+    samples_by_fact,
+    wav_extent,
+)
+from kapre_cli.audio.headers import read_header
 from kapre_cli.audio.opening import RawFile, read_errors
 from kapre_cli.audio.raw import raw_extent
 from kapre_cli.audio.samples import Decoded, FiniteCheck, SampleMd5, Samples, as_floats
+from kapre_cli.audio.second_file import SecondFile, find_file
 from kapre_cli.audio.stream import FileBytes
+from kapre_cli.audio.streaminfo import STREAMINFO_END, first_frame_of
 from kapre_cli.closing import Closing
 from kapre_cli.errors import AudioReadError
 from kapre_cli.settings import AudioSettings
@@ -40,11 +50,13 @@ class AudioFile(Closing):
             there is is to be taken.
         n_missing: Frames that the header promises less those that are there: negative if there
             are more, 0 for a whole file. Where the header promises bytes alone, an estimate;
-            where it promises nothing and decoding stops at damage, 1: at least so many.
+            where it promises nothing and decoding stops at damage, 1: at least so many; where a
+            second file behind the samples is left out, -1.
         size: Bytes of the file.
         mtime_ns: Time of its last change in nanoseconds.
         sha256: SHA-256 of the file's bytes in hexadecimal; empty until it has been read to its
             end.
+        notes: What is odd about the file and does no harm, in sentences.
 
     Raises:
         AudioReadError: If the file cannot be opened, is no WAV or FLAC, holds no frames or too
@@ -56,6 +68,7 @@ class AudioFile(Closing):
     ) -> None:
         self.n_missing = 0
         self.sha256 = ""
+        self.notes: tuple[str, ...] = ()
         self._settings = settings
         self._file = RawFile(path)
         try:
@@ -63,6 +76,7 @@ class AudioFile(Closing):
                 self.size, self.mtime_ns = self._file.size, self._file.mtime_ns
                 self._header = read_header(self._file, settings.raw_format, is_stream=is_stream)
                 self.sr, self.n_channels = self._header.sr, self._header.n_channels
+                self._md5 = self._header.md5 if settings.verify_audio else None
                 self._finite = FiniteCheck(settings.non_finite, self.sr)
                 self.n_frames = self._open_flac() if self._is_flac else self._open_wav()
                 self._require_few(self.n_frames)
@@ -101,18 +115,22 @@ class AudioFile(Closing):
             raise AudioReadError(
                 f"its bytes make {extent.n_frames:,} frames, libsndfile finds {came:,}"
             )
-        self.n_missing = extent.n_missing(self._header, came)
-        return came
+        n_frames, self.n_missing, notes = samples_by_fact(self._header, extent, came)
+        is_whole = extent.n_bytes == extent.promised_bytes
+        if is_whole and self.n_missing > 0 and not self._settings.allow_truncated:
+            raise fewer_by_fact(n_frames + self.n_missing, n_frames)
+        self.notes = extent.notes + notes
+        return n_frames
 
     def _open_flac(self) -> int:
         """Open a FLAC stream so that its decoder goes on to the end, whatever its total says."""
-        start, end = self._header.start, flac_end(self._file)
-        head = bytearray(self._file.at(start, STREAMINFO_END))
-        head[21] &= 0xF0  # the total: 36 bits
-        head[22:26] = bytes(4)
-        self._stream = FileBytes(self._file, bytes(head), start + STREAMINFO_END, end)
+        self._end = flac_end(self._file)
         promised, lenient = self._header.n_frames, self._settings.allow_truncated
         self._counted = lenient or promised is None
+        second = self._second_flac_file() if self._counted else None
+        if second is not None and not lenient:
+            raise second.error(FIRST_OF_TWO)
+        self._stream = self._flac_stream(second.start if second else self._end)
         if promised is not None and not lenient:
             try:
                 self._decoder = self._open_anew()
@@ -131,9 +149,39 @@ class AudioFile(Closing):
             self.n_missing = promised - came
         elif stopped is not None:
             self.n_missing = 1  # at least: how many there were to be is not known
+        self._md5 = None if self.n_missing else self._md5
+        if second is not None:
+            self.n_missing = self.n_missing or -1  # at least: what is left out is not counted
         if came:
             self._decoder = self._open_anew()
         return came
+
+    def _flac_stream(self, end: int) -> FileBytes:
+        """Return a FLAC stream up to an end, with a header that leaves its total open."""
+        start = self._header.start
+        head = bytearray(self._file.at(start, STREAMINFO_END))
+        head[21] &= 0xF0  # the total: 36 bits
+        head[22:26] = bytes(4)
+        return FileBytes(self._file, bytes(head), start + STREAMINFO_END, end)
+
+    def _second_flac_file(self, position: int = 0) -> SecondFile | None:
+        """Return the file that begins behind the frames of a FLAC stream, if one does.
+
+        A header of a file can stand inside a frame too: then samples follow behind it.
+
+        Args:
+            position: Where to begin the search, in bytes from the start of the file.
+        """
+        first_frame = first_frame_of(self._file, self._header.start)
+        second = find_file(self._file, max(first_frame, position), self._end)
+        if second is None or self._n_samples_until(second.start) < self._n_samples_until(self._end):
+            return None
+        return second
+
+    def _n_samples_until(self, end: int) -> int:
+        stream = self._flac_stream(end)
+        opened = partial(open_decoder, stream, self._header)
+        return frames_there(opened, self._settings.max_frames)[0]
 
     def _require_few(self, n_frames: int) -> None:
         at_most = self._settings.max_frames
@@ -164,10 +212,8 @@ class AudioFile(Closing):
             self._file.require_unchanged()
 
     def _checked_blocks(self) -> Iterator[Samples]:
-        md5 = self._header.md5
-        if not self._settings.verify_audio or self.n_missing:
-            md5 = None
-        samples_md5 = SampleMd5(self._header.bits) if md5 else None
+        samples_md5 = SampleMd5(self._header.bits) if self._md5 else None
+        omitted = OmittedSilence(self._header)
         at_once = max(BLOCK_VALUES // self.n_channels, 1)
         came = 0
         while came < self.n_frames:
@@ -175,11 +221,12 @@ class AudioFile(Closing):
             came += len(block)
             if samples_md5 is not None:
                 samples_md5.update(block)
+            omitted.require_none(block)
             floats = as_floats(block)
             yield self._finite.apply(floats) if floats is block else floats
         if self._is_flac and not self._counted:  # of a WAV it was told from its bytes
             self._require_no_more()
-        if samples_md5 is not None and samples_md5.digest() != md5:
+        if samples_md5 is not None and samples_md5.digest() != self._md5:
             raise AudioReadError(
                 "damaged: the MD5 of its samples is not the one in its header; "
                 "--no-verify-audio takes them as they are"
@@ -192,15 +239,28 @@ class AudioFile(Closing):
         try:
             block = self._decoder.read(n_frames)
         except DecodingError as error:
+            self._require_one_file()
             there, _ = frames_there(self._open_anew, self._settings.max_frames)
             raise AudioReadError(
                 f"damaged or truncated: {due} frames, {there:,} frames came: {error}; {REMEDY}"
             ) from error
         if len(block) == 0:
+            self._require_one_file()
             raise AudioReadError(f"truncated: {due} frames, {came:,} frames came; {REMEDY}")
         return block
 
+    def _require_one_file(self, position: int = 0) -> None:
+        """Refuse a FLAC file with another file behind it; arguments as :meth:`_second_flac_file`.
+
+        Raises:
+            AudioReadError: If there is one.
+        """
+        if self._is_flac and (second := self._second_flac_file(position)):
+            raise second.error(FIRST_OF_TWO)
+
     def _require_no_more(self) -> None:
+        read = self._header.start + self._stream.tell()
+        self._require_one_file(read - self._decoder.read_ahead)
         at_most = self._settings.max_frames
         limit = None if at_most is None else at_most - self.n_frames
         more = frames_behind(self._decoder, limit)

@@ -1,9 +1,11 @@
-"""What stands behind the samples that a header promises: chunks, tags, padding, or more samples."""
+"""What stands behind the samples of a file: chunks, tags, padding, more samples, a second file."""
 
 import struct
+from typing import NamedTuple
 
 from kapre_cli.audio.header import Header, is_chunk_name
 from kapre_cli.audio.opening import RawFile
+from kapre_cli.audio.second_file import SecondFile, file_at, find_file
 from kapre_cli.errors import AudioReadError
 
 # Chunks of words, cues and room that programs put behind the samples.
@@ -20,10 +22,25 @@ _APE_FOOTER_BYTES = 32
 _APE_HAS_HEADER = 1 << 31
 
 
-def is_orderly(file: RawFile, header: Header) -> bool:
-    """Return whether chunks, zeros or nothing stand behind the samples of a WAV.
+class Trailer(NamedTuple):
+    """What stands behind the samples of a WAV.
 
-    Bytes that are neither are samples that the header does not know of: its size is stale.
+    Attributes:
+        is_valid: Whether chunks, zeros or nothing lead to the end of the file, or to a second one.
+        cut_chunk: What is left of a chunk that the end of the file cuts short, in words.
+        second_file: The file that begins there.
+    """
+
+    is_valid: bool = True
+    cut_chunk: str = ""
+    second_file: SecondFile | None = None
+
+
+def trailer_of(file: RawFile, header: Header) -> Trailer:
+    """Return what stands behind the samples of a WAV.
+
+    Bytes that are neither chunks nor zeros nor another file are samples that the header does not
+    know of: its size is stale.
 
     Args:
         file: The file.
@@ -32,34 +49,43 @@ def is_orderly(file: RawFile, header: Header) -> bool:
     Raises:
         AudioReadError: If another chunk of samples is among them.
     """
-    return _walk(file, header) is None
-
-
-def cut_chunk(file: RawFile, header: Header) -> str | None:
-    """Return the name of a well-known chunk behind the samples that the file's end cuts short.
-
-    Arguments are those of :func:`is_orderly`.
-    """
-    position = _walk(file, header)
-    for start in () if position is None else _aligned(position, header.is_w64):
-        if (name := file.at(start, 4)) in _KNOWN:
-            return name.decode("ascii")
-    return None
-
-
-def _walk(file: RawFile, header: Header) -> int | None:
-    """Go from chunk to chunk and return where they stop; ``None`` if they lead to the end."""
     position = header.start + (header.n_bytes or 0)
     for _ in range(_MAX_CHUNKS):
-        if position >= file.size or _all_zero(file, position, file.size):
-            return None
+        nonzero = _skip_zeros(file, position)
+        if nonzero >= file.size:
+            return Trailer()
+        if second := file_at(file, nonzero):
+            return Trailer(second_file=second)
         after = None
         for start in _aligned(position, header.is_w64):
             after = after or _next_chunk(file, start, header)
         if after is None:
-            return position
+            break
         position = after
-    return position
+    second = find_file(file, position, file.size)
+    cut = "" if second else _cut_chunk(file, position, header)
+    return Trailer(is_valid=False, cut_chunk=cut, second_file=second)
+
+
+def _cut_chunk(file: RawFile, position: int, header: Header) -> str:
+    """Return what is left of a chunk that the file's end cuts short; nothing if there is none.
+
+    It is one if its name is well known, or if the file says of itself that it ends where this
+    chunk does.
+    """
+    for start in _aligned(position, header.is_w64):
+        head = file.at(start, 24 if header.is_w64 else 8)
+        end = _end_of_chunk(head, start, header)
+        is_counted = header.file_end > file.size and (
+            end in (header.file_end, header.file_end - 1)
+            if end is not None
+            else header.file_end >= start + 8
+        )
+        if head[:4] in _KNOWN or (head and is_chunk_name(head[:4]) and is_counted):
+            name = head[:4].decode("ascii")
+            there = f"{file.size - start:,} bytes"
+            return f"{name!r}, {there}{'' if end is None else f' of {end - start:,}'}"
+    return ""
 
 
 def _aligned(position: int, w64: bool) -> tuple[int, ...]:
@@ -81,24 +107,26 @@ def _next_chunk(file: RawFile, start: int, header: Header) -> int | None:
         raise AudioReadError("it has a second data chunk behind its samples: it can have but one")
     if not is_chunk_name(head[:4]):
         return None
+    end = _end_of_chunk(head, start, header)
+    return end if end is not None and end <= file.size else None
+
+
+def _end_of_chunk(head: bytes, start: int, header: Header) -> int | None:
+    """Return where a chunk says that it ends; ``None`` if its head is cut short."""
     if header.is_w64:
-        end = (
-            start + max(struct.unpack("<Q", head[16:])[0], 24) if len(head) == 24 else file.size + 1
-        )
-    else:
-        length = struct.unpack(header.order + "I", head[4:])[0] if len(head) == 8 else file.size
-        end = start + 8 + length
-    return end if end <= file.size else None
+        return start + max(struct.unpack("<Q", head[16:])[0], 24) if len(head) == 24 else None
+    return start + 8 + struct.unpack(header.order + "I", head[4:])[0] if len(head) == 8 else None
 
 
-def _all_zero(file: RawFile, position: int, end: int) -> bool:
+def _skip_zeros(file: RawFile, position: int) -> int:
+    """Return where the first byte stands that is not 0, the size of the file if there is none."""
     length = 8  # most often these are enough to see that they are not
-    while block := file.at(position, min(length, end - position)):
-        if block.strip(b"\0"):
-            return False
+    while block := file.at(position, min(length, file.size - position)):
+        if rest := block.lstrip(b"\0"):
+            return position + len(block) - len(rest)
         position += len(block)
         length = _SEARCHED_AT_ONCE
-    return True
+    return file.size
 
 
 def flac_end(file: RawFile) -> int:

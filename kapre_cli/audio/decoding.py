@@ -23,11 +23,13 @@ class Decoder(Protocol):
         sr: Sample rate in Hz.
         n_channels: Number of channels.
         n_frames: Frames that the decoder expects; means nothing for FLAC.
+        read_ahead: Bytes that it may have read behind the frames that it has given, at most.
     """
 
     sr: int
     n_channels: int
     n_frames: int
+    read_ahead: int
 
     def read(self, n_frames: int) -> Decoded:
         """Return the next frames, shape ``(frames, channels)``: fewer or none at the end.

@@ -2,15 +2,20 @@
 
 from dataclasses import dataclass
 
-from kapre_cli.audio import behind
+from kapre_cli.audio.behind import Trailer, trailer_of
 from kapre_cli.audio.header import Header
 from kapre_cli.audio.opening import RawFile
 from kapre_cli.audio.riff import plain_head
+from kapre_cli.audio.second_file import find_file
 from kapre_cli.audio.stream import FileBytes
 from kapre_cli.errors import AudioReadError
+from kapre_cli.settings.limits import within_int64
 
 REMEDY = "--allow-truncated takes what there is"
+FIRST_OF_TWO = "--allow-truncated takes the first"
 _ON_TO_THE_END = "--allow-truncated reads on to the end of the file"
+
+_SAMPLES_PER_BYTE = 8  # of the tightest encoding, at most
 
 
 @dataclass(frozen=True)
@@ -22,12 +27,16 @@ class Extent:
         n_frames: Frames there; ``None`` for an encoding that has no bytes for each frame.
         n_bytes: Bytes of samples there.
         promised_bytes: Bytes of samples that its own header promises.
+        has_more: Whether a second file behind the samples is left out.
+        notes: What is odd about the file and does no harm, in sentences.
     """
 
     stream: FileBytes
     n_frames: int | None
     n_bytes: int
     promised_bytes: int
+    has_more: bool = False
+    notes: tuple[str, ...] = ()
 
     def n_missing(self, header: Header, n_frames: int) -> int:
         """Return the frames promised less the ``n_frames`` there; never 0 where bytes differ.
@@ -36,16 +45,16 @@ class Extent:
         """
         lacking = self.promised_bytes - self.n_bytes
         if lacking == 0:
-            return 0
+            return -1 if self.has_more else 0  # at least: what is left out is not counted
         if header.frame_bytes is not None:
             # The last frame is promised even if not all of it is.
-            return -(-self.promised_bytes // header.frame_bytes) - n_frames
+            return within_int64(-(-self.promised_bytes // header.frame_bytes) - n_frames)
         estimate = round(lacking * n_frames / max(self.n_bytes, 1))
-        return estimate or (1 if lacking > 0 else -1)
+        return within_int64(estimate or (1 if lacking > 0 else -1))
 
 
 def wav_extent(file: RawFile, header: Header, allow_truncated: bool) -> Extent:
-    """Hold what a WAV header promises against the bytes of its file.
+    """Compare what a WAV header promises with the bytes of its file.
 
     Args:
         file: The file.
@@ -53,33 +62,103 @@ def wav_extent(file: RawFile, header: Header, allow_truncated: bool) -> Extent:
         allow_truncated: Take what there is, whatever is promised.
 
     Raises:
-        AudioReadError: If there are fewer or more samples than promised, unless that is allowed.
+        AudioReadError: If there are fewer or more samples than promised, or a second file behind
+            them, unless that is allowed.
     """
     present = file.size - header.start
     promised = present if header.n_bytes is None else header.n_bytes
     taken = min(promised, present)
-    if promised > present:
+    if promised > present and not allow_truncated:
+        raise _fewer(header, present)
+    trailer = _trailer(file, header)
+    second = trailer.second_file
+    if second is not None and not allow_truncated:
+        raise second.error(FIRST_OF_TWO)
+    if not (trailer.is_valid or trailer.cut_chunk):
         if not allow_truncated:
-            raise _fewer(header, present)
-    elif promised < present and not behind.is_orderly(file, header):
-        chunk = behind.cut_chunk(file, header)
-        if not allow_truncated:
-            raise _cut(chunk) if chunk else _more(header, present)
-        taken = promised if chunk else present
-    if taken != promised:
+            raise _more(header, present)
+        taken = second.start - header.start if second else present
+        promised = taken if header.n_bytes is None else promised
+    if taken != promised or second is not None:
         taken -= taken % _decodable_bytes(header)
+    stream = _stream(file, header, taken)
+    n_frames = taken // header.frame_bytes if header.frame_bytes else None
+    notes = []
+    if trailer.cut_chunk:
+        notes.append(
+            f"the chunk behind its samples is cut short ({trailer.cut_chunk}); all samples are "
+            "there and are read"
+        )
+    return Extent(stream, n_frames, taken, promised, second is not None, tuple(notes))
+
+
+def _trailer(file: RawFile, header: Header) -> Trailer:
+    """Return what stands behind the samples; samples without an end are searched for a file."""
+    if header.n_bytes is None:
+        second = find_file(file, header.start, file.size)
+        return Trailer(is_valid=second is None, second_file=second)
+    is_whole = header.n_bytes < file.size - header.start
+    return trailer_of(file, header) if is_whole else Trailer()
+
+
+def _stream(file: RawFile, header: Header, taken: int) -> FileBytes:
+    """Return the file as its decoder is to see it, with a header that is true of it.
+
+    Args:
+        file: The file.
+        header: Its header.
+        taken: Bytes of samples to be decoded.
+    """
     if header.number:
-        stream = FileBytes(file, end=header.start + taken)
-        return Extent(stream, taken // header.block_bytes, taken, promised)
+        return FileBytes(file, end=header.start + taken)
     odd_blocks = header.order == "<" and header.frame_bytes is None and taken % 2 == 1
-    if taken != promised or odd_blocks or header.n_bytes is None:
+    if taken != header.n_bytes or odd_blocks:
         # libsndfile believes what a size says, even where the file has more, and takes the
         # padding behind blocks of an odd size for one more block, of which it makes noise.
-        stream = FileBytes(file, plain_head(header, taken), header.start, header.start + taken)
-    else:
-        stream = FileBytes(file)
-    n_frames = taken // header.frame_bytes if header.frame_bytes else None
-    return Extent(stream, n_frames, taken, promised)
+        return FileBytes(file, plain_head(header, taken), header.start, header.start + taken)
+    return FileBytes(file)
+
+
+def samples_by_fact(header: Header, extent: Extent, came: int) -> tuple[int, int, tuple[str, ...]]:
+    """Return how many samples an encoded WAV has, how many are missing, and notes.
+
+    Encodings of blocks pad the last one: where the fact chunk ends inside the last block that was
+    promised, it ends the samples. Programs write wrong counts too, among them libsndfile, which
+    divides those of IMA ADPCM by the channels: one that leaves whole blocks out, or that no
+    encoding could hold in so many bytes, is not believed.
+
+    Args:
+        header: The header.
+        extent: What there is of its samples.
+        came: Samples of each channel in the blocks that are there.
+
+    Returns:
+        Samples of each channel that are read; those missing, negative if there are more than
+        promised; what there is to say about the file.
+    """
+    missing = extent.n_missing(header, came)
+    stated = header.fact_samples
+    n_blocks = extent.n_bytes // header.block_bytes
+    if not stated or header.frame_bytes is not None or not came or not n_blocks:
+        return came, missing, ()
+    of_a_block = -(-came // n_blocks)
+    whole = came + max(missing, 0)
+    at_most = _SAMPLES_PER_BYTE * extent.promised_bytes // header.n_channels
+    is_share = header.n_channels > 1 and stated == whole // header.n_channels
+    if is_share:
+        return came, missing, ()
+    if stated <= whole - of_a_block or stated > at_most:
+        return came, missing, (_ignored_fact(stated, came),)
+    if stated > came:
+        return came, within_int64(stated - came), ()
+    return stated, missing and (1 if missing > 0 else -1), ()
+
+
+def _ignored_fact(stated: int, came: int) -> str:
+    return (
+        f"its fact chunk states {stated:,} samples, its blocks hold {came:,}: the chunk is not "
+        "believed, and all samples are read"
+    )
 
 
 def _decodable_bytes(header: Header) -> int:
@@ -105,9 +184,10 @@ def _fewer(header: Header, present: int) -> AudioReadError:
     )
 
 
-def _cut(chunk: str) -> AudioReadError:
+def fewer_by_fact(stated: int, came: int) -> AudioReadError:
+    """Return the error for an encoded WAV that holds fewer samples than its fact chunk states."""
     return AudioReadError(
-        f"truncated: the chunk {chunk!r} behind its samples is cut short; {REMEDY}"
+        f"truncated: its fact chunk promises {stated:,} samples, its blocks hold {came:,}; {REMEDY}"
     )
 
 

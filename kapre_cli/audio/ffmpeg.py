@@ -27,6 +27,7 @@ class FfmpegDecoder:
         DecodingError: If FFmpeg cannot read it.
     """
 
+    read_ahead = 2**63  # it looks for the beginnings of many frames
     n_frames = 0  # what FFmpeg expects is what the header says: of no use
 
     def __init__(self, stream: FileBytes, bits: int) -> None:

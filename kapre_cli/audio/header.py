@@ -30,6 +30,8 @@ class Header:
             empty for an encoding that is more than a number for each.
         fmt: The first bytes of a WAV's fmt chunk.
         is_w64: Whether its chunks are those of Sony Wave64.
+        file_end: Where a WAV ends by the size that it begins with; 0 if it does not say.
+        fact_samples: Samples of each channel by a WAV's fact chunk; ``None`` if there is none.
     """
 
     kind: str
@@ -47,6 +49,8 @@ class Header:
     number: str = ""
     fmt: bytes = b""
     is_w64: bool = False
+    file_end: int = 0
+    fact_samples: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse rates and channels that no recording has."""

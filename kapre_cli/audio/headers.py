@@ -3,7 +3,8 @@
 libsndfile lowers its count of frames without a word when a file ends early, so the promise has
 to be taken from the header itself and held against what comes.
 
-Sources: RFC 9639 (FLAC); those of WAV and its relatives stand in :mod:`kapre_cli.audio.riff`.
+Sources stand in :mod:`kapre_cli.audio.riff` (WAV and its relatives) and
+:mod:`kapre_cli.audio.streaminfo` (FLAC).
 """
 
 from dataclasses import replace
@@ -12,14 +13,10 @@ from kapre_cli.audio import behind
 from kapre_cli.audio.header import Header, is_chunk_name
 from kapre_cli.audio.opening import RawFile, read_errors
 from kapre_cli.audio.raw import raw_header
-from kapre_cli.audio.riff import W64_RIFF, W64_WAVE, read_w64, read_wav
+from kapre_cli.audio.riff import RIFFS, W64_RIFF, W64_WAVE, read_w64, read_wav
+from kapre_cli.audio.streaminfo import FLAC_MARK, read_flac
 from kapre_cli.errors import AudioReadError
 from kapre_cli.settings import RawFormat
-
-_FLAC_MARK = b"fLaC"
-STREAMINFO_END = 4 + 4 + 34  # bytes from the start of a FLAC stream: mark, block header, block
-
-_FLAC_MIN_BITS = 4
 
 _HEADER_BYTES = 2**12  # as many as most headers have, if they have pictures and cues in them
 
@@ -77,18 +74,18 @@ def read_header(
 def _is_empty(file: RawFile, header: Header) -> bool:
     """Whether nothing but chunks follows the header of a WAV."""
     following = file.at(header.start, 4)
-    return is_chunk_name(following) and behind.is_orderly(file, header)
+    return is_chunk_name(following) and behind.trailer_of(file, header).is_valid
 
 
 def _own_header(file: RawFile) -> Header:
     magic = file.at(0, 40)
-    if magic[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64") and magic[8:12] == b"WAVE":
+    if magic[:4] in RIFFS and magic[8:12] == b"WAVE":
         return read_wav(file, magic[:4])
     if magic[:16] == W64_RIFF and magic[24:40] == W64_WAVE:
         return read_w64(file)
     start = _after_id3(file) if magic[:3] == b"ID3" else 0
-    if file.at(start, 4) == _FLAC_MARK:
-        return _flac(file, start)
+    if file.at(start, 4) == FLAC_MARK:
+        return read_flac(file, start)
     raise AudioReadError(_not_audio(magic))
 
 
@@ -105,26 +102,3 @@ def _after_id3(file: RawFile) -> int:
     for seven_bits in file.at(6, 4):
         length = length << 7 | seven_bits & 0x7F
     return 10 + length
-
-
-def _flac(file: RawFile, start: int) -> Header:
-    """Read STREAMINFO, which the format requires to be the first metadata block."""
-    block = file.at(start, STREAMINFO_END)[4:]
-    if len(block) < 38:
-        raise AudioReadError("the file ends inside its FLAC header, before any samples")
-    if block[0] & 0x7F != 0 or block[1:4] != b"\0\0\x22":
-        raise AudioReadError("its FLAC header does not begin with a STREAMINFO block of 34 bytes")
-    packed = int.from_bytes(block[14:22], "big")  # rate 20, channels 3, bits 5, total 36
-    bits = (packed >> 36 & 0x1F) + 1
-    if bits < _FLAC_MIN_BITS:
-        raise AudioReadError(f"its header says {bits} bits a sample; FLAC has 4 to 32")
-    md5 = block[22:38]
-    return Header(
-        "FLAC",
-        sr=packed >> 44,
-        n_channels=(packed >> 41 & 7) + 1,
-        bits=bits,
-        n_frames=packed & (1 << 36) - 1 or None,
-        start=start,
-        md5=md5 if any(md5) else None,
-    )

@@ -21,6 +21,8 @@ class LibsndfileDecoder:
         DecodingError: If libsndfile cannot read it.
     """
 
+    read_ahead = 2**14  # twice the buffer of libFLAC
+
     def __init__(self, stream: FileBytes, integers: str | None = None) -> None:
         self._stream = stream
         self._dtype = integers or "float32"

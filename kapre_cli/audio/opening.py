@@ -5,9 +5,10 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Protocol
 
 from kapre_cli.closing import Closing
-from kapre_cli.errors import AudioReadError
+from kapre_cli.errors import AudioReadError, KapreExtractError, input_error
 
 _FRONT_BYTES = 2**16
 
@@ -18,6 +19,19 @@ _SPECIAL_FILES = (
     (stat.S_ISCHR, "a device"),
 )
 _ERRORS_OF_SOCKETS = (errno.ENXIO, errno.EOPNOTSUPP)  # which cannot be opened at all
+
+
+class ByteSource(Protocol):
+    """Bytes that a header can be read from.
+
+    Attributes:
+        size: How many there are.
+    """
+
+    size: int
+
+    def at(self, position: int, n_bytes: int) -> bytes:
+        """Return the bytes from ``position`` on: ``n_bytes``, or as many as there are."""
 
 
 class RawFile(Closing):
@@ -70,6 +84,24 @@ class RawFile(Closing):
             self._fd = -1
 
 
+class Tail:
+    """A file from some position on, as a :class:`ByteSource`.
+
+    Args:
+        file: The file.
+        start: Where the tail begins.
+    """
+
+    def __init__(self, file: ByteSource, start: int) -> None:
+        self.size = file.size - start
+        self._file = file
+        self._start = start
+
+    def at(self, position: int, n_bytes: int) -> bytes:
+        """Return the bytes from ``position`` on: ``n_bytes``, or as many as there are."""
+        return self._file.at(self._start + position, n_bytes)
+
+
 def _open_without_waiting(path: str) -> int:
     try:
         return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -94,16 +126,16 @@ def _is_socket(path: str) -> bool:
 
 @contextmanager
 def read_errors() -> Iterator[None]:
-    """Turn what reading a file can run into into an error that says so.
+    """Turn any exception that reading a file raises into one that fails this file alone.
 
     Raises:
-        AudioReadError: For an error of the operating system or a want of memory.
+        AudioReadError: For an error of the operating system, a lack of memory, or anything else.
     """
     try:
         yield
-    except AudioReadError:
+    except KapreExtractError:
         raise
-    except MemoryError as error:
-        raise AudioReadError("there is not enough memory to read it") from error
     except OSError as error:
         raise AudioReadError(f"cannot be read: {error.strerror or error}") from error
+    except Exception as error:
+        raise input_error(error) from error

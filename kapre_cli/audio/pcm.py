@@ -17,6 +17,8 @@ class PcmDecoder:
         header: Its header, which says how the numbers are stored.
     """
 
+    read_ahead = 0
+
     def __init__(self, stream: FileBytes, header: Header) -> None:
         assert header.frame_bytes is not None  # noqa: S101 - for the type checker
         self.sr = header.sr

@@ -43,6 +43,7 @@ class AudioReader(Closing):
             self.sr = settings.sr
             self._settings = settings
             self._channels = _chosen_channels(settings, self.file.n_channels)
+            self._is_silent = np.ones(len(self._channels), np.bool_)
             self.n_channels = 1 if settings.mono else len(self._channels)
             _require_rate(settings, self.file.sr)
             self.n_samples = resampled_length(self.file.n_frames, self.file.sr, self.sr)
@@ -57,6 +58,11 @@ class AudioReader(Closing):
         self._blocks = self._prepared()
         self._held: list[Samples] = []
 
+    @property
+    def n_silent_channels(self) -> int:
+        """How many of the chosen channels have held nothing but zeros so far."""
+        return int(np.count_nonzero(self._is_silent))
+
     def _prepared(self) -> Iterator[Samples]:
         """Yield the samples in order, shape ``(samples, channels)``, chosen, mixed, resampled."""
         selected = (self._select(block) for block in self.file.blocks())
@@ -67,6 +73,8 @@ class AudioReader(Closing):
     def _select(self, block: Samples) -> Samples:
         if self._channels != tuple(range(self.file.n_channels)):
             block = block[:, self._channels]
+        if self._is_silent.any():
+            self._is_silent &= ~block.any(axis=0)
         if self._settings.mono and block.shape[1] > 1:
             with np.errstate(invalid="ignore"):  # infinities that were to be kept
                 mixed = block.mean(axis=1, dtype=np.float64, keepdims=True)

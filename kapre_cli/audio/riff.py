@@ -6,9 +6,11 @@ Sony Wave64.
 
 import struct
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 from kapre_cli.audio.header import Header, is_chunk_name
-from kapre_cli.audio.opening import RawFile
+from kapre_cli.audio.opening import ByteSource
 from kapre_cli.errors import AudioReadError
 
 # Data sizes that programs write when they cannot know them: a stream goes on to its end.
@@ -18,6 +20,7 @@ ALL_ONES = 0xFFFFFFFF
 UNKNOWN_SIZES = frozenset({ALL_ONES, 0xFFFFFFFE, 0x7FFFFFFF, 0x7FFFFFFE, 0x7FFFF000})
 _UNKNOWN_W64_SIZE = 2**63 - 1  # ffmpeg again
 
+RIFFS = (b"RIFF", b"RIFX", b"RF64", b"BW64")
 W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 W64_WAVE = bytes.fromhex("77617665f3acd3118cd100c04f8edb8a")
 _W64_CHUNK = W64_WAVE[4:]  # what the identifier of every chunk but the first ends in
@@ -33,35 +36,47 @@ _FMT_BYTES = 128  # more than the fmt chunk of any encoding that is read
 _MAX_CHUNKS = 1000  # before the samples; a header has about ten at most
 
 
-def read_wav(file: RawFile, magic: bytes) -> Header:
+def read_wav(file: ByteSource, magic: bytes) -> Header:
     """Return what a RIFF, RIFX, RF64 or BW64 file promises.
 
     Raises:
         AudioReadError: If the header is cut short, has no samples behind it or cannot be meant.
     """
     order = ">" if magic == b"RIFX" else "<"
-    wide_data_size = None
+    size = struct.unpack(order + "I", file.at(4, 4))[0]
+    file_end = 0 if size in UNKNOWN_SIZES else 8 + size
+    wide_data_size = wide_samples = fact_samples = None
     fmt = b""
     for name, length, body in _chunks(file, order):
         if name == b"ds64":
-            sizes = file.at(body, 16)
-            wide_data_size = struct.unpack("<8xQ", sizes)[0] if len(sizes) == 16 else None
+            sizes = file.at(body, 24)
+            if len(sizes) == 24:
+                wide_size, wide_data_size, wide_samples = struct.unpack("<QQQ", sizes)
+                file_end = 8 + wide_size if size == ALL_ONES else file_end
+        elif name == b"fact":
+            count = file.at(body, min(length, 4))
+            fact_samples = struct.unpack(order + "I", count)[0] if len(count) == 4 else None
+            if fact_samples == ALL_ONES:
+                fact_samples = wide_samples
         elif name == b"fmt ":
             if fmt:
                 raise AudioReadError("its WAV header has two fmt chunks: which is true is not told")
             fmt = _fmt(file, length, body)
         elif name == b"data":
+            header = partial(
+                _header, fmt, order, body, file.size, file_end=file_end, fact_samples=fact_samples
+            )
             if length == ALL_ONES and wide_data_size is not None:
-                return _header(fmt, order, body, wide_data_size, file.size)
+                return header(wide_data_size)
             if magic in (b"RF64", b"BW64") and wide_data_size is None:
                 raise AudioReadError("its header lacks the ds64 chunk that every RF64 has")
             left = file.size - body
             open_ended = length == ALL_ONES or (length in UNKNOWN_SIZES and length > left)
-            return _header(fmt, order, body, None if open_ended else length, file.size)
+            return header(None if open_ended else length)
     raise AudioReadError("the file ends inside its WAV header: it has no data chunk, so no samples")
 
 
-def _chunks(file: RawFile, order: str) -> Iterator[tuple[bytes, int, int]]:
+def _chunks(file: ByteSource, order: str) -> Iterator[tuple[bytes, int, int]]:
     """Yield each chunk's name, its length in bytes and where its body begins."""
     position = 12
     for _ in range(_MAX_CHUNKS):
@@ -76,12 +91,14 @@ def _chunks(file: RawFile, order: str) -> Iterator[tuple[bytes, int, int]]:
     raise _too_many_chunks()
 
 
-def read_w64(file: RawFile) -> Header:
+def read_w64(file: ByteSource) -> Header:
     """Return what a Wave64 file promises.
 
     Raises:
         AudioReadError: As :func:`read_wav`.
     """
+    file_end = struct.unpack("<Q", file.at(16, 8))[0]
+    fact_samples = None
     fmt = b""
     position = 40
     for _ in range(_MAX_CHUNKS):
@@ -94,14 +111,26 @@ def read_w64(file: RawFile) -> Header:
         body = position + 24
         if name == b"fmt ":
             fmt = _fmt(file, length - 24, body)
+        elif name == b"fact":
+            count = file.at(body, min(max(length - 24, 0), 8))
+            fact_samples = int.from_bytes(count, "little") if len(count) >= 4 else None
         elif name == b"data":
             n_bytes = None if length == _UNKNOWN_W64_SIZE else max(length - 24, 0)
-            return _header(fmt, "<", body, n_bytes, file.size, is_w64=True)
+            return _header(
+                fmt,
+                "<",
+                body,
+                file.size,
+                n_bytes,
+                is_w64=True,
+                file_end=0 if file_end == _UNKNOWN_W64_SIZE else file_end,
+                fact_samples=fact_samples,
+            )
         position += max(length + -length % 8, 24)
     raise _too_many_chunks()
 
 
-def _fmt(file: RawFile, length: int, body: int) -> bytes:
+def _fmt(file: ByteSource, length: int, body: int) -> bytes:
     """Return the body of a fmt chunk, or as much of it as is of use."""
     fmt = file.at(body, min(max(length, 0), _FMT_BYTES))
     if len(fmt) < 16:
@@ -114,7 +143,7 @@ def _too_many_chunks() -> AudioReadError:
 
 
 def _header(
-    fmt: bytes, order: str, start: int, n_bytes: int | None, size: int, is_w64: bool = False
+    fmt: bytes, order: str, start: int, size: int, n_bytes: int | None, **more: Any
 ) -> Header:
     """Return the header of a file with samples from ``start`` on, so many bytes promised."""
     if not fmt:
@@ -141,7 +170,7 @@ def _header(
         order=order,
         number=order + numbers[bits] if is_plain else "",
         fmt=fmt,
-        is_w64=is_w64,
+        **more,
     )
 
 

@@ -162,7 +162,7 @@ def _dry_run(asked: _Asked, watch: Watch) -> int:
     from kapre_cli.cli.dry_run import foretell
 
     lines: list[str] = []  # should the process come down, nothing has been said
-    report = Report(say=lines.append)
+    report = Report(say=lines.append, verbose=asked.options["verbose"])
     _tell(found, report, Refusals(report, UNWATCHED), UNWATCHED)
     sources = found.inputs.sources
     sr = sample_rate(asked.options, found.every, sources, report)

@@ -18,8 +18,9 @@ class Odd(NamedTuple):
 
     Attributes:
         key: Its key.
-        fact: ``source_sr``, ``n_channels``, ``n_missing``, ``n_non_finite``, ``n_samples`` (fewer
-            than a frame has) or ``seconds`` (many times longer or shorter than the median).
+        fact: ``source_sr``, ``n_channels``, ``n_missing``, ``n_non_finite``,
+            ``n_silent_channels``, ``note``, ``n_samples`` (fewer than a frame has) or ``seconds``
+            (many times longer or shorter than the median).
         value: What it is.
         usual: What it is for most, or should be; of ``n_samples`` the length of a frame, of
             ``seconds`` the median.
@@ -27,8 +28,8 @@ class Odd(NamedTuple):
 
     key: str
     fact: str
-    value: float
-    usual: float
+    value: float | str
+    usual: float | str
 
 
 def odd_ones(known: Known, config: LayerConfig) -> Iterator[Odd]:
@@ -40,10 +41,13 @@ def odd_ones(known: Known, config: LayerConfig) -> Iterator[Odd]:
     """
     for fact in ("source_sr", "n_channels"):
         yield from _unlike_most(known, fact)
-    for fact in ("n_missing", "n_non_finite"):
+    for fact in ("n_missing", "n_non_finite", "n_silent_channels"):
         for key, facts in known:
             if value := getattr(facts, fact):
                 yield Odd(key, fact, value, 0)
+    for key, facts in known:
+        if facts.note:
+            yield Odd(key, "note", facts.note, "")
     for key, facts in known:
         if facts.n_samples < config.n_dft:
             yield Odd(key, "n_samples", facts.n_samples, config.n_dft)

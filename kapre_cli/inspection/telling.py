@@ -23,6 +23,8 @@ _ODD = {
     "n_channels": "another number of channels than most, {usual:,}",
     "n_missing": "not as many frames as the file's header promises",
     "n_non_finite": "samples that are NaN or infinite",
+    "n_silent_channels": "digital silence in one channel or more: every sample is 0",
+    "note": "read, with a note",
     "n_samples": "shorter than one frame, {usual:,} samples",
     "seconds": "more than {many} times as long or as short as the median, {usual}",
 }
@@ -31,6 +33,7 @@ _VALUES = {
     "n_channels": "{:,}",
     "n_missing": "{:,} missing",
     "n_non_finite": "{:,}",
+    "n_silent_channels": "{:,} silent",
     "n_samples": "{:,}",
 }
 
@@ -72,6 +75,9 @@ def input_lines(one: Described, axes: Sequence[str]) -> Iterator[str]:
         rate += f", converted from {facts.source_sr:,} Hz"
     odd = [f"{facts.n_missing:,} frames missing"] if facts.n_missing else []
     odd += [f"{facts.n_non_finite:,} samples not finite"] if facts.n_non_finite else []
+    if facts.n_silent_channels:
+        odd.append(f"{counted(facts.n_silent_channels, 'channel')} of digital silence")
+    odd += [_one_line(facts.note)] if facts.note else []
     yield quoted(one.key)
     yield from _table(
         {
@@ -161,7 +167,9 @@ def _value(value: Any) -> str:
 
 def _odd(fact: str, odd: Sequence[Odd]) -> Iterator[str]:
     usual = odd[0].usual
-    what = _ODD[fact].format(usual=length(usual) if fact == "seconds" else usual, many=MANY_TIMES)
+    if fact == "seconds" and not isinstance(usual, str):
+        usual = length(usual)
+    what = _ODD[fact].format(usual=usual, many=MANY_TIMES)
     named = [f"{quoted(one.key)} ({_odd_value(one)})" for one in odd[:_NAMED]]
     more = f" and {len(odd) - _NAMED:,} more" if len(odd) > _NAMED else ""
     yield f"  {what}:"
@@ -169,7 +177,13 @@ def _odd(fact: str, odd: Sequence[Odd]) -> Iterator[str]:
 
 
 def _odd_value(one: Odd) -> str:
+    if isinstance(one.value, str):
+        return _one_line(one.value)
     return length(one.value) if one.fact == "seconds" else _VALUES[one.fact].format(one.value)
+
+
+def _one_line(text: str) -> str:
+    return printable(" ".join(text.split()))
 
 
 def _table(rows: Mapping[str, str]) -> Iterator[str]:

@@ -35,8 +35,19 @@ class Block:
     is_finite: bool = field(init=False, default=True)
     n_due: int = field(init=False)
 
-    def pieces(self, n_features: int, complete: Callable[["Block"], None]) -> Iterator[Piece]:
-        """Yield each channel's frames; ``complete`` is called once all have been computed."""
+    def pieces(
+        self,
+        n_features: int,
+        complete: Callable[["Block"], None],
+        failed: Callable[[Exception], None] | None = None,
+    ) -> list[Piece]:
+        """Return each channel's frames.
+
+        Args:
+            n_features: Features of a frame.
+            complete: Called once all frames have been computed.
+            failed: Called with the exception that computing some of them raises.
+        """
         n_channels = len(self.samples)
         self.results = np.empty((n_channels, self.n_frames, n_features), np.float32)
         self.n_due = n_channels * self.n_frames
@@ -47,8 +58,10 @@ class Block:
             if self.n_due == 0:
                 complete(self)
 
-        for samples, results in zip(self.samples, self.results, strict=True):
-            yield Piece(samples, results, computed)
+        return [
+            Piece(samples, results, computed, failed)
+            for samples, results in zip(self.samples, self.results, strict=True)
+        ]
 
 
 def frame_blocks(

@@ -3,10 +3,11 @@
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 import numpy as np
 
-from kapre_cli.errors import FeatureError, TooManyFailuresError
+from kapre_cli.errors import FeatureError, TooManyFailuresError, input_error
 from kapre_cli.pipeline import transform
 from kapre_cli.pipeline.blocks import Block
 from kapre_cli.pipeline.reading import Part
@@ -91,7 +92,13 @@ class Computation:
         work = part.work
         if isinstance(part, Block):
             if not work.failed:
-                yield from part.pieces(self._config.n_features, self._keep)
+                failed = partial(self._fail, work)
+                try:
+                    pieces = part.pieces(self._config.n_features, self._keep, failed)
+                except MemoryError as error:
+                    self._fail(work, error)
+                else:
+                    yield from pieces
         elif part.failure is not None:
             self._fail(work, part.failure)
         else:
@@ -101,20 +108,18 @@ class Computation:
         if not work.failed:
             work.failed = True
             self._progress.ended(work.source.key)
-            self._endings.failed(work, reason)
+            self._endings.failed(work, input_error(reason))
 
     def _keep(self, block: Block) -> None:
         """Put a computed block into the store."""
         work = block.work
         if work.failed:
             return
-        if not block.is_finite:
-            finite = np.isfinite(block.results)
-            if self._settings.audio.non_finite == "keep":
-                block.results[~finite] = np.nan  # whatever the transform made of an infinity
-            elif not finite.all():
-                self._fail(work, _overflow(block))
-                return
+        try:
+            self._require_finite(block)
+        except (FeatureError, MemoryError) as error:
+            self._fail(work, error)
+            return
         facts = work.facts
         assert facts is not None  # noqa: S101 - for the type checker: it was opened
         work.done = work.read and work.n_lacking == 1
@@ -129,6 +134,20 @@ class Computation:
         self._progress.computed(work.source.key, due, block.n_frames * per_frame)
         if work.done:
             self._end(work)
+
+    def _require_finite(self, block: Block) -> None:
+        """Set features to NaN that are not finite, if such samples were to be kept.
+
+        Raises:
+            FeatureError: If there are such features and they were not to be kept.
+        """
+        if block.is_finite:
+            return
+        finite = np.isfinite(block.results)
+        if self._settings.audio.non_finite == "keep":
+            block.results[~finite] = np.nan  # whatever the transform made of an infinity
+        elif not finite.all():
+            raise _overflow(block)
 
     def _read(self, work: Work) -> None:
         """Close the books on an input that has been read to its end, if all is computed."""

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from kapre_cli.audio import sha256_of
 from kapre_cli.errors import AudioReadError, StoredDataError, quoted
-from kapre_cli.pipeline.work import Work
+from kapre_cli.pipeline.work import Work, tells_state
 from kapre_cli.report import Report, counted
 from kapre_cli.settings import ExtractionSettings
+from kapre_cli.settings.limits import within_int64
 from kapre_cli.sources import Source
 from kapre_cli.storage.earlier import Earlier
 from kapre_cli.storage.metadata import InputFacts, RootFacts
@@ -20,7 +21,8 @@ class Keeper:
     """Gives each input what earlier runs have done for it.
 
     What is kept is decided by the input's path, size and time of change, or by its bytes (always
-    so if they came through a pipe), and by the integrity of what is there; never by a name alone.
+    so if they came through a pipe or the time does not fit into 64 bits), and by the integrity of
+    what is there; never by a name alone.
 
     Attributes:
         earlier: What earlier runs have left, made with this run's settings.
@@ -69,22 +71,29 @@ class Keeper:
         unopened = [work for work in works if work.failed and not _can_be_opened(work.source)]
         staying = [work for work in unopened if self._retain(work)]
         retained = {id(work) for work in staying}
-        arrays = [work for work in works if not work.failed or id(work) in retained]
+        behind: dict[str, list[Work]] = {}  # by the input's key that they stood behind
         features = self.earlier.features
         if features is not None:
             known = {work.source.key for work in works}
             others = [key for key in features if key not in known]
             if unopened or n_rejected:
-                for key in others:
+                last = ""
+                for key in features:
+                    last = key if key in known else last
                     work = Work(Source(key, key), failed=True)
-                    if self._retain_from_output(work):
+                    if key not in known and self._retain_from_output(work):
                         staying.append(work)
-                        arrays.append(work)
+                        behind.setdefault(last, []).append(work)
             elif others:
                 self.report.say(
                     f"note: {counted(len(others), 'array')} of {quoted(features.path)} will leave "
                     f"it, since no input has such a key any more: {_named(others)}"
                 )
+        arrays = behind.get("", [])
+        for work in works:
+            if not work.failed or id(work) in retained:
+                arrays.append(work)
+            arrays += behind.get(work.source.key, [])
         if staying:
             keys = [work.source.key for work in staying]
             self.report.say(
@@ -177,12 +186,12 @@ class Keeper:
             return None
         try:
             status = os.stat(source.file)
+            time = 0 if source.is_stream else within_int64(status.st_mtime_ns)
             now = facts._replace(
-                source=source.path,
-                source_size=status.st_size,
-                source_mtime_ns=0 if source.is_stream else status.st_mtime_ns,
+                source=source.path, source_size=status.st_size, source_mtime_ns=time
             )
-            if source.is_stream or self.settings.output.resume == "content":
+            by_content = self.settings.output.resume == "content" or not tells_state(source, time)
+            if by_content:
                 return now if sha256_of(source.file) == facts.sha256 else None
         except (OSError, AudioReadError):  # reading it will tell why
             return None

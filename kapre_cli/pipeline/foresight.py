@@ -8,7 +8,7 @@ import numpy as np
 
 from kapre_cli.audio import AudioReader, promise
 from kapre_cli.audio.reader import n_channels_taken
-from kapre_cli.errors import AudioReadError, FeatureError
+from kapre_cli.errors import input_error
 from kapre_cli.pipeline.reading import require_frame, require_no_crashes
 from kapre_cli.report import UNWATCHED, Watch
 from kapre_cli.settings import ExtractionSettings, LayerConfig
@@ -45,10 +45,14 @@ class Foreseen:
         return layer.shape(self.n_samples, self.n_channels)
 
 
-def foresee(source: Source, settings: ExtractionSettings) -> Foreseen:
-    """Return what a run would do with an input; nothing of it is decoded."""
+def foresee(source: Source, settings: ExtractionSettings, watch: Watch = UNWATCHED) -> Foreseen:
+    """Return what a run would do with an input; nothing of it is decoded.
+
+    Any exception fails this input alone.
+    """
     audio = settings.audio
     try:
+        require_no_crashes(watch, source)
         header = promise(source.file, audio.raw_format, is_stream=source.is_stream)
         if header.kind == "FLAC":
             # What there is of it decoding alone could tell: its promise is taken.
@@ -59,8 +63,8 @@ def foresee(source: Source, settings: ExtractionSettings) -> Foreseen:
         with AudioReader(source.file, audio, is_stream=source.is_stream) as reader:
             require_frame(settings.layer.framing, reader.n_samples)
             return Foreseen(source, None, reader.file.sr, reader.n_channels, reader.n_samples)
-    except (AudioReadError, FeatureError) as error:
-        return Foreseen(source, error)
+    except Exception as error:
+        return Foreseen(source, input_error(error))
 
 
 def foresee_all(
@@ -76,12 +80,10 @@ def foresee_all(
     for source in sources:
         watch.reading(source.key)
         try:
-            require_no_crashes(watch, source)
-            yield foresee(source, settings)
-        except AudioReadError as error:
-            yield Foreseen(source, error)
+            seen = foresee(source, settings, watch)
         finally:
             watch.reading(None)
+        yield seen
 
 
 def n_bytes(shape: tuple[int, ...], settings: ExtractionSettings) -> int:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from kapre_cli.audio import AudioReader, sha256_of
 from kapre_cli.closing import Closing
-from kapre_cli.errors import AudioReadError, FeatureError
+from kapre_cli.errors import AudioReadError, FeatureError, OutputError, input_error
 from kapre_cli.framing import Framing
 from kapre_cli.pipeline.blocks import Block, frame_blocks
 from kapre_cli.pipeline.processors import n_processors
-from kapre_cli.pipeline.work import Work
+from kapre_cli.pipeline.work import Work, tells_state
 from kapre_cli.report import Watch, counted
 from kapre_cli.settings import ExtractionSettings
+from kapre_cli.settings.limits import within_int64
 from kapre_cli.sources import Source
 from kapre_cli.storage.journal import identity
 from kapre_cli.storage.metadata import InputFacts
@@ -199,11 +200,14 @@ class Readers(Closing):
                 with self._changed:
                     self._changed.notify_all()  # some are asked for before the last one is taken
             self._watch.reading(work.source.key, number)
+            end = End(work)
             try:
                 yield from self._blocks(work)
-                yield End(work)
-            except (AudioReadError, FeatureError) as error:
-                yield End(work, error)
+            except OutputError:
+                raise
+            except Exception as error:
+                end.failure = input_error(error)
+            yield end
 
     def _wait_for_more(self, number: int) -> bool:
         """Return whether there is another input, once that can be told."""
@@ -219,9 +223,7 @@ class Readers(Closing):
     def _blocks(self, work: Work) -> Iterator[Block]:
         """Yield the blocks of one input that the journal does not have.
 
-        Raises:
-            AudioReadError: If it cannot be read.
-            FeatureError: If there is no frame in it.
+        Any exception but OutputError fails this input alone.
         """
         source = work.source
         require_no_crashes(self._watch, source)
@@ -232,7 +234,8 @@ class Readers(Closing):
             require_frame(framing, reader.n_samples)
             facts = _facts(source, reader, framing)
             work.open(facts, config)
-            content = sha256_of(source.file) if source.is_stream else ""
+            is_told = tells_state(source, facts.source_mtime_ns)
+            content = "" if is_told else sha256_of(source.file)
             of = identity(facts, audio.non_finite, content)
             if work.of == of:
                 work.drop_misfits(config)
@@ -245,7 +248,9 @@ class Readers(Closing):
                 if work.failed:  # its features cannot be used: no need to read on
                     return
             work.facts = facts._replace(
-                n_non_finite=reader.file.n_non_finite, sha256=reader.file.sha256
+                n_non_finite=reader.file.n_non_finite,
+                n_silent_channels=reader.n_silent_channels,
+                sha256=reader.file.sha256,
             )
 
     def close(self) -> None:
@@ -311,6 +316,7 @@ def _facts(source: Source, reader: AudioReader, framing: Framing) -> InputFacts:
         time_start=time_start,
         time_step=time_step,
         source_size=reader.file.size,
-        source_mtime_ns=0 if source.is_stream else reader.file.mtime_ns,
+        source_mtime_ns=0 if source.is_stream else within_int64(reader.file.mtime_ns),
         n_missing=reader.file.n_missing,
+        note="; ".join(reader.file.notes),
     )

@@ -25,11 +25,14 @@ class Piece:
         results: Where their features go, shape ``(n_frames, n_features)``.
         computed: Called with how many more of its frames have been computed, and whether the
             features of all of them are finite.
+        failed: Called with the exception that computing some of its frames raises. ``None``: the
+            exception is raised.
     """
 
     samples: Samples
     results: npt.NDArray[np.float32]
     computed: Callable[[int, bool], None]
+    failed: Callable[[Exception], None] | None = None
 
 
 @dataclass(slots=True)

@@ -70,6 +70,22 @@ class Computer(Closing):
         computing.result()
         return self._features[number]
 
+    def recompute(self, number: int, samples: slice) -> Features:
+        """Compute a tape again, in this thread, with zeros in place of all other samples.
+
+        Args:
+            number: The tape's, which has not been written to since it was submitted.
+            samples: The samples that stay.
+
+        Returns:
+            Shape ``(n_frames, n_features)``.
+        """
+        tape = np.zeros_like(self.tapes[number])
+        tape[samples] = self.tapes[number][samples]
+        features = np.zeros_like(self._features[number])
+        self._compute(tape, features)
+        return features
+
     def close(self) -> None:
         """Let the threads end."""
         self._threads.shutdown(cancel_futures=True)
@@ -99,26 +115,53 @@ def run(
         n_frames: Frames of a tape.
         computer: What computes tapes.
     """
-    under_way: deque[list[Placement]] = deque()
+    under_way: deque[tuple[int, list[Placement]]] = deque()
     numbers = itertools.cycle(range(len(computer.tapes)))
+
+    def deliver() -> None:
+        number, placements = under_way.popleft()
+        try:
+            features = computer.collect()
+        except Exception:  # of one input, which must not fail those beside it on the tape
+            _deliver_apart(computer, number, placements, framing)
+        else:
+            _deliver(features, placements)
 
     def free_tapes() -> Iterator[Samples]:
         for tape in itertools.cycle(computer.tapes):
             while len(under_way) == len(computer.tapes):
-                _deliver(computer.collect(), under_way.popleft())
+                deliver()
             yield tape
 
     def deliver_all() -> None:
         while under_way:
-            _deliver(computer.collect(), under_way.popleft())
+            deliver()
 
     for placements in Tape(framing, n_frames).pack(pieces, free_tapes()):
         if placements:
-            computer.submit(next(numbers))
-            under_way.append(placements)
+            number = next(numbers)
+            computer.submit(number)
+            under_way.append((number, placements))
         else:
             deliver_all()
     deliver_all()
+
+
+def _deliver_apart(
+    computer: Computer, number: int, placements: Iterable[Placement], framing: Framing
+) -> None:
+    """Compute what lies on a tape one by one; what fails again is told of its failure."""
+    for placed in placements:
+        start = placed.position * framing.n_hop
+        samples = slice(start, start + framing.n_samples(placed.count))
+        try:
+            features = computer.recompute(number, samples)
+        except Exception as error:
+            if placed.piece.failed is None:
+                raise
+            placed.piece.failed(error)
+        else:
+            _deliver(features, [placed])
 
 
 def _deliver(features: Features, placements: Iterable[Placement]) -> None:

@@ -6,10 +6,22 @@ from kapre_cli.errors import quoted
 from kapre_cli.outcomes import Known
 from kapre_cli.report import duration
 from kapre_cli.settings import LayerConfig
+from kapre_cli.settings.limits import INT64
 from kapre_cli.sources import Source
 from kapre_cli.storage.block_store import BlockEntry
 from kapre_cli.storage.metadata import InputFacts
 from kapre_cli.storage.stored import Features
+
+
+def tells_state(source: Source, mtime_ns: int) -> bool:
+    """Return whether the time of its last change tells one state of an input from another.
+
+    Args:
+        source: The input.
+        mtime_ns: The time as it is stored. Times beyond 64 bits are stored as the nearest
+            time within, so the first and the last of these may stand for any of them.
+    """
+    return not source.is_stream and INT64[0] < mtime_ns < INT64[1]
 
 
 @dataclass(slots=True)
@@ -83,6 +95,7 @@ class Work:
             config.shape(facts.n_samples, facts.n_channels),
             facts.n_samples / facts.sr,
             self.work_seconds,
+            facts.note or None,
         )
 
     def told(self, config: LayerConfig) -> str:

@@ -12,7 +12,7 @@ from typing import IO
 import numpy as np
 
 from kapre_cli.errors import OutputError, StoredDataError
-from kapre_cli.storage.block_store import BlockEntry, BlockStore, Frames, peak_of
+from kapre_cli.storage.block_store import BlockEntry, BlockStore, Frames, peak_of, read_into
 from kapre_cli.storage.metadata import InputFacts
 
 
@@ -96,7 +96,7 @@ class BlockSpool(BlockStore):
         """
         block = np.empty(entry.shape, dtype="<f4")
         with temporary_errors():
-            n_read = os.preadv(self._file.fileno(), [block.data.cast("B")], entry.position)
+            n_read = read_into(self._file.fileno(), block, entry.position)
         if n_read != block.nbytes or zlib.crc32(block.data) != entry.crc32:
             raise StoredDataError("the temporary file does not hold what was written to it")
         return block

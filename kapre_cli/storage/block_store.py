@@ -1,5 +1,6 @@
 """Where computed blocks stay until their input's array can be put together."""
 
+import os
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -84,3 +85,14 @@ def peak_of(values: Frames) -> float:
     if not np.isfinite(peak):
         peak = float(values.max(initial=0.0, where=np.isfinite(values)))
     return peak
+
+
+def read_into(fd: int, block: Frames, position: int) -> int:
+    """Fill a block from a file at ``position`` and return how many bytes there were.
+
+    One call of the system reads 2 GiB at most, and may read less.
+    """
+    left = block.data.cast("B")
+    while left and (n_read := os.preadv(fd, [left], position)):
+        left, position = left[n_read:], position + n_read
+    return block.nbytes - len(left)

@@ -24,7 +24,7 @@ from kapre_cli.storage.hdf5_objects import (
 )
 from kapre_cli.storage.metadata import InputFacts
 from kapre_cli.storage.soundness import sound_facts, sound_frequency, sound_json, sound_root
-from kapre_cli.storage.stored import Features, Look, Packed, StoredArray
+from kapre_cli.storage.stored import Features, Look, Packed, StoredArray, unknown_key
 from kapre_cli.storage.strays import folders_of
 
 _ROOT_JSON = ("layer", "settings", "versions", "shard")
@@ -55,7 +55,7 @@ class Hdf5Features(Features):
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._file = h5py.File(path, "r")
+            self._file = h5py.File(path, "r", locking=False)
         except FileNotFoundError:
             raise
         except OSError as error:
@@ -74,7 +74,7 @@ class Hdf5Features(Features):
 
     def __getitem__(self, key: str) -> StoredArray:
         if key not in self:
-            raise KeyError(key)
+            raise unknown_key(key, self)
         with wrap_hdf5_errors(quoted(key)):
             folder, _, name = key.rpartition("/")
             dataset = open_dataset(self._group_of(folder), name)

@@ -1,8 +1,8 @@
 """The index of an HDF5 output: the facts of all inputs, without a walk through the file.
 
 ``/index`` is a table of numbers, a row an input. Texts of any length stand beside it, so that one
-long path makes no other row longer: ``/keys`` and ``/sources`` are the bytes of all keys and of
-all sources in the order of the rows, each with a NUL behind it, which no path has.
+long path makes no other row longer: ``/keys``, ``/sources`` and ``/notes`` are the bytes of all
+keys, sources and notes in the order of the rows, each with a NUL behind it, which none of them has.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +21,7 @@ from kapre_cli.storage.soundness import MAX_FACTS_BYTES, sound_key, within_range
 
 INDEX = "index"
 KEYS = "keys"
-SOURCES = "sources"
+TEXTS = {"sources": "source", "notes": "note"}  # the dataset of each fact that is a text
 
 _TABLE = np.dtype(
     [
@@ -35,6 +35,7 @@ _TABLE = np.dtype(
         ("source_mtime_ns", "<i8"),
         ("n_missing", "<i8"),
         ("n_non_finite", "<i8"),
+        ("n_silent_channels", "<i8"),
         ("sha256", "S64"),
         ("crc32", "<u4"),
     ]
@@ -60,12 +61,19 @@ def index_datasets(facts: Facts) -> dict[str, npt.NDArray[Any]]:
     return {
         INDEX: table,
         KEYS: _joined(key.encode() for key, _ in facts),
-        SOURCES: _joined(_source(one) for _, one in facts),
+        **{
+            name: _joined(_encoded(getattr(one, fact)) for _, one in facts)
+            for name, fact in TEXTS.items()
+        },
     }
 
 
-def _source(facts: InputFacts) -> bytes:
-    return facts.source.encode("utf-8", "surrogateescape")
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _decoded(text: bytes) -> str:
+    return text.decode("utf-8", "surrogateescape")
 
 
 def _joined(texts: Iterable[bytes]) -> npt.NDArray[np.uint8]:
@@ -98,12 +106,17 @@ class Hdf5Index:
         table = open_column(top, INDEX, _TABLE)
         self._require_as_many(len(table), "row")
         self._table: npt.NDArray[Any] = table[()]
-        self._sources: list[bytes] = []
-        for source in _texts(open_column(top, SOURCES, _BYTE)):
-            if len(self._sources) == len(self.rows):
-                raise StoredDataError("its index has more sources than keys")
-            self._sources.append(source)
-        self._require_as_many(len(self._sources), "source")
+        self._texts = {fact: self._column(top, name, fact) for name, fact in TEXTS.items()}
+
+    def _column(self, top: Any, name: str, fact: str) -> list[bytes]:
+        """Return the texts of one dataset, as many as there are keys."""
+        texts: list[bytes] = []
+        for text in _texts(open_column(top, name, _BYTE)):
+            if len(texts) == len(self.rows):
+                raise StoredDataError(f"its index has more {name} than keys")
+            texts.append(text)
+        self._require_as_many(len(texts), fact)
+        return texts
 
     def _require_as_many(self, number: int, what: str) -> None:
         if number != len(self.rows):
@@ -125,9 +138,8 @@ class Hdf5Index:
             part = slice(first, first + count)
             columns = {name: self._table[name][part].tolist() for name in _COLUMNS}
             columns["sha256"] = [digits.decode("ascii", "replace") for digits in columns["sha256"]]
-            columns["source"] = [
-                source.decode("utf-8", "surrogateescape") for source in self._sources[part]
-            ]
+            for fact, texts in self._texts.items():
+                columns[fact] = [_decoded(text) for text in texts[part]]
             in_order = [columns[name] for name in InputFacts._fields]
             for values in zip(*in_order, strict=True):
                 yield next(keys), within_range(InputFacts._make(values), root)
@@ -140,11 +152,11 @@ class Hdf5Index:
         """
         row = self.rows[key]
         indexed = dict(zip(_COLUMNS, self._table[row].item(), strict=True))
-        indexed["source"] = self._sources[row]
+        indexed |= {fact: texts[row] for fact, texts in self._texts.items()}
         for name, found in indexed.items():
             fact = getattr(facts, name)
             if isinstance(fact, str):
-                fact = fact.encode("utf-8", "surrogateescape")
+                fact = _encoded(fact)
             if fact != found:
                 raise StoredDataError(
                     f"the fact {name!r} of {quoted(key)} is {fact!r}, the index has {found!r}"
@@ -155,7 +167,10 @@ class Hdf5Index:
         expected = index_datasets(facts)[INDEX]
         return (
             list(self.rows) == [key for key, _ in facts]
-            and self._sources == [_source(one) for _, one in facts]
+            and all(
+                texts == [_encoded(getattr(one, fact)) for _, one in facts]
+                for fact, texts in self._texts.items()
+            )
             and self._table.tobytes() == expected.tobytes()
         )
 

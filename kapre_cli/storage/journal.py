@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 
 from kapre_cli.errors import OutputError, StoredDataError, quoted, writing
-from kapre_cli.storage.block_store import BlockEntry, BlockStore, Frames, peak_of
+from kapre_cli.storage.block_store import BlockEntry, BlockStore, Frames, peak_of, read_into
 from kapre_cli.storage.metadata import InputFacts, RootFacts, dumps
 
 HEAD = struct.Struct("<4sIQII")
@@ -201,7 +201,7 @@ class Journal(BlockStore):
             if entry.position + block.nbytes > self._on_file:
                 self._flush()
         with writing(self.path, "read back"):
-            n_read = os.preadv(self._fd, [block.data.cast("B")], entry.position)
+            n_read = read_into(self._fd, block, entry.position)
         if n_read != block.nbytes or zlib.crc32(block.data) != entry.crc32:
             raise StoredDataError(
                 f"{quoted(self.path)} does not hold what was written to it; "
@@ -226,6 +226,6 @@ def identity(facts: InputFacts, non_finite: str, content: str = "") -> int:
         non_finite: What becomes of samples that are not finite.
         content: The SHA-256 of its bytes, where no path and time tell one state from another.
     """
-    opened = facts._replace(n_non_finite=0, sha256="", crc32=0)
+    opened = facts._replace(n_non_finite=0, n_silent_channels=0, sha256="", crc32=0)
     of = (*opened, non_finite, content) if content else (*opened, non_finite)
     return zlib.crc32(repr(of).encode(errors="surrogateescape"))

@@ -42,10 +42,13 @@ class InputFacts(NamedTuple):
         time_step: Seconds from frame to frame.
         source_size: Bytes of the file.
         source_mtime_ns: Time of the file's last change in nanoseconds since 1970; 0 for standard
-            input, so that equal streams have equal facts.
+            input, so that equal streams have equal facts. A time that does not fit into 64 bits
+            (before 1677-09-21, after 2262-04-11) is the nearest one that does.
         n_missing: Frames that the file's header promises and the file lacks, taken nevertheless;
             negative if it holds more than it promises. 0 for a whole file.
         n_non_finite: Samples in the file, over all channels, that are NaN or infinite.
+        n_silent_channels: Channels among those taken whose samples are all 0.
+        note: What is odd about the file and did no harm, in sentences; empty if nothing is.
         sha256: SHA-256 of the file's bytes, hexadecimal.
         crc32: CRC-32 of the array's bytes in C order, little-endian.
     """
@@ -61,6 +64,8 @@ class InputFacts(NamedTuple):
     source_mtime_ns: int
     n_missing: int = 0
     n_non_finite: int = 0
+    n_silent_channels: int = 0
+    note: str = ""
     sha256: str = ""
     crc32: int = 0
 

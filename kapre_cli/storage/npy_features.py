@@ -24,7 +24,7 @@ from kapre_cli.storage.soundness import (
     sound_root,
     within,
 )
-from kapre_cli.storage.stored import Features, Look, StoredArray
+from kapre_cli.storage.stored import Features, Look, StoredArray, unknown_key
 from kapre_cli.storage.strays import strays_below
 
 _MAX_ROOT_BYTES = 2**26  # the frequencies of the largest n_dft fill 40 MB
@@ -72,6 +72,8 @@ class NpyFeatures(Features):
             self._facts[key] = sound_facts(stored, self.root)
 
     def __getitem__(self, key: str) -> StoredArray:
+        if key not in self:
+            raise unknown_key(key, self)
         facts, file = self._facts[key], self._file_of(key)
         if not within(file, self._place):
             raise StoredDataError(f"{quoted(file)} is a link that leads out of the output")
@@ -125,8 +127,12 @@ class NpyValues:
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
         with open_plain(self._path) as file:
             self._require_whole(file)
-            mapped = np.memmap(file, self.dtype, "r", self._start, self.shape)
-            return np.array(mapped[index])
+            try:
+                values: npt.NDArray[Any] = np.memmap(file, self.dtype, "r", self._start, self.shape)
+            except OSError:  # some network file systems map nothing: all of it, or an error
+                file.seek(self._start)
+                values = np.fromfile(file, self.dtype).reshape(self.shape)
+            return np.array(values[index])
 
     def crc32(self, time_axis: int, look: Look | None = None) -> int:  # noqa: ARG002 - C order
         """Return the values' CRC-32. Not mapped: a disk's error is raised, it kills nobody."""

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from kapre_cli.errors import StoredDataError, writing
-from kapre_cli.storage.block_store import BlockEntry, peak_of
+from kapre_cli.storage.block_store import BlockEntry, peak_of, read_into
 from kapre_cli.storage.journal import HEAD, MAGIC
 from kapre_cli.storage.metadata import InputFacts
 from kapre_cli.storage.soundness import sound_json
@@ -98,6 +98,8 @@ def _records(file: BinaryIO) -> Iterator[tuple[dict[str, Any], BlockEntry | None
         if zlib.crc32(described) != described_crc:
             return
         description = sound_json(described)
+        if not isinstance(description, dict):
+            return
         entry = None
         if n_values:
             entry = _block(file, description, n_values, values_crc, position)
@@ -112,7 +114,7 @@ def _block(
     if 4 * n_channels * n_frames * n_features != n_values:
         return None
     values = np.empty((n_channels, n_frames, n_features), "<f4")
-    if file.readinto(values.data.cast("B")) != n_values or zlib.crc32(values.data) != crc:  # type: ignore[attr-defined]
+    if read_into(file.fileno(), values, position) != n_values or zlib.crc32(values.data) != crc:
         return None
     return BlockEntry(description["first_frame"], values.shape, peak_of(values), position, crc)
 

@@ -33,6 +33,7 @@ _RANGES = {
     "n_channels": (1, _INT64[1]),
     "source_size": (0, _INT64[1]),
     "n_non_finite": (0, _INT64[1]),
+    "n_silent_channels": (0, _INT64[1]),
     "crc32": (0, 2**32 - 1),
 }
 _NUMBERS = tuple(name for name, kind in InputFacts.__annotations__.items() if kind is not str)

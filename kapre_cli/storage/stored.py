@@ -1,8 +1,10 @@
 """What an open output is to its reader, whatever its format."""
 
+import difflib
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -211,3 +213,22 @@ class Features(Mapping[str, StoredArray], Closing):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {quoted(self.path)}: {counted(len(self), 'array')}>"
+
+
+class UnknownKeyError(KeyError):
+    """A key that an output does not have; its text is shown as it is, without quotes."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def unknown_key(key: object, keys: Collection[str]) -> UnknownKeyError:
+    """Return the error for a key that is missing among ``keys``, with similar keys."""
+    some = list(islice(keys, 10_000))  # comparing with a million takes too long
+    close = difflib.get_close_matches(str(key)[:1000], some, n=3)
+    message = f"no input has the key {quoted(key)}; there are {len(keys):,} keys"
+    similar = close or some[:1]
+    if similar:
+        told = "similar keys are" if close else "the first key is"
+        message += f", {told} {', '.join(quoted(one) for one in similar)}"
+    return UnknownKeyError(message)

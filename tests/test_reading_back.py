@@ -1,0 +1,72 @@
+"""Disks that know no file locks, and reads that return less than was asked for."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from kapre_cli import open_features
+from kapre_cli.storage.block_spool import BlockSpool
+
+_NO_LOCKS = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <fcntl.h>
+int flock(int fd, int how) { errno = atoi(getenv("LOCK_ERRNO")); return -1; }
+"""
+
+SAMPLE = Path(__file__).parents[1] / "docs" / "sample_features.h5"
+
+
+@pytest.mark.parametrize("number", [37, 38, 95])
+def test_an_intact_output_is_read_where_files_cannot_be_locked(tmp_path: Path, number: int) -> None:
+    if shutil.which("gcc") is None:
+        pytest.skip("no C compiler: file locks cannot be made to fail")
+    (tmp_path / "shim.c").write_text(_NO_LOCKS)
+    shim = tmp_path / "shim.so"
+    subprocess.run(
+        ["gcc", "-shared", "-fPIC", "-w", "-o", shim, tmp_path / "shim.c"], check=True, timeout=60
+    )
+    environment = {**os.environ, "LD_PRELOAD": str(shim), "LOCK_ERRNO": str(number)}
+    for command in ("verify", "info"):
+        done = subprocess.run(
+            [sys.executable, "-m", "kapre_cli", command, SAMPLE],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+    with h5py.File(SAMPLE, locking=False) as file:
+        assert "features" in file
+
+
+def test_a_block_is_read_whole_when_the_system_reads_it_in_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read = os.preadv
+    monkeypatch.setattr(
+        os, "preadv", lambda fd, buffers, at: read(fd, [buffers[0][:1000]], at)
+    )  # the system's own limit is 2 GiB
+    block = np.arange(6000, dtype="<f4").reshape(2, 30, 100)
+    with BlockSpool() as spool:
+        entry = spool.block("a.wav", 0, 0, block)
+        np.testing.assert_array_equal(spool.read(entry), block)
+
+
+def test_an_unknown_key_is_answered_with_similar_keys() -> None:
+    with open_features(SAMPLE) as features:
+        key = next(iter(features))
+        with pytest.raises(KeyError) as error:
+            features[key[:-1] + "x"]
+        assert repr(key) in str(error.value)
+        assert f"{len(features)} keys" in str(error.value)
+        assert str(error.value).startswith("no input has the key")
