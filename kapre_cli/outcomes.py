@@ -126,16 +126,20 @@ class LineRecorder(Recorder):
         """Open the record, unless it is open, and write the lines that have waited for it.
 
         Raises:
-            OutputError: If it cannot be opened.
+            OutputError: If it cannot be opened. One that was begun by a process which came down
+                ends there, as if it could not be written on.
             BrokenPipeError: As :meth:`input`.
         """
         if self._descriptor is not None or self._is_broken:
             return
         try:
             self._descriptor = self._open()
-        except OutputError:
+        except OutputError as error:
             self._is_broken = True
-            raise
+            if not self._is_begun_before:
+                raise
+            self._broke(error)
+            return
         waiting, self._waiting = self._waiting, []
         for line in waiting:
             self._write(line)

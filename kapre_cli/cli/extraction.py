@@ -39,7 +39,7 @@ from kapre_cli.version import PROGRAM
 
 if TYPE_CHECKING:
     from kapre_cli.cli.terminal import Terminal
-    from kapre_cli.storage.existing import Stamp
+    from kapre_cli.storage.report_file import ReportPlace
 
 
 @dataclass(frozen=True)
@@ -81,13 +81,13 @@ class _Found:
         inputs: Those that the run takes.
         every: The inputs of all shards.
         shard: Which shard of them the run takes, if it is one.
-        report: What stands where the report will, and may be replaced.
+        report: Where the report goes, if one was asked for.
     """
 
     inputs: Inputs
     every: Sequence[Source]
     shard: Shard | None
-    report: "Stamp | None" = None
+    report: "ReportPlace | None" = None
 
 
 def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
@@ -145,7 +145,7 @@ def _run(asked: _Asked, watch: Watch) -> int:
                 n_expected=None if incoming.arrives else found.inputs.n_inputs,
                 verbose=options["verbose"],
             )
-            with recorded(report, options["report"], found.report, watch):
+            with recorded(report, found.report, watch):
                 _work(asked, found, report, terminal, watch, descriptor)
                 if not options["quiet"]:
                     terminal.say(f"{report.summary()}{_end(report, asked.output)}")

@@ -2,38 +2,34 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from kapre_cli.cli.ending import code_of
-from kapre_cli.errors import OutputError
+from kapre_cli.errors import OutputError, UsageError
 from kapre_cli.outcomes import Before, LineRecorder, recorded_before
 from kapre_cli.report import ExitCode, Report, Watch
 from kapre_cli.settings import STANDARD_OUTPUT
-from kapre_cli.storage.existing import Stamp
-from kapre_cli.storage.report_file import open_report
+from kapre_cli.storage.report_file import ReportPlace, open_report
 from kapre_cli.version import PROGRAM
 
 
 @contextmanager
-def recorded(
-    report: Report, path: Path | None, existing: Stamp | None, watch: Watch
-) -> Iterator[None]:
+def recorded(report: Report, place: ReportPlace | None, watch: Watch) -> Iterator[None]:
     """Record what ``report`` is told, and the sums at the end, however that is reached.
 
     The file is touched when the run begins. A run that is refused before leaves it as it is.
 
     Args:
         report: The tally of the run.
-        path: Where lines go, ``None`` for nowhere.
-        existing: What stands there and may be replaced.
+        place: Where lines go, ``None`` for nowhere.
         watch: Knows whether a process that came down has begun the report in this run.
 
     Raises:
         OutputError: If the file cannot be opened. One that cannot be written on ends there.
     """
-    if path is None:
+    if place is None:
         yield
         return
+    path = place.path
     is_begun = watch.has_begun_report()
 
     def broke(error: OutputError) -> None:
@@ -41,7 +37,7 @@ def recorded(
         report.say(f"{PROGRAM}: Error: {error}; it ends there, the run goes on")
 
     def open_() -> int:
-        descriptor = open_report(path, existing, is_begun=is_begun)
+        descriptor = open_report(place, is_begun=is_begun)
         watch.report_begun()
         return descriptor
 
@@ -55,7 +51,7 @@ def recorded(
             yield
         except BaseException as error:
             if code_of(error) is not ExitCode.USAGE:
-                with suppress(OSError):  # why the run ends says enough
+                with suppress(OSError, UsageError):  # why the run ends says enough
                     _close(report, code_of(error))
             raise
         _close(report, report.exit_code)

@@ -6,6 +6,7 @@ import stat
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from kapre_cli.errors import OutputError, StoredDataError, UsageError, quoted, writing
 from kapre_cli.outcomes import is_header
@@ -20,8 +21,23 @@ from kapre_cli.storage.soundness import open_plain, sound_json, within
 from kapre_cli.storage.work_dir import PARTIAL_SUFFIX
 
 _HEADER_BYTES = 2**10
-_SECONDS_FOR_A_READER = 5.0
+_SECONDS_FOR_A_READER = 2.0
 _SECONDS_BETWEEN = 0.05
+
+
+class ReportPlace(NamedTuple):
+    """Where a report goes, as it was found before any work.
+
+    Attributes:
+        path: As the user names it.
+        target: The file, links followed; ``None`` if ``path`` is written into: standard output, a
+            pipe or a device.
+        existing: What stands there and alone may be replaced.
+    """
+
+    path: Path
+    target: Path | None = None
+    existing: Stamp | None = None
 
 
 def check_report(
@@ -31,7 +47,7 @@ def check_report(
     config: Path | None = None,
     *,
     is_begun: bool = False,
-) -> Stamp | None:
+) -> ReportPlace:
     """Refuse a report that cannot be had, before any work is done.
 
     Args:
@@ -43,7 +59,7 @@ def check_report(
         is_begun: Whether this run has begun the report in a process that came down.
 
     Returns:
-        What stands there and may be replaced, see :func:`open_report`.
+        The place, for :func:`open_report`.
 
     Raises:
         UsageError: If its folder does not exist, something stands there that this program did not
@@ -52,7 +68,7 @@ def check_report(
         OutputError: If it may not be written there.
     """
     if path == STANDARD_OUTPUT:
-        return None
+        return ReportPlace(path)
     if not os.path.isdir(path.parent):
         raise UsageError(
             f"the folder {quoted(path.parent)} for the report {quoted(path.name)} does not exist; "
@@ -62,7 +78,7 @@ def check_report(
     if config is not None and os.path.exists(path) and os.path.samefile(path, config):
         raise UsageError(f"the report {quoted(path)} is the file that --config names")
     if _takes_data(path):
-        return None
+        return ReportPlace(path)
     target = Path(os.path.realpath(path))
     ours = (output.path, sidecar_of(output.path), Path(f"{output.path}{PARTIAL_SUFFIX}"))
     if not output.is_stream and any(within(target, os.path.realpath(one)) for one in ours):
@@ -73,24 +89,26 @@ def check_report(
     require_regular(target, "report", path)
     existing = stamp_of(target)
     if not is_begun:
-        _require_replaceable(path, existing, output)
+        _require_replaceable(path, target, existing, output)
     _require_writable(path, target)
-    return existing
+    return ReportPlace(path, target, existing)
 
 
-def _takes_data(path: Path) -> bool:
-    """Whether ``path`` is a pipe or a device that is written into, and never replaced."""
+def _takes_data(file: Path | int) -> bool:
+    """Whether ``file`` is a pipe or a device that is written into, and never replaced."""
     try:
-        mode = os.stat(path).st_mode
+        mode = os.stat(file).st_mode
     except OSError:
         return False
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
 
 
-def _require_replaceable(path: Path, existing: Stamp | None, output: OutputSettings) -> None:
+def _require_replaceable(
+    path: Path, target: Path, existing: Stamp | None, output: OutputSettings
+) -> None:
     if existing is None or existing.size == 0:
         return
-    if not is_report(path):
+    if not is_report(target):
         raise UsageError(
             f"the report {quoted(path)} exists, and kapre-extract did not make it; it is left "
             "alone: move it away, or name another file"
@@ -118,24 +136,25 @@ def is_report(path: Path) -> bool:
         return False
 
 
-def open_report(path: Path, existing: Stamp | None, *, is_begun: bool = False) -> int:
+def open_report(place: ReportPlace, *, is_begun: bool = False) -> int:
     """Return a descriptor that the lines of a report are written to.
 
     A file appears under a new name and takes its place at once, so that nothing is ever emptied.
+    A link that has appeared there since is not followed.
 
     Args:
-        path: Where the report goes.
-        existing: What :func:`check_report` found there, which alone is replaced.
+        place: The place.
         is_begun: Whether this run has begun the report in a process that came down.
 
     Raises:
         OutputError: If it cannot be opened, or something else stands there now.
+        UsageError: If it is a named pipe that nobody reads.
     """
+    path, target, existing = place
     if path == STANDARD_OUTPUT:
         return os.dup(1)
-    if _takes_data(path):
-        return _open_to_write_into(path)
-    target = Path(os.path.realpath(path))
+    if target is None:
+        return _open_to_write_into(path, OutputError if is_begun else UsageError)
     flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
     if is_begun:
         if not is_report(target):
@@ -147,7 +166,7 @@ def open_report(path: Path, existing: Stamp | None, *, is_begun: bool = False) -
         descriptor = os.open(made, flags | os.O_CREAT | os.O_EXCL, 0o666)
         try:
             if existing is not None:
-                os.fchmod(descriptor, stat.S_IMODE(os.stat(target).st_mode))
+                os.fchmod(descriptor, stat.S_IMODE(os.lstat(target).st_mode))
             publish_file(made, target, existing)
         except BaseException:
             os.close(descriptor)
@@ -155,22 +174,30 @@ def open_report(path: Path, existing: Stamp | None, *, is_begun: bool = False) -
     return descriptor
 
 
-def _open_to_write_into(path: Path) -> int:
-    """Open a device, or a named pipe once somebody reads it."""
+def _open_to_write_into(path: Path, error: type[Exception]) -> int:
+    """Open a device, or a named pipe once somebody reads it; raise ``error`` if nobody does."""
     deadline = time.monotonic() + _SECONDS_FOR_A_READER
+    while (descriptor := _open_without_waiting(path)) is None:
+        if time.monotonic() > deadline:
+            raise error(
+                f"the report {quoted(path)} is a named pipe that nobody reads; begin its reader "
+                "first"
+            )
+        time.sleep(_SECONDS_BETWEEN)
+    if not _takes_data(descriptor):
+        os.close(descriptor)
+        raise OutputError(f"{quoted(path)} was replaced while the run was on; it is left as it is")
+    os.set_blocking(descriptor, True)
+    return descriptor
+
+
+def _open_without_waiting(path: Path) -> int | None:
+    """Open what takes data; ``None`` if it is a named pipe that nobody reads."""
+    flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     with writing(path):
-        while True:
-            try:
-                descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-            except OSError as error:
-                if error.errno != errno.ENXIO:
-                    raise
-                if time.monotonic() > deadline:
-                    raise OutputError(
-                        f"the report {quoted(path)} is a named pipe that nobody reads; begin its "
-                        "reader first"
-                    ) from error
-                time.sleep(_SECONDS_BETWEEN)
-            else:
-                os.set_blocking(descriptor, True)
-                return descriptor
+        try:
+            return os.open(path, flags)
+        except OSError as error:
+            if error.errno == errno.ENXIO and stat.S_ISFIFO(os.stat(path).st_mode):
+                return None
+            raise
