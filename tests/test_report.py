@@ -403,7 +403,7 @@ def test_a_report_is_replaced_when_that_is_asked_for(audio: Path, process: Any) 
     for option in ("--overwrite", "--resume"):
         assert process(*command, option, cwd=here).code == 0
         records, _ = read(here / "r.jsonl")
-        assert [record["key"] for record in records] == ["0.wav"]
+        assert [record["key"] for record in records] == ["audio/0.wav"]
         assert (here / "r.jsonl").stat().st_mode & 0o777 == 0o640
     assert (here / "kept.jsonl").read_bytes() == first  # nothing is emptied
     # Arrays to standard output are never replaced, so nothing says that a report may be.
