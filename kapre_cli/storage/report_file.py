@@ -108,7 +108,13 @@ def _require_replaceable(
 ) -> None:
     if existing is None or existing.size == 0:
         return
-    if not is_report(target):
+    try:
+        is_ours = is_report(target)
+    except OutputError as error:
+        raise UsageError(
+            f"the report {quoted(path)} exists, and {error}; it is left alone: name another file"
+        ) from error
+    if not is_ours:
         raise UsageError(
             f"the report {quoted(path)} exists, and kapre-extract did not make it; it is left "
             "alone: move it away, or name another file"
@@ -128,11 +134,15 @@ def _require_writable(path: Path, target: Path) -> None:
 
 
 def is_report(path: Path) -> bool:
-    """Whether the file at ``path`` begins as the reports of this program do."""
+    """Whether the file at ``path`` begins as the reports of this program do.
+
+    Raises:
+        OutputError: If it cannot be read.
+    """
     try:
-        with open_plain(path) as file:
+        with writing(path, "read"), open_plain(path) as file:
             return is_header(sound_json(file.readline(_HEADER_BYTES)))
-    except (OSError, StoredDataError):
+    except StoredDataError:
         return False
 
 
