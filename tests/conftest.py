@@ -1,6 +1,8 @@
 """What the tests share: real audio files, the program in this process and in one of its own."""
 
+import codecs
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -65,6 +67,7 @@ def unprivileged() -> Iterator[Path]:
         path = Path(folder)
         path.chmod(0o777)
         as_root = os.geteuid() == 0
+        codecs.lookup("ascii")  # Python's own folder may be closed to others
         if as_root:
             os.seteuid(65534)
         try:
@@ -72,6 +75,19 @@ def unprivileged() -> Iterator[Path]:
         finally:
             if as_root:
                 os.seteuid(0)
+
+
+@pytest.fixture(scope="session")
+def odd_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build what lets a file system lack something."""
+    if shutil.which("cc") is None:
+        pytest.skip("there is no C compiler to build odd_disk.c with")
+    built = tmp_path_factory.mktemp("odd") / "odd_disk.so"
+    source = Path(__file__).parent / "stress" / "odd_disk.c"
+    subprocess.run(
+        ["cc", "-shared", "-fPIC", "-O2", "-o", built, source, "-ldl"], check=True, timeout=60
+    )
+    return built
 
 
 def write_audio(

@@ -485,3 +485,65 @@ def test_work_for_other_inputs_is_kept_until_the_output_is_there(
         break_off(context, 0, KeyboardInterrupt())
         assert program(*fewer).code == 130
     assert journal.stat().st_size >= kept
+
+
+@pytest.mark.parametrize("resume", ["--resume", "--resume=content"])
+@pytest.mark.parametrize("output", ["out.h5", "out"])
+@pytest.mark.parametrize(
+    "why", ["gone", "a folder", "a link to nothing", "closed", "folder closed"]
+)
+def test_the_array_of_an_input_that_cannot_be_opened_stays(
+    why: str, output: str, resume: str, unprivileged: Path, program: Any
+) -> None:
+    here = unprivileged
+    names = ("a.wav", "site/b.wav", "c.wav")
+    for number, name in enumerate(names):
+        write_audio(here / name, reference.noise(1, 4000, number))
+    paths = [here / name for name in names]
+    command = ("melspectrogram", *paths, "-o", here / output, *SMALL, "--root", here)
+    assert program(*command).code == 0
+    with kapre_cli.open_features(here / output) as features:
+        before = {key: features[key].facts.crc32 for key in features}
+    lost = paths[1]
+    if why == "closed":
+        os.utime(lost, (1, 1))  # else nothing has to be read of it
+        lost.chmod(0)
+    elif why == "folder closed":
+        lost.parent.chmod(0)
+    else:
+        lost.rename(here / "aside")
+        if why == "a folder":
+            lost.mkdir()
+        elif why == "a link to nothing":
+            lost.symlink_to("nothing")
+    write_audio(paths[2], reference.noise(1, 6000, 9))  # so that there is something to do
+    ended = program(*command, resume)
+    lost.parent.chmod(0o755)
+    assert ended.code == 1, ended.err
+    assert str(lost) in ended.err
+    assert "1 array of an earlier run stays" in ended.err
+    with kapre_cli.open_features(here / output) as features:
+        after = {key: features[key].facts.crc32 for key in features}
+        for key in features:
+            features[key].verify()
+    assert list(after) == list(before)
+    assert [after[name] == before[name] for name in names] == [True, True, False]
+    assert "1 written, 1 failed, 1 skipped" in ended.err
+
+
+@pytest.mark.parametrize("output", ["out.h5", "out"])
+def test_finished_work_of_an_input_that_cannot_be_opened_stays(
+    output: str, audio: Path, tmp_path: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("melspectrogram", audio, "-o", tmp_path / output, *SMALL, "-j", 1)
+    with monkeypatch.context() as patch:
+        break_off(patch, 2, KeyboardInterrupt())
+        assert program(*command).code == 130
+    (audio / "a.wav").rename(tmp_path / "aside.wav")
+    named = ("melspectrogram", *(audio / n for n in ("a.wav", "b.flac", "site/c.wav")))
+    ended = program(*named, *command[2:], "--root", audio, "--resume")
+    assert ended.code == 1, ended.err
+    with kapre_cli.open_features(tmp_path / output) as features:
+        assert list(features) == ["a.wav", "b.flac", "site/c.wav"]
+        for key in features:
+            features[key].verify()

@@ -71,22 +71,29 @@ class Keeper:
         unopened = [work for work in works if work.failed and not _can_be_opened(work.source)]
         staying = [work for work in unopened if self._retain(work)]
         retained = {id(work) for work in staying}
-        arrays = [work for work in works if not work.failed or id(work) in retained]
+        behind: dict[str, list[Work]] = {}  # by the input's key that they stood behind
         features = self.earlier.features
         if features is not None:
             known = {work.source.key for work in works}
             others = [key for key in features if key not in known]
             if unopened or n_rejected:
-                for key in others:
+                last = ""
+                for key in features:
+                    last = key if key in known else last
                     work = Work(Source(key, key), failed=True)
-                    if self._retain_from_output(work):
+                    if key not in known and self._retain_from_output(work):
                         staying.append(work)
-                        arrays.append(work)
+                        behind.setdefault(last, []).append(work)
             elif others:
                 self.report.say(
                     f"note: {counted(len(others), 'array')} of {quoted(features.path)} will leave "
                     f"it, since no input has such a key any more: {_named(others)}"
                 )
+        arrays = behind.get("", [])
+        for work in works:
+            if not work.failed or id(work) in retained:
+                arrays.append(work)
+            arrays += behind.get(work.source.key, [])
         if staying:
             keys = [work.source.key for work in staying]
             self.report.say(

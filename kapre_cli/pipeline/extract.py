@@ -110,6 +110,7 @@ def _extract(
                     if not (watch.again and earlier.journal.roots):
                         journal.run(root)
                     run.compute(works, keeper, progress, watch)
+                    work_dir.require_same_parent()
                     arrays = keeper.contents(works.all, n_rejected)
                     run.finish(works.all, arrays, work_dir, existing, earlier, progress)
                 except BaseException:
@@ -119,7 +120,8 @@ def _extract(
                     if work_dir.keep:
                         with suppress(OutputError):  # the error under way says enough
                             journal.sync()
-                        report.kept = _kept(works.all, work_dir.place)
+                        if os.path.lexists(work_dir.place):
+                            report.kept = _kept(works.all, work_dir.place)
                     raise
 
 

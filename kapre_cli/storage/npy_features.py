@@ -127,8 +127,12 @@ class NpyValues:
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
         with open_plain(self._path) as file:
             self._require_whole(file)
-            mapped = np.memmap(file, self.dtype, "r", self._start, self.shape)
-            return np.array(mapped[index])
+            try:
+                values: npt.NDArray[Any] = np.memmap(file, self.dtype, "r", self._start, self.shape)
+            except OSError:  # some network file systems map nothing: all of it, or an error
+                file.seek(self._start)
+                values = np.fromfile(file, self.dtype).reshape(self.shape)
+            return np.array(values[index])
 
     def crc32(self, time_axis: int, look: Look | None = None) -> int:  # noqa: ARG002 - C order
         """Return the values' CRC-32. Not mapped: a disk's error is raised, it kills nobody."""

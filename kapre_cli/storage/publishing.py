@@ -53,9 +53,15 @@ def publish_directory(made: Path, target: Path, replaced: Path, expected: Stamp 
         expected: What stood there when the run began and may be replaced; ``None``: nothing.
 
     Raises:
-        OutputError: If something else stands there now, or in it; it stays.
+        OutputError: If something else stands there now, or in it, or was put into ``made``; it
+            stays.
         OSError: If the folder cannot be moved.
     """
+    for name in open_npy_directory(made).strays():
+        raise OutputError(
+            f"{quoted(made / name)} is not of this program's making; move it away, and go on with "
+            "--resume"
+        )
     if not os.path.lexists(target):
         _move_to_new(made, target)
         return

@@ -155,13 +155,19 @@ def _this_process() -> dict[str, Any]:
 
 
 def _started(pid: int) -> str:
-    """Return when a process was started, in the system's own count; empty if it cannot be told."""
+    """Return when a process was started, in the system's own count.
+
+    Returns:
+        Empty if it cannot be told; ``ended`` for a process that has ended and that nobody asked
+        how, as it stays in a container without an init.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
         return ""
-    return f"{boot} {stat.rpartition(')')[2].split()[19]}"
+    fields = stat.rpartition(")")[2].split()
+    return "ended" if fields[0] in "ZX" else f"{boot} {fields[19]}"
 
 
 def _read_owner(path: Path) -> dict[str, Any] | None:

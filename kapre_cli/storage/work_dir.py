@@ -78,6 +78,9 @@ class WorkDir(Closing):
                 sync_folder(self.folder)
                 sync_folder(self.folder.parent)
             except BaseException:
+                with suppress(OSError):  # the error under way says enough
+                    if {LOCK, OWNER}.issuperset(os.listdir(self.folder)):
+                        self._remove_folder()
                 self._release()
                 raise
         if self._lock.is_by_file:
@@ -155,7 +158,7 @@ class WorkDir(Closing):
                 cannot be written through to the disk.
         """
         target = self._output.path
-        self._require_same_parent()
+        self.require_same_parent()
         with writing(target):
             if self._output.format == "npy-directory":
                 publish_directory(self.staging, target, self._replaced, existing.output)
@@ -167,7 +170,12 @@ class WorkDir(Closing):
             sync_folder(target.parent)
         self.keep = False
 
-    def _require_same_parent(self) -> None:
+    def require_same_parent(self) -> None:
+        """Make sure that the folder above is still where it was.
+
+        Raises:
+            OutputError: If somebody has moved or removed it.
+        """
         folder = self._output.path.parent
         try:
             is_same = os.path.samestat(os.stat(folder), os.fstat(self._parent))
@@ -196,6 +204,9 @@ class WorkDir(Closing):
         if self.keep:
             return
         self.journal.unlink(missing_ok=True)
+        self._remove_folder()
+
+    def _remove_folder(self) -> None:
         self._lock.remove_files()
         self._lock.release()
         # Only now: network file systems keep a removed file as long as it is open. Should

@@ -1,6 +1,7 @@
 """The stress command: ``python -m tests.stress [SCENARIO ...]``; all of it takes about an hour.
 
-Scenarios: kills (random moments), changes (a kill at every change of a file), full (no space
+Scenarios: attacks (on files that are not the program's; it ends with a count of those that came
+to harm), kills (random moments), changes (a kill at every change of a file), full (no space
 from the k-th write on), errors (an error at the k-th change), lost (a write that is lost without
 an error, at each write), disks (really full ones),
 mutations (damaged audio through the reader), cost (the time that all this takes, against a run
@@ -16,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.stress import cost, mutations
+from tests.stress import attacks, cost, mutations
 from tests.stress.runs import Server, make_audio, server
 from tests.stress.scenarios import (
     ERROR_ONCE,
@@ -35,7 +36,7 @@ from tests.stress.scenarios import (
 def main() -> int:
     """Run what is asked for, and print the figures at the end."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
-    names = ("kills", "changes", "full", "errors", "lost", "disks", "mutations", "cost")
+    names = ("attacks", "kills", "changes", "full", "errors", "lost", "disks", "mutations", "cost")
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(names))
     parser.add_argument("--kills", type=int, default=1000, help="random kills")
     parser.add_argument("--every", type=int, default=1, help="every N-th change only")
@@ -49,7 +50,11 @@ def main() -> int:
         parser.error(f"no such scenario: {', '.join(unknown)}")
     figures: dict[str, object] = {"seed": given.seed}
     failed = False
-    if set(wanted) - {"mutations", "cost"}:
+    if "attacks" in wanted:
+        with tempfile.TemporaryDirectory() as folder:
+            figures["attacks"] = made = attacks.attack_all(Path(folder))
+        failed = made["harmed files"] > 0 or made["not refused as they should be"] > 0
+    if set(wanted) - {"attacks", "mutations", "cost"}:
         figures |= _runs(wanted, given.kills, given.every, given.seed)
     if "mutations" in wanted:
         found = mutations.run(given.mutations, given.hours * 3600, first=given.seed)
@@ -57,7 +62,7 @@ def main() -> int:
             what: len(value) if isinstance(value, list) else round(value)
             for what, value in found.items()
         }
-        failed = bool(found["deaths"] or found["hangs"] or found["faults"])
+        failed |= bool(found["deaths"] or found["hangs"] or found["faults"])
     if "cost" in wanted:
         with tempfile.TemporaryDirectory() as folder:
             figures |= cost.run(Path(folder), given.flac_hours)

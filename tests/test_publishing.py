@@ -1,0 +1,220 @@
+"""Outputs take their place only where nothing stands, whoever else is at work beside them."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import kapre_cli
+from tests import reference
+from tests.conftest import PROGRAM, files_below, write_audio, write_silence
+from tests.stress.runs import content
+
+LAYER = ("--n-dft", "64", "--n-mels", "8", "--sr", "8000")
+SECONDS = 60.0
+ROUNDS = 8
+
+
+def start(here: Path, *arguments: str, **environment: str) -> "subprocess.Popen[bytes]":
+    """Start the program."""
+    return subprocess.Popen(
+        [*PROGRAM, *arguments],
+        cwd=here,
+        env={**os.environ, **environment},
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def _input_of(run: "subprocess.Popen[bytes]") -> str:
+    assert isinstance(run.args, list)
+    return str(run.args[len(PROGRAM) + 1])
+
+
+@contextmanager
+def at_work(here: Path, output: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """Start a run that has begun, and waits for more inputs until its standard input ends."""
+    run = start(here, "melspectrogram", "--files-from", "-", *LAYER, "-o", output)
+    try:
+        assert run.stdin is not None
+        run.stdin.write(b"a.wav\n")
+        run.stdin.flush()
+        limit = time.monotonic() + SECONDS
+        while not (here / f"{output}.partial" / "journal").exists():
+            assert time.monotonic() < limit
+            time.sleep(0.005)
+        yield run
+    finally:
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGKILL)
+        run.communicate(timeout=SECONDS)
+
+
+@pytest.mark.parametrize("output", ["x.h5", "x.npy", "x"])
+def test_of_two_runs_started_together_one_has_the_output(output: str, tmp_path: Path) -> None:
+    random.seed(0)
+    names = ("a.wav", "b.wav")
+    for k, name in enumerate(names):
+        write_audio(tmp_path / name, reference.noise(1, 3000, seed=k))
+    for number in range(ROUNDS):
+        target = f"{number} {output}"
+        runs = []
+        for name in random.sample(names, 2):
+            runs.append(start(tmp_path, "melspectrogram", name, *LAYER, "-o", target))
+            time.sleep(random.uniform(0, 0.15))  # noqa: S311
+        told = [run.communicate(timeout=SECONDS)[1].decode() for run in runs]
+        codes = sorted(run.returncode for run in runs)
+        assert codes == [0, 2], told
+        winner = next(run for run in runs if run.returncode == 0)
+        refusal = next(text for run, text in zip(runs, told, strict=True) if run.returncode == 2)
+        assert "another run is writing" in refusal or "exists; --resume" in refusal
+        with kapre_cli.open_features(tmp_path / target) as features:
+            assert list(features) == [_input_of(winner)]
+    assert not list(tmp_path.glob("*.partial"))
+
+
+@pytest.mark.parametrize(
+    ("command", "output"),
+    [
+        *(("melspectrogram", one) for one in ("x.h5", "x.npy", "x")),
+        ("merge", "x.h5"),
+        ("merge", "x"),
+    ],
+)
+def test_an_output_published_between_the_check_and_the_lock_stays(
+    command: str, output: str, tmp_path: Path, odd_disk: Path, process: Any
+) -> None:
+    for k, name in enumerate("ab"):
+        write_audio(tmp_path / f"{name}.wav", reference.noise(1, 3000, seed=k))
+        process("melspectrogram", f"{name}.wav", *LAYER, "-o", f"{name}.h5", cwd=tmp_path)
+    more = LAYER if command == "melspectrogram" else ()
+    suffix = "wav" if command == "melspectrogram" else "h5"
+    runs = [(command, f"{name}.{suffix}", *more, "-o", output) for name in "ab"]
+    go = tmp_path / "go"
+    late = start(tmp_path, *runs[0], LD_PRELOAD=str(odd_disk), ODD_DISK_WAIT=str(go))
+    try:
+        limit = time.monotonic() + SECONDS
+        while not (tmp_path / "go.reached").exists():
+            assert time.monotonic() < limit
+            time.sleep(0.005)
+        assert process(*runs[1], cwd=tmp_path).code == 0
+        before = content(tmp_path / output)
+        go.touch()
+        _, told = late.communicate(timeout=SECONDS)
+    finally:
+        late.kill()
+        late.communicate(timeout=SECONDS)
+    assert late.returncode == 2, told
+    assert f"the output '{output}' exists" in told.decode()
+    assert content(tmp_path / output) == before
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_of_two_merges_started_together_one_has_the_output(tmp_path: Path, process: Any) -> None:
+    random.seed(0)
+    for k, name in enumerate(("a", "b")):
+        write_audio(tmp_path / f"{name}.wav", reference.noise(1, 3000, seed=k))
+        process("melspectrogram", f"{name}.wav", *LAYER, "-o", f"{name}.h5", cwd=tmp_path)
+    for number in range(ROUNDS):
+        runs = []
+        for name in random.sample(("a", "b"), 2):
+            runs.append(start(tmp_path, "merge", f"{name}.h5", "-o", f"{number}.h5"))
+            time.sleep(random.uniform(0, 0.1))  # noqa: S311
+        told = [run.communicate(timeout=SECONDS)[1].decode() for run in runs]
+        assert sorted(run.returncode for run in runs) == [0, 2], told
+        winner = next(run for run in runs if run.returncode == 0)
+        with kapre_cli.open_features(tmp_path / f"{number}.h5") as features:
+            assert [f"{key[0]}.h5" for key in features] == [_input_of(winner)]
+
+
+@pytest.mark.parametrize("output", ["out/x.h5", "out/x"])
+def test_a_folder_renamed_during_the_run_is_told_with_where_the_work_is(
+    output: str, tmp_path: Path, process: Any
+) -> None:
+    write_audio(tmp_path / "a.wav", reference.noise(1, 3000))
+    (tmp_path / "out").mkdir()
+    with at_work(tmp_path, output) as run:
+        (tmp_path / "out").rename(tmp_path / "moved")
+        _, told = run.communicate(timeout=SECONDS)
+    assert run.returncode == 1
+    messages = told.decode()
+    assert "Traceback" not in messages
+    assert "was moved or removed while the run was on" in messages
+    place = f"moved/{Path(output).name}.partial"
+    assert f"1 of 1 input done: kept in '{tmp_path / place}'" in messages
+    assert (tmp_path / place / "journal").stat().st_size > 0
+    assert not (tmp_path / "out").exists()
+    resumed = process(
+        "melspectrogram",
+        "a.wav",
+        *LAYER,
+        "-o",
+        f"moved/{Path(output).name}",
+        "--resume",
+        cwd=tmp_path,
+    )
+    assert resumed.code == 0, resumed.err
+    assert files_below(tmp_path / "moved") in (
+        ["x.h5"],
+        ["x", "x/a.wav.npy", *(f"x/{name}" for name in ("kapre-extract.json", "manifest.jsonl"))],
+    )
+
+
+def test_another_folder_in_the_place_of_the_renamed_one_gets_nothing(tmp_path: Path) -> None:
+    write_audio(tmp_path / "a.wav", reference.noise(1, 3000))
+    (tmp_path / "out").mkdir()
+    with at_work(tmp_path, "out/x.h5") as run:
+        (tmp_path / "out").rename(tmp_path / "moved")
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out/thesis.txt").write_bytes(b"mine")
+        _, told = run.communicate(timeout=SECONDS)
+    assert run.returncode == 1, told
+    assert b"Traceback" not in told
+    assert files_below(tmp_path / "out") == ["thesis.txt"]
+    assert (tmp_path / "moved/x.h5.partial/journal").exists()
+
+
+def test_a_removed_folder_is_told(tmp_path: Path) -> None:
+    write_audio(tmp_path / "a.wav", reference.noise(1, 3000))
+    (tmp_path / "out").mkdir()
+    with at_work(tmp_path, "out/x.h5") as run:
+        shutil.rmtree(tmp_path / "out")
+        _, told = run.communicate(timeout=SECONDS)
+    assert run.returncode == 1, told
+    assert b"Traceback" not in told
+    assert b"kept in" not in told
+
+
+@pytest.mark.parametrize("output", ["p.png", "p.svg"])
+def test_what_a_killed_plot_leaves_is_removed_by_the_next(
+    output: str, tmp_path: Path, process: Any
+) -> None:
+    write_silence(tmp_path / "long.wav", 300)
+    write_audio(tmp_path / "a.wav", reference.noise(1, 3000))
+    own = tmp_path / "kapre-extract-mynotes_"
+    own.mkdir()
+    (own / "thesis.txt").write_bytes(b"mine")
+    before = set(files_below(tmp_path))
+    run = start(tmp_path, "plot", "long.wav", "-o", output, TMPDIR=str(tmp_path))
+    try:
+        limit = time.monotonic() + SECONDS
+        while not [path for path in tmp_path.glob("kapre-extract-*/files/*") if path != own]:
+            assert time.monotonic() < limit
+            assert run.poll() is None, run.communicate(timeout=SECONDS)
+            time.sleep(0.005)
+    finally:
+        os.killpg(run.pid, signal.SIGKILL)
+        run.communicate(timeout=SECONDS)
+    assert set(files_below(tmp_path)) > before
+    ended = process("plot", "a.wav", "-o", output, cwd=tmp_path, TMPDIR=str(tmp_path))
+    assert ended.code == 0, ended.err
+    assert set(files_below(tmp_path)) == before | {output}
