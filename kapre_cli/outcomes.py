@@ -1,7 +1,7 @@
 """What became of each input, for programs: a line of JSON as it ends, and one with the sums.
 
-The names of the fields are those of :class:`Known` and of :meth:`LineRecorder.input` and
-:meth:`LineRecorder.sums`; they stay as they are.
+The first line says whose report it is. The names of the fields are those of :class:`Known` and of
+:meth:`LineRecorder.input` and :meth:`LineRecorder.sums`; they stay as they are.
 """
 
 import json
@@ -16,6 +16,10 @@ from typing import Any, NamedTuple
 from kapre_cli.closing import Closing
 from kapre_cli.descriptors import write_all
 from kapre_cli.errors import OutputError, writing
+from kapre_cli.version import PROGRAM, __version__
+
+REPORT_VERSION = 1
+_HEADER = {"program": PROGRAM, "version": __version__, "report_version": REPORT_VERSION}
 
 WRITTEN, FAILED, SKIPPED = "written", "failed", "skipped"
 
@@ -50,8 +54,20 @@ class Known(NamedTuple):
 NOTHING = Known()
 
 
+def is_header(line: object) -> bool:
+    """Whether a line of JSON is the first of a report of this program, of whichever version."""
+    return (
+        isinstance(line, dict)
+        and next(iter(line.items()), None) == ("program", PROGRAM)
+        and isinstance(line.get("report_version"), int)
+    )
+
+
 class Recorder(Closing):
     """Told of every input as it ends, and of the sums at the end; this one keeps no record."""
+
+    def begin(self) -> None:
+        """Open the record: the run has begun, and nothing refuses it any more."""
 
     def input(self, path: str, status: str, reason: str | None, known: Known) -> None:
         """Take note of what has become of an input.
@@ -63,8 +79,13 @@ class Recorder(Closing):
             known: What else is known of it.
         """
 
-    def ended_before(self, path: str) -> None:
-        """Take note that an input ended before the process came down: it has been recorded."""
+    def ended_before(self, path: str, reason: str | None = None) -> None:
+        """Take note that an input ended before the process came down.
+
+        Args:
+            path: The input.
+            reason: Why it failed, if it did. It has a line already if the record was begun then.
+        """
 
     def sums(self, exit_code: int, **sums: Any) -> None:
         """Take note of the exit code and of how many inputs ended in which way, at the end."""
@@ -77,31 +98,57 @@ UNRECORDED = Recorder()
 
 
 class LineRecorder(Recorder):
-    """Writes each line as soon as there is something to say.
+    """Writes each line as soon as there is something to say, once the run has begun.
 
     A record that cannot be written on, on a full disk say, ends there: the work goes on.
 
     Args:
-        descriptor: Where the lines go; closed with this.
+        open_: Opens the record and returns the descriptor that lines go to; closed with this.
         name: What it is called in messages.
         broke: Called with the reason when a line cannot be written.
         before: What is there already, should this go on with what a process has begun that came
-            down. It may have done so right after a line, before it took note itself.
+            down. It may have done so right after a line, before it took note itself. ``None``: no
+            such process has begun the record.
     """
 
     def __init__(
         self,
-        descriptor: int,
+        open_: Callable[[], int],
         name: object,
         broke: Callable[[OutputError], None],
-        before: "Before",
+        before: "Before | None" = None,
     ) -> None:
-        self._descriptor = descriptor
+        self._open = open_
+        self._descriptor: int | None = None
         self._name = name
         self._broke = broke
-        self._before = before.n_lines
-        self._work_seconds = before.work_seconds
+        self._waiting: list[dict[str, Any]] = [] if before is not None else [_HEADER]
+        self._is_begun_before = before is not None
+        self._before = before.n_lines if before is not None else Counter[str]()
+        self._work_seconds = before.work_seconds if before is not None else 0.0
         self._is_broken = False
+
+    def begin(self) -> None:
+        """Open the record, unless it is open, and write the lines that have waited for it.
+
+        Raises:
+            OutputError: If it cannot be opened. One that was begun by a process which came down
+                ends there, as if it could not be written on.
+            BrokenPipeError: As :meth:`input`.
+        """
+        if self._descriptor is not None or self._is_broken:
+            return
+        try:
+            self._descriptor = self._open()
+        except OutputError as error:
+            self._is_broken = True
+            if not self._is_begun_before:
+                raise
+            self._broke(error)
+            return
+        waiting, self._waiting = self._waiting, []
+        for line in waiting:
+            self._write(line)
 
     def input(self, path: str, status: str, reason: str | None, known: Known) -> None:
         """Write the line of an input, unless it is there already.
@@ -128,9 +175,12 @@ class LineRecorder(Recorder):
             }
         )
 
-    def ended_before(self, path: str) -> None:
-        """Take note that an input ended before the process came down: it has been recorded."""
-        self._before[path] -= 1
+    def ended_before(self, path: str, reason: str | None = None) -> None:
+        """Take note that an input ended before the process came down."""
+        if self._is_begun_before:
+            self._before[path] -= 1
+        elif reason is not None:
+            self.input(path, FAILED, reason, NOTHING)
 
     def sums(self, exit_code: int, **sums: Any) -> None:
         """Write the last line.
@@ -143,6 +193,9 @@ class LineRecorder(Recorder):
     def _write(self, line: dict[str, Any]) -> None:
         if self._is_broken:
             return
+        if self._descriptor is None:
+            self._waiting.append(line)
+            return
         try:
             write_all(self._descriptor, f"{_ENCODER.encode(line)}\n".encode(), self._name)
         except BrokenPipeError:
@@ -154,22 +207,8 @@ class LineRecorder(Recorder):
 
     def close(self) -> None:
         """Close the file."""
-        os.close(self._descriptor)
-
-
-def open_record(path: Path, *, go_on: bool) -> int:
-    """Return a descriptor of the file at ``path``, made or emptied, that lines go into.
-
-    Args:
-        path: The file.
-        go_on: Whether to write behind what is there, since it is of this very run.
-
-    Raises:
-        OutputError: If it cannot be opened.
-    """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-    with writing(path):
-        return os.open(path, flags if go_on else flags | os.O_TRUNC, 0o666)
+        if self._descriptor is not None:
+            os.close(self._descriptor)
 
 
 @dataclass
@@ -193,6 +232,8 @@ def recorded_before(path: Path) -> Before:
     torn = suppress(ValueError)  # a last line, on a full disk
     with writing(path, "read"), path.open(encoding="ascii") as file, torn:
         for record in map(json.loads, file):
+            if is_header(record):
+                continue
             before.n_lines[record["source"]] += 1
             if record["status"] == WRITTEN:
                 before.work_seconds += record["work_seconds"] or 0.0

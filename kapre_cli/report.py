@@ -104,6 +104,13 @@ class Watch:
         """Return how many had been when the process came down."""
         return 0
 
+    def report_begun(self) -> None:
+        """Record that the report file has been opened."""
+
+    def has_begun_report(self) -> bool:
+        """Whether the report file had been opened when the process came down."""
+        return False
+
     def went_out(self, gone: Gone) -> None:
         """Take note what has gone out whole."""
 
@@ -186,11 +193,20 @@ class Report:
             self.n_failed += 1
             self.recorder.input(path, FAILED, str(reason), known)
 
-    def failed_before(self, path: str) -> None:
-        """Count an input that has failed, been named and recorded before the process came down."""
+    def failed_before(self, path: str, reason: object) -> None:
+        """Count an input that has failed, and been named, before the process came down."""
         with self._adding:
             self.n_failed += 1
-            self.recorder.ended_before(path)
+            self.recorder.ended_before(path, str(reason))
+
+    def begin(self) -> None:
+        """Begin the record: nothing refuses the run any more.
+
+        Raises:
+            OutputError: If it cannot be opened.
+        """
+        with self._adding:
+            self.recorder.begin()
 
     def go_on(self, gone: Gone) -> None:
         """Count what has gone out of a stream before the process came down."""

@@ -59,7 +59,9 @@ def test_help_goes_to_standard_output(arguments: list[str], process: Any) -> Non
     assert ended.out
 
 
-@pytest.mark.parametrize("name", ["x.h5", "x.npy", "x", "x.png", "list", "c.toml", "x.wav"])
+@pytest.mark.parametrize(
+    "name", ["x.h5", "x.npy", "x", "x.png", "report", "list", "c.toml", "x.wav"]
+)
 def test_a_link_that_leads_to_itself_is_refused_by_name(
     name: str, audio: Path, process: Any
 ) -> None:
@@ -68,6 +70,7 @@ def test_a_link_that_leads_to_itself_is_refused_by_name(
     extract = ["spectrogram", "audio/a.wav", "-o"]
     commands = {
         "x.png": [["plot", "audio/a.wav", "-o", "x.png", "--overwrite"]],
+        "report": [[*extract, "y.h5", "--report", "report", "--overwrite"]],
         "list": [["spectrogram", "-o", "y.h5", "--files-from", "list"]],
         "c.toml": [[*extract, "y.h5", "--config", "c.toml"]],
         "x.wav": [["spectrogram", "x.wav", "-o", "y.h5"], ["plot", "x.wav", "-o", "y.png"]],

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -91,7 +92,7 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
     for run in runs:
         if run.running.poll() is None:
             os.killpg(run.running.pid, signal.SIGKILL)
-            run.running.wait()
+            run.running.wait(timeout=60)
         for stream in (run.running.stdin, run.running.stdout, run.running.stderr):
             assert stream is not None
             stream.close()
@@ -225,6 +226,25 @@ WAITING = {
 }
 
 
+def wait_until_idle(group: int) -> None:
+    """Wait until the processes of a group, two of them at least, have used no CPU for a second."""
+    deadline = time.monotonic() + 60
+    before, since = None, time.monotonic()
+    while time.monotonic() < deadline:
+        used = []
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):  # it has ended meanwhile
+                fields = path.read_text().rpartition(")")[2].split()
+                if int(fields[2]) == group:
+                    used.append((path, fields[11], fields[12]))
+        if used != before or len(used) < 2:
+            before, since = used, time.monotonic()
+        elif time.monotonic() - since > 1:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"the processes of {group} are never idle")
+
+
 @pytest.mark.parametrize("waiting", WAITING)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGPIPE])
 def test_a_run_that_waits_ends_at_once(
@@ -243,7 +263,7 @@ def test_a_run_that_waits_ends_at_once(
         run.stdin.write(bytes(2**18))  # more than a pipe holds: it has begun to read
         run.stdin.flush()
     else:
-        time.sleep(0.5)
+        wait_until_idle(run.running.pid)
     if number == signal.SIGINT:
         os.killpg(run.running.pid, number)
     else:

@@ -1,12 +1,17 @@
 """``--report`` and ``--max-failures``: a line an input, sums that agree, and nothing untrue."""
 
+import fcntl
 import json
 import os
 import resource
 import signal
+import socket
+import stat
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +20,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kapre_cli
-from kapre_cli.errors import SettingsError
+from kapre_cli.errors import OutputError, SettingsError
+from kapre_cli.report import Report
+from kapre_cli.settings import OutputSettings
+from kapre_cli.storage.report_file import check_report, open_report
+from kapre_cli.storage.run_lock import MARKER
 from kapre_cli.tolerance import MaxFailures
 from tests import reference
 from tests.conftest import PROGRAM, files_below, write_audio, write_silence
@@ -40,7 +49,12 @@ def audio(tmp_path: Path) -> Path:
 
 def read(path: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Return the lines of a report, having held them against one another."""
-    *records, sums = map(json.loads, path.read_text(encoding="ascii").splitlines())
+    header, *records, sums = map(json.loads, path.read_text(encoding="ascii").splitlines())
+    assert header == {
+        "program": "kapre-extract",
+        "version": metadata.version("kapre-extract"),
+        "report_version": 1,
+    }
     assert list(sums) == SUMS
     for record in records:
         assert list(record) == FIELDS
@@ -66,7 +80,6 @@ def test_a_line_says_what_became_of_an_input(
     output: str, audio: Path, tmp_path: Path, program: Any
 ) -> None:
     path = tmp_path / "report.jsonl"
-    path.write_text("what was there before\n" * 100)
     command = ["spectrogram", audio, "-o", tmp_path / output, "--report", path]
     ended = program(*command)
     records, sums = read(path)
@@ -205,12 +218,17 @@ def test_an_interruption_claims_nothing(tmp_path: Path) -> None:
     (record,), sums = read(tmp_path / "r.jsonl")
     assert record["key"] == "gone.wav"
     assert sums["exit_code"] == 130
-    # The next one without --resume is refused, and says no more than that.
+    # The next one without --resume is refused, and leaves the report as it is.
+    before = (tmp_path / "r.jsonl").read_bytes()
     ended = subprocess.run(
-        [*command, "--report", "r.jsonl"], cwd=tmp_path, capture_output=True, check=False
+        [*command, "--report", "r.jsonl"],
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=120,
+        check=False,
     )
-    records, sums = read(tmp_path / "r.jsonl")
-    assert (ended.returncode, records, sums["exit_code"]) == (2, [], 2)
+    assert ended.returncode == 2
+    assert (tmp_path / "r.jsonl").read_bytes() == before
 
 
 def test_a_crash_writes_no_line_twice(tmp_path: Path) -> None:
@@ -265,7 +283,7 @@ def states_below(folder: Path) -> dict[str, tuple[int, ...]]:
     ("report", "output", "message"),
     [
         ("gone/r.jsonl", "out.h5", "the folder 'gone' for the report 'r.jsonl' does not exist"),
-        ("audio", "out.h5", "the report 'audio' is a folder; name a file"),
+        ("audio", "out.h5", "the report 'audio' is a folder; a file was asked for"),
         ("audio/0.wav", "out.h5", "the report 'audio/0.wav' is one of the inputs"),
         ("link.wav", "out.h5", "the report 'link.wav' is one of the inputs"),
         ("out.h5", "out.h5", "the report 'out.h5' would be part of the output 'out.h5'"),
@@ -298,6 +316,242 @@ def test_a_report_that_cannot_be_opened_is_told_of(unprivileged: Path, program: 
     assert ended.code == 1
     assert ended.err == f"kapre-extract: Error: '{report}' cannot be written: Permission denied\n"
     assert not output.exists()
+
+
+# Other people's files
+
+
+OURS = b'{"program": "kapre-extract", "version": "0.1", "report_version": 1}\n'
+THEIRS = {
+    "notes": b"field notes\n",
+    "config": b"n-dft = 128\n",
+    "a record of another program": b'{"program": "another", "report_version": 1}\n',
+    "one that names this program later": b'{"by": 1, ' + OURS[1:],
+    "our header in part": OURS[:-3],
+    "our header in the second line": b"\n" + OURS,
+    "a blank": b" ",
+    "no version": b'{"program": "kapre-extract"}\n',
+    "a list": b'["program", "kapre-extract"]\n',
+    "a long line": b'{"program": "kapre-extract", "x": "'
+    + b"x" * 10**6
+    + b'", "report_version": 1}',
+    "deep": b"[" * 10**5,
+    "no text": b"\x00\xff" * 100,
+}
+
+
+@pytest.mark.parametrize("option", [None, "--overwrite", "--resume"])
+@pytest.mark.parametrize("content", THEIRS)
+def test_a_file_of_somebody_else_is_never_a_report(
+    content: str, option: str | None, audio: Path, process: Any
+) -> None:
+    here = audio.parent
+    for name in ("theirs", "linked"):
+        (here / name).write_bytes(THEIRS[content])
+    (here / "link").symlink_to("linked")
+    before = states_below(here)
+    for name in ("theirs", "link"):
+        command = ["spectrogram", "audio/0.wav", "-o", "o.h5", "--report", name]
+        ended = process(*command, *([option] if option else []), cwd=here)
+        assert (ended.code, ended.out) == (2, "")
+        assert f"the report '{name}' exists, and kapre-extract did not make it" in ended.err
+        assert states_below(here) == before
+
+
+def test_the_files_that_a_run_reads_are_no_reports(audio: Path, process: Any) -> None:
+    here = audio.parent
+    (here / "c.toml").write_text('overwrite = true\noutput = "o.h5"\n')
+    (here / "empty.toml").touch()
+    (here / "list").write_text("audio/0.wav\n")
+    (here / "link.toml").symlink_to("empty.toml")
+    os.link(here / "empty.toml", here / "hard.toml")
+    os.link(audio / "0.wav", here / "hard.wav")
+    before = states_below(here)
+    overwriting = ["-o", "o.h5", "--overwrite"]
+    for arguments, message in (
+        (["audio/0.wav", "--config", "c.toml", "--report", "c.toml"], "--config names"),
+        (
+            ["audio/0.wav", *overwriting, "--config", "empty.toml", "--report", "empty.toml"],
+            "the report 'empty.toml' is the file that --config names",
+        ),
+        (
+            ["audio/0.wav", *overwriting, "--config", "empty.toml", "--report", "link.toml"],
+            "--config names",
+        ),
+        (
+            ["audio/0.wav", *overwriting, "--config", "empty.toml", "--report", "hard.toml"],
+            "--config names",
+        ),
+        (["audio/0.wav", *overwriting, "--report", "hard.wav"], "is one of the inputs"),
+        (["--files-from", "list", *overwriting, "--report", "list"], "is the list of inputs"),
+    ):
+        ended = process("spectrogram", *arguments, cwd=here)
+        assert (ended.code, message in ended.err) == (2, True), ended.err
+        assert states_below(here) == before
+
+
+def test_a_report_is_replaced_when_that_is_asked_for(audio: Path, process: Any) -> None:
+    here = audio.parent
+    command = ["spectrogram", "audio/0.wav", "-o", "o.h5", "--report", "r.jsonl"]
+    assert process(*command, cwd=here).code == 0
+    os.link(here / "r.jsonl", here / "kept.jsonl")
+    first = (here / "r.jsonl").read_bytes()
+    (here / "o.h5").unlink()
+    ended = process(*command, cwd=here)
+    assert (ended.code, "'r.jsonl' exists; --overwrite replaces it" in ended.err) == (2, True)
+    assert (here / "r.jsonl").read_bytes() == first
+    (here / "r.jsonl").chmod(0o640)
+    for option in ("--overwrite", "--resume"):
+        assert process(*command, option, cwd=here).code == 0
+        records, _ = read(here / "r.jsonl")
+        assert [record["key"] for record in records] == ["audio/0.wav"]
+        assert (here / "r.jsonl").stat().st_mode & 0o777 == 0o640
+    assert (here / "kept.jsonl").read_bytes() == first  # nothing is emptied
+    # Arrays to standard output are never replaced, so nothing says that a report may be.
+    ended = process("spectrogram", "audio/0.wav", "-o", "-", "--report", "r.jsonl", cwd=here)
+    assert (ended.code, "'r.jsonl' exists; remove it, or name" in ended.err) == (2, True)
+    assert files_below(here)[-3:] == ["kept.jsonl", "o.h5", "r.jsonl"]
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        ["audio/0.wav", "-o", "o.h5"],  # it exists
+        ["audio/0.wav", "-o", "theirs.h5", "--overwrite"],
+        ["audio/0.wav", "-o", "x.h5", "--overwrite", "--n-dft", "0"],
+        ["audio/0.wav", "-o", "x.nc", "--overwrite"],
+        [
+            "gone.wav",
+            "audio/0.wav",
+            "-o",
+            "x.h5",
+            "--overwrite",
+            "--channel",
+            "1",
+            "--channel",
+            "1",
+        ],
+        ["gone.wav", "audio/0.wav", "-o", "busy.h5", "--overwrite"],
+    ],
+)
+def test_a_run_that_is_refused_leaves_the_report(
+    refused: list[str], audio: Path, process: Any
+) -> None:
+    here = audio.parent
+    done = process("spectrogram", "audio", "-o", "o.h5", "--report", "r.jsonl", cwd=here)
+    assert done.code == 1
+    (here / "theirs.h5").write_text("mine")
+    (here / "busy.h5.partial").mkdir(mode=0o700)
+    with open(here / "busy.h5.partial/lock", "wb") as lock:
+        lock.write(MARKER)
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another run is at work
+        before = states_below(here)
+        for report in ("r.jsonl", "new.jsonl"):
+            ended = process("spectrogram", *refused, "--report", report, cwd=here)
+            assert ended.code == 2, ended.err
+            assert states_below(here) == before
+
+
+def test_a_file_that_appears_while_the_report_is_opened_is_left(
+    audio: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = audio.parent
+    begin = Report.begin
+
+    def beaten(report: Report) -> None:
+        (here / "r.jsonl").write_text("mine")
+        begin(report)
+
+    monkeypatch.setattr(Report, "begin", beaten)
+    command = ["spectrogram", audio / "0.wav", "-o", here / "o.h5", "--report", here / "r.jsonl"]
+    ended = program(*command)
+    assert (ended.code, "appeared while the run was on" in ended.err) == (1, True)
+    assert (here / "r.jsonl").read_text() == "mine"
+    assert files_below(here)[-1:] == ["r.jsonl"]
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "dangling link", "other report", "folder"])
+def test_what_appears_at_the_place_of_a_report_stays(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "victim").write_bytes(b"mine")
+    report = tmp_path / "r.jsonl"
+    if kind in ("other report", "folder"):
+        report.write_bytes(OURS)
+    output = OutputSettings(path=tmp_path / "out.h5", format="hdf5", overwrite=True)
+    place = check_report(report, output, [])
+    report.unlink(missing_ok=True)
+    if kind == "folder":
+        report.mkdir()
+    elif kind.endswith("link"):
+        report.symlink_to("gone" if kind == "dangling link" else "victim")
+    else:
+        report.write_bytes(OURS + b"{}\n")
+    before = states_below(tmp_path)
+    with pytest.raises(OutputError, match="while the run was on; it is left as it is"):
+        open_report(place)
+    assert states_below(tmp_path) == before
+    assert (tmp_path / "victim").read_bytes() == b"mine"
+
+
+# Pipes and devices
+
+
+def test_a_named_pipe_is_written_into(audio: Path) -> None:
+    os.mkfifo(audio.parent / "pipe")
+    command = [*PROGRAM, "spectrogram", "audio/0.wav", "-o", "o.h5", "--report", "pipe"]
+    with subprocess.Popen(["cat", "pipe"], cwd=audio.parent, stdout=subprocess.PIPE) as reader:
+        ended = subprocess.run([*command, "--overwrite"], cwd=audio.parent, check=False, timeout=60)
+        lines, _ = reader.communicate(timeout=60)
+    assert ended.returncode == 0
+    (audio.parent / "lines").write_bytes(lines)
+    assert len(read(audio.parent / "lines")[0]) == 1
+    assert stat.S_ISFIFO((audio.parent / "pipe").stat().st_mode)
+
+
+def test_a_pipe_that_nobody_reads_is_told_of(audio: Path, process: Any) -> None:
+    os.mkfifo(audio.parent / "pipe")
+    command = ["spectrogram", "audio/0.wav", "-o", "o.h5", "--report", "pipe"]
+    ended = process(*command, "--overwrite", cwd=audio.parent)  # within its limit
+    assert ended.code == 2
+    assert "the report 'pipe' is a named pipe that nobody reads; begin its reader" in ended.err
+    assert stat.S_ISFIFO((audio.parent / "pipe").stat().st_mode)
+    assert files_below(audio.parent)[-1] == "pipe"
+
+
+def test_a_process_substitution_takes_a_report(audio: Path) -> None:
+    command = f"'{sys.executable}' -m kapre_cli spectrogram audio/0.wav -o o.h5 --report"
+    ended = subprocess.run(
+        ["bash", "-c", f"{command} >(cat > lines) && sleep 0.5; {command} /dev/stdout --resume"],
+        cwd=audio.parent,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert len(read(audio.parent / "lines")[0]) == 1
+    (audio.parent / "lines").write_bytes(ended.stdout)
+    assert read(audio.parent / "lines")[0][0]["status"] == "skipped"
+
+
+def test_a_device_is_written_into_and_stays_one(audio: Path, process: Any) -> None:
+    if os.geteuid():
+        pytest.skip("only root can make a device")
+    device = audio.parent / "null"
+    os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    (audio.parent / "link").symlink_to("null")
+    for name in ("null", "link"):
+        command = ["spectrogram", "audio/0.wav", "-o", "o.h5", "--report", name]
+        assert process(*command, "--overwrite", cwd=audio.parent).code == 0
+    assert stat.S_ISCHR(device.stat().st_mode)
+    assert (audio.parent / "link").is_symlink()
+    os.mknod(audio.parent / "disk", stat.S_IFBLK | 0o600, os.makedev(7, 255))
+    for name, kind in (("disk", "a device"), ("socket", "a socket")):
+        with socket.socket(socket.AF_UNIX) as bound:
+            if name == "socket":
+                bound.bind(str(audio.parent / name))
+            command = ["spectrogram", "audio/0.wav", "-o", "o.h5", "--report", name]
+            ended = process(*command, "--overwrite", cwd=audio.parent)
+        assert (ended.code, f"the report '{name}' is {kind}" in ended.err) == (2, True), ended.err
 
 
 # How many may fail

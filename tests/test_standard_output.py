@@ -370,7 +370,7 @@ def test_it_is_stopped_in_the_middle_of_an_array(audio: Path, tmp_path: Path) ->
         "kapre-extract: interrupted: 1 array went out whole\n",
     )
     lines = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()]
-    assert [line.get("key") for line in lines] == ["0.wav", None]
+    assert [line.get("key") for line in lines] == [None, "0.wav", None]
     assert (lines[-1]["inputs"], lines[-1]["exit_code"]) == (1, 130)
 
 
@@ -421,7 +421,7 @@ def test_a_decoder_that_crashes_takes_its_own_array_with_it_and_no_other(
     assert len([line for line in lines if "1 bad.wav': neither" in line]) == 1
     assert len([line for line in lines if "crashed (SIGSEGV)" in line]) == 2
     assert lines[-1].startswith(f"{len(paths):,} inputs: {len(good):,} written, 2 failed (")
-    *records, sums = map(json.loads, (tmp_path / "r.jsonl").read_text().splitlines())
+    _, *records, sums = map(json.loads, (tmp_path / "r.jsonl").read_text().splitlines())
     assert [record["source"] for record in records] == [str(path) for path in paths]
     assert [record["status"] for record in records].count("failed") == 2
     assert (sums["inputs"], sums["written"], sums["failed"]) == (len(paths), len(good), 2)
@@ -504,7 +504,7 @@ def test_a_full_disk_behind_standard_output_fails_what_has_not_gone_out(
     reason = "'standard output' cannot be written: No space left on device"
     assert f"kapre-extract: Error: {reason}" in said
     assert said[-1] == "8 inputs: 0 written, 8 failed (0.0 s of audio) -> standard output"
-    *records, sums = map(json.loads, (tmp_path / "r.jsonl").read_text().splitlines())
+    _, *records, sums = map(json.loads, (tmp_path / "r.jsonl").read_text().splitlines())
     assert sorted(record["source"] for record in records) == sorted((*NAMES, "1 bad.wav"))
     assert {record["reason"] for record in records if record["source"] in NAMES} == {reason}
     assert (sums["failed"], sums["exit_code"]) == (8, 1)

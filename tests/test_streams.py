@@ -282,10 +282,11 @@ main(sys.argv[1:])
             f"kapre-extract: Error: {reason}",
             f"1 input: 0 written, 1 failed (0.0 s of audio){end}",
         ]
-        record, sums = map(json.loads, (tmp_path / "r.jsonl").read_text().splitlines())
+        _, record, sums = map(json.loads, (tmp_path / "r.jsonl").read_text().splitlines())
         assert (record["key"], record["source"], record["reason"]) == ("stdin", "-", reason)
         assert (sums["inputs"], sums["failed"], sums["exit_code"]) == (1, 1, 1)
         assert files_below(tmp_path) == ["r.jsonl"]
+        (tmp_path / "r.jsonl").unlink()
 
 
 def test_a_file_called_dash_is_named_with_its_folder(tmp_path: Path) -> None:

@@ -37,6 +37,12 @@ def with_defaults(command: click.Command) -> click.Command:
     return command
 
 
+def config_file() -> Path | None:
+    """Return the file that the current command took options from, if there is one."""
+    path: Path | None = click.get_current_context().meta.get(_FILE)
+    return path
+
+
 def blamed(error: click.ClickException) -> click.ClickException:
     """Return an error about an option's value as one that says where the value stands."""
     if not isinstance(error, click.BadParameter) or error.ctx is None:

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from kapre_cli.cli.defaults import config_file
 from kapre_cli.cli.from_options import audio_settings, layer_config, output_settings
 from kapre_cli.cli.incoming import Incoming
 from kapre_cli.cli.messages import n_lost
 from kapre_cli.cli.printing import put
-from kapre_cli.cli.recording import recorded
 from kapre_cli.cli.refusals import Refusals
 from kapre_cli.cli.sample_rate import sample_rate
 from kapre_cli.cli.signals import Stopped
@@ -38,6 +39,7 @@ from kapre_cli.version import PROGRAM
 
 if TYPE_CHECKING:
     from kapre_cli.cli.terminal import Terminal
+    from kapre_cli.storage.report_file import ReportPlace
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,14 @@ class _Asked:
         options: The command's.
         output: Where features go.
         incoming: What comes through standard input or a list.
+        config_file: The file that options were taken from, if there is one.
     """
 
     config: type[LayerConfig]
     options: Mapping[str, Any]
     output: OutputSettings
     incoming: Incoming
+    config_file: Path | None
 
     def settings(self, sr: int, shard: Shard | None) -> ExtractionSettings:
         """Return the settings of the run at this sample rate."""
@@ -77,11 +81,13 @@ class _Found:
         inputs: Those that the run takes.
         every: The inputs of all shards.
         shard: Which shard of them the run takes, if it is one.
+        report: Where the report goes, if one was asked for.
     """
 
     inputs: Inputs
     every: Sequence[Source]
     shard: Shard | None
+    report: "ReportPlace | None" = None
 
 
 def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
@@ -92,7 +98,7 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
     run = _dry_run if options["dry_run"] else _run
 
     with Incoming(options, output) as incoming:
-        asked = _Asked(config, options, output, incoming)
+        asked = _Asked(config, options, output, incoming, config_file())
 
         def work(watch: Watch) -> int:
             return run(asked, watch)
@@ -125,8 +131,9 @@ def _check(options: Mapping[str, Any]) -> None:
 def _run(asked: _Asked, watch: Watch) -> int:
     options, incoming = asked.options, asked.incoming
     with standard_output(asked.output) as descriptor:
-        found = _found(asked)
+        found = _found(asked, watch)
 
+        from kapre_cli.cli.recording import recorded
         from kapre_cli.cli.terminal import Terminal
 
         known = () if incoming.arrives else found.inputs.sources
@@ -138,7 +145,7 @@ def _run(asked: _Asked, watch: Watch) -> int:
                 n_expected=None if incoming.arrives else found.inputs.n_inputs,
                 verbose=options["verbose"],
             )
-            with recorded(report, options["report"], again=watch.again):
+            with recorded(report, found.report, watch):
                 _work(asked, found, report, terminal, watch, descriptor)
                 if not options["quiet"]:
                     terminal.say(f"{report.summary()}{_end(report, asked.output)}")
@@ -148,7 +155,7 @@ def _run(asked: _Asked, watch: Watch) -> int:
 
 def _dry_run(asked: _Asked, watch: Watch) -> int:
     """Say what a run would do, and return the exit code that it would have."""
-    found = _found(asked)
+    found = _found(asked, watch)
     if not watch.again:
         asked.incoming.receive()
 
@@ -170,7 +177,7 @@ def _dry_run(asked: _Asked, watch: Watch) -> int:
     return report.exit_code
 
 
-def _found(asked: _Asked) -> _Found:
+def _found(asked: _Asked, watch: Watch) -> _Found:
     """Return what is known of the inputs, having checked what is to be written."""
     options, output, incoming = asked.options, asked.output, asked.incoming
     inputs = discover(
@@ -183,16 +190,21 @@ def _found(asked: _Asked) -> _Found:
     every = inputs.sources
     taken, shard = _taken(every, options["shard"], output)
 
-    from kapre_cli.storage.admission import check_output, check_report
+    from kapre_cli.storage.admission import check_output
+    from kapre_cli.storage.report_file import check_report
 
     if not output.is_stream:
         incoming.require_unread("output", output.path)
         # All shards must fit into one output. A single array is never one of several.
         check_output(output, taken if output.format == "npy" else every)
+    report = None
     if options["report"] is not None:
         incoming.require_unread("report", options["report"])
-        check_report(options["report"], output, every)
-    return _Found(replace(inputs, sources=tuple(taken)), every, shard)
+        is_begun = watch.has_begun_report()
+        report = check_report(
+            options["report"], output, every, asked.config_file, is_begun=is_begun
+        )
+    return _Found(replace(inputs, sources=tuple(taken)), every, shard, report)
 
 
 def _taken(

@@ -45,6 +45,7 @@ class SharedWatch(Watch):
     def __init__(self) -> None:
         self._gone = mmap.mmap(-1, _GONE.size)
         self._refused = mmap.mmap(-1, _REFUSED.size)
+        self._report_begun = mmap.mmap(-1, 1)
         self._pages = mmap.mmap(-1, _READERS * _PAGE_BYTES)  # taken up only as it is written to
         self._crashes: dict[str, tuple[str, ...]] = {}
 
@@ -66,6 +67,14 @@ class SharedWatch(Watch):
         """Return how many had been when the process came down."""
         (n_refusals,) = _REFUSED.unpack_from(self._refused)
         return int(n_refusals)
+
+    def report_begun(self) -> None:
+        """Record that the report file has been opened."""
+        self._report_begun[0] = 1
+
+    def has_begun_report(self) -> bool:
+        """Whether the report file had been opened when the process came down."""
+        return self._report_begun[0] == 1
 
     def went_out(self, gone: Gone) -> None:
         """Take note what has gone out whole."""

@@ -5,6 +5,7 @@ is forked: should that come down, the next one finds all that the first has read
 """
 
 import os
+import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,7 @@ class Incoming(Closing):
         read = {} if self._names is None else {"the list of inputs": self._names.descriptor}
         if self._stream is not None:
             read["standard input"] = STDIN
-        status = os.stat(path) if os.path.isfile(path) else None
+        status = os.stat(path) if os.path.exists(path) and not _is_device(path) else None
         for label, descriptor in read.items():
             if status is not None and os.path.samestat(status, os.fstat(descriptor)):
                 raise UsageError(f"the {what} {quoted(path)} is {label}")
@@ -120,6 +121,11 @@ class Incoming(Closing):
         for one in (self._arriving, self._names, self._stream):
             if one is not None:
                 one.close()
+
+
+def _is_device(path: Path) -> bool:
+    """Whether it is one that may well be read and written at once, as ``/dev/null``."""
+    return stat.S_ISCHR(os.stat(path).st_mode)
 
 
 def _check(options: Mapping[str, Any]) -> None:

@@ -20,7 +20,7 @@ class Refusals:
         """Count a path as failed, and name it with the reason unless that has been done."""
         self._n_refusals += 1
         if self._n_refusals <= self._watch.n_refused():
-            self._report.failed_before(path)
+            self._report.failed_before(path, reason)
         else:
             self._report.failed(path, reason)
             self._watch.refused(self._n_refusals)

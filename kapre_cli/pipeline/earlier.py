@@ -154,7 +154,7 @@ class Keeper:
                 work.kept = work.done and not this_run
         elif remembered.failure is not None and this_run:
             work.failed = True  # it has been named already
-            self.report.failed_before(work.source.path)
+            self.report.failed_before(work.source.path, remembered.failure)
 
     def _keep_from_output(self, work: Work) -> None:
         features, key = self.earlier.features, work.source.key

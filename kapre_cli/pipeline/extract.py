@@ -105,6 +105,7 @@ def _extract(
                 report.say(", ".join(f"{name} {number}" for name, number in root.versions.items()))
             keeper = Keeper(earlier, settings, root.versions, report, again=watch.again)
             keeper.tell_versions()
+            report.begin()
             with Journal(work_dir.journal, earlier.journal.end) as journal:
                 run = _Run(settings, root, journal, report)
                 try:

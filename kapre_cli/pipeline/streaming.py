@@ -59,6 +59,7 @@ def stream(
         OutputError: If they cannot be written.
         TooManyFailuresError: If more inputs fail than may.
     """
+    report.begin()
     settings = replace(settings, layer=resolved(settings.layer))
     if not isinstance(sources, Arriving) and sources:
         n_jobs = min(settings.jobs or jobs_for(sources), len(sources))

@@ -9,8 +9,7 @@ from kapre_cli.settings import STANDARD_OUTPUT, OutputSettings
 from kapre_cli.sources import Source
 from kapre_cli.storage.collisions import check_collisions, folded
 from kapre_cli.storage.existing import existing_output, require_kind
-from kapre_cli.storage.npy import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, sidecar_of
-from kapre_cli.storage.soundness import within
+from kapre_cli.storage.npy import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME
 from kapre_cli.storage.work_dir import PARTIAL_SUFFIX
 
 
@@ -41,7 +40,7 @@ def check_output(
             f"it, where the output is made, it may have {longest} bytes"
         )
     require_kind(output)
-    _require_no_input("output", path, sources)
+    require_no_input("output", path, sources)
     existing_output(output, resumable=resumable)
     if output.format == "npy-directory":
         _check_file_names(path, sources, longest)
@@ -49,32 +48,6 @@ def check_output(
         raise UsageError(
             f"{quoted(path)} would be one array, but there are {len(sources)} inputs; "
             "name a folder or a .h5 file to hold them"
-        )
-
-
-def check_report(path: Path, output: OutputSettings, sources: Sequence[Source]) -> None:
-    """Refuse a report that cannot be had, before any work is done.
-
-    Raises:
-        UsageError: If its folder does not exist, if it is a folder, an input or part of the output.
-    """
-    if path == STANDARD_OUTPUT:
-        return
-    if not os.path.isdir(path.parent):
-        raise UsageError(
-            f"the folder {quoted(path.parent)} for the report {quoted(path.name)} does not exist; "
-            "make it first"
-        )
-    if path.is_dir():
-        raise UsageError(f"the report {quoted(path)} is a folder; name a file")
-    _require_no_input("report", path, sources)
-    if output.is_stream:
-        return
-    ours = (output.path, sidecar_of(output.path), Path(f"{output.path}{PARTIAL_SUFFIX}"))
-    if any(within(path, os.path.realpath(one)) for one in ours):
-        raise UsageError(
-            f"the report {quoted(path)} would be part of the output {quoted(output.path)}; "
-            "name another file"
         )
 
 
@@ -101,9 +74,9 @@ class Admission:
                 before.
         """
         if self._report is not None:
-            _require_no_input("report", self._report, [source])
+            require_no_input("report", self._report, [source])
         if not self._output.is_stream:
-            _require_no_input("output", self._output.path, [source])
+            require_no_input("output", self._output.path, [source])
         if self._output.format == "npy-directory":
             _check_file_names(self._output.path, [*self._near(source), source], self._longest)
 
@@ -122,13 +95,16 @@ class Admission:
             folder = folder.rpartition("/")[0]
 
 
-def _require_no_input(what: str, path: Path, sources: Iterable[Source]) -> None:
+def require_no_input(what: str, path: Path, sources: Iterable[Source]) -> None:
     """Refuse to write over an input.
 
     Args:
         what: What is to be written.
         path: Where it goes.
         sources: The inputs.
+
+    Raises:
+        UsageError: If it is one of them.
     """
     if os.path.exists(path) and any(
         os.path.exists(source.file) and os.path.samefile(source.file, path) for source in sources

@@ -1,0 +1,213 @@
+"""Where a report goes: nothing is replaced but a report of this program, or an empty file."""
+
+import errno
+import os
+import stat
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from kapre_cli.errors import OutputError, StoredDataError, UsageError, quoted, writing
+from kapre_cli.outcomes import is_header
+from kapre_cli.settings import STANDARD_OUTPUT, OutputSettings
+from kapre_cli.sources import Source
+from kapre_cli.storage.admission import require_no_input
+from kapre_cli.storage.existing import Stamp, require_regular, stamp_of
+from kapre_cli.storage.npy import sidecar_of
+from kapre_cli.storage.publishing import publish_file
+from kapre_cli.storage.scratch import scratch_folder
+from kapre_cli.storage.soundness import open_plain, sound_json, within
+from kapre_cli.storage.work_dir import PARTIAL_SUFFIX
+
+_HEADER_BYTES = 2**10
+_SECONDS_FOR_A_READER = 2.0
+_SECONDS_BETWEEN = 0.05
+
+
+class ReportPlace(NamedTuple):
+    """Where a report goes, as it was found before any work.
+
+    Attributes:
+        path: As the user names it.
+        target: The file, links followed; ``None`` if ``path`` is written into: standard output, a
+            pipe or a device.
+        existing: What stands there and alone may be replaced.
+    """
+
+    path: Path
+    target: Path | None = None
+    existing: Stamp | None = None
+
+
+def check_report(
+    path: Path,
+    output: OutputSettings,
+    sources: Sequence[Source],
+    config: Path | None = None,
+    *,
+    is_begun: bool = False,
+) -> ReportPlace:
+    """Refuse a report that cannot be had, before any work is done.
+
+    Args:
+        path: Where it goes.
+        output: The output of the run; a report is replaced if that may be, or is brought up to
+            date.
+        sources: The inputs.
+        config: The file that options were taken from.
+        is_begun: Whether this run has begun the report in a process that came down.
+
+    Returns:
+        The place, for :func:`open_report`.
+
+    Raises:
+        UsageError: If its folder does not exist, something stands there that this program did not
+            make or that may not be replaced, or it is an input, the configuration or part of the
+            output.
+        OutputError: If it may not be written there.
+    """
+    if path == STANDARD_OUTPUT:
+        return ReportPlace(path)
+    if not os.path.isdir(path.parent):
+        raise UsageError(
+            f"the folder {quoted(path.parent)} for the report {quoted(path.name)} does not exist; "
+            "make it first"
+        )
+    require_no_input("report", path, sources)
+    if config is not None and os.path.exists(path) and os.path.samefile(path, config):
+        raise UsageError(f"the report {quoted(path)} is the file that --config names")
+    if _takes_data(path):
+        return ReportPlace(path)
+    target = Path(os.path.realpath(path))
+    ours = (output.path, sidecar_of(output.path), Path(f"{output.path}{PARTIAL_SUFFIX}"))
+    if not output.is_stream and any(within(target, os.path.realpath(one)) for one in ours):
+        raise UsageError(
+            f"the report {quoted(path)} would be part of the output {quoted(output.path)}; "
+            "name another file"
+        )
+    require_regular(target, "report", path)
+    existing = stamp_of(target)
+    if not is_begun:
+        _require_replaceable(path, target, existing, output)
+    _require_writable(path, target)
+    return ReportPlace(path, target, existing)
+
+
+def _takes_data(file: Path | int) -> bool:
+    """Whether ``file`` is a pipe or a device that is written into, and never replaced."""
+    try:
+        mode = os.stat(file).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
+
+
+def _require_replaceable(
+    path: Path, target: Path, existing: Stamp | None, output: OutputSettings
+) -> None:
+    if existing is None or existing.size == 0:
+        return
+    try:
+        is_ours = is_report(target)
+    except OutputError as error:
+        raise UsageError(
+            f"the report {quoted(path)} exists, and {error}; it is left alone: name another file"
+        ) from error
+    if not is_ours:
+        raise UsageError(
+            f"the report {quoted(path)} exists, and kapre-extract did not make it; it is left "
+            "alone: move it away, or name another file"
+        )
+    if not (output.overwrite or output.resume is not None):
+        remedy = "remove it" if output.is_stream else "--overwrite replaces it"
+        raise UsageError(
+            f"the report {quoted(path)} exists; {remedy}, or name another file: it is not added to"
+        )
+
+
+def _require_writable(path: Path, target: Path) -> None:
+    for place, mode in ((target.parent, os.W_OK | os.X_OK), (target, os.W_OK)):
+        is_effective = os.access in os.supports_effective_ids
+        if place.exists() and not os.access(place, mode, effective_ids=is_effective):
+            raise OutputError(f"{quoted(path)} cannot be written: {os.strerror(errno.EACCES)}")
+
+
+def is_report(path: Path) -> bool:
+    """Whether the file at ``path`` begins as the reports of this program do.
+
+    Raises:
+        OutputError: If it cannot be read.
+    """
+    try:
+        with writing(path, "read"), open_plain(path) as file:
+            return is_header(sound_json(file.readline(_HEADER_BYTES)))
+    except StoredDataError:
+        return False
+
+
+def open_report(place: ReportPlace, *, is_begun: bool = False) -> int:
+    """Return a descriptor that the lines of a report are written to.
+
+    A file appears under a new name and takes its place at once, so that nothing is ever emptied.
+    A link that has appeared there since is not followed.
+
+    Args:
+        place: The place.
+        is_begun: Whether this run has begun the report in a process that came down.
+
+    Raises:
+        OutputError: If it cannot be opened, or something else stands there now.
+        UsageError: If it is a named pipe that nobody reads.
+    """
+    path, target, existing = place
+    if path == STANDARD_OUTPUT:
+        return os.dup(1)
+    if target is None:
+        return _open_to_write_into(path, OutputError if is_begun else UsageError)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+    if is_begun:
+        if not is_report(target):
+            raise OutputError(f"{quoted(path)} was replaced while the run was on")
+        with writing(path):
+            return os.open(target, flags)
+    with writing(path), scratch_folder(target.parent, path) as folder:
+        made = folder / target.name
+        descriptor = os.open(made, flags | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            if existing is not None:
+                os.fchmod(descriptor, stat.S_IMODE(os.lstat(target).st_mode))
+            publish_file(made, target, existing)
+        except BaseException:
+            os.close(descriptor)
+            raise
+    return descriptor
+
+
+def _open_to_write_into(path: Path, error: type[Exception]) -> int:
+    """Open a device, or a named pipe once somebody reads it; raise ``error`` if nobody does."""
+    deadline = time.monotonic() + _SECONDS_FOR_A_READER
+    while (descriptor := _open_without_waiting(path)) is None:
+        if time.monotonic() > deadline:
+            raise error(
+                f"the report {quoted(path)} is a named pipe that nobody reads; begin its reader "
+                "first"
+            )
+        time.sleep(_SECONDS_BETWEEN)
+    if not _takes_data(descriptor):
+        os.close(descriptor)
+        raise OutputError(f"{quoted(path)} was replaced while the run was on; it is left as it is")
+    os.set_blocking(descriptor, True)
+    return descriptor
+
+
+def _open_without_waiting(path: Path) -> int | None:
+    """Open what takes data; ``None`` if it is a named pipe that nobody reads."""
+    flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    with writing(path):
+        try:
+            return os.open(path, flags)
+        except OSError as error:
+            if error.errno == errno.ENXIO and stat.S_ISFIFO(os.stat(path).st_mode):
+                return None
+            raise
