@@ -1,11 +1,17 @@
 """Merges that are killed, or whose disk fails, at many moments at which they change a file."""
 
 import os
+import resource
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile as sf
 
 from kapre_cli import framing
 from kapre_cli.cli import run
@@ -131,3 +137,38 @@ def test_a_write_that_is_lost_is_noticed(merge: Merge) -> None:
         assert not merge.require_either(f"lost at {k}")
         n_noticed += 1
     assert n_noticed > 1
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.999])
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_a_file_that_cannot_grow_is_told_in_one_message(
+    tmp_path: Path, compression: str, share: float
+) -> None:
+    random = np.random.default_rng(1)
+    (tmp_path / "audio").mkdir()
+    for number in range(40):
+        sf.write(tmp_path / "audio" / f"{number}.wav", random.normal(0, 0.1, 3000), 16000)
+    layer = ["spectrogram", "--n-dft", 256, "--compression", compression, tmp_path / "audio"]
+    parts = [tmp_path / "1.h5", tmp_path / "2.h5"]
+    for index, part in enumerate(parts, 1):
+        assert run(list(map(str, [*layer, "-o", part, "--shard", f"{index}/2"]))) == 0
+    limit = 1000 + int(share * (sum(part.stat().st_size for part in parts) - 20_000))
+
+    def grow_no_file() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    done = subprocess.run(
+        [sys.executable, "-m", "kapre_cli", "merge", *parts, "-o", tmp_path / "x.h5"],
+        preexec_fn=grow_no_file,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1, done.stderr
+    path = tmp_path / "x.h5.partial" / "output"
+    assert done.stderr.splitlines() == [
+        f"kapre-extract: Error: '{path}' cannot be written: File too large",
+        "2 outputs: no output is written or changed",
+    ]
+    assert sorted(os.listdir(tmp_path)) == ["1.h5", "2.h5", "audio"]

@@ -36,9 +36,17 @@ def test_an_intact_output_is_read_where_files_cannot_be_locked(tmp_path: Path, n
         ["gcc", "-shared", "-fPIC", "-w", "-o", shim, tmp_path / "shim.c"], check=True, timeout=60
     )
     environment = {**os.environ, "LD_PRELOAD": str(shim), "LOCK_ERRNO": str(number)}
-    for command in ("verify", "info"):
+    audio, output = SAMPLE.parents[1] / "sample_audio" / "click.wav", tmp_path / "x.h5"
+    for command in (
+        ("verify", SAMPLE),
+        ("info", SAMPLE),
+        ("spectrogram", "--n-dft", "256", audio, "-o", output),
+        ("verify", output),
+        ("merge", output, "-o", tmp_path / "y.h5"),
+        ("verify", tmp_path / "y.h5"),
+    ):
         done = subprocess.run(
-            [sys.executable, "-m", "kapre_cli", command, SAMPLE],
+            [sys.executable, "-m", "kapre_cli", *command],
             env=environment,
             capture_output=True,
             text=True,

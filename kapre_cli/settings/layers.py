@@ -19,6 +19,7 @@ DATA_FORMATS = ("channels_first", "channels_last")
 MAX_DFT = 2**22
 MAX_HOP = 2**22
 MAX_MELS = 2**16
+MAX_WEIGHTS = 2**28  # a GiB of float32
 
 # Decibels of power by a float32 transform: up to 0.007 dB off at this length, 0.013 at 8,191.
 _MAX_FLOAT32_DFT = 2**12
@@ -91,6 +92,11 @@ class SpectrogramConfig:
     def decibel(self) -> bool:
         """Whether the layer returns decibels below its largest value."""
         return bool(getattr(self, self.decibel_name))
+
+    @property
+    def n_weights(self) -> int:
+        """How many numbers the layer's trainable weights hold."""
+        return 2 * self.n_dft * self.n_freq if self.trainable_kernel else 0
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -214,6 +220,11 @@ class MelspectrogramConfig(SpectrogramConfig):
     def n_features(self) -> int:
         """Number of values that one frame of one channel gives."""
         return self.n_mels
+
+    @property
+    def n_weights(self) -> int:
+        """How many numbers the layer's trainable weights hold."""
+        return super().n_weights + (self.n_mels * self.n_freq if self.trainable_fb else 0)
 
     def _axes(self, channels_first: bool) -> tuple[str, str, str]:
         if channels_first:

@@ -1,7 +1,7 @@
 """Outputs in one HDF5 file. With the other ``hdf5`` modules, the door to h5py."""
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from math import prod
 from pathlib import Path
@@ -16,6 +16,7 @@ from kapre_cli.framing import largest_power_of_two
 from kapre_cli.storage.assembly import FinalArray, Part
 from kapre_cli.storage.disk import sync_file
 from kapre_cli.storage.hdf5_index import index_datasets
+from kapre_cli.storage.hdf5_target import Hdf5Target, create_file
 from kapre_cli.storage.metadata import InputFacts, RootFacts, dumps
 from kapre_cli.storage.stored import Packed
 from kapre_cli.storage.writers import FeatureWriter
@@ -52,12 +53,19 @@ class Hdf5Writer(FeatureWriter):
         self._compression = compression
         self._rows: list[tuple[str, InputFacts]] = []
         with writing(self.path):
-            self._file = _create(path)
-            for name, value in root.to_dict().items():
-                text = dumps(value) if isinstance(value, dict) else value
-                self._file.attrs[name] = _ascii(text) if isinstance(text, str) else text
-                self._file.flush()
-            self._features = self._file.create_group(FEATURES)
+            self._target = Hdf5Target(path)
+        self._file: Any = None
+        try:
+            with self._writing():
+                self._file = create_file(self._target)
+                for name, value in root.to_dict().items():
+                    text = dumps(value) if isinstance(value, dict) else value
+                    self._file.attrs[name] = _ascii(text) if isinstance(text, str) else text
+                    self._file.flush()
+                self._features = self._file.create_group(FEATURES)
+        except BaseException:
+            self.close()
+            raise
         # h5py's own methods spend most of their time on arguments. These are made once.
         self._as_links = h5py.h5p.create(h5py.h5p.LINK_CREATE)
         self._as_links.set_create_intermediate_group(True)
@@ -71,7 +79,7 @@ class Hdf5Writer(FeatureWriter):
         self._scalar = h5py.h5s.create(h5py.h5s.SCALAR)
 
     def _store(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> None:
-        with writing(self.path):
+        with self._writing():
             self._dataset = self._create_dataset(key, array)
             packed = array.packed
             if packed is not None and packed.packing == packing_of(self._dataset):
@@ -97,7 +105,7 @@ class Hdf5Writer(FeatureWriter):
                 dcpl=self._contiguous,
                 lcpl=self._as_links,
             )
-        # Nothing is kept in HDF5's chunk cache (see _create), so a chunk must be written in one
+        # Nothing is kept in HDF5's chunk cache (see create_file), so a chunk must be written in one
         # go: whole along every axis but the time axis, and there a divisor of the pieces.
         n_time = array.shape[array.time_axis]
         frame_values = prod(array.shape) // n_time
@@ -116,7 +124,7 @@ class Hdf5Writer(FeatureWriter):
         return dataset.id
 
     def _describe(self, key: str, array: FinalArray, facts: InputFacts) -> None:  # noqa: ARG002
-        with writing(self.path):
+        with self._writing():
             self._attribute(_LABELS, self._label_type, self._label_space).write(self._labels)
             text = np.array(facts_text(facts))
             self._attribute(_INPUT, _type_of(text.dtype), self._scalar).write(text)
@@ -127,33 +135,37 @@ class Hdf5Writer(FeatureWriter):
 
     def finish(self) -> None:
         """Write the frequencies and the index; see all through to the disk."""
-        with writing(self.path):
+        with self._writing():
             self._file.create_dataset(FREQUENCY, data=self.frequency.astype("<f8"))
             for name, values in index_datasets(self._rows).items():
                 self._file.create_dataset(name, data=values)
             self._file.close()
+        with writing(self.path):
+            self._target.close()
             sync_file(self.path)
 
     def close(self) -> None:
-        """Let go of the file; unless it was finished it is void."""
-        # HDF5 cannot even close a file that it could not extend. Why it could not has been told.
+        """Close the file; unless :meth:`finish` has ended, its content is void."""
+        if self._target.closed:
+            return
+        self._target.discard()
         with suppress(OSError, RuntimeError):
-            self._file.close()
+            if self._file is not None:
+                self._file.close()
+        self._target.close()
 
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Turn an error into one that names the file.
 
-def _create(path: Path) -> Any:
-    """Return a new HDF5 file whose every write reaches the system, and fails, when it is made.
-
-    With the usual buffers a full disk shows only when the file is closed, where h5py cannot
-    raise. The creation list keeps the clock out of the file: equal work gives equal bytes.
-    """
-    creation = h5py.h5p.create(h5py.h5p.FILE_CREATE)
-    creation.set_obj_track_times(False)
-    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
-    access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
-    access.set_sieve_buf_size(0)
-    access.set_cache(0, 0, 0, 0.75)
-    return h5py.File(h5py.h5f.create(bytes(path), h5py.h5f.ACC_EXCL, fcpl=creation, fapl=access))
+        Raises:
+            OutputError: For an error of the operating system or of HDF5.
+        """
+        with writing(self.path):
+            try:
+                yield
+            finally:
+                self._target.check()  # first of all: HDF5's own error may only follow from it
 
 
 def packing_of(dataset: Any) -> tuple[Any, ...] | None:

@@ -19,12 +19,12 @@ import numpy.typing as npt
 from kapre_cli import dsp
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.settings import LayerConfig, MelspectrogramConfig
+from kapre_cli.settings.layers import MAX_WEIGHTS
 from kapre_cli.settings.limits import MAX_SR
 from kapre_cli.storage.metadata import InputFacts, RootFacts
 
 MAX_FACTS_BYTES = 2**16  # of one input: a path has 4,096 bytes, each at most six in JSON
 
-_MAX_WEIGHTS = 2**28  # a GiB of float32
 _INT64 = (-(2**63), 2**63 - 1)
 _RANGES = {
     "sr": (1, MAX_SR),
@@ -206,12 +206,9 @@ def require_buildable(config: LayerConfig) -> None:
     Raises:
         StoredDataError: If the layer is too large.
     """
-    n_weights = 2 * config.n_dft * config.n_freq if config.trainable_kernel else 0
-    if isinstance(config, MelspectrogramConfig):
-        n_weights += config.n_mels * config.n_freq
-    if n_weights > _MAX_WEIGHTS:
+    if config.n_weights > MAX_WEIGHTS:
         raise StoredDataError(
-            f"its layer would have {n_weights:,} weights; at most {_MAX_WEIGHTS:,} are built "
+            f"its layer would have {config.n_weights:,} weights; at most {MAX_WEIGHTS:,} are built "
             "from a file"
         )
 

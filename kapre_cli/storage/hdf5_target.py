@@ -1,0 +1,72 @@
+"""The file that HDF5 writes to, with the errors of the disk taken out of HDF5's hands.
+
+HDF5 also writes when it closes a file or an object. If it cannot, it closes neither, and h5py
+prints a traceback for each of them whenever they are released. So HDF5 never learns of an error.
+"""
+
+import io
+from pathlib import Path
+
+import h5py
+
+
+class Hdf5Target(io.FileIO):
+    """A new file that keeps the first error, and takes no more bytes after one.
+
+    Nothing is buffered: every write reaches the system when HDF5 makes it. HDF5's own file lock is
+    not taken, which not all file systems have; the lock of the work folder keeps others away.
+
+    Args:
+        path: Where the file is made; nothing stands there.
+
+    Attributes:
+        error: The first error, if there was one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.error: BaseException | None = None
+        super().__init__(path, "x+b")
+
+    def write(self, data: memoryview) -> int:  # type: ignore[override]
+        """Write all bytes, or none after an error; return how many HDF5 is told were written."""
+        try:
+            left = memoryview(data).cast("B")
+            while left and self.error is None:
+                left = left[super().write(left) or 0 :]
+        except BaseException as error:  # an interruption too, to be raised later
+            self.error = error
+        return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        """Set the size of the file, unless there was an error."""
+        try:
+            if self.error is None:
+                super().truncate(size)
+        except BaseException as error:
+            self.error = error
+        return size or 0
+
+    def check(self) -> None:
+        """Raise the first error, if there was one."""
+        if self.error is not None:
+            raise self.error
+
+    def discard(self) -> None:
+        """Take no more bytes, as after an error."""
+        self.error = self.error or OSError("the file is not complete")
+
+
+def create_file(target: Hdf5Target) -> h5py.File:
+    """Return a new HDF5 file in ``target``.
+
+    The creation list keeps the clock out of the file: equal work gives equal bytes.
+    """
+    creation = h5py.h5p.create(h5py.h5p.FILE_CREATE)
+    creation.set_obj_track_times(False)
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
+    access.set_sieve_buf_size(0)
+    access.set_cache(0, 0, 0, 0.75)
+    access.set_fileobj_driver(h5py.h5fd.fileobj_driver, target)
+    name = repr(target).encode()
+    return h5py.File(h5py.h5f.create(name, h5py.h5f.ACC_TRUNC, fcpl=creation, fapl=access))
