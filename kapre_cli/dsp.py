@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from kapre_cli.errors import SettingsError
 
-DECIBEL_AMIN = 1e-10
 DECIBEL_RANGE = 80.0
 
 # The mel scale of Slaney's Auditory Toolbox (M. Slaney, Interval Research Technical Report
@@ -204,24 +203,33 @@ def empty_bands(bands: MelBands) -> list[int]:
     return [int(band) for band in np.flatnonzero(bands.sums == 0)]
 
 
-def decibels_below(values: npt.NDArray[np.float32], peak: float) -> npt.NDArray[np.float32]:
-    """Return ``values`` as decibels below ``peak``, from 0 down to a floor of -80.
+def decibel_reference(peak: float, amin: float) -> float:
+    """Return the value that is at 0 dB where ``peak`` is the largest one."""
+    return max(peak, amin)
 
-    ``10 * log10(max(v, 1e-10))``, less the same of ``peak``.
+
+def decibels_below(
+    values: npt.NDArray[np.float32], reference: float, amin: float
+) -> npt.NDArray[np.float32]:
+    """Return ``values`` as decibels below ``reference``, from 0 down to a floor of -80.
+
+    ``max(10 * log10(max(v, amin)) - 10 * log10(reference), -80)``.
 
     Args:
-        values: Any shape, none above ``peak``.
-        peak: The largest value of the whole that ``values`` is a part of.
+        values: Any shape, none above ``reference``.
+        reference: See :func:`decibel_reference`; of the whole that ``values`` is a part of.
+        amin: Smaller values are raised to this one.
     """
-    decibels = _decibels(values)
-    decibels -= _decibels(np.array([peak], np.float32))  # the same steps: the peak is at 0 exactly
+    decibels = _decibels(values, amin)
+    # The same steps: the largest value is at 0 exactly.
+    decibels -= _decibels(np.array([reference], np.float32), amin)
     np.maximum(decibels, -DECIBEL_RANGE, out=decibels)
     return np.minimum(decibels, 0.0, out=decibels)
 
 
-def _decibels(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _decibels(values: npt.NDArray[np.float32], amin: float) -> npt.NDArray[np.float32]:
     # Through the natural logarithm: NumPy has vector code for it, for log10 it has none.
-    decibels = np.maximum(values, np.float32(DECIBEL_AMIN))
+    decibels = np.maximum(values, np.float32(amin))
     np.log(decibels, out=decibels)
     decibels *= np.float32(10.0 / math.log(10.0))
     return decibels

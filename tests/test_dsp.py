@@ -108,16 +108,17 @@ def test_empty_bands_are_those_without_a_bin() -> None:
 def test_decibels_are_librosas(scale: float) -> None:
     values = (scale * np.random.default_rng(0).uniform(0, 1, (50, 40)) ** 20).astype(np.float32)
     values[0, 0] = 0.0
-    below = dsp.decibels_below(values, float(values.max()))
+    at_0_db = dsp.decibel_reference(float(values.max()), 1e-10)
+    below = dsp.decibels_below(values, at_0_db, 1e-10)
     reference.require_close_decibels(below, reference.decibels(values.astype(np.float64)))
 
 
 def test_decibels_in_parts_are_those_of_the_whole() -> None:
     values = np.random.default_rng(0).uniform(0, 1, 1003).astype(np.float32)
-    whole = dsp.decibels_below(values, float(values.max()))
+    whole = dsp.decibels_below(values, float(values.max()), 1e-10)
     for size in (1, 7, 64):
         parts = [
-            dsp.decibels_below(values[start : start + size], float(values.max()))
+            dsp.decibels_below(values[start : start + size], float(values.max()), 1e-10)
             for start in range(0, len(values), size)
         ]
         np.testing.assert_array_equal(np.concatenate(parts), whole)

@@ -407,6 +407,14 @@ def test_conv_output_length_refuses_another_padding() -> None:
         ({"trainable_kernel": None}, "trainable_kernel=None"),
         ({"image_data_format": "first"}, "image_data_format='first'"),
         ({"input_data_format": "default"}, "input_data_format='default'"),
+        ({"amin": 0}, "amin=0"),
+        ({"amin": -1e-10}, "amin=-1e-10"),
+        ({"amin": 1e-38}, "amin=1e-38"),  # 0 where float32's smallest numbers are taken for 0
+        ({"amin": 1e39}, "amin=1e\\+39"),
+        ({"amin": float("nan")}, "amin=nan"),
+        ({"amin": float("inf")}, "amin=inf"),
+        ({"amin": "1e-10"}, "amin='1e-10'"),
+        ({"amin": True}, "amin=True"),
     ],
 )
 def test_bad_spectrogram_arguments_are_refused(arguments: dict[str, Any], received: str) -> None:
@@ -432,6 +440,7 @@ def test_bad_spectrogram_arguments_are_refused(arguments: dict[str, Any], receiv
         ({"power_spectrogram": 1.0}, "power_spectrogram=1.0"),
         ({"return_decibel_spectrogram": True}, "return_decibel_spectrogram=True"),
         ({"n_dft": 0}, "n_dft=0"),
+        ({"amin": 0.0}, "amin=0.0"),
     ],
 )
 def test_bad_mel_arguments_are_refused(arguments: dict[str, Any], received: str) -> None:

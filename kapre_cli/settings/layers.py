@@ -14,6 +14,7 @@ from kapre_cli.settings import checks
 
 PADDINGS = ("same", "valid")
 DATA_FORMATS = ("channels_first", "channels_last")
+DEFAULT_AMIN = 1e-10
 
 # Far above any use, low enough that a hostile file cannot ask for terabytes.
 MAX_DFT = 2**22
@@ -41,6 +42,7 @@ class SpectrogramConfig:
     trainable_kernel: bool = False
     image_data_format: str = "default"
     input_data_format: str = "channels_first"
+    amin: float = DEFAULT_AMIN
 
     class_name: ClassVar[str] = "Spectrogram"
     feature_axis: ClassVar[str] = "frequency"
@@ -62,6 +64,7 @@ class SpectrogramConfig:
         checks.boolean("trainable_kernel", self.trainable_kernel)
         checks.choice("image_data_format", self.image_data_format, (*DATA_FORMATS, "default"))
         checks.choice("input_data_format", self.input_data_format, DATA_FORMATS)
+        self._settle("amin", checks.float32_above_zero("amin", self.amin))
 
     def _settle(self, name: str, value: Any) -> Any:
         object.__setattr__(self, name, value)  # frozen only once it has been made

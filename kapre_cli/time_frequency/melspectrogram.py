@@ -31,8 +31,10 @@ class Melspectrogram(Spectrogram):
         fmax: Upper edge of the highest band in Hz, above ``fmin`` and at most ``sr / 2``.
             ``None``: ``sr / 2``.
         power_melgram: Exponent of the result, above 0: 2 for power, 1 for amplitude.
-        return_decibel_melgram: Return ``10 * log10(max(v, 1e-10))`` less its maximum over the
-            example, floored at -80. Every example has its own reference.
+        return_decibel_melgram: Return decibels, ``max(d - max(d), -80)`` with
+            ``d = 10 * log10(max(v, amin))``, where ``v`` is what the layer returns otherwise and
+            ``max(d)`` the largest value of the example. Every example has its own reference.
+            ``amin`` is an argument of :class:`Spectrogram`.
         trainable_fb: Make the mel matrix a trainable weight of shape ``(n_freq, n_mels)``, which
             optimisers keep from going below 0.
         htk: Use HTK's mel scale instead of Slaney's.

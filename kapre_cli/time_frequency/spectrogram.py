@@ -12,7 +12,7 @@ from keras import ops
 
 from kapre_cli import dsp
 from kapre_cli.errors import SettingsError
-from kapre_cli.settings import LayerConfig, SpectrogramConfig
+from kapre_cli.settings import DEFAULT_AMIN, LayerConfig, SpectrogramConfig
 from kapre_cli.settings.layers import MAX_WEIGHTS
 from kapre_cli.time_frequency import steps
 from kapre_cli.time_frequency.steps import Tensor
@@ -57,14 +57,20 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
         padding: ``"same"``: ``ceil(length / n_hop)`` frames, zeros laid around the signal by
             TensorFlow's rule. ``"valid"``: only frames that lie wholly inside the signal.
         power_spectrogram: Exponent of the magnitudes, above 0: 2 for power, 1 for amplitude.
-        return_decibel_spectrogram: Return ``10 * log10(max(v, 1e-10))`` less its maximum over
-            the example, floored at -80. Every example has its own reference.
+        return_decibel_spectrogram: Return decibels, ``max(d - max(d), -80)`` with
+            ``d = 10 * log10(max(v, amin))``, where ``v`` is what the layer returns otherwise and
+            ``max(d)`` the largest value of the example. Every example has its own reference.
         trainable_kernel: Make the transform's kernels trainable weights.
         image_data_format: Order of the output's axes: ``"channels_first"``,
             ``"channels_last"``, or ``"default"`` for what ``keras.config.image_data_format()``
             says when the layer is made.
         input_data_format: Order of the input's axes: ``"channels_first"`` is
             ``(batch, channel, samples)``, ``"channels_last"`` ``(batch, samples, channel)``.
+        amin: Values below this one are raised to it before decibels are taken of them; above 0,
+            and a normal number in float32. An example whose largest value is below ``1e8 * amin``
+            has less than 80 dB of range, and one that lies below ``amin`` is 0 dB throughout:
+            lower ``amin`` for quiet signals. Signals ``k`` times as loud have the same decibels
+            with ``k ** power`` times the ``amin``.
         **kwargs: The arguments of every Keras layer: ``name``, ``dtype``, ``trainable``.
 
     Input shape:
@@ -101,6 +107,7 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
     trainable_kernel: bool
     image_data_format: str
     input_data_format: str
+    amin: float
 
     def __init__(
         self,
@@ -112,6 +119,7 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
         trainable_kernel: bool = False,
         image_data_format: str = "default",
         input_data_format: str = "channels_first",
+        amin: float = DEFAULT_AMIN,
         **kwargs: Any,
     ) -> None:
         config = SpectrogramConfig(
@@ -123,6 +131,7 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
             trainable_kernel=trainable_kernel,
             image_data_format=image_data_format,
             input_data_format=input_data_format,
+            amin=amin,
         )
         self._start(config, **kwargs)
 
@@ -181,7 +190,7 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
             features = steps.features_of_frames(self.transform, signal, self.framing)
         # (batch, channel, n_time, n_features), whatever the layer and the formats
         if self.config.decibel:
-            features = steps.decibels(features)
+            features = steps.decibels(features, self.config.amin)
         order = [("channel", "time", self.config.feature_axis).index(n) for n in self.config.axes]
         features = ops.transpose(features, (0, *(axis + 1 for axis in order)))
         return ops.cast(features, self.compute_dtype)

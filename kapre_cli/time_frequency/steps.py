@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from kapre_cli.dsp import DECIBEL_AMIN, DECIBEL_RANGE
+from kapre_cli.dsp import DECIBEL_RANGE
 from kapre_cli.framing import Framing
 from kapre_cli.settings import MelspectrogramConfig, SpectrogramConfig
 
@@ -195,12 +195,13 @@ def raised(power: Tensor, exponent: float) -> Tensor:
     return ops.where(silent, ops.zeros_like(root), root)
 
 
-def decibels(values: Tensor) -> Tensor:
+def decibels(values: Tensor, amin: float) -> Tensor:
     """Return each example of a batch as decibels below its own largest value, floored at -80.
 
-    The reference is taken over all axes but the first, so no example changes another.
+    Values below ``amin`` are raised to it first. The reference is taken over all axes but the
+    first, so no example changes another.
     """
-    log_values = 10.0 * ops.log10(ops.maximum(values, DECIBEL_AMIN))
+    log_values = 10.0 * ops.log10(ops.maximum(values, amin))
     others = tuple(range(1, len(values.shape)))
     # An empty batch has no largest value; Keras refuses to look for one without this.
     largest = ops.max(log_values, axis=others, keepdims=True, initial=-math.inf)
