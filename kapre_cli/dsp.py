@@ -1,13 +1,15 @@
 """The signal processing behind the layers, in NumPy: window, mel matrix, decibels."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.errors import SettingsError
 
-DECIBEL_AMIN = 1e-10
 DECIBEL_RANGE = 80.0
 
 # The mel scale of Slaney's Auditory Toolbox (M. Slaney, Interval Research Technical Report
@@ -85,7 +87,54 @@ def mel_edges(
     return mel_to_hz(np.linspace(low, high, n_mels + 2), htk=htk)
 
 
-def mel_filterbank(
+@dataclass(frozen=True)
+class MelBands:
+    """A mel matrix without most of its zeros: of each band only a span of neighbouring bins.
+
+    Attributes:
+        n_freq: How many bins there are.
+        starts: The first bin of each band's span.
+        lengths: The bins of each band's span. No weight outside it is above 0.
+        weights: The weights of all spans, one after another.
+    """
+
+    n_freq: int
+    starts: npt.NDArray[np.int64]
+    lengths: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float64]
+
+    @property
+    def bins(self) -> npt.NDArray[np.int64]:
+        """The bin of each weight."""
+        return np.arange(len(self.weights)) - np.repeat(self._offsets - self.starts, self.lengths)
+
+    @property
+    def _offsets(self) -> npt.NDArray[np.int64]:
+        return np.cumsum(self.lengths) - self.lengths
+
+    @property
+    def sums(self) -> npt.NDArray[np.float64]:
+        """The sum of each band's weights: 0 for one that no bin falls into."""
+        return np.add.reduceat(self.weights, self._offsets)
+
+    def part(self, bands: npt.NDArray[np.int64]) -> "MelBands":
+        """Return some of the bands."""
+        ends = np.cumsum(self.lengths)[bands]
+        begins = ends - self.lengths[bands]
+        spans = [self.weights[begin:end] for begin, end in zip(begins, ends, strict=True)]
+        return MelBands(self.n_freq, self.starts[bands], self.lengths[bands], np.concatenate(spans))
+
+    def dense(self, first_bin: int = 0, end_bin: int | None = None) -> npt.NDArray[np.float64]:
+        """Return the matrix, shape ``(n_mels, n_freq)``, or the columns of some bins."""
+        end_bin = self.n_freq if end_bin is None else end_bin
+        matrix = np.zeros((len(self.starts), end_bin - first_bin))
+        bands, bins = np.repeat(np.arange(len(self.starts)), self.lengths), self.bins
+        inside = (bins >= first_bin) & (bins < end_bin)
+        matrix[bands[inside], bins[inside] - first_bin] = self.weights[inside]
+        return matrix
+
+
+def mel_bands(
     *,
     sr: float,
     n_dft: int,
@@ -94,7 +143,7 @@ def mel_filterbank(
     fmax: float,
     htk: bool = False,
     norm: str | float | None = "slaney",
-) -> npt.NDArray[np.float64]:
+) -> MelBands:
     """Return the matrix that sums the power of frequency bins into mel bands.
 
     Args:
@@ -109,61 +158,78 @@ def mel_filterbank(
             ``None`` leaves every peak at 1.
 
     Returns:
-        Shape ``(n_mels, n_dft // 2 + 1)``, no value below 0. A band narrower than the distance
-        of two bins may hold none and be zero throughout: see :func:`empty_bands`.
+        No weight is below 0. A band narrower than the distance of two bins may hold none and be
+        zero throughout: see :func:`empty_bands`.
     """
-    edges = mel_edges(n_mels, fmin, fmax, htk=htk)[:, np.newaxis]
-    bins = dft_frequencies(sr, n_dft)
-    widths = np.diff(edges, axis=0)
-    rising = (bins - edges[:-2]) / widths[:-1]
-    falling = (edges[2:] - bins) / widths[1:]
-    weights = np.maximum(np.minimum(rising, falling), 0.0)
-    if norm is None:
-        return weights
+    edges = mel_edges(n_mels, fmin, fmax, htk=htk)
+    frequencies = dft_frequencies(sr, n_dft)
+    n_freq = len(frequencies)
+    # A bin more at either end than the triangle can reach.
+    starts = np.floor(edges[:-2] / sr * n_dft).astype(np.int64) - 1
+    ends = np.ceil(edges[2:] / sr * n_dft).astype(np.int64) + 2
+    starts = np.clip(starts, 0, n_freq - 1)
+    lengths = np.clip(ends, starts + 1, n_freq) - starts
+    bands = MelBands(n_freq, starts, lengths, np.empty(int(lengths.sum())))
+    hz = frequencies[bands.bins]
+    low, peak, high = (np.repeat(one, lengths) for one in (edges[:-2], edges[1:-1], edges[2:]))
+    weights = np.maximum(np.minimum((hz - low) / (peak - low), (high - hz) / (high - peak)), 0.0)
     if norm == "slaney":
-        return weights * (2.0 / (edges[2:] - edges[:-2]))
-    return weights / _row_norms(weights, float(norm))
+        weights *= np.repeat(2.0 / (edges[2:] - edges[:-2]), lengths)
+    elif norm is not None:
+        spans = np.split(weights, np.cumsum(lengths)[:-1])
+        weights /= np.repeat(_norms(spans, float(norm)), lengths)
+    return replace(bands, weights=weights)
 
 
-def _row_norms(weights: npt.NDArray[np.float64], order: float) -> npt.NDArray[np.float64]:
-    """Return the p-norm of each row as a column; 1 where a row is too small to be divided by it.
+def mel_filterbank(**arguments: Any) -> npt.NDArray[np.float64]:
+    """Return :func:`mel_bands` of the same arguments as a matrix, ``(n_mels, n_freq)``."""
+    return mel_bands(**arguments).dense()
+
+
+def _norms(spans: Sequence[FloatArray], order: float) -> npt.NDArray[np.float64]:
+    """Return the p-norm of each span; 1 where it is too small to be divided by it.
 
     Orders 0, infinity and minus infinity are the number of weights above 0, the largest and
-    the smallest one, as in ``librosa.util.normalize``.
+    the smallest one, as in ``librosa.util.normalize``. Every span has a 0 if its band has.
     """
     if order < 0 and order != -math.inf:
         raise SettingsError(f"`norm` must not be a negative number. Received: norm={order}")
-    norms = np.linalg.norm(weights, ord=order, axis=1, keepdims=True)
+    norms = np.array([np.linalg.norm(span, ord=order) for span in spans])
     return np.where(norms < np.finfo(np.float32).tiny, 1.0, norms)
 
 
-def empty_bands(filterbank: FloatArray) -> list[int]:
-    """Return the numbers, from 0, of the mel bands that no frequency bin falls into.
-
-    >>> empty_bands(np.array([[0.0, 1.0], [0.0, 0.0]]))
-    [1]
-    """
-    return [int(band) for band in np.flatnonzero(~filterbank.any(axis=1))]
+def empty_bands(bands: MelBands) -> list[int]:
+    """Return the numbers, from 0, of the mel bands that no frequency bin falls into."""
+    return [int(band) for band in np.flatnonzero(bands.sums == 0)]
 
 
-def decibels_below(values: npt.NDArray[np.float32], peak: float) -> npt.NDArray[np.float32]:
-    """Return ``values`` as decibels below ``peak``, from 0 down to a floor of -80.
+def decibel_reference(peak: float, amin: float) -> float:
+    """Return the value that is at 0 dB where ``peak`` is the largest one."""
+    return max(peak, amin)
 
-    ``10 * log10(max(v, 1e-10))``, less the same of ``peak``.
+
+def decibels_below(
+    values: npt.NDArray[np.float32], reference: float, amin: float
+) -> npt.NDArray[np.float32]:
+    """Return ``values`` as decibels below ``reference``, from 0 down to a floor of -80.
+
+    ``max(10 * log10(max(v, amin)) - 10 * log10(reference), -80)``.
 
     Args:
-        values: Any shape, none above ``peak``.
-        peak: The largest value of the whole that ``values`` is a part of.
+        values: Any shape, none above ``reference``.
+        reference: See :func:`decibel_reference`; of the whole that ``values`` is a part of.
+        amin: Smaller values are raised to this one.
     """
-    decibels = _decibels(values)
-    decibels -= _decibels(np.array([peak], np.float32))  # the same steps: the peak is at 0 exactly
+    decibels = _decibels(values, amin)
+    # The same steps: the largest value is at 0 exactly.
+    decibels -= _decibels(np.array([reference], np.float32), amin)
     np.maximum(decibels, -DECIBEL_RANGE, out=decibels)
     return np.minimum(decibels, 0.0, out=decibels)
 
 
-def _decibels(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _decibels(values: npt.NDArray[np.float32], amin: float) -> npt.NDArray[np.float32]:
     # Through the natural logarithm: NumPy has vector code for it, for log10 it has none.
-    decibels = np.maximum(values, np.float32(DECIBEL_AMIN))
+    decibels = np.maximum(values, np.float32(amin))
     np.log(decibels, out=decibels)
     decibels *= np.float32(10.0 / math.log(10.0))
     return decibels

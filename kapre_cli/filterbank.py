@@ -7,18 +7,21 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli import dsp
+from kapre_cli.dsp import MelBands
 from kapre_cli.settings import MelspectrogramConfig
 
 _BANDS_SHOWN = 32
 _BANDS_IN_A_GROUP = 32  # measured: fewer copy more than they save
 
+_GROUP_VALUES = 2**22  # of a group's matrix: 32 MiB
+
 Matrix = npt.NDArray[np.floating[Any]]
 
 
-def filterbank_of(config: MelspectrogramConfig) -> npt.NDArray[np.float64]:
-    """Return the mel matrix that a layer's arguments describe, shape ``(n_mels, n_freq)``."""
+def filterbank_of(config: MelspectrogramConfig) -> MelBands:
+    """Return the mel bands that a layer's arguments describe."""
     assert config.fmax is not None  # noqa: S101 - for the type checker: settled when made
-    return dsp.mel_filterbank(
+    return dsp.mel_bands(
         sr=config.sr,
         n_dft=config.n_dft,
         n_mels=config.n_mels,
@@ -29,7 +32,7 @@ def filterbank_of(config: MelspectrogramConfig) -> npt.NDArray[np.float64]:
     )
 
 
-def band_groups(filterbank: Matrix) -> Iterator[tuple[slice, Matrix]]:
+def band_groups(filterbank: MelBands) -> Iterator[tuple[slice, Matrix]]:
     """Yield, for some bands at a time, the bins they are summed from and the weights of these.
 
     A mel matrix is nearly all zeros: neighbouring bands share few bins and leave out the others.
@@ -37,11 +40,19 @@ def band_groups(filterbank: Matrix) -> Iterator[tuple[slice, Matrix]]:
     Returns:
         Slices of the bins, and weights of shape ``(bins, bands)``.
     """
-    n_groups = max(len(filterbank) // _BANDS_IN_A_GROUP, 1)
-    for bands in np.array_split(filterbank, n_groups):
-        bins = np.flatnonzero(bands.any(axis=0))
-        span = slice(int(bins[0]), int(bins[-1]) + 1) if len(bins) else slice(0, 1)
-        yield span, bands[:, span].T
+    n_mels = len(filterbank.starts)
+    for numbers in np.array_split(np.arange(n_mels), max(n_mels // _BANDS_IN_A_GROUP, 1)):
+        bands = filterbank.part(numbers)
+        bins = bands.bins[bands.weights > 0]
+        first, end = (int(bins.min()), int(bins.max()) + 1) if len(bins) else (0, 1)
+        n_parts = min(-(-len(numbers) * (end - first) // _GROUP_VALUES), len(numbers))
+        if n_parts <= 1:
+            yield slice(first, end), bands.dense(first, end).T
+            continue
+        for some in np.array_split(numbers, n_parts):
+            part = filterbank.part(some)
+            first, end = int(part.starts.min()), int((part.starts + part.lengths).max())
+            yield slice(first, end), part.dense(first, end).T
 
 
 class BandSums:
@@ -51,20 +62,25 @@ class BandSums:
     that stands among others. Here every frame is summed by itself.
 
     Args:
-        filterbank: The mel matrix, shape ``(n_mels, n_freq)``.
+        filterbank: The mel bands.
         first: 0 for the even bands, 1 for the odd ones.
         dtype: The type to calculate in.
     """
 
-    def __init__(self, filterbank: Matrix, first: int, dtype: npt.DTypeLike) -> None:
-        bands = np.arange(first, len(filterbank), 2)
-        held = filterbank[bands]
-        full = held.any(axis=1)
+    def __init__(self, filterbank: MelBands, first: int, dtype: npt.DTypeLike) -> None:
+        bands = np.arange(first, len(filterbank.starts), 2)
+        full = filterbank.sums[bands] > 0
         # A slice is written to faster than what an array of numbers selects.
         self._bands = slice(first, None, 2) if full.all() else bands[full]
-        held = held[full]
-        self._starts = np.argmax(held > 0, axis=1)
-        self._weights = np.ascontiguousarray(held.sum(axis=0), dtype)
+        self._weights = np.zeros(filterbank.n_freq, dtype)
+        self._starts = np.empty(0, np.int64)
+        if full.any():
+            held = filterbank.part(bands[full])
+            used = held.weights > 0
+            bins = held.bins[used]
+            numbers = np.repeat(np.arange(len(held.starts)), held.lengths)[used]
+            self._weights[bins] = held.weights[used]
+            self._starts = bins[np.searchsorted(numbers, np.arange(len(held.starts)))]
 
     def add(self, power: npt.NDArray[Any], room: npt.NDArray[Any], bands: npt.NDArray[Any]) -> None:
         """Write the sums into ``bands``, shape ``(n_frames, n_mels)``.
@@ -79,7 +95,7 @@ class BandSums:
             bands[:, self._bands] = np.add.reduceat(room, self._starts, axis=1)
 
 
-def empty_bands_warning(filterbank: Matrix, config: MelspectrogramConfig) -> str | None:
+def empty_bands_warning(filterbank: MelBands, config: MelspectrogramConfig) -> str | None:
     """Return what is to be said of bands that no frequency bin falls into, if there are any."""
     bands = dsp.empty_bands(filterbank)
     if not bands:

@@ -36,6 +36,9 @@ class Known(NamedTuple):
         work_seconds: Seconds by the clock from its opening until the last of its frames that was
             computed; ``None`` if none was.
         note: What is odd about it and did no harm; ``None`` if nothing is.
+        reference: The value at 0 dB of its array; ``None`` unless that is decibels.
+        reference_db: The same in decibels.
+        is_floored: Whether ``amin`` leaves its array less than 80 dB of range.
     """
 
     key: str | None = None
@@ -43,6 +46,9 @@ class Known(NamedTuple):
     seconds: float | None = None
     work_seconds: float | None = None
     note: str | None = None
+    reference: float | None = None
+    reference_db: float | None = None
+    is_floored: bool = False
 
 
 NOTHING = Known()
@@ -162,6 +168,8 @@ class LineRecorder(Recorder):
                 "reason": reason,
                 "note": known.note,
                 "shape": known.shape if status != FAILED else None,
+                "reference": known.reference if status != FAILED else None,
+                "reference_db": known.reference_db if status != FAILED else None,
                 "seconds": known.seconds,
                 "work_seconds": known.work_seconds,
             }

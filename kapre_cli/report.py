@@ -66,12 +66,14 @@ class Gone(NamedTuple):
         n_written: Those of them whose arrays have gone out.
         n_bytes: Bytes of these arrays.
         seconds: Seconds of audio behind the arrays.
+        n_floored: Those of the arrays that ``amin`` leaves less than 80 dB of range.
     """
 
     n_inputs: int = 0
     n_written: int = 0
     n_bytes: int = 0
     seconds: float = 0.0
+    n_floored: int = 0
 
 
 class Watch:
@@ -135,6 +137,7 @@ class Report:
         n_skipped: Inputs whose features were there already.
         n_read: Inputs that have been read to their end without failing, or need not be read.
         seconds: Seconds of audio behind the inputs that were written.
+        n_floored: Inputs, written or skipped, that ``amin`` leaves less than 80 dB of range.
         kept: What has been kept of a run that did not reach its end, in a sentence.
         is_there: Whether what was to be written is in its place, by this run or an earlier one.
         broken: Whether the output, or something about it, could not be written.
@@ -151,6 +154,7 @@ class Report:
     n_skipped: int = 0
     n_read: int = 0
     seconds: float = 0.0
+    n_floored: int = 0
     kept: str | None = None
     is_there: bool = False
     broken: bool = False
@@ -166,6 +170,7 @@ class Report:
         """Count an input whose features are in the output."""
         with self._adding:
             self.n_written += 1
+            self.n_floored += known.is_floored
             self.seconds += known.seconds or 0.0
             if known.note is not None:
                 self.say(f"note: {quoted(path)}: {known.note}")
@@ -209,11 +214,13 @@ class Report:
             self.n_written += gone.n_written
             self.n_failed += gone.n_inputs - gone.n_written
             self.seconds += gone.seconds
+            self.n_floored += gone.n_floored
 
     def skipped(self, path: str, known: Known) -> None:
         """Count an input whose features were there already."""
         with self._adding:
             self.n_skipped += 1
+            self.n_floored += known.is_floored
             self.recorder.input(path, SKIPPED, None, known)
 
     def require_few_failures(self, n_more: int = 0) -> None:
@@ -256,6 +263,16 @@ class Report:
             if message not in self.warned:
                 self.warned.add(message)
                 self.say(f"warning: {message}")
+
+    def warn_of_floor(self, amin: float) -> None:
+        """Say how many inputs are so quiet that the floor of decibels cuts them short, if any."""
+        if self.n_floored:
+            have = "has" if self.n_floored == 1 else "have"
+            self.warn(
+                f"{self.n_floored:,} of {counted(self.n_inputs, 'input')} {have} less than 80 dB "
+                f"of range: the largest value is below 1e8 times amin ({amin:g}), to which smaller "
+                "values are raised before decibels are taken. A smaller --amin gives the full range"
+            )
 
     @property
     def n_inputs(self) -> int:

@@ -120,6 +120,14 @@ FACTS: dict[str, tuple[Change, str]] = {
     "a checksum of text": (lambda facts: facts.update(crc32="0"), "'crc32' of an input is '0'"),
     "a negative checksum": (lambda facts: facts.update(crc32=-1), "'crc32' of an input is -1"),
     "a source of numbers": (lambda facts: facts.update(source=5), "'source' of an input is 5"),
+    "a reference without decibels": (
+        lambda facts: facts.update(reference=1.0, reference_db=0.0),
+        "'reference' and 'reference_db' of an input are 1.0 and 0.0",
+    ),
+    "a reference of text": (
+        lambda facts: facts.update(reference="loud"),
+        "'reference' of an input is 'loud'",
+    ),
     "an unknown fact": (lambda facts: facts.update(x=1), "must be exactly"),
     "a missing fact": (lambda facts: facts.pop("sr"), "must be exactly"),
     "a misspelt fact": (rename("sr", "rate"), "must be exactly"),

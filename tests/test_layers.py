@@ -407,6 +407,14 @@ def test_conv_output_length_refuses_another_padding() -> None:
         ({"trainable_kernel": None}, "trainable_kernel=None"),
         ({"image_data_format": "first"}, "image_data_format='first'"),
         ({"input_data_format": "default"}, "input_data_format='default'"),
+        ({"amin": 0}, "amin=0"),
+        ({"amin": -1e-10}, "amin=-1e-10"),
+        ({"amin": 1e-38}, "amin=1e-38"),  # 0 where float32's smallest numbers are taken for 0
+        ({"amin": 1e39}, "amin=1e\\+39"),
+        ({"amin": float("nan")}, "amin=nan"),
+        ({"amin": float("inf")}, "amin=inf"),
+        ({"amin": "1e-10"}, "amin='1e-10'"),
+        ({"amin": True}, "amin=True"),
     ],
 )
 def test_bad_spectrogram_arguments_are_refused(arguments: dict[str, Any], received: str) -> None:
@@ -432,6 +440,7 @@ def test_bad_spectrogram_arguments_are_refused(arguments: dict[str, Any], receiv
         ({"power_spectrogram": 1.0}, "power_spectrogram=1.0"),
         ({"return_decibel_spectrogram": True}, "return_decibel_spectrogram=True"),
         ({"n_dft": 0}, "n_dft=0"),
+        ({"amin": 0.0}, "amin=0.0"),
     ],
 )
 def test_bad_mel_arguments_are_refused(arguments: dict[str, Any], received: str) -> None:
@@ -443,6 +452,68 @@ def test_bad_mel_arguments_are_refused(arguments: dict[str, Any], received: str)
 def test_input_of_another_rank_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"\(batch, channel, samples\).*Received: input_shape="):
         Spectrogram()(np.zeros(shape, "float32"))
+
+
+def test_more_channels_than_samples_are_warned_of() -> None:
+    signal = np.zeros((2, 1024, 1), "float32")
+    for layer, arguments in LAYERS:
+        with pytest.warns(
+            LayerWarning, match="more channels .1024. than samples .1.*channels_last"
+        ):
+            layer(**arguments)(signal)
+        layer(**arguments, input_data_format="channels_last")(signal)
+
+
+LAYERS: list[tuple[type[Spectrogram], dict[str, Any]]] = [
+    (Spectrogram, {}),
+    (Melspectrogram, {"n_mels": 20}),
+]
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_complex_samples_are_refused(dtype: str) -> None:
+    for layer, arguments in LAYERS:
+        with pytest.raises(ValueError, match=f"takes real samples. Received: dtype=.*{dtype}"):
+            layer(**arguments)(np.zeros((1, 1, 1000), dtype))
+        with pytest.raises(ValueError, match=f"takes real samples. Received: dtype=.*{dtype}"):
+            layer(**arguments)(keras.Input((1, 1000), dtype=dtype))
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"trainable_kernel": True}, {"trainable_fb": True}, {"decibel": True}], ids=str
+)
+@pytest.mark.parametrize("kind", ["spectrogram", "mel"])
+@pytest.mark.parametrize("length", [1000, 200_001])
+def test_an_empty_batch_gives_an_empty_result(
+    kind: str, options: dict[str, Any], length: int
+) -> None:
+    if kind == "spectrogram" and "trainable_fb" in options:
+        options = {"trainable_kernel": True, "decibel": True}
+    options = dict(options)
+    layer = make(kind, **{decibel_argument(kind): options.pop("decibel", False)}, **options)
+    batch = np.zeros((0, 2, length), "float32")
+    shape = layer.compute_output_shape(batch.shape)
+    assert tuple(layer(batch).shape) == shape
+    for known in (batch.shape, (None, 2, length), (None, None, None)):
+        compiled = tf.function(layer, input_signature=[tf.TensorSpec(known)], autograph=False)
+        assert tuple(compiled(batch).shape) == shape
+    model = keras.Sequential([keras.Input((2, length)), layer])
+    assert tuple(model(batch).shape) == shape
+    assert model.predict_on_batch(batch).shape == shape
+
+
+@pytest.mark.parametrize(
+    ("layer", "arguments"),
+    [
+        (Spectrogram, {"n_dft": 2**15, "trainable_kernel": True}),
+        (Melspectrogram, {"n_dft": 2**20, "n_mels": 2**10, "trainable_fb": True}),
+    ],
+)
+def test_weights_that_fill_the_memory_are_refused(
+    layer: type[Spectrogram], arguments: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match=r"trainable weights, .* Received: n_dft=\d+"):
+        layer(**arguments)
 
 
 def test_empty_signal_is_refused() -> None:

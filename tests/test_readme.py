@@ -1,5 +1,6 @@
 """The README is true: its commands run, its output is real, its option table is the program's."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ SHELL, PYTHON = "sh", "python"
 FIRST, SECOND = 0, 1  # the two commands that set everything up
 BIN = Path(sys.executable).parent
 OTHER_PROGRAMS = ("ffmpeg", "flac", "sox")  # that a reader may not have
+SOURCES = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
 PATH = f"{BIN}:/usr/local/bin:/usr/bin:/bin"
 
 
@@ -37,7 +39,7 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
         cwd=folder,
         capture_output=True,
         text=True,
-        env={"PATH": PATH, "HOME": str(folder)},
+        env={"PATH": PATH, "HOME": str(folder), **SOURCES},
         check=False,
     )
 

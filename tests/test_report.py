@@ -30,7 +30,8 @@ from tests import reference
 from tests.conftest import PROGRAM, files_below, write_audio, write_silence
 from tests.stress.runs import HERE
 
-FIELDS = ["key", "source", "status", "reason", "note", "shape", "seconds", "work_seconds"]
+FIELDS = ["key", "source", "status", "reason", "note", "shape", "reference", "reference_db"]
+FIELDS += ["seconds", "work_seconds"]
 SUMS = ["inputs", "written", "failed", "skipped", "seconds", "work_seconds", "exit_code"]
 STATUSES = ("written", "failed", "skipped")
 

@@ -38,6 +38,7 @@ shared: dict[str, st.SearchStrategy[Any]] = {
     "trainable_kernel": st.booleans(),
     "image_data_format": formats | st.just("default"),
     "input_data_format": formats,
+    "amin": st.floats(2.0**-126, 1e38),
 }
 spectrograms = st.builds(
     SpectrogramConfig,

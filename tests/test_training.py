@@ -120,3 +120,32 @@ def test_config_makes_the_same_layer(layer: Spectrogram) -> None:
     assert again.name == layer.name
     batch = reference.noise(1, 1000)[None]
     np.testing.assert_array_equal(layer(batch), again(batch))
+
+
+@pytest.mark.parametrize("through_a_file", [False, True])
+def test_training_the_mel_matrix_silences_no_band(through_a_file: bool, tmp_path: Path) -> None:
+    # Without a constraint Adam takes half of the bands below 0, where no gradient reaches them.
+    layer = Melspectrogram(
+        sr=8000, n_mels=40, n_dft=512, trainable_fb=True, return_decibel_melgram=True
+    )
+    model = keras.Sequential(
+        [
+            keras.Input((1, 4000)),
+            layer,
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(1),
+        ]
+    )
+    if through_a_file:
+        model.save(tmp_path / "model.keras")
+        model = keras.models.load_model(tmp_path / "model.keras")
+    signals = np.stack([reference.noise(1, 4000, seed) for seed in range(16)]).astype(np.float32)
+    before = np.asarray(model.layers[0](signals))
+    model.compile(optimizer=keras.optimizers.Adam(1e-2), loss="mse")
+    model.fit(signals, np.linspace(-1, 1, 16)[:, np.newaxis], epochs=30, verbose=0)
+    (matrix,) = model.layers[0].trainable_weights
+    assert (np.asarray(matrix) >= 0).all()
+    after = np.asarray(model.layers[0](signals))
+    assert (after != before).any()
+    assert (before <= -80).mean() == 0
+    assert (after <= -80).mean() == 0

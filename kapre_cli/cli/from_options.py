@@ -35,6 +35,7 @@ def layer_config(config: type[LayerConfig], options: Mapping[str, Any], sr: int)
         "n_hop": options["n_hop"],
         "padding": options["padding"],
         "image_data_format": options["data_format"],
+        "amin": options["amin"],
         config.power_name: options["power"],
         config.decibel_name: options["decibel"],
     }

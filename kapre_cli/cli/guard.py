@@ -31,7 +31,7 @@ _READERS = 64  # more share a page, and a crash may then be laid to another inpu
 _RESUME = "the same command with --resume goes on with what was kept"
 
 _LENGTH = struct.Struct("<I")
-_GONE = struct.Struct("<QQQd")
+_GONE = struct.Struct("<QQQdQ")
 _REFUSED = struct.Struct("<Q")
 
 # A terminal signals every process of a group, and so does timeout, beside the one it watches.

@@ -16,6 +16,7 @@ from kapre_cli.plotting.files import check_picture, kind_of, save
 from kapre_cli.plotting.view import View
 from kapre_cli.report import ExitCode, Report, counted
 from kapre_cli.settings import (
+    DEFAULT_AMIN,
     AudioSettings,
     ExtractionSettings,
     MelspectrogramConfig,
@@ -32,7 +33,12 @@ _TAKEN = tuple(one.name for one in fields(AudioSettings) if one.name != "channel
 _OF_AUDIO = ("mel", "n_dft", "n_hop", "padding", *BANDS, *_TAKEN)
 
 # What is computed of audio; how it is shown is another matter.
-_POWER = {"power": 2.0, "decibel": False, "data_format": "channels_last"}
+_POWER = {
+    "power": 2.0,
+    "decibel": False,
+    "amin": DEFAULT_AMIN,
+    "data_format": "channels_last",
+}
 
 
 def plotting(options: Mapping[str, Any]) -> int:

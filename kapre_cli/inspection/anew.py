@@ -171,6 +171,8 @@ class Anew:
             there, now = getattr(stored.facts, name), getattr(anew.facts, name)
             if there != now:
                 return f"its {name} is {there:,}, computed anew {now:,}"
+        if (why := self._other_reference(stored, anew)) is not None:
+            return why
         found = difference(stored, anew, self._root.layer, EXACT)
         apart = found.absolute
         if apart is None or (not self._exactly and apart.by <= self._allowed(found)):
@@ -179,6 +181,16 @@ class Anew:
             f"{found.n_beyond:,} of {found.n_values:,} values differ from those computed anew, "
             f"by up to {apart_words(apart, self._features, stored)}"
         )
+
+    def _other_reference(self, stored: StoredArray, anew: StoredArray) -> str | None:
+        """Say that the references of decibels differ by more than results may, if so."""
+        there, now = stored.facts.reference_db, anew.facts.reference_db
+        if there is None or now is None:
+            return None  # the layers are the same: neither has one
+        same = stored.facts.reference == anew.facts.reference
+        if same or (not self._exactly and abs(there - now) <= _DECIBELS):
+            return None
+        return f"its reference_db is {there:.7g}, computed anew {now:.7g}"
 
     def _allowed(self, found: Difference) -> float:
         """Return how far values that need not be the same may be apart."""

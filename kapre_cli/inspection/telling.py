@@ -10,6 +10,7 @@ from kapre_cli.inspection.summary import Described, Length, Summary
 from kapre_cli.report import counted, duration
 from kapre_cli.settings import layer_to_dict
 from kapre_cli.storage.disk import in_bytes
+from kapre_cli.storage.metadata import InputFacts
 
 _FORMATS = {
     "hdf5": "one HDF5 file",
@@ -86,11 +87,17 @@ def input_lines(one: Described, axes: Sequence[str]) -> Iterator[str]:
             f"{counted(facts.n_samples, 'sample')} at {rate}",
             "frames": f"at {one.first_frame:.4f} s to {one.last_frame:.4f} s, "
             f"every {facts.time_step:.4g} s",
+            **({"0 dB is": _level(facts)} if facts.reference is not None else {}),
             "source": f"{quoted(facts.source)}, {in_bytes(facts.source_size)}",
             "sha256": printable(facts.sha256),
             **({"note": ", ".join(odd)} if odd else {}),
         }
     )
+
+
+def _level(facts: InputFacts) -> str:
+    """Return the reference of decibels in both of its units."""
+    return f"{facts.reference:.6g}, {facts.reference_db:.2f} dB"
 
 
 def length(seconds: float) -> str:

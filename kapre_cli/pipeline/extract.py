@@ -70,6 +70,7 @@ def extract(
     works = Works(sources, report, progress)
     try:
         _extract(works, settings, report, progress, watch)
+        report.warn_of_floor(settings.layer.amin)
     except (OutputError, StoredDataError, TooManyFailuresError) as error:
         report.broken = True
         if not report.is_there:
@@ -300,6 +301,7 @@ class _Run:
                 facts = writer.add(key, array, work.facts)
                 if work.stored_in is not None and facts.crc32 != work.facts.crc32:
                     raise OutputError(f"{quoted(key)} changed in the old output as it was copied")
+                work.facts = facts
                 written.append((key, facts))
                 held.append(work)
                 progress.wrote()

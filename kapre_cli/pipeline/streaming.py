@@ -75,6 +75,7 @@ def stream(
                 computer_for(settings, n_frames) as computer,
             ):
                 computation.compute(readers, computer, n_frames)
+            report.warn_of_floor(settings.layer.amin)
         except (OutputError, StoredDataError, TooManyFailuresError) as error:
             report.broken = True
             queue.give_up(error)
@@ -190,6 +191,8 @@ class _Queue(Endings, Closing):
             self._let_go(work)
             return
         n_bytes = self._out.write(array)
+        assert work.facts is not None  # noqa: S101 - for the type checker: it was opened
+        work.facts = work.facts.with_reference(array.reference)
         self._let_go(work)
         known, gone = work.known(self._config), self._gone
         self._report.written(work.source.path, known)
@@ -199,6 +202,7 @@ class _Queue(Endings, Closing):
                 gone.n_written + 1,
                 gone.n_bytes + n_bytes,
                 gone.seconds + (known.seconds or 0.0),
+                gone.n_floored + known.is_floored,
             )
         )
 

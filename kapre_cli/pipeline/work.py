@@ -96,6 +96,9 @@ class Work:
             facts.n_samples / facts.sr,
             self.work_seconds,
             facts.note or None,
+            facts.reference,
+            facts.reference_db,
+            facts.is_floored(config),
         )
 
     def told(self, config: LayerConfig) -> str:

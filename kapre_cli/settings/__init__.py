@@ -6,6 +6,7 @@ and a reader its metadata, without importing NumPy or TensorFlow.
 
 from kapre_cli.settings.layers import (
     DATA_FORMATS,
+    DEFAULT_AMIN,
     LAYERS,
     PADDINGS,
     LayerConfig,
@@ -33,6 +34,7 @@ from kapre_cli.settings.shard import Shard
 __all__ = [
     "COMPRESSIONS",
     "DATA_FORMATS",
+    "DEFAULT_AMIN",
     "DTYPES",
     "ENGINES",
     "FILE_FORMATS",

@@ -8,6 +8,8 @@ from typing import Any
 
 from kapre_cli.errors import SettingsError
 
+_FLOAT32 = (2.0**-126, (2.0 - 2.0**-23) * 2.0**127)  # the smallest normal number, the largest
+
 
 def refuse(name: str, rule: str, value: object) -> SettingsError:
     """Return the error that says which rule ``value`` of the argument ``name`` breaks."""
@@ -40,6 +42,20 @@ def real(name: str, value: Any, *, at_least: float = 0.0, above: float | None = 
     except OverflowError:
         raise refuse(name, rule, value) from None
     if not math.isfinite(number) or (number <= above if above is not None else number < at_least):
+        raise refuse(name, rule, value)
+    return number
+
+
+def float32_above_zero(name: str, value: Any) -> float:
+    """Return ``value`` as a ``float`` above 0 that is a normal number in float32 as well."""
+    rule = f"a number from {_FLOAT32[0]:.8g} to {_FLOAT32[1]:.8g}, which float32 can hold"
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise refuse(name, rule, value)
+    try:
+        number = float(value)
+    except OverflowError:
+        raise refuse(name, rule, value) from None
+    if not _FLOAT32[0] <= number <= _FLOAT32[1]:  # NaN is not
         raise refuse(name, rule, value)
     return number
 

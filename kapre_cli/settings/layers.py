@@ -14,11 +14,13 @@ from kapre_cli.settings import checks
 
 PADDINGS = ("same", "valid")
 DATA_FORMATS = ("channels_first", "channels_last")
+DEFAULT_AMIN = 1e-10
 
 # Far above any use, low enough that a hostile file cannot ask for terabytes.
 MAX_DFT = 2**22
 MAX_HOP = 2**22
 MAX_MELS = 2**16
+MAX_WEIGHTS = 2**28  # a GiB of float32
 
 # Decibels of power by a float32 transform: up to 0.007 dB off at this length, 0.013 at 8,191.
 _MAX_FLOAT32_DFT = 2**12
@@ -40,6 +42,7 @@ class SpectrogramConfig:
     trainable_kernel: bool = False
     image_data_format: str = "default"
     input_data_format: str = "channels_first"
+    amin: float = DEFAULT_AMIN
 
     class_name: ClassVar[str] = "Spectrogram"
     feature_axis: ClassVar[str] = "frequency"
@@ -61,6 +64,7 @@ class SpectrogramConfig:
         checks.boolean("trainable_kernel", self.trainable_kernel)
         checks.choice("image_data_format", self.image_data_format, (*DATA_FORMATS, "default"))
         checks.choice("input_data_format", self.input_data_format, DATA_FORMATS)
+        self._settle("amin", checks.float32_above_zero("amin", self.amin))
 
     def _settle(self, name: str, value: Any) -> Any:
         object.__setattr__(self, name, value)  # frozen only once it has been made
@@ -91,6 +95,11 @@ class SpectrogramConfig:
     def decibel(self) -> bool:
         """Whether the layer returns decibels below its largest value."""
         return bool(getattr(self, self.decibel_name))
+
+    @property
+    def n_weights(self) -> int:
+        """How many numbers the layer's trainable weights hold."""
+        return 2 * self.n_dft * self.n_freq if self.trainable_kernel else 0
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -214,6 +223,11 @@ class MelspectrogramConfig(SpectrogramConfig):
     def n_features(self) -> int:
         """Number of values that one frame of one channel gives."""
         return self.n_mels
+
+    @property
+    def n_weights(self) -> int:
+        """How many numbers the layer's trainable weights hold."""
+        return super().n_weights + (self.n_mels * self.n_freq if self.trainable_fb else 0)
 
     def _axes(self, channels_first: bool) -> tuple[str, str, str]:
         if channels_first:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kapre_cli.dsp import decibels_below
+from kapre_cli.dsp import decibel_reference, decibels_below
 from kapre_cli.errors import FeatureError
 from kapre_cli.settings import DTYPES, LayerConfig
 from kapre_cli.storage.block_store import BlockEntry, BlockStore, Frames
@@ -29,6 +29,7 @@ class FinalArray:
         piece_frames: Frames in a piece; the last one may have fewer.
         pieces: Gives the pieces anew at every call: where each goes, and its values. Together
             they cover the array once; each covers all axes but the time axis whole.
+        reference: The value that is at 0 dB; ``None`` unless the values are decibels.
         packed: The same values compressed, if they are to be had so.
     """
 
@@ -38,6 +39,7 @@ class FinalArray:
     n_pieces: int
     piece_frames: int
     pieces: Callable[[], Iterator[Part]]
+    reference: float | None = None
     packed: Packed | None = None
 
     @property
@@ -71,6 +73,7 @@ def final_array(
             f"its largest value, {peak:g}, does not fit {dtype} (at most {highest:g}); "
             "take --dtype float32 or --decibel"
         )
+    reference = decibel_reference(peak, config.amin) if config.decibel else None
     block_axes = ("channel", "time", config.feature_axis)
     order = [block_axes.index(axis) for axis in config.axes]
     time_axis = config.axes.index("time")
@@ -81,7 +84,9 @@ def final_array(
         for first, block in store.blocks(entries):
             index = [slice(None)] * 3
             index[time_axis] = slice(first, first + block.shape[1])
-            values: Frames = decibels_below(block, peak) if config.decibel else block
+            values: Frames = block
+            if reference is not None:
+                values = decibels_below(block, reference, config.amin)
             yield tuple(index), np.ascontiguousarray(values.transpose(order), dtype=stored)
 
     return FinalArray(
@@ -91,6 +96,7 @@ def final_array(
         n_pieces=len(entries),
         piece_frames=max(entry.shape[1] for entry in entries),
         pieces=pieces,
+        reference=reference,
     )
 
 
@@ -119,5 +125,6 @@ def stored_array(stored: StoredArray, config: LayerConfig) -> FinalArray:
         n_pieces=len(spans),
         piece_frames=spans[0][1],
         pieces=pieces,
+        reference=stored.facts.reference,
         packed=stored.packed,
     )

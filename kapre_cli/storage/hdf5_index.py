@@ -5,6 +5,7 @@ long path makes no other row longer: ``/keys``, ``/sources`` and ``/notes`` are 
 keys, sources and notes in the order of the rows, each with a NUL behind it, which none of them has.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -36,11 +37,14 @@ _TABLE = np.dtype(
         ("n_missing", "<i8"),
         ("n_non_finite", "<i8"),
         ("n_silent_channels", "<i8"),
+        ("reference", "<f8"),
+        ("reference_db", "<f8"),
         ("sha256", "S64"),
         ("crc32", "<u4"),
     ]
 )
 _COLUMNS = _TABLE.names or ()
+_OPTIONAL = ("reference", "reference_db")  # NaN in the table stands for none
 _BYTE = np.dtype(np.uint8)
 
 _PART_BYTES = 2**20
@@ -57,7 +61,8 @@ def index_datasets(facts: Facts) -> dict[str, npt.NDArray[Any]]:
     """
     table = np.empty(len(facts), _TABLE)
     for name in _COLUMNS:
-        table[name] = [getattr(one, name) for _, one in facts]
+        values = [getattr(one, name) for _, one in facts]
+        table[name] = [_stored(value) for value in values] if name in _OPTIONAL else values
     return {
         INDEX: table,
         KEYS: _joined(key.encode() for key, _ in facts),
@@ -66,6 +71,14 @@ def index_datasets(facts: Facts) -> dict[str, npt.NDArray[Any]]:
             for name, fact in TEXTS.items()
         },
     }
+
+
+def _stored(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _restored(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _encoded(text: str) -> bytes:
@@ -138,6 +151,8 @@ class Hdf5Index:
             part = slice(first, first + count)
             columns = {name: self._table[name][part].tolist() for name in _COLUMNS}
             columns["sha256"] = [digits.decode("ascii", "replace") for digits in columns["sha256"]]
+            for name in _OPTIONAL:
+                columns[name] = list(map(_restored, columns[name]))
             for fact, texts in self._texts.items():
                 columns[fact] = [_decoded(text) for text in texts[part]]
             in_order = [columns[name] for name in InputFacts._fields]
@@ -152,6 +167,7 @@ class Hdf5Index:
         """
         row = self.rows[key]
         indexed = dict(zip(_COLUMNS, self._table[row].item(), strict=True))
+        indexed |= {name: _restored(indexed[name]) for name in _OPTIONAL}
         indexed |= {fact: texts[row] for fact, texts in self._texts.items()}
         for name, found in indexed.items():
             fact = getattr(facts, name)

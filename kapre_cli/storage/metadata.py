@@ -1,11 +1,13 @@
 """The facts that stand beside the arrays, as strict JSON, the same for every format."""
 
 import json
+import math
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from kapre_cli.dsp import DECIBEL_RANGE
 from kapre_cli.errors import StoredDataError
 from kapre_cli.settings import (
     COMPRESSIONS,
@@ -49,6 +51,9 @@ class InputFacts(NamedTuple):
         n_non_finite: Samples in the file, over all channels, that are NaN or infinite.
         n_silent_channels: Channels among those taken whose samples are all 0.
         note: What is odd about the file and did no harm, in sentences; empty if nothing is.
+        reference: The value that is at 0 dB: the largest one of the array before decibels were
+            taken of it, or the layer's ``amin`` if that is larger. ``None`` without decibels.
+        reference_db: ``10 * log10(reference)``. Added to the array it gives the absolute level.
         sha256: SHA-256 of the file's bytes, hexadecimal.
         crc32: CRC-32 of the array's bytes in C order, little-endian.
     """
@@ -66,8 +71,27 @@ class InputFacts(NamedTuple):
     n_non_finite: int = 0
     n_silent_channels: int = 0
     note: str = ""
+    reference: float | None = None
+    reference_db: float | None = None
     sha256: str = ""
     crc32: int = 0
+
+    def with_reference(self, reference: float | None) -> "InputFacts":
+        """Return these facts with another reference, in both of its units."""
+        if reference == self.reference:
+            return self
+        in_db = None if reference is None else 10.0 * math.log10(reference)
+        return self._replace(reference=reference, reference_db=in_db)
+
+    def is_floored(self, layer: LayerConfig) -> bool:
+        """Whether ``amin`` leaves the array less than the 80 dB of range that decibels have.
+
+        Digital silence has no range, whatever ``amin`` is.
+        """
+        if self.reference is None:
+            return False
+        is_silence = self.n_silent_channels >= self.n_channels and self.reference <= layer.amin
+        return not is_silence and self.reference < layer.amin * 10.0 ** (DECIBEL_RANGE / 10.0)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the facts by name, ready for JSON."""
@@ -83,16 +107,19 @@ class InputFacts(NamedTuple):
         if not isinstance(stored, dict) or stored.keys() != _FACT_TYPES.keys():
             raise StoredDataError(f"the facts of an input must be exactly {tuple(_FACT_TYPES)}")
         facts = cls._make(_in_order(stored))
-        if tuple(map(type, facts)) != _EXACT_TYPES:  # most are, and are done with here
+        if tuple(map(type, facts)) not in _EXACT_TYPES:  # most are, and are done with here
             for name, kind in _FACT_TYPES.items():
-                accepted = (int, float) if kind is float else kind
+                accepted = kind if kind in (int, str) else kind | int
                 if not isinstance(stored[name], accepted) or isinstance(stored[name], bool):
                     raise StoredDataError(f"the fact {name!r} of an input is {stored[name]!r}")
         return facts
 
 
 _FACT_TYPES = InputFacts.__annotations__
-_EXACT_TYPES = tuple(_FACT_TYPES.values())
+_EXACT_TYPES = [  # with decibels, and without
+    tuple(optional if kind == float | None else kind for kind in _FACT_TYPES.values())
+    for optional in (float, type(None))
+]
 _in_order = itemgetter(*InputFacts._fields)
 
 

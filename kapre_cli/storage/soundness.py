@@ -19,12 +19,13 @@ import numpy.typing as npt
 from kapre_cli import dsp
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.settings import LayerConfig, MelspectrogramConfig
+from kapre_cli.settings.layers import MAX_WEIGHTS
 from kapre_cli.settings.limits import MAX_SR
 from kapre_cli.storage.metadata import InputFacts, RootFacts
 
 MAX_FACTS_BYTES = 2**16  # of one input: a path has 4,096 bytes, each at most six in JSON
 
-_MAX_WEIGHTS = 2**28  # a GiB of float32
+_MAX_FLOAT32 = float(np.finfo(np.float32).max)
 _INT64 = (-(2**63), 2**63 - 1)
 _RANGES = {
     "sr": (1, MAX_SR),
@@ -36,7 +37,7 @@ _RANGES = {
     "n_silent_channels": (0, _INT64[1]),
     "crc32": (0, 2**32 - 1),
 }
-_NUMBERS = tuple(name for name, kind in InputFacts.__annotations__.items() if kind is not str)
+_NUMBERS = tuple(name for name, kind in InputFacts.__annotations__.items() if kind in (int, float))
 _numbers_of = attrgetter(*_NUMBERS)
 _LOWEST, _HIGHEST = zip(*(_RANGES.get(name, _INT64) for name in _NUMBERS), strict=True)
 
@@ -159,7 +160,30 @@ def within_range(facts: InputFacts, root: RootFacts) -> InputFacts:
                 raise StoredDataError(f"the fact {name!r} of an input is {value!r}")
     if facts.sr != root.audio.sr:
         raise StoredDataError(f"an input's rate is {facts.sr:,} Hz, the output's {root.audio.sr:,}")
+    _require_reference(facts, root.layer)
     return facts
+
+
+def _require_reference(facts: InputFacts, config: LayerConfig) -> None:
+    """Refuse a reference of decibels that the layer cannot have had.
+
+    Raises:
+        StoredDataError: If it is out of range, or not the same in both of its units.
+    """
+    reference, in_db = facts.reference, facts.reference_db
+    if not config.decibel:
+        is_sound = reference is None and in_db is None
+    else:
+        is_sound = (
+            reference is not None
+            and in_db is not None
+            and config.amin <= reference <= _MAX_FLOAT32
+            and math.isclose(in_db, 10.0 * math.log10(reference), abs_tol=1e-9)
+        )
+    if not is_sound:
+        raise StoredDataError(
+            f"the facts 'reference' and 'reference_db' of an input are {reference!r} and {in_db!r}"
+        )
 
 
 def sound_frequency(values: npt.NDArray[Any], root: RootFacts) -> npt.NDArray[np.float64]:
@@ -206,12 +230,9 @@ def require_buildable(config: LayerConfig) -> None:
     Raises:
         StoredDataError: If the layer is too large.
     """
-    n_weights = 2 * config.n_dft * config.n_freq if config.trainable_kernel else 0
-    if isinstance(config, MelspectrogramConfig):
-        n_weights += config.n_mels * config.n_freq
-    if n_weights > _MAX_WEIGHTS:
+    if config.n_weights > MAX_WEIGHTS:
         raise StoredDataError(
-            f"its layer would have {n_weights:,} weights; at most {_MAX_WEIGHTS:,} are built "
+            f"its layer would have {config.n_weights:,} weights; at most {MAX_WEIGHTS:,} are built "
             "from a file"
         )
 

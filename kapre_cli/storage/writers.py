@@ -28,14 +28,16 @@ class FeatureWriter(Closing):
         self.frequency = frequency
 
     def add(self, key: str, array: FinalArray, facts: InputFacts) -> InputFacts:
-        """Store an input's array and its facts; return these with the checksum of what was stored.
+        """Store an input's array and its facts; return these with what follows from the array.
+
+        That is the checksum of what was stored and the reference of its decibels.
 
         Raises:
             OutputError: If they cannot be written.
         """
         crc = PieceCrc(array.shape, array.time_axis, array.dtype.itemsize)
         self._store(key, array, crc.through(array.pieces()))
-        facts = facts._replace(crc32=crc.value())
+        facts = facts._replace(crc32=crc.value()).with_reference(array.reference)
         self._describe(key, array, facts)
         return facts
 

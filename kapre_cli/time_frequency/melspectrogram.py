@@ -31,9 +31,12 @@ class Melspectrogram(Spectrogram):
         fmax: Upper edge of the highest band in Hz, above ``fmin`` and at most ``sr / 2``.
             ``None``: ``sr / 2``.
         power_melgram: Exponent of the result, above 0: 2 for power, 1 for amplitude.
-        return_decibel_melgram: Return ``10 * log10(max(v, 1e-10))`` less its maximum over the
-            example, floored at -80. Every example has its own reference.
-        trainable_fb: Make the mel matrix a trainable weight of shape ``(n_freq, n_mels)``.
+        return_decibel_melgram: Return decibels, ``max(d - max(d), -80)`` with
+            ``d = 10 * log10(max(v, amin))``, where ``v`` is what the layer returns otherwise and
+            ``max(d)`` the largest value of the example. Every example has its own reference.
+            ``amin`` is an argument of :class:`Spectrogram`.
+        trainable_fb: Make the mel matrix a trainable weight of shape ``(n_freq, n_mels)``, which
+            optimisers keep from going below 0.
         htk: Use HTK's mel scale instead of Slaney's.
         norm: ``"slaney"`` gives every band the same area, a number or infinity divides each
             band by that p-norm of its weights, ``None`` leaves every peak at 1.
@@ -104,7 +107,8 @@ class Melspectrogram(Spectrogram):
         )
         self._start(config, **kwargs)
         filterbank = filterbank_of(config)
-        self._bins_to_bands = filterbank.T
+        if trainable_fb:
+            self._bins_to_bands = filterbank.dense().T
         self._groups = list(band_groups(filterbank))
         if warning := empty_bands_warning(filterbank, config):
             warnings.warn(warning, EmptyMelBandsWarning, stacklevel=2)
@@ -116,6 +120,8 @@ class Melspectrogram(Spectrogram):
             self.mel_filterbank = self.add_weight(
                 shape=self._bins_to_bands.shape,
                 initializer=steps.initializer(self._bins_to_bands),
+                # A band whose weights a step takes below 0 would be cut off from all gradients.
+                constraint=keras.constraints.NonNeg(),
                 name="mel_filterbank",
             )
 
@@ -137,7 +143,7 @@ class Melspectrogram(Spectrogram):
         power, dtype = self._power(signal), self._working_dtype
         if self.trainable_fb:
             bands = ops.matmul(power, ops.convert_to_tensor(self.mel_filterbank, dtype=dtype))
-            # A trained matrix may have learnt weights below 0; a power cannot lie there.
+            # Weights that were assigned may lie below 0; a power cannot.
             bands = ops.maximum(bands, 0.0)
         else:
             groups = [

@@ -12,7 +12,8 @@ from keras import ops
 
 from kapre_cli import dsp
 from kapre_cli.errors import SettingsError
-from kapre_cli.settings import LayerConfig, SpectrogramConfig
+from kapre_cli.settings import DEFAULT_AMIN, LayerConfig, SpectrogramConfig
+from kapre_cli.settings.layers import MAX_WEIGHTS
 from kapre_cli.time_frequency import steps
 from kapre_cli.time_frequency.steps import Tensor
 
@@ -56,14 +57,20 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
         padding: ``"same"``: ``ceil(length / n_hop)`` frames, zeros laid around the signal by
             TensorFlow's rule. ``"valid"``: only frames that lie wholly inside the signal.
         power_spectrogram: Exponent of the magnitudes, above 0: 2 for power, 1 for amplitude.
-        return_decibel_spectrogram: Return ``10 * log10(max(v, 1e-10))`` less its maximum over
-            the example, floored at -80. Every example has its own reference.
+        return_decibel_spectrogram: Return decibels, ``max(d - max(d), -80)`` with
+            ``d = 10 * log10(max(v, amin))``, where ``v`` is what the layer returns otherwise and
+            ``max(d)`` the largest value of the example. Every example has its own reference.
         trainable_kernel: Make the transform's kernels trainable weights.
         image_data_format: Order of the output's axes: ``"channels_first"``,
             ``"channels_last"``, or ``"default"`` for what ``keras.config.image_data_format()``
             says when the layer is made.
         input_data_format: Order of the input's axes: ``"channels_first"`` is
             ``(batch, channel, samples)``, ``"channels_last"`` ``(batch, samples, channel)``.
+        amin: Values below this one are raised to it before decibels are taken of them; above 0,
+            and a normal number in float32. An example whose largest value is below ``1e8 * amin``
+            has less than 80 dB of range, and one that lies below ``amin`` is 0 dB throughout:
+            lower ``amin`` for quiet signals. Signals ``k`` times as loud have the same decibels
+            with ``k ** power`` times the ``amin``.
         **kwargs: The arguments of every Keras layer: ``name``, ``dtype``, ``trainable``.
 
     Input shape:
@@ -76,13 +83,13 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
         ``n_freq = n_dft // 2 + 1``.
 
     Raises:
-        ValueError: If an argument is out of range, or the input is not of rank 3, empty, or
-            shorter than ``n_dft`` under ``padding="valid"``. Where the length is known only
-            when a TensorFlow graph runs, it is that library's ``InvalidArgumentError``.
+        ValueError: If an argument is out of range, or the input is not of rank 3, complex, without
+            samples, or shorter than ``n_dft`` under ``padding="valid"``. Where the length is known
+            only when a TensorFlow graph runs, it is that library's ``InvalidArgumentError``.
 
     Warns:
-        LayerWarning: If ``n_hop`` is above ``n_dft``, so that samples lie in no frame, or if
-            float64 is needed and JAX does not compute in it.
+        LayerWarning: If ``n_hop`` is above ``n_dft``, so that samples lie in no frame; if float64
+            is needed and JAX does not compute in it; if the input has more channels than samples.
 
     >>> import numpy as np
     >>> layer = Spectrogram(n_dft=8, n_hop=4, image_data_format="channels_first")
@@ -100,6 +107,7 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
     trainable_kernel: bool
     image_data_format: str
     input_data_format: str
+    amin: float
 
     def __init__(
         self,
@@ -111,6 +119,7 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
         trainable_kernel: bool = False,
         image_data_format: str = "default",
         input_data_format: str = "channels_first",
+        amin: float = DEFAULT_AMIN,
         **kwargs: Any,
     ) -> None:
         config = SpectrogramConfig(
@@ -122,6 +131,7 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
             trainable_kernel=trainable_kernel,
             image_data_format=image_data_format,
             input_data_format=input_data_format,
+            amin=amin,
         )
         self._start(config, **kwargs)
 
@@ -135,6 +145,11 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
         for field in fields(config):
             setattr(self, field.name, getattr(config, field.name))
         self.framing = config.framing
+        if config.n_weights > MAX_WEIGHTS:
+            raise SettingsError(
+                f"The layer would have {config.n_weights:,} trainable weights, and may have "
+                f"{MAX_WEIGHTS:,}. Received: {_sizes(config)}"
+            )
         for warning in config.warnings:
             warnings.warn(warning, LayerWarning, stacklevel=3)
         if self._needs_float64 and not steps.has_float64():
@@ -143,7 +158,15 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
 
     def build(self, input_shape: Shape) -> None:
         """Make the weights, if there are any."""
-        self._sides(input_shape)
+        _, channel, samples = self._sides(input_shape)
+        if self.input_data_format == "channels_first" and channel and samples and channel > samples:
+            warnings.warn(
+                f"The input has more channels ({channel}) than samples ({samples}). It is read as "
+                "(batch, channel, samples): for (batch, samples, channel) set "
+                "input_data_format='channels_last'",
+                LayerWarning,
+                stacklevel=2,
+            )
         if self.trainable_kernel:
             self.kernel_real = self._add_kernel("kernel_real", np.cos)
             self.kernel_imaginary = self._add_kernel("kernel_imaginary", np.sin)
@@ -156,6 +179,7 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
     def call(self, inputs: Tensor) -> Tensor:
         """Return the (mel-)spectrogram of a batch of signals."""
         self._sides(inputs.shape)
+        self._require_real(inputs)
         signal = ops.convert_to_tensor(inputs)
         if self.input_data_format == "channels_last":
             signal = ops.transpose(signal, (0, 2, 1))
@@ -166,7 +190,7 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
             features = steps.features_of_frames(self.transform, signal, self.framing)
         # (batch, channel, n_time, n_features), whatever the layer and the formats
         if self.config.decibel:
-            features = steps.decibels(features)
+            features = steps.decibels(features, self.config.amin)
         order = [("channel", "time", self.config.feature_axis).index(n) for n in self.config.axes]
         features = ops.transpose(features, (0, *(axis + 1 for axis in order)))
         return ops.cast(features, self.compute_dtype)
@@ -227,6 +251,21 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
             return batch, second, third
         return batch, third, second
 
+    def _require_real(self, inputs: Tensor) -> None:
+        if "complex" in str(inputs.dtype):
+            raise SettingsError(
+                f"{type(self).__name__} takes real samples. Received: dtype={inputs.dtype!s}"
+            )
+
+    def compute_output_spec(self, inputs: Tensor) -> Tensor:
+        """Return the output for a symbolic input.
+
+        Raises:
+            ValueError: If no such input can be taken.
+        """
+        self._require_real(inputs)
+        return super().compute_output_spec(inputs)
+
     def compute_output_shape(self, input_shape: Shape) -> tuple[int | None, ...]:
         """Return the shape of the output for an input of ``input_shape``; ``None`` stays.
 
@@ -244,6 +283,12 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, those of every Keras layer included."""
         return {**super().get_config(), **self.config.to_dict()}
+
+
+def _sizes(config: LayerConfig) -> str:
+    """Return the arguments that decide how many weights there are."""
+    named = {name: getattr(config, name, None) for name in ("n_dft", "n_mels")}
+    return ", ".join(f"{name}={value}" for name, value in named.items() if value is not None)
 
 
 def _dft_kernel(window: np.ndarray[Any, Any], n_freq: int, wave: Any) -> np.ndarray[Any, Any]:

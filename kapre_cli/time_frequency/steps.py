@@ -1,5 +1,6 @@
 """The steps of the layers as functions of tensors, written with ``keras.ops``."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from kapre_cli.dsp import DECIBEL_AMIN, DECIBEL_RANGE
+from kapre_cli.dsp import DECIBEL_RANGE
 from kapre_cli.framing import Framing
 from kapre_cli.settings import MelspectrogramConfig, SpectrogramConfig
 
@@ -168,7 +169,9 @@ def power_of_convolution(signal: Tensor, kernels: tuple[Tensor, Tensor], n_hop: 
         for kernel in kernels
     )
     power = real * real + imaginary * imaginary
-    _, n_time, n_freq = ops.shape(power)
+    # Not the shape of ``power``: that of an empty batch is wrong on some processors.
+    n_dft, _, n_freq = kernels[0].shape
+    n_time = (samples - n_dft) // n_hop + 1
     return ops.reshape(power, (batch, channel, n_time, n_freq))
 
 
@@ -192,14 +195,17 @@ def raised(power: Tensor, exponent: float) -> Tensor:
     return ops.where(silent, ops.zeros_like(root), root)
 
 
-def decibels(values: Tensor) -> Tensor:
+def decibels(values: Tensor, amin: float) -> Tensor:
     """Return each example of a batch as decibels below its own largest value, floored at -80.
 
-    The reference is taken over all axes but the first, so no example changes another.
+    Values below ``amin`` are raised to it first. The reference is taken over all axes but the
+    first, so no example changes another.
     """
-    log_values = 10.0 * ops.log10(ops.maximum(values, DECIBEL_AMIN))
+    log_values = 10.0 * ops.log10(ops.maximum(values, amin))
     others = tuple(range(1, len(values.shape)))
-    below = log_values - ops.max(log_values, axis=others, keepdims=True)
+    # An empty batch has no largest value; Keras refuses to look for one without this.
+    largest = ops.max(log_values, axis=others, keepdims=True, initial=-math.inf)
+    below = log_values - largest
     return ops.maximum(below, -DECIBEL_RANGE)
 
 

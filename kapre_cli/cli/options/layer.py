@@ -75,6 +75,15 @@ def layer_options(config: type[LayerConfig]) -> Decorator[Any]:
             "-80.",
         ),
         click.option(
+            "--amin",
+            metavar="A",
+            type=click.FloatRange(min=0, min_open=True),
+            default=default["amin"],
+            show_default=True,
+            help="Raise values below this one to it before --decibel; lower it for quiet "
+            "recordings.",
+        ),
+        click.option(
             "--data-format",
             type=click.Choice(("default", *DATA_FORMATS)),
             default=default["image_data_format"],

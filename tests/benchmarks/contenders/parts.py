@@ -26,8 +26,9 @@ import numpy.typing as npt
 import scipy.fft
 from h5py import h5a, h5d, h5p, h5s, h5t
 
-from kapre_cli.dsp import DECIBEL_AMIN, DECIBEL_RANGE, hann
+from kapre_cli.dsp import DECIBEL_RANGE, hann
 from kapre_cli.framing import Framing
+from kapre_cli.settings import DEFAULT_AMIN
 from tests.benchmarks.contenders.task import (
     Array,
     Task,
@@ -214,7 +215,7 @@ def before_each(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 def to_decibels(features: Array, n_frames: npt.NDArray[np.int64]) -> None:
     """Turn power into decibels, those of each file below its own maximum."""
-    np.maximum(features, np.float32(DECIBEL_AMIN), out=features)
+    np.maximum(features, np.float32(DEFAULT_AMIN), out=features)
     np.log(features, out=features)
     features *= DECIBELS_PER_LOG
     peaks = np.maximum.reduceat(features.max(axis=1), before_each(n_frames)[:-1])
