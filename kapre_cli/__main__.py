@@ -3,16 +3,16 @@
 import sys
 from typing import NoReturn
 
+from kapre_cli.posix import require_posix
+from kapre_cli.version import PROGRAM
+
 
 def main() -> NoReturn:
     """Run the program; say in one line if this system cannot."""
     try:
-        import fcntl  # noqa: F401 - Windows has none
-    except ImportError:
-        sys.stderr.write(
-            f"kapre-extract: Error: this system ({sys.platform}) has no POSIX file locks; "
-            "on Windows, use WSL2\n"
-        )
+        require_posix()
+    except ImportError as error:
+        sys.stderr.write(f"{PROGRAM}: Error: {error}\n")
         sys.exit(1)
     from kapre_cli.cli import console
 

@@ -3,6 +3,7 @@
 import codecs
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,42 @@ import soundfile
 from kapre_cli.cli import run
 
 PROGRAM = (sys.executable, "-m", "kapre_cli")
+TEST_SECONDS = 900  # no test takes a tenth of it on an idle machine
+
+
+def reset_signals() -> None:
+    """Undo what ``nohup`` and ``&`` do to processes: that they ignore signals, and so do children.
+
+    Programs that the tests start have the default handlers then. This process survives SIGHUP.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            is_interrupt = number == signal.SIGINT
+            signal.signal(number, signal.default_int_handler if is_interrupt else _go_on)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _go_on(_number: int, _frame: object) -> None:
+    pass
+
+
+reset_signals()
+
+
+@pytest.fixture(autouse=True)
+def _limit() -> Iterator[None]:
+    """End a test that hangs, and what it does to end itself, such as waiting for a process."""
+
+    def end(_number: int, _frame: object) -> None:
+        pytest.fail(f"the test did not end within {TEST_SECONDS} s")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, TEST_SECONDS, 10)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @dataclass

@@ -637,7 +637,7 @@ def test_a_bomb_takes_little_memory(bits: int, tmp_path: Path) -> None:
     for path, n_blocks in ((small, 2), (large, 300)):  # 600 MB as floats
         path.write_bytes(flac.silence(65_535 * n_blocks, 8, bits))
     command = [sys.executable, "-c", BOMB, str(small), str(large)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
     before, after = map(int, ended.stdout.split())
     assert large.stat().st_size < 20_000
     assert after - before < 16
@@ -820,7 +820,7 @@ def test_ffmpeg_is_loaded_for_rare_files_alone(tmp_path: Path) -> None:
         path.write_bytes(flac.encode(flac.noise(100, 1, bits), bits))
         code = f"import sys; from kapre_cli.audio import AudioFile; AudioFile({str(path)!r})"
         command = [sys.executable, "-c", f"{code}; print('av' in sys.modules)"]
-        ended = subprocess.run(command, capture_output=True, text=True, check=True)
+        ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
         assert ended.stdout.strip() == str(loaded)
 
 

@@ -45,7 +45,9 @@ def test_a_run_says_what_it_did_and_nothing_else(audio: Path, process: Any) -> N
 
 def test_python_m_is_the_installed_program(process: Any) -> None:
     installed = Path(sys.executable).with_name("kapre-extract")
-    ended = subprocess.run([installed, "--version"], capture_output=True, text=True, check=True)
+    ended = subprocess.run(
+        [installed, "--version"], capture_output=True, text=True, check=True, timeout=300
+    )
     assert ended.stdout == process("--version").out
     assert ended.stdout.strip().endswith(kapre_cli.__version__)
 
@@ -547,6 +549,7 @@ def test_an_output_that_finds_no_room_is_told_and_its_work_kept(
         text=True,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
         check=False,
+        timeout=300,
     )
     assert ended.returncode == 1
     place = "journal" if limit < 1_600_000 else "output"
@@ -603,7 +606,7 @@ def test_a_terminal_sees_a_bar_and_no_tensorflow(audio: Path) -> None:
             seen += part
     except OSError:  # Linux ends a terminal whose other side has gone with EIO
         pass
-    assert running.wait() == 1
+    assert running.wait(timeout=60) == 1
     shown = seen.decode()
     assert "0.0 s of ? of audio, 0 x real time, 0/3 inputs [" in shown
     assert "writing |" in shown
@@ -621,6 +624,7 @@ def test_a_closed_pipe_is_no_traceback() -> None:
         capture_output=True,
         text=True,
         check=False,
+        timeout=300,
     )
     assert ended.stderr == ""
 
@@ -634,6 +638,7 @@ def test_closed_streams_are_nobodys_concern(closed: str, audio: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
+        timeout=300,
     )
     assert ended.returncode == 0
     told = "" if "2>" in closed else "2 inputs: 2 written, 0 failed"

@@ -32,13 +32,13 @@ def folding(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         try:
             for command in commands:
                 words = command.format(image=image, place=place).split()
-                subprocess.run(words, check=True, capture_output=True)
+                subprocess.run(words, check=True, capture_output=True, timeout=300)
         except (OSError, subprocess.CalledProcessError):
             continue
         try:
             yield place
         finally:
-            subprocess.run(["umount", place], check=True)
+            subprocess.run(["umount", place], check=True, timeout=300)
         return
     pytest.skip("no file system that folds case can be mounted (vfat, or ntfs-3g by FUSE, as root)")
 

@@ -278,7 +278,9 @@ def names(known: list[click.Option]) -> set[str]:
 
 def test_output_that_takes_nothing_is_told() -> None:
     shell = f"'{sys.executable}' -m kapre_cli spectrogram a.wav -o o.h5 --show-config > /dev/full"
-    ended = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        ["bash", "-c", shell], capture_output=True, text=True, check=False, timeout=300
+    )
     assert ended.returncode == 1
     assert ended.stderr == (
         "kapre-extract: Error: 'standard output' cannot be written: No space left on device\n"

@@ -335,6 +335,23 @@ def test_windows_is_told_in_a_line(arguments: Sequence[str], here: Path) -> None
     )
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from kapre_cli import open_features",
+        "from kapre_cli import read_arrays",
+        "import kapre_cli; kapre_cli.Melspectrogram()",
+    ],
+)
+def test_windows_is_told_to_python_programs(code: str, here: Path) -> None:
+    ended = without_posix(code, here)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1] == (
+        "ImportError: this system (win32) has no POSIX file locks; on Windows, use WSL2"
+    )
+    assert without_posix("import kapre_cli; kapre_cli.__version__", here).stderr == ""
+
+
 def test_the_installed_command_begins_where_windows_is_told() -> None:
     project = (PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8")
     assert 'kapre-extract = "kapre_cli.__main__:main"' in project

@@ -275,6 +275,15 @@ def unknown_filter(file: Any) -> None:
     h5py.h5d.create(file.id, b"features/a.wav", h5py.h5t.IEEE_F32LE, space, creation)
 
 
+def deflated_twice(file: Any) -> None:
+    creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    creation.set_chunk(SHAPE)
+    creation.set_deflate(4)
+    creation.set_deflate(4)
+    space = h5py.h5s.create_simple(SHAPE)
+    h5py.h5d.create(file.id, b"features/a.wav", h5py.h5t.IEEE_F32LE, space, creation)
+
+
 def virtual(file: Any) -> None:
     layout = h5py.VirtualLayout(SHAPE, "f4")
     layout[:] = h5py.VirtualSource("other.h5", "x", SHAPE)
@@ -390,6 +399,7 @@ HDF5: dict[str, tuple[Change, str]] = {
         dataset("features/a.wav", SHAPE, "f4", chunks=SHAPE, scaleoffset=2),
         "unknown filters .6.",
     ),
+    "a filter twice": (replace("features/a.wav", deflated_twice), "filters in the order .1, 1."),
     "integers": (dataset("features/a.wav", SHAPE, "i4"), "not of floating-point numbers"),
     "complex numbers": (dataset("features/a.wav", SHAPE, "c8"), "not of floating-point numbers"),
     "long doubles": (dataset("features/a.wav", SHAPE, "g"), "not of floating-point numbers"),

@@ -365,6 +365,7 @@ def test_a_closed_pipe_is_no_error(output: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
+        timeout=300,
     )
     assert ended.stderr == ""
     assert ended.stdout in ("141\n", "0\n")  # 0: it was all written before anybody left
@@ -380,6 +381,7 @@ def test_a_full_disk_is_told(output: Path) -> None:
             stderr=subprocess.PIPE,
             text=True,
             check=False,
+            timeout=300,
         )
     assert ended.returncode == 1
     assert "'standard output' cannot be written: No space left on device" in ended.stderr

@@ -53,7 +53,12 @@ import keras
 print(before, keras.config.image_data_format(), keras_image_data_format())
 """
     ended = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
     )
     assert ended.stdout.split() == [expected] * 3
 
@@ -110,6 +115,7 @@ print(code, *sys.modules)
             capture_output=True,
             text=True,
             check=True,
+            timeout=300,
         )
         code, *modules = ended.stdout.split()
         return f"{code}: {ended.stderr}", set(modules)

@@ -209,7 +209,7 @@ def test_what_is_written_into_a_list_is_read_from_it(
             assert listing.grows == (kind == "pipe")
             assert list(listing.read()) == expected
             assert list(listing.read()) == expected  # another process may begin anew
-    writer.join()
+    writer.join(timeout=60)
     shutil.rmtree(folder)
 
 
@@ -265,7 +265,7 @@ def growing(tmp_path: Path) -> Iterator[Callable[..., Growing]]:
         if run.running.poll() is None:
             os.killpg(run.running.pid, signal.SIGKILL)
         run.list.close()
-        run.running.communicate()
+        run.running.communicate(timeout=60)
 
 
 def wait_until(happened: Callable[[], bool], seconds: float = 60) -> None:
@@ -449,7 +449,7 @@ def test_where_all_is_there_nothing_is_made_ready_to_compute(
         writer = threading.Thread(target=Path("pipe").write_text, args=(content,))
         writer.start()
         ended: Ended = program(*command)
-        writer.join()
+        writer.join(timeout=60)
         return ended
 
     assert run().code == 0

@@ -33,6 +33,7 @@ def peak_mib(command: list[str], folder: Path) -> float:
         capture_output=True,
         text=True,
         check=False,
+        timeout=300,
     )
     assert ended.returncode == 0, ended.stderr
     per_mib = 2**20 if sys.platform == "darwin" else 2**10
@@ -100,7 +101,9 @@ def test_merging_takes_memory_for_a_few_blocks(tmp_path: Path, program: Any) -> 
             f"assert run(['merge', {part!r}, '-o', {merged!r}]) == 0; "
             "print(open('/proc/self/status').read())"
         )
-        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+        ended = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, check=True, timeout=300
+        )
         (peak,) = re.findall(rb"VmHWM:\s+(\d+) kB", ended.stdout)
         assert int(peak) / 2**10 <= 110  # more than half of it is NumPy and h5py
         assert Path(merged).stat().st_size == Path(part).stat().st_size

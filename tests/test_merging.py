@@ -466,7 +466,9 @@ def test_more_outputs_are_merged_than_files_may_be_open(here: Path, program: Any
     parts = shards(program, 40, ".h5", *MEL, "audio")
     program(*MEL, "audio", "-o", "single.h5")
     command = f"ulimit -n 30 && exec {sys.executable} -m kapre_cli merge parts/*.h5 -o x.h5"
-    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, check=False, timeout=300
+    )
     assert (ended.returncode, ended.stderr) == (0, "40 outputs: 40 arrays -> 'x.h5'\n")
     assert Path("x.h5").read_bytes() == Path("single.h5").read_bytes()
     assert len(parts) == 40

@@ -460,6 +460,7 @@ def test_nothing_is_written_over_what_is_read(arguments: str, message: str, tmp_
             capture_output=True,
             text=True,
             check=False,
+            timeout=300,
         )
     assert (ended.returncode, ended.stdout) == (ExitCode.USAGE, "")
     assert message in ended.stderr

@@ -625,6 +625,7 @@ def test_without_matplotlib_it_says_how_to_get_it(output: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
+        timeout=300,
     )
     assert ended.returncode == 2
     assert "drawing needs matplotlib" in ended.stderr

@@ -74,9 +74,11 @@ def test_what_ffmpeg_and_sox_write_without_a_header_is_understood(
     bits = "".join(filter(str.isdigit, encoding))
     order = "-B" if encoding.endswith("be") else "-L"
     by_sox = ("-t", "raw", "-e", kinds[encoding[0]], "-b", bits, order, "sox.raw")
-    subprocess.run(("sox", "-D", made, *by_sox), cwd=tmp_path, check=True)
+    subprocess.run(("sox", "-D", made, *by_sox), cwd=tmp_path, check=True, timeout=300)
     by_ffmpeg = ("-f", encoding, "ffmpeg.raw")
-    subprocess.run(("ffmpeg", "-v", "error", "-i", made, *by_ffmpeg), cwd=tmp_path, check=True)
+    subprocess.run(
+        ("ffmpeg", "-v", "error", "-i", made, *by_ffmpeg), cwd=tmp_path, check=True, timeout=300
+    )
     raw_format = RawFormat(encoding, SR, N_CHANNELS)
     expected = reference.noise(N_CHANNELS, LENGTH).T
     step = 1e-7 if encoding[0] == "f" else 2.0 ** (1 - int(bits))

@@ -41,6 +41,7 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
         text=True,
         env={"PATH": PATH, "HOME": str(folder), **SOURCES},
         check=False,
+        timeout=300,
     )
 
 
@@ -104,7 +105,12 @@ def without_versions(text: str) -> list[str]:
 @pytest.mark.parametrize(("code", "expected"), blocks(PYTHON))
 def test_python_prints_what_the_readme_shows(code: str, expected: str | None, folder: Path) -> None:
     ended = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
     assert ended.returncode == 0, ended.stderr
     assert expected is not None
@@ -121,10 +127,11 @@ def test_the_first_command_sets_up_a_fresh_clone(tmp_path: Path) -> None:
         [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", tmp_path, "click"],
         capture_output=True,
         check=False,
+        timeout=300,
     )
     if index.returncode != 0:
         pytest.skip("no package index can be reached: nothing can be installed")
-    subprocess.run(["git", "clone", "--quiet", ROOT, tmp_path / "clone"], check=True)
+    subprocess.run(["git", "clone", "--quiet", ROOT, tmp_path / "clone"], check=True, timeout=300)
     command, expected = blocks(SHELL)[FIRST]
     ended = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", command],
@@ -132,6 +139,7 @@ def test_the_first_command_sets_up_a_fresh_clone(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
+        timeout=300,
     )
     assert ended.returncode == 0, ended.stderr
     assert expected is not None
@@ -231,7 +239,7 @@ def test_the_sample_recordings_are_those_the_script_makes(tmp_path: Path) -> Non
     import soundfile
 
     script = ROOT / "docs/make_sample_audio.py"
-    subprocess.run([sys.executable, script, tmp_path], check=True, capture_output=True)
+    subprocess.run([sys.executable, script, tmp_path], check=True, capture_output=True, timeout=300)
     made = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.*"))
     samples = ROOT / "sample_audio"
     assert made == sorted(path.relative_to(samples) for path in samples.rglob("*.*"))

@@ -131,6 +131,7 @@ def test_a_reader_of_lines_that_leaves_ends_the_run_quietly(tmp_path: Path) -> N
         stdout=writing,
         stderr=subprocess.PIPE,
         check=False,
+        timeout=300,
     )
     os.close(writing)
     assert ended.returncode == 141
@@ -193,6 +194,7 @@ def test_an_output_that_cannot_be_written_fails_every_input(limit: int, tmp_path
         text=True,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
         check=False,
+        timeout=300,
     )
     records, sums = read(tmp_path / "r.jsonl")
     assert (ended.returncode, sums["failed"], sums["exit_code"]) == (1, 3, 1)
@@ -234,7 +236,9 @@ def test_an_interruption_claims_nothing(tmp_path: Path) -> None:
 def test_a_crash_writes_no_line_twice(tmp_path: Path) -> None:
     shim = tmp_path / "shim.so"
     source = HERE / "shim.c"
-    subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", shim, source, "-ldl"], check=True)
+    subprocess.run(
+        ["cc", "-shared", "-fPIC", "-O2", "-o", shim, source, "-ldl"], check=True, timeout=300
+    )
     for number in range(4):
         write_audio(tmp_path / f"audio/{number}.wav", reference.noise(1, 3000, number))
     (tmp_path / "audio/2.wav").rename(tmp_path / "audio/2 crash.wav")
@@ -247,6 +251,7 @@ def test_a_crash_writes_no_line_twice(tmp_path: Path) -> None:
         text=True,
         env={**os.environ, "LD_PRELOAD": str(shim), "SHIM_CRASH_ON_READ": "2 crash.wav"},
         check=False,
+        timeout=300,
     )
     records, sums = read(tmp_path / "r.jsonl")
     assert (ended.returncode, sums["written"], sums["failed"]) == (1, 3, 3)
@@ -570,6 +575,7 @@ def test_a_run_is_stopped_when_more_fail_than_may(
         cwd=tmp_path,
         capture_output=True,
         check=False,
+        timeout=300,
     )
     said = ended.stderr.decode()
     records, sums = read(tmp_path / "r.jsonl")

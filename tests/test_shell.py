@@ -147,7 +147,7 @@ def completed(words: str, *, by: str = "bash") -> list[str]:
     ended = subprocess.run(
         [BIN / "kapre-extract"], env={**os.environ, **asked}, capture_output=True, text=True,
         check=True,
-    )  # fmt: skip
+    timeout=300)  # fmt: skip
     assert ended.stderr == ""
     return ended.stdout.split("\n")
 
@@ -207,6 +207,7 @@ def test_a_real_shell_completes(shell: str, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
+        timeout=300,
     )
     assert ended.returncode == 0, ended.stderr
     assert "--padding" in ended.stdout

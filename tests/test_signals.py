@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -132,7 +132,12 @@ def interrupted(self):
 sys.exit(run(["spectrogram", "a.wav", "-o", "out.h5"]))
 """
     ended = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
     assert ended.stderr == "1 input: 1 written, 0 failed (0.4 s of audio) -> 'out.h5'\n"
     assert ended.returncode == 0
@@ -148,11 +153,12 @@ def test_a_run_goes_on_after_kill_9_and_a_lock_is_never_stale(hours: Path, tmp_p
             capture_output=True,
             text=True,
             check=False,
+            timeout=300,
         )
         assert second.returncode == 2
         assert "another run is writing 'out.h5'; wait for it" in second.stderr
         os.kill(running.pid, signal.SIGKILL)
-        running.wait()
+        running.wait(timeout=60)
         _wait_until(lambda: not Path(f"/proc/{worker}").exists(), 5)
     with at_work(hours, tmp_path, "--resume") as running:
         code, messages, _ = _ended(running)
@@ -184,7 +190,12 @@ os.fork = fork
 main(["spectrogram", "a.wav", "-o", "out.h5"])
 """
     ended = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
     assert ended.stderr == "1 input: 1 written, 0 failed (0.4 s of audio) -> 'out.h5'\n"
     assert ended.returncode == 0
@@ -193,7 +204,9 @@ main(["spectrogram", "a.wav", "-o", "out.h5"])
 def test_a_decoder_that_crashes_takes_its_own_file_with_it_and_no_other(tmp_path: Path) -> None:
     shim = tmp_path / "shim.so"
     source = HERE / "shim.c"
-    subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", shim, source, "-ldl"], check=True)
+    subprocess.run(
+        ["cc", "-shared", "-fPIC", "-O2", "-o", shim, source, "-ldl"], check=True, timeout=300
+    )
     folder = tmp_path / "audio"
     for number in range(4):
         write_audio(folder / f"{number}.wav", reference.noise(1, 3000, number))
@@ -207,6 +220,7 @@ def test_a_decoder_that_crashes_takes_its_own_file_with_it_and_no_other(tmp_path
         text=True,
         env={**os.environ, "LD_PRELOAD": str(shim), "SHIM_CRASH_ON_READ": "1 crash.wav"},
         check=False,
+        timeout=300,
     )
     assert ended.returncode == 1
     lines = [line for line in ended.stderr.splitlines() if "0 bad.wav" not in line]
@@ -225,14 +239,45 @@ def test_a_decoder_that_crashes_takes_its_own_file_with_it_and_no_other(tmp_path
         assert list(features) == ["0.wav", "2.wav", "3.wav"]
 
 
-def test_nohup_keeps_a_run_going(hours: Path, tmp_path: Path) -> None:
-    command = [*PROGRAM, "melspectrogram", str(hours), "-o", "out.h5", *OPTIONS]
+def ignoring(numbers: Sequence[int], *command: str) -> list[str]:
+    """Return a command that runs another as ``nohup`` and ``&`` do: these signals are ignored."""
+    code = (
+        f"import os, signal; [signal.signal(n, signal.SIG_IGN) for n in {[*map(int, numbers)]}]; "
+        f"os.execv({command[0]!r}, {command!r})"
+    )
+    return [sys.executable, "-c", code]
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+def test_a_signal_that_was_ignored_stays_so(number: int, hours: Path, tmp_path: Path) -> None:
+    command = (*PROGRAM, "melspectrogram", str(hours), "-o", "out.h5", *OPTIONS)
     journal = tmp_path / "out.h5.partial" / "journal"
-    code = f"import os, signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv({command[0]!r}, {command!r})"  # noqa: E501
-    with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path) as running:
+    with subprocess.Popen(
+        ignoring([number], *command), cwd=tmp_path, start_new_session=True
+    ) as running:
         _wait_until(lambda: journal.exists() and journal.stat().st_size > 5e6)
-        os.kill(running.pid, signal.SIGHUP)
+        os.killpg(running.pid, number)
         time.sleep(0.5)
         assert running.poll() is None
         os.kill(running.pid, signal.SIGTERM)
         assert running.wait(timeout=30) == 143
+
+
+def test_programs_that_tests_start_ignore_no_signal() -> None:
+    """Also if the tests run in the background."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+    show = "import signal; print([signal.getsignal(n) == signal.SIG_IGN for n in {numbers}])"
+    code = (
+        "import subprocess, sys; import tests.conftest; "
+        f"subprocess.run([sys.executable, '-c', {show.format(numbers=[*map(int, numbers)])!r}],"
+        "timeout=60)"
+    )
+    ended = subprocess.run(
+        ignoring(numbers, sys.executable, "-c", code),
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert ended.stdout == "[False, False, False, False]\n"

@@ -204,7 +204,7 @@ def sent(sources: Any, watch: Watch | None = None, **more: Any) -> tuple[bytes, 
         stream(sources, settings_of(**more), report, writing, watch=watch or Watch())
     finally:
         os.close(writing)
-        reader.join()
+        reader.join(timeout=60)
         os.close(reading)
     return b"".join(parts), report
 
@@ -259,7 +259,7 @@ def test_an_array_goes_out_while_the_next_input_is_waited_for(audio: Path, tmp_p
     with sources:
         stream(sources, settings_of(jobs=2), report, writing)
     os.close(writing)
-    reader.join()
+    reader.join(timeout=60)
     assert [array.shape[0] for array in arrays] == [1, 2]
     assert (report.n_written, report.n_failed, report.n_expected) == (2, 1, 3)
 
@@ -322,6 +322,7 @@ def test_a_reader_that_leaves_ends_it_quietly(audio: Path, tmp_path: Path) -> No
         cwd=tmp_path,
         capture_output=True,
         check=True,
+        timeout=300,
     )
     assert ended.stdout.split() == [b"100", b"141"]
     assert "Error" not in (tmp_path / "err").read_text()
@@ -397,7 +398,9 @@ def test_a_decoder_that_crashes_takes_its_own_array_with_it_and_no_other(
 ) -> None:
     shim = tmp_path / "shim.so"
     source = HERE / "shim.c"
-    subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", shim, source, "-ldl"], check=True)
+    subprocess.run(
+        ["cc", "-shared", "-fPIC", "-O2", "-o", shim, source, "-ldl"], check=True, timeout=300
+    )
     # More inputs than may wait for their turn: some have gone out when it comes to the crash.
     many = [tmp_path / f"m{number}.wav" for number in range(streaming._AHEAD_INPUTS + 100)]
     for path in many:
@@ -476,6 +479,7 @@ def test_a_full_temporary_folder_is_told_of(audio: Path) -> None:
         capture_output=True,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
         check=False,
+        timeout=300,
     )
     assert (ended.returncode, ended.stdout) == (1, b"")
     assert ended.stderr.decode().splitlines() == [
@@ -498,6 +502,7 @@ def test_a_full_disk_behind_standard_output_fails_what_has_not_gone_out(
             stdout=full,
             stderr=subprocess.PIPE,
             check=False,
+            timeout=300,
         )
     assert ended.returncode == 1
     said = ended.stderr.decode().splitlines()
@@ -521,6 +526,7 @@ def test_a_terminal_is_no_place_for_arrays(audio: Path) -> None:
         stdout=slave,
         stderr=subprocess.PIPE,
         check=False,
+        timeout=300,
     )
     os.close(slave)
     os.close(master)
@@ -534,7 +540,7 @@ def test_a_terminal_is_no_place_for_arrays(audio: Path) -> None:
 def test_a_closed_standard_output_is_refused(audio: Path) -> None:
     command = " ".join([*PROGRAM, "spectrogram", "0.wav", "-o", "-"])
     ended = subprocess.run(
-        ["bash", "-c", f"{command} >&-"], cwd=audio, capture_output=True, check=False
+        ["bash", "-c", f"{command} >&-"], cwd=audio, capture_output=True, check=False, timeout=300
     )
     assert ended.returncode == 2
     assert b"standard output is closed: arrays cannot go there" in ended.stderr

@@ -100,7 +100,7 @@ def test_what_a_program_pipes_gives_what_its_file_gives(
     np.testing.assert_allclose(features_of(output), expected, rtol=0, atol=tolerance)
     with kapre_cli.open_features(output) as features:
         facts = features["stdin"].facts
-    sent = subprocess.run(command, cwd=audio, capture_output=True, check=True).stdout
+    sent = subprocess.run(command, cwd=audio, capture_output=True, check=True, timeout=300).stdout
     assert (facts.source, facts.source_mtime_ns, facts.n_missing) == ("-", 0, 0)
     assert facts.source_size == len(sent)
     assert files_below(tmp_path) == ["file.h5", "piped.h5"]
@@ -118,8 +118,11 @@ def test_flac_without_a_total_or_an_md5_is_a_file_like_any_other(
         input=(audio / "a.wav").read_bytes(),
         capture_output=True,
         check=True,
+        timeout=300,
     )
-    by_ffmpeg = subprocess.run(WRITERS["ffmpeg flac"], cwd=audio, capture_output=True, check=True)
+    by_ffmpeg = subprocess.run(
+        WRITERS["ffmpeg flac"], cwd=audio, capture_output=True, check=True, timeout=300
+    )
     (tmp_path / "flac.flac").write_bytes(by_flac.stdout)
     (tmp_path / "ffmpeg.flac").write_bytes(by_ffmpeg.stdout)
     stored = by_ffmpeg.stdout[4 + 4 + 18 :][:16]
@@ -272,6 +275,7 @@ main(sys.argv[1:])
                 capture_output=True,
                 text=True,
                 check=False,
+                timeout=300,
             )
         assert (ended.returncode, ended.stdout) == (1, "")
         reason = (
@@ -434,6 +438,7 @@ def test_a_stream_takes_no_more_memory_than_a_file(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
+        timeout=300,
     )
     assert int(ended.stdout) / (2**20 if sys.platform == "darwin" else 2**10) < 300
 

@@ -16,6 +16,7 @@ PACKAGE = Path(kapre_cli.__file__).parent
 # Ground floor first; a room uses only rooms that stand before it.
 ROOMS = (
     "version",
+    "posix",
     "closing",
     "errors",
     "descriptors",
@@ -105,8 +106,59 @@ def modules_after(code: str) -> set[str]:
         capture_output=True,
         text=True,
         check=True,
+        timeout=300,
     )
     return set(ended.stdout.split())
+
+
+# Waits
+
+_OF_PROCESSES = {"run", "call", "check_call", "check_output"}
+_OF_ANYTHING = {"wait", "join", "communicate", "acquire", "get", "result", "select"}
+
+
+def waits_without_limit(code: str) -> list[int]:
+    """Return the lines of calls that may wait for ever."""
+    found = []
+    for node in ast.walk(ast.parse(code)):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        if "timeout" in {keyword.arg for keyword in node.keywords}:
+            continue
+        name, owner = node.func.attr, ast.unparse(node.func.value)
+        if (
+            (owner == "subprocess" and name in _OF_PROCESSES)
+            or (owner == "select" and name == "select" and len(node.args) < 4)
+            or (name == "communicate")
+            or (name in _OF_ANYTHING and not node.args and not node.keywords)
+        ):
+            found.append(node.lineno)
+    return found
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(Path(__file__).parent.rglob("*.py")),
+    ids=lambda path: str(path.relative_to(Path(__file__).parent)),
+)
+def test_every_wait_in_the_tests_has_a_limit(path: Path) -> None:
+    assert waits_without_limit(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "n_found"),
+    [
+        ("subprocess.run(['x'], check=True)", 1),
+        ("subprocess.run(['x'], check=True, timeout=1)", 0),
+        ("running.communicate(b'x')", 1),
+        ("running.wait()\nthread.join()\nqueue.get()\nlock.acquire()\nfuture.result()", 5),
+        ("running.wait(60)\n', '.join(names)\nnames.get('x')", 0),
+        ("select.select([a], [], [])", 1),
+        ("select.select([a], [], [], 5)", 0),
+    ],
+)
+def test_waits_without_a_limit_are_found(code: str, n_found: int) -> None:
+    assert len(waits_without_limit(code)) == n_found
 
 
 HEAVY = {"av", "tensorflow", "keras", "numpy", "h5py", "matplotlib", "soundfile", "soxr", "tqdm"}

@@ -94,7 +94,7 @@ def shown_by(
     except OSError:  # Linux ends a terminal whose other side has gone with EIO
         pass
     os.close(master)
-    return running.wait(), seen.decode()
+    return running.wait(timeout=60), seen.decode()
 
 
 def seconds(shown: str) -> float:

@@ -28,7 +28,7 @@ INPUT = "input"
 _LABELS = b"DIMENSION_LABELS"
 _INPUT = INPUT.encode()
 
-_CHUNK_VALUES = 2**18
+MAX_CHUNK_VALUES = 2**18
 _GZIP_LEVEL = 4
 
 
@@ -106,12 +106,15 @@ class Hdf5Writer(FeatureWriter):
                 lcpl=self._as_links,
             )
         # Nothing is kept in HDF5's chunk cache (see create_file), so a chunk must be written in one
-        # go: whole along every axis but the time axis, and there a divisor of the pieces.
+        # go: along the time axis it is a divisor of the pieces, which are whole along the others.
         n_time = array.shape[array.time_axis]
         frame_values = prod(array.shape) // n_time
-        frames = largest_power_of_two(min(_CHUNK_VALUES // frame_values, array.piece_frames))
+        frames = min(max(MAX_CHUNK_VALUES // frame_values, 1), array.piece_frames)
         chunk = list(array.shape)
-        chunk[array.time_axis] = frames
+        chunk[array.time_axis] = largest_power_of_two(frames)
+        while prod(chunk) > MAX_CHUNK_VALUES:  # one frame is more than a chunk
+            widest = chunk.index(max(chunk))
+            chunk[widest] = -(-chunk[widest] // 2)
         dataset = self._features.create_dataset(
             key,
             array.shape,

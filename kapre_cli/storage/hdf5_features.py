@@ -1,6 +1,8 @@
 """Reading HDF5 outputs back. What a file says of an object is checked before it is read."""
 
+import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import product, repeat
 from math import prod
 from pathlib import Path
@@ -9,12 +11,19 @@ from typing import Any
 import h5py
 import numpy as np
 import numpy.typing as npt
-from h5py import h5a, h5d, h5g, h5s, h5t
+from h5py import h5a, h5d, h5g, h5s, h5t, h5z
 
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.framing import largest_power_of_two, spans
 from kapre_cli.storage.checksum import PieceCrc, little_endian
-from kapre_cli.storage.hdf5 import FEATURES, FREQUENCY, INPUT, facts_text, packing_of
+from kapre_cli.storage.hdf5 import (
+    FEATURES,
+    FREQUENCY,
+    INPUT,
+    MAX_CHUNK_VALUES,
+    facts_text,
+    packing_of,
+)
 from kapre_cli.storage.hdf5_index import Hdf5Index
 from kapre_cli.storage.hdf5_objects import (
     open_dataset,
@@ -40,6 +49,7 @@ _HIGHEST_RATIO = 1100  # of compressed values; deflate's own limit is 1,032
 
 _MIN_PACKED_BYTES = 64  # packing enlarges what is tiny, and nothing else much
 _PART_VALUES = 2**22  # more than a chunk has
+_PART_BYTES = 4 * _PART_VALUES
 
 
 class Hdf5Features(Features):
@@ -164,6 +174,7 @@ class Hdf5Values:
         self._dataset = dataset
         self.dtype: np.dtype[Any] = dtype
         self.shape: tuple[int, ...] = dataset.shape or ()  # None where there is none
+        self._is_checked = False
 
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
         self._require_stored()
@@ -202,23 +213,67 @@ class Hdf5Values:
         return None if packing is None else Packed(packing, lambda: self._chunks(packing[0]))
 
     def _chunks(self, chunk: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], int, bytes]]:
-        at_most = 2 * prod(chunk) * self.dtype.itemsize + _MIN_PACKED_BYTES
+        self._require_stored()
         for start in product(*map(range, repeat(0), self.shape, chunk)):
             with wrap_hdf5_errors(quoted(self._key)):
-                n_bytes = self._dataset.get_chunk_info_by_coord(start).size
-                if n_bytes > at_most:
-                    raise StoredDataError(f"{quoted(self._key)} has a chunk of {n_bytes:,} bytes")
                 left_out, packed = self._dataset.read_direct_chunk(start)
             yield start, left_out, packed
 
     def _require_stored(self) -> None:
-        """Refuse to read values that were promised and never written; HDF5 makes up zeros."""
+        """Check once that the values were written, and that reading a chunk takes little memory.
+
+        HDF5 returns zeros for values that were promised and never written.
+        """
+        if self._is_checked:
+            return
         n_bytes = prod(self.shape) * self.dtype.itemsize
         n_stored = self._dataset.get_storage_size()
         if n_stored < n_bytes and not self._may_be_packed(n_stored, n_bytes):
             raise StoredDataError(
                 f"{quoted(self._key)} promises {n_bytes:,} bytes of values and holds {n_stored:,}"
             )
+        packing = packing_of(self._dataset)
+        if packing is not None:
+            self._require_small_chunks(packing[0], [one[0] for one in packing[1:]])
+        self._is_checked = True
+
+    def _require_small_chunks(self, chunk: tuple[int, ...], filters: list[int]) -> None:
+        """Refuse chunks that fill more memory than those that this program writes.
+
+        HDF5 decompresses a chunk to its end, however much that is.
+
+        Raises:
+            StoredDataError: If there is one.
+        """
+        n_values = prod(chunk)
+        if n_values > MAX_CHUNK_VALUES:
+            raise StoredDataError(
+                f"{quoted(self._key)} has chunks of {n_values:,} values; "
+                f"this program reads at most {MAX_CHUNK_VALUES:,}"
+            )
+        n_bytes = n_values * self.dtype.itemsize
+        for start in product(*map(range, repeat(0), self.shape, chunk)):
+            n_stored = self._stored_bytes(start, n_bytes)
+            if h5z.FILTER_DEFLATE in filters and n_stored * _HIGHEST_RATIO > _PART_BYTES:
+                _, packed = self._dataset.read_direct_chunk(start)
+                with suppress(zlib.error):  # HDF5 stops there too, and says so
+                    if len(zlib.decompressobj().decompress(packed, n_bytes + 1)) > n_bytes:
+                        raise StoredDataError(
+                            f"{quoted(self._key)} has a chunk that decompresses to more "
+                            f"than its {n_bytes:,} bytes"
+                        )
+
+    def _stored_bytes(self, start: tuple[int, ...], n_bytes: int) -> int:
+        """Return how many bytes a chunk has in the file, 0 if it was not written.
+
+        Raises:
+            StoredDataError: If they are more than packing makes of ``n_bytes``.
+        """
+        with wrap_hdf5_errors(quoted(self._key)):
+            found = self._dataset.get_chunk_info_by_coord(start)
+        if found.size > 2 * n_bytes + _MIN_PACKED_BYTES:
+            raise StoredDataError(f"{quoted(self._key)} has a chunk of {found.size:,} bytes")
+        return int(found.size)
 
     def _may_be_packed(self, n_stored: int, n_bytes: int) -> bool:
         is_chunked = self._dataset.get_create_plist().get_layout() == h5d.CHUNKED

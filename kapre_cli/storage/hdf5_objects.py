@@ -15,7 +15,13 @@ from h5py import h5a, h5d, h5g, h5l, h5o, h5s, h5t, h5z
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.storage.soundness import MAX_FACTS_BYTES
 
-_FILTERS = {h5z.FILTER_DEFLATE, h5z.FILTER_LZF, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32}
+# In the order in which they are applied: two that compress could swell without bound.
+_STAGES = (
+    {h5z.FILTER_SHUFFLE},
+    {h5z.FILTER_DEFLATE, h5z.FILTER_LZF},
+    {h5z.FILTER_FLETCHER32},
+)
+_FILTERS = set().union(*_STAGES)
 _MAX_NUMBER_BYTES = 8
 
 
@@ -47,9 +53,13 @@ def open_dataset(group: Any, name: str) -> Any:
     creation = dataset.get_create_plist()
     if creation.get_layout() == h5d.VIRTUAL or creation.get_external_count():
         raise StoredDataError(f"{quoted(name)} leads to another file")
-    filters = {creation.get_filter(number)[0] for number in range(creation.get_nfilters())}
-    if not filters <= _FILTERS:
-        raise StoredDataError(f"{quoted(name)} is packed with unknown filters {filters - _FILTERS}")
+    filters = [creation.get_filter(number)[0] for number in range(creation.get_nfilters())]
+    if not _FILTERS.issuperset(filters):
+        unknown = set(filters) - _FILTERS
+        raise StoredDataError(f"{quoted(name)} is packed with unknown filters {unknown}")
+    stages = [number for one in filters for number, stage in enumerate(_STAGES) if one in stage]
+    if stages != sorted(set(stages)):
+        raise StoredDataError(f"{quoted(name)} is packed with filters in the order {filters}")
     return dataset
 
 

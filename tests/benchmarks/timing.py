@@ -151,7 +151,7 @@ class _TreeMemory:
             yield
         finally:
             self._ended.set()
-            looking.join()
+            looking.join(timeout=60)
 
     def _look(self, look_every: float) -> None:
         while not self._ended.wait(look_every):

@@ -77,7 +77,9 @@ def ratio(task: Task, scratch: Path) -> str:
 
 def _timed(command: Sequence[str]) -> float:
     begun = time.monotonic()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(
+        command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=300
+    )
     return time.monotonic() - begun
 
 

@@ -270,7 +270,7 @@ def run(count: int, seconds: float, workers: int = 2, first: int = 0) -> dict[st
                 more = False
             if more and worker.process.is_alive():
                 continue
-            worker.process.join()
+            worker.process.join(timeout=60)
             worker.listen()
             at_work.remove(worker)
             ended.append(worker)

@@ -46,7 +46,9 @@ class Server:
     def __init__(self, scratch: Path) -> None:
         shim = scratch / "shim.so"
         source = HERE / "shim.c"
-        subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", shim, source, "-ldl"], check=True)
+        subprocess.run(
+            ["cc", "-shared", "-fPIC", "-O2", "-o", shim, source, "-ldl"], check=True, timeout=300
+        )
         self._messages = scratch / "messages"
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.stress.server"],
@@ -100,7 +102,7 @@ class Server:
 
     def close(self) -> None:
         """End the server."""
-        self._process.communicate()
+        self._process.communicate(timeout=60)
 
 
 def _kill(pid: int) -> None:

@@ -268,13 +268,14 @@ def small_disk(mount_point: Path, n_bytes: int) -> Iterator[None]:
         capture_output=True,
         text=True,
         check=False,
+        timeout=300,
     )
     if ended.returncode != 0:
         raise PermissionError(ended.stderr.strip())
     try:
         yield
     finally:
-        subprocess.run(["umount", mount_point], check=True)
+        subprocess.run(["umount", mount_point], check=True, timeout=300)
 
 
 def full_disks(served: Server, case: Case, scratch: Path, sizes: Iterable[int]) -> Counter[str]:
@@ -293,7 +294,7 @@ def full_disks(served: Server, case: Case, scratch: Path, sizes: Iterable[int]) 
             assert ended.code == 1, ended
             assert "No space left" in ended.messages or "are free" in ended.messages, ended
             assert content(folder / case.output) is None
-            subprocess.run(["mount", "-o", "remount,size=64m", folder], check=True)
+            subprocess.run(["mount", "-o", "remount,size=64m", folder], check=True, timeout=300)
             _finish(served, case, folder)
     return figures
 

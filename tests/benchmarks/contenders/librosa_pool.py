@@ -32,8 +32,7 @@ def main() -> None:
         done = pool.imap(partial(features_of_file, task), paths, n_chunk)
         for path, array in zip(paths, done, strict=True):
             file.create_dataset(task.key(path), data=array)
-    pool.close()
-    pool.join()
+    pool.terminate()  # all results are here
 
 
 if __name__ == "__main__":

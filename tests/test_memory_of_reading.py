@@ -1,0 +1,104 @@
+"""Files that claim enormous contents: refused by name, in little memory and in little time."""
+
+import shutil
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+SAMPLE = Path(__file__).parents[1] / "docs" / "sample_features.h5"
+KEY = "features/bird.flac"
+MAX_BYTES = 500 * 10**6
+
+_CHILD = """
+import resource, sys
+from kapre_cli.cli import run
+code = run(sys.argv[1:])
+unit = 1 if sys.platform == "darwin" else 1024
+print("code", code, "peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+"""
+
+
+def bounded(*arguments: Any) -> tuple[int, str]:
+    """Run a command; return its exit code and messages. It must be quick and take little memory."""
+    done = subprocess.run(
+        [sys.executable, "-c", _CHILD, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    _, code, _, peak = done.stdout.split()[-4:]
+    assert int(peak) < MAX_BYTES
+    return int(code), done.stdout + done.stderr
+
+
+def one_huge_chunk(file: h5py.File) -> None:
+    """Give an array a chunk of 3.5 GB that no write has touched but one, compressed well."""
+    old = file[KEY]
+    attributes, values, kind = dict(old.attrs), old[()], old.id.get_type()
+    shape = (*values.shape[:1], 13_500_000, values.shape[2])
+    del file[KEY]
+    creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    creation.set_chunk(shape)
+    creation.set_deflate(4)
+    space = h5py.h5s.create_simple(values.shape, (h5py.h5s.UNLIMITED,) * 3)
+    made = h5py.h5d.create(file["features"].id, b"bird.flac", kind, space, creation)
+    made.write_direct_chunk((0, 0, 0), zeros(int(np.prod(shape)) * 4))
+    restore(file, attributes)
+
+
+def a_chunk_that_swells(file: h5py.File) -> None:
+    """Give a chunk bytes that decompress to far more than a chunk has."""
+    old = file[KEY]
+    attributes, shape, kind = dict(old.attrs), old.shape, old.id.get_type()
+    del file[KEY]
+    chunk = (shape[0], shape[1], shape[2])
+    creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    creation.set_chunk((32, 4096, 2))
+    creation.set_deflate(4)
+    space = h5py.h5s.create_simple(chunk, (h5py.h5s.UNLIMITED,) * 3)
+    made = h5py.h5d.create(file["features"].id, b"bird.flac", kind, space, creation)
+    made.write_direct_chunk((0, 0, 0), zeros(900_000_000))
+    restore(file, attributes)
+
+
+def zeros(n_bytes: int) -> bytes:
+    packer, part = zlib.compressobj(9), bytes(10**7)
+    return b"".join(packer.compress(part) for _ in range(n_bytes // 10**7)) + packer.flush()
+
+
+def restore(file: h5py.File, attributes: dict[str, Any]) -> None:
+    for name, value in attributes.items():
+        file[KEY].attrs[name] = value
+
+
+@pytest.fixture(scope="module", params=[one_huge_chunk, a_chunk_that_swells])
+def hostile(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("hostile") / "x.h5"
+    shutil.copyfile(SAMPLE, path)
+    with h5py.File(path, "r+") as file:
+        request.param(file)
+    assert path.stat().st_size < 5 * 10**6
+    return path
+
+
+@pytest.mark.parametrize("command", ["verify", "merge", "plot", "compare"])
+def test_a_huge_chunk_is_refused_in_little_memory(
+    command: str, hostile: Path, tmp_path: Path
+) -> None:
+    arguments = {
+        "verify": (hostile,),
+        "merge": (hostile, "-o", tmp_path / "y.h5"),
+        "plot": (hostile, "bird.flac", "-o", tmp_path / "y.png"),
+        "compare": (hostile, SAMPLE),
+    }[command]
+    code, messages = bounded(command, *arguments)
+    assert code != 0
+    assert "bird.flac" in messages, messages
+    assert "has a chunk that decomp" in messages or "has chunks of" in messages, messages
