@@ -461,7 +461,10 @@ def test_more_channels_than_samples_are_warned_of() -> None:
             LayerWarning, match="more channels .1024. than samples .1.*channels_last"
         ):
             layer(**arguments)(signal)
-        layer(**arguments, input_data_format="channels_last")(signal)
+        for stated in ("channels_last", "channels_first"):  # warnings are errors
+            layer(**arguments, input_data_format=stated)(signal)
+        with pytest.warns(LayerWarning, match="more channels"):
+            layer(**arguments, input_data_format=None)(signal)
 
 
 LAYERS: list[tuple[type[Spectrogram], dict[str, Any]]] = [

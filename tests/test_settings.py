@@ -128,7 +128,11 @@ def test_layers_and_settings_have_the_same_arguments_and_defaults(
             for name, parameter in inspect.signature(one).parameters.items()
             if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
         }
-    assert of_layer == {field.name: field.default for field in fields(config)}
+    of_config = {field.name: field.default for field in fields(config)}
+    # ``None`` stands for the default; only then does the layer warn of more channels than samples.
+    assert of_layer.pop("input_data_format") is None
+    assert of_config.pop("input_data_format") == layer().input_data_format == "channels_first"
+    assert of_layer == of_config
 
 
 def test_settings_are_frozen() -> None:

@@ -93,6 +93,9 @@ class Melspectrogram(Spectrogram):
         of_layer = {
             name: kwargs.pop(name) for name in LayerConfig.__dataclass_fields__ if name in kwargs
         }
+        is_input_stated = of_layer.get("input_data_format") is not None
+        if not is_input_stated:
+            of_layer.pop("input_data_format", None)
         config = MelspectrogramConfig(
             sr=sr,
             n_mels=n_mels,
@@ -105,7 +108,7 @@ class Melspectrogram(Spectrogram):
             norm=norm,
             **of_layer,
         )
-        self._start(config, **kwargs)
+        self._start(config, is_input_stated=is_input_stated, **kwargs)
         filterbank = filterbank_of(config)
         if trainable_fb:
             self._bins_to_bands = filterbank.dense().T

@@ -66,6 +66,7 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
             says when the layer is made.
         input_data_format: Order of the input's axes: ``"channels_first"`` is
             ``(batch, channel, samples)``, ``"channels_last"`` ``(batch, samples, channel)``.
+            ``None``: ``"channels_first"``, with a warning if there are more channels than samples.
         amin: Values below this one are raised to it before decibels are taken of them; above 0,
             and a normal number in float32. An example whose largest value is below ``1e8 * amin``
             has less than 80 dB of range, and one that lies below ``amin`` is 0 dB throughout:
@@ -89,7 +90,8 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
 
     Warns:
         LayerWarning: If ``n_hop`` is above ``n_dft``, so that samples lie in no frame; if float64
-            is needed and JAX does not compute in it; if the input has more channels than samples.
+            is needed and JAX does not compute in it; if the input has more channels than samples
+            and ``input_data_format`` was not given.
 
     >>> import numpy as np
     >>> layer = Spectrogram(n_dft=8, n_hop=4, image_data_format="channels_first")
@@ -118,7 +120,7 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
         return_decibel_spectrogram: bool = False,
         trainable_kernel: bool = False,
         image_data_format: str = "default",
-        input_data_format: str = "channels_first",
+        input_data_format: str | None = None,
         amin: float = DEFAULT_AMIN,
         **kwargs: Any,
     ) -> None:
@@ -130,18 +132,25 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
             return_decibel_spectrogram=return_decibel_spectrogram,
             trainable_kernel=trainable_kernel,
             image_data_format=image_data_format,
-            input_data_format=input_data_format,
+            **({} if input_data_format is None else {"input_data_format": input_data_format}),
             amin=amin,
         )
-        self._start(config, **kwargs)
+        self._start(config, is_input_stated=input_data_format is not None, **kwargs)
 
-    def _start(self, config: LayerConfig, **kwargs: Any) -> None:
-        """Take up a checked configuration; both layers begin here."""
+    def _start(self, config: LayerConfig, *, is_input_stated: bool, **kwargs: Any) -> None:
+        """Take up a checked configuration; both layers begin here.
+
+        Args:
+            config: The layer's own arguments.
+            is_input_stated: Whether ``input_data_format`` was among those that were given.
+            **kwargs: The arguments of every Keras layer.
+        """
         # The samples are cast in call(), since half precision must not touch them before.
         kwargs.setdefault("autocast", False)
         super().__init__(**kwargs)
         config = steps.resolved(config)
         self.config = config
+        self._is_input_stated = is_input_stated
         for field in fields(config):
             setattr(self, field.name, getattr(config, field.name))
         self.framing = config.framing
@@ -159,11 +168,11 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
     def build(self, input_shape: Shape) -> None:
         """Make the weights, if there are any."""
         _, channel, samples = self._sides(input_shape)
-        if self.input_data_format == "channels_first" and channel and samples and channel > samples:
+        if not self._is_input_stated and channel and samples and channel > samples:
             warnings.warn(
                 f"The input has more channels ({channel}) than samples ({samples}). It is read as "
                 "(batch, channel, samples): for (batch, samples, channel) set "
-                "input_data_format='channels_last'",
+                "input_data_format='channels_last', else 'channels_first'",
                 LayerWarning,
                 stacklevel=2,
             )
