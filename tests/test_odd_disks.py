@@ -71,10 +71,10 @@ def test_outputs_are_written_read_and_merged(
     sound = process("melspectrogram", *inputs, *LAYER, "-o", f"sound/{output}", cwd=here)
     assert sound.code == 0, sound.err
     expected = content(here / f"sound/{output}")
-    told = run("melspectrogram", *inputs, *LAYER, "-o", output)
+    told = run("melspectrogram", *inputs, *LAYER, "-o", output, "--report", "r")
     assert ("has no locks" in told) == ("locks" in odd["ODD_DISK"])
     assert content(here / output) == expected
-    run("melspectrogram", *inputs, *LAYER, "-o", output, "--overwrite")
+    run("melspectrogram", *inputs, *LAYER, "-o", output, "--overwrite", "--report", "r")
     assert content(here / output) == expected
     assert "is up to date" in run("melspectrogram", *inputs, *LAYER, "-o", output, "--resume")
     run("info", output)

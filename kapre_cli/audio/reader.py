@@ -74,7 +74,8 @@ class AudioReader(Closing):
         if self._channels != tuple(range(self.file.n_channels)):
             block = block[:, self._channels]
         if self._is_silent.any():
-            self._is_silent &= ~block.any(axis=0)
+            with np.errstate(invalid="ignore"):  # NaN may be kept, of the signalling kind too
+                self._is_silent &= ~block.any(axis=0)
         if self._settings.mono and block.shape[1] > 1:
             with np.errstate(invalid="ignore"):  # infinities that were to be kept
                 mixed = block.mean(axis=1, dtype=np.float64, keepdims=True)

@@ -5,6 +5,7 @@ import os
 import stat
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -176,7 +177,8 @@ def open_report(place: ReportPlace, *, is_begun: bool = False) -> int:
         descriptor = os.open(made, flags | os.O_CREAT | os.O_EXCL, 0o666)
         try:
             if existing is not None:
-                os.fchmod(descriptor, stat.S_IMODE(os.lstat(target).st_mode))
+                with suppress(OSError):  # not all file systems keep permissions
+                    os.fchmod(descriptor, stat.S_IMODE(os.lstat(target).st_mode))
             publish_file(made, target, existing)
         except BaseException:
             os.close(descriptor)

@@ -107,7 +107,7 @@ class RunLock:
         )
 
     def remove_files(self) -> None:
-        """Remove the lock's files; another run that waits for none may then begin anew."""
+        """Remove the lock's files; another run may then make its own."""
         self._path.unlink(missing_ok=True)
 
     def release(self) -> None:

@@ -171,6 +171,12 @@ def attacks() -> dict[str, Attack]:
     for more in (("--overwrite",), ("--resume",), ()):
         made[f"x.npy.json is somebody's own {' '.join(more)}"] = _own_sidecar(more)
         made[f"x.npy.json appears {' '.join(more)}"] = _sidecar_appears(more)
+    for kind in FORGED:
+        made[f"merge: x.h5.partial: {kind}"] = _forged_work("x.h5", kind, merge=True)
+    for kind in ("pipe", "device", "link to a device", "link to itself"):
+        made[f"merge: x is a {kind}"] = _special("x", kind, merge=True)
+    for output in ("x.h5", "x"):
+        made[f"merge: {output} is somebody's own"] = _own_output(output, merge=True)
     made["merge: the output is an input"] = _merge_input
     made["merge: the output has other arrays"] = _merge_other
     for kind in REPORTS:
@@ -253,17 +259,27 @@ def _replaced_meanwhile(output: str, more: Sequence[str]) -> Attack:
     return attack
 
 
-def _special(output: str, kind: str) -> Attack:
+def _tried(place: Place, output: str, more: Sequence[str], *, merge: bool) -> Ended:
+    """Let a run, or a merge, try to make an output."""
+    if not merge:
+        return place.run("melspectrogram", "short.wav", "-o", output, *more)
+    if not (place.folder / "part.h5").exists():
+        _older(place, "part.h5")
+    given = [option for option in more if option != "--resume"]
+    return place.run("merge", "part.h5", "-o", output, *given)
+
+
+def _special(output: str, kind: str, *, merge: bool = False) -> Attack:
     def attack(place: Place) -> None:
         _make(place, output, kind)
         for more in ((), ("--overwrite",), ("--resume",)):
-            ended = place.run("melspectrogram", "short.wav", "-o", output, *more)
+            ended = _tried(place, output, more, merge=merge)
             assert ended.code == 2, ended
 
     return attack
 
 
-def _own_output(output: str) -> Attack:
+def _own_output(output: str, *, merge: bool = False) -> Attack:
     def attack(place: Place) -> None:
         if output == "x.h5":
             with h5py.File(place.folder / output, "w") as file:
@@ -276,7 +292,7 @@ def _own_output(output: str) -> Attack:
             place.mine("x/kapre-extract.json", b"{}")
             place.mine("x/thesis.txt", b"mine")
         for more in ((), ("--overwrite",), ("--resume",), ("--resume", "--overwrite")):
-            ended = place.run("melspectrogram", "short.wav", "-o", output, *more)
+            ended = _tried(place, output, more, merge=merge)
             assert ended.code == 2, ended
 
     return attack
@@ -297,7 +313,7 @@ FORGED = (
 )
 
 
-def _forged_work(output: str, kind: str) -> Attack:
+def _forged_work(output: str, kind: str, *, merge: bool = False) -> Attack:
     """Prepare a work folder whose use would harm somebody, as an unpacked folder may be."""
 
     def attack(place: Place) -> None:
@@ -331,7 +347,7 @@ def _forged_work(output: str, kind: str) -> Attack:
             else:
                 (partial / name).symlink_to("../home" if name == "output" else "../home/thesis.txt")
         for more in ((), ("--overwrite",), ("--resume",)):
-            ended = place.run("melspectrogram", "short.wav", "-o", output, *more)
+            ended = _tried(place, output, more, merge=merge)
             assert ended.code == 2, ended
             assert "is in the way" in ended.messages, ended
         assert not os.path.lexists(place.folder / output)
