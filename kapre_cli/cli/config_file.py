@@ -10,7 +10,6 @@ import click
 
 from kapre_cli.cli.toml import toml
 from kapre_cli.errors import StoredDataError, UsageError, quoted
-from kapre_cli.storage.soundness import open_plain
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -65,6 +64,8 @@ def config_defaults(path: Path, name: str, options: Mapping[str, Options]) -> di
 
 
 def _read(path: Path) -> dict[str, Any]:
+    from kapre_cli.storage.soundness import open_plain  # NumPy only where it is needed
+
     try:
         with open_plain(path) as file:
             content = file.read(_MOST_BYTES + 1)
