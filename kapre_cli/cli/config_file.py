@@ -1,5 +1,6 @@
 """``--config``: options in a TOML file, at its top or in a table called as the command."""
 
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import click
 
 from kapre_cli.cli.toml import toml
-from kapre_cli.errors import UsageError, quoted
+from kapre_cli.errors import StoredDataError, UsageError, quoted
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -16,6 +17,9 @@ else:
     import tomli as tomllib
 
 _MOST_BYTES = 2**20
+_MAX_KEY_PARTS = 16  # the parser takes quadratic time and memory for long dotted keys
+_DEEP_KEY = re.compile(rb"(?<![\w-])(?:[\w-]+[ \t]*\.[ \t]*){%d}" % _MAX_KEY_PARTS)
+_STRING = re.compile(rb"\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'")
 
 Options = dict[str, click.Option]
 
@@ -60,13 +64,19 @@ def config_defaults(path: Path, name: str, options: Mapping[str, Options]) -> di
 
 
 def _read(path: Path) -> dict[str, Any]:
+    from kapre_cli.storage.soundness import open_plain  # NumPy only where it is needed
+
     try:
-        with open(path, "rb") as file:
+        with open_plain(path) as file:
             content = file.read(_MOST_BYTES + 1)
+    except StoredDataError as error:
+        raise UsageError(str(error)) from error
     except OSError as error:
         raise UsageError(f"{quoted(path)} cannot be read: {error.strerror}") from error
     if len(content) > _MOST_BYTES:
         raise UsageError(f"{quoted(path)} is larger than any configuration")
+    if _DEEP_KEY.search(_STRING.sub(b"s", content)):
+        raise UsageError(f"{quoted(path)} has a key of more than {_MAX_KEY_PARTS} parts")
     try:
         return tomllib.loads(content.decode())
     except (ValueError, RecursionError) as error:
