@@ -354,3 +354,17 @@ def test_comments_and_paths_may_have_many_dots(config: Path) -> None:
     assert context("spectrogram", "in.wav", "--config", str(config)).params["output"] == (
         "../" * 20 + "x.h5"
     )
+
+
+def test_a_file_may_come_through_a_pipe(tmp_path: Path) -> None:
+    write_audio(tmp_path / "a.wav", reference.noise(1, 1000))
+    command = f"{sys.executable} -m kapre_cli spectrogram a.wav -o x.h5 --show-config"
+    ended = subprocess.run(
+        ["bash", "-c", f"{command} --config <(echo n-dft = 64)"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, "n-dft = 64" in ended.stdout) == (0, True), ended.stderr

@@ -1,6 +1,10 @@
 """The journal: what was appended comes back, and nothing else does, wherever it is torn."""
 
+import json
 import os
+import subprocess
+import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,7 @@ from hypothesis import strategies as st
 
 from kapre_cli.errors import OutputError, StoredDataError
 from kapre_cli.settings import AudioSettings, SpectrogramConfig
-from kapre_cli.storage.journal import Journal, identity
+from kapre_cli.storage.journal import HEAD, MAGIC, Journal, identity
 from kapre_cli.storage.metadata import InputFacts, RootFacts
 from kapre_cli.storage.replay import Replayed, replay
 from tests import reference
@@ -212,3 +216,58 @@ def test_what_is_appended_becomes_durable_by_itself(
             journal._closing.wait(0.01)
         assert synced
         assert replay(path).n_done == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"block": 7},
+        {"block": ["a.wav"]},
+        {"of": "x"},
+        {"of": None},
+        {"first_frame": "0"},
+        {"first_frame": -1},
+        {"first_frame": True},
+        {"shape": "abc"},
+        {"shape": [1, 1]},
+        {"shape": [1, 1, "4"]},
+        {"shape": [-1, -1, 4]},
+        {"shape": [1.0, 1, 4]},
+        {"facts": 3},
+    ],
+)
+def test_a_record_of_wrong_types_ends_the_journal(tmp_path: Path, change: Any) -> None:
+    description = {"block": "a.wav", "of": 1, "first_frame": 0, "shape": [1, 1, 4]}
+    path = tmp_path / "journal"
+    path.write_bytes(record(description) + record({**description, "first_frame": 1, **change}))
+    found = replay(path)
+    assert found.end == len(record(description))
+    assert list(found.inputs["a.wav"].entries) == [0]
+
+
+def test_a_huge_block_of_holes_is_not_read(tmp_path: Path) -> None:
+    n_bytes = 4 * 2**39
+    text = json.dumps({"block": "a", "of": 1, "first_frame": 0, "shape": [1, 2**9, 2**30]}).encode()
+    path = tmp_path / "journal"
+    path.write_bytes(HEAD.pack(MAGIC, len(text), n_bytes, zlib.crc32(text), 0) + text)
+    os.truncate(path, path.stat().st_size + n_bytes)
+    assert replay(path).end == 0
+
+
+def test_a_fifo_is_no_journal(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    os.mkfifo(path)
+    code = f"from kapre_cli.storage.replay import *; replay(Path({str(path)!r}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert "is not a plain file" in done.stderr
+
+
+def record(description: Any) -> bytes:
+    text, values = json.dumps(description).encode(), np.arange(4, dtype="<f4").tobytes()
+    head = HEAD.pack(MAGIC, len(text), len(values), zlib.crc32(text), zlib.crc32(values))
+    return head + text + values

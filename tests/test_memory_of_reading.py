@@ -102,3 +102,17 @@ def test_a_huge_chunk_is_refused_in_little_memory(
     assert code != 0
     assert "bird.flac" in messages, messages
     assert "has a chunk that decomp" in messages or "has chunks of" in messages, messages
+
+
+@pytest.mark.parametrize("kind", ["one key", "quoted parts", "zeros"])
+def test_a_hostile_configuration_is_refused_in_little_memory(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    if kind == "zeros":
+        path = Path("/dev/zero")
+    else:
+        path.write_text(
+            {"one key": "a" + ".a" * 100_000, "quoted parts": "'a'" + ".'a'" * 50_000}[kind] + "=1"
+        )
+    code, messages = bounded("spectrogram", "--config", path, tmp_path, "-o", tmp_path / "x.h5")
+    assert code == 2
+    assert str(path) in messages, messages

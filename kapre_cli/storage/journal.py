@@ -58,7 +58,8 @@ class Journal(BlockStore):
     def __init__(self, path: Path, end: int = 0) -> None:
         self.path = path
         with writing(path):
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+            self._fd = os.open(path, flags, 0o666)
             os.ftruncate(self._fd, end)
         self._end = self._on_file = end
         self._pending: list[bytes] = []

@@ -16,10 +16,14 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from kapre_cli.errors import StoredDataError, writing
+from kapre_cli.framing import spans
 from kapre_cli.storage.block_store import BlockEntry, peak_of, read_into
 from kapre_cli.storage.journal import HEAD, MAGIC
 from kapre_cli.storage.metadata import InputFacts
-from kapre_cli.storage.soundness import sound_json
+from kapre_cli.storage.soundness import open_plain, sound_json, sound_key
+
+_MAX_BLOCK_BYTES = 2**34  # far more than the largest layer needs for one block
+_PART_VALUES = 2**22
 
 
 @dataclass
@@ -79,7 +83,7 @@ def replay(path: Path) -> Replayed:
         # A description that cannot be understood was not written by this version: what stands
         # behind it is as good as absent.
         malformed = suppress(StoredDataError, KeyError, TypeError, ValueError)
-        with path.open("rb") as file, malformed:
+        with open_plain(path) as file, malformed:
             for description, entry in _records(file):
                 _take(description, entry, found)
                 found.end = file.tell()
@@ -92,7 +96,11 @@ def _records(file: BinaryIO) -> Iterator[tuple[dict[str, Any], BlockEntry | None
     while len(head := file.read(HEAD.size)) == HEAD.size:
         magic, n_described, n_values, described_crc, values_crc = HEAD.unpack(head)
         position = file.tell() + n_described
-        if magic != MAGIC or position + n_values > size:
+        if (
+            magic != MAGIC
+            or max(n_described * 2**8, n_values) > _MAX_BLOCK_BYTES
+            or position + n_values > size
+        ):
             return
         described = file.read(n_described)
         if zlib.crc32(described) != described_crc:
@@ -110,13 +118,33 @@ def _records(file: BinaryIO) -> Iterator[tuple[dict[str, Any], BlockEntry | None
 def _block(
     file: BinaryIO, description: dict[str, Any], n_values: int, crc: int, position: int
 ) -> BlockEntry | None:
-    n_channels, n_frames, n_features = description["shape"]
+    n_channels, n_frames, n_features = map(_count, description["shape"])
     if 4 * n_channels * n_frames * n_features != n_values:
         return None
-    values = np.empty((n_channels, n_frames, n_features), "<f4")
-    if read_into(file.fileno(), values, position) != n_values or zlib.crc32(values.data) != crc:
+    # Part by part: a file may be far larger than the memory, or hold nothing but holes.
+    found_crc, peak = 0, 0.0
+    for first, count in spans(n_values // 4, _PART_VALUES):
+        values = np.empty(count, "<f4")
+        if read_into(file.fileno(), values, position + 4 * first) != values.nbytes:
+            return None
+        found_crc = zlib.crc32(values.data, found_crc)
+        peak = max(peak, peak_of(values))
+    if found_crc != crc:
         return None
-    return BlockEntry(description["first_frame"], values.shape, peak_of(values), position, crc)
+    first_frame = _count(description["first_frame"], lowest=0)
+    return BlockEntry(first_frame, (n_channels, n_frames, n_features), peak, position, crc)
+
+
+def _count(value: Any, lowest: int = 1) -> int:
+    if type(value) is not int or value < lowest:
+        raise StoredDataError(f"{value!r} is no count")
+    return value
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise StoredDataError(f"{value!r} is no text")
+    return value
 
 
 def _take(description: dict[str, Any], entry: BlockEntry | None, found: Replayed) -> None:
@@ -126,16 +154,18 @@ def _take(description: dict[str, Any], entry: BlockEntry | None, found: Replayed
         found.roots.append(description["run"])
         return
     if "failed" in description:
-        key = description["failed"]
+        key, reason = sound_key(description["failed"]), _text(description["reason"])
         remembered = found.inputs.setdefault(key, Remembered(0, run))
-        remembered.failure, remembered.run = description["reason"], run
+        remembered.failure, remembered.run = reason, run
         return
-    key, of = description.get("block") or description["done"], description["of"]
+    key = sound_key(description["block"] if "block" in description else description["done"])
+    of = _count(description["of"], lowest=0)
+    facts = InputFacts.from_dict(description["facts"]) if "facts" in description else None
     remembered = found.inputs.setdefault(key, Remembered(of, run))
     if remembered.of != of:  # the file was another one when the earlier blocks were made
         remembered = found.inputs[key] = Remembered(of, run)
     remembered.run = run
     if entry is not None:
         remembered.entries[entry.first_frame] = entry
-    if "facts" in description:
-        remembered.facts = InputFacts.from_dict(description["facts"])
+    if facts is not None:
+        remembered.facts = facts
