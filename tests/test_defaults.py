@@ -304,3 +304,67 @@ def test_showing_does_nothing_else_and_reproduces_the_run(config: Path, program:
     assert program(*command, "-o", "a.h5", "--n-dft", "128").code == 0
     assert program("melspectrogram", "in.wav", "--config", config).code == 0
     assert Path("a.h5").read_bytes() == Path("out.h5").read_bytes()
+
+
+_DIGITS = "f" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (f"a{'.a' * 50_000} = 1", "line 1 has more than 64 dots"),
+        (f"n-dft = 64\n[a{'.a' * 50_000}]", "line 2 has more than 64 dots"),
+        (f"a = {'[' * 90_000}", "is not TOML"),
+        (f"a = {'{a=' * 60_000}", "is not TOML"),
+        ("n-dft = 64\n" * 30_000, "is larger than any configuration"),
+        (f"n-dft = 0x{_DIGITS}", "n-dft is a number beyond all bounds"),
+        (f"power = 0x{_DIGITS}", "power is a number beyond all bounds"),
+        (f"channel = [0x{_DIGITS}]", "channel is a number beyond all bounds"),
+        (f"n-dft = {{a = 0x{_DIGITS}}}", "n-dft must be an integer, not a table"),
+        (f"n-dft = [[0x{_DIGITS}]]", "n-dft must be an integer, not a list of lists or tables"),
+        (f"n-dft = '{_DIGITS}'", f'n-dft must be an integer, not "{"f" * 99}...'),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_an_absurd_file_takes_little_memory_and_is_told_in_a_line(
+    text: str, told: str, tmp_path: Path
+) -> None:
+    (tmp_path / "absurd.toml").write_text(text)
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_AS, (2**29, 2**29)); "
+    program = "from kapre_cli.cli import main; main()"
+    ended = subprocess.run(
+        [
+            *(sys.executable, "-c", limited + program),
+            *("spectrogram", "a.wav", "-o", "x.h5", "--config", "absurd.toml"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 2, ended.stderr
+    assert f"'absurd.toml': {told}" in ended.stderr or f"'absurd.toml' {told}" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert len(ended.stderr) < 300
+
+
+def test_comments_and_paths_may_have_many_dots(config: Path) -> None:
+    config.write_text(f"# {'.' * 100}\noutput = '{'../' * 20}x.h5'  # 60 dots\n")
+    assert context("spectrogram", "in.wav", "--config", str(config)).params["output"] == (
+        "../" * 20 + "x.h5"
+    )
+
+
+def test_a_file_may_come_through_a_pipe(tmp_path: Path) -> None:
+    write_audio(tmp_path / "a.wav", reference.noise(1, 1000))
+    command = f"{sys.executable} -m kapre_cli spectrogram a.wav -o x.h5 --show-config"
+    ended = subprocess.run(
+        ["bash", "-c", f"{command} --config <(echo n-dft = 64)"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, "n-dft = 64" in ended.stdout) == (0, True), ended.stderr

@@ -355,3 +355,46 @@ def test_windows_is_told_to_python_programs(code: str, here: Path) -> None:
 def test_the_installed_command_begins_where_windows_is_told() -> None:
     project = (PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8")
     assert 'kapre-extract = "kapre_cli.__main__:main"' in project
+
+
+# Libraries that are not installed
+
+
+@pytest.fixture(params=["keras", "tensorflow"])
+def without(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+    """Return an environment in which a library is not installed."""
+    path = tmp_path / "without"
+    path.mkdir()
+    missing = (
+        f'raise ModuleNotFoundError("No module named {request.param!r}", name="{request.param}")'
+    )
+    (path / f"{request.param}.py").write_text(missing)
+    return {**os.environ, "PYTHONPATH": f"{path}:{PACKAGE.parent}"}
+
+
+def test_a_run_without_keras_says_what_to_install(here: Path, without: dict[str, str]) -> None:
+    for output in ("x.h5", "-"):
+        ended = shell(f"kapre spectrogram a.wav -o {output} --engine keras", here, env=without)
+        assert (ended.returncode, ended.stdout) == (1, "")
+        assert "is not installed" in ended.stderr
+        assert "python -m pip install keras tensorflow" in ended.stderr
+        assert ended.stderr.count("\n") == 1
+    assert not list(here.glob("x.*"))
+    assert shell("kapre spectrogram a.wav -o x.h5", here, env=without).returncode == 0
+
+
+def test_features_are_read_without_keras_and_the_layer_says_what_to_install(
+    here: Path, without: dict[str, str]
+) -> None:
+    code = (
+        "import kapre_cli\n"
+        "print(kapre_cli.open_features('old.h5')['a.wav'].shape)\n"
+        "try:\n"
+        "    kapre_cli.load_layer('old.h5')\n"
+        "except ImportError as error:\n"
+        "    print(error)\n"
+    )
+    (here / "code.py").write_text(code)
+    ended = shell(f"'{sys.executable}' code.py", here, env=without)
+    assert ended.returncode == 0, ended.stderr
+    assert "python -m pip install keras tensorflow" in ended.stdout.splitlines()[1]

@@ -59,7 +59,7 @@ class RawFile(Closing):
             _require_regular(status.st_mode)
             self.size, self.mtime_ns = status.st_size, status.st_mtime_ns
             with read_errors():
-                self._front = os.pread(self._fd, front_bytes, 0)
+                self._front = self._read(0, front_bytes)
         except BaseException:
             self.close()
             raise
@@ -69,7 +69,17 @@ class RawFile(Closing):
         """Return the bytes from ``position`` on: ``n_bytes``, or as many as there are."""
         if self.is_held or position + n_bytes <= len(self._front):
             return self._front[position : position + n_bytes]
-        return os.pread(self._fd, n_bytes, position)
+        return self._read(position, n_bytes)
+
+    def _read(self, position: int, n_bytes: int) -> bytes:
+        """Return the bytes from ``position`` on; the system may hand them over in parts."""
+        read = os.pread(self._fd, n_bytes, position)
+        while len(read) < n_bytes:
+            more = os.pread(self._fd, n_bytes - len(read), position + len(read))
+            if not more:
+                break
+            read += more
+        return read
 
     def require_unchanged(self) -> None:
         """Raise :class:`AudioReadError` if the file was written to since it was opened."""

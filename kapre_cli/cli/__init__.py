@@ -151,7 +151,7 @@ def _told(arguments: Sequence[str] | None, guard: Callable[[Workload], int]) -> 
         return code_of(error)
     except (
         *(KapreExtractError, PipeClosedError, Stopped),
-        *(OSError, MemoryError, RuntimeError, KeyboardInterrupt),
+        *(OSError, MemoryError, RuntimeError, ModuleNotFoundError, KeyboardInterrupt),
     ) as error:
         message = message_of(error)
         if message is not None:

@@ -8,6 +8,7 @@ from kapre_cli.cli.signals import Stopped
 from kapre_cli.errors import KapreExtractError, SettingsError, UsageError, quoted
 from kapre_cli.report import ExitCode
 
+_KERAS = ("keras", "tensorflow")  # what a run needs for --engine keras alone
 _NO_THREAD = "can't start new thread"  # what Python says of it, as a RuntimeError
 
 
@@ -50,6 +51,11 @@ def _reason(error: BaseException) -> str:
         return f"there is not enough memory{_detail(error)}; take a smaller --batch-size or --n-dft"
     if isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
         return "the system allows no more threads; take fewer --jobs"
+    if isinstance(error, ModuleNotFoundError) and error.name in _KERAS:
+        return (
+            f"the module {quoted(error.name)} is not installed, which running the Keras layer "
+            "needs: python -m pip install keras tensorflow; or take --engine numpy"
+        )
     if isinstance(error, OSError):
         reason = error.strerror or str(error)
         if error.filename is not None:

@@ -103,10 +103,18 @@ def load_layer(output: PathLike) -> "Spectrogram":
     Raises:
         FileNotFoundError: If there is nothing at ``output``.
         StoredDataError: If it is not a sound output of this program; a ``ValueError`` too.
+        ImportError: If Keras, or the library that it computes with, is not installed.
     """
     with open_features(output) as features:
         config = features.layer
     require_buildable(config)
-    from kapre_cli.time_frequency import layer_of  # TensorFlow only where it is needed
+    try:
+        from kapre_cli.time_frequency import layer_of  # TensorFlow only where it is needed
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"the layer of {quoted(output)} needs Keras 3, and the module {error.name!r} is not "
+            "installed: python -m pip install keras tensorflow; the features can be read without",
+            name=error.name,
+        ) from error
 
     return layer_of(config)

@@ -175,17 +175,18 @@ class Hdf5Values:
         self.dtype: np.dtype[Any] = dtype
         self.shape: tuple[int, ...] = dataset.shape or ()  # None where there is none
         self._is_checked = False
+        self._packing: tuple[Any, ...] | None = None
+        self._small: set[tuple[int, ...]] = set()  # chunks that were found to be so
 
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
         self._require_stored()
+        self._require_small_chunks(_ranges_of(index, self.shape))
         return np.asarray(h5py.Dataset(self._dataset)[index])
 
     def crc32(self, time_axis: int, look: Look | None = None) -> int:
-        """Return the values' CRC-32 in C order, read along the time axis as they were written.
-
-        Each chunk is decompressed once.
-        """
+        """Return the values' CRC-32 in C order, read along the time axis as they were written."""
         self._require_stored()
+        self._require_small_chunks([range(size) for size in self.shape])
         crc = PieceCrc(self.shape, time_axis, self.dtype.itemsize)
         for values in self._parts(time_axis):
             crc.add(little_endian(values))
@@ -215,12 +216,13 @@ class Hdf5Values:
     def _chunks(self, chunk: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], int, bytes]]:
         self._require_stored()
         for start in product(*map(range, repeat(0), self.shape, chunk)):
+            self._stored_bytes(start, prod(chunk) * self.dtype.itemsize)
             with wrap_hdf5_errors(quoted(self._key)):
                 left_out, packed = self._dataset.read_direct_chunk(start)
             yield start, left_out, packed
 
     def _require_stored(self) -> None:
-        """Check once that the values were written, and that reading a chunk takes little memory.
+        """Check once that the values were written, in chunks no larger than this program's.
 
         HDF5 returns zeros for values that were promised and never written.
         """
@@ -233,28 +235,40 @@ class Hdf5Values:
                 f"{quoted(self._key)} promises {n_bytes:,} bytes of values and holds {n_stored:,}"
             )
         packing = packing_of(self._dataset)
-        if packing is not None:
-            self._require_small_chunks(packing[0], [one[0] for one in packing[1:]])
+        if packing is not None and prod(packing[0]) > MAX_CHUNK_VALUES:
+            raise StoredDataError(
+                f"{quoted(self._key)} has chunks of {prod(packing[0]):,} values; "
+                f"this program reads at most {MAX_CHUNK_VALUES:,}"
+            )
+        self._packing = packing
         self._is_checked = True
 
-    def _require_small_chunks(self, chunk: tuple[int, ...], filters: list[int]) -> None:
-        """Refuse chunks that fill more memory than those that this program writes.
+    def _require_small_chunks(self, within: Sequence[range]) -> None:
+        """Refuse chunks that take more memory than those that this program writes.
 
-        HDF5 decompresses a chunk to its end, however much that is.
+        HDF5 decompresses a chunk to its end, however much that is; so each is decompressed once
+        before it does.
+
+        Args:
+            within: The range along each axis that is to be read.
 
         Raises:
             StoredDataError: If there is one.
         """
-        n_values = prod(chunk)
-        if n_values > MAX_CHUNK_VALUES:
-            raise StoredDataError(
-                f"{quoted(self._key)} has chunks of {n_values:,} values; "
-                f"this program reads at most {MAX_CHUNK_VALUES:,}"
-            )
-        n_bytes = n_values * self.dtype.itemsize
-        for start in product(*map(range, repeat(0), self.shape, chunk)):
+        if self._packing is None:
+            return
+        chunk, *filters = self._packing
+        n_bytes = prod(chunk) * self.dtype.itemsize
+        is_deflated = any(one[0] == h5z.FILTER_DEFLATE for one in filters)
+        firsts = (
+            range(along.start - along.start % length, along.stop, length)
+            for along, length in zip(within, chunk, strict=True)
+        )
+        for start in product(*firsts):
+            if start in self._small:
+                continue
             n_stored = self._stored_bytes(start, n_bytes)
-            if h5z.FILTER_DEFLATE in filters and n_stored * _HIGHEST_RATIO > _PART_BYTES:
+            if is_deflated and n_stored * _HIGHEST_RATIO > _PART_BYTES:
                 _, packed = self._dataset.read_direct_chunk(start)
                 with suppress(zlib.error):  # HDF5 stops there too, and says so
                     if len(zlib.decompressobj().decompress(packed, n_bytes + 1)) > n_bytes:
@@ -262,6 +276,7 @@ class Hdf5Values:
                             f"{quoted(self._key)} has a chunk that decompresses to more "
                             f"than its {n_bytes:,} bytes"
                         )
+            self._small.add(start)
 
     def _stored_bytes(self, start: tuple[int, ...], n_bytes: int) -> int:
         """Return how many bytes a chunk has in the file, 0 if it was not written.
@@ -278,6 +293,33 @@ class Hdf5Values:
     def _may_be_packed(self, n_stored: int, n_bytes: int) -> bool:
         is_chunked = self._dataset.get_create_plist().get_layout() == h5d.CHUNKED
         return bool(is_chunked and n_stored * _HIGHEST_RATIO >= n_bytes)
+
+
+def _ranges_of(index: Any, shape: tuple[int, ...]) -> list[range]:
+    """Return along each axis a range that holds all that an index takes.
+
+    What is neither an integer nor a slice, and an index that does not fit, stands for all.
+
+    >>> _ranges_of((1, ..., slice(2, 8, 3)), (5, 6, 7))
+    [range(1, 2), range(0, 6), range(2, 7)]
+    """
+    given = list(index) if isinstance(index, tuple) else [index]
+    places = [place for place, one in enumerate(given) if one is Ellipsis]
+    place = places[0] if places else len(given)
+    given[place : place + 1] = [slice(None)] * (len(shape) - len(given) + len(places[:1]))
+    ranges = [range(size) for size in shape]
+    if len(given) != len(shape):
+        return ranges
+    for axis, (one, size) in enumerate(zip(given, shape, strict=True)):
+        taken = range(size)
+        if isinstance(one, slice) and (one.step or 1) > 0:
+            taken = range(*one.indices(size))
+        elif (
+            isinstance(one, (int, np.integer)) and not isinstance(one, bool) and -size <= one < size
+        ):
+            taken = range(int(one) % size, int(one) % size + 1)
+        ranges[axis] = range(taken.start, max(taken.stop, taken.start))
+    return ranges
 
 
 def _root_facts(top: Any) -> dict[str, Any]:
