@@ -87,7 +87,7 @@ UNREADABLE = (
 
 @pytest.mark.parametrize("command", UNREADABLE)
 def test_what_may_not_be_read_is_told_in_a_line(
-    command: str, unprivileged: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch, command: str, unprivileged: Path, program: Any
 ) -> None:
     monkeypatch.chdir(unprivileged)
     write_audio(Path("a.wav"), reference.noise(1, 3000))

@@ -41,7 +41,7 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let arrays have several blocks, and several chunks in each."""
     monkeypatch.setattr(framing, "BLOCK_VALUES", 2**13)
     monkeypatch.setattr("kapre_cli.pipeline.blocks.BLOCK_VALUES", 2**13)
-    monkeypatch.setattr(hdf5, "_CHUNK_VALUES", 2**10)
+    monkeypatch.setattr(hdf5, "MAX_CHUNK_VALUES", 2**10)
 
 
 @pytest.fixture

@@ -78,7 +78,7 @@ def test_a_note_is_told_reported_and_stored(name: str, tmp_path: Path, program: 
     note = "the chunk behind its samples is cut short ('LIST', 19 bytes of 24)"
     assert ended.code == 0
     assert f"note: {str(tmp_path / 'a.wav')!r}: {note}" in ended.err
-    assert json.loads(report.read_text().splitlines()[0])["note"].startswith(note)
+    assert json.loads(report.read_text().splitlines()[1])["note"].startswith(note)
     assert note in program("info", output).out
     odd = json.loads(program("info", output, "--json").out)["odd"]
     assert [one["fact"] for one in odd] == ["note"]
