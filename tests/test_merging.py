@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import kapre_cli
+import kapre_cli.storage.hdf5_features  # before a constant that it takes over is changed
 from kapre_cli import framing
 from kapre_cli.storage import hdf5, merging
 from kapre_cli.storage.existing import Existing
