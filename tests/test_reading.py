@@ -323,19 +323,27 @@ def test_closing_does_not_wait_long_for_a_disk(
         assert not thread.is_alive()
 
 
-@pytest.mark.usefixtures("small")
-@pytest.mark.parametrize("jobs", [1, 2, 5])
-@pytest.mark.parametrize("raised", [ZeroDivisionError, RecursionError, MemoryError, KeyError])
-def test_any_exception_ends_one_input_alone(
-    raised: type[Exception], jobs: int, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def works_of_which_one_raises(
+    raised: type[BaseException], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> list[Work]:
+    """Return inputs of which ``a.flac`` raises an exception in the thread that reads it."""
+
     def failing(work: Work, *arguments: Any) -> Iterator[Block]:
         yield from frame_blocks(work, *arguments)
         if work.source.key == "a.flac":
             raise raised("in a thread")
 
     monkeypatch.setattr(reading, "frame_blocks", failing)
-    works = works_of(folder, ["long.wav", "a.flac", "long.flac", "0.wav", "1.wav"])
+    return works_of(folder, ["long.wav", "a.flac", "long.flac", "0.wav", "1.wav"])
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("jobs", [1, 2, 5])
+@pytest.mark.parametrize("raised", [ZeroDivisionError, RecursionError, MemoryError, KeyError])
+def test_any_exception_ends_one_input_alone(
+    raised: type[Exception], jobs: int, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    works = works_of_which_one_raises(raised, folder, monkeypatch)
     with readers_of(works, jobs) as readers:
         ends = [part for part in readers if isinstance(part, End)]
     failures = {end.work.source.key: end.failure for end in ends}
@@ -353,13 +361,7 @@ def test_any_exception_ends_one_input_alone(
 def test_what_is_no_fault_of_an_input_is_raised_where_it_is_seen(
     raised: type[BaseException], jobs: int, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(work: Work, *arguments: Any) -> Iterator[Block]:
-        yield from frame_blocks(work, *arguments)
-        if work.source.key == "a.flac":
-            raise raised("in a thread")
-
-    monkeypatch.setattr(reading, "frame_blocks", failing)
-    works = works_of(folder, ["long.wav", "a.flac", "long.flac", "0.wav", "1.wav"])
+    works = works_of_which_one_raises(raised, folder, monkeypatch)
     with readers_of(works, jobs) as readers:
         with pytest.raises(raised, match="in a thread"):
             for _ in readers:

@@ -32,7 +32,12 @@ _LOT_BYTES = 2**28  # of features that are in the temporary folder at once, or
 _LOT_INPUTS = 1000
 
 _OF_THE_AUDIO = (
-    *("source_sr", "n_samples", "n_channels", "n_missing", "n_non_finite", "n_silent_channels"),
+    "source_sr",
+    "n_samples",
+    "n_channels",
+    "n_missing",
+    "n_non_finite",
+    "n_silent_channels",
 )
 
 Item = TypeVar("Item")

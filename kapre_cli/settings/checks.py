@@ -35,12 +35,7 @@ def integer(name: str, value: Any, *, at_least: int, at_most: int | None = None)
 def real(name: str, value: Any, *, at_least: float = 0.0, above: float | None = None) -> float:
     """Return ``value`` as a finite ``float``, at least ``at_least`` or above ``above``."""
     rule = f"a number above {above:g}" if above is not None else f"a number from {at_least:g} up"
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise refuse(name, rule, value)
-    try:
-        number = float(value)
-    except OverflowError:
-        raise refuse(name, rule, value) from None
+    number = _float(name, rule, value)
     if not math.isfinite(number) or (number <= above if above is not None else number < at_least):
         raise refuse(name, rule, value)
     return number
@@ -49,15 +44,20 @@ def real(name: str, value: Any, *, at_least: float = 0.0, above: float | None = 
 def float32_above_zero(name: str, value: Any) -> float:
     """Return ``value`` as a ``float`` above 0 that is a normal number in float32 as well."""
     rule = f"a number from {_FLOAT32[0]:.8g} to {_FLOAT32[1]:.8g}, which float32 can hold"
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise refuse(name, rule, value)
-    try:
-        number = float(value)
-    except OverflowError:
-        raise refuse(name, rule, value) from None
+    number = _float(name, rule, value)
     if not _FLOAT32[0] <= number <= _FLOAT32[1]:  # NaN is not
         raise refuse(name, rule, value)
     return number
+
+
+def _float(name: str, rule: str, value: Any) -> float:
+    """Return a real number as a ``float``; bools are not taken."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise refuse(name, rule, value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise refuse(name, rule, value) from None
 
 
 def boolean(name: str, value: Any) -> bool:

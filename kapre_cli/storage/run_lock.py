@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from kapre_cli.descriptors import write_all
 from kapre_cli.errors import UsageError, quoted
 
 MARKER = b"kapre-extract: work in progress\n"  # what the file `lock` begins with
@@ -75,7 +76,7 @@ class RunLock:
         except FileExistsError:
             raise self._refused() from None
         try:
-            os.write(fd, json.dumps(_this_process()).encode())
+            write_all(fd, json.dumps(_this_process()).encode(), self._owner)
         finally:
             os.close(fd)
         self.is_by_file = True
