@@ -114,17 +114,28 @@ def unprivileged() -> Iterator[Path]:
                 os.seteuid(0)
 
 
-@pytest.fixture(scope="session")
-def odd_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build what lets a file system lack something."""
+def _built(name: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build what is preloaded into the program."""
     if shutil.which("cc") is None:
-        pytest.skip("there is no C compiler to build odd_disk.c with")
-    built = tmp_path_factory.mktemp("odd") / "odd_disk.so"
-    source = Path(__file__).parent / "stress" / "odd_disk.c"
+        pytest.skip(f"there is no C compiler to build {name}.c with")
+    built = tmp_path_factory.mktemp("preloaded") / f"{name}.so"
+    source = Path(__file__).parent / "stress" / f"{name}.c"
     subprocess.run(
         ["cc", "-shared", "-fPIC", "-O2", "-o", built, source, "-ldl"], check=True, timeout=60
     )
     return built
+
+
+@pytest.fixture(scope="session")
+def odd_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build what lets a file system lack something."""
+    return _built("odd_disk", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def late_signal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build what sends a signal just before a system call that waits."""
+    return _built("late_signal", tmp_path_factory)
 
 
 def write_audio(

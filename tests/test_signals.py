@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -110,6 +110,36 @@ def test_a_second_request_stops_it_at_once(hours: Path, tmp_path: Path) -> None:
         "kapre-extract: stopped at once; the same command with --resume goes on with what was "
         "kept\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "term")]
+)
+@pytest.mark.parametrize("call", ["read", "waitpid"])
+def test_a_signal_just_before_a_call_that_waits_is_heard(
+    call: str, number: int, code: int, word: str, late_signal: Path, tmp_path: Path
+) -> None:
+    """Which of the two processes waits, in which call, is as late for Python as can be."""
+    late = {"LD_PRELOAD": str(late_signal), "LATE_SIGNAL_AT": call, "LATE_SIGNAL": str(number)}
+    with subprocess.Popen(
+        [*PROGRAM, "spectrogram", "-", "-o", "out.h5"],
+        cwd=tmp_path,
+        env={**os.environ, **late},
+        stdin=subprocess.PIPE,  # nothing ever comes
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as running:
+        try:
+            assert running.wait(timeout=60) == code
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGKILL)
+        assert running.stderr is not None
+        said = running.stderr.read()
+    assert said.startswith(f"kapre-extract: {word}")
+    assert said.endswith(": no output was written or changed\n")
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -411,10 +412,14 @@ def test_a_run_that_waits_for_its_stream_stops_and_leaves_nothing(
         running.stdin.write(bytes(2**18))  # more than a pipe holds: it has begun to read
         running.stdin.flush()
         os.killpg(running.pid, number)
+        try:
+            code = running.wait(timeout=60)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGKILL)
+        running.stdin.close()
         assert running.stderr is not None
         said = running.stderr.read().decode()
-        code = running.wait(timeout=30)
-        running.stdin.close()
     if number == signal.SIGINT:
         assert code == 130
         assert said == "kapre-extract: interrupted: no output was written or changed\n"

@@ -19,6 +19,7 @@ import click
 
 from kapre_cli.cli import imports
 from kapre_cli.cli.outlet import Outlet, outlet
+from kapre_cli.cli.signals import heard
 from kapre_cli.errors import quoted
 from kapre_cli.report import STOPPING, UNWATCHED, Gone, Watch
 from kapre_cli.version import PROGRAM
@@ -26,6 +27,7 @@ from kapre_cli.version import PROGRAM
 Workload = Callable[[Watch], int]
 
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
+_AWAITED = (*STOPPING, signal.SIGCHLD)  # by the process that waits
 _PAGE_BYTES = 2**14  # room for the longest path
 _READERS = 64  # more share a page, and a crash may then be laid to another input once
 _RESUME = "the same command with --resume goes on with what was kept"
@@ -102,6 +104,8 @@ class SharedWatch(Watch):
 def guarded(work: Workload, remedy: str = _RESUME, *, streams: bool = False) -> int:
     """Run ``work`` in a process of its own and return its exit code, in both processes.
 
+    In the process that waits what asks it to end stays blocked from then on: it is about to end.
+
     Args:
         work: What is to be done.
         remedy: What to do should its process end before it is done.
@@ -115,22 +119,26 @@ def guarded(work: Workload, remedy: str = _RESUME, *, streams: bool = False) -> 
     while True:
         sys.stdout.flush()
         sys.stderr.flush()
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # until both know what to do with one
+        signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)  # until both know what to do with one
+        signal.signal(signal.SIGCHLD, _note)  # else it might not be awaited
         theirs, ours = os.pipe()
         out.open()
         pid = os.fork()
         if pid == 0:
             os.close(ours)
             out.enter()
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _AWAITED)
             threading.Thread(target=_end_with_parent, args=(theirs,), daemon=True).start()
             imports.make_quick()
-            return work(watch)
+            with heard():
+                return work(watch)
         os.close(theirs)
         out.carry()
         ended = _Attempt(pid).wait()
         os.close(ours)
-        out.close(at_once=bool(ended.stopped))
+        if not ended.stopped:
+            out.close()
         watch.n_sent = out.n_bytes
         if not (out.has_reader or ended.stopped):
             raise BrokenPipeError
@@ -153,7 +161,8 @@ def unguarded(
     streams: bool = False,  # noqa: ARG001
 ) -> int:
     """Run ``work`` in this process."""
-    return work(UNWATCHED)
+    with heard():
+        return work(UNWATCHED)
 
 
 class _Attempt:
@@ -178,24 +187,25 @@ class _Attempt:
         return signal.Signals(self.number).name
 
     def wait(self) -> "_Attempt":
-        """Wait until it ends, and pass on to it what asks this process to end."""
-        before = {number: signal.getsignal(number) for number in STOPPING}
-        for number, handler in before.items():
-            if handler is not signal.SIG_IGN:
-                signal.signal(number, self._pass_on)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
-        try:
-            _, status = os.waitpid(self._pid, 0)
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        """Wait until it ends, and pass on to it what asks this process to end.
+
+        Signals stay blocked and are taken one by one: none is missed between a look and a wait.
+        """
+        heeded = [n for n in _AWAITED if signal.getsignal(n) is not signal.SIG_IGN]
+        while True:
+            pid, status = os.waitpid(self._pid, os.WNOHANG)
+            if pid:
+                break
+            number = signal.sigwait(heeded)
+            if number != signal.SIGCHLD:
+                self._pass_on(number)
         if os.WIFSIGNALED(status):
             self.number = os.WTERMSIG(status)
         else:
             self.code = os.WEXITSTATUS(status)
         return self
 
-    def _pass_on(self, number: int, _frame: object) -> None:
+    def _pass_on(self, number: int) -> None:
         now = time.monotonic()
         with suppress(ProcessLookupError):  # it has ended just now, asked by a terminal itself
             if not self.stopped:
@@ -217,6 +227,10 @@ def _end_with_parent(theirs: int) -> None:
     """End this process when the one that waits for it is no more, killed for instance."""
     os.read(theirs, 1)
     os._exit(128 + signal.SIGKILL)
+
+
+def _note(_number: int, _frame: object) -> None:
+    """Handle a signal by nothing: what has the default handler may be dropped unawaited."""
 
 
 def _say(message: str) -> None:

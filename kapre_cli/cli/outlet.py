@@ -7,8 +7,11 @@ it just then. Whoever stays knows, so that another process goes on at the very b
 import fcntl
 import os
 import select
+import signal
 import stat
 import threading
+
+from kapre_cli.report import STOPPING
 
 _CARRIED_BYTES = 2**16
 
@@ -36,8 +39,8 @@ class Outlet:
     def carry(self) -> None:
         """Wait for what the process that has just been made writes."""
 
-    def close(self, *, at_once: bool) -> None:
-        """See that all is carried on that an ended process has written, unless ``at_once``."""
+    def close(self) -> None:
+        """See that all is carried on that an ended process has written."""
 
 
 class FileOutlet(Outlet):
@@ -115,10 +118,11 @@ class PipeOutlet(Outlet):
             select.select([], [1], [])
             return 0
 
-    def close(self, *, at_once: bool) -> None:
-        """Wait until all has been carried on, unless ``at_once``."""
-        if not at_once:
-            self._thread.join()
+    def close(self) -> None:
+        """Wait until all has been carried on, or this process is asked to end."""
+        blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+        self._thread.join()
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 def outlet() -> Outlet:

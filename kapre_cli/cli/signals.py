@@ -1,11 +1,16 @@
 """Signals that ask the process to end, as exceptions, so that its work is kept and tidied up."""
 
+import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kapre_cli.report import STOPPING
+
+_HEARD = (*STOPPING, signal.SIGPIPE)
+_SECONDS_TO_BE_HEARD = 0.05  # a main thread that does not wait has run the handler by then
 
 _STOPPED_BY = {
     signal.SIGHUP: "hung up",
@@ -41,13 +46,10 @@ def stoppable() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # signals never reach another thread
         return
-    stopped = False
 
     def stop(number: int, _frame: object) -> None:
-        nonlocal stopped
-        if stopped:
-            return
-        stopped = True
+        for one in STOPPING:
+            signal.signal(one, signal.SIG_IGN)
         raise Stopped(number)
 
     before = {number: signal.getsignal(number) for number in STOPPING}
@@ -59,3 +61,37 @@ def stoppable() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def heard() -> Iterator[None]:
+    """See that signals are heard although the main thread waits, for a pipe for instance.
+
+    Python runs a handler between two steps of the main thread. A signal that comes behind the
+    last step and before the system call that waits is noted, and nothing wakes the call. So a
+    thread sends it again until its handler has run, which is known by its being ignored then.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    main = threading.get_ident()
+    came, comes = os.pipe()
+    os.set_blocking(comes, False)
+
+    def repeat() -> None:
+        while noted := os.read(came, 1):
+            time.sleep(_SECONDS_TO_BE_HEARD)
+            while noted[0] in _HEARD and callable(signal.getsignal(noted[0])):
+                signal.pthread_kill(main, noted[0])
+                time.sleep(_SECONDS_TO_BE_HEARD)
+
+    before = signal.set_wakeup_fd(comes, warn_on_full_buffer=False)
+    repeater = threading.Thread(target=repeat, name="signals", daemon=True)
+    repeater.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(comes)
+        repeater.join()
+        os.close(came)

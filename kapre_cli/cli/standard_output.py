@@ -78,10 +78,9 @@ def while_read(descriptor: int) -> Iterator[None]:
     is_over = False
 
     def end(_number: int, _frame: object) -> None:
-        nonlocal is_over
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         # What is being stopped is left to tidy up in peace.
         if not (is_over or isinstance(sys.exc_info()[1], Stopped)):
-            is_over = True
             raise Stopped(signal.SIGPIPE)  # which nothing takes for an error of a file
 
     main = threading.get_ident()
