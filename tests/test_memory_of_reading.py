@@ -1,5 +1,6 @@
 """Files that claim enormous contents: refused by name, in little memory and in little time."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -148,3 +149,47 @@ def test_a_part_of_an_array_is_read_though_another_part_is_hostile(tmp_path: Pat
         for index in hostile:
             with pytest.raises(StoredDataError, match="decompresses to more"):
                 array[index]
+
+
+def test_a_frame_of_gigabytes_is_refused_by_the_program_and_its_readers(tmp_path: Path) -> None:
+    """An HDF5 that agrees with itself, whose one frame is packed into few bytes."""
+    n_dft, n_channels = 2**22, 1000
+    layer = ("--n-dft", n_dft, "--compression", "gzip", "--sr", 8000)
+    one = write_audio(tmp_path / "one.wav", np.zeros((1, 1000)), subtype="PCM_16")
+    code, messages = bounded("spectrogram", one, "-o", tmp_path / "one.h5", *layer)
+    assert code == 0, messages
+    with h5py.File(tmp_path / "one.h5", "r+") as file:
+        old = file["features/one.wav"]
+        facts = json.loads(old.attrs["input"])
+        del file["features/one.wav"]
+        made = file["features"].create_dataset(
+            "one.wav",
+            (1, n_dft // 2 + 1, n_channels),
+            "f4",
+            chunks=(1, 262, n_channels),
+            compression="gzip",
+        )
+        packed = zlib.compress(bytes(262 * n_channels * 4), 9)
+        for first in range(0, made.shape[1], 262):
+            made.id.write_direct_chunk((0, first, 0), packed)
+        made.attrs["input"] = np.bytes_(json.dumps(facts | {"n_channels": n_channels}))
+        index = file["index"][()]
+        index["n_channels"] = n_channels
+        file["index"][...] = index
+    assert (tmp_path / "one.h5").stat().st_size < 30 * 10**6
+    refused = "one frame has 2,097,153 values in each of 1,000 channels"
+    for command in (
+        ("verify", tmp_path / "one.h5"),
+        ("merge", tmp_path / "one.h5", "-o", tmp_path / "y.h5"),
+        ("plot", tmp_path / "one.h5", "-o", tmp_path / "y.png"),
+        ("compare", tmp_path / "one.h5", tmp_path / "one.h5"),
+    ):
+        code, messages = bounded(*command)
+        assert code != 0
+        assert refused in messages, messages
+
+    write_audio(tmp_path / "many.wav", np.zeros((n_channels, 1)), subtype="PCM_16")
+    code, messages = bounded("spectrogram", tmp_path / "many.wav", "-o", tmp_path / "z.h5", *layer)
+    assert code == 1
+    assert f"many.wav': {refused}" in messages, messages
+    assert "take --channel, --mono or a smaller --n-dft" in messages

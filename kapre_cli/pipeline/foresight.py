@@ -61,7 +61,7 @@ def foresee(source: Source, settings: ExtractionSettings, watch: Watch = UNWATCH
                 n_channels = n_channels_taken(audio, header.sr, header.n_channels)
                 return Foreseen(source, None, header.sr, n_channels)
         with AudioReader(source.file, audio, is_stream=source.is_stream) as reader:
-            require_frame(settings.layer.framing, reader.n_samples)
+            require_frame(settings.layer, reader)
             return Foreseen(source, None, reader.file.sr, reader.n_channels, reader.n_samples)
     except Exception as error:
         return Foreseen(source, input_error(error))

@@ -14,8 +14,8 @@ from kapre_cli.pipeline.blocks import Block, frame_blocks
 from kapre_cli.pipeline.processors import n_processors
 from kapre_cli.pipeline.work import Work, tells_state
 from kapre_cli.report import Watch, counted
-from kapre_cli.settings import ExtractionSettings
-from kapre_cli.settings.limits import within_int64
+from kapre_cli.settings import ExtractionSettings, LayerConfig
+from kapre_cli.settings.limits import require_narrow_frame, within_int64
 from kapre_cli.sources import Source
 from kapre_cli.storage.journal import identity
 from kapre_cli.storage.metadata import InputFacts
@@ -231,7 +231,7 @@ class Readers(Closing):
         framing = config.framing
         work.begun = time.monotonic()
         with AudioReader(source.file, audio, is_stream=source.is_stream) as reader:
-            require_frame(framing, reader.n_samples)
+            require_frame(config, reader)
             facts = _facts(source, reader, framing)
             work.open(facts, config)
             is_told = tells_state(source, facts.source_mtime_ns)
@@ -292,17 +292,21 @@ def require_no_crashes(watch: Watch, source: Source) -> None:
         )
 
 
-def require_frame(framing: Framing, n_samples: int) -> None:
-    """Refuse an input that is too short.
+def require_frame(config: LayerConfig, reader: AudioReader) -> None:
+    """Refuse an input that is too short for a frame, or has too many channels for one.
 
     Raises:
-        FeatureError: If there is no frame in it.
+        FeatureError: If it is.
     """
-    if framing.padding == "valid" and n_samples < framing.n_dft:
+    if config.padding == "valid" and reader.n_samples < config.n_dft:
         raise FeatureError(
-            f"it has {counted(n_samples, 'sample')}, fewer than the {framing.n_dft:,} of one "
+            f"it has {counted(reader.n_samples, 'sample')}, fewer than the {config.n_dft:,} of one "
             "frame; take --padding same or a smaller --n-dft"
         )
+    try:
+        require_narrow_frame(config.n_features, reader.n_channels)
+    except ValueError as error:
+        raise FeatureError(f"{error}; take --channel, --mono or a smaller --n-dft") from error
 
 
 def _facts(source: Source, reader: AudioReader, framing: Framing) -> InputFacts:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from kapre_cli.errors import SettingsError
 from kapre_cli.framing import Framing
 from kapre_cli.settings import checks
+from kapre_cli.settings.limits import require_narrow_frame
 
 PADDINGS = ("same", "valid")
 DATA_FORMATS = ("channels_first", "channels_last")
@@ -149,8 +150,10 @@ class SpectrogramConfig:
         """Return the shape of what the layer returns for one example, in the order of `axes`.
 
         Raises:
-            ValueError: If the example is too short for a frame, or the axes are not resolved.
+            ValueError: If the example is too short for a frame, if a frame has more values than
+                are read at once, or if the axes are not resolved.
         """
+        require_narrow_frame(self.n_features, n_channels)
         n_time = self.framing.n_time(n_samples)
         sizes = {"time": n_time, self.feature_axis: self.n_features, "channel": n_channels}
         first, second, third = (sizes[axis] for axis in self.axes)

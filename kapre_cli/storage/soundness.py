@@ -20,7 +20,7 @@ from kapre_cli import dsp
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.settings import LayerConfig, MelspectrogramConfig
 from kapre_cli.settings.layers import MAX_WEIGHTS
-from kapre_cli.settings.limits import MAX_SR
+from kapre_cli.settings.limits import MAX_CHANNELS, MAX_SR
 from kapre_cli.storage.metadata import InputFacts, RootFacts
 
 MAX_FACTS_BYTES = 2**16  # of one input: a path has 4,096 bytes, each at most six in JSON
@@ -31,7 +31,7 @@ _RANGES = {
     "sr": (1, MAX_SR),
     "source_sr": (1, MAX_SR),
     "n_samples": (1, _INT64[1]),
-    "n_channels": (1, _INT64[1]),
+    "n_channels": (1, MAX_CHANNELS),
     "source_size": (0, _INT64[1]),
     "n_non_finite": (0, _INT64[1]),
     "n_silent_channels": (0, _INT64[1]),
