@@ -1,5 +1,6 @@
 """``python -m kapre_cli`` is the same program as ``kapre-extract``."""
 
+import signal
 import sys
 from typing import NoReturn
 
@@ -9,6 +10,8 @@ from kapre_cli.version import PROGRAM
 
 def main() -> NoReturn:
     """Run the program; say in one line if this system cannot."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # so early it ends without a traceback
     try:
         require_posix()
     except ImportError as error:

@@ -142,6 +142,67 @@ def test_a_signal_just_before_a_call_that_waits_is_heard(
     assert os.listdir(tmp_path) == []
 
 
+def test_an_interrupt_while_modules_are_loaded_leaves_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+    ended = subprocess.run(
+        [*PROGRAM, "--help"],
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+        },
+        capture_output=True,
+        timeout=60,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, b"", b"")
+
+
+# Runs the program in this process, and asks it to end in the middle of a wait for another thread:
+# where its lock has been let go and is not yet taken again.
+AT_A_LOCK = '''
+import signal, sys, threading
+from kapre_cli.cli import run
+LET_GO = """
+def let_go(really):
+    state = really()
+    if threading.current_thread() is threading.main_thread() and not asked:
+        asked.append(True)
+        signal.raise_signal(NUMBER)
+    return state
+"""
+inside = {"__name__": "threading", "signal": signal, "threading": threading, "asked": []}
+inside["NUMBER"] = int(sys.argv[1])
+exec(LET_GO, inside)
+made = threading.Condition.__init__
+def make(self, lock=None):
+    made(self, lock)
+    if "pipeline" in sys._getframe(1).f_code.co_filename:
+        really = self._release_save
+        self._release_save = lambda: inside["let_go"](really)
+threading.Condition.__init__ = make
+code = run(sys.argv[2:])
+assert inside["asked"]
+sys.exit(code)
+'''
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_middle_of_a_wait_leaves_no_lock_behind(
+    number: int, hours: Path, tmp_path: Path
+) -> None:
+    command = ("melspectrogram", str(hours), "-o", "out.h5", "-j", "2", *OPTIONS)
+    ended = subprocess.run(
+        [sys.executable, "-c", AT_A_LOCK, str(int(number)), *command],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ended.returncode == 128 + number, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert ended.stderr.endswith(": no output was written or changed\n")
+    assert not (tmp_path / "out.h5").exists()
+
+
 @pytest.mark.parametrize(
     "place", ["storage.work_dir.WorkDir.close", "storage.earlier.Earlier.close"]
 )

@@ -6,10 +6,17 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 from kapre_cli.report import STOPPING
 
 _HEARD = (*STOPPING, signal.SIGPIPE)
+# Modules in whose functions an exception could leave a lock taken, or be lost in a callback.
+_FRAGILE = (
+    *("threading", "weakref", "_weakrefset"),
+    *("importlib._bootstrap", "importlib._bootstrap_external"),
+    *("_frozen_importlib", "_frozen_importlib_external"),
+)
 _SECONDS_TO_BE_HEARD = 0.05  # a main thread that does not wait has run the handler by then
 
 _STOPPED_BY = {
@@ -36,6 +43,39 @@ class Stopped(BaseException):
         return f"{_STOPPED_BY[signal.Signals(self.number)]}: {self.left}"
 
 
+class _Interruption:
+    """Whether an exception may be raised where the main thread is when a signal comes.
+
+    Attributes:
+        is_repeated: Whether signals come again until they have been heard.
+    """
+
+    def __init__(self) -> None:
+        self.is_repeated = False
+        self._place: tuple[FrameType | None, int] = (None, 0)
+        self._since = 0.0
+
+    def may_be(self, frame: FrameType | None) -> bool:
+        """Whether it may be. A thread that has not moved for long waits, and can be interrupted.
+
+        Args:
+            frame: Where the main thread is.
+        """
+        while frame is not None and frame.f_globals is globals():
+            frame = frame.f_back  # a second signal, within the handler of the first
+        if frame is None or not self.is_repeated:
+            return True
+        place, now = (frame, frame.f_lasti), time.monotonic()
+        if place != self._place:
+            self._place, self._since = place, now
+        waits = now - self._since > _SECONDS_TO_BE_HEARD / 2
+        return waits or frame.f_globals.get("__name__") not in _FRAGILE
+
+
+_interruption = _Interruption()
+may_interrupt = _interruption.may_be
+
+
 @contextmanager
 def stoppable() -> Iterator[None]:
     """Raise :class:`Stopped` in the main thread at the first signal of ``STOPPING``.
@@ -47,7 +87,9 @@ def stoppable() -> Iterator[None]:
         yield  # signals never reach another thread
         return
 
-    def stop(number: int, _frame: object) -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
+        if not may_interrupt(frame):
+            return
         for one in STOPPING:
             signal.signal(one, signal.SIG_IGN)
         raise Stopped(number)
@@ -88,9 +130,11 @@ def heard() -> Iterator[None]:
     before = signal.set_wakeup_fd(comes, warn_on_full_buffer=False)
     repeater = threading.Thread(target=repeat, name="signals", daemon=True)
     repeater.start()
+    _interruption.is_repeated = True
     try:
         yield
     finally:
+        _interruption.is_repeated = False
         signal.set_wakeup_fd(before)
         os.close(comes)
         repeater.join()

@@ -8,8 +8,9 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
-from kapre_cli.cli.signals import Stopped
+from kapre_cli.cli.signals import Stopped, may_interrupt
 from kapre_cli.closing import Closing
 from kapre_cli.errors import UsageError
 from kapre_cli.settings import OutputSettings
@@ -77,7 +78,9 @@ def while_read(descriptor: int) -> Iterator[None]:
         return
     is_over = False
 
-    def end(_number: int, _frame: object) -> None:
+    def end(_number: int, frame: FrameType | None) -> None:
+        if not may_interrupt(frame):
+            return
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         # What is being stopped is left to tidy up in peace.
         if not (is_over or isinstance(sys.exc_info()[1], Stopped)):
