@@ -35,6 +35,30 @@ def test_gsm_ends_where_its_fact_chunk_says(kind: str, n_samples: int, tmp_path:
     np.testing.assert_array_equal(samples, decoded[:n_samples])
 
 
+@pytest.mark.parametrize("n_samples", [319, 320, 321, 641, 1981, 2241])
+def test_the_padding_that_sox_counts_is_no_block(n_samples: int, tmp_path: Path) -> None:
+    """An odd number of blocks of 65 bytes, with the byte behind them in the size of the samples."""
+    content = encoded("GSM610", n_frames=n_samples)
+    n_blocks = -(-n_samples // 320)
+    size = content.index(b"data") + 4
+    assert struct.unpack_from("<I", content, size)[0] == n_blocks * 65
+    padded = content[:size] + struct.pack("<I", n_blocks * 65 + n_blocks % 2) + content[size + 4 :]
+    expected, _ = opened(content, tmp_path / "a.wav")
+    samples, file = opened(padded, tmp_path / "a.wav")
+    assert (len(samples), file.n_missing, file.notes) == (n_samples, 0, ())
+    np.testing.assert_array_equal(samples, expected)
+
+
+@pytest.mark.parametrize("subtype", ["G721_32", "NMS_ADPCM_16", "NMS_ADPCM_24", "NMS_ADPCM_32"])
+@pytest.mark.parametrize("n_samples", [1, 100, 119, 121, 1000])
+def test_files_shorter_than_a_block_end_where_their_fact_chunk_says(
+    subtype: str, n_samples: int, tmp_path: Path
+) -> None:
+    content = encoded(subtype, n_frames=n_samples)
+    samples, file = opened(content, tmp_path / "a.wav")
+    assert (len(samples), file.n_missing, file.notes) == (n_samples, 0, ())
+
+
 @pytest.mark.parametrize("stated", [1, 1000, 2**31])
 def test_a_fact_chunk_that_cannot_be_true_is_noted(stated: int, tmp_path: Path) -> None:
     content = encoded("GSM610", n_frames=5120)

@@ -81,7 +81,9 @@ def wav_extent(file: RawFile, header: Header, allow_truncated: bool) -> Extent:
         promised = taken if header.n_bytes is None else promised
     if taken != promised or second is not None:
         taken -= taken % _decodable_bytes(header)
-    stream = _stream(file, header, taken)
+    elif _counts_padding(header, taken):
+        taken, promised = taken - 1, promised - 1
+    stream = _stream(file, header, taken, is_first=second is not None)
     n_frames = taken // header.frame_bytes if header.frame_bytes else None
     notes = []
     if trailer.cut_chunk:
@@ -101,18 +103,28 @@ def _trailer(file: RawFile, header: Header) -> Trailer:
     return trailer_of(file, header) if is_whole else Trailer()
 
 
-def _stream(file: RawFile, header: Header, taken: int) -> FileBytes:
+def _counts_padding(header: Header, n_bytes: int) -> bool:
+    """Whether the size of the samples counts the byte that fills them up to an even number.
+
+    SoX counts it. Of blocks of an odd size, as those of GSM, the byte alone would be one more.
+    """
+    is_of_odd_blocks = header.frame_bytes is None and header.block_bytes % 2 == 1
+    return is_of_odd_blocks and header.block_bytes > 1 and n_bytes % header.block_bytes == 1
+
+
+def _stream(file: RawFile, header: Header, taken: int, *, is_first: bool) -> FileBytes:
     """Return the file as its decoder is to see it, with a header that is true of it.
 
     Args:
         file: The file.
         header: Its header.
         taken: Bytes of samples to be decoded.
+        is_first: Whether another file follows, which libsndfile takes for a part of this one.
     """
     if header.number:
         return FileBytes(file, end=header.start + taken)
     odd_blocks = header.order == "<" and header.frame_bytes is None and taken % 2 == 1
-    if taken != header.n_bytes or odd_blocks:
+    if taken != header.n_bytes or odd_blocks or is_first:
         # libsndfile believes what a size says, even where the file has more, and takes the
         # padding behind blocks of an odd size for one more block, of which it makes noise.
         return FileBytes(file, plain_head(header, taken), header.start, header.start + taken)
@@ -138,7 +150,7 @@ def samples_by_fact(header: Header, extent: Extent, came: int) -> tuple[int, int
     """
     missing = extent.n_missing(header, came)
     stated = header.fact_samples
-    n_blocks = extent.n_bytes // header.block_bytes
+    n_blocks = -(-extent.n_bytes // header.block_bytes)
     if not stated or header.frame_bytes is not None or not came or not n_blocks:
         return came, missing, ()
     of_a_block = -(-came // n_blocks)
