@@ -312,8 +312,25 @@ def test_work_of_an_interrupted_run_is_not_thrown_away(
     message = refused(program, "all.h5", *parts, "x.h5.partial")
     assert "'x.h5.partial' is the work of a run that has not come to its end" in message
     assert "holds the work of a run that did not reach its end" in refused(program, "x.h5", *parts)
-    assert program("merge", *parts, "--overwrite", "-o", "x.h5").code == 0
-    assert "x.h5.partial" not in files_below(here)
+    before = content(here)
+    assert "go on with it by its own command" in refused(program, "x.h5", *parts, "--overwrite")
+    assert content(here) == before
+
+
+@pytest.mark.parametrize("output", ["x.h5", "x", "x.npy"])
+def test_an_array_of_another_recording_of_that_name_is_not_replaced(
+    output: str, here: Path, program: Any
+) -> None:
+    """Two sites have recordings of one name."""
+    for site in (1, 2):
+        write_audio(here / f"{site}/a.wav", reference.noise(1, 900, site))
+        assert program(*MEL, f"{site}", "-o", f"{site}.h5").code == 0
+    assert program(*MEL, "2", "-o", output).code == 0
+    before = content(here)
+    message = refused(program, output, here / "1.h5", "--overwrite")
+    assert "holds 1 array that none of the inputs has ('a.wav' of another recording)" in message
+    assert content(here) == before
+    assert program("merge", "2.h5", "-o", output, "--overwrite").code == 0
 
 
 def test_nothing_to_merge_is_an_output_without_arrays(

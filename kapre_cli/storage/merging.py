@@ -1,7 +1,8 @@
 """Several outputs put together into one, which is what one run would have written."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,6 @@ from kapre_cli.settings import OutputSettings
 from kapre_cli.sources import Source
 from kapre_cli.storage.admission import check_output
 from kapre_cli.storage.assembly import stored_array
-from kapre_cli.storage.earlier import require_no_work
 from kapre_cli.storage.existing import existing_output, is_something
 from kapre_cli.storage.features import open_features
 from kapre_cli.storage.formats import open_writer
@@ -72,15 +72,19 @@ def merge(
     sources = [Source(str(part.path), key) for part in parts for key in part.keys]
     if output.format == "npy" and not sources:
         raise UsageError(f"{quoted(output.path)} would be one array, and there is none")
-    keys = {source.key for source in sources}
-    _require_nothing_lost(output.path, keys, unreadable=True)
+    _require_nothing_lost(output.path, parts, unreadable=True)
     check_output(output, sources, resumable=False)
     with WorkDir(output) as work_dir:
         replayed = replay(work_dir.journal)
         work_dir.keep = replayed.holds_work
         existing = existing_output(output, resumable=False)
-        _require_nothing_lost(output.path, keys)
-        require_no_work(work_dir, replayed, output)
+        _require_nothing_lost(output.path, parts)
+        if replayed.holds_work:
+            raise UsageError(
+                f"{quoted(work_dir.folder)} holds the work of a run that did not reach its end "
+                f"({counted(replayed.n_done, 'input')} done); go on with it by its own command "
+                "with --resume, or name another output"
+            )
         if work_dir.note is not None:
             report.say(f"note: {work_dir.note}")
         progress.writing(len(sources))
@@ -103,14 +107,15 @@ def _require_other(path: Path, inputs: Sequence[Path]) -> None:
         raise UsageError(f"the output {quoted(path)} is one of the inputs")
 
 
-def _require_nothing_lost(path: Path, keys: Set[str], *, unreadable: bool = False) -> None:
+def _require_nothing_lost(path: Path, parts: Sequence[Part], *, unreadable: bool = False) -> None:
     """Refuse to replace an output by one that lacks some of its arrays.
 
-    Naming the output among the inputs, or a shard in the output's place, must lose nothing.
+    Naming the output among the inputs, or a shard in the output's place, must lose nothing. Two
+    sites may have recordings of one name: an array is there if it is of the same recording.
 
     Args:
         path: Where the new output goes.
-        keys: What it will hold.
+        parts: What it will be put together of.
         unreadable: Whether to let pass what cannot be read: other checks say more of it.
 
     Raises:
@@ -118,9 +123,10 @@ def _require_nothing_lost(path: Path, keys: Set[str], *, unreadable: bool = Fals
     """
     if not is_something(path) or (path.is_file() and path.stat().st_size == 0):
         return
+    held = dict(chain.from_iterable(map(_recordings, parts)))
     try:
         with open_features(path) as features:
-            lost = [key for key in features if key not in keys]
+            lost = [key for key, facts in features.facts() if held.get(key) != facts.sha256]
     except StoredDataError as error:
         if unreadable:
             return
@@ -129,12 +135,19 @@ def _require_nothing_lost(path: Path, keys: Set[str], *, unreadable: bool = Fals
             f"lost ({error}); move it away, or name another output"
         ) from error
     if lost:
+        other = " of another recording" if lost[0] in held else ""
         raise UsageError(
             f"the output {quoted(path)} holds {counted(len(lost), 'array')} that none of the "
-            f"inputs has ({quoted(lost[0])}{', ...' if len(lost) > 1 else ''}); merge replaces no "
-            "output that would lose some: name it among the inputs and another output, or move "
-            "it away"
+            f"inputs has ({quoted(lost[0])}{other}{', ...' if len(lost) > 1 else ''}); merge "
+            "replaces no output that would lose some: name another output, or move it away"
         )
+
+
+def _recordings(part: Part) -> Iterator[tuple[str, str]]:
+    """Yield the key and the SHA-256 of each recording that a part holds the array of."""
+    with part.open() as features:
+        for key, facts in features.facts():
+            yield key, facts.sha256
 
 
 def _root(parts: Sequence[Part], output: OutputSettings, report: Report) -> RootFacts:
