@@ -49,6 +49,10 @@ _HIGHEST_RATIO = 1100  # of compressed values; deflate's own limit is 1,032
 
 _MIN_PACKED_BYTES = 64  # packing enlarges what is tiny, and nothing else much
 _PART_VALUES = 2**22  # more than a chunk has
+# HDF5 takes memory for every chunk that it reads. This program writes small ones where a block of
+# audio has few values, one in 2**20 samples or more.
+_MIN_CHUNK_VALUES = 2**10
+_MAX_SMALL_CHUNKS = 2**14
 _PART_BYTES = 4 * _PART_VALUES
 
 
@@ -240,8 +244,19 @@ class Hdf5Values:
                 f"{quoted(self._key)} has chunks of {prod(packing[0]):,} values; "
                 f"this program reads at most {MAX_CHUNK_VALUES:,}"
             )
+        if packing is not None:
+            self._require_few_chunks(packing[0])
         self._packing = packing
         self._is_checked = True
+
+    def _require_few_chunks(self, chunk: tuple[int, ...]) -> None:
+        n_chunks = prod(-(-size // length) for size, length in zip(self.shape, chunk, strict=True))
+        at_most = max(_MAX_SMALL_CHUNKS, prod(self.shape) // _MIN_CHUNK_VALUES)
+        if n_chunks > at_most:
+            raise StoredDataError(
+                f"{quoted(self._key)} has {n_chunks:,} chunks for {prod(self.shape):,} values; "
+                f"this program reads at most {at_most:,}"
+            )
 
     def _require_small_chunks(self, within: Sequence[range]) -> None:
         """Refuse chunks that take more memory than those that this program writes.
@@ -276,7 +291,7 @@ class Hdf5Values:
                             f"{quoted(self._key)} has a chunk that decompresses to more "
                             f"than its {n_bytes:,} bytes"
                         )
-            self._small.add(start)
+                self._small.add(start)  # no others: memory grows with the bytes of the file
 
     def _stored_bytes(self, start: tuple[int, ...], n_bytes: int) -> int:
         """Return how many bytes a chunk has in the file, 0 if it was not written.
