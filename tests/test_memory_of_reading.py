@@ -241,3 +241,40 @@ def test_a_frame_of_gigabytes_is_refused_by_the_program_and_its_readers(tmp_path
     assert code == 1
     assert f"many.wav': {refused}" in messages, messages
     assert "take --channel, --mono or a smaller --n-dft" in messages
+
+
+def deep_names(n_names: int) -> list[str]:
+    """Return names as long as a path may be, of as many parts as it may have."""
+    return [f"{number:03d}" + "/a" * 2000 for number in range(n_names)]
+
+
+def test_names_of_many_parts_take_little_memory(tmp_path: Path) -> None:
+    audio = write_audio(tmp_path / "a.wav", np.zeros((1, 1000)))
+    (tmp_path / "list").write_text("\n".join(deep_names(200)))
+    names = ("--files-from", tmp_path / "list")
+    code, messages = bounded("spectrogram", audio, *names, "-o", tmp_path / "x.h5")
+    assert code == 1
+    assert "201 inputs: 1 written, 200 failed" in messages
+
+
+@pytest.mark.parametrize("command", ["info", "verify", "overwrite", "merge"])
+def test_keys_of_many_parts_take_little_memory(command: str, tmp_path: Path) -> None:
+    audio, output = write_audio(tmp_path / "a.wav", np.zeros((1, 1000))), tmp_path / "x"
+    extraction = ("spectrogram", audio, "-o", output)
+    assert bounded(*extraction)[0] == 0
+    row = json.loads((output / "manifest.jsonl").read_text())
+    rows = [json.dumps(row | {"key": name}) + "\n" for name in deep_names(200)]
+    (output / "manifest.jsonl").write_text("".join(rows))
+    root = json.loads((output / "kapre-extract.json").read_text())
+    for checksum in ("crc32", "manifest_crc32"):
+        root.pop(checksum, None)
+    (output / "kapre-extract.json").write_text(json.dumps(root))
+    code, _ = bounded(
+        *{
+            "info": ("info", output),
+            "verify": ("verify", output),
+            "overwrite": (*extraction, "--overwrite"),
+            "merge": ("merge", output, "-o", tmp_path / "y.h5"),
+        }[command]
+    )
+    assert code == (0 if command == "info" else 2 if command == "overwrite" else 1)

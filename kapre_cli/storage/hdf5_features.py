@@ -15,6 +15,7 @@ from h5py import h5a, h5d, h5g, h5s, h5t, h5z
 
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.framing import largest_power_of_two, spans
+from kapre_cli.sources import folder_id
 from kapre_cli.storage.checksum import PieceCrc, little_endian
 from kapre_cli.storage.hdf5 import (
     FEATURES,
@@ -122,7 +123,9 @@ class Hdf5Features(Features):
                 for raw in sorted(group):
                     name = raw.decode("utf-8", "surrogateescape")
                     key = f"{above}{name}"
-                    if key in folders:  # no others, and so each once: a group may hold itself
+                    if (
+                        folder_id(key) in folders
+                    ):  # no others, and so each once: a group may hold itself
                         due.append((f"{key}/", open_group(group, name)))
                     elif key not in self._index.rows:
                         yield key

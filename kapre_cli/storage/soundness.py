@@ -12,6 +12,7 @@ import stat
 from operator import attrgetter, le
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import unquote_to_bytes
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ from kapre_cli import dsp
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.settings import LayerConfig, MelspectrogramConfig
 from kapre_cli.settings.layers import MAX_WEIGHTS
-from kapre_cli.settings.limits import MAX_CHANNELS, MAX_SR
+from kapre_cli.settings.limits import MAX_CHANNELS, MAX_PATH_BYTES, MAX_SR
 from kapre_cli.storage.metadata import InputFacts, RootFacts
 
 MAX_FACTS_BYTES = 2**16  # of one input: a path has 4,096 bytes, each at most six in JSON
@@ -108,7 +109,7 @@ def sound_key(key: Any) -> str:
     """Return a key that stays in its output: relative, without ``.``, ``..`` and empty parts.
 
     Raises:
-        StoredDataError: If it does not, or is no text.
+        StoredDataError: If it does not, is no text, or is longer than that of any path.
     """
     if not isinstance(key, str):
         raise StoredDataError(f"{quoted(key)} is no key")
@@ -119,6 +120,12 @@ def sound_key(key: Any) -> str:
             key.encode()
         except UnicodeEncodeError as error:
             raise StoredDataError(f"the key {quoted(key)} is not UTF-8") from error
+    # Bytes that are not UTF-8 have three characters in a key, and no character has five bytes.
+    if 4 * len(key) > MAX_PATH_BYTES and len(unquote_to_bytes(key)) > MAX_PATH_BYTES:
+        raise StoredDataError(
+            f"the key {quoted(key[:50] + '...')} is longer than the {MAX_PATH_BYTES:,} bytes "
+            "a path may have"
+        )
     return key
 
 
