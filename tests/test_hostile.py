@@ -590,7 +590,7 @@ NPY: dict[str, tuple[Change, str]] = {
     "a zip": (npy(zipped), "cannot be read"),
     "a FIFO": (npy(lambda file: os.mkfifo(file)), "not a plain file"),
     "a device": (npy(lambda file: file.symlink_to("/dev/zero")), "leads out of the|not a plain"),
-    "a folder": (npy(lambda file: file.mkdir()), "not a plain file|manifest.jsonl' is missing"),
+    "a folder": (npy(lambda file: file.mkdir()), "not a plain file|extract.json' is missing"),
     "nothing": (npy(lambda _: None), "cannot be read|nothing there|No such file"),
     "an empty file": (npy(lambda _: lambda _: b""), "cannot be read"),
     "a file cut short": (npy(lambda _: lambda content: content[:-1]), "its header promises 928"),

@@ -14,6 +14,8 @@ import pytest
 
 import kapre_cli
 from kapre_cli.errors import StoredDataError
+from kapre_cli.storage.journal import HEAD, MAGIC
+from kapre_cli.storage.run_lock import MARKER
 from tests import reference
 from tests.conftest import write_audio
 
@@ -278,3 +280,47 @@ def test_keys_of_many_parts_take_little_memory(command: str, tmp_path: Path) -> 
         }[command]
     )
     assert code == (0 if command == "info" else 2 if command == "overwrite" else 1)
+
+
+def test_a_manifest_of_empty_lines_is_refused_in_little_memory(tmp_path: Path) -> None:
+    audio, output = write_audio(tmp_path / "a.wav", np.zeros((1, 1000))), tmp_path / "x"
+    assert bounded("spectrogram", audio, "-o", output)[0] == 0
+    root = json.loads((output / "kapre-extract.json").read_text())
+    for checksum in ("crc32", "manifest_crc32"):
+        del root[checksum]
+    (output / "kapre-extract.json").write_text(json.dumps(root))
+    (output / "manifest.jsonl").write_bytes(b" \n" * 20_000_000)
+    for command in ("info", "verify"):
+        code, messages = bounded(command, output)
+        assert code == 1
+        assert "its metadata is not JSON" in messages
+
+
+MANY = {
+    "lists": "[[]" + ",[]" * 10_000_000 + "]",
+    "objects": "[{}" + ",{}" * 10_000_000 + "]",
+    "numbers": "[1.5" + ",1.5" * 10_000_000 + "]",
+    "names": "{" + ",".join(f'"{number}":0' for number in range(3_000_000)) + "}",
+}
+
+
+@pytest.mark.parametrize("kind", MANY)
+@pytest.mark.parametrize("where", ["metadata", "journal"])
+def test_json_of_many_values_is_refused_in_little_memory(
+    where: str, kind: str, tmp_path: Path
+) -> None:
+    audio, output = write_audio(tmp_path / "a.wav", np.zeros((1, 1000))), tmp_path / "x.npy"
+    if where == "metadata":
+        assert bounded("spectrogram", audio, "-o", output)[0] == 0
+        (tmp_path / "x.npy.json").write_text(f'{{"x": {MANY[kind]}}}')
+        code, messages = bounded("info", output)
+        assert code == 1
+        assert "lists, objects and names and " in messages
+    else:
+        described = f'{{"run": {MANY[kind]}}}'.encode()
+        head = HEAD.pack(MAGIC, len(described), 0, zlib.crc32(described), 0)
+        (tmp_path / "x.npy.partial").mkdir()
+        (tmp_path / "x.npy.partial" / "lock").write_bytes(MARKER)
+        (tmp_path / "x.npy.partial" / "journal").write_bytes(head + described)
+        code, messages = bounded("spectrogram", audio, "-o", output, "--resume")
+        assert code == 0, messages

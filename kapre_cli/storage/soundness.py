@@ -26,6 +26,11 @@ from kapre_cli.storage.metadata import InputFacts, RootFacts
 
 MAX_FACTS_BYTES = 2**16  # of one input: a path has 4,096 bytes, each at most six in JSON
 
+# What takes memory beyond its bytes in JSON: 65,536 lists, objects and names, and the numbers of
+# `frequency` at the largest n_dft.
+_MAX_JSON_PARTS = MAX_FACTS_BYTES
+_MAX_JSON_VALUES = 2**21 + MAX_FACTS_BYTES
+
 _MAX_FLOAT32 = float(np.finfo(np.float32).max)
 _INT64 = (-(2**63), 2**63 - 1)
 _RANGES = {
@@ -64,10 +69,20 @@ def sound_json(text: str | bytes) -> Any:
 
     Raises:
         StoredDataError: If it is not JSON, if it names one thing twice, or has NaN, infinity or
-            an integer of more than 64 bits.
+            an integer of more than 64 bits, or more lists, objects or values than this program
+            writes.
     """
     try:
-        return _DECODER.decode(text if isinstance(text, str) else text.decode())
+        if isinstance(text, bytes):
+            text = text.decode()
+        if len(text) > MAX_FACTS_BYTES:
+            n_parts, n_values = sum(map(text.count, "[{:")), text.count(",")
+            if n_parts > _MAX_JSON_PARTS or n_values > _MAX_JSON_VALUES:
+                raise StoredDataError(
+                    f"its metadata has {n_parts:,} lists, objects and names and {n_values:,} "
+                    f"commas; at most {_MAX_JSON_PARTS:,} and {_MAX_JSON_VALUES:,} are read"
+                )
+        return _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         raise StoredDataError(f"its metadata is not JSON: {error}") from error
 
