@@ -25,7 +25,7 @@ from kapre_cli.storage.hdf5 import (
     facts_text,
     packing_of,
 )
-from kapre_cli.storage.hdf5_index import Hdf5Index
+from kapre_cli.storage.hdf5_index import INDEX, KEYS, TEXTS, Hdf5Index
 from kapre_cli.storage.hdf5_objects import (
     open_dataset,
     open_group,
@@ -38,6 +38,8 @@ from kapre_cli.storage.stored import Features, Look, Packed, StoredArray, unknow
 from kapre_cli.storage.strays import folders_of
 
 _ROOT_JSON = ("layer", "settings", "versions", "shard")
+_ATTRIBUTES = {"format", "format_version", *_ROOT_JSON}
+_MEMBERS = {FEATURES, FREQUENCY, INDEX, KEYS, *TEXTS}
 
 _FLOATS = tuple(
     (stored, stored.dtype)
@@ -114,7 +116,14 @@ class Hdf5Features(Features):
         return self._index.facts(self.root)
 
     def strays(self) -> Iterator[str]:
-        """Yield the names of what lies below ``/features`` and is not in the index."""
+        """Yield the names of what lies below ``/features`` and is not in the index.
+
+        So are members of the root group, as ``/name``, and its attributes, as ``attribute name``.
+        """
+        with wrap_hdf5_errors("what lies beside its arrays"):
+            foreign = [f"/{name}" for name in sorted({*self._file} - _MEMBERS)]
+            foreign += [f"attribute {name}" for name in sorted({*self._file.attrs} - _ATTRIBUTES)]
+        yield from foreign
         folders = folders_of(self._index.rows)
         due = [("", self._top)]
         while due:
