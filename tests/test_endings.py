@@ -1,10 +1,14 @@
 """How the program ends: every error in one line, lost messages, full and closed streams."""
 
 import codecs
+import fcntl
 import os
 import re
+import struct
 import subprocess
 import sys
+import termios
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -271,6 +275,64 @@ CALLS = {
     "help": (["--help"], 0),
     "an output read": (["info", "old.h5"], 0),
 }
+
+
+CALLER = """
+import os, signal, subprocess, sys
+import kapre_cli.storage.journal
+from kapre_cli.cli import main
+
+def fail(*_):
+    raise ValueError("planted")
+
+if sys.argv[1] == "fault":
+    kapre_cli.storage.journal.Journal.run = fail
+before = [signal.getsignal(n) for n in range(1, 32)]
+try:
+    main(["spectrogram", "a.wav", "-o", "x.h5"])
+except SystemExit as error:
+    print("ended with", error.code)
+assert [signal.getsignal(n) for n in range(1, 32)] == before
+assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
+print("one caller goes on")
+"""
+
+
+@pytest.mark.parametrize(("what", "code"), [("nothing", 0), ("fault", 1)])
+def test_main_leaves_its_caller_one_process_and_its_signals(
+    what: str, code: int, here: Path
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", CALLER, what],
+        cwd=here,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
+    assert ended.stdout == f"ended with {code}\none caller goes on\n"
+    assert ("ValueError: planted" in ended.stderr) == (what == "fault")
+
+
+def test_a_standard_output_that_does_not_block_takes_all(here: Path) -> None:
+    """Its reader begins only when it is full, or the program has ended."""
+    for number in range(200):
+        os.link(here / "a.wav", here / f"{number:0200}.wav")
+    assert shell("kapre spectrogram . -o many.h5 --n-dft 64", here).returncode == 0
+    command = [*PROGRAM, "info", "many.h5", *(f"{number:0200}.wav" for number in range(200))]
+    expected = subprocess.run(command, cwd=here, capture_output=True, check=True).stdout
+    assert len(expected) > 2**16
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with subprocess.Popen(command, cwd=here, stdout=writer) as running:
+        os.close(writer)
+        for _ in range(100 * LIMIT):
+            (n_bytes,) = struct.unpack("i", fcntl.ioctl(reader, termios.FIONREAD, bytes(4)))
+            if n_bytes >= 2**16 or running.poll() is not None:
+                break
+            time.sleep(0.01)
+        with open(reader, "rb") as pipe:
+            assert pipe.read() == expected
+    assert running.returncode == 0
 
 
 @pytest.mark.parametrize("call", CALLS)

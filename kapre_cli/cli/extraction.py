@@ -14,7 +14,7 @@ from kapre_cli.cli.messages import n_lost
 from kapre_cli.cli.printing import put
 from kapre_cli.cli.refusals import Refusals
 from kapre_cli.cli.sample_rate import sample_rate
-from kapre_cli.cli.signals import Stopped
+from kapre_cli.cli.signals import Stopped, pass_over
 from kapre_cli.cli.standard_output import require_open_stdout, standard_output
 from kapre_cli.errors import (
     AudioReadError,
@@ -237,6 +237,7 @@ def _work(
         if watch.again or _received(asked.incoming, found.inputs, report):
             sources = asked.incoming.sources(found.inputs, refusals.tell_or_stop)
             _extract(asked, found, sources, report, terminal, watch, descriptor)
+        pass_over()  # what follows takes a moment
     except (OutputError, StoredDataError, TooManyFailuresError) as error:
         report.broken = True
         terminal.say(f"{PROGRAM}: Error: {error}")
