@@ -4,6 +4,7 @@ import codecs
 import fcntl
 import os
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -275,6 +276,49 @@ CALLS = {
     "help": (["--help"], 0),
     "an output read": (["info", "old.h5"], 0),
 }
+
+
+@pytest.mark.parametrize("way", [">>", "1<>"])
+@pytest.mark.parametrize(
+    ("command", "into", "what"),
+    [
+        ("kapre spectrogram a.wav -o -", "a.wav", "the input 'a.wav'"),
+        ("kapre spectrogram . --report - -o x.h5", "b.wav", "the input './b.wav'"),
+        ("kapre spectrogram --files-from list --report - -o x.h5", "list", "the list of inputs"),
+    ],
+)
+def test_standard_output_is_no_input(
+    command: str, into: str, what: str, way: str, here: Path
+) -> None:
+    shutil.copyfile(here / "a.wav", here / "b.wav")
+    (here / "list").write_text("a.wav\n")
+    before = {name: (here / name).read_bytes() for name in files_below(here)}
+    ended = shell(f"{command} {way}{into}", here)
+    assert ended.returncode == 2
+    assert f"standard output is {what}, which would be written into" in ended.stderr
+    assert {name: (here / name).read_bytes() for name in files_below(here)} == before
+
+
+@pytest.mark.parametrize("what", ["removed", "moved", "replaced"])
+def test_a_report_that_is_gone_at_the_end_is_told(what: str, here: Path) -> None:
+    change = {
+        "removed": "rm r.jsonl",
+        "moved": "mv r.jsonl elsewhere",
+        "replaced": "mv r.jsonl elsewhere; echo mine >r.jsonl",
+    }[what]
+    os.mkfifo(here / "names")
+    ended = shell(
+        "kapre spectrogram --files-from names -o x.h5 --report r.jsonl & exec 3>names; "
+        "echo a.wav >&3; until grep -q program r.jsonl; do sleep 0.05; done 2>/dev/null; "
+        f"{change}; exec 3>&-; wait $!; echo $?",
+        here,
+    )
+    assert ended.stdout == "1\n"
+    assert (
+        "the report 'r.jsonl' was moved, replaced or removed while the run was on" in ended.stderr
+    )
+    if what == "replaced":
+        assert (here / "r.jsonl").read_text() == "mine\n"
 
 
 CALLER = """

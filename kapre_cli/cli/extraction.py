@@ -132,6 +132,8 @@ def _run(asked: _Asked, watch: Watch) -> int:
     options, incoming = asked.options, asked.incoming
     with standard_output(asked.output) as descriptor:
         found = _found(asked, watch)
+        if descriptor is not None or options["report"] == STANDARD_OUTPUT:
+            incoming.require_other_stdout(found.inputs, 1 if descriptor is None else descriptor)
 
         from kapre_cli.cli.recording import recorded
         from kapre_cli.cli.terminal import Terminal
