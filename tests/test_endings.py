@@ -363,7 +363,9 @@ def test_a_standard_output_that_does_not_block_takes_all(here: Path) -> None:
         os.link(here / "a.wav", here / f"{number:0200}.wav")
     assert shell("kapre spectrogram . -o many.h5 --n-dft 64", here).returncode == 0
     command = [*PROGRAM, "info", "many.h5", *(f"{number:0200}.wav" for number in range(200))]
-    expected = subprocess.run(command, cwd=here, capture_output=True, check=True).stdout
+    expected = subprocess.run(
+        command, cwd=here, capture_output=True, check=True, timeout=LIMIT
+    ).stdout
     assert len(expected) > 2**16
     reader, writer = os.pipe()
     os.set_blocking(writer, False)

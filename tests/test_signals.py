@@ -161,6 +161,7 @@ def test_a_signal_behind_the_last_step_changes_nothing(
         cwd=tmp_path,
         check=True,
         capture_output=True,
+        timeout=60,
     )
     assert made.returncode == 0
     late = {"LATE_SIGNAL_AT": call, "LATE_SIGNAL": str(int(number))}
