@@ -1,7 +1,9 @@
-"""Bytes to a descriptor that may lead into a pipe."""
+"""Bytes to a descriptor that may lead into a pipe, and what else a descriptor tells."""
 
 import os
 import select
+import stat
+from pathlib import Path
 
 from kapre_cli.errors import OutputError, writing
 
@@ -30,3 +32,16 @@ def write_all(descriptor: int, data: bytes | memoryview, name: object) -> None:
         if isinstance(error.__cause__, BrokenPipeError):
             raise error.__cause__ from None
         raise
+
+
+def is_at(descriptor: int, path: str | Path) -> bool:
+    """Whether an open file is the one at ``path``, links followed."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except OSError:
+        return False
+
+
+def is_regular(descriptor: int) -> bool:
+    """Whether a descriptor leads into a file that keeps what is written."""
+    return stat.S_ISREG(os.fstat(descriptor).st_mode)

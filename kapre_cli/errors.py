@@ -1,6 +1,7 @@
 """The errors this package raises, and how a name is shown inside a message."""
 
 import os
+from contextlib import suppress
 
 
 class KapreExtractError(Exception):
@@ -58,7 +59,9 @@ def input_error(error: Exception) -> KapreExtractError:
             "or free some memory"
         )
     else:
-        said = " ".join(str(error).split())
+        said = ""
+        with suppress(Exception):  # some cannot even say what they are
+            said = " ".join(str(error).split())
         failure = UnexpectedError(f"unexpected {type(error).__name__}{f': {said}' if said else ''}")
     failure.__cause__ = error
     return failure

@@ -1,10 +1,15 @@
 """How the program ends: every error in one line, lost messages, full and closed streams."""
 
 import codecs
+import fcntl
 import os
 import re
+import shutil
+import struct
 import subprocess
 import sys
+import termios
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -271,6 +276,109 @@ CALLS = {
     "help": (["--help"], 0),
     "an output read": (["info", "old.h5"], 0),
 }
+
+
+@pytest.mark.parametrize("way", [">>", "1<>"])
+@pytest.mark.parametrize(
+    ("command", "into", "what"),
+    [
+        ("kapre spectrogram a.wav -o -", "a.wav", "the input 'a.wav'"),
+        ("kapre spectrogram . --report - -o x.h5", "b.wav", "the input './b.wav'"),
+        ("kapre spectrogram --files-from list --report - -o x.h5", "list", "the list of inputs"),
+    ],
+)
+def test_standard_output_is_no_input(
+    command: str, into: str, what: str, way: str, here: Path
+) -> None:
+    shutil.copyfile(here / "a.wav", here / "b.wav")
+    (here / "list").write_text("a.wav\n")
+    before = {name: (here / name).read_bytes() for name in files_below(here)}
+    ended = shell(f"{command} {way}{into}", here)
+    assert ended.returncode == 2
+    assert f"standard output is {what}, which would be written into" in ended.stderr
+    assert {name: (here / name).read_bytes() for name in files_below(here)} == before
+
+
+@pytest.mark.parametrize("what", ["removed", "moved", "replaced"])
+def test_a_report_that_is_gone_at_the_end_is_told(what: str, here: Path) -> None:
+    change = {
+        "removed": "rm r.jsonl",
+        "moved": "mv r.jsonl elsewhere",
+        "replaced": "mv r.jsonl elsewhere; echo mine >r.jsonl",
+    }[what]
+    os.mkfifo(here / "names")
+    ended = shell(
+        "kapre spectrogram --files-from names -o x.h5 --report r.jsonl & exec 3>names; "
+        "echo a.wav >&3; until grep -q program r.jsonl; do sleep 0.05; done 2>/dev/null; "
+        f"{change}; exec 3>&-; wait $!; echo $?",
+        here,
+    )
+    assert ended.stdout == "1\n"
+    assert (
+        "the report 'r.jsonl' was moved, replaced or removed while the run was on" in ended.stderr
+    )
+    if what == "replaced":
+        assert (here / "r.jsonl").read_text() == "mine\n"
+
+
+CALLER = """
+import os, signal, subprocess, sys
+import kapre_cli.storage.journal
+from kapre_cli.cli import main
+
+def fail(*_):
+    raise ValueError("planted")
+
+if sys.argv[1] == "fault":
+    kapre_cli.storage.journal.Journal.run = fail
+before = [signal.getsignal(n) for n in range(1, 32)]
+try:
+    main(["spectrogram", "a.wav", "-o", "x.h5"])
+except SystemExit as error:
+    print("ended with", error.code)
+assert [signal.getsignal(n) for n in range(1, 32)] == before
+assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
+print("one caller goes on")
+"""
+
+
+@pytest.mark.parametrize(("what", "code"), [("nothing", 0), ("fault", 1)])
+def test_main_leaves_its_caller_one_process_and_its_signals(
+    what: str, code: int, here: Path
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", CALLER, what],
+        cwd=here,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
+    assert ended.stdout == f"ended with {code}\none caller goes on\n"
+    assert ("ValueError: planted" in ended.stderr) == (what == "fault")
+
+
+def test_a_standard_output_that_does_not_block_takes_all(here: Path) -> None:
+    """Its reader begins only when it is full, or the program has ended."""
+    for number in range(200):
+        os.link(here / "a.wav", here / f"{number:0200}.wav")
+    assert shell("kapre spectrogram . -o many.h5 --n-dft 64", here).returncode == 0
+    command = [*PROGRAM, "info", "many.h5", *(f"{number:0200}.wav" for number in range(200))]
+    expected = subprocess.run(
+        command, cwd=here, capture_output=True, check=True, timeout=LIMIT
+    ).stdout
+    assert len(expected) > 2**16
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with subprocess.Popen(command, cwd=here, stdout=writer) as running:
+        os.close(writer)
+        for _ in range(100 * LIMIT):
+            (n_bytes,) = struct.unpack("i", fcntl.ioctl(reader, termios.FIONREAD, bytes(4)))
+            if n_bytes >= 2**16 or running.poll() is not None:
+                break
+            time.sleep(0.01)
+        with open(reader, "rb") as pipe:
+            assert pipe.read() == expected
+    assert running.returncode == 0
 
 
 @pytest.mark.parametrize("call", CALLS)

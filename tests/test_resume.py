@@ -390,7 +390,7 @@ def test_if_every_input_fails_the_output_stays(audio: Path, tmp_path: Path, prog
         path.write_bytes(b"no longer audio")
     ended = program(*arguments, "--resume")
     assert "3 inputs: 0 written, 3 failed" in ended.err
-    assert "no output is written or changed" in ended.err
+    assert "is left as it is: nothing new could be read" in ended.err
     assert content(output) == before
 
 
@@ -490,9 +490,13 @@ def test_work_for_other_inputs_is_kept_until_the_output_is_there(
 @pytest.mark.parametrize("resume", ["--resume", "--resume=content"])
 @pytest.mark.parametrize("output", ["out.h5", "out"])
 @pytest.mark.parametrize(
-    "why", ["gone", "a folder", "a link to nothing", "closed", "folder closed"]
+    "why",
+    [
+        *("gone", "a folder", "a link to nothing", "closed", "folder closed"),
+        *("a pipe", "empty", "truncated", "no audio"),
+    ],
 )
-def test_the_array_of_an_input_that_cannot_be_opened_stays(
+def test_the_array_of_an_input_that_cannot_be_read_stays(
     why: str, output: str, resume: str, unprivileged: Path, program: Any
 ) -> None:
     here = unprivileged
@@ -510,12 +514,17 @@ def test_the_array_of_an_input_that_cannot_be_opened_stays(
         lost.chmod(0)
     elif why == "folder closed":
         lost.parent.chmod(0)
+    elif why in ("empty", "truncated", "no audio"):
+        content = {"empty": b"", "truncated": lost.read_bytes()[:5000], "no audio": b"no " * 99}
+        lost.write_bytes(content[why])
     else:
         lost.rename(here / "aside")
         if why == "a folder":
             lost.mkdir()
         elif why == "a link to nothing":
             lost.symlink_to("nothing")
+        elif why == "a pipe":
+            os.mkfifo(lost)
     write_audio(paths[2], reference.noise(1, 6000, 9))  # so that there is something to do
     ended = program(*command, resume)
     lost.parent.chmod(0o755)

@@ -142,6 +142,41 @@ def test_a_signal_just_before_a_call_that_waits_is_heard(
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("call", ["renameat2", "write"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("spectrogram", "a.wav", "-o", "x.h5"), "1 input: 1 written, 0 failed (0.4 s of audio)"),
+        (("merge", "old.h5", "-o", "x.h5"), "1 output: 1 array"),
+        (("plot", "old.h5", "-o", "x.png"), "1 key drawn"),
+    ],
+)
+def test_a_signal_behind_the_last_step_changes_nothing(
+    command: Sequence[str], said: str, number: int, call: str, late_signal: Path, tmp_path: Path
+) -> None:
+    write_audio(tmp_path / "a.wav", reference.noise(1, 3000))
+    made = subprocess.run(
+        [*PROGRAM, "spectrogram", "a.wav", "-o", "old.h5"],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    assert made.returncode == 0
+    late = {"LATE_SIGNAL_AT": call, "LATE_SIGNAL": str(int(number))}
+    ended = subprocess.run(
+        [*PROGRAM, *command],
+        cwd=tmp_path,
+        env={**os.environ, "LD_PRELOAD": str(late_signal), **late},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (ended.returncode, ended.stderr) == (0, f"{said} -> {command[-1]!r}\n")
+    assert (tmp_path / command[-1]).exists()
+
+
 def test_an_interrupt_while_modules_are_loaded_leaves_no_traceback(tmp_path: Path) -> None:
     (tmp_path / "click.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
     ended = subprocess.run(

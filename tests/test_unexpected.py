@@ -1,6 +1,8 @@
 """Exceptions that nobody foresaw, raised while one input is read or computed: it fails alone."""
 
 import json
+import os
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +89,43 @@ def test_an_exception_in_a_decoder_fails_one_input(
     output = tmp_path / "out.h5"
     ended = program("spectrogram", audio, "-o", output, *SMALL, "-v")
     require_alone(ended, RAISED[raised], raised, audio, output, program)
+
+
+@pytest.mark.parametrize("where", ["extract", "streaming"])
+@pytest.mark.parametrize("raised", RAISED)
+def test_an_exception_as_an_array_is_put_together_fails_one_input(
+    where: str,
+    raised: type[Exception],
+    audio: Path,
+    tmp_path: Path,
+    program: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = import_module(f"kapre_cli.pipeline.{where}")
+    really = module.final_array
+
+    def failing(blocks: Any, entries: Any, *arguments: Any) -> Any:
+        if sum(entry.shape[1] for entry in entries) == -(-BAD_SAMPLES // 32):
+            raise raised("of a test")
+        return really(blocks, entries, *arguments)
+
+    monkeypatch.setattr(module, "final_array", failing)
+    if where == "extract":
+        output = tmp_path / "out.h5"
+        ended = program("spectrogram", audio, "-o", output, *SMALL, "-v")
+        require_alone(ended, RAISED[raised], raised, audio, output, program)
+        return
+    stream = os.open(tmp_path / "stream", os.O_RDWR | os.O_CREAT)
+    before = os.dup(1)
+    os.dup2(stream, 1)
+    try:
+        ended = program("spectrogram", audio, "-o", "-", *SMALL)
+    finally:
+        os.dup2(before, 1)
+    assert ended.code == 1
+    assert f"failed: {str(audio / '1 bad.flac')!r}: {RAISED[raised]}" in ended.err
+    with open(tmp_path / "stream", "rb") as file:
+        assert len(list(kapre_cli.read_arrays(file))) == 4
 
 
 @pytest.mark.parametrize("engine", COMPUTERS)

@@ -4,10 +4,12 @@ The only door to Click. Nothing is imported here that takes long: ``--help`` and
 must not wait for TensorFlow, nor for NumPy.
 """
 
+import atexit
 import io
 import os
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -23,7 +25,7 @@ from kapre_cli.cli.merge import merge
 from kapre_cli.cli.messages import lossy_messages, n_lost
 from kapre_cli.cli.plot import plot
 from kapre_cli.cli.printing import Command
-from kapre_cli.cli.signals import Stopped, stoppable
+from kapre_cli.cli.signals import Stopped, pass_over, stoppable
 from kapre_cli.cli.spectrogram import spectrogram
 from kapre_cli.cli.verify import verify
 from kapre_cli.errors import KapreExtractError, printable
@@ -87,6 +89,7 @@ def console() -> NoReturn:
 
     Taking down what was imported, module by module, would take longer than many a run.
     """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # threads that NumPy would start, unused
     _run_and_end(None, _end_at_once)
 
 
@@ -96,15 +99,20 @@ def _run_and_end(arguments: Sequence[str] | None, end: Callable[[int], NoReturn]
     # A process of its own for the work is forked, which other threads may not outlive.
     guard = guarded if threading.active_count() == 1 else unguarded
     with stoppable():
-        code = _run(arguments, guard)
+        try:
+            code = _run(arguments, guard)
+        except BaseException:
+            if os.getpid() == pid:
+                raise
+            traceback.print_exc()  # a fault of the program
+            code = ExitCode.FAILED
         if os.getpid() != pid:
             os._exit(code)  # the process at work; its parent goes on
         end(code)
 
 
 def _end_at_once(code: int) -> NoReturn:
-    if sys.modules.get("matplotlib") is not None:
-        sys.exit(code)  # it may have a folder to remove as the process ends
+    atexit._run_exitfuncs()  # matplotlib may have a folder to remove
     os._exit(code)
 
 
@@ -136,6 +144,7 @@ def run(
 def _run(arguments: Sequence[str] | None, guard: Callable[[Workload], int]) -> int:
     with lossy_messages():
         code = _told(arguments, guard)
+        pass_over()
         _drain_stdout()
     return ExitCode.FAILED if code == ExitCode.OK and n_lost() else code
 
@@ -145,14 +154,16 @@ def _told(arguments: Sequence[str] | None, guard: Callable[[Workload], int]) -> 
     try:
         ended: Any = program.main(arguments, prog_name=PROGRAM, standalone_mode=False, obj=guard)
     except click.ClickException as error:
+        pass_over()
         shown = io.StringIO()
         blamed(error).show(shown)
         click.echo(printable(shown.getvalue()), err=True, nl=False)
         return code_of(error)
     except (
         *(KapreExtractError, PipeClosedError, Stopped),
-        *(OSError, MemoryError, RuntimeError, ModuleNotFoundError, KeyboardInterrupt),
+        *(OSError, MemoryError, RuntimeError, ImportError, KeyboardInterrupt),
     ) as error:
+        pass_over()
         message = message_of(error)
         if message is not None:
             click.echo(f"{PROGRAM}: {printable(message)}", err=True)

@@ -56,6 +56,8 @@ def _reason(error: BaseException) -> str:
             f"the module {quoted(error.name)} is not installed, which running the Keras layer "
             "needs: python -m pip install keras tensorflow; or take --engine numpy"
         )
+    if isinstance(error, ImportError) and not isinstance(error, ModuleNotFoundError):
+        return f"a library cannot be loaded, for want of memory perhaps: {error}"
     if isinstance(error, OSError):
         reason = error.strerror or str(error)
         if error.filename is not None:

@@ -14,7 +14,7 @@ from kapre_cli.cli.messages import n_lost
 from kapre_cli.cli.printing import put
 from kapre_cli.cli.refusals import Refusals
 from kapre_cli.cli.sample_rate import sample_rate
-from kapre_cli.cli.signals import Stopped
+from kapre_cli.cli.signals import Stopped, pass_over
 from kapre_cli.cli.standard_output import require_open_stdout, standard_output
 from kapre_cli.errors import (
     AudioReadError,
@@ -132,6 +132,8 @@ def _run(asked: _Asked, watch: Watch) -> int:
     options, incoming = asked.options, asked.incoming
     with standard_output(asked.output) as descriptor:
         found = _found(asked, watch)
+        if descriptor is not None or options["report"] == STANDARD_OUTPUT:
+            incoming.require_other_stdout(found.inputs, 1 if descriptor is None else descriptor)
 
         from kapre_cli.cli.recording import recorded
         from kapre_cli.cli.terminal import Terminal
@@ -237,6 +239,7 @@ def _work(
         if watch.again or _received(asked.incoming, found.inputs, report):
             sources = asked.incoming.sources(found.inputs, refusals.tell_or_stop)
             _extract(asked, found, sources, report, terminal, watch, descriptor)
+        pass_over()  # what follows takes a moment
     except (OutputError, StoredDataError, TooManyFailuresError) as error:
         report.broken = True
         terminal.say(f"{PROGRAM}: Error: {error}")

@@ -19,7 +19,7 @@ import click
 
 from kapre_cli.cli import imports
 from kapre_cli.cli.outlet import Outlet, outlet
-from kapre_cli.cli.signals import heard
+from kapre_cli.cli.signals import Stopped, do_nothing, heard
 from kapre_cli.errors import quoted
 from kapre_cli.report import STOPPING, UNWATCHED, Gone, Watch
 from kapre_cli.version import PROGRAM
@@ -104,8 +104,6 @@ class SharedWatch(Watch):
 def guarded(work: Workload, remedy: str = _RESUME, *, streams: bool = False) -> int:
     """Run ``work`` in a process of its own and return its exit code, in both processes.
 
-    In the process that waits what asks it to end stays blocked from then on: it is about to end.
-
     Args:
         work: What is to be done.
         remedy: What to do should its process end before it is done.
@@ -114,13 +112,25 @@ def guarded(work: Workload, remedy: str = _RESUME, *, streams: bool = False) -> 
     Raises:
         BrokenPipeError: If nobody reads these arrays any more.
     """
+    before = signal.signal(signal.SIGCHLD, do_nothing)  # else it might not be awaited
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
+    parent = os.getpid()
+    try:
+        return _attempts(work, remedy, outlet() if streams else Outlet())
+    finally:
+        if os.getpid() == parent:
+            signal.signal(signal.SIGCHLD, before or signal.SIG_DFL)
+            while due := signal.sigpending() & {*_AWAITED}:
+                signal.sigwait(due)  # what asks this process to end: it does
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+def _attempts(work: Workload, remedy: str, out: Outlet) -> int:
+    """Do what :func:`guarded` does, with signals blocked in the process that waits."""
     watch = SharedWatch()
-    out = outlet() if streams else Outlet()
     while True:
         sys.stdout.flush()
         sys.stderr.flush()
-        signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)  # until both know what to do with one
-        signal.signal(signal.SIGCHLD, _note)  # else it might not be awaited
         theirs, ours = os.pipe()
         out.open()
         pid = os.fork()
@@ -128,7 +138,7 @@ def guarded(work: Workload, remedy: str = _RESUME, *, streams: bool = False) -> 
             os.close(ours)
             out.enter()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _AWAITED)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, (*_AWAITED, signal.SIGPIPE))
             threading.Thread(target=_end_with_parent, args=(theirs,), daemon=True).start()
             imports.make_quick()
             with heard():
@@ -138,7 +148,11 @@ def guarded(work: Workload, remedy: str = _RESUME, *, streams: bool = False) -> 
         ended = _Attempt(pid).wait()
         os.close(ours)
         if not ended.stopped:
-            out.close()
+            try:
+                out.close()
+            except Stopped as stopped:
+                stopped.left = remedy
+                raise
         watch.n_sent = out.n_bytes
         if not (out.has_reader or ended.stopped):
             raise BrokenPipeError
@@ -227,10 +241,6 @@ def _end_with_parent(theirs: int) -> None:
     """End this process when the one that waits for it is no more, killed for instance."""
     os.read(theirs, 1)
     os._exit(128 + signal.SIGKILL)
-
-
-def _note(_number: int, _frame: object) -> None:
-    """Handle a signal by nothing: what has the default handler may be dropped unawaited."""
 
 
 def _say(message: str) -> None:

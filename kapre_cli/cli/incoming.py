@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from kapre_cli.closing import Closing
+from kapre_cli.descriptors import is_at, is_regular
 from kapre_cli.errors import UsageError, quoted
 from kapre_cli.settings import OutputSettings
 from kapre_cli.sources import STDIN, STREAM, Arriving, Inputs, Names, PipeSpool, Source
@@ -88,6 +89,28 @@ class Incoming(Closing):
         for label, descriptor in read.items():
             if status is not None and os.path.samestat(status, os.fstat(descriptor)):
                 raise UsageError(f"the {what} {quoted(path)} is {label}")
+
+    def require_other_stdout(self, inputs: Inputs, descriptor: int) -> None:
+        """Refuse to write into what is read: standard output may be a file that is an input.
+
+        Args:
+            inputs: The inputs that are known.
+            descriptor: Where standard output leads.
+
+        Raises:
+            UsageError: If it is one, or the list of them.
+        """
+        if not is_regular(descriptor):
+            return
+        lists = () if self._names is None else (self._names.descriptor,)
+        if any(os.path.samestat(os.fstat(descriptor), os.fstat(one)) for one in lists):
+            raise UsageError("standard output is the list of inputs, which would be written into")
+        for source in inputs.sources:
+            if is_at(descriptor, source.file):
+                raise UsageError(
+                    f"standard output is the input {quoted(source.path)}, which would be written "
+                    "into"
+                )
 
     def receive(self) -> None:
         """Read standard input to its end, if it is an input.

@@ -5,10 +5,10 @@ from pathlib import Path
 import click
 
 from kapre_cli.cli.options.inspection import output_argument
-from kapre_cli.cli.printing import Command, put
+from kapre_cli.cli.printing import PlainCommand, put
 
 
-@click.command(cls=Command, short_help="Say what is in an output, or of single inputs in it.")
+@click.command(cls=PlainCommand, short_help="Say what is in an output, or of single inputs in it.")
 @output_argument()
 @click.argument("keys", nargs=-1, metavar="[KEY]...")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from kapre_cli.cli.options.merging import merge_options
-from kapre_cli.cli.printing import Command
-from kapre_cli.cli.signals import Stopped
+from kapre_cli.cli.printing import PlainCommand
+from kapre_cli.cli.signals import Stopped, pass_over
 from kapre_cli.errors import OutputError, StoredDataError, quoted
 from kapre_cli.report import Report, counted
 from kapre_cli.version import PROGRAM
@@ -16,7 +16,7 @@ from kapre_cli.version import PROGRAM
 _SHOWN = 4  # inputs, in a message
 
 
-@click.command(cls=Command, short_help="Put outputs of the same settings together into one.")
+@click.command(cls=PlainCommand, short_help="Put outputs of the same settings together into one.")
 @merge_options()
 def merge(
     inputs: tuple[Path, ...],
@@ -60,6 +60,7 @@ def merge(
         except Stopped:
             if not report.is_there:
                 raise  # else the output is in its place: there was nothing left to stop
+        pass_over()
     end = "no output is written or changed"
     if report.is_there:
         end = f"{counted(report.n_written, 'array')} -> {quoted(output)}"

@@ -5,10 +5,10 @@ from typing import Any
 import click
 
 from kapre_cli.cli.options.picture import picture_options
-from kapre_cli.cli.printing import Command
+from kapre_cli.cli.printing import PlainCommand
 
 
-@click.command(cls=Command, short_help="Draw what was written, or audio.")
+@click.command(cls=PlainCommand, short_help="Draw what was written, or audio.")
 @picture_options()
 def plot(**options: Any) -> int:
     """Draw arrays of SOURCE, an output of this program, or an audio file.

@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from kapre_cli.cli.from_options import BANDS, audio_settings, layer_config
 from kapre_cli.cli.sample_rate import asked_rate
+from kapre_cli.cli.signals import pass_over
 from kapre_cli.errors import AudioReadError, UsageError, quoted
 from kapre_cli.plotting.files import check_picture, kind_of, save
 from kapre_cli.plotting.view import View
@@ -51,6 +52,7 @@ def plotting(options: Mapping[str, Any]) -> int:
         keys = _keys(features, options["keys"], quiet=options["quiet"])
         view = View(channels=channels, start=start, end=end, decibel=options["decibel"])
         figure = sheet(features, keys, view)
+    pass_over()  # the picture is in its place in a moment
     save(output, rendered(figure, kind_of(output)), existing)
     if not options["quiet"]:
         click.echo(f"{counted(len(keys), 'key')} drawn -> {quoted(output)}", err=True)
@@ -65,7 +67,7 @@ def _drawing() -> tuple[Any, Any]:
     """
     try:
         from kapre_cli.plotting.sheet import rendered, sheet
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise UsageError(
             f"drawing needs matplotlib ({error}): pip install 'kapre-extract[plot]', "
             "or pip install matplotlib"

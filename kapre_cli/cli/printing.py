@@ -1,11 +1,12 @@
 """Standard output, for commands whose product is text."""
 
-import io
 import sys
 from typing import Any
 
 import click
 
+from kapre_cli.cli.signals import heard
+from kapre_cli.descriptors import write_all
 from kapre_cli.errors import KapreExtractError, OutputError, printable, quoted, writing
 
 _STDOUT = "standard output"
@@ -17,11 +18,15 @@ def put(line: str) -> None:
     Raises:
         OutputError: If it cannot be written.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+    text = f"{printable(line)}\n"
+    try:
+        descriptor = sys.stdout.fileno()
+    except (OSError, ValueError):  # a program in Python has put something else there
+        sys.stdout.write(text)
+        return
     with writing(_STDOUT):
-        sys.stdout.write(f"{printable(line)}\n")
         sys.stdout.flush()
+        write_all(descriptor, text.encode(sys.stdout.encoding, "backslashreplace"), _STDOUT)
 
 
 class Command(click.Command):
@@ -35,3 +40,12 @@ class Command(click.Command):
             if isinstance(error, KapreExtractError) or error.filename is not None:
                 raise
             raise OutputError(f"{quoted(_STDOUT)} cannot be written: {error.strerror}") from error
+
+
+class PlainCommand(Command):
+    """A command that does all its work in this process."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call the command; what asks the process to end is heard at once."""
+        with heard():
+            return super().invoke(ctx)

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from kapre_cli.cli.ending import code_of
-from kapre_cli.errors import OutputError, UsageError
+from kapre_cli.descriptors import is_at
+from kapre_cli.errors import OutputError, UsageError, quoted
 from kapre_cli.outcomes import Before, LineRecorder, recorded_before
 from kapre_cli.report import ExitCode, Report, Watch
 from kapre_cli.settings import STANDARD_OUTPUT
@@ -29,7 +30,7 @@ def recorded(report: Report, place: ReportPlace | None, watch: Watch) -> Iterato
     if place is None:
         yield
         return
-    path = place.path
+    path, opened = place.path, list[int]()
     is_begun = watch.has_begun_report()
 
     def broke(error: OutputError) -> None:
@@ -37,9 +38,9 @@ def recorded(report: Report, place: ReportPlace | None, watch: Watch) -> Iterato
         report.say(f"{PROGRAM}: Error: {error}; it ends there, the run goes on")
 
     def open_() -> int:
-        descriptor = open_report(place, is_begun=is_begun)
+        opened.append(open_report(place, is_begun=is_begun))
         watch.report_begun()
-        return descriptor
+        return opened[0]
 
     is_stream = path == STANDARD_OUTPUT
     before = None
@@ -54,7 +55,14 @@ def recorded(report: Report, place: ReportPlace | None, watch: Watch) -> Iterato
                 with suppress(OSError, UsageError):  # why the run ends says enough
                     _close(report, code_of(error))
             raise
+        is_there = not opened or place.target is None or is_at(opened[0], place.target)
+        report.broken |= not is_there
         _close(report, report.exit_code)
+        if not is_there:
+            report.say(
+                f"{PROGRAM}: Error: the report {quoted(path)} was moved, replaced or removed while "
+                "the run was on: its lines are not there"
+            )
 
 
 def _close(report: Report, code: ExitCode) -> None:

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -13,6 +13,7 @@ from kapre_cli.report import STOPPING
 _HEARD = (*STOPPING, signal.SIGPIPE)
 # Modules in whose functions an exception could leave a lock taken, or be lost in a callback.
 _FRAGILE = (
+    "kapre_cli.storage.hdf5_target",
     *("threading", "weakref", "_weakrefset"),
     *("importlib._bootstrap", "importlib._bootstrap_external"),
     *("_frozen_importlib", "_frozen_importlib_external"),
@@ -90,8 +91,7 @@ def stoppable() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         if not may_interrupt(frame):
             return
-        for one in STOPPING:
-            signal.signal(one, signal.SIG_IGN)
+        pass_over(STOPPING)
         raise Stopped(number)
 
     before = {number: signal.getsignal(number) for number in STOPPING}
@@ -105,13 +105,28 @@ def stoppable() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def pass_over(numbers: Iterable[int] = _HEARD) -> None:
+    """Let signals change nothing any more, within :func:`stoppable`: the work is done.
+
+    They are not ignored by the system: Python would complain of one that has come just now.
+    """
+    if threading.current_thread() is threading.main_thread():
+        for number in numbers:
+            if callable(signal.getsignal(number)):
+                signal.signal(number, do_nothing)
+
+
+def do_nothing(_number: int, _frame: object) -> None:
+    """Handle a signal that is passed over."""
+
+
 @contextmanager
 def heard() -> Iterator[None]:
     """See that signals are heard although the main thread waits, for a pipe for instance.
 
     Python runs a handler between two steps of the main thread. A signal that comes behind the
     last step and before the system call that waits is noted, and nothing wakes the call. So a
-    thread sends it again until its handler has run, which is known by its being ignored then.
+    thread sends it again until its handler has run, which is known by its being passed over then.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -123,7 +138,7 @@ def heard() -> Iterator[None]:
     def repeat() -> None:
         while noted := os.read(came, 1):
             time.sleep(_SECONDS_TO_BE_HEARD)
-            while noted[0] in _HEARD and callable(signal.getsignal(noted[0])):
+            while noted[0] in _HEARD and _is_due(noted[0]):
                 signal.pthread_kill(main, noted[0])
                 time.sleep(_SECONDS_TO_BE_HEARD)
 
@@ -139,3 +154,9 @@ def heard() -> Iterator[None]:
         os.close(comes)
         repeater.join()
         os.close(came)
+
+
+def _is_due(number: int) -> bool:
+    """Whether a signal has a handler of this program that has not run."""
+    handler = signal.getsignal(number)
+    return callable(handler) and handler is not do_nothing

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from kapre_cli.cli.signals import Stopped, may_interrupt
+from kapre_cli.cli.signals import Stopped, may_interrupt, pass_over
 from kapre_cli.closing import Closing
 from kapre_cli.errors import UsageError
 from kapre_cli.settings import OutputSettings
@@ -81,7 +81,7 @@ def while_read(descriptor: int) -> Iterator[None]:
     def end(_number: int, frame: FrameType | None) -> None:
         if not may_interrupt(frame):
             return
-        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        pass_over((signal.SIGPIPE,))
         # What is being stopped is left to tidy up in peace.
         if not (is_over or isinstance(sys.exc_info()[1], Stopped)):
             raise Stopped(signal.SIGPIPE)  # which nothing takes for an error of a file

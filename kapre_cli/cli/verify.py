@@ -5,10 +5,10 @@ from pathlib import Path
 import click
 
 from kapre_cli.cli.options.inspection import output_argument
-from kapre_cli.cli.printing import Command, put
+from kapre_cli.cli.printing import PlainCommand, put
 
 
-@click.command(cls=Command, short_help="Check that an output is whole and right.")
+@click.command(cls=PlainCommand, short_help="Check that an output is whole and right.")
 @output_argument()
 @click.option(
     "--against",

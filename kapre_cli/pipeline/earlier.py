@@ -61,15 +61,17 @@ class Keeper:
     def contents(self, works: Sequence[Work], n_rejected: int) -> list[Work]:
         """Return whose arrays the output will have, in order, once all inputs have been tried.
 
-        An array of an earlier run stays as long as its input cannot be opened. And while a path
-        cannot be read, nothing tells which inputs are gone for good: no array leaves the output.
+        An array of an earlier run stays as long as its input fails, whatever the reason: an older
+        state of a recording is better than none. And while a path cannot be opened, nothing tells
+        which inputs are gone for good: no array leaves the output.
 
         Args:
             works: All inputs.
             n_rejected: How many paths gave no input, such as folders that cannot be read.
         """
-        unopened = [work for work in works if work.failed and not _can_be_opened(work.source)]
-        staying = [work for work in unopened if self._retain(work)]
+        failed = [work for work in works if work.failed]
+        unopened = any(not _can_be_opened(work.source) for work in failed)
+        staying = [work for work in failed if self._retain(work)]
         retained = {id(work) for work in staying}
         behind: dict[str, list[Work]] = {}  # by the input's key that they stood behind
         features = self.earlier.features

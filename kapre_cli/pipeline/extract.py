@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from kapre_cli.errors import (
-    FeatureError,
     OutputError,
     StoredDataError,
     TooManyFailuresError,
+    input_error,
     quoted,
 )
 from kapre_cli.pipeline.computation import Computation, Endings
@@ -292,10 +292,13 @@ class _Run:
                 assert work.facts is not None  # noqa: S101 - for the type checker: it was opened
                 try:
                     array = self._array(work)
-                except FeatureError as error:
+                except (OutputError, StoredDataError):
+                    raise
+                except Exception as error:
                     if not work.failed:
                         work.failed = True
-                        self._report.failed(work.source.path, error, work.known(self._config))
+                        reason = input_error(error)
+                        self._report.failed(work.source.path, reason, work.known(self._config))
                         self._report.require_few_failures()
                     continue
                 key = work.source.key

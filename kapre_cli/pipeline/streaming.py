@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from kapre_cli.closing import Closing
 from kapre_cli.errors import (
-    FeatureError,
     OutputError,
     StoredDataError,
     TooManyFailuresError,
+    input_error,
     quoted,
 )
 from kapre_cli.outcomes import Known
@@ -185,9 +185,11 @@ class _Queue(Endings, Closing):
     def _send_array(self, work: Work) -> None:
         try:
             array = final_array(self._spool, list(work.entries.values()), self._config, self._dtype)
-        except FeatureError as error:
+        except (OutputError, StoredDataError):
+            raise
+        except Exception as error:
             work.failed = True
-            self._failures[id(work)] = error
+            self._failures[id(work)] = input_error(error)
             self._let_go(work)
             return
         n_bytes = self._out.write(array)

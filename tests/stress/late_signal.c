@@ -1,11 +1,14 @@
 /* A signal that comes at the worst moment: preloaded into the program, it sends the process that
-   calls it the signal LATE_SIGNAL just before one system call, too late for Python to see.
+   calls it the signal LATE_SIGNAL.
 
-   LATE_SIGNAL_AT names the call: read (of standard input) or waitpid. */
+   LATE_SIGNAL_AT names the call. read (of standard input), waitpid: just before it, too late for
+   Python to see. renameat2: just behind it, when an output has taken its place. write: just before
+   the line that says so. */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
@@ -23,9 +26,20 @@ static void come(const char *call) {
   }
 }
 
+ssize_t write(int fd, const void *buffer, size_t length) {
+  if (memmem(buffer, length, " -> ", 4)) come("write");
+  return REAL(write)(fd, buffer, length);
+}
+
 ssize_t read(int fd, void *buffer, size_t length) {
   if (fd == 0) come("read");
   return REAL(read)(fd, buffer, length);
+}
+
+int renameat2(int from, const char *old, int to, const char *new, unsigned int flags) {
+  int result = REAL(renameat2)(from, old, to, new, flags);
+  if (result == 0) come("renameat2");
+  return result;
 }
 
 pid_t waitpid(pid_t pid, int *status, int options) {
