@@ -34,10 +34,20 @@ def write_all(descriptor: int, data: bytes | memoryview, name: object) -> None:
         raise
 
 
-def is_at(descriptor: int, path: str | Path) -> bool:
-    """Whether an open file is the one at ``path``, links followed."""
+def is_at(
+    descriptor: int, path: str | Path, *, folder: int | None = None, follow_links: bool = True
+) -> bool:
+    """Whether an open file or folder is the one at ``path``.
+
+    Args:
+        descriptor: Its descriptor.
+        path: The path.
+        folder: A descriptor of the folder that the path begins at.
+        follow_links: Whether a link at ``path`` stands for what it leads to.
+    """
     try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+        there = os.stat(path, dir_fd=folder, follow_symlinks=follow_links)
+        return os.path.samestat(os.fstat(descriptor), there)
     except OSError:
         return False
 

@@ -14,7 +14,7 @@ from kapre_cli.outcomes import is_header
 from kapre_cli.settings import STANDARD_OUTPUT, OutputSettings
 from kapre_cli.sources import Source
 from kapre_cli.storage.admission import require_no_input
-from kapre_cli.storage.existing import Stamp, require_regular, stamp_of
+from kapre_cli.storage.existing import Stamp, require_outside_outputs, require_regular, stamp_of
 from kapre_cli.storage.npy import sidecar_of
 from kapre_cli.storage.publishing import OF_ANOTHER_FILE, publish_file
 from kapre_cli.storage.scratch import scratch_folder
@@ -87,6 +87,7 @@ def check_report(
             f"the report {quoted(path)} would be part of the output {quoted(output.path)}; "
             "name another file"
         )
+    require_outside_outputs("report", target)
     require_regular(target, "report", path)
     existing = stamp_of(target)
     if not is_begun:

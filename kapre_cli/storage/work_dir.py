@@ -10,11 +10,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kapre_cli.closing import Closing
+from kapre_cli.descriptors import is_at
 from kapre_cli.errors import OutputError, UsageError, quoted, writing
 from kapre_cli.report import STOPPING
 from kapre_cli.settings import OutputSettings
-from kapre_cli.storage.disk import is_at, path_of_folder, sync_folder
-from kapre_cli.storage.existing import Existing
+from kapre_cli.storage.disk import path_of_folder, sync_folder
+from kapre_cli.storage.existing import Existing, require_no_lone_sidecar
 from kapre_cli.storage.journal import Journal
 from kapre_cli.storage.npy import is_sidecar, sidecar_of
 from kapre_cli.storage.owner_file import OWNER, is_owner_file
@@ -81,15 +82,14 @@ class WorkDir(Closing):
                 _require_ours(self.folder)
                 self._had_journal = os.path.lexists(self.journal)
                 self._recover()
+                require_no_lone_sidecar(output)
                 for left in self._clear():
                     raise UsageError(f"{quoted(left)} is not this program's file; move it away")
                 sync_folder(self.folder)
                 sync_folder(self.folder.parent)
             except BaseException:
                 with suppress(OSError):  # the error under way says enough
-                    if is_at(self._fd, self.folder) and all(
-                        map(is_lock_file, os.listdir(self._fd))
-                    ):
+                    if self._is_in_place() and all(map(is_lock_file, os.listdir(self._fd))):
                         self._remove_folder()
                 self._release()
                 raise
@@ -118,7 +118,7 @@ class WorkDir(Closing):
     def place(self) -> Path | None:
         """Where the folder is now, should somebody have moved it; ``None`` if it is gone."""
         now = path_of_folder(self._fd, self.folder)
-        return now if is_at(self._fd, now) else None
+        return now if is_at(self._fd, now, follow_links=False) else None
 
     def open_journal(self, end: int) -> Journal:
         """Return the journal, open; it is made if there is none.
@@ -201,12 +201,12 @@ class WorkDir(Closing):
             OutputError: If somebody has moved, removed or replaced one of them.
         """
         above = self.folder.parent
-        if not is_at(self._parent, above, follow_links=True):
+        if not is_at(self._parent, above):
             raise OutputError(
                 f"the folder {quoted(above)} was moved or removed while the run was on: "
                 "the output has no place to go to"
             )
-        if not is_at(self._fd, self.folder):
+        if not self._is_in_place():
             now = self.place
             where = f", and is now {quoted(now)}: move it back" if now else ""
             raise OutputError(
@@ -214,12 +214,15 @@ class WorkDir(Closing):
                 f"on{where}; what stands in its place is left as it is"
             )
 
+    def _is_in_place(self) -> bool:
+        return is_at(self._fd, self.folder, follow_links=False)
+
     def close(self) -> None:
         """Remove what is of no more use, the folder too unless work is kept; release the lock."""
         if not self._is_open:
             return
         try:
-            if is_at(self._fd, self.folder):  # else somebody has moved it: left to them
+            if self._is_in_place():  # else somebody has moved it: left to them
                 with writing(self.folder, "removed"):
                     self._tidy()
         finally:
@@ -239,7 +242,7 @@ class WorkDir(Closing):
         if self._open_journal is None:
             return self._had_journal
         try:
-            return is_at(self._open_journal, self.journal)
+            return is_at(self._open_journal, self.journal, follow_links=False)
         finally:  # network file systems keep a removed file as long as it is open
             os.close(self._open_journal)
             self._open_journal = None
