@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import termios
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -299,6 +300,43 @@ def test_a_folder_with_other_folders_in_it_is_not_replaced(
     assert ended.code == 2
     assert "is not of this program's making" in ended.err
     assert (output / more).exists()
+
+
+def add_annotations(file: h5py.File) -> None:
+    file["annotations"] = [1, 2]
+
+
+def add_label(file: h5py.File) -> None:
+    file["features/labels"] = [1, 2]
+
+
+def add_attribute(file: h5py.File) -> None:
+    file.attrs["mine"] = "wren"
+
+
+@pytest.mark.parametrize("flag", ["--overwrite", "--resume"])
+@pytest.mark.parametrize(
+    ("add", "named"),
+    [
+        (add_annotations, "/annotations"),
+        (add_label, "labels"),
+        (add_attribute, "attribute mine"),
+    ],
+)
+def test_an_hdf5_with_other_data_in_it_is_not_replaced(
+    add: Callable[[h5py.File], None], named: str, flag: str, audio: Path, program: Any
+) -> None:
+    output = audio.parent / "out.h5"
+    assert program("spectrogram", audio, "-o", output).code == 0
+    with h5py.File(output, "r+") as file:
+        add(file)
+    before = output.read_bytes()
+    ended = program("spectrogram", audio, "-o", output, flag)
+    assert ended.code == 2
+    assert f"'{named}' in the output '{output}' is not of this program's making" in ended.err
+    assert output.read_bytes() == before
+    output.write_bytes(before[:5000])  # damaged: nobody can read what is in it
+    assert program("spectrogram", audio, "-o", output, "--overwrite").code == 0
 
 
 @pytest.mark.parametrize("name", ["out.h5", "out.npy", "out"])

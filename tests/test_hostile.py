@@ -488,6 +488,7 @@ HDF5: dict[str, tuple[Change, str]] = {
     "a key from the root": (keyed(b"/features/a.wav"), "leads out of the output"),
     "a key through itself": (keyed(b"site/./b.wav"), "leads out of the output"),
     "an empty key": (keyed(b""), "leads out of the output"),
+    "a key longer than a path": (keyed(b"a/" * 2048 + b"b"), "is longer than the 4,096 bytes"),
     "a key with nothing between": (keyed(b"site//b.wav"), "leads out of the output"),
     "a key that is no text": (keyed(b"\xff.wav"), "can't decode"),
     "a key without an array": (keyed(b"a.wav", b"c.wav"), "it has no 'c.wav'"),
@@ -589,7 +590,7 @@ NPY: dict[str, tuple[Change, str]] = {
     "a zip": (npy(zipped), "cannot be read"),
     "a FIFO": (npy(lambda file: os.mkfifo(file)), "not a plain file"),
     "a device": (npy(lambda file: file.symlink_to("/dev/zero")), "leads out of the|not a plain"),
-    "a folder": (npy(lambda file: file.mkdir()), "not a plain file|manifest.jsonl' is missing"),
+    "a folder": (npy(lambda file: file.mkdir()), "not a plain file|extract.json' is missing"),
     "nothing": (npy(lambda _: None), "cannot be read|nothing there|No such file"),
     "an empty file": (npy(lambda _: lambda _: b""), "cannot be read"),
     "a file cut short": (npy(lambda _: lambda content: content[:-1]), "its header promises 928"),
@@ -642,6 +643,10 @@ ROWS: dict[str, tuple[Change, str]] = {
     "a key without an array": (key('"c.wav"'), "cannot be read: No such file"),
     "other axes": (lambda row: row.update(axes=["time"]), "the axes of 'a.wav'"),
     "axes of numbers": (lambda row: row.update(axes=5), "the axes of 'a.wav'"),
+    "a key longer than a path": (
+        key(f'"{"a/" * 2048}b"'),
+        r"'a/a.*\.\.\.' is longer than the 4,096",
+    ),
     "an endless row": (lambda row: row.update(source="x" * 10**6), "cut off or too long"),
 }
 

@@ -26,6 +26,7 @@ from tests import reference
 from tests.conftest import PROGRAM, Ended, files_below, write_audio
 from tests.test_terminal import BAR, shown_by
 
+TOO_LONG = "a/" * 2048 + "b"
 OPTIONS = ("--n-dft", "64", "--n-hop", "50")
 ODD = (
     b"plain.wav",
@@ -149,6 +150,21 @@ def test_a_list_stands_behind_the_arguments_and_below_the_root(
     assert summary.startswith("4 inputs: 3 written, 1 failed")
     with kapre_cli.open_features(tmp_path / "out.h5") as features:
         assert list(features) == ["tab\t.wav", "plain.wav", "sub/-"]
+
+
+@pytest.mark.parametrize("where", ["a list", "an argument", "an argument with a root"])
+def test_a_name_longer_than_a_path_fails_alone(where: str, program: Any, tmp_path: Path) -> None:
+    audio = write_audio(tmp_path / "a.wav", reference.noise(1, 900))
+    (tmp_path / "list").write_text(f"{TOO_LONG}\n")
+    named = {
+        "a list": ("--files-from", tmp_path / "list"),
+        "an argument": (TOO_LONG,),
+        "an argument with a root": (tmp_path / TOO_LONG, "--root", tmp_path),
+    }[where]
+    ended = program("spectrogram", audio, *named, "-o", tmp_path / "out")
+    assert ended.code == 1
+    assert "its name is longer than the 4,096 bytes a path may have" in ended.err
+    assert "2 inputs: 1 written, 1 failed" in ended.err
 
 
 @pytest.mark.parametrize(
@@ -356,11 +372,12 @@ def test_what_a_growing_list_names_wrongly_fails_alone(
     run = growing("-o", "out", "c.wav")
     run.write("a.wav", "./a.wav", "a", "other", "gone.wav", "b.flac", "c.wav")
     run.write(f"{tmp_path}/other/a.wav", "a.npy/x.wav", "a.npy/x.wav/y.wav", "x" * 300)
+    run.write(TOO_LONG)
     code, messages = run.end()
     *failed, note, summary = messages
     assert code == 1
     assert note.startswith("note: the list names 1 folder, passed over: 'other'; ")
-    assert summary.startswith("9 inputs: 4 written, 5 failed")
+    assert summary.startswith("10 inputs: 4 written, 6 failed")
     told = sorted(line.removeprefix("failed: ").split(":")[0] for line in failed)
     assert told == sorted(
         repr(name)
@@ -370,11 +387,13 @@ def test_what_a_growing_list_names_wrongly_fails_alone(
             "a.npy/x.wav/y.wav",
             "gone.wav",
             "x" * 300,
+            TOO_LONG,
         )
     )
     reasons = "\n".join(failed)
     assert f"'a.wav' and '{tmp_path}/other/a.wav' would both be stored as 'a.wav'" in reasons
     assert "'a.npy' would be a file and a folder" in reasons
+    assert f"'{TOO_LONG}': its name is longer than the 4,096 bytes a path may have" in reasons
     assert "which is a folder of 'a.npy/x.wav/y.wav'" in reasons
     with kapre_cli.open_features(tmp_path / "out") as features:
         assert list(features) == ["c.wav", "a.wav", "a", "b.flac"]

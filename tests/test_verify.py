@@ -343,6 +343,11 @@ def stray_circle(file: Any) -> None:
     file["features/above"] = file["features"]
 
 
+def stray_neighbours(file: Any) -> None:
+    file["annotations"] = [1, 2]
+    file.attrs["mine"] = "call of a wren"
+
+
 STRAYS: dict[str, tuple[Callable[[Any], object], list[str]]] = {
     "a dataset": (
         lambda file: file.create_dataset("features/site/c\x1b.wav", data=[1.0]),
@@ -350,6 +355,7 @@ STRAYS: dict[str, tuple[Callable[[Any], object], list[str]]] = {
     ),
     "a folder": (lambda file: file.create_group("features/more/and more"), ["more"]),
     "links": (stray_links, ["soft", "site/outside"]),
+    "what stands beside": (stray_neighbours, ["/annotations", "attribute mine"]),
     "a circle": (stray_circle, ["above", "site/site"]),
     "a type": (lambda file: file.__setitem__("features/type", np.dtype("f4")), ["type"]),
 }

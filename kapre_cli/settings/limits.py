@@ -4,6 +4,8 @@ MAX_SR = 100_000_000  # Hz; far above any recorder of sound or ultrasound
 MAX_CHANNELS = 1024  # as many as libsndfile takes
 MAX_FRAME_VALUES = 2**26  # of all channels: 256 MiB of float32, the least that is read at once
 
+MAX_PATH_BYTES = 4096  # Linux opens no longer one
+
 INT64 = (-(2**63), 2**63 - 1)  # the integers that every format stores
 
 

@@ -2,7 +2,7 @@
 
 from kapre_cli.sources.arriving import Arriving
 from kapre_cli.sources.discovery import Inputs, discover
-from kapre_cli.sources.keys import key_of, nested, path_of
+from kapre_cli.sources.keys import folder_id, key_of, nested, path_of
 from kapre_cli.sources.lists import STDIN, STREAM, Names
 from kapre_cli.sources.pipe_spool import PipeSpool
 from kapre_cli.sources.source import Refusal, Source
@@ -19,6 +19,7 @@ __all__ = [
     "Refusal",
     "Source",
     "discover",
+    "folder_id",
     "key_of",
     "nested",
     "path_of",

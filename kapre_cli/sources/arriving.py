@@ -9,7 +9,7 @@ from kapre_cli.errors import UsageError
 from kapre_cli.sources.discovery import Folders, Inputs
 from kapre_cli.sources.keys import Places, file_key
 from kapre_cli.sources.lists import Names
-from kapre_cli.sources.source import Source
+from kapre_cli.sources.source import TOO_LONG, Source, is_too_long
 
 
 class Arriving(Closing):
@@ -68,6 +68,10 @@ class Arriving(Closing):
             self._admit(source)
             yield source
         for path in self._folders.without(self._names.read(self._woken)):
+            if is_too_long(path):
+                self.n_inputs += 1
+                self._refused(path, TOO_LONG)
+                continue
             try:
                 source = Source(path, file_key(path, self._root))
                 if not places.take(source):

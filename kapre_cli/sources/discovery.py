@@ -1,14 +1,15 @@
 """From paths on the command line to an ordered, duplicate-free list of inputs with their keys."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from kapre_cli.errors import UsageError, quoted
 from kapre_cli.report import counted
 from kapre_cli.sources.keys import STREAM_KEY, Places, file_key, found_key
 from kapre_cli.sources.lists import STREAM
-from kapre_cli.sources.source import Refusal, Source
+from kapre_cli.sources.source import TOO_LONG, Refusal, Source, is_too_long
 from kapre_cli.sources.walk import Walk
 
 _NAMED = 3  # folders of a list that are named in the note of it
@@ -71,17 +72,27 @@ def discover(
             sources.append(Source(path, STREAM_KEY, spooled))
             continue
         if not os.path.isdir(_possible(path)):
-            sources.append(Source(path, file_key(path, root)))
+            sources += _named([path], partial(file_key, root=root), refusals)
             continue
         walk = Walk(path)
-        sources += [Source(found, found_key(found, path, root)) for found in walk]
+        sources += _named(walk, partial(found_key, top=path, root=root), refusals)
         refusals += walk.refusals
         notes += walk.notes()
     folders = Folders()
-    sources += [Source(path, file_key(path, root)) for path in folders.without(listed)]
+    sources += _named(folders.without(listed), partial(file_key, root=root), refusals)
     places = Places()
     kept = tuple(source for source in sources if places.take(source))
     return Inputs(kept, tuple(refusals), (*notes, *folders.notes()))
+
+
+def _named(
+    paths: Iterable[str], key: Callable[[str], str], refusals: list[Refusal]
+) -> Iterator[Source]:
+    for path in paths:
+        if is_too_long(path):
+            refusals.append(Refusal(path, TOO_LONG))
+        else:
+            yield Source(path, key(path))
 
 
 def _possible(path: str) -> str:

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Collection, Iterator
+from hashlib import sha256
 from pathlib import PurePosixPath
 from urllib.parse import unquote_to_bytes
 
@@ -12,6 +13,7 @@ from kapre_cli.sources.source import Source
 STREAM_KEY = "stdin"
 
 _PERCENT_CODE = re.compile("%(?=[0-9A-Fa-f]{2})")
+_SHORT = 64  # characters
 
 
 def key_of(path: str) -> str:
@@ -85,12 +87,22 @@ def _key_below(path: str, root: str) -> str:
     return key_of(relative)
 
 
+def folder_id(folder: str) -> str | bytes:
+    """Return what stands for a folder where all folders of many keys are gathered.
+
+    It is short: a key of 2,000 parts would else take memory for the square of that.
+    """
+    if len(folder) <= _SHORT:
+        return folder
+    return sha256(folder.encode("utf-8", "surrogatepass")).digest()
+
+
 class Places:
     """The places that inputs have taken in the output, one after another."""
 
     def __init__(self) -> None:
         self._by_key: dict[str, Source] = {}
-        self._below: dict[str, Source] = {}  # by folder, the first input that lies in it
+        self._below: dict[str | bytes, Source] = {}  # by folder, the first input that lies in it
 
     def take(self, source: Source) -> bool:
         """Give ``source`` its place; return ``False`` if it is there already, named once more.
@@ -106,15 +118,15 @@ class Places:
                 f"{quoted(first.path)} and {quoted(source.path)} would both be stored as "
                 f"{quoted(source.key)}; give --root with a folder above both"
             )
-        inside = self._below.get(source.key)
+        inside = self._below.get(folder_id(source.key))
         if inside is not None:
             raise _in_each_other(source, inside)
         folders = []
         folder = source.key.rpartition("/")[0]
-        while folder and folder not in self._below:
+        while folder and (one := folder_id(folder)) not in self._below:
             if (other := self._by_key.get(folder)) is not None:
                 raise _in_each_other(other, source)
-            folders.append(folder)
+            folders.append(one)
             folder = folder.rpartition("/")[0]
         self._below.update(dict.fromkeys(folders, source))
         self._by_key[source.key] = source
@@ -135,11 +147,11 @@ def nested(keys: Collection[str]) -> Iterator[tuple[str, str]]:
     >>> list(nested({"a.wav": 1, "a.wav/b.wav": 2}))
     [('a.wav', 'a.wav/b.wav')]
     """
-    folders: set[str] = set()
+    folders: set[str | bytes] = set()
     for key in keys:
         folder = key.rpartition("/")[0]
-        while folder and folder not in folders:
+        while folder and (one := folder_id(folder)) not in folders:
             if folder in keys:
                 yield folder, key
-            folders.add(folder)
+            folders.add(one)
             folder = folder.rpartition("/")[0]

@@ -3,6 +3,10 @@
 import os
 from dataclasses import dataclass
 
+from kapre_cli.settings.limits import MAX_PATH_BYTES
+
+TOO_LONG = f"its name is longer than the {MAX_PATH_BYTES:,} bytes a path may have"
+
 
 @dataclass(frozen=True)
 class Source:
@@ -35,6 +39,11 @@ class Source:
             return os.path.getsize(self.file)
         except (OSError, ValueError):  # ValueError: a NUL in the path
             return 0
+
+
+def is_too_long(path: str) -> bool:
+    """Whether a path is longer than any that can be opened."""
+    return len(os.fsencode(path)) > MAX_PATH_BYTES
 
 
 @dataclass(frozen=True)

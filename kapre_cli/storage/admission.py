@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kapre_cli.errors import UsageError, quoted
 from kapre_cli.settings import STANDARD_OUTPUT, OutputSettings
-from kapre_cli.sources import Source
+from kapre_cli.sources import Source, folder_id
 from kapre_cli.storage.collisions import check_collisions, folded
 from kapre_cli.storage.existing import existing_output, require_kind
 from kapre_cli.storage.npy import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME
@@ -64,7 +64,7 @@ class Admission:
         self._report = None if report == STANDARD_OUTPUT else report
         self._longest = os.pathconf(output.path.parent, "PC_NAME_MAX")
         self._files: dict[str, list[Source]] = {}  # by all that a file system may take it for
-        self._folders: dict[str, Source] = {}  # likewise, one that lies in it
+        self._folders: dict[str | bytes, Source] = {}  # likewise, one that lies in it
 
     def admit(self, source: Source) -> None:
         """Let ``source`` in.
@@ -86,11 +86,11 @@ class Admission:
         alike = self._files.setdefault(folded(file), [])
         yield from alike
         alike.append(source)
-        if folded(file) in self._folders:
-            yield self._folders[folded(file)]
+        if (one := folder_id(folded(file))) in self._folders:
+            yield self._folders[one]
         folder = folded(file.rpartition("/")[0])
-        while folder and folder not in self._folders:
-            self._folders[folder] = source
+        while folder and (one := folder_id(folder)) not in self._folders:
+            self._folders[one] = source
             yield from self._files.get(folder, ())
             folder = folder.rpartition("/")[0]
 
@@ -116,7 +116,7 @@ def _check_file_names(path: Path, sources: Sequence[Source], longest: int) -> No
     """Refuse keys whose files would not fit beside one another, or their names into a folder."""
     files = {source.key + NPY_SUFFIX: source.path for source in sources}
     at_most = os.pathconf(path.parent, "PC_PATH_MAX") - 1
-    folders: set[str] = set()
+    folders: set[str | bytes] = set()
     for file, source in files.items():
         refused = f"{quoted(source)} cannot be stored in a folder of .npy files: "
         for part in file.split("/"):
@@ -132,12 +132,12 @@ def _check_file_names(path: Path, sources: Sequence[Source], longest: int) -> No
                 f"{at_most} bytes a path may have; write one .h5 file"
             )
         folder = file.rpartition("/")[0]
-        while folder and folder not in folders:
+        while folder and (one := folder_id(folder)) not in folders:
             if folder in files or folder in (ROOT_NAME, MANIFEST_NAME):
                 raise UsageError(
                     f"{refused}{quoted(folder)} would be a file and a folder; write one .h5 file"
                 )
-            folders.add(folder)
+            folders.add(one)
             folder = folder.rpartition("/")[0]
     ours = dict.fromkeys((ROOT_NAME, MANIFEST_NAME), "the output's own metadata")
     check_collisions(path.parent, {**ours, **files})

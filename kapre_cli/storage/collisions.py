@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from unicodedata import normalize
 
 from kapre_cli.errors import UsageError, quoted, writing
+from kapre_cli.sources import folder_id
 from kapre_cli.storage.scratch import scratch_folder
 
 _NAME_REFUSED = (errno.EINVAL, errno.EILSEQ)
@@ -68,11 +69,11 @@ def _alike(files: Iterable[str]) -> Iterator[str]:
     claims: dict[str, list[str]] = {}
     for file in files:
         claims.setdefault(folded(file), []).append(file)
-    seen: set[str] = set()
+    seen: set[str | bytes] = set()
     for file in files:
         folder = file.rpartition("/")[0]
-        while folder and folder not in seen:
-            seen.add(folder)
+        while folder and (one := folder_id(folder)) not in seen:
+            seen.add(one)
             claim = claims.get(folded(folder))
             if claim is not None:
                 claim.append(file)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from kapre_cli.errors import StoredDataError, UsageError, quoted
 from kapre_cli.settings import OutputSettings
-from kapre_cli.storage.features import begins_as_our_hdf5
+from kapre_cli.storage.features import begins_as_our_hdf5, open_features
 from kapre_cli.storage.npy import MANIFEST_NAME, ROOT_NAME, is_sidecar, sidecar_of
 from kapre_cli.storage.npy_features import open_npy_directory
 
@@ -84,6 +84,8 @@ def existing_output(output: OutputSettings, *, resumable: bool = True) -> Existi
                 f"the output {quoted(path)} exists; {resume}"
                 "--overwrite replaces it once the new one is complete"
             )
+        if output.format == "hdf5":
+            _require_no_strays(path)
     sidecar = stamp_of(sidecar_of(path)) if output.format == "npy" else None
     return Existing(stamp_of(path), sidecar)
 
@@ -165,6 +167,20 @@ def _require_ours(path: Path, format_: str) -> None:
         raise UsageError(
             f"the output {quoted(path)} exists, and kapre-extract did not make it; it is left "
             "alone: move it away, or name another output"
+        )
+
+
+def _require_no_strays(path: Path) -> None:
+    """Refuse an HDF5 file that somebody has put something into; a damaged one holds nothing."""
+    try:
+        with open_features(path) as features:
+            unexpected = next(features.strays(), None)
+    except (StoredDataError, FileNotFoundError):
+        return
+    if unexpected is not None:
+        raise UsageError(
+            f"{quoted(unexpected)} in the output {quoted(path)} is not of this program's making; "
+            "move it into another file, since the whole file would be replaced"
         )
 
 

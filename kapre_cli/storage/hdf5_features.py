@@ -15,6 +15,7 @@ from h5py import h5a, h5d, h5g, h5s, h5t, h5z
 
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.framing import largest_power_of_two, spans
+from kapre_cli.sources import folder_id
 from kapre_cli.storage.checksum import PieceCrc, little_endian
 from kapre_cli.storage.hdf5 import (
     FEATURES,
@@ -24,7 +25,7 @@ from kapre_cli.storage.hdf5 import (
     facts_text,
     packing_of,
 )
-from kapre_cli.storage.hdf5_index import Hdf5Index
+from kapre_cli.storage.hdf5_index import INDEX, KEYS, TEXTS, Hdf5Index
 from kapre_cli.storage.hdf5_objects import (
     open_dataset,
     open_group,
@@ -37,6 +38,8 @@ from kapre_cli.storage.stored import Features, Look, Packed, StoredArray, unknow
 from kapre_cli.storage.strays import folders_of
 
 _ROOT_JSON = ("layer", "settings", "versions", "shard")
+_ATTRIBUTES = {"format", "format_version", *_ROOT_JSON}
+_MEMBERS = {FEATURES, FREQUENCY, INDEX, KEYS, *TEXTS}
 
 _FLOATS = tuple(
     (stored, stored.dtype)
@@ -49,6 +52,10 @@ _HIGHEST_RATIO = 1100  # of compressed values; deflate's own limit is 1,032
 
 _MIN_PACKED_BYTES = 64  # packing enlarges what is tiny, and nothing else much
 _PART_VALUES = 2**22  # more than a chunk has
+# HDF5 takes memory for every chunk that it reads. This program writes small ones where a block of
+# audio has few values, one in 2**20 samples or more.
+_MIN_CHUNK_VALUES = 2**10
+_MAX_SMALL_CHUNKS = 2**14
 _PART_BYTES = 4 * _PART_VALUES
 
 
@@ -109,7 +116,14 @@ class Hdf5Features(Features):
         return self._index.facts(self.root)
 
     def strays(self) -> Iterator[str]:
-        """Yield the names of what lies below ``/features`` and is not in the index."""
+        """Yield the names of what lies below ``/features`` and is not in the index.
+
+        So are members of the root group, as ``/name``, and its attributes, as ``attribute name``.
+        """
+        with wrap_hdf5_errors("what lies beside its arrays"):
+            foreign = [f"/{name}" for name in sorted({*self._file} - _MEMBERS)]
+            foreign += [f"attribute {name}" for name in sorted({*self._file.attrs} - _ATTRIBUTES)]
+        yield from foreign
         folders = folders_of(self._index.rows)
         due = [("", self._top)]
         while due:
@@ -118,7 +132,9 @@ class Hdf5Features(Features):
                 for raw in sorted(group):
                     name = raw.decode("utf-8", "surrogateescape")
                     key = f"{above}{name}"
-                    if key in folders:  # no others, and so each once: a group may hold itself
+                    if (
+                        folder_id(key) in folders
+                    ):  # no others, and so each once: a group may hold itself
                         due.append((f"{key}/", open_group(group, name)))
                     elif key not in self._index.rows:
                         yield key
@@ -240,8 +256,19 @@ class Hdf5Values:
                 f"{quoted(self._key)} has chunks of {prod(packing[0]):,} values; "
                 f"this program reads at most {MAX_CHUNK_VALUES:,}"
             )
+        if packing is not None:
+            self._require_few_chunks(packing[0])
         self._packing = packing
         self._is_checked = True
+
+    def _require_few_chunks(self, chunk: tuple[int, ...]) -> None:
+        n_chunks = prod(-(-size // length) for size, length in zip(self.shape, chunk, strict=True))
+        at_most = max(_MAX_SMALL_CHUNKS, prod(self.shape) // _MIN_CHUNK_VALUES)
+        if n_chunks > at_most:
+            raise StoredDataError(
+                f"{quoted(self._key)} has {n_chunks:,} chunks for {prod(self.shape):,} values; "
+                f"this program reads at most {at_most:,}"
+            )
 
     def _require_small_chunks(self, within: Sequence[range]) -> None:
         """Refuse chunks that take more memory than those that this program writes.
@@ -276,7 +303,7 @@ class Hdf5Values:
                             f"{quoted(self._key)} has a chunk that decompresses to more "
                             f"than its {n_bytes:,} bytes"
                         )
-            self._small.add(start)
+                self._small.add(start)  # no others: memory grows with the bytes of the file
 
     def _stored_bytes(self, start: tuple[int, ...], n_bytes: int) -> int:
         """Return how many bytes a chunk has in the file, 0 if it was not written.

@@ -168,10 +168,10 @@ def open_npy_directory(path: Path) -> Features:
     for file in (manifest, root):
         if not within(file, place):
             raise StoredDataError(f"{quoted(file)} is a link that leads out of the output")
-    rows = list(_lines(manifest))
     stored = _read_object(root)
     if "manifest_crc32" in stored:
-        _require_checksum(manifest, b"".join(rows), stored["manifest_crc32"])
+        _require_checksum(manifest, _blocks(manifest), stored["manifest_crc32"])
+    rows = _lines(manifest)  # one at a time: the first that is not sound is the last that is read
     return NpyFeatures(path, "npy-directory", stored, rows, lambda key: path / f"{key}{NPY_SUFFIX}")
 
 
@@ -212,6 +212,12 @@ def _lines(path: Path) -> Iterator[bytes]:
             yield line
 
 
+def _blocks(path: Path) -> Iterator[bytes]:
+    with open_plain(path) as file:
+        while block := file.read(_PART_BYTES):
+            yield block
+
+
 def _read_object(path: Path) -> dict[str, Any]:
     with open_plain(path) as file:
         text = file.read(_MAX_ROOT_BYTES + 1)
@@ -220,12 +226,15 @@ def _read_object(path: Path) -> dict[str, Any]:
     stored = _object(sound_json(text))
     if "crc32" in stored:
         checksum = stored.pop("crc32")
-        _require_checksum(path, dumps(stored).encode(), checksum)
+        _require_checksum(path, [dumps(stored).encode()], checksum)
     return stored
 
 
-def _require_checksum(path: Path, content: bytes, expected: Any) -> None:
-    if zlib.crc32(content) != expected:
+def _require_checksum(path: Path, content: Iterable[bytes], expected: Any) -> None:
+    crc32 = 0
+    for block in content:
+        crc32 = zlib.crc32(block, crc32)
+    if crc32 != expected:
         raise StoredDataError(f"{quoted(path)} is damaged: its checksum is another")
 
 

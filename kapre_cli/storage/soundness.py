@@ -12,6 +12,7 @@ import stat
 from operator import attrgetter, le
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import unquote_to_bytes
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +21,15 @@ from kapre_cli import dsp
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.settings import LayerConfig, MelspectrogramConfig
 from kapre_cli.settings.layers import MAX_WEIGHTS
-from kapre_cli.settings.limits import MAX_CHANNELS, MAX_SR
+from kapre_cli.settings.limits import MAX_CHANNELS, MAX_PATH_BYTES, MAX_SR
 from kapre_cli.storage.metadata import InputFacts, RootFacts
 
 MAX_FACTS_BYTES = 2**16  # of one input: a path has 4,096 bytes, each at most six in JSON
+
+# What takes memory beyond its bytes in JSON: 65,536 lists, objects and names, and the numbers of
+# `frequency` at the largest n_dft.
+_MAX_JSON_PARTS = MAX_FACTS_BYTES
+_MAX_JSON_VALUES = 2**21 + MAX_FACTS_BYTES
 
 _MAX_FLOAT32 = float(np.finfo(np.float32).max)
 _INT64 = (-(2**63), 2**63 - 1)
@@ -63,10 +69,20 @@ def sound_json(text: str | bytes) -> Any:
 
     Raises:
         StoredDataError: If it is not JSON, if it names one thing twice, or has NaN, infinity or
-            an integer of more than 64 bits.
+            an integer of more than 64 bits, or more lists, objects or values than this program
+            writes.
     """
     try:
-        return _DECODER.decode(text if isinstance(text, str) else text.decode())
+        if isinstance(text, bytes):
+            text = text.decode()
+        if len(text) > MAX_FACTS_BYTES:
+            n_parts, n_values = sum(map(text.count, "[{:")), text.count(",")
+            if n_parts > _MAX_JSON_PARTS or n_values > _MAX_JSON_VALUES:
+                raise StoredDataError(
+                    f"its metadata has {n_parts:,} lists, objects and names and {n_values:,} "
+                    f"commas; at most {_MAX_JSON_PARTS:,} and {_MAX_JSON_VALUES:,} are read"
+                )
+        return _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         raise StoredDataError(f"its metadata is not JSON: {error}") from error
 
@@ -108,7 +124,7 @@ def sound_key(key: Any) -> str:
     """Return a key that stays in its output: relative, without ``.``, ``..`` and empty parts.
 
     Raises:
-        StoredDataError: If it does not, or is no text.
+        StoredDataError: If it does not, is no text, or is longer than that of any path.
     """
     if not isinstance(key, str):
         raise StoredDataError(f"{quoted(key)} is no key")
@@ -119,6 +135,12 @@ def sound_key(key: Any) -> str:
             key.encode()
         except UnicodeEncodeError as error:
             raise StoredDataError(f"the key {quoted(key)} is not UTF-8") from error
+    # Bytes that are not UTF-8 have three characters in a key, and no character has five bytes.
+    if 4 * len(key) > MAX_PATH_BYTES and len(unquote_to_bytes(key)) > MAX_PATH_BYTES:
+        raise StoredDataError(
+            f"the key {quoted(key[:50] + '...')} is longer than the {MAX_PATH_BYTES:,} bytes "
+            "a path may have"
+        )
     return key
 
 

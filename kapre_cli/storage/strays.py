@@ -4,18 +4,20 @@ import os
 from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 
+from kapre_cli.sources import folder_id
 
-def folders_of(files: Iterable[str]) -> set[str]:
-    """Return every folder that files lie in, named by their relative POSIX paths.
+
+def folders_of(files: Iterable[str]) -> set[str | bytes]:
+    """Return the ``folder_id`` of every folder that files lie in, by their relative POSIX paths.
 
     >>> sorted(folders_of(["a.wav", "site/june/b.wav"]))
     ['site', 'site/june']
     """
-    folders: set[str] = set()
+    folders: set[str | bytes] = set()
     for file in files:
         folder = file.rpartition("/")[0]
-        while folder and folder not in folders:
-            folders.add(folder)
+        while folder and (one := folder_id(folder)) not in folders:
+            folders.add(one)
             folder = folder.rpartition("/")[0]
     return folders
 
@@ -33,8 +35,9 @@ def strays_below(folder: Path, files: Set[str]) -> Iterator[str]:
     for place, subfolders, names in os.walk(folder):
         above = os.path.relpath(place, folder)
         above = "" if above == os.curdir else f"{above}/"
-        for group, known in ((subfolders, folders), (names, files)):
+        ours = {name for name in subfolders if folder_id(above + name) in folders}
+        for group, known in ((subfolders, ours), (names, {n for n in names if above + n in files})):
             for name in sorted(group):
-                if above + name not in known or os.path.islink(os.path.join(place, name)):
+                if name not in known or os.path.islink(os.path.join(place, name)):
                     yield above + name
-        subfolders[:] = [name for name in subfolders if above + name in folders]
+        subfolders[:] = [name for name in subfolders if name in ours]
