@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kapre_cli.errors import OutputError, StoredDataError
-from kapre_cli.settings import AudioSettings, SpectrogramConfig
+from kapre_cli.settings import AudioSettings, OutputSettings, SpectrogramConfig
 from kapre_cli.storage.journal import HEAD, MAGIC, Journal, identity
 from kapre_cli.storage.metadata import InputFacts, RootFacts
 from kapre_cli.storage.replay import Replayed, replay
+from kapre_cli.storage.work_dir import WorkDir
 from tests import reference
 
 ROOT = RootFacts(SpectrogramConfig(), AudioSettings(sr=8000), "float32", "none", "numpy", {})
@@ -55,6 +56,31 @@ def write_journal(path: Path, end: int = 0) -> list[int]:
             journal.sync()
             ends.append(path.stat().st_size)
     return ends
+
+
+@pytest.mark.parametrize("kind", ["appeared", "a link"])
+def test_what_stands_in_the_place_of_a_journal_is_not_written_to(kind: str, tmp_path: Path) -> None:
+    own = tmp_path / "thesis.txt"
+    own.write_bytes(b"mine")
+    work_dir = WorkDir(OutputSettings(path=tmp_path / "x.h5", format="hdf5"))
+    with work_dir:
+        if kind == "appeared":
+            own.rename(work_dir.journal)
+        else:
+            os.link(own, work_dir.journal)
+        work_dir.keep = False
+        with pytest.raises(OutputError, match="left as it is"):
+            work_dir.open_journal(0)
+    assert work_dir.journal.read_bytes() == b"mine"
+
+
+def test_a_journal_with_a_second_name_is_not_gone_on_with(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    ends = write_journal(path)
+    os.link(path, tmp_path / "other")
+    with pytest.raises(OutputError, match="is a link"):
+        Journal(path, 0)
+    assert path.stat().st_size == ends[-1]
 
 
 def values(path: Path, found: Replayed) -> dict[str, Any]:
@@ -184,7 +210,7 @@ def test_nothing_follows_a_record_that_could_not_be_written(tmp_path: Path) -> N
         journal.run(ROOT)
         journal.sync()
         read_only = os.open(path, os.O_RDONLY)
-        os.dup2(read_only, journal._fd)
+        os.dup2(read_only, journal.descriptor)
         os.close(read_only)
         journal.done("a", 1, facts("a"))
         for _ in range(2):

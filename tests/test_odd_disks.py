@@ -1,9 +1,12 @@
 """File systems that lack something: locks, fsync of folders, links, atomic renames, mmap."""
 
 import errno
+import json
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -144,13 +147,16 @@ def test_one_run_at_a_time_without_locks(
         while not (here / f"{output}.partial" / "journal").exists():
             assert time.monotonic() < limit
             time.sleep(0.01)
-        assert owner.exists()
+        machine = json.loads(owner.read_bytes())["machine"]
+        if Path("/etc/machine-id").exists():
+            assert Path("/etc/machine-id").read_text(encoding="ascii").strip() in machine
         for resume in ((), ("--resume",)):
             second = process(
                 "melspectrogram", "a.wav", *LAYER, "-o", output, *resume, cwd=here, **odd
             )
             assert second.code == 2
             assert "another run is writing" in second.err
+            assert f"remove '{output}.partial/owner'" in second.err
         os.killpg(first.pid, signal.SIGKILL)
         first.wait(60)
         third = process(
@@ -161,6 +167,158 @@ def test_one_run_at_a_time_without_locks(
     finally:
         first.kill()
         first.communicate(timeout=60)
+
+
+WITHOUT_LOCKS = {"ODD_DISK": "locks", "ODD_DISK_LOCKS": str(errno.ENOSYS)}
+TAKE = """
+import os, sys, time
+from pathlib import Path
+from kapre_cli.errors import UsageError
+from kapre_cli.storage.run_lock import RunLock
+
+here, name, rounds = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+if not rounds:
+    RunLock(here, here)
+    os.kill(os.getpid(), 9)
+for k in range(rounds):
+    folder = here / str(k)
+    while not folder.exists():
+        pass
+    try:
+        lock, told = RunLock(folder, folder), "in"
+    except UsageError:
+        lock, told = None, "out"
+    (here / f"{k} {name}").write_text(told)
+    while not (here / f"{k} end").exists():
+        time.sleep(0.001)
+    if lock:
+        lock.release()
+"""
+ROUNDS = 60
+RIVALS = 3
+
+
+def test_of_several_runs_that_find_a_dead_owner_one_takes_its_place(
+    tmp_path: Path, odd_disk: Path
+) -> None:
+    environment = {**os.environ, "LD_PRELOAD": str(odd_disk), **WITHOUT_LOCKS}
+    dead = tmp_path / "dead"
+    dead.mkdir()
+    take = [PROGRAM[0], "-c", TAKE]
+    subprocess.run([*take, dead, "", "0"], env=environment, timeout=60, check=False)
+    names = [str(number) for number in range(RIVALS)]
+    rivals = [
+        subprocess.Popen([*take, tmp_path, name, str(ROUNDS)], env=environment) for name in names
+    ]
+    try:
+        limit = time.monotonic() + 120
+        for k in range(ROUNDS):
+            shutil.copytree(dead, tmp_path / "next")
+            (tmp_path / "next").rename(tmp_path / str(k))
+            told = [tmp_path / f"{k} {name}" for name in names]
+            while not all(path.exists() and path.stat().st_size for path in told):
+                assert time.monotonic() < limit
+                time.sleep(0.001)
+            assert sorted(path.read_text() for path in told) == ["in", *["out"] * (RIVALS - 1)], k
+            (tmp_path / f"{k} end").touch()
+            while (tmp_path / str(k) / "owner").exists():
+                assert time.monotonic() < limit
+                time.sleep(0.001)
+            assert os.listdir(tmp_path / str(k)) == ["lock"]
+    finally:
+        for rival in rivals:
+            rival.kill()
+            rival.communicate(timeout=60)
+
+
+@pytest.mark.parametrize("lacking", ["locks", "locks link"])
+def test_a_full_disk_leaves_no_owner_behind(
+    lacking: str, here: Path, odd_disk: Path, process: Any
+) -> None:
+    odd = {"LD_PRELOAD": str(odd_disk), **WITHOUT_LOCKS, "ODD_DISK": lacking}
+    run = ("melspectrogram", "a.wav", *LAYER, "-o", "x.h5")
+    full = subprocess.run(
+        ["/bin/sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *PROGRAM, *run],
+        cwd=here,
+        env={**os.environ, **odd},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (full.returncode, b"Traceback" in full.stderr) == (1, False), full.stderr
+    assert not list(here.glob("*.partial"))
+    assert process(*run, cwd=here, **odd).code == 0
+
+
+def test_what_a_killed_run_left_of_its_owner_is_removed(
+    here: Path, odd_disk: Path, process: Any
+) -> None:
+    odd = {"LD_PRELOAD": str(odd_disk), **WITHOUT_LOCKS}
+    (here / "x.h5.partial").mkdir()
+    (here / "x.h5.partial/lock").touch()
+    (here / "x.h5.partial/owner.0123456789abcdef").touch()
+    ended = process("melspectrogram", "a.wav", *LAYER, "-o", "x.h5", cwd=here, **odd)
+    assert ended.code == 0, ended.err
+    assert not list(here.glob("*.partial"))
+
+
+AS_ANOTHER_USER = """
+import codecs, json, os, sys
+from pathlib import Path
+from kapre_cli.storage.owner_file import OwnerFile
+
+folder = Path(sys.argv[1])
+codecs.lookup("ascii")
+if os.geteuid() == 0:
+    os.chmod(folder, 0o777)
+    os.setuid(65534)
+opened = os.open(folder, os.O_RDONLY)
+OwnerFile(opened, folder, folder).take()
+owner = json.loads((folder / "owner").read_bytes())
+(folder / "owner").write_text(json.dumps(owner | {"pid": 1, "started": "some time ago"}))
+OwnerFile(opened, folder, folder).take()
+assert json.loads((folder / "owner").read_bytes()) == owner
+"""
+
+
+def test_an_owner_whose_number_another_users_process_has_now_is_gone() -> None:
+    if os.geteuid() != 0 and os.stat("/proc/1").st_uid == os.geteuid():
+        pytest.skip("process 1 is this user's own")
+    with tempfile.TemporaryDirectory() as folder:
+        command = [PROGRAM[0], "-c", AS_ANOTHER_USER, folder]
+        ended = subprocess.run(command, capture_output=True, timeout=60, check=False)
+        assert ended.returncode == 0, ended.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    "number", [errno.ENOSYS, errno.EINVAL, errno.ESTALE, errno.EOPNOTSUPP], ids=errno.errorcode.get
+)
+def test_a_disk_that_cannot_say_how_much_is_free_is_written_to(
+    number: int, here: Path, odd_disk: Path, process: Any
+) -> None:
+    odd = {"LD_PRELOAD": str(odd_disk), "ODD_DISK": "free", "ODD_DISK_FREE": str(number)}
+    ended = process("melspectrogram", "a.wav", *LAYER, "-o", "x.h5", cwd=here, **odd)
+    assert ended.code == 0, ended.err
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EIO], ids=errno.errorcode.get)
+def test_a_lock_that_fails_leaves_no_folder(
+    number: int, here: Path, odd_disk: Path, process: Any
+) -> None:
+    odd = {"LD_PRELOAD": str(odd_disk), "ODD_DISK": "locks", "ODD_DISK_LOCKS": str(number)}
+    ended = process("melspectrogram", "a.wav", *LAYER, "-o", "x.h5", cwd=here, **odd)
+    assert (ended.code, os.strerror(number) in ended.err) == (1, True), ended.err
+    assert not list(here.glob("*.partial"))
+
+
+def test_what_nfs_keeps_of_an_open_file_is_not_foreign(here: Path, process: Any) -> None:
+    partial = here / "x.h5.partial"
+    partial.mkdir()
+    (partial / "lock").touch()
+    (partial / ".nfs000000000000002a00000001").touch()
+    ended = process("melspectrogram", "a.wav", *LAYER, "-o", "x.h5", cwd=here)
+    assert ended.code == 0, ended.err
+    assert os.listdir(partial) == [".nfs000000000000002a00000001"]
 
 
 @pytest.mark.parametrize("output", OUTPUTS)

@@ -194,6 +194,36 @@ def test_a_removed_folder_is_told(tmp_path: Path) -> None:
     assert b"kept in" not in told
 
 
+@pytest.mark.parametrize("disk", ["", "rename", "link rename"])
+@pytest.mark.parametrize(
+    ("output", "changed"),
+    [("x.h5", "x.h5"), ("x", "x/manifest.jsonl"), ("p.png", "p.png"), ("r", "r")],
+)
+def test_what_changes_at_the_last_moment_stays(
+    output: str, changed: str, disk: str, tmp_path: Path, odd_disk: Path, process: Any
+) -> None:
+    write_audio(tmp_path / "a.wav", reference.noise(1, 3000))
+    more = ("--report", "r") if output == "r" else ()
+    command = (
+        ("plot", "a.wav", "-o", output)
+        if output == "p.png"
+        else ("melspectrogram", "a.wav", *LAYER, "-o", "o.h5" if output == "r" else output, *more)
+    )
+    assert process(*command, cwd=tmp_path).code == 0
+    late = process(
+        *command,
+        "--overwrite",
+        cwd=tmp_path,
+        LD_PRELOAD=str(odd_disk),
+        ODD_DISK=disk,
+        ODD_DISK_MEANWHILE=f"echo mine > new && mv new {changed}",
+    )
+    assert late.code == 1, late.err
+    assert f"{output}' was changed while the run was on; it is left as it is: move it" in late.err
+    assert ("--resume" in late.err.partition("it is left")[2].partition("\n")[0]) == ("x" in output)
+    assert (tmp_path / changed).read_bytes() == b"mine\n"
+
+
 @pytest.mark.parametrize("output", ["p.png", "p.svg"])
 def test_what_a_killed_plot_leaves_is_removed_by_the_next(
     output: str, tmp_path: Path, process: Any

@@ -18,6 +18,7 @@ from tests.conftest import PROGRAM, write_audio, write_silence
 from tests.stress.runs import HERE, counts
 from tests.stress.runs import Ended as RunEnded
 
+REPOSITORY = Path(__file__).parents[1]
 HOURS = 2
 GOES_ON = "the same command with --resume goes on"
 OPTIONS = ("--n-dft", "1024", "--n-mels", "64")
@@ -189,6 +190,38 @@ def test_an_interrupt_while_modules_are_loaded_leaves_no_traceback(tmp_path: Pat
         timeout=60,
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, b"", b"")
+
+
+LOADING = """
+import signal, sys
+import outer  # which calls what follows: as long as a script of the user's is loaded
+"""
+OUTER = """
+import signal
+from kapre_cli.cli.signals import Stopped, heard, stoppable
+try:
+    with stoppable(), heard():
+        import inner
+        while True:
+            pass
+except Stopped as stopped:
+    print(inner.end, stopped.number)
+"""
+
+
+def test_a_signal_while_a_module_is_loaded_waits_for_its_end(tmp_path: Path) -> None:
+    (tmp_path / "inner.py").write_text(
+        "import signal, time\nsignal.raise_signal(15)\ntime.sleep(0.3)\nend = 'whole'"
+    )
+    (tmp_path / "outer.py").write_text(OUTER)
+    ended = subprocess.run(
+        [sys.executable, "-c", LOADING],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{REPOSITORY}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (ended.stdout, ended.stderr) == ("whole 15\n", "")
 
 
 # Runs the program in this process, and asks it to end in the middle of a wait for another thread:

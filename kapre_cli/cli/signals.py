@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -12,12 +13,9 @@ from kapre_cli.report import STOPPING
 
 _HEARD = (*STOPPING, signal.SIGPIPE)
 # Modules in whose functions an exception could leave a lock taken, or be lost in a callback.
-_FRAGILE = (
-    "kapre_cli.storage.hdf5_target",
-    *("threading", "weakref", "_weakrefset"),
-    *("importlib._bootstrap", "importlib._bootstrap_external"),
-    *("_frozen_importlib", "_frozen_importlib_external"),
-)
+_FRAGILE = ("kapre_cli.storage.hdf5_target", "threading", "weakref", "_weakrefset")
+# Those that load others: modules in C may crash should one come while they are loaded.
+_LOADING = ("importlib._bootstrap", "_frozen_importlib")
 _SECONDS_TO_BE_HEARD = 0.05  # a main thread that does not wait has run the handler by then
 
 _STOPPED_BY = {
@@ -49,10 +47,12 @@ class _Interruption:
 
     Attributes:
         is_repeated: Whether signals come again until they have been heard.
+        base: What the main thread was at when that began.
     """
 
     def __init__(self) -> None:
         self.is_repeated = False
+        self.base: FrameType | None = None
         self._place: tuple[FrameType | None, int] = (None, 0)
         self._since = 0.0
 
@@ -66,11 +66,20 @@ class _Interruption:
             frame = frame.f_back  # a second signal, within the handler of the first
         if frame is None or not self.is_repeated:
             return True
+        if self._is_loading(frame):
+            return False
         place, now = (frame, frame.f_lasti), time.monotonic()
         if place != self._place:
             self._place, self._since = place, now
         waits = now - self._since > _SECONDS_TO_BE_HEARD / 2
         return waits or frame.f_globals.get("__name__") not in _FRAGILE
+
+    def _is_loading(self, frame: FrameType | None) -> bool:
+        while frame is not None and frame is not self.base:
+            if frame.f_globals.get("__name__") in _LOADING:
+                return True
+            frame = frame.f_back
+        return False
 
 
 _interruption = _Interruption()
@@ -145,11 +154,11 @@ def heard() -> Iterator[None]:
     before = signal.set_wakeup_fd(comes, warn_on_full_buffer=False)
     repeater = threading.Thread(target=repeat, name="signals", daemon=True)
     repeater.start()
-    _interruption.is_repeated = True
+    _interruption.is_repeated, _interruption.base = True, sys._getframe(2)
     try:
         yield
     finally:
-        _interruption.is_repeated = False
+        _interruption.is_repeated, _interruption.base = False, None
         signal.set_wakeup_fd(before)
         os.close(comes)
         repeater.join()

@@ -106,13 +106,13 @@ def _extract(
             keeper = Keeper(earlier, settings, root.versions, report, again=watch.again)
             keeper.tell_versions()
             report.begin()
-            with Journal(work_dir.journal, earlier.journal.end) as journal:
+            with work_dir.open_journal(earlier.journal.end) as journal:
                 run = _Run(settings, root, journal, report)
                 try:
                     if not (watch.again and earlier.journal.roots):
                         journal.run(root)
                     run.compute(works, keeper, progress, watch)
-                    work_dir.require_same_parent()
+                    work_dir.require_in_place()
                     arrays = keeper.contents(works.all, n_rejected)
                     run.finish(works.all, arrays, work_dir, existing, earlier, progress)
                 except BaseException:
@@ -122,7 +122,7 @@ def _extract(
                     if work_dir.keep:
                         with suppress(OutputError):  # the error under way says enough
                             journal.sync()
-                        if os.path.lexists(work_dir.place):
+                        if work_dir.place is not None:
                             report.kept = _kept(works.all, work_dir.place)
                     raise
 
@@ -226,7 +226,8 @@ class _Run:
             if work_dir.keep:
                 self._report.kept = (
                     f"the finished work of {counted(n_finished, 'input')} is kept in "
-                    f"{quoted(work_dir.place)}; the same command with --resume goes on with it"
+                    f"{quoted(work_dir.place or work_dir.folder)}; the same command with "
+                    "--resume goes on with it"
                 )
             return
         else:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kapre_cli.errors import StoredDataError, UsageError, quoted, writing
 from kapre_cli.storage.existing import Stamp, require_regular, stamp_of
-from kapre_cli.storage.publishing import publish_file
+from kapre_cli.storage.publishing import OF_ANOTHER_FILE, publish_file
 from kapre_cli.storage.scratch import scratch_folder
 from kapre_cli.storage.soundness import open_plain
 from kapre_cli.version import PROGRAM
@@ -95,9 +95,9 @@ def save(path: Path, content: bytes, existing: Stamp | None) -> None:
     """
     target = Path(os.path.realpath(path))
     with writing(path), scratch_folder(target.parent, path) as folder:
-        made = folder / target.name
+        made = folder / "new"
         with open(made, "xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        publish_file(made, target, existing)
+        publish_file(made, target, folder / "old", existing, OF_ANOTHER_FILE)

@@ -14,10 +14,11 @@ _RENAME_NOREPLACE = 1
 _RENAME_EXCHANGE = 2
 _LACKING = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 # Some file systems know no links to files, or forbid them to some users.
-_NO_LINKS = (*_LACKING, errno.EPERM, errno.EACCES, errno.EMLINK)
+NO_LINKS = (*_LACKING, errno.EPERM, errno.EACCES, errno.EMLINK)
 # Network and user-space file systems without an fsync for folders, and folders that this user
 # may write and not read. Nothing is lost that these systems would keep.
 _FOLDER_CANNOT_SYNC = (*_LACKING, errno.EACCES, errno.EPERM, errno.EBADF, errno.EISDIR)
+_CANNOT_TELL_FREE = (*_LACKING, errno.ESTALE)
 
 
 def sync_file(path: Path) -> None:
@@ -48,7 +49,12 @@ def sync_folder(path: Path) -> None:
 
 def free_bytes(folder: Path) -> int | None:
     """Return how many bytes are free on the disk of ``folder``; ``None`` if that is unknown."""
-    disk = os.statvfs(folder)
+    try:
+        disk = os.statvfs(folder)
+    except OSError as error:
+        if error.errno in _CANNOT_TELL_FREE:
+            return None
+        raise
     if disk.f_blocks == 0:  # some network file systems report nothing but zeros
         return None
     return disk.f_bavail * disk.f_frsize
@@ -101,7 +107,7 @@ def rename_to_new(source: Path, target: Path) -> None:
         try:
             os.link(source, target, follow_symlinks=False)
         except OSError as error:
-            if error.errno not in _NO_LINKS:
+            if error.errno not in NO_LINKS:
                 raise
         else:
             os.unlink(source)
@@ -138,6 +144,24 @@ def _renameat2_of_libc() -> Any:
     if not sys.platform.startswith("linux"):
         return None
     return getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+
+
+def is_at(
+    fd: int, path: str | Path, folder: int | None = None, *, follow_links: bool = False
+) -> bool:
+    """Whether an open file or folder stands at ``path``.
+
+    Args:
+        fd: A descriptor of it.
+        path: The path.
+        folder: A descriptor of the folder that the path begins at.
+        follow_links: Whether a link to it may stand there.
+    """
+    try:
+        there = os.stat(path, dir_fd=folder, follow_symlinks=follow_links)
+    except OSError:
+        return False
+    return os.path.samestat(there, os.fstat(fd))
 
 
 def path_of_folder(fd: int, otherwise: Path) -> Path:

@@ -23,6 +23,7 @@ A record is a fixed head, a JSON description and, for a block, its values::
 """
 
 import os
+import stat
 import struct
 import threading
 import zlib
@@ -50,17 +51,21 @@ class Journal(BlockStore):
     Args:
         path: The file; it is made if there is none.
         end: Bytes of it that hold sound records; what is behind them is cut off.
+        is_new: Whether there was no file when its folder was looked at.
+
+    Attributes:
+        path: The file.
+        descriptor: The open file.
 
     Raises:
-        OutputError: If the file cannot be opened.
+        OutputError: If the file cannot be opened, has appeared since, or is not this program's.
     """
 
-    def __init__(self, path: Path, end: int = 0) -> None:
+    def __init__(self, path: Path, end: int = 0, *, is_new: bool = False) -> None:
         self.path = path
         with writing(path):
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-            self._fd = os.open(path, flags, 0o666)
-            os.ftruncate(self._fd, end)
+            self.descriptor = _opened(path, is_new=is_new)
+            os.ftruncate(self.descriptor, end)
         self._end = self._on_file = end
         self._pending: list[bytes] = []
         self._writing = threading.Lock()
@@ -156,7 +161,7 @@ class Journal(BlockStore):
         try:
             with writing(self.path):
                 while data:
-                    written = os.pwrite(self._fd, data, self._on_file)
+                    written = os.pwrite(self.descriptor, data, self._on_file)
                     data, self._on_file = data[written:], self._on_file + written
         except OutputError as error:
             self._broken = error  # a record may be torn: nothing can follow it
@@ -177,7 +182,7 @@ class Journal(BlockStore):
             return
         try:
             with writing(self.path):
-                os.fsync(self._fd)
+                os.fsync(self.descriptor)
         except OutputError as error:
             self._broken = error
             raise
@@ -202,7 +207,7 @@ class Journal(BlockStore):
             if entry.position + block.nbytes > self._on_file:
                 self._flush()
         with writing(self.path, "read back"):
-            n_read = read_into(self._fd, block, entry.position)
+            n_read = read_into(self.descriptor, block, entry.position)
         if n_read != block.nbytes or zlib.crc32(block.data) != entry.crc32:
             raise StoredDataError(
                 f"{quoted(self.path)} does not hold what was written to it; "
@@ -216,7 +221,26 @@ class Journal(BlockStore):
             return
         self._closing.set()
         self._keeper.join()
-        os.close(self._fd)
+        os.close(self.descriptor)
+
+
+def _opened(path: Path, *, is_new: bool) -> int:
+    """Return a descriptor of a journal, and of nothing that somebody has put in its place."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        fd = os.open(path, flags | (os.O_EXCL if is_new else 0), 0o666)
+    except FileExistsError as error:
+        raise OutputError(
+            f"{quoted(path)} appeared while the run was on; it is left as it is: move it away"
+        ) from error
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+        os.close(fd)
+        raise OutputError(
+            f"{quoted(path)} is a link or no regular file, which this program does not make; "
+            "it is left as it is: move it away"
+        )
+    return fd
 
 
 def identity(facts: InputFacts, non_finite: str, content: str = "") -> int:

@@ -2,10 +2,13 @@
 
 What stands at a place is compared with what the run found there, under its lock, before it began.
 Where the system can swap two names in one step the old one is looked at after the swap, and put
-back if it is something else. So no moment is left in which another program's file could be lost.
+back if it is something else; elsewhere it is moved aside and looked at there. So no moment is left
+in which another program's file could be lost. An older output that was replaced stays in the run's
+own folder, for that to be removed with it.
 """
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,41 +18,43 @@ from kapre_cli.storage.existing import Existing, Stamp, is_something, require_un
 from kapre_cli.storage.npy import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, sidecar_of
 from kapre_cli.storage.npy_features import open_npy_directory
 
+OF_AN_OUTPUT = "move it away and go on with --resume, or name another output"
+OF_ANOTHER_FILE = "move it away, or name another file"
 
-def publish_file(made: Path, target: Path, expected: Stamp | None) -> None:
+
+def publish_file(
+    made: Path, target: Path, replaced: Path, expected: Stamp | None, remedy: str = OF_AN_OUTPUT
+) -> None:
     """Move a finished file to its place.
 
     Args:
-        made: The file, on the same file system.
+        made: The file, on the same file system. An older file may be found there afterwards.
         target: Its place.
+        replaced: Another place where the older file may be found afterwards.
         expected: What stood there when the run began and may be replaced; ``None``: nothing.
+        remedy: What to do if something else stands there now, for the message.
 
     Raises:
         OutputError: If something else stands there now; it stays.
         OSError: If the file cannot be moved.
     """
-    found = stamp_of(target)
-    if found is None:
-        _move_to_new(made, target)
-        return
-    _require_expected(found, expected, target)
-    if not exchange(made, target):
-        os.replace(made, target)
-        return
-    old = stamp_of(made)
-    if old != expected:  # it was replaced in between
-        exchange(made, target)
-        _require_expected(old, expected, target)
-    os.unlink(made)
+
+    def require_expected(place: Path) -> None:
+        _require_expected(stamp_of(place), expected, target, remedy)
+
+    if stamp_of(target) is None:
+        _move_to_new(made, target, remedy)
+    else:
+        _replace(made, target, replaced, require_expected)
 
 
 def publish_directory(made: Path, target: Path, replaced: Path, expected: Stamp | None) -> None:
     """Move a finished folder of .npy files to its place.
 
     Args:
-        made: The folder, on the same file system.
+        made: The folder, on the same file system. An older one may be found there afterwards.
         target: Its place.
-        replaced: Where the older output may be moved to meanwhile.
+        replaced: Another place where the older folder may be found afterwards.
         expected: What stood there when the run began and may be replaced; ``None``: nothing.
 
     Raises:
@@ -57,32 +62,44 @@ def publish_directory(made: Path, target: Path, replaced: Path, expected: Stamp 
             stays.
         OSError: If the folder cannot be moved.
     """
+
+    def require_expected(place: Path) -> None:
+        _require_same_directory(place, target, expected)
+
     for name in open_npy_directory(made).strays():
         raise OutputError(
             f"{quoted(made / name)} is not of this program's making; move it away, and go on with "
             "--resume"
         )
-    if not os.path.lexists(target):
+    if os.path.lexists(target):
+        _replace(made, target, replaced, require_expected)
+    else:
         _move_to_new(made, target)
-        return
-    _require_same_directory(target, target, expected)
+
+
+def _replace(
+    made: Path, target: Path, replaced: Path, require_expected: Callable[[Path], None]
+) -> None:
+    """Put what was made in the place of what stands at ``target``, which is looked at twice.
+
+    The second look is at what no other program finds any more at ``target``.
+    """
+    require_expected(target)
     if exchange(made, target):
         try:
-            _require_same_directory(made, target, expected)
+            require_expected(made)
         except OutputError:
             exchange(made, target)
             raise
-        remove_output_files(made)
         return
     os.rename(target, replaced)
     try:
-        _require_same_directory(replaced, target, expected)
+        require_expected(replaced)
         _move_to_new(made, target)
     except (OSError, OutputError):
         with suppress(OSError):  # why it failed is what the reader needs to know
             rename_to_new(replaced, target)
         raise
-    remove_output_files(replaced)
 
 
 def publish_pair(made: Path, target: Path, replaced: Path, expected: Existing) -> None:
@@ -93,7 +110,7 @@ def publish_pair(made: Path, target: Path, replaced: Path, expected: Existing) -
     Args:
         made: The array; its metadata stands beside it.
         target: The array's place.
-        replaced: Where an older array, with its metadata, is moved to meanwhile.
+        replaced: Where an older array, with its metadata, is found afterwards.
         expected: What stood at both places when the run began and may be replaced.
 
     Raises:
@@ -122,8 +139,6 @@ def publish_pair(made: Path, target: Path, replaced: Path, expected: Existing) -
             with suppress(OSError):
                 rename_to_new(source, place)
         raise
-    for _, aside, _ in old:
-        aside.unlink(missing_ok=True)
 
 
 def put_back(replaced: Path, target: Path) -> None:
@@ -183,7 +198,7 @@ def _looks_like_ours(relative: str) -> bool:
     return relative in (ROOT_NAME, MANIFEST_NAME) or relative.endswith(NPY_SUFFIX)
 
 
-def _move_to_new(source: Path, target: Path) -> None:
+def _move_to_new(source: Path, target: Path, remedy: str = OF_AN_OUTPUT) -> None:
     """Move to a place where nothing, or at most an empty folder in a folder's place, stands."""
     try:
         rename_to_new(source, target)
@@ -192,18 +207,18 @@ def _move_to_new(source: Path, target: Path) -> None:
             os.rename(source, target)  # which replaces no folder but an empty one
             return
         raise OutputError(
-            f"{quoted(target)} appeared while the run was on; it is left as it is: move it away "
-            "and go on with --resume, or name another output"
+            f"{quoted(target)} appeared while the run was on; it is left as it is: {remedy}"
         ) from error
 
 
-def _require_expected(found: Stamp | None, expected: Stamp | None, target: Path) -> None:
+def _require_expected(
+    found: Stamp | None, expected: Stamp | None, target: Path, remedy: str = OF_AN_OUTPUT
+) -> None:
     """Refuse to replace what is not what the run found when it began; nothing may have gone."""
     if found is not None and found != expected:
         what = "appeared" if expected is None else "was changed"
         raise OutputError(
-            f"{quoted(target)} {what} while the run was on; it is left as it is: move it away "
-            "and go on with --resume, or name another output"
+            f"{quoted(target)} {what} while the run was on; it is left as it is: {remedy}"
         )
 
 

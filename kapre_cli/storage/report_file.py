@@ -16,7 +16,7 @@ from kapre_cli.sources import Source
 from kapre_cli.storage.admission import require_no_input
 from kapre_cli.storage.existing import Stamp, require_regular, stamp_of
 from kapre_cli.storage.npy import sidecar_of
-from kapre_cli.storage.publishing import publish_file
+from kapre_cli.storage.publishing import OF_ANOTHER_FILE, publish_file
 from kapre_cli.storage.scratch import scratch_folder
 from kapre_cli.storage.soundness import open_plain, sound_json, within
 from kapre_cli.storage.work_dir import PARTIAL_SUFFIX
@@ -173,13 +173,13 @@ def open_report(place: ReportPlace, *, is_begun: bool = False) -> int:
         with writing(path):
             return os.open(target, flags)
     with writing(path), scratch_folder(target.parent, path) as folder:
-        made = folder / target.name
+        made = folder / "new"
         descriptor = os.open(made, flags | os.O_CREAT | os.O_EXCL, 0o666)
         try:
             if existing is not None:
                 with suppress(OSError):  # not all file systems keep permissions
                     os.fchmod(descriptor, stat.S_IMODE(os.lstat(target).st_mode))
-            publish_file(made, target, existing)
+            publish_file(made, target, folder / "old", existing, OF_ANOTHER_FILE)
         except BaseException:
             os.close(descriptor)
             raise

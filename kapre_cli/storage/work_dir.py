@@ -13,9 +13,11 @@ from kapre_cli.closing import Closing
 from kapre_cli.errors import OutputError, UsageError, quoted, writing
 from kapre_cli.report import STOPPING
 from kapre_cli.settings import OutputSettings
-from kapre_cli.storage.disk import path_of_folder, sync_folder
+from kapre_cli.storage.disk import is_at, path_of_folder, sync_folder
 from kapre_cli.storage.existing import Existing
+from kapre_cli.storage.journal import Journal
 from kapre_cli.storage.npy import is_sidecar, sidecar_of
+from kapre_cli.storage.owner_file import OWNER, is_owner_file
 from kapre_cli.storage.publishing import (
     publish_directory,
     publish_file,
@@ -23,7 +25,7 @@ from kapre_cli.storage.publishing import (
     put_back,
     remove_output_files,
 )
-from kapre_cli.storage.run_lock import LOCK, OWNER, RunLock, is_marked
+from kapre_cli.storage.run_lock import LOCK, RunLock, is_lock_file, is_marked
 
 PARTIAL_SUFFIX = ".partial"
 
@@ -31,7 +33,7 @@ _JOURNAL = "journal"
 _STAGING = "output"
 _REPLACED = "replaced"
 _MADE_ASIDE = (_STAGING, _REPLACED, *(sidecar_of(Path(n)).name for n in (_STAGING, _REPLACED)))
-_PLAIN_FILES = (LOCK, OWNER, _JOURNAL)
+_REMOVED_WHILE_OPEN = ".nfs"  # NFS calls a removed file so until nobody has it open
 
 
 class WorkDir(Closing):
@@ -39,7 +41,8 @@ class WorkDir(Closing):
 
     The journal in it outlives a run that does not reach its end, so that another can go on; it
     is removed with the folder once the output is in its place. A folder of that name that this
-    program did not make, or that another user made, is refused and left as it is.
+    program did not make, or that another user made, is refused and left as it is. So is what
+    somebody puts in the folder's place while the run is on.
 
     Args:
         output: Where the output will be.
@@ -67,11 +70,16 @@ class WorkDir(Closing):
         self.keep = True
         self.published = False
         self.note: str | None = None
+        self._open_journal: int | None = None
         with writing(self.folder):
             self._lock = self._locked()
+            self._fd = os.dup(self._lock.folder)
             self._parent = os.open(output.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             self._is_open = True
             try:
+                self.require_in_place()
+                _require_ours(self.folder)
+                self._had_journal = os.path.lexists(self.journal)
                 self._recover()
                 for left in self._clear():
                     raise UsageError(f"{quoted(left)} is not this program's file; move it away")
@@ -79,7 +87,9 @@ class WorkDir(Closing):
                 sync_folder(self.folder.parent)
             except BaseException:
                 with suppress(OSError):  # the error under way says enough
-                    if {LOCK, OWNER}.issuperset(os.listdir(self.folder)):
+                    if is_at(self._fd, self.folder) and all(
+                        map(is_lock_file, os.listdir(self._fd))
+                    ):
                         self._remove_folder()
                 self._release()
                 raise
@@ -105,9 +115,23 @@ class WorkDir(Closing):
                 raise
 
     @property
-    def place(self) -> Path:
-        """Where the folder is now, should the folder above it have been moved."""
-        return path_of_folder(self._parent, self.folder.parent) / self.folder.name
+    def place(self) -> Path | None:
+        """Where the folder is now, should somebody have moved it; ``None`` if it is gone."""
+        now = path_of_folder(self._fd, self.folder)
+        return now if is_at(self._fd, now) else None
+
+    def open_journal(self, end: int) -> Journal:
+        """Return the journal, open; it is made if there is none.
+
+        Args:
+            end: Bytes of it that hold sound records.
+
+        Raises:
+            OutputError: If it cannot be opened, or somebody has put something in its place.
+        """
+        journal = Journal(self.journal, end, is_new=not self._had_journal)
+        self._open_journal = os.dup(journal.descriptor)
+        return journal
 
     def _recover(self) -> None:
         """Put an older output back that a run moved away before it was killed."""
@@ -158,33 +182,36 @@ class WorkDir(Closing):
                 cannot be written through to the disk.
         """
         target = self._output.path
-        self.require_same_parent()
+        self.require_in_place()
         with writing(target):
             if self._output.format == "npy-directory":
                 publish_directory(self.staging, target, self._replaced, existing.output)
             elif self._output.format == "npy":
                 publish_pair(self.staging, target, self._replaced, existing)
             else:
-                publish_file(self.staging, target, existing.output)
+                publish_file(self.staging, target, self._replaced, existing.output)
             self.published = True
             sync_folder(target.parent)
         self.keep = False
 
-    def require_same_parent(self) -> None:
-        """Make sure that the folder above is still where it was.
+    def require_in_place(self) -> None:
+        """Make sure that this folder, and the one above, are still where they were.
 
         Raises:
-            OutputError: If somebody has moved or removed it.
+            OutputError: If somebody has moved, removed or replaced one of them.
         """
-        folder = self._output.path.parent
-        try:
-            is_same = os.path.samestat(os.stat(folder), os.fstat(self._parent))
-        except OSError:
-            is_same = False
-        if not is_same:
+        above = self.folder.parent
+        if not is_at(self._parent, above, follow_links=True):
             raise OutputError(
-                f"the folder {quoted(folder)} was moved or removed while the run was on: "
+                f"the folder {quoted(above)} was moved or removed while the run was on: "
                 "the output has no place to go to"
+            )
+        if not is_at(self._fd, self.folder):
+            now = self.place
+            where = f", and is now {quoted(now)}: move it back" if now else ""
+            raise OutputError(
+                f"the work folder {quoted(self.folder)} was moved or replaced while the run was "
+                f"on{where}; what stands in its place is left as it is"
             )
 
     def close(self) -> None:
@@ -192,7 +219,7 @@ class WorkDir(Closing):
         if not self._is_open:
             return
         try:
-            if self.folder.parent == self.place.parent:  # else somebody has moved it: left to them
+            if is_at(self._fd, self.folder):  # else somebody has moved it: left to them
                 with writing(self.folder, "removed"):
                     self._tidy()
         finally:
@@ -203,8 +230,19 @@ class WorkDir(Closing):
         self._clear()
         if self.keep:
             return
-        self.journal.unlink(missing_ok=True)
+        if self._is_own_journal():
+            self.journal.unlink(missing_ok=True)
         self._remove_folder()
+
+    def _is_own_journal(self) -> bool:
+        """Whether the journal is the one that was found or made, and not put there since."""
+        if self._open_journal is None:
+            return self._had_journal
+        try:
+            return is_at(self._open_journal, self.journal)
+        finally:  # network file systems keep a removed file as long as it is open
+            os.close(self._open_journal)
+            self._open_journal = None
 
     def _remove_folder(self) -> None:
         self._lock.remove_files()
@@ -221,7 +259,9 @@ class WorkDir(Closing):
     def _release(self) -> None:
         self._is_open = False
         self._lock.release()
-        os.close(self._parent)
+        for fd in (self._parent, self._fd, self._open_journal):
+            if fd is not None:
+                os.close(fd)
 
 
 def _require_ours(folder: Path) -> None:
@@ -242,9 +282,9 @@ def _require_ours(folder: Path) -> None:
             f"{in_the_way} the one there belongs to another user (number {status.st_uid}); "
             "move it away, or name another output"
         )
-    names = sorted(os.listdir(folder))
+    names = sorted(one for one in os.listdir(folder) if not one.startswith(_REMOVED_WHILE_OPEN))
     for name in names:
-        if name not in (*_PLAIN_FILES, *_MADE_ASIDE):
+        if not (name in (_JOURNAL, *_MADE_ASIDE) or is_lock_file(name)):
             raise UsageError(
                 f"{in_the_way} {quoted(name)} in it is not this program's; move it away"
             )
@@ -253,14 +293,14 @@ def _require_ours(folder: Path) -> None:
             _require_plain(folder, name, in_the_way)
     if not names:
         return
-    is_new = {LOCK, OWNER}.issuperset(names) and os.path.getsize(folder / LOCK) == 0
+    is_new = all(map(is_lock_file, names)) and os.path.getsize(folder / LOCK) == 0
     if not (is_new or is_marked(folder / LOCK)):
         raise UsageError(f"{in_the_way} the one there has no mark of this program; move it away")
 
 
 def _require_plain(folder: Path, name: str, in_the_way: str) -> None:
     status = os.lstat(folder / name)
-    is_plain = stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+    is_plain = stat.S_ISREG(status.st_mode) and (status.st_nlink == 1 or is_owner_file(name))
     if name in _MADE_ASIDE:
         is_plain = is_plain or stat.S_ISDIR(status.st_mode)
     if not is_plain:

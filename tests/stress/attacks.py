@@ -163,6 +163,13 @@ def attacks() -> dict[str, Attack]:
         made[f"{output} is somebody's own"] = _own_output(output)
         for kind in FORGED:
             made[f"{output}.partial: {kind}"] = _forged_work(output, kind)
+    for output in OUTPUTS:
+        for kind in SWAPPED:
+            for more in ((), ("--overwrite",)):
+                name = f"{kind} in the place of {output}.partial {' '.join(more)}"
+                made[name] = _swapped(output, kind, more)
+    for kind in ("link", "file"):
+        made[f"a {kind} in the place of the journal"] = _other_journal(kind)
     for kind in ("file", "file below", "hidden file", "array", "link", "empty folder"):
         for more in (("--overwrite",), ("--resume",)):
             made[f"a {kind} put into the output during {more[0]}"] = _put_into(kind, more)
@@ -379,6 +386,58 @@ def _put_into(kind: str, more: Sequence[str]) -> Attack:
         assert ended[0].code == 1, ended
         assert "in the output is not of this program's making" in ended[0].messages, ended
         assert "1 of 1 input done: kept in 'x.partial'" in ended[0].messages, ended
+
+    return attack
+
+
+SWAPPED = ("a link to a folder", "another folder", "nothing")
+
+
+def _swapped(output: str, kind: str, more: Sequence[str]) -> Attack:
+    """Put a folder with names like those of a run's own in the place of its work folder."""
+
+    def attack(place: Place) -> None:
+        if more:
+            _older(place, output)
+            place.mine(output)
+        partial = place.folder / f"{output}.partial"
+        foreign = place.folder / "home" if "link" in kind else partial
+        with place.at_work(output, *more) as ended:
+            partial.rename(place.folder / "moved.partial")
+            if kind != "nothing":
+                for name in ("journal", "lock", "owner", "output.json", "replaced.json"):
+                    place.mine(foreign / name, b"mine")
+                for name in ("output", "replaced"):
+                    is_folder = output == "x"
+                    place.mine(
+                        foreign / name / "mine.npy" if is_folder else foreign / name, b"mine"
+                    )
+                    place.mine(foreign / name)
+            if foreign != partial:
+                partial.symlink_to("home")
+                place.mine(partial)
+        assert ended[0].code == 1, ended
+        assert "was moved or replaced while the run was on" in ended[0].messages, ended
+        assert "1 of 1 input done: kept in" in ended[0].messages, ended
+        assert f"kept in '{place.folder / 'moved.partial'}'" in ended[0].messages, ended
+        assert (place.folder / "moved.partial/journal").stat().st_size > 0
+        assert more or not os.path.lexists(place.folder / output)
+
+    return attack
+
+
+def _other_journal(kind: str) -> Attack:
+    def attack(place: Place) -> None:
+        own = place.mine("home/thesis.txt", b"mine")
+        with place.at_work("x.h5") as ended:
+            journal = place.folder / "x.h5.partial/journal"
+            journal.unlink()
+            if kind == "link":
+                os.link(own, journal)
+                place.mine(journal)
+            else:
+                place.mine(journal, b"mine")
+        assert ended[0].code == 0, ended
 
     return attack
 

@@ -1,10 +1,11 @@
 /* A file system that lacks something: preloaded into the program, it lets some calls fail always.
 
    ODD_DISK holds words: locks (their error number is in ODD_DISK_LOCKS), sync_folder (its error
-   number in ODD_DISK_SYNC), sync_file, free (how much is free is not known: all zeros), chmod,
-   link, rename (no flags for it), fallocate, mmap, short (reads and writes of 1,000 bytes at
+   number in ODD_DISK_SYNC), sync_file, free (how much is free is not known: all zeros, or the
+   error number in ODD_DISK_FREE), chmod, link, rename (no flags for it), fallocate, mmap, short (reads and writes of 1,000 bytes at
    most). If ODD_DISK_WAIT names a file, making a folder waits for it, a minute at most, and says
-   so by the file of that name with .reached behind it. */
+   so by the file of that name with .reached behind it. ODD_DISK_MEANWHILE is a shell command that
+   is run once, just before two names are to be swapped. */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -99,6 +100,14 @@ int linkat(int from_folder, const char *from, int to_folder, const char *to, int
 }
 
 int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags) {
+  const char *meanwhile = getenv("ODD_DISK_MEANWHILE");
+  if (meanwhile && flags == 2) {
+    char *command = strdup(meanwhile);
+    unsetenv("ODD_DISK_MEANWHILE");
+    unsetenv("LD_PRELOAD");
+    if (system(command)) abort();
+    free(command);
+  }
   if (flags && lacks("rename")) return fail(EINVAL);
   return REAL(renameat2)(from_folder, from, to_folder, to, flags);
 }
@@ -106,6 +115,7 @@ int renameat2(int from_folder, const char *from, int to_folder, const char *to, 
 #define FREE(name, type, status_of, ...)                                          \
   int name(type, struct status_of *status) {                                      \
     int result = REAL(name)(__VA_ARGS__, status);                                 \
+    if (lacks("free") && getenv("ODD_DISK_FREE")) return fail(number_of("ODD_DISK_FREE", 0)); \
     if (lacks("free")) status->f_blocks = status->f_bfree = status->f_bavail = 0; \
     return result;                                                                \
   }
