@@ -3,7 +3,6 @@
 import os
 from contextlib import suppress
 
-
 _LONGEST_NAME = 2**12  # of a path that can be opened
 _SHOWN_OF_LONGER = 200
 
