@@ -3,7 +3,6 @@
 import os
 import select
 import stat
-from pathlib import Path
 
 from kapre_cli.errors import OutputError, writing
 
@@ -32,24 +31,6 @@ def write_all(descriptor: int, data: bytes | memoryview, name: object) -> None:
         if isinstance(error.__cause__, BrokenPipeError):
             raise error.__cause__ from None
         raise
-
-
-def is_at(
-    descriptor: int, path: str | Path, *, folder: int | None = None, follow_links: bool = True
-) -> bool:
-    """Whether an open file or folder is the one at ``path``.
-
-    Args:
-        descriptor: Its descriptor.
-        path: The path.
-        folder: A descriptor of the folder that the path begins at.
-        follow_links: Whether a link at ``path`` stands for what it leads to.
-    """
-    try:
-        there = os.stat(path, dir_fd=folder, follow_symlinks=follow_links)
-        return os.path.samestat(os.fstat(descriptor), there)
-    except OSError:
-        return False
 
 
 def is_regular(descriptor: int) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.signal
 
 from kapre_cli.time_frequency import Melspectrogram, Spectrogram
 from tests import reference
@@ -88,6 +89,17 @@ def test_small_exponents_of_tones_are_the_references(
     mel = ["--n-mels", N_MELS] if kind == "melspectrogram" else []
     for name, actual in extracted(program, tmp_path, *options, *mel).items():
         reference.require_close(actual, values_of(kind, SIGNALS[name], 512, exponent))
+
+
+@pytest.mark.parametrize("n_dft", [257, 461, 482, 2018, 3750, 4095, 4096])
+def test_decibels_of_noise_are_the_references_whatever_the_factors(n_dft: int) -> None:
+    # Noise without its upper fifth: beside it lie bins that are almost at the floor.
+    low_pass = scipy.signal.firwin(801, 0.8, window=("kaiser", scipy.signal.kaiser_beta(80)))
+    noise = np.random.default_rng(0).standard_normal(88_200)
+    signal = (0.3 * scipy.signal.lfilter(low_pass, 1, noise))[None].astype(np.float32)
+    actual = np.asarray(layer_of("spectrogram", n_dft, 2.0)(signal[None]))[0]
+    values = values_of("spectrogram", signal, n_dft, 2.0)
+    reference.require_close_decibels(actual, reference.decibels(values))
 
 
 def test_decibels_of_power_of_long_frames_are_the_references() -> None:

@@ -312,6 +312,8 @@ _DIGITS = "f" * 100_000
 @pytest.mark.parametrize(
     ("text", "told"),
     [
+        (f'a = ["""\n#""", {{a{".a" * 50_000} = 1}}]', "line 2 has more than 64 dots"),
+        (f"a = ['''\n#''', {{a{'.a' * 50_000} = 1}}]", "line 2 has more than 64 dots"),
         (f"a{'.a' * 50_000} = 1", "line 1 has more than 64 dots"),
         (f"n-dft = 64\n[a{'.a' * 50_000}]", "line 2 has more than 64 dots"),
         (f"a = {'[' * 90_000}", "is not TOML"),
@@ -322,6 +324,10 @@ _DIGITS = "f" * 100_000
         (f"channel = [0x{_DIGITS}]", "channel is a number beyond all bounds"),
         (f"n-dft = {{a = 0x{_DIGITS}}}", "n-dft must be an integer, not a table"),
         (f"n-dft = [[0x{_DIGITS}]]", "n-dft must be an integer, not a list of lists or tables"),
+        *(
+            (f'{name} = "a\\u0000b"', f"{name} has a NUL in it, which no name has; remove it")
+            for name in ("root", "output", "report", "files-from", "dtype")
+        ),
         (f"n-dft = '{_DIGITS}'", f'n-dft must be an integer, not "{"f" * 99}...'),
     ],
     ids=lambda value: value[:20],

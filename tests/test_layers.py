@@ -467,6 +467,19 @@ def test_more_channels_than_samples_are_warned_of() -> None:
             layer(**arguments, input_data_format=None)(signal)
 
 
+def test_few_samples_in_an_unknown_number_of_channels_are_warned_of() -> None:
+    for layer, arguments in LAYERS:
+        for samples, told in ((1, "1 sample in"), (64, "64 samples in")):
+            with pytest.warns(LayerWarning, match=f"{told} a number of channels .*channels_last"):
+                keras.Sequential([keras.Input((None, samples)), layer(**arguments, n_dft=512)])
+        keras.Sequential([keras.Input((None, 65)), layer(**arguments, n_dft=512)])
+        for shape, stated in (((None, 65), None), ((None, 1), "channels_last"), ((2, None), None)):
+            keras.Sequential(  # warnings are errors
+                [keras.Input(shape), layer(**arguments, n_dft=512, input_data_format=stated)]
+            )
+    keras.Sequential([keras.Input((None, 16)), Spectrogram(n_dft=16)])  # no more than a frame
+
+
 LAYERS: list[tuple[type[Spectrogram], dict[str, Any]]] = [
     (Spectrogram, {}),
     (Melspectrogram, {"n_mels": 20}),

@@ -71,8 +71,11 @@ def _read(path: Path) -> dict[str, Any]:
         raise UsageError(f"{quoted(path)} cannot be read: {error.strerror}") from error
     if len(content) > _MOST_BYTES:
         raise UsageError(f"{quoted(path)} is larger than any configuration")
-    for number, line in enumerate(content.splitlines(), 1):
-        if line.count(b".") > _MOST_DOTS and not line.lstrip().startswith(b"#"):
+    # Only where no string has several lines is one that begins with # a comment for certain.
+    has_comments = not (b'"""' in content or b"'''" in content)
+    for number, line in enumerate(content.split(b"\n"), 1):
+        is_comment = has_comments and line.lstrip(b" \t").startswith(b"#")
+        if line.count(b".") > _MOST_DOTS and not is_comment:
             raise UsageError(
                 f"{quoted(path)}: line {number} has more than {_MOST_DOTS} dots, which no option "
                 "needs"
@@ -103,6 +106,8 @@ def _require_type(path: Path, name: str, value: Any, option: click.Option) -> No
     values = value if option.multiple and isinstance(value, list) else [value]
     if any(isinstance(one, int) and one.bit_length() > _MOST_BITS for one in values):
         raise UsageError(f"{quoted(path)}: {name} is a number beyond all bounds")
+    if any(isinstance(one, str) and "\0" in one for one in values):
+        raise UsageError(f"{quoted(path)}: {name} has a NUL in it, which no name has; remove it")
     if option.multiple:
         rule = f"a list of {rule}"
     is_list = isinstance(value, list)

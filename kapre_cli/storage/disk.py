@@ -146,6 +146,24 @@ def _renameat2_of_libc() -> Any:
     return getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
 
 
+def is_at(
+    fd: int, path: str | Path, folder: int | None = None, *, follow_links: bool = False
+) -> bool:
+    """Whether an open file or folder stands at ``path``.
+
+    Args:
+        fd: A descriptor of it.
+        path: The path.
+        folder: A descriptor of the folder that the path begins at.
+        follow_links: Whether a link to it may stand there.
+    """
+    try:
+        there = os.stat(path, dir_fd=folder, follow_symlinks=follow_links)
+    except OSError:
+        return False
+    return os.path.samestat(there, os.fstat(fd))
+
+
 def path_of_folder(fd: int, otherwise: Path) -> Path:
     """Return where an open folder is now, should somebody have moved it.
 

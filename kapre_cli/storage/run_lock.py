@@ -11,8 +11,8 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from kapre_cli.descriptors import is_at
 from kapre_cli.errors import OutputError, UsageError, quoted
+from kapre_cli.storage.disk import is_at
 from kapre_cli.storage.owner_file import OwnerFile, is_owner_file
 
 MARKER = b"kapre-extract: work in progress\n"  # what the file `lock` begins with
@@ -50,8 +50,7 @@ class RunLock:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             self._fd = os.open(LOCK, flags, 0o600, dir_fd=self.folder)
             self._take()
-            if not is_at(self._fd, LOCK, folder=self.folder, follow_links=False):
-                # A run that ended just now removed it.
+            if not is_at(self._fd, LOCK, self.folder):  # a run that ended just now removed it
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder / LOCK))
             if os.fstat(self._fd).st_size == 0:
                 os.pwrite(self._fd, MARKER, 0)

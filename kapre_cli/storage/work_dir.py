@@ -10,11 +10,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kapre_cli.closing import Closing
-from kapre_cli.descriptors import is_at
 from kapre_cli.errors import OutputError, UsageError, quoted, writing
 from kapre_cli.report import STOPPING
 from kapre_cli.settings import OutputSettings
-from kapre_cli.storage.disk import path_of_folder, sync_folder
+from kapre_cli.storage.disk import is_at, path_of_folder, sync_folder
 from kapre_cli.storage.existing import Existing, require_no_lone_sidecar
 from kapre_cli.storage.journal import Journal
 from kapre_cli.storage.npy import is_sidecar, sidecar_of
@@ -118,7 +117,7 @@ class WorkDir(Closing):
     def place(self) -> Path | None:
         """Where the folder is now, should somebody have moved it; ``None`` if it is gone."""
         now = path_of_folder(self._fd, self.folder)
-        return now if is_at(self._fd, now, follow_links=False) else None
+        return now if is_at(self._fd, now) else None
 
     def open_journal(self, end: int) -> Journal:
         """Return the journal, open; it is made if there is none.
@@ -201,7 +200,7 @@ class WorkDir(Closing):
             OutputError: If somebody has moved, removed or replaced one of them.
         """
         above = self.folder.parent
-        if not is_at(self._parent, above):
+        if not is_at(self._parent, above, follow_links=True):
             raise OutputError(
                 f"the folder {quoted(above)} was moved or removed while the run was on: "
                 "the output has no place to go to"
@@ -215,7 +214,7 @@ class WorkDir(Closing):
             )
 
     def _is_in_place(self) -> bool:
-        return is_at(self._fd, self.folder, follow_links=False)
+        return is_at(self._fd, self.folder)
 
     def close(self) -> None:
         """Remove what is of no more use, the folder too unless work is kept; release the lock."""
@@ -242,7 +241,7 @@ class WorkDir(Closing):
         if self._open_journal is None:
             return self._had_journal
         try:
-            return is_at(self._open_journal, self.journal, follow_links=False)
+            return is_at(self._open_journal, self.journal)
         finally:  # network file systems keep a removed file as long as it is open
             os.close(self._open_journal)
             self._open_journal = None

@@ -36,7 +36,8 @@ class Melspectrogram(Spectrogram):
             ``max(d)`` the largest value of the example. Every example has its own reference.
             ``amin`` is an argument of :class:`Spectrogram`.
         trainable_fb: Make the mel matrix a trainable weight of shape ``(n_freq, n_mels)``, which
-            optimisers keep from going below 0.
+            optimisers keep from going below 0. A large step (1e-2 with Adam) can take all weights
+            of a band to 0, from where no gradient brings them back: use a small rate, such as 1e-3.
         htk: Use HTK's mel scale instead of Slaney's.
         norm: ``"slaney"`` gives every band the same area, a number or infinity divides each
             band by that p-norm of its weights, ``None`` leaves every peak at 1.

@@ -12,12 +12,15 @@ from keras import ops
 
 from kapre_cli import dsp
 from kapre_cli.errors import SettingsError
+from kapre_cli.report import counted
 from kapre_cli.settings import DEFAULT_AMIN, LayerConfig, SpectrogramConfig
 from kapre_cli.settings.layers import MAX_WEIGHTS
 from kapre_cli.time_frequency import steps
 from kapre_cli.time_frequency.steps import Tensor
 
 Shape = Sequence[int | None]
+
+_FEW_SAMPLES = 65  # no signal has so few; channels may be as many
 
 
 class LayerWarning(UserWarning):
@@ -44,11 +47,15 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
     ``(n_dft, 1, n_freq)`` and the transform is a strided convolution with them.
 
     Precision: results are within 2e-5 of the largest value of a float64 reference, decibels above
-    the floor within 0.01 dB. Exponents below 1, and decibels of exponents below 2, are computed in
-    float64 for that. Kernels that are trained are float32 numbers: beside a loud tone their
-    results are up to 2e-4 of the largest value off at an exponent of 0.5 and 5e-3 at 0.3, their
-    decibels up to 0.1 dB at 1.5, 5 dB at 1 and 10 dB at 0.5. ``dtype="float64"`` makes them
-    float64 numbers. JAX computes in float64 only if ``jax_enable_x64`` is set.
+    the floor within 0.01 dB. Exponents below 1, decibels of exponents below 2, and decibels of
+    power where ``n_dft`` is above 4,096 or has a prime factor above 13, are computed in float64
+    for that. At exponents of 0.5 and below, 80 dB below the largest value is what float64 itself
+    rounds to: bins that should be 0 are not at the floor. Models cast their inputs to float32:
+    32-bit integers and doubles are rounded first, which decibels of exponents of 1 and below can
+    show. Kernels that are trained are float32 numbers: beside a loud tone their results are up to
+    2e-4 of the largest value off at an exponent of 0.5 and 5e-3 at 0.3, their decibels up to
+    0.011 dB at 2 (``n_dft`` 2048), 0.1 dB at 1.5, 5 dB at 1 and 10 dB at 0.5. ``dtype="float64"``
+    makes them float64 numbers. JAX computes in float64 only if ``jax_enable_x64`` is set.
 
     Args:
         n_dft: Samples in a frame, at least 2; any number, a power of two is fastest.
@@ -66,7 +73,8 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
             says when the layer is made.
         input_data_format: Order of the input's axes: ``"channels_first"`` is
             ``(batch, channel, samples)``, ``"channels_last"`` ``(batch, samples, channel)``.
-            ``None``: ``"channels_first"``, with a warning if there are more channels than samples.
+            ``None``: ``"channels_first"``, with a warning if there are more channels than samples,
+            or less than 65 samples and ``n_dft`` in a number of channels that is not known.
         amin: Values below this one are raised to it before decibels are taken of them; above 0,
             and a normal number in float32. An example whose largest value is below ``1e8 * amin``
             has less than 80 dB of range, and one that lies below ``amin`` is 0 dB throughout:
@@ -90,8 +98,8 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
 
     Warns:
         LayerWarning: If ``n_hop`` is above ``n_dft``, so that samples lie in no frame; if float64
-            is needed and JAX does not compute in it; if the input has more channels than samples
-            and ``input_data_format`` was not given.
+            is needed and JAX does not compute in it; if ``input_data_format`` was not given and
+            the input looks as if its channels came last.
 
     >>> import numpy as np
     >>> layer = Spectrogram(n_dft=8, n_hop=4, image_data_format="channels_first")
@@ -167,12 +175,11 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
 
     def build(self, input_shape: Shape) -> None:
         """Make the weights, if there are any."""
-        _, channel, samples = self._sides(input_shape)
-        if not self._is_input_stated and channel and samples and channel > samples:
+        if not self._is_input_stated and (odd := self._oddity(input_shape)):
             warnings.warn(
-                f"The input has more channels ({channel}) than samples ({samples}). It is read as "
-                "(batch, channel, samples): for (batch, samples, channel) set "
-                "input_data_format='channels_last', else 'channels_first'",
+                f"The input has {odd}. It is read as (batch, channel, samples): for "
+                "(batch, samples, channel) set input_data_format='channels_last', else "
+                "'channels_first'",
                 LayerWarning,
                 stacklevel=2,
             )
@@ -180,6 +187,15 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
             self.kernel_real = self._add_kernel("kernel_real", np.cos)
             self.kernel_imaginary = self._add_kernel("kernel_imaginary", np.sin)
         self.built = True
+
+    def _oddity(self, input_shape: Shape) -> str:
+        """Say what lets an input look as if its channels came last; nothing if nothing does."""
+        _, channel, samples = self._sides(input_shape)
+        if samples and channel is None and samples < min(self.n_dft, _FEW_SAMPLES):
+            return f"{counted(samples, 'sample')} in a number of channels that is not known"
+        if channel and samples and channel > samples:
+            return f"more channels ({channel}) than samples ({samples})"
+        return ""
 
     def _add_kernel(self, name: str, wave: Any) -> Any:
         values = _dft_kernel(self._window, self.config.n_freq, wave)
