@@ -314,6 +314,10 @@ def add_attribute(file: h5py.File) -> None:
     file.attrs["mine"] = "wren"
 
 
+def add_attribute_of_an_array(file: h5py.File) -> None:
+    file["features/a.wav"].attrs["mine"] = "wren"
+
+
 @pytest.mark.parametrize("flag", ["--overwrite", "--resume"])
 @pytest.mark.parametrize(
     ("add", "named"),
@@ -321,6 +325,7 @@ def add_attribute(file: h5py.File) -> None:
         (add_annotations, "/annotations"),
         (add_label, "labels"),
         (add_attribute, "attribute mine"),
+        (add_attribute_of_an_array, "attribute mine of a.wav"),
     ],
 )
 def test_an_hdf5_with_other_data_in_it_is_not_replaced(
