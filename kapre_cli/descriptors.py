@@ -3,7 +3,6 @@
 import os
 import select
 import stat
-from pathlib import Path
 
 from kapre_cli.errors import OutputError, writing
 
@@ -32,14 +31,6 @@ def write_all(descriptor: int, data: bytes | memoryview, name: object) -> None:
         if isinstance(error.__cause__, BrokenPipeError):
             raise error.__cause__ from None
         raise
-
-
-def is_at(descriptor: int, path: str | Path) -> bool:
-    """Whether an open file is the one at ``path``, links followed."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except OSError:
-        return False
 
 
 def is_regular(descriptor: int) -> bool:

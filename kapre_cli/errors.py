@@ -3,6 +3,9 @@
 import os
 from contextlib import suppress
 
+_LONGEST_NAME = 2**12  # of a path that can be opened
+_SHOWN_OF_LONGER = 200
+
 
 class KapreExtractError(Exception):
     """The root of every error that this package raises on purpose."""
@@ -76,8 +79,13 @@ def quoted(name: object) -> str:
     'site a/night 1.wav'
     >>> print(quoted("two\nlines \x1b[31m.wav"))
     'two\nlines \x1b[31m.wav'
+    >>> print(quoted("a/" * 5000)[-30:])
+    a/a/a/'... (10,000 characters)
     """
-    return repr(str(name))
+    text = str(name)
+    if len(text) > _LONGEST_NAME:
+        return f"{text[:_SHOWN_OF_LONGER]!r}... ({len(text):,} characters)"
+    return repr(text)
 
 
 def printable(message: str) -> str:

@@ -13,10 +13,11 @@ from typing import Any
 import click
 
 from kapre_cli.closing import Closing
-from kapre_cli.descriptors import is_at, is_regular
+from kapre_cli.descriptors import is_regular
 from kapre_cli.errors import UsageError, quoted
 from kapre_cli.settings import OutputSettings
 from kapre_cli.sources import STDIN, STREAM, Arriving, Inputs, Names, PipeSpool, Source
+from kapre_cli.storage.disk import is_at
 
 
 class Incoming(Closing):
@@ -106,7 +107,7 @@ class Incoming(Closing):
         if any(os.path.samestat(os.fstat(descriptor), os.fstat(one)) for one in lists):
             raise UsageError("standard output is the list of inputs, which would be written into")
         for source in inputs.sources:
-            if is_at(descriptor, source.file):
+            if is_at(descriptor, source.file, follow_links=True):
                 raise UsageError(
                     f"standard output is the input {quoted(source.path)}, which would be written "
                     "into"

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from kapre_cli.cli.ending import code_of
-from kapre_cli.descriptors import is_at
 from kapre_cli.errors import OutputError, UsageError, quoted
 from kapre_cli.outcomes import Before, LineRecorder, recorded_before
 from kapre_cli.report import ExitCode, Report, Watch
 from kapre_cli.settings import STANDARD_OUTPUT
+from kapre_cli.storage.disk import is_at
 from kapre_cli.storage.report_file import ReportPlace, open_report
 from kapre_cli.version import PROGRAM
 
@@ -55,7 +55,9 @@ def recorded(report: Report, place: ReportPlace | None, watch: Watch) -> Iterato
                 with suppress(OSError, UsageError):  # why the run ends says enough
                     _close(report, code_of(error))
             raise
-        is_there = not opened or place.target is None or is_at(opened[0], place.target)
+        is_there = (
+            not opened or place.target is None or is_at(opened[0], place.target, follow_links=True)
+        )
         report.broken |= not is_there
         _close(report, report.exit_code)
         if not is_there:
