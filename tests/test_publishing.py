@@ -41,9 +41,9 @@ def _input_of(run: "subprocess.Popen[bytes]") -> str:
 
 
 @contextmanager
-def at_work(here: Path, output: str) -> Iterator["subprocess.Popen[bytes]"]:
+def at_work(here: Path, output: str, *more: str) -> Iterator["subprocess.Popen[bytes]"]:
     """Start a run that has begun, and waits for more inputs until its standard input ends."""
-    run = start(here, "melspectrogram", "--files-from", "-", *LAYER, "-o", output)
+    run = start(here, "melspectrogram", "--files-from", "-", *LAYER, "-o", output, *more)
     try:
         assert run.stdin is not None
         run.stdin.write(b"a.wav\n")
@@ -192,6 +192,21 @@ def test_a_removed_folder_is_told(tmp_path: Path) -> None:
     assert run.returncode == 1, told
     assert b"Traceback" not in told
     assert b"kept in" not in told
+
+
+def test_a_report_that_another_run_is_writing_is_left_to_it(tmp_path: Path, process: Any) -> None:
+    write_audio(tmp_path / "a.wav", reference.noise(1, 3000))
+    run = ("melspectrogram", "a.wav", *LAYER, "--report", "r")
+    with at_work(tmp_path, "x.h5", "--report", "r") as first:
+        for more in (("--overwrite",), ("--resume",)):
+            second = process(*run, "-o", "y.h5", *more, cwd=tmp_path)
+            assert second.code == 2, second.err
+            assert "another run is writing the report 'r'; wait for it" in second.err
+            assert not (tmp_path / "y.h5").exists()
+        _, told = first.communicate(timeout=SECONDS)
+    assert first.returncode == 0, told
+    assert len((tmp_path / "r").read_bytes().splitlines()) == 3
+    assert process(*run, "-o", "y.h5", "--overwrite", cwd=tmp_path).code == 0
 
 
 @pytest.mark.parametrize("disk", ["", "rename", "link rename"])

@@ -429,9 +429,11 @@ def test_a_kill_between_the_moves_of_a_pair_is_healed(
     ended = program(*arguments)
     assert (ended.code, "exists" in ended.err) == (2, True)
     assert content(output) == whole
-    # Facts without their array are what a killed run leaves, and are no output.
+    # Metadata without an array may be what a killed run leaves, and somebody's own.
     output.unlink()
-    assert program(*arguments).code == 0
+    ended = program(*arguments)
+    assert (ended.code, "is in the way" in ended.err) == (2, True)
+    assert program(*arguments, "--resume").code == 0
     assert content(output) == whole
     output.unlink()
     (tmp_path / "out.npy.json").write_text("somebody's own file")

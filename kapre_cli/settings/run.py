@@ -203,8 +203,8 @@ def format_of(text: str | os.PathLike[str], formats: Sequence[str] = FORMATS) ->
         formats: The formats that the command writes.
 
     Raises:
-        UsageError: If its suffix stands for no format; a folder of features that exists already
-            may have any suffix.
+        UsageError: If it is nothing but a suffix, or if its suffix stands for no format; a folder
+            of features that exists already may have any suffix.
 
     >>> format_of("night.h5"), format_of("a.npy"), format_of("features"), format_of("v1.0/")
     ('hdf5', 'npy', 'npy-directory', 'npy-directory')
@@ -215,6 +215,11 @@ def format_of(text: str | os.PathLike[str], formats: Sequence[str] = FORMATS) ->
     if text == "-":
         return "npy-stream"
     name = os.path.basename(text)
+    if name.lower() in _FORMAT_OF_SUFFIX:
+        raise UsageError(
+            f"the output {quoted(text)} is a suffix without a name before it, as from a variable "
+            f"of a shell that is not set; {quoted(text + '/')} names a folder"
+        )
     stem, dot, last = name.rpartition(".")
     if name in ("", ".", "..") or not stem.strip("."):
         return "npy-directory"

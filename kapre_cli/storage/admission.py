@@ -8,8 +8,9 @@ from kapre_cli.errors import UsageError, quoted
 from kapre_cli.settings import STANDARD_OUTPUT, OutputSettings
 from kapre_cli.sources import Source, folder_id
 from kapre_cli.storage.collisions import check_collisions, folded
-from kapre_cli.storage.existing import existing_output, require_kind
+from kapre_cli.storage.existing import existing_output, require_kind, require_outside_outputs
 from kapre_cli.storage.npy import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME
+from kapre_cli.storage.soundness import within
 from kapre_cli.storage.work_dir import PARTIAL_SUFFIX
 
 
@@ -25,7 +26,8 @@ def check_output(
 
     Raises:
         UsageError: If its folder does not exist, if something stands there that may not be
-            replaced, if it is one of the inputs, or if it cannot hold what they are called.
+            replaced, if it is one of the inputs, if one of them lies in its work folder, if it
+            would lie in another output, or if it cannot hold what they are called.
     """
     path = output.path
     if not os.path.isdir(path.parent):
@@ -41,6 +43,8 @@ def check_output(
         )
     require_kind(output)
     require_no_input("output", path, sources)
+    require_not_in_work(path, (source.file for source in sources))
+    require_outside_outputs("output", path)
     existing_output(output, resumable=resumable)
     if output.format == "npy-directory":
         _check_file_names(path, sources, longest)
@@ -70,13 +74,14 @@ class Admission:
         """Let ``source`` in.
 
         Raises:
-            UsageError: If it is the output or the report, or would land on one that was let in
-                before.
+            UsageError: If it is the output or the report, lies in the output's work folder, or
+                would land on one that was let in before.
         """
         if self._report is not None:
             require_no_input("report", self._report, [source])
         if not self._output.is_stream:
             require_no_input("output", self._output.path, [source])
+            require_not_in_work(self._output.path, [source.file])
         if self._output.format == "npy-directory":
             _check_file_names(self._output.path, [*self._near(source), source], self._longest)
 
@@ -110,6 +115,28 @@ def require_no_input(what: str, path: Path, sources: Iterable[Source]) -> None:
         os.path.exists(source.file) and os.path.samefile(source.file, path) for source in sources
     ):
         raise UsageError(f"the {what} {quoted(path)} is one of the inputs")
+
+
+def require_not_in_work(output: Path, inputs: Iterable[str | Path]) -> None:
+    """Refuse inputs in the folder that the output is made in: it is emptied and removed.
+
+    Args:
+        output: Where the output goes.
+        inputs: The inputs' files and folders.
+
+    Raises:
+        UsageError: If one lies there, links followed.
+    """
+    folder = f"{output}{PARTIAL_SUFFIX}"
+    if not os.path.isdir(folder):
+        return
+    place = os.path.realpath(folder)
+    for one in inputs:
+        if "\0" not in str(one) and within(one, place):  # with a NUL it cannot be opened
+            raise UsageError(
+                f"the input {quoted(one)} lies in {quoted(folder)}, where the output is made and "
+                "other files are removed; move it away, or name another output"
+            )
 
 
 def _check_file_names(path: Path, sources: Sequence[Source], longest: int) -> None:

@@ -6,14 +6,19 @@ replaced is looked at once more at the moment of publishing, see ``publishing``.
 
 import os
 import stat
+from collections.abc import Iterator
+from math import prod
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from kapre_cli.errors import StoredDataError, UsageError, quoted
 from kapre_cli.settings import OutputSettings
 from kapre_cli.storage.features import begins_as_our_hdf5, open_features
-from kapre_cli.storage.npy import MANIFEST_NAME, ROOT_NAME, is_sidecar, sidecar_of
-from kapre_cli.storage.npy_features import open_npy_directory
+from kapre_cli.storage.npy import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, is_sidecar, sidecar_of
+from kapre_cli.storage.npy_features import open_npy, open_npy_directory
+from kapre_cli.storage.stored import Features
 
 _SPECIAL_KINDS = (
     (stat.S_ISFIFO, "a named pipe"),
@@ -22,6 +27,8 @@ _SPECIAL_KINDS = (
     (stat.S_ISSOCK, "a socket"),
     (stat.S_ISLNK, "a link that leads to itself"),
 )
+
+_HEAD_SIZES = range(64, 512, 64)  # of a .npy file
 
 
 class Stamp(NamedTuple):
@@ -88,6 +95,42 @@ def existing_output(output: OutputSettings, *, resumable: bool = True) -> Existi
             _require_no_strays(path)
     sidecar = stamp_of(sidecar_of(path)) if output.format == "npy" else None
     return Existing(stamp_of(path), sidecar)
+
+
+def require_outside_outputs(what: str, path: Path) -> None:
+    """Refuse a place in a folder that is an output: nothing else may lie in one.
+
+    Args:
+        what: What is to be written.
+        path: Where it goes. The folder above exists.
+
+    Raises:
+        UsageError: If it is in such a folder.
+    """
+    above = Path(os.path.realpath(path.parent))
+    for folder in (above, *above.parents):
+        if all(os.path.isfile(folder / name) for name in (ROOT_NAME, MANIFEST_NAME)):
+            raise UsageError(
+                f"the {what} {quoted(path)} would lie in {quoted(folder)}, which is an output of "
+                "kapre-extract and holds nothing else; name another folder"
+            )
+
+
+def require_no_lone_sidecar(output: OutputSettings) -> None:
+    """Refuse to replace metadata whose array is not there, unless replacing was asked for.
+
+    Raises:
+        UsageError: If they stand there.
+    """
+    sidecar = sidecar_of(output.path)
+    may_replace = output.overwrite or output.resume is not None
+    if output.format != "npy" or may_replace or os.path.lexists(output.path):
+        return
+    if os.path.lexists(sidecar):
+        raise UsageError(
+            f"{quoted(sidecar)} is in the way: the metadata of an array that is not there; move it "
+            "away, or add --overwrite or --resume, which replace it once the new array is complete"
+        )
 
 
 def require_kind(output: OutputSettings) -> None:
@@ -168,6 +211,22 @@ def _require_ours(path: Path, format_: str) -> None:
             f"the output {quoted(path)} exists, and kapre-extract did not make it; it is left "
             "alone: move it away, or name another output"
         )
+    if format_ == "npy":
+        _require_pair(path)
+
+
+def _require_pair(path: Path) -> None:
+    """Refuse an array that its metadata does not tell of; its values may be damaged."""
+    try:
+        with open_npy(path) as features:
+            for stored in features.values():
+                if stored.dtype != np.dtype(features.root.dtype):
+                    raise StoredDataError(f"it is of {stored.dtype}, not {features.root.dtype}")
+    except (StoredDataError, OSError) as error:
+        raise UsageError(
+            f"the output {quoted(path)} is not the array that {quoted(sidecar_of(path).name)} "
+            f"tells of ({error}); it is left alone: move both away, or name another output"
+        ) from error
 
 
 def _require_no_strays(path: Path) -> None:
@@ -200,7 +259,8 @@ def require_unmixed(path: Path) -> None:
             "it is left alone"
         )
     try:
-        unexpected = list(open_npy_directory(path).strays())
+        features = open_npy_directory(path)
+        unexpected = [*features.strays(), *_other_arrays(path, features)]
     except (StoredDataError, OSError) as error:
         raise UsageError(
             f"the folder {quoted(path)} is not a whole output of kapre-extract ({error}); "
@@ -211,3 +271,24 @@ def require_unmixed(path: Path) -> None:
             f"{quoted(path / name)} in the output is not of this program's making; "
             "move it away, since the whole folder would be replaced"
         )
+
+
+def _other_arrays(path: Path, features: Features) -> Iterator[str]:
+    """Yield the names of arrays whose files cannot be those that this program wrote.
+
+    A hundred thousand of them are not opened: kind and size must do.
+    """
+    itemsize = np.dtype(features.root.dtype).itemsize
+    for key, facts in features.facts():
+        name = key + NPY_SUFFIX
+        try:
+            status = os.lstat(path / name)
+        except FileNotFoundError:
+            continue
+        try:
+            shape = features.layer.shape(facts.n_samples, facts.n_channels)
+        except ValueError as error:
+            raise StoredDataError(str(error)) from error
+        n_head = status.st_size - prod(shape) * itemsize
+        if not (stat.S_ISREG(status.st_mode) and n_head in _HEAD_SIZES):
+            yield name

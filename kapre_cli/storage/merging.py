@@ -12,7 +12,7 @@ from kapre_cli.outcomes import Known
 from kapre_cli.report import SILENT, Progress, Report, counted
 from kapre_cli.settings import OutputSettings
 from kapre_cli.sources import Source
-from kapre_cli.storage.admission import check_output
+from kapre_cli.storage.admission import check_output, require_not_in_work
 from kapre_cli.storage.assembly import stored_array
 from kapre_cli.storage.existing import existing_output, is_something
 from kapre_cli.storage.features import open_features
@@ -62,6 +62,7 @@ def merge(
         OutputError: If the output cannot be written; likewise.
     """
     _require_other(output.path, inputs)
+    require_not_in_work(output.path, inputs)
     parts = in_order([Part.look(path) for path in inputs])
     require_alike(parts)
     if not allow_missing:

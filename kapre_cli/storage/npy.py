@@ -92,8 +92,8 @@ def sidecar_of(path: Path) -> Path:
 
 
 def is_sidecar(path: Path) -> bool:
-    """Whether the facts of a single .npy file stand at ``path``, or something else."""
-    if not path.is_file():
+    """Whether the facts of a single .npy file stand at ``path``, and no link to them."""
+    if path.is_symlink() or not path.is_file():
         return False
     beginning = dumps({"format": FORMAT})[:-1].encode()
     with path.open("rb") as file:

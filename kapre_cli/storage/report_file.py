@@ -1,6 +1,7 @@
 """Where a report goes: nothing is replaced but a report of this program, or an empty file."""
 
 import errno
+import fcntl
 import os
 import stat
 import time
@@ -14,9 +15,10 @@ from kapre_cli.outcomes import is_header
 from kapre_cli.settings import STANDARD_OUTPUT, OutputSettings
 from kapre_cli.sources import Source
 from kapre_cli.storage.admission import require_no_input
-from kapre_cli.storage.existing import Stamp, require_regular, stamp_of
+from kapre_cli.storage.existing import Stamp, require_outside_outputs, require_regular, stamp_of
 from kapre_cli.storage.npy import sidecar_of
 from kapre_cli.storage.publishing import OF_ANOTHER_FILE, publish_file
+from kapre_cli.storage.run_lock import try_lock
 from kapre_cli.storage.scratch import scratch_folder
 from kapre_cli.storage.soundness import open_plain, sound_json, within
 from kapre_cli.storage.work_dir import PARTIAL_SUFFIX
@@ -64,8 +66,8 @@ def check_report(
 
     Raises:
         UsageError: If its folder does not exist, something stands there that this program did not
-            make or that may not be replaced, or it is an input, the configuration or part of the
-            output.
+            make or that may not be replaced, another run is writing it, or it is an input, the
+            configuration or part of an output.
         OutputError: If it may not be written there.
     """
     if path == STANDARD_OUTPUT:
@@ -87,6 +89,7 @@ def check_report(
             f"the report {quoted(path)} would be part of the output {quoted(output.path)}; "
             "name another file"
         )
+    require_outside_outputs("report", target)
     require_regular(target, "report", path)
     existing = stamp_of(target)
     if not is_begun:
@@ -107,8 +110,25 @@ def _takes_data(file: Path | int) -> bool:
 def _require_replaceable(
     path: Path, target: Path, existing: Stamp | None, output: OutputSettings
 ) -> None:
-    if existing is None or existing.size == 0:
+    if existing is None:
         return
+    if existing.size > 0:
+        _require_ours(path, target, output)
+    with suppress(OSError):  # if it cannot be opened nobody can write to it
+        fd = os.open(target, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            is_free = try_lock(fd, fcntl.LOCK_SH) is not False
+        finally:
+            os.close(fd)
+        if not is_free:
+            raise UsageError(_written_by_another(path))
+
+
+def _written_by_another(path: Path) -> str:
+    return f"another run is writing the report {quoted(path)}; wait for it, or name another file"
+
+
+def _require_ours(path: Path, target: Path, output: OutputSettings) -> None:
     try:
         is_ours = is_report(target)
     except OutputError as error:
@@ -151,14 +171,15 @@ def open_report(place: ReportPlace, *, is_begun: bool = False) -> int:
     """Return a descriptor that the lines of a report are written to.
 
     A file appears under a new name and takes its place at once, so that nothing is ever emptied.
-    A link that has appeared there since is not followed.
+    A link that has appeared there since is not followed. The file is locked until it is closed.
 
     Args:
         place: The place.
         is_begun: Whether this run has begun the report in a process that came down.
 
     Raises:
-        OutputError: If it cannot be opened, or something else stands there now.
+        OutputError: If it cannot be opened, something else stands there now, or another run is
+            writing it.
         UsageError: If it is a named pipe that nobody reads.
     """
     path, target, existing = place
@@ -171,11 +192,16 @@ def open_report(place: ReportPlace, *, is_begun: bool = False) -> int:
         if not is_report(target):
             raise OutputError(f"{quoted(path)} was replaced while the run was on")
         with writing(path):
-            return os.open(target, flags)
+            descriptor = os.open(target, flags)
+            if try_lock(descriptor) is False:
+                os.close(descriptor)
+                raise OutputError(_written_by_another(path))
+            return descriptor
     with writing(path), scratch_folder(target.parent, path) as folder:
         made = folder / "new"
         descriptor = os.open(made, flags | os.O_CREAT | os.O_EXCL, 0o666)
         try:
+            try_lock(descriptor)  # before anybody sees it
             if existing is not None:
                 with suppress(OSError):  # not all file systems keep permissions
                     os.fchmod(descriptor, stat.S_IMODE(os.lstat(target).st_mode))

@@ -19,7 +19,7 @@ MARKER = b"kapre-extract: work in progress\n"  # what the file `lock` begins wit
 
 LOCK = "lock"
 
-NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
 
 
 class RunLock:
@@ -62,18 +62,15 @@ class RunLock:
             raise
 
     def _take(self) -> None:
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        is_locked = try_lock(self._fd)
+        if is_locked is None:
+            self._owner.take()
+        elif is_locked:
+            self._owner.require_none()
+        else:
             raise UsageError(
                 f"another run is writing {quoted(self._what)}; wait for it, or name another output"
-            ) from None
-        except OSError as error:
-            if error.errno not in NO_LOCKS:
-                raise
-            self._owner.take()
-        else:
-            self._owner.require_none()
+            )
 
     @property
     def is_by_file(self) -> bool:
@@ -95,6 +92,30 @@ class RunLock:
             os.close(self._fd)
         os.close(self.folder)
         self._fd = self.folder = -1
+
+
+def try_lock(fd: int, how: int = fcntl.LOCK_EX) -> bool | None:
+    """Lock an open file until it is closed.
+
+    Args:
+        fd: A descriptor of it.
+        how: ``LOCK_EX``, or ``LOCK_SH`` for a lock that several processes may have.
+
+    Returns:
+        Whether it is locked now, and by no other process; ``None`` where there are no locks.
+
+    Raises:
+        OSError: If it cannot be locked for another reason.
+    """
+    try:
+        fcntl.flock(fd, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            return None
+        raise
+    return True
 
 
 def is_lock_file(name: str) -> bool:

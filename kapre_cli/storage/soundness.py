@@ -259,7 +259,7 @@ def require_buildable(config: LayerConfig) -> None:
         )
 
 
-def within(path: Path, folder: str) -> bool:
+def within(path: str | Path, folder: str) -> bool:
     """Whether a path, all links followed, lies in ``folder`` or is it; ``folder`` is resolved."""
     real = os.path.realpath(path)
     return real == folder or real.startswith(os.path.join(folder, ""))

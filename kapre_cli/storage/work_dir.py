@@ -14,7 +14,7 @@ from kapre_cli.errors import OutputError, UsageError, quoted, writing
 from kapre_cli.report import STOPPING
 from kapre_cli.settings import OutputSettings
 from kapre_cli.storage.disk import is_at, path_of_folder, sync_folder
-from kapre_cli.storage.existing import Existing
+from kapre_cli.storage.existing import Existing, require_no_lone_sidecar
 from kapre_cli.storage.journal import Journal
 from kapre_cli.storage.npy import is_sidecar, sidecar_of
 from kapre_cli.storage.owner_file import OWNER, is_owner_file
@@ -81,15 +81,14 @@ class WorkDir(Closing):
                 _require_ours(self.folder)
                 self._had_journal = os.path.lexists(self.journal)
                 self._recover()
+                require_no_lone_sidecar(output)
                 for left in self._clear():
                     raise UsageError(f"{quoted(left)} is not this program's file; move it away")
                 sync_folder(self.folder)
                 sync_folder(self.folder.parent)
             except BaseException:
                 with suppress(OSError):  # the error under way says enough
-                    if is_at(self._fd, self.folder) and all(
-                        map(is_lock_file, os.listdir(self._fd))
-                    ):
+                    if self._is_in_place() and all(map(is_lock_file, os.listdir(self._fd))):
                         self._remove_folder()
                 self._release()
                 raise
@@ -206,7 +205,7 @@ class WorkDir(Closing):
                 f"the folder {quoted(above)} was moved or removed while the run was on: "
                 "the output has no place to go to"
             )
-        if not is_at(self._fd, self.folder):
+        if not self._is_in_place():
             now = self.place
             where = f", and is now {quoted(now)}: move it back" if now else ""
             raise OutputError(
@@ -214,12 +213,15 @@ class WorkDir(Closing):
                 f"on{where}; what stands in its place is left as it is"
             )
 
+    def _is_in_place(self) -> bool:
+        return is_at(self._fd, self.folder)
+
     def close(self) -> None:
         """Remove what is of no more use, the folder too unless work is kept; release the lock."""
         if not self._is_open:
             return
         try:
-            if is_at(self._fd, self.folder):  # else somebody has moved it: left to them
+            if self._is_in_place():  # else somebody has moved it: left to them
                 with writing(self.folder, "removed"):
                     self._tidy()
         finally:

@@ -168,9 +168,18 @@ def attacks() -> dict[str, Attack]:
             for more in ((), ("--overwrite",)):
                 name = f"{kind} in the place of {output}.partial {' '.join(more)}"
                 made[name] = _swapped(output, kind, more)
+    for kind in OTHER_ARRAYS:
+        made[f"x.npy is {kind} beside metadata of ours"] = _other_array(kind)
+        made[f"x/short.wav.npy is {kind}"] = _other_array_in_folder(kind)
+    for output in OUTPUTS:
+        made[f"an input in {output}.partial"] = _input_in_work(output)
+        made[f"an input that is a link into {output}.partial"] = _input_in_work(output, linked=True)
+    made["merge: an input in x.partial"] = _merge_input_in_work
+    made["an output in another output"] = _output_in_output
+    made["x.npy.json without an array"] = _lone_sidecar
     for kind in ("link", "file"):
         made[f"a {kind} in the place of the journal"] = _other_journal(kind)
-    for kind in ("file", "file below", "hidden file", "array", "link", "empty folder"):
+    for kind in ("file", "file below", "hidden file", "array", "own name", "link", "empty folder"):
         for more in (("--overwrite",), ("--resume",)):
             made[f"a {kind} put into the output during {more[0]}"] = _put_into(kind, more)
     for where in ("x.partial", "x.partial/output"):
@@ -370,6 +379,7 @@ def _put_into(kind: str, more: Sequence[str]) -> Attack:
             "file below": "x/notes/thesis.txt",
             "hidden file": "x/.thesis",
             "array": "x/thesis.npy",
+            "own name": "x/short.wav.npy",
         }
         older = [place.mine(path) for path in (place.folder / "x").iterdir()]
         with place.at_work("x", *more) as ended:
@@ -477,6 +487,119 @@ def _sidecar_appears(more: Sequence[str]) -> Attack:
         assert not os.path.lexists(place.folder / "x.npy")
 
     return attack
+
+
+OTHER_ARRAYS = {
+    "another array": np.arange(1000.0),
+    "an array of another type": None,  # of the right shape
+    "a text": b"my own notes",
+    "a link to an array": b"",
+}
+
+
+def _put_array(place: Place, path: Path, kind: str) -> None:
+    """Replace an array of the program's by one that is somebody's own."""
+    array = OTHER_ARRAYS[kind]
+    if kind == "a link to an array":
+        path.rename(place.folder / "elsewhere.npy")
+        path.symlink_to(place.folder / "elsewhere.npy")
+    elif isinstance(array, bytes):
+        path.write_bytes(array)
+    else:
+        np.save(path, np.load(path).astype(np.float64) if array is None else array)
+    place.mine(path)
+
+
+def _other_array(kind: str) -> Attack:
+    def attack(place: Place) -> None:
+        _older(place, "x.npy")
+        _put_array(place, place.folder / "x.npy", kind)
+        place.mine("x.npy.json")
+        named = "elsewhere.npy'" if "link" in kind else "'x.npy'"
+        for more in (("--overwrite",), ("--resume",), ("--resume", "--overwrite")):
+            ended = place.run("melspectrogram", "short.wav", *LAYER, "-o", "x.npy", *more)
+            assert (ended.code, named in ended.messages) == (2, True), ended
+
+    return attack
+
+
+def _other_array_in_folder(kind: str) -> Attack:
+    def attack(place: Place) -> None:
+        _older(place, "x")
+        _put_array(place, place.folder / "x/short.wav.npy", kind)
+        for more in (("--overwrite",), ("--resume",), ("--resume", "--overwrite")):
+            ended = place.run("melspectrogram", "short.wav", *LAYER, "-o", "x", *more)
+            assert (ended.code, "'x/short.wav.npy' in the" in ended.messages) == (2, True), ended
+
+    return attack
+
+
+def _input_in_work(output: str, *, linked: bool = False) -> Attack:
+    """Name an input that lies where the output is made, as a killed run may have left it."""
+
+    def attack(place: Place) -> None:
+        partial = place.folder / f"{output}.partial"
+        own = partial / ("output/short.wav" if output == "x" else "output")
+        own.parent.mkdir(parents=True)
+        (partial / "lock").write_bytes(MARK)
+        place.mine(own, (place.folder / "short.wav").read_bytes())
+        name = f"{output}.partial/{own.relative_to(partial)}"
+        if linked:
+            (place.folder / "link.wav").symlink_to(name)
+            name = "link.wav"
+        (place.folder / "list").write_text(f"{name}\n", encoding="ascii")
+        for inputs in ((name,), ("--files-from", "list")):
+            for more in ((), ("--overwrite",), ("--resume",), ("--dry-run",)):
+                ended = place.run("melspectrogram", *inputs, *LAYER, "-o", output, *more)
+                assert (ended.code, f"'{name}' lies in" in ended.messages) == (2, True), ended
+
+    return attack
+
+
+def _merge_input_in_work(place: Place) -> None:
+    _older(place, "y")
+    partial = place.folder / "x.partial"
+    partial.mkdir()
+    (partial / "lock").write_bytes(MARK)
+    (place.folder / "y").rename(partial / "output")
+    for path in (partial / "output").iterdir():
+        place.mine(path)
+    for more in ((), ("--overwrite",)):
+        ended = place.run("merge", "x.partial/output", "-o", "x", *more)
+        assert (ended.code, "'x.partial/output' lies in" in ended.messages) == (2, True), ended
+
+
+def _output_in_output(place: Place) -> None:
+    _older(place, "d")
+    (place.folder / "link").symlink_to("d")
+    before = sorted((place.folder / "d").iterdir())
+    for path in before:
+        place.mine(path)
+    for output in ("d/x.h5", "d/x.npy", "d/x/", "link/x"):
+        ended = place.run("melspectrogram", "short.wav", *LAYER, "-o", output)
+        assert (ended.code, "would lie in" in ended.messages) == (2, True), ended
+    ended = place.run("melspectrogram", "short.wav", *LAYER, "-o", "x.h5", "--report", "d/r")
+    assert (ended.code, "would lie in" in ended.messages) == (2, True), ended
+    assert sorted((place.folder / "d").iterdir()) == before
+    for output in (".h5", "home/.npy", ".HDF5"):
+        (place.folder / "home").mkdir(exist_ok=True)
+        ended = place.run("melspectrogram", "short.wav", *LAYER, "-o", output)
+        assert (ended.code, "is a suffix without a name" in ended.messages) == (2, True), ended
+
+
+def _lone_sidecar(place: Place) -> None:
+    _older(place, "x.npy")
+    (place.folder / "x.npy").unlink()
+    place.mine("x.npy.json")
+    ended = place.run("melspectrogram", "short.wav", *LAYER, "-o", "x.npy")
+    assert (ended.code, "'x.npy.json' is in the way" in ended.messages) == (2, True), ended
+    (place.folder / "x.npy.json").rename(place.folder / "elsewhere.json")
+    place.mine("elsewhere.json")
+    (place.folder / "x.npy.json").symlink_to("elsewhere.json")
+    place.mine("x.npy.json")
+    for more in ((), ("--overwrite",), ("--resume",)):
+        ended = place.run("melspectrogram", "short.wav", *LAYER, "-o", "x.npy", *more)
+        assert (ended.code, "'x.npy.json' is in the way" in ended.messages) == (2, True), ended
 
 
 def _merge_input(place: Place) -> None:
