@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -296,11 +297,11 @@ def test_a_manifest_of_empty_lines_is_refused_in_little_memory(tmp_path: Path) -
         assert "its metadata is not JSON" in messages
 
 
-MANY = {
-    "lists": "[[]" + ",[]" * 10_000_000 + "]",
-    "objects": "[{}" + ",{}" * 10_000_000 + "]",
-    "numbers": "[1.5" + ",1.5" * 10_000_000 + "]",
-    "names": "{" + ",".join(f'"{number}":0' for number in range(3_000_000)) + "}",
+MANY: dict[str, Callable[[], str]] = {
+    "lists": lambda: "[[]" + ",[]" * 10_000_000 + "]",
+    "objects": lambda: "[{}" + ",{}" * 10_000_000 + "]",
+    "numbers": lambda: "[1.5" + ",1.5" * 10_000_000 + "]",
+    "names": lambda: "{" + ",".join(f'"{number}":0' for number in range(3_000_000)) + "}",
 }
 
 
@@ -312,12 +313,12 @@ def test_json_of_many_values_is_refused_in_little_memory(
     audio, output = write_audio(tmp_path / "a.wav", np.zeros((1, 1000))), tmp_path / "x.npy"
     if where == "metadata":
         assert bounded("spectrogram", audio, "-o", output)[0] == 0
-        (tmp_path / "x.npy.json").write_text(f'{{"x": {MANY[kind]}}}')
+        (tmp_path / "x.npy.json").write_text(f'{{"x": {MANY[kind]()}}}')
         code, messages = bounded("info", output)
         assert code == 1
         assert "lists, objects and names and " in messages
     else:
-        described = f'{{"run": {MANY[kind]}}}'.encode()
+        described = f'{{"run": {MANY[kind]()}}}'.encode()
         head = HEAD.pack(MAGIC, len(described), 0, zlib.crc32(described), 0)
         (tmp_path / "x.npy.partial").mkdir()
         (tmp_path / "x.npy.partial" / "lock").write_bytes(MARKER)

@@ -24,8 +24,9 @@ from kapre_cli.storage.writers import FeatureWriter
 FEATURES = "features"
 FREQUENCY = "frequency"
 INPUT = "input"
+LABELS = "DIMENSION_LABELS"
 
-_LABELS = b"DIMENSION_LABELS"
+_LABELS = LABELS.encode()
 _INPUT = INPUT.encode()
 
 MAX_CHUNK_VALUES = 2**18

@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 import numpy.typing as npt
-from h5py import h5a, h5d, h5g, h5s, h5t, h5z
+from h5py import h5a, h5d, h5g, h5l, h5o, h5s, h5t, h5z
 
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.framing import largest_power_of_two, spans
@@ -21,6 +21,7 @@ from kapre_cli.storage.hdf5 import (
     FEATURES,
     FREQUENCY,
     INPUT,
+    LABELS,
     MAX_CHUNK_VALUES,
     facts_text,
     packing_of,
@@ -39,6 +40,7 @@ from kapre_cli.storage.strays import folders_of
 
 _ROOT_JSON = ("layer", "settings", "versions", "shard")
 _ATTRIBUTES = {"format", "format_version", *_ROOT_JSON}
+_OF_ARRAYS = {INPUT, LABELS}
 _MEMBERS = {FEATURES, FREQUENCY, INDEX, KEYS, *TEXTS}
 
 _FLOATS = tuple(
@@ -118,7 +120,8 @@ class Hdf5Features(Features):
     def strays(self) -> Iterator[str]:
         """Yield the names of what lies below ``/features`` and is not in the index.
 
-        So are members of the root group, as ``/name``, and its attributes, as ``attribute name``.
+        Other members of the root group are yielded as ``/name``, its other attributes as
+        ``attribute name``, those of arrays as ``attribute name of key``.
         """
         with wrap_hdf5_errors("what lies beside its arrays"):
             foreign = [f"/{name}" for name in sorted({*self._file} - _MEMBERS)]
@@ -132,12 +135,14 @@ class Hdf5Features(Features):
                 for raw in sorted(group):
                     name = raw.decode("utf-8", "surrogateescape")
                     key = f"{above}{name}"
-                    if (
-                        folder_id(key) in folders
-                    ):  # no others, and so each once: a group may hold itself
+                    # No other folders, and so each once: a group may hold itself.
+                    if folder_id(key) in folders:
                         due.append((f"{key}/", open_group(group, name)))
                     elif key not in self._index.rows:
                         yield key
+                    else:
+                        for one in sorted(_foreign_attributes(group, raw)):
+                            yield f"attribute {one} of {key}"
 
     def _group_of(self, folder: str) -> Any:
         """Return the group of a folder of keys; the last one is kept, for keys are in order."""
@@ -364,6 +369,16 @@ def _frequency(top: Any, n_features: int) -> npt.NDArray[np.float64]:
     if values.shape != (n_features,) or values.dtype.itemsize != np.float64().itemsize:
         raise StoredDataError(f"its `frequency` has shape {values.shape} of {values.dtype}")
     return values[()].astype(np.float64, copy=False)
+
+
+def _foreign_attributes(group: Any, raw: bytes) -> set[str]:
+    """Return the names of an array's attributes that this program did not write."""
+    is_here = group.links.get_info(raw).type == h5l.TYPE_HARD
+    if not is_here or h5o.get_info(group, raw).num_attrs == len(_OF_ARRAYS):
+        return set()  # the number alone takes a tenth of the time
+    array = h5o.open(group, raw)
+    names = (h5a.open(array, index=number).name for number in range(h5a.get_num_attrs(array)))
+    return {name.decode("utf-8", "surrogateescape") for name in names} - _OF_ARRAYS
 
 
 def _has_text(dataset: Any, text: np.bytes_) -> bool:
