@@ -129,7 +129,7 @@ def require_no_lone_sidecar(output: OutputSettings) -> None:
     if os.path.lexists(sidecar):
         raise UsageError(
             f"{quoted(sidecar)} is in the way: the metadata of an array that is not there; move it "
-            "away, or add --overwrite or --resume, which replace it once the new array is complete"
+            "away, or add --overwrite, which replaces it once the new array is complete"
         )
 
 
@@ -279,16 +279,20 @@ def _other_arrays(path: Path, features: Features) -> Iterator[str]:
     A hundred thousand of them are not opened: kind and size must do.
     """
     itemsize = np.dtype(features.root.dtype).itemsize
+    n_bytes: dict[tuple[int, int], int] = {}  # of recordings of one length
     for key, facts in features.facts():
+        length = facts.n_samples, facts.n_channels
+        if length not in n_bytes:
+            try:
+                n_bytes[length] = prod(features.layer.shape(*length)) * itemsize
+            except ValueError as error:
+                raise StoredDataError(
+                    f"{quoted(key)} cannot have been computed: {error}"
+                ) from error
         name = key + NPY_SUFFIX
         try:
-            status = os.lstat(path / name)
+            status = os.lstat(f"{path}/{name}")
         except FileNotFoundError:
             continue
-        try:
-            shape = features.layer.shape(facts.n_samples, facts.n_channels)
-        except ValueError as error:
-            raise StoredDataError(str(error)) from error
-        n_head = status.st_size - prod(shape) * itemsize
-        if not (stat.S_ISREG(status.st_mode) and n_head in _HEAD_SIZES):
+        if not stat.S_ISREG(status.st_mode) or status.st_size - n_bytes[length] not in _HEAD_SIZES:
             yield name
