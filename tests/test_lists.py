@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kapre_cli
-from kapre_cli.errors import UsageError
+from kapre_cli.errors import UsageError, quoted
 from kapre_cli.pipeline import extract
 from kapre_cli.pipeline.work import Work
 from kapre_cli.sources import Arriving, Inputs, Names, Source, discover
@@ -380,7 +380,7 @@ def test_what_a_growing_list_names_wrongly_fails_alone(
     assert summary.startswith("10 inputs: 4 written, 6 failed")
     told = sorted(line.removeprefix("failed: ").split(":")[0] for line in failed)
     assert told == sorted(
-        repr(name)
+        quoted(name)
         for name in (
             f"{tmp_path}/other/a.wav",
             "a.npy/x.wav",
@@ -393,7 +393,7 @@ def test_what_a_growing_list_names_wrongly_fails_alone(
     reasons = "\n".join(failed)
     assert f"'a.wav' and '{tmp_path}/other/a.wav' would both be stored as 'a.wav'" in reasons
     assert "'a.npy' would be a file and a folder" in reasons
-    assert f"'{TOO_LONG}': its name is longer than the 4,096 bytes a path may have" in reasons
+    assert f"{quoted(TOO_LONG)}: its name is longer than the 4,096 bytes a path may have" in reasons
     assert "which is a folder of 'a.npy/x.wav/y.wav'" in reasons
     with kapre_cli.open_features(tmp_path / "out") as features:
         assert list(features) == ["c.wav", "a.wav", "a", "b.flac"]
