@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from kapre_cli.errors import StoredDataError, UsageError, quoted, writing
-from kapre_cli.storage.existing import Stamp, require_regular, stamp_of
+from kapre_cli.storage.existing import Stamp, require_outside_outputs, require_regular, stamp_of
 from kapre_cli.storage.publishing import OF_ANOTHER_FILE, publish_file
 from kapre_cli.storage.scratch import scratch_folder
 from kapre_cli.storage.soundness import open_plain
@@ -34,8 +34,8 @@ def check_picture(path: Path, source: Path, *, overwrite: bool) -> Stamp | None:
         What stands there, see :func:`save`.
 
     Raises:
-        UsageError: If its suffix is no picture's, its folder does not exist, something stands
-            there that may not be replaced, or it is what is drawn.
+        UsageError: If its suffix is no picture's, its folder does not exist or is an output,
+            something stands there that may not be replaced, or it is what is drawn.
     """
     if kind_of(path) not in PICTURES:
         suffixes = ", ".join(f".{kind}" for kind in PICTURES)
@@ -46,6 +46,7 @@ def check_picture(path: Path, source: Path, *, overwrite: bool) -> Stamp | None:
             "exist; make it first"
         )
     target = Path(os.path.realpath(path))
+    require_outside_outputs("picture", target)
     require_regular(target, "picture", path)
     existing = stamp_of(target)
     if existing is None:

@@ -580,6 +580,8 @@ def _output_in_output(place: Place) -> None:
         assert (ended.code, "would lie in" in ended.messages) == (2, True), ended
     ended = place.run("melspectrogram", "short.wav", *LAYER, "-o", "x.h5", "--report", "d/r")
     assert (ended.code, "would lie in" in ended.messages) == (2, True), ended
+    ended = place.run("plot", "short.wav", "-o", "link/p.png")
+    assert (ended.code, "would lie in" in ended.messages) == (2, True), ended
     assert sorted((place.folder / "d").iterdir()) == before
     for output in (".h5", "home/.npy", ".HDF5"):
         (place.folder / "home").mkdir(exist_ok=True)
