@@ -322,6 +322,26 @@ def test_what_nfs_keeps_of_an_open_file_is_not_foreign(here: Path, process: Any)
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
+def test_nothing_stays_where_removed_files_stay_until_they_are_closed(
+    output: str, here: Path, odd_disk: Path, process: Any
+) -> None:
+    odd = {"LD_PRELOAD": str(odd_disk), "ODD_DISK": "nfs rename"}
+    commands: list[tuple[str, ...]] = [
+        ("melspectrogram", "a.wav", *LAYER, "-o", output, *rest)
+        for rest in ((), ("b.flac", "--resume") if output != "x.npy" else ("--overwrite",))
+    ]
+    if output != "x.npy":
+        commands += [
+            ("merge", output, "-o", "y.h5"),
+            ("merge", output, "-o", "y.h5", "--overwrite"),
+        ]
+    for command in commands:
+        ended = process(*command, cwd=here, **odd)
+        assert ended.code == 0, ended.err
+        assert not [*here.rglob(".nfs*"), *here.glob("*.partial")], command
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
 def test_a_file_that_cannot_be_synced_is_never_passed_over(
     output: str, here: Path, odd_disk: Path, process: Any
 ) -> None:

@@ -237,6 +237,7 @@ class _Run:
                 require_free_bytes(folder, n_bytes, quoted(self._settings.output.path))
             arrays = self._put_together(arrays, work_dir.staging, progress)
             if arrays or self._may_be_empty(works):
+                earlier.close()  # network file systems keep a removed file as long as it is open
                 self._publish(arrays, work_dir, existing)
                 return
         work_dir.keep = False

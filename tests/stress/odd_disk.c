@@ -3,11 +3,13 @@
    ODD_DISK holds words: locks (their error number is in ODD_DISK_LOCKS), sync_folder (its error
    number in ODD_DISK_SYNC), sync_file, free (how much is free is not known: all zeros, or the
    error number in ODD_DISK_FREE), chmod, link, rename (no flags for it), fallocate, mmap, short (reads and writes of 1,000 bytes at
-   most). If ODD_DISK_WAIT names a file, making a folder waits for it, a minute at most, and says
+   most), nfs (a removed file stays as .nfsNUMBER until this process has
+   closed it). If ODD_DISK_WAIT names a file, making a folder waits for it, a minute at most, and says
    so by the file of that name with .reached behind it. ODD_DISK_MEANWHILE is a shell command that
    is run once, just before two names are to be swapped. */
 
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -110,6 +112,49 @@ int renameat2(int from_folder, const char *from, int to_folder, const char *to, 
   }
   if (flags && lacks("rename")) return fail(EINVAL);
   return REAL(renameat2)(from_folder, from, to_folder, to, flags);
+}
+
+/* Whether this process has the file open. */
+static int is_open(const struct stat *file) {
+  int found = 0;
+  struct stat status;
+  DIR *all = opendir("/proc/self/fd");
+  for (struct dirent *one; all && !found && (one = readdir(all));) {
+    int fd = atoi(one->d_name);
+    found = one->d_name[0] != '.' && fstat(fd, &status) == 0 && status.st_ino == file->st_ino &&
+            status.st_dev == file->st_dev;
+  }
+  if (all) closedir(all);
+  return found;
+}
+
+int unlinkat(int folder, const char *path, int flags) {
+  struct stat status;
+  if (lacks("nfs") && !(flags & AT_REMOVEDIR) &&
+      fstatat(folder, path, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode) &&
+      is_open(&status)) {
+    char kept[4096];
+    const char *name = strrchr(path, '/');
+    int n_above = name ? (int)(name + 1 - path) : 0;
+    snprintf(kept, sizeof kept, "%.*s.nfs%024lx", n_above, path, (unsigned long)status.st_ino);
+    return REAL(renameat)(folder, path, folder, kept);
+  }
+  return REAL(unlinkat)(folder, path, flags);
+}
+int unlink(const char *path) { return unlinkat(AT_FDCWD, path, 0); }
+
+int close(int fd) {
+  char place[64], path[4096];
+  snprintf(place, sizeof place, "/proc/self/fd/%d", fd);
+  ssize_t length = lacks("nfs") ? readlink(place, path, sizeof path - 1) : -1;
+  struct stat status;
+  int is_removed = length > 0 && fstat(fd, &status) == 0;
+  int result = REAL(close)(fd);
+  if (is_removed) {
+    path[length] = 0;
+    if (strstr(path, "/.nfs") && !is_open(&status)) REAL(unlink)(path);
+  }
+  return result;
 }
 
 #define FREE(name, type, status_of, ...)                                          \
