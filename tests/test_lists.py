@@ -451,9 +451,7 @@ def test_a_growing_list_brings_an_output_up_to_date(
         assert code == 0
         assert messages[-1].startswith(told)
         if names == three[:2]:
-            assert messages[0].endswith(
-                "will leave it, since no input has such a key any more: 'c.wav'"
-            )
+            assert messages[0].endswith("will be removed, since no input has its key: 'c.wav'")
 
 
 def test_where_all_is_there_nothing_is_made_ready_to_compute(

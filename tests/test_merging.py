@@ -342,7 +342,7 @@ def test_nothing_to_merge_is_an_output_without_arrays(
         == "1 output: 0 arrays -> 'x.h5'\n"
     )
     assert keys_of(here / "x.h5") == []
-    assert "and there is none" in refused(program, "x.npy", one, "--allow-missing")
+    assert "the inputs hold no array" in refused(program, "x.npy", one, "--allow-missing")
     assert program("merge", one, two, "-o", "x.npy").code == 0
 
 

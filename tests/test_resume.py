@@ -105,7 +105,7 @@ def test_an_interrupted_run_goes_on_and_writes_the_same_bytes(
     assert content(output) is None
     refused = program(*arguments)
     assert refused.code == 2
-    assert "--resume goes on with it, --overwrite begins anew" in refused.err
+    assert "--resume goes on with it, --overwrite starts over" in refused.err
 
     computed.clear()
     ended = program(*arguments, "--resume")
@@ -170,7 +170,7 @@ def test_inputs_added_changed_and_removed_bring_an_output_up_to_date(
     ended = program(*arguments, output, "--resume")
     assert (ended.code, "2 written, 0 failed, 1 skipped" in ended.err) == (0, True), ended.err
     assert sorted(computed) == [40, 90, 90]  # in whichever order they were read
-    assert f"note: 1 array of '{output}' will leave it, since no input has such a" in ended.err
+    assert f"note: 1 array of '{output}' will be removed, since no input has its " in ended.err
     assert program(*arguments, anew).code == 0
     assert content(output) == content(anew)
 
@@ -227,7 +227,7 @@ def test_damage_in_the_output_is_mended_not_kept(
             file["features/b.flac"][3, 4] = 0
     ended = program(*arguments, "--resume")
     assert ended.code == 0
-    assert "note: 'b.flac' is damaged in the output, and computed anew: " in ended.err
+    assert "note: 'b.flac' is damaged in the output and is recomputed: " in ended.err
     assert "1 written, 0 failed, 2 skipped" in ended.err
     assert content(output) == whole
 

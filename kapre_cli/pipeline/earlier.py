@@ -88,8 +88,8 @@ class Keeper:
                         behind.setdefault(last, []).append(work)
             elif others:
                 self.report.say(
-                    f"note: {counted(len(others), 'array')} of {quoted(features.path)} will leave "
-                    f"it, since no input has such a key any more: {_named(others)}"
+                    f"note: {counted(len(others), 'array')} of {quoted(features.path)} will be "
+                    f"removed, since no input has its key: {_named(others)}"
                 )
         arrays = behind.get("", [])
         for work in works:
@@ -128,7 +128,9 @@ class Keeper:
                 return False
             stored.verify()
         except StoredDataError as error:
-            self.report.say(f"note: {quoted(key)} is damaged in the output, and leaves it: {error}")
+            self.report.say(
+                f"note: {quoted(key)} is damaged in the output and will be removed: {error}"
+            )
             return False
         work.facts, work.stored_in, work.restated = stored.facts, features, False
         return True
@@ -173,7 +175,7 @@ class Keeper:
                 work.done = work.kept = True
         except StoredDataError as error:
             self.report.say(
-                f"note: {quoted(key)} is damaged in the output, and computed anew: {error}"
+                f"note: {quoted(key)} is damaged in the output and is recomputed: {error}"
             )
 
     def _current(self, facts: InputFacts, root: RootFacts, source: Source) -> InputFacts | None:

@@ -114,7 +114,7 @@ def require_no_input(what: str, path: Path, sources: Iterable[Source]) -> None:
     if os.path.exists(path) and any(
         os.path.exists(source.file) and os.path.samefile(source.file, path) for source in sources
     ):
-        raise UsageError(f"the {what} {quoted(path)} is one of the inputs")
+        raise UsageError(f"the {what} {quoted(path)} is one of the inputs; name another file")
 
 
 def require_not_in_work(output: Path, inputs: Iterable[str | Path]) -> None:

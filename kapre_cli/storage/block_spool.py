@@ -98,7 +98,10 @@ class BlockSpool(BlockStore):
         with temporary_errors():
             n_read = read_into(self._file.fileno(), block, entry.position)
         if n_read != block.nbytes or zlib.crc32(block.data) != entry.crc32:
-            raise StoredDataError("the temporary file does not hold what was written to it")
+            raise StoredDataError(
+                "the temporary file does not hold what was written to it, so its disk may be "
+                "faulty; TMPDIR names another folder"
+            )
         return block
 
     def let_go(self, key: str, entries: Iterable[BlockEntry]) -> None:

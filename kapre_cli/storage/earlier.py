@@ -69,7 +69,7 @@ class Earlier(Closing):
             raise UsageError(
                 f"{quoted(folder)} holds the work of a run with other settings "
                 f"({'; '.join(differing)}); give those to go on with it, "
-                "or add --overwrite to begin anew"
+                "or add --overwrite to start over"
             )
         return bool(differing)
 
@@ -113,7 +113,7 @@ def require_no_work(work_dir: WorkDir, replayed: Replayed, output: OutputSetting
         raise UsageError(
             f"{quoted(work_dir.folder)} holds the work of a run that did not reach its end "
             f"({counted(replayed.n_done, 'input')} done); --resume goes on with it, "
-            "--overwrite begins anew"
+            "--overwrite starts over"
         )
 
 

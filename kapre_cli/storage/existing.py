@@ -256,7 +256,7 @@ def require_unmixed(path: Path) -> None:
     if not is_ours:
         raise UsageError(
             f"the folder {quoted(path)} is not empty and not an output of kapre-extract; "
-            "it is left alone"
+            "it is left alone: name another output"
         )
     try:
         features = open_npy_directory(path)

@@ -210,8 +210,8 @@ class Journal(BlockStore):
             n_read = read_into(self.descriptor, block, entry.position)
         if n_read != block.nbytes or zlib.crc32(block.data) != entry.crc32:
             raise StoredDataError(
-                f"{quoted(self.path)} does not hold what was written to it; "
-                "--resume computes anew what was lost"
+                f"{quoted(self.path)} does not hold what was written to it, "
+                "so its disk may be faulty; --resume recomputes what was lost"
             )
         return block
 

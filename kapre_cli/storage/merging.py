@@ -72,7 +72,9 @@ def merge(
     output = replace(output, dtype=root.dtype, compression=root.compression)
     sources = [Source(str(part.path), key) for part in parts for key in part.keys]
     if output.format == "npy" and not sources:
-        raise UsageError(f"{quoted(output.path)} would be one array, and there is none")
+        raise UsageError(
+            f"the inputs hold no array for {quoted(output.path)}; name a folder or a .h5 file"
+        )
     _require_nothing_lost(output.path, parts, unreadable=True)
     check_output(output, sources, resumable=False)
     with WorkDir(output) as work_dir:
@@ -105,7 +107,7 @@ def merge(
 
 def _require_other(path: Path, inputs: Sequence[Path]) -> None:
     if path.exists() and any(one.exists() and one.samefile(path) for one in inputs):
-        raise UsageError(f"the output {quoted(path)} is one of the inputs")
+        raise UsageError(f"the output {quoted(path)} is one of the inputs; name another output")
 
 
 def _require_nothing_lost(path: Path, parts: Sequence[Part], *, unreadable: bool = False) -> None:

@@ -56,7 +56,9 @@ class Part:
         with _opened(self.path) as features:
             try:
                 if features.root != self.root or tuple(features) != self.keys:
-                    raise StoredDataError("it has changed since it was looked at")
+                    raise StoredDataError(
+                        "it was changed while it was read; merge again when no run writes to it"
+                    )
                 yield features
             except StoredDataError as error:
                 raise StoredDataError(f"{quoted(self.path)} cannot be merged: {error}") from error

@@ -79,7 +79,9 @@ def check_report(
         )
     require_no_input("report", path, sources)
     if config is not None and os.path.exists(path) and os.path.samefile(path, config):
-        raise UsageError(f"the report {quoted(path)} is the file that --config names")
+        raise UsageError(
+            f"the report {quoted(path)} is the file that --config names; name another file"
+        )
     if _takes_data(path):
         return ReportPlace(path)
     target = Path(os.path.realpath(path))
