@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 
+from kapre_cli.audio.alignment import aligned
 from kapre_cli.audio.audiomoth import OmittedSilence
 from kapre_cli.audio.behind import flac_end
 from kapre_cli.audio.decoders import open_decoder
@@ -20,13 +21,14 @@ from kapre_cli.audio.extent import (
     samples_by_fact,
     wav_extent,
 )
+from kapre_cli.audio.flac_metadata import damage_of, first_frame_of
 from kapre_cli.audio.headers import read_header
 from kapre_cli.audio.opening import RawFile, read_errors
 from kapre_cli.audio.raw import raw_extent
 from kapre_cli.audio.samples import Decoded, FiniteCheck, SampleMd5, Samples, as_floats
 from kapre_cli.audio.second_file import SecondFile, find_file
 from kapre_cli.audio.stream import FileBytes
-from kapre_cli.audio.streaminfo import STREAMINFO_END, first_frame_of
+from kapre_cli.audio.streaminfo import STREAMINFO_END
 from kapre_cli.closing import Closing
 from kapre_cli.errors import AudioReadError
 from kapre_cli.settings import AudioSettings
@@ -70,11 +72,11 @@ class AudioFile(Closing):
         self.sha256 = ""
         self.notes: tuple[str, ...] = ()
         self._settings = settings
-        self._file = RawFile(path)
+        self._file = RawFile(path, is_stream=is_stream)
         try:
             with read_errors():
                 self.size, self.mtime_ns = self._file.size, self._file.mtime_ns
-                self._header = read_header(self._file, settings.raw_format, is_stream=is_stream)
+                self._header = read_header(self._file, settings.raw_format)
                 self.sr, self.n_channels = self._header.sr, self._header.n_channels
                 self._md5 = self._header.md5 if settings.verify_audio else None
                 self._finite = FiniteCheck(settings.non_finite, self.sr)
@@ -109,6 +111,10 @@ class AudioFile(Closing):
         extent_of = raw_extent if self._header.kind == "raw" else wav_extent
         extent = extent_of(self._file, self._header, self._settings.allow_truncated)
         self._stream, self._counted = extent.stream, False
+        if extent.n_bytes == 0:
+            return 0
+        if self._header.valid_bits:
+            self._header = aligned(self._header, self._stream, self._file)
         self._decoder = self._open_anew()
         came = self._decoder.n_frames
         if extent.n_frames is not None and came != extent.n_frames:
@@ -124,7 +130,9 @@ class AudioFile(Closing):
 
     def _open_flac(self) -> int:
         """Open a FLAC stream so that its decoder goes on to the end, whatever its total says."""
-        self._end = flac_end(self._file)
+        start = self._header.start
+        self._first_frame, self._end = first_frame_of(self._file, start), flac_end(self._file)
+        self.notes = damage_of(self._file, start)
         promised, lenient = self._header.n_frames, self._settings.allow_truncated
         self._counted = lenient or promised is None
         second = self._second_flac_file() if self._counted else None
@@ -157,12 +165,12 @@ class AudioFile(Closing):
         return came
 
     def _flac_stream(self, end: int) -> FileBytes:
-        """Return a FLAC stream up to an end, with a header that leaves its total open."""
-        start = self._header.start
-        head = bytearray(self._file.at(start, STREAMINFO_END))
+        """Return a FLAC stream up to an end, without metadata but STREAMINFO, its total open."""
+        head = bytearray(self._file.at(self._header.start, STREAMINFO_END))
+        head[4] |= 0x80  # the last block
         head[21] &= 0xF0  # the total: 36 bits
         head[22:26] = bytes(4)
-        return FileBytes(self._file, bytes(head), start + STREAMINFO_END, end)
+        return FileBytes(self._file, bytes(head), self._first_frame, end)
 
     def _second_flac_file(self, position: int = 0) -> SecondFile | None:
         """Return the file that begins behind the frames of a FLAC stream, if one does.
@@ -172,8 +180,7 @@ class AudioFile(Closing):
         Args:
             position: Where to begin the search, in bytes from the start of the file.
         """
-        first_frame = first_frame_of(self._file, self._header.start)
-        second = find_file(self._file, max(first_frame, position), self._end)
+        second = find_file(self._file, max(self._first_frame, position), self._end)
         if second is None or self._n_samples_until(second.start) < self._n_samples_until(self._end):
             return None
         return second
@@ -223,7 +230,7 @@ class AudioFile(Closing):
                 samples_md5.update(block)
             omitted.require_none(block)
             floats = as_floats(block)
-            yield self._finite.apply(floats) if floats is block else floats
+            yield self._finite.apply(floats, block) if block.dtype.kind == "f" else floats
         if self._is_flac and not self._counted:  # of a WAV it was told from its bytes
             self._require_no_more()
         if samples_md5 is not None and samples_md5.digest() != self._md5:
@@ -259,8 +266,7 @@ class AudioFile(Closing):
             raise second.error(FIRST_OF_TWO)
 
     def _require_no_more(self) -> None:
-        read = self._header.start + self._stream.tell()
-        self._require_one_file(read - self._decoder.read_ahead)
+        self._require_one_file(self._stream.tell_in_file() - self._decoder.read_ahead)
         at_most = self._settings.max_frames
         limit = None if at_most is None else at_most - self.n_frames
         more = frames_behind(self._decoder, limit)

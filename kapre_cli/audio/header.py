@@ -28,6 +28,9 @@ class Header:
         order: Byte order of a WAV as :mod:`struct` writes it.
         number: How a WAV stores each of its samples, as NumPy writes it, with ``i3`` for 24 bits;
             empty for an encoding that is more than a number for each.
+        valid_bits: How many bits of each integer of a WAV are used; ``None``: all of them.
+        is_left_aligned: Whether these are known to be the highest ones.
+        unused_bits: How many bits at the top of each integer are none of its sample.
         fmt: The first bytes of a WAV's fmt chunk.
         is_w64: Whether its chunks are those of Sony Wave64.
         file_end: Where a WAV ends by the size that it begins with; 0 if it does not say.
@@ -47,6 +50,9 @@ class Header:
     block_bytes: int = 1
     order: str = "<"
     number: str = ""
+    valid_bits: int | None = None
+    is_left_aligned: bool = True
+    unused_bits: int = 0
     fmt: bytes = b""
     is_w64: bool = False
     file_end: int = 0

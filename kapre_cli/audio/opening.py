@@ -5,10 +5,12 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Protocol
 
+from kapre_cli.audio.remedies import shell_name
 from kapre_cli.closing import Closing
-from kapre_cli.errors import AudioReadError, KapreExtractError, input_error
+from kapre_cli.errors import AudioReadError, KapreExtractError, input_error, quoted
 
 _FRONT_BYTES = 2**16
 
@@ -18,6 +20,8 @@ _SPECIAL_FILES = (
     (stat.S_ISBLK, "a device"),
     (stat.S_ISCHR, "a device"),
 )
+_MOST_LINKS = 40  # that systems follow
+_ANNEXED = "annex/objects/"
 _ERRORS_OF_SOCKETS = (errno.ENXIO, errno.EOPNOTSUPP)  # which cannot be opened at all
 
 
@@ -29,6 +33,10 @@ class ByteSource(Protocol):
     """
 
     size: int
+
+    @property
+    def shell_name(self) -> str | None:
+        """The name of their file as a shell takes it; ``None``: they came through a pipe."""
 
     def at(self, position: int, n_bytes: int) -> bytes:
         """Return the bytes from ``position`` on: ``n_bytes``, or as many as there are."""
@@ -42,8 +50,11 @@ class RawFile(Closing):
     Args:
         path: The file.
         front_bytes: How many bytes are read at once.
+        is_stream: Whether it is what came through a pipe.
 
     Attributes:
+        path: The file.
+        is_stream: Whether it is what came through a pipe.
         size: Bytes of the file.
         mtime_ns: Time of its last change in nanoseconds.
         is_held: Whether the bytes that have been read are the whole file.
@@ -52,7 +63,10 @@ class RawFile(Closing):
         AudioReadError: If it cannot be opened or read, or is one that could block or never end.
     """
 
-    def __init__(self, path: str, front_bytes: int = _FRONT_BYTES) -> None:
+    def __init__(
+        self, path: str, front_bytes: int = _FRONT_BYTES, *, is_stream: bool = False
+    ) -> None:
+        self.path, self.is_stream = path, is_stream
         self._fd = _open_without_waiting(path)
         try:
             status = os.fstat(self._fd)
@@ -64,6 +78,11 @@ class RawFile(Closing):
             self.close()
             raise
         self.is_held = len(self._front) == self.size
+
+    @property
+    def shell_name(self) -> str | None:
+        """The file's name as a shell takes it; ``None``: it came through a pipe."""
+        return None if self.is_stream else shell_name(self.path)
 
     def at(self, position: int, n_bytes: int) -> bytes:
         """Return the bytes from ``position`` on: ``n_bytes``, or as many as there are."""
@@ -107,6 +126,11 @@ class Tail:
         self._file = file
         self._start = start
 
+    @property
+    def shell_name(self) -> str | None:
+        """The name of the file."""
+        return self._file.shell_name
+
     def at(self, position: int, n_bytes: int) -> bytes:
         """Return the bytes from ``position`` on: ``n_bytes``, or as many as there are."""
         return self._file.at(self._start + position, n_bytes)
@@ -118,8 +142,47 @@ def _open_without_waiting(path: str) -> int:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         if isinstance(error, OSError) and error.errno in _ERRORS_OF_SOCKETS and _is_socket(path):
             raise AudioReadError("it is a socket, not a regular file") from error
-        reason = error.strerror if isinstance(error, OSError) else error
+        reason = (
+            _reason_of_link(path, error) or error.strerror
+            if isinstance(error, OSError)
+            else str(error)
+        )
         raise AudioReadError(f"cannot be opened: {reason}") from error
+
+
+def _reason_of_link(path: str, error: OSError) -> str:
+    """Say which link on the way to a file leads nowhere; nothing if none does."""
+    if error.errno not in (errno.ENOENT, errno.ELOOP):
+        return ""
+    names = [path, *map(str, Path(path).parents)]
+    link = next((name for name in reversed(names) if _leads_nowhere(name)), None)
+    if link is None:
+        return ""
+    what = "it is a link" if link == path else f"its folder {quoted(link)} is a link"
+    if error.errno == errno.ELOOP:
+        return (
+            f"{what} to {quoted(os.readlink(link))} that leads back to itself; link to the "
+            "recording instead"
+        )
+    last, target = link, os.readlink(link)
+    for _ in range(_MOST_LINKS):
+        last = os.path.join(os.path.dirname(last), target)
+        if not _leads_nowhere(last):
+            break
+        target = os.readlink(last)
+    if _ANNEXED in target:
+        return (
+            f"{what} to {quoted(target)}, the place of a recording that git-annex has not fetched; "
+            f"run: git annex get {shell_name(link)}"
+        )
+    return (
+        f"{what} to {quoted(target)}, which does not exist; bring that back, or link to where it "
+        "is now"
+    )
+
+
+def _leads_nowhere(path: str) -> bool:
+    return os.path.islink(path) and not os.path.exists(path)
 
 
 def _require_regular(mode: int) -> None:

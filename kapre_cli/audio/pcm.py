@@ -26,6 +26,7 @@ class PcmDecoder:
         self.n_frames = (stream.size - header.start) // header.frame_bytes
         self._frame_bytes = header.frame_bytes
         self._number = header.number
+        self._unused_bits = header.unused_bits
         self._stream = stream
         self._stream.seek(header.start)
 
@@ -33,7 +34,10 @@ class PcmDecoder:
         """Return the next frames, as :class:`~kapre_cli.audio.decoding.Decoder` says."""
         part = self._stream.take(n_frames * self._frame_bytes)
         whole = part[: len(part) - len(part) % self._frame_bytes]
-        return _numbers(whole, self._number).reshape(-1, self.n_channels)
+        numbers = _numbers(whole, self._number)
+        if self._unused_bits:
+            numbers = numbers << self._unused_bits
+        return numbers.reshape(-1, self.n_channels)
 
 
 def _numbers(stored: memoryview, number: str) -> Decoded:
@@ -49,7 +53,4 @@ def _numbers(stored: memoryview, number: str) -> Decoded:
             widened[:, first + byte] = every_byte[:, byte]
         return widened.reshape(-1).view(f"{order}i4")
     values = np.frombuffer(stored, number)
-    if kind[0] == "f":
-        with np.errstate(over="ignore", invalid="ignore"):  # infinities and NaN are told of later
-            return values.astype(np.float32)
-    return values
+    return values.astype(np.float32) if kind == "f4" else values

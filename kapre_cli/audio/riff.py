@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+from kapre_cli.audio.encodings import SamplesAt, encoding_of
 from kapre_cli.audio.header import Header, is_chunk_name
 from kapre_cli.audio.opening import ByteSource
 from kapre_cli.errors import AudioReadError
@@ -24,13 +25,6 @@ RIFFS = (b"RIFF", b"RIFX", b"RF64", b"BW64")
 W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 W64_WAVE = bytes.fromhex("77617665f3acd3118cd100c04f8edb8a")
 _W64_CHUNK = W64_WAVE[4:]  # what the identifier of every chunk but the first ends in
-
-_PCM, _FLOAT, _A_LAW, _MU_LAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
-_SPLIT_BY_FRAME = {_PCM, _FLOAT, _A_LAW, _MU_LAW}
-
-_PCM_NUMBERS = {8: "u1", 16: "i2", 24: "i3", 32: "i4"}
-_FLOAT_NUMBERS = {32: "f4", 64: "f8"}
-_GUID_REST = bytes.fromhex("000000001000800000aa00389b71")  # behind the tag, of the plain formats
 
 _FMT_BYTES = 128  # more than the fmt chunk of any encoding that is read
 _MAX_CHUNKS = 1000  # before the samples; a header has about ten at most
@@ -64,7 +58,7 @@ def read_wav(file: ByteSource, magic: bytes) -> Header:
             fmt = _fmt(file, length, body)
         elif name == b"data":
             header = partial(
-                _header, fmt, order, body, file.size, file_end=file_end, fact_samples=fact_samples
+                _header, fmt, order, body, file, file_end=file_end, fact_samples=fact_samples
             )
             if length == ALL_ONES and wide_data_size is not None:
                 return header(wide_data_size)
@@ -120,7 +114,7 @@ def read_w64(file: ByteSource) -> Header:
                 fmt,
                 "<",
                 body,
-                file.size,
+                file,
                 n_bytes,
                 is_w64=True,
                 file_end=0 if file_end == _UNKNOWN_W64_SIZE else file_end,
@@ -143,33 +137,22 @@ def _too_many_chunks() -> AudioReadError:
 
 
 def _header(
-    fmt: bytes, order: str, start: int, size: int, n_bytes: int | None, **more: Any
+    fmt: bytes, order: str, start: int, file: ByteSource, n_bytes: int | None, **more: Any
 ) -> Header:
     """Return the header of a file with samples from ``start`` on, so many bytes promised."""
     if not fmt:
         raise AudioReadError("its WAV header has no fmt chunk before its samples")
-    tag, n_channels, sr, _, align, bits = struct.unpack(order + "HHIIHH", fmt[:16])
-    is_plain = True
-    if tag == _EXTENSIBLE and len(fmt) >= 26:
-        valid_bits, tag = struct.unpack(order + "18xH4xH", fmt[:26])
-        is_plain = valid_bits == bits and fmt[26:40] == _GUID_REST
-    numbers = {_PCM: _PCM_NUMBERS, _FLOAT: _FLOAT_NUMBERS}.get(tag, {})
-    is_plain = is_plain and 8 * align == bits * n_channels and bits in numbers
-    frame_bytes = align if tag in _SPLIT_BY_FRAME and align else None
+    encoding = encoding_of(fmt, order, SamplesAt(file, start, n_bytes))
+    frame_bytes = encoding.frame_bytes
     return Header(
         "WAV",
-        sr=sr,
-        n_channels=n_channels,
-        bits=bits if tag in (_PCM, _FLOAT) else 0,
         n_frames=n_bytes // frame_bytes if frame_bytes and n_bytes is not None else None,
         start=start,
         n_bytes=n_bytes,
-        missing_bytes=max((n_bytes or 0) - (size - start), 0),
-        frame_bytes=frame_bytes,
-        block_bytes=align or 1,
+        missing_bytes=max((n_bytes or 0) - (file.size - start), 0),
         order=order,
-        number=order + numbers[bits] if is_plain else "",
         fmt=fmt,
+        **encoding._asdict(),
         **more,
     )
 

@@ -10,16 +10,21 @@ import numpy.typing as npt
 from kapre_cli.errors import AudioReadError
 
 Samples = npt.NDArray[np.float32]
-Decoded = npt.NDArray[Any]  # float32, int16 or int32
+_LARGEST = float(np.finfo(np.float32).max)
+
+Decoded = npt.NDArray[Any]  # float32, float64, int16 or int32
 
 
 def as_floats(block: Decoded) -> Samples:
     """Return integers, which fill their type from its highest bit on, as floats in [-1, 1).
 
-    Floats are returned as they are. Up to 24 bits nothing is rounded.
+    Floats keep their values, as far as float32 has them. Up to 24 bits nothing is rounded.
     """
     if block.dtype == np.float32:
         return block
+    if block.dtype.kind == "f":
+        with np.errstate(over="ignore", invalid="ignore"):  # infinities and NaN are told of later
+            return block.astype(np.float32)
     scale = np.float32(2.0 ** (1 - 8 * block.dtype.itemsize))
     floats = block.astype(np.float32)
     floats *= scale
@@ -75,8 +80,12 @@ class FiniteCheck:
         self._position = 0
         self.count = 0
 
-    def apply(self, block: Samples) -> Samples:
+    def apply(self, block: Samples, decoded: Decoded) -> Samples:
         """Return the next block of shape ``(frames, channels)``, which may be changed in place.
+
+        Args:
+            block: The samples as float32.
+            decoded: The same samples as the file has them.
 
         Raises:
             AudioReadError: For the first such sample, with its place, if they are to fail.
@@ -90,9 +99,16 @@ class FiniteCheck:
         if self._policy == "fail":
             frame, channel = np.argwhere(~finite)[0]
             at = start + int(frame)
+            place = f"the first at frame {at:,} ({at / self._sr:.3f} s) of channel {channel}"
+            value = float(decoded[frame, channel])
+            if np.isfinite(value):
+                raise AudioReadError(
+                    f"samples beyond the range of float32 (at most {_LARGEST:.3g}), {place}: "
+                    f"{value:g}; scale the recording down before, for instance by 1e"
+                    f"{-np.ceil(np.log10(abs(value))):.0f}"
+                )
             raise AudioReadError(
-                f"NaN or infinite samples, the first at frame {at:,} ({at / self._sr:.3f} s) "
-                f"of channel {channel}: {block[frame, channel]}; --non-finite zero takes them as 0"
+                f"NaN or infinite samples, {place}: {value}; --non-finite zero takes them as 0"
             )
         if self._policy == "zero":
             block[~finite] = 0

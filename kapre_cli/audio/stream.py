@@ -51,6 +51,10 @@ class FileBytes:
         """Return the position."""
         return self._position
 
+    def tell_in_file(self) -> int:
+        """Return the position as one in the file; it is not before the file's own bytes."""
+        return self._position + self._shift
+
     def readinto(self, target: Any) -> int:
         """Fill a buffer from the position on and return how many bytes came: fewer at the end."""
         part = self.take(len(target))

@@ -8,7 +8,6 @@ FLAC_MARK = b"fLaC"
 STREAMINFO_END = 4 + 4 + 34  # bytes from the start of a FLAC stream: mark, block header, block
 
 _MIN_BITS = 4
-_MAX_METADATA_BLOCKS = 10_000
 
 
 def read_flac(file: ByteSource, start: int) -> Header:
@@ -40,21 +39,3 @@ def read_flac(file: ByteSource, start: int) -> Header:
         start=start,
         md5=md5 if any(md5) else None,
     )
-
-
-def first_frame_of(file: ByteSource, start: int) -> int:
-    """Return where the first frame of a FLAC stream begins, behind all metadata.
-
-    Args:
-        file: The file.
-        start: Where the stream begins, with its mark.
-    """
-    position = start + 4
-    for _ in range(_MAX_METADATA_BLOCKS):
-        head = file.at(position, 4)
-        if len(head) < 4:
-            break
-        position += 4 + int.from_bytes(head[1:], "big")
-        if head[0] & 0x80:  # the last block of metadata
-            break
-    return min(position, file.size)

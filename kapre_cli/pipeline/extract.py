@@ -230,13 +230,16 @@ class _Run:
                     "--resume goes on with it"
                 )
             return
-        else:
+        elif arrays or self._may_be_empty(works):
             if arrays:
                 folder = self._settings.output.path.parent
                 n_bytes = bytes_written(arrays, self._settings)
                 require_free_bytes(folder, n_bytes, quoted(self._settings.output.path))
-            arrays = self._put_together(arrays, work_dir.staging, progress)
+            written = self._put_together(arrays, work_dir.staging, progress)
+            arrays = [work for work, _ in written]
             if arrays or self._may_be_empty(works):
+                facts = [(work.source.key, facts) for work, facts in written]
+                require_written(work_dir.staging, self._root, facts)
                 earlier.close()  # network file systems keep a removed file as long as it is open
                 self._publish(arrays, work_dir, existing)
                 return
@@ -245,7 +248,7 @@ class _Run:
 
     def _may_be_empty(self, works: Sequence[Work]) -> bool:
         """Whether an output without arrays is one: of a shard, and not in place of a better one."""
-        is_shard = self._settings.shard is not None
+        is_shard = self._settings.shard is not None and self._settings.output.format != "npy"
         return is_shard and not (works and os.path.lexists(self._settings.output.path))
 
     def _publish(self, arrays: Sequence[Work], work_dir: WorkDir, existing: Existing) -> None:
@@ -281,12 +284,13 @@ class _Run:
             and all(work.stored_in is features and not work.restated for work in arrays)
         )
 
-    def _put_together(self, works: Sequence[Work], path: Path, progress: Progress) -> list[Work]:
+    def _put_together(
+        self, works: Sequence[Work], path: Path, progress: Progress
+    ) -> list[tuple[Work, InputFacts]]:
         """Write what has not failed into a new output at ``path``, in order; return what is in."""
         output = self._settings.output
         frequency = frequencies(self._config, self._settings.audio.sr)
-        written: list[tuple[str, InputFacts]] = []
-        held = []
+        written: list[tuple[Work, InputFacts]] = []
         progress.writing(len(works))
         with open_writer(output, path, self._root, frequency) as writer:
             for work in works:
@@ -307,12 +311,10 @@ class _Run:
                 if work.stored_in is not None and facts.crc32 != work.facts.crc32:
                     raise OutputError(f"{quoted(key)} changed in the old output as it was copied")
                 work.facts = facts
-                written.append((key, facts))
-                held.append(work)
+                written.append((work, facts))
                 progress.wrote()
             writer.finish()
-        require_written(path, self._root, written)
-        return held
+        return written
 
     def _array(self, work: Work) -> FinalArray:
         if work.stored_in is not None:

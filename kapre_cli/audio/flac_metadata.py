@@ -1,0 +1,151 @@
+"""The metadata blocks of a FLAC stream. Source: RFC 9639.
+
+Decoders are not shown any but STREAMINFO: the others say nothing of the samples, and a decoder
+refuses a file for a damaged tag.
+"""
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from kapre_cli.audio.opening import ByteSource
+from kapre_cli.errors import AudioReadError
+
+_APPLICATION, _SEEKTABLE, _VORBIS_COMMENT, _CUESHEET, _PICTURE = range(2, 7)
+_NAMES = (
+    "STREAMINFO",
+    "PADDING",
+    "APPLICATION",
+    "SEEKTABLE",
+    "VORBIS_COMMENT",
+    "CUESHEET",
+    "PICTURE",
+)
+_FRAME = 0xFF  # how a frame begins, and no block may
+_MAX_BLOCKS = 10_000
+_MAX_COMMENTS = 10_000  # that are looked at
+
+
+class Block(NamedTuple):
+    """A metadata block.
+
+    Attributes:
+        kind: Its number.
+        start: Where its header begins in the file.
+        length: Bytes behind its header.
+    """
+
+    kind: int
+    start: int
+    length: int
+
+    @property
+    def end(self) -> int:
+        """Where it ends."""
+        return self.start + 4 + self.length
+
+    def __str__(self) -> str:
+        name = _NAMES[self.kind] if self.kind < len(_NAMES) else f"metadata ({self.kind})"
+        return f"{name} block at byte {self.start:,}"
+
+
+def blocks_of(file: ByteSource, start: int) -> Iterator[Block]:
+    """Yield the metadata blocks of a FLAC stream.
+
+    Args:
+        file: The file.
+        start: Where the stream begins, with its mark.
+
+    Raises:
+        AudioReadError: If one runs past the end of the file.
+    """
+    position = start + 4
+    for _ in range(_MAX_BLOCKS):
+        head = file.at(position, 4)
+        if len(head) < 4 or head[0] == _FRAME:
+            return
+        block = Block(head[0] & 0x7F, position, int.from_bytes(head[1:], "big"))
+        if block.end > file.size:
+            raise AudioReadError(
+                f"damaged or truncated: its {block} states {block.length:,} bytes, and "
+                f"{file.size - position - 4:,} bytes follow; copy it again"
+            )
+        yield block
+        position = block.end
+        if head[0] & 0x80:  # the last one
+            return
+
+
+def first_frame_of(file: ByteSource, start: int) -> int:
+    """Return where the first frame of a FLAC stream begins, behind all metadata.
+
+    Arguments and errors are those of :func:`blocks_of`.
+    """
+    end = start + 4
+    for block in blocks_of(file, start):
+        end = block.end
+    return end
+
+
+def damage_of(file: ByteSource, start: int) -> tuple[str, ...]:
+    """Return a note for metadata that is damaged, as far as the lengths in it tell.
+
+    Arguments and errors are those of :func:`blocks_of`.
+    """
+    damaged = [str(block) for block in blocks_of(file, start) if not _Fields(file, block).fit()]
+    if not damaged:
+        return ()
+    more = f" and {len(damaged) - 1:,} more" if len(damaged) > 1 else ""
+    note = (
+        f"its metadata is damaged ({damaged[0]}{more}): other programs may refuse the file; its "
+        "samples are read and checked all the same"
+    )
+    return (note,)
+
+
+class _Fields:
+    """Goes through the fields of a block."""
+
+    def __init__(self, file: ByteSource, block: Block) -> None:
+        self._file = file
+        self._block = block
+        self._position = block.start + 4
+
+    def fit(self) -> bool:
+        """Whether the lengths of the fields fit into the block."""
+        kind, length = self._block.kind, self._block.length
+        if kind == _SEEKTABLE:
+            return length % 18 == 0
+        if kind == _APPLICATION:
+            return length >= 4
+        if kind == _VORBIS_COMMENT:
+            self._skip(self._number("little"))
+            for _ in range(min(self._number("little"), _MAX_COMMENTS)):
+                self._skip(self._number("little"))
+                if not self._is_inside:
+                    return False
+        elif kind == _PICTURE:
+            self._skip(4)
+            for n_behind in (0, 16, 0):  # the type, the description, the picture
+                self._skip(self._number("big"))
+                self._skip(n_behind)
+        elif kind == _CUESHEET:
+            self._skip(395)
+            for _ in range(self._byte()):
+                self._skip(35)
+                self._skip(12 * self._byte())
+        return self._is_inside
+
+    @property
+    def _is_inside(self) -> bool:
+        return self._position <= self._block.end
+
+    def _skip(self, n_bytes: int) -> None:
+        self._position += n_bytes
+
+    def _byte(self) -> int:
+        return self._number("big", 1)
+
+    def _number(self, order: Literal["little", "big"], n_bytes: int = 4) -> int:
+        number = int.from_bytes(self._file.at(self._position, n_bytes), order)
+        self._position += n_bytes
+        return number
