@@ -289,8 +289,8 @@ def contradicts(n_bytes: int, samples: str, align: int, raw: str) -> str:
     """Return what is said of a block align that the samples of a WAV do not make."""
     return (
         rf"^its header contradicts itself: frames have {n_bytes} bytes by its {samples}, and "
-        rf"{align} bytes? by its block align; .*: tail -c \+45 .* \| head -c 2000 \| kapre-extract ... - "
-        rf"--raw-format {raw},8000,1$"
+        rf"{align} bytes? by its block align; .*: tail -c \+45 .* \| head -c 2000 \| "
+        rf"kapre-extract ... - --raw-format {raw},8000,1$"
     )
 
 
@@ -342,7 +342,7 @@ NO_DATA = "^the file ends inside its WAV header: it has no data chunk, so no sam
 NO_FMT = "^its WAV header has no fmt chunk before its samples$"
 TWO_FMT = "^its WAV header has two fmt chunks"
 TWO_DATA = "^it has a second data chunk behind its samples: it can have but one$"
-NOTHING = r"^the file has a header and no samples \(0 frames\)$"
+NOTHING = r"^the file has a header and no samples \(0 frames\): .*; leave it out$"
 
 
 def odd(n_samples: int, **facts: int) -> Written:
@@ -713,8 +713,8 @@ VALUES = (
         "64 bits beyond 32",
         floats((500, -1e300), bits=64),
         r"^samples beyond the range of float32 \(at most 3.4e\+38\), the first at frame 500 "
-        r"\(0.062 s\) of channel 0: -1e\+300; scale the recording down before, for instance by "
-        "1e-300$",
+        r"\(0.062 s\) of channel 0: -1e\+300; scale the recording down first, by 1e-300 or less: "
+        r"ffmpeg -v error -i .* -af volume=1e-300:precision=double -c:a pcm_f64le -f wav - ",
         zero=odd(N_FRAMES, n_non_finite=1),
         keep=odd(N_FRAMES, n_non_finite=1),
     ),

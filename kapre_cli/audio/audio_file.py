@@ -25,6 +25,7 @@ from kapre_cli.audio.flac_metadata import damage_of, first_frame_of
 from kapre_cli.audio.headers import read_header
 from kapre_cli.audio.opening import RawFile, read_errors
 from kapre_cli.audio.raw import raw_extent
+from kapre_cli.audio.remedies import scaled
 from kapre_cli.audio.samples import Decoded, FiniteCheck, SampleMd5, Samples, as_floats
 from kapre_cli.audio.second_file import SecondFile, find_file
 from kapre_cli.audio.stream import FileBytes
@@ -79,11 +80,14 @@ class AudioFile(Closing):
                 self._header = read_header(self._file, settings.raw_format)
                 self.sr, self.n_channels = self._header.sr, self._header.n_channels
                 self._md5 = self._header.md5 if settings.verify_audio else None
-                self._finite = FiniteCheck(settings.non_finite, self.sr)
+                self._finite = FiniteCheck(settings.non_finite, self.sr, self._scaling)
                 self.n_frames = self._open_flac() if self._is_flac else self._open_wav()
                 self._require_few(self.n_frames)
                 if self.n_frames == 0:
-                    raise AudioReadError("the file has a header and no samples (0 frames)")
+                    raise AudioReadError(
+                        "the file has a header and no samples (0 frames): the recorder has stopped "
+                        "before it wrote any; leave it out"
+                    )
         except BaseException:
             self.close()
             raise
@@ -96,6 +100,13 @@ class AudioFile(Closing):
     @property
     def _is_flac(self) -> bool:
         return self._header.kind == "FLAC"
+
+    def _scaling(self, factor: str) -> str:
+        """Return the remedy for samples beyond the range of float32."""
+        remedy = f"scale the recording down first, by {factor} or less"
+        if self._header.kind == "raw":
+            return remedy
+        return f"{remedy}: {scaled(self._file.shell_name, factor)}"
 
     def _open_anew(self) -> Decoder:
         decoder = open_decoder(self._stream, self._header)

@@ -5,7 +5,8 @@ import shlex
 
 _END = "kapre-extract ... -"
 
-FFMPEG = "ffmpeg -v error -i {} -c:a pcm_f32le -f wav -"
+_INPUT = "ffmpeg -v error -i {}"
+FFMPEG = f"{_INPUT} -c:a pcm_f32le -f wav -"
 
 
 def shell_name(path: str) -> str:
@@ -36,14 +37,23 @@ def through(command: str, name: str | None) -> str:
     """
     if name is None:
         return f"... | {command.replace(' < {}', '').replace('{}', '-')} | {_END}"
-    if command == FFMPEG and ":" in name:  # which would be a protocol to FFmpeg
-        command = command.replace("{}", "file:{}")
     return f"{command.replace('{}', name)} | {_END}"
 
 
 def by_ffmpeg(name: str | None) -> str:
     """Return the remedy for audio that FFmpeg reads; arguments as :func:`through`."""
-    return f"pipe it through ffmpeg: {through(FFMPEG, name)}"
+    return f"pipe it through ffmpeg: {through(FFMPEG, _of_ffmpeg(name))}"
+
+
+def scaled(name: str | None, factor: str) -> str:
+    """Return the pipe in which FFmpeg scales doubles; arguments as :func:`through`."""
+    command = f"{_INPUT} -af volume={factor}:precision=double -c:a pcm_f64le -f wav -"
+    return through(command, _of_ffmpeg(name))
+
+
+def _of_ffmpeg(name: str | None) -> str | None:
+    """Return a name as FFmpeg takes it: with a colon it would be one of a protocol."""
+    return f"file:{name}" if name is not None and ":" in name else name
 
 
 def as_raw(name: str | None, start: int, n_bytes: int | None, raw: str, factor: int = 1) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -69,14 +70,17 @@ class FiniteCheck:
     Args:
         policy: ``"fail"``, ``"zero"`` or ``"keep"``.
         sr: Sample rate in Hz, to say where they are.
+        scaling: Gives the remedy for samples beyond the range of float32, from the factor that
+            brings one to at most 1.
 
     Attributes:
         count: How many have been met, over all channels.
     """
 
-    def __init__(self, policy: str, sr: int) -> None:
+    def __init__(self, policy: str, sr: int, scaling: Callable[[str], str]) -> None:
         self._policy = policy
         self._sr = sr
+        self._scaling = scaling
         self._position = 0
         self.count = 0
 
@@ -102,10 +106,10 @@ class FiniteCheck:
             place = f"the first at frame {at:,} ({at / self._sr:.3f} s) of channel {channel}"
             value = float(decoded[frame, channel])
             if np.isfinite(value):
+                factor = f"1e{-np.ceil(np.log10(abs(value))):.0f}"
                 raise AudioReadError(
                     f"samples beyond the range of float32 (at most {_LARGEST:.3g}), {place}: "
-                    f"{value:g}; scale the recording down before, for instance by 1e"
-                    f"{-np.ceil(np.log10(abs(value))):.0f}"
+                    f"{value:g}; {self._scaling(factor)}"
                 )
             raise AudioReadError(
                 f"NaN or infinite samples, {place}: {value}; --non-finite zero takes them as 0"
