@@ -143,7 +143,7 @@ def test_a_list_stands_behind_the_arguments_and_below_the_root(
     assert ended.code == 1
     note, failed, summary = ended.err.splitlines()
     assert note == (
-        "note: the list names 2 folders, passed over: '.', 'sub'; "
+        "note: the list names 2 folders, skipped: '.', 'sub'; "
         "a folder that is to be searched is named as an input"
     )
     assert failed.startswith("failed: 'there is none.wav': cannot be opened: No such file")
@@ -376,7 +376,7 @@ def test_what_a_growing_list_names_wrongly_fails_alone(
     code, messages = run.end()
     *failed, note, summary = messages
     assert code == 1
-    assert note.startswith("note: the list names 1 folder, passed over: 'other'; ")
+    assert note.startswith("note: the list names 1 folder, skipped: 'other'; ")
     assert summary.startswith("10 inputs: 4 written, 6 failed")
     told = sorted(line.removeprefix("failed: ").split(":")[0] for line in failed)
     assert told == sorted(

@@ -187,6 +187,7 @@ def _found(asked: _Asked, watch: Watch) -> _Found:
         options["root"],
         spooled=incoming.spooled,
         listed=incoming.names_at_once(),
+        hidden=options["hidden"],
     )
     incoming.require_any(inputs)
     every = inputs.sources
