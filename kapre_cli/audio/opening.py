@@ -9,6 +9,7 @@ from typing import Protocol
 
 from kapre_cli.closing import Closing
 from kapre_cli.errors import AudioReadError, KapreExtractError, input_error
+from kapre_cli.sources import hint_of_missing
 
 _FRONT_BYTES = 2**16
 
@@ -119,7 +120,8 @@ def _open_without_waiting(path: str) -> int:
         if isinstance(error, OSError) and error.errno in _ERRORS_OF_SOCKETS and _is_socket(path):
             raise AudioReadError("it is a socket, not a regular file") from error
         reason = error.strerror if isinstance(error, OSError) else error
-        raise AudioReadError(f"cannot be opened: {reason}") from error
+        hint = hint_of_missing(path) if isinstance(error, FileNotFoundError) else ""
+        raise AudioReadError(f"cannot be opened: {reason}{hint}") from error
 
 
 def _require_regular(mode: int) -> None:

@@ -88,7 +88,9 @@ class Keeper:
                         behind.setdefault(last, []).append(work)
             elif others:
                 hidden = [key for key in others if any(map(is_hidden, key.split("/")))]
-                skipped = f"; {len(hidden):,} of them hidden: --hidden keeps those" if hidden else ""
+                skipped = (
+                    f"; {len(hidden):,} of them hidden: --hidden keeps those" if hidden else ""
+                )
                 self.report.say(
                     f"note: {counted(len(others), 'array')} of {quoted(features.path)} will be "
                     f"removed, since no input has its key: {_named(others)}{skipped}"
