@@ -113,6 +113,23 @@ USAGE = {
     "unknown command": (["extract", "audio"], "No such command 'extract'"),
     "hop of 0": (["spectrogram", "audio", "-o", "x.h5", "--n-hop", "0"], "'--n-hop': 0 is not"),
     "frame of 1": (["spectrogram", "audio", "-o", "x.h5", "--n-dft", "1"], "'--n-dft': 1 is not"),
+    "half a hertz": (
+        ["spectrogram", "audio", "-o", "x.h5", "--sr", "44100.5"],
+        "'--sr': '44100.5' is not a whole number; sample rates of files are whole numbers of Hz",
+    ),
+    "half a hop": (
+        ["spectrogram", "audio", "-o", "x.h5", "--n-hop", "0.5"],
+        "'0.5' is not a whole",
+    ),
+    "no number": (["spectrogram", "audio", "-o", "x.h5", "--sr", "nan"], "'nan' is not a whole"),
+    "millions of digits": (
+        ["spectrogram", "audio", "-o", "x.h5", "--sr", "1e999999999"],
+        "'1e999999999' is not a whole number",
+    ),
+    "half a hertz of raw": (
+        ["spectrogram", "audio/a.wav", "-o", "x.h5", "--raw-format", "s16le,44100.5,1"],
+        "'44100.5' is not a whole number",
+    ),
     "power of 0": (["spectrogram", "audio", "-o", "x.h5", "--power", "0"], "'--power': 0.0 is not"),
     "far hop": (["spectrogram", "audio", "-o", "x.h5", "--n-hop", "10" * 9], "`n_hop` must be"),
     "huge batch": (
@@ -452,6 +469,21 @@ def test_failed_inputs_harm_no_other(audio: Path, process: Any) -> None:
         assert sorted(file["features"]) == ["a.wav", "b.flac"]
         expected = reference.spectrogram(reference.noise(1, 3000), n_dft=512, n_hop=256)
         reference.require_close(file["features/a.wav"][()], np.moveaxis(expected, 0, -1))
+
+
+@pytest.mark.parametrize("sr", ["8000.0", "8e3", "8_000", "8000.000"])
+def test_whole_numbers_may_be_written_as_other_programs_do(
+    sr: str, audio: Path, program: Any
+) -> None:
+    plain, other = audio.parent / "plain.h5", audio.parent / "other.h5"
+    command = ("melspectrogram", audio, "-o")
+    whole = ("--n-dft", "256", "--n-hop", "64", "--n-mels", "16", "--channel", "0", "--jobs", "1")
+    other_words = [f"{word}.0" if word.isdigit() else word for word in whole]
+    assert program(*command, plain, *whole, "--sr", 8000).code == 0
+    assert program(*command, other, *other_words, "--sr", sr).code == 0
+    assert plain.read_bytes() == other.read_bytes()
+    ended = program("verify", other, "--against", audio, "--sample", "1.0")
+    assert "1 computed anew" in ended.out
 
 
 def test_an_output_of_nothing_is_not_written(audio: Path, program: Any) -> None:

@@ -14,6 +14,7 @@ from kapre_cli.cli import program as command_line
 from kapre_cli.cli.config_file import long_name
 from kapre_cli.cli.defaults import GENERAL, config_text
 from kapre_cli.cli.toml import toml
+from kapre_cli.settings import RawFormat
 from tests import reference
 from tests.conftest import files_below, write_audio
 
@@ -72,6 +73,10 @@ def test_every_option_has_a_variable() -> None:
         ("RESUME", "content", "resume", "content"),
         ("ROOT", "some folder", "root", "some folder"),
         ("N_DFT", "", "n_dft", 512),
+        ("SR", "16000.0", "sr", 16000),
+        ("SR", "16e3", "sr", 16000),
+        ("CHANNEL", "2.0 0", "channels", (2, 0)),
+        ("RAW_FORMAT", "s16le,44.1e3,2.0", "raw_format", RawFormat("s16le", 44100, 2)),
     ],
 )
 def test_a_variable_is_a_default(
@@ -104,10 +109,11 @@ def test_the_nearest_word_counts(config: Path, monkeypatch: pytest.MonkeyPatch) 
     ("variable", "value", "message"),
     [
         ("N_DFT", "1", "the variable KAPRE_EXTRACT_N_DFT: 1 is not in the range x>=2"),
-        ("N_DFT", "many", "the variable KAPRE_EXTRACT_N_DFT: 'many' is not a valid"),
+        ("N_DFT", "many", "the variable KAPRE_EXTRACT_N_DFT: 'many' is not a whole number"),
+        ("SR", "44100.5", "the variable KAPRE_EXTRACT_SR: '44100.5' is not a whole number; sample"),
         ("DECIBEL", "perhaps", "the variable KAPRE_EXTRACT_DECIBEL: 'perhaps' is not a valid"),
         ("PADDING", "\x1b[31m", r"the variable KAPRE_EXTRACT_PADDING: '\x1b[31m' is not one of"),
-        ("CHANNEL", "0 x", "the variable KAPRE_EXTRACT_CHANNEL: 'x' is not a valid"),
+        ("CHANNEL", "0 x", "the variable KAPRE_EXTRACT_CHANNEL: 'x' is not a whole number"),
         ("CONFIG", "gone.toml", "'gone.toml' cannot be read: No such file or directory"),
     ],
 )
@@ -121,6 +127,16 @@ def test_a_bad_variable_is_named(
 
 
 # The file
+
+
+def test_whole_numbers_may_be_written_as_fractions_of_zero(config: Path) -> None:
+    config.write_text(
+        "sr = 16000.0\nn-dft = 1024.0\nn-mels = 64.0\nchannel = [1.0, 0]\njobs = 2e0\n"
+    )
+    by_file = parsed("melspectrogram", "--config", str(config))
+    assert (by_file["sr"], by_file["n_dft"], by_file["n_mels"]) == (16000, 1024, 64)
+    assert (by_file["channels"], by_file["jobs"]) == ((1, 0), 2)
+    assert "sr = 16000\n" in config_text(context("plot", __file__, "-o", "x", "--sr", "16e3"))
 
 
 def test_a_file_has_options_at_its_top_and_in_tables(config: Path) -> None:
@@ -148,7 +164,12 @@ REFUSED = {
     "[plot]\nn-fft = 3": "there is no option 'plot.n-fft'",
     "n-dft = 3\nn_dft = 3": "n-dft is there twice",
     "n-dft = true": "n-dft must be an integer, not true",
-    "n-dft = 3.0": "n-dft must be an integer, not 3.0",
+    "n-dft = 3.5": "n-dft: 3.5 is not a whole number",
+    "n-dft = inf": "n-dft: inf is not a whole number",
+    "sr = 44100.5": "sr: 44100.5 is not a whole number; sample rates of files are whole numbers",
+    "channel = [0, 1.5]": "channel: 1.5 is not a whole number",
+    'raw-format = "s16le,44100.5,1"': "raw-format: `raw_format` must be ENCODING,RATE,CHANNELS with "
+    "whole numbers ('44100.5' is not a whole number)",
     'n-dft = "3"': 'n-dft must be an integer, not "3"',
     'power = "3"': 'power must be a number, not "3"',
     "power = 1979-05-27": "power must be a number, not ",
@@ -228,6 +249,7 @@ def values_of(option: click.Option) -> st.SearchStrategy[str]:
         text = st.sampled_from(list(option.type.choices))
     elif isinstance(option.type, click.IntRange):
         text = st.integers(int(option.type.min or 0), 10**20)
+        text |= text.map(lambda number: f"{number}.0") | st.integers(1, 99).map("{}e2".format)
     elif isinstance(option.type, click.FloatRange):
         text = st.floats(0, exclude_min=True)
     elif isinstance(option.type, click.Path):

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from kapre_cli.cli.options.declaring import WholeNumber
 from kapre_cli.cli.toml import toml
 from kapre_cli.errors import UsageError, quoted
 
@@ -131,8 +132,8 @@ def _kinds(option: click.Option) -> tuple[tuple[type, ...], str]:
     article = "" if option.multiple else "a "
     if option.is_flag:
         return (bool,), "true or false"
-    if isinstance(option.type, (click.types.IntParamType, click.IntRange)):
-        return (int,), f"integer{many}" if many else "an integer"
+    if isinstance(option.type, WholeNumber):  # 16000.0 is one, which its type decides
+        return (int, float), f"integer{many}" if many else "an integer"
     if isinstance(option.type, (click.types.FloatParamType, click.FloatRange)):
         return (int, float), f"{article}number{many}"
     if isinstance(option.type, (click.Choice, click.Path, click.types.StringParamType)):
