@@ -46,6 +46,10 @@ class StoredDataError(KapreExtractError, ValueError):
     """A file that claims to be an output of this program and is not a sound one."""
 
 
+class NotAnOutputError(StoredDataError, UsageError):
+    """A recording where an output of this program was asked for."""
+
+
 def input_error(error: Exception) -> KapreExtractError:
     """Return the error that fails one input, for any exception that was raised while it was read.
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from kapre_cli.errors import SettingsError
 from kapre_cli.settings import checks
 from kapre_cli.settings.limits import MAX_CHANNELS, MAX_SR
 
