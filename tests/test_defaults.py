@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kapre_cli.cli import program as command_line
-from kapre_cli.cli.config_file import long_name
 from kapre_cli.cli.defaults import GENERAL, config_text
+from kapre_cli.cli.option_names import long_name
 from kapre_cli.cli.toml import toml
 from kapre_cli.settings import RawFormat
 from tests import reference
@@ -126,6 +126,37 @@ def test_a_bad_variable_is_named(
     assert message in " ".join(ended.err.split())
 
 
+UNKNOWN = {
+    "N_FFT": "; it is KAPRE_EXTRACT_N_DFT here",
+    "SAMPLE_RATE": "; it is KAPRE_EXTRACT_SR here",
+    "OUPUT": "; did you mean KAPRE_EXTRACT_OUTPUT?",
+    "WIN_LENGTH": "; the window is as long as a frame: --n-dft samples",
+    "SITE\x1b[31m": "",
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_a_variable_of_no_option_is_warned_of(
+    name: str, config: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.touch()
+    for known, value in {"N_MELS": "32", "SAMPLE": "3", "CONFIG": "run.toml", "JOBS": ""}.items():
+        monkeypatch.setenv(f"KAPRE_EXTRACT_{known}", value)  # of whichever command
+    monkeypatch.setenv("KAPRE_EXTRACTION", "x")
+    monkeypatch.setenv("KAPRE_EXTRACT_EMPTY", "")
+    quiet = ("spectrogram", "in.wav", "-o", "out.h5", "--quiet", "--show-config")
+    assert program(*quiet).err == ""
+    monkeypatch.setenv(f"KAPRE_EXTRACT_{name}", "1")
+    shown = name.replace("\x1b", r"\x1b")
+    warning = f"warning: the variable KAPRE_EXTRACT_{shown} is of no option, and is ignored"
+    ended = program(*quiet)
+    assert (ended.code, ended.err) == (0, f"{warning}{UNKNOWN[name]}\n")
+    # It may be why an option is missing.
+    ended = program("spectrogram", "in.wav")
+    assert (ended.code, ended.err.splitlines()[0]) == (2, f"{warning}{UNKNOWN[name]}")
+    assert "Missing option '-o'" in ended.err
+
+
 # The file
 
 
@@ -156,7 +187,14 @@ def test_a_file_has_options_at_its_top_and_in_tables(config: Path) -> None:
 
 
 REFUSED = {
-    "n-fft = 3": "there is no option 'n-fft'",
+    "n-fft = 3": "there is no option 'n-fft'; it is n-dft here",
+    "n_fft = 512": "there is no option 'n_fft'; it is n-dft here",
+    "hop_length = 512": "there is no option 'hop_length'; it is n-hop here",
+    'window = "hann"': "there is no option 'window'; the window is a periodic Hann window",
+    "padd = 3": "there is no option 'padd'; did you mean padding?",
+    "[info]\nn-dft = 3": "there is no option 'info.n-dft'; it is an option of spectrogram and",
+    "[spectrogram]\nmels = 3": "there is no option 'spectrogram.mels'; it is n-mels here, an "
+    "option of melspectrogram and plot",
     "inputs = 3": "there is no option 'inputs'",
     'config = "x"': "there is no option 'config'",
     '"\\u001b[31m" = 3': r"there is no option '\x1b[31m'",
