@@ -22,6 +22,7 @@ ROOMS = (
     "descriptors",
     "dsp",
     "outcomes",
+    "failures",
     "tolerance",
     "report",
     "framing",
