@@ -708,12 +708,12 @@ def test_many_failures_of_a_kind_are_summed_up_at_the_end(output: str, tmp_path:
     assert ended.returncode == 1
     lines = (ended.stdout if output == "dry" else ended.stderr).decode().splitlines()
     assert sum(line.startswith("failed: 'audio/rate ") for line in lines) == 24
-    of_rates, cut = lines[-3:-1]
+    of_rates, truncated = lines[-3:-1]
     assert of_rates == (
         "24 inputs failed: other sample rates than this run's 8,000 Hz (44,100 Hz in 16, 48,000 Hz "
         "in 8); --resample converts them, --sr 44100 makes a run at the rate of most of them"
     )
-    assert cut == (
+    assert truncated == (
         "11 inputs failed: truncated: the header promises N frames, N frames came; "
         "--allow-truncated takes what there is"
     )
