@@ -1,6 +1,7 @@
 """The errors this package raises, and how a name is shown inside a message."""
 
 import os
+import re
 from contextlib import suppress
 
 _LONGEST_NAME = 2**12  # of a path that can be opened
@@ -21,6 +22,33 @@ class UsageError(KapreExtractError, ValueError):
 
 class AudioReadError(KapreExtractError, OSError):
     """An audio file that cannot be read, or does not hold what its header promises."""
+
+
+class SampleRateError(AudioReadError):
+    """A recording of another sample rate than that of the run.
+
+    Args:
+        sr: The recording's, in Hz.
+        wanted: The run's.
+    """
+
+    _TEXT = re.compile(r"its sample rate is (\d+) Hz, this run's is (\d+) Hz;")
+
+    def __init__(self, sr: int, wanted: int) -> None:
+        super().__init__(
+            f"its sample rate is {sr} Hz, this run's is {wanted} Hz; "
+            f"--resample converts it, --sr {sr} makes a run at its rate"
+        )
+
+    @classmethod
+    def rates_in(cls, reason: str) -> tuple[int, int] | None:
+        """Return both rates of a reason that was such an error; ``None`` if it was another.
+
+        >>> SampleRateError.rates_in(str(SampleRateError(44100, 8000)))
+        (44100, 8000)
+        """
+        found = cls._TEXT.match(reason)
+        return None if found is None else (int(found[1]), int(found[2]))
 
 
 class UnexpectedError(AudioReadError):
@@ -44,6 +72,10 @@ class TooManyFailuresError(KapreExtractError, RuntimeError):
 
 class StoredDataError(KapreExtractError, ValueError):
     """A file that claims to be an output of this program and is not a sound one."""
+
+
+class NotAnOutputError(StoredDataError, UsageError):
+    """A recording where an output of this program was asked for."""
 
 
 def input_error(error: Exception) -> KapreExtractError:

@@ -3,12 +3,13 @@
 import signal
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
 
 from kapre_cli.errors import TooManyFailuresError, UnexpectedError, quoted
+from kapre_cli.failures import Failures
 from kapre_cli.outcomes import FAILED, NOTHING, SKIPPED, UNRECORDED, WRITTEN, Known, Recorder
 from kapre_cli.tolerance import MaxFailures
 
@@ -134,6 +135,7 @@ class Report:
         verbose: Whether to say what goes as it should.
         n_written: Inputs whose features are in the output.
         n_failed: Inputs that gave none; each has been named with its reason.
+        n_untried: Those of them that were not tried, since the run was stopped.
         n_skipped: Inputs whose features were there already.
         n_read: Inputs that have been read to their end without failing, or need not be read.
         seconds: Seconds of audio behind the inputs that were written.
@@ -151,6 +153,7 @@ class Report:
     verbose: bool = False
     n_written: int = 0
     n_failed: int = 0
+    n_untried: int = 0
     n_skipped: int = 0
     n_read: int = 0
     seconds: float = 0.0
@@ -159,6 +162,7 @@ class Report:
     is_there: bool = False
     broken: bool = False
     warned: set[str] = field(default_factory=set)
+    _failures: Failures = field(default_factory=Failures, repr=False, compare=False)
     _adding: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
     def was_read(self) -> None:
@@ -185,18 +189,30 @@ class Report:
                     self.say("".join(traceback.format_exception(reason.__cause__)).rstrip())
                 else:
                     self.warn("--verbose shows where an unexpected exception was raised")
+            self._failures.add(str(reason))
             self.unwritten(path, reason, known)
 
-    def unwritten(self, path: str, reason: object, known: Known = NOTHING) -> None:
-        """Count an input as failed for a reason that has been told: there is no output."""
+    def unwritten(
+        self, path: str, reason: object, known: Known = NOTHING, *, tried: bool = True
+    ) -> None:
+        """Count an input as failed for a reason that has been told: there is no output.
+
+        Args:
+            path: The input.
+            reason: Why the run was stopped.
+            known: What is known of the input.
+            tried: Whether it had been opened by then.
+        """
         with self._adding:
             self.n_failed += 1
-            self.recorder.input(path, FAILED, str(reason), known)
+            self.n_untried += not tried
+            self.recorder.input(path, FAILED, f"{'' if tried else 'not tried: '}{reason}", known)
 
     def failed_before(self, path: str, reason: object) -> None:
         """Count an input that has failed, and been named, before the process came down."""
         with self._adding:
             self.n_failed += 1
+            self._failures.add(str(reason))
             self.recorder.ended_before(path, str(reason))
 
     def begin(self) -> None:
@@ -253,6 +269,7 @@ class Report:
                 inputs=self.n_inputs,
                 written=self.n_written,
                 failed=self.n_failed,
+                not_tried=self.n_untried,
                 skipped=self.n_skipped,
                 seconds=self.seconds,
             )
@@ -284,9 +301,16 @@ class Report:
         """0 only if nothing failed."""
         return ExitCode.FAILED if self.n_failed or self.broken else ExitCode.OK
 
+    def failures_by_kind(self) -> Iterator[str]:
+        """Yield a line for each kind of failure that many inputs have in common."""
+        with self._adding:
+            yield from self._failures.lines()
+
     def summary(self) -> str:
         """Return the closing line: the counts, which add up, and the hours of audio."""
         counts = [f"{self.n_written:,} written", f"{self.n_failed:,} failed"]
+        if self.n_untried:
+            counts.append(f"{self.n_untried:,} of them not tried")
         if self.n_skipped:
             counts.append(f"{self.n_skipped:,} skipped")
         inputs, audio = counted(self.n_inputs, "input"), f"{duration(self.seconds)} of audio"

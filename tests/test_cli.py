@@ -14,11 +14,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import h5py
 import numpy as np
 import pytest
 
 import kapre_cli
+from kapre_cli.cli import option_names
+from kapre_cli.cli.melspectrogram import melspectrogram
+from kapre_cli.cli.option_names import long_name
 from kapre_cli.storage.existing import Existing
 from kapre_cli.storage.work_dir import WorkDir
 from tests import reference
@@ -113,6 +117,23 @@ USAGE = {
     "unknown command": (["extract", "audio"], "No such command 'extract'"),
     "hop of 0": (["spectrogram", "audio", "-o", "x.h5", "--n-hop", "0"], "'--n-hop': 0 is not"),
     "frame of 1": (["spectrogram", "audio", "-o", "x.h5", "--n-dft", "1"], "'--n-dft': 1 is not"),
+    "half a hertz": (
+        ["spectrogram", "audio", "-o", "x.h5", "--sr", "44100.5"],
+        "'--sr': '44100.5' is not a whole number; sample rates of files are whole numbers of Hz",
+    ),
+    "half a hop": (
+        ["spectrogram", "audio", "-o", "x.h5", "--n-hop", "0.5"],
+        "'0.5' is not a whole",
+    ),
+    "no number": (["spectrogram", "audio", "-o", "x.h5", "--sr", "nan"], "'nan' is not a whole"),
+    "millions of digits": (
+        ["spectrogram", "audio", "-o", "x.h5", "--sr", "1e999999999"],
+        "'1e999999999' is not a whole number",
+    ),
+    "half a hertz of raw": (
+        ["spectrogram", "audio/a.wav", "-o", "x.h5", "--raw-format", "s16le,44100.5,1"],
+        "'44100.5' is not a whole number",
+    ),
     "power of 0": (["spectrogram", "audio", "-o", "x.h5", "--power", "0"], "'--power': 0.0 is not"),
     "far hop": (["spectrogram", "audio", "-o", "x.h5", "--n-hop", "10" * 9], "`n_hop` must be"),
     "huge batch": (
@@ -231,6 +252,111 @@ USAGE = {
     "a negative tolerance": (["compare", "x.h5", "y.h5", "--atol", "-1"], "'--atol': -1.0 is not"),
     "a tolerance of NaN": (["compare", "x.h5", "y.h5", "--rtol", "nan"], "`rtol` must be"),
 }
+
+
+EXTRACT = ("spectrogram", "audio", "-o", "x.h5")
+
+OPTIONS = {
+    **dict.fromkeys(("--n-fft", "--nfft", "--n_dft", "--N-DFT", "-nfft"), "it is --n-dft here"),
+    **dict.fromkeys(("--hop-length", "--hop", "--hop_length"), "it is --n-hop here"),
+    **dict.fromkeys(("--sample-rate", "--samplerate", "--rate", "-sr"), "it is --sr here"),
+    **dict.fromkeys(("--workers", "--threads", "--num-workers", "--n-jobs"), "it is --jobs here"),
+    **dict.fromkeys(("--force", "-f", "-y"), "it is --overwrite here"),
+    **dict.fromkeys(("--out", "--outdir", "--output-dir"), "it is --output here"),
+    **dict.fromkeys(
+        ("--mels", "--n-bands"), "it is --n-mels here, an option of melspectrogram and plot"
+    ),
+    "--n-mels": "it is an option of melspectrogram and plot",
+    "--silent": "it is --quiet here",
+    "--window": "the window is a periodic Hann window of --n-dft samples, and there is no other",
+    "--win-length": "the window is as long as a frame: --n-dft samples",
+    "--recursive": "folders are always searched with all below them",
+    "-r": "folders are always searched with all below them, and the sample rate is --sr",
+    **dict.fromkeys(("--duration", "--offset"), "recordings are read from beginning to end; cut"),
+    **dict.fromkeys(("--db", "--log"), "--decibel gives decibels, of power with --power 2"),
+    **dict.fromkeys(("--center", "--pad"), "--padding same (zeros around the signal) and"),
+    "--exclude": "name the files, for instance by find with -name or -not -path, and take them",
+    "--log-level": "--quiet says less, --verbose says more, --report writes JSON",
+    "--n-hpo": "did you mean --n-hop?",
+    "--foo": None,
+    "-x": None,
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_an_option_of_another_program_is_told_what_it_is_here(option: str, program: Any) -> None:
+    for written in ([option, "3"], [f"{option}=3"]):
+        ended = program(*EXTRACT, *written)
+        assert (ended.code, ended.out) == (2, "")
+        *_, told = ended.err.splitlines()
+        hint = OPTIONS[option]
+        assert told.startswith(
+            f"Error: No such option '{option}'{': ' if hint else '.'}{hint or ''}"
+        )
+        assert "Did you mean" not in told  # Click's own guess beside it
+        assert "Possible options" not in told
+
+
+def test_every_name_of_other_programs_leads_to_an_option(program: Any) -> None:
+    known = {long_name(one) for one in melspectrogram.params if isinstance(one, click.Option)}
+    assert known >= set(option_names.NAMES)
+    assert not known & {*option_names.OPTIONS, *option_names.NO_OPTION}
+    assert not set(option_names.OPTIONS) & set(option_names.NO_OPTION)
+    named = " ".join(option_names.NO_OPTION.values())
+    assert set(re.findall(r"--([a-z-]+)", named)) <= known
+    ended = program("--sample-rate", "8000", "spectrogram", "audio")
+    assert ended.err.endswith("No such option '--sample-rate': options stand behind the command\n")
+    ended = program("-o", "x.h5", "audio")
+    assert ended.err.endswith("No such option '-o': options stand behind the command\n")
+    ended = program("--verison")
+    assert ended.err.endswith("No such option '--verison': did you mean --version?\n")
+
+
+BOTH = "kapre-extract melspectrogram or kapre-extract spectrogram"
+COMMANDS = {
+    ("mel", "audio"): "did you mean kapre-extract melspectrogram?",
+    ("melspec",): "did you mean kapre-extract melspectrogram?",
+    ("mel-spectrogram",): "did you mean kapre-extract melspectrogram?",
+    ("spec",): "did you mean kapre-extract spectrogram?",
+    ("spectogram",): "did you mean kapre-extract spectrogram or kapre-extract melspectrogram?",
+    ("extract", "audio"): f"did you mean {BOTH}?",
+    ("validate",): "did you mean kapre-extract verify?",
+    ("help",): "did you mean kapre-extract --help?",
+    ("frobnicate",): "the commands are spectrogram, melspectrogram, info, verify, compare, plot,",
+    ("audio",): "it is a folder, and a command comes first: "
+    "kapre-extract melspectrogram audio -o OUTPUT.h5",
+    ("my song.wav",): "it is a file, and a command comes first: "
+    "kapre-extract melspectrogram 'my song.wav' -o OUTPUT.h5",
+    ("gone.flac", "-o", "y.h5", "--n-dft", "64"): "it is a path, and a command comes first: "
+    "kapre-extract melspectrogram gone.flac -o y.h5 --n-dft 64",
+    ("-", "--sr", "8000"): "it is standard input, and a command comes first: "
+    "kapre-extract melspectrogram - --sr 8000 -o OUTPUT.h5",
+    ("audio/a.wav", *"bcdef"): "it is a file, and a command comes first: "
+    "kapre-extract melspectrogram audio/a.wav b c ... -o OUTPUT.h5",
+    ("mels.h5",): "it is a path, and a command comes first: kapre-extract info mels.h5",
+    ("out",): "it is a folder, and a command comes first: kapre-extract info out",
+    (
+        "\x1b[31m.wav",
+    ): r"it is a path, and a command comes first: kapre-extract melspectrogram '\x1b",
+}
+
+
+@pytest.mark.parametrize("arguments", COMMANDS)
+def test_what_is_no_command_is_told_what_may_be_meant(
+    arguments: tuple[str, ...], audio: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(audio.parent)
+    Path("my song.wav").touch()
+    Path("out").mkdir()
+    Path("out/kapre-extract.json").touch()
+    before = files_below(audio.parent)
+    ended = program(*arguments)
+    assert (ended.code, ended.out) == (2, "")
+    name = arguments[0].replace("\x1b", r"\x1b")
+    assert ended.err.splitlines()[-1].startswith(
+        f"Error: No such command '{name}': {COMMANDS[arguments]}"
+    )
+    assert files_below(audio.parent) == before
 
 
 @pytest.mark.parametrize("case", USAGE)
@@ -452,6 +578,21 @@ def test_failed_inputs_harm_no_other(audio: Path, process: Any) -> None:
         assert sorted(file["features"]) == ["a.wav", "b.flac"]
         expected = reference.spectrogram(reference.noise(1, 3000), n_dft=512, n_hop=256)
         reference.require_close(file["features/a.wav"][()], np.moveaxis(expected, 0, -1))
+
+
+@pytest.mark.parametrize("sr", ["8000.0", "8e3", "8_000", "8000.000"])
+def test_whole_numbers_may_be_written_as_other_programs_do(
+    sr: str, audio: Path, program: Any
+) -> None:
+    plain, other = audio.parent / "plain.h5", audio.parent / "other.h5"
+    command = ("melspectrogram", audio, "-o")
+    whole = ("--n-dft", "256", "--n-hop", "64", "--n-mels", "16", "--channel", "0", "--jobs", "1")
+    other_words = [f"{word}.0" if word.isdigit() else word for word in whole]
+    assert program(*command, plain, *whole, "--sr", 8000).code == 0
+    assert program(*command, other, *other_words, "--sr", sr).code == 0
+    assert plain.read_bytes() == other.read_bytes()
+    ended = program("verify", other, "--against", audio, "--sample", "1.0")
+    assert "1 computed anew" in ended.out
 
 
 def test_an_output_of_nothing_is_not_written(audio: Path, program: Any) -> None:

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kapre_cli.cli import program as command_line
-from kapre_cli.cli.config_file import long_name
 from kapre_cli.cli.defaults import GENERAL, config_text
+from kapre_cli.cli.option_names import long_name
 from kapre_cli.cli.toml import toml
+from kapre_cli.settings import RawFormat
 from tests import reference
 from tests.conftest import files_below, write_audio
 
@@ -72,6 +73,10 @@ def test_every_option_has_a_variable() -> None:
         ("RESUME", "content", "resume", "content"),
         ("ROOT", "some folder", "root", "some folder"),
         ("N_DFT", "", "n_dft", 512),
+        ("SR", "16000.0", "sr", 16000),
+        ("SR", "16e3", "sr", 16000),
+        ("CHANNEL", "2.0 0", "channels", (2, 0)),
+        ("RAW_FORMAT", "s16le,44.1e3,2.0", "raw_format", RawFormat("s16le", 44100, 2)),
     ],
 )
 def test_a_variable_is_a_default(
@@ -104,10 +109,11 @@ def test_the_nearest_word_counts(config: Path, monkeypatch: pytest.MonkeyPatch) 
     ("variable", "value", "message"),
     [
         ("N_DFT", "1", "the variable KAPRE_EXTRACT_N_DFT: 1 is not in the range x>=2"),
-        ("N_DFT", "many", "the variable KAPRE_EXTRACT_N_DFT: 'many' is not a valid"),
+        ("N_DFT", "many", "the variable KAPRE_EXTRACT_N_DFT: 'many' is not a whole number"),
+        ("SR", "44100.5", "the variable KAPRE_EXTRACT_SR: '44100.5' is not a whole number; sample"),
         ("DECIBEL", "perhaps", "the variable KAPRE_EXTRACT_DECIBEL: 'perhaps' is not a valid"),
         ("PADDING", "\x1b[31m", r"the variable KAPRE_EXTRACT_PADDING: '\x1b[31m' is not one of"),
-        ("CHANNEL", "0 x", "the variable KAPRE_EXTRACT_CHANNEL: 'x' is not a valid"),
+        ("CHANNEL", "0 x", "the variable KAPRE_EXTRACT_CHANNEL: 'x' is not a whole number"),
         ("CONFIG", "gone.toml", "'gone.toml' cannot be read: No such file or directory"),
     ],
 )
@@ -120,7 +126,48 @@ def test_a_bad_variable_is_named(
     assert message in " ".join(ended.err.split())
 
 
+UNKNOWN = {
+    "N_FFT": "; it is KAPRE_EXTRACT_N_DFT here",
+    "SAMPLE_RATE": "; it is KAPRE_EXTRACT_SR here",
+    "OUPUT": "; did you mean KAPRE_EXTRACT_OUTPUT?",
+    "WIN_LENGTH": "; the window is as long as a frame: --n-dft samples",
+    "SITE\x1b[31m": "",
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_a_variable_of_no_option_is_warned_of(
+    name: str, config: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.touch()
+    for known, value in {"N_MELS": "32", "SAMPLE": "3", "CONFIG": "run.toml", "JOBS": ""}.items():
+        monkeypatch.setenv(f"KAPRE_EXTRACT_{known}", value)  # of whichever command
+    monkeypatch.setenv("KAPRE_EXTRACTION", "x")
+    monkeypatch.setenv("KAPRE_EXTRACT_EMPTY", "")
+    quiet = ("spectrogram", "in.wav", "-o", "out.h5", "--quiet", "--show-config")
+    assert program(*quiet).err == ""
+    monkeypatch.setenv(f"KAPRE_EXTRACT_{name}", "1")
+    shown = name.replace("\x1b", r"\x1b")
+    warning = f"warning: the variable KAPRE_EXTRACT_{shown} is of no option, and is ignored"
+    ended = program(*quiet)
+    assert (ended.code, ended.err) == (0, f"{warning}{UNKNOWN[name]}\n")
+    # It may be why an option is missing.
+    ended = program("spectrogram", "in.wav")
+    assert (ended.code, ended.err.splitlines()[0]) == (2, f"{warning}{UNKNOWN[name]}")
+    assert "Missing option '-o'" in ended.err
+
+
 # The file
+
+
+def test_whole_numbers_may_be_written_as_fractions_of_zero(config: Path) -> None:
+    config.write_text(
+        "sr = 16000.0\nn-dft = 1024.0\nn-mels = 64.0\nchannel = [1.0, 0]\njobs = 2e0\n"
+    )
+    by_file = parsed("melspectrogram", "--config", str(config))
+    assert (by_file["sr"], by_file["n_dft"], by_file["n_mels"]) == (16000, 1024, 64)
+    assert (by_file["channels"], by_file["jobs"]) == ((1, 0), 2)
+    assert "sr = 16000\n" in config_text(context("plot", __file__, "-o", "x", "--sr", "16e3"))
 
 
 def test_a_file_has_options_at_its_top_and_in_tables(config: Path) -> None:
@@ -140,7 +187,14 @@ def test_a_file_has_options_at_its_top_and_in_tables(config: Path) -> None:
 
 
 REFUSED = {
-    "n-fft = 3": "there is no option 'n-fft'",
+    "n-fft = 3": "there is no option 'n-fft'; it is n-dft here",
+    "n_fft = 512": "there is no option 'n_fft'; it is n-dft here",
+    "hop_length = 512": "there is no option 'hop_length'; it is n-hop here",
+    'window = "hann"': "there is no option 'window'; the window is a periodic Hann window",
+    "padd = 3": "there is no option 'padd'; did you mean padding?",
+    "[info]\nn-dft = 3": "there is no option 'info.n-dft'; it is an option of spectrogram and",
+    "[spectrogram]\nmels = 3": "there is no option 'spectrogram.mels'; it is n-mels here, an "
+    "option of melspectrogram and plot",
     "inputs = 3": "there is no option 'inputs'",
     'config = "x"': "there is no option 'config'",
     '"\\u001b[31m" = 3': r"there is no option '\x1b[31m'",
@@ -148,7 +202,12 @@ REFUSED = {
     "[plot]\nn-fft = 3": "there is no option 'plot.n-fft'",
     "n-dft = 3\nn_dft = 3": "n-dft is there twice",
     "n-dft = true": "n-dft must be an integer, not true",
-    "n-dft = 3.0": "n-dft must be an integer, not 3.0",
+    "n-dft = 3.5": "n-dft: 3.5 is not a whole number",
+    "n-dft = inf": "n-dft: inf is not a whole number",
+    "sr = 44100.5": "sr: 44100.5 is not a whole number; sample rates of files are whole numbers",
+    "channel = [0, 1.5]": "channel: 1.5 is not a whole number",
+    'raw-format = "u8,44100.5,1"': "raw-format: `raw_format` must be ENCODING,RATE,CHANNELS "
+    "with whole numbers ('44100.5' is not a whole number)",
     'n-dft = "3"': 'n-dft must be an integer, not "3"',
     'power = "3"': 'power must be a number, not "3"',
     "power = 1979-05-27": "power must be a number, not ",
@@ -228,6 +287,7 @@ def values_of(option: click.Option) -> st.SearchStrategy[str]:
         text = st.sampled_from(list(option.type.choices))
     elif isinstance(option.type, click.IntRange):
         text = st.integers(int(option.type.min or 0), 10**20)
+        text |= text.map(lambda number: f"{number}.0") | st.integers(1, 99).map("{}e2".format)
     elif isinstance(option.type, click.FloatRange):
         text = st.floats(0, exclude_min=True)
     elif isinstance(option.type, click.Path):

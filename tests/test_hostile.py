@@ -624,7 +624,7 @@ def test_hostile_npy_is_refused(spoilt: str, name: str, work: Path) -> None:
             kapre_cli.open_features(work / name)
         return
     # A single file that is no .npy at all is taken for another format, and is not that either.
-    refused(work / name, message if name == "out" else f"{message}|cannot be read")
+    refused(work / name, message if name == "out" else f"{message}|no output of kapre-extract")
 
 
 def key(text: str) -> Change:

@@ -11,6 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import soundfile
 
 import kapre_cli
 from kapre_cli.cli import run
@@ -252,16 +253,130 @@ def test_control_characters_never_reach_the_terminal(
         assert ended.out.replace("\n", "").isprintable()
 
 
-@pytest.mark.parametrize("name", ["audio.wav", "folder", "fifo"])
+NO_OUTPUTS = {
+    "folder": "is a folder without kapre-extract.json, so no output of kapre-extract; of the",
+    "fifo": "is not a plain file",
+    "notes.txt": "is no output of kapre-extract, and no recording that can be read: neither a WAV",
+    "empty.h5": "is no output of kapre-extract, and no recording that can be read: the file is",
+    "torn.h5": "cannot be read: it is not a whole HDF5 file",
+    "cut.wav": "is no output of kapre-extract, and no recording that can be read: the file ends",
+}
+
+
+@pytest.mark.parametrize("name", NO_OUTPUTS)
 def test_what_is_no_output_fails(name: str, audio: Path, tmp_path: Path, program: Any) -> None:
     path = tmp_path / name
     if name == "folder":
-        path.mkdir()
+        write_audio(path / "a.wav", reference.noise(1, 100))
     elif name == "fifo":
         os.mkfifo(path)
     else:
-        path.write_bytes((audio / "rate.wav").read_bytes())
-    failed(program("info", path), path)
+        recorded = (audio / "rate.wav").read_bytes()
+        content = {"notes.txt": b"mine", "torn.h5": b"\x89HDF\r\n\x1a\n", "cut.wav": recorded[:30]}
+        path.write_bytes(content.get(name, b""))
+    for command in (["info", path], ["verify", path], ["compare", path, path]):
+        ended = program(*command)
+        failed(ended, path)
+        assert NO_OUTPUTS[name] in ended.err
+
+
+# Recordings
+
+
+def written_as(path: Path, subtype: str, kind: str | None = None, sr: int = 8000) -> Path:
+    return write_audio(path, reference.noise(2, 4000) / 4, sr, subtype, format=kind)
+
+
+@pytest.mark.parametrize(
+    ("name", "subtype", "kind", "told"),
+    [
+        ("a.wav", "PCM_16", None, "WAV, 16-bit PCM"),
+        ("a.wav", "PCM_24", "WAVEX", "WAV, 24-bit PCM"),
+        ("a.wav", "FLOAT", "RF64", "WAV, 32-bit float"),
+        ("a.w64", "DOUBLE", None, "WAV, 64-bit float"),
+        ("a.wav", "ULAW", None, "WAV, mu-law"),
+        ("a.wav", "MS_ADPCM", None, "WAV, Microsoft ADPCM"),
+        ("a.bin", "PCM_24", "FLAC", "FLAC, 24-bit"),
+    ],
+)
+def test_a_recording_shows_its_header(
+    name: str, subtype: str, kind: str | None, told: str, tmp_path: Path, program: Any
+) -> None:
+    path = written_as(tmp_path / name, subtype, kind)
+    n_samples = soundfile.info(path).frames
+    ended = program("info", path)
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.splitlines() == [
+        f"{str(path)!r}: a recording, not an output of kapre-extract",
+        f"  kind      {told}",
+        "  rate      8,000 Hz",
+        "  channels  2",
+        f"  length    {n_samples / 8:.3g} ms, {n_samples:,} samples a channel",
+        f"  size      {path.stat().st_size / 1000:.1f} kB",
+    ]
+    kind_of, encoding = told.split(", ")
+    assert parsed(program("info", path, "--json").out) == {
+        "recording": str(path),
+        "kind": kind_of,
+        "encoding": encoding,
+        "sr": 8000,
+        "n_channels": 2,
+        "n_samples": n_samples,
+        "seconds": n_samples / 8000,
+        "bytes": path.stat().st_size,
+        "notes": [],
+    }
+
+
+def test_a_big_endian_recording_is_told(tmp_path: Path, program: Any) -> None:
+    write_audio(tmp_path / "a.wav", reference.noise(1, 100), subtype="PCM_16", endian="BIG")
+    assert "  kind      WAV, 16-bit PCM, big-endian\n" in program("info", tmp_path / "a.wav").out
+
+
+def test_what_a_run_would_say_of_a_recording_is_told(tmp_path: Path, program: Any) -> None:
+    cut = written_as(tmp_path / "cut.wav", "PCM_16")
+    os.truncate(cut, 8044)
+    ended = program("info", cut)
+    assert ended.code == 0
+    assert "4,000 samples a channel" in ended.out
+    assert (
+        "  note      it cannot be extracted as it is: truncated: the header promises 4,000 frames, "
+        "2,000 frames came; --allow-truncated takes what there is\n"
+    ) in ended.out
+    piped = bytearray(written_as(tmp_path / "piped.flac", "PCM_16").read_bytes())
+    piped[21] &= 0xF0  # the total is open
+    piped[22:26] = bytes(4)
+    (tmp_path / "piped.flac").write_bytes(piped)
+    told = parsed(program("info", tmp_path / "piped.flac", "--json").out)
+    assert (told["n_samples"], told["seconds"]) == (None, None)
+    assert told["notes"] == ["its header does not say how long it is: it was written into a pipe"]
+    assert "  length    not in the header\n" in program("info", tmp_path / "piped.flac").out
+
+
+def test_a_recording_in_the_place_of_an_output_is_named(
+    output: Path, audio: Path, tmp_path: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = tmp_path / "the night.wav"
+    recorded.write_bytes((audio / "rate.wav").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    for command in (
+        *(["verify", recorded], ["compare", output, recorded], ["compare", recorded, output]),
+        *(["merge", output, recorded, "-o", "all"], ["merge", recorded, "-o", "all.h5"]),
+    ):
+        ended = program(*command)
+        assert (ended.code, ended.out) == (2, ""), command
+        assert ended.err == (
+            f"kapre-extract: Error: {str(recorded)!r} is a recording (WAV, 4,000 Hz, 1 channel), "
+            "not an output of kapre-extract; "
+            f"kapre-extract melspectrogram '{recorded}' -o OUTPUT.h5 makes one\n"
+        )
+    with pytest.raises(ValueError, match="is a recording"):
+        kapre_cli.open_features(recorded)
+    for command in (["info", recorded, "a key"], ["plot", recorded, "a key", "-o", "a.png"]):
+        ended = program(*command)
+        assert (ended.code, ended.out) == (2, "")
+        assert "is a recording, not an output: it has no keys" in ended.err
+    assert os.listdir(tmp_path) == ["the night.wav"]
 
 
 def test_torn_outputs_fail(output: Path, tmp_path: Path, program: Any) -> None:

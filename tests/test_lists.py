@@ -10,6 +10,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,7 @@ def test_whatever_find_prints_gives_what_arguments_give(
 
 def test_lines_are_names_and_blank_ones_none(odd: Path, tmp_path: Path) -> None:
     lines = b"\n\nplain.wav\r\nboth\r\n\r\nends in a return\r\n-o.wav\n \n'quoted'.wav\ncaf\xe9.wav"
+    lines += b"\r\r"
     (tmp_path / "list").write_bytes(lines)  # no newline behind the last
     for listed in ('"$@" < "$LIST"', 'cat "$LIST" | "$@"'):
         ended = run_with(
@@ -132,6 +134,144 @@ def test_lines_are_names_and_blank_ones_none(odd: Path, tmp_path: Path) -> None:
             ]
 
 
+FIELD = (
+    b"\xef\xbb\xbfplain.wav\r\nsub/-\r\n",  # as Notepad saves it
+    b"\xef\xbb\xbf\r\nplain.wav\r\r\nsub/-\r",
+    b"\xef\xbb\xbf\nplain.wav\nsub/-",
+)
+
+
+def read_through_a_pipe(content: bytes, *, by_nul: bool, folder: Path) -> list[str]:
+    """Return the names of a list whose bytes come one by one."""
+    os.mkfifo(folder / "pipe")
+
+    def write() -> None:
+        with suppress(BrokenPipeError), (folder / "pipe").open("wb", buffering=0) as pipe:
+            for byte in content:
+                pipe.write(bytes([byte]))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        with Names(str(folder / "pipe"), ended_by_nul=by_nul, folder=str(folder)) as names:
+            return list(names.read())
+    finally:
+        writer.join(timeout=60)
+        (folder / "pipe").unlink()
+
+
+@pytest.mark.parametrize("listed", FIELD, ids=["lines", "doubled", "mark alone"])
+@pytest.mark.parametrize("by_nul", [False, True])
+def test_a_list_from_windows_names_what_it_names(
+    listed: bytes,
+    by_nul: bool,
+    odd: Path,
+    tmp_path: Path,
+    program: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(odd)
+    if by_nul:
+        listed = listed.replace(b"\r", b"").replace(b"\n", b"\0")
+    (tmp_path / "list").write_bytes(listed)
+    command = ["spectrogram", "--files-from", tmp_path / "list", "-o", tmp_path / "out.h5"]
+    command += ["-0"] * by_nul
+    ended = program(*command, "--dry-run")
+    assert "2 inputs: 2 to be written, 0 would fail" in ended.out
+    assert program(*command).code == 0
+    with kapre_cli.open_features(tmp_path / "out.h5") as features:
+        assert list(features) == ["plain.wav", "sub/-"]
+    assert read_through_a_pipe(listed, by_nul=by_nul, folder=tmp_path) == ["plain.wav", "sub/-"]
+
+
+def test_a_name_that_begins_with_a_mark_or_ends_in_returns_is_kept_if_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("\ufeffa.wav", "b.wav\r\r", "b.wav"):
+        Path(name).touch()
+    Path("list").write_text("\ufeffa.wav\nb.wav\r\r\r\nb.wav\r\n\ufeffc.wav\n", newline="")
+    with Names("list", ended_by_nul=False, folder=None) as names:
+        assert list(names.read()) == ["\ufeffa.wav", "b.wav\r\r", "b.wav", "\ufeffc.wav"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "mark", "told"),
+    [
+        ("utf-16-le", True, "UTF-16"),
+        ("utf-16-be", True, "UTF-16"),
+        ("utf-16-le", False, "UTF-16LE"),
+        ("utf-16-be", False, "UTF-16BE"),
+    ],
+)
+@pytest.mark.parametrize("by_nul", [False, True])
+def test_a_list_in_utf16_is_named_with_the_remedy(
+    encoding: str, mark: bool, told: str, by_nul: bool, tmp_path: Path, program: Any
+) -> None:
+    text = "plain.wav\r\nsub\\caf\u00e9 \u9ce5.wav\r\n"
+    listed = f"{chr(0xFEFF) * mark}{text}".encode(encoding)
+    (tmp_path / "list").write_bytes(listed)
+    command = ["spectrogram", "--files-from", tmp_path / "list", "-o", tmp_path / "out.h5"]
+    ended = program(*command, *["-0"] * by_nul)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == (
+        f"kapre-extract: Error: the list '{tmp_path}/list' is in UTF-16, as Windows programs save "
+        f"text; save it as UTF-8, or convert it: iconv -f {told} -t UTF-8\n"
+    )
+    assert files_below(tmp_path) == ["list"]
+    assert listed.decode(told) == text
+    with pytest.raises(UsageError, match=r"is in UTF-16, as"):
+        read_through_a_pipe(listed, by_nul=by_nul, folder=tmp_path)
+
+
+def test_short_names_between_nuls_are_no_utf16(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("list").write_bytes(b"a\0b\0c\0d\0e\0")
+    Path("a").touch()
+    with Names("list", ended_by_nul=True, folder=None) as names:
+        assert list(names.read()) == ["a", "b", "c", "d", "e"]
+
+
+MISSING = {
+    r"site a\night.wav": "the path is in Windows form: here it is 'site a/night.wav'",
+    r"site b\night.wav": "the path is in Windows form: here / stands between folders",
+    r"C:\audio\night.wav": "the path is in Windows form: there are no drive letters here",
+    "d:/audio/night.wav": "the path is in Windows form: there are no drive letters here",
+    '"site a/night.wav"': "there is such a file without the quotes",
+    "'site a/night.wav'": "there is such a file without the quotes",
+    r"site\ a/night.wav": "there is such a file without the backslashes",
+    " site a/night.wav\t": "there is such a file without the blanks around its name",
+    "# my recordings": "a list has no comments: every line is a name",
+    "~/night.wav": "~ stands for no folder here: write the whole path",
+    "https://example.org/night.wav": "the path is a URL: download the file first",
+    "a.wav\rb.wav": "the name has carriage returns in it: the lines of a list end in newlines",
+    "'gone.wav'": "",
+    "gone.wav ": "",
+}
+
+
+def test_why_a_name_may_be_missing_is_told(
+    tmp_path: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_audio(Path("site a/night.wav"), reference.noise(1, 900))
+    Path("list").write_text("".join(f"{name}\n" for name in MISSING), newline="")
+    command = ("spectrogram", "-o", "out.h5")
+    for arguments in ((*command, "--files-from", "list"), (*command, "--", *MISSING)):
+        ended = program(*arguments, "site a/night.wav")
+        for name, hint in MISSING.items():
+            why = f"cannot be opened: No such file or directory{'; ' if hint else ''}{hint}"
+            (line,) = [one for one in ended.err.splitlines() if f"{quoted(name)}: " in one]
+            assert line.startswith(f"failed: {quoted(name)}: {why}")
+            assert hint or line.endswith(why)
+        (tmp_path / "out.h5").unlink()
+    # A name that is there needs no hint, whatever it looks like.
+    write_audio(Path(r"C:\audio.wav"), reference.noise(1, 900))
+    assert program(*command, r"C:\audio.wav").code == 0
+
+
 def test_a_list_stands_behind_the_arguments_and_below_the_root(
     odd: Path, tmp_path: Path, program: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,7 +283,7 @@ def test_a_list_stands_behind_the_arguments_and_below_the_root(
     assert ended.code == 1
     note, failed, summary = ended.err.splitlines()
     assert note == (
-        "note: the list names 2 folders, passed over: '.', 'sub'; "
+        "note: the list names 2 folders, skipped: '.', 'sub'; "
         "a folder that is to be searched is named as an input"
     )
     assert failed.startswith("failed: 'there is none.wav': cannot be opened: No such file")
@@ -190,8 +330,12 @@ def test_a_list_in_a_file_is_refused_as_arguments_are(
     assert not output.exists()
 
 
+MARKS = (b"\xff\xfe", b"\xfe\xff")  # of UTF-16
 NAMES = st.lists(
-    st.binary(min_size=1, max_size=12).filter(lambda name: b"\0" not in name), max_size=30
+    st.binary(min_size=1, max_size=12).filter(
+        lambda name: b"\0" not in name and not name.startswith((b"\xef\xbb\xbf", *MARKS))
+    ),
+    max_size=30,
 )
 
 
@@ -201,8 +345,10 @@ def test_what_is_written_into_a_list_is_read_from_it(
     names: list[bytes], by_nul: bool, cuts: list[int], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("list")
-    if not by_nul:  # none of these is a file, so a return at the end is part of the name
-        names = [name for name in names if b"\n" not in name and name != b"\r"]
+    if by_nul:  # of shorter ones a list can look like UTF-16
+        names = [name for name in names if len(name) > 3]
+    else:
+        names = [name for name in names if b"\n" not in name and name.strip(b"\r")]
     end = b"\0" if by_nul else b"\n"
     content = b"".join(name + end for name in names)
     (folder / "list").write_bytes(content)
@@ -216,7 +362,8 @@ def test_what_is_written_into_a_list_is_read_from_it(
                 rest = rest[cut:]
 
     writer = threading.Thread(target=write_slowly)
-    expected = [os.fsdecode(name) for name in names]
+    # None of these is a file, so returns at the end are no part of the name.
+    expected = [os.fsdecode(name if by_nul else name.rstrip(b"\r")) for name in names]
     for kind in ("list", "pipe"):
         if kind == "pipe":
             writer.start()
@@ -376,7 +523,7 @@ def test_what_a_growing_list_names_wrongly_fails_alone(
     code, messages = run.end()
     *failed, note, summary = messages
     assert code == 1
-    assert note.startswith("note: the list names 1 folder, passed over: 'other'; ")
+    assert note.startswith("note: the list names 1 folder, skipped: 'other'; ")
     assert summary.startswith("10 inputs: 4 written, 6 failed")
     told = sorted(line.removeprefix("failed: ").split(":")[0] for line in failed)
     assert told == sorted(

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kapre_cli
-from kapre_cli.errors import OutputError, SettingsError
+from kapre_cli.errors import OutputError, SampleRateError, SettingsError
 from kapre_cli.report import Report
 from kapre_cli.settings import OutputSettings
 from kapre_cli.storage.report_file import check_report, open_report
@@ -32,7 +32,8 @@ from tests.stress.runs import HERE
 
 FIELDS = ["key", "source", "status", "reason", "note", "shape", "reference", "reference_db"]
 FIELDS += ["seconds", "work_seconds"]
-SUMS = ["inputs", "written", "failed", "skipped", "seconds", "work_seconds", "exit_code"]
+SUMS = ["inputs", "written", "failed", "not_tried", "skipped", "seconds", "work_seconds"]
+SUMS += ["exit_code"]
 STATUSES = ("written", "failed", "skipped")
 
 
@@ -63,6 +64,9 @@ def read(path: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     counts = [sum(one["status"] == status for one in records) for status in STATUSES]
     assert [sums[status] for status in STATUSES] == counts
     assert sums["inputs"] == len(records) == sum(counts)
+    untried = [one for one in records if (one["reason"] or "").startswith("not tried: ")]
+    assert sums["not_tried"] == len(untried) <= sums["failed"]
+    assert not any(one["seconds"] or one["work_seconds"] for one in untried)
     for name in ("seconds", "work_seconds"):
         each = [one[name] or 0.0 for one in records if one["status"] == "written"]
         assert sums[name] == pytest.approx(sum(each))
@@ -589,11 +593,14 @@ def test_a_run_is_stopped_when_more_fail_than_may(
         f"{n_failed} of 6 inputs failed, and --max-failures allows {allowed}: the run was stopped"
     )
     assert f"kapre-extract: Error: {reason}\n" in said
-    reasons = [record["reason"] for record in records]
+    reasons = [(record["reason"] or "").removeprefix("not tried: ") for record in records]
     n_gone = 0 if output != "-" else {1: 1, 2: 3}[n_failed]
     assert sums["written"] == n_gone
     assert reasons.count(reason) >= 6 - n_gone - 2
-    assert said.splitlines()[-1].startswith(f"6 inputs: {n_gone} written, {6 - n_gone} failed")
+    untried = f", {sums['not_tried']} of them not tried" if sums["not_tried"] else ""
+    assert said.splitlines()[-1].startswith(
+        f"6 inputs: {n_gone} written, {6 - n_gone} failed{untried} ("
+    )
     if output == "out.h5":
         assert said.endswith("; no output is written or changed\n")
         assert not (tmp_path / "out.h5").exists()
@@ -623,8 +630,118 @@ def test_folders_that_cannot_be_read_count_as_well(tmp_path: Path, program: Any)
     )
     records, sums = read(tmp_path / "r.jsonl")
     assert ended.code == 1
-    assert sums["failed"] == 2
-    assert records[1]["reason"].startswith("1 of 2 inputs failed, and --max-failures allows 0")
+    assert (sums["failed"], sums["not_tried"]) == (2, 1)
+    assert records[1]["reason"].startswith(
+        "not tried: 1 of 2 inputs failed, and --max-failures allows 0"
+    )
+    assert "\n2 inputs: 0 written, 2 failed, 1 of them not tried (0.0 s of audio); no" in ended.err
+
+
+@pytest.mark.parametrize("output", ["out.h5", "-"])
+@pytest.mark.parametrize("why", ["--max-failures", "a full disk"])
+def test_inputs_that_were_not_tried_are_told_apart(output: str, why: str, tmp_path: Path) -> None:
+    for number in range(30):  # each takes longer than a stop does
+        write_silence(tmp_path / f"audio/{number:02}.wav", 600)
+    stopping = ["--max-failures", "0"] if why == "--max-failures" else []
+    if stopping:
+        (tmp_path / "audio/00.wav").write_bytes(b"no audio")
+    command = ["spectrogram", "audio", "-o", output, "--report", "r.jsonl", "--jobs", "1"]
+    ended = subprocess.run(
+        [*PROGRAM, *command, *stopping],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+        timeout=300,
+        check=False,
+    )
+    _, sums = read(tmp_path / "r.jsonl")
+    assert ended.returncode == sums["exit_code"] == 1
+    assert (sums["written"], sums["failed"], sums["skipped"]) == (0, 30, 0)
+    assert 15 <= sums["not_tried"] < 30
+    *said, closing = ended.stderr.decode().splitlines()
+    assert closing.startswith(
+        f"30 inputs: 0 written, 30 failed, {sums['not_tried']} of them not tried (0.0 s of audio)"
+    )
+    assert sum(line.startswith("failed: ") for line in said) == len(stopping) / 2
+
+
+def test_nothing_is_tried_if_standard_input_cannot_be_kept(tmp_path: Path) -> None:
+    write_audio(tmp_path / "a.wav", reference.noise(1, 30_000))
+    with (tmp_path / "a.wav").open("rb") as audio:
+        ended = subprocess.run(
+            [*PROGRAM, "spectrogram", "-", "a.wav", "-o", "x.h5", "--report", "r.jsonl"],
+            cwd=tmp_path,
+            stdin=audio,
+            capture_output=True,
+            text=True,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (9_000, 9_000)),
+            timeout=300,
+            check=False,
+        )
+    _, sums = read(tmp_path / "r.jsonl")
+    assert (ended.returncode, sums["failed"], sums["not_tried"]) == (1, 2, 2)
+    assert "2 inputs: 0 written, 2 failed, 2 of them not tried" in ended.stderr
+
+
+# Many failures of a kind
+
+
+@pytest.mark.parametrize("output", ["out.h5", "-", "dry"])
+def test_many_failures_of_a_kind_are_summed_up_at_the_end(output: str, tmp_path: Path) -> None:
+    write_audio(tmp_path / "audio/a.wav", reference.noise(1, 900))
+    for number in range(24):
+        sr = 44100 if number % 3 else 48000
+        write_audio(tmp_path / f"audio/rate {number}.wav", reference.noise(1, 900), sr)
+    for number in range(11):
+        cut = write_audio(tmp_path / f"audio/cut {number}.wav", reference.noise(1, 900 + number))
+        os.truncate(cut, 2000 + 40 * number)
+        (tmp_path / f"audio/few {number}.wav").write_bytes(b"" if number < 9 else b"no audio")
+    more = ["-o", "out.h5", "--dry-run"] if output == "dry" else ["-o", output]
+    ended = subprocess.run(
+        [*PROGRAM, "spectrogram", "audio", *more, "--sr", "8000"],
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=300,
+        check=False,
+    )
+    assert ended.returncode == 1
+    lines = (ended.stdout if output == "dry" else ended.stderr).decode().splitlines()
+    assert sum(line.startswith("failed: 'audio/rate ") for line in lines) == 24
+    of_rates, truncated = lines[-3:-1]
+    assert of_rates == (
+        "24 inputs failed: other sample rates than this run's 8,000 Hz (44,100 Hz in 16, 48,000 Hz "
+        "in 8); --resample converts them, --sr 44100 makes a run at the rate of most of them"
+    )
+    assert truncated == (
+        "11 inputs failed: truncated: the header promises N frames, N frames came; "
+        "--allow-truncated takes what there is"
+    )
+    assert lines[-1].startswith("47 inputs: 1 ")
+    assert not any(line.startswith("9 inputs") for line in lines)  # few enough to be seen
+
+
+def test_failures_before_a_crash_are_summed_up_too() -> None:
+    said: list[str] = []
+    report = Report(say=said.append)
+    error = SampleRateError(44100, 8000)
+    for number in range(6):
+        report.failed(f"{number}.wav", error)
+        report.failed_before(f"before {number}.wav", str(error))
+    (line,) = report.failures_by_kind()
+    assert line == (
+        "12 inputs failed: other sample rates than this run's 8,000 Hz (44,100 Hz in 12); "
+        "--resample converts them, --sr 44100 makes a run at their rate"
+    )
+
+
+def test_kinds_of_failures_take_bounded_memory() -> None:
+    report = Report(say=lambda _: None)
+    for number in range(5000):
+        letters = "".join(chr(ord("a") + int(digit)) for digit in str(number))
+        report.failed("x.wav", f"{letters} {'long ' * 1000}")
+        report.failed("y.wav", f"'{letters}' has {number:,} of b'{letters}', {number / 7:.3f} s")
+    assert list(report.failures_by_kind()) == ["5,000 inputs failed: '...' has N of '...', N s"]
 
 
 @given(st.integers(0, 100), st.integers(0, 100), st.integers(1, 200))

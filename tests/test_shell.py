@@ -63,7 +63,7 @@ def test_verbose_says_what_is_at_work_and_what_is_done(folder: Path, program: An
     ended = program("melspectrogram", "in", "-o", "out.h5", "--n-mels", 20, "-v")
     assert (ended.code, ended.out) == (0, "")
     note, versions, *done, summary = ended.err.splitlines()
-    assert note.startswith("note: 'in': passed over 1 file")
+    assert note.startswith("note: 'in': skipped 1 file")
     assert re.match(r"kapre-extract [\d.]+, .*numpy \d", versions)
     assert sorted(done) == [
         "done: 'a.wav': mel 20, time 12, channel 1; 0.4 s",

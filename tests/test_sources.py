@@ -1,4 +1,4 @@
-"""Paths to inputs: order, keys, what is passed over and what is refused."""
+"""Paths to inputs: order, keys, what is skipped and what is refused."""
 
 import os
 import re
@@ -28,8 +28,9 @@ def touch(folder: Path, *names: str) -> Path:
     return folder
 
 
-def keys(*paths: object, root: str | None = None) -> list[str]:
-    return [source.key for source in discover([str(path) for path in paths], root).sources]
+def keys(*paths: object, root: str | None = None, hidden: bool = False) -> list[str]:
+    inputs = discover([str(path) for path in paths], root, hidden=hidden)
+    return [source.key for source in inputs.sources]
 
 
 def test_folders_are_walked_in_the_order_of_names(tmp_path: Path) -> None:
@@ -45,7 +46,7 @@ def test_folders_are_walked_in_the_order_of_names(tmp_path: Path) -> None:
 
 def test_a_name_that_is_all_suffix_is_taken(tmp_path: Path) -> None:
     touch(tmp_path, ".wav", "...flac")
-    assert keys(tmp_path) == ["...flac", ".wav"]
+    assert keys(tmp_path, hidden=True) == ["...flac", ".wav"]
 
 
 def test_file_arguments_keep_their_relative_path(
@@ -86,16 +87,101 @@ def test_a_key_that_is_a_folder_of_another_is_refused(tmp_path: Path) -> None:
         keys(tmp_path / "x", tmp_path / "y")
 
 
-def test_what_is_passed_over_is_said(tmp_path: Path) -> None:
+def test_what_is_skipped_is_said(tmp_path: Path) -> None:
     touch(tmp_path, "a.wav", "._a.wav", "notes.txt", "b.mp3", "c.mp3", "linked/d.wav")
     (tmp_path / "link").symlink_to(tmp_path)
     inputs = discover([str(tmp_path)])
     assert [source.key for source in inputs.sources] == ["a.wav", "linked/d.wav"]
     said = "\n".join(inputs.notes)
     assert "link' is a link to a folder and was not followed" in said
-    assert "passed over 1 AppleDouble file (._*)" in said
-    assert "passed over 3 files with another ending than .wav, .wave, .flac" in said
+    assert "skipped 1 AppleDouble file (._*)" in said
+    assert "skipped 3 files with another ending than .wav, .wave, .flac" in said
     assert "2 .mp3, 1 .txt" in said
+
+
+HIDDEN = (
+    *(".git/annex/objects/a.wav", "site/.Trashes/501/b.flac", "$RECYCLE.BIN/S-1-5/c.wav"),
+    *("$Recycle.Bin/d.wav", "RECYCLER/e.wav", "site/#recycle/f.wav", "@Recycle/g.wav"),
+    *("@eaDir/h.wav", "#snapshot/i.wav", "lost+found/j.wav", "LOST+FOUND/k.wav"),
+    *("System Volume Information/l.wav", ".m.wav", "site/.n.FLAC", "...o.wav", ".p/q.wav"),
+)
+SHOWN = ("night.1/a.wav", "recycle/b.wav", "site/c.wav", "x.git/d.wav", "lost/e.wav", "$x/f.wav")
+
+
+def test_what_is_hidden_is_skipped_below_a_folder_unless_asked_for(tmp_path: Path) -> None:
+    touch(tmp_path, *HIDDEN, *SHOWN, "._r.wav", ".hidden.txt")
+    inputs = discover([str(tmp_path)])
+    assert sorted(source.key for source in inputs.sources) == sorted(SHOWN)
+    note = inputs.notes[0]
+    assert note == (
+        f"{str(tmp_path)!r}: skipped 13 hidden folders ('#snapshot', '$RECYCLE.BIN', "
+        "'$Recycle.Bin', ...) and 3 hidden files ('...o.wav', '.m.wav', 'site/.n.FLAC'); "
+        "--hidden takes what is hidden"
+    )
+    inputs = discover([str(tmp_path)], hidden=True)
+    assert sorted(source.key for source in inputs.sources) == sorted((*HIDDEN, *SHOWN))
+    assert not [note for note in inputs.notes if "--hidden" in note]
+
+
+def test_a_folder_that_is_named_is_taken_whatever_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, ".trash/a.wav", ".trash/.deep/b.wav", "lost+found/c.wav", ".d.wav")
+    monkeypatch.chdir(tmp_path)
+    assert keys(".trash", "lost+found/", ".d.wav") == ["a.wav", "c.wav", ".d.wav"]
+    assert keys(".trash/.deep", "./.trash/../.trash", root=".") == [
+        ".trash/.deep/b.wav",
+        ".trash/a.wav",
+    ]
+    monkeypatch.chdir(".trash")
+    assert keys(".", "..", root="..") == [".trash/a.wav"]
+    inputs = discover([], listed=["a.wav", ".deep/b.wav"])
+    assert [source.key for source in inputs.sources] == ["a.wav", ".deep/b.wav"]
+
+
+def test_a_folder_whose_audio_is_all_hidden_says_so(tmp_path: Path) -> None:
+    touch(tmp_path, "one/.git/annex/a.wav", "two/.b.wav", "three/.git/config", "four/x.txt")
+    inputs = discover([str(tmp_path / name) for name in ("one", "two", "three", "four")])
+    nothing = "holds no audio: no file ends in .wav, .wave, .flac"
+    assert not inputs.sources
+    assert [refusal.reason for refusal in inputs.refusals] == [
+        "holds audio only where it is hidden, such as '.git/annex/a.wav'; --hidden takes it",
+        "holds audio only where it is hidden, such as '.b.wav'; --hidden takes it",
+        nothing,
+        nothing,
+    ]
+
+
+def test_an_output_with_hidden_inputs_is_kept_up_to_date_and_verified(
+    tmp_path: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number, name in enumerate(("a.wav", ".trash/b.wav", "site/.c.wav")):
+        write_audio(tmp_path / "audio" / name, np.full((1, 900), 0.1 * number))
+    command = ["spectrogram", "audio", "-o", "out", "--n-dft", 64]
+    assert program(*command, "--hidden").code == 0
+    assert program("verify", "out", "--against", "audio").out.endswith("bit for bit\n")
+    ended = program(*command, "--hidden", "--resume")
+    assert "'out' is up to date" in ended.err
+    # Shards find the same inputs only if all of them search alike.
+    for index in (1, 2):
+        shard = ["spectrogram", "audio", "-o", f"{index}.h5", "--shard", f"{index}/2"]
+        assert program(*shard, "--hidden").code == 0
+    assert program("merge", "2.h5", "1.h5", "-o", "all.h5").code == 0
+    with open_features("all.h5") as features:
+        assert sorted(features) == [".trash/b.wav", "a.wav", "site/.c.wav"]
+    assert program(*shard, "--overwrite").code == 0
+    ended = program("merge", "1.h5", "2.h5", "-o", "other.h5")
+    assert (ended.code, "other.h5" in os.listdir()) == (2, False)
+    # Without the option hidden arrays leave, which is said with the option that keeps them.
+    ended = program(*command, "--resume")
+    assert ended.code == 0
+    assert (
+        "note: 2 arrays of 'out' will be removed, since no input has its key: "
+        "'.trash/b.wav', 'site/.c.wav'; 2 of them hidden: --hidden keeps those"
+    ) in ended.err
+    with open_features("out") as features:
+        assert list(features) == ["a.wav"]
 
 
 def test_a_folder_without_audio_is_a_failure(tmp_path: Path) -> None:
@@ -210,14 +296,15 @@ def odd_files(folder: Path) -> list[str]:
 
 def test_every_name_that_the_file_system_allows_becomes_a_key(tmp_path: Path) -> None:
     names = odd_files(tmp_path / "audio")
-    found = keys(tmp_path / "audio")
+    found = keys(tmp_path / "audio", hidden=True)
     assert sorted(os.fsdecode(unquote_to_bytes(key)) for key in found) == names
 
 
 @pytest.mark.parametrize("name", ["out.h5", "out"])
 def test_odd_names_are_written_and_read_back(name: str, tmp_path: Path, program: Any) -> None:
     names = odd_files(tmp_path / "audio")
-    ended = program("spectrogram", tmp_path / "audio", "-o", tmp_path / name, "--n-dft", 64)
+    command = ("spectrogram", tmp_path / "audio", "-o", tmp_path / name, "--n-dft", 64)
+    ended = program(*command, "--hidden")
     assert ended.code == 0, ended.err
     assert not (set(os.listdir(tmp_path)) - {"audio", name})
     with open_features(tmp_path / name) as features:

@@ -443,6 +443,40 @@ def test_sources_that_are_gone_or_others_are_told(work: Path, program: Any) -> N
     assert "it is a named pipe, not a regular file" in lines(ended)[0]
 
 
+def test_a_folder_that_no_key_lies_in_is_refused_with_the_one_that_may_be_meant(
+    tmp_path: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number in range(4):
+        write_audio(tmp_path / f"audio/site/{number}.wav", reference.noise(1, 300, number))
+    (tmp_path / "other/empty").mkdir(parents=True)
+
+    def refused(output: str, folder: str, told: str) -> None:
+        ended = program("verify", output, "--against", folder)
+        assert (ended.code, ended.out) == (2, "")
+        assert ended.err == (
+            f"kapre-extract: Error: none of the inputs of {output!r} lies in the folder "
+            f"{folder!r}; looked for: {told}\n"
+        )
+
+    few, many = "'site/0.wav', 'site/1.wav', 'site/2.wav', ...", "where 'site/0.wav' is"
+    for name in ("out.h5", "out"):
+        assert program("spectrogram", "audio", "-o", name, *MEL[:4]).code == 0
+        for wrong in (".", "audio/site", "other/empty"):
+            refused(name, wrong, f"{few}; 'audio' may be meant, {many}")
+    # Without the folder that the recordings were read from, those nearby are looked into.
+    (tmp_path / "audio").rename("other/moved")
+    for wrong in ("other", "other/moved/site"):
+        refused("out.h5", wrong, f"{few}; 'other/moved' may be meant, {many}")
+    refused("out.h5", ".", few)
+    assert program("verify", "out.h5", "--against", "other/moved").code == 0
+    # One of the inputs is enough to be looked at: what is gone is told by name.
+    for number in range(3):
+        (tmp_path / f"other/moved/site/{number}.wav").unlink()
+    ended = program("verify", "out.h5", "--against", "other/moved")
+    assert (ended.code, ended.out.count(" is gone\n")) == (1, 3)
+
+
 def test_one_input_may_be_held_against_its_file(work: Path, program: Any) -> None:
     single = work / "out.npy"
     ended = program("verify", single, "--against", work / "audio/a.wav")

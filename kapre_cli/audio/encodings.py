@@ -8,6 +8,7 @@ the highest bit on), mmreg.h (format tags).
 import struct
 from typing import NamedTuple
 
+from kapre_cli.audio.header import Header
 from kapre_cli.audio.opening import ByteSource
 from kapre_cli.audio.remedies import as_raw, by_ffmpeg
 from kapre_cli.errors import AudioReadError
@@ -15,7 +16,11 @@ from kapre_cli.report import counted
 from kapre_cli.settings.limits import MAX_CHANNELS
 
 _PCM, _FLOAT, _A_LAW, _MU_LAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
-_OF_LIBSNDFILE = frozenset({2, 0x11, 0x31, 0x38, 0x40})  # MS and IMA ADPCM, GSM, NMS, G.721
+_PLAIN = {_PCM: "PCM", _FLOAT: "float", _A_LAW: "A-law", _MU_LAW: "mu-law"}
+_OF_LIBSNDFILE = {
+    0x02: "Microsoft ADPCM", 0x11: "IMA ADPCM", 0x31: "GSM 6.10", 0x38: "NMS ADPCM",
+    0x40: "G.721 ADPCM",
+}  # fmt: skip
 
 _OTHERS = {
     0x08: "DTS", 0x0A: "WMA Voice", 0x10: "OKI ADPCM", 0x16: "G.723 ADPCM", 0x17: "Dialogic ADPCM",
@@ -79,6 +84,18 @@ class SamplesAt(NamedTuple):
         order = "" if bits == 8 else {"<": "le", ">": "be"}[number[0]]
         raw_format = f"{kind}{bits}{order},{encoding.sr},{encoding.n_channels}"
         return as_raw(self.file.shell_name, self.start, self.n_bytes, raw_format)
+
+
+def encoding_name(header: Header) -> str:
+    """Return in words how a file that can be read holds its samples."""
+    if not header.fmt:
+        return f"{header.bits}-bit"
+    tag, bits = struct.unpack(header.order + "H12xH", header.fmt[:16])
+    if tag == _EXTENSIBLE:
+        (tag,) = struct.unpack(header.order + "H", header.fmt[24:26])
+    name = (_PLAIN | _OF_LIBSNDFILE)[tag]
+    parts = [f"{bits}-bit {name}" if tag in (_PCM, _FLOAT) else name]
+    return ", ".join(parts + ["big-endian"] * (header.order == ">"))
 
 
 def encoding_of(fmt: bytes, order: str, samples: SamplesAt) -> Encoding:

@@ -11,6 +11,7 @@ from typing import Protocol
 from kapre_cli.audio.remedies import shell_name
 from kapre_cli.closing import Closing
 from kapre_cli.errors import AudioReadError, KapreExtractError, input_error, quoted
+from kapre_cli.sources import hint_of_missing
 
 _FRONT_BYTES = 2**16
 
@@ -142,12 +143,15 @@ def _open_without_waiting(path: str) -> int:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         if isinstance(error, OSError) and error.errno in _ERRORS_OF_SOCKETS and _is_socket(path):
             raise AudioReadError("it is a socket, not a regular file") from error
-        reason = (
-            _reason_of_link(path, error) or error.strerror
-            if isinstance(error, OSError)
-            else str(error)
-        )
-        raise AudioReadError(f"cannot be opened: {reason}") from error
+        raise AudioReadError(f"cannot be opened: {_reason(path, error)}") from error
+
+
+def _reason(path: str, error: Exception) -> str:
+    """Say why a file cannot be opened, and what may have been meant."""
+    if not isinstance(error, OSError):
+        return str(error)
+    hint = hint_of_missing(path) if isinstance(error, FileNotFoundError) else ""
+    return _reason_of_link(path, error) or f"{error.strerror}{hint}"
 
 
 def _reason_of_link(path: str, error: OSError) -> str:

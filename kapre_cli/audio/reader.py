@@ -9,7 +9,7 @@ from kapre_cli.audio.audio_file import AudioFile
 from kapre_cli.audio.decoding import BLOCK_VALUES
 from kapre_cli.audio.samples import Samples
 from kapre_cli.closing import Closing
-from kapre_cli.errors import AudioReadError
+from kapre_cli.errors import AudioReadError, SampleRateError
 from kapre_cli.report import counted
 from kapre_cli.settings import AudioSettings
 
@@ -165,10 +165,7 @@ def n_channels_taken(settings: AudioSettings, sr: int, n_channels: int) -> int:
 
 def _require_rate(settings: AudioSettings, sr: int) -> None:
     if sr != settings.sr and not settings.resample:
-        raise AudioReadError(
-            f"its sample rate is {sr} Hz, this run's is {settings.sr} Hz; "
-            f"--resample converts it, --sr {sr} makes a run at its rate"
-        )
+        raise SampleRateError(sr, settings.sr)
     if not 1 / MAX_RATIO <= sr / settings.sr <= MAX_RATIO:
         raise AudioReadError(
             f"its sample rate is {sr:,} Hz, this run's is {settings.sr:,} Hz: more "

@@ -15,8 +15,9 @@ from typing import Any, NoReturn
 
 import click
 
+from kapre_cli.cli.command_names import command_hint
 from kapre_cli.cli.compare import compare
-from kapre_cli.cli.defaults import blamed, with_defaults
+from kapre_cli.cli.defaults import blamed, unknown_variables, with_defaults
 from kapre_cli.cli.ending import PipeClosedError, code_of, message_of
 from kapre_cli.cli.guard import Workload, guarded, unguarded
 from kapre_cli.cli.info import info
@@ -42,6 +43,14 @@ class _Program(Command, click.Group):
         except BrokenPipeError as error:  # Click would end the process with the exit code 1
             raise PipeClosedError from error
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
+            known = [name for name, command in self.commands.items() if not command.hidden]
+            ctx.fail(printable(f"No such command '{args[0]}': {command_hint(args, known)}"))
+        return super().resolve_command(ctx, args)
+
 
 @click.group(
     cls=_Program,
@@ -49,7 +58,8 @@ class _Program(Command, click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name=PROGRAM)
-def program() -> None:
+@click.pass_context
+def program(ctx: click.Context) -> None:
     """Turn WAV and FLAC recordings into spectrograms or mel-spectrograms.
 
     They are what the Keras layer that the options describe returns, whatever the length and the
@@ -58,6 +68,8 @@ def program() -> None:
     \b
     kapre-extract melspectrogram recordings/ -o mels.h5 --n-mels 64 --decibel
     """  # noqa: D301 - Click needs the backspace itself
+    for warning in unknown_variables(ctx.command, os.environ):
+        click.echo(f"warning: {printable(warning)}", err=True)
 
 
 for command in (

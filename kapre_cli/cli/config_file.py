@@ -1,12 +1,14 @@
 """``--config``: options in a TOML file, at its top or in a table called as the command."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from kapre_cli.cli.option_names import near_names, option_hint
+from kapre_cli.cli.options.declaring import WholeNumber
 from kapre_cli.cli.toml import toml
 from kapre_cli.errors import UsageError, quoted
 
@@ -22,15 +24,6 @@ _MOST_BITS = 2**9  # of an integer: no decimal fraction holds many more
 _MOST_SHOWN = 100  # characters
 
 Options = dict[str, click.Option]
-
-
-def long_name(option: click.Option) -> str:
-    """Return the name of an option on the command line, without the dashes.
-
-    >>> long_name(click.Option(["-o", "--n-dft/--no-dft", "x"]))
-    'n-dft'
-    """
-    return max(option.opts, key=len).lstrip("-")
 
 
 def config_defaults(path: Path, name: str, options: Mapping[str, Options]) -> dict[str, Any]:
@@ -49,6 +42,7 @@ def config_defaults(path: Path, name: str, options: Mapping[str, Options]) -> di
     tables = {key: value for key, value in stored.items() if key in options}
     top = {key: value for key, value in stored.items() if key not in options}
     every = {key: option for known in options.values() for key, option in known.items()}
+    owners = {key: [one for one in options if key in options[one]] for key in every}
     found: dict[str, Any] = {}
     for place, values, known in [
         ("", top, every),
@@ -56,7 +50,7 @@ def config_defaults(path: Path, name: str, options: Mapping[str, Options]) -> di
     ]:
         if not isinstance(values, dict):
             raise UsageError(f"{quoted(path)}: {place[:-1]} is a command, so it must be a table")
-        for key, value in _named(path, place, values, known):
+        for key, value in _named(path, place, values, known, owners):
             _require_type(path, place + key, value, known[key])
             if place in ("", f"{name}.") and key in options[name]:
                 found[options[name][key].name or ""] = value
@@ -87,14 +81,24 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _named(
-    path: Path, place: str, values: Mapping[str, Any], known: Options
+    path: Path,
+    place: str,
+    values: Mapping[str, Any],
+    known: Options,
+    owners: Mapping[str, Sequence[str]],
 ) -> Iterator[tuple[str, Any]]:
     """Yield each option that is named and its value; ``n_dft`` stands for ``n-dft``."""
     seen = set()
     for written, value in values.items():
         key = written.replace("_", "-")
         if key not in known:
-            raise UsageError(f"{quoted(path)}: there is no option {quoted(place + written)}")
+            hint = option_hint(written, known, owners, str)
+            if hint is None and (near := near_names(written, known)):
+                hint = f"did you mean {' or '.join(near)}?"
+            raise UsageError(
+                f"{quoted(path)}: there is no option {quoted(place + written)}"
+                f"{f'; {hint}' if hint else ''}"
+            )
         if key in seen:
             raise UsageError(f"{quoted(path)}: {place}{key} is there twice")
         seen.add(key)
@@ -131,8 +135,8 @@ def _kinds(option: click.Option) -> tuple[tuple[type, ...], str]:
     article = "" if option.multiple else "a "
     if option.is_flag:
         return (bool,), "true or false"
-    if isinstance(option.type, (click.types.IntParamType, click.IntRange)):
-        return (int,), f"integer{many}" if many else "an integer"
+    if isinstance(option.type, WholeNumber):  # 16000.0 is one, which its type decides
+        return (int, float), f"integer{many}" if many else "an integer"
     if isinstance(option.type, (click.types.FloatParamType, click.FloatRange)):
         return (int, float), f"{article}number{many}"
     if isinstance(option.type, (click.Choice, click.Path, click.types.StringParamType)):

@@ -3,7 +3,7 @@
 Every command gets this where it is added to the program, so that no option need know of it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from kapre_cli.cli.config_file import Options, config_defaults, long_name
+from kapre_cli.cli.config_file import Options, config_defaults
+from kapre_cli.cli.option_names import long_name, near_names, option_hint
 from kapre_cli.cli.toml import toml
 from kapre_cli.errors import KapreExtractError, quoted, writing
 from kapre_cli.report import ExitCode
@@ -35,6 +36,30 @@ def with_defaults(command: click.Command) -> click.Command:
         option.envvar = _PREFIX + name.upper().replace("-", "_")
     command.callback = _or_shown(command.callback)
     return command
+
+
+def unknown_variables(program: click.Command, environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield a warning for each variable that looks like one of an option, and is of none.
+
+    Args:
+        program: The program with all its commands.
+        environment: All variables.
+    """
+    every = {
+        long_name(one): str(one.envvar)
+        for command in (program.commands.values() if isinstance(program, click.Group) else ())
+        for one in command.params
+        if isinstance(one, click.Option) and one.envvar
+    }
+    for variable in sorted({*environment}.difference(every.values())):
+        name = variable.removeprefix(_PREFIX)
+        if name == variable or not environment[variable]:
+            continue
+        hint = option_hint(name, every, dict.fromkeys(every, ()), every.__getitem__)
+        if hint is None and (near := near_names(name, every)):
+            hint = f"did you mean {' or '.join(every[one] for one in near)}?"
+        more = f"; {hint}" if hint else ""
+        yield f"the variable {variable} is of no option, and is ignored{more}"
 
 
 def config_file() -> Path | None:

@@ -150,6 +150,8 @@ def _run(asked: _Asked, watch: Watch) -> int:
             with recorded(report, found.report, watch):
                 _work(asked, found, report, terminal, watch, descriptor)
                 if not options["quiet"]:
+                    for line in report.failures_by_kind():
+                        terminal.say(line)
                     terminal.say(f"{report.summary()}{_end(report, asked.output)}")
                 report.broken |= n_lost() > 0
     return report.exit_code
@@ -170,6 +172,7 @@ def _dry_run(asked: _Asked, watch: Watch) -> int:
     sr = sample_rate(asked.options, found.every, sources, report)
     if sr is not None and found.every:
         foretell(sources, asked.settings(sr, found.shard), report, watch)
+    lines += report.failures_by_kind()
     place = "standard output" if asked.output.is_stream else quoted(asked.output.path)
     lines.append(
         f"{counted(report.n_inputs, 'input')}: {report.n_written:,} to be written, "
@@ -187,6 +190,7 @@ def _found(asked: _Asked, watch: Watch) -> _Found:
         options["root"],
         spooled=incoming.spooled,
         listed=incoming.names_at_once(),
+        hidden=options["hidden"],
     )
     incoming.require_any(inputs)
     every = inputs.sources
@@ -273,7 +277,7 @@ def _received(incoming: Incoming, inputs: Inputs, report: Report) -> bool:
         report.broken = True
         report.say(f"{PROGRAM}: Error: {error}")
         for source in inputs.sources:
-            report.unwritten(source.path, error, Known(source.key))
+            report.unwritten(source.path, error, Known(source.key), tried=False)
         return False
     return True
 

@@ -9,7 +9,7 @@ import click
 from kapre_cli.cli.options.merging import merge_options
 from kapre_cli.cli.printing import PlainCommand
 from kapre_cli.cli.signals import Stopped, pass_over
-from kapre_cli.errors import OutputError, StoredDataError, quoted
+from kapre_cli.errors import OutputError, StoredDataError, UsageError, quoted
 from kapre_cli.report import Report, counted
 from kapre_cli.version import PROGRAM
 
@@ -54,6 +54,8 @@ def merge(
         report = Report(say=terminal.say)
         try:
             merging.merge(settings, inputs, report, terminal, allow_missing=allow_missing)
+        except UsageError:  # a recording among the inputs is a StoredDataError too
+            raise
         except (OutputError, StoredDataError) as error:
             terminal.say(f"{PROGRAM}: Error: {error}")
             report.broken = True

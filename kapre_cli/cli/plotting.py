@@ -91,7 +91,7 @@ def _features(
             yield features, options["channels"] or None
         return
     if options["keys"]:
-        raise UsageError(f"{quoted(source)} is not an output: it has no keys")
+        raise UsageError(f"{quoted(source)} is a recording, not an output: it has no keys")
     asked = [name for name in BANDS if _is_given(name)]
     if asked and not options["mel"]:
         raise UsageError(f"{_named(asked)} describes mel bands: add --mel")

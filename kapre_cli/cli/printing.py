@@ -1,10 +1,11 @@
-"""Standard output, for commands whose product is text."""
+"""Standard output, for commands whose product is text; what every command has in common."""
 
 import sys
 from typing import Any
 
 import click
 
+from kapre_cli.cli.option_names import explained
 from kapre_cli.cli.signals import heard
 from kapre_cli.descriptors import write_all
 from kapre_cli.errors import KapreExtractError, OutputError, printable, quoted, writing
@@ -30,7 +31,10 @@ def put(line: str) -> None:
 
 
 class Command(click.Command):
-    """A command whose ``--help``, if it cannot be printed, fails as all other output does."""
+    """A command that says what may have been meant by an option that it does not have.
+
+    Its ``--help``, if it cannot be printed, fails as all other output does.
+    """
 
     def make_context(self, *arguments: Any, **options: Any) -> click.Context:
         """Parse the arguments. The options that only print do so in here."""
@@ -40,6 +44,14 @@ class Command(click.Command):
             if isinstance(error, KapreExtractError) or error.filename is not None:
                 raise
             raise OutputError(f"{quoted(_STDOUT)} cannot be written: {error.strerror}") from error
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments; of an unknown option say which one it is here."""
+        given = tuple(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            raise explained(error, ctx, given) from None
 
 
 class PlainCommand(Command):

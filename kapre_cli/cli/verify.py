@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from kapre_cli.cli.options.declaring import WholeNumber
 from kapre_cli.cli.options.inspection import output_argument
 from kapre_cli.cli.printing import PlainCommand, put
 
@@ -20,7 +21,7 @@ from kapre_cli.cli.printing import PlainCommand, put
 @click.option(
     "--sample",
     metavar="N",
-    type=click.IntRange(min=1),
+    type=WholeNumber(1),
     show_default="10",
     help="How many inputs, spread over the output, are computed anew.",
 )

@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 from math import prod
 from pathlib import Path
 from typing import TypeVar
@@ -10,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from kapre_cli.audio import sha256_of
-from kapre_cli.errors import AudioReadError, UsageError, quoted
+from kapre_cli.errors import AudioReadError, StoredDataError, UsageError, quoted
 from kapre_cli.inspection.difference import EXACT, Difference, difference
 from kapre_cli.inspection.places import apart_words
 from kapre_cli.pipeline.extract import extract
@@ -30,6 +32,9 @@ _DECIBELS = 0.01
 
 _LOT_BYTES = 2**28  # of features that are in the temporary folder at once, or
 _LOT_INPUTS = 1000
+
+_NAMED = 3  # keys that a message names
+_LOOKED_AT = 1000  # of what is in a folder
 
 _OF_THE_AUDIO = (
     "source_sr",
@@ -51,15 +56,56 @@ def require_audio(features: Features, audio: Path) -> None:
         audio: The folder that its keys lie in, or the file of its only input.
 
     Raises:
-        UsageError: If there is nothing there, or a file for several inputs.
+        UsageError: If there is nothing there, a file for several inputs, or a folder that none of
+            the keys lies in.
     """
     if not audio.exists():
         raise UsageError(f"there is no audio at {quoted(audio)}")
+    if audio.is_dir():
+        _require_some_key(features, audio)
     if not audio.is_dir() and len(features) != 1:
         raise UsageError(
             f"{quoted(audio)} is one file, {quoted(features.path)} has {len(features):,} inputs; "
             "name the folder that they lie in"
         )
+
+
+def _require_some_key(features: Features, audio: Path) -> None:
+    paths = [path for path in map(_path_of, features) if path is not None]
+    if not paths or any(os.path.lexists(audio / path) for path in paths):
+        return
+    named = ", ".join(quoted(path) for path in paths[:_NAMED])
+    more = ", ..." if len(paths) > _NAMED else ""
+    meant = next(_other_folders(features, audio, paths[0]), None)
+    hint = f"; {quoted(meant)} may be meant, where {quoted(paths[0])} is" if meant else ""
+    raise UsageError(
+        f"none of the inputs of {quoted(features.path)} lies in the folder {quoted(audio)}; "
+        f"looked for: {named}{more}{hint}"
+    )
+
+
+def _path_of(key: str) -> str | None:
+    try:
+        return path_of(key)
+    except UsageError:
+        return None
+
+
+def _other_folders(features: Features, audio: Path, path: str) -> Iterator[Path]:
+    """Yield folders near ``audio``, or where inputs were read, in which ``path`` lies.
+
+    Args:
+        features: The output.
+        audio: A folder in which it does not lie.
+        path: The path of an input below its folder.
+    """
+    with suppress(StoredDataError, OSError):
+        sources = (facts.source for _, facts in islice(features.facts(), 1))
+        read_from = [Path(one.removesuffix(path)) for one in sources if one.endswith(path)]
+        below = sorted(one for one in islice(audio.iterdir(), _LOOKED_AT) if one.is_dir())
+        for folder in (*read_from, audio.parent, *below):
+            if os.path.lexists(folder / path):
+                yield folder
 
 
 def spread(items: Sequence[Item], number: int) -> list[Item]:

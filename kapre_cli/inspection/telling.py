@@ -42,7 +42,7 @@ _VALUES = {
 def summary_lines(summary: Summary) -> Iterator[str]:
     """Yield what a person wants to know of an output, line by line."""
     yield f"{quoted(summary.path)}: {_FORMATS[summary.format]}, {in_bytes(summary.n_bytes)}"
-    yield from _table(_overview(summary))
+    yield from table(_overview(summary))
     root = summary.root
     yield ""
     yield from _choices(
@@ -80,7 +80,7 @@ def input_lines(one: Described, axes: Sequence[str]) -> Iterator[str]:
         odd.append(f"{counted(facts.n_silent_channels, 'channel')} of digital silence")
     odd += [_one_line(facts.note)] if facts.note else []
     yield quoted(one.key)
-    yield from _table(
+    yield from table(
         {
             "array": f"{sizes}, {one.dtype}",
             "audio": f"{length(facts.n_samples / facts.sr)}, "
@@ -155,7 +155,7 @@ def _choices(heading: str, values: Mapping[str, Any], summary: Summary) -> Itera
     """Say what was chosen, then what is as it is by default."""
     yield heading
     chosen = {name: value for name, value in values.items() if name in summary.chosen}
-    yield from _table({name: printable(_value(value)) for name, value in chosen.items()})
+    yield from table({name: printable(_value(value)) for name, value in chosen.items()})
     default = [
         f"{name} {printable(_value(value))}" for name, value in values.items() if name not in chosen
     ]
@@ -193,7 +193,8 @@ def _one_line(text: str) -> str:
     return printable(" ".join(text.split()))
 
 
-def _table(rows: Mapping[str, str]) -> Iterator[str]:
+def table(rows: Mapping[str, str]) -> Iterator[str]:
+    """Yield a line for each name and what there is to say of it."""
     width = max(map(len, rows), default=0)
     for name, text in rows.items():
         yield f"  {name:<{width}}  {text}"

@@ -10,7 +10,7 @@ from kapre_cli.pipeline.work import Work, tells_state
 from kapre_cli.report import Report, counted
 from kapre_cli.settings import ExtractionSettings
 from kapre_cli.settings.limits import within_int64
-from kapre_cli.sources import Source
+from kapre_cli.sources import Source, is_hidden
 from kapre_cli.storage.earlier import Earlier
 from kapre_cli.storage.metadata import InputFacts, RootFacts
 from kapre_cli.storage.replay import Remembered
@@ -87,9 +87,13 @@ class Keeper:
                         staying.append(work)
                         behind.setdefault(last, []).append(work)
             elif others:
+                hidden = [key for key in others if any(map(is_hidden, key.split("/")))]
+                skipped = (
+                    f"; {len(hidden):,} of them hidden: --hidden keeps those" if hidden else ""
+                )
                 self.report.say(
                     f"note: {counted(len(others), 'array')} of {quoted(features.path)} will be "
-                    f"removed, since no input has its key: {_named(others)}"
+                    f"removed, since no input has its key: {_named(others)}{skipped}"
                 )
         arrays = behind.get("", [])
         for work in works:

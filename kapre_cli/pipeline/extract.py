@@ -76,7 +76,8 @@ def extract(
         if not report.is_there:
             for work in works.all:
                 if not work.failed:
-                    report.unwritten(work.source.path, error, work.known(settings.layer))
+                    known = work.known(settings.layer)
+                    report.unwritten(work.source.path, error, known, tried=work.was_tried)
         raise
 
 

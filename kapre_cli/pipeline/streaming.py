@@ -231,11 +231,11 @@ class _Queue(Endings, Closing):
         for work in self._works:
             known, reason = work.known(self._config), self._failures.get(id(work))
             if reason is None:
-                self._report.unwritten(work.source.path, error, known)
+                self._report.unwritten(work.source.path, error, known, tried=work.was_tried)
             else:
                 self._report.failed(work.source.path, reason, known)
         for source in self._coming:
-            self._report.unwritten(source.path, error, Known(source.key))
+            self._report.unwritten(source.path, error, Known(source.key), tried=False)
 
     def close(self) -> None:
         """Give out no more inputs, and let whoever waits for one wait no longer."""

@@ -111,6 +111,11 @@ class Work:
         )
 
     @property
+    def was_tried(self) -> bool:
+        """Whether reading it has begun, in this run or in one whose work is kept."""
+        return bool(self.begun or self.entries or self.facts)
+
+    @property
     def n_lacking(self) -> int:
         """How many blocks of the input, once it is open, are not in the journal."""
         return self.n_blocks - len(self.entries)

@@ -3,11 +3,13 @@
 import math
 import operator
 from collections.abc import Collection
+from decimal import Decimal, InvalidOperation
 from numbers import Real
 from typing import Any
 
 from kapre_cli.errors import SettingsError
 
+_MOST_DIGITS = 400  # of an integer with an exponent, as any float: a short text can say millions
 _FLOAT32 = (2.0**-126, (2.0 - 2.0**-23) * 2.0**127)  # the smallest normal number, the largest
 
 
@@ -30,6 +32,28 @@ def integer(name: str, value: Any, *, at_least: int, at_most: int | None = None)
     if number < at_least or (at_most is not None and number > at_most):
         raise refuse(name, rule, value)
     return number
+
+
+def whole(text: str) -> int:
+    """Return the integer that a text says, with a fraction of zeros or an exponent too.
+
+    Raises:
+        ValueError: If it says none, or one of more digits than anything has.
+
+    >>> whole("16000"), whole("16000.0"), whole("16e3")
+    (16000, 16000, 16000)
+    """
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        number = Decimal(text)
+        if number.is_finite() and number.adjusted() < _MOST_DIGITS and number == int(number):
+            return int(number)
+    except InvalidOperation:
+        pass
+    raise ValueError(f"{text!r} is not a whole number")
 
 
 def real(name: str, value: Any, *, at_least: float = 0.0, above: float | None = None) -> float:

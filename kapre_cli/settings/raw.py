@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from kapre_cli.errors import SettingsError
 from kapre_cli.settings import checks
 from kapre_cli.settings.limits import MAX_CHANNELS, MAX_SR
 
@@ -47,14 +46,16 @@ class RawFormat:
         Raises:
             SettingsError: If it describes none.
         """
-        parts = text.split(",") if isinstance(text, str) else []
+        parts = [part.strip() for part in text.split(",")] if isinstance(text, str) else []
+        if len(parts) != 3:
+            raise checks.refuse("raw_format", "ENCODING,RATE,CHANNELS", text)
+        encoding, sr, n_channels = parts
         try:
-            encoding, sr, n_channels = (part.strip() for part in parts)
-            return cls(encoding.lower(), int(sr), int(n_channels))
-        except SettingsError:
-            raise
-        except ValueError:
-            raise checks.refuse("raw_format", "ENCODING,RATE,CHANNELS", text) from None
+            numbers = checks.whole(sr), checks.whole(n_channels)
+        except ValueError as error:
+            rule = f"ENCODING,RATE,CHANNELS with whole numbers ({error})"
+            raise checks.refuse("raw_format", rule, text) from None
+        return cls(encoding.lower(), *numbers)
 
     def __str__(self) -> str:
         return f"{self.encoding},{self.sr},{self.n_channels}"

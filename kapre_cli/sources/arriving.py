@@ -59,7 +59,7 @@ class Arriving(Closing):
         self._ahead.extend(sources)
 
     def notes(self) -> Iterator[str]:
-        """Say in sentences what has been passed over."""
+        """Say in sentences what has been skipped."""
         return self._folders.notes()
 
     def _sources(self) -> Iterator[Source]:

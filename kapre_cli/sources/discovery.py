@@ -22,7 +22,7 @@ class Inputs:
     Attributes:
         sources: The inputs, in the order given, directories in the order of their names.
         refusals: Paths that should have given inputs and could not; each counts as a failure.
-        notes: What was passed over on purpose, in sentences.
+        notes: What was skipped on purpose, in sentences.
     """
 
     sources: tuple[Source, ...]
@@ -41,12 +41,14 @@ def discover(
     *,
     spooled: str | None = None,
     listed: Iterable[str] = (),
+    hidden: bool = False,
 ) -> Inputs:
     """Return the inputs that ``paths`` name, in order: files as they are, directories walked.
 
     A file is taken whatever its suffix, even if it does not exist (reading it will tell). Below
-    a directory every ``.wav``, ``.wave`` and ``.flac`` is taken, in any case; links to files
-    are files, links to directories are not followed.
+    a directory every ``.wav``, ``.wave`` and ``.flac`` is taken, in any case, unless it or a
+    directory on the way to it is hidden; links to files are files, links to directories are not
+    followed.
 
     Args:
         paths: Files and directories.
@@ -56,7 +58,8 @@ def discover(
         spooled: Where the bytes of standard input are found, which ``-`` stands for. ``None``:
             ``-`` is a name like any other.
         listed: Files that a list names, behind those of ``paths``; directories among them are
-            passed over.
+            skipped.
+        hidden: Whether what is hidden below directories is taken, too.
 
     Raises:
         UsageError: If two inputs have one key, or one key is a directory of another, or an
@@ -74,7 +77,7 @@ def discover(
         if not os.path.isdir(_possible(path)):
             sources += _named([path], partial(file_key, root=root), refusals)
             continue
-        walk = Walk(path)
+        walk = Walk(path, hidden=hidden)
         sources += _named(walk, partial(found_key, top=path, root=root), refusals)
         refusals += walk.refusals
         notes += walk.notes()
@@ -125,6 +128,6 @@ class Folders:
         if self._count:
             named = ", ".join(map(quoted, self._first)) + (", ..." if self._count > _NAMED else "")
             yield (
-                f"the list names {counted(self._count, 'folder')}, passed over: {named}; "
+                f"the list names {counted(self._count, 'folder')}, skipped: {named}; "
                 "a folder that is to be searched is named as an input"
             )

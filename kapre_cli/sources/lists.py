@@ -1,10 +1,11 @@
 """Names of inputs from a list: a file, or a pipe that is still being written to."""
 
+import codecs
 import mmap
 import os
 import select
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from kapre_cli.closing import Closing
@@ -15,6 +16,10 @@ STREAM = "-"  # as an input or a list: standard input
 STDIN = 0  # its descriptor
 
 _LONGEST_NAME = 2**16  # bytes; no system takes paths as long
+
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_HEAD_BYTES = 2**10  # of a list, that show how its text is encoded
+_FEWEST_BYTES = 8  # that show it without a mark
 
 
 class Names(Closing):
@@ -64,8 +69,9 @@ class Names(Closing):
     def read(self, wake: int = -1) -> Iterator[str]:
         """Yield the names, each as soon as it is complete.
 
-        Blank lines are passed over. Of a name that ends in a carriage return, as Windows ends
-        lines, that is left out if there is a file of the name without it and none with it.
+        Blank lines are skipped. Carriage returns at the end of a name, as Windows ends lines, and
+        a UTF-8 byte order mark at the start of the first are dropped, unless there is a file of
+        the name with them.
 
         Args:
             wake: A descriptor that ends the waiting, and with it the names, once it can be read.
@@ -74,30 +80,52 @@ class Names(Closing):
             UsageError: If it is no such list.
             OutputError: If what comes through a pipe cannot be kept.
         """
-        rest = b""
+        for number, name in enumerate(self._between_ends(wake)):
+            if number == 0 and name.startswith(codecs.BOM_UTF8) and not os.path.lexists(name):
+                name = name.removeprefix(codecs.BOM_UTF8)
+            while self._end == b"\n" and name.endswith(b"\r") and not os.path.lexists(name):
+                name = name[:-1]
+            if name:
+                yield os.fsdecode(name)
+
+    def _between_ends(self, wake: int) -> Iterator[bytes]:
+        """Yield what stands before each end of a name, and behind the last."""
+        head = rest = b""
         for block in self._pipe(wake) if self.grows else self._file():
-            if self._end != b"\0" and b"\0" in block:
-                raise UsageError(
-                    f"{self._label} holds NUL, which no name does; "
-                    "-0 reads lists whose names end in it, such as find -print0 writes"
-                )
+            head += block[: _HEAD_BYTES - len(head)]
+            if b"\0" in block:
+                self._require_names(head)
             *names, rest = (rest + block).split(self._end)
             if len(rest) > _LONGEST_NAME:
                 raise UsageError(
                     f"{self._label} holds a name of more than {_LONGEST_NAME:,} bytes: "
                     "it must be something else than a list of names"
                 )
-            yield from self._decoded(names)
+            yield from names
         if not self._is_stopped:
-            yield from self._decoded([rest])
+            yield rest
 
-    def _decoded(self, names: Iterable[bytes]) -> Iterator[str]:
-        for name in names:
-            if self._end == b"\n" and name.endswith(b"\r") and not os.path.lexists(name):
-                bare = name[:-1]
-                name = bare if not bare or os.path.lexists(bare) else name
-            if name:
-                yield os.fsdecode(name)
+    def _require_names(self, head: bytes) -> None:
+        """Refuse a list that holds NUL, unless its names end in that.
+
+        Args:
+            head: The beginning of the list.
+
+        Raises:
+            UsageError: If NUL is out of place. In UTF-16 every other byte is one.
+        """
+        encoding = _utf16_of(head)
+        first = next(filter(None, head.split(self._end)), b"")
+        if encoding is not None and not os.path.lexists(first):
+            raise UsageError(
+                f"{self._label} is in UTF-16, as Windows programs save text; save it as UTF-8, or "
+                f"convert it: iconv -f {encoding} -t UTF-8"
+            )
+        if self._end != b"\0":
+            raise UsageError(
+                f"{self._label} holds NUL, which no name does; "
+                "-0 reads lists whose names end in it, such as find -print0 writes"
+            )
 
     def _file(self) -> Iterator[bytes]:
         position = self._start
@@ -154,3 +182,21 @@ class Names(Closing):
         os.close(self.descriptor)
         if self._spool is not None:
             self._spool.close()
+
+
+def _utf16_of(head: bytes) -> str | None:
+    """Return which UTF-16 a text is in by its first bytes, ``None`` if they do not tell.
+
+    Without a byte order mark Latin letters do: every other byte is NUL.
+    """
+    if head.startswith(_UTF16_MARKS):
+        return "UTF-16"
+    if len(head) < _FEWEST_BYTES:
+        return None
+    for encoding, letters, zeros in (
+        ("UTF-16LE", head[::2], head[1::2]),
+        ("UTF-16BE", head[1::2], head[::2]),
+    ):
+        if 0 not in letters and 2 * zeros.count(0) > len(zeros):
+            return encoding
+    return None

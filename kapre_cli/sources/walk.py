@@ -1,4 +1,4 @@
-"""The audio files below a folder, and what is passed over on the way."""
+"""The audio files below a folder, and what is skipped on the way."""
 
 import os
 from collections import Counter
@@ -10,14 +10,44 @@ from kapre_cli.sources.source import Refusal
 
 AUDIO_SUFFIXES = (".wav", ".wave", ".flac")
 
+# Folders that systems and storage devices make for themselves: bins, snapshots, thumbnails,
+# what a check of the disk has found. In lower case.
+_SYSTEM_FOLDERS = frozenset(
+    {
+        *("$recycle.bin", "recycler", "#recycle", "@recycle"),
+        *("#snapshot", "@eadir", "lost+found", "system volume information"),
+    }
+)
+_NAMED = 3  # hidden folders, and files, that a note names
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is skipped below a folder unless it is asked for.
+
+    >>> is_hidden(".git"), is_hidden("$RECYCLE.BIN"), is_hidden("night.1")
+    (True, True, False)
+    """
+    return name.startswith(".") or name.lower() in _SYSTEM_FOLDERS
+
 
 class Walk:
-    """The audio files below one directory, and what was passed over on the way."""
+    """The audio files below one directory, and what was skipped on the way.
 
-    def __init__(self, top: str) -> None:
+    Args:
+        top: The directory, whatever its own name.
+        hidden: Whether to take hidden files and the files of hidden folders, too.
+
+    Attributes:
+        refusals: Folders that should have given inputs, and could not.
+    """
+
+    def __init__(self, top: str, *, hidden: bool = False) -> None:
         self.top = top
         self.refusals: list[Refusal] = []
+        self._takes_hidden = hidden
         self._links: list[str] = []
+        self._hidden_folders: list[str] = []
+        self._hidden_files: list[str] = []
         self._apple_doubles = 0
         self._others: Counter[str] = Counter()
 
@@ -30,15 +60,38 @@ class Walk:
             subfolders: list[str] = []
             for entry in self._entries(folder):
                 if _leads_to_folder(entry):
-                    (self._links if entry.is_symlink() else subfolders).append(entry.path)
-                elif self._is_audio(entry.name):
+                    self._of_folder(entry, subfolders).append(entry.path)
+                elif not self._is_audio(entry.name):
+                    continue
+                elif entry.name.startswith(".") and not self._takes_hidden:
+                    self._hidden_files.append(entry.path)
+                else:
                     found = True
                     yield entry.path
             folders += reversed(subfolders)
         if not found and not self.refusals:
-            self.refusals.append(
-                Refusal(self.top, f"holds no audio: no file ends in {', '.join(AUDIO_SUFFIXES)}")
-            )
+            self.refusals.append(Refusal(self.top, self._why_none()))
+
+    def _of_folder(self, entry: os.DirEntry[str], subfolders: list[str]) -> list[str]:
+        """Return the list that a folder, or a link to one, belongs to."""
+        if entry.is_symlink():
+            return self._links
+        is_skipped = not self._takes_hidden and is_hidden(entry.name)
+        return self._hidden_folders if is_skipped else subfolders
+
+    def _why_none(self) -> str:
+        """Say why there is no audio to be read."""
+        if self._hidden_folders or self._hidden_files:
+            hidden = next(iter(Walk(self.top, hidden=True)), None)
+            if hidden is not None:
+                return (
+                    f"holds audio only where it is hidden, such as {quoted(self._below(hidden))}; "
+                    "--hidden takes it"
+                )
+        return f"holds no audio: no file ends in {', '.join(AUDIO_SUFFIXES)}"
+
+    def _below(self, path: str) -> str:
+        return os.path.relpath(path, self.top)
 
     def _entries(self, folder: str) -> list[os.DirEntry[str]]:
         try:
@@ -59,15 +112,22 @@ class Walk:
         return True
 
     def notes(self) -> Iterator[str]:
-        """Say in sentences what was passed over, once the walk has ended."""
+        """Say in sentences what was skipped, once the walk has ended."""
         place = quoted(self.top)
         for link in self._links:
             yield (
                 f"{quoted(link)} is a link to a folder and was not followed; "
                 "name it as an input to have it read"
             )
+        skipped = [
+            self._counted(paths, f"hidden {what}")
+            for what, paths in (("folder", self._hidden_folders), ("file", self._hidden_files))
+            if paths
+        ]
+        if skipped:
+            yield f"{place}: skipped {' and '.join(skipped)}; --hidden takes what is hidden"
         if self._apple_doubles:
-            yield f"{place}: passed over {counted(self._apple_doubles, 'AppleDouble file')} (._*)"
+            yield f"{place}: skipped {counted(self._apple_doubles, 'AppleDouble file')} (._*)"
         if self._others:
             kinds = ", ".join(
                 f"{count} {suffix or 'without a suffix'}"
@@ -75,9 +135,14 @@ class Walk:
             )
             more = ", ..." if len(self._others) > 5 else ""
             yield (
-                f"{place}: passed over {counted(self._others.total(), 'file')} "
+                f"{place}: skipped {counted(self._others.total(), 'file')} "
                 f"with another ending than {', '.join(AUDIO_SUFFIXES)} ({kinds}{more})"
             )
+
+    def _counted(self, paths: list[str], what: str) -> str:
+        """Return how many there are, and the first of them."""
+        named = ", ".join(quoted(self._below(path)) for path in paths[:_NAMED])
+        return f"{counted(len(paths), what)} ({named}{', ...' if len(paths) > _NAMED else ''})"
 
 
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:

@@ -6,13 +6,16 @@ layers with arguments in range; it follows no link out of the file and loads no 
 
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kapre_cli.errors import StoredDataError, quoted
+from kapre_cli.errors import AudioReadError, NotAnOutputError, StoredDataError, quoted
+from kapre_cli.report import counted
 from kapre_cli.storage.metadata import FORMAT
+from kapre_cli.storage.npy import MANIFEST_NAME, ROOT_NAME
 from kapre_cli.storage.npy_features import open_npy, open_npy_directory
 from kapre_cli.storage.soundness import open_plain, require_buildable
 from kapre_cli.storage.stored import Features, StoredArray
@@ -44,6 +47,7 @@ def open_features(output: PathLike) -> Features:
     Raises:
         FileNotFoundError: If there is nothing at ``output``.
         StoredDataError: If it is not a sound output of this program; a ``ValueError`` too.
+        NotAnOutputError: One of these: it is a recording.
     """
     path = Path(output)
     try:
@@ -55,16 +59,50 @@ def open_features(output: PathLike) -> Features:
 
         return Hdf5Features(path)
     except ValueError as error:  # a StoredDataError, or bytes that are no text
-        raise StoredDataError(f"{quoted(path)} cannot be read: {error}") from error
+        raise _other_file(path) or StoredDataError(
+            f"{quoted(path)} cannot be read: {error}"
+        ) from error
     except FileNotFoundError as error:
         if not path.exists():
             raise
+        if not any((path / name).exists() for name in (ROOT_NAME, MANIFEST_NAME)):
+            raise StoredDataError(
+                f"{quoted(path)} is a folder without {ROOT_NAME}, so no output of kapre-extract; "
+                f"of the recordings in a folder {_extracting(path)}"
+            ) from error
         raise StoredDataError(
             f"{quoted(path)} is not a whole output of kapre-extract: "
             f"{quoted(error.filename)} is missing"
         ) from error
     except OSError as error:
         raise StoredDataError(f"{quoted(path)} cannot be read: {error}") from error
+
+
+def _other_file(path: Path) -> StoredDataError | None:
+    """Return the error that names a file of another kind; ``None`` if it claims to be an output."""
+    try:
+        if is_output(path):
+            return None
+    except (OSError, StoredDataError):
+        return None
+    from kapre_cli.audio import promise  # its libraries only where they are needed
+
+    try:
+        header = promise(str(path))
+    except AudioReadError as error:
+        return StoredDataError(
+            f"{quoted(path)} is no output of kapre-extract, and no recording that can be read: "
+            f"{error}"
+        )
+    channels = counted(header.n_channels, "channel")
+    return NotAnOutputError(
+        f"{quoted(path)} is a recording ({header.kind}, {header.sr:,} Hz, {channels}), not an "
+        f"output of kapre-extract; {_extracting(path)}"
+    )
+
+
+def _extracting(path: Path) -> str:
+    return f"kapre-extract melspectrogram {shlex.quote(str(path))} -o OUTPUT.h5 makes one"
 
 
 def is_output(path: Path) -> bool:

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from kapre_cli.cli.options.declaring import Decorator, defaults, together
+from kapre_cli.cli.options.declaring import Decorator, WholeNumber, defaults, together
 from kapre_cli.errors import SettingsError
 from kapre_cli.settings import NON_FINITE, RAW_ENCODINGS, AudioSettings, RawFormat
 
@@ -28,7 +28,7 @@ def audio_options() -> Decorator[Any]:
         click.option(
             "--sr",
             metavar="HZ",
-            type=click.IntRange(min=1),
+            type=WholeNumber(1, "sample rates of files are whole numbers of Hz"),
             show_default="the first input's",
             help="Sample rate in Hz that inputs must have.",
         ),
@@ -38,7 +38,7 @@ def audio_options() -> Decorator[Any]:
         click.option(
             "--channel",
             "channels",
-            type=click.IntRange(min=0),
+            type=WholeNumber(0),
             multiple=True,
             metavar="N",
             show_default="all, in order",
@@ -67,7 +67,7 @@ def audio_options() -> Decorator[Any]:
         click.option(
             "--max-frames",
             metavar="N",
-            type=click.IntRange(min=1),
+            type=WholeNumber(1),
             show_default="no limit",
             help="Fail files of more samples than this in each channel.",
         ),

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from kapre_cli.settings import STANDARD_OUTPUT
+from kapre_cli.settings.checks import whole
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 Decorator = Callable[[Decorated], Decorated]
@@ -23,6 +24,29 @@ class PathOrStream(click.Path):
         """Return the path; one that would read as ``-`` alone is made absolute."""
         path = super().convert(value, param, ctx)
         return path.absolute() if path == STANDARD_OUTPUT and value != "-" else path
+
+
+class WholeNumber(click.IntRange):
+    """An integer from ``at_least`` up; ``16000.0`` and ``16e3`` are integers, too.
+
+    Args:
+        at_least: The smallest one.
+        why: Why there is nothing between two of them, for the message.
+    """
+
+    name = "whole number"
+
+    def __init__(self, at_least: int, why: str = "") -> None:
+        super().__init__(min=at_least)
+        self._why = f"; {why}" if why else ""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number, of its text or as a file of options has it."""
+        try:
+            number = whole(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is not a whole number{self._why}.", param, ctx)
+        return super().convert(number, param, ctx)
 
 
 def together(*options: Decorator[Any]) -> Decorator[Any]:

@@ -41,6 +41,12 @@ def input_options() -> Decorator[Any]:
             "a newline.",
         ),
         click.option(
+            "--hidden",
+            is_flag=True,
+            help="Take hidden files, and search hidden folders, below folders too: those whose "
+            "names begin with a dot, recycle bins, lost+found and the like.",
+        ),
+        click.option(
             "--root",
             type=click.Path(),
             help="Name every input by its path below this folder.",

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from kapre_cli.cli.options.declaring import Decorator, defaults, together
+from kapre_cli.cli.options.declaring import Decorator, WholeNumber, defaults, together
 from kapre_cli.settings import DATA_FORMATS, PADDINGS, LayerConfig, MelspectrogramConfig
 
 
@@ -31,7 +31,7 @@ def framing_options(config: type[LayerConfig]) -> Decorator[Any]:
         click.option(
             "--n-dft",
             metavar="N",
-            type=click.IntRange(min=2),
+            type=WholeNumber(2),
             default=default["n_dft"],
             show_default=True,
             help="Samples in a frame; a power of two is fastest.",
@@ -39,7 +39,7 @@ def framing_options(config: type[LayerConfig]) -> Decorator[Any]:
         click.option(
             "--n-hop",
             metavar="N",
-            type=click.IntRange(min=1),
+            type=WholeNumber(1),
             show_default="half of --n-dft",
             help="Samples from frame to frame.",
         ),
@@ -100,7 +100,7 @@ def mel_options() -> Decorator[Any]:
         click.option(
             "--n-mels",
             metavar="N",
-            type=click.IntRange(min=1),
+            type=WholeNumber(1),
             default=default["n_mels"],
             show_default=True,
             help="Number of mel bands.",

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from kapre_cli.cli.options.declaring import Decorator, PathOrStream, together
+from kapre_cli.cli.options.declaring import Decorator, PathOrStream, WholeNumber, together
 from kapre_cli.errors import SettingsError
 from kapre_cli.settings import ENGINES
 from kapre_cli.tolerance import MaxFailures
@@ -27,7 +27,7 @@ def run_options() -> Decorator[Any]:
     return together(
         click.option(
             "--batch-size",
-            type=click.IntRange(min=1),
+            type=WholeNumber(1),
             metavar="FRAMES",
             show_default="by --n-dft and --n-hop",
             help="Frames computed at once, rounded up to a multiple of 16: speed and memory, "
@@ -44,7 +44,7 @@ def run_options() -> Decorator[Any]:
         click.option(
             "-j",
             "--jobs",
-            type=click.IntRange(min=1),
+            type=WholeNumber(1),
             metavar="N",
             show_default="as suits the inputs",
             help="Inputs read and decoded at once: speed and memory, never the result.",

@@ -1,0 +1,72 @@
+"""What was meant by a command that is none: a path, or what other programs call a command."""
+
+import difflib
+import os
+import shlex
+from collections.abc import Collection, Sequence
+
+from kapre_cli.settings.run import HDF5_SUFFIXES, ROOT_NAME
+from kapre_cli.sources import AUDIO_SUFFIXES, STREAM
+from kapre_cli.version import PROGRAM
+
+# What a command here is called elsewhere.
+_COMMANDS = {
+    **dict.fromkeys(
+        ("extract", "convert", "compute", "run", "process", "features", "transform"),
+        ("melspectrogram", "spectrogram"),
+    ),
+    **dict.fromkeys(("stft", "fft"), ("spectrogram",)),
+    **dict.fromkeys(("ls", "list", "describe", "inspect", "stat", "soxi"), ("info",)),
+    "show": ("info", "plot"),
+    **dict.fromkeys(("check", "validate", "test"), ("verify",)),
+    **dict.fromkeys(("diff", "cmp"), ("compare",)),
+    **dict.fromkeys(("draw", "view", "display"), ("plot",)),
+    **dict.fromkeys(("concat", "cat", "join", "combine"), ("merge",)),
+    "help": ("--help",),
+    "version": ("--version",),
+}
+_OUTPUT_SUFFIXES = (*HDF5_SUFFIXES, ".npy")
+_SHOWN = 3  # arguments of a command that is spelled out
+
+
+def command_hint(arguments: Sequence[str], commands: Collection[str]) -> str:
+    """Return in a clause what was meant by arguments that begin with no command.
+
+    Args:
+        arguments: All of them.
+        commands: The names of the commands.
+    """
+    name = arguments[0]
+    if (what := _kind_of_path(name)) is not None:
+        command = _whole_command(arguments)
+        return f"it is {what}, and a command comes first: {command}"
+    plain = name.lower().replace("-", "").replace("_", "")
+    near = (
+        _COMMANDS.get(plain)
+        or [one for one in commands if one.startswith(plain)]
+        or difflib.get_close_matches(plain, commands)
+    )
+    if near:
+        return f"did you mean {' or '.join(f'{PROGRAM} {one}' for one in near)}?"
+    return f"the commands are {', '.join(commands)}"
+
+
+def _kind_of_path(name: str) -> str | None:
+    """Say what an argument that may be a path is; ``None`` if it is none."""
+    if name == STREAM:
+        return "standard input"
+    if os.path.isdir(name):
+        return "a folder"
+    is_path = name.lower().endswith((*AUDIO_SUFFIXES, *_OUTPUT_SUFFIXES)) or "/" in name
+    return "a file" if os.path.isfile(name) else "a path" if is_path else None
+
+
+def _whole_command(arguments: Sequence[str]) -> str:
+    name = arguments[0]
+    if name.lower().endswith(_OUTPUT_SUFFIXES) or os.path.isfile(os.path.join(name, ROOT_NAME)):
+        return f"{PROGRAM} info {shlex.quote(name)}"
+    words = [shlex.quote(word) for word in arguments]
+    if not any(word.startswith(("-o", "--output")) for word in arguments):
+        more = ["..."] if len(words) > _SHOWN else []
+        words = [*words[:_SHOWN], *more, "-o", "OUTPUT.h5"]
+    return " ".join((PROGRAM, "melspectrogram", *words))

@@ -1,0 +1,187 @@
+"""Names of options: those here, and what other programs call them.
+
+One table serves the command line, files of options and variables.
+"""
+
+import difflib
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+import click
+
+from kapre_cli.errors import printable
+
+# What an option here is called in other programs: librosa, torchaudio, Keras, FFmpeg, SoX.
+NAMES = {
+    "n-dft": "n-fft nfft ndft fft fft-size fft-length n-window window-size frame-length frame-size",
+    "n-hop": "hop hop-length hop-size hopsize nhop stride frame-step frame-shift n-stride",
+    "n-mels": "mels nmels n-mel num-mels num-mel-bins n-bands bands mel-bands n-filters",
+    "fmin": "f-min min-freq freq-min low-freq lowcut mel-fmin",
+    "fmax": "f-max max-freq freq-max high-freq highcut mel-fmax",
+    "sr": "sample-rate samplerate sampling-rate rate fs target-sr ar",
+    "jobs": "workers num-workers n-workers threads num-threads n-jobs njobs cores cpus processes",
+    "overwrite": "force f y yes clobber replace",
+    "output": "out outdir out-dir output-dir outfile output-file output-path dest",
+    "format": "output-format fmt",
+    "compression": "compress gzip zip",
+    "dtype": "precision output-dtype",
+    "data-format": "image-data-format channels-first channels-last",
+    "resume": "continue incremental update skip-existing",
+    "files-from": "file-list filelist input-list from-file list",
+    "null": "print0 null-data zero",
+    "root": "base basedir base-dir relative-to",
+    "hidden": "dotfiles include-hidden",
+    "shard": "split chunk part array",
+    "batch-size": "batch batchsize",
+    "max-failures": "max-errors fail-fast maxfail keep-going",
+    "dry-run": "dryrun simulate",
+    "channel": "channels ch",
+    "mono": "to-mono downmix",
+    "raw-format": "raw",
+    "non-finite": "nan nans",
+    "max-frames": "max-samples max-length",
+    "allow-truncated": "truncated ignore-length",
+    "verify-audio": "md5 check-md5",
+    "power": "exponent magnitude-power",
+    "amin": "eps epsilon",
+    "config": "conf config-file settings",
+    "quiet": "silent no-progress no-progress-bar",
+    "verbose": "debug",
+    "report": "log-file logfile json-log",
+}
+OPTIONS = {name: option for option, names in NAMES.items() for name in names.split()}
+
+NO_OPTION = {
+    **dict.fromkeys(
+        ("window", "win", "window-type", "window-fn"),
+        "the window is a periodic Hann window of --n-dft samples, and there is no other",
+    ),
+    **dict.fromkeys(
+        ("win-length", "window-length", "win-len"),
+        "the window is as long as a frame: --n-dft samples",
+    ),
+    **dict.fromkeys(
+        ("duration", "offset", "start", "end", "ss", "to", "trim", "begin"),
+        "recordings are read from beginning to end; cut them before, for instance with "
+        "ffmpeg -ss START -t SECONDS -i INPUT OUTPUT.wav",
+    ),
+    **dict.fromkeys(("recursive", "recurse"), "folders are always searched with all below them"),
+    "r": "folders are always searched with all below them, and the sample rate is --sr",
+    **dict.fromkeys(
+        ("exclude", "include", "glob", "pattern", "ignore", "ext", "extension", "suffix"),
+        "name the files, for instance by find with -name or -not -path, and take them with "
+        "--files-from",
+    ),
+    **dict.fromkeys(
+        ("input", "inputs", "i", "input-dir", "indir", "in", "infile", "input-file", "audio"),
+        "inputs are named without an option, before or behind the options",
+    ),
+    **dict.fromkeys(
+        ("center", "pad", "pad-mode", "pad-end", "no-center"),
+        "--padding same (zeros around the signal) and --padding valid (none) are what there is",
+    ),
+    **dict.fromkeys(
+        ("db", "log", "dbs", "log-scale", "to-db", "amplitude-to-db", "power-to-db", "decibels"),
+        "--decibel gives decibels, of power with --power 2",
+    ),
+    **dict.fromkeys(
+        ("top-db", "ref", "ref-db", "min-db", "floor"),
+        "decibels are relative to the largest value of the input and end at -80; --amin raises "
+        "small values before",
+    ),
+    **dict.fromkeys(
+        ("log-level", "loglevel"), "--quiet says less, --verbose says more, --report writes JSON"
+    ),
+    **dict.fromkeys(
+        ("normalize", "normalise", "preemphasis", "pre-emphasis", "dither", "gain"),
+        "samples are taken as they are; change them before, for instance with ffmpeg or sox",
+    ),
+    **dict.fromkeys(
+        ("device", "gpu", "cuda"), "the transform is computed by the processor, on all its cores"
+    ),
+    **dict.fromkeys(
+        ("resampler", "res-type", "resample-quality"),
+        "--resample converts with soxr in very high quality, and there is no other",
+    ),
+}
+
+
+def long_name(option: click.Option) -> str:
+    """Return the name of an option on the command line, without the dashes.
+
+    >>> long_name(click.Option(["-o", "--n-dft/--no-dft", "x"]))
+    'n-dft'
+    """
+    return max(option.opts, key=len).lstrip("-")
+
+
+def owners(program: click.Command) -> dict[str, list[str]]:
+    """Return which commands have each option, by its long name."""
+    found: dict[str, list[str]] = {}
+    for name, command in program.commands.items() if isinstance(program, click.Group) else ():
+        for one in command.params if not command.hidden else ():
+            if isinstance(one, click.Option):
+                found.setdefault(long_name(one), []).append(name)
+    return found
+
+
+def option_hint(
+    name: str,
+    known: Collection[str],
+    owners: Mapping[str, Sequence[str]],
+    spelled: Callable[[str], str],
+) -> str | None:
+    """Return in a sentence what was meant by the name of an option that is none.
+
+    Args:
+        name: The name as it was written, without dashes in front.
+        known: The long names of the options that could stand there.
+        owners: Which commands have each option.
+        spelled: Returns how the long name of an option is written there.
+    """
+    plain = name.lower().replace("_", "-")
+    if plain in NO_OPTION:
+        return NO_OPTION[plain]
+    option = plain if plain in owners else OPTIONS.get(plain, "")
+    if option in known:
+        return f"it is {spelled(option)} here"
+    if option in owners:
+        its_name = "" if option == plain else f"{spelled(option)} here, "
+        return f"it is {its_name}an option of {' and '.join(owners[option])}"
+    return None
+
+
+def near_names(name: str, known: Collection[str]) -> list[str]:
+    """Return the long names of options that are written much like one that is none."""
+    return difflib.get_close_matches(name.lower().replace("_", "-"), known, n=2, cutoff=0.7)
+
+
+def explained(
+    error: click.NoSuchOption, ctx: click.Context, given: Sequence[str]
+) -> click.NoSuchOption:
+    """Return an error about an unknown option that says what may have been meant, if it is known.
+
+    Args:
+        error: What Click says.
+        ctx: The context of the command.
+        given: Its arguments.
+    """
+    known = {long_name(one) for one in ctx.command.params if isinstance(one, click.Option)}
+    every = owners(ctx.find_root().command)
+    written = error.option_name
+    hint = option_hint(written.lstrip("-"), known, every, "--{}".format)
+    if not written.startswith("--"):
+        # Click names the first unknown letter of a word behind a single dash.
+        words = (word.partition("=")[0] for word in given if word[:1] == "-" != word[1:2])
+        word = next((one for one in words if written[1:] in one[1:]), written)
+        meant = option_hint(word[1:], known, every, "--{}".format)
+        written, hint = (word, meant) if meant else (written, hint)
+    if isinstance(ctx.command, click.Group) and (hint or _is_of_command(ctx.command, written)):
+        hint = "options stand behind the command"
+    if hint is None and (near := near_names(written.lstrip("-"), known)):
+        hint = f"did you mean {' or '.join(f'--{one}' for one in near)}?"
+    message = f"No such option '{written}'{f': {hint}' if hint else '.'}"
+    return click.NoSuchOption(written, printable(message), ctx=ctx)
+
+
+def _is_of_command(program: click.Group, written: str) -> bool:
+    return any(written in one.opts for two in program.commands.values() for one in two.params)
