@@ -139,8 +139,7 @@ def _run(asked: _Asked, watch: Watch) -> int:
         from kapre_cli.cli.terminal import Terminal
 
         known = () if incoming.arrives else found.inputs.sources
-        files = [source for source in known if not source.is_stream]
-        with Terminal(files, quiet=options["quiet"]) as terminal:
+        with Terminal(known, grows=incoming.arrives, quiet=options["quiet"]) as terminal:
             report = Report(
                 say=terminal.say,
                 max_failures=options["max_failures"],

@@ -129,9 +129,9 @@ class Computation:
         work.entries[block.first_frame] = entry
         work.work_seconds = time.monotonic() - work.begun
         n_time = self._config.framing.n_time(facts.n_samples)
-        per_frame = facts.n_samples / facts.sr / n_time
-        due = (n_time - work.n_kept) * per_frame
-        self._progress.computed(work.source.key, due, block.n_frames * per_frame)
+        length = facts.seconds
+        due, seconds = (n / n_time * length for n in (n_time - work.n_kept, block.n_frames))
+        self._progress.computed(work.source.key, due, seconds, length)
         if work.done:
             self._end(work)
 

@@ -26,7 +26,7 @@ from kapre_cli.settings import ExtractionSettings, LayerConfig
 from kapre_cli.settings.keras_file import resolved
 from kapre_cli.sources import Arriving, Source
 from kapre_cli.storage.admission import check_output
-from kapre_cli.storage.assembly import FinalArray, final_array, stored_array
+from kapre_cli.storage.assembly import FinalArray, final_array, moving, stored_array
 from kapre_cli.storage.disk import free_bytes, require_free_bytes
 from kapre_cli.storage.earlier import Earlier, require_no_work
 from kapre_cli.storage.existing import Existing, existing_output
@@ -287,7 +287,7 @@ class _Run:
         frequency = frequencies(self._config, self._settings.audio.sr)
         written: list[tuple[str, InputFacts]] = []
         held = []
-        progress.writing(len(works))
+        progress.writing(len(works), sum(work.facts.seconds for work in works if work.facts))
         with open_writer(output, path, self._root, frequency) as writer:
             for work in works:
                 assert work.facts is not None  # noqa: S101 - for the type checker: it was opened
@@ -303,15 +303,15 @@ class _Run:
                         self._report.require_few_failures()
                     continue
                 key = work.source.key
-                facts = writer.add(key, array, work.facts)
+                facts = writer.add(key, moving(array, work.facts.seconds, progress), work.facts)
                 if work.stored_in is not None and facts.crc32 != work.facts.crc32:
                     raise OutputError(f"{quoted(key)} changed in the old output as it was copied")
                 work.facts = facts
                 written.append((key, facts))
                 held.append(work)
-                progress.wrote()
+                progress.wrote(facts.seconds)
             writer.finish()
-        require_written(path, self._root, written)
+        require_written(path, self._root, written, progress)
         return held
 
     def _array(self, work: Work) -> FinalArray:
