@@ -42,6 +42,9 @@ class Progress:
     def kept(self, key: str) -> None:
         """Record that an earlier run has computed an input."""
 
+    def begun(self, key: str, seconds: float) -> None:
+        """Record that an earlier run has computed so much of an input."""
+
     def computed(self, key: str, due: float, seconds: float, length: float) -> None:
         """Record that ``seconds`` more of an input have been computed.
 

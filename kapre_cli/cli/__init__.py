@@ -56,7 +56,7 @@ def program() -> None:
     number of channels, and stored in one HDF5 file or in .npy files.
 
     \b
-    kapre-extract melspectrogram recordings/ -o mels.h5 --n-mels 64 --decibel
+    kapre-extract melspectrogram recordings/ -o mels.h5 --n-mels 64 --power 2 --decibel
     """  # noqa: D301 - Click needs the backspace itself
 
 

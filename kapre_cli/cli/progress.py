@@ -63,6 +63,8 @@ class AudioLength:
 
     def __init__(self) -> None:
         self.done = 0.0
+        self._begun: dict[str, float] = {}  # of each input that earlier runs have done a part of
+        self._seconds_begun = 0.0
         self._left: dict[str, float] = {}  # of each input that is being computed
         self._seconds_left = 0.0
         self._unopened: dict[str, int] = {}
@@ -75,6 +77,11 @@ class AudioLength:
         self._unopened[key] = n_bytes
         self._bytes_unopened += n_bytes
 
+    def begun(self, key: str, seconds: float) -> None:
+        """Record that an earlier run has computed so much of an input that is not opened yet."""
+        self._begun[key] = seconds
+        self._seconds_begun += seconds
+
     def computed(self, key: str, due: float, seconds: float, length: float) -> None:
         """Record that ``seconds`` more of an input are computed.
 
@@ -85,9 +92,7 @@ class AudioLength:
             length: Of the whole input.
         """
         if key in self._unopened:
-            n_bytes = self._unopened.pop(key)
-            self._bytes_unopened -= n_bytes
-            self._bytes_opened += n_bytes
+            self._bytes_opened += self._open(key)
             self._seconds_opened += length
             self._left[key] = due
             self._seconds_left += due
@@ -98,8 +103,15 @@ class AudioLength:
 
     def ended(self, key: str) -> None:
         """Record that nothing more of an input is to be computed."""
-        self._bytes_unopened -= self._unopened.pop(key, 0)
+        self._open(key)
         self._seconds_left -= self._left.pop(key, 0.0)
+
+    def _open(self, key: str) -> int:
+        """Let nothing of an input be estimated any more; return its bytes."""
+        n_bytes = self._unopened.pop(key, 0)
+        self._bytes_unopened -= n_bytes
+        self._seconds_begun -= self._begun.pop(key, 0.0)
+        return n_bytes
 
     @property
     def total(self) -> float | None:
@@ -107,6 +119,7 @@ class AudioLength:
         if not self._bytes_opened:
             return None
         unopened = self._bytes_unopened * self._seconds_opened / self._bytes_opened
+        unopened = max(unopened - self._seconds_begun, 0.0)
         return self.done + max(self._seconds_left, 0.0) + unopened
 
 
@@ -219,6 +232,10 @@ class Computing:
         self._audio.ended(key)
         self._n_inputs -= 1
         self._n_kept += 1
+
+    def begun(self, key: str, seconds: float) -> None:
+        """Leave out the part of an input that an earlier run has computed."""
+        self._audio.begun(key, seconds)
 
     def computed(self, key: str, due: float, seconds: float, length: float) -> None:
         """Record what has been computed, see :meth:`AudioLength.computed`."""

@@ -160,7 +160,8 @@ class Terminal(Progress, Closing):
         """Print one message on a line of its own, above the bar."""
         if self._quiet and message.startswith(NOTE):
             return
-        self._bar.write(printable(message), file=sys.stderr)
+        with self._bar.external_write_mode(file=sys.stderr):
+            sys.stderr.write(f"{printable(message)}\n")  # at once: others may write there as well
 
     def arrived(self, key: str, n_bytes: int) -> None:
         """Let there be one more input."""
@@ -179,6 +180,12 @@ class Terminal(Progress, Closing):
         if self._computing is not None:
             with self._lock:
                 self._computing.kept(key)
+
+    def begun(self, key: str, seconds: float) -> None:
+        """Leave a part of an input out."""
+        if self._computing is not None:
+            with self._lock:
+                self._computing.begun(key, seconds)
 
     def computed(self, key: str, due: float, seconds: float, length: float) -> None:
         """Count some seconds of audio."""

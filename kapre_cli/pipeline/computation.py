@@ -38,7 +38,7 @@ class Computation:
         settings: The run's, the layer's image data format resolved.
         store: Where blocks go.
         endings: Told how each input ends.
-        report: Passes on what the layer has to say, and knows when too much has failed.
+        report: Knows when too much has failed.
         progress: Told how far the work has come.
     """
 
@@ -71,8 +71,6 @@ class Computation:
         """
         transform.run(self._pieces(parts), self._config.framing, n_frames, computer)
         self._report.require_few_failures()
-        for warning in computer.warnings:
-            self._report.warn(warning)
 
     def _pieces(self, parts: Iterable[Part | None]) -> Iterator[Piece | None]:
         try:

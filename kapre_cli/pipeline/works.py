@@ -64,6 +64,10 @@ class Works(Closing):
             self._progress.kept(work.source.key)
         elif work.failed:
             self._progress.ended(work.source.key)
+        elif work.entries:
+            n_frames = sum(entry.shape[1] for entry in work.entries.values())
+            seconds = n_frames * keeper.settings.layer.framing.n_hop / keeper.settings.audio.sr
+            self._progress.begun(work.source.key, seconds)
         return not (work.done or work.failed)
 
     def close(self) -> None:
