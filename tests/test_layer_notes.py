@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-import librosa
+import librosa.filters
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -209,7 +209,7 @@ def test_decibels_that_were_asked_for_are_not_told_of(
     case: str, audio: Path, program: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert audio
-    options = {
+    options: dict[str, list[object]] = {
         "not decibels": ["--no-decibel"],
         "power 1": ["--power", 1],
         "power 2": ["--power", 2],
@@ -220,7 +220,7 @@ def test_decibels_that_were_asked_for_are_not_told_of(
     if case == "environment":
         monkeypatch.setenv("KAPRE_EXTRACT_POWER", "1")
     command = "spectrogram" if case == "spectrogram" else "melspectrogram"
-    more = [] if case == "spectrogram" else ["--n-mels", 20]
+    more: list[object] = [] if case == "spectrogram" else ["--n-mels", 20]
     ended = program(
         *(command, "a.wav", "-o", "o.h5", "--decibel", *more, *options.get(case, [])),
     )

@@ -148,7 +148,11 @@ def compare(
 
 
 def _found(
-    features: Features, one: StoredArray, other: StoredArray, tolerance: Tolerance, look: Look
+    features: Features,
+    one: StoredArray,
+    other: StoredArray,
+    tolerance: Tolerance,
+    look: Look | None,
 ) -> Found:
     apart = difference(one, other, features.layer, tolerance, look)
     absolute, relative = apart.absolute, apart.relative

@@ -143,7 +143,8 @@ def _check(array: StoredArray, root: RootFacts, progress: Progress) -> None:
 
     def look(part: npt.NDArray[Any]) -> None:
         values.look(part)
-        moving(part)
+        if moving is not None:
+            moving(part)
 
     array.verify(look)
     values.require(facts.n_non_finite if root.audio.non_finite == "keep" else 0)

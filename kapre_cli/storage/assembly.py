@@ -133,14 +133,16 @@ def stored_array(stored: StoredArray, config: LayerConfig) -> FinalArray:
 
 
 def moving(array: FinalArray, seconds: float, progress: Progress) -> FinalArray:
-    """Return an array that moves ``progress`` as its pieces are taken.
+    """Return an array that moves ``progress`` as its pieces are taken, if it has several.
 
     Args:
         array: The array.
         seconds: Of the audio behind it.
         progress: Told of each piece that is done.
     """
-    per_value = seconds / max(prod(array.shape), 1)
+    if array.n_pieces == 1:
+        return array
+    per_value = seconds / prod(array.shape)
 
     def pieces() -> Iterator[Part]:
         for index, values in array.pieces():

@@ -21,6 +21,8 @@ from kapre_cli.storage.soundness import require_shape
 
 Look = Callable[[npt.NDArray[Any]], object]
 
+_SMALL_VALUES = 2**16
+
 
 @dataclass(frozen=True)
 class Packed:
@@ -124,9 +126,15 @@ class StoredArray:
             raise self._unreadable(error) from error
         self.require_crc32(crc32)
 
-    def moving(self, progress: Progress) -> Look:
-        """Return a function that moves ``progress`` by the audio behind each part it is shown."""
-        per_value = self.facts.seconds / max(prod(self.shape), 1)
+    def moving(self, progress: Progress) -> Look | None:
+        """Return a function that moves ``progress`` by the audio behind each part it is shown.
+
+        ``None`` for a small array, which is read at once.
+        """
+        n_values = prod(self.shape)
+        if n_values < _SMALL_VALUES:
+            return None
+        per_value = self.facts.seconds / n_values
 
         def look(values: npt.NDArray[Any]) -> None:
             progress.moved(values.size * per_value)
