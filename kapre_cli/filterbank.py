@@ -1,6 +1,9 @@
 """The mel matrix of a layer, as the Keras layers and the NumPy kernel both use it."""
 
+import math
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,12 +11,18 @@ import numpy.typing as npt
 
 from kapre_cli import dsp
 from kapre_cli.dsp import MelBands
-from kapre_cli.settings import MelspectrogramConfig
+from kapre_cli.report import counted
+from kapre_cli.settings import LayerConfig, MelspectrogramConfig
+from kapre_cli.settings.layers import MAX_DFT, Spell, as_argument
 
 _BANDS_SHOWN = 32
 _BANDS_IN_A_GROUP = 32  # measured: fewer copy more than they save
 
 _GROUP_VALUES = 2**22  # of a group's matrix: 32 MiB
+
+_EXACT_BANDS = 256  # numbers of bands up to this one are all tried
+_EDGES_TRIED = 200  # at most
+_LEAST_WEIGHT = 1e-6  # of a bin, in a triangle of height 1, that counts as inside a band
 
 Matrix = npt.NDArray[np.floating[Any]]
 
@@ -95,16 +104,107 @@ class BandSums:
             bands[:, self._bands] = np.add.reduceat(room, self._starts, axis=1)
 
 
-def empty_bands_warning(filterbank: MelBands, config: MelspectrogramConfig) -> str | None:
+def layer_warnings(
+    config: LayerConfig, spell: Spell = as_argument, *, lists_bands: bool = True
+) -> tuple[str, ...]:
+    """Return what is allowed in a layer and rarely meant, with values that would do.
+
+    Args:
+        config: The layer's arguments.
+        spell: How arguments are written.
+        lists_bands: Whether to name the mel bands that are empty.
+    """
+    found = config.warnings(spell)
+    if isinstance(config, MelspectrogramConfig):
+        bands = filterbank_of(config)
+        warning = empty_bands_warning(bands, config, spell, lists_bands=lists_bands)
+        found += (warning,) if warning else ()
+    return found
+
+
+def empty_bands_warning(
+    filterbank: MelBands,
+    config: MelspectrogramConfig,
+    spell: Spell = as_argument,
+    *,
+    lists_bands: bool = True,
+) -> str | None:
     """Return what is to be said of bands that no frequency bin falls into, if there are any."""
     bands = dsp.empty_bands(filterbank)
     if not bands:
         return None
-    shown = ", ".join(map(str, bands[:_BANDS_SHOWN]))
-    if len(bands) > _BANDS_SHOWN:
-        shown += f" and {len(bands) - _BANDS_SHOWN} more"
-    return (
-        f"{len(bands)} of {config.n_mels} mel bands are empty, since no bin of the transform "
-        f"falls into them: {shown} (counted from 0). They hold no energy, whatever the input. "
-        f"Raise n_dft (now {config.n_dft}) or lower n_mels (now {config.n_mels})."
+    remedies = [spell(name, value) for name, value in full_bands_with(config).items()]
+    remedy = f" (use {', or '.join(remedies)})" if remedies else ""
+    are = "is" if len(bands) == 1 else "are"
+    warning = (
+        f"{len(bands):,} of {counted(config.n_mels, 'mel band')} {are} empty, with no frequency "
+        f"bin inside: 0 whatever the input{remedy}"
     )
+    if lists_bands:
+        shown = ", ".join(map(str, bands[:_BANDS_SHOWN]))
+        more = f" and {len(bands) - _BANDS_SHOWN:,} more" if len(bands) > _BANDS_SHOWN else ""
+        warning += f"; counted from 0: {shown}{more}"
+    return warning
+
+
+def full_bands_with(config: MelspectrogramConfig) -> dict[str, float]:
+    """Return values of single arguments, by name, with which no band would be empty.
+
+    Those that exist of: the smallest power of two that is an ``n_dft`` above the present one; the
+    largest ``n_mels`` below it (above 256 bands not always the very largest); the lowest ``fmin``
+    above it, in steps of a round number.
+    """
+    found: dict[str, float] = {}
+    for name, values in (
+        ("n_dft", _longer_frames(config.n_dft)),
+        ("n_mels", _fewer_bands(config)),
+        ("fmin", _higher_edges(config)),
+    ):
+        for value in values:
+            changed: dict[str, Any] = {name: value}
+            if _is_full(replace(config, **changed)):
+                found[name] = value
+                break
+    return found
+
+
+def _longer_frames(n_dft: int) -> Iterator[int]:
+    length = 1 << n_dft.bit_length()
+    while length <= MAX_DFT:
+        yield length
+        length *= 2
+
+
+def _fewer_bands(config: MelspectrogramConfig) -> Iterator[int]:
+    """Yield numbers of bands: each needs a bin, and none of those lies in more than two bands."""
+    n_mels = min(config.n_mels - 1, 2 * config.n_freq)
+    while n_mels > 0:
+        yield n_mels
+        n_mels -= max(n_mels // _EXACT_BANDS, 1)
+
+
+def _higher_edges(config: MelspectrogramConfig) -> Iterator[float]:
+    assert config.fmax is not None  # noqa: S101 - for the type checker: settled when made
+    width = (config.fmax - config.fmin) / _EDGES_TRIED
+    if width < sys.float_info.min:
+        return
+    step = 10.0 ** math.ceil(math.log10(width))
+    step *= next(part for part in (0.2, 0.5, 1.0) if part * step >= width)
+    first = math.floor(config.fmin / step) + 1
+    for number in range(first, math.ceil(config.fmax / step)):
+        if config.fmin < number * step < config.fmax:
+            yield number * step
+
+
+def _is_full(config: MelspectrogramConfig) -> bool:
+    """Whether every band has a bin well inside it.
+
+    The first bin above the lower edge of a band is the only one that need be looked at.
+    """
+    assert config.fmax is not None  # noqa: S101 - for the type checker: settled when made
+    edges = dsp.mel_edges(config.n_mels, config.fmin, config.fmax, htk=config.htk)
+    low, peak, high = edges[:-2], edges[1:-1], edges[2:]
+    distance = config.sr / config.n_dft
+    inside = low + _LEAST_WEIGHT * (peak - low)
+    bins = np.ceil(inside / distance) * distance
+    return bool(np.all(bins <= high - _LEAST_WEIGHT * (high - peak)))

@@ -29,31 +29,56 @@ class ExitCode(IntEnum):
 
 
 class Progress:
-    """Told how far the work has come, by any thread; this one keeps it to itself."""
+    """Told how far the work is, by any thread; this one ignores it.
+
+    Seconds are seconds of audio.
+    """
 
     def arrived(self, key: str, n_bytes: int) -> None:
-        """Take note of one more input, of so many bytes, that was not known before."""
+        """Add an input, of so many bytes, that was not known before."""
 
-    def computed(self, key: str, due: float, seconds: float) -> None:
-        """Take note that ``seconds`` more of an input have been computed, of all that are due."""
+    def all_arrived(self) -> None:
+        """Record that no more inputs come."""
+
+    def kept(self, key: str) -> None:
+        """Record that an earlier run has computed an input."""
+
+    def begun(self, key: str, seconds: float) -> None:
+        """Record that an earlier run has computed so much of an input."""
+
+    def computed(self, key: str, due: float, seconds: float, length: float) -> None:
+        """Record that ``seconds`` more of an input have been computed.
+
+        Args:
+            key: The input's.
+            due: What this run computes of it.
+            seconds: What has just been computed.
+            length: Of the whole input.
+        """
 
     def ended(self, key: str) -> None:
-        """Take note that an input has been computed, has failed, or needs no computing."""
+        """Record that an input has been computed or has failed."""
 
     def waits(self) -> None:
-        """Take note that all that has come is computed, and more is waited for."""
+        """Record that all that has come is computed, and more is waited for."""
 
-    def writing(self, n_inputs: int) -> None:
-        """Take note that all has been computed and the output is being put together."""
+    def writing(self, n_inputs: int, seconds: float | None = None) -> None:
+        """Begin to put the output together: so many inputs, of so many seconds if known."""
 
-    def wrote(self) -> None:
-        """Take note that the output has one more input."""
+    def wrote(self, seconds: float = 0.0) -> None:
+        """Record that one more input, of this length, is in the output."""
 
-    def checking(self, n_inputs: int) -> None:
-        """Take note that so many inputs of outputs are going to be looked at."""
+    def reading_back(self, n_inputs: int, seconds: float | None = None) -> None:
+        """Begin to read the output back, input by input; :meth:`checked` counts them."""
 
-    def checked(self) -> None:
-        """Take note that one more has been looked at."""
+    def checking(self, n_inputs: int, seconds: float | None = None) -> None:
+        """Begin to look at so many inputs of outputs."""
+
+    def moved(self, seconds: float) -> None:
+        """Record that so much more of an input has been written or looked at."""
+
+    def checked(self, seconds: float = 0.0) -> None:
+        """Record that one more input, of this length, has been looked at."""
 
 
 SILENT = Progress()

@@ -629,9 +629,12 @@ def test_empty_mel_bands_are_warned_of_once(audio: Path, program: Any) -> None:
         "melspectrogram", audio, "-o", audio.parent / "o.h5", "--n-dft", 100, "--n-mels", 60
     )
     assert ended.code == 0
-    assert ended.err.count("warning: 2 of 60 mel bands are empty") == 1
-    assert "0, 25 (counted from 0)" in ended.err
-    assert "Raise n_dft (now 100) or lower n_mels (now 60)" in ended.err
+    told = (
+        "warning: 2 of 60 mel bands are empty, with no frequency bin inside: 0 whatever the input"
+    )
+    assert ended.err.count(told) == 1
+    assert f"{told} (use --n-dft 128, or --n-mels 57)\n" in ended.err
+    assert "n_dft" not in ended.err
 
 
 @pytest.mark.parametrize("engine", ["numpy", "keras"])
@@ -641,8 +644,11 @@ def test_a_hop_that_leaves_samples_out_is_warned_of_once(
     options = ("--n-dft", 100, "--n-hop", 150, "--engine", engine)
     ended = program("spectrogram", audio, "-o", audio.parent / "o.h5", *options)
     assert ended.code == 0
-    told = "warning: n_hop (150) is above n_dft (100): of every 150 samples 50 lie in no frame"
-    assert ended.err.count(told) == 1
+    told = (
+        "warning: --n-hop (150) is above --n-dft (100): of every 150 samples 50 lie in no frame "
+        "(use --n-hop 100 or less, or --n-dft 256)\n"
+    )
+    assert ended.err.count(told) == ended.err.count("lie in no frame") == 1
 
 
 ODD_NAMES = (
@@ -798,8 +804,8 @@ def test_a_terminal_sees_a_bar_and_no_tensorflow(audio: Path) -> None:
         pass
     assert running.wait(timeout=60) == 1
     shown = seen.decode()
-    assert "0.0 s of ? of audio, 0 x real time, 0/3 inputs [" in shown
-    assert "writing |" in shown
+    assert re.search(r"\? left   0%\| +\| 0/3 inputs \[00:00\]", shown)
+    assert "writing: ? left   0%|" in shown
     assert "failed: 'gone.wav': cannot be opened" in shown
     visible = [line.rsplit("\r", 1)[-1] for line in shown.replace("\r\n", "\n").split("\n")]
     for line in visible:

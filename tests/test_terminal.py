@@ -1,4 +1,4 @@
-"""The bar: seconds of audio done, of all, how fast, and for how long still."""
+"""What a terminal shows: the time left, seconds of audio done, of all, and how fast."""
 
 import fcntl
 import os
@@ -8,80 +8,43 @@ import signal
 import struct
 import subprocess
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from kapre_cli.cli.terminal import _Length
 from tests import reference
 from tests.conftest import PROGRAM, write_audio, write_silence
 
-HOURS = 2
+MINUTES = 40
 BAR = re.compile(
-    r"(?P<percent>\d+)%\|.*?\| (?P<done>[\d.,]+ \w+) of (?P<all>[\d.,]+ \w+|\?) of audio, "
-    r"(?P<speed>[\d,]+) x real time, (?P<inputs>\d+/\d+) inputs "
-    r"\[(?P<elapsed>[\d:]+)<(?P<left>\S+)\]"
+    r"(?P<left>[\d:]+|\?) left +(?P<percent>\d+)%\|[^|]*\|"
+    r"( (?P<done>[\d.,]+ \w+) of (?P<all>[\d.,]+ \w+) of audio,)?"
+    r" (?P<inputs>[\d,/]+ inputs?( so far)?( \([\d,]+ kept\))?)"
+    r"(, (?P<speed>[\d,.]+) x real time)? \[(?P<elapsed>[\d:]+)\]"
 )
-
-# How many seconds there are
-
-
-def test_the_length_is_known_once_all_is_open() -> None:
-    length = _Length({"a": 100, "b": 300, "c": 100})
-    assert length.total == 0
-    length.opened("a", 10)
-    assert length.total == 50  # the others are taken to be alike
-    length.opened("b", 10)
-    assert length.total == pytest.approx(20 + 20 / 400 * 100)
-    length.opened("b", 10)  # each of its blocks says so
-    length.opened("c", 1)
-    assert length.total == 21
-
-
-def test_what_is_not_to_be_computed_has_no_length() -> None:
-    length = _Length({"a": 100, "kept": 10_000, "b": 100})
-    length.dropped("kept")
-    length.opened("a", 10)
-    assert length.total == 20
-    length.dropped("b")
-    length.dropped("b")
-    length.dropped("a")  # it has been computed
-    assert length.total == 10
-
-
-@given(
-    inputs=st.lists(st.tuples(st.integers(1, 10**9), st.booleans()), min_size=1, max_size=20),
-    data=st.data(),
-)
-def test_inputs_that_are_alike_are_foreseen_exactly(
-    inputs: list[tuple[int, bool]], data: st.DataObject
-) -> None:
-    length = _Length({str(number): size for number, (size, _) in enumerate(inputs)})
-    due = sum(size for size, _ in inputs)
-    opened = 0
-    for number in data.draw(st.permutations(range(len(inputs)))):
-        size, is_kept = inputs[number]
-        if is_kept:
-            length.dropped(str(number))
-            due -= size
-        else:
-            length.opened(str(number), size / 1000)
-            opened += size
-        assert length.total == pytest.approx(due / 1000 if opened else 0)
-
 
 # What a person sees
 
 
 def shown_by(
-    command: list[str], folder: Path, enough: Callable[[str], bool] = lambda _: False
+    command: Sequence[str],
+    folder: Path,
+    enough: Callable[[str], bool] = lambda _: False,
+    columns: int = 120,
+    narrower: int | None = None,
 ) -> tuple[int, str]:
-    """Run a command in a terminal, interrupt it when it has shown enough; say how it ended."""
+    """Run a command in a terminal, interrupt it when it has shown enough; say how it ended.
+
+    Args:
+        command: The command.
+        folder: Where it runs.
+        enough: Whether that is so.
+        columns: How wide the terminal is.
+        narrower: How wide it is once enough has been shown, instead of an interruption.
+    """
     master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     running = subprocess.Popen(command, cwd=folder, stderr=slave, stdout=slave, stdin=slave)
     os.close(slave)
     seen, is_asked = b"", False
@@ -89,12 +52,19 @@ def shown_by(
         while part := os.read(master, 4096):
             seen += part
             if not is_asked and enough(seen.decode(errors="replace")):
-                os.kill(running.pid, signal.SIGINT)
+                if narrower is None:
+                    os.kill(running.pid, signal.SIGINT)
+                else:
+                    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, narrower, 0, 0))
+                    seen += RESIZED.encode()
                 is_asked = True
     except OSError:  # Linux ends a terminal whose other side has gone with EIO
         pass
     os.close(master)
     return running.wait(timeout=60), seen.decode()
+
+
+RESIZED = "<the terminal is narrower now>"
 
 
 def seconds(shown: str) -> float:
@@ -103,42 +73,99 @@ def seconds(shown: str) -> float:
     return float(number) * {"s": 1, "min": 60, "h": 3600}[unit]
 
 
+def clock(shown: str) -> int:
+    """Return the seconds that a clock shows."""
+    *hours, minutes, rest = map(int, shown.split(":"))
+    return 3600 * sum(hours) + 60 * minutes + rest
+
+
+COMMAND = [*PROGRAM, "melspectrogram", "audio", "-o", "out.h5", "--n-dft", "1024"]
+
+
 def test_the_bar_counts_audio(tmp_path: Path) -> None:
-    write_silence(tmp_path / "audio/hours.wav", 3600 * HOURS)
+    write_silence(tmp_path / "audio/long.wav", 60 * MINUTES)
     write_audio(tmp_path / "audio/a.wav", reference.noise(1, 44100), 44100, subtype="PCM_16")
     (tmp_path / "audio/bad.wav").write_bytes(b"no audio")
-    command = [*PROGRAM, "melspectrogram", "audio", "-o", "out.h5", "--n-dft", "1024"]
 
     def is_half_done(shown: str) -> bool:
         return any(int(bar["percent"]) >= 50 for bar in BAR.finditer(shown))
 
-    code, shown = shown_by(command, tmp_path, is_half_done)
+    code, shown = shown_by(COMMAND, tmp_path, is_half_done)
     assert code == 130
-    _, first, *bars = BAR.finditer(shown)
-    assert (first["percent"], first["all"], first["left"]) == ("0", "?", "?")
-    assert (first["done"], first["inputs"]) == ("0.0 s", "0/3")
+    first, *bars = BAR.finditer(shown)
+    assert (first["percent"], first["all"], first["left"]) == ("0", None, "?")
+    assert first["inputs"] == "0/3 inputs"
+    bars = [bar for bar in bars if bar["speed"] and seconds(bar["done"]) > 60 * MINUTES / 10]
+    assert len(bars) > 2
     done = [seconds(bar["done"]) for bar in bars]
     assert done == sorted(done)
-    assert [bar["done"] for bar in bars if " min" in bar["done"]]
-    under_way = [bar for bar in bars if seconds(bar["done"]) > 1800]
-    assert len(under_way) > 2
-    for bar in under_way:
-        assert bar["all"] == "2.0 h"
-        assert abs(int(bar["percent"]) - seconds(bar["done"]) / 72) < 2
-        assert bar["inputs"] == "2/3"  # the one that failed, and the one of a second
-        minutes, spent = map(int, bar["elapsed"].split(":"))
-        spent += 60 * minutes
+    for bar in bars:
+        assert bar["all"] == f"{MINUTES}.0 min"
+        assert abs(int(bar["percent"]) - seconds(bar["done"]) / (0.6 * MINUTES)) < 2
+        assert bar["inputs"] == "2/3 inputs"  # the one that failed, and the one of a second
         speed = float(bar["speed"].replace(",", ""))
-        assert seconds(bar["done"]) / (spent + 1.1) <= speed * 1.01
-        assert spent == 0 or speed <= seconds(bar["done"]) / spent * 1.01
-        assert re.fullmatch(r"\d\d:\d\d", bar["left"])
-        left = int(bar["left"][-2:]) + 60 * int(bar["left"][:2])
-        assert abs(left - (7200 - seconds(bar["done"])) / speed) < 1.5
-    # What an earlier run has done is not to be done again.
-    code, shown = shown_by([*command, "--resume"], tmp_path)
-    assert code == 1  # the bad one
-    *_, last = BAR.finditer(shown)
-    assert int(last["percent"]) > 80  # the very last is rarely drawn
-    assert last["left"] in ("00:00", "00:01")
-    assert seconds(last["done"]) <= 3600 + 360
-    assert "3 inputs: 1 written, 1 failed, 1 skipped (2.0 h of audio)" in shown
+        assert abs(clock(bar["left"]) - (60 * MINUTES - seconds(bar["done"])) / speed) < 1.5
+    # What an earlier run has done is neither done nor to be done, and says nothing of the others.
+    n_done = seconds(bars[-1]["done"])
+    write_silence(tmp_path / "audio/more.wav", 60 * MINUTES)
+    n_due = 2 * 60 * MINUTES - n_done
+
+    def tells_all(shown: str) -> bool:
+        return len([bar for bar in BAR.finditer(shown) if bar["speed"]]) > 2
+
+    code, shown = shown_by([*COMMAND, "--resume"], tmp_path, tells_all)
+    assert code == 130
+    bars = [bar for bar in BAR.finditer(shown) if bar["speed"]]
+    for bar in bars:
+        assert bar["inputs"] in ("0/3 inputs (1 kept)", "1/3 inputs (1 kept)")  # the bad one
+        assert 60 * MINUTES < seconds(bar["all"]) <= n_due + 60  # more is kept than was shown
+        speed, left = float(bar["speed"].replace(",", "")), clock(bar["left"])
+        assert abs(left - (seconds(bar["all"]) - seconds(bar["done"])) / speed) < 1.5
+    assert seconds(bars[0]["done"]) < 0.3 * n_due
+
+
+def drawings(shown: str) -> list[str]:
+    """Return each drawing of the bar, without the blanks that wipe the one before out."""
+    found = [part.split("\n")[0].rstrip() for part in shown.split("\r")]
+    return [one for one in found if " left" in one]
+
+
+@pytest.mark.parametrize("columns", [80, 60, 40, 20, 10])
+def test_the_bar_fits_and_begins_with_the_time_left(columns: int, tmp_path: Path) -> None:
+    write_silence(tmp_path / "audio/a.wav", 300)
+    code, shown = shown_by(COMMAND, tmp_path, columns=columns)
+    assert code == 0
+    seen = drawings(shown)
+    assert seen
+    for one in seen:
+        assert len(one) < columns
+        start = r"(\w+( \w+)?: )?(\?|\d\d:\d\d) left +\d+%"
+        assert re.match(start, one) if columns > 30 else re.match(r"[\w?]", one)
+    assert columns < 40 or any(re.search(r" \d/1 input", one) for one in seen)
+    assert columns < 80 or any(" of 5.0 min of audio" in one for one in seen)
+
+
+def test_a_terminal_may_become_narrower(tmp_path: Path) -> None:
+    write_silence(tmp_path / "audio/a.wav", 900)
+
+    def is_under_way(shown: str) -> bool:
+        return "x real time" in shown
+
+    code, shown = shown_by(COMMAND, tmp_path, is_under_way, columns=118, narrower=40)
+    assert code == 0
+    before, after = shown.split(RESIZED)
+    assert max(map(len, drawings(before))) > 80
+    _, *parts = after.split("\r")[1:]  # one may have been under way
+    assert len(parts) > 2
+    assert max(len(part) for part in parts if " left" in part) < 40  # blanks as well
+
+
+def test_the_first_drawing_says_what_is_waited_for(tmp_path: Path) -> None:
+    write_audio(tmp_path / "a.wav", reference.noise(1, 50_000))
+    script = '(sleep 0.7; head -c 100000 a.wav; sleep 0.7; tail -c +100001 a.wav) | "$@"'
+    command = ["bash", "-c", script, "bash", *PROGRAM, "spectrogram", "-", "-o", "out.h5"]
+    code, shown = shown_by(command, tmp_path)
+    assert code == 0
+    first, *others = re.findall(r"waiting for standard input, (.*?) so far", shown)
+    assert first == "0 bytes"
+    assert "100.0 kB" in others

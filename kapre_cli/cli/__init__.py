@@ -66,7 +66,7 @@ def program(ctx: click.Context) -> None:
     number of channels, and stored in one HDF5 file or in .npy files.
 
     \b
-    kapre-extract melspectrogram recordings/ -o mels.h5 --n-mels 64 --decibel
+    kapre-extract melspectrogram recordings/ -o mels.h5 --n-mels 64 --power 2 --decibel
     """  # noqa: D301 - Click needs the backspace itself
     for warning in unknown_variables(ctx.command, os.environ):
         click.echo(f"warning: {printable(warning)}", err=True)

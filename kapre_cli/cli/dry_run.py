@@ -28,8 +28,6 @@ def foretell(
 
     settings = replace(settings, layer=resolved(settings.layer))
     layer, output = settings.layer, settings.output
-    for warning in layer.warnings:
-        report.warn(warning)
     arrays: dict[str, Shape] = {}
     seconds, n_open = 0.0, 0
     for seen in foresee_all(sources, settings, watch):

@@ -10,6 +10,7 @@ import click
 from kapre_cli.cli.defaults import config_file
 from kapre_cli.cli.from_options import audio_settings, layer_config, output_settings
 from kapre_cli.cli.incoming import Incoming
+from kapre_cli.cli.layer_notes import note_half_decibels, warn_of_layer
 from kapre_cli.cli.messages import n_lost
 from kapre_cli.cli.printing import put
 from kapre_cli.cli.refusals import Refusals
@@ -139,8 +140,7 @@ def _run(asked: _Asked, watch: Watch) -> int:
         from kapre_cli.cli.terminal import Terminal
 
         known = () if incoming.arrives else found.inputs.sources
-        files = [source for source in known if not source.is_stream]
-        with Terminal(files, quiet=options["quiet"]) as terminal:
+        with Terminal(known, grows=incoming.arrives, quiet=options["quiet"]) as terminal:
             report = Report(
                 say=terminal.say,
                 max_failures=options["max_failures"],
@@ -171,7 +171,10 @@ def _dry_run(asked: _Asked, watch: Watch) -> int:
     sources = found.inputs.sources
     sr = sample_rate(asked.options, found.every, sources, report)
     if sr is not None and found.every:
-        foretell(sources, asked.settings(sr, found.shard), report, watch)
+        settings = asked.settings(sr, found.shard)
+        note_half_decibels(asked.options, report)
+        warn_of_layer(settings.layer, report)
+        foretell(sources, settings, report, watch)
     lines += report.failures_by_kind()
     place = "standard output" if asked.output.is_stream else quoted(asked.output.path)
     lines.append(
@@ -299,6 +302,9 @@ def _extract(
     sr = sample_rate(asked.options, every, found.inputs.sources, report)
     if sr is not None and every:
         settings = asked.settings(sr, found.shard)
+        if not watch.again:
+            note_half_decibels(asked.options, report)
+            warn_of_layer(settings.layer, report)
         if descriptor is None:
             from kapre_cli.pipeline.extract import extract
 

@@ -14,9 +14,9 @@ def melspectrogram(**options: Any) -> int:
     """Extract mel-spectrograms of INPUTS: audio files, folders that are searched, - for a stream.
 
     \b
-    kapre-extract melspectrogram recordings/ -o mels.h5 --n-mels 64 --decibel
-    kapre-extract melspectrogram bats/ -o bats --n-dft 1024 --fmin 15000 --channel 0
-    ffmpeg -i film.mp4 -f wav - | kapre-extract melspectrogram - -o film.npy
+    kapre-extract melspectrogram recordings/ -o mels.h5 --n-mels 64 --power 2 --decibel
+    kapre-extract melspectrogram bats/ -o bat-mels --n-dft 1024 --fmin 15000 --channel 0
+    ffmpeg -v error -i film.mp4 -f wav - | kapre-extract melspectrogram - -o film.npy
     """  # noqa: D301 - Click needs the backspace itself
     from kapre_cli.cli.extraction import extraction  # not needed for --help
 

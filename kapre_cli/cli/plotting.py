@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from kapre_cli.cli.from_options import BANDS, audio_settings, layer_config
+from kapre_cli.cli.layer_notes import warn_of_layer
 from kapre_cli.cli.sample_rate import asked_rate
 from kapre_cli.cli.signals import pass_over
 from kapre_cli.errors import AudioReadError, UsageError, quoted
@@ -125,6 +126,7 @@ def _extract(path: Path, options: Mapping[str, Any], output: Path) -> None:
     source = Source(str(path), key_of(path.name))
     with Terminal([source], quiet=options["quiet"]) as terminal:
         report = Report(say=terminal.say)
+        warn_of_layer(settings.layer, report)
         extract([source], settings, report, terminal)
     if report.exit_code:
         raise AudioReadError(f"{quoted(path)} cannot be drawn")

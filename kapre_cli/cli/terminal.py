@@ -1,4 +1,4 @@
-"""What a person sees while a run is on: messages and a progress bar, and nothing else.
+"""What a person sees while a run is on: messages and how far it is, and nothing else.
 
 The only door to tqdm.
 """
@@ -6,103 +6,108 @@ The only door to tqdm.
 import os
 import sys
 import threading
-from collections.abc import Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TextIO
 
 from tqdm import tqdm
 
 from kapre_cli.cli import imports
 from kapre_cli.cli.messages import message_stream
 from kapre_cli.cli.printing import put
+from kapre_cli.cli.progress import Clock, Computing, Counting, Status
 from kapre_cli.closing import Closing
 from kapre_cli.errors import printable
-from kapre_cli.report import Progress, duration
+from kapre_cli.report import Progress
 from kapre_cli.sources import Source
 
 NOTE = "note: "  # what stands before messages that nobody has to act upon
 
-COMPUTING = (
-    "{percentage:3.0f}%|{bar}| {done} of {all} of audio, {speed:,.0f} x real time, "
-    "{n_ended}/{n_inputs} inputs [{elapsed}<{left}]"
-)
-WRITING = "writing |{bar}| {n_fmt}/{total_fmt} inputs [{elapsed}]"
-CHECKING = "checking |{bar}| {n_fmt}/{total_fmt} inputs [{elapsed}<{remaining}]"
+LINE_SECONDS = 60.0  # from one line to the next where there is no terminal
+_BAR_SECONDS = 0.2  # from one drawing to the next where there is one
+_COLUMNS = 80  # of a terminal that does not say
 
 
 class _Bar(tqdm):  # type: ignore[misc]  # tqdm ships no types
-    """A bar over seconds of audio."""
-
-    n_ended = 0
-    n_inputs = 0
-
-    @property
-    def format_dict(self) -> dict[str, Any]:
-        """What the bar's formats can show."""
-        shown: dict[str, Any] = super().format_dict
-        elapsed, n, total = shown["elapsed"], shown["n"], shown["total"] or 0.0
-        left = elapsed * (total - n) / n if n else None
-        return shown | {
-            "n_ended": self.n_ended,
-            "n_inputs": self.n_inputs,
-            "done": duration(n),
-            "all": duration(total) if n else "?",
-            "speed": n / max(elapsed, 1e-3),
-            "left": "?" if left is None else tqdm.format_interval(max(left, 0.0)),
-        }
-
-
-class _Length:
-    """How many seconds of audio there are, as far as can be told without reading every header.
-
-    What has not been opened yet is taken to be as long, for each byte, as what has been.
+    """A bar that shows a status, which is asked for at each drawing.
 
     Args:
-        sizes: Bytes of each input by its key.
+        status: Returns it; ``None`` as long as there is nothing to show.
+        clock: Returns seconds.
+        disable: Never draw.
     """
 
-    def __init__(self, sizes: dict[str, int]) -> None:
-        self._unknown = sizes
-        self._bytes_unknown = sum(sizes.values())
-        self._bytes_known = 0
-        self.known = 0.0
+    monitor_interval = 0  # no thread of tqdm's
 
-    def opened(self, key: str, seconds: float) -> None:
-        """Take note how many seconds of an input are to be computed."""
-        size = self._unknown.pop(key, 0)
-        if size:
-            self._bytes_unknown -= size
-            self._bytes_known += size
-            self.known += seconds
+    def __init__(self, status: Callable[[], Status | None], clock: Clock, *, disable: bool) -> None:
+        self._status = status
+        self._clock = clock
+        self._begun = clock()
+        super().__init__(file=sys.stderr, disable=disable, leave=False)
 
-    def arrived(self, key: str, n_bytes: int) -> None:
-        """Take note of one more input."""
-        self._unknown[key] = n_bytes
-        self._bytes_unknown += n_bytes
+    def __str__(self) -> str:
+        status = self._status()
+        if status is None:
+            return ""
+        width = _width(self.fp)
+        layout = status.layout(width, self._clock() - self._begun)
+        share = status.share or 0.0
+        shown: str = self.format_meter(
+            share, 1.0, 0.0, ncols=width, bar_format=layout, ascii=self.ascii
+        )
+        return shown
 
-    def dropped(self, key: str) -> None:
-        """Take note that an input has nothing to be computed."""
-        self._bytes_unknown -= self._unknown.pop(key, 0)
+    @staticmethod
+    def status_printer(file: TextIO) -> Callable[[str], None]:
+        """Return what writes a text over the one before.
 
-    @property
-    def total(self) -> float:
-        """Seconds in all."""
-        if not self._bytes_known:
-            return self.known
-        return self.known * (1 + self._bytes_unknown / self._bytes_known)
+        Unlike tqdm's it writes no blanks beyond the width of a terminal that has become narrower.
+        """
+        before = 0
+
+        def show(text: str) -> None:
+            nonlocal before
+            file.write("\r" + text.ljust(min(before, _width(file))))
+            file.flush()
+            before = len(text)
+
+        return show
+
+
+def _width(stream: TextIO) -> int:
+    """Return how many columns may be used: in the last one some terminals go to the next line."""
+    try:
+        return (os.get_terminal_size(stream.fileno()).columns or _COLUMNS) - 1
+    except OSError:
+        return _COLUMNS - 1
 
 
 class Terminal(Progress, Closing):
-    """Keeps standard error to this program's own messages, with a bar if it is a terminal.
+    """Keeps standard error to this program's own messages, and says how far the work is.
+
+    On a terminal by a bar, elsewhere by a line a minute.
 
     TensorFlow's C++ code writes to file descriptor 2 whatever it is asked to keep to itself, so
     for the time of a run that descriptor leads nowhere and messages go through a copy of it.
 
     Args:
-        sources: The inputs that are known; more may arrive. ``None``: no audio is read.
-        quiet: Leave out the bar, and notes.
+        sources: The inputs that are known. ``None``: no audio is read.
+        grows: Whether more inputs may come.
+        quiet: Leave out bar, lines and notes.
+        interval: Seconds from one line to the next.
+        clock: Returns seconds.
     """
 
-    def __init__(self, sources: Sequence[Source] | None = None, *, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        sources: Sequence[Source] | None = None,
+        *,
+        grows: bool = False,
+        quiet: bool = False,
+        interval: float = LINE_SECONDS,
+        clock: Clock = time.monotonic,
+    ) -> None:
         self._quiet = quiet
         imports.hush()
         self._before = sys.stderr
@@ -111,82 +116,129 @@ class Terminal(Progress, Closing):
         os.dup2(nowhere, 2)
         os.close(nowhere)
         sys.stderr = message_stream(self._descriptor, self._before.encoding)
-        self._telling = threading.Lock()  # a list names inputs while others are computed
-        self._bar = self._new_bar(0, COMPUTING, hidden=sources is None)
-        shown = () if self._bar.disable else sources or ()
-        self._length = _Length({one.key: max(one.size, 1) for one in shown})
-        self._bar.n_inputs = len(shown)
-        self._bar.refresh()
+        self._clock = clock
+        self._lock = threading.RLock()  # several threads say how far they are
+        self._computing: Computing | None = None
+        self._counting: Counting | None = None
+        self._closing = threading.Event()
+        self._showing: threading.Thread | None = None
+        self._interval = interval
+        is_terminal = sys.stderr.isatty()
+        if sources is not None and not quiet:
+            self._computing = _computing(sources, grows=grows, clock=clock)
+        _Bar.set_lock(self._lock)
+        self._bar = _Bar(self._status, clock, disable=quiet or not is_terminal)
+        if self._computing is not None:
+            self._show()
 
-    def _new_bar(self, total: float, layout: str, *, hidden: bool = False) -> _Bar:
-        return _Bar(
-            total=total,
-            file=sys.stderr,
-            disable=hidden or self._quiet or not sys.stderr.isatty(),
-            bar_format=layout,
-            dynamic_ncols=True,
-            leave=False,
-            miniters=0,
-        )
+    def _show(self) -> None:
+        """Draw the bar from now on, or print a line every now and then."""
+        self._bar.refresh()
+        if self._showing is None and not self._quiet:
+            self._showing = threading.Thread(target=self._keep_showing, name="shown", daemon=True)
+            with suppress(RuntimeError):  # there can be no more threads: those at work matter more
+                self._showing.start()
+
+    def _keep_showing(self) -> None:
+        interval = self._interval if self._bar.disable else _BAR_SECONDS
+        while not self._closing.wait(interval):
+            with self._lock:
+                if self._closing.is_set():
+                    return
+                status = self._status()
+                if not self._bar.disable:
+                    self._bar.refresh()
+                elif status is not None:
+                    self.say(status.line())
+
+    def _status(self) -> Status | None:
+        with self._lock:
+            stage = self._counting or self._computing
+            return stage.status() if stage is not None else None
 
     def say(self, message: str) -> None:
         """Print one message on a line of its own, above the bar."""
         if self._quiet and message.startswith(NOTE):
             return
-        self._bar.write(printable(message), file=sys.stderr)
+        with self._bar.external_write_mode(file=sys.stderr):
+            sys.stderr.write(f"{printable(message)}\n")  # at once: others may write there as well
 
     def arrived(self, key: str, n_bytes: int) -> None:
         """Let there be one more input."""
-        if self._bar.disable:
-            return
-        with self._telling:
-            self._length.arrived(key, max(n_bytes, 1))
-            self._bar.n_inputs += 1
-            self._move(0)
+        if self._computing is not None:
+            with self._lock:
+                self._computing.arrived(key, n_bytes)
 
-    def computed(self, key: str, due: float, seconds: float) -> None:
-        """Move the bar by some seconds of audio."""
-        if self._bar.disable:
-            return
-        with self._telling:
-            self._length.opened(key, due)
-            self._move(seconds)
+    def all_arrived(self) -> None:
+        """Let there be no more."""
+        if self._computing is not None:
+            with self._lock:
+                self._computing.all_arrived()
+
+    def kept(self, key: str) -> None:
+        """Leave an input out."""
+        if self._computing is not None:
+            with self._lock:
+                self._computing.kept(key)
+
+    def begun(self, key: str, seconds: float) -> None:
+        """Leave a part of an input out."""
+        if self._computing is not None:
+            with self._lock:
+                self._computing.begun(key, seconds)
+
+    def computed(self, key: str, due: float, seconds: float, length: float) -> None:
+        """Count some seconds of audio."""
+        if self._computing is not None:
+            with self._lock:
+                self._computing.computed(key, due, seconds, length)
 
     def ended(self, key: str) -> None:
         """Count an input."""
-        if self._bar.disable:
-            return
-        with self._telling:
-            self._length.dropped(key)
-            self._bar.n_ended += 1
-            self._move(0)
+        if self._computing is not None:
+            with self._lock:
+                self._computing.ended(key)
 
     def waits(self) -> None:
         """Show how things stand: nothing else will for a while."""
-        with self._telling:
-            self._bar.refresh()
+        if self._computing is not None:
+            with self._lock:
+                self._computing.waits()
+                self._bar.refresh()
 
-    def _move(self, seconds: float) -> None:
-        self._bar.total = self._length.total
-        self._bar.update(seconds)
+    def writing(self, n_inputs: int, seconds: float | None = None) -> None:
+        """Begin with the inputs in the output."""
+        self._count("writing", n_inputs, seconds)
 
-    def writing(self, n_inputs: int) -> None:
-        """Begin a new bar, over the inputs in the output."""
-        self._bar.close()
-        self._bar = self._new_bar(n_inputs, WRITING)
+    def reading_back(self, n_inputs: int, seconds: float | None = None) -> None:
+        """Begin with the inputs in the output once more."""
+        self._count("reading back", n_inputs, seconds)
 
-    def wrote(self) -> None:
-        """Move the bar by one input."""
-        self._bar.update(1)
+    def checking(self, n_inputs: int, seconds: float | None = None) -> None:
+        """Begin with the inputs that are looked at."""
+        self._count("checking", n_inputs, seconds)
 
-    def checking(self, n_inputs: int) -> None:
-        """Begin a new bar, over the inputs that are looked at."""
-        self._bar.close()
-        self._bar = self._new_bar(n_inputs, CHECKING)
+    def _count(self, name: str, n_inputs: int, seconds: float | None) -> None:
+        if not self._quiet:
+            with self._lock:
+                self._counting = Counting(name, n_inputs, seconds, clock=self._clock)
+                self._show()
 
-    def checked(self) -> None:
-        """Move the bar by one input."""
-        self._bar.update(1)
+    def moved(self, seconds: float) -> None:
+        """Count some seconds of audio."""
+        if self._counting is not None:
+            with self._lock:
+                self._counting.moved(seconds)
+
+    def wrote(self, seconds: float = 0.0) -> None:
+        """Count an input."""
+        self.checked(seconds)
+
+    def checked(self, seconds: float = 0.0) -> None:
+        """Count an input."""
+        if self._counting is not None:
+            with self._lock:
+                self._counting.ended(seconds)
 
     def put(self, line: str) -> None:
         """Print a line of the product on standard output, above the bar."""
@@ -195,8 +247,23 @@ class Terminal(Progress, Closing):
 
     def close(self) -> None:
         """Give standard error back."""
-        self._bar.close()
+        with self._lock:
+            self._closing.set()
+            self._bar.close()
+        if self._showing is not None and self._showing.is_alive():
+            self._showing.join(timeout=1.0)
         sys.stderr.close()
         sys.stderr = self._before
         os.dup2(self._descriptor, 2)
         os.close(self._descriptor)
+
+
+def _computing(sources: Sequence[Source], *, grows: bool, clock: Clock) -> Computing:
+    """Return the stage of a run with these inputs; that of standard input has yet to come."""
+    files = [(source.key, source.size) for source in sources if not source.is_stream]
+    streams = [source for source in sources if source.is_stream]
+
+    def received() -> int:
+        return sum(source.size for source in streams)
+
+    return Computing(files, grows=grows, received=received if streams else None, clock=clock)

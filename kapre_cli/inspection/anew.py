@@ -1,7 +1,7 @@
 """Inputs of an output computed anew from their audio, and held against what is there."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
@@ -120,6 +120,16 @@ def spread(items: Sequence[Item], number: int) -> list[Item]:
     return [items[last * place // max(number - 1, 1)] for place in range(number)]
 
 
+class _Moving(Progress):
+    """Moves the progress of a check by what is computed for it."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def computed(self, key: str, due: float, seconds: float, length: float) -> None:  # noqa: ARG002
+        self._progress.moved(seconds)
+
+
 class Anew:
     """Computes inputs anew, with the settings of an output, and tells those that differ.
 
@@ -145,6 +155,7 @@ class Anew:
         self._audio = audio
         self._tell = tell
         self._progress = progress
+        self._seconds: Mapping[str, float] = {}
         self._root = features.root
         versions = RootFacts.of(self._settings(Path("anew"))).versions
         self._exactly = versions == self._root.versions
@@ -159,15 +170,20 @@ class Anew:
             within = f"{_DECIBELS:g} dB"
         return f"to within {within}"
 
-    def check(self, keys: Sequence[str]) -> None:
-        """Compute inputs anew and tell what is wrong with them.
+    def check(self, keys: Sequence[str], seconds: Mapping[str, float]) -> None:
+        """Compute inputs again and tell what is wrong with them.
+
+        Args:
+            keys: The inputs' keys.
+            seconds: Of audio of each input, if that is known.
 
         Raises:
             OutputError: If the temporary folder cannot be written.
             StoredDataError: If the layer is too large to be computed from a file's word.
         """
         require_buildable(self._root.layer)
-        self._progress.checking(len(keys))
+        self._seconds = seconds
+        self._progress.checking(len(keys), sum(seconds[key] for key in keys) if seconds else None)
         for lot in self._lots(keys):
             with scratch_folder() as folder:
                 self._check_lot(lot, folder / "anew")
@@ -183,7 +199,7 @@ class Anew:
                 _require_same(source.path, array.facts.sha256)
             except (AudioReadError, UsageError) as error:
                 self._tell(key, str(error))
-                self._progress.checked()
+                self._progress.checked(self._seconds.get(key, 0.0))
                 continue
             lot.append(source)
             n_bytes += prod(array.shape) * array.dtype.itemsize
@@ -203,7 +219,7 @@ class Anew:
         numbered = [Source(source.path, str(number)) for number, source in enumerate(lot)]
         said: list[str] = []
         report = Report(say=said.append)
-        extract(numbered, self._settings(path), report)
+        extract(numbered, self._settings(path), report, _Moving(self._progress))
         self.n_inputs += report.n_written
         anew = open_features(path) if report.n_written else None
         for source, number in zip(lot, numbered, strict=True):
@@ -214,7 +230,7 @@ class Anew:
                 why = self._differs(stored, anew[number.key])
             if why is not None:
                 self._tell(source.key, why)
-            self._progress.checked()
+            self._progress.checked(self._seconds.get(source.key, 0.0))
 
     def _differs(self, stored: StoredArray, anew: StoredArray) -> str | None:
         """Say in what an array differs from the one computed anew, ``None`` if in nothing."""

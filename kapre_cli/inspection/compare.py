@@ -15,11 +15,11 @@ from kapre_cli.inspection.difference import (
     difference,
     not_alike,
 )
-from kapre_cli.inspection.opening import opened
+from kapre_cli.inspection.opening import opened, seconds_of
 from kapre_cli.inspection.places import apart_words
 from kapre_cli.inspection.telling import reason
 from kapre_cli.report import SILENT, ExitCode, Progress
-from kapre_cli.storage.stored import Features, StoredArray
+from kapre_cli.storage.stored import Features, Look, StoredArray
 
 N_WORST = 5  # inputs that are kept in mind, of those that differ by more than is allowed
 
@@ -131,23 +131,30 @@ def compare(
         found.only_in_one = [key for key in first if key not in second]
         found.only_in_other = [key for key in second if key not in first]
         common = [key for key in first if key in second]
-        progress.checking(len(common))
+        seconds = seconds_of(first)
+        progress.checking(len(common), sum(seconds[key] for key in common) if seconds else None)
         for key in common:
             try:
                 here, there = first[key], second[key]
                 why = not_alike(here, there)
                 if why is None:
-                    found.add(_found(first, here, there, tolerance))
+                    found.add(_found(first, here, there, tolerance, here.moving(progress)))
                 else:
                     found.unlike[key] = why
             except StoredDataError as error:
                 found.unlike[key] = reason(key, error)
-            progress.checked()
+            progress.checked(seconds.get(key, 0.0))
     return found
 
 
-def _found(features: Features, one: StoredArray, other: StoredArray, tolerance: Tolerance) -> Found:
-    apart = difference(one, other, features.layer, tolerance)
+def _found(
+    features: Features,
+    one: StoredArray,
+    other: StoredArray,
+    tolerance: Tolerance,
+    look: Look | None,
+) -> Found:
+    apart = difference(one, other, features.layer, tolerance, look)
     absolute, relative = apart.absolute, apart.relative
     return Found(
         one.key,

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from kapre_cli.settings import LayerConfig, checks
 from kapre_cli.storage.assembly import stored_array
-from kapre_cli.storage.stored import StoredArray
+from kapre_cli.storage.stored import Look, StoredArray
 
 Floats = npt.NDArray[np.float64]
 
@@ -82,7 +82,11 @@ def not_alike(one: StoredArray, other: StoredArray) -> str | None:
 
 
 def difference(
-    one: StoredArray, other: StoredArray, config: LayerConfig, tolerance: Tolerance
+    one: StoredArray,
+    other: StoredArray,
+    config: LayerConfig,
+    tolerance: Tolerance,
+    look: Look | None = None,
 ) -> Difference:
     """Return how far two arrays of one shape are apart; their axes may stand in another order.
 
@@ -91,6 +95,7 @@ def difference(
         other: What it is held against.
         config: The arguments of the layer of ``one``.
         tolerance: How far they may be apart.
+        look: Shown the values of ``one``, part by part, once they have been compared.
 
     Raises:
         StoredDataError: If one of them cannot be read.
@@ -102,6 +107,8 @@ def difference(
         others = other[tuple(by_axis[axis] for axis in other.axes)].transpose(order)
         starts = {axis: part.start or 0 for axis, part in by_axis.items()}
         _add(found, values, np.ascontiguousarray(others), starts, tolerance)
+        if look is not None:
+            look(values)
     return found
 
 

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
-from kapre_cli.errors import UsageError, quoted
+from kapre_cli.errors import StoredDataError, UsageError, quoted
 from kapre_cli.storage.features import open_features
 from kapre_cli.storage.stored import Features
 
@@ -33,3 +33,11 @@ def require_keys(features: Features, keys: Iterable[str]) -> None:
             alike = difflib.get_close_matches(key, features, cutoff=0.5)
             hint = f"; did you mean {' or '.join(map(quoted, alike[:3]))}?" if alike else ""
             raise UsageError(f"{quoted(features.path)} has no input {quoted(key)}{hint}")
+
+
+def seconds_of(features: Features) -> dict[str, float]:
+    """Return the seconds of audio behind each input, none if what is said of one is not sound."""
+    try:
+        return {key: facts.seconds for key, facts in features.facts()}
+    except StoredDataError:  # whoever opens that input says so
+        return {}

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.inspection.anew import Anew, require_audio, spread
-from kapre_cli.inspection.opening import opened
+from kapre_cli.inspection.opening import opened, seconds_of
 from kapre_cli.inspection.telling import reason
 from kapre_cli.report import SILENT, ExitCode, Progress, counted
 from kapre_cli.storage.metadata import RootFacts
@@ -97,18 +97,19 @@ def verify(
         verdict = Verdict(path, say, len(features))
         if against is not None:
             require_audio(features, against)
-        progress.checking(len(features))
+        seconds = seconds_of(features)
+        progress.checking(len(features), sum(seconds.values()) if seconds else None)
         for key in features:
             try:
-                _check(features[key], features.root)
+                _check(features[key], features.root, progress)
             except StoredDataError as error:
                 verdict.input(key, reason(key, error))
-            progress.checked()
+            progress.checked(seconds.get(key, 0.0))
         _look_for_strays(features, verdict)
         if against is not None:
             sound = [key for key in features if key not in verdict.wrong]
             anew = Anew(features, against, verdict.input, progress)
-            anew.check(sound if sample is None else spread(sound, sample))
+            anew.check(sound if sample is None else spread(sound, sample), seconds)
             verdict.n_anew, verdict.how_close = anew.n_inputs, anew.how_close
     return verdict
 
@@ -122,7 +123,7 @@ def _look_for_strays(features: Features, verdict: Verdict) -> None:
         verdict.say(f"wrong: {error}")
 
 
-def _check(array: StoredArray, root: RootFacts) -> None:
+def _check(array: StoredArray, root: RootFacts, progress: Progress) -> None:
     """Hold an array, whose shape has been seen to be right, against all that is known of it.
 
     Raises:
@@ -138,7 +139,14 @@ def _check(array: StoredArray, root: RootFacts) -> None:
             f"of its layer they begin at {times[0]} s, every {times[1]} s"
         )
     values = _Values(root)
-    array.verify(values.look)
+    moving = array.moving(progress)
+
+    def look(part: npt.NDArray[Any]) -> None:
+        values.look(part)
+        if moving is not None:
+            moving(part)
+
+    array.verify(look)
     values.require(facts.n_non_finite if root.audio.non_finite == "keep" else 0)
 
 

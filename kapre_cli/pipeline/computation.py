@@ -38,7 +38,7 @@ class Computation:
         settings: The run's, the layer's image data format resolved.
         store: Where blocks go.
         endings: Told how each input ends.
-        report: Passes on what the layer has to say, and knows when too much has failed.
+        report: Knows when too much has failed.
         progress: Told how far the work has come.
     """
 
@@ -71,8 +71,6 @@ class Computation:
         """
         transform.run(self._pieces(parts), self._config.framing, n_frames, computer)
         self._report.require_few_failures()
-        for warning in computer.warnings:
-            self._report.warn(warning)
 
     def _pieces(self, parts: Iterable[Part | None]) -> Iterator[Piece | None]:
         try:
@@ -129,9 +127,9 @@ class Computation:
         work.entries[block.first_frame] = entry
         work.work_seconds = time.monotonic() - work.begun
         n_time = self._config.framing.n_time(facts.n_samples)
-        per_frame = facts.n_samples / facts.sr / n_time
-        due = (n_time - work.n_kept) * per_frame
-        self._progress.computed(work.source.key, due, block.n_frames * per_frame)
+        length = facts.seconds
+        due, seconds = (n / n_time * length for n in (n_time - work.n_kept, block.n_frames))
+        self._progress.computed(work.source.key, due, seconds, length)
         if work.done:
             self._end(work)
 

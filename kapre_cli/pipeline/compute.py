@@ -9,7 +9,7 @@ import tensorflow as tf
 from kapre_cli.audio.samples import Samples
 from kapre_cli.pipeline.transform import Computer, Features
 from kapre_cli.settings import LayerConfig
-from kapre_cli.time_frequency import LayerWarning, layer_of
+from kapre_cli.time_frequency import layer_of
 from kapre_cli.time_frequency.steps import in_pieces
 
 # Products of matrices take 6, 8, 12 or 24 rows at once, as suits the processor, and what is left
@@ -32,17 +32,12 @@ class CompiledLayer:
     Args:
         config: The layer's arguments; its padding and decibels are not applied here.
         n_frames: Frames of a tape.
-
-    Attributes:
-        warnings: What the layer had to say when it was made.
     """
 
     def __init__(self, config: LayerConfig, n_frames: int) -> None:
-        with warnings.catch_warnings(record=True) as caught:
+        with warnings.catch_warnings():  # whoever runs this has said them in words of its own
             warnings.simplefilter("ignore")
-            warnings.simplefilter("always", LayerWarning)
             layer = layer_of(config, dtype="float32")
-        self.warnings = tuple(str(warning.message) for warning in caught)
         layer.build((None, None, None))
         signature = tf.TensorSpec((1, 1, layer.framing.n_samples(n_frames)), tf.float32)
         n_lot = lot_frames(config)
@@ -78,7 +73,7 @@ class LayerComputer(Computer):
 
     def __init__(self, config: LayerConfig, n_frames: int) -> None:
         self._layer = CompiledLayer(config, n_frames)
-        super().__init__(config, n_frames, 1, self._layer.warnings)
+        super().__init__(config, n_frames, 1)
 
     def _compute(self, samples: Samples, features: Features) -> None:
         features[:] = self._layer(samples)

@@ -26,7 +26,7 @@ from kapre_cli.settings import ExtractionSettings, LayerConfig
 from kapre_cli.settings.keras_file import resolved
 from kapre_cli.sources import Arriving, Source
 from kapre_cli.storage.admission import check_output
-from kapre_cli.storage.assembly import FinalArray, final_array, stored_array
+from kapre_cli.storage.assembly import FinalArray, final_array, moving, stored_array
 from kapre_cli.storage.disk import free_bytes, require_free_bytes
 from kapre_cli.storage.earlier import Earlier, require_no_work
 from kapre_cli.storage.existing import Existing, existing_output
@@ -240,7 +240,7 @@ class _Run:
             arrays = [work for work, _ in written]
             if arrays or self._may_be_empty(works):
                 facts = [(work.source.key, facts) for work, facts in written]
-                require_written(work_dir.staging, self._root, facts)
+                require_written(work_dir.staging, self._root, facts, progress)
                 earlier.close()  # network file systems keep a removed file as long as it is open
                 self._publish(arrays, work_dir, existing)
                 return
@@ -292,7 +292,7 @@ class _Run:
         output = self._settings.output
         frequency = frequencies(self._config, self._settings.audio.sr)
         written: list[tuple[Work, InputFacts]] = []
-        progress.writing(len(works))
+        progress.writing(len(works), sum(work.facts.seconds for work in works if work.facts))
         with open_writer(output, path, self._root, frequency) as writer:
             for work in works:
                 assert work.facts is not None  # noqa: S101 - for the type checker: it was opened
@@ -308,12 +308,12 @@ class _Run:
                         self._report.require_few_failures()
                     continue
                 key = work.source.key
-                facts = writer.add(key, array, work.facts)
+                facts = writer.add(key, moving(array, work.facts.seconds, progress), work.facts)
                 if work.stored_in is not None and facts.crc32 != work.facts.crc32:
                     raise OutputError(f"{quoted(key)} changed in the old output as it was copied")
                 work.facts = facts
                 written.append((work, facts))
-                progress.wrote()
+                progress.wrote(facts.seconds)
             writer.finish()
         return written
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from kapre_cli import dsp
 from kapre_cli.audio.samples import Samples
-from kapre_cli.filterbank import BandSums, empty_bands_warning, filterbank_of
+from kapre_cli.filterbank import BandSums, filterbank_of
 from kapre_cli.pipeline.processors import n_processors
 from kapre_cli.pipeline.transform import Computer, Features
 from kapre_cli.settings import LayerConfig, MelspectrogramConfig
@@ -27,9 +27,6 @@ class Kernel:
 
     Args:
         config: The layer's arguments; its padding and decibels are not applied here.
-
-    Attributes:
-        warnings: What there is to be said of the layer.
     """
 
     def __init__(self, config: LayerConfig) -> None:
@@ -39,12 +36,9 @@ class Kernel:
         self._dtype = np.dtype(np.float64 if config.works_in_float64 else np.float32)
         self._window = dsp.hann(config.n_dft).astype(self._dtype)
         self._sums: list[BandSums] = []
-        self.warnings = config.warnings
         if isinstance(config, MelspectrogramConfig):
             filterbank = filterbank_of(config)
             self._sums = [BandSums(filterbank, first, self._dtype) for first in (0, 1)]
-            warning = empty_bands_warning(filterbank, config)
-            self.warnings += (warning,) if warning else ()
         self._n_lot = min(max(_LOT_VALUES // config.n_dft, 1), _MOST_FRAMES)
         self._own = threading.local()
 
@@ -114,7 +108,7 @@ class KernelComputer(Computer):
 
     def __init__(self, config: LayerConfig, n_frames: int) -> None:
         self._kernel = Kernel(config)
-        super().__init__(config, n_frames, n_processors(), self._kernel.warnings)
+        super().__init__(config, n_frames, n_processors())
 
     def _compute(self, samples: Samples, features: Features) -> None:
         self._kernel(samples, features)

@@ -145,9 +145,10 @@ class _Queue(Endings, Closing):
                 yield source
             else:
                 self._report.recorder.ended_before(source.path)
-                self._progress.ended(source.key)
+                self._progress.kept(source.key)
         if isinstance(self._sources, Arriving):
             self._report.n_expected = self._sources.n_inputs
+            self._progress.all_arrived()
 
     def _may_take(self) -> bool:
         """Whether another input may be begun; or none at all any more, which is to be told."""

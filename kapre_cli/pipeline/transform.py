@@ -3,7 +3,7 @@
 import itertools
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -34,17 +34,12 @@ class Computer(Closing):
         config: The layer's arguments.
         n_frames: Frames of a tape.
         n_threads: How many tapes are computed at once.
-        warnings: What there is to be said of the layer.
 
     Attributes:
         tapes: Room for samples, each ``(n_samples,)``, to be used in turn.
-        warnings: What there is to be said of the layer.
     """
 
-    def __init__(
-        self, config: LayerConfig, n_frames: int, n_threads: int, warnings: Sequence[str]
-    ) -> None:
-        self.warnings = warnings
+    def __init__(self, config: LayerConfig, n_frames: int, n_threads: int) -> None:
         n_samples = config.framing.n_samples(n_frames)
         self.tapes = [np.zeros(n_samples, np.float32) for _ in range(n_threads + _TAPES_BESIDE)]
         self._features = [np.zeros((n_frames, config.n_features), np.float32) for _ in self.tapes]

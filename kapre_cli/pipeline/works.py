@@ -55,13 +55,19 @@ class Works(Closing):
             self.all.append(Work(source))
             yield self.all[-1]
         self._report.n_expected = self._sources.n_inputs
+        self._progress.all_arrived()
 
     def _is_due(self, work: Work, keeper: Keeper) -> bool:
         keeper.keep(work)
         if work.done:
             self._report.was_read()
-        if work.done or work.failed:
+            self._progress.kept(work.source.key)
+        elif work.failed:
             self._progress.ended(work.source.key)
+        elif work.entries:
+            n_frames = sum(entry.shape[1] for entry in work.entries.values())
+            seconds = n_frames * keeper.settings.layer.framing.n_hop / keeper.settings.audio.sr
+            self._progress.begun(work.source.key, seconds)
         return not (work.done or work.failed)
 
     def close(self) -> None:

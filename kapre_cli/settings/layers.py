@@ -6,7 +6,7 @@ these, so a rule and its message stand in one place.
 
 import math
 from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from kapre_cli.errors import SettingsError
 from kapre_cli.framing import Framing
@@ -27,6 +27,22 @@ MAX_WEIGHTS = 2**28  # a GiB of float32
 # prime factors are among these, and up to 0.016 dB at lengths with large ones.
 _MAX_FLOAT32_DFT = 2**12
 _FLOAT32_FACTORS = (2, 3, 5, 7, 11, 13)
+
+
+class Spell(Protocol):
+    """Spells an argument of a layer, or what sets it to a value."""
+
+    def __call__(self, name: str, value: float | None = None, /) -> str:
+        """Return the argument, with the value if there is one."""
+
+
+def as_argument(name: str, value: float | None = None) -> str:
+    """Spell an argument as it is written in Python.
+
+    >>> as_argument("n_dft"), as_argument("n_dft", 512)
+    ('n_dft', 'n_dft=512')
+    """
+    return name if value is None else f"{name}={value:.15g}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,15 +120,20 @@ class SpectrogramConfig:
         """How many numbers the layer's trainable weights hold."""
         return 2 * self.n_dft * self.n_freq if self.trainable_kernel else 0
 
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What is allowed and rarely meant, a sentence or two each."""
+    def warnings(self, spell: Spell = as_argument) -> tuple[str, ...]:
+        """Return what is allowed and rarely meant, with values that would do, a sentence each.
+
+        Args:
+            spell: How arguments are written.
+        """
         assert self.n_hop is not None  # noqa: S101 - for the type checker: settled when made
         if self.n_hop <= self.n_dft:
             return ()
+        n_dft = 1 << (self.n_hop - 1).bit_length()  # the next power of two
         warning = (
-            f"n_hop ({self.n_hop}) is above n_dft ({self.n_dft}): of every {self.n_hop} samples "
-            f"{self.n_hop - self.n_dft} lie in no frame. Lower n_hop or raise n_dft."
+            f"{spell('n_hop')} ({self.n_hop}) is above {spell('n_dft')} ({self.n_dft}): of every "
+            f"{self.n_hop} samples {self.n_hop - self.n_dft} lie in no frame (use "
+            f"{spell('n_hop', self.n_dft)} or less, or {spell('n_dft', n_dft)})"
         )
         return (warning,)
 

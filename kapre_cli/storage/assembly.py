@@ -1,7 +1,8 @@
 """From blocks to final arrays: decibels, order of axes, stored type."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from kapre_cli.dsp import decibel_reference, decibels_below
 from kapre_cli.errors import FeatureError
+from kapre_cli.report import Progress
 from kapre_cli.settings import DTYPES, LayerConfig
 from kapre_cli.storage.block_store import BlockEntry, BlockStore, Frames
 from kapre_cli.storage.stored import Packed, StoredArray
@@ -128,3 +130,23 @@ def stored_array(stored: StoredArray, config: LayerConfig) -> FinalArray:
         reference=stored.facts.reference,
         packed=stored.packed,
     )
+
+
+def moving(array: FinalArray, seconds: float, progress: Progress) -> FinalArray:
+    """Return an array that moves ``progress`` as its pieces are taken, if it has several.
+
+    Args:
+        array: The array.
+        seconds: Of the audio behind it.
+        progress: Told of each piece that is done.
+    """
+    if array.n_pieces == 1:
+        return array
+    per_value = seconds / prod(array.shape)
+
+    def pieces() -> Iterator[Part]:
+        for index, values in array.pieces():
+            yield index, values
+            progress.moved(values.size * per_value)
+
+    return replace(array, pieces=pieces)

@@ -15,6 +15,7 @@ from h5py import h5a, h5d, h5g, h5l, h5o, h5s, h5t, h5z
 
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.framing import largest_power_of_two, spans
+from kapre_cli.report import SILENT, Progress
 from kapre_cli.sources import folder_id
 from kapre_cli.storage.checksum import PieceCrc, little_endian
 from kapre_cli.storage.hdf5 import (
@@ -153,13 +154,16 @@ class Hdf5Features(Features):
             self._folder, self._group = folder, group
         return self._group
 
-    def require(self, written: Sequence[tuple[str, InputFacts]]) -> None:
+    def require(
+        self, written: Sequence[tuple[str, InputFacts]], progress: Progress = SILENT
+    ) -> None:
         """Read every array, and hold it and its facts against what was meant to be written.
 
         Facts need not be understood to be the same, which takes a third of the time.
 
         Args:
             written: The key and the facts of every array, in order.
+            progress: Told of what has been read.
 
         Raises:
             StoredDataError: If one is not as it was written.
@@ -172,7 +176,9 @@ class Hdf5Features(Features):
                 dataset = h5d.open(self._group_of(folder), name.encode())
                 if not _has_text(dataset, facts_text(facts)):
                     raise StoredDataError(f"the facts of {quoted(key)} are not those written")
-                StoredArray(key, Hdf5Values(key, dataset), facts, self.layer).verify()
+                stored = StoredArray(key, Hdf5Values(key, dataset), facts, self.layer)
+                stored.verify(stored.moving(progress))
+            progress.checked(facts.seconds)
 
     def close(self) -> None:
         """Close the file."""

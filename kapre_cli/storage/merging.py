@@ -95,7 +95,7 @@ def merge(
         with open_writer(output, work_dir.staging, root, frequency) as writer:
             written = _copied(parts, writer, progress)
             writer.finish()
-        require_written(work_dir.staging, root, written)
+        require_written(work_dir.staging, root, written, progress)
         with signals_deferred():
             try:
                 work_dir.publish(existing)
@@ -188,7 +188,7 @@ def _copied(parts: Sequence[Part], writer: FeatureWriter, progress: Progress) ->
                 facts = writer.add(stored.key, array, stored.facts)
                 stored.require_crc32(facts.crc32)
                 written.append((stored.key, facts))
-                progress.wrote()
+                progress.wrote(facts.seconds)
     return written
 
 
@@ -202,4 +202,4 @@ def _require_type(stored: StoredArray, root: RootFacts) -> None:
 def _count(written: Written, report: Report) -> None:
     report.is_there = True
     for key, facts in written:
-        report.written(facts.source, Known(key, seconds=facts.n_samples / facts.sr))
+        report.written(facts.source, Known(key, seconds=facts.seconds))

@@ -76,6 +76,11 @@ class InputFacts(NamedTuple):
     sha256: str = ""
     crc32: int = 0
 
+    @property
+    def seconds(self) -> float:
+        """Seconds of audio that the layer saw."""
+        return self.n_samples / self.sr
+
     def with_reference(self, reference: float | None) -> "InputFacts":
         """Return these facts with another reference, in both of its units."""
         if reference == self.reference:

@@ -5,6 +5,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from math import prod
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,12 +14,14 @@ import numpy.typing as npt
 
 from kapre_cli.closing import Closing
 from kapre_cli.errors import StoredDataError, quoted
-from kapre_cli.report import counted
+from kapre_cli.report import SILENT, Progress, counted
 from kapre_cli.settings import AudioSettings, LayerConfig
 from kapre_cli.storage.metadata import InputFacts, RootFacts
 from kapre_cli.storage.soundness import require_shape
 
 Look = Callable[[npt.NDArray[Any]], object]
+
+_SMALL_VALUES = 2**16
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,21 @@ class StoredArray:
             raise self._unreadable(error) from error
         self.require_crc32(crc32)
 
+    def moving(self, progress: Progress) -> Look | None:
+        """Return a function that moves ``progress`` by the audio behind each part it is shown.
+
+        ``None`` for a small array, which is read at once.
+        """
+        n_values = prod(self.shape)
+        if n_values < _SMALL_VALUES:
+            return None
+        per_value = self.facts.seconds / n_values
+
+        def look(values: npt.NDArray[Any]) -> None:
+            progress.moved(values.size * per_value)
+
+        return look
+
     def require_crc32(self, crc32: int) -> None:
         """Hold the checksum of the values that were read against the one they were written with.
 
@@ -193,11 +211,14 @@ class Features(Mapping[str, StoredArray], Closing):
         """
         return iter(())
 
-    def require(self, written: Sequence[tuple[str, InputFacts]]) -> None:
+    def require(
+        self, written: Sequence[tuple[str, InputFacts]], progress: Progress = SILENT
+    ) -> None:
         """Read every array, and hold it and its facts against what was meant to be written.
 
         Args:
             written: The key and the facts of every array, in order.
+            progress: Told of what has been read.
 
         Raises:
             StoredDataError: If one is not as it was written.
@@ -206,7 +227,8 @@ class Features(Mapping[str, StoredArray], Closing):
             stored = self[key]
             if stored.facts != facts:
                 raise StoredDataError(f"the facts of {quoted(key)} are not those written")
-            stored.verify()
+            stored.verify(stored.moving(progress))
+            progress.checked(facts.seconds)
 
     def close(self) -> None:
         """Let go of the files."""

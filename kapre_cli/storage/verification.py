@@ -4,11 +4,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kapre_cli.errors import OutputError, StoredDataError, quoted
+from kapre_cli.report import SILENT, Progress
 from kapre_cli.storage.features import open_features
 from kapre_cli.storage.metadata import InputFacts, RootFacts
 
 
-def require_written(path: Path, root: RootFacts, written: Sequence[tuple[str, InputFacts]]) -> None:
+def require_written(
+    path: Path,
+    root: RootFacts,
+    written: Sequence[tuple[str, InputFacts]],
+    progress: Progress = SILENT,
+) -> None:
     """Read an output back: every fact, and every array by its checksum.
 
     Libraries and disks have been seen to lose writes without an error.
@@ -17,6 +23,7 @@ def require_written(path: Path, root: RootFacts, written: Sequence[tuple[str, In
         path: The output.
         root: The facts of the whole.
         written: The key and the facts of every array, in order.
+        progress: Told how far the work has come.
 
     Raises:
         OutputError: If anything is not as it was written.
@@ -25,6 +32,7 @@ def require_written(path: Path, root: RootFacts, written: Sequence[tuple[str, In
         with open_features(path) as features:
             if features.root != root or list(features) != [key for key, _ in written]:
                 raise StoredDataError("its facts are not those that were written")
-            features.require(written)
+            progress.reading_back(len(written), sum(facts.seconds for _, facts in written))
+            features.require(written, progress)
     except (StoredDataError, OSError) as error:
         raise OutputError(f"{quoted(path)} was written and cannot be read back: {error}") from error

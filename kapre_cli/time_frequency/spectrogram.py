@@ -167,7 +167,7 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
                 f"The layer would have {config.n_weights:,} trainable weights, and may have "
                 f"{MAX_WEIGHTS:,}. Received: {_sizes(config)}"
             )
-        for warning in config.warnings:
+        for warning in config.warnings():
             warnings.warn(warning, LayerWarning, stacklevel=3)
         if self._needs_float64 and not steps.has_float64():
             warnings.warn(_NO_FLOAT64, LayerWarning, stacklevel=3)

@@ -8,6 +8,16 @@ from kapre_cli.cli.options.declaring import Decorator, WholeNumber, defaults, to
 from kapre_cli.settings import DATA_FORMATS, PADDINGS, LayerConfig, MelspectrogramConfig
 
 
+def as_option(name: str, value: float | None = None) -> str:
+    """Spell an argument of a layer as the command line does.
+
+    >>> as_option("n_dft"), as_option("n_dft", 512)
+    ('--n-dft', '--n-dft 512')
+    """
+    option = f"--{name.replace('_', '-')}"
+    return option if value is None else f"{option} {value:.15g}"
+
+
 class _Norm(click.ParamType):  # type: ignore[type-arg]  # generic only since Click 8.5
     """``slaney``, ``none``, or a number, ``inf`` included."""
 

@@ -1,0 +1,351 @@
+"""How far a run is: amounts, speed and the time left, as a bar or a line shows them."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from kapre_cli.report import counted, duration
+from kapre_cli.storage.disk import in_bytes
+
+Clock = Callable[[], float]
+
+_SPEED_SECONDS = 60.0  # that the speed is averaged over
+_MARK_SECONDS = 1.0
+_FEWEST_CELLS = 6  # of a bar
+
+
+class Speed:
+    """What is done in a second, averaged over the last minute.
+
+    Args:
+        clock: Returns seconds.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._marks: deque[tuple[float, float]] = deque()
+
+    def mark(self, done: float) -> None:
+        """Record how much is done now."""
+        now = self._clock()
+        if not self._marks or now - self._marks[-1][0] >= _MARK_SECONDS:
+            self._marks.append((now, done))
+            while len(self._marks) > 2 and self._marks[1][0] <= now - _SPEED_SECONDS:
+                self._marks.popleft()
+
+    def forget(self) -> None:
+        """Begin again at the next mark."""
+        self._marks.clear()
+
+    def now(self, done: float) -> float | None:
+        """Return the speed, ``None`` while it is not known.
+
+        Args:
+            done: How much is done now.
+        """
+        if not self._marks:
+            return None
+        since, before = self._marks[0]
+        elapsed = self._clock() - since
+        return (done - before) / elapsed if elapsed > 0 and done > before else None
+
+
+class AudioLength:
+    """How many seconds of audio are computed, and are to be computed.
+
+    An input that has not been opened is taken to be as long, for each of its bytes, as those that
+    have been. What an earlier run has computed is neither done nor to be done.
+
+    Attributes:
+        done: Seconds that have been computed.
+    """
+
+    def __init__(self) -> None:
+        self.done = 0.0
+        self._begun: dict[str, float] = {}  # of each input that earlier runs have done a part of
+        self._seconds_begun = 0.0
+        self._left: dict[str, float] = {}  # of each input that is being computed
+        self._seconds_left = 0.0
+        self._unopened: dict[str, int] = {}
+        self._bytes_unopened = 0
+        self._bytes_opened = 0
+        self._seconds_opened = 0.0
+
+    def arrived(self, key: str, n_bytes: int) -> None:
+        """Add an input."""
+        self._unopened[key] = n_bytes
+        self._bytes_unopened += n_bytes
+
+    def begun(self, key: str, seconds: float) -> None:
+        """Record that an earlier run has computed so much of an input that is not opened yet."""
+        self._begun[key] = seconds
+        self._seconds_begun += seconds
+
+    def computed(self, key: str, due: float, seconds: float, length: float) -> None:
+        """Record that ``seconds`` more of an input are computed.
+
+        Args:
+            key: The input's.
+            due: What this run is to compute of it.
+            seconds: What has just been computed.
+            length: Of the whole input.
+        """
+        if key in self._unopened:
+            self._bytes_opened += self._open(key)
+            self._seconds_opened += length
+            self._left[key] = due
+            self._seconds_left += due
+        if key in self._left:
+            self._left[key] -= seconds
+            self._seconds_left -= seconds
+        self.done += seconds
+
+    def ended(self, key: str) -> None:
+        """Record that nothing more of an input is to be computed."""
+        self._open(key)
+        self._seconds_left -= self._left.pop(key, 0.0)
+
+    def _open(self, key: str) -> int:
+        """Let nothing of an input be estimated any more; return its bytes."""
+        n_bytes = self._unopened.pop(key, 0)
+        self._bytes_unopened -= n_bytes
+        self._seconds_begun -= self._begun.pop(key, 0.0)
+        return n_bytes
+
+    @property
+    def total(self) -> float | None:
+        """Seconds to be computed, with those that are; ``None`` as long as nothing tells."""
+        if not self._bytes_opened:
+            return None
+        unopened = self._bytes_unopened * self._seconds_opened / self._bytes_opened
+        unopened = max(unopened - self._seconds_begun, 0.0)
+        return self.done + max(self._seconds_left, 0.0) + unopened
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a stage of a run is.
+
+    Attributes:
+        name: The stage; empty for computing, of which nothing need be said.
+        share: What part of it is done, from 0 to 1. ``None``: it waits, for what ``name`` says.
+        left: Seconds until its end, ``None`` if that is not known.
+        details: The amounts and the speed, those that matter most first.
+    """
+
+    name: str
+    share: float | None
+    left: float | None
+    details: tuple[str, ...]
+
+    def line(self) -> str:
+        """Return it as a message."""
+        start = () if self.share is None else (self._left, self._percent)
+        return f"progress: {', '.join(filter(None, (self.name, *start, *self.details)))}"
+
+    def layout(self, width: int, elapsed: float) -> str:
+        """Return it as a format of tqdm's, with ``{bar}`` in it if there is room for a bar.
+
+        The time left and the share come first; then as many details as fit.
+
+        Args:
+            width: Columns that may be used.
+            elapsed: Seconds since the run began.
+        """
+        if self.share is None:
+            return (self.name + self._details(", ", width - len(self.name), elapsed))[:width]
+        start = f"{self._left} {self._percent:>4}"
+        if self.name:
+            start = f"{self.name}: {start}"
+        room = width - len(start) - _FEWEST_CELLS - len("||")
+        if room < 0:
+            return start[:width]
+        return f"{start}|{{bar}}|{self._details(' ', room, elapsed)}"
+
+    def _details(self, separator: str, room: int, elapsed: float) -> str:
+        """Return the details that fit, each behind a separator, and the time since the start."""
+        text = ""
+        for detail in self.details:
+            more = f"{', ' if text else separator}{detail}"
+            text += more if len(text) + len(more) <= room else ""
+        clock = f" [{clock_time(elapsed)}]"
+        return text + (clock if len(text) + len(clock) <= room else "")
+
+    @property
+    def _left(self) -> str:
+        return f"{'?' if self.left is None else clock_time(self.left)} left"
+
+    @property
+    def _percent(self) -> str:
+        return f"{100 * (self.share or 0.0):.0f}%"
+
+
+class Computing:
+    """The stage that computes, measured in seconds of audio.
+
+    Inputs that earlier runs have computed are no part of it.
+
+    Args:
+        sources: Key and bytes of each input that is known.
+        grows: Whether more may come.
+        received: Returns how many bytes of standard input have come, if that is an input and
+            waited for.
+        clock: Returns seconds.
+    """
+
+    def __init__(
+        self,
+        sources: Iterable[tuple[str, int]],
+        *,
+        grows: bool = False,
+        received: Callable[[], int] | None = None,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._audio = AudioLength()
+        self._speed = Speed(clock)
+        self._grows = grows
+        self._received = received
+        self._is_waiting = grows
+        self._n_inputs = 0
+        self._n_ended = 0
+        self._n_kept = 0
+        for key, n_bytes in sources:
+            self._add(key, n_bytes)
+
+    def _add(self, key: str, n_bytes: int) -> None:
+        self._audio.arrived(key, max(n_bytes, 1))
+        self._n_inputs += 1
+
+    def arrived(self, key: str, n_bytes: int) -> None:
+        """Add an input that has come."""
+        self._received = None
+        self._is_waiting = False
+        self._add(key, n_bytes)
+
+    def all_arrived(self) -> None:
+        """Record that no more inputs come."""
+        self._grows = self._is_waiting = False
+
+    def kept(self, key: str) -> None:
+        """Leave out an input that an earlier run has computed."""
+        self._audio.ended(key)
+        self._n_inputs -= 1
+        self._n_kept += 1
+
+    def begun(self, key: str, seconds: float) -> None:
+        """Leave out the part of an input that an earlier run has computed."""
+        self._audio.begun(key, seconds)
+
+    def computed(self, key: str, due: float, seconds: float, length: float) -> None:
+        """Record what has been computed, see :meth:`AudioLength.computed`."""
+        self._is_waiting = False
+        self._audio.computed(key, due, seconds, length)
+        self._speed.mark(self._audio.done)
+
+    def ended(self, key: str) -> None:
+        """Count an input that has been computed or has failed."""
+        self._audio.ended(key)
+        self._n_ended += 1
+
+    def waits(self) -> None:
+        """Record that all that has come is computed, and more is waited for."""
+        self._is_waiting = self._grows
+        self._speed.forget()
+
+    def status(self) -> Status:
+        """Return how far it is."""
+        if self._received is not None:
+            so_far = f"{in_bytes(self._received())} so far"
+            return Status("waiting for standard input", None, None, (so_far,))
+        ended = f"{self._n_ended:,}/" if self._n_inputs else ""
+        inputs = f"{ended}{counted(self._n_inputs, 'input')}"
+        if self._grows:
+            inputs += " so far"
+        if self._n_kept:
+            inputs += f" ({self._n_kept:,} kept)"
+        if self._is_waiting:
+            return Status("waiting for the list of inputs", None, None, (inputs,))
+        done = self._audio.done
+        return _status("", done, self._audio.total, self._speed.now(done), inputs)
+
+
+class Counting:
+    """A stage that goes through arrays, measured in seconds of their audio.
+
+    Args:
+        name: What is done.
+        n_inputs: Inputs in all.
+        seconds: Seconds of audio in all. ``None``: they are not known, and inputs are counted.
+        clock: Returns seconds.
+    """
+
+    def __init__(
+        self, name: str, n_inputs: int, seconds: float | None, *, clock: Clock = time.monotonic
+    ) -> None:
+        self._name = name
+        self._n_inputs = n_inputs
+        self._seconds = seconds
+        self._n_ended = 0
+        self._seconds_ended = 0.0  # of the inputs that have ended
+        self._seconds_begun = 0.0  # of the others
+        self._speed = Speed(clock)
+        self._speed.mark(0.0)
+
+    def moved(self, seconds: float) -> None:
+        """Record that so much more is done, of inputs that have not ended."""
+        self._seconds_begun += seconds
+        self._speed.mark(self._done)
+
+    def ended(self, seconds: float) -> None:
+        """Record that an input of this length has ended."""
+        self._seconds_begun = max(self._seconds_begun - seconds, 0.0)
+        self._seconds_ended += seconds
+        self._n_ended += 1
+        self._speed.mark(self._done)
+
+    @property
+    def _done(self) -> float:
+        if self._seconds is None:
+            return self._n_ended
+        return min(self._seconds_ended + self._seconds_begun, self._seconds)
+
+    def status(self) -> Status:
+        """Return how far it is."""
+        inputs = f"{self._n_ended:,}/{counted(self._n_inputs, 'input')}"
+        done = self._done
+        speed = self._speed.now(done)
+        if self._seconds is None:
+            share, left = _share_and_left(done, self._n_inputs, speed)
+            return Status(self._name, share, left, (inputs,))
+        return _status(self._name, done, self._seconds, speed, inputs)
+
+
+def _status(
+    name: str, done: float, total: float | None, speed: float | None, inputs: str
+) -> Status:
+    """Return how far a stage is that is measured in seconds of audio."""
+    details = [inputs]
+    if total is not None:
+        details.insert(0, f"{duration(done)} of {duration(total)} of audio")
+    if speed is not None:
+        details.append(f"{speed:,.{0 if speed >= 10 else 1}f} x real time")
+    return Status(name, *_share_and_left(done, total, speed), tuple(details))
+
+
+def _share_and_left(
+    done: float, total: float | None, speed: float | None
+) -> tuple[float, float | None]:
+    left = None if total is None or speed is None else max(total - done, 0.0) / speed
+    return min(done / total, 1.0) if total else 0.0, left
+
+
+def clock_time(seconds: float) -> str:
+    """Return a time as a clock shows it.
+
+    >>> clock_time(75), clock_time(3675)
+    ('01:15', '1:01:15')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"
