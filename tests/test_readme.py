@@ -73,6 +73,16 @@ def test_ci_runs_the_first_two_blocks_to_the_letter() -> None:
         assert f'-c "${name}"' in script
 
 
+def test_the_lowest_versions_are_those_of_the_project() -> None:
+    """Only that of Python is typed twice: uv takes the others from the project itself."""
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    lowest = re.search(r'^requires-python = ">=(.*)"$', project, re.M)
+    (block,) = (one for one in blocks_of(ROOT / "README.md") if "lowest-direct" in one.code)
+    assert lowest is not None
+    assert f"uv venv --python {lowest[1]} " in block.code
+    assert block.runnable == ""
+
+
 def option_rows() -> Iterator[str]:
     """Yield the rows of the option table, from the options of the commands that extract."""
     mel: Any = command_line.commands["melspectrogram"]
