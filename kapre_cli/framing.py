@@ -4,7 +4,7 @@ Nothing here knows of arrays; lengths and positions are in samples.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kapre_cli.errors import SettingsError
@@ -69,11 +69,13 @@ class Framing:
         n_dft: Samples in a frame.
         n_hop: Samples from the start of a frame to the start of the next.
         padding: ``"same"`` or ``"valid"``.
+        block_values: Features, or samples, that a block has at most in all its channels.
     """
 
     n_dft: int
     n_hop: int
     padding: str
+    block_values: int = field(default_factory=lambda: BLOCK_VALUES, repr=False)
 
     def n_time(self, length: int) -> int:
         """Return the number of frames of a signal of ``length`` samples.
@@ -125,7 +127,7 @@ class Framing:
         All but the last have the same power of two of frames. Where they are cut depends on the
         input and the layer alone.
         """
-        at_most = BLOCK_VALUES // (max(n_features, self.n_hop) * n_channels)
+        at_most = self.block_values // (max(n_features, self.n_hop) * n_channels)
         return spans(n_time, largest_power_of_two(at_most))
 
     @property

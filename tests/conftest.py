@@ -1,6 +1,7 @@
 """What the tests share: real audio files, the program in this process and in one of its own."""
 
 import codecs
+import itertools
 import os
 import shutil
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from kapre_cli import framing
 from kapre_cli.cli import run
+from kapre_cli.storage.journal import Journal
 
 PROGRAM = (sys.executable, "-m", "kapre_cli")
 TEST_SECONDS = 900  # no test takes a tenth of it on an idle machine
@@ -95,6 +99,31 @@ def process() -> Callable[..., Ended]:
         return Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
 
     return call
+
+
+@contextmanager
+def blocks_of(n_values: int) -> Iterator[None]:
+    """Let every input be cut into blocks of so few values that a short one has several."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(framing, "BLOCK_VALUES", n_values)
+        yield
+
+
+@contextmanager
+def interrupted_after(
+    n_blocks: int, error: BaseException | type[BaseException] = KeyboardInterrupt
+) -> Iterator[None]:
+    """Let an error come up once so many blocks are in the journal."""
+    append, written = Journal.block, itertools.count()
+
+    def block(journal: Journal, *arguments: Any) -> Any:
+        if next(written) == n_blocks:
+            raise error
+        return append(journal, *arguments)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Journal, "block", block)
+        yield
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from kapre_cli.settings import SpectrogramConfig
 from kapre_cli.storage.metadata import InputFacts
 from kapre_cli.storage.stored import Look, StoredArray
 from tests import reference
-from tests.conftest import write_audio
+from tests.conftest import blocks_of, write_audio
 from tests.test_verify import rewrite
 
 KEYS = ("a.wav", "site/b.wav", "site/c.wav")
@@ -260,8 +260,7 @@ def test_differences_are_numpys(
     right = stored(other.transpose(2, 0, 1), FIRST) if transposed else stored(other, LAST)
     left = stored(one, LAST)
     assert not_alike(left, right) is None
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("kapre_cli.framing.BLOCK_VALUES", block)
+    with blocks_of(block):
         found = difference(left, right, LAST, Tolerance(rtol, atol))
     a, b = one.astype(np.float64), other.astype(np.float64)
     assert found.n_values == a.size

@@ -12,13 +12,12 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kapre_cli import framing as framing_module
-from kapre_cli.framing import Framing
+from kapre_cli.framing import BLOCK_VALUES, Framing
 from kapre_cli.pipeline.blocks import frame_blocks
 from kapre_cli.pipeline.work import Work
 from kapre_cli.sources import Source
 from tests import reference
-from tests.conftest import read_audio, write_audio
+from tests.conftest import blocks_of, read_audio, write_audio
 
 SMALL_MEL = ("--n-dft", 256, "--n-hop", 100, "--n-mels", 20)
 
@@ -160,13 +159,11 @@ def test_bits_do_not_depend_on_batch_size_order_or_company(
     audio: Path,
     tmp_path: Path,
     program: Any,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     small = SMALL_MEL if kind == "melspectrogram" else SMALL_MEL[:4]
     if options.startswith("--"):
         small = (*small, *options.split())
-    else:
-        monkeypatch.setattr(framing_module, "BLOCK_VALUES", 16 * 129)
+    n_values = BLOCK_VALUES if options.startswith("--") else 16 * 129
     files = sorted(path for path in audio.rglob("*.*"))
     assert len(files) == 5
     runs: dict[str, list[Any]] = {
@@ -181,35 +178,27 @@ def test_bits_do_not_depend_on_batch_size_order_or_company(
     expected: dict[str, Any] = {}
     for name, inputs in runs.items():
         output = tmp_path / f"{name}.h5"
-        assert program(kind, *inputs, "-o", output, "--root", audio, *small).code == 0
+        with blocks_of(n_values):
+            assert program(kind, *inputs, "-o", output, "--root", audio, *small).code == 0
         for key, values in arrays(output).items():
             first = expected.setdefault(key, values)
             assert values.tobytes() == first.tobytes(), f"{key} differs in the run {name!r}"
     assert len(expected) == 5
 
 
-def test_long_inputs_are_cut_into_blocks_without_a_seam(
-    tmp_path: Path, program: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_long_inputs_are_cut_into_blocks_without_a_seam(tmp_path: Path, program: Any) -> None:
     path = write_audio(tmp_path / "long.wav", reference.noise(2, 30_011))
     outputs = {}
     for values in (2**21, 2**13):  # the second: blocks of 32 frames
-        monkeypatch.setattr(framing_module, "BLOCK_VALUES", values)
         for kind in ("hdf5", "npy", "gzip"):
             suffix = ".npy" if kind == "npy" else ".h5"
             output = tmp_path / f"{kind}{values}{suffix}"
             more = ("--compression", "gzip") if kind == "gzip" else ()
-            ended = program(
-                "melspectrogram",
-                path,
-                "-o",
-                output,
-                *SMALL_MEL,
-                "--decibel",
-                *more,
-                "--root",
-                tmp_path,
-            )
+            layer = (*SMALL_MEL, "--decibel")
+            with blocks_of(values):
+                ended = program(
+                    *("melspectrogram", path, "-o", output, *layer, *more, "--root", tmp_path)
+                )
             assert ended.code == 0, ended.err
             outputs[kind, values] = np.load(output) if kind == "npy" else arrays(output)["long.wav"]
     expected = reference.decibels(
@@ -250,24 +239,19 @@ def test_blocks_hold_each_frames_samples_and_pads(
 ) -> None:
     if padding == "valid" and length < n_dft:
         return
-    framing = Framing(n_dft, n_hop, padding)
+    framing = Framing(n_dft, n_hop, padding, block_values)
     signal = np.arange(1, 2 * length + 1, dtype=np.float32).reshape(2, length)
     padded = np.pad(signal, ((0, 0), framing.pads(length)))
-    before = framing_module.BLOCK_VALUES
-    framing_module.BLOCK_VALUES = block_values
-    try:
-        seen = 0
-        reader: Any = _Signal(signal)
-        for block in frame_blocks(Work(Source("a", "a")), reader, framing, n_features=3):
-            assert block.first_frame == seen
-            count = block.n_frames
-            start = seen * n_hop
-            np.testing.assert_array_equal(
-                block.samples, padded[:, start : start + (count - 1) * n_hop + n_dft]
-            )
-            seen += count
-    finally:
-        framing_module.BLOCK_VALUES = before
+    seen = 0
+    reader: Any = _Signal(signal)
+    for block in frame_blocks(Work(Source("a", "a")), reader, framing, n_features=3):
+        assert block.first_frame == seen
+        count = block.n_frames
+        start = seen * n_hop
+        np.testing.assert_array_equal(
+            block.samples, padded[:, start : start + (count - 1) * n_hop + n_dft]
+        )
+        seen += count
     assert seen == framing.n_time(length)
     assert reader.position == length
 

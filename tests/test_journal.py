@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import zlib
 from pathlib import Path
 from typing import Any
@@ -224,23 +225,18 @@ def test_nothing_follows_a_record_that_could_not_be_written(tmp_path: Path) -> N
 def test_what_is_appended_becomes_durable_by_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    synced = []
+    synced = threading.Event()
     real = os.fsync
 
     def fsync(fd: int) -> None:
         real(fd)
-        synced.append(fd)
+        synced.set()
 
-    monkeypatch.setattr("kapre_cli.storage.journal._SECONDS_AT_RISK", 0.02)
     monkeypatch.setattr(os, "fsync", fsync)
     path = tmp_path / "journal"
-    with Journal(path) as journal:
+    with Journal(path, seconds_at_risk=0.02) as journal:
         journal.done("a", 1, facts("a"))
-        for _ in range(500):
-            if synced:
-                break
-            journal._closing.wait(0.01)
-        assert synced
+        assert synced.wait(60)
         assert replay(path).n_done == 1
 
 

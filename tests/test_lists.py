@@ -380,10 +380,11 @@ def test_what_is_written_into_a_list_is_read_from_it(
 
 
 AT_ONCE = """
-import sys
+import functools, sys
 from kapre_cli.cli import main
-from kapre_cli.storage import journal
-journal._SECONDS_AT_RISK = 0.05  # so that the tests need not wait
+from kapre_cli.storage import work_dir
+# So that the tests need not wait.
+work_dir.Journal = functools.partial(work_dir.Journal, seconds_at_risk=0.05)
 main(sys.argv[1:])
 """
 
@@ -479,10 +480,8 @@ def test_ctrl_c_while_the_list_is_waited_for_keeps_the_work(
     run = growing("-o", "out.h5")
     run.write(*three[:2])
     wait_until(lambda: holds_work(tmp_path / "out.h5.partial" / "journal"))
-    begun = time.monotonic()
     os.killpg(run.running.pid, signal.SIGINT)
-    _, messages = run.running.communicate(timeout=60)
-    assert time.monotonic() - begun < 5  # a moment, on a machine that does nothing else
+    _, messages = run.running.communicate(timeout=60)  # though the list is still open
     assert run.running.returncode == 130
     assert messages.splitlines() == [
         "2 of 2 inputs done: kept in 'out.h5.partial'; the same command with --resume goes on",

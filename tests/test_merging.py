@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,11 @@ import pytest
 
 import kapre_cli
 import kapre_cli.storage.hdf5_features  # before a constant that it takes over is changed
-from kapre_cli import framing
 from kapre_cli.storage import hdf5, merging
 from kapre_cli.storage.existing import Existing
 from kapre_cli.storage.work_dir import WorkDir
 from tests import reference
-from tests.conftest import PROGRAM, Ended, files_below, write_audio
+from tests.conftest import PROGRAM, Ended, blocks_of, files_below, write_audio
 from tests.stress.runs import content, make_audio
 from tests.test_storage import SPOILS, spoil, unsign
 
@@ -38,11 +37,11 @@ OUTPUTS: dict[str, tuple[object, ...]] = {
 
 
 @pytest.fixture
-def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let arrays have several blocks, and several chunks in each."""
-    monkeypatch.setattr(framing, "BLOCK_VALUES", 2**13)
-    monkeypatch.setattr("kapre_cli.pipeline.blocks.BLOCK_VALUES", 2**13)
     monkeypatch.setattr(hdf5, "MAX_CHUNK_VALUES", 2**10)
+    with blocks_of(2**13):
+        yield
 
 
 @pytest.fixture
@@ -304,11 +303,11 @@ def test_outputs_that_may_not_be_replaced_are_left_alone(
 
 
 def test_work_of_an_interrupted_run_is_not_thrown_away(
-    parts: list[Path], audio: Path, here: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+    parts: list[Path], audio: Path, here: Path, program: Any
 ) -> None:
     from tests.test_resume import interrupted
 
-    assert interrupted(program, monkeypatch, (*MEL, audio, "-o", "x.h5"), after=5).code == 130
+    assert interrupted(program, (*MEL, audio, "-o", "x.h5"), after=5).code == 130
     message = refused(program, "all.h5", *parts, "x.h5.partial")
     assert "'x.h5.partial' is the work of a run that has not come to its end" in message
     assert "holds the work of a run that did not reach its end" in refused(program, "x.h5", *parts)

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from kapre_cli import framing
 from kapre_cli.cli import run
+from tests.conftest import blocks_of
 from tests.stress.runs import Ended, Server, content, make_audio, server
 from tests.stress.scenarios import KILLED, fresh
 from tests.stress.server import (
@@ -95,9 +95,7 @@ class Merge:
 def merge(
     request: pytest.FixtureRequest, served: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Merge]:
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(framing, "BLOCK_VALUES", BLOCK_VALUES)
-        patched.setattr("kapre_cli.pipeline.blocks.BLOCK_VALUES", BLOCK_VALUES)
+    with blocks_of(BLOCK_VALUES):
         yield Merge(served, request.param, tmp_path_factory.mktemp("merge"))
 
 

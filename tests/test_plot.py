@@ -18,7 +18,6 @@ from matplotlib.figure import Figure
 
 import kapre_cli
 from kapre_cli import dsp
-from kapre_cli.plotting import reduction
 from kapre_cli.plotting.axes import frequency_axis, time_unit
 from kapre_cli.plotting.reduction import peaks
 from kapre_cli.plotting.sheet import rendered, sheet
@@ -373,9 +372,7 @@ def test_every_cell_is_the_largest_of_its_values(
     config = SpectrogramConfig(n_dft=2 * n_features - 2, n_hop=256,
                                image_data_format="channels_last")  # fmt: skip
     part = part_of(stored(Held(values), config), AudioSettings(sr=SR), View())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reduction, "_BLOCK_VALUES", block)
-        image = peaks(part, n_rows, n_columns)
+    image = peaks(part, n_rows, n_columns, block)
     n_rows, n_columns = min(n_rows, n_features), min(n_columns, n_time)
     assert image.shape == (n_channels, n_rows, n_columns)
     for channel, row, column in np.ndindex(*image.shape):

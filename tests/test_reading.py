@@ -15,11 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kapre_cli import framing as framing_module
 from kapre_cli.errors import AudioReadError, FeatureError, OutputError, UsageError
 from kapre_cli.pipeline import reading
 from kapre_cli.pipeline.blocks import Block, frame_blocks
-from kapre_cli.pipeline.reading import End, Part, Readers
+from kapre_cli.pipeline.reading import Bounds, End, Part, Readers
 from kapre_cli.pipeline.work import Work
 from kapre_cli.report import UNWATCHED, Watch
 from kapre_cli.settings import (
@@ -30,9 +29,11 @@ from kapre_cli.settings import (
 )
 from kapre_cli.sources import Source
 from tests import reference
-from tests.conftest import read_audio, write_audio
+from tests.conftest import blocks_of, read_audio, write_audio
 
 N_DFT, N_HOP = 64, 32
+BOUNDS = Bounds()
+SMALL = Bounds(ahead_values=5000, lot_values=2000)
 BAD = ("no audio.wav", "other.flac", "gone.wav", "short.wav")
 
 
@@ -72,6 +73,7 @@ def readers_of(
     watch: Watch = UNWATCHED,
     *,
     sparing: bool = False,
+    bounds: Bounds = BOUNDS,
 ) -> Readers:
     wanted = ExtractionSettings(
         layer=SpectrogramConfig(n_dft=N_DFT, n_hop=N_HOP, padding="valid"),
@@ -79,15 +81,17 @@ def readers_of(
         output=OutputSettings(path=Path("out.h5"), format="hdf5"),
         jobs=jobs,
     )
-    return Readers(works, wanted, watch, sparing=sparing)
+    return Readers(works, wanted, watch, sparing=sparing, bounds=bounds)
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make blocks, lots and what may wait small."""
-    monkeypatch.setattr(framing_module, "BLOCK_VALUES", 32 * N_HOP)
-    monkeypatch.setattr(reading, "_LOT_VALUES", 2000)
-    monkeypatch.setattr(reading, "_AHEAD_VALUES", 5000)
+def small_blocks() -> Iterator[None]:
+    with blocks_of(32 * N_HOP):
+        yield
+
+
+def threads_of_readers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name in ("reader", "list")]
 
 
 def open_files() -> list[str]:
@@ -134,17 +138,13 @@ def require_whole(parts: list[Part], work: Work, folder: Path) -> None:
 def test_every_block_and_end_arrives_once_and_in_order(
     names: list[str], jobs: int | None, n_block: int, lot: tuple[int, int], ahead: int, folder: Path
 ) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(framing_module, "BLOCK_VALUES", n_block * N_HOP)
-        patch.setattr(reading, "_LOT_VALUES", lot[0])
-        patch.setattr(reading, "_LOT_PARTS", lot[1])
-        patch.setattr(reading, "_AHEAD_VALUES", ahead)
-        works = works_of(folder, names)
-        came: dict[str, list[Part]] = defaultdict(list)
-        with readers_of(works, jobs) as readers:
-            for part in readers:
-                assert part is not None  # all inputs are known
-                came[part.work.source.key].append(part)
+    works = works_of(folder, names)
+    bounds = Bounds(ahead_values=ahead, lot_values=lot[0], lot_parts=lot[1])
+    came: dict[str, list[Part]] = defaultdict(list)
+    with blocks_of(n_block * N_HOP), readers_of(works, jobs, bounds=bounds) as readers:
+        for part in readers:
+            assert part is not None  # all inputs are known
+            came[part.work.source.key].append(part)
     assert sorted(came) == sorted(names)
     for work in works:
         require_whole(came[work.source.key], work, folder)
@@ -203,10 +203,10 @@ def test_inputs_that_come_are_not_asked_for_long_before_they_are_begun(folder: P
             yield work
 
     with readers_of(coming(), 2, Held(), sparing=True) as readers:
-        while len(named) < reading._FEW:
+        while len(named) < BOUNDS.named:
             time.sleep(0.01)
         time.sleep(0.1)
-        assert len(named) <= 2 + reading._FEW < len(works)
+        assert len(named) <= 2 + BOUNDS.named < len(works)
         may_read.set()
         parts = list(readers)
     assert [part.work for part in parts if isinstance(part, End)].count(works[0]) == 1
@@ -228,7 +228,7 @@ def test_readers_that_wait_for_inputs_can_be_closed(folder: Path) -> None:
             break
     is_closed.set()
     readers.close()
-    assert not any(thread.is_alive() for thread in readers._threads)
+    assert not threads_of_readers()
 
 
 def test_what_goes_wrong_with_the_list_is_raised(folder: Path) -> None:
@@ -267,60 +267,75 @@ def may_be_read(jobs: int) -> int:
     return 5000 + (jobs + 2) * LOT
 
 
-@pytest.mark.usefixtures("small")
+@pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_little_is_read_ahead(jobs: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read, consumed, ahead = Counter(monkeypatch), 0, 0
-    with readers_of(works_of(folder, ["long.wav", "long.flac", "a.flac"]), jobs) as readers:
+    works = works_of(folder, ["long.wav", "long.flac", "a.flac"])
+    with readers_of(works, jobs, bounds=SMALL) as readers:
         for part in readers:
             time.sleep(0.005)
             ahead = max(ahead, read.n_samples - consumed)
-            assert readers._n_waiting <= 5000 + LOT
             consumed += part.samples.size if isinstance(part, Block) else 0
     assert consumed == read.n_samples > N_LONG
     assert 5000 < ahead <= may_be_read(jobs)
 
 
-@pytest.mark.usefixtures("small")
+@pytest.mark.usefixtures("small_blocks")
 def test_closing_in_the_middle_ends_the_threads_and_closes_the_files(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = Counter(monkeypatch)
-    readers = readers_of(works_of(folder, ["long.wav", "long.flac", "a.flac", "b.flac"]), 3)
+    works = works_of(folder, ["long.wav", "long.flac", "a.flac", "b.flac"])
+    readers = readers_of(works, 3, bounds=SMALL)
     parts = iter(readers)
     assert isinstance(next(parts), Block)
-    assert any(thread.is_alive() for thread in readers._threads)
+    assert threads_of_readers()
     assert [path for path in open_files() if path.startswith(str(folder))]
-    begun = time.monotonic()
     readers.close()
-    assert time.monotonic() - begun < 1
     assert read.n_samples <= may_be_read(3) < N_LONG
-    assert not any(thread.is_alive() for thread in readers._threads)
+    assert not threads_of_readers()
     assert not [path for path in open_files() if path.startswith(str(folder))]
 
 
+class Hanging(Watch):
+    """Lets each reader hang, as a disk does that answers no more."""
+
+    def __init__(self) -> None:
+        self.answers = threading.Event()
+
+    def crashes(self, key: str) -> tuple[str, ...]:  # noqa: ARG002
+        self.answers.wait(120)
+        return ()
+
+
 @pytest.mark.parametrize("n", [1, 10])
-def test_closing_does_not_wait_long_for_a_disk(
-    n: int, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    answers = threading.Event()
-
-    def hanging(*_: object) -> Iterator[Block]:
-        answers.wait(20)
-        yield from ()
-
-    monkeypatch.setattr(reading, "frame_blocks", hanging)
-    monkeypatch.setattr(reading, "_SECONDS_TO_END", 0.2)
-    begun = time.monotonic()
-    with readers_of(
-        works_of(folder, ["0.wav", "a.flac", "b.flac", "long.wav"] * n), 4 * n
-    ) as readers:
-        pass
-    assert 0.1 < time.monotonic() - begun < 2
-    answers.set()
-    for thread in readers._threads:
-        thread.join(20)
+def test_closing_does_not_wait_for_a_disk_that_hangs(n: int, folder: Path) -> None:
+    disk, works = Hanging(), works_of(folder, ["0.wav", "a.flac", "b.flac", "long.wav"] * n)
+    with readers_of(works, 4 * n, disk, bounds=Bounds(seconds_to_end=0.2)):
+        hanging = threads_of_readers()
+    assert len(hanging) == len(threads_of_readers()) == 4 * n
+    disk.answers.set()
+    for thread in hanging:
+        thread.join(60)
         assert not thread.is_alive()
+
+
+def test_threads_that_hang_share_the_time_that_closing_takes(folder: Path) -> None:
+    disk, works = Hanging(), works_of(folder, ["0.wav"] * 200)
+    begun = time.monotonic()
+    with readers_of(works, 200, disk, bounds=Bounds(seconds_to_end=0.5)):
+        pass
+    disk.answers.set()
+    assert time.monotonic() - begun < 60  # one after another: 100 seconds
+
+
+def test_closing_waits_for_a_disk_that_answers(folder: Path) -> None:
+    disk = Hanging()
+    with readers_of(works_of(folder, ["0.wav", "a.flac"]), 2, disk):
+        threading.Timer(0.1, disk.answers.set).start()
+    assert disk.answers.is_set()
+    assert not threads_of_readers()
 
 
 def works_of_which_one_raises(
@@ -337,14 +352,14 @@ def works_of_which_one_raises(
     return works_of(folder, ["long.wav", "a.flac", "long.flac", "0.wav", "1.wav"])
 
 
-@pytest.mark.usefixtures("small")
+@pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("jobs", [1, 2, 5])
 @pytest.mark.parametrize("raised", [ZeroDivisionError, RecursionError, MemoryError, KeyError])
 def test_any_exception_ends_one_input_alone(
     raised: type[Exception], jobs: int, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     works = works_of_which_one_raises(raised, folder, monkeypatch)
-    with readers_of(works, jobs) as readers:
+    with readers_of(works, jobs, bounds=SMALL) as readers:
         ends = [part for part in readers if isinstance(part, End)]
     failures = {end.work.source.key: end.failure for end in ends}
     assert set(failures) == {work.source.key for work in works}
@@ -352,30 +367,29 @@ def test_any_exception_ends_one_input_alone(
     assert isinstance(failure, AudioReadError)
     assert isinstance(failure.__cause__, raised)
     assert set(failures.values()) == {None}
-    assert not any(thread.is_alive() for thread in readers._threads)
+    assert not threads_of_readers()
 
 
-@pytest.mark.usefixtures("small")
+@pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("jobs", [1, 2, 5])
 @pytest.mark.parametrize("raised", [OutputError, KeyboardInterrupt])
 def test_what_is_no_fault_of_an_input_is_raised_where_it_is_seen(
     raised: type[BaseException], jobs: int, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     works = works_of_which_one_raises(raised, folder, monkeypatch)
-    with readers_of(works, jobs) as readers:
-        with pytest.raises(raised, match="in a thread"):
-            for _ in readers:
-                pass
-        begun = time.monotonic()
-    assert time.monotonic() - begun < 1
-    assert not any(thread.is_alive() for thread in readers._threads)
+    with (
+        readers_of(works, jobs, bounds=SMALL) as readers,
+        pytest.raises(raised, match="in a thread"),
+    ):
+        list(readers)
+    assert not threads_of_readers()
 
 
-@pytest.mark.usefixtures("small")
+@pytest.mark.usefixtures("small_blocks")
 def test_an_input_that_has_failed_meanwhile_is_not_read_on(folder: Path) -> None:
     work, other = works_of(folder, ["long.wav", "0.wav"])
     n_blocks = 0
-    with readers_of([work, other], 1) as readers:
+    with readers_of([work, other], 1, bounds=SMALL) as readers:
         for part in readers:
             if part is not None and part.work is work:
                 n_blocks += isinstance(part, Block)
@@ -408,12 +422,10 @@ def test_a_watch_knows_what_is_read_and_after_a_crash_one_is_read_at_a_time(
     watch = Noted(again=again)
     with readers_of(works_of(folder, NAMES), 3, watch) as readers:
         ends = {part.work.source.key: part.failure for part in readers if isinstance(part, End)}
-        n_threads = len(readers._threads)
-    assert n_threads == (1 if again else 3)
     by_reader: dict[int, list[str | None]] = defaultdict(list)
     for key, reader in watch.told:
         by_reader[reader].append(key)
-    assert sorted(by_reader) == [*range(n_threads)]
+    assert sorted(by_reader) == ([0] if again else [0, 1, 2])
     for keys in by_reader.values():
         assert keys.pop() is None
     assert sorted(key for keys in by_reader.values() for key in keys if key) == sorted(NAMES)

@@ -1,8 +1,6 @@
-"""The README is true: its commands run, its output is real, its option table is the program's."""
+"""The README is true: its blocks run, their output is real, its option table is the program's."""
 
-import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,145 +12,75 @@ import pytest
 
 from kapre_cli.cli import program as command_line
 from kapre_cli.cli.defaults import GENERAL
+from tests.pages import PAGES, ROOT, Block, PageRun, blocks_of, lines_of
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SHELL, PYTHON = "sh", "python"
-FIRST, SECOND = 0, 1  # the two commands that set everything up
-BIN = Path(sys.executable).parent
-OTHER_PROGRAMS = ("ffmpeg", "flac", "sox")  # that a reader may not have
-SOURCES = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
-PATH = f"{BIN}:/usr/local/bin:/usr/bin:/bin"
-
-
-def blocks(language: str) -> list[tuple[str, str | None]]:
-    """Return each block of a language with the text block that follows it at once, if any."""
-    found = re.findall(
-        rf"^```{language}\n(.*?)^```$(?:\n\n^```text\n(.*?)^```$)?", README, re.M | re.S
-    )
-    return [(code.strip(), output.strip() if output else None) for code, output in found]
-
-
-def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", command],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env={"PATH": PATH, "HOME": str(folder), **SOURCES},
-        check=False,
-        timeout=300,
-    )
+BLOCKS = [
+    pytest.param(page, block, id=block.name)
+    for page in PAGES
+    for block in blocks_of(page)
+    if block.runnable
+]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a folder with the sample recordings and what the first command writes."""
-    made = tmp_path_factory.mktemp("readme")
-    shutil.copytree(ROOT / "sample_audio", made / "sample_audio")
-    shutil.copytree(ROOT / "docs", made / "docs")
-    command, expected = blocks(SHELL)[FIRST]
-    extract = command.split("&&")[-1].replace(".venv/bin/", "")
-    ended = run(extract, made)
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stderr.strip() == expected
-    return made
+def page_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, PageRun]:
+    """Give each page a folder of its own, with the sample recordings, and a run of its blocks."""
+    return {page: PageRun(page, tmp_path_factory.mktemp(page.stem)) for page in PAGES}
 
 
-@pytest.mark.parametrize(
-    "command",
-    [line for code, _ in blocks(SHELL)[SECOND + 1 :] for line in code.splitlines()],
-)
-def test_every_other_command_works(command: str, folder: Path) -> None:
-    for other in OTHER_PROGRAMS:
-        if re.search(rf"\b{other} ", command) and shutil.which(other, path=PATH) is None:
-            pytest.skip(f"{other} is not installed")
-    ended = run(command, folder)
-    assert ended.returncode == 0, ended.stderr
-    if re.search(r"kapre-extract (mel)?spectrogram", command):
-        assert " failed" not in ended.stderr.replace(" 0 failed", "")
+@pytest.mark.parametrize(("page", "block"), BLOCKS)
+def test_a_block_runs_and_prints_what_the_page_shows(
+    page: Path, block: Block, page_runs: dict[Path, PageRun]
+) -> None:
+    if block.missing_program is not None:
+        pytest.skip(f"{block.missing_program} is not installed")
+    ended = page_runs[page].ended(block)
+    assert ended.code == 0, ended.errors
+    if block.shown is not None:
+        assert lines_of(ended.output) == lines_of(block.shown)
+    else:
+        assert block.language == "sh", "a block of Python without its output shows nothing"
 
 
-@pytest.mark.parametrize(
-    ("command", "expected"),
-    [(code, text) for code, text in blocks(SHELL)[SECOND + 1 :] if text is not None],
-)
-def test_a_command_prints_what_the_readme_shows(command: str, expected: str, folder: Path) -> None:
-    assert run(command, folder).stdout.strip() == expected
+def test_what_differs_between_environments_is_not_compared() -> None:
+    shown = """'x.h5': one HDF5 file, 247.6 kB
+  n_dft  2048
+made with
+    keras 3.15.1, numpy 2.4.6,
+    soundfile 0.14.0
+
+largest difference: 'a': 0.0312 (-65.7 against -65.75) at 1 s
+7 inputs: 1.8 MB (1,816,064 bytes)
+"""
+    printed = shown.replace("247.6", "1,203").replace("2.4.6", "2.10.0rc1, extra 9")
+    printed = printed.replace("0.0312", "0.0313")
+    assert lines_of(shown) == lines_of(printed)
+    for value, other in (("2048", "2049"), ("1.8 MB", "1.9 MB"), ("7 inputs", "8 inputs")):
+        assert lines_of(shown) != lines_of(shown.replace(value, other))
 
 
-@pytest.mark.parametrize(
-    ("code", "expected"), [block for block in blocks(SHELL)[SECOND + 1 :] if block[1] is not None]
-)
-def test_commands_print_what_the_readme_shows(code: str, expected: str, folder: Path) -> None:
-    ended = run(code, folder)
-    assert ended.returncode == 0, ended.stderr
-    assert without_versions(ended.stdout) == without_versions(expected)
-
-
-def without_versions(text: str) -> list[str]:
-    """Return lines without what differs from one environment to the next.
-
-    That is versions, sizes of files that tell them, and where the last bits are rounded most.
-    """
-    text = re.sub(r"(?<=^made with\n)(    .*\n)+", "", text, flags=re.M)
-    text = re.sub(r"[\d.,]+ (bytes|kB|MB)", "SIZE", text)
-    text = re.sub(r"^(largest .*?difference: ).*$", r"\1", text, flags=re.M)
-    return [line.rstrip() for line in text.strip().splitlines()]
-
-
-# Behind the commands: some read what those have written.
-@pytest.mark.parametrize(("code", "expected"), blocks(PYTHON))
-def test_python_prints_what_the_readme_shows(code: str, expected: str | None, folder: Path) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert expected is not None
-    assert [line.rstrip() for line in ended.stdout.strip().splitlines()] == [
-        line.rstrip() for line in expected.splitlines()
-    ]
-
-
-def test_the_first_command_sets_up_a_fresh_clone(tmp_path: Path) -> None:
-    """The first command to the letter, package index and all."""
-    if not (ROOT / ".git").exists():
-        pytest.skip("not a git checkout: there is nothing to clone")
-    index = subprocess.run(
-        [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", tmp_path, "click"],
-        capture_output=True,
-        check=False,
-        timeout=300,
-    )
-    if index.returncode != 0:
-        pytest.skip("no package index can be reached: nothing can be installed")
-    subprocess.run(["git", "clone", "--quiet", ROOT, tmp_path / "clone"], check=True, timeout=300)
-    command, expected = blocks(SHELL)[FIRST]
-    ended = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", command],
-        cwd=tmp_path / "clone",
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert expected is not None
-    assert ended.stderr.strip().endswith(expected)
-    assert (tmp_path / "clone/features.h5").exists()
-
-
-def test_the_second_command_is_what_ci_runs() -> None:
-    command, _ = blocks(SHELL)[SECOND]
-    assert "pytest" in command
+def test_ci_runs_the_first_two_blocks_to_the_letter() -> None:
+    """They make environments, from the package index: too long for a test."""
+    first, second = (block for block in blocks_of(ROOT / "README.md")[:2])
+    assert ".venv/bin/pip install" in first.code
+    assert first.runnable.startswith("kapre-extract melspectrogram sample_audio")
+    assert first.code.endswith(first.runnable)
+    assert ("pytest" in second.code, second.runnable) == (True, "")
     script = (ROOT / ".ci/run").read_text(encoding="utf-8")
-    assert "second=$(readme_command 1)" in script
-    assert '-c "$second"' in script
+    for number, name in enumerate(("first", "second")):
+        assert f"{name}=$(readme_command {number})" in script
+        assert f'-c "${name}"' in script
+
+
+def test_the_lowest_versions_are_those_of_the_project() -> None:
+    """Only that of Python is typed twice: uv takes the others from the project itself."""
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    lowest = re.search(r'^requires-python = ">=(.*)"$', project, re.M)
+    (block,) = (one for one in blocks_of(ROOT / "README.md") if "lowest-direct" in one.code)
+    assert lowest is not None
+    assert f"uv venv --python {lowest[1]} " in block.code
+    assert block.runnable == ""
 
 
 def option_rows() -> Iterator[str]:

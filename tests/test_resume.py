@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,11 @@ import numpy as np
 import pytest
 
 import kapre_cli
-from kapre_cli import framing
-from kapre_cli.pipeline import computation, transform
+from kapre_cli.pipeline import transform
 from kapre_cli.pipeline.tape import Piece
 from kapre_cli.storage.run_lock import MARKER
 from tests import reference
-from tests.conftest import Ended, files_below, write_audio
+from tests.conftest import Ended, blocks_of, files_below, interrupted_after, write_audio
 from tests.stress.runs import content, require_sound
 
 SMALL = ("--n-dft", 256, "--n-hop", 100, "--n-mels", 20)
@@ -55,31 +55,21 @@ def inputs_of(audio: Path, output: Path) -> Path:
     return audio / "b.flac" if output.suffix == ".npy" else audio
 
 
-def break_off(monkeypatch: pytest.MonkeyPatch, after: int, error: BaseException) -> None:
-    """Let a run break off when so many blocks are in the journal."""
-    before = computation.Computation._keep
-    kept: list[Any] = []
-
-    def keep(self: Any, block: Any) -> None:
-        if len(kept) == after:
-            raise error
-        kept.append(block)
-        before(self, block)
-
-    monkeypatch.setattr(computation.Computation, "_keep", keep)
+@pytest.fixture
+def small_blocks() -> Iterator[None]:
+    """Let blocks of :data:`SMALL` have 16 frames."""
+    with blocks_of(2**11):
+        yield
 
 
-def interrupted(
-    program: Any, monkeypatch: pytest.MonkeyPatch, arguments: tuple[object, ...], after: int
-) -> Ended:
-    with monkeypatch.context() as context:
-        context.setattr(framing, "BLOCK_VALUES", 2**11)
-        context.setattr("kapre_cli.pipeline.blocks.BLOCK_VALUES", 2**11)
-        break_off(context, after, KeyboardInterrupt())
+def interrupted(program: Any, arguments: tuple[object, ...], after: int) -> Ended:
+    """Run the program until so many blocks are in the journal."""
+    with blocks_of(2**11), interrupted_after(after):
         ended: Ended = program(*arguments)
     return ended
 
 
+@pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_an_interrupted_run_goes_on_and_writes_the_same_bytes(
     name: str,
@@ -87,9 +77,7 @@ def test_an_interrupted_run_goes_on_and_writes_the_same_bytes(
     tmp_path: Path,
     program: Any,
     computed: list[int],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(framing, "BLOCK_VALUES", 2**11)
     output, inputs = tmp_path / name, inputs_of(audio, tmp_path / name)
     arguments = ("melspectrogram", inputs, "-o", output, *SMALL)
     assert program(*arguments).code == 0
@@ -98,7 +86,7 @@ def test_an_interrupted_run_goes_on_and_writes_the_same_bytes(
     shutil.rmtree(output) if output.is_dir() else output.unlink()
     output.with_name("out.npy.json").unlink(missing_ok=True)
 
-    ended = interrupted(program, monkeypatch, arguments, after=5)
+    ended = interrupted(program, arguments, after=5)
     assert ended.code == 130
     assert "interrupted: no output was written or changed" in ended.err
     assert f"kept in '{output}.partial'; the same command with --resume goes on" in ended.err
@@ -122,13 +110,13 @@ def ended_as_run(ended: Ended) -> Any:
     return RunEnded(ended.code, ended.err, 0)
 
 
+@pytest.mark.usefixtures("small_blocks")
 def test_a_long_file_goes_on_from_its_last_block(
-    tmp_path: Path, program: Any, computed: list[int], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, program: Any, computed: list[int]
 ) -> None:
-    monkeypatch.setattr(framing, "BLOCK_VALUES", 2**11)
     path = write_audio(tmp_path / "long.wav", reference.noise(1, 60_000))
     arguments = ("melspectrogram", path, "-o", tmp_path / "out.h5", *SMALL)
-    ended = interrupted(program, monkeypatch, arguments, after=20)
+    ended = interrupted(program, arguments, after=20)
     assert "0 of 1 input done and parts of 1 more: kept in" in ended.err
     computed.clear()
     assert program(*arguments, "--resume").code == 0
@@ -271,12 +259,11 @@ def test_other_settings_are_refused_with_the_difference(
     audio: Path,
     tmp_path: Path,
     program: Any,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     output = tmp_path / "out.h5"
     arguments = ("melspectrogram", audio, "-o", output, *SMALL)
     if "--format" not in other:
-        assert interrupted(program, monkeypatch, arguments, after=1).code == 130
+        assert interrupted(program, arguments, after=1).code == 130
         ended = program(*arguments, *other, "--resume")
         assert ended.code == 2
         assert "holds the work of a run with other settings" in ended.err
@@ -333,16 +320,16 @@ def test_failed_inputs_are_tried_again_and_options_may_mend_them(
     assert "5 inputs: 1 written, 1 failed, 3 skipped" in ended.err, ended.err
 
 
+@pytest.mark.usefixtures("small_blocks")
 def test_zeroed_samples_are_not_kept_for_a_run_that_keeps_them(
-    tmp_path: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, program: Any
 ) -> None:
-    monkeypatch.setattr(framing, "BLOCK_VALUES", 2**11)  # 16 frames
     signal = reference.noise(1, 20_000)
     signal[0, 1000] = np.inf
     path = write_audio(tmp_path / "a.wav", signal)
     output = tmp_path / "out.h5"
     arguments = ("melspectrogram", path, "-o", output, *SMALL)
-    interrupted(program, monkeypatch, (*arguments, "--non-finite", "zero"), after=3)
+    interrupted(program, (*arguments, "--non-finite", "zero"), after=3)
     assert program(*arguments, "--non-finite", "keep", "--resume").code == 0
     with kapre_cli.open_features(output) as features:
         kept = features["a.wav"][:]
@@ -367,13 +354,13 @@ def test_unverified_work_does_not_stand_for_verified(
 
 
 def test_an_old_output_stays_until_the_new_one_is_there(
-    audio: Path, tmp_path: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+    audio: Path, tmp_path: Path, program: Any
 ) -> None:
     output = tmp_path / "out.h5"
     arguments = ("melspectrogram", audio, "-o", output, *SMALL)
     assert program(*arguments, "--decibel").code == 0
     before = content(output)
-    assert interrupted(program, monkeypatch, (*arguments, "--overwrite"), 3).code == 130
+    assert interrupted(program, (*arguments, "--overwrite"), 3).code == 130
     assert content(output) == before
     ended = program(*arguments, "--resume")
     assert (ended.code, "there, False now" in ended.err) == (2, True)
@@ -475,16 +462,15 @@ def test_arrays_of_other_versions_are_kept_and_told_of(
 
 
 def test_work_for_other_inputs_is_kept_until_the_output_is_there(
-    audio: Path, tmp_path: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+    audio: Path, tmp_path: Path, program: Any
 ) -> None:
     output = tmp_path / "out.h5"
     arguments = ("melspectrogram", audio, "-o", output, *SMALL)
-    assert interrupted(program, monkeypatch, arguments, after=3).code == 130
+    assert interrupted(program, arguments, after=3).code == 130
     journal = tmp_path / "out.h5.partial" / "journal"
     kept = journal.stat().st_size
     fewer = ("melspectrogram", audio / "site", "-o", output, *SMALL, "--resume")
-    with monkeypatch.context() as context:
-        break_off(context, 0, KeyboardInterrupt())
+    with interrupted_after(0):
         assert program(*fewer).code == 130
     assert journal.stat().st_size >= kept
 
@@ -544,11 +530,10 @@ def test_the_array_of_an_input_that_cannot_be_read_stays(
 
 @pytest.mark.parametrize("output", ["out.h5", "out"])
 def test_finished_work_of_an_input_that_cannot_be_opened_stays(
-    output: str, audio: Path, tmp_path: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+    output: str, audio: Path, tmp_path: Path, program: Any
 ) -> None:
     command = ("melspectrogram", audio, "-o", tmp_path / output, *SMALL, "-j", 1)
-    with monkeypatch.context() as patch:
-        break_off(patch, 2, KeyboardInterrupt())
+    with interrupted_after(2):
         assert program(*command).code == 130
     (audio / "a.wav").rename(tmp_path / "aside.wav")
     named = ("melspectrogram", *(audio / n for n in ("a.wav", "b.flac", "site/c.wav")))

@@ -318,20 +318,28 @@ def test_pieces_along_time_have_the_checksum_of_the_whole(
     assert crc.value() == zlib.crc32(values.tobytes())
 
 
+@pytest.mark.parametrize(
+    ("name", "more", "n_values"),
+    [
+        ("x.h5", (), 2**22),
+        ("packed.h5", ("--compression", "lzf"), 2**22),
+        ("x", (), 2**21),
+    ],
+)
 def test_a_long_array_has_the_checksum_of_its_bytes(
-    tmp_path: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+    name: str, more: tuple[str, ...], n_values: int, tmp_path: Path, program: Any
 ) -> None:
-    monkeypatch.setattr("kapre_cli.framing.BLOCK_VALUES", 2**11)
-    monkeypatch.setattr("kapre_cli.storage.hdf5_features._PART_VALUES", 2**12)
-    path = write_audio(tmp_path / "a.wav", reference.noise(3, 20_000))
-    for name, more in {"x.h5": (), "gzip.h5": ("--compression", "gzip"), "x": ()}.items():
-        output = tmp_path / name
-        ended = program("melspectrogram", path, "-o", output, *MEL, *more, "--root", tmp_path)
-        assert ended.code == 0, ended.err
-        _, values, facts, _ = plainly(output)
-        assert facts["a.wav"]["crc32"] == zlib.crc32(values["a.wav"].tobytes())
-        with kapre_cli.open_features(output) as features:
-            features["a.wav"].verify()
+    """It has more values than are read at once, and several blocks."""
+    path = write_audio(tmp_path / "a.wav", reference.noise(3, n_values // 96 + 1000))
+    layer = ("--n-dft", 256, "--n-hop", 1, "--n-mels", 32)
+    output = tmp_path / name
+    ended = program("melspectrogram", path, "-o", output, *layer, *more, "--root", tmp_path)
+    assert ended.code == 0, ended.err
+    _, values, facts, _ = plainly(output)
+    assert values["a.wav"].size > n_values
+    assert facts["a.wav"]["crc32"] == zlib.crc32(values["a.wav"].tobytes())
+    with kapre_cli.open_features(output) as features:
+        features["a.wav"].verify()
 
 
 # Files that are not ours, or not any more

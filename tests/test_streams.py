@@ -22,7 +22,7 @@ from kapre_cli.errors import AudioReadError
 from kapre_cli.sources import PipeSpool
 from tests import reference
 from tests.bad_inputs import fmt
-from tests.conftest import PROGRAM, Ended, files_below, write_audio
+from tests.conftest import PROGRAM, Ended, blocks_of, files_below, interrupted_after, write_audio
 
 SR, N_CHANNELS, LENGTH = 8000, 2, 20_011
 OPTIONS = ("--n-dft", "64", "--n-hop", "50")
@@ -323,37 +323,25 @@ def test_a_stream_is_the_same_if_its_bytes_are(tmp_path: Path) -> None:
 
 
 def test_what_an_interrupted_run_kept_of_another_stream_is_of_no_use(
-    tmp_path: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, program: Any
 ) -> None:
-    from kapre_cli import framing
-    from kapre_cli.pipeline import computation
-
     def stdin(content: bytes) -> None:
         (tmp_path / "in").write_bytes(content)
         fd = os.open(tmp_path / "in", os.O_RDONLY)
         os.dup2(fd, 0)
         os.close(fd)
 
-    monkeypatch.setattr(framing, "BLOCK_VALUES", 33 * 10)  # ten frames
-    before, kept = computation.Computation._keep, list[Any]()
-
-    def interrupted(self: Any, block: Any) -> None:
-        before(self, block)
-        kept.append(block)
-        if len(kept) == 3:
-            raise KeyboardInterrupt
-
     saved = os.dup(0)
     command = ("spectrogram", "-", *OPTIONS, "-o", tmp_path / "out.h5")
     try:
-        with monkeypatch.context() as patched:
-            patched.setattr(computation.Computation, "_keep", interrupted)
-            stdin(of_size(8000, SAMPLES))
+        stdin(of_size(8000, SAMPLES))
+        with blocks_of(33 * 10), interrupted_after(3):  # of ten frames each
             assert program(*command).code == 130
         assert files_below(tmp_path) == ["in", "out.h5.partial", "out.h5.partial/journal",
                                          "out.h5.partial/lock"]  # fmt: skip
         stdin(of_size(8000, SAMPLES[::-1]))
-        assert program(*command, "--resume").code == 0
+        with blocks_of(33 * 10):
+            assert program(*command, "--resume").code == 0
         stdin(of_size(8000, SAMPLES[::-1]))
         assert program(*command[:-1], tmp_path / "anew.h5").code == 0
     finally:

@@ -17,7 +17,7 @@ from tests import reference
 from tests.bad_inputs import ALL_ONES, fmt, rf64
 from tests.bad_inputs import chunk as chunk_of
 from tests.bad_inputs import data as data_of
-from tests.conftest import write_audio
+from tests.conftest import blocks_of, write_audio
 
 SMALL = ("--n-dft", 64, "--n-mels", 20)
 YEAR = 365 * 86_400 * 10**9
@@ -100,20 +100,17 @@ def test_a_file_that_changed_is_computed_again_whatever_its_clock(
 
 
 @pytest.mark.parametrize("other", [-330 * YEAR, -340 * YEAR])
-def test_blocks_of_a_file_that_changed_are_not_used(
-    other: int, folder: Path, program: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from kapre_cli import framing
+def test_blocks_of_a_file_that_changed_are_not_used(other: int, folder: Path, program: Any) -> None:
     from tests.test_resume import interrupted
 
-    monkeypatch.setattr(framing, "BLOCK_VALUES", 2**11)
     path = write_audio(folder / "a.wav", reference.noise(1, 60_000))
     set_time(path, -330 * YEAR)
     arguments = ("melspectrogram", path, "-o", folder / "out.h5", *SMALL)
-    assert "parts of 1 more" in interrupted(program, monkeypatch, arguments, after=20).err
+    assert "parts of 1 more" in interrupted(program, arguments, after=20).err
     write_audio(path, reference.noise(1, 60_000, 1))
     set_time(path, other)
-    ended = program(*arguments, "--resume")
+    with blocks_of(2**11):
+        ended = program(*arguments, "--resume")
     assert ended.code == 0, ended.err
     assert program("verify", folder / "out.h5", "--against", folder).code == 0
 

@@ -18,6 +18,8 @@ import pytest
 import kapre_cli
 from kapre_cli.cli import run
 from kapre_cli.errors import StoredDataError
+from kapre_cli.inspection.anew import Anew
+from kapre_cli.report import SILENT
 from kapre_cli.settings import SpectrogramConfig
 from tests import reference
 from tests.conftest import PROGRAM, write_audio
@@ -108,34 +110,52 @@ def test_results_of_all_settings_are_right(case: str, tmp_path: Path, program: A
         assert ended.code == 0
 
 
+@pytest.mark.parametrize(("name", "n_values"), [("out.h5", 2**22), ("out", 2**20)])
 def test_long_arrays_are_looked_at_in_parts(
-    tmp_path: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+    name: str, n_values: int, tmp_path: Path, program: Any
 ) -> None:
-    monkeypatch.setattr("kapre_cli.framing.BLOCK_VALUES", 2**11)
-    monkeypatch.setattr("kapre_cli.storage.hdf5_features._PART_VALUES", 2**12)
-    monkeypatch.setattr("kapre_cli.storage.npy_features._PART_BYTES", 2**12)
-    monkeypatch.setattr("kapre_cli.inspection.anew._LOT_BYTES", 2**12)
-    for key in KEYS:
-        write_audio(tmp_path / "audio" / key, reference.noise(2, 20_000))
-    for name in ("out.h5", "out"):
-        output = tmp_path / name
-        assert program("melspectrogram", tmp_path / "audio", "-o", output, *MEL).code == 0
-        ended = program("verify", output, "--against", tmp_path / "audio")
-        assert (ended.code, len(lines(ended))) == (0, 1)
-        rewrite(output, "a.wav", (0, 600, 1), -1.0)
-        ended = program("verify", output)
-        assert ended.code == 1
-        assert (
-            "wrong: 'a.wav': it has 1 value beyond what magnitudes can be, such as -1"
-            in lines(ended)[0]
-        )
-        rewrite(output, "a.wav", (0, 600, 1), 1e-3)
-        ended = program("verify", output, "--against", tmp_path / "audio")
-        assert ended.code == 1
-        assert "1 of 10,000 values differ from those computed anew, by up to " in ended.out
-        with kapre_cli.open_features(output) as features:
-            place = f"{features['a.wav'].times[600]:.4f} s, {features.frequency[0]:.1f} Hz"
-        assert f" at {place}, channel 1\n" in ended.out
+    """They have more values than are read at once."""
+    n_time = n_values // (64 * 2) + 1000
+    place = (7, n_time - 500, 1)
+    output = tmp_path / name
+    write_audio(tmp_path / "audio/a.wav", reference.noise(2, 4 * n_time))
+    layer = ("--n-dft", 256, "--n-hop", 4, "--n-mels", 64)
+    assert program("melspectrogram", tmp_path / "audio", "-o", output, *layer).code == 0
+    ended = program("verify", output, "--against", tmp_path / "audio")
+    assert (ended.code, len(lines(ended))) == (0, 1)
+    rewrite(output, "a.wav", place, -1.0)
+    ended = program("verify", output)
+    assert ended.code == 1
+    assert (
+        "wrong: 'a.wav': it has 1 value beyond what magnitudes can be, such as -1"
+        in lines(ended)[0]
+    )
+    rewrite(output, "a.wav", place, 1e-3)
+    ended = program("verify", output, "--against", tmp_path / "audio")
+    assert ended.code == 1
+    of = 64 * n_time * 2
+    assert f"1 of {of:,} values differ from those computed anew, by up to " in ended.out
+    with kapre_cli.open_features(output) as features:
+        seconds, hertz = features["a.wav"].times[place[1]], features.frequency[7]
+    assert f" at {seconds:.4f} s, {hertz:.1f} Hz, channel 1\n" in ended.out
+
+
+def test_inputs_are_computed_again_in_lots(tmp_path: Path, program: Any) -> None:
+    audio, output = tmp_path / "audio", tmp_path / "out.h5"
+    for number in range(5):
+        write_audio(audio / f"{number}.wav", reference.noise(1, 2000, number))
+    assert program("melspectrogram", audio, "-o", output, *MEL).code == 0
+    write_audio(audio / "3.wav", reference.noise(1, 2000, 9))
+    found: list[tuple[str, str]] = []
+    with kapre_cli.open_features(output) as features:
+        n_bytes = features["0.wav"][:].nbytes
+        for lot_bytes in (1, n_bytes + 1, 2**28):
+            found.clear()
+            anew = Anew(features, audio, lambda *told: found.append(told), SILENT, lot_bytes)
+            anew.check(list(features))
+            assert anew.n_inputs == 4
+            ((key, why),) = found
+            assert (key, "its SHA-256 is another" in why) == ("3.wav", True)
 
 
 # What is wrong with arrays

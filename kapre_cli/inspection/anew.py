@@ -138,6 +138,7 @@ class Anew:
         audio: The folder that its keys lie in, or the file of its only input.
         tell: Called with the key of an input and what is wrong with it.
         progress: Told how far the work has come.
+        lot_bytes: Bytes of features after which the temporary folder is emptied.
 
     Attributes:
         n_inputs: How many inputs have been computed anew.
@@ -149,8 +150,10 @@ class Anew:
         audio: Path,
         tell: Callable[[str, str], None],
         progress: Progress,
+        lot_bytes: int = _LOT_BYTES,
     ) -> None:
         self.n_inputs = 0
+        self._lot_bytes = lot_bytes
         self._features = features
         self._audio = audio
         self._tell = tell
@@ -203,7 +206,7 @@ class Anew:
                 continue
             lot.append(source)
             n_bytes += prod(array.shape) * array.dtype.itemsize
-            if n_bytes >= _LOT_BYTES or len(lot) >= _LOT_INPUTS:
+            if n_bytes >= self._lot_bytes or len(lot) >= _LOT_INPUTS:
                 yield lot
                 lot, n_bytes = [], 0
         if lot:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from kapre_cli.audio import AudioReader
 from kapre_cli.audio.samples import Samples
-from kapre_cli.framing import BLOCK_VALUES, Framing
+from kapre_cli.framing import Framing
 from kapre_cli.pipeline.tape import Piece
 from kapre_cli.pipeline.work import Work
 
@@ -81,7 +81,7 @@ def frame_blocks(
         AudioReadError: If it turns out to be damaged or shorter than promised.
     """
     length = reader.n_samples
-    window = _Window(reader.read, length, reader.n_channels)
+    window = _Window(reader.read, length, reader.n_channels, framing.block_values)
     for first, count in framing.blocks(framing.n_time(length), n_features, reader.n_channels):
         if first in kept:
             continue
@@ -97,10 +97,14 @@ class _Window:
         read: Gives the next so many samples, shape ``(samples, channels)``.
         length: Samples in the signal.
         n_channels: Channels in the signal.
+        at_once: Samples that are read at once, at most, where they are left out.
     """
 
-    def __init__(self, read: Callable[[int], Samples], length: int, n_channels: int) -> None:
+    def __init__(
+        self, read: Callable[[int], Samples], length: int, n_channels: int, at_once: int
+    ) -> None:
         self._read = read
+        self._at_once = at_once
         self._length = length
         self._held = np.empty((n_channels, 0), np.float32)
         self._held_start = 0  # position in the signal of the first sample held
@@ -123,7 +127,7 @@ class _Window:
         """Hold the samples of the signal from ``first`` to ``last``."""
         held_stop = self._held_start + self._held.shape[1]
         while held_stop < first:  # a hop longer than a frame leaves samples out
-            held_stop += len(self._read(min(first - held_stop, BLOCK_VALUES)))
+            held_stop += len(self._read(min(first - held_stop, self._at_once)))
         kept = self._held[:, max(first - self._held_start, 0) :]
         if last > held_stop:
             new = self._read(last - held_stop).T

@@ -20,17 +20,32 @@ from kapre_cli.sources import Source
 from kapre_cli.storage.journal import identity
 from kapre_cli.storage.metadata import InputFacts
 
-_AHEAD_VALUES = 2**25  # samples that may wait to be computed: 128 MiB
-_LOT_VALUES = 2**18  # samples that are handed over at once, at least, and
-_LOT_PARTS = 128  # blocks and ends, at most: a lock for each would cost more than reading it
-
 _SHORT_BYTES = 2**16
 _SAMPLED = 64
 
-_FEW = 8  # inputs that may wait to be begun where no more are to be named than are needed
-
 _CRASHES_ALLOWED = 1  # after which an input is tried once more
-_SECONDS_TO_END = 5.0
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How far readers go ahead of what computes.
+
+    Attributes:
+        ahead_values: Samples that may wait to be computed: 128 MiB.
+        lot_values: Samples that are handed over at once, at least, and
+        lot_parts: blocks and ends, at most: a lock for each would cost more than reading it.
+        named: Inputs that may wait to be begun where no more are to be named than are needed.
+        seconds_to_end: How long all threads together may take to end.
+    """
+
+    ahead_values: int = 2**25
+    lot_values: int = 2**18
+    lot_parts: int = 128
+    named: int = 8
+    seconds_to_end: float = 5.0
+
+
+_BOUNDS = Bounds()
 
 
 @dataclass(slots=True)
@@ -65,6 +80,7 @@ class Readers(Closing):
         watch: Told which inputs are being read.
         sparing: Whether inputs that come are asked for only when readers will soon be free for
             them, and not as soon as they come.
+        bounds: How far they go ahead.
     """
 
     def __init__(
@@ -74,7 +90,9 @@ class Readers(Closing):
         watch: Watch,
         *,
         sparing: bool = False,
+        bounds: Bounds = _BOUNDS,
     ) -> None:
+        self._bounds = bounds
         self._settings = settings
         self._watch = watch
         known = works if isinstance(works, Sequence) else None
@@ -138,12 +156,14 @@ class Readers(Closing):
     def _work(self, number: int) -> None:
         """Read inputs until there are none left: what each of the threads does."""
         try:
-            lot, n_values = list[Part](), 0
+            most, lot, n_values = self._bounds, list[Part](), 0
             for part in self._parts(number):
                 if part is not None:
                     lot.append(part)
                 n_values += part.samples.size if isinstance(part, Block) else 0
-                if lot and (part is None or n_values >= _LOT_VALUES or len(lot) >= _LOT_PARTS):
+                if lot and (
+                    part is None or n_values >= most.lot_values or len(lot) >= most.lot_parts
+                ):
                     self._hand_over(lot, n_values)
                     lot, n_values = [], 0
             self._hand_over(lot, n_values)
@@ -159,7 +179,9 @@ class Readers(Closing):
 
     def _hand_over(self, lot: list[Part], n_values: int) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: self._n_waiting <= _AHEAD_VALUES or self._closing)
+            self._changed.wait_for(
+                lambda: self._n_waiting <= self._bounds.ahead_values or self._closing
+            )
             if self._closing:
                 raise _ClosedError
             self._lots.append((lot, n_values))
@@ -184,7 +206,7 @@ class Readers(Closing):
                 self._changed.notify_all()
 
     def _wants_more(self) -> bool:
-        return not self._is_sparing or len(self._works) < _FEW or self._closing
+        return not self._is_sparing or len(self._works) < self._bounds.named or self._closing
 
     def _parts(self, number: int) -> Iterator[Part | None]:
         """Yield the parts of inputs until there are none left; ``None`` before a wait for one."""
@@ -196,7 +218,7 @@ class Readers(Closing):
                 if not self._wait_for_more(number):
                     return
                 continue
-            if self._is_sparing and len(self._works) == _FEW // 2:
+            if self._is_sparing and len(self._works) == self._bounds.named // 2:
                 with self._changed:
                     self._changed.notify_all()  # some are asked for before the last one is taken
             self._watch.reading(work.source.key, number)
@@ -255,7 +277,7 @@ class Readers(Closing):
 
     def close(self) -> None:
         """Let the threads end. Those that wait for a disk share one limit, however many hang."""
-        deadline = time.monotonic() + _SECONDS_TO_END
+        deadline = time.monotonic() + self._bounds.seconds_to_end
         with self._changed:
             self._closing = True
             self._changed.notify_all()

@@ -11,7 +11,7 @@ _BLOCK_VALUES = 2**22
 Image = npt.NDArray[np.float32]
 
 
-def peaks(part: Part, n_rows: int, n_columns: int) -> Image:
+def peaks(part: Part, n_rows: int, n_columns: int, block_values: int = _BLOCK_VALUES) -> Image:
     """Return the largest value in each cell of a grid laid over the part of an array.
 
     The array is read once, a block of frames after the other. NaN stays visible: a cell that
@@ -21,6 +21,7 @@ def peaks(part: Part, n_rows: int, n_columns: int) -> Image:
         part: What is shown.
         n_rows: Cells along the frequencies, at most; there are no more than bins or bands.
         n_columns: Cells along the time, at most; there are no more than frames.
+        block_values: Values that are read at once, at most.
 
     Returns:
         Shape ``(channels, rows, columns)``, the lowest frequency and the first frame first.
@@ -32,7 +33,7 @@ def peaks(part: Part, n_rows: int, n_columns: int) -> Image:
     n_columns = min(n_columns, part.n_frames)
     rows = _cell_starts(n_features, n_rows)
     image = np.full((len(part.channels), len(rows), n_columns), -np.inf, np.float32)
-    at_most = max(_BLOCK_VALUES // (n_channels * n_features), 1)
+    at_most = max(block_values // (n_channels * n_features), 1)
     for first, count in spans(part.n_frames, at_most):
         index = [slice(None)] * 3
         index[time] = slice(part.first + first, part.first + first + count)

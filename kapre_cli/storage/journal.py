@@ -40,7 +40,7 @@ HEAD = struct.Struct("<4sIQII")
 MAGIC = b"KXJ1"
 
 _PENDING_BYTES = 2**20  # small records gather in memory up to this
-_SECONDS_AT_RISK = 5.0  # how long finished work may wait until it is on the disk
+_SECONDS_AT_RISK = 5.0
 
 _NO_VALUES = memoryview(b"")
 
@@ -52,6 +52,7 @@ class Journal(BlockStore):
         path: The file; it is made if there is none.
         end: Bytes of it that hold sound records; what is behind them is cut off.
         is_new: Whether there was no file when its folder was looked at.
+        seconds_at_risk: How long finished work may wait until it is on the disk.
 
     Attributes:
         path: The file.
@@ -61,7 +62,14 @@ class Journal(BlockStore):
         OutputError: If the file cannot be opened, has appeared since, or is not this program's.
     """
 
-    def __init__(self, path: Path, end: int = 0, *, is_new: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        end: int = 0,
+        *,
+        is_new: bool = False,
+        seconds_at_risk: float = _SECONDS_AT_RISK,
+    ) -> None:
         self.path = path
         with writing(path):
             self.descriptor = _opened(path, is_new=is_new)
@@ -72,6 +80,7 @@ class Journal(BlockStore):
         self._broken: OutputError | None = None
         self._closing = threading.Event()
         self._durable_until = end
+        self._seconds_at_risk = seconds_at_risk
         self._keeper = threading.Thread(target=self._keep_durable, name="journal", daemon=True)
         self._keeper.start()
 
@@ -190,7 +199,7 @@ class Journal(BlockStore):
 
     def _keep_durable(self) -> None:
         """Sync every few seconds, beside the work; an error is raised at the next append."""
-        while self._broken is None and not self._closing.wait(_SECONDS_AT_RISK):
+        while self._broken is None and not self._closing.wait(self._seconds_at_risk):
             try:
                 self.sync()
             except OutputError:

@@ -1,0 +1,144 @@
+"""Markdown pages whose blocks are run: each once, in their order, in one folder for a page.
+
+A block of ``sh`` or ``python`` is run. A block of ``text`` right behind it shows what it prints.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PAGES = (ROOT / "README.md",)
+SHOWN_FILES = ("sample_audio", "docs")  # what the blocks read
+
+LIMIT = 300  # seconds: no block takes a tenth of it
+OTHER_PROGRAMS = ("ffmpeg", "flac", "sox")  # that a reader may not have
+PATH = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
+
+_BLOCK = re.compile(
+    r"^```(?P<language>sh|python)\n(?P<code>.*?)^```$(?:\n\n^```text\n(?P<shown>.*?)^```$)?",
+    re.M | re.S,
+)
+_SET_UP = re.compile(r"\A.*pip install .*? && \S*/bin/", re.S)
+
+# What differs from one environment to the next: versions, the size of a file that holds them, and
+# values where results are rounded most.
+_VARYING = (
+    re.compile(r"(?<=^made with\n)(?:    .*\n)+", re.M),
+    re.compile(r"(?<=one HDF5 file, )[\d.,]+ \w+"),
+    re.compile(r"(?<=^largest difference: ).*", re.M),
+    re.compile(r"(?<=^largest relative difference: ).*", re.M),
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block that is run.
+
+    Attributes:
+        name: The page and the line on which the block begins.
+        language: ``sh`` or ``python``.
+        code: All of it.
+        shown: What the page shows as its output; ``None`` if it shows nothing.
+    """
+
+    name: str
+    language: str
+    code: str
+    shown: str | None
+
+    @property
+    def runnable(self) -> str:
+        """The code without the environment that it makes: the tests have one.
+
+        The suite, which such a block may run, is left out as well: ``.ci/run`` runs those blocks
+        to the letter.
+        """
+        if self.language != "sh":
+            return self.code
+        code = _SET_UP.sub("", self.code)
+        return "" if "pytest" in code else code
+
+    @property
+    def missing_program(self) -> str | None:
+        """A program that the block calls and that this machine lacks."""
+        if self.language == "sh":
+            for program in OTHER_PROGRAMS:
+                if re.search(rf"\b{program} ", self.code) and not shutil.which(program, path=PATH):
+                    return program
+        return None
+
+
+def blocks_of(page: Path) -> list[Block]:
+    """Return the blocks of a page, in order, those that only set up an environment included."""
+    text = page.read_text(encoding="utf-8")
+    return [
+        Block(
+            f"{page.name}:{text.count(chr(10), 0, found.start()) + 1}",
+            found["language"],
+            found["code"].strip(),
+            found["shown"],
+        )
+        for found in _BLOCK.finditer(text)
+    ]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a block ended: ``output`` is what it printed, a shell's messages included."""
+
+    code: int
+    output: str
+    errors: str
+
+
+class PageRun:
+    """Runs the blocks of one page, in order and each once, as far as they are asked for.
+
+    A block may read what an earlier one has written, so all before it are run first. A block that
+    needs a missing program is not run.
+    """
+
+    def __init__(self, page: Path, folder: Path) -> None:
+        self._folder = folder
+        self._blocks = iter([block for block in blocks_of(page) if block.runnable])
+        self._ended: dict[Block, Ended] = {}
+        for name in SHOWN_FILES:
+            shutil.copytree(ROOT / name, folder / name)
+
+    def ended(self, block: Block) -> Ended:
+        """Return how a block ended, once it and all before it have been run."""
+        while block not in self._ended:
+            following = next(self._blocks)
+            if following.missing_program is None:
+                self._ended[following] = _run(following, self._folder)
+        return self._ended[block]
+
+
+def _run(block: Block, folder: Path) -> Ended:
+    is_shell = block.language == "sh"
+    command = ["bash", "-euo", "pipefail", "-c"] if is_shell else [sys.executable, "-c"]
+    sources = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
+    ended = subprocess.run(
+        [*command, block.runnable],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        # A terminal shows both; what libraries say on standard error is no part of a page.
+        stderr=subprocess.STDOUT if is_shell else subprocess.PIPE,
+        text=True,
+        env={"PATH": PATH, "HOME": str(folder), **sources},
+        check=False,
+        timeout=LIMIT,
+    )
+    return Ended(ended.returncode, ended.stdout, ended.stderr or ended.stdout)
+
+
+def lines_of(text: str) -> list[str]:
+    """Return the lines of an output without what differs from one environment to the next."""
+    for varying in _VARYING:
+        text = varying.sub("...", text)
+    return [line.rstrip() for line in text.strip().splitlines()]
