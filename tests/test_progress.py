@@ -1,8 +1,10 @@
 """How far a run is: estimates, what every stage tells, and lines where there is no terminal."""
 
 import os
+import re
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,6 @@ from kapre_cli.sources import Source
 from kapre_cli.storage.merging import merge
 from tests import reference
 from tests.conftest import write_audio
-from tests.test_terminal import clock as clock_of
 
 # How many seconds of audio there are
 
@@ -478,5 +479,35 @@ def test_nothing_is_printed_once_it_is_closed(capfd: pytest.CaptureFixture[str])
         assert capfd.readouterr() == ("", "")
 
 
-def test_clocks_are_read() -> None:
-    assert [clock_of(text) for text in ("01:15", "1:01:15")] == [75, 3675]
+LINE = re.compile(
+    r"progress: (((writing|reading back|checking), )?([\d:]+|\?) left, \d+%,|waiting for )"
+    r".* \d+(/\d+)? inputs?.*"
+)
+
+
+def test_every_command_prints_lines_where_there_is_no_terminal(
+    audio: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(audio.parent)
+    monkeypatch.setattr("kapre_cli.cli.terminal.Terminal", partial(Terminal, interval=1e-4))
+    for number in range(2, 20):
+        write_audio(audio / f"{number}.wav", reference.noise(1, 20_000, number))
+    Path("list").write_text("audio/0.wav\naudio/1.wav\n")
+    for command, n_others in (
+        ("spectrogram audio -o a.h5", 1),
+        ("spectrogram audio -o a.h5 --resume", 2),
+        ("spectrogram audio -o b", 1),
+        ("merge a.h5 -o c.h5", 1),
+        ("verify a.h5 --against audio", 0),
+        ("compare a.h5 b", 0),
+    ):
+        ended = program(*command.split())
+        assert ended.code == 0, ended.err
+        assert "progress: " not in ended.out
+        messages = ended.err.splitlines()
+        lines = [line for line in messages if line.startswith("progress: ")]
+        assert lines
+        assert len(messages) == len(lines) + n_others
+        assert all(map(LINE.fullmatch, lines))
+    ended = program("spectrogram", "audio", "-o", "d.h5", "-q")
+    assert (ended.code, ended.out, ended.err) == (0, "", "")

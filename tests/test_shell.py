@@ -45,7 +45,7 @@ def test_quiet_says_what_needs_attention(folder: Path, program: Any) -> None:
     many = ["--n-dft", 100, "--n-mels", 60, "-q"]
     ended = program("melspectrogram", "in", "gone.wav", "-o", "out.h5", *many)
     assert ended.code == 1
-    failed, warning = ended.err.splitlines()
+    warning, failed = ended.err.splitlines()
     assert failed.startswith("failed: 'gone.wav': ")
     assert warning.startswith("warning: 2 of 60 mel bands are empty")
     ended = program("melspectrogram", "in", "-o", "out.h5", *many)

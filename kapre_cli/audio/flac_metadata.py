@@ -5,6 +5,7 @@ refuses a file for a damaged tag.
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Literal, NamedTuple
 
 from kapre_cli.audio.opening import ByteSource
@@ -22,7 +23,8 @@ _NAMES = (
 )
 _FRAME = 0xFF  # how a frame begins, and no block may
 _MAX_BLOCKS = 10_000
-_MAX_COMMENTS = 10_000  # that are looked at
+_LOOKED_AT = 100  # blocks whose fields are looked at, and
+_MAX_COMMENTS = 1000  # comments in each
 
 
 class Block(NamedTuple):
@@ -91,7 +93,8 @@ def damage_of(file: ByteSource, start: int) -> tuple[str, ...]:
 
     Arguments and errors are those of :func:`blocks_of`.
     """
-    damaged = [str(block) for block in blocks_of(file, start) if not _Fields(file, block).fit()]
+    blocks = islice(blocks_of(file, start), _LOOKED_AT)
+    damaged = [str(block) for block in blocks if not _Fields(file, block).fit()]
     if not damaged:
         return ()
     more = f" and {len(damaged) - 1:,} more" if len(damaged) > 1 else ""
