@@ -565,7 +565,13 @@ def test_outputs_that_are_not_sound_are_told(output: Path, program: Any) -> None
     assert "'in' is not a whole output of kapre-extract" in ended.err
     ended = program("plot", "gone.h5", "-o", "p.png")
     assert ended.code == 2
-    assert "'gone.h5' does not exist" in ended.err
+    assert "there is nothing at 'gone.h5'" in ended.err
+    Path("link.wav").symlink_to("gone.wav")
+    ended = program("plot", "link.wav", "-o", "p.png")
+    assert (ended.code, "it is a link to 'gone.wav', which does not exist" in ended.err) == (
+        1,
+        True,
+    )
 
 
 def test_audio_is_drawn_at_once(output: Path, program: Any) -> None:

@@ -1,5 +1,6 @@
 """What ``plot`` does: open or extract, draw, and put the picture in its place."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
@@ -81,8 +82,10 @@ def _features(
     source: Path, options: Mapping[str, Any]
 ) -> Iterator[tuple[Features, tuple[int, ...] | None]]:
     """Open what is to be drawn, and say which of its channels are."""
+    if not os.path.lexists(source):
+        raise UsageError(f"there is nothing at {quoted(source)}; name an output or a recording")
     asked = [name for name in _OF_AUDIO if _is_given(name)]
-    if is_output(source):
+    if source.exists() and is_output(source):  # a link may lead nowhere
         if asked:
             raise UsageError(
                 f"{quoted(source)} is an output: {_named(asked)} would say what is computed of "

@@ -53,7 +53,7 @@ class _Range(click.ParamType):  # type: ignore[type-arg]  # generic only since C
 def picture_options() -> Decorator[Any]:
     """Return what names a picture and its source, and the options that say what it shows."""
     return together(
-        click.argument("source", type=click.Path(exists=True, path_type=Path)),
+        click.argument("source", type=click.Path(path_type=Path)),
         click.argument("keys", nargs=-1, metavar="[KEY]..."),
         click.option(
             "-o",
