@@ -32,12 +32,11 @@ class SampleRateError(AudioReadError):
         wanted: The run's.
     """
 
-    _TEXT = re.compile(r"its sample rate is (\d+) Hz, this run's is (\d+) Hz;")
+    _TEXT = re.compile(r"sample rate is ([\d,]+) Hz, this run uses ([\d,]+) Hz \(")
 
     def __init__(self, sr: int, wanted: int) -> None:
         super().__init__(
-            f"its sample rate is {sr} Hz, this run's is {wanted} Hz; "
-            f"--resample converts it, --sr {sr} makes a run at its rate"
+            f"sample rate is {sr:,} Hz, this run uses {wanted:,} Hz (use --resample, or --sr {sr})"
         )
 
     @classmethod
@@ -48,7 +47,10 @@ class SampleRateError(AudioReadError):
         (44100, 8000)
         """
         found = cls._TEXT.match(reason)
-        return None if found is None else (int(found[1]), int(found[2]))
+        if found is None:
+            return None
+        sr, wanted = (int(rate.replace(",", "")) for rate in found.groups())
+        return sr, wanted
 
 
 class UnexpectedError(AudioReadError):

@@ -321,12 +321,12 @@ def not_finite(frame: int, channel: int, value: str) -> str:
 
 def other_rate(sr: int) -> str:
     """Return what is said of a rate that is not the run's."""
-    return f"^its sample rate is {sr} Hz, this run's is 8000 Hz; --resample converts it"
+    return rf"^sample rate is {sr:,} Hz, this run uses 8,000 Hz \(use --resample, or --sr {sr}\)$"
 
 
 def too_far(sr: int) -> str:
     """Return what is said of a rate that is not resampled."""
-    return f"^its sample rate is {sr:,} Hz, this run's is 8,000 Hz: more than a factor of 256"
+    return f"^sample rate is {sr:,} Hz, this run uses 8,000 Hz: more than a factor of 256"
 
 
 def no_wav(why: str) -> str:
@@ -337,11 +337,11 @@ def no_wav(why: str) -> str:
 WRONG_MD5 = "^damaged: the MD5 of its samples is not the one in its header; --no-verify-audio"
 SO_FEW = ", and no recording has so few bytes; copy it again, or leave it out$"
 TEXT = ", which is text; name a recording instead$"
-CUT_HEADER = "^the file ends inside its WAV header: its fmt chunk is cut short$"
-NO_DATA = "^the file ends inside its WAV header: it has no data chunk, so no samples$"
+CUT_HEADER = "^the file ends inside its WAV header: its fmt chunk is cut short; copy it again$"
+NO_DATA = "^the file ends inside its WAV header: it has no data chunk, so no samples; copy it"
 NO_FMT = "^its WAV header has no fmt chunk before its samples$"
 TWO_FMT = "^its WAV header has two fmt chunks"
-TWO_DATA = "^it has a second data chunk behind its samples: it can have but one$"
+TWO_DATA = "^it has a second data chunk behind its samples: and a WAV has one; write it again"
 NOTHING = r"^the file has a header and no samples \(0 frames\): .*; leave it out$"
 
 
@@ -625,7 +625,7 @@ SIZES = (
     wav_input(
         "W64 that ends inside its header",
         W64[:60],
-        "^the file ends inside its W64 header: it has no data chunk, so no samples$",
+        "^the file ends inside its W64 header: it has no data chunk, so no samples; copy it",
     ),
     *(
         wav_input(

@@ -794,7 +794,7 @@ def test_an_interrupt_is_never_lost(tmp_path: Path, capfd: pytest.CaptureFixture
 def test_rates_too_far_apart_are_not_resampled(tmp_path: Path) -> None:
     path = write_audio(tmp_path / "a.wav", reference.noise(1, 3000), sr=8000)
     for sr in (8000 // 256 - 1, 8000 * 256 + 1):
-        with pytest.raises(AudioReadError, match=f"8,000 Hz, this run's is {sr:,} Hz: more than"):
+        with pytest.raises(AudioReadError, match=f"8,000 Hz, this run uses {sr:,} Hz: more than"):
             AudioReader(str(path), AudioSettings(sr=sr, resample=True))
     with AudioReader(str(path), AudioSettings(sr=8000 * 256, resample=True)) as reader:
         assert max(map(len, reader._blocks)) < 2**19  # however much becomes of one block

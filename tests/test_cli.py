@@ -141,7 +141,7 @@ USAGE = {
         "`batch_size` frames must be at most 268,435,456 samples (1 GiB)",
     ),
     "root": (["spectrogram", "audio", "-o", "x.h5", "--root", "audio/a.wav"], "is not a folder"),
-    "empty path": (["spectrogram", "", "-o", "x.h5"], "named by an empty path"),
+    "empty path": (["spectrogram", "", "-o", "x.h5"], "an input is an empty path"),
     "padding": (["spectrogram", "audio", "-o", "x.h5", "--padding", "full"], "'full' is not one"),
     "above Nyquist": (
         ["melspectrogram", "audio", "-o", "x.h5", "--fmax", "4001"],
@@ -562,7 +562,7 @@ def test_failed_inputs_harm_no_other(audio: Path, process: Any) -> None:
     for name, reason in {
         "audio/empty.wav": "the file is empty (0 bytes)",
         "audio/text.wav": "neither a WAV nor a FLAC file: it begins with b'not audio'",
-        "audio/rate.wav": "its sample rate is 44100 Hz, this run's is 8000 Hz; --resample",
+        "audio/rate.wav": "sample rate is 44,100 Hz, this run uses 8,000 Hz (use --resample",
         "audio/nan.wav": "NaN or infinite samples, the first at frame 39,999 (5.000 s)",
         "audio/short.flac": "50,000 frames",
         "audio/short.wav": "truncated: the header promises 1,000 frames, 7",
@@ -619,7 +619,7 @@ def test_the_first_readable_input_gives_the_rate(audio: Path, program: Any) -> N
     write_audio(audio / "c.wav", reference.noise(1, 100), sr=500)
     (audio / "0.wav").touch()
     ended = program("spectrogram", audio, "-o", audio.parent / "out.h5")
-    assert "c.wav': its sample rate is 500 Hz, this run's is 8000 Hz" in ended.err
+    assert "c.wav': sample rate is 500 Hz, this run uses 8,000 Hz" in ended.err
     ended = program("spectrogram", audio, "-o", audio.parent / "out2.h5", "--sr", 500, "--resample")
     assert "4 inputs: 3 written, 1 failed" in ended.err
 

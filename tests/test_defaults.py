@@ -221,7 +221,7 @@ REFUSED = {
     'padding = "full"': "padding: 'full' is not one of",
     'norm = "area"': "norm: 'area' is not 'slaney'",
     "channel = [-1]": "channel: -1 is not in the range",
-    "melspectrogram = 3": "melspectrogram is a command, so it must be a table",
+    "melspectrogram = 3": "is a command; write its options in a table [melspectrogram]",
     "n-dft = ": "is not TOML: Invalid value (at ",
     "x = " + "[" * 5000: "is not TOML: ",
 }
@@ -245,7 +245,7 @@ def test_files_that_are_no_configuration_are_refused(config: Path, program: Any)
         "gone.toml": "'gone.toml' cannot be read: No such file or directory",
         ".": "'.' cannot be read: Is a directory",
         "run.toml": "'run.toml' is not TOML: 'utf-8' codec can't decode",
-        "large.toml": "'large.toml' is larger than any configuration",
+        "large.toml": "'large.toml' has more than 262,144 bytes",
     }.items():
         ended = program("spectrogram", "in.wav", "-o", "out.h5", "--config", name)
         assert ended.code == 2
@@ -378,10 +378,10 @@ _DIGITS = "f" * 100_000
         (f"n-dft = 64\n[a{'.a' * 50_000}]", "line 2 has more than 64 dots"),
         (f"a = {'[' * 90_000}", "is not TOML"),
         (f"a = {'{a=' * 60_000}", "is not TOML"),
-        ("n-dft = 64\n" * 30_000, "is larger than any configuration"),
-        (f"n-dft = 0x{_DIGITS}", "n-dft is a number beyond all bounds"),
-        (f"power = 0x{_DIGITS}", "power is a number beyond all bounds"),
-        (f"channel = [0x{_DIGITS}]", "channel is a number beyond all bounds"),
+        ("n-dft = 64\n" * 30_000, "has more than 262,144 bytes"),
+        (f"n-dft = 0x{_DIGITS}", "n-dft is a number of more than 512 bits"),
+        (f"power = 0x{_DIGITS}", "power is a number of more than 512 bits"),
+        (f"channel = [0x{_DIGITS}]", "channel is a number of more than 512 bits"),
         (f"n-dft = {{a = 0x{_DIGITS}}}", "n-dft must be an integer, not a table"),
         (f"n-dft = [[0x{_DIGITS}]]", "n-dft must be an integer, not a list of lists or tables"),
         *(

@@ -295,7 +295,7 @@ def test_standard_output_is_no_input(
     before = {name: (here / name).read_bytes() for name in files_below(here)}
     ended = shell(f"{command} {way}{into}", here)
     assert ended.returncode == 2
-    assert f"standard output is {what}, which would be written into" in ended.stderr
+    assert f"standard output is {what}, which would be overwritten" in ended.stderr
     assert {name: (here / name).read_bytes() for name in files_below(here)} == before
 
 

@@ -119,7 +119,7 @@ def test_the_rate_of_the_run_may_be_another(tmp_path: Path, program: Any) -> Non
     raw = ("--raw-format", "s16le,8000,1", "--sr", 4000)
     ended = program(*command, *raw)
     assert ended.code == 1
-    assert "its sample rate is 8000 Hz, this run's is 4000 Hz; --resample" in ended.err
+    assert "sample rate is 8,000 Hz, this run uses 4,000 Hz (use --resample" in ended.err
     assert program(*command, *raw, "--resample").code == 0
     with kapre_cli.open_features(tmp_path / "a.h5") as features:
         facts = features["a.raw"].facts

@@ -329,7 +329,7 @@ def test_a_worker_that_is_killed_is_told_of(hours: Path, tmp_path: Path) -> None
         os.kill(worker, signal.SIGKILL)
         code, messages = _ended(running)
     assert code == 137
-    assert "was killed (SIGKILL), perhaps for want of memory; the same command" in messages
+    assert "was killed (SIGKILL), perhaps because memory ran out; the same command" in messages
 
 
 def test_a_signal_to_the_process_that_computes_is_not_for_it_from_the_first(tmp_path: Path) -> None:
@@ -384,7 +384,7 @@ def test_a_decoder_that_crashes_takes_its_own_file_with_it_and_no_other(tmp_path
     lines = [line for line in ended.stderr.splitlines() if "0 bad.wav" not in line]
     assert re.fullmatch(  # another one may have been read beside it
         r"kapre-extract: crashed \(SIGSEGV\) while reading .*'1 crash.wav'.*; "
-        "every input is read alone from now on",
+        "every input is now read alone",
         lines[0],
     )
     assert lines[1] == (

@@ -207,8 +207,8 @@ def test_a_root_must_be_a_folder_and_a_path_must_not_be_empty(tmp_path: Path) ->
     for paths, root, message in (
         ([path], path, "is not a folder"),
         ([path], str(tmp_path / "gone"), "is not a folder"),
-        ([""], None, "named by an empty path"),
-        ([""], str(tmp_path), "named by an empty path"),
+        ([""], None, "an input is an empty path"),
+        ([""], str(tmp_path), "an input is an empty path"),
     ):
         with pytest.raises(UsageError, match=message):
             discover(paths, root)

@@ -378,7 +378,7 @@ def test_after_a_crash_the_stream_is_still_there(audio: Path, tmp_path: Path) ->
     assert ended.returncode == 0
     assert ended.stderr.decode() == (
         "kapre-extract: crashed (SIGSEGV) while reading 'stdin'; "
-        "every input is read alone from now on\n"
+        "every input is now read alone\n"
         "1 input: 1 written, 0 failed (2.5 s of audio) -> 'out.h5'\n"
     )
     assert piped(("cat", audio / "a.flac"), tmp_path, "-", "-o", "anew.h5").code == 0

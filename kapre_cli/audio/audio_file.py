@@ -156,12 +156,14 @@ class AudioFile(Closing):
             except DecodingError as error:
                 raise AudioReadError(
                     f"damaged or truncated: the header promises {promised:,} frames, "
-                    f"0 frames came: {error}"
+                    f"0 frames came: {error}; copy it again, or leave it out"
                 ) from error
             return promised
         came, stopped = frames_there(self._open_anew, self._settings.max_frames)
         if stopped is not None and came == 0:
-            raise AudioReadError(f"no frame of it can be decoded: {stopped}")
+            raise AudioReadError(
+                f"no frame of it can be decoded: {stopped}; copy it again, or leave it out"
+            )
         if stopped is not None and not lenient:
             raise AudioReadError(f"decoding stopped after {came:,} frames: {stopped}; {REMEDY}")
         if promised is not None:

@@ -104,7 +104,10 @@ def _next_chunk(file: RawFile, start: int, header: Header) -> int | None:
         return file.size
     head = file.at(start, 24 if header.is_w64 else 8)
     if head[:4] == b"data":
-        raise AudioReadError("it has a second data chunk behind its samples: it can have but one")
+        raise AudioReadError(
+            "it has a second data chunk behind its samples, and a WAV has one; write it again "
+            "with another program"
+        )
     if not is_chunk_name(head[:4]):
         return None
     end = _end_of_chunk(head, start, header)

@@ -105,7 +105,9 @@ class RawFile(Closing):
         """Raise :class:`AudioReadError` if the file was written to since it was opened."""
         status = os.fstat(self._fd)
         if (status.st_size, status.st_mtime_ns) != (self.size, self.mtime_ns):
-            raise AudioReadError("the file changed while it was read")
+            raise AudioReadError(
+                "the file changed while it was read; extract it again when nothing writes to it"
+            )
 
     def close(self) -> None:
         """Close the file."""

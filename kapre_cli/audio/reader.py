@@ -50,7 +50,8 @@ class AudioReader(Closing):
             if self.n_samples == 0:
                 frames = counted(self.file.n_frames, "frame")
                 raise AudioReadError(
-                    f"its {frames} at {self.file.sr} Hz make less than one sample at {self.sr} Hz"
+                    f"its {frames} at {self.file.sr} Hz make less than one sample at "
+                    f"{self.sr} Hz; leave it out, or raise --sr"
                 )
         except BaseException:
             self.close()
@@ -168,8 +169,8 @@ def _require_rate(settings: AudioSettings, sr: int) -> None:
         raise SampleRateError(sr, settings.sr)
     if not 1 / MAX_RATIO <= sr / settings.sr <= MAX_RATIO:
         raise AudioReadError(
-            f"its sample rate is {sr:,} Hz, this run's is {settings.sr:,} Hz: more "
-            f"than a factor of {MAX_RATIO} apart, which is not resampled"
+            f"sample rate is {sr:,} Hz, this run uses {settings.sr:,} Hz: more than a factor of "
+            f"{MAX_RATIO} apart, which is not resampled (use --sr {sr})"
         )
 
 

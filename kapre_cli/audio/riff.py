@@ -67,7 +67,10 @@ def read_wav(file: ByteSource, magic: bytes) -> Header:
             left = file.size - body
             open_ended = length == ALL_ONES or (length in UNKNOWN_SIZES and length > left)
             return header(None if open_ended else length)
-    raise AudioReadError("the file ends inside its WAV header: it has no data chunk, so no samples")
+    raise AudioReadError(
+        "the file ends inside its WAV header: it has no data chunk, so no samples; copy it "
+        "again, or leave it out"
+    )
 
 
 def _chunks(file: ByteSource, order: str) -> Iterator[tuple[bytes, int, int]]:
@@ -99,7 +102,8 @@ def read_w64(file: ByteSource) -> Header:
         head = file.at(position, 24) if position < file.size else b""
         if len(head) < 24:
             raise AudioReadError(
-                "the file ends inside its W64 header: it has no data chunk, so no samples"
+                "the file ends inside its W64 header: it has no data chunk, so no samples; "
+                "copy it again, or leave it out"
             )
         name, length = head[:4], struct.unpack("<Q", head[16:])[0]
         body = position + 24
@@ -128,7 +132,9 @@ def _fmt(file: ByteSource, length: int, body: int) -> bytes:
     """Return the body of a fmt chunk, or as much of it as is of use."""
     fmt = file.at(body, min(max(length, 0), _FMT_BYTES))
     if len(fmt) < 16:
-        raise AudioReadError("the file ends inside its WAV header: its fmt chunk is cut short")
+        raise AudioReadError(
+            "the file ends inside its WAV header: its fmt chunk is cut short; copy it again"
+        )
     return fmt
 
 

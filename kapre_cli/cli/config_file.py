@@ -49,7 +49,10 @@ def config_defaults(path: Path, name: str, options: Mapping[str, Options]) -> di
         *((f"{key}.", value, options[key]) for key, value in tables.items()),
     ]:
         if not isinstance(values, dict):
-            raise UsageError(f"{quoted(path)}: {place[:-1]} is a command, so it must be a table")
+            raise UsageError(
+                f"{quoted(path)}: {place[:-1]} is a command; write its options in a table "
+                f"[{place[:-1]}]"
+            )
         for key, value in _named(path, place, values, known, owners):
             _require_type(path, place + key, value, known[key])
             if place in ("", f"{name}.") and key in options[name]:
@@ -64,7 +67,10 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UsageError(f"{quoted(path)} cannot be read: {error.strerror}") from error
     if len(content) > _MOST_BYTES:
-        raise UsageError(f"{quoted(path)} is larger than any configuration")
+        raise UsageError(
+            f"{quoted(path)} has more than {_MOST_BYTES:,} bytes, which no file of options has; "
+            "name another"
+        )
     # Only where no string has several lines is one that begins with # a comment for certain.
     has_comments = not (b'"""' in content or b"'''" in content)
     for number, line in enumerate(content.split(b"\n"), 1):
@@ -109,7 +115,10 @@ def _require_type(path: Path, name: str, value: Any, option: click.Option) -> No
     kinds, rule = _kinds(option)
     values = value if option.multiple and isinstance(value, list) else [value]
     if any(isinstance(one, int) and one.bit_length() > _MOST_BITS for one in values):
-        raise UsageError(f"{quoted(path)}: {name} is a number beyond all bounds")
+        raise UsageError(
+            f"{quoted(path)}: {name} is a number of more than {_MOST_BITS} bits; "
+            "write a smaller one"
+        )
     if any(isinstance(one, str) and "\0" in one for one in values):
         raise UsageError(f"{quoted(path)}: {name} has a NUL in it, which no name has; remove it")
     if option.multiple:

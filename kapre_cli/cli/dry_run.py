@@ -37,8 +37,8 @@ def foretell(
         elif shape is None or seen.n_samples is None:
             n_open += 1
             report.say(
-                f"note: {quoted(seen.source.path)} does not say in its header how long it is: "
-                "it is not in the sums"
+                f"note: {quoted(seen.source.path)}: the header does not say how long it is; the "
+                "sums leave it out"
             )
         else:
             arrays[seen.source.key] = shape

@@ -57,7 +57,7 @@ def _reason(error: BaseException) -> str:
             "needs: python -m pip install keras tensorflow; or take --engine numpy"
         )
     if isinstance(error, ImportError) and not isinstance(error, ModuleNotFoundError):
-        return f"a library cannot be loaded, for want of memory perhaps: {error}"
+        return f"a library cannot be loaded, perhaps because memory ran out: {error}"
     if isinstance(error, OSError):
         reason = error.strerror or str(error)
         if error.filename is not None:

@@ -164,7 +164,7 @@ def _attempts(work: Workload, remedy: str, out: Outlet) -> int:
             return 128 + (ended.stopped or ended.number)
         # Whichever input is to blame, it has the process to itself when it is read again.
         once = all(len(watch.crashes(key)) == 1 for key in keys)
-        again = "every input is read alone from now on" if once else "it is left out"
+        again = "every input is now read alone" if once else "it is left out"
         _say(f"crashed ({ended.name}) while reading {' or '.join(map(quoted, keys))}; {again}")
 
 
@@ -233,8 +233,8 @@ def _how(ended: _Attempt) -> str:
     if ended.stopped:
         return "stopped at once"
     if ended.number == signal.SIGKILL:
-        return "the process at work was killed (SIGKILL), perhaps for want of memory"
-    return f"the process at work came down ({ended.name})"
+        return "the worker process was killed (SIGKILL), perhaps because memory ran out"
+    return f"the worker process crashed ({ended.name})"
 
 
 def _end_with_parent(theirs: int) -> None:

@@ -89,7 +89,7 @@ class Incoming(Closing):
         status = os.stat(path) if os.path.exists(path) and not _is_device(path) else None
         for label, descriptor in read.items():
             if status is not None and os.path.samestat(status, os.fstat(descriptor)):
-                raise UsageError(f"the {what} {quoted(path)} is {label}")
+                raise UsageError(f"the {what} {quoted(path)} is {label}; name another file")
 
     def require_other_stdout(self, inputs: Inputs, descriptor: int) -> None:
         """Refuse to write into what is read: standard output may be a file that is an input.
@@ -105,12 +105,15 @@ class Incoming(Closing):
             return
         lists = () if self._names is None else (self._names.descriptor,)
         if any(os.path.samestat(os.fstat(descriptor), os.fstat(one)) for one in lists):
-            raise UsageError("standard output is the list of inputs, which would be written into")
+            raise UsageError(
+                "standard output is the list of inputs, which would be overwritten; redirect "
+                "standard output into another file"
+            )
         for source in inputs.sources:
             if is_at(descriptor, source.file, follow_links=True):
                 raise UsageError(
-                    f"standard output is the input {quoted(source.path)}, which would be written "
-                    "into"
+                    f"standard output is the input {quoted(source.path)}, which would be "
+                    "overwritten; redirect standard output into another file"
                 )
 
     def receive(self) -> None:
@@ -162,7 +165,7 @@ def _check(options: Mapping[str, Any]) -> None:
     if not inputs and listed is None:
         raise click.UsageError("Missing argument 'INPUTS...'; a list may name them: --files-from.")
     if options["null"] and listed is None:
-        raise click.UsageError("-0 says how the names in --files-from end: it needs one.")
+        raise click.UsageError("-0 says how the names in a list end: add --files-from LIST.")
     if inputs.count(STREAM) > 1:
         raise click.UsageError("Standard input (-) is named twice; it can be read once.")
     if STREAM in inputs and listed == STREAM:

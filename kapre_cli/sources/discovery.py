@@ -69,7 +69,9 @@ def discover(
     refusals: list[Refusal] = []
     notes: list[str] = []
     if root is not None and not os.path.isdir(root):
-        raise UsageError(f"the root {quoted(root)} is not a folder")
+        raise UsageError(
+            f"the root {quoted(root)} is not a folder; --root names one above all inputs"
+        )
     for path in paths:
         if spooled is not None and path == STREAM:
             sources.append(Source(path, STREAM_KEY, spooled))
@@ -100,9 +102,13 @@ def _named(
 
 def _possible(path: str) -> str:
     if not path:
-        raise UsageError("an input is named by an empty path")
+        raise UsageError(
+            "an input is an empty path, as from a variable of a shell that is not set; remove it"
+        )
     if "\0" in path:
-        raise UsageError(f"the input {quoted(path)} has a NUL in its name, which no file has")
+        raise UsageError(
+            f"the input {quoted(path)} has a NUL in its name, which no file has; remove it"
+        )
     return path
 
 

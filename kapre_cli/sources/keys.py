@@ -34,7 +34,10 @@ def key_of(path: str) -> str:
     """
     parts = [part for part in os.fsencode(path).split(b"/") if part not in (b"", b".")]
     if not parts or b".." in parts or os.path.isabs(path):
-        raise UsageError(f"{quoted(path)} does not name a file in a way that can be its key")
+        raise UsageError(
+            f"{quoted(path)} cannot be a key: a key is a path below a folder, without '..'; name "
+            "the file itself, or a folder above it with --root"
+        )
     text = b"/".join(parts).decode("utf-8", "surrogateescape")
     escaped = _PERCENT_CODE.sub("%25", text)
     # Python shows a byte 0xNN that is not UTF-8 as the lone surrogate U+DCNN.
@@ -83,7 +86,10 @@ def found_key(path: str, top: str, root: str | None) -> str:
 def _key_below(path: str, root: str) -> str:
     relative = os.path.relpath(path, root)
     if relative == os.curdir or PurePosixPath(relative).parts[0] == os.pardir:
-        raise UsageError(f"{quoted(path)} does not lie below the root {quoted(root)}")
+        raise UsageError(
+            f"{quoted(path)} does not lie below the root {quoted(root)}; give --root with a "
+            "folder above all inputs"
+        )
     return key_of(relative)
 
 

@@ -99,7 +99,7 @@ class Names(Closing):
             if len(rest) > _LONGEST_NAME:
                 raise UsageError(
                     f"{self._label} holds a name of more than {_LONGEST_NAME:,} bytes: "
-                    "it must be something else than a list of names"
+                    "it is no list of paths, one a line; name another"
                 )
             yield from names
         if not self._is_stopped:
