@@ -562,7 +562,7 @@ def test_outputs_that_are_not_sound_are_told(output: Path, program: Any) -> None
     assert "'torn.h5' cannot be read" in ended.err
     ended = program("plot", "in", "-o", "p.png")
     assert ended.code == 1
-    assert "'in' is not a whole output of kapre-extract" in ended.err
+    assert "'in' is a folder without kapre-extract.json, so no output of" in ended.err
     ended = program("plot", "gone.h5", "-o", "p.png")
     assert ended.code == 2
     assert "there is nothing at 'gone.h5'" in ended.err
@@ -591,7 +591,8 @@ def test_audio_is_drawn_at_once(output: Path, program: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["two.wav", "key"], 2, "'two.wav' is not an output: it has no keys"),
+        (["two.wav", "key"], 2, "'two.wav' is a recording, not an output: it has no keys"),
+        (["text.wav", "key"], 1, "'text.wav': neither a WAV nor a FLAC file: it begins with"),
         (["two.wav", "--n-mels", 3], 2, "--n-mels describes mel bands: add --mel"),
         (["text.wav"], 1, "'text.wav': neither a WAV nor a FLAC file: it begins with b'no audio'"),
         (["two.wav", "--channel", 5], 1, "failed: 'two.wav': "),

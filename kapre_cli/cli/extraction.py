@@ -273,14 +273,14 @@ def _tell(found: _Found, report: Report, refusals: Refusals, watch: Watch) -> No
 
 
 def _received(incoming: Incoming, inputs: Inputs, report: Report) -> bool:
-    """Read standard input, if it is an input; without it none is tried."""
+    """Read standard input, if it is an input; without it no other is tried."""
     try:
         incoming.receive()
     except (AudioReadError, OutputError) as error:
         report.broken = True
         report.say(f"{PROGRAM}: Error: {error}")
         for source in inputs.sources:
-            report.unwritten(source.path, error, Known(source.key), tried=False)
+            report.unwritten(source.path, error, Known(source.key), tried=source.is_stream)
         return False
     return True
 

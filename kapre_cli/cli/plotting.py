@@ -95,6 +95,8 @@ def _features(
             yield features, options["channels"] or None
         return
     if options["keys"]:
+        if options["raw_format"] is None:
+            _stated_rate(source)  # else it is no recording either
         raise UsageError(f"{quoted(source)} is a recording, not an output: it has no keys")
     asked = [name for name in BANDS if _is_given(name)]
     if asked and not options["mel"]:
@@ -112,14 +114,10 @@ def _extract(path: Path, options: Mapping[str, Any], output: Path) -> None:
     Raises:
         AudioReadError: If the recording cannot be read; the message says why.
     """
-    from kapre_cli.audio import promise
     from kapre_cli.cli.terminal import Terminal
     from kapre_cli.pipeline.extract import extract
 
-    try:
-        sr = asked_rate(options) or promise(str(path)).sr
-    except AudioReadError as error:
-        raise AudioReadError(f"{quoted(path)}: {error}") from error
+    sr = asked_rate(options) or _stated_rate(path)
     config = MelspectrogramConfig if options["mel"] else SpectrogramConfig
     settings = ExtractionSettings(
         layer=layer_config(config, {**options, **_POWER}, sr),
@@ -133,6 +131,20 @@ def _extract(path: Path, options: Mapping[str, Any], output: Path) -> None:
         extract([source], settings, report, terminal)
     if report.exit_code:
         raise AudioReadError(f"{quoted(path)} cannot be drawn")
+
+
+def _stated_rate(path: Path) -> int:
+    """Return the sample rate in the header of a recording.
+
+    Raises:
+        AudioReadError: If it cannot be read; the message says why.
+    """
+    from kapre_cli.audio import promise
+
+    try:
+        return promise(str(path)).sr
+    except AudioReadError as error:
+        raise AudioReadError(f"{quoted(path)}: {error}") from error
 
 
 def _keys(features: Features, named: tuple[str, ...], *, quiet: bool) -> list[str]:

@@ -21,7 +21,9 @@ from tests.stress.server import COUNT, NO_SPACE_FROM
 
 HERE = Path(__file__).parent
 SUMMARY = re.compile(
-    r"^([\d,]+) inputs?: ([\d,]+) written, ([\d,]+) failed(?:, ([\d,]+) skipped)?", re.M
+    r"^([\d,]+) inputs?: ([\d,]+) written, ([\d,]+) failed"
+    r"(?:, [\d,]+ of them not tried)?(?:, ([\d,]+) skipped)?",
+    re.M,
 )
 
 
