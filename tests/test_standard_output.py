@@ -96,7 +96,7 @@ def loaded(content: bytes) -> list[npt.NDArray[Any]]:
     [
         ["spectrogram", "--decibel", "--jobs", "3"],
         ["spectrogram", "--data-format", "channels_first", "--jobs", "1"],
-        ["melspectrogram", "--n-mels", "20", "--decibel", "--dtype", "float64"],
+        ["melspectrogram", "--n-mels", "20", "--decibel", "--power", "1", "--dtype", "float64"],
         ["melspectrogram", "--n-mels", "20", "--data-format", "channels_first"],
         ["spectrogram", "--dtype", "float16", "--batch-size", "48"],
     ],
