@@ -241,8 +241,7 @@ class _Run:
             if arrays or self._may_be_empty(works):
                 facts = [(work.source.key, facts) for work, facts in written]
                 require_written(work_dir.staging, self._root, facts, progress)
-                earlier.close()  # network file systems keep a removed file as long as it is open
-                self._publish(arrays, work_dir, existing)
+                self._publish(arrays, work_dir, existing, earlier)
                 return
         work_dir.keep = False
         self._count(arrays)
@@ -252,7 +251,9 @@ class _Run:
         is_shard = self._settings.shard is not None and self._settings.output.format != "npy"
         return is_shard and not (works and os.path.lexists(self._settings.output.path))
 
-    def _publish(self, arrays: Sequence[Work], work_dir: WorkDir, existing: Existing) -> None:
+    def _publish(
+        self, arrays: Sequence[Work], work_dir: WorkDir, existing: Existing, earlier: Earlier
+    ) -> None:
         """Move the output into its place and remove what led to it, as one deed.
 
         An interrupt in between would be told as if there were no output.
@@ -264,7 +265,9 @@ class _Run:
                 if work_dir.published:
                     self._report.is_there = True
                     self._count(arrays)
+            # Network file systems keep a removed file as long as it is open.
             self._journal.close()
+            earlier.close()
             work_dir.close()
 
     def _count(self, arrays: Sequence[Work]) -> None:
