@@ -237,8 +237,7 @@ class _Run:
                 require_free_bytes(folder, n_bytes, quoted(self._settings.output.path))
             arrays = self._put_together(arrays, work_dir.staging, progress)
             if arrays or self._may_be_empty(works):
-                earlier.close()  # network file systems keep a removed file as long as it is open
-                self._publish(arrays, work_dir, existing)
+                self._publish(arrays, work_dir, existing, earlier)
                 return
         work_dir.keep = False
         self._count(arrays)
@@ -248,7 +247,9 @@ class _Run:
         is_shard = self._settings.shard is not None
         return is_shard and not (works and os.path.lexists(self._settings.output.path))
 
-    def _publish(self, arrays: Sequence[Work], work_dir: WorkDir, existing: Existing) -> None:
+    def _publish(
+        self, arrays: Sequence[Work], work_dir: WorkDir, existing: Existing, earlier: Earlier
+    ) -> None:
         """Move the output into its place and remove what led to it, as one deed.
 
         An interrupt in between would be told as if there were no output.
@@ -260,7 +261,9 @@ class _Run:
                 if work_dir.published:
                     self._report.is_there = True
                     self._count(arrays)
+            # Network file systems keep a removed file as long as it is open.
             self._journal.close()
+            earlier.close()
             work_dir.close()
 
     def _count(self, arrays: Sequence[Work]) -> None:
