@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 import soundfile
@@ -21,6 +22,10 @@ import soundfile
 from kapre_cli import framing
 from kapre_cli.cli import run
 from kapre_cli.storage.journal import Journal
+
+# On a busy machine an example may take any time; _limit ends a test that hangs.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 
 PROGRAM = (sys.executable, "-m", "kapre_cli")
 TEST_SECONDS = 900  # no test takes a tenth of it on an idle machine

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -575,6 +576,11 @@ def test_tags_around_a_flac_are_no_samples(
     if doubtful and not allow:
         with pytest.raises(AudioReadError, match="decoding stopped after 1,000 frames"):
             content_of(path, settings)
+        return
+    # Nor FFmpeg, before 8.1.2: it takes them for a part of the last frame, which it refuses then.
+    if bits == 12 and tag == TAGS["zeros"] and av.library_versions["libavcodec"] < (62, 28, 102):
+        with pytest.raises(AudioReadError, match=" 768 frames"):
+            content_of(path, AudioSettings(sr=8000))
         return
     found, file = content_of(path, settings)
     assert (len(found), file.n_missing) == (1000, 1 if doubtful else 0)

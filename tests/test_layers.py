@@ -488,10 +488,12 @@ LAYERS: list[tuple[type[Spectrogram], dict[str, Any]]] = [
 
 @pytest.mark.parametrize("dtype", ["complex64", "complex128"])
 def test_complex_samples_are_refused(dtype: str) -> None:
+    # Keras 3.4 knows no complex types and refuses them itself.
+    refused = f"takes real samples. Received: dtype=.*{dtype}|^Invalid dtype: {dtype}$"
     for layer, arguments in LAYERS:
-        with pytest.raises(ValueError, match=f"takes real samples. Received: dtype=.*{dtype}"):
+        with pytest.raises(ValueError, match=refused):
             layer(**arguments)(np.zeros((1, 1, 1000), dtype))
-        with pytest.raises(ValueError, match=f"takes real samples. Received: dtype=.*{dtype}"):
+        with pytest.raises(ValueError, match=refused):
             layer(**arguments)(keras.Input((1, 1000), dtype=dtype))
 
 

@@ -79,7 +79,7 @@ def test_the_lowest_versions_are_those_of_the_project() -> None:
     lowest = re.search(r'^requires-python = ">=(.*)"$', project, re.M)
     (block,) = (one for one in blocks_of(ROOT / "README.md") if "lowest-direct" in one.code)
     assert lowest is not None
-    assert f"uv venv --python {lowest[1]} " in block.code
+    assert f"uv venv --clear --python {lowest[1]} " in block.code
     assert block.runnable == ""
 
 
