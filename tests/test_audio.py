@@ -463,8 +463,11 @@ def test_sizes_beyond_32_bits_are_taken_from_the_file(size: int, tmp_path: Path)
     path = tmp_path / "a.wav"
     path.write_bytes(wav(size, 1000))
     os.truncate(path, 44 + 5 * 2**30)
-    with path.open("r+b") as file:  # else all of it behind the size would be padding
-        file.seek(5 * 2**30)
+    with path.open("r+b") as file:
+        # Samples that look like so many files that a second one is not searched for in 5 GiB.
+        file.seek(2**20)
+        file.write(b"fLaC" * 2**12)
+        file.seek(5 * 2**30)  # else all of it behind the size would be padding
         file.write(b"\1")
     with AudioFile(str(path), lenient()) as opened:
         assert opened.n_frames == 5 * 2**29
