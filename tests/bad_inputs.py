@@ -341,7 +341,7 @@ CUT_HEADER = "^the file ends inside its WAV header: its fmt chunk is cut short; 
 NO_DATA = "^the file ends inside its WAV header: it has no data chunk, so no samples; copy it"
 NO_FMT = "^its WAV header has no fmt chunk before its samples$"
 TWO_FMT = "^its WAV header has two fmt chunks"
-TWO_DATA = "^it has a second data chunk behind its samples: and a WAV has one; write it again"
+TWO_DATA = "^it has a second data chunk behind its samples, and a WAV has one; write it again"
 NOTHING = r"^the file has a header and no samples \(0 frames\): .*; leave it out$"
 
 

@@ -131,7 +131,7 @@ def test_resampling_keeps_a_tone_where_it_is(tmp_path: Path) -> None:
 
 def test_another_rate_fails_with_both_and_the_remedy(tmp_path: Path) -> None:
     path = write_audio(tmp_path / "a.wav", reference.noise(1, 100), sr=22050)
-    with pytest.raises(AudioReadError, match=r"22050 Hz.*44100 Hz.*--resample"):
+    with pytest.raises(AudioReadError, match=r"22,050 Hz.*44,100 Hz.*--resample.*--sr 22050"):
         AudioReader(str(path), AudioSettings(sr=44100))
 
 

@@ -320,7 +320,8 @@ def test_what_changes_while_it_is_read_is_told(
     bad = sorted(name for name, (_, is_sound) in CHANGES.items() if not is_sound)
     *lines, summary = ended.err.splitlines()
     assert sorted(lines) == [
-        f"failed: {str(tmp_path / 'audio' / name) + suffix!r}: the file changed while it was read"
+        f"failed: {str(tmp_path / 'audio' / name) + suffix!r}: the file changed while it was "
+        "read; extract it again when nothing writes to it"
         for name in bad
     ]
     assert summary.startswith(f"7 inputs: 4 written, {len(bad)} failed")

@@ -221,7 +221,7 @@ REFUSED = {
     'padding = "full"': "padding: 'full' is not one of",
     'norm = "area"': "norm: 'area' is not 'slaney'",
     "channel = [-1]": "channel: -1 is not in the range",
-    "melspectrogram = 3": "is a command; write its options in a table [melspectrogram]",
+    "melspectrogram = 3": "melspectrogram is a command; write its options in a table",
     "n-dft = ": "is not TOML: Invalid value (at ",
     "x = " + "[" * 5000: "is not TOML: ",
 }
