@@ -133,7 +133,8 @@ def test_too_little_memory_is_told_in_a_line(here: Path) -> None:
 def test_more_jobs_than_the_system_has_threads_are_told_of(output: str, here: Path) -> None:
     command = (
         "ulimit -v 3000000; export OPENBLAS_NUM_THREADS=1; "
-        f"(echo a.wav; sleep 20) | kapre spectrogram --files-from - -o {output} -j 3000 > arrays"
+        "mkfifo list; exec 3<>list; rm list; echo a.wav >&3; "  # a list that stays open
+        f"kapre spectrogram --files-from - -o {output} -j 3000 > arrays <&3"
     )
     ended = shell(command, here)
     assert "Traceback" not in ended.stderr
