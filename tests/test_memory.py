@@ -14,7 +14,7 @@ import kapre_cli
 from tests.conftest import PROGRAM, write_audio, write_silence
 
 SR, N_CHANNELS, SECONDS = 44100, 4, 1800
-# 159 MB of features and 1.3 GB of samples: neither can be held whole beside what may wait to be
+# 318 MB of features and 1.3 GB of samples: neither can be held whole beside what may wait to be
 # computed (128 MiB), and looking at an output holds a part of it.
 COMPUTING_MIB, LOOKING_MIB = 350, 190
 MEASURE = """
@@ -73,12 +73,12 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_long_recording_in_four_channels_takes_little_memory(
     output: str, decibel: str, long: Path, tmp_path: Path
 ) -> None:
-    options = ["--n-dft", "1024", "--n-hop", "512", "--n-mels", "64", decibel]
+    options = ["--n-dft", "1024", "--n-hop", "512", "--n-mels", "128", decibel]
     command = [*PROGRAM, "melspectrogram", str(long), "-o", output, *options]
     assert peak_mib(command, tmp_path) <= COMPUTING_MIB
     with kapre_cli.open_features(tmp_path / output) as features:
         (array,) = features.values()
-        assert sorted(array.shape) == [4, 64, -(-SR * SECONDS // 512)]
+        assert sorted(array.shape) == [4, 128, -(-SR * SECONDS // 512)]
     if (output, decibel) == ("out.h5", "--decibel"):
         for look in (["verify", output], ["compare", output, output]):
             assert peak_mib([*PROGRAM, *look], tmp_path) <= LOOKING_MIB
