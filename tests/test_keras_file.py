@@ -107,7 +107,7 @@ def test_a_resumed_run_that_has_nothing_to_do_imports_no_keras(
 import sys
 from kapre_cli.cli import run
 code = run({[*arguments, "--resume"]!r})
-print(code, *sys.modules)
+print(int(code), *sys.modules)
 """
         ended = subprocess.run(
             [sys.executable, "-c", code],

@@ -31,7 +31,7 @@ from pathlib import Path
 from kapre_cli.cli import run
 code = run(sys.argv[1:])
 peak = re.search(r"VmHWM:\\s+([0-9]+) kB", Path("/proc/self/status").read_text())
-print("code", code, "peak", 1024 * int(peak[1]))
+print("code", int(code), "peak", 1024 * int(peak[1]))
 """
 
 

@@ -120,7 +120,7 @@ def test_a_signal_just_before_a_call_that_waits_is_heard(
     call: str, number: int, code: int, word: str, late_signal: Path, tmp_path: Path
 ) -> None:
     """Which of the two processes waits, in which call, is as late for Python as can be."""
-    late = {"LD_PRELOAD": str(late_signal), "LATE_SIGNAL_AT": call, "LATE_SIGNAL": str(number)}
+    late = {"LD_PRELOAD": str(late_signal), "LATE_SIGNAL_AT": call, "LATE_SIGNAL": str(int(number))}
     with subprocess.Popen(
         [*PROGRAM, "spectrogram", "-", "-o", "out.h5"],
         cwd=tmp_path,

@@ -548,7 +548,7 @@ def test_other_versions_may_differ_a_little(work: Path, program: Any) -> None:
     rewrite(output, "a.wav", quiet, near)
     against = ("--against", work / "audio")
     assert program("verify", output, *against).code == 1
-    edit(output / "kapre-extract.json", lambda root: root["versions"].update(numpy="1.26.0"))
+    edit(output / "kapre-extract.json", lambda root: root["versions"].update(numpy="1.0.0"))
     ended = program("verify", output, *against)
     assert lines(ended) == [f"'{output}': 2 inputs: 2 right, 0 wrong; 2 computed anew, {CLOSE}"]
     rewrite(output, "a.wav", quiet, far)
