@@ -679,8 +679,13 @@ def test_the_bar_counts_inputs_as_they_come(tmp_path: Path) -> None:
         write_audio(tmp_path / f"{number}.wav", reference.noise(1, 40_000, number))
     script = """
 size() { stat -c %s out.h5.partial/journal 2>/dev/null || echo 0; }
-(echo 0.wav; until [ "$(size)" -gt 5000 ]; do sleep 0.1; done; sleep 1; echo 1.wav; echo 2.wav) |
-  "$@"
+(
+  echo 0.wav
+  for _ in $(seq 600); do [ "$(size)" -gt 5000 ] && break; sleep 0.1; done
+  sleep 1
+  echo 1.wav
+  echo 2.wav
+) | "$@"
 """
     arguments = ("spectrogram", "--files-from", "-", "-o", "out.h5")
     command = ["bash", "-c", script, "bash", sys.executable, "-c", AT_ONCE, *arguments]
