@@ -394,7 +394,7 @@ def test_a_process_that_is_killed_is_told_of_without_a_promise(tmp_path: Path) -
         os.kill(int(workers[0]), signal.SIGKILL)
         _, said = running.communicate(timeout=60)
     assert running.returncode == 137
-    assert said.decode().endswith("want of memory; what has gone out is not the whole\n")
+    assert said.decode().endswith("memory ran out; what has gone out is not the whole\n")
 
 
 @pytest.mark.parametrize("mode", ["pipe", "ab"])

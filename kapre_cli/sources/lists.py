@@ -114,7 +114,7 @@ class Names(Closing):
         Raises:
             UsageError: If NUL is out of place. In UTF-16 every other byte is one.
         """
-        encoding = _utf16_of(head)
+        encoding = _utf16_of(head, _FEWEST_BYTES if self._end == b"\0" else 2)
         first = next(filter(None, head.split(self._end)), b"")
         if encoding is not None and not os.path.lexists(first):
             raise UsageError(
@@ -184,14 +184,14 @@ class Names(Closing):
             self._spool.close()
 
 
-def _utf16_of(head: bytes) -> str | None:
+def _utf16_of(head: bytes, fewest: int) -> str | None:
     """Return which UTF-16 a text is in by its first bytes, ``None`` if they do not tell.
 
     Without a byte order mark Latin letters do: every other byte is NUL.
     """
     if head.startswith(_UTF16_MARKS):
         return "UTF-16"
-    if len(head) < _FEWEST_BYTES:
+    if len(head) < fewest:
         return None
     for encoding, letters, zeros in (
         ("UTF-16LE", head[::2], head[1::2]),
