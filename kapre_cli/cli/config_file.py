@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from kapre_cli.cli.option_names import near_names, option_hint
+from kapre_cli.cli.option_names import near_hint, option_hint
 from kapre_cli.cli.options.declaring import WholeNumber
 from kapre_cli.cli.toml import toml
 from kapre_cli.errors import UsageError, quoted
@@ -98,9 +98,7 @@ def _named(
     for written, value in values.items():
         key = written.replace("_", "-")
         if key not in known:
-            hint = option_hint(written, known, owners, str)
-            if hint is None and (near := near_names(written, known)):
-                hint = f"did you mean {' or '.join(near)}?"
+            hint = option_hint(written, known, owners, str) or near_hint(written, known, str)
             raise UsageError(
                 f"{quoted(path)}: there is no option {quoted(place + written)}"
                 f"{f'; {hint}' if hint else ''}"

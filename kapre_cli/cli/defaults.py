@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from kapre_cli.cli.config_file import Options, config_defaults
-from kapre_cli.cli.option_names import long_name, near_names, option_hint
+from kapre_cli.cli.option_names import long_name, near_hint, option_hint
 from kapre_cli.cli.toml import toml
 from kapre_cli.errors import KapreExtractError, quoted, writing
 from kapre_cli.report import ExitCode
@@ -55,9 +55,9 @@ def unknown_variables(program: click.Command, environment: Mapping[str, str]) ->
         name = variable.removeprefix(_PREFIX)
         if name == variable or not environment[variable]:
             continue
-        hint = option_hint(name, every, dict.fromkeys(every, ()), every.__getitem__)
-        if hint is None and (near := near_names(name, every)):
-            hint = f"did you mean {' or '.join(every[one] for one in near)}?"
+        spelled = every.__getitem__
+        hint = option_hint(name, every, dict.fromkeys(every, ()), spelled)
+        hint = hint or near_hint(name, every, spelled)
         more = f"; {hint}" if hint else ""
         yield f"the variable {variable} is of no option, and is ignored{more}"
 

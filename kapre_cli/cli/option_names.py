@@ -150,9 +150,13 @@ def option_hint(
     return None
 
 
-def near_names(name: str, known: Collection[str]) -> list[str]:
-    """Return the long names of options that are written much like one that is none."""
-    return difflib.get_close_matches(name.lower().replace("_", "-"), known, n=2, cutoff=0.7)
+def near_hint(name: str, known: Collection[str], spelled: Callable[[str], str]) -> str | None:
+    """Return in a question which options are written much like one that is none.
+
+    Arguments are those of :func:`option_hint`.
+    """
+    near = difflib.get_close_matches(name.lower().replace("_", "-"), known, n=2, cutoff=0.7)
+    return f"did you mean {' or '.join(map(spelled, near))}?" if near else None
 
 
 def explained(
@@ -177,8 +181,7 @@ def explained(
         written, hint = (word, meant) if meant else (written, hint)
     if isinstance(ctx.command, click.Group) and (hint or _is_of_command(ctx.command, written)):
         hint = "options stand behind the command"
-    if hint is None and (near := near_names(written.lstrip("-"), known)):
-        hint = f"did you mean {' or '.join(f'--{one}' for one in near)}?"
+    hint = hint or near_hint(written.lstrip("-"), known, "--{}".format)
     message = f"No such option '{written}'{f': {hint}' if hint else '.'}"
     return click.NoSuchOption(written, printable(message), ctx=ctx)
 
