@@ -13,7 +13,7 @@ from kapre_cli.audio.decoding import BLOCK_VALUES
 from kapre_cli.audio.header import Header
 from kapre_cli.audio.opening import RawFile
 from kapre_cli.audio.pcm import PcmDecoder
-from kapre_cli.audio.remedies import as_raw, by_ffmpeg
+from kapre_cli.audio.remedies import as_raw, by_ffmpeg, raw_format_of
 from kapre_cli.audio.samples import Decoded
 from kapre_cli.audio.stream import FileBytes
 from kapre_cli.errors import AudioReadError
@@ -33,15 +33,15 @@ def aligned(header: Header, stream: FileBytes, file: RawFile) -> Header:
         AudioReadError: If neither the format nor the samples tell.
     """
     fits = _Fits(header)
+    stated = f"its header says {fits.valid_bits} bits a sample in {fits.n_bytes} bytes"
     decoder = PcmDecoder(stream, header)
     while fits.are_open and len(block := decoder.read(BLOCK_VALUES // header.n_channels)):
         fits.update(block)
     if header.is_left_aligned:
         if fits.lowest and not fits.highest:
             raise AudioReadError(
-                f"its header says {fits.valid_bits} bits a sample in {fits.n_bytes} bytes, by the "
-                "format the highest ones, and all samples use the lowest ones alone; "
-                f"{_remedies(header, fits, file)}"
+                f"{stated}, by the format the highest ones, and all samples use the lowest ones "
+                f"alone; {_remedies(header, fits, file)}"
             )
         return header
     if fits.is_silent or [fits.highest, fits.lowest, fits.floats] == [True, False, False]:
@@ -50,13 +50,11 @@ def aligned(header: Header, stream: FileBytes, file: RawFile) -> Header:
         return replace(header, unused_bits=8 * fits.n_bytes - fits.valid_bits)
     if [fits.highest, fits.lowest, fits.floats] == [False, False, True]:
         raise AudioReadError(
-            f"its header says {fits.valid_bits} bits a sample in {fits.n_bytes} bytes, and these "
-            f"are floats as Cool Edit wrote them; {by_ffmpeg(file.shell_name)}"
+            f"{stated}, and these are floats as Cool Edit wrote them; {by_ffmpeg(file.shell_name)}"
         )
     raise AudioReadError(
-        f"its header says {fits.valid_bits} bits a sample in {fits.n_bytes} bytes, and neither it "
-        f"nor the samples tell which of the {8 * fits.n_bytes} bits they are; "
-        f"{_remedies(header, fits, file)}"
+        f"{stated}, and neither it nor the samples tell which of the {8 * fits.n_bytes} bits they "
+        f"are; {_remedies(header, fits, file)}"
     )
 
 
@@ -110,8 +108,7 @@ class _Fits:
 def _remedies(header: Header, fits: _Fits, file: RawFile) -> str:
     """Return the pipes for samples that fill their integers from either end."""
     place = (file.shell_name, header.start, header.n_bytes)
-    raw_format = f"s{8 * fits.n_bytes}{'be' if header.order == '>' else 'le'}"
-    form = f"{raw_format},{header.sr},{header.n_channels}"
+    form = raw_format_of(header.number, header.sr, header.n_channels)
     return (
         f"if they fill these from the highest bit on: {as_raw(*place, form)}; if they are the "
         f"lowest {fits.valid_bits} bits, as arecord -f S24_LE writes: "

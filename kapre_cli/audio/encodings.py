@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from kapre_cli.audio.header import Header
 from kapre_cli.audio.opening import ByteSource
-from kapre_cli.audio.remedies import as_raw, by_ffmpeg
+from kapre_cli.audio.remedies import as_raw, by_ffmpeg, raw_format_of
 from kapre_cli.errors import AudioReadError
 from kapre_cli.report import counted
 from kapre_cli.settings.limits import MAX_CHANNELS
@@ -79,10 +79,7 @@ class SamplesAt(NamedTuple):
 
     def as_raw(self, encoding: Encoding) -> str:
         """Return the pipe that reads them without their header."""
-        number = encoding.number
-        kind, bits = number[1].replace("i", "s"), 8 * int(number[2:])
-        order = "" if bits == 8 else {"<": "le", ">": "be"}[number[0]]
-        raw_format = f"{kind}{bits}{order},{encoding.sr},{encoding.n_channels}"
+        raw_format = raw_format_of(encoding.number, encoding.sr, encoding.n_channels)
         return as_raw(self.file.shell_name, self.start, self.n_bytes, raw_format)
 
 

@@ -56,6 +56,17 @@ def _of_ffmpeg(name: str | None) -> str | None:
     return f"file:{name}" if name is not None and ":" in name else name
 
 
+def raw_format_of(number: str, sr: int, n_channels: int) -> str:
+    """Return what ``--raw-format`` takes for numbers as :class:`.Header` has them.
+
+    >>> raw_format_of("<i2", 8000, 1), raw_format_of("<u1", 8000, 2)
+    ('s16le,8000,1', 'u8,8000,2')
+    """
+    kind, bits = number[1].replace("i", "s"), 8 * int(number[2:])
+    order = "" if bits == 8 else {"<": "le", ">": "be"}[number[0]]
+    return f"{kind}{bits}{order},{sr},{n_channels}"
+
+
 def as_raw(name: str | None, start: int, n_bytes: int | None, raw: str, factor: int = 1) -> str:
     """Return the pipe that reads the integers or floats of a WAV without its header.
 
