@@ -21,7 +21,7 @@ from kapre_cli.audio.extent import (
     samples_by_fact,
     wav_extent,
 )
-from kapre_cli.audio.flac_metadata import damage_of, first_frame_of
+from kapre_cli.audio.flac_metadata import read_metadata
 from kapre_cli.audio.headers import read_header
 from kapre_cli.audio.opening import RawFile, read_errors
 from kapre_cli.audio.raw import raw_extent
@@ -141,9 +141,8 @@ class AudioFile(Closing):
 
     def _open_flac(self) -> int:
         """Open a FLAC stream so that its decoder goes on to the end, whatever its total says."""
-        start = self._header.start
-        self._first_frame, self._end = first_frame_of(self._file, start), flac_end(self._file)
-        self.notes = damage_of(self._file, start)
+        self._first_frame, self.notes = read_metadata(self._file, self._header.start)
+        self._end = flac_end(self._file)
         promised, lenient = self._header.n_frames, self._settings.allow_truncated
         self._counted = lenient or promised is None
         second = self._second_flac_file() if self._counted else None

@@ -4,8 +4,7 @@ Decoders are not shown any but STREAMINFO: the others say nothing of the samples
 refuses a file for a damaged tag.
 """
 
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from kapre_cli.audio.opening import ByteSource
@@ -77,24 +76,23 @@ def blocks_of(file: ByteSource, start: int) -> Iterator[Block]:
             return
 
 
-def first_frame_of(file: ByteSource, start: int) -> int:
-    """Return where the first frame of a FLAC stream begins, behind all metadata.
+def read_metadata(file: ByteSource, start: int) -> tuple[int, tuple[str, ...]]:
+    """Go through the metadata of a FLAC stream; arguments and errors are those of `blocks_of`.
 
-    Arguments and errors are those of :func:`blocks_of`.
+    Returns:
+        Where the first frame begins, behind all metadata; a note if metadata is damaged, as far
+        as the lengths in it tell.
     """
     end = start + 4
-    for block in blocks_of(file, start):
+    damaged: list[str] = []
+    for number, block in enumerate(blocks_of(file, start)):
         end = block.end
-    return end
+        if number < _LOOKED_AT and not _Fields(file, block).fit():
+            damaged.append(str(block))
+    return end, _note_of(damaged)
 
 
-def damage_of(file: ByteSource, start: int) -> tuple[str, ...]:
-    """Return a note for metadata that is damaged, as far as the lengths in it tell.
-
-    Arguments and errors are those of :func:`blocks_of`.
-    """
-    blocks = islice(blocks_of(file, start), _LOOKED_AT)
-    damaged = [str(block) for block in blocks if not _Fields(file, block).fit()]
+def _note_of(damaged: Sequence[str]) -> tuple[str, ...]:
     if not damaged:
         return ()
     more = f" and {len(damaged) - 1:,} more" if len(damaged) > 1 else ""
