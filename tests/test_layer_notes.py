@@ -1,4 +1,4 @@
-"""What is said of a layer before the work: remedies that do, in the words of whoever asked."""
+"""Warnings and notes about a layer before the work, with remedies spelled for their reader."""
 
 import re
 from pathlib import Path

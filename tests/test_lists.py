@@ -267,7 +267,7 @@ def test_why_a_name_may_be_missing_is_told(
             assert line.startswith(f"failed: {quoted(name)}: {why}")
             assert hint or line.endswith(why)
         (tmp_path / "out.h5").unlink()
-    # A name that is there needs no hint, whatever it looks like.
+    # A name that is there needs no hint, even one in Windows form.
     write_audio(Path(r"C:\audio.wav"), reference.noise(1, 900))
     assert program(*command, r"C:\audio.wav").code == 0
 

@@ -223,7 +223,7 @@ def test_time_left_and_share_come_first(width: int) -> None:
 
 
 class Recording(Progress):
-    """Keeps what it is told of each stage: inputs and seconds promised, and those that ended."""
+    """Records each stage: inputs and seconds announced, and those that ended."""
 
     def __init__(self) -> None:
         self.stages: list[tuple[str, int, float | None]] = []

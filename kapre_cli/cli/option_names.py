@@ -77,7 +77,7 @@ NO_OPTION = {
     ),
     **dict.fromkeys(
         ("center", "pad", "pad-mode", "pad-end", "no-center"),
-        "--padding same (zeros around the signal) and --padding valid (none) are what there is",
+        "--padding same (zeros around the signal) and --padding valid (none) are the two paddings",
     ),
     **dict.fromkeys(
         ("db", "log", "dbs", "log-scale", "to-db", "amplitude-to-db", "power-to-db", "decibels"),

@@ -194,7 +194,7 @@ def _one_line(text: str) -> str:
 
 
 def table(rows: Mapping[str, str]) -> Iterator[str]:
-    """Yield a line for each name and what there is to say of it."""
+    """Yield a line for each row: its name and its text."""
     width = max(map(len, rows), default=0)
     for name, text in rows.items():
         yield f"  {name:<{width}}  {text}"

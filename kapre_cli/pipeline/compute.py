@@ -35,7 +35,7 @@ class CompiledLayer:
     """
 
     def __init__(self, config: LayerConfig, n_frames: int) -> None:
-        with warnings.catch_warnings():  # whoever runs this has said them in words of its own
+        with warnings.catch_warnings():  # the command has said them already
             warnings.simplefilter("ignore")
             layer = layer_of(config, dtype="float32")
         layer.build((None, None, None))
