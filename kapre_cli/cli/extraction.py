@@ -10,7 +10,7 @@ import click
 from kapre_cli.cli.defaults import config_file
 from kapre_cli.cli.from_options import audio_settings, layer_config, output_settings
 from kapre_cli.cli.incoming import Incoming
-from kapre_cli.cli.layer_notes import note_half_decibels, warn_of_layer
+from kapre_cli.cli.layer_notes import tell_of_layer
 from kapre_cli.cli.messages import n_lost
 from kapre_cli.cli.printing import put
 from kapre_cli.cli.refusals import Refusals
@@ -172,8 +172,7 @@ def _dry_run(asked: _Asked, watch: Watch) -> int:
     sr = sample_rate(asked.options, found.every, sources, report)
     if sr is not None and found.every:
         settings = asked.settings(sr, found.shard)
-        note_half_decibels(asked.options, report)
-        warn_of_layer(settings.layer, report)
+        tell_of_layer(asked.options, settings.layer, report)
         foretell(sources, settings, report, watch)
     lines += report.failures_by_kind()
     place = "standard output" if asked.output.is_stream else quoted(asked.output.path)
@@ -303,8 +302,7 @@ def _extract(
     if sr is not None and every:
         settings = asked.settings(sr, found.shard)
         if not watch.again:
-            note_half_decibels(asked.options, report)
-            warn_of_layer(settings.layer, report)
+            tell_of_layer(asked.options, settings.layer, report)
         if descriptor is None:
             from kapre_cli.pipeline.extract import extract
 

@@ -19,7 +19,13 @@ def warn_of_layer(config: LayerConfig, report: Report) -> None:
         report.warn(warning)
 
 
-def note_half_decibels(options: Mapping[str, Any], report: Report) -> None:
+def tell_of_layer(options: Mapping[str, Any], config: LayerConfig, report: Report) -> None:
+    """Say before a run what is to be said of its layer."""
+    _note_half_decibels(options, report)
+    warn_of_layer(config, report)
+
+
+def _note_half_decibels(options: Mapping[str, Any], report: Report) -> None:
     """Say that decibels of amplitude are half of the usual ones, if nobody asked for amplitude."""
     source = click.get_current_context().get_parameter_source("power")
     if options["decibel"] and options["power"] == 1.0 and source is ParameterSource.DEFAULT:
