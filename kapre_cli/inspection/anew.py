@@ -14,6 +14,7 @@ import numpy as np
 from kapre_cli.audio import sha256_of
 from kapre_cli.errors import AudioReadError, StoredDataError, UsageError, quoted
 from kapre_cli.inspection.difference import EXACT, Difference, difference
+from kapre_cli.inspection.opening import total_of
 from kapre_cli.inspection.places import apart_words
 from kapre_cli.pipeline.extract import extract
 from kapre_cli.report import Progress, Report
@@ -71,13 +72,18 @@ def require_audio(features: Features, audio: Path) -> None:
 
 
 def _require_some_key(features: Features, audio: Path) -> None:
-    paths = [path for path in map(_path_of, features) if path is not None]
-    if not paths or any(os.path.lexists(audio / path) for path in paths):
+    missing: list[str] = []
+    for key in features:
+        path = _path_of(key)
+        if path is not None and os.path.lexists(audio / path):
+            return
+        missing += [] if path is None else [path]
+    if not missing:
         return
-    named = ", ".join(quoted(path) for path in paths[:_NAMED])
-    more = ", ..." if len(paths) > _NAMED else ""
-    meant = next(_other_folders(features, audio, paths[0]), None)
-    hint = f"; {quoted(meant)} may be meant, where {quoted(paths[0])} is" if meant else ""
+    named = ", ".join(quoted(path) for path in missing[:_NAMED])
+    more = ", ..." if len(missing) > _NAMED else ""
+    meant = next(_other_folders(features, audio, missing[0]), None)
+    hint = f"; {quoted(meant)} may be meant, where {quoted(missing[0])} is" if meant else ""
     raise UsageError(
         f"none of the inputs of {quoted(features.path)} lies in the folder {quoted(audio)}; "
         f"looked for: {named}{more}{hint}"
@@ -186,7 +192,7 @@ class Anew:
         """
         require_buildable(self._root.layer)
         self._seconds = seconds
-        self._progress.checking(len(keys), sum(seconds[key] for key in keys) if seconds else None)
+        self._progress.checking(len(keys), total_of(seconds, keys))
         for lot in self._lots(keys):
             with scratch_folder() as folder:
                 self._check_lot(lot, folder / "anew")

@@ -15,7 +15,7 @@ from kapre_cli.inspection.difference import (
     difference,
     not_alike,
 )
-from kapre_cli.inspection.opening import opened, seconds_of
+from kapre_cli.inspection.opening import opened, seconds_of, total_of
 from kapre_cli.inspection.places import apart_words
 from kapre_cli.inspection.telling import reason
 from kapre_cli.report import SILENT, ExitCode, Progress
@@ -132,7 +132,7 @@ def compare(
         found.only_in_other = [key for key in second if key not in first]
         common = [key for key in first if key in second]
         seconds = seconds_of(first)
-        progress.checking(len(common), sum(seconds[key] for key in common) if seconds else None)
+        progress.checking(len(common), total_of(seconds, common))
         for key in common:
             try:
                 here, there = first[key], second[key]

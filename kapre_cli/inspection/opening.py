@@ -1,7 +1,7 @@
 """Opening what a user names as an output."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from kapre_cli.errors import StoredDataError, UsageError, quoted
@@ -39,5 +39,10 @@ def seconds_of(features: Features) -> dict[str, float]:
     """Return the seconds of audio behind each input, none if what is said of one is not sound."""
     try:
         return {key: facts.seconds for key, facts in features.facts()}
-    except StoredDataError:  # whoever opens that input says so
+    except StoredDataError:  # opening that input will say so
         return {}
+
+
+def total_of(seconds: Mapping[str, float], keys: Iterable[str]) -> float | None:
+    """Return the seconds of audio behind inputs together, ``None`` if they are not known."""
+    return sum(seconds[key] for key in keys) if seconds else None

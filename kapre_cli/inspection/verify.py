@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.inspection.anew import Anew, require_audio, spread
-from kapre_cli.inspection.opening import opened, seconds_of
+from kapre_cli.inspection.opening import opened, seconds_of, total_of
 from kapre_cli.inspection.telling import reason
 from kapre_cli.report import SILENT, ExitCode, Progress, counted
 from kapre_cli.storage.metadata import RootFacts
@@ -98,7 +98,7 @@ def verify(
         if against is not None:
             require_audio(features, against)
         seconds = seconds_of(features)
-        progress.checking(len(features), sum(seconds.values()) if seconds else None)
+        progress.checking(len(features), total_of(seconds, seconds))
         for key in features:
             try:
                 _check(features[key], features.root, progress)
