@@ -1,8 +1,10 @@
-"""Makes the recordings in sample_audio: short, synthetic, the same at every run.
+"""Makes the sample recordings: short, synthetic, the same at every run.
 
     python docs/make_sample_audio.py [FOLDER]
 
-They stand for what users of kapre-extract record, and for the kinds of file it reads.
+They stand for what users of kapre-extract record, and for the kinds of file it reads. Those in
+sample_audio have one sample rate, so that no option is needed to extract them together; those in
+sample_audio_other_rates have others.
 """
 
 import sys
@@ -14,6 +16,8 @@ import numpy.typing as npt
 import soundfile
 
 Signal = npt.NDArray[np.float64]
+
+SR = 22_050  # of sample_audio, in Hz: with it the default mel bands all have a frequency bin
 
 
 def seconds(duration: float, sr: int) -> Signal:
@@ -96,6 +100,16 @@ def microphones(sr: int) -> Signal:
     return np.stack([gain * song + noise(len(song), 0.01, 10 + i) for i, gain in enumerate(gains)])
 
 
+def crickets(sr: int) -> Signal:
+    """Return chirps of three pulses each, at 4.6 kHz."""
+    time = seconds(2.0, sr)
+    chirps = noise(len(time), 0.003, seed=6)
+    for start in np.arange(0.15, 1.8, 0.4):
+        for pulse in range(3):
+            chirps += 0.3 * sweep(time, start + 0.04 * pulse, 0.025, 4700, 4550)
+    return chirps
+
+
 def frogs(sr: int) -> Signal:
     """Return a chorus of croaks."""
     time = seconds(2.5, sr)
@@ -108,16 +122,18 @@ def frogs(sr: int) -> Signal:
 
 def main(folder: Path) -> None:
     """Write every recording below ``folder`` and say so."""
-    whistle = bird(44_100)
+    whistle = bird(SR)
     stereo = np.stack([whistle, 0.6 * np.roll(whistle, 30)])
+    click = sweep(seconds(0.005, SR), 0, 0.005, 800, 800)
     recordings: dict[str, tuple[Any, int, str]] = {
-        "courtship song.wav": (courtship_song(10_000), 10_000, "PCM_16"),
-        "bird.flac": (stereo, 44_100, "PCM_24"),
-        "frogs.flac": (frogs(22_050), 22_050, "PCM_16"),
-        "four microphones.wav": (microphones(10_000), 10_000, "PCM_24"),
-        "vowels.wav": (vowels(16_000), 16_000, "FLOAT"),
-        "bats/calls.wav": (bat(250_000), 250_000, "PCM_16"),
-        "click.wav": (sweep(seconds(0.005, 44_100), 0, 0.005, 800, 800), 44_100, "PCM_16"),
+        "sample_audio/bird.flac": (stereo, SR, "PCM_24"),
+        "sample_audio/click.wav": (click, SR, "PCM_16"),
+        "sample_audio/four microphones.wav": (microphones(SR), SR, "PCM_16"),
+        "sample_audio/vowels.wav": (vowels(SR), SR, "FLOAT"),
+        "sample_audio/pond/crickets.wav": (crickets(SR), SR, "PCM_24"),
+        "sample_audio/pond/frogs.flac": (frogs(SR), SR, "PCM_16"),
+        "sample_audio_other_rates/bat.wav": (bat(250_000), 250_000, "PCM_16"),
+        "sample_audio_other_rates/courtship song.wav": (courtship_song(10_000), 10_000, "PCM_16"),
     }
     for name, (signal, sr, subtype) in recordings.items():
         path = folder / name
@@ -127,4 +143,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "sample_audio")
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1])

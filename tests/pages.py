@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md",)
-SHOWN_FILES = ("sample_audio", "docs")  # what the blocks read
+SHOWN_FILES = ("sample_audio", "sample_audio_other_rates", "docs")  # what the blocks read
 
 LIMIT = 300  # seconds: no block takes a tenth of it
 OTHER_PROGRAMS = ("ffmpeg", "flac", "sox")  # that a reader may not have

@@ -169,10 +169,9 @@ def test_the_sample_recordings_are_those_the_script_makes(tmp_path: Path) -> Non
     script = ROOT / "docs/make_sample_audio.py"
     subprocess.run([sys.executable, script, tmp_path], check=True, capture_output=True, timeout=300)
     made = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.*"))
-    samples = ROOT / "sample_audio"
-    assert made == sorted(path.relative_to(samples) for path in samples.rglob("*.*"))
+    assert made == sorted(path.relative_to(ROOT) for path in sample_recordings())
     for name in made:
-        ours, sr = soundfile.read(samples / name, dtype="float64")
+        ours, sr = soundfile.read(ROOT / name, dtype="float64")
         anew, sr_anew = soundfile.read(tmp_path / name, dtype="float64")
         assert sr == sr_anew
         # The last bit of a sine may differ from one mathematical library to the next.
@@ -180,6 +179,19 @@ def test_the_sample_recordings_are_those_the_script_makes(tmp_path: Path) -> Non
 
 
 def test_the_sample_recordings_are_few_and_small() -> None:
-    sizes = [path.stat().st_size for path in (ROOT / "sample_audio").rglob("*.*")]
+    sizes = [path.stat().st_size for path in sample_recordings()]
     assert 6 <= len(sizes) <= 10
     assert sum(sizes) <= 2_000_000
+
+
+def test_the_sample_recordings_need_no_option(program: Any, tmp_path: Path) -> None:
+    """Neither for a sample rate, nor for mel bands without a bin: nothing is warned of."""
+    for command in ("spectrogram", "melspectrogram"):
+        result = program(command, ROOT / "sample_audio", "-o", tmp_path / f"{command}.h5")
+        assert (result.code, result.err.count("\n")) == (0, 1), result.err
+
+
+def sample_recordings() -> list[Path]:
+    """Return the paths of the recordings that come with the program."""
+    folders = (ROOT / "sample_audio", ROOT / "sample_audio_other_rates")
+    return [path for folder in folders for path in folder.rglob("*.*")]
