@@ -192,7 +192,7 @@ def _higher_edges(config: MelspectrogramConfig) -> Iterator[float]:
     step *= next(part for part in (0.2, 0.5, 1.0) if part * step >= width)
     first = math.floor(config.fmin / step) + 1
     for number in range(first, math.ceil(config.fmax / step)):
-        if config.fmin < number * step < config.fmax:
+        if config.fmin < number * step < config.fmax - step / 2:  # else hardly a range is left
             yield number * step
 
 

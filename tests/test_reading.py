@@ -325,9 +325,11 @@ def test_threads_that_hang_share_the_time_that_closing_takes(folder: Path) -> No
     disk, works = Hanging(), works_of(folder, ["0.wav"] * 200)
     begun = time.monotonic()
     with readers_of(works, 200, disk, bounds=Bounds(seconds_to_end=0.5)):
-        pass
+        hanging = threads_of_readers()
     disk.answers.set()
     assert time.monotonic() - begun < 60  # one after another: 100 seconds
+    for thread in hanging:  # else the next test finds them
+        thread.join(60)
 
 
 def test_closing_waits_for_a_disk_that_answers(folder: Path) -> None:
