@@ -20,7 +20,7 @@ DOCS = tuple(
     for page in sorted((ROOT / "docs").rglob("*.md"))
     if "_build" not in page.relative_to(ROOT).parts
 )
-PAGES = (ROOT / "README.md", *DOCS)
+PAGES = (*sorted(ROOT.glob("*.md")), *DOCS)
 SHOWN_FILES = ("sample_audio", "sample_audio_other_rates", "docs")  # what the blocks read
 
 LIMIT = 300  # seconds: no block takes a tenth of it
@@ -29,10 +29,11 @@ PATH = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
 
 MARKDOWN = MarkdownIt("commonmark").enable("table")
 
-# The lines at the head of a block that make an environment: the tests have one.
+# What makes an environment, in a block that begins with that: the tests have one.
 _SET_UP = re.compile(
-    r"\A(?:(?:python3 -m venv|(?:\.|source) \S+/activate|(?:\S+/)?pip install)\b.*\n?)+"
+    r"^(?:python3 -m venv|(?:\.|source) \S+/activate|(?:\S+/)?pip install)\b.*\n?", re.M
 )
+_ENVIRONMENT = ".venv/bin/"
 
 # What differs from one environment to the next: versions, the size of a file that holds them, and
 # values where results are rounded most.
@@ -69,7 +70,9 @@ class Block:
         """
         if self.language != "sh":
             return self.code
-        code = _SET_UP.sub("", self.code)
+        code = self.code
+        if code.startswith("python3 -m venv "):
+            code = _SET_UP.sub("", code).replace(_ENVIRONMENT, "").strip()
         return "" if "pytest" in code else code
 
     @property

@@ -1,5 +1,6 @@
 """The documentation is true: blocks run, links lead somewhere, every public name is described."""
 
+import itertools
 import re
 import subprocess
 import sys
@@ -39,7 +40,7 @@ def anchors_of(page: Path) -> set[str]:
     """Return the anchors that code hosts, and the site, make of the headings of a page."""
     tokens = MARKDOWN.parse(page.read_text(encoding="utf-8"))
     anchors: set[str] = set()
-    for heading, inline in zip(tokens, tokens[1:], strict=False):
+    for heading, inline in itertools.pairwise(tokens):
         if heading.type == "heading_open":
             parts = inline.children or ()
             text = "".join(part.content for part in parts if part.type in ("text", "code_inline"))
@@ -77,12 +78,8 @@ def test_a_page_has_one_title_and_it_comes_first(page: Path) -> None:
 
 def test_every_public_name_is_in_the_reference() -> None:
     page = (ROOT / "docs/reference/python-api.md").read_text(encoding="utf-8")
-    documented = re.findall(r"^\.\. auto\w+:: (\S+)$", page, re.M)
-    for name in set(kapre_cli.__all__) - {"__version__"}:
-        public = getattr(kapre_cli, name)
-        assert f"kapre_cli.{name}" in documented or f"{public.__module__}.{name}" in documented, (
-            name
-        )
+    documented = re.findall(r"^\.\. auto\w+:: \S*?(\w+)(?:\(\))?$", page, re.M)
+    assert set(kapre_cli.__all__) - {"__version__"} <= set(documented)
 
 
 def test_the_man_page_is_the_one_that_sphinx_makes(tmp_path: Path) -> None:
@@ -93,15 +90,17 @@ def test_the_man_page_is_the_one_that_sphinx_makes(tmp_path: Path) -> None:
         "root_doc": "reference/command-line",
     }
     definitions = [f"-D{name}={value}" for name, value in options.items()]
-    command = [sys.executable, "-m", "sphinx", "-q", "-b", "man", *definitions, ROOT / "docs"]
-    subprocess.run([*command, tmp_path], check=True, capture_output=True, timeout=120)
-    made = (tmp_path / "kapre-extract.1").read_text(encoding="utf-8")
-    committed = MAN_PAGE.read_text(encoding="utf-8")
-    assert words(committed) == words(made), f"out of date: run {MAKE_MAN_PAGE}"
+    sphinx = [sys.executable, "-m", "sphinx", "-q", "-b", "man", *definitions]
+    made = subprocess.run([*sphinx, ROOT / "docs", tmp_path], capture_output=True, timeout=120)
+    assert made.returncode == 0, made.stderr.decode()
+    page = (tmp_path / "kapre-extract.1").read_text(encoding="utf-8")
+    assert words(MAN_PAGE.read_text(encoding="utf-8")) == words(page), (
+        f"out of date: run {MAKE_MAN_PAGE}"
+    )
 
 
 def words(roff: str) -> list[str]:
     """Return the words of a man page, without its comments, macros and fonts."""
     text = re.sub(r"^['.]\\\".*|^\.TH .*|^\.[A-Za-z]+ ?", "", roff, flags=re.M)
     text = re.sub(r"\\f(?:\[\w*\]|\(..|.)", "", text)
-    return re.findall(r"\w+", text)
+    return re.findall(r"\w+", text.casefold())
