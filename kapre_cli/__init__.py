@@ -1,12 +1,12 @@
 """Spectrograms and mel-spectrograms from WAV and FLAC, as Keras layers compute them.
 
-Importing this package imports neither TensorFlow nor NumPy: each public name is fetched when
-it is first used.
+Importing this package imports neither TensorFlow nor NumPy: each public name is imported when it
+is first used.
 
 Attributes:
-    load_layer: The live Keras layer behind an output of ``kapre-extract``.
-    open_features: A read-only mapping from key to array of such an output.
-    read_arrays: The arrays of a stream, ``-o -``, one by one.
+    open_features: Opens an output of ``kapre-extract``: a read-only mapping from key to array.
+    load_layer: Makes the Keras layer behind such an output.
+    read_arrays: Reads the arrays of a stream, ``-o -``, one by one.
     Spectrogram: The Keras layer.
     Melspectrogram: The Keras layer.
 """

@@ -9,11 +9,11 @@ _SHOWN_OF_LONGER = 200
 
 
 class KapreExtractError(Exception):
-    """The root of every error that this package raises on purpose."""
+    """The root of the errors of this package."""
 
 
 class SettingsError(KapreExtractError, ValueError):
-    """An argument, an option or a combination of them that cannot be meant."""
+    """An invalid argument or combination of arguments; a ``ValueError`` too."""
 
 
 class UsageError(KapreExtractError, ValueError):
@@ -73,7 +73,7 @@ class TooManyFailuresError(KapreExtractError, RuntimeError):
 
 
 class StoredDataError(KapreExtractError, ValueError):
-    """A file that claims to be an output of this program and is not a sound one."""
+    """A file that is damaged, or no output of this program; a ``ValueError`` too."""
 
 
 class NotAnOutputError(StoredDataError, UsageError):

@@ -22,6 +22,7 @@ import soundfile
 from kapre_cli import framing
 from kapre_cli.cli import run
 from kapre_cli.storage.journal import Journal
+from tests.pages import PageRuns
 
 # On a busy machine an example may take any time; _limit ends a test that hangs.
 hypothesis.settings.register_profile("suite", deadline=None)
@@ -158,6 +159,12 @@ def _built(name: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["cc", "-shared", "-fPIC", "-O2", "-o", built, source, "-ldl"], check=True, timeout=60
     )
     return built
+
+
+@pytest.fixture(scope="session")
+def page_runs(tmp_path_factory: pytest.TempPathFactory) -> PageRuns:
+    """Run the blocks of a page in a folder of its own, with the sample recordings."""
+    return PageRuns(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

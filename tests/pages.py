@@ -11,19 +11,29 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+from markdown_it import MarkdownIt
+
 ROOT = Path(__file__).parents[1]
-PAGES = (ROOT / "README.md",)
+DOCS = tuple(
+    page
+    for page in sorted((ROOT / "docs").rglob("*.md"))
+    if "_build" not in page.relative_to(ROOT).parts
+)
+PAGES = (*sorted(ROOT.glob("*.md")), *DOCS)
 SHOWN_FILES = ("sample_audio", "sample_audio_other_rates", "docs")  # what the blocks read
 
 LIMIT = 300  # seconds: no block takes a tenth of it
 OTHER_PROGRAMS = ("ffmpeg", "flac", "sox")  # that a reader may not have
 PATH = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
 
-_BLOCK = re.compile(
-    r"^```(?P<language>sh|python)\n(?P<code>.*?)^```$(?:\n\n^```text\n(?P<shown>.*?)^```$)?",
-    re.M | re.S,
+MARKDOWN = MarkdownIt("commonmark").enable("table")
+
+# What makes an environment, in a block that begins with that: the tests have one.
+_SET_UP = re.compile(
+    r"^(?:python3 -m venv|(?:\.|source) \S+/activate|(?:\S+/)?pip install)\b.*\n?", re.M
 )
-_SET_UP = re.compile(r"\A.*pip install .*? && \S*/bin/", re.S)
+_ENVIRONMENT = ".venv/bin/"
 
 # What differs from one environment to the next: versions, the size of a file that holds them, and
 # values where results are rounded most.
@@ -60,7 +70,9 @@ class Block:
         """
         if self.language != "sh":
             return self.code
-        code = _SET_UP.sub("", self.code)
+        code = self.code
+        if code.startswith("python3 -m venv "):
+            code = _SET_UP.sub("", code).replace(_ENVIRONMENT, "").strip()
         return "" if "pytest" in code else code
 
     @property
@@ -73,18 +85,28 @@ class Block:
         return None
 
 
+def name_of(page: Path) -> str:
+    """Return how a page is named in the tests: its path below the project."""
+    return page.relative_to(ROOT).as_posix()
+
+
 def blocks_of(page: Path) -> list[Block]:
     """Return the blocks of a page, in order, those that only set up an environment included."""
-    text = page.read_text(encoding="utf-8")
-    return [
-        Block(
-            f"{page.name}:{text.count(chr(10), 0, found.start()) + 1}",
-            found["language"],
-            found["code"].strip(),
-            found["shown"],
-        )
-        for found in _BLOCK.finditer(text)
-    ]
+    tokens = MARKDOWN.parse(page.read_text(encoding="utf-8"))
+    blocks = []
+    for token, following in zip(tokens, [*tokens[1:], None], strict=True):
+        if token.type == "fence" and token.info.strip() in ("sh", "python"):
+            assert token.map is not None
+            is_shown = following is not None and following.info.strip() == "text"
+            blocks.append(
+                Block(
+                    f"{name_of(page)}:{token.map[0] + 1}",
+                    token.info.strip(),
+                    token.content.strip(),
+                    following.content if following is not None and is_shown else None,
+                )
+            )
+    return blocks
 
 
 @dataclass(frozen=True)
@@ -108,7 +130,9 @@ class PageRun:
         self._blocks = iter([block for block in blocks_of(page) if block.runnable])
         self._ended: dict[Block, Ended] = {}
         for name in SHOWN_FILES:
-            shutil.copytree(ROOT / name, folder / name)
+            shutil.copytree(
+                ROOT / name, folder / name, ignore=shutil.ignore_patterns("_build", "__pycache__")
+            )
 
     def ended(self, block: Block) -> Ended:
         """Return how a block ended, once it and all before it have been run."""
@@ -117,6 +141,41 @@ class PageRun:
             if following.missing_program is None:
                 self._ended[following] = _run(following, self._folder)
         return self._ended[block]
+
+
+class PageRuns:
+    """Gives each page that is asked for a folder of its own and a run of its blocks."""
+
+    def __init__(self, folders: pytest.TempPathFactory) -> None:
+        self._folders = folders
+        self._runs: dict[Path, PageRun] = {}
+
+    def __getitem__(self, page: Path) -> PageRun:
+        if page not in self._runs:
+            self._runs[page] = PageRun(page, self._folders.mktemp(page.stem))
+        return self._runs[page]
+
+
+def each_block_of(*pages: Path) -> list[object]:
+    """Return the blocks that are run, each with its page, as the parameters of a test."""
+    return [
+        pytest.param(page, block, id=block.name)
+        for page in pages
+        for block in blocks_of(page)
+        if block.runnable
+    ]
+
+
+def check(block: Block, runs: PageRun) -> None:
+    """Fail unless a block runs and prints what its page shows; skip it without its programs."""
+    if block.missing_program is not None:
+        pytest.skip(f"{block.missing_program} is not installed")
+    ended = runs.ended(block)
+    assert ended.code == 0, ended.errors
+    if block.shown is not None:
+        assert lines_of(ended.output) == lines_of(block.shown)
+    elif block.language == "python":
+        assert ended.output == "", "the page does not show what this block prints"
 
 
 def _run(block: Block, folder: Path) -> Ended:

@@ -39,15 +39,21 @@ def open_features(output: PathLike) -> Features:
     """Open an output of ``kapre-extract``, of any format, for reading.
 
     Args:
-        output: The HDF5 file, the .npy file, or the directory of .npy files.
+        output: The HDF5 file, the .npy file, or the folder of .npy files.
 
     Returns:
-        A mapping from key to :class:`StoredArray`; arrays are read when they are indexed.
+        A read-only mapping from key to :class:`~kapre_cli.storage.features.StoredArray`, in the
+        order of the inputs; a context manager too. Arrays are read when they are indexed.
 
     Raises:
         FileNotFoundError: If there is nothing at ``output``.
-        StoredDataError: If it is not a sound output of this program; a ``ValueError`` too.
-        NotAnOutputError: One of these: it is a recording.
+        StoredDataError: If it is damaged, or no output of ``kapre-extract``; a ``ValueError`` too.
+        NotAnOutputError: A ``StoredDataError``: it is a recording.
+
+    >>> with open_features("docs/sample_features.h5") as features:
+    ...     bird = features["bird.flac"]
+    ...     print(bird.axes, bird.dtype, bird[:].max())
+    ('mel', 'time', 'channel') float16 0.0
     """
     path = Path(output)
     try:
@@ -133,15 +139,26 @@ def _starts_with(path: Path, magic: bytes) -> bool:
 
 
 def load_layer(output: PathLike) -> "Spectrogram":
-    """Return the live Keras layer that made an output, built from its stored arguments.
+    """Return the Keras layer behind an output, made from the arguments stored in it.
+
+    Called with the samples of an input at the output's rate, it returns that input's array.
 
     Args:
-        output: The HDF5 file, the .npy file, or the directory of .npy files.
+        output: The HDF5 file, the .npy file, or the folder of .npy files.
+
+    Returns:
+        The layer, a :class:`~kapre_cli.Spectrogram` or a :class:`~kapre_cli.Melspectrogram`.
 
     Raises:
         FileNotFoundError: If there is nothing at ``output``.
-        StoredDataError: If it is not a sound output of this program; a ``ValueError`` too.
+        StoredDataError: If it is damaged, or no output of ``kapre-extract``; a ``ValueError`` too.
         ImportError: If Keras, or the library that it computes with, is not installed.
+
+    >>> layer = load_layer("docs/sample_features.h5")
+    >>> layer.n_dft, layer.n_mels
+    (1024, 32)
+    >>> layer.compute_output_shape((1, 2, 44100))  # (batch, channel, samples)
+    (1, 32, 87, 2)
     """
     with open_features(output) as features:
         config = features.layer

@@ -32,7 +32,7 @@ _LIBRARIES = ("keras", "tensorflow", "numpy", "h5py", "soundfile", "soxr")
 
 
 class InputFacts(NamedTuple):
-    """What is known of one input and its array.
+    """The metadata of one input and its array.
 
     Attributes:
         source: The path that was read, as it was given or found; ``-`` for standard input.
@@ -130,7 +130,7 @@ _in_order = itemgetter(*InputFacts._fields)
 
 @dataclass(frozen=True)
 class RootFacts:
-    """What is known of an output as a whole.
+    """The metadata of a whole output.
 
     Attributes:
         layer: The layer's arguments, with the image data format resolved.

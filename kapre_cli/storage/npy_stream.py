@@ -72,15 +72,26 @@ class NpyStream:
 
 
 def read_arrays(file: IO[bytes]) -> Iterator[npt.NDArray[Any]]:
-    """Yield the arrays of a stream as they come, from a pipe too.
+    """Yield the arrays of a stream, one after another, as they arrive.
 
-    ``numpy.load`` reads them as well, but only from what can be rewound.
+    ``numpy.load`` reads them as well, but from a file only, not from a pipe.
 
     Args:
-        file: What ``-o -`` has written, or writes: ``sys.stdin.buffer``, say.
+        file: A binary file or pipe that ``kapre-extract ... -o -`` writes: ``sys.stdin.buffer``,
+            for instance.
+
+    Yields:
+        The array of each input, in the order of the inputs, with the axes and the type of the run.
 
     Raises:
-        StoredDataError: If the stream ends within an array, or is none of arrays.
+        StoredDataError: If the stream ends within an array, or holds something else.
+
+    >>> stream = BytesIO()
+    >>> for n_time in (3, 5):
+    ...     np.save(stream, np.zeros((2, n_time, 1), "float32"))
+    >>> _ = stream.seek(0)
+    >>> [array.shape for array in read_arrays(stream)]
+    [(2, 3, 1), (2, 5, 1)]
     """
     while head := file.read(np.lib.format.MAGIC_LEN):
         try:

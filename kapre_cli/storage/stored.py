@@ -64,14 +64,16 @@ class Values(Protocol):
 
 
 class StoredArray:
-    """One input's array, read when it is indexed.
+    """The array of one input, read when it is indexed.
+
+    ``array[:, 1000:2000]`` reads no more than that; ``array[:]`` reads all of it.
 
     Attributes:
         key: The input's key.
         shape: The array's shape.
-        dtype: Its type.
+        dtype: The type of its values: float32, float16 or float64.
         axes: The names of its axes: ``time``, ``frequency`` or ``mel``, ``channel``.
-        facts: What is known of the input.
+        facts: The input's metadata.
 
     Raises:
         StoredDataError: If the array's shape is not the one that its layer gives for its input.
@@ -107,18 +109,18 @@ class StoredArray:
 
     @property
     def times(self) -> npt.NDArray[np.float64]:
-        """Seconds from the start of the audio to the centre of each frame."""
+        """Seconds from the start of the recording to the centre of each frame, shape (n_time,)."""
         frames = np.arange(self.shape[self.axes.index("time")], dtype=np.float64)
         return self.facts.time_start + frames * self.facts.time_step
 
     def verify(self, look: Look | None = None) -> None:
-        """Read all values and hold them against the checksum they were written with.
+        """Read all values and compare them with the checksum they were written with.
 
         Args:
-            look: Shown all values, part by part, as they are read; for more checks.
+            look: Called with all values, part by part, as they are read; for more checks.
 
         Raises:
-            StoredDataError: If they are others, or cannot be read.
+            StoredDataError: If the values have changed, or cannot be read.
         """
         try:
             crc32 = self._values.crc32(self.axes.index("time"), look)
@@ -161,15 +163,15 @@ class StoredArray:
 
 
 class Features(Mapping[str, StoredArray], Closing):
-    """The arrays of one output by key, in the order of the inputs; read-only.
+    """The arrays of one output by key, in the order of the inputs: a read-only mapping.
 
-    Made by :func:`open_features`; usable as a context manager.
+    Made by :func:`~kapre_cli.open_features`; a context manager, which closes the files.
 
     Attributes:
-        path: The output.
-        format: One of ``settings.FORMATS``.
-        root: The facts of the whole output.
-        frequency: Hz of each bin or band centre.
+        path: Where the output is.
+        format: ``"hdf5"``, ``"npy"`` or ``"npy-directory"``.
+        root: The metadata of the whole output.
+        frequency: Hz of each bin, or of the centre of each mel band.
     """
 
     path: Path
@@ -179,12 +181,12 @@ class Features(Mapping[str, StoredArray], Closing):
 
     @property
     def layer(self) -> LayerConfig:
-        """The layer's arguments."""
+        """The arguments of the layer that computed the arrays."""
         return self.root.layer
 
     @property
     def settings(self) -> AudioSettings:
-        """Sample rate, channels and resampling."""
+        """Sample rate, channels, and what was taken of the files."""
         return self.root.audio
 
     @property
@@ -194,20 +196,20 @@ class Features(Mapping[str, StoredArray], Closing):
 
     @abstractmethod
     def facts(self) -> Iterator[tuple[str, InputFacts]]:
-        """Yield the key and the facts of every input, without looking at its array.
+        """Yield the key and the metadata of every input, without opening its array.
 
-        That is a matter of a second for a hundred thousand inputs. What is said of an array has
-        not been held against it.
+        A hundred thousand inputs take about a second. The metadata has not been compared with the
+        array.
 
         Raises:
-            StoredDataError: If the facts of one are not sound.
+            StoredDataError: If the metadata of an input is damaged.
         """
 
     def strays(self) -> Iterator[str]:
-        """Yield the names of what lies among the arrays and is none of them.
+        """Yield the names of unexpected files or datasets among the arrays.
 
         Raises:
-            StoredDataError: If that cannot be told.
+            StoredDataError: If the arrays cannot be listed.
         """
         return iter(())
 
@@ -231,7 +233,7 @@ class Features(Mapping[str, StoredArray], Closing):
             progress.checked(facts.seconds)
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {quoted(self.path)}: {counted(len(self), 'array')}>"

@@ -22,7 +22,9 @@ class Melspectrogram(Spectrogram):
     """Power of the short-time Fourier transform, summed into mel bands.
 
     ``(mel @ |X|^2) ** (power_melgram / 2)``, where ``mel`` is the matrix of triangular bands
-    that ``librosa.filters.mel`` gives for the same arguments.
+    that ``librosa.filters.mel`` gives for the same arguments. Its scale is that of the Auditory
+    Toolbox (M. Slaney, Interval Research Technical Report 1998-010), or that of the Hidden Markov
+    Model Toolkit (S. Young et al., The HTK Book, eq. 5.13).
 
     Args:
         sr: Sample rate of the input in Hz, above 0.

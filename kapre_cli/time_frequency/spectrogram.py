@@ -42,6 +42,10 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
     multiplied by a periodic Hann window and transformed. The result is ``|X| ** power``, not
     scaled by the window or by ``n_dft``.
 
+    The window is ``0.5 - 0.5 * cos(2 * pi * n / n_dft)`` for ``n`` from 0 to ``n_dft - 1``
+    (F. J. Harris, Proceedings of the IEEE 66, 1978). The interface is that of kapre 0.1
+    (K. Choi et al., arXiv:1706.05781).
+
     By default the transform is a constant, computed by FFT, and the layer has no weights. With
     ``trainable_kernel=True`` the windowed cosines and sines are two weights of shape
     ``(n_dft, 1, n_freq)`` and the transform is a strided convolution with them.
