@@ -1,7 +1,7 @@
 #!/bin/bash
 #SBATCH --job-name=extract
 #SBATCH --array=1-4
-#SBATCH --cpus-per-task=4
+#SBATCH --cpus-per-task=2
 #SBATCH --mem=2G
 #SBATCH --time=02:00:00
 #SBATCH --signal=B:TERM@120
