@@ -167,9 +167,7 @@ def load_layer(output: PathLike) -> "Spectrogram":
         from kapre_cli.time_frequency import layer_of  # TensorFlow only where it is needed
     except ModuleNotFoundError as error:
         raise ImportError(
-            f"the layer of {quoted(output)} needs Keras 3, and the module {error.name!r} is not "
-            "installed: python -m pip install keras tensorflow; the features can be read without",
-            name=error.name,
+            f"{error}; the features in {quoted(output)} can be read without", name=error.name
         ) from error
 
     return layer_of(config)

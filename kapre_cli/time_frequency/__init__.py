@@ -5,6 +5,15 @@ The only door to Keras. The layers are written with ``keras.ops`` and tested on 
 
 from typing import Any
 
+try:
+    import keras  # noqa: F401 - with the library that it computes with
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"the layers need Keras 3, and the module {error.name!r} is not installed: "
+        "python -m pip install keras tensorflow",
+        name=error.name,
+    ) from error
+
 from kapre_cli.framing import conv_output_length
 from kapre_cli.settings import LayerConfig
 from kapre_cli.time_frequency.melspectrogram import EmptyMelBandsWarning, Melspectrogram
