@@ -10,7 +10,8 @@ which ends at 4,084 of them, and no known reader needs it: it is not written her
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import h5py
 import numpy as np
@@ -35,17 +36,18 @@ _PART_VALUES = 2**16
 _REFERENCE_LIST = h5py.vlen_dtype(h5py.ref_dtype)
 
 
-class Frames(NamedTuple):
+@dataclass(frozen=True)
+class Frames:
     """The coordinates of an axis of time, in seconds."""
 
     n: int
     start: float
     step: float
 
-    axis = "time"
-    units = "s"
-    long_name = "time from the start of the recording to the centre of the frame"
-    dtype = np.dtype("<f8")
+    axis: ClassVar[str] = "time"
+    units: ClassVar[str] = "s"
+    long_name: ClassVar[str] = "time from the start of the recording to the centre of the frame"
+    dtype: ClassVar[np.dtype[Any]] = np.dtype("<f8")
 
     def parts(self) -> Iterator[tuple[slice, npt.NDArray[Any]]]:
         """Yield the coordinates, some at a time, each time with their place."""
@@ -54,15 +56,16 @@ class Frames(NamedTuple):
             yield slice(first, first + count), self.start + frames * self.step
 
 
-class Channels(NamedTuple):
+@dataclass(frozen=True)
+class Channels:
     """The coordinates of an axis of channels: their numbers in the recording, from 0."""
 
     numbers: tuple[int, ...]
 
-    axis = "channel"
-    units = "1"
-    long_name = "channel of the recording, counted from 0"
-    dtype = np.dtype("<i4")
+    axis: ClassVar[str] = "channel"
+    units: ClassVar[str] = "1"
+    long_name: ClassVar[str] = "channel of the recording, counted from 0"
+    dtype: ClassVar[np.dtype[Any]] = np.dtype("<i4")
 
     @property
     def n(self) -> int:
@@ -118,7 +121,9 @@ class ScaleWriter:
         frequency: Hz of each bin or band centre.
     """
 
-    def __init__(self, file: h5py.File, root: RootFacts, frequency: npt.NDArray[np.float64]) -> None:
+    def __init__(
+        self, file: h5py.File, root: RootFacts, frequency: npt.NDArray[np.float64]
+    ) -> None:
         self._file = file
         self._axes = root.layer.axes
         self._scales = ScaleNames(root)
