@@ -1,16 +1,20 @@
 """Dimension scales: what programs that read netCDF take from an output, and what ours do not."""
 
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import h5py
-import netCDF4
 import numpy as np
 import pytest
-import xarray
 
 import kapre_cli
+from kapre_cli.settings import AudioSettings, SpectrogramConfig
+from kapre_cli.storage.hdf5_scales import ScaleWriter
+from kapre_cli.storage.metadata import InputFacts, RootFacts
 from tests import reference
 from tests.conftest import blocks_of, interrupted_after, write_audio
 
@@ -86,47 +90,99 @@ def test_axes_of_equal_coordinates_share_a_scale(labelled: Path) -> None:
     assert scales == {"time", "time_2", "frequency", "channel", "channel_2"}
 
 
+NETCDF = """
+import json, sys
+import netCDF4
+
+def groups_of(group):
+    yield group
+    for child in group.groups.values():
+        yield from groups_of(child)
+
+with netCDF4.Dataset(sys.argv[1]) as file:
+    found = {
+        "dimensions": {name: len(one) for name, one in file.dimensions.items()},
+        "below": [name for group in groups_of(file["features"]) for name in group.dimensions],
+        "arrays": {
+            f"{group.path}/{name}": one.dimensions
+            for group in groups_of(file["features"]) for name, one in group.variables.items()
+        },
+        "coordinates": {
+            name: [file[name].units, file[name].long_name, file[name][:].tolist()]
+            for name in ("time", "frequency", "channel")
+        },
+    }
+print(json.dumps(found))
+"""
+
+XARRAY = """
+import json, sys
+import xarray
+
+_, path, engine, *keys = sys.argv
+found = {}
+with xarray.open_datatree(path, engine=engine) as tree:
+    for key in keys:
+        array = tree[f"features/{key}"]
+        axes = [array[axis] for axis in array.dims]
+        coordinates = [(axis.name, axis.attrs["units"], axis.values.tolist()) for axis in axes]
+        found[key] = coordinates, array.values.tolist()
+    near = array.sel(frequency=1000, method="nearest").sel(time_2=slice(0.02, 0.04))
+    found["near"] = dict(near.sizes)
+print(json.dumps(found))
+"""
+
+
+def read_by(script: str, *arguments: object) -> Any:
+    """Return what a script finds; a process may have one HDF5 library, and netCDF has its own."""
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return json.loads(ended.stdout)
+
+
 def test_the_netcdf_library_names_every_dimension(labelled: Path) -> None:
     """MATLAB, Octave, R's ncdf4 and ncdump read with this library."""
-    with netCDF4.Dataset(labelled) as file:
-        names = {name for group in (file, *every_group(file)) for name in group.dimensions}
-        assert not [name for name in names if name.startswith("phony")]
-        assert file["time"].units == "s"
-        assert file["frequency"].units == "Hz"
-        assert file["time"].long_name == (
-            "time from the start of the recording to the centre of the frame"
-        )
-        night = file["features/site ä/night 1.wav"]
-        assert night.dimensions == ("time_2", "frequency", "channel_2")
-        assert night.shape == (27, 33, 2)
-        np.testing.assert_allclose(file["time_2"][:], seconds(700))
-        assert file.dimensions["input"].size == len(RECORDINGS)
-
-
-def every_group(group: Any) -> list[Any]:
-    return [one for child in group.groups.values() for one in (child, *every_group(child))]
+    found = read_by(NETCDF, labelled)
+    assert found["below"] == []  # else it would have made up dimensions
+    axes = {"time": 40, "time_2": 27, "frequency": 33, "channel": 1, "channel_2": 2}
+    tables = {"input": 5, "key_byte": 58, "source_byte": 58, "note_byte": 5}
+    assert found["dimensions"] == axes | tables
+    assert found["arrays"] == {
+        "/features/a.wav": ["time", "frequency", "channel"],
+        "/features/b.flac": ["time", "frequency", "channel_2"],
+        "/features/site ä/night 1.wav": ["time_2", "frequency", "channel_2"],
+        "/features/site ä/night 2.wav": ["time", "frequency", "channel"],
+        "/features/time": ["time_2", "frequency", "channel"],
+    }
+    units, name, values = found["coordinates"]["time"]
+    assert (units, name) == ("s", "time from the start of the recording to the centre of the frame")
+    np.testing.assert_allclose(values, seconds(1000))
+    assert found["coordinates"]["frequency"][:2] == ["Hz", "frequency of the bin"]
 
 
 @pytest.mark.parametrize("engine", ["netcdf4", "h5netcdf"])
-def test_xarray_reads_coordinates(engine: Any, here: Path, program: Any) -> None:
-    keys = [key for key in RECORDINGS if key != "time"]  # which xarray takes for coordinates
+def test_xarray_reads_coordinates(engine: str, here: Path, program: Any) -> None:
+    keys = ("a.wav", "b.flac", "site ä/night 1.wav")  # xarray takes "time" for a coordinate
     mel = ("melspectrogram", *LAYER, "--n-mels", 12)
     assert program(*mel, *keys, "-o", here / "mel.h5", SCALES).code == 0
+    found = read_by(XARRAY, here / "mel.h5", engine, *keys)
+    near = found.pop("near")
     with kapre_cli.open_features(here / "mel.h5") as features:
-        stored = {key: (features[key][:], features[key].times) for key in keys}
-        frequency = features.frequency
-    with xarray.open_datatree(here / "mel.h5", engine=engine) as tree:
-        for key in keys:
-            array, (values, times) = tree[f"features/{key}"], stored[key]
-            band, time, channel = array.dims
-            assert (band, str(time)[:4], str(channel)[:7]) == ("frequency", "time", "channel")
-            np.testing.assert_array_equal(array.values, values)
-            np.testing.assert_array_equal(array[time], times)
-            np.testing.assert_array_equal(array["frequency"], frequency)
-            assert (array[time].attrs["units"], array["frequency"].attrs["units"]) == ("s", "Hz")
-        night = tree["features/site ä/night 1.wav"]
-        half = night.sel(frequency=1000, method="nearest").sel(time_2=slice(0.02, 0.04))
-        assert half.sizes == {"time_2": 7, "channel_2": 2}
+        times = features[keys[2]].times
+        assert near == {"time_2": ((times >= 0.02) & (times <= 0.04)).sum(), "channel_2": 2}
+        for key, (axes, values) in found.items():
+            (band, hertz, bands), (time, unit, times), (channel, *_) = axes
+            assert (band, time[:4], channel[:7]) == ("frequency", "time", "channel")
+            assert (hertz, unit) == ("Hz", "s")
+            np.testing.assert_array_equal(bands, features.frequency)
+            np.testing.assert_array_equal(times, features[key].times)
+            np.testing.assert_array_equal(np.float32(values), features[key][:])
 
 
 def test_channels_have_their_numbers_in_the_recording(here: Path, program: Any) -> None:
@@ -161,23 +217,22 @@ def test_an_axis_of_time_longer_than_what_is_written_at_once(here: Path, program
         np.testing.assert_allclose(file["time"], (np.arange(149_999) + 1) / SR)
 
 
-def test_more_arrays_share_a_scale_than_hdf5s_own_list_of_them_holds(
-    here: Path, program: Any
-) -> None:
+def test_more_arrays_share_a_scale_than_hdf5s_own_list_of_them_holds(tmp_path: Path) -> None:
     """HDF5 lists the arrays of a scale in an attribute, which ends at 4,084 of them."""
-    for length in (40, 50):
-        write_audio(Path(f"{length}.wav"), reference.noise(1, length))
-        content = Path(f"{length}.wav").read_bytes()
-        Path(f"many/{length}").mkdir(parents=True)
-        for number in range(2050):
-            Path(f"many/{length}/{number}.wav").write_bytes(content)
-    layer = ("--n-dft", 4, "--n-hop", 10)
-    assert program("spectrogram", "many", "-o", here / "many.h5", SCALES, *layer).code == 0
-    with netCDF4.Dataset(here / "many.h5") as file:
-        for group, time in (("40", "time"), ("50", "time_2")):
-            arrays = file["features"].groups[group].variables.values()
-            assert {array.dimensions for array in arrays} == {(time, "frequency", "channel")}
-            assert len(arrays) == 2050
+    n_arrays = 4200
+    layer = SpectrogramConfig(n_dft=4, n_hop=10, image_data_format="channels_last")
+    audio = AudioSettings(sr=SR)
+    root = RootFacts(layer, audio, "float32", "none", "numpy", {}, dimension_scales=True)
+    with h5py.File(tmp_path / "many.h5", "w") as file:
+        scales = ScaleWriter(file, root, np.arange(3.0))
+        for number in range(n_arrays):
+            n_samples = 40 + 10 * (number % 2)
+            dataset = file.create_dataset(f"features/{number}", (n_samples // 10, 3, 1), "<f4")
+            scales.attach(dataset.id, InputFacts("-", SR, SR, n_samples, 1, 0.0, 10 / SR, 0, 0))
+    arrays = read_by(NETCDF, tmp_path / "many.h5")["arrays"]
+    for number in range(n_arrays):
+        time = ("time", "time_2")[number % 2]
+        assert arrays[f"/features/{number}"] == [time, "frequency", "channel"]
 
 
 # Whatever way an output is made, it has the same bytes
@@ -223,8 +278,8 @@ def test_an_output_without_arrays_can_have_scales(here: Path, program: Any) -> N
             numbers.append(len(features))
     assert sorted(numbers) == [0, 1]
     assert program("merge", here / "1.h5", here / "2.h5", "-o", here / "x.h5").code == 0
-    with netCDF4.Dataset(here / "x.h5") as file:
-        assert file["features/a.wav"].dimensions == ("time", "frequency", "channel")
+    arrays = read_by(NETCDF, here / "x.h5")["arrays"]
+    assert arrays == {"/features/a.wav": ["time", "frequency", "channel"]}
 
 
 def test_scales_are_a_setting_that_resuming_keeps(labelled: Path, here: Path, program: Any) -> None:
