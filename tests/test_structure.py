@@ -49,6 +49,7 @@ DOORS = {
         "storage/hdf5_features.py",
         "storage/hdf5_index.py",
         "storage/hdf5_objects.py",
+        "storage/hdf5_scales.py",
         "storage/hdf5_target.py",
     },
     "jax": {"time_frequency/steps.py"},

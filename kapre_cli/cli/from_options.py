@@ -17,6 +17,7 @@ def output_settings(options: Mapping[str, Any]) -> OutputSettings:
         format=options["format_"] or format_of(options["output"]),
         dtype=options["dtype"],
         compression=options["compression"],
+        dimension_scales=options["dimension_scales"],
         overwrite=options["overwrite"],
         resume=options["resume"],
     )

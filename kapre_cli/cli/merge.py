@@ -22,6 +22,7 @@ def merge(
     inputs: tuple[Path, ...],
     output: str | None,
     format_: str | None,
+    dimension_scales: bool,
     overwrite: bool,
     allow_missing: bool,
     quiet: bool,
@@ -48,6 +49,7 @@ def merge(
     settings = OutputSettings(
         path=output_path(output),
         format=format_ or format_of(output, FILE_FORMATS),
+        dimension_scales=dimension_scales,
         overwrite=overwrite,
     )
     with Terminal(quiet=quiet) as terminal:

@@ -23,6 +23,7 @@ NAMES = {
     "output": "out outdir out-dir output-dir outfile output-file output-path dest",
     "format": "output-format fmt",
     "compression": "compress gzip zip",
+    "dimension-scales": "scales netcdf netcdf4 nc coordinates coords cf",
     "dtype": "precision output-dtype",
     "data-format": "image-data-format channels-first channels-last",
     "resume": "continue incremental update skip-existing",

@@ -118,6 +118,7 @@ def _look_for_strays(features: Features, verdict: Verdict) -> None:
     try:
         for stray in features.strays():
             verdict.stray(stray)
+        features.require_scales()
     except StoredDataError as error:
         verdict.n_strays += 1
         verdict.say(f"wrong: {error}")

@@ -119,6 +119,8 @@ class OutputSettings:
         format: One of ``FORMATS``; ``"npy-stream"`` goes to standard output, and nothing else does.
         dtype: One of ``DTYPES``: how the float32 results are stored.
         compression: One of ``COMPRESSIONS``; HDF5 alone compresses.
+        dimension_scales: Give an HDF5 file dimension scales, from which programs that read netCDF
+            take seconds and Hz.
         overwrite: Replace an existing output once the new one is complete.
         resume: Keep what an earlier run has done for the same output. ``"stat"``: for inputs
             whose path, size and time of change are the same; ``"content"``: for inputs whose
@@ -129,6 +131,7 @@ class OutputSettings:
     format: str
     dtype: str = "float32"
     compression: str = "none"
+    dimension_scales: bool = False
     overwrite: bool = False
     resume: str | None = None
 
@@ -142,6 +145,7 @@ class OutputSettings:
         checks.choice("format", self.format, FORMATS)
         checks.choice("dtype", self.dtype, DTYPES)
         checks.choice("compression", self.compression, COMPRESSIONS)
+        checks.boolean("dimension_scales", self.dimension_scales)
         checks.boolean("overwrite", self.overwrite)
         if self.resume is not None:
             checks.choice("resume", self.resume, RESUMES)
@@ -149,6 +153,11 @@ class OutputSettings:
             raise SettingsError(
                 "Only HDF5 output can be compressed. "
                 f"Received: compression={self.compression!r}, format={self.format!r}"
+            )
+        if self.dimension_scales and self.format != "hdf5":
+            raise SettingsError(
+                "Only HDF5 output can have dimension scales. "
+                f"Received: dimension_scales=True, format={self.format!r}"
             )
 
     @property

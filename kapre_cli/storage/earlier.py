@@ -140,4 +140,8 @@ def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tupl
 
 def settings_of(root: RootFacts) -> dict[str, Any]:
     """Return all that an output was made with, by name, its place among shards included."""
-    return {**root.named, "shard": None if root.shard is None else str(root.shard)}
+    return {
+        **root.named,
+        "dimension_scales": root.dimension_scales,
+        "shard": None if root.shard is None else str(root.shard),
+    }

@@ -16,13 +16,13 @@ from kapre_cli.framing import largest_power_of_two
 from kapre_cli.storage.assembly import FinalArray, Part
 from kapre_cli.storage.disk import sync_file
 from kapre_cli.storage.hdf5_index import index_datasets
+from kapre_cli.storage.hdf5_scales import FREQUENCY, ScaleWriter
 from kapre_cli.storage.hdf5_target import Hdf5Target, create_file
 from kapre_cli.storage.metadata import InputFacts, RootFacts, dumps
 from kapre_cli.storage.stored import Packed
 from kapre_cli.storage.writers import FeatureWriter
 
 FEATURES = "features"
-FREQUENCY = "frequency"
 INPUT = "input"
 LABELS = "DIMENSION_LABELS"
 
@@ -35,6 +35,8 @@ _GZIP_LEVEL = 4
 
 class Hdf5Writer(FeatureWriter):
     """Writes ``/features/<key>`` for every input, ``/frequency`` and the index of all inputs.
+
+    If the metadata of the output says so, also the dimension scales of the arrays.
 
     Args:
         path: Where the file is made; nothing stands there.
@@ -64,6 +66,9 @@ class Hdf5Writer(FeatureWriter):
                     self._file.attrs[name] = _ascii(text) if isinstance(text, str) else text
                     self._file.flush()
                 self._features = self._file.create_group(FEATURES)
+                self._scales: ScaleWriter | None = None
+                if root.dimension_scales:
+                    self._scales = ScaleWriter(self._file, root, frequency)
         except BaseException:
             self.close()
             raise
@@ -132,6 +137,8 @@ class Hdf5Writer(FeatureWriter):
             self._attribute(_LABELS, self._label_type, self._label_space).write(self._labels)
             text = np.array(facts_text(facts))
             self._attribute(_INPUT, _type_of(text.dtype), self._scalar).write(text)
+            if self._scales is not None:
+                self._scales.attach(self._dataset, facts)
         self._rows.append((key, facts))
 
     def _attribute(self, name: bytes, kind: Any, space: Any) -> Any:
@@ -140,9 +147,12 @@ class Hdf5Writer(FeatureWriter):
     def finish(self) -> None:
         """Write the frequencies and the index; see all through to the disk."""
         with self._writing():
-            self._file.create_dataset(FREQUENCY, data=self.frequency.astype("<f8"))
+            if self._scales is None:
+                self._file.create_dataset(FREQUENCY, data=self.frequency.astype("<f8"))
             for name, values in index_datasets(self._rows).items():
                 self._file.create_dataset(name, data=values)
+            if self._scales is not None:
+                self._scales.finish()
             self._file.close()
         with writing(self.path):
             self._target.close()

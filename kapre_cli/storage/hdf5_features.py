@@ -20,7 +20,6 @@ from kapre_cli.sources import folder_id
 from kapre_cli.storage.checksum import PieceCrc, little_endian
 from kapre_cli.storage.hdf5 import (
     FEATURES,
-    FREQUENCY,
     INPUT,
     LABELS,
     MAX_CHUNK_VALUES,
@@ -33,6 +32,13 @@ from kapre_cli.storage.hdf5_objects import (
     open_group,
     read_attribute,
     wrap_hdf5_errors,
+)
+from kapre_cli.storage.hdf5_scales import (
+    DIMENSION_LIST,
+    FREQUENCY,
+    ScaleNames,
+    require_scales,
+    scale_members,
 )
 from kapre_cli.storage.metadata import InputFacts
 from kapre_cli.storage.soundness import sound_facts, sound_frequency, sound_json, sound_root
@@ -124,8 +130,12 @@ class Hdf5Features(Features):
         Other members of the root group are yielded as ``/name``, its other attributes as
         ``attribute name``, those of arrays as ``attribute name of key``.
         """
+        members, of_arrays = _MEMBERS, _OF_ARRAYS
+        if self.root.dimension_scales:
+            members = members | scale_members(self._scales())
+            of_arrays = of_arrays | {DIMENSION_LIST}
         with wrap_hdf5_errors("what lies beside its arrays"):
-            foreign = [f"/{name}" for name in sorted({*self._file} - _MEMBERS)]
+            foreign = [f"/{name}" for name in sorted({*self._file} - members)]
             foreign += [f"attribute {name}" for name in sorted({*self._file.attrs} - _ATTRIBUTES)]
         yield from foreign
         folders = folders_of(self._index.rows)
@@ -142,8 +152,24 @@ class Hdf5Features(Features):
                     elif key not in self._index.rows:
                         yield key
                     else:
-                        for one in sorted(_foreign_attributes(group, raw)):
+                        for one in sorted(_foreign_attributes(group, raw, of_arrays)):
                             yield f"attribute {one} of {key}"
+
+    def require_scales(self) -> None:
+        """Compare the dimension scales, if the file has them, with the metadata.
+
+        Raises:
+            StoredDataError: If one differs or cannot be read.
+        """
+        if self.root.dimension_scales:
+            with wrap_hdf5_errors("a dimension scale"):
+                require_scales(h5g.open(self._file.id, b"/"), self._scales())
+
+    def _scales(self) -> ScaleNames:
+        scales = ScaleNames(self.root)
+        for _, facts in self.facts():
+            scales.add(facts)
+        return scales
 
     def _group_of(self, folder: str) -> Any:
         """Return the group of a folder of keys; the last one is kept, for keys are in order."""
@@ -170,6 +196,7 @@ class Hdf5Features(Features):
         """
         if not self._index.is_of(written):
             raise StoredDataError("its index is not the one that was written")
+        self.require_scales()
         for key, facts in written:
             with wrap_hdf5_errors(quoted(key)):
                 folder, _, name = key.rpartition("/")
@@ -377,14 +404,14 @@ def _frequency(top: Any, n_features: int) -> npt.NDArray[np.float64]:
     return values[()].astype(np.float64, copy=False)
 
 
-def _foreign_attributes(group: Any, raw: bytes) -> set[str]:
-    """Return the names of an array's attributes that this program did not write."""
+def _foreign_attributes(group: Any, raw: bytes, own: set[str]) -> set[str]:
+    """Return the names of an array's attributes that are not this program's own."""
     is_here = group.links.get_info(raw).type == h5l.TYPE_HARD
-    if not is_here or h5o.get_info(group, raw).num_attrs == len(_OF_ARRAYS):
+    if not is_here or h5o.get_info(group, raw).num_attrs == len(own):
         return set()  # the number alone takes a tenth of the time
     array = h5o.open(group, raw)
     names = (h5a.open(array, index=number).name for number in range(h5a.get_num_attrs(array)))
-    return {name.decode("utf-8", "surrogateescape") for name in names} - _OF_ARRAYS
+    return {name.decode("utf-8", "surrogateescape") for name in names} - own
 
 
 def _has_text(dataset: Any, text: np.bytes_) -> bool:

@@ -69,7 +69,12 @@ def merge(
         require_complete(parts)
     require_distinct(parts)
     root = _root(parts, output, report)
-    output = replace(output, dtype=root.dtype, compression=root.compression)
+    output = replace(
+        output,
+        dtype=root.dtype,
+        compression=root.compression,
+        dimension_scales=root.dimension_scales,
+    )
     sources = [Source(str(part.path), key) for part in parts for key in part.keys]
     if output.format == "npy" and not sources:
         raise UsageError(
@@ -163,8 +168,14 @@ def _root(parts: Sequence[Part], output: OutputSettings, report: Report) -> Root
             "note: not all arrays were computed with the same versions "
             f"({'; '.join(several)}); the output names them all"
         )
-    compression = root.compression if output.format == "hdf5" else "none"
-    return replace(root, versions=versions, compression=compression, shard=None)
+    is_hdf5 = output.format == "hdf5"
+    return replace(
+        root,
+        versions=versions,
+        compression=root.compression if is_hdf5 else "none",
+        dimension_scales=is_hdf5 and (output.dimension_scales or root.dimension_scales),
+        shard=None,
+    )
 
 
 def _versions(parts: Sequence[Part]) -> dict[str, str]:

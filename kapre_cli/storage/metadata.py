@@ -140,6 +140,7 @@ class RootFacts:
         engine: What computed them.
         versions: Version of each program and library behind the numbers.
         shard: Which part of the inputs it holds; ``None``: all of them.
+        dimension_scales: Whether an HDF5 file has dimension scales.
     """
 
     layer: LayerConfig
@@ -149,6 +150,7 @@ class RootFacts:
     engine: str
     versions: dict[str, str]
     shard: Shard | None = None
+    dimension_scales: bool = False
 
     @classmethod
     def of(cls, settings: ExtractionSettings) -> "RootFacts":
@@ -162,17 +164,19 @@ class RootFacts:
             settings.engine,
             _versions(),
             settings.shard,
+            output.dimension_scales,
         )
 
     @property
     def settings(self) -> dict[str, Any]:
         """The settings beside the layer's arguments, by name, ready for JSON."""
-        return {
+        settings = {
             **self.audio.to_dict(),
             "dtype": self.dtype,
             "compression": self.compression,
             "engine": self.engine,
         }
+        return settings | {"dimension_scales": True} if self.dimension_scales else settings
 
     @property
     def named(self) -> dict[str, Any]:
@@ -220,6 +224,9 @@ class RootFacts:
                     "compression", audio.pop("compression", None), COMPRESSIONS
                 ),
                 engine=checks.choice("engine", audio.pop("engine", None), ENGINES),
+                dimension_scales=checks.boolean(
+                    "dimension_scales", audio.pop("dimension_scales", False)
+                ),
                 audio=AudioSettings.from_dict(audio),
                 versions={str(name): str(value) for name, value in versions.items()},
                 shard=None if shard is None else Shard.from_dict(shard),

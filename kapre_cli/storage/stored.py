@@ -213,6 +213,13 @@ class Features(Mapping[str, StoredArray], Closing):
         """
         return iter(())
 
+    def require_scales(self) -> None:
+        """Compare dimension scales, which HDF5 alone may have, with the metadata of the arrays.
+
+        Raises:
+            StoredDataError: If one differs or cannot be read.
+        """
+
     def require(
         self, written: Sequence[tuple[str, InputFacts]], progress: Progress = SILENT
     ) -> None:

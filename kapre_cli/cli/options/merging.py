@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from kapre_cli.cli.options.declaring import Decorator, together
-from kapre_cli.cli.options.output import format_option, overwrite_option
+from kapre_cli.cli.options.output import format_option, overwrite_option, scales_option
 from kapre_cli.cli.options.voice import quiet_option
 from kapre_cli.settings import FILE_FORMATS
 
@@ -25,6 +25,7 @@ def merge_options() -> Decorator[Any]:
             "inputs.",
         ),
         format_option("--output", FILE_FORMATS),
+        scales_option(),
         overwrite_option(),
         click.option(
             "--allow-missing",

@@ -37,6 +37,7 @@ def output_options() -> Decorator[Any]:
             show_default=True,
             help="Compression of HDF5 output.",
         ),
+        scales_option(),
         overwrite_option(),
         click.option(
             "--resume",
@@ -56,6 +57,16 @@ def format_option(output: str, formats: Sequence[str]) -> Decorator[Any]:
         type=click.Choice(formats),
         show_default=f"by the suffix of {output}",
         help="The output's format.",
+    )
+
+
+def scales_option() -> Decorator[Any]:
+    """Return the option that lets programs that read netCDF find seconds and Hz in an output."""
+    return click.option(
+        "--dimension-scales",
+        is_flag=True,
+        help="Give HDF5 output dimension scales, from which programs that read netCDF (xarray, "
+        "MATLAB, Panoply) take seconds and Hz.",
     )
 
 
