@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import soundfile
 import yaml
 from packaging.requirements import Requirement
 
@@ -173,16 +174,19 @@ CI_RECIPES = ["github-actions.yml", "gitlab-ci.yml"]
 def test_a_ci_recipe_passes_with_the_stored_output(recipe: str, clone: Path) -> None:
     ended = bash("\n".join(commands_of(recipe)), clone)
     assert ended.returncode == 0, ended.stderr
-    assert "6 inputs: 6 right, 0 wrong" in ended.stdout
     assert "6 inputs in both" in ended.stdout
+    assert "6 inputs: 6 right, 0 wrong; 6 computed" in ended.stdout
 
 
-@pytest.mark.parametrize("recipe", CI_RECIPES)
-def test_each_check_of_a_ci_recipe_fails_once_a_recording_differs(recipe: str, clone: Path) -> None:
-    shutil.copy(clone / "sample_audio/vowels.wav", clone / "sample_audio/click.wav")
-    commands = commands_of(recipe)
-    checks = [[commands[0]], commands[1:]]
-    assert [bash("\n".join(check), clone).returncode for check in checks] == [1, 1]
+def test_each_check_of_ci_fails_once_a_recording_differs(clone: Path) -> None:
+    extract, compare, verify = commands_of("gitlab-ci.yml")
+    assert commands_of("github-actions.yml") == [extract, compare, verify]
+    assert bash(extract, clone).returncode == 0
+    audio, sr = soundfile.read(clone / "sample_audio/vowels.wav", dtype="float32")
+    soundfile.write(clone / "sample_audio/vowels.wav", audio[::-1], sr, "FLOAT")
+    assert bash(verify, clone).returncode == 1
+    assert bash(f"{extract} --overwrite", clone).returncode == 0
+    assert bash(compare, clone).returncode == 1
 
 
 def test_the_stored_output_is_small() -> None:
