@@ -256,6 +256,16 @@ def test_resumed_and_merged_outputs_are_those_of_one_run(
     assert (here / "merged.h5").read_bytes() == whole
 
 
+def test_no_clock_is_in_the_bytes(labelled: Path) -> None:
+    times = {}
+    with h5py.File(labelled) as file:
+        file.visit(
+            lambda name: times.update({name: h5py.h5g.get_objinfo(file.id, name.encode()).mtime})
+        )
+    assert {"time", "channel", "frequency", "input", "features/a.wav"} <= set(times)
+    assert set(times.values()) == {0}
+
+
 def test_merging_adds_scales_and_a_folder_has_none(
     labelled: Path, here: Path, program: Any
 ) -> None:

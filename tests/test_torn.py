@@ -30,10 +30,11 @@ OPTIONS = ("--n-dft", "62", "--n-hop", "31", "--data-format", "channels_first")
 OUTPUTS = {
     "plain.h5": (),
     "gzip.h5": ("--compression", "gzip"),
+    "scales.h5": ("--dimension-scales",),
     "folder": (),
     "single.npy": (),
 }
-N_TEARS = {"plain.h5": 150, "gzip.h5": 150, "folder": 100, "single.npy": 50}
+N_TEARS = {"plain.h5": 150, "gzip.h5": 150, "scales.h5": 50, "folder": 100, "single.npy": 50}
 
 
 @pytest.fixture(scope="module")
