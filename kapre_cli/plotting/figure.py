@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, ListedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
 
 from kapre_cli.errors import UsageError, quoted
@@ -32,18 +33,19 @@ MAX_PANELS = 64
 
 # Inches.
 _WIDTH = 9.0
-_BESIDE = 2.2  # what a panel leaves of the width, at most
+_BESIDE = 2.1  # what a panel leaves of the width, at most
 _HIGHEST, _LOWEST, _ALL_PANELS = 3.2, 1.2, 6.4
-_AROUND_KEY, _BETWEEN, _CAPTION = 0.85, 0.12, 0.35  # title and times; channels; below all
-_LEAST_WIDTH, _LEAST_PANEL = 3.2, 0.3
+_AROUND_KEY, _BETWEEN, _CAPTION = 0.75, 0.2, 0.35  # title and times; channels; below all
+_LEAST_WIDTH, _LEAST_PANEL = 3.2, 0.45
 _LONGEST_BAR, _BAR_WIDTH = 6.0, 0.14
 
 _DPI = 200
 _FILLED = 0.9  # of a panel's rows of pixels: no row of the image is left out
 
-# The one is taken that looks least like any of the colours.
+# Of each, the first that none of the colours looks like.
 _NAN_COLOURS = ("#35b779", "#e41a1c", "#377eb8")
-_EMPTY_COLOURS = ("#b0b0b0", "#ffffff", "#a6cee3")
+_EMPTY_COLOURS = ("#909090", "#6baed6", "#fdae61")
+_UNLIKE = 0.3  # differences in red, green and blue together
 
 _NORMAL, _SMALL, _TINY = 10, 8, 7  # points
 _LETTER = 0.6  # of its height, that a letter is wide
@@ -52,6 +54,7 @@ _GREY = "0.4"
 _SETTINGS = {
     "svg.fonttype": "none",  # text as text
     "svg.hashsalt": MAKER,  # else identifiers in it are random
+    "pdf.fonttype": 42,  # TrueType, which publishers ask for
 }
 _METADATA: dict[str, dict[str, str | None]] = {  # without the time of the picture's making
     "png": {"Software": MAKER},
@@ -101,8 +104,7 @@ def figure_of(
             aspect=sheet.bar / _BAR_WIDTH,
             pad=0.02,
         )
-        fitting = 72 * sheet.bar / (_LETTER * len(levels.label))
-        bar.set_label(levels.label, fontsize=min(fitting, _NORMAL))
+        bar.set_label(levels.label, fontsize=_fitting(levels.label, sheet.bar, _NORMAL))
         bar.ax.tick_params(labelsize=_SMALL)
     return figure
 
@@ -122,9 +124,11 @@ def colour_map(name: str) -> Colormap:
 
 
 def _unlike(colours: Colormap, candidates: Sequence[str]) -> str:
-    """Return the candidate that looks least like any of the colours."""
+    """Return the first candidate that none of the colours looks like, else the least alike."""
     taken = colours(np.linspace(0, 1, 64))[:, :3]
-    return max(candidates, key=lambda one: float(np.abs(taken - to_rgb(one)).sum(axis=1).min()))
+    distances = [float(np.abs(taken - to_rgb(one)).sum(axis=1).min()) for one in candidates]
+    least = min(_UNLIKE, max(distances))
+    return next(one for one, far in zip(candidates, distances, strict=True) if far >= least)
 
 
 class _Sheet:
@@ -139,6 +143,7 @@ class _Sheet:
         width: Of the figure, in inches.
         height: Of the figure, in inches.
         n_panels: How many panels there are.
+        panel: The height of each in inches, at least.
         n_columns: How many columns of an image a panel has pixels for, at least.
         n_rows: How many rows.
         n_beside_bar: How many panels the colour bar stands beside.
@@ -163,10 +168,10 @@ class _Sheet:
                 f"{self.width:g} x {self.height:g} inches are too small: the panels and what is "
                 f"written around them take {_LEAST_WIDTH:g} x {least:.1f} inches"
             )
-        panel = (self.height - around) / n_panels
         self.n_panels = n_panels
+        self.panel = (self.height - around) / n_panels
         self.n_columns = round((self.width - _BESIDE) * _DPI)
-        self.n_rows = round(panel * _FILLED * _DPI)
+        self.n_rows = round(self.panel * _FILLED * _DPI)
         self.n_beside_bar = max(round(_LONGEST_BAR * n_panels / self.height), 1)
         self.bar = min(_LONGEST_BAR, self.height - _CAPTION - _AROUND_KEY)
 
@@ -192,17 +197,21 @@ class _Panels:
     def draw(self, panel: Axes, part: Part, image: Image) -> None:
         """Draw one channel."""
         frequency_ticks(panel.yaxis, self.axis, self.limits)
+        panel.set_xlim(*part.limits)
+        panel.set_ylim(*self.limits)
+        low, high = self.axis.to_scale(self.limits)
         place: dict[str, Any] = {
-            "extent": (*part.seconds, *self.limits),
+            # The rows are even in the unit of the axis: behind its scale, and before its limits.
+            "extent": (*part.seconds, low, high),
+            "transform": panel.transLimits + panel.transAxes,
             "aspect": "auto",
             "origin": "lower",
-            "interpolation": "nearest",  # matplotlib spreads rows evenly, whatever the scale
+            "interpolation": "nearest",
         }
         panel.imshow(image[self.rows.numbers], cmap=self.colours, norm=self.norm, **place)
         if self.rows.is_empty.any():
             empty = np.ma.masked_equal(self.rows.is_empty[self.rows.numbers, np.newaxis], False)
             panel.imshow(empty, cmap=ListedColormap([self._empty_colour]), **place)
-        panel.set_xlim(*part.limits)
         panel.tick_params(labelsize=_SMALL)
 
     def legend(self, images: Sequence[Image]) -> list[Patch]:
@@ -221,7 +230,8 @@ class _Panels:
 def _panels_of(
     parts: Sequence[Part], images: Sequence[Image], panels: _Panels, sheet: _Sheet
 ) -> Figure:
-    figure = Figure((sheet.width, sheet.height), dpi=_DPI, facecolor="white", layout="constrained")
+    layout = ConstrainedLayoutEngine(hspace=0)
+    figure = Figure((sheet.width, sheet.height), dpi=_DPI, facecolor="white", layout=layout)
     following = iter(figure.subplots(sheet.n_panels, 1, squeeze=False)[:, 0])
     for part, image in zip(parts, images, strict=True):
         some = list(islice(following, len(image)))
@@ -237,13 +247,18 @@ def _panels_of(
                     textcoords="offset points",
                     rotation=270,
                     va="center",
-                    fontsize=_SMALL,
+                    fontsize=_fitting(name, sheet.panel, _SMALL),
                 )
         time_ticks(some[-1].xaxis)
         longest = int(72 * (sheet.width - _BESIDE) / (_LETTER * _NORMAL))
         title, fonts = written(part.array.key, longest)
         some[0].set_title(title, loc="left", fontsize=_NORMAL, family=fonts, parse_math=False)
     return figure
+
+
+def _fitting(text: str, length: float, size: float) -> float:
+    """Return the size of letters, in points, at which a text is no longer than so many inches."""
+    return min(72 * length / (_LETTER * len(text)), size)
 
 
 def _write(figure: Figure, legend: list[Patch], caption: str, sheet: _Sheet) -> None:
@@ -260,8 +275,14 @@ def _write(figure: Figure, legend: list[Patch], caption: str, sheet: _Sheet) -> 
         parse_math=False,
     )
     if legend:
-        figure.legend(
-            handles=legend, loc="outside upper right", ncols=2, fontsize=_SMALL, frameon=False
+        figure.axes[0].legend(
+            handles=legend,
+            loc="lower right",
+            bbox_to_anchor=(1, 1),
+            borderaxespad=0,
+            ncols=len(legend),
+            fontsize=_SMALL,
+            frameon=False,
         )
 
 

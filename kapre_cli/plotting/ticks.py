@@ -48,7 +48,8 @@ class MelLocator(_Locator):
         series = [10.0**decade * factor for decade in range(7) for factor in (1, 2, 5)]
         ticks = self._apart(vmin, vmax, series, n_ticks)
         if len(ticks) - 2 < min(_FEWEST_BETWEEN, n_ticks - 1):
-            ticks = self._apart(vmin, vmax, MaxNLocator(n_ticks).tick_values(vmin, vmax), n_ticks)
+            even = MaxNLocator(n_ticks, steps=[1, 2, 5, 10]).tick_values(vmin, vmax)
+            ticks = self._apart(vmin, vmax, even, n_ticks)
         return sorted(ticks)
 
     def _apart(
