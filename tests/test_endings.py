@@ -27,7 +27,7 @@ import kapre_cli.inspection.verify
 import kapre_cli.pipeline.extract
 import kapre_cli.pipeline.foresight
 import kapre_cli.pipeline.kernel
-import kapre_cli.plotting.sheet
+import kapre_cli.plotting.figure
 import kapre_cli.storage.merging
 from kapre_cli.storage.features import open_features
 from tests import reference

@@ -6,6 +6,7 @@ import sys
 import warnings
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import matplotlib as mpl
 import matplotlib.image
@@ -14,15 +15,21 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from librosa import hz_to_mel, mel_frequencies, mel_to_hz
+from librosa.filters import mel as mel_matrix
+from matplotlib.backend_bases import MouseEvent
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 import kapre_cli
-from kapre_cli import dsp
-from kapre_cli.plotting.axes import frequency_axis, time_unit
+from kapre_cli.errors import UsageError
+from kapre_cli.plotting import View, figure_of
+from kapre_cli.plotting.figure import colour_map, rendered
+from kapre_cli.plotting.frequencies import FrequencyAxis, Rows
+from kapre_cli.plotting.labels import written
 from kapre_cli.plotting.reduction import peaks
-from kapre_cli.plotting.sheet import rendered, sheet
-from kapre_cli.plotting.titles import title_of
-from kapre_cli.plotting.view import View, part_of
+from kapre_cli.plotting.ticks import time_ticks
+from kapre_cli.plotting.view import part_of
 from kapre_cli.settings import AudioSettings, MelspectrogramConfig, SpectrogramConfig
 from kapre_cli.storage.metadata import InputFacts
 from kapre_cli.storage.stored import Look, StoredArray
@@ -30,6 +37,7 @@ from tests import reference
 from tests.conftest import files_below, write_audio
 
 SR = 8000
+FRAME = 3  # pixels of a panel's frame
 
 
 def beep(seconds: float, hz: float, start: float, length: float) -> npt.NDArray[np.float64]:
@@ -43,65 +51,79 @@ def panels(figure: Figure) -> list[Any]:
     return [axes for axes in figure.axes if axes.images]
 
 
+def legend(figure: Figure) -> dict[str, str]:
+    """Return what the legend of a figure says, and the colour for it."""
+    found = figure.axes[0].get_legend()
+    if found is None:
+        return {}
+    texts = [text.get_text() for text in found.get_texts()]
+    patches = [to_hex(patch.get_facecolor()) for patch in found.get_patches()]
+    return dict(zip(texts, patches, strict=True))
+
+
+def every(n_features: int) -> Rows:
+    """Return rows that show a bin each."""
+    return FrequencyAxis(SpectrogramConfig(n_dft=2 * n_features - 2), SR).rows(
+        (0, SR / 2), 20 * n_features
+    )
+
+
 def pixels(figure: Figure) -> Any:
     return mpl.image.imread(io.BytesIO(rendered(figure, "png")))
 
 
-def panel_pixels(figure: Figure, panel: Any) -> Any:
+def panel_pixels(figure: Figure, panel: Any, image: Any = None) -> Any:
     """Return the pixels inside a panel's frame, the highest frequency first."""
-    image = pixels(figure)
+    image = pixels(figure) if image is None else image
     height, width = image.shape[:2]
     place = panel.get_position()
-    rows = slice(round((1 - place.y1) * height) + 3, round((1 - place.y0) * height) - 3)
-    return image[rows, round(place.x0 * width) + 3 : round(place.x1 * width) - 3, :3]
+    rows = slice(round((1 - place.y1) * height) + FRAME, round((1 - place.y0) * height) - FRAME)
+    return image[rows, round(place.x0 * width) + FRAME : round(place.x1 * width) - FRAME, :3]
 
 
 # What is shown where
 
 
+@pytest.mark.parametrize("freq", [(None, None), (300, 3000)])
 @pytest.mark.parametrize("command", ["spectrogram", "melspectrogram"])
 @pytest.mark.parametrize("data_format", ["channels_first", "channels_last"])
 def test_a_tone_stands_at_its_time_and_frequency(
-    command: str, data_format: str, tmp_path: Path, program: Any
+    command: str, data_format: str, freq: Any, tmp_path: Path, program: Any
 ) -> None:
     write_audio(tmp_path / "a.wav", [beep(4, 2000, 1, 0.5), beep(4, 500, 3, 0.25)])
     ended = program(command, tmp_path / "a.wav", "-o", tmp_path / "o.h5", "--n-hop", 64,
                     "--data-format", data_format)  # fmt: skip
     assert ended.code == 0
     with kapre_cli.open_features(tmp_path / "o.h5") as features:
-        figure = sheet(features, list(features), View())
+        figure = figure_of(features, list(features), View(freq=freq))
     assert len(panels(figure)) == 2
     for panel, hz, start, end in zip(panels(figure), (2000, 500), (1, 3), (1.5, 3.25), strict=True):
-        place = hz if command == "spectrogram" else float(dsp.hz_to_mel(hz))
-        # By the data and the extent that it is drawn over.
-        (image,) = panel.images
-        left, right, bottom, top = image.get_extent()
-        values = image.get_array()
-        loud = values > -20
-        rows, columns = np.flatnonzero(loud.any(axis=1)), np.flatnonzero(loud.any(axis=0))
-        n_rows, n_columns = values.shape
-        assert bottom + (rows.mean() + 0.5) * (top - bottom) / n_rows == pytest.approx(
-            place, rel=0.02
-        )
-        at = left + (columns[[0, -1]] + [0, 1]) * (right - left) / n_columns
-        assert at == pytest.approx([start, end], abs=0.04)
-        assert at.mean() == pytest.approx((start + end) / 2, abs=0.006)  # as blurred on both sides
-        # And by the pixels.
+        # By the pixels.
         bright = panel_pixels(figure, panel).sum(axis=2) > 2.0
         rows, columns = np.flatnonzero(bright.any(axis=1)), np.flatnonzero(bright.any(axis=0))
+        below_top = (rows.mean() + FRAME + 0.5) / (len(bright) + 2 * FRAME)
         low, high = panel.get_ylim()
-        assert high - rows.mean() * (high - low) / bright.shape[0] == pytest.approx(place, rel=0.03)
+        assert (low, high) == ((0, 4000) if freq == (None, None) else freq)
+        if command == "spectrogram":
+            middle = high - below_top * (high - low)
+        else:  # mels by another library
+            low, high = hz_to_mel([low, high])
+            middle = mel_to_hz(high - below_top * (high - low))
+        assert middle == pytest.approx(hz, rel=0.01)
         assert columns[0] * 4 / bright.shape[1] == pytest.approx(start, abs=0.05)
         assert columns[-1] * 4 / bright.shape[1] == pytest.approx(end, abs=0.05)
+        # Where a pointer above the tone is told its value.
+        (x, y) = panel.transData.transform(((start + end) / 2, hz))
+        event = MouseEvent("motion_notify_event", figure.canvas, x, y)
+        assert panel.images[0].get_cursor_data(event) > -10
         # The axis says so itself.
         ticks = dict(zip((t.get_text() for t in panel.get_yticklabels()), panel.get_yticks(),
                          strict=True))  # fmt: skip
-        assert ticks["2000"] == pytest.approx(2000 if command == "spectrogram" else
-                                              float(dsp.hz_to_mel(2000)))  # fmt: skip
+        assert ticks["2000"] == 2000
     texts = {text.get_text() for panel in panels(figure) for text in panel.texts}
     assert texts == {"channel 0", "channel 1"}
     assert panels(figure)[-1].get_xlabel() == "Time (s)"
-    assert [text.get_text() for text in figure.texts] == ["Frequency (Hz)"]
+    assert figure.get_supylabel() == "Frequency (Hz)"
     assert panels(figure)[0].get_title(loc="left") == "a.wav"
 
 
@@ -110,13 +132,13 @@ def test_a_range_of_time_is_what_the_axis_shows(tmp_path: Path, program: Any) ->
     assert program("spectrogram", tmp_path / "a.wav", "-o", tmp_path / "o.h5").code == 0
     with kapre_cli.open_features(tmp_path / "o.h5") as features:
         for view, limits in (
-            (View(start=2, end=3), (2, 3)),
-            (View(start=2), (2, 4)),
-            (View(end=2.75), (0, 2.75)),
-            (View(start=1, end=99), (1, 4)),
-            (View(start=2.6001, end=2.6002), (2.6001, 2.6002)),
+            (View(time=(2, 3)), (2, 3)),
+            (View(time=(2, None)), (2, 4)),
+            (View(time=(None, 2.75)), (0, 2.75)),
+            (View(time=(1, 99)), (1, 4)),
+            (View(time=(2.6001, 2.6002)), (2.6001, 2.6002)),
         ):
-            (panel,) = panels(sheet(features, ["a.wav"], view))
+            (panel,) = panels(figure_of(features, ["a.wav"], view))
             assert panel.get_xlim() == pytest.approx(limits, abs=1e-9)
             left, right = panel.images[0].get_extent()[:2]
             step = 256 / SR
@@ -133,8 +155,8 @@ def test_a_range_shows_the_frames_of_the_whole(tmp_path: Path, program: Any) -> 
     assert program("spectrogram", tmp_path / "a.wav", "-o", tmp_path / "o.npy").code == 0
     with kapre_cli.open_features(tmp_path / "o.npy") as features:
         array = features["a.wav"]
-        part = part_of(array, features.settings, View(start=1, end=2))
-        image = peaks(part, 1000, 1000)
+        part = part_of(array, features.settings, View(time=(1, 2)))
+        image = peaks(part, every(257), 1000)
         centres = array.times[part.first : part.first + part.n_frames]
         whole = array[:][part.first : part.first + part.n_frames]
     step = 256 / SR
@@ -149,11 +171,11 @@ def test_a_range_shows_the_frames_of_the_whole(tmp_path: Path, program: Any) -> 
 @pytest.mark.parametrize(
     ("options", "view", "label", "limits"),
     [
-        (["--decibel", "--power", 2], View(), "Level\n(dB re maximum of the recording)", (-80, 0)),
+        (["--decibel", "--power", 2], View(), "Level (dB re recording's maximum)", (-80, 0)),
         (
             ["--decibel", "--power", 1],
             View(),
-            "10 log10 of amplitude\n(dB re maximum of the recording)",
+            "10 log10 of amplitude (dB re recording's maximum)",
             (-80, 0),
         ),
         (["--power", 2], View(), "Level (dB re maximum shown)", (-80, 0)),
@@ -161,6 +183,9 @@ def test_a_range_shows_the_frames_of_the_whole(tmp_path: Path, program: Any) -> 
         (["--power", 2], View(decibel=False), "Power", None),
         (["--power", 1], View(decibel=False), "Amplitude", None),
         (["--power", 0.5], View(decibel=False), "Amplitude to the power of 0.5", None),
+        (["--power", 2], View(range=(-100, -10)), "Level (dB re maximum shown)", (-100, -10)),
+        (["--power", 2], View(range=(-50, None)), "Level (dB re maximum shown)", (-50, 0)),
+        (["--power", 1], View(range=(1, 2), decibel=False), "Amplitude", (1, 2)),
     ],
 )
 def test_the_colour_bar_says_what_the_colours_mean(
@@ -170,21 +195,27 @@ def test_the_colour_bar_says_what_the_colours_mean(
     write_audio(tmp_path / "a.wav", np.concatenate([loud, 1e-3 * loud], axis=1))
     program("spectrogram", tmp_path / "a.wav", "-o", tmp_path / "o.npy", *options)
     with kapre_cli.open_features(tmp_path / "o.npy") as features:
-        figure = sheet(features, ["a.wav"], view)
+        figure = figure_of(features, ["a.wav"], view)
         stored = features["a.wav"][:][:, :, 0].T
-    bar = figure.axes[-1]
+    (bar,) = (axes for axes in figure.axes if axes not in panels(figure))
     assert bar.get_ylabel() == label
+    pixels(figure)  # which lays it out
+    written_at = bar.yaxis.label.get_window_extent()
+    assert 0 < written_at.y0 < written_at.y1 < figure.bbox.height
     (image,) = panels(figure)[0].images
     assert image.get_clim() == (limits or (0, pytest.approx(stored.max())))
     assert bar.get_ylim() == pytest.approx(image.get_clim())
     shown = image.get_array()
     if "dB re maximum shown" in label:
         # A thousandth of the amplitude is 60 dB less, whatever power of it was stored.
-        difference = shown[10:250, 5:25] - shown[10:250, 37:57]
+        difference = shown[20:-20, 5:25] - shown[20:-20, 37:57]
         assert np.median(np.asarray(difference)) == pytest.approx(60, abs=3)
         assert shown.max() == 0
-    else:
-        np.testing.assert_array_equal(shown, stored)
+        assert shown.min() == min(limits[0], -80) or limits[0] == -50
+    else:  # each row shows a bin, the lowest and the highest half as high as the others
+        np.testing.assert_array_equal(np.unique(shown), np.unique(stored))
+        middles = (np.arange(len(shown)) + 0.5) / len(shown) * 256
+        np.testing.assert_array_equal(shown, stored[np.round(middles).astype(int)])
 
 
 def test_decibels_are_not_shown_otherwise(tmp_path: Path, program: Any) -> None:
@@ -202,13 +233,43 @@ def test_nan_and_silence_are_seen(tmp_path: Path, program: Any) -> None:
     write_audio(tmp_path / "a.wav", signal)
     program("spectrogram", tmp_path / "a.wav", "-o", tmp_path / "o.h5", "--non-finite", "keep")
     with kapre_cli.open_features(tmp_path / "o.h5") as features:
-        figure = sheet(features, ["a.wav"], View())
-        silent = sheet(features, ["a.wav"], View(channels=(1,)))
+        figure = figure_of(features, ["a.wav"], View())
+        silent = figure_of(features, ["a.wav"], View(channels=(1,)))
     middle = panel_pixels(figure, panels(figure)[0])[:, 700]
     assert middle == pytest.approx(np.tile([0x35, 0xB7, 0x79], (len(middle), 1)) / 255, abs=0.01)
-    assert figure.axes[-1].get_xlabel() == "NaN"
+    assert legend(figure) == {"NaN": "#35b779"}
     assert (panels(silent)[0].images[0].get_array() == -80).all()
-    assert silent.axes[-1].get_xlabel() == ""
+    assert legend(silent) == {}
+
+
+def test_empty_bands_are_no_silence(tmp_path: Path, program: Any) -> None:
+    write_audio(tmp_path / "a.wav", reference.noise(1, SR))
+    layer = ["--n-dft", 256, "--n-mels", 200]
+    program("melspectrogram", tmp_path / "a.wav", "-o", tmp_path / "o.h5", *layer)
+    with pytest.warns(UserWarning, match="Empty filters"):
+        weights = mel_matrix(sr=SR, n_fft=256, n_mels=200)
+    empty = np.flatnonzero(~weights.any(axis=1))
+    assert 3 < len(empty) < 30
+    centres = mel_frequencies(202, fmin=0, fmax=SR / 2)[1:-1]
+    with kapre_cli.open_features(tmp_path / "o.h5") as features:
+        for cmap in ("magma", "gray_r"):
+            figure = figure_of(features, "a.wav", View(cmap=cmap, size=(5, 12)))
+            ((label, colour),) = legend(figure).items()
+            assert label == "empty mel band"
+            (panel,) = panels(figure)
+            shown = panel_pixels(figure, panel)[:, 300][::-1]
+            rows = hz_to_mel(centres) / hz_to_mel(SR / 2) * (len(shown) + 2 * FRAME) - FRAME
+            is_empty = np.abs(shown[rows.astype(int)] - to_rgb(colour)).max(axis=1) < 0.01
+            assert np.flatnonzero(is_empty).tolist() == empty.tolist()
+        full = figure_of(features, "a.wav", View(freq=(3000, None)))
+    assert legend(full) == {}
+
+
+@pytest.mark.parametrize("name", ["magma", "viridis", "gray", "jet", "coolwarm", "Greens"])
+def test_no_value_looks_like_nan(name: str) -> None:
+    colours = colour_map(name)
+    values = colours(np.linspace(0, 1, 256))[:, :3]
+    assert np.abs(values - colours.get_bad()[:3]).max(axis=1).min() > 0.1
 
 
 # The sheet
@@ -219,8 +280,8 @@ def test_keys_and_channels_have_panels_of_their_own(tmp_path: Path, program: Any
         write_audio(tmp_path / "in" / name, reference.noise(n_channels, 2000 * n_channels))
     program("melspectrogram", tmp_path / "in", "-o", tmp_path / "o.h5", "--n-mels", 20)
     with kapre_cli.open_features(tmp_path / "o.h5") as features:
-        figure = sheet(features, ["c.wav", "a.wav"], View())
-        one = sheet(features, ["c.wav", "a.wav"], View(channels=(1,)))
+        figure = figure_of(features, ["c.wav", "a.wav"], View())
+        one = figure_of(features, ["c.wav", "a.wav"], View(channels=(1,)))
     assert [panel.get_title(loc="left") for panel in panels(figure)] == [
         "c.wav", "", "a.wav", "", "",
     ]  # fmt: skip
@@ -228,6 +289,7 @@ def test_keys_and_channels_have_panels_of_their_own(tmp_path: Path, program: Any
         [0.5, 0.5, 0.75, 0.75, 0.75]
     )
     assert [panel.texts[0].get_text() for panel in panels(one)] == ["channel 1", "channel 1"]
+    pixels(figure)  # which lays it out
     places = [panel.get_position() for panel in figure.axes]
     for number, place in enumerate(places):  # none lies over another, none leaves the sheet
         assert 0 < place.x0 < place.x1 < 1
@@ -245,9 +307,10 @@ def test_channels_are_numbered_as_in_the_recording(tmp_path: Path, program: Any)
             (View(), ["channel 2", "channel 0"], [2000, 500]),
             (View(channels=(0, 2)), ["channel 0", "channel 2"], [500, 2000]),
         ):
-            shown = panels(sheet(features, ["a.wav"], view))
+            shown = panels(figure_of(features, ["a.wav"], view))
             assert [panel.texts[0].get_text() for panel in shown] == names
-            found = [panel.images[0].get_array()[:, 15].argmax() * SR / 512 for panel in shown]
+            images = [panel.images[0].get_array() for panel in shown]
+            found = [image[:, 15].argmax() / len(image) * SR / 2 for image in images]
             assert found == pytest.approx(loudest, abs=20)
     ended = program("plot", tmp_path / "o.h5", "-o", tmp_path / "p.png", "--channel", 1)
     assert ended.code == 2
@@ -255,45 +318,95 @@ def test_channels_are_numbered_as_in_the_recording(tmp_path: Path, program: Any)
 
 
 @pytest.mark.parametrize(
-    ("config", "sr", "label", "some"),
+    ("command", "sr", "options", "label", "texts"),
     [
-        (SpectrogramConfig(n_dft=512), 8000, "Frequency (Hz)", {"0", "2000", "4000"}),
-        (SpectrogramConfig(n_dft=512), 384_000, "Frequency (kHz)", {"0", "100", "180"}),
-        (MelspectrogramConfig(sr=44100), 44100, "Frequency (kHz)", {"0.5", "1", "2", "5", "20"}),
-        (MelspectrogramConfig(sr=250_000, fmin=15e3), 250_000, "Frequency (kHz)", {"20", "60"}),
-        (MelspectrogramConfig(sr=8000, n_mels=1), 8000, "Frequency (Hz)", {"1000", "2000"}),
-        (MelspectrogramConfig(sr=8000, htk=True), 8000, "Frequency (Hz)", {"200", "1000"}),
+        ("spectrogram", 8000, [], "Hz", [str(hz) for hz in range(0, 4001, 500)]),
+        ("spectrogram", 384_000, [], "kHz", [str(khz) for khz in range(0, 192, 25)]),
+        (
+            "melspectrogram",
+            44100,
+            ["--fmin", 50, "--n-mels", 20],
+            "kHz",
+            ["0.05", "0.5", "1", "2", "5", "10", "22.05"],
+        ),
+        ("melspectrogram", 250_000, ["--fmin", 15e3], "kHz", ["15", "20", "50", "125"]),
+        ("melspectrogram", 8000, ["--n-mels", 1], "Hz", ["0", "500", "1000", "2000", "4000"]),
+        (
+            "melspectrogram",
+            8000,
+            ["--htk", "--n-mels", 20],
+            "Hz",
+            ["0", "200", "500", "1000", "2000", "4000"],
+        ),
+        (
+            "melspectrogram",
+            8000,
+            ["--fmin", 2100, "--fmax", 2900, "--n-mels", 3],
+            "Hz",
+            ["2100", "2200", "2300", "2400", "2500", "2600", "2700", "2900"],
+        ),
     ],
 )
-def test_frequencies_are_written_in_round_numbers(
-    config: Any, sr: int, label: str, some: set[str]
+def test_frequencies_are_written_at_the_ends_and_in_round_numbers(
+    command: str,
+    sr: int,
+    options: list[Any],
+    label: str,
+    texts: list[str],
+    tmp_path: Path,
+    program: Any,
 ) -> None:
-    axis = frequency_axis(config, sr)
-    for at_most in (2, 4, 14):
-        places, texts = axis.ticks(at_most)
-        assert axis.limits[0] <= min(places) <= max(places) <= axis.limits[1]
-        assert 1 <= len(places) <= at_most + 1
-        assert [float(text) * axis.scale for text in texts] == pytest.approx(
-            places if axis.htk is None else list(dsp.mel_to_hz(places, htk=axis.htk))
-        )
-    assert some <= set(texts)
-    assert axis.label == label
+    write_audio(tmp_path / "a.wav", reference.noise(1, 3000), sr)
+    program(command, tmp_path / "a.wav", "-o", tmp_path / "o.h5", *options)
+    with kapre_cli.open_features(tmp_path / "o.h5") as features:
+        figure = figure_of(features)
+    assert figure.get_supylabel() == f"Frequency ({label})"
+    pixels(figure)
+    (panel,) = panels(figure)
+    low, high = panel.get_ylim()
+    shown = [
+        text.get_text()
+        for text, hz in zip(panel.get_yticklabels(), panel.get_yticks(), strict=True)
+        if low <= hz <= high
+    ]
+    assert shown == texts
+    scale = 1000 if label == "kHz" else 1
+    inside = [hz for hz in panel.get_yticks() if low <= hz <= high]
+    assert [float(text) * scale for text in shown] == pytest.approx(inside)
 
 
 def test_every_band_stands_at_its_centre() -> None:
     config = MelspectrogramConfig(sr=44100, n_mels=7, fmin=300, fmax=9000)
-    axis = frequency_axis(config, 44100)
-    low, high = axis.span
-    centres = low + (np.arange(7) + 0.5) * (high - low) / 7
-    expected = dsp.mel_edges(7, 300, 9000)[1:-1]
-    assert dsp.mel_to_hz(centres) == pytest.approx(expected)
+    axis = FrequencyAxis(config, 44100)
+    rows = axis.rows((300, 9000), 700)
+    low, high = hz_to_mel([300, 9000])
+    middles = low + (np.arange(700) + 0.5) / 700 * (high - low)
+    centres = hz_to_mel(mel_frequencies(9, fmin=300, fmax=9000)[1:-1])
+    nearest = np.abs(middles[:, np.newaxis] - centres).argmin(axis=1)
+    assert rows.numbers.tolist() == nearest.tolist()
 
 
-def test_long_times_are_told_in_minutes_and_hours() -> None:
-    assert time_unit((0, 900)) == ("Time (s)", 1)
-    assert time_unit((20_000, 20_900)) == ("Time (s)", 1)
-    assert time_unit((0, 3600)) == ("Time (min)", 60)
-    assert time_unit((0, 36_000)) == ("Time (h)", 3600)
+@pytest.mark.parametrize(
+    ("seconds", "label", "texts"),
+    [
+        (0.2, "Time (s)", ["0.000", "0.100", "0.200"]),
+        (119, "Time (s)", ["0", "40", "100"]),
+        (600, "Time (min:s)", ["0:00", "1:00", "10:00"]),
+        (4000, "Time (min:s)", ["0:00", "10:00", "60:00"]),
+        (36_000, "Time (h:min)", ["0:00", "1:00", "10:00"]),
+        (200_000, "Time (h:min)", ["0:00", "6:00", "54:00"]),
+        (10**12, "Time (h:min)", ["0:00"]),
+    ],
+)
+def test_times_are_written_as_on_a_clock(seconds: float, label: str, texts: list[str]) -> None:
+    (axes,) = Figure((7, 3)).subplots(1, 1, squeeze=False).ravel()
+    axes.set_xlim(0, seconds)
+    time_ticks(axes.xaxis)
+    axes.figure.draw_without_rendering()
+    assert axes.get_xlabel() == label
+    shown = [text.get_text() for text in axes.get_xticklabels()]
+    assert set(texts) <= set(shown)
+    assert len(shown) <= 16
 
 
 # Of any size
@@ -317,7 +430,7 @@ class Made:
         values = np.zeros((len(frames), *self.shape[1:]), np.float32)
         if self.peak in frames:
             values[self.peak - frames[0], 17] = 1
-        return values
+        return values[:, index[1], index[2]]
 
     def crc32(self, time_axis: int, look: Look | None = None) -> int:
         raise NotImplementedError((time_axis, look))
@@ -343,7 +456,7 @@ def stored(values: Made, config: SpectrogramConfig) -> StoredArray:
 def test_a_night_is_read_in_blocks_and_keeps_its_peaks() -> None:
     values = Made((10**6, 257, 2), 314_159)
     array = stored(values, SpectrogramConfig(image_data_format="channels_last"))
-    image = peaks(part_of(array, AudioSettings(sr=SR), View()), 300, 1000)
+    image = peaks(part_of(array, AudioSettings(sr=SR), View()), every(257), 1000)
     assert image.shape == (2, 257, 1000)
     assert np.argwhere(image).tolist() == [[0, 17, 314], [1, 17, 314]]
     assert values.most <= 2**22
@@ -372,13 +485,16 @@ def test_every_cell_is_the_largest_of_its_values(
     config = SpectrogramConfig(n_dft=2 * n_features - 2, n_hop=256,
                                image_data_format="channels_last")  # fmt: skip
     part = part_of(stored(Held(values), config), AudioSettings(sr=SR), View())
-    image = peaks(part, n_rows, n_columns, block)
-    n_rows, n_columns = min(n_rows, n_features), min(n_columns, n_time)
-    assert image.shape == (n_channels, n_rows, n_columns)
+    rows = FrequencyAxis(config, SR).rows((0, SR / 2), n_rows)
+    image = peaks(part, rows, n_columns, block)
+    ends = [*rows.starts[1:], n_features]
+    n_columns = min(n_columns, n_time)
+    assert image.shape == (n_channels, len(rows.starts), n_columns)
+    assert rows.starts[0] == 0  # of all bins none is left out
+    assert set(rows.numbers) == set(range(len(rows.starts)))
     for channel, row, column in np.ndindex(*image.shape):
         frames = [t for t in range(n_time) if t * n_columns // n_time == column]
-        first, last = row * n_features // n_rows, (row + 1) * n_features // n_rows
-        cell = values[frames, first:last, channel].astype(np.float32)
+        cell = values[frames, rows.starts[row] : ends[row], channel].astype(np.float32)
         np.testing.assert_equal(image[channel, row, column], cell.max())
 
 
@@ -396,11 +512,11 @@ def test_every_cell_is_the_largest_of_its_values(
     ],
 )
 def test_titles_are_the_keys_as_they_can_be_written(key: str, title: str) -> None:
-    assert title_of(key)[0] == title
+    assert written(key, 76)[0] == title
 
 
 def test_long_names_keep_their_ends() -> None:
-    title, _ = title_of("deployment 1/" + "x" * 300 + "/night 7.wav")
+    title, _ = written("deployment 1/" + "x" * 300 + "/night 7.wav", 76)
     assert len(title) < 80
     assert title.startswith("deployment 1/xx")
     assert title.endswith("xx/night 7.wav")
@@ -478,11 +594,31 @@ USAGE = {
     "no channel": (["--channel", "7", "-o", "p.png"], "'0.wav' has no channel 7; it has 1 channel"),
     "late": (["--time", "5:", "-o", "p.png"], "is 0.375 s long: it has nothing from 5 s to its"),
     "late range": (["--time", "5:6", "-o", "p.png"], "it has nothing from 5 s to 6 s"),
-    "backwards": (["--time", "6:5", "-o", "p.png"], "'6:5' does not end after it starts"),
+    "backwards": (
+        ["--time", "6:5", "-o", "p.png"],
+        "'6:5' does not go from a number to a larger one",
+    ),
     "no range": (["--time", "5", "-o", "p.png"], "'5' is not START:END in seconds, such as"),
     "negative": (["--time=-5:", "-o", "p.png"], "'-5:' is not START:END in seconds"),
     "no time": (["--time", "nan:", "-o", "p.png"], "'nan:' is not START:END in seconds"),
-    "to nan": (["--time", "0:nan", "-o", "p.png"], "'0:nan' does not end after it starts"),
+    "to nan": (["--time", "0:nan", "-o", "p.png"], "'0:nan' is not START:END in seconds"),
+    "backwards too": (["--freq", "9:8", "-o", "p.png"], "'9:8' does not go from a number to a"),
+    "below 0": (["--freq=-9:8", "-o", "p.png"], "'-9:8' is not LOW:HIGH in Hz, such as"),
+    "too high": (
+        ["--freq", "5000:", "-o", "p.png"],
+        "the features reach from 0 to 4,000 Hz; frequencies from 5,000 to 4,000 Hz cannot be shown",
+    ),
+    "no levels": (["--range", "0", "-o", "p.png"], "'0' is not LOW:HIGH, such as -60:0"),
+    "levels down": (["--range", "0:-60", "-o", "p.png"], "'0:-60' does not go from a number to a"),
+    "no colours": (["--range", "5:", "-o", "p.png"], "the colours cannot go from 5 up to 0"),
+    "no map": (["--cmap", "vridis", "-o", "p.png"], "no colour map 'vridis'; did you mean 'virid"),
+    "no map at all": (["--cmap", "\x1b", "-o", "p.png"], "'\\x1b', such as 'viridis' or 'gray_r'"),
+    "no size": (["--size", "8", "-o", "p.png"], "'8' is not WIDTHxHEIGHT in inches, such as"),
+    "not a size": (["--size", "nanx3", "-o", "p.png"], "'nanx3' is not WIDTHxHEIGHT in inches"),
+    "tiny": (["--size", "3x1", "-o", "p.png"], "a picture cannot have 3 x 1 inches: its sides"),
+    "vast": (["--size", "90x90", "-o", "p.png"], "it has at most 1,000 square inches"),
+    "narrow": (["--size", "3x5", "-o", "p.png"], "3 x 5 inches are too small: the panels and"),
+    "flat": (["--size", "8x2", "-o", "p.png"], "written around them take 3.2 x 5.2 inches"),
     "a layer": (
         ["--n-dft", "64", "--mel", "-o", "p.png"],
         "'o.h5' is an output: --mel, --n-dft would say what is computed of audio",
@@ -561,8 +697,8 @@ def test_outputs_that_are_not_sound_are_told(output: Path, program: Any) -> None
     assert ended.code == 1
     assert "'torn.h5' cannot be read" in ended.err
     ended = program("plot", "in", "-o", "p.png")
-    assert ended.code == 1
-    assert "'in' is a folder without kapre-extract.json, so no output of" in ended.err
+    assert ended.code == 2
+    assert "'in' is a folder, and no output; name the recordings in it (in/*.wav), or" in ended.err
     ended = program("plot", "gone.h5", "-o", "p.png")
     assert ended.code == 2
     assert "there is nothing at 'gone.h5'" in ended.err
@@ -577,11 +713,11 @@ def test_outputs_that_are_not_sound_are_told(output: Path, program: Any) -> None
 def test_audio_is_drawn_at_once(output: Path, program: Any) -> None:
     assert output
     ended = program("plot", "two.wav", "-o", "p.png", "--channel", 1, "--n-dft", 128)
-    assert (ended.code, ended.err) == (0, "1 key drawn -> 'p.png'\n")
-    program("spectrogram", "two.wav", "-o", "two.h5", "--n-dft", 128)
+    assert (ended.code, ended.err) == (0, "1 recording drawn -> 'p.png'\n")
+    program("spectrogram", "two.wav", "-o", "two.h5", "--n-dft", 128, "--n-hop", 32)
     assert program("plot", "two.h5", "-o", "q.png", "--channel", 1).code == 0
     assert Path("p.png").read_bytes() == Path("q.png").read_bytes()
-    mel = ["--n-dft", 128, "--n-mels", 20, "--fmin", 100]
+    mel = ["--n-dft", 128, "--n-hop", 64, "--n-mels", 20, "--fmin", 100]
     assert program("plot", "two.wav", "-o", "mel.png", "--mel", *mel).code == 0
     program("melspectrogram", "two.wav", "-o", "mel.h5", "--power", 2, *mel)
     assert program("plot", "mel.h5", "-o", "mel 2.png").code == 0
@@ -592,7 +728,15 @@ def test_audio_is_drawn_at_once(output: Path, program: Any) -> None:
     ("arguments", "code", "message"),
     [
         (["two.wav", "key"], 2, "'two.wav' is a recording, not an output: it has no keys"),
-        (["text.wav", "key"], 1, "'text.wav': neither a WAV nor a FLAC file: it begins with"),
+        (["text.wav", "key"], 2, "and there is no file 'key'"),
+        (["two.wav", "text.wav"], 1, "failed: 'text.wav': neither a WAV nor a FLAC file"),
+        (["two.wav", "text.wav"], 1, "1 recording of 2 cannot be drawn: there is no picture"),
+        (["text.wav", "two.wav"], 1, "failed: 'text.wav': neither a WAV nor a FLAC file"),
+        (["two.wav", "fast.wav"], 1, "16,000 Hz, this run uses 8,000 Hz (use --resample, or --sr"),
+        (["two.wav", "o.h5"], 2, "'o.h5' is an output, and 'two.wav' a recording; name"),
+        (["two.wav", "in"], 2, "'in' is a folder, and 'two.wav' a recording; name"),
+        (["o.h5", "two.wav", "in/0.wav"], 2, "; recordings are drawn without an output"),
+        (["two.wav", "--freq", "100:4001"], 2, "reach from 0 to 4,000 Hz; frequencies from 100 to"),
         (["two.wav", "--n-mels", 3], 2, "--n-mels describes mel bands: add --mel"),
         (["text.wav"], 1, "'text.wav': neither a WAV nor a FLAC file: it begins with b'no audio'"),
         (["two.wav", "--channel", 5], 1, "failed: 'two.wav': "),
@@ -604,10 +748,87 @@ def test_audio_that_cannot_be_drawn_is_told(
 ) -> None:
     assert output
     Path("text.wav").write_text("no audio")
+    write_audio(Path("fast.wav"), reference.noise(1, 3000), 16000)
     ended = program("plot", *arguments, "-o", "p.png")
     assert (ended.code, ended.out) == (code, "")
     assert message in ended.err
     assert not Path("p.png").exists()
+
+
+def test_recordings_are_drawn_on_one_sheet(output: Path, program: Any) -> None:
+    assert output
+    layer = ["--n-dft", 128, "--n-hop", 32]
+    ended = program("plot", "in/3.wav", "two.wav", "in/3.wav", "-o", "p.png")
+    assert (ended.code, ended.err) == (0, "2 recordings drawn -> 'p.png'\n")
+    ended = program("plot", "in/3.wav", "two.wav", "-o", "q.png", *layer)
+    program("spectrogram", "in/3.wav", "two.wav", "-o", "both.h5", *layer)
+    assert program("plot", "both.h5", "-o", "r.png").code == 0
+    assert Path("q.png").read_bytes() == Path("r.png").read_bytes()
+    # Of two that are called the same, the names say which is which.
+    write_audio(Path("in/two.wav"), reference.noise(1, 300), 16000)
+    ended = program("plot", "two.wav", "in/two.wav", "-o", "p.svg", "--resample")
+    assert ended.code == 0
+    assert {"two.wav", "in/two.wav"} <= set(texts_of(Path("p.svg")))
+
+
+def test_a_picture_says_how_it_can_be_made_again(output: Path, program: Any) -> None:
+    assert output
+    made = f"kapre-extract {kapre_cli.__version__}"
+    assert program("plot", "two.wav", "-o", "p.svg").code == 0
+    caption = f"n_dft 512, n_hop 128, Hann window, power 2; 8,000 Hz; {made}"
+    assert caption in texts_of(Path("p.svg"))
+    mel = ["--n-dft", 256, "--fmin", 100, "--fmax", 3000, "--n-mels", 20, "--htk"]
+    more = ["--norm", "none", "--decibel", "--amin", 1e-7, "--padding", "valid"]
+    rate = ["--sr", 7000, "--resample"]
+    assert program("melspectrogram", "two.wav", "-o", "mel.h5", *mel, *more, *rate).code == 0
+    caption = (
+        "n_dft 256, n_hop 128, Hann window, padding valid, n_mels 20, fmin 100, fmax 3000, htk, "
+        f"norm None, power 1, amin 1e-07; 7,000 Hz, resampled; {made}"
+    )
+    for size, n_lines in (("14x3", 1), ("9x3", 2), ("4x3", 3)):
+        program("plot", "mel.h5", "-o", "mel.svg", "--size", size, "--overwrite")
+        texts = texts_of(Path("mel.svg"))
+        lines = texts[texts.index("Frequency (Hz)") + 1 :]
+        assert (" ".join(lines), len(lines)) == (caption, n_lines)
+
+
+def texts_of(picture: Path) -> list[str]:
+    """Return the texts in an SVG, which are text there."""
+    root = ElementTree.fromstring(picture.read_text())  # noqa: S314 - a picture of ours
+    return ["".join(text.itertext()) for text in root.iter("{http://www.w3.org/2000/svg}text")]
+
+
+@pytest.mark.parametrize(
+    ("command", "n_channels", "size"),
+    [
+        ("spectrogram", 1, None),
+        ("melspectrogram", 12, None),
+        ("melspectrogram", 1, (3.3, 2)),
+        ("spectrogram", 6, (3.3, 9)),
+        ("melspectrogram", 12, (3.3, 8.8)),
+        ("spectrogram", 2, (14, 3)),
+    ],
+)
+def test_clicks_in_what_is_long_are_seen(
+    command: str, n_channels: int, size: Any, tmp_path: Path, program: Any
+) -> None:
+    signal = np.zeros((n_channels, 200_000))
+    for number, channel in enumerate(signal):
+        channel[10_000 + 7000 * number :: 100_000] = 1
+    write_audio(tmp_path / "a.wav", signal)
+    bands = ["--n-mels", 8] if command == "melspectrogram" else []
+    program(command, tmp_path / "a.wav", "-o", tmp_path / "o.npy", "--n-dft", 32, *bands)
+    with kapre_cli.open_features(tmp_path / "o.npy") as features:
+        figure = figure_of(features, view=View(size=size))
+    image = pixels(figure)
+    for panel in panels(figure):
+        rows, columns = panel.images[0].get_array().shape
+        shown = panel_pixels(figure, panel, image)
+        # A column or row of its own for each, or one of them might not be shown.
+        assert columns <= shown.shape[1] + 2 * FRAME
+        assert rows <= shown.shape[0] + 2 * FRAME
+        bright = (shown.sum(axis=2) > 1.5).any(axis=0)
+        assert np.diff(bright.astype(int)).clip(0).sum() == 2
 
 
 def test_audio_without_a_header_is_drawn(output: Path, program: Any) -> None:
@@ -620,6 +841,62 @@ def test_audio_without_a_header_is_drawn(output: Path, program: Any) -> None:
     assert program("plot", "samples.raw", "-o", "p.png", *raw).code == 0
     assert program("plot", "wav/samples.raw", "-o", "q.png").code == 0
     assert Path("p.png").read_bytes() == Path("q.png").read_bytes()
+
+
+SIDE_EFFECTS = """
+import logging, sys, warnings
+import matplotlib as mpl
+
+def state():
+    loggers = {name: one.level for name, one in logging.root.manager.loggerDict.items()
+               if isinstance(one, logging.Logger) and name.split(".")[0] == "matplotlib"}
+    settings = dict.items(mpl.rcParams)  # as they are; asking for the backend would choose one
+    return {name: str(value) for name, value in settings}, loggers, list(warnings.filters)
+
+mpl.rcParams["image.origin"] = "upper"
+mpl.rcParams["font.size"] = 30
+import matplotlib.figure, matplotlib.style
+import kapre_cli.plotting.figure  # its imports make loggers
+before = state()
+from kapre_cli import open_features
+from kapre_cli.plotting import View, figure_of
+with open_features("o.h5") as features:
+    figure = figure_of(features, "two.wav", View(time=(0.1, None), range=(-60, 0)))
+figure.savefig("own.png", dpi=50)
+assert isinstance(figure, matplotlib.figure.Figure)
+assert state() == before
+assert "matplotlib.pyplot" not in sys.modules
+from kapre_cli.cli import run
+assert run(["plot", "o.h5", "-o", "p.png", "--quiet"]) == 0
+assert state() == before
+"""
+
+
+def test_drawing_from_python_changes_nothing_else(output: Path) -> None:
+    assert output
+    ended = subprocess.run(
+        [sys.executable, "-c", SIDE_EFFECTS],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert mpl.image.imread("own.png").shape[1] == 450  # 9 inches
+
+
+def test_a_sheet_from_python_is_that_of_the_command(output: Path, program: Any) -> None:
+    options = ["--time", "0.1:", "--freq", "500:", "--range", "-60:0", "--size", "7.5x4"]
+    assert program("plot", output, "two.wav", "-o", "p.png", "--cmap", "gray", *options).code == 0
+    view = View(time=(0.1, None), freq=(500, None), range=(-60, 0), size=(7.5, 4), cmap="gray")
+    with kapre_cli.open_features(output) as features:
+        assert rendered(figure_of(features, ["two.wav"], view), "png") == Path("p.png").read_bytes()
+        assert len(panels(figure_of(features))) == 4
+        with pytest.raises(KeyError, match=r"'9\.wav'"):
+            figure_of(features, "9.wav")
+        with pytest.raises(UsageError, match="`time` must go up"):
+            View(time=(2, 1))
+    assert mpl.image.imread("p.png").shape == (800, 1500, 4)
 
 
 def test_without_matplotlib_it_says_how_to_get_it(output: Path) -> None:

@@ -8,17 +8,18 @@ from kapre_cli.cli.options.picture import picture_options
 from kapre_cli.cli.printing import PlainCommand
 
 
-@click.command(cls=PlainCommand, short_help="Draw what was written, or audio.")
+@click.command(cls=PlainCommand, short_help="Plot an output or recordings.")
 @picture_options()
 def plot(**options: Any) -> int:
-    """Draw arrays of SOURCE, an output of this program, or an audio file.
+    """Plot arrays of SOURCE, an output of this program, or SOURCE and other recordings.
 
-    Without KEY the first few are drawn. Of an output --channel, --time and --decibel say what is
-    shown; the options from --mel on say what is computed of audio, which is shown as power.
+    Of an output the first four KEYs are plotted unless some are named. Of recordings the power is
+    computed first; the options from --mel on describe how.
 
     \b
     kapre-extract plot mels.h5 "night 1.wav" -o night.png --time 60:75
-    kapre-extract plot song.wav -o song.pdf --n-dft 1024 --n-hop 128
+    kapre-extract plot song.wav -o song.pdf --n-dft 1024 --freq 2000:8000
+    kapre-extract plot left.wav right.wav -o both.png --mel --range -60:0
     """  # noqa: D301 - Click needs the backspace itself
     from kapre_cli.cli.plotting import plotting  # not needed for --help
 

@@ -1,9 +1,12 @@
 """What ``plot`` does: open or extract, draw, and put the picture in its place."""
 
+import logging
 import os
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +15,12 @@ from click.core import ParameterSource
 
 from kapre_cli.cli.from_options import BANDS, audio_settings, layer_config
 from kapre_cli.cli.layer_notes import warn_of_layer
-from kapre_cli.cli.sample_rate import asked_rate
+from kapre_cli.cli.sample_rate import sample_rate
 from kapre_cli.cli.signals import pass_over
-from kapre_cli.errors import AudioReadError, UsageError, quoted
+from kapre_cli.errors import AudioReadError, StoredDataError, UsageError, quoted
 from kapre_cli.plotting.files import check_picture, kind_of, save
-from kapre_cli.plotting.view import View
+from kapre_cli.plotting.frequencies import FrequencyAxis
+from kapre_cli.plotting.view import FIRST_KEYS, View
 from kapre_cli.report import ExitCode, Report, counted
 from kapre_cli.settings import (
     DEFAULT_AMIN,
@@ -26,11 +30,11 @@ from kapre_cli.settings import (
     OutputSettings,
     SpectrogramConfig,
 )
-from kapre_cli.sources import Source, key_of
+from kapre_cli.sources import discover
 from kapre_cli.storage.features import Features, is_output, open_features
+from kapre_cli.storage.npy import MANIFEST_NAME, ROOT_NAME
 from kapre_cli.storage.scratch import scratch_folder
 
-_KEYS_SHOWN = 4  # if none is named
 _KEYS_NAMED = 5  # in a message
 _TAKEN = tuple(one.name for one in fields(AudioSettings) if one.name != "channels")
 _OF_AUDIO = ("mel", "n_dft", "n_hop", "padding", *BANDS, *_TAKEN)
@@ -46,111 +50,168 @@ _POWER = {
 
 def plotting(options: Mapping[str, Any]) -> int:
     """Draw a picture and return the exit code."""
-    source, output = options["source"], options["output"]
-    existing = check_picture(output, source, overwrite=options["overwrite"])
-    sheet, rendered = _drawing()
-    start, end = options["time"] or (0.0, None)
-    with _features(source, options) as (features, channels):
-        keys = _keys(features, options["keys"], quiet=options["quiet"])
-        view = View(channels=channels, start=start, end=end, decibel=options["decibel"])
-        figure = sheet(features, keys, view)
+    output = options["output"]
+    named = [options["source"], *map(Path, options["keys"])]
+    existing = check_picture(output, named, overwrite=options["overwrite"])
+    ranges = {name: tuple(options[name]) for name in ("time", "freq", "range") if options[name]}
+    view = View(
+        channels=options["channels"] or None,
+        decibel=options["decibel"],
+        cmap=options["cmap"],
+        size=options["size"],
+        **ranges,
+    )
+    with _silent_matplotlib():
+        figure_of, rendered = _drawing(view)
+        with _shown(named, options, view) as (features, keys, view, what):
+            figure = figure_of(features, keys, view)
+        picture = rendered(figure, kind_of(output))
     pass_over()  # the picture is in its place in a moment
-    save(output, rendered(figure, kind_of(output)), existing)
+    save(output, picture, existing)
     if not options["quiet"]:
-        click.echo(f"{counted(len(keys), 'key')} drawn -> {quoted(output)}", err=True)
+        click.echo(f"{counted(len(keys), what)} drawn -> {quoted(output)}", err=True)
     return ExitCode.OK
 
 
-def _drawing() -> tuple[Any, Any]:
+@contextmanager
+def _silent_matplotlib() -> Iterator[None]:
+    """Leave out what matplotlib logs of its fonts and its cache."""
+    logger = logging.getLogger("matplotlib")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _drawing(view: View) -> tuple[Any, Any]:
     """Return the two functions that need matplotlib, which is an extra.
 
     Raises:
-        UsageError: If it is not there.
+        UsageError: If it is not there, or has not the colour map that is asked for.
     """
     try:
-        from kapre_cli.plotting.sheet import rendered, sheet
+        from kapre_cli.plotting.figure import colour_map, figure_of, rendered
     except ModuleNotFoundError as error:
         raise UsageError(
             f"drawing needs matplotlib ({error}): pip install 'kapre-extract[plot]', "
             "or pip install matplotlib"
         ) from error
-    return sheet, rendered
+    colour_map(view.cmap)  # before there is anything to draw
+    return figure_of, rendered
 
 
 @contextmanager
-def _features(
-    source: Path, options: Mapping[str, Any]
-) -> Iterator[tuple[Features, tuple[int, ...] | None]]:
-    """Open what is to be drawn, and say which of its channels are."""
+def _shown(
+    named: Sequence[Path], options: Mapping[str, Any], view: View
+) -> Iterator[tuple[Features, list[str], View, str]]:
+    """Open what is to be drawn, with its keys, what is shown of them, and what they are."""
+    source, *others = named
     if not os.path.lexists(source):
         raise UsageError(f"there is nothing at {quoted(source)}; name an output or a recording")
-    asked = [name for name in _OF_AUDIO if _is_given(name)]
     if source.exists() and is_output(source):  # a link may lead nowhere
-        if asked:
+        if asked := _given(_OF_AUDIO):
             raise UsageError(
-                f"{quoted(source)} is an output: {_named(asked)} would say what is computed of "
-                "audio, and here all is"
+                f"{quoted(source)} is an output: {asked} would say what is computed of audio, and "
+                "here all is"
             )
-        with open_features(source) as features:
-            yield features, options["channels"] or None
+        with _opened(source) as features:
+            yield features, _keys(features, options["keys"], quiet=options["quiet"]), view, "key"
         return
-    if options["keys"]:
-        if options["raw_format"] is None:
-            _stated_rate(source)  # else it is no recording either
-        raise UsageError(f"{quoted(source)} is a recording, not an output: it has no keys")
-    asked = [name for name in BANDS if _is_given(name)]
-    if asked and not options["mel"]:
-        raise UsageError(f"{_named(asked)} describes mel bands: add --mel")
+    for path in others:
+        _require_recording(path, source)
+    if (asked := _given(BANDS)) and not options["mel"]:
+        raise UsageError(f"{asked} describes mel bands: add --mel")
     with scratch_folder() as folder:
-        output = folder / "audio.h5"
-        _extract(source, options, output)
-        with open_features(output) as features:
-            yield features, None
+        _extract(named, options, view, folder / "audio.h5")
+        with open_features(folder / "audio.h5") as features:
+            yield features, list(features), replace(view, channels=None), "recording"
 
 
-def _extract(path: Path, options: Mapping[str, Any], output: Path) -> None:
-    """Compute the power of one recording.
+def _opened(output: Path) -> Features:
+    """Return an output, open.
 
     Raises:
-        AudioReadError: If the recording cannot be read; the message says why.
+        UsageError: If it is a folder of other things.
+    """
+    try:
+        return open_features(output)
+    except StoredDataError as error:
+        try:
+            is_other = not {ROOT_NAME, MANIFEST_NAME} & set(os.listdir(output))
+        except OSError:  # a file, or a folder that may not be looked into
+            is_other = False
+        if not is_other:
+            raise
+        folder = shlex.quote(str(output))
+        raise UsageError(
+            f"{quoted(output)} is a folder, and no output; name the recordings in it "
+            f"({folder}/*.wav), or extract them first: kapre-extract melspectrogram {folder} "
+            "-o OUTPUT.h5"
+        ) from error
+
+
+def _require_recording(path: Path, first: Path) -> None:
+    """Refuse what is no recording, behind a recording.
+
+    Raises:
+        UsageError: If it is an output, a folder, or nothing.
+    """
+    if not os.path.lexists(path):
+        raise UsageError(
+            f"{quoted(first)} is a recording, not an output: it has no keys, and there is no file "
+            f"{quoted(path)}"
+        )
+    if path.exists() and is_output(path):
+        what = "a folder" if path.is_dir() else "an output"
+        raise UsageError(
+            f"{quoted(path)} is {what}, and {quoted(first)} a recording; name recordings alone, "
+            "or an output and keys of it"
+        )
+
+
+def _extract(paths: Sequence[Path], options: Mapping[str, Any], view: View, output: Path) -> None:
+    """Compute the power of recordings.
+
+    Raises:
+        AudioReadError: If one of them cannot be read; a message has said why.
     """
     from kapre_cli.cli.terminal import Terminal
     from kapre_cli.pipeline.extract import extract
 
-    sr = asked_rate(options) or _stated_rate(path)
+    folders = [os.path.dirname(os.path.abspath(path)) for path in paths]
+    sources = discover(map(str, paths), os.path.commonpath(folders)).sources
+    with Terminal(sources, quiet=options["quiet"]) as terminal:
+        report = Report(say=terminal.say)
+        sr = sample_rate(options, sources, sources, report)
+        if sr is not None:
+            settings = _settings(options, sr, output)
+            FrequencyAxis(settings.layer, sr).limits(view.freq)  # before the work
+            warn_of_layer(settings.layer, report)
+            extract(sources, settings, report, terminal)
+    if report.exit_code:
+        raise AudioReadError(
+            f"{counted(report.n_failed, 'recording')} of {len(sources)} cannot be drawn: "
+            "there is no picture"
+        )
+
+
+def _settings(options: Mapping[str, Any], sr: int, output: Path) -> ExtractionSettings:
+    """Return what is computed of recordings: four frames where the others have two."""
+    n_hop = options["n_hop"] or max(options["n_dft"] // 4, 1)
     config = MelspectrogramConfig if options["mel"] else SpectrogramConfig
-    settings = ExtractionSettings(
-        layer=layer_config(config, {**options, **_POWER}, sr),
+    return ExtractionSettings(
+        layer=layer_config(config, {**options, **_POWER, "n_hop": n_hop}, sr),
         audio=audio_settings(options, sr),
         output=OutputSettings(path=output, format="hdf5"),
     )
-    source = Source(str(path), key_of(path.name))
-    with Terminal([source], quiet=options["quiet"]) as terminal:
-        report = Report(say=terminal.say)
-        warn_of_layer(settings.layer, report)
-        extract([source], settings, report, terminal)
-    if report.exit_code:
-        raise AudioReadError(f"{quoted(path)} cannot be drawn")
-
-
-def _stated_rate(path: Path) -> int:
-    """Return the sample rate in the header of a recording.
-
-    Raises:
-        AudioReadError: If it cannot be read; the message says why.
-    """
-    from kapre_cli.audio import promise
-
-    try:
-        return promise(str(path)).sr
-    except AudioReadError as error:
-        raise AudioReadError(f"{quoted(path)}: {error}") from error
 
 
 def _keys(features: Features, named: tuple[str, ...], *, quiet: bool) -> list[str]:
     """Return the keys to be drawn, each once."""
     if not named:
-        keys = [key for key, _ in zip(features, range(_KEYS_SHOWN), strict=False)]
+        keys = list(islice(features, FIRST_KEYS))
         if len(keys) < len(features) and not quiet:
             click.echo(
                 f"note: drawn are the first {len(keys)} of {len(features):,} keys; others can be "
@@ -160,19 +221,18 @@ def _keys(features: Features, named: tuple[str, ...], *, quiet: bool) -> list[st
         return keys
     for key in named:
         if key not in features:
-            first = [quoted(key) for key, _ in zip(features, range(_KEYS_NAMED), strict=False)]
+            first = [quoted(key) for key in islice(features, _KEYS_NAMED)]
             more = ", ..." if len(features) > len(first) else ""
+            file = "; recordings are drawn without an output" if os.path.isfile(key) else ""
             raise UsageError(
                 f"{quoted(features.path)} has no key {quoted(key)}; it has "
-                f"{counted(len(features), 'key')}: {', '.join(first)}{more}"
+                f"{counted(len(features), 'key')}: {', '.join(first)}{more}{file}"
             )
     return list(dict.fromkeys(named))
 
 
-def _is_given(name: str) -> bool:
-    """Whether an option stands on the command line; defaults of any kind do not count."""
-    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
-
-
-def _named(options: list[str]) -> str:
-    return ", ".join(f"--{name.replace('_', '-')}" for name in options)
+def _given(names: Iterable[str]) -> str:
+    """Return the options that stand on the command line; defaults of any kind do not count."""
+    source_of = click.get_current_context().get_parameter_source
+    given = [name for name in names if source_of(name) is ParameterSource.COMMANDLINE]
+    return ", ".join(f"--{name.replace('_', '-')}" for name in given)

@@ -1,6 +1,25 @@
-"""Features as pictures: what is shown, its axes, and the sheet. The only door to matplotlib."""
+"""Features as figures. The only door to matplotlib.
 
-import logging
+Importing this package does not import matplotlib; drawing does.
 
-# What it says of its fonts and its cache, as it is imported, is nothing to who wants a picture.
-logging.getLogger("matplotlib").setLevel(logging.ERROR)
+Attributes:
+    figure_of: A matplotlib figure of arrays of an output.
+    View: What the figure shows of them, and how.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kapre_cli.plotting.figure import figure_of
+    from kapre_cli.plotting.view import View
+
+__all__ = ["View", "figure_of"]
+
+_HOMES = {"View": "kapre_cli.plotting.view", "figure_of": "kapre_cli.plotting.figure"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,6 +1,7 @@
 """Where a picture goes: what may stand there, and how it appears there, whole."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from kapre_cli.errors import StoredDataError, UsageError, quoted, writing
@@ -10,7 +11,7 @@ from kapre_cli.storage.scratch import scratch_folder
 from kapre_cli.storage.soundness import open_plain
 from kapre_cli.version import PROGRAM
 
-# What pictures of this program say of their maker, see ``sheet.rendered``.
+# What pictures of this program say of their maker, see ``figure.rendered``.
 MAKER = PROGRAM
 _MARKS = (
     f"Software\0{MAKER}".encode(),  # PNG
@@ -22,12 +23,12 @@ _MOST_BYTES = 2**27
 PICTURES = ("png", "pdf", "svg")
 
 
-def check_picture(path: Path, source: Path, *, overwrite: bool) -> Stamp | None:
+def check_picture(path: Path, sources: Iterable[Path], *, overwrite: bool) -> Stamp | None:
     """Refuse a picture that cannot be had, before any work is done.
 
     Args:
         path: Where it is to be.
-        source: What it is drawn from.
+        sources: What it is drawn from.
         overwrite: Whether a picture of this program that stands there may be replaced.
 
     Returns:
@@ -51,7 +52,7 @@ def check_picture(path: Path, source: Path, *, overwrite: bool) -> Stamp | None:
     existing = stamp_of(target)
     if existing is None:
         return None
-    if source.exists() and target.samefile(source):
+    if any(os.path.exists(source) and target.samefile(source) for source in sources):
         raise UsageError(f"the picture {quoted(path)} is what would be drawn")
     if existing.size and not _is_ours(target):
         raise UsageError(

@@ -7,6 +7,7 @@ import numpy as np
 from kapre_cli.dsp import DECIBEL_RANGE
 from kapre_cli.errors import UsageError
 from kapre_cli.plotting.reduction import Image
+from kapre_cli.plotting.view import View
 from kapre_cli.settings import LayerConfig
 
 _NAMES = {1.0: "amplitude", 2.0: "power"}
@@ -18,18 +19,18 @@ class Levels:
 
     Attributes:
         config: The layer whose features are shown.
-        decibel: Whether decibels are shown.
+        view: What is shown of them.
 
     Raises:
         UsageError: If the features are decibels and are not to be shown as such.
     """
 
     config: LayerConfig
-    decibel: bool
+    view: View
 
     def __post_init__(self) -> None:
         """Refuse what cannot be had."""
-        if self.config.decibel and not self.decibel:
+        if self.config.decibel and not self.view.decibel:
             raise UsageError("these features are decibels: they cannot be shown otherwise")
 
     @property
@@ -40,28 +41,40 @@ class Levels:
         if self.config.decibel:
             # The layer takes 10 log10 whatever its power is: only of power is that a level.
             what = "Level" if power == 2 else f"10 log10 of {name}"
-            return f"{what}\n(dB re maximum of the recording)"
-        return "Level (dB re maximum shown)" if self.decibel else name.capitalize()
+            return f"{what} (dB re recording's maximum)"
+        return "Level (dB re maximum shown)" if self.view.decibel else name.capitalize()
 
     def shown(self, image: Image) -> Image:
         """Return what is shown of the features of one recording.
 
         The decibels of features that are none are those of power, whatever power they are.
         """
-        if self.config.decibel or not self.decibel:
+        if self.config.decibel or not self.view.decibel:
             return image
+        floor = min(-DECIBEL_RANGE, self.view.range[0] or 0.0)
         highest = _highest(image)
         if highest <= 0:  # silence
-            return np.where(np.isnan(image), image, np.float32(-DECIBEL_RANGE))
+            return np.where(np.isnan(image), image, np.float32(floor))
         with np.errstate(divide="ignore"):
             decibels = (20 / self.config.power) * np.log10(image.astype(np.float64) / highest)
-        return np.maximum(decibels, -DECIBEL_RANGE).astype(np.float32)
+        return np.maximum(decibels, floor).astype(np.float32)
 
     def limits(self, images: list[Image]) -> tuple[float, float]:
-        """Return the values that the darkest and the brightest colour stand for."""
-        if self.decibel:
-            return -DECIBEL_RANGE, 0.0
-        return 0.0, max(map(_highest, images)) or 1.0
+        """Return the values that the darkest and the brightest colour stand for.
+
+        Raises:
+            UsageError: If the view names one of them, and the other is not on its right side.
+        """
+        low, high = -DECIBEL_RANGE, 0.0
+        if not self.view.decibel:
+            low, high = 0.0, max(map(_highest, images)) or 1.0
+        low = low if self.view.range[0] is None else self.view.range[0]
+        high = high if self.view.range[1] is None else self.view.range[1]
+        if low >= high:
+            raise UsageError(
+                f"the colours cannot go from {low:g} up to {high:g}; name both ends of their range"
+            )
+        return low, high
 
 
 def _highest(image: Image) -> float:

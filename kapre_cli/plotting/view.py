@@ -1,4 +1,4 @@
-"""What of an array a picture shows: channels, a range of time, decibels or the numbers."""
+"""What a figure shows of every array, and how."""
 
 import math
 from collections.abc import Sequence
@@ -9,22 +9,55 @@ from kapre_cli.report import counted
 from kapre_cli.settings import AudioSettings
 from kapre_cli.storage.stored import StoredArray
 
+Bounds = tuple[float | None, float | None]
+FIRST_KEYS = 4  # are drawn if none is named
+
+_UNBOUNDED: Bounds = (None, None)
+
+_SHORTEST_SIDE, _LONGEST_SIDE = 2.0, 100.0  # inches
+_LARGEST = 1000.0  # square inches: a picture of 40 million pixels
+
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """What is shown of every array.
+    """What is shown of every array, and how. ``None`` as one of two bounds: as far as it goes.
 
     Attributes:
         channels: The recording's channels, counted from 0, in this order. ``None``: all of them.
-        start: Seconds from the start of the recording; what lies before is left out.
-        end: Seconds from the start of the recording; ``None``: its end.
+        time: From when to when, in seconds from the start of the recording.
+        freq: The lowest and the highest frequency, in Hz.
+        range: The values of the darkest and of the brightest colour, in the colour bar's unit.
         decibel: Show features that are not decibels in decibels below the largest that is shown.
+        cmap: The name of a colour map of matplotlib.
+        size: Width and height of the figure in inches. ``None``: what its panels need.
+
+    Raises:
+        UsageError: If a range is empty, or the figure would be too small or too large.
     """
 
     channels: tuple[int, ...] | None = None
-    start: float = 0.0
-    end: float | None = None
+    time: Bounds = _UNBOUNDED
+    freq: Bounds = _UNBOUNDED
+    range: Bounds = _UNBOUNDED
     decibel: bool = True
+    cmap: str = "magma"
+    size: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        """Check what needs no array to be checked."""
+        for name in ("time", "freq", "range"):
+            low, high = getattr(self, name)
+            if low is not None and high is not None and not low < high:
+                raise UsageError(f"`{name}` must go up. Received: {low:g} to {high:g}")
+        if self.size is not None:
+            width, height = self.size
+            sides = min(self.size) >= _SHORTEST_SIDE and max(self.size) <= _LONGEST_SIDE
+            if not (sides and width * height <= _LARGEST):
+                raise UsageError(
+                    f"a picture cannot have {width:g} x {height:g} inches: its sides have "
+                    f"{_SHORTEST_SIDE:g} to {_LONGEST_SIDE:g} inches, and it has at most "
+                    f"{_LARGEST:,g} square inches"
+                )
 
 
 @dataclass(frozen=True)
@@ -66,18 +99,18 @@ def part_of(array: StoredArray, settings: AudioSettings, view: View) -> Part:
     facts = array.facts
     n_time = array.shape[array.axes.index("time")]
     step, length = facts.time_step, facts.n_samples / facts.sr
-    end = length if view.end is None else min(view.end, length)
-    if view.start >= end:
-        upto = "its end" if view.end is None else f"{view.end:g} s"
+    start, end = view.time[0] or 0.0, view.time[1]
+    upto = "its end" if end is None else f"{end:g} s"
+    end = length if end is None else min(end, length)
+    if start >= end:
         raise UsageError(
-            f"{quoted(array.key)} is {length:.6g} s long: it has nothing from {view.start:g} s "
-            f"to {upto}"
+            f"{quoted(array.key)} is {length:.6g} s long: it has nothing from {start:g} s to {upto}"
         )
     before = facts.time_start - step / 2  # where frame 0 begins to count
-    first = min(max(math.floor((view.start - before) / step), 0), n_time - 1)
+    first = min(max(math.floor((start - before) / step), 0), n_time - 1)
     last = min(max(math.ceil((end - before) / step) - 1, first), n_time - 1)
     seconds = before + first * step, before + (last + 1) * step
-    limits = max(seconds[0], view.start), min(seconds[1], end)
+    limits = max(seconds[0], start), min(seconds[1], end)
     channels, names = _channels(array, settings, view.channels)
     return Part(
         array,

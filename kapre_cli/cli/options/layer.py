@@ -34,8 +34,13 @@ class _Norm(click.ParamType):  # type: ignore[type-arg]  # generic only since Cl
             self.fail(f"{value!r} is not 'slaney', 'none' or a number.", param, ctx)
 
 
-def framing_options(config: type[LayerConfig]) -> Decorator[Any]:
-    """Return the options that describe the frames of a layer."""
+def framing_options(config: type[LayerConfig], *, n_hop: str = "half of --n-dft") -> Decorator[Any]:
+    """Return the options that describe the frames of a layer.
+
+    Args:
+        config: The class of the layer's arguments.
+        n_hop: What --n-hop is without the option, in words.
+    """
     default = defaults(config)
     return together(
         click.option(
@@ -50,7 +55,7 @@ def framing_options(config: type[LayerConfig]) -> Decorator[Any]:
             "--n-hop",
             metavar="N",
             type=WholeNumber(1),
-            show_default="half of --n-dft",
+            show_default=n_hop,
             help="Samples from frame to frame.",
         ),
         click.option(

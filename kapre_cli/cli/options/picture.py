@@ -13,48 +13,79 @@ from kapre_cli.cli.options.voice import quiet_option
 from kapre_cli.settings import MelspectrogramConfig
 
 
-class TimeRange(NamedTuple):
-    """A range of time in seconds.
+class Range(NamedTuple):
+    """From one number to another; ``None``: as far as there is something."""
 
-    Attributes:
-        start: Where it starts.
-        end: Where it ends; ``None``: where the recording does.
-    """
-
-    start: float = 0.0
-    end: float | None = None
+    low: float | None = None
+    high: float | None = None
 
     def __str__(self) -> str:
-        return f"{self.start}:{'' if self.end is None else self.end}"
+        return ":".join("" if one is None else f"{one:.15g}" for one in self)
+
+
+class Size(NamedTuple):
+    """Width and height in inches."""
+
+    width: float
+    height: float
+
+    def __str__(self) -> str:
+        return f"{self.width:.15g}x{self.height:.15g}"
 
 
 class _Range(click.ParamType):  # type: ignore[type-arg]  # generic only since Click 8.5
-    """``START:END`` in seconds, either of which may be left out."""
+    """``LOW:HIGH``, either of which may be left out.
+
+    Args:
+        what: What it is called, with its unit, and examples.
+        at_least: The smallest number.
+    """
 
     name = "range"
+
+    def __init__(self, what: str, at_least: float = -math.inf) -> None:
+        self._what = what
+        self._at_least = at_least
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not isinstance(value, str):
             return value
-        start, colon, end = value.partition(":")
+        low, colon, high = value.partition(":")
         try:
-            seconds = TimeRange(float(start or 0), float(end) if end else None)
+            found = Range(*(float(one) if one.strip() else None for one in (low, high)))
         except ValueError:
-            seconds = TimeRange(math.nan)
-        if not (colon and 0 <= seconds.start < math.inf):
-            self.fail(
-                f"{value!r} is not START:END in seconds, such as 1.5:3, 10: or :60.", param, ctx
-            )
-        if seconds.end is not None and not seconds.start < seconds.end:
-            self.fail(f"{value!r} does not end after it starts.", param, ctx)
-        return seconds
+            found = Range(math.nan)
+        numbers = [one for one in found if one is not None]
+        if not (colon and all(math.isfinite(one) and one >= self._at_least for one in numbers)):
+            self.fail(f"{value!r} is not {self._what}.", param, ctx)
+        if len(numbers) == 2 and not numbers[0] < numbers[1]:
+            self.fail(f"{value!r} does not go from a number to a larger one.", param, ctx)
+        return found
+
+
+class _Size(click.ParamType):  # type: ignore[type-arg]
+    """``WIDTHxHEIGHT`` in inches."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        width, _, height = value.lower().partition("x")
+        try:
+            size = Size(float(width), float(height))
+        except ValueError:
+            size = Size(math.nan, math.nan)
+        if not all(math.isfinite(side) and side > 0 for side in size):
+            self.fail(f"{value!r} is not WIDTHxHEIGHT in inches, such as 7x4.5.", param, ctx)
+        return size
 
 
 def picture_options() -> Decorator[Any]:
     """Return what names a picture and its source, and the options that say what it shows."""
     return together(
         click.argument("source", type=click.Path(path_type=Path)),
-        click.argument("keys", nargs=-1, metavar="[KEY]..."),
+        click.argument("keys", nargs=-1, metavar="[KEY | RECORDING]..."),
         click.option(
             "-o",
             "--output",
@@ -65,10 +96,17 @@ def picture_options() -> Decorator[Any]:
         click.option("--overwrite", is_flag=True, help="Replace an existing picture."),
         click.option(
             "--time",
-            type=_Range(),
+            type=_Range("START:END in seconds, such as 1.5:3, 10: or :60", 0),
             metavar="START:END",
             show_default="all",
             help="Seconds of the recording to show; either may be left out.",
+        ),
+        click.option(
+            "--freq",
+            type=_Range("LOW:HIGH in Hz, such as 2000:8000, 500: or :4000", 0),
+            metavar="LOW:HIGH",
+            show_default="all",
+            help="Frequencies to show, in Hz; either may be left out.",
         ),
         click.option(
             "--decibel/--no-decibel",
@@ -77,11 +115,33 @@ def picture_options() -> Decorator[Any]:
             help="Show power or amplitude in decibels below the largest value shown, down to -80.",
         ),
         click.option(
+            "--range",
+            type=_Range("LOW:HIGH, such as -60:0, -50: or :0.5"),
+            metavar="LOW:HIGH",
+            show_default="-80:0 in decibels",
+            help="Values of the first and the last colour, as the colour bar shows them; either "
+            "may be left out.",
+        ),
+        click.option(
+            "--cmap",
+            metavar="NAME",
+            default="magma",
+            show_default=True,
+            help="Any colour map of matplotlib.",
+        ),
+        click.option(
+            "--size",
+            type=_Size(),
+            metavar="WxH",
+            show_default="9 inches wide, as high as the panels need",
+            help="Width and height of the picture in inches; an inch has 200 pixels.",
+        ),
+        click.option(
             "--mel",
             is_flag=True,
             help="Of audio: show mel bands, which the options from --n-mels to --norm describe.",
         ),
-        framing_options(MelspectrogramConfig),
+        framing_options(MelspectrogramConfig, n_hop="a quarter of --n-dft"),
         mel_options(),
         audio_options(),
         quiet_option(),

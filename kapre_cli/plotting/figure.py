@@ -1,0 +1,304 @@
+"""The figure: a panel for each channel of each key, all of one scale, and the picture of it."""
+
+import io
+import textwrap
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import islice
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.style
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Colormap, ListedColormap, Normalize, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.patches import Patch
+
+from kapre_cli.errors import UsageError, quoted
+from kapre_cli.plotting.files import MAKER
+from kapre_cli.plotting.frequencies import FrequencyAxis, Rows
+from kapre_cli.plotting.labels import caption_of, written
+from kapre_cli.plotting.levels import Levels
+from kapre_cli.plotting.reduction import Image, peaks
+from kapre_cli.plotting.ticks import frequency_label, frequency_ticks, time_ticks
+from kapre_cli.plotting.view import FIRST_KEYS, Part, View, part_of
+from kapre_cli.storage.stored import Features
+
+MAX_PANELS = 64
+
+# Inches.
+_WIDTH = 9.0
+_BESIDE = 2.1  # what a panel leaves of the width, at most
+_HIGHEST, _LOWEST, _ALL_PANELS = 3.2, 1.2, 6.4
+_AROUND_KEY, _BETWEEN, _CAPTION = 0.75, 0.2, 0.35  # title and times; channels; below all
+_LEAST_WIDTH, _LEAST_PANEL = 3.2, 0.45
+_LONGEST_BAR, _BAR_WIDTH = 6.0, 0.14
+
+_DPI = 200
+_FILLED = 0.9  # of a panel's rows of pixels: no row of the image is left out
+
+# Of each, the first that none of the colours looks like.
+_NAN_COLOURS = ("#35b779", "#e41a1c", "#377eb8")
+_EMPTY_COLOURS = ("#909090", "#6baed6", "#fdae61")
+_UNLIKE = 0.3  # differences in red, green and blue together
+
+_NORMAL, _SMALL, _TINY = 10, 8, 7  # points
+_LETTER = 0.6  # of its height, that a letter is wide
+_GREY = "0.4"
+
+_SETTINGS = {
+    "svg.fonttype": "none",  # text as text
+    "svg.hashsalt": MAKER,  # else identifiers in it are random
+    "pdf.fonttype": 42,  # TrueType, which publishers ask for
+}
+_METADATA: dict[str, dict[str, str | None]] = {  # without the time of the picture's making
+    "png": {"Software": MAKER},
+    "pdf": {"Creator": MAKER, "CreationDate": None},
+    "svg": {"Creator": MAKER, "Date": None},
+}
+
+
+def figure_of(
+    features: Features, keys: Sequence[str] | str | None = None, view: View | None = None
+) -> Figure:
+    """Return a matplotlib figure of the arrays of some keys, a panel for each channel.
+
+    Every recording has a time axis of its own; the colours are those of one scale. Neither
+    pyplot is used nor a setting of matplotlib changed.
+
+    Args:
+        features: An open output.
+        keys: Which of its arrays to draw, in this order. ``None``: the first four.
+        view: What is shown of them, and how. ``None``: all of it, as the command does.
+
+    Raises:
+        KeyError: If there is no such key.
+        UsageError: If something else is asked for that is not there, or more than a figure can
+            hold; a ``ValueError`` too.
+        StoredDataError: If an array cannot be read.
+    """
+    view = view or View()
+    keys = [keys] if isinstance(keys, str) else keys
+    keys = list(islice(features, FIRST_KEYS)) if keys is None else list(dict.fromkeys(keys))
+    levels = Levels(features.layer, view)
+    colours = colour_map(view.cmap)
+    axis = FrequencyAxis(features.layer, features.settings.sr)
+    limits = axis.limits(view.freq)
+    parts = [part_of(features[key], features.settings, view) for key in keys]
+    sheet = _Sheet(len(parts), sum(len(part.channels) for part in parts), view.size)
+    rows = axis.rows(limits, sheet.n_rows)
+    images = [levels.shown(peaks(part, rows, sheet.n_columns)) for part in parts]
+    panels = _Panels(axis, limits, rows, colours, Normalize(*levels.limits(images)))
+    with _own_settings():
+        figure = _panels_of(parts, images, panels, sheet)
+        figure.supylabel(frequency_label(limits), fontsize=_NORMAL)
+        _write(figure, panels.legend(images), caption_of(features), sheet)
+        bar = figure.colorbar(
+            ScalarMappable(panels.norm, colours),
+            ax=figure.axes[: sheet.n_beside_bar],
+            aspect=sheet.bar / _BAR_WIDTH,
+            pad=0.02,
+        )
+        bar.set_label(levels.label, fontsize=_fitting(levels.label, sheet.bar, _NORMAL))
+        bar.ax.tick_params(labelsize=_SMALL)
+    return figure
+
+
+def colour_map(name: str) -> Colormap:
+    """Return a colour map of matplotlib, with a colour for NaN.
+
+    Raises:
+        UsageError: If there is none of this name.
+    """
+    if name not in mpl.colormaps:
+        near = " or ".join(map(quoted, get_close_matches(name, mpl.colormaps)))
+        hint = f"; did you mean {near}?" if near else ", such as 'viridis' or 'gray_r'"
+        raise UsageError(f"matplotlib has no colour map {quoted(name)}{hint}")
+    colours = mpl.colormaps[name]
+    return colours.with_extremes(bad=_unlike(colours, _NAN_COLOURS))
+
+
+def _unlike(colours: Colormap, candidates: Sequence[str]) -> str:
+    """Return the first candidate that none of the colours looks like, else the least alike."""
+    taken = colours(np.linspace(0, 1, 64))[:, :3]
+    distances = [float(np.abs(taken - to_rgb(one)).sum(axis=1).min()) for one in candidates]
+    least = min(_UNLIKE, max(distances))
+    return next(one for one, far in zip(candidates, distances, strict=True) if far >= least)
+
+
+class _Sheet:
+    """The measures of a figure.
+
+    Args:
+        n_keys: How many keys are drawn.
+        n_panels: How many panels they have.
+        size: Width and height in inches, if they are given.
+
+    Attributes:
+        width: Of the figure, in inches.
+        height: Of the figure, in inches.
+        n_panels: How many panels there are.
+        panel: The height of each in inches, at least.
+        n_columns: How many columns of an image a panel has pixels for, at least.
+        n_rows: How many rows.
+        n_beside_bar: How many panels the colour bar stands beside.
+        bar: Its length in inches, about.
+
+    Raises:
+        UsageError: If there are more panels than the figure can hold.
+    """
+
+    def __init__(self, n_keys: int, n_panels: int, size: tuple[float, float] | None) -> None:
+        if n_panels > MAX_PANELS:
+            raise UsageError(
+                f"there would be {n_panels:,} panels, one for each channel of each key; a sheet "
+                f"holds {MAX_PANELS}: name fewer keys, or channels with --channel"
+            )
+        around = _CAPTION + n_keys * _AROUND_KEY + (n_panels - n_keys) * _BETWEEN
+        panel = min(max(_ALL_PANELS / n_panels, _LOWEST), _HIGHEST)
+        self.width, self.height = size or (_WIDTH, around + n_panels * panel)
+        least = around + n_panels * _LEAST_PANEL
+        if self.width < _LEAST_WIDTH or self.height < least:
+            raise UsageError(
+                f"{self.width:g} x {self.height:g} inches are too small: the panels and what is "
+                f"written around them take {_LEAST_WIDTH:g} x {least:.1f} inches"
+            )
+        self.n_panels = n_panels
+        self.panel = (self.height - around) / n_panels
+        self.n_columns = round((self.width - _BESIDE) * _DPI)
+        self.n_rows = round(self.panel * _FILLED * _DPI)
+        self.n_beside_bar = max(round(_LONGEST_BAR * n_panels / self.height), 1)
+        self.bar = min(_LONGEST_BAR, self.height - _CAPTION - _AROUND_KEY)
+
+
+@dataclass(frozen=True)
+class _Panels:
+    """What all panels have in common.
+
+    Attributes:
+        axis: The frequency axis.
+        limits: The lowest and the highest frequency on it, in Hz.
+        rows: The rows of every image.
+        colours: The colour map.
+        norm: The values that its ends stand for.
+    """
+
+    axis: FrequencyAxis
+    limits: tuple[float, float]
+    rows: Rows
+    colours: Colormap
+    norm: Normalize
+
+    def draw(self, panel: Axes, part: Part, image: Image) -> None:
+        """Draw one channel."""
+        frequency_ticks(panel.yaxis, self.axis, self.limits)
+        panel.set_xlim(*part.limits)
+        panel.set_ylim(*self.limits)
+        low, high = self.axis.to_scale(self.limits)
+        place: dict[str, Any] = {
+            # The rows are even in the unit of the axis: behind its scale, and before its limits.
+            "extent": (*part.seconds, low, high),
+            "transform": panel.transLimits + panel.transAxes,
+            "aspect": "auto",
+            "origin": "lower",
+            "interpolation": "nearest",
+        }
+        panel.imshow(image[self.rows.numbers], cmap=self.colours, norm=self.norm, **place)
+        if self.rows.is_empty.any():
+            empty = np.ma.masked_equal(self.rows.is_empty[self.rows.numbers, np.newaxis], False)
+            panel.imshow(empty, cmap=ListedColormap([self._empty_colour]), **place)
+        panel.tick_params(labelsize=_SMALL)
+
+    def legend(self, images: Sequence[Image]) -> list[Patch]:
+        """Return what is to be said of colours that stand for no value."""
+        has_nan = any(bool(np.isnan(image).any()) for image in images)
+        nan = [Patch(color=self.colours.get_bad(), label="NaN")] if has_nan else []
+        if not self.rows.is_empty.any():
+            return nan
+        return [*nan, Patch(color=self._empty_colour, label="empty mel band")]
+
+    @property
+    def _empty_colour(self) -> str:
+        return _unlike(self.colours, _EMPTY_COLOURS)
+
+
+def _panels_of(
+    parts: Sequence[Part], images: Sequence[Image], panels: _Panels, sheet: _Sheet
+) -> Figure:
+    layout = ConstrainedLayoutEngine(hspace=0)
+    figure = Figure((sheet.width, sheet.height), dpi=_DPI, facecolor="white", layout=layout)
+    following = iter(figure.subplots(sheet.n_panels, 1, squeeze=False)[:, 0])
+    for part, image in zip(parts, images, strict=True):
+        some = list(islice(following, len(image)))
+        for panel, name, channel in zip(some, part.names, image, strict=True):
+            panels.draw(panel, part, channel)
+            panel.tick_params(labelbottom=panel is some[-1])
+            if len(image) > 1 or name not in ("channel 0", "mono"):
+                panel.annotate(
+                    name,
+                    (1, 0.5),
+                    xytext=(5, 0),
+                    xycoords="axes fraction",
+                    textcoords="offset points",
+                    rotation=270,
+                    va="center",
+                    fontsize=_fitting(name, sheet.panel, _SMALL),
+                )
+        time_ticks(some[-1].xaxis)
+        longest = int(72 * (sheet.width - _BESIDE) / (_LETTER * _NORMAL))
+        title, fonts = written(part.array.key, longest)
+        some[0].set_title(title, loc="left", fontsize=_NORMAL, family=fonts, parse_math=False)
+    return figure
+
+
+def _fitting(text: str, length: float, size: float) -> float:
+    """Return the size of letters, in points, at which a text is no longer than so many inches."""
+    return min(72 * length / (_LETTER * len(text)), size)
+
+
+def _write(figure: Figure, legend: list[Patch], caption: str, sheet: _Sheet) -> None:
+    """Write what is said once for all panels."""
+    longest = int(72 * sheet.width / (_LETTER * _TINY))
+    text, fonts = written(caption, 4 * longest)
+    figure.supxlabel(
+        textwrap.fill(text, longest),
+        x=0.01,
+        ha="left",
+        fontsize=_TINY,
+        color=_GREY,
+        family=fonts,
+        parse_math=False,
+    )
+    if legend:
+        figure.axes[0].legend(
+            handles=legend,
+            loc="lower right",
+            bbox_to_anchor=(1, 1),
+            borderaxespad=0,
+            ncols=len(legend),
+            fontsize=_SMALL,
+            frameon=False,
+        )
+
+
+def rendered(figure: Figure, kind: str) -> bytes:
+    """Return a figure as the bytes of a picture, the same for equal figures.
+
+    Args:
+        figure: The figure.
+        kind: ``"png"``, ``"pdf"`` or ``"svg"``.
+    """
+    content = io.BytesIO()
+    with _own_settings():
+        figure.savefig(content, format=kind, dpi=_DPI, metadata=_METADATA[kind])
+    return content.getvalue()
+
+
+def _own_settings() -> AbstractContextManager[Any]:
+    """Draw as matplotlib does by itself, whatever the user's own settings are."""
+    return mpl.style.context(["default", _SETTINGS])
