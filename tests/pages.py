@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +52,7 @@ class Block:
 
     Attributes:
         name: The page and the line on which the block begins.
-        language: ``sh`` or ``python``.
+        language: That of its code, such as ``sh``.
         code: All of it.
         shown: What the page shows as its output; ``None`` if it shows nothing.
     """
@@ -90,12 +91,12 @@ def name_of(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
 
-def blocks_of(page: Path) -> list[Block]:
+def blocks_of(page: Path, languages: Collection[str] = ("sh", "python")) -> list[Block]:
     """Return the blocks of a page, in order, those that only set up an environment included."""
     tokens = MARKDOWN.parse(page.read_text(encoding="utf-8"))
     blocks = []
     for token, following in zip(tokens, [*tokens[1:], None], strict=True):
-        if token.type == "fence" and token.info.strip() in ("sh", "python"):
+        if token.type == "fence" and token.info.strip() in languages:
             assert token.map is not None
             is_shown = following is not None and following.info.strip() == "text"
             blocks.append(
@@ -123,10 +124,14 @@ class PageRun:
 
     A block may read what an earlier one has written, so all before it are run first. A block that
     needs a missing program is not run.
+
+    Args:
+        page: The page.
+        folder: Where its blocks are run.
     """
 
     def __init__(self, page: Path, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._blocks = iter([block for block in blocks_of(page) if block.runnable])
         self._ended: dict[Block, Ended] = {}
         for name in SHOWN_FILES:
@@ -139,7 +144,7 @@ class PageRun:
         while block not in self._ended:
             following = next(self._blocks)
             if following.missing_program is None:
-                self._ended[following] = _run(following, self._folder)
+                self._ended[following] = _run(following, self.folder)
         return self._ended[block]
 
 

@@ -164,13 +164,15 @@ class ScaleWriter:
         return h5py.Dataset(made)
 
     def _describe(self, scale: h5py.Dataset, name: str, **attributes: str) -> None:
-        for attribute, text in {"CLASS": "DIMENSION_SCALE", "NAME": name, **attributes}.items():
-            # With a NUL at the end: netCDF takes no other CLASS.
+        for attribute, text in {"CLASS": "DIMENSION_SCALE", "NAME": name}.items():
+            # HDF5 takes a CLASS with a NUL at its end, and no other.
             kind = h5py.h5t.C_S1.copy()
             kind.set_size(len(text) + 1)
             space = h5py.h5s.create(h5py.h5s.SCALAR)
             written = h5py.h5a.create(scale.id, attribute.encode(), kind, space)
             written.write(np.array(text.encode(), f"S{len(text) + 1}"))
+        for attribute, text in attributes.items():
+            scale.attrs[attribute] = np.bytes_(text)
 
     def _refer(self, dataset: Any, names: list[str]) -> None:
         references = np.empty(len(names), _REFERENCE_LIST)
