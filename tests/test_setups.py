@@ -12,6 +12,7 @@ import pytest
 import soundfile
 import yaml
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.pages import ROOT
 
@@ -24,7 +25,8 @@ DOCS = ROOT / "docs"
 RECIPES = DOCS / "recipes"
 LAYER_LIBRARIES = {"keras", "tensorflow"}  # what only the layers need
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = SETTINGS["project"]
 LOCK = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))
 
 
@@ -81,7 +83,7 @@ def test_the_page_installs_all_but_what_only_the_layers_need() -> None:
     shown = {Requirement(one).name: Requirement(one) for one in re.findall(r"'(.*?)'", command)}
     needed = {
         requirement.name: requirement
-        for requirement in map(Requirement, dependencies(""))
+        for requirement in dependencies("")
         if requirement.name not in LAYER_LIBRARIES
     }
     assert shown.keys() == needed.keys() | {"matplotlib"}
@@ -93,9 +95,16 @@ def test_the_page_installs_all_but_what_only_the_layers_need() -> None:
 # The lock file
 
 
-def dependencies(extra: str) -> list[str]:
+def dependencies(extra: str) -> list[Requirement]:
     """Return what the project needs; with an extra, what that adds."""
-    found: list[str] = PROJECT["optional-dependencies"][extra] if extra else PROJECT["dependencies"]
+    texts = PROJECT["optional-dependencies"][extra] if extra else PROJECT["dependencies"]
+    found = []
+    for requirement in map(Requirement, texts):
+        if requirement.name == PROJECT["name"]:  # one extra that holds another
+            found += [one for other in requirement.extras for one in dependencies(other)]
+        else:
+            requirement.name = canonicalize_name(requirement.name)
+            found.append(requirement)
     return found
 
 
@@ -114,14 +123,14 @@ def test_the_lock_file_is_that_of_the_project() -> None:
     assert locked == {
         (requirement.name, str(requirement.specifier), *([extra] if extra else []))
         for extra in EXTRAS
-        for requirement in map(Requirement, dependencies(extra))
+        for requirement in dependencies(extra)
     }
     assert LOCK["requires-python"] == PROJECT["requires-python"]
 
 
 @pytest.mark.parametrize("extra", EXTRAS)
 def test_the_lock_file_has_allowed_versions(extra: str) -> None:
-    for requirement in map(Requirement, dependencies(extra)):
+    for requirement in dependencies(extra):
         versions = [one["version"] for one in LOCK["package"] if one["name"] == requirement.name]
         assert versions
         assert all(requirement.specifier.contains(version) for version in versions)
@@ -141,11 +150,17 @@ def test_the_lock_file_names_public_sources_and_checksums_alone() -> None:
 
 
 def test_both_images_hold_the_same() -> None:
+    build = SETTINGS["tool"]["hatch"]["build"]["targets"]["wheel"]
+    read = {"pyproject.toml", "uv.lock", PROJECT["readme"], *PROJECT["license-files"]}
+    read |= {*build["packages"], *(str(Path(one).parent) for one in build["shared-data"])}
     installed = []
-    for name in ("Containerfile", "apptainer.def"):
+    for name, pattern in (
+        ("Containerfile", r"^COPY ([^-].*) \S+$"),
+        ("apptainer.def", r"^ +(\S+) /source/"),
+    ):
         text = (ROOT / "packaging" / name).read_text(encoding="utf-8")
-        copied = set(re.findall(r"pyproject\.toml|uv\.lock|README\.md|LICENSE|kapre_cli", text))
-        assert len(copied) == 5  # what building the package reads
+        copied = {one for line in re.findall(pattern, text, re.M) for one in line.split()}
+        assert read <= copied  # what building the package reads
         assert all((ROOT / one).exists() for one in copied)
         (command,) = re.findall(r"UV_PROJECT_ENVIRONMENT=.* uv sync (?:.*\\\n)*.*", text)
         installed.append([word for word in command.split() if word != "\\"])
