@@ -1,4 +1,4 @@
-"""The command line: parse, call one function of the library, say how it ended.
+"""The command line: parse, call one function of the library, exit.
 
 The only door to Click. Nothing is imported here that takes long: ``--help`` and a mistyped option
 must not wait for TensorFlow, nor for NumPy.
@@ -35,13 +35,22 @@ from kapre_cli.version import PROGRAM, __version__
 
 
 class _Program(Command, click.Group):
-    """The program. Broken pipes in any command end where all errors do, see :func:`run`."""
+    """The program. A broken pipe in any command is handled in :func:`run`, as all errors are."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:  # Click would end the process with the exit code 1
             raise PipeClosedError from error
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """Return the names of the commands in the order of work."""
+        return [*self.commands]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands before the options."""
+        self.format_commands(ctx, formatter)
+        super().format_options(ctx, formatter)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -57,16 +66,19 @@ class _Program(Command, click.Group):
     name=PROGRAM,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(__version__, prog_name=PROGRAM)
+@click.version_option(__version__, prog_name=PROGRAM, help="Show the version and exit.")
 @click.pass_context
 def program(ctx: click.Context) -> None:
     """Turn WAV and FLAC recordings into spectrograms or mel-spectrograms.
 
-    They are what the Keras layer that the options describe returns, whatever the length and the
-    number of channels, and stored in one HDF5 file or in .npy files.
+    Each recording gives one array, as the Keras layer of the same options computes it. Arrays are
+    stored in one HDF5 file or in .npy files.
 
     \b
-    kapre-extract melspectrogram recordings/ -o mels.h5 --n-mels 64 --power 2 --decibel
+    Mel-spectrograms of all recordings below a folder:
+      kapre-extract melspectrogram sample_audio -o mels.h5
+
+    kapre-extract COMMAND -h shows the usual options of a command, --help all.
     """  # noqa: D301 - Click needs the backspace itself
     for warning in unknown_variables(ctx.command, os.environ):
         click.echo(f"warning: {printable(warning)}", err=True)
@@ -76,9 +88,9 @@ for command in (
     spectrogram,
     melspectrogram,
     info,
+    plot,
     verify,
     compare,
-    plot,
     merge,
 ):
     program.add_command(with_defaults(command))

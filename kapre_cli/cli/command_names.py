@@ -6,7 +6,6 @@ import shlex
 from collections.abc import Collection, Sequence
 
 from kapre_cli.settings.run import HDF5_SUFFIXES, ROOT_NAME
-from kapre_cli.sources import AUDIO_SUFFIXES, STREAM
 from kapre_cli.version import PROGRAM
 
 # What a command here is called elsewhere.
@@ -53,6 +52,8 @@ def command_hint(arguments: Sequence[str], commands: Collection[str]) -> str:
 
 def _kind_of_path(name: str) -> str | None:
     """Say what an argument that may be a path is; ``None`` if it is none."""
+    from kapre_cli.sources import AUDIO_SUFFIXES, STREAM  # not needed for --help
+
     if name == STREAM:
         return "standard input"
     if os.path.isdir(name):

@@ -4,38 +4,44 @@ from pathlib import Path
 
 import click
 
+from kapre_cli.cli.options.declaring import option
 from kapre_cli.cli.options.inspection import output_argument
 from kapre_cli.cli.printing import PlainCommand, put
 
 
-@click.command(cls=PlainCommand, short_help="Hold two outputs against one another.")
+@click.command(cls=PlainCommand, short_help="Compare two outputs.")
 @output_argument("one", "A")
 @output_argument("other", "B")
-@click.option(
+@option(
     "--rtol",
     metavar="R",
     type=click.FloatRange(min=0),
     default=0.0,
     show_default=True,
-    help="Allow a value of A to be off by this part of the value of B.",
+    help="Relative tolerance: the allowed difference, as a fraction of the value in B.",
 )
-@click.option(
+@option(
     "--atol",
     metavar="D",
     type=click.FloatRange(min=0),
     default=0.0,
     show_default=True,
-    help="Allow it to be off by this much, beside what --rtol allows.",
+    help="Absolute tolerance, which is added to that of --rtol.",
 )
 def compare(one: Path, other: Path, rtol: float, atol: float) -> int:
-    """Hold the outputs A and B against one another, of whatever formats, input by input.
+    """Compare the outputs A and B, of any formats, input by input.
 
-    Exits with 0 if both have the same inputs and, as far as is allowed, the same values; else
-    with 1. Settings and versions that differ are shown.
+    The exit code is 0 if both have the same inputs and, within the tolerance, the same values;
+    else it is 1. Settings and versions that differ are shown.
 
     \b
-    kapre-extract compare mels.h5 mels-of-last-year.h5
-    kapre-extract compare mels.h5 expected --atol 1e-4
+    An output and an earlier one:
+      kapre-extract melspectrogram sample_audio -o new.h5
+      kapre-extract compare mels.h5 new.h5
+
+    \b
+    With a tolerance of a millionth of each value:
+      kapre-extract compare mels.h5 new.h5 --rtol 1e-6
     """  # noqa: D301 - Click needs the backspace itself
     from kapre_cli.cli.terminal import Terminal  # NumPy only where it is needed
     from kapre_cli.inspection.compare import compare as compared

@@ -12,11 +12,6 @@ from kapre_cli.cli.options.declaring import WholeNumber
 from kapre_cli.cli.toml import toml
 from kapre_cli.errors import UsageError, quoted
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 _MOST_BYTES = 2**18
 # The parser keeps every beginning of a dotted key: one of n parts takes memory for n * n.
 _MOST_DOTS = 64
@@ -61,6 +56,11 @@ def config_defaults(path: Path, name: str, options: Mapping[str, Options]) -> di
 
 
 def _read(path: Path) -> dict[str, Any]:
+    if sys.version_info >= (3, 11):  # not needed for --help
+        import tomllib
+    else:
+        import tomli as tomllib
+
     try:
         with open(path, "rb") as file:
             content = file.read(_MOST_BYTES + 1)

@@ -12,6 +12,7 @@ import click
 from click.core import ParameterSource
 
 from kapre_cli.cli.config_file import Options, config_defaults
+from kapre_cli.cli.help_text import Group, Option
 from kapre_cli.cli.option_names import long_name, near_hint, option_hint
 from kapre_cli.cli.toml import toml
 from kapre_cli.errors import KapreExtractError, quoted, writing
@@ -86,25 +87,28 @@ def blamed(error: click.ClickException) -> click.ClickException:
 
 
 def _config_option() -> click.Option:
-    return click.Option(
+    return Option(
         ["--config"],
+        group=Group.GENERAL,
         type=click.Path(path_type=Path),
         envvar=f"{_PREFIX}CONFIG",
         is_eager=True,  # before the options that it has defaults for
         expose_value=False,
         callback=_read,
-        help="Options by their long names in a TOML file, at its top or in a table called as the "
-        "command. Those on the command line and in the environment come first.",
+        help="Read options from a TOML file. They have their long names, and stand at its top or "
+        "in a table named after the command. The command line and the environment take "
+        "precedence.",
     )
 
 
 def _show_config_option() -> click.Option:
-    return click.Option(
+    return Option(
         ["--show-config"],
+        group=Group.GENERAL,
         is_flag=True,
         expose_value=False,
         callback=_show,
-        help="Print all options as such a file, and do nothing.",
+        help="Print all options as a TOML file for --config, and do nothing else.",
     )
 
 

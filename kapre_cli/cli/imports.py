@@ -1,7 +1,6 @@
 """What is settled before TensorFlow and Keras are imported, so that it is quick and silent."""
 
 import gc
-import logging
 import os
 import sys
 import warnings
@@ -15,6 +14,8 @@ _SECONDS_OF_A_TURN = 0.0005
 
 def hush() -> None:
     """Settle what TensorFlow and Keras read from the environment, and quieten their Python."""
+    import logging  # not needed for --help
+
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the processor does it all: see CompiledLayer
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -4,24 +4,32 @@ from pathlib import Path
 
 import click
 
+from kapre_cli.cli.options.declaring import option
 from kapre_cli.cli.options.inspection import output_argument
 from kapre_cli.cli.printing import PlainCommand, put
 from kapre_cli.errors import NotAnOutputError, UsageError, quoted
 
 
-@click.command(cls=PlainCommand, short_help="Say what is in an output, or of single inputs in it.")
+@click.command(cls=PlainCommand, short_help="Summarize an output, or inspect a recording.")
 @output_argument()
 @click.argument("keys", nargs=-1, metavar="[KEY]...")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def info(output: Path, keys: tuple[str, ...], as_json: bool) -> int:
-    """Say what is in OUTPUT: layer, settings, sizes, and the inputs that differ from the rest.
+    """Summarize OUTPUT: layer, settings, sizes, and the inputs that differ from the rest.
 
-    With KEYs, what is known of these inputs. No array is read. Of a recording, what its header
-    says.
+    KEYs select single inputs. If OUTPUT is a recording, its header is shown. No array is read.
 
     \b
-    kapre-extract info mels.h5
-    kapre-extract info mels.h5 "site a/night 1.wav"
+    What an output contains:
+      kapre-extract info mels.h5
+
+    \b
+    One of its inputs:
+      kapre-extract info mels.h5 "four microphones.wav"
+
+    \b
+    A recording:
+      kapre-extract info sample_audio/bird.flac
     """  # noqa: D301 - Click needs the backspace itself
     from kapre_cli.inspection.summary import summary  # NumPy only where it is needed
     from kapre_cli.inspection.telling import input_lines, summary_lines

@@ -8,15 +8,30 @@ from kapre_cli.cli.options import ExtractingCommand, extraction_options
 from kapre_cli.settings import MelspectrogramConfig
 
 
-@click.command(cls=ExtractingCommand, short_help="Extract mel-spectrograms of files and folders.")
+@click.command(
+    cls=ExtractingCommand, short_help="Extract mel-spectrograms of audio files and folders."
+)
 @extraction_options(MelspectrogramConfig)
 def melspectrogram(**options: Any) -> int:
-    """Extract mel-spectrograms of INPUTS: audio files, folders that are searched, - for a stream.
+    """Extract mel-spectrograms of audio files and folders.
+
+    INPUTS are WAV and FLAC files, folders, which are searched, or - for standard input.
 
     \b
-    kapre-extract melspectrogram recordings/ -o mels.h5 --n-mels 64 --power 2 --decibel
-    kapre-extract melspectrogram bats/ -o bat-mels --n-dft 1024 --fmin 15000 --channel 0
-    ffmpeg -v error -i film.mp4 -f wav - | kapre-extract melspectrogram - -o film.npy
+    All recordings below a folder, into one HDF5 file:
+      kapre-extract melspectrogram sample_audio -o mels.h5
+
+    \b
+    The same in decibels of power, into a folder of .npy files:
+      kapre-extract melspectrogram sample_audio -o mels --power 2 --decibel
+
+    \b
+    One channel, in frames of 1,024 samples:
+      kapre-extract melspectrogram sample_audio -o left.h5 --n-dft 1024 --channel 0
+
+    \b
+    What another program decodes:
+      flac -dcs sample_audio/bird.flac | kapre-extract melspectrogram - -o bird.npy
     """  # noqa: D301 - Click needs the backspace itself
     from kapre_cli.cli.extraction import extraction  # not needed for --help
 

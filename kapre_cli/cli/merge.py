@@ -16,7 +16,7 @@ from kapre_cli.version import PROGRAM
 _SHOWN = 4  # inputs, in a message
 
 
-@click.command(cls=PlainCommand, short_help="Put outputs of the same settings together into one.")
+@click.command(cls=PlainCommand, short_help="Merge outputs into one.")
 @merge_options()
 def merge(
     inputs: tuple[Path, ...],
@@ -27,13 +27,16 @@ def merge(
     allow_missing: bool,
     quiet: bool,
 ) -> int:
-    """Put INPUTS, outputs of one layer and the same settings, together into one.
+    """Merge INPUTS, outputs of one layer and the same settings, into one output.
 
-    All shards of a run give the very file that one run would have written, in whichever order
-    they are named. An output that holds arrays which the inputs lack is never replaced.
+    All shards of a run give the same bytes as a run without shards, in any order. An existing
+    output is never replaced if it has arrays that INPUTS lack.
 
     \b
-    kapre-extract merge part-*.h5 -o all.h5
+    Two shards of a run, and the output of both:
+      kapre-extract melspectrogram sample_audio -o part-1.h5 --shard 1/2
+      kapre-extract melspectrogram sample_audio -o part-2.h5 --shard 2/2
+      kapre-extract merge part-*.h5 -o all.h5
     """  # noqa: D301 - Click needs the backspace itself
     if output is None:
         raise click.UsageError(f"Missing option '-o': {_with_output(inputs)}")
@@ -74,10 +77,10 @@ def merge(
 
 
 def _with_output(inputs: Sequence[Path]) -> str:
-    """Return the command as it should be; the name of a file that is not there was the output."""
+    """Return the corrected command; a first name that does not exist was the output."""
     output = "OUTPUT"
     if len(inputs) > 1 and not inputs[0].exists():
         output, inputs = shlex.quote(str(inputs[0])), inputs[1:]
     named = " ".join(shlex.quote(str(path)) for path in inputs[:_SHOWN])
     more = " ..." if len(inputs) > _SHOWN else ""
-    return f"the output is named behind -o: {PROGRAM} merge {named}{more} -o {output}"
+    return f"name the output with -o: {PROGRAM} merge {named}{more} -o {output}"

@@ -17,9 +17,16 @@ def plot(**options: Any) -> int:
     computed first; the options from --mel on describe how.
 
     \b
-    kapre-extract plot mels.h5 "night 1.wav" -o night.png --time 60:75
-    kapre-extract plot song.wav -o song.pdf --n-dft 1024 --freq 2000:8000
-    kapre-extract plot left.wav right.wav -o both.png --mel --range -60:0
+    An array of an output:
+      kapre-extract plot mels.h5 bird.flac -o bird.png --time 0.2:1
+
+    \b
+    A recording, in a range of frequencies:
+      kapre-extract plot sample_audio/bird.flac -o song.pdf --n-dft 1024 --freq 2000:8000
+
+    \b
+    Two recordings, in mel bands, from -60 dB to 0 dB:
+      kapre-extract plot sample_audio/pond/* -o pond.png --mel --range -60:0
     """  # noqa: D301 - Click needs the backspace itself
     from kapre_cli.cli.plotting import plotting  # not needed for --help
 

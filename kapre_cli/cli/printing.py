@@ -1,10 +1,11 @@
-"""Standard output, for commands whose product is text; what every command has in common."""
+"""Text on standard output, and the base classes of all commands."""
 
 import sys
 from typing import Any
 
 import click
 
+from kapre_cli.cli.help_text import HelpfulCommand
 from kapre_cli.cli.option_names import explained
 from kapre_cli.cli.signals import heard
 from kapre_cli.descriptors import write_all
@@ -14,7 +15,7 @@ _STDOUT = "standard output"
 
 
 def put(line: str) -> None:
-    """Print a line at once; what a terminal lacks, or should not see, is escaped.
+    """Print a line at once; characters that a terminal lacks or should not get are escaped.
 
     Raises:
         OutputError: If it cannot be written.
@@ -30,14 +31,14 @@ def put(line: str) -> None:
         write_all(descriptor, text.encode(sys.stdout.encoding, "backslashreplace"), _STDOUT)
 
 
-class Command(click.Command):
-    """A command that says what may have been meant by an option that it does not have.
+class Command(HelpfulCommand):
+    """A command whose errors name the option that an unknown one may stand for.
 
-    Its ``--help``, if it cannot be printed, fails as all other output does.
+    Help that cannot be printed fails as all other output does.
     """
 
     def make_context(self, *arguments: Any, **options: Any) -> click.Context:
-        """Parse the arguments. The options that only print do so in here."""
+        """Parse the arguments; options that only print do so here."""
         try:
             return super().make_context(*arguments, **options)
         except OSError as error:
@@ -46,7 +47,7 @@ class Command(click.Command):
             raise OutputError(f"{quoted(_STDOUT)} cannot be written: {error.strerror}") from error
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments; of an unknown option say which one it is here."""
+        """Parse the arguments; the error about an unknown option names a likely one."""
         given = tuple(args)
         try:
             return super().parse_args(ctx, args)
@@ -58,6 +59,6 @@ class PlainCommand(Command):
     """A command that does all its work in this process."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Call the command; what asks the process to end is heard at once."""
+        """Call the command; signals that end the process take effect at once."""
         with heard():
             return super().invoke(ctx)

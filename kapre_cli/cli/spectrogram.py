@@ -8,15 +8,24 @@ from kapre_cli.cli.options import ExtractingCommand, extraction_options
 from kapre_cli.settings import SpectrogramConfig
 
 
-@click.command(cls=ExtractingCommand, short_help="Extract spectrograms of files and folders.")
+@click.command(cls=ExtractingCommand, short_help="Extract spectrograms of audio files and folders.")
 @extraction_options(SpectrogramConfig)
 def spectrogram(**options: Any) -> int:
-    """Extract spectrograms of INPUTS: audio files, folders that are searched, - for a stream.
+    """Extract spectrograms of audio files and folders.
+
+    INPUTS are WAV and FLAC files, folders, which are searched, or - for standard input.
 
     \b
-    kapre-extract spectrogram recordings/ -o spectrograms.h5
-    kapre-extract spectrogram song.wav -o song.npy --n-dft 1024 --n-hop 256 --decibel
-    find . -name '*.wav' -print0 | kapre-extract spectrogram --files-from - -0 -o all.h5
+    All recordings below a folder, into one HDF5 file:
+      kapre-extract spectrogram sample_audio -o spectrograms.h5
+
+    \b
+    One recording into one array, in decibels:
+      kapre-extract spectrogram sample_audio/vowels.wav -o vowels.npy --decibel
+
+    \b
+    The recordings that another program names:
+      ls sample_audio/*.wav | kapre-extract spectrogram --files-from - -o wavs.h5
     """  # noqa: D301 - Click needs the backspace itself
     from kapre_cli.cli.extraction import extraction  # not needed for --help
 

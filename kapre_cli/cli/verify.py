@@ -4,39 +4,45 @@ from pathlib import Path
 
 import click
 
-from kapre_cli.cli.options.declaring import WholeNumber
+from kapre_cli.cli.options.declaring import WholeNumber, option
 from kapre_cli.cli.options.inspection import output_argument
 from kapre_cli.cli.printing import PlainCommand, put
 
 
-@click.command(cls=PlainCommand, short_help="Check that an output is whole and right.")
+@click.command(cls=PlainCommand, short_help="Check that an output is complete and correct.")
 @output_argument()
-@click.option(
+@option(
     "--against",
     metavar="AUDIO",
     type=click.Path(path_type=Path),
-    help="Compute a sample of the inputs anew from the audio in this folder, which their names "
-    "are relative to, or from this file.",
+    help="Recompute inputs from this audio, and compare. It is the folder that the keys are "
+    "relative to, or a file.",
 )
-@click.option(
+@option(
     "--sample",
     metavar="N",
     type=WholeNumber(1),
     show_default="10",
-    help="How many inputs, spread over the output, are computed anew.",
+    help="Number of inputs to recompute, evenly spaced over the output.",
 )
-@click.option("--all", "every", is_flag=True, help="Compute every input anew.")
+@option("--all", "every", is_flag=True, help="Recompute every input.")
 def verify(output: Path, against: Path | None, sample: int | None, every: bool) -> int:
-    """Check that OUTPUT is whole: every array there, of the right shape, finite, undamaged.
+    """Check that OUTPUT is complete, undamaged and consistent with its metadata.
 
-    What is wrong is named. Exits with 0 if nothing is, else with 1.
+    Every array is read. The exit code is 1 if anything is wrong, and each fault has a line.
 
     \b
-    kapre-extract verify mels.h5
-    kapre-extract verify mels.h5 --against recordings/ --all
+    An output by itself:
+      kapre-extract verify mels.h5
+
+    \b
+    Compared with what its recordings give now:
+      kapre-extract verify mels.h5 --against sample_audio --all
     """  # noqa: D301 - Click needs the backspace itself
     if against is None and (sample is not None or every):
-        raise click.UsageError("--sample and --all say how much is computed anew: add --against.")
+        raise click.UsageError(
+            "--sample and --all say how many inputs are recomputed: add --against."
+        )
     if sample is not None and every:
         raise click.UsageError("--sample and --all exclude one another.")
     from kapre_cli.cli.terminal import Terminal  # NumPy only where it is needed

@@ -6,26 +6,23 @@ import click
 
 from kapre_cli.cli.options.audio import audio_options
 from kapre_cli.cli.options.declaring import Decorator, together
-from kapre_cli.cli.options.inputs import input_options, shard_option
-from kapre_cli.cli.options.layer import layer_options, mel_options
+from kapre_cli.cli.options.inputs import input_options
+from kapre_cli.cli.options.layer import layer_options
 from kapre_cli.cli.options.output import output_options
 from kapre_cli.cli.options.running import run_options
 from kapre_cli.cli.options.voice import voice_options
 from kapre_cli.cli.printing import Command
-from kapre_cli.settings import RESUMES, LayerConfig, MelspectrogramConfig
+from kapre_cli.settings import RESUMES, LayerConfig
 
 
 def extraction_options(config: type[LayerConfig]) -> Decorator[Any]:
     """Return all options of a command that extracts what such a layer returns."""
-    of_mel = [mel_options()] if issubclass(config, MelspectrogramConfig) else []
     return together(
         input_options(),
-        shard_option(),
         output_options(),
-        run_options(),
         layer_options(config),
-        *of_mel,
         audio_options(),
+        run_options(),
         voice_options(),
     )
 

@@ -1,16 +1,17 @@
-"""The options that say what is taken of every input."""
+"""Options that say which samples of an input are used, and which inputs are accepted."""
 
 from typing import Any
 
 import click
 
-from kapre_cli.cli.options.declaring import Decorator, WholeNumber, defaults, together
+from kapre_cli.cli.help_text import Group
+from kapre_cli.cli.options.declaring import Decorator, WholeNumber, defaults, option, together
 from kapre_cli.errors import SettingsError
 from kapre_cli.settings import NON_FINITE, RAW_ENCODINGS, AudioSettings, RawFormat
 
 
 class _Raw(click.ParamType):  # type: ignore[type-arg]  # generic only since Click 8.5
-    """How samples lie in a file without a header."""
+    """The layout of samples in a file without a header."""
 
     name = "raw format"
 
@@ -22,61 +23,82 @@ class _Raw(click.ParamType):  # type: ignore[type-arg]  # generic only since Cli
 
 
 def audio_options() -> Decorator[Any]:
-    """Return the options that say what is taken of every input."""
+    """Return the options that say which samples are used, and which inputs are accepted."""
     default = defaults(AudioSettings)
     return together(
-        click.option(
+        option(
             "--sr",
+            group=Group.AUDIO,
+            is_usual=True,
             metavar="HZ",
             type=WholeNumber(1, "sample rates of files are whole numbers of Hz"),
             show_default="the first input's",
-            help="Sample rate in Hz that inputs must have.",
+            help="Sample rate of the run. An input of another rate fails, unless --resample is "
+            "given.",
         ),
-        click.option(
-            "--resample", is_flag=True, help="Convert inputs of another rate to the run's rate."
+        option(
+            "--resample",
+            group=Group.AUDIO,
+            is_usual=True,
+            is_flag=True,
+            help="Convert inputs of other sample rates to --sr.",
         ),
-        click.option(
+        option(
             "--channel",
             "channels",
+            group=Group.AUDIO,
+            is_usual=True,
             type=WholeNumber(0),
             multiple=True,
             metavar="N",
-            show_default="all, in order",
-            help="Take this channel, counted from 0; repeatable.",
+            show_default="all",
+            help="Channel to use, from 0; repeatable. Channels keep the order in which they are "
+            "given.",
         ),
-        click.option("--mono", is_flag=True, help="Average the channels taken into one."),
-        click.option(
-            "--allow-truncated",
+        option(
+            "--mono",
+            group=Group.AUDIO,
             is_flag=True,
-            help="Take what there is of files that hold fewer or more frames than their headers "
-            "promise; they are marked in the facts.",
+            help="Average all channels, or those of --channel, into one.",
         ),
-        click.option(
-            "--non-finite",
-            type=click.Choice(NON_FINITE),
-            default=default["non_finite"],
-            show_default=True,
-            help="NaN and infinite samples: fail their file, take them as 0, or keep them.",
-        ),
-        click.option(
-            "--verify-audio/--no-verify-audio",
-            default=default["verify_audio"],
-            show_default=True,
-            help="Hold FLAC samples against the MD5 in their header.",
-        ),
-        click.option(
-            "--max-frames",
-            metavar="N",
-            type=WholeNumber(1),
-            show_default="no limit",
-            help="Fail files of more samples than this in each channel.",
-        ),
-        click.option(
+        option(
             "--raw-format",
+            group=Group.INPUTS,
             metavar="ENCODING,RATE,CHANNELS",
             type=_Raw(),
             show_default="inputs have headers",
-            help="What the inputs, which have no header then, hold: s16le,44100,2 for instance. "
+            help="Format of inputs without a header, for instance s16le,44100,2. "
             f"Encodings: {', '.join(RAW_ENCODINGS)}.",
+        ),
+        option(
+            "--allow-truncated",
+            group=Group.CHECKS,
+            is_flag=True,
+            help="Accept files with fewer or more samples than their headers state. n_missing in "
+            "the metadata is the difference.",
+        ),
+        option(
+            "--non-finite",
+            group=Group.CHECKS,
+            type=click.Choice(NON_FINITE),
+            default=default["non_finite"],
+            show_default=True,
+            help="Treatment of NaN and infinite samples. fail: their file fails. zero: they become "
+            "0. keep: they stay.",
+        ),
+        option(
+            "--verify-audio/--no-verify-audio",
+            group=Group.CHECKS,
+            default=default["verify_audio"],
+            show_default=True,
+            help="Compare FLAC samples with the MD5 in their header.",
+        ),
+        option(
+            "--max-frames",
+            group=Group.CHECKS,
+            metavar="N",
+            type=WholeNumber(1),
+            show_default="no limit",
+            help="Reject files with more samples per channel than this.",
         ),
     )

@@ -1,4 +1,4 @@
-"""How options are declared: in groups, with the library's own defaults."""
+"""Declare options: in groups, with the library's own defaults."""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from kapre_cli.cli.help_text import Group, Option
 from kapre_cli.settings import STANDARD_OUTPUT
 from kapre_cli.settings.checks import whole
 
@@ -47,6 +48,17 @@ class WholeNumber(click.IntRange):
         except ValueError:
             self.fail(f"{value!r} is not a whole number{self._why}.", param, ctx)
         return super().convert(number, param, ctx)
+
+
+def option(
+    *names: str, group: Group = Group.OTHER, is_usual: bool = False, **attributes: Any
+) -> Decorator[Any]:
+    """Return a decorator that gives a command an option; arguments are those of :class:`Option`.
+
+    The first sentence of ``help`` says in about fifty characters what the option is for: it is
+    all that ``-h`` shows of a usual option.
+    """
+    return click.option(*names, cls=Option, group=group, is_usual=is_usual, **attributes)
 
 
 def together(*options: Decorator[Any]) -> Decorator[Any]:

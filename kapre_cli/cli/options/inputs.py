@@ -1,16 +1,17 @@
-"""What names the inputs."""
+"""Options that name the inputs."""
 
 from typing import Any
 
 import click
 
-from kapre_cli.cli.options.declaring import Decorator, together
+from kapre_cli.cli.help_text import Group
+from kapre_cli.cli.options.declaring import Decorator, option, together
 from kapre_cli.errors import SettingsError
 from kapre_cli.settings import Shard
 
 
 class _Shard(click.ParamType):  # type: ignore[type-arg]  # generic only since Click 8.5
-    """One of the parts of the inputs."""
+    """One of several parts of the inputs."""
 
     name = "shard"
 
@@ -22,45 +23,45 @@ class _Shard(click.ParamType):  # type: ignore[type-arg]  # generic only since C
 
 
 def input_options() -> Decorator[Any]:
-    """Return the inputs' argument and the options that say what they are called."""
+    """Return the argument that names the inputs, and the options that choose and name them."""
     return together(
         # Not required by Click: a list may name them all.
         click.argument("inputs", nargs=-1, type=click.Path()),
-        click.option(
+        option(
             "--files-from",
+            group=Group.INPUTS,
             metavar="LIST",
             type=click.Path(),
-            help="Take the files that this list names, too; -: standard input. A list that comes "
-            "through a pipe is worked on while it is written.",
+            help="Read names of inputs from this file, one a line. -: standard input. A list from "
+            "a pipe is processed while it is written.",
         ),
-        click.option(
+        option(
             "-0",
             "--null",
+            group=Group.INPUTS,
             is_flag=True,
-            help="The names in --files-from end in NUL, as find -print0 writes them, and not in "
-            "a newline.",
+            help="Names in --files-from end in NUL, as find -print0 writes them.",
         ),
-        click.option(
-            "--hidden",
-            is_flag=True,
-            help="Take hidden files, and search hidden folders, below folders too: those whose "
-            "names begin with a dot, recycle bins, lost+found and the like.",
-        ),
-        click.option(
+        option(
             "--root",
+            group=Group.INPUTS,
             type=click.Path(),
-            help="Name every input by its path below this folder.",
+            help="Folder that keys are relative to. The key of an input is its name in the output.",
         ),
-    )
-
-
-def shard_option() -> Decorator[Any]:
-    """Return the option that takes a part of the inputs."""
-    return click.option(
-        "--shard",
-        metavar="I/N",
-        type=_Shard(),
-        show_default="all inputs",
-        help="Take the I-th, counted from 1, of N parts of the inputs of about the same size, "
-        "which merge puts together again.",
+        option(
+            "--hidden",
+            group=Group.INPUTS,
+            is_flag=True,
+            help="Include hidden files and folders. Those are names that begin with a dot, recycle "
+            "bins, lost+found and the like.",
+        ),
+        option(
+            "--shard",
+            group=Group.INPUTS,
+            metavar="I/N",
+            type=_Shard(),
+            show_default="all inputs",
+            help="Process part I of N parts of the inputs, I from 1. The parts have about the same "
+            "size; merge joins their outputs.",
+        ),
     )

@@ -1,10 +1,11 @@
-"""The options that describe the layer."""
+"""Options that describe the layer."""
 
 from typing import Any
 
 import click
 
-from kapre_cli.cli.options.declaring import Decorator, WholeNumber, defaults, together
+from kapre_cli.cli.help_text import Group
+from kapre_cli.cli.options.declaring import Decorator, WholeNumber, defaults, option, together
 from kapre_cli.settings import DATA_FORMATS, PADDINGS, LayerConfig, MelspectrogramConfig
 
 
@@ -14,8 +15,8 @@ def as_option(name: str, value: float | None = None) -> str:
     >>> as_option("n_dft"), as_option("n_dft", 512)
     ('--n-dft', '--n-dft 512')
     """
-    option = f"--{name.replace('_', '-')}"
-    return option if value is None else f"{option} {value:.15g}"
+    spelled = f"--{name.replace('_', '-')}"
+    return spelled if value is None else f"{spelled} {value:.15g}"
 
 
 class _Norm(click.ParamType):  # type: ignore[type-arg]  # generic only since Click 8.5
@@ -43,28 +44,33 @@ def framing_options(config: type[LayerConfig], *, n_hop: str = "half of --n-dft"
     """
     default = defaults(config)
     return together(
-        click.option(
+        option(
             "--n-dft",
+            group=Group.FEATURES,
+            is_usual=True,
             metavar="N",
             type=WholeNumber(2),
             default=default["n_dft"],
             show_default=True,
-            help="Samples in a frame; a power of two is fastest.",
+            help="Frame length in samples. A power of two is fastest.",
         ),
-        click.option(
+        option(
             "--n-hop",
+            group=Group.FEATURES,
+            is_usual=True,
             metavar="N",
             type=WholeNumber(1),
             show_default=n_hop,
-            help="Samples from frame to frame.",
+            help="Hop length in samples. It is the distance from one frame to the next.",
         ),
-        click.option(
+        option(
             "--padding",
+            group=Group.FEATURES,
             type=click.Choice(PADDINGS),
             default=default["padding"],
             show_default=True,
-            help="same: a frame at every hop, zeros laid around the signal. "
-            "valid: only frames wholly inside the signal.",
+            help="Treatment of the ends of a signal. same: a frame at every hop, with zeros around "
+            "the signal. valid: only frames inside the signal.",
         ),
     )
 
@@ -72,38 +78,46 @@ def framing_options(config: type[LayerConfig], *, n_hop: str = "half of --n-dft"
 def layer_options(config: type[LayerConfig]) -> Decorator[Any]:
     """Return the options that describe a layer, with the layer's own defaults."""
     default = defaults(config)
+    of_mel = [mel_options()] if issubclass(config, MelspectrogramConfig) else []
     return together(
         framing_options(config),
-        click.option(
+        *of_mel,
+        option(
             "--power",
+            group=Group.FEATURES,
+            is_usual=True,
             metavar="P",
             type=click.FloatRange(min=0, min_open=True),
             default=default[config.power_name],
             show_default=True,
-            help="Exponent of the magnitudes: 2 for power, 1 for amplitude.",
+            help="Exponent: 2 for power, 1 for amplitude.",
         ),
-        click.option(
+        option(
             "--decibel/--no-decibel",
+            group=Group.FEATURES,
+            is_usual=True,
             default=default[config.decibel_name],
             show_default=True,
-            help="10*log10 of the result, relative to the input's own largest value, floored at "
-            "-80.",
+            help="Convert to decibels. They are 10*log10 of the values, relative to the largest "
+            "value of the input, floored at -80.",
         ),
-        click.option(
+        option(
             "--amin",
+            group=Group.FEATURES,
             metavar="A",
             type=click.FloatRange(min=0, min_open=True),
             default=default["amin"],
             show_default=True,
-            help="Raise values below this one to it before --decibel; lower it for quiet "
-            "recordings.",
+            help="Smallest value that --decibel distinguishes. Smaller values are raised to it; "
+            "lower it for quiet recordings.",
         ),
-        click.option(
+        option(
             "--data-format",
+            group=Group.FEATURES,
             type=click.Choice(("default", *DATA_FORMATS)),
             default=default["image_data_format"],
             show_default=True,
-            help="Where the channel axis stands; default: as Keras is configured.",
+            help="Position of the channel axis. default: that of Keras' configuration.",
         ),
     )
 
@@ -112,42 +126,50 @@ def mel_options() -> Decorator[Any]:
     """Return the options that only the mel layer has."""
     default = defaults(MelspectrogramConfig)
     return together(
-        click.option(
+        option(
             "--n-mels",
+            group=Group.FEATURES,
+            is_usual=True,
             metavar="N",
             type=WholeNumber(1),
             default=default["n_mels"],
             show_default=True,
             help="Number of mel bands.",
         ),
-        click.option(
+        option(
             "--fmin",
+            group=Group.FEATURES,
+            is_usual=True,
             metavar="HZ",
             type=click.FloatRange(min=0),
             default=default["fmin"],
             show_default=True,
-            help="Lower edge of the lowest band in Hz.",
+            help="Lowest frequency. It is the lower edge of the lowest band.",
         ),
-        click.option(
+        option(
             "--fmax",
+            group=Group.FEATURES,
+            is_usual=True,
             metavar="HZ",
             type=click.FloatRange(min=0, min_open=True),
             show_default="half the sample rate",
-            help="Upper edge of the highest band in Hz.",
+            help="Highest frequency. It is the upper edge of the highest band.",
         ),
-        click.option(
+        option(
             "--htk/--no-htk",
+            group=Group.FEATURES,
             default=default["htk"],
             show_default=True,
-            help="HTK's mel scale instead of Slaney's.",
+            help="Use HTK's mel scale instead of Slaney's.",
         ),
-        click.option(
+        option(
             "--norm",
+            group=Group.FEATURES,
             type=_Norm(),
             metavar="slaney|none|P",
             default=default["norm"],
             show_default=True,
-            help="slaney: bands of equal area. none: peaks of 1. A number or inf: divide "
-            "each band by that p-norm of its weights.",
+            help="Normalization of the mel bands. slaney: equal area. none: peaks of 1. A number "
+            "or inf: divide each band by that p-norm of its weights.",
         ),
     )

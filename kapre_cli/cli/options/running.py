@@ -1,17 +1,24 @@
-"""The options that say how the work is done."""
+"""Options that say how the work is done."""
 
 from typing import Any
 
 import click
 
-from kapre_cli.cli.options.declaring import Decorator, PathOrStream, WholeNumber, together
+from kapre_cli.cli.help_text import Group
+from kapre_cli.cli.options.declaring import (
+    Decorator,
+    PathOrStream,
+    WholeNumber,
+    option,
+    together,
+)
 from kapre_cli.errors import SettingsError
 from kapre_cli.settings import ENGINES
 from kapre_cli.tolerance import MaxFailures
 
 
 class _Failures(click.ParamType):  # type: ignore[type-arg]  # generic only since Click 8.5
-    """A number of inputs, or a share of them with ``%`` behind it."""
+    """A number of inputs, or a percentage of them."""
 
     name = "failures"
 
@@ -25,48 +32,55 @@ class _Failures(click.ParamType):  # type: ignore[type-arg]  # generic only sinc
 def run_options() -> Decorator[Any]:
     """Return the options that say how the work is done."""
     return together(
-        click.option(
-            "--batch-size",
-            type=WholeNumber(1),
-            metavar="FRAMES",
-            show_default="by --n-dft and --n-hop",
-            help="Frames computed at once, rounded up to a multiple of 16: speed and memory, "
-            "never the result.",
-        ),
-        click.option(
-            "--engine",
-            type=click.Choice(ENGINES),
-            default=ENGINES[0],
-            show_default=True,
-            help="numpy: compute what the layer does, without the seconds that importing "
-            "TensorFlow takes. keras: run the layer itself. They agree but for rounding.",
-        ),
-        click.option(
-            "-j",
-            "--jobs",
-            type=WholeNumber(1),
-            metavar="N",
-            show_default="as suits the inputs",
-            help="Inputs read and decoded at once: speed and memory, never the result.",
-        ),
-        click.option(
+        option(
             "--max-failures",
+            group=Group.CHECKS,
             type=_Failures(),
             metavar="N|N%",
             show_default="no limit",
-            help="Stop once more inputs than this have failed: finished work is kept for --resume, "
-            "no output is written.",
+            help="Stop when more inputs than this have failed. Finished work is kept for --resume, "
+            "and no output is written.",
         ),
-        click.option(
-            "--report",
-            type=PathOrStream(),
-            help="Write a line of JSON for each input as it ends, and one with the sums, to this "
-            "file, or - for standard output.",
-        ),
-        click.option(
+        option(
             "--dry-run",
+            group=Group.RUNNING,
             is_flag=True,
-            help="Say what would be computed and written, from the headers of the inputs; "
-            "do nothing.",
+            help="Print what would be computed and written, and do nothing else. Only the headers "
+            "of the inputs are read.",
+        ),
+        option(
+            "-j",
+            "--jobs",
+            group=Group.RUNNING,
+            type=WholeNumber(1),
+            metavar="N",
+            show_default="chosen by the inputs",
+            help="Number of inputs that are read in parallel. It changes speed and memory, never "
+            "the result.",
+        ),
+        option(
+            "--engine",
+            group=Group.RUNNING,
+            type=click.Choice(ENGINES),
+            default=ENGINES[0],
+            show_default=True,
+            help="Library that computes the transform. numpy: NumPy, which does not wait for "
+            "TensorFlow to be imported. keras: the Keras layer itself. They agree up to rounding.",
+        ),
+        option(
+            "--batch-size",
+            group=Group.RUNNING,
+            type=WholeNumber(1),
+            metavar="FRAMES",
+            show_default="chosen by --n-dft and --n-hop",
+            help="Number of frames that are computed at once. It is rounded up to a multiple of "
+            "16, and changes speed and memory, never the result.",
+        ),
+        option(
+            "--report",
+            group=Group.RUNNING,
+            type=PathOrStream(),
+            help="Write a report to this file: a line of JSON for each finished input, and one "
+            "with the totals. -: standard output.",
         ),
     )

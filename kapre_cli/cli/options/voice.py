@@ -1,27 +1,31 @@
-"""The options that say how much is said."""
+"""Options that say how many messages are printed."""
 
 from typing import Any
 
-import click
-
-from kapre_cli.cli.options.declaring import Decorator, together
+from kapre_cli.cli.help_text import Group
+from kapre_cli.cli.options.declaring import Decorator, option, together
 
 
 def quiet_option() -> Decorator[Any]:
-    """Return the option that leaves nothing but what needs attention."""
-    return click.option(
-        "-q", "--quiet", is_flag=True, help="Say nothing but failures, warnings and errors."
+    """Return the option that prints only what needs attention."""
+    return option(
+        "-q",
+        "--quiet",
+        group=Group.RUNNING,
+        is_flag=True,
+        help="Print only failures, warnings and errors.",
     )
 
 
 def voice_options() -> Decorator[Any]:
-    """Return the options of a run that say how much is said of it."""
+    """Return the options of a run that say how many messages are printed."""
     return together(
         quiet_option(),
-        click.option(
+        option(
             "-v",
             "--verbose",
+            group=Group.RUNNING,
             is_flag=True,
-            help="Say which versions are at work, and of every input when it is done.",
+            help="Print versions and a line for each finished input.",
         ),
     )
