@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import click
 
 _WIDEST = 24  # characters of an option whose meaning stands beside it
+_WIDEST_USUAL = 20  # the same for -h
 _FEW = 10  # options that a command shows all at once
 
 
@@ -101,7 +102,8 @@ class Formatter(click.HelpFormatter):
             groups: The rows by heading.
             close: Whether no blank line stands between groups.
         """
-        column = self._column([name for rows in groups.values() for name, _ in rows], _WIDEST)
+        names = [name for rows in groups.values() for name, _ in rows]
+        column = self._column(names, _WIDEST_USUAL if close else _WIDEST)
         for number, (heading, rows) in enumerate(groups.items()):
             if not (close and number):
                 self.write_paragraph()

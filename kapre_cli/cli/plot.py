@@ -11,10 +11,11 @@ from kapre_cli.cli.printing import PlainCommand
 @click.command(cls=PlainCommand, short_help="Plot an output or recordings.")
 @picture_options()
 def plot(**options: Any) -> int:
-    """Plot arrays of SOURCE, an output of this program, or SOURCE and other recordings.
+    """Plot arrays of an output, or recordings.
 
-    Of an output the first four KEYs are plotted unless some are named. Of recordings the power is
-    computed first; the options from --mel on describe how.
+    If SOURCE is an output, KEYs select its arrays; the first four are the default. If SOURCE is a
+    recording, further RECORDINGs may follow. Their power is computed first, and the options from
+    --mel on describe how.
 
     \b
     An array of an output:

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import click
 
+from kapre_cli.cli.help_text import Group
 from kapre_cli.cli.options.audio import audio_options
-from kapre_cli.cli.options.declaring import Decorator, together
+from kapre_cli.cli.options.declaring import Decorator, option, together
 from kapre_cli.cli.options.layer import framing_options, mel_options
 from kapre_cli.cli.options.voice import quiet_option
 from kapre_cli.settings import MelspectrogramConfig
@@ -86,60 +87,80 @@ def picture_options() -> Decorator[Any]:
     return together(
         click.argument("source", type=click.Path(path_type=Path)),
         click.argument("keys", nargs=-1, metavar="[KEY | RECORDING]..."),
-        click.option(
+        option(
             "-o",
             "--output",
+            group=Group.PICTURE,
+            is_usual=True,
             required=True,
             type=click.Path(path_type=Path),
             help="The picture: *.png, *.pdf or *.svg.",
         ),
-        click.option("--overwrite", is_flag=True, help="Replace an existing picture."),
-        click.option(
+        option(
+            "--overwrite",
+            group=Group.PICTURE,
+            is_usual=True,
+            is_flag=True,
+            help="Replace an existing picture.",
+        ),
+        option(
             "--time",
+            group=Group.PICTURE,
+            is_usual=True,
             type=_Range("START:END in seconds, such as 1.5:3, 10: or :60", 0),
             metavar="START:END",
             show_default="all",
-            help="Seconds of the recording to show; either may be left out.",
+            help="Time to show, in seconds. Either end may be left out.",
         ),
-        click.option(
+        option(
             "--freq",
+            group=Group.PICTURE,
+            is_usual=True,
             type=_Range("LOW:HIGH in Hz, such as 2000:8000, 500: or :4000", 0),
             metavar="LOW:HIGH",
             show_default="all",
-            help="Frequencies to show, in Hz; either may be left out.",
+            help="Frequencies to show, in Hz. Either end may be left out.",
         ),
-        click.option(
+        option(
             "--decibel/--no-decibel",
+            group=Group.PICTURE,
             default=True,
             show_default=True,
-            help="Show power or amplitude in decibels below the largest value shown, down to -80.",
+            help="Show power or amplitude in decibels. They are relative to the largest value "
+            "shown, down to -80.",
         ),
-        click.option(
+        option(
             "--range",
+            group=Group.PICTURE,
+            is_usual=True,
             type=_Range("LOW:HIGH, such as -60:0, -50: or :0.5"),
             metavar="LOW:HIGH",
             show_default="-80:0 in decibels",
-            help="Values of the first and the last colour, as the colour bar shows them; either "
-            "may be left out.",
+            help="Range of the colours. LOW and HIGH are values as the colour bar shows them; "
+            "either may be left out.",
         ),
-        click.option(
+        option(
             "--cmap",
+            group=Group.PICTURE,
             metavar="NAME",
             default="magma",
             show_default=True,
-            help="Any colour map of matplotlib.",
+            help="Colour map of matplotlib.",
         ),
-        click.option(
+        option(
             "--size",
+            group=Group.PICTURE,
             type=_Size(),
             metavar="WxH",
             show_default="9 inches wide, as high as the panels need",
-            help="Width and height of the picture in inches; an inch has 200 pixels.",
+            help="Width and height of the picture in inches. An inch has 200 pixels.",
         ),
-        click.option(
+        option(
             "--mel",
+            group=Group.FEATURES,
+            is_usual=True,
             is_flag=True,
-            help="Of audio: show mel bands, which the options from --n-mels to --norm describe.",
+            help="Show mel bands of recordings. The options from --n-mels to --norm describe them.",
         ),
         framing_options(MelspectrogramConfig, n_hop="a quarter of --n-dft"),
         mel_options(),
