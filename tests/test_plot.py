@@ -1,6 +1,7 @@
 """Pictures: the right thing at the right place, the scale that is written beside it, safe files."""
 
 import io
+import math
 import subprocess
 import sys
 import warnings
@@ -615,8 +616,8 @@ USAGE = {
     "no map at all": (["--cmap", "\x1b", "-o", "p.png"], "'\\x1b', such as 'viridis' or 'gray_r'"),
     "no size": (["--size", "8", "-o", "p.png"], "'8' is not WIDTHxHEIGHT in inches, such as"),
     "not a size": (["--size", "nanx3", "-o", "p.png"], "'nanx3' is not WIDTHxHEIGHT in inches"),
-    "tiny": (["--size", "3x1", "-o", "p.png"], "a picture cannot have 3 x 1 inches: its sides"),
-    "vast": (["--size", "90x90", "-o", "p.png"], "it has at most 1,000 square inches"),
+    "tiny": (["--size", "3x1", "-o", "p.png"], "3 x 1 inches are too small: the panels and"),
+    "vast": (["--size", "90x90", "-o", "p.png"], "'90x90' is too large: a side has at most 100"),
     "narrow": (["--size", "3x5", "-o", "p.png"], "3 x 5 inches are too small: the panels and"),
     "flat": (["--size", "8x2", "-o", "p.png"], "written around them take 3.2 x 5.2 inches"),
     "a layer": (
@@ -894,8 +895,13 @@ def test_a_sheet_from_python_is_that_of_the_command(output: Path, program: Any) 
         assert len(panels(figure_of(features))) == 4
         with pytest.raises(KeyError, match=r"'9\.wav'"):
             figure_of(features, "9.wav")
-        with pytest.raises(UsageError, match="`time` must go up"):
-            View(time=(2, 1))
+        for empty in (View(time=(2, 1)), View(freq=(2, 1)), View(range=(2, 1))):
+            with pytest.raises(UsageError, match=r"2 .*to 1 |2 up to 1;"):
+                figure_of(features, view=empty)
+        with pytest.raises(UsageError, match="cannot be shown"):
+            figure_of(features, view=View(freq=(math.nextafter(4000, 0), 4000)))
+        least = figure_of(features, view=View(freq=(3999.9999, None)))
+        assert len(rendered(least, "png")) > 10_000
     assert mpl.image.imread("p.png").shape == (800, 1500, 4)
 
 

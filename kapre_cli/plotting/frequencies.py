@@ -11,6 +11,8 @@ from kapre_cli.filterbank import filterbank_of
 from kapre_cli.plotting.view import Bounds
 from kapre_cli.settings import LayerConfig, MelspectrogramConfig
 
+_LEAST_RANGE = 1e-9  # of the highest frequency; less is no range to matplotlib
+
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -76,7 +78,8 @@ class FrequencyAxis:
         lowest, highest = self._ends
         low = lowest if freq[0] is None else freq[0]
         high = highest if freq[1] is None else freq[1]
-        if not lowest <= low < high <= highest:
+        is_range = lowest <= low < high <= highest
+        if not (is_range and high - low > _LEAST_RANGE * highest):
             raise UsageError(
                 f"the features reach from {lowest:,g} to {highest:,g} Hz; frequencies from "
                 f"{low:,g} to {high:,g} Hz cannot be shown"
@@ -91,18 +94,14 @@ class FrequencyAxis:
         edges = self.edges
         low, high = self.to_scale(limits)
         middles = np.linspace(low, high, 2 * n_rows + 1)[1::2]
-        places = np.concatenate([[low], middles[1:]])
-        found = np.searchsorted(edges, places, side="right") - 1
-        starts, numbers = np.unique(found.clip(0, len(edges) - 2), return_inverse=True)
-        end = int(np.searchsorted(edges, high, side="left"))
+        bands = np.searchsorted(edges, [low, *middles[1:]], side="right") - 1
+        starts, numbers = np.unique(bands, return_inverse=True)
+        shown = slice(int(starts[0]), int(np.searchsorted(edges, high)))
         empty = np.zeros(len(edges) - 1, bool)
         if isinstance(self.config, MelspectrogramConfig):
             empty[dsp.empty_bands(filterbank_of(self.config))] = True
-        end = min(max(end, int(starts[-1]) + 1), len(empty))
-        first = int(starts[0])
-        offsets = starts - first
-        is_empty = np.logical_and.reduceat(empty[first:end], offsets)
-        return Rows(slice(first, end), offsets, numbers, is_empty)
+        offsets = starts - shown.start
+        return Rows(shown, offsets, numbers, np.logical_and.reduceat(empty[shown], offsets))
 
 
 @dataclass(frozen=True)

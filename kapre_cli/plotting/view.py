@@ -14,9 +14,6 @@ FIRST_KEYS = 4  # are drawn if none is named
 
 _UNBOUNDED: Bounds = (None, None)
 
-_SHORTEST_SIDE, _LONGEST_SIDE = 2.0, 100.0  # inches
-_LARGEST = 1000.0  # square inches: a picture of 40 million pixels
-
 
 @dataclass(frozen=True, kw_only=True)
 class View:
@@ -30,9 +27,6 @@ class View:
         decibel: Show features that are not decibels in decibels below the largest that is shown.
         cmap: The name of a colour map of matplotlib.
         size: Width and height of the figure in inches. ``None``: what its panels need.
-
-    Raises:
-        UsageError: If a range is empty, or the figure would be too small or too large.
     """
 
     channels: tuple[int, ...] | None = None
@@ -42,22 +36,6 @@ class View:
     decibel: bool = True
     cmap: str = "magma"
     size: tuple[float, float] | None = None
-
-    def __post_init__(self) -> None:
-        """Check what needs no array to be checked."""
-        for name in ("time", "freq", "range"):
-            low, high = getattr(self, name)
-            if low is not None and high is not None and not low < high:
-                raise UsageError(f"`{name}` must go up. Received: {low:g} to {high:g}")
-        if self.size is not None:
-            width, height = self.size
-            sides = min(self.size) >= _SHORTEST_SIDE and max(self.size) <= _LONGEST_SIDE
-            if not (sides and width * height <= _LARGEST):
-                raise UsageError(
-                    f"a picture cannot have {width:g} x {height:g} inches: its sides have "
-                    f"{_SHORTEST_SIDE:g} to {_LONGEST_SIDE:g} inches, and it has at most "
-                    f"{_LARGEST:,g} square inches"
-                )
 
 
 @dataclass(frozen=True)

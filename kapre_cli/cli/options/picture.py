@@ -13,6 +13,9 @@ from kapre_cli.cli.options.layer import framing_options, mel_options
 from kapre_cli.cli.options.voice import quiet_option
 from kapre_cli.settings import MelspectrogramConfig
 
+_LONGEST_SIDE = 100  # inches
+_LARGEST = 1000  # square inches: a picture of 40 million pixels
+
 
 class Range(NamedTuple):
     """From one number to another; ``None``: as far as there is something."""
@@ -79,6 +82,13 @@ class _Size(click.ParamType):  # type: ignore[type-arg]
             size = Size(math.nan, math.nan)
         if not all(math.isfinite(side) and side > 0 for side in size):
             self.fail(f"{value!r} is not WIDTHxHEIGHT in inches, such as 7x4.5.", param, ctx)
+        if max(size) > _LONGEST_SIDE or size.width * size.height > _LARGEST:
+            self.fail(
+                f"{value!r} is too large: a side has at most {_LONGEST_SIDE} inches, and the "
+                f"picture {_LARGEST:,} square inches.",
+                param,
+                ctx,
+            )
         return size
 
 
