@@ -44,13 +44,13 @@ class InputFacts(NamedTuple):
         time_step: Seconds from frame to frame.
         source_size: Bytes of the file.
         source_mtime_ns: Time of the file's last change in nanoseconds since 1970; 0 for standard
-            input, so that equal streams have equal facts. A time that does not fit into 64 bits
+            input, so that equal streams have equal metadata. A time that does not fit into 64 bits
             (before 1677-09-21, after 2262-04-11) is the nearest one that does.
-        n_missing: Frames that the file's header promises and the file lacks, taken nevertheless;
-            negative if it holds more than it promises. 0 for a whole file.
+        n_missing: Samples of each channel that the file's header promises and the file lacks;
+            negative if the file holds more. 0 for a whole file.
         n_non_finite: Samples in the file, over all channels, that are NaN or infinite.
-        n_silent_channels: Channels among those taken whose samples are all 0.
-        note: What is odd about the file and did no harm, in sentences; empty if nothing is.
+        n_silent_channels: Channels that the layer saw whose samples are all 0.
+        note: What is odd about the file and does no harm, in sentences; empty if nothing is.
         reference: The value that is at 0 dB: the largest one of the array before decibels were
             taken of it, or the layer's ``amin`` if that is larger. ``None`` without decibels.
         reference_db: ``10 * log10(reference)``. Added to the array it gives the absolute level.
