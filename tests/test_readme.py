@@ -1,20 +1,14 @@
-"""The README is true: its blocks run, their output is real, its option table is the program's."""
+"""The README is true: its blocks run, their output is real."""
 
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 
-from kapre_cli.cli import program as command_line
-from kapre_cli.cli.defaults import GENERAL
 from tests.pages import PAGES, ROOT, Block, PageRuns, blocks_of, check, each_block_of, lines_of
-
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("page", "block"), each_block_of(ROOT / "README.md"))
@@ -66,85 +60,6 @@ def test_the_lowest_versions_are_those_of_the_project() -> None:
     assert lowest is not None
     assert f"uv venv --clear --python {lowest[1]} " in block.code
     assert block.runnable == ""
-
-
-def option_rows() -> Iterator[str]:
-    """Yield the rows of the option table, from the options of the commands that extract."""
-    mel: Any = command_line.commands["melspectrogram"]
-    spectrogram: Any = command_line.commands["spectrogram"]
-    twins = {option.name: option for option in spectrogram.params}
-    for option, names, default, meaning in described_options(mel):
-        twin = twins.get(option.name)
-        if twin is None:
-            meaning += " (mel only)"
-        elif twin.default != option.default:
-            default += f" (spectrogram: {twin.default})"
-        yield f"| `{names}` | {default} | {meaning} |"
-
-
-def described_options(command: Any) -> Iterator[tuple[click.Option, str, str, str]]:
-    """Yield each option of a command with its names, its default and its meaning."""
-    context = click.Context(command)
-    for option in command.params:
-        record = option.get_help_record(context)
-        is_general = option.name in GENERAL  # these have a table of their own
-        if isinstance(option, click.Option) and record is not None and not is_general:
-            default = (option.get_help_extra(context).get("default") or "").strip("()")
-            meaning = (option.help or "").replace("*", r"\*")
-            yield option, record[0].replace("|", r"\|"), default, meaning
-
-
-def section(command: str) -> str:
-    """Return what stands under the heading of a command."""
-    _, heading, rest = README.partition(f"\n### `kapre-extract {command}`\n")
-    assert heading, f"the README has no section {heading!r} of its own for {command}"
-    return re.split(r"^##", rest, maxsplit=1, flags=re.M)[0]
-
-
-def test_the_option_table_is_the_programs() -> None:
-    for row in option_rows():
-        assert row in README.splitlines(), f"missing or out of date: {row}"
-    others = "".join(map(section, OTHERS)) + general_section()
-    assert README.count("\n| `-") - others.count("\n| `-") == len(list(option_rows()))
-
-
-def general_section() -> str:
-    """Return what is said of the options that every command has."""
-    return README.partition("\n## In a shell\n")[2].partition("\n## ")[0]
-
-
-def test_the_table_of_general_options_is_the_programs() -> None:
-    rows = [line for line in general_section().splitlines() if line.startswith("| `-")]
-    for command in command_line.commands.values():
-        if not command.hidden:
-            options = [one for one in command.params if one.name in GENERAL]
-            records = [one.get_help_record(click.Context(command)) for one in options]
-            assert rows == [f"| `{names}` | {text} |" for names, text in filter(None, records)]
-
-
-OTHERS = [
-    name
-    for name, command in command_line.commands.items()
-    if name not in ("spectrogram", "melspectrogram") and not command.hidden
-]
-
-
-@pytest.mark.parametrize("name", OTHERS)
-def test_the_option_tables_of_other_commands_are_the_programs(name: str) -> None:
-    rows = [
-        f"| `{names}` | {default} | {meaning} |"
-        for _, names, default, meaning in described_options(command_line.commands[name])
-    ]
-    lines = section(name).splitlines()
-    for row in rows:
-        assert row in lines, f"missing or out of date: {row}"
-    assert len([line for line in lines if line.startswith("| `-")]) == len(rows)
-
-
-def test_every_command_is_in_the_readme() -> None:
-    for name, command in command_line.commands.items():
-        assert f"`{name}`" in README or f"kapre-extract {name}" in README
-        assert command.hidden or command.help
 
 
 def test_the_sample_recordings_are_those_the_script_makes(tmp_path: Path) -> None:
