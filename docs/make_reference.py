@@ -99,9 +99,9 @@ def option_table(options: Sequence[click.Option], ctx: click.Context) -> str:
     rows = []
     for option in options:
         extra = option.get_help_extra(ctx)
-        default = extra.get("default") or extra.get("required") or ""
+        meaning = f"{option.help} Required." if option.required else option.help or ""
         names = (option.get_help_record(ctx) or ("",))[0].replace("|", r"\|")
-        rows.append((f"`{names}`", marked_up(default), marked_up(option.help or "")))
+        rows.append((f"`{names}`", marked_up(extra.get("default", "")), marked_up(meaning)))
     return table(("option", "default", "meaning"), rows)
 
 
