@@ -32,11 +32,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 # Quiet and verbose
 
 
-def test_quiet_says_nothing_of_what_goes_well(folder: Path, process: Any) -> None:
+def test_quiet_says_nothing_of_what_goes_well(folder: Path, process: Any, program: Any) -> None:
     for _ in ("new", "up to date"):
         ended = process("spectrogram", "in", "-o", "out.h5", "-q", "--resume", cwd=folder)
         assert (ended.code, ended.out, ended.err) == (0, "", "")
-    ended = process("plot", "out.h5", "-o", "p.png", "--quiet", cwd=folder)
+    ended = program("plot", "out.h5", "-o", "p.png", "--quiet")
     assert (ended.code, ended.out, ended.err) == (0, "", "")
 
 
