@@ -85,7 +85,7 @@ def test_every_public_name_is_in_the_reference() -> None:
 def test_the_man_page_is_the_one_that_sphinx_makes(tmp_path: Path) -> None:
     """Only the words: which macros stand between them depends on the version of docutils."""
     options = {
-        "extensions": "myst_parser",  # this page needs no other one
+        "extensions": "myst_parser,sphinx.ext.autodoc",  # this page needs no other one
         "include_patterns": "reference/command-line.md",
         "root_doc": "reference/command-line",
     }
