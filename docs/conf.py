@@ -105,9 +105,7 @@ def _definition(names: list[str], cells: Sequence[nodes.Node]) -> nodes.definiti
     term = nodes.term("", "", *parts.pop(names[0]))
     default = parts.pop("default", None)
     meanings = [*parts.values()] or [[]]
-    if default and default[0] == "required":
-        meanings[-1] += [nodes.Text(" Required.")]
-    elif default:
+    if default:
         meanings[-1] += [nodes.Text(" Default: "), *default, nodes.Text(".")]
     paragraphs = (nodes.paragraph("", "", *meaning) for meaning in meanings)
     return nodes.definition_list_item("", term, nodes.definition("", *paragraphs))
