@@ -12,7 +12,18 @@ from urllib.parse import unquote
 import pytest
 
 import kapre_cli
-from tests.pages import DOCS, MARKDOWN, PAGES, ROOT, Block, PageRuns, check, each_block_of, name_of
+from tests.pages import (
+    DOCS,
+    MARKDOWN,
+    PAGES,
+    ROOT,
+    Block,
+    PageRuns,
+    blocks_of,
+    check,
+    each_block_of,
+    name_of,
+)
 
 MAN_PAGE = ROOT / "docs/man/kapre-extract.1"
 MAKE_MAN_PAGE = "sphinx-build -q -b man -d docs/_build/doctrees docs docs/man"
@@ -74,6 +85,19 @@ def test_a_page_has_one_title_and_it_comes_first(page: Path) -> None:
         "heading_close",
     ]
     assert tokens[0].tag == "h1"
+
+
+def test_pages_can_be_followed_one_after_another_in_one_folder() -> None:
+    """No page writes what another one has written, nor into the recordings that all read."""
+    written: dict[str, str] = {}
+    for page in PAGES:
+        if page.name == "command-line.md":  # the examples of --help, each by itself
+            continue
+        code = "\n".join(block.code for block in blocks_of(page) if block.language == "sh")
+        names = re.findall(r"(?:-o|--report|mkdir(?: -p)?|cp .*|>) '?([\w./-]*\w)", code)
+        for name in {name.partition("/")[0] for name in names}:
+            assert written.setdefault(name, name_of(page)) == name_of(page), name
+    assert not {"sample_audio", "sample_audio_other_rates", "docs"} & {*written}
 
 
 def test_every_public_name_is_in_the_reference() -> None:
