@@ -58,6 +58,16 @@ class _ForwardOnly(soundfile.SoundFile):  # type: ignore[misc]  # soundfile ship
     def seekable(self) -> bool:
         return False
 
+    # A signal handler may run in any function of Python, and what it raises in a destructor is
+    # lost. So this one does nothing, in C, and cffi closes the file, in C too.
+    __del__ = object.__init__
+
+    def _open(self, *arguments: Any) -> Any:
+        return soundfile._ffi.gc(super()._open(*arguments), soundfile._snd.sf_close)
+
+    def close(self) -> None:
+        self._file = None
+
     def _init_virtual_io(self, file: FileBytes) -> Any:
         """Give libsndfile its callbacks, as soundfile's own method of this name does.
 
