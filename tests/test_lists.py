@@ -1,11 +1,14 @@
 """Lists of names: what find writes, whatever the names; and lists that are still being written."""
 
+import fcntl
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
 import sys
+import termios
 import threading
 import time
 import tracemalloc
@@ -147,8 +150,12 @@ def read_through_a_pipe(content: bytes, *, by_nul: bool, folder: Path) -> list[s
 
     def write() -> None:
         with suppress(BrokenPipeError), (folder / "pipe").open("wb", buffering=0) as pipe:
+            broken = select.poll()
+            broken.register(pipe, 0)  # errors are reported unasked
             for byte in content:
                 pipe.write(bytes([byte]))
+                while not broken.poll(0) and any(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4))):
+                    time.sleep(0.0002)  # until it has been read
 
     writer = threading.Thread(target=write)
     writer.start()

@@ -19,7 +19,8 @@ _LONGEST_NAME = 2**16  # bytes; no system takes paths as long
 
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _HEAD_BYTES = 2**10  # of a list, that show how its text is encoded
-_FEWEST_BYTES = 8  # that show it without a mark
+_FEWEST_BYTES_OF_A_LINE = 2  # that show it without a mark where no NUL is expected,
+_FEWEST_BYTES = 8  # and where names end in NUL
 
 
 class Names(Closing):
@@ -91,10 +92,13 @@ class Names(Closing):
     def _between_ends(self, wake: int) -> Iterator[bytes]:
         """Yield what stands before each end of a name, and behind the last."""
         head = rest = b""
+        holds_nul = False
         for block in self._pipe(wake) if self.grows else self._file():
             head += block[: _HEAD_BYTES - len(head)]
-            if b"\0" in block:
+            holds_nul |= b"\0" in block
+            if holds_nul and len(head) >= _FEWEST_BYTES_OF_A_LINE:
                 self._require_names(head)
+                holds_nul = False
             *names, rest = (rest + block).split(self._end)
             if len(rest) > _LONGEST_NAME:
                 raise UsageError(
@@ -102,6 +106,8 @@ class Names(Closing):
                     "it is no list of paths, one a line; name another"
                 )
             yield from names
+        if holds_nul:
+            self._require_names(head)
         if not self._is_stopped:
             yield rest
 
@@ -114,7 +120,7 @@ class Names(Closing):
         Raises:
             UsageError: If NUL is out of place. In UTF-16 every other byte is one.
         """
-        encoding = _utf16_of(head, _FEWEST_BYTES if self._end == b"\0" else 2)
+        encoding = _utf16_of(head, _FEWEST_BYTES if self._end == b"\0" else _FEWEST_BYTES_OF_A_LINE)
         first = next(filter(None, head.split(self._end)), b"")
         if encoding is not None and not os.path.lexists(first):
             raise UsageError(
