@@ -5,21 +5,15 @@ from typing import Any
 import click
 
 from kapre_cli.cli.help_text import Group
-from kapre_cli.cli.options.declaring import Decorator, WholeNumber, defaults, option, together
-from kapre_cli.errors import SettingsError
+from kapre_cli.cli.options.declaring import (
+    Decorator,
+    Parsed,
+    WholeNumber,
+    defaults,
+    option,
+    together,
+)
 from kapre_cli.settings import NON_FINITE, RAW_ENCODINGS, AudioSettings, RawFormat
-
-
-class _Raw(click.ParamType):  # type: ignore[type-arg]  # generic only since Click 8.5
-    """The layout of samples in a file without a header."""
-
-    name = "raw format"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        try:
-            return value if isinstance(value, RawFormat) else RawFormat.parse(value)
-        except SettingsError as error:
-            self.fail(str(error), param, ctx)
 
 
 def audio_options() -> Decorator[Any]:
@@ -65,7 +59,7 @@ def audio_options() -> Decorator[Any]:
             "--raw-format",
             group=Group.INPUTS,
             metavar="ENCODING,RATE,CHANNELS",
-            type=_Raw(),
+            type=Parsed(RawFormat, "raw format"),
             show_default="inputs have headers",
             help="Format of inputs without a header, for instance s16le,44100,2. "
             f"Encodings: {', '.join(RAW_ENCODINGS)}.",

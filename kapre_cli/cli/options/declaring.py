@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from kapre_cli.cli.help_text import Group, Option
+from kapre_cli.errors import SettingsError
 from kapre_cli.settings import STANDARD_OUTPUT
 from kapre_cli.settings.checks import whole
 
@@ -48,6 +49,26 @@ class WholeNumber(click.IntRange):
         except ValueError:
             self.fail(f"{value!r} is not a whole number{self._why}.", param, ctx)
         return super().convert(number, param, ctx)
+
+
+class Parsed(click.ParamType):  # type: ignore[type-arg]  # generic only since Click 8.5
+    """A value that a class of settings reads from its text.
+
+    Args:
+        kind: The class; its method ``parse`` takes the text.
+        name: What the value is called.
+    """
+
+    def __init__(self, kind: Any, name: str) -> None:
+        self._kind = kind
+        self.name = name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the value, of its text or as it is."""
+        try:
+            return value if isinstance(value, self._kind) else self._kind.parse(str(value))
+        except SettingsError as error:
+            self.fail(str(error), param, ctx)
 
 
 def option(

@@ -5,21 +5,8 @@ from typing import Any
 import click
 
 from kapre_cli.cli.help_text import Group
-from kapre_cli.cli.options.declaring import Decorator, option, together
-from kapre_cli.errors import SettingsError
+from kapre_cli.cli.options.declaring import Decorator, Parsed, option, together
 from kapre_cli.settings import Shard
-
-
-class _Shard(click.ParamType):  # type: ignore[type-arg]  # generic only since Click 8.5
-    """One of several parts of the inputs."""
-
-    name = "shard"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        try:
-            return value if isinstance(value, Shard) else Shard.parse(str(value))
-        except SettingsError as error:
-            self.fail(str(error), param, ctx)
 
 
 def input_options() -> Decorator[Any]:
@@ -59,7 +46,7 @@ def input_options() -> Decorator[Any]:
             "--shard",
             group=Group.INPUTS,
             metavar="I/N",
-            type=_Shard(),
+            type=Parsed(Shard, "shard"),
             show_default="all inputs",
             help="Process part I of N parts of the inputs, I from 1. The parts have about the same "
             "size; merge joins their outputs.",

@@ -7,26 +7,14 @@ import click
 from kapre_cli.cli.help_text import Group
 from kapre_cli.cli.options.declaring import (
     Decorator,
+    Parsed,
     PathOrStream,
     WholeNumber,
     option,
     together,
 )
-from kapre_cli.errors import SettingsError
 from kapre_cli.settings import ENGINES
 from kapre_cli.tolerance import MaxFailures
-
-
-class _Failures(click.ParamType):  # type: ignore[type-arg]  # generic only since Click 8.5
-    """A number of inputs, or a percentage of them."""
-
-    name = "failures"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        try:
-            return value if isinstance(value, MaxFailures) else MaxFailures.parse(str(value))
-        except SettingsError as error:
-            self.fail(str(error), param, ctx)
 
 
 def run_options() -> Decorator[Any]:
@@ -35,7 +23,7 @@ def run_options() -> Decorator[Any]:
         option(
             "--max-failures",
             group=Group.CHECKS,
-            type=_Failures(),
+            type=Parsed(MaxFailures, "failures"),
             metavar="N|N%",
             show_default="no limit",
             help="Stop when more inputs than this have failed. Finished work is kept for --resume, "
