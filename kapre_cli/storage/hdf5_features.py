@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import cached_property
 from itertools import product, repeat
 from math import prod
 from pathlib import Path
@@ -132,7 +133,7 @@ class Hdf5Features(Features):
         """
         members, of_arrays = _MEMBERS, _OF_ARRAYS
         if self.root.dimension_scales:
-            members = members | scale_members(self._scales())
+            members = members | scale_members(self._scales)
             of_arrays = of_arrays | {DIMENSION_LIST}
         with wrap_hdf5_errors("what lies beside its arrays"):
             foreign = [f"/{name}" for name in sorted({*self._file} - members)]
@@ -163,9 +164,11 @@ class Hdf5Features(Features):
         """
         if self.root.dimension_scales:
             with wrap_hdf5_errors("a dimension scale"):
-                require_scales(h5g.open(self._file.id, b"/"), self._scales())
+                require_scales(h5g.open(self._file.id, b"/"), self._scales)
 
+    @cached_property
     def _scales(self) -> ScaleNames:
+        """The dimension scales that the metadata of all inputs gives."""
         scales = ScaleNames(self.root)
         for _, facts in self.facts():
             scales.add(facts)
