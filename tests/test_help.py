@@ -79,10 +79,11 @@ def test_the_short_help_has_the_usual_options_on_one_screen(
 
 @pytest.mark.parametrize("name", FEW)
 def test_a_command_of_few_options_shows_them_all_at_once(name: str, program: Any) -> None:
-    shown = program(name, "-h").out
-    assert shown == program(name, "--help").out
-    assert "-h, --help" in shown
-    assert program("-h").out == program("--help").out
+    shown = program(name, "-h")
+    assert (shown.code, shown.err) == (0, "")
+    assert shown == program(name, "--help")
+    assert "-h, --help" in shown.out
+    assert program("-h") == program("--help")
 
 
 def test_commands_stand_in_the_order_of_work(program: Any) -> None:
