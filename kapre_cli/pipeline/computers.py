@@ -5,10 +5,10 @@ from kapre_cli.pipeline.transform import Computer
 from kapre_cli.settings import ExtractionSettings
 
 
-def computer_for(settings: ExtractionSettings, n_frames: int) -> Computer:
+def computer_for(settings: ExtractionSettings, n_frames: int, n_threads: int) -> Computer:
     """Return what computes tapes of ``n_frames`` frames by the engine of a run."""
     if settings.engine == "numpy":
-        return KernelComputer(settings.layer, n_frames)
+        return KernelComputer(settings.layer, n_frames, n_threads)
     # TensorFlow takes seconds to import: not before it is certain that it is needed.
     from kapre_cli.pipeline.compute import LayerComputer
 

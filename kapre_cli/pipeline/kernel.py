@@ -14,7 +14,6 @@ import numpy.typing as npt
 from kapre_cli import dsp
 from kapre_cli.audio.samples import Samples
 from kapre_cli.filterbank import BandSums, filterbank_of
-from kapre_cli.pipeline.processors import n_processors
 from kapre_cli.pipeline.transform import Computer, Features
 from kapre_cli.settings import LayerConfig, MelspectrogramConfig
 
@@ -106,9 +105,9 @@ class KernelComputer(Computer):
         n_frames: Frames of a tape.
     """
 
-    def __init__(self, config: LayerConfig, n_frames: int) -> None:
+    def __init__(self, config: LayerConfig, n_frames: int, n_threads: int) -> None:
         self._kernel = Kernel(config)
-        super().__init__(config, n_frames, n_processors())
+        super().__init__(config, n_frames, n_threads)
 
     def _compute(self, samples: Samples, features: Features) -> None:
         self._kernel(samples, features)

@@ -1,4 +1,4 @@
-"""Temporary folders that are removed at the end, or, if their process is killed, by a later run."""
+"""Temporary files, and folders that are removed at the end, or, if their process is killed, by a later run."""
 
 import os
 import re
@@ -8,8 +8,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
-from kapre_cli.errors import UsageError, writing
+from kapre_cli.errors import OutputError, UsageError, writing
 from kapre_cli.storage.run_lock import LOCK, RunLock, is_marked
 
 _PREFIX = "kapre-extract-"
@@ -42,6 +43,29 @@ def scratch_folder(parent: Path | None = None, what: Path | None = None) -> Iter
     finally:
         lock.release()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def temporary_errors() -> Iterator[None]:
+    """Turn what using a temporary file can run into into an error that says so.
+
+    Raises:
+        OutputError: For an error of the operating system.
+    """
+    try:
+        yield
+    except (OutputError, BrokenPipeError):  # of where its content goes
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"a temporary file cannot be used: {error.strerror or error}; "
+            "TMPDIR names the folder that it is made in"
+        ) from error
+
+
+def temporary_file() -> IO[bytes]:
+    """Return a file without a name: its room on the disk is free again once it is closed."""
+    return tempfile.TemporaryFile(buffering=0)
 
 
 def _sweep(place: Path) -> None:
