@@ -178,7 +178,7 @@ class FileSink(Sink):
         elif arrays or self._may_be_empty(jobs):
             self._write_rest(arrays)
             if self._written or self._may_be_empty(jobs):
-                self._publish(jobs)
+                self._publish()
                 return
         self._work_dir.keep = False
         self._count(arrays)
@@ -234,7 +234,7 @@ class FileSink(Sink):
             staging = self._work_dir.staging
             self._writer = open_writer(self._settings.output, staging, self._root, frequency)
 
-    def _publish(self, jobs: Sequence[Job]) -> None:
+    def _publish(self) -> None:
         """Read the output back, move it into its place and remove what led to it.
 
         The last two are one deed: an interrupt in between would be told as if there were no output.

@@ -42,7 +42,7 @@ class Channel(Closing):
             EOFError: If the other side has ended.
         """
         (length,) = _LENGTH.unpack(self._read(_LENGTH.size))
-        return pickle.loads(self._read(length))
+        return pickle.loads(self._read(length))  # noqa: S301 - from a process of our own
 
     def _read(self, n_bytes: int) -> bytes:
         parts, left = [], n_bytes

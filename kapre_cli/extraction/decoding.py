@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from kapre_cli.audio import AudioReader, sha256_of
@@ -75,9 +75,7 @@ class EndOfInput:
 Item = ActiveInput | Block | EndOfInput
 
 
-def decoded(
-    one: TaskInput, settings: ExtractionSettings, journal: Journal
-) -> Iterator[Item]:
+def decoded(one: TaskInput, settings: ExtractionSettings, journal: Journal) -> Iterator[Item]:
     """Yield an input, its blocks that are to be computed, and its end.
 
     Args:
@@ -101,9 +99,7 @@ def decoded(
     yield end
 
 
-def _blocks(
-    one: TaskInput, active: ActiveInput, settings: ExtractionSettings
-) -> Iterator[Block]:
+def _blocks(one: TaskInput, active: ActiveInput, settings: ExtractionSettings) -> Iterator[Block]:
     source = one.source
     audio, config = settings.audio, settings.layer
     framing = config.framing
@@ -259,5 +255,3 @@ class DecodeAhead(Closing):
             self._is_closed = True
             self._changed.notify_all()
         self._thread.join(_SECONDS_TO_END)
-
-

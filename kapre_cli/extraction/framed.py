@@ -68,7 +68,11 @@ class Block:
 
 
 def frame_blocks(
-    active: "ActiveInput", reader: AudioReader, framing: Framing, n_features: int, kept: Container[int] = ()
+    active: "ActiveInput",
+    reader: AudioReader,
+    framing: Framing,
+    n_features: int,
+    kept: Container[int] = (),
 ) -> Iterator[Block]:
     """Yield the frames of an input block by block; the whole file has been read at the end.
 

@@ -1,7 +1,7 @@
 """One input on its way from file to output, as the run that coordinates the work sees it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from kapre_cli.errors import KapreExtractError, quoted
@@ -53,7 +53,7 @@ class Job:
     source: Source
     facts: InputFacts | None = None
     state: int = 0
-    entries: Mapping[int, BlockEntry] = NO_ENTRIES
+    entries: Mapping[int, BlockEntry] = field(default_factory=lambda: NO_ENTRIES)
     stored_in: Features | None = None
     restated: bool = False
     done: bool = False

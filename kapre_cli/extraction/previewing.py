@@ -20,9 +20,7 @@ from kapre_cli.sources import Source
 _TASK_INPUTS = 64
 
 
-def previews(
-    sources: Sequence[Source], common: TaskSettings, executor: Executor
-) -> list[Preview]:
+def previews(sources: Sequence[Source], common: TaskSettings, executor: Executor) -> list[Preview]:
     """Return what a run would do with each input.
 
     Args:
@@ -32,7 +30,9 @@ def previews(
     """
     found: dict[int, Preview] = {}
     inputs = [TaskInput(number, source) for number, source in enumerate(sources)]
-    due = deque(inputs[first : first + _TASK_INPUTS] for first in range(0, len(inputs), _TASK_INPUTS))
+    due = deque(
+        inputs[first : first + _TASK_INPUTS] for first in range(0, len(inputs), _TASK_INPUTS)
+    )
     tried_alone: set[int] = set()
     errors: list[BaseException] = []
 

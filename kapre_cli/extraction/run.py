@@ -30,7 +30,7 @@ from kapre_cli.extraction.tasks import (
     TaskInput,
     TaskSettings,
 )
-from kapre_cli.pipeline.processors import n_processors
+from kapre_cli.processors import n_processors
 from kapre_cli.report import SILENT, Progress, Report, counted
 from kapre_cli.settings import ExtractionSettings
 from kapre_cli.settings.keras_file import resolved
@@ -433,7 +433,7 @@ class _Run:
         elif isinstance(event, Broken):
             self._error = event.error
             if event.error.__cause__ is None and event.trace:
-                event.error.__cause__ = _WorkerTraceback(event.trace)
+                event.error.__cause__ = _WorkerTracebackError(event.trace)
 
     def _finished(self, job: Job, event: Finished) -> None:
         entries = {first: job.entries[first] for first in event.kept}
@@ -526,7 +526,7 @@ class _Run:
             self._give_tasks()
 
 
-class _WorkerTraceback(Exception):
+class _WorkerTracebackError(Exception):
     """Where an error was raised in a worker, for the traceback of an unexpected one."""
 
     def __str__(self) -> str:

@@ -38,9 +38,7 @@ class Worker:
                 continue  # a task of a run that cannot go on
             try:
                 with OpenJournals(common) as self._journals:
-                    compute_tasks(
-                        self._tasks(common), common, self._journals, self._channel.send
-                    )
+                    compute_tasks(self._tasks(common), common, self._journals, self._channel.send)
             except BaseException as error:
                 self._channel.send([Broken(error, traceback.format_exc())])
             finally:

@@ -83,7 +83,7 @@ def merge(
     _require_nothing_lost(output.path, parts, unreadable=True)
     check_output(output, sources, resumable=False)
     with WorkDir(output) as work_dir:
-        replayed = replay(work_dir.journal)
+        replayed = replay(work_dir.journals)
         work_dir.keep = replayed.holds_work
         existing = existing_output(output, resumable=False)
         _require_nothing_lost(output.path, parts)

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from kapre_cli.descriptors import write_all
 from kapre_cli.errors import StoredDataError
 from kapre_cli.storage.assembly import FinalArray
-from kapre_cli.storage.scratch import temporary_errors, temporary_file
 from kapre_cli.storage.npy import npy_head, write_npy
+from kapre_cli.storage.scratch import temporary_errors, temporary_file
 
 _NAME = "standard output"
 _HELD_BYTES = 2**24  # arrays up to this size are put together in memory

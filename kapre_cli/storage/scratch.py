@@ -1,4 +1,7 @@
-"""Temporary files, and folders that are removed at the end, or, if their process is killed, by a later run."""
+"""Temporary files and folders.
+
+A folder is removed at the end, or, if its process is killed, by a later run.
+"""
 
 import os
 import re

@@ -1,0 +1,45 @@
+"""What computes: worker processes, or this process where none can be forked."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from kapre_cli.cli.signals import heard
+
+if TYPE_CHECKING:
+    from kapre_cli.extraction.executor import Executor
+
+Executors = Callable[[int | None], "Executor"]
+
+
+def in_process(n_jobs: int | None) -> "Executor":  # noqa: ARG001
+    """Return what computes in this process."""
+    from kapre_cli.extraction.executor import InProcess
+
+    return InProcess()
+
+
+def local_workers(n_jobs: int | None) -> "Executor":
+    """Return what computes in worker processes. This process has no other thread yet.
+
+    Args:
+        n_jobs: How many there are at most; ``None``: one for each processor.
+    """
+    from kapre_cli.extraction.local import LocalWorkers
+    from kapre_cli.processors import n_processors
+
+    return LocalWorkers(n_jobs or n_processors())
+
+
+@contextmanager
+def executor(n_jobs: int | None = None) -> Iterator["Executor"]:
+    """Give what a command computes with. Signals are heard within, and must not be before.
+
+    Args:
+        n_jobs: How many workers there are at most; ``None``: one for each processor.
+    """
+    executors: Executors = click.get_current_context().obj
+    with executors(n_jobs) as made, heard():
+        yield made
