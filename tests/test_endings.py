@@ -24,8 +24,8 @@ import kapre_cli.inspection.summary
 import kapre_cli.inspection.telling
 import kapre_cli.inspection.telling_differences
 import kapre_cli.inspection.verify
-import kapre_cli.pipeline.extract
-import kapre_cli.pipeline.foresight
+import kapre_cli.extraction.run
+import kapre_cli.extraction.preview
 import kapre_cli.pipeline.kernel
 import kapre_cli.plotting.figure
 import kapre_cli.storage.merging
@@ -324,14 +324,14 @@ def test_a_report_that_is_gone_at_the_end_is_told(what: str, here: Path) -> None
 
 CALLER = """
 import os, signal, subprocess, sys
-import kapre_cli.storage.journal
+import kapre_cli.extraction.run
 from kapre_cli.cli import main
 
 def fail(*_):
     raise ValueError("planted")
 
 if sys.argv[1] == "fault":
-    kapre_cli.storage.journal.Journal.run = fail
+    kapre_cli.extraction.run.Journals.create = fail
 before = [signal.getsignal(n) for n in range(1, 32)]
 try:
     main(["spectrogram", "a.wav", "-o", "x.h5"])

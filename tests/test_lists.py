@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 import kapre_cli
 from kapre_cli.errors import UsageError, quoted
 from kapre_cli.pipeline import extract
-from kapre_cli.pipeline.work import Work
+from kapre_cli.extraction.job import Job
 from kapre_cli.sources import Arriving, Inputs, Names, Source, discover
 from tests import reference
 from tests.conftest import PROGRAM, Ended, files_below, write_audio
@@ -633,14 +633,14 @@ def test_where_all_is_there_nothing_is_made_ready_to_compute(
 CRASHING = """
 import os, signal, sys
 from kapre_cli.cli import main
-from kapre_cli.pipeline import reading
-really = reading.AudioReader
+from kapre_cli.extraction import decoding
+really = decoding.AudioReader
 def crashing(path, *arguments, **options):
     if path == "b.flac" and not os.path.exists("crashed"):
         open("crashed", "x").close()
         signal.raise_signal(signal.SIGSEGV)
     return really(path, *arguments, **options)
-reading.AudioReader = crashing
+decoding.AudioReader = crashing
 main(sys.argv[1:])
 """
 
@@ -711,14 +711,15 @@ def test_a_name_takes_little_memory(tmp_path: Path) -> None:
     (tmp_path / "list").write_text(
         "".join(f"site/night {number:06d}.wav\n" for number in range(n_names))
     )
-    names = Names(str(tmp_path / "list"), ended_by_nul=False, folder=str(tmp_path))
+    names = Names(str(tmp_path / "list"), ended_by_nul=False)
     refused: list[object] = []
     tracemalloc.start()
-    with names, Arriving(Inputs(()), names, None, lambda _: None, refused.append) as arriving:  # type: ignore[arg-type]
-        works = [Work(source) for source in arriving]
+    arriving = Arriving(Inputs(()), names, None, lambda _: None, refused.append)  # type: ignore[arg-type]
+    with names:
+        jobs = [Job(source) for source in arriving]
         _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert (len(works), refused) == (n_names, [])
+    assert (len(jobs), refused) == (n_names, [])
     assert peak / n_names < 1000
 
 
@@ -731,7 +732,7 @@ def test_names_are_refused_as_they_come_as_they_are_at_once(tmp_path: Path) -> N
     taken: list[str] = []
     refused: list[str] = []
     (tmp_path / "list").write_text("a\na/b\nb/a\n./a\nb\nc\n")
-    names = Names(str(tmp_path / "list"), ended_by_nul=False, folder=str(tmp_path))
+    names = Names(str(tmp_path / "list"), ended_by_nul=False)
 
     def refuse(path: str, _reason: object) -> None:
         refused.append(path)

@@ -213,8 +213,8 @@ def test_what_never_ends_ends_when_its_reader_leaves(
 NARROW = """
 import sys
 from kapre_cli.cli import main
-from kapre_cli.pipeline import streaming
-streaming._AHEAD_INPUTS = 1
+from kapre_cli.extraction import assembly
+assembly.StreamSink.ahead_inputs = 1
 main(sys.argv[1:])
 """
 WAITING = {
@@ -366,15 +366,15 @@ def test_a_share_of_a_growing_list_is_one_of_what_has_ended_and_then_of_all(
 CRASHING = """
 import os, signal, sys
 from kapre_cli.cli import main
-from kapre_cli.pipeline import reading, streaming
-streaming._AHEAD_INPUTS = 2
-really = reading.AudioReader
+from kapre_cli.extraction import assembly, decoding
+assembly.StreamSink.ahead_inputs = 2
+really = decoding.AudioReader
 def crashing(path, *arguments, **options):
     if path == "crash.wav" and len(os.listdir("crashes")) < N_CRASHES:
         open(f"crashes/{os.getpid()}", "x").close()
         signal.raise_signal(signal.SIGSEGV)
     return really(path, *arguments, **options)
-reading.AudioReader = crashing
+decoding.AudioReader = crashing
 main(sys.argv[1:])
 """
 

@@ -353,14 +353,14 @@ def test_what_an_interrupted_run_kept_of_another_stream_is_of_no_use(
 CRASHING = """
 import os, signal, sys
 from kapre_cli.cli import main
-from kapre_cli.pipeline import reading
-really = reading.AudioReader
+from kapre_cli.extraction import decoding
+really = decoding.AudioReader
 def crashing(path, *arguments, **options):
     if not os.path.exists("crashed"):
         open("crashed", "x").close()
         signal.raise_signal(signal.SIGSEGV)
     return really(path, *arguments, **options)
-reading.AudioReader = crashing
+decoding.AudioReader = crashing
 main(sys.argv[1:])
 """
 

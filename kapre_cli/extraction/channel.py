@@ -11,6 +11,9 @@ from kapre_cli.closing import Closing
 _LENGTH = struct.Struct("<Q")
 _RECEIVED_BYTES = 2**20
 
+# A signal for a process that has ended would be taken for one of the reader of standard output.
+NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
+
 
 class Channel(Closing):
     """One end of a connection to a process that this program has started.
@@ -33,7 +36,7 @@ class Channel(Closing):
             OSError: If the other side has ended.
         """
         data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
-        self._socket.sendall(_LENGTH.pack(len(data)) + data)
+        self._socket.sendall(_LENGTH.pack(len(data)) + data, NO_SIGNAL)
 
     def receive(self) -> Any:
         """Return the next message; wait until there is one.

@@ -59,10 +59,12 @@ class InProcess(Executor):
     def __init__(self) -> None:
         self._task: Task | None = None
         self._common: TaskSettings | None = None
+        self._journals: Closing | None = None
 
     def begin(self, common: TaskSettings, deliver: Deliver, n_workers: int | None = None) -> None:  # noqa: ARG002
         """Begin a run."""
-        self._common, self._deliver, self._task = common, deliver, None
+        self.stop()
+        self._common, self._deliver = common, deliver
 
     def idle_workers(self) -> Sequence[int]:
         """Return the one worker unless it has a task."""
@@ -96,15 +98,21 @@ class InProcess(Executor):
         if not task.journal:
             send(list(preview_task(task, self._common.settings)))
             return
-        with OpenJournals(self._common) as journals:
-            compute_tasks([task], self._common, journals, send)
+        journals = self._journals
+        if not isinstance(journals, OpenJournals):
+            journals = self._journals = OpenJournals(self._common)
+        compute_tasks([task], self._common, journals, send)
 
     def stop(self) -> None:
-        """Drop the task."""
+        """Drop the task and close the journals."""
         self._task = None
+        if self._journals is not None:
+            self._journals.close()
+            self._journals = None
 
     def close(self) -> None:
-        """Do nothing: nothing is held."""
+        """Close the journals."""
+        self.stop()
 
 
 def readable(descriptors: Collection[int], timeout: float | None) -> Collection[int]:

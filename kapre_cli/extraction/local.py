@@ -17,7 +17,7 @@ from typing import NoReturn
 import numpy as np  # noqa: F401 - workers share what is loaded before they are forked
 
 from kapre_cli.errors import OutputError
-from kapre_cli.extraction.channel import Channel
+from kapre_cli.extraction.channel import NO_SIGNAL, Channel
 from kapre_cli.extraction.executor import Deliver, Executor, readable
 from kapre_cli.extraction.tasks import (
     Failed,
@@ -63,7 +63,7 @@ class _ForkServer:
             OutputError: If the system has no process for it.
         """
         with suppress(OSError):
-            self._socket.sendall(_START)
+            self._socket.sendall(_START, NO_SIGNAL)
             reply, descriptors, _, _ = socket.recv_fds(self._socket, _REPLY_BYTES, 1)
             if descriptors:
                 return int(reply), Channel(socket.socket(fileno=descriptors[0]))
@@ -72,7 +72,7 @@ class _ForkServer:
     def wait(self, pid: int) -> int | None:
         """Return how a worker ended, as :func:`os.waitpid` says it; ``None`` if it is not known."""
         with suppress(OSError, ValueError):
-            self._socket.sendall(_WAIT + str(pid).encode())
+            self._socket.sendall(_WAIT + str(pid).encode(), NO_SIGNAL)
             return int(self._socket.recv(_REPLY_BYTES))
         return None
 

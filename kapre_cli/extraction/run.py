@@ -82,7 +82,8 @@ def extract(
     settings = replace(settings, layer=resolved(settings.layer))
     jobs = [] if isinstance(sources, Arriving) else [Job(source) for source in sources]
     try:
-        _extract(sources, jobs, settings, report, progress, executor or InProcess())
+        with InProcess() as here:
+            _extract(sources, jobs, settings, report, progress, executor or here)
         report.warn_of_floor(settings.layer.amin)
     except (OutputError, StoredDataError, TooManyFailuresError) as error:
         report.broken = True
@@ -130,7 +131,6 @@ def _extract(
                     earlier.journal.holds_work or any(map(_has_work, jobs))
                 )
                 if work_dir.keep:
-                    executor.stop()
                     with suppress(OutputError):  # the error under way says enough
                         work_dir.journals.sync()
                     if work_dir.place is not None:
@@ -168,9 +168,9 @@ def stream(
     settings = replace(settings, layer=resolved(settings.layer))
     jobs = [] if isinstance(sources, Arriving) else [Job(source) for source in sources]
     common = TaskSettings(settings, RootFacts.of(settings), is_durable=False)
-    with scratch_folder() as folder, Journals(folder) as journals:
+    with scratch_folder() as folder, Journals(folder) as journals, InProcess() as here:
         sink = StreamSink(descriptor, settings, journals, report)
-        run = _Run(common, journals, sink, report, progress, executor or InProcess())
+        run = _Run(common, journals, sink, report, progress, executor or here)
         try:
             run.go(sources, jobs)
             report.warn_of_floor(settings.layer.amin)
@@ -278,6 +278,16 @@ class _Run:
             if isinstance(self._sink, FileSink):
                 self._sink.follows = not reuse.others({job.source.key for job in jobs})
             self._check_disk(jobs)
+        try:
+            self._work()
+        finally:
+            self._executor.stop()
+        if self._error is not None:
+            raise self._error
+        self._report.require_few_failures()
+
+    def _work(self) -> None:
+        """Give out tasks and take what comes, until the sink has taken all."""
         has_begun = False
         while self._error is None:
             self._take_coming()
@@ -291,9 +301,6 @@ class _Run:
                 break
             self._wait(has_taken, has_begun)
             self._report.require_few_failures()
-        if self._error is not None:
-            raise self._error
-        self._report.require_few_failures()
 
     def _begin(self) -> None:
         n_inputs = len(self._due) if self._coming is None else None
@@ -376,13 +383,12 @@ class _Run:
         """Return the inputs of the next task; none if there are none, or may be none now."""
         if self._due_alone:
             return [self._given(self._due_alone.popleft())]
-        if not self._due or not self._may_go_ahead():
-            return []
+        most = self._most_inputs()
         share = 0 if self._coming else self._n_due_bytes // (self._n_workers * _TASKS_A_WORKER)
         most_bytes = min(max(share, 1), _TASK_BYTES)
         inputs: list[TaskInput] = []
         n_bytes = 0
-        while self._due and len(inputs) < _TASK_INPUTS and n_bytes < most_bytes:
+        while self._due and len(inputs) < most and n_bytes < most_bytes:
             job = self._due.popleft()
             n_bytes += job.source.size
             inputs.append(self._given(job))
@@ -395,13 +401,14 @@ class _Run:
         blocks = tuple((first, entry.shape[1]) for first, entry in job.entries.items())
         return TaskInput(number, job.source, job.state, blocks)
 
-    def _may_go_ahead(self) -> bool:
-        """Whether another input may be computed before the turn of the first has come."""
-        n_ahead = len(self.queue) - len(self._due)
-        most, most_bytes = self._sink.ahead_inputs, self._sink.ahead_bytes
-        return (most is None or n_ahead < most) and (
-            most_bytes is None or self._ahead_bytes < most_bytes
-        )
+    def _most_inputs(self) -> int:
+        """Return how many inputs the next task may have, so that none is too far ahead."""
+        ahead, ahead_bytes = self._sink.ahead_inputs, self._sink.ahead_bytes
+        if ahead_bytes is not None and self._ahead_bytes >= ahead_bytes:
+            return 0
+        if ahead is None:
+            return _TASK_INPUTS
+        return min(ahead - (len(self.queue) - len(self._due)), _TASK_INPUTS)
 
     def _journal_for(self, worker: int) -> str:
         """Return the path of a worker's journal; one for each task if they are removed with it."""
@@ -432,6 +439,8 @@ class _Run:
             self._lost(event)
         elif isinstance(event, Broken):
             self._error = event.error
+            if isinstance(event.error, OutputError) and not self._common.is_durable:
+                self._error = OutputError(f"{event.error}; TMPDIR names another folder for it")
             if event.error.__cause__ is None and event.trace:
                 event.error.__cause__ = _WorkerTracebackError(event.trace)
 

@@ -19,7 +19,7 @@ import soundfile
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
 from kapre_cli.pipeline import transform
-from kapre_cli.pipeline.blocks import Block, frame_blocks
+from kapre_cli.extraction.framed import Block, frame_blocks
 from kapre_cli.pipeline.kernel import KernelComputer
 from kapre_cli.pipeline.tape import Piece
 from kapre_cli.pipeline.work import Work

@@ -25,7 +25,7 @@ def serve() -> None:
     os.dup2(quiet, 2)
     import kapre_cli.cli
     import kapre_cli.pipeline.compute
-    import kapre_cli.pipeline.extract
+    import kapre_cli.extraction.run
     import kapre_cli.storage.hdf5_features  # noqa: F401
 
     os.dup2(loud, 2)
