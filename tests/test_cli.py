@@ -754,7 +754,7 @@ def test_an_output_that_finds_no_room_is_told_and_its_work_kept(
     if place == "output":  # all is computed, and need not be once more
         assert lines[1].startswith(f"1 of 1 input done: kept in '{output}.partial'; the same com")
         partial = f"{output}.partial"
-        kept = [partial, f"{partial}/journal", f"{partial}/lock"]
+        kept = [partial, f"{partial}/journal-1", f"{partial}/lock"]
         assert files_below(tmp_path) == ["a.wav", *kept]
     else:
         assert files_below(tmp_path) == ["a.wav"]

@@ -2,7 +2,7 @@
 
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
 from kapre_cli.closing import Closing
@@ -15,7 +15,7 @@ from kapre_cli.errors import (
 from kapre_cli.extraction.disk_usage import output_bytes
 from kapre_cli.extraction.job import NO_ENTRIES, Job
 from kapre_cli.extraction.reuse import ReusePolicy
-from kapre_cli.report import Progress, Report, counted
+from kapre_cli.report import SILENT, Progress, Report, counted
 from kapre_cli.settings import ExtractionSettings
 from kapre_cli.storage.assembly import FinalArray, Part, final_array, stored_array
 from kapre_cli.storage.disk import require_free_bytes
@@ -42,6 +42,9 @@ class Sink(Closing):
     ahead_inputs: int | None = None
     ahead_bytes: int | None = None
     tells_at_once = True
+
+    def nothing_else_is_due(self, jobs: Collection[Job]) -> None:
+        """Record that all inputs have ended, and which of them are still to be taken."""
 
     @abstractmethod
     def take(self, job: Job, pause: Callable[[], None]) -> None:
@@ -103,6 +106,13 @@ class FileSink(Sink):
         # Where the arrays of inputs that are gone belong is known only once all have been tried.
         self.follows = self._features is None
         self.n_rejected = report.n_failed
+        self._announced: tuple[int, float] | None = None  # inputs and seconds to be written
+        self._is_announced = False
+
+    def nothing_else_is_due(self, jobs: Collection[Job]) -> None:
+        """Let progress be that of writing, from the next input on that is written."""
+        seconds = sum(job.facts.seconds for job in jobs if job.facts)
+        self._announced, self._is_announced = (len(jobs), seconds), False
 
     def take(self, job: Job, pause: Callable[[], None]) -> None:
         """Write the input's array, unless there may be nothing to write."""
@@ -143,14 +153,18 @@ class FileSink(Sink):
         except Exception as error:
             self._fail(job, error)
             return
+        if self._announced is not None and not self._is_announced:
+            self._progress.writing(*self._announced)
+            self._is_announced = True
         key = job.source.key
-        moving = with_pauses(array, facts.seconds, self._progress, pause)
+        progress = self._progress if self._is_announced else SILENT
+        moving = with_pauses(array, facts.seconds, progress, pause)
         job.facts = self._writer.add(key, moving, facts)
         if job.stored_in is not None and job.facts.crc32 != facts.crc32:
             raise OutputError(f"{quoted(key)} changed in the old output as it was copied")
         job.entries = NO_ENTRIES
         self._written.append((job, job.facts))
-        self._progress.wrote(facts.seconds)
+        progress.wrote(facts.seconds)
 
     def _array(self, job: Job) -> FinalArray:
         if job.stored_in is not None:
@@ -224,8 +238,7 @@ class FileSink(Sink):
             output = self._settings.output.path
             n_bytes = output_bytes(rest, self._settings)
             require_free_bytes(output.parent, n_bytes, quoted(output))
-            seconds = sum(job.facts.seconds for job in rest if job.facts)
-            self._progress.writing(len(rest), seconds)
+            self.nothing_else_is_due(rest)
         for job in rest:
             self._write(job, _no_pause)
             self._report.require_few_failures()
@@ -316,7 +329,7 @@ class StreamSink(Sink):
             job.failed, job.failure = True, input_error(error)
             return
         assert job.facts is not None  # noqa: S101 - for the type checker: it was opened
-        self._out.write(with_pauses(array, job.facts.seconds, Progress(), pause))
+        self._out.write(with_pauses(array, job.facts.seconds, SILENT, pause))
         job.facts = job.facts.with_reference(array.reference)
         job.entries = NO_ENTRIES
 

@@ -21,7 +21,7 @@ from kapre_cli.storage.blocks import BlockEntry
 from kapre_cli.storage.journal import Journal, identity
 from kapre_cli.storage.metadata import InputFacts
 
-_SECONDS_TO_END = 5.0  # that a thread which waits for a disk may take to end
+SECONDS_TO_END = 5.0  # that a thread which waits for a disk may take to end
 
 
 @dataclass(slots=True, eq=False)
@@ -254,4 +254,4 @@ class DecodeAhead(Closing):
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
-        self._thread.join(_SECONDS_TO_END)
+        self._thread.join(SECONDS_TO_END)

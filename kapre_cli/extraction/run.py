@@ -249,6 +249,7 @@ class _Run:
         self._journals_of: dict[Job, list[str]] = {}  # names, if they are removed with their inputs
         self._n_users: Counter[str] = Counter()  # by name, the inputs that may have blocks there
         self._error: BaseException | None = None  # that ends the run
+        self._all_ended = False  # and the sink knows it
 
     def go(
         self,
@@ -502,6 +503,9 @@ class _Run:
     def _let_sink_take(self) -> bool:
         """Let the sink take some inputs whose turn has come; return whether there were any."""
         n_taken = 0
+        if not (self._running or self._due or self._due_alone or self._coming or self._all_ended):
+            self._all_ended = True
+            self._sink.nothing_else_is_due(self.queue)
         while self.queue and self.queue[0].has_ended and n_taken < _TAKEN_AT_ONCE:
             job = self.queue[0]
             n_bytes = _n_bytes(job)
