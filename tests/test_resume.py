@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import kapre_cli
-from kapre_cli.pipeline import transform
-from kapre_cli.pipeline.tape import Piece
+from kapre_cli.engines import batches
+from kapre_cli.engines.batches import Segment
 from kapre_cli.storage.run_lock import MARKER
 from tests import reference
 from tests.conftest import Ended, blocks_of, files_below, interrupted_after, write_audio
@@ -36,18 +36,18 @@ def audio(tmp_path: Path) -> Path:
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Count the frames that are computed."""
     frames: list[int] = []
-    before = transform.run
+    before = batches.run_batches
 
-    def run(pieces: Any, *more: Any) -> None:
+    def run(segments: Any, *more: Any) -> None:
         def counted() -> Any:
-            for piece in pieces:
-                assert isinstance(piece, Piece)
-                frames.append(len(piece.results))
-                yield piece
+            for segment in segments:
+                assert isinstance(segment, Segment)
+                frames.append(len(segment.results))
+                yield segment
 
         before(counted(), *more)
 
-    monkeypatch.setattr(transform, "run", run)
+    monkeypatch.setattr(batches, "run_batches", run)
     return frames
 
 

@@ -138,6 +138,11 @@ class SpectrogramConfig:
         return (warning,)
 
     @property
+    def preferred_engine(self) -> str:
+        """The engine that ``auto`` stands for: NumPy, for a layer without trained weights."""
+        return "numpy"
+
+    @property
     def works_in_float64(self) -> bool:
         """Whether the layer and both engines compute in float64, up to the decibels.
 

@@ -24,7 +24,7 @@ def serve() -> None:
     loud = os.dup(2)
     os.dup2(quiet, 2)
     import kapre_cli.cli
-    import kapre_cli.pipeline.compute
+    import kapre_cli.engines.keras_engine
     import kapre_cli.pipeline.extract
     import kapre_cli.storage.hdf5_features  # noqa: F401
 

@@ -5,47 +5,56 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kapre_cli.pipeline import transform
-from kapre_cli.pipeline.compute import CompiledLayer, LayerComputer, lot_frames
-from kapre_cli.pipeline.kernel import KernelComputer
-from kapre_cli.pipeline.tape import Piece
+from kapre_cli.engines.batches import Segment, batch_frames, run_batches
+from kapre_cli.engines.keras_engine import KerasEngine, lot_frames
+from kapre_cli.engines.numpy_engine import NumpyEngine
 from kapre_cli.settings import LayerConfig, MelspectrogramConfig, SpectrogramConfig
 from tests import reference
 
-COMPUTERS: dict[str, Any] = {"numpy": KernelComputer, "keras": LayerComputer}
+ENGINES: dict[str, Any] = {"numpy": NumpyEngine, "keras": KerasEngine}
 
 
-def computed(
-    engine: str, config: LayerConfig, signals: list[Any], batch_size: int | None = None
-) -> list[Any]:
-    """Return the features of signals that are whole frames of the layer's framing."""
-    framing, n_frames = config.framing, transform.tape_frames(config, batch_size)
-    pieces = []
+def segments_of(config: LayerConfig, signals: list[Any]) -> list[Segment]:
+    """Return segments of signals that are whole frames of the layer's framing."""
+    framing = config.framing
+    segments = []
     for signal in signals:
         count = (len(signal) - framing.n_dft) // framing.n_hop + 1
         results = np.full((count, config.n_features), np.nan, np.float32)
-        pieces.append(Piece(signal, results, lambda _count, _finite: None))
-    with COMPUTERS[engine](config, n_frames) as computer:
-        transform.run(pieces, framing, n_frames, computer)
-    return [piece.results for piece in pieces]
+        segments.append(Segment(signal, results, lambda _count, _finite: None))
+    return segments
 
 
-def test_tapes_go_through_one_trace() -> None:
+def computed(
+    engine: str,
+    config: LayerConfig,
+    signals: list[Any],
+    batch_size: int | None = None,
+    **threads: int,
+) -> list[Any]:
+    """Return the features of such signals."""
+    n_frames = batch_frames(config, batch_size)
+    segments = segments_of(config, signals)
+    with ENGINES[engine](config, n_frames, **threads) as running:
+        run_batches(segments, config.framing, n_frames, running)
+    return [segment.results for segment in segments]
+
+
+def test_all_batches_go_through_one_trace() -> None:
     config = SpectrogramConfig(n_dft=64, n_hop=16)
-    layer = CompiledLayer(config, 32)
-    for seed in range(3):
-        features = layer(reference.noise(1, config.framing.n_samples(32), seed=seed)[0])
-        assert features.shape == (32, 33)
-    assert layer.n_traces == 1
+    signals = [reference.noise(1, config.framing.n_samples(n))[0] for n in (32, 5, 40)]
+    with KerasEngine(config, 32) as engine:
+        run_batches(segments_of(config, signals), config.framing, 32, engine)
+        assert engine.n_traces == 1
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("exponent", [0.999, 1.0])  # the first is computed in float64
-def test_what_float32_cannot_hold_is_not_finite(exponent: float) -> None:
+def test_what_float32_cannot_hold_is_not_finite(engine: str, exponent: float) -> None:
     config = SpectrogramConfig(n_dft=64, power_spectrogram=exponent)
     loud = np.full(config.framing.n_samples(16), 3e38, np.float32)
-    features = CompiledLayer(config, 16)(loud)
-    assert features.dtype == np.float32
-    assert np.isinf(features[:, 0]).all()
+    (features,) = computed(engine, config, [loud])
+    assert not np.isfinite(features[:, 0]).any()
 
 
 def config_of(n_dft: int, exponent: float, mel: bool, decibel: bool = False) -> LayerConfig:
@@ -72,7 +81,7 @@ KINDS = pytest.mark.parametrize("mel", [False, True], ids=["spectrogram", "melsp
 @EXPONENTS
 @KINDS
 @DECIBELS
-@pytest.mark.parametrize("engine", COMPUTERS)
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.filterwarnings("ignore::kapre_cli.time_frequency.EmptyMelBandsWarning")
 def test_a_frame_has_the_same_bits_wherever_it_lies(
     engine: str, n_dft: int, exponent: float, mel: bool, decibel: bool
@@ -90,7 +99,7 @@ def test_a_frame_has_the_same_bits_wherever_it_lies(
 
 @pytest.mark.parametrize("n_dft", [64, 256, 1999, 2048, 8192])
 @pytest.mark.parametrize("n_mels", [None, 1, 17, 64, 128])
-@pytest.mark.parametrize("engine", COMPUTERS)
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.filterwarnings("ignore::kapre_cli.time_frequency.EmptyMelBandsWarning")
 def test_frames_that_are_the_same_have_the_same_bits(
     engine: str, n_dft: int, n_mels: int | None
@@ -119,7 +128,7 @@ def test_numpy_computes_what_the_layer_does(n_dft: int, exponent: float, mel: bo
 
 
 @KINDS
-@pytest.mark.parametrize("engine", COMPUTERS)
+@pytest.mark.parametrize("engine", ENGINES)
 def test_what_is_not_a_number_stays_in_its_frames(engine: str, mel: bool) -> None:
     config = config_of(64, 2.0, mel)
     signal = reference.noise(1, 64 + 99 * 32)[0].astype(np.float32)
