@@ -1,5 +1,6 @@
-"""What computes frames, in NumPy and as the Keras layer: right, and blind to what lies beside."""
+"""The engines, NumPy and the Keras layer: exact, and bit-identical whatever else is in a batch."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,9 @@ import pytest
 from kapre_cli.engines.batches import Segment, batch_frames, run_batches
 from kapre_cli.engines.keras_engine import KerasEngine, lot_frames
 from kapre_cli.engines.numpy_engine import NumpyEngine
+from kapre_cli.engines.registry import engine_for
+from kapre_cli.filterbank import ROWS_MULTIPLE, BandSums, filterbank_of
+from kapre_cli.posix import n_processors
 from kapre_cli.settings import LayerConfig, MelspectrogramConfig, SpectrogramConfig
 from tests import reference
 
@@ -127,6 +131,104 @@ def test_numpy_computes_what_the_layer_does(n_dft: int, exponent: float, mel: bo
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6 * expected.max())
 
 
+@pytest.mark.parametrize("n_dft", [255, 400, 512, 1999, 2048, 8192])
+@EXPONENTS
+@KINDS
+@DECIBELS
+def test_numpy_computes_what_the_reference_does(
+    n_dft: int, exponent: float, mel: bool, decibel: bool
+) -> None:
+    """In decibels, the features before the logarithm have the precision of float32 or double."""
+    config = config_of(n_dft, exponent, mel, decibel)
+    signal = reference.noise(1, n_dft + 100 * config.framing.n_hop)[0].astype(np.float32)
+    signal[: n_dft // 2] *= 1e-4
+    (found,) = computed("numpy", config, [signal])
+    layer: dict[str, Any] = {"n_dft": n_dft, "n_hop": config.framing.n_hop, "exponent": exponent}
+    of_reference: Any = reference.spectrogram
+    if mel:
+        of_reference, layer = reference.melspectrogram, layer | {"sr": 8000, "n_mels": 17}
+    (expected,) = of_reference(signal[np.newaxis], padding="valid", **layer)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6 * expected.max())
+    if decibel:
+        audible = expected > expected.max() * 1e-8
+        np.testing.assert_allclose(found[audible], expected[audible], rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_dft", [1024, 2002, 4004])
+def test_numpys_decibels_of_sweeps_are_exact(n_dft: int) -> None:
+    """Of these, a float32 transform is up to 0.013 dB off where they are 80 dB down."""
+    random = np.random.default_rng(1)
+    time = np.arange(n_dft)
+    config = SpectrogramConfig(n_dft=n_dft, n_hop=n_dft, return_decibel_spectrogram=True)
+    start, rate = random.uniform(0, 0.5, (300, 1)), random.uniform(0, 0.02, (300, 1)) / n_dft
+    sweeps = np.sin(2 * np.pi * (start + rate * time) * time).astype(np.float32)
+    (found,) = computed("numpy", config, [sweeps.ravel()])
+    expected = reference.power(sweeps.reshape(1, -1), n_dft, n_dft, "valid")[0]
+    audible = expected > expected.max(axis=1, keepdims=True) * 1e-8
+    off = 10 * np.log10(found[audible] / expected[audible])
+    assert np.abs(off).max() < 1e-5
+
+
+@pytest.mark.parametrize("mel", [False, True])
+@pytest.mark.parametrize("n_dft", [64, 2048, 8192])
+def test_the_number_of_threads_changes_no_bit(n_dft: int, mel: bool) -> None:
+    config = config_of(n_dft, 2.0, mel)
+    signal = reference.noise(1, config.framing.n_samples(333))[0].astype(np.float32)
+    one, three = (computed("numpy", config, [signal], 16, n_threads=n)[0] for n in (1, 3))
+    assert one.tobytes() == three.tobytes()
+
+
+@pytest.mark.parametrize(("rounded", "n_rows"), [(0, ROWS_MULTIPLE), (5, 1)])
+def test_frames_are_multiplied_alone_where_rows_differ(
+    rounded: int, n_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some libraries round the last rows of a product in another way; here it is made so."""
+    multiply = np.matmul
+
+    def differing(a: Any, b: Any, out: Any) -> None:
+        multiply(a, b, out=out)
+        if a.shape[-2] > 1:
+            out[..., a.shape[-2] - rounded :, :] *= np.float32(1.0000001)
+
+    monkeypatch.setattr(np, "matmul", differing)
+    config = MelspectrogramConfig(sr=8000, n_mels=17, n_dft=256)
+    sums = BandSums(filterbank_of(config), ROWS_MULTIPLE, np.float32)
+    assert sums.n_rows == n_rows
+    power = np.tile(reference.noise(1, 129)[0] ** 2, (ROWS_MULTIPLE, 1)).astype(np.float32)
+    found = np.empty((ROWS_MULTIPLE, 17), np.float32)
+    sums.add_up(power, found)
+    assert len({row.tobytes() for row in found}) == 1
+    np.testing.assert_allclose(found[0], filterbank_of(config).dense() @ power[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("engine", "n_computed"), [("numpy", [160, 16]), ("keras", [160, 160])])
+def test_a_batch_that_is_partly_filled_costs_what_is_filled(
+    engine: str, n_computed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Keras layer is compiled for one shape."""
+    compute, computes = ENGINES[engine]._compute, []
+
+    def counting(self: Any, samples: Any, features: Any) -> None:
+        computes.append(len(features))
+        compute(self, samples, features)
+
+    monkeypatch.setattr(ENGINES[engine], "_compute", counting)
+    config = SpectrogramConfig(n_dft=64)
+    signal = reference.noise(1, config.framing.n_samples(163))[0].astype(np.float32)
+    computed(engine, config, [signal], 160)
+    assert sorted(computes) == sorted(n_computed)
+
+
+def test_an_engine_has_as_many_threads_as_it_is_given() -> None:
+    config = SpectrogramConfig(n_dft=64)
+    for n_threads, expected in ((None, n_processors()), (1, 1), (5, 5)):
+        with engine_for(config, "auto", 16, n_threads) as engine:
+            assert isinstance(engine, NumpyEngine)
+            assert engine._threads._max_workers == expected
+    with engine_for(config, "keras", 16) as other:
+        assert isinstance(other, KerasEngine)
+
+
 @KINDS
 @pytest.mark.parametrize("engine", ENGINES)
 def test_what_is_not_a_number_stays_in_its_frames(engine: str, mel: bool) -> None:
@@ -139,3 +241,19 @@ def test_what_is_not_a_number_stays_in_its_frames(engine: str, mel: bool) -> Non
     assert not np.isfinite(found[touched]).any()
     others = np.delete(np.arange(100), touched)
     np.testing.assert_array_equal(found[others], clean[others])
+
+
+def tell(told: dict[int, bool], number: int, _count: int, is_finite: bool) -> None:
+    told[number] = is_finite
+
+
+def test_features_that_are_not_finite_are_told_of_their_own_segment() -> None:
+    config = SpectrogramConfig(n_dft=64)
+    segments = segments_of(config, [reference.noise(1, 640)[0].astype(np.float32)] * 3)
+    segments[1].samples = segments[1].samples * np.float32(np.nan)
+    told: dict[int, bool] = {}
+    for number, segment in enumerate(segments):
+        segment.computed = partial(tell, told, number)
+    with NumpyEngine(config, 160) as engine:
+        run_batches(segments, config.framing, 160, engine)
+    assert told == {0: True, 1: False, 2: True}
