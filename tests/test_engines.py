@@ -156,7 +156,7 @@ def test_numpy_computes_what_the_reference_does(
 
 @pytest.mark.parametrize("n_dft", [1024, 2002, 4004])
 def test_numpys_decibels_of_sweeps_are_exact(n_dft: int) -> None:
-    """Of these, a float32 transform is up to 0.013 dB off where they are 80 dB down."""
+    """A float32 transform of a sweep is at times 0.01 dB off where it is 80 dB down."""
     random = np.random.default_rng(1)
     time = np.arange(n_dft)
     config = SpectrogramConfig(n_dft=n_dft, n_hop=n_dft, return_decibel_spectrogram=True)

@@ -253,6 +253,18 @@ OTHER_SETTINGS: dict[tuple[object, ...], str] = {
 }
 
 
+def test_what_auto_stands_for_is_stored_and_compared(
+    audio: Path, tmp_path: Path, program: Any
+) -> None:
+    output = tmp_path / "out.h5"
+    arguments = ("melspectrogram", audio, "-o", output, *SMALL)
+    assert program(*arguments).code == 0
+    assert kapre_cli.open_features(output).root.engine == "numpy"
+    for engine in ("auto", "numpy"):
+        ended = program(*arguments, "--engine", engine, "--resume")
+        assert (ended.code, "0 written, 0 failed, 3 skipped" in ended.err) == (0, True), ended.err
+
+
 @pytest.mark.parametrize("other", OTHER_SETTINGS)
 def test_other_settings_are_refused_with_the_difference(
     other: tuple[object, ...],
