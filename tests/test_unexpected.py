@@ -17,7 +17,7 @@ from kapre_cli.engines.numpy_engine import NumpyEngine
 from tests import reference
 from tests.conftest import write_audio
 
-ENGINES = {"numpy": NumpyEngine, "keras": KerasEngine}
+ENGINES: dict[str, Any] = {"numpy": NumpyEngine, "keras": KerasEngine}
 SMALL = ("--n-dft", 64)
 BAD_SAMPLES = 4321
 
