@@ -626,9 +626,7 @@ def test_where_all_is_there_nothing_is_made_ready_to_compute(
         return ended
 
     assert run().code == 0
-    monkeypatch.setattr(
-        InProcess, "submit", lambda *_: pytest.fail("there is nothing to compute")
-    )
+    monkeypatch.setattr(InProcess, "submit", lambda *_: pytest.fail("there is nothing to compute"))
     ended = run()
     assert "'out.h5' is up to date: nothing was computed" in ended.err
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from kapre_cli.cli.progress import AudioLength, Computing, Counting, Speed, Status
 from kapre_cli.cli.terminal import Terminal
+from kapre_cli.extraction.run import extract
 from kapre_cli.inspection.compare import compare
 from kapre_cli.inspection.verify import verify
-from kapre_cli.extraction.run import extract
 from kapre_cli.report import Progress, Report
 from kapre_cli.settings import (
     AudioSettings,

@@ -9,9 +9,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from kapre_cli.storage.block_spool import BlockSpool
 
 from kapre_cli import open_features
-from kapre_cli.storage.block_spool import BlockSpool
 
 _NO_LOCKS = r"""
 #define _GNU_SOURCE

@@ -16,8 +16,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import kapre_cli
 from kapre_cli.errors import OutputError, StoredDataError
@@ -431,7 +429,7 @@ def test_a_temporary_file_that_cannot_be_had_is_told_of(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
     report = Report(say=lambda _: None)
     sources = [Source(str(audio / "0.wav"), "0.wav")]
-    with pytest.raises(OutputError, match="TMPDIR names another folder.*: No such file"):
+    with pytest.raises(OutputError, match=r"TMPDIR names another folder.*: No such file"):
         stream(sources, settings_of(), report, 1)
 
 
@@ -447,7 +445,9 @@ def test_a_full_temporary_folder_is_told_of(audio: Path) -> None:
     )
     assert (ended.returncode, ended.stdout) == (1, b"")
     said = ended.stderr.decode().splitlines()
-    assert said[0].endswith(" cannot be written: File too large; TMPDIR names another folder for it")
+    assert said[0].endswith(
+        " cannot be written: File too large; TMPDIR names another folder for it"
+    )
     assert said[1:] == ["1 input: 0 written, 1 failed (0.0 s of audio) -> standard output"]
 
 

@@ -19,7 +19,6 @@ import soundfile
 import kapre_cli
 from kapre_cli.audio import AudioFile
 from kapre_cli.errors import AudioReadError
-from kapre_cli.sources import PipeSpool
 from tests import reference
 from tests.bad_inputs import fmt
 from tests.conftest import PROGRAM, Ended, blocks_of, files_below, interrupted_after, write_audio

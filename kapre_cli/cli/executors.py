@@ -28,7 +28,7 @@ def local_workers(n_jobs: int | None) -> "Executor":
         n_jobs: How many there are at most; ``None``: one for each processor.
     """
     from kapre_cli.extraction.local import LocalWorkers
-    from kapre_cli.processors import n_processors
+    from kapre_cli.posix import n_processors
 
     return LocalWorkers(n_jobs or n_processors())
 

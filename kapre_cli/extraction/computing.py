@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from kapre_cli.closing import Closing
-from kapre_cli.errors import FeatureError, input_error
+from kapre_cli.engines.batches import Segment, batch_frames, run_batches
+from kapre_cli.engines.registry import engine_for
+from kapre_cli.errors import FeatureError, OutputError, input_error
 from kapre_cli.extraction.decoding import (
     ActiveInput,
     Bounds,
@@ -27,10 +29,6 @@ from kapre_cli.extraction.tasks import (
     Task,
     TaskSettings,
 )
-from kapre_cli.pipeline import transform
-from kapre_cli.pipeline.computers import computer_for
-from kapre_cli.pipeline.tape import Piece
-from kapre_cli.pipeline.transform import tape_frames
 from kapre_cli.settings import ExtractionSettings
 from kapre_cli.storage.journal import SECONDS_AT_RISK, Journal
 
@@ -105,11 +103,20 @@ class _Outbox:
             self.send()
 
     def send(self) -> None:
-        """Send all events."""
-        self._journals.flush()
+        """Send all events.
+
+        Raises:
+            OutputError: If a journal cannot be written. Inputs that have failed are told of even so.
+        """
         events, self._events = self._events, []
-        if events:
-            self._send(events)
+        try:
+            self._journals.flush()
+        except OutputError:
+            events = [event for event in events if not isinstance(event, Finished)]
+            raise
+        finally:
+            if events:
+                self._send(events)
         self._sent = time.monotonic()
 
 
@@ -152,13 +159,13 @@ def _compute(
     bounds: Bounds | None,
 ) -> None:
     settings = common.settings
-    n_frames = tape_frames(settings.layer, settings.batch_size)
+    n_frames = batch_frames(settings.layer, settings.batch_size)
     # In this order: inputs are decoded while TensorFlow is imported.
     with (
         DecodeAhead(_items(tasks, settings, journals), bounds) as items,
-        computer_for(settings, n_frames, common.n_threads) as computer,
+        engine_for(settings.layer, settings.engine, n_frames, common.n_threads) as engine,
     ):
-        transform.run(stage.segments(items), settings.layer.framing, n_frames, computer)
+        run_batches(stage.segments(items), settings.layer.framing, n_frames, engine)
 
 
 def _items(
@@ -184,7 +191,7 @@ class _ComputeStage:
         self._journals = journals
         self._outbox = outbox
 
-    def segments(self, items: Iterable[Item | None]) -> Iterator[Piece | None]:
+    def segments(self, items: Iterable[Item | None]) -> Iterator[Segment | None]:
         """Yield what is to be computed; ``None`` where the next may take a while."""
         for item in items:
             if item is None:
@@ -200,17 +207,17 @@ class _ComputeStage:
             else:
                 self._outbox.add(Began(item.number))
 
-    def _of_block(self, block: Block) -> Iterator[Piece]:
+    def _of_block(self, block: Block) -> Iterator[Segment]:
         active = block.input
         if active.has_failed:
             return
         failed = partial(self._fail, active)
         try:
-            pieces = block.pieces(self._config.n_features, self._keep, failed)
+            segments = block.segments(self._config.n_features, self._keep, failed)
         except MemoryError as error:
             self._fail(active, error)
         else:
-            yield from pieces
+            yield from segments
 
     def _fail(self, active: ActiveInput, reason: Exception) -> None:
         if not active.has_failed:

@@ -35,6 +35,8 @@ _ENDS = (Finished, Failed, Previewed)  # after which nothing comes of an input
 _LITTLE_BYTES = 2**22  # of inputs: so few are no reason to let a worker wait for its next task
 _SECONDS_TO_END = 5.0  # that workers may take to keep their finished work
 
+_NO_PROCESS = "the system allows no more processes; take fewer --jobs"
+
 _START, _WAIT = b"s", b"w"
 _REPLY_BYTES = 32
 
@@ -45,7 +47,10 @@ class _ForkServer:
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair()
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
-        self._pid = os.fork()
+        try:
+            self._pid = os.fork()
+        except OSError as error:
+            raise OutputError(_NO_PROCESS) from error
         if self._pid == 0:
             try:
                 self._socket.close()
@@ -67,7 +72,7 @@ class _ForkServer:
             reply, descriptors, _, _ = socket.recv_fds(self._socket, _REPLY_BYTES, 1)
             if descriptors:
                 return int(reply), Channel(socket.socket(fileno=descriptors[0]))
-        raise OutputError("the system allows no more processes; take fewer --jobs")
+        raise OutputError(_NO_PROCESS)
 
     def wait(self, pid: int) -> int | None:
         """Return how a worker ended, as :func:`os.waitpid` says it; ``None`` if it is not known."""
@@ -141,6 +146,11 @@ class _Worker:
     n_bytes: int = 0
     journal: str = ""
 
+    @property
+    def ends_soon(self) -> bool:
+        """Whether it has one task, of several inputs, that will not last."""
+        return len(self.left) == 1 and len(self.unfinished) > 1 and self.n_bytes <= _LITTLE_BYTES
+
     def give(self, task: Task) -> None:
         """Send a task. If the worker has died that is found when it is waited for."""
         self.unfinished.update((one.number, one) for one in task.inputs)
@@ -178,33 +188,37 @@ class LocalWorkers(Executor):
         self._common, self._deliver = common, deliver
         if any(worker.unfinished for worker in self._workers):
             self.stop()
-        n_workers = min(self._most, n_workers or self._most)
-        while len(self._workers) < n_workers:
+        self._n_used = min(self._most, n_workers or self._most)
+        for worker in self._workers[: self._n_used]:
+            with suppress(OSError):  # one that has died is replaced
+                worker.channel.send(common)
+
+    def _started(self) -> _Worker:
+        worker = _Worker(*self._server.start())
+        with suppress(OSError):
+            worker.channel.send(self._common)
+        return worker
+
+    def idle_workers(self) -> Sequence[int]:
+        """Return the workers without a task, then those whose task will not last.
+
+        Another worker is started if all are busy and there may be more.
+
+        Raises:
+            OutputError: If the system has no process for the first one.
+        """
+        used = list(enumerate(self._workers[: self._n_used]))
+        idle = [number for number, worker in used if not worker.left]
+        if not idle and len(used) < self._n_used:
             try:
                 self._workers.append(self._started())
             except OutputError:
                 if not self._workers:
                     raise
-                n_workers = len(self._workers)  # they will do
-        for worker in self._workers[:n_workers]:
-            with suppress(OSError):  # one that has died is replaced
-                worker.channel.send(common)
-        self._n_used = n_workers
-
-    def _started(self) -> _Worker:
-        return _Worker(*self._server.start())
-
-    def idle_workers(self) -> Sequence[int]:
-        """Return the workers without a task, then those whose task will not last."""
-        used = range(self._n_used)
-        soon = [
-            number
-            for number in used
-            if len(self._workers[number].left) == 1
-            and self._workers[number].n_bytes <= _LITTLE_BYTES
-            and len(self._workers[number].unfinished) > 1
-        ]
-        return [number for number in used if not self._workers[number].left] + soon
+                self._n_used = len(self._workers)  # they will do
+            else:
+                idle = [len(self._workers) - 1]
+        return idle + [number for number, worker in used if worker.ends_soon]
 
     def submit(self, worker: int, task: Task) -> None:
         """Give a task to a worker."""
@@ -242,8 +256,6 @@ class LocalWorkers(Executor):
         worker.channel.close()
         how = _how(self._server.wait(worker.pid))
         self._workers[number] = self._started()
-        with suppress(OSError):
-            self._workers[number].channel.send(self._common)
         self._deliver(Lost(tuple(worker.unfinished.values()), number, worker.journal, how))
 
     def stop(self) -> None:

@@ -30,7 +30,7 @@ from kapre_cli.extraction.tasks import (
     TaskInput,
     TaskSettings,
 )
-from kapre_cli.processors import n_processors
+from kapre_cli.posix import n_processors
 from kapre_cli.report import SILENT, Progress, Report, counted
 from kapre_cli.settings import ExtractionSettings
 from kapre_cli.settings.keras_file import resolved
@@ -371,7 +371,11 @@ class _Run:
     # Tasks
 
     def _give_tasks(self) -> None:
-        for worker in self._executor.idle_workers():
+        while self._due or self._due_alone:
+            workers = self._executor.idle_workers()
+            if not workers:
+                return
+            worker = workers[0]
             inputs = self._next_inputs()
             if not inputs:
                 return

@@ -15,7 +15,7 @@ from kapre_cli.storage.stored import Features
 from kapre_cli.storage.work_dir import WorkDir
 
 # Settings that decide which inputs fail and never what becomes of the others. What is kept of
-# an input must agree with them, see ``pipeline.earlier``; the run as a whole need not.
+# an input must agree with them, see ``extraction.reuse``; the run as a whole need not.
 _LENIENT = ("resample", "allow_truncated", "non_finite", "max_frames")
 
 

@@ -34,7 +34,11 @@ def scratch_folder(parent: Path | None = None, what: Path | None = None) -> Iter
         OutputError: If it cannot be made.
     """
     place = Path(tempfile.gettempdir()) if parent is None else parent
-    with writing(what) if what else writing(f"{place} (TMPDIR names another folder)", "used for temporary files"):
+    with (
+        writing(what)
+        if what
+        else writing(f"{place} (TMPDIR names another folder)", "used for temporary files")
+    ):
         _sweep(place)
         prefix = _PREFIX if parent is None else f".{_PREFIX}"
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
