@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import stat
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -21,8 +20,8 @@ import h5py
 import numpy as np
 
 from tests.conftest import write_audio, write_silence
+from tests.warm import Nursery, Started, nursery
 
-PROGRAM = (sys.executable, "-m", "kapre_cli")
 LAYER = ("--n-dft", "256", "--n-mels", "20")
 LONG_SECONDS = 120
 SR = 44100
@@ -44,10 +43,12 @@ class Place:
 
     Args:
         folder: An empty folder.
+        warm: Starts the program.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, warm: Nursery) -> None:
         self.folder = folder
+        self._warm = warm
         self._mine: dict[Path, object] = {}
         write_silence(folder / "long.wav", LONG_SECONDS, SR)
         write_audio(folder / "short.wav", np.random.default_rng(0).uniform(-1, 1, (1, 3000)), SR)
@@ -70,15 +71,11 @@ class Place:
 
     def run(self, *arguments: object) -> Ended:
         """Run the program to its end."""
-        ended = subprocess.run(
-            [*PROGRAM, *map(str, arguments)],
-            cwd=self.folder,
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            timeout=SECONDS,
-            check=False,
-        )
-        return _checked(Ended(ended.returncode, ended.stderr.decode()))
+        running = self._warm.start(*arguments, cwd=self.folder, session=True)
+        try:
+            return _ended(running)
+        finally:
+            _end(running)
 
     @contextmanager
     def at_work(self, output: str, *more: str) -> Iterator[list[Ended]]:
@@ -92,19 +89,13 @@ class Place:
         """
         waits = not output.endswith(".npy")
         inputs = ("--files-from", "-") if waits else ("long.wav",)
-        running = subprocess.Popen(
-            [*PROGRAM, "melspectrogram", *inputs, *LAYER, "-o", output, *more],
-            cwd=self.folder,
-            stdin=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
+        command = ("melspectrogram", *inputs, *LAYER, "-o", output, *more)
+        running = self._warm.start(*command, cwd=self.folder, session=True)
         journal = self.folder / f"{output}.partial" / "journal"
         ended: list[Ended] = []
         try:
-            if waits and running.stdin is not None:
+            if waits:
                 running.stdin.write(b"new.wav\n")
-                running.stdin.flush()
             limit = time.monotonic() + SECONDS
             while not journal.exists() and running.poll() is None:
                 assert time.monotonic() < limit, "the run does not begin"
@@ -116,17 +107,25 @@ class Place:
                 os.killpg(running.pid, signal.SIGSTOP)
                 yield ended
                 os.killpg(running.pid, signal.SIGCONT)
-            _, messages = running.communicate(timeout=SECONDS)
-            ended.append(_checked(Ended(running.returncode, messages.decode())))
+            ended.append(_ended(running))
         finally:
-            with suppress(ProcessLookupError):
-                os.killpg(running.pid, signal.SIGKILL)
-            running.communicate(timeout=SECONDS)
+            _end(running)
 
 
-def _checked(ended: Ended) -> Ended:
+def _ended(running: Started) -> Ended:
+    """Wait until a run has ended by itself, and return how."""
+    _, messages = running.communicate(timeout=SECONDS)
+    assert running.returncode is not None
+    ended = Ended(running.returncode, messages.decode())
     assert "Traceback" not in ended.messages, ended.messages
     return ended
+
+
+def _end(running: Started) -> None:
+    """End a run and all of its processes, if they have not ended."""
+    with suppress(ProcessLookupError):
+        os.killpg(running.pid, signal.SIGKILL)
+    running.communicate(timeout=SECONDS)
 
 
 def _state(path: Path) -> object:
@@ -694,19 +693,20 @@ def _like_temporary(place: Place) -> None:
 def attack_all(scratch: Path) -> Counter[str]:
     """Make every attack, and return how many there were and how many files came to harm."""
     figures = Counter[str]({"attacks": 0, "not refused as they should be": 0, "harmed files": 0})
-    for number, (name, attack) in enumerate(attacks().items()):
-        if needs_root(name) and os.geteuid() != 0:
-            continue
-        folder = scratch / str(number)
-        folder.mkdir(parents=True)
-        place = Place(folder)
-        try:
-            attack(place)
-        except (AssertionError, subprocess.TimeoutExpired) as error:
-            figures["not refused as they should be"] += 1
-            sys.stdout.write(f"{name}: {error}\n")
-        figures["attacks"] += 1
-        for path in place.harmed():
-            figures["harmed files"] += 1
-            sys.stdout.write(f"harmed by {name}: {path}\n")
+    with nursery() as warm:
+        for number, (name, attack) in enumerate(attacks().items()):
+            if needs_root(name) and os.geteuid() != 0:
+                continue
+            folder = scratch / str(number)
+            folder.mkdir(parents=True)
+            place = Place(folder, warm)
+            try:
+                attack(place)
+            except (AssertionError, TimeoutError) as error:
+                figures["not refused as they should be"] += 1
+                sys.stdout.write(f"{name}: {error}\n")
+            figures["attacks"] += 1
+            for path in place.harmed():
+                figures["harmed files"] += 1
+                sys.stdout.write(f"harmed by {name}: {path}\n")
     return figures
