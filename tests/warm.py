@@ -1,10 +1,11 @@
 """The program in processes of its own that start at once.
 
-A run spends most of its time in importing NumPy and h5py. A nursery has done that, and no more,
+A run spends most of its time in importing NumPy, h5py and matplotlib. A nursery has done that,
 and forks for every run: what runs is the program from its first line on, with descriptors, signals,
 an environment and a folder of its own, beside any number of others.
 """
 
+import gc
 import json
 import os
 import selectors
@@ -22,8 +23,8 @@ from typing import IO, Any, NoReturn
 ROOT = Path(__file__).parents[1]
 
 _LIMIT = 120.0  # seconds of a run, and those until the nursery is there
-# What imports Keras or matplotlib: for most runs that takes longer than all the rest.
-_SLOW = ("kapre_cli.pipeline.compute", "kapre_cli.plotting", "kapre_cli.time_frequency")
+# What imports Keras, which takes longer than all the rest, and which few runs need.
+_SLOW = ("kapre_cli.pipeline.compute", "kapre_cli.time_frequency")
 
 
 class Started:
@@ -133,6 +134,7 @@ class Nursery:
         cwd: Path | None = None,
         environment: Mapping[str, str] | None = None,
         session: bool = False,
+        code: str | None = None,
     ) -> Started:
         """Start the program.
 
@@ -141,6 +143,7 @@ class Nursery:
             cwd: The folder in which it begins.
             environment: What is added to this process's environment.
             session: Whether it leads a session, and a process group, of its own.
+            code: Python code to run instead of the program.
         """
         given = [os.fspath(one) if isinstance(one, Path) else str(one) for one in arguments]
         request = {
@@ -148,6 +151,7 @@ class Nursery:
             "cwd": os.fspath(cwd or Path.cwd()),
             "environment": {**os.environ, **(environment or {})},
             "session": session,
+            "code": code,
         }
         orders, (ours, theirs) = self._serving(), socket.socketpair()
         stdin, to_stdin = os.pipe()
@@ -191,7 +195,9 @@ def serve(orders: socket.socket) -> None:
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         if not name.startswith(_SLOW):
             import_module(name)
-    assert not {"keras", "matplotlib", "tensorflow"} & sys.modules.keys()
+    assert not {"keras", "tensorflow"} & sys.modules.keys()
+    gc.collect()
+    gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that wait for runs
     sys.stdout.write("ready\n")
     sys.stdout.flush()
@@ -246,7 +252,10 @@ def _run(request: dict[str, Any], streams: list[int]) -> None:
     os.environ.update(request["environment"])
     os.chdir(request["cwd"])
     sys.argv = [__main__.__file__, *request["arguments"]]
-    __main__.main()
+    if request["code"] is None:
+        __main__.main()
+    exec(request["code"], {"__name__": "__main__"})  # noqa: S102 - what a test has written
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
