@@ -591,13 +591,13 @@ def test_layers_too_large_to_be_computed_are_told(work: Path, program: Any) -> N
     assert "its layer would have 4,295,098,368 weights" in ended.err
 
 
-def test_nothing_is_left_of_what_is_computed_anew(work: Path, process: Any) -> None:
+def test_nothing_is_left_of_what_is_computed_anew(work: Path, at_once: Any) -> None:
     (work / "tmp").mkdir()
     against = ("--against", work / "audio", "--all")
-    ended = process("verify", work / "out.h5", *against, TMPDIR=str(work / "tmp"))
+    ended = at_once("verify", work / "out.h5", *against, TMPDIR=str(work / "tmp"))
     assert (ended.code, ended.err) == (0, "")
     assert list((work / "tmp").iterdir()) == []
-    ended = process("verify", work / "out.h5", *against, TMPDIR="/proc/self")
+    ended = at_once("verify", work / "out.h5", *against, TMPDIR="/proc/self")
     assert ended.code in (0, 1)  # another folder may be found
     assert "Traceback" not in ended.err
 

@@ -164,7 +164,7 @@ class Nursery:
             os.close(descriptor)
         ours.sendall(json.dumps(request).encode() + b"\n")
         streams = [
-            open(descriptor, mode, buffering=0)
+            open(descriptor, mode, buffering=0)  # noqa: SIM115 - closed by communicate
             for descriptor, mode in ((to_stdin, "wb"), (from_stdout, "rb"), (from_stderr, "rb"))
         ]
         return Started(given, ours, streams)
