@@ -123,10 +123,10 @@ def at_once(warm: Nursery) -> Callable[..., Ended]:
     )
 
 
-def ended_of(run: Started) -> Ended:
+def ended_of(run: Started, seconds: float = 120) -> Ended:
     """Wait for the end of a run, and return how it ended."""
     try:
-        out, err = run.communicate()
+        out, err = run.communicate(timeout=seconds)
     finally:
         run.kill()
     assert run.returncode is not None
