@@ -3,10 +3,8 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 import zlib
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,15 +15,14 @@ import pytest
 
 import kapre_cli
 from kapre_cli.cli import run
-from kapre_cli.errors import StoredDataError
 from kapre_cli.inspection.anew import Anew
 from kapre_cli.report import SILENT
 from kapre_cli.settings import SpectrogramConfig
 from tests import reference
 from tests.conftest import PROGRAM, write_audio
+from tests.tears import counted
 from tests.test_hostile import HDF5, MEL, NPY, ROWS, column, edit, without_checksums
 from tests.test_terminal import shown_by
-from tests.test_torn import fates
 
 FORMATS = ("out.h5", "out", "out.npy")
 SHAPE = (8, 25, 1)  # mel, time, channel of "a.wav"
@@ -620,30 +617,8 @@ def test_a_terminal_sees_a_bar_over_the_inputs(work: Path) -> None:
 
 @pytest.mark.parametrize("name", N_TEARS)
 def test_tears_are_named_or_do_no_harm(name: str, originals: Path, tmp_path: Path) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "tests.test_verify", originals / name, tmp_path, str(N_TEARS[name])],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        cwd=Path(__file__).parents[1],
-    )
-    assert ended.returncode == 0, ended.stderr
-    counts = json.loads(ended.stdout.splitlines()[-1])
+    counts, told = counted(originals / name, tmp_path, N_TEARS[name], "verdict")
     assert sum(counts.values()) == N_TEARS[name]
     assert set(counts) <= {"error", "same"}, counts
     assert counts["error"] > N_TEARS[name] / 3
-    assert "Traceback" not in ended.stderr
-
-
-def verdict(output: Path) -> int:
-    """Return the exit code of a check that finds nothing wrong."""
-    code = run(["verify", str(output)])
-    if code == 1:
-        raise StoredDataError("wrong")
-    return code
-
-
-if __name__ == "__main__":
-    found = Counter(fates(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), verdict))
-    print(json.dumps(found))  # noqa: T201
+    assert "Traceback" not in told
