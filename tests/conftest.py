@@ -119,7 +119,7 @@ def warm() -> Iterator[Nursery]:
 def at_once(warm: Nursery) -> Callable[..., Ended]:
     """Run the program as a process of its own that starts at once."""
     return lambda *arguments, cwd=None, **environment: ended_of(
-        warm.start(*arguments, cwd=cwd, environment=environment)
+        warm.start(*arguments, cwd=cwd, environment={**os.environ, **environment})
     )
 
 
@@ -210,7 +210,7 @@ def odd_warm(odd_disk: Path) -> Iterator[Nursery]:
 def on_odd_disk(odd_warm: Nursery) -> Callable[..., Ended]:
     """Run the program on a file system that lacks something, as a process that starts at once."""
     return lambda *arguments, cwd=None, **environment: ended_of(
-        odd_warm.start(*arguments, cwd=cwd, environment=environment)
+        odd_warm.start(*arguments, cwd=cwd, environment={**os.environ, **environment})
     )
 
 

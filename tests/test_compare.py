@@ -245,7 +245,7 @@ def stored(values: npt.NDArray[Any], config: SpectrogramConfig) -> StoredArray:
     return StoredArray("x.wav", InMemory(values), facts, config)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     one=VALUES,
     other=VALUES,

@@ -135,7 +135,7 @@ def test_a_journal_cut_anywhere_holds_what_came_before_the_cut(tmp_path: Path) -
                 break
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_a_journal_damaged_anywhere_gives_no_wrong_value(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -346,7 +346,7 @@ NAMES = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(names=NAMES, by_nul=st.booleans(), cuts=st.lists(st.integers(1, 40), min_size=1))
 def test_what_is_written_into_a_list_is_read_from_it(
     names: list[bytes], by_nul: bool, cuts: list[int], tmp_path_factory: pytest.TempPathFactory

@@ -91,7 +91,7 @@ def test_outputs_are_written_read_and_merged(
         "with kapre_cli.open_features(sys.argv[1]) as features:\n"
         "    print({key: features[key][()].shape for key in features})"
     )
-    ended = ended_of(odd_warm.start(output, code=read, cwd=here, environment=odd))
+    ended = ended_of(odd_warm.start(output, code=read, cwd=here, environment={**os.environ, **odd}))
     assert (ended.code, "a.wav" in ended.out) == (0, True), ended.err
     if output != "x.npy":
         first, second, merged = f"1 {output}", f"2 {output}", here / "merged" / output
@@ -129,7 +129,7 @@ def test_one_run_at_a_time_without_locks(
 ) -> None:
     odd = WITHOUT_LOCKS
     command = ("melspectrogram", "--files-from", "-", *LAYER, "-o", output)
-    first = odd_warm.start(*command, cwd=here, environment=odd, session=True)
+    first = odd_warm.start(*command, cwd=here, environment={**os.environ, **odd}, session=True)
     try:
         first.stdin.write(b"a.wav\n")
         owner = here / f"{output}.partial" / "owner"

@@ -125,7 +125,7 @@ def require_whole(parts: list[Part], work: Work, folder: Path) -> None:
     assert work.facts.sha256 == hashlib.sha256((folder / name).read_bytes()).hexdigest()
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     names=st.permutations(NAMES).flatmap(
         lambda names: st.integers(1, len(names)).map(lambda count: names[:count])
@@ -150,7 +150,7 @@ def test_every_block_and_end_arrives_once_and_in_order(
         require_whole(came[work.source.key], work, folder)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     gaps=st.lists(st.booleans(), min_size=len(NAMES), max_size=len(NAMES)),
     jobs=st.integers(1, 5),

@@ -36,8 +36,9 @@ def without_locks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]
     folder = tmp_path_factory.mktemp("no locks")
     (folder / "shim.c").write_text(_NO_LOCKS)
     shim = folder / "shim.so"
-    command = ["gcc", "-shared", "-fPIC", "-w", "-o", shim, folder / "shim.c"]
-    subprocess.run(command, check=True, timeout=60)
+    subprocess.run(
+        ["gcc", "-shared", "-fPIC", "-w", "-o", shim, folder / "shim.c"], check=True, timeout=60
+    )
     with nursery(shim) as made:
         yield made
 
@@ -55,7 +56,9 @@ def test_an_intact_output_is_read_where_files_cannot_be_locked(
         ("merge", output, "-o", tmp_path / "y.h5"),
         ("verify", tmp_path / "y.h5"),
     ):
-        done = ended_of(without_locks.start(*command, environment={"LOCK_ERRNO": str(number)}))
+        done = ended_of(
+            without_locks.start(*command, environment={**os.environ, "LOCK_ERRNO": str(number)})
+        )
         assert done.code == 0, done.err
     with h5py.File(SAMPLE, locking=False) as file:
         assert "features" in file

@@ -141,7 +141,7 @@ class Nursery:
         Args:
             *arguments: The command line.
             cwd: The folder in which it begins.
-            environment: What is added to this process's environment.
+            environment: All of its environment; ``None``: this process's own.
             session: Whether it leads a session, and a process group, of its own.
             code: Python code to run instead of the program.
         """
@@ -149,7 +149,7 @@ class Nursery:
         request = {
             "arguments": given,
             "cwd": os.fspath(cwd or Path.cwd()),
-            "environment": {**os.environ, **(environment or {})},
+            "environment": dict(os.environ if environment is None else environment),
             "session": session,
             "code": code,
         }
@@ -240,9 +240,7 @@ def _wait_for_run(passed: list[int]) -> None:
 
 
 def _run(request: dict[str, Any], streams: list[int]) -> None:
-    """Be the program."""
-    from kapre_cli import __main__
-
+    """Be the program, or run code."""
     for number, descriptor in enumerate(streams):
         os.dup2(descriptor, number)
         os.close(descriptor)
@@ -251,9 +249,13 @@ def _run(request: dict[str, Any], streams: list[int]) -> None:
     os.environ.clear()
     os.environ.update(request["environment"])
     os.chdir(request["cwd"])
-    sys.argv = [__main__.__file__, *request["arguments"]]
     if request["code"] is None:
+        from kapre_cli import __main__
+
+        sys.argv = [__main__.__file__, *request["arguments"]]
         __main__.main()
+    sys.argv = ["-c", *request["arguments"]]
+    sys.path[0] = ""
     exec(request["code"], {"__name__": "__main__"})  # noqa: S102 - what a test has written
     sys.stdout.flush()
 
