@@ -6,6 +6,7 @@ an environment and a folder of its own, beside any number of others.
 """
 
 import gc
+import io
 import json
 import os
 import selectors
@@ -18,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import Any, NoReturn
 
 ROOT = Path(__file__).parents[1]
 
@@ -36,7 +37,7 @@ class Started:
         returncode: Its exit code; negative: the signal that it died of; ``None``: not known yet.
     """
 
-    def __init__(self, args: list[str], talk: socket.socket, streams: list[IO[bytes]]) -> None:
+    def __init__(self, args: list[str], talk: socket.socket, streams: list[io.FileIO]) -> None:
         self.args = args
         self.returncode: int | None = None
         self.stdin, self.stdout, self.stderr = streams
@@ -164,8 +165,8 @@ class Nursery:
             os.close(descriptor)
         ours.sendall(json.dumps(request).encode() + b"\n")
         streams = [
-            open(descriptor, mode, buffering=0)  # noqa: SIM115 - closed by communicate
-            for descriptor, mode in ((to_stdin, "wb"), (from_stdout, "rb"), (from_stderr, "rb"))
+            io.FileIO(descriptor, mode)
+            for descriptor, mode in ((to_stdin, "w"), (from_stdout, "r"), (from_stderr, "r"))
         ]
         return Started(given, ours, streams)
 
@@ -256,7 +257,11 @@ def _run(request: dict[str, Any], streams: list[int]) -> None:
         __main__.main()
     sys.argv = ["-c", *request["arguments"]]
     sys.path[0] = ""
-    exec(request["code"], {"__name__": "__main__"})  # noqa: S102 - what a test has written
+    try:
+        exec(request["code"], {"__name__": "__main__"})  # noqa: S102 - what a test has written
+    except SystemExit as ended:
+        sys.stdout.flush()
+        os._exit(int(ended.code or 0))
     sys.stdout.flush()
 
 
