@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -108,7 +109,7 @@ class MelBands:
         """The bin of each weight."""
         return np.arange(len(self.weights)) - np.repeat(self._offsets - self.starts, self.lengths)
 
-    @property
+    @cached_property
     def _offsets(self) -> npt.NDArray[np.int64]:
         return np.cumsum(self.lengths) - self.lengths
 
@@ -119,8 +120,8 @@ class MelBands:
 
     def part(self, bands: npt.NDArray[np.int64]) -> "MelBands":
         """Return some of the bands."""
-        ends = np.cumsum(self.lengths)[bands]
-        begins = ends - self.lengths[bands]
+        begins = self._offsets[bands]
+        ends = begins + self.lengths[bands]
         spans = [self.weights[begin:end] for begin, end in zip(begins, ends, strict=True)]
         return MelBands(self.n_freq, self.starts[bands], self.lengths[bands], np.concatenate(spans))
 

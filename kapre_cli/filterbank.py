@@ -1,4 +1,4 @@
-"""The mel matrix of a layer, as the Keras layers and the NumPy kernel both use it."""
+"""The mel matrix of a layer, as the Keras layers and the NumPy engine both use it."""
 
 import math
 import sys
@@ -16,7 +16,14 @@ from kapre_cli.settings import LayerConfig, MelspectrogramConfig
 from kapre_cli.settings.layers import MAX_DFT, Spell, as_argument
 
 _BANDS_SHOWN = 32
-_BANDS_IN_A_GROUP = 32  # measured: fewer copy more than they save
+_BANDS_IN_A_GROUP = 32  # measured in Keras layers: fewer copy more than they save
+_BANDS_OF_ROWS = 8  # measured in products with NumPy, which copies nothing
+_BANDS_OF_ROW = 4  # the same for a single row
+_PRODUCTS_TRIED = 8
+
+# Products of matrices take 4, 6, 8, 12, 16 or 24 rows at once, as suits the processor, and the rows
+# left over in another way, which may round otherwise. A multiple of 48 leaves none over.
+ROWS_MULTIPLE = 48
 
 _GROUP_VALUES = 2**22  # of a group's matrix: 32 MiB
 
@@ -41,16 +48,22 @@ def filterbank_of(config: MelspectrogramConfig) -> MelBands:
     )
 
 
-def band_groups(filterbank: MelBands) -> Iterator[tuple[slice, Matrix]]:
+def band_groups(
+    filterbank: MelBands, n_bands: int = _BANDS_IN_A_GROUP
+) -> Iterator[tuple[slice, Matrix]]:
     """Yield, for some bands at a time, the bins they are summed from and the weights of these.
 
     A mel matrix is nearly all zeros: neighbouring bands share few bins and leave out the others.
+
+    Args:
+        filterbank: The mel bands.
+        n_bands: How many there are in a group, at least, if there are as many.
 
     Returns:
         Slices of the bins, and weights of shape ``(bins, bands)``.
     """
     n_mels = len(filterbank.starts)
-    for numbers in np.array_split(np.arange(n_mels), max(n_mels // _BANDS_IN_A_GROUP, 1)):
+    for numbers in np.array_split(np.arange(n_mels), max(n_mels // n_bands, 1)):
         bands = filterbank.part(numbers)
         bins = bands.bins[bands.weights > 0]
         first, end = (int(bins.min()), int(bins.max()) + 1) if len(bins) else (0, 1)
@@ -65,43 +78,61 @@ def band_groups(filterbank: MelBands) -> Iterator[tuple[slice, Matrix]]:
 
 
 class BandSums:
-    """Sums the bins of every other band; bands two apart share no bin.
+    """Sums of the power of frequency bins in mel bands, by products of small matrices.
 
-    A product of matrices would do it too, but which bits it gives for a frame depends on where
-    that stands among others. Here every frame is summed by itself.
+    All products have one shape, so that the result for a frame does not depend on how many others
+    there are. Nor does it depend on its row: where the library at hand rounds some rows of a
+    product differently from others, every frame is multiplied alone.
 
     Args:
         filterbank: The mel bands.
-        first: 0 for the even bands, 1 for the odd ones.
-        dtype: The type to calculate in.
+        n_rows: Frames of a product: a multiple of ``ROWS_MULTIPLE``, or 1.
+        dtype: The type to compute in.
+
+    Attributes:
+        n_rows: Frames of a product.
     """
 
-    def __init__(self, filterbank: MelBands, first: int, dtype: npt.DTypeLike) -> None:
-        bands = np.arange(first, len(filterbank.starts), 2)
-        full = filterbank.sums[bands] > 0
-        # A slice is written to faster than what an array of numbers selects.
-        self._bands = slice(first, None, 2) if full.all() else bands[full]
-        self._weights = np.zeros(filterbank.n_freq, dtype)
-        self._starts = np.empty(0, np.int64)
-        if full.any():
-            held = filterbank.part(bands[full])
-            used = held.weights > 0
-            bins = held.bins[used]
-            numbers = np.repeat(np.arange(len(held.starts)), held.lengths)[used]
-            self._weights[bins] = held.weights[used]
-            self._starts = bins[np.searchsorted(numbers, np.arange(len(held.starts)))]
+    def __init__(self, filterbank: MelBands, n_rows: int, dtype: npt.DTypeLike) -> None:
+        self._use(filterbank, n_rows, dtype)
+        if n_rows > 1 and not self._is_uniform():
+            self._use(filterbank, 1, dtype)
 
-    def add(self, power: npt.NDArray[Any], room: npt.NDArray[Any], bands: npt.NDArray[Any]) -> None:
-        """Write the sums into ``bands``, shape ``(n_frames, n_mels)``.
+    def _use(self, filterbank: MelBands, n_rows: int, dtype: npt.DTypeLike) -> None:
+        self.n_rows = n_rows
+        self._groups: list[tuple[slice, slice, Matrix]] = []
+        first = 0
+        for bins, weights in band_groups(
+            filterbank, _BANDS_OF_ROWS if n_rows > 1 else _BANDS_OF_ROW
+        ):
+            bands = slice(first, first + weights.shape[1])
+            matrix = np.array(weights, dtype, order="C" if n_rows > 1 else "F")
+            self._groups.append((bins, bands, matrix))
+            first = bands.stop
+
+    def _is_uniform(self) -> bool:
+        """Whether equal frames have equal sums, in all rows of some products."""
+        n_bins = max(bins.stop for bins, _, _ in self._groups)
+        _, bands, matrix = self._groups[-1]
+        irregular = np.sqrt(np.arange(_PRODUCTS_TRIED * n_bins)) % 1.0
+        power = irregular.reshape(_PRODUCTS_TRIED, 1, n_bins).astype(matrix.dtype)
+        sums = np.empty((_PRODUCTS_TRIED, self.n_rows, bands.stop), matrix.dtype)
+        self._multiply(np.repeat(power, self.n_rows, axis=1), sums)
+        return bool((sums == sums[:, :1]).all())
+
+    def add_up(self, power: npt.NDArray[Any], sums: npt.NDArray[Any]) -> None:
+        """Write the sums of some frames.
 
         Args:
-            power: Shape ``(n_frames, n_freq)``.
-            room: Of the same shape, to be written over.
-            bands: Where the sums go; bands without a bin are left as they are.
+            power: Shape ``(n_frames, n_freq)``, a multiple of ``n_rows`` frames.
+            sums: The result, shape ``(n_frames, n_mels)``.
         """
-        if len(self._starts):
-            np.multiply(power, self._weights, out=room)
-            bands[:, self._bands] = np.add.reduceat(room, self._starts, axis=1)
+        rows = (-1, self.n_rows)
+        self._multiply(power.reshape(*rows, power.shape[1]), sums.reshape(*rows, sums.shape[1]))
+
+    def _multiply(self, power: npt.NDArray[Any], sums: npt.NDArray[Any]) -> None:
+        for bins, bands, weights in self._groups:
+            np.matmul(power[..., bins], weights, out=sums[..., bands])
 
 
 def layer_warnings(

@@ -131,7 +131,7 @@ class Framing:
         return spans(n_time, largest_power_of_two(at_most))
 
     @property
-    def n_straddling(self) -> int:
+    def n_seam_frames(self) -> int:
         """How many frames lie across the seam of two signals laid end to end on the hop grid."""
         return -(-self.n_dft // self.n_hop) - 1
 

@@ -1,5 +1,6 @@
-"""Whether this package runs on this system."""
+"""The system: whether this package runs on it, and how many processors it gives to a process."""
 
+import os
 import sys
 
 
@@ -15,3 +16,10 @@ def require_posix() -> None:
         raise ImportError(
             f"this system ({sys.platform}) has no POSIX file locks; on Windows, use WSL2"
         ) from None
+
+
+def n_processors() -> int:
+    """Return how many processors this process may use, as a job scheduler allots them."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

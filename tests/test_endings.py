@@ -19,6 +19,7 @@ import pytest
 import kapre_cli
 import kapre_cli.cli.dry_run
 import kapre_cli.cli.plotting
+import kapre_cli.engines.numpy_engine
 import kapre_cli.inspection.compare
 import kapre_cli.inspection.summary
 import kapre_cli.inspection.telling
@@ -26,7 +27,6 @@ import kapre_cli.inspection.telling_differences
 import kapre_cli.inspection.verify
 import kapre_cli.pipeline.extract
 import kapre_cli.pipeline.foresight
-import kapre_cli.pipeline.kernel
 import kapre_cli.plotting.figure
 import kapre_cli.storage.merging
 from kapre_cli.storage.features import open_features

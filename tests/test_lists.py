@@ -619,7 +619,7 @@ def test_where_all_is_there_nothing_is_made_ready_to_compute(
 
     assert run().code == 0
     monkeypatch.setattr(
-        extract, "computer_for", lambda *_: pytest.fail("there is nothing to compute")
+        extract, "engine_for", lambda *_: pytest.fail("there is nothing to compute")
     )
     ended = run()
     assert "'out.h5' is up to date: nothing was computed" in ended.err

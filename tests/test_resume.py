@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import kapre_cli
-from kapre_cli.pipeline import transform
-from kapre_cli.pipeline.tape import Piece
+from kapre_cli.engines import batches
+from kapre_cli.engines.batches import Segment
 from kapre_cli.storage.run_lock import MARKER
 from tests import reference
 from tests.conftest import Ended, blocks_of, files_below, interrupted_after, write_audio
@@ -36,18 +36,18 @@ def audio(tmp_path: Path) -> Path:
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Count the frames that are computed."""
     frames: list[int] = []
-    before = transform.run
+    before = batches.run_batches
 
-    def run(pieces: Any, *more: Any) -> None:
+    def run(segments: Any, *more: Any) -> None:
         def counted() -> Any:
-            for piece in pieces:
-                assert isinstance(piece, Piece)
-                frames.append(len(piece.results))
-                yield piece
+            for segment in segments:
+                assert isinstance(segment, Segment)
+                frames.append(len(segment.results))
+                yield segment
 
         before(counted(), *more)
 
-    monkeypatch.setattr(transform, "run", run)
+    monkeypatch.setattr(batches, "run_batches", run)
     return frames
 
 
@@ -251,6 +251,18 @@ OTHER_SETTINGS: dict[tuple[object, ...], str] = {
     ("--sr", 16000, "--resample"): "sr: 8000 there, 16000 now",
     ("--format", "npy-directory"): "is a file; a folder of .npy files was asked for",
 }
+
+
+def test_what_auto_stands_for_is_stored_and_compared(
+    audio: Path, tmp_path: Path, program: Any
+) -> None:
+    output = tmp_path / "out.h5"
+    arguments = ("melspectrogram", audio, "-o", output, *SMALL)
+    assert program(*arguments).code == 0
+    assert kapre_cli.open_features(output).root.engine == "numpy"
+    for engine in ("auto", "numpy"):
+        ended = program(*arguments, "--engine", engine, "--resume")
+        assert (ended.code, "0 written, 0 failed, 3 skipped" in ended.err) == (0, True), ended.err
 
 
 @pytest.mark.parametrize("other", OTHER_SETTINGS)

@@ -32,6 +32,7 @@ ROOMS = (
     "sharding",
     "audio",
     "time_frequency",
+    "engines",
     "storage",
     "plotting",
     "pipeline",
@@ -57,7 +58,7 @@ DOORS = {
     "matplotlib": {"plotting"},
     "soundfile": {"audio/libsndfile.py"},
     "soxr": {"audio/reader.py"},
-    "tensorflow": {"pipeline/compute.py", "time_frequency/steps.py"},
+    "tensorflow": {"engines/keras_engine.py", "time_frequency/steps.py"},
     "tqdm": {"cli/terminal.py"},
 }
 
@@ -229,7 +230,8 @@ def test_looking_at_outputs_needs_no_tensorflow(tmp_path: Path) -> None:
 
 def test_a_run_needs_no_tensorflow_unless_it_is_asked_for(tmp_path: Path) -> None:
     write_audio(tmp_path / "a.wav", reference.noise(1, 3000))
-    for engine, heavy in (("numpy", set()), ("keras", {"tensorflow", "keras"})):
+    engines = {"auto": set(), "numpy": set(), "keras": {"tensorflow", "keras"}}
+    for engine, heavy in engines.items():
         arguments = ["melspectrogram", str(tmp_path / "a.wav"), "-o", str(tmp_path / engine)]
         found = modules_after(RUN + f"run({[*arguments, '--engine', engine]!r})")
         assert {"tensorflow", "keras"} & found == heavy

@@ -12,12 +12,12 @@ import soundfile
 
 import kapre_cli
 from kapre_cli.audio.streaminfo import read_flac
-from kapre_cli.pipeline.compute import LayerComputer
-from kapre_cli.pipeline.kernel import KernelComputer
+from kapre_cli.engines.keras_engine import KerasEngine
+from kapre_cli.engines.numpy_engine import NumpyEngine
 from tests import reference
 from tests.conftest import write_audio
 
-COMPUTERS = {"numpy": KernelComputer, "keras": LayerComputer}
+ENGINES: dict[str, Any] = {"numpy": NumpyEngine, "keras": KerasEngine}
 SMALL = ("--n-dft", 64)
 BAD_SAMPLES = 4321
 
@@ -128,7 +128,7 @@ def test_an_exception_as_an_array_is_put_together_fails_one_input(
         assert len(list(kapre_cli.read_arrays(file))) == 4
 
 
-@pytest.mark.parametrize("engine", COMPUTERS)
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("raised", RAISED)
 def test_an_exception_in_an_engine_fails_one_input(
     raised: type[Exception],
@@ -138,15 +138,15 @@ def test_an_exception_in_an_engine_fails_one_input(
     program: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """All inputs lie on one tape, so that the exception meets all of them at first."""
-    compute = COMPUTERS[engine]._compute
+    """All inputs lie in one batch, so that the exception meets all of them at first."""
+    compute = ENGINES[engine]._compute
 
-    def failing(self: Any, tape: Any, features: Any) -> None:
-        if np.abs(tape).max() > 0.99:
+    def failing(self: Any, samples: Any, features: Any) -> None:
+        if np.abs(samples).max() > 0.99:
             raise raised("of a test")
-        compute(self, tape, features)
+        compute(self, samples, features)
 
-    monkeypatch.setattr(COMPUTERS[engine], "_compute", failing)
+    monkeypatch.setattr(ENGINES[engine], "_compute", failing)
     output = tmp_path / "out.h5"
     report = tmp_path / "report.jsonl"
     arguments = ("spectrogram", audio, "-o", output, *SMALL, "--engine", engine)
@@ -155,7 +155,7 @@ def test_an_exception_in_an_engine_fails_one_input(
     lines = [json.loads(line) for line in report.read_text().splitlines()]
     failed = [line for line in lines if line.get("status") == "failed"]
     assert [line["reason"] for line in failed] == [RAISED[raised]]
-    monkeypatch.setattr(COMPUTERS[engine], "_compute", compute)
+    monkeypatch.setattr(ENGINES[engine], "_compute", compute)
     ended = program(*arguments, "--resume")
     assert (ended.code, "1 written, 0 failed, 4 skipped" in ended.err) == (0, True), ended.err
 

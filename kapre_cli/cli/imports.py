@@ -17,7 +17,7 @@ def hush() -> None:
     import logging  # not needed for --help
 
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the processor does it all: see CompiledLayer
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the processor does it all: see KerasEngine
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for name in ("tensorflow", "absl"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from kapre_cli.audio import AudioReader
 from kapre_cli.audio.samples import Samples
+from kapre_cli.engines.batches import Segment
 from kapre_cli.framing import Framing
-from kapre_cli.pipeline.tape import Piece
 from kapre_cli.pipeline.work import Work
 
 
@@ -35,12 +35,12 @@ class Block:
     is_finite: bool = field(init=False, default=True)
     n_due: int = field(init=False)
 
-    def pieces(
+    def segments(
         self,
         n_features: int,
         complete: Callable[["Block"], None],
         failed: Callable[[Exception], None] | None = None,
-    ) -> list[Piece]:
+    ) -> list[Segment]:
         """Return each channel's frames.
 
         Args:
@@ -59,7 +59,7 @@ class Block:
                 complete(self)
 
         return [
-            Piece(samples, results, computed, failed)
+            Segment(samples, results, computed, failed)
             for samples, results in zip(self.samples, self.results, strict=True)
         ]
 

@@ -7,12 +7,11 @@ from functools import partial
 
 import numpy as np
 
+from kapre_cli.engines import batches
+from kapre_cli.engines.batches import Engine, Segment
 from kapre_cli.errors import FeatureError, TooManyFailuresError, input_error
-from kapre_cli.pipeline import transform
 from kapre_cli.pipeline.blocks import Block
 from kapre_cli.pipeline.reading import Part
-from kapre_cli.pipeline.tape import Piece
-from kapre_cli.pipeline.transform import Computer
 from kapre_cli.pipeline.work import Work
 from kapre_cli.report import Progress, Report
 from kapre_cli.settings import ExtractionSettings
@@ -57,22 +56,22 @@ class Computation:
         self._report = report
         self._progress = progress
 
-    def compute(self, parts: Iterable[Part | None], computer: Computer, n_frames: int) -> None:
+    def compute(self, parts: Iterable[Part | None], engine: Engine, n_frames: int) -> None:
         """Compute every block that has been read and keep it.
 
         Args:
             parts: What has been read; ``None`` where more will take a while.
-            computer: What computes tapes of it.
-            n_frames: Frames of a tape.
+            engine: Computes the batches.
+            n_frames: Frames of a batch.
 
         Raises:
             OutputError: If it cannot be kept.
             TooManyFailuresError: If more inputs fail than may.
         """
-        transform.run(self._pieces(parts), self._config.framing, n_frames, computer)
+        batches.run_batches(self._segments(parts), self._config.framing, n_frames, engine)
         self._report.require_few_failures()
 
-    def _pieces(self, parts: Iterable[Part | None]) -> Iterator[Piece | None]:
+    def _segments(self, parts: Iterable[Part | None]) -> Iterator[Segment | None]:
         try:
             for part in parts:
                 self._report.require_few_failures()
@@ -85,18 +84,18 @@ class Computation:
             yield None  # what has been read is computed and kept
             raise
 
-    def _of(self, part: Part) -> Iterator[Piece]:
-        """Yield the pieces of a block, or take note of an end."""
+    def _of(self, part: Part) -> Iterator[Segment]:
+        """Yield the segments of a block, or take note of an end."""
         work = part.work
         if isinstance(part, Block):
             if not work.failed:
                 failed = partial(self._fail, work)
                 try:
-                    pieces = part.pieces(self._config.n_features, self._keep, failed)
+                    segments = part.segments(self._config.n_features, self._keep, failed)
                 except MemoryError as error:
                     self._fail(work, error)
                 else:
-                    yield from pieces
+                    yield from segments
         elif part.failure is not None:
             self._fail(work, part.failure)
         else:

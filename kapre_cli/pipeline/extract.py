@@ -6,6 +6,8 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from kapre_cli.engines.batches import batch_frames
+from kapre_cli.engines.registry import engine_for
 from kapre_cli.errors import (
     OutputError,
     StoredDataError,
@@ -14,11 +16,9 @@ from kapre_cli.errors import (
     quoted,
 )
 from kapre_cli.pipeline.computation import Computation, Endings
-from kapre_cli.pipeline.computers import computer_for
 from kapre_cli.pipeline.earlier import Keeper
 from kapre_cli.pipeline.reading import Readers
 from kapre_cli.pipeline.room import bytes_at_most, bytes_due, bytes_written
-from kapre_cli.pipeline.transform import tape_frames
 from kapre_cli.pipeline.work import Work
 from kapre_cli.pipeline.works import Works
 from kapre_cli.report import SILENT, UNWATCHED, Progress, Report, Watch, counted
@@ -176,16 +176,16 @@ class _Run:
             return
         if not works.grows:
             self._require_room(works.all)
-        n_frames = tape_frames(self._config, self._settings.batch_size)
+        n_frames = batch_frames(self._config, self._settings.batch_size)
         endings = _Journaled(self._config, self._journal, self._report)
         computation = Computation(self._settings, self._journal, endings, self._report, progress)
         # In this order: while TensorFlow is imported, if it is, inputs are read already.
         with (
             Readers(due, self._settings, watch) as readers,
             works,  # closed before the readers, which may wait for it
-            computer_for(self._settings, n_frames) as computer,
+            engine_for(self._config, self._settings.engine, n_frames) as engine,
         ):
-            computation.compute(readers, computer, n_frames)
+            computation.compute(readers, engine, n_frames)
 
     def _require_room(self, works: Sequence[Work]) -> None:
         folder = self._settings.output.path.parent

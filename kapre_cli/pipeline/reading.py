@@ -11,8 +11,8 @@ from kapre_cli.closing import Closing
 from kapre_cli.errors import AudioReadError, FeatureError, OutputError, input_error
 from kapre_cli.framing import Framing
 from kapre_cli.pipeline.blocks import Block, frame_blocks
-from kapre_cli.pipeline.processors import n_processors
 from kapre_cli.pipeline.work import Work, tells_state
+from kapre_cli.posix import n_processors
 from kapre_cli.report import Watch, counted
 from kapre_cli.settings import ExtractionSettings, LayerConfig
 from kapre_cli.settings.limits import require_narrow_frame, within_int64

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from kapre_cli.closing import Closing
+from kapre_cli.engines.batches import batch_frames
+from kapre_cli.engines.registry import engine_for
 from kapre_cli.errors import (
     OutputError,
     StoredDataError,
@@ -15,9 +17,7 @@ from kapre_cli.errors import (
 )
 from kapre_cli.outcomes import Known
 from kapre_cli.pipeline.computation import Computation, Endings
-from kapre_cli.pipeline.computers import computer_for
 from kapre_cli.pipeline.reading import Readers, jobs_for
-from kapre_cli.pipeline.transform import tape_frames
 from kapre_cli.pipeline.work import Work
 from kapre_cli.report import SILENT, UNWATCHED, Gone, Progress, Report, Watch
 from kapre_cli.settings import ExtractionSettings
@@ -64,7 +64,7 @@ def stream(
     if not isinstance(sources, Arriving) and sources:
         n_jobs = min(settings.jobs or jobs_for(sources), len(sources))
         settings = replace(settings, jobs=n_jobs)
-    n_frames = tape_frames(settings.layer, settings.batch_size)
+    n_frames = batch_frames(settings.layer, settings.batch_size)
     with BlockSpool() as spool:
         queue = _Queue(sources, settings, spool, report, progress, descriptor, watch)
         computation = Computation(settings, spool, queue, report, progress)
@@ -72,9 +72,9 @@ def stream(
             with (
                 Readers(queue, settings, watch, sparing=True) as readers,
                 queue,  # closed before the readers, which may wait for it
-                computer_for(settings, n_frames) as computer,
+                engine_for(settings.layer, settings.engine, n_frames) as engine,
             ):
-                computation.compute(readers, computer, n_frames)
+                computation.compute(readers, engine, n_frames)
             report.warn_of_floor(settings.layer.amin)
         except (OutputError, StoredDataError, TooManyFailuresError) as error:
             report.broken = True

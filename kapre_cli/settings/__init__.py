@@ -19,6 +19,7 @@ from kapre_cli.settings.raw import RAW_ENCODINGS, RawFormat
 from kapre_cli.settings.run import (
     COMPRESSIONS,
     DTYPES,
+    ENGINE_CHOICES,
     ENGINES,
     FILE_FORMATS,
     FORMATS,
@@ -28,6 +29,7 @@ from kapre_cli.settings.run import (
     AudioSettings,
     ExtractionSettings,
     OutputSettings,
+    resolved_engine,
 )
 from kapre_cli.settings.shard import Shard
 
@@ -37,6 +39,7 @@ __all__ = [
     "DEFAULT_AMIN",
     "DTYPES",
     "ENGINES",
+    "ENGINE_CHOICES",
     "FILE_FORMATS",
     "FORMATS",
     "LAYERS",
@@ -55,4 +58,5 @@ __all__ = [
     "SpectrogramConfig",
     "layer_from_dict",
     "layer_to_dict",
+    "resolved_engine",
 ]

@@ -138,8 +138,15 @@ class SpectrogramConfig:
         return (warning,)
 
     @property
+    def preferred_engine(self) -> str:
+        """The engine that ``auto`` stands for: NumPy, for a layer without trained weights."""
+        return "numpy"
+
+    @property
     def works_in_float64(self) -> bool:
-        """Whether the layer and both engines compute in float64, up to the decibels.
+        """Whether the Keras layer computes in float64, up to the decibels.
+
+        The NumPy engine does, too, and for all decibels.
 
         A small exponent lifts the rounding errors in quiet bins: 1e-7 of the largest magnitude
         becomes 3e-4 of the largest value by a square root. Decibels show them, too: at -80 dB a

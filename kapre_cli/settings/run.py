@@ -19,6 +19,7 @@ DTYPES = ("float32", "float16", "float64")
 COMPRESSIONS = ("none", "gzip", "lzf")
 NON_FINITE = ("fail", "zero", "keep")
 ENGINES = ("numpy", "keras")
+ENGINE_CHOICES = ("auto", *ENGINES)
 RESUMES = ("stat", "content")
 HDF5_SUFFIXES = (".h5", ".hdf5")
 STANDARD_OUTPUT = Path("-")
@@ -246,6 +247,12 @@ def format_of(text: str | os.PathLike[str], formats: Sequence[str] = FORMATS) ->
     )
 
 
+def resolved_engine(engine: str, layer: LayerConfig) -> str:
+    """Return which of ``ENGINES`` computes a layer, given one of ``ENGINE_CHOICES``."""
+    checks.choice("engine", engine, ENGINE_CHOICES)
+    return layer.preferred_engine if engine == "auto" else engine
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExtractionSettings:
     """One run: the layer, what it is fed, where the result goes.
@@ -259,7 +266,8 @@ class ExtractionSettings:
         jobs: Inputs that are read and decoded at once, at least 1; ``None``: a number that suits
             them. Neither number changes a bit of the result.
         engine: One of ``ENGINES``: ``"numpy"`` computes what the layer does without TensorFlow,
-            ``"keras"`` runs the layer itself. They agree but for rounding.
+            ``"keras"`` runs the layer itself. They agree but for rounding. ``"auto"`` becomes the
+            one that suits the layer.
         shard: Which part of the inputs the run takes; ``None``: all of them.
     """
 
@@ -268,7 +276,7 @@ class ExtractionSettings:
     output: OutputSettings
     batch_size: int | None = None
     jobs: int | None = None
-    engine: str = "numpy"
+    engine: str = "auto"
     shard: Shard | None = None
 
     def __post_init__(self) -> None:
@@ -278,7 +286,7 @@ class ExtractionSettings:
                 "The layer's `sr` must be the rate of the audio. "
                 f"Received: sr={self.layer.sr}, audio at {self.audio.sr}"
             )
-        checks.choice("engine", self.engine, ENGINES)
+        object.__setattr__(self, "engine", resolved_engine(self.engine, self.layer))
         if self.jobs is not None:
             object.__setattr__(self, "jobs", checks.integer("jobs", self.jobs, at_least=1))
         if self.batch_size is None:

@@ -18,10 +18,9 @@ import soundfile
 
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
-from kapre_cli.pipeline import transform
+from kapre_cli.engines.batches import Segment, batch_frames, run_batches
+from kapre_cli.engines.numpy_engine import NumpyEngine
 from kapre_cli.pipeline.blocks import Block, frame_blocks
-from kapre_cli.pipeline.kernel import KernelComputer
-from kapre_cli.pipeline.tape import Piece
 from kapre_cli.pipeline.work import Work
 from kapre_cli.settings import MelspectrogramConfig
 from kapre_cli.sources import discover
@@ -61,13 +60,13 @@ def main() -> None:
     config = MelspectrogramConfig(
         sr=sr, n_dft=n_dft, n_hop=n_hop, n_mels=n_mels, image_data_format="channels_last"
     )
-    n_frames = transform.tape_frames(config)
+    n_frames = batch_frames(config)
 
     def keep(dataset: Any, block: Block) -> None:
         stop = block.first_frame + block.n_frames
         dataset[:, block.first_frame : stop] = np.ascontiguousarray(block.results.T)
 
-    def pieces(features: Any) -> Iterator[Piece]:
+    def segments(features: Any) -> Iterator[Segment]:
         for source in sources:
             reader: Any = PlainReader(source.path)
             n_time = config.framing.n_time(reader.n_samples)
@@ -87,11 +86,11 @@ def main() -> None:
             )
             dataset.attrs["input"] = np.bytes_(dumps(facts.to_dict()).encode())
             for block in frame_blocks(Work(source), reader, config.framing, n_mels):
-                yield from block.pieces(n_mels, partial(keep, dataset))
+                yield from block.segments(n_mels, partial(keep, dataset))
 
-    with h5py.File(Path(output), "w") as file, KernelComputer(config, n_frames) as computer:
-        found = pieces(file.create_group("features"))
-        transform.run(found, config.framing, n_frames, computer)
+    with h5py.File(Path(output), "w") as file, NumpyEngine(config, n_frames) as engine:
+        found = segments(file.create_group("features"))
+        run_batches(found, config.framing, n_frames, engine)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from kapre_cli.cli.options.declaring import (
     option,
     together,
 )
-from kapre_cli.settings import ENGINES
+from kapre_cli.settings import ENGINE_CHOICES
 from kapre_cli.tolerance import MaxFailures
 
 
@@ -49,11 +49,12 @@ def run_options() -> Decorator[Any]:
         option(
             "--engine",
             group=Group.RUNNING,
-            type=click.Choice(ENGINES),
-            default=ENGINES[0],
+            type=click.Choice(ENGINE_CHOICES),
+            default=ENGINE_CHOICES[0],
             show_default=True,
             help="Library that computes the transform. numpy: NumPy, which does not wait for "
-            "TensorFlow to be imported. keras: the Keras layer itself. They agree up to rounding.",
+            "TensorFlow to be imported. keras: the Keras layer itself. They agree up to rounding. "
+            "auto: numpy, unless the layer has trained weights.",
         ),
         option(
             "--batch-size",

@@ -7,8 +7,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kapre_cli.engines.batches import BatchPacker, Segment
 from kapre_cli.framing import Framing
-from kapre_cli.pipeline.tape import Piece, Tape
 
 
 def count_in(done: list[int], count: int, _are_finite: bool) -> None:
@@ -24,37 +24,37 @@ def count_in(done: list[int], count: int, _are_finite: bool) -> None:
 def test_every_frame_is_computed_once_from_its_own_samples(
     lengths: list[int | None], n_frames: int, n_dft: int, n_hop: int
 ) -> None:
-    """Where there is no length there is no piece for a while."""
+    """Where there is no length there is no segment for a while."""
     framing = Framing(n_dft, n_hop, "valid")
     random = np.random.default_rng(0)
-    pieces, counts = list[Piece | None](), []
+    segments, counts = list[Segment | None](), []
     for length in lengths:
         if length is None:
-            pieces.append(None)
+            segments.append(None)
             continue
         samples = random.uniform(-1, 1, framing.n_samples(length)).astype(np.float32)
         results = np.full((length, n_dft), np.nan, np.float32)
         done: list[int] = []
         counts.append(done)
-        pieces.append(Piece(samples, results, partial(count_in, done)))
+        segments.append(Segment(samples, results, partial(count_in, done)))
     blank = [np.zeros(framing.n_samples(n_frames), np.float32) for _ in range(3)]
     pauses: list[list[int]] = []
-    packed = Tape(framing, n_frames).pack(pieces, itertools.cycle(blank))
-    tapes = itertools.cycle(blank)
-    for placements in packed:
-        if not placements:  # all that came before is on tapes that have been yielded
+    packed = BatchPacker(framing, n_frames).pack(segments, itertools.cycle(blank))
+    batches = itertools.cycle(blank)
+    for slots in packed:
+        if not slots:  # all that came before is on batches that have been yielded
             pauses.append([sum(done) for done in counts])
             continue
-        tape = next(tapes)
-        for before, after in itertools.pairwise(placements):
+        batch = next(batches)
+        for before, after in itertools.pairwise(slots):
             # Side by side without overlap, and with less than a hop between them.
             end = before.position * n_hop + framing.n_samples(before.count)
             assert 0 <= after.position * n_hop - end < n_hop
-        for placed in placements:
-            for i in range(placed.count):  # the "feature" of a frame: its samples
-                start = (placed.position + i) * n_hop
-                placed.piece.results[placed.first + i] = tape[start : start + n_dft]
-            placed.piece.computed(placed.count, True)
+        for slot in slots:
+            for i in range(slot.count):  # the "feature" of a frame: its samples
+                start = (slot.position + i) * n_hop
+                slot.segment.results[slot.first + i] = batch[start : start + n_dft]
+            slot.segment.computed(slot.count, True)
     before_pause: list[int] = []
     for length in lengths:
         if length is None:
@@ -63,10 +63,10 @@ def test_every_frame_is_computed_once_from_its_own_samples(
         else:
             before_pause.append(length)
     assert not pauses
-    sound = [piece for piece in pieces if piece is not None]
-    for piece, done, length in zip(sound, counts, before_pause, strict=True):
+    sound = [segment for segment in segments if segment is not None]
+    for segment, done, length in zip(sound, counts, before_pause, strict=True):
         assert sum(done) == length
         for frame in range(length):
             np.testing.assert_array_equal(
-                piece.results[frame], piece.samples[frame * n_hop : frame * n_hop + n_dft]
+                segment.results[frame], segment.samples[frame * n_hop : frame * n_hop + n_dft]
             )

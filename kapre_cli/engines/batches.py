@@ -1,0 +1,293 @@
+"""Batches of frames: segments of signals packed into them, and an engine that computes them.
+
+The samples of segments are laid one after another into a batch, each beginning at a multiple of
+the hop, and the batch is framed as one signal. A frame that starts in one segment and ends in the
+next belongs to neither and is dropped: ``n_seam_frames`` frames for each segment. A segment that
+does not fit is cut at a frame, and its rest opens the next batch.
+"""
+
+import itertools
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from kapre_cli.audio.samples import Samples
+from kapre_cli.closing import Closing
+from kapre_cli.framing import Framing
+from kapre_cli.settings import LayerConfig
+
+Features = npt.NDArray[np.float32]
+
+# Vector instructions compute several values at once. An array of a multiple of 16 frames has no
+# odd values at its end, which other instructions would compute, perhaps with another last bit.
+FRAMES_MULTIPLE = 16
+
+_BATCHES_BESIDE = 2  # those that are computed: one is packed, one is delivered
+
+_DEFAULT_VALUES = 2**20  # samples of all frames of a batch together: 4 MiB, measured to be fast
+
+
+@dataclass(slots=True)
+class Segment:
+    """Successive frames of one channel, to be computed.
+
+    Attributes:
+        samples: The samples that the frames cover, pads included.
+        results: The features are written here, shape ``(n_frames, n_features)``.
+        computed: Called with how many more of its frames have been computed, and whether the
+            features of all of these are finite.
+        failed: Called with the exception that computing some of its frames raises. ``None``: the
+            exception is raised.
+    """
+
+    samples: Samples
+    results: Features
+    computed: Callable[[int, bool], None]
+    failed: Callable[[Exception], None] | None = None
+
+
+@dataclass(slots=True)
+class Slot:
+    """The place of some frames of a segment in a batch.
+
+    Attributes:
+        segment: The segment.
+        first: Its first frame in this batch.
+        count: How many of its frames are in this batch.
+        position: Number of the first of them in the batch.
+    """
+
+    segment: Segment
+    first: int
+    count: int
+    position: int
+
+    @property
+    def end(self) -> int:
+        """Number of the frame in the batch that follows the last one."""
+        return self.position + self.count
+
+    def store(self, features: Features, is_finite: bool) -> None:
+        """Copy the computed features of the frames into the segment's results."""
+        self.segment.results[self.first : self.first + self.count] = features
+        self.segment.computed(self.count, is_finite)
+
+
+class BatchPacker:
+    """Packs segments into batches of ``n_frames`` frames.
+
+    Args:
+        framing: How a signal is framed; pads have been added before.
+        n_frames: Frames of a batch.
+    """
+
+    def __init__(self, framing: Framing, n_frames: int) -> None:
+        self._framing = framing
+        self._n_frames = n_frames
+
+    def pack(
+        self, segments: Iterable[Segment | None], batches: Iterator[Samples]
+    ) -> Iterator[list[Slot]]:
+        """Fill batches and yield the slots of each, in order.
+
+        Args:
+            segments: The segments. ``None``: the next one will take a while; the batch that has
+                been begun is yielded at once, and an empty list after it.
+            batches: Gives the samples of a new batch, ``(n_samples,)``, to be overwritten. Those in
+                the gaps keep their values.
+        """
+        samples, slots, position = next(batches), list[Slot](), 0
+        for segment in segments:
+            if segment is None:
+                if slots:
+                    yield slots
+                    samples, slots, position = next(batches), [], 0
+                yield []
+                continue
+            first, n_frames = 0, len(segment.results)
+            while first < n_frames:
+                count = min(n_frames - first, self._n_frames - position)
+                if count <= 0:
+                    yield slots
+                    samples, slots, position = next(batches), [], 0
+                    continue
+                slot = Slot(segment, first, count, position)
+                samples[samples_of(slot, self._framing)] = segment.samples[
+                    _samples(first, count, self._framing)
+                ]
+                slots.append(slot)
+                first += count
+                position = slot.end + self._framing.n_seam_frames
+        if slots:
+            yield slots
+
+
+def samples_of(slot: Slot, framing: Framing) -> slice:
+    """Return where the samples of a slot lie in its batch."""
+    return _samples(slot.position, slot.count, framing)
+
+
+def _samples(first: int, count: int, framing: Framing) -> slice:
+    start = first * framing.n_hop
+    return slice(start, start + framing.n_samples(count))
+
+
+class Engine(Closing):
+    """Computes batches in threads of its own.
+
+    Args:
+        config: The layer's arguments; its padding and decibels are not applied here.
+        n_frames: Frames of a batch.
+        n_threads: How many batches are computed at once.
+
+    Attributes:
+        batches: The samples of each batch, ``(n_samples,)``, to be filled in turn.
+    """
+
+    has_fixed_shape: ClassVar[bool]  # whether it always computes all frames of a batch
+
+    def __init__(self, config: LayerConfig, n_frames: int, n_threads: int) -> None:
+        self._framing = config.framing
+        n_samples = self._framing.n_samples(n_frames)
+        self.batches = [np.zeros(n_samples, np.float32) for _ in range(n_threads + _BATCHES_BESIDE)]
+        self._features = [np.zeros((n_frames, config.n_features), np.float32) for _ in self.batches]
+        self._threads = ThreadPoolExecutor(n_threads, "compute")
+        self._pending: deque[Future[Features]] = deque()
+
+    @abstractmethod
+    def _compute(self, samples: Samples, features: Features) -> None:
+        """Compute the features of all frames of ``samples``, in any thread.
+
+        Results are bit-identical whatever else is in the batch.
+
+        Args:
+            samples: All samples of a batch, or its first ones.
+            features: The result, shape ``(n_frames, n_features)``.
+        """
+
+    def submit(self, number: int, n_frames: int) -> None:
+        """Start to compute a batch, which must not be written to until it is collected.
+
+        Args:
+            number: The batch's, counted from 0.
+            n_frames: How many frames have been filled. Others need not be computed.
+        """
+        arrays = self.batches[number], self._features[number]
+        self._pending.append(self._threads.submit(self._computed, *arrays, n_frames))
+
+    def collect(self) -> Features:
+        """Wait for the features of the batch that was submitted first, and return them.
+
+        Returns:
+            Shape ``(n_frames, n_features)``, valid until that batch is submitted again.
+        """
+        return self._pending.popleft().result()
+
+    def recompute(self, samples: Samples, n_frames: int) -> Features:
+        """Compute some frames in this thread, in a batch of their own.
+
+        Args:
+            samples: The samples that the frames cover.
+            n_frames: How many there are.
+
+        Returns:
+            Shape ``(n_frames, n_features)``.
+        """
+        batch = np.zeros_like(self.batches[0])
+        batch[: len(samples)] = samples
+        return self._computed(batch, np.zeros_like(self._features[0]), n_frames)
+
+    def _computed(self, samples: Samples, features: Features, n_frames: int) -> Features:
+        n_computed = len(features) if self.has_fixed_shape else _rounded_up(n_frames)
+        self._compute(samples[: self._framing.n_samples(n_computed)], features[:n_computed])
+        return features[:n_frames]
+
+    def close(self) -> None:
+        """Stop the threads."""
+        self._threads.shutdown(cancel_futures=True)
+
+
+def batch_frames(config: LayerConfig, batch_size: int | None = None) -> int:
+    """Return the frames of a batch: ``batch_size``, or a number that suits the layer.
+
+    Args:
+        config: The layer's arguments.
+        batch_size: Frames wanted, rounded up to a multiple of 16.
+    """
+    framing = config.framing
+    return _rounded_up(batch_size or _DEFAULT_VALUES // max(framing.n_dft, framing.n_hop))
+
+
+def _rounded_up(n_frames: int) -> int:
+    return max(-(-n_frames // FRAMES_MULTIPLE), 1) * FRAMES_MULTIPLE
+
+
+def run_batches(
+    segments: Iterable[Segment | None], framing: Framing, n_frames: int, engine: Engine
+) -> None:
+    """Compute every segment into its ``results`` and call its ``computed``.
+
+    Args:
+        segments: The segments. ``None``: the next one will take a while; all earlier ones are
+            computed before it is asked for.
+        framing: The layer's.
+        n_frames: Frames of a batch.
+        engine: The engine, made for batches of that size.
+    """
+    pending: deque[tuple[int, list[Slot]]] = deque()
+    numbers = itertools.cycle(range(len(engine.batches)))
+
+    def deliver(at_most: int) -> None:
+        while len(pending) > at_most:
+            number, slots = pending.popleft()
+            try:
+                features = engine.collect()
+            except Exception:  # of one input, which must not fail the others in the batch
+                _recompute(engine, engine.batches[number], slots, framing)
+            else:
+                _store(features, slots)
+
+    def free_batches() -> Iterator[Samples]:
+        for batch in itertools.cycle(engine.batches):
+            deliver(len(engine.batches) - 1)
+            yield batch
+
+    for slots in BatchPacker(framing, n_frames).pack(segments, free_batches()):
+        if slots:
+            number = next(numbers)
+            engine.submit(number, slots[-1].end)
+            pending.append((number, slots))
+        else:
+            deliver(0)
+    deliver(0)
+
+
+def _recompute(engine: Engine, batch: Samples, slots: Iterable[Slot], framing: Framing) -> None:
+    """Compute the slots of a batch one by one, and report those that fail again."""
+    for slot in slots:
+        try:
+            features = engine.recompute(batch[samples_of(slot, framing)], slot.count)
+        except Exception as error:
+            if slot.segment.failed is None:
+                raise
+            slot.segment.failed(error)
+        else:
+            slot.store(features, _is_finite(features))
+
+
+def _store(features: Features, slots: Iterable[Slot]) -> None:
+    """Store the features of a batch in the segments that they belong to."""
+    all_finite = _is_finite(features)
+    for slot in slots:
+        computed = features[slot.position : slot.end]
+        slot.store(computed, all_finite or _is_finite(computed))
+
+
+def _is_finite(features: Features) -> bool:
+    return bool(np.isfinite(features).all())

@@ -1,0 +1,62 @@
+"""The Keras layer itself, as one compiled function of one fixed shape."""
+
+import warnings
+from typing import Any, ClassVar
+
+import numpy as np
+import tensorflow as tf
+
+from kapre_cli.audio.samples import Samples
+from kapre_cli.engines.batches import Engine, Features
+from kapre_cli.filterbank import ROWS_MULTIPLE
+from kapre_cli.settings import LayerConfig
+from kapre_cli.time_frequency import layer_of
+from kapre_cli.time_frequency.steps import in_pieces
+
+_LOT_VALUES = 2**16  # samples of all frames that are computed together
+
+
+def lot_frames(config: LayerConfig) -> int:
+    """Return how many frames are always computed together, whatever the size of a batch."""
+    return max(_LOT_VALUES // config.n_dft // ROWS_MULTIPLE, 1) * ROWS_MULTIPLE
+
+
+class KerasEngine(Engine):
+    """Runs the Keras layer, with TensorFlow's own threads.
+
+    It runs on the processor, even beside a GPU: a training run next door keeps the card and its
+    memory, and the result does not depend on whether there is one.
+
+    Args:
+        config: The layer's arguments; its padding and decibels are not applied here.
+        n_frames: Frames of a batch.
+    """
+
+    has_fixed_shape: ClassVar[bool] = True
+
+    def __init__(self, config: LayerConfig, n_frames: int) -> None:
+        with warnings.catch_warnings():  # the command has printed them already
+            warnings.simplefilter("ignore")
+            layer = layer_of(config, dtype="float32")
+        layer.build((None, None, None))
+        signature = tf.TensorSpec((1, 1, config.framing.n_samples(n_frames)), tf.float32)
+        n_lot = lot_frames(config)
+
+        def transform(samples: Any) -> Any:
+            return in_pieces(layer.transform, samples, layer.framing, n_lot)
+
+        # Nothing in a layer branches on values: AutoGraph would take half a second for nothing.
+        self._compiled = tf.function(transform, input_signature=[signature], autograph=False)
+        super().__init__(config, n_frames, n_threads=1)
+
+    @property
+    def n_traces(self) -> int:
+        """How often the layer has been traced: once, whatever the lengths of the segments."""
+        return int(self._compiled.experimental_get_tracing_count())
+
+    def _compute(self, samples: Samples, features: Features) -> None:
+        with tf.device("CPU:0"):
+            computed: Any = self._compiled(tf.constant(samples[np.newaxis, np.newaxis]))
+        # Rounded by NumPy: TensorFlow makes zeros of float32's smallest numbers.
+        with np.errstate(over="ignore"):  # the finiteness of features is checked later
+            features[:] = computed.numpy()[0, 0]
