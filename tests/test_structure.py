@@ -51,6 +51,7 @@ DOORS = {
         "storage/hdf5_objects.py",
         "storage/hdf5_scales.py",
         "storage/hdf5_target.py",
+        "storage/hdf5_values.py",
     },
     "jax": {"time_frequency/steps.py"},
     "keras": {"time_frequency"},

@@ -211,4 +211,4 @@ def _type_of(dtype: np.dtype[Any]) -> Any:
 
 def facts_text(facts: InputFacts) -> np.bytes_:
     """Return the facts of an input as its attribute says them."""
-    return _ascii(dumps(facts.to_dict()))
+    return _ascii(facts.to_json())

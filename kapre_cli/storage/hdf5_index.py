@@ -7,6 +7,7 @@ keys, sources and notes in the order of the rows, each with a NUL behind it, whi
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 import h5py
@@ -46,6 +47,10 @@ _TABLE = np.dtype(
 _COLUMNS = _TABLE.names or ()
 _OPTIONAL = ("reference", "reference_db")  # NaN in the table stands for none
 _BYTE = np.dtype(np.uint8)
+# From a row of the table with the texts behind it to facts.
+_in_order = itemgetter(*map((*_COLUMNS, *TEXTS.values()).index, InputFacts._fields))
+_SHA256 = InputFacts._fields.index("sha256")
+_OPTIONAL_PLACES = tuple(map(InputFacts._fields.index, _OPTIONAL))
 
 _PART_BYTES = 2**20
 _PART_ROWS = 2**14
@@ -104,6 +109,8 @@ class Hdf5Index:
 
     Attributes:
         rows: The number of each key's row, in order.
+        is_plain: By row, whether the header of the array has been read, and has nothing in it but
+            what this program writes.
 
     Raises:
         StoredDataError: If it is not sound.
@@ -116,6 +123,7 @@ class Hdf5Index:
             if key in self.rows:
                 raise StoredDataError(f"the key {quoted(key)} is in the index twice")
             self.rows[key] = len(self.rows)
+        self.is_plain = bytearray(len(self.rows))
         table = open_column(top, INDEX, _TABLE)
         self._require_as_many(len(table), "row")
         self._table: npt.NDArray[Any] = table[()]
@@ -158,6 +166,22 @@ class Hdf5Index:
             in_order = [columns[name] for name in InputFacts._fields]
             for values in zip(*in_order, strict=True):
                 yield next(keys), within_range(InputFacts._make(values), root)
+
+    def facts_of(self, key: str, root: RootFacts) -> InputFacts:
+        """Return the facts of one input.
+
+        Raises:
+            StoredDataError: If a fact is out of range.
+        """
+        row = self.rows[key]
+        values = list(_in_order((*self._table[row].item(), *self._texts_of(row))))
+        values[_SHA256] = values[_SHA256].decode("ascii", "replace")
+        for place in _OPTIONAL_PLACES:
+            values[place] = _restored(values[place])
+        return within_range(InputFacts._make(values), root)
+
+    def _texts_of(self, row: int) -> Iterator[str]:
+        return (_decoded(texts[row]) for texts in self._texts.values())
 
     def require(self, key: str, facts: InputFacts) -> None:
         """Compare the facts of one input with the index: neither has a checksum.
