@@ -59,7 +59,7 @@ DOORS = {
     "soundfile": {"audio/libsndfile.py"},
     "soxr": {"audio/reader.py"},
     "tensorflow": {"pipeline/compute.py", "time_frequency/steps.py"},
-    "tqdm": {"cli/terminal.py"},
+    "tqdm": {"cli/bar.py"},
 }
 
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError, quoted
-from kapre_cli.inspection.anew import Anew, require_audio, spread
 from kapre_cli.inspection.opening import opened, seconds_of, total_of
 from kapre_cli.inspection.telling import reason
 from kapre_cli.report import SILENT, ExitCode, Progress, counted
@@ -96,6 +95,8 @@ def verify(
     with opened(path) as features:
         verdict = Verdict(path, say, len(features))
         if against is not None:
+            from kapre_cli.inspection.anew import require_audio  # what computes, only where needed
+
             require_audio(features, against)
         seconds = seconds_of(features)
         progress.checking(len(features), total_of(seconds, seconds))
@@ -107,6 +108,8 @@ def verify(
             progress.checked(seconds.get(key, 0.0))
         _look_for_strays(features, verdict)
         if against is not None:
+            from kapre_cli.inspection.anew import Anew, spread
+
             sound = [key for key in features if key not in verdict.wrong]
             anew = Anew(features, against, verdict.input, progress)
             anew.check(sound if sample is None else spread(sound, sample), seconds)

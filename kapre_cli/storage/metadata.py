@@ -3,7 +3,6 @@
 import json
 import math
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from json.encoder import encode_basestring_ascii
 from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
@@ -249,6 +248,8 @@ class RootFacts:
 
 
 def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version  # slow to import
+
     found = {"kapre-extract": __version__}
     for library in _LIBRARIES:
         try:
