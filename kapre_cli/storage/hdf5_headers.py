@@ -87,7 +87,7 @@ class FileWindow:
         """Whether the file has bytes at an address."""
         return 0 <= address <= self._size - n_bytes
 
-    def parts(self, address: int, n_bytes: int) -> Iterator[memoryview]:
+    def parts(self, address: int, n_bytes: int) -> Iterator[bytes]:
         """Yield bytes of the file, some megabytes at a time.
 
         Raises:
@@ -95,12 +95,12 @@ class FileWindow:
         """
         if n_bytes <= _WINDOW_BYTES:
             place = self.find(address, n_bytes)
-            yield memoryview(self.data)[place : place + n_bytes]
+            yield self.data[place : place + n_bytes]
             return
         end = address + n_bytes
         for start in range(address, end, _PART_BYTES):
             count = min(_PART_BYTES, end - start)
-            yield memoryview(self._read(start, count, count))
+            yield self._read(start, count, count)
 
     def _read(self, address: int, at_most: int, at_least: int) -> bytes:
         if not 0 <= address <= self._size or at_most < at_least:

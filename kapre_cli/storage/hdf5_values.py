@@ -64,18 +64,21 @@ class Hdf5Values:
         self._require_small_chunks(_ranges_of(index, self.shape))
         return np.asarray(h5py.Dataset(self._dataset)[index])
 
+    def parts(self) -> None:
+        """Return no bytes: how they lie in the file is HDF5's to know."""
+
     def crc32(self, time_axis: int, look: Look | None = None) -> int:
         """Return the values' CRC-32 in C order, read along the time axis as they were written."""
         self._require_stored()
         self._require_small_chunks([range(size) for size in self.shape])
         crc = PieceCrc(self.shape, time_axis, self.dtype.itemsize)
-        for values in self._parts(time_axis):
+        for values in self._pieces(time_axis):
             crc.add(little_endian(values))
             if look is not None:
                 look(values)
         return crc.value()
 
-    def _parts(self, time_axis: int) -> Iterator[npt.NDArray[Any]]:
+    def _pieces(self, time_axis: int) -> Iterator[npt.NDArray[Any]]:
         n_values, n_time = prod(self.shape), self.shape[time_axis]
         if n_values <= _PART_VALUES:
             values = np.empty(self.shape, self.dtype)
@@ -216,7 +219,7 @@ class PlainValues:
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
         return np.asarray(h5py.Dataset(self._open_dataset())[index])
 
-    def parts(self) -> Iterator[memoryview]:
+    def parts(self) -> Iterator[bytes]:
         """Yield the bytes of all values, some megabytes at a time."""
         return self._window.parts(self.offset, self._n_bytes)
 

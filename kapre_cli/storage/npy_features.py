@@ -137,15 +137,20 @@ class NpyValues:
     def crc32(self, time_axis: int, look: Look | None = None) -> int:  # noqa: ARG002 - C order
         """Return the values' CRC-32. Not mapped: a disk's error is raised, it kills nobody."""
         crc = 0
+        for part in self.parts():
+            values = np.frombuffer(part, self.dtype)
+            crc = zlib.crc32(little_endian(values).data, crc)
+            if look is not None:
+                look(values)
+        return crc
+
+    def parts(self) -> Iterator[bytes]:
+        """Yield all bytes of the values, some megabytes at a time."""
         with open_plain(self._path) as file:
             self._require_whole(file)
             file.seek(self.offset)
             while part := file.read(_PART_BYTES):
-                values = np.frombuffer(part, self.dtype)
-                crc = zlib.crc32(little_endian(values).data, crc)
-                if look is not None:
-                    look(values)
-        return crc
+                yield part
 
     def _require_whole(self, file: BinaryIO) -> None:
         size = os.fstat(file.fileno()).st_size
