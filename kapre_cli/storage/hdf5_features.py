@@ -1,7 +1,8 @@
 """Reading HDF5 outputs back. What a file says of an object is checked before it is read."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from contextlib import suppress
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from kapre_cli.storage.hdf5 import (
     LABELS,
     facts_text,
 )
-from kapre_cli.storage.hdf5_headers import FileWindow, HeaderReader
+from kapre_cli.storage.hdf5_headers import DatasetHeader, FileWindow, HeaderReader
 from kapre_cli.storage.hdf5_index import INDEX, KEYS, TEXTS, Hdf5Index
 from kapre_cli.storage.hdf5_objects import (
     open_dataset,
@@ -36,12 +37,22 @@ from kapre_cli.storage.hdf5_scales import (
 )
 from kapre_cli.storage.hdf5_values import Hdf5Values, PlainValues
 from kapre_cli.storage.metadata import InputFacts
-from kapre_cli.storage.soundness import sound_facts, sound_frequency, sound_json, sound_root
+from kapre_cli.storage.soundness import (
+    sound_facts,
+    sound_frequency,
+    sound_json,
+    sound_root,
+    within_range,
+)
 from kapre_cli.storage.stored import Features, StoredArray, unknown_key
 from kapre_cli.storage.strays import folders_of
 
 _ROOT_JSON = ("layer", "settings", "versions", "shard")
 _ATTRIBUTES = {"format", "format_version", *_ROOT_JSON}
+_MAX_AHEAD = 2**8  # arrays
+
+_Known = tuple[DatasetHeader, np.dtype[Any], InputFacts]
+
 _MEMBERS = {FEATURES, FREQUENCY, INDEX, KEYS, *TEXTS}
 
 
@@ -78,6 +89,8 @@ class Hdf5Features(Features):
                 }
                 self._window = FileWindow(self._file.id.get_vfd_handle())
                 self._headers = HeaderReader(self._window)
+                self._ahead: dict[int, _Known | None] = {}  # by row
+                self._n_ahead, self._last = 1, -1
         except BaseException:
             self.close()
             raise
@@ -88,35 +101,63 @@ class Hdf5Features(Features):
         known = self._known(key)
         return self._read(key) if known is None else known
 
-    def _known(self, key: str, facts: InputFacts | None = None) -> StoredArray | None:
-        """Return an array that can be read without HDF5; ``None`` if HDF5 has to be asked.
+    def _known(self, key: str) -> StoredArray | None:
+        """Return an array that can be read without HDF5; ``None`` if HDF5 has to be asked."""
+        if not self._headers.knows_any:
+            return None
+        row = self._index.rows[key]
+        with self._window.lock:
+            if row not in self._ahead:
+                # Twice as many each time that the keys come in order.
+                is_next = row == self._last + 1
+                self._n_ahead = min(2 * self._n_ahead, _MAX_AHEAD) if is_next else 1
+                self._ahead = dict(enumerate(self._read_ahead(row, self._n_ahead), row))
+            self._last = row
+            found = self._ahead[row]
+        if found is None:
+            return None
+        header, dtype, facts = found
+        values = PlainValues(self._window, header, dtype, partial(self._open, key))
+        return StoredArray(key, values, facts, self.layer)
+
+    def _read_ahead(self, first: int, count: int) -> Iterator[_Known | None]:
+        """Yield what is known of arrays without HDF5; step by step for all of them: it is quicker.
 
         Args:
-            key: The array's key.
-            facts: What its facts must be; ``None``: what the index says.
+            first: The row of the first one.
+            count: How many there are, at most.
         """
+        addresses = [self._address(key) for key in self._index.keys[first : first + count]]
+        known = [None if one is None else self._headers.known(one) for one in addresses]
+        rows = list(self._index.rows_of(first, count))
+        for row, (header_and_type, facts) in enumerate(zip(known, rows, strict=True), first):
+            found = None
+            with suppress(StoredDataError):
+                within_range(facts, self.root)
+                text = facts.to_json().encode()
+                if header_and_type is not None and header_and_type[0].text == text:
+                    found = *header_and_type, facts
+                    self._index.is_plain[row] = True
+            yield found
+
+    def _address(self, key: str) -> int | None:
+        """Return where the header of an array is; ``None`` if the name leads elsewhere."""
         folder, _, name = key.rpartition("/")
         try:
-            group = self._group_of(folder)
-            link = group.links.get_info(name.encode())
-            known = self._headers.known(link.u) if link.type == h5l.TYPE_HARD else None
-            if known is None:
-                return None
-            facts = facts or self._index.facts_of(key, self.root)
+            link = self._group_of(folder).links.get_info(name.encode())
         except (StoredDataError, LookupError, RuntimeError):
             return None
-        header, dtype = known
-        if header.text != facts.to_json().encode():
-            return None
-        self._index.is_plain[self._index.rows[key]] = True
-        values = PlainValues(self._window, header, dtype, lambda: open_dataset(group, name))
-        return StoredArray(key, values, facts, self.layer)
+        return int(link.u) if link.type == h5l.TYPE_HARD else None
+
+    def _open(self, key: str) -> Any:
+        folder, _, name = key.rpartition("/")
+        with self._window.lock:
+            return open_dataset(self._group_of(folder), name)
 
     def _read(self, key: str) -> StoredArray:
         """Return an array as HDF5 reads it, with every check."""
         with wrap_hdf5_errors(quoted(key)):
-            folder, _, name = key.rpartition("/")
-            dataset = open_dataset(self._group_of(folder), name)
+            dataset = self._open(key)
             stored = read_attribute(dataset, INPUT)
             if not isinstance(stored, bytes):
                 raise StoredDataError(f"{quoted(key)} has no facts")
@@ -243,7 +284,7 @@ class Hdf5Features(Features):
             raise StoredDataError("its index is not the one that was written")
         self.require_scales()
         for key, facts in written:
-            stored = self._known(key, facts)
+            stored = self._known(key)
             if stored is None:
                 stored = self._written(key, facts)
             if compared is None or stored.offset is None or compared.get(key) != stored.offset:

@@ -12,6 +12,7 @@ import os
 import struct
 from collections.abc import Callable, Iterator
 from math import prod
+from threading import RLock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,6 +62,10 @@ class FileWindow:
 
     Args:
         descriptor: The file, open. Its position is neither used nor moved.
+
+    Attributes:
+        data: The bytes that are kept.
+        lock: Held while a place in ``data`` is in use.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -68,6 +73,7 @@ class FileWindow:
         self._size = os.fstat(descriptor).st_size
         self._begin = 0
         self.data = b""
+        self.lock = RLock()
 
     def find(self, address: int, n_bytes: int) -> int:
         """Return where bytes begin in ``data``, after reading them if need be.
@@ -94,8 +100,10 @@ class FileWindow:
             OSError: If they cannot be read, or the file ends before.
         """
         if n_bytes <= _WINDOW_BYTES:
-            place = self.find(address, n_bytes)
-            yield self.data[place : place + n_bytes]
+            with self.lock:
+                place = self.find(address, n_bytes)
+                content = self.data[place : place + n_bytes]
+            yield content
             return
         end = address + n_bytes
         for start in range(address, end, _PART_BYTES):
@@ -130,10 +138,13 @@ class HeaderReader:
         self._window = window
         self._types: dict[tuple[Any, ...], np.dtype[Any]] = {}  # by form
 
+    @property
+    def knows_any(self) -> bool:
+        """Whether any form is known."""
+        return bool(self._types)
+
     def known(self, address: int) -> tuple[DatasetHeader, np.dtype[Any]] | None:
         """Return the header at an address and the type of the values, if its form is known."""
-        if not self._types:
-            return None
         header = self.read(address)
         dtype = None if header is None else self._types.get(header.form)
         if header is None or dtype is None or not self._is_plain(header, dtype):
@@ -162,7 +173,8 @@ class HeaderReader:
     def read(self, address: int) -> DatasetHeader | None:
         """Return the header at an address; ``None`` if it is not one of a dataset of this kind."""
         try:
-            return self._read(address)
+            with self._window.lock:
+                return self._read(address)
         except (OSError, ValueError, LookupError, struct.error):  # HDF5 says more of it
             return None
 

@@ -7,7 +7,6 @@ keys, sources and notes in the order of the rows, each with a NUL behind it, whi
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from operator import itemgetter
 from typing import Any
 
 import h5py
@@ -47,10 +46,6 @@ _TABLE = np.dtype(
 _COLUMNS = _TABLE.names or ()
 _OPTIONAL = ("reference", "reference_db")  # NaN in the table stands for none
 _BYTE = np.dtype(np.uint8)
-# From a row of the table with the texts behind it to facts.
-_in_order = itemgetter(*map((*_COLUMNS, *TEXTS.values()).index, InputFacts._fields))
-_SHA256 = InputFacts._fields.index("sha256")
-_OPTIONAL_PLACES = tuple(map(InputFacts._fields.index, _OPTIONAL))
 
 _PART_BYTES = 2**20
 _PART_ROWS = 2**14
@@ -108,7 +103,8 @@ class Hdf5Index:
         top: The file's root group.
 
     Attributes:
-        rows: The number of each key's row, in order.
+        keys: The keys, in order.
+        rows: The number of each key's row.
         is_plain: By row, whether the header of the array has been read, and has nothing in it but
             what this program writes.
 
@@ -123,6 +119,7 @@ class Hdf5Index:
             if key in self.rows:
                 raise StoredDataError(f"the key {quoted(key)} is in the index twice")
             self.rows[key] = len(self.rows)
+        self.keys = tuple(self.rows)
         self.is_plain = bytearray(len(self.rows))
         table = open_column(top, INDEX, _TABLE)
         self._require_as_many(len(table), "row")
@@ -154,34 +151,27 @@ class Hdf5Index:
         Raises:
             StoredDataError: If a fact is out of range.
         """
-        keys = iter(self.rows)
-        for first, count in spans(len(self.rows), _PART_ROWS):
-            part = slice(first, first + count)
-            columns = {name: self._table[name][part].tolist() for name in _COLUMNS}
-            columns["sha256"] = [digits.decode("ascii", "replace") for digits in columns["sha256"]]
-            for name in _OPTIONAL:
-                columns[name] = list(map(_restored, columns[name]))
-            for fact, texts in self._texts.items():
-                columns[fact] = [_decoded(text) for text in texts[part]]
-            in_order = [columns[name] for name in InputFacts._fields]
-            for values in zip(*in_order, strict=True):
-                yield next(keys), within_range(InputFacts._make(values), root)
+        for first, count in spans(len(self.keys), _PART_ROWS):
+            keys = self.keys[first : first + count]
+            for key, facts in zip(keys, self.rows_of(first, count), strict=True):
+                yield key, within_range(facts, root)
 
-    def facts_of(self, key: str, root: RootFacts) -> InputFacts:
-        """Return the facts of one input.
+    def rows_of(self, first: int, count: int) -> Iterator[InputFacts]:
+        """Yield the facts of some inputs, of the right types and not looked at.
 
-        Raises:
-            StoredDataError: If a fact is out of range.
+        Args:
+            first: The row of the first one.
+            count: How many there are, at most.
         """
-        row = self.rows[key]
-        values = list(_in_order((*self._table[row].item(), *self._texts_of(row))))
-        values[_SHA256] = values[_SHA256].decode("ascii", "replace")
-        for place in _OPTIONAL_PLACES:
-            values[place] = _restored(values[place])
-        return within_range(InputFacts._make(values), root)
-
-    def _texts_of(self, row: int) -> Iterator[str]:
-        return (_decoded(texts[row]) for texts in self._texts.values())
+        part = slice(first, first + count)
+        columns = {name: self._table[name][part].tolist() for name in _COLUMNS}
+        columns["sha256"] = [digits.decode("ascii", "replace") for digits in columns["sha256"]]
+        for name in _OPTIONAL:
+            columns[name] = list(map(_restored, columns[name]))
+        for fact, texts in self._texts.items():
+            columns[fact] = list(map(_decoded, texts[part]))
+        in_order = [columns[name] for name in InputFacts._fields]
+        return map(InputFacts._make, zip(*in_order, strict=True))
 
     def require(self, key: str, facts: InputFacts) -> None:
         """Compare the facts of one input with the index: neither has a checksum.
