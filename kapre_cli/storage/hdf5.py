@@ -79,6 +79,7 @@ class Hdf5Writer(FeatureWriter):
         self._contiguous = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         self._contiguous.set_obj_track_times(False)
         self._label_type = h5py.h5t.py_create(h5py.string_dtype("ascii"), logical=True)
+        self._label_objects = h5py.h5t.py_create(h5py.string_dtype("ascii"))  # as Python has them
         # The attribute that HDF5's own dimension labels are stored in.
         self._labels = np.array(root.layer.axes, dtype=object)
         self._label_space = h5py.h5s.create_simple((len(root.layer.axes),))
@@ -93,11 +94,15 @@ class Hdf5Writer(FeatureWriter):
                 return
             if array.n_pieces == 1:
                 ((_, values),) = pieces
-                self._dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, values)
+                self._write_whole(values)
                 return
             dataset = h5py.Dataset(self._dataset)
             for index, values in pieces:
                 dataset[index] = values
+
+    def _write_whole(self, values: npt.NDArray[Any]) -> None:
+        # Of the same type in memory as in the file: nothing is looked up or converted.
+        self._dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, values, _type_of(values.dtype))
 
     def _create_dataset(self, key: str, array: FinalArray) -> Any:
         if self._compression == "none":
@@ -134,9 +139,11 @@ class Hdf5Writer(FeatureWriter):
 
     def _describe(self, key: str, array: FinalArray, facts: InputFacts) -> None:  # noqa: ARG002
         with self._writing():
-            self._attribute(_LABELS, self._label_type, self._label_space).write(self._labels)
+            labels = self._attribute(_LABELS, self._label_type, self._label_space)
+            labels.write(self._labels, self._label_objects)
             text = np.array(facts_text(facts))
-            self._attribute(_INPUT, _type_of(text.dtype), self._scalar).write(text)
+            kind = _type_of(text.dtype)
+            self._attribute(_INPUT, kind, self._scalar).write(text, kind)
             if self._scales is not None:
                 self._scales.attach(self._dataset, facts)
         self._rows.append((key, facts))

@@ -217,7 +217,14 @@ class PlainValues:
         self._open_dataset = open_dataset
 
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
-        return np.asarray(h5py.Dataset(self._open_dataset())[index])
+        if not _takes_all(index, self.shape):
+            return np.asarray(h5py.Dataset(self._open_dataset())[index])
+        values = np.empty(self.shape, self.dtype)
+        content, first = values.reshape(-1).view(np.uint8).data, 0
+        for part in self.parts():
+            content[first : first + len(part)] = part
+            first += len(part)
+        return values
 
     def parts(self) -> Iterator[bytes]:
         """Yield the bytes of all values, some megabytes at a time."""
@@ -231,6 +238,22 @@ class PlainValues:
             if look is not None:
                 look(np.frombuffer(part, self.dtype))
         return crc
+
+
+def _takes_all(index: Any, shape: tuple[int, ...]) -> bool:
+    """Whether an index takes a whole array, axis by axis or at once.
+
+    >>> [_takes_all(index, (5, 6)) for index in ((), ..., slice(5), slice(1, 5), (slice(5), 0))]
+    [True, True, True, False, False]
+    """
+    given = index if isinstance(index, tuple) else () if index is Ellipsis else (index,)
+    return len(given) <= len(shape) and all(
+        isinstance(one, slice)
+        and one.step in (None, 1)
+        and not one.start
+        and (one.stop is None or one.stop >= size)
+        for one, size in zip(given, shape, strict=False)
+    )
 
 
 def _ranges_of(index: Any, shape: tuple[int, ...]) -> list[range]:
