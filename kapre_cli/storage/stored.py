@@ -151,13 +151,16 @@ class StoredArray:
         """
         if (self.axes, self.shape, self.dtype) != (other.axes, other.shape, other.dtype):
             return False
-        if prod(self.shape) >= _SMALL_VALUES:
-            return False
-        here, there = self._bytes(), other._bytes()
-        return here is not None and here == there
+        content = self.content()
+        return content is not None and content == other.content()
 
-    def _bytes(self) -> bytes | None:
-        parts = self._values.parts()
+    def content(self) -> bytes | None:
+        """Return the bytes of all values of a small array, if they lie in the file as they are.
+
+        Raises:
+            StoredDataError: If they cannot be read.
+        """
+        parts = self._values.parts() if prod(self.shape) < _SMALL_VALUES else None
         try:
             return None if parts is None else b"".join(parts)
         except OSError as error:
