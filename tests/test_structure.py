@@ -212,6 +212,20 @@ def test_merging_needs_no_tensorflow(tmp_path: Path) -> None:
     assert (tmp_path / "all/a.wav.npy").exists()
 
 
+@pytest.mark.parametrize("command", ["verify", "compare", "merge"])
+def test_checking_and_merging_import_nothing_that_computes(command: str, tmp_path: Path) -> None:
+    sample = str(PACKAGE.parent / "docs" / "sample_features.h5")
+    arguments = {
+        "verify": [sample],
+        "compare": [sample, sample],
+        "merge": [sample, "-o", str(tmp_path / "x.h5")],
+    }[command]
+    found = modules_after(RUN + f"assert run({[command, *arguments]!r}) == 0")
+    assert "kapre_cli.storage.hdf5_features" in found
+    assert not {"tqdm", "soundfile", "scipy", "soxr", "av", "matplotlib"} & found
+    assert "kapre_cli.inspection.anew" not in found
+
+
 def test_looking_at_outputs_needs_no_tensorflow(tmp_path: Path) -> None:
     write_audio(tmp_path / "a.wav", reference.noise(1, 3000))
     audio, output = str(tmp_path / "a.wav"), str(tmp_path / "out.h5")

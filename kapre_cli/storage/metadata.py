@@ -4,7 +4,7 @@ import json
 import math
 from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from kapre_cli.dsp import DECIBEL_RANGE
@@ -104,12 +104,12 @@ class InputFacts(NamedTuple):
 
     def to_json(self) -> str:
         """Return the facts by name as JSON, in a quarter of the time that an encoder takes."""
-        is_plain = tuple(map(type, self)) in _EXACT_TYPES
-        if not (is_plain and all(map(math.isfinite, _floats_of(self)))):
+        levels = () if self.reference is None else (self.reference, self.reference_db)
+        floats = (self.time_start, self.time_step, *levels)
+        if tuple(map(type, self)) not in _EXACT_TYPES or not all(map(math.isfinite, floats)):
             return dumps(self.to_dict())
-        none = ("null", "null") if self.reference is None else (self.reference, self.reference_db)
         source, note, sha256 = map(encode_basestring_ascii, (self.source, self.note, self.sha256))
-        return _JSON % (source, *self[1:_NOTE], note, *none, sha256, self.crc32)
+        return _JSON % (source, *self[1:_NOTE], note, *(levels or _NO_LEVELS), sha256, self.crc32)
 
     @classmethod
     def from_dict(cls, stored: Any) -> "InputFacts":
@@ -135,7 +135,7 @@ _EXACT_TYPES = [  # with decibels, and without
     for optional in (float, type(None))
 ]
 _in_order = itemgetter(*InputFacts._fields)
-_floats_of = attrgetter("time_start", "time_step")
+_NO_LEVELS = ("null", "null")
 _NOTE = InputFacts._fields.index("note")
 _JSON = "{" + ", ".join(f'"{name}": %s' for name in InputFacts._fields) + "}"
 
