@@ -59,18 +59,22 @@ def index_datasets(facts: Facts) -> dict[str, npt.NDArray[Any]]:
     Args:
         facts: The key and the facts of every input, in order.
     """
-    table = np.empty(len(facts), _TABLE)
-    for name in _COLUMNS:
-        values = [getattr(one, name) for _, one in facts]
-        table[name] = [_stored(value) for value in values] if name in _OPTIONAL else values
     return {
-        INDEX: table,
+        INDEX: _table_of(facts),
         KEYS: _joined(key.encode() for key, _ in facts),
         **{
             name: _joined(_encoded(getattr(one, fact)) for _, one in facts)
             for name, fact in TEXTS.items()
         },
     }
+
+
+def _table_of(facts: Facts) -> npt.NDArray[Any]:
+    table = np.empty(len(facts), _TABLE)
+    for name in _COLUMNS:
+        values = [getattr(one, name) for _, one in facts]
+        table[name] = [_stored(value) for value in values] if name in _OPTIONAL else values
+    return table
 
 
 def _stored(value: float | None) -> float:
@@ -194,14 +198,13 @@ class Hdf5Index:
 
     def is_of(self, facts: Facts) -> bool:
         """Whether the index is, byte for byte, that of these inputs."""
-        expected = index_datasets(facts)[INDEX]
         return (
-            list(self.rows) == [key for key, _ in facts]
+            list(self.keys) == [key for key, _ in facts]
             and all(
                 texts == [_encoded(getattr(one, fact)) for _, one in facts]
                 for fact, texts in self._texts.items()
             )
-            and self._table.tobytes() == expected.tobytes()
+            and self._table.tobytes() == _table_of(facts).tobytes()
         )
 
 
