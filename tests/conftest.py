@@ -24,6 +24,7 @@ from kapre_cli import framing
 from kapre_cli.cli import run
 from kapre_cli.storage.journal import Journal
 from tests.pages import PageRuns
+from tests.warm import Nursery, Started, nursery
 
 # On a busy machine an example may take any time; _limit ends a test that hangs.
 hypothesis.settings.register_profile("suite", deadline=None)
@@ -135,6 +136,31 @@ def kill_workers(pid: int, n_times: int, number: int = signal.SIGKILL) -> list[i
     return killed
 
 
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Nursery]:
+    """Give what starts the program in processes of its own that start at once."""
+    with nursery() as made:
+        yield made
+
+
+@pytest.fixture
+def at_once(warm: Nursery) -> Callable[..., Ended]:
+    """Run the program as a process of its own that starts at once."""
+    return lambda *arguments, cwd=None, **environment: ended_of(
+        warm.start(*arguments, cwd=cwd, environment={**os.environ, **environment})
+    )
+
+
+def ended_of(run: Started, seconds: float = 120) -> Ended:
+    """Wait for the end of a run, and return how it ended."""
+    try:
+        out, err = run.communicate(timeout=seconds)
+    finally:
+        run.kill()
+    assert run.returncode is not None
+    return Ended(run.returncode, out.decode(), err.decode())
+
+
 @contextmanager
 def blocks_of(n_values: int) -> Iterator[None]:
     """Let every input be cut into blocks of so few values that a short one has several."""
@@ -199,6 +225,21 @@ def page_runs(tmp_path_factory: pytest.TempPathFactory) -> PageRuns:
 def odd_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build what lets a file system lack something."""
     return _built("odd_disk", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def odd_warm(odd_disk: Path) -> Iterator[Nursery]:
+    """Give what starts the program on file systems that lack something, at once."""
+    with nursery(odd_disk) as made:
+        yield made
+
+
+@pytest.fixture
+def on_odd_disk(odd_warm: Nursery) -> Callable[..., Ended]:
+    """Run the program on a file system that lacks something, as a process that starts at once."""
+    return lambda *arguments, cwd=None, **environment: ended_of(
+        odd_warm.start(*arguments, cwd=cwd, environment={**os.environ, **environment})
+    )
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import itertools
 from functools import partial
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kapre_cli.engines.batches import BatchPacker, Segment
@@ -15,7 +15,6 @@ def count_in(done: list[int], count: int, _are_finite: bool) -> None:
     done.append(count)
 
 
-@settings(deadline=None)
 @given(
     lengths=st.lists(st.none() | st.integers(1, 30), max_size=12),
     n_frames=st.integers(1, 20),

@@ -224,7 +224,7 @@ class _Signal:
         self.position = self.n_samples
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     length=st.integers(1, 200),
     n_dft=st.integers(2, 30),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kapre_cli.framing import Framing, spans
@@ -11,7 +11,6 @@ from kapre_cli.framing import Framing, spans
 SMALL = st.integers(1, 60)
 
 
-@settings(deadline=None)
 @given(length=SMALL, n_dft=st.integers(2, 60), n_hop=SMALL)
 def test_same_pads_where_tensorflow_pads(length: int, n_dft: int, n_hop: int) -> None:
     framing = Framing(n_dft, n_hop, "same")

@@ -438,7 +438,7 @@ def facts_of_many() -> list[tuple[str, InputFacts]]:
     ]
 
 
-def test_many_inputs_are_told_from_the_index_alone(tmp_path: Path, process: Any) -> None:
+def test_many_inputs_are_told_from_the_index_alone(tmp_path: Path, at_once: Any) -> None:
     # There is no array at all: whoever looks for one fails.
     layer = MelspectrogramConfig(sr=8000, n_dft=64, n_mels=8, image_data_format="channels_last")
     output = OutputSettings(path=tmp_path / "many.h5", format="hdf5")
@@ -463,7 +463,7 @@ def test_many_inputs_are_told_from_the_index_alone(tmp_path: Path, process: Any)
             row = {"key": key, "axes": list(layer.axes), **facts.to_dict()}
             manifest.write(dumps(row) + "\n")
     for path in (output.path, folder):
-        ended = process("info", path, "--json")
+        ended = at_once("info", path, "--json")
         assert ended.code == 0, ended.err
         told = parsed(ended.out)
         assert (told["n_inputs"], told["seconds"], told["n_frames"]) == (MANY, 50_000.0, 12_500_000)

@@ -47,7 +47,7 @@ def mel_layers(draw: st.DrawFn) -> MelspectrogramConfig:
 
 
 @pytest.mark.filterwarnings("ignore:Empty filters detected")
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(mel_layers(), st.data())
 def test_remedies_leave_no_band_empty(config: MelspectrogramConfig, data: st.DataObject) -> None:
     assume(not heights(config).all())

@@ -314,7 +314,7 @@ SMALL = st.integers(1, 40)
 
 
 @pytest.mark.filterwarnings("ignore::kapre_cli.time_frequency.LayerWarning")
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     length=st.integers(1, 120),
     n_dft=st.integers(2, 40),
@@ -361,7 +361,7 @@ def test_computed_output_shape_is_the_real_one(
 
 
 @given(length=st.integers(1, 500), size=SMALL, stride=SMALL, dilation=st.integers(1, 4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_conv_output_length_is_that_of_keras_convolutions(
     length: int, size: int, stride: int, dilation: int
 ) -> None:

@@ -29,6 +29,7 @@ from kapre_cli.sources import Arriving, Inputs, Names, Source, discover
 from tests import reference
 from tests.conftest import PROGRAM, Ended, files_below, write_audio
 from tests.test_terminal import BAR, shown_by
+from tests.warm import Nursery
 
 TOO_LONG = "a/" * 2048 + "b"
 OPTIONS = ("--n-dft", "64", "--n-hop", "50")
@@ -346,7 +347,7 @@ NAMES = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(names=NAMES, by_nul=st.booleans(), cuts=st.lists(st.integers(1, 40), min_size=1))
 def test_what_is_written_into_a_list_is_read_from_it(
     names: list[bytes], by_nul: bool, cuts: list[int], tmp_path_factory: pytest.TempPathFactory
@@ -397,19 +398,12 @@ main(sys.argv[1:])
 class Growing:
     """A run whose list is a named pipe, written to by the test."""
 
-    def __init__(self, folder: Path, *arguments: object) -> None:
+    def __init__(self, warm: Nursery, folder: Path, *arguments: object) -> None:
         self.folder = folder
         if not (folder / "list").exists():
             os.mkfifo(folder / "list")
         arguments = ("spectrogram", "--files-from", "list", *OPTIONS, *arguments)
-        command = [sys.executable, "-c", AT_ONCE, *arguments]
-        self.running = subprocess.Popen(
-            [str(part) for part in command],
-            cwd=folder,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        self.running = warm.start(*arguments, cwd=folder, session=True, code=AT_ONCE)
         self.list = (folder / "list").open("wb", buffering=0)  # waits until it is read
 
     def write(self, *names: str) -> None:
@@ -418,15 +412,16 @@ class Growing:
     def end(self) -> tuple[int, list[str]]:
         self.list.close()
         _, messages = self.running.communicate(timeout=60)
-        return self.running.returncode, messages.splitlines()
+        assert self.running.returncode is not None
+        return self.running.returncode, messages.decode().splitlines()
 
 
 @pytest.fixture
-def growing(tmp_path: Path) -> Iterator[Callable[..., Growing]]:
+def growing(tmp_path: Path, warm: Nursery) -> Iterator[Callable[..., Growing]]:
     runs = []
 
     def begin(*arguments: object) -> Growing:
-        runs.append(Growing(tmp_path, *arguments))
+        runs.append(Growing(warm, tmp_path, *arguments))
         return runs[-1]
 
     yield begin
@@ -489,9 +484,9 @@ def test_ctrl_c_while_the_list_is_waited_for_keeps_the_work(
     run.write(*three[:2])
     wait_until(lambda: bytes_of_work(tmp_path / "out.h5.partial") > 0)
     os.killpg(run.running.pid, signal.SIGINT)
-    _, messages = run.running.communicate(timeout=60)  # though the list is still open
+    _, told = run.running.communicate(timeout=60)  # though the list is still open
     assert run.running.returncode == 130
-    assert messages.splitlines() == [
+    assert told.decode().splitlines() == [
         "2 of 2 inputs done: kept in 'out.h5.partial'; the same command with --resume goes on",
         "kapre-extract: interrupted: no output was written or changed",
     ]
@@ -514,7 +509,7 @@ def test_ctrl_c_before_the_first_name_leaves_nothing(growing: Any, tmp_path: Pat
         _, messages = run.running.communicate(timeout=60)
         run.list.close()
         assert run.running.returncode == 130, messages
-        assert messages == "kapre-extract: interrupted: no output was written or changed\n"
+        assert messages == b"kapre-extract: interrupted: no output was written or changed\n"
         assert files_below(tmp_path) == ["list"]
 
 

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +16,8 @@ from kapre_cli.errors import StoredDataError
 from kapre_cli.storage.journal import HEAD, MAGIC
 from kapre_cli.storage.run_lock import MARKER
 from tests import reference
-from tests.conftest import write_audio
+from tests.conftest import ended_of, write_audio
+from tests.warm import Nursery
 
 SAMPLE = Path(__file__).parents[1] / "docs" / "sample_features.h5"
 KEY = "features/bird.flac"
@@ -35,18 +34,21 @@ print("code", int(code), "peak", 1024 * int(peak[1]))
 """
 
 
-def bounded(*arguments: Any) -> tuple[int, str]:
-    """Run a command; return its exit code and messages. It must be quick and take little memory."""
-    done = subprocess.run(
-        [sys.executable, "-c", _CHILD, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    _, code, _, peak = done.stdout.split()[-4:]
-    assert int(peak) < MAX_BYTES
-    return int(code), done.stdout + done.stderr
+Bounded = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture(scope="module")
+def bounded(warm: Nursery) -> Bounded:
+    """Run a command; give its exit code and messages. It must be quick and take little memory."""
+
+    def run(*arguments: object) -> tuple[int, str]:
+        done = ended_of(warm.start(*arguments, code=_CHILD), seconds=60)
+        assert "Traceback" not in done.err, done.err
+        _, code, _, peak = done.out.split()[-4:]
+        assert int(peak) < MAX_BYTES
+        return int(code), done.out + done.err
+
+    return run
 
 
 def one_huge_chunk(file: h5py.File) -> None:
@@ -130,7 +132,7 @@ def hostile(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.mark.parametrize("command", ["verify", "merge", "plot", "compare"])
 def test_a_huge_chunk_is_refused_in_little_memory(
-    command: str, hostile: Path, tmp_path: Path
+    command: str, hostile: Path, tmp_path: Path, bounded: Bounded
 ) -> None:
     arguments = {
         "verify": (hostile,),
@@ -147,28 +149,36 @@ def test_a_huge_chunk_is_refused_in_little_memory(
     ), messages
 
 
-@pytest.mark.parametrize("command", ["info", "verify", "resume"])
-def test_frequencies_in_chunks_of_one_are_refused_in_little_memory(
-    command: str, tmp_path: Path
-) -> None:
-    audio, output = write_audio(tmp_path / "a.wav", np.zeros((1, 100))), tmp_path / "x.h5"
-    extraction = ("spectrogram", audio, "-o", output, "--n-dft", 2**22)
-    assert bounded(*extraction)[0] == 0
+@pytest.fixture(scope="module")
+def many_chunks(tmp_path_factory: pytest.TempPathFactory, bounded: Bounded) -> Path:
+    """Make an output whose frequencies are in chunks of one value."""
+    folder = tmp_path_factory.mktemp("many chunks")
+    audio, output = write_audio(folder / "a.wav", np.zeros((1, 100))), folder / "x.h5"
+    assert bounded("spectrogram", audio, "-o", output, "--n-dft", 2**22)[0] == 0
     with h5py.File(output, "r+") as file:
         values = file["frequency"][()]
         del file["frequency"]
         made = file.create_dataset("frequency", values.shape, "f8", chunks=(1,), compression="gzip")
         for number in range(values.nbytes // 1100 // 72 + 1000):
             made.id.write_direct_chunk((number,), bytes(72))
-    code, messages = bounded(
-        *((*extraction, "--resume") if command == "resume" else (command, output))
-    )
+    return output
+
+
+@pytest.mark.parametrize("command", ["info", "verify", "resume"])
+def test_frequencies_in_chunks_of_one_are_refused_in_little_memory(
+    command: str, many_chunks: Path, bounded: Bounded
+) -> None:
+    audio = many_chunks.with_name("a.wav")
+    extraction = ("spectrogram", audio, "-o", many_chunks, "--n-dft", 2**22, "--resume")
+    code, messages = bounded(*(extraction if command == "resume" else (command, many_chunks)))
     assert code != 0
     assert "'frequency' has 2,097,153 chunks for 2,097,153 values" in messages, messages
 
 
 @pytest.mark.parametrize("kind", ["one key", "quoted parts", "zeros"])
-def test_a_hostile_configuration_is_refused_in_little_memory(kind: str, tmp_path: Path) -> None:
+def test_a_hostile_configuration_is_refused_in_little_memory(
+    kind: str, tmp_path: Path, bounded: Bounded
+) -> None:
     path = tmp_path / "c.toml"
     if kind == "zeros":
         path = Path("/dev/zero")
@@ -181,7 +191,9 @@ def test_a_hostile_configuration_is_refused_in_little_memory(kind: str, tmp_path
     assert str(path) in messages, messages
 
 
-def test_a_part_of_an_array_is_read_though_another_part_is_hostile(tmp_path: Path) -> None:
+def test_a_part_of_an_array_is_read_though_another_part_is_hostile(
+    tmp_path: Path, bounded: Bounded
+) -> None:
     write_audio(tmp_path / "a.wav", reference.noise(1, 400_000))
     code, messages = bounded(
         *("spectrogram", tmp_path / "a.wav", "-o", tmp_path / "x.h5", "--compression", "gzip")
@@ -206,7 +218,9 @@ def test_a_part_of_an_array_is_read_though_another_part_is_hostile(tmp_path: Pat
                 array[index]
 
 
-def test_a_frame_of_gigabytes_is_refused_by_the_program_and_its_readers(tmp_path: Path) -> None:
+def test_a_frame_of_gigabytes_is_refused_by_the_program_and_its_readers(
+    tmp_path: Path, bounded: Bounded
+) -> None:
     """An HDF5 that agrees with itself, whose one frame is packed into few bytes."""
     n_dft, n_channels = 2**22, 1000
     layer = ("--n-dft", n_dft, "--compression", "gzip", "--sr", 8000)
@@ -255,7 +269,7 @@ def deep_names(n_names: int) -> list[str]:
     return [f"{number:03d}" + "/a" * 2000 for number in range(n_names)]
 
 
-def test_names_of_many_parts_take_little_memory(tmp_path: Path) -> None:
+def test_names_of_many_parts_take_little_memory(tmp_path: Path, bounded: Bounded) -> None:
     audio = write_audio(tmp_path / "a.wav", np.zeros((1, 1000)))
     (tmp_path / "list").write_text("\n".join(deep_names(200)))
     names = ("--files-from", tmp_path / "list")
@@ -265,7 +279,9 @@ def test_names_of_many_parts_take_little_memory(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["info", "verify", "overwrite", "merge"])
-def test_keys_of_many_parts_take_little_memory(command: str, tmp_path: Path) -> None:
+def test_keys_of_many_parts_take_little_memory(
+    command: str, tmp_path: Path, bounded: Bounded
+) -> None:
     audio, output = write_audio(tmp_path / "a.wav", np.zeros((1, 1000))), tmp_path / "x"
     extraction = ("spectrogram", audio, "-o", output)
     assert bounded(*extraction)[0] == 0
@@ -287,7 +303,9 @@ def test_keys_of_many_parts_take_little_memory(command: str, tmp_path: Path) -> 
     assert code == (0 if command == "info" else 2 if command == "overwrite" else 1)
 
 
-def test_a_manifest_of_empty_lines_is_refused_in_little_memory(tmp_path: Path) -> None:
+def test_a_manifest_of_empty_lines_is_refused_in_little_memory(
+    tmp_path: Path, bounded: Bounded
+) -> None:
     audio, output = write_audio(tmp_path / "a.wav", np.zeros((1, 1000))), tmp_path / "x"
     assert bounded("spectrogram", audio, "-o", output)[0] == 0
     root = json.loads((output / "kapre-extract.json").read_text())
@@ -312,7 +330,7 @@ MANY: dict[str, Callable[[], str]] = {
 @pytest.mark.parametrize("kind", MANY)
 @pytest.mark.parametrize("where", ["metadata", "journal"])
 def test_json_of_many_values_is_refused_in_little_memory(
-    where: str, kind: str, tmp_path: Path
+    where: str, kind: str, tmp_path: Path, bounded: Bounded
 ) -> None:
     audio, output = write_audio(tmp_path / "a.wav", np.zeros((1, 1000))), tmp_path / "x.npy"
     if where == "metadata":
@@ -326,6 +344,6 @@ def test_json_of_many_values_is_refused_in_little_memory(
         head = HEAD.pack(MAGIC, len(described), 0, zlib.crc32(described), 0)
         (tmp_path / "x.npy.partial").mkdir()
         (tmp_path / "x.npy.partial" / "lock").write_bytes(MARKER)
-        (tmp_path / "x.npy.partial" / "journal").write_bytes(head + described)
+        (tmp_path / "x.npy.partial" / "journal-1").write_bytes(head + described)
         code, messages = bounded("spectrogram", audio, "-o", output, "--resume")
         assert code == 0, messages

@@ -491,17 +491,17 @@ def test_more_outputs_are_merged_than_files_may_be_open(here: Path, program: Any
     assert len(parts) == 40
 
 
-def test_odd_names_are_merged_and_printed_escaped(here: Path, process: Any) -> None:
+def test_odd_names_are_merged_and_printed_escaped(here: Path, at_once: Any) -> None:
     odd = "-\n'ü\x1b[31m.h5"
     write_audio(here / "a.wav", reference.noise(1, 1000))
     write_audio(here / "b.wav", reference.noise(1, 1000))
-    assert process("spectrogram", "a.wav", "-o", odd, cwd=here).code == 0
-    assert process("spectrogram", "b.wav", "-o", "b.h5", cwd=here).code == 0
-    ended = process("merge", "-o", f"merged {odd}", "--", odd, "b.h5", cwd=here)
+    assert at_once("spectrogram", "a.wav", "-o", odd, cwd=here).code == 0
+    assert at_once("spectrogram", "b.wav", "-o", "b.h5", cwd=here).code == 0
+    ended = at_once("merge", "-o", f"merged {odd}", "--", odd, "b.h5", cwd=here)
     assert (ended.code, ended.out) == (0, "")
     assert ended.err.endswith(f"2 outputs: 2 arrays -> {f'merged {odd}'!r}\n")
     assert keys_of(here / f"merged {odd}") == ["a.wav", "b.wav"]
-    ended = process("merge", "-o", odd, "--", odd, cwd=here)
+    ended = at_once("merge", "-o", odd, "--", odd, cwd=here)
     assert (ended.code, "\x1b" in ended.err, "is one of the inputs" in ended.err) == (
         2,
         False,

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from tests import reference
-from tests.conftest import PROGRAM, write_audio
+from tests.conftest import PROGRAM, ended_of, write_audio
 from tests.stress.runs import content
+from tests.warm import Nursery
 
 DISKS: dict[str, dict[str, str]] = {
     **{
@@ -46,6 +47,7 @@ PAIRS = [
     for number, disk in enumerate(DISKS)
     for output in (OUTPUTS if ":" not in disk else (OUTPUTS[number % len(OUTPUTS)],))
 ]
+WITHOUT_LOCKS = {"ODD_DISK": "locks", "ODD_DISK_LOCKS": str(errno.ENOSYS)}
 LAYER = ("--n-dft", "64", "--n-mels", "8", "--sr", "8000")
 
 
@@ -59,19 +61,19 @@ def here(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(("disk", "output"), PAIRS)
 def test_outputs_are_written_read_and_merged(
-    disk: str, output: str, here: Path, odd_disk: Path, process: Any
+    disk: str, output: str, here: Path, odd_warm: Nursery, at_once: Any, on_odd_disk: Any
 ) -> None:
-    odd = {"LD_PRELOAD": str(odd_disk), **DISKS[disk]}
+    odd = DISKS[disk]
     inputs = ("a.wav",) if output == "x.npy" else ("a.wav", "b.flac")
 
     def run(*command: object) -> str:
-        ended = process(*command, cwd=here, **odd)
+        ended = on_odd_disk(*command, cwd=here, **odd)
         assert ended.code == 0, ended.err
         assert "Traceback" not in ended.err
         return ended.out + ended.err
 
     (here / "sound").mkdir()
-    sound = process("melspectrogram", *inputs, *LAYER, "-o", f"sound/{output}", cwd=here)
+    sound = at_once("melspectrogram", *inputs, *LAYER, "-o", f"sound/{output}", cwd=here)
     assert sound.code == 0, sound.err
     expected = content(here / f"sound/{output}")
     told = run("melspectrogram", *inputs, *LAYER, "-o", output, "--report", "r")
@@ -89,15 +91,8 @@ def test_outputs_are_written_read_and_merged(
         "with kapre_cli.open_features(sys.argv[1]) as features:\n"
         "    print({key: features[key][()].shape for key in features})"
     )
-    ended = subprocess.run(
-        [PROGRAM[0], "-c", read, output],
-        cwd=here,
-        env={**os.environ, **odd},
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    assert (ended.returncode, b"a.wav" in ended.stdout) == (0, True), ended.stderr
+    ended = ended_of(odd_warm.start(output, code=read, cwd=here, environment={**os.environ, **odd}))
+    assert (ended.code, "a.wav" in ended.out) == (0, True), ended.err
     if output != "x.npy":
         first, second, merged = f"1 {output}", f"2 {output}", here / "merged" / output
         merged.parent.mkdir()
@@ -112,9 +107,9 @@ def test_outputs_are_written_read_and_merged(
 @pytest.mark.parametrize("disk", ["link", "rename", "link rename", "all of it"])
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_what_stands_at_the_place_is_not_replaced(
-    output: str, disk: str, here: Path, odd_disk: Path, process: Any
+    output: str, disk: str, here: Path, on_odd_disk: Any
 ) -> None:
-    odd = {"LD_PRELOAD": str(odd_disk), **DISKS[disk]}
+    odd = DISKS[disk]
     (here / "mine").write_bytes(b"mine")
     (here / ("mine" if output == "x" else output)).write_bytes(b"mine")
     if output == "x":
@@ -122,7 +117,7 @@ def test_what_stands_at_the_place_is_not_replaced(
         (here / "mine").rename(here / output / "thesis.txt")
     before = content(here / output)
     for more in ((), ("--overwrite",), ("--resume",)):
-        ended = process("melspectrogram", "a.wav", *LAYER, "-o", output, *more, cwd=here, **odd)
+        ended = on_odd_disk("melspectrogram", "a.wav", *LAYER, "-o", output, *more, cwd=here, **odd)
         assert ended.code == 2, ended.err
         assert content(here / output) == before
     assert not list(here.glob("*.partial"))
@@ -130,28 +125,23 @@ def test_what_stands_at_the_place_is_not_replaced(
 
 @pytest.mark.parametrize("output", ["x.h5", "x"])
 def test_one_run_at_a_time_without_locks(
-    output: str, here: Path, odd_disk: Path, process: Any
+    output: str, here: Path, odd_warm: Nursery, on_odd_disk: Any
 ) -> None:
-    odd = {"LD_PRELOAD": str(odd_disk), "ODD_DISK": "locks", "ODD_DISK_LOCKS": str(errno.ENOSYS)}
-
-    command = [*PROGRAM, "melspectrogram", "--files-from", "-", *LAYER, "-o", output]
-    first = subprocess.Popen(
-        command, cwd=here, env={**os.environ, **odd}, stdin=subprocess.PIPE, start_new_session=True
-    )
+    odd = WITHOUT_LOCKS
+    command = ("melspectrogram", "--files-from", "-", *LAYER, "-o", output)
+    first = odd_warm.start(*command, cwd=here, environment={**os.environ, **odd}, session=True)
     try:
-        assert first.stdin is not None
         first.stdin.write(b"a.wav\n")
-        first.stdin.flush()
         owner = here / f"{output}.partial" / "owner"
         limit = time.monotonic() + 60
-        while not (here / f"{output}.partial" / "journal").exists():
+        while not (here / f"{output}.partial" / "journal-1").exists():
             assert time.monotonic() < limit
             time.sleep(0.01)
         machine = json.loads(owner.read_bytes())["machine"]
         if Path("/etc/machine-id").exists():
             assert Path("/etc/machine-id").read_text(encoding="ascii").strip() in machine
         for resume in ((), ("--resume",)):
-            second = process(
+            second = on_odd_disk(
                 "melspectrogram", "a.wav", *LAYER, "-o", output, *resume, cwd=here, **odd
             )
             assert second.code == 2
@@ -159,7 +149,7 @@ def test_one_run_at_a_time_without_locks(
             assert f"remove '{output}.partial/owner'" in second.err
         os.killpg(first.pid, signal.SIGKILL)
         first.wait(60)
-        third = process(
+        third = on_odd_disk(
             "melspectrogram", "a.wav", *LAYER, "-o", output, "--resume", cwd=here, **odd
         )
         assert third.code == 0, third.err
@@ -169,7 +159,6 @@ def test_one_run_at_a_time_without_locks(
         first.communicate(timeout=60)
 
 
-WITHOUT_LOCKS = {"ODD_DISK": "locks", "ODD_DISK_LOCKS": str(errno.ENOSYS)}
 TAKE = """
 import os, sys, time
 from pathlib import Path
@@ -233,7 +222,7 @@ def test_of_several_runs_that_find_a_dead_owner_one_takes_its_place(
 
 @pytest.mark.parametrize("lacking", ["locks", "locks link"])
 def test_a_full_disk_leaves_no_owner_behind(
-    lacking: str, here: Path, odd_disk: Path, process: Any
+    lacking: str, here: Path, odd_disk: Path, on_odd_disk: Any
 ) -> None:
     odd = {"LD_PRELOAD": str(odd_disk), **WITHOUT_LOCKS, "ODD_DISK": lacking}
     run = ("melspectrogram", "a.wav", *LAYER, "-o", "x.h5")
@@ -247,17 +236,15 @@ def test_a_full_disk_leaves_no_owner_behind(
     )
     assert (full.returncode, b"Traceback" in full.stderr) == (1, False), full.stderr
     assert not list(here.glob("*.partial"))
-    assert process(*run, cwd=here, **odd).code == 0
+    assert on_odd_disk(*run, cwd=here, **odd).code == 0
 
 
-def test_what_a_killed_run_left_of_its_owner_is_removed(
-    here: Path, odd_disk: Path, process: Any
-) -> None:
-    odd = {"LD_PRELOAD": str(odd_disk), **WITHOUT_LOCKS}
+def test_what_a_killed_run_left_of_its_owner_is_removed(here: Path, on_odd_disk: Any) -> None:
+    odd = WITHOUT_LOCKS
     (here / "x.h5.partial").mkdir()
     (here / "x.h5.partial/lock").touch()
     (here / "x.h5.partial/owner.0123456789abcdef").touch()
-    ended = process("melspectrogram", "a.wav", *LAYER, "-o", "x.h5", cwd=here, **odd)
+    ended = on_odd_disk("melspectrogram", "a.wav", *LAYER, "-o", "x.h5", cwd=here, **odd)
     assert ended.code == 0, ended.err
     assert not list(here.glob("*.partial"))
 
@@ -294,38 +281,36 @@ def test_an_owner_whose_number_another_users_process_has_now_is_gone() -> None:
     "number", [errno.ENOSYS, errno.EINVAL, errno.ESTALE, errno.EOPNOTSUPP], ids=errno.errorcode.get
 )
 def test_a_disk_that_cannot_say_how_much_is_free_is_written_to(
-    number: int, here: Path, odd_disk: Path, process: Any
+    number: int, here: Path, on_odd_disk: Any
 ) -> None:
-    odd = {"LD_PRELOAD": str(odd_disk), "ODD_DISK": "free", "ODD_DISK_FREE": str(number)}
-    ended = process("melspectrogram", "a.wav", *LAYER, "-o", "x.h5", cwd=here, **odd)
+    odd = {"ODD_DISK": "free", "ODD_DISK_FREE": str(number)}
+    ended = on_odd_disk("melspectrogram", "a.wav", *LAYER, "-o", "x.h5", cwd=here, **odd)
     assert ended.code == 0, ended.err
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EIO], ids=errno.errorcode.get)
-def test_a_lock_that_fails_leaves_no_folder(
-    number: int, here: Path, odd_disk: Path, process: Any
-) -> None:
-    odd = {"LD_PRELOAD": str(odd_disk), "ODD_DISK": "locks", "ODD_DISK_LOCKS": str(number)}
-    ended = process("melspectrogram", "a.wav", *LAYER, "-o", "x.h5", cwd=here, **odd)
+def test_a_lock_that_fails_leaves_no_folder(number: int, here: Path, on_odd_disk: Any) -> None:
+    odd = {"ODD_DISK": "locks", "ODD_DISK_LOCKS": str(number)}
+    ended = on_odd_disk("melspectrogram", "a.wav", *LAYER, "-o", "x.h5", cwd=here, **odd)
     assert (ended.code, os.strerror(number) in ended.err) == (1, True), ended.err
     assert not list(here.glob("*.partial"))
 
 
-def test_what_nfs_keeps_of_an_open_file_is_not_foreign(here: Path, process: Any) -> None:
+def test_what_nfs_keeps_of_an_open_file_is_not_foreign(here: Path, at_once: Any) -> None:
     partial = here / "x.h5.partial"
     partial.mkdir()
     (partial / "lock").touch()
     (partial / ".nfs000000000000002a00000001").touch()
-    ended = process("melspectrogram", "a.wav", *LAYER, "-o", "x.h5", cwd=here)
+    ended = at_once("melspectrogram", "a.wav", *LAYER, "-o", "x.h5", cwd=here)
     assert ended.code == 0, ended.err
     assert os.listdir(partial) == [".nfs000000000000002a00000001"]
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_nothing_stays_where_removed_files_stay_until_they_are_closed(
-    output: str, here: Path, odd_disk: Path, process: Any
+    output: str, here: Path, on_odd_disk: Any
 ) -> None:
-    odd = {"LD_PRELOAD": str(odd_disk), "ODD_DISK": "nfs rename"}
+    odd = {"ODD_DISK": "nfs rename"}
     commands: list[tuple[str, ...]] = [
         ("melspectrogram", "a.wav", *LAYER, "-o", output, *rest)
         for rest in ((), ("b.flac", "--resume") if output != "x.npy" else ("--overwrite",))
@@ -336,17 +321,17 @@ def test_nothing_stays_where_removed_files_stay_until_they_are_closed(
             ("merge", output, "-o", "y.h5", "--overwrite"),
         ]
     for command in commands:
-        ended = process(*command, cwd=here, **odd)
+        ended = on_odd_disk(*command, cwd=here, **odd)
         assert ended.code == 0, ended.err
         assert not [*here.rglob(".nfs*"), *here.glob("*.partial")], command
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_a_file_that_cannot_be_synced_is_never_passed_over(
-    output: str, here: Path, odd_disk: Path, process: Any
+    output: str, here: Path, on_odd_disk: Any
 ) -> None:
-    odd = {"LD_PRELOAD": str(odd_disk), "ODD_DISK": "sync_file"}
-    ended = process("melspectrogram", "a.wav", *LAYER, "-o", output, cwd=here, **odd)
+    odd = {"ODD_DISK": "sync_file"}
+    ended = on_odd_disk("melspectrogram", "a.wav", *LAYER, "-o", output, cwd=here, **odd)
     assert ended.code == 1
     assert "Traceback" not in ended.err
     assert "Input/output error" in ended.err
@@ -354,11 +339,9 @@ def test_a_file_that_cannot_be_synced_is_never_passed_over(
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
-def test_a_folder_whose_disk_fails_is_told(
-    output: str, here: Path, odd_disk: Path, process: Any
-) -> None:
-    odd = {"LD_PRELOAD": str(odd_disk), "ODD_DISK": "sync_folder", "ODD_DISK_SYNC": str(errno.EIO)}
-    ended = process("melspectrogram", "a.wav", *LAYER, "-o", output, cwd=here, **odd)
+def test_a_folder_whose_disk_fails_is_told(output: str, here: Path, on_odd_disk: Any) -> None:
+    odd = {"ODD_DISK": "sync_folder", "ODD_DISK_SYNC": str(errno.EIO)}
+    ended = on_odd_disk("melspectrogram", "a.wav", *LAYER, "-o", output, cwd=here, **odd)
     assert ended.code == 1
     assert "Input/output error" in ended.err
     assert not (here / output).exists()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kapre_cli.audio.opening import RawFile
@@ -19,7 +19,6 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("raw") / "file"
 
 
-@settings(deadline=None)
 @given(
     size=st.integers(0, 300),
     front=st.integers(0, 300),

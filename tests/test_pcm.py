@@ -25,9 +25,7 @@ def decoded(path: Path) -> np.ndarray:
         return np.concatenate(list(file.blocks()))
 
 
-@settings(
-    deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("container", ["WAV", "RIFX", "W64", "WAVEX"])
 @pytest.mark.parametrize(("subtype", "number"), KINDS)
 @given(stored=st.binary(min_size=1, max_size=480), n_channels=st.sampled_from([1, 2, 3, 5]))

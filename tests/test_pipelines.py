@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from kapre_cli.report import ExitCode
 from tests import reference
 from tests.conftest import PROGRAM, files_below, write_audio
 from tests.test_report import read
+from tests.warm import Nursery
 
 OPTIONS = ("--n-dft", "64", "--n-hop", "50")
 NAMES = ("a.wav", "b.flac", "two\nlines.wav", "caf\udce9.wav", "sub/d.wav")
@@ -43,37 +44,33 @@ class Run:
     """A run between two pipes, of which the test holds the other ends.
 
     Args:
+        warm: Starts it.
         folder: Where it runs; an empty folder ``tmp`` in there is for its temporary files.
         arguments: Of the command.
         code: What to run in place of the program.
     """
 
-    def __init__(self, folder: Path, *arguments: object, code: str | None = None) -> None:
+    def __init__(
+        self, warm: Nursery, folder: Path, *arguments: object, code: str | None = None
+    ) -> None:
         (folder / "tmp").mkdir(exist_ok=True)
-        program = PROGRAM if code is None else (sys.executable, "-c", code)
-        self.running = subprocess.Popen(
-            [*program, "spectrogram", *map(str, arguments), *OPTIONS],
+        self.running = warm.start(
+            *("spectrogram", *arguments, *OPTIONS),
             cwd=folder,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "TMPDIR": str(folder / "tmp")},
-            start_new_session=True,
+            environment={**os.environ, "TMPDIR": str(folder / "tmp")},
+            session=True,
+            code=code,
         )
-        assert self.running.stdin is not None
-        assert self.running.stdout is not None
-        self.stdin: IO[bytes] = self.running.stdin
-        self.stdout: IO[bytes] = self.running.stdout
+        self.stdin = self.running.stdin
+        self.stdout = io.BufferedReader(self.running.stdout)
 
     def name(self, *names: str) -> None:
         """Write names into the list."""
         self.stdin.write("".join(f"{name}\n" for name in names).encode())
-        self.stdin.flush()
 
     def ended(self) -> tuple[int, list[str]]:
         """Wait until it ends, whatever is still open; return its exit code and what it said."""
         code = self.running.wait(timeout=60)
-        assert self.running.stderr is not None
         return code, self.running.stderr.read().decode().splitlines()
 
 
@@ -81,11 +78,11 @@ Begin = Callable[..., Run]
 
 
 @pytest.fixture
-def begin(tmp_path: Path) -> Iterator[Begin]:
+def begin(tmp_path: Path, warm: Nursery) -> Iterator[Begin]:
     runs: list[Run] = []
 
     def call(*arguments: object, code: str | None = None) -> Run:
-        runs.append(Run(tmp_path, *arguments, code=code))
+        runs.append(Run(warm, tmp_path, *arguments, code=code))
         return runs[-1]
 
     yield call
@@ -93,8 +90,7 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
         if run.running.poll() is None:
             os.killpg(run.running.pid, signal.SIGKILL)
             run.running.wait(timeout=60)
-        for stream in (run.running.stdin, run.running.stdout, run.running.stderr):
-            assert stream is not None
+        for stream in (run.stdin, run.stdout, run.running.stderr):
             stream.close()
 
 

@@ -44,9 +44,7 @@ def as_numpy_reads(stored: bytes, encoding: str) -> np.ndarray:
     return (np.array(values, np.float64) - zero) / 2 ** (bits - 1)
 
 
-@settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("encoding", RAW_ENCODINGS)
 @given(stored=st.binary(min_size=1, max_size=400), n_channels=st.integers(1, 4))
 def test_any_bytes_are_the_numbers_that_numpy_reads(

@@ -117,8 +117,8 @@ def test_a_line_says_what_became_of_an_input(
 
 
 @pytest.mark.usefixtures("audio")
-def test_lines_go_to_standard_output(tmp_path: Path, process: Any) -> None:
-    ended = process("spectrogram", "audio", "-o", "out.h5", "--report", "-", cwd=tmp_path)
+def test_lines_go_to_standard_output(tmp_path: Path, at_once: Any) -> None:
+    ended = at_once("spectrogram", "audio", "-o", "out.h5", "--report", "-", cwd=tmp_path)
     (tmp_path / "lines").write_text(ended.out)
     _, sums = read(tmp_path / "lines")
     assert (sums["written"], sums["exit_code"], ended.code) == (4, 1, 1)
@@ -267,8 +267,8 @@ def test_a_crash_writes_no_line_twice(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("audio")
-def test_a_full_disk_ends_the_report_and_not_the_run(tmp_path: Path, process: Any) -> None:
-    ended = process(
+def test_a_full_disk_ends_the_report_and_not_the_run(tmp_path: Path, at_once: Any) -> None:
+    ended = at_once(
         "spectrogram", "audio/0.wav", "-o", "out", "--report", "/dev/full", cwd=tmp_path
     )
     assert ended.code == 1
@@ -354,7 +354,7 @@ THEIRS = {
 @pytest.mark.parametrize("option", [None, "--overwrite", "--resume"])
 @pytest.mark.parametrize("content", THEIRS)
 def test_a_file_of_somebody_else_is_never_a_report(
-    content: str, option: str | None, audio: Path, process: Any
+    content: str, option: str | None, audio: Path, at_once: Any
 ) -> None:
     here = audio.parent
     for name in ("theirs", "linked"):
@@ -363,13 +363,13 @@ def test_a_file_of_somebody_else_is_never_a_report(
     before = states_below(here)
     for name in ("theirs", "link"):
         command = ["spectrogram", "audio/0.wav", "-o", "o.h5", "--report", name]
-        ended = process(*command, *([option] if option else []), cwd=here)
+        ended = at_once(*command, *([option] if option else []), cwd=here)
         assert (ended.code, ended.out) == (2, "")
         assert f"the report '{name}' exists, and kapre-extract did not make it" in ended.err
         assert states_below(here) == before
 
 
-def test_the_files_that_a_run_reads_are_no_reports(audio: Path, process: Any) -> None:
+def test_the_files_that_a_run_reads_are_no_reports(audio: Path, at_once: Any) -> None:
     here = audio.parent
     (here / "c.toml").write_text('overwrite = true\noutput = "o.h5"\n')
     (here / "empty.toml").touch()
@@ -396,30 +396,30 @@ def test_the_files_that_a_run_reads_are_no_reports(audio: Path, process: Any) ->
         (["audio/0.wav", *overwriting, "--report", "hard.wav"], "is one of the inputs"),
         (["--files-from", "list", *overwriting, "--report", "list"], "is the list of inputs"),
     ):
-        ended = process("spectrogram", *arguments, cwd=here)
+        ended = at_once("spectrogram", *arguments, cwd=here)
         assert (ended.code, message in ended.err) == (2, True), ended.err
         assert states_below(here) == before
 
 
-def test_a_report_is_replaced_when_that_is_asked_for(audio: Path, process: Any) -> None:
+def test_a_report_is_replaced_when_that_is_asked_for(audio: Path, at_once: Any) -> None:
     here = audio.parent
     command = ["spectrogram", "audio/0.wav", "-o", "o.h5", "--report", "r.jsonl"]
-    assert process(*command, cwd=here).code == 0
+    assert at_once(*command, cwd=here).code == 0
     os.link(here / "r.jsonl", here / "kept.jsonl")
     first = (here / "r.jsonl").read_bytes()
     (here / "o.h5").unlink()
-    ended = process(*command, cwd=here)
+    ended = at_once(*command, cwd=here)
     assert (ended.code, "'r.jsonl' exists; --overwrite replaces it" in ended.err) == (2, True)
     assert (here / "r.jsonl").read_bytes() == first
     (here / "r.jsonl").chmod(0o640)
     for option in ("--overwrite", "--resume"):
-        assert process(*command, option, cwd=here).code == 0
+        assert at_once(*command, option, cwd=here).code == 0
         records, _ = read(here / "r.jsonl")
         assert [record["key"] for record in records] == ["audio/0.wav"]
         assert (here / "r.jsonl").stat().st_mode & 0o777 == 0o640
     assert (here / "kept.jsonl").read_bytes() == first  # nothing is emptied
     # Arrays to standard output are never replaced, so nothing says that a report may be.
-    ended = process("spectrogram", "audio/0.wav", "-o", "-", "--report", "r.jsonl", cwd=here)
+    ended = at_once("spectrogram", "audio/0.wav", "-o", "-", "--report", "r.jsonl", cwd=here)
     assert (ended.code, "'r.jsonl' exists; remove it, or name" in ended.err) == (2, True)
     assert files_below(here)[-3:] == ["kept.jsonl", "o.h5", "r.jsonl"]
 
@@ -446,10 +446,10 @@ def test_a_report_is_replaced_when_that_is_asked_for(audio: Path, process: Any) 
     ],
 )
 def test_a_run_that_is_refused_leaves_the_report(
-    refused: list[str], audio: Path, process: Any
+    refused: list[str], audio: Path, at_once: Any
 ) -> None:
     here = audio.parent
-    done = process("spectrogram", "audio", "-o", "o.h5", "--report", "r.jsonl", cwd=here)
+    done = at_once("spectrogram", "audio", "-o", "o.h5", "--report", "r.jsonl", cwd=here)
     assert done.code == 1
     (here / "theirs.h5").write_text("mine")
     (here / "busy.h5.partial").mkdir(mode=0o700)
@@ -459,7 +459,7 @@ def test_a_run_that_is_refused_leaves_the_report(
         fcntl.flock(lock, fcntl.LOCK_EX)  # another run is at work
         before = states_below(here)
         for report in ("r.jsonl", "new.jsonl"):
-            ended = process("spectrogram", *refused, "--report", report, cwd=here)
+            ended = at_once("spectrogram", *refused, "--report", report, cwd=here)
             assert ended.code == 2, ended.err
             assert states_below(here) == before
 
@@ -519,10 +519,10 @@ def test_a_named_pipe_is_written_into(audio: Path) -> None:
     assert stat.S_ISFIFO((audio.parent / "pipe").stat().st_mode)
 
 
-def test_a_pipe_that_nobody_reads_is_told_of(audio: Path, process: Any) -> None:
+def test_a_pipe_that_nobody_reads_is_told_of(audio: Path, at_once: Any) -> None:
     os.mkfifo(audio.parent / "pipe")
     command = ["spectrogram", "audio/0.wav", "-o", "o.h5", "--report", "pipe"]
-    ended = process(*command, "--overwrite", cwd=audio.parent)  # within its limit
+    ended = at_once(*command, "--overwrite", cwd=audio.parent)  # within its limit
     assert ended.code == 2
     assert "the report 'pipe' is a named pipe that nobody reads; begin its reader" in ended.err
     assert stat.S_ISFIFO((audio.parent / "pipe").stat().st_mode)
@@ -544,7 +544,7 @@ def test_a_process_substitution_takes_a_report(audio: Path) -> None:
     assert read(audio.parent / "lines")[0][0]["status"] == "skipped"
 
 
-def test_a_device_is_written_into_and_stays_one(audio: Path, process: Any) -> None:
+def test_a_device_is_written_into_and_stays_one(audio: Path, at_once: Any) -> None:
     if os.geteuid():
         pytest.skip("only root can make a device")
     device = audio.parent / "null"
@@ -552,7 +552,7 @@ def test_a_device_is_written_into_and_stays_one(audio: Path, process: Any) -> No
     (audio.parent / "link").symlink_to("null")
     for name in ("null", "link"):
         command = ["spectrogram", "audio/0.wav", "-o", "o.h5", "--report", name]
-        assert process(*command, "--overwrite", cwd=audio.parent).code == 0
+        assert at_once(*command, "--overwrite", cwd=audio.parent).code == 0
     assert stat.S_ISCHR(device.stat().st_mode)
     assert (audio.parent / "link").is_symlink()
     os.mknod(audio.parent / "disk", stat.S_IFBLK | 0o600, os.makedev(7, 255))
@@ -561,7 +561,7 @@ def test_a_device_is_written_into_and_stays_one(audio: Path, process: Any) -> No
             if name == "socket":
                 bound.bind(str(audio.parent / name))
             command = ["spectrogram", "audio/0.wav", "-o", "o.h5", "--report", name]
-            ended = process(*command, "--overwrite", cwd=audio.parent)
+            ended = at_once(*command, "--overwrite", cwd=audio.parent)
         assert (ended.code, f"the report '{name}' is {kind}" in ended.err) == (2, True), ended.err
 
 

@@ -33,7 +33,7 @@ def hours(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @contextmanager
 def at_work(hours: Path, folder: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
     """Give a process that has begun to compute, and see that nothing of it is left over."""
-    journal = folder / "out.h5.partial" / "journal"
+    journal = folder / "out.h5.partial" / "journal-1"
     before = journal.stat().st_size if journal.exists() else 0
     with subprocess.Popen(
         [*PROGRAM, "melspectrogram", str(hours), "-o", "out.h5", *OPTIONS, *more],
@@ -93,7 +93,7 @@ def test_a_signal_stops_the_run_and_keeps_its_work(
     ]
     assert not Path(f"/proc/{worker}").exists()
     assert sorted(os.listdir(tmp_path)) == ["out.h5.partial"]
-    assert sorted(os.listdir(tmp_path / "out.h5.partial")) == ["journal", "lock"]
+    assert sorted(os.listdir(tmp_path / "out.h5.partial")) == ["journal-1", "lock"]
 
 
 def test_a_second_request_stops_it_at_once(hours: Path, tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ exec(LET_GO, inside)
 made = threading.Condition.__init__
 def make(self, lock=None):
     made(self, lock)
-    if "pipeline" in sys._getframe(1).f_code.co_filename:
+    if "extraction" in sys._getframe(1).f_code.co_filename:
         really = self._release_save
         self._release_save = lambda: inside["let_go"](really)
 threading.Condition.__init__ = make
@@ -302,12 +302,15 @@ sys.exit(run(["spectrogram", "a.wav", "-o", "out.h5"]))
     assert sorted(os.listdir(tmp_path)) == ["a.wav", "out.h5"]
 
 
-def test_a_run_goes_on_after_kill_9_and_a_lock_is_never_stale(hours: Path, tmp_path: Path) -> None:
-    with at_work(hours, tmp_path) as running:
+def test_a_run_goes_on_after_kill_9_and_a_lock_is_never_stale(tmp_path: Path) -> None:
+    audio = write_silence(tmp_path / "audio.wav", 3600)
+    (tmp_path / "here").mkdir()
+    with at_work(audio, tmp_path / "here") as running:
         (worker,) = _workers(running)
+        os.killpg(running.pid, signal.SIGSTOP)  # it is at work however long the other one takes
         second = subprocess.run(
-            [*PROGRAM, "melspectrogram", str(hours), "-o", "out.h5", *OPTIONS, "--resume"],
-            cwd=tmp_path,
+            [*PROGRAM, "melspectrogram", str(audio), "-o", "out.h5", *OPTIONS, "--resume"],
+            cwd=tmp_path / "here",
             capture_output=True,
             text=True,
             check=False,
@@ -315,12 +318,13 @@ def test_a_run_goes_on_after_kill_9_and_a_lock_is_never_stale(hours: Path, tmp_p
         )
         assert second.returncode == 2
         assert "another run is writing 'out.h5'; wait for it" in second.stderr
+        os.killpg(running.pid, signal.SIGCONT)
         os.kill(running.pid, signal.SIGKILL)
         running.wait(timeout=60)
         _wait_until(lambda: not Path(f"/proc/{worker}").exists(), 5)
-    with at_work(hours, tmp_path, "--resume") as running:
+    with at_work(audio, tmp_path / "here", "--resume") as running:
         code, messages = _ended(running)
-    assert (code, messages) == (0, "1 input: 1 written, 0 failed (2.0 h of audio) -> 'out.h5'\n")
+    assert (code, messages) == (0, "1 input: 1 written, 0 failed (60.0 min of audio) -> 'out.h5'\n")
 
 
 def test_a_worker_that_is_killed_is_told_of(hours: Path, tmp_path: Path) -> None:
@@ -409,7 +413,7 @@ def ignoring(numbers: Sequence[int], *command: str) -> list[str]:
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
 def test_a_signal_that_was_ignored_stays_so(number: int, hours: Path, tmp_path: Path) -> None:
     command = (*PROGRAM, "melspectrogram", str(hours), "-o", "out.h5", *OPTIONS)
-    journal = tmp_path / "out.h5.partial" / "journal"
+    journal = tmp_path / "out.h5.partial" / "journal-1"
     with subprocess.Popen(
         ignoring([number], *command), cwd=tmp_path, start_new_session=True
     ) as running:

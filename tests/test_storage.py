@@ -301,7 +301,7 @@ def test_compression_changes_no_value(
         assert file["features/a.wav"].compression == compression
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     shape=st.tuples(st.integers(1, 4), st.integers(1, 9), st.integers(1, 4)),
     time_axis=st.integers(0, 2),
@@ -523,7 +523,7 @@ def test_one_long_path_costs_its_own_length(tmp_path: Path) -> None:
     assert sizes[1] - sizes[0] < 3 * len(long)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     keys=st.lists(
         st.text(st.characters(exclude_characters="\0/", exclude_categories=["Cs"]), min_size=1)

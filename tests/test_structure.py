@@ -53,6 +53,7 @@ DOORS = {
         "storage/hdf5_objects.py",
         "storage/hdf5_scales.py",
         "storage/hdf5_target.py",
+        "storage/hdf5_values.py",
     },
     "jax": {"time_frequency/steps.py"},
     "keras": {"time_frequency"},
@@ -60,7 +61,7 @@ DOORS = {
     "soundfile": {"audio/libsndfile.py"},
     "soxr": {"audio/reader.py"},
     "tensorflow": {"engines/keras_engine.py", "time_frequency/steps.py"},
-    "tqdm": {"cli/terminal.py"},
+    "tqdm": {"cli/bar.py"},
 }
 
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
@@ -211,6 +212,20 @@ def test_merging_needs_no_tensorflow(tmp_path: Path) -> None:
     found = modules_after(RUN + extract + f"run(['merge', {one!r}, '-o', {all_!r}])")
     assert not {"tensorflow", "keras"} & found
     assert (tmp_path / "all/a.wav.npy").exists()
+
+
+@pytest.mark.parametrize("command", ["verify", "compare", "merge"])
+def test_checking_and_merging_import_nothing_that_computes(command: str, tmp_path: Path) -> None:
+    sample = str(PACKAGE.parent / "docs" / "sample_features.h5")
+    arguments = {
+        "verify": [sample],
+        "compare": [sample, sample],
+        "merge": [sample, "-o", str(tmp_path / "x.h5")],
+    }[command]
+    found = modules_after(RUN + f"assert run({[command, *arguments]!r}) == 0")
+    assert "kapre_cli.storage.hdf5_features" in found
+    assert not {"tqdm", "soundfile", "scipy", "soxr", "av", "matplotlib"} & found
+    assert "kapre_cli.inspection.anew" not in found
 
 
 def test_looking_at_outputs_needs_no_tensorflow(tmp_path: Path) -> None:

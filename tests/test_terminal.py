@@ -79,6 +79,15 @@ def clock(shown: str) -> int:
     return 3600 * sum(hours) + 60 * minutes + rest
 
 
+def tells_the_time_left(bar: re.Match[str], rest: float) -> bool:
+    """Whether the time left is that of so many seconds of audio, all of them rounded."""
+    speed = float(bar["speed"].replace(",", ""))
+    half = 0.5 if speed >= 10 else 0.05  # of the last digit of the speed
+    rounded = 6  # seconds, for two lengths in tenths of a minute
+    least, most = (rest - rounded) / (speed + half), (rest + rounded) / (speed - half)
+    return least - 1 < clock(bar["left"]) < most + 1
+
+
 COMMAND = [*PROGRAM, "melspectrogram", "audio", "-o", "out.h5", "--n-dft", "1024"]
 
 
@@ -87,24 +96,30 @@ def test_the_bar_counts_audio(tmp_path: Path) -> None:
     write_audio(tmp_path / "audio/a.wav", reference.noise(1, 44100), 44100, subtype="PCM_16")
     (tmp_path / "audio/bad.wav").write_bytes(b"no audio")
 
-    def is_half_done(shown: str) -> bool:
-        return any(int(bar["percent"]) >= 50 for bar in BAR.finditer(shown))
+    # It takes seconds more than are waited for: it has not ended when it is interrupted.
+    command = [*COMMAND, "--n-hop", "128"]
 
-    code, shown = shown_by(COMMAND, tmp_path, is_half_done)
+    def under_way(shown: str) -> list[re.Match[str]]:
+        bars = [bar for bar in BAR.finditer(shown) if bar["speed"]]
+        return [bar for bar in bars if seconds(bar["done"]) > 60 * MINUTES / 10]
+
+    def has_shown_enough(shown: str) -> bool:
+        bars = under_way(shown)
+        return len(bars) > 2 and int(bars[-1]["percent"]) >= 25
+
+    code, shown = shown_by(command, tmp_path, has_shown_enough)
     assert code == 130
-    first, *bars = BAR.finditer(shown)
+    first = next(BAR.finditer(shown))
     assert (first["percent"], first["all"], first["left"]) == ("0", None, "?")
     assert first["inputs"] == "0/3 inputs"
-    bars = [bar for bar in bars if bar["speed"] and seconds(bar["done"]) > 60 * MINUTES / 10]
-    assert len(bars) > 2
+    bars = under_way(shown)
     done = [seconds(bar["done"]) for bar in bars]
     assert done == sorted(done)
     for bar in bars:
         assert bar["all"] == f"{MINUTES}.0 min"
         assert abs(int(bar["percent"]) - seconds(bar["done"]) / (0.6 * MINUTES)) < 2
         assert bar["inputs"] == "2/3 inputs"  # the one that failed, and the one of a second
-        speed = float(bar["speed"].replace(",", ""))
-        assert abs(clock(bar["left"]) - (60 * MINUTES - seconds(bar["done"])) / speed) < 1.5
+        assert tells_the_time_left(bar, 60 * MINUTES - seconds(bar["done"])), bar[0]
     # What an earlier run has done is neither done nor to be done, and says nothing of the others.
     n_done = seconds(bars[-1]["done"])
     write_silence(tmp_path / "audio/more.wav", 60 * MINUTES)
@@ -113,15 +128,14 @@ def test_the_bar_counts_audio(tmp_path: Path) -> None:
     def tells_all(shown: str) -> bool:
         return len([bar for bar in BAR.finditer(shown) if bar["speed"]]) > 2
 
-    code, shown = shown_by([*COMMAND, "--resume"], tmp_path, tells_all)
+    code, shown = shown_by([*command, "--resume"], tmp_path, tells_all)
     assert code == 130
     bars = [bar for bar in BAR.finditer(shown) if bar["speed"]]
     for bar in bars:
         assert bar["inputs"] in ("0/3 inputs (1 kept)", "1/3 inputs (1 kept)")  # the bad one
         assert 60 * MINUTES < seconds(bar["all"]) <= n_due + 60  # more is kept than was shown
-        speed, left = float(bar["speed"].replace(",", "")), clock(bar["left"])
-        assert abs(left - (seconds(bar["all"]) - seconds(bar["done"])) / speed) < 1.5
-    assert seconds(bars[0]["done"]) < 0.3 * n_due
+        assert tells_the_time_left(bar, seconds(bar["all"]) - seconds(bar["done"])), bar[0]
+    assert seconds(bars[0]["done"]) < n_done
 
 
 def drawings(shown: str) -> list[str]:

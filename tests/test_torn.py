@@ -1,31 +1,15 @@
-"""Outputs that a disk or a crash has torn: reading them ends, and never in other values.
+"""Outputs that a disk or a crash has torn: reading them ends, and never in other values."""
 
-Every tear is read by a process of its own, which the tests outlive whatever becomes of it.
-"""
-
-import json
-import os
-import random
-import shutil
-import signal
-import subprocess
 import sys
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-import kapre_cli
 from kapre_cli.cli import run
-from kapre_cli.errors import StoredDataError
 from tests import reference
 from tests.conftest import write_audio
+from tests.tears import counted
 
-BLOCK = 512  # bytes of a disk's sector
-PATIENCE = 10.0  # seconds
 OPTIONS = ("--n-dft", "62", "--n-hop", "31", "--data-format", "channels_first")
 OUTPUTS = {
     "plain.h5": (),
@@ -54,108 +38,7 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_tears_end_in_an_error_or_do_no_harm(name: str, outputs: Path, tmp_path: Path) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "tests.test_torn", outputs / name, tmp_path, str(N_TEARS[name])],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        cwd=Path(__file__).parents[1],
-    )
-    assert ended.returncode == 0, ended.stderr
-    fates = json.loads(ended.stdout)
+    fates, _ = counted(outputs / name, tmp_path, N_TEARS[name], "content")
     assert sum(fates.values()) == N_TEARS[name]
     assert set(fates) <= {"error", "same"}, fates
     assert fates["error"] > N_TEARS[name] / 3
-
-
-# What follows runs in the processes that read
-
-
-def content(output: Path) -> list[Any]:
-    """Return everything that can be read of an output."""
-    with kapre_cli.open_features(output) as features:
-        read: list[Any] = [features.layer, features.settings]
-        # Rounding is forgiven in the frequencies, which have no checksum.
-        read.append([float(f"{hz:.6g}") for hz in features.frequency])
-        for key, array in features.items():
-            read += [key, array.facts, array.axes, array[:].tobytes()]
-            array.verify()
-    return read
-
-
-def tear(data: bytes, chance: random.Random) -> bytes:
-    """Return a file's bytes with one thing wrong with them."""
-    torn = bytearray(data)
-    place = chance.randrange(len(data))
-    block = slice(place // BLOCK * BLOCK, place // BLOCK * BLOCK + BLOCK)
-    kind = chance.choice(("cut", "zeros", "noise", "stale", "bit"))
-    if kind == "cut":
-        del torn[place:]
-    elif kind == "zeros":
-        torn[block] = bytes(len(torn[block]))
-    elif kind == "noise":
-        torn[block] = chance.randbytes(len(torn[block]))
-    elif kind == "stale":
-        start = chance.randrange(-(-len(data) // BLOCK)) * BLOCK
-        size = min(len(torn[block]), len(data) - start)
-        torn[block.start : block.start + size] = data[start : start + size]
-    else:
-        torn[place] ^= 1 << chance.randrange(8)
-    return bytes(torn)
-
-
-def fate_of(output: Path, truth: Any, read: Callable[[Path], Any]) -> str:
-    """Return what becomes of a process that reads ``output``."""
-    child = os.fork()
-    if child == 0:
-        fate = 3
-        try:
-            fate = 0 if read(output) == truth else 2
-        except StoredDataError:
-            fate = 1
-        finally:
-            os._exit(fate)
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            break
-        if time.monotonic() > deadline:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            return "hung"
-        time.sleep(0.002)
-    if os.WIFSIGNALED(status):
-        return f"killed by signal {os.WTERMSIG(status)}"
-    fates = ("same", "error", "read other values", "another exception")
-    return fates[os.WEXITSTATUS(status)]
-
-
-def fates(
-    output: Path, work: Path, number: int, read: Callable[[Path], Any] = content
-) -> Iterator[str]:
-    truth = read(output)
-    for name in (output.name, f"{output.name}.json"):
-        whole = output.with_name(name)
-        if whole.is_dir():
-            shutil.copytree(whole, work / name)
-        elif whole.exists():
-            shutil.copy(whole, work / name)
-    files = sorted(path for path in work.rglob("*") if path.is_file())
-    sizes = [file.stat().st_size for file in files]
-    chance = random.Random(number)  # noqa: S311
-    while number:
-        (file,) = chance.choices(files, sizes)
-        data = file.read_bytes()
-        torn = tear(data, chance)
-        if torn == data:
-            continue
-        number -= 1
-        file.write_bytes(torn)
-        yield fate_of(work / output.name, truth, read)
-        file.write_bytes(data)
-
-
-if __name__ == "__main__":
-    print(json.dumps(Counter(fates(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])))))  # noqa: T201

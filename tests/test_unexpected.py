@@ -14,6 +14,7 @@ from kapre_cli.audio.streaminfo import read_flac
 from kapre_cli.engines.keras_engine import KerasEngine
 from kapre_cli.engines.numpy_engine import NumpyEngine
 from kapre_cli.extraction import assembly
+from kapre_cli.storage.assembly import final_array
 from tests import reference
 from tests.conftest import write_audio
 
@@ -101,7 +102,7 @@ def test_an_exception_as_an_array_is_put_together_fails_one_input(
     program: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    really = assembly.final_array
+    really = final_array
 
     def failing(blocks: Any, entries: Any, *arguments: Any) -> Any:
         if sum(entry.shape[1] for entry in entries) == -(-BAD_SAMPLES // 32):

@@ -3,10 +3,8 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 import zlib
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,15 +15,14 @@ import pytest
 
 import kapre_cli
 from kapre_cli.cli import run
-from kapre_cli.errors import StoredDataError
 from kapre_cli.inspection.anew import Anew
 from kapre_cli.report import SILENT
 from kapre_cli.settings import SpectrogramConfig
 from tests import reference
 from tests.conftest import PROGRAM, write_audio
+from tests.tears import counted
 from tests.test_hostile import HDF5, MEL, NPY, ROWS, column, edit, without_checksums
 from tests.test_terminal import shown_by
-from tests.test_torn import fates
 
 FORMATS = ("out.h5", "out", "out.npy")
 SHAPE = (8, 25, 1)  # mel, time, channel of "a.wav"
@@ -593,13 +590,13 @@ def test_layers_too_large_to_be_computed_are_told(work: Path, program: Any) -> N
     assert "its layer would have 4,295,098,368 weights" in ended.err
 
 
-def test_nothing_is_left_of_what_is_computed_anew(work: Path, process: Any) -> None:
+def test_nothing_is_left_of_what_is_computed_anew(work: Path, at_once: Any) -> None:
     (work / "tmp").mkdir()
     against = ("--against", work / "audio", "--all")
-    ended = process("verify", work / "out.h5", *against, TMPDIR=str(work / "tmp"))
+    ended = at_once("verify", work / "out.h5", *against, TMPDIR=str(work / "tmp"))
     assert (ended.code, ended.err) == (0, "")
     assert list((work / "tmp").iterdir()) == []
-    ended = process("verify", work / "out.h5", *against, TMPDIR="/proc/self")
+    ended = at_once("verify", work / "out.h5", *against, TMPDIR="/proc/self")
     assert ended.code in (0, 1)  # another folder may be found
     assert "Traceback" not in ended.err
 
@@ -622,30 +619,8 @@ def test_a_terminal_sees_a_bar_over_the_inputs(work: Path) -> None:
 
 @pytest.mark.parametrize("name", N_TEARS)
 def test_tears_are_named_or_do_no_harm(name: str, originals: Path, tmp_path: Path) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "tests.test_verify", originals / name, tmp_path, str(N_TEARS[name])],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        cwd=Path(__file__).parents[1],
-    )
-    assert ended.returncode == 0, ended.stderr
-    counts = json.loads(ended.stdout.splitlines()[-1])
+    counts, told = counted(originals / name, tmp_path, N_TEARS[name], "verdict")
     assert sum(counts.values()) == N_TEARS[name]
     assert set(counts) <= {"error", "same"}, counts
     assert counts["error"] > N_TEARS[name] / 3
-    assert "Traceback" not in ended.stderr
-
-
-def verdict(output: Path) -> int:
-    """Return the exit code of a check that finds nothing wrong."""
-    code = run(["verify", str(output)])
-    if code == 1:
-        raise StoredDataError("wrong")
-    return code
-
-
-if __name__ == "__main__":
-    found = Counter(fates(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), verdict))
-    print(json.dumps(found))  # noqa: T201
+    assert "Traceback" not in told

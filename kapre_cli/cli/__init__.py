@@ -5,6 +5,7 @@ must not wait for TensorFlow, nor for NumPy.
 """
 
 import atexit
+import gc
 import io
 import os
 import sys
@@ -31,6 +32,8 @@ from kapre_cli.cli.verify import verify
 from kapre_cli.errors import KapreExtractError, printable
 from kapre_cli.report import ExitCode
 from kapre_cli.version import PROGRAM, __version__
+
+_OBJECTS_UNTIL_COLLECTION = 100_000
 
 
 class _Program(Command, click.Group):
@@ -113,6 +116,7 @@ def console() -> NoReturn:
     Taking down what was imported, module by module, would take longer than many a run.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # threads that NumPy would start, unused
+    gc.set_threshold(_OBJECTS_UNTIL_COLLECTION, 10, 10)  # of what is made nearly all is in use
     _run_and_end(None, _end_at_once)
 
 

@@ -1,17 +1,12 @@
-"""What a person sees while a run is on: messages and how far it is, and nothing else.
-
-The only door to tqdm.
-"""
+"""What a person sees while a run is on: messages and how far it is, and nothing else."""
 
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from typing import TextIO
-
-from tqdm import tqdm
+from contextlib import AbstractContextManager, suppress
+from typing import TYPE_CHECKING, Any, TextIO
 
 from kapre_cli.cli.messages import message_stream
 from kapre_cli.cli.printing import put
@@ -22,65 +17,13 @@ from kapre_cli.interpreter import silence_tensorflow
 from kapre_cli.report import Progress
 from kapre_cli.sources import Source
 
+if TYPE_CHECKING:
+    from kapre_cli.cli.bar import Bar
+
 NOTE = "note: "  # what stands before messages that nobody has to act upon
 
 LINE_SECONDS = 60.0  # from one line to the next where there is no terminal
 _BAR_SECONDS = 0.2  # from one drawing to the next where there is one
-_COLUMNS = 80  # of a terminal that does not say
-
-
-class _Bar(tqdm):  # type: ignore[misc]  # tqdm ships no types
-    """A bar that shows a status, which is asked for at each drawing.
-
-    Args:
-        status: Returns it; ``None`` as long as there is nothing to show.
-        clock: Returns seconds.
-        disable: Never draw.
-    """
-
-    monitor_interval = 0  # no thread of tqdm's
-
-    def __init__(self, status: Callable[[], Status | None], clock: Clock, *, disable: bool) -> None:
-        self._status = status
-        self._clock = clock
-        self._begun = clock()
-        super().__init__(file=sys.stderr, disable=disable, leave=False)
-
-    def __str__(self) -> str:
-        status = self._status()
-        if status is None:
-            return ""
-        width = _width(self.fp)
-        layout = status.layout(width, self._clock() - self._begun)
-        share = status.share or 0.0
-        shown: str = self.format_meter(
-            share, 1.0, 0.0, ncols=width, bar_format=layout, ascii=self.ascii
-        )
-        return shown
-
-    @staticmethod
-    def status_printer(file: TextIO) -> Callable[[str], None]:
-        """Return what writes a text over the one before.
-
-        Unlike tqdm's it writes no blanks beyond the width of a terminal that has become narrower.
-        """
-        before = 0
-
-        def show(text: str) -> None:
-            nonlocal before
-            file.write("\r" + text.ljust(min(before, _width(file))))
-            file.flush()
-            before = len(text)
-
-        return show
-
-
-def _width(stream: TextIO) -> int:
-    """Return how many columns may be used: in the last one some terminals go to the next line."""
-    try:
-        return (os.get_terminal_size(stream.fileno()).columns or _COLUMNS) - 1
-    except OSError:
-        return _COLUMNS - 1
 
 
 class Terminal(Progress, Closing):
@@ -126,30 +69,38 @@ class Terminal(Progress, Closing):
         is_terminal = sys.stderr.isatty()
         if sources is not None and not quiet:
             self._computing = _computing(sources, grows=grows, clock=clock)
-        _Bar.set_lock(self._lock)
-        self._bar = _Bar(self._status, clock, disable=quiet or not is_terminal)
+        self._bar: Bar | None = None
+        if is_terminal and not quiet:
+            self._bar = _new_bar(self._status, clock, self._lock)
         if self._computing is not None:
             self._show()
 
     def _show(self) -> None:
         """Draw the bar from now on, or print a line every now and then."""
-        self._bar.refresh()
+        self._refresh()
         if self._showing is None and not self._quiet:
             self._showing = threading.Thread(target=self._keep_showing, name="shown", daemon=True)
             with suppress(RuntimeError):  # there can be no more threads: those at work matter more
                 self._showing.start()
 
     def _keep_showing(self) -> None:
-        interval = self._interval if self._bar.disable else _BAR_SECONDS
+        interval = self._interval if self._bar is None else _BAR_SECONDS
         while not self._closing.wait(interval):
             with self._lock:
                 if self._closing.is_set():
                     return
                 status = self._status()
-                if not self._bar.disable:
+                if self._bar is not None:
                     self._bar.refresh()
                 elif status is not None:
                     self.say(status.line())
+
+    def _refresh(self) -> None:
+        if self._bar is not None:
+            self._bar.refresh()
+
+    def _above_bar(self, stream: TextIO) -> AbstractContextManager[Any]:
+        return self._lock if self._bar is None else self._bar.external_write_mode(file=stream)
 
     def _status(self) -> Status | None:
         with self._lock:
@@ -160,7 +111,7 @@ class Terminal(Progress, Closing):
         """Print one message on a line of its own, above the bar."""
         if self._quiet and message.startswith(NOTE):
             return
-        with self._bar.external_write_mode(file=sys.stderr):
+        with self._above_bar(sys.stderr):
             sys.stderr.write(f"{printable(message)}\n")  # at once: others may write there as well
 
     def arrived(self, key: str, n_bytes: int) -> None:
@@ -204,7 +155,7 @@ class Terminal(Progress, Closing):
         if self._computing is not None:
             with self._lock:
                 self._computing.waits()
-                self._bar.refresh()
+                self._refresh()
 
     def writing(self, n_inputs: int, seconds: float | None = None) -> None:
         """Begin with the inputs in the output."""
@@ -242,20 +193,28 @@ class Terminal(Progress, Closing):
 
     def put(self, line: str) -> None:
         """Print a line of the product on standard output, above the bar."""
-        with self._bar.external_write_mode(file=sys.stdout):
+        with self._above_bar(sys.stdout):
             put(line)
 
     def close(self) -> None:
         """Give standard error back."""
         with self._lock:
             self._closing.set()
-            self._bar.close()
+            if self._bar is not None:
+                self._bar.close()
         if self._showing is not None and self._showing.is_alive():
             self._showing.join(timeout=1.0)
         sys.stderr.close()
         sys.stderr = self._before
         os.dup2(self._descriptor, 2)
         os.close(self._descriptor)
+
+
+def _new_bar(status: Callable[[], Status | None], clock: Clock, lock: Any) -> "Bar":
+    from kapre_cli.cli.bar import Bar  # tqdm only where there is a terminal to draw on
+
+    Bar.set_lock(lock)
+    return Bar(status, clock)
 
 
 def _computing(sources: Sequence[Source], *, grows: bool, clock: Clock) -> Computing:

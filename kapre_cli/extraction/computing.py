@@ -106,7 +106,7 @@ class _Outbox:
         """Send all events.
 
         Raises:
-            OutputError: If a journal cannot be written. Inputs that have failed are told of even so.
+            OutputError: If a journal cannot be written. Which inputs have failed is sent even so.
         """
         events, self._events = self._events, []
         try:

@@ -136,8 +136,9 @@ def compare(
         for key in common:
             try:
                 here, there = first[key], second[key]
-                why = not_alike(here, there)
-                if why is None:
+                if here.has_bytes_of(there):
+                    found.n_same += 1
+                elif (why := not_alike(here, there)) is None:
                     found.add(_found(first, here, there, tolerance, here.moving(progress)))
                 else:
                     found.unlike[key] = why

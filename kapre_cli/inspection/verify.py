@@ -1,5 +1,6 @@
 """Whether an output is what it should be: whole, sound, and still what its audio gives."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.extraction.executor import Executor
-from kapre_cli.inspection.anew import Anew, require_audio, spread
+from kapre_cli.framing import Framing
 from kapre_cli.inspection.opening import opened, seconds_of, total_of
 from kapre_cli.inspection.telling import reason
 from kapre_cli.report import SILENT, ExitCode, Progress, counted
@@ -99,17 +100,22 @@ def verify(
     with opened(path) as features:
         verdict = Verdict(path, say, len(features))
         if against is not None:
+            from kapre_cli.inspection.anew import require_audio  # what computes, only where needed
+
             require_audio(features, against)
         seconds = seconds_of(features)
         progress.checking(len(features), total_of(seconds, seconds))
+        framing = features.layer.framing
         for key in features:
             try:
-                _check(features[key], features.root, progress)
+                _check(features[key], features.root, framing, progress)
             except StoredDataError as error:
                 verdict.input(key, reason(key, error))
             progress.checked(seconds.get(key, 0.0))
         _look_for_strays(features, verdict)
         if against is not None:
+            from kapre_cli.inspection.anew import Anew, spread
+
             sound = [key for key in features if key not in verdict.wrong]
             anew = Anew(features, against, verdict.input, progress, executor)
             anew.check(sound if sample is None else spread(sound, sample), seconds)
@@ -127,7 +133,7 @@ def _look_for_strays(features: Features, verdict: Verdict) -> None:
         verdict.say(f"wrong: {error}")
 
 
-def _check(array: StoredArray, root: RootFacts, progress: Progress) -> None:
+def _check(array: StoredArray, root: RootFacts, framing: Framing, progress: Progress) -> None:
     """Hold an array, whose shape has been seen to be right, against all that is known of it.
 
     Raises:
@@ -136,7 +142,7 @@ def _check(array: StoredArray, root: RootFacts, progress: Progress) -> None:
     if array.dtype.newbyteorder("<") != np.dtype(root.dtype).newbyteorder("<"):
         raise StoredDataError(f"it is of {array.dtype.name}, the settings say {root.dtype}")
     facts = array.facts
-    times = root.layer.framing.times(facts.n_samples, facts.sr)
+    times = framing.times(facts.n_samples, facts.sr)
     if times != (facts.time_start, facts.time_step):
         raise StoredDataError(
             f"its frames are said to begin at {facts.time_start} s, every {facts.time_step} s; "
@@ -168,7 +174,7 @@ class _Values:
     def look(self, values: npt.NDArray[Any]) -> None:
         """Take some values into account."""
         lowest, highest = values.min(), values.max()  # NaN if there is one
-        if lowest >= self._lowest and highest <= self._highest and np.isfinite(highest):
+        if self._lowest <= lowest and highest <= self._highest and math.isfinite(highest):
             return
         self._n_nan += np.count_nonzero(np.isnan(values))
         self._n_infinite += np.count_nonzero(np.isinf(values))

@@ -7,6 +7,7 @@ replaced is looked at once more at the moment of publishing, see ``publishing``.
 import os
 import stat
 from collections.abc import Iterator
+from functools import lru_cache
 from math import prod
 from pathlib import Path
 from typing import NamedTuple
@@ -232,15 +233,26 @@ def _require_pair(path: Path) -> None:
 def _require_no_strays(path: Path) -> None:
     """Refuse an HDF5 file that somebody has put something into; a damaged one holds nothing."""
     try:
-        with open_features(path) as features:
-            unexpected = next(features.strays(), None)
-    except (StoredDataError, FileNotFoundError):
+        now = os.stat(path)
+    except FileNotFoundError:
         return
+    state = (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
+    unexpected = _first_stray(path, state)
     if unexpected is not None:
         raise UsageError(
             f"{quoted(unexpected)} in the output {quoted(path)} is not of this program's making; "
             "move it into another file, since the whole file would be replaced"
         )
+
+
+@lru_cache(maxsize=4)
+def _first_stray(path: Path, _state: tuple[int, ...]) -> str | None:
+    """Return the name of something unexpected in a file; it is looked for once in each state."""
+    try:
+        with open_features(path) as features:
+            return next(features.strays(), None)
+    except (StoredDataError, FileNotFoundError):
+        return None
 
 
 def require_unmixed(path: Path) -> None:

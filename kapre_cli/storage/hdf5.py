@@ -1,5 +1,6 @@
 """Outputs in one HDF5 file. With the other ``hdf5`` modules, the door to h5py."""
 
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -19,7 +20,7 @@ from kapre_cli.storage.hdf5_index import index_datasets
 from kapre_cli.storage.hdf5_scales import FREQUENCY, ScaleWriter
 from kapre_cli.storage.hdf5_target import Hdf5Target, create_file
 from kapre_cli.storage.metadata import InputFacts, RootFacts, dumps
-from kapre_cli.storage.stored import Packed
+from kapre_cli.storage.stored import Packed, StoredArray
 from kapre_cli.storage.writers import FeatureWriter
 
 FEATURES = "features"
@@ -79,10 +80,28 @@ class Hdf5Writer(FeatureWriter):
         self._contiguous = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         self._contiguous.set_obj_track_times(False)
         self._label_type = h5py.h5t.py_create(h5py.string_dtype("ascii"), logical=True)
+        self._label_objects = h5py.h5t.py_create(h5py.string_dtype("ascii"))  # as Python has them
         # The attribute that HDF5's own dimension labels are stored in.
         self._labels = np.array(root.layer.axes, dtype=object)
         self._label_space = h5py.h5s.create_simple((len(root.layer.axes),))
         self._scalar = h5py.h5s.create(h5py.h5s.SCALAR)
+
+    def copy(self, stored: StoredArray) -> InputFacts:
+        """Store an array of another output and its facts, as they are; return these."""
+        content = stored.content() if self._compression == "none" else None
+        if content is None:
+            return super().copy(stored)
+        stored.require_crc32(zlib.crc32(content))
+        values = np.frombuffer(content, stored.dtype)
+        try:
+            self._dataset = self._create_contiguous(stored.key, stored.shape, stored.dtype)
+            self._write_whole(values)
+            self._describe_as(stored.key, stored.facts)
+            self._target.check()
+        except Exception:
+            with self._writing():  # which names the file, and the disk's own error first
+                raise
+        return stored.facts
 
     def _store(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> None:
         with self._writing():
@@ -93,24 +112,19 @@ class Hdf5Writer(FeatureWriter):
                 return
             if array.n_pieces == 1:
                 ((_, values),) = pieces
-                self._dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, values)
+                self._write_whole(values)
                 return
             dataset = h5py.Dataset(self._dataset)
             for index, values in pieces:
                 dataset[index] = values
 
+    def _write_whole(self, values: npt.NDArray[Any]) -> None:
+        # Of the same type in memory as in the file: nothing is looked up or converted.
+        self._dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, values, _type_of(values.dtype))
+
     def _create_dataset(self, key: str, array: FinalArray) -> Any:
         if self._compression == "none":
-            kind = _type_of(array.dtype)
-            space = h5py.h5s.create_simple(array.shape)
-            return h5py.h5d.create(
-                self._features.id,
-                key.encode(),
-                kind,
-                space,
-                dcpl=self._contiguous,
-                lcpl=self._as_links,
-            )
+            return self._create_contiguous(key, array.shape, array.dtype)
         # Nothing is kept in HDF5's chunk cache (see create_file), so a chunk must be written in one
         # go: along the time axis it is a divisor of the pieces, which are whole along the others.
         n_time = array.shape[array.time_axis]
@@ -132,13 +146,28 @@ class Hdf5Writer(FeatureWriter):
         )
         return dataset.id
 
+    def _create_contiguous(self, key: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+        return h5py.h5d.create(
+            self._features.id,
+            key.encode(),
+            _type_of(dtype),
+            _space_of(shape),
+            dcpl=self._contiguous,
+            lcpl=self._as_links,
+        )
+
     def _describe(self, key: str, array: FinalArray, facts: InputFacts) -> None:  # noqa: ARG002
         with self._writing():
-            self._attribute(_LABELS, self._label_type, self._label_space).write(self._labels)
-            text = np.array(facts_text(facts))
-            self._attribute(_INPUT, _type_of(text.dtype), self._scalar).write(text)
-            if self._scales is not None:
-                self._scales.attach(self._dataset, facts)
+            self._describe_as(key, facts)
+
+    def _describe_as(self, key: str, facts: InputFacts) -> None:
+        labels = self._attribute(_LABELS, self._label_type, self._label_space)
+        labels.write(self._labels, self._label_objects)
+        text = np.array(facts_text(facts))
+        kind = _type_of(text.dtype)
+        self._attribute(_INPUT, kind, self._scalar).write(text, kind)
+        if self._scales is not None:
+            self._scales.attach(self._dataset, facts)
         self._rows.append((key, facts))
 
     def _attribute(self, name: bytes, kind: Any, space: Any) -> Any:
@@ -209,6 +238,11 @@ def _type_of(dtype: np.dtype[Any]) -> Any:
     return h5py.h5t.py_create(dtype)
 
 
+@lru_cache(maxsize=1024)
+def _space_of(shape: tuple[int, ...]) -> Any:
+    return h5py.h5s.create_simple(shape)
+
+
 def facts_text(facts: InputFacts) -> np.bytes_:
     """Return the facts of an input as its attribute says them."""
-    return _ascii(dumps(facts.to_dict()))
+    return _ascii(facts.to_json())

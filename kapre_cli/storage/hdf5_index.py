@@ -59,18 +59,22 @@ def index_datasets(facts: Facts) -> dict[str, npt.NDArray[Any]]:
     Args:
         facts: The key and the facts of every input, in order.
     """
-    table = np.empty(len(facts), _TABLE)
-    for name in _COLUMNS:
-        values = [getattr(one, name) for _, one in facts]
-        table[name] = [_stored(value) for value in values] if name in _OPTIONAL else values
     return {
-        INDEX: table,
+        INDEX: _table_of(facts),
         KEYS: _joined(key.encode() for key, _ in facts),
         **{
             name: _joined(_encoded(getattr(one, fact)) for _, one in facts)
             for name, fact in TEXTS.items()
         },
     }
+
+
+def _table_of(facts: Facts) -> npt.NDArray[Any]:
+    table = np.empty(len(facts), _TABLE)
+    for name in _COLUMNS:
+        values = [getattr(one, name) for _, one in facts]
+        table[name] = [_stored(value) for value in values] if name in _OPTIONAL else values
+    return table
 
 
 def _stored(value: float | None) -> float:
@@ -103,7 +107,10 @@ class Hdf5Index:
         top: The file's root group.
 
     Attributes:
-        rows: The number of each key's row, in order.
+        keys: The keys, in order.
+        rows: The number of each key's row.
+        is_plain: By row, whether the header of the array has been read, and has nothing in it but
+            what this program writes.
 
     Raises:
         StoredDataError: If it is not sound.
@@ -116,6 +123,8 @@ class Hdf5Index:
             if key in self.rows:
                 raise StoredDataError(f"the key {quoted(key)} is in the index twice")
             self.rows[key] = len(self.rows)
+        self.keys = tuple(self.rows)
+        self.is_plain = bytearray(len(self.rows))
         table = open_column(top, INDEX, _TABLE)
         self._require_as_many(len(table), "row")
         self._table: npt.NDArray[Any] = table[()]
@@ -146,18 +155,27 @@ class Hdf5Index:
         Raises:
             StoredDataError: If a fact is out of range.
         """
-        keys = iter(self.rows)
-        for first, count in spans(len(self.rows), _PART_ROWS):
-            part = slice(first, first + count)
-            columns = {name: self._table[name][part].tolist() for name in _COLUMNS}
-            columns["sha256"] = [digits.decode("ascii", "replace") for digits in columns["sha256"]]
-            for name in _OPTIONAL:
-                columns[name] = list(map(_restored, columns[name]))
-            for fact, texts in self._texts.items():
-                columns[fact] = [_decoded(text) for text in texts[part]]
-            in_order = [columns[name] for name in InputFacts._fields]
-            for values in zip(*in_order, strict=True):
-                yield next(keys), within_range(InputFacts._make(values), root)
+        for first, count in spans(len(self.keys), _PART_ROWS):
+            keys = self.keys[first : first + count]
+            for key, facts in zip(keys, self.rows_of(first, count), strict=True):
+                yield key, within_range(facts, root)
+
+    def rows_of(self, first: int, count: int) -> Iterator[InputFacts]:
+        """Yield the facts of some inputs, of the right types and not looked at.
+
+        Args:
+            first: The row of the first one.
+            count: How many there are, at most.
+        """
+        part = slice(first, first + count)
+        columns = {name: self._table[name][part].tolist() for name in _COLUMNS}
+        columns["sha256"] = [digits.decode("ascii", "replace") for digits in columns["sha256"]]
+        for name in _OPTIONAL:
+            columns[name] = list(map(_restored, columns[name]))
+        for fact, texts in self._texts.items():
+            columns[fact] = list(map(_decoded, texts[part]))
+        in_order = [columns[name] for name in InputFacts._fields]
+        return map(InputFacts._make, zip(*in_order, strict=True))
 
     def require(self, key: str, facts: InputFacts) -> None:
         """Compare the facts of one input with the index: neither has a checksum.
@@ -180,14 +198,13 @@ class Hdf5Index:
 
     def is_of(self, facts: Facts) -> bool:
         """Whether the index is, byte for byte, that of these inputs."""
-        expected = index_datasets(facts)[INDEX]
         return (
-            list(self.rows) == [key for key, _ in facts]
+            list(self.keys) == [key for key, _ in facts]
             and all(
                 texts == [_encoded(getattr(one, fact)) for _, one in facts]
                 for fact, texts in self._texts.items()
             )
-            and self._table.tobytes() == expected.tobytes()
+            and self._table.tobytes() == _table_of(facts).tobytes()
         )
 
 

@@ -30,9 +30,10 @@ class Hdf5Target(io.FileIO):
     def write(self, data: memoryview) -> int:  # type: ignore[override]
         """Write all bytes, or none after an error; return how many HDF5 is told were written."""
         try:
-            left = memoryview(data).cast("B")
-            while left and self.error is None:
-                left = left[super().write(left) or 0 :]
+            if self.error is None:
+                n_written = super().write(data) or 0
+                while n_written < len(data):  # seldom
+                    n_written += super().write(memoryview(data).cast("B")[n_written:]) or 0
         except BaseException as error:  # an interruption too, to be raised later
             self.error = error
         return len(data)

@@ -13,7 +13,6 @@ from kapre_cli.report import SILENT, Progress, Report, counted
 from kapre_cli.settings import OutputSettings
 from kapre_cli.sources import Source
 from kapre_cli.storage.admission import check_output, require_not_in_work
-from kapre_cli.storage.assembly import stored_array
 from kapre_cli.storage.existing import existing_output, is_something
 from kapre_cli.storage.features import open_features
 from kapre_cli.storage.formats import open_writer
@@ -27,7 +26,6 @@ from kapre_cli.storage.parts import (
 )
 from kapre_cli.storage.replay import replay
 from kapre_cli.storage.soundness import frequencies
-from kapre_cli.storage.stored import StoredArray
 from kapre_cli.storage.verification import require_written
 from kapre_cli.storage.work_dir import WorkDir, signals_deferred
 from kapre_cli.storage.writers import FeatureWriter
@@ -191,23 +189,19 @@ def _versions(parts: Sequence[Part]) -> dict[str, str]:
 def _copied(parts: Sequence[Part], writer: FeatureWriter, progress: Progress) -> Written:
     """Copy all arrays; return what was written."""
     written: Written = []
+    dtype = np.dtype(writer.root.dtype).newbyteorder("<")
     for part in parts:
         with part.open() as features:
             for stored in map(features.__getitem__, part.keys):
-                _require_type(stored, writer.root)
-                array = stored_array(stored, writer.root.layer)
-                facts = writer.add(stored.key, array, stored.facts)
-                stored.require_crc32(facts.crc32)
+                if stored.dtype != dtype:
+                    raise StoredDataError(
+                        f"{quoted(stored.key)} is of {stored.dtype}, its output says "
+                        f"{writer.root.dtype}"
+                    )
+                facts = writer.copy(stored)
                 written.append((stored.key, facts))
                 progress.wrote(facts.seconds)
     return written
-
-
-def _require_type(stored: StoredArray, root: RootFacts) -> None:
-    if stored.dtype != np.dtype(root.dtype).newbyteorder("<"):
-        raise StoredDataError(
-            f"{quoted(stored.key)} is of {stored.dtype}, its output says {root.dtype}"
-        )
 
 
 def _count(written: Written, report: Report) -> None:

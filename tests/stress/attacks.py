@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import stat
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -21,8 +20,8 @@ import h5py
 import numpy as np
 
 from tests.conftest import write_audio, write_silence
+from tests.warm import Nursery, Started, nursery
 
-PROGRAM = (sys.executable, "-m", "kapre_cli")
 LAYER = ("--n-dft", "256", "--n-mels", "20")
 LONG_SECONDS = 120
 SR = 44100
@@ -44,10 +43,12 @@ class Place:
 
     Args:
         folder: An empty folder.
+        warm: Starts the program.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, warm: Nursery) -> None:
         self.folder = folder
+        self._warm = warm
         self._mine: dict[Path, object] = {}
         write_silence(folder / "long.wav", LONG_SECONDS, SR)
         write_audio(folder / "short.wav", np.random.default_rng(0).uniform(-1, 1, (1, 3000)), SR)
@@ -70,15 +71,11 @@ class Place:
 
     def run(self, *arguments: object) -> Ended:
         """Run the program to its end."""
-        ended = subprocess.run(
-            [*PROGRAM, *map(str, arguments)],
-            cwd=self.folder,
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            timeout=SECONDS,
-            check=False,
-        )
-        return _checked(Ended(ended.returncode, ended.stderr.decode()))
+        running = self._warm.start(*arguments, cwd=self.folder, session=True)
+        try:
+            return _ended(running)
+        finally:
+            _end(running)
 
     @contextmanager
     def at_work(self, output: str, *more: str) -> Iterator[list[Ended]]:
@@ -92,19 +89,13 @@ class Place:
         """
         waits = not output.endswith(".npy")
         inputs = ("--files-from", "-") if waits else ("long.wav",)
-        running = subprocess.Popen(
-            [*PROGRAM, "melspectrogram", *inputs, *LAYER, "-o", output, *more],
-            cwd=self.folder,
-            stdin=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-        journal = self.folder / f"{output}.partial" / "journal"
+        command = ("melspectrogram", *inputs, *LAYER, "-o", output, *more)
+        running = self._warm.start(*command, cwd=self.folder, session=True)
+        journal = self.folder / f"{output}.partial" / "journal-1"
         ended: list[Ended] = []
         try:
-            if waits and running.stdin is not None:
+            if waits:
                 running.stdin.write(b"new.wav\n")
-                running.stdin.flush()
             limit = time.monotonic() + SECONDS
             while not journal.exists() and running.poll() is None:
                 assert time.monotonic() < limit, "the run does not begin"
@@ -116,17 +107,25 @@ class Place:
                 os.killpg(running.pid, signal.SIGSTOP)
                 yield ended
                 os.killpg(running.pid, signal.SIGCONT)
-            _, messages = running.communicate(timeout=SECONDS)
-            ended.append(_checked(Ended(running.returncode, messages.decode())))
+            ended.append(_ended(running))
         finally:
-            with suppress(ProcessLookupError):
-                os.killpg(running.pid, signal.SIGKILL)
-            running.communicate(timeout=SECONDS)
+            _end(running)
 
 
-def _checked(ended: Ended) -> Ended:
+def _ended(running: Started) -> Ended:
+    """Wait until a run has ended by itself, and return how."""
+    _, messages = running.communicate(timeout=SECONDS)
+    assert running.returncode is not None
+    ended = Ended(running.returncode, messages.decode())
     assert "Traceback" not in ended.messages, ended.messages
     return ended
+
+
+def _end(running: Started) -> None:
+    """End a run and all of its processes, if they have not ended."""
+    with suppress(ProcessLookupError):
+        os.killpg(running.pid, signal.SIGKILL)
+    running.communicate(timeout=SECONDS)
 
 
 def _state(path: Path) -> object:
@@ -249,7 +248,7 @@ def _appears(output: str, kind: str, more: Sequence[str]) -> Attack:
         assert ended[0].code == 1, ended
         assert "appeared while the run was on" in ended[0].messages, ended
         assert "1 of 1 input done: kept in" in ended[0].messages, ended
-        assert (place.folder / f"{output}.partial" / "journal").stat().st_size > 0
+        assert (place.folder / f"{output}.partial" / "journal-1").stat().st_size > 0
 
     return attack
 
@@ -337,19 +336,19 @@ def _forged_work(output: str, kind: str, *, merge: bool = False) -> Attack:
         own = place.mine("home/thesis.txt", b"mine")
         if kind == "a link":
             place.mine("home/output/thesis.txt", b"mine")
-            place.mine("home/journal", b"mine")
+            place.mine("home/journal-1", b"mine")
             partial.symlink_to("home")
         elif kind == "a file":
             place.mine(partial, b"mine")
         elif kind == "no mark":
             place.mine(partial / "output/thesis.txt", b"mine")
             place.mine(partial / "output/array.npy", b"mine")
-            place.mine(partial / "journal", b"mine")
+            place.mine(partial / "journal-1", b"mine")
         else:
             partial.mkdir()
             if "lock" not in kind:
                 (partial / "lock").write_bytes(MARK)
-            linked = {"journal": "journal", "lock": "lock", "output": "output"}
+            linked = {"journal-1": "journal-1", "lock": "lock", "output": "output"}
             name = next((name for word, name in linked.items() if f" {word} " in kind), "replaced")
             if kind == "an older output that is a link":
                 name = "replaced"
@@ -415,7 +414,7 @@ def _swapped(output: str, kind: str, more: Sequence[str]) -> Attack:
         with place.at_work(output, *more) as ended:
             partial.rename(place.folder / "moved.partial")
             if kind != "nothing":
-                for name in ("journal", "lock", "owner", "output.json", "replaced.json"):
+                for name in ("journal-1", "lock", "owner", "output.json", "replaced.json"):
                     place.mine(foreign / name, b"mine")
                 for name in ("output", "replaced"):
                     is_folder = output == "x"
@@ -430,7 +429,7 @@ def _swapped(output: str, kind: str, more: Sequence[str]) -> Attack:
         assert "was moved or replaced while the run was on" in ended[0].messages, ended
         assert "1 of 1 input done: kept in" in ended[0].messages, ended
         assert f"kept in '{place.folder / 'moved.partial'}'" in ended[0].messages, ended
-        assert (place.folder / "moved.partial/journal").stat().st_size > 0
+        assert (place.folder / "moved.partial/journal-1").stat().st_size > 0
         assert more or not os.path.lexists(place.folder / output)
 
     return attack
@@ -440,7 +439,7 @@ def _other_journal(kind: str) -> Attack:
     def attack(place: Place) -> None:
         own = place.mine("home/thesis.txt", b"mine")
         with place.at_work("x.h5") as ended:
-            journal = place.folder / "x.h5.partial/journal"
+            journal = place.folder / "x.h5.partial/journal-1"
             journal.unlink()
             if kind == "link":
                 os.link(own, journal)
@@ -694,19 +693,20 @@ def _like_temporary(place: Place) -> None:
 def attack_all(scratch: Path) -> Counter[str]:
     """Make every attack, and return how many there were and how many files came to harm."""
     figures = Counter[str]({"attacks": 0, "not refused as they should be": 0, "harmed files": 0})
-    for number, (name, attack) in enumerate(attacks().items()):
-        if needs_root(name) and os.geteuid() != 0:
-            continue
-        folder = scratch / str(number)
-        folder.mkdir(parents=True)
-        place = Place(folder)
-        try:
-            attack(place)
-        except (AssertionError, subprocess.TimeoutExpired) as error:
-            figures["not refused as they should be"] += 1
-            sys.stdout.write(f"{name}: {error}\n")
-        figures["attacks"] += 1
-        for path in place.harmed():
-            figures["harmed files"] += 1
-            sys.stdout.write(f"harmed by {name}: {path}\n")
+    with nursery() as warm:
+        for number, (name, attack) in enumerate(attacks().items()):
+            if needs_root(name) and os.geteuid() != 0:
+                continue
+            folder = scratch / str(number)
+            folder.mkdir(parents=True)
+            place = Place(folder, warm)
+            try:
+                attack(place)
+            except (AssertionError, TimeoutError) as error:
+                figures["not refused as they should be"] += 1
+                sys.stdout.write(f"{name}: {error}\n")
+            figures["attacks"] += 1
+            for path in place.harmed():
+                figures["harmed files"] += 1
+                sys.stdout.write(f"harmed by {name}: {path}\n")
     return figures

@@ -1,7 +1,7 @@
 """Real runs of the program, one after another, each in a fresh process that starts at once.
 
-Importing TensorFlow takes seconds. This process does it once, before any of it has run, and
-forks for every run; ``shim.c`` is preloaded into it and lets chosen system calls go wrong.
+Importing NumPy and h5py takes longer than a run. This process does it once and forks for every
+run; ``shim.c`` is preloaded into it and lets chosen system calls go wrong.
 """
 
 import ctypes
@@ -18,17 +18,11 @@ COUNT, KILL_BEFORE, KILL_HALFWAY, NO_SPACE_FROM, ERROR_ONCE, LOSE_ONCE = range(6
 def serve() -> None:
     """Answer requests, a line of JSON each: first the process number, then how it ended."""
     shim = ctypes.CDLL(os.environ["LD_PRELOAD"])
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    quiet = os.open(os.devnull, os.O_WRONLY)
-    loud = os.dup(2)
-    os.dup2(quiet, 2)
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
     import kapre_cli.cli
-    import kapre_cli.engines.keras_engine
     import kapre_cli.extraction.run
     import kapre_cli.storage.hdf5_features  # noqa: F401
 
-    os.dup2(loud, 2)
     _tell("ready")
     for line in sys.stdin:
         request = json.loads(line)

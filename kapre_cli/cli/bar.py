@@ -1,0 +1,65 @@
+"""The progress bar on a terminal. The only door to tqdm."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import TextIO
+
+from tqdm import tqdm
+
+from kapre_cli.cli.progress import Clock, Status
+
+_COLUMNS = 80  # of a terminal that does not say
+
+
+class Bar(tqdm):  # type: ignore[misc]  # tqdm ships no types
+    """A bar that shows a status, which is asked for at each drawing.
+
+    Args:
+        status: Returns it; ``None`` as long as there is nothing to show.
+        clock: Returns seconds.
+    """
+
+    monitor_interval = 0  # no thread of tqdm's
+
+    def __init__(self, status: Callable[[], Status | None], clock: Clock) -> None:
+        self._status = status
+        self._clock = clock
+        self._begun = clock()
+        super().__init__(file=sys.stderr, leave=False)
+
+    def __str__(self) -> str:
+        status = self._status()
+        if status is None:
+            return ""
+        width = _width(self.fp)
+        layout = status.layout(width, self._clock() - self._begun)
+        share = status.share or 0.0
+        shown: str = self.format_meter(
+            share, 1.0, 0.0, ncols=width, bar_format=layout, ascii=self.ascii
+        )
+        return shown
+
+    @staticmethod
+    def status_printer(file: TextIO) -> Callable[[str], None]:
+        """Return what writes a text over the one before.
+
+        Unlike tqdm's it writes no blanks beyond the width of a terminal that has become narrower.
+        """
+        before = 0
+
+        def show(text: str) -> None:
+            nonlocal before
+            file.write("\r" + text.ljust(min(before, _width(file))))
+            file.flush()
+            before = len(text)
+
+        return show
+
+
+def _width(stream: TextIO) -> int:
+    """Return how many columns may be used: in the last one some terminals go to the next line."""
+    try:
+        return (os.get_terminal_size(stream.fileno()).columns or _COLUMNS) - 1
+    except OSError:
+        return _COLUMNS - 1

@@ -1,0 +1,261 @@
+"""Headers of datasets and their values, read from the bytes of an HDF5 file.
+
+Opening a dataset through HDF5 and checking all that it says of it takes ten times as long as
+reading its values. This program writes all datasets of a file in one form, so HDF5 need not be
+asked for each of them. A form is every byte of a header but the sizes of the axes, the place of the
+values, the text of the metadata and references to the file's heap. HDF5 reads the first dataset of
+a form, with all checks. If the bytes were understood to say the same, further headers of the form
+are read without HDF5. A header of any other form is read by HDF5.
+"""
+
+import os
+import struct
+from collections.abc import Callable, Iterator
+from math import prod
+from threading import RLock
+from typing import Any, NamedTuple
+
+import numpy as np
+
+_PREFIX = struct.Struct("<BxHII4x")  # version, number of messages, of links, bytes of the header
+_MESSAGE = struct.Struct("<HHB3x")  # kind, bytes, flags
+_PLACE = struct.Struct("<QQ")  # address, bytes
+_LAYOUT = struct.Struct("<2sQQ6x")  # version and class, address, bytes
+_ATTRIBUTE = struct.Struct("<BxHHH")  # version, bytes of the name, the type and the axes
+_AXES = {rank: struct.Struct(f"<{rank}Q") for rank in range(1, 4)}
+_LENGTH = struct.Struct("<I")
+
+_CONTIGUOUS = b"\3\1"
+# The beginning of the attribute `input`, a text of fixed length: name, class, length, no axes.
+_INPUT = b"\1\0\6\0\x08\0\x08\0input\0"
+_LENGTH_AT, _TEXT_AT = 20, 32
+
+_MAX_CHUNKS = 8
+_MAX_CHUNK_BYTES = 2**17
+_MAX_FORMS = 32
+_WINDOW_BYTES = 2**16
+_PART_BYTES = 2**22
+
+_Fixed = bytes | tuple[Any, ...]
+
+
+class DatasetHeader(NamedTuple):
+    """What a header says.
+
+    Attributes:
+        form: Everything in it but what follows.
+        shape: The dataset's shape.
+        offset: Where its values begin in the file.
+        n_bytes: Bytes of its values.
+        text: The attribute ``input``.
+    """
+
+    form: tuple[Any, ...]
+    shape: tuple[int, ...]
+    offset: int
+    n_bytes: int
+    text: bytes
+
+
+class FileWindow:
+    """A file of which some bytes are kept, for reading what lies close together.
+
+    Args:
+        descriptor: The file, open. Its position is neither used nor moved.
+
+    Attributes:
+        data: The bytes that are kept.
+        lock: Held while a place in ``data`` is in use.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._size = os.fstat(descriptor).st_size
+        self._begin = 0
+        self.data = b""
+        self.lock = RLock()
+
+    def find(self, address: int, n_bytes: int) -> int:
+        """Return where bytes begin in ``data``, after reading them if need be.
+
+        Raises:
+            OSError: If they cannot be read, or the file ends before.
+        """
+        place = address - self._begin
+        if place < 0 or place + n_bytes > len(self.data):
+            self.data = b""  # not both at once
+            at_most = max(n_bytes, _WINDOW_BYTES)
+            self.data = self._read(address, min(at_most, self._size - address), n_bytes)
+            self._begin, place = address, 0
+        return place
+
+    def holds(self, address: int, n_bytes: int) -> bool:
+        """Whether the file has bytes at an address."""
+        return 0 <= address <= self._size - n_bytes
+
+    def parts(self, address: int, n_bytes: int) -> Iterator[bytes]:
+        """Yield bytes of the file, some megabytes at a time.
+
+        Raises:
+            OSError: If they cannot be read, or the file ends before.
+        """
+        if n_bytes <= _WINDOW_BYTES:
+            with self.lock:
+                place = self.find(address, n_bytes)
+                content = self.data[place : place + n_bytes]
+            yield content
+            return
+        end = address + n_bytes
+        for start in range(address, end, _PART_BYTES):
+            count = min(_PART_BYTES, end - start)
+            yield self._read(start, count, count)
+
+    def _read(self, address: int, at_most: int, at_least: int) -> bytes:
+        if not 0 <= address <= self._size or at_most < at_least:
+            raise OSError(f"the file has {self._size:,} bytes")
+        data = os.pread(self._descriptor, at_most, address)
+        while len(data) < at_least:
+            more = os.pread(self._descriptor, at_most - len(data), address + len(data))
+            if not more:
+                raise OSError(f"the file ends at {address + len(data):,} bytes")
+            data += more
+        return data
+
+    def close(self) -> None:
+        """Read no more: the descriptor may soon be that of another file."""
+        self._descriptor = -1
+        self.data = b""
+
+
+class HeaderReader:
+    """Reads headers of the forms that HDF5 has been seen to read.
+
+    Args:
+        window: The file.
+    """
+
+    def __init__(self, window: FileWindow) -> None:
+        self._window = window
+        self._types: dict[tuple[Any, ...], np.dtype[Any]] = {}  # by form
+
+    @property
+    def knows_any(self) -> bool:
+        """Whether any form is known."""
+        return bool(self._types)
+
+    def known(self, address: int) -> tuple[DatasetHeader, np.dtype[Any]] | None:
+        """Return the header at an address and the type of the values, if its form is known."""
+        header = self.read(address)
+        dtype = None if header is None else self._types.get(header.form)
+        if header is None or dtype is None or not self._is_plain(header, dtype):
+            return None
+        return header, dtype
+
+    def learn(
+        self, header: DatasetHeader, dtype: np.dtype[Any], shape: tuple[int, ...], offset: int
+    ) -> None:
+        """Take a form for known, if a header says what HDF5 says of the same dataset.
+
+        Args:
+            header: The header.
+            dtype: The type of the values that HDF5 has found.
+            shape: The shape.
+            offset: Where they begin.
+        """
+        agrees = (header.shape, header.offset) == (shape, offset)
+        if agrees and self._is_plain(header, dtype) and len(self._types) < _MAX_FORMS:
+            self._types[header.form] = dtype
+
+    def _is_plain(self, header: DatasetHeader, dtype: np.dtype[Any]) -> bool:
+        n_bytes = prod(header.shape) * dtype.itemsize
+        return n_bytes == header.n_bytes and self._window.holds(header.offset, n_bytes)
+
+    def read(self, address: int) -> DatasetHeader | None:
+        """Return the header at an address; ``None`` if it is not one of a dataset of this kind."""
+        try:
+            with self._window.lock:
+                return self._read(address)
+        except (OSError, ValueError, LookupError, struct.error):  # HDF5 says more of it
+            return None
+
+    def _read(self, address: int) -> DatasetHeader:
+        window, message = self._window, _MESSAGE.unpack_from
+        place = window.find(address, _PREFIX.size)
+        version, n_messages, _, n_bytes = _PREFIX.unpack_from(window.data, place)
+        chunks = [(address + _PREFIX.size, n_bytes)]
+        form: list[Any] = [version]
+        found: dict[int, Any] = {}
+        for start, size in chunks:  # which grow meanwhile
+            if size > _MAX_CHUNK_BYTES or len(chunks) > _MAX_CHUNKS:
+                raise ValueError("the header is larger than this program's")
+            place = window.find(start, size)
+            data, end = window.data, place + size
+            while place < end:
+                kind, length, flags = message(data, place)
+                body = place + _MESSAGE.size
+                place = body + length
+                n_messages -= 1
+                if place > end:
+                    raise ValueError("a message is longer than its chunk")
+                if kind == _NOTHING and not flags:
+                    continue
+                if kind == _CONTINUATION and not flags and length == _PLACE.size:
+                    chunks.append(_PLACE.unpack_from(data, body))
+                    continue
+                understood = _UNDERSTOOD.get(kind)
+                if understood is None:
+                    form.append((kind, flags, data[body:place]))
+                    continue
+                fixed, content = understood(data, body, place)
+                form.append((kind, flags, fixed))
+                if content is not None:
+                    if kind in found:
+                        raise ValueError("a message is there twice")
+                    found[kind] = content
+        if n_messages != 0:
+            raise ValueError("the header has another number of messages than it says")
+        offset, n_bytes = found[_LAYOUT_MESSAGE]
+        text = found[_ATTRIBUTE_MESSAGE]
+        return DatasetHeader(tuple(form), found[_DATASPACE], offset, n_bytes, text)
+
+
+def _axes(data: bytes, body: int, end: int) -> tuple[_Fixed, tuple[int, ...]]:
+    """Return the head of a dataspace and the sizes of its axes; the largest sizes are the same."""
+    rank = data[body + 1]
+    first = body + 8
+    middle = first + 8 * rank
+    if end != middle and data[first:middle] != data[middle:end]:
+        raise ValueError("the axes may grow")
+    return data[body:first] + bytes([end == middle]), _AXES[rank].unpack_from(data, first)
+
+
+def _layout(data: bytes, body: int, end: int) -> tuple[_Fixed, tuple[int, int]]:
+    """Return the class of a layout, and the place of the values."""
+    kind, address, n_bytes = _LAYOUT.unpack_from(data, body)
+    if kind != _CONTIGUOUS or end - body != _LAYOUT.size:
+        raise ValueError("the values are not in one place")
+    return kind, (address, n_bytes)
+
+
+def _attribute(data: bytes, body: int, end: int) -> tuple[_Fixed, bytes | None]:
+    """Return an attribute without its content, and that if it is the metadata of an input."""
+    if not data.startswith(_INPUT, body):
+        version, *sizes = _ATTRIBUTE.unpack_from(data, body)
+        head = body + _ATTRIBUTE.size + sum(-(-size // 8) * 8 for size in sizes)
+        if version != 1 or head > end:
+            raise ValueError("the attribute is of another version")
+        return (data[body:head], end - head), None
+    (length,) = _LENGTH.unpack_from(data, body + _LENGTH_AT)
+    first = body + _TEXT_AT
+    if first + -(-length // 8) * 8 != end:
+        raise ValueError("the text is longer or shorter than it says")
+    fixed = data[body : body + _LENGTH_AT], data[body + _LENGTH_AT + _LENGTH.size : first]
+    return fixed, data[first : first + length]
+
+
+_NOTHING, _DATASPACE, _LAYOUT_MESSAGE, _ATTRIBUTE_MESSAGE, _CONTINUATION = 0, 1, 8, 12, 16
+_UNDERSTOOD: dict[int, Callable[[bytes, int, int], tuple[_Fixed, Any]]] = {
+    _DATASPACE: _axes,
+    _LAYOUT_MESSAGE: _layout,
+    _ATTRIBUTE_MESSAGE: _attribute,
+}
