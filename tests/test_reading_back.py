@@ -67,7 +67,7 @@ def test_an_intact_output_is_read_where_files_cannot_be_locked(
 
 
 def test_a_block_is_read_whole_when_the_system_reads_it_in_parts(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = os.preadv
     monkeypatch.setattr(
