@@ -190,6 +190,7 @@ def chosen(root: RootFacts) -> frozenset[str]:
         by_default |= {
             name: field.default for name, field in fields.items() if name in root.settings
         }
+    by_default["engine"] = config.preferred_engine
     return frozenset(
         name
         for name, value in root.named.items()
