@@ -254,9 +254,10 @@ class FileSink(Sink):
         """
         assert self._writer is not None  # noqa: S101 - for the type checker: it was opened
         self._writer.finish()
-        self._writer.close()
         facts = [(job.source.key, facts) for job, facts in self._written]
-        require_written(self._work_dir.staging, self._root, facts, self._progress)
+        staging, read_back = self._work_dir.staging, self._writer.read_back
+        require_written(staging, self._root, facts, self._progress, read_back)
+        self._writer.close()
         with signals_deferred():
             try:
                 self._work_dir.publish(self._existing)

@@ -98,7 +98,7 @@ def merge(
         with open_writer(output, work_dir.staging, root, frequency) as writer:
             written = _copied(parts, writer, progress)
             writer.finish()
-        require_written(work_dir.staging, root, written, progress)
+            require_written(work_dir.staging, root, written, progress, writer.read_back)
         with signals_deferred():
             try:
                 work_dir.publish(existing)
