@@ -1,4 +1,4 @@
-"""Arrays that are read back while others are written: each is compared, and none that is not right."""
+"""Arrays that are read back while others are written."""
 
 import threading
 import zlib

@@ -255,7 +255,11 @@ class LocalWorkers(Executor):
         worker = self._workers[number]
         worker.channel.close()
         how = _how(self._server.wait(worker.pid))
-        self._workers[number] = self._started()
+        try:
+            self._workers[number] = self._started()
+        except OutputError:
+            del self._workers[number]
+            raise
         self._deliver(Lost(tuple(worker.unfinished.values()), number, worker.journal, how))
 
     def stop(self) -> None:
