@@ -799,7 +799,7 @@ def test_a_terminal_sees_a_bar_and_no_tensorflow(audio: Path) -> None:
     assert running.wait(timeout=60) == 1
     shown = seen.decode()
     assert re.search(r"\? left   0%\| +\| 0/3 inputs \[00:00\]", shown)
-    assert "writing: ? left   0%|" in shown
+    assert "reading back: ? left   0%|" in shown
     assert "failed: 'gone.wav': cannot be opened" in shown
     visible = [line.rsplit("\r", 1)[-1] for line in shown.replace("\r\n", "\n").split("\n")]
     for line in visible:

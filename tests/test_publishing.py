@@ -35,7 +35,8 @@ def at_work(warm: Nursery, here: Path, output: str, *more: str) -> Iterator[Star
     try:
         run.stdin.write(b"a.wav\n")
         limit = time.monotonic() + SECONDS
-        while not (here / f"{output}.partial" / "journal-1").exists():
+        journal = here / f"{output}.partial" / "journal-1"
+        while not (journal.exists() and journal.stat().st_size):
             assert time.monotonic() < limit
             time.sleep(0.005)
         yield run

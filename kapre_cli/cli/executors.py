@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kapre_cli.cli.signals import heard
+from kapre_cli.cli.signals import ending_at_once, heard
 
 if TYPE_CHECKING:
     from kapre_cli.extraction.executor import Executor
+
+RESUME = "the same command with --resume goes on with what was kept"
 
 Executors = Callable[[int | None], "Executor"]
 
@@ -34,12 +36,17 @@ def local_workers(n_jobs: int | None) -> "Executor":
 
 
 @contextmanager
-def executor(n_jobs: int | None = None) -> Iterator["Executor"]:
+def executor(n_jobs: int | None = None, remedy: str = RESUME) -> Iterator["Executor"]:
     """Give what a command computes with. Signals are heard within, and must not be before.
 
     Args:
         n_jobs: How many workers there are at most; ``None``: one for each processor.
+        remedy: What to do should a second request end the process at once.
     """
     executors: Executors = click.get_current_context().obj
     with executors(n_jobs) as made, heard():
-        yield made
+        if executors is in_process:
+            yield made
+            return
+        with ending_at_once(remedy):
+            yield made

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kapre_cli.cli.defaults import config_file
-from kapre_cli.cli.executors import executor
+from kapre_cli.cli.executors import RESUME, executor
 from kapre_cli.cli.from_options import audio_settings, layer_config, output_settings
 from kapre_cli.cli.incoming import Incoming
 from kapre_cli.cli.layer_notes import tell_of_layer
@@ -101,7 +101,12 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
         with heard():
             inputs = _discovered(asked)
         run = _dry_run if options["dry_run"] else _run
-        with executor(options["jobs"]) as computing:
+        remedy = RESUME
+        if output.is_stream:
+            remedy = "what has gone out is not the whole"
+        elif options["dry_run"]:
+            remedy = "nothing was done"
+        with executor(options["jobs"], remedy) as computing:
             return run(asked, inputs, computing)
 
 

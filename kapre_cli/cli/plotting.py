@@ -55,7 +55,7 @@ def plotting(options: Mapping[str, Any]) -> int:
     if not options["source"].exists() or is_output(options["source"]):
         with heard():
             return _plot(options, None)
-    with executor() as computing:
+    with executor(remedy="there is no picture") as computing:
         return _plot(options, computing)
 
 

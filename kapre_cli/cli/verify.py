@@ -54,7 +54,7 @@ def verify(output: Path, against: Path | None, sample: int | None, every: bool) 
     if against is None:
         with heard():
             return _verify(output)
-    with executor() as computing:
+    with executor(remedy="nothing was changed") as computing:
         return _verify(output, against, computing, sample, every=every)
 
 

@@ -142,6 +142,7 @@ class FileSink(Sink):
     def _write(self, job: Job, pause: Callable[[], None]) -> None:
         facts = job.facts
         assert facts is not None  # noqa: S101 - for the type checker: it was opened
+        self._work_dir.require_in_place()  # else it would be written into somebody's folder
         if self._writer is None:
             frequency = frequencies(self._config, self._settings.audio.sr)
             staging = self._work_dir.staging

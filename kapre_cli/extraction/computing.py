@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from kapre_cli.closing import Closing
-from kapre_cli.engines.batches import Segment, batch_frames, run_batches
+from kapre_cli.engines import batches
+from kapre_cli.engines.batches import Segment, batch_frames
 from kapre_cli.engines.registry import engine_for
 from kapre_cli.errors import FeatureError, OutputError, input_error
 from kapre_cli.extraction.decoding import (
@@ -165,7 +166,7 @@ def _compute(
         DecodeAhead(_items(tasks, settings, journals), bounds) as items,
         engine_for(settings.layer, settings.engine, n_frames, common.n_threads) as engine,
     ):
-        run_batches(stage.segments(items), settings.layer.framing, n_frames, engine)
+        batches.run_batches(stage.segments(items), settings.layer.framing, n_frames, engine)
 
 
 def _items(

@@ -123,9 +123,14 @@ def _extract(
                 TaskSettings(settings, root), work_dir.journals, sink, report, progress, executor
             )
             try:
-                run.go(sources, jobs, reuse)
-                work_dir.require_in_place()
-                sink.finish(jobs)
+                try:
+                    run.go(sources, jobs, reuse)
+                    work_dir.require_in_place()
+                    sink.finish(jobs)
+                except OutputError:
+                    if not work_dir.published:
+                        work_dir.require_in_place()  # why it cannot be written, perhaps
+                    raise
             except BaseException:
                 work_dir.keep = not work_dir.published and (
                     earlier.journal.holds_work or any(map(_has_work, jobs))

@@ -88,27 +88,28 @@ class Arriving:
             self._admit(source)
             yield source
         for path in self._names.read_now():
-            if path is None:
+            # ``None`` for a name that is skipped, too: such names may come without an end.
+            if path is None or self._folders.skips(path):
                 yield None
-            elif not self._folders.skips(path):
-                yield from self._of(path, places)
+            else:
+                yield self._of(path, places)
         if self.n_inputs == 0:
             raise self._names.is_empty()
 
-    def _of(self, path: str, places: Places) -> Iterator[Source]:
-        """Yield the input of a path, if it is not refused."""
+    def _of(self, path: str, places: Places) -> Source | None:
+        """Return the input of a path; ``None`` if it is refused, or there already."""
         if is_too_long(path):
             self.n_inputs += 1
             self._refused(path, TOO_LONG)
-            return
+            return None
         try:
             source = Source(path, file_key(path, self._root))
             if not places.take(source):
-                return
+                return None
             self._admit(source)
         except UsageError as error:
             self.n_inputs += 1
             self._refused(path, error)
-        else:
-            self.n_inputs += 1
-            yield source
+            return None
+        self.n_inputs += 1
+        return source

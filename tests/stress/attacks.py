@@ -97,7 +97,7 @@ class Place:
             if waits:
                 running.stdin.write(b"new.wav\n")
             limit = time.monotonic() + SECONDS
-            while not journal.exists() and running.poll() is None:
+            while not (journal.exists() and journal.stat().st_size) and running.poll() is None:
                 assert time.monotonic() < limit, "the run does not begin"
                 time.sleep(0.001)
             assert running.poll() is None, f"it ended too soon: {running.communicate(timeout=9)}"
