@@ -482,7 +482,8 @@ def test_ctrl_c_while_the_list_is_waited_for_keeps_the_work(
 ) -> None:
     run = growing("-o", "out.h5")
     run.write(*three[:2])
-    wait_until(lambda: bytes_of_work(tmp_path / "out.h5.partial") > 0)
+    n_bytes = 4 * 33 * (-(-3000 // 50)) * (1 + 2)  # of the features of both
+    wait_until(lambda: bytes_of_work(tmp_path / "out.h5.partial") >= n_bytes - 2 * HEAD_BYTES)
     os.killpg(run.running.pid, signal.SIGINT)
     _, told = run.running.communicate(timeout=60)  # though the list is still open
     assert run.running.returncode == 130

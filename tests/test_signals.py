@@ -33,8 +33,11 @@ def hours(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @contextmanager
 def at_work(hours: Path, folder: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
     """Give a process that has begun to compute, and see that nothing of it is left over."""
-    journal = folder / "out.h5.partial" / "journal-1"
-    before = journal.stat().st_size if journal.exists() else 0
+
+    def kept() -> int:
+        return sum(one.stat().st_size for one in folder.glob("out.h5.partial/journal-*"))
+
+    before = kept()
     with subprocess.Popen(
         [*PROGRAM, "melspectrogram", str(hours), "-o", "out.h5", *OPTIONS, *more],
         cwd=folder,
@@ -43,7 +46,7 @@ def at_work(hours: Path, folder: Path, *more: str) -> Iterator[subprocess.Popen[
         start_new_session=True,
     ) as running:
         try:
-            _wait_until(lambda: journal.exists() and journal.stat().st_size > before + 5e6)
+            _wait_until(lambda: kept() > before + 5e6)
             yield running
         finally:
             if running.poll() is None:

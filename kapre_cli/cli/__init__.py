@@ -10,6 +10,7 @@ import io
 import os
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -125,7 +126,12 @@ def _run_and_end(arguments: Sequence[str] | None, end: Callable[[int], NoReturn]
     # Processes are forked, which the other threads of a program in Python might not outlive.
     executors = local_workers if threading.active_count() == 1 else in_process
     with stoppable():
-        end(_run(arguments, executors))
+        try:
+            code = _run(arguments, executors)
+        except Exception:  # a fault of the program
+            traceback.print_exc()
+            code = ExitCode.FAILED
+        end(code)
 
 
 def _end_at_once(code: int) -> NoReturn:

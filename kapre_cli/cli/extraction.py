@@ -98,7 +98,7 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
     output = output_settings(options)
     with Incoming(options, output) as incoming:
         asked = _Asked(config, options, output, incoming, config_file())
-        with heard():
+        with heard(), standard_output(output):
             inputs = _discovered(asked)
         run = _dry_run if options["dry_run"] else _run
         remedy = RESUME
@@ -106,7 +106,7 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
             remedy = "what has gone out is not the whole"
         elif options["dry_run"]:
             remedy = "nothing was done"
-        with executor(options["jobs"], remedy) as computing:
+        with executor(options["jobs"], remedy, incoming.descriptors) as computing:
             return run(asked, inputs, computing)
 
 

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,11 @@ class Incoming(Closing):
     def spooled(self) -> str | None:
         """Where the bytes of standard input will be, if it is an input."""
         return None if self._stream is None else self._stream.path
+
+    @property
+    def descriptors(self) -> Collection[int]:
+        """The descriptors under which inputs are opened."""
+        return () if self._stream is None else (self._stream.descriptor,)
 
     def names_at_once(self) -> Iterable[str]:
         """Return the names to be read before the work begins."""

@@ -42,9 +42,13 @@ _REPLY_BYTES = 32
 
 
 class _ForkServer:
-    """The process that forks workers."""
+    """The process that forks workers.
 
-    def __init__(self) -> None:
+    Args:
+        kept: Descriptors of this process that workers read from.
+    """
+
+    def __init__(self, kept: Collection[int]) -> None:
         self._socket, theirs = socket.socketpair()
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
         try:
@@ -53,8 +57,7 @@ class _ForkServer:
             raise OutputError(_NO_PROCESS) from error
         if self._pid == 0:
             try:
-                self._socket.close()
-                _settle()
+                _settle({*kept, theirs.fileno()})
                 _fork_workers(theirs)
             finally:
                 os._exit(1)
@@ -88,15 +91,21 @@ class _ForkServer:
             os.waitpid(self._pid, 0)
 
 
-def _settle() -> None:
-    """Give up what belongs to the process that was forked from."""
+def _settle(kept: Collection[int]) -> None:
+    """Give up what belongs to the process that was forked from, but for some descriptors.
+
+    A pipe that a worker held open would have no end while that worker hangs.
+    """
     for number in (*STOPPING, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)  # that process is asked, and ends the workers
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)
-    os.close(nowhere)
+    for descriptor in map(int, os.listdir("/dev/fd")):
+        if descriptor > 2 and descriptor not in kept:
+            with suppress(OSError):  # that of the folder itself is closed
+                os.close(descriptor)
     tune_interpreter()
 
 
@@ -175,11 +184,12 @@ class LocalWorkers(Executor):
 
     Args:
         n_workers: How many there are at most.
+        kept: Descriptors of this process that workers read from.
     """
 
-    def __init__(self, n_workers: int) -> None:
+    def __init__(self, n_workers: int, kept: Collection[int] = ()) -> None:
         self._most = n_workers
-        self._server = _ForkServer()
+        self._server = _ForkServer(kept)
         self._workers: list[_Worker] = []
         self._is_closed = False
 

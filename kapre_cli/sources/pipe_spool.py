@@ -20,6 +20,9 @@ class PipeSpool(Closing):
     Args:
         folder: Where there is room. ``None``: the folder for temporary files.
         what: What is kept, for messages.
+
+    Attributes:
+        descriptor: That of the file; -1 if it cannot be made.
     """
 
     def __init__(self, folder: str | None, what: str) -> None:
@@ -29,18 +32,18 @@ class PipeSpool(Closing):
             else f"the folder {quoted(folder)}"
         )
         self._what = what
-        self._fd = -1
+        self.descriptor = -1
         self._failure: OSError | None = None
         try:
             with TemporaryFile(dir=folder, prefix=".kapre-extract-", buffering=0) as file:
-                self._fd = os.dup(file.fileno())
+                self.descriptor = os.dup(file.fileno())
         except OSError as error:
             self._failure = error
 
     @property
     def path(self) -> str:
         """A path under which the processes that have it open can open it."""
-        return f"/dev/fd/{self._fd}"
+        return f"/dev/fd/{self.descriptor}"
 
     def fill(self, fd: int) -> None:
         """Keep all that comes through a descriptor, to its end.
@@ -55,7 +58,7 @@ class PipeSpool(Closing):
             while block := _next_block(fd, self._what):
                 rest = memoryview(block)
                 while rest:
-                    rest = rest[os.write(self._fd, rest) :]
+                    rest = rest[os.write(self.descriptor, rest) :]
         except AudioReadError:
             raise
         except OSError as error:
@@ -66,9 +69,9 @@ class PipeSpool(Closing):
 
     def close(self) -> None:
         """Let go of the file."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
 
 
 def _next_block(fd: int, what: str) -> bytes:
