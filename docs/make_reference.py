@@ -66,7 +66,9 @@ def parts(notes: dict[str, str]) -> Iterator[str]:
         yield from noted(f"kapre-extract {name}", notes)
     yield "## Options of every command"
     extracting = program.commands["melspectrogram"]
-    yield option_table(grouped(extracting, click.Context(extracting, parent=ctx))[Group.GENERAL], ctx)
+    yield option_table(
+        grouped(extracting, click.Context(extracting, parent=ctx))[Group.GENERAL], ctx
+    )
     yield "`kapre-extract --version` prints the version of the program."
     yield from noted("Options of every command", notes)
 
