@@ -1,7 +1,7 @@
 """Datasets read from the bytes of the file: nothing that HDF5 would refuse is accepted."""
 
-import shutil
 import re
+import shutil
 import struct
 import zlib
 from concurrent.futures import ThreadPoolExecutor
