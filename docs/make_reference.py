@@ -45,7 +45,7 @@ def parts(notes: dict[str, str]) -> Iterator[str]:
     Args:
         notes: What is written by hand, by the heading of its section; it is taken out.
     """
-    ctx = click.Context(program, info_name=program.name)
+    ctx = click.Context(program, info_name=program.name, **program.context_settings)
     yield "# Command line"
     yield (
         "<!-- docs/make_reference.py writes this page from the program. "
@@ -66,7 +66,9 @@ def parts(notes: dict[str, str]) -> Iterator[str]:
         yield from noted(f"kapre-extract {name}", notes)
     yield "## Options of every command"
     extracting = program.commands["melspectrogram"]
-    yield option_table(grouped(extracting, click.Context(extracting))[Group.GENERAL], ctx)
+    yield option_table(
+        grouped(extracting, click.Context(extracting, parent=ctx))[Group.GENERAL], ctx
+    )
     yield "`kapre-extract --version` prints the version of the program."
     yield from noted("Options of every command", notes)
 

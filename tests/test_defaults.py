@@ -36,7 +36,9 @@ def options(name: str) -> list[click.Option]:
 
 def context(name: str, *arguments: str) -> click.Context:
     """Return a command with its options parsed, before it does anything."""
-    parent = click.Context(command_line, info_name=command_line.name)
+    # With its settings: a command keeps the names of its option for help once it has looked.
+    settings = command_line.context_settings
+    parent = click.Context(command_line, info_name=command_line.name, **settings)
     return command_line.commands[name].make_context(name, list(arguments), parent=parent)
 
 

@@ -1,5 +1,6 @@
 """Datasets read from the bytes of the file: nothing that HDF5 would refuse is accepted."""
 
+import re
 import shutil
 import struct
 import zlib
@@ -135,7 +136,8 @@ def test_values_beyond_the_end_of_the_file_are_refused(output: Path) -> None:
     at = content.index(struct.pack("<QQ", place, 4 * n_values))
     content[at : at + 8] = struct.pack("<Q", len(content) - 8)
     output.write_bytes(content)
-    assert "cannot be read" in fate(output, "c.wav")
+    # Older versions of HDF5 read zeros there, whose checksum is another.
+    assert re.search("cannot be read|is damaged", fate(output, "c.wav"))
 
 
 @pytest.mark.parametrize("kind", ["plain"])

@@ -96,7 +96,7 @@ def test_commands_stand_in_the_order_of_work(program: Any) -> None:
 @pytest.mark.parametrize("name", ORDER)
 def test_every_text_of_help_is_a_sentence(name: str) -> None:
     command = command_line.commands[name]
-    ctx = click.Context(command)
+    ctx = click.Context(command, **command_line.context_settings)
     for option in command.get_params(ctx):
         if isinstance(option, click.Option):
             assert re.match(r"[A-Z].*\.$", option.help or ""), option.name
