@@ -85,7 +85,7 @@ class Computation:
             raise
 
     def _of(self, part: Part) -> Iterator[Segment]:
-        """Yield the segments of a block, or take note of an end."""
+        """Yield the segments of a block, or record the end of an input."""
         work = part.work
         if isinstance(part, Block):
             if not work.failed:
