@@ -1,7 +1,7 @@
-"""What a disk or a crash tears of an output, and what becomes of whoever reads it then.
+"""Outputs torn by a disk or a crash, and how reading them ends.
 
-Every tear is read by a process of its own, which the one that counts outlives whatever becomes of
-it. Little is imported here: the processes are forked again and again.
+A process of its own reads every torn output, so that the one that counts survives a crash or a
+hang. Little is imported here: the processes are forked again and again.
 """
 
 import json

@@ -100,7 +100,8 @@ def verify(
     with opened(path) as features:
         verdict = Verdict(path, say, len(features))
         if against is not None:
-            from kapre_cli.inspection.anew import require_audio  # what computes, only where needed
+            # Decoders and engines are imported only where something is computed.
+            from kapre_cli.inspection.anew import Anew, require_audio, spread
 
             require_audio(features, against)
         seconds = seconds_of(features)
@@ -114,8 +115,6 @@ def verify(
             progress.checked(seconds.get(key, 0.0))
         _look_for_strays(features, verdict)
         if against is not None:
-            from kapre_cli.inspection.anew import Anew, spread
-
             sound = [key for key in features if key not in verdict.wrong]
             anew = Anew(features, against, verdict.input, progress, executor)
             anew.check(sound if sample is None else spread(sound, sample), seconds)
