@@ -317,7 +317,7 @@ def test_long_arrays_move_by_parts(audio: Path, monkeypatch: pytest.MonkeyPatch)
     output = extracted(audio, "out.h5", Moves(), 2)
     verify(output, pytest.fail, audio, None, Moves())
     compare(output, output, progress=Moves())
-    assert sum(moves) == pytest.approx(5 * 12.5)
+    assert sum(moves) == pytest.approx(4 * 12.5)  # what is written is read back meanwhile
     assert max(moves) < 12.5 / 3
 
 

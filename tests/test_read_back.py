@@ -32,7 +32,7 @@ def test_what_holds_what_was_written_is_told_with_its_place(tmp_path: Path) -> N
         for number, place in enumerate(written(tmp_path / name)):
             read_back.add(f"{name}{number}", place, zlib.crc32(PARTS[number]))
             expected[f"{name}{number}"] = place.offset
-    read_back.wait()
+    read_back.finish()
     assert read_back.compared == expected
     assert threading.active_count() == n_threads
 
@@ -47,7 +47,7 @@ def test_one_wrong_byte_is_told(number: int, tmp_path: Path) -> None:
     for one, place in enumerate(places):
         read_back.add(f"a{one}", place, zlib.crc32(PARTS[one]))
     with pytest.raises(StoredDataError, match=f"'a{number}' does not hold what was written"):
-        read_back.wait()
+        read_back.finish()
     assert f"a{number}" not in read_back.compared
 
 
@@ -61,7 +61,7 @@ def test_a_file_that_is_short_or_gone_is_told(what: str, tmp_path: Path) -> None
     read_back = ReadBack()
     read_back.add("a2", place, zlib.crc32(PARTS[2]))
     with pytest.raises(OSError, match="the file ends" if what == "short" else "No such file"):
-        read_back.wait()
+        read_back.finish()
 
 
 def test_what_is_closed_before_reads_no_more(tmp_path: Path) -> None:
@@ -71,4 +71,4 @@ def test_what_is_closed_before_reads_no_more(tmp_path: Path) -> None:
         read_back.add(str(number), places[2], zlib.crc32(PARTS[2]))
     read_back.close()
     assert len(read_back.compared) < 3000
-    ReadBack().wait()  # of nothing
+    ReadBack().finish()  # of nothing

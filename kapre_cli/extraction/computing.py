@@ -98,9 +98,10 @@ class _Outbox:
         self._sent = time.monotonic()
 
     def add(self, event: Event) -> None:
-        """Add an event; send all if they are many or have waited for long."""
+        """Add an event; send all if an input has failed, if they are many or have waited."""
         self._events.append(event)
-        if len(self._events) >= _SENT_EVENTS or time.monotonic() - self._sent > _SENT_SECONDS:
+        are_many = len(self._events) >= _SENT_EVENTS
+        if are_many or isinstance(event, Failed) or time.monotonic() - self._sent > _SENT_SECONDS:
             self.send()
 
     def send(self) -> None:

@@ -73,7 +73,7 @@ class ReadBack(Closing):
             if fd >= 0:
                 os.close(fd)
 
-    def wait(self) -> None:
+    def finish(self) -> None:
         """Wait until all arrays have been compared.
 
         Raises:

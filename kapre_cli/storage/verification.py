@@ -38,7 +38,7 @@ def require_written(
             progress.reading_back(len(written), sum(facts.seconds for _, facts in written))
             compared = None
             if read_back is not None:
-                read_back.wait()
+                read_back.finish()
                 compared = read_back.compared
             features.require(written, progress, compared)
     except (StoredDataError, OSError) as error:
