@@ -4,6 +4,7 @@ import pickle
 import socket
 import struct
 from contextlib import suppress
+from threading import Lock
 from typing import Any
 
 from kapre_cli.closing import Closing
@@ -24,19 +25,21 @@ class Channel(Closing):
 
     def __init__(self, end: socket.socket) -> None:
         self._socket = end
+        self._sending = Lock()
 
     def fileno(self) -> int:
         """Return the descriptor of this end, which can be read when a message comes."""
         return self._socket.fileno()
 
     def send(self, message: object) -> None:
-        """Send a message; wait while the other side does not read.
+        """Send a message, from any thread; wait while the other side does not read.
 
         Raises:
             OSError: If the other side has ended.
         """
         data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
-        self._socket.sendall(_LENGTH.pack(len(data)) + data, NO_SIGNAL)
+        with self._sending:
+            self._socket.sendall(_LENGTH.pack(len(data)) + data, NO_SIGNAL)
 
     def receive(self) -> Any:
         """Return the next message; wait until there is one.

@@ -39,21 +39,27 @@ _SENT_SECONDS = 0.02  # after so long
 Send = Callable[[list[Event]], None]
 
 
-class OpenJournals(Closing):
-    """The journals that a worker appends to: that of its last task, and older ones still in use.
+class Outbox(Closing):
+    """What a worker gives out: blocks, into journals, and then the events that tell of them.
+
+    Journals are open as long as inputs need them, that of the last task always.
 
     Args:
         common: What all tasks have in common.
+        send: Called with events, a few at once.
     """
 
-    def __init__(self, common: TaskSettings) -> None:
+    def __init__(self, common: TaskSettings, send: Send) -> None:
         self._root = common.root
         self._seconds_at_risk = SECONDS_AT_RISK if common.is_durable else None
+        self._send = send
         self._journals: dict[str, Journal] = {}
         self._n_begun: dict[str, int] = {}  # inputs, counted by the thread that decodes
         self._n_ended: dict[str, int] = {}  # by the one that computes
+        self._events: list[Event] = []
+        self._sent = 0.0  # long ago: that an input is being read is sent at once
 
-    def of(self, task: Task) -> Journal:
+    def journal_of(self, task: Task) -> Journal:
         """Return the journal of a task.
 
         Raises:
@@ -66,36 +72,10 @@ class OpenJournals(Closing):
         self._n_begun[path] += len(task.inputs)
         return self._journals[path]
 
-    def ended(self, journal: Journal) -> None:
-        """Record that an input has ended whose blocks are in ``journal``."""
+    def ended(self, journal: Journal, event: Finished | Failed) -> None:
+        """Add the end of an input whose blocks are in a journal."""
         self._n_ended[str(journal.path)] += 1
-
-    def flush(self) -> None:
-        """Let other processes read all blocks; close the journals that no input is left for.
-
-        Raises:
-            OutputError: If they cannot be written.
-        """
-        for path in [*self._journals]:
-            self._journals[path].flush()
-        for path in [*self._journals][:-1]:
-            if self._n_begun[path] == self._n_ended[path]:
-                self._journals.pop(path).close()
-
-    def close(self) -> None:
-        """Close them all."""
-        for journal in self._journals.values():
-            journal.close()
-
-
-class _Outbox:
-    """Gathers events and sends them, a few at once, after the blocks that they are about."""
-
-    def __init__(self, send: Send, journals: OpenJournals) -> None:
-        self._send = send
-        self._journals = journals
-        self._events: list[Event] = []
-        self._sent = time.monotonic()
+        self.add(event)
 
     def add(self, event: Event) -> None:
         """Add an event; send all if an input has failed, if they are many or have waited."""
@@ -105,28 +85,38 @@ class _Outbox:
             self.send()
 
     def send(self) -> None:
-        """Send all events.
+        """Send all events, once other processes can read all blocks.
+
+        Journals are closed that no input needs any more.
 
         Raises:
             OutputError: If a journal cannot be written. Which inputs have failed is sent even so.
         """
         events, self._events = self._events, []
         try:
-            self._journals.flush()
+            for journal in [*self._journals.values()]:
+                journal.flush()
         except OutputError:
             events = [event for event in events if not isinstance(event, Finished)]
             raise
         finally:
             if events:
                 self._send(events)
+        for path in [*self._journals][:-1]:
+            if self._n_begun[path] == self._n_ended[path]:
+                self._journals.pop(path).close()
         self._sent = time.monotonic()
+
+    def close(self) -> None:
+        """Close the journals."""
+        for journal in self._journals.values():
+            journal.close()
 
 
 def compute_tasks(
     tasks: Iterable[Task | None],
     common: TaskSettings,
-    journals: OpenJournals,
-    send: Send,
+    outbox: Outbox,
     bounds: Bounds | None = None,
 ) -> None:
     """Compute every input of some tasks.
@@ -137,18 +127,15 @@ def compute_tasks(
         tasks: The tasks. ``None``: the next one may take a while; all before it has been computed
             and sent then.
         common: What they have in common.
-        journals: The journals, to be closed by the caller.
-        send: Called with events, once the blocks that they are about can be read.
+        outbox: Where blocks and events go; to be closed by the caller.
         bounds: How far decoding goes ahead of computing.
 
     Raises:
         OutputError: If a journal cannot be written.
     """
-    settings = common.settings
-    outbox = _Outbox(send, journals)
-    stage = _ComputeStage(settings, journals, outbox)
+    stage = _ComputeStage(common.settings, outbox)
     try:
-        _compute(tasks, common, journals, stage, bounds)
+        _compute(tasks, common, outbox, stage, bounds)
     finally:
         outbox.send()  # also of a run that is interrupted in this process
 
@@ -156,7 +143,7 @@ def compute_tasks(
 def _compute(
     tasks: Iterable[Task | None],
     common: TaskSettings,
-    journals: OpenJournals,
+    outbox: Outbox,
     stage: "_ComputeStage",
     bounds: Bounds | None,
 ) -> None:
@@ -164,20 +151,20 @@ def _compute(
     n_frames = batch_frames(settings.layer, settings.batch_size)
     # In this order: inputs are decoded while TensorFlow is imported.
     with (
-        DecodeAhead(_items(tasks, settings, journals), bounds) as items,
+        DecodeAhead(_items(tasks, settings, outbox), bounds) as items,
         engine_for(settings.layer, settings.engine, n_frames, common.n_threads) as engine,
     ):
         batches.run_batches(stage.segments(items), settings.layer.framing, n_frames, engine)
 
 
 def _items(
-    tasks: Iterable[Task | None], settings: ExtractionSettings, journals: OpenJournals
+    tasks: Iterable[Task | None], settings: ExtractionSettings, outbox: Outbox
 ) -> Iterator[Item | None]:
     for task in tasks:
         if task is None:
             yield None
             continue
-        journal = journals.of(task)
+        journal = outbox.journal_of(task)
         for one in task.inputs:
             yield from decoded(one, settings, journal)
 
@@ -185,12 +172,9 @@ def _items(
 class _ComputeStage:
     """Turns what has been decoded into segments to be computed, and blocks into records."""
 
-    def __init__(
-        self, settings: ExtractionSettings, journals: OpenJournals, outbox: _Outbox
-    ) -> None:
+    def __init__(self, settings: ExtractionSettings, outbox: Outbox) -> None:
         self._settings = settings
         self._config = settings.layer
-        self._journals = journals
         self._outbox = outbox
 
     def segments(self, items: Iterable[Item | None]) -> Iterator[Segment | None]:
@@ -224,8 +208,8 @@ class _ComputeStage:
     def _fail(self, active: ActiveInput, reason: Exception) -> None:
         if not active.has_failed:
             active.has_failed = True
-            self._journals.ended(active.journal)
-            self._outbox.add(Failed(active.number, input_error(reason), active.facts))
+            failed = Failed(active.number, input_error(reason), active.facts)
+            self._outbox.ended(active.journal, failed)
 
     def _keep(self, block: Block) -> None:
         """Append a computed block to the journal."""
@@ -282,8 +266,8 @@ class _ComputeStage:
 
     def _finish(self, active: ActiveInput) -> None:
         assert active.facts is not None  # noqa: S101 - for the type checker: it was opened
-        self._journals.ended(active.journal)
-        self._outbox.add(
+        self._outbox.ended(
+            active.journal,
             Finished(
                 active.number,
                 active.facts,
@@ -291,7 +275,7 @@ class _ComputeStage:
                 tuple(active.entries),
                 active.kept,
                 active.work_seconds,
-            )
+            ),
         )
 
 

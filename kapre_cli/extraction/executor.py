@@ -2,7 +2,7 @@
 
 import select
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from kapre_cli.closing import Closing
 from kapre_cli.extraction.tasks import Event, Task, TaskSettings
@@ -59,7 +59,7 @@ class InProcess(Executor):
     def __init__(self) -> None:
         self._task: Task | None = None
         self._common: TaskSettings | None = None
-        self._journals: Closing | None = None
+        self._outbox: Closing | None = None
 
     def begin(self, common: TaskSettings, deliver: Deliver, n_workers: int | None = None) -> None:  # noqa: ARG002
         """Begin a run."""
@@ -86,29 +86,28 @@ class InProcess(Executor):
 
     def _compute(self, task: Task) -> None:
         # Decoders are imported where they are used: with workers, this process needs none.
-        from kapre_cli.extraction.computing import OpenJournals, compute_tasks
+        from kapre_cli.extraction.computing import Outbox, compute_tasks
         from kapre_cli.extraction.worker import preview_task
 
         assert self._common is not None  # noqa: S101 - for the type checker: the run has begun
-
-        def send(events: Sequence[Event]) -> None:
-            for event in events:
-                self._deliver(event)
-
         if not task.journal:
-            send(list(preview_task(task, self._common.settings)))
+            self._send(preview_task(task, self._common.settings))
             return
-        journals = self._journals
-        if not isinstance(journals, OpenJournals):
-            journals = self._journals = OpenJournals(self._common)
-        compute_tasks([task], self._common, journals, send)
+        outbox = self._outbox
+        if not isinstance(outbox, Outbox):
+            outbox = self._outbox = Outbox(self._common, self._send)
+        compute_tasks([task], self._common, outbox)
+
+    def _send(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self._deliver(event)
 
     def stop(self) -> None:
         """Drop the task and close the journals."""
         self._task = None
-        if self._journals is not None:
-            self._journals.close()
-            self._journals = None
+        if self._outbox is not None:
+            self._outbox.close()
+            self._outbox = None
 
     def close(self) -> None:
         """Close the journals."""

@@ -430,8 +430,8 @@ class _Run:
     # What workers send
 
     def _handle(self, event: Event) -> None:
-        """Take note of an event. What ends the run is raised later, by :meth:`go`."""
-        if self._error is not None:
+        """Record an event. What ends the run is raised later, by :meth:`go`."""
+        if self._error is not None and not isinstance(event, Began | Failed):
             return
         if isinstance(event, Computed):
             job = self._running[event.number]

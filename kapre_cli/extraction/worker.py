@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 from kapre_cli.extraction.channel import Channel
-from kapre_cli.extraction.computing import OpenJournals, compute_tasks
+from kapre_cli.extraction.computing import Outbox, compute_tasks
 from kapre_cli.extraction.preview import preview
 from kapre_cli.extraction.tasks import Broken, Previewed, Task, TaskSettings
 from kapre_cli.settings import ExtractionSettings
@@ -26,7 +26,7 @@ class Worker:
         self._channel = channel
         self._inbox: queue.SimpleQueue[Task | TaskSettings] = queue.SimpleQueue()
         self._next: Task | TaskSettings | None = None
-        self._journals: OpenJournals | None = None
+        self._outbox: Outbox | None = None
 
     def serve(self) -> NoReturn:
         """Work until the channel is closed, then end the process."""
@@ -37,12 +37,12 @@ class Worker:
             if not isinstance(common, TaskSettings):
                 continue  # a task of a run that cannot go on
             try:
-                with OpenJournals(common) as self._journals:
-                    compute_tasks(self._tasks(common), common, self._journals, self._channel.send)
+                with Outbox(common, self._channel.send) as self._outbox:
+                    compute_tasks(self._tasks(common), common, self._outbox)
             except BaseException as error:
                 self._channel.send([Broken(error, traceback.format_exc())])
             finally:
-                self._journals = None
+                self._outbox = None
 
     def _receive(self) -> None:
         """Put what comes into the inbox; keep finished work and end once nothing will."""
@@ -51,8 +51,8 @@ class Worker:
                 message = self._channel.receive()
             except EOFError:
                 try:
-                    if self._journals is not None:
-                        self._journals.flush()
+                    if self._outbox is not None:
+                        self._outbox.send()
                 finally:
                     os._exit(0)
             self._inbox.put(message)
