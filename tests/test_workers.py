@@ -50,6 +50,15 @@ def ended(run: subprocess.Popen[str]) -> tuple[int, list[str]]:
     return run.returncode, said.splitlines()
 
 
+def at_work(run: subprocess.Popen[str], folder: Path) -> list[int]:
+    """Return the workers of a run, once one of them has finished a block."""
+    deadline = time.monotonic() + LIMIT
+    while not any(path.stat().st_size for path in folder.glob("out.h5.partial/journal-*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    return workers_of(run.pid)
+
+
 def is_there(pid: int) -> bool:
     """Whether a process runs; one that has ended and is not awaited does not."""
     with suppress(OSError):
@@ -106,9 +115,7 @@ def test_what_a_killed_worker_has_computed_is_not_computed_again(tmp_path: Path)
 def test_workers_end_with_the_run_that_is_killed(tmp_path: Path) -> None:
     command = ("spectrogram", "audio", *OPTIONS)
     with running(*command, "-o", "out.h5", cwd=tmp_path) as run:
-        while not (workers := workers_of(run.pid)):
-            time.sleep(0.01)
-        time.sleep(0.5)
+        workers = at_work(run, tmp_path)
         run.kill()
         run.wait(timeout=LIMIT)
     deadline = time.monotonic() + LIMIT
@@ -126,9 +133,7 @@ def test_workers_end_with_the_run_that_is_killed(tmp_path: Path) -> None:
 def test_without_a_process_that_forks_finished_work_is_kept(tmp_path: Path) -> None:
     command = ("spectrogram", "audio", "-o", "out.h5", *OPTIONS)
     with running(*command, cwd=tmp_path) as run:
-        while not (workers := workers_of(run.pid)):
-            time.sleep(0.01)
-        time.sleep(0.5)
+        workers = at_work(run, tmp_path)
         (server,) = map(int, Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split())
         os.kill(server, signal.SIGKILL)
         os.kill(workers[0], signal.SIGKILL)
