@@ -2,6 +2,7 @@
 
 import os
 import re
+import traceback
 from contextlib import suppress
 
 _LONGEST_NAME = 2**12  # of a path that can be opened
@@ -35,9 +36,13 @@ class SampleRateError(AudioReadError):
     _TEXT = re.compile(r"sample rate is ([\d,]+) Hz, this run uses ([\d,]+) Hz \(")
 
     def __init__(self, sr: int, wanted: int) -> None:
+        self._rates = sr, wanted
         super().__init__(
             f"sample rate is {sr:,} Hz, this run uses {wanted:,} Hz (use --resample, or --sr {sr})"
         )
+
+    def __reduce__(self) -> tuple[type, tuple[int, int]]:
+        return type(self), self._rates  # so that it can be pickled
 
     @classmethod
     def rates_in(cls, reason: str) -> tuple[int, int] | None:
@@ -56,8 +61,11 @@ class SampleRateError(AudioReadError):
 class UnexpectedError(AudioReadError):
     """An input that failed for a reason nobody foresaw: a fault of this program or of a library.
 
-    Its cause is the exception that was raised.
+    Attributes:
+        trace: The traceback of the exception that was raised.
     """
+
+    trace = ""
 
 
 class FeatureError(KapreExtractError, ValueError):
@@ -100,6 +108,7 @@ def input_error(error: Exception) -> KapreExtractError:
         with suppress(Exception):  # some cannot even say what they are
             said = " ".join(str(error).split())
         failure = UnexpectedError(f"unexpected {type(error).__name__}{f': {said}' if said else ''}")
+        failure.trace = "".join(traceback.format_exception(error)).rstrip()
     failure.__cause__ = error
     return failure
 

@@ -6,16 +6,12 @@ The first line says whose report it is. The names of the fields are those of :cl
 
 import json
 import os
-from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from kapre_cli.closing import Closing
 from kapre_cli.descriptors import write_all
-from kapre_cli.errors import OutputError, writing
+from kapre_cli.errors import OutputError
 from kapre_cli.version import PROGRAM, __version__
 
 REPORT_VERSION = 1
@@ -79,14 +75,6 @@ class Recorder(Closing):
             known: What else is known of it.
         """
 
-    def ended_before(self, path: str, reason: str | None = None) -> None:
-        """Take note that an input ended before the process came down.
-
-        Args:
-            path: The input.
-            reason: Why it failed, if it did. It has a line already if the record was begun then.
-        """
-
     def sums(self, exit_code: int, **sums: Any) -> None:
         """Take note of the exit code and of how many inputs ended in which way, at the end."""
 
@@ -106,9 +94,6 @@ class LineRecorder(Recorder):
         open_: Opens the record and returns the descriptor that lines go to; closed with this.
         name: What it is called in messages.
         broke: Called with the reason when a line cannot be written.
-        before: What is there already, should this go on with what a process has begun that came
-            down. It may have done so right after a line, before it took note itself. ``None``: no
-            such process has begun the record.
     """
 
     def __init__(
@@ -116,49 +101,39 @@ class LineRecorder(Recorder):
         open_: Callable[[], int],
         name: object,
         broke: Callable[[OutputError], None],
-        before: "Before | None" = None,
     ) -> None:
         self._open = open_
         self._descriptor: int | None = None
         self._name = name
         self._broke = broke
-        self._waiting: list[dict[str, Any]] = [] if before is not None else [_HEADER]
-        self._is_begun_before = before is not None
-        self._before = before.n_lines if before is not None else Counter[str]()
-        self._work_seconds = before.work_seconds if before is not None else 0.0
+        self._waiting: list[dict[str, Any]] = [_HEADER]
+        self._work_seconds = 0.0
         self._is_broken = False
 
     def begin(self) -> None:
         """Open the record, unless it is open, and write the lines that have waited for it.
 
         Raises:
-            OutputError: If it cannot be opened. One that was begun by a process which came down
-                ends there, as if it could not be written on.
+            OutputError: If it cannot be opened.
             BrokenPipeError: As :meth:`input`.
         """
         if self._descriptor is not None or self._is_broken:
             return
         try:
             self._descriptor = self._open()
-        except OutputError as error:
+        except OutputError:
             self._is_broken = True
-            if not self._is_begun_before:
-                raise
-            self._broke(error)
-            return
+            raise
         waiting, self._waiting = self._waiting, []
         for line in waiting:
             self._write(line)
 
     def input(self, path: str, status: str, reason: str | None, known: Known) -> None:
-        """Write the line of an input, unless it is there already.
+        """Write the line of an input.
 
         Raises:
             BrokenPipeError: If it goes into a pipe whose reader has left.
         """
-        if self._before[path] > 0:
-            self._before[path] -= 1
-            return
         self._work_seconds += (known.work_seconds or 0.0) if status == WRITTEN else 0.0
         self._write(
             {
@@ -174,13 +149,6 @@ class LineRecorder(Recorder):
                 "work_seconds": known.work_seconds,
             }
         )
-
-    def ended_before(self, path: str, reason: str | None = None) -> None:
-        """Take note that an input ended before the process came down."""
-        if self._is_begun_before:
-            self._before[path] -= 1
-        elif reason is not None:
-            self.input(path, FAILED, reason, NOTHING)
 
     def sums(self, exit_code: int, **sums: Any) -> None:
         """Write the last line.
@@ -209,32 +177,3 @@ class LineRecorder(Recorder):
         """Close the file."""
         if self._descriptor is not None:
             os.close(self._descriptor)
-
-
-@dataclass
-class Before:
-    """What is in a file of lines.
-
-    Attributes:
-        n_lines: How many lines each path has.
-        work_seconds: The sum of the work of what was written.
-    """
-
-    n_lines: Counter[str] = field(default_factory=Counter)
-    work_seconds: float = 0.0
-
-
-def recorded_before(path: Path) -> Before:
-    """Return what is in the file at ``path``, if it is one that can be read."""
-    before = Before()
-    if not path.is_file():
-        return before
-    torn = suppress(ValueError)  # a last line, on a full disk
-    with writing(path, "read"), path.open(encoding="ascii") as file, torn:
-        for record in map(json.loads, file):
-            if is_header(record):
-                continue
-            before.n_lines[record["source"]] += 1
-            if record["status"] == WRITTEN:
-                before.work_seconds += record["work_seconds"] or 0.0
-    return before

@@ -2,11 +2,9 @@
 
 import signal
 import threading
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import NamedTuple
 
 from kapre_cli.errors import TooManyFailuresError, UnexpectedError, quoted
 from kapre_cli.failures import Failures
@@ -84,70 +82,6 @@ class Progress:
 SILENT = Progress()
 
 
-class Gone(NamedTuple):
-    """How much of a stream of arrays has gone out.
-
-    Attributes:
-        n_inputs: Inputs that have ended, from the first one on.
-        n_written: Those of them whose arrays have gone out.
-        n_bytes: Bytes of these arrays.
-        seconds: Seconds of audio behind the arrays.
-        n_floored: Those of the arrays that ``amin`` leaves less than 80 dB of range.
-    """
-
-    n_inputs: int = 0
-    n_written: int = 0
-    n_bytes: int = 0
-    seconds: float = 0.0
-    n_floored: int = 0
-
-
-class Watch:
-    """Knows which inputs have brought the process down, and is told which one is being read.
-
-    It remembers what has been told and how much of a stream has gone out as well. This one is for a
-    process that nobody watches.
-
-    Attributes:
-        again: Whether the process has come down before in this run, and goes on now.
-        n_sent: Bytes of a stream that had gone out when it did.
-    """
-
-    again = False
-    n_sent = 0
-
-    def reading(self, key: str | None, reader: int = 0) -> None:
-        """Take note that an input, or none any more, is being read by one of several readers."""
-
-    def crashes(self, key: str) -> tuple[str, ...]:  # noqa: ARG002
-        """Return how the process came down each time while an input was being read."""
-        return ()
-
-    def refused(self, n_refusals: int) -> None:
-        """Take note that so many paths have been refused, and named with the reason."""
-
-    def n_refused(self) -> int:
-        """Return how many had been when the process came down."""
-        return 0
-
-    def report_begun(self) -> None:
-        """Record that the report file has been opened."""
-
-    def has_begun_report(self) -> bool:
-        """Whether the report file had been opened when the process came down."""
-        return False
-
-    def went_out(self, gone: Gone) -> None:
-        """Take note what has gone out whole."""
-
-    def gone(self) -> Gone:
-        """Return what had gone out whole when the process came down."""
-        return Gone()
-
-
-UNWATCHED = Watch()
-
-
 @dataclass
 class Report:
     """The tally of a run. Any thread may add to it.
@@ -211,7 +145,7 @@ class Report:
             self.say(f"failed: {quoted(path)}: {reason}")
             if isinstance(reason, UnexpectedError):
                 if self.verbose:
-                    self.say("".join(traceback.format_exception(reason.__cause__)).rstrip())
+                    self.say(reason.trace)
                 else:
                     self.warn("--verbose shows where an unexpected exception was raised")
             self._failures.add(str(reason))
@@ -233,13 +167,6 @@ class Report:
             self.n_untried += not tried
             self.recorder.input(path, FAILED, f"{'' if tried else 'not tried: '}{reason}", known)
 
-    def failed_before(self, path: str, reason: object) -> None:
-        """Count an input that has failed, and been named, before the process came down."""
-        with self._adding:
-            self.n_failed += 1
-            self._failures.add(str(reason))
-            self.recorder.ended_before(path, str(reason))
-
     def begin(self) -> None:
         """Begin the record: nothing refuses the run any more.
 
@@ -248,14 +175,6 @@ class Report:
         """
         with self._adding:
             self.recorder.begin()
-
-    def go_on(self, gone: Gone) -> None:
-        """Count what has gone out of a stream before the process came down."""
-        with self._adding:
-            self.n_written += gone.n_written
-            self.n_failed += gone.n_inputs - gone.n_written
-            self.seconds += gone.seconds
-            self.n_floored += gone.n_floored
 
     def skipped(self, path: str, known: Known) -> None:
         """Count an input whose features were there already."""

@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,33 @@ def process() -> Callable[..., Ended]:
         return Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
 
     return call
+
+
+def workers_of(pid: int) -> list[int]:
+    """Return the worker processes of a run: children of the process that forks them."""
+    found = []
+    with suppress(OSError, ValueError):  # it may have ended
+        for server in _children(pid):
+            found += _children(server)
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def kill_workers(pid: int, n_times: int, number: int = signal.SIGKILL) -> list[int]:
+    """Kill a worker of a run, and then as often the one that takes its place."""
+    killed: list[int] = []
+    deadline = time.monotonic() + 60
+    while len(killed) < n_times and time.monotonic() < deadline:
+        for worker in workers_of(pid):
+            if worker not in killed and len(killed) < n_times:
+                time.sleep(0.3)  # it is at work
+                os.kill(worker, number)
+                killed.append(worker)
+        time.sleep(0.02)
+    return killed
 
 
 @pytest.fixture(scope="session")

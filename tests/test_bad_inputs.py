@@ -17,7 +17,7 @@ import pytest
 import kapre_cli
 from kapre_cli.audio import AudioReader
 from kapre_cli.cli import extraction
-from kapre_cli.pipeline import reading
+from kapre_cli.extraction import decoding
 from kapre_cli.settings import AudioSettings
 from kapre_cli.sources import discover
 from tests import flac, reference
@@ -28,7 +28,7 @@ from tests.stress.runs import SUMMARY
 OPTIONS = ("--sr", "8000", "--n-dft", "64")
 SECONDS_ALLOWED = 60
 MIB_ALLOWED = 100
-MIB_READ_AHEAD = 4 * reading.Bounds().ahead_values / 2**20
+MIB_READ_AHEAD = 4 * decoding.Bounds().ahead_values / 2**20
 RSS_PER_MIB = 2**20 if sys.platform == "darwin" else 2**10
 
 # What a terminal would act upon: control characters of both kinds, and turns of direction.
@@ -311,7 +311,7 @@ def test_what_changes_while_it_is_read_is_told(
             return samples
 
     changed: set[Path] = set()
-    monkeypatch.setattr(reading, "AudioReader", Disturbed)
+    monkeypatch.setattr(decoding, "AudioReader", Disturbed)
     for name in ("a sound one", *CHANGES, "~ another"):
         write_audio(tmp_path / "audio" / f"{name}{suffix}", reference.noise(2, 400_000))
     output = tmp_path / "out.h5"

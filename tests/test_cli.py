@@ -754,7 +754,7 @@ def test_an_output_that_finds_no_room_is_told_and_its_work_kept(
     if place == "output":  # all is computed, and need not be once more
         assert lines[1].startswith(f"1 of 1 input done: kept in '{output}.partial'; the same com")
         partial = f"{output}.partial"
-        kept = [partial, f"{partial}/journal", f"{partial}/lock"]
+        kept = [partial, f"{partial}/journal-1", f"{partial}/lock"]
         assert files_below(tmp_path) == ["a.wav", *kept]
     else:
         assert files_below(tmp_path) == ["a.wav"]
@@ -799,7 +799,7 @@ def test_a_terminal_sees_a_bar_and_no_tensorflow(audio: Path) -> None:
     assert running.wait(timeout=60) == 1
     shown = seen.decode()
     assert re.search(r"\? left   0%\| +\| 0/3 inputs \[00:00\]", shown)
-    assert "writing: ? left   0%|" in shown
+    assert "reading back: ? left   0%|" in shown
     assert "failed: 'gone.wav': cannot be opened" in shown
     visible = [line.rsplit("\r", 1)[-1] for line in shown.replace("\r\n", "\n").split("\n")]
     for line in visible:

@@ -20,13 +20,13 @@ import kapre_cli
 import kapre_cli.cli.dry_run
 import kapre_cli.cli.plotting
 import kapre_cli.engines.numpy_engine
+import kapre_cli.extraction.preview
+import kapre_cli.extraction.run
 import kapre_cli.inspection.compare
 import kapre_cli.inspection.summary
 import kapre_cli.inspection.telling
 import kapre_cli.inspection.telling_differences
 import kapre_cli.inspection.verify
-import kapre_cli.pipeline.extract
-import kapre_cli.pipeline.foresight
 import kapre_cli.plotting.figure
 import kapre_cli.storage.merging
 from kapre_cli.storage.features import open_features
@@ -129,18 +129,34 @@ def test_too_little_memory_is_told_in_a_line(here: Path) -> None:
     assert not (here / "x.h5").exists()
 
 
+WITHOUT_PROCESSES = """
+import os, resource, sys
+import kapre_cli.extraction.worker, kapre_cli.storage.hdf5_features
+from kapre_cli.cli import main
+resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+if os.geteuid() == 0:  # whom the limit does not concern
+    os.setgid(65534)
+    os.setuid(65534)
+main(sys.argv[1:])
+"""
+
+
 @pytest.mark.parametrize("output", ["x.h5", "-"])
-def test_more_jobs_than_the_system_has_threads_are_told_of(output: str, here: Path) -> None:
-    command = (
-        "ulimit -v 3000000; export OPENBLAS_NUM_THREADS=1; "
-        "mkfifo list; exec 3<>list; rm list; echo a.wav >&3; "  # a list that stays open
-        f"kapre spectrogram --files-from - -o {output} -j 3000 > arrays <&3"
-    )
-    ended = shell(command, here)
-    assert "Traceback" not in ended.stderr
-    assert (
-        "kapre-extract: Error: the system allows no more threads; take fewer --jobs\n"
-        in ended.stderr
+def test_no_process_for_a_worker_is_told_of(output: str, here: Path) -> None:
+    here.chmod(0o777)
+    with (here / "arrays").open("wb") as arrays:
+        ended = subprocess.run(
+            [sys.executable, "-c", WITHOUT_PROCESSES, "spectrogram", "a.wav", "-o", output],
+            cwd=here,
+            stdout=arrays,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+        )
+    assert re.fullmatch(  # threads count as well
+        r"kapre-extract: Error: the system allows no more (processes|threads); take fewer --jobs\n",
+        ended.stderr,
     )
     assert ended.returncode == 1
     assert files_below(here) == ["a.wav", "arrays", "old.h5"]
@@ -324,14 +340,14 @@ def test_a_report_that_is_gone_at_the_end_is_told(what: str, here: Path) -> None
 
 CALLER = """
 import os, signal, subprocess, sys
-import kapre_cli.storage.journal
+import kapre_cli.extraction.run
 from kapre_cli.cli import main
 
 def fail(*_):
     raise ValueError("planted")
 
 if sys.argv[1] == "fault":
-    kapre_cli.storage.journal.Journal.run = fail
+    kapre_cli.extraction.run.Journals.create = fail
 before = [signal.getsignal(n) for n in range(1, 32)]
 try:
     main(["spectrogram", "a.wav", "-o", "x.h5"])

@@ -12,10 +12,8 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kapre_cli.extraction.framed import frame_blocks
 from kapre_cli.framing import BLOCK_VALUES, Framing
-from kapre_cli.pipeline.blocks import frame_blocks
-from kapre_cli.pipeline.work import Work
-from kapre_cli.sources import Source
 from tests import reference
 from tests.conftest import blocks_of, read_audio, write_audio
 
@@ -244,7 +242,8 @@ def test_blocks_hold_each_frames_samples_and_pads(
     padded = np.pad(signal, ((0, 0), framing.pads(length)))
     seen = 0
     reader: Any = _Signal(signal)
-    for block in frame_blocks(Work(Source("a", "a")), reader, framing, n_features=3):
+    active: Any = None
+    for block in frame_blocks(active, reader, framing, n_features=3):
         assert block.first_frame == seen
         count = block.n_frames
         start = seen * n_hop

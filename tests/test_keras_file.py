@@ -44,7 +44,7 @@ def test_it_is_what_keras_says(
         environment["KERAS_HOME"] = str(keep_settings(tmp_path / "elsewhere", by_keras_home))
     code = """
 import sys
-from kapre_cli.cli.imports import make_quick
+from kapre_cli.interpreter import tune_interpreter as make_quick
 from kapre_cli.settings.keras_file import keras_image_data_format
 before = keras_image_data_format()
 assert "keras" not in sys.modules

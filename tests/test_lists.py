@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 
 import kapre_cli
 from kapre_cli.errors import UsageError, quoted
-from kapre_cli.pipeline import extract
-from kapre_cli.pipeline.work import Work
+from kapre_cli.extraction.executor import InProcess
+from kapre_cli.extraction.job import Job
 from kapre_cli.sources import Arriving, Inputs, Names, Source, discover
 from tests import reference
 from tests.conftest import PROGRAM, Ended, files_below, write_audio
@@ -161,7 +161,7 @@ def read_through_a_pipe(content: bytes, *, by_nul: bool, folder: Path) -> list[s
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        with Names(str(folder / "pipe"), ended_by_nul=by_nul, folder=str(folder)) as names:
+        with Names(str(folder / "pipe"), ended_by_nul=by_nul) as names:
             return list(names.read())
     finally:
         writer.join(timeout=60)
@@ -199,7 +199,7 @@ def test_a_name_that_begins_with_a_mark_or_ends_in_returns_is_kept_if_it_is_ther
     for name in ("\ufeffa.wav", "b.wav\r\r", "b.wav"):
         Path(name).touch()
     Path("list").write_text("\ufeffa.wav\nb.wav\r\r\r\nb.wav\r\n\ufeffc.wav\n", newline="")
-    with Names("list", ended_by_nul=False, folder=None) as names:
+    with Names("list", ended_by_nul=False) as names:
         assert list(names.read()) == ["\ufeffa.wav", "b.wav\r\r", "b.wav", "\ufeffc.wav"]
 
 
@@ -238,7 +238,7 @@ def test_short_names_between_nuls_are_no_utf16(
     monkeypatch.chdir(tmp_path)
     Path("list").write_bytes(b"a\0b\0c\0d\0e\0")
     Path("a").touch()
-    with Names("list", ended_by_nul=True, folder=None) as names:
+    with Names("list", ended_by_nul=True) as names:
         assert list(names.read()) == ["a", "b", "c", "d", "e"]
 
 
@@ -375,11 +375,10 @@ def test_what_is_written_into_a_list_is_read_from_it(
     for kind in ("list", "pipe"):
         if kind == "pipe":
             writer.start()
-        listing = Names(str(folder / kind), ended_by_nul=by_nul, folder=str(folder))
+        listing = Names(str(folder / kind), ended_by_nul=by_nul)
         with listing:
             assert listing.grows == (kind == "pipe")
             assert list(listing.read()) == expected
-            assert list(listing.read()) == expected  # another process may begin anew
     writer.join(timeout=60)
     shutil.rmtree(folder)
 
@@ -388,11 +387,10 @@ def test_what_is_written_into_a_list_is_read_from_it(
 
 
 AT_ONCE = """
-import functools, sys
+import sys
 from kapre_cli.cli import main
-from kapre_cli.storage import work_dir
-# So that the tests need not wait.
-work_dir.Journal = functools.partial(work_dir.Journal, seconds_at_risk=0.05)
+from kapre_cli.extraction import computing
+computing.SECONDS_AT_RISK = 0.05  # so that the tests need not wait
 main(sys.argv[1:])
 """
 
@@ -442,9 +440,12 @@ def wait_until(happened: Callable[[], bool], seconds: float = 60) -> None:
     raise AssertionError("it did not happen")
 
 
-def holds_work(journal: Path) -> bool:
-    """Whether there is more in a journal than what a run begins with."""
-    return journal.exists() and journal.stat().st_size > 3000
+HEAD_BYTES = 3000  # of a journal without work, at most
+
+
+def bytes_of_work(folder: Path) -> int:
+    """Return how many bytes there are in journals beside what they begin with."""
+    return sum(max(one.stat().st_size - HEAD_BYTES, 0) for one in folder.glob("journal-*"))
 
 
 @pytest.fixture
@@ -462,10 +463,10 @@ def test_work_is_done_and_kept_before_the_list_ends(
 ) -> None:
     run = growing("-o", name)
     for one in three:
-        journal = tmp_path / f"{name}.partial" / "journal"
-        before = journal.stat().st_size if journal.exists() else 3000
+        folder = tmp_path / f"{name}.partial"
+        before = bytes_of_work(folder)
         run.write(one)
-        wait_until(lambda: journal.exists() and journal.stat().st_size > before)  # noqa: B023
+        wait_until(lambda: bytes_of_work(folder) > before)  # noqa: B023
     code, messages = run.end()
     output = str(tmp_path / name)
     assert (code, len(messages)) == (0, 1)
@@ -481,7 +482,8 @@ def test_ctrl_c_while_the_list_is_waited_for_keeps_the_work(
 ) -> None:
     run = growing("-o", "out.h5")
     run.write(*three[:2])
-    wait_until(lambda: holds_work(tmp_path / "out.h5.partial" / "journal"))
+    n_bytes = 4 * 33 * (-(-3000 // 50)) * (1 + 2)  # of the features of both
+    wait_until(lambda: bytes_of_work(tmp_path / "out.h5.partial") >= n_bytes - 2 * HEAD_BYTES)
     os.killpg(run.running.pid, signal.SIGINT)
     _, told = run.running.communicate(timeout=60)  # though the list is still open
     assert run.running.returncode == 130
@@ -489,7 +491,9 @@ def test_ctrl_c_while_the_list_is_waited_for_keeps_the_work(
         "2 of 2 inputs done: kept in 'out.h5.partial'; the same command with --resume goes on",
         "kapre-extract: interrupted: no output was written or changed",
     ]
-    assert files_below(tmp_path / "out.h5.partial") == ["journal", "lock"]
+    kept = files_below(tmp_path / "out.h5.partial")
+    assert kept[0] == "journal-1"
+    assert kept[-1] == "lock"
     run.list.close()
     run = growing("-o", "out.h5", "--resume")
     run.write(*three)
@@ -618,9 +622,7 @@ def test_where_all_is_there_nothing_is_made_ready_to_compute(
         return ended
 
     assert run().code == 0
-    monkeypatch.setattr(
-        extract, "engine_for", lambda *_: pytest.fail("there is nothing to compute")
-    )
+    monkeypatch.setattr(InProcess, "submit", lambda *_: pytest.fail("there is nothing to compute"))
     ended = run()
     assert "'out.h5' is up to date: nothing was computed" in ended.err
 
@@ -628,14 +630,14 @@ def test_where_all_is_there_nothing_is_made_ready_to_compute(
 CRASHING = """
 import os, signal, sys
 from kapre_cli.cli import main
-from kapre_cli.pipeline import reading
-really = reading.AudioReader
+from kapre_cli.extraction import decoding
+really = decoding.AudioReader
 def crashing(path, *arguments, **options):
     if path == "b.flac" and not os.path.exists("crashed"):
         open("crashed", "x").close()
         signal.raise_signal(signal.SIGSEGV)
     return really(path, *arguments, **options)
-reading.AudioReader = crashing
+decoding.AudioReader = crashing
 main(sys.argv[1:])
 """
 
@@ -655,7 +657,7 @@ def test_after_a_crash_no_name_is_lost(three: tuple[str, ...], tmp_path: Path) -
         wait_until((tmp_path / "crashed").exists)
         _, messages = running.communicate("wav\n", timeout=60)
     assert running.returncode == 0, messages
-    assert "crashed (SIGSEGV) while reading" in messages.splitlines()[0]
+    assert "a worker process died (SIGSEGV) before it had finished" in messages.splitlines()[0]
     assert messages.splitlines()[-1].startswith("3 inputs: 3 written, 0 failed")
     with kapre_cli.open_features(tmp_path / "out.h5") as features:
         assert list(features) == [*three]
@@ -680,7 +682,7 @@ def test_the_bar_counts_inputs_as_they_come(tmp_path: Path) -> None:
     for number in range(3):
         write_audio(tmp_path / f"{number}.wav", reference.noise(1, 40_000, number))
     script = """
-size() { stat -c %s out.h5.partial/journal 2>/dev/null || echo 0; }
+size() { cat out.h5.partial/journal-* 2>/dev/null | wc -c; }
 (
   echo 0.wav
   for _ in $(seq 600); do [ "$(size)" -gt 5000 ] && break; sleep 0.1; done
@@ -706,14 +708,15 @@ def test_a_name_takes_little_memory(tmp_path: Path) -> None:
     (tmp_path / "list").write_text(
         "".join(f"site/night {number:06d}.wav\n" for number in range(n_names))
     )
-    names = Names(str(tmp_path / "list"), ended_by_nul=False, folder=str(tmp_path))
+    names = Names(str(tmp_path / "list"), ended_by_nul=False)
     refused: list[object] = []
     tracemalloc.start()
-    with names, Arriving(Inputs(()), names, None, lambda _: None, refused.append) as arriving:  # type: ignore[arg-type]
-        works = [Work(source) for source in arriving]
+    arriving = Arriving(Inputs(()), names, None, lambda _: None, refused.append)  # type: ignore[arg-type]
+    with names:
+        jobs = [Job(source) for source in arriving]
         _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert (len(works), refused) == (n_names, [])
+    assert (len(jobs), refused) == (n_names, [])
     assert peak / n_names < 1000
 
 
@@ -726,7 +729,7 @@ def test_names_are_refused_as_they_come_as_they_are_at_once(tmp_path: Path) -> N
     taken: list[str] = []
     refused: list[str] = []
     (tmp_path / "list").write_text("a\na/b\nb/a\n./a\nb\nc\n")
-    names = Names(str(tmp_path / "list"), ended_by_nul=False, folder=str(tmp_path))
+    names = Names(str(tmp_path / "list"), ended_by_nul=False)
 
     def refuse(path: str, _reason: object) -> None:
         refused.append(path)
@@ -735,7 +738,8 @@ def test_names_are_refused_as_they_come_as_they_are_at_once(tmp_path: Path) -> N
         if source.key == "c":
             raise UsageError("no")
 
-    with names, Arriving(Inputs(()), names, None, admit, refuse) as arriving:
+    with names:
+        arriving = Arriving(Inputs(()), names, None, admit, refuse)
         taken = [source.path for source in arriving]
         assert arriving.n_inputs == 5
     assert (taken, refused) == (["a", "b/a"], ["a/b", "b", "c"])

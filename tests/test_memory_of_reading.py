@@ -344,6 +344,6 @@ def test_json_of_many_values_is_refused_in_little_memory(
         head = HEAD.pack(MAGIC, len(described), 0, zlib.crc32(described), 0)
         (tmp_path / "x.npy.partial").mkdir()
         (tmp_path / "x.npy.partial" / "lock").write_bytes(MARKER)
-        (tmp_path / "x.npy.partial" / "journal").write_bytes(head + described)
+        (tmp_path / "x.npy.partial" / "journal-1").write_bytes(head + described)
         code, messages = bounded("spectrogram", audio, "-o", output, "--resume")
         assert code == 0, messages

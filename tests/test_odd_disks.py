@@ -134,7 +134,7 @@ def test_one_run_at_a_time_without_locks(
         first.stdin.write(b"a.wav\n")
         owner = here / f"{output}.partial" / "owner"
         limit = time.monotonic() + 60
-        while not (here / f"{output}.partial" / "journal").exists():
+        while not (here / f"{output}.partial" / "journal-1").exists():
             assert time.monotonic() < limit
             time.sleep(0.01)
         machine = json.loads(owner.read_bytes())["machine"]

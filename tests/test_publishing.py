@@ -35,7 +35,8 @@ def at_work(warm: Nursery, here: Path, output: str, *more: str) -> Iterator[Star
     try:
         run.stdin.write(b"a.wav\n")
         limit = time.monotonic() + SECONDS
-        while not (here / f"{output}.partial" / "journal").exists():
+        journal = here / f"{output}.partial" / "journal-1"
+        while not (journal.exists() and journal.stat().st_size):
             assert time.monotonic() < limit
             time.sleep(0.005)
         yield run
@@ -142,7 +143,7 @@ def test_a_folder_renamed_during_the_run_is_told_with_where_the_work_is(
     assert "was moved or removed while the run was on" in messages
     place = f"moved/{Path(output).name}.partial"
     assert f"1 of 1 input done: kept in '{tmp_path / place}'" in messages
-    assert (tmp_path / place / "journal").stat().st_size > 0
+    assert (tmp_path / place / "journal-1").stat().st_size > 0
     assert not (tmp_path / "out").exists()
     resumed = at_once(
         "melspectrogram",
@@ -173,7 +174,7 @@ def test_another_folder_in_the_place_of_the_renamed_one_gets_nothing(
     assert run.returncode == 1, told
     assert b"Traceback" not in told
     assert files_below(tmp_path / "out") == ["thesis.txt"]
-    assert (tmp_path / "moved/x.h5.partial/journal").exists()
+    assert (tmp_path / "moved/x.h5.partial/journal-1").exists()
 
 
 def test_a_removed_folder_is_told(tmp_path: Path, warm: Nursery) -> None:

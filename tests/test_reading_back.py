@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from kapre_cli import open_features
-from kapre_cli.storage.block_spool import BlockSpool
+from kapre_cli.storage.journal import Journal
+from kapre_cli.storage.journals import Journals
 from tests.conftest import ended_of
+from tests.test_journal import ROOT
 from tests.warm import Nursery, nursery
 
 _NO_LOCKS = r"""
@@ -65,16 +67,17 @@ def test_an_intact_output_is_read_where_files_cannot_be_locked(
 
 
 def test_a_block_is_read_whole_when_the_system_reads_it_in_parts(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = os.preadv
     monkeypatch.setattr(
         os, "preadv", lambda fd, buffers, at: read(fd, [buffers[0][:1000]], at)
     )  # the system's own limit is 2 GiB
     block = np.arange(6000, dtype="<f4").reshape(2, 30, 100)
-    with BlockSpool() as spool:
-        entry = spool.block("a.wav", 0, 0, block)
-        np.testing.assert_array_equal(spool.read(entry), block)
+    with Journals(tmp_path) as journals:
+        with Journal(journals.create(), ROOT) as journal:
+            entry = journal.block("a.wav", 0, 0, block)
+        np.testing.assert_array_equal(journals.read(entry), block)
 
 
 def test_an_unknown_key_is_answered_with_similar_keys() -> None:

@@ -2,7 +2,6 @@
 
 import json
 import os
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,8 @@ import kapre_cli
 from kapre_cli.audio.streaminfo import read_flac
 from kapre_cli.engines.keras_engine import KerasEngine
 from kapre_cli.engines.numpy_engine import NumpyEngine
+from kapre_cli.extraction import assembly
+from kapre_cli.storage.assembly import final_array
 from tests import reference
 from tests.conftest import write_audio
 
@@ -91,7 +92,7 @@ def test_an_exception_in_a_decoder_fails_one_input(
     require_alone(ended, RAISED[raised], raised, audio, output, program)
 
 
-@pytest.mark.parametrize("where", ["extract", "streaming"])
+@pytest.mark.parametrize("where", ["file", "stream"])
 @pytest.mark.parametrize("raised", RAISED)
 def test_an_exception_as_an_array_is_put_together_fails_one_input(
     where: str,
@@ -101,16 +102,15 @@ def test_an_exception_as_an_array_is_put_together_fails_one_input(
     program: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    module = import_module(f"kapre_cli.pipeline.{where}")
-    really = module.final_array
+    really = final_array
 
     def failing(blocks: Any, entries: Any, *arguments: Any) -> Any:
         if sum(entry.shape[1] for entry in entries) == -(-BAD_SAMPLES // 32):
             raise raised("of a test")
         return really(blocks, entries, *arguments)
 
-    monkeypatch.setattr(module, "final_array", failing)
-    if where == "extract":
+    monkeypatch.setattr(assembly, "final_array", failing)
+    if where == "file":
         output = tmp_path / "out.h5"
         ended = program("spectrogram", audio, "-o", output, *SMALL, "-v")
         require_alone(ended, RAISED[raised], raised, audio, output, program)

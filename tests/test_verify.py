@@ -148,7 +148,9 @@ def test_inputs_are_computed_again_in_lots(tmp_path: Path, program: Any) -> None
         n_bytes = features["0.wav"][:].nbytes
         for lot_bytes in (1, n_bytes + 1, 2**28):
             found.clear()
-            anew = Anew(features, audio, lambda *told: found.append(told), SILENT, lot_bytes)
+            anew = Anew(
+                features, audio, lambda *told: found.append(told), SILENT, lot_bytes=lot_bytes
+            )
             anew.check(list(features), {})
             assert anew.n_inputs == 4
             ((key, why),) = found

@@ -20,7 +20,7 @@ from kapre_cli.cli.command_names import command_hint
 from kapre_cli.cli.compare import compare
 from kapre_cli.cli.defaults import blamed, unknown_variables, with_defaults
 from kapre_cli.cli.ending import PipeClosedError, code_of, message_of
-from kapre_cli.cli.guard import Workload, guarded, unguarded
+from kapre_cli.cli.executors import Executors, in_process, local_workers
 from kapre_cli.cli.info import info
 from kapre_cli.cli.melspectrogram import melspectrogram
 from kapre_cli.cli.merge import merge
@@ -123,19 +123,14 @@ def console() -> NoReturn:
 
 def _run_and_end(arguments: Sequence[str] | None, end: Callable[[int], NoReturn]) -> NoReturn:
     _open_standard_streams()
-    pid = os.getpid()
-    # A process of its own for the work is forked, which other threads may not outlive.
-    guard = guarded if threading.active_count() == 1 else unguarded
+    # Processes are forked, which the other threads of a program in Python might not outlive.
+    executors = local_workers if threading.active_count() == 1 else in_process
     with stoppable():
         try:
-            code = _run(arguments, guard)
-        except BaseException:
-            if os.getpid() == pid:
-                raise
-            traceback.print_exc()  # a fault of the program
+            code = _run(arguments, executors)
+        except Exception:  # a fault of the program
+            traceback.print_exc()
             code = ExitCode.FAILED
-        if os.getpid() != pid:
-            os._exit(code)  # the process at work; its parent goes on
         end(code)
 
 
@@ -156,31 +151,31 @@ def _open_standard_streams() -> None:
             setattr(sys, name, open(descriptor, "r" if name == "stdin" else "w"))  # noqa: SIM115
 
 
-def run(
-    arguments: Sequence[str] | None = None, guard: Callable[[Workload], int] = unguarded
-) -> int:
+def run(arguments: Sequence[str] | None = None, executors: Executors = in_process) -> int:
     """Run the program and return its exit code; every error a user can cause is told here.
 
     Args:
         arguments: The command line; ``None``: this process's own.
-        guard: Runs the work of an extraction.
+        executors: Makes what computes, for the number of ``--jobs``.
     """
     with stoppable():
-        return _run(arguments, guard)
+        return _run(arguments, executors)
 
 
-def _run(arguments: Sequence[str] | None, guard: Callable[[Workload], int]) -> int:
+def _run(arguments: Sequence[str] | None, executors: Executors) -> int:
     with lossy_messages():
-        code = _told(arguments, guard)
+        code = _told(arguments, executors)
         pass_over()
         _drain_stdout()
     return ExitCode.FAILED if code == ExitCode.OK and n_lost() else code
 
 
-def _told(arguments: Sequence[str] | None, guard: Callable[[Workload], int]) -> int:
+def _told(arguments: Sequence[str] | None, executors: Executors) -> int:
     """Do what :func:`run` does. While it is told what stopped it nothing else stops that."""
     try:
-        ended: Any = program.main(arguments, prog_name=PROGRAM, standalone_mode=False, obj=guard)
+        ended: Any = program.main(
+            arguments, prog_name=PROGRAM, standalone_mode=False, obj=executors
+        )
     except click.ClickException as error:
         pass_over()
         shown = io.StringIO()

@@ -1,47 +1,55 @@
 """``--dry-run``: what a run would do, said for a person."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from kapre_cli.errors import quoted
 from kapre_cli.outcomes import Known
-from kapre_cli.report import Report, Watch, counted, duration
+from kapre_cli.report import Report, counted, duration
 from kapre_cli.settings import ExtractionSettings
 from kapre_cli.settings.keras_file import resolved
 from kapre_cli.sources import Source
+
+if TYPE_CHECKING:
+    from kapre_cli.extraction.executor import Executor
 
 _FEW = 20  # arrays that are told of one by one
 
 Shape = tuple[int, int, int]
 
 
-def foretell(
-    sources: Iterable[Source], settings: ExtractionSettings, report: Report, watch: Watch
+def print_preview(
+    sources: Sequence[Source], settings: ExtractionSettings, report: Report, executor: "Executor"
 ) -> None:
     """Say what a run would do with its inputs, in messages of ``report``.
 
     Those that would fail are counted there as failed.
     """
-    from kapre_cli.pipeline.foresight import foresee_all, n_bytes
+    from kapre_cli.extraction.preview import n_bytes
+    from kapre_cli.extraction.previewing import previews
+    from kapre_cli.extraction.tasks import TaskSettings
     from kapre_cli.storage.disk import in_bytes
+    from kapre_cli.storage.metadata import RootFacts
 
     settings = replace(settings, layer=resolved(settings.layer))
+    common = TaskSettings(settings, RootFacts.of(settings))
     layer, output = settings.layer, settings.output
     arrays: dict[str, Shape] = {}
     seconds, n_open = 0.0, 0
-    for seen in foresee_all(sources, settings, watch):
+    for source, seen in zip(sources, previews(sources, common, executor), strict=True):
         shape = seen.shape(layer)
         if seen.failure is not None:
-            report.failed(seen.source.path, seen.failure, Known(seen.source.key))
+            report.failed(source.path, seen.failure, Known(source.key))
         elif shape is None or seen.n_samples is None:
             n_open += 1
             report.say(
-                f"note: {quoted(seen.source.path)}: the header does not say how long it is; the "
+                f"note: {quoted(source.path)}: the header does not say how long it is; the "
                 "sums leave it out"
             )
         else:
-            arrays[seen.source.key] = shape
+            arrays[source.key] = shape
             seconds += seen.n_samples / settings.audio.sr
     is_few = len(arrays) <= _FEW
     for line in _each(arrays) if is_few else _by_channels(arrays, layer.axes.index("channel")):

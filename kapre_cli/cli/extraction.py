@@ -1,6 +1,6 @@
 """What both extracting commands do: options to settings, settings to the library."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kapre_cli.cli.defaults import config_file
+from kapre_cli.cli.executors import RESUME, executor
 from kapre_cli.cli.from_options import audio_settings, layer_config, output_settings
 from kapre_cli.cli.incoming import Incoming
 from kapre_cli.cli.layer_notes import tell_of_layer
 from kapre_cli.cli.messages import n_lost
 from kapre_cli.cli.printing import put
-from kapre_cli.cli.refusals import Refusals
 from kapre_cli.cli.sample_rate import sample_rate
-from kapre_cli.cli.signals import Stopped, pass_over
+from kapre_cli.cli.signals import Stopped, heard, pass_over
 from kapre_cli.cli.standard_output import require_open_stdout, standard_output
 from kapre_cli.errors import (
     AudioReadError,
@@ -26,7 +26,7 @@ from kapre_cli.errors import (
     quoted,
 )
 from kapre_cli.outcomes import Known
-from kapre_cli.report import UNWATCHED, Report, Watch, counted
+from kapre_cli.report import Report, counted
 from kapre_cli.settings import (
     STANDARD_OUTPUT,
     ExtractionSettings,
@@ -40,6 +40,7 @@ from kapre_cli.version import PROGRAM
 
 if TYPE_CHECKING:
     from kapre_cli.cli.terminal import Terminal
+    from kapre_cli.extraction.executor import Executor
     from kapre_cli.storage.report_file import ReportPlace
 
 
@@ -95,20 +96,18 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
     """Run one extraction and return the exit code."""
     _check(options)
     output = output_settings(options)
-    guard: Callable[..., int] = click.get_current_context().obj
-    run = _dry_run if options["dry_run"] else _run
-
     with Incoming(options, output) as incoming:
         asked = _Asked(config, options, output, incoming, config_file())
-
-        def work(watch: Watch) -> int:
-            return run(asked, watch)
-
-        if options["dry_run"]:
-            return guard(work, "nothing was done")
+        with heard(), standard_output(output):
+            inputs = _discovered(asked)
+        run = _dry_run if options["dry_run"] else _run
+        remedy = RESUME
         if output.is_stream:
-            return guard(work, "what has gone out is not the whole", streams=True)
-        return guard(work)
+            remedy = "what has gone out is not the whole"
+        elif options["dry_run"]:
+            remedy = "nothing was done"
+        with executor(options["jobs"], remedy, incoming.descriptors) as computing:
+            return run(asked, inputs, computing)
 
 
 def _check(options: Mapping[str, Any]) -> None:
@@ -129,10 +128,24 @@ def _check(options: Mapping[str, Any]) -> None:
         raise click.UsageError("--quiet and --verbose ask for opposites; give one of them.")
 
 
-def _run(asked: _Asked, watch: Watch) -> int:
+def _discovered(asked: _Asked) -> Inputs:
+    """Return the inputs that are known before any work is done."""
+    options, incoming = asked.options, asked.incoming
+    inputs = discover(
+        options["inputs"],
+        options["root"],
+        spooled=incoming.spooled,
+        listed=incoming.names_at_once(),
+        hidden=options["hidden"],
+    )
+    incoming.require_any(inputs)
+    return inputs
+
+
+def _run(asked: _Asked, inputs: Inputs, computing: "Executor") -> int:
     options, incoming = asked.options, asked.incoming
     with standard_output(asked.output) as descriptor:
-        found = _found(asked, watch)
+        found = _found(asked, inputs)
         if descriptor is not None or options["report"] == STANDARD_OUTPUT:
             incoming.require_other_stdout(found.inputs, 1 if descriptor is None else descriptor)
 
@@ -147,8 +160,8 @@ def _run(asked: _Asked, watch: Watch) -> int:
                 n_expected=None if incoming.arrives else found.inputs.n_inputs,
                 verbose=options["verbose"],
             )
-            with recorded(report, found.report, watch):
-                _work(asked, found, report, terminal, watch, descriptor)
+            with recorded(report, found.report):
+                _work(asked, found, report, terminal, computing, descriptor)
                 if not options["quiet"]:
                     for line in report.failures_by_kind():
                         terminal.say(line)
@@ -157,23 +170,22 @@ def _run(asked: _Asked, watch: Watch) -> int:
     return report.exit_code
 
 
-def _dry_run(asked: _Asked, watch: Watch) -> int:
+def _dry_run(asked: _Asked, inputs: Inputs, computing: "Executor") -> int:
     """Say what a run would do, and return the exit code that it would have."""
-    found = _found(asked, watch)
-    if not watch.again:
-        asked.incoming.receive()
+    found = _found(asked, inputs)
+    asked.incoming.receive()
 
-    from kapre_cli.cli.dry_run import foretell
+    from kapre_cli.cli.dry_run import print_preview
 
-    lines: list[str] = []  # should the process come down, nothing has been said
+    lines: list[str] = []
     report = Report(say=lines.append, verbose=asked.options["verbose"])
-    _tell(found, report, Refusals(report, UNWATCHED), UNWATCHED)
+    _tell(found, report)
     sources = found.inputs.sources
     sr = sample_rate(asked.options, found.every, sources, report)
     if sr is not None and found.every:
         settings = asked.settings(sr, found.shard)
         tell_of_layer(asked.options, settings.layer, report)
-        foretell(sources, settings, report, watch)
+        print_preview(sources, settings, report, computing)
     lines += report.failures_by_kind()
     place = "standard output" if asked.output.is_stream else quoted(asked.output.path)
     lines.append(
@@ -184,17 +196,9 @@ def _dry_run(asked: _Asked, watch: Watch) -> int:
     return report.exit_code
 
 
-def _found(asked: _Asked, watch: Watch) -> _Found:
+def _found(asked: _Asked, inputs: Inputs) -> _Found:
     """Return what is known of the inputs, having checked what is to be written."""
     options, output, incoming = asked.options, asked.output, asked.incoming
-    inputs = discover(
-        options["inputs"],
-        options["root"],
-        spooled=incoming.spooled,
-        listed=incoming.names_at_once(),
-        hidden=options["hidden"],
-    )
-    incoming.require_any(inputs)
     every = inputs.sources
     taken, shard = _taken(every, options["shard"], output)
 
@@ -208,10 +212,7 @@ def _found(asked: _Asked, watch: Watch) -> _Found:
     report = None
     if options["report"] is not None:
         incoming.require_unread("report", options["report"])
-        is_begun = watch.has_begun_report()
-        report = check_report(
-            options["report"], output, every, asked.config_file, is_begun=is_begun
-        )
+        report = check_report(options["report"], output, every, asked.config_file)
     return _Found(replace(inputs, sources=tuple(taken)), every, shard, report)
 
 
@@ -235,16 +236,20 @@ def _work(
     found: _Found,
     report: Report,
     terminal: "Terminal",
-    watch: Watch,
+    computing: "Executor",
     descriptor: int | None,
 ) -> None:
     """Do the work of a run; what stops it without ending the process is told here."""
-    refusals = Refusals(report, watch)
+
+    def rejected(path: str, reason: object) -> None:
+        report.failed(path, reason)
+        report.require_few_failures()
+
     try:
-        _tell(found, report, refusals, watch)
-        if watch.again or _received(asked.incoming, found.inputs, report):
-            sources = asked.incoming.sources(found.inputs, refusals.tell_or_stop)
-            _extract(asked, found, sources, report, terminal, watch, descriptor)
+        _tell(found, report)
+        if _received(asked.incoming, found.inputs, report):
+            sources = asked.incoming.sources(found.inputs, rejected)
+            _extract(asked, found, sources, report, terminal, computing, descriptor)
         pass_over()  # what follows takes a moment
     except (OutputError, StoredDataError, TooManyFailuresError) as error:
         report.broken = True
@@ -260,15 +265,14 @@ def _work(
             terminal.say(report.kept)
 
 
-def _tell(found: _Found, report: Report, refusals: Refusals, watch: Watch) -> None:
-    """Say what was found beside the inputs, unless the process that came down has said it."""
-    if not watch.again:
-        for note in found.inputs.notes:
-            report.say(f"note: {note}")
-        if found.every and not found.inputs.sources:
-            report.say(f"note: shard {found.shard} has no inputs: its output has no arrays")
+def _tell(found: _Found, report: Report) -> None:
+    """Say what was found beside the inputs."""
+    for note in found.inputs.notes:
+        report.say(f"note: {note}")
+    if found.every and not found.inputs.sources:
+        report.say(f"note: shard {found.shard} has no inputs: its output has no arrays")
     for refusal in found.inputs.refusals:
-        refusals.tell(refusal.path, refusal.reason)
+        report.failed(refusal.path, refusal.reason)
 
 
 def _received(incoming: Incoming, inputs: Inputs, report: Report) -> bool:
@@ -290,7 +294,7 @@ def _extract(
     sources: Sequence[Source] | Arriving,
     report: Report,
     terminal: "Terminal",
-    watch: Watch,
+    computing: "Executor",
     descriptor: int | None,
 ) -> None:
     """Call the library, once there is a sample rate."""
@@ -301,16 +305,14 @@ def _extract(
     sr = sample_rate(asked.options, every, found.inputs.sources, report)
     if sr is not None and every:
         settings = asked.settings(sr, found.shard)
-        if not watch.again:
-            tell_of_layer(asked.options, settings.layer, report)
+        tell_of_layer(asked.options, settings.layer, report)
+
+        from kapre_cli.extraction.run import extract, stream
+
         if descriptor is None:
-            from kapre_cli.pipeline.extract import extract
-
-            extract(sources, settings, report, terminal, watch)
+            extract(sources, settings, report, terminal, computing)
         else:
-            from kapre_cli.pipeline.streaming import stream
-
-            stream(sources, settings, report, descriptor, terminal, watch)
+            stream(sources, settings, report, descriptor, terminal, computing)
     if isinstance(sources, Arriving):
         for note in sources.notes():
             report.say(f"note: {note}")

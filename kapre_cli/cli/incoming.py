@@ -1,12 +1,8 @@
-"""What comes into a run through standard input or a list of names.
-
-A pipe can be read once. So it is opened, and what is kept of it too, before the process at work
-is forked: should that come down, the next one finds all that the first has read.
-"""
+"""What comes into a run through standard input or a list of names."""
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +42,8 @@ class Incoming(Closing):
         self._output = output
         self._names: Names | None = None
         self._stream: PipeSpool | None = None
-        self._arriving: Arriving | None = None
         if listed is not None:
-            self._names = Names(listed, ended_by_nul=options["null"], folder=folder)
+            self._names = Names(listed, ended_by_nul=options["null"])
         if STREAM in options["inputs"]:
             self._stream = PipeSpool(folder, "standard input")
         whole = output.format == "npy" or options["shard"] is not None or options["dry_run"]
@@ -58,6 +53,11 @@ class Incoming(Closing):
     def spooled(self) -> str | None:
         """Where the bytes of standard input will be, if it is an input."""
         return None if self._stream is None else self._stream.path
+
+    @property
+    def descriptors(self) -> Collection[int]:
+        """The descriptors under which inputs are opened."""
+        return () if self._stream is None else (self._stream.descriptor,)
 
     def names_at_once(self) -> Iterable[str]:
         """Return the names to be read before the work begins."""
@@ -140,12 +140,11 @@ class Incoming(Closing):
         from kapre_cli.storage.admission import Admission
 
         admit = Admission(self._output, self._report).admit
-        self._arriving = Arriving(known, self._names, self._root, admit, refused)
-        return self._arriving
+        return Arriving(known, self._names, self._root, admit, refused)
 
     def close(self) -> None:
         """Let go of it."""
-        for one in (self._arriving, self._names, self._stream):
+        for one in (self._names, self._stream):
             if one is not None:
                 one.close()
 

@@ -5,10 +5,10 @@ from typing import Any
 import click
 
 from kapre_cli.cli.options.picture import picture_options
-from kapre_cli.cli.printing import PlainCommand
+from kapre_cli.cli.printing import Command
 
 
-@click.command(cls=PlainCommand, short_help="Plot an output or recordings.")
+@click.command(cls=Command, short_help="Plot an output or recordings.")
 @picture_options()
 def plot(**options: Any) -> int:
     """Plot arrays of an output, or recordings.

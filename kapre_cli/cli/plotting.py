@@ -13,11 +13,13 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from kapre_cli.cli.executors import executor
 from kapre_cli.cli.from_options import BANDS, audio_settings, layer_config
 from kapre_cli.cli.layer_notes import warn_of_layer
 from kapre_cli.cli.sample_rate import sample_rate
-from kapre_cli.cli.signals import pass_over
+from kapre_cli.cli.signals import heard, pass_over
 from kapre_cli.errors import AudioReadError, StoredDataError, UsageError, quoted
+from kapre_cli.extraction.executor import Executor
 from kapre_cli.plotting.files import check_picture, kind_of, save
 from kapre_cli.plotting.frequencies import FrequencyAxis
 from kapre_cli.plotting.view import FIRST_KEYS, View
@@ -50,6 +52,14 @@ _POWER = {
 
 def plotting(options: Mapping[str, Any]) -> int:
     """Draw a picture and return the exit code."""
+    if not options["source"].exists() or is_output(options["source"]):
+        with heard():
+            return _plot(options, None)
+    with executor(remedy="there is no picture") as computing:
+        return _plot(options, computing)
+
+
+def _plot(options: Mapping[str, Any], computing: Executor | None) -> int:
     output = options["output"]
     named = [options["source"], *map(Path, options["keys"])]
     existing = check_picture(output, named, overwrite=options["overwrite"])
@@ -63,7 +73,7 @@ def plotting(options: Mapping[str, Any]) -> int:
     )
     with _silent_matplotlib():
         figure_of, rendered = _drawing(view)
-        with _shown(named, options, view) as (features, keys, view, what):
+        with _shown(named, options, view, computing) as (features, keys, view, what):
             figure = figure_of(features, keys, view)
         picture = rendered(figure, kind_of(output))
     pass_over()  # the picture is in its place in a moment
@@ -104,7 +114,7 @@ def _drawing(view: View) -> tuple[Any, Any]:
 
 @contextmanager
 def _shown(
-    named: Sequence[Path], options: Mapping[str, Any], view: View
+    named: Sequence[Path], options: Mapping[str, Any], view: View, computing: Executor | None
 ) -> Iterator[tuple[Features, list[str], View, str]]:
     """Open what is to be drawn, with its keys, what is shown of them, and what they are."""
     source, *others = named
@@ -124,7 +134,7 @@ def _shown(
     if (asked := _given(BANDS)) and not options["mel"]:
         raise UsageError(f"{asked} describes mel bands: add --mel")
     with scratch_folder() as folder:
-        _extract(named, options, view, folder / "audio.h5")
+        _extract(named, options, view, folder / "audio.h5", computing)
         with open_features(folder / "audio.h5") as features:
             yield features, list(features), replace(view, channels=None), "recording"
 
@@ -171,14 +181,20 @@ def _require_recording(path: Path, first: Path) -> None:
         )
 
 
-def _extract(paths: Sequence[Path], options: Mapping[str, Any], view: View, output: Path) -> None:
+def _extract(
+    paths: Sequence[Path],
+    options: Mapping[str, Any],
+    view: View,
+    output: Path,
+    computing: Executor | None,
+) -> None:
     """Compute the power of recordings.
 
     Raises:
         AudioReadError: If one of them cannot be read; a message has said why.
     """
     from kapre_cli.cli.terminal import Terminal
-    from kapre_cli.pipeline.extract import extract
+    from kapre_cli.extraction.run import extract
 
     folders = [os.path.dirname(os.path.abspath(path)) for path in paths]
     sources = discover(map(str, paths), os.path.commonpath(folders)).sources
@@ -189,7 +205,7 @@ def _extract(paths: Sequence[Path], options: Mapping[str, Any], view: View, outp
             settings = _settings(options, sr, output)
             FrequencyAxis(settings.layer, sr).limits(view.freq)  # before the work
             warn_of_layer(settings.layer, report)
-            extract(sources, settings, report, terminal)
+            extract(sources, settings, report, terminal, computing)
     if report.exit_code:
         raise AudioReadError(
             f"{counted(report.n_failed, 'recording')} of {len(sources)} cannot be drawn: "

@@ -5,8 +5,8 @@ from contextlib import contextmanager, suppress
 
 from kapre_cli.cli.ending import code_of
 from kapre_cli.errors import OutputError, UsageError, quoted
-from kapre_cli.outcomes import Before, LineRecorder, recorded_before
-from kapre_cli.report import ExitCode, Report, Watch
+from kapre_cli.outcomes import LineRecorder
+from kapre_cli.report import ExitCode, Report
 from kapre_cli.settings import STANDARD_OUTPUT
 from kapre_cli.storage.disk import is_at
 from kapre_cli.storage.report_file import ReportPlace, open_report
@@ -14,7 +14,7 @@ from kapre_cli.version import PROGRAM
 
 
 @contextmanager
-def recorded(report: Report, place: ReportPlace | None, watch: Watch) -> Iterator[None]:
+def recorded(report: Report, place: ReportPlace | None) -> Iterator[None]:
     """Record what ``report`` is told, and the sums at the end, however that is reached.
 
     The file is touched when the run begins. A run that is refused before leaves it as it is.
@@ -22,7 +22,6 @@ def recorded(report: Report, place: ReportPlace | None, watch: Watch) -> Iterato
     Args:
         report: The tally of the run.
         place: Where lines go, ``None`` for nowhere.
-        watch: Knows whether a process that came down has begun the report in this run.
 
     Raises:
         OutputError: If the file cannot be opened. One that cannot be written on ends there.
@@ -31,22 +30,17 @@ def recorded(report: Report, place: ReportPlace | None, watch: Watch) -> Iterato
         yield
         return
     path, opened = place.path, list[int]()
-    is_begun = watch.has_begun_report()
 
     def broke(error: OutputError) -> None:
         report.broken = True
         report.say(f"{PROGRAM}: Error: {error}; it ends there, the run goes on")
 
     def open_() -> int:
-        opened.append(open_report(place, is_begun=is_begun))
-        watch.report_begun()
+        opened.append(open_report(place))
         return opened[0]
 
-    is_stream = path == STANDARD_OUTPUT
-    before = None
-    if is_begun:
-        before = Before() if is_stream else recorded_before(path)
-    with LineRecorder(open_, "standard output" if is_stream else path, broke, before) as recorder:
+    name = "standard output" if path == STANDARD_OUTPUT else path
+    with LineRecorder(open_, name, broke) as recorder:
         report.recorder = recorder
         try:
             yield

@@ -10,12 +10,16 @@ from contextlib import contextmanager
 from types import FrameType
 
 from kapre_cli.report import STOPPING
+from kapre_cli.version import PROGRAM
 
 _HEARD = (*STOPPING, signal.SIGPIPE)
 # Modules in whose functions an exception could leave a lock taken, or be lost in a callback.
 _FRAGILE = ("kapre_cli.storage.hdf5_target", "threading", "weakref", "_weakrefset")
 # Those that load others: modules in C may crash should one come while they are loaded.
 _LOADING = ("importlib._bootstrap", "_frozen_importlib")
+# A terminal signals every process of a group, and so does timeout, beside the one it watches.
+# What comes so soon after the first is the same request.
+_SAME_REQUEST_SECONDS = 0.3
 _SECONDS_TO_BE_HEARD = 0.05  # a main thread that does not wait has run the handler by then
 
 _STOPPED_BY = {
@@ -86,12 +90,55 @@ _interruption = _Interruption()
 may_interrupt = _interruption.may_be
 
 
+class _Hurry:
+    """Ends the process at a second request, whatever it still has to tidy up.
+
+    Attributes:
+        remedy: What to do then, for the message; ``None``: further requests change nothing.
+    """
+
+    def __init__(self) -> None:
+        self.remedy: str | None = None
+        self._first = 0.0
+
+    def await_second(self) -> None:
+        """Let a second request end the process."""
+        self._first = time.monotonic()
+        if self.remedy is not None:
+            for number in STOPPING:
+                if signal.getsignal(number) is do_nothing:
+                    signal.signal(number, self.end)
+
+    def end(self, number: int, _frame: object) -> None:
+        """End the process, if a signal is not one of the first request."""
+        if time.monotonic() - self._first > _SAME_REQUEST_SECONDS:
+            sys.stderr.write(f"{PROGRAM}: stopped at once; {self.remedy}\n")
+            os._exit(128 + number)
+
+
+_hurry = _Hurry()
+
+
+@contextmanager
+def ending_at_once(remedy: str) -> Iterator[None]:
+    """Let a second request to end the process do so at once. The process is this program's alone.
+
+    Args:
+        remedy: What to do then.
+    """
+    _hurry.remedy = remedy
+    try:
+        yield
+    finally:
+        _hurry.remedy = None
+
+
 @contextmanager
 def stoppable() -> Iterator[None]:
     """Raise :class:`Stopped` in the main thread at the first signal of ``STOPPING``.
 
-    Further ones are ignored: tidying up takes a moment and is not to be disturbed. A signal that
-    was ignored before, as ``nohup`` has it, stays so.
+    Further ones are ignored, but see :func:`ending_at_once`: tidying up takes a moment. A signal
+    that was ignored before, as ``nohup`` has it, stays so.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # signals never reach another thread
@@ -101,6 +148,7 @@ def stoppable() -> Iterator[None]:
         if not may_interrupt(frame):
             return
         pass_over(STOPPING)
+        _hurry.await_second()
         raise Stopped(number)
 
     before = {number: signal.getsignal(number) for number in STOPPING}
@@ -168,4 +216,4 @@ def heard() -> Iterator[None]:
 def _is_due(number: int) -> bool:
     """Whether a signal has a handler of this program that has not run."""
     handler = signal.getsignal(number)
-    return callable(handler) and handler is not do_nothing
+    return callable(handler) and handler not in (do_nothing, _hurry.end)

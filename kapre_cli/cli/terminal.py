@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
-from kapre_cli.cli import imports
 from kapre_cli.cli.messages import message_stream
 from kapre_cli.cli.printing import put
 from kapre_cli.cli.progress import Clock, Computing, Counting, Status
 from kapre_cli.closing import Closing
 from kapre_cli.errors import printable
+from kapre_cli.interpreter import silence_tensorflow
 from kapre_cli.report import Progress
 from kapre_cli.sources import Source
 
@@ -52,7 +52,7 @@ class Terminal(Progress, Closing):
         clock: Clock = time.monotonic,
     ) -> None:
         self._quiet = quiet
-        imports.hush()
+        silence_tensorflow()
         self._before = sys.stderr
         self._descriptor = os.dup(2)
         nowhere = os.open(os.devnull, os.O_WRONLY)

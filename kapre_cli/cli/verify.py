@@ -1,15 +1,21 @@
 """``kapre-extract verify``."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from kapre_cli.cli.executors import executor
 from kapre_cli.cli.options.declaring import WholeNumber, option
 from kapre_cli.cli.options.inspection import output_argument
-from kapre_cli.cli.printing import PlainCommand, put
+from kapre_cli.cli.printing import Command, put
+from kapre_cli.cli.signals import heard
+
+if TYPE_CHECKING:
+    from kapre_cli.extraction.executor import Executor
 
 
-@click.command(cls=PlainCommand, short_help="Check that an output is complete and correct.")
+@click.command(cls=Command, short_help="Check that an output is complete and correct.")
 @output_argument()
 @option(
     "--against",
@@ -45,12 +51,26 @@ def verify(output: Path, against: Path | None, sample: int | None, every: bool) 
         )
     if sample is not None and every:
         raise click.UsageError("--sample and --all exclude one another.")
+    if against is None:
+        with heard():
+            return _verify(output)
+    with executor(remedy="nothing was changed") as computing:
+        return _verify(output, against, computing, sample, every=every)
+
+
+def _verify(
+    output: Path,
+    against: Path | None = None,
+    computing: "Executor | None" = None,
+    sample: int | None = None,
+    *,
+    every: bool = False,
+) -> int:
     from kapre_cli.cli.terminal import Terminal  # NumPy only where it is needed
-    from kapre_cli.inspection.verify import SAMPLE
-    from kapre_cli.inspection.verify import verify as verified
+    from kapre_cli.inspection.verify import SAMPLE, verify
 
     number = None if every else sample or SAMPLE
     with Terminal() as terminal:
-        verdict = verified(output, terminal.put, against, number, terminal)
+        verdict = verify(output, terminal.put, against, number, terminal, computing)
     put(verdict.closing())
     return verdict.exit_code

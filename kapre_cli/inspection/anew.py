@@ -13,10 +13,11 @@ import numpy as np
 
 from kapre_cli.audio import sha256_of
 from kapre_cli.errors import AudioReadError, StoredDataError, UsageError, quoted
+from kapre_cli.extraction.executor import Executor
+from kapre_cli.extraction.run import extract
 from kapre_cli.inspection.difference import EXACT, Difference, difference
 from kapre_cli.inspection.opening import total_of
 from kapre_cli.inspection.places import apart_words
-from kapre_cli.pipeline.extract import extract
 from kapre_cli.report import Progress, Report
 from kapre_cli.settings import ExtractionSettings, OutputSettings
 from kapre_cli.sources import Source, path_of
@@ -144,6 +145,7 @@ class Anew:
         audio: The folder that its keys lie in, or the file of its only input.
         tell: Called with the key of an input and what is wrong with it.
         progress: Told how far the work has come.
+        executor: What computes; ``None``: this process.
         lot_bytes: Bytes of features after which the temporary folder is emptied.
 
     Attributes:
@@ -156,6 +158,7 @@ class Anew:
         audio: Path,
         tell: Callable[[str, str], None],
         progress: Progress,
+        executor: Executor | None = None,
         lot_bytes: int = _LOT_BYTES,
     ) -> None:
         self.n_inputs = 0
@@ -164,6 +167,7 @@ class Anew:
         self._audio = audio
         self._tell = tell
         self._progress = progress
+        self._executor = executor
         self._seconds: Mapping[str, float] = {}
         self._root = features.root
         versions = RootFacts.of(self._settings(Path("anew"))).versions
@@ -228,7 +232,7 @@ class Anew:
         numbered = [Source(source.path, str(number)) for number, source in enumerate(lot)]
         said: list[str] = []
         report = Report(say=said.append)
-        extract(numbered, self._settings(path), report, _Moving(self._progress))
+        extract(numbered, self._settings(path), report, _Moving(self._progress), self._executor)
         self.n_inputs += report.n_written
         anew = open_features(path) if report.n_written else None
         for source, number in zip(lot, numbered, strict=True):

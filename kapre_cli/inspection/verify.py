@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError, quoted
+from kapre_cli.extraction.executor import Executor
 from kapre_cli.framing import Framing
 from kapre_cli.inspection.opening import opened, seconds_of, total_of
 from kapre_cli.inspection.telling import reason
@@ -75,6 +76,7 @@ def verify(
     against: Path | None = None,
     sample: int | None = SAMPLE,
     progress: Progress = SILENT,
+    executor: Executor | None = None,
 ) -> Verdict:
     """Hold an output against its own facts, and some or all of it against its audio.
 
@@ -88,6 +90,7 @@ def verify(
         sample: How many inputs, spread over the output, are held against the audio. ``None``:
             all of them.
         progress: Told how far the work has come.
+        executor: What computes inputs again; ``None``: this process.
 
     Raises:
         UsageError: If there is nothing at ``path`` or ``against``.
@@ -113,7 +116,7 @@ def verify(
         _look_for_strays(features, verdict)
         if against is not None:
             sound = [key for key in features if key not in verdict.wrong]
-            anew = Anew(features, against, verdict.input, progress)
+            anew = Anew(features, against, verdict.input, progress, executor)
             anew.check(sound if sample is None else spread(sound, sample), seconds)
             verdict.n_anew, verdict.how_close = anew.n_inputs, anew.how_close
     return verdict

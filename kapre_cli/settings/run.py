@@ -263,8 +263,8 @@ class ExtractionSettings:
         output: Where and how features are stored.
         batch_size: Frames that are computed at once, rounded up to a multiple of 16; ``None``:
             a number chosen from ``n_dft`` and ``n_hop``.
-        jobs: Inputs that are read and decoded at once, at least 1; ``None``: a number that suits
-            them. Neither number changes a bit of the result.
+        jobs: Worker processes, at least 1; ``None``: one for each processor, for the Keras engine
+            one. Neither number changes a bit of the result.
         engine: One of ``ENGINES``: ``"numpy"`` computes what the layer does without TensorFlow,
             ``"keras"`` runs the layer itself. They agree but for rounding. ``"auto"`` becomes the
             one that suits the layer.

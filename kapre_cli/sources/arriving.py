@@ -1,10 +1,8 @@
 """Inputs from a list that is still being written, each as soon as its name has come."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
-from kapre_cli.closing import Closing
 from kapre_cli.errors import UsageError
 from kapre_cli.sources.discovery import Folders, Inputs
 from kapre_cli.sources.keys import Places, file_key
@@ -12,7 +10,7 @@ from kapre_cli.sources.lists import Names
 from kapre_cli.sources.source import TOO_LONG, Source, is_too_long
 
 
-class Arriving(Closing):
+class Arriving:
     """Yields the inputs that are known, then those of the list as they come.
 
     Nothing that such an input is refused for can be told before the work begins: it fails by
@@ -27,6 +25,7 @@ class Arriving(Closing):
 
     Attributes:
         n_inputs: How many have come so far, refused ones included.
+        is_over: Whether no more come.
     """
 
     def __init__(
@@ -38,6 +37,7 @@ class Arriving(Closing):
         refused: Callable[[str, object], None],
     ) -> None:
         self.n_inputs = known.n_inputs
+        self.is_over = False
         self._known = known.sources
         self._names = names
         self._root = root
@@ -46,13 +46,33 @@ class Arriving(Closing):
         self._folders = Folders()
         self._ahead = deque[Source]()
         self._coming = self._sources()
-        self._woken, self._wake = os.pipe()
+
+    def fileno(self) -> int:
+        """Return the descriptor of the list, which can be read when more comes."""
+        return self._names.descriptor
+
+    def next_now(self) -> Source | None:
+        """Return the next input; ``None`` if it has not come yet, or never will.
+
+        Raises:
+            UsageError: If the list is none, or names nothing and there is no other input.
+        """
+        if self._ahead:
+            return self._ahead.popleft()
+        try:
+            return next(self._coming)
+        except StopIteration:
+            self.is_over = True
+            return None
 
     def __iter__(self) -> Iterator[Source]:
-        return self
-
-    def __next__(self) -> Source:
-        return self._ahead.popleft() if self._ahead else next(self._coming)
+        """Yield the inputs; wait for those that have not come."""
+        while not self.is_over:
+            source = self.next_now()
+            if source is not None:
+                yield source
+            elif not self.is_over:
+                self._names.wait()
 
     def put_back(self, sources: Iterable[Source]) -> None:
         """Let these, which have come already, come once more before all others."""
@@ -62,37 +82,34 @@ class Arriving(Closing):
         """Say in sentences what has been skipped."""
         return self._folders.notes()
 
-    def _sources(self) -> Iterator[Source]:
+    def _sources(self) -> Iterator[Source | None]:
         places = Places()
         for source in filter(places.take, self._known):
             self._admit(source)
             yield source
-        for path in self._folders.without(self._names.read(self._woken)):
-            if is_too_long(path):
-                self.n_inputs += 1
-                self._refused(path, TOO_LONG)
-                continue
-            try:
-                source = Source(path, file_key(path, self._root))
-                if not places.take(source):
-                    continue
-                self._admit(source)
-            except UsageError as error:
-                self.n_inputs += 1
-                self._refused(path, error)
+        for path in self._names.read_now():
+            # ``None`` for a name that is skipped, too: such names may come without an end.
+            if path is None or self._folders.skips(path):
+                yield None
             else:
-                self.n_inputs += 1
-                yield source
+                yield self._of(path, places)
         if self.n_inputs == 0:
             raise self._names.is_empty()
 
-    def stop(self) -> None:
-        """Let whoever waits for the next input, in any thread, wait no longer: there is none."""
-        if self._wake >= 0:
-            os.close(self._wake)
-            self._wake = -1
-
-    def close(self) -> None:
-        """Let go of what :meth:`stop` needs, once nobody waits."""
-        self.stop()
-        os.close(self._woken)
+    def _of(self, path: str, places: Places) -> Source | None:
+        """Return the input of a path; ``None`` if it is refused, or there already."""
+        if is_too_long(path):
+            self.n_inputs += 1
+            self._refused(path, TOO_LONG)
+            return None
+        try:
+            source = Source(path, file_key(path, self._root))
+            if not places.take(source):
+                return None
+            self._admit(source)
+        except UsageError as error:
+            self.n_inputs += 1
+            self._refused(path, error)
+            return None
+        self.n_inputs += 1
+        return source

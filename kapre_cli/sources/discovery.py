@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import filterfalse
 
 from kapre_cli.errors import UsageError, quoted
 from kapre_cli.report import counted
@@ -84,7 +85,7 @@ def discover(
         refusals += walk.refusals
         notes += walk.notes()
     folders = Folders()
-    sources += _named(folders.without(listed), partial(file_key, root=root), refusals)
+    sources += _named(filterfalse(folders.skips, listed), partial(file_key, root=root), refusals)
     places = Places()
     kept = tuple(source for source in sources if places.take(source))
     return Inputs(kept, tuple(refusals), (*notes, *folders.notes()))
@@ -119,15 +120,14 @@ class Folders:
         self._first: list[str] = []
         self._count = 0
 
-    def without(self, paths: Iterable[str]) -> Iterator[str]:
-        """Yield all paths that are no folders."""
-        for path in paths:
-            if not os.path.isdir(path):
-                yield path
-                continue
-            self._count += 1
-            if self._count <= _NAMED:
-                self._first.append(path)
+    def skips(self, path: str) -> bool:
+        """Whether a path is a folder, which is skipped."""
+        if not os.path.isdir(path):
+            return False
+        self._count += 1
+        if self._count <= _NAMED:
+            self._first.append(path)
+        return True
 
     def notes(self) -> Iterator[str]:
         """Say in a sentence which there were, if any."""

@@ -1,7 +1,6 @@
 """Names of inputs from a list: a file, or a pipe that is still being written to."""
 
 import codecs
-import mmap
 import os
 import select
 import stat
@@ -10,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 from kapre_cli.closing import Closing
 from kapre_cli.errors import UsageError, quoted
-from kapre_cli.sources.pipe_spool import BLOCK_BYTES, PipeSpool
+from kapre_cli.sources.pipe_spool import BLOCK_BYTES
 
 STREAM = "-"  # as an input or a list: standard input
 STDIN = 0  # its descriptor
@@ -26,14 +25,10 @@ _FEWEST_BYTES = 8  # and where names end in NUL
 class Names(Closing):
     """A list of names, open for reading.
 
-    It is opened before the process at work is forked. What has come through a pipe is kept, so
-    that the next process, should that one come down, begins at the list's beginning too.
-
     Args:
         path: The list; ``-`` for standard input.
         ended_by_nul: Whether names end in NUL, as ``find -print0`` writes them, and not in a
             newline.
-        folder: Where what comes through a pipe is kept, see :class:`.PipeSpool`.
 
     Attributes:
         descriptor: Its file descriptor.
@@ -43,7 +38,7 @@ class Names(Closing):
         UsageError: If it cannot be read.
     """
 
-    def __init__(self, path: str, *, ended_by_nul: bool, folder: str | None) -> None:
+    def __init__(self, path: str, *, ended_by_nul: bool) -> None:
         self._end = b"\0" if ended_by_nul else b"\n"
         self._label = "the list on standard input" if path == STREAM else f"the list {quoted(path)}"
         self.descriptor = self._opened(path)
@@ -53,9 +48,6 @@ class Names(Closing):
             raise UsageError(f"{self._label} is a folder; name it as an input to have it searched")
         self.grows = not stat.S_ISREG(mode)
         self._start = 0 if self.grows else os.lseek(self.descriptor, 0, os.SEEK_CUR)
-        self._spool = PipeSpool(folder, self._label) if self.grows else None
-        self._halfway = mmap.mmap(-1, 1)  # shared: whether a block has been taken and not kept
-        self._is_stopped = False
 
     def _opened(self, path: str) -> int:
         if path == STREAM:
@@ -67,33 +59,51 @@ class Names(Closing):
             reason = error.strerror if isinstance(error, OSError) else error
             raise UsageError(f"{self._label} cannot be read: {reason}") from error
 
-    def read(self, wake: int = -1) -> Iterator[str]:
-        """Yield the names, each as soon as it is complete.
+    def read(self) -> Iterator[str]:
+        """Yield the names, each as soon as it is complete; wait for those that have not come.
 
         Blank lines are skipped. Carriage returns at the end of a name, as Windows ends lines, and
         a UTF-8 byte order mark at the start of the first are dropped, unless there is a file of
         the name with them.
 
-        Args:
-            wake: A descriptor that ends the waiting, and with it the names, once it can be read.
-
         Raises:
             UsageError: If it is no such list.
-            OutputError: If what comes through a pipe cannot be kept.
         """
-        for number, name in enumerate(self._between_ends(wake)):
+        for name in self.read_now():
+            if name is None:
+                self.wait()
+            else:
+                yield name
+
+    def wait(self) -> None:
+        """Wait until more comes."""
+        waiting = select.poll()
+        waiting.register(self.descriptor, select.POLLIN)
+        waiting.poll()
+
+    def read_now(self) -> Iterator[str | None]:
+        """Do what :meth:`read` does, but yield ``None`` instead of waiting."""
+        number = 0
+        for name in self._between_ends():
+            if name is None:
+                yield None
+                continue
             if number == 0 and name.startswith(codecs.BOM_UTF8) and not os.path.lexists(name):
                 name = name.removeprefix(codecs.BOM_UTF8)
             while self._end == b"\n" and name.endswith(b"\r") and not os.path.lexists(name):
                 name = name[:-1]
+            number += 1
             if name:
                 yield os.fsdecode(name)
 
-    def _between_ends(self, wake: int) -> Iterator[bytes]:
+    def _between_ends(self) -> Iterator[bytes | None]:
         """Yield what stands before each end of a name, and behind the last."""
         head = rest = b""
         holds_nul = False
-        for block in self._pipe(wake) if self.grows else self._file():
+        for block in self._pipe() if self.grows else self._file():
+            if block is None:
+                yield None
+                continue
             head += block[: _HEAD_BYTES - len(head)]
             holds_nul |= b"\0" in block
             if holds_nul and len(head) >= _FEWEST_BYTES_OF_A_LINE:
@@ -108,8 +118,7 @@ class Names(Closing):
             yield from names
         if holds_nul:
             self._require_names(head)
-        if not self._is_stopped:
-            yield rest
+        yield rest
 
     def _require_names(self, head: bytes) -> None:
         """Refuse a list that holds NUL, unless its names end in that.
@@ -133,7 +142,7 @@ class Names(Closing):
                 "-0 reads lists whose names end in it, such as find -print0 writes"
             )
 
-    def _file(self) -> Iterator[bytes]:
+    def _file(self) -> Iterator[bytes | None]:
         position = self._start
         while block := self._read_at(position):
             yield block
@@ -143,34 +152,19 @@ class Names(Closing):
         with self._read_errors():
             return os.pread(self.descriptor, BLOCK_BYTES, position)
 
-    def _pipe(self, wake: int) -> Iterator[bytes]:
-        """Yield what had come to the process before this one, then what comes."""
-        assert self._spool is not None  # noqa: S101 - for the type checker: it grows
-        if self._halfway[0]:
-            raise UsageError(f"{self._label} cannot be read on: a part of it is lost")
-        yield from self._spool.blocks()
+    def _pipe(self) -> Iterator[bytes | None]:
+        """Yield what comes; ``None`` where that is nothing yet."""
         waiting = select.poll()
-        for fd in {self.descriptor, wake} - {-1}:
-            waiting.register(fd, select.POLLIN)
-        block: bytes | None = None
-        while block != b"":
-            if wake in (fd for fd, _ in waiting.poll()):
-                self._is_stopped = True
+        waiting.register(self.descriptor, select.POLLIN)
+        while True:
+            block: bytes | None = None
+            if waiting.poll(0):
+                # Another process may have taken what was there.
+                with self._read_errors(), suppress(BlockingIOError):
+                    block = os.read(self.descriptor, BLOCK_BYTES)
+            if block == b"":
                 return
-            block = self._taken(self._spool)
-            if block:
-                yield block
-
-    def _taken(self, spool: PipeSpool) -> bytes | None:
-        """Take what has come and keep it; ``None`` if somebody else has taken it before."""
-        self._halfway[0] = 1
-        block = None
-        with self._read_errors(), suppress(BlockingIOError):
-            block = os.read(self.descriptor, BLOCK_BYTES)
-        if block:
-            spool.append(block)
-        self._halfway[0] = 0
-        return block
+            yield block
 
     @contextmanager
     def _read_errors(self) -> Iterator[None]:
@@ -186,8 +180,6 @@ class Names(Closing):
     def close(self) -> None:
         """Let go of the list."""
         os.close(self.descriptor)
-        if self._spool is not None:
-            self._spool.close()
 
 
 def _utf16_of(head: bytes, fewest: int) -> str | None:

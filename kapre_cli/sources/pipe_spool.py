@@ -2,7 +2,6 @@
 
 import os
 import select
-from collections.abc import Iterator
 from contextlib import suppress
 from tempfile import TemporaryFile
 
@@ -15,13 +14,15 @@ BLOCK_BYTES = 2**20
 class PipeSpool(Closing):
     """A file below ``folder`` that nothing names: it is gone when the last process closes it.
 
-    It is made before the process at work is forked, so that the next one, should that come
-    down, finds what has been kept. That it cannot be made is told when it is to be used: the
-    folder may be refused for a better reason before.
+    It is made before workers are forked, which read it. That it cannot be made is told when it
+    is to be used: the folder may be refused for a better reason before.
 
     Args:
         folder: Where there is room. ``None``: the folder for temporary files.
         what: What is kept, for messages.
+
+    Attributes:
+        descriptor: That of the file; -1 if it cannot be made.
     """
 
     def __init__(self, folder: str | None, what: str) -> None:
@@ -31,60 +32,46 @@ class PipeSpool(Closing):
             else f"the folder {quoted(folder)}"
         )
         self._what = what
-        self._fd = -1
+        self.descriptor = -1
         self._failure: OSError | None = None
         try:
             with TemporaryFile(dir=folder, prefix=".kapre-extract-", buffering=0) as file:
-                self._fd = os.dup(file.fileno())
+                self.descriptor = os.dup(file.fileno())
         except OSError as error:
             self._failure = error
 
     @property
     def path(self) -> str:
         """A path under which the processes that have it open can open it."""
-        return f"/dev/fd/{self._fd}"
-
-    def append(self, block: bytes) -> None:
-        """Keep a block behind those before it, whichever process kept them.
-
-        Raises:
-            OutputError: If that cannot be done, for want of room for instance.
-        """
-        try:
-            if self._failure is not None:
-                raise self._failure
-            rest = memoryview(block)
-            while rest:
-                rest = rest[os.write(self._fd, rest) :]
-        except OSError as error:
-            raise OutputError(
-                f"{self._what} is kept in {self._place} until the run ends, "
-                f"and that cannot be done: {error.strerror or error}"
-            ) from error
+        return f"/dev/fd/{self.descriptor}"
 
     def fill(self, fd: int) -> None:
         """Keep all that comes through a descriptor, to its end.
 
         Raises:
             AudioReadError: If it cannot be read.
-            OutputError: If it cannot be kept.
+            OutputError: If it cannot be kept, for want of room for instance.
         """
-        self.append(b"")
-        while block := _next_block(fd, self._what):
-            self.append(block)
-
-    def blocks(self) -> Iterator[bytes]:
-        """Yield what is kept, from its beginning."""
-        position = 0
-        while block := os.pread(self._fd, BLOCK_BYTES, position):
-            yield block
-            position += len(block)
+        try:
+            if self._failure is not None:
+                raise self._failure
+            while block := _next_block(fd, self._what):
+                rest = memoryview(block)
+                while rest:
+                    rest = rest[os.write(self.descriptor, rest) :]
+        except AudioReadError:
+            raise
+        except OSError as error:
+            raise OutputError(
+                f"{self._what} is kept in {self._place} until the run ends, "
+                f"and that cannot be done: {error.strerror or error}"
+            ) from error
 
     def close(self) -> None:
         """Let go of the file."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
 
 
 def _next_block(fd: int, what: str) -> bytes:

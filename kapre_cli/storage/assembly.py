@@ -1,8 +1,7 @@
 """From blocks to final arrays: decibels, order of axes, stored type."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from math import prod
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,9 +9,9 @@ import numpy.typing as npt
 
 from kapre_cli.dsp import decibel_reference, decibels_below
 from kapre_cli.errors import FeatureError
-from kapre_cli.report import Progress
 from kapre_cli.settings import DTYPES, LayerConfig
-from kapre_cli.storage.block_store import BlockEntry, BlockStore, Frames
+from kapre_cli.storage.blocks import BlockEntry, Frames
+from kapre_cli.storage.journals import Journals
 from kapre_cli.storage.stored import Packed, StoredArray
 
 Index = tuple[slice, ...]
@@ -54,12 +53,12 @@ _LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in DTYPES}
 
 
 def final_array(
-    store: BlockStore, entries: list[BlockEntry], config: LayerConfig, dtype: str
+    journals: Journals, entries: list[BlockEntry], config: LayerConfig, dtype: str
 ) -> FinalArray:
     """Return the array that an input's blocks make up.
 
     Args:
-        store: Where the blocks are.
+        journals: Where the blocks are.
         entries: All the blocks of the input.
         config: The layer's arguments, with the image data format resolved.
         dtype: The type to store, a name.
@@ -83,7 +82,7 @@ def final_array(
     sizes = (n_channels, sum(entry.shape[1] for entry in entries), n_features)
 
     def pieces() -> Iterator[Part]:
-        for first, block in store.blocks(entries):
+        for first, block in journals.blocks(entries):
             index = [slice(None)] * 3
             index[time_axis] = slice(first, first + block.shape[1])
             values: Frames = block
@@ -130,23 +129,3 @@ def stored_array(stored: StoredArray, config: LayerConfig) -> FinalArray:
         reference=stored.facts.reference,
         packed=stored.packed,
     )
-
-
-def moving(array: FinalArray, seconds: float, progress: Progress) -> FinalArray:
-    """Return an array that moves ``progress`` as its pieces are taken, if it has several.
-
-    Args:
-        array: The array.
-        seconds: Of the audio behind it.
-        progress: Told of each piece that is done.
-    """
-    if array.n_pieces == 1:
-        return array
-    per_value = seconds / prod(array.shape)
-
-    def pieces() -> Iterator[Part]:
-        for index, values in array.pieces():
-            yield index, values
-            progress.moved(values.size * per_value)
-
-    return replace(array, pieces=pieces)

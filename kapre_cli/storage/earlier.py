@@ -15,7 +15,7 @@ from kapre_cli.storage.stored import Features
 from kapre_cli.storage.work_dir import WorkDir
 
 # Settings that decide which inputs fail and never what becomes of the others. What is kept of
-# an input must agree with them, see ``pipeline.earlier``; the run as a whole need not.
+# an input must agree with them, see ``extraction.reuse``; the run as a whole need not.
 _LENIENT = ("resample", "allow_truncated", "non_finite", "max_frames")
 
 
@@ -24,13 +24,12 @@ class Earlier(Closing):
 
     Args:
         work_dir: The run's work folder, locked.
-        replayed: What its journal holds.
+        replayed: What its journals hold.
         output: Where the output is or will be, and whether to resume or to overwrite it.
         root: The facts of the output that is to be made.
-        again: Whether the journal is this very run's, whose process came down.
 
     Attributes:
-        journal: What the journal holds.
+        journal: What the journals hold.
         features: The finished output, open; ``None`` if there is none to go on from.
 
     Raises:
@@ -44,15 +43,14 @@ class Earlier(Closing):
         replayed: Replayed,
         output: OutputSettings,
         root: RootFacts,
-        *,
-        again: bool = False,
     ) -> None:
         self._root = root
         self._output = output
         self.journal = replayed
         self.features: Features | None = None
-        if not again and (output.resume is None or self._is_other_work(work_dir.folder)):
+        if output.resume is None or self._is_other_work(work_dir.folder):
             self.journal = Replayed()
+            work_dir.journals.remove_all()
         if output.resume is not None and output.path.exists():
             self.features = self._finished()
 

@@ -20,6 +20,7 @@ from kapre_cli.storage.hdf5_index import index_datasets
 from kapre_cli.storage.hdf5_scales import FREQUENCY, ScaleWriter
 from kapre_cli.storage.hdf5_target import Hdf5Target, create_file
 from kapre_cli.storage.metadata import InputFacts, RootFacts, dumps
+from kapre_cli.storage.read_back import Place
 from kapre_cli.storage.stored import Packed, StoredArray
 from kapre_cli.storage.writers import FeatureWriter
 
@@ -98,6 +99,7 @@ class Hdf5Writer(FeatureWriter):
             self._write_whole(values)
             self._describe_as(stored.key, stored.facts)
             self._target.check()
+            self._compare(stored.key, stored.facts.crc32)
         except Exception:
             with self._writing():  # which names the file, and the disk's own error first
                 raise
@@ -170,6 +172,10 @@ class Hdf5Writer(FeatureWriter):
             self._scales.attach(self._dataset, facts)
         self._rows.append((key, facts))
 
+    def _place(self) -> Place | None:
+        offset = self._dataset.get_offset()
+        return offset and Place(self.path, offset, self._dataset.get_storage_size())
+
     def _attribute(self, name: bytes, kind: Any, space: Any) -> Any:
         return h5py.h5a.create(self._dataset, name, kind, space)
 
@@ -189,6 +195,7 @@ class Hdf5Writer(FeatureWriter):
 
     def close(self) -> None:
         """Close the file; unless :meth:`finish` has ended, its content is void."""
+        super().close()
         if self._target.closed:
             return
         self._target.discard()

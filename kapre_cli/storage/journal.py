@@ -1,7 +1,7 @@
-"""Finished work, appended to one file and seen through to the disk while the run goes on.
+"""A worker's finished blocks, appended to a file of its own and synced while the run goes on.
 
-An input's frames may come in any order and from several places, block by block, linear and in
-float32. What they become, decibels say, is settled when the output is put together.
+The frames of an input may come in any order and lie in several journals, block by block, linear
+and in float32. Decibels, axis order and stored type are settled when the output is assembled.
 
 A record is a fixed head, a JSON description and, for a block, its values::
 
@@ -11,11 +11,10 @@ A record is a fixed head, a JSON description and, for a block, its values::
     u32      CRC-32 of the JSON
     u32      CRC-32 of the values
     ...      the JSON, one of
-               {"run": <root facts>}                  a run begins
+               {"run": <root facts>}                  the settings of the run; the first record
                {"block": key, "of": n, "first_frame": ..., "shape": [channel, time, feature]}
-               {"done": key, "of": n, "facts": ...}   all blocks of an input are here; a block
+               {"done": key, "of": n, "facts": ...}   all blocks of an input are computed; a block
                                                       may have facts too and say so itself
-               {"failed": key, "reason": ...}         an input has failed in this run
     ...      the values: float32, little-endian, C order
 
 ``of`` ties the blocks of an input to the state of its file in which they were computed.
@@ -27,65 +26,58 @@ import stat
 import struct
 import threading
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kapre_cli.errors import OutputError, StoredDataError, quoted, writing
-from kapre_cli.storage.block_store import BlockEntry, BlockStore, Frames, peak_of, read_into
+from kapre_cli.closing import Closing
+from kapre_cli.errors import OutputError, quoted, writing
+from kapre_cli.storage.blocks import BlockEntry, Frames, peak_of
 from kapre_cli.storage.metadata import InputFacts, RootFacts, dumps
 
 HEAD = struct.Struct("<4sIQII")
 MAGIC = b"KXJ1"
 
 _PENDING_BYTES = 2**20  # small records gather in memory up to this
-_SECONDS_AT_RISK = 5.0
+SECONDS_AT_RISK = 5.0
 
 _NO_VALUES = memoryview(b"")
 
 
-class Journal(BlockStore):
-    """An append-only file of computed blocks, made durable every few seconds.
+class Journal(Closing):
+    """An append-only file of computed blocks.
 
     Args:
-        path: The file; it is made if there is none.
-        end: Bytes of it that hold sound records; what is behind them is cut off.
-        is_new: Whether there was no file when its folder was looked at.
-        seconds_at_risk: How long finished work may wait until it is on the disk.
+        path: The file: a new one, or one that was made for this journal and is empty.
+        root: The settings of the run.
+        seconds_at_risk: How long finished work may wait until it is on the disk; ``None``: it is
+            never synced, since nothing resumes the run.
 
     Attributes:
         path: The file.
-        descriptor: The open file.
 
     Raises:
-        OutputError: If the file cannot be opened, has appeared since, or is not this program's.
+        OutputError: If the file cannot be opened, is not empty, or is a link.
     """
 
     def __init__(
-        self,
-        path: Path,
-        end: int = 0,
-        *,
-        is_new: bool = False,
-        seconds_at_risk: float = _SECONDS_AT_RISK,
+        self, path: Path, root: RootFacts, seconds_at_risk: float | None = SECONDS_AT_RISK
     ) -> None:
         self.path = path
         with writing(path):
-            self.descriptor = _opened(path, is_new=is_new)
-            os.ftruncate(self.descriptor, end)
-        self._end = self._on_file = end
+            self._descriptor = _opened(path)
+        self._end = self._on_file = self._durable_until = 0
         self._pending: list[bytes] = []
         self._writing = threading.Lock()
         self._broken: OutputError | None = None
         self._closing = threading.Event()
-        self._durable_until = end
-        self._seconds_at_risk = seconds_at_risk
-        self._keeper = threading.Thread(target=self._keep_durable, name="journal", daemon=True)
-        self._keeper.start()
-
-    def run(self, root: RootFacts) -> None:
-        """Write that a run with these settings begins."""
+        self._syncing: threading.Thread | None = None
+        if seconds_at_risk is not None:
+            self._seconds_at_risk = seconds_at_risk
+            self._syncing = threading.Thread(target=self._keep_durable, name="journal", daemon=True)
+            self._syncing.start()
         self._append({"run": root.to_dict()})
 
     def block(
@@ -120,26 +112,21 @@ class Journal(BlockStore):
         position, crc = self._append(described, values.data.cast("B"))
         n_channels, n_frames, n_features = values.shape
         return BlockEntry(
-            first_frame, (n_channels, n_frames, n_features), peak_of(values), position, crc
+            first_frame,
+            (n_channels, n_frames, n_features),
+            peak_of(values),
+            position,
+            crc,
+            self.path.name,
         )
 
     def done(self, key: str, of: int, facts: InputFacts) -> None:
-        """Write that all blocks of an input are in the journal, and what is known of it.
+        """Write that all blocks of an input are computed, and what is known of it.
 
         Raises:
             OutputError: If it cannot be written.
         """
         self._append({"done": key, "of": of, "facts": facts.to_dict()})
-
-    def failed(self, key: str, reason: str) -> None:
-        """Write that an input has failed.
-
-        Raises:
-            OutputError: If it cannot be written.
-        """
-        self._append({"failed": key, "reason": reason})
-        with self._writing:
-            self._flush()  # should the process come down, it need not be told again
 
     def _append(
         self, description: dict[str, Any], values: memoryview = _NO_VALUES
@@ -170,14 +157,14 @@ class Journal(BlockStore):
         try:
             with writing(self.path):
                 while data:
-                    written = os.pwrite(self.descriptor, data, self._on_file)
+                    written = os.pwrite(self._descriptor, data, self._on_file)
                     data, self._on_file = data[written:], self._on_file + written
         except OutputError as error:
             self._broken = error  # a record may be torn: nothing can follow it
             raise
 
     def sync(self) -> None:
-        """See all that was appended through to the disk.
+        """Sync all that was appended to the disk.
 
         Raises:
             OutputError: If that fails, or has failed since the last time.
@@ -191,7 +178,7 @@ class Journal(BlockStore):
             return
         try:
             with writing(self.path):
-                os.fsync(self.descriptor)
+                os.fsync(self._descriptor)
         except OutputError as error:
             self._broken = error
             raise
@@ -205,49 +192,38 @@ class Journal(BlockStore):
             except OutputError:
                 return
 
-    def read(self, entry: BlockEntry) -> Frames:
-        """Return a block that was written.
+    def flush(self) -> None:
+        """Let other processes read all that was appended.
 
         Raises:
-            StoredDataError: If the bytes are not those that were written.
+            OutputError: If it cannot be written.
         """
-        block = np.empty(entry.shape, dtype="<f4")
         with self._writing:
-            if entry.position + block.nbytes > self._on_file:
-                self._flush()
-        with writing(self.path, "read back"):
-            n_read = read_into(self.descriptor, block, entry.position)
-        if n_read != block.nbytes or zlib.crc32(block.data) != entry.crc32:
-            raise StoredDataError(
-                f"{quoted(self.path)} does not hold what was written to it, "
-                "so its disk may be faulty; --resume recomputes what was lost"
-            )
-        return block
+            if self._broken is not None:
+                raise self._broken
+            self._flush()
 
     def close(self) -> None:
-        """Close the file; what was appended since the last :meth:`sync` may be lost."""
+        """Close the file; what was appended since the last :meth:`sync` may not be on the disk."""
         if self._closing.is_set():
             return
         self._closing.set()
-        self._keeper.join()
-        os.close(self.descriptor)
+        with suppress(OutputError):  # it has been raised, or nobody needs what is lost
+            self.flush()
+        if self._syncing is not None:
+            self._syncing.join()
+        os.close(self._descriptor)
 
 
-def _opened(path: Path, *, is_new: bool) -> int:
-    """Return a descriptor of a journal, and of nothing that somebody has put in its place."""
+def _opened(path: Path) -> int:
+    """Return a descriptor of an empty journal, and of nothing that somebody has put there."""
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-    try:
-        fd = os.open(path, flags | (os.O_EXCL if is_new else 0), 0o666)
-    except FileExistsError as error:
-        raise OutputError(
-            f"{quoted(path)} appeared while the run was on; it is left as it is: move it away"
-        ) from error
+    fd = os.open(path, flags, 0o666)
     status = os.fstat(fd)
-    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or status.st_size:
         os.close(fd)
         raise OutputError(
-            f"{quoted(path)} is a link or no regular file, which this program does not make; "
-            "it is left as it is: move it away"
+            f"{quoted(path)} was replaced while the run was on; it is left as it is: move it away"
         )
     return fd
 

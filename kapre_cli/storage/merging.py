@@ -81,7 +81,7 @@ def merge(
     _require_nothing_lost(output.path, parts, unreadable=True)
     check_output(output, sources, resumable=False)
     with WorkDir(output) as work_dir:
-        replayed = replay(work_dir.journal)
+        replayed = replay(work_dir.journals)
         work_dir.keep = replayed.holds_work
         existing = existing_output(output, resumable=False)
         _require_nothing_lost(output.path, parts)
@@ -98,7 +98,7 @@ def merge(
         with open_writer(output, work_dir.staging, root, frequency) as writer:
             written = _copied(parts, writer, progress)
             writer.finish()
-        require_written(work_dir.staging, root, written, progress)
+            require_written(work_dir.staging, root, written, progress, writer.read_back)
         with signals_deferred():
             try:
                 work_dir.publish(existing)

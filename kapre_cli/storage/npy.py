@@ -17,6 +17,7 @@ from kapre_cli.settings.run import ROOT_NAME as ROOT_NAME
 from kapre_cli.storage.assembly import FinalArray, Part
 from kapre_cli.storage.disk import sync_folder
 from kapre_cli.storage.metadata import FORMAT, InputFacts, RootFacts, dumps
+from kapre_cli.storage.read_back import Place
 from kapre_cli.storage.writers import FeatureWriter
 
 MANIFEST_NAME = "manifest.jsonl"
@@ -42,7 +43,10 @@ class NpyDirectoryWriter(FeatureWriter):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 below = len(target.relative_to(self.path).parents) - 1
                 self._folders.update(target.parents[:below])
-            _write_npy(target, array, pieces)
+            self._last = _write_npy(target, array, pieces)
+
+    def _place(self) -> Place:
+        return self._last
 
     def _describe(self, key: str, array: FinalArray, facts: InputFacts) -> None:
         with writing(self.path / MANIFEST_NAME):
@@ -62,6 +66,7 @@ class NpyDirectoryWriter(FeatureWriter):
 
     def close(self) -> None:
         """Close the manifest; unless it was finished it is void."""
+        super().close()
         with suppress(OSError):  # what it cannot flush. Why it could not has been told.
             self._manifest.close()
 
@@ -71,7 +76,10 @@ class NpyWriter(FeatureWriter):
 
     def _store(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> None:  # noqa: ARG002
         with writing(self.path):
-            _write_npy(self.path, array, pieces)
+            self._last = _write_npy(self.path, array, pieces)
+
+    def _place(self) -> Place:
+        return self._last
 
     def _describe(self, key: str, array: FinalArray, facts: InputFacts) -> None:
         sidecar = sidecar_of(self.path)
@@ -81,9 +89,6 @@ class NpyWriter(FeatureWriter):
 
     def finish(self) -> None:
         """Do nothing: both files are complete."""
-
-    def close(self) -> None:
-        """Do nothing: no file is kept open."""
 
 
 def sidecar_of(path: Path) -> Path:
@@ -140,11 +145,13 @@ def write_npy(file: BinaryIO, array: FinalArray, pieces: Iterator[Part]) -> None
         _write_piece(file, len(head), array, index[array.time_axis].start, values)
 
 
-def _write_npy(path: Path, array: FinalArray, pieces: Iterator[Part]) -> None:
-    """Write an array piece by piece and see it through to the disk."""
+def _write_npy(path: Path, array: FinalArray, pieces: Iterator[Part]) -> Place:
+    """Write an array piece by piece and sync it to the disk; return where its values are."""
+    n_bytes = prod(array.shape) * array.dtype.itemsize
     with path.open("x+b", buffering=0) as file:
         write_npy(file, array, pieces)
         os.fsync(file.fileno())
+        return Place(path, os.fstat(file.fileno()).st_size - n_bytes, n_bytes)
 
 
 def _write_piece(

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from kapre_cli.descriptors import write_all
 from kapre_cli.errors import StoredDataError
 from kapre_cli.storage.assembly import FinalArray
-from kapre_cli.storage.block_spool import temporary_errors, temporary_file
 from kapre_cli.storage.npy import npy_head, write_npy
+from kapre_cli.storage.scratch import temporary_errors, temporary_file
 
 _NAME = "standard output"
 _HELD_BYTES = 2**24  # arrays up to this size are put together in memory
@@ -24,20 +24,13 @@ class NpyStream:
 
     Args:
         descriptor: Where they go.
-        n_before: How many bytes of the first array have gone out before.
     """
 
-    def __init__(self, descriptor: int, n_before: int = 0) -> None:
+    def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._n_before = n_before
 
-    @property
-    def is_within_an_array(self) -> bool:
-        """Whether the first array has gone out in part, and its rest is still due."""
-        return self._n_before > 0
-
-    def write(self, array: FinalArray) -> int:
-        """Write an array and return how many bytes it has in the stream.
+    def write(self, array: FinalArray) -> None:
+        """Write an array.
 
         Raises:
             BrokenPipeError: If nobody reads it.
@@ -62,13 +55,9 @@ class NpyStream:
                 while part := os.pread(file.fileno(), _COPIED_BYTES, position):
                     self._write(part)
                     position += len(part)
-        return len(head) + n_bytes
 
     def _write(self, data: bytes | memoryview) -> None:
-        """Write what comes next, but for what has gone out before."""
-        passed = min(self._n_before, len(data))
-        self._n_before -= passed
-        write_all(self._descriptor, memoryview(data)[passed:], _NAME)
+        write_all(self._descriptor, memoryview(data), _NAME)
 
 
 def read_arrays(file: IO[bytes]) -> Iterator[npt.NDArray[Any]]:

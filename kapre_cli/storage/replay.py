@@ -1,8 +1,8 @@
-"""What a journal holds, read back after its run has ended, however it ended.
+"""What journals hold, read back after their run has ended, however it ended.
 
 A record counts only if all its bytes are there and have their checksums. The first one whose
-head or description does not is where the journal ends: a run that was killed, or whose disk was
-full, leaves half a record behind. A block whose values are damaged is passed over alone.
+head or description does not is where a journal ends: a run that was killed, or whose disk was
+full, leaves half a record behind. A block whose values are damaged is skipped alone.
 """
 
 import os
@@ -10,17 +10,17 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from kapre_cli.errors import StoredDataError, writing
 from kapre_cli.framing import spans
-from kapre_cli.storage.block_store import BlockEntry, peak_of, read_into
+from kapre_cli.storage.blocks import BlockEntry, peak_of, read_into
 from kapre_cli.storage.journal import HEAD, MAGIC
+from kapre_cli.storage.journals import Journals
 from kapre_cli.storage.metadata import InputFacts
-from kapre_cli.storage.soundness import open_plain, sound_json, sound_key
+from kapre_cli.storage.soundness import sound_json, sound_key
 
 _MAX_BLOCK_BYTES = 2**34  # far more than the largest layer needs for one block
 _PART_VALUES = 2**22
@@ -28,36 +28,32 @@ _PART_VALUES = 2**22
 
 @dataclass
 class Remembered:
-    """What a journal holds of one input.
+    """What journals hold of one input.
 
     Attributes:
         of: The state of the file that the blocks belong to, see ``journal.identity``.
+        run: Number of the journal that was written last, from 0.
         entries: Its blocks by their first frame.
-        facts: What is known of it; ``None`` unless the journal says that it is done.
-        failure: Why it failed in the run before, if it did.
-        run: Number of the run that did it, from 0.
+        facts: What is known of it; ``None`` unless a journal says that it is done.
     """
 
     of: int
     run: int
     entries: dict[int, BlockEntry] = field(default_factory=dict)
     facts: InputFacts | None = None
-    failure: str | None = None
 
 
 @dataclass
 class Replayed:
-    """What a journal holds.
+    """What journals hold.
 
     Attributes:
-        roots: The root facts of each run that wrote to it, as they were stored.
-        inputs: What it holds of each input, by key.
-        end: Bytes of the journal that hold sound records.
+        roots: The root facts of each journal, as they were stored.
+        inputs: What they hold of each input, by key.
     """
 
     roots: list[Any] = field(default_factory=list)
     inputs: dict[str, Remembered] = field(default_factory=dict)
-    end: int = 0
 
     @property
     def n_done(self) -> int:
@@ -70,27 +66,37 @@ class Replayed:
         return any(one.entries for one in self.inputs.values())
 
 
-def replay(path: Path) -> Replayed:
-    """Return what the journal at ``path`` holds; nothing if there is none.
+def replay(journals: Journals, *names: str) -> Replayed:
+    """Return what journals hold.
+
+    Args:
+        journals: The journals.
+        names: Those to read; without any: all.
 
     Raises:
-        OutputError: If it cannot be read.
+        OutputError: If one cannot be read.
     """
     found = Replayed()
-    with writing(path, "read"):
-        if not os.path.lexists(path):
-            return found
+    for name in names or journals.names:
         # A description that cannot be understood was not written by this version: what stands
         # behind it is as good as absent.
         malformed = suppress(StoredDataError, KeyError, TypeError, ValueError)
-        with open_plain(path) as file, malformed:
-            for description, entry in _records(file):
-                _take(description, entry, found)
-                found.end = file.tell()
+        n_roots = len(found.roots)
+        with (
+            writing(journals.folder / name, "read"),
+            open(os.dup(journals.open(name)), "rb") as file,
+            malformed,
+        ):
+            file.seek(0)
+            for description, entry in _records(file, name):
+                if len(found.roots) == n_roots:
+                    found.roots.append(description["run"])
+                else:
+                    _take(description, entry, found)
     return found
 
 
-def _records(file: BinaryIO) -> Iterator[tuple[dict[str, Any], BlockEntry | None]]:
+def _records(file: BinaryIO, name: str) -> Iterator[tuple[dict[str, Any], BlockEntry | None]]:
     """Yield each sound record's description, and its block if that is undamaged."""
     size = os.fstat(file.fileno()).st_size
     while len(head := file.read(HEAD.size)) == HEAD.size:
@@ -110,13 +116,13 @@ def _records(file: BinaryIO) -> Iterator[tuple[dict[str, Any], BlockEntry | None
             return
         entry = None
         if n_values:
-            entry = _block(file, description, n_values, values_crc, position)
+            entry = _block(file, description, n_values, values_crc, position, name)
             file.seek(position + n_values)
         yield description, entry
 
 
 def _block(
-    file: BinaryIO, description: dict[str, Any], n_values: int, crc: int, position: int
+    file: BinaryIO, description: dict[str, Any], n_values: int, crc: int, position: int, name: str
 ) -> BlockEntry | None:
     n_channels, n_frames, n_features = map(_count, description["shape"])
     if 4 * n_channels * n_frames * n_features != n_values:
@@ -132,7 +138,7 @@ def _block(
     if found_crc != crc:
         return None
     first_frame = _count(description["first_frame"], lowest=0)
-    return BlockEntry(first_frame, (n_channels, n_frames, n_features), peak, position, crc)
+    return BlockEntry(first_frame, (n_channels, n_frames, n_features), peak, position, crc, name)
 
 
 def _count(value: Any, lowest: int = 1) -> int:
@@ -141,23 +147,9 @@ def _count(value: Any, lowest: int = 1) -> int:
     return value
 
 
-def _text(value: Any) -> str:
-    if type(value) is not str:
-        raise StoredDataError(f"{value!r} is no text")
-    return value
-
-
 def _take(description: dict[str, Any], entry: BlockEntry | None, found: Replayed) -> None:
     """Add one record to what was found."""
     run = len(found.roots) - 1
-    if "run" in description:
-        found.roots.append(description["run"])
-        return
-    if "failed" in description:
-        key, reason = sound_key(description["failed"]), _text(description["reason"])
-        remembered = found.inputs.setdefault(key, Remembered(0, run))
-        remembered.failure, remembered.run = reason, run
-        return
     key = sound_key(description["block"] if "block" in description else description["done"])
     of = _count(description["of"], lowest=0)
     facts = InputFacts.from_dict(description["facts"]) if "facts" in description else None

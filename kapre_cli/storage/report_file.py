@@ -48,8 +48,6 @@ def check_report(
     output: OutputSettings,
     sources: Sequence[Source],
     config: Path | None = None,
-    *,
-    is_begun: bool = False,
 ) -> ReportPlace:
     """Refuse a report that cannot be had, before any work is done.
 
@@ -59,7 +57,6 @@ def check_report(
             date.
         sources: The inputs.
         config: The file that options were taken from.
-        is_begun: Whether this run has begun the report in a process that came down.
 
     Returns:
         The place, for :func:`open_report`.
@@ -94,8 +91,7 @@ def check_report(
     require_outside_outputs("report", target)
     require_regular(target, "report", path)
     existing = stamp_of(target)
-    if not is_begun:
-        _require_replaceable(path, target, existing, output)
+    _require_replaceable(path, target, existing, output)
     _require_writable(path, target)
     return ReportPlace(path, target, existing)
 
@@ -123,11 +119,10 @@ def _require_replaceable(
         finally:
             os.close(fd)
         if not is_free:
-            raise UsageError(_written_by_another(path))
-
-
-def _written_by_another(path: Path) -> str:
-    return f"another run is writing the report {quoted(path)}; wait for it, or name another file"
+            raise UsageError(
+                f"another run is writing the report {quoted(path)}; wait for it, or name another "
+                "file"
+            )
 
 
 def _require_ours(path: Path, target: Path, output: OutputSettings) -> None:
@@ -169,7 +164,7 @@ def is_report(path: Path) -> bool:
         return False
 
 
-def open_report(place: ReportPlace, *, is_begun: bool = False) -> int:
+def open_report(place: ReportPlace) -> int:
     """Return a descriptor that the lines of a report are written to.
 
     A file appears under a new name and takes its place at once, so that nothing is ever emptied.
@@ -177,7 +172,6 @@ def open_report(place: ReportPlace, *, is_begun: bool = False) -> int:
 
     Args:
         place: The place.
-        is_begun: Whether this run has begun the report in a process that came down.
 
     Raises:
         OutputError: If it cannot be opened, something else stands there now, or another run is
@@ -188,17 +182,8 @@ def open_report(place: ReportPlace, *, is_begun: bool = False) -> int:
     if path == STANDARD_OUTPUT:
         return os.dup(1)
     if target is None:
-        return _open_to_write_into(path, OutputError if is_begun else UsageError)
+        return _open_to_write_into(path)
     flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-    if is_begun:
-        if not is_report(target):
-            raise OutputError(f"{quoted(path)} was replaced while the run was on")
-        with writing(path):
-            descriptor = os.open(target, flags)
-            if try_lock(descriptor) is False:
-                os.close(descriptor)
-                raise OutputError(_written_by_another(path))
-            return descriptor
     with writing(path), scratch_folder(target.parent, path) as folder:
         made = folder / "new"
         descriptor = os.open(made, flags | os.O_CREAT | os.O_EXCL, 0o666)
@@ -214,12 +199,16 @@ def open_report(place: ReportPlace, *, is_begun: bool = False) -> int:
     return descriptor
 
 
-def _open_to_write_into(path: Path, error: type[Exception]) -> int:
-    """Open a device, or a named pipe once somebody reads it; raise ``error`` if nobody does."""
+def _open_to_write_into(path: Path) -> int:
+    """Open a device, or a named pipe once somebody reads it.
+
+    Raises:
+        UsageError: If nobody does.
+    """
     deadline = time.monotonic() + _SECONDS_FOR_A_READER
     while (descriptor := _open_without_waiting(path)) is None:
         if time.monotonic() > deadline:
-            raise error(
+            raise UsageError(
                 f"the report {quoted(path)} is a named pipe that nobody reads; begin its reader "
                 "first"
             )

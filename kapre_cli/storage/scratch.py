@@ -1,4 +1,7 @@
-"""Temporary folders that are removed at the end, or, if their process is killed, by a later run."""
+"""Temporary files and folders.
+
+A folder is removed at the end, or, if its process is killed, by a later run.
+"""
 
 import os
 import re
@@ -8,8 +11,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
-from kapre_cli.errors import UsageError, writing
+from kapre_cli.errors import OutputError, UsageError, writing
 from kapre_cli.storage.run_lock import LOCK, RunLock, is_marked
 
 _PREFIX = "kapre-extract-"
@@ -30,7 +34,11 @@ def scratch_folder(parent: Path | None = None, what: Path | None = None) -> Iter
         OutputError: If it cannot be made.
     """
     place = Path(tempfile.gettempdir()) if parent is None else parent
-    with writing(what) if what else writing(f"a temporary folder in {place}", "made"):
+    with (
+        writing(what)
+        if what
+        else writing(f"{place} (TMPDIR names another folder)", "used for temporary files")
+    ):
         _sweep(place)
         prefix = _PREFIX if parent is None else f".{_PREFIX}"
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
@@ -42,6 +50,29 @@ def scratch_folder(parent: Path | None = None, what: Path | None = None) -> Iter
     finally:
         lock.release()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def temporary_errors() -> Iterator[None]:
+    """Turn what using a temporary file can run into into an error that says so.
+
+    Raises:
+        OutputError: For an error of the operating system.
+    """
+    try:
+        yield
+    except (OutputError, BrokenPipeError):  # of where its content goes
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"a temporary file cannot be used: {error.strerror or error}; "
+            "TMPDIR names the folder that it is made in"
+        ) from error
+
+
+def temporary_file() -> IO[bytes]:
+    """Return a file without a name: its room on the disk is free again once it is closed."""
+    return tempfile.TemporaryFile(buffering=0)
 
 
 def _sweep(place: Path) -> None:

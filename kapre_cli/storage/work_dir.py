@@ -15,7 +15,7 @@ from kapre_cli.report import STOPPING
 from kapre_cli.settings import OutputSettings
 from kapre_cli.storage.disk import is_at, path_of_folder, sync_folder
 from kapre_cli.storage.existing import Existing, require_no_lone_sidecar
-from kapre_cli.storage.journal import Journal
+from kapre_cli.storage.journals import Journals, is_journal
 from kapre_cli.storage.npy import is_sidecar, sidecar_of
 from kapre_cli.storage.owner_file import OWNER, is_owner_file
 from kapre_cli.storage.publishing import (
@@ -29,7 +29,6 @@ from kapre_cli.storage.run_lock import LOCK, RunLock, is_lock_file, is_marked
 
 PARTIAL_SUFFIX = ".partial"
 
-_JOURNAL = "journal"
 _STAGING = "output"
 _REPLACED = "replaced"
 _MADE_ASIDE = (_STAGING, _REPLACED, *(sidecar_of(Path(n)).name for n in (_STAGING, _REPLACED)))
@@ -39,8 +38,8 @@ _REMOVED_WHILE_OPEN = ".nfs"  # NFS calls a removed file so until nobody has it 
 class WorkDir(Closing):
     """The folder ``<output>.partial``, beside the output, that belongs to one run at a time.
 
-    The journal in it outlives a run that does not reach its end, so that another can go on; it
-    is removed with the folder once the output is in its place. A folder of that name that this
+    The journals in it outlive a run that does not reach its end, so that another can go on; they
+    are removed with the folder once the output is in its place. A folder of that name that this
     program did not make, or that another user made, is refused and left as it is. So is what
     somebody puts in the folder's place while the run is on.
 
@@ -49,9 +48,9 @@ class WorkDir(Closing):
 
     Attributes:
         folder: The folder.
-        journal: Where finished work is kept.
+        journals: Where finished work is kept.
         staging: Where the output is put together.
-        keep: Whether the journal is worth keeping when the run ends.
+        keep: Whether the journals are worth keeping when the run ends.
         published: Whether the output is in its place.
         note: What the user should know of the file system; ``None``: nothing.
 
@@ -64,22 +63,24 @@ class WorkDir(Closing):
     def __init__(self, output: OutputSettings) -> None:
         self._output = output
         self.folder = output.path.with_name(output.path.name + PARTIAL_SUFFIX)
-        self.journal = self.folder / _JOURNAL
         self.staging = self.folder / _STAGING
         self._replaced = self.folder / _REPLACED
         self.keep = True
         self.published = False
         self.note: str | None = None
-        self._open_journal: int | None = None
         with writing(self.folder):
             self._lock = self._locked()
+            try:
+                self.journals = Journals(self.folder)
+            except BaseException:
+                self._lock.release()
+                raise
             self._fd = os.dup(self._lock.folder)
             self._parent = os.open(output.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             self._is_open = True
             try:
                 self.require_in_place()
                 _require_ours(self.folder)
-                self._had_journal = os.path.lexists(self.journal)
                 self._recover()
                 require_no_lone_sidecar(output)
                 for left in self._clear():
@@ -119,19 +120,6 @@ class WorkDir(Closing):
         now = path_of_folder(self._fd, self.folder)
         return now if is_at(self._fd, now) else None
 
-    def open_journal(self, end: int) -> Journal:
-        """Return the journal, open; it is made if there is none.
-
-        Args:
-            end: Bytes of it that hold sound records.
-
-        Raises:
-            OutputError: If it cannot be opened, or somebody has put something in its place.
-        """
-        journal = Journal(self.journal, end, is_new=not self._had_journal)
-        self._open_journal = os.dup(journal.descriptor)
-        return journal
-
     def _recover(self) -> None:
         """Put an older output back that a run moved away before it was killed."""
         target, older = self._output.path, self._replaced
@@ -154,7 +142,7 @@ class WorkDir(Closing):
         put_back(older, target)
 
     def _clear(self) -> list[Path]:
-        """Remove all but the journal of what a run has left in the folder.
+        """Remove all but the journals of what a run has left in the folder.
 
         Returns:
             Files that this program did not make. They stay.
@@ -232,19 +220,8 @@ class WorkDir(Closing):
         self._clear()
         if self.keep:
             return
-        if self._is_own_journal():
-            self.journal.unlink(missing_ok=True)
+        self.journals.remove_all()
         self._remove_folder()
-
-    def _is_own_journal(self) -> bool:
-        """Whether the journal is the one that was found or made, and not put there since."""
-        if self._open_journal is None:
-            return self._had_journal
-        try:
-            return is_at(self._open_journal, self.journal)
-        finally:  # network file systems keep a removed file as long as it is open
-            os.close(self._open_journal)
-            self._open_journal = None
 
     def _remove_folder(self) -> None:
         self._lock.remove_files()
@@ -261,9 +238,9 @@ class WorkDir(Closing):
     def _release(self) -> None:
         self._is_open = False
         self._lock.release()
-        for fd in (self._parent, self._fd, self._open_journal):
-            if fd is not None:
-                os.close(fd)
+        self.journals.close()
+        for fd in (self._parent, self._fd):
+            os.close(fd)
 
 
 def _require_ours(folder: Path) -> None:
@@ -286,7 +263,7 @@ def _require_ours(folder: Path) -> None:
         )
     names = sorted(one for one in os.listdir(folder) if not one.startswith(_REMOVED_WHILE_OPEN))
     for name in names:
-        if not (name in (_JOURNAL, *_MADE_ASIDE) or is_lock_file(name)):
+        if not (name in _MADE_ASIDE or is_journal(name) or is_lock_file(name)):
             raise UsageError(
                 f"{in_the_way} {quoted(name)} in it is not this program's; move it away"
             )

@@ -11,6 +11,7 @@ from kapre_cli.closing import Closing
 from kapre_cli.storage.assembly import FinalArray, Part, stored_array
 from kapre_cli.storage.checksum import PieceCrc
 from kapre_cli.storage.metadata import InputFacts, RootFacts
+from kapre_cli.storage.read_back import Place, ReadBack
 from kapre_cli.storage.stored import StoredArray
 
 
@@ -21,12 +22,16 @@ class FeatureWriter(Closing):
         path: Where the output is made; nothing stands there.
         root: The facts of the whole output.
         frequency: Hz of each bin or band centre.
+
+    Attributes:
+        read_back: Compares arrays with their checksums while the next ones are written.
     """
 
     def __init__(self, path: Path, root: RootFacts, frequency: npt.NDArray[np.float64]) -> None:
         self.path = path
         self.root = root
         self.frequency = frequency
+        self.read_back = ReadBack()
 
     def add(self, key: str, array: FinalArray, facts: InputFacts) -> InputFacts:
         """Store an input's array and its facts; return these with what follows from the array.
@@ -40,7 +45,18 @@ class FeatureWriter(Closing):
         self._store(key, array, crc.through(array.pieces()))
         facts = facts._replace(crc32=crc.value()).with_reference(array.reference)
         self._describe(key, array, facts)
+        self._compare(key, facts.crc32)
         return facts
+
+    def _compare(self, key: str, crc32: int) -> None:
+        """Let the array stored last be read back, if its bytes lie in one place."""
+        place = self._place()
+        if place is not None:
+            self.read_back.add(key, place, crc32)
+
+    @abstractmethod
+    def _place(self) -> Place | None:
+        """Return where the bytes of the array stored last are; ``None`` if they are compressed."""
 
     def copy(self, stored: StoredArray) -> InputFacts:
         """Store an array of another output and its facts, as they are; return these.
@@ -69,3 +85,7 @@ class FeatureWriter(Closing):
         Raises:
             OutputError: If it cannot be written.
         """
+
+    def close(self) -> None:
+        """Release what is held; unless :meth:`finish` has ended, what was written is void."""
+        self.read_back.close()

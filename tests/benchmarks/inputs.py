@@ -73,7 +73,28 @@ def rates(folder: Path) -> Material:
     return _music(folder, OTHER_RATES, MUSIC_SR)
 
 
-MAKERS = {"short": short, "music": music, "rates": rates}
+def hour_wav(folder: Path) -> Material:
+    """Make one WAV file of an hour of noise at 44.1 kHz."""
+    return _hour(folder, "wav")
+
+
+def hour_flac(folder: Path) -> Material:
+    """Make one FLAC file of an hour of noise at 44.1 kHz."""
+    return _hour(folder, "flac")
+
+
+def _hour(folder: Path, kind: str) -> Material:
+    task = make_long(folder, 1.0, kind)
+    return Material(task.folder, task.layer)
+
+
+MAKERS = {
+    "short": short,
+    "music": music,
+    "rates": rates,
+    "hour-wav": hour_wav,
+    "hour-flac": hour_flac,
+}
 
 
 def many(folder: Path, n_files: int) -> Material:

@@ -14,6 +14,8 @@ times as long when a core is taken from one of them.
 *Without imports* is the time of the whole process less that of another, in the same rounds, that
 makes the same imports and ends. What is left over is the work, and grows with it.
 
+The NumPy loops are no peers: twenty lines with no checks, which import nothing that takes long.
+
 The floors are no contenders. *decode* reads every file and does nothing with it; *parts* does what
 every program must, one part after another with everything in memory, and says what each takes
 (see ``contenders/parts.py``). Half of their sum is what two cores could do if they never waited
@@ -23,8 +25,9 @@ Memory is that of all processes of a contender together (see ``timing.py``).
 
 ``--make`` makes the audio in a temporary folder: ``short`` is 3,000 WAV files of 0.4 s, ``music``
 48 FLAC files of 380 s in all, ``rates`` the same at three rates, which everybody resamples to
-48 kHz (the program at soxr's very high quality, all others at its high one). ``--short-file``
-times the program on a single short file against ``import tensorflow``.
+48 kHz (the program at soxr's very high quality, all others at its high one), ``hour-wav`` and
+``hour-flac`` one file of noise at 44.1 kHz. ``--short-file`` times the program on a single short
+file against ``import tensorflow`` and against ``import numpy, h5py, soundfile``.
 """
 
 import argparse
@@ -46,6 +49,8 @@ from tests.benchmarks.report import PEER_LIBRARIES, PROGRAM_LIBRARIES, machine, 
 from tests.benchmarks.timing import Rounds, alternating
 
 OURS = "kapre-extract"
+LOOP = "NumPy loop"
+POOL = "NumPy, 2 processes"
 PARTS = "floor: parts"
 IMPORTS = "imports of "  # and a contender's name
 
@@ -58,7 +63,7 @@ class Contender:
         name: What the table calls it.
         module: Its name in ``contenders``.
         libraries: What has to be installed for it.
-        is_peer: Whether it does all of the work.
+        is_peer: Whether it is a library that does all of the work.
     """
 
     name: str
@@ -73,6 +78,8 @@ CONTENDERS = (
     Contender("torch.stft loop", "torch_stft", ("torch",)),
     Contender("torch.stft, 1 thread", "torch_one_thread", ("torch",)),
     Contender("keras layers", "keras_layers", ("keras", "tensorflow")),
+    Contender(LOOP, "numpy_loop", is_peer=False),
+    Contender(POOL, "numpy_pool", is_peer=False),
     Contender("floor: decode", "decoding", is_peer=False),
     Contender(PARTS, "parts", ("scipy",), is_peer=False),
 )
@@ -148,6 +155,9 @@ def _compare(
     peers = [c.name for c in CONTENDERS if c.is_peer and c.name in figures]
     for line in _against_peers(figures, peers):
         tell(line)
+    loops = [name for name in (LOOP, POOL) if name in figures]
+    for name in loops:
+        tell(f"Ours / {name}: {_ratio(figures[OURS].wall, figures[name].wall)}")
     if PARTS in took:
         parts = _parts(took[PARTS])
         cpu = sum(part.cpu for part in parts.values())
@@ -263,12 +273,15 @@ def _short_file(command: Sequence[str], rounds: int, scratch: Path) -> str:
     output = scratch / "short.h5"
     commands = {
         "program": program.extraction(command, Material(path, (256, 128, 40)), output),
-        "import": [sys.executable, "-c", "import tensorflow"],
+        "tensorflow": [sys.executable, "-c", "import tensorflow"],
+        "numpy, h5py, soundfile": [sys.executable, "-c", "import numpy, h5py, soundfile"],
     }
     took = {name: runs.wall for name, runs in alternating(commands, rounds, output).items()}
-    return (
-        f"One short file / `import tensorflow`: {_ratio(took['program'], took['import'])} "
-        f"({took['program']:.2f} s, {took['import']:.2f} s, medians of {rounds})\n"
+    ours = took.pop("program")
+    return "".join(
+        f"One short file / `import {name}`: {_ratio(ours, theirs)} "
+        f"({ours:.2f} s, {theirs:.2f} s, medians of {rounds})\n"
+        for name, theirs in took.items()
     )
 
 

@@ -91,13 +91,13 @@ class Place:
         inputs = ("--files-from", "-") if waits else ("long.wav",)
         command = ("melspectrogram", *inputs, *LAYER, "-o", output, *more)
         running = self._warm.start(*command, cwd=self.folder, session=True)
-        journal = self.folder / f"{output}.partial" / "journal"
+        journal = self.folder / f"{output}.partial" / "journal-1"
         ended: list[Ended] = []
         try:
             if waits:
                 running.stdin.write(b"new.wav\n")
             limit = time.monotonic() + SECONDS
-            while not journal.exists() and running.poll() is None:
+            while not (journal.exists() and journal.stat().st_size) and running.poll() is None:
                 assert time.monotonic() < limit, "the run does not begin"
                 time.sleep(0.001)
             assert running.poll() is None, f"it ended too soon: {running.communicate(timeout=9)}"
@@ -248,7 +248,7 @@ def _appears(output: str, kind: str, more: Sequence[str]) -> Attack:
         assert ended[0].code == 1, ended
         assert "appeared while the run was on" in ended[0].messages, ended
         assert "1 of 1 input done: kept in" in ended[0].messages, ended
-        assert (place.folder / f"{output}.partial" / "journal").stat().st_size > 0
+        assert (place.folder / f"{output}.partial" / "journal-1").stat().st_size > 0
 
     return attack
 
@@ -336,19 +336,19 @@ def _forged_work(output: str, kind: str, *, merge: bool = False) -> Attack:
         own = place.mine("home/thesis.txt", b"mine")
         if kind == "a link":
             place.mine("home/output/thesis.txt", b"mine")
-            place.mine("home/journal", b"mine")
+            place.mine("home/journal-1", b"mine")
             partial.symlink_to("home")
         elif kind == "a file":
             place.mine(partial, b"mine")
         elif kind == "no mark":
             place.mine(partial / "output/thesis.txt", b"mine")
             place.mine(partial / "output/array.npy", b"mine")
-            place.mine(partial / "journal", b"mine")
+            place.mine(partial / "journal-1", b"mine")
         else:
             partial.mkdir()
             if "lock" not in kind:
                 (partial / "lock").write_bytes(MARK)
-            linked = {"journal": "journal", "lock": "lock", "output": "output"}
+            linked = {"journal-1": "journal-1", "lock": "lock", "output": "output"}
             name = next((name for word, name in linked.items() if f" {word} " in kind), "replaced")
             if kind == "an older output that is a link":
                 name = "replaced"
@@ -414,7 +414,7 @@ def _swapped(output: str, kind: str, more: Sequence[str]) -> Attack:
         with place.at_work(output, *more) as ended:
             partial.rename(place.folder / "moved.partial")
             if kind != "nothing":
-                for name in ("journal", "lock", "owner", "output.json", "replaced.json"):
+                for name in ("journal-1", "lock", "owner", "output.json", "replaced.json"):
                     place.mine(foreign / name, b"mine")
                 for name in ("output", "replaced"):
                     is_folder = output == "x"
@@ -429,7 +429,7 @@ def _swapped(output: str, kind: str, more: Sequence[str]) -> Attack:
         assert "was moved or replaced while the run was on" in ended[0].messages, ended
         assert "1 of 1 input done: kept in" in ended[0].messages, ended
         assert f"kept in '{place.folder / 'moved.partial'}'" in ended[0].messages, ended
-        assert (place.folder / "moved.partial/journal").stat().st_size > 0
+        assert (place.folder / "moved.partial/journal-1").stat().st_size > 0
         assert more or not os.path.lexists(place.folder / output)
 
     return attack
@@ -439,7 +439,7 @@ def _other_journal(kind: str) -> Attack:
     def attack(place: Place) -> None:
         own = place.mine("home/thesis.txt", b"mine")
         with place.at_work("x.h5") as ended:
-            journal = place.folder / "x.h5.partial/journal"
+            journal = place.folder / "x.h5.partial/journal-1"
             journal.unlink()
             if kind == "link":
                 os.link(own, journal)

@@ -44,16 +44,16 @@ def make_short(folder: Path) -> Task:
     return Task(f"{SHORT_FILES:,} WAV of 0.4 s", folder, (256, 128, 40), 7)
 
 
-def make_long(folder: Path, hours: float) -> Task:
-    """Make one FLAC at 44.1 kHz: a minute of coloured noise, over and over."""
+def make_long(folder: Path, hours: float, kind: str = "flac") -> Task:
+    """Make one FLAC or WAV at 44.1 kHz: a minute of coloured noise, over and over."""
     folder.mkdir()
     sr = 44100
     noise = np.random.default_rng(0).standard_normal(60 * sr)
     minute = 0.02 * np.convolve(noise, np.hanning(32), "same").astype(np.float32)
-    with soundfile.SoundFile(folder / "long.flac", "w", sr, 1, "PCM_16") as file:
+    with soundfile.SoundFile(folder / f"long.{kind}", "w", sr, 1, "PCM_16") as file:
         for number in range(round(60 * hours)):
             file.write(np.roll(minute, 1000 * number))
-    return Task(f"{hours:g} h of FLAC", folder, (2048, 512, 128), 3)
+    return Task(f"{hours:g} h of {kind.upper()}", folder, (2048, 512, 128), 3)
 
 
 def ratio(task: Task, scratch: Path) -> str:

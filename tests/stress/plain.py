@@ -20,8 +20,7 @@ os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
 from kapre_cli.engines.batches import Segment, batch_frames, run_batches
 from kapre_cli.engines.numpy_engine import NumpyEngine
-from kapre_cli.pipeline.blocks import Block, frame_blocks
-from kapre_cli.pipeline.work import Work
+from kapre_cli.extraction.framed import Block, frame_blocks
 from kapre_cli.settings import MelspectrogramConfig
 from kapre_cli.sources import discover
 from kapre_cli.storage.metadata import InputFacts, dumps
@@ -85,7 +84,8 @@ def main() -> None:
                 sha256=64 * "0",
             )
             dataset.attrs["input"] = np.bytes_(dumps(facts.to_dict()).encode())
-            for block in frame_blocks(Work(source), reader, config.framing, n_mels):
+            nothing: Any = None
+            for block in frame_blocks(nothing, reader, config.framing, n_mels):
                 yield from block.segments(n_mels, partial(keep, dataset))
 
     with h5py.File(Path(output), "w") as file, NumpyEngine(config, n_frames) as engine:

@@ -166,7 +166,7 @@ def random_kills(
 
 
 def _journal_bytes(folder: Path, case: Case) -> int:
-    journal = folder / f"{case.output}.partial" / "journal"
+    journal = folder / f"{case.output}.partial" / "journal-1"
     return journal.stat().st_size if journal.exists() else 0
 
 

@@ -20,7 +20,7 @@ def serve() -> None:
     shim = ctypes.CDLL(os.environ["LD_PRELOAD"])
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     import kapre_cli.cli
-    import kapre_cli.pipeline.extract
+    import kapre_cli.extraction.run
     import kapre_cli.storage.hdf5_features  # noqa: F401
 
     _tell("ready")
@@ -46,7 +46,7 @@ def _child(request: dict[str, Any], shim: Any) -> None:
     try:
         from kapre_cli import framing
         from kapre_cli.cli import run
-        from kapre_cli.cli.guard import guarded, unguarded
+        from kapre_cli.cli.executors import in_process, local_workers
         from kapre_cli.storage import journal
 
         framing.BLOCK_VALUES = request["block_values"]  # several blocks even of short files
@@ -60,7 +60,7 @@ def _child(request: dict[str, Any], shim: Any) -> None:
         if request["mode"] is not None:
             below = os.fsencode(request["below"])
             shim.shim_arm(request["mode"], ctypes.c_long(request["k"]), below)
-        code = run(request["arguments"], guarded if request["guarded"] else unguarded)
+        code = run(request["arguments"], local_workers if request["guarded"] else in_process)
         sys.stderr.flush()
     except BaseException:
         Path(request["messages"]).write_text(traceback.format_exc(), encoding="utf-8")

@@ -42,9 +42,9 @@ def run_options() -> Decorator[Any]:
             group=Group.RUNNING,
             type=WholeNumber(1),
             metavar="N",
-            show_default="chosen by the inputs",
-            help="Number of inputs that are read in parallel. It changes speed and memory, never "
-            "the result.",
+            show_default="one for each processor",
+            help="Number of worker processes that decode and compute. It changes speed and "
+            "memory, never the result.",
         ),
         option(
             "--engine",

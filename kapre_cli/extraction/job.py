@@ -1,16 +1,20 @@
-"""One input on its way from file to output."""
+"""One input on its way from file to output, as the run that coordinates the work sees it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
-from kapre_cli.errors import quoted
+from kapre_cli.errors import KapreExtractError, quoted
 from kapre_cli.outcomes import Known
 from kapre_cli.report import duration
 from kapre_cli.settings import LayerConfig
 from kapre_cli.settings.limits import INT64
 from kapre_cli.sources import Source
-from kapre_cli.storage.block_store import BlockEntry
+from kapre_cli.storage.blocks import BlockEntry
 from kapre_cli.storage.metadata import InputFacts
 from kapre_cli.storage.stored import Features
+
+NO_ENTRIES: Mapping[int, BlockEntry] = MappingProxyType({})
 
 
 def tells_state(source: Source, mtime_ns: int) -> bool:
@@ -24,62 +28,65 @@ def tells_state(source: Source, mtime_ns: int) -> bool:
     return not source.is_stream and INT64[0] < mtime_ns < INT64[1]
 
 
-@dataclass(slots=True)
-class Work:
-    """What has become of one input so far.
+@dataclass(slots=True, eq=False)
+class Job:
+    """One input of a run.
 
     Attributes:
         source: The input.
         facts: What is known of it; ``None`` until it has been opened.
-        n_blocks: How many blocks its frames are cut into; 0 until it has been opened.
-        of: The state of its file that its blocks belong to, see ``journal.identity``.
-        entries: Its blocks that are in the journal, by their first frame.
-        n_kept: How many of its frames were in the journal when its file was opened.
+        state: The state of its file that its blocks belong to, see ``journal.identity``.
+        entries: Its blocks that are in journals, by their first frame.
         stored_in: The earlier output that its array is in, if that is kept.
         restated: Whether what is known of it differs from what the earlier output says.
-        read: Whether its file has been read, and checked, to the end.
         done: Whether all its features are there.
         kept: Whether an earlier run has done it.
-        failed: Whether it has failed; whatever of it is still under way is void.
-        begun: When its file was opened, by the clock of :func:`time.monotonic`.
-        work_seconds: Seconds from then until the last of its frames so far was computed; ``None``
-            if none was.
+        failed: Whether it has failed.
+        failure: Why, as long as that has not been told.
+        was_tried: Whether reading it has begun, in this run or in one whose work is kept.
+        work_seconds: Seconds from the opening of its file until the last of its frames was
+            computed; ``None`` if none was.
+        has_blocks: Whether blocks of it have been computed in this run.
+        has_crashed: Whether a worker has died that had not finished it; it is computed alone then.
     """
 
     source: Source
     facts: InputFacts | None = None
-    n_blocks: int = 0
-    of: int = 0
-    entries: dict[int, BlockEntry] = field(default_factory=dict)
-    n_kept: int = 0
+    state: int = 0
+    entries: Mapping[int, BlockEntry] = field(default_factory=lambda: NO_ENTRIES)
     stored_in: Features | None = None
     restated: bool = False
-    read: bool = False
     done: bool = False
     kept: bool = False
     failed: bool = False
-    begun: float = 0.0
+    failure: KapreExtractError | None = None
+    was_tried: bool = False
     work_seconds: float | None = None
+    has_blocks: bool = False
+    has_crashed: bool = False
 
-    def open(self, facts: InputFacts, config: LayerConfig) -> None:
-        """Take note of what is known of the input once its header has been read."""
-        self.facts = facts
-        self.n_blocks = len(self._blocks(config))
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is done or has failed."""
+        return self.done or self.failed
 
-    def _blocks(self, config: LayerConfig) -> dict[int, int]:
-        """Return how many frames each block of the input has, by its first frame."""
-        assert self.facts is not None  # noqa: S101 - for the type checker: it was opened
-        n_time = config.framing.n_time(self.facts.n_samples)
-        return dict(config.framing.blocks(n_time, config.n_features, self.facts.n_channels))
+    def take_complete(
+        self, state: int, entries: Mapping[int, BlockEntry], facts: InputFacts, config: LayerConfig
+    ) -> bool:
+        """Take blocks of journals, if they are all that the input has; return whether they are.
 
-    def drop_misfits(self, config: LayerConfig) -> None:
-        """Forget blocks that are cut in another way than this program cuts them."""
-        fitting = self._blocks(config) if self.entries else {}
-        self.entries = {
-            first: entry
-            for first, entry in self.entries.items()
-            if fitting.get(first) == entry.shape[1]
-        }
+        Args:
+            state: The state of its file that they belong to.
+            entries: The blocks, by their first frame.
+            facts: What is known of the input.
+            config: The layer's arguments.
+        """
+        fitting = fitting_blocks(facts, config)
+        if any(first not in entries or entries[first].shape[1] != n for first, n in fitting):
+            return False
+        self.state, self.facts = state, facts
+        self.entries = {first: entries[first] for first, _ in fitting}
+        return True
 
     def known(self, config: LayerConfig) -> Known:
         """Return what there is to say of the input once it has ended.
@@ -110,12 +117,8 @@ class Work:
             f"{quoted(self.source.key)}: {sizes}; {duration(self.facts.n_samples / self.facts.sr)}"
         )
 
-    @property
-    def was_tried(self) -> bool:
-        """Whether reading it has begun, in this run or in one whose work is kept."""
-        return bool(self.begun or self.entries or self.facts)
 
-    @property
-    def n_lacking(self) -> int:
-        """How many blocks of the input, once it is open, are not in the journal."""
-        return self.n_blocks - len(self.entries)
+def fitting_blocks(facts: InputFacts, config: LayerConfig) -> list[tuple[int, int]]:
+    """Return the blocks that an input is cut into: first frame and number of frames."""
+    n_time = config.framing.n_time(facts.n_samples)
+    return list(config.framing.blocks(n_time, config.n_features, facts.n_channels))

@@ -1,4 +1,4 @@
-"""What is settled before TensorFlow and Keras are imported, so that it is quick and silent."""
+"""What is settled in a process before TensorFlow and Keras are imported: quick and silent."""
 
 import gc
 import os
@@ -12,7 +12,7 @@ _OBJECTS_UNTIL_COLLECTION = 1_000_000
 _SECONDS_OF_A_TURN = 0.0005
 
 
-def hush() -> None:
+def silence_tensorflow() -> None:
     """Settle what TensorFlow and Keras read from the environment, and quieten their Python."""
     import logging  # not needed for --help
 
@@ -25,14 +25,14 @@ def hush() -> None:
         warnings.simplefilter("ignore")
 
 
-def make_quick() -> None:
+def tune_interpreter() -> None:
     """Make this process's imports quick and silent. It must have nothing to do but one run.
 
     Keras is told that what it can do without is not there. Modules are made of a million objects,
     none of them garbage: looking for some among them, again and again while they are made, is a
     third of the time that they take.
     """
-    hush()
+    silence_tensorflow()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's threads would spin, unused
     for name in _UNUSED:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # what Python has for it

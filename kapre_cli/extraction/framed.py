@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,9 @@ from kapre_cli.audio import AudioReader
 from kapre_cli.audio.samples import Samples
 from kapre_cli.engines.batches import Segment
 from kapre_cli.framing import Framing
-from kapre_cli.pipeline.work import Work
+
+if TYPE_CHECKING:
+    from kapre_cli.extraction.decoding import ActiveInput
 
 
 @dataclass(slots=True)
@@ -18,7 +21,7 @@ class Block:
     """Successive frames of one input, to be computed.
 
     Attributes:
-        work: The input.
+        input: The input.
         first_frame: Number of its first frame in the input.
         n_frames: How many frames there are.
         samples: What the frames cover in each channel, pads included: ``(n_channels, samples)``.
@@ -27,7 +30,7 @@ class Block:
         n_due: How many of its frames, over all channels, have not been computed yet.
     """
 
-    work: Work
+    input: "ActiveInput"
     first_frame: int
     n_frames: int
     samples: Samples
@@ -65,12 +68,16 @@ class Block:
 
 
 def frame_blocks(
-    work: Work, reader: AudioReader, framing: Framing, n_features: int, kept: Container[int] = ()
+    active: "ActiveInput",
+    reader: AudioReader,
+    framing: Framing,
+    n_features: int,
+    kept: Container[int] = (),
 ) -> Iterator[Block]:
     """Yield the frames of an input block by block; the whole file has been read at the end.
 
     Args:
-        work: The input.
+        active: The input.
         reader: The input's samples, from their beginning on.
         framing: How it is framed.
         n_features: Features of a frame.
@@ -86,7 +93,7 @@ def frame_blocks(
         if first in kept:
             continue
         start, stop = framing.span(length, first, count)
-        yield Block(work, first, count, window.samples(start, stop))
+        yield Block(active, first, count, window.samples(start, stop))
     reader.finish()
 
 

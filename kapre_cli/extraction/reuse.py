@@ -1,12 +1,12 @@
 """Which inputs need not be computed, because an earlier run has done it, and which in part."""
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from kapre_cli.audio import sha256_of
 from kapre_cli.errors import AudioReadError, StoredDataError, quoted
-from kapre_cli.pipeline.work import Work, tells_state
+from kapre_cli.extraction.job import Job, tells_state
 from kapre_cli.report import Report, counted
 from kapre_cli.settings import ExtractionSettings
 from kapre_cli.settings.limits import within_int64
@@ -17,8 +17,8 @@ from kapre_cli.storage.replay import Remembered
 
 
 @dataclass
-class Keeper:
-    """Gives each input what earlier runs have done for it.
+class ReusePolicy:
+    """Decides what of earlier runs each input keeps.
 
     What is kept is decided by the input's path, size and time of change, or by its bytes (always
     so if they came through a pipe or the time does not fit into 64 bits), and by the integrity of
@@ -29,17 +29,16 @@ class Keeper:
         settings: This run's.
         versions: Versions of the programs and libraries at work now.
         report: Told of what is not kept though it might have been expected.
-        again: Whether the last run in the journal is this very one, whose process came down.
     """
 
     earlier: Earlier
     settings: ExtractionSettings
     versions: Mapping[str, str]
     report: Report
-    again: bool = False
+    _retained: list[Job] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
-        """Understand the settings of the runs in the journal."""
+        """Parse the settings of the runs that wrote the journals."""
         self._roots = [RootFacts.from_dict(root) for root in self.earlier.journal.roots]
 
     def tell_versions(self) -> None:
@@ -58,7 +57,15 @@ class Keeper:
                 f"({', '.join(others)}) and are kept; --overwrite computes all of them again"
             )
 
-    def contents(self, works: Sequence[Work], n_rejected: int) -> list[Work]:
+    def others(self, known: Collection[str]) -> list[str]:
+        """Return the keys of the finished output that no input has.
+
+        Args:
+            known: The keys of the inputs.
+        """
+        return [key for key in self.earlier.features or () if key not in known]
+
+    def contents(self, jobs: Sequence[Job], n_rejected: int) -> list[Job]:
         """Return whose arrays the output will have, in order, once all inputs have been tried.
 
         An array of an earlier run stays as long as its input fails, whatever the reason: an older
@@ -66,26 +73,25 @@ class Keeper:
         which inputs are gone for good: no array leaves the output.
 
         Args:
-            works: All inputs.
+            jobs: All inputs; :meth:`retain` has been asked about those that failed.
             n_rejected: How many paths gave no input, such as folders that cannot be read.
         """
-        failed = [work for work in works if work.failed]
-        unopened = any(not _can_be_opened(work.source) for work in failed)
-        staying = [work for work in failed if self._retain(work)]
-        retained = {id(work) for work in staying}
-        behind: dict[str, list[Work]] = {}  # by the input's key that they stood behind
+        unopened = any(job.failed and not _can_be_opened(job.source) for job in jobs)
+        staying = self._retained
+        retained = {id(job) for job in staying}
+        behind: dict[str, list[Job]] = {}  # by the input's key that they stood behind
         features = self.earlier.features
         if features is not None:
-            known = {work.source.key for work in works}
-            others = [key for key in features if key not in known]
+            known = {job.source.key for job in jobs}
+            others = self.others(known)
             if unopened or n_rejected:
                 last = ""
                 for key in features:
                     last = key if key in known else last
-                    work = Work(Source(key, key), failed=True)
-                    if key not in known and self._retain_from_output(work):
-                        staying.append(work)
-                        behind.setdefault(last, []).append(work)
+                    job = Job(Source(key, key), failed=True)
+                    if key not in known and self._retain_from_output(job):
+                        staying.append(job)
+                        behind.setdefault(last, []).append(job)
             elif others:
                 hidden = [key for key in others if any(map(is_hidden, key.split("/")))]
                 skipped = (
@@ -96,12 +102,12 @@ class Keeper:
                     f"removed, since no input has its key: {_named(others)}{skipped}"
                 )
         arrays = behind.get("", [])
-        for work in works:
-            if not work.failed or id(work) in retained:
-                arrays.append(work)
-            arrays += behind.get(work.source.key, [])
+        for job in jobs:
+            if not job.failed or id(job) in retained:
+                arrays.append(job)
+            arrays += behind.get(job.source.key, [])
         if staying:
-            keys = [work.source.key for work in staying]
+            keys = [job.source.key for job in staying]
             self.report.say(
                 f"note: {counted(len(keys), 'array')} of an earlier run "
                 f"{'stays' if len(keys) == 1 else 'stay'}, since inputs cannot be read now: "
@@ -109,21 +115,24 @@ class Keeper:
             )
         return arrays
 
-    def _retain(self, work: Work) -> bool:
+    def retain(self, job: Job) -> bool:
         """Give an input that failed the array of an earlier run; return whether there is one."""
-        remembered = self.earlier.journal.inputs.get(work.source.key)
-        if remembered is not None and remembered.facts is not None:
-            facts = remembered.facts
-            if self._may_stay(facts, self._roots[remembered.run]):
-                work.of, work.entries = remembered.of, remembered.entries
-                work.open(facts, self.settings.layer)
-                work.drop_misfits(self.settings.layer)
-                if work.n_lacking == 0:
-                    return True
-        return self._retain_from_output(work)
+        is_retained = self._retain_from_journals(job) or self._retain_from_output(job)
+        if is_retained:
+            self._retained.append(job)
+        return is_retained
 
-    def _retain_from_output(self, work: Work) -> bool:
-        features, key = self.earlier.features, work.source.key
+    def _retain_from_journals(self, job: Job) -> bool:
+        remembered = self.earlier.journal.inputs.get(job.source.key)
+        if remembered is None or remembered.facts is None:
+            return False
+        facts, root = remembered.facts, self._roots[remembered.run]
+        return self._may_stay(facts, root) and job.take_complete(
+            remembered.of, remembered.entries, facts, self.settings.layer
+        )
+
+    def _retain_from_output(self, job: Job) -> bool:
+        features, key = self.earlier.features, job.source.key
         if features is None or key not in features:
             return False
         try:
@@ -136,47 +145,41 @@ class Keeper:
                 f"note: {quoted(key)} is damaged in the output and will be removed: {error}"
             )
             return False
-        work.facts, work.stored_in, work.restated = stored.facts, features, False
+        job.facts, job.stored_in, job.restated = stored.facts, features, False
         return True
 
-    def keep(self, work: Work) -> None:
-        """Give ``work`` what has been done for it."""
-        remembered = self.earlier.journal.inputs.get(work.source.key)
+    def keep(self, job: Job) -> None:
+        """Give ``job`` what earlier runs have done for it."""
+        remembered = self.earlier.journal.inputs.get(job.source.key)
         if remembered is not None:
-            self._keep_from_journal(work, remembered)
-        if not work.done:
-            self._keep_from_output(work)
-        if work.done and self.report.verbose:
-            self.report.say(f"kept: {work.told(self.settings.layer)}")
+            self._keep_from_journals(job, remembered)
+        if not job.done:
+            self._keep_from_output(job)
+        if job.done and self.report.verbose:
+            self.report.say(f"kept: {job.told(self.settings.layer)}")
 
-    def _keep_from_journal(self, work: Work, remembered: Remembered) -> None:
-        work.of, work.entries = remembered.of, remembered.entries
-        this_run = self.again and remembered.run == len(self._roots) - 1
+    def _keep_from_journals(self, job: Job, remembered: Remembered) -> None:
+        job.state, job.entries, job.was_tried = remembered.of, remembered.entries, True
         if remembered.facts is not None:
-            root = self._roots[remembered.run]
-            facts = self._current(remembered.facts, root, work.source)
+            facts = self._current(remembered.facts, self._roots[remembered.run], job.source)
             if facts is not None:
-                work.open(facts, self.settings.layer)
-                work.drop_misfits(self.settings.layer)
-                work.done = work.n_lacking == 0
-                work.kept = work.done and not this_run
-        elif remembered.failure is not None and this_run:
-            work.failed = True  # it has been named already
-            self.report.failed_before(work.source.path, remembered.failure)
+                job.done = job.kept = job.take_complete(
+                    remembered.of, remembered.entries, facts, self.settings.layer
+                )
 
-    def _keep_from_output(self, work: Work) -> None:
-        features, key = self.earlier.features, work.source.key
+    def _keep_from_output(self, job: Job) -> None:
+        features, key = self.earlier.features, job.source.key
         if features is None or key not in features:
             return
         try:
             stored = features[key]
-            facts = self._current(stored.facts, features.root, work.source)
+            facts = self._current(stored.facts, features.root, job.source)
             if facts is not None:
                 stored.verify()
                 # Not the array itself: that would keep as many datasets open as there are.
-                work.facts, work.stored_in = facts, features
-                work.restated = facts != stored.facts
-                work.done = work.kept = True
+                job.facts, job.stored_in = facts, features
+                job.restated = facts != stored.facts
+                job.done = job.kept = True
         except StoredDataError as error:
             self.report.say(
                 f"note: {quoted(key)} is damaged in the output and is recomputed: {error}"

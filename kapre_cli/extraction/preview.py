@@ -1,6 +1,5 @@
 """What a run would do with each input, as far as headers tell."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -8,19 +7,17 @@ import numpy as np
 
 from kapre_cli.audio import AudioReader, promise
 from kapre_cli.audio.reader import n_channels_taken
-from kapre_cli.errors import input_error
-from kapre_cli.pipeline.reading import require_frame, require_no_crashes
-from kapre_cli.report import UNWATCHED, Watch
+from kapre_cli.errors import KapreExtractError, input_error
+from kapre_cli.extraction.decoding import check_frame
 from kapre_cli.settings import ExtractionSettings, LayerConfig
 from kapre_cli.sources import Source
 
 
 @dataclass(frozen=True)
-class Foreseen:
+class Preview:
     """What a run would do with one input.
 
     Attributes:
-        source: The input.
         failure: Why it would fail, if its header tells.
         source_sr: Its sample rate in Hz; 0 if it cannot be read.
         n_channels: Channels that the layer would see.
@@ -28,8 +25,7 @@ class Foreseen:
             leaves that open, or if it cannot be read.
     """
 
-    source: Source
-    failure: Exception | None = None
+    failure: KapreExtractError | None = None
     source_sr: int = 0
     n_channels: int = 0
     n_samples: int | None = None
@@ -45,45 +41,25 @@ class Foreseen:
         return layer.shape(self.n_samples, self.n_channels)
 
 
-def foresee(source: Source, settings: ExtractionSettings, watch: Watch = UNWATCHED) -> Foreseen:
+def preview(source: Source, settings: ExtractionSettings) -> Preview:
     """Return what a run would do with an input; nothing of it is decoded.
 
     Any exception fails this input alone.
     """
     audio = settings.audio
     try:
-        require_no_crashes(watch, source)
         header = promise(source.file, audio.raw_format, is_stream=source.is_stream)
         if header.kind == "FLAC":
-            # What there is of it decoding alone could tell: its promise is taken.
+            # How much of it is there decoding alone could tell: its header is trusted.
             audio = replace(audio, allow_truncated=False)
             if header.n_frames is None:
                 n_channels = n_channels_taken(audio, header.sr, header.n_channels)
-                return Foreseen(source, None, header.sr, n_channels)
+                return Preview(None, header.sr, n_channels)
         with AudioReader(source.file, audio, is_stream=source.is_stream) as reader:
-            require_frame(settings.layer, reader)
-            return Foreseen(source, None, reader.file.sr, reader.n_channels, reader.n_samples)
+            check_frame(settings.layer, reader)
+            return Preview(None, reader.file.sr, reader.n_channels, reader.n_samples)
     except Exception as error:
-        return Foreseen(source, input_error(error))
-
-
-def foresee_all(
-    sources: Iterable[Source], settings: ExtractionSettings, watch: Watch = UNWATCHED
-) -> Iterator[Foreseen]:
-    """Yield what a run would do with each input.
-
-    Args:
-        sources: The inputs.
-        settings: The run's.
-        watch: Told which input's header is being read: a decoder may be at work on it.
-    """
-    for source in sources:
-        watch.reading(source.key)
-        try:
-            seen = foresee(source, settings, watch)
-        finally:
-            watch.reading(None)
-        yield seen
+        return Preview(input_error(error))
 
 
 def n_bytes(shape: tuple[int, ...], settings: ExtractionSettings) -> int:

@@ -1,0 +1,370 @@
+"""Finished inputs into one output, in their order: a file or folder, or a stream."""
+
+import os
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+
+from kapre_cli.closing import Closing
+from kapre_cli.errors import (
+    OutputError,
+    StoredDataError,
+    input_error,
+    quoted,
+)
+from kapre_cli.extraction.disk_usage import output_bytes
+from kapre_cli.extraction.job import NO_ENTRIES, Job
+from kapre_cli.extraction.reuse import ReusePolicy
+from kapre_cli.report import SILENT, Progress, Report, counted
+from kapre_cli.settings import ExtractionSettings
+from kapre_cli.storage.assembly import FinalArray, Part, final_array, stored_array
+from kapre_cli.storage.disk import require_free_bytes
+from kapre_cli.storage.existing import Existing
+from kapre_cli.storage.formats import open_writer
+from kapre_cli.storage.journals import Journals
+from kapre_cli.storage.metadata import InputFacts, RootFacts
+from kapre_cli.storage.npy_stream import NpyStream
+from kapre_cli.storage.soundness import frequencies
+from kapre_cli.storage.verification import require_written
+from kapre_cli.storage.work_dir import WorkDir, signals_deferred
+from kapre_cli.storage.writers import FeatureWriter
+
+
+class Sink(Closing):
+    """Takes inputs that have ended, in order.
+
+    Attributes:
+        ahead_inputs: How many inputs may be computed before the turn of the first of them has come;
+        ahead_bytes: how many bytes of blocks they may have. ``None``: as many as there are.
+        tells_at_once: Whether an input that fails is reported then, and not in its turn.
+    """
+
+    ahead_inputs: int | None = None
+    ahead_bytes: int | None = None
+    tells_at_once = True
+
+    def nothing_else_is_due(self, jobs: Collection[Job]) -> None:
+        """Record that all inputs have ended, and which of them are still to be taken."""
+
+    @abstractmethod
+    def take(self, job: Job, pause: Callable[[], None]) -> None:
+        """Take the next input, which has ended.
+
+        Args:
+            job: The input.
+            pause: Called now and then, while a long array is being written.
+        """
+
+    @abstractmethod
+    def finish(self, jobs: Sequence[Job]) -> None:
+        """Complete the output, once all inputs have been taken.
+
+        Args:
+            jobs: All inputs.
+        """
+
+
+class FileSink(Sink):
+    """Writes an output in a work folder, reads it back and moves it into its place.
+
+    It is begun as late as possible: as long as all inputs are those of the finished output that is
+    brought up to date, in its order, there may be nothing to write.
+
+    Args:
+        settings: The run's, the layer's image data format resolved.
+        root: The same, as they are stored.
+        work_dir: Where the output is put together.
+        existing: What stood at its place when the run began.
+        reuse: Knows what earlier runs have left.
+        report: Told of inputs that fail, and of all at the end.
+        progress: Told how far it is.
+    """
+
+    def __init__(
+        self,
+        settings: ExtractionSettings,
+        root: RootFacts,
+        work_dir: WorkDir,
+        existing: Existing,
+        reuse: ReusePolicy,
+        report: Report,
+        progress: Progress,
+    ) -> None:
+        self._settings = settings
+        self._config = settings.layer
+        self._root = root
+        self._work_dir = work_dir
+        self._existing = existing
+        self._reuse = reuse
+        self._report = report
+        self._progress = progress
+        self._writer: FeatureWriter | None = None
+        self._written: list[tuple[Job, InputFacts]] = []
+        self._waiting: list[Job] = []  # that need not be written if all others are like them
+        self._features = reuse.earlier.features
+        self._stored_keys = iter(self._features or ())
+        # Where the arrays of inputs that are gone belong is known only once all have been tried.
+        self.follows = self._features is None
+        self.n_rejected = report.n_failed
+        self._announced: tuple[int, float] | None = None  # inputs and seconds to be written
+        self._is_announced = False
+
+    def nothing_else_is_due(self, jobs: Collection[Job]) -> None:
+        """Let progress be that of writing, from the next input on that is written."""
+        seconds = sum(job.facts.seconds for job in jobs if job.facts)
+        self._announced, self._is_announced = (len(jobs), seconds), False
+
+    def take(self, job: Job, pause: Callable[[], None]) -> None:
+        """Write the input's array, unless there may be nothing to write."""
+        if job.failed and not self._reuse.retain(job):
+            return
+        if not self.follows or (self._writer is None and self._is_stored(job)):
+            self._waiting.append(job)
+            return
+        self._write_waiting(pause)
+        self._write(job, pause)
+
+    def _is_stored(self, job: Job) -> bool:
+        """Whether the finished output has the array, just so, and next."""
+        return (
+            self._features is not None
+            and job.stored_in is self._features
+            and not job.restated
+            and replace(self._features.root, versions=self._root.versions) == self._root
+            and next(self._stored_keys, None) == job.source.key
+        )
+
+    def _write_waiting(self, pause: Callable[[], None]) -> None:
+        waiting, self._waiting = self._waiting, []
+        for job in waiting:
+            self._write(job, pause)
+
+    def _write(self, job: Job, pause: Callable[[], None]) -> None:
+        facts = job.facts
+        assert facts is not None  # noqa: S101 - for the type checker: it was opened
+        self._work_dir.require_in_place()  # else it would be written into somebody's folder
+        if self._writer is None:
+            frequency = frequencies(self._config, self._settings.audio.sr)
+            staging = self._work_dir.staging
+            self._writer = open_writer(self._settings.output, staging, self._root, frequency)
+        try:
+            array = self._array(job)
+        except (OutputError, StoredDataError):
+            raise
+        except Exception as error:
+            self._fail(job, error)
+            return
+        if self._announced is not None and not self._is_announced:
+            self._progress.writing(*self._announced)
+            self._is_announced = True
+        key = job.source.key
+        progress = self._progress if self._is_announced else SILENT
+        moving = with_pauses(array, facts.seconds, progress, pause)
+        job.facts = self._writer.add(key, moving, facts)
+        if job.stored_in is not None and job.facts.crc32 != facts.crc32:
+            raise OutputError(f"{quoted(key)} changed in the old output as it was copied")
+        job.entries = NO_ENTRIES
+        self._written.append((job, job.facts))
+        progress.wrote(facts.seconds)
+
+    def _array(self, job: Job) -> FinalArray:
+        if job.stored_in is not None:
+            return stored_array(job.stored_in[job.source.key], self._config)
+        journals, entries = self._work_dir.journals, list(job.entries.values())
+        return final_array(journals, entries, self._config, self._settings.output.dtype)
+
+    def _fail(self, job: Job, error: Exception) -> None:
+        if not job.failed:
+            job.failed = True
+            self._report.failed(job.source.path, input_error(error), job.known(self._config))
+
+    def finish(self, jobs: Sequence[Job]) -> None:
+        """Write what is left, read the output back and move it into its place.
+
+        Raises:
+            OutputError: If it cannot be written or moved; what stood there is unchanged then.
+        """
+        arrays = self._reuse.contents(jobs, self.n_rejected)
+        if self._writer is None and (arrays or not jobs) and self._is_up_to_date(arrays):
+            self._tell_up_to_date(len(arrays) == len(jobs) and not any(j.failed for j in jobs))
+        elif arrays and all(job.failed for job in arrays):
+            self._keep_unwritten(arrays)
+            return
+        elif arrays or self._may_be_empty(jobs):
+            self._write_rest(arrays)
+            if self._written or self._may_be_empty(jobs):
+                self._publish()
+                return
+        self._work_dir.keep = False
+        self._count(arrays)
+
+    def _is_up_to_date(self, arrays: Sequence[Job]) -> bool:
+        """Whether the finished output holds all that there is to hold, just so."""
+        features = self._features
+        if features is None:
+            return False
+        return (
+            replace(features.root, versions=self._root.versions) == self._root
+            and list(features) == [job.source.key for job in arrays]
+            and all(job.stored_in is features and not job.restated for job in arrays)
+        )
+
+    def _tell_up_to_date(self, is_all: bool) -> None:
+        self._report.is_there = True
+        path = quoted(self._settings.output.path)
+        if is_all:
+            self._report.say(f"note: {path} is up to date: nothing was computed")
+        else:
+            self._report.say(f"note: {path} is left as it is: nothing new could be read")
+
+    def _keep_unwritten(self, arrays: Sequence[Job]) -> None:
+        n_finished = sum(bool(job.entries) or job.stored_in is None for job in arrays)
+        self._work_dir.keep = n_finished > 0
+        if self._work_dir.keep:
+            place = self._work_dir.place or self._work_dir.folder
+            self._report.kept = (
+                f"the finished work of {counted(n_finished, 'input')} is kept in "
+                f"{quoted(place)}; the same command with --resume goes on with it"
+            )
+
+    def _may_be_empty(self, jobs: Sequence[Job]) -> bool:
+        """Whether an output without arrays is one: of a shard, and not in place of a better one."""
+        is_shard = self._settings.shard is not None and self._settings.output.format != "npy"
+        return is_shard and not (jobs and os.path.lexists(self._settings.output.path))
+
+    def _write_rest(self, arrays: Sequence[Job]) -> None:
+        """Write what has waited."""
+        rest = self._waiting if self.follows else arrays
+        if rest:
+            output = self._settings.output.path
+            n_bytes = output_bytes(rest, self._settings)
+            require_free_bytes(output.parent, n_bytes, quoted(output))
+            self.nothing_else_is_due(rest)
+        for job in rest:
+            self._write(job, _no_pause)
+            self._report.require_few_failures()
+        if self._writer is None:
+            frequency = frequencies(self._config, self._settings.audio.sr)
+            staging = self._work_dir.staging
+            self._writer = open_writer(self._settings.output, staging, self._root, frequency)
+
+    def _publish(self) -> None:
+        """Read the output back, move it into its place and remove what led to it.
+
+        The last two are one deed: an interrupt in between would be told as if there were no output.
+        """
+        assert self._writer is not None  # noqa: S101 - for the type checker: it was opened
+        self._writer.finish()
+        facts = [(job.source.key, facts) for job, facts in self._written]
+        staging, read_back = self._work_dir.staging, self._writer.read_back
+        require_written(staging, self._root, facts, self._progress, read_back)
+        self._writer.close()
+        with signals_deferred():
+            try:
+                self._work_dir.publish(self._existing)
+            finally:
+                if self._work_dir.published:
+                    self._report.is_there = True
+                    self._count([job for job, _ in self._written])
+            self._reuse.earlier.close()
+            self._work_dir.close()
+
+    def _count(self, arrays: Sequence[Job]) -> None:
+        """Count the inputs whose arrays are in the output; one that failed has been counted."""
+        for job in arrays:
+            if not job.failed:
+                tell = self._report.skipped if job.kept else self._report.written
+                tell(job.source.path, job.known(self._config))
+
+    def close(self) -> None:
+        """Close what has been written; it is void unless it is in its place."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+class StreamSink(Sink):
+    """Sends each array off when its turn has come, and leaves nothing behind.
+
+    What becomes of an input is reported in that order too.
+
+    Args:
+        descriptor: Where arrays go.
+        settings: The run's, the layer's image data format resolved.
+        journals: Where the blocks are.
+        report: Told what becomes of every input.
+    """
+
+    ahead_inputs = 2**10
+    ahead_bytes = 2**28
+    tells_at_once = False
+
+    def __init__(
+        self, descriptor: int, settings: ExtractionSettings, journals: Journals, report: Report
+    ) -> None:
+        self._out = NpyStream(descriptor)
+        self._config = settings.layer
+        self._dtype = settings.output.dtype
+        self._journals = journals
+        self._report = report
+
+    def take(self, job: Job, pause: Callable[[], None]) -> None:
+        """Send the array off, or tell why there is none.
+
+        Raises:
+            BrokenPipeError: If nobody reads it.
+            OutputError: If it cannot be written.
+        """
+        if not job.failed:
+            self._send(job, pause)
+        if job.failed:
+            self._report.failed(job.source.path, job.failure, job.known(self._config))
+        else:
+            self._report.written(job.source.path, job.known(self._config))
+
+    def _send(self, job: Job, pause: Callable[[], None]) -> None:
+        entries = list(job.entries.values())
+        try:
+            array = final_array(self._journals, entries, self._config, self._dtype)
+        except (OutputError, StoredDataError):
+            raise
+        except Exception as error:
+            job.failed, job.failure = True, input_error(error)
+            return
+        assert job.facts is not None  # noqa: S101 - for the type checker: it was opened
+        self._out.write(with_pauses(array, job.facts.seconds, SILENT, pause))
+        job.facts = job.facts.with_reference(array.reference)
+        job.entries = NO_ENTRIES
+
+    def finish(self, jobs: Sequence[Job]) -> None:
+        """Do nothing: all has been sent."""
+
+    def close(self) -> None:
+        """Do nothing: the descriptor is another's."""
+
+
+def with_pauses(
+    array: FinalArray, seconds: float, progress: Progress, pause: Callable[[], None]
+) -> FinalArray:
+    """Return an array that lets others go on between its pieces, if it has several.
+
+    Args:
+        array: The array.
+        seconds: Of the audio behind it.
+        progress: Told of each piece that is done.
+        pause: Called after each.
+    """
+    if array.n_pieces == 1:
+        return array
+    per_frame = seconds / array.shape[array.time_axis]
+
+    def pieces() -> Iterator[Part]:
+        for index, values in array.pieces():
+            yield index, values
+            progress.moved(values.shape[array.time_axis] * per_frame)
+            pause()
+
+    return replace(array, pieces=pieces)
+
+
+def _no_pause() -> None:
+    pass

@@ -1,0 +1,287 @@
+"""A worker's work: tasks decoded, computed and appended to a journal, and what is told of them."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from kapre_cli.closing import Closing
+from kapre_cli.engines import batches
+from kapre_cli.engines.batches import Segment, batch_frames
+from kapre_cli.engines.registry import engine_for
+from kapre_cli.errors import FeatureError, OutputError, input_error
+from kapre_cli.extraction.decoding import (
+    ActiveInput,
+    Bounds,
+    DecodeAhead,
+    EndOfInput,
+    Item,
+    decoded,
+)
+from kapre_cli.extraction.framed import Block
+from kapre_cli.extraction.tasks import (
+    Began,
+    Computed,
+    Event,
+    Failed,
+    Finished,
+    Task,
+    TaskSettings,
+)
+from kapre_cli.settings import ExtractionSettings
+from kapre_cli.storage.journal import SECONDS_AT_RISK, Journal
+
+_SENT_EVENTS = 64  # at once, or
+_SENT_SECONDS = 0.02  # after so long
+
+Send = Callable[[list[Event]], None]
+
+
+class Outbox(Closing):
+    """What a worker gives out: blocks, into journals, and then the events that tell of them.
+
+    Journals are open as long as inputs need them, that of the last task always.
+
+    Args:
+        common: What all tasks have in common.
+        send: Called with events, a few at once.
+    """
+
+    def __init__(self, common: TaskSettings, send: Send) -> None:
+        self._root = common.root
+        self._seconds_at_risk = SECONDS_AT_RISK if common.is_durable else None
+        self._send = send
+        self._journals: dict[str, Journal] = {}
+        self._n_begun: dict[str, int] = {}  # inputs, counted by the thread that decodes
+        self._n_ended: dict[str, int] = {}  # by the one that computes
+        self._events: list[Event] = []
+        self._sent = 0.0  # long ago: that an input is being read is sent at once
+
+    def journal_of(self, task: Task) -> Journal:
+        """Return the journal of a task.
+
+        Raises:
+            OutputError: If it cannot be opened.
+        """
+        path = task.journal
+        if path not in self._journals:
+            self._n_begun[path] = self._n_ended[path] = 0
+            self._journals[path] = Journal(Path(path), self._root, self._seconds_at_risk)
+        self._n_begun[path] += len(task.inputs)
+        return self._journals[path]
+
+    def ended(self, journal: Journal, event: Finished | Failed) -> None:
+        """Add the end of an input whose blocks are in a journal."""
+        self._n_ended[str(journal.path)] += 1
+        self.add(event)
+
+    def add(self, event: Event) -> None:
+        """Add an event; send all if an input has failed, if they are many or have waited."""
+        self._events.append(event)
+        are_many = len(self._events) >= _SENT_EVENTS
+        if are_many or isinstance(event, Failed) or time.monotonic() - self._sent > _SENT_SECONDS:
+            self.send()
+
+    def send(self) -> None:
+        """Send all events, once other processes can read all blocks.
+
+        Journals are closed that no input needs any more.
+
+        Raises:
+            OutputError: If a journal cannot be written. Which inputs have failed is sent even so.
+        """
+        events, self._events = self._events, []
+        try:
+            for journal in [*self._journals.values()]:
+                journal.flush()
+        except OutputError:
+            events = [event for event in events if not isinstance(event, Finished)]
+            raise
+        finally:
+            if events:
+                self._send(events)
+        for path in [*self._journals][:-1]:
+            if self._n_begun[path] == self._n_ended[path]:
+                self._journals.pop(path).close()
+        self._sent = time.monotonic()
+
+    def close(self) -> None:
+        """Close the journals."""
+        for journal in self._journals.values():
+            journal.close()
+
+
+def compute_tasks(
+    tasks: Iterable[Task | None],
+    common: TaskSettings,
+    outbox: Outbox,
+    bounds: Bounds | None = None,
+) -> None:
+    """Compute every input of some tasks.
+
+    It needs nothing but the files, the folder of the journals and the settings.
+
+    Args:
+        tasks: The tasks. ``None``: the next one may take a while; all before it has been computed
+            and sent then.
+        common: What they have in common.
+        outbox: Where blocks and events go; to be closed by the caller.
+        bounds: How far decoding goes ahead of computing.
+
+    Raises:
+        OutputError: If a journal cannot be written.
+    """
+    stage = _ComputeStage(common.settings, outbox)
+    try:
+        _compute(tasks, common, outbox, stage, bounds)
+    finally:
+        outbox.send()  # also of a run that is interrupted in this process
+
+
+def _compute(
+    tasks: Iterable[Task | None],
+    common: TaskSettings,
+    outbox: Outbox,
+    stage: "_ComputeStage",
+    bounds: Bounds | None,
+) -> None:
+    settings = common.settings
+    n_frames = batch_frames(settings.layer, settings.batch_size)
+    # In this order: inputs are decoded while TensorFlow is imported.
+    with (
+        DecodeAhead(_items(tasks, settings, outbox), bounds) as items,
+        engine_for(settings.layer, settings.engine, n_frames, common.n_threads) as engine,
+    ):
+        batches.run_batches(stage.segments(items), settings.layer.framing, n_frames, engine)
+
+
+def _items(
+    tasks: Iterable[Task | None], settings: ExtractionSettings, outbox: Outbox
+) -> Iterator[Item | None]:
+    for task in tasks:
+        if task is None:
+            yield None
+            continue
+        journal = outbox.journal_of(task)
+        for one in task.inputs:
+            yield from decoded(one, settings, journal)
+
+
+class _ComputeStage:
+    """Turns what has been decoded into segments to be computed, and blocks into records."""
+
+    def __init__(self, settings: ExtractionSettings, outbox: Outbox) -> None:
+        self._settings = settings
+        self._config = settings.layer
+        self._outbox = outbox
+
+    def segments(self, items: Iterable[Item | None]) -> Iterator[Segment | None]:
+        """Yield what is to be computed; ``None`` where the next may take a while."""
+        for item in items:
+            if item is None:
+                yield None
+                self._outbox.send()
+            elif isinstance(item, Block):
+                yield from self._of_block(item)
+            elif isinstance(item, EndOfInput):
+                if item.failure is not None:
+                    self._fail(item.input, item.failure)
+                else:
+                    self._read(item.input)
+            else:
+                self._outbox.add(Began(item.number))
+
+    def _of_block(self, block: Block) -> Iterator[Segment]:
+        active = block.input
+        if active.has_failed:
+            return
+        failed = partial(self._fail, active)
+        try:
+            segments = block.segments(self._config.n_features, self._keep, failed)
+        except MemoryError as error:
+            self._fail(active, error)
+        else:
+            yield from segments
+
+    def _fail(self, active: ActiveInput, reason: Exception) -> None:
+        if not active.has_failed:
+            active.has_failed = True
+            failed = Failed(active.number, input_error(reason), active.facts)
+            self._outbox.ended(active.journal, failed)
+
+    def _keep(self, block: Block) -> None:
+        """Append a computed block to the journal."""
+        active = block.input
+        if active.has_failed:
+            return
+        try:
+            self._check_finite(block)
+        except (FeatureError, MemoryError) as error:
+            self._fail(active, error)
+            return
+        facts = active.facts
+        assert facts is not None  # noqa: S101 - for the type checker: it was opened
+        active.n_due -= 1
+        is_last = active.is_read and active.n_due == 0
+        active.entries.append(
+            active.journal.block(
+                active.source.key,
+                active.state,
+                block.first_frame,
+                block.results,
+                facts if is_last else None,
+            )
+        )
+        active.work_seconds = time.monotonic() - active.begun
+        n_time = self._config.framing.n_time(facts.n_samples)
+        length = facts.seconds
+        due, seconds = (n / n_time * length for n in (n_time - active.n_kept, block.n_frames))
+        self._outbox.add(Computed(active.number, due, seconds, length))
+        if is_last:
+            self._finish(active)
+
+    def _check_finite(self, block: Block) -> None:
+        """Set features to NaN that are not finite, if such samples were to be kept.
+
+        Raises:
+            FeatureError: If there are such features and they were not to be kept.
+        """
+        if block.is_finite:
+            return
+        finite = np.isfinite(block.results)
+        if self._settings.audio.non_finite == "keep":
+            block.results[~finite] = np.nan  # whatever the transform made of an infinity
+        elif not finite.all():
+            raise _overflow(block)
+
+    def _read(self, active: ActiveInput) -> None:
+        """Finish an input that has been read to its end, if all of it is computed."""
+        active.is_read = True
+        if active.n_due == 0 and not active.has_failed:
+            assert active.facts is not None  # noqa: S101 - for the type checker: it was opened
+            active.journal.done(active.source.key, active.state, active.facts)
+            self._finish(active)
+
+    def _finish(self, active: ActiveInput) -> None:
+        assert active.facts is not None  # noqa: S101 - for the type checker: it was opened
+        self._outbox.ended(
+            active.journal,
+            Finished(
+                active.number,
+                active.facts,
+                active.state,
+                tuple(active.entries),
+                active.kept,
+                active.work_seconds,
+            ),
+        )
+
+
+def _overflow(block: Block) -> FeatureError:
+    last = block.first_frame + block.n_frames - 1
+    return FeatureError(
+        f"its samples are so large that float32 overflows in frames {block.first_frame:,} "
+        f"to {last:,}; scale it down, for instance to [-1, 1]"
+    )

@@ -1,0 +1,257 @@
+"""Inputs opened, checked, decoded and cut into blocks, ahead of what computes them."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from kapre_cli.audio import AudioReader, sha256_of
+from kapre_cli.closing import Closing
+from kapre_cli.errors import FeatureError, OutputError, input_error
+from kapre_cli.extraction.framed import Block, frame_blocks
+from kapre_cli.extraction.job import fitting_blocks, tells_state
+from kapre_cli.extraction.tasks import TaskInput
+from kapre_cli.framing import Framing
+from kapre_cli.report import counted
+from kapre_cli.settings import ExtractionSettings, LayerConfig
+from kapre_cli.settings.limits import require_narrow_frame, within_int64
+from kapre_cli.sources import Source
+from kapre_cli.storage.blocks import BlockEntry
+from kapre_cli.storage.journal import Journal, identity
+from kapre_cli.storage.metadata import InputFacts
+
+SECONDS_TO_END = 5.0  # that a thread which waits for a disk may take to end
+
+
+@dataclass(slots=True, eq=False)
+class ActiveInput:
+    """One input while a worker decodes and computes it.
+
+    Attributes:
+        number: Its place among the inputs of the run.
+        source: The input.
+        journal: Where its blocks go.
+        begun: When its file was opened, by the clock of :func:`time.monotonic`.
+        facts: What is known of it; ``None`` until it has been opened.
+        state: The state of its file, see ``journal.identity``.
+        kept: First frames of the blocks that earlier runs have computed.
+        n_kept: Frames of these.
+        n_due: Blocks that are still to be computed.
+        entries: The blocks that have been computed.
+        is_read: Whether its file has been read, and checked, to the end.
+        has_failed: Whether it has failed; blocks of it that are still under way are void.
+        work_seconds: Seconds from its opening to its last frame so far; ``None`` if there is none.
+    """
+
+    number: int
+    source: Source
+    journal: Journal
+    begun: float
+    facts: InputFacts | None = None
+    state: int = 0
+    kept: tuple[int, ...] = ()
+    n_kept: int = 0
+    n_due: int = 0
+    entries: list[BlockEntry] = field(default_factory=list)
+    is_read: bool = False
+    has_failed: bool = False
+    work_seconds: float | None = None
+
+
+@dataclass(slots=True)
+class EndOfInput:
+    """The end of an input: it has been read and checked to its end, or it has failed.
+
+    Attributes:
+        input: The input.
+        failure: Why it failed; ``None`` if it did not.
+    """
+
+    input: ActiveInput
+    failure: Exception | None = None
+
+
+Item = ActiveInput | Block | EndOfInput
+
+
+def decoded(one: TaskInput, settings: ExtractionSettings, journal: Journal) -> Iterator[Item]:
+    """Yield an input, its blocks that are to be computed, and its end.
+
+    Args:
+        one: The input.
+        settings: The run's.
+        journal: Where its blocks will go.
+
+    Raises:
+        OutputError: If what it is copied to cannot be written. Any other exception fails this
+            input alone.
+    """
+    active = ActiveInput(one.number, one.source, journal, time.monotonic())
+    yield active
+    end = EndOfInput(active)
+    try:
+        yield from _blocks(one, active, settings)
+    except OutputError:
+        raise
+    except Exception as error:
+        end.failure = input_error(error)
+    yield end
+
+
+def _blocks(one: TaskInput, active: ActiveInput, settings: ExtractionSettings) -> Iterator[Block]:
+    source = one.source
+    audio, config = settings.audio, settings.layer
+    framing = config.framing
+    with AudioReader(source.file, audio, is_stream=source.is_stream) as reader:
+        check_frame(config, reader)
+        active.facts = facts = _facts(source, reader, framing)
+        is_told = tells_state(source, facts.source_mtime_ns)
+        content = "" if is_told else sha256_of(source.file)
+        active.state = identity(facts, audio.non_finite, content)
+        fitting = fitting_blocks(facts, config)
+        if one.state == active.state:
+            kept = {*fitting} & {*one.blocks}
+            active.kept = tuple(first for first, _ in kept)
+            active.n_kept = sum(n_frames for _, n_frames in kept)
+        active.n_due = len(fitting) - len(active.kept)
+        for block in frame_blocks(active, reader, framing, config.n_features, active.kept):
+            yield block
+            if active.has_failed:  # its features cannot be used: no need to read on
+                return
+        active.facts = facts._replace(
+            n_non_finite=reader.file.n_non_finite,
+            n_silent_channels=reader.n_silent_channels,
+            sha256=reader.file.sha256,
+        )
+
+
+def check_frame(config: LayerConfig, reader: AudioReader) -> None:
+    """Reject an input that is too short for a frame, or has too many channels for one.
+
+    Raises:
+        FeatureError: If it is, or has.
+    """
+    if config.padding == "valid" and reader.n_samples < config.n_dft:
+        raise FeatureError(
+            f"it has {counted(reader.n_samples, 'sample')}, fewer than the {config.n_dft:,} of one "
+            "frame; take --padding same or a smaller --n-dft"
+        )
+    try:
+        require_narrow_frame(config.n_features, reader.n_channels)
+    except ValueError as error:
+        raise FeatureError(f"{error}; take --channel, --mono or a smaller --n-dft") from error
+
+
+def _facts(source: Source, reader: AudioReader, framing: Framing) -> InputFacts:
+    time_start, time_step = framing.times(reader.n_samples, reader.sr)
+    return InputFacts(
+        source=source.path,
+        sr=reader.sr,
+        source_sr=reader.file.sr,
+        n_samples=reader.n_samples,
+        n_channels=reader.n_channels,
+        time_start=time_start,
+        time_step=time_step,
+        source_size=reader.file.size,
+        source_mtime_ns=0 if source.is_stream else within_int64(reader.file.mtime_ns),
+        n_missing=reader.file.n_missing,
+        note="; ".join(reader.file.notes),
+    )
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How far decoding goes ahead of computing.
+
+    Attributes:
+        ahead_values: Samples that may wait to be computed: 32 MiB.
+        chunk_values: Samples that are handed over at once, at least, and
+        chunk_items: items, at most: a lock for each would cost more than decoding it.
+    """
+
+    ahead_values: int = 2**23
+    chunk_values: int = 2**18
+    chunk_items: int = 128
+
+
+class DecodeAhead(Closing):
+    """Decodes in a thread of its own; iterating over it gives what has been decoded.
+
+    Decoding releases Python's lock, so it goes on beside everything else. What has been decoded
+    and not yet been asked for is bounded, whatever the length of the inputs.
+
+    Args:
+        items: What the thread iterates over. ``None`` where the next item may take a while: all
+            before it has been handed over then.
+        bounds: How far it goes ahead.
+    """
+
+    def __init__(self, items: Iterable[Item | None], bounds: Bounds | None = None) -> None:
+        self._bounds = bounds or Bounds()
+        self._changed = threading.Condition()  # guards all that follows
+        self._chunks: deque[tuple[list[Item | None], int]] = deque()
+        self._n_waiting = 0  # samples in the chunks
+        self._has_ended = False
+        self._is_closed = False
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(
+            target=self._decode, args=(items,), name="decoder", daemon=True
+        )
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[Item | None]:
+        while (chunk := self._next_chunk()) is not None:
+            yield from chunk
+
+    def _next_chunk(self) -> list[Item | None] | None:
+        """Wait for the next chunk and return it; ``None`` after the last."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._chunks or self._has_ended)
+            if not self._chunks:
+                if self._failure is not None:
+                    raise self._failure
+                return None
+            chunk, n_values = self._chunks.popleft()
+            self._n_waiting -= n_values
+            self._changed.notify_all()
+            return chunk
+
+    def _decode(self, items: Iterable[Item | None]) -> None:
+        chunk: list[Item | None] = []
+        n_values = 0
+        try:
+            for item in items:
+                chunk.append(item)
+                if isinstance(item, Block):
+                    n_values += item.samples.size
+                is_full = n_values >= self._bounds.chunk_values
+                if item is None or is_full or len(chunk) >= self._bounds.chunk_items:
+                    if not self._hand_over(chunk, n_values):
+                        return
+                    chunk, n_values = [], 0
+        except BaseException as error:
+            self._failure = error
+        finally:
+            self._hand_over(chunk, n_values)
+            with self._changed:
+                self._has_ended = True
+                self._changed.notify_all()
+
+    def _hand_over(self, chunk: list[Item | None], n_values: int) -> bool:
+        """Hand over a chunk as soon as there is room; return whether anybody wants more."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._n_waiting <= self._bounds.ahead_values or self._is_closed
+            )
+            self._chunks.append((chunk, n_values))
+            self._n_waiting += n_values
+            self._changed.notify_all()
+            return not self._is_closed
+
+    def close(self) -> None:
+        """Let the thread end; one that waits for a disk is left to it."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+        self._thread.join(SECONDS_TO_END)

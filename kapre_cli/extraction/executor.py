@@ -1,0 +1,129 @@
+"""Where tasks are computed: the interface, and this very process."""
+
+import select
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Iterable, Sequence
+
+from kapre_cli.closing import Closing
+from kapre_cli.extraction.tasks import Event, Task, TaskSettings
+
+Deliver = Callable[[Event], None]
+
+
+class Executor(Closing):
+    """Computes tasks, one run after another."""
+
+    @abstractmethod
+    def begin(self, common: TaskSettings, deliver: Deliver, n_workers: int | None = None) -> None:
+        """Begin a run; what is left of the one before is dropped.
+
+        Args:
+            common: What all tasks of the run have in common.
+            deliver: Called with every event, within :meth:`wait`. It does not raise.
+            n_workers: How many workers there is use for; ``None``: that is not known.
+        """
+
+    @abstractmethod
+    def idle_workers(self) -> Sequence[int]:
+        """Return the workers that take another task now, those without one first."""
+
+    @abstractmethod
+    def submit(self, worker: int, task: Task) -> None:
+        """Give a task to a worker that takes one."""
+
+    @abstractmethod
+    def wait(
+        self, descriptors: Collection[int] = (), timeout: float | None = None
+    ) -> Collection[int]:
+        """Deliver what has happened; if nothing has, wait until something does.
+
+        Args:
+            descriptors: File descriptors; the wait is over when one of them can be read, too.
+            timeout: Seconds to wait at most.
+
+        Returns:
+            The descriptors that can be read.
+        """
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End the run; finished work is in the journals then."""
+
+
+class InProcess(Executor):
+    """Computes tasks in this process, each within :meth:`wait`.
+
+    A decoder that crashes takes the process with it.
+    """
+
+    def __init__(self) -> None:
+        self._task: Task | None = None
+        self._common: TaskSettings | None = None
+        self._outbox: Closing | None = None
+
+    def begin(self, common: TaskSettings, deliver: Deliver, n_workers: int | None = None) -> None:  # noqa: ARG002
+        """Begin a run."""
+        self.stop()
+        self._common, self._deliver = common, deliver
+
+    def idle_workers(self) -> Sequence[int]:
+        """Return the one worker unless it has a task."""
+        return (0,) if self._task is None else ()
+
+    def submit(self, worker: int, task: Task) -> None:  # noqa: ARG002
+        """Take a task."""
+        self._task = task
+
+    def wait(
+        self, descriptors: Collection[int] = (), timeout: float | None = None
+    ) -> Collection[int]:
+        """Compute the task, or wait for the descriptors."""
+        if self._task is None:
+            return readable(descriptors, timeout)
+        task, self._task = self._task, None
+        self._compute(task)
+        return readable(descriptors, 0)
+
+    def _compute(self, task: Task) -> None:
+        # Decoders are imported where they are used: with workers, this process needs none.
+        from kapre_cli.extraction.computing import Outbox, compute_tasks
+        from kapre_cli.extraction.worker import preview_task
+
+        assert self._common is not None  # noqa: S101 - for the type checker: the run has begun
+        if not task.journal:
+            self._send(preview_task(task, self._common.settings))
+            return
+        outbox = self._outbox
+        if not isinstance(outbox, Outbox):
+            outbox = self._outbox = Outbox(self._common, self._send)
+        compute_tasks([task], self._common, outbox)
+
+    def _send(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self._deliver(event)
+
+    def stop(self) -> None:
+        """Drop the task and close the journals."""
+        self._task = None
+        if self._outbox is not None:
+            self._outbox.close()
+            self._outbox = None
+
+    def close(self) -> None:
+        """Close the journals."""
+        self.stop()
+
+
+def readable(descriptors: Collection[int], timeout: float | None) -> Collection[int]:
+    """Return the descriptors that can be read; wait for one of them.
+
+    Args:
+        descriptors: File descriptors.
+        timeout: Seconds to wait at most; ``None``: as long as it takes.
+    """
+    if not descriptors:
+        return ()
+    poll = select.poll()
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN)
+    return [fd for fd, _ in poll.poll(None if timeout is None else 1000 * timeout)]

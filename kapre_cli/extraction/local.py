@@ -1,0 +1,310 @@
+"""Worker processes on this machine, so that a decoder that crashes takes nothing else with it.
+
+They are forked by a small process of their own, which is forked itself before this one has threads
+or has loaded more than NumPy: a worker that has died is replaced in a millisecond.
+"""
+
+import os
+import signal
+import socket
+import time
+from collections import deque
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+import numpy as np  # noqa: F401 - workers share what is loaded before they are forked
+
+from kapre_cli.errors import OutputError
+from kapre_cli.extraction.channel import NO_SIGNAL, Channel
+from kapre_cli.extraction.executor import Deliver, Executor, readable
+from kapre_cli.extraction.tasks import (
+    Failed,
+    Finished,
+    Lost,
+    Previewed,
+    Task,
+    TaskInput,
+    TaskSettings,
+)
+from kapre_cli.interpreter import tune_interpreter
+from kapre_cli.report import STOPPING
+
+_ENDS = (Finished, Failed, Previewed)  # after which nothing comes of an input
+_LITTLE_BYTES = 2**22  # of inputs: so few are no reason to let a worker wait for its next task
+_SECONDS_TO_END = 5.0  # that workers may take to keep their finished work
+
+_NO_PROCESS = "the system allows no more processes; take fewer --jobs"
+
+_START, _WAIT = b"s", b"w"
+_REPLY_BYTES = 32
+
+
+class _ForkServer:
+    """The process that forks workers.
+
+    Args:
+        kept: Descriptors of this process that workers read from.
+    """
+
+    def __init__(self, kept: Collection[int]) -> None:
+        self._socket, theirs = socket.socketpair()
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+        try:
+            self._pid = os.fork()
+        except OSError as error:
+            raise OutputError(_NO_PROCESS) from error
+        if self._pid == 0:
+            try:
+                _settle({*kept, theirs.fileno()})
+                _fork_workers(theirs)
+            finally:
+                os._exit(1)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        theirs.close()
+
+    def start(self) -> tuple[int, Channel]:
+        """Start a worker; return its process and the channel to it.
+
+        Raises:
+            OutputError: If the system has no process for it.
+        """
+        with suppress(OSError):
+            self._socket.sendall(_START, NO_SIGNAL)
+            reply, descriptors, _, _ = socket.recv_fds(self._socket, _REPLY_BYTES, 1)
+            if descriptors:
+                return int(reply), Channel(socket.socket(fileno=descriptors[0]))
+        raise OutputError(_NO_PROCESS)
+
+    def wait(self, pid: int) -> int | None:
+        """Return how a worker ended, as :func:`os.waitpid` says it; ``None`` if it is not known."""
+        with suppress(OSError, ValueError):
+            self._socket.sendall(_WAIT + str(pid).encode(), NO_SIGNAL)
+            return int(self._socket.recv(_REPLY_BYTES))
+        return None
+
+    def close(self) -> None:
+        """End the process."""
+        self._socket.close()
+        with suppress(ChildProcessError):
+            os.waitpid(self._pid, 0)
+
+
+def _settle(kept: Collection[int]) -> None:
+    """Give up what belongs to the process that was forked from, but for some descriptors.
+
+    A pipe that a worker held open would have no end while that worker hangs.
+    """
+    for number in (*STOPPING, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_IGN)  # that process is asked, and ends the workers
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    for descriptor in map(int, os.listdir("/dev/fd")):
+        if descriptor > 2 and descriptor not in kept:
+            with suppress(OSError):  # that of the folder itself is closed
+                os.close(descriptor)
+    tune_interpreter()
+
+
+def _fork_workers(requests: socket.socket) -> NoReturn:
+    """Fork a worker whenever one is asked for, until nobody can ask any more."""
+    from kapre_cli.extraction.worker import Worker
+
+    while request := requests.recv(_REPLY_BYTES):
+        if request != _START:
+            _, status = os.waitpid(int(request.removeprefix(_WAIT)), 0)
+            requests.sendall(str(status).encode())
+            continue
+        ours, theirs = socket.socketpair()
+        try:
+            pid = os.fork()
+        except OSError:
+            requests.sendall(b"0")
+            continue
+        if pid == 0:
+            requests.close()
+            theirs.close()
+            Worker(Channel(ours)).serve()
+        ours.close()
+        socket.send_fds(requests, [str(pid).encode()], [theirs.fileno()])
+        theirs.close()
+    os._exit(0)
+
+
+@dataclass(slots=True, eq=False)
+class _Worker:
+    """A worker as this process sees it.
+
+    Attributes:
+        pid: Its process.
+        channel: The channel to it.
+        unfinished: Inputs that it has been given and not finished, by number.
+        left: How many inputs of each of its tasks are unfinished, in order.
+        n_bytes: Bytes of the inputs of its last task.
+        journal: The journal of its last task.
+        is_alone: Whether its task is to be the only one.
+    """
+
+    pid: int
+    channel: Channel
+    unfinished: dict[int, TaskInput] = field(default_factory=dict)
+    left: deque[int] = field(default_factory=deque)
+    n_bytes: int = 0
+    journal: str = ""
+
+    @property
+    def ends_soon(self) -> bool:
+        """Whether it has one task, of several inputs, that will not last."""
+        return len(self.left) == 1 and len(self.unfinished) > 1 and self.n_bytes <= _LITTLE_BYTES
+
+    def give(self, task: Task) -> None:
+        """Send a task. If the worker has died that is found when it is waited for."""
+        self.unfinished.update((one.number, one) for one in task.inputs)
+        self.left.append(len(task.inputs))
+        self.n_bytes = sum(one.source.size for one in task.inputs)
+        self.journal = task.journal
+        with suppress(OSError):
+            self.channel.send(task)
+
+    def ended(self, number: int) -> None:
+        """Record that an input has ended. A worker's tasks end in order, but for a few inputs."""
+        if self.unfinished.pop(number, None) is not None:
+            self.left[0] -= 1
+            if self.left[0] == 0:
+                self.left.popleft()
+
+
+class LocalWorkers(Executor):
+    """Worker processes on this machine.
+
+    To be made before this process has threads. The workers are started as they are needed.
+
+    Args:
+        n_workers: How many there are at most.
+        kept: Descriptors of this process that workers read from.
+    """
+
+    def __init__(self, n_workers: int, kept: Collection[int] = ()) -> None:
+        self._most = n_workers
+        self._server = _ForkServer(kept)
+        self._workers: list[_Worker] = []
+        self._is_closed = False
+
+    def begin(self, common: TaskSettings, deliver: Deliver, n_workers: int | None = None) -> None:
+        """Begin a run, with as many workers as there is use for."""
+        self._common, self._deliver = common, deliver
+        if any(worker.unfinished for worker in self._workers):
+            self.stop()
+        self._n_used = min(self._most, n_workers or self._most)
+        for worker in self._workers[: self._n_used]:
+            with suppress(OSError):  # one that has died is replaced
+                worker.channel.send(common)
+
+    def _started(self) -> _Worker:
+        worker = _Worker(*self._server.start())
+        with suppress(OSError):
+            worker.channel.send(self._common)
+        return worker
+
+    def idle_workers(self) -> Sequence[int]:
+        """Return the workers without a task, then those whose task will not last.
+
+        Another worker is started if all are busy and there may be more.
+
+        Raises:
+            OutputError: If the system has no process for the first one.
+        """
+        used = list(enumerate(self._workers[: self._n_used]))
+        idle = [number for number, worker in used if not worker.left]
+        if not idle and len(used) < self._n_used:
+            try:
+                self._workers.append(self._started())
+            except OutputError:
+                if not self._workers:
+                    raise
+                self._n_used = len(self._workers)  # they will do
+            else:
+                idle = [len(self._workers) - 1]
+        return idle + [number for number, worker in used if worker.ends_soon]
+
+    def submit(self, worker: int, task: Task) -> None:
+        """Give a task to a worker."""
+        self._workers[worker].give(task)
+
+    def wait(
+        self, descriptors: Collection[int] = (), timeout: float | None = None
+    ) -> Collection[int]:
+        """Deliver what workers say, and which of them have died."""
+        by_descriptor = {
+            worker.channel.fileno(): number
+            for number, worker in enumerate(self._workers[: self._n_used])
+        }
+        found = readable([*descriptors, *by_descriptor], timeout)
+        for descriptor in found:
+            if descriptor in by_descriptor:
+                self._receive(by_descriptor[descriptor])
+        return [descriptor for descriptor in found if descriptor not in by_descriptor]
+
+    def _receive(self, number: int) -> None:
+        worker = self._workers[number]
+        try:
+            events = worker.channel.receive()
+        except EOFError:
+            self._replace(number)
+            return
+        for event in events:
+            if isinstance(event, _ENDS):
+                worker.ended(event.number)
+            self._deliver(event)
+
+    def _replace(self, number: int) -> None:
+        """Put a new worker in the place of one that has died."""
+        worker = self._workers[number]
+        worker.channel.close()
+        how = _how(self._server.wait(worker.pid))
+        try:
+            self._workers[number] = self._started()
+        except OutputError:
+            del self._workers[number]
+            raise
+        self._deliver(Lost(tuple(worker.unfinished.values()), number, worker.journal, how))
+
+    def stop(self) -> None:
+        """Let the workers keep their finished work and end; kill those that take too long."""
+        for worker in self._workers:
+            worker.channel.end()
+        deadline = time.monotonic() + _SECONDS_TO_END
+        waiting = {worker.channel.fileno(): worker for worker in self._workers}
+        while waiting and (left := deadline - time.monotonic()) > 0:
+            for descriptor in readable([*waiting], left):
+                with suppress(EOFError):
+                    for event in waiting[descriptor].channel.receive():
+                        self._deliver(event)
+                    continue
+                del waiting[descriptor]
+        for worker in self._workers:
+            if worker.channel.fileno() in waiting:
+                with suppress(ProcessLookupError):
+                    os.kill(worker.pid, signal.SIGKILL)
+            worker.channel.close()
+        for worker in self._workers:
+            self._server.wait(worker.pid)
+        self._workers = []
+
+    def close(self) -> None:
+        """End all processes."""
+        if not self._is_closed:
+            self._is_closed = True
+            self.stop()
+            self._server.close()
+
+
+def _how(status: int | None) -> str:
+    """Say what a process died of."""
+    if status is None or not os.WIFSIGNALED(status):
+        return "it ended"
+    name = signal.Signals(os.WTERMSIG(status)).name
+    return f"{name}, perhaps because memory ran out" if name == "SIGKILL" else name

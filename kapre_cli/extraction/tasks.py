@@ -1,0 +1,155 @@
+"""What a run sends to its workers, and what they send back. All of it can be pickled."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from kapre_cli.errors import KapreExtractError
+from kapre_cli.settings import ExtractionSettings
+from kapre_cli.sources import Source
+from kapre_cli.storage.blocks import BlockEntry
+from kapre_cli.storage.metadata import InputFacts, RootFacts
+
+if TYPE_CHECKING:
+    from kapre_cli.extraction.preview import Preview
+
+
+class TaskInput(NamedTuple):
+    """One input of a task.
+
+    Attributes:
+        number: Its place among the inputs of the run.
+        source: The input.
+        state: The state of its file that ``blocks`` belong to, see ``journal.identity``.
+        blocks: Blocks that earlier runs have computed: first frame and number of frames.
+    """
+
+    number: int
+    source: Source
+    state: int = 0
+    blocks: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class TaskSettings:
+    """What all tasks of a run have in common.
+
+    Attributes:
+        settings: The run's, the layer's image data format resolved.
+        root: The same, as journals begin with it.
+        n_threads: Threads of a worker that compute.
+        is_durable: Whether journals are synced to the disk, for a run that resumes this one.
+    """
+
+    settings: ExtractionSettings
+    root: RootFacts
+    n_threads: int = 1
+    is_durable: bool = True
+
+
+class Task(NamedTuple):
+    """Successive inputs, to be computed by one worker.
+
+    Attributes:
+        inputs: The inputs.
+        journal: Path of the journal that their blocks are appended to. Successive tasks may share
+            one; it is empty before the first. Empty: the inputs are only previewed.
+    """
+
+    inputs: Sequence[TaskInput]
+    journal: str
+
+
+class Began(NamedTuple):
+    """An input is being read."""
+
+    number: int
+
+
+class Computed(NamedTuple):
+    """Some frames of an input have been computed.
+
+    Attributes:
+        number: The input's.
+        due: Seconds of audio of it that this run computes.
+        seconds: Seconds of audio that have just been computed.
+        length: Seconds of audio of the whole input.
+    """
+
+    number: int
+    due: float
+    seconds: float
+    length: float
+
+
+class Finished(NamedTuple):
+    """All frames of an input are in journals.
+
+    Attributes:
+        number: The input's.
+        facts: What is known of it.
+        state: The state of its file, see ``journal.identity``.
+        entries: Its blocks that the task has computed.
+        kept: First frames of the blocks of earlier runs that are still those of the file.
+        work_seconds: Seconds by the clock from its opening to its last frame; ``None`` if none
+            had to be computed.
+    """
+
+    number: int
+    facts: InputFacts
+    state: int
+    entries: Sequence[BlockEntry]
+    kept: Sequence[int]
+    work_seconds: float | None
+
+
+class Failed(NamedTuple):
+    """An input has failed.
+
+    Attributes:
+        number: The input's.
+        reason: Why.
+        facts: What is known of it; ``None`` if it could not be opened.
+    """
+
+    number: int
+    reason: KapreExtractError
+    facts: InputFacts | None
+
+
+class Previewed(NamedTuple):
+    """What a run would do with an input."""
+
+    number: int
+    preview: "Preview"
+
+
+class Broken(NamedTuple):
+    """The worker cannot go on, and neither can the run.
+
+    Attributes:
+        error: Why.
+        trace: The traceback of the error.
+    """
+
+    error: BaseException
+    trace: str = ""
+
+
+class Lost(NamedTuple):
+    """A worker process has died.
+
+    Attributes:
+        inputs: Inputs that it had not finished.
+        worker: Its number, which another has now.
+        journal: The journal of its last task.
+        how: What it died of.
+    """
+
+    inputs: Sequence[TaskInput]
+    worker: int
+    journal: str
+    how: str
+
+
+Event = Began | Computed | Finished | Failed | Previewed | Broken | Lost

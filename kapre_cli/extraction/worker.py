@@ -1,0 +1,81 @@
+"""A worker: computes the tasks that come through a channel, until that is closed."""
+
+import os
+import queue
+import threading
+import traceback
+from collections.abc import Iterator
+from typing import NoReturn
+
+from kapre_cli.extraction.channel import Channel
+from kapre_cli.extraction.computing import Outbox, compute_tasks
+from kapre_cli.extraction.preview import preview
+from kapre_cli.extraction.tasks import Broken, Previewed, Task, TaskSettings
+from kapre_cli.settings import ExtractionSettings
+
+
+class Worker:
+    """The main thread of a worker process.
+
+    Args:
+        channel: Gives :class:`TaskSettings` when a run begins, then its tasks; takes lists of
+            events.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._inbox: queue.SimpleQueue[Task | TaskSettings] = queue.SimpleQueue()
+        self._next: Task | TaskSettings | None = None
+        self._outbox: Outbox | None = None
+
+    def serve(self) -> NoReturn:
+        """Work until the channel is closed, then end the process."""
+        threading.Thread(target=self._receive, name="tasks", daemon=True).start()
+        while True:
+            common = self._next or self._inbox.get()
+            self._next = None
+            if not isinstance(common, TaskSettings):
+                continue  # a task of a run that cannot go on
+            try:
+                with Outbox(common, self._channel.send) as self._outbox:
+                    compute_tasks(self._tasks(common), common, self._outbox)
+            except BaseException as error:
+                self._channel.send([Broken(error, traceback.format_exc())])
+            finally:
+                self._outbox = None
+
+    def _receive(self) -> None:
+        """Put what comes into the inbox; keep finished work and end once nothing will."""
+        while True:
+            try:
+                message = self._channel.receive()
+            except EOFError:
+                try:
+                    if self._outbox is not None:
+                        self._outbox.send()
+                finally:
+                    os._exit(0)
+            self._inbox.put(message)
+
+    def _tasks(self, common: TaskSettings) -> Iterator[Task | None]:
+        """Yield the tasks of a run, ``None`` before each wait for one."""
+        while True:
+            try:
+                message = self._inbox.get_nowait()
+            except queue.Empty:
+                yield None
+                message = self._inbox.get()
+            if isinstance(message, TaskSettings):
+                self._next = message
+                return
+            if message.journal:
+                yield message
+                continue
+            for event in preview_task(message, common.settings):
+                self._channel.send([event])
+
+
+def preview_task(task: Task, settings: ExtractionSettings) -> Iterator[Previewed]:
+    """Yield what a run would do with each input of a task."""
+    for one in task.inputs:
+        yield Previewed(one.number, preview(one.source, settings))

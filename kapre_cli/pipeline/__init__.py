@@ -1,1 +1,0 @@
-"""From inputs to a complete output: decode, compute, join, store."""

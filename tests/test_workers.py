@@ -1,0 +1,214 @@
+"""Worker processes that die: a run loses nothing but time, and leaves no process behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+import kapre_cli
+from kapre_cli.errors import OutputError
+from kapre_cli.extraction.channel import Channel
+from kapre_cli.extraction.executor import InProcess
+from kapre_cli.extraction.previewing import previews
+from kapre_cli.extraction.run import extract
+from kapre_cli.extraction.tasks import TaskSettings
+from kapre_cli.report import Report
+from kapre_cli.settings import (
+    AudioSettings,
+    ExtractionSettings,
+    OutputSettings,
+    SpectrogramConfig,
+)
+from kapre_cli.sources import discover
+from kapre_cli.storage.metadata import RootFacts
+from tests import reference
+from tests.conftest import PROGRAM, kill_workers, workers_of, write_audio, write_silence
+
+LIMIT = 120  # seconds
+OPTIONS = ("--n-dft", "64", "--n-hop", "2")
+
+
+@contextmanager
+def running(*arguments: object, cwd: Path) -> Iterator[subprocess.Popen[str]]:
+    """Start the program; it does not outlive the test."""
+    command = [*PROGRAM, *map(str, arguments)]
+    with subprocess.Popen(command, cwd=cwd, stderr=subprocess.PIPE, text=True) as run:
+        try:
+            yield run
+        finally:
+            run.kill()
+
+
+def ended(run: subprocess.Popen[str]) -> tuple[int, list[str]]:
+    _, said = run.communicate(timeout=LIMIT)
+    return run.returncode, said.splitlines()
+
+
+def at_work(run: subprocess.Popen[str], folder: Path) -> list[int]:
+    """Return the workers of a run, once one of them has finished a block."""
+    deadline = time.monotonic() + LIMIT
+    while not any(path.stat().st_size for path in folder.glob("out.h5.partial/journal-*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    return workers_of(run.pid)
+
+
+def is_there(pid: int) -> bool:
+    """Whether a process runs; one that has ended and is not awaited does not."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+@pytest.fixture
+def audio(tmp_path: Path) -> Path:
+    """Make recordings that take a second or two each, in all."""
+    for number in range(6):
+        write_audio(tmp_path / f"audio/{number}.wav", reference.noise(1, 400_000, number))
+    return tmp_path / "audio"
+
+
+@pytest.mark.usefixtures("audio")
+def test_a_worker_that_is_killed_costs_nothing_but_time(tmp_path: Path) -> None:
+    command = ("spectrogram", "audio", *OPTIONS)
+    with running(*command, "-o", "whole.h5", cwd=tmp_path) as run:
+        assert ended(run)[0] == 0
+    with running(*command, "-o", "killed.h5", cwd=tmp_path) as run:
+        (killed,) = kill_workers(run.pid, 1)
+        code, said = ended(run)
+    assert code == 0
+    assert said[0].startswith("a worker process died (SIGKILL, perhaps because memory ran out)")
+    assert said[-1].startswith("6 inputs: 6 written, 0 failed")
+    assert not is_there(killed)
+    assert (tmp_path / "killed.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
+
+
+def test_what_a_killed_worker_has_computed_is_not_computed_again(tmp_path: Path) -> None:
+    write_silence(tmp_path / "long.wav", 3600)
+    journals = tmp_path / "out.h5.partial"
+    with running("spectrogram", "long.wav", "-o", "out.h5", "--n-dft", 1024, cwd=tmp_path) as run:
+        first = journals / "journal-1"
+        while not (first.exists() and first.stat().st_size > 10**8):
+            assert run.poll() is None
+            time.sleep(0.01)
+        for worker in workers_of(run.pid):
+            os.kill(worker, signal.SIGKILL)
+        sizes: list[int] = []
+        while run.poll() is None:
+            with suppress(OSError):
+                sizes.append((journals / "journal-2").stat().st_size)
+            time.sleep(0.01)
+        assert ended(run)[0] == 0
+        n_bytes = 4 * 513 * -(-44100 * 3600 // 512)
+        assert 0 < max(sizes) < n_bytes - 8e7
+    with kapre_cli.open_features(tmp_path / "out.h5") as features:
+        features["long.wav"].verify()
+
+
+@pytest.mark.usefixtures("audio")
+def test_workers_end_with_the_run_that_is_killed(tmp_path: Path) -> None:
+    command = ("spectrogram", "audio", *OPTIONS)
+    with running(*command, "-o", "out.h5", cwd=tmp_path) as run:
+        workers = at_work(run, tmp_path)
+        run.kill()
+        run.wait(timeout=LIMIT)
+    deadline = time.monotonic() + LIMIT
+    while any(map(is_there, workers)):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    with running(*command, "-o", "out.h5", "--resume", cwd=tmp_path) as run:
+        assert ended(run)[0] == 0
+    with running(*command, "-o", "whole.h5", cwd=tmp_path) as run:
+        assert ended(run)[0] == 0
+    assert (tmp_path / "out.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
+
+
+@pytest.mark.usefixtures("audio")
+def test_without_a_process_that_forks_finished_work_is_kept(tmp_path: Path) -> None:
+    command = ("spectrogram", "audio", "-o", "out.h5", *OPTIONS)
+    with running(*command, cwd=tmp_path) as run:
+        workers = at_work(run, tmp_path)
+        (server,) = map(int, Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split())
+        os.kill(server, signal.SIGKILL)
+        os.kill(workers[0], signal.SIGKILL)
+        code, said = ended(run)
+    assert code == 1
+    assert "kapre-extract: Error: the system allows no more processes; take fewer --jobs" in said
+    assert not any(map(is_there, workers))
+    with running(*command, "--resume", cwd=tmp_path) as run:
+        assert ended(run)[0] == 0
+
+
+CRASHING_PREVIEW = """
+import signal, sys
+from kapre_cli.cli import main
+from kapre_cli.extraction import preview
+really = preview.promise
+def crashing(path, *arguments, **options):
+    if path.endswith("3.wav"):
+        signal.raise_signal(signal.SIGSEGV)
+    return really(path, *arguments, **options)
+preview.promise = crashing
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.usefixtures("audio")
+def test_a_crash_in_a_dry_run_fails_one_input(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", CRASHING_PREVIEW, "spectrogram", "audio", "-o", "x.h5"]
+    done = subprocess.run(
+        [*command, "--dry-run"], cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT
+    )
+    assert done.returncode == 1
+    *_, closing = done.stdout.splitlines()
+    assert closing == "6 inputs: 5 to be written, 1 would fail -> 'x.h5'; nothing was done"
+    assert "failed: 'audio/3.wav': the worker process died twice (SIGSEGV) while" in done.stdout
+    assert not (tmp_path / "x.h5").exists()
+
+
+def settings_of(path: Path) -> ExtractionSettings:
+    return ExtractionSettings(
+        layer=SpectrogramConfig(n_dft=64, image_data_format="channels_last"),
+        audio=AudioSettings(sr=8000),
+        output=OutputSettings(path=path, format="hdf5"),
+    )
+
+
+def test_an_executor_serves_one_run_after_another(audio: Path, tmp_path: Path) -> None:
+    sources = discover([str(audio)]).sources
+    with InProcess() as executor:
+        for number in range(2):
+            settings = settings_of(tmp_path / f"{number}.h5")
+            seen = previews(sources, TaskSettings(settings, RootFacts.of(settings)), executor)
+            assert [one.n_samples for one in seen] == 6 * [400_000]
+            report = Report(say=pytest.fail)
+            extract(sources, settings, report, executor=executor)
+            assert report.n_written == 6
+    first, second = ((tmp_path / f"{number}.h5").read_bytes() for number in range(2))
+    assert first == second
+
+
+def test_messages_of_any_size_come_whole_and_in_order() -> None:
+    import socket
+    import threading
+
+    ours, theirs = map(Channel, socket.socketpair())
+    sent = [b"", "text", list(range(100_000)), OutputError("why"), b"x" * 10**7]
+    thread = threading.Thread(target=lambda: any(map(ours.send, sent)))
+    thread.start()
+    received = [theirs.receive() for _ in sent]
+    thread.join(timeout=LIMIT)
+    assert [repr(one) for one in received] == [repr(one) for one in sent]
+    ours.end()
+    theirs.send("last")
+    assert ours.receive() == "last"
+    with pytest.raises(EOFError):
+        theirs.receive()
+    ours.close()
+    theirs.close()
