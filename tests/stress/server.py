@@ -60,7 +60,7 @@ def _child(request: dict[str, Any], shim: Any) -> None:
         if request["mode"] is not None:
             below = os.fsencode(request["below"])
             shim.shim_arm(request["mode"], ctypes.c_long(request["k"]), below)
-        code = run(request["arguments"], local_workers if request["guarded"] else in_process)
+        code = run(request["arguments"], local_workers if request["has_workers"] else in_process)
         sys.stderr.flush()
     except BaseException:
         Path(request["messages"]).write_text(traceback.format_exc(), encoding="utf-8")
