@@ -89,12 +89,14 @@ class Journals(Closing):
             OutputError: If they cannot be read.
         """
         block = np.empty(entry.shape, dtype="<f4")
-        path = self.folder / entry.journal
-        with writing(path, "read back"):
+        try:
             n_read = read_into(self._fds[entry.journal], block, entry.position)
+        except OSError:
+            with writing(self.folder / entry.journal, "read back"):
+                raise
         if n_read != block.nbytes or zlib.crc32(block.data) != entry.crc32:
             raise StoredDataError(
-                f"{quoted(path)} does not hold what was written to it, "
+                f"{quoted(self.folder / entry.journal)} does not hold what was written to it, "
                 "so its disk may be faulty; --resume recomputes what was lost"
             )
         return block
