@@ -149,10 +149,10 @@ def _compute(
 ) -> None:
     settings = common.settings
     n_frames = batch_frames(settings.layer, settings.batch_size)
-    # In this order: inputs are decoded while TensorFlow is imported.
+    # In this order: an import and a thread that decodes would wait for each other's lock.
     with (
-        DecodeAhead(_items(tasks, settings, outbox), bounds) as items,
         engine_for(settings.layer, settings.engine, n_frames, common.n_threads) as engine,
+        DecodeAhead(_items(tasks, settings, outbox), bounds) as items,
     ):
         batches.run_batches(stage.segments(items), settings.layer.framing, n_frames, engine)
 
