@@ -88,7 +88,7 @@ def blamed(error: click.ClickException) -> click.ClickException:
 
 def _config_option() -> click.Option:
     return Option(
-        ["--config"],
+        "--config",
         group=Group.GENERAL,
         type=click.Path(path_type=Path),
         envvar=f"{_PREFIX}CONFIG",
@@ -103,7 +103,7 @@ def _config_option() -> click.Option:
 
 def _show_config_option() -> click.Option:
     return Option(
-        ["--show-config"],
+        "--show-config",
         group=Group.GENERAL,
         is_flag=True,
         expose_value=False,

@@ -32,20 +32,18 @@ class Option(click.Option):
     """An option that belongs to a group.
 
     Args:
-        names: As of :class:`click.Option`; so are ``attributes``.
+        names: As of :class:`click.Option`; so are ``attributes``. A default is shown.
         group: The heading under which the option is shown.
-        is_usual: Whether ``-h`` shows it. The first sentence of its help is shown there alone.
+        is_usual: Whether ``-h`` shows it. The first sentence of its help, of about fifty
+            characters, is shown there alone.
     """
 
     def __init__(
-        self,
-        names: Iterable[str],
-        *,
-        group: Group = Group.OTHER,
-        is_usual: bool = False,
-        **attributes: Any,
+        self, *names: str, group: Group = Group.OTHER, is_usual: bool = False, **attributes: Any
     ) -> None:
-        super().__init__([*names], **attributes)
+        if "default" in attributes:
+            attributes.setdefault("show_default", True)
+        super().__init__(names, **attributes)
         self.group = group
         self.is_usual = is_usual
 
@@ -184,7 +182,7 @@ def _show_all(ctx: click.Context, _option: click.Parameter, is_asked: bool) -> N
 
 def _help_option(name: str, shown: str, callback: Callable[..., None]) -> Option:
     return Option(
-        [name],
+        name,
         group=Group.GENERAL,
         is_flag=True,
         is_eager=True,

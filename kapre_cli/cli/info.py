@@ -4,16 +4,21 @@ from pathlib import Path
 
 import click
 
-from kapre_cli.cli.options.declaring import option
-from kapre_cli.cli.options.inspection import output_argument
+from kapre_cli.cli.help_text import Option
+from kapre_cli.cli.options.declaring import output_argument
 from kapre_cli.cli.printing import PlainCommand, put
 from kapre_cli.errors import NotAnOutputError, UsageError, quoted
 
 
-@click.command(cls=PlainCommand, short_help="Summarize an output, or inspect a recording.")
-@output_argument()
-@click.argument("keys", nargs=-1, metavar="[KEY]...")
-@option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.command(
+    cls=PlainCommand,
+    params=[
+        output_argument(),
+        click.Argument(["keys"], nargs=-1, metavar="[KEY]..."),
+        Option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+    ],
+    short_help="Summarize an output, or inspect a recording.",
+)
 def info(output: Path, keys: tuple[str, ...], as_json: bool) -> int:
     """Summarize OUTPUT: layer, settings, sizes, and the inputs that differ from the rest.
 

@@ -9,9 +9,10 @@ from kapre_cli.settings import MelspectrogramConfig
 
 
 @click.command(
-    cls=ExtractingCommand, short_help="Extract mel-spectrograms of audio files and folders."
+    cls=ExtractingCommand,
+    params=extraction_options(MelspectrogramConfig),
+    short_help="Extract mel-spectrograms of audio files and folders.",
 )
-@extraction_options(MelspectrogramConfig)
 def melspectrogram(**options: Any) -> int:
     """Extract mel-spectrograms of audio files and folders.
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from kapre_cli.cli.executors import executor
-from kapre_cli.cli.options.declaring import WholeNumber, option
-from kapre_cli.cli.options.inspection import output_argument
+from kapre_cli.cli.help_text import Option
+from kapre_cli.cli.options.declaring import WholeNumber, output_argument
 from kapre_cli.cli.printing import Command, put
 from kapre_cli.cli.signals import heard
 
@@ -15,23 +15,27 @@ if TYPE_CHECKING:
     from kapre_cli.extraction.executor import Executor
 
 
-@click.command(cls=Command, short_help="Check that an output is complete and correct.")
-@output_argument()
-@option(
-    "--against",
-    metavar="AUDIO",
-    type=click.Path(path_type=Path),
-    help="Recompute inputs from this audio, and compare. It is the folder that the keys are "
-    "relative to, or a file.",
+@click.command(
+    cls=Command,
+    params=[
+        output_argument(),
+        Option(
+            "--against",
+            metavar="AUDIO",
+            type=click.Path(path_type=Path),
+            help="Recompute inputs from this audio, and compare. It is the folder that the keys "
+            "are relative to, or a file.",
+        ),
+        Option(
+            "--sample",
+            type=WholeNumber(1),
+            show_default="10",
+            help="Number of inputs to recompute, evenly spaced over the output.",
+        ),
+        Option("--all", "every", is_flag=True, help="Recompute every input."),
+    ],
+    short_help="Check that an output is complete and correct.",
 )
-@option(
-    "--sample",
-    metavar="N",
-    type=WholeNumber(1),
-    show_default="10",
-    help="Number of inputs to recompute, evenly spaced over the output.",
-)
-@option("--all", "every", is_flag=True, help="Recompute every input.")
 def verify(output: Path, against: Path | None, sample: int | None, every: bool) -> int:
     """Check that OUTPUT is complete, undamaged and consistent with its metadata.
 

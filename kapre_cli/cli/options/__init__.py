@@ -1,30 +1,25 @@
 """The options of the commands, each declared once; defaults and choices are the library's own."""
 
-from typing import Any
-
 import click
 
 from kapre_cli.cli.options.audio import audio_options
-from kapre_cli.cli.options.declaring import Decorator, together
 from kapre_cli.cli.options.inputs import input_options
 from kapre_cli.cli.options.layer import layer_options
 from kapre_cli.cli.options.output import output_options
 from kapre_cli.cli.options.running import run_options
-from kapre_cli.cli.options.voice import voice_options
 from kapre_cli.cli.printing import Command
 from kapre_cli.settings import RESUMES, LayerConfig
 
 
-def extraction_options(config: type[LayerConfig]) -> Decorator[Any]:
+def extraction_options(config: type[LayerConfig]) -> list[click.Parameter]:
     """Return all options of a command that extracts what such a layer returns."""
-    return together(
-        input_options(),
-        output_options(),
-        layer_options(config),
-        audio_options(),
-        run_options(),
-        voice_options(),
-    )
+    return [
+        *input_options(),
+        *output_options(),
+        *layer_options(config),
+        *audio_options(),
+        *run_options(),
+    ]
 
 
 class ExtractingCommand(Command):
