@@ -65,6 +65,7 @@ class Progress:
 
     def wrote(self, seconds: float = 0.0) -> None:
         """Record that one more input, of this length, is in the output."""
+        self.checked(seconds)
 
     def reading_back(self, n_inputs: int, seconds: float | None = None) -> None:
         """Begin to read the output back, input by input; :meth:`checked` counts them."""

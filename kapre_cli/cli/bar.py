@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
-from typing import TextIO
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
@@ -18,11 +18,13 @@ class Bar(tqdm):  # type: ignore[misc]  # tqdm ships no types
     Args:
         status: Returns it; ``None`` as long as there is nothing to show.
         clock: Returns seconds.
+        lock: Held while the bar is drawn.
     """
 
     monitor_interval = 0  # no thread of tqdm's
 
-    def __init__(self, status: Callable[[], Status | None], clock: Clock) -> None:
+    def __init__(self, status: Callable[[], Status | None], clock: Clock, lock: Any) -> None:
+        self.set_lock(lock)
         self._status = status
         self._clock = clock
         self._begun = clock()
