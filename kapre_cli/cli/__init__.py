@@ -20,7 +20,6 @@ from kapre_cli.cli.command_names import command_hint
 from kapre_cli.cli.compare import compare
 from kapre_cli.cli.defaults import blamed, unknown_variables, with_defaults
 from kapre_cli.cli.ending import PipeClosedError, code_of, message_of
-from kapre_cli.cli.executors import Executors, in_process, local_workers
 from kapre_cli.cli.info import info
 from kapre_cli.cli.melspectrogram import melspectrogram
 from kapre_cli.cli.merge import merge
@@ -124,10 +123,10 @@ def console() -> NoReturn:
 def _run_and_end(arguments: Sequence[str] | None, end: Callable[[int], NoReturn]) -> NoReturn:
     _open_standard_streams()
     # Processes are forked, which the other threads of a program in Python might not outlive.
-    executors = local_workers if threading.active_count() == 1 else in_process
+    forks = threading.active_count() == 1
     with stoppable():
         try:
-            code = _run(arguments, executors)
+            code = _run(arguments, forks=forks)
         except Exception:  # a fault of the program
             traceback.print_exc()
             code = ExitCode.FAILED
@@ -151,31 +150,29 @@ def _open_standard_streams() -> None:
             setattr(sys, name, open(descriptor, "r" if name == "stdin" else "w"))  # noqa: SIM115
 
 
-def run(arguments: Sequence[str] | None = None, executors: Executors = in_process) -> int:
+def run(arguments: Sequence[str] | None = None, *, forks: bool = False) -> int:
     """Run the program and return its exit code; every error a user can cause is told here.
 
     Args:
         arguments: The command line; ``None``: this process's own.
-        executors: Makes what computes, for the number of ``--jobs``.
+        forks: Whether worker processes may be forked. If not, this process computes.
     """
     with stoppable():
-        return _run(arguments, executors)
+        return _run(arguments, forks=forks)
 
 
-def _run(arguments: Sequence[str] | None, executors: Executors) -> int:
+def _run(arguments: Sequence[str] | None, *, forks: bool) -> int:
     with lossy_messages():
-        code = _told(arguments, executors)
+        code = _told(arguments, forks=forks)
         pass_over()
         _drain_stdout()
     return ExitCode.FAILED if code == ExitCode.OK and n_lost() else code
 
 
-def _told(arguments: Sequence[str] | None, executors: Executors) -> int:
+def _told(arguments: Sequence[str] | None, *, forks: bool) -> int:
     """Do what :func:`run` does. While it is told what stopped it nothing else stops that."""
     try:
-        ended: Any = program.main(
-            arguments, prog_name=PROGRAM, standalone_mode=False, obj=executors
-        )
+        ended: Any = program.main(arguments, prog_name=PROGRAM, standalone_mode=False, obj=forks)
     except click.ClickException as error:
         pass_over()
         shown = io.StringIO()

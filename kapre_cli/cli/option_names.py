@@ -51,59 +51,33 @@ NAMES = {
 }
 OPTIONS = {name: option for option, names in NAMES.items() for name in names.split()}
 
-NO_OPTION = {
-    **dict.fromkeys(
-        ("window", "win", "window-type", "window-fn"),
-        "the window is a periodic Hann window of --n-dft samples, and there is no other",
-    ),
-    **dict.fromkeys(
-        ("win-length", "window-length", "win-len"),
-        "the window is as long as a frame: --n-dft samples",
-    ),
-    **dict.fromkeys(
-        ("duration", "offset", "start", "end", "ss", "to", "trim", "begin"),
-        "recordings are read from beginning to end; cut them before, for instance with "
-        "ffmpeg -ss START -t SECONDS -i INPUT OUTPUT.wav",
-    ),
-    **dict.fromkeys(("recursive", "recurse"), "folders are always searched with all below them"),
+# What there is no option for, and why.
+_NO_OPTION = {
+    "window win window-type window-fn": "the window is a periodic Hann window of --n-dft samples, "
+    "and there is no other",
+    "win-length window-length win-len": "the window is as long as a frame: --n-dft samples",
+    "duration offset start end ss to trim begin": "recordings are read from beginning to end; cut "
+    "them before, for instance with ffmpeg -ss START -t SECONDS -i INPUT OUTPUT.wav",
+    "recursive recurse": "folders are always searched with all below them",
     "r": "folders are always searched with all below them, and the sample rate is --sr",
-    **dict.fromkeys(
-        ("exclude", "include", "glob", "pattern", "ignore", "ext", "extension", "suffix"),
-        "name the files, for instance by find with -name or -not -path, and take them with "
-        "--files-from",
-    ),
-    **dict.fromkeys(
-        ("input", "inputs", "i", "input-dir", "indir", "in", "infile", "input-file", "audio"),
-        "inputs are named without an option, before or behind the options",
-    ),
-    **dict.fromkeys(
-        ("center", "pad", "pad-mode", "pad-end", "no-center"),
-        "--padding same (zeros around the signal) and --padding valid (none) are the two paddings",
-    ),
-    **dict.fromkeys(
-        ("db", "log", "dbs", "log-scale", "to-db", "amplitude-to-db", "power-to-db", "decibels"),
-        "--decibel gives decibels, of power with --power 2",
-    ),
-    **dict.fromkeys(
-        ("top-db", "ref", "ref-db", "min-db", "floor"),
-        "decibels are relative to the largest value of the input and end at -80; --amin raises "
-        "small values before",
-    ),
-    **dict.fromkeys(
-        ("log-level", "loglevel"), "--quiet says less, --verbose says more, --report writes JSON"
-    ),
-    **dict.fromkeys(
-        ("normalize", "normalise", "preemphasis", "pre-emphasis", "dither", "gain"),
-        "samples are taken as they are; change them before, for instance with ffmpeg or sox",
-    ),
-    **dict.fromkeys(
-        ("device", "gpu", "cuda"), "the transform is computed by the processor, on all its cores"
-    ),
-    **dict.fromkeys(
-        ("resampler", "res-type", "resample-quality"),
-        "--resample converts with soxr in very high quality, and there is no other",
-    ),
+    "exclude include glob pattern ignore ext extension suffix": "name the files, for instance by "
+    "find with -name or -not -path, and take them with --files-from",
+    "input inputs i input-dir indir in infile input-file audio": "inputs are named without an "
+    "option, before or behind the options",
+    "center pad pad-mode pad-end no-center": "--padding same (zeros around the signal) and "
+    "--padding valid (none) are the two paddings",
+    "db log dbs log-scale to-db amplitude-to-db power-to-db decibels": "--decibel gives decibels, "
+    "of power with --power 2",
+    "top-db ref ref-db min-db floor": "decibels are relative to the largest value of the input "
+    "and end at -80; --amin raises small values before",
+    "log-level loglevel": "--quiet says less, --verbose says more, --report writes JSON",
+    "normalize normalise preemphasis pre-emphasis dither gain": "samples are taken as they are; "
+    "change them before, for instance with ffmpeg or sox",
+    "device gpu cuda": "the transform is computed by the processor, on all its cores",
+    "resampler res-type resample-quality": "--resample converts with soxr in very high quality, "
+    "and there is no other",
 }
+NO_OPTION = {name: why for names, why in _NO_OPTION.items() for name in names.split()}
 
 
 def long_name(option: click.Option) -> str:

@@ -5,7 +5,7 @@ from contextlib import contextmanager, suppress
 
 from kapre_cli.cli.ending import code_of
 from kapre_cli.errors import OutputError, UsageError, quoted
-from kapre_cli.outcomes import LineRecorder
+from kapre_cli.outcomes import Recorder
 from kapre_cli.report import ExitCode, Report
 from kapre_cli.settings import STANDARD_OUTPUT
 from kapre_cli.storage.disk import is_at
@@ -40,27 +40,22 @@ def recorded(report: Report, place: ReportPlace | None) -> Iterator[None]:
         return opened[0]
 
     name = "standard output" if path == STANDARD_OUTPUT else path
-    with LineRecorder(open_, name, broke) as recorder:
+    with Recorder(open_, name, broke) as recorder:
         report.recorder = recorder
         try:
             yield
         except BaseException as error:
             if code_of(error) is not ExitCode.USAGE:
                 with suppress(OSError, UsageError):  # why the run ends says enough
-                    _close(report, code_of(error))
+                    report.close(code_of(error))
             raise
         is_there = (
             not opened or place.target is None or is_at(opened[0], place.target, follow_links=True)
         )
         report.broken |= not is_there
-        _close(report, report.exit_code)
+        report.close(report.exit_code)
         if not is_there:
             report.say(
                 f"{PROGRAM}: Error: the report {quoted(path)} was moved, replaced or removed while "
                 "the run was on: its lines are not there"
             )
-
-
-def _close(report: Report, code: ExitCode) -> None:
-    report.begin()
-    report.close(code)

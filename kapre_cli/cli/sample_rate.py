@@ -10,14 +10,6 @@ from kapre_cli.sources import Arriving, Source
 from kapre_cli.version import PROGRAM
 
 
-def asked_rate(options: Mapping[str, Any]) -> int | None:
-    """Return the rate that the options state, by themselves or with a format without a header."""
-    asked: int | None = options["sr"]
-    if asked is None and options["raw_format"] is not None:
-        asked = options["raw_format"].sr
-    return asked
-
-
 def sample_rate(
     options: Mapping[str, Any],
     sources: Sequence[Source] | Arriving,
@@ -38,49 +30,38 @@ def sample_rate(
     Raises:
         TooManyFailuresError: If more inputs that arrive fail than may.
     """
-    asked = asked_rate(options)
-    if asked is not None:
-        return asked
-    if isinstance(sources, Arriving):
-        return _first_to_arrive(sources, report)
+    if options["sr"] is not None:
+        return int(options["sr"])
+    if options["raw_format"] is not None:
+        return int(options["raw_format"].sr)
+    from kapre_cli.audio import promise
+
     failures: dict[Source, AudioReadError] = {}
-    for source in sources:
-        sr = _promised(source, failures)
-        if sr is not None:
+    arriving = sources if isinstance(sources, Arriving) else None
+    try:
+        for source in sources:
+            try:
+                sr = promise(source.file, is_stream=source.is_stream).sr
+            except AudioReadError as error:
+                failures[source] = error
+                if arriving is not None:
+                    report.require_few_failures(len(failures))
+                continue
+            if arriving is not None:
+                arriving.put_back([*failures, source])
             return sr
+    except KapreExtractError:  # what is wrong with one of them is told before
+        _tell(failures, report)
+        raise
+    if arriving is not None:
+        _tell(failures, report)
+        return None
     mine = set(taken)
     _tell({source: reason for source, reason in failures.items() if source in mine}, report)
     if sources and not taken:
         report.say(f"{PROGRAM}: Error: no input of any shard states a rate; name it with --sr")
         report.broken = True
     return None
-
-
-def _first_to_arrive(sources: Arriving, report: Report) -> int | None:
-    failures: dict[Source, AudioReadError] = {}
-    try:
-        for source in sources:
-            sr = _promised(source, failures)
-            if sr is not None:
-                sources.put_back([*failures, source])
-                return sr
-            report.require_few_failures(len(failures))
-    except KapreExtractError:  # what is wrong with one of them is told before
-        _tell(failures, report)
-        raise
-    _tell(failures, report)
-    return None
-
-
-def _promised(source: Source, failures: dict[Source, AudioReadError]) -> int | None:
-    """Return the rate in the header of an input; else put the reason into ``failures``."""
-    from kapre_cli.audio import promise
-
-    try:
-        return promise(source.file, is_stream=source.is_stream).sr
-    except AudioReadError as error:
-        failures[source] = error
-        return None
 
 
 def _tell(failures: Mapping[Source, AudioReadError], report: Report) -> None:
