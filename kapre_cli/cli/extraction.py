@@ -2,16 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from kapre_cli.cli.defaults import config_file
 from kapre_cli.cli.executors import RESUME, executor
-from kapre_cli.cli.from_options import audio_settings, layer_config, output_settings
+from kapre_cli.cli.from_options import (
+    audio_settings,
+    layer_config,
+    output_settings,
+    warn_of_layer,
+)
 from kapre_cli.cli.incoming import Incoming
-from kapre_cli.cli.layer_notes import tell_of_layer
 from kapre_cli.cli.messages import n_lost
 from kapre_cli.cli.printing import put
 from kapre_cli.cli.sample_rate import sample_rate
@@ -53,14 +57,12 @@ class _Asked:
         options: The command's.
         output: Where features go.
         incoming: What comes through standard input or a list.
-        config_file: The file that options were taken from, if there is one.
     """
 
     config: type[LayerConfig]
     options: Mapping[str, Any]
     output: OutputSettings
     incoming: Incoming
-    config_file: Path | None
 
     def settings(self, sr: int, shard: Shard | None) -> ExtractionSettings:
         """Return the settings of the run at this sample rate."""
@@ -89,7 +91,7 @@ class _Found:
     inputs: Inputs
     every: Sequence[Source]
     shard: Shard | None
-    report: "ReportPlace | None" = None
+    report: "ReportPlace | None"
 
 
 def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
@@ -97,7 +99,7 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
     _check(options)
     output = output_settings(options)
     with Incoming(options, output) as incoming:
-        asked = _Asked(config, options, output, incoming, config_file())
+        asked = _Asked(config, options, output, incoming)
         with heard(), standard_output(output):
             inputs = _discovered(asked)
         run = _dry_run if options["dry_run"] else _run
@@ -184,7 +186,7 @@ def _dry_run(asked: _Asked, inputs: Inputs, computing: "Executor") -> int:
     sr = sample_rate(asked.options, found.every, sources, report)
     if sr is not None and found.every:
         settings = asked.settings(sr, found.shard)
-        tell_of_layer(asked.options, settings.layer, report)
+        _tell_of_layer(asked.options, settings.layer, report)
         print_preview(sources, settings, report, computing)
     lines += report.failures_by_kind()
     place = "standard output" if asked.output.is_stream else quoted(asked.output.path)
@@ -212,7 +214,7 @@ def _found(asked: _Asked, inputs: Inputs) -> _Found:
     report = None
     if options["report"] is not None:
         incoming.require_unread("report", options["report"])
-        report = check_report(options["report"], output, every, asked.config_file)
+        report = check_report(options["report"], output, every, config_file())
     return _Found(replace(inputs, sources=tuple(taken)), every, shard, report)
 
 
@@ -275,6 +277,17 @@ def _tell(found: _Found, report: Report) -> None:
         report.failed(refusal.path, refusal.reason)
 
 
+def _tell_of_layer(options: Mapping[str, Any], config: LayerConfig, report: Report) -> None:
+    """Say what is rarely meant, such as half of the usual decibels by default."""
+    source = click.get_current_context().get_parameter_source("power")
+    if options["decibel"] and options["power"] == 1.0 and source is ParameterSource.DEFAULT:
+        report.say(
+            "note: --decibel with the default --power 1 gives half of the usual decibels "
+            "(10*log10 of amplitude); use --power 2 for decibels of power"
+        )
+    warn_of_layer(config, report)
+
+
 def _received(incoming: Incoming, inputs: Inputs, report: Report) -> bool:
     """Read standard input, if it is an input; without it no other is tried."""
     try:
@@ -305,7 +318,7 @@ def _extract(
     sr = sample_rate(asked.options, every, found.inputs.sources, report)
     if sr is not None and every:
         settings = asked.settings(sr, found.shard)
-        tell_of_layer(asked.options, settings.layer, report)
+        _tell_of_layer(asked.options, settings.layer, report)
 
         from kapre_cli.extraction.run import extract, stream
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from kapre_cli.cli.options.layer import as_option
+from kapre_cli.report import Report
 from kapre_cli.settings import AudioSettings, LayerConfig, MelspectrogramConfig, OutputSettings
 from kapre_cli.settings.run import format_of, output_path
 
@@ -43,3 +45,11 @@ def layer_config(config: type[LayerConfig], options: Mapping[str, Any], sr: int)
     if issubclass(config, MelspectrogramConfig):
         arguments |= {"sr": sr, **{name: options[name] for name in BANDS}}
     return config(**arguments)
+
+
+def warn_of_layer(config: LayerConfig, report: Report) -> None:
+    """Say what is rarely meant, with options that would do; --verbose lists empty mel bands."""
+    from kapre_cli.filterbank import layer_warnings  # NumPy only where it is needed
+
+    for warning in layer_warnings(config, as_option, lists_bands=report.verbose):
+        report.warn(warning)

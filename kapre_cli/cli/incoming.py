@@ -45,7 +45,7 @@ class Incoming(Closing):
         if listed is not None:
             self._names = Names(listed, ended_by_nul=options["null"])
         if STREAM in options["inputs"]:
-            self._stream = PipeSpool(folder, "standard input")
+            self._stream = PipeSpool(folder)
         whole = output.format == "npy" or options["shard"] is not None or options["dry_run"]
         self.arrives = self._names is not None and self._names.grows and not whole
 
@@ -124,7 +124,7 @@ class Incoming(Closing):
             OutputError: If there is no room for it.
         """
         if self._stream is not None:
-            self._stream.fill(STDIN)
+            self._stream.fill()
 
     def sources(
         self, known: Inputs, refused: Callable[[str, object], None]

@@ -14,8 +14,7 @@ import click
 from click.core import ParameterSource
 
 from kapre_cli.cli.executors import executor
-from kapre_cli.cli.from_options import BANDS, audio_settings, layer_config
-from kapre_cli.cli.layer_notes import warn_of_layer
+from kapre_cli.cli.from_options import BANDS, audio_settings, layer_config, warn_of_layer
 from kapre_cli.cli.sample_rate import sample_rate
 from kapre_cli.cli.signals import heard, pass_over
 from kapre_cli.errors import AudioReadError, StoredDataError, UsageError, quoted

@@ -31,9 +31,9 @@ def sample_rate(
         TooManyFailuresError: If more inputs that arrive fail than may.
     """
     if options["sr"] is not None:
-        return int(options["sr"])
+        return options["sr"]
     if options["raw_format"] is not None:
-        return int(options["raw_format"].sr)
+        return options["raw_format"].sr
     from kapre_cli.audio import promise
 
     failures: dict[Source, AudioReadError] = {}

@@ -5,14 +5,13 @@ import os
 import select
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from kapre_cli.closing import Closing
 from kapre_cli.errors import UsageError, quoted
-from kapre_cli.sources.pipe_spool import BLOCK_BYTES
+from kapre_cli.sources.pipe_spool import BLOCK_BYTES, STDIN
 
 STREAM = "-"  # as an input or a list: standard input
-STDIN = 0  # its descriptor
 
 _LONGEST_NAME = 2**16  # bytes; no system takes paths as long
 
@@ -100,7 +99,7 @@ class Names(Closing):
         """Yield what stands before each end of a name, and behind the last."""
         head = rest = b""
         holds_nul = False
-        for block in self._pipe() if self.grows else self._file():
+        for block in self._blocks():
             if block is None:
                 yield None
                 continue
@@ -142,36 +141,26 @@ class Names(Closing):
                 "-0 reads lists whose names end in it, such as find -print0 writes"
             )
 
-    def _file(self) -> Iterator[bytes | None]:
+    def _blocks(self) -> Iterator[bytes | None]:
+        """Yield what is read; ``None`` where a pipe has nothing yet."""
         position = self._start
-        while block := self._read_at(position):
-            yield block
-            position += len(block)
-
-    def _read_at(self, position: int) -> bytes:
-        with self._read_errors():
-            return os.pread(self.descriptor, BLOCK_BYTES, position)
-
-    def _pipe(self) -> Iterator[bytes | None]:
-        """Yield what comes; ``None`` where that is nothing yet."""
         waiting = select.poll()
         waiting.register(self.descriptor, select.POLLIN)
         while True:
             block: bytes | None = None
-            if waiting.poll(0):
-                # Another process may have taken what was there.
-                with self._read_errors(), suppress(BlockingIOError):
-                    block = os.read(self.descriptor, BLOCK_BYTES)
+            try:
+                if not self.grows:
+                    block = os.pread(self.descriptor, BLOCK_BYTES, position)
+                    position += len(block)
+                elif waiting.poll(0):
+                    # Another process may have taken what was there.
+                    with suppress(BlockingIOError):
+                        block = os.read(self.descriptor, BLOCK_BYTES)
+            except OSError as error:
+                raise UsageError(f"{self._label} cannot be read: {error.strerror}") from error
             if block == b"":
                 return
             yield block
-
-    @contextmanager
-    def _read_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise UsageError(f"{self._label} cannot be read: {error.strerror}") from error
 
     def is_empty(self) -> UsageError:
         """Return the error that says that there is nothing in it."""
