@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import click
 
 from kapre_cli.cli.command_names import command_hint
+from kapre_cli.cli.commands import Command
 from kapre_cli.cli.compare import compare
 from kapre_cli.cli.defaults import blamed, unknown_variables, with_defaults
 from kapre_cli.cli.ending import PipeClosedError, code_of, message_of
@@ -25,7 +26,6 @@ from kapre_cli.cli.melspectrogram import melspectrogram
 from kapre_cli.cli.merge import merge
 from kapre_cli.cli.messages import lossy_messages, n_lost
 from kapre_cli.cli.plot import plot
-from kapre_cli.cli.printing import Command
 from kapre_cli.cli.signals import Stopped, pass_over, stoppable
 from kapre_cli.cli.spectrogram import spectrogram
 from kapre_cli.cli.verify import verify
@@ -58,8 +58,8 @@ class _Program(Command, click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
-            known = [name for name, command in self.commands.items() if not command.hidden]
-            ctx.fail(printable(f"No such command '{args[0]}': {command_hint(args, known)}"))
+            hint = command_hint(args, self.commands)
+            ctx.fail(printable(f"No such command '{args[0]}': {hint}"))
         return super().resolve_command(ctx, args)
 
 

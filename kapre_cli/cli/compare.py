@@ -4,9 +4,10 @@ from pathlib import Path
 
 import click
 
+from kapre_cli.cli.commands import PlainCommand
 from kapre_cli.cli.help_text import Option
 from kapre_cli.cli.options.declaring import output_argument
-from kapre_cli.cli.printing import PlainCommand, put
+from kapre_cli.cli.standard_output import put
 
 
 @click.command(

@@ -3,10 +3,8 @@
 Every command gets this where it is added to the program, so that no option need know of it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import wraps
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -22,7 +20,7 @@ _PREFIX = "KAPRE_EXTRACT_"
 GENERAL = ("config", "show_config")  # the options that this gives to every command
 
 _FILE = "kapre_cli.config"
-_IS_SHOWN = "kapre_cli.show_config"
+SHOWS_CONFIG = "kapre_cli.show_config"  # whether the current command prints its options
 
 
 def with_defaults(command: click.Command) -> click.Command:
@@ -30,12 +28,9 @@ def with_defaults(command: click.Command) -> click.Command:
 
     The variable of ``--n-dft`` is ``KAPRE_EXTRACT_N_DFT``.
     """
-    if command.hidden:
-        return command
     command.params += [_config_option(), _show_config_option()]
     for name, option in _options(command).items():
         option.envvar = _PREFIX + name.upper().replace("-", "_")
-    command.callback = _or_shown(command.callback)
     return command
 
 
@@ -86,7 +81,7 @@ def blamed(error: click.ClickException) -> click.ClickException:
     return click.UsageError(f"{place}: {error.message}", ctx)
 
 
-def _config_option() -> click.Option:
+def _config_option() -> Option:
     return Option(
         "--config",
         group=Group.GENERAL,
@@ -101,7 +96,7 @@ def _config_option() -> click.Option:
     )
 
 
-def _show_config_option() -> click.Option:
+def _show_config_option() -> Option:
     return Option(
         "--show-config",
         group=Group.GENERAL,
@@ -117,13 +112,13 @@ def _read(ctx: click.Context, _option: click.Parameter, path: Path | None) -> No
         return
     program = ctx.parent.command if ctx.parent else None
     commands = program.commands if isinstance(program, click.Group) else {}
-    options = {name: _options(one) for name, one in commands.items() if not one.hidden}
+    options = {name: _options(one) for name, one in commands.items()}
     ctx.meta[_FILE] = path
     ctx.default_map = config_defaults(path, ctx.info_name or "", options)
 
 
 def _show(ctx: click.Context, _option: click.Parameter, is_shown: bool) -> None:
-    ctx.meta[_IS_SHOWN] = is_shown
+    ctx.meta[SHOWS_CONFIG] = is_shown
 
 
 def _options(command: click.Command) -> Options:
@@ -135,20 +130,12 @@ def _options(command: click.Command) -> Options:
     }
 
 
-def _or_shown(callback: Callable[..., Any] | None) -> Callable[..., Any]:
-    assert callback is not None  # noqa: S101 - for the type checker: every command has one
-
-    @wraps(callback)
-    def call(*arguments: Any, **options: Any) -> Any:
-        ctx = click.get_current_context()
-        if not ctx.meta.get(_IS_SHOWN):
-            return callback(*arguments, **options)
-        text = config_text(ctx)
-        with writing("standard output"):
-            click.echo(text.encode())
-        return ExitCode.OK
-
-    return call
+def print_config(ctx: click.Context) -> ExitCode:
+    """Print the options of a command as a file for ``--config``."""
+    text = config_text(ctx)
+    with writing("standard output"):
+        click.echo(text.encode())
+    return ExitCode.OK
 
 
 def config_text(ctx: click.Context) -> str:

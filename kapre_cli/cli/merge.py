@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from kapre_cli.cli.commands import PlainCommand
 from kapre_cli.cli.help_text import Group, Option
 from kapre_cli.cli.options.output import (
     format_option,
@@ -14,7 +15,6 @@ from kapre_cli.cli.options.output import (
     scales_option,
 )
 from kapre_cli.cli.options.running import quiet_option
-from kapre_cli.cli.printing import PlainCommand
 from kapre_cli.cli.signals import Stopped, pass_over
 from kapre_cli.errors import OutputError, StoredDataError, UsageError, quoted
 from kapre_cli.report import Report, counted

@@ -93,7 +93,7 @@ def owners(program: click.Command) -> dict[str, list[str]]:
     """Return which commands have each option, by its long name."""
     found: dict[str, list[str]] = {}
     for name, command in program.commands.items() if isinstance(program, click.Group) else ():
-        for one in command.params if not command.hidden else ():
+        for one in command.params:
             if isinstance(one, click.Option):
                 found.setdefault(long_name(one), []).append(name)
     return found

@@ -4,7 +4,8 @@ from typing import Any
 
 import click
 
-from kapre_cli.cli.options import ExtractingCommand, extraction_options
+from kapre_cli.cli.commands import ExtractingCommand
+from kapre_cli.cli.options import extraction_options
 from kapre_cli.settings import SpectrogramConfig
 
 

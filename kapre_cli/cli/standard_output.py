@@ -1,4 +1,4 @@
-"""Standard output as the place of features: nothing else gets there, and its reader may leave."""
+"""Standard output: lines of text, or features. Its reader may leave."""
 
 import fcntl
 import os
@@ -11,8 +11,28 @@ from contextlib import contextmanager
 from types import FrameType
 
 from kapre_cli.cli.signals import Stopped, may_interrupt, pass_over
-from kapre_cli.errors import UsageError
+from kapre_cli.descriptors import write_all
+from kapre_cli.errors import UsageError, printable, writing
 from kapre_cli.settings import OutputSettings
+
+_STDOUT = "standard output"
+
+
+def put(line: str) -> None:
+    """Print a line at once; characters that a terminal lacks or should not get are escaped.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    text = f"{printable(line)}\n"
+    try:
+        descriptor = sys.stdout.fileno()
+    except (OSError, ValueError):  # a program in Python has put something else there
+        sys.stdout.write(text)
+        return
+    with writing(_STDOUT):
+        sys.stdout.flush()
+        write_all(descriptor, text.encode(sys.stdout.encoding, "backslashreplace"), _STDOUT)
 
 
 def require_open_stdout(what: str, instead: str) -> None:

@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from kapre_cli.cli.messages import message_stream
-from kapre_cli.cli.printing import put
 from kapre_cli.cli.progress import Clock, Computing, Counting, Status
+from kapre_cli.cli.standard_output import put
 from kapre_cli.closing import Closing
 from kapre_cli.errors import printable
 from kapre_cli.interpreter import silence_tensorflow
