@@ -38,7 +38,7 @@ from kapre_cli.settings import (
     Shard,
 )
 from kapre_cli.sharding import take
-from kapre_cli.sources import Arriving, Inputs, Source, discover
+from kapre_cli.sources import Arriving, Inputs, Source
 from kapre_cli.version import PROGRAM
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
     with Incoming(options, output) as incoming:
         asked = _Asked(config, options, output, incoming)
         with heard(), standard_output(output):
-            inputs = _discovered(asked)
+            inputs = incoming.known()
         run = _dry_run if options["dry_run"] else _run
         remedy = RESUME
         if output.is_stream:
@@ -112,11 +112,7 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
 
 
 def _check(options: Mapping[str, Any]) -> None:
-    """Refuse what cannot be meant.
-
-    Raises:
-        click.UsageError: If there is such a thing.
-    """
+    """Refuse what cannot be meant."""
     if options["output"] == "-" and options["report"] == STANDARD_OUTPUT:
         raise click.UsageError(
             "Standard output (-) cannot take the features and the report; name a file for one."
@@ -127,20 +123,6 @@ def _check(options: Mapping[str, Any]) -> None:
         require_open_stdout("the report", "a file for it")
     if options["quiet"] and options["verbose"]:
         raise click.UsageError("--quiet and --verbose ask for opposites; give one of them.")
-
-
-def _discovered(asked: _Asked) -> Inputs:
-    """Return the inputs that are known before any work is done."""
-    options, incoming = asked.options, asked.incoming
-    inputs = discover(
-        options["inputs"],
-        options["root"],
-        spooled=incoming.spooled,
-        listed=incoming.names_at_once(),
-        hidden=options["hidden"],
-    )
-    incoming.require_any(inputs)
-    return inputs
 
 
 def _run(asked: _Asked, inputs: Inputs, computing: "Executor") -> int:
