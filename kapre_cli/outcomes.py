@@ -68,6 +68,9 @@ class Recorder(Closing):
         open_: Opens the record and returns the descriptor that lines go to; closed with this.
         name: What it is called in messages.
         broke: Called with the reason when a line cannot be written.
+
+    Attributes:
+        descriptor: Where lines go; ``None`` as long as the record is not open.
     """
 
     def __init__(
@@ -77,7 +80,7 @@ class Recorder(Closing):
         broke: Callable[[OutputError], None],
     ) -> None:
         self._open = open_
-        self._descriptor: int | None = None
+        self.descriptor: int | None = None
         self._name = name
         self._broke = broke
         self._waiting: list[dict[str, Any]] = [_HEADER]
@@ -91,10 +94,10 @@ class Recorder(Closing):
             OutputError: If it cannot be opened.
             BrokenPipeError: As :meth:`input`.
         """
-        if self._descriptor is not None or self._is_broken:
+        if self.descriptor is not None or self._is_broken:
             return
         try:
-            self._descriptor = self._open()
+            self.descriptor = self._open()
         except OutputError:
             self._is_broken = True
             raise
@@ -141,11 +144,11 @@ class Recorder(Closing):
     def _write(self, line: dict[str, Any]) -> None:
         if self._is_broken:
             return
-        if self._descriptor is None:
+        if self.descriptor is None:
             self._waiting.append(line)
             return
         try:
-            write_all(self._descriptor, f"{_ENCODER.encode(line)}\n".encode(), self._name)
+            write_all(self.descriptor, f"{_ENCODER.encode(line)}\n".encode(), self._name)
         except BrokenPipeError:
             self._is_broken = True
             raise
@@ -155,5 +158,5 @@ class Recorder(Closing):
 
     def close(self) -> None:
         """Close the file."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
+        if self.descriptor is not None:
+            os.close(self.descriptor)

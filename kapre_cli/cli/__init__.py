@@ -69,8 +69,7 @@ class _Program(Command, click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name=PROGRAM, help="Show the version and exit.")
-@click.pass_context
-def program(ctx: click.Context) -> None:
+def program() -> None:
     """Turn WAV and FLAC recordings into spectrograms or mel-spectrograms.
 
     Each recording gives one array, as the Keras layer of the same options computes it. Arrays are
@@ -82,19 +81,11 @@ def program(ctx: click.Context) -> None:
 
     kapre-extract COMMAND -h shows the usual options of a command, --help all.
     """  # noqa: D301 - Click needs the backspace itself
-    for warning in unknown_variables(ctx.command, os.environ):
+    for warning in unknown_variables(program, os.environ):
         click.echo(f"warning: {printable(warning)}", err=True)
 
 
-for command in (
-    spectrogram,
-    melspectrogram,
-    info,
-    plot,
-    verify,
-    compare,
-    merge,
-):
+for command in (spectrogram, melspectrogram, info, plot, verify, compare, merge):
     program.add_command(with_defaults(command))
 
 

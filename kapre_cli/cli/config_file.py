@@ -119,8 +119,6 @@ def _require_type(path: Path, name: str, value: Any, option: click.Option) -> No
         )
     if any(isinstance(one, str) and "\0" in one for one in values):
         raise UsageError(f"{quoted(path)}: {name} has a NUL in it, which no name has; remove it")
-    if option.multiple:
-        rule = f"a list of {rule}"
     is_list = isinstance(value, list)
     if is_list != option.multiple or not all(type(one) in kinds for one in values):
         raise UsageError(f"{quoted(path)}: {name} must be {rule}, not {_shown(value)}")
@@ -137,15 +135,13 @@ def _shown(value: Any) -> str:
 
 
 def _kinds(option: click.Option) -> tuple[tuple[type, ...], str]:
-    """Return the types that an option's value may have in a file, and their names."""
-    many = "s" if option.multiple else ""
-    article = "" if option.multiple else "a "
+    """Return the types that an option's value may have in a file, and what it must be."""
     if option.is_flag:
         return (bool,), "true or false"
     if isinstance(option.type, WholeNumber):  # 16000.0 is one, which its type decides
-        return (int, float), f"integer{many}" if many else "an integer"
+        return (int, float), "a list of integers" if option.multiple else "an integer"
     if isinstance(option.type, (click.types.FloatParamType, click.FloatRange)):
-        return (int, float), f"{article}number{many}"
+        return (int, float), "a number"
     if isinstance(option.type, (click.Choice, click.Path, click.types.StringParamType)):
-        return (str,), f"{article}string{many}"
-    return (str, int, float), f"{article}string{many} or {article}number{many}"
+        return (str,), "a string"
+    return (str, int, float), "a string or a number"

@@ -28,13 +28,34 @@ def with_defaults(command: click.Command) -> click.Command:
 
     The variable of ``--n-dft`` is ``KAPRE_EXTRACT_N_DFT``.
     """
-    command.params += [_config_option(), _show_config_option()]
     for name, option in _options(command).items():
         option.envvar = _PREFIX + name.upper().replace("-", "_")
+    command.params += [
+        Option(
+            "--config",
+            group=Group.GENERAL,
+            type=click.Path(path_type=Path),
+            envvar=f"{_PREFIX}CONFIG",
+            is_eager=True,  # before the options that it has defaults for
+            expose_value=False,
+            callback=_read,
+            help="Read options from a TOML file. They have their long names, and stand at its top "
+            "or in a table named after the command. The command line and the environment take "
+            "precedence.",
+        ),
+        Option(
+            "--show-config",
+            group=Group.GENERAL,
+            is_flag=True,
+            expose_value=False,
+            callback=_show,
+            help="Print all options as a TOML file for --config, and do nothing else.",
+        ),
+    ]
     return command
 
 
-def unknown_variables(program: click.Command, environment: Mapping[str, str]) -> Iterator[str]:
+def unknown_variables(program: click.Group, environment: Mapping[str, str]) -> Iterator[str]:
     """Yield a warning for each variable that looks like one of an option, and is of none.
 
     Args:
@@ -43,7 +64,7 @@ def unknown_variables(program: click.Command, environment: Mapping[str, str]) ->
     """
     every = {
         long_name(one): str(one.envvar)
-        for command in (program.commands.values() if isinstance(program, click.Group) else ())
+        for command in program.commands.values()
         for one in command.params
         if isinstance(one, click.Option) and one.envvar
     }
@@ -66,10 +87,8 @@ def config_file() -> Path | None:
 
 def blamed(error: click.ClickException) -> click.ClickException:
     """Return an error about an option's value as one that says where the value stands."""
-    if not isinstance(error, click.BadParameter) or error.ctx is None:
-        return error
-    ctx, option = error.ctx, error.param
-    if not isinstance(option, click.Option):
+    ctx, option = getattr(error, "ctx", None), getattr(error, "param", None)
+    if not (isinstance(error, click.BadParameter) and ctx and isinstance(option, click.Option)):
         return error
     source = ctx.get_parameter_source(option.name or "")
     if source is ParameterSource.ENVIRONMENT:
@@ -81,37 +100,10 @@ def blamed(error: click.ClickException) -> click.ClickException:
     return click.UsageError(f"{place}: {error.message}", ctx)
 
 
-def _config_option() -> Option:
-    return Option(
-        "--config",
-        group=Group.GENERAL,
-        type=click.Path(path_type=Path),
-        envvar=f"{_PREFIX}CONFIG",
-        is_eager=True,  # before the options that it has defaults for
-        expose_value=False,
-        callback=_read,
-        help="Read options from a TOML file. They have their long names, and stand at its top or "
-        "in a table named after the command. The command line and the environment take "
-        "precedence.",
-    )
-
-
-def _show_config_option() -> Option:
-    return Option(
-        "--show-config",
-        group=Group.GENERAL,
-        is_flag=True,
-        expose_value=False,
-        callback=_show,
-        help="Print all options as a TOML file for --config, and do nothing else.",
-    )
-
-
 def _read(ctx: click.Context, _option: click.Parameter, path: Path | None) -> None:
     if path is None:
         return
-    program = ctx.parent.command if ctx.parent else None
-    commands = program.commands if isinstance(program, click.Group) else {}
+    commands = getattr(ctx.find_root().command, "commands", {})
     options = {name: _options(one) for name, one in commands.items()}
     ctx.meta[_FILE] = path
     ctx.default_map = config_defaults(path, ctx.info_name or "", options)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 from kapre_cli.cli.ending import code_of
 from kapre_cli.errors import OutputError, UsageError, quoted
@@ -29,18 +30,14 @@ def recorded(report: Report, place: ReportPlace | None) -> Iterator[None]:
     if place is None:
         yield
         return
-    path, opened = place.path, list[int]()
+    path = place.path
 
     def broke(error: OutputError) -> None:
         report.broken = True
         report.say(f"{PROGRAM}: Error: {error}; it ends there, the run goes on")
 
-    def open_() -> int:
-        opened.append(open_report(place))
-        return opened[0]
-
     name = "standard output" if path == STANDARD_OUTPUT else path
-    with Recorder(open_, name, broke) as recorder:
+    with Recorder(partial(open_report, place), name, broke) as recorder:
         report.recorder = recorder
         try:
             yield
@@ -49,9 +46,8 @@ def recorded(report: Report, place: ReportPlace | None) -> Iterator[None]:
                 with suppress(OSError, UsageError):  # why the run ends says enough
                     report.close(code_of(error))
             raise
-        is_there = (
-            not opened or place.target is None or is_at(opened[0], place.target, follow_links=True)
-        )
+        opened, target = recorder.descriptor, place.target
+        is_there = opened is None or target is None or is_at(opened, target, follow_links=True)
         report.broken |= not is_there
         report.close(report.exit_code)
         if not is_there:
