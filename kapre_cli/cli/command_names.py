@@ -27,12 +27,7 @@ _SHOWN = 3  # arguments of a command that is spelled out
 
 
 def command_hint(arguments: Sequence[str], commands: Collection[str]) -> str:
-    """Return in a clause what was meant by arguments that begin with no command.
-
-    Args:
-        arguments: All of them.
-        commands: The names of the commands.
-    """
+    """Return in a clause what was meant by arguments that begin with no command."""
     name = arguments[0]
     if (what := _kind_of_path(name)) is not None:
         command = _whole_command(arguments)

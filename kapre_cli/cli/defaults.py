@@ -56,12 +56,7 @@ def with_defaults(command: click.Command) -> click.Command:
 
 
 def unknown_variables(program: click.Group, environment: Mapping[str, str]) -> Iterator[str]:
-    """Yield a warning for each variable that looks like one of an option, and is of none.
-
-    Args:
-        program: The program with all its commands.
-        environment: All variables.
-    """
+    """Yield a warning for each variable that looks like one of an option, and is of none."""
     every = {
         long_name(one): str(one.envvar)
         for command in program.commands.values()

@@ -91,12 +91,7 @@ class Formatter(click.HelpFormatter):
                 start = ""
 
     def write_groups(self, groups: Mapping[str, list[tuple[str, str]]], *, close: bool) -> None:
-        """Write rows under headings, all with one column of names.
-
-        Args:
-            groups: The rows by heading.
-            close: Whether no blank line stands between groups.
-        """
+        """Write rows under headings, in one column of names; blank lines between if not close."""
         names = [name for rows in groups.values() for name, _ in rows]
         column = self._column(names, _WIDEST_USUAL if close else _WIDEST)
         for number, (heading, rows) in enumerate(groups.items()):
@@ -164,13 +159,7 @@ def grouped(command: click.Command, ctx: click.Context) -> dict[Group, list[clic
 def option_rows(
     command: click.Command, ctx: click.Context, *, brief: bool = False
 ) -> dict[str, list[tuple[str, str]]]:
-    """Return the rows of a help text by their headings.
-
-    Args:
-        command: The command.
-        ctx: Its context.
-        brief: Whether only the usual options are asked for.
-    """
+    """Return the rows of a help text by their headings."""
     rows = {}
     for group, options in grouped(command, ctx).items():
         if brief:

@@ -19,10 +19,6 @@ from kapre_cli.storage.disk import is_at
 class Incoming(Closing):
     """What comes into a run, still unread.
 
-    Args:
-        options: The command's.
-        output: Where features go.
-
     Attributes:
         arrives: Whether inputs come from a list while the work goes on. The end of a list is waited
             for if no work is done, if its inputs are to be cut into shards, or if there is to be
@@ -69,10 +65,6 @@ class Incoming(Closing):
     def require_unread(self, what: str, path: Path) -> None:
         """Refuse to write over what a list, or standard input, is read from.
 
-        Args:
-            what: What is to be written.
-            path: Where it goes.
-
         Raises:
             UsageError: If that is the same file.
         """
@@ -86,10 +78,6 @@ class Incoming(Closing):
 
     def require_other_stdout(self, inputs: Inputs, descriptor: int) -> None:
         """Refuse to write into what is read: standard output may be a file that is an input.
-
-        Args:
-            inputs: The inputs that are known.
-            descriptor: Where standard output leads.
 
         Raises:
             UsageError: If it is one, or the list of them.

@@ -137,13 +137,7 @@ def near_hint(name: str, known: Collection[str], spelled: Callable[[str], str]) 
 def explained(
     error: click.NoSuchOption, ctx: click.Context, given: Sequence[str]
 ) -> click.NoSuchOption:
-    """Return an error about an unknown option that says what may have been meant, if it is known.
-
-    Args:
-        error: What Click says.
-        ctx: The context of the command.
-        given: Its arguments.
-    """
+    """Return an error about an unknown option that says what may have been meant."""
     known = {long_name(one) for one in ctx.command.params if isinstance(one, click.Option)}
     every = owners(ctx.find_root().command)
     written = error.option_name

@@ -95,11 +95,7 @@ def _silent_matplotlib() -> Iterator[None]:
 
 
 def _drawing(view: View) -> tuple[Any, Any]:
-    """Return the two functions that need matplotlib, which is an extra.
-
-    Raises:
-        UsageError: If it is not there, or has not the colour map that is asked for.
-    """
+    """Return the two functions that need matplotlib, which is an extra."""
     try:
         from kapre_cli.plotting.figure import colour_map, figure_of, rendered
     except ModuleNotFoundError as error:
@@ -139,11 +135,7 @@ def _shown(
 
 
 def _opened(output: Path) -> Features:
-    """Return an output, open.
-
-    Raises:
-        UsageError: If it is a folder of other things.
-    """
+    """Return an output, open."""
     try:
         return open_features(output)
     except StoredDataError as error:
@@ -162,11 +154,7 @@ def _opened(output: Path) -> Features:
 
 
 def _require_recording(path: Path, first: Path) -> None:
-    """Refuse what is no recording, behind a recording.
-
-    Raises:
-        UsageError: If it is an output, a folder, or nothing.
-    """
+    """Refuse what is no recording, behind a recording."""
     if not os.path.lexists(path):
         raise UsageError(
             f"{quoted(first)} is a recording, not an output: it has no keys, and there is no file "
@@ -187,11 +175,7 @@ def _extract(
     output: Path,
     computing: Executor | None,
 ) -> None:
-    """Compute the power of recordings.
-
-    Raises:
-        AudioReadError: If one of them cannot be read; a message has said why.
-    """
+    """Compute the power of recordings."""
     from kapre_cli.cli.terminal import Terminal
     from kapre_cli.extraction.run import extract
 

@@ -17,11 +17,7 @@ _FEWEST_CELLS = 6  # of a bar
 
 
 class Speed:
-    """What is done in a second, averaged over the last minute.
-
-    Args:
-        clock: Returns seconds.
-    """
+    """What is done in a second, averaged over the last minute."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -40,11 +36,7 @@ class Speed:
         self._marks.clear()
 
     def now(self, done: float) -> float | None:
-        """Return the speed, ``None`` while it is not known.
-
-        Args:
-            done: How much is done now.
-        """
+        """Return the speed, ``None`` while it is not known."""
         if not self._marks:
             return None
         since, before = self._marks[0]
@@ -81,14 +73,7 @@ class AudioLength:
         self._begun[key] = seconds
 
     def computed(self, key: str, due: float, seconds: float, length: float) -> None:
-        """Record that ``seconds`` more of an input are computed.
-
-        Args:
-            key: The input's.
-            due: What this run is to compute of it.
-            seconds: What has just been computed.
-            length: Of the whole input.
-        """
+        """Record that ``seconds`` more of an input are computed, see :class:`.Progress`."""
         if key in self._unopened:
             self._bytes_opened += self._open(key)
             self._seconds_opened += length
@@ -144,10 +129,6 @@ class Status:
         """Return it as a format of tqdm's, with ``{bar}`` in it if there is room for a bar.
 
         The time left and the share come first; then as many details as fit.
-
-        Args:
-            width: Columns that may be used.
-            elapsed: Seconds since the run began.
         """
         if self.share is None:
             return (self.name + self._details(", ", width - len(self.name), elapsed))[:width]
@@ -235,7 +216,7 @@ class Computing(Progress):
             self._audio.begun(key, seconds)
 
     def computed(self, key: str, due: float, seconds: float, length: float) -> None:
-        """Record what has been computed, see :meth:`AudioLength.computed`."""
+        """Record what has been computed."""
         with self._lock:
             self._is_waiting = False
             self._audio.computed(key, due, seconds, length)

@@ -38,10 +38,6 @@ def put(line: str) -> None:
 def require_open_stdout(what: str, instead: str) -> None:
     """Refuse a standard output that nothing can be written to.
 
-    Args:
-        what: What is to go there.
-        instead: What to name instead.
-
     Raises:
         UsageError: If it is closed.
     """

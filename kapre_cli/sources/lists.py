@@ -120,14 +120,7 @@ class Names(Closing):
         yield rest
 
     def _require_names(self, head: bytes) -> None:
-        """Refuse a list that holds NUL, unless its names end in that.
-
-        Args:
-            head: The beginning of the list.
-
-        Raises:
-            UsageError: If NUL is out of place. In UTF-16 every other byte is one.
-        """
+        """Refuse a list that holds NUL, as UTF-16 does, unless its names end in that."""
         encoding = _utf16_of(head, _FEWEST_BYTES if self._end == b"\0" else _FEWEST_BYTES_OF_A_LINE)
         first = next(filter(None, head.split(self._end)), b"")
         if encoding is not None and not os.path.lexists(first):
