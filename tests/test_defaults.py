@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kapre_cli.cli import program as command_line
+from kapre_cli.cli.config_file import toml
 from kapre_cli.cli.defaults import GENERAL, config_text
 from kapre_cli.cli.option_names import long_name
-from kapre_cli.cli.toml import toml
 from kapre_cli.settings import RawFormat
 from tests import reference
 from tests.conftest import files_below, write_audio

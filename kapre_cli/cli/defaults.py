@@ -9,10 +9,9 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from kapre_cli.cli.config_file import Options, config_defaults
+from kapre_cli.cli.config_file import Options, config_defaults, toml
 from kapre_cli.cli.help_text import Group, Option
 from kapre_cli.cli.option_names import long_name, near_hint, option_hint
-from kapre_cli.cli.toml import toml
 from kapre_cli.errors import KapreExtractError, quoted, writing
 from kapre_cli.report import ExitCode
 

@@ -25,7 +25,8 @@ def code_of(error: BaseException) -> ExitCode:
         return ExitCode(128 + signal.SIGINT)
     if isinstance(error, (click.ClickException, SettingsError, UsageError)):
         return ExitCode.USAGE
-    if _is_of_a_closed_pipe(error):
+    kinds = (BrokenPipeError, PipeClosedError)
+    if isinstance(error, kinds) or isinstance(error.__cause__, kinds):
         return ExitCode.PIPE_CLOSED
     return ExitCode.FAILED
 
@@ -67,8 +68,3 @@ def _reason(error: BaseException) -> str:
             name = os.fsdecode(name)
         return reason if name is None else f"{quoted(name)}: {reason}"
     raise error
-
-
-def _is_of_a_closed_pipe(error: BaseException) -> bool:
-    kinds = (BrokenPipeError, PipeClosedError)
-    return isinstance(error, kinds) or isinstance(error.__cause__, kinds)

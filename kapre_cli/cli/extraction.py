@@ -13,11 +13,11 @@ from kapre_cli.cli.from_options import (
     audio_settings,
     layer_config,
     output_settings,
+    sample_rate,
     warn_of_layer,
 )
 from kapre_cli.cli.incoming import Incoming
 from kapre_cli.cli.messages import n_lost
-from kapre_cli.cli.sample_rate import sample_rate
 from kapre_cli.cli.signals import Stopped, heard, pass_over
 from kapre_cli.cli.standard_output import put, require_open_stdout, standard_output
 from kapre_cli.errors import (

@@ -84,18 +84,20 @@ class Incoming(Closing):
         """
         if not is_regular(descriptor):
             return
-        lists = () if self._names is None else (self._names.descriptor,)
-        if any(os.path.samestat(os.fstat(descriptor), os.fstat(one)) for one in lists):
-            raise UsageError(
-                "standard output is the list of inputs, which would be overwritten; redirect "
-                "standard output into another file"
-            )
+        read = None
         for source in inputs.sources:
             if is_at(descriptor, source.file, follow_links=True):
-                raise UsageError(
-                    f"standard output is the input {quoted(source.path)}, which would be "
-                    "overwritten; redirect standard output into another file"
-                )
+                read = f"the input {quoted(source.path)}"
+                break
+        if self._names is not None:
+            listed = os.fstat(self._names.descriptor)
+            if os.path.samestat(os.fstat(descriptor), listed):
+                read = "the list of inputs"
+        if read is not None:
+            raise UsageError(
+                f"standard output is {read}, which would be overwritten; redirect standard output "
+                "into another file"
+            )
 
     def receive(self) -> None:
         """Read standard input to its end, if it is an input.

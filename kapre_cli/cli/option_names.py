@@ -126,10 +126,7 @@ def option_hint(
 
 
 def near_hint(name: str, known: Collection[str], spelled: Callable[[str], str]) -> str | None:
-    """Return in a question which options are written much like one that is none.
-
-    Arguments are those of :func:`option_hint`.
-    """
+    """Return in a question which options are written much like one that is none."""
     near = difflib.get_close_matches(name.lower().replace("_", "-"), known, n=2, cutoff=0.7)
     return f"did you mean {' or '.join(map(spelled, near))}?" if near else None
 
@@ -148,12 +145,10 @@ def explained(
         word = next((one for one in words if written[1:] in one[1:]), written)
         meant = option_hint(word[1:], known, every, "--{}".format)
         written, hint = (word, meant) if meant else (written, hint)
-    if isinstance(ctx.command, click.Group) and (hint or _is_of_command(ctx.command, written)):
-        hint = "options stand behind the command"
+    if isinstance(ctx.command, click.Group):
+        params = [one for command in ctx.command.commands.values() for one in command.params]
+        if hint or any(written in one.opts for one in params):
+            hint = "options stand behind the command"
     hint = hint or near_hint(written.lstrip("-"), known, "--{}".format)
     message = f"No such option '{written}'{f': {hint}' if hint else '.'}"
     return click.NoSuchOption(written, printable(message), ctx=ctx)
-
-
-def _is_of_command(program: click.Group, written: str) -> bool:
-    return any(written in one.opts for two in program.commands.values() for one in two.params)

@@ -1,7 +1,6 @@
 """``kapre-extract verify``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -11,9 +10,6 @@ from kapre_cli.cli.help_text import Option
 from kapre_cli.cli.options.declaring import WholeNumber, output_argument
 from kapre_cli.cli.signals import heard
 from kapre_cli.cli.standard_output import put
-
-if TYPE_CHECKING:
-    from kapre_cli.extraction.executor import Executor
 
 
 @click.command(
@@ -56,26 +52,12 @@ def verify(output: Path, against: Path | None, sample: int | None, every: bool) 
         )
     if sample is not None and every:
         raise click.UsageError("--sample and --all exclude one another.")
-    if against is None:
-        with heard():
-            return _verify(output)
-    with executor(remedy="nothing was changed") as computing:
-        return _verify(output, against, computing, sample, every=every)
+    with heard() if against is None else executor(remedy="nothing was changed") as computing:
+        from kapre_cli.cli.terminal import Terminal  # NumPy only where it is needed
+        from kapre_cli.inspection.verify import SAMPLE, verify
 
-
-def _verify(
-    output: Path,
-    against: Path | None = None,
-    computing: "Executor | None" = None,
-    sample: int | None = None,
-    *,
-    every: bool = False,
-) -> int:
-    from kapre_cli.cli.terminal import Terminal  # NumPy only where it is needed
-    from kapre_cli.inspection.verify import SAMPLE, verify
-
-    number = None if every else sample or SAMPLE
-    with Terminal() as terminal:
-        verdict = verify(output, terminal.put, against, number, terminal, computing)
-    put(verdict.closing())
-    return verdict.exit_code
+        number = None if every else sample or SAMPLE
+        with Terminal() as terminal:
+            verdict = verify(output, terminal.put, against, number, terminal, computing)
+        put(verdict.closing())
+        return verdict.exit_code

@@ -95,11 +95,9 @@ class Arriving:
 
     def _of(self, path: str, places: Places) -> Source | None:
         """Return the input of a path; ``None`` if it is refused, or there already."""
-        if is_too_long(path):
-            self.n_inputs += 1
-            self._refused(path, TOO_LONG)
-            return None
         try:
+            if is_too_long(path):
+                raise UsageError(TOO_LONG)
             source = Source(path, file_key(path, self._root))
             if not places.take(source):
                 return None

@@ -40,7 +40,7 @@ class Names(Closing):
     def __init__(self, path: str, *, ended_by_nul: bool) -> None:
         self._end = b"\0" if ended_by_nul else b"\n"
         self._label = "the list on standard input" if path == STREAM else f"the list {quoted(path)}"
-        self.descriptor = self._opened(path)
+        self.descriptor = os.dup(STDIN) if path == STREAM else self._opened(path)
         mode = os.fstat(self.descriptor).st_mode
         if stat.S_ISDIR(mode):
             os.close(self.descriptor)
@@ -49,8 +49,6 @@ class Names(Closing):
         self._start = 0 if self.grows else os.lseek(self.descriptor, 0, os.SEEK_CUR)
 
     def _opened(self, path: str) -> int:
-        if path == STREAM:
-            return os.dup(STDIN)
         try:
             # A named pipe that nobody writes to yet would keep a plain open waiting.
             return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
