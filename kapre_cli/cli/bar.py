@@ -13,13 +13,7 @@ _COLUMNS = 80  # of a terminal that does not say
 
 
 class Bar(tqdm):  # type: ignore[misc]  # tqdm ships no types
-    """A bar that shows a status, which is asked for at each drawing.
-
-    Args:
-        status: Returns it; ``None`` as long as there is nothing to show.
-        clock: Returns seconds.
-        lock: Held while the bar is drawn.
-    """
+    """A bar that shows a status, if there is one, which is asked for at each drawing."""
 
     monitor_interval = 0  # no thread of tqdm's
 

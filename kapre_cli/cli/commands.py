@@ -6,15 +6,7 @@ from typing import Any
 import click
 
 from kapre_cli.cli.defaults import SHOWS_CONFIG, print_config
-from kapre_cli.cli.help_text import (
-    Context,
-    Formatter,
-    Group,
-    Option,
-    examples,
-    introduction,
-    option_rows,
-)
+from kapre_cli.cli.help_text import Context, Formatter, Group, Option, brief_help, option_rows
 from kapre_cli.cli.option_names import explained
 from kapre_cli.cli.signals import heard
 from kapre_cli.errors import KapreExtractError, OutputError
@@ -74,22 +66,6 @@ class Command(click.Command):
         assert isinstance(formatter, Formatter)  # noqa: S101 - for the type checker
         formatter.write_groups(option_rows(self, ctx), close=False)
 
-    def brief_help(self, ctx: click.Context) -> str:
-        """Return what ``-h`` shows."""
-        formatter = Formatter(max_width=ctx.max_content_width)
-        self.format_usage(ctx, formatter)
-        formatter.write_paragraph()
-        with formatter.indentation():
-            formatter.write_text(introduction(self)[0])
-            for example in examples(self)[:1]:
-                formatter.write_paragraph()
-                formatter.write_text(f"\b\n  {example.code}")
-        formatter.write_groups(option_rows(self, ctx, brief=True), close=True)
-        n_options = sum(isinstance(one, click.Option) for one in self.get_params(ctx))
-        formatter.write_paragraph()
-        formatter.write_text(f"--help shows all {n_options} options.")
-        return formatter.getvalue()
-
 
 class PlainCommand(Command):
     """A command that does all its work in this process."""
@@ -116,8 +92,7 @@ class ExtractingCommand(Command):
 
 def _show_brief(ctx: click.Context, _option: click.Parameter, is_asked: bool) -> None:
     if is_asked and not ctx.resilient_parsing:
-        assert isinstance(ctx.command, Command)  # noqa: S101 - for the type checker
-        click.echo(ctx.command.brief_help(ctx), nl=False)
+        click.echo(brief_help(ctx), nl=False)
         ctx.exit()
 
 

@@ -53,8 +53,6 @@ class _Run:
 
     Attributes:
         config: The class of the layer's arguments.
-        options: The command's.
-        output: Where features go.
         incoming: What comes through standard input or a list.
         inputs: Those that the run takes.
         every: The inputs of all shards.

@@ -168,3 +168,20 @@ def option_rows(
         rows[group.value] = [record for record in records if record is not None]
     rows = {heading: found for heading, found in rows.items() if found}
     return rows if len(rows) > 1 else dict(zip([Group.OTHER.value], rows.values(), strict=False))
+
+
+def brief_help(ctx: click.Context) -> str:
+    """Return what ``-h`` shows of a command."""
+    command, formatter = ctx.command, Formatter(max_width=ctx.max_content_width)
+    command.format_usage(ctx, formatter)
+    formatter.write_paragraph()
+    with formatter.indentation():
+        formatter.write_text(introduction(command)[0])
+        for example in examples(command)[:1]:
+            formatter.write_paragraph()
+            formatter.write_text(f"\b\n  {example.code}")
+    formatter.write_groups(option_rows(command, ctx, brief=True), close=True)
+    n_options = sum(isinstance(one, click.Option) for one in command.get_params(ctx))
+    formatter.write_paragraph()
+    formatter.write_text(f"--help shows all {n_options} options.")
+    return formatter.getvalue()

@@ -71,9 +71,10 @@ class Incoming(Closing):
         read = {} if self._names is None else {"the list of inputs": self._names.descriptor}
         if self._stream is not None:
             read["standard input"] = STDIN
-        status = os.stat(path) if os.path.exists(path) and not _is_device(path) else None
+        if not os.path.exists(path) or stat.S_ISCHR(os.stat(path).st_mode):
+            return  # such as /dev/null, which may well be read and written at once
         for label, descriptor in read.items():
-            if status is not None and os.path.samestat(status, os.fstat(descriptor)):
+            if os.path.samestat(os.stat(path), os.fstat(descriptor)):
                 raise UsageError(f"the {what} {quoted(path)} is {label}; name another file")
 
     def require_other_stdout(self, inputs: Inputs, descriptor: int) -> None:
@@ -130,11 +131,6 @@ class Incoming(Closing):
         for one in (self._names, self._stream):
             if one is not None:
                 one.close()
-
-
-def _is_device(path: Path) -> bool:
-    """Whether it is one that may well be read and written at once, as ``/dev/null``."""
-    return stat.S_ISCHR(os.stat(path).st_mode)
 
 
 def _check(options: Mapping[str, Any]) -> None:

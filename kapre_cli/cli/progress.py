@@ -168,7 +168,6 @@ class Computing(Progress):
         grows: Whether more may come.
         received: Returns how many bytes of standard input have come, if that is an input and
             waited for.
-        clock: Returns seconds.
     """
 
     def __init__(
@@ -258,7 +257,6 @@ class Counting:
         name: What is done.
         n_inputs: Inputs in all.
         seconds: Seconds of audio in all. ``None``: they are not known, and inputs are counted.
-        clock: Returns seconds.
     """
 
     def __init__(

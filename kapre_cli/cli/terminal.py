@@ -38,7 +38,6 @@ class Terminal(Computing, Closing):
         grows: Whether more inputs may come.
         quiet: Leave out bar, lines and notes.
         interval: Seconds from one line to the next.
-        clock: Returns seconds.
     """
 
     _bar: "Bar | None" = None

@@ -40,12 +40,7 @@ class Size(NamedTuple):
 
 
 class _Range(click.ParamType):  # type: ignore[type-arg]  # generic only since Click 8.5
-    """``LOW:HIGH``, either of which may be left out.
-
-    Args:
-        what: What it is called, with its unit, and examples.
-        at_least: The smallest number.
-    """
+    """``LOW:HIGH``, either of which may be left out; ``what`` names it in messages."""
 
     name = "range"
 
