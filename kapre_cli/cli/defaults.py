@@ -75,8 +75,7 @@ def unknown_variables(program: click.Group, environment: Mapping[str, str]) -> I
 
 def config_file() -> Path | None:
     """Return the file that the current command took options from, if there is one."""
-    path: Path | None = click.get_current_context().meta.get(_FILE)
-    return path
+    return click.get_current_context().meta.get(_FILE)
 
 
 def blamed(error: click.ClickException) -> click.ClickException:

@@ -44,7 +44,15 @@ def info(output: Path, keys: tuple[str, ...], as_json: bool) -> int:
     try:
         told = summary(output, keys)
     except NotAnOutputError:
-        return _of_recording(output, keys, as_json=as_json)
+        from kapre_cli.inspection.recording import recording
+
+        if keys:
+            raise UsageError(
+                f"{quoted(output)} is a recording, not an output: it has no keys"
+            ) from None
+        header = recording(output)
+        put(dumps(header.to_dict()) if as_json else "\n".join(header.lines()))
+        return 0
     if as_json:
         put(dumps(told.to_dict()))
         return 0
@@ -53,16 +61,4 @@ def info(output: Path, keys: tuple[str, ...], as_json: bool) -> int:
     else:
         parts = [summary_lines(told)]
     put("\n\n".join("\n".join(part) for part in parts))
-    return 0
-
-
-def _of_recording(path: Path, keys: tuple[str, ...], *, as_json: bool) -> int:
-    """Print what the header of a recording says."""
-    from kapre_cli.inspection.recording import recording
-    from kapre_cli.storage.metadata import dumps
-
-    if keys:
-        raise UsageError(f"{quoted(path)} is a recording, not an output: it has no keys")
-    told = recording(path)
-    put(dumps(told.to_dict()) if as_json else "\n".join(told.lines()))
     return 0

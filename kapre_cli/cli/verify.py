@@ -54,11 +54,10 @@ def verify(output: Path, against: Path | None, sample: int | None, every: bool) 
         raise click.UsageError("--sample and --all exclude one another.")
     with heard() if against is None else executor(remedy="nothing was changed") as computing:
         from kapre_cli.cli.terminal import Terminal  # NumPy only where it is needed
-        from kapre_cli.inspection.verify import SAMPLE
-        from kapre_cli.inspection.verify import verify as verified
+        from kapre_cli.inspection import verify as inspection
 
-        number = None if every else sample or SAMPLE
+        number = None if every else sample or inspection.SAMPLE
         with Terminal() as terminal:
-            verdict = verified(output, terminal.put, against, number, terminal, computing)
+            verdict = inspection.verify(output, terminal.put, against, number, terminal, computing)
         put(verdict.closing())
         return verdict.exit_code

@@ -46,6 +46,8 @@ class Names(Closing):
             os.close(self.descriptor)
             raise UsageError(f"{self._label} is a folder; name it as an input to have it searched")
         self.grows = not stat.S_ISREG(mode)
+        self._poll = select.poll()
+        self._poll.register(self.descriptor, select.POLLIN)
         self._start = 0 if self.grows else os.lseek(self.descriptor, 0, os.SEEK_CUR)
 
     def _opened(self, path: str) -> int:
@@ -74,9 +76,7 @@ class Names(Closing):
 
     def wait(self) -> None:
         """Wait until more comes."""
-        waiting = select.poll()
-        waiting.register(self.descriptor, select.POLLIN)
-        waiting.poll()
+        self._poll.poll()
 
     def read_now(self) -> Iterator[str | None]:
         """Do what :meth:`read` does, but yield ``None`` instead of waiting."""
@@ -135,15 +135,13 @@ class Names(Closing):
     def _blocks(self) -> Iterator[bytes | None]:
         """Yield what is read; ``None`` where a pipe has nothing yet."""
         position = self._start
-        waiting = select.poll()
-        waiting.register(self.descriptor, select.POLLIN)
         while True:
             block: bytes | None = None
             try:
                 if not self.grows:
                     block = os.pread(self.descriptor, BLOCK_BYTES, position)
                     position += len(block)
-                elif waiting.poll(0):
+                elif self._poll.poll(0):
                     # Another process may have taken what was there.
                     with suppress(BlockingIOError):
                         block = os.read(self.descriptor, BLOCK_BYTES)

@@ -26,9 +26,7 @@ class PathOrStream(click.Path):
 class WholeNumber(click.IntRange):
     """An integer from ``at_least`` up; ``16000.0`` and ``16e3`` are integers, too.
 
-    Args:
-        at_least: The smallest one.
-        why: Why there is nothing between two of them, for the message.
+    ``why`` says in the message why there is nothing between two of them.
     """
 
     name = "whole number"

@@ -45,12 +45,7 @@ def output_options() -> list[click.Parameter]:
 
 
 def output_option(*, is_stream: bool, required: bool) -> Option:
-    """Return the option that names the output.
-
-    Args:
-        is_stream: Whether it may be standard output.
-        required: Whether Click requires it.
-    """
+    """Return the option that names the output; ``is_stream``: it may be standard output."""
     places, stream = ".h5, .npy or a folder", " It is never one of the inputs."
     if is_stream:
         places = ".h5, .npy, a folder or -"
