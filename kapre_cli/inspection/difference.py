@@ -157,13 +157,7 @@ def _largest(
 
 
 def apart_words(apart: Apart, features: Features, array: StoredArray) -> str:
-    """Say by how much two values differ, and where they are in seconds and Hz.
-
-    Args:
-        apart: The values.
-        features: The output of one of them.
-        array: The array that it is in.
-    """
+    """Say by how much two values differ, and where they are in seconds and Hz."""
     seconds = array.facts.time_start + apart.place["time"] * array.facts.time_step
     hertz = features.frequency[apart.place[features.layer.feature_axis]]
     return (
