@@ -9,8 +9,10 @@ import click
 
 from kapre_cli.cli.help_text import Group, Option
 from kapre_cli.cli.options.audio import audio_options
+from kapre_cli.cli.options.declaring import Parsed
 from kapre_cli.cli.options.layer import feature_option, framing_options, mel_options
 from kapre_cli.cli.options.running import quiet_option
+from kapre_cli.errors import SettingsError
 from kapre_cli.settings import MelspectrogramConfig
 
 _LONGEST_SIDE = 100  # inches
@@ -38,6 +40,27 @@ class Size(NamedTuple):
     def __str__(self) -> str:
         return f"{self.width:.15g}x{self.height:.15g}"
 
+    @classmethod
+    def parse(cls, text: str) -> "Size":
+        """Return what ``text`` says: ``WIDTHxHEIGHT``.
+
+        Raises:
+            SettingsError: If that is no size, or too large a one.
+        """
+        width, _, height = text.lower().partition("x")
+        try:
+            size = cls(float(width), float(height))
+        except ValueError:
+            size = cls(math.nan, math.nan)
+        if not all(math.isfinite(side) and side > 0 for side in size):
+            raise SettingsError(f"{text!r} is not WIDTHxHEIGHT in inches, such as 7x4.5.")
+        if max(size) > _LONGEST_SIDE or size.width * size.height > _LARGEST:
+            raise SettingsError(
+                f"{text!r} is too large: a side has at most {_LONGEST_SIDE} inches, and the "
+                f"picture {_LARGEST:,} square inches."
+            )
+        return size
+
 
 class _Range(click.ParamType):  # type: ignore[type-arg]  # generic only since Click 8.5
     """``LOW:HIGH``, either of which may be left out; ``what`` names it in messages."""
@@ -49,9 +72,9 @@ class _Range(click.ParamType):  # type: ignore[type-arg]  # generic only since C
         self._at_least = at_least
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):
+        if isinstance(value, Range):
             return value
-        low, colon, high = value.partition(":")
+        low, colon, high = str(value).partition(":")
         try:
             found = Range(*(float(one) if one.strip() else None for one in (low, high)))
         except ValueError:
@@ -62,31 +85,6 @@ class _Range(click.ParamType):  # type: ignore[type-arg]  # generic only since C
         if len(numbers) == 2 and not numbers[0] < numbers[1]:
             self.fail(f"{value!r} does not go from a number to a larger one.", param, ctx)
         return found
-
-
-class _Size(click.ParamType):  # type: ignore[type-arg]
-    """``WIDTHxHEIGHT`` in inches."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
-        width, _, height = value.lower().partition("x")
-        try:
-            size = Size(float(width), float(height))
-        except ValueError:
-            size = Size(math.nan, math.nan)
-        if not all(math.isfinite(side) and side > 0 for side in size):
-            self.fail(f"{value!r} is not WIDTHxHEIGHT in inches, such as 7x4.5.", param, ctx)
-        if max(size) > _LONGEST_SIDE or size.width * size.height > _LARGEST:
-            self.fail(
-                f"{value!r} is too large: a side has at most {_LONGEST_SIDE} inches, and the "
-                f"picture {_LARGEST:,} square inches.",
-                param,
-                ctx,
-            )
-        return size
 
 
 def picture_options() -> list[click.Parameter]:
@@ -147,7 +145,7 @@ def picture_options() -> list[click.Parameter]:
         ),
         _picture_option(
             "--size",
-            type=_Size(),
+            type=Parsed(Size, "size"),
             metavar="WxH",
             show_default="9 inches wide, as high as the panels need",
             help="Width and height of the picture in inches. An inch has 200 pixels.",
