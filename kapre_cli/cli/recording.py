@@ -20,7 +20,6 @@ def recorded(report: Report, place: ReportPlace | None) -> Iterator[None]:
 
     The file is touched when the run begins. A run that is refused before leaves it as it is.
 
-
     Raises:
         OutputError: If the file cannot be opened. One that cannot be written on ends there.
     """

@@ -66,7 +66,6 @@ def part_of(array: StoredArray, settings: AudioSettings, view: View) -> Part:
 
     A frame counts for half a step of time on either side of its centre.
 
-
     Raises:
         UsageError: If the array has no such channel, or nothing at that time.
     """
