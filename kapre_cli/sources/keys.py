@@ -62,10 +62,6 @@ def path_of(key: str) -> str:
 def file_key(path: str, root: str | None) -> str:
     """Return the key of a file that is named itself.
 
-    Args:
-        path: Its path as it was given.
-        root: The folder that all keys are relative to, if one was named.
-
     Raises:
         UsageError: If it can have none.
     """
