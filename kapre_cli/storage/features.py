@@ -7,16 +7,24 @@ layers with arguments in range; it follows no link out of the file and loads no 
 import os
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kapre_cli.errors import AudioReadError, NotAnOutputError, StoredDataError, quoted
-from kapre_cli.report import counted
-from kapre_cli.storage.metadata import FORMAT
+from kapre_cli.errors import (
+    AudioReadError,
+    NotAnOutputError,
+    OutputError,
+    StoredDataError,
+    quoted,
+)
+from kapre_cli.report import Progress, counted
+from kapre_cli.storage.metadata import FORMAT, InputFacts, RootFacts
 from kapre_cli.storage.npy import MANIFEST_NAME, ROOT_NAME
 from kapre_cli.storage.npy_features import open_npy, open_npy_directory
+from kapre_cli.storage.read_back import ReadBack
 from kapre_cli.storage.soundness import open_plain, require_buildable
 from kapre_cli.storage.stored import Features, StoredArray
 
@@ -136,6 +144,38 @@ def begins_as_our_hdf5(path: Path) -> bool:
 def _starts_with(path: Path, magic: bytes) -> bool:
     with open_plain(path) as file:
         return file.read(len(magic)) == magic
+
+
+def require_written(
+    path: Path,
+    root: RootFacts,
+    written: Sequence[tuple[str, InputFacts]],
+    progress: Progress,
+    read_back: ReadBack,
+) -> None:
+    """Read an output back: every fact, and every array by its checksum.
+
+    Libraries and disks have been seen to lose writes without an error.
+
+    Args:
+        path: The output.
+        root: The facts of the whole.
+        written: The key and the facts of every array, in order.
+        progress: Told how far the work has come.
+        read_back: Has read arrays while others were written; they are not read again.
+
+    Raises:
+        OutputError: If anything is not as it was written.
+    """
+    try:
+        with open_features(path) as features:
+            if features.root != root or list(features) != [key for key, _ in written]:
+                raise StoredDataError("its facts are not those that were written")
+            progress.reading_back(len(written), sum(facts.seconds for _, facts in written))
+            read_back.wait()
+            features.require(written, progress, read_back.compared)
+    except (StoredDataError, OSError) as error:
+        raise OutputError(f"{quoted(path)} was written and cannot be read back: {error}") from error
 
 
 def load_layer(output: PathLike) -> "Spectrogram":

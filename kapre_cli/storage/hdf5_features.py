@@ -1,6 +1,6 @@
 """Reading HDF5 outputs back. What a file says of an object is checked before it is read."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
@@ -9,17 +9,11 @@ from typing import Any
 import h5py
 import numpy as np
 import numpy.typing as npt
-from h5py import h5a, h5d, h5g, h5l, h5o
+from h5py import h5a, h5g, h5l, h5o
 
 from kapre_cli.errors import StoredDataError, quoted
-from kapre_cli.report import SILENT, Progress
 from kapre_cli.sources import folder_id
-from kapre_cli.storage.hdf5 import (
-    FEATURES,
-    INPUT,
-    LABELS,
-    facts_text,
-)
+from kapre_cli.storage.hdf5 import FEATURES, INPUT, LABELS
 from kapre_cli.storage.hdf5_headers import DatasetHeader, FileWindow, HeaderReader
 from kapre_cli.storage.hdf5_index import INDEX, KEYS, TEXTS, Hdf5Index
 from kapre_cli.storage.hdf5_objects import (
@@ -44,7 +38,7 @@ from kapre_cli.storage.soundness import (
     sound_root,
     within_range,
 )
-from kapre_cli.storage.stored import Features, StoredArray, unknown_key
+from kapre_cli.storage.stored import Features, StoredArray
 from kapre_cli.storage.strays import folders_of
 
 _ROOT_JSON = ("layer", "settings", "versions", "shard")
@@ -80,6 +74,7 @@ class Hdf5Features(Features):
                 self.root = sound_root(_root_facts(top))
                 self.frequency = sound_frequency(_frequency(top, self.layer.n_features), self.root)
                 self._index = Hdf5Index(top)
+                self._inputs = self._index.rows
                 self._top = open_group(top, FEATURES)
                 self._folder, self._group = "", self._top
                 self._own = {
@@ -95,9 +90,7 @@ class Hdf5Features(Features):
             self.close()
             raise
 
-    def __getitem__(self, key: str) -> StoredArray:
-        if key not in self:
-            raise unknown_key(key, self)
+    def _array(self, key: str) -> StoredArray:
         known = self._known(key)
         return self._read(key) if known is None else known
 
@@ -177,15 +170,6 @@ class Hdf5Features(Features):
         if header is not None and header.text == text:
             self._headers.learn(header, values.dtype, values.shape, offset)
 
-    def __contains__(self, key: object) -> bool:
-        return key in self._index.rows  # Mapping's own would open the dataset
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._index.rows)
-
-    def __len__(self) -> int:
-        return len(self._index.rows)
-
     def facts(self) -> Iterator[tuple[str, InputFacts]]:
         """Yield the key and the facts of every input as the index has them."""
         return self._index.facts(self.root)
@@ -203,7 +187,7 @@ class Hdf5Features(Features):
             foreign = [f"/{name}" for name in sorted({*self._file} - members)]
             foreign += [f"attribute {name}" for name in sorted({*self._file.attrs} - _ATTRIBUTES)]
         yield from foreign
-        folders = folders_of(self._index.rows)
+        folders = folders_of(self)
         due = [("", self._top)]
         while due:
             above, group = due.pop()
@@ -212,7 +196,7 @@ class Hdf5Features(Features):
                     # No other folders, and so each once: a group may hold itself.
                     if folder_id(key) in folders:
                         due.append((f"{key}/", open_group(group, key.rpartition("/")[2])))
-                    elif key not in self._index.rows:
+                    elif key not in self:
                         yield key
                     else:
                         for one in sorted(_foreign_attributes(group, raw, self._own)):
@@ -263,46 +247,6 @@ class Hdf5Features(Features):
             self._folder, self._group = folder, group
         return self._group
 
-    def require(
-        self,
-        written: Sequence[tuple[str, InputFacts]],
-        progress: Progress = SILENT,
-        compared: Mapping[str, int] | None = None,
-    ) -> None:
-        """Compare every array and its metadata with what was meant to be written.
-
-        Args:
-            written: The key and the facts of every array, in order.
-            progress: Told of what has been read.
-            compared: Where in the file the bytes of arrays have been compared, by key. Such an
-                array is not read again if its values lie there.
-
-        Raises:
-            StoredDataError: If one is not as it was written.
-        """
-        if not self._index.is_of(written):
-            raise StoredDataError("its index is not the one that was written")
-        self.require_scales()
-        for key, facts in written:
-            stored = self._known(key)
-            if stored is None:
-                stored = self._written(key, facts)
-            if compared is None or stored.offset is None or compared.get(key) != stored.offset:
-                stored.verify(stored.moving(progress))
-            progress.checked(facts.seconds)
-
-    def _written(self, key: str, facts: InputFacts) -> StoredArray:
-        """Return an array as HDF5 reads it; its facts need not be understood to be the same."""
-        with wrap_hdf5_errors(quoted(key)):
-            folder, _, name = key.rpartition("/")
-            dataset = h5d.open(self._group_of(folder), name.encode())
-            text = facts_text(facts)
-            if not _has_text(dataset, text):
-                raise StoredDataError(f"the facts of {quoted(key)} are not those written")
-            values = Hdf5Values(key, dataset)
-            self._learn(dataset, values, text)
-            return StoredArray(key, values, facts, self.layer)
-
     def close(self) -> None:
         """Close the file."""
         if hasattr(self, "_window"):
@@ -338,13 +282,3 @@ def _foreign_attributes(group: Any, raw: bytes, own: set[str]) -> set[str]:
 def _names_of_attributes(dataset: Any) -> Iterator[str]:
     for number in range(h5a.get_num_attrs(dataset)):
         yield h5a.open(dataset, index=number).name.decode("utf-8", "surrogateescape")
-
-
-def _has_text(dataset: Any, text: np.bytes_) -> bool:
-    """Whether the facts of a dataset are this text."""
-    attribute = h5a.open(dataset, INPUT.encode())
-    if attribute.get_storage_size() != len(text):
-        return False
-    found = np.empty((), np.dtype((np.bytes_, len(text))))
-    attribute.read(found)
-    return bool(found[()] == text)

@@ -7,6 +7,7 @@ keys, sources and notes in the order of the rows, each with a NUL behind it, whi
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import h5py
@@ -59,42 +60,16 @@ def index_datasets(facts: Facts) -> dict[str, npt.NDArray[Any]]:
     Args:
         facts: The key and the facts of every input, in order.
     """
-    return {
-        INDEX: _table_of(facts),
-        KEYS: _joined(key.encode() for key, _ in facts),
-        **{
-            name: _joined(_encoded(getattr(one, fact)) for _, one in facts)
-            for name, fact in TEXTS.items()
-        },
-    }
-
-
-def _table_of(facts: Facts) -> npt.NDArray[Any]:
     table = np.empty(len(facts), _TABLE)
     for name in _COLUMNS:
-        values = [getattr(one, name) for _, one in facts]
-        table[name] = [_stored(value) for value in values] if name in _OPTIONAL else values
-    return table
+        table[name] = np.array([getattr(one, name) for _, one in facts], _TABLE[name])
+    texts = {name: _joined(getattr(one, fact) for _, one in facts) for name, fact in TEXTS.items()}
+    return {INDEX: table, KEYS: _joined(key for key, _ in facts), **texts}
 
 
-def _stored(value: float | None) -> float:
-    return math.nan if value is None else value
-
-
-def _restored(value: float) -> float | None:
-    return None if math.isnan(value) else value
-
-
-def _encoded(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
-
-
-def _decoded(text: bytes) -> str:
-    return text.decode("utf-8", "surrogateescape")
-
-
-def _joined(texts: Iterable[bytes]) -> npt.NDArray[np.uint8]:
-    return np.array(bytearray(b"".join(text + b"\0" for text in texts)), _BYTE)
+def _joined(texts: Iterable[str]) -> npt.NDArray[np.uint8]:
+    encoded = (text.encode("utf-8", "surrogateescape") + b"\0" for text in texts)
+    return np.array(bytearray(b"".join(encoded)), _BYTE)
 
 
 class Hdf5Index:
@@ -132,11 +107,9 @@ class Hdf5Index:
 
     def _column(self, top: Any, name: str, fact: str) -> list[bytes]:
         """Return the texts of one dataset, as many as there are keys."""
-        texts: list[bytes] = []
-        for text in _texts(open_column(top, name, _BYTE)):
-            if len(texts) == len(self.rows):
-                raise StoredDataError(f"its index has more {name} than keys")
-            texts.append(text)
+        texts = list(islice(_texts(open_column(top, name, _BYTE)), len(self.rows) + 1))
+        if len(texts) > len(self.rows):
+            raise StoredDataError(f"its index has more {name} than keys")
         self._require_as_many(len(texts), fact)
         return texts
 
@@ -171,9 +144,9 @@ class Hdf5Index:
         columns = {name: self._table[name][part].tolist() for name in _COLUMNS}
         columns["sha256"] = [digits.decode("ascii", "replace") for digits in columns["sha256"]]
         for name in _OPTIONAL:
-            columns[name] = list(map(_restored, columns[name]))
+            columns[name] = [None if math.isnan(one) else one for one in columns[name]]
         for fact, texts in self._texts.items():
-            columns[fact] = list(map(_decoded, texts[part]))
+            columns[fact] = [text.decode("utf-8", "surrogateescape") for text in texts[part]]
         in_order = [columns[name] for name in InputFacts._fields]
         return map(InputFacts._make, zip(*in_order, strict=True))
 
@@ -183,29 +156,12 @@ class Hdf5Index:
         Raises:
             StoredDataError: If one differs.
         """
-        row = self.rows[key]
-        indexed = dict(zip(_COLUMNS, self._table[row].item(), strict=True))
-        indexed |= {name: _restored(indexed[name]) for name in _OPTIONAL}
-        indexed |= {fact: texts[row] for fact, texts in self._texts.items()}
-        for name, found in indexed.items():
-            fact = getattr(facts, name)
-            if isinstance(fact, str):
-                fact = _encoded(fact)
+        (indexed,) = self.rows_of(self.rows[key], 1)
+        for name, fact, found in zip(InputFacts._fields, facts, indexed, strict=True):
             if fact != found:
                 raise StoredDataError(
                     f"the fact {name!r} of {quoted(key)} is {fact!r}, the index has {found!r}"
                 )
-
-    def is_of(self, facts: Facts) -> bool:
-        """Whether the index is, byte for byte, that of these inputs."""
-        return (
-            list(self.keys) == [key for key, _ in facts]
-            and all(
-                texts == [_encoded(getattr(one, fact)) for _, one in facts]
-                for fact, texts in self._texts.items()
-            )
-            and self._table.tobytes() == _table_of(facts).tobytes()
-        )
 
 
 def _texts(stored: h5py.Dataset) -> Iterator[bytes]:

@@ -24,7 +24,7 @@ from kapre_cli.storage.soundness import (
     sound_root,
     within,
 )
-from kapre_cli.storage.stored import Features, Look, StoredArray, unknown_key
+from kapre_cli.storage.stored import Features, Look, StoredArray
 from kapre_cli.storage.strays import strays_below
 
 _MAX_ROOT_BYTES = 2**26  # the frequencies of the largest n_dft fill 40 MB
@@ -60,47 +60,36 @@ class NpyFeatures(Features):
         self.frequency = sound_frequency(_numbers(stored.get("frequency")), self.root)
         self._place = os.path.realpath(path)
         self._file_of = file_of
-        self._facts: dict[str, InputFacts] = {}
+        self._inputs: dict[str, InputFacts] = {}
         axes = list(self.layer.axes)
         for row in rows:
             stored = _object(sound_json(row))
             key = sound_key(stored.pop("key", None))
-            if key in self._facts:
+            if key in self._inputs:
                 raise StoredDataError(f"the key {quoted(key)} is there twice")
             if stored.pop("axes", None) != axes:
                 raise StoredDataError(f"the axes of {quoted(key)} are not those of its layer")
-            self._facts[key] = sound_facts(stored, self.root)
+            self._inputs[key] = sound_facts(stored, self.root)
 
-    def __getitem__(self, key: str) -> StoredArray:
-        if key not in self:
-            raise unknown_key(key, self)
-        facts, file = self._facts[key], self._file_of(key)
+    def _array(self, key: str) -> StoredArray:
+        file = self._file_of(key)
         if not within(file, self._place):
             raise StoredDataError(f"{quoted(file)} is a link that leads out of the output")
         try:
             values = NpyValues(file)
         except OSError as error:
             raise StoredDataError(f"{quoted(file)} cannot be read: {error.strerror}") from error
-        return StoredArray(key, values, facts, self.layer)
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._facts  # Mapping's own would open the file
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._facts)
-
-    def __len__(self) -> int:
-        return len(self._facts)
+        return StoredArray(key, values, self._inputs[key], self.layer)
 
     def facts(self) -> Iterator[tuple[str, InputFacts]]:
         """Yield the key and the facts of every input."""
-        return iter(self._facts.items())
+        return iter(self._inputs.items())
 
     def strays(self) -> Iterator[str]:
         """Yield the paths, below its folder, of files and folders that are not of its arrays."""
         if self.format != "npy-directory":
             return iter(())
-        ours = {ROOT_NAME, MANIFEST_NAME, *(key + NPY_SUFFIX for key in self._facts)}
+        ours = {ROOT_NAME, MANIFEST_NAME, *(key + NPY_SUFFIX for key in self)}
         return strays_below(self.path, ours)
 
 
