@@ -164,16 +164,17 @@ def is_at(
     return os.path.samestat(there, os.fstat(fd))
 
 
-def path_of_folder(fd: int, otherwise: Path) -> Path:
-    """Return where an open folder is now, should somebody have moved it.
+def place_of_folder(fd: int, before: Path) -> Path | None:
+    """Return where an open folder is now; ``None`` if it is gone, or the system cannot tell.
 
     Args:
         fd: A descriptor of it.
-        otherwise: Where it was when it was opened: the answer where the system cannot tell.
+        before: Where it was when it was opened.
     """
+    if is_at(fd, before):
+        return before
     try:
-        now = os.readlink(f"/proc/self/fd/{fd}")
-        is_it = os.path.samestat(os.stat(now), os.fstat(fd))
+        now = Path(os.readlink(f"/proc/self/fd/{fd}"))
     except OSError:
-        return otherwise
-    return Path(now) if is_it and now != os.path.realpath(otherwise) else otherwise
+        return None
+    return now if is_at(fd, now) else None

@@ -68,8 +68,11 @@ def index_datasets(facts: Facts) -> dict[str, npt.NDArray[Any]]:
 
 
 def _joined(texts: Iterable[str]) -> npt.NDArray[np.uint8]:
-    encoded = (text.encode("utf-8", "surrogateescape") + b"\0" for text in texts)
-    return np.array(bytearray(b"".join(encoded)), _BYTE)
+    return np.array(bytearray(b"".join(_encoded(text) + b"\0" for text in texts)), _BYTE)
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 class Hdf5Index:
@@ -159,8 +162,9 @@ class Hdf5Index:
         (indexed,) = self.rows_of(self.rows[key], 1)
         for name, fact, found in zip(InputFacts._fields, facts, indexed, strict=True):
             if fact != found:
+                said = [_encoded(one) if isinstance(one, str) else one for one in (fact, found)]
                 raise StoredDataError(
-                    f"the fact {name!r} of {quoted(key)} is {fact!r}, the index has {found!r}"
+                    f"the fact {name!r} of {quoted(key)} is {said[0]!r}, the index has {said[1]!r}"
                 )
 
 

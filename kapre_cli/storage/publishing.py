@@ -10,6 +10,7 @@ own folder, for that to be removed with it.
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from kapre_cli.errors import OutputError, StoredDataError, UsageError, quoted
@@ -38,14 +39,7 @@ def publish_file(
         OutputError: If something else stands there now; it stays.
         OSError: If the file cannot be moved.
     """
-
-    def require_expected(place: Path) -> None:
-        _require_expected(stamp_of(place), expected, target, remedy)
-
-    if stamp_of(target) is None:
-        _move_to_new(made, target, remedy)
-    else:
-        _replace(made, target, replaced, require_expected)
+    _publish(made, target, replaced, partial(_require_expected, expected, target, remedy), remedy)
 
 
 def publish_directory(made: Path, target: Path, replaced: Path, expected: Stamp | None) -> None:
@@ -62,28 +56,28 @@ def publish_directory(made: Path, target: Path, replaced: Path, expected: Stamp 
             stays.
         OSError: If the folder cannot be moved.
     """
-
-    def require_expected(place: Path) -> None:
-        _require_same_directory(place, target, expected)
-
     for name in open_npy_directory(made).strays():
         raise OutputError(
             f"{quoted(made / name)} is not of this program's making; move it away, and go on with "
             "--resume"
         )
-    if os.path.lexists(target):
-        _replace(made, target, replaced, require_expected)
-    else:
-        _move_to_new(made, target)
+    _publish(made, target, replaced, partial(_require_same_directory, expected, target))
 
 
-def _replace(
-    made: Path, target: Path, replaced: Path, require_expected: Callable[[Path], None]
+def _publish(
+    made: Path,
+    target: Path,
+    replaced: Path,
+    require_expected: Callable[[Path], None],
+    remedy: str = OF_AN_OUTPUT,
 ) -> None:
-    """Put what was made in the place of what stands at ``target``, which is looked at twice.
+    """Move what was made to its place; what stands there is looked at twice.
 
     The second look is at what no other program finds any more at ``target``.
     """
+    if not os.path.lexists(target):
+        _move_to_new(made, target, remedy)
+        return
     require_expected(target)
     if exchange(made, target):
         try:
@@ -95,7 +89,7 @@ def _replace(
     os.rename(target, replaced)
     try:
         require_expected(replaced)
-        _move_to_new(made, target)
+        _move_to_new(made, target, remedy)
     except (OSError, OutputError):
         with suppress(OSError):  # why it failed is what the reader needs to know
             rename_to_new(replaced, target)
@@ -123,16 +117,16 @@ def publish_pair(made: Path, target: Path, replaced: Path, expected: Existing) -
     )
     new = ((sidecar_of(made), sidecar_of(target)), (made, target))
     for place, _, stamp in old:
-        _require_expected(stamp_of(place), stamp, place)
+        _require_expected(stamp, place, OF_AN_OUTPUT, place)
     undo: list[tuple[Path, Path]] = []
     try:
         for place, aside, stamp in old:
             if os.path.lexists(place):
                 os.rename(place, aside)
                 undo.append((aside, place))
-                _require_expected(stamp_of(aside), stamp, place)
+                _require_expected(stamp, place, OF_AN_OUTPUT, aside)
         for source, place in new:
-            _move_to_new(source, place)
+            _move_to_new(source, place, OF_AN_OUTPUT)
             undo.append((place, source))
     except (OSError, OutputError):
         for source, place in reversed(undo):
@@ -141,64 +135,37 @@ def publish_pair(made: Path, target: Path, replaced: Path, expected: Existing) -
         raise
 
 
-def put_back(replaced: Path, target: Path) -> None:
-    """Put an older output back that a run moved away before it was killed.
-
-    Args:
-        replaced: Where the older output is; nothing stands at its own place.
-        target: Its own place.
-
-    Raises:
-        OSError: If it cannot be moved.
-    """
-    sidecar = sidecar_of(replaced)
-    if os.path.lexists(sidecar):
-        new = sidecar_of(target)
-        if os.path.lexists(new):
-            os.unlink(new)  # of the array that never came: the caller has looked at it
-        rename_to_new(sidecar, new)
-    rename_to_new(replaced, target)
-
-
-def remove_output_files(folder: Path) -> None:
+def remove_output_files(folder: Path) -> list[Path]:
     """Remove an output in a folder of a run's own: its files, and folders that are empty then.
 
-    Whatever else lies there stays, with the folders above it.
+    Returns:
+        Other files that lie there. They stay, with the folders above them.
 
     Raises:
         OSError: If a file cannot be removed.
     """
-    known = _known_files(folder)
-    for place, folders, names in os.walk(folder, topdown=False):
+    try:
+        with open_npy_directory(folder) as features:
+            known = {key + NPY_SUFFIX for key in features}
+    except (OSError, StoredDataError):  # it is not whole
+        known = None
+    foreign: list[Path] = []
+    for place, _, names in os.walk(folder, topdown=False):
         for name in names:
             path = Path(place, name)
             relative = path.relative_to(folder).as_posix()
-            is_known = relative in known if known else _looks_like_ours(relative)
-            if is_known and not path.is_symlink():
+            is_array = relative.endswith(NPY_SUFFIX) if known is None else relative in known
+            is_ours = is_array or relative in (ROOT_NAME, MANIFEST_NAME)
+            if is_ours and not path.is_symlink():
                 path.unlink()
-        for name in folders:
-            path = Path(place, name)
-            if not path.is_symlink():
-                with suppress(OSError):  # not empty: it says so itself when the folder is used
-                    path.rmdir()
-    with suppress(OSError):
-        folder.rmdir()
+            else:
+                foreign.append(path)
+        with suppress(OSError):  # not empty: it says so itself when the folder is used
+            os.rmdir(place)
+    return foreign
 
 
-def _known_files(folder: Path) -> set[str]:
-    """Return the files of a whole output; none if it is not whole."""
-    try:
-        with open_npy_directory(folder) as features:
-            return {ROOT_NAME, MANIFEST_NAME, *(key + NPY_SUFFIX for key in features)}
-    except (OSError, StoredDataError):
-        return set()
-
-
-def _looks_like_ours(relative: str) -> bool:
-    return relative in (ROOT_NAME, MANIFEST_NAME) or relative.endswith(NPY_SUFFIX)
-
-
-def _move_to_new(source: Path, target: Path, remedy: str = OF_AN_OUTPUT) -> None:
+def _move_to_new(source: Path, target: Path, remedy: str) -> None:
     """Move to a place where nothing, or at most an empty folder in a folder's place, stands."""
     try:
         rename_to_new(source, target)
@@ -211,10 +178,16 @@ def _move_to_new(source: Path, target: Path, remedy: str = OF_AN_OUTPUT) -> None
         ) from error
 
 
-def _require_expected(
-    found: Stamp | None, expected: Stamp | None, target: Path, remedy: str = OF_AN_OUTPUT
-) -> None:
-    """Refuse to replace what is not what the run found when it began; nothing may have gone."""
+def _require_expected(expected: Stamp | None, target: Path, remedy: str, place: Path) -> None:
+    """Refuse to replace what is not what the run found when it began; nothing may have gone.
+
+    Args:
+        expected: What stood at ``target`` then.
+        target: Its own place, for the message.
+        remedy: What to do, for the message.
+        place: Where it is now.
+    """
+    found = stamp_of(place)
     if found is not None and found != expected:
         what = "appeared" if expected is None else "was changed"
         raise OutputError(
@@ -222,17 +195,11 @@ def _require_expected(
         )
 
 
-def _require_same_directory(folder: Path, target: Path, expected: Stamp | None) -> None:
-    """Refuse to replace a folder that is another now, or has got other files.
-
-    Args:
-        folder: Where it is now.
-        target: Its own place, for messages.
-        expected: What it was.
-    """
+def _require_same_directory(expected: Stamp | None, target: Path, folder: Path) -> None:
+    """Refuse to replace a folder that is another now, or has got other files."""
     if not is_something(folder):
         return
-    _require_expected(stamp_of(folder), expected, target)
+    _require_expected(expected, target, OF_AN_OUTPUT, folder)
     try:
         require_unmixed(folder)
     except UsageError as error:

@@ -13,7 +13,7 @@ from kapre_cli.closing import Closing
 from kapre_cli.errors import OutputError, UsageError, quoted, writing
 from kapre_cli.report import STOPPING
 from kapre_cli.settings import OutputSettings
-from kapre_cli.storage.disk import is_at, path_of_folder, sync_folder
+from kapre_cli.storage.disk import is_at, place_of_folder, rename_to_new, sync_folder
 from kapre_cli.storage.existing import Existing, require_no_lone_sidecar
 from kapre_cli.storage.journals import Journals, is_journal
 from kapre_cli.storage.npy import is_sidecar, sidecar_of
@@ -22,7 +22,6 @@ from kapre_cli.storage.publishing import (
     publish_directory,
     publish_file,
     publish_pair,
-    put_back,
     remove_output_files,
 )
 from kapre_cli.storage.run_lock import LOCK, RunLock, is_lock_file, is_marked
@@ -117,8 +116,7 @@ class WorkDir(Closing):
     @property
     def place(self) -> Path | None:
         """Where the folder is now, should somebody have moved it; ``None`` if it is gone."""
-        now = path_of_folder(self._fd, self.folder)
-        return now if is_at(self._fd, now) else None
+        return place_of_folder(self._fd, self.folder)
 
     def _recover(self) -> None:
         """Put an older output back that a run moved away before it was killed."""
@@ -132,27 +130,25 @@ class WorkDir(Closing):
                     f"away; {quoted(target)} has appeared since then: move one of them away"
                 )
             return  # the new output is in its place
-        sidecar = sidecar_of(target)
-        is_free = not (os.path.lexists(sidecar_of(older)) and os.path.lexists(sidecar))
-        if not (is_free or is_sidecar(sidecar)):
-            raise UsageError(
-                f"{quoted(sidecar)} is in the way of the older output's metadata, which is "
-                f"kept in {quoted(self.folder)}; move it away"
-            )
-        put_back(older, target)
+        sidecar, older_sidecar = sidecar_of(target), sidecar_of(older)
+        if os.path.lexists(older_sidecar):
+            if os.path.lexists(sidecar):
+                if not is_sidecar(sidecar):
+                    raise UsageError(
+                        f"{quoted(sidecar)} is in the way of the older output's metadata, which is "
+                        f"kept in {quoted(self.folder)}; move it away"
+                    )
+                os.unlink(sidecar)  # of the array that never came
+            rename_to_new(older_sidecar, sidecar)
+        rename_to_new(older, target)
 
     def _clear(self) -> list[Path]:
-        """Remove all but the journals of what a run has left in the folder.
-
-        Returns:
-            Files that this program did not make. They stay.
-        """
+        """Remove all but the journals of what a run has left; return other files, which stay."""
         foreign: list[Path] = []
         for path in (self.staging, self._replaced):
             for left in (path, sidecar_of(path)):
                 if left.is_dir() and not left.is_symlink():
-                    remove_output_files(left)
-                    foreign += (one for one in left.rglob("*") if not one.is_dir())
+                    foreign += remove_output_files(left)
                 else:
                     left.unlink(missing_ok=True)
         return foreign
