@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kapre_cli.errors import UsageError, quoted
 from kapre_cli.settings import STANDARD_OUTPUT, OutputSettings
-from kapre_cli.sources import Source, folder_id
+from kapre_cli.sources import Source, folder_id, folders_above, nested
 from kapre_cli.storage.collisions import check_collisions, folded
 from kapre_cli.storage.existing import existing_output, require_kind, require_outside_outputs
 from kapre_cli.storage.npy import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME
@@ -93,11 +93,9 @@ class Admission:
         alike.append(source)
         if (one := folder_id(folded(file))) in self._folders:
             yield self._folders[one]
-        folder = folded(file.rpartition("/")[0])
-        while folder and (one := folder_id(folder)) not in self._folders:
+        for folder, one in folders_above(folded(file), self._folders):
             self._folders[one] = source
             yield from self._files.get(folder, ())
-            folder = folder.rpartition("/")[0]
 
 
 def require_no_input(what: str, path: Path, sources: Iterable[Source]) -> None:
@@ -141,30 +139,29 @@ def require_not_in_work(output: Path, inputs: Iterable[str | Path]) -> None:
 
 def _check_file_names(path: Path, sources: Sequence[Source], longest: int) -> None:
     """Refuse keys whose files would not fit beside one another, or their names into a folder."""
-    files = {source.key + NPY_SUFFIX: source.path for source in sources}
+    files = {
+        **dict.fromkeys((ROOT_NAME, MANIFEST_NAME), "the output's own metadata"),
+        **{source.key + NPY_SUFFIX: source.path for source in sources},
+    }
     at_most = os.pathconf(path.parent, "PC_PATH_MAX") - 1
-    folders: set[str | bytes] = set()
-    for file, source in files.items():
-        refused = f"{quoted(source)} cannot be stored in a folder of .npy files: "
+    refused = "cannot be stored in a folder of .npy files:"
+    for source in sources:
+        file = source.key + NPY_SUFFIX
         for part in file.split("/"):
             if len(os.fsencode(part)) > longest:
                 raise UsageError(
-                    f"{refused}{quoted(part)} is longer than the {longest} bytes a name may have; "
-                    "write one .h5 file"
+                    f"{quoted(source.path)} {refused} {quoted(part)} is longer than the {longest} "
+                    "bytes a name may have; write one .h5 file"
                 )
         # Where the output is made until it is complete its path is longest.
         if len(os.fsencode(f"{path}{PARTIAL_SUFFIX}/output/{file}")) > at_most:
             raise UsageError(
-                f"{refused}with {quoted(path)} in front its path would be longer than the "
-                f"{at_most} bytes a path may have; write one .h5 file"
+                f"{quoted(source.path)} {refused} with {quoted(path)} in front its path would be "
+                f"longer than the {at_most} bytes a path may have; write one .h5 file"
             )
-        folder = file.rpartition("/")[0]
-        while folder and (one := folder_id(folder)) not in folders:
-            if folder in files or folder in (ROOT_NAME, MANIFEST_NAME):
-                raise UsageError(
-                    f"{refused}{quoted(folder)} would be a file and a folder; write one .h5 file"
-                )
-            folders.add(one)
-            folder = folder.rpartition("/")[0]
-    ours = dict.fromkeys((ROOT_NAME, MANIFEST_NAME), "the output's own metadata")
-    check_collisions(path.parent, {**ours, **files})
+    for folder, file in nested(files):
+        raise UsageError(
+            f"{quoted(files[file])} {refused} {quoted(folder)} would be a file and a folder; "
+            "write one .h5 file"
+        )
+    check_collisions(path.parent, files)

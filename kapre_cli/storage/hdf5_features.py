@@ -12,7 +12,7 @@ import numpy.typing as npt
 from h5py import h5a, h5g, h5l, h5o
 
 from kapre_cli.errors import StoredDataError, quoted
-from kapre_cli.sources import folder_id
+from kapre_cli.sources import folder_id, folders_of
 from kapre_cli.storage.hdf5 import FEATURES, INPUT, LABELS
 from kapre_cli.storage.hdf5_headers import DatasetHeader, FileWindow, HeaderReader
 from kapre_cli.storage.hdf5_index import INDEX, KEYS, TEXTS, Hdf5Index
@@ -39,7 +39,6 @@ from kapre_cli.storage.soundness import (
     within_range,
 )
 from kapre_cli.storage.stored import Features, StoredArray
-from kapre_cli.storage.strays import folders_of
 
 _ROOT_JSON = ("layer", "settings", "versions", "shard")
 _ATTRIBUTES = {"format", "format_version", *_ROOT_JSON}

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError, quoted
+from kapre_cli.sources import folder_id, folders_of
 from kapre_cli.storage.checksum import little_endian
 from kapre_cli.storage.metadata import InputFacts, dumps
 from kapre_cli.storage.npy import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, sidecar_of
@@ -25,7 +26,6 @@ from kapre_cli.storage.soundness import (
     within,
 )
 from kapre_cli.storage.stored import Features, Look, StoredArray
-from kapre_cli.storage.strays import strays_below
 
 _MAX_ROOT_BYTES = 2**26  # the frequencies of the largest n_dft fill 40 MB
 _PART_BYTES = 2**22
@@ -86,11 +86,23 @@ class NpyFeatures(Features):
         return iter(self._inputs.items())
 
     def strays(self) -> Iterator[str]:
-        """Yield the paths, below its folder, of files and folders that are not of its arrays."""
+        """Yield the paths, below its folder, of files and folders that are not of its arrays.
+
+        A link is none, whatever it is called. What lies in a folder that is a stray is not named.
+        """
         if self.format != "npy-directory":
-            return iter(())
-        ours = {ROOT_NAME, MANIFEST_NAME, *(key + NPY_SUFFIX for key in self)}
-        return strays_below(self.path, ours)
+            return
+        files = {ROOT_NAME, MANIFEST_NAME, *(key + NPY_SUFFIX for key in self)}
+        folders = folders_of(files)
+        for place, subfolders, names in os.walk(self.path):
+            above = os.path.relpath(place, self.path)
+            above = "" if above == os.curdir else f"{above}/"
+            ours = {name for name in subfolders if folder_id(above + name) in folders}
+            known = ours | {name for name in names if above + name in files}
+            for name in (*sorted(subfolders), *sorted(names)):
+                if name not in known or os.path.islink(os.path.join(place, name)):
+                    yield above + name
+            subfolders[:] = [name for name in subfolders if name in ours]
 
 
 class NpyValues:
