@@ -5,7 +5,6 @@ import errno
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 from kapre_cli.errors import OutputError, quoted
 
@@ -128,7 +127,9 @@ def exchange(one: Path, other: Path) -> bool:
 
 def _renameat2(source: Path, target: Path, flags: int) -> bool:
     """Call Linux' ``renameat2``, which Python does not offer; return ``False`` if it is lacking."""
-    renameat2 = _renameat2_of_libc()
+    if not sys.platform.startswith("linux"):
+        return False
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if renameat2 is None:
         return False
     names = (os.fsencode(source), os.fsencode(target))
@@ -138,12 +139,6 @@ def _renameat2(source: Path, target: Path, flags: int) -> bool:
     if number in _LACKING:
         return False
     raise OSError(number, os.strerror(number), os.fspath(target))
-
-
-def _renameat2_of_libc() -> Any:
-    if not sys.platform.startswith("linux"):
-        return None
-    return getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
 
 
 def is_at(

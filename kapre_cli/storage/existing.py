@@ -7,6 +7,7 @@ replaced is looked at once more at the moment of publishing, see ``publishing``.
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache
 from math import prod
 from pathlib import Path
@@ -19,6 +20,7 @@ from kapre_cli.settings import OutputSettings
 from kapre_cli.storage.features import begins_as_our_hdf5, open_features
 from kapre_cli.storage.npy import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, is_sidecar, sidecar_of
 from kapre_cli.storage.npy_features import open_npy, open_npy_directory
+from kapre_cli.storage.soundness import sound_shape
 from kapre_cli.storage.stored import Features
 
 _SPECIAL_KINDS = (
@@ -232,12 +234,11 @@ def _require_pair(path: Path) -> None:
 
 def _require_no_strays(path: Path) -> None:
     """Refuse an HDF5 file that somebody has put something into; a damaged one holds nothing."""
-    try:
+    unexpected = None
+    with suppress(FileNotFoundError):
         now = os.stat(path)
-    except FileNotFoundError:
-        return
-    state = (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
-    unexpected = _first_stray(path, state)
+        state = (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
+        unexpected = _first_stray(path, state)
     if unexpected is not None:
         raise UsageError(
             f"{quoted(unexpected)} in the output {quoted(path)} is not of this program's making; "
@@ -291,20 +292,12 @@ def _other_arrays(path: Path, features: Features) -> Iterator[str]:
     A hundred thousand of them are not opened: kind and size must do.
     """
     itemsize = np.dtype(features.root.dtype).itemsize
-    n_bytes: dict[tuple[int, int], int] = {}  # of recordings of one length
     for key, facts in features.facts():
-        length = facts.n_samples, facts.n_channels
-        if length not in n_bytes:
-            try:
-                n_bytes[length] = prod(features.layer.shape(*length)) * itemsize
-            except ValueError as error:
-                raise StoredDataError(
-                    f"{quoted(key)} cannot have been computed: {error}"
-                ) from error
+        n_bytes = prod(sound_shape(key, facts, features.layer)) * itemsize
         name = key + NPY_SUFFIX
         try:
             status = os.lstat(f"{path}/{name}")
         except FileNotFoundError:
             continue
-        if not stat.S_ISREG(status.st_mode) or status.st_size - n_bytes[length] not in _HEAD_SIZES:
+        if not stat.S_ISREG(status.st_mode) or status.st_size - n_bytes not in _HEAD_SIZES:
             yield name

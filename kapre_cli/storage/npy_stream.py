@@ -1,6 +1,6 @@
 """Arrays one after another as one stream of .npy files, which ``numpy.load`` reads in a loop."""
 
-import os
+import tempfile
 from collections.abc import Iterator
 from io import BytesIO
 from typing import IO, Any
@@ -9,12 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.descriptors import write_all
-from kapre_cli.errors import StoredDataError
+from kapre_cli.errors import OutputError, StoredDataError
 from kapre_cli.storage.assembly import FinalArray
 from kapre_cli.storage.npy import npy_head, write_npy
-from kapre_cli.storage.scratch import temporary_errors, temporary_file
 
-_NAME = "standard output"
 _HELD_BYTES = 2**24  # arrays up to this size are put together in memory
 _COPIED_BYTES = 2**20
 
@@ -49,15 +47,25 @@ class NpyStream:
             self._write(head)
             self._write(whole.data.cast("B"))
         else:
-            with temporary_errors(), temporary_file() as file:
-                write_npy(file, array, array.pieces())  # type: ignore[arg-type]
-                position = 0
-                while part := os.pread(file.fileno(), _COPIED_BYTES, position):
+            self._write_by_file(array)
+
+    def _write_by_file(self, array: FinalArray) -> None:
+        try:
+            with tempfile.TemporaryFile(buffering=0) as file:
+                write_npy(file, array, array.pieces())
+                file.seek(0)
+                while part := file.read(_COPIED_BYTES):
                     self._write(part)
-                    position += len(part)
+        except (OutputError, BrokenPipeError):  # of where its content goes
+            raise
+        except OSError as error:
+            raise OutputError(
+                f"a temporary file cannot be used: {error.strerror or error}; "
+                "TMPDIR names the folder that it is made in"
+            ) from error
 
     def _write(self, data: bytes | memoryview) -> None:
-        write_all(self._descriptor, memoryview(data), _NAME)
+        write_all(self._descriptor, data, "standard output")
 
 
 def read_arrays(file: IO[bytes]) -> Iterator[npt.NDArray[Any]]:

@@ -126,8 +126,12 @@ def _require_replaceable(
 
 
 def _require_ours(path: Path, target: Path, output: OutputSettings) -> None:
+    """Refuse to replace what does not begin as the reports of this program do."""
     try:
-        is_ours = is_report(target)
+        with writing(target, "read"), open_plain(target) as file:
+            is_ours = is_header(sound_json(file.readline(_HEADER_BYTES)))
+    except StoredDataError:
+        is_ours = False
     except OutputError as error:
         raise UsageError(
             f"the report {quoted(path)} exists, and {error}; it is left alone: name another file"
@@ -149,19 +153,6 @@ def _require_writable(path: Path, target: Path) -> None:
         is_effective = os.access in os.supports_effective_ids
         if place.exists() and not os.access(place, mode, effective_ids=is_effective):
             raise OutputError(f"{quoted(path)} cannot be written: {os.strerror(errno.EACCES)}")
-
-
-def is_report(path: Path) -> bool:
-    """Whether the file at ``path`` begins as the reports of this program do.
-
-    Raises:
-        OutputError: If it cannot be read.
-    """
-    try:
-        with writing(path, "read"), open_plain(path) as file:
-            return is_header(sound_json(file.readline(_HEADER_BYTES)))
-    except StoredDataError:
-        return False
 
 
 def open_report(place: ReportPlace) -> int:
@@ -205,28 +196,24 @@ def _open_to_write_into(path: Path) -> int:
     Raises:
         UsageError: If nobody does.
     """
+    flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     deadline = time.monotonic() + _SECONDS_FOR_A_READER
-    while (descriptor := _open_without_waiting(path)) is None:
-        if time.monotonic() > deadline:
-            raise UsageError(
-                f"the report {quoted(path)} is a named pipe that nobody reads; begin its reader "
-                "first"
-            )
-        time.sleep(_SECONDS_BETWEEN)
+    descriptor = -1
+    while descriptor < 0:
+        with writing(path):
+            try:
+                descriptor = os.open(path, flags)
+            except OSError as error:
+                if error.errno != errno.ENXIO or not stat.S_ISFIFO(os.stat(path).st_mode):
+                    raise
+                if time.monotonic() > deadline:
+                    raise UsageError(
+                        f"the report {quoted(path)} is a named pipe that nobody reads; begin its "
+                        "reader first"
+                    ) from error
+                time.sleep(_SECONDS_BETWEEN)
     if not _takes_data(descriptor):
         os.close(descriptor)
         raise OutputError(f"{quoted(path)} was replaced while the run was on; it is left as it is")
     os.set_blocking(descriptor, True)
     return descriptor
-
-
-def _open_without_waiting(path: Path) -> int | None:
-    """Open what takes data; ``None`` if it is a named pipe that nobody reads."""
-    flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    with writing(path):
-        try:
-            return os.open(path, flags)
-        except OSError as error:
-            if error.errno == errno.ENXIO and stat.S_ISFIFO(os.stat(path).st_mode):
-                return None
-            raise

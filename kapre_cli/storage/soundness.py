@@ -239,12 +239,21 @@ def require_shape(key: str, shape: tuple[int, ...], facts: InputFacts, config: L
         raise StoredDataError(
             f"{quoted(key)} has {len(shape)} axes, its facts name {len(config.axes)}"
         )
-    try:
-        expected = _shape(config, facts.n_samples, facts.n_channels)
-    except ValueError as error:
-        raise StoredDataError(f"{quoted(key)} cannot have been computed: {error}") from error
+    expected = sound_shape(key, facts, config)
     if shape != expected:
         raise StoredDataError(f"{quoted(key)} has shape {shape}, its facts say {expected}")
+
+
+def sound_shape(key: str, facts: InputFacts, config: LayerConfig) -> tuple[int, ...]:
+    """Return the shape of the array that a layer gives for an input.
+
+    Raises:
+        StoredDataError: If it gives none.
+    """
+    try:
+        return _shape(config, facts.n_samples, facts.n_channels)
+    except ValueError as error:
+        raise StoredDataError(f"{quoted(key)} cannot have been computed: {error}") from error
 
 
 @lru_cache(maxsize=2**10)

@@ -207,17 +207,13 @@ class WorkDir(Closing):
         try:
             if self._is_in_place():  # else somebody has moved it: left to them
                 with writing(self.folder, "removed"):
-                    self._tidy()
+                    self._recover()
+                    self._clear()
+                    if not self.keep:
+                        self.journals.remove_all()
+                        self._remove_folder()
         finally:
             self._release()
-
-    def _tidy(self) -> None:
-        self._recover()
-        self._clear()
-        if self.keep:
-            return
-        self.journals.remove_all()
-        self._remove_folder()
 
     def _remove_folder(self) -> None:
         self._lock.remove_files()
