@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kapre_cli.errors import StoredDataError, UsageError, quoted, writing
 from kapre_cli.storage.existing import Stamp, require_outside_outputs, require_regular, stamp_of
-from kapre_cli.storage.publishing import OF_ANOTHER_FILE, publish_file
+from kapre_cli.storage.publishing import OF_ANOTHER_FILE, publish
 from kapre_cli.storage.scratch import scratch_folder
 from kapre_cli.storage.soundness import open_plain
 from kapre_cli.version import PROGRAM
@@ -102,4 +102,4 @@ def save(path: Path, content: bytes, existing: Stamp | None) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        publish_file(made, target, folder / "old", existing, OF_ANOTHER_FILE)
+        publish(made, target, folder / "old", existing, OF_ANOTHER_FILE)

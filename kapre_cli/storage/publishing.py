@@ -8,10 +8,11 @@ own folder, for that to be removed with it.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from kapre_cli.errors import OutputError, StoredDataError, UsageError, quoted
 from kapre_cli.storage.disk import exchange, rename_to_new
@@ -23,76 +24,46 @@ OF_AN_OUTPUT = "move it away and go on with --resume, or name another output"
 OF_ANOTHER_FILE = "move it away, or name another file"
 
 
-def publish_file(
+def publish(
     made: Path, target: Path, replaced: Path, expected: Stamp | None, remedy: str = OF_AN_OUTPUT
 ) -> None:
-    """Move a finished file to its place.
+    """Move a finished file, or a finished folder of .npy files, to its place.
+
+    What stands there is looked at twice, the second time where no other program finds it any more.
 
     Args:
-        made: The file, on the same file system. An older file may be found there afterwards.
+        made: The file or folder, on the same file system. An older one may be found there
+            afterwards.
         target: Its place.
-        replaced: Another place where the older file may be found afterwards.
+        replaced: Another place where the older one may be found afterwards.
         expected: What stood there when the run began and may be replaced; ``None``: nothing.
         remedy: What to do if something else stands there now, for the message.
 
     Raises:
-        OutputError: If something else stands there now; it stays.
-        OSError: If the file cannot be moved.
-    """
-    _publish(made, target, replaced, partial(_require_expected, expected, target, remedy), remedy)
-
-
-def publish_directory(made: Path, target: Path, replaced: Path, expected: Stamp | None) -> None:
-    """Move a finished folder of .npy files to its place.
-
-    Args:
-        made: The folder, on the same file system. An older one may be found there afterwards.
-        target: Its place.
-        replaced: Another place where the older folder may be found afterwards.
-        expected: What stood there when the run began and may be replaced; ``None``: nothing.
-
-    Raises:
         OutputError: If something else stands there now, or in it, or was put into ``made``; it
             stays.
-        OSError: If the folder cannot be moved.
+        OSError: If it cannot be moved.
     """
-    for name in open_npy_directory(made).strays():
-        raise OutputError(
-            f"{quoted(made / name)} is not of this program's making; move it away, and go on with "
-            "--resume"
-        )
-    _publish(made, target, replaced, partial(_require_same_directory, expected, target))
-
-
-def _publish(
-    made: Path,
-    target: Path,
-    replaced: Path,
-    require_expected: Callable[[Path], None],
-    remedy: str = OF_AN_OUTPUT,
-) -> None:
-    """Move what was made to its place; what stands there is looked at twice.
-
-    The second look is at what no other program finds any more at ``target``.
-    """
+    require = _require_expected
+    if made.is_dir() and not made.is_symlink():
+        require = _require_same_directory
+        for name in open_npy_directory(made).strays():
+            raise OutputError(
+                f"{quoted(made / name)} is not of this program's making; move it away, and go on "
+                "with --resume"
+            )
     if not os.path.lexists(target):
         _move_to_new(made, target, remedy)
         return
-    require_expected(target)
-    if exchange(made, target):
-        try:
-            require_expected(made)
-        except OutputError:
-            exchange(made, target)
-            raise
+    old = _Old(target, replaced, partial(require, expected, target, remedy))
+    old.require(target)
+    if not exchange(made, target):
+        _replace([old], [(made, target)], remedy)
         return
-    os.rename(target, replaced)
     try:
-        require_expected(replaced)
-        _move_to_new(made, target, remedy)
-    except (OSError, OutputError):
-        with suppress(OSError):  # why it failed is what the reader needs to know
-            rename_to_new(replaced, target)
+        old.require(made)
+    except OutputError:
+        exchange(made, target)
         raise
 
 
@@ -111,26 +82,41 @@ def publish_pair(made: Path, target: Path, replaced: Path, expected: Existing) -
         OutputError: If something else stands there now; it stays.
         OSError: If they cannot be moved.
     """
-    old = (
-        (target, replaced, expected.output),
-        (sidecar_of(target), sidecar_of(replaced), expected.sidecar),
-    )
-    new = ((sidecar_of(made), sidecar_of(target)), (made, target))
-    for place, _, stamp in old:
-        _require_expected(stamp, place, OF_AN_OUTPUT, place)
+    old = [
+        _Old(place, aside, partial(_require_expected, stamp, place, OF_AN_OUTPUT))
+        for place, aside, stamp in (
+            (target, replaced, expected.output),
+            (sidecar_of(target), sidecar_of(replaced), expected.sidecar),
+        )
+    ]
+    for one in old:
+        one.require(one.place)
+    _replace(old, [(sidecar_of(made), sidecar_of(target)), (made, target)], OF_AN_OUTPUT)
+
+
+class _Old(NamedTuple):
+    """What may stand at a place, where it is moved, and a check that it may be replaced."""
+
+    place: Path
+    aside: Path
+    require: Callable[[Path], None]
+
+
+def _replace(old: Sequence[_Old], new: Sequence[tuple[Path, Path]], remedy: str) -> None:
+    """Move what is old aside and what is new to its place, all of it or nothing."""
     undo: list[tuple[Path, Path]] = []
     try:
-        for place, aside, stamp in old:
+        for place, aside, require in old:
             if os.path.lexists(place):
                 os.rename(place, aside)
                 undo.append((aside, place))
-                _require_expected(stamp, place, OF_AN_OUTPUT, aside)
+                require(aside)
         for source, place in new:
-            _move_to_new(source, place, OF_AN_OUTPUT)
+            _move_to_new(source, place, remedy)
             undo.append((place, source))
     except (OSError, OutputError):
         for source, place in reversed(undo):
-            with suppress(OSError):
+            with suppress(OSError):  # why it failed is what the reader needs to know
                 rename_to_new(source, place)
         raise
 
@@ -195,16 +181,16 @@ def _require_expected(expected: Stamp | None, target: Path, remedy: str, place: 
         )
 
 
-def _require_same_directory(expected: Stamp | None, target: Path, folder: Path) -> None:
+def _require_same_directory(expected: Stamp | None, target: Path, remedy: str, place: Path) -> None:
     """Refuse to replace a folder that is another now, or has got other files."""
-    if not is_something(folder):
+    if not is_something(place):
         return
-    _require_expected(expected, target, OF_AN_OUTPUT, folder)
+    _require_expected(expected, target, remedy, place)
     try:
-        require_unmixed(folder)
+        require_unmixed(place)
     except UsageError as error:
         raise OutputError(
             f"the output changed while the run was on, and stays as it is: "
-            f"{str(error).replace(quoted(folder)[:-1], quoted(target)[:-1])}; "
+            f"{str(error).replace(quoted(place)[:-1], quoted(target)[:-1])}; "
             "then go on with --resume"
         ) from error

@@ -17,7 +17,7 @@ from kapre_cli.sources import Source
 from kapre_cli.storage.admission import require_no_input
 from kapre_cli.storage.existing import Stamp, require_outside_outputs, require_regular, stamp_of
 from kapre_cli.storage.npy import sidecar_of
-from kapre_cli.storage.publishing import OF_ANOTHER_FILE, publish_file
+from kapre_cli.storage.publishing import OF_ANOTHER_FILE, publish
 from kapre_cli.storage.run_lock import try_lock
 from kapre_cli.storage.scratch import scratch_folder
 from kapre_cli.storage.soundness import open_plain, sound_json, within
@@ -183,7 +183,7 @@ def open_report(place: ReportPlace) -> int:
             if existing is not None:
                 with suppress(OSError):  # not all file systems keep permissions
                     os.fchmod(descriptor, stat.S_IMODE(os.lstat(target).st_mode))
-            publish_file(made, target, folder / "old", existing, OF_ANOTHER_FILE)
+            publish(made, target, folder / "old", existing, OF_ANOTHER_FILE)
         except BaseException:
             os.close(descriptor)
             raise

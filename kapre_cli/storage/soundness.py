@@ -10,7 +10,6 @@ import os
 import re
 import stat
 from functools import lru_cache
-from operator import attrgetter, le
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote_to_bytes
@@ -35,6 +34,7 @@ _MAX_JSON_VALUES = 2**21 + MAX_FACTS_BYTES
 _MAX_FLOAT32 = float(np.finfo(np.float32).max)
 _INT64 = (-(2**63), 2**63 - 1)
 _RANGES = {
+    **{name: _INT64 for name, kind in InputFacts.__annotations__.items() if kind in (int, float)},
     "sr": (1, MAX_SR),
     "source_sr": (1, MAX_SR),
     "n_samples": (1, _INT64[1]),
@@ -44,9 +44,6 @@ _RANGES = {
     "n_silent_channels": (0, _INT64[1]),
     "crc32": (0, 2**32 - 1),
 }
-_NUMBERS = tuple(name for name, kind in InputFacts.__annotations__.items() if kind in (int, float))
-_numbers_of = attrgetter(*_NUMBERS)
-_LOWEST, _HIGHEST = zip(*(_RANGES.get(name, _INT64) for name in _NUMBERS), strict=True)
 
 _ESCAPING_KEY = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|\0")
 
@@ -175,12 +172,10 @@ def within_range(facts: InputFacts, root: RootFacts) -> InputFacts:
     Raises:
         StoredDataError: If one is out of range.
     """
-    numbers = _numbers_of(facts)
-    # A hundred thousand inputs are a matter of a fraction of a second, so.
-    if not (all(map(le, _LOWEST, numbers)) and all(map(le, numbers, _HIGHEST))):
-        for name, lowest, value, highest in zip(_NUMBERS, _LOWEST, numbers, _HIGHEST, strict=True):
-            if not lowest <= value <= highest:  # NaN is not
-                raise StoredDataError(f"the fact {name!r} of an input is {value!r}")
+    for name, (lowest, highest) in _RANGES.items():
+        value = getattr(facts, name)
+        if not lowest <= value <= highest:  # NaN is not
+            raise StoredDataError(f"the fact {name!r} of an input is {value!r}")
     if facts.sr != root.audio.sr:
         raise StoredDataError(f"an input's rate is {facts.sr:,} Hz, the output's {root.audio.sr:,}")
     _require_reference(facts, root.layer)

@@ -18,12 +18,7 @@ from kapre_cli.storage.existing import Existing, require_no_lone_sidecar
 from kapre_cli.storage.journals import Journals, is_journal
 from kapre_cli.storage.npy import is_sidecar, sidecar_of
 from kapre_cli.storage.owner_file import OWNER, is_owner_file
-from kapre_cli.storage.publishing import (
-    publish_directory,
-    publish_file,
-    publish_pair,
-    remove_output_files,
-)
+from kapre_cli.storage.publishing import publish, publish_pair, remove_output_files
 from kapre_cli.storage.run_lock import LOCK, RunLock, is_lock_file, is_marked
 
 PARTIAL_SUFFIX = ".partial"
@@ -167,12 +162,10 @@ class WorkDir(Closing):
         target = self._output.path
         self.require_in_place()
         with writing(target):
-            if self._output.format == "npy-directory":
-                publish_directory(self.staging, target, self._replaced, existing.output)
-            elif self._output.format == "npy":
+            if self._output.format == "npy":
                 publish_pair(self.staging, target, self._replaced, existing)
             else:
-                publish_file(self.staging, target, self._replaced, existing.output)
+                publish(self.staging, target, self._replaced, existing.output)
             self.published = True
             sync_folder(target.parent)
         self.keep = False
