@@ -19,7 +19,7 @@ from kapre_cli.errors import StoredDataError, UsageError, quoted
 from kapre_cli.settings import OutputSettings
 from kapre_cli.storage.features import begins_as_our_hdf5, open_features
 from kapre_cli.storage.npy import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, is_sidecar, sidecar_of
-from kapre_cli.storage.npy_features import open_npy, open_npy_directory
+from kapre_cli.storage.npy_features import NpyFeatures
 from kapre_cli.storage.soundness import sound_shape
 from kapre_cli.storage.stored import Features
 
@@ -221,7 +221,7 @@ def _require_ours(path: Path, format_: str) -> None:
 def _require_pair(path: Path) -> None:
     """Refuse an array that its metadata does not tell of; its values may be damaged."""
     try:
-        with open_npy(path) as features:
+        with NpyFeatures(path) as features:
             for stored in features.values():
                 if stored.dtype != np.dtype(features.root.dtype):
                     raise StoredDataError(f"it is of {stored.dtype}, not {features.root.dtype}")
@@ -272,7 +272,7 @@ def require_unmixed(path: Path) -> None:
             "it is left alone: name another output"
         )
     try:
-        features = open_npy_directory(path)
+        features = NpyFeatures(path)
         unexpected = [*features.strays(), *_other_arrays(path, features)]
     except (StoredDataError, OSError) as error:
         raise UsageError(

@@ -23,7 +23,7 @@ from kapre_cli.errors import (
 from kapre_cli.report import Progress, counted
 from kapre_cli.storage.metadata import FORMAT, InputFacts, RootFacts
 from kapre_cli.storage.npy import MANIFEST_NAME, ROOT_NAME
-from kapre_cli.storage.npy_features import open_npy, open_npy_directory
+from kapre_cli.storage.npy_features import NpyFeatures
 from kapre_cli.storage.read_back import ReadBack
 from kapre_cli.storage.soundness import open_plain, require_buildable
 from kapre_cli.storage.stored import Features, StoredArray
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Features", "StoredArray", "load_layer", "open_features"]
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
-_MAGICS = (np.lib.format.MAGIC_PREFIX, _HDF5_MAGIC)
+_NPY_MAGIC = np.lib.format.MAGIC_PREFIX
 
 # The attribute `format`, which HDF5 files are begun with: its name, its type, its value.
 _OUR_MARK = re.compile(rb"format\0.{0,64}" + FORMAT.encode(), re.DOTALL)
@@ -65,10 +65,8 @@ def open_features(output: PathLike) -> Features:
     """
     path = Path(output)
     try:
-        if path.is_dir():
-            return open_npy_directory(path)
-        if _starts_with(path, np.lib.format.MAGIC_PREFIX):
-            return open_npy(path)
+        if path.is_dir() or _beginning(path).startswith(_NPY_MAGIC):
+            return NpyFeatures(path)
         from kapre_cli.storage.hdf5_features import Hdf5Features  # h5py only where it is needed
 
         return Hdf5Features(path)
@@ -126,7 +124,7 @@ def is_output(path: Path) -> bool:
         OSError: If it cannot be opened.
         StoredDataError: If it is neither a plain file nor a folder.
     """
-    return path.is_dir() or any(_starts_with(path, magic) for magic in _MAGICS)
+    return path.is_dir() or _beginning(path).startswith((_HDF5_MAGIC, _NPY_MAGIC))
 
 
 def begins_as_our_hdf5(path: Path) -> bool:
@@ -136,14 +134,13 @@ def begins_as_our_hdf5(path: Path) -> bool:
         OSError: If it cannot be opened.
         StoredDataError: If it is not a plain file.
     """
-    with open_plain(path) as file:
-        beginning = file.read(_BEGINNING_BYTES)
+    beginning = _beginning(path)
     return beginning.startswith(_HDF5_MAGIC) and _OUR_MARK.search(beginning) is not None
 
 
-def _starts_with(path: Path, magic: bytes) -> bool:
+def _beginning(path: Path) -> bytes:
     with open_plain(path) as file:
-        return file.read(len(magic)) == magic
+        return file.read(_BEGINNING_BYTES)
 
 
 def require_written(

@@ -2,7 +2,7 @@
 
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -37,29 +37,31 @@ class NpyFeatures(Features):
 
     Args:
         path: The output.
-        kind: Its format.
-        stored: Its root facts as they were read.
-        rows: The facts of each input, JSON.
-        file_of: Gives the file of a key.
 
     Raises:
+        OSError: If one of the files that hold the facts is missing or cannot be read.
         StoredDataError: If the facts are not sound.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        kind: str,
-        stored: dict[str, Any],
-        rows: Iterable[str | bytes],
-        file_of: Callable[[str], Path],
-    ) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self.format = kind
+        self.format = "npy-directory" if path.is_dir() else "npy"
+        self._place = os.path.realpath(path)
+        rows: Iterable[str | bytes]
+        if path.is_dir():
+            manifest, root = path / MANIFEST_NAME, path / ROOT_NAME
+            for file in (manifest, root):
+                self._require_within(file)
+            stored = _read_object(root)
+            if "manifest_crc32" in stored:
+                with open_plain(manifest) as opened:
+                    _require_checksum(manifest, _parts(opened), stored["manifest_crc32"])
+            rows = _lines(manifest)  # read one at a time, up to the first that is not sound
+        else:
+            stored = _read_object(sidecar_of(path))
+            rows = [dumps(stored.get("input"))]
         self.root = sound_root(stored)
         self.frequency = sound_frequency(_numbers(stored.get("frequency")), self.root)
-        self._place = os.path.realpath(path)
-        self._file_of = file_of
         self._inputs: dict[str, InputFacts] = {}
         axes = list(self.layer.axes)
         for row in rows:
@@ -72,14 +74,17 @@ class NpyFeatures(Features):
             self._inputs[key] = sound_facts(stored, self.root)
 
     def _array(self, key: str) -> StoredArray:
-        file = self._file_of(key)
-        if not within(file, self._place):
-            raise StoredDataError(f"{quoted(file)} is a link that leads out of the output")
+        file = self.path / f"{key}{NPY_SUFFIX}" if self.format == "npy-directory" else self.path
+        self._require_within(file)
         try:
             values = NpyValues(file)
         except OSError as error:
             raise StoredDataError(f"{quoted(file)} cannot be read: {error.strerror}") from error
         return StoredArray(key, values, self._inputs[key], self.layer)
+
+    def _require_within(self, file: Path) -> None:
+        if not within(file, self._place):
+            raise StoredDataError(f"{quoted(file)} is a link that leads out of the output")
 
     def facts(self) -> Iterator[tuple[str, InputFacts]]:
         """Yield the key and the facts of every input."""
@@ -150,8 +155,7 @@ class NpyValues:
         with open_plain(self._path) as file:
             self._require_whole(file)
             file.seek(self.offset)
-            while part := file.read(_PART_BYTES):
-                yield part
+            yield from _parts(file)
 
     def _require_whole(self, file: BinaryIO) -> None:
         size = os.fstat(file.fileno()).st_size
@@ -160,36 +164,6 @@ class NpyValues:
             raise StoredDataError(
                 f"{quoted(self._path)} has {size:,} bytes; its header promises {expected:,}"
             )
-
-
-def open_npy_directory(path: Path) -> Features:
-    """Open a directory of .npy files.
-
-    Raises:
-        OSError: If one of the files that hold the facts is missing or cannot be read.
-        StoredDataError: If the facts are not sound.
-    """
-    place = os.path.realpath(path)
-    manifest, root = path / MANIFEST_NAME, path / ROOT_NAME
-    for file in (manifest, root):
-        if not within(file, place):
-            raise StoredDataError(f"{quoted(file)} is a link that leads out of the output")
-    stored = _read_object(root)
-    if "manifest_crc32" in stored:
-        _require_checksum(manifest, _blocks(manifest), stored["manifest_crc32"])
-    rows = _lines(manifest)  # one at a time: the first that is not sound is the last that is read
-    return NpyFeatures(path, "npy-directory", stored, rows, lambda key: path / f"{key}{NPY_SUFFIX}")
-
-
-def open_npy(path: Path) -> Features:
-    """Open a single .npy file with its facts beside it.
-
-    Raises:
-        OSError: If the file that holds the facts is missing or cannot be read.
-        StoredDataError: If the facts are not sound.
-    """
-    stored = _read_object(sidecar_of(path))
-    return NpyFeatures(path, "npy", stored, [dumps(stored.get("input"))], lambda _key: path)
 
 
 def _header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -218,10 +192,9 @@ def _lines(path: Path) -> Iterator[bytes]:
             yield line
 
 
-def _blocks(path: Path) -> Iterator[bytes]:
-    with open_plain(path) as file:
-        while block := file.read(_PART_BYTES):
-            yield block
+def _parts(file: BinaryIO) -> Iterator[bytes]:
+    while part := file.read(_PART_BYTES):
+        yield part
 
 
 def _read_object(path: Path) -> dict[str, Any]:

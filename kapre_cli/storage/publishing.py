@@ -18,7 +18,7 @@ from kapre_cli.errors import OutputError, StoredDataError, UsageError, quoted
 from kapre_cli.storage.disk import exchange, rename_to_new
 from kapre_cli.storage.existing import Existing, Stamp, is_something, require_unmixed, stamp_of
 from kapre_cli.storage.npy import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, sidecar_of
-from kapre_cli.storage.npy_features import open_npy_directory
+from kapre_cli.storage.npy_features import NpyFeatures
 
 OF_AN_OUTPUT = "move it away and go on with --resume, or name another output"
 OF_ANOTHER_FILE = "move it away, or name another file"
@@ -47,7 +47,7 @@ def publish(
     require = _require_expected
     if made.is_dir() and not made.is_symlink():
         require = _require_same_directory
-        for name in open_npy_directory(made).strays():
+        for name in NpyFeatures(made).strays():
             raise OutputError(
                 f"{quoted(made / name)} is not of this program's making; move it away, and go on "
                 "with --resume"
@@ -131,7 +131,7 @@ def remove_output_files(folder: Path) -> list[Path]:
         OSError: If a file cannot be removed.
     """
     try:
-        with open_npy_directory(folder) as features:
+        with NpyFeatures(folder) as features:
             known = {key + NPY_SUFFIX for key in features}
     except (OSError, StoredDataError):  # it is not whole
         known = None
