@@ -22,20 +22,13 @@ from kapre_cli.storage.hdf5_objects import (
     read_attribute,
     wrap_hdf5_errors,
 )
-from kapre_cli.storage.hdf5_scales import (
-    DIMENSION_LIST,
-    FREQUENCY,
-    ScaleNames,
-    require_scales,
-    scale_members,
-)
+from kapre_cli.storage.hdf5_scales import DIMENSION_LIST, FREQUENCY, LENGTHS, ScaleNames
 from kapre_cli.storage.hdf5_values import Hdf5Values, PlainValues
-from kapre_cli.storage.metadata import InputFacts
+from kapre_cli.storage.metadata import InputFacts, RootFacts
 from kapre_cli.storage.soundness import (
     sound_facts,
     sound_frequency,
     sound_json,
-    sound_root,
     within_range,
 )
 from kapre_cli.storage.stored import Features, StoredArray
@@ -70,7 +63,7 @@ class Hdf5Features(Features):
         try:
             with wrap_hdf5_errors("it"):
                 top = h5g.open(self._file.id, b"/")
-                self.root = sound_root(_root_facts(top))
+                self.root = RootFacts.from_dict(_root_facts(top))
                 self.frequency = sound_frequency(_frequency(top, self.layer.n_features), self.root)
                 self._index = Hdf5Index(top)
                 self._inputs = self._index.rows
@@ -181,7 +174,7 @@ class Hdf5Features(Features):
         """
         members = _MEMBERS
         if self.root.dimension_scales:
-            members = members | scale_members(self._scales)
+            members = members.union(self._scales.names.values(), LENGTHS.values())
         with wrap_hdf5_errors("what lies beside its arrays"):
             foreign = [f"/{name}" for name in sorted({*self._file} - members)]
             foreign += [f"attribute {name}" for name in sorted({*self._file.attrs} - _ATTRIBUTES)]
@@ -220,14 +213,10 @@ class Hdf5Features(Features):
         return members
 
     def require_scales(self) -> None:
-        """Compare the dimension scales, if the file has them, with the metadata.
-
-        Raises:
-            StoredDataError: If one differs or cannot be read.
-        """
+        """Compare the dimension scales, if the file has them, with the metadata."""
         if self.root.dimension_scales:
             with wrap_hdf5_errors("a dimension scale"):
-                require_scales(h5g.open(self._file.id, b"/"), self._scales)
+                self._scales.require(h5g.open(self._file.id, b"/"))
 
     @cached_property
     def _scales(self) -> ScaleNames:

@@ -104,6 +104,26 @@ class ScaleNames:
                 self.names[one] = one.axis if number == 1 else f"{one.axis}_{number}"
         return scales
 
+    def require(self, top: Any) -> None:
+        """Compare the coordinates in a file with those that the metadata of its inputs gives.
+
+        No reference is followed: the names are known.
+
+        Args:
+            top: The file's root group.
+
+        Raises:
+            StoredDataError: If some differ, or cannot be read.
+        """
+        for expected, name in self.names.items():
+            stored = open_column(top, name, expected.dtype)
+            if len(stored) != expected.n or not all(
+                np.array_equal(stored[place], values) for place, values in expected.parts()
+            ):
+                raise StoredDataError(
+                    f"the dimension scale {quoted(name)} is not that of its arrays"
+                )
+
 
 class ScaleWriter:
     """Writes the scales of an output while its arrays are written.
@@ -175,28 +195,3 @@ class ScaleWriter:
         space = h5py.h5s.create_simple((len(names),))
         written = h5py.h5a.create(dataset, DIMENSION_LIST.encode(), self._list_type, space)
         written.write(references)
-
-
-def scale_members(scales: ScaleNames) -> set[str]:
-    """Return the names of all members of the root group that are there for the scales' sake."""
-    return {*scales.names.values(), *LENGTHS.values()}
-
-
-def require_scales(top: Any, scales: ScaleNames) -> None:
-    """Compare the coordinates in a file with those that its metadata gives.
-
-    No reference is followed: the names are known.
-
-    Args:
-        top: The file's root group.
-        scales: All inputs have been added to it.
-
-    Raises:
-        StoredDataError: If some differ, or cannot be read.
-    """
-    for expected, name in scales.names.items():
-        stored = open_column(top, name, expected.dtype)
-        if len(stored) != expected.n or not all(
-            np.array_equal(stored[place], values) for place, values in expected.parts()
-        ):
-            raise StoredDataError(f"the dimension scale {quoted(name)} is not that of its arrays")

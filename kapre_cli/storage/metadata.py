@@ -14,6 +14,7 @@ from kapre_cli.settings import (
     AudioSettings,
     ExtractionSettings,
     LayerConfig,
+    MelspectrogramConfig,
     Shard,
     checks,
     layer_from_dict,
@@ -214,7 +215,7 @@ class RootFacts:
             raise StoredDataError("its `settings` are missing")
         audio, shard = dict(settings), stored.get("shard")
         try:
-            return cls(
+            root = cls(
                 layer=layer_from_dict(stored.get("layer")),
                 dtype=checks.choice("dtype", audio.pop("dtype", None), DTYPES),
                 compression=checks.choice(
@@ -230,6 +231,12 @@ class RootFacts:
             )
         except (ValueError, TypeError) as error:
             raise StoredDataError(f"its metadata is not sound: {error}") from error
+        layer, sr = root.layer, root.audio.sr
+        if isinstance(layer, MelspectrogramConfig) and layer.sr != sr:
+            raise StoredDataError(f"its layer is made for {layer.sr:,} Hz, its audio is at {sr:,}")
+        if layer.image_data_format == "default":
+            raise StoredDataError("its layer's `image_data_format` is not resolved")
+        return root
 
 
 def _versions() -> dict[str, str]:

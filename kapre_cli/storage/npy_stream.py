@@ -51,7 +51,7 @@ class NpyStream:
 
     def _write_by_file(self, array: FinalArray) -> None:
         try:
-            with tempfile.TemporaryFile(buffering=0) as file:
+            with tempfile.TemporaryFile() as file:
                 write_npy(file, array, array.pieces())
                 file.seek(0)
                 while part := file.read(_COPIED_BYTES):

@@ -32,7 +32,6 @@ class RunLock:
 
     Attributes:
         folder: A descriptor of the folder.
-        is_by_file: Whether the file system has no locks, and a file stands for one.
 
     Raises:
         UsageError: If another run has the lock.
@@ -41,7 +40,6 @@ class RunLock:
     """
 
     def __init__(self, folder: Path, what: Path) -> None:
-        self._what = what
         self._fd = -1
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
         self.folder = os.open(folder, flags)
@@ -49,7 +47,15 @@ class RunLock:
         try:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             self._fd = os.open(LOCK, flags, 0o600, dir_fd=self.folder)
-            self._take()
+            is_locked = try_lock(self._fd)
+            if is_locked is None:
+                self._owner.take()
+            elif is_locked:
+                self._owner.require_none()
+            else:
+                raise UsageError(
+                    f"another run is writing {quoted(what)}; wait for it, or name another output"
+                )
             if not is_at(self._fd, LOCK, self.folder):  # a run that ended just now removed it
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder / LOCK))
             if os.fstat(self._fd).st_size == 0:
@@ -60,17 +66,6 @@ class RunLock:
                 self.remove_files()
             self.release()
             raise
-
-    def _take(self) -> None:
-        is_locked = try_lock(self._fd)
-        if is_locked is None:
-            self._owner.take()
-        elif is_locked:
-            self._owner.require_none()
-        else:
-            raise UsageError(
-                f"another run is writing {quoted(self._what)}; wait for it, or name another output"
-            )
 
     @property
     def is_by_file(self) -> bool:

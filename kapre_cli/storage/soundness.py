@@ -142,21 +142,6 @@ def sound_key(key: Any) -> str:
     return key
 
 
-def sound_root(stored: Any) -> RootFacts:
-    """Return the facts of a whole output, each within its range.
-
-    Raises:
-        StoredDataError: If they are not those of an output that this program can read.
-    """
-    root = RootFacts.from_dict(stored)
-    sr = root.audio.sr
-    if isinstance(root.layer, MelspectrogramConfig) and root.layer.sr != sr:
-        raise StoredDataError(f"its layer is made for {root.layer.sr:,} Hz, its audio is at {sr:,}")
-    if root.layer.image_data_format == "default":
-        raise StoredDataError("its layer's `image_data_format` is not resolved")
-    return root
-
-
 def sound_facts(stored: Any, root: RootFacts) -> InputFacts:
     """Return the facts of one input, each within its range.
 

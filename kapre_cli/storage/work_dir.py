@@ -254,24 +254,20 @@ def _require_ours(folder: Path) -> None:
             )
     for name in names:
         with suppress(FileNotFoundError):  # a run that ends at this moment
-            _require_plain(folder, name, in_the_way)
+            status = os.lstat(folder / name)
+            is_plain = stat.S_ISREG(status.st_mode) and (
+                status.st_nlink == 1 or is_owner_file(name)
+            )
+            if not (is_plain or (name in _MADE_ASIDE and stat.S_ISDIR(status.st_mode))):
+                raise UsageError(
+                    f"{in_the_way} {quoted(name)} in it is a link or no regular file, which this "
+                    "program does not make; move it away"
+                )
     if not names:
         return
     is_new = all(map(is_lock_file, names)) and os.path.getsize(folder / LOCK) == 0
     if not (is_new or is_marked(folder / LOCK)):
         raise UsageError(f"{in_the_way} the one there has no mark of this program; move it away")
-
-
-def _require_plain(folder: Path, name: str, in_the_way: str) -> None:
-    status = os.lstat(folder / name)
-    is_plain = stat.S_ISREG(status.st_mode) and (status.st_nlink == 1 or is_owner_file(name))
-    if name in _MADE_ASIDE:
-        is_plain = is_plain or stat.S_ISDIR(status.st_mode)
-    if not is_plain:
-        raise UsageError(
-            f"{in_the_way} {quoted(name)} in it is a link or no regular file, which this program "
-            "does not make; move it away"
-        )
 
 
 def _owner_of_new_files(folder: Path) -> int:
