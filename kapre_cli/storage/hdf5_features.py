@@ -69,11 +69,9 @@ class Hdf5Features(Features):
                 self._inputs = self._index.rows
                 self._top = open_group(top, FEATURES)
                 self._folder, self._group = "", self._top
-                self._own = {
-                    INPUT,
-                    LABELS,
-                    *([DIMENSION_LIST] if self.root.dimension_scales else ()),
-                }
+                self._own = {INPUT, LABELS}
+                if self.root.dimension_scales:
+                    self._own.add(DIMENSION_LIST)
                 self._window = FileWindow(self._file.id.get_vfd_handle())
                 self._headers = HeaderReader(self._window)
                 self._ahead: dict[int, _Known | None] = {}  # by row
@@ -127,17 +125,16 @@ class Hdf5Features(Features):
 
     def _address(self, key: str) -> int | None:
         """Return where the header of an array is; ``None`` if the name leads elsewhere."""
-        folder, _, name = key.rpartition("/")
         try:
-            link = self._group_of(folder).links.get_info(name.encode())
+            group, name = self._located(key)
+            link = group.links.get_info(name.encode())
         except (StoredDataError, LookupError, RuntimeError):
             return None
         return int(link.u) if link.type == h5l.TYPE_HARD else None
 
     def _open(self, key: str) -> Any:
-        folder, _, name = key.rpartition("/")
         with self._window.lock:
-            return open_dataset(self._group_of(folder), name)
+            return open_dataset(*self._located(key))
 
     def _read(self, key: str) -> StoredArray:
         """Return an array as HDF5 reads it, with every check."""
@@ -202,15 +199,10 @@ class Hdf5Features(Features):
             above: Its path below ``/features``, with ``/`` behind it.
         """
         rows, is_plain = self._index.rows, self._index.is_plain
-        members: list[tuple[bytes, str]] = []
-
-        def look(raw: bytes) -> None:
-            key = above + raw.decode("utf-8", "surrogateescape")
-            if key not in rows or not is_plain[rows[key]]:
-                members.append((raw, key))
-
-        group.links.iterate(look)
-        return members
+        names: list[bytes] = []
+        group.links.iterate(names.append)
+        members = ((raw, above + raw.decode("utf-8", "surrogateescape")) for raw in names)
+        return [(raw, key) for raw, key in members if key not in rows or not is_plain[rows[key]]]
 
     def require_scales(self) -> None:
         """Compare the dimension scales, if the file has them, with the metadata."""
@@ -226,14 +218,15 @@ class Hdf5Features(Features):
             scales.add(facts)
         return scales
 
-    def _group_of(self, folder: str) -> Any:
-        """Return the group of a folder of keys; the last one is kept, for keys are in order."""
+    def _located(self, key: str) -> tuple[Any, str]:
+        """Return an array's group, and its name there; the last group is kept for the next key."""
+        folder, _, name = key.rpartition("/")
         if folder != self._folder:
             group = self._top
-            for name in filter(None, folder.split("/")):
-                group = open_group(group, name)
+            for part in filter(None, folder.split("/")):
+                group = open_group(group, part)
             self._folder, self._group = folder, group
-        return self._group
+        return self._group, name
 
     def close(self) -> None:
         """Close the file."""

@@ -17,9 +17,8 @@ from kapre_cli.storage.disk import is_at, place_of_folder, rename_to_new, sync_f
 from kapre_cli.storage.existing import Existing, require_no_lone_sidecar
 from kapre_cli.storage.journals import Journals, is_journal
 from kapre_cli.storage.npy import is_sidecar, sidecar_of
-from kapre_cli.storage.owner_file import OWNER, is_owner_file
 from kapre_cli.storage.publishing import publish, publish_pair, remove_output_files
-from kapre_cli.storage.run_lock import LOCK, RunLock, is_lock_file, is_marked
+from kapre_cli.storage.run_lock import LOCK, OWNER, RunLock, is_lock_file, is_marked, is_owner_file
 
 PARTIAL_SUFFIX = ".partial"
 
