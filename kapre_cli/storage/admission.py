@@ -99,16 +99,7 @@ class Admission:
 
 
 def require_no_input(what: str, path: Path, sources: Iterable[Source]) -> None:
-    """Refuse to write over an input.
-
-    Args:
-        what: What is to be written.
-        path: Where it goes.
-        sources: The inputs.
-
-    Raises:
-        UsageError: If it is one of them.
-    """
+    """Raise UsageError if the place of ``what`` is one of the inputs."""
     if os.path.exists(path) and any(
         os.path.exists(source.file) and os.path.samefile(source.file, path) for source in sources
     ):
@@ -116,15 +107,7 @@ def require_no_input(what: str, path: Path, sources: Iterable[Source]) -> None:
 
 
 def require_not_in_work(output: Path, inputs: Iterable[str | Path]) -> None:
-    """Refuse inputs in the folder that the output is made in: it is emptied and removed.
-
-    Args:
-        output: Where the output goes.
-        inputs: The inputs' files and folders.
-
-    Raises:
-        UsageError: If one lies there, links followed.
-    """
+    """Raise UsageError for inputs in the work folder: it is emptied and removed."""
     folder = f"{output}{PARTIAL_SUFFIX}"
     if not os.path.isdir(folder):
         return

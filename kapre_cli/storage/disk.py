@@ -21,11 +21,7 @@ _CANNOT_TELL_FREE = (*_LACKING, errno.ESTALE)
 
 
 def sync_file(path: Path) -> None:
-    """Write a file through to the disk.
-
-    Raises:
-        OSError: If the system cannot, whatever the reason.
-    """
+    """Write a file through to the disk; raise OSError if the system cannot."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -34,11 +30,7 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Write the names in a folder through to the disk, on file systems that can.
-
-    Raises:
-        OSError: If the disk fails.
-    """
+    """Write the names in a folder through to the disk, where that can be done."""
     try:
         sync_file(path)
     except OSError as error:
@@ -60,16 +52,7 @@ def free_bytes(folder: Path) -> int | None:
 
 
 def require_free_bytes(folder: Path, n_bytes: int, what: str) -> None:
-    """Fail early if the disk is too small.
-
-    Args:
-        folder: A folder on the disk.
-        n_bytes: Bytes that are needed.
-        what: What needs them, for the message.
-
-    Raises:
-        OutputError: If fewer are free.
-    """
+    """Raise OutputError if fewer bytes are free on the disk of ``folder``."""
     free = free_bytes(folder)
     if free is not None and n_bytes > free:
         raise OutputError(
@@ -160,12 +143,7 @@ def is_at(
 
 
 def place_of_folder(fd: int, before: Path) -> Path | None:
-    """Return where an open folder is now; ``None`` if it is gone, or the system cannot tell.
-
-    Args:
-        fd: A descriptor of it.
-        before: Where it was when it was opened.
-    """
+    """Return where an open folder is now, if not ``before``; ``None`` if unknown."""
     if is_at(fd, before):
         return before
     try:

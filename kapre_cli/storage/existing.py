@@ -101,15 +101,7 @@ def existing_output(output: OutputSettings, *, resumable: bool = True) -> Existi
 
 
 def require_outside_outputs(what: str, path: Path) -> None:
-    """Refuse a place in a folder that is an output: nothing else may lie in one.
-
-    Args:
-        what: What is to be written.
-        path: Where it goes. The folder above exists.
-
-    Raises:
-        UsageError: If it is in such a folder.
-    """
+    """Raise UsageError if ``what`` would lie in a folder that is an output."""
     above = Path(os.path.realpath(path.parent))
     for folder in (above, *above.parents):
         if all(os.path.isfile(folder / name) for name in (ROOT_NAME, MANIFEST_NAME)):
@@ -120,11 +112,7 @@ def require_outside_outputs(what: str, path: Path) -> None:
 
 
 def require_no_lone_sidecar(output: OutputSettings) -> None:
-    """Refuse to replace metadata whose array is not there, unless replacing was asked for.
-
-    Raises:
-        UsageError: If they stand there.
-    """
+    """Raise UsageError for metadata without its array, unless it may be replaced."""
     sidecar = sidecar_of(output.path)
     may_replace = output.overwrite or output.resume is not None
     if output.format != "npy" or may_replace or os.path.lexists(output.path):
@@ -137,11 +125,7 @@ def require_no_lone_sidecar(output: OutputSettings) -> None:
 
 
 def require_kind(output: OutputSettings) -> None:
-    """Refuse a file in the place of a folder, and anything but a file in the place of a file.
-
-    Raises:
-        UsageError: If it stands there.
-    """
+    """Raise UsageError for a file in a folder's place, or a non-file in a file's."""
     path = output.path
     if output.format != "npy-directory":
         require_regular(path, "output")
@@ -160,15 +144,9 @@ def is_something(path: Path) -> bool:
 
 
 def require_regular(path: Path, what: str, named: Path | None = None) -> None:
-    """Refuse a folder, device, pipe or socket in the place of a file.
+    """Raise UsageError for a folder, device, pipe or socket in the place of a file.
 
-    Args:
-        path: The place.
-        what: What is to stand there, for the message.
-        named: What the user calls the place, if it was named by a link.
-
-    Raises:
-        UsageError: If one stands there.
+    ``named`` is what the user calls the place, if it was named by a link.
     """
     try:
         mode = os.lstat(path).st_mode
@@ -257,11 +235,7 @@ def _first_stray(path: Path, _state: tuple[int, ...]) -> str | None:
 
 
 def require_unmixed(path: Path) -> None:
-    """Refuse to replace a folder that is no output, or that has other files in it.
-
-    Raises:
-        UsageError: If it is such a folder.
-    """
+    """Raise UsageError for a folder that is no output, or has other files in it."""
     try:
         is_ours = (path / ROOT_NAME).is_file()
     except OSError:

@@ -120,20 +120,13 @@ def _extracting(path: Path) -> str:
 def is_output(path: Path) -> bool:
     """Whether something claims to be an output of this program, and is no audio file.
 
-    Raises:
-        OSError: If it cannot be opened.
-        StoredDataError: If it is neither a plain file nor a folder.
+    Raise StoredDataError if it is neither a plain file nor a folder.
     """
     return path.is_dir() or _beginning(path).startswith((_HDF5_MAGIC, _NPY_MAGIC))
 
 
 def begins_as_our_hdf5(path: Path) -> bool:
-    """Whether a plain file begins as this program's HDF5 files do, be the rest damaged or gone.
-
-    Raises:
-        OSError: If it cannot be opened.
-        StoredDataError: If it is not a plain file.
-    """
+    """Whether a plain file begins as this program's HDF5 files do, be the rest damaged or gone."""
     beginning = _beginning(path)
     return beginning.startswith(_HDF5_MAGIC) and _OUR_MARK.search(beginning) is not None
 

@@ -104,11 +104,9 @@ class Hdf5Features(Features):
         return StoredArray(key, values, facts, self.layer)
 
     def _read_ahead(self, first: int, count: int) -> Iterator[_Known | None]:
-        """Yield what is known of arrays without HDF5; step by step for all of them: it is quicker.
+        """Yield what is known of arrays without HDF5.
 
-        Args:
-            first: The row of the first one.
-            count: How many there are, at most.
+        Step by step for all of them: it is quicker.
         """
         addresses = [self._address(key) for key in self._index.keys[first : first + count]]
         known = [None if one is None else self._headers.known(one) for one in addresses]
@@ -192,12 +190,7 @@ class Hdf5Features(Features):
                             yield f"attribute {one} of {key}"
 
     def _unread(self, group: Any, above: str) -> list[tuple[bytes, str]]:
-        """Return the members of a group, but for the arrays whose headers have been read whole.
-
-        Args:
-            group: The group.
-            above: Its path below ``/features``, with ``/`` behind it.
-        """
+        """Return the members of a group, without arrays whose headers were read whole."""
         rows, is_plain = self._index.rows, self._index.is_plain
         names: list[bytes] = []
         group.links.iterate(names.append)

@@ -55,11 +55,7 @@ Facts = Sequence[tuple[str, InputFacts]]
 
 
 def index_datasets(facts: Facts) -> dict[str, npt.NDArray[Any]]:
-    """Return the datasets of the index by their names.
-
-    Args:
-        facts: The key and the facts of every input, in order.
-    """
+    """Return the datasets of the index by name."""
     table = np.empty(len(facts), _TABLE)
     for name in _COLUMNS:
         table[name] = np.array([getattr(one, name) for _, one in facts], _TABLE[name])
@@ -137,12 +133,7 @@ class Hdf5Index:
                 yield key, within_range(facts, root)
 
     def rows_of(self, first: int, count: int) -> Iterator[InputFacts]:
-        """Yield the facts of some inputs, of the right types and not looked at.
-
-        Args:
-            first: The row of the first one.
-            count: How many there are, at most.
-        """
+        """Yield the facts of at most ``count`` inputs, not looked at."""
         part = slice(first, first + count)
         columns = {name: self._table[name][part].tolist() for name in _COLUMNS}
         columns["sha256"] = [digits.decode("ascii", "replace") for digits in columns["sha256"]]
@@ -154,11 +145,7 @@ class Hdf5Index:
         return map(InputFacts._make, zip(*in_order, strict=True))
 
     def require(self, key: str, facts: InputFacts) -> None:
-        """Compare the facts of one input with the index: neither has a checksum.
-
-        Raises:
-            StoredDataError: If one differs.
-        """
+        """Raise StoredDataError if facts of an input are not those of the index."""
         (indexed,) = self.rows_of(self.rows[key], 1)
         for name, fact, found in zip(InputFacts._fields, facts, indexed, strict=True):
             if fact != found:
@@ -169,11 +156,7 @@ class Hdf5Index:
 
 
 def _texts(stored: h5py.Dataset) -> Iterator[bytes]:
-    """Yield texts that have a NUL behind them, read part by part.
-
-    Raises:
-        StoredDataError: If one is longer than any can be, or the last one is cut short.
-    """
+    """Yield texts that have a NUL behind them, read part by part."""
     begun = b""
     for first, count in spans(len(stored), _PART_BYTES):
         *whole, begun = (begun + stored[first : first + count].tobytes()).split(b"\0")

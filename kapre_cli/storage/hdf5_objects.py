@@ -27,11 +27,7 @@ _MAX_NUMBER_BYTES = 8
 
 @contextmanager
 def wrap_hdf5_errors(what: str) -> Iterator[None]:
-    """Turn every error that h5py raises for a damaged file into one error.
-
-    Raises:
-        StoredDataError: For any of them.
-    """
+    """Turn all errors of h5py for a damaged file into a StoredDataError."""
     try:
         yield
     except StoredDataError:
@@ -64,11 +60,7 @@ def open_dataset(group: Any, name: str) -> Any:
 
 
 def open_group(group: Any, name: str) -> Any:
-    """Return a group of this very file.
-
-    Raises:
-        StoredDataError: If there is none, or it is a link to another place.
-    """
+    """Return a group of this very file; raise StoredDataError for anything else."""
     found = _member(group, name)
     if not isinstance(found, h5g.GroupID):
         raise StoredDataError(f"{quoted(name)} is not a group")
@@ -90,8 +82,7 @@ def _member(group: Any, name: str) -> Any:
 def open_column(group: Any, name: str, dtype: np.dtype[Any]) -> h5py.Dataset:
     """Return a dataset of one axis and of exactly this type, all of whose bytes are in the file.
 
-    Raises:
-        StoredDataError: If it is anything else.
+    Raise StoredDataError for anything else.
     """
     dataset = open_dataset(group, name)
     if not dataset.get_type().equal(h5t.py_create(dtype)):
@@ -111,8 +102,7 @@ def open_column(group: Any, name: str, dtype: np.dtype[Any]) -> h5py.Dataset:
 def read_attribute(owner: Any, name: str) -> bytes | int | None:
     """Return a string of fixed length or an integer; ``None`` if there is no such attribute.
 
-    Raises:
-        StoredDataError: If the attribute is neither.
+    Raise StoredDataError for anything else.
     """
     if not h5a.exists(owner, name.encode()):
         return None

@@ -105,15 +105,9 @@ class ScaleNames:
         return scales
 
     def require(self, top: Any) -> None:
-        """Compare the coordinates in a file with those that the metadata of its inputs gives.
+        """Raise StoredDataError if a file has other coordinates.
 
         No reference is followed: the names are known.
-
-        Args:
-            top: The file's root group.
-
-        Raises:
-            StoredDataError: If some differ, or cannot be read.
         """
         for expected, name in self.names.items():
             stored = open_column(top, name, expected.dtype)

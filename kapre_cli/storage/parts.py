@@ -79,8 +79,7 @@ def _opened(path: Path) -> Features:
 def in_order(parts: Sequence[Part]) -> list[Part]:
     """Return parts as given, but the shards of one list of inputs in the order of that list.
 
-    Raises:
-        UsageError: If one shard is there twice.
+    Raise UsageError if one shard is there twice.
     """
     ordered = list(parts)
     for shards in _lists(parts):
@@ -99,11 +98,7 @@ def in_order(parts: Sequence[Part]) -> list[Part]:
 
 
 def require_alike(parts: Sequence[Part]) -> None:
-    """Refuse parts that were not made with one layer and the same settings.
-
-    Raises:
-        UsageError: If some were not; it names what differs.
-    """
+    """Raise UsageError for parts of different settings, with what differs."""
     first = parts[0]
     for part in parts[1:]:
         there, here = settings_of(part.root), settings_of(first.root)
@@ -117,11 +112,7 @@ def require_alike(parts: Sequence[Part]) -> None:
 
 
 def require_complete(parts: Sequence[Part]) -> None:
-    """Refuse parts of which a shard is missing.
-
-    Raises:
-        UsageError: If one is.
-    """
+    """Raise UsageError if a shard is missing."""
     for shards in _lists(parts):
         there = {shard.index for _, shard in shards}
         place, shard = shards[0]
@@ -138,11 +129,7 @@ def require_complete(parts: Sequence[Part]) -> None:
 
 
 def require_distinct(parts: Sequence[Part]) -> None:
-    """Refuse parts whose arrays claim one place in the output.
-
-    Raises:
-        UsageError: If two have one key, or one key is a folder of another.
-    """
+    """Raise UsageError if two parts have one key, or one key is a folder of another."""
     owners: dict[str, Part] = {}
     for part in parts:
         for key in part.keys:

@@ -191,11 +191,7 @@ def open_report(place: ReportPlace) -> int:
 
 
 def _open_to_write_into(path: Path) -> int:
-    """Open a device, or a named pipe once somebody reads it.
-
-    Raises:
-        UsageError: If nobody does.
-    """
+    """Open a device or a named pipe; raise UsageError if nobody reads the pipe."""
     flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     deadline = time.monotonic() + _SECONDS_FOR_A_READER
     descriptor = -1

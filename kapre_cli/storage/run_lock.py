@@ -133,10 +133,9 @@ def is_lock_file(name: str) -> bool:
 
 
 def is_marked(lock: Path) -> bool:
-    """Whether a lock's file was made by this program, and is neither a link nor linked elsewhere.
+    """Whether a lock's file was made by this program.
 
-    Raises:
-        OSError: If that cannot be told.
+    A link is not, nor is a file that is linked elsewhere.
     """
     try:
         fd = os.open(lock, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -209,11 +208,7 @@ class OwnerFile:
                 os.rename(_NEXT, OWNER, src_dir_fd=self._folder, dst_dir_fd=self._folder)
 
     def require_none(self) -> None:
-        """Remove the file of a process that is gone.
-
-        Raises:
-            UsageError: If it names a process that may still be at work.
-        """
+        """Remove the file of a process that is gone; raise UsageError if it may not be."""
         if self._gone(OWNER) is not None:
             self._remove(OWNER)
 
@@ -277,8 +272,7 @@ class OwnerFile:
     def _gone(self, name: str) -> bytes | None:
         """Return what a file says whose process is gone; ``None`` if there is no file.
 
-        Raises:
-            UsageError: If the process may still be at work.
+        Raise UsageError if the process may still be at work.
         """
         content = self._read(name)
         if content is None:

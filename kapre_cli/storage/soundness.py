@@ -143,20 +143,12 @@ def sound_key(key: Any) -> str:
 
 
 def sound_facts(stored: Any, root: RootFacts) -> InputFacts:
-    """Return the facts of one input, each within its range.
-
-    Raises:
-        StoredDataError: If one is missing, unknown, of another type or out of range.
-    """
+    """Return the facts of one input; raise StoredDataError unless each is sound."""
     return within_range(InputFacts.from_dict(stored), root)
 
 
 def within_range(facts: InputFacts, root: RootFacts) -> InputFacts:
-    """Return the facts of one input, whose types are right, if each is within its range.
-
-    Raises:
-        StoredDataError: If one is out of range.
-    """
+    """Return facts of the right types; raise StoredDataError if one is out of range."""
     for name, (lowest, highest) in _RANGES.items():
         value = getattr(facts, name)
         if not lowest <= value <= highest:  # NaN is not
@@ -168,11 +160,7 @@ def within_range(facts: InputFacts, root: RootFacts) -> InputFacts:
 
 
 def _require_reference(facts: InputFacts, config: LayerConfig) -> None:
-    """Refuse a reference of decibels that the layer cannot have had.
-
-    Raises:
-        StoredDataError: If it is out of range, or not the same in both of its units.
-    """
+    """Raise StoredDataError for a reference that the layer cannot have had."""
     reference, in_db = facts.reference, facts.reference_db
     if not config.decibel:
         is_sound = reference is None and in_db is None
@@ -210,11 +198,7 @@ def frequencies(config: LayerConfig, sr: int) -> npt.NDArray[np.float64]:
 
 
 def require_shape(key: str, shape: tuple[int, ...], facts: InputFacts, config: LayerConfig) -> None:
-    """Refuse an array that is not of the one shape that its layer gives for its input.
-
-    Raises:
-        StoredDataError: If it is not.
-    """
+    """Raise StoredDataError for a shape that is not the one of the layer."""
     if len(shape) != len(config.axes):
         raise StoredDataError(
             f"{quoted(key)} has {len(shape)} axes, its facts name {len(config.axes)}"
@@ -225,11 +209,7 @@ def require_shape(key: str, shape: tuple[int, ...], facts: InputFacts, config: L
 
 
 def sound_shape(key: str, facts: InputFacts, config: LayerConfig) -> tuple[int, ...]:
-    """Return the shape of the array that a layer gives for an input.
-
-    Raises:
-        StoredDataError: If it gives none.
-    """
+    """Return the shape of an input's array; raise StoredDataError if it has none."""
     try:
         return _shape(config, facts.n_samples, facts.n_channels)
     except ValueError as error:
@@ -242,11 +222,7 @@ def _shape(config: LayerConfig, n_samples: int, n_channels: int) -> tuple[int, .
 
 
 def require_buildable(config: LayerConfig) -> None:
-    """Refuse a layer whose weights would fill the memory; reading its features needs none.
-
-    Raises:
-        StoredDataError: If the layer is too large.
-    """
+    """Raise StoredDataError for a layer whose weights would fill the memory."""
     if config.n_weights > MAX_WEIGHTS:
         raise StoredDataError(
             f"its layer would have {config.n_weights:,} weights; at most {MAX_WEIGHTS:,} are built "

@@ -142,9 +142,6 @@ class StoredArray:
 
         Large arrays and those that are not stored as they are have other bytes, as far as this
         can tell.
-
-        Raises:
-            StoredDataError: If one of them cannot be read.
         """
         if (self.axes, self.shape, self.dtype) != (other.axes, other.shape, other.dtype):
             return False
@@ -152,11 +149,7 @@ class StoredArray:
         return content is not None and content == other.content()
 
     def content(self) -> bytes | None:
-        """Return the bytes of all values of a small array, if they lie in the file as they are.
-
-        Raises:
-            StoredDataError: If they cannot be read.
-        """
+        """Return all bytes of a small array, if they lie in the file as they are."""
         parts = self._values.parts() if prod(self.shape) < _SMALL_VALUES else None
         try:
             return None if parts is None else b"".join(parts)
@@ -179,11 +172,7 @@ class StoredArray:
         return look
 
     def require_crc32(self, crc32: int) -> None:
-        """Hold the checksum of the values that were read against the one they were written with.
-
-        Raises:
-            StoredDataError: If they are others.
-        """
+        """Raise StoredDataError unless values of this checksum were written."""
         if crc32 != self.facts.crc32:
             raise StoredDataError(
                 f"{quoted(self.key)} is damaged: its values have the CRC-32 {crc32:08x}, "

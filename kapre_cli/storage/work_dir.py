@@ -228,11 +228,7 @@ class WorkDir(Closing):
 
 
 def _require_ours(folder: Path) -> None:
-    """Refuse a folder that this program did not make, or that another user could have prepared.
-
-    Raises:
-        UsageError: If it is such a folder.
-    """
+    """Raise UsageError for a folder that is not this program's, or another user's."""
     try:
         status = os.lstat(folder)
     except FileNotFoundError:
