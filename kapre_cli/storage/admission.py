@@ -47,7 +47,7 @@ def check_output(
     require_outside_outputs("output", path)
     existing_output(output, resumable=resumable)
     if output.format == "npy-directory":
-        _check_file_names(path, sources, longest)
+        _check_file_names(path, sources)
     if output.format == "npy" and len(sources) > 1:
         raise UsageError(
             f"{quoted(path)} would be one array, but there are {len(sources)} inputs; "
@@ -66,7 +66,6 @@ class Admission:
     def __init__(self, output: OutputSettings, report: Path | None = None) -> None:
         self._output = output
         self._report = None if report == STANDARD_OUTPUT else report
-        self._longest = os.pathconf(output.path.parent, "PC_NAME_MAX")
         self._files: dict[str, list[Source]] = {}  # by all that a file system may take it for
         self._folders: dict[str | bytes, Source] = {}  # likewise, one that lies in it
 
@@ -83,7 +82,7 @@ class Admission:
             require_no_input("output", self._output.path, [source])
             require_not_in_work(self._output.path, [source.file])
         if self._output.format == "npy-directory":
-            _check_file_names(self._output.path, [*self._near(source), source], self._longest)
+            _check_file_names(self._output.path, [*self._near(source), source])
 
     def _near(self, source: Source) -> Iterator[Source]:
         """Yield those before ``source`` that it might collide with, and take note of it."""
@@ -120,12 +119,13 @@ def require_not_in_work(output: Path, inputs: Iterable[str | Path]) -> None:
             )
 
 
-def _check_file_names(path: Path, sources: Sequence[Source], longest: int) -> None:
+def _check_file_names(path: Path, sources: Sequence[Source]) -> None:
     """Refuse keys whose files would not fit beside one another, or their names into a folder."""
     files = {
         **dict.fromkeys((ROOT_NAME, MANIFEST_NAME), "the output's own metadata"),
         **{source.key + NPY_SUFFIX: source.path for source in sources},
     }
+    longest = os.pathconf(path.parent, "PC_NAME_MAX")
     at_most = os.pathconf(path.parent, "PC_PATH_MAX") - 1
     refused = "cannot be stored in a folder of .npy files:"
     for source in sources:

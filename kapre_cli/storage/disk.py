@@ -30,7 +30,7 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Write the names in a folder through to the disk, where that can be done."""
+    """Write the names in a folder through, where that can be; raise OSError if it fails."""
     try:
         sync_file(path)
     except OSError as error:
@@ -143,7 +143,7 @@ def is_at(
 
 
 def place_of_folder(fd: int, before: Path) -> Path | None:
-    """Return where an open folder is now, if not ``before``; ``None`` if unknown."""
+    """Return where a folder is now that was opened at ``before``; ``None`` if unknown."""
     if is_at(fd, before):
         return before
     try:

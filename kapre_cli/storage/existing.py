@@ -138,9 +138,8 @@ def require_kind(output: OutputSettings) -> None:
 
 def is_something(path: Path) -> bool:
     """Whether anything but an empty folder stands at ``path``."""
-    if not os.path.lexists(path):
-        return False
-    return not (path.is_dir() and not path.is_symlink() and not any(path.iterdir()))
+    is_folder = path.is_dir() and not path.is_symlink()
+    return any(path.iterdir()) if is_folder else os.path.lexists(path)
 
 
 def require_regular(path: Path, what: str, named: Path | None = None) -> None:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from h5py import h5a, h5g, h5l, h5o
 
 from kapre_cli.errors import StoredDataError, quoted
+from kapre_cli.framing import spans
 from kapre_cli.sources import folder_id, folders_of
 from kapre_cli.storage.hdf5 import FEATURES, INPUT, LABELS
 from kapre_cli.storage.hdf5_headers import DatasetHeader, FileWindow, HeaderReader
@@ -36,6 +37,7 @@ from kapre_cli.storage.stored import Features, StoredArray
 _ROOT_JSON = ("layer", "settings", "versions", "shard")
 _ATTRIBUTES = {"format", "format_version", *_ROOT_JSON}
 _MAX_AHEAD = 2**8  # arrays
+_PART_ROWS = 2**14
 
 _Known = tuple[DatasetHeader, np.dtype[Any], InputFacts]
 
@@ -159,7 +161,10 @@ class Hdf5Features(Features):
 
     def facts(self) -> Iterator[tuple[str, InputFacts]]:
         """Yield the key and the facts of every input as the index has them."""
-        return self._index.facts(self.root)
+        for first, count in spans(len(self), _PART_ROWS):
+            keys = self._index.keys[first : first + count]
+            for key, facts in zip(keys, self._index.rows_of(first, count), strict=True):
+                yield key, within_range(facts, self.root)
 
     def strays(self) -> Iterator[str]:
         """Yield the names of what lies below ``/features`` and is not in the index.

@@ -18,8 +18,8 @@ from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.framing import spans
 from kapre_cli.report import counted
 from kapre_cli.storage.hdf5_objects import open_column
-from kapre_cli.storage.metadata import InputFacts, RootFacts
-from kapre_cli.storage.soundness import MAX_FACTS_BYTES, sound_key, within_range
+from kapre_cli.storage.metadata import InputFacts
+from kapre_cli.storage.soundness import MAX_FACTS_BYTES, sound_key
 
 INDEX = "index"
 KEYS = "keys"
@@ -49,7 +49,6 @@ _OPTIONAL = ("reference", "reference_db")  # NaN in the table stands for none
 _BYTE = np.dtype(np.uint8)
 
 _PART_BYTES = 2**20
-_PART_ROWS = 2**14
 
 Facts = Sequence[tuple[str, InputFacts]]
 
@@ -118,22 +117,8 @@ class Hdf5Index:
                 f"its index has {counted(number, what)} and {counted(len(self.rows), 'key')}"
             )
 
-    def facts(self, root: RootFacts) -> Iterator[tuple[str, InputFacts]]:
-        """Yield the key and the facts of every input.
-
-        Args:
-            root: The facts of the whole, which those of an input must be in keeping with.
-
-        Raises:
-            StoredDataError: If a fact is out of range.
-        """
-        for first, count in spans(len(self.keys), _PART_ROWS):
-            keys = self.keys[first : first + count]
-            for key, facts in zip(keys, self.rows_of(first, count), strict=True):
-                yield key, within_range(facts, root)
-
     def rows_of(self, first: int, count: int) -> Iterator[InputFacts]:
-        """Yield the facts of at most ``count`` inputs, not looked at."""
+        """Yield the facts of at most ``count`` inputs: of the right types, in whatever range."""
         part = slice(first, first + count)
         columns = {name: self._table[name][part].tolist() for name in _COLUMNS}
         columns["sha256"] = [digits.decode("ascii", "replace") for digits in columns["sha256"]]

@@ -102,25 +102,23 @@ def open_column(group: Any, name: str, dtype: np.dtype[Any]) -> h5py.Dataset:
 def read_attribute(owner: Any, name: str) -> bytes | int | None:
     """Return a string of fixed length or an integer; ``None`` if there is no such attribute.
 
-    Raise StoredDataError for anything else.
+    Raise StoredDataError for a type that has no fixed and small size, or refers to something.
     """
     if not h5a.exists(owner, name.encode()):
         return None
     attribute = h5a.open(owner, name.encode())
     kind = attribute.get_type()
-    if not _is_plain(kind) or attribute.get_space().get_simple_extent_type() != h5s.SCALAR:
+    n_bytes, is_text = kind.get_size(), kind.get_class() == h5t.STRING
+    if is_text:
+        is_plain = not kind.is_variable_str() and n_bytes <= MAX_FACTS_BYTES
+    else:
+        is_plain = kind.get_class() in (h5t.INTEGER, h5t.FLOAT) and n_bytes <= _MAX_NUMBER_BYTES
+    if not is_plain or attribute.get_space().get_simple_extent_type() != h5s.SCALAR:
         raise StoredDataError(f"the attribute {name!r} is not a plain string or number")
-    if kind.get_class() == h5t.STRING:
-        text = np.empty((), f"S{kind.get_size()}")
+    if is_text:
+        text = np.empty((), f"S{n_bytes}")
         attribute.read(text, kind)
         return bytes(text[()])
     number = np.empty((), kind.dtype)
     attribute.read(number)
     return number.item() if number.dtype.kind in "iu" else None
-
-
-def _is_plain(kind: Any) -> bool:
-    """Whether values of a type have a fixed and small size, and refer to nothing."""
-    if kind.get_class() == h5t.STRING:
-        return not kind.is_variable_str() and kind.get_size() <= MAX_FACTS_BYTES
-    return kind.get_class() in (h5t.INTEGER, h5t.FLOAT) and kind.get_size() <= _MAX_NUMBER_BYTES

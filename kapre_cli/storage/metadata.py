@@ -207,13 +207,10 @@ class RootFacts:
                 f"its format version is {stored.get('format_version')!r}; "
                 f"this program reads {FORMAT_VERSION}"
             )
-        versions = stored.get("versions")
-        if not isinstance(versions, dict):
-            raise StoredDataError("its `versions` are missing")
-        settings = stored.get("settings")
-        if not isinstance(settings, dict):
-            raise StoredDataError("its `settings` are missing")
-        audio, shard = dict(settings), stored.get("shard")
+        for name in ("versions", "settings"):
+            if not isinstance(stored.get(name), dict):
+                raise StoredDataError(f"its `{name}` are missing")
+        audio, shard = dict(stored["settings"]), stored.get("shard")
         try:
             root = cls(
                 layer=layer_from_dict(stored.get("layer")),
@@ -226,7 +223,7 @@ class RootFacts:
                     "dimension_scales", audio.pop("dimension_scales", False)
                 ),
                 audio=AudioSettings.from_dict(audio),
-                versions={str(name): str(value) for name, value in versions.items()},
+                versions={str(name): str(value) for name, value in stored["versions"].items()},
                 shard=None if shard is None else Shard.from_dict(shard),
             )
         except (ValueError, TypeError) as error:

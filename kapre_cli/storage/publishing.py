@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from kapre_cli.errors import OutputError, StoredDataError, UsageError, quoted
 from kapre_cli.storage.disk import exchange, rename_to_new
@@ -55,13 +54,13 @@ def publish(
     if not os.path.lexists(target):
         _move_to_new(made, target, remedy)
         return
-    old = _Old(target, replaced, partial(require, expected, target, remedy))
-    old.require(target)
+    require_old = partial(require, expected, target, remedy)
+    require_old(target)
     if not exchange(made, target):
-        _replace([old], [(made, target)], remedy)
+        _replace([(target, replaced, require_old)], [(made, target)], remedy)
         return
     try:
-        old.require(made)
+        require_old(made)
     except OutputError:
         exchange(made, target)
         raise
@@ -83,34 +82,30 @@ def publish_pair(made: Path, target: Path, replaced: Path, expected: Existing) -
         OSError: If they cannot be moved.
     """
     old = [
-        _Old(place, aside, partial(_require_expected, stamp, place, OF_AN_OUTPUT))
+        (place, aside, partial(_require_expected, stamp, place, OF_AN_OUTPUT))
         for place, aside, stamp in (
             (target, replaced, expected.output),
             (sidecar_of(target), sidecar_of(replaced), expected.sidecar),
         )
     ]
-    for one in old:
-        one.require(one.place)
+    for place, _, require_old in old:
+        require_old(place)
     _replace(old, [(sidecar_of(made), sidecar_of(target)), (made, target)], OF_AN_OUTPUT)
 
 
-class _Old(NamedTuple):
-    """What may stand at a place, where it is moved, and a check that it may be replaced."""
-
-    place: Path
-    aside: Path
-    require: Callable[[Path], None]
-
-
-def _replace(old: Sequence[_Old], new: Sequence[tuple[Path, Path]], remedy: str) -> None:
-    """Move what is old aside and what is new to its place, all of it or nothing."""
+def _replace(
+    old: Sequence[tuple[Path, Path, Callable[[Path], None]]],
+    new: Sequence[tuple[Path, Path]],
+    remedy: str,
+) -> None:
+    """Move what is old aside, looking at it there, and what is new to its place: all or nothing."""
     undo: list[tuple[Path, Path]] = []
     try:
-        for place, aside, require in old:
+        for place, aside, require_old in old:
             if os.path.lexists(place):
                 os.rename(place, aside)
                 undo.append((aside, place))
-                require(aside)
+                require_old(aside)
         for source, place in new:
             _move_to_new(source, place, remedy)
             undo.append((place, source))

@@ -68,7 +68,6 @@ class WorkDir(Closing):
             except BaseException:
                 self._lock.release()
                 raise
-            self._fd = os.dup(self._lock.folder)
             self._parent = os.open(output.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             self._is_open = True
             try:
@@ -82,7 +81,8 @@ class WorkDir(Closing):
                 sync_folder(self.folder.parent)
             except BaseException:
                 with suppress(OSError):  # the error under way says enough
-                    if self._is_in_place() and all(map(is_lock_file, os.listdir(self._fd))):
+                    names = os.listdir(self._lock.folder)
+                    if self._is_in_place() and all(map(is_lock_file, names)):
                         self._remove_folder()
                 self._release()
                 raise
@@ -110,7 +110,7 @@ class WorkDir(Closing):
     @property
     def place(self) -> Path | None:
         """Where the folder is now, should somebody have moved it; ``None`` if it is gone."""
-        return place_of_folder(self._fd, self.folder)
+        return place_of_folder(self._lock.folder, self.folder)
 
     def _recover(self) -> None:
         """Put an older output back that a run moved away before it was killed."""
@@ -190,7 +190,7 @@ class WorkDir(Closing):
             )
 
     def _is_in_place(self) -> bool:
-        return is_at(self._fd, self.folder)
+        return is_at(self._lock.folder, self.folder)
 
     def close(self) -> None:
         """Remove what is of no more use, the folder too unless work is kept; release the lock."""
@@ -223,8 +223,7 @@ class WorkDir(Closing):
         self._is_open = False
         self._lock.release()
         self.journals.close()
-        for fd in (self._parent, self._fd):
-            os.close(fd)
+        os.close(self._parent)
 
 
 def _require_ours(folder: Path) -> None:
