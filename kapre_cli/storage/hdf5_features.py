@@ -27,7 +27,6 @@ from kapre_cli.storage.hdf5_scales import DIMENSION_LIST, FREQUENCY, LENGTHS, Sc
 from kapre_cli.storage.hdf5_values import Hdf5Values, PlainValues
 from kapre_cli.storage.metadata import InputFacts, RootFacts
 from kapre_cli.storage.soundness import (
-    sound_facts,
     sound_frequency,
     sound_json,
     within_range,
@@ -143,7 +142,7 @@ class Hdf5Features(Features):
             stored = read_attribute(dataset, INPUT)
             if not isinstance(stored, bytes):
                 raise StoredDataError(f"{quoted(key)} has no facts")
-            facts = sound_facts(sound_json(stored), self.root)
+            facts = within_range(InputFacts.from_dict(sound_json(stored)), self.root)
             self._index.require(key, facts)
             values = Hdf5Values(key, dataset)
             array = StoredArray(key, values, facts, self.layer)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from io import BytesIO
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -137,7 +137,7 @@ def npy_head(array: FinalArray) -> bytes:
     return head.getvalue()
 
 
-def write_npy(file: BinaryIO, array: FinalArray, pieces: Iterator[Part]) -> None:
+def write_npy(file: IO[bytes], array: FinalArray, pieces: Iterator[Part]) -> None:
     """Write an array piece by piece into an empty file.
 
     Not through a memory map: its pages would count as this process's memory.

@@ -18,11 +18,11 @@ from kapre_cli.storage.npy import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, sidecar_
 from kapre_cli.storage.soundness import (
     MAX_FACTS_BYTES,
     open_plain,
-    sound_facts,
     sound_frequency,
     sound_json,
     sound_key,
     within,
+    within_range,
 )
 from kapre_cli.storage.stored import Features, Look, StoredArray
 
@@ -70,7 +70,7 @@ class NpyFeatures(Features):
                 raise StoredDataError(f"the key {quoted(key)} is there twice")
             if stored.pop("axes", None) != axes:
                 raise StoredDataError(f"the axes of {quoted(key)} are not those of its layer")
-            self._inputs[key] = sound_facts(stored, self.root)
+            self._inputs[key] = within_range(InputFacts.from_dict(stored), self.root)
 
     def _array(self, key: str) -> StoredArray:
         file = self.path / f"{key}{NPY_SUFFIX}" if self.format == "npy-directory" else self.path

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from io import BytesIO
 from typing import IO, Any
 
@@ -17,55 +18,32 @@ _HELD_BYTES = 2**24  # arrays up to this size are put together in memory
 _COPIED_BYTES = 2**20
 
 
-class NpyStream:
-    """Writes arrays in C order, whatever the order of their axes, to a place that only goes on.
+def write_array(descriptor: int, array: FinalArray) -> None:
+    """Write an array in C order, whatever the order of its axes, to a place that only goes on.
 
-    Args:
-        descriptor: Where they go.
+    Raises:
+        BrokenPipeError: If nobody reads it.
+        OutputError: If it cannot be written.
     """
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def write(self, array: FinalArray) -> None:
-        """Write an array.
-
-        Raises:
-            BrokenPipeError: If nobody reads it.
-            OutputError: If it cannot be written.
-        """
-        n_bytes = array.dtype.itemsize * int(np.prod(array.shape, dtype=np.int64))
-        head = npy_head(array)
-        if array.time_axis == 0:
-            self._write(head)
-            for _, values in array.pieces():
-                self._write(values.data.cast("B"))
-        elif n_bytes <= _HELD_BYTES:
-            whole = np.empty(array.shape, array.dtype)
-            for index, values in array.pieces():
-                whole[index] = values
-            self._write(head)
-            self._write(whole.data.cast("B"))
-        else:
-            self._write_by_file(array)
-
-    def _write_by_file(self, array: FinalArray) -> None:
-        try:
-            with tempfile.TemporaryFile() as file:
-                write_npy(file, array, array.pieces())
-                file.seek(0)
-                while part := file.read(_COPIED_BYTES):
-                    self._write(part)
-        except (OutputError, BrokenPipeError):  # of where its content goes
-            raise
-        except OSError as error:
-            raise OutputError(
-                f"a temporary file cannot be used: {error.strerror or error}; "
-                "TMPDIR names the folder that it is made in"
-            ) from error
-
-    def _write(self, data: bytes | memoryview) -> None:
-        write_all(self._descriptor, data, "standard output")
+    write = partial(write_all, descriptor, name="standard output")
+    if array.time_axis == 0:
+        write(npy_head(array))
+        for _, values in array.pieces():
+            write(values.data.cast("B"))
+        return
+    try:
+        with tempfile.SpooledTemporaryFile(_HELD_BYTES) as file:
+            write_npy(file, array, array.pieces())
+            file.seek(0)
+            while part := file.read(_COPIED_BYTES):
+                write(part)
+    except (OutputError, BrokenPipeError):  # of where its content goes
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"a temporary file cannot be used: {error.strerror or error}; "
+            "TMPDIR names the folder that it is made in"
+        ) from error
 
 
 def read_arrays(file: IO[bytes]) -> Iterator[npt.NDArray[Any]]:

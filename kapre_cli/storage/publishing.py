@@ -69,17 +69,8 @@ def publish(
 def publish_pair(made: Path, target: Path, replaced: Path, expected: Existing) -> None:
     """Move an array and its metadata to their places.
 
-    No moment sees an array beside the metadata of another.
-
-    Args:
-        made: The array; its metadata stands beside it.
-        target: The array's place.
-        replaced: Where an older array, with its metadata, is found afterwards.
-        expected: What stood at both places when the run began and may be replaced.
-
-    Raises:
-        OutputError: If something else stands there now; it stays.
-        OSError: If they cannot be moved.
+    No moment sees an array beside the metadata of another. Arguments and errors are those of
+    :func:`publish`; the metadata of ``made`` stands beside it.
     """
     old = [
         (place, aside, partial(_require_expected, stamp, place, OF_AN_OUTPUT))

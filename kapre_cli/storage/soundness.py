@@ -142,11 +142,6 @@ def sound_key(key: Any) -> str:
     return key
 
 
-def sound_facts(stored: Any, root: RootFacts) -> InputFacts:
-    """Return the facts of one input; raise StoredDataError unless each is sound."""
-    return within_range(InputFacts.from_dict(stored), root)
-
-
 def within_range(facts: InputFacts, root: RootFacts) -> InputFacts:
     """Return facts of the right types; raise StoredDataError if one is out of range."""
     for name, (lowest, highest) in _RANGES.items():

@@ -235,11 +235,15 @@ def _require_ours(folder: Path) -> None:
     in_the_way = f"{quoted(folder)} is in the way: the output is made in a folder of that name, and"
     if not stat.S_ISDIR(status.st_mode):
         raise UsageError(f"{in_the_way} what stands there is not this program's; move it away")
-    if status.st_uid != os.geteuid() and status.st_uid != _owner_of_new_files(folder.parent):
-        raise UsageError(
-            f"{in_the_way} the one there belongs to another user (number {status.st_uid}); "
-            "move it away, or name another output"
-        )
+    if status.st_uid != os.geteuid():
+        # Some network file systems and mounted disks give all files to one user.
+        with tempfile.TemporaryFile(dir=folder.parent) as file:
+            owner = os.fstat(file.fileno()).st_uid
+        if status.st_uid != owner:
+            raise UsageError(
+                f"{in_the_way} the one there belongs to another user (number {status.st_uid}); "
+                "move it away, or name another output"
+            )
     names = sorted(one for one in os.listdir(folder) if not one.startswith(_REMOVED_WHILE_OPEN))
     for name in names:
         if not (name in _MADE_ASIDE or is_journal(name) or is_lock_file(name)):
@@ -262,15 +266,6 @@ def _require_ours(folder: Path) -> None:
     is_new = all(map(is_lock_file, names)) and os.path.getsize(folder / LOCK) == 0
     if not (is_new or is_marked(folder / LOCK)):
         raise UsageError(f"{in_the_way} the one there has no mark of this program; move it away")
-
-
-def _owner_of_new_files(folder: Path) -> int:
-    """Return whom files belong to that are made in ``folder``.
-
-    Some network file systems and mounted disks give all files to one user.
-    """
-    with tempfile.TemporaryFile(dir=folder) as file:
-        return os.fstat(file.fileno()).st_uid
 
 
 @contextmanager
