@@ -8,7 +8,12 @@ from kapre_cli.errors import UsageError, quoted
 from kapre_cli.settings import STANDARD_OUTPUT, OutputSettings
 from kapre_cli.sources import Source, folder_id, folders_above, nested
 from kapre_cli.storage.collisions import check_collisions, folded
-from kapre_cli.storage.existing import existing_output, require_kind, require_outside_outputs
+from kapre_cli.storage.existing import (
+    existing_output,
+    require_folder,
+    require_kind,
+    require_outside_outputs,
+)
 from kapre_cli.storage.npy import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME
 from kapre_cli.storage.soundness import within
 from kapre_cli.storage.work_dir import PARTIAL_SUFFIX
@@ -30,11 +35,7 @@ def check_output(
             would lie in another output, or if it cannot hold what they are called.
     """
     path = output.path
-    if not os.path.isdir(path.parent):
-        raise UsageError(
-            f"the folder {quoted(path.parent)} for the output {quoted(path.name)} does not exist; "
-            "make it first"
-        )
+    require_folder("output", path)
     longest = os.pathconf(path.parent, "PC_NAME_MAX")
     if len(os.fsencode(path.name + PARTIAL_SUFFIX)) > longest:
         raise UsageError(

@@ -55,13 +55,7 @@ _LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in DTYPES}
 def final_array(
     journals: Journals, entries: list[BlockEntry], config: LayerConfig, dtype: str
 ) -> FinalArray:
-    """Return the array that an input's blocks make up.
-
-    Args:
-        journals: Where the blocks are.
-        entries: All the blocks of the input.
-        config: The layer's arguments, with the image data format resolved.
-        dtype: The type to store, a name.
+    """Return the array that all the blocks of an input make up, of the type ``dtype``.
 
     Raises:
         FeatureError: If the values do not fit the type.
@@ -107,12 +101,7 @@ def _frames(config: LayerConfig, first: int, count: int) -> Index:
 
 
 def stored_array(stored: StoredArray, config: LayerConfig) -> FinalArray:
-    """Return the array of an earlier output, cut as if it came from the journal.
-
-    Args:
-        stored: The array; it has the type that is to be stored.
-        config: The layer's arguments, with the image data format resolved.
-    """
+    """Return the array of an earlier output, cut as if it came from the journal."""
     n_time = stored.shape[config.axes.index("time")]
     n_channels = stored.shape[config.axes.index("channel")]
     spans = list(config.framing.blocks(n_time, config.n_features, n_channels))

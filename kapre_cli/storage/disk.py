@@ -127,13 +127,9 @@ def _renameat2(source: Path, target: Path, flags: int) -> bool:
 def is_at(
     fd: int, path: str | Path, folder: int | None = None, *, follow_links: bool = False
 ) -> bool:
-    """Whether an open file or folder stands at ``path``.
+    """Whether an open file or folder stands at ``path``, which begins at the open ``folder``.
 
-    Args:
-        fd: A descriptor of it.
-        path: The path.
-        folder: A descriptor of the folder that the path begins at.
-        follow_links: Whether a link to it may stand there.
+    With ``follow_links`` a link to it may stand there.
     """
     try:
         there = os.stat(path, dir_fd=folder, follow_symlinks=follow_links)

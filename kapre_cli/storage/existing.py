@@ -23,13 +23,13 @@ from kapre_cli.storage.npy_features import NpyFeatures
 from kapre_cli.storage.soundness import sound_shape
 from kapre_cli.storage.stored import Features
 
-_SPECIAL_KINDS = (
-    (stat.S_ISFIFO, "a named pipe"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISLNK, "a link that leads to itself"),
-)
+_SPECIAL_KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFLNK: "a link that leads to itself",
+}
 
 _HEAD_SIZES = range(64, 512, 64)  # of a .npy file
 
@@ -100,6 +100,15 @@ def existing_output(output: OutputSettings, *, resumable: bool = True) -> Existi
     return Existing(stamp_of(path), sidecar)
 
 
+def require_folder(what: str, path: Path) -> None:
+    """Raise UsageError if the folder that ``what`` is to lie in does not exist."""
+    if not os.path.isdir(path.parent):
+        raise UsageError(
+            f"the folder {quoted(path.parent)} for the {what} {quoted(path.name)} does not exist; "
+            "make it first"
+        )
+
+
 def require_outside_outputs(what: str, path: Path) -> None:
     """Raise UsageError if ``what`` would lie in a folder that is an output."""
     above = Path(os.path.realpath(path.parent))
@@ -153,12 +162,12 @@ def require_regular(path: Path, what: str, named: Path | None = None) -> None:
         return
     if stat.S_ISDIR(mode):
         raise UsageError(f"the {what} {quoted(named or path)} is a folder; a file was asked for")
-    for is_kind, kind in _SPECIAL_KINDS:
-        if is_kind(mode):
-            raise UsageError(
-                f"the {what} {quoted(named or path)} is {kind}, and nothing is put in its place; "
-                "name a file"
-            )
+    kind = _SPECIAL_KINDS.get(stat.S_IFMT(mode))
+    if kind is not None:
+        raise UsageError(
+            f"the {what} {quoted(named or path)} is {kind}, and nothing is put in its place; "
+            "name a file"
+        )
 
 
 def _require_sidecar(path: Path) -> None:

@@ -25,23 +25,12 @@ INDEX = "index"
 KEYS = "keys"
 TEXTS = {"sources": "source", "notes": "note"}  # the dataset of each fact that is a text
 
+_TYPES = {int: "<i8", float: "<f8", float | None: "<f8"}
 _TABLE = np.dtype(
     [
-        ("sr", "<i8"),
-        ("source_sr", "<i8"),
-        ("n_samples", "<i8"),
-        ("n_channels", "<i8"),
-        ("time_start", "<f8"),
-        ("time_step", "<f8"),
-        ("source_size", "<i8"),
-        ("source_mtime_ns", "<i8"),
-        ("n_missing", "<i8"),
-        ("n_non_finite", "<i8"),
-        ("n_silent_channels", "<i8"),
-        ("reference", "<f8"),
-        ("reference_db", "<f8"),
-        ("sha256", "S64"),
-        ("crc32", "<u4"),
+        (name, {"sha256": "S64", "crc32": "<u4"}.get(name) or _TYPES[kind])
+        for name, kind in InputFacts.__annotations__.items()
+        if name not in TEXTS.values()
     ]
 )
 _COLUMNS = _TABLE.names or ()

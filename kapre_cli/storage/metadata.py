@@ -107,11 +107,7 @@ class InputFacts(NamedTuple):
 
     @classmethod
     def from_dict(cls, stored: Any) -> "InputFacts":
-        """Return the facts that :meth:`to_dict` wrote.
-
-        Raises:
-            StoredDataError: If one is missing, unknown or of another type.
-        """
+        """Return the facts that :meth:`to_dict` wrote; raise StoredDataError for others."""
         if not isinstance(stored, dict) or stored.keys() != _FACT_TYPES.keys():
             raise StoredDataError(f"the facts of an input must be exactly {tuple(_FACT_TYPES)}")
         for name, kinds in _FACT_TYPES.items():
@@ -120,9 +116,8 @@ class InputFacts(NamedTuple):
         return cls(**stored)
 
 
-_FACT_TYPES: dict[str, tuple[type, ...]] = {  # an integer will do for a number
-    name: {int: (int,), str: (str,), float: (float, int)}.get(kind, (float, int, type(None)))
-    for name, kind in InputFacts.__annotations__.items()
+_FACT_TYPES = {  # an integer will do for any number
+    name: kind if kind is str else kind | int for name, kind in InputFacts.__annotations__.items()
 }
 
 
@@ -195,11 +190,7 @@ class RootFacts:
 
     @classmethod
     def from_dict(cls, stored: Any) -> "RootFacts":
-        """Return the facts that :meth:`to_dict` wrote, each of them checked.
-
-        Raises:
-            StoredDataError: If they are not those of an output that this program can read.
-        """
+        """Return the facts that :meth:`to_dict` wrote; raise StoredDataError for others."""
         if not isinstance(stored, dict) or stored.get("format") != FORMAT:
             raise StoredDataError("it is not an output of kapre-extract: it has no such `format`")
         if stored.get("format_version") != FORMAT_VERSION:

@@ -36,22 +36,18 @@ class Part:
 
     @classmethod
     def look(cls, path: Path) -> "Part":
-        """Return what stands at ``path``.
+        """Return what stands at ``path``; raise UsageError if nothing does.
 
-        Raises:
-            UsageError: If nothing does.
-            StoredDataError: If it is not a sound output of this program.
+        Raise StoredDataError if it is not a sound output of this program.
         """
         with _opened(path) as features:
             return cls(path, features.root, tuple(features))
 
     @contextmanager
     def open(self) -> Iterator[Features]:
-        """Open it again.
+        """Open it again; raise UsageError if nothing is there any more.
 
-        Raises:
-            UsageError: If nothing is there any more.
-            StoredDataError: If it is another one now, or what is read of it is not sound.
+        Raise StoredDataError if it is another one now, or what is read of it is not sound.
         """
         with _opened(self.path) as features:
             try:

@@ -108,13 +108,9 @@ def _replace(
 
 
 def remove_output_files(folder: Path) -> list[Path]:
-    """Remove an output in a folder of a run's own: its files, and folders that are empty then.
+    """Remove an output in a folder of a run's own, and folders that are empty then.
 
-    Returns:
-        Other files that lie there. They stay, with the folders above them.
-
-    Raises:
-        OSError: If a file cannot be removed.
+    Other files stay, with the folders above them; they are returned.
     """
     try:
         with NpyFeatures(folder) as features:

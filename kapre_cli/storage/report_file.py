@@ -15,7 +15,13 @@ from kapre_cli.outcomes import is_header
 from kapre_cli.settings import STANDARD_OUTPUT, OutputSettings
 from kapre_cli.sources import Source
 from kapre_cli.storage.admission import require_no_input
-from kapre_cli.storage.existing import Stamp, require_outside_outputs, require_regular, stamp_of
+from kapre_cli.storage.existing import (
+    Stamp,
+    require_folder,
+    require_outside_outputs,
+    require_regular,
+    stamp_of,
+)
 from kapre_cli.storage.npy import sidecar_of
 from kapre_cli.storage.publishing import OF_ANOTHER_FILE, publish
 from kapre_cli.storage.run_lock import try_lock
@@ -69,11 +75,7 @@ def check_report(
     """
     if path == STANDARD_OUTPUT:
         return ReportPlace(path)
-    if not os.path.isdir(path.parent):
-        raise UsageError(
-            f"the folder {quoted(path.parent)} for the report {quoted(path.name)} does not exist; "
-            "make it first"
-        )
+    require_folder("report", path)
     require_no_input("report", path, sources)
     if config is not None and os.path.exists(path) and os.path.samefile(path, config):
         raise UsageError(

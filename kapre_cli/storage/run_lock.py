@@ -112,9 +112,6 @@ def try_lock(fd: int, how: int = fcntl.LOCK_EX) -> bool | None:
 
     Returns:
         Whether it is locked now, and by no other process; ``None`` where there are no locks.
-
-    Raises:
-        OSError: If it cannot be locked for another reason.
     """
     try:
         fcntl.flock(fd, how | fcntl.LOCK_NB)

@@ -170,11 +170,7 @@ class WorkDir(Closing):
         self.keep = False
 
     def require_in_place(self) -> None:
-        """Make sure that this folder, and the one above, are still where they were.
-
-        Raises:
-            OutputError: If somebody has moved, removed or replaced one of them.
-        """
+        """Raise OutputError if this folder, or the one above, is not where it was."""
         above = self.folder.parent
         if not is_at(self._parent, above, follow_links=True):
             raise OutputError(
