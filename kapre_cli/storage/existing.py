@@ -152,10 +152,7 @@ def is_something(path: Path) -> bool:
 
 
 def require_regular(path: Path, what: str, named: Path | None = None) -> None:
-    """Raise UsageError for a folder, device, pipe or socket in the place of a file.
-
-    ``named`` is what the user calls the place, if it was named by a link.
-    """
+    """Raise UsageError for a folder, device, pipe or socket in the place of a file."""
     try:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:

@@ -105,10 +105,7 @@ class Hdf5Features(Features):
         return StoredArray(key, values, facts, self.layer)
 
     def _read_ahead(self, first: int, count: int) -> Iterator[_Known | None]:
-        """Yield what is known of arrays without HDF5.
-
-        Step by step for all of them: it is quicker.
-        """
+        """Yield what is known of arrays without HDF5, step by step for all: it is quicker."""
         addresses = [self._address(key) for key in self._index.keys[first : first + count]]
         known = [None if one is None else self._headers.known(one) for one in addresses]
         rows = list(self._index.rows_of(first, count))

@@ -39,9 +39,7 @@ def wrap_hdf5_errors(what: str) -> Iterator[None]:
 def open_dataset(group: Any, name: str) -> Any:
     """Return a dataset whose values lie in this very file, and need no foreign code to be read.
 
-    Raises:
-        StoredDataError: If there is none, or a link or its storage leads to another file, or it
-            has a filter that this program does not use.
+    Raise StoredDataError for anything else.
     """
     dataset = _member(group, name)
     if not isinstance(dataset, h5d.DatasetID):
@@ -80,10 +78,7 @@ def _member(group: Any, name: str) -> Any:
 
 
 def open_column(group: Any, name: str, dtype: np.dtype[Any]) -> h5py.Dataset:
-    """Return a dataset of one axis and of exactly this type, all of whose bytes are in the file.
-
-    Raise StoredDataError for anything else.
-    """
+    """Return a dataset of one axis and of this type, all of whose bytes are in the file."""
     dataset = open_dataset(group, name)
     if not dataset.get_type().equal(h5t.py_create(dtype)):
         raise StoredDataError(f"{quoted(name)} is not of the type that this program writes")
@@ -100,10 +95,7 @@ def open_column(group: Any, name: str, dtype: np.dtype[Any]) -> h5py.Dataset:
 
 
 def read_attribute(owner: Any, name: str) -> bytes | int | None:
-    """Return a string of fixed length or an integer; ``None`` if there is no such attribute.
-
-    Raise StoredDataError for a type that has no fixed and small size, or refers to something.
-    """
+    """Return an integer or a string of fixed length; ``None`` if there is none."""
     if not h5a.exists(owner, name.encode()):
         return None
     attribute = h5a.open(owner, name.encode())

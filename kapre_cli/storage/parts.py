@@ -36,19 +36,13 @@ class Part:
 
     @classmethod
     def look(cls, path: Path) -> "Part":
-        """Return what stands at ``path``; raise UsageError if nothing does.
-
-        Raise StoredDataError if it is not a sound output of this program.
-        """
+        """Return what stands at ``path``; raise UsageError if nothing does."""
         with _opened(path) as features:
             return cls(path, features.root, tuple(features))
 
     @contextmanager
     def open(self) -> Iterator[Features]:
-        """Open it again; raise UsageError if nothing is there any more.
-
-        Raise StoredDataError if it is another one now, or what is read of it is not sound.
-        """
+        """Open it again; raise StoredDataError if it is another one now."""
         with _opened(self.path) as features:
             try:
                 if features.root != self.root or tuple(features) != self.keys:
@@ -73,10 +67,7 @@ def _opened(path: Path) -> Features:
 
 
 def in_order(parts: Sequence[Part]) -> list[Part]:
-    """Return parts as given, but the shards of one list of inputs in the order of that list.
-
-    Raise UsageError if one shard is there twice.
-    """
+    """Return parts as given, but shards in the order of their list, each there once."""
     ordered = list(parts)
     for shards in _lists(parts):
         by_index: dict[int, Part] = {}

@@ -130,10 +130,7 @@ def is_lock_file(name: str) -> bool:
 
 
 def is_marked(lock: Path) -> bool:
-    """Whether a lock's file was made by this program.
-
-    A link is not, nor is a file that is linked elsewhere.
-    """
+    """Whether this program made a lock's file, which is no link nor linked elsewhere."""
     try:
         fd = os.open(lock, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:

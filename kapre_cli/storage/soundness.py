@@ -51,9 +51,7 @@ _ESCAPING_KEY = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|\0")
 def open_plain(path: str | os.PathLike[str]) -> BinaryIO:
     """Open a plain file for reading, and nothing that could keep its reader waiting.
 
-    Raises:
-        OSError: If it cannot be opened.
-        StoredDataError: If it is a FIFO, a device or a folder.
+    Raise StoredDataError if it is a FIFO, a device or a folder.
     """
     file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(file).st_mode):
@@ -121,8 +119,7 @@ _DECODER = json.JSONDecoder(
 def sound_key(key: Any) -> str:
     """Return a key that stays in its output: relative, without ``.``, ``..`` and empty parts.
 
-    Raises:
-        StoredDataError: If it does not, is no text, or is longer than that of any path.
+    Raise StoredDataError for any other.
     """
     if not isinstance(key, str):
         raise StoredDataError(f"{quoted(key)} is no key")
@@ -175,8 +172,7 @@ def _require_reference(facts: InputFacts, config: LayerConfig) -> None:
 def sound_frequency(values: npt.NDArray[Any], root: RootFacts) -> npt.NDArray[np.float64]:
     """Return the frequencies in Hz, shape ``(n_features,)``, if they are those of the layer.
 
-    Raises:
-        StoredDataError: If they are others, beyond what rounding may differ in.
+    Raise StoredDataError if they are others, beyond what rounding may differ in.
     """
     expected = frequencies(root.layer, root.audio.sr)
     if values.shape != expected.shape or not np.allclose(values, expected, rtol=1e-9, atol=0):

@@ -6,7 +6,7 @@ import stat
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from kapre_cli.closing import Closing
@@ -61,15 +61,12 @@ class WorkDir(Closing):
         self.keep = True
         self.published = False
         self.note: str | None = None
-        with writing(self.folder):
+        with ExitStack() as held, writing(self.folder):
             self._lock = self._locked()
-            try:
-                self.journals = Journals(self.folder)
-            except BaseException:
-                self._lock.release()
-                raise
+            held.callback(self._lock.release)
+            self.journals = held.enter_context(Journals(self.folder))
             self._parent = os.open(output.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            self._is_open = True
+            held.callback(os.close, self._parent)
             try:
                 self.require_in_place()
                 _require_ours(self.folder)
@@ -84,8 +81,9 @@ class WorkDir(Closing):
                     names = os.listdir(self._lock.folder)
                     if self._is_in_place() and all(map(is_lock_file, names)):
                         self._remove_folder()
-                self._release()
                 raise
+            self._held = held.pop_all()
+            self._is_open = True
         if self._lock.is_by_file:
             self.note = (
                 f"the file system of {quoted(output.path.parent)} has no locks: "
@@ -192,7 +190,8 @@ class WorkDir(Closing):
         """Remove what is of no more use, the folder too unless work is kept; release the lock."""
         if not self._is_open:
             return
-        try:
+        self._is_open = False
+        with self._held:
             if self._is_in_place():  # else somebody has moved it: left to them
                 with writing(self.folder, "removed"):
                     self._recover()
@@ -200,8 +199,6 @@ class WorkDir(Closing):
                     if not self.keep:
                         self.journals.remove_all()
                         self._remove_folder()
-        finally:
-            self._release()
 
     def _remove_folder(self) -> None:
         self._lock.remove_files()
@@ -214,12 +211,6 @@ class WorkDir(Closing):
             except OSError:
                 if not any(self.folder.iterdir()):
                     raise
-
-    def _release(self) -> None:
-        self._is_open = False
-        self._lock.release()
-        self.journals.close()
-        os.close(self._parent)
 
 
 def _require_ours(folder: Path) -> None:
