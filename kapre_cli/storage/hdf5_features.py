@@ -25,10 +25,11 @@ from kapre_cli.storage.hdf5_objects import (
 )
 from kapre_cli.storage.hdf5_scales import DIMENSION_LIST, FREQUENCY, LENGTHS, ScaleNames
 from kapre_cli.storage.hdf5_values import Hdf5Values, PlainValues
-from kapre_cli.storage.metadata import InputFacts, RootFacts
+from kapre_cli.storage.metadata import InputFacts
 from kapre_cli.storage.soundness import (
     sound_frequency,
     sound_json,
+    sound_root,
     within_range,
 )
 from kapre_cli.storage.stored import Features, StoredArray
@@ -64,7 +65,7 @@ class Hdf5Features(Features):
         try:
             with wrap_hdf5_errors("it"):
                 top = h5g.open(self._file.id, b"/")
-                self.root = RootFacts.from_dict(_root_facts(top))
+                self.root = sound_root(_root_facts(top))
                 self.frequency = sound_frequency(_frequency(top, self.layer.n_features), self.root)
                 self._index = Hdf5Index(top)
                 self._inputs = self._index.rows

@@ -14,7 +14,6 @@ from kapre_cli.settings import (
     AudioSettings,
     ExtractionSettings,
     LayerConfig,
-    MelspectrogramConfig,
     Shard,
     checks,
     layer_from_dict,
@@ -203,7 +202,7 @@ class RootFacts:
                 raise StoredDataError(f"its `{name}` are missing")
         audio, shard = dict(stored["settings"]), stored.get("shard")
         try:
-            root = cls(
+            return cls(
                 layer=layer_from_dict(stored.get("layer")),
                 dtype=checks.choice("dtype", audio.pop("dtype", None), DTYPES),
                 compression=checks.choice(
@@ -219,12 +218,6 @@ class RootFacts:
             )
         except (ValueError, TypeError) as error:
             raise StoredDataError(f"its metadata is not sound: {error}") from error
-        layer, sr = root.layer, root.audio.sr
-        if isinstance(layer, MelspectrogramConfig) and layer.sr != sr:
-            raise StoredDataError(f"its layer is made for {layer.sr:,} Hz, its audio is at {sr:,}")
-        if layer.image_data_format == "default":
-            raise StoredDataError("its layer's `image_data_format` is not resolved")
-        return root
 
 
 def _versions() -> dict[str, str]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.sources import folder_id, folders_of
 from kapre_cli.storage.checksum import little_endian
-from kapre_cli.storage.metadata import InputFacts, RootFacts, dumps
+from kapre_cli.storage.metadata import InputFacts, dumps
 from kapre_cli.storage.npy import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, sidecar_of
 from kapre_cli.storage.soundness import (
     MAX_FACTS_BYTES,
@@ -21,6 +21,7 @@ from kapre_cli.storage.soundness import (
     sound_frequency,
     sound_json,
     sound_key,
+    sound_root,
     within,
     within_range,
 )
@@ -59,7 +60,7 @@ class NpyFeatures(Features):
         else:
             stored = _read_object(sidecar_of(path))
             rows = [dumps(stored.get("input"))]
-        self.root = RootFacts.from_dict(stored)
+        self.root = sound_root(stored)
         self.frequency = sound_frequency(_numbers(stored.get("frequency")), self.root)
         self._inputs: dict[str, InputFacts] = {}
         axes = list(self.layer.axes)

@@ -139,6 +139,17 @@ def sound_key(key: Any) -> str:
     return key
 
 
+def sound_root(stored: Any) -> RootFacts:
+    """Return the facts of a whole output; raise StoredDataError unless they go together."""
+    root = RootFacts.from_dict(stored)
+    sr = root.audio.sr
+    if isinstance(root.layer, MelspectrogramConfig) and root.layer.sr != sr:
+        raise StoredDataError(f"its layer is made for {root.layer.sr:,} Hz, its audio is at {sr:,}")
+    if root.layer.image_data_format == "default":
+        raise StoredDataError("its layer's `image_data_format` is not resolved")
+    return root
+
+
 def within_range(facts: InputFacts, root: RootFacts) -> InputFacts:
     """Return facts of the right types; raise StoredDataError if one is out of range."""
     for name, (lowest, highest) in _RANGES.items():
