@@ -145,14 +145,8 @@ def require_written(
 ) -> None:
     """Read an output back: every fact, and every array by its checksum.
 
-    Libraries and disks have been seen to lose writes without an error.
-
-    Args:
-        path: The output.
-        root: The facts of the whole.
-        written: The key and the facts of every array, in order.
-        progress: Told how far the work has come.
-        read_back: Has read arrays while others were written; they are not read again.
+    Libraries and disks have been seen to lose writes without an error. Arrays that ``read_back``
+    has read while others were written are not read again.
 
     Raises:
         OutputError: If anything is not as it was written.

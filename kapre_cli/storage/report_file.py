@@ -93,7 +93,8 @@ def check_report(
     require_outside_outputs("report", target)
     require_regular(target, "report", path)
     existing = stamp_of(target)
-    _require_replaceable(path, target, existing, output)
+    if existing is not None:
+        _require_replaceable(path, target, existing, output)
     _require_writable(path, target)
     return ReportPlace(path, target, existing)
 
@@ -107,11 +108,7 @@ def _takes_data(file: Path | int) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
 
 
-def _require_replaceable(
-    path: Path, target: Path, existing: Stamp | None, output: OutputSettings
-) -> None:
-    if existing is None:
-        return
+def _require_replaceable(path: Path, target: Path, existing: Stamp, output: OutputSettings) -> None:
     if existing.size > 0:
         _require_ours(path, target, output)
     with suppress(OSError):  # if it cannot be opened nobody can write to it

@@ -269,16 +269,9 @@ class Features(Mapping[str, StoredArray], Closing):
         progress: Progress = SILENT,
         compared: Mapping[str, int] | None = None,
     ) -> None:
-        """Compare every array and its metadata with what was meant to be written.
+        """Raise StoredDataError unless every array and its metadata are as they were written.
 
-        Args:
-            written: The key and the facts of every array, in order.
-            progress: Told of what has been read.
-            compared: Where in its file the bytes of an array have been compared, by key. Such an
-                array is not read again if its values lie there.
-
-        Raises:
-            StoredDataError: If one is not as it was written.
+        An array is not read again if its values lie where they have been ``compared`` in its file.
         """
         self.require_scales()
         for key, facts in written:
