@@ -48,7 +48,7 @@ class NpyFeatures(Features):
         self.format = "npy-directory" if path.is_dir() else "npy"
         self._place = os.path.realpath(path)
         rows: Iterable[str | bytes]
-        if path.is_dir():
+        if self.format == "npy-directory":
             manifest, root = path / MANIFEST_NAME, path / ROOT_NAME
             for file in (manifest, root):
                 self._require_within(file)

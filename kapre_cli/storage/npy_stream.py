@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from functools import partial
 from io import BytesIO
+from math import prod
 from typing import IO, Any
 
 import numpy as np
@@ -32,7 +33,8 @@ def write_array(descriptor: int, array: FinalArray) -> None:
             write(values.data.cast("B"))
         return
     try:
-        with tempfile.SpooledTemporaryFile(_HELD_BYTES) as file:
+        is_small = array.dtype.itemsize * prod(array.shape) <= _HELD_BYTES
+        with BytesIO() if is_small else tempfile.TemporaryFile() as file:
             write_npy(file, array, array.pieces())
             file.seek(0)
             while part := file.read(_COPIED_BYTES):
