@@ -21,12 +21,12 @@ from kapre_cli.settings import ExtractionSettings
 from kapre_cli.storage.assembly import FinalArray, Part, final_array, stored_array
 from kapre_cli.storage.disk import require_free_bytes
 from kapre_cli.storage.existing import Existing
+from kapre_cli.storage.features import require_written
 from kapre_cli.storage.formats import open_writer
 from kapre_cli.storage.journals import Journals
 from kapre_cli.storage.metadata import InputFacts, RootFacts
-from kapre_cli.storage.npy_stream import NpyStream
+from kapre_cli.storage.npy_stream import write_array
 from kapre_cli.storage.soundness import frequencies
-from kapre_cli.storage.verification import require_written
 from kapre_cli.storage.work_dir import WorkDir, signals_deferred
 from kapre_cli.storage.writers import FeatureWriter
 
@@ -315,7 +315,7 @@ class StreamSink(Sink):
     def __init__(
         self, descriptor: int, settings: ExtractionSettings, journals: Journals, report: Report
     ) -> None:
-        self._out = NpyStream(descriptor)
+        self._descriptor = descriptor
         self._config = settings.layer
         self._dtype = settings.output.dtype
         self._journals = journals
@@ -345,7 +345,7 @@ class StreamSink(Sink):
             job.failed, job.failure = True, input_error(error)
             return
         assert job.facts is not None  # noqa: S101 - for the type checker: it was opened
-        self._out.write(with_pauses(array, job.facts.seconds, SILENT, pause))
+        write_array(self._descriptor, with_pauses(array, job.facts.seconds, SILENT, pause))
         job.facts = job.facts.with_reference(array.reference)
         job.entries = NO_ENTRIES
 

@@ -55,13 +55,7 @@ _LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in DTYPES}
 def final_array(
     journals: Journals, entries: list[BlockEntry], config: LayerConfig, dtype: str
 ) -> FinalArray:
-    """Return the array that an input's blocks make up.
-
-    Args:
-        journals: Where the blocks are.
-        entries: All the blocks of the input.
-        config: The layer's arguments, with the image data format resolved.
-        dtype: The type to store, a name.
+    """Return the array that all the blocks of an input make up, of the type ``dtype``.
 
     Raises:
         FeatureError: If the values do not fit the type.
@@ -77,18 +71,16 @@ def final_array(
     reference = decibel_reference(peak, config.amin) if config.decibel else None
     block_axes = ("channel", "time", config.feature_axis)
     order = [block_axes.index(axis) for axis in config.axes]
-    time_axis = config.axes.index("time")
     n_channels, _, n_features = entries[0].shape
     sizes = (n_channels, sum(entry.shape[1] for entry in entries), n_features)
 
     def pieces() -> Iterator[Part]:
         for first, block in journals.blocks(entries):
-            index = [slice(None)] * 3
-            index[time_axis] = slice(first, first + block.shape[1])
             values: Frames = block
             if reference is not None:
                 values = decibels_below(block, reference, config.amin)
-            yield tuple(index), np.ascontiguousarray(values.transpose(order), dtype=stored)
+            index = _frames(config, first, block.shape[1])
+            yield index, np.ascontiguousarray(values.transpose(order), dtype=stored)
 
     return FinalArray(
         shape=tuple(sizes[axis] for axis in order),
@@ -101,23 +93,23 @@ def final_array(
     )
 
 
-def stored_array(stored: StoredArray, config: LayerConfig) -> FinalArray:
-    """Return the array of an earlier output, cut as if it came from the journal.
+def _frames(config: LayerConfig, first: int, count: int) -> Index:
+    """Return the index of some frames in an array of a layer."""
+    return tuple(
+        slice(first, first + count) if axis == "time" else slice(None) for axis in config.axes
+    )
 
-    Args:
-        stored: The array; it has the type that is to be stored.
-        config: The layer's arguments, with the image data format resolved.
-    """
-    time_axis = config.axes.index("time")
-    n_time = stored.shape[time_axis]
+
+def stored_array(stored: StoredArray, config: LayerConfig) -> FinalArray:
+    """Return the array of an earlier output, cut as if it came from the journal."""
+    n_time = stored.shape[config.axes.index("time")]
     n_channels = stored.shape[config.axes.index("channel")]
     spans = list(config.framing.blocks(n_time, config.n_features, n_channels))
 
     def pieces() -> Iterator[Part]:
         for first, count in spans:
-            index = [slice(None)] * 3
-            index[time_axis] = slice(first, first + count)
-            yield tuple(index), stored[tuple(index)]
+            index = _frames(config, first, count)
+            yield index, stored[index]
 
     return FinalArray(
         shape=stored.shape,
