@@ -63,8 +63,8 @@ def while_read(descriptor: int) -> Iterator[None]:
         if not may_interrupt(frame):
             return
         pass_over((signal.SIGPIPE,))
-        # What is being stopped is left to tidy up in peace.
-        if not (is_over or isinstance(sys.exc_info()[1], Stopped)):
+        # What is being stopped, or has found out itself, is left to tidy up in peace.
+        if not (is_over or isinstance(sys.exc_info()[1], Stopped | BrokenPipeError)):
             raise Stopped(signal.SIGPIPE)  # which nothing takes for an error of a file
 
     main = threading.get_ident()

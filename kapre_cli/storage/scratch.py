@@ -6,7 +6,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from kapre_cli.errors import UsageError, writing
@@ -30,22 +30,20 @@ def scratch_folder(parent: Path | None = None, what: Path | None = None) -> Iter
         OutputError: If it cannot be made.
     """
     place = Path(tempfile.gettempdir()) if parent is None else parent
-    with (
-        writing(what)
-        if what
-        else writing(f"{place} (TMPDIR names another folder)", "used for temporary files")
-    ):
-        _sweep(place)
-        prefix = _PREFIX if parent is None else f".{_PREFIX}"
-        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
-        lock = RunLock(folder, folder)
-        inner = folder / "files"
-        inner.mkdir()
-    try:
+    with ExitStack() as stack:
+        with (
+            writing(what)
+            if what
+            else writing(f"{place} (TMPDIR names another folder)", "used for temporary files")
+        ):
+            _sweep(place)
+            prefix = _PREFIX if parent is None else f".{_PREFIX}"
+            folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            stack.callback(RunLock(folder, folder).release)
+            inner = folder / "files"
+            inner.mkdir()
         yield inner
-    finally:
-        lock.release()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sweep(place: Path) -> None:
