@@ -1,7 +1,10 @@
 """From blocks to final arrays: decibels, order of axes, stored type."""
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -10,12 +13,14 @@ import numpy.typing as npt
 from kapre_cli.dsp import decibel_reference, decibels_below
 from kapre_cli.errors import FeatureError
 from kapre_cli.settings import DTYPES, LayerConfig
-from kapre_cli.storage.blocks import BlockEntry, Frames
+from kapre_cli.storage.blocks import BlockEntry
 from kapre_cli.storage.journals import Journals
 from kapre_cli.storage.stored import Packed, StoredArray
 
 Index = tuple[slice, ...]
 Part = tuple[Index, npt.NDArray[Any]]
+
+_PIECES_AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -74,13 +79,15 @@ def final_array(
     n_channels, _, n_features = entries[0].shape
     sizes = (n_channels, sum(entry.shape[1] for entry in entries), n_features)
 
+    def piece(entry: BlockEntry) -> Part:
+        values = journals.read(entry)
+        if reference is not None:
+            values = decibels_below(values, reference, config.amin)
+        index = _frames(config, entry.first_frame, entry.shape[1])
+        return index, np.ascontiguousarray(values.transpose(order), dtype=stored)
+
     def pieces() -> Iterator[Part]:
-        for first, block in journals.blocks(entries):
-            values: Frames = block
-            if reference is not None:
-                values = decibels_below(block, reference, config.amin)
-            index = _frames(config, first, block.shape[1])
-            yield index, np.ascontiguousarray(values.transpose(order), dtype=stored)
+        return _made_ahead(piece, sorted(entries, key=attrgetter("first_frame")))
 
     return FinalArray(
         shape=tuple(sizes[axis] for axis in order),
@@ -91,6 +98,23 @@ def final_array(
         pieces=pieces,
         reference=reference,
     )
+
+
+def _made_ahead(
+    make: Callable[[BlockEntry], Part], entries: Sequence[BlockEntry]
+) -> Iterator[Part]:
+    """Yield what is made of each entry; what comes next is made meanwhile, in a thread."""
+    if len(entries) == 1:
+        yield make(entries[0])
+        return
+    with ThreadPoolExecutor(1, "pieces") as pool:
+        due: deque[Future[Part]] = deque()
+        for entry in entries:
+            due.append(pool.submit(make, entry))
+            if len(due) > _PIECES_AHEAD:
+                yield due.popleft().result()
+        while due:
+            yield due.popleft().result()
 
 
 def _frames(config: LayerConfig, first: int, count: int) -> Index:

@@ -128,8 +128,14 @@ class Hdf5Writer(FeatureWriter):
                 self._write_whole(values)
                 return
             dataset = h5py.Dataset(self._dataset)
+            in_order = prod(array.shape[: array.time_axis]) == 1
+            n_bytes = 0
             for index, values in pieces:
                 dataset[index] = values
+                n_bytes += values.nbytes
+                place = self._place() if in_order else None
+                if place is not None:
+                    self.read_back.add(key, place._replace(n_bytes=n_bytes))
 
     def _write_whole(self, values: npt.NDArray[Any]) -> None:
         # Of the same type in memory as in the file: nothing is looked up or converted.

@@ -3,7 +3,6 @@
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -100,11 +99,6 @@ class Journals(Closing):
                 "so its disk may be faulty; --resume recomputes what was lost"
             )
         return block
-
-    def blocks(self, entries: Iterable[BlockEntry]) -> Iterator[tuple[int, Frames]]:
-        """Yield ``(first_frame, block)`` for each entry in the order of the frames."""
-        for entry in sorted(entries, key=lambda one: one.first_frame):
-            yield entry.first_frame, self.read(entry)
 
     def sync(self) -> None:
         """Sync all journals to the disk.
