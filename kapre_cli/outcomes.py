@@ -1,7 +1,7 @@
 """What became of each input, for programs: a line of JSON as it ends, and one with the sums.
 
 The first line says whose report it is. The names of the fields are those of :class:`Known` and of
-:meth:`LineRecorder.input` and :meth:`LineRecorder.sums`; they stay as they are.
+:meth:`Recorder.input` and :meth:`Recorder.sums`; they stay as they are.
 """
 
 import json
@@ -60,32 +60,6 @@ def is_header(line: object) -> bool:
 
 
 class Recorder(Closing):
-    """Told of every input as it ends, and of the sums at the end; this one keeps no record."""
-
-    def begin(self) -> None:
-        """Open the record: the run has begun, and nothing refuses it any more."""
-
-    def input(self, path: str, status: str, reason: str | None, known: Known) -> None:
-        """Take note of what has become of an input.
-
-        Args:
-            path: The input.
-            status: ``WRITTEN``, ``FAILED`` or ``SKIPPED``.
-            reason: Why it failed, ``None`` if it did not.
-            known: What else is known of it.
-        """
-
-    def sums(self, exit_code: int, **sums: Any) -> None:
-        """Take note of the exit code and of how many inputs ended in which way, at the end."""
-
-    def close(self) -> None:
-        """Let go of what is held."""
-
-
-UNRECORDED = Recorder()
-
-
-class LineRecorder(Recorder):
     """Writes each line as soon as there is something to say, once the run has begun.
 
     A record that cannot be written on, on a full disk say, ends there: the work goes on.
@@ -94,6 +68,9 @@ class LineRecorder(Recorder):
         open_: Opens the record and returns the descriptor that lines go to; closed with this.
         name: What it is called in messages.
         broke: Called with the reason when a line cannot be written.
+
+    Attributes:
+        descriptor: Where lines go; ``None`` as long as the record is not open.
     """
 
     def __init__(
@@ -103,7 +80,7 @@ class LineRecorder(Recorder):
         broke: Callable[[OutputError], None],
     ) -> None:
         self._open = open_
-        self._descriptor: int | None = None
+        self.descriptor: int | None = None
         self._name = name
         self._broke = broke
         self._waiting: list[dict[str, Any]] = [_HEADER]
@@ -117,10 +94,10 @@ class LineRecorder(Recorder):
             OutputError: If it cannot be opened.
             BrokenPipeError: As :meth:`input`.
         """
-        if self._descriptor is not None or self._is_broken:
+        if self.descriptor is not None or self._is_broken:
             return
         try:
-            self._descriptor = self._open()
+            self.descriptor = self._open()
         except OutputError:
             self._is_broken = True
             raise
@@ -130,6 +107,12 @@ class LineRecorder(Recorder):
 
     def input(self, path: str, status: str, reason: str | None, known: Known) -> None:
         """Write the line of an input.
+
+        Args:
+            path: The input.
+            status: ``WRITTEN``, ``FAILED`` or ``SKIPPED``.
+            reason: Why it failed, ``None`` if it did not.
+            known: What else is known of it.
 
         Raises:
             BrokenPipeError: If it goes into a pipe whose reader has left.
@@ -150,8 +133,8 @@ class LineRecorder(Recorder):
             }
         )
 
-    def sums(self, exit_code: int, **sums: Any) -> None:
-        """Write the last line.
+    def sums(self, exit_code: int, **sums: float) -> None:
+        """Write the last line: how many inputs ended in which way, and the exit code.
 
         Raises:
             BrokenPipeError: As :meth:`input`.
@@ -161,11 +144,11 @@ class LineRecorder(Recorder):
     def _write(self, line: dict[str, Any]) -> None:
         if self._is_broken:
             return
-        if self._descriptor is None:
+        if self.descriptor is None:
             self._waiting.append(line)
             return
         try:
-            write_all(self._descriptor, f"{_ENCODER.encode(line)}\n".encode(), self._name)
+            write_all(self.descriptor, f"{_ENCODER.encode(line)}\n".encode(), self._name)
         except BrokenPipeError:
             self._is_broken = True
             raise
@@ -175,5 +158,5 @@ class LineRecorder(Recorder):
 
     def close(self) -> None:
         """Close the file."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
+        if self.descriptor is not None:
+            os.close(self.descriptor)

@@ -8,7 +8,7 @@ from enum import IntEnum
 
 from kapre_cli.errors import TooManyFailuresError, UnexpectedError, quoted
 from kapre_cli.failures import Failures
-from kapre_cli.outcomes import FAILED, NOTHING, SKIPPED, UNRECORDED, WRITTEN, Known, Recorder
+from kapre_cli.outcomes import FAILED, NOTHING, SKIPPED, WRITTEN, Known, Recorder
 from kapre_cli.tolerance import MaxFailures
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # they ask the process to end
@@ -65,6 +65,7 @@ class Progress:
 
     def wrote(self, seconds: float = 0.0) -> None:
         """Record that one more input, of this length, is in the output."""
+        self.checked(seconds)
 
     def reading_back(self, n_inputs: int, seconds: float | None = None) -> None:
         """Begin to read the output back, input by input; :meth:`checked` counts them."""
@@ -88,7 +89,7 @@ class Report:
 
     Attributes:
         say: Called with each message for the user as it arises.
-        recorder: Told of each input as it ends.
+        recorder: Told of each input as it ends; ``None``: nobody is.
         max_failures: How many inputs may fail; ``None``: all of them.
         n_expected: How many inputs there are; ``None`` while that is not known.
         verbose: Whether to say what goes as it should.
@@ -106,7 +107,7 @@ class Report:
     """
 
     say: Callable[[str], None]
-    recorder: Recorder = UNRECORDED
+    recorder: Recorder | None = None
     max_failures: MaxFailures | None = None
     n_expected: int | None = None
     verbose: bool = False
@@ -137,7 +138,7 @@ class Report:
             self.seconds += known.seconds or 0.0
             if known.note is not None:
                 self.say(f"note: {quoted(path)}: {known.note}")
-            self.recorder.input(path, WRITTEN, None, known)
+            self._record(path, WRITTEN, None, known)
 
     def failed(self, path: str, reason: object, known: Known = NOTHING) -> None:
         """Count an input that failed, and name it with its reason."""
@@ -165,7 +166,7 @@ class Report:
         with self._adding:
             self.n_failed += 1
             self.n_untried += not tried
-            self.recorder.input(path, FAILED, f"{'' if tried else 'not tried: '}{reason}", known)
+            self._record(path, FAILED, f"{'' if tried else 'not tried: '}{reason}", known)
 
     def begin(self) -> None:
         """Begin the record: nothing refuses the run any more.
@@ -174,14 +175,19 @@ class Report:
             OutputError: If it cannot be opened.
         """
         with self._adding:
-            self.recorder.begin()
+            if self.recorder is not None:
+                self.recorder.begin()
 
     def skipped(self, path: str, known: Known) -> None:
         """Count an input whose features were there already."""
         with self._adding:
             self.n_skipped += 1
             self.n_floored += known.is_floored
-            self.recorder.input(path, SKIPPED, None, known)
+            self._record(path, SKIPPED, None, known)
+
+    def _record(self, path: str, status: str, reason: str | None, known: Known) -> None:
+        if self.recorder is not None:
+            self.recorder.input(path, status, reason, known)
 
     def require_few_failures(self, n_more: int = 0) -> None:
         """Stop a run in which more inputs have failed than may.
@@ -206,17 +212,19 @@ class Report:
             )
 
     def close(self, exit_code: int) -> None:
-        """Let the record end with the sums."""
+        """Let the record, which begins now at the latest, end with the sums."""
         with self._adding:
-            self.recorder.sums(
-                exit_code,
-                inputs=self.n_inputs,
-                written=self.n_written,
-                failed=self.n_failed,
-                not_tried=self.n_untried,
-                skipped=self.n_skipped,
-                seconds=self.seconds,
-            )
+            if self.recorder is not None:
+                self.recorder.begin()
+                self.recorder.sums(
+                    exit_code,
+                    inputs=self.n_inputs,
+                    written=self.n_written,
+                    failed=self.n_failed,
+                    not_tried=self.n_untried,
+                    skipped=self.n_skipped,
+                    seconds=self.seconds,
+                )
 
     def warn(self, message: str) -> None:
         """Pass on a warning, once."""

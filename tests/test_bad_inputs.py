@@ -16,7 +16,7 @@ import pytest
 
 import kapre_cli
 from kapre_cli.audio import AudioReader
-from kapre_cli.cli import extraction
+from kapre_cli.cli import incoming
 from kapre_cli.extraction import decoding
 from kapre_cli.settings import AudioSettings
 from kapre_cli.sources import discover
@@ -340,7 +340,7 @@ def test_what_vanishes_before_it_is_read_is_told(
         shutil.rmtree(tmp_path / "audio" / "d")
         return inputs
 
-    monkeypatch.setattr(extraction, "discover", disturbed)
+    monkeypatch.setattr(incoming, "discover", disturbed)
     for name in ("a.wav", "b.wav", "c.wav", "d/d.wav", "e.wav"):
         write_audio(tmp_path / "audio" / name, reference.noise(1, 500))
     ended = program("spectrogram", tmp_path / "audio", "-o", tmp_path / "out.h5", *OPTIONS)

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kapre_cli.cli import program as command_line
+from kapre_cli.cli.config_file import toml
 from kapre_cli.cli.defaults import GENERAL, config_text
 from kapre_cli.cli.option_names import long_name
-from kapre_cli.cli.toml import toml
 from kapre_cli.settings import RawFormat
 from tests import reference
 from tests.conftest import files_below, write_audio
@@ -238,6 +238,23 @@ def test_what_a_file_says_wrongly_is_named(text: str, config: Path, program: Any
         f"'run.toml' {REFUSED[text]}" in ended.err
     )
     assert files_below(Path()) == ["run.toml"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("time = 3", "time: 3 is not START:END in seconds"),
+        ("range = 0", "range: 0 is not LOW:HIGH"),
+        ("size = 8", "size: '8' is not WIDTHxHEIGHT in inches"),
+    ],
+)
+def test_a_number_is_no_range_and_no_size(
+    text: str, message: str, config: Path, program: Any
+) -> None:
+    config.write_text(f"[plot]\n{text}\n")
+    ended = program("plot", "in.wav", "-o", "out.png", "--config", config)
+    assert (ended.code, ended.out) == (2, "")
+    assert f"'run.toml': {message}" in " ".join(ended.err.split())
 
 
 def test_files_that_are_no_configuration_are_refused(config: Path, program: Any) -> None:

@@ -1,6 +1,7 @@
 """The engines, NumPy and the Keras layer: exact, and bit-identical whatever else is in a batch."""
 
 import itertools
+import math
 from functools import partial
 from typing import Any
 
@@ -264,8 +265,8 @@ def test_what_is_not_a_number_stays_in_its_frames(engine: str, mel: bool) -> Non
     np.testing.assert_array_equal(found[others], clean[others])
 
 
-def tell(told: dict[int, bool], number: int, _count: int, is_finite: bool) -> None:
-    told[number] = is_finite
+def tell(told: dict[int, bool], number: int, _count: int, peak: float) -> None:
+    told[number] = math.isfinite(peak)
 
 
 def test_features_that_are_not_finite_are_told_of_their_own_segment() -> None:

@@ -15,7 +15,7 @@ import soundfile
 
 import kapre_cli
 from kapre_cli.cli import run
-from kapre_cli.cli.printing import put
+from kapre_cli.cli.standard_output import put
 from kapre_cli.inspection.summary import chosen
 from kapre_cli.settings import (
     AudioSettings,

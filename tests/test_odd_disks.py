@@ -252,7 +252,7 @@ def test_what_a_killed_run_left_of_its_owner_is_removed(here: Path, on_odd_disk:
 AS_ANOTHER_USER = """
 import codecs, json, os, sys
 from pathlib import Path
-from kapre_cli.storage.owner_file import OwnerFile
+from kapre_cli.storage.run_lock import OwnerFile
 
 folder = Path(sys.argv[1])
 codecs.lookup("ascii")

@@ -102,8 +102,9 @@ def test_a_second_request_stops_it_at_once(hours: Path, tmp_path: Path) -> None:
     with at_work(hours, tmp_path) as running:
         (worker,) = _workers(running)
         os.kill(worker, signal.SIGSTOP)  # it cannot tidy up
+        _wait_until(lambda: ") T " in Path(f"/proc/{worker}/stat").read_text())
         os.kill(running.pid, signal.SIGINT)
-        time.sleep(0.5)
+        time.sleep(1.5)  # what comes sooner may be taken for the same request
         assert running.poll() is None
         os.kill(running.pid, signal.SIGINT)
         code, messages = _ended(running)  # though the other one never ends

@@ -17,16 +17,15 @@ from typing import Any, NoReturn
 import click
 
 from kapre_cli.cli.command_names import command_hint
+from kapre_cli.cli.commands import Command
 from kapre_cli.cli.compare import compare
 from kapre_cli.cli.defaults import blamed, unknown_variables, with_defaults
 from kapre_cli.cli.ending import PipeClosedError, code_of, message_of
-from kapre_cli.cli.executors import Executors, in_process, local_workers
 from kapre_cli.cli.info import info
 from kapre_cli.cli.melspectrogram import melspectrogram
 from kapre_cli.cli.merge import merge
 from kapre_cli.cli.messages import lossy_messages, n_lost
 from kapre_cli.cli.plot import plot
-from kapre_cli.cli.printing import Command
 from kapre_cli.cli.signals import Stopped, pass_over, stoppable
 from kapre_cli.cli.spectrogram import spectrogram
 from kapre_cli.cli.verify import verify
@@ -59,8 +58,8 @@ class _Program(Command, click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
-            known = [name for name, command in self.commands.items() if not command.hidden]
-            ctx.fail(printable(f"No such command '{args[0]}': {command_hint(args, known)}"))
+            hint = command_hint(args, self.commands)
+            ctx.fail(printable(f"No such command '{args[0]}': {hint}"))
         return super().resolve_command(ctx, args)
 
 
@@ -70,8 +69,7 @@ class _Program(Command, click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name=PROGRAM, help="Show the version and exit.")
-@click.pass_context
-def program(ctx: click.Context) -> None:
+def program() -> None:
     """Turn WAV and FLAC recordings into spectrograms or mel-spectrograms.
 
     Each recording gives one array, as the Keras layer of the same options computes it. Arrays are
@@ -83,19 +81,11 @@ def program(ctx: click.Context) -> None:
 
     kapre-extract COMMAND -h shows the usual options of a command, --help all.
     """  # noqa: D301 - Click needs the backspace itself
-    for warning in unknown_variables(ctx.command, os.environ):
+    for warning in unknown_variables(program, os.environ):
         click.echo(f"warning: {printable(warning)}", err=True)
 
 
-for command in (
-    spectrogram,
-    melspectrogram,
-    info,
-    plot,
-    verify,
-    compare,
-    merge,
-):
+for command in (spectrogram, melspectrogram, info, plot, verify, compare, merge):
     program.add_command(with_defaults(command))
 
 
@@ -124,10 +114,10 @@ def console() -> NoReturn:
 def _run_and_end(arguments: Sequence[str] | None, end: Callable[[int], NoReturn]) -> NoReturn:
     _open_standard_streams()
     # Processes are forked, which the other threads of a program in Python might not outlive.
-    executors = local_workers if threading.active_count() == 1 else in_process
+    forks = threading.active_count() == 1
     with stoppable():
         try:
-            code = _run(arguments, executors)
+            code = _run(arguments, forks=forks)
         except Exception:  # a fault of the program
             traceback.print_exc()
             code = ExitCode.FAILED
@@ -151,31 +141,29 @@ def _open_standard_streams() -> None:
             setattr(sys, name, open(descriptor, "r" if name == "stdin" else "w"))  # noqa: SIM115
 
 
-def run(arguments: Sequence[str] | None = None, executors: Executors = in_process) -> int:
+def run(arguments: Sequence[str] | None = None, *, forks: bool = False) -> int:
     """Run the program and return its exit code; every error a user can cause is told here.
 
     Args:
         arguments: The command line; ``None``: this process's own.
-        executors: Makes what computes, for the number of ``--jobs``.
+        forks: Whether worker processes may be forked. If not, this process computes.
     """
     with stoppable():
-        return _run(arguments, executors)
+        return _run(arguments, forks=forks)
 
 
-def _run(arguments: Sequence[str] | None, executors: Executors) -> int:
+def _run(arguments: Sequence[str] | None, *, forks: bool) -> int:
     with lossy_messages():
-        code = _told(arguments, executors)
+        code = _told(arguments, forks=forks)
         pass_over()
         _drain_stdout()
     return ExitCode.FAILED if code == ExitCode.OK and n_lost() else code
 
 
-def _told(arguments: Sequence[str] | None, executors: Executors) -> int:
+def _told(arguments: Sequence[str] | None, *, forks: bool) -> int:
     """Do what :func:`run` does. While it is told what stopped it nothing else stops that."""
     try:
-        ended: Any = program.main(
-            arguments, prog_name=PROGRAM, standalone_mode=False, obj=executors
-        )
+        ended: Any = program.main(arguments, prog_name=PROGRAM, standalone_mode=False, obj=forks)
     except click.ClickException as error:
         pass_over()
         shown = io.StringIO()

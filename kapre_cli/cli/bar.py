@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
-from typing import TextIO
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
@@ -13,16 +13,12 @@ _COLUMNS = 80  # of a terminal that does not say
 
 
 class Bar(tqdm):  # type: ignore[misc]  # tqdm ships no types
-    """A bar that shows a status, which is asked for at each drawing.
-
-    Args:
-        status: Returns it; ``None`` as long as there is nothing to show.
-        clock: Returns seconds.
-    """
+    """A bar that shows a status, if there is one, which is asked for at each drawing."""
 
     monitor_interval = 0  # no thread of tqdm's
 
-    def __init__(self, status: Callable[[], Status | None], clock: Clock) -> None:
+    def __init__(self, status: Callable[[], Status | None], clock: Clock, lock: Any) -> None:
+        self.set_lock(lock)
         self._status = status
         self._clock = clock
         self._begun = clock()

@@ -9,32 +9,25 @@ from kapre_cli.settings.run import HDF5_SUFFIXES, ROOT_NAME
 from kapre_cli.version import PROGRAM
 
 # What a command here is called elsewhere.
-_COMMANDS = {
-    **dict.fromkeys(
-        ("extract", "convert", "compute", "run", "process", "features", "transform"),
-        ("melspectrogram", "spectrogram"),
-    ),
-    **dict.fromkeys(("stft", "fft"), ("spectrogram",)),
-    **dict.fromkeys(("ls", "list", "describe", "inspect", "stat", "soxi"), ("info",)),
-    "show": ("info", "plot"),
-    **dict.fromkeys(("check", "validate", "test"), ("verify",)),
-    **dict.fromkeys(("diff", "cmp"), ("compare",)),
-    **dict.fromkeys(("draw", "view", "display"), ("plot",)),
-    **dict.fromkeys(("concat", "cat", "join", "combine"), ("merge",)),
-    "help": ("--help",),
-    "version": ("--version",),
+_NAMES = {
+    ("melspectrogram", "spectrogram"): "extract convert compute run process features transform",
+    ("spectrogram",): "stft fft",
+    ("info",): "ls list describe inspect stat soxi",
+    ("info", "plot"): "show",
+    ("verify",): "check validate test",
+    ("compare",): "diff cmp",
+    ("plot",): "draw view display",
+    ("merge",): "concat cat join combine",
+    ("--help",): "help",
+    ("--version",): "version",
 }
+_COMMANDS = {name: commands for commands, names in _NAMES.items() for name in names.split()}
 _OUTPUT_SUFFIXES = (*HDF5_SUFFIXES, ".npy")
 _SHOWN = 3  # arguments of a command that is spelled out
 
 
 def command_hint(arguments: Sequence[str], commands: Collection[str]) -> str:
-    """Return in a clause what was meant by arguments that begin with no command.
-
-    Args:
-        arguments: All of them.
-        commands: The names of the commands.
-    """
+    """Return in a clause what was meant by arguments that begin with no command."""
     name = arguments[0]
     if (what := _kind_of_path(name)) is not None:
         command = _whole_command(arguments)

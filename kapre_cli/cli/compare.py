@@ -4,29 +4,33 @@ from pathlib import Path
 
 import click
 
-from kapre_cli.cli.options.declaring import option
-from kapre_cli.cli.options.inspection import output_argument
-from kapre_cli.cli.printing import PlainCommand, put
+from kapre_cli.cli.commands import PlainCommand
+from kapre_cli.cli.help_text import Option
+from kapre_cli.cli.options.declaring import output_argument
+from kapre_cli.cli.standard_output import put
 
 
-@click.command(cls=PlainCommand, short_help="Compare two outputs.")
-@output_argument("one", "A")
-@output_argument("other", "B")
-@option(
-    "--rtol",
-    metavar="R",
-    type=click.FloatRange(min=0),
-    default=0.0,
-    show_default=True,
-    help="Relative tolerance: the allowed difference, as a fraction of the value in B.",
-)
-@option(
-    "--atol",
-    metavar="D",
-    type=click.FloatRange(min=0),
-    default=0.0,
-    show_default=True,
-    help="Absolute tolerance, which is added to that of --rtol.",
+@click.command(
+    cls=PlainCommand,
+    params=[
+        output_argument("one", "A"),
+        output_argument("other", "B"),
+        Option(
+            "--rtol",
+            metavar="R",
+            type=click.FloatRange(min=0),
+            default=0.0,
+            help="Relative tolerance: the allowed difference, as a fraction of the value in B.",
+        ),
+        Option(
+            "--atol",
+            metavar="D",
+            type=click.FloatRange(min=0),
+            default=0.0,
+            help="Absolute tolerance, which is added to that of --rtol.",
+        ),
+    ],
+    short_help="Compare two outputs.",
 )
 def compare(one: Path, other: Path, rtol: float, atol: float) -> int:
     """Compare the outputs A and B, of any formats, input by input.

@@ -1,7 +1,8 @@
 """``--config``: options in a TOML file, at its top or in a table called as the command."""
 
+import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,6 @@ import click
 
 from kapre_cli.cli.option_names import near_hint, option_hint
 from kapre_cli.cli.options.declaring import WholeNumber
-from kapre_cli.cli.toml import toml
 from kapre_cli.errors import UsageError, quoted
 
 _MOST_BYTES = 2**18
@@ -17,6 +17,8 @@ _MOST_BYTES = 2**18
 _MOST_DOTS = 64
 _MOST_BITS = 2**9  # of an integer: no decimal fraction holds many more
 _MOST_SHOWN = 100  # characters
+
+_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 Options = dict[str, click.Option]
 
@@ -34,23 +36,32 @@ def config_defaults(path: Path, name: str, options: Mapping[str, Options]) -> di
             or has a value of another type; the message names the file and the option.
     """
     stored = _read(path)
-    tables = {key: value for key, value in stored.items() if key in options}
-    top = {key: value for key, value in stored.items() if key not in options}
     every = {key: option for known in options.values() for key, option in known.items()}
     owners = {key: [one for one in options if key in options[one]] for key in every}
+    top = {key: value for key, value in stored.items() if key not in options}
+    tables = {f"{key}.": value for key, value in stored.items() if key in options}
     found: dict[str, Any] = {}
-    for place, values, known in [
-        ("", top, every),
-        *((f"{key}.", value, options[key]) for key, value in tables.items()),
-    ]:
+    for place, values in {"": top, **tables}.items():
+        command = place[:-1]
         if not isinstance(values, dict):
             raise UsageError(
-                f"{quoted(path)}: {place[:-1]} is a command; write its options in a table "
-                f"[{place[:-1]}]"
+                f"{quoted(path)}: {command} is a command; write its options in a table [{command}]"
             )
-        for key, value in _named(path, place, values, known, owners):
+        known = options[command] if command else every
+        seen = set()
+        for written, value in values.items():
+            key = written.replace("_", "-")
+            if key not in known:
+                hint = option_hint(written, known, owners, str) or near_hint(written, known, str)
+                raise UsageError(
+                    f"{quoted(path)}: there is no option {quoted(place + written)}"
+                    f"{f'; {hint}' if hint else ''}"
+                )
+            if key in seen:
+                raise UsageError(f"{quoted(path)}: {place}{key} is there twice")
+            seen.add(key)
             _require_type(path, place + key, value, known[key])
-            if place in ("", f"{name}.") and key in options[name]:
+            if command in ("", name) and key in options[name]:
                 found[options[name][key].name or ""] = value
     return found
 
@@ -86,29 +97,6 @@ def _read(path: Path) -> dict[str, Any]:
         raise UsageError(f"{quoted(path)} is not TOML: {error}") from error
 
 
-def _named(
-    path: Path,
-    place: str,
-    values: Mapping[str, Any],
-    known: Options,
-    owners: Mapping[str, Sequence[str]],
-) -> Iterator[tuple[str, Any]]:
-    """Yield each option that is named and its value; ``n_dft`` stands for ``n-dft``."""
-    seen = set()
-    for written, value in values.items():
-        key = written.replace("_", "-")
-        if key not in known:
-            hint = option_hint(written, known, owners, str) or near_hint(written, known, str)
-            raise UsageError(
-                f"{quoted(path)}: there is no option {quoted(place + written)}"
-                f"{f'; {hint}' if hint else ''}"
-            )
-        if key in seen:
-            raise UsageError(f"{quoted(path)}: {place}{key} is there twice")
-        seen.add(key)
-        yield key, value
-
-
 def _require_type(path: Path, name: str, value: Any, option: click.Option) -> None:
     kinds, rule = _kinds(option)
     values = value if option.multiple and isinstance(value, list) else [value]
@@ -119,8 +107,6 @@ def _require_type(path: Path, name: str, value: Any, option: click.Option) -> No
         )
     if any(isinstance(one, str) and "\0" in one for one in values):
         raise UsageError(f"{quoted(path)}: {name} has a NUL in it, which no name has; remove it")
-    if option.multiple:
-        rule = f"a list of {rule}"
     is_list = isinstance(value, list)
     if is_list != option.multiple or not all(type(one) in kinds for one in values):
         raise UsageError(f"{quoted(path)}: {name} must be {rule}, not {_shown(value)}")
@@ -137,15 +123,39 @@ def _shown(value: Any) -> str:
 
 
 def _kinds(option: click.Option) -> tuple[tuple[type, ...], str]:
-    """Return the types that an option's value may have in a file, and their names."""
-    many = "s" if option.multiple else ""
-    article = "" if option.multiple else "a "
+    """Return the types that an option's value may have in a file, and what it must be."""
     if option.is_flag:
         return (bool,), "true or false"
     if isinstance(option.type, WholeNumber):  # 16000.0 is one, which its type decides
-        return (int, float), f"integer{many}" if many else "an integer"
+        return (int, float), "a list of integers" if option.multiple else "an integer"
     if isinstance(option.type, (click.types.FloatParamType, click.FloatRange)):
-        return (int, float), f"{article}number{many}"
+        return (int, float), "a number"
     if isinstance(option.type, (click.Choice, click.Path, click.types.StringParamType)):
-        return (str,), f"{article}string{many}"
-    return (str, int, float), f"{article}string{many} or {article}number{many}"
+        return (str,), "a string"
+    return (str, int, float), "a string or a number"
+
+
+def toml(value: Any) -> str:
+    r"""Return a value as TOML: a boolean, a number, a list, or else text.
+
+    The standard library reads TOML, and does not write it.
+
+    Raises:
+        UsageError: If it is text that is no Unicode, such as a path that is not UTF-8.
+
+    >>> print(toml(True), toml(0.5), toml([1, 2]), toml('a "b"'))
+    true 0.5 [1, 2] "a \"b\""
+    """
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, list):
+        return f"[{', '.join(map(toml, value))}]"
+    text = os.fspath(value) if isinstance(value, os.PathLike) else str(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{quoted(text)} is not UTF-8, and TOML can hold nothing else") from None
+    escaped = (_ESCAPES.get(c, c if c.isprintable() else f"\\U{ord(c):08x}") for c in text)
+    return f'"{"".join(escaped)}"'

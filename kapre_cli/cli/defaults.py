@@ -3,18 +3,15 @@
 Every command gets this where it is added to the program, so that no option need know of it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import wraps
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from kapre_cli.cli.config_file import Options, config_defaults
+from kapre_cli.cli.config_file import Options, config_defaults, toml
 from kapre_cli.cli.help_text import Group, Option
 from kapre_cli.cli.option_names import long_name, near_hint, option_hint
-from kapre_cli.cli.toml import toml
 from kapre_cli.errors import KapreExtractError, quoted, writing
 from kapre_cli.report import ExitCode
 
@@ -22,7 +19,7 @@ _PREFIX = "KAPRE_EXTRACT_"
 GENERAL = ("config", "show_config")  # the options that this gives to every command
 
 _FILE = "kapre_cli.config"
-_IS_SHOWN = "kapre_cli.show_config"
+SHOWS_CONFIG = "kapre_cli.show_config"  # whether the current command prints its options
 
 
 def with_defaults(command: click.Command) -> click.Command:
@@ -30,25 +27,38 @@ def with_defaults(command: click.Command) -> click.Command:
 
     The variable of ``--n-dft`` is ``KAPRE_EXTRACT_N_DFT``.
     """
-    if command.hidden:
-        return command
-    command.params += [_config_option(), _show_config_option()]
     for name, option in _options(command).items():
         option.envvar = _PREFIX + name.upper().replace("-", "_")
-    command.callback = _or_shown(command.callback)
+    command.params += [
+        Option(
+            "--config",
+            group=Group.GENERAL,
+            type=click.Path(path_type=Path),
+            envvar=f"{_PREFIX}CONFIG",
+            is_eager=True,  # before the options that it has defaults for
+            expose_value=False,
+            callback=_read,
+            help="Read options from a TOML file. They have their long names, and stand at its top "
+            "or in a table named after the command. The command line and the environment take "
+            "precedence.",
+        ),
+        Option(
+            "--show-config",
+            group=Group.GENERAL,
+            is_flag=True,
+            expose_value=False,
+            callback=_show,
+            help="Print all options as a TOML file for --config, and do nothing else.",
+        ),
+    ]
     return command
 
 
-def unknown_variables(program: click.Command, environment: Mapping[str, str]) -> Iterator[str]:
-    """Yield a warning for each variable that looks like one of an option, and is of none.
-
-    Args:
-        program: The program with all its commands.
-        environment: All variables.
-    """
+def unknown_variables(program: click.Group, environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield a warning for each variable that looks like one of an option, and is of none."""
     every = {
         long_name(one): str(one.envvar)
-        for command in (program.commands.values() if isinstance(program, click.Group) else ())
+        for command in program.commands.values()
         for one in command.params
         if isinstance(one, click.Option) and one.envvar
     }
@@ -65,16 +75,13 @@ def unknown_variables(program: click.Command, environment: Mapping[str, str]) ->
 
 def config_file() -> Path | None:
     """Return the file that the current command took options from, if there is one."""
-    path: Path | None = click.get_current_context().meta.get(_FILE)
-    return path
+    return click.get_current_context().meta.get(_FILE)
 
 
 def blamed(error: click.ClickException) -> click.ClickException:
     """Return an error about an option's value as one that says where the value stands."""
-    if not isinstance(error, click.BadParameter) or error.ctx is None:
-        return error
-    ctx, option = error.ctx, error.param
-    if not isinstance(option, click.Option):
+    ctx, option = getattr(error, "ctx", None), getattr(error, "param", None)
+    if not (isinstance(error, click.BadParameter) and ctx and isinstance(option, click.Option)):
         return error
     source = ctx.get_parameter_source(option.name or "")
     if source is ParameterSource.ENVIRONMENT:
@@ -86,44 +93,17 @@ def blamed(error: click.ClickException) -> click.ClickException:
     return click.UsageError(f"{place}: {error.message}", ctx)
 
 
-def _config_option() -> click.Option:
-    return Option(
-        ["--config"],
-        group=Group.GENERAL,
-        type=click.Path(path_type=Path),
-        envvar=f"{_PREFIX}CONFIG",
-        is_eager=True,  # before the options that it has defaults for
-        expose_value=False,
-        callback=_read,
-        help="Read options from a TOML file. They have their long names, and stand at its top or "
-        "in a table named after the command. The command line and the environment take "
-        "precedence.",
-    )
-
-
-def _show_config_option() -> click.Option:
-    return Option(
-        ["--show-config"],
-        group=Group.GENERAL,
-        is_flag=True,
-        expose_value=False,
-        callback=_show,
-        help="Print all options as a TOML file for --config, and do nothing else.",
-    )
-
-
 def _read(ctx: click.Context, _option: click.Parameter, path: Path | None) -> None:
     if path is None:
         return
-    program = ctx.parent.command if ctx.parent else None
-    commands = program.commands if isinstance(program, click.Group) else {}
-    options = {name: _options(one) for name, one in commands.items() if not one.hidden}
+    commands = getattr(ctx.find_root().command, "commands", {})
+    options = {name: _options(one) for name, one in commands.items()}
     ctx.meta[_FILE] = path
     ctx.default_map = config_defaults(path, ctx.info_name or "", options)
 
 
 def _show(ctx: click.Context, _option: click.Parameter, is_shown: bool) -> None:
-    ctx.meta[_IS_SHOWN] = is_shown
+    ctx.meta[SHOWS_CONFIG] = is_shown
 
 
 def _options(command: click.Command) -> Options:
@@ -135,20 +115,12 @@ def _options(command: click.Command) -> Options:
     }
 
 
-def _or_shown(callback: Callable[..., Any] | None) -> Callable[..., Any]:
-    assert callback is not None  # noqa: S101 - for the type checker: every command has one
-
-    @wraps(callback)
-    def call(*arguments: Any, **options: Any) -> Any:
-        ctx = click.get_current_context()
-        if not ctx.meta.get(_IS_SHOWN):
-            return callback(*arguments, **options)
-        text = config_text(ctx)
-        with writing("standard output"):
-            click.echo(text.encode())
-        return ExitCode.OK
-
-    return call
+def print_config(ctx: click.Context) -> ExitCode:
+    """Print the options of a command as a file for ``--config``."""
+    text = config_text(ctx)
+    with writing("standard output"):
+        click.echo(text.encode())
+    return ExitCode.OK
 
 
 def config_text(ctx: click.Context) -> str:

@@ -1,7 +1,7 @@
 """``--dry-run``: what a run would do, said for a person."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -51,8 +51,10 @@ def print_preview(
         else:
             arrays[source.key] = shape
             seconds += seen.n_samples / settings.audio.sr
-    is_few = len(arrays) <= _FEW
-    for line in _each(arrays) if is_few else _by_channels(arrays, layer.axes.index("channel")):
+    lines: Iterable[str] = (f"{quoted(key)}: {_times(shape)}" for key, shape in arrays.items())
+    if len(arrays) > _FEW:
+        lines = _by_channels(arrays.values(), layer.axes.index("channel"))
+    for line in lines:
         report.say(line)
     total = sum(n_bytes(shape, settings) for shape in arrays.values())
     size = in_bytes(total) if total < 1000 else f"{in_bytes(total)} ({total:,} bytes)"
@@ -63,15 +65,10 @@ def print_preview(
     report.n_written = len(arrays) + n_open
 
 
-def _each(arrays: Mapping[str, Shape]) -> Iterator[str]:
-    for key, shape in arrays.items():
-        yield f"{quoted(key)}: {_times(shape)}"
-
-
-def _by_channels(arrays: Mapping[str, Shape], channel_axis: int) -> Iterator[str]:
+def _by_channels(arrays: Iterable[Shape], channel_axis: int) -> Iterator[str]:
     """Yield a line for each number of channels: how many arrays, from which shape to which."""
     groups: defaultdict[int, list[Shape]] = defaultdict(list)
-    for shape in arrays.values():
+    for shape in arrays:
         groups[shape[channel_axis]].append(shape)
     for n_channels, shapes in sorted(groups.items()):
         shortest, longest = min(shapes), max(shapes)  # they differ in time alone

@@ -1,5 +1,6 @@
 """What ends a run, as a message and an exit code. They are decided here and nowhere else."""
 
+import os
 import signal
 
 import click
@@ -24,7 +25,8 @@ def code_of(error: BaseException) -> ExitCode:
         return ExitCode(128 + signal.SIGINT)
     if isinstance(error, (click.ClickException, SettingsError, UsageError)):
         return ExitCode.USAGE
-    if _is_of_a_closed_pipe(error):
+    kinds = (BrokenPipeError, PipeClosedError)
+    if isinstance(error, kinds) or isinstance(error.__cause__, kinds):
         return ExitCode.PIPE_CLOSED
     return ExitCode.FAILED
 
@@ -48,7 +50,8 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, KapreExtractError):
         return str(error)
     if isinstance(error, MemoryError):
-        return f"there is not enough memory{_detail(error)}; take a smaller --batch-size or --n-dft"
+        detail = f": {error}" if str(error) else ""
+        return f"there is not enough memory{detail}; take a smaller --batch-size or --n-dft"
     if isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
         return "the system allows no more threads; take fewer --jobs"
     if isinstance(error, ModuleNotFoundError) and error.name in _KERAS:
@@ -60,20 +63,8 @@ def _reason(error: BaseException) -> str:
         return f"a library cannot be loaded, perhaps because memory ran out: {error}"
     if isinstance(error, OSError):
         reason = error.strerror or str(error)
-        if error.filename is not None:
-            return f"{quoted(_text(error.filename))}: {reason}"
-        return reason
+        name = error.filename
+        if isinstance(name, bytes):
+            name = os.fsdecode(name)
+        return reason if name is None else f"{quoted(name)}: {reason}"
     raise error
-
-
-def _detail(error: BaseException) -> str:
-    return f": {error}" if str(error) else ""
-
-
-def _text(name: object) -> object:
-    return name.decode(errors="surrogateescape") if isinstance(name, bytes) else name
-
-
-def _is_of_a_closed_pipe(error: BaseException) -> bool:
-    kinds = (BrokenPipeError, PipeClosedError)
-    return isinstance(error, kinds) or isinstance(error.__cause__, kinds)

@@ -2,21 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from kapre_cli.cli.defaults import config_file
 from kapre_cli.cli.executors import RESUME, executor
-from kapre_cli.cli.from_options import audio_settings, layer_config, output_settings
+from kapre_cli.cli.from_options import (
+    audio_settings,
+    layer_config,
+    output_settings,
+    sample_rate,
+    warn_of_layer,
+)
 from kapre_cli.cli.incoming import Incoming
-from kapre_cli.cli.layer_notes import tell_of_layer
 from kapre_cli.cli.messages import n_lost
-from kapre_cli.cli.printing import put
-from kapre_cli.cli.sample_rate import sample_rate
 from kapre_cli.cli.signals import Stopped, heard, pass_over
-from kapre_cli.cli.standard_output import require_open_stdout, standard_output
+from kapre_cli.cli.standard_output import put, require_open_stdout, standard_output
 from kapre_cli.errors import (
     AudioReadError,
     OutputError,
@@ -35,7 +38,7 @@ from kapre_cli.settings import (
     Shard,
 )
 from kapre_cli.sharding import take
-from kapre_cli.sources import Arriving, Inputs, Source, discover
+from kapre_cli.sources import Arriving, Inputs, Source
 from kapre_cli.version import PROGRAM
 
 if TYPE_CHECKING:
@@ -45,51 +48,24 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """What is asked for.
+class _Run:
+    """What is asked for, and what is known of the inputs before any work is done.
 
     Attributes:
         config: The class of the layer's arguments.
-        options: The command's.
-        output: Where features go.
         incoming: What comes through standard input or a list.
-        config_file: The file that options were taken from, if there is one.
+        inputs: Those that the run takes.
+        every: The inputs of all shards.
+        shard: Which shard of them the run takes, if it is one.
     """
 
     config: type[LayerConfig]
     options: Mapping[str, Any]
     output: OutputSettings
     incoming: Incoming
-    config_file: Path | None
-
-    def settings(self, sr: int, shard: Shard | None) -> ExtractionSettings:
-        """Return the settings of the run at this sample rate."""
-        return ExtractionSettings(
-            layer=layer_config(self.config, self.options, sr),
-            audio=audio_settings(self.options, sr),
-            output=self.output,
-            batch_size=self.options["batch_size"],
-            jobs=self.options["jobs"],
-            engine=self.options["engine"],
-            shard=shard,
-        )
-
-
-@dataclass(frozen=True)
-class _Found:
-    """What is known of the inputs before any work is done.
-
-    Attributes:
-        inputs: Those that the run takes.
-        every: The inputs of all shards.
-        shard: Which shard of them the run takes, if it is one.
-        report: Where the report goes, if one was asked for.
-    """
-
     inputs: Inputs
     every: Sequence[Source]
     shard: Shard | None
-    report: "ReportPlace | None" = None
 
 
 def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
@@ -97,25 +73,22 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
     _check(options)
     output = output_settings(options)
     with Incoming(options, output) as incoming:
-        asked = _Asked(config, options, output, incoming, config_file())
         with heard(), standard_output(output):
-            inputs = _discovered(asked)
-        run = _dry_run if options["dry_run"] else _run
+            known = incoming.known()
+            taken, shard = _taken(known.sources, options["shard"], output)
+        inputs = replace(known, sources=tuple(taken))
+        run = _Run(config, options, output, incoming, inputs, known.sources, shard)
         remedy = RESUME
         if output.is_stream:
             remedy = "what has gone out is not the whole"
         elif options["dry_run"]:
             remedy = "nothing was done"
         with executor(options["jobs"], remedy, incoming.descriptors) as computing:
-            return run(asked, inputs, computing)
+            return _dry_run(run, computing) if options["dry_run"] else _run(run, computing)
 
 
 def _check(options: Mapping[str, Any]) -> None:
-    """Refuse what cannot be meant.
-
-    Raises:
-        click.UsageError: If there is such a thing.
-    """
+    """Refuse what cannot be meant."""
     if options["output"] == "-" and options["report"] == STANDARD_OUTPUT:
         raise click.UsageError(
             "Standard output (-) cannot take the features and the report; name a file for one."
@@ -128,66 +101,49 @@ def _check(options: Mapping[str, Any]) -> None:
         raise click.UsageError("--quiet and --verbose ask for opposites; give one of them.")
 
 
-def _discovered(asked: _Asked) -> Inputs:
-    """Return the inputs that are known before any work is done."""
-    options, incoming = asked.options, asked.incoming
-    inputs = discover(
-        options["inputs"],
-        options["root"],
-        spooled=incoming.spooled,
-        listed=incoming.names_at_once(),
-        hidden=options["hidden"],
-    )
-    incoming.require_any(inputs)
-    return inputs
-
-
-def _run(asked: _Asked, inputs: Inputs, computing: "Executor") -> int:
-    options, incoming = asked.options, asked.incoming
-    with standard_output(asked.output) as descriptor:
-        found = _found(asked, inputs)
+def _run(run: _Run, computing: "Executor") -> int:
+    options, incoming = run.options, run.incoming
+    with standard_output(run.output) as descriptor:
+        place = _checked(run)
         if descriptor is not None or options["report"] == STANDARD_OUTPUT:
-            incoming.require_other_stdout(found.inputs, 1 if descriptor is None else descriptor)
+            incoming.require_other_stdout(run.inputs, 1 if descriptor is None else descriptor)
 
         from kapre_cli.cli.recording import recorded
         from kapre_cli.cli.terminal import Terminal
 
-        known = () if incoming.arrives else found.inputs.sources
+        known = () if incoming.arrives else run.inputs.sources
         with Terminal(known, grows=incoming.arrives, quiet=options["quiet"]) as terminal:
             report = Report(
                 say=terminal.say,
                 max_failures=options["max_failures"],
-                n_expected=None if incoming.arrives else found.inputs.n_inputs,
+                n_expected=None if incoming.arrives else run.inputs.n_inputs,
                 verbose=options["verbose"],
             )
-            with recorded(report, found.report):
-                _work(asked, found, report, terminal, computing, descriptor)
+            with recorded(report, place):
+                _work(run, report, terminal, computing, descriptor)
                 if not options["quiet"]:
                     for line in report.failures_by_kind():
                         terminal.say(line)
-                    terminal.say(f"{report.summary()}{_end(report, asked.output)}")
+                    terminal.say(f"{report.summary()}{_end(report, run.output)}")
                 report.broken |= n_lost() > 0
     return report.exit_code
 
 
-def _dry_run(asked: _Asked, inputs: Inputs, computing: "Executor") -> int:
+def _dry_run(run: _Run, computing: "Executor") -> int:
     """Say what a run would do, and return the exit code that it would have."""
-    found = _found(asked, inputs)
-    asked.incoming.receive()
+    _checked(run)
+    run.incoming.receive()
 
     from kapre_cli.cli.dry_run import print_preview
 
     lines: list[str] = []
-    report = Report(say=lines.append, verbose=asked.options["verbose"])
-    _tell(found, report)
-    sources = found.inputs.sources
-    sr = sample_rate(asked.options, found.every, sources, report)
-    if sr is not None and found.every:
-        settings = asked.settings(sr, found.shard)
-        tell_of_layer(asked.options, settings.layer, report)
-        print_preview(sources, settings, report, computing)
+    report = Report(say=lines.append, verbose=run.options["verbose"])
+    _tell(run, report)
+    settings = _settings(run, run.every, report)
+    if settings is not None:
+        print_preview(run.inputs.sources, settings, report, computing)
     lines += report.failures_by_kind()
-    place = "standard output" if asked.output.is_stream else quoted(asked.output.path)
+    place = "standard output" if run.output.is_stream else quoted(run.output.path)
     lines.append(
         f"{counted(report.n_inputs, 'input')}: {report.n_written:,} to be written, "
         f"{report.n_failed:,} would fail -> {place}; nothing was done"
@@ -196,24 +152,20 @@ def _dry_run(asked: _Asked, inputs: Inputs, computing: "Executor") -> int:
     return report.exit_code
 
 
-def _found(asked: _Asked, inputs: Inputs) -> _Found:
-    """Return what is known of the inputs, having checked what is to be written."""
-    options, output, incoming = asked.options, asked.output, asked.incoming
-    every = inputs.sources
-    taken, shard = _taken(every, options["shard"], output)
-
+def _checked(run: _Run) -> "ReportPlace | None":
+    """Check what is to be written; return where the report goes, if one was asked for."""
     from kapre_cli.storage.admission import check_output
     from kapre_cli.storage.report_file import check_report
 
-    if not output.is_stream:
-        incoming.require_unread("output", output.path)
+    if not run.output.is_stream:
+        run.incoming.require_unread("output", run.output.path)
         # All shards must fit into one output. A single array is never one of several.
-        check_output(output, taken if output.format == "npy" else every)
-    report = None
-    if options["report"] is not None:
-        incoming.require_unread("report", options["report"])
-        report = check_report(options["report"], output, every, asked.config_file)
-    return _Found(replace(inputs, sources=tuple(taken)), every, shard, report)
+        check_output(run.output, run.inputs.sources if run.output.format == "npy" else run.every)
+    path = run.options["report"]
+    if path is None:
+        return None
+    run.incoming.require_unread("report", path)
+    return check_report(path, run.output, run.every, config_file())
 
 
 def _taken(
@@ -232,8 +184,7 @@ def _taken(
 
 
 def _work(
-    asked: _Asked,
-    found: _Found,
+    run: _Run,
     report: Report,
     terminal: "Terminal",
     computing: "Executor",
@@ -246,16 +197,16 @@ def _work(
         report.require_few_failures()
 
     try:
-        _tell(found, report)
-        if _received(asked.incoming, found.inputs, report):
-            sources = asked.incoming.sources(found.inputs, rejected)
-            _extract(asked, found, sources, report, terminal, computing, descriptor)
+        _tell(run, report)
+        if _received(run, report):
+            sources = run.incoming.sources(run.inputs, rejected)
+            _extract(run, sources, report, terminal, computing, descriptor)
         pass_over()  # what follows takes a moment
     except (OutputError, StoredDataError, TooManyFailuresError) as error:
         report.broken = True
         terminal.say(f"{PROGRAM}: Error: {error}")
     except Stopped as stopped:
-        if asked.output.is_stream:
+        if run.output.is_stream:
             stopped.left = f"{counted(report.n_written, 'array')} went out whole"
         elif report.is_there:
             return  # the output is in its place: there was nothing left to stop
@@ -265,32 +216,31 @@ def _work(
             terminal.say(report.kept)
 
 
-def _tell(found: _Found, report: Report) -> None:
+def _tell(run: _Run, report: Report) -> None:
     """Say what was found beside the inputs."""
-    for note in found.inputs.notes:
+    for note in run.inputs.notes:
         report.say(f"note: {note}")
-    if found.every and not found.inputs.sources:
-        report.say(f"note: shard {found.shard} has no inputs: its output has no arrays")
-    for refusal in found.inputs.refusals:
+    if run.every and not run.inputs.sources:
+        report.say(f"note: shard {run.shard} has no inputs: its output has no arrays")
+    for refusal in run.inputs.refusals:
         report.failed(refusal.path, refusal.reason)
 
 
-def _received(incoming: Incoming, inputs: Inputs, report: Report) -> bool:
+def _received(run: _Run, report: Report) -> bool:
     """Read standard input, if it is an input; without it no other is tried."""
     try:
-        incoming.receive()
+        run.incoming.receive()
     except (AudioReadError, OutputError) as error:
         report.broken = True
         report.say(f"{PROGRAM}: Error: {error}")
-        for source in inputs.sources:
+        for source in run.inputs.sources:
             report.unwritten(source.path, error, Known(source.key), tried=source.is_stream)
         return False
     return True
 
 
 def _extract(
-    asked: _Asked,
-    found: _Found,
+    run: _Run,
     sources: Sequence[Source] | Arriving,
     report: Report,
     terminal: "Terminal",
@@ -298,15 +248,12 @@ def _extract(
     descriptor: int | None,
 ) -> None:
     """Call the library, once there is a sample rate."""
-    every = sources if isinstance(sources, Arriving) else found.every
     for source in () if isinstance(sources, Arriving) else sources:
         if source.is_stream:  # it has come, and the terminal knows the others
             terminal.arrived(source.key, source.size)
-    sr = sample_rate(asked.options, every, found.inputs.sources, report)
-    if sr is not None and every:
-        settings = asked.settings(sr, found.shard)
-        tell_of_layer(asked.options, settings.layer, report)
-
+    every = sources if isinstance(sources, Arriving) else run.every
+    settings = _settings(run, every, report)
+    if settings is not None:
         from kapre_cli.extraction.run import extract, stream
 
         if descriptor is None:
@@ -316,6 +263,37 @@ def _extract(
     if isinstance(sources, Arriving):
         for note in sources.notes():
             report.say(f"note: {note}")
+
+
+def _settings(
+    run: _Run, every: Sequence[Source] | Arriving, report: Report
+) -> ExtractionSettings | None:
+    """Return the settings of a run, and say what of them is rarely meant.
+
+    ``None`` if there is no sample rate, or nothing to extract.
+    """
+    options = run.options
+    sr = sample_rate(options, every, run.inputs.sources, report)
+    if sr is None or not every:
+        return None
+    layer = layer_config(run.config, options, sr)
+    settings = ExtractionSettings(
+        layer=layer,
+        audio=audio_settings(options, sr),
+        output=run.output,
+        batch_size=options["batch_size"],
+        jobs=options["jobs"],
+        engine=options["engine"],
+        shard=run.shard,
+    )
+    source = click.get_current_context().get_parameter_source("power")
+    if options["decibel"] and options["power"] == 1.0 and source is ParameterSource.DEFAULT:
+        report.say(
+            "note: --decibel with the default --power 1 gives half of the usual decibels "
+            "(10*log10 of amplitude); use --power 2 for decibels of power"
+        )
+    warn_of_layer(layer, report)
+    return settings
 
 
 def _end(report: Report, output: OutputSettings) -> str:

@@ -1,7 +1,7 @@
 """Help texts: options in groups, the usual ones alone, examples, terminals of any width."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from copy import copy
 from enum import Enum
 from textwrap import dedent, wrap
@@ -11,7 +11,6 @@ import click
 
 _WIDEST = 24  # characters of an option whose meaning stands beside it
 _WIDEST_USUAL = 20  # the same for -h
-_FEW = 10  # options that a command shows all at once
 
 
 class Group(Enum):
@@ -32,20 +31,18 @@ class Option(click.Option):
     """An option that belongs to a group.
 
     Args:
-        names: As of :class:`click.Option`; so are ``attributes``.
+        names: As of :class:`click.Option`; so are ``attributes``. A default is shown.
         group: The heading under which the option is shown.
-        is_usual: Whether ``-h`` shows it. The first sentence of its help is shown there alone.
+        is_usual: Whether ``-h`` shows it. The first sentence of its help, of about fifty
+            characters, is shown there alone.
     """
 
     def __init__(
-        self,
-        names: Iterable[str],
-        *,
-        group: Group = Group.OTHER,
-        is_usual: bool = False,
-        **attributes: Any,
+        self, *names: str, group: Group = Group.OTHER, is_usual: bool = False, **attributes: Any
     ) -> None:
-        super().__init__([*names], **attributes)
+        if "default" in attributes:
+            attributes.setdefault("show_default", True)
+        super().__init__(names, **attributes)
         self.group = group
         self.is_usual = is_usual
 
@@ -69,14 +66,12 @@ class Option(click.Option):
 class Formatter(click.HelpFormatter):
     """A formatter whose help is readable on narrow terminals."""
 
-    def __init__(
-        self, indent_increment: int = 2, width: int | None = None, max_width: int | None = None
-    ) -> None:
+    def __init__(self, width: int | None = None, max_width: int | None = None) -> None:
         if width is None:
             from shutil import get_terminal_size  # Click itself imports it no earlier
 
             width = max(min(get_terminal_size().columns, max_width or 80) - 2, 30)
-        super().__init__(indent_increment, width, max_width)
+        super().__init__(width=width, max_width=max_width)
 
     def write_dl(
         self, rows: Iterable[tuple[str, str]], col_max: int = _WIDEST, col_spacing: int = 2
@@ -96,12 +91,7 @@ class Formatter(click.HelpFormatter):
                 start = ""
 
     def write_groups(self, groups: Mapping[str, list[tuple[str, str]]], *, close: bool) -> None:
-        """Write rows under headings, all with one column of names.
-
-        Args:
-            groups: The rows by heading.
-            close: Whether no blank line stands between groups.
-        """
+        """Write rows under headings, in one column of names; blank lines between if not close."""
         names = [name for rows in groups.values() for name, _ in rows]
         column = self._column(names, _WIDEST_USUAL if close else _WIDEST)
         for number, (heading, rows) in enumerate(groups.items()):
@@ -120,82 +110,6 @@ class Context(click.Context):
     """A context whose help is formatted as here."""
 
     formatter_class = Formatter
-
-
-class HelpfulCommand(click.Command):
-    """A command whose ``-h`` shows the usual options, and whose ``--help`` shows all, in groups.
-
-    Both show all if there are few.
-    """
-
-    context_class = Context
-
-    def get_help_option_names(self, ctx: click.Context) -> list[str]:
-        """Return the names of the option that usage errors point to."""
-        return ctx.help_option_names if self._has_few() else _BRIEF.opts
-
-    def get_help_option(self, ctx: click.Context) -> click.Option | None:
-        """Return the option that usage errors point to."""
-        return super().get_help_option(ctx) if self._has_few() else _BRIEF
-
-    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """Return the parameters, those that show help last."""
-        params = super().get_params(ctx)
-        return params if self._has_few() else [*params, _ALL]
-
-    def _has_few(self) -> bool:
-        return sum(isinstance(one, click.Option) for one in self.params) <= _FEW
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write all options in their groups."""
-        assert isinstance(formatter, Formatter)  # noqa: S101 - for the type checker
-        formatter.write_groups(option_rows(self, ctx), close=False)
-
-    def format_brief_help(self, ctx: click.Context, formatter: Formatter) -> None:
-        """Write what ``-h`` shows."""
-        self.format_usage(ctx, formatter)
-        formatter.write_paragraph()
-        with formatter.indentation():
-            formatter.write_text(introduction(self)[0])
-            for example in examples(self)[:1]:
-                formatter.write_paragraph()
-                formatter.write_text(f"\b\n  {example.code}")
-        formatter.write_groups(option_rows(self, ctx, brief=True), close=True)
-        n_options = sum(isinstance(one, click.Option) for one in self.get_params(ctx))
-        formatter.write_paragraph()
-        formatter.write_text(f"--help shows all {n_options} options.")
-
-
-def _show_brief(ctx: click.Context, _option: click.Parameter, is_asked: bool) -> None:
-    if is_asked and not ctx.resilient_parsing:
-        formatter = ctx.make_formatter()
-        assert isinstance(formatter, Formatter)  # noqa: S101 - for the type checker
-        assert isinstance(ctx.command, HelpfulCommand)  # noqa: S101 - for the type checker
-        ctx.command.format_brief_help(ctx, formatter)
-        click.echo(formatter.getvalue(), nl=False)
-        ctx.exit()
-
-
-def _show_all(ctx: click.Context, _option: click.Parameter, is_asked: bool) -> None:
-    if is_asked and not ctx.resilient_parsing:
-        click.echo(ctx.get_help())
-        ctx.exit()
-
-
-def _help_option(name: str, shown: str, callback: Callable[..., None]) -> Option:
-    return Option(
-        [name],
-        group=Group.GENERAL,
-        is_flag=True,
-        is_eager=True,
-        expose_value=False,
-        callback=callback,
-        help=f"Show {shown} and exit.",
-    )
-
-
-_BRIEF = _help_option("-h", "the usual options", _show_brief)
-_ALL = _help_option("--help", "all options", _show_all)
 
 
 class Example(NamedTuple):
@@ -235,30 +149,17 @@ def grouped(command: click.Command, ctx: click.Context) -> dict[Group, list[clic
     """Return the options of a command by their groups, the usual ones of a group first."""
     found: dict[Group, list[click.Option]] = {group: [] for group in Group}
     for option in command.get_params(ctx):
-        if isinstance(option, Option):
-            found[option.group].append(option)
-        elif isinstance(option, click.Option):
-            found[Group.GENERAL if option.expose_value is False else Group.OTHER].append(option)
+        if isinstance(option, click.Option):  # those that Click itself makes are of no group
+            found[getattr(option, "group", Group.GENERAL)].append(option)
     for options in found.values():
-        options.sort(key=lambda one: not is_usual(one))
+        options.sort(key=lambda one: not getattr(one, "is_usual", False))
     return {group: options for group, options in found.items() if options}
-
-
-def is_usual(option: click.Option) -> bool:
-    """Say whether ``-h`` shows an option."""
-    return isinstance(option, Option) and option.is_usual
 
 
 def option_rows(
     command: click.Command, ctx: click.Context, *, brief: bool = False
 ) -> dict[str, list[tuple[str, str]]]:
-    """Return the rows of a help text by their headings.
-
-    Args:
-        command: The command.
-        ctx: Its context.
-        brief: Whether only the usual options are asked for.
-    """
+    """Return the rows of a help text by their headings."""
     rows = {}
     for group, options in grouped(command, ctx).items():
         if brief:
@@ -267,3 +168,20 @@ def option_rows(
         rows[group.value] = [record for record in records if record is not None]
     rows = {heading: found for heading, found in rows.items() if found}
     return rows if len(rows) > 1 else dict(zip([Group.OTHER.value], rows.values(), strict=False))
+
+
+def brief_help(ctx: click.Context) -> str:
+    """Return what ``-h`` shows of a command."""
+    command, formatter = ctx.command, Formatter(max_width=ctx.max_content_width)
+    command.format_usage(ctx, formatter)
+    formatter.write_paragraph()
+    with formatter.indentation():
+        formatter.write_text(introduction(command)[0])
+        for example in examples(command)[:1]:
+            formatter.write_paragraph()
+            formatter.write_text(f"\b\n  {example.code}")
+    formatter.write_groups(option_rows(command, ctx, brief=True), close=True)
+    n_options = sum(isinstance(one, click.Option) for one in command.get_params(ctx))
+    formatter.write_paragraph()
+    formatter.write_text(f"--help shows all {n_options} options.")
+    return formatter.getvalue()

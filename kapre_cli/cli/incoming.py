@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,12 @@ from kapre_cli.closing import Closing
 from kapre_cli.descriptors import is_regular
 from kapre_cli.errors import UsageError, quoted
 from kapre_cli.settings import OutputSettings
-from kapre_cli.sources import STDIN, STREAM, Arriving, Inputs, Names, PipeSpool, Source
+from kapre_cli.sources import STDIN, STREAM, Arriving, Inputs, Names, PipeSpool, Source, discover
 from kapre_cli.storage.disk import is_at
 
 
 class Incoming(Closing):
     """What comes into a run, still unread.
-
-    Args:
-        options: The command's.
-        output: Where features go.
 
     Attributes:
         arrives: Whether inputs come from a list while the work goes on. The end of a list is waited
@@ -37,48 +33,37 @@ class Incoming(Closing):
         _check(options)
         listed = options["files_from"]
         folder = None if output.is_stream else str(output.path.parent)
-        self._root = options["root"]
-        self._report = options["report"]
+        self._options = options
         self._output = output
-        self._names: Names | None = None
-        self._stream: PipeSpool | None = None
-        if listed is not None:
-            self._names = Names(listed, ended_by_nul=options["null"])
-        if STREAM in options["inputs"]:
-            self._stream = PipeSpool(folder, "standard input")
+        self._names = None if listed is None else Names(listed, ended_by_nul=options["null"])
+        self._stream = PipeSpool(folder) if STREAM in options["inputs"] else None
         whole = output.format == "npy" or options["shard"] is not None or options["dry_run"]
         self.arrives = self._names is not None and self._names.grows and not whole
-
-    @property
-    def spooled(self) -> str | None:
-        """Where the bytes of standard input will be, if it is an input."""
-        return None if self._stream is None else self._stream.path
 
     @property
     def descriptors(self) -> Collection[int]:
         """The descriptors under which inputs are opened."""
         return () if self._stream is None else (self._stream.descriptor,)
 
-    def names_at_once(self) -> Iterable[str]:
-        """Return the names to be read before the work begins."""
-        return () if self._names is None or self.arrives else self._names.read()
-
-    def require_any(self, inputs: Inputs) -> None:
-        """Refuse a list that names nothing, if there is nothing else either.
+    def known(self) -> Inputs:
+        """Return the inputs that are known before any work is done.
 
         Raises:
-            UsageError: If that can be told, and is so.
+            UsageError: If they cannot be the inputs of a run, or none are named.
         """
-        none = not (inputs.sources or inputs.refusals)
-        if self._names is not None and none and not self.arrives:
+        inputs = discover(
+            self._options["inputs"],
+            self._options["root"],
+            spooled=None if self._stream is None else self._stream.path,
+            listed=() if self._names is None or self.arrives else self._names.read(),
+            hidden=self._options["hidden"],
+        )
+        if self._names is not None and not self.arrives and inputs.n_inputs == 0:
             raise self._names.is_empty()
+        return inputs
 
     def require_unread(self, what: str, path: Path) -> None:
         """Refuse to write over what a list, or standard input, is read from.
-
-        Args:
-            what: What is to be written.
-            path: Where it goes.
 
         Raises:
             UsageError: If that is the same file.
@@ -86,35 +71,34 @@ class Incoming(Closing):
         read = {} if self._names is None else {"the list of inputs": self._names.descriptor}
         if self._stream is not None:
             read["standard input"] = STDIN
-        status = os.stat(path) if os.path.exists(path) and not _is_device(path) else None
+        if not os.path.exists(path) or stat.S_ISCHR(os.stat(path).st_mode):
+            return  # such as /dev/null, which may well be read and written at once
         for label, descriptor in read.items():
-            if status is not None and os.path.samestat(status, os.fstat(descriptor)):
+            if os.path.samestat(os.stat(path), os.fstat(descriptor)):
                 raise UsageError(f"the {what} {quoted(path)} is {label}; name another file")
 
     def require_other_stdout(self, inputs: Inputs, descriptor: int) -> None:
         """Refuse to write into what is read: standard output may be a file that is an input.
-
-        Args:
-            inputs: The inputs that are known.
-            descriptor: Where standard output leads.
 
         Raises:
             UsageError: If it is one, or the list of them.
         """
         if not is_regular(descriptor):
             return
-        lists = () if self._names is None else (self._names.descriptor,)
-        if any(os.path.samestat(os.fstat(descriptor), os.fstat(one)) for one in lists):
-            raise UsageError(
-                "standard output is the list of inputs, which would be overwritten; redirect "
-                "standard output into another file"
-            )
+        read = None
         for source in inputs.sources:
             if is_at(descriptor, source.file, follow_links=True):
-                raise UsageError(
-                    f"standard output is the input {quoted(source.path)}, which would be "
-                    "overwritten; redirect standard output into another file"
-                )
+                read = f"the input {quoted(source.path)}"
+                break
+        if self._names is not None:
+            listed = os.fstat(self._names.descriptor)
+            if os.path.samestat(os.fstat(descriptor), listed):
+                read = "the list of inputs"
+        if read is not None:
+            raise UsageError(
+                f"standard output is {read}, which would be overwritten; redirect standard output "
+                "into another file"
+            )
 
     def receive(self) -> None:
         """Read standard input to its end, if it is an input.
@@ -124,7 +108,7 @@ class Incoming(Closing):
             OutputError: If there is no room for it.
         """
         if self._stream is not None:
-            self._stream.fill(STDIN)
+            self._stream.fill()
 
     def sources(
         self, known: Inputs, refused: Callable[[str, object], None]
@@ -139,27 +123,18 @@ class Incoming(Closing):
             return known.sources
         from kapre_cli.storage.admission import Admission
 
-        admit = Admission(self._output, self._report).admit
-        return Arriving(known, self._names, self._root, admit, refused)
+        admit = Admission(self._output, self._options["report"]).admit
+        return Arriving(known, self._names, self._options["root"], admit, refused)
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the list, and drop what standard input has given."""
         for one in (self._names, self._stream):
             if one is not None:
                 one.close()
 
 
-def _is_device(path: Path) -> bool:
-    """Whether it is one that may well be read and written at once, as ``/dev/null``."""
-    return stat.S_ISCHR(os.stat(path).st_mode)
-
-
 def _check(options: Mapping[str, Any]) -> None:
-    """Refuse what cannot be meant.
-
-    Raises:
-        click.UsageError: If there is such a thing.
-    """
+    """Refuse what cannot be meant."""
     inputs, listed = options["inputs"], options["files_from"]
     if not inputs and listed is None:
         raise click.UsageError("Missing argument 'INPUTS...'; a list may name them: --files-from.")

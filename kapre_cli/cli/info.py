@@ -4,16 +4,22 @@ from pathlib import Path
 
 import click
 
-from kapre_cli.cli.options.declaring import option
-from kapre_cli.cli.options.inspection import output_argument
-from kapre_cli.cli.printing import PlainCommand, put
+from kapre_cli.cli.commands import PlainCommand
+from kapre_cli.cli.help_text import Option
+from kapre_cli.cli.options.declaring import output_argument
+from kapre_cli.cli.standard_output import put
 from kapre_cli.errors import NotAnOutputError, UsageError, quoted
 
 
-@click.command(cls=PlainCommand, short_help="Summarize an output, or inspect a recording.")
-@output_argument()
-@click.argument("keys", nargs=-1, metavar="[KEY]...")
-@option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.command(
+    cls=PlainCommand,
+    params=[
+        output_argument(),
+        click.Argument(["keys"], nargs=-1, metavar="[KEY]..."),
+        Option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+    ],
+    short_help="Summarize an output, or inspect a recording.",
+)
 def info(output: Path, keys: tuple[str, ...], as_json: bool) -> int:
     """Summarize OUTPUT: layer, settings, sizes, and the inputs that differ from the rest.
 
@@ -38,7 +44,15 @@ def info(output: Path, keys: tuple[str, ...], as_json: bool) -> int:
     try:
         told = summary(output, keys)
     except NotAnOutputError:
-        return _of_recording(output, keys, as_json=as_json)
+        from kapre_cli.inspection.recording import recording
+
+        if keys:
+            raise UsageError(
+                f"{quoted(output)} is a recording, not an output: it has no keys"
+            ) from None
+        header = recording(output)
+        put(dumps(header.to_dict()) if as_json else "\n".join(header.lines()))
+        return 0
     if as_json:
         put(dumps(told.to_dict()))
         return 0
@@ -47,16 +61,4 @@ def info(output: Path, keys: tuple[str, ...], as_json: bool) -> int:
     else:
         parts = [summary_lines(told)]
     put("\n\n".join("\n".join(part) for part in parts))
-    return 0
-
-
-def _of_recording(path: Path, keys: tuple[str, ...], *, as_json: bool) -> int:
-    """Print what the header of a recording says."""
-    from kapre_cli.inspection.recording import recording
-    from kapre_cli.storage.metadata import dumps
-
-    if keys:
-        raise UsageError(f"{quoted(path)} is a recording, not an output: it has no keys")
-    told = recording(path)
-    put(dumps(told.to_dict()) if as_json else "\n".join(told.lines()))
     return 0

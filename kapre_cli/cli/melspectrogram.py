@@ -4,14 +4,16 @@ from typing import Any
 
 import click
 
-from kapre_cli.cli.options import ExtractingCommand, extraction_options
+from kapre_cli.cli.commands import ExtractingCommand
+from kapre_cli.cli.options import extraction_options
 from kapre_cli.settings import MelspectrogramConfig
 
 
 @click.command(
-    cls=ExtractingCommand, short_help="Extract mel-spectrograms of audio files and folders."
+    cls=ExtractingCommand,
+    params=extraction_options(MelspectrogramConfig),
+    short_help="Extract mel-spectrograms of audio files and folders.",
 )
-@extraction_options(MelspectrogramConfig)
 def melspectrogram(**options: Any) -> int:
     """Extract mel-spectrograms of audio files and folders.
 

@@ -6,18 +6,44 @@ from pathlib import Path
 
 import click
 
-from kapre_cli.cli.options.merging import merge_options
-from kapre_cli.cli.printing import PlainCommand
+from kapre_cli.cli.commands import PlainCommand
+from kapre_cli.cli.help_text import Group, Option
+from kapre_cli.cli.options.output import (
+    format_option,
+    output_option,
+    overwrite_option,
+    scales_option,
+)
+from kapre_cli.cli.options.running import quiet_option
 from kapre_cli.cli.signals import Stopped, pass_over
 from kapre_cli.errors import OutputError, StoredDataError, UsageError, quoted
 from kapre_cli.report import Report, counted
+from kapre_cli.settings import FILE_FORMATS, OutputSettings
+from kapre_cli.settings.run import format_of, output_path
 from kapre_cli.version import PROGRAM
 
 _SHOWN = 4  # inputs, in a message
 
 
-@click.command(cls=PlainCommand, short_help="Merge outputs into one.")
-@merge_options()
+@click.command(
+    cls=PlainCommand,
+    params=[
+        click.Argument(["inputs"], nargs=-1, required=True, type=click.Path(path_type=Path)),
+        # Not required by Click: the command's own error shows where the output's name goes.
+        output_option(is_stream=False, required=False),
+        overwrite_option(),
+        format_option("--output", FILE_FORMATS),
+        scales_option(),
+        Option(
+            "--allow-missing",
+            group=Group.CHECKS,
+            is_flag=True,
+            help="Merge shards although some of them are missing.",
+        ),
+        quiet_option(),
+    ],
+    short_help="Merge outputs into one.",
+)
 def merge(
     inputs: tuple[Path, ...],
     output: str | None,
@@ -45,8 +71,6 @@ def merge(
             "Outputs cannot be merged into standard output (-). A folder called - is ./-"
         )
     from kapre_cli.cli.terminal import Terminal  # not needed for --help
-    from kapre_cli.settings import FILE_FORMATS, OutputSettings
-    from kapre_cli.settings.run import format_of, output_path
     from kapre_cli.storage import merging
 
     settings = OutputSettings(

@@ -5,12 +5,13 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from kapre_cli.descriptors import write_all
 
 
-class _Descriptor(io.RawIOBase):
-    """A file descriptor that takes all bytes, whether they can be written or not.
+class _Descriptor(io.FileIO):
+    """A file that takes all bytes, whether they can be written or not.
 
     Attributes:
         n_lost: How many writes have failed since :func:`lossy_messages`, in all of them.
@@ -18,35 +19,18 @@ class _Descriptor(io.RawIOBase):
 
     n_lost = 0
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def fileno(self) -> int:
-        return self._descriptor
-
-    def isatty(self) -> bool:
-        return os.isatty(self._descriptor)
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: bytes | bytearray | memoryview) -> int:  # type: ignore[override]
+    def write(self, data: Any) -> int:
         try:
-            write_all(self._descriptor, bytes(data), "standard error")
+            write_all(self.fileno(), bytes(data), "standard error")
         except OSError:  # a full disk, a reader that has left, a terminal that is gone
             _Descriptor.n_lost += 1
         return len(data)
-
-    def close(self) -> None:
-        if not self.closed:
-            os.close(self._descriptor)
-        super().close()
 
 
 def message_stream(descriptor: int, encoding: str) -> io.TextIOWrapper:
     """Return a stream for messages over a copy of ``descriptor``; writing to it never fails."""
     return io.TextIOWrapper(
-        _Descriptor(os.dup(descriptor)),  # type: ignore[arg-type]  # nothing of it is buffered
+        _Descriptor(os.dup(descriptor), "w"),
         encoding=encoding,
         errors="backslashreplace",
         line_buffering=True,

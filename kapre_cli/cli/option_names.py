@@ -51,59 +51,33 @@ NAMES = {
 }
 OPTIONS = {name: option for option, names in NAMES.items() for name in names.split()}
 
-NO_OPTION = {
-    **dict.fromkeys(
-        ("window", "win", "window-type", "window-fn"),
-        "the window is a periodic Hann window of --n-dft samples, and there is no other",
-    ),
-    **dict.fromkeys(
-        ("win-length", "window-length", "win-len"),
-        "the window is as long as a frame: --n-dft samples",
-    ),
-    **dict.fromkeys(
-        ("duration", "offset", "start", "end", "ss", "to", "trim", "begin"),
-        "recordings are read from beginning to end; cut them before, for instance with "
-        "ffmpeg -ss START -t SECONDS -i INPUT OUTPUT.wav",
-    ),
-    **dict.fromkeys(("recursive", "recurse"), "folders are always searched with all below them"),
+# What there is no option for, and why.
+_NO_OPTION = {
+    "window win window-type window-fn": "the window is a periodic Hann window of --n-dft samples, "
+    "and there is no other",
+    "win-length window-length win-len": "the window is as long as a frame: --n-dft samples",
+    "duration offset start end ss to trim begin": "recordings are read from beginning to end; cut "
+    "them before, for instance with ffmpeg -ss START -t SECONDS -i INPUT OUTPUT.wav",
+    "recursive recurse": "folders are always searched with all below them",
     "r": "folders are always searched with all below them, and the sample rate is --sr",
-    **dict.fromkeys(
-        ("exclude", "include", "glob", "pattern", "ignore", "ext", "extension", "suffix"),
-        "name the files, for instance by find with -name or -not -path, and take them with "
-        "--files-from",
-    ),
-    **dict.fromkeys(
-        ("input", "inputs", "i", "input-dir", "indir", "in", "infile", "input-file", "audio"),
-        "inputs are named without an option, before or behind the options",
-    ),
-    **dict.fromkeys(
-        ("center", "pad", "pad-mode", "pad-end", "no-center"),
-        "--padding same (zeros around the signal) and --padding valid (none) are the two paddings",
-    ),
-    **dict.fromkeys(
-        ("db", "log", "dbs", "log-scale", "to-db", "amplitude-to-db", "power-to-db", "decibels"),
-        "--decibel gives decibels, of power with --power 2",
-    ),
-    **dict.fromkeys(
-        ("top-db", "ref", "ref-db", "min-db", "floor"),
-        "decibels are relative to the largest value of the input and end at -80; --amin raises "
-        "small values before",
-    ),
-    **dict.fromkeys(
-        ("log-level", "loglevel"), "--quiet says less, --verbose says more, --report writes JSON"
-    ),
-    **dict.fromkeys(
-        ("normalize", "normalise", "preemphasis", "pre-emphasis", "dither", "gain"),
-        "samples are taken as they are; change them before, for instance with ffmpeg or sox",
-    ),
-    **dict.fromkeys(
-        ("device", "gpu", "cuda"), "the transform is computed by the processor, on all its cores"
-    ),
-    **dict.fromkeys(
-        ("resampler", "res-type", "resample-quality"),
-        "--resample converts with soxr in very high quality, and there is no other",
-    ),
+    "exclude include glob pattern ignore ext extension suffix": "name the files, for instance by "
+    "find with -name or -not -path, and take them with --files-from",
+    "input inputs i input-dir indir in infile input-file audio": "inputs are named without an "
+    "option, before or behind the options",
+    "center pad pad-mode pad-end no-center": "--padding same (zeros around the signal) and "
+    "--padding valid (none) are the two paddings",
+    "db log dbs log-scale to-db amplitude-to-db power-to-db decibels": "--decibel gives decibels, "
+    "of power with --power 2",
+    "top-db ref ref-db min-db floor": "decibels are relative to the largest value of the input "
+    "and end at -80; --amin raises small values before",
+    "log-level loglevel": "--quiet says less, --verbose says more, --report writes JSON",
+    "normalize normalise preemphasis pre-emphasis dither gain": "samples are taken as they are; "
+    "change them before, for instance with ffmpeg or sox",
+    "device gpu cuda": "the transform is computed by the processor, on all its cores",
+    "resampler res-type resample-quality": "--resample converts with soxr in very high quality, "
+    "and there is no other",
 }
+NO_OPTION = {name: why for names, why in _NO_OPTION.items() for name in names.split()}
 
 
 def long_name(option: click.Option) -> str:
@@ -119,7 +93,7 @@ def owners(program: click.Command) -> dict[str, list[str]]:
     """Return which commands have each option, by its long name."""
     found: dict[str, list[str]] = {}
     for name, command in program.commands.items() if isinstance(program, click.Group) else ():
-        for one in command.params if not command.hidden else ():
+        for one in command.params:
             if isinstance(one, click.Option):
                 found.setdefault(long_name(one), []).append(name)
     return found
@@ -152,10 +126,7 @@ def option_hint(
 
 
 def near_hint(name: str, known: Collection[str], spelled: Callable[[str], str]) -> str | None:
-    """Return in a question which options are written much like one that is none.
-
-    Arguments are those of :func:`option_hint`.
-    """
+    """Return in a question which options are written much like one that is none."""
     near = difflib.get_close_matches(name.lower().replace("_", "-"), known, n=2, cutoff=0.7)
     return f"did you mean {' or '.join(map(spelled, near))}?" if near else None
 
@@ -163,13 +134,7 @@ def near_hint(name: str, known: Collection[str], spelled: Callable[[str], str]) 
 def explained(
     error: click.NoSuchOption, ctx: click.Context, given: Sequence[str]
 ) -> click.NoSuchOption:
-    """Return an error about an unknown option that says what may have been meant, if it is known.
-
-    Args:
-        error: What Click says.
-        ctx: The context of the command.
-        given: Its arguments.
-    """
+    """Return an error about an unknown option that says what may have been meant."""
     known = {long_name(one) for one in ctx.command.params if isinstance(one, click.Option)}
     every = owners(ctx.find_root().command)
     written = error.option_name
@@ -180,12 +145,10 @@ def explained(
         word = next((one for one in words if written[1:] in one[1:]), written)
         meant = option_hint(word[1:], known, every, "--{}".format)
         written, hint = (word, meant) if meant else (written, hint)
-    if isinstance(ctx.command, click.Group) and (hint or _is_of_command(ctx.command, written)):
-        hint = "options stand behind the command"
+    if isinstance(ctx.command, click.Group):
+        params = [one for command in ctx.command.commands.values() for one in command.params]
+        if hint or any(written in one.opts for one in params):
+            hint = "options stand behind the command"
     hint = hint or near_hint(written.lstrip("-"), known, "--{}".format)
     message = f"No such option '{written}'{f': {hint}' if hint else '.'}"
     return click.NoSuchOption(written, printable(message), ctx=ctx)
-
-
-def _is_of_command(program: click.Group, written: str) -> bool:
-    return any(written in one.opts for two in program.commands.values() for one in two.params)

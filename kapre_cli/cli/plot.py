@@ -4,12 +4,11 @@ from typing import Any
 
 import click
 
+from kapre_cli.cli.commands import Command
 from kapre_cli.cli.options.picture import picture_options
-from kapre_cli.cli.printing import Command
 
 
-@click.command(cls=Command, short_help="Plot an output or recordings.")
-@picture_options()
+@click.command(cls=Command, params=picture_options(), short_help="Plot an output or recordings.")
 def plot(**options: Any) -> int:
     """Plot arrays of an output, or recordings.
 

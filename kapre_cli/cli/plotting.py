@@ -14,9 +14,13 @@ import click
 from click.core import ParameterSource
 
 from kapre_cli.cli.executors import executor
-from kapre_cli.cli.from_options import BANDS, audio_settings, layer_config
-from kapre_cli.cli.layer_notes import warn_of_layer
-from kapre_cli.cli.sample_rate import sample_rate
+from kapre_cli.cli.from_options import (
+    BANDS,
+    audio_settings,
+    layer_config,
+    sample_rate,
+    warn_of_layer,
+)
 from kapre_cli.cli.signals import heard, pass_over
 from kapre_cli.errors import AudioReadError, StoredDataError, UsageError, quoted
 from kapre_cli.extraction.executor import Executor
@@ -52,10 +56,8 @@ _POWER = {
 
 def plotting(options: Mapping[str, Any]) -> int:
     """Draw a picture and return the exit code."""
-    if not options["source"].exists() or is_output(options["source"]):
-        with heard():
-            return _plot(options, None)
-    with executor(remedy="there is no picture") as computing:
+    is_audio = options["source"].exists() and not is_output(options["source"])
+    with executor(remedy="there is no picture") if is_audio else heard() as computing:
         return _plot(options, computing)
 
 
@@ -96,11 +98,7 @@ def _silent_matplotlib() -> Iterator[None]:
 
 
 def _drawing(view: View) -> tuple[Any, Any]:
-    """Return the two functions that need matplotlib, which is an extra.
-
-    Raises:
-        UsageError: If it is not there, or has not the colour map that is asked for.
-    """
+    """Return the two functions that need matplotlib, which is an extra."""
     try:
         from kapre_cli.plotting.figure import colour_map, figure_of, rendered
     except ModuleNotFoundError as error:
@@ -140,11 +138,7 @@ def _shown(
 
 
 def _opened(output: Path) -> Features:
-    """Return an output, open.
-
-    Raises:
-        UsageError: If it is a folder of other things.
-    """
+    """Return an output, open."""
     try:
         return open_features(output)
     except StoredDataError as error:
@@ -163,11 +157,7 @@ def _opened(output: Path) -> Features:
 
 
 def _require_recording(path: Path, first: Path) -> None:
-    """Refuse what is no recording, behind a recording.
-
-    Raises:
-        UsageError: If it is an output, a folder, or nothing.
-    """
+    """Refuse what is no recording, behind a recording."""
     if not os.path.lexists(path):
         raise UsageError(
             f"{quoted(first)} is a recording, not an output: it has no keys, and there is no file "
@@ -188,11 +178,7 @@ def _extract(
     output: Path,
     computing: Executor | None,
 ) -> None:
-    """Compute the power of recordings.
-
-    Raises:
-        AudioReadError: If one of them cannot be read; a message has said why.
-    """
+    """Compute the power of recordings."""
     from kapre_cli.cli.terminal import Terminal
     from kapre_cli.extraction.run import extract
 
@@ -202,7 +188,14 @@ def _extract(
         report = Report(say=terminal.say)
         sr = sample_rate(options, sources, sources, report)
         if sr is not None:
-            settings = _settings(options, sr, output)
+            # Four frames where the other commands have two.
+            n_hop = options["n_hop"] or max(options["n_dft"] // 4, 1)
+            config = MelspectrogramConfig if options["mel"] else SpectrogramConfig
+            settings = ExtractionSettings(
+                layer=layer_config(config, {**options, **_POWER, "n_hop": n_hop}, sr),
+                audio=audio_settings(options, sr),
+                output=OutputSettings(path=output, format="hdf5"),
+            )
             FrequencyAxis(settings.layer, sr).limits(view.freq)  # before the work
             warn_of_layer(settings.layer, report)
             extract(sources, settings, report, terminal, computing)
@@ -211,17 +204,6 @@ def _extract(
             f"{counted(report.n_failed, 'recording')} of {len(sources)} cannot be drawn: "
             "there is no picture"
         )
-
-
-def _settings(options: Mapping[str, Any], sr: int, output: Path) -> ExtractionSettings:
-    """Return what is computed of recordings: four frames where the others have two."""
-    n_hop = options["n_hop"] or max(options["n_dft"] // 4, 1)
-    config = MelspectrogramConfig if options["mel"] else SpectrogramConfig
-    return ExtractionSettings(
-        layer=layer_config(config, {**options, **_POWER, "n_hop": n_hop}, sr),
-        audio=audio_settings(options, sr),
-        output=OutputSettings(path=output, format="hdf5"),
-    )
 
 
 def _keys(features: Features, named: tuple[str, ...], *, quiet: bool) -> list[str]:

@@ -1,11 +1,12 @@
 """How far a run is: amounts, speed and the time left, as a bar or a line shows them."""
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from kapre_cli.report import counted, duration
+from kapre_cli.report import Progress, counted, duration
 from kapre_cli.storage.disk import in_bytes
 
 Clock = Callable[[], float]
@@ -16,11 +17,7 @@ _FEWEST_CELLS = 6  # of a bar
 
 
 class Speed:
-    """What is done in a second, averaged over the last minute.
-
-    Args:
-        clock: Returns seconds.
-    """
+    """What is done in a second, averaged over the last minute."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -39,11 +36,7 @@ class Speed:
         self._marks.clear()
 
     def now(self, done: float) -> float | None:
-        """Return the speed, ``None`` while it is not known.
-
-        Args:
-            done: How much is done now.
-        """
+        """Return the speed, ``None`` while it is not known."""
         if not self._marks:
             return None
         since, before = self._marks[0]
@@ -64,9 +57,7 @@ class AudioLength:
     def __init__(self) -> None:
         self.done = 0.0
         self._begun: dict[str, float] = {}  # of each input that earlier runs have done a part of
-        self._seconds_begun = 0.0
         self._left: dict[str, float] = {}  # of each input that is being computed
-        self._seconds_left = 0.0
         self._unopened: dict[str, int] = {}
         self._bytes_unopened = 0
         self._bytes_opened = 0
@@ -80,37 +71,27 @@ class AudioLength:
     def begun(self, key: str, seconds: float) -> None:
         """Record that an earlier run has computed so much of an input that is not opened yet."""
         self._begun[key] = seconds
-        self._seconds_begun += seconds
 
     def computed(self, key: str, due: float, seconds: float, length: float) -> None:
-        """Record that ``seconds`` more of an input are computed.
-
-        Args:
-            key: The input's.
-            due: What this run is to compute of it.
-            seconds: What has just been computed.
-            length: Of the whole input.
-        """
+        """Record that ``seconds`` more of an input are computed, see :class:`.Progress`."""
         if key in self._unopened:
             self._bytes_opened += self._open(key)
             self._seconds_opened += length
             self._left[key] = due
-            self._seconds_left += due
         if key in self._left:
             self._left[key] -= seconds
-            self._seconds_left -= seconds
         self.done += seconds
 
     def ended(self, key: str) -> None:
         """Record that nothing more of an input is to be computed."""
         self._open(key)
-        self._seconds_left -= self._left.pop(key, 0.0)
+        self._left.pop(key, None)
 
     def _open(self, key: str) -> int:
         """Let nothing of an input be estimated any more; return its bytes."""
         n_bytes = self._unopened.pop(key, 0)
         self._bytes_unopened -= n_bytes
-        self._seconds_begun -= self._begun.pop(key, 0.0)
+        self._begun.pop(key, None)
         return n_bytes
 
     @property
@@ -119,8 +100,8 @@ class AudioLength:
         if not self._bytes_opened:
             return None
         unopened = self._bytes_unopened * self._seconds_opened / self._bytes_opened
-        unopened = max(unopened - self._seconds_begun, 0.0)
-        return self.done + max(self._seconds_left, 0.0) + unopened
+        unopened = max(unopened - sum(self._begun.values()), 0.0)
+        return self.done + max(sum(self._left.values()), 0.0) + unopened
 
 
 @dataclass(frozen=True)
@@ -148,10 +129,6 @@ class Status:
         """Return it as a format of tqdm's, with ``{bar}`` in it if there is room for a bar.
 
         The time left and the share come first; then as many details as fit.
-
-        Args:
-            width: Columns that may be used.
-            elapsed: Seconds since the run began.
         """
         if self.share is None:
             return (self.name + self._details(", ", width - len(self.name), elapsed))[:width]
@@ -181,8 +158,8 @@ class Status:
         return f"{100 * (self.share or 0.0):.0f}%"
 
 
-class Computing:
-    """The stage that computes, measured in seconds of audio.
+class Computing(Progress):
+    """The stage that computes, measured in seconds of audio; any thread may tell it.
 
     Inputs that earlier runs have computed are no part of it.
 
@@ -191,7 +168,6 @@ class Computing:
         grows: Whether more may come.
         received: Returns how many bytes of standard input have come, if that is an input and
             waited for.
-        clock: Returns seconds.
     """
 
     def __init__(
@@ -202,56 +178,60 @@ class Computing:
         received: Callable[[], int] | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
+        self._lock = threading.RLock()
         self._audio = AudioLength()
         self._speed = Speed(clock)
-        self._grows = grows
-        self._received = received
-        self._is_waiting = grows
         self._n_inputs = 0
         self._n_ended = 0
         self._n_kept = 0
         for key, n_bytes in sources:
-            self._add(key, n_bytes)
-
-    def _add(self, key: str, n_bytes: int) -> None:
-        self._audio.arrived(key, max(n_bytes, 1))
-        self._n_inputs += 1
+            self.arrived(key, n_bytes)
+        self._grows = self._is_waiting = grows
+        self._received = received
 
     def arrived(self, key: str, n_bytes: int) -> None:
         """Add an input that has come."""
-        self._received = None
-        self._is_waiting = False
-        self._add(key, n_bytes)
+        with self._lock:
+            self._received = None
+            self._is_waiting = False
+            self._audio.arrived(key, max(n_bytes, 1))
+            self._n_inputs += 1
 
     def all_arrived(self) -> None:
         """Record that no more inputs come."""
-        self._grows = self._is_waiting = False
+        with self._lock:
+            self._grows = self._is_waiting = False
 
     def kept(self, key: str) -> None:
         """Leave out an input that an earlier run has computed."""
-        self._audio.ended(key)
-        self._n_inputs -= 1
-        self._n_kept += 1
+        with self._lock:
+            self._audio.ended(key)
+            self._n_inputs -= 1
+            self._n_kept += 1
 
     def begun(self, key: str, seconds: float) -> None:
         """Leave out the part of an input that an earlier run has computed."""
-        self._audio.begun(key, seconds)
+        with self._lock:
+            self._audio.begun(key, seconds)
 
     def computed(self, key: str, due: float, seconds: float, length: float) -> None:
-        """Record what has been computed, see :meth:`AudioLength.computed`."""
-        self._is_waiting = False
-        self._audio.computed(key, due, seconds, length)
-        self._speed.mark(self._audio.done)
+        """Record what has been computed."""
+        with self._lock:
+            self._is_waiting = False
+            self._audio.computed(key, due, seconds, length)
+            self._speed.mark(self._audio.done)
 
     def ended(self, key: str) -> None:
         """Count an input that has been computed or has failed."""
-        self._audio.ended(key)
-        self._n_ended += 1
+        with self._lock:
+            self._audio.ended(key)
+            self._n_ended += 1
 
     def waits(self) -> None:
         """Record that all that has come is computed, and more is waited for."""
-        self._is_waiting = self._grows
-        self._speed.forget()
+        with self._lock:
+            self._is_waiting = self._grows
+            self._speed.forget()
 
     def status(self) -> Status:
         """Return how far it is."""
@@ -277,7 +257,6 @@ class Counting:
         name: What is done.
         n_inputs: Inputs in all.
         seconds: Seconds of audio in all. ``None``: they are not known, and inputs are counted.
-        clock: Returns seconds.
     """
 
     def __init__(
@@ -313,31 +292,30 @@ class Counting:
     def status(self) -> Status:
         """Return how far it is."""
         inputs = f"{self._n_ended:,}/{counted(self._n_inputs, 'input')}"
-        done = self._done
-        speed = self._speed.now(done)
-        if self._seconds is None:
-            share, left = _share_and_left(done, self._n_inputs, speed)
-            return Status(self._name, share, left, (inputs,))
-        return _status(self._name, done, self._seconds, speed, inputs)
+        is_audio = self._seconds is not None
+        total = self._seconds if is_audio else self._n_inputs
+        speed = self._speed.now(self._done)
+        return _status(self._name, self._done, total, speed, inputs, is_audio=is_audio)
 
 
 def _status(
-    name: str, done: float, total: float | None, speed: float | None, inputs: str
+    name: str,
+    done: float,
+    total: float | None,
+    speed: float | None,
+    inputs: str,
+    *,
+    is_audio: bool = True,
 ) -> Status:
-    """Return how far a stage is that is measured in seconds of audio."""
+    """Return how far a stage is that is measured in seconds of audio, or else in inputs."""
     details = [inputs]
-    if total is not None:
+    if is_audio and total is not None:
         details.insert(0, f"{duration(done)} of {duration(total)} of audio")
-    if speed is not None:
+    if is_audio and speed is not None:
         details.append(f"{speed:,.{0 if speed >= 10 else 1}f} x real time")
-    return Status(name, *_share_and_left(done, total, speed), tuple(details))
-
-
-def _share_and_left(
-    done: float, total: float | None, speed: float | None
-) -> tuple[float, float | None]:
+    share = min(done / total, 1.0) if total else 0.0
     left = None if total is None or speed is None else max(total - done, 0.0) / speed
-    return min(done / total, 1.0) if total else 0.0, left
+    return Status(name, share, left, tuple(details))
 
 
 def clock_time(seconds: float) -> str:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 from kapre_cli.cli.ending import code_of
 from kapre_cli.errors import OutputError, UsageError, quoted
-from kapre_cli.outcomes import LineRecorder
+from kapre_cli.outcomes import Recorder
 from kapre_cli.report import ExitCode, Report
 from kapre_cli.settings import STANDARD_OUTPUT
 from kapre_cli.storage.disk import is_at
@@ -19,48 +20,34 @@ def recorded(report: Report, place: ReportPlace | None) -> Iterator[None]:
 
     The file is touched when the run begins. A run that is refused before leaves it as it is.
 
-    Args:
-        report: The tally of the run.
-        place: Where lines go, ``None`` for nowhere.
-
     Raises:
         OutputError: If the file cannot be opened. One that cannot be written on ends there.
     """
     if place is None:
         yield
         return
-    path, opened = place.path, list[int]()
+    path = place.path
 
     def broke(error: OutputError) -> None:
         report.broken = True
         report.say(f"{PROGRAM}: Error: {error}; it ends there, the run goes on")
 
-    def open_() -> int:
-        opened.append(open_report(place))
-        return opened[0]
-
     name = "standard output" if path == STANDARD_OUTPUT else path
-    with LineRecorder(open_, name, broke) as recorder:
+    with Recorder(partial(open_report, place), name, broke) as recorder:
         report.recorder = recorder
         try:
             yield
         except BaseException as error:
             if code_of(error) is not ExitCode.USAGE:
                 with suppress(OSError, UsageError):  # why the run ends says enough
-                    _close(report, code_of(error))
+                    report.close(code_of(error))
             raise
-        is_there = (
-            not opened or place.target is None or is_at(opened[0], place.target, follow_links=True)
-        )
+        opened, target = recorder.descriptor, place.target
+        is_there = opened is None or target is None or is_at(opened, target, follow_links=True)
         report.broken |= not is_there
-        _close(report, report.exit_code)
+        report.close(report.exit_code)
         if not is_there:
             report.say(
                 f"{PROGRAM}: Error: the report {quoted(path)} was moved, replaced or removed while "
                 "the run was on: its lines are not there"
             )
-
-
-def _close(report: Report, code: ExitCode) -> None:
-    report.begin()
-    report.close(code)

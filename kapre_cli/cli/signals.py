@@ -61,11 +61,7 @@ class _Interruption:
         self._since = 0.0
 
     def may_be(self, frame: FrameType | None) -> bool:
-        """Whether it may be. A thread that has not moved for long waits, and can be interrupted.
-
-        Args:
-            frame: Where the main thread is.
-        """
+        """Whether it may be. A thread that has not moved for long waits, and can be interrupted."""
         while frame is not None and frame.f_globals is globals():
             frame = frame.f_back  # a second signal, within the handler of the first
         if frame is None or not self.is_repeated:
@@ -121,11 +117,7 @@ _hurry = _Hurry()
 
 @contextmanager
 def ending_at_once(remedy: str) -> Iterator[None]:
-    """Let a second request to end the process do so at once. The process is this program's alone.
-
-    Args:
-        remedy: What to do then.
-    """
+    """Let a second request to end the process do so at once: it is this program's own."""
     _hurry.remedy = remedy
     try:
         yield

@@ -4,12 +4,16 @@ from typing import Any
 
 import click
 
-from kapre_cli.cli.options import ExtractingCommand, extraction_options
+from kapre_cli.cli.commands import ExtractingCommand
+from kapre_cli.cli.options import extraction_options
 from kapre_cli.settings import SpectrogramConfig
 
 
-@click.command(cls=ExtractingCommand, short_help="Extract spectrograms of audio files and folders.")
-@extraction_options(SpectrogramConfig)
+@click.command(
+    cls=ExtractingCommand,
+    params=extraction_options(SpectrogramConfig),
+    short_help="Extract spectrograms of audio files and folders.",
+)
 def spectrogram(**options: Any) -> int:
     """Extract spectrograms of audio files and folders.
 

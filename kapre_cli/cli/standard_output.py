@@ -1,4 +1,4 @@
-"""Standard output as the place of features: nothing else gets there, and its reader may leave."""
+"""Standard output: lines of text, or features. Its reader may leave."""
 
 import fcntl
 import os
@@ -11,51 +11,32 @@ from contextlib import contextmanager
 from types import FrameType
 
 from kapre_cli.cli.signals import Stopped, may_interrupt, pass_over
-from kapre_cli.closing import Closing
-from kapre_cli.errors import UsageError
+from kapre_cli.descriptors import write_all
+from kapre_cli.errors import UsageError, printable, writing
 from kapre_cli.settings import OutputSettings
 
-
-class StandardOutput(Closing):
-    """Takes descriptor 1 away from all that might print.
-
-    Attributes:
-        descriptor: Where features go.
-    """
-
-    def __init__(self) -> None:
-        sys.stdout.flush()
-        self.descriptor = os.dup(1)
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 1)
-        os.close(nowhere)
-
-    def close(self) -> None:
-        """Give it back."""
-        os.dup2(self.descriptor, 1)
-        os.close(self.descriptor)
+_STDOUT = "standard output"
 
 
-def _require_reader() -> None:
-    """Refuse a standard output that arrays are of no use on.
+def put(line: str) -> None:
+    """Print a line at once; characters that a terminal lacks or should not get are escaped.
 
     Raises:
-        UsageError: If it is a terminal, or closed.
+        OutputError: If it cannot be written.
     """
-    if os.isatty(1):
-        raise UsageError(
-            "standard output is a terminal, which cannot show arrays: pipe it into a program, "
-            "redirect it into a file, or name an output"
-        )
-    require_open_stdout("arrays", "an output")
+    text = f"{printable(line)}\n"
+    try:
+        descriptor = sys.stdout.fileno()
+    except (OSError, ValueError):  # a program in Python has put something else there
+        sys.stdout.write(text)
+        return
+    with writing(_STDOUT):
+        sys.stdout.flush()
+        write_all(descriptor, text.encode(sys.stdout.encoding, "backslashreplace"), _STDOUT)
 
 
 def require_open_stdout(what: str, instead: str) -> None:
     """Refuse a standard output that nothing can be written to.
-
-    Args:
-        what: What is to go there.
-        instead: What to name instead.
 
     Raises:
         UsageError: If it is closed.
@@ -82,8 +63,8 @@ def while_read(descriptor: int) -> Iterator[None]:
         if not may_interrupt(frame):
             return
         pass_over((signal.SIGPIPE,))
-        # What is being stopped is left to tidy up in peace.
-        if not (is_over or isinstance(sys.exc_info()[1], Stopped)):
+        # What is being stopped, or has found out itself, is left to tidy up in peace.
+        if not (is_over or isinstance(sys.exc_info()[1], Stopped | BrokenPipeError)):
             raise Stopped(signal.SIGPIPE)  # which nothing takes for an error of a file
 
     main = threading.get_ident()
@@ -114,6 +95,8 @@ def while_read(descriptor: int) -> Iterator[None]:
 def standard_output(output: OutputSettings) -> Iterator[int | None]:
     """Give the descriptor that arrays go to, if they are to go to standard output.
 
+    Descriptor 1 is taken away from all that might print.
+
     Raises:
         UsageError: If that is a terminal, or closed.
         Stopped: If its reader leaves, by SIGPIPE.
@@ -121,6 +104,20 @@ def standard_output(output: OutputSettings) -> Iterator[int | None]:
     if not output.is_stream:
         yield None
         return
-    _require_reader()
-    with StandardOutput() as place, while_read(place.descriptor):
-        yield place.descriptor
+    if os.isatty(1):
+        raise UsageError(
+            "standard output is a terminal, which cannot show arrays: pipe it into a program, "
+            "redirect it into a file, or name an output"
+        )
+    require_open_stdout("arrays", "an output")
+    sys.stdout.flush()
+    descriptor = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+    try:
+        with while_read(descriptor):
+            yield descriptor
+    finally:
+        os.dup2(descriptor, 1)
+        os.close(descriptor)

@@ -4,17 +4,16 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from kapre_cli.cli.messages import message_stream
-from kapre_cli.cli.printing import put
 from kapre_cli.cli.progress import Clock, Computing, Counting, Status
+from kapre_cli.cli.standard_output import put
 from kapre_cli.closing import Closing
 from kapre_cli.errors import printable
 from kapre_cli.interpreter import silence_tensorflow
-from kapre_cli.report import Progress
 from kapre_cli.sources import Source
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ LINE_SECONDS = 60.0  # from one line to the next where there is no terminal
 _BAR_SECONDS = 0.2  # from one drawing to the next where there is one
 
 
-class Terminal(Progress, Closing):
+class Terminal(Computing, Closing):
     """Keeps standard error to this program's own messages, and says how far the work is.
 
     On a terminal by a bar, elsewhere by a line a minute.
@@ -39,8 +38,9 @@ class Terminal(Progress, Closing):
         grows: Whether more inputs may come.
         quiet: Leave out bar, lines and notes.
         interval: Seconds from one line to the next.
-        clock: Returns seconds.
     """
+
+    _bar: "Bar | None" = None
 
     def __init__(
         self,
@@ -51,6 +51,14 @@ class Terminal(Progress, Closing):
         interval: float = LINE_SECONDS,
         clock: Clock = time.monotonic,
     ) -> None:
+        known = () if quiet or sources is None else sources
+        files = [(source.key, source.size) for source in known if not source.is_stream]
+        streams = [source for source in known if source.is_stream]
+
+        def received() -> int:
+            return sum(source.size for source in streams)
+
+        super().__init__(files, grows=grows, received=received if streams else None, clock=clock)
         self._quiet = quiet
         silence_tensorflow()
         self._before = sys.stderr
@@ -60,19 +68,16 @@ class Terminal(Progress, Closing):
         os.close(nowhere)
         sys.stderr = message_stream(self._descriptor, self._before.encoding)
         self._clock = clock
-        self._lock = threading.RLock()  # several threads say how far they are
-        self._computing: Computing | None = None
+        self._computes = sources is not None
         self._counting: Counting | None = None
         self._closing = threading.Event()
         self._showing: threading.Thread | None = None
         self._interval = interval
-        is_terminal = sys.stderr.isatty()
-        if sources is not None and not quiet:
-            self._computing = _computing(sources, grows=grows, clock=clock)
-        self._bar: Bar | None = None
-        if is_terminal and not quiet:
-            self._bar = _new_bar(self._status, clock, self._lock)
-        if self._computing is not None:
+        if sys.stderr.isatty() and not quiet:
+            from kapre_cli.cli.bar import Bar  # tqdm only where there is a terminal to draw on
+
+            self._bar = Bar(self._shown, clock, self._lock)
+        if self._computes:
             self._show()
 
     def _show(self) -> None:
@@ -89,7 +94,7 @@ class Terminal(Progress, Closing):
             with self._lock:
                 if self._closing.is_set():
                     return
-                status = self._status()
+                status = self._shown()
                 if self._bar is not None:
                     self._bar.refresh()
                 elif status is not None:
@@ -102,10 +107,11 @@ class Terminal(Progress, Closing):
     def _above_bar(self, stream: TextIO) -> AbstractContextManager[Any]:
         return self._lock if self._bar is None else self._bar.external_write_mode(file=stream)
 
-    def _status(self) -> Status | None:
+    def _shown(self) -> Status | None:
         with self._lock:
-            stage = self._counting or self._computing
-            return stage.status() if stage is not None else None
+            if self._counting is not None:
+                return self._counting.status()
+            return self.status() if self._computes else None
 
     def say(self, message: str) -> None:
         """Print one message on a line of its own, above the bar."""
@@ -114,48 +120,11 @@ class Terminal(Progress, Closing):
         with self._above_bar(sys.stderr):
             sys.stderr.write(f"{printable(message)}\n")  # at once: others may write there as well
 
-    def arrived(self, key: str, n_bytes: int) -> None:
-        """Let there be one more input."""
-        if self._computing is not None:
-            with self._lock:
-                self._computing.arrived(key, n_bytes)
-
-    def all_arrived(self) -> None:
-        """Let there be no more."""
-        if self._computing is not None:
-            with self._lock:
-                self._computing.all_arrived()
-
-    def kept(self, key: str) -> None:
-        """Leave an input out."""
-        if self._computing is not None:
-            with self._lock:
-                self._computing.kept(key)
-
-    def begun(self, key: str, seconds: float) -> None:
-        """Leave a part of an input out."""
-        if self._computing is not None:
-            with self._lock:
-                self._computing.begun(key, seconds)
-
-    def computed(self, key: str, due: float, seconds: float, length: float) -> None:
-        """Count some seconds of audio."""
-        if self._computing is not None:
-            with self._lock:
-                self._computing.computed(key, due, seconds, length)
-
-    def ended(self, key: str) -> None:
-        """Count an input."""
-        if self._computing is not None:
-            with self._lock:
-                self._computing.ended(key)
-
     def waits(self) -> None:
         """Show how things stand: nothing else will for a while."""
-        if self._computing is not None:
-            with self._lock:
-                self._computing.waits()
-                self._refresh()
+        with self._lock:
+            super().waits()
+            self._refresh()
 
     def writing(self, n_inputs: int, seconds: float | None = None) -> None:
         """Begin with the inputs in the output."""
@@ -181,10 +150,6 @@ class Terminal(Progress, Closing):
             with self._lock:
                 self._counting.moved(seconds)
 
-    def wrote(self, seconds: float = 0.0) -> None:
-        """Count an input."""
-        self.checked(seconds)
-
     def checked(self, seconds: float = 0.0) -> None:
         """Count an input."""
         if self._counting is not None:
@@ -208,21 +173,3 @@ class Terminal(Progress, Closing):
         sys.stderr = self._before
         os.dup2(self._descriptor, 2)
         os.close(self._descriptor)
-
-
-def _new_bar(status: Callable[[], Status | None], clock: Clock, lock: Any) -> "Bar":
-    from kapre_cli.cli.bar import Bar  # tqdm only where there is a terminal to draw on
-
-    Bar.set_lock(lock)
-    return Bar(status, clock)
-
-
-def _computing(sources: Sequence[Source], *, grows: bool, clock: Clock) -> Computing:
-    """Return the stage of a run with these inputs; that of standard input has yet to come."""
-    files = [(source.key, source.size) for source in sources if not source.is_stream]
-    streams = [source for source in sources if source.is_stream]
-
-    def received() -> int:
-        return sum(source.size for source in streams)
-
-    return Computing(files, grows=grows, received=received if streams else None, clock=clock)

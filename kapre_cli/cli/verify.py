@@ -1,37 +1,38 @@
 """``kapre-extract verify``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from kapre_cli.cli.commands import Command
 from kapre_cli.cli.executors import executor
-from kapre_cli.cli.options.declaring import WholeNumber, option
-from kapre_cli.cli.options.inspection import output_argument
-from kapre_cli.cli.printing import Command, put
+from kapre_cli.cli.help_text import Option
+from kapre_cli.cli.options.declaring import WholeNumber, output_argument
 from kapre_cli.cli.signals import heard
-
-if TYPE_CHECKING:
-    from kapre_cli.extraction.executor import Executor
+from kapre_cli.cli.standard_output import put
 
 
-@click.command(cls=Command, short_help="Check that an output is complete and correct.")
-@output_argument()
-@option(
-    "--against",
-    metavar="AUDIO",
-    type=click.Path(path_type=Path),
-    help="Recompute inputs from this audio, and compare. It is the folder that the keys are "
-    "relative to, or a file.",
+@click.command(
+    cls=Command,
+    params=[
+        output_argument(),
+        Option(
+            "--against",
+            metavar="AUDIO",
+            type=click.Path(path_type=Path),
+            help="Recompute inputs from this audio, and compare. It is the folder that the keys "
+            "are relative to, or a file.",
+        ),
+        Option(
+            "--sample",
+            type=WholeNumber(1),
+            show_default="10",
+            help="Number of inputs to recompute, evenly spaced over the output.",
+        ),
+        Option("--all", "every", is_flag=True, help="Recompute every input."),
+    ],
+    short_help="Check that an output is complete and correct.",
 )
-@option(
-    "--sample",
-    metavar="N",
-    type=WholeNumber(1),
-    show_default="10",
-    help="Number of inputs to recompute, evenly spaced over the output.",
-)
-@option("--all", "every", is_flag=True, help="Recompute every input.")
 def verify(output: Path, against: Path | None, sample: int | None, every: bool) -> int:
     """Check that OUTPUT is complete, undamaged and consistent with its metadata.
 
@@ -51,26 +52,12 @@ def verify(output: Path, against: Path | None, sample: int | None, every: bool) 
         )
     if sample is not None and every:
         raise click.UsageError("--sample and --all exclude one another.")
-    if against is None:
-        with heard():
-            return _verify(output)
-    with executor(remedy="nothing was changed") as computing:
-        return _verify(output, against, computing, sample, every=every)
+    with heard() if against is None else executor(remedy="nothing was changed") as computing:
+        from kapre_cli.cli.terminal import Terminal  # NumPy only where it is needed
+        from kapre_cli.inspection import verify as inspection
 
-
-def _verify(
-    output: Path,
-    against: Path | None = None,
-    computing: "Executor | None" = None,
-    sample: int | None = None,
-    *,
-    every: bool = False,
-) -> int:
-    from kapre_cli.cli.terminal import Terminal  # NumPy only where it is needed
-    from kapre_cli.inspection.verify import SAMPLE, verify
-
-    number = None if every else sample or SAMPLE
-    with Terminal() as terminal:
-        verdict = verify(output, terminal.put, against, number, terminal, computing)
-    put(verdict.closing())
-    return verdict.exit_code
+        number = None if every else sample or inspection.SAMPLE
+        with Terminal() as terminal:
+            verdict = inspection.verify(output, terminal.put, against, number, terminal, computing)
+        put(verdict.closing())
+        return verdict.exit_code

@@ -9,7 +9,7 @@ does not fit is cut at a frame, and its rest opens the next batch.
 import itertools
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import ClassVar
@@ -40,15 +40,15 @@ class Segment:
     Attributes:
         samples: The samples that the frames cover, pads included.
         results: The features are written here, shape ``(n_frames, n_features)``.
-        computed: Called with how many more of its frames have been computed, and whether the
-            features of all of these are finite.
+        computed: Called with how many more of its frames have been computed, and the largest of
+            their features: NaN or infinite if one of them is.
         failed: Called with the exception that computing some of its frames raises. ``None``: the
             exception is raised.
     """
 
     samples: Samples
     results: Features
-    computed: Callable[[int, bool], None]
+    computed: Callable[[int, float], None]
     failed: Callable[[Exception], None] | None = None
 
 
@@ -73,10 +73,10 @@ class Slot:
         """Number of the frame in the batch that follows the last one."""
         return self.position + self.count
 
-    def store(self, features: Features, is_finite: bool) -> None:
+    def store(self, features: Features, peak: float) -> None:
         """Copy the computed features of the frames into the segment's results."""
         self.segment.results[self.first : self.first + self.count] = features
-        self.segment.computed(self.count, is_finite)
+        self.segment.computed(self.count, peak)
 
 
 class BatchPacker:
@@ -158,7 +158,7 @@ class Engine(Closing):
         self.batches = [np.zeros(n_samples, np.float32) for _ in range(n_threads + _BATCHES_BESIDE)]
         self._features = [np.zeros((n_frames, config.n_features), np.float32) for _ in self.batches]
         self._threads = ThreadPoolExecutor(n_threads, "compute")
-        self._pending: deque[Future[Features]] = deque()
+        self._pending: deque[Future[tuple[Features, float]]] = deque()
 
     @abstractmethod
     def _compute(self, samples: Samples, features: Features) -> None:
@@ -181,15 +181,16 @@ class Engine(Closing):
         arrays = self.batches[number], self._features[number]
         self._pending.append(self._threads.submit(self._computed, *arrays, n_frames))
 
-    def collect(self) -> Features:
+    def collect(self) -> tuple[Features, float]:
         """Wait for the features of the batch that was submitted first, and return them.
 
         Returns:
-            Shape ``(n_frames, n_features)``, valid until that batch is submitted again.
+            Shape ``(n_frames, n_features)``, valid until that batch is submitted again; and the
+            largest of them.
         """
         return self._pending.popleft().result()
 
-    def recompute(self, samples: Samples, n_frames: int) -> Features:
+    def recompute(self, samples: Samples, n_frames: int) -> tuple[Features, float]:
         """Compute some frames in this thread, in a batch of their own.
 
         Args:
@@ -197,16 +198,19 @@ class Engine(Closing):
             n_frames: How many there are.
 
         Returns:
-            Shape ``(n_frames, n_features)``.
+            Shape ``(n_frames, n_features)``; and the largest of them.
         """
         batch = np.zeros_like(self.batches[0])
         batch[: len(samples)] = samples
         return self._computed(batch, np.zeros_like(self._features[0]), n_frames)
 
-    def _computed(self, samples: Samples, features: Features, n_frames: int) -> Features:
+    def _computed(
+        self, samples: Samples, features: Features, n_frames: int
+    ) -> tuple[Features, float]:
         n_computed = len(features) if self.has_fixed_shape else _rounded_up(n_frames)
         self._compute(samples[: self._framing.n_samples(n_computed)], features[:n_computed])
-        return features[:n_frames]
+        computed = features[:n_frames]
+        return computed, float(computed.max())
 
     def close(self) -> None:
         """Stop the threads."""
@@ -247,11 +251,11 @@ def run_batches(
         while len(pending) > at_most:
             number, slots = pending.popleft()
             try:
-                features = engine.collect()
+                computed = engine.collect()
             except Exception:  # of one input, which must not fail the others in the batch
                 _recompute(engine, engine.batches[number], slots, framing)
             else:
-                _store(features, slots)
+                _store(*computed, slots)
 
     def free_batches() -> Iterator[Samples]:
         for batch in itertools.cycle(engine.batches):
@@ -272,22 +276,17 @@ def _recompute(engine: Engine, batch: Samples, slots: Iterable[Slot], framing: F
     """Compute the slots of a batch one by one, and report those that fail again."""
     for slot in slots:
         try:
-            features = engine.recompute(batch[samples_of(slot, framing)], slot.count)
+            computed = engine.recompute(batch[samples_of(slot, framing)], slot.count)
         except Exception as error:
             if slot.segment.failed is None:
                 raise
             slot.segment.failed(error)
         else:
-            slot.store(features, _is_finite(features))
+            slot.store(*computed)
 
 
-def _store(features: Features, slots: Iterable[Slot]) -> None:
+def _store(features: Features, peak: float, slots: Sequence[Slot]) -> None:
     """Store the features of a batch in the segments that they belong to."""
-    all_finite = _is_finite(features)
     for slot in slots:
         computed = features[slot.position : slot.end]
-        slot.store(computed, all_finite or _is_finite(computed))
-
-
-def _is_finite(features: Features) -> bool:
-    return bool(np.isfinite(features).all())
+        slot.store(computed, peak if len(slots) == 1 else float(computed.max()))

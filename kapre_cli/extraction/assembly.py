@@ -1,6 +1,7 @@
 """Finished inputs into one output, in their order: a file or folder, or a stream."""
 
 import os
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
@@ -20,14 +21,16 @@ from kapre_cli.settings import ExtractionSettings
 from kapre_cli.storage.assembly import FinalArray, Part, final_array, stored_array
 from kapre_cli.storage.disk import require_free_bytes
 from kapre_cli.storage.existing import Existing
+from kapre_cli.storage.features import require_written
 from kapre_cli.storage.formats import open_writer
 from kapre_cli.storage.journals import Journals
 from kapre_cli.storage.metadata import InputFacts, RootFacts
-from kapre_cli.storage.npy_stream import NpyStream
+from kapre_cli.storage.npy_stream import write_array
 from kapre_cli.storage.soundness import frequencies
-from kapre_cli.storage.verification import require_written
 from kapre_cli.storage.work_dir import WorkDir, signals_deferred
 from kapre_cli.storage.writers import FeatureWriter
+
+_SECONDS_TO_LOOK = 0.1  # at the place of the work folder again
 
 
 class Sink(Closing):
@@ -99,6 +102,7 @@ class FileSink(Sink):
         self._report = report
         self._progress = progress
         self._writer: FeatureWriter | None = None
+        self._next_look = 0.0  # at the place of the work folder
         self._written: list[tuple[Job, InputFacts]] = []
         self._waiting: list[Job] = []  # that need not be written if all others are like them
         self._features = reuse.earlier.features
@@ -142,7 +146,7 @@ class FileSink(Sink):
     def _write(self, job: Job, pause: Callable[[], None]) -> None:
         facts = job.facts
         assert facts is not None  # noqa: S101 - for the type checker: it was opened
-        self._work_dir.require_in_place()  # else it would be written into somebody's folder
+        self._require_place()
         if self._writer is None:
             frequency = frequencies(self._config, self._settings.audio.sr)
             staging = self._work_dir.staging
@@ -166,6 +170,16 @@ class FileSink(Sink):
         job.entries = NO_ENTRIES
         self._written.append((job, job.facts))
         progress.wrote(facts.seconds)
+
+    def _require_place(self) -> None:
+        """See that nothing is written into somebody's folder, whose name the work folder had.
+
+        A file that is open stays where it is: looking now and then is enough.
+        """
+        is_due = time.monotonic() > self._next_look
+        if is_due or self._writer is None or self._settings.output.format == "npy-directory":
+            self._work_dir.require_in_place()
+            self._next_look = time.monotonic() + _SECONDS_TO_LOOK
 
     def _array(self, job: Job) -> FinalArray:
         if job.stored_in is not None:
@@ -301,7 +315,7 @@ class StreamSink(Sink):
     def __init__(
         self, descriptor: int, settings: ExtractionSettings, journals: Journals, report: Report
     ) -> None:
-        self._out = NpyStream(descriptor)
+        self._descriptor = descriptor
         self._config = settings.layer
         self._dtype = settings.output.dtype
         self._journals = journals
@@ -331,7 +345,7 @@ class StreamSink(Sink):
             job.failed, job.failure = True, input_error(error)
             return
         assert job.facts is not None  # noqa: S101 - for the type checker: it was opened
-        self._out.write(with_pauses(array, job.facts.seconds, SILENT, pause))
+        write_array(self._descriptor, with_pauses(array, job.facts.seconds, SILENT, pause))
         job.facts = job.facts.with_reference(array.reference)
         job.entries = NO_ENTRIES
 

@@ -1,5 +1,6 @@
 """A worker's work: tasks decoded, computed and appended to a journal, and what is told of them."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -31,6 +32,7 @@ from kapre_cli.extraction.tasks import (
     TaskSettings,
 )
 from kapre_cli.settings import ExtractionSettings
+from kapre_cli.storage.blocks import peak_of
 from kapre_cli.storage.journal import SECONDS_AT_RISK, Journal
 
 _SENT_EVENTS = 64  # at once, or
@@ -149,10 +151,10 @@ def _compute(
 ) -> None:
     settings = common.settings
     n_frames = batch_frames(settings.layer, settings.batch_size)
-    # In this order: inputs are decoded while TensorFlow is imported.
+    # In this order: an import and a thread that decodes would wait for each other's lock.
     with (
-        DecodeAhead(_items(tasks, settings, outbox), bounds) as items,
         engine_for(settings.layer, settings.engine, n_frames, common.n_threads) as engine,
+        DecodeAhead(_items(tasks, settings, outbox), bounds) as items,
     ):
         batches.run_batches(stage.segments(items), settings.layer.framing, n_frames, engine)
 
@@ -232,6 +234,7 @@ class _ComputeStage:
                 block.first_frame,
                 block.results,
                 facts if is_last else None,
+                block.peak,
             )
         )
         active.work_seconds = time.monotonic() - active.begun
@@ -248,13 +251,12 @@ class _ComputeStage:
         Raises:
             FeatureError: If there are such features and they were not to be kept.
         """
-        if block.is_finite:
+        if math.isfinite(block.peak):
             return
-        finite = np.isfinite(block.results)
-        if self._settings.audio.non_finite == "keep":
-            block.results[~finite] = np.nan  # whatever the transform made of an infinity
-        elif not finite.all():
+        if self._settings.audio.non_finite != "keep":
             raise _overflow(block)
+        block.results[~np.isfinite(block.results)] = np.nan  # whatever became of an infinity
+        block.peak = peak_of(block.results)
 
     def _read(self, active: ActiveInput) -> None:
         """Finish an input that has been read to its end, if all of it is computed."""

@@ -31,7 +31,7 @@ def upper_bound_bytes(jobs: Sequence[Job], settings: ExtractionSettings) -> floa
     for job in jobs:
         if job.done and job.facts is not None:
             continue
-        size = job.source.size
+        size = job.n_bytes
         n_channels = min(MAX_CHANNELS, size)  # each with one more frame than samples make full
         n_bytes += _FRAMES_IN_A_BYTE * _FLAC_CHANNELS * size / layer.framing.n_hop + n_channels
     n_bytes *= layer.n_features * (_JOURNAL_BYTES + np.dtype(settings.output.dtype).itemsize)
@@ -74,8 +74,6 @@ def _n_values(job: Job, seen: Preview, settings: ExtractionSettings) -> int:
     if seen.n_samples is None or seen.failure is not None:
         return 0
     layer = settings.layer
-    believed = resampled_length(
-        _FRAMES_IN_A_BYTE * job.source.size, seen.source_sr, settings.audio.sr
-    )
+    believed = resampled_length(_FRAMES_IN_A_BYTE * job.n_bytes, seen.source_sr, settings.audio.sr)
     n_time = layer.framing.n_time(min(seen.n_samples, max(believed, layer.n_dft)))
     return n_time * layer.n_features * seen.n_channels

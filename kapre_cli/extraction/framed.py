@@ -26,7 +26,7 @@ class Block:
         n_frames: How many frames there are.
         samples: What the frames cover in each channel, pads included: ``(n_channels, samples)``.
         results: The features, shape ``(n_channels, n_frames, n_features)``, once they are computed.
-        is_finite: Whether all that has been computed of it is.
+        peak: The largest feature so far: NaN or infinite if one of them is.
         n_due: How many of its frames, over all channels, have not been computed yet.
     """
 
@@ -35,7 +35,7 @@ class Block:
     n_frames: int
     samples: Samples
     results: npt.NDArray[np.float32] = field(init=False)
-    is_finite: bool = field(init=False, default=True)
+    peak: float = field(init=False, default=0.0)
     n_due: int = field(init=False)
 
     def segments(
@@ -55,9 +55,9 @@ class Block:
         self.results = np.empty((n_channels, self.n_frames, n_features), np.float32)
         self.n_due = n_channels * self.n_frames
 
-        def computed(count: int, are_finite: bool) -> None:
+        def computed(count: int, peak: float) -> None:
             self.n_due -= count
-            self.is_finite &= are_finite
+            self.peak = float(np.maximum(self.peak, peak))  # NaN stays
             if self.n_due == 0:
                 complete(self)
 

@@ -34,6 +34,7 @@ class Job:
 
     Attributes:
         source: The input.
+        n_bytes: Bytes of its file, as far as that can be told.
         facts: What is known of it; ``None`` until it has been opened.
         state: The state of its file that its blocks belong to, see ``journal.identity``.
         entries: Its blocks that are in journals, by their first frame.
@@ -51,6 +52,7 @@ class Job:
     """
 
     source: Source
+    n_bytes: int = 0
     facts: InputFacts | None = None
     state: int = 0
     entries: Mapping[int, BlockEntry] = field(default_factory=lambda: NO_ENTRIES)

@@ -164,7 +164,7 @@ class _Worker:
         """Send a task. If the worker has died that is found when it is waited for."""
         self.unfinished.update((one.number, one) for one in task.inputs)
         self.left.append(len(task.inputs))
-        self.n_bytes = sum(one.source.size for one in task.inputs)
+        self.n_bytes = sum(one.n_bytes for one in task.inputs)
         self.journal = task.journal
         with suppress(OSError):
             self.channel.send(task)

@@ -359,7 +359,8 @@ class _Run:
             seconds = n_frames * self._config.framing.n_hop / self._settings.audio.sr
             self._progress.begun(job.source.key, seconds)
         self._due.append(job)
-        self._n_due_bytes += job.source.size
+        job.n_bytes = job.source.size
+        self._n_due_bytes += job.n_bytes
 
     def _check_disk(self, jobs: Sequence[Job]) -> None:
         """Fail early if the disk is too small."""
@@ -400,7 +401,7 @@ class _Run:
         n_bytes = 0
         while self._due and len(inputs) < most and n_bytes < most_bytes:
             job = self._due.popleft()
-            n_bytes += job.source.size
+            n_bytes += job.n_bytes
             inputs.append(self._given(job))
         self._n_due_bytes -= n_bytes
         return inputs
@@ -409,7 +410,7 @@ class _Run:
         number, self._n_given = self._n_given, self._n_given + 1
         self._running[number] = job
         blocks = tuple((first, entry.shape[1]) for first, entry in job.entries.items())
-        return TaskInput(number, job.source, job.state, blocks)
+        return TaskInput(number, job.source, job.state, blocks, job.n_bytes)
 
     def _most_inputs(self) -> int:
         """Return how many inputs the next task may have, so that none is too far ahead."""

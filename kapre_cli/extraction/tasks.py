@@ -22,12 +22,14 @@ class TaskInput(NamedTuple):
         source: The input.
         state: The state of its file that ``blocks`` belong to, see ``journal.identity``.
         blocks: Blocks that earlier runs have computed: first frame and number of frames.
+        n_bytes: Bytes of its file, as far as that is known.
     """
 
     number: int
     source: Source
     state: int = 0
     blocks: tuple[tuple[int, int], ...] = ()
+    n_bytes: int = 0
 
 
 @dataclass(frozen=True)

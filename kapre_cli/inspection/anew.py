@@ -15,9 +15,8 @@ from kapre_cli.audio import sha256_of
 from kapre_cli.errors import AudioReadError, StoredDataError, UsageError, quoted
 from kapre_cli.extraction.executor import Executor
 from kapre_cli.extraction.run import extract
-from kapre_cli.inspection.difference import EXACT, Difference, difference
+from kapre_cli.inspection.difference import EXACT, Difference, apart_words, difference
 from kapre_cli.inspection.opening import total_of
-from kapre_cli.inspection.places import apart_words
 from kapre_cli.report import Progress, Report
 from kapre_cli.settings import ExtractionSettings, OutputSettings
 from kapre_cli.sources import Source, path_of
@@ -65,7 +64,7 @@ def require_audio(features: Features, audio: Path) -> None:
         raise UsageError(f"there is no audio at {quoted(audio)}")
     if audio.is_dir():
         _require_some_key(features, audio)
-    if not audio.is_dir() and len(features) != 1:
+    elif len(features) != 1:
         raise UsageError(
             f"{quoted(audio)} is one file, {quoted(features.path)} has {len(features):,} inputs; "
             "name the folder that they lie in"
@@ -99,13 +98,7 @@ def _path_of(key: str) -> str | None:
 
 
 def _other_folders(features: Features, audio: Path, path: str) -> Iterator[Path]:
-    """Yield folders near ``audio``, or where inputs were read, in which ``path`` lies.
-
-    Args:
-        features: The output.
-        audio: A folder in which it does not lie.
-        path: The path of an input below its folder.
-    """
+    """Yield folders near ``audio``, or where inputs were read, in which ``path`` lies."""
     with suppress(StoredDataError, OSError):
         sources = (facts.source for _, facts in islice(features.facts(), 1))
         read_from = [Path(one.removesuffix(path)) for one in sources if one.endswith(path)]
@@ -297,11 +290,7 @@ def _reason(path: str, said: Sequence[str]) -> str:
 
 
 def _require_same(path: str, sha256: str) -> None:
-    """Refuse a source that is not the one that was read.
-
-    Raises:
-        AudioReadError: If it is gone, cannot be read or has other bytes.
-    """
+    """Refuse a source that is gone, cannot be read or has other bytes than were read."""
     if not os.path.lexists(path):
         raise AudioReadError(f"its source {quoted(path)} is gone")
     try:

@@ -12,14 +12,13 @@ from kapre_cli.inspection.difference import (
     Apart,
     Difference,
     Tolerance,
+    apart_words,
     difference,
     not_alike,
 )
 from kapre_cli.inspection.opening import opened, seconds_of, total_of
-from kapre_cli.inspection.places import apart_words
 from kapre_cli.inspection.telling import reason
 from kapre_cli.report import SILENT, ExitCode, Progress
-from kapre_cli.storage.stored import Features, Look, StoredArray
 
 N_WORST = 5  # inputs that are kept in mind, of those that differ by more than is allowed
 
@@ -139,30 +138,18 @@ def compare(
                 if here.has_bytes_of(there):
                     found.n_same += 1
                 elif (why := not_alike(here, there)) is None:
-                    found.add(_found(first, here, there, tolerance, here.moving(progress)))
+                    apart = difference(here, there, first.layer, tolerance, here.moving(progress))
+                    absolute, relative = (
+                        apart_words(one, first, here) if one else ""
+                        for one in (apart.absolute, apart.relative)
+                    )
+                    found.add(Found(key, apart, absolute, relative))
                 else:
                     found.unlike[key] = why
             except StoredDataError as error:
                 found.unlike[key] = reason(key, error)
             progress.checked(seconds.get(key, 0.0))
     return found
-
-
-def _found(
-    features: Features,
-    one: StoredArray,
-    other: StoredArray,
-    tolerance: Tolerance,
-    look: Look | None,
-) -> Found:
-    apart = difference(one, other, features.layer, tolerance, look)
-    absolute, relative = apart.absolute, apart.relative
-    return Found(
-        one.key,
-        apart,
-        apart_words(absolute, features, one) if absolute else "",
-        apart_words(relative, features, one) if relative else "",
-    )
 
 
 def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Both]:

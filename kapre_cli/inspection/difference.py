@@ -1,4 +1,4 @@
-"""How far two arrays are apart, block by block, so that neither need fit in memory."""
+"""How far two arrays are apart, and where, block by block: neither need fit in memory."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from kapre_cli.settings import LayerConfig, checks
 from kapre_cli.storage.assembly import stored_array
-from kapre_cli.storage.stored import Look, StoredArray
+from kapre_cli.storage.stored import Features, Look, StoredArray
 
 Floats = npt.NDArray[np.float64]
 
@@ -154,3 +154,13 @@ def _largest(
         axis: start + int(where) for (axis, start), where in zip(starts.items(), place, strict=True)
     }
     return Apart(float(by[place]), float(one[place]), float(other[place]), named)
+
+
+def apart_words(apart: Apart, features: Features, array: StoredArray) -> str:
+    """Say by how much two values differ, and where they are in seconds and Hz."""
+    seconds = array.facts.time_start + apart.place["time"] * array.facts.time_step
+    hertz = features.frequency[apart.place[features.layer.feature_axis]]
+    return (
+        f"{apart.by:.3g} ({apart.one:.9g} against {apart.other:.9g}) at {seconds:.4f} s, "
+        f"{hertz:,.1f} Hz, channel {apart.place['channel']}"
+    )

@@ -33,12 +33,7 @@ class Odd(NamedTuple):
 
 
 def odd_ones(known: Known, config: LayerConfig) -> Iterator[Odd]:
-    """Yield what sets inputs apart from the rest, fact by fact, in the order of the inputs.
-
-    Args:
-        known: The key and the facts of every input.
-        config: The layer's arguments.
-    """
+    """Yield what sets inputs apart from the rest, fact by fact, in the order of the inputs."""
     for fact in ("source_sr", "n_channels"):
         yield from _unlike_most(known, fact)
     for fact in ("n_missing", "n_non_finite", "n_silent_channels"):

@@ -159,8 +159,8 @@ def summary(path: Path, keys: Sequence[str] = ()) -> Summary:
             n_frames=_n_frames(config, known),
             source_rates=tuple(Counter(facts.source_sr for _, facts in known).most_common()),
             channels=tuple(Counter(facts.n_channels for _, facts in known).most_common()),
-            shortest=min(lengths, key=_seconds, default=None),
-            longest=max(lengths, key=_seconds, default=None),
+            shortest=min(lengths, key=lambda one: one.seconds, default=None),
+            longest=max(lengths, key=lambda one: one.seconds, default=None),
             median_seconds=median_low(by_length) if by_length else None,
             odd=tuple(odd_ones(known, config)),
             inputs=tuple(_described(features, key) for key in dict.fromkeys(keys)),
@@ -236,10 +236,6 @@ def _n_frames(config: LayerConfig, known: Known) -> int:
     # Those too short for a frame can have none: whoever reads their arrays will be told.
     at_least = framing.n_dft if framing.padding == "valid" else 1
     return sum(framing.n_time(facts.n_samples) for _, facts in known if facts.n_samples >= at_least)
-
-
-def _seconds(length: Length) -> float:
-    return length.seconds
 
 
 def _counts(counted: Sequence[tuple[int, int]]) -> list[dict[str, int]]:

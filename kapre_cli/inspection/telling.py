@@ -63,12 +63,7 @@ def summary_lines(summary: Summary) -> Iterator[str]:
 
 
 def input_lines(one: Described, axes: Sequence[str]) -> Iterator[str]:
-    """Yield what a person wants to know of one input, line by line.
-
-    Args:
-        one: The input.
-        axes: The names of its array's axes.
-    """
+    """Yield what a person wants to know of one input, line by line."""
     facts = one.facts
     sizes = " x ".join(f"{axis} ({size:,})" for axis, size in zip(axes, one.shape, strict=True))
     rate = f"{facts.sr:,} Hz"

@@ -134,11 +134,6 @@ def _unlike(colours: Colormap, candidates: Sequence[str]) -> str:
 class _Sheet:
     """The measures of a figure.
 
-    Args:
-        n_keys: How many keys are drawn.
-        n_panels: How many panels they have.
-        size: Width and height in inches, if they are given.
-
     Attributes:
         width: Of the figure, in inches.
         height: Of the figure, in inches.
@@ -287,12 +282,7 @@ def _write(figure: Figure, legend: list[Patch], caption: str, sheet: _Sheet) -> 
 
 
 def rendered(figure: Figure, kind: str) -> bytes:
-    """Return a figure as the bytes of a picture, the same for equal figures.
-
-    Args:
-        figure: The figure.
-        kind: ``"png"``, ``"pdf"`` or ``"svg"``.
-    """
+    """Return a figure as the bytes of a PNG, PDF or SVG, the same for equal figures."""
     content = io.BytesIO()
     with _own_settings():
         figure.savefig(content, format=kind, dpi=_DPI, metadata=_METADATA[kind])

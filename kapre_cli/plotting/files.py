@@ -5,8 +5,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from kapre_cli.errors import StoredDataError, UsageError, quoted, writing
-from kapre_cli.storage.existing import Stamp, require_outside_outputs, require_regular, stamp_of
-from kapre_cli.storage.publishing import OF_ANOTHER_FILE, publish_file
+from kapre_cli.storage.existing import (
+    Stamp,
+    require_folder,
+    require_outside_outputs,
+    require_regular,
+    stamp_of,
+)
+from kapre_cli.storage.publishing import OF_ANOTHER_FILE, publish
 from kapre_cli.storage.scratch import scratch_folder
 from kapre_cli.storage.soundness import open_plain
 from kapre_cli.version import PROGRAM
@@ -41,11 +47,7 @@ def check_picture(path: Path, sources: Iterable[Path], *, overwrite: bool) -> St
     if kind_of(path) not in PICTURES:
         suffixes = ", ".join(f".{kind}" for kind in PICTURES)
         raise UsageError(f"the picture {quoted(path)} has none of the suffixes {suffixes}")
-    if not path.parent.is_dir():
-        raise UsageError(
-            f"the folder {quoted(path.parent)} for the picture {quoted(path.name)} does not "
-            "exist; make it first"
-        )
+    require_folder("picture", path)
     target = Path(os.path.realpath(path))
     require_outside_outputs("picture", target)
     require_regular(target, "picture", path)
@@ -102,4 +104,4 @@ def save(path: Path, content: bytes, existing: Stamp | None) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        publish_file(made, target, folder / "old", existing, OF_ANOTHER_FILE)
+        publish(made, target, folder / "old", existing, OF_ANOTHER_FILE)

@@ -16,10 +16,6 @@ def written(text: str, longest: int) -> tuple[str, list[str]]:
 
     Control characters, and those that no font here has, are shown escaped. Of a text that is too
     long the middle is left out.
-
-    Args:
-        text: The text.
-        longest: How many characters there is room for.
     """
     half = longest // 2
     short = text if len(text) <= longest else f"{text[: half - 1]} … {text[-half:]}"

@@ -33,11 +33,7 @@ class _Locator(Locator):
 
 
 class MelLocator(_Locator):
-    """Places ticks at the ends of a mel axis and at round numbers of Hz between them.
-
-    Args:
-        axis: The axis.
-    """
+    """Places ticks at the ends of a mel axis and at round numbers of Hz between them."""
 
     def __init__(self, axis: FrequencyAxis) -> None:
         self._to_scale = axis.to_scale

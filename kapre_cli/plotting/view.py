@@ -66,11 +66,6 @@ def part_of(array: StoredArray, settings: AudioSettings, view: View) -> Part:
 
     A frame counts for half a step of time on either side of its centre.
 
-    Args:
-        array: The array.
-        settings: What was taken of the recording.
-        view: What is to be shown.
-
     Raises:
         UsageError: If the array has no such channel, or nothing at that time.
     """

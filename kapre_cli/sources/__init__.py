@@ -2,10 +2,10 @@
 
 from kapre_cli.sources.arriving import Arriving
 from kapre_cli.sources.discovery import Inputs, discover
-from kapre_cli.sources.keys import folder_id, key_of, nested, path_of
-from kapre_cli.sources.lists import STDIN, STREAM, Names
+from kapre_cli.sources.keys import folder_id, folders_above, folders_of, key_of, nested, path_of
+from kapre_cli.sources.lists import STREAM, Names
 from kapre_cli.sources.missing import hint_of_missing
-from kapre_cli.sources.pipe_spool import PipeSpool
+from kapre_cli.sources.pipe_spool import STDIN, PipeSpool
 from kapre_cli.sources.source import Refusal, Source
 from kapre_cli.sources.walk import AUDIO_SUFFIXES, is_hidden
 
@@ -21,6 +21,8 @@ __all__ = [
     "Source",
     "discover",
     "folder_id",
+    "folders_above",
+    "folders_of",
     "hint_of_missing",
     "is_hidden",
     "key_of",

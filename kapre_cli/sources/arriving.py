@@ -1,7 +1,7 @@
 """Inputs from a list that is still being written, each as soon as its name has come."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 
 from kapre_cli.errors import UsageError
 from kapre_cli.sources.discovery import Folders, Inputs
@@ -44,8 +44,7 @@ class Arriving:
         self._admit = admit
         self._refused = refused
         self._folders = Folders()
-        self._ahead = deque[Source]()
-        self._coming = self._sources()
+        self._coming: Iterator[Source | None] = self._sources()
 
     def fileno(self) -> int:
         """Return the descriptor of the list, which can be read when more comes."""
@@ -57,8 +56,6 @@ class Arriving:
         Raises:
             UsageError: If the list is none, or names nothing and there is no other input.
         """
-        if self._ahead:
-            return self._ahead.popleft()
         try:
             return next(self._coming)
         except StopIteration:
@@ -76,7 +73,7 @@ class Arriving:
 
     def put_back(self, sources: Iterable[Source]) -> None:
         """Let these, which have come already, come once more before all others."""
-        self._ahead.extend(sources)
+        self._coming = chain(sources, self._coming)
 
     def notes(self) -> Iterator[str]:
         """Say in sentences what has been skipped."""
@@ -98,11 +95,9 @@ class Arriving:
 
     def _of(self, path: str, places: Places) -> Source | None:
         """Return the input of a path; ``None`` if it is refused, or there already."""
-        if is_too_long(path):
-            self.n_inputs += 1
-            self._refused(path, TOO_LONG)
-            return None
         try:
+            if is_too_long(path):
+                raise UsageError(TOO_LONG)
             source = Source(path, file_key(path, self._root))
             if not places.take(source):
                 return None

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator
 from hashlib import sha256
 from pathlib import PurePosixPath
 from urllib.parse import unquote_to_bytes
@@ -62,10 +62,6 @@ def path_of(key: str) -> str:
 def file_key(path: str, root: str | None) -> str:
     """Return the key of a file that is named itself.
 
-    Args:
-        path: Its path as it was given.
-        root: The folder that all keys are relative to, if one was named.
-
     Raises:
         UsageError: If it can have none.
     """
@@ -103,6 +99,29 @@ def folder_id(folder: str) -> str | bytes:
     return sha256(folder.encode("utf-8", "surrogatepass")).digest()
 
 
+def folders_above(key: str, known: Container[str | bytes]) -> Iterator[tuple[str, str | bytes]]:
+    """Yield each folder that a key lies in, from the innermost on, up to the first in ``known``.
+
+    With its :func:`folder_id`, which ``known`` has others of.
+    """
+    folder = key.rpartition("/")[0]
+    while folder and (one := folder_id(folder)) not in known:
+        yield folder, one
+        folder = folder.rpartition("/")[0]
+
+
+def folders_of(keys: Iterable[str]) -> set[str | bytes]:
+    """Return the ``folder_id`` of every folder that keys lie in.
+
+    >>> sorted(folders_of(["a.wav", "site/june/b.wav"]))
+    ['site', 'site/june']
+    """
+    folders: set[str | bytes] = set()
+    for key in keys:
+        folders.update([one for _, one in folders_above(key, folders)])
+    return folders
+
+
 class Places:
     """The places that inputs have taken in the output, one after another."""
 
@@ -128,12 +147,10 @@ class Places:
         if inside is not None:
             raise _in_each_other(source, inside)
         folders = []
-        folder = source.key.rpartition("/")[0]
-        while folder and (one := folder_id(folder)) not in self._below:
+        for folder, one in folders_above(source.key, self._below):
             if (other := self._by_key.get(folder)) is not None:
                 raise _in_each_other(other, source)
             folders.append(one)
-            folder = folder.rpartition("/")[0]
         self._below.update(dict.fromkeys(folders, source))
         self._by_key[source.key] = source
         return True
@@ -155,9 +172,7 @@ def nested(keys: Collection[str]) -> Iterator[tuple[str, str]]:
     """
     folders: set[str | bytes] = set()
     for key in keys:
-        folder = key.rpartition("/")[0]
-        while folder and (one := folder_id(folder)) not in folders:
+        for folder, one in folders_above(key, folders):
             if folder in keys:
                 yield folder, key
             folders.add(one)
-            folder = folder.rpartition("/")[0]

@@ -5,14 +5,13 @@ import os
 import select
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from kapre_cli.closing import Closing
 from kapre_cli.errors import UsageError, quoted
-from kapre_cli.sources.pipe_spool import BLOCK_BYTES
+from kapre_cli.sources.pipe_spool import BLOCK_BYTES, STDIN
 
 STREAM = "-"  # as an input or a list: standard input
-STDIN = 0  # its descriptor
 
 _LONGEST_NAME = 2**16  # bytes; no system takes paths as long
 
@@ -41,17 +40,17 @@ class Names(Closing):
     def __init__(self, path: str, *, ended_by_nul: bool) -> None:
         self._end = b"\0" if ended_by_nul else b"\n"
         self._label = "the list on standard input" if path == STREAM else f"the list {quoted(path)}"
-        self.descriptor = self._opened(path)
+        self.descriptor = os.dup(STDIN) if path == STREAM else self._opened(path)
         mode = os.fstat(self.descriptor).st_mode
         if stat.S_ISDIR(mode):
             os.close(self.descriptor)
             raise UsageError(f"{self._label} is a folder; name it as an input to have it searched")
         self.grows = not stat.S_ISREG(mode)
+        self._poll = select.poll()
+        self._poll.register(self.descriptor, select.POLLIN)
         self._start = 0 if self.grows else os.lseek(self.descriptor, 0, os.SEEK_CUR)
 
     def _opened(self, path: str) -> int:
-        if path == STREAM:
-            return os.dup(STDIN)
         try:
             # A named pipe that nobody writes to yet would keep a plain open waiting.
             return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -77,9 +76,7 @@ class Names(Closing):
 
     def wait(self) -> None:
         """Wait until more comes."""
-        waiting = select.poll()
-        waiting.register(self.descriptor, select.POLLIN)
-        waiting.poll()
+        self._poll.poll()
 
     def read_now(self) -> Iterator[str | None]:
         """Do what :meth:`read` does, but yield ``None`` instead of waiting."""
@@ -100,7 +97,7 @@ class Names(Closing):
         """Yield what stands before each end of a name, and behind the last."""
         head = rest = b""
         holds_nul = False
-        for block in self._pipe() if self.grows else self._file():
+        for block in self._blocks():
             if block is None:
                 yield None
                 continue
@@ -121,14 +118,7 @@ class Names(Closing):
         yield rest
 
     def _require_names(self, head: bytes) -> None:
-        """Refuse a list that holds NUL, unless its names end in that.
-
-        Args:
-            head: The beginning of the list.
-
-        Raises:
-            UsageError: If NUL is out of place. In UTF-16 every other byte is one.
-        """
+        """Refuse a list that holds NUL, as UTF-16 does, unless its names end in that."""
         encoding = _utf16_of(head, _FEWEST_BYTES if self._end == b"\0" else _FEWEST_BYTES_OF_A_LINE)
         first = next(filter(None, head.split(self._end)), b"")
         if encoding is not None and not os.path.lexists(first):
@@ -142,36 +132,24 @@ class Names(Closing):
                 "-0 reads lists whose names end in it, such as find -print0 writes"
             )
 
-    def _file(self) -> Iterator[bytes | None]:
+    def _blocks(self) -> Iterator[bytes | None]:
+        """Yield what is read; ``None`` where a pipe has nothing yet."""
         position = self._start
-        while block := self._read_at(position):
-            yield block
-            position += len(block)
-
-    def _read_at(self, position: int) -> bytes:
-        with self._read_errors():
-            return os.pread(self.descriptor, BLOCK_BYTES, position)
-
-    def _pipe(self) -> Iterator[bytes | None]:
-        """Yield what comes; ``None`` where that is nothing yet."""
-        waiting = select.poll()
-        waiting.register(self.descriptor, select.POLLIN)
         while True:
             block: bytes | None = None
-            if waiting.poll(0):
-                # Another process may have taken what was there.
-                with self._read_errors(), suppress(BlockingIOError):
-                    block = os.read(self.descriptor, BLOCK_BYTES)
+            try:
+                if not self.grows:
+                    block = os.pread(self.descriptor, BLOCK_BYTES, position)
+                    position += len(block)
+                elif self._poll.poll(0):
+                    # Another process may have taken what was there.
+                    with suppress(BlockingIOError):
+                        block = os.read(self.descriptor, BLOCK_BYTES)
+            except OSError as error:
+                raise UsageError(f"{self._label} cannot be read: {error.strerror}") from error
             if block == b"":
                 return
             yield block
-
-    @contextmanager
-    def _read_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise UsageError(f"{self._label} cannot be read: {error.strerror}") from error
 
     def is_empty(self) -> UsageError:
         """Return the error that says that there is nothing in it."""

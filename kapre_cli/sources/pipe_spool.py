@@ -1,4 +1,4 @@
-"""What comes through a pipe, kept in a file without a name: to be read again, and never left."""
+"""Standard input, kept in a file without a name: to be read again, and never left."""
 
 import os
 import select
@@ -8,6 +8,7 @@ from tempfile import TemporaryFile
 from kapre_cli.closing import Closing
 from kapre_cli.errors import AudioReadError, OutputError, quoted
 
+STDIN = 0  # the descriptor of standard input
 BLOCK_BYTES = 2**20
 
 
@@ -19,19 +20,17 @@ class PipeSpool(Closing):
 
     Args:
         folder: Where there is room. ``None``: the folder for temporary files.
-        what: What is kept, for messages.
 
     Attributes:
         descriptor: That of the file; -1 if it cannot be made.
     """
 
-    def __init__(self, folder: str | None, what: str) -> None:
+    def __init__(self, folder: str | None) -> None:
         self._place = (
             "the folder for temporary files (TMPDIR)"
             if folder is None
             else f"the folder {quoted(folder)}"
         )
-        self._what = what
         self.descriptor = -1
         self._failure: OSError | None = None
         try:
@@ -45,8 +44,8 @@ class PipeSpool(Closing):
         """A path under which the processes that have it open can open it."""
         return f"/dev/fd/{self.descriptor}"
 
-    def fill(self, fd: int) -> None:
-        """Keep all that comes through a descriptor, to its end.
+    def fill(self) -> None:
+        """Keep all that comes through standard input, to its end.
 
         Raises:
             AudioReadError: If it cannot be read.
@@ -55,7 +54,7 @@ class PipeSpool(Closing):
         try:
             if self._failure is not None:
                 raise self._failure
-            while block := _next_block(fd, self._what):
+            while block := _next_block():
                 rest = memoryview(block)
                 while rest:
                     rest = rest[os.write(self.descriptor, rest) :]
@@ -63,7 +62,7 @@ class PipeSpool(Closing):
             raise
         except OSError as error:
             raise OutputError(
-                f"{self._what} is kept in {self._place} until the run ends, "
+                f"standard input is kept in {self._place} until the run ends, "
                 f"and that cannot be done: {error.strerror or error}"
             ) from error
 
@@ -74,11 +73,11 @@ class PipeSpool(Closing):
             self.descriptor = -1
 
 
-def _next_block(fd: int, what: str) -> bytes:
+def _next_block() -> bytes:
     try:
         while True:
             with suppress(BlockingIOError):  # whoever shares it wants it so
-                return os.read(fd, BLOCK_BYTES)
-            select.select([fd], [], [])
+                return os.read(STDIN, BLOCK_BYTES)
+            select.select([STDIN], [], [])
     except OSError as error:
-        raise AudioReadError(f"{what} cannot be read: {error.strerror or error}") from error
+        raise AudioReadError(f"standard input cannot be read: {error.strerror or error}") from error

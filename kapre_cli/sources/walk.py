@@ -60,7 +60,12 @@ class Walk:
             subfolders: list[str] = []
             for entry in self._entries(folder):
                 if _leads_to_folder(entry):
-                    self._of_folder(entry, subfolders).append(entry.path)
+                    if entry.is_symlink():
+                        self._links.append(entry.path)
+                    elif is_hidden(entry.name) and not self._takes_hidden:
+                        self._hidden_folders.append(entry.path)
+                    else:
+                        subfolders.append(entry.path)
                 elif not self._is_audio(entry.name):
                     continue
                 elif entry.name.startswith(".") and not self._takes_hidden:
@@ -71,13 +76,6 @@ class Walk:
             folders += reversed(subfolders)
         if not found and not self.refusals:
             self.refusals.append(Refusal(self.top, self._why_none()))
-
-    def _of_folder(self, entry: os.DirEntry[str], subfolders: list[str]) -> list[str]:
-        """Return the list that a folder, or a link to one, belongs to."""
-        if entry.is_symlink():
-            return self._links
-        is_skipped = not self._takes_hidden and is_hidden(entry.name)
-        return self._hidden_folders if is_skipped else subfolders
 
     def _why_none(self) -> str:
         """Say why there is no audio to be read."""

@@ -6,9 +6,14 @@ from pathlib import Path
 
 from kapre_cli.errors import UsageError, quoted
 from kapre_cli.settings import STANDARD_OUTPUT, OutputSettings
-from kapre_cli.sources import Source, folder_id
+from kapre_cli.sources import Source, folder_id, folders_above, nested
 from kapre_cli.storage.collisions import check_collisions, folded
-from kapre_cli.storage.existing import existing_output, require_kind, require_outside_outputs
+from kapre_cli.storage.existing import (
+    existing_output,
+    require_folder,
+    require_kind,
+    require_outside_outputs,
+)
 from kapre_cli.storage.npy import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME
 from kapre_cli.storage.soundness import within
 from kapre_cli.storage.work_dir import PARTIAL_SUFFIX
@@ -30,11 +35,7 @@ def check_output(
             would lie in another output, or if it cannot hold what they are called.
     """
     path = output.path
-    if not os.path.isdir(path.parent):
-        raise UsageError(
-            f"the folder {quoted(path.parent)} for the output {quoted(path.name)} does not exist; "
-            "make it first"
-        )
+    require_folder("output", path)
     longest = os.pathconf(path.parent, "PC_NAME_MAX")
     if len(os.fsencode(path.name + PARTIAL_SUFFIX)) > longest:
         raise UsageError(
@@ -47,7 +48,7 @@ def check_output(
     require_outside_outputs("output", path)
     existing_output(output, resumable=resumable)
     if output.format == "npy-directory":
-        _check_file_names(path, sources, longest)
+        _check_file_names(path, sources)
     if output.format == "npy" and len(sources) > 1:
         raise UsageError(
             f"{quoted(path)} would be one array, but there are {len(sources)} inputs; "
@@ -66,7 +67,6 @@ class Admission:
     def __init__(self, output: OutputSettings, report: Path | None = None) -> None:
         self._output = output
         self._report = None if report == STANDARD_OUTPUT else report
-        self._longest = os.pathconf(output.path.parent, "PC_NAME_MAX")
         self._files: dict[str, list[Source]] = {}  # by all that a file system may take it for
         self._folders: dict[str | bytes, Source] = {}  # likewise, one that lies in it
 
@@ -83,7 +83,7 @@ class Admission:
             require_no_input("output", self._output.path, [source])
             require_not_in_work(self._output.path, [source.file])
         if self._output.format == "npy-directory":
-            _check_file_names(self._output.path, [*self._near(source), source], self._longest)
+            _check_file_names(self._output.path, [*self._near(source), source])
 
     def _near(self, source: Source) -> Iterator[Source]:
         """Yield those before ``source`` that it might collide with, and take note of it."""
@@ -93,24 +93,13 @@ class Admission:
         alike.append(source)
         if (one := folder_id(folded(file))) in self._folders:
             yield self._folders[one]
-        folder = folded(file.rpartition("/")[0])
-        while folder and (one := folder_id(folder)) not in self._folders:
+        for folder, one in folders_above(folded(file), self._folders):
             self._folders[one] = source
             yield from self._files.get(folder, ())
-            folder = folder.rpartition("/")[0]
 
 
 def require_no_input(what: str, path: Path, sources: Iterable[Source]) -> None:
-    """Refuse to write over an input.
-
-    Args:
-        what: What is to be written.
-        path: Where it goes.
-        sources: The inputs.
-
-    Raises:
-        UsageError: If it is one of them.
-    """
+    """Raise UsageError if the place of ``what`` is one of the inputs."""
     if os.path.exists(path) and any(
         os.path.exists(source.file) and os.path.samefile(source.file, path) for source in sources
     ):
@@ -118,15 +107,7 @@ def require_no_input(what: str, path: Path, sources: Iterable[Source]) -> None:
 
 
 def require_not_in_work(output: Path, inputs: Iterable[str | Path]) -> None:
-    """Refuse inputs in the folder that the output is made in: it is emptied and removed.
-
-    Args:
-        output: Where the output goes.
-        inputs: The inputs' files and folders.
-
-    Raises:
-        UsageError: If one lies there, links followed.
-    """
+    """Raise UsageError for inputs in the work folder: it is emptied and removed."""
     folder = f"{output}{PARTIAL_SUFFIX}"
     if not os.path.isdir(folder):
         return
@@ -139,32 +120,32 @@ def require_not_in_work(output: Path, inputs: Iterable[str | Path]) -> None:
             )
 
 
-def _check_file_names(path: Path, sources: Sequence[Source], longest: int) -> None:
+def _check_file_names(path: Path, sources: Sequence[Source]) -> None:
     """Refuse keys whose files would not fit beside one another, or their names into a folder."""
-    files = {source.key + NPY_SUFFIX: source.path for source in sources}
+    files = {
+        **dict.fromkeys((ROOT_NAME, MANIFEST_NAME), "the output's own metadata"),
+        **{source.key + NPY_SUFFIX: source.path for source in sources},
+    }
+    longest = os.pathconf(path.parent, "PC_NAME_MAX")
     at_most = os.pathconf(path.parent, "PC_PATH_MAX") - 1
-    folders: set[str | bytes] = set()
-    for file, source in files.items():
-        refused = f"{quoted(source)} cannot be stored in a folder of .npy files: "
+    refused = "cannot be stored in a folder of .npy files:"
+    for source in sources:
+        file = source.key + NPY_SUFFIX
         for part in file.split("/"):
             if len(os.fsencode(part)) > longest:
                 raise UsageError(
-                    f"{refused}{quoted(part)} is longer than the {longest} bytes a name may have; "
-                    "write one .h5 file"
+                    f"{quoted(source.path)} {refused} {quoted(part)} is longer than the {longest} "
+                    "bytes a name may have; write one .h5 file"
                 )
         # Where the output is made until it is complete its path is longest.
         if len(os.fsencode(f"{path}{PARTIAL_SUFFIX}/output/{file}")) > at_most:
             raise UsageError(
-                f"{refused}with {quoted(path)} in front its path would be longer than the "
-                f"{at_most} bytes a path may have; write one .h5 file"
+                f"{quoted(source.path)} {refused} with {quoted(path)} in front its path would be "
+                f"longer than the {at_most} bytes a path may have; write one .h5 file"
             )
-        folder = file.rpartition("/")[0]
-        while folder and (one := folder_id(folder)) not in folders:
-            if folder in files or folder in (ROOT_NAME, MANIFEST_NAME):
-                raise UsageError(
-                    f"{refused}{quoted(folder)} would be a file and a folder; write one .h5 file"
-                )
-            folders.add(one)
-            folder = folder.rpartition("/")[0]
-    ours = dict.fromkeys((ROOT_NAME, MANIFEST_NAME), "the output's own metadata")
-    check_collisions(path.parent, {**ours, **files})
+    for folder, file in nested(files):
+        raise UsageError(
+            f"{quoted(files[file])} {refused} {quoted(folder)} would be a file and a folder; "
+            "write one .h5 file"
+        )
+    check_collisions(path.parent, files)

@@ -1,7 +1,10 @@
 """From blocks to final arrays: decibels, order of axes, stored type."""
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -10,12 +13,14 @@ import numpy.typing as npt
 from kapre_cli.dsp import decibel_reference, decibels_below
 from kapre_cli.errors import FeatureError
 from kapre_cli.settings import DTYPES, LayerConfig
-from kapre_cli.storage.blocks import BlockEntry, Frames
+from kapre_cli.storage.blocks import BlockEntry
 from kapre_cli.storage.journals import Journals
 from kapre_cli.storage.stored import Packed, StoredArray
 
 Index = tuple[slice, ...]
 Part = tuple[Index, npt.NDArray[Any]]
+
+_PIECES_AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -55,13 +60,7 @@ _LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in DTYPES}
 def final_array(
     journals: Journals, entries: list[BlockEntry], config: LayerConfig, dtype: str
 ) -> FinalArray:
-    """Return the array that an input's blocks make up.
-
-    Args:
-        journals: Where the blocks are.
-        entries: All the blocks of the input.
-        config: The layer's arguments, with the image data format resolved.
-        dtype: The type to store, a name.
+    """Return the array that all the blocks of an input make up, of the type ``dtype``.
 
     Raises:
         FeatureError: If the values do not fit the type.
@@ -77,18 +76,18 @@ def final_array(
     reference = decibel_reference(peak, config.amin) if config.decibel else None
     block_axes = ("channel", "time", config.feature_axis)
     order = [block_axes.index(axis) for axis in config.axes]
-    time_axis = config.axes.index("time")
     n_channels, _, n_features = entries[0].shape
     sizes = (n_channels, sum(entry.shape[1] for entry in entries), n_features)
 
+    def piece(entry: BlockEntry) -> Part:
+        values = journals.read(entry)
+        if reference is not None:
+            values = decibels_below(values, reference, config.amin)
+        index = _frames(config, entry.first_frame, entry.shape[1])
+        return index, np.ascontiguousarray(values.transpose(order), dtype=stored)
+
     def pieces() -> Iterator[Part]:
-        for first, block in journals.blocks(entries):
-            index = [slice(None)] * 3
-            index[time_axis] = slice(first, first + block.shape[1])
-            values: Frames = block
-            if reference is not None:
-                values = decibels_below(block, reference, config.amin)
-            yield tuple(index), np.ascontiguousarray(values.transpose(order), dtype=stored)
+        return _made_ahead(piece, sorted(entries, key=attrgetter("first_frame")))
 
     return FinalArray(
         shape=tuple(sizes[axis] for axis in order),
@@ -101,23 +100,40 @@ def final_array(
     )
 
 
-def stored_array(stored: StoredArray, config: LayerConfig) -> FinalArray:
-    """Return the array of an earlier output, cut as if it came from the journal.
+def _made_ahead(
+    make: Callable[[BlockEntry], Part], entries: Sequence[BlockEntry]
+) -> Iterator[Part]:
+    """Yield what is made of each entry; what comes next is made meanwhile, in a thread."""
+    if len(entries) == 1:
+        yield make(entries[0])
+        return
+    with ThreadPoolExecutor(1, "pieces") as pool:
+        due: deque[Future[Part]] = deque()
+        for entry in entries:
+            due.append(pool.submit(make, entry))
+            if len(due) > _PIECES_AHEAD:
+                yield due.popleft().result()
+        while due:
+            yield due.popleft().result()
 
-    Args:
-        stored: The array; it has the type that is to be stored.
-        config: The layer's arguments, with the image data format resolved.
-    """
-    time_axis = config.axes.index("time")
-    n_time = stored.shape[time_axis]
+
+def _frames(config: LayerConfig, first: int, count: int) -> Index:
+    """Return the index of some frames in an array of a layer."""
+    return tuple(
+        slice(first, first + count) if axis == "time" else slice(None) for axis in config.axes
+    )
+
+
+def stored_array(stored: StoredArray, config: LayerConfig) -> FinalArray:
+    """Return the array of an earlier output, cut as if it came from the journal."""
+    n_time = stored.shape[config.axes.index("time")]
     n_channels = stored.shape[config.axes.index("channel")]
     spans = list(config.framing.blocks(n_time, config.n_features, n_channels))
 
     def pieces() -> Iterator[Part]:
         for first, count in spans:
-            index = [slice(None)] * 3
-            index[time_axis] = slice(first, first + count)
-            yield tuple(index), stored[tuple(index)]
+            index = _frames(config, first, count)
+            yield index, stored[index]
 
     return FinalArray(
         shape=stored.shape,

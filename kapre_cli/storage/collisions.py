@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from unicodedata import normalize
 
 from kapre_cli.errors import UsageError, quoted, writing
-from kapre_cli.sources import folder_id
+from kapre_cli.sources import folders_above
 from kapre_cli.storage.scratch import scratch_folder
 
 _NAME_REFUSED = (errno.EINVAL, errno.EILSEQ)
@@ -71,13 +71,11 @@ def _alike(files: Iterable[str]) -> Iterator[str]:
         claims.setdefault(folded(file), []).append(file)
     seen: set[str | bytes] = set()
     for file in files:
-        folder = file.rpartition("/")[0]
-        while folder and (one := folder_id(folder)) not in seen:
+        for folder, one in folders_above(file, seen):
             seen.add(one)
             claim = claims.get(folded(folder))
             if claim is not None:
                 claim.append(file)
-            folder = folder.rpartition("/")[0]
     for claim in claims.values():
         if len(claim) > 1:
             yield from claim

@@ -5,7 +5,6 @@ import errno
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 from kapre_cli.errors import OutputError, quoted
 
@@ -22,11 +21,7 @@ _CANNOT_TELL_FREE = (*_LACKING, errno.ESTALE)
 
 
 def sync_file(path: Path) -> None:
-    """Write a file through to the disk.
-
-    Raises:
-        OSError: If the system cannot, whatever the reason.
-    """
+    """Write a file through to the disk; raise OSError if the system cannot."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -35,11 +30,7 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Write the names in a folder through to the disk, on file systems that can.
-
-    Raises:
-        OSError: If the disk fails.
-    """
+    """Write the names in a folder through, where that can be; raise OSError if it fails."""
     try:
         sync_file(path)
     except OSError as error:
@@ -61,16 +52,7 @@ def free_bytes(folder: Path) -> int | None:
 
 
 def require_free_bytes(folder: Path, n_bytes: int, what: str) -> None:
-    """Fail early if the disk is too small.
-
-    Args:
-        folder: A folder on the disk.
-        n_bytes: Bytes that are needed.
-        what: What needs them, for the message.
-
-    Raises:
-        OutputError: If fewer are free.
-    """
+    """Raise OutputError if fewer bytes are free on the disk of ``folder``."""
     free = free_bytes(folder)
     if free is not None and n_bytes > free:
         raise OutputError(
@@ -128,7 +110,9 @@ def exchange(one: Path, other: Path) -> bool:
 
 def _renameat2(source: Path, target: Path, flags: int) -> bool:
     """Call Linux' ``renameat2``, which Python does not offer; return ``False`` if it is lacking."""
-    renameat2 = _renameat2_of_libc()
+    if not sys.platform.startswith("linux"):
+        return False
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if renameat2 is None:
         return False
     names = (os.fsencode(source), os.fsencode(target))
@@ -140,22 +124,12 @@ def _renameat2(source: Path, target: Path, flags: int) -> bool:
     raise OSError(number, os.strerror(number), os.fspath(target))
 
 
-def _renameat2_of_libc() -> Any:
-    if not sys.platform.startswith("linux"):
-        return None
-    return getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-
-
 def is_at(
     fd: int, path: str | Path, folder: int | None = None, *, follow_links: bool = False
 ) -> bool:
-    """Whether an open file or folder stands at ``path``.
+    """Whether an open file or folder stands at ``path``, which begins at the open ``folder``.
 
-    Args:
-        fd: A descriptor of it.
-        path: The path.
-        folder: A descriptor of the folder that the path begins at.
-        follow_links: Whether a link to it may stand there.
+    With ``follow_links`` a link to it may stand there.
     """
     try:
         there = os.stat(path, dir_fd=folder, follow_symlinks=follow_links)
@@ -164,16 +138,12 @@ def is_at(
     return os.path.samestat(there, os.fstat(fd))
 
 
-def path_of_folder(fd: int, otherwise: Path) -> Path:
-    """Return where an open folder is now, should somebody have moved it.
-
-    Args:
-        fd: A descriptor of it.
-        otherwise: Where it was when it was opened: the answer where the system cannot tell.
-    """
+def place_of_folder(fd: int, before: Path) -> Path | None:
+    """Return where a folder is now that was opened at ``before``; ``None`` if unknown."""
+    if is_at(fd, before):
+        return before
     try:
-        now = os.readlink(f"/proc/self/fd/{fd}")
-        is_it = os.path.samestat(os.stat(now), os.fstat(fd))
+        now = Path(os.readlink(f"/proc/self/fd/{fd}"))
     except OSError:
-        return otherwise
-    return Path(now) if is_it and now != os.path.realpath(otherwise) else otherwise
+        return None
+    return now if is_at(fd, now) else None

@@ -102,11 +102,7 @@ class Earlier(Closing):
 
 
 def require_no_work(work_dir: WorkDir, replayed: Replayed, output: OutputSettings) -> None:
-    """Refuse to begin anew where an interrupted run has left work, unless that is asked for.
-
-    Raises:
-        UsageError: If there is work and neither ``resume`` nor ``overwrite``.
-    """
+    """Raise UsageError if work of an interrupted run may be neither used nor removed."""
     if replayed.holds_work and output.resume is None and not output.overwrite:
         raise UsageError(
             f"{quoted(work_dir.folder)} holds the work of a run that did not reach its end "

@@ -7,6 +7,7 @@ replaced is looked at once more at the moment of publishing, see ``publishing``.
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache
 from math import prod
 from pathlib import Path
@@ -18,16 +19,17 @@ from kapre_cli.errors import StoredDataError, UsageError, quoted
 from kapre_cli.settings import OutputSettings
 from kapre_cli.storage.features import begins_as_our_hdf5, open_features
 from kapre_cli.storage.npy import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, is_sidecar, sidecar_of
-from kapre_cli.storage.npy_features import open_npy, open_npy_directory
+from kapre_cli.storage.npy_features import NpyFeatures
+from kapre_cli.storage.soundness import sound_shape
 from kapre_cli.storage.stored import Features
 
-_SPECIAL_KINDS = (
-    (stat.S_ISFIFO, "a named pipe"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISLNK, "a link that leads to itself"),
-)
+_SPECIAL_KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFLNK: "a link that leads to itself",
+}
 
 _HEAD_SIZES = range(64, 512, 64)  # of a .npy file
 
@@ -98,16 +100,17 @@ def existing_output(output: OutputSettings, *, resumable: bool = True) -> Existi
     return Existing(stamp_of(path), sidecar)
 
 
+def require_folder(what: str, path: Path) -> None:
+    """Raise UsageError if the folder that ``what`` is to lie in does not exist."""
+    if not os.path.isdir(path.parent):
+        raise UsageError(
+            f"the folder {quoted(path.parent)} for the {what} {quoted(path.name)} does not exist; "
+            "make it first"
+        )
+
+
 def require_outside_outputs(what: str, path: Path) -> None:
-    """Refuse a place in a folder that is an output: nothing else may lie in one.
-
-    Args:
-        what: What is to be written.
-        path: Where it goes. The folder above exists.
-
-    Raises:
-        UsageError: If it is in such a folder.
-    """
+    """Raise UsageError if ``what`` would lie in a folder that is an output."""
     above = Path(os.path.realpath(path.parent))
     for folder in (above, *above.parents):
         if all(os.path.isfile(folder / name) for name in (ROOT_NAME, MANIFEST_NAME)):
@@ -118,11 +121,7 @@ def require_outside_outputs(what: str, path: Path) -> None:
 
 
 def require_no_lone_sidecar(output: OutputSettings) -> None:
-    """Refuse to replace metadata whose array is not there, unless replacing was asked for.
-
-    Raises:
-        UsageError: If they stand there.
-    """
+    """Raise UsageError for metadata without its array, unless it may be replaced."""
     sidecar = sidecar_of(output.path)
     may_replace = output.overwrite or output.resume is not None
     if output.format != "npy" or may_replace or os.path.lexists(output.path):
@@ -135,11 +134,7 @@ def require_no_lone_sidecar(output: OutputSettings) -> None:
 
 
 def require_kind(output: OutputSettings) -> None:
-    """Refuse a file in the place of a folder, and anything but a file in the place of a file.
-
-    Raises:
-        UsageError: If it stands there.
-    """
+    """Raise UsageError for a file in a folder's place, or a non-file in a file's."""
     path = output.path
     if output.format != "npy-directory":
         require_regular(path, "output")
@@ -152,34 +147,24 @@ def require_kind(output: OutputSettings) -> None:
 
 def is_something(path: Path) -> bool:
     """Whether anything but an empty folder stands at ``path``."""
-    if not os.path.lexists(path):
-        return False
-    return not (path.is_dir() and not path.is_symlink() and not any(path.iterdir()))
+    is_folder = path.is_dir() and not path.is_symlink()
+    return any(path.iterdir()) if is_folder else os.path.lexists(path)
 
 
 def require_regular(path: Path, what: str, named: Path | None = None) -> None:
-    """Refuse a folder, device, pipe or socket in the place of a file.
-
-    Args:
-        path: The place.
-        what: What is to stand there, for the message.
-        named: What the user calls the place, if it was named by a link.
-
-    Raises:
-        UsageError: If one stands there.
-    """
+    """Raise UsageError for a folder, device, pipe or socket in the place of a file."""
     try:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:
         return
     if stat.S_ISDIR(mode):
         raise UsageError(f"the {what} {quoted(named or path)} is a folder; a file was asked for")
-    for is_kind, kind in _SPECIAL_KINDS:
-        if is_kind(mode):
-            raise UsageError(
-                f"the {what} {quoted(named or path)} is {kind}, and nothing is put in its place; "
-                "name a file"
-            )
+    kind = _SPECIAL_KINDS.get(stat.S_IFMT(mode))
+    if kind is not None:
+        raise UsageError(
+            f"the {what} {quoted(named or path)} is {kind}, and nothing is put in its place; "
+            "name a file"
+        )
 
 
 def _require_sidecar(path: Path) -> None:
@@ -219,7 +204,7 @@ def _require_ours(path: Path, format_: str) -> None:
 def _require_pair(path: Path) -> None:
     """Refuse an array that its metadata does not tell of; its values may be damaged."""
     try:
-        with open_npy(path) as features:
+        with NpyFeatures(path) as features:
             for stored in features.values():
                 if stored.dtype != np.dtype(features.root.dtype):
                     raise StoredDataError(f"it is of {stored.dtype}, not {features.root.dtype}")
@@ -232,12 +217,11 @@ def _require_pair(path: Path) -> None:
 
 def _require_no_strays(path: Path) -> None:
     """Refuse an HDF5 file that somebody has put something into; a damaged one holds nothing."""
-    try:
+    unexpected = None
+    with suppress(FileNotFoundError):
         now = os.stat(path)
-    except FileNotFoundError:
-        return
-    state = (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
-    unexpected = _first_stray(path, state)
+        state = (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
+        unexpected = _first_stray(path, state)
     if unexpected is not None:
         raise UsageError(
             f"{quoted(unexpected)} in the output {quoted(path)} is not of this program's making; "
@@ -256,11 +240,7 @@ def _first_stray(path: Path, _state: tuple[int, ...]) -> str | None:
 
 
 def require_unmixed(path: Path) -> None:
-    """Refuse to replace a folder that is no output, or that has other files in it.
-
-    Raises:
-        UsageError: If it is such a folder.
-    """
+    """Raise UsageError for a folder that is no output, or has other files in it."""
     try:
         is_ours = (path / ROOT_NAME).is_file()
     except OSError:
@@ -271,7 +251,7 @@ def require_unmixed(path: Path) -> None:
             "it is left alone: name another output"
         )
     try:
-        features = open_npy_directory(path)
+        features = NpyFeatures(path)
         unexpected = [*features.strays(), *_other_arrays(path, features)]
     except (StoredDataError, OSError) as error:
         raise UsageError(
@@ -291,20 +271,12 @@ def _other_arrays(path: Path, features: Features) -> Iterator[str]:
     A hundred thousand of them are not opened: kind and size must do.
     """
     itemsize = np.dtype(features.root.dtype).itemsize
-    n_bytes: dict[tuple[int, int], int] = {}  # of recordings of one length
     for key, facts in features.facts():
-        length = facts.n_samples, facts.n_channels
-        if length not in n_bytes:
-            try:
-                n_bytes[length] = prod(features.layer.shape(*length)) * itemsize
-            except ValueError as error:
-                raise StoredDataError(
-                    f"{quoted(key)} cannot have been computed: {error}"
-                ) from error
+        n_bytes = prod(sound_shape(key, facts, features.layer)) * itemsize
         name = key + NPY_SUFFIX
         try:
             status = os.lstat(f"{path}/{name}")
         except FileNotFoundError:
             continue
-        if not stat.S_ISREG(status.st_mode) or status.st_size - n_bytes[length] not in _HEAD_SIZES:
+        if not stat.S_ISREG(status.st_mode) or status.st_size - n_bytes not in _HEAD_SIZES:
             yield name

@@ -7,16 +7,24 @@ layers with arguments in range; it follows no link out of the file and loads no 
 import os
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kapre_cli.errors import AudioReadError, NotAnOutputError, StoredDataError, quoted
-from kapre_cli.report import counted
-from kapre_cli.storage.metadata import FORMAT
+from kapre_cli.errors import (
+    AudioReadError,
+    NotAnOutputError,
+    OutputError,
+    StoredDataError,
+    quoted,
+)
+from kapre_cli.report import Progress, counted
+from kapre_cli.storage.metadata import FORMAT, InputFacts, RootFacts
 from kapre_cli.storage.npy import MANIFEST_NAME, ROOT_NAME
-from kapre_cli.storage.npy_features import open_npy, open_npy_directory
+from kapre_cli.storage.npy_features import NpyFeatures
+from kapre_cli.storage.read_back import ReadBack
 from kapre_cli.storage.soundness import open_plain, require_buildable
 from kapre_cli.storage.stored import Features, StoredArray
 
@@ -26,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Features", "StoredArray", "load_layer", "open_features"]
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
-_MAGICS = (np.lib.format.MAGIC_PREFIX, _HDF5_MAGIC)
+_NPY_MAGIC = np.lib.format.MAGIC_PREFIX
 
 # The attribute `format`, which HDF5 files are begun with: its name, its type, its value.
 _OUR_MARK = re.compile(rb"format\0.{0,64}" + FORMAT.encode(), re.DOTALL)
@@ -57,10 +65,8 @@ def open_features(output: PathLike) -> Features:
     """
     path = Path(output)
     try:
-        if path.is_dir():
-            return open_npy_directory(path)
-        if _starts_with(path, np.lib.format.MAGIC_PREFIX):
-            return open_npy(path)
+        if path.is_dir() or _beginning(path).startswith(_NPY_MAGIC):
+            return NpyFeatures(path)
         from kapre_cli.storage.hdf5_features import Hdf5Features  # h5py only where it is needed
 
         return Hdf5Features(path)
@@ -114,28 +120,46 @@ def _extracting(path: Path) -> str:
 def is_output(path: Path) -> bool:
     """Whether something claims to be an output of this program, and is no audio file.
 
-    Raises:
-        OSError: If it cannot be opened.
-        StoredDataError: If it is neither a plain file nor a folder.
+    Raise StoredDataError if it is neither a plain file nor a folder.
     """
-    return path.is_dir() or any(_starts_with(path, magic) for magic in _MAGICS)
+    return path.is_dir() or _beginning(path).startswith((_HDF5_MAGIC, _NPY_MAGIC))
 
 
 def begins_as_our_hdf5(path: Path) -> bool:
-    """Whether a plain file begins as this program's HDF5 files do, be the rest damaged or gone.
-
-    Raises:
-        OSError: If it cannot be opened.
-        StoredDataError: If it is not a plain file.
-    """
-    with open_plain(path) as file:
-        beginning = file.read(_BEGINNING_BYTES)
+    """Whether a plain file begins as this program's HDF5 files do, be the rest damaged or gone."""
+    beginning = _beginning(path)
     return beginning.startswith(_HDF5_MAGIC) and _OUR_MARK.search(beginning) is not None
 
 
-def _starts_with(path: Path, magic: bytes) -> bool:
+def _beginning(path: Path) -> bytes:
     with open_plain(path) as file:
-        return file.read(len(magic)) == magic
+        return file.read(_BEGINNING_BYTES)
+
+
+def require_written(
+    path: Path,
+    root: RootFacts,
+    written: Sequence[tuple[str, InputFacts]],
+    progress: Progress,
+    read_back: ReadBack,
+) -> None:
+    """Read an output back: every fact, and every array by its checksum.
+
+    Libraries and disks have been seen to lose writes without an error. Arrays that ``read_back``
+    has read while others were written are not read again.
+
+    Raises:
+        OutputError: If anything is not as it was written.
+    """
+    try:
+        with open_features(path) as features:
+            if features.root != root or list(features) != [key for key, _ in written]:
+                raise StoredDataError("its facts are not those that were written")
+            progress.reading_back(len(written), sum(facts.seconds for _, facts in written))
+            read_back.finish()
+            features.require(written, progress, read_back.compared)
+    except (StoredDataError, OSError) as error:
+        raise OutputError(f"{quoted(path)} was written and cannot be read back: {error}") from error
 
 
 def load_layer(output: PathLike) -> "Spectrogram":

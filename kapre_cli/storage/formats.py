@@ -15,11 +15,7 @@ from kapre_cli.storage.writers import FeatureWriter
 def open_writer(
     output: OutputSettings, path: Path, root: RootFacts, frequency: npt.NDArray[np.float64]
 ) -> FeatureWriter:
-    """Return a writer of the format that ``output`` asks for, at work on ``path``.
-
-    Raises:
-        OutputError: If nothing can be made at ``path``.
-    """
+    """Return a writer of the format of ``output``, at work on ``path``."""
     if output.format == "hdf5":
         return Hdf5Writer(path, root, frequency, output.compression)
     if output.format == "npy":

@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import lru_cache
 from math import prod
 from pathlib import Path
@@ -35,6 +35,20 @@ MAX_CHUNK_VALUES = 2**18
 _GZIP_LEVEL = 4
 
 
+class _Errors(writing):
+    """Turns errors of HDF5 into one that names the file; the first of the disk's own, if any."""
+
+    def __init__(self, path: Path, target: Hdf5Target) -> None:
+        super().__init__(path)
+        self._target = target
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        first = self._target.error  # HDF5's own may only follow from it
+        super().__exit__(kind, first or error, trace)
+        if first is not None:
+            raise first
+
+
 class Hdf5Writer(FeatureWriter):
     """Writes ``/features/<key>`` for every input, ``/frequency`` and the index of all inputs.
 
@@ -59,9 +73,10 @@ class Hdf5Writer(FeatureWriter):
         self._rows: list[tuple[str, InputFacts]] = []
         with writing(self.path):
             self._target = Hdf5Target(path)
+        self._errors = _Errors(path, self._target)
         self._file: Any = None
         try:
-            with self._writing():
+            with self._errors:
                 self._file = create_file(self._target)
                 for name, value in root.to_dict().items():
                     text = dumps(value) if isinstance(value, dict) else value
@@ -94,19 +109,15 @@ class Hdf5Writer(FeatureWriter):
             return super().copy(stored)
         stored.require_crc32(zlib.crc32(content))
         values = np.frombuffer(content, stored.dtype)
-        try:
+        with self._errors:
             self._dataset = self._create_contiguous(stored.key, stored.shape, stored.dtype)
             self._write_whole(values)
             self._describe_as(stored.key, stored.facts)
-            self._target.check()
             self._compare(stored.key, stored.facts.crc32)
-        except Exception:
-            with self._writing():  # which names the file, and the disk's own error first
-                raise
         return stored.facts
 
     def _store(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> None:
-        with self._writing():
+        with self._errors:
             self._dataset = self._create_dataset(key, array)
             packed = array.packed
             if packed is not None and packed.packing == packing_of(self._dataset):
@@ -117,8 +128,14 @@ class Hdf5Writer(FeatureWriter):
                 self._write_whole(values)
                 return
             dataset = h5py.Dataset(self._dataset)
+            in_order = prod(array.shape[: array.time_axis]) == 1
+            n_bytes = 0
             for index, values in pieces:
                 dataset[index] = values
+                n_bytes += values.nbytes
+                place = self._place() if in_order else None
+                if place is not None:
+                    self.read_back.add(key, place._replace(n_bytes=n_bytes))
 
     def _write_whole(self, values: npt.NDArray[Any]) -> None:
         # Of the same type in memory as in the file: nothing is looked up or converted.
@@ -159,7 +176,7 @@ class Hdf5Writer(FeatureWriter):
         )
 
     def _describe(self, key: str, array: FinalArray, facts: InputFacts) -> None:  # noqa: ARG002
-        with self._writing():
+        with self._errors:
             self._describe_as(key, facts)
 
     def _describe_as(self, key: str, facts: InputFacts) -> None:
@@ -181,7 +198,7 @@ class Hdf5Writer(FeatureWriter):
 
     def finish(self) -> None:
         """Write the frequencies and the index; see all through to the disk."""
-        with self._writing():
+        with self._errors:
             if self._scales is None:
                 self._file.create_dataset(FREQUENCY, data=self.frequency.astype("<f8"))
             for name, values in index_datasets(self._rows).items():
@@ -203,19 +220,6 @@ class Hdf5Writer(FeatureWriter):
             if self._file is not None:
                 self._file.close()
         self._target.close()
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Turn an error into one that names the file.
-
-        Raises:
-            OutputError: For an error of the operating system or of HDF5.
-        """
-        with writing(self.path):
-            try:
-                yield
-            finally:
-                self._target.check()  # first of all: HDF5's own error may only follow from it
 
 
 def packing_of(dataset: Any) -> tuple[Any, ...] | None:

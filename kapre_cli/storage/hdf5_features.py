@@ -1,6 +1,6 @@
 """Reading HDF5 outputs back. What a file says of an object is checked before it is read."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
@@ -9,17 +9,12 @@ from typing import Any
 import h5py
 import numpy as np
 import numpy.typing as npt
-from h5py import h5a, h5d, h5g, h5l, h5o
+from h5py import h5a, h5g, h5l, h5o
 
 from kapre_cli.errors import StoredDataError, quoted
-from kapre_cli.report import SILENT, Progress
-from kapre_cli.sources import folder_id
-from kapre_cli.storage.hdf5 import (
-    FEATURES,
-    INPUT,
-    LABELS,
-    facts_text,
-)
+from kapre_cli.framing import spans
+from kapre_cli.sources import folder_id, folders_of
+from kapre_cli.storage.hdf5 import FEATURES, INPUT, LABELS
 from kapre_cli.storage.hdf5_headers import DatasetHeader, FileWindow, HeaderReader
 from kapre_cli.storage.hdf5_index import INDEX, KEYS, TEXTS, Hdf5Index
 from kapre_cli.storage.hdf5_objects import (
@@ -28,28 +23,21 @@ from kapre_cli.storage.hdf5_objects import (
     read_attribute,
     wrap_hdf5_errors,
 )
-from kapre_cli.storage.hdf5_scales import (
-    DIMENSION_LIST,
-    FREQUENCY,
-    ScaleNames,
-    require_scales,
-    scale_members,
-)
+from kapre_cli.storage.hdf5_scales import DIMENSION_LIST, FREQUENCY, LENGTHS, ScaleNames
 from kapre_cli.storage.hdf5_values import Hdf5Values, PlainValues
 from kapre_cli.storage.metadata import InputFacts
 from kapre_cli.storage.soundness import (
-    sound_facts,
     sound_frequency,
     sound_json,
     sound_root,
     within_range,
 )
-from kapre_cli.storage.stored import Features, StoredArray, unknown_key
-from kapre_cli.storage.strays import folders_of
+from kapre_cli.storage.stored import Features, StoredArray
 
 _ROOT_JSON = ("layer", "settings", "versions", "shard")
 _ATTRIBUTES = {"format", "format_version", *_ROOT_JSON}
 _MAX_AHEAD = 2**8  # arrays
+_PART_ROWS = 2**14
 
 _Known = tuple[DatasetHeader, np.dtype[Any], InputFacts]
 
@@ -80,13 +68,12 @@ class Hdf5Features(Features):
                 self.root = sound_root(_root_facts(top))
                 self.frequency = sound_frequency(_frequency(top, self.layer.n_features), self.root)
                 self._index = Hdf5Index(top)
+                self._inputs = self._index.rows
                 self._top = open_group(top, FEATURES)
                 self._folder, self._group = "", self._top
-                self._own = {
-                    INPUT,
-                    LABELS,
-                    *([DIMENSION_LIST] if self.root.dimension_scales else ()),
-                }
+                self._own = {INPUT, LABELS}
+                if self.root.dimension_scales:
+                    self._own.add(DIMENSION_LIST)
                 self._window = FileWindow(self._file.id.get_vfd_handle())
                 self._headers = HeaderReader(self._window)
                 self._ahead: dict[int, _Known | None] = {}  # by row
@@ -95,9 +82,7 @@ class Hdf5Features(Features):
             self.close()
             raise
 
-    def __getitem__(self, key: str) -> StoredArray:
-        if key not in self:
-            raise unknown_key(key, self)
+    def _array(self, key: str) -> StoredArray:
         known = self._known(key)
         return self._read(key) if known is None else known
 
@@ -121,12 +106,7 @@ class Hdf5Features(Features):
         return StoredArray(key, values, facts, self.layer)
 
     def _read_ahead(self, first: int, count: int) -> Iterator[_Known | None]:
-        """Yield what is known of arrays without HDF5; step by step for all of them: it is quicker.
-
-        Args:
-            first: The row of the first one.
-            count: How many there are, at most.
-        """
+        """Yield what is known of arrays without HDF5, step by step for all: it is quicker."""
         addresses = [self._address(key) for key in self._index.keys[first : first + count]]
         known = [None if one is None else self._headers.known(one) for one in addresses]
         rows = list(self._index.rows_of(first, count))
@@ -142,17 +122,16 @@ class Hdf5Features(Features):
 
     def _address(self, key: str) -> int | None:
         """Return where the header of an array is; ``None`` if the name leads elsewhere."""
-        folder, _, name = key.rpartition("/")
         try:
-            link = self._group_of(folder).links.get_info(name.encode())
+            group, name = self._located(key)
+            link = group.links.get_info(name.encode())
         except (StoredDataError, LookupError, RuntimeError):
             return None
         return int(link.u) if link.type == h5l.TYPE_HARD else None
 
     def _open(self, key: str) -> Any:
-        folder, _, name = key.rpartition("/")
         with self._window.lock:
-            return open_dataset(self._group_of(folder), name)
+            return open_dataset(*self._located(key))
 
     def _read(self, key: str) -> StoredArray:
         """Return an array as HDF5 reads it, with every check."""
@@ -161,7 +140,7 @@ class Hdf5Features(Features):
             stored = read_attribute(dataset, INPUT)
             if not isinstance(stored, bytes):
                 raise StoredDataError(f"{quoted(key)} has no facts")
-            facts = sound_facts(sound_json(stored), self.root)
+            facts = within_range(InputFacts.from_dict(sound_json(stored)), self.root)
             self._index.require(key, facts)
             values = Hdf5Values(key, dataset)
             array = StoredArray(key, values, facts, self.layer)
@@ -177,18 +156,12 @@ class Hdf5Features(Features):
         if header is not None and header.text == text:
             self._headers.learn(header, values.dtype, values.shape, offset)
 
-    def __contains__(self, key: object) -> bool:
-        return key in self._index.rows  # Mapping's own would open the dataset
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._index.rows)
-
-    def __len__(self) -> int:
-        return len(self._index.rows)
-
     def facts(self) -> Iterator[tuple[str, InputFacts]]:
         """Yield the key and the facts of every input as the index has them."""
-        return self._index.facts(self.root)
+        for first, count in spans(len(self), _PART_ROWS):
+            keys = self._index.keys[first : first + count]
+            for key, facts in zip(keys, self._index.rows_of(first, count), strict=True):
+                yield key, within_range(facts, self.root)
 
     def strays(self) -> Iterator[str]:
         """Yield the names of what lies below ``/features`` and is not in the index.
@@ -198,12 +171,12 @@ class Hdf5Features(Features):
         """
         members = _MEMBERS
         if self.root.dimension_scales:
-            members = members | scale_members(self._scales)
+            members = members.union(self._scales.names.values(), LENGTHS.values())
         with wrap_hdf5_errors("what lies beside its arrays"):
             foreign = [f"/{name}" for name in sorted({*self._file} - members)]
             foreign += [f"attribute {name}" for name in sorted({*self._file.attrs} - _ATTRIBUTES)]
         yield from foreign
-        folders = folders_of(self._index.rows)
+        folders = folders_of(self)
         due = [("", self._top)]
         while due:
             above, group = due.pop()
@@ -212,39 +185,25 @@ class Hdf5Features(Features):
                     # No other folders, and so each once: a group may hold itself.
                     if folder_id(key) in folders:
                         due.append((f"{key}/", open_group(group, key.rpartition("/")[2])))
-                    elif key not in self._index.rows:
+                    elif key not in self:
                         yield key
                     else:
                         for one in sorted(_foreign_attributes(group, raw, self._own)):
                             yield f"attribute {one} of {key}"
 
     def _unread(self, group: Any, above: str) -> list[tuple[bytes, str]]:
-        """Return the members of a group, but for the arrays whose headers have been read whole.
-
-        Args:
-            group: The group.
-            above: Its path below ``/features``, with ``/`` behind it.
-        """
+        """Return the members of a group, without arrays whose headers were read whole."""
         rows, is_plain = self._index.rows, self._index.is_plain
-        members: list[tuple[bytes, str]] = []
-
-        def look(raw: bytes) -> None:
-            key = above + raw.decode("utf-8", "surrogateescape")
-            if key not in rows or not is_plain[rows[key]]:
-                members.append((raw, key))
-
-        group.links.iterate(look)
-        return members
+        names: list[bytes] = []
+        group.links.iterate(names.append)
+        members = ((raw, above + raw.decode("utf-8", "surrogateescape")) for raw in names)
+        return [(raw, key) for raw, key in members if key not in rows or not is_plain[rows[key]]]
 
     def require_scales(self) -> None:
-        """Compare the dimension scales, if the file has them, with the metadata.
-
-        Raises:
-            StoredDataError: If one differs or cannot be read.
-        """
+        """Compare the dimension scales, if the file has them, with the metadata."""
         if self.root.dimension_scales:
             with wrap_hdf5_errors("a dimension scale"):
-                require_scales(h5g.open(self._file.id, b"/"), self._scales)
+                self._scales.require(h5g.open(self._file.id, b"/"))
 
     @cached_property
     def _scales(self) -> ScaleNames:
@@ -254,54 +213,15 @@ class Hdf5Features(Features):
             scales.add(facts)
         return scales
 
-    def _group_of(self, folder: str) -> Any:
-        """Return the group of a folder of keys; the last one is kept, for keys are in order."""
+    def _located(self, key: str) -> tuple[Any, str]:
+        """Return an array's group, and its name there; the last group is kept for the next key."""
+        folder, _, name = key.rpartition("/")
         if folder != self._folder:
             group = self._top
-            for name in filter(None, folder.split("/")):
-                group = open_group(group, name)
+            for part in filter(None, folder.split("/")):
+                group = open_group(group, part)
             self._folder, self._group = folder, group
-        return self._group
-
-    def require(
-        self,
-        written: Sequence[tuple[str, InputFacts]],
-        progress: Progress = SILENT,
-        compared: Mapping[str, int] | None = None,
-    ) -> None:
-        """Compare every array and its metadata with what was meant to be written.
-
-        Args:
-            written: The key and the facts of every array, in order.
-            progress: Told of what has been read.
-            compared: Where in the file the bytes of arrays have been compared, by key. Such an
-                array is not read again if its values lie there.
-
-        Raises:
-            StoredDataError: If one is not as it was written.
-        """
-        if not self._index.is_of(written):
-            raise StoredDataError("its index is not the one that was written")
-        self.require_scales()
-        for key, facts in written:
-            stored = self._known(key)
-            if stored is None:
-                stored = self._written(key, facts)
-            if compared is None or stored.offset is None or compared.get(key) != stored.offset:
-                stored.verify(stored.moving(progress))
-            progress.checked(facts.seconds)
-
-    def _written(self, key: str, facts: InputFacts) -> StoredArray:
-        """Return an array as HDF5 reads it; its facts need not be understood to be the same."""
-        with wrap_hdf5_errors(quoted(key)):
-            folder, _, name = key.rpartition("/")
-            dataset = h5d.open(self._group_of(folder), name.encode())
-            text = facts_text(facts)
-            if not _has_text(dataset, text):
-                raise StoredDataError(f"the facts of {quoted(key)} are not those written")
-            values = Hdf5Values(key, dataset)
-            self._learn(dataset, values, text)
-            return StoredArray(key, values, facts, self.layer)
+        return self._group, name
 
     def close(self) -> None:
         """Close the file."""
@@ -338,13 +258,3 @@ def _foreign_attributes(group: Any, raw: bytes, own: set[str]) -> set[str]:
 def _names_of_attributes(dataset: Any) -> Iterator[str]:
     for number in range(h5a.get_num_attrs(dataset)):
         yield h5a.open(dataset, index=number).name.decode("utf-8", "surrogateescape")
-
-
-def _has_text(dataset: Any, text: np.bytes_) -> bool:
-    """Whether the facts of a dataset are this text."""
-    attribute = h5a.open(dataset, INPUT.encode())
-    if attribute.get_storage_size() != len(text):
-        return False
-    found = np.empty((), np.dtype((np.bytes_, len(text))))
-    attribute.read(found)
-    return bool(found[()] == text)

@@ -7,6 +7,7 @@ keys, sources and notes in the order of the rows, each with a NUL behind it, whi
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import h5py
@@ -17,30 +18,19 @@ from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.framing import spans
 from kapre_cli.report import counted
 from kapre_cli.storage.hdf5_objects import open_column
-from kapre_cli.storage.metadata import InputFacts, RootFacts
-from kapre_cli.storage.soundness import MAX_FACTS_BYTES, sound_key, within_range
+from kapre_cli.storage.metadata import InputFacts
+from kapre_cli.storage.soundness import MAX_FACTS_BYTES, sound_key
 
 INDEX = "index"
 KEYS = "keys"
 TEXTS = {"sources": "source", "notes": "note"}  # the dataset of each fact that is a text
 
+_TYPES = {int: "<i8", float: "<f8", float | None: "<f8"}
 _TABLE = np.dtype(
     [
-        ("sr", "<i8"),
-        ("source_sr", "<i8"),
-        ("n_samples", "<i8"),
-        ("n_channels", "<i8"),
-        ("time_start", "<f8"),
-        ("time_step", "<f8"),
-        ("source_size", "<i8"),
-        ("source_mtime_ns", "<i8"),
-        ("n_missing", "<i8"),
-        ("n_non_finite", "<i8"),
-        ("n_silent_channels", "<i8"),
-        ("reference", "<f8"),
-        ("reference_db", "<f8"),
-        ("sha256", "S64"),
-        ("crc32", "<u4"),
+        (name, {"sha256": "S64", "crc32": "<u4"}.get(name) or _TYPES[kind])
+        for name, kind in InputFacts.__annotations__.items()
+        if name not in TEXTS.values()
     ]
 )
 _COLUMNS = _TABLE.names or ()
@@ -48,53 +38,25 @@ _OPTIONAL = ("reference", "reference_db")  # NaN in the table stands for none
 _BYTE = np.dtype(np.uint8)
 
 _PART_BYTES = 2**20
-_PART_ROWS = 2**14
 
 Facts = Sequence[tuple[str, InputFacts]]
 
 
 def index_datasets(facts: Facts) -> dict[str, npt.NDArray[Any]]:
-    """Return the datasets of the index by their names.
-
-    Args:
-        facts: The key and the facts of every input, in order.
-    """
-    return {
-        INDEX: _table_of(facts),
-        KEYS: _joined(key.encode() for key, _ in facts),
-        **{
-            name: _joined(_encoded(getattr(one, fact)) for _, one in facts)
-            for name, fact in TEXTS.items()
-        },
-    }
-
-
-def _table_of(facts: Facts) -> npt.NDArray[Any]:
+    """Return the datasets of the index by name."""
     table = np.empty(len(facts), _TABLE)
     for name in _COLUMNS:
-        values = [getattr(one, name) for _, one in facts]
-        table[name] = [_stored(value) for value in values] if name in _OPTIONAL else values
-    return table
+        table[name] = np.array([getattr(one, name) for _, one in facts], _TABLE[name])
+    texts = {name: _joined(getattr(one, fact) for _, one in facts) for name, fact in TEXTS.items()}
+    return {INDEX: table, KEYS: _joined(key for key, _ in facts), **texts}
 
 
-def _stored(value: float | None) -> float:
-    return math.nan if value is None else value
-
-
-def _restored(value: float) -> float | None:
-    return None if math.isnan(value) else value
+def _joined(texts: Iterable[str]) -> npt.NDArray[np.uint8]:
+    return np.array(bytearray(b"".join(_encoded(text) + b"\0" for text in texts)), _BYTE)
 
 
 def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
-
-
-def _decoded(text: bytes) -> str:
-    return text.decode("utf-8", "surrogateescape")
-
-
-def _joined(texts: Iterable[bytes]) -> npt.NDArray[np.uint8]:
-    return np.array(bytearray(b"".join(text + b"\0" for text in texts)), _BYTE)
 
 
 class Hdf5Index:
@@ -132,11 +94,9 @@ class Hdf5Index:
 
     def _column(self, top: Any, name: str, fact: str) -> list[bytes]:
         """Return the texts of one dataset, as many as there are keys."""
-        texts: list[bytes] = []
-        for text in _texts(open_column(top, name, _BYTE)):
-            if len(texts) == len(self.rows):
-                raise StoredDataError(f"its index has more {name} than keys")
-            texts.append(text)
+        texts = list(islice(_texts(open_column(top, name, _BYTE)), len(self.rows) + 1))
+        if len(texts) > len(self.rows):
+            raise StoredDataError(f"its index has more {name} than keys")
         self._require_as_many(len(texts), fact)
         return texts
 
@@ -146,74 +106,31 @@ class Hdf5Index:
                 f"its index has {counted(number, what)} and {counted(len(self.rows), 'key')}"
             )
 
-    def facts(self, root: RootFacts) -> Iterator[tuple[str, InputFacts]]:
-        """Yield the key and the facts of every input.
-
-        Args:
-            root: The facts of the whole, which those of an input must be in keeping with.
-
-        Raises:
-            StoredDataError: If a fact is out of range.
-        """
-        for first, count in spans(len(self.keys), _PART_ROWS):
-            keys = self.keys[first : first + count]
-            for key, facts in zip(keys, self.rows_of(first, count), strict=True):
-                yield key, within_range(facts, root)
-
     def rows_of(self, first: int, count: int) -> Iterator[InputFacts]:
-        """Yield the facts of some inputs, of the right types and not looked at.
-
-        Args:
-            first: The row of the first one.
-            count: How many there are, at most.
-        """
+        """Yield the facts of at most ``count`` inputs: of the right types, in whatever range."""
         part = slice(first, first + count)
         columns = {name: self._table[name][part].tolist() for name in _COLUMNS}
         columns["sha256"] = [digits.decode("ascii", "replace") for digits in columns["sha256"]]
         for name in _OPTIONAL:
-            columns[name] = list(map(_restored, columns[name]))
+            columns[name] = [None if math.isnan(one) else one for one in columns[name]]
         for fact, texts in self._texts.items():
-            columns[fact] = list(map(_decoded, texts[part]))
+            columns[fact] = [text.decode("utf-8", "surrogateescape") for text in texts[part]]
         in_order = [columns[name] for name in InputFacts._fields]
         return map(InputFacts._make, zip(*in_order, strict=True))
 
     def require(self, key: str, facts: InputFacts) -> None:
-        """Compare the facts of one input with the index: neither has a checksum.
-
-        Raises:
-            StoredDataError: If one differs.
-        """
-        row = self.rows[key]
-        indexed = dict(zip(_COLUMNS, self._table[row].item(), strict=True))
-        indexed |= {name: _restored(indexed[name]) for name in _OPTIONAL}
-        indexed |= {fact: texts[row] for fact, texts in self._texts.items()}
-        for name, found in indexed.items():
-            fact = getattr(facts, name)
-            if isinstance(fact, str):
-                fact = _encoded(fact)
+        """Raise StoredDataError if facts of an input are not those of the index."""
+        (indexed,) = self.rows_of(self.rows[key], 1)
+        for name, fact, found in zip(InputFacts._fields, facts, indexed, strict=True):
             if fact != found:
+                said = [_encoded(one) if isinstance(one, str) else one for one in (fact, found)]
                 raise StoredDataError(
-                    f"the fact {name!r} of {quoted(key)} is {fact!r}, the index has {found!r}"
+                    f"the fact {name!r} of {quoted(key)} is {said[0]!r}, the index has {said[1]!r}"
                 )
-
-    def is_of(self, facts: Facts) -> bool:
-        """Whether the index is, byte for byte, that of these inputs."""
-        return (
-            list(self.keys) == [key for key, _ in facts]
-            and all(
-                texts == [_encoded(getattr(one, fact)) for _, one in facts]
-                for fact, texts in self._texts.items()
-            )
-            and self._table.tobytes() == _table_of(facts).tobytes()
-        )
 
 
 def _texts(stored: h5py.Dataset) -> Iterator[bytes]:
-    """Yield texts that have a NUL behind them, read part by part.
-
-    Raises:
-        StoredDataError: If one is longer than any can be, or the last one is cut short.
-    """
+    """Yield texts that have a NUL behind them, read part by part."""
     begun = b""
     for first, count in spans(len(stored), _PART_BYTES):
         *whole, begun = (begun + stored[first : first + count].tobytes()).split(b"\0")

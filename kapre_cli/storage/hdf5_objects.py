@@ -27,11 +27,7 @@ _MAX_NUMBER_BYTES = 8
 
 @contextmanager
 def wrap_hdf5_errors(what: str) -> Iterator[None]:
-    """Turn every error that h5py raises for a damaged file into one error.
-
-    Raises:
-        StoredDataError: For any of them.
-    """
+    """Turn all errors of h5py for a damaged file into a StoredDataError."""
     try:
         yield
     except StoredDataError:
@@ -43,9 +39,7 @@ def wrap_hdf5_errors(what: str) -> Iterator[None]:
 def open_dataset(group: Any, name: str) -> Any:
     """Return a dataset whose values lie in this very file, and need no foreign code to be read.
 
-    Raises:
-        StoredDataError: If there is none, or a link or its storage leads to another file, or it
-            has a filter that this program does not use.
+    Raise StoredDataError for anything else.
     """
     dataset = _member(group, name)
     if not isinstance(dataset, h5d.DatasetID):
@@ -64,11 +58,7 @@ def open_dataset(group: Any, name: str) -> Any:
 
 
 def open_group(group: Any, name: str) -> Any:
-    """Return a group of this very file.
-
-    Raises:
-        StoredDataError: If there is none, or it is a link to another place.
-    """
+    """Return a group of this very file; raise StoredDataError for anything else."""
     found = _member(group, name)
     if not isinstance(found, h5g.GroupID):
         raise StoredDataError(f"{quoted(name)} is not a group")
@@ -88,11 +78,7 @@ def _member(group: Any, name: str) -> Any:
 
 
 def open_column(group: Any, name: str, dtype: np.dtype[Any]) -> h5py.Dataset:
-    """Return a dataset of one axis and of exactly this type, all of whose bytes are in the file.
-
-    Raises:
-        StoredDataError: If it is anything else.
-    """
+    """Return a dataset of one axis and of this type, all of whose bytes are in the file."""
     dataset = open_dataset(group, name)
     if not dataset.get_type().equal(h5t.py_create(dtype)):
         raise StoredDataError(f"{quoted(name)} is not of the type that this program writes")
@@ -109,28 +95,22 @@ def open_column(group: Any, name: str, dtype: np.dtype[Any]) -> h5py.Dataset:
 
 
 def read_attribute(owner: Any, name: str) -> bytes | int | None:
-    """Return a string of fixed length or an integer; ``None`` if there is no such attribute.
-
-    Raises:
-        StoredDataError: If the attribute is neither.
-    """
+    """Return an integer or a string of fixed length; ``None`` if there is none."""
     if not h5a.exists(owner, name.encode()):
         return None
     attribute = h5a.open(owner, name.encode())
     kind = attribute.get_type()
-    if not _is_plain(kind) or attribute.get_space().get_simple_extent_type() != h5s.SCALAR:
+    n_bytes, is_text = kind.get_size(), kind.get_class() == h5t.STRING
+    if is_text:
+        is_plain = not kind.is_variable_str() and n_bytes <= MAX_FACTS_BYTES
+    else:
+        is_plain = kind.get_class() in (h5t.INTEGER, h5t.FLOAT) and n_bytes <= _MAX_NUMBER_BYTES
+    if not is_plain or attribute.get_space().get_simple_extent_type() != h5s.SCALAR:
         raise StoredDataError(f"the attribute {name!r} is not a plain string or number")
-    if kind.get_class() == h5t.STRING:
-        text = np.empty((), f"S{kind.get_size()}")
+    if is_text:
+        text = np.empty((), f"S{n_bytes}")
         attribute.read(text, kind)
         return bytes(text[()])
     number = np.empty((), kind.dtype)
     attribute.read(number)
     return number.item() if number.dtype.kind in "iu" else None
-
-
-def _is_plain(kind: Any) -> bool:
-    """Whether values of a type have a fixed and small size, and refer to nothing."""
-    if kind.get_class() == h5t.STRING:
-        return not kind.is_variable_str() and kind.get_size() <= MAX_FACTS_BYTES
-    return kind.get_class() in (h5t.INTEGER, h5t.FLOAT) and kind.get_size() <= _MAX_NUMBER_BYTES

@@ -9,9 +9,9 @@ HDF5's own library also lists in each scale the arrays that refer to it. That li
 which ends at 4,084 of them, and no known reader needs it: it is not written here.
 """
 
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -30,51 +30,45 @@ DIMENSION_LIST = "DIMENSION_LIST"
 LENGTHS = {"index": "input", "keys": "key_byte", "sources": "source_byte", "notes": "note_byte"}
 _NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable.{:10}"  # netCDF's own mark
 
-_BAND_NAMES = {"frequency": "frequency of the bin", "mel": "centre frequency of the mel band"}
+_UNITS_AND_NAMES = {
+    "time": ("s", "time from the start of the recording to the centre of the frame"),
+    "channel": ("1", "channel of the recording, counted from 0"),
+    "frequency": ("Hz", "frequency of the bin"),
+    "mel": ("Hz", "centre frequency of the mel band"),
+}
 _PART_VALUES = 2**16
 
 _REFERENCE_LIST = h5py.vlen_dtype(h5py.ref_dtype)
 
 
-@dataclass(frozen=True)
-class Frames:
-    """The coordinates of an axis of time, in seconds."""
+class Scale(NamedTuple):
+    """The coordinates of an axis: the times of frames in seconds, or the numbers of channels.
 
+    Attributes:
+        axis: The name of the axis.
+        n: How many there are.
+        start: The first time.
+        step: From one time to the next.
+        numbers: The channels in the recording, from 0.
+    """
+
+    axis: str
     n: int
-    start: float
-    step: float
+    start: float = 0.0
+    step: float = 0.0
+    numbers: tuple[int, ...] = ()
 
-    axis: ClassVar[str] = "time"
-    units: ClassVar[str] = "s"
-    long_name: ClassVar[str] = "time from the start of the recording to the centre of the frame"
-    dtype: ClassVar[np.dtype[Any]] = np.dtype("<f8")
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type that they are stored in."""
+        return np.dtype("<i4" if self.numbers else "<f8")
 
     def parts(self) -> Iterator[tuple[slice, npt.NDArray[Any]]]:
         """Yield the coordinates, some at a time, each time with their place."""
         for first, count in spans(self.n, _PART_VALUES):
-            frames = np.arange(first, first + count, dtype=np.float64)
-            yield slice(first, first + count), self.start + frames * self.step
-
-
-@dataclass(frozen=True)
-class Channels:
-    """The coordinates of an axis of channels: their numbers in the recording, from 0."""
-
-    numbers: tuple[int, ...]
-
-    axis: ClassVar[str] = "channel"
-    units: ClassVar[str] = "1"
-    long_name: ClassVar[str] = "channel of the recording, counted from 0"
-    dtype: ClassVar[np.dtype[Any]] = np.dtype("<i4")
-
-    @property
-    def n(self) -> int:
-        """How many there are."""
-        return len(self.numbers)
-
-    def parts(self) -> Iterator[tuple[slice, npt.NDArray[Any]]]:
-        """Yield the coordinates with their place."""
-        yield slice(0, self.n), np.array(self.numbers, self.dtype)
+            place = slice(first, first + count)
+            times = self.start + np.arange(first, first + count, dtype=np.float64) * self.step
+            yield place, np.array(self.numbers[place], self.dtype) if self.numbers else times
 
 
 class ScaleNames:
@@ -90,26 +84,39 @@ class ScaleNames:
     def __init__(self, root: RootFacts) -> None:
         self._framing = root.layer.framing
         self._audio = root.audio
-        self._n_of_axis = {Frames.axis: 0, Channels.axis: 0}
-        self.names: dict[Frames | Channels, str] = {}
+        self._n_of_axis: Counter[str] = Counter()
+        self.names: dict[Scale, str] = {}
 
-    def add(self, metadata: InputFacts) -> tuple[Frames, Channels]:
+    def add(self, metadata: InputFacts) -> tuple[Scale, Scale]:
         """Return the coordinates of one input's array, which have names from now on."""
-        n_time = self._framing.n_time(metadata.n_samples)
-        frames = Frames(n_time, metadata.time_start, metadata.time_step)
-        channels = Channels(self._numbers(metadata.n_channels))
-        for one in (frames, channels):
+        n_time, n_channels = self._framing.n_time(metadata.n_samples), metadata.n_channels
+        numbers = self._audio.channels or ()
+        if len(numbers) != n_channels or max(numbers) >= MAX_CHANNELS:
+            numbers = tuple(range(n_channels))
+        scales = (
+            Scale("time", n_time, metadata.time_start, metadata.time_step),
+            Scale("channel", n_channels, numbers=numbers),
+        )
+        for one in scales:
             if one not in self.names:
                 self._n_of_axis[one.axis] += 1
                 number = self._n_of_axis[one.axis]
                 self.names[one] = one.axis if number == 1 else f"{one.axis}_{number}"
-        return frames, channels
+        return scales
 
-    def _numbers(self, n_channels: int) -> tuple[int, ...]:
-        taken = self._audio.channels or ()
-        if len(taken) == n_channels and max(taken) < MAX_CHANNELS:
-            return taken
-        return tuple(range(n_channels))
+    def require(self, top: Any) -> None:
+        """Raise StoredDataError if a file has other coordinates.
+
+        No reference is followed: the names are known.
+        """
+        for expected, name in self.names.items():
+            stored = open_column(top, name, expected.dtype)
+            if len(stored) != expected.n or not all(
+                np.array_equal(stored[place], values) for place, values in expected.parts()
+            ):
+                raise StoredDataError(
+                    f"the dimension scale {quoted(name)} is not that of its arrays"
+                )
 
 
 class ScaleWriter:
@@ -131,10 +138,9 @@ class ScaleWriter:
         self._creation.set_obj_track_times(False)
         self._list_type = h5py.h5t.py_create(_REFERENCE_LIST, logical=True)
         self._references: dict[str, npt.NDArray[Any]] = {}
-        band_axis = next(name for name in self._axes if name in _BAND_NAMES)
         dataset = self._create(FREQUENCY, len(frequency), np.dtype("<f8"))
         dataset[:] = frequency
-        self._describe(dataset, FREQUENCY, units="Hz", long_name=_BAND_NAMES[band_axis])
+        self._describe(dataset, FREQUENCY, root.layer.feature_axis)
 
     def attach(self, dataset: Any, metadata: InputFacts) -> None:
         """Refer from an array to the scales of its axes, which are written with the first one."""
@@ -145,7 +151,7 @@ class ScaleWriter:
                 scale = self._create(name, one.n, one.dtype)
                 for place, values in one.parts():
                     scale[place] = values
-                self._describe(scale, name, units=one.units, long_name=one.long_name)
+                self._describe(scale, name, one.axis)
         self._refer(dataset, [of_axis.get(axis, FREQUENCY) for axis in self._axes])
 
     def finish(self) -> None:
@@ -163,7 +169,7 @@ class ScaleWriter:
         self._references[name] = np.array([reference], h5py.ref_dtype)
         return h5py.Dataset(made)
 
-    def _describe(self, scale: h5py.Dataset, name: str, **attributes: str) -> None:
+    def _describe(self, scale: h5py.Dataset, name: str, axis: str = "") -> None:
         for attribute, text in {"CLASS": "DIMENSION_SCALE", "NAME": name}.items():
             # HDF5 takes a CLASS with a NUL at its end, and no other.
             kind = h5py.h5t.C_S1.copy()
@@ -171,8 +177,10 @@ class ScaleWriter:
             space = h5py.h5s.create(h5py.h5s.SCALAR)
             written = h5py.h5a.create(scale.id, attribute.encode(), kind, space)
             written.write(np.array(text.encode(), f"S{len(text) + 1}"))
-        for attribute, text in attributes.items():
-            scale.attrs[attribute] = np.bytes_(text)
+        if axis:
+            units, long_name = _UNITS_AND_NAMES[axis]
+            scale.attrs["units"] = np.bytes_(units)
+            scale.attrs["long_name"] = np.bytes_(long_name)
 
     def _refer(self, dataset: Any, names: list[str]) -> None:
         references = np.empty(len(names), _REFERENCE_LIST)
@@ -181,28 +189,3 @@ class ScaleWriter:
         space = h5py.h5s.create_simple((len(names),))
         written = h5py.h5a.create(dataset, DIMENSION_LIST.encode(), self._list_type, space)
         written.write(references)
-
-
-def scale_members(scales: ScaleNames) -> set[str]:
-    """Return the names of all members of the root group that are there for the scales' sake."""
-    return {*scales.names.values(), *LENGTHS.values()}
-
-
-def require_scales(top: Any, scales: ScaleNames) -> None:
-    """Compare the coordinates in a file with those that its metadata gives.
-
-    No reference is followed: the names are known.
-
-    Args:
-        top: The file's root group.
-        scales: All inputs have been added to it.
-
-    Raises:
-        StoredDataError: If some differ, or cannot be read.
-    """
-    for expected, name in scales.names.items():
-        stored = open_column(top, name, expected.dtype)
-        if len(stored) != expected.n or not all(
-            np.array_equal(stored[place], values) for place, values in expected.parts()
-        ):
-            raise StoredDataError(f"the dimension scale {quoted(name)} is not that of its arrays")

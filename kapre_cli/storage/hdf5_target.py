@@ -47,11 +47,6 @@ class Hdf5Target(io.FileIO):
             self.error = error
         return size or 0
 
-    def check(self) -> None:
-        """Raise the first error, if there was one."""
-        if self.error is not None:
-            raise self.error
-
     def discard(self) -> None:
         """Take no more bytes, as after an error."""
         self.error = self.error or OSError("the file is not complete")

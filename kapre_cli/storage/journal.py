@@ -87,6 +87,7 @@ class Journal(Closing):
         first_frame: int,
         block: Frames,
         facts: InputFacts | None = None,
+        peak: float | None = None,
     ) -> BlockEntry:
         """Write one block of the input ``key``, shape ``(n_channels, n_frames, n_features)``.
 
@@ -96,6 +97,7 @@ class Journal(Closing):
             first_frame: Number of the block's first frame in the input.
             block: The features.
             facts: What is known of the input, if this is the last block of it that was missing.
+            peak: The largest finite feature; ``None``: it is looked for.
 
         Raises:
             OutputError: If it cannot be written.
@@ -114,7 +116,7 @@ class Journal(Closing):
         return BlockEntry(
             first_frame,
             (n_channels, n_frames, n_features),
-            peak_of(values),
+            peak_of(values) if peak is None else peak,
             position,
             crc,
             self.path.name,

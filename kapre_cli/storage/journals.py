@@ -3,7 +3,6 @@
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -89,20 +88,17 @@ class Journals(Closing):
             OutputError: If they cannot be read.
         """
         block = np.empty(entry.shape, dtype="<f4")
-        path = self.folder / entry.journal
-        with writing(path, "read back"):
+        try:
             n_read = read_into(self._fds[entry.journal], block, entry.position)
+        except OSError:
+            with writing(self.folder / entry.journal, "read back"):
+                raise
         if n_read != block.nbytes or zlib.crc32(block.data) != entry.crc32:
             raise StoredDataError(
-                f"{quoted(path)} does not hold what was written to it, "
+                f"{quoted(self.folder / entry.journal)} does not hold what was written to it, "
                 "so its disk may be faulty; --resume recomputes what was lost"
             )
         return block
-
-    def blocks(self, entries: Iterable[BlockEntry]) -> Iterator[tuple[int, Frames]]:
-        """Yield ``(first_frame, block)`` for each entry in the order of the frames."""
-        for entry in sorted(entries, key=lambda one: one.first_frame):
-            yield entry.first_frame, self.read(entry)
 
     def sync(self) -> None:
         """Sync all journals to the disk.

@@ -14,7 +14,7 @@ from kapre_cli.settings import OutputSettings
 from kapre_cli.sources import Source
 from kapre_cli.storage.admission import check_output, require_not_in_work
 from kapre_cli.storage.existing import existing_output, is_something
-from kapre_cli.storage.features import open_features
+from kapre_cli.storage.features import open_features, require_written
 from kapre_cli.storage.formats import open_writer
 from kapre_cli.storage.metadata import InputFacts, RootFacts
 from kapre_cli.storage.parts import (
@@ -26,7 +26,6 @@ from kapre_cli.storage.parts import (
 )
 from kapre_cli.storage.replay import replay
 from kapre_cli.storage.soundness import frequencies
-from kapre_cli.storage.verification import require_written
 from kapre_cli.storage.work_dir import WorkDir, signals_deferred
 from kapre_cli.storage.writers import FeatureWriter
 

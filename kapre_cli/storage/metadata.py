@@ -3,8 +3,6 @@
 import json
 import math
 from dataclasses import dataclass
-from json.encoder import encode_basestring_ascii
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 from kapre_cli.dsp import DECIBEL_RANGE
@@ -103,41 +101,23 @@ class InputFacts(NamedTuple):
         return self._asdict()
 
     def to_json(self) -> str:
-        """Return the facts by name as JSON, in a quarter of the time that an encoder takes."""
-        levels = () if self.reference is None else (self.reference, self.reference_db)
-        floats = (self.time_start, self.time_step, *levels)
-        if tuple(map(type, self)) not in _EXACT_TYPES or not all(map(math.isfinite, floats)):
-            return dumps(self.to_dict())
-        source, note, sha256 = map(encode_basestring_ascii, (self.source, self.note, self.sha256))
-        return _JSON % (source, *self[1:_NOTE], note, *(levels or _NO_LEVELS), sha256, self.crc32)
+        """Return the facts by name as JSON."""
+        return dumps(self.to_dict())
 
     @classmethod
     def from_dict(cls, stored: Any) -> "InputFacts":
-        """Return the facts that :meth:`to_dict` wrote.
-
-        Raises:
-            StoredDataError: If one is missing, unknown or of another type.
-        """
+        """Return the facts that :meth:`to_dict` wrote; raise StoredDataError for others."""
         if not isinstance(stored, dict) or stored.keys() != _FACT_TYPES.keys():
             raise StoredDataError(f"the facts of an input must be exactly {tuple(_FACT_TYPES)}")
-        facts = cls._make(_in_order(stored))
-        if tuple(map(type, facts)) not in _EXACT_TYPES:  # most are, and are done with here
-            for name, kind in _FACT_TYPES.items():
-                accepted = kind if kind in (int, str) else kind | int
-                if not isinstance(stored[name], accepted) or isinstance(stored[name], bool):
-                    raise StoredDataError(f"the fact {name!r} of an input is {stored[name]!r}")
-        return facts
+        for name, kinds in _FACT_TYPES.items():
+            if not isinstance(stored[name], kinds) or isinstance(stored[name], bool):
+                raise StoredDataError(f"the fact {name!r} of an input is {stored[name]!r}")
+        return cls(**stored)
 
 
-_FACT_TYPES = InputFacts.__annotations__
-_EXACT_TYPES = [  # with decibels, and without
-    tuple(optional if kind == float | None else kind for kind in _FACT_TYPES.values())
-    for optional in (float, type(None))
-]
-_in_order = itemgetter(*InputFacts._fields)
-_NO_LEVELS = ("null", "null")
-_NOTE = InputFacts._fields.index("note")
-_JSON = "{" + ", ".join(f'"{name}": %s' for name in InputFacts._fields) + "}"
+_FACT_TYPES = {  # an integer will do for any number
+    name: kind if kind is str else kind | int for name, kind in InputFacts.__annotations__.items()
+}
 
 
 @dataclass(frozen=True)
@@ -209,11 +189,7 @@ class RootFacts:
 
     @classmethod
     def from_dict(cls, stored: Any) -> "RootFacts":
-        """Return the facts that :meth:`to_dict` wrote, each of them checked.
-
-        Raises:
-            StoredDataError: If they are not those of an output that this program can read.
-        """
+        """Return the facts that :meth:`to_dict` wrote; raise StoredDataError for others."""
         if not isinstance(stored, dict) or stored.get("format") != FORMAT:
             raise StoredDataError("it is not an output of kapre-extract: it has no such `format`")
         if stored.get("format_version") != FORMAT_VERSION:
@@ -221,13 +197,10 @@ class RootFacts:
                 f"its format version is {stored.get('format_version')!r}; "
                 f"this program reads {FORMAT_VERSION}"
             )
-        versions = stored.get("versions")
-        if not isinstance(versions, dict):
-            raise StoredDataError("its `versions` are missing")
-        settings = stored.get("settings")
-        if not isinstance(settings, dict):
-            raise StoredDataError("its `settings` are missing")
-        audio, shard = dict(settings), stored.get("shard")
+        for name in ("versions", "settings"):
+            if not isinstance(stored.get(name), dict):
+                raise StoredDataError(f"its `{name}` are missing")
+        audio, shard = dict(stored["settings"]), stored.get("shard")
         try:
             return cls(
                 layer=layer_from_dict(stored.get("layer")),
@@ -240,7 +213,7 @@ class RootFacts:
                     "dimension_scales", audio.pop("dimension_scales", False)
                 ),
                 audio=AudioSettings.from_dict(audio),
-                versions={str(name): str(value) for name, value in versions.items()},
+                versions={str(name): str(value) for name, value in stored["versions"].items()},
                 shard=None if shard is None else Shard.from_dict(shard),
             )
         except (ValueError, TypeError) as error:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from io import BytesIO
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -137,38 +137,29 @@ def npy_head(array: FinalArray) -> bytes:
     return head.getvalue()
 
 
-def write_npy(file: BinaryIO, array: FinalArray, pieces: Iterator[Part]) -> None:
-    """Write an array piece by piece into an empty file."""
+def write_npy(file: IO[bytes], array: FinalArray, pieces: Iterator[Part]) -> None:
+    """Write an array piece by piece into an empty file.
+
+    Not through a memory map: its pages would count as this process's memory.
+    """
     head = npy_head(array)
-    _write_all(file, memoryview(head), 0)
+    file.write(head)
+    frame_bytes = prod(array.shape[array.time_axis + 1 :]) * array.dtype.itemsize
+    row_bytes = array.shape[array.time_axis] * frame_bytes
     for index, values in pieces:
-        _write_piece(file, len(head), array, index[array.time_axis].start, values)
+        first = len(head) + index[array.time_axis].start * frame_bytes
+        # Some of the frames are one run of bytes for each place before the time axis.
+        places = [()] if array.n_pieces == 1 else np.ndindex(array.shape[: array.time_axis])
+        for row, place in enumerate(places):
+            file.seek(first + row * row_bytes)
+            file.write(np.ascontiguousarray(values[place]).data)
 
 
 def _write_npy(path: Path, array: FinalArray, pieces: Iterator[Part]) -> Place:
     """Write an array piece by piece and sync it to the disk; return where its values are."""
     n_bytes = prod(array.shape) * array.dtype.itemsize
-    with path.open("x+b", buffering=0) as file:
+    with path.open("xb") as file:
         write_npy(file, array, pieces)
+        file.flush()
         os.fsync(file.fileno())
         return Place(path, os.fstat(file.fileno()).st_size - n_bytes, n_bytes)
-
-
-def _write_piece(
-    file: BinaryIO, start: int, array: FinalArray, first_frame: int, values: npt.NDArray[Any]
-) -> None:
-    """Write some frames where they belong: one run of bytes for each place before the time axis.
-
-    Not through a memory map: its pages would count as this process's memory.
-    """
-    frame_bytes = prod(array.shape[array.time_axis + 1 :]) * array.dtype.itemsize
-    row_bytes = array.shape[array.time_axis] * frame_bytes
-    for row, place in enumerate(np.ndindex(array.shape[: array.time_axis])):
-        position = start + row * row_bytes + first_frame * frame_bytes
-        _write_all(file, np.ascontiguousarray(values[place]).data.cast("B"), position)
-
-
-def _write_all(file: BinaryIO, data: memoryview, position: int) -> None:
-    while data:
-        written = os.pwrite(file.fileno(), data, position)
-        data, position = data[written:], position + written

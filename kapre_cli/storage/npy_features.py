@@ -2,7 +2,7 @@
 
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -11,21 +11,21 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError, quoted
+from kapre_cli.sources import folder_id, folders_of
 from kapre_cli.storage.checksum import little_endian
 from kapre_cli.storage.metadata import InputFacts, dumps
 from kapre_cli.storage.npy import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, sidecar_of
 from kapre_cli.storage.soundness import (
     MAX_FACTS_BYTES,
     open_plain,
-    sound_facts,
     sound_frequency,
     sound_json,
     sound_key,
     sound_root,
     within,
+    within_range,
 )
-from kapre_cli.storage.stored import Features, Look, StoredArray, unknown_key
-from kapre_cli.storage.strays import strays_below
+from kapre_cli.storage.stored import Features, Look, StoredArray
 
 _MAX_ROOT_BYTES = 2**26  # the frequencies of the largest n_dft fill 40 MB
 _PART_BYTES = 2**22
@@ -37,71 +37,77 @@ class NpyFeatures(Features):
 
     Args:
         path: The output.
-        kind: Its format.
-        stored: Its root facts as they were read.
-        rows: The facts of each input, JSON.
-        file_of: Gives the file of a key.
 
     Raises:
+        OSError: If one of the files that hold the facts is missing or cannot be read.
         StoredDataError: If the facts are not sound.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        kind: str,
-        stored: dict[str, Any],
-        rows: Iterable[str | bytes],
-        file_of: Callable[[str], Path],
-    ) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self.format = kind
+        self.format = "npy-directory" if path.is_dir() else "npy"
+        self._place = os.path.realpath(path)
+        rows: Iterable[str | bytes]
+        if self.format == "npy-directory":
+            manifest, root = path / MANIFEST_NAME, path / ROOT_NAME
+            for file in (manifest, root):
+                self._require_within(file)
+            stored = _read_object(root)
+            if "manifest_crc32" in stored:
+                with open_plain(manifest) as opened:
+                    _require_checksum(manifest, _parts(opened), stored["manifest_crc32"])
+            rows = _lines(manifest)  # read one at a time, up to the first that is not sound
+        else:
+            stored = _read_object(sidecar_of(path))
+            rows = [dumps(stored.get("input"))]
         self.root = sound_root(stored)
         self.frequency = sound_frequency(_numbers(stored.get("frequency")), self.root)
-        self._place = os.path.realpath(path)
-        self._file_of = file_of
-        self._facts: dict[str, InputFacts] = {}
+        self._inputs: dict[str, InputFacts] = {}
         axes = list(self.layer.axes)
         for row in rows:
             stored = _object(sound_json(row))
             key = sound_key(stored.pop("key", None))
-            if key in self._facts:
+            if key in self._inputs:
                 raise StoredDataError(f"the key {quoted(key)} is there twice")
             if stored.pop("axes", None) != axes:
                 raise StoredDataError(f"the axes of {quoted(key)} are not those of its layer")
-            self._facts[key] = sound_facts(stored, self.root)
+            self._inputs[key] = within_range(InputFacts.from_dict(stored), self.root)
 
-    def __getitem__(self, key: str) -> StoredArray:
-        if key not in self:
-            raise unknown_key(key, self)
-        facts, file = self._facts[key], self._file_of(key)
-        if not within(file, self._place):
-            raise StoredDataError(f"{quoted(file)} is a link that leads out of the output")
+    def _array(self, key: str) -> StoredArray:
+        file = self.path / f"{key}{NPY_SUFFIX}" if self.format == "npy-directory" else self.path
+        self._require_within(file)
         try:
             values = NpyValues(file)
         except OSError as error:
             raise StoredDataError(f"{quoted(file)} cannot be read: {error.strerror}") from error
-        return StoredArray(key, values, facts, self.layer)
+        return StoredArray(key, values, self._inputs[key], self.layer)
 
-    def __contains__(self, key: object) -> bool:
-        return key in self._facts  # Mapping's own would open the file
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._facts)
-
-    def __len__(self) -> int:
-        return len(self._facts)
+    def _require_within(self, file: Path) -> None:
+        if not within(file, self._place):
+            raise StoredDataError(f"{quoted(file)} is a link that leads out of the output")
 
     def facts(self) -> Iterator[tuple[str, InputFacts]]:
         """Yield the key and the facts of every input."""
-        return iter(self._facts.items())
+        return iter(self._inputs.items())
 
     def strays(self) -> Iterator[str]:
-        """Yield the paths, below its folder, of files and folders that are not of its arrays."""
+        """Yield the paths, below its folder, of files and folders that are not of its arrays.
+
+        A link is none, whatever it is called. What lies in a folder that is a stray is not named.
+        """
         if self.format != "npy-directory":
-            return iter(())
-        ours = {ROOT_NAME, MANIFEST_NAME, *(key + NPY_SUFFIX for key in self._facts)}
-        return strays_below(self.path, ours)
+            return
+        files = {ROOT_NAME, MANIFEST_NAME, *(key + NPY_SUFFIX for key in self)}
+        folders = folders_of(files)
+        for place, subfolders, names in os.walk(self.path):
+            above = os.path.relpath(place, self.path)
+            above = "" if above == os.curdir else f"{above}/"
+            ours = {name for name in subfolders if folder_id(above + name) in folders}
+            known = ours | {name for name in names if above + name in files}
+            for name in (*sorted(subfolders), *sorted(names)):
+                if name not in known or os.path.islink(os.path.join(place, name)):
+                    yield above + name
+            subfolders[:] = [name for name in subfolders if name in ours]
 
 
 class NpyValues:
@@ -149,8 +155,7 @@ class NpyValues:
         with open_plain(self._path) as file:
             self._require_whole(file)
             file.seek(self.offset)
-            while part := file.read(_PART_BYTES):
-                yield part
+            yield from _parts(file)
 
     def _require_whole(self, file: BinaryIO) -> None:
         size = os.fstat(file.fileno()).st_size
@@ -159,36 +164,6 @@ class NpyValues:
             raise StoredDataError(
                 f"{quoted(self._path)} has {size:,} bytes; its header promises {expected:,}"
             )
-
-
-def open_npy_directory(path: Path) -> Features:
-    """Open a directory of .npy files.
-
-    Raises:
-        OSError: If one of the files that hold the facts is missing or cannot be read.
-        StoredDataError: If the facts are not sound.
-    """
-    place = os.path.realpath(path)
-    manifest, root = path / MANIFEST_NAME, path / ROOT_NAME
-    for file in (manifest, root):
-        if not within(file, place):
-            raise StoredDataError(f"{quoted(file)} is a link that leads out of the output")
-    stored = _read_object(root)
-    if "manifest_crc32" in stored:
-        _require_checksum(manifest, _blocks(manifest), stored["manifest_crc32"])
-    rows = _lines(manifest)  # one at a time: the first that is not sound is the last that is read
-    return NpyFeatures(path, "npy-directory", stored, rows, lambda key: path / f"{key}{NPY_SUFFIX}")
-
-
-def open_npy(path: Path) -> Features:
-    """Open a single .npy file with its facts beside it.
-
-    Raises:
-        OSError: If the file that holds the facts is missing or cannot be read.
-        StoredDataError: If the facts are not sound.
-    """
-    stored = _read_object(sidecar_of(path))
-    return NpyFeatures(path, "npy", stored, [dumps(stored.get("input"))], lambda _key: path)
 
 
 def _header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -217,10 +192,9 @@ def _lines(path: Path) -> Iterator[bytes]:
             yield line
 
 
-def _blocks(path: Path) -> Iterator[bytes]:
-    with open_plain(path) as file:
-        while block := file.read(_PART_BYTES):
-            yield block
+def _parts(file: BinaryIO) -> Iterator[bytes]:
+    while part := file.read(_PART_BYTES):
+        yield part
 
 
 def _read_object(path: Path) -> dict[str, Any]:

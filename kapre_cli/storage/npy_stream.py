@@ -1,63 +1,51 @@
 """Arrays one after another as one stream of .npy files, which ``numpy.load`` reads in a loop."""
 
-import os
+import tempfile
 from collections.abc import Iterator
+from functools import partial
 from io import BytesIO
+from math import prod
 from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.descriptors import write_all
-from kapre_cli.errors import StoredDataError
+from kapre_cli.errors import OutputError, StoredDataError
 from kapre_cli.storage.assembly import FinalArray
 from kapre_cli.storage.npy import npy_head, write_npy
-from kapre_cli.storage.scratch import temporary_errors, temporary_file
 
-_NAME = "standard output"
 _HELD_BYTES = 2**24  # arrays up to this size are put together in memory
 _COPIED_BYTES = 2**20
 
 
-class NpyStream:
-    """Writes arrays in C order, whatever the order of their axes, to a place that only goes on.
+def write_array(descriptor: int, array: FinalArray) -> None:
+    """Write an array in C order, whatever the order of its axes, to a place that only goes on.
 
-    Args:
-        descriptor: Where they go.
+    Raises:
+        BrokenPipeError: If nobody reads it.
+        OutputError: If it cannot be written.
     """
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def write(self, array: FinalArray) -> None:
-        """Write an array.
-
-        Raises:
-            BrokenPipeError: If nobody reads it.
-            OutputError: If it cannot be written.
-        """
-        n_bytes = array.dtype.itemsize * int(np.prod(array.shape, dtype=np.int64))
-        head = npy_head(array)
-        if array.time_axis == 0:
-            self._write(head)
-            for _, values in array.pieces():
-                self._write(values.data.cast("B"))
-        elif n_bytes <= _HELD_BYTES:
-            whole = np.empty(array.shape, array.dtype)
-            for index, values in array.pieces():
-                whole[index] = values
-            self._write(head)
-            self._write(whole.data.cast("B"))
-        else:
-            with temporary_errors(), temporary_file() as file:
-                write_npy(file, array, array.pieces())  # type: ignore[arg-type]
-                position = 0
-                while part := os.pread(file.fileno(), _COPIED_BYTES, position):
-                    self._write(part)
-                    position += len(part)
-
-    def _write(self, data: bytes | memoryview) -> None:
-        write_all(self._descriptor, memoryview(data), _NAME)
+    write = partial(write_all, descriptor, name="standard output")
+    if array.time_axis == 0:
+        write(npy_head(array))
+        for _, values in array.pieces():
+            write(values.data.cast("B"))
+        return
+    try:
+        is_small = array.dtype.itemsize * prod(array.shape) <= _HELD_BYTES
+        with BytesIO() if is_small else tempfile.TemporaryFile() as file:
+            write_npy(file, array, array.pieces())
+            file.seek(0)
+            while part := file.read(_COPIED_BYTES):
+                write(part)
+    except (OutputError, BrokenPipeError):  # of where its content goes
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"a temporary file cannot be used: {error.strerror or error}; "
+            "TMPDIR names the folder that it is made in"
+        ) from error
 
 
 def read_arrays(file: IO[bytes]) -> Iterator[npt.NDArray[Any]]:

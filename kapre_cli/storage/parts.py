@@ -1,6 +1,6 @@
 """Outputs that are to be merged: looked at, put in order, held against one another."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,23 +36,13 @@ class Part:
 
     @classmethod
     def look(cls, path: Path) -> "Part":
-        """Return what stands at ``path``.
-
-        Raises:
-            UsageError: If nothing does.
-            StoredDataError: If it is not a sound output of this program.
-        """
+        """Return what stands at ``path``; raise UsageError if nothing does."""
         with _opened(path) as features:
             return cls(path, features.root, tuple(features))
 
     @contextmanager
     def open(self) -> Iterator[Features]:
-        """Open it again.
-
-        Raises:
-            UsageError: If nothing is there any more.
-            StoredDataError: If it is another one now, or what is read of it is not sound.
-        """
+        """Open it again; raise StoredDataError if it is another one now."""
         with _opened(self.path) as features:
             try:
                 if features.root != self.root or tuple(features) != self.keys:
@@ -77,33 +67,25 @@ def _opened(path: Path) -> Features:
 
 
 def in_order(parts: Sequence[Part]) -> list[Part]:
-    """Return parts as given, but the shards of one list of inputs in the order of that list.
-
-    Raises:
-        UsageError: If one shard is there twice.
-    """
+    """Return parts as given, but shards in the order of their list, each there once."""
     ordered = list(parts)
-    for places in _lists(parts):
+    for shards in _lists(parts):
         by_index: dict[int, Part] = {}
-        for place in places:
+        for place, shard in shards:
             part = parts[place]
-            other = by_index.setdefault(_shard(part).index, part)
+            other = by_index.setdefault(shard.index, part)
             if other is not part:
                 raise UsageError(
-                    f"{quoted(other.path)} and {quoted(part.path)} are both shard {_shard(part)} "
+                    f"{quoted(other.path)} and {quoted(part.path)} are both shard {shard} "
                     "of one list of inputs; leave one of them out"
                 )
-        for place, index in zip(places, sorted(by_index), strict=True):
+        for (place, _), index in zip(shards, sorted(by_index), strict=True):
             ordered[place] = by_index[index]
     return ordered
 
 
 def require_alike(parts: Sequence[Part]) -> None:
-    """Refuse parts that were not made with one layer and the same settings.
-
-    Raises:
-        UsageError: If some were not; it names what differs.
-    """
+    """Raise UsageError for parts of different settings, with what differs."""
     first = parts[0]
     for part in parts[1:]:
         there, here = settings_of(part.root), settings_of(first.root)
@@ -117,14 +99,10 @@ def require_alike(parts: Sequence[Part]) -> None:
 
 
 def require_complete(parts: Sequence[Part]) -> None:
-    """Refuse parts of which a shard is missing.
-
-    Raises:
-        UsageError: If one is.
-    """
-    for places in _lists(parts):
-        there = {_shard(parts[place]).index for place in places}
-        shard = _shard(parts[places[0]])
+    """Raise UsageError if a shard is missing."""
+    for shards in _lists(parts):
+        there = {shard.index for _, shard in shards}
+        place, shard = shards[0]
         missing = [index for index in range(1, shard.of + 1) if index not in there]
         if not missing:
             continue
@@ -132,17 +110,13 @@ def require_complete(parts: Sequence[Part]) -> None:
         more = ", ..." if len(missing) > _NAMED else ""
         raise UsageError(
             f"{counted(len(missing), 'shard')} of the list of inputs of "
-            f"{quoted(parts[places[0]].path)} {'is' if len(missing) == 1 else 'are'} missing: "
+            f"{quoted(parts[place].path)} {'is' if len(missing) == 1 else 'are'} missing: "
             f"{named}{more}{_stray(parts, shard, missing)}; --allow-missing does without"
         )
 
 
 def require_distinct(parts: Sequence[Part]) -> None:
-    """Refuse parts whose arrays claim one place in the output.
-
-    Raises:
-        UsageError: If two have one key, or one key is a folder of another.
-    """
+    """Raise UsageError if two parts have one key, or one key is a folder of another."""
     owners: dict[str, Part] = {}
     for part in parts:
         for key in part.keys:
@@ -160,19 +134,14 @@ def require_distinct(parts: Sequence[Part]) -> None:
         )
 
 
-def _lists(parts: Sequence[Part]) -> list[list[int]]:
-    """Return the places of the shards, those of one list of inputs together."""
-    lists: dict[tuple[int, str], list[int]] = {}
+def _lists(parts: Sequence[Part]) -> Collection[list[tuple[int, Shard]]]:
+    """Return the shards with their places, those of one list of inputs together."""
+    lists: dict[tuple[int, str], list[tuple[int, Shard]]] = {}
     for place, part in enumerate(parts):
         shard = part.root.shard
         if shard is not None:
-            lists.setdefault((shard.of, shard.inputs), []).append(place)
-    return list(lists.values())
-
-
-def _shard(part: Part) -> Shard:
-    assert part.root.shard is not None  # noqa: S101 - for the type checker: it is one
-    return part.root.shard
+            lists.setdefault((shard.of, shard.inputs), []).append((place, shard))
+    return lists.values()
 
 
 def _stray(parts: Sequence[Part], shard: Shard, missing: Sequence[int]) -> str:

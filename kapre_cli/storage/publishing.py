@@ -8,197 +8,132 @@ own folder, for that to be removed with it.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from kapre_cli.errors import OutputError, StoredDataError, UsageError, quoted
 from kapre_cli.storage.disk import exchange, rename_to_new
 from kapre_cli.storage.existing import Existing, Stamp, is_something, require_unmixed, stamp_of
 from kapre_cli.storage.npy import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, sidecar_of
-from kapre_cli.storage.npy_features import open_npy_directory
+from kapre_cli.storage.npy_features import NpyFeatures
 
 OF_AN_OUTPUT = "move it away and go on with --resume, or name another output"
 OF_ANOTHER_FILE = "move it away, or name another file"
 
 
-def publish_file(
+def publish(
     made: Path, target: Path, replaced: Path, expected: Stamp | None, remedy: str = OF_AN_OUTPUT
 ) -> None:
-    """Move a finished file to its place.
+    """Move a finished file, or a finished folder of .npy files, to its place.
+
+    What stands there is looked at twice, the second time where no other program finds it any more.
 
     Args:
-        made: The file, on the same file system. An older file may be found there afterwards.
+        made: The file or folder, on the same file system. An older one may be found there
+            afterwards.
         target: Its place.
-        replaced: Another place where the older file may be found afterwards.
+        replaced: Another place where the older one may be found afterwards.
         expected: What stood there when the run began and may be replaced; ``None``: nothing.
         remedy: What to do if something else stands there now, for the message.
 
     Raises:
-        OutputError: If something else stands there now; it stays.
-        OSError: If the file cannot be moved.
-    """
-
-    def require_expected(place: Path) -> None:
-        _require_expected(stamp_of(place), expected, target, remedy)
-
-    if stamp_of(target) is None:
-        _move_to_new(made, target, remedy)
-    else:
-        _replace(made, target, replaced, require_expected)
-
-
-def publish_directory(made: Path, target: Path, replaced: Path, expected: Stamp | None) -> None:
-    """Move a finished folder of .npy files to its place.
-
-    Args:
-        made: The folder, on the same file system. An older one may be found there afterwards.
-        target: Its place.
-        replaced: Another place where the older folder may be found afterwards.
-        expected: What stood there when the run began and may be replaced; ``None``: nothing.
-
-    Raises:
         OutputError: If something else stands there now, or in it, or was put into ``made``; it
             stays.
-        OSError: If the folder cannot be moved.
+        OSError: If it cannot be moved.
     """
-
-    def require_expected(place: Path) -> None:
-        _require_same_directory(place, target, expected)
-
-    for name in open_npy_directory(made).strays():
-        raise OutputError(
-            f"{quoted(made / name)} is not of this program's making; move it away, and go on with "
-            "--resume"
-        )
-    if os.path.lexists(target):
-        _replace(made, target, replaced, require_expected)
-    else:
-        _move_to_new(made, target)
-
-
-def _replace(
-    made: Path, target: Path, replaced: Path, require_expected: Callable[[Path], None]
-) -> None:
-    """Put what was made in the place of what stands at ``target``, which is looked at twice.
-
-    The second look is at what no other program finds any more at ``target``.
-    """
-    require_expected(target)
-    if exchange(made, target):
-        try:
-            require_expected(made)
-        except OutputError:
-            exchange(made, target)
-            raise
+    require = _require_expected
+    if made.is_dir() and not made.is_symlink():
+        require = _require_same_directory
+        for name in NpyFeatures(made).strays():
+            raise OutputError(
+                f"{quoted(made / name)} is not of this program's making; move it away, and go on "
+                "with --resume"
+            )
+    if not os.path.lexists(target):
+        _move_to_new(made, target, remedy)
         return
-    os.rename(target, replaced)
+    require_old = partial(require, expected, target, remedy)
+    require_old(target)
+    if not exchange(made, target):
+        _replace([(target, replaced, require_old)], [(made, target)], remedy)
+        return
     try:
-        require_expected(replaced)
-        _move_to_new(made, target)
-    except (OSError, OutputError):
-        with suppress(OSError):  # why it failed is what the reader needs to know
-            rename_to_new(replaced, target)
+        require_old(made)
+    except OutputError:
+        exchange(made, target)
         raise
 
 
 def publish_pair(made: Path, target: Path, replaced: Path, expected: Existing) -> None:
     """Move an array and its metadata to their places.
 
-    No moment sees an array beside the metadata of another.
-
-    Args:
-        made: The array; its metadata stands beside it.
-        target: The array's place.
-        replaced: Where an older array, with its metadata, is found afterwards.
-        expected: What stood at both places when the run began and may be replaced.
-
-    Raises:
-        OutputError: If something else stands there now; it stays.
-        OSError: If they cannot be moved.
+    No moment sees an array beside the metadata of another. Arguments and errors are those of
+    :func:`publish`; the metadata of ``made`` stands beside it.
     """
-    old = (
-        (target, replaced, expected.output),
-        (sidecar_of(target), sidecar_of(replaced), expected.sidecar),
-    )
-    new = ((sidecar_of(made), sidecar_of(target)), (made, target))
-    for place, _, stamp in old:
-        _require_expected(stamp_of(place), stamp, place)
+    old = [
+        (place, aside, partial(_require_expected, stamp, place, OF_AN_OUTPUT))
+        for place, aside, stamp in (
+            (target, replaced, expected.output),
+            (sidecar_of(target), sidecar_of(replaced), expected.sidecar),
+        )
+    ]
+    for place, _, require_old in old:
+        require_old(place)
+    _replace(old, [(sidecar_of(made), sidecar_of(target)), (made, target)], OF_AN_OUTPUT)
+
+
+def _replace(
+    old: Sequence[tuple[Path, Path, Callable[[Path], None]]],
+    new: Sequence[tuple[Path, Path]],
+    remedy: str,
+) -> None:
+    """Move what is old aside, looking at it there, and what is new to its place: all or nothing."""
     undo: list[tuple[Path, Path]] = []
     try:
-        for place, aside, stamp in old:
+        for place, aside, require_old in old:
             if os.path.lexists(place):
                 os.rename(place, aside)
                 undo.append((aside, place))
-                _require_expected(stamp_of(aside), stamp, place)
+                require_old(aside)
         for source, place in new:
-            _move_to_new(source, place)
+            _move_to_new(source, place, remedy)
             undo.append((place, source))
     except (OSError, OutputError):
         for source, place in reversed(undo):
-            with suppress(OSError):
+            with suppress(OSError):  # why it failed is what the reader needs to know
                 rename_to_new(source, place)
         raise
 
 
-def put_back(replaced: Path, target: Path) -> None:
-    """Put an older output back that a run moved away before it was killed.
+def remove_output_files(folder: Path) -> list[Path]:
+    """Remove an output in a folder of a run's own, and folders that are empty then.
 
-    Args:
-        replaced: Where the older output is; nothing stands at its own place.
-        target: Its own place.
-
-    Raises:
-        OSError: If it cannot be moved.
+    Other files stay, with the folders above them; they are returned.
     """
-    sidecar = sidecar_of(replaced)
-    if os.path.lexists(sidecar):
-        new = sidecar_of(target)
-        if os.path.lexists(new):
-            os.unlink(new)  # of the array that never came: the caller has looked at it
-        rename_to_new(sidecar, new)
-    rename_to_new(replaced, target)
-
-
-def remove_output_files(folder: Path) -> None:
-    """Remove an output in a folder of a run's own: its files, and folders that are empty then.
-
-    Whatever else lies there stays, with the folders above it.
-
-    Raises:
-        OSError: If a file cannot be removed.
-    """
-    known = _known_files(folder)
-    for place, folders, names in os.walk(folder, topdown=False):
+    try:
+        with NpyFeatures(folder) as features:
+            known = {key + NPY_SUFFIX for key in features}
+    except (OSError, StoredDataError):  # it is not whole
+        known = None
+    foreign: list[Path] = []
+    for place, _, names in os.walk(folder, topdown=False):
         for name in names:
             path = Path(place, name)
             relative = path.relative_to(folder).as_posix()
-            is_known = relative in known if known else _looks_like_ours(relative)
-            if is_known and not path.is_symlink():
+            is_array = relative.endswith(NPY_SUFFIX) if known is None else relative in known
+            is_ours = is_array or relative in (ROOT_NAME, MANIFEST_NAME)
+            if is_ours and not path.is_symlink():
                 path.unlink()
-        for name in folders:
-            path = Path(place, name)
-            if not path.is_symlink():
-                with suppress(OSError):  # not empty: it says so itself when the folder is used
-                    path.rmdir()
-    with suppress(OSError):
-        folder.rmdir()
+            else:
+                foreign.append(path)
+        with suppress(OSError):  # not empty: it says so itself when the folder is used
+            os.rmdir(place)
+    return foreign
 
 
-def _known_files(folder: Path) -> set[str]:
-    """Return the files of a whole output; none if it is not whole."""
-    try:
-        with open_npy_directory(folder) as features:
-            return {ROOT_NAME, MANIFEST_NAME, *(key + NPY_SUFFIX for key in features)}
-    except (OSError, StoredDataError):
-        return set()
-
-
-def _looks_like_ours(relative: str) -> bool:
-    return relative in (ROOT_NAME, MANIFEST_NAME) or relative.endswith(NPY_SUFFIX)
-
-
-def _move_to_new(source: Path, target: Path, remedy: str = OF_AN_OUTPUT) -> None:
+def _move_to_new(source: Path, target: Path, remedy: str) -> None:
     """Move to a place where nothing, or at most an empty folder in a folder's place, stands."""
     try:
         rename_to_new(source, target)
@@ -211,10 +146,16 @@ def _move_to_new(source: Path, target: Path, remedy: str = OF_AN_OUTPUT) -> None
         ) from error
 
 
-def _require_expected(
-    found: Stamp | None, expected: Stamp | None, target: Path, remedy: str = OF_AN_OUTPUT
-) -> None:
-    """Refuse to replace what is not what the run found when it began; nothing may have gone."""
+def _require_expected(expected: Stamp | None, target: Path, remedy: str, place: Path) -> None:
+    """Refuse to replace what is not what the run found when it began; nothing may have gone.
+
+    Args:
+        expected: What stood at ``target`` then.
+        target: Its own place, for the message.
+        remedy: What to do, for the message.
+        place: Where it is now.
+    """
+    found = stamp_of(place)
     if found is not None and found != expected:
         what = "appeared" if expected is None else "was changed"
         raise OutputError(
@@ -222,22 +163,16 @@ def _require_expected(
         )
 
 
-def _require_same_directory(folder: Path, target: Path, expected: Stamp | None) -> None:
-    """Refuse to replace a folder that is another now, or has got other files.
-
-    Args:
-        folder: Where it is now.
-        target: Its own place, for messages.
-        expected: What it was.
-    """
-    if not is_something(folder):
+def _require_same_directory(expected: Stamp | None, target: Path, remedy: str, place: Path) -> None:
+    """Refuse to replace a folder that is another now, or has got other files."""
+    if not is_something(place):
         return
-    _require_expected(stamp_of(folder), expected, target)
+    _require_expected(expected, target, remedy, place)
     try:
-        require_unmixed(folder)
+        require_unmixed(place)
     except UsageError as error:
         raise OutputError(
             f"the output changed while the run was on, and stays as it is: "
-            f"{str(error).replace(quoted(folder)[:-1], quoted(target)[:-1])}; "
+            f"{str(error).replace(quoted(place)[:-1], quoted(target)[:-1])}; "
             "then go on with --resume"
         ) from error

@@ -36,18 +36,18 @@ class ReadBack(Closing):
 
     def __init__(self) -> None:
         self.compared: dict[str, int] = {}
-        self._due: queue.SimpleQueue[tuple[str, Place, int] | None] = queue.SimpleQueue()
+        self._due: queue.SimpleQueue[tuple[str, Place, int | None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._failure: Exception | None = None
         self._is_dropped = False
 
-    def add(self, key: str, place: Place, crc32: int) -> None:
+    def add(self, key: str, place: Place, crc32: int | None = None) -> None:
         """Let an array be compared.
 
         Args:
             key: Its key.
             place: Where its bytes are.
-            crc32: Their CRC-32.
+            crc32: Their CRC-32. ``None``: they are its first bytes, and more will follow.
         """
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="reading back", daemon=True)
@@ -56,15 +56,22 @@ class ReadBack(Closing):
 
     def _work(self) -> None:
         path, fd = None, -1
+        begun, crc, n_read = -1, 0, 0  # of the array that has been read in part
         try:
             while (one := self._due.get()) is not None and not self._is_dropped:
                 key, place, crc32 = one
                 if place.path != path:
                     if fd >= 0:
                         os.close(fd)
-                    path, fd = place.path, -1
+                    path, fd, begun = place.path, -1, -1
                     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                if _crc32_of(fd, place) != crc32:
+                if place.offset != begun:
+                    begun, crc, n_read = place.offset, 0, 0
+                crc = _crc32_of(fd, place, crc, n_read)
+                n_read = place.n_bytes
+                if crc32 is None:
+                    continue
+                if crc != crc32:
                     raise StoredDataError(f"{quoted(key)} does not hold what was written")
                 self.compared[key] = place.offset
         except (OSError, StoredDataError) as error:
@@ -96,8 +103,9 @@ class ReadBack(Closing):
             self._thread = None
 
 
-def _crc32_of(fd: int, place: Place) -> int:
-    crc, position, end = 0, place.offset, place.offset + place.n_bytes
+def _crc32_of(fd: int, place: Place, crc: int, n_read: int) -> int:
+    """Return the CRC-32 of all bytes, given that of the first ones."""
+    position, end = place.offset + n_read, place.offset + place.n_bytes
     while position < end:
         part = os.pread(fd, min(_PART_BYTES, end - position), position)
         if not part:

@@ -15,9 +15,15 @@ from kapre_cli.outcomes import is_header
 from kapre_cli.settings import STANDARD_OUTPUT, OutputSettings
 from kapre_cli.sources import Source
 from kapre_cli.storage.admission import require_no_input
-from kapre_cli.storage.existing import Stamp, require_outside_outputs, require_regular, stamp_of
+from kapre_cli.storage.existing import (
+    Stamp,
+    require_folder,
+    require_outside_outputs,
+    require_regular,
+    stamp_of,
+)
 from kapre_cli.storage.npy import sidecar_of
-from kapre_cli.storage.publishing import OF_ANOTHER_FILE, publish_file
+from kapre_cli.storage.publishing import OF_ANOTHER_FILE, publish
 from kapre_cli.storage.run_lock import try_lock
 from kapre_cli.storage.scratch import scratch_folder
 from kapre_cli.storage.soundness import open_plain, sound_json, within
@@ -69,11 +75,7 @@ def check_report(
     """
     if path == STANDARD_OUTPUT:
         return ReportPlace(path)
-    if not os.path.isdir(path.parent):
-        raise UsageError(
-            f"the folder {quoted(path.parent)} for the report {quoted(path.name)} does not exist; "
-            "make it first"
-        )
+    require_folder("report", path)
     require_no_input("report", path, sources)
     if config is not None and os.path.exists(path) and os.path.samefile(path, config):
         raise UsageError(
@@ -91,7 +93,8 @@ def check_report(
     require_outside_outputs("report", target)
     require_regular(target, "report", path)
     existing = stamp_of(target)
-    _require_replaceable(path, target, existing, output)
+    if existing is not None:
+        _require_replaceable(path, target, existing, output)
     _require_writable(path, target)
     return ReportPlace(path, target, existing)
 
@@ -105,11 +108,7 @@ def _takes_data(file: Path | int) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
 
 
-def _require_replaceable(
-    path: Path, target: Path, existing: Stamp | None, output: OutputSettings
-) -> None:
-    if existing is None:
-        return
+def _require_replaceable(path: Path, target: Path, existing: Stamp, output: OutputSettings) -> None:
     if existing.size > 0:
         _require_ours(path, target, output)
     with suppress(OSError):  # if it cannot be opened nobody can write to it
@@ -126,8 +125,12 @@ def _require_replaceable(
 
 
 def _require_ours(path: Path, target: Path, output: OutputSettings) -> None:
+    """Refuse to replace what does not begin as the reports of this program do."""
     try:
-        is_ours = is_report(target)
+        with writing(target, "read"), open_plain(target) as file:
+            is_ours = is_header(sound_json(file.readline(_HEADER_BYTES)))
+    except StoredDataError:
+        is_ours = False
     except OutputError as error:
         raise UsageError(
             f"the report {quoted(path)} exists, and {error}; it is left alone: name another file"
@@ -149,19 +152,6 @@ def _require_writable(path: Path, target: Path) -> None:
         is_effective = os.access in os.supports_effective_ids
         if place.exists() and not os.access(place, mode, effective_ids=is_effective):
             raise OutputError(f"{quoted(path)} cannot be written: {os.strerror(errno.EACCES)}")
-
-
-def is_report(path: Path) -> bool:
-    """Whether the file at ``path`` begins as the reports of this program do.
-
-    Raises:
-        OutputError: If it cannot be read.
-    """
-    try:
-        with writing(path, "read"), open_plain(path) as file:
-            return is_header(sound_json(file.readline(_HEADER_BYTES)))
-    except StoredDataError:
-        return False
 
 
 def open_report(place: ReportPlace) -> int:
@@ -192,7 +182,7 @@ def open_report(place: ReportPlace) -> int:
             if existing is not None:
                 with suppress(OSError):  # not all file systems keep permissions
                     os.fchmod(descriptor, stat.S_IMODE(os.lstat(target).st_mode))
-            publish_file(made, target, folder / "old", existing, OF_ANOTHER_FILE)
+            publish(made, target, folder / "old", existing, OF_ANOTHER_FILE)
         except BaseException:
             os.close(descriptor)
             raise
@@ -200,33 +190,25 @@ def open_report(place: ReportPlace) -> int:
 
 
 def _open_to_write_into(path: Path) -> int:
-    """Open a device, or a named pipe once somebody reads it.
-
-    Raises:
-        UsageError: If nobody does.
-    """
+    """Open a device or a named pipe; raise UsageError if nobody reads the pipe."""
+    flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     deadline = time.monotonic() + _SECONDS_FOR_A_READER
-    while (descriptor := _open_without_waiting(path)) is None:
-        if time.monotonic() > deadline:
-            raise UsageError(
-                f"the report {quoted(path)} is a named pipe that nobody reads; begin its reader "
-                "first"
-            )
-        time.sleep(_SECONDS_BETWEEN)
+    descriptor = -1
+    while descriptor < 0:
+        with writing(path):
+            try:
+                descriptor = os.open(path, flags)
+            except OSError as error:
+                if error.errno != errno.ENXIO or not stat.S_ISFIFO(os.stat(path).st_mode):
+                    raise
+                if time.monotonic() > deadline:
+                    raise UsageError(
+                        f"the report {quoted(path)} is a named pipe that nobody reads; begin its "
+                        "reader first"
+                    ) from error
+                time.sleep(_SECONDS_BETWEEN)
     if not _takes_data(descriptor):
         os.close(descriptor)
         raise OutputError(f"{quoted(path)} was replaced while the run was on; it is left as it is")
     os.set_blocking(descriptor, True)
     return descriptor
-
-
-def _open_without_waiting(path: Path) -> int | None:
-    """Open what takes data; ``None`` if it is a named pipe that nobody reads."""
-    flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    with writing(path):
-        try:
-            return os.open(path, flags)
-        except OSError as error:
-            if error.errno == errno.ENXIO and stat.S_ISFIFO(os.stat(path).st_mode):
-                return None
-            raise

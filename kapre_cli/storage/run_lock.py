@@ -1,23 +1,37 @@
 """One run at a time for each output: a lock of the system, or a file that names its owner.
 
 Some file systems have no locks (Lustre without flock, NFS without its lock daemon, some in user
-space). There an :class:`OwnerFile` stands for one.
+space). There the file ``owner`` stands for one. It names the process at work in its folder. It
+appears whole or not at all, and only where there is none. A process that is killed leaves it
+behind; the next run on the same machine sees that the process is gone, and replaces the file. It
+does so under a second name that one process at a time can have, so that of two runs that find a
+dead owner one takes its place.
 """
 
 import errno
 import fcntl
+import json
 import os
+import re
+import secrets
+import socket
 import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from kapre_cli.errors import OutputError, UsageError, quoted
-from kapre_cli.storage.disk import is_at
-from kapre_cli.storage.owner_file import OwnerFile, is_owner_file
+from kapre_cli.errors import OutputError, UsageError, quoted, writing
+from kapre_cli.storage.disk import NO_LINKS, is_at
 
 MARKER = b"kapre-extract: work in progress\n"  # what the file `lock` begins with
 
 LOCK = "lock"
+OWNER = "owner"
+
+_NEXT = "owner.next"
+_WRITTEN = re.compile(r"owner\.[0-9a-f]{16}")  # before it is whole
+_MOST_BYTES = 2**12
+_ATTEMPTS = 5
 
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
 
@@ -32,7 +46,6 @@ class RunLock:
 
     Attributes:
         folder: A descriptor of the folder.
-        is_by_file: Whether the file system has no locks, and a file stands for one.
 
     Raises:
         UsageError: If another run has the lock.
@@ -41,7 +54,6 @@ class RunLock:
     """
 
     def __init__(self, folder: Path, what: Path) -> None:
-        self._what = what
         self._fd = -1
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
         self.folder = os.open(folder, flags)
@@ -49,7 +61,15 @@ class RunLock:
         try:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             self._fd = os.open(LOCK, flags, 0o600, dir_fd=self.folder)
-            self._take()
+            is_locked = try_lock(self._fd)
+            if is_locked is None:
+                self._owner.take()
+            elif is_locked:
+                self._owner.require_none()
+            else:
+                raise UsageError(
+                    f"another run is writing {quoted(what)}; wait for it, or name another output"
+                )
             if not is_at(self._fd, LOCK, self.folder):  # a run that ended just now removed it
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder / LOCK))
             if os.fstat(self._fd).st_size == 0:
@@ -60,17 +80,6 @@ class RunLock:
                 self.remove_files()
             self.release()
             raise
-
-    def _take(self) -> None:
-        is_locked = try_lock(self._fd)
-        if is_locked is None:
-            self._owner.take()
-        elif is_locked:
-            self._owner.require_none()
-        else:
-            raise UsageError(
-                f"another run is writing {quoted(self._what)}; wait for it, or name another output"
-            )
 
     @property
     def is_by_file(self) -> bool:
@@ -103,9 +112,6 @@ def try_lock(fd: int, how: int = fcntl.LOCK_EX) -> bool | None:
 
     Returns:
         Whether it is locked now, and by no other process; ``None`` where there are no locks.
-
-    Raises:
-        OSError: If it cannot be locked for another reason.
     """
     try:
         fcntl.flock(fd, how | fcntl.LOCK_NB)
@@ -124,11 +130,7 @@ def is_lock_file(name: str) -> bool:
 
 
 def is_marked(lock: Path) -> bool:
-    """Whether a lock's file was made by this program, and is neither a link nor linked elsewhere.
-
-    Raises:
-        OSError: If that cannot be told.
-    """
+    """Whether this program made a lock's file, which is no link nor linked elsewhere."""
     try:
         fd = os.open(lock, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -139,3 +141,198 @@ def is_marked(lock: Path) -> bool:
         return is_plain and os.read(fd, len(MARKER) + 1) == MARKER
     finally:
         os.close(fd)
+
+
+def is_owner_file(name: str) -> bool:
+    """Whether a file in a folder may be one of those of an :class:`OwnerFile`."""
+    return name in (OWNER, _NEXT) or _WRITTEN.fullmatch(name) is not None
+
+
+class OwnerFile:
+    """Keeps other runs out of a folder by a file in it.
+
+    Args:
+        folder: A descriptor of the folder, which stays open as long as this is in use.
+        path: The folder's path, for messages.
+        what: What is locked, for messages: an output's path.
+
+    Attributes:
+        is_taken: Whether the file names this process.
+    """
+
+    def __init__(self, folder: int, path: Path, what: Path) -> None:
+        self._folder = folder
+        self._path = path
+        self._what = what
+        self.is_taken = False
+
+    def take(self) -> None:
+        """Create the file, or replace that of a process that is gone.
+
+        Raises:
+            UsageError: If it names a process that may still be at work.
+            FileNotFoundError: If the folder is removed meanwhile.
+            OSError: If it cannot be written.
+        """
+        mine = json.dumps(_this_process()).encode()
+        for _ in range(_ATTEMPTS):
+            if not self._create(OWNER, mine):
+                gone = self._gone(OWNER)
+                if gone is not None:
+                    self._replace(gone, mine)
+            if self._read(OWNER) == mine:
+                self.is_taken = True
+                return
+        raise self._refused(OWNER, {})
+
+    def _replace(self, gone: bytes, mine: bytes) -> None:
+        """Put this process in the place of one that is gone, unless another is about to do so."""
+        if not self._create(_NEXT, mine):
+            if self._gone(_NEXT) is not None:
+                self._remove(_NEXT)
+            return
+        is_still_there = False
+        try:
+            is_still_there = self._gone(OWNER) == gone
+        finally:
+            if not is_still_there:
+                self._remove(_NEXT)
+        if is_still_there:
+            with suppress(FileNotFoundError):
+                os.rename(_NEXT, OWNER, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+
+    def require_none(self) -> None:
+        """Remove the file of a process that is gone; raise UsageError if it may not be."""
+        if self._gone(OWNER) is not None:
+            self._remove(OWNER)
+
+    def release(self) -> None:
+        """Remove the file if it names this process."""
+        if self.is_taken:
+            self.is_taken = False
+            self._remove(OWNER)
+
+    def remove_leftovers(self) -> None:
+        """Remove what killed processes have left beside the file."""
+        for name in os.listdir(self._folder):
+            if name != OWNER and is_owner_file(name):
+                self._remove(name)
+
+    def _create(self, name: str, content: bytes) -> bool:
+        """Create a file that is whole when it appears; return ``False`` if there is one."""
+        written = f"{OWNER}.{secrets.token_hex(8)}"
+        self._write(written, content)
+        folder = self._folder
+        try:
+            try:
+                os.link(written, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+            except OSError as error:
+                if error.errno not in NO_LINKS:
+                    raise
+                self._write(name, content)
+        except FileExistsError:
+            return False
+        finally:
+            self._remove(written)
+        return True
+
+    def _write(self, name: str, content: bytes) -> None:
+        """Write a new file, or leave none."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        fd = os.open(name, flags, 0o600, dir_fd=self._folder)
+        try:
+            with writing(self._path / name), os.fdopen(fd, "wb") as file:
+                file.write(content)
+        except BaseException:
+            self._remove(name)
+            raise
+
+    def _remove(self, name: str) -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self._folder)
+
+    def _read(self, name: str) -> bytes | None:
+        """Return what a file says; ``None`` if there is none."""
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            fd = os.open(name, flags, dir_fd=self._folder)
+        except FileNotFoundError:
+            return None
+        try:
+            return os.read(fd, _MOST_BYTES)
+        finally:
+            os.close(fd)
+
+    def _gone(self, name: str) -> bytes | None:
+        """Return what a file says whose process is gone; ``None`` if there is no file.
+
+        Raise UsageError if the process may still be at work.
+        """
+        content = self._read(name)
+        if content is None:
+            return None
+        try:
+            owner = json.loads(content)
+        except (ValueError, RecursionError):
+            owner = None
+        if not isinstance(owner, dict):  # its process was killed as it wrote it
+            owner = {}
+        if not _is_gone(owner):
+            raise self._refused(name, owner)
+        return content
+
+    def _refused(self, name: str, owner: dict[str, Any]) -> UsageError:
+        is_here = owner.get("machine") == _this_process()["machine"]
+        machine = "this machine" if is_here else quoted(owner.get("host", "an unknown machine"))
+        process = f": process {owner['pid']} on {machine}" if "pid" in owner else ""
+        return UsageError(
+            f"another run is writing {quoted(self._what)}{process}; wait for it, or name another "
+            "output. The file system has no locks: if that run no longer runs, remove "
+            f"{quoted(self._path / name)}"
+        )
+
+
+def _this_process() -> dict[str, Any]:
+    """Return what tells this process from all others, on this machine and elsewhere."""
+    host = machine = socket.gethostname()
+    with suppress(OSError):  # machines may share a name
+        machine += (
+            f" {Path('/etc/machine-id').read_text(encoding='ascii', errors='replace').strip()}"
+        )
+    with suppress(OSError):  # containers of one name have process numbers of their own
+        machine += f" {os.readlink('/proc/self/ns/pid')}"
+    pid = os.getpid()
+    return {"host": host, "machine": machine, "pid": pid, "started": _started(pid)}
+
+
+def _started(pid: int) -> str:
+    """Return when a process was started, in the system's own count.
+
+    Returns:
+        Empty if it cannot be told; ``ended`` for a process that has ended and that nobody asked
+        how, as it stays in a container without an init.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+    fields = stat.rpartition(")")[2].split()
+    return "ended" if fields[0] in "ZX" else f"{boot} {fields[19]}"
+
+
+def _is_gone(owner: dict[str, Any]) -> bool:
+    """Whether the process that an owner's file names is known to have ended."""
+    pid = owner.get("pid")
+    if owner.get("machine") != _this_process()["machine"] or not isinstance(pid, int) or pid < 1:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OverflowError:
+        return False
+    except PermissionError:  # the number belongs to another user's process now, or did all along
+        pass
+    started = owner.get("started")
+    return bool(started) and _started(pid) not in ("", started)

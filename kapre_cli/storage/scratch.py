@@ -1,7 +1,4 @@
-"""Temporary files and folders.
-
-A folder is removed at the end, or, if its process is killed, by a later run.
-"""
+"""Temporary folders, removed at the end, or, if their process is killed, by a later run."""
 
 import os
 import re
@@ -9,11 +6,10 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
-from kapre_cli.errors import OutputError, UsageError, writing
+from kapre_cli.errors import UsageError, writing
 from kapre_cli.storage.run_lock import LOCK, RunLock, is_marked
 
 _PREFIX = "kapre-extract-"
@@ -34,67 +30,32 @@ def scratch_folder(parent: Path | None = None, what: Path | None = None) -> Iter
         OutputError: If it cannot be made.
     """
     place = Path(tempfile.gettempdir()) if parent is None else parent
-    with (
-        writing(what)
-        if what
-        else writing(f"{place} (TMPDIR names another folder)", "used for temporary files")
-    ):
-        _sweep(place)
-        prefix = _PREFIX if parent is None else f".{_PREFIX}"
-        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
-        lock = RunLock(folder, folder)
-        inner = folder / "files"
-        inner.mkdir()
-    try:
+    with ExitStack() as stack:
+        with (
+            writing(what)
+            if what
+            else writing(f"{place} (TMPDIR names another folder)", "used for temporary files")
+        ):
+            _sweep(place)
+            prefix = _PREFIX if parent is None else f".{_PREFIX}"
+            folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            stack.callback(RunLock(folder, folder).release)
+            inner = folder / "files"
+            inner.mkdir()
         yield inner
-    finally:
-        lock.release()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def temporary_errors() -> Iterator[None]:
-    """Turn what using a temporary file can run into into an error that says so.
-
-    Raises:
-        OutputError: For an error of the operating system.
-    """
-    try:
-        yield
-    except (OutputError, BrokenPipeError):  # of where its content goes
-        raise
-    except OSError as error:
-        raise OutputError(
-            f"a temporary file cannot be used: {error.strerror or error}; "
-            "TMPDIR names the folder that it is made in"
-        ) from error
-
-
-def temporary_file() -> IO[bytes]:
-    """Return a file without a name: its room on the disk is free again once it is closed."""
-    return tempfile.TemporaryFile(buffering=0)
 
 
 def _sweep(place: Path) -> None:
     """Remove the folders of processes that are gone: they are marked, and not locked."""
-    for folder in map(Path, _candidates(place)):
+    names: list[str] = []
+    with suppress(OSError):  # it may be written to and not listed
+        names = os.listdir(place)
+    for folder in (place / name for name in names if _NAME.fullmatch(name)):
         with suppress(OSError, UsageError):  # at work, just removed, or not ours
-            if not _is_left_by_us(folder):
-                continue
-            lock = RunLock(folder, folder)
-            shutil.rmtree(folder, ignore_errors=True)
-            lock.release()
-
-
-def _candidates(place: Path) -> list[str]:
-    try:
-        with os.scandir(place) as entries:
-            return [entry.path for entry in entries if _NAME.fullmatch(entry.name)]
-    except OSError:  # it may be written to and not listed
-        return []
-
-
-def _is_left_by_us(folder: Path) -> bool:
-    status = os.lstat(folder)
-    is_own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
-    return is_own and is_marked(folder / LOCK)
+            status = os.lstat(folder)
+            is_own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+            if is_own and is_marked(folder / LOCK):
+                lock = RunLock(folder, folder)
+                shutil.rmtree(folder, ignore_errors=True)
+                lock.release()

@@ -10,7 +10,6 @@ import os
 import re
 import stat
 from functools import lru_cache
-from operator import attrgetter, le
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote_to_bytes
@@ -35,6 +34,7 @@ _MAX_JSON_VALUES = 2**21 + MAX_FACTS_BYTES
 _MAX_FLOAT32 = float(np.finfo(np.float32).max)
 _INT64 = (-(2**63), 2**63 - 1)
 _RANGES = {
+    **{name: _INT64 for name, kind in InputFacts.__annotations__.items() if kind in (int, float)},
     "sr": (1, MAX_SR),
     "source_sr": (1, MAX_SR),
     "n_samples": (1, _INT64[1]),
@@ -44,9 +44,6 @@ _RANGES = {
     "n_silent_channels": (0, _INT64[1]),
     "crc32": (0, 2**32 - 1),
 }
-_NUMBERS = tuple(name for name, kind in InputFacts.__annotations__.items() if kind in (int, float))
-_numbers_of = attrgetter(*_NUMBERS)
-_LOWEST, _HIGHEST = zip(*(_RANGES.get(name, _INT64) for name in _NUMBERS), strict=True)
 
 _ESCAPING_KEY = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|\0")
 
@@ -54,9 +51,7 @@ _ESCAPING_KEY = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|\0")
 def open_plain(path: str | os.PathLike[str]) -> BinaryIO:
     """Open a plain file for reading, and nothing that could keep its reader waiting.
 
-    Raises:
-        OSError: If it cannot be opened.
-        StoredDataError: If it is a FIFO, a device or a folder.
+    Raise StoredDataError if it is a FIFO, a device or a folder.
     """
     file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(file).st_mode):
@@ -124,8 +119,7 @@ _DECODER = json.JSONDecoder(
 def sound_key(key: Any) -> str:
     """Return a key that stays in its output: relative, without ``.``, ``..`` and empty parts.
 
-    Raises:
-        StoredDataError: If it does not, is no text, or is longer than that of any path.
+    Raise StoredDataError for any other.
     """
     if not isinstance(key, str):
         raise StoredDataError(f"{quoted(key)} is no key")
@@ -146,11 +140,7 @@ def sound_key(key: Any) -> str:
 
 
 def sound_root(stored: Any) -> RootFacts:
-    """Return the facts of a whole output, each within its range.
-
-    Raises:
-        StoredDataError: If they are not those of an output that this program can read.
-    """
+    """Return the facts of a whole output; raise StoredDataError unless they go together."""
     root = RootFacts.from_dict(stored)
     sr = root.audio.sr
     if isinstance(root.layer, MelspectrogramConfig) and root.layer.sr != sr:
@@ -160,27 +150,12 @@ def sound_root(stored: Any) -> RootFacts:
     return root
 
 
-def sound_facts(stored: Any, root: RootFacts) -> InputFacts:
-    """Return the facts of one input, each within its range.
-
-    Raises:
-        StoredDataError: If one is missing, unknown, of another type or out of range.
-    """
-    return within_range(InputFacts.from_dict(stored), root)
-
-
 def within_range(facts: InputFacts, root: RootFacts) -> InputFacts:
-    """Return the facts of one input, whose types are right, if each is within its range.
-
-    Raises:
-        StoredDataError: If one is out of range.
-    """
-    numbers = _numbers_of(facts)
-    # A hundred thousand inputs are a matter of a fraction of a second, so.
-    if not (all(map(le, _LOWEST, numbers)) and all(map(le, numbers, _HIGHEST))):
-        for name, lowest, value, highest in zip(_NUMBERS, _LOWEST, numbers, _HIGHEST, strict=True):
-            if not lowest <= value <= highest:  # NaN is not
-                raise StoredDataError(f"the fact {name!r} of an input is {value!r}")
+    """Return facts of the right types; raise StoredDataError if one is out of range."""
+    for name, (lowest, highest) in _RANGES.items():
+        value = getattr(facts, name)
+        if not lowest <= value <= highest:  # NaN is not
+            raise StoredDataError(f"the fact {name!r} of an input is {value!r}")
     if facts.sr != root.audio.sr:
         raise StoredDataError(f"an input's rate is {facts.sr:,} Hz, the output's {root.audio.sr:,}")
     _require_reference(facts, root.layer)
@@ -188,11 +163,7 @@ def within_range(facts: InputFacts, root: RootFacts) -> InputFacts:
 
 
 def _require_reference(facts: InputFacts, config: LayerConfig) -> None:
-    """Refuse a reference of decibels that the layer cannot have had.
-
-    Raises:
-        StoredDataError: If it is out of range, or not the same in both of its units.
-    """
+    """Raise StoredDataError for a reference that the layer cannot have had."""
     reference, in_db = facts.reference, facts.reference_db
     if not config.decibel:
         is_sound = reference is None and in_db is None
@@ -212,8 +183,7 @@ def _require_reference(facts: InputFacts, config: LayerConfig) -> None:
 def sound_frequency(values: npt.NDArray[Any], root: RootFacts) -> npt.NDArray[np.float64]:
     """Return the frequencies in Hz, shape ``(n_features,)``, if they are those of the layer.
 
-    Raises:
-        StoredDataError: If they are others, beyond what rounding may differ in.
+    Raise StoredDataError if they are others, beyond what rounding may differ in.
     """
     expected = frequencies(root.layer, root.audio.sr)
     if values.shape != expected.shape or not np.allclose(values, expected, rtol=1e-9, atol=0):
@@ -230,21 +200,22 @@ def frequencies(config: LayerConfig, sr: int) -> npt.NDArray[np.float64]:
 
 
 def require_shape(key: str, shape: tuple[int, ...], facts: InputFacts, config: LayerConfig) -> None:
-    """Refuse an array that is not of the one shape that its layer gives for its input.
-
-    Raises:
-        StoredDataError: If it is not.
-    """
+    """Raise StoredDataError for a shape that is not the one of the layer."""
     if len(shape) != len(config.axes):
         raise StoredDataError(
             f"{quoted(key)} has {len(shape)} axes, its facts name {len(config.axes)}"
         )
-    try:
-        expected = _shape(config, facts.n_samples, facts.n_channels)
-    except ValueError as error:
-        raise StoredDataError(f"{quoted(key)} cannot have been computed: {error}") from error
+    expected = sound_shape(key, facts, config)
     if shape != expected:
         raise StoredDataError(f"{quoted(key)} has shape {shape}, its facts say {expected}")
+
+
+def sound_shape(key: str, facts: InputFacts, config: LayerConfig) -> tuple[int, ...]:
+    """Return the shape of an input's array; raise StoredDataError if it has none."""
+    try:
+        return _shape(config, facts.n_samples, facts.n_channels)
+    except ValueError as error:
+        raise StoredDataError(f"{quoted(key)} cannot have been computed: {error}") from error
 
 
 @lru_cache(maxsize=2**10)
@@ -253,11 +224,7 @@ def _shape(config: LayerConfig, n_samples: int, n_channels: int) -> tuple[int, .
 
 
 def require_buildable(config: LayerConfig) -> None:
-    """Refuse a layer whose weights would fill the memory; reading its features needs none.
-
-    Raises:
-        StoredDataError: If the layer is too large.
-    """
+    """Raise StoredDataError for a layer whose weights would fill the memory."""
     if config.n_weights > MAX_WEIGHTS:
         raise StoredDataError(
             f"its layer would have {config.n_weights:,} weights; at most {MAX_WEIGHTS:,} are built "

@@ -81,6 +81,7 @@ class StoredArray:
         dtype: The type of its values: float32, float16 or float64.
         axes: The names of its axes: ``time``, ``frequency`` or ``mel``, ``channel``.
         facts: The input's metadata.
+        offset: Where its values begin in the file, if all of them lie there as they are.
 
     Raises:
         StoredDataError: If the array's shape is not the one that its layer gives for its input.
@@ -94,6 +95,7 @@ class StoredArray:
         self._values = values
         self.shape = values.shape
         self.dtype = values.dtype
+        self.offset = values.offset
 
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
         try:
@@ -113,11 +115,6 @@ class StoredArray:
     def packed(self) -> Packed | None:
         """Its chunks as they lie in the file, if it is compressed there."""
         return self._values.packed
-
-    @property
-    def offset(self) -> int | None:
-        """Where its values begin in the file, if all of them lie there as they are."""
-        return self._values.offset
 
     @property
     def times(self) -> npt.NDArray[np.float64]:
@@ -145,9 +142,6 @@ class StoredArray:
 
         Large arrays and those that are not stored as they are have other bytes, as far as this
         can tell.
-
-        Raises:
-            StoredDataError: If one of them cannot be read.
         """
         if (self.axes, self.shape, self.dtype) != (other.axes, other.shape, other.dtype):
             return False
@@ -155,11 +149,7 @@ class StoredArray:
         return content is not None and content == other.content()
 
     def content(self) -> bytes | None:
-        """Return the bytes of all values of a small array, if they lie in the file as they are.
-
-        Raises:
-            StoredDataError: If they cannot be read.
-        """
+        """Return all bytes of a small array, if they lie in the file as they are."""
         parts = self._values.parts() if prod(self.shape) < _SMALL_VALUES else None
         try:
             return None if parts is None else b"".join(parts)
@@ -182,11 +172,7 @@ class StoredArray:
         return look
 
     def require_crc32(self, crc32: int) -> None:
-        """Hold the checksum of the values that were read against the one they were written with.
-
-        Raises:
-            StoredDataError: If they are others.
-        """
+        """Raise StoredDataError unless values of this checksum were written."""
         if crc32 != self.facts.crc32:
             raise StoredDataError(
                 f"{quoted(self.key)} is damaged: its values have the CRC-32 {crc32:08x}, "
@@ -216,6 +202,25 @@ class Features(Mapping[str, StoredArray], Closing):
     format: str
     root: RootFacts
     frequency: npt.NDArray[np.float64]
+    _inputs: Mapping[str, Any]  # what stands for each array, by key
+
+    def __getitem__(self, key: str) -> StoredArray:
+        if key not in self._inputs:
+            raise _unknown_key(key, self._inputs)
+        return self._array(key)
+
+    @abstractmethod
+    def _array(self, key: str) -> StoredArray:
+        """Return the array of a key that is there."""
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._inputs  # Mapping's own would open the array
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._inputs)
+
+    def __len__(self) -> int:
+        return len(self._inputs)
 
     @property
     def layer(self) -> LayerConfig:
@@ -264,17 +269,11 @@ class Features(Mapping[str, StoredArray], Closing):
         progress: Progress = SILENT,
         compared: Mapping[str, int] | None = None,
     ) -> None:
-        """Compare every array and its metadata with what was meant to be written.
+        """Raise StoredDataError unless every array and its metadata are as they were written.
 
-        Args:
-            written: The key and the facts of every array, in order.
-            progress: Told of what has been read.
-            compared: Where in its file the bytes of an array have been compared, by key. Such an
-                array is not read again if its values lie there.
-
-        Raises:
-            StoredDataError: If one is not as it was written.
+        An array is not read again if its values lie where they have been ``compared`` in its file.
         """
+        self.require_scales()
         for key, facts in written:
             stored = self[key]
             if stored.facts != facts:
@@ -297,7 +296,7 @@ class UnknownKeyError(KeyError):
         return str(self.args[0])
 
 
-def unknown_key(key: object, keys: Collection[str]) -> UnknownKeyError:
+def _unknown_key(key: object, keys: Collection[str]) -> UnknownKeyError:
     """Return the error for a key that is missing among ``keys``, with similar keys."""
     some = list(islice(keys, 10_000))  # comparing with a million takes too long
     close = difflib.get_close_matches(str(key)[:1000], some, n=3)

@@ -6,26 +6,19 @@ import stat
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from kapre_cli.closing import Closing
 from kapre_cli.errors import OutputError, UsageError, quoted, writing
 from kapre_cli.report import STOPPING
 from kapre_cli.settings import OutputSettings
-from kapre_cli.storage.disk import is_at, path_of_folder, sync_folder
+from kapre_cli.storage.disk import is_at, place_of_folder, rename_to_new, sync_folder
 from kapre_cli.storage.existing import Existing, require_no_lone_sidecar
 from kapre_cli.storage.journals import Journals, is_journal
 from kapre_cli.storage.npy import is_sidecar, sidecar_of
-from kapre_cli.storage.owner_file import OWNER, is_owner_file
-from kapre_cli.storage.publishing import (
-    publish_directory,
-    publish_file,
-    publish_pair,
-    put_back,
-    remove_output_files,
-)
-from kapre_cli.storage.run_lock import LOCK, RunLock, is_lock_file, is_marked
+from kapre_cli.storage.publishing import publish, publish_pair, remove_output_files
+from kapre_cli.storage.run_lock import LOCK, OWNER, RunLock, is_lock_file, is_marked, is_owner_file
 
 PARTIAL_SUFFIX = ".partial"
 
@@ -68,16 +61,12 @@ class WorkDir(Closing):
         self.keep = True
         self.published = False
         self.note: str | None = None
-        with writing(self.folder):
+        with ExitStack() as held, writing(self.folder):
             self._lock = self._locked()
-            try:
-                self.journals = Journals(self.folder)
-            except BaseException:
-                self._lock.release()
-                raise
-            self._fd = os.dup(self._lock.folder)
+            held.callback(self._lock.release)
+            self.journals = held.enter_context(Journals(self.folder))
             self._parent = os.open(output.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            self._is_open = True
+            held.callback(os.close, self._parent)
             try:
                 self.require_in_place()
                 _require_ours(self.folder)
@@ -89,10 +78,12 @@ class WorkDir(Closing):
                 sync_folder(self.folder.parent)
             except BaseException:
                 with suppress(OSError):  # the error under way says enough
-                    if self._is_in_place() and all(map(is_lock_file, os.listdir(self._fd))):
+                    names = os.listdir(self._lock.folder)
+                    if self._is_in_place() and all(map(is_lock_file, names)):
                         self._remove_folder()
-                self._release()
                 raise
+            self._held = held.pop_all()
+            self._is_open = True
         if self._lock.is_by_file:
             self.note = (
                 f"the file system of {quoted(output.path.parent)} has no locks: "
@@ -117,8 +108,7 @@ class WorkDir(Closing):
     @property
     def place(self) -> Path | None:
         """Where the folder is now, should somebody have moved it; ``None`` if it is gone."""
-        now = path_of_folder(self._fd, self.folder)
-        return now if is_at(self._fd, now) else None
+        return place_of_folder(self._lock.folder, self.folder)
 
     def _recover(self) -> None:
         """Put an older output back that a run moved away before it was killed."""
@@ -132,27 +122,25 @@ class WorkDir(Closing):
                     f"away; {quoted(target)} has appeared since then: move one of them away"
                 )
             return  # the new output is in its place
-        sidecar = sidecar_of(target)
-        is_free = not (os.path.lexists(sidecar_of(older)) and os.path.lexists(sidecar))
-        if not (is_free or is_sidecar(sidecar)):
-            raise UsageError(
-                f"{quoted(sidecar)} is in the way of the older output's metadata, which is "
-                f"kept in {quoted(self.folder)}; move it away"
-            )
-        put_back(older, target)
+        sidecar, older_sidecar = sidecar_of(target), sidecar_of(older)
+        if os.path.lexists(older_sidecar):
+            if os.path.lexists(sidecar):
+                if not is_sidecar(sidecar):
+                    raise UsageError(
+                        f"{quoted(sidecar)} is in the way of the older output's metadata, which is "
+                        f"kept in {quoted(self.folder)}; move it away"
+                    )
+                os.unlink(sidecar)  # of the array that never came
+            rename_to_new(older_sidecar, sidecar)
+        rename_to_new(older, target)
 
     def _clear(self) -> list[Path]:
-        """Remove all but the journals of what a run has left in the folder.
-
-        Returns:
-            Files that this program did not make. They stay.
-        """
+        """Remove all but the journals of what a run has left; return other files, which stay."""
         foreign: list[Path] = []
         for path in (self.staging, self._replaced):
             for left in (path, sidecar_of(path)):
                 if left.is_dir() and not left.is_symlink():
-                    remove_output_files(left)
-                    foreign += (one for one in left.rglob("*") if not one.is_dir())
+                    foreign += remove_output_files(left)
                 else:
                     left.unlink(missing_ok=True)
         return foreign
@@ -171,22 +159,16 @@ class WorkDir(Closing):
         target = self._output.path
         self.require_in_place()
         with writing(target):
-            if self._output.format == "npy-directory":
-                publish_directory(self.staging, target, self._replaced, existing.output)
-            elif self._output.format == "npy":
+            if self._output.format == "npy":
                 publish_pair(self.staging, target, self._replaced, existing)
             else:
-                publish_file(self.staging, target, self._replaced, existing.output)
+                publish(self.staging, target, self._replaced, existing.output)
             self.published = True
             sync_folder(target.parent)
         self.keep = False
 
     def require_in_place(self) -> None:
-        """Make sure that this folder, and the one above, are still where they were.
-
-        Raises:
-            OutputError: If somebody has moved, removed or replaced one of them.
-        """
+        """Raise OutputError if this folder, or the one above, is not where it was."""
         above = self.folder.parent
         if not is_at(self._parent, above, follow_links=True):
             raise OutputError(
@@ -202,26 +184,21 @@ class WorkDir(Closing):
             )
 
     def _is_in_place(self) -> bool:
-        return is_at(self._fd, self.folder)
+        return is_at(self._lock.folder, self.folder)
 
     def close(self) -> None:
         """Remove what is of no more use, the folder too unless work is kept; release the lock."""
         if not self._is_open:
             return
-        try:
+        self._is_open = False
+        with self._held:
             if self._is_in_place():  # else somebody has moved it: left to them
                 with writing(self.folder, "removed"):
-                    self._tidy()
-        finally:
-            self._release()
-
-    def _tidy(self) -> None:
-        self._recover()
-        self._clear()
-        if self.keep:
-            return
-        self.journals.remove_all()
-        self._remove_folder()
+                    self._recover()
+                    self._clear()
+                    if not self.keep:
+                        self.journals.remove_all()
+                        self._remove_folder()
 
     def _remove_folder(self) -> None:
         self._lock.remove_files()
@@ -235,20 +212,9 @@ class WorkDir(Closing):
                 if not any(self.folder.iterdir()):
                     raise
 
-    def _release(self) -> None:
-        self._is_open = False
-        self._lock.release()
-        self.journals.close()
-        for fd in (self._parent, self._fd):
-            os.close(fd)
-
 
 def _require_ours(folder: Path) -> None:
-    """Refuse a folder that this program did not make, or that another user could have prepared.
-
-    Raises:
-        UsageError: If it is such a folder.
-    """
+    """Raise UsageError for a folder that is not this program's, or another user's."""
     try:
         status = os.lstat(folder)
     except FileNotFoundError:
@@ -256,11 +222,15 @@ def _require_ours(folder: Path) -> None:
     in_the_way = f"{quoted(folder)} is in the way: the output is made in a folder of that name, and"
     if not stat.S_ISDIR(status.st_mode):
         raise UsageError(f"{in_the_way} what stands there is not this program's; move it away")
-    if status.st_uid != os.geteuid() and status.st_uid != _owner_of_new_files(folder.parent):
-        raise UsageError(
-            f"{in_the_way} the one there belongs to another user (number {status.st_uid}); "
-            "move it away, or name another output"
-        )
+    if status.st_uid != os.geteuid():
+        # Some network file systems and mounted disks give all files to one user.
+        with tempfile.TemporaryFile(dir=folder.parent) as file:
+            owner = os.fstat(file.fileno()).st_uid
+        if status.st_uid != owner:
+            raise UsageError(
+                f"{in_the_way} the one there belongs to another user (number {status.st_uid}); "
+                "move it away, or name another output"
+            )
     names = sorted(one for one in os.listdir(folder) if not one.startswith(_REMOVED_WHILE_OPEN))
     for name in names:
         if not (name in _MADE_ASIDE or is_journal(name) or is_lock_file(name)):
@@ -269,33 +239,20 @@ def _require_ours(folder: Path) -> None:
             )
     for name in names:
         with suppress(FileNotFoundError):  # a run that ends at this moment
-            _require_plain(folder, name, in_the_way)
+            status = os.lstat(folder / name)
+            is_plain = stat.S_ISREG(status.st_mode) and (
+                status.st_nlink == 1 or is_owner_file(name)
+            )
+            if not (is_plain or (name in _MADE_ASIDE and stat.S_ISDIR(status.st_mode))):
+                raise UsageError(
+                    f"{in_the_way} {quoted(name)} in it is a link or no regular file, which this "
+                    "program does not make; move it away"
+                )
     if not names:
         return
     is_new = all(map(is_lock_file, names)) and os.path.getsize(folder / LOCK) == 0
     if not (is_new or is_marked(folder / LOCK)):
         raise UsageError(f"{in_the_way} the one there has no mark of this program; move it away")
-
-
-def _require_plain(folder: Path, name: str, in_the_way: str) -> None:
-    status = os.lstat(folder / name)
-    is_plain = stat.S_ISREG(status.st_mode) and (status.st_nlink == 1 or is_owner_file(name))
-    if name in _MADE_ASIDE:
-        is_plain = is_plain or stat.S_ISDIR(status.st_mode)
-    if not is_plain:
-        raise UsageError(
-            f"{in_the_way} {quoted(name)} in it is a link or no regular file, which this program "
-            "does not make; move it away"
-        )
-
-
-def _owner_of_new_files(folder: Path) -> int:
-    """Return whom files belong to that are made in ``folder``.
-
-    Some network file systems and mounted disks give all files to one user.
-    """
-    with tempfile.TemporaryFile(dir=folder) as file:
-        return os.fstat(file.fileno()).st_uid
 
 
 @contextmanager

@@ -12,8 +12,8 @@ from tests.conftest import PROGRAM
 # A process that imports what the program imports on its way, and ends.
 _IMPORTS = """
 import os
-from kapre_cli.cli import imports
-imports.make_quick()
+from kapre_cli.interpreter import tune_interpreter
+tune_interpreter()
 import kapre_cli.audio.libsndfile, kapre_cli.cli.extraction, kapre_cli.cli.terminal
 import kapre_cli.extraction.run, kapre_cli.storage.hdf5, kapre_cli.storage.hdf5_features
 os._exit(0)

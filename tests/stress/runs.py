@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.conftest import write_audio
+from tests.conftest import workers_of, write_audio
 from tests.stress.server import COUNT, NO_SPACE_FROM
 
 HERE = Path(__file__).parent
@@ -40,6 +40,11 @@ class Ended:
     code: int
     messages: str
     n_calls: int
+
+
+# What is killed: a run that computes in its own process, or of one with workers the process that
+# coordinates, one of the workers, or both.
+ALONE, COORDINATOR, WORKER, BOTH = "alone", "coordinator", "worker", "both"
 
 
 class Server:
@@ -74,9 +79,9 @@ class Server:
         k: int = 0,
         kill_after: float | None = None,
         block_values: int = 2**13,
-        guarded: bool = False,
+        victims: str = ALONE,
     ) -> Ended:
-        """Run the program in ``folder`` to its end, or kill it after so many seconds."""
+        """Run the program in ``folder`` to its end, or kill some of it after so many seconds."""
         request = {
             "arguments": [str(argument) for argument in arguments],
             "folder": str(folder),
@@ -86,7 +91,7 @@ class Server:
             "k": k,
             "block_values": block_values,
             "pending_bytes": 1000,
-            "guarded": guarded,
+            "has_workers": victims != ALONE,
         }
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(request) + "\n")
@@ -94,7 +99,7 @@ class Server:
         pid = json.loads(self._line())["pid"]
         timer = None
         if kill_after is not None:
-            timer = threading.Timer(kill_after, _kill, [pid])
+            timer = threading.Timer(kill_after, _kill, [pid, victims])
             timer.start()
         ended = json.loads(self._line())
         if timer is not None:
@@ -107,9 +112,13 @@ class Server:
         self._process.communicate(timeout=60)
 
 
-def _kill(pid: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+def _kill(pid: int, victims: str) -> None:
+    killed = workers_of(pid)[:1] if victims in (WORKER, BOTH) else []
+    if victims != WORKER:
+        killed.append(pid)
+    for one in killed:
+        with suppress(ProcessLookupError):
+            os.kill(one, signal.SIGKILL)
 
 
 @contextmanager
@@ -177,7 +186,11 @@ def require_sound(ended: Ended) -> None:
 
 
 __all__ = [
+    "ALONE",
+    "BOTH",
+    "COORDINATOR",
     "NO_SPACE_FROM",
+    "WORKER",
     "Ended",
     "Server",
     "content",

@@ -18,7 +18,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kapre_cli import open_features
-from tests.stress.runs import Ended, Server, content, require_sound
+from tests.stress.runs import (
+    ALONE,
+    BOTH,
+    COORDINATOR,
+    WORKER,
+    Ended,
+    Server,
+    content,
+    require_sound,
+)
 from tests.stress.server import (
     ERROR_ONCE,
     KILL_BEFORE,
@@ -135,7 +144,11 @@ def _finish(served: Server, case: Case, folder: Path, *more: object) -> Ended:
 def random_kills(
     served: Server, all_cases: list[Case], scratch: Path, count: int, seed: int = 0
 ) -> Counter[str]:
-    """Kill runs at random moments, resume them to their end, compare; until ``count`` kills."""
+    """Kill runs at random moments, resume them to their end, compare; until ``count`` kills.
+
+    What is killed is the process that coordinates, with no other or with workers, one worker, or
+    both.
+    """
     chance, figures = random.Random(seed), Counter[str]()  # noqa: S311 - chance, not secrecy
     for number in itertools.count():
         if figures["kills"] >= count:
@@ -143,17 +156,20 @@ def random_kills(
         case = all_cases[number % len(all_cases)]
         replacing = number // len(all_cases) % 2 == 1
         folder, more = case.begin(scratch / "killed", replacing)
-        guarded = number % 5 == 4
         options: tuple[object, ...] = more
         while True:
             delay = chance.uniform(0, 1.2 * case.seconds)
-            ended = served.run(case.arguments(*options), folder, kill_after=delay, guarded=guarded)
+            victims = chance.choice((ALONE, COORDINATOR, WORKER, BOTH))
+            ended = served.run(case.arguments(*options), folder, kill_after=delay, victims=victims)
+            figures["kills of workers"] += "a worker process died" in ended.messages
             if "another run is writing" in ended.messages:
                 time.sleep(0.05)  # the process that did the work is still being taken down
                 continue
             if ended.code != KILLED:
                 break
             figures["kills"] += 1
+            figures["of which with workers"] += victims != ALONE
+            figures["of which at the same time as a worker"] += victims == BOTH
             figures["kills while work was kept"] += _journal_bytes(folder, case) > 0
             before = case.older if replacing else None
             case.require_whole_or(before, folder, f"killed after {delay:.3f} s")
@@ -166,8 +182,7 @@ def random_kills(
 
 
 def _journal_bytes(folder: Path, case: Case) -> int:
-    journal = folder / f"{case.output}.partial" / "journal-1"
-    return journal.stat().st_size if journal.exists() else 0
+    return sum(path.stat().st_size for path in folder.glob(f"{case.output}.partial/journal-*"))
 
 
 def kill_at_changes(

@@ -46,7 +46,6 @@ def _child(request: dict[str, Any], shim: Any) -> None:
     try:
         from kapre_cli import framing
         from kapre_cli.cli import run
-        from kapre_cli.cli.executors import in_process, local_workers
         from kapre_cli.storage import journal
 
         framing.BLOCK_VALUES = request["block_values"]  # several blocks even of short files
@@ -60,7 +59,7 @@ def _child(request: dict[str, Any], shim: Any) -> None:
         if request["mode"] is not None:
             below = os.fsencode(request["below"])
             shim.shim_arm(request["mode"], ctypes.c_long(request["k"]), below)
-        code = run(request["arguments"], local_workers if request["guarded"] else in_process)
+        code = run(request["arguments"], forks=request["has_workers"])
         sys.stderr.flush()
     except BaseException:
         Path(request["messages"]).write_text(traceback.format_exc(), encoding="utf-8")

@@ -1,19 +1,14 @@
-"""Declare options: in groups, with the library's own defaults."""
+"""Types of options, and the library's own defaults."""
 
-from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-from kapre_cli.cli.help_text import Group, Option
 from kapre_cli.errors import SettingsError
 from kapre_cli.settings import STANDARD_OUTPUT
 from kapre_cli.settings.checks import whole
-
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
-Decorator = Callable[[Decorated], Decorated]
 
 
 class PathOrStream(click.Path):
@@ -31,9 +26,7 @@ class PathOrStream(click.Path):
 class WholeNumber(click.IntRange):
     """An integer from ``at_least`` up; ``16000.0`` and ``16e3`` are integers, too.
 
-    Args:
-        at_least: The smallest one.
-        why: Why there is nothing between two of them, for the message.
+    ``why`` says in the message why there is nothing between two of them.
     """
 
     name = "whole number"
@@ -41,6 +34,10 @@ class WholeNumber(click.IntRange):
     def __init__(self, at_least: int, why: str = "") -> None:
         super().__init__(min=at_least)
         self._why = f"; {why}" if why else ""
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
+        """Return what stands for the number in help texts."""
+        return "N"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the number, of its text or as a file of options has it."""
@@ -71,28 +68,11 @@ class Parsed(click.ParamType):  # type: ignore[type-arg]  # generic only since C
             self.fail(str(error), param, ctx)
 
 
-def option(
-    *names: str, group: Group = Group.OTHER, is_usual: bool = False, **attributes: Any
-) -> Decorator[Any]:
-    """Return a decorator that gives a command an option; arguments are those of :class:`Option`.
-
-    The first sentence of ``help`` says in about fifty characters what the option is for: it is
-    all that ``-h`` shows of a usual option.
-    """
-    return click.option(*names, cls=Option, group=group, is_usual=is_usual, **attributes)
-
-
-def together(*options: Decorator[Any]) -> Decorator[Any]:
-    """Return one decorator that gives a command all of these options, in this order."""
-
-    def decorate(command: Any) -> Any:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
 def defaults(settings: type[Any]) -> dict[str, Any]:
     """Return the defaults of a class of settings by the names of its fields."""
     return {field.name: field.default for field in fields(settings)}
+
+
+def output_argument(name: str = "output", shown: str = "OUTPUT") -> click.Argument:
+    """Return an argument that names an output."""
+    return click.Argument([name], metavar=shown, type=click.Path(path_type=Path))

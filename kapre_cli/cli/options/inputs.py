@@ -1,54 +1,51 @@
 """Options that name the inputs."""
 
-from typing import Any
+from functools import partial
 
 import click
 
-from kapre_cli.cli.help_text import Group
-from kapre_cli.cli.options.declaring import Decorator, Parsed, option, together
+from kapre_cli.cli.help_text import Group, Option
+from kapre_cli.cli.options.declaring import Parsed
 from kapre_cli.settings import Shard
 
+_input_option = partial(Option, group=Group.INPUTS)
 
-def input_options() -> Decorator[Any]:
+
+def input_options() -> list[click.Parameter]:
     """Return the argument that names the inputs, and the options that choose and name them."""
-    return together(
+    return [
         # Not required by Click: a list may name them all.
-        click.argument("inputs", nargs=-1, type=click.Path()),
-        option(
+        click.Argument(["inputs"], nargs=-1, type=click.Path()),
+        _input_option(
             "--files-from",
-            group=Group.INPUTS,
             metavar="LIST",
             type=click.Path(),
             help="Read names of inputs from this file, one a line. -: standard input. A list from "
             "a pipe is processed while it is written.",
         ),
-        option(
+        _input_option(
             "-0",
             "--null",
-            group=Group.INPUTS,
             is_flag=True,
             help="Names in --files-from end in NUL, as find -print0 writes them.",
         ),
-        option(
+        _input_option(
             "--root",
-            group=Group.INPUTS,
             type=click.Path(),
             help="Folder that keys are relative to. The key of an input is its name in the output.",
         ),
-        option(
+        _input_option(
             "--hidden",
-            group=Group.INPUTS,
             is_flag=True,
             help="Include hidden files and folders. Those are names that begin with a dot, recycle "
             "bins, lost+found and the like.",
         ),
-        option(
+        _input_option(
             "--shard",
-            group=Group.INPUTS,
             metavar="I/N",
             type=Parsed(Shard, "shard"),
             show_default="all inputs",
             help="Process part I of N parts of the inputs, I from 1. The parts have about the same "
             "size; merge joins their outputs.",
         ),
-    )
+    ]

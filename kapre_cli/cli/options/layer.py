@@ -1,12 +1,15 @@
 """Options that describe the layer."""
 
+from functools import partial
 from typing import Any
 
 import click
 
-from kapre_cli.cli.help_text import Group
-from kapre_cli.cli.options.declaring import Decorator, WholeNumber, defaults, option, together
+from kapre_cli.cli.help_text import Group, Option
+from kapre_cli.cli.options.declaring import WholeNumber, defaults
 from kapre_cli.settings import DATA_FORMATS, PADDINGS, LayerConfig, MelspectrogramConfig
+
+feature_option = partial(Option, group=Group.FEATURES)
 
 
 def as_option(name: str, value: float | None = None) -> str:
@@ -35,7 +38,9 @@ class _Norm(click.ParamType):  # type: ignore[type-arg]  # generic only since Cl
             self.fail(f"{value!r} is not 'slaney', 'none' or a number.", param, ctx)
 
 
-def framing_options(config: type[LayerConfig], *, n_hop: str = "half of --n-dft") -> Decorator[Any]:
+def framing_options(
+    config: type[LayerConfig], *, n_hop: str = "half of --n-dft"
+) -> list[click.Parameter]:
     """Return the options that describe the frames of a layer.
 
     Args:
@@ -43,133 +48,107 @@ def framing_options(config: type[LayerConfig], *, n_hop: str = "half of --n-dft"
         n_hop: What --n-hop is without the option, in words.
     """
     default = defaults(config)
-    return together(
-        option(
+    return [
+        feature_option(
             "--n-dft",
-            group=Group.FEATURES,
             is_usual=True,
-            metavar="N",
             type=WholeNumber(2),
             default=default["n_dft"],
-            show_default=True,
             help="Frame length in samples. A power of two is fastest.",
         ),
-        option(
+        feature_option(
             "--n-hop",
-            group=Group.FEATURES,
             is_usual=True,
-            metavar="N",
             type=WholeNumber(1),
             show_default=n_hop,
             help="Hop length in samples. It is the distance from one frame to the next.",
         ),
-        option(
+        feature_option(
             "--padding",
-            group=Group.FEATURES,
             type=click.Choice(PADDINGS),
             default=default["padding"],
-            show_default=True,
             help="Treatment of the ends of a signal. same: a frame at every hop, with zeros around "
             "the signal. valid: only frames inside the signal.",
         ),
-    )
+    ]
 
 
-def layer_options(config: type[LayerConfig]) -> Decorator[Any]:
+def layer_options(config: type[LayerConfig]) -> list[click.Parameter]:
     """Return the options that describe a layer, with the layer's own defaults."""
     default = defaults(config)
-    of_mel = [mel_options()] if issubclass(config, MelspectrogramConfig) else []
-    return together(
-        framing_options(config),
-        *of_mel,
-        option(
+    return [
+        *framing_options(config),
+        *(mel_options() if issubclass(config, MelspectrogramConfig) else ()),
+        feature_option(
             "--power",
-            group=Group.FEATURES,
             is_usual=True,
             metavar="P",
             type=click.FloatRange(min=0, min_open=True),
             default=default[config.power_name],
-            show_default=True,
             help="Exponent: 2 for power, 1 for amplitude.",
         ),
-        option(
+        feature_option(
             "--decibel/--no-decibel",
-            group=Group.FEATURES,
             is_usual=True,
             default=default[config.decibel_name],
-            show_default=True,
             help="Convert to decibels. They are 10*log10 of the values, relative to the largest "
             "value of the input, floored at -80.",
         ),
-        option(
+        feature_option(
             "--amin",
-            group=Group.FEATURES,
             metavar="A",
             type=click.FloatRange(min=0, min_open=True),
             default=default["amin"],
-            show_default=True,
             help="Smallest value that --decibel distinguishes. Smaller values are raised to it; "
             "lower it for quiet recordings.",
         ),
-        option(
+        feature_option(
             "--data-format",
-            group=Group.FEATURES,
             type=click.Choice(("default", *DATA_FORMATS)),
             default=default["image_data_format"],
-            show_default=True,
             help="Position of the channel axis. default: that of Keras' configuration.",
         ),
-    )
+    ]
 
 
-def mel_options() -> Decorator[Any]:
+def mel_options() -> list[click.Parameter]:
     """Return the options that only the mel layer has."""
     default = defaults(MelspectrogramConfig)
-    return together(
-        option(
+    return [
+        feature_option(
             "--n-mels",
-            group=Group.FEATURES,
             is_usual=True,
-            metavar="N",
             type=WholeNumber(1),
             default=default["n_mels"],
-            show_default=True,
             help="Number of mel bands.",
         ),
-        option(
+        feature_option(
             "--fmin",
-            group=Group.FEATURES,
             is_usual=True,
             metavar="HZ",
             type=click.FloatRange(min=0),
             default=default["fmin"],
-            show_default=True,
             help="Lowest frequency. It is the lower edge of the lowest band.",
         ),
-        option(
+        feature_option(
             "--fmax",
-            group=Group.FEATURES,
             is_usual=True,
             metavar="HZ",
             type=click.FloatRange(min=0, min_open=True),
             show_default="half the sample rate",
             help="Highest frequency. It is the upper edge of the highest band.",
         ),
-        option(
+        feature_option(
             "--htk/--no-htk",
-            group=Group.FEATURES,
             default=default["htk"],
-            show_default=True,
             help="Use HTK's mel scale instead of Slaney's.",
         ),
-        option(
+        feature_option(
             "--norm",
-            group=Group.FEATURES,
             type=_Norm(),
             metavar="slaney|none|P",
             default=default["norm"],
-            show_default=True,
             help="Normalization of the mel bands. slaney: equal area. none: peaks of 1. A number "
             "or inf: divide each band by that p-norm of its weights.",
         ),
-    )
+    ]

@@ -1,20 +1,24 @@
 """The options of a picture."""
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 
-from kapre_cli.cli.help_text import Group
+from kapre_cli.cli.help_text import Group, Option
 from kapre_cli.cli.options.audio import audio_options
-from kapre_cli.cli.options.declaring import Decorator, option, together
-from kapre_cli.cli.options.layer import framing_options, mel_options
-from kapre_cli.cli.options.voice import quiet_option
+from kapre_cli.cli.options.declaring import Parsed
+from kapre_cli.cli.options.layer import feature_option, framing_options, mel_options
+from kapre_cli.cli.options.running import quiet_option
+from kapre_cli.errors import SettingsError
 from kapre_cli.settings import MelspectrogramConfig
 
 _LONGEST_SIDE = 100  # inches
 _LARGEST = 1000  # square inches: a picture of 40 million pixels
+
+_picture_option = partial(Option, group=Group.PICTURE)
 
 
 class Range(NamedTuple):
@@ -36,14 +40,30 @@ class Size(NamedTuple):
     def __str__(self) -> str:
         return f"{self.width:.15g}x{self.height:.15g}"
 
+    @classmethod
+    def parse(cls, text: str) -> "Size":
+        """Return what ``text`` says: ``WIDTHxHEIGHT``.
+
+        Raises:
+            SettingsError: If that is no size, or too large a one.
+        """
+        width, _, height = text.lower().partition("x")
+        try:
+            size = cls(float(width), float(height))
+        except ValueError:
+            size = cls(math.nan, math.nan)
+        if not all(math.isfinite(side) and side > 0 for side in size):
+            raise SettingsError(f"{text!r} is not WIDTHxHEIGHT in inches, such as 7x4.5.")
+        if max(size) > _LONGEST_SIDE or size.width * size.height > _LARGEST:
+            raise SettingsError(
+                f"{text!r} is too large: a side has at most {_LONGEST_SIDE} inches, and the "
+                f"picture {_LARGEST:,} square inches."
+            )
+        return size
+
 
 class _Range(click.ParamType):  # type: ignore[type-arg]  # generic only since Click 8.5
-    """``LOW:HIGH``, either of which may be left out.
-
-    Args:
-        what: What it is called, with its unit, and examples.
-        at_least: The smallest number.
-    """
+    """``LOW:HIGH``, either of which may be left out; ``what`` names it in messages."""
 
     name = "range"
 
@@ -52,9 +72,9 @@ class _Range(click.ParamType):  # type: ignore[type-arg]  # generic only since C
         self._at_least = at_least
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):
+        if isinstance(value, Range):
             return value
-        low, colon, high = value.partition(":")
+        low, colon, high = str(value).partition(":")
         try:
             found = Range(*(float(one) if one.strip() else None for one in (low, high)))
         except ValueError:
@@ -67,81 +87,49 @@ class _Range(click.ParamType):  # type: ignore[type-arg]  # generic only since C
         return found
 
 
-class _Size(click.ParamType):  # type: ignore[type-arg]
-    """``WIDTHxHEIGHT`` in inches."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
-        width, _, height = value.lower().partition("x")
-        try:
-            size = Size(float(width), float(height))
-        except ValueError:
-            size = Size(math.nan, math.nan)
-        if not all(math.isfinite(side) and side > 0 for side in size):
-            self.fail(f"{value!r} is not WIDTHxHEIGHT in inches, such as 7x4.5.", param, ctx)
-        if max(size) > _LONGEST_SIDE or size.width * size.height > _LARGEST:
-            self.fail(
-                f"{value!r} is too large: a side has at most {_LONGEST_SIDE} inches, and the "
-                f"picture {_LARGEST:,} square inches.",
-                param,
-                ctx,
-            )
-        return size
-
-
-def picture_options() -> Decorator[Any]:
+def picture_options() -> list[click.Parameter]:
     """Return what names a picture and its source, and the options that say what it shows."""
-    return together(
-        click.argument("source", type=click.Path(path_type=Path)),
-        click.argument("keys", nargs=-1, metavar="[KEY | RECORDING]..."),
-        option(
+    return [
+        click.Argument(["source"], type=click.Path(path_type=Path)),
+        click.Argument(["keys"], nargs=-1, metavar="[KEY | RECORDING]..."),
+        _picture_option(
             "-o",
             "--output",
-            group=Group.PICTURE,
             is_usual=True,
             required=True,
             type=click.Path(path_type=Path),
             help="The picture: *.png, *.pdf or *.svg.",
         ),
-        option(
+        _picture_option(
             "--overwrite",
-            group=Group.PICTURE,
             is_usual=True,
             is_flag=True,
             help="Replace an existing picture.",
         ),
-        option(
+        _picture_option(
             "--time",
-            group=Group.PICTURE,
             is_usual=True,
             type=_Range("START:END in seconds, such as 1.5:3, 10: or :60", 0),
             metavar="START:END",
             show_default="all",
             help="Time to show, in seconds. Either end may be left out.",
         ),
-        option(
+        _picture_option(
             "--freq",
-            group=Group.PICTURE,
             is_usual=True,
             type=_Range("LOW:HIGH in Hz, such as 2000:8000, 500: or :4000", 0),
             metavar="LOW:HIGH",
             show_default="all",
             help="Frequencies to show, in Hz. Either end may be left out.",
         ),
-        option(
+        _picture_option(
             "--decibel/--no-decibel",
-            group=Group.PICTURE,
             default=True,
-            show_default=True,
             help="Show power or amplitude in decibels. They are relative to the largest value "
             "shown, down to -80.",
         ),
-        option(
+        _picture_option(
             "--range",
-            group=Group.PICTURE,
             is_usual=True,
             type=_Range("LOW:HIGH, such as -60:0, -50: or :0.5"),
             metavar="LOW:HIGH",
@@ -149,31 +137,27 @@ def picture_options() -> Decorator[Any]:
             help="Range of the colours. LOW and HIGH are values as the colour bar shows them; "
             "either may be left out.",
         ),
-        option(
+        _picture_option(
             "--cmap",
-            group=Group.PICTURE,
             metavar="NAME",
             default="magma",
-            show_default=True,
             help="Colour map of matplotlib.",
         ),
-        option(
+        _picture_option(
             "--size",
-            group=Group.PICTURE,
-            type=_Size(),
+            type=Parsed(Size, "size"),
             metavar="WxH",
             show_default="9 inches wide, as high as the panels need",
             help="Width and height of the picture in inches. An inch has 200 pixels.",
         ),
-        option(
+        feature_option(
             "--mel",
-            group=Group.FEATURES,
             is_usual=True,
             is_flag=True,
             help="Show mel bands of recordings. The options from --n-mels to --norm describe them.",
         ),
-        framing_options(MelspectrogramConfig, n_hop="a quarter of --n-dft"),
-        mel_options(),
-        audio_options(),
+        *framing_options(MelspectrogramConfig, n_hop="a quarter of --n-dft"),
+        *mel_options(),
+        *audio_options(),
         quiet_option(),
-    )
+    ]
