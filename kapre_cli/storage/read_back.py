@@ -4,6 +4,7 @@ import os
 import queue
 import threading
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from kapre_cli.closing import Closing
 from kapre_cli.errors import StoredDataError, quoted
 
 _PART_BYTES = 2**22
+_AT_ONCE = 32  # arrays
 
 
 class Place(NamedTuple):
@@ -27,6 +29,9 @@ class Place(NamedTuple):
     n_bytes: int
 
 
+_Written = tuple[str, Place, int | None]  # key, place and CRC-32
+
+
 class ReadBack(Closing):
     """Compares arrays with their checksums, in a thread, as soon as they have been written.
 
@@ -36,7 +41,8 @@ class ReadBack(Closing):
 
     def __init__(self) -> None:
         self.compared: dict[str, int] = {}
-        self._due: queue.SimpleQueue[tuple[str, Place, int | None] | None] = queue.SimpleQueue()
+        self._added: list[_Written] = []  # not handed to the thread yet
+        self._due: queue.SimpleQueue[list[_Written] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._failure: Exception | None = None
         self._is_dropped = False
@@ -52,14 +58,20 @@ class ReadBack(Closing):
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="reading back", daemon=True)
             self._thread.start()
-        self._due.put((key, place, crc32))
+        self._added.append((key, place, crc32))
+        if len(self._added) >= _AT_ONCE or place.n_bytes >= _PART_BYTES:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Let the thread compare what has been added. It is not woken up for each small array."""
+        added, self._added = self._added, []
+        self._due.put(added)
 
     def _work(self) -> None:
         path, fd = None, -1
         begun, crc, n_read = -1, 0, 0  # of the array that has been read in part
         try:
-            while (one := self._due.get()) is not None and not self._is_dropped:
-                key, place, crc32 = one
+            for key, place, crc32 in self._handed_over():
                 if place.path != path:
                     if fd >= 0:
                         os.close(fd)
@@ -80,6 +92,13 @@ class ReadBack(Closing):
             if fd >= 0:
                 os.close(fd)
 
+    def _handed_over(self) -> Iterator[_Written]:
+        while (several := self._due.get()) is not None:
+            for one in several:
+                if self._is_dropped:
+                    return
+                yield one
+
     def finish(self) -> None:
         """Wait until all arrays have been compared.
 
@@ -98,6 +117,7 @@ class ReadBack(Closing):
 
     def _end(self) -> None:
         if self._thread is not None:
+            self._hand_over()
             self._due.put(None)
             self._thread.join()
             self._thread = None
