@@ -1,16 +1,20 @@
 """How many bytes of the disk a run will take, as far as can be known beforehand."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import prod
 
 import numpy as np
 
 from kapre_cli.audio.reader import resampled_length
+from kapre_cli.errors import quoted
+from kapre_cli.extraction.executor import Executor
 from kapre_cli.extraction.job import Job
-from kapre_cli.extraction.preview import Preview
+from kapre_cli.extraction.preview import Preview, previews
+from kapre_cli.extraction.tasks import TaskSettings
 from kapre_cli.settings import ExtractionSettings
 from kapre_cli.settings.limits import MAX_CHANNELS
+from kapre_cli.storage.disk import free_bytes, require_free_bytes
 
 _JOURNAL_BYTES = 4  # float32
 
@@ -20,40 +24,31 @@ _FRAMES_IN_A_BYTE = 4
 _FLAC_CHANNELS = 8  # more channels take more bytes a frame
 
 
-def upper_bound_bytes(jobs: Sequence[Job], settings: ExtractionSettings) -> float:
-    """Return a number that :func:`required_bytes` does not exceed, told from the files' sizes.
-
-    Where so much is free no header need be read. It is infinite if it cannot be told.
-    """
-    if settings.audio.resample:
-        return math.inf
-    layer, n_bytes = settings.layer, 0.0
-    for job in jobs:
-        if job.done and job.facts is not None:
-            continue
-        size = job.n_bytes
-        n_channels = min(MAX_CHANNELS, size)  # each with one more frame than samples make full
-        n_bytes += _FRAMES_IN_A_BYTE * _FLAC_CHANNELS * size / layer.framing.n_hop + n_channels
-    n_bytes *= layer.n_features * (_JOURNAL_BYTES + np.dtype(settings.output.dtype).itemsize)
-    return n_bytes + output_bytes([job for job in jobs if job.done], settings)
-
-
-def required_bytes(
-    jobs: Sequence[Job], previews: Mapping[Job, Preview], settings: ExtractionSettings
-) -> int:
-    """Return how many bytes the journals and then the output will take, at least.
+def check_disk(jobs: Sequence[Job], common: TaskSettings, executor: Executor) -> None:
+    """Fail early if the disk is too small for the journals and then the output.
 
     Args:
-        jobs: The inputs.
-        previews: What the headers of those tell that are to be computed.
-        settings: The run's.
+        jobs: All inputs.
+        common: The settings of the run.
+        executor: What reads headers. Where the files' sizes say that enough is free none is read.
+
+    Raises:
+        OutputError: If it is too small.
     """
-    n_values = sum(_n_values(job, seen, settings) for job, seen in previews.items())
-    n_kept = sum(prod(entry.shape) for job in previews for entry in job.entries.values())
-    n_bytes = max(n_values - n_kept, 0) * _JOURNAL_BYTES
-    if settings.output.compression == "none":
-        n_bytes += n_values * np.dtype(settings.output.dtype).itemsize
-    return n_bytes + output_bytes([job for job in jobs if job.done], settings)
+    settings = common.settings
+    output = settings.output.path
+    free = free_bytes(output.parent)
+    due = [job for job in jobs if not job.done]
+    if free is None or not due:
+        return
+    n_bytes_done = output_bytes([job for job in jobs if job.done], settings)
+    if _upper_bound_bytes(due, settings) + n_bytes_done <= free:
+        return
+    seen = previews([job.source for job in due], common, executor)
+    n_bytes = _required_bytes(due, seen, settings) + n_bytes_done
+    require_free_bytes(
+        output.parent, n_bytes, f"{quoted(output)}, with the work beside it, at least"
+    )
 
 
 def output_bytes(jobs: Sequence[Job], settings: ExtractionSettings) -> int:
@@ -67,6 +62,33 @@ def output_bytes(jobs: Sequence[Job], settings: ExtractionSettings) -> int:
         if job.facts is not None
     )
     return n_values * np.dtype(settings.output.dtype).itemsize
+
+
+def _upper_bound_bytes(due: Sequence[Job], settings: ExtractionSettings) -> float:
+    """Return a number that :func:`_required_bytes` does not exceed, told from the files' sizes."""
+    if settings.audio.resample:
+        return math.inf
+    layer, n_frames = settings.layer, 0.0
+    for job in due:
+        n_channels = min(
+            MAX_CHANNELS, job.n_bytes
+        )  # each with one more frame than samples make full
+        n_samples = _FRAMES_IN_A_BYTE * _FLAC_CHANNELS * job.n_bytes
+        n_frames += n_samples / layer.framing.n_hop + n_channels
+    itemsize = np.dtype(settings.output.dtype).itemsize
+    return n_frames * layer.n_features * (_JOURNAL_BYTES + itemsize)
+
+
+def _required_bytes(
+    due: Sequence[Job], seen: Sequence[Preview], settings: ExtractionSettings
+) -> int:
+    """Return how many bytes inputs will take, at least, by what their headers tell."""
+    n_values = sum(_n_values(*both, settings) for both in zip(due, seen, strict=True))
+    n_kept = sum(prod(entry.shape) for job in due for entry in job.entries.values())
+    n_bytes = max(n_values - n_kept, 0) * _JOURNAL_BYTES
+    if settings.output.compression == "none":
+        n_bytes += n_values * np.dtype(settings.output.dtype).itemsize
+    return n_bytes
 
 
 def _n_values(job: Job, seen: Preview, settings: ExtractionSettings) -> int:

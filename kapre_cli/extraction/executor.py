@@ -3,9 +3,13 @@
 import select
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from kapre_cli.closing import Closing
 from kapre_cli.extraction.tasks import Event, Task, TaskSettings
+
+if TYPE_CHECKING:
+    from kapre_cli.extraction.computing import Outbox
 
 Deliver = Callable[[Event], None]
 
@@ -14,13 +18,13 @@ class Executor(Closing):
     """Computes tasks, one run after another."""
 
     @abstractmethod
-    def begin(self, common: TaskSettings, deliver: Deliver, n_workers: int | None = None) -> None:
+    def begin(self, common: TaskSettings, deliver: Deliver, n_workers: int) -> None:
         """Begin a run; what is left of the one before is dropped.
 
         Args:
             common: What all tasks of the run have in common.
             deliver: Called with every event, within :meth:`wait`. It does not raise.
-            n_workers: How many workers there is use for; ``None``: that is not known.
+            n_workers: How many workers there is use for.
         """
 
     @abstractmethod
@@ -58,10 +62,9 @@ class InProcess(Executor):
 
     def __init__(self) -> None:
         self._task: Task | None = None
-        self._common: TaskSettings | None = None
-        self._outbox: Closing | None = None
+        self._outbox: Outbox | None = None
 
-    def begin(self, common: TaskSettings, deliver: Deliver, n_workers: int | None = None) -> None:  # noqa: ARG002
+    def begin(self, common: TaskSettings, deliver: Deliver, n_workers: int) -> None:  # noqa: ARG002
         """Begin a run."""
         self.stop()
         self._common, self._deliver = common, deliver
@@ -87,16 +90,14 @@ class InProcess(Executor):
     def _compute(self, task: Task) -> None:
         # Decoders are imported where they are used: with workers, this process needs none.
         from kapre_cli.extraction.computing import Outbox, compute_tasks
-        from kapre_cli.extraction.worker import preview_task
+        from kapre_cli.extraction.preview import preview_task
 
-        assert self._common is not None  # noqa: S101 - for the type checker: the run has begun
         if not task.journal:
             self._send(preview_task(task, self._common.settings))
             return
-        outbox = self._outbox
-        if not isinstance(outbox, Outbox):
-            outbox = self._outbox = Outbox(self._common, self._send)
-        compute_tasks([task], self._common, outbox)
+        if self._outbox is None:
+            self._outbox = Outbox(self._common, self._send)
+        compute_tasks([task], self._common, self._outbox)
 
     def _send(self, events: Iterable[Event]) -> None:
         for event in events:

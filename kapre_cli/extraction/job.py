@@ -72,6 +72,13 @@ class Job:
         """Whether it is done or has failed."""
         return self.done or self.failed
 
+    @property
+    def known_facts(self) -> InputFacts:
+        """What is known of an input that has been opened."""
+        if self.facts is None:
+            raise RuntimeError(f"{self.source.key!r} has not been opened")
+        return self.facts
+
     def take_complete(
         self, state: int, entries: Mapping[int, BlockEntry], facts: InputFacts, config: LayerConfig
     ) -> bool:
@@ -102,7 +109,7 @@ class Job:
         return Known(
             key,
             config.shape(facts.n_samples, facts.n_channels),
-            facts.n_samples / facts.sr,
+            facts.seconds,
             self.work_seconds,
             facts.note or None,
             facts.reference,
@@ -112,12 +119,10 @@ class Job:
 
     def told(self, config: LayerConfig) -> str:
         """Return what there is to say of an input that is done: its key, shape and length."""
-        assert self.facts is not None  # noqa: S101 - for the type checker: it was opened
-        shape = config.shape(self.facts.n_samples, self.facts.n_channels)
+        facts = self.known_facts
+        shape = config.shape(facts.n_samples, facts.n_channels)
         sizes = ", ".join(f"{axis} {n:,}" for axis, n in zip(config.axes, shape, strict=True))
-        return (
-            f"{quoted(self.source.key)}: {sizes}; {duration(self.facts.n_samples / self.facts.sr)}"
-        )
+        return f"{quoted(self.source.key)}: {sizes}; {duration(facts.seconds)}"
 
 
 def fitting_blocks(facts: InputFacts, config: LayerConfig) -> list[tuple[int, int]]:

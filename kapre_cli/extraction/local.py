@@ -145,7 +145,6 @@ class _Worker:
         left: How many inputs of each of its tasks are unfinished, in order.
         n_bytes: Bytes of the inputs of its last task.
         journal: The journal of its last task.
-        is_alone: Whether its task is to be the only one.
     """
 
     pid: int
@@ -189,16 +188,16 @@ class LocalWorkers(Executor):
 
     def __init__(self, n_workers: int, kept: Collection[int] = ()) -> None:
         self._most = n_workers
+        self._n_used = 0
         self._server = _ForkServer(kept)
         self._workers: list[_Worker] = []
-        self._is_closed = False
 
-    def begin(self, common: TaskSettings, deliver: Deliver, n_workers: int | None = None) -> None:
+    def begin(self, common: TaskSettings, deliver: Deliver, n_workers: int) -> None:
         """Begin a run, with as many workers as there is use for."""
         self._common, self._deliver = common, deliver
         if any(worker.unfinished for worker in self._workers):
             self.stop()
-        self._n_used = min(self._most, n_workers or self._most)
+        self._n_used = min(self._most, n_workers)
         for worker in self._workers[: self._n_used]:
             with suppress(OSError):  # one that has died is replaced
                 worker.channel.send(common)
@@ -296,10 +295,8 @@ class LocalWorkers(Executor):
 
     def close(self) -> None:
         """End all processes."""
-        if not self._is_closed:
-            self._is_closed = True
-            self.stop()
-            self._server.close()
+        self.stop()
+        self._server.close()
 
 
 def _how(status: int | None) -> str:
