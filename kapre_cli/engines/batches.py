@@ -9,7 +9,7 @@ does not fit is cut at a frame, and its rest opens the next batch.
 import itertools
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import ClassVar
@@ -158,7 +158,6 @@ class Engine(Closing):
         self.batches = [np.zeros(n_samples, np.float32) for _ in range(n_threads + _BATCHES_BESIDE)]
         self._features = [np.zeros((n_frames, config.n_features), np.float32) for _ in self.batches]
         self._threads = ThreadPoolExecutor(n_threads, "compute")
-        self._pending: deque[Future[tuple[Features, float]]] = deque()
 
     @abstractmethod
     def _compute(self, samples: Samples, features: Features) -> None:
@@ -171,35 +170,22 @@ class Engine(Closing):
             features: The result, shape ``(n_frames, n_features)``.
         """
 
-    def submit(self, number: int, n_frames: int) -> None:
-        """Start to compute a batch, which must not be written to until it is collected.
+    def submit(self, number: int, n_frames: int) -> Future[tuple[Features, float]]:
+        """Start to compute a batch, which must not be written to until that is done.
 
         Args:
             number: The batch's, counted from 0.
             n_frames: How many frames have been filled. Others need not be computed.
+
+        Returns:
+            Gives the features, shape ``(n_frames, n_features)``, valid until the batch is submitted
+            again; and the largest of them.
         """
         arrays = self.batches[number], self._features[number]
-        self._pending.append(self._threads.submit(self._computed, *arrays, n_frames))
-
-    def collect(self) -> tuple[Features, float]:
-        """Wait for the features of the batch that was submitted first, and return them.
-
-        Returns:
-            Shape ``(n_frames, n_features)``, valid until that batch is submitted again; and the
-            largest of them.
-        """
-        return self._pending.popleft().result()
+        return self._threads.submit(self._computed, *arrays, n_frames)
 
     def recompute(self, samples: Samples, n_frames: int) -> tuple[Features, float]:
-        """Compute some frames in this thread, in a batch of their own.
-
-        Args:
-            samples: The samples that the frames cover.
-            n_frames: How many there are.
-
-        Returns:
-            Shape ``(n_frames, n_features)``; and the largest of them.
-        """
+        """Compute the ``n_frames`` frames of some samples in this thread; return the same."""
         batch = np.zeros_like(self.batches[0])
         batch[: len(samples)] = samples
         return self._computed(batch, np.zeros_like(self._features[0]), n_frames)
@@ -244,18 +230,20 @@ def run_batches(
         n_frames: Frames of a batch.
         engine: The engine, made for batches of that size.
     """
-    pending: deque[tuple[int, list[Slot]]] = deque()
+    pending: deque[tuple[int, list[Slot], Future[tuple[Features, float]]]] = deque()
     numbers = itertools.cycle(range(len(engine.batches)))
 
     def deliver(at_most: int) -> None:
         while len(pending) > at_most:
-            number, slots = pending.popleft()
+            number, slots, computed = pending.popleft()
             try:
-                computed = engine.collect()
+                features, peak = computed.result()
             except Exception:  # of one input, which must not fail the others in the batch
                 _recompute(engine, engine.batches[number], slots, framing)
-            else:
-                _store(*computed, slots)
+                continue
+            for slot in slots:
+                values = features[slot.position : slot.end]
+                slot.store(values, peak if len(slots) == 1 else float(values.max()))
 
     def free_batches() -> Iterator[Samples]:
         for batch in itertools.cycle(engine.batches):
@@ -265,8 +253,7 @@ def run_batches(
     for slots in BatchPacker(framing, n_frames).pack(segments, free_batches()):
         if slots:
             number = next(numbers)
-            engine.submit(number, slots[-1].end)
-            pending.append((number, slots))
+            pending.append((number, slots, engine.submit(number, slots[-1].end)))
         else:
             deliver(0)
     deliver(0)
@@ -283,10 +270,3 @@ def _recompute(engine: Engine, batch: Samples, slots: Iterable[Slot], framing: F
             slot.segment.failed(error)
         else:
             slot.store(*computed)
-
-
-def _store(features: Features, peak: float, slots: Sequence[Slot]) -> None:
-    """Store the features of a batch in the segments that they belong to."""
-    for slot in slots:
-        computed = features[slot.position : slot.end]
-        slot.store(computed, peak if len(slots) == 1 else float(computed.max()))

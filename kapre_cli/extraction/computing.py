@@ -9,18 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from kapre_cli.closing import Closing
-from kapre_cli.engines import batches
+from kapre_cli.engines import batches, engine_for
 from kapre_cli.engines.batches import Segment, batch_frames
-from kapre_cli.engines.registry import engine_for
 from kapre_cli.errors import FeatureError, OutputError, input_error
-from kapre_cli.extraction.decoding import (
-    ActiveInput,
-    Bounds,
-    DecodeAhead,
-    EndOfInput,
-    Item,
-    decoded,
-)
+from kapre_cli.extraction.decoding import ActiveInput, DecodeAhead, EndOfInput, Item, decoded
 from kapre_cli.extraction.framed import Block
 from kapre_cli.extraction.tasks import (
     Began,
@@ -115,12 +107,7 @@ class Outbox(Closing):
             journal.close()
 
 
-def compute_tasks(
-    tasks: Iterable[Task | None],
-    common: TaskSettings,
-    outbox: Outbox,
-    bounds: Bounds | None = None,
-) -> None:
+def compute_tasks(tasks: Iterable[Task | None], common: TaskSettings, outbox: Outbox) -> None:
     """Compute every input of some tasks.
 
     It needs nothing but the files, the folder of the journals and the settings.
@@ -130,33 +117,22 @@ def compute_tasks(
             and sent then.
         common: What they have in common.
         outbox: Where blocks and events go; to be closed by the caller.
-        bounds: How far decoding goes ahead of computing.
 
     Raises:
         OutputError: If a journal cannot be written.
     """
-    stage = _ComputeStage(common.settings, outbox)
-    try:
-        _compute(tasks, common, outbox, stage, bounds)
-    finally:
-        outbox.send()  # also of a run that is interrupted in this process
-
-
-def _compute(
-    tasks: Iterable[Task | None],
-    common: TaskSettings,
-    outbox: Outbox,
-    stage: "_ComputeStage",
-    bounds: Bounds | None,
-) -> None:
     settings = common.settings
     n_frames = batch_frames(settings.layer, settings.batch_size)
-    # In this order: an import and a thread that decodes would wait for each other's lock.
-    with (
-        engine_for(settings.layer, settings.engine, n_frames, common.n_threads) as engine,
-        DecodeAhead(_items(tasks, settings, outbox), bounds) as items,
-    ):
-        batches.run_batches(stage.segments(items), settings.layer.framing, n_frames, engine)
+    stage = _ComputeStage(settings, outbox)
+    try:
+        # In this order: an import and a thread that decodes would wait for each other's lock.
+        with (
+            engine_for(settings.layer, settings.engine, n_frames, common.n_threads) as engine,
+            DecodeAhead(_items(tasks, settings, outbox)) as items,
+        ):
+            batches.run_batches(stage.segments(items), settings.layer.framing, n_frames, engine)
+    finally:
+        outbox.send()  # also of a run that is interrupted in this process
 
 
 def _items(

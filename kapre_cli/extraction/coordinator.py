@@ -164,11 +164,10 @@ class Coordinator:
         while self._due or self._due_alone:
             if not self._n_workers:
                 self._begin()
-            workers = self._executor.idle_workers()
-            inputs = self._next_inputs() if workers else []
-            if not inputs:
+            worker = self._executor.idle_worker()
+            if worker is None or not (inputs := self._next_inputs()):
                 return
-            self._executor.submit(workers[0], Task(inputs, self._journal_for(workers[0], inputs)))
+            self._executor.submit(worker, Task(inputs, self._journal_for(worker, inputs)))
 
     def _begin(self) -> None:
         n_inputs = len(self._due) if self._coming is None else None

@@ -2,7 +2,7 @@
 
 import select
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 
 from kapre_cli.closing import Closing
@@ -28,25 +28,20 @@ class Executor(Closing):
         """
 
     @abstractmethod
-    def idle_workers(self) -> Sequence[int]:
-        """Return the workers that take another task now, those without one first."""
+    def idle_worker(self) -> int | None:
+        """Return a worker that takes another task now, one without any if there is one."""
 
     @abstractmethod
     def submit(self, worker: int, task: Task) -> None:
         """Give a task to a worker that takes one."""
 
     @abstractmethod
-    def wait(
-        self, descriptors: Collection[int] = (), timeout: float | None = None
-    ) -> Collection[int]:
+    def wait(self, descriptors: Collection[int] = (), timeout: float | None = None) -> None:
         """Deliver what has happened; if nothing has, wait until something does.
 
         Args:
             descriptors: File descriptors; the wait is over when one of them can be read, too.
             timeout: Seconds to wait at most.
-
-        Returns:
-            The descriptors that can be read.
         """
 
     @abstractmethod
@@ -69,29 +64,24 @@ class InProcess(Executor):
         self.stop()
         self._common, self._deliver = common, deliver
 
-    def idle_workers(self) -> Sequence[int]:
+    def idle_worker(self) -> int | None:
         """Return the one worker unless it has a task."""
-        return (0,) if self._task is None else ()
+        return 0 if self._task is None else None
 
     def submit(self, worker: int, task: Task) -> None:  # noqa: ARG002
         """Take a task."""
         self._task = task
 
-    def wait(
-        self, descriptors: Collection[int] = (), timeout: float | None = None
-    ) -> Collection[int]:
+    def wait(self, descriptors: Collection[int] = (), timeout: float | None = None) -> None:
         """Compute the task, or wait for the descriptors."""
         if self._task is None:
-            return readable(descriptors, timeout)
-        task, self._task = self._task, None
-        self._compute(task)
-        return readable(descriptors, 0)
-
-    def _compute(self, task: Task) -> None:
+            readable(descriptors, timeout)
+            return
         # Decoders are imported where they are used: with workers, this process needs none.
         from kapre_cli.extraction.computing import Outbox, compute_tasks
         from kapre_cli.extraction.preview import preview_task
 
+        task, self._task = self._task, None
         if not task.journal:
             self._send(preview_task(task, self._common.settings))
             return
@@ -116,12 +106,7 @@ class InProcess(Executor):
 
 
 def readable(descriptors: Collection[int], timeout: float | None) -> Collection[int]:
-    """Return the descriptors that can be read; wait for one of them.
-
-    Args:
-        descriptors: File descriptors.
-        timeout: Seconds to wait at most; ``None``: as long as it takes.
-    """
+    """Return the descriptors that can be read; wait ``timeout`` seconds at most for one."""
     if not descriptors:
         return ()
     poll = select.poll()

@@ -9,7 +9,7 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NoReturn
@@ -208,17 +208,17 @@ class LocalWorkers(Executor):
             worker.channel.send(self._common)
         return worker
 
-    def idle_workers(self) -> Sequence[int]:
-        """Return the workers without a task, then those whose task will not last.
-
-        Another worker is started if all are busy and there may be more.
+    def idle_worker(self) -> int | None:
+        """Return a worker without a task, a new one, or one whose task will not last.
 
         Raises:
             OutputError: If the system has no process for the first one.
         """
-        used = list(enumerate(self._workers[: self._n_used]))
-        idle = [number for number, worker in used if not worker.left]
-        if not idle and len(used) < self._n_used:
+        used = self._workers[: self._n_used]
+        for number, worker in enumerate(used):
+            if not worker.left:
+                return number
+        if len(used) < self._n_used:
             try:
                 self._workers.append(self._started())
             except OutputError:
@@ -226,26 +226,22 @@ class LocalWorkers(Executor):
                     raise
                 self._n_used = len(self._workers)  # they will do
             else:
-                idle = [len(self._workers) - 1]
-        return idle + [number for number, worker in used if worker.ends_soon]
+                return len(used)
+        return next((number for number, worker in enumerate(used) if worker.ends_soon), None)
 
     def submit(self, worker: int, task: Task) -> None:
         """Give a task to a worker."""
         self._workers[worker].give(task)
 
-    def wait(
-        self, descriptors: Collection[int] = (), timeout: float | None = None
-    ) -> Collection[int]:
+    def wait(self, descriptors: Collection[int] = (), timeout: float | None = None) -> None:
         """Deliver what workers say, and which of them have died."""
         by_descriptor = {
             worker.channel.fileno(): number
             for number, worker in enumerate(self._workers[: self._n_used])
         }
-        found = readable([*descriptors, *by_descriptor], timeout)
-        for descriptor in found:
+        for descriptor in readable([*descriptors, *by_descriptor], timeout):
             if descriptor in by_descriptor:
                 self._receive(by_descriptor[descriptor])
-        return [descriptor for descriptor in found if descriptor not in by_descriptor]
 
     def _receive(self, number: int) -> None:
         worker = self._workers[number]

@@ -111,9 +111,8 @@ def previews(sources: Sequence[Source], common: TaskSettings, executor: Executor
 
     executor.begin(common, handle, 1)
     while len(found) < len(inputs):
-        for worker in executor.idle_workers():
-            if due:
-                executor.submit(worker, Task(due.popleft(), ""))
+        while due and (worker := executor.idle_worker()) is not None:
+            executor.submit(worker, Task(due.popleft(), ""))
         executor.wait()
         if errors:
             raise errors[0]
