@@ -73,7 +73,7 @@ class FileSink(Sink):
         common: The settings of the run.
         work_dir: Where the output is put together.
         existing: What stood at its place when the run began.
-        reuse: Knows what earlier runs have left, and whom to report to.
+        reuse: What earlier runs have left, and the report of this one.
         keys: The inputs' keys; ``None`` while not all of them are known.
         progress: Told how far it is.
     """
@@ -153,7 +153,9 @@ class FileSink(Sink):
         except (OutputError, StoredDataError):
             raise
         except Exception as error:
-            self._fail(job, error)
+            if not job.failed:
+                job.failed = True
+                self._report.failed(job.source.path, input_error(error), job.known(self._config))
             return
         if self._announced is not None:
             self._progress.writing(*self._announced)
@@ -181,11 +183,6 @@ class FileSink(Sink):
             return stored_array(job.stored_in[job.source.key], self._config)
         journals, entries = self._work_dir.journals, list(job.entries.values())
         return final_array(journals, entries, self._config, self._settings.output.dtype)
-
-    def _fail(self, job: Job, error: Exception) -> None:
-        if not job.failed:
-            job.failed = True
-            self._report.failed(job.source.path, input_error(error), job.known(self._config))
 
     def finish(self, jobs: Sequence[Job]) -> None:
         """Write what is left, read the output back and move it into its place.
@@ -219,11 +216,10 @@ class FileSink(Sink):
 
     def _tell_up_to_date(self, is_all: bool) -> None:
         self._report.is_there = True
-        path = quoted(self._settings.output.path)
-        if is_all:
-            self._report.say(f"note: {path} is up to date: nothing was computed")
-        else:
-            self._report.say(f"note: {path} is left as it is: nothing new could be read")
+        new = "up to date: nothing was computed"
+        if not is_all:
+            new = "left as it is: nothing new could be read"
+        self._report.say(f"note: {quoted(self._settings.output.path)} is {new}")
 
     def _keep_unwritten(self, arrays: Sequence[Job]) -> None:
         n_finished = sum(bool(job.entries) or job.stored_in is None for job in arrays)
@@ -288,12 +284,6 @@ class StreamSink(Sink):
     """Sends each array off when its turn has come, and leaves nothing behind.
 
     What becomes of an input is reported in that order too.
-
-    Args:
-        descriptor: Where arrays go.
-        settings: The run's, the layer's image data format resolved.
-        journals: Where the blocks are.
-        report: Told what becomes of every input.
     """
 
     ahead_inputs = 2**10
@@ -341,14 +331,7 @@ class StreamSink(Sink):
 def with_pauses(
     array: FinalArray, seconds: float, progress: Progress, pause: Callable[[], None]
 ) -> FinalArray:
-    """Return an array that lets others go on between its pieces, if it has several.
-
-    Args:
-        array: The array.
-        seconds: Of the audio behind it.
-        progress: Told of each piece that is done.
-        pause: Called after each.
-    """
+    """Return an array of so many seconds that lets others go on between its pieces."""
     if array.n_pieces == 1:
         return array
     per_frame = seconds / array.shape[array.time_axis]

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -37,10 +38,6 @@ class Outbox(Closing):
     """What a worker gives out: blocks, into journals, and then the events that tell of them.
 
     Journals are open as long as inputs need them, that of the last task always.
-
-    Args:
-        common: What all tasks have in common.
-        send: Called with events, a few at once.
     """
 
     def __init__(self, common: TaskSettings, send: Send) -> None:
@@ -48,20 +45,15 @@ class Outbox(Closing):
         self._seconds_at_risk = SECONDS_AT_RISK if common.is_durable else None
         self._send = send
         self._journals: dict[str, Journal] = {}
-        self._n_begun: dict[str, int] = {}  # inputs, counted by the thread that decodes
-        self._n_ended: dict[str, int] = {}  # by the one that computes
+        self._n_begun: Counter[str] = Counter()  # inputs, counted by the thread that decodes
+        self._n_ended: Counter[str] = Counter()  # by the one that computes
         self._events: list[Event] = []
         self._sent = 0.0  # long ago: that an input is being read is sent at once
 
     def journal_of(self, task: Task) -> Journal:
-        """Return the journal of a task.
-
-        Raises:
-            OutputError: If it cannot be opened.
-        """
+        """Return the journal of a task; raise OutputError if it cannot be opened."""
         path = task.journal
         if path not in self._journals:
-            self._n_begun[path] = self._n_ended[path] = 0
             self._journals[path] = Journal(Path(path), self._root, self._seconds_at_risk)
         self._n_begun[path] += len(task.inputs)
         return self._journals[path]
@@ -164,10 +156,7 @@ class _ComputeStage:
             elif isinstance(item, Block):
                 yield from self._of_block(item)
             elif isinstance(item, EndOfInput):
-                if item.failure is not None:
-                    self._fail(item.input, item.failure)
-                else:
-                    self._read(item.input)
+                self._ended(item)
             else:
                 self._outbox.add(Began(item.number))
 
@@ -199,8 +188,7 @@ class _ComputeStage:
         except (FeatureError, MemoryError) as error:
             self._fail(active, error)
             return
-        facts = active.facts
-        assert facts is not None  # noqa: S101 - for the type checker: it was opened
+        facts = active.known_facts
         active.n_due -= 1
         is_last = active.is_read and active.n_due == 0
         active.entries.append(
@@ -222,44 +210,37 @@ class _ComputeStage:
             self._finish(active)
 
     def _check_finite(self, block: Block) -> None:
-        """Set features to NaN that are not finite, if such samples were to be kept.
-
-        Raises:
-            FeatureError: If there are such features and they were not to be kept.
-        """
+        """Set features to NaN that are not finite; raise FeatureError if none were to be kept."""
         if math.isfinite(block.peak):
             return
         if self._settings.audio.non_finite != "keep":
-            raise _overflow(block)
+            last = block.first_frame + block.n_frames - 1
+            raise FeatureError(
+                "its samples are so large that float32 overflows in frames "
+                f"{block.first_frame:,} to {last:,}; scale it down, for instance to [-1, 1]"
+            )
         block.results[~np.isfinite(block.results)] = np.nan  # whatever became of an infinity
         block.peak = peak_of(block.results)
 
-    def _read(self, active: ActiveInput) -> None:
-        """Finish an input that has been read to its end, if all of it is computed."""
+    def _ended(self, end: EndOfInput) -> None:
+        """Fail an input, or finish it if all of it is computed."""
+        active = end.input
+        if end.failure is not None:
+            self._fail(active, end.failure)
+            return
         active.is_read = True
         if active.n_due == 0 and not active.has_failed:
-            assert active.facts is not None  # noqa: S101 - for the type checker: it was opened
-            active.journal.done(active.source.key, active.state, active.facts)
+            active.journal.done(active.source.key, active.state, active.known_facts)
             self._finish(active)
 
     def _finish(self, active: ActiveInput) -> None:
-        assert active.facts is not None  # noqa: S101 - for the type checker: it was opened
-        self._outbox.ended(
-            active.journal,
-            Finished(
-                active.number,
-                active.facts,
-                active.state,
-                tuple(active.entries),
-                active.kept,
-                active.work_seconds,
-            ),
+        entries = tuple(active.entries)
+        finished = Finished(
+            active.number,
+            active.known_facts,
+            active.state,
+            entries,
+            active.kept,
+            active.work_seconds,
         )
-
-
-def _overflow(block: Block) -> FeatureError:
-    last = block.first_frame + block.n_frames - 1
-    return FeatureError(
-        f"its samples are so large that float32 overflows in frames {block.first_frame:,} "
-        f"to {last:,}; scale it down, for instance to [-1, 1]"
-    )
+        self._outbox.ended(active.journal, finished)

@@ -39,14 +39,6 @@ _LISTED_AHEAD = 2**10  # inputs of a list that wait to be computed
 class Coordinator:
     """Gives tasks to workers and finished inputs to a sink.
 
-    Args:
-        common: What all tasks have in common.
-        journals: Where workers put finished blocks.
-        sink: Where inputs go that have ended.
-        report: Told of inputs that fail.
-        progress: Told how far the work has come.
-        executor: What computes.
-
     Attributes:
         queue: Inputs that the sink has not taken yet, in order.
     """

@@ -25,15 +25,9 @@ _FLAC_CHANNELS = 8  # more channels take more bytes a frame
 
 
 def check_disk(jobs: Sequence[Job], common: TaskSettings, executor: Executor) -> None:
-    """Fail early if the disk is too small for the journals and then the output.
+    """Raise OutputError if the disk is too small for the journals and then the output.
 
-    Args:
-        jobs: All inputs.
-        common: The settings of the run.
-        executor: What reads headers. Where the files' sizes say that enough is free none is read.
-
-    Raises:
-        OutputError: If it is too small.
+    Where the files' sizes say that enough is free no header need be read.
     """
     settings = common.settings
     output = settings.output.path

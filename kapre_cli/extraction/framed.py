@@ -21,9 +21,7 @@ class Block:
     """Successive frames of one input, to be computed.
 
     Attributes:
-        input: The input.
         first_frame: Number of its first frame in the input.
-        n_frames: How many frames there are.
         samples: What the frames cover in each channel, pads included: ``(n_channels, samples)``.
         results: The features, shape ``(n_channels, n_frames, n_features)``, once they are computed.
         peak: The largest feature so far: NaN or infinite if one of them is.
@@ -77,9 +75,9 @@ def frame_blocks(
     """Yield the frames of an input block by block; the whole file has been read at the end.
 
     Args:
-        active: The input.
+        active: What the blocks belong to.
         reader: The input's samples, from their beginning on.
-        framing: How it is framed.
+        framing: The layer's.
         n_features: Features of a frame.
         kept: First frames of blocks that have been computed before and are left out.
 

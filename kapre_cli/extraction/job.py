@@ -33,7 +33,6 @@ class Job:
     """One input of a run.
 
     Attributes:
-        source: The input.
         n_bytes: Bytes of its file, as far as that can be told.
         facts: What is known of it; ``None`` until it has been opened.
         state: The state of its file that its blocks belong to, see ``journal.identity``.
@@ -82,14 +81,7 @@ class Job:
     def take_complete(
         self, state: int, entries: Mapping[int, BlockEntry], facts: InputFacts, config: LayerConfig
     ) -> bool:
-        """Take blocks of journals, if they are all that the input has; return whether they are.
-
-        Args:
-            state: The state of its file that they belong to.
-            entries: The blocks, by their first frame.
-            facts: What is known of the input.
-            config: The layer's arguments.
-        """
+        """Take blocks of journals, if they are all that the input has; return whether they are."""
         fitting = fitting_blocks(facts, config)
         if any(first not in entries or entries[first].shape[1] != n for first, n in fitting):
             return False
@@ -98,11 +90,7 @@ class Job:
         return True
 
     def known(self, config: LayerConfig) -> Known:
-        """Return what there is to say of the input once it has ended.
-
-        Args:
-            config: The layer's arguments, with the image data format resolved.
-        """
+        """Return what there is to say of the input once it has ended."""
         facts, key = self.facts, self.source.key
         if facts is None:
             return Known(key)

@@ -45,11 +45,7 @@ class Preview:
     n_samples: int | None = None
 
     def shape(self, layer: LayerConfig) -> tuple[int, int, int] | None:
-        """Return the shape of its array, ``None`` if there would be none or it is not known.
-
-        Args:
-            layer: The layer's arguments, with the image data format resolved.
-        """
+        """Return the shape of its array, ``None`` if there would be none or it is not known."""
         if self.failure is not None or self.n_samples is None:
             return None
         return layer.shape(self.n_samples, self.n_channels)
@@ -82,11 +78,6 @@ def previews(sources: Sequence[Source], common: TaskSettings, executor: Executor
     """Return what a run would do with each input.
 
     Workers look at them: opening a damaged file may crash a decoder, too.
-
-    Args:
-        sources: The inputs.
-        common: The settings of the run.
-        executor: What looks at them.
     """
     found: dict[int, Preview] = {}
     inputs = [TaskInput(number, source) for number, source in enumerate(sources)]
@@ -120,11 +111,7 @@ def previews(sources: Sequence[Source], common: TaskSettings, executor: Executor
 
 
 def crashed(how: str) -> AudioReadError:
-    """Return the error of an input that a worker died of, twice.
-
-    Args:
-        how: What it died of.
-    """
+    """Return the error of an input that a worker died of, twice."""
     return AudioReadError(
         f"the worker process died twice ({how}) while it was reading it: the file must be damaged "
         "in a way that its decoder cannot stand, or too large for the memory"

@@ -64,11 +64,7 @@ class ReusePolicy:
             )
 
     def others(self, known: Collection[str]) -> list[str]:
-        """Return the keys of the finished output that no input has.
-
-        Args:
-            known: The keys of the inputs.
-        """
+        """Return the keys of the finished output that are not those of inputs."""
         return [key for key in self.earlier.features or () if key not in known]
 
     def contents(self, jobs: Sequence[Job], n_rejected: int) -> list[Job]:
@@ -169,13 +165,7 @@ class ReusePolicy:
         return True
 
     def _if_current(self, facts: InputFacts, root: RootFacts, source: Source) -> InputFacts | None:
-        """Return the facts as this run would state them, or ``None`` if the input is another now.
-
-        Args:
-            facts: What an earlier run knew.
-            root: The settings of that run.
-            source: The input.
-        """
+        """Return the facts as this run would state them, ``None`` if the input is another now."""
         if self._if_allowed(facts, root, source) is None:
             return None
         try:

@@ -16,9 +16,8 @@ from kapre_cli.extraction.tasks import Broken, Task, TaskSettings
 class Worker:
     """The main thread of a worker process.
 
-    Args:
-        channel: Gives :class:`TaskSettings` when a run begins, then its tasks; takes lists of
-            events.
+    The channel gives :class:`TaskSettings` when a run begins, then its tasks; it takes lists of
+    events.
     """
 
     def __init__(self, channel: Channel) -> None:
