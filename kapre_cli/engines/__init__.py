@@ -13,9 +13,8 @@ def engine_for(
     Args:
         config: The layer's arguments.
         engine: One of ``ENGINE_CHOICES``.
-        n_frames: Frames of a batch: see ``batch_frames``.
-        n_threads: How many batches NumPy computes at once; ``None``: one for each processor that
-            this process may use. TensorFlow has threads of its own.
+        n_frames: See ``batch_frames``.
+        n_threads: As for :class:`NumpyEngine`; TensorFlow has threads of its own.
     """
     if resolved_engine(engine, config) == "numpy":
         return NumpyEngine(config, n_frames, n_threads)

@@ -117,23 +117,17 @@ class BatchPacker:
                     yield slots
                     samples, slots, position = next(batches), [], 0
                     continue
-                slot = Slot(segment, first, count, position)
-                samples[samples_of(slot, self._framing)] = segment.samples[
-                    _samples(first, count, self._framing)
-                ]
-                slots.append(slot)
+                taken = segment.samples[_samples(first, count, self._framing)]
+                samples[_samples(position, count, self._framing)] = taken
+                slots.append(Slot(segment, first, count, position))
                 first += count
-                position = slot.end + self._framing.n_seam_frames
+                position += count + self._framing.n_seam_frames
         if slots:
             yield slots
 
 
-def samples_of(slot: Slot, framing: Framing) -> slice:
-    """Return where the samples of a slot lie in its batch."""
-    return _samples(slot.position, slot.count, framing)
-
-
 def _samples(first: int, count: int, framing: Framing) -> slice:
+    """Return where the samples of some frames lie in what they are frames of."""
     start = first * framing.n_hop
     return slice(start, start + framing.n_samples(count))
 
@@ -239,11 +233,23 @@ def run_batches(
             try:
                 features, peak = computed.result()
             except Exception:  # of one input, which must not fail the others in the batch
-                _recompute(engine, engine.batches[number], slots, framing)
+                recompute(engine.batches[number], slots)
                 continue
             for slot in slots:
                 values = features[slot.position : slot.end]
                 slot.store(values, peak if len(slots) == 1 else float(values.max()))
+
+    def recompute(batch: Samples, slots: Iterable[Slot]) -> None:
+        for slot in slots:
+            samples = batch[_samples(slot.position, slot.count, framing)]
+            try:
+                computed = engine.recompute(samples, slot.count)
+            except Exception as error:
+                if slot.segment.failed is None:
+                    raise
+                slot.segment.failed(error)
+            else:
+                slot.store(*computed)
 
     def free_batches() -> Iterator[Samples]:
         for batch in itertools.cycle(engine.batches):
@@ -257,16 +263,3 @@ def run_batches(
         else:
             deliver(0)
     deliver(0)
-
-
-def _recompute(engine: Engine, batch: Samples, slots: Iterable[Slot], framing: Framing) -> None:
-    """Compute the slots of a batch one by one, and report those that fail again."""
-    for slot in slots:
-        try:
-            computed = engine.recompute(batch[samples_of(slot, framing)], slot.count)
-        except Exception as error:
-            if slot.segment.failed is None:
-                raise
-            slot.segment.failed(error)
-        else:
-            slot.store(*computed)

@@ -164,9 +164,9 @@ class _ComputeStage:
         active = block.input
         if active.has_failed:
             return
-        failed = partial(self._fail, active)
+        n_features, failed = self._config.n_features, partial(self._fail, active)
         try:
-            segments = block.segments(self._config.n_features, self._keep, failed)
+            segments = block.segments(n_features, self._keep, failed)
         except MemoryError as error:
             self._fail(active, error)
         else:

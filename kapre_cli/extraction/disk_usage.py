@@ -1,7 +1,7 @@
 """How many bytes of the disk a run will take, as far as can be known beforehand."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import prod
 
 import numpy as np
@@ -45,17 +45,16 @@ def check_disk(jobs: Sequence[Job], common: TaskSettings, executor: Executor) ->
     )
 
 
-def output_bytes(jobs: Sequence[Job], settings: ExtractionSettings) -> int:
+def output_bytes(jobs: Iterable[Job], settings: ExtractionSettings) -> int:
     """Return how many bytes inputs that are done will take in the output, at least."""
-    if settings.output.compression != "none":
-        return 0
-    layer = settings.layer
-    n_values = sum(
-        layer.framing.n_time(job.facts.n_samples) * layer.n_features * job.facts.n_channels
-        for job in jobs
-        if job.facts is not None
-    )
-    return n_values * np.dtype(settings.output.dtype).itemsize
+    shape_of, known = settings.layer.shape, [job.facts for job in jobs if job.facts is not None]
+    n_values = sum(prod(shape_of(facts.n_samples, facts.n_channels)) for facts in known)
+    return _stored_bytes(n_values, settings)
+
+
+def _stored_bytes(n_values: int, settings: ExtractionSettings) -> int:
+    is_compressed = settings.output.compression != "none"
+    return 0 if is_compressed else n_values * np.dtype(settings.output.dtype).itemsize
 
 
 def _upper_bound_bytes(due: Sequence[Job], settings: ExtractionSettings) -> float:
@@ -64,11 +63,8 @@ def _upper_bound_bytes(due: Sequence[Job], settings: ExtractionSettings) -> floa
         return math.inf
     layer, n_frames = settings.layer, 0.0
     for job in due:
-        n_channels = min(
-            MAX_CHANNELS, job.n_bytes
-        )  # each with one more frame than samples make full
-        n_samples = _FRAMES_IN_A_BYTE * _FLAC_CHANNELS * job.n_bytes
-        n_frames += n_samples / layer.framing.n_hop + n_channels
+        n_frames += _FRAMES_IN_A_BYTE * _FLAC_CHANNELS * job.n_bytes / layer.framing.n_hop
+        n_frames += min(MAX_CHANNELS, job.n_bytes)  # of each channel, one that is not full
     itemsize = np.dtype(settings.output.dtype).itemsize
     return n_frames * layer.n_features * (_JOURNAL_BYTES + itemsize)
 
@@ -77,19 +73,13 @@ def _required_bytes(
     due: Sequence[Job], seen: Sequence[Preview], settings: ExtractionSettings
 ) -> int:
     """Return how many bytes inputs will take, at least, by what their headers tell."""
-    n_values = sum(_n_values(*both, settings) for both in zip(due, seen, strict=True))
+    n_values = 0
+    for job, one in zip(due, seen, strict=True):
+        if one.n_samples is not None:
+            frames = _FRAMES_IN_A_BYTE * job.n_bytes
+            believed = resampled_length(frames, one.source_sr, settings.audio.sr)
+            n_samples = min(one.n_samples, max(believed, settings.layer.n_dft))
+            n_values += prod(settings.layer.shape(n_samples, one.n_channels))
     n_kept = sum(prod(entry.shape) for job in due for entry in job.entries.values())
-    n_bytes = max(n_values - n_kept, 0) * _JOURNAL_BYTES
-    if settings.output.compression == "none":
-        n_bytes += n_values * np.dtype(settings.output.dtype).itemsize
-    return n_bytes
-
-
-def _n_values(job: Job, seen: Preview, settings: ExtractionSettings) -> int:
-    """Return how many features an input will have, 0 if that cannot be known."""
-    if seen.n_samples is None or seen.failure is not None:
-        return 0
-    layer = settings.layer
-    believed = resampled_length(_FRAMES_IN_A_BYTE * job.n_bytes, seen.source_sr, settings.audio.sr)
-    n_time = layer.framing.n_time(min(seen.n_samples, max(believed, layer.n_dft)))
-    return n_time * layer.n_features * seen.n_channels
+    n_bytes_journals = max(n_values - n_kept, 0) * _JOURNAL_BYTES
+    return n_bytes_journals + _stored_bytes(n_values, settings)

@@ -22,7 +22,7 @@ class Executor(Closing):
         """Begin a run; what is left of the one before is dropped.
 
         Args:
-            common: What all tasks of the run have in common.
+            common: What its tasks have in common.
             deliver: Called with every event, within :meth:`wait`. It does not raise.
             n_workers: How many workers there is use for.
         """
@@ -47,6 +47,10 @@ class Executor(Closing):
     @abstractmethod
     def stop(self) -> None:
         """End the run; finished work is in the journals then."""
+
+    def close(self) -> None:
+        """End the run, and whatever computes."""
+        self.stop()
 
 
 class InProcess(Executor):
@@ -99,10 +103,6 @@ class InProcess(Executor):
         if self._outbox is not None:
             self._outbox.close()
             self._outbox = None
-
-    def close(self) -> None:
-        """Close the journals."""
-        self.stop()
 
 
 def readable(descriptors: Collection[int], timeout: float | None) -> Collection[int]:

@@ -120,16 +120,6 @@ class _Window:
         ``start`` must not be before that of the call before.
         """
         first, last = max(start, 0), min(stop, self._length)
-        self._move(first, last)
-        held = self._held[:, : last - first]
-        if (first, last) == (start, stop):
-            return held
-        padded = np.zeros((held.shape[0], stop - start), np.float32)
-        padded[:, first - start : first - start + held.shape[1]] = held
-        return padded
-
-    def _move(self, first: int, last: int) -> None:
-        """Hold the samples of the signal from ``first`` to ``last``."""
         held_stop = self._held_start + self._held.shape[1]
         while held_stop < first:  # a hop longer than a frame leaves samples out
             held_stop += len(self._read(min(first - held_stop, self._at_once)))
@@ -137,5 +127,10 @@ class _Window:
         if last > held_stop:
             new = self._read(last - held_stop).T
             kept = np.concatenate([kept, new], axis=1) if kept.size else new
-        self._held = kept
-        self._held_start = first
+        self._held, self._held_start = kept, first
+        held = kept[:, : last - first]
+        if (first, last) == (start, stop):
+            return held
+        padded = np.zeros((held.shape[0], stop - start), np.float32)
+        padded[:, first - start : first - start + held.shape[1]] = held
+        return padded

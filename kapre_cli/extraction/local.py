@@ -42,11 +42,7 @@ _REPLY_BYTES = 32
 
 
 class _ForkServer:
-    """The process that forks workers.
-
-    Args:
-        kept: Descriptors of this process that workers read from.
-    """
+    """The process that forks workers, which read from some descriptors of this one."""
 
     def __init__(self, kept: Collection[int]) -> None:
         self._socket, theirs = socket.socketpair()
@@ -65,11 +61,7 @@ class _ForkServer:
         theirs.close()
 
     def start(self) -> tuple[int, Channel]:
-        """Start a worker; return its process and the channel to it.
-
-        Raises:
-            OutputError: If the system has no process for it.
-        """
+        """Start a worker; raise OutputError if the system has no process for it."""
         with suppress(OSError):
             self._socket.sendall(_START, NO_SIGNAL)
             reply, descriptors, _, _ = socket.recv_fds(self._socket, _REPLY_BYTES, 1)
@@ -139,8 +131,6 @@ class _Worker:
     """A worker as this process sees it.
 
     Attributes:
-        pid: Its process.
-        channel: The channel to it.
         unfinished: Inputs that it has been given and not finished, by number.
         left: How many inputs of each of its tasks are unfinished, in order.
         n_bytes: Bytes of the inputs of its last task.
@@ -280,18 +270,17 @@ class LocalWorkers(Executor):
                         self._deliver(event)
                     continue
                 del waiting[descriptor]
+        for worker in waiting.values():
+            with suppress(ProcessLookupError):
+                os.kill(worker.pid, signal.SIGKILL)
         for worker in self._workers:
-            if worker.channel.fileno() in waiting:
-                with suppress(ProcessLookupError):
-                    os.kill(worker.pid, signal.SIGKILL)
             worker.channel.close()
-        for worker in self._workers:
             self._server.wait(worker.pid)
         self._workers = []
 
     def close(self) -> None:
         """End all processes."""
-        self.stop()
+        super().close()
         self._server.close()
 
 
