@@ -221,8 +221,8 @@ def run_batches(
         segments: The segments. ``None``: the next one will take a while; all earlier ones are
             computed before it is asked for.
         framing: The layer's.
-        n_frames: Frames of a batch.
-        engine: The engine, made for batches of that size.
+        n_frames: Frames of a batch of the engine.
+        engine: The engine.
     """
     pending: deque[tuple[int, list[Slot], Future[tuple[Features, float]]]] = deque()
     numbers = itertools.cycle(range(len(engine.batches)))

@@ -195,7 +195,12 @@ class FileSink(Sink):
         """
         arrays = self._reuse.contents(jobs, self._n_rejected)
         if self._writer is None and (arrays or not jobs) and self._is_up_to_date(arrays):
-            self._tell_up_to_date(len(arrays) == len(jobs) and not any(j.failed for j in jobs))
+            self._report.is_there = True
+            is_all = len(arrays) == len(jobs) and not any(job.failed for job in jobs)
+            new = "up to date: nothing was computed"
+            if not is_all:
+                new = "left as it is: nothing new could be read"
+            self._report.say(f"note: {quoted(self._settings.output.path)} is {new}")
         elif arrays and all(job.failed for job in arrays):
             self._keep_unwritten(arrays)
             return
@@ -213,13 +218,6 @@ class FileSink(Sink):
         if self._features is None or len(self._features) != len(arrays):
             return False
         return self._is_of_same_settings and all(map(self._is_stored, arrays, self._features))
-
-    def _tell_up_to_date(self, is_all: bool) -> None:
-        self._report.is_there = True
-        new = "up to date: nothing was computed"
-        if not is_all:
-            new = "left as it is: nothing new could be read"
-        self._report.say(f"note: {quoted(self._settings.output.path)} is {new}")
 
     def _keep_unwritten(self, arrays: Sequence[Job]) -> None:
         n_finished = sum(bool(job.entries) or job.stored_in is None for job in arrays)

@@ -122,11 +122,7 @@ def _blocks(one: TaskInput, active: ActiveInput, settings: ExtractionSettings) -
 
 
 def check_frame(config: LayerConfig, reader: AudioReader) -> None:
-    """Reject an input that is too short for a frame, or has too many channels for one.
-
-    Raises:
-        FeatureError: If it is, or has.
-    """
+    """Raise FeatureError for an input too short for a frame, or with too many channels for one."""
     if config.padding == "valid" and reader.n_samples < config.n_dft:
         raise FeatureError(
             f"it has {counted(reader.n_samples, 'sample')}, fewer than the {config.n_dft:,} of one "

@@ -101,7 +101,7 @@ class _Window:
     Args:
         read: Gives the next so many samples, shape ``(samples, channels)``.
         length: Samples in the signal.
-        n_channels: Channels in the signal.
+        n_channels: Its channels.
         at_once: Samples that are read at once, at most, where they are left out.
     """
 

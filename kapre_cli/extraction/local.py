@@ -149,15 +149,6 @@ class _Worker:
         """Whether it has one task, of several inputs, that will not last."""
         return len(self.left) == 1 and len(self.unfinished) > 1 and self.n_bytes <= _LITTLE_BYTES
 
-    def give(self, task: Task) -> None:
-        """Send a task. If the worker has died that is found when it is waited for."""
-        self.unfinished.update((one.number, one) for one in task.inputs)
-        self.left.append(len(task.inputs))
-        self.n_bytes = sum(one.n_bytes for one in task.inputs)
-        self.journal = task.journal
-        with suppress(OSError):
-            self.channel.send(task)
-
     def ended(self, number: int) -> None:
         """Record that an input has ended. A worker's tasks end in order, but for a few inputs."""
         if self.unfinished.pop(number, None) is not None:
@@ -220,8 +211,14 @@ class LocalWorkers(Executor):
         return next((number for number, worker in enumerate(used) if worker.ends_soon), None)
 
     def submit(self, worker: int, task: Task) -> None:
-        """Give a task to a worker."""
-        self._workers[worker].give(task)
+        """Send a task to a worker. If that has died it is found when it is waited for."""
+        taker = self._workers[worker]
+        taker.unfinished.update((one.number, one) for one in task.inputs)
+        taker.left.append(len(task.inputs))
+        taker.n_bytes = sum(one.n_bytes for one in task.inputs)
+        taker.journal = task.journal
+        with suppress(OSError):
+            taker.channel.send(task)
 
     def wait(self, descriptors: Collection[int] = (), timeout: float | None = None) -> None:
         """Deliver what workers say, and which of them have died."""
