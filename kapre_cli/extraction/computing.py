@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from kapre_cli.closing import Closing
-from kapre_cli.engines import batches, engine_for
-from kapre_cli.engines.batches import Segment, batch_frames
+from kapre_cli.engines import batches
+from kapre_cli.engines.batches import Engine, Segment, batch_frames
+from kapre_cli.engines.numpy_engine import NumpyEngine
 from kapre_cli.errors import FeatureError, OutputError, input_error
 from kapre_cli.extraction.decoding import ActiveInput, DecodeAhead, EndOfInput, Item, decoded
 from kapre_cli.extraction.framed import Block
@@ -24,7 +25,7 @@ from kapre_cli.extraction.tasks import (
     Task,
     TaskSettings,
 )
-from kapre_cli.settings import ExtractionSettings
+from kapre_cli.settings import ExtractionSettings, LayerConfig, resolved_engine
 from kapre_cli.storage.blocks import peak_of
 from kapre_cli.storage.journal import SECONDS_AT_RISK, Journal
 
@@ -125,6 +126,25 @@ def compute_tasks(tasks: Iterable[Task | None], common: TaskSettings, outbox: Ou
             batches.run_batches(stage.segments(items), settings.layer.framing, n_frames, engine)
     finally:
         outbox.send()  # also of a run that is interrupted in this process
+
+
+def engine_for(
+    config: LayerConfig, engine: str, n_frames: int, n_threads: int | None = None
+) -> Engine:
+    """Return an engine that computes batches of ``n_frames`` frames.
+
+    Args:
+        config: The layer's arguments.
+        engine: One of ``ENGINE_CHOICES``.
+        n_frames: See ``batch_frames``.
+        n_threads: As for :class:`NumpyEngine`; TensorFlow has threads of its own.
+    """
+    if resolved_engine(engine, config) == "numpy":
+        return NumpyEngine(config, n_frames, n_threads)
+    # TensorFlow takes seconds to import: only where it is needed.
+    from kapre_cli.engines.keras_engine import KerasEngine
+
+    return KerasEngine(config, n_frames)
 
 
 def _items(
