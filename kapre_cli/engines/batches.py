@@ -57,7 +57,6 @@ class Slot:
     """The place of some frames of a segment in a batch.
 
     Attributes:
-        segment: The segment.
         first: Its first frame in this batch.
         count: How many of its frames are in this batch.
         position: Number of the first of them in the batch.
@@ -198,12 +197,7 @@ class Engine(Closing):
 
 
 def batch_frames(config: LayerConfig, batch_size: int | None = None) -> int:
-    """Return the frames of a batch: ``batch_size``, or a number that suits the layer.
-
-    Args:
-        config: The layer's arguments.
-        batch_size: Frames wanted, rounded up to a multiple of 16.
-    """
+    """Return the frames of a batch, a multiple of 16: ``batch_size``, or what suits the layer."""
     framing = config.framing
     return _rounded_up(batch_size or _DEFAULT_VALUES // max(framing.n_dft, framing.n_hop))
 

@@ -5,7 +5,6 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
 
 from kapre_cli.errors import (
     OutputError,
@@ -54,12 +53,7 @@ class Sink:
         """Record that all inputs have ended, and which of them are still to be taken."""
 
     def take(self, job: Job, pause: Callable[[], None]) -> None:
-        """Take the next input, which has ended.
-
-        Args:
-            job: The input.
-            pause: Called now and then, while a long array is being written.
-        """
+        """Take the next input, which has ended; ``pause`` now and then in a long array."""
         raise NotImplementedError
 
 
@@ -101,6 +95,10 @@ class FileSink(Sink):
         self._written: list[tuple[Job, InputFacts]] = []
         self._waiting: list[Job] = []  # that need not be written if all others are like them
         self._features = reuse.earlier.features
+        stored = None if self._features is None else self._features.root
+        self._is_of_same_settings = stored is not None and (
+            replace(stored, versions=self._root.versions) == self._root
+        )
         self._stored_keys = iter(self._features or ())
         # Where the arrays of inputs that are gone belong is known only once all have been tried.
         self._follows = self._features is None or (keys is not None and not reuse.others(keys))
@@ -130,11 +128,6 @@ class FileSink(Sink):
         """Whether the finished output has the array just so, and under a key: the next one."""
         is_there = job.stored_in is not None and not job.restated and job.source.key == key
         return is_there and self._is_of_same_settings
-
-    @cached_property
-    def _is_of_same_settings(self) -> bool:
-        features, root = self._features, self._root
-        return features is not None and replace(features.root, versions=root.versions) == root
 
     def _opened(self) -> FeatureWriter:
         """Return what writes the output, which is begun now at the latest."""

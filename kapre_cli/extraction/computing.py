@@ -108,7 +108,7 @@ def compute_tasks(tasks: Iterable[Task | None], common: TaskSettings, outbox: Ou
     Args:
         tasks: The tasks. ``None``: the next one may take a while; all before it has been computed
             and sent then.
-        common: What they have in common.
+        common: Their settings.
         outbox: Where blocks and events go; to be closed by the caller.
 
     Raises:
@@ -131,14 +131,7 @@ def compute_tasks(tasks: Iterable[Task | None], common: TaskSettings, outbox: Ou
 def engine_for(
     config: LayerConfig, engine: str, n_frames: int, n_threads: int | None = None
 ) -> Engine:
-    """Return an engine that computes batches of ``n_frames`` frames.
-
-    Args:
-        config: The layer's arguments.
-        engine: One of ``ENGINE_CHOICES``.
-        n_frames: See ``batch_frames``.
-        n_threads: As for :class:`NumpyEngine`; TensorFlow has threads of its own.
-    """
+    """Return an engine for batches of ``n_frames`` frames; ``engine`` is of ``ENGINE_CHOICES``."""
     if resolved_engine(engine, config) == "numpy":
         return NumpyEngine(config, n_frames, n_threads)
     # TensorFlow takes seconds to import: only where it is needed.

@@ -76,7 +76,7 @@ def frame_blocks(
 
     Args:
         active: What the blocks belong to.
-        reader: The input's samples, from their beginning on.
+        reader: Gives its samples, from their beginning on.
         framing: The layer's.
         n_features: Features of a frame.
         kept: First frames of blocks that have been computed before and are left out.

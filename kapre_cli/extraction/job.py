@@ -20,10 +20,8 @@ NO_ENTRIES: Mapping[int, BlockEntry] = MappingProxyType({})
 def tells_state(source: Source, mtime_ns: int) -> bool:
     """Return whether the time of its last change tells one state of an input from another.
 
-    Args:
-        source: The input.
-        mtime_ns: The time as it is stored. Times beyond 64 bits are stored as the nearest
-            time within, so the first and the last of these may stand for any of them.
+    Times beyond 64 bits are stored as the nearest time within, so the first and the last of these
+    may stand for any of them.
     """
     return not source.is_stream and INT64[0] < mtime_ns < INT64[1]
 

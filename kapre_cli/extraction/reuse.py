@@ -32,7 +32,6 @@ class ReusePolicy:
 
     Attributes:
         earlier: What earlier runs have left, made with this run's settings.
-        settings: This run's.
         versions: Versions of the programs and libraries at work now.
         report: Told of what is not kept though it might have been expected.
     """
