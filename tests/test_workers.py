@@ -15,7 +15,7 @@ import kapre_cli
 from kapre_cli.errors import OutputError
 from kapre_cli.extraction.channel import Channel
 from kapre_cli.extraction.executor import InProcess
-from kapre_cli.extraction.previewing import previews
+from kapre_cli.extraction.preview import previews
 from kapre_cli.extraction.run import extract
 from kapre_cli.extraction.tasks import TaskSettings
 from kapre_cli.report import Report
