@@ -36,21 +36,18 @@ class NpyDirectoryWriter(FeatureWriter):
             self._manifest = (path / MANIFEST_NAME).open("xb")
             self._manifest_crc32 = 0
 
-    def _store(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> None:
+    def _store(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> Place:
         target = self.path / f"{key}{NPY_SUFFIX}"
         with writing(target):
             if target.parent not in self._folders:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 below = len(target.relative_to(self.path).parents) - 1
                 self._folders.update(target.parents[:below])
-            self._last = _write_npy(target, array, pieces)
+            return _write_npy(target, array, pieces)
 
-    def _place(self) -> Place:
-        return self._last
-
-    def _describe(self, key: str, array: FinalArray, facts: InputFacts) -> None:
+    def _describe(self, key: str, facts: InputFacts) -> None:
         with writing(self.path / MANIFEST_NAME):
-            line = f"{dumps(_row(key, array, facts))}\n".encode()
+            line = f"{dumps(_row(key, self.root, facts))}\n".encode()
             self._manifest_crc32 = zlib.crc32(line, self._manifest_crc32)
             self._manifest.write(line)
 
@@ -74,16 +71,13 @@ class NpyDirectoryWriter(FeatureWriter):
 class NpyWriter(FeatureWriter):
     """Writes a single ``x.npy``, with all its facts in ``x.npy.json``."""
 
-    def _store(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> None:  # noqa: ARG002
+    def _store(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> Place:  # noqa: ARG002
         with writing(self.path):
-            self._last = _write_npy(self.path, array, pieces)
+            return _write_npy(self.path, array, pieces)
 
-    def _place(self) -> Place:
-        return self._last
-
-    def _describe(self, key: str, array: FinalArray, facts: InputFacts) -> None:
+    def _describe(self, key: str, facts: InputFacts) -> None:
         sidecar = sidecar_of(self.path)
-        described = root_dict(self.root, self.frequency) | {"input": _row(key, array, facts)}
+        described = root_dict(self.root, self.frequency) | {"input": _row(key, self.root, facts)}
         with writing(sidecar):
             _write_json(sidecar, described)
 
@@ -110,8 +104,8 @@ def root_dict(root: RootFacts, frequency: npt.NDArray[np.float64]) -> dict[str, 
     return root.to_dict() | {"frequency": frequency.tolist()}
 
 
-def _row(key: str, array: FinalArray, facts: InputFacts) -> dict[str, Any]:
-    return {"key": key, "axes": list(array.axes), **facts.to_dict()}
+def _row(key: str, root: RootFacts, facts: InputFacts) -> dict[str, Any]:
+    return {"key": key, "axes": list(root.layer.axes), **facts.to_dict()}
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:

@@ -42,21 +42,12 @@ class FeatureWriter(Closing):
             OutputError: If they cannot be written.
         """
         crc = PieceCrc(array.shape, array.time_axis, array.dtype.itemsize)
-        self._store(key, array, crc.through(array.pieces()))
+        place = self._store(key, array, crc.through(array.pieces()))
         facts = facts._replace(crc32=crc.value()).with_reference(array.reference)
-        self._describe(key, array, facts)
-        self._compare(key, facts.crc32)
-        return facts
-
-    def _compare(self, key: str, crc32: int) -> None:
-        """Let the array stored last be read back, if its bytes lie in one place."""
-        place = self._place()
+        self._describe(key, facts)
         if place is not None:
-            self.read_back.add(key, place, crc32)
-
-    @abstractmethod
-    def _place(self) -> Place | None:
-        """Return where the bytes of the array stored last are; ``None`` if they are compressed."""
+            self.read_back.add(key, place, facts.crc32)
+        return facts
 
     def copy(self, stored: StoredArray) -> InputFacts:
         """Store an array of another output and its facts, as they are; return these.
@@ -71,11 +62,14 @@ class FeatureWriter(Closing):
         return facts
 
     @abstractmethod
-    def _store(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> None:
-        """Write the array, going through these pieces of it to their end."""
+    def _store(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> Place | None:
+        """Write the array, going through these pieces of it to their end.
+
+        Return where its bytes are; ``None`` if they are compressed.
+        """
 
     @abstractmethod
-    def _describe(self, key: str, array: FinalArray, facts: InputFacts) -> None:
+    def _describe(self, key: str, facts: InputFacts) -> None:
         """Write the facts of the array stored last."""
 
     @abstractmethod
