@@ -12,8 +12,8 @@ from kapre_cli.settings import ExtractionSettings
 from kapre_cli.settings.limits import within_int64
 from kapre_cli.sources import Source, is_hidden
 from kapre_cli.storage.earlier import Earlier
+from kapre_cli.storage.journals import Remembered
 from kapre_cli.storage.metadata import InputFacts, RootFacts
-from kapre_cli.storage.replay import Remembered
 
 
 @dataclass

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from kapre_cli.dsp import decibel_reference, decibels_below
 from kapre_cli.errors import FeatureError
 from kapre_cli.settings import DTYPES, LayerConfig
-from kapre_cli.storage.blocks import BlockEntry
+from kapre_cli.storage.journal import BlockEntry
 from kapre_cli.storage.journals import Journals
 from kapre_cli.storage.stored import Packed, StoredArray
 

@@ -16,6 +16,7 @@ from kapre_cli.storage.admission import check_output, require_not_in_work
 from kapre_cli.storage.existing import existing_output, is_something
 from kapre_cli.storage.features import open_features, require_written
 from kapre_cli.storage.formats import open_writer
+from kapre_cli.storage.journals import replay
 from kapre_cli.storage.metadata import InputFacts, RootFacts
 from kapre_cli.storage.parts import (
     Part,
@@ -24,7 +25,6 @@ from kapre_cli.storage.parts import (
     require_complete,
     require_distinct,
 )
-from kapre_cli.storage.replay import replay
 from kapre_cli.storage.soundness import frequencies
 from kapre_cli.storage.work_dir import WorkDir, signals_deferred
 from kapre_cli.storage.writers import FeatureWriter
