@@ -22,13 +22,12 @@ from kapre_cli.storage.assembly import FinalArray, Part, final_array, stored_arr
 from kapre_cli.storage.disk import require_free_bytes
 from kapre_cli.storage.existing import Existing
 from kapre_cli.storage.features import require_written
-from kapre_cli.storage.formats import open_writer
 from kapre_cli.storage.journals import Journals
 from kapre_cli.storage.metadata import InputFacts, RootFacts
 from kapre_cli.storage.npy_stream import write_array
 from kapre_cli.storage.soundness import frequencies
 from kapre_cli.storage.work_dir import WorkDir, signals_deferred
-from kapre_cli.storage.writers import FeatureWriter
+from kapre_cli.storage.writers import FeatureWriter, open_writer
 
 _SECONDS_TO_LOOK = 0.1  # at the place of the work folder again
 

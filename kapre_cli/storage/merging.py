@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -17,17 +16,14 @@ from kapre_cli.storage.admission import check_output, require_not_in_work
 from kapre_cli.storage.earlier import differing, settings_of
 from kapre_cli.storage.existing import existing_output, is_something
 from kapre_cli.storage.features import open_features, require_written
-from kapre_cli.storage.formats import open_writer
 from kapre_cli.storage.journals import replay
 from kapre_cli.storage.metadata import InputFacts, RootFacts
 from kapre_cli.storage.soundness import frequencies
 from kapre_cli.storage.stored import Features
 from kapre_cli.storage.work_dir import PARTIAL_SUFFIX, WorkDir, signals_deferred
-from kapre_cli.storage.writers import FeatureWriter
+from kapre_cli.storage.writers import FeatureWriter, open_writer
 
 _NAMED = 3  # of many
-
-Written = list[tuple[str, InputFacts]]
 
 
 @dataclass(frozen=True)
@@ -149,7 +145,9 @@ def merge(
                 work_dir.publish(existing)
             finally:
                 if work_dir.published:
-                    _count(written, report)
+                    report.is_there = True
+                    for key, facts in written:
+                        report.written(facts.source, Known(key, seconds=facts.seconds))
             work_dir.close()
 
 
@@ -264,7 +262,10 @@ def _require_nothing_lost(path: Path, parts: Sequence[_Part], *, unreadable: boo
     """
     if not is_something(path) or (path.is_file() and path.stat().st_size == 0):
         return
-    held = dict(chain.from_iterable(map(_recordings, parts)))
+    held: dict[str, str] = {}
+    for part in parts:
+        with part.open() as features:
+            held.update((key, facts.sha256) for key, facts in features.facts())
     try:
         with open_features(path) as features:
             lost = [key for key, facts in features.facts() if held.get(key) != facts.sha256]
@@ -282,13 +283,6 @@ def _require_nothing_lost(path: Path, parts: Sequence[_Part], *, unreadable: boo
             f"inputs has ({quoted(lost[0])}{other}{', ...' if len(lost) > 1 else ''}); merge "
             "replaces no output that would lose some: name another output, or move it away"
         )
-
-
-def _recordings(part: _Part) -> Iterator[tuple[str, str]]:
-    """Yield the key and the SHA-256 of each recording that a part holds the array of."""
-    with part.open() as features:
-        for key, facts in features.facts():
-            yield key, facts.sha256
 
 
 def _root(parts: Sequence[_Part], output: OutputSettings, report: Report) -> RootFacts:
@@ -321,9 +315,11 @@ def _versions(parts: Sequence[_Part]) -> dict[str, str]:
     return versions
 
 
-def _copied(parts: Sequence[_Part], writer: FeatureWriter, progress: Progress) -> Written:
+def _copied(
+    parts: Sequence[_Part], writer: FeatureWriter, progress: Progress
+) -> list[tuple[str, InputFacts]]:
     """Copy all arrays; return what was written."""
-    written: Written = []
+    written = []
     dtype = np.dtype(writer.root.dtype).newbyteorder("<")
     for part in parts:
         with part.open() as features:
@@ -337,9 +333,3 @@ def _copied(parts: Sequence[_Part], writer: FeatureWriter, progress: Progress) -
                 written.append((stored.key, facts))
                 progress.wrote(facts.seconds)
     return written
-
-
-def _count(written: Written, report: Report) -> None:
-    report.is_there = True
-    for key, facts in written:
-        report.written(facts.source, Known(key, seconds=facts.seconds))

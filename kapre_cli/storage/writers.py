@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.closing import Closing
+from kapre_cli.settings import OutputSettings
 from kapre_cli.storage.assembly import FinalArray, Part, stored_array
 from kapre_cli.storage.checksum import PieceCrc
 from kapre_cli.storage.metadata import InputFacts, RootFacts
@@ -83,3 +84,17 @@ class FeatureWriter(Closing):
     def close(self) -> None:
         """Release what is held; unless :meth:`finish` has ended, what was written is void."""
         self.read_back.close()
+
+
+def open_writer(
+    output: OutputSettings, path: Path, root: RootFacts, frequency: npt.NDArray[np.float64]
+) -> FeatureWriter:
+    """Return a writer of the format of ``output``, at work on ``path``."""
+    from kapre_cli.storage.hdf5 import Hdf5Writer  # which are such writers themselves
+    from kapre_cli.storage.npy import NpyDirectoryWriter, NpyWriter
+
+    if output.format == "hdf5":
+        return Hdf5Writer(path, root, frequency, output.compression)
+    if output.format == "npy":
+        return NpyWriter(path, root, frequency)
+    return NpyDirectoryWriter(path, root, frequency)
