@@ -21,13 +21,12 @@ from kapre_cli.cli.commands import Command
 from kapre_cli.cli.compare import compare
 from kapre_cli.cli.defaults import blamed, unknown_variables, with_defaults
 from kapre_cli.cli.ending import PipeClosedError, code_of, message_of
+from kapre_cli.cli.extract import melspectrogram, spectrogram
 from kapre_cli.cli.info import info
-from kapre_cli.cli.melspectrogram import melspectrogram
 from kapre_cli.cli.merge import merge
 from kapre_cli.cli.messages import lossy_messages, n_lost
 from kapre_cli.cli.plot import plot
 from kapre_cli.cli.signals import Stopped, pass_over, stoppable
-from kapre_cli.cli.spectrogram import spectrogram
 from kapre_cli.cli.verify import verify
 from kapre_cli.errors import KapreExtractError, printable
 from kapre_cli.report import ExitCode
