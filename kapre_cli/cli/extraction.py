@@ -1,13 +1,16 @@
 """What both extracting commands do: options to settings, settings to the library."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from kapre_cli.cli.defaults import config_file
+from kapre_cli.cli.ending import code_of
 from kapre_cli.cli.executors import RESUME, executor
 from kapre_cli.cli.from_options import (
     audio_settings,
@@ -28,8 +31,8 @@ from kapre_cli.errors import (
     UsageError,
     quoted,
 )
-from kapre_cli.outcomes import Known
-from kapre_cli.report import Report, counted
+from kapre_cli.outcomes import Known, Recorder
+from kapre_cli.report import ExitCode, Report, counted
 from kapre_cli.settings import (
     STANDARD_OUTPUT,
     ExtractionSettings,
@@ -39,6 +42,7 @@ from kapre_cli.settings import (
 )
 from kapre_cli.sharding import take
 from kapre_cli.sources import Arriving, Inputs, Source
+from kapre_cli.storage.disk import is_at
 from kapre_cli.version import PROGRAM
 
 if TYPE_CHECKING:
@@ -108,7 +112,6 @@ def _run(run: _Run, computing: "Executor") -> int:
         if descriptor is not None or options["report"] == STANDARD_OUTPUT:
             incoming.require_other_stdout(run.inputs, 1 if descriptor is None else descriptor)
 
-        from kapre_cli.cli.recording import recorded
         from kapre_cli.cli.terminal import Terminal
 
         known = () if incoming.arrives else run.inputs.sources
@@ -119,7 +122,7 @@ def _run(run: _Run, computing: "Executor") -> int:
                 n_expected=None if incoming.arrives else run.inputs.n_inputs,
                 verbose=options["verbose"],
             )
-            with recorded(report, place):
+            with _recorded(report, place):
                 _work(run, report, terminal, computing, descriptor)
                 if not options["quiet"]:
                     for line in report.failures_by_kind():
@@ -127,6 +130,47 @@ def _run(run: _Run, computing: "Executor") -> int:
                     terminal.say(f"{report.summary()}{_end(report, run.output)}")
                 report.broken |= n_lost() > 0
     return report.exit_code
+
+
+@contextmanager
+def _recorded(report: Report, place: "ReportPlace | None") -> Iterator[None]:
+    """Record what ``report`` is told, and the sums at the end, however that is reached.
+
+    The file is touched when the run begins. A run that is refused before leaves it as it is.
+
+    Raises:
+        OutputError: If the file cannot be opened. One that cannot be written on ends there.
+    """
+    if place is None:
+        yield
+        return
+    from kapre_cli.storage.report_file import open_report
+
+    path = place.path
+
+    def broke(error: OutputError) -> None:
+        report.broken = True
+        report.say(f"{PROGRAM}: Error: {error}; it ends there, the run goes on")
+
+    name = "standard output" if path == STANDARD_OUTPUT else path
+    with Recorder(partial(open_report, place), name, broke) as recorder:
+        report.recorder = recorder
+        try:
+            yield
+        except BaseException as error:
+            if code_of(error) is not ExitCode.USAGE:
+                with suppress(OSError, UsageError):  # why the run ends says enough
+                    report.close(code_of(error))
+            raise
+        opened, target = recorder.descriptor, place.target
+        is_there = opened is None or target is None or is_at(opened, target, follow_links=True)
+        report.broken |= not is_there
+        report.close(report.exit_code)
+        if not is_there:
+            report.say(
+                f"{PROGRAM}: Error: the report {quoted(path)} was moved, replaced or removed while "
+                "the run was on: its lines are not there"
+            )
 
 
 def _dry_run(run: _Run, computing: "Executor") -> int:
