@@ -25,7 +25,6 @@ from kapre_cli.storage.features import require_written
 from kapre_cli.storage.journals import Journals
 from kapre_cli.storage.metadata import InputFacts, RootFacts
 from kapre_cli.storage.npy_stream import write_array
-from kapre_cli.storage.soundness import frequencies
 from kapre_cli.storage.work_dir import WorkDir, signals_deferred
 from kapre_cli.storage.writers import FeatureWriter, open_writer
 
@@ -147,9 +146,8 @@ class FileSink(Sink):
         assert facts is not None  # noqa: S101 - for the type checker: it was opened
         self._require_place()
         if self._writer is None:
-            frequency = frequencies(self._config, self._settings.audio.sr)
             staging = self._work_dir.staging
-            self._writer = open_writer(self._settings.output, staging, self._root, frequency)
+            self._writer = open_writer(self._settings.output.format, staging, self._root)
         try:
             array = self._array(job)
         except (OutputError, StoredDataError):
@@ -257,9 +255,8 @@ class FileSink(Sink):
             self._write(job, _no_pause)
             self._report.require_few_failures()
         if self._writer is None:
-            frequency = frequencies(self._config, self._settings.audio.sr)
             staging = self._work_dir.staging
-            self._writer = open_writer(self._settings.output, staging, self._root, frequency)
+            self._writer = open_writer(self._settings.output.format, staging, self._root)
 
     def _publish(self) -> None:
         """Read the output back, move it into its place and remove what led to it.

@@ -8,7 +8,7 @@ from itertools import filterfalse
 
 from kapre_cli.errors import UsageError, quoted
 from kapre_cli.report import counted
-from kapre_cli.sources.keys import STREAM_KEY, Places, file_key, found_key
+from kapre_cli.sources.keys import STREAM_KEY, Places, file_key
 from kapre_cli.sources.lists import STREAM
 from kapre_cli.sources.source import TOO_LONG, Refusal, Source, is_too_long
 from kapre_cli.sources.walk import Walk
@@ -81,7 +81,7 @@ def discover(
             sources += _named([path], partial(file_key, root=root), refusals)
             continue
         walk = Walk(path, hidden=hidden)
-        sources += _named(walk, partial(found_key, top=path, root=root), refusals)
+        sources += _named(walk, partial(file_key, root=path if root is None else root), refusals)
         refusals += walk.refusals
         notes += walk.notes()
     folders = Folders()

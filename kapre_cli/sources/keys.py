@@ -65,21 +65,9 @@ def file_key(path: str, root: str | None) -> str:
     Raises:
         UsageError: If it can have none.
     """
-    if root is not None:
-        return _key_below(path, root)
-    posix = PurePosixPath(path)
-    return key_of(posix.name if posix.is_absolute() or ".." in posix.parts else path)
-
-
-def found_key(path: str, top: str, root: str | None) -> str:
-    """Return the key of a file that was found below the folder ``top``.
-
-    Arguments and errors are those of :func:`file_key`.
-    """
-    return _key_below(path, root) if root is not None else key_of(os.path.relpath(path, top))
-
-
-def _key_below(path: str, root: str) -> str:
+    if root is None:
+        posix = PurePosixPath(path)
+        return key_of(posix.name if posix.is_absolute() or ".." in posix.parts else path)
     relative = os.path.relpath(path, root)
     if relative == os.curdir or PurePosixPath(relative).parts[0] == os.pardir:
         raise UsageError(

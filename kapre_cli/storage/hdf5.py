@@ -53,23 +53,11 @@ class Hdf5Writer(FeatureWriter):
     """Writes ``/features/<key>`` for every input, ``/frequency`` and the index of all inputs.
 
     If the metadata of the output says so, also the dimension scales of the arrays.
-
-    Args:
-        path: Where the file is made; nothing stands there.
-        root: The facts of the whole output.
-        frequency: Hz of each bin or band centre.
-        compression: ``"none"``, ``"gzip"`` or ``"lzf"``.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        root: RootFacts,
-        frequency: npt.NDArray[np.float64],
-        compression: str = "none",
-    ) -> None:
-        super().__init__(path, root, frequency)
-        self._compression = compression
+    def __init__(self, path: Path, root: RootFacts) -> None:
+        super().__init__(path, root)
+        self._compression = root.compression
         self._rows: list[tuple[str, InputFacts]] = []
         with writing(self.path):
             self._target = Hdf5Target(path)
@@ -85,7 +73,7 @@ class Hdf5Writer(FeatureWriter):
                 self._features = self._file.create_group(FEATURES)
                 self._scales: ScaleWriter | None = None
                 if root.dimension_scales:
-                    self._scales = ScaleWriter(self._file, root, frequency)
+                    self._scales = ScaleWriter(self._file, root, self.frequency)
         except BaseException:
             self.close()
             raise

@@ -170,13 +170,7 @@ class ScaleWriter:
         return h5py.Dataset(made)
 
     def _describe(self, scale: h5py.Dataset, name: str, axis: str = "") -> None:
-        for attribute, text in {"CLASS": "DIMENSION_SCALE", "NAME": name}.items():
-            # HDF5 takes a CLASS with a NUL at its end, and no other.
-            kind = h5py.h5t.C_S1.copy()
-            kind.set_size(len(text) + 1)
-            space = h5py.h5s.create(h5py.h5s.SCALAR)
-            written = h5py.h5a.create(scale.id, attribute.encode(), kind, space)
-            written.write(np.array(text.encode(), f"S{len(text) + 1}"))
+        h5py.h5ds.set_scale(scale.id, name.encode())
         if axis:
             units, long_name = _UNITS_AND_NAMES[axis]
             scale.attrs["units"] = np.bytes_(units)

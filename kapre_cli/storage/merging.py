@@ -18,7 +18,6 @@ from kapre_cli.storage.existing import existing_output, is_something
 from kapre_cli.storage.features import open_features, require_written
 from kapre_cli.storage.journals import replay
 from kapre_cli.storage.metadata import InputFacts, RootFacts
-from kapre_cli.storage.soundness import frequencies
 from kapre_cli.storage.stored import Features
 from kapre_cli.storage.work_dir import PARTIAL_SUFFIX, WorkDir, signals_deferred
 from kapre_cli.storage.writers import FeatureWriter, open_writer
@@ -135,8 +134,7 @@ def merge(
         if work_dir.note is not None:
             report.say(f"note: {work_dir.note}")
         progress.writing(len(sources))
-        frequency = frequencies(root.layer, root.audio.sr)
-        with open_writer(output, work_dir.staging, root, frequency) as writer:
+        with open_writer(output.format, work_dir.staging, root) as writer:
             written = _copied(parts, writer, progress)
             writer.finish()
             require_written(work_dir.staging, root, written, progress, writer.read_back)

@@ -28,8 +28,8 @@ NPY_SUFFIX = ".npy"
 class NpyDirectoryWriter(FeatureWriter):
     """Writes ``<dir>/<key>.npy`` for every input, with the facts in two JSON files beside them."""
 
-    def __init__(self, path: Path, root: RootFacts, frequency: npt.NDArray[np.float64]) -> None:
-        super().__init__(path, root, frequency)
+    def __init__(self, path: Path, root: RootFacts) -> None:
+        super().__init__(path, root)
         with writing(path):
             path.mkdir()
             self._folders = {path}

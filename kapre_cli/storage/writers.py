@@ -4,15 +4,12 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from kapre_cli.closing import Closing
-from kapre_cli.settings import OutputSettings
 from kapre_cli.storage.assembly import FinalArray, Part, stored_array
 from kapre_cli.storage.checksum import PieceCrc
 from kapre_cli.storage.metadata import InputFacts, RootFacts
 from kapre_cli.storage.read_back import Place, ReadBack
+from kapre_cli.storage.soundness import frequencies
 from kapre_cli.storage.stored import StoredArray
 
 
@@ -22,16 +19,16 @@ class FeatureWriter(Closing):
     Args:
         path: Where the output is made; nothing stands there.
         root: The facts of the whole output.
-        frequency: Hz of each bin or band centre.
 
     Attributes:
+        frequency: Hz of each bin or band centre.
         read_back: Compares arrays with their checksums while the next ones are written.
     """
 
-    def __init__(self, path: Path, root: RootFacts, frequency: npt.NDArray[np.float64]) -> None:
+    def __init__(self, path: Path, root: RootFacts) -> None:
         self.path = path
         self.root = root
-        self.frequency = frequency
+        self.frequency = frequencies(root.layer, root.audio.sr)
         self.read_back = ReadBack()
 
     def add(self, key: str, array: FinalArray, facts: InputFacts) -> InputFacts:
@@ -86,15 +83,11 @@ class FeatureWriter(Closing):
         self.read_back.close()
 
 
-def open_writer(
-    output: OutputSettings, path: Path, root: RootFacts, frequency: npt.NDArray[np.float64]
-) -> FeatureWriter:
-    """Return a writer of the format of ``output``, at work on ``path``."""
+def open_writer(format_: str, path: Path, root: RootFacts) -> FeatureWriter:
+    """Return a writer of a format, at work on ``path``."""
     from kapre_cli.storage.hdf5 import Hdf5Writer  # which are such writers themselves
     from kapre_cli.storage.npy import NpyDirectoryWriter, NpyWriter
 
-    if output.format == "hdf5":
-        return Hdf5Writer(path, root, frequency, output.compression)
-    if output.format == "npy":
-        return NpyWriter(path, root, frequency)
-    return NpyDirectoryWriter(path, root, frequency)
+    if format_ == "hdf5":
+        return Hdf5Writer(path, root)
+    return NpyWriter(path, root) if format_ == "npy" else NpyDirectoryWriter(path, root)
