@@ -74,9 +74,6 @@ class Scale(NamedTuple):
 class ScaleNames:
     """The scales of time and channels, by coordinates: ``time``, ``time_2``, ``channel``, ...
 
-    Args:
-        root: The metadata of the output.
-
     Attributes:
         names: The name of each scale, in the order of the inputs that need them first.
     """
@@ -124,7 +121,7 @@ class ScaleWriter:
 
     Args:
         file: The output, to which nothing but the root attributes has been written.
-        root: The metadata of the output.
+        root: Its metadata.
         frequency: Hz of each bin or band centre.
     """
 

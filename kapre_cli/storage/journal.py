@@ -78,9 +78,6 @@ class Journal(Closing):
         seconds_at_risk: How long finished work may wait until it is on the disk; ``None``: it is
             never synced, since nothing resumes the run.
 
-    Attributes:
-        path: The file.
-
     Raises:
         OutputError: If the file cannot be opened, is not empty, or is a link.
     """

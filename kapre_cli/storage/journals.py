@@ -40,12 +40,6 @@ def is_journal(name: str) -> bool:
 class Journals(Closing):
     """The journals of one folder. Each is kept open: only this very file is read, or removed.
 
-    Args:
-        folder: The folder.
-
-    Attributes:
-        names: Names of the journals, in the order in which they were made.
-
     Raises:
         OutputError: If the folder or a journal cannot be opened.
     """
@@ -193,11 +187,7 @@ class Replayed:
 
 
 def replay(journals: Journals, *names: str) -> Replayed:
-    """Return what journals hold.
-
-    Args:
-        journals: The journals.
-        names: Those to read; without any: all.
+    """Return what the journals of these names hold; without any: what all hold.
 
     Raises:
         OutputError: If one cannot be read.

@@ -30,11 +30,6 @@ class _Part:
     """One of the outputs, as it was when it was looked at.
 
     Not open: there may be more of them than files a process may keep open.
-
-    Attributes:
-        path: Where it is.
-        root: The facts of the whole.
-        keys: The keys of its arrays, in order.
     """
 
     path: Path
