@@ -2,7 +2,6 @@
 
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from kapre_cli.cli import run
 from kapre_cli.inspection.difference import Tolerance, difference, not_alike
 from kapre_cli.settings import SpectrogramConfig
 from kapre_cli.storage.metadata import InputFacts
-from kapre_cli.storage.stored import StoredArray
+from kapre_cli.storage.stored import Look, StoredArray
 from tests import reference
 from tests.conftest import blocks_of, write_audio
 from tests.test_verify import rewrite
@@ -215,7 +214,6 @@ class InMemory:
     """Values that are in no file."""
 
     packed = offset = None
-    is_run = False
 
     def __init__(self, values: npt.NDArray[Any]) -> None:
         self._values = values
@@ -224,8 +222,11 @@ class InMemory:
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
         return np.array(self._values[index])
 
-    def pieces(self, time_axis: int) -> Iterator[npt.NDArray[Any]]:
-        raise AssertionError(time_axis)
+    def parts(self) -> None:
+        pass
+
+    def crc32(self, time_axis: int, look: Look | None = None) -> int:
+        raise AssertionError((time_axis, look))
 
 
 LAST = SpectrogramConfig(n_dft=4, n_hop=1, image_data_format="channels_last")

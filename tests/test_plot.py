@@ -5,7 +5,6 @@ import math
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -34,7 +33,7 @@ from kapre_cli.plotting.ticks import time_ticks
 from kapre_cli.plotting.view import part_of
 from kapre_cli.settings import AudioSettings, MelspectrogramConfig, SpectrogramConfig
 from kapre_cli.storage.metadata import InputFacts
-from kapre_cli.storage.stored import StoredArray
+from kapre_cli.storage.stored import Look, StoredArray
 from tests import reference
 from tests.conftest import files_below, write_audio
 
@@ -439,7 +438,6 @@ class Made:
     """Values that are made when they are asked for, and know how many were asked for at once."""
 
     packed = offset = None
-    is_run = False
 
     dtype = np.dtype(np.float32)
 
@@ -456,8 +454,11 @@ class Made:
             values[self.peak - frames[0], 17] = 1
         return values[:, index[1], index[2]]
 
-    def pieces(self, time_axis: int) -> Iterator[Any]:
-        raise NotImplementedError(time_axis)
+    def parts(self) -> None:
+        pass
+
+    def crc32(self, time_axis: int, look: Look | None = None) -> int:
+        raise NotImplementedError((time_axis, look))
 
 
 class Held(Made):

@@ -24,7 +24,7 @@ from kapre_cli.storage.existing import Existing
 from kapre_cli.storage.features import require_written
 from kapre_cli.storage.journals import Journals
 from kapre_cli.storage.metadata import InputFacts, RootFacts
-from kapre_cli.storage.npy_stream import write_array
+from kapre_cli.storage.npy import write_array
 from kapre_cli.storage.work_dir import WorkDir, signals_deferred
 from kapre_cli.storage.writers import FeatureWriter, open_writer
 

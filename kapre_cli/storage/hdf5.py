@@ -163,7 +163,7 @@ class Hdf5Writer(FeatureWriter):
             self._features.id,
             key.encode(),
             _type_of(dtype),
-            h5py.h5s.create_simple(shape),
+            _space_of(shape),
             dcpl=self._contiguous,
             lcpl=self._as_links,
         )
@@ -228,3 +228,8 @@ def _ascii(text: str) -> np.bytes_:
 @lru_cache(maxsize=1024)
 def _type_of(dtype: np.dtype[Any]) -> Any:
     return h5py.h5t.py_create(dtype)
+
+
+@lru_cache(maxsize=1024)
+def _space_of(shape: tuple[int, ...]) -> Any:
+    return h5py.h5s.create_simple(shape)

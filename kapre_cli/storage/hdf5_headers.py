@@ -64,30 +64,30 @@ class FileWindow:
         descriptor: The file, open. Its position is neither used nor moved.
 
     Attributes:
-        lock: Held while the bytes that are kept change.
+        data: The bytes that are kept.
+        lock: Held while a place in ``data`` is in use.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._size = os.fstat(descriptor).st_size
         self._begin = 0
-        self._data = b""
+        self.data = b""
         self.lock = RLock()
 
-    def bytes_at(self, address: int, n_bytes: int) -> bytes:
-        """Return bytes, after reading them and what follows if need be.
+    def find(self, address: int, n_bytes: int) -> int:
+        """Return where bytes begin in ``data``, after reading them if need be.
 
         Raises:
             OSError: If they cannot be read, or the file ends before.
         """
-        with self.lock:
-            place = address - self._begin
-            if place < 0 or place + n_bytes > len(self._data):
-                self._data = b""  # not both at once
-                at_most = max(n_bytes, _WINDOW_BYTES)
-                self._data = self._read(address, min(at_most, self._size - address), n_bytes)
-                self._begin, place = address, 0
-            return self._data[place : place + n_bytes]
+        place = address - self._begin
+        if place < 0 or place + n_bytes > len(self.data):
+            self.data = b""  # not both at once
+            at_most = max(n_bytes, _WINDOW_BYTES)
+            self.data = self._read(address, min(at_most, self._size - address), n_bytes)
+            self._begin, place = address, 0
+        return place
 
     def holds(self, address: int, n_bytes: int) -> bool:
         """Whether the file has bytes at an address."""
@@ -100,7 +100,10 @@ class FileWindow:
             OSError: If they cannot be read, or the file ends before.
         """
         if n_bytes <= _WINDOW_BYTES:
-            yield self.bytes_at(address, n_bytes)
+            with self.lock:
+                place = self.find(address, n_bytes)
+                content = self.data[place : place + n_bytes]
+            yield content
             return
         end = address + n_bytes
         for start in range(address, end, _PART_BYTES):
@@ -121,7 +124,7 @@ class FileWindow:
     def close(self) -> None:
         """Read no more: the descriptor may soon be that of another file."""
         self._descriptor = -1
-        self._data = b""
+        self.data = b""
 
 
 class HeaderReader:
@@ -159,26 +162,29 @@ class HeaderReader:
     def read(self, address: int) -> DatasetHeader | None:
         """Return the header at an address; ``None`` if it is not one of a dataset of this kind."""
         try:
-            return self._read(address)
+            with self._window.lock:
+                return self._read(address)
         except (OSError, ValueError, LookupError, struct.error):  # HDF5 says more of it
             return None
 
     def _read(self, address: int) -> DatasetHeader:
-        bytes_at, message = self._window.bytes_at, _MESSAGE.unpack_from
-        version, n_messages, _, n_bytes = _PREFIX.unpack(bytes_at(address, _PREFIX.size))
+        window, message = self._window, _MESSAGE.unpack_from
+        place = window.find(address, _PREFIX.size)
+        version, n_messages, _, n_bytes = _PREFIX.unpack_from(window.data, place)
         chunks = [(address + _PREFIX.size, n_bytes)]
         form: list[Any] = [version]
         found: dict[int, Any] = {}
         for start, size in chunks:  # which grow meanwhile
             if size > _MAX_CHUNK_BYTES or len(chunks) > _MAX_CHUNKS:
                 raise ValueError("the header is larger than this program's")
-            data, place = bytes_at(start, size), 0
-            while place < size:
+            place = window.find(start, size)
+            data, end = window.data, place + size
+            while place < end:
                 kind, length, flags = message(data, place)
                 body = place + _MESSAGE.size
                 place = body + length
                 n_messages -= 1
-                if place > size:
+                if place > end:
                     raise ValueError("a message is longer than its chunk")
                 if kind == _NOTHING and not flags:
                     continue

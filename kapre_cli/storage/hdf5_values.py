@@ -14,10 +14,11 @@ from h5py import h5s, h5t, h5z
 
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.framing import largest_power_of_two, spans
+from kapre_cli.storage.checksum import PieceCrc, little_endian
 from kapre_cli.storage.hdf5 import MAX_CHUNK_VALUES, packing_of
 from kapre_cli.storage.hdf5_headers import DatasetHeader, FileWindow
 from kapre_cli.storage.hdf5_objects import wrap_hdf5_errors
-from kapre_cli.storage.stored import Packed
+from kapre_cli.storage.stored import Look, Packed
 
 _FLOATS = tuple(
     (stored, stored.dtype)
@@ -44,8 +45,6 @@ class Hdf5Values:
         StoredDataError: If they are not floating-point numbers.
     """
 
-    is_run = False  # how they lie in the file is HDF5's to know
-
     def __init__(self, key: str, dataset: Any) -> None:
         kind = dataset.get_type()
         dtype = next((dtype for stored, dtype in _FLOATS if kind.equal(stored)), None)
@@ -65,10 +64,21 @@ class Hdf5Values:
         self._require_small_chunks(_ranges_of(index, self.shape))
         return np.asarray(h5py.Dataset(self._dataset)[index])
 
-    def pieces(self, time_axis: int) -> Iterator[npt.NDArray[Any]]:
-        """Yield the values along the time axis, as they were written."""
+    def parts(self) -> None:
+        """Return no bytes: how they lie in the file is HDF5's to know."""
+
+    def crc32(self, time_axis: int, look: Look | None = None) -> int:
+        """Return the values' CRC-32 in C order, read along the time axis as they were written."""
         self._require_stored()
         self._require_small_chunks([range(size) for size in self.shape])
+        crc = PieceCrc(self.shape, time_axis, self.dtype.itemsize)
+        for values in self._pieces(time_axis):
+            crc.add(little_endian(values))
+            if look is not None:
+                look(values)
+        return crc.value()
+
+    def _pieces(self, time_axis: int) -> Iterator[npt.NDArray[Any]]:
         n_values, n_time = prod(self.shape), self.shape[time_axis]
         if n_values <= _PART_VALUES:
             values = np.empty(self.shape, self.dtype)
@@ -186,7 +196,6 @@ class PlainValues:
         open_dataset: Opens the dataset with HDF5, which reads parts of it.
     """
 
-    is_run = True
     packed = None
 
     def __init__(
@@ -207,16 +216,24 @@ class PlainValues:
         if not _takes_all(index, self.shape):
             return np.asarray(h5py.Dataset(self._open_dataset())[index])
         values = np.empty(self.shape, self.dtype)
-        run, first = values.reshape(-1), 0
-        for piece in self.pieces():
-            run[first : first + len(piece)] = piece
-            first += len(piece)
+        content, first = values.reshape(-1).view(np.uint8).data, 0
+        for part in self.parts():
+            content[first : first + len(part)] = part
+            first += len(part)
         return values
 
-    def pieces(self, _time_axis: int = 0, /) -> Iterator[npt.NDArray[Any]]:
-        """Yield the values in their order, some megabytes at a time."""
-        for part in self._window.parts(self.offset, self._n_bytes):
-            yield np.frombuffer(part, self.dtype)
+    def parts(self) -> Iterator[bytes]:
+        """Yield the bytes of all values, some megabytes at a time."""
+        return self._window.parts(self.offset, self._n_bytes)
+
+    def crc32(self, time_axis: int, look: Look | None = None) -> int:  # noqa: ARG002 - C order
+        """Return the values' CRC-32 in C order."""
+        crc = 0
+        for part in self.parts():
+            crc = zlib.crc32(part, crc)
+            if look is not None:
+                look(np.frombuffer(part, self.dtype))
+        return crc
 
 
 def _takes_all(index: Any, shape: tuple[int, ...]) -> bool:

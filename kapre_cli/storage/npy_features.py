@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.sources import folder_id, folders_of
+from kapre_cli.storage.checksum import little_endian
 from kapre_cli.storage.metadata import InputFacts, dumps
 from kapre_cli.storage.npy import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, sidecar_of
 from kapre_cli.storage.soundness import (
@@ -24,7 +25,7 @@ from kapre_cli.storage.soundness import (
     within,
     within_range,
 )
-from kapre_cli.storage.stored import Features, StoredArray
+from kapre_cli.storage.stored import Features, Look, StoredArray
 
 _MAX_ROOT_BYTES = 2**26  # the frequencies of the largest n_dft fill 40 MB
 _PART_BYTES = 2**22
@@ -117,7 +118,6 @@ class NpyValues:
         StoredDataError: If it is anything else, or longer or shorter than it says.
     """
 
-    is_run = True
     packed = None
 
     def __init__(self, path: Path) -> None:
@@ -137,13 +137,22 @@ class NpyValues:
                 values = np.fromfile(file, self.dtype).reshape(self.shape)
             return np.array(values[index])
 
-    def pieces(self, _time_axis: int, /) -> Iterator[npt.NDArray[Any]]:
-        """Yield all values. They are not mapped: a disk's error is raised, it kills nobody."""
+    def crc32(self, time_axis: int, look: Look | None = None) -> int:  # noqa: ARG002 - C order
+        """Return the values' CRC-32. Not mapped: a disk's error is raised, it kills nobody."""
+        crc = 0
+        for part in self.parts():
+            values = np.frombuffer(part, self.dtype)
+            crc = zlib.crc32(little_endian(values).data, crc)
+            if look is not None:
+                look(values)
+        return crc
+
+    def parts(self) -> Iterator[bytes]:
+        """Yield all bytes of the values, some megabytes at a time."""
         with open_plain(self._path) as file:
             self._require_whole(file)
             file.seek(self.offset)
-            for part in _parts(file):
-                yield np.frombuffer(part, self.dtype)
+            yield from _parts(file)
 
     def _require_whole(self, file: BinaryIO) -> None:
         size = os.fstat(file.fileno()).st_size

@@ -16,7 +16,6 @@ from kapre_cli.closing import Closing
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.report import SILENT, Progress, counted
 from kapre_cli.settings import AudioSettings, LayerConfig
-from kapre_cli.storage.checksum import PieceCrc, little_endian
 from kapre_cli.storage.metadata import InputFacts, RootFacts
 from kapre_cli.storage.soundness import require_shape
 
@@ -45,12 +44,10 @@ class Values(Protocol):
     Attributes:
         shape: Its shape.
         dtype: Its type.
-        is_run: Whether it is read as a run: as it lies in the file, and of one axis.
     """
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    is_run: bool
 
     @property
     def offset(self) -> int | None:
@@ -60,11 +57,17 @@ class Values(Protocol):
     def packed(self) -> Packed | None:
         """Its chunks as they lie in the file, if it is compressed there."""
 
+    def parts(self) -> Iterator[bytes] | None:
+        """Return all its bytes, some megabytes at a time, if they lie in the file as they are."""
+
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
         """Return a copy of what ``index`` selects."""
 
-    def pieces(self, time_axis: int, /) -> Iterator[npt.NDArray[Any]]:
-        """Read all values, some at a time: along the time axis, or the next ones of a run."""
+    def crc32(self, time_axis: int, look: Look | None = None) -> int:
+        """Read all values, some at a time, and return their CRC-32 in C order.
+
+        Each part is shown to ``look`` as it is read, in whatever shape.
+        """
 
 
 class StoredArray:
@@ -128,17 +131,11 @@ class StoredArray:
         Raises:
             StoredDataError: If the values have changed, or cannot be read.
         """
-        time_axis = self.axes.index("time")
-        shape, axis = ((prod(self.shape),), 0) if self._values.is_run else (self.shape, time_axis)
-        crc = PieceCrc(shape, axis, self.dtype.itemsize)
         try:
-            for values in self._values.pieces(time_axis):
-                crc.add(little_endian(values))
-                if look is not None:
-                    look(values)
+            crc32 = self._values.crc32(self.axes.index("time"), look)
         except (OSError, RuntimeError) as error:
             raise self._unreadable(error) from error
-        self.require_crc32(crc.value())
+        self.require_crc32(crc32)
 
     def has_bytes_of(self, other: "StoredArray") -> bool:
         """Whether two small arrays are the same, byte for byte.
@@ -153,10 +150,9 @@ class StoredArray:
 
     def content(self) -> bytes | None:
         """Return all bytes of a small array, if they lie in the file as they are."""
-        if not self._values.is_run or prod(self.shape) >= _SMALL_VALUES:
-            return None
+        parts = self._values.parts() if prod(self.shape) < _SMALL_VALUES else None
         try:
-            return b"".join(values.data for values in self._values.pieces(0))
+            return None if parts is None else b"".join(parts)
         except OSError as error:
             raise self._unreadable(error) from error
 
