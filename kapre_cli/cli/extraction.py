@@ -127,7 +127,10 @@ def _run(run: _Run, computing: "Executor") -> int:
                 if not options["quiet"]:
                     for line in report.failures_by_kind():
                         terminal.say(line)
-                    terminal.say(f"{report.summary()}{_end(report, run.output)}")
+                    end = "; no output is written or changed"
+                    if run.output.is_stream or report.is_there:
+                        end = f" -> {_place(run.output)}"
+                    terminal.say(f"{report.summary()}{end}")
                 report.broken |= n_lost() > 0
     return report.exit_code
 
@@ -187,10 +190,9 @@ def _dry_run(run: _Run, computing: "Executor") -> int:
     if settings is not None:
         print_preview(run.inputs.sources, settings, report, computing)
     lines += report.failures_by_kind()
-    place = "standard output" if run.output.is_stream else quoted(run.output.path)
     lines.append(
         f"{counted(report.n_inputs, 'input')}: {report.n_written:,} to be written, "
-        f"{report.n_failed:,} would fail -> {place}; nothing was done"
+        f"{report.n_failed:,} would fail -> {_place(run.output)}; nothing was done"
     )
     put("\n".join(lines))
     return report.exit_code
@@ -340,10 +342,5 @@ def _settings(
     return settings
 
 
-def _end(report: Report, output: OutputSettings) -> str:
-    """Return the end of the closing line: where the features are."""
-    if output.is_stream:
-        return " -> standard output"
-    if report.is_there:
-        return f" -> {quoted(output.path)}"
-    return "; no output is written or changed"
+def _place(output: OutputSettings) -> str:
+    return "standard output" if output.is_stream else quoted(output.path)

@@ -96,11 +96,8 @@ class Journals(Closing):
             OutputError: If they cannot be read.
         """
         block = np.empty(entry.shape, dtype="<f4")
-        try:
+        with writing(self.folder / entry.journal, "read back"):
             n_read = read_into(self._fds[entry.journal], block, entry.position)
-        except OSError:
-            with writing(self.folder / entry.journal, "read back"):
-                raise
         if n_read != block.nbytes or zlib.crc32(block.data) != entry.crc32:
             raise StoredDataError(
                 f"{quoted(self.folder / entry.journal)} does not hold what was written to it, "
