@@ -237,16 +237,10 @@ def _work(
     descriptor: int | None,
 ) -> None:
     """Do the work of a run; what stops it without ending the process is told here."""
-
-    def rejected(path: str, reason: object) -> None:
-        report.failed(path, reason)
-        report.require_few_failures()
-
     try:
         _tell(run, report)
         if _received(run, report):
-            sources = run.incoming.sources(run.inputs, rejected)
-            _extract(run, sources, report, terminal, computing, descriptor)
+            _extract(run, report, terminal, computing, descriptor)
         pass_over()  # what follows takes a moment
     except (OutputError, StoredDataError, TooManyFailuresError) as error:
         report.broken = True
@@ -287,13 +281,18 @@ def _received(run: _Run, report: Report) -> bool:
 
 def _extract(
     run: _Run,
-    sources: Sequence[Source] | Arriving,
     report: Report,
     terminal: "Terminal",
     computing: "Executor",
     descriptor: int | None,
 ) -> None:
     """Call the library, once there is a sample rate."""
+
+    def rejected(path: str, reason: object) -> None:
+        report.failed(path, reason)
+        report.require_few_failures()
+
+    sources = run.incoming.sources(run.inputs, rejected)
     for source in () if isinstance(sources, Arriving) else sources:
         if source.is_stream:  # it has come, and the terminal knows the others
             terminal.arrived(source.key, source.size)

@@ -100,8 +100,9 @@ class Hdf5Writer(FeatureWriter):
         with self._errors:
             self._dataset = self._create_contiguous(stored.key, stored.shape, stored.dtype)
             self._write_whole(values)
+            place = self._place()
         self._describe(stored.key, stored.facts)
-        self.read_back.add(stored.key, self._place(), stored.facts.crc32)
+        self.read_back.add(stored.key, place, stored.facts.crc32)
         return stored.facts
 
     def _store(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> Place | None:
