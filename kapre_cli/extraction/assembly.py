@@ -22,13 +22,11 @@ from kapre_cli.storage.assembly import FinalArray, Part, final_array, stored_arr
 from kapre_cli.storage.disk import require_free_bytes
 from kapre_cli.storage.existing import Existing
 from kapre_cli.storage.features import require_written
-from kapre_cli.storage.formats import open_writer
 from kapre_cli.storage.journals import Journals
 from kapre_cli.storage.metadata import InputFacts
-from kapre_cli.storage.npy_stream import write_array
-from kapre_cli.storage.soundness import frequencies
+from kapre_cli.storage.npy import write_array
 from kapre_cli.storage.work_dir import WorkDir, signals_deferred
-from kapre_cli.storage.writers import FeatureWriter
+from kapre_cli.storage.writers import FeatureWriter, open_writer
 
 _SECONDS_TO_LOOK = 0.1  # at the place of the work folder again
 
@@ -132,9 +130,8 @@ class FileSink(Sink):
     def _opened(self) -> FeatureWriter:
         """Return what writes the output, which is begun now at the latest."""
         if self._writer is None:
-            frequency = frequencies(self._config, self._settings.audio.sr)
             staging = self._work_dir.staging
-            self._writer = open_writer(self._settings.output, staging, self._root, frequency)
+            self._writer = open_writer(self._settings.output.format, staging, self._root)
         return self._writer
 
     def _write(self, job: Job, pause: Callable[[], None]) -> None:

@@ -26,8 +26,7 @@ from kapre_cli.extraction.tasks import (
     TaskSettings,
 )
 from kapre_cli.settings import ExtractionSettings, LayerConfig, resolved_engine
-from kapre_cli.storage.blocks import peak_of
-from kapre_cli.storage.journal import SECONDS_AT_RISK, Journal
+from kapre_cli.storage.journal import SECONDS_AT_RISK, Journal, peak_of
 
 _SENT_EVENTS = 64  # at once, or
 _SENT_SECONDS = 0.02  # after so long

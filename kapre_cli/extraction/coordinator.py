@@ -26,8 +26,7 @@ from kapre_cli.extraction.tasks import (
 from kapre_cli.posix import n_processors
 from kapre_cli.report import Progress, Report
 from kapre_cli.sources import Arriving
-from kapre_cli.storage.journals import Journals
-from kapre_cli.storage.replay import replay
+from kapre_cli.storage.journals import Journals, replay
 
 _TASK_INPUTS = 64  # of one task, at most, and
 _TASK_BYTES = 2**23  # bytes of their files

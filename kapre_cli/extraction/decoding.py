@@ -17,8 +17,7 @@ from kapre_cli.report import counted
 from kapre_cli.settings import ExtractionSettings, LayerConfig
 from kapre_cli.settings.limits import require_narrow_frame, within_int64
 from kapre_cli.sources import Source
-from kapre_cli.storage.blocks import BlockEntry
-from kapre_cli.storage.journal import Journal, identity
+from kapre_cli.storage.journal import BlockEntry, Journal, identity
 from kapre_cli.storage.metadata import InputFacts
 
 SECONDS_TO_END = 5.0  # that a thread which waits for a disk may take to end

@@ -10,7 +10,7 @@ from kapre_cli.report import duration
 from kapre_cli.settings import LayerConfig
 from kapre_cli.settings.limits import INT64
 from kapre_cli.sources import Source
-from kapre_cli.storage.blocks import BlockEntry
+from kapre_cli.storage.journal import BlockEntry
 from kapre_cli.storage.metadata import InputFacts
 from kapre_cli.storage.stored import Features
 

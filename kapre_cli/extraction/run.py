@@ -18,9 +18,8 @@ from kapre_cli.sources import Arriving, Source
 from kapre_cli.storage.admission import check_output
 from kapre_cli.storage.earlier import Earlier, require_no_work
 from kapre_cli.storage.existing import existing_output
-from kapre_cli.storage.journals import Journals
+from kapre_cli.storage.journals import Journals, replay
 from kapre_cli.storage.metadata import RootFacts
-from kapre_cli.storage.replay import replay
 from kapre_cli.storage.scratch import scratch_folder
 from kapre_cli.storage.work_dir import WorkDir
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kapre_cli.errors import KapreExtractError
 from kapre_cli.settings import ExtractionSettings
 from kapre_cli.sources import Source
-from kapre_cli.storage.blocks import BlockEntry
+from kapre_cli.storage.journal import BlockEntry
 from kapre_cli.storage.metadata import InputFacts, RootFacts
 
 if TYPE_CHECKING:
