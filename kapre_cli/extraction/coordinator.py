@@ -155,7 +155,7 @@ class Coordinator:
         while self._due or self._due_alone:
             if not self._n_workers:
                 self._begin()
-            worker = self._executor.idle_worker()
+            worker = self._executor.idle_worker(alone=bool(self._due_alone))
             if worker is None or not (inputs := self._next_inputs()):
                 return
             self._executor.submit(worker, Task(inputs, self._journal_for(worker, inputs)))

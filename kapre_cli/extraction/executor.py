@@ -28,8 +28,13 @@ class Executor(Closing):
         """
 
     @abstractmethod
-    def idle_worker(self) -> int | None:
-        """Return a worker that takes another task now, one without any if there is one."""
+    def idle_worker(self, *, alone: bool = False) -> int | None:
+        """Return a worker that takes another task now, one without any if there is one.
+
+        Args:
+            alone: Whether the task is to be the only one: its inputs may crash the worker, or may
+                have been in a worker that another input crashed.
+        """
 
     @abstractmethod
     def submit(self, worker: int, task: Task) -> None:
@@ -68,7 +73,7 @@ class InProcess(Executor):
         self.stop()
         self._common, self._deliver = common, deliver
 
-    def idle_worker(self) -> int | None:
+    def idle_worker(self, *, alone: bool = False) -> int | None:  # noqa: ARG002
         """Return the one worker unless it has a task."""
         return 0 if self._task is None else None
 

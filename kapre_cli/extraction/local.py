@@ -189,7 +189,7 @@ class LocalWorkers(Executor):
             worker.channel.send(self._common)
         return worker
 
-    def idle_worker(self) -> int | None:
+    def idle_worker(self, *, alone: bool = False) -> int | None:
         """Return a worker without a task, a new one, or one whose task will not last.
 
         Raises:
@@ -208,6 +208,8 @@ class LocalWorkers(Executor):
                 self._n_used = len(self._workers)  # they will do
             else:
                 return len(used)
+        if alone:
+            return None
         return next((number for number, worker in enumerate(used) if worker.ends_soon), None)
 
     def submit(self, worker: int, task: Task) -> None:

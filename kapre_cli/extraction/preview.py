@@ -102,7 +102,10 @@ def previews(sources: Sequence[Source], common: TaskSettings, executor: Executor
 
     executor.begin(common, handle, 1)
     while len(found) < len(inputs):
-        while due and (worker := executor.idle_worker()) is not None:
+        while due:
+            worker = executor.idle_worker(alone=due[0][0].number in tried_alone)
+            if worker is None:
+                break
             executor.submit(worker, Task(due.popleft(), ""))
         executor.wait()
         if errors:
