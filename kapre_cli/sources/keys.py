@@ -117,7 +117,11 @@ def file_key(path: str, root: str | None) -> str:
     if root is None:
         posix = PurePosixPath(path)
         return key_of(posix.name if posix.is_absolute() or ".." in posix.parts else path)
-    relative = os.path.relpath(path, root)
+    above = os.path.join(root, "")
+    if path.startswith(above) and ".." not in path:  # as all that are found
+        relative = path[len(above) :].lstrip("/")
+    else:
+        relative = os.path.relpath(path, root)
     if relative == os.curdir or PurePosixPath(relative).parts[0] == os.pardir:
         raise UsageError(
             f"{quoted(path)} does not lie below the root {quoted(root)}; give --root with a "

@@ -113,10 +113,20 @@ class Admission:
 
 def require_no_input(what: str, path: Path, sources: Iterable[Source]) -> None:
     """Raise UsageError if the place of ``what`` is one of the inputs."""
-    if os.path.exists(path) and any(
-        os.path.exists(source.file) and os.path.samefile(source.file, path) for source in sources
-    ):
-        raise UsageError(f"the {what} {quoted(path)} is one of the inputs; name another file")
+    place = _status(path)
+    if place is None:
+        return
+    for source in sources:
+        status = _status(source.file)
+        if status is not None and os.path.samestat(status, place):
+            raise UsageError(f"the {what} {quoted(path)} is one of the inputs; name another file")
+
+
+def _status(path: str | Path) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except (OSError, ValueError):  # ValueError: a NUL in the path
+        return None
 
 
 def require_not_in_work(output: Path, inputs: Iterable[str | Path]) -> None:
