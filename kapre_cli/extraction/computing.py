@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
@@ -49,6 +50,7 @@ class Outbox(Closing):
         self._n_ended: Counter[str] = Counter()  # by the one that computes
         self._events: list[Event] = []
         self._sent = 0.0  # long ago: that an input is being read is sent at once
+        self._sending = Lock()  # which the end of a worker waits for
 
     def journal_of(self, task: Task) -> Journal:
         """Return the journal of a task; raise OutputError if it cannot be opened."""
@@ -78,20 +80,21 @@ class Outbox(Closing):
         Raises:
             OutputError: If a journal cannot be written. Which inputs have failed is sent even so.
         """
-        events, self._events = self._events, []
-        try:
-            for journal in [*self._journals.values()]:
-                journal.flush()
-        except OutputError:
-            events = [event for event in events if not isinstance(event, Finished)]
-            raise
-        finally:
-            if events:
-                self._send(events)
-        for path in [*self._journals][:-1]:
-            if self._n_begun[path] == self._n_ended[path]:
-                self._journals.pop(path).close()
-        self._sent = time.monotonic()
+        with self._sending:
+            events, self._events = self._events, []
+            try:
+                for journal in [*self._journals.values()]:
+                    journal.flush()
+            except OutputError:
+                events = [event for event in events if not isinstance(event, Finished)]
+                raise
+            finally:
+                if events:
+                    self._send(events)
+            for path in [*self._journals][:-1]:
+                if self._n_begun[path] == self._n_ended[path]:
+                    self._journals.pop(path).close()
+            self._sent = time.monotonic()
 
     def close(self) -> None:
         """Close the journals."""
