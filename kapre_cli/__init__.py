@@ -19,7 +19,7 @@ from kapre_cli.version import __version__
 
 if TYPE_CHECKING:
     from kapre_cli.storage.features import load_layer, open_features
-    from kapre_cli.storage.npy_stream import read_arrays
+    from kapre_cli.storage.npy import read_arrays
     from kapre_cli.time_frequency import Melspectrogram, Spectrogram
 
 __all__ = [
@@ -36,7 +36,7 @@ _HOMES = {
     "Spectrogram": "kapre_cli.time_frequency",
     "load_layer": "kapre_cli.storage.features",
     "open_features": "kapre_cli.storage.features",
-    "read_arrays": "kapre_cli.storage.npy_stream",
+    "read_arrays": "kapre_cli.storage.npy",
 }
 
 

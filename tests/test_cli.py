@@ -21,7 +21,7 @@ import pytest
 
 import kapre_cli
 from kapre_cli.cli import option_names
-from kapre_cli.cli.melspectrogram import melspectrogram
+from kapre_cli.cli.extract import melspectrogram
 from kapre_cli.cli.option_names import long_name
 from kapre_cli.storage.existing import Existing
 from kapre_cli.storage.work_dir import WorkDir

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kapre_cli.cli import program as command_line
-from kapre_cli.cli.config_file import toml
-from kapre_cli.cli.defaults import GENERAL, config_text
+from kapre_cli.cli.defaults import GENERAL, config_text, toml
 from kapre_cli.cli.option_names import long_name
 from kapre_cli.settings import RawFormat
 from tests import reference

@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 from kapre_cli.errors import OutputError, StoredDataError, UsageError
 from kapre_cli.settings import AudioSettings, OutputSettings, SpectrogramConfig
 from kapre_cli.storage.journal import HEAD, MAGIC, Journal, identity
-from kapre_cli.storage.journals import Journals
+from kapre_cli.storage.journals import Journals, Replayed, replay
 from kapre_cli.storage.metadata import InputFacts, RootFacts
-from kapre_cli.storage.replay import Replayed, replay
 from kapre_cli.storage.work_dir import WorkDir
 from tests import reference
 

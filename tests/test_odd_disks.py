@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tests import reference
-from tests.conftest import PROGRAM, ended_of, write_audio
+from tests.conftest import PROGRAM, ended_of, write_audio, write_silence
 from tests.stress.runs import content
 from tests.warm import Nursery
 
@@ -294,6 +294,28 @@ def test_a_lock_that_fails_leaves_no_folder(number: int, here: Path, on_odd_disk
     ended = on_odd_disk("melspectrogram", "a.wav", *LAYER, "-o", "x.h5", cwd=here, **odd)
     assert (ended.code, os.strerror(number) in ended.err) == (1, True), ended.err
     assert not list(here.glob("*.partial"))
+
+
+def test_without_locks_temporary_folders_of_those_that_have_some_are_left(
+    here: Path, on_odd_disk: Any
+) -> None:
+    scratch = here / "tmp"
+    scratch.mkdir()
+    write_silence(here / "long.wav", 1800)
+    command = [*PROGRAM, "plot", "long.wav", "-o", "long.png"]
+    variables = {**os.environ, "TMPDIR": str(scratch)}
+    with subprocess.Popen(command, cwd=here, env=variables) as other:
+        deadline = time.monotonic() + 60
+        while not list(scratch.glob("kapre-extract-*/files/*")):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        odd = {**WITHOUT_LOCKS, "TMPDIR": str(scratch)}
+        ended = on_odd_disk("plot", "a.wav", "-o", "a.png", cwd=here, **odd)
+        assert ended.code == 0, ended.err
+        assert other.poll() is None
+        assert list(scratch.glob("kapre-extract-*/files/*"))
+        assert other.wait(timeout=120) == 0
+    assert list(scratch.iterdir()) == []
 
 
 def test_what_nfs_keeps_of_an_open_file_is_not_foreign(here: Path, at_once: Any) -> None:

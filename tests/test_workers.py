@@ -15,7 +15,7 @@ import kapre_cli
 from kapre_cli.errors import OutputError
 from kapre_cli.extraction.channel import Channel
 from kapre_cli.extraction.executor import InProcess
-from kapre_cli.extraction.previewing import previews
+from kapre_cli.extraction.preview import previews
 from kapre_cli.extraction.run import extract
 from kapre_cli.extraction.tasks import TaskSettings
 from kapre_cli.report import Report
@@ -170,6 +170,37 @@ def test_a_crash_in_a_dry_run_fails_one_input(tmp_path: Path) -> None:
     assert closing == "6 inputs: 5 to be written, 1 would fail -> 'x.h5'; nothing was done"
     assert "failed: 'audio/3.wav': the worker process died twice (SIGSEGV) while" in done.stdout
     assert not (tmp_path / "x.h5").exists()
+
+
+CRASHING_READER = """
+import signal, sys, time
+from kapre_cli.cli import main
+from kapre_cli.extraction import decoding
+really = decoding.AudioReader
+def crashing(path, *arguments, **options):
+    if "crash" in path:
+        time.sleep("123" in path)  # others are tried alone meanwhile
+        signal.raise_signal(signal.SIGSEGV)
+    return really(path, *arguments, **options)
+decoding.AudioReader = crashing
+main(sys.argv[1:])
+"""
+
+
+def test_inputs_that_crash_harm_no_other_in_whose_company_they_are(tmp_path: Path) -> None:
+    one = write_audio(tmp_path / "000.wav", reference.noise(1, 800))
+    for number in range(1, 300):
+        name = f"{number:03d}-crash.wav" if number in (20, 123) else f"{number:03d}.wav"
+        (tmp_path / name).hardlink_to(one)
+    command = [sys.executable, "-c", CRASHING_READER, "spectrogram", ".", "-o", "x.h5"]
+    done = subprocess.run(
+        [*command, "--jobs", "2"], cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT
+    )
+    failed = [line for line in done.stderr.splitlines() if line.startswith("failed: ")]
+    crashing = ["./020-crash.wav", "./123-crash.wav"]
+    assert sorted(line.split("'")[1] for line in failed) == crashing
+    assert all("died twice (SIGSEGV)" in line for line in failed)
+    assert done.returncode == 1
 
 
 def settings_of(path: Path) -> ExtractionSettings:

@@ -90,18 +90,14 @@ class ExtractingCommand(Command):
         return super().parse_args(ctx, options + args[end:])
 
 
-def _show_brief(ctx: click.Context, _option: click.Parameter, is_asked: bool) -> None:
+def _show(ctx: click.Context, option: click.Parameter, is_asked: bool) -> None:
     if is_asked and not ctx.resilient_parsing:
-        click.echo(brief_help(ctx), nl=False)
+        click.echo(brief_help(ctx) if option is _BRIEF else f"{ctx.get_help()}\n", nl=False)
         ctx.exit()
 
 
-def _show_all(ctx: click.Context, _option: click.Parameter, is_asked: bool) -> None:
-    if is_asked and not ctx.resilient_parsing:
-        click.echo(ctx.get_help())
-        ctx.exit()
-
-
-_help_option = partial(Option, group=Group.GENERAL, is_flag=True, is_eager=True, expose_value=False)
-_BRIEF = _help_option("-h", callback=_show_brief, help="Show the usual options and exit.")
-_ALL = _help_option("--help", callback=_show_all, help="Show all options and exit.")
+_help_option = partial(
+    Option, group=Group.GENERAL, is_flag=True, is_eager=True, expose_value=False, callback=_show
+)
+_BRIEF = _help_option("-h", help="Show the usual options and exit.")
+_ALL = _help_option("--help", help="Show all options and exit.")

@@ -27,8 +27,7 @@ def print_preview(
 
     Those that would fail are counted there as failed.
     """
-    from kapre_cli.extraction.preview import n_bytes
-    from kapre_cli.extraction.previewing import previews
+    from kapre_cli.extraction.preview import n_bytes, previews
     from kapre_cli.extraction.tasks import TaskSettings
     from kapre_cli.storage.disk import in_bytes
     from kapre_cli.storage.metadata import RootFacts

@@ -1,13 +1,16 @@
 """What both extracting commands do: options to settings, settings to the library."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from kapre_cli.cli.defaults import config_file
+from kapre_cli.cli.ending import code_of
 from kapre_cli.cli.executors import RESUME, executor
 from kapre_cli.cli.from_options import (
     audio_settings,
@@ -28,8 +31,8 @@ from kapre_cli.errors import (
     UsageError,
     quoted,
 )
-from kapre_cli.outcomes import Known
-from kapre_cli.report import Report, counted
+from kapre_cli.outcomes import Known, Recorder
+from kapre_cli.report import ExitCode, Report, counted
 from kapre_cli.settings import (
     STANDARD_OUTPUT,
     ExtractionSettings,
@@ -39,6 +42,7 @@ from kapre_cli.settings import (
 )
 from kapre_cli.sharding import take
 from kapre_cli.sources import Arriving, Inputs, Source
+from kapre_cli.storage.disk import is_at
 from kapre_cli.version import PROGRAM
 
 if TYPE_CHECKING:
@@ -108,7 +112,6 @@ def _run(run: _Run, computing: "Executor") -> int:
         if descriptor is not None or options["report"] == STANDARD_OUTPUT:
             incoming.require_other_stdout(run.inputs, 1 if descriptor is None else descriptor)
 
-        from kapre_cli.cli.recording import recorded
         from kapre_cli.cli.terminal import Terminal
 
         known = () if incoming.arrives else run.inputs.sources
@@ -119,14 +122,58 @@ def _run(run: _Run, computing: "Executor") -> int:
                 n_expected=None if incoming.arrives else run.inputs.n_inputs,
                 verbose=options["verbose"],
             )
-            with recorded(report, place):
+            with _recorded(report, place):
                 _work(run, report, terminal, computing, descriptor)
                 if not options["quiet"]:
                     for line in report.failures_by_kind():
                         terminal.say(line)
-                    terminal.say(f"{report.summary()}{_end(report, run.output)}")
+                    end = "; no output is written or changed"
+                    if run.output.is_stream or report.is_there:
+                        end = f" -> {_place(run.output)}"
+                    terminal.say(f"{report.summary()}{end}")
                 report.broken |= n_lost() > 0
     return report.exit_code
+
+
+@contextmanager
+def _recorded(report: Report, place: "ReportPlace | None") -> Iterator[None]:
+    """Record what ``report`` is told, and the sums at the end, however that is reached.
+
+    The file is touched when the run begins. A run that is refused before leaves it as it is.
+
+    Raises:
+        OutputError: If the file cannot be opened. One that cannot be written on ends there.
+    """
+    if place is None:
+        yield
+        return
+    from kapre_cli.storage.report_file import open_report
+
+    path = place.path
+
+    def broke(error: OutputError) -> None:
+        report.broken = True
+        report.say(f"{PROGRAM}: Error: {error}; it ends there, the run goes on")
+
+    name = "standard output" if path == STANDARD_OUTPUT else path
+    with Recorder(partial(open_report, place), name, broke) as recorder:
+        report.recorder = recorder
+        try:
+            yield
+        except BaseException as error:
+            if code_of(error) is not ExitCode.USAGE:
+                with suppress(OSError, UsageError):  # why the run ends says enough
+                    report.close(code_of(error))
+            raise
+        opened, target = recorder.descriptor, place.target
+        is_there = opened is None or target is None or is_at(opened, target, follow_links=True)
+        report.broken |= not is_there
+        report.close(report.exit_code)
+        if not is_there:
+            report.say(
+                f"{PROGRAM}: Error: the report {quoted(path)} was moved, replaced or removed while "
+                "the run was on: its lines are not there"
+            )
 
 
 def _dry_run(run: _Run, computing: "Executor") -> int:
@@ -143,10 +190,9 @@ def _dry_run(run: _Run, computing: "Executor") -> int:
     if settings is not None:
         print_preview(run.inputs.sources, settings, report, computing)
     lines += report.failures_by_kind()
-    place = "standard output" if run.output.is_stream else quoted(run.output.path)
     lines.append(
         f"{counted(report.n_inputs, 'input')}: {report.n_written:,} to be written, "
-        f"{report.n_failed:,} would fail -> {place}; nothing was done"
+        f"{report.n_failed:,} would fail -> {_place(run.output)}; nothing was done"
     )
     put("\n".join(lines))
     return report.exit_code
@@ -191,16 +237,10 @@ def _work(
     descriptor: int | None,
 ) -> None:
     """Do the work of a run; what stops it without ending the process is told here."""
-
-    def rejected(path: str, reason: object) -> None:
-        report.failed(path, reason)
-        report.require_few_failures()
-
     try:
         _tell(run, report)
         if _received(run, report):
-            sources = run.incoming.sources(run.inputs, rejected)
-            _extract(run, sources, report, terminal, computing, descriptor)
+            _extract(run, report, terminal, computing, descriptor)
         pass_over()  # what follows takes a moment
     except (OutputError, StoredDataError, TooManyFailuresError) as error:
         report.broken = True
@@ -241,13 +281,18 @@ def _received(run: _Run, report: Report) -> bool:
 
 def _extract(
     run: _Run,
-    sources: Sequence[Source] | Arriving,
     report: Report,
     terminal: "Terminal",
     computing: "Executor",
     descriptor: int | None,
 ) -> None:
     """Call the library, once there is a sample rate."""
+
+    def rejected(path: str, reason: object) -> None:
+        report.failed(path, reason)
+        report.require_few_failures()
+
+    sources = run.incoming.sources(run.inputs, rejected)
     for source in () if isinstance(sources, Arriving) else sources:
         if source.is_stream:  # it has come, and the terminal knows the others
             terminal.arrived(source.key, source.size)
@@ -296,10 +341,5 @@ def _settings(
     return settings
 
 
-def _end(report: Report, output: OutputSettings) -> str:
-    """Return the end of the closing line: where the features are."""
-    if output.is_stream:
-        return " -> standard output"
-    if report.is_there:
-        return f" -> {quoted(output.path)}"
-    return "; no output is written or changed"
+def _place(output: OutputSettings) -> str:
+    return "standard output" if output.is_stream else quoted(output.path)

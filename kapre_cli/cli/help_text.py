@@ -113,12 +113,7 @@ class Context(click.Context):
 
 
 class Example(NamedTuple):
-    """An example of a help text.
-
-    Attributes:
-        sentence: What the command does.
-        code: The command as a shell takes it; several stand on lines of their own.
-    """
+    """What a command does, and the command as a shell takes it; several on lines of their own."""
 
     sentence: str
     code: str

@@ -115,9 +115,7 @@ class Incoming(Closing):
     ) -> Sequence[Source] | Arriving:
         """Return all inputs, or those that are known and the others as they come.
 
-        Args:
-            known: The inputs that are known.
-            refused: Called with the path of each other one that is refused, and why.
+        ``refused`` is called with the path of each other one that is refused, and why.
         """
         if self._names is None or not self.arrives:
             return known.sources

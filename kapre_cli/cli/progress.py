@@ -49,9 +49,6 @@ class AudioLength:
 
     An input that has not been opened is taken to be as long, for each of its bytes, as those that
     have been. What an earlier run has computed is neither done nor to be done.
-
-    Attributes:
-        done: Seconds that have been computed.
     """
 
     def __init__(self) -> None:

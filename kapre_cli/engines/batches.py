@@ -9,7 +9,7 @@ does not fit is cut at a frame, and its rest opens the next batch.
 import itertools
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import ClassVar
@@ -57,7 +57,6 @@ class Slot:
     """The place of some frames of a segment in a batch.
 
     Attributes:
-        segment: The segment.
         first: Its first frame in this batch.
         count: How many of its frames are in this batch.
         position: Number of the first of them in the batch.
@@ -117,23 +116,17 @@ class BatchPacker:
                     yield slots
                     samples, slots, position = next(batches), [], 0
                     continue
-                slot = Slot(segment, first, count, position)
-                samples[samples_of(slot, self._framing)] = segment.samples[
-                    _samples(first, count, self._framing)
-                ]
-                slots.append(slot)
+                taken = segment.samples[_samples(first, count, self._framing)]
+                samples[_samples(position, count, self._framing)] = taken
+                slots.append(Slot(segment, first, count, position))
                 first += count
-                position = slot.end + self._framing.n_seam_frames
+                position += count + self._framing.n_seam_frames
         if slots:
             yield slots
 
 
-def samples_of(slot: Slot, framing: Framing) -> slice:
-    """Return where the samples of a slot lie in its batch."""
-    return _samples(slot.position, slot.count, framing)
-
-
 def _samples(first: int, count: int, framing: Framing) -> slice:
+    """Return where the samples of some frames lie in what they are frames of."""
     start = first * framing.n_hop
     return slice(start, start + framing.n_samples(count))
 
@@ -158,7 +151,6 @@ class Engine(Closing):
         self.batches = [np.zeros(n_samples, np.float32) for _ in range(n_threads + _BATCHES_BESIDE)]
         self._features = [np.zeros((n_frames, config.n_features), np.float32) for _ in self.batches]
         self._threads = ThreadPoolExecutor(n_threads, "compute")
-        self._pending: deque[Future[tuple[Features, float]]] = deque()
 
     @abstractmethod
     def _compute(self, samples: Samples, features: Features) -> None:
@@ -171,35 +163,22 @@ class Engine(Closing):
             features: The result, shape ``(n_frames, n_features)``.
         """
 
-    def submit(self, number: int, n_frames: int) -> None:
-        """Start to compute a batch, which must not be written to until it is collected.
+    def submit(self, number: int, n_frames: int) -> Future[tuple[Features, float]]:
+        """Start to compute a batch, which must not be written to until that is done.
 
         Args:
             number: The batch's, counted from 0.
             n_frames: How many frames have been filled. Others need not be computed.
+
+        Returns:
+            Gives the features, shape ``(n_frames, n_features)``, valid until the batch is submitted
+            again; and the largest of them.
         """
         arrays = self.batches[number], self._features[number]
-        self._pending.append(self._threads.submit(self._computed, *arrays, n_frames))
-
-    def collect(self) -> tuple[Features, float]:
-        """Wait for the features of the batch that was submitted first, and return them.
-
-        Returns:
-            Shape ``(n_frames, n_features)``, valid until that batch is submitted again; and the
-            largest of them.
-        """
-        return self._pending.popleft().result()
+        return self._threads.submit(self._computed, *arrays, n_frames)
 
     def recompute(self, samples: Samples, n_frames: int) -> tuple[Features, float]:
-        """Compute some frames in this thread, in a batch of their own.
-
-        Args:
-            samples: The samples that the frames cover.
-            n_frames: How many there are.
-
-        Returns:
-            Shape ``(n_frames, n_features)``; and the largest of them.
-        """
+        """Compute the ``n_frames`` frames of some samples in this thread; return the same."""
         batch = np.zeros_like(self.batches[0])
         batch[: len(samples)] = samples
         return self._computed(batch, np.zeros_like(self._features[0]), n_frames)
@@ -218,12 +197,7 @@ class Engine(Closing):
 
 
 def batch_frames(config: LayerConfig, batch_size: int | None = None) -> int:
-    """Return the frames of a batch: ``batch_size``, or a number that suits the layer.
-
-    Args:
-        config: The layer's arguments.
-        batch_size: Frames wanted, rounded up to a multiple of 16.
-    """
+    """Return the frames of a batch, a multiple of 16: ``batch_size``, or what suits the layer."""
     framing = config.framing
     return _rounded_up(batch_size or _DEFAULT_VALUES // max(framing.n_dft, framing.n_hop))
 
@@ -241,21 +215,35 @@ def run_batches(
         segments: The segments. ``None``: the next one will take a while; all earlier ones are
             computed before it is asked for.
         framing: The layer's.
-        n_frames: Frames of a batch.
-        engine: The engine, made for batches of that size.
+        n_frames: Frames of a batch of the engine.
+        engine: The engine.
     """
-    pending: deque[tuple[int, list[Slot]]] = deque()
+    pending: deque[tuple[int, list[Slot], Future[tuple[Features, float]]]] = deque()
     numbers = itertools.cycle(range(len(engine.batches)))
 
     def deliver(at_most: int) -> None:
         while len(pending) > at_most:
-            number, slots = pending.popleft()
+            number, slots, computed = pending.popleft()
             try:
-                computed = engine.collect()
+                features, peak = computed.result()
             except Exception:  # of one input, which must not fail the others in the batch
-                _recompute(engine, engine.batches[number], slots, framing)
+                recompute(engine.batches[number], slots)
+                continue
+            for slot in slots:
+                values = features[slot.position : slot.end]
+                slot.store(values, peak if len(slots) == 1 else float(values.max()))
+
+    def recompute(batch: Samples, slots: Iterable[Slot]) -> None:
+        for slot in slots:
+            samples = batch[_samples(slot.position, slot.count, framing)]
+            try:
+                computed = engine.recompute(samples, slot.count)
+            except Exception as error:
+                if slot.segment.failed is None:
+                    raise
+                slot.segment.failed(error)
             else:
-                _store(*computed, slots)
+                slot.store(*computed)
 
     def free_batches() -> Iterator[Samples]:
         for batch in itertools.cycle(engine.batches):
@@ -265,28 +253,7 @@ def run_batches(
     for slots in BatchPacker(framing, n_frames).pack(segments, free_batches()):
         if slots:
             number = next(numbers)
-            engine.submit(number, slots[-1].end)
-            pending.append((number, slots))
+            pending.append((number, slots, engine.submit(number, slots[-1].end)))
         else:
             deliver(0)
     deliver(0)
-
-
-def _recompute(engine: Engine, batch: Samples, slots: Iterable[Slot], framing: Framing) -> None:
-    """Compute the slots of a batch one by one, and report those that fail again."""
-    for slot in slots:
-        try:
-            computed = engine.recompute(batch[samples_of(slot, framing)], slot.count)
-        except Exception as error:
-            if slot.segment.failed is None:
-                raise
-            slot.segment.failed(error)
-        else:
-            slot.store(*computed)
-
-
-def _store(features: Features, peak: float, slots: Sequence[Slot]) -> None:
-    """Store the features of a batch in the segments that they belong to."""
-    for slot in slots:
-        computed = features[slot.position : slot.end]
-        slot.store(computed, peak if len(slots) == 1 else float(computed.max()))

@@ -26,10 +26,6 @@ class KerasEngine(Engine):
 
     It runs on the processor, even beside a GPU: a training run next door keeps the card and its
     memory, and the result does not depend on whether there is one.
-
-    Args:
-        config: The layer's arguments; its padding and decibels are not applied here.
-        n_frames: Frames of a batch.
     """
 
     has_fixed_shape: ClassVar[bool] = True

@@ -28,11 +28,7 @@ _LONG_DFT = 2**12  # a lot of longer frames may have a single one
 class NumpyEngine(Engine):
     """Computes what a frozen layer does.
 
-    Args:
-        config: The layer's arguments; its padding and decibels are not applied here.
-        n_frames: Frames of a batch.
-        n_threads: How many batches are computed at once; ``None``: one for each processor that
-            this process may use.
+    Without ``n_threads`` it computes a batch on each processor that this process may use.
     """
 
     has_fixed_shape: ClassVar[bool] = False

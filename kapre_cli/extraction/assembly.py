@@ -1,12 +1,11 @@
 """Finished inputs into one output, in their order: a file or folder, or a stream."""
 
 import os
+import sys
 import time
-from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
-from kapre_cli.closing import Closing
 from kapre_cli.errors import (
     OutputError,
     StoredDataError,
@@ -16,55 +15,44 @@ from kapre_cli.errors import (
 from kapre_cli.extraction.disk_usage import output_bytes
 from kapre_cli.extraction.job import NO_ENTRIES, Job
 from kapre_cli.extraction.reuse import ReusePolicy
+from kapre_cli.extraction.tasks import TaskSettings
 from kapre_cli.report import SILENT, Progress, Report, counted
 from kapre_cli.settings import ExtractionSettings
 from kapre_cli.storage.assembly import FinalArray, Part, final_array, stored_array
 from kapre_cli.storage.disk import require_free_bytes
 from kapre_cli.storage.existing import Existing
 from kapre_cli.storage.features import require_written
-from kapre_cli.storage.formats import open_writer
 from kapre_cli.storage.journals import Journals
-from kapre_cli.storage.metadata import InputFacts, RootFacts
-from kapre_cli.storage.npy_stream import write_array
-from kapre_cli.storage.soundness import frequencies
+from kapre_cli.storage.metadata import InputFacts
+from kapre_cli.storage.npy import write_array
 from kapre_cli.storage.work_dir import WorkDir, signals_deferred
-from kapre_cli.storage.writers import FeatureWriter
+from kapre_cli.storage.writers import FeatureWriter, open_writer
 
 _SECONDS_TO_LOOK = 0.1  # at the place of the work folder again
 
 
-class Sink(Closing):
+class Sink:
     """Takes inputs that have ended, in order.
 
     Attributes:
         ahead_inputs: How many inputs may be computed before the turn of the first of them has come;
-        ahead_bytes: how many bytes of blocks they may have. ``None``: as many as there are.
+        ahead_bytes: how many bytes of blocks they may have.
         tells_at_once: Whether an input that fails is reported then, and not in its turn.
     """
 
-    ahead_inputs: int | None = None
-    ahead_bytes: int | None = None
+    ahead_inputs = sys.maxsize
+    ahead_bytes = sys.maxsize
     tells_at_once = True
+
+    def keep(self, job: Job) -> None:
+        """Give an input what earlier runs have done for it."""
 
     def nothing_else_is_due(self, jobs: Collection[Job]) -> None:
         """Record that all inputs have ended, and which of them are still to be taken."""
 
-    @abstractmethod
     def take(self, job: Job, pause: Callable[[], None]) -> None:
-        """Take the next input, which has ended.
-
-        Args:
-            job: The input.
-            pause: Called now and then, while a long array is being written.
-        """
-
-    @abstractmethod
-    def finish(self, jobs: Sequence[Job]) -> None:
-        """Complete the output, once all inputs have been taken.
-
-        Args:
-            jobs: All inputs.
-        """
+        """Take the next input, which has ended; ``pause`` now and then in a long array."""
+        raise NotImplementedError
 
 
 class FileSink(Sink):
@@ -74,102 +62,101 @@ class FileSink(Sink):
     brought up to date, in its order, there may be nothing to write.
 
     Args:
-        settings: The run's, the layer's image data format resolved.
-        root: The same, as they are stored.
+        common: The settings of the run.
         work_dir: Where the output is put together.
         existing: What stood at its place when the run began.
-        reuse: Knows what earlier runs have left.
-        report: Told of inputs that fail, and of all at the end.
+        reuse: What earlier runs have left, and the report of this one.
+        keys: The inputs' keys; ``None`` while not all of them are known.
         progress: Told how far it is.
     """
 
     def __init__(
         self,
-        settings: ExtractionSettings,
-        root: RootFacts,
+        common: TaskSettings,
         work_dir: WorkDir,
         existing: Existing,
         reuse: ReusePolicy,
-        report: Report,
+        keys: Collection[str] | None,
         progress: Progress,
     ) -> None:
-        self._settings = settings
-        self._config = settings.layer
-        self._root = root
+        self._settings = common.settings
+        self._config = common.settings.layer
+        self._root = common.root
         self._work_dir = work_dir
         self._existing = existing
         self._reuse = reuse
-        self._report = report
+        self._report = reuse.report
+        self._n_rejected = reuse.report.n_failed
         self._progress = progress
         self._writer: FeatureWriter | None = None
         self._next_look = 0.0  # at the place of the work folder
         self._written: list[tuple[Job, InputFacts]] = []
         self._waiting: list[Job] = []  # that need not be written if all others are like them
         self._features = reuse.earlier.features
+        stored = None if self._features is None else self._features.root
+        self._is_of_same_settings = stored is not None and (
+            replace(stored, versions=self._root.versions) == self._root
+        )
         self._stored_keys = iter(self._features or ())
         # Where the arrays of inputs that are gone belong is known only once all have been tried.
-        self.follows = self._features is None
-        self.n_rejected = report.n_failed
+        self._follows = self._features is None or (keys is not None and not reuse.others(keys))
         self._announced: tuple[int, float] | None = None  # inputs and seconds to be written
-        self._is_announced = False
+        self._shown = SILENT  # the progress, once it is that of writing
+
+    def keep(self, job: Job) -> None:
+        """Give an input what earlier runs have done for it."""
+        self._reuse.keep(job)
 
     def nothing_else_is_due(self, jobs: Collection[Job]) -> None:
         """Let progress be that of writing, from the next input on that is written."""
-        seconds = sum(job.facts.seconds for job in jobs if job.facts)
-        self._announced, self._is_announced = (len(jobs), seconds), False
+        self._announced = len(jobs), sum(job.facts.seconds for job in jobs if job.facts)
+        self._shown = SILENT
 
     def take(self, job: Job, pause: Callable[[], None]) -> None:
         """Write the input's array, unless there may be nothing to write."""
-        if job.failed and not self._reuse.retain(job):
+        if (job.failed and not self._reuse.retain(job)) or not self._follows:
             return
-        if not self.follows or (self._writer is None and self._is_stored(job)):
-            self._waiting.append(job)
-            return
-        self._write_waiting(pause)
-        self._write(job, pause)
+        self._waiting.append(job)
+        if self._writer is not None or not self._is_stored(job, next(self._stored_keys, None)):
+            waiting, self._waiting = self._waiting, []
+            for one in waiting:
+                self._write(one, pause)
 
-    def _is_stored(self, job: Job) -> bool:
-        """Whether the finished output has the array, just so, and next."""
-        return (
-            self._features is not None
-            and job.stored_in is self._features
-            and not job.restated
-            and replace(self._features.root, versions=self._root.versions) == self._root
-            and next(self._stored_keys, None) == job.source.key
-        )
+    def _is_stored(self, job: Job, key: str | None) -> bool:
+        """Whether the finished output has the array just so, and under a key: the next one."""
+        is_there = job.stored_in is not None and not job.restated and job.source.key == key
+        return is_there and self._is_of_same_settings
 
-    def _write_waiting(self, pause: Callable[[], None]) -> None:
-        waiting, self._waiting = self._waiting, []
-        for job in waiting:
-            self._write(job, pause)
+    def _opened(self) -> FeatureWriter:
+        """Return what writes the output, which is begun now at the latest."""
+        if self._writer is None:
+            staging = self._work_dir.staging
+            self._writer = open_writer(self._settings.output.format, staging, self._root)
+        return self._writer
 
     def _write(self, job: Job, pause: Callable[[], None]) -> None:
-        facts = job.facts
-        assert facts is not None  # noqa: S101 - for the type checker: it was opened
+        facts = job.known_facts
         self._require_place()
-        if self._writer is None:
-            frequency = frequencies(self._config, self._settings.audio.sr)
-            staging = self._work_dir.staging
-            self._writer = open_writer(self._settings.output, staging, self._root, frequency)
+        writer = self._opened()
         try:
             array = self._array(job)
         except (OutputError, StoredDataError):
             raise
         except Exception as error:
-            self._fail(job, error)
+            if not job.failed:
+                job.failed = True
+                self._report.failed(job.source.path, input_error(error), job.known(self._config))
             return
-        if self._announced is not None and not self._is_announced:
+        if self._announced is not None:
             self._progress.writing(*self._announced)
-            self._is_announced = True
+            self._announced, self._shown = None, self._progress
         key = job.source.key
-        progress = self._progress if self._is_announced else SILENT
-        moving = with_pauses(array, facts.seconds, progress, pause)
-        job.facts = self._writer.add(key, moving, facts)
+        job.facts = writer.add(key, with_pauses(array, facts.seconds, self._shown, pause), facts)
         if job.stored_in is not None and job.facts.crc32 != facts.crc32:
             raise OutputError(f"{quoted(key)} changed in the old output as it was copied")
         job.entries = NO_ENTRIES
         self._written.append((job, job.facts))
-        progress.wrote(facts.seconds)
+        self._shown.wrote(facts.seconds)
 
     def _require_place(self) -> None:
         """See that nothing is written into somebody's folder, whose name the work folder had.
@@ -187,49 +174,40 @@ class FileSink(Sink):
         journals, entries = self._work_dir.journals, list(job.entries.values())
         return final_array(journals, entries, self._config, self._settings.output.dtype)
 
-    def _fail(self, job: Job, error: Exception) -> None:
-        if not job.failed:
-            job.failed = True
-            self._report.failed(job.source.path, input_error(error), job.known(self._config))
-
     def finish(self, jobs: Sequence[Job]) -> None:
         """Write what is left, read the output back and move it into its place.
+
+        Args:
+            jobs: All inputs.
 
         Raises:
             OutputError: If it cannot be written or moved; what stood there is unchanged then.
         """
-        arrays = self._reuse.contents(jobs, self.n_rejected)
+        arrays = self._reuse.contents(jobs, self._n_rejected)
         if self._writer is None and (arrays or not jobs) and self._is_up_to_date(arrays):
-            self._tell_up_to_date(len(arrays) == len(jobs) and not any(j.failed for j in jobs))
+            self._report.is_there = True
+            is_all = len(arrays) == len(jobs) and not any(job.failed for job in jobs)
+            new = "up to date: nothing was computed"
+            if not is_all:
+                new = "left as it is: nothing new could be read"
+            self._report.say(f"note: {quoted(self._settings.output.path)} is {new}")
         elif arrays and all(job.failed for job in arrays):
             self._keep_unwritten(arrays)
             return
         elif arrays or self._may_be_empty(jobs):
-            self._write_rest(arrays)
+            if self._writer is None:
+                self._write_all(arrays)
             if self._written or self._may_be_empty(jobs):
-                self._publish()
+                self._publish(self._opened())
                 return
         self._work_dir.keep = False
         self._count(arrays)
 
     def _is_up_to_date(self, arrays: Sequence[Job]) -> bool:
         """Whether the finished output holds all that there is to hold, just so."""
-        features = self._features
-        if features is None:
+        if self._features is None or len(self._features) != len(arrays):
             return False
-        return (
-            replace(features.root, versions=self._root.versions) == self._root
-            and list(features) == [job.source.key for job in arrays]
-            and all(job.stored_in is features and not job.restated for job in arrays)
-        )
-
-    def _tell_up_to_date(self, is_all: bool) -> None:
-        self._report.is_there = True
-        path = quoted(self._settings.output.path)
-        if is_all:
-            self._report.say(f"note: {path} is up to date: nothing was computed")
-        else:
-            self._report.say(f"note: {path} is left as it is: nothing new could be read")
+        return self._is_of_same_settings and all(map(self._is_stored, arrays, self._features))
 
     def _keep_unwritten(self, arrays: Sequence[Job]) -> None:
         n_finished = sum(bool(job.entries) or job.stored_in is None for job in arrays)
@@ -246,33 +224,27 @@ class FileSink(Sink):
         is_shard = self._settings.shard is not None and self._settings.output.format != "npy"
         return is_shard and not (jobs and os.path.lexists(self._settings.output.path))
 
-    def _write_rest(self, arrays: Sequence[Job]) -> None:
-        """Write what has waited."""
-        rest = self._waiting if self.follows else arrays
-        if rest:
+    def _write_all(self, arrays: Sequence[Job]) -> None:
+        """Write all that has waited."""
+        if arrays:
             output = self._settings.output.path
-            n_bytes = output_bytes(rest, self._settings)
+            n_bytes = output_bytes(arrays, self._settings)
             require_free_bytes(output.parent, n_bytes, quoted(output))
-            self.nothing_else_is_due(rest)
-        for job in rest:
-            self._write(job, _no_pause)
+            self.nothing_else_is_due(arrays)
+        for job in arrays:
+            self._write(job, lambda: None)
             self._report.require_few_failures()
-        if self._writer is None:
-            frequency = frequencies(self._config, self._settings.audio.sr)
-            staging = self._work_dir.staging
-            self._writer = open_writer(self._settings.output, staging, self._root, frequency)
 
-    def _publish(self) -> None:
+    def _publish(self, writer: FeatureWriter) -> None:
         """Read the output back, move it into its place and remove what led to it.
 
         The last two are one deed: an interrupt in between would be told as if there were no output.
         """
-        assert self._writer is not None  # noqa: S101 - for the type checker: it was opened
-        self._writer.finish()
+        writer.finish()
         facts = [(job.source.key, facts) for job, facts in self._written]
-        staging, read_back = self._work_dir.staging, self._writer.read_back
+        staging, read_back = self._work_dir.staging, writer.read_back
         require_written(staging, self._root, facts, self._progress, read_back)
-        self._writer.close()
+        writer.close()
         with signals_deferred():
             try:
                 self._work_dir.publish(self._existing)
@@ -300,12 +272,6 @@ class StreamSink(Sink):
     """Sends each array off when its turn has come, and leaves nothing behind.
 
     What becomes of an input is reported in that order too.
-
-    Args:
-        descriptor: Where arrays go.
-        settings: The run's, the layer's image data format resolved.
-        journals: Where the blocks are.
-        report: Told what becomes of every input.
     """
 
     ahead_inputs = 2**10
@@ -344,29 +310,16 @@ class StreamSink(Sink):
         except Exception as error:
             job.failed, job.failure = True, input_error(error)
             return
-        assert job.facts is not None  # noqa: S101 - for the type checker: it was opened
-        write_array(self._descriptor, with_pauses(array, job.facts.seconds, SILENT, pause))
-        job.facts = job.facts.with_reference(array.reference)
+        facts = job.known_facts
+        write_array(self._descriptor, with_pauses(array, facts.seconds, SILENT, pause))
+        job.facts = facts.with_reference(array.reference)
         job.entries = NO_ENTRIES
-
-    def finish(self, jobs: Sequence[Job]) -> None:
-        """Do nothing: all has been sent."""
-
-    def close(self) -> None:
-        """Do nothing: the descriptor is another's."""
 
 
 def with_pauses(
     array: FinalArray, seconds: float, progress: Progress, pause: Callable[[], None]
 ) -> FinalArray:
-    """Return an array that lets others go on between its pieces, if it has several.
-
-    Args:
-        array: The array.
-        seconds: Of the audio behind it.
-        progress: Told of each piece that is done.
-        pause: Called after each.
-    """
+    """Return an array of so many seconds that lets others go on between its pieces."""
     if array.n_pieces == 1:
         return array
     per_frame = seconds / array.shape[array.time_axis]
@@ -378,7 +331,3 @@ def with_pauses(
             pause()
 
     return replace(array, pieces=pieces)
-
-
-def _no_pause() -> None:
-    pass

@@ -17,11 +17,7 @@ NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
 
 
 class Channel(Closing):
-    """One end of a connection to a process that this program has started.
-
-    Args:
-        end: One of a pair of connected sockets.
-    """
+    """One end, of a pair of sockets, of a connection to a process of this program."""
 
     def __init__(self, end: socket.socket) -> None:
         self._socket = end

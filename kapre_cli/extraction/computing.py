@@ -2,25 +2,20 @@
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
 from kapre_cli.closing import Closing
 from kapre_cli.engines import batches
-from kapre_cli.engines.batches import Segment, batch_frames
-from kapre_cli.engines.registry import engine_for
+from kapre_cli.engines.batches import Engine, Segment, batch_frames
+from kapre_cli.engines.numpy_engine import NumpyEngine
 from kapre_cli.errors import FeatureError, OutputError, input_error
-from kapre_cli.extraction.decoding import (
-    ActiveInput,
-    Bounds,
-    DecodeAhead,
-    EndOfInput,
-    Item,
-    decoded,
-)
+from kapre_cli.extraction.decoding import ActiveInput, DecodeAhead, EndOfInput, Item, decoded
 from kapre_cli.extraction.framed import Block
 from kapre_cli.extraction.tasks import (
     Began,
@@ -31,9 +26,8 @@ from kapre_cli.extraction.tasks import (
     Task,
     TaskSettings,
 )
-from kapre_cli.settings import ExtractionSettings
-from kapre_cli.storage.blocks import peak_of
-from kapre_cli.storage.journal import SECONDS_AT_RISK, Journal
+from kapre_cli.settings import ExtractionSettings, LayerConfig, resolved_engine
+from kapre_cli.storage.journal import SECONDS_AT_RISK, Journal, peak_of
 
 _SENT_EVENTS = 64  # at once, or
 _SENT_SECONDS = 0.02  # after so long
@@ -45,10 +39,6 @@ class Outbox(Closing):
     """What a worker gives out: blocks, into journals, and then the events that tell of them.
 
     Journals are open as long as inputs need them, that of the last task always.
-
-    Args:
-        common: What all tasks have in common.
-        send: Called with events, a few at once.
     """
 
     def __init__(self, common: TaskSettings, send: Send) -> None:
@@ -56,20 +46,16 @@ class Outbox(Closing):
         self._seconds_at_risk = SECONDS_AT_RISK if common.is_durable else None
         self._send = send
         self._journals: dict[str, Journal] = {}
-        self._n_begun: dict[str, int] = {}  # inputs, counted by the thread that decodes
-        self._n_ended: dict[str, int] = {}  # by the one that computes
+        self._n_begun: Counter[str] = Counter()  # inputs, counted by the thread that decodes
+        self._n_ended: Counter[str] = Counter()  # by the one that computes
         self._events: list[Event] = []
         self._sent = 0.0  # long ago: that an input is being read is sent at once
+        self._sending = Lock()  # which the end of a worker waits for
 
     def journal_of(self, task: Task) -> Journal:
-        """Return the journal of a task.
-
-        Raises:
-            OutputError: If it cannot be opened.
-        """
+        """Return the journal of a task; raise OutputError if it cannot be opened."""
         path = task.journal
         if path not in self._journals:
-            self._n_begun[path] = self._n_ended[path] = 0
             self._journals[path] = Journal(Path(path), self._root, self._seconds_at_risk)
         self._n_begun[path] += len(task.inputs)
         return self._journals[path]
@@ -94,20 +80,21 @@ class Outbox(Closing):
         Raises:
             OutputError: If a journal cannot be written. Which inputs have failed is sent even so.
         """
-        events, self._events = self._events, []
-        try:
-            for journal in [*self._journals.values()]:
-                journal.flush()
-        except OutputError:
-            events = [event for event in events if not isinstance(event, Finished)]
-            raise
-        finally:
-            if events:
-                self._send(events)
-        for path in [*self._journals][:-1]:
-            if self._n_begun[path] == self._n_ended[path]:
-                self._journals.pop(path).close()
-        self._sent = time.monotonic()
+        with self._sending:
+            events, self._events = self._events, []
+            try:
+                for journal in [*self._journals.values()]:
+                    journal.flush()
+            except OutputError:
+                events = [event for event in events if not isinstance(event, Finished)]
+                raise
+            finally:
+                if events:
+                    self._send(events)
+            for path in [*self._journals][:-1]:
+                if self._n_begun[path] == self._n_ended[path]:
+                    self._journals.pop(path).close()
+            self._sent = time.monotonic()
 
     def close(self) -> None:
         """Close the journals."""
@@ -115,12 +102,7 @@ class Outbox(Closing):
             journal.close()
 
 
-def compute_tasks(
-    tasks: Iterable[Task | None],
-    common: TaskSettings,
-    outbox: Outbox,
-    bounds: Bounds | None = None,
-) -> None:
+def compute_tasks(tasks: Iterable[Task | None], common: TaskSettings, outbox: Outbox) -> None:
     """Compute every input of some tasks.
 
     It needs nothing but the files, the folder of the journals and the settings.
@@ -128,35 +110,36 @@ def compute_tasks(
     Args:
         tasks: The tasks. ``None``: the next one may take a while; all before it has been computed
             and sent then.
-        common: What they have in common.
+        common: Their settings.
         outbox: Where blocks and events go; to be closed by the caller.
-        bounds: How far decoding goes ahead of computing.
 
     Raises:
         OutputError: If a journal cannot be written.
     """
-    stage = _ComputeStage(common.settings, outbox)
+    settings = common.settings
+    n_frames = batch_frames(settings.layer, settings.batch_size)
+    stage = _ComputeStage(settings, outbox)
     try:
-        _compute(tasks, common, outbox, stage, bounds)
+        # In this order: an import and a thread that decodes would wait for each other's lock.
+        with (
+            engine_for(settings.layer, settings.engine, n_frames, common.n_threads) as engine,
+            DecodeAhead(_items(tasks, settings, outbox)) as items,
+        ):
+            batches.run_batches(stage.segments(items), settings.layer.framing, n_frames, engine)
     finally:
         outbox.send()  # also of a run that is interrupted in this process
 
 
-def _compute(
-    tasks: Iterable[Task | None],
-    common: TaskSettings,
-    outbox: Outbox,
-    stage: "_ComputeStage",
-    bounds: Bounds | None,
-) -> None:
-    settings = common.settings
-    n_frames = batch_frames(settings.layer, settings.batch_size)
-    # In this order: an import and a thread that decodes would wait for each other's lock.
-    with (
-        engine_for(settings.layer, settings.engine, n_frames, common.n_threads) as engine,
-        DecodeAhead(_items(tasks, settings, outbox), bounds) as items,
-    ):
-        batches.run_batches(stage.segments(items), settings.layer.framing, n_frames, engine)
+def engine_for(
+    config: LayerConfig, engine: str, n_frames: int, n_threads: int | None = None
+) -> Engine:
+    """Return an engine for batches of ``n_frames`` frames; ``engine`` is of ``ENGINE_CHOICES``."""
+    if resolved_engine(engine, config) == "numpy":
+        return NumpyEngine(config, n_frames, n_threads)
+    # TensorFlow takes seconds to import: only where it is needed.
+    from kapre_cli.engines.keras_engine import KerasEngine
+
+    return KerasEngine(config, n_frames)
 
 
 def _items(
@@ -188,10 +171,7 @@ class _ComputeStage:
             elif isinstance(item, Block):
                 yield from self._of_block(item)
             elif isinstance(item, EndOfInput):
-                if item.failure is not None:
-                    self._fail(item.input, item.failure)
-                else:
-                    self._read(item.input)
+                self._ended(item)
             else:
                 self._outbox.add(Began(item.number))
 
@@ -199,9 +179,9 @@ class _ComputeStage:
         active = block.input
         if active.has_failed:
             return
-        failed = partial(self._fail, active)
+        n_features, failed = self._config.n_features, partial(self._fail, active)
         try:
-            segments = block.segments(self._config.n_features, self._keep, failed)
+            segments = block.segments(n_features, self._keep, failed)
         except MemoryError as error:
             self._fail(active, error)
         else:
@@ -223,8 +203,7 @@ class _ComputeStage:
         except (FeatureError, MemoryError) as error:
             self._fail(active, error)
             return
-        facts = active.facts
-        assert facts is not None  # noqa: S101 - for the type checker: it was opened
+        facts = active.known_facts
         active.n_due -= 1
         is_last = active.is_read and active.n_due == 0
         active.entries.append(
@@ -246,44 +225,37 @@ class _ComputeStage:
             self._finish(active)
 
     def _check_finite(self, block: Block) -> None:
-        """Set features to NaN that are not finite, if such samples were to be kept.
-
-        Raises:
-            FeatureError: If there are such features and they were not to be kept.
-        """
+        """Set features to NaN that are not finite; raise FeatureError if none were to be kept."""
         if math.isfinite(block.peak):
             return
         if self._settings.audio.non_finite != "keep":
-            raise _overflow(block)
+            last = block.first_frame + block.n_frames - 1
+            raise FeatureError(
+                "its samples are so large that float32 overflows in frames "
+                f"{block.first_frame:,} to {last:,}; scale it down, for instance to [-1, 1]"
+            )
         block.results[~np.isfinite(block.results)] = np.nan  # whatever became of an infinity
         block.peak = peak_of(block.results)
 
-    def _read(self, active: ActiveInput) -> None:
-        """Finish an input that has been read to its end, if all of it is computed."""
+    def _ended(self, end: EndOfInput) -> None:
+        """Fail an input, or finish it if all of it is computed."""
+        active = end.input
+        if end.failure is not None:
+            self._fail(active, end.failure)
+            return
         active.is_read = True
         if active.n_due == 0 and not active.has_failed:
-            assert active.facts is not None  # noqa: S101 - for the type checker: it was opened
-            active.journal.done(active.source.key, active.state, active.facts)
+            active.journal.done(active.source.key, active.state, active.known_facts)
             self._finish(active)
 
     def _finish(self, active: ActiveInput) -> None:
-        assert active.facts is not None  # noqa: S101 - for the type checker: it was opened
-        self._outbox.ended(
-            active.journal,
-            Finished(
-                active.number,
-                active.facts,
-                active.state,
-                tuple(active.entries),
-                active.kept,
-                active.work_seconds,
-            ),
+        entries = tuple(active.entries)
+        finished = Finished(
+            active.number,
+            active.known_facts,
+            active.state,
+            entries,
+            active.kept,
+            active.work_seconds,
         )
-
-
-def _overflow(block: Block) -> FeatureError:
-    last = block.first_frame + block.n_frames - 1
-    return FeatureError(
-        f"its samples are so large that float32 overflows in frames {block.first_frame:,} "
-        f"to {last:,}; scale it down, for instance to [-1, 1]"
-    )
+        self._outbox.ended(active.journal, finished)

@@ -17,8 +17,7 @@ from kapre_cli.report import counted
 from kapre_cli.settings import ExtractionSettings, LayerConfig
 from kapre_cli.settings.limits import require_narrow_frame, within_int64
 from kapre_cli.sources import Source
-from kapre_cli.storage.blocks import BlockEntry
-from kapre_cli.storage.journal import Journal, identity
+from kapre_cli.storage.journal import BlockEntry, Journal, identity
 from kapre_cli.storage.metadata import InputFacts
 
 SECONDS_TO_END = 5.0  # that a thread which waits for a disk may take to end
@@ -30,8 +29,6 @@ class ActiveInput:
 
     Attributes:
         number: Its place among the inputs of the run.
-        source: The input.
-        journal: Where its blocks go.
         begun: When its file was opened, by the clock of :func:`time.monotonic`.
         facts: What is known of it; ``None`` until it has been opened.
         state: The state of its file, see ``journal.identity``.
@@ -58,15 +55,17 @@ class ActiveInput:
     has_failed: bool = False
     work_seconds: float | None = None
 
+    @property
+    def known_facts(self) -> InputFacts:
+        """What is known of an input that has been opened."""
+        if self.facts is None:
+            raise RuntimeError(f"{self.source.key!r} has not been opened")
+        return self.facts
+
 
 @dataclass(slots=True)
 class EndOfInput:
-    """The end of an input: it has been read and checked to its end, or it has failed.
-
-    Attributes:
-        input: The input.
-        failure: Why it failed; ``None`` if it did not.
-    """
+    """The end of an input: it has been read and checked to its end, or it has failed."""
 
     input: ActiveInput
     failure: Exception | None = None
@@ -77,11 +76,6 @@ Item = ActiveInput | Block | EndOfInput
 
 def decoded(one: TaskInput, settings: ExtractionSettings, journal: Journal) -> Iterator[Item]:
     """Yield an input, its blocks that are to be computed, and its end.
-
-    Args:
-        one: The input.
-        settings: The run's.
-        journal: Where its blocks will go.
 
     Raises:
         OutputError: If what it is copied to cannot be written. Any other exception fails this
@@ -127,11 +121,7 @@ def _blocks(one: TaskInput, active: ActiveInput, settings: ExtractionSettings) -
 
 
 def check_frame(config: LayerConfig, reader: AudioReader) -> None:
-    """Reject an input that is too short for a frame, or has too many channels for one.
-
-    Raises:
-        FeatureError: If it is, or has.
-    """
+    """Raise FeatureError for an input too short for a frame, or with too many channels for one."""
     if config.padding == "valid" and reader.n_samples < config.n_dft:
         raise FeatureError(
             f"it has {counted(reader.n_samples, 'sample')}, fewer than the {config.n_dft:,} of one "
@@ -184,7 +174,7 @@ class DecodeAhead(Closing):
     Args:
         items: What the thread iterates over. ``None`` where the next item may take a while: all
             before it has been handed over then.
-        bounds: How far it goes ahead.
+        bounds: How far it goes ahead; ``None``: as far as is fast.
     """
 
     def __init__(self, items: Iterable[Item | None], bounds: Bounds | None = None) -> None:
@@ -192,7 +182,6 @@ class DecodeAhead(Closing):
         self._changed = threading.Condition()  # guards all that follows
         self._chunks: deque[tuple[list[Item | None], int]] = deque()
         self._n_waiting = 0  # samples in the chunks
-        self._has_ended = False
         self._is_closed = False
         self._failure: BaseException | None = None
         self._thread = threading.Thread(
@@ -201,17 +190,15 @@ class DecodeAhead(Closing):
         self._thread.start()
 
     def __iter__(self) -> Iterator[Item | None]:
-        while (chunk := self._next_chunk()) is not None:
+        while chunk := self._next_chunk():
             yield from chunk
+        if self._failure is not None:
+            raise self._failure
 
-    def _next_chunk(self) -> list[Item | None] | None:
-        """Wait for the next chunk and return it; ``None`` after the last."""
+    def _next_chunk(self) -> list[Item | None]:
+        """Wait for the next chunk and return it; an empty one after the last."""
         with self._changed:
-            self._changed.wait_for(lambda: self._chunks or self._has_ended)
-            if not self._chunks:
-                if self._failure is not None:
-                    raise self._failure
-                return None
+            self._changed.wait_for(lambda: self._chunks)
             chunk, n_values = self._chunks.popleft()
             self._n_waiting -= n_values
             self._changed.notify_all()
@@ -233,10 +220,9 @@ class DecodeAhead(Closing):
         except BaseException as error:
             self._failure = error
         finally:
-            self._hand_over(chunk, n_values)
-            with self._changed:
-                self._has_ended = True
-                self._changed.notify_all()
+            if chunk:
+                self._hand_over(chunk, n_values)
+            self._hand_over([], 0)
 
     def _hand_over(self, chunk: list[Item | None], n_values: int) -> bool:
         """Hand over a chunk as soon as there is room; return whether anybody wants more."""

@@ -1,16 +1,20 @@
 """How many bytes of the disk a run will take, as far as can be known beforehand."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from math import prod
 
 import numpy as np
 
 from kapre_cli.audio.reader import resampled_length
+from kapre_cli.errors import quoted
+from kapre_cli.extraction.executor import Executor
 from kapre_cli.extraction.job import Job
-from kapre_cli.extraction.preview import Preview
+from kapre_cli.extraction.preview import Preview, previews
+from kapre_cli.extraction.tasks import TaskSettings
 from kapre_cli.settings import ExtractionSettings
 from kapre_cli.settings.limits import MAX_CHANNELS
+from kapre_cli.storage.disk import free_bytes, require_free_bytes
 
 _JOURNAL_BYTES = 4  # float32
 
@@ -20,60 +24,62 @@ _FRAMES_IN_A_BYTE = 4
 _FLAC_CHANNELS = 8  # more channels take more bytes a frame
 
 
-def upper_bound_bytes(jobs: Sequence[Job], settings: ExtractionSettings) -> float:
-    """Return a number that :func:`required_bytes` does not exceed, told from the files' sizes.
+def check_disk(jobs: Sequence[Job], common: TaskSettings, executor: Executor) -> None:
+    """Raise OutputError if the disk is too small for the journals and then the output.
 
-    Where so much is free no header need be read. It is infinite if it cannot be told.
+    Where the files' sizes say that enough is free no header need be read.
     """
+    settings = common.settings
+    output = settings.output.path
+    free = free_bytes(output.parent)
+    due = [job for job in jobs if not job.done]
+    if free is None or not due:
+        return
+    n_bytes_done = output_bytes([job for job in jobs if job.done], settings)
+    if _upper_bound_bytes(due, settings) + n_bytes_done <= free:
+        return
+    seen = previews([job.source for job in due], common, executor)
+    n_bytes = _required_bytes(due, seen, settings) + n_bytes_done
+    require_free_bytes(
+        output.parent, n_bytes, f"{quoted(output)}, with the work beside it, at least"
+    )
+
+
+def output_bytes(jobs: Iterable[Job], settings: ExtractionSettings) -> int:
+    """Return how many bytes inputs that are done will take in the output, at least."""
+    shape_of, known = settings.layer.shape, [job.facts for job in jobs if job.facts is not None]
+    n_values = sum(prod(shape_of(facts.n_samples, facts.n_channels)) for facts in known)
+    return _stored_bytes(n_values, settings)
+
+
+def _stored_bytes(n_values: int, settings: ExtractionSettings) -> int:
+    is_compressed = settings.output.compression != "none"
+    return 0 if is_compressed else n_values * np.dtype(settings.output.dtype).itemsize
+
+
+def _upper_bound_bytes(due: Sequence[Job], settings: ExtractionSettings) -> float:
+    """Return a number that :func:`_required_bytes` does not exceed, told from the files' sizes."""
     if settings.audio.resample:
         return math.inf
-    layer, n_bytes = settings.layer, 0.0
-    for job in jobs:
-        if job.done and job.facts is not None:
-            continue
-        size = job.n_bytes
-        n_channels = min(MAX_CHANNELS, size)  # each with one more frame than samples make full
-        n_bytes += _FRAMES_IN_A_BYTE * _FLAC_CHANNELS * size / layer.framing.n_hop + n_channels
-    n_bytes *= layer.n_features * (_JOURNAL_BYTES + np.dtype(settings.output.dtype).itemsize)
-    return n_bytes + output_bytes([job for job in jobs if job.done], settings)
+    layer, n_frames = settings.layer, 0.0
+    for job in due:
+        n_frames += _FRAMES_IN_A_BYTE * _FLAC_CHANNELS * job.n_bytes / layer.framing.n_hop
+        n_frames += min(MAX_CHANNELS, job.n_bytes)  # of each channel, one that is not full
+    itemsize = np.dtype(settings.output.dtype).itemsize
+    return n_frames * layer.n_features * (_JOURNAL_BYTES + itemsize)
 
 
-def required_bytes(
-    jobs: Sequence[Job], previews: Mapping[Job, Preview], settings: ExtractionSettings
+def _required_bytes(
+    due: Sequence[Job], seen: Sequence[Preview], settings: ExtractionSettings
 ) -> int:
-    """Return how many bytes the journals and then the output will take, at least.
-
-    Args:
-        jobs: The inputs.
-        previews: What the headers of those tell that are to be computed.
-        settings: The run's.
-    """
-    n_values = sum(_n_values(job, seen, settings) for job, seen in previews.items())
-    n_kept = sum(prod(entry.shape) for job in previews for entry in job.entries.values())
-    n_bytes = max(n_values - n_kept, 0) * _JOURNAL_BYTES
-    if settings.output.compression == "none":
-        n_bytes += n_values * np.dtype(settings.output.dtype).itemsize
-    return n_bytes + output_bytes([job for job in jobs if job.done], settings)
-
-
-def output_bytes(jobs: Sequence[Job], settings: ExtractionSettings) -> int:
-    """Return how many bytes inputs that are done will take in the output, at least."""
-    if settings.output.compression != "none":
-        return 0
-    layer = settings.layer
-    n_values = sum(
-        layer.framing.n_time(job.facts.n_samples) * layer.n_features * job.facts.n_channels
-        for job in jobs
-        if job.facts is not None
-    )
-    return n_values * np.dtype(settings.output.dtype).itemsize
-
-
-def _n_values(job: Job, seen: Preview, settings: ExtractionSettings) -> int:
-    """Return how many features an input will have, 0 if that cannot be known."""
-    if seen.n_samples is None or seen.failure is not None:
-        return 0
-    layer = settings.layer
-    believed = resampled_length(_FRAMES_IN_A_BYTE * job.n_bytes, seen.source_sr, settings.audio.sr)
-    n_time = layer.framing.n_time(min(seen.n_samples, max(believed, layer.n_dft)))
-    return n_time * layer.n_features * seen.n_channels
+    """Return how many bytes inputs will take, at least, by what their headers tell."""
+    n_values = 0
+    for job, one in zip(due, seen, strict=True):
+        if one.n_samples is not None:
+            frames = _FRAMES_IN_A_BYTE * job.n_bytes
+            believed = resampled_length(frames, one.source_sr, settings.audio.sr)
+            n_samples = min(one.n_samples, max(believed, settings.layer.n_dft))
+            n_values += prod(settings.layer.shape(n_samples, one.n_channels))
+    n_kept = sum(prod(entry.shape) for job in due for entry in job.entries.values())
+    n_bytes_journals = max(n_values - n_kept, 0) * _JOURNAL_BYTES
+    return n_bytes_journals + _stored_bytes(n_values, settings)

@@ -2,10 +2,14 @@
 
 import select
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
+from typing import TYPE_CHECKING
 
 from kapre_cli.closing import Closing
 from kapre_cli.extraction.tasks import Event, Task, TaskSettings
+
+if TYPE_CHECKING:
+    from kapre_cli.extraction.computing import Outbox
 
 Deliver = Callable[[Event], None]
 
@@ -14,40 +18,44 @@ class Executor(Closing):
     """Computes tasks, one run after another."""
 
     @abstractmethod
-    def begin(self, common: TaskSettings, deliver: Deliver, n_workers: int | None = None) -> None:
+    def begin(self, common: TaskSettings, deliver: Deliver, n_workers: int) -> None:
         """Begin a run; what is left of the one before is dropped.
 
         Args:
-            common: What all tasks of the run have in common.
+            common: What its tasks have in common.
             deliver: Called with every event, within :meth:`wait`. It does not raise.
-            n_workers: How many workers there is use for; ``None``: that is not known.
+            n_workers: How many workers there is use for.
         """
 
     @abstractmethod
-    def idle_workers(self) -> Sequence[int]:
-        """Return the workers that take another task now, those without one first."""
+    def idle_worker(self, *, alone: bool = False) -> int | None:
+        """Return a worker that takes another task now, one without any if there is one.
+
+        Args:
+            alone: Whether the task is to be the only one: its inputs may crash the worker, or may
+                have been in a worker that another input crashed.
+        """
 
     @abstractmethod
     def submit(self, worker: int, task: Task) -> None:
         """Give a task to a worker that takes one."""
 
     @abstractmethod
-    def wait(
-        self, descriptors: Collection[int] = (), timeout: float | None = None
-    ) -> Collection[int]:
+    def wait(self, descriptors: Collection[int] = (), timeout: float | None = None) -> None:
         """Deliver what has happened; if nothing has, wait until something does.
 
         Args:
             descriptors: File descriptors; the wait is over when one of them can be read, too.
             timeout: Seconds to wait at most.
-
-        Returns:
-            The descriptors that can be read.
         """
 
     @abstractmethod
     def stop(self) -> None:
         """End the run; finished work is in the journals then."""
+
+    def close(self) -> None:
+        """End the run, and whatever computes."""
+        self.stop()
 
 
 class InProcess(Executor):
@@ -58,45 +66,37 @@ class InProcess(Executor):
 
     def __init__(self) -> None:
         self._task: Task | None = None
-        self._common: TaskSettings | None = None
-        self._outbox: Closing | None = None
+        self._outbox: Outbox | None = None
 
-    def begin(self, common: TaskSettings, deliver: Deliver, n_workers: int | None = None) -> None:  # noqa: ARG002
+    def begin(self, common: TaskSettings, deliver: Deliver, n_workers: int) -> None:  # noqa: ARG002
         """Begin a run."""
         self.stop()
         self._common, self._deliver = common, deliver
 
-    def idle_workers(self) -> Sequence[int]:
+    def idle_worker(self, *, alone: bool = False) -> int | None:  # noqa: ARG002
         """Return the one worker unless it has a task."""
-        return (0,) if self._task is None else ()
+        return 0 if self._task is None else None
 
     def submit(self, worker: int, task: Task) -> None:  # noqa: ARG002
         """Take a task."""
         self._task = task
 
-    def wait(
-        self, descriptors: Collection[int] = (), timeout: float | None = None
-    ) -> Collection[int]:
+    def wait(self, descriptors: Collection[int] = (), timeout: float | None = None) -> None:
         """Compute the task, or wait for the descriptors."""
         if self._task is None:
-            return readable(descriptors, timeout)
-        task, self._task = self._task, None
-        self._compute(task)
-        return readable(descriptors, 0)
-
-    def _compute(self, task: Task) -> None:
+            readable(descriptors, timeout)
+            return
         # Decoders are imported where they are used: with workers, this process needs none.
         from kapre_cli.extraction.computing import Outbox, compute_tasks
-        from kapre_cli.extraction.worker import preview_task
+        from kapre_cli.extraction.preview import preview_task
 
-        assert self._common is not None  # noqa: S101 - for the type checker: the run has begun
+        task, self._task = self._task, None
         if not task.journal:
             self._send(preview_task(task, self._common.settings))
             return
-        outbox = self._outbox
-        if not isinstance(outbox, Outbox):
-            outbox = self._outbox = Outbox(self._common, self._send)
-        compute_tasks([task], self._common, outbox)
+        if self._outbox is None:
+            self._outbox = Outbox(self._common, self._send)
+        compute_tasks([task], self._common, self._outbox)
 
     def _send(self, events: Iterable[Event]) -> None:
         for event in events:
@@ -109,18 +109,9 @@ class InProcess(Executor):
             self._outbox.close()
             self._outbox = None
 
-    def close(self) -> None:
-        """Close the journals."""
-        self.stop()
-
 
 def readable(descriptors: Collection[int], timeout: float | None) -> Collection[int]:
-    """Return the descriptors that can be read; wait for one of them.
-
-    Args:
-        descriptors: File descriptors.
-        timeout: Seconds to wait at most; ``None``: as long as it takes.
-    """
+    """Return the descriptors that can be read; wait ``timeout`` seconds at most for one."""
     if not descriptors:
         return ()
     poll = select.poll()

@@ -21,9 +21,7 @@ class Block:
     """Successive frames of one input, to be computed.
 
     Attributes:
-        input: The input.
         first_frame: Number of its first frame in the input.
-        n_frames: How many frames there are.
         samples: What the frames cover in each channel, pads included: ``(n_channels, samples)``.
         results: The features, shape ``(n_channels, n_frames, n_features)``, once they are computed.
         peak: The largest feature so far: NaN or infinite if one of them is.
@@ -77,9 +75,9 @@ def frame_blocks(
     """Yield the frames of an input block by block; the whole file has been read at the end.
 
     Args:
-        active: The input.
-        reader: The input's samples, from their beginning on.
-        framing: How it is framed.
+        active: What the blocks belong to.
+        reader: Gives its samples, from their beginning on.
+        framing: The layer's.
         n_features: Features of a frame.
         kept: First frames of blocks that have been computed before and are left out.
 
@@ -103,7 +101,7 @@ class _Window:
     Args:
         read: Gives the next so many samples, shape ``(samples, channels)``.
         length: Samples in the signal.
-        n_channels: Channels in the signal.
+        n_channels: Its channels.
         at_once: Samples that are read at once, at most, where they are left out.
     """
 
@@ -122,16 +120,6 @@ class _Window:
         ``start`` must not be before that of the call before.
         """
         first, last = max(start, 0), min(stop, self._length)
-        self._move(first, last)
-        held = self._held[:, : last - first]
-        if (first, last) == (start, stop):
-            return held
-        padded = np.zeros((held.shape[0], stop - start), np.float32)
-        padded[:, first - start : first - start + held.shape[1]] = held
-        return padded
-
-    def _move(self, first: int, last: int) -> None:
-        """Hold the samples of the signal from ``first`` to ``last``."""
         held_stop = self._held_start + self._held.shape[1]
         while held_stop < first:  # a hop longer than a frame leaves samples out
             held_stop += len(self._read(min(first - held_stop, self._at_once)))
@@ -139,5 +127,10 @@ class _Window:
         if last > held_stop:
             new = self._read(last - held_stop).T
             kept = np.concatenate([kept, new], axis=1) if kept.size else new
-        self._held = kept
-        self._held_start = first
+        self._held, self._held_start = kept, first
+        held = kept[:, : last - first]
+        if (first, last) == (start, stop):
+            return held
+        padded = np.zeros((held.shape[0], stop - start), np.float32)
+        padded[:, first - start : first - start + held.shape[1]] = held
+        return padded

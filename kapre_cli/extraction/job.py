@@ -10,7 +10,7 @@ from kapre_cli.report import duration
 from kapre_cli.settings import LayerConfig
 from kapre_cli.settings.limits import INT64
 from kapre_cli.sources import Source
-from kapre_cli.storage.blocks import BlockEntry
+from kapre_cli.storage.journal import BlockEntry
 from kapre_cli.storage.metadata import InputFacts
 from kapre_cli.storage.stored import Features
 
@@ -20,10 +20,8 @@ NO_ENTRIES: Mapping[int, BlockEntry] = MappingProxyType({})
 def tells_state(source: Source, mtime_ns: int) -> bool:
     """Return whether the time of its last change tells one state of an input from another.
 
-    Args:
-        source: The input.
-        mtime_ns: The time as it is stored. Times beyond 64 bits are stored as the nearest
-            time within, so the first and the last of these may stand for any of them.
+    Times beyond 64 bits are stored as the nearest time within, so the first and the last of these
+    may stand for any of them.
     """
     return not source.is_stream and INT64[0] < mtime_ns < INT64[1]
 
@@ -33,7 +31,6 @@ class Job:
     """One input of a run.
 
     Attributes:
-        source: The input.
         n_bytes: Bytes of its file, as far as that can be told.
         facts: What is known of it; ``None`` until it has been opened.
         state: The state of its file that its blocks belong to, see ``journal.identity``.
@@ -72,17 +69,17 @@ class Job:
         """Whether it is done or has failed."""
         return self.done or self.failed
 
+    @property
+    def known_facts(self) -> InputFacts:
+        """What is known of an input that has been opened."""
+        if self.facts is None:
+            raise RuntimeError(f"{self.source.key!r} has not been opened")
+        return self.facts
+
     def take_complete(
         self, state: int, entries: Mapping[int, BlockEntry], facts: InputFacts, config: LayerConfig
     ) -> bool:
-        """Take blocks of journals, if they are all that the input has; return whether they are.
-
-        Args:
-            state: The state of its file that they belong to.
-            entries: The blocks, by their first frame.
-            facts: What is known of the input.
-            config: The layer's arguments.
-        """
+        """Take blocks of journals, if they are all that the input has; return whether they are."""
         fitting = fitting_blocks(facts, config)
         if any(first not in entries or entries[first].shape[1] != n for first, n in fitting):
             return False
@@ -91,18 +88,14 @@ class Job:
         return True
 
     def known(self, config: LayerConfig) -> Known:
-        """Return what there is to say of the input once it has ended.
-
-        Args:
-            config: The layer's arguments, with the image data format resolved.
-        """
+        """Return what there is to say of the input once it has ended."""
         facts, key = self.facts, self.source.key
         if facts is None:
             return Known(key)
         return Known(
             key,
             config.shape(facts.n_samples, facts.n_channels),
-            facts.n_samples / facts.sr,
+            facts.seconds,
             self.work_seconds,
             facts.note or None,
             facts.reference,
@@ -112,12 +105,10 @@ class Job:
 
     def told(self, config: LayerConfig) -> str:
         """Return what there is to say of an input that is done: its key, shape and length."""
-        assert self.facts is not None  # noqa: S101 - for the type checker: it was opened
-        shape = config.shape(self.facts.n_samples, self.facts.n_channels)
+        facts = self.known_facts
+        shape = config.shape(facts.n_samples, facts.n_channels)
         sizes = ", ".join(f"{axis} {n:,}" for axis, n in zip(config.axes, shape, strict=True))
-        return (
-            f"{quoted(self.source.key)}: {sizes}; {duration(self.facts.n_samples / self.facts.sr)}"
-        )
+        return f"{quoted(self.source.key)}: {sizes}; {duration(facts.seconds)}"
 
 
 def fitting_blocks(facts: InputFacts, config: LayerConfig) -> list[tuple[int, int]]:

@@ -9,7 +9,7 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NoReturn
@@ -42,11 +42,7 @@ _REPLY_BYTES = 32
 
 
 class _ForkServer:
-    """The process that forks workers.
-
-    Args:
-        kept: Descriptors of this process that workers read from.
-    """
+    """The process that forks workers, which read from some descriptors of this one."""
 
     def __init__(self, kept: Collection[int]) -> None:
         self._socket, theirs = socket.socketpair()
@@ -65,11 +61,7 @@ class _ForkServer:
         theirs.close()
 
     def start(self) -> tuple[int, Channel]:
-        """Start a worker; return its process and the channel to it.
-
-        Raises:
-            OutputError: If the system has no process for it.
-        """
+        """Start a worker; raise OutputError if the system has no process for it."""
         with suppress(OSError):
             self._socket.sendall(_START, NO_SIGNAL)
             reply, descriptors, _, _ = socket.recv_fds(self._socket, _REPLY_BYTES, 1)
@@ -139,13 +131,10 @@ class _Worker:
     """A worker as this process sees it.
 
     Attributes:
-        pid: Its process.
-        channel: The channel to it.
         unfinished: Inputs that it has been given and not finished, by number.
         left: How many inputs of each of its tasks are unfinished, in order.
         n_bytes: Bytes of the inputs of its last task.
         journal: The journal of its last task.
-        is_alone: Whether its task is to be the only one.
     """
 
     pid: int
@@ -159,15 +148,6 @@ class _Worker:
     def ends_soon(self) -> bool:
         """Whether it has one task, of several inputs, that will not last."""
         return len(self.left) == 1 and len(self.unfinished) > 1 and self.n_bytes <= _LITTLE_BYTES
-
-    def give(self, task: Task) -> None:
-        """Send a task. If the worker has died that is found when it is waited for."""
-        self.unfinished.update((one.number, one) for one in task.inputs)
-        self.left.append(len(task.inputs))
-        self.n_bytes = sum(one.n_bytes for one in task.inputs)
-        self.journal = task.journal
-        with suppress(OSError):
-            self.channel.send(task)
 
     def ended(self, number: int) -> None:
         """Record that an input has ended. A worker's tasks end in order, but for a few inputs."""
@@ -189,16 +169,16 @@ class LocalWorkers(Executor):
 
     def __init__(self, n_workers: int, kept: Collection[int] = ()) -> None:
         self._most = n_workers
+        self._n_used = 0
         self._server = _ForkServer(kept)
         self._workers: list[_Worker] = []
-        self._is_closed = False
 
-    def begin(self, common: TaskSettings, deliver: Deliver, n_workers: int | None = None) -> None:
+    def begin(self, common: TaskSettings, deliver: Deliver, n_workers: int) -> None:
         """Begin a run, with as many workers as there is use for."""
         self._common, self._deliver = common, deliver
         if any(worker.unfinished for worker in self._workers):
             self.stop()
-        self._n_used = min(self._most, n_workers or self._most)
+        self._n_used = min(self._most, n_workers)
         for worker in self._workers[: self._n_used]:
             with suppress(OSError):  # one that has died is replaced
                 worker.channel.send(common)
@@ -209,17 +189,17 @@ class LocalWorkers(Executor):
             worker.channel.send(self._common)
         return worker
 
-    def idle_workers(self) -> Sequence[int]:
-        """Return the workers without a task, then those whose task will not last.
-
-        Another worker is started if all are busy and there may be more.
+    def idle_worker(self, *, alone: bool = False) -> int | None:
+        """Return a worker without a task, a new one, or one whose task will not last.
 
         Raises:
             OutputError: If the system has no process for the first one.
         """
-        used = list(enumerate(self._workers[: self._n_used]))
-        idle = [number for number, worker in used if not worker.left]
-        if not idle and len(used) < self._n_used:
+        used = self._workers[: self._n_used]
+        for number, worker in enumerate(used):
+            if not worker.left:
+                return number
+        if len(used) < self._n_used:
             try:
                 self._workers.append(self._started())
             except OutputError:
@@ -227,26 +207,30 @@ class LocalWorkers(Executor):
                     raise
                 self._n_used = len(self._workers)  # they will do
             else:
-                idle = [len(self._workers) - 1]
-        return idle + [number for number, worker in used if worker.ends_soon]
+                return len(used)
+        if alone:
+            return None
+        return next((number for number, worker in enumerate(used) if worker.ends_soon), None)
 
     def submit(self, worker: int, task: Task) -> None:
-        """Give a task to a worker."""
-        self._workers[worker].give(task)
+        """Send a task to a worker. If that has died it is found when it is waited for."""
+        taker = self._workers[worker]
+        taker.unfinished.update((one.number, one) for one in task.inputs)
+        taker.left.append(len(task.inputs))
+        taker.n_bytes = sum(one.n_bytes for one in task.inputs)
+        taker.journal = task.journal
+        with suppress(OSError):
+            taker.channel.send(task)
 
-    def wait(
-        self, descriptors: Collection[int] = (), timeout: float | None = None
-    ) -> Collection[int]:
+    def wait(self, descriptors: Collection[int] = (), timeout: float | None = None) -> None:
         """Deliver what workers say, and which of them have died."""
         by_descriptor = {
             worker.channel.fileno(): number
             for number, worker in enumerate(self._workers[: self._n_used])
         }
-        found = readable([*descriptors, *by_descriptor], timeout)
-        for descriptor in found:
+        for descriptor in readable([*descriptors, *by_descriptor], timeout):
             if descriptor in by_descriptor:
                 self._receive(by_descriptor[descriptor])
-        return [descriptor for descriptor in found if descriptor not in by_descriptor]
 
     def _receive(self, number: int) -> None:
         worker = self._workers[number]
@@ -285,21 +269,18 @@ class LocalWorkers(Executor):
                         self._deliver(event)
                     continue
                 del waiting[descriptor]
+        for worker in waiting.values():
+            with suppress(ProcessLookupError):
+                os.kill(worker.pid, signal.SIGKILL)
         for worker in self._workers:
-            if worker.channel.fileno() in waiting:
-                with suppress(ProcessLookupError):
-                    os.kill(worker.pid, signal.SIGKILL)
             worker.channel.close()
-        for worker in self._workers:
             self._server.wait(worker.pid)
         self._workers = []
 
     def close(self) -> None:
         """End all processes."""
-        if not self._is_closed:
-            self._is_closed = True
-            self.stop()
-            self._server.close()
+        super().close()
+        self._server.close()
 
 
 def _how(status: int | None) -> str:

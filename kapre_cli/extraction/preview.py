@@ -1,5 +1,7 @@
 """What a run would do with each input, as far as headers tell."""
 
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -7,10 +9,22 @@ import numpy as np
 
 from kapre_cli.audio import AudioReader, promise
 from kapre_cli.audio.reader import n_channels_taken
-from kapre_cli.errors import KapreExtractError, input_error
+from kapre_cli.errors import AudioReadError, KapreExtractError, input_error
 from kapre_cli.extraction.decoding import check_frame
+from kapre_cli.extraction.executor import Executor
+from kapre_cli.extraction.tasks import (
+    Broken,
+    Event,
+    Lost,
+    Previewed,
+    Task,
+    TaskInput,
+    TaskSettings,
+)
 from kapre_cli.settings import ExtractionSettings, LayerConfig
 from kapre_cli.sources import Source
+
+_TASK_INPUTS = 64
 
 
 @dataclass(frozen=True)
@@ -31,21 +45,19 @@ class Preview:
     n_samples: int | None = None
 
     def shape(self, layer: LayerConfig) -> tuple[int, int, int] | None:
-        """Return the shape of its array, ``None`` if there would be none or it is not known.
-
-        Args:
-            layer: The layer's arguments, with the image data format resolved.
-        """
+        """Return the shape of its array, ``None`` if there would be none or it is not known."""
         if self.failure is not None or self.n_samples is None:
             return None
         return layer.shape(self.n_samples, self.n_channels)
 
 
-def preview(source: Source, settings: ExtractionSettings) -> Preview:
-    """Return what a run would do with an input; nothing of it is decoded.
+def preview_task(task: Task, settings: ExtractionSettings) -> Iterator[Previewed]:
+    """Yield what a run would do with each input of a task; nothing is decoded."""
+    for one in task.inputs:
+        yield Previewed(one.number, _preview(one.source, settings))
 
-    Any exception fails this input alone.
-    """
+
+def _preview(source: Source, settings: ExtractionSettings) -> Preview:
     audio = settings.audio
     try:
         header = promise(source.file, audio.raw_format, is_stream=source.is_stream)
@@ -60,6 +72,53 @@ def preview(source: Source, settings: ExtractionSettings) -> Preview:
             return Preview(None, reader.file.sr, reader.n_channels, reader.n_samples)
     except Exception as error:
         return Preview(input_error(error))
+
+
+def previews(sources: Sequence[Source], common: TaskSettings, executor: Executor) -> list[Preview]:
+    """Return what a run would do with each input.
+
+    Workers look at them: opening a damaged file may crash a decoder, too.
+    """
+    found: dict[int, Preview] = {}
+    inputs = [TaskInput(number, source) for number, source in enumerate(sources)]
+    due = deque(
+        inputs[first : first + _TASK_INPUTS] for first in range(0, len(inputs), _TASK_INPUTS)
+    )
+    tried_alone: set[int] = set()
+    errors: list[BaseException] = []
+
+    def handle(event: Event) -> None:
+        if isinstance(event, Previewed):
+            found[event.number] = event.preview
+        elif isinstance(event, Broken):
+            errors.append(event.error)
+        elif isinstance(event, Lost):
+            for one in event.inputs:
+                if one.number in tried_alone:
+                    found[one.number] = Preview(crashed(event.how))
+                else:
+                    tried_alone.add(one.number)
+                    due.append([one])
+
+    executor.begin(common, handle, 1)
+    while len(found) < len(inputs):
+        while due:
+            worker = executor.idle_worker(alone=due[0][0].number in tried_alone)
+            if worker is None:
+                break
+            executor.submit(worker, Task(due.popleft(), ""))
+        executor.wait()
+        if errors:
+            raise errors[0]
+    return [found[one.number] for one in inputs]
+
+
+def crashed(how: str) -> AudioReadError:
+    """Return the error of an input that a worker died of, twice."""
+    return AudioReadError(
+        f"the worker process died twice ({how}) while it was reading it: the file must be damaged "
+        "in a way that its decoder cannot stand, or too large for the memory"
+    )
 
 
 def n_bytes(shape: tuple[int, ...], settings: ExtractionSettings) -> int:

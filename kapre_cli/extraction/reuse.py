@@ -1,7 +1,8 @@
 """Which inputs need not be computed, because an earlier run has done it, and which in part."""
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kapre_cli.audio import sha256_of
@@ -13,7 +14,12 @@ from kapre_cli.settings.limits import within_int64
 from kapre_cli.sources import Source, is_hidden
 from kapre_cli.storage.earlier import Earlier
 from kapre_cli.storage.metadata import InputFacts, RootFacts
-from kapre_cli.storage.replay import Remembered
+
+# Given what an earlier run knew of an input, its settings and the input: what this run would state
+# of it, ``None`` if it cannot be reused.
+_Reusable = Callable[[InputFacts, RootFacts, Source], InputFacts | None]
+
+_RECOMPUTED, _REMOVED = "is recomputed", "will be removed"  # what is damaged
 
 
 @dataclass
@@ -26,7 +32,6 @@ class ReusePolicy:
 
     Attributes:
         earlier: What earlier runs have left, made with this run's settings.
-        settings: This run's.
         versions: Versions of the programs and libraries at work now.
         report: Told of what is not kept though it might have been expected.
     """
@@ -58,11 +63,7 @@ class ReusePolicy:
             )
 
     def others(self, known: Collection[str]) -> list[str]:
-        """Return the keys of the finished output that no input has.
-
-        Args:
-            known: The keys of the inputs.
-        """
+        """Return the keys of the finished output that are not those of inputs."""
         return [key for key in self.earlier.features or () if key not in known]
 
     def contents(self, jobs: Sequence[Job], n_rejected: int) -> list[Job]:
@@ -76,38 +77,28 @@ class ReusePolicy:
             jobs: All inputs; :meth:`retain` has been asked about those that failed.
             n_rejected: How many paths gave no input, such as folders that cannot be read.
         """
-        unopened = any(job.failed and not _can_be_opened(job.source) for job in jobs)
-        staying = self._retained
-        retained = {id(job) for job in staying}
-        behind: dict[str, list[Job]] = {}  # by the input's key that they stood behind
-        features = self.earlier.features
-        if features is not None:
-            known = {job.source.key for job in jobs}
-            others = self.others(known)
-            if unopened or n_rejected:
-                last = ""
-                for key in features:
-                    last = key if key in known else last
-                    job = Job(Source(key, key), failed=True)
-                    if key not in known and self._retain_from_output(job):
-                        staying.append(job)
-                        behind.setdefault(last, []).append(job)
-            elif others:
-                hidden = [key for key in others if any(map(is_hidden, key.split("/")))]
-                skipped = (
-                    f"; {len(hidden):,} of them hidden: --hidden keeps those" if hidden else ""
-                )
-                self.report.say(
-                    f"note: {counted(len(others), 'array')} of {quoted(features.path)} will be "
-                    f"removed, since no input has its key: {_named(others)}{skipped}"
-                )
-        arrays = behind.get("", [])
+        retained = {id(job) for job in self._retained}
+        behind: defaultdict[str, list[Job]] = defaultdict(list)  # by the key they stood behind
+        known = {job.source.key for job in jobs}
+        others = self.others(known)
+        if others and (n_rejected or any(j.failed and not _can_be_opened(j.source) for j in jobs)):
+            last = ""
+            for key in self.earlier.features or ():
+                job = Job(Source(key, key), failed=True)
+                if key in known:
+                    last = key
+                elif self._take_stored(job, self._if_allowed, _REMOVED):
+                    self._retained.append(job)
+                    behind[last].append(job)
+        elif others:
+            self._tell_removed(others)
+        arrays = behind[""]
         for job in jobs:
             if not job.failed or id(job) in retained:
                 arrays.append(job)
             arrays += behind.get(job.source.key, [])
-        if staying:
-            keys = [job.source.key for job in staying]
+        if self._retained:
+            keys = [job.source.key for job in self._retained]
             self.report.say(
                 f"note: {counted(len(keys), 'array')} of an earlier run "
                 f"{'stays' if len(keys) == 1 else 'stay'}, since inputs cannot be read now: "
@@ -115,85 +106,66 @@ class ReusePolicy:
             )
         return arrays
 
-    def retain(self, job: Job) -> bool:
-        """Give an input that failed the array of an earlier run; return whether there is one."""
-        is_retained = self._retain_from_journals(job) or self._retain_from_output(job)
-        if is_retained:
-            self._retained.append(job)
-        return is_retained
-
-    def _retain_from_journals(self, job: Job) -> bool:
-        remembered = self.earlier.journal.inputs.get(job.source.key)
-        if remembered is None or remembered.facts is None:
-            return False
-        facts, root = remembered.facts, self._roots[remembered.run]
-        return self._may_stay(facts, root) and job.take_complete(
-            remembered.of, remembered.entries, facts, self.settings.layer
+    def _tell_removed(self, keys: Sequence[str]) -> None:
+        hidden = [key for key in keys if any(map(is_hidden, key.split("/")))]
+        skipped = f"; {len(hidden):,} of them hidden: --hidden keeps those" if hidden else ""
+        path = quoted(self.settings.output.path)
+        self.report.say(
+            f"note: {counted(len(keys), 'array')} of {path} will be removed, since no input has "
+            f"its key: {_named(keys)}{skipped}"
         )
-
-    def _retain_from_output(self, job: Job) -> bool:
-        features, key = self.earlier.features, job.source.key
-        if features is None or key not in features:
-            return False
-        try:
-            stored = features[key]
-            if not self._may_stay(stored.facts, features.root):
-                return False
-            stored.verify()
-        except StoredDataError as error:
-            self.report.say(
-                f"note: {quoted(key)} is damaged in the output and will be removed: {error}"
-            )
-            return False
-        job.facts, job.stored_in, job.restated = stored.facts, features, False
-        return True
 
     def keep(self, job: Job) -> None:
         """Give ``job`` what earlier runs have done for it."""
         remembered = self.earlier.journal.inputs.get(job.source.key)
         if remembered is not None:
-            self._keep_from_journals(job, remembered)
-        if not job.done:
-            self._keep_from_output(job)
+            job.state, job.entries, job.was_tried = remembered.of, remembered.entries, True
+        job.done = job.kept = self._take_remembered(job, self._if_current) or self._take_stored(
+            job, self._if_current, _RECOMPUTED
+        )
         if job.done and self.report.verbose:
             self.report.say(f"kept: {job.told(self.settings.layer)}")
 
-    def _keep_from_journals(self, job: Job, remembered: Remembered) -> None:
-        job.state, job.entries, job.was_tried = remembered.of, remembered.entries, True
-        if remembered.facts is not None:
-            facts = self._current(remembered.facts, self._roots[remembered.run], job.source)
-            if facts is not None:
-                job.done = job.kept = job.take_complete(
-                    remembered.of, remembered.entries, facts, self.settings.layer
-                )
+    def retain(self, job: Job) -> bool:
+        """Give an input that failed the array of an earlier run; return whether there is one."""
+        is_retained = self._take_remembered(job, self._if_allowed) or self._take_stored(
+            job, self._if_allowed, _REMOVED
+        )
+        if is_retained:
+            self._retained.append(job)
+        return is_retained
 
-    def _keep_from_output(self, job: Job) -> None:
+    def _take_remembered(self, job: Job, reusable: _Reusable) -> bool:
+        """Give an input its blocks in journals, if they are all that it has and can be reused."""
+        remembered = self.earlier.journal.inputs.get(job.source.key)
+        if remembered is None or remembered.facts is None:
+            return False
+        facts = reusable(remembered.facts, self._roots[remembered.run], job.source)
+        return facts is not None and job.take_complete(
+            remembered.of, remembered.entries, facts, self.settings.layer
+        )
+
+    def _take_stored(self, job: Job, reusable: _Reusable, damaged: str) -> bool:
+        """Give an input its array in the finished output, if it can be reused."""
         features, key = self.earlier.features, job.source.key
         if features is None or key not in features:
-            return
+            return False
         try:
             stored = features[key]
-            facts = self._current(stored.facts, features.root, job.source)
-            if facts is not None:
-                stored.verify()
-                # Not the array itself: that would keep as many datasets open as there are.
-                job.facts, job.stored_in = facts, features
-                job.restated = facts != stored.facts
-                job.done = job.kept = True
+            facts = reusable(stored.facts, features.root, job.source)
+            if facts is None:
+                return False
+            stored.verify()
         except StoredDataError as error:
-            self.report.say(
-                f"note: {quoted(key)} is damaged in the output and is recomputed: {error}"
-            )
+            self.report.say(f"note: {quoted(key)} is damaged in the output and {damaged}: {error}")
+            return False
+        # Not the array itself: that would keep as many datasets open as there are.
+        job.facts, job.stored_in, job.restated = facts, features, facts != stored.facts
+        return True
 
-    def _current(self, facts: InputFacts, root: RootFacts, source: Source) -> InputFacts | None:
-        """Return the facts as this run would state them, or ``None`` if the input is another now.
-
-        Args:
-            facts: What an earlier run knew.
-            root: The settings of that run.
-            source: The input.
-        """
-        if not self._may_stay(facts, root):
+    def _if_current(self, facts: InputFacts, root: RootFacts, source: Source) -> InputFacts | None:
+        """Return the facts as this run would state them, ``None`` if the input is another now."""
+        if self._if_allowed(facts, root, source) is None:
             return None
         try:
             status = os.stat(source.file)
@@ -201,26 +173,21 @@ class ReusePolicy:
             now = facts._replace(
                 source=source.path, source_size=status.st_size, source_mtime_ns=time
             )
-            by_content = self.settings.output.resume == "content" or not tells_state(source, time)
-            if by_content:
+            if self.settings.output.resume == "content" or not tells_state(source, time):
                 return now if sha256_of(source.file) == facts.sha256 else None
         except (OSError, AudioReadError):  # reading it will tell why
             return None
         return now if now == facts else None
 
-    def _may_stay(self, facts: InputFacts, root: RootFacts) -> bool:
-        """Whether this run's settings let an array of an earlier run stand.
-
-        Args:
-            facts: What the earlier run knew.
-            root: The settings of that run.
-        """
+    def _if_allowed(self, facts: InputFacts, root: RootFacts, _source: Source) -> InputFacts | None:
+        """Return the facts if this run's settings let an array of an earlier run stand."""
         audio = self.settings.audio
-        return not (
+        may_stay = not (
             (facts.n_missing and not audio.allow_truncated)
             or (facts.n_non_finite and audio.non_finite != root.audio.non_finite)
             or (facts.source_sr != facts.sr and not audio.resample)
         )
+        return facts if may_stay else None
 
 
 def _can_be_opened(source: Source) -> bool:

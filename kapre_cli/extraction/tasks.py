@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kapre_cli.errors import KapreExtractError
 from kapre_cli.settings import ExtractionSettings
 from kapre_cli.sources import Source
-from kapre_cli.storage.blocks import BlockEntry
+from kapre_cli.storage.journal import BlockEntry
 from kapre_cli.storage.metadata import InputFacts, RootFacts
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ class TaskInput(NamedTuple):
 
     Attributes:
         number: Its place among the inputs of the run.
-        source: The input.
         state: The state of its file that ``blocks`` belong to, see ``journal.identity``.
         blocks: Blocks that earlier runs have computed: first frame and number of frames.
         n_bytes: Bytes of its file, as far as that is known.
@@ -53,7 +52,6 @@ class Task(NamedTuple):
     """Successive inputs, to be computed by one worker.
 
     Attributes:
-        inputs: The inputs.
         journal: Path of the journal that their blocks are appended to. Successive tasks may share
             one; it is empty before the first. Empty: the inputs are only previewed.
     """
@@ -72,7 +70,6 @@ class Computed(NamedTuple):
     """Some frames of an input have been computed.
 
     Attributes:
-        number: The input's.
         due: Seconds of audio of it that this run computes.
         seconds: Seconds of audio that have just been computed.
         length: Seconds of audio of the whole input.
@@ -88,8 +85,6 @@ class Finished(NamedTuple):
     """All frames of an input are in journals.
 
     Attributes:
-        number: The input's.
-        facts: What is known of it.
         state: The state of its file, see ``journal.identity``.
         entries: Its blocks that the task has computed.
         kept: First frames of the blocks of earlier runs that are still those of the file.
@@ -106,13 +101,7 @@ class Finished(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """An input has failed.
-
-    Attributes:
-        number: The input's.
-        reason: Why.
-        facts: What is known of it; ``None`` if it could not be opened.
-    """
+    """An input has failed; without facts if it could not be opened."""
 
     number: int
     reason: KapreExtractError
@@ -127,12 +116,7 @@ class Previewed(NamedTuple):
 
 
 class Broken(NamedTuple):
-    """The worker cannot go on, and neither can the run.
-
-    Attributes:
-        error: Why.
-        trace: The traceback of the error.
-    """
+    """The worker cannot go on, and neither can the run; ``trace`` is the error's traceback."""
 
     error: BaseException
     trace: str = ""
@@ -142,7 +126,7 @@ class Lost(NamedTuple):
     """A worker process has died.
 
     Attributes:
-        inputs: Inputs that it had not finished.
+        inputs: Those that it had not finished.
         worker: Its number, which another has now.
         journal: The journal of its last task.
         how: What it died of.

@@ -9,17 +9,15 @@ from typing import NoReturn
 
 from kapre_cli.extraction.channel import Channel
 from kapre_cli.extraction.computing import Outbox, compute_tasks
-from kapre_cli.extraction.preview import preview
-from kapre_cli.extraction.tasks import Broken, Previewed, Task, TaskSettings
-from kapre_cli.settings import ExtractionSettings
+from kapre_cli.extraction.preview import preview_task
+from kapre_cli.extraction.tasks import Broken, Task, TaskSettings
 
 
 class Worker:
     """The main thread of a worker process.
 
-    Args:
-        channel: Gives :class:`TaskSettings` when a run begins, then its tasks; takes lists of
-            events.
+    The channel gives :class:`TaskSettings` when a run begins, then its tasks; it takes lists of
+    events.
     """
 
     def __init__(self, channel: Channel) -> None:
@@ -73,9 +71,3 @@ class Worker:
                 continue
             for event in preview_task(message, common.settings):
                 self._channel.send([event])
-
-
-def preview_task(task: Task, settings: ExtractionSettings) -> Iterator[Previewed]:
-    """Yield what a run would do with each input of a task."""
-    for one in task.inputs:
-        yield Previewed(one.number, preview(one.source, settings))

@@ -1,12 +1,18 @@
 """From paths, lists and standard input to an ordered, duplicate-free list of inputs."""
 
-from kapre_cli.sources.arriving import Arriving
-from kapre_cli.sources.discovery import Inputs, discover
-from kapre_cli.sources.keys import folder_id, folders_above, folders_of, key_of, nested, path_of
-from kapre_cli.sources.lists import STREAM, Names
+from kapre_cli.sources.discovery import Arriving, Inputs, discover
+from kapre_cli.sources.keys import (
+    Refusal,
+    Source,
+    folder_id,
+    folders_above,
+    folders_of,
+    key_of,
+    nested,
+    path_of,
+)
+from kapre_cli.sources.lists import STDIN, STREAM, Names, PipeSpool
 from kapre_cli.sources.missing import hint_of_missing
-from kapre_cli.sources.pipe_spool import STDIN, PipeSpool
-from kapre_cli.sources.source import Refusal, Source
 from kapre_cli.sources.walk import AUDIO_SUFFIXES, is_hidden
 
 __all__ = [

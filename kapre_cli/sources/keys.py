@@ -1,19 +1,68 @@
-"""What inputs are called in the output, and that no two are called the same."""
+"""Inputs, what they are called in the output, and that no two are called the same."""
 
 import os
 import re
 from collections.abc import Collection, Container, Iterable, Iterator
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import PurePosixPath
 from urllib.parse import unquote_to_bytes
 
 from kapre_cli.errors import UsageError, quoted
-from kapre_cli.sources.source import Source
+from kapre_cli.settings.limits import MAX_PATH_BYTES
 
 STREAM_KEY = "stdin"
 
 _PERCENT_CODE = re.compile("%(?=[0-9A-Fa-f]{2})")
 _SHORT = 64  # characters
+
+TOO_LONG = f"its name is longer than the {MAX_PATH_BYTES:,} bytes a path may have"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One input: where it is read from, and the name its features will have.
+
+    Attributes:
+        path: The path as it was given or found; ``-`` for standard input.
+        key: A relative POSIX path without ``.`` and ``..``; see :func:`.keys.key_of`.
+        spooled: Where the bytes of standard input are kept, if that is what it is.
+    """
+
+    path: str
+    key: str
+    spooled: str | None = None
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it came through standard input: only its bytes say what it is."""
+        return self.spooled is not None
+
+    @property
+    def file(self) -> str:
+        """The path under which its bytes are read."""
+        return self.path if self.spooled is None else self.spooled
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file now; 0 if that cannot be told."""
+        try:
+            return os.path.getsize(self.file)
+        except (OSError, ValueError):  # ValueError: a NUL in the path
+            return 0
+
+
+def is_too_long(path: str) -> bool:
+    """Whether a path is longer than any that can be opened."""
+    return len(os.fsencode(path)) > MAX_PATH_BYTES
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A path that gives no input, and why."""
+
+    path: str
+    reason: str
 
 
 def key_of(path: str) -> str:
@@ -65,22 +114,14 @@ def file_key(path: str, root: str | None) -> str:
     Raises:
         UsageError: If it can have none.
     """
-    if root is not None:
-        return _key_below(path, root)
-    posix = PurePosixPath(path)
-    return key_of(posix.name if posix.is_absolute() or ".." in posix.parts else path)
-
-
-def found_key(path: str, top: str, root: str | None) -> str:
-    """Return the key of a file that was found below the folder ``top``.
-
-    Arguments and errors are those of :func:`file_key`.
-    """
-    return _key_below(path, root) if root is not None else key_of(os.path.relpath(path, top))
-
-
-def _key_below(path: str, root: str) -> str:
-    relative = os.path.relpath(path, root)
+    if root is None:
+        posix = PurePosixPath(path)
+        return key_of(posix.name if posix.is_absolute() or ".." in posix.parts else path)
+    above = os.path.join(root, "")
+    if path.startswith(above) and ".." not in path:  # as all that are found
+        relative = path[len(above) :].lstrip("/")
+    else:
+        relative = os.path.relpath(path, root)
     if relative == os.curdir or PurePosixPath(relative).parts[0] == os.pardir:
         raise UsageError(
             f"{quoted(path)} does not lie below the root {quoted(root)}; give --root with a "

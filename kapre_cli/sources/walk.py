@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from kapre_cli.errors import quoted
 from kapre_cli.report import counted
-from kapre_cli.sources.source import Refusal
+from kapre_cli.sources.keys import Refusal
 
 AUDIO_SUFFIXES = (".wav", ".wave", ".flac")
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from kapre_cli.dsp import decibel_reference, decibels_below
 from kapre_cli.errors import FeatureError
 from kapre_cli.settings import DTYPES, LayerConfig
-from kapre_cli.storage.blocks import BlockEntry
+from kapre_cli.storage.journal import BlockEntry
 from kapre_cli.storage.journals import Journals
 from kapre_cli.storage.stored import Packed, StoredArray
 
@@ -30,7 +30,7 @@ class FinalArray:
     Attributes:
         shape: The whole array's shape.
         dtype: Its type, little-endian.
-        axes: The names of its axes.
+        time_axis: Which axis is the time axis.
         n_pieces: How many pieces there are.
         piece_frames: Frames in a piece; the last one may have fewer.
         pieces: Gives the pieces anew at every call: where each goes, and its values. Together
@@ -41,17 +41,12 @@ class FinalArray:
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    axes: tuple[str, ...]
+    time_axis: int
     n_pieces: int
     piece_frames: int
     pieces: Callable[[], Iterator[Part]]
     reference: float | None = None
     packed: Packed | None = None
-
-    @property
-    def time_axis(self) -> int:
-        """Which axis is the time axis."""
-        return self.axes.index("time")
 
 
 _LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in DTYPES}
@@ -92,7 +87,7 @@ def final_array(
     return FinalArray(
         shape=tuple(sizes[axis] for axis in order),
         dtype=stored,
-        axes=config.axes,
+        time_axis=config.axes.index("time"),
         n_pieces=len(entries),
         piece_frames=max(entry.shape[1] for entry in entries),
         pieces=pieces,
@@ -138,7 +133,7 @@ def stored_array(stored: StoredArray, config: LayerConfig) -> FinalArray:
     return FinalArray(
         shape=stored.shape,
         dtype=stored.dtype,
-        axes=config.axes,
+        time_axis=config.axes.index("time"),
         n_pieces=len(spans),
         piece_frames=spans[0][1],
         pieces=pieces,

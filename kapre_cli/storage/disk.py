@@ -136,14 +136,3 @@ def is_at(
     except OSError:
         return False
     return os.path.samestat(there, os.fstat(fd))
-
-
-def place_of_folder(fd: int, before: Path) -> Path | None:
-    """Return where a folder is now that was opened at ``before``; ``None`` if unknown."""
-    if is_at(fd, before):
-        return before
-    try:
-        now = Path(os.readlink(f"/proc/self/fd/{fd}"))
-    except OSError:
-        return None
-    return now if is_at(fd, now) else None

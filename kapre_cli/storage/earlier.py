@@ -9,8 +9,8 @@ from kapre_cli.errors import StoredDataError, UsageError, quoted
 from kapre_cli.report import counted
 from kapre_cli.settings import OutputSettings
 from kapre_cli.storage.features import open_features
+from kapre_cli.storage.journals import Replayed
 from kapre_cli.storage.metadata import RootFacts
-from kapre_cli.storage.replay import Replayed
 from kapre_cli.storage.stored import Features
 from kapre_cli.storage.work_dir import WorkDir
 

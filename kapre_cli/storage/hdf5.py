@@ -21,7 +21,7 @@ from kapre_cli.storage.hdf5_scales import FREQUENCY, ScaleWriter
 from kapre_cli.storage.hdf5_target import Hdf5Target, create_file
 from kapre_cli.storage.metadata import InputFacts, RootFacts, dumps
 from kapre_cli.storage.read_back import Place
-from kapre_cli.storage.stored import Packed, StoredArray
+from kapre_cli.storage.stored import StoredArray
 from kapre_cli.storage.writers import FeatureWriter
 
 FEATURES = "features"
@@ -53,23 +53,11 @@ class Hdf5Writer(FeatureWriter):
     """Writes ``/features/<key>`` for every input, ``/frequency`` and the index of all inputs.
 
     If the metadata of the output says so, also the dimension scales of the arrays.
-
-    Args:
-        path: Where the file is made; nothing stands there.
-        root: The facts of the whole output.
-        frequency: Hz of each bin or band centre.
-        compression: ``"none"``, ``"gzip"`` or ``"lzf"``.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        root: RootFacts,
-        frequency: npt.NDArray[np.float64],
-        compression: str = "none",
-    ) -> None:
-        super().__init__(path, root, frequency)
-        self._compression = compression
+    def __init__(self, path: Path, root: RootFacts) -> None:
+        super().__init__(path, root)
+        self._compression = root.compression
         self._rows: list[tuple[str, InputFacts]] = []
         with writing(self.path):
             self._target = Hdf5Target(path)
@@ -85,7 +73,7 @@ class Hdf5Writer(FeatureWriter):
                 self._features = self._file.create_group(FEATURES)
                 self._scales: ScaleWriter | None = None
                 if root.dimension_scales:
-                    self._scales = ScaleWriter(self._file, root, frequency)
+                    self._scales = ScaleWriter(self._file, root, self.frequency)
         except BaseException:
             self.close()
             raise
@@ -112,30 +100,36 @@ class Hdf5Writer(FeatureWriter):
         with self._errors:
             self._dataset = self._create_contiguous(stored.key, stored.shape, stored.dtype)
             self._write_whole(values)
-            self._describe_as(stored.key, stored.facts)
-            self._compare(stored.key, stored.facts.crc32)
+            place = self._place()
+        self._describe(stored.key, stored.facts)
+        self.read_back.add(stored.key, place, stored.facts.crc32)
         return stored.facts
 
-    def _store(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> None:
+    def _store(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> Place | None:
         with self._errors:
             self._dataset = self._create_dataset(key, array)
             packed = array.packed
             if packed is not None and packed.packing == packing_of(self._dataset):
-                _copy(packed, self._dataset, pieces)
-                return
-            if array.n_pieces == 1:
+                for _ in pieces:  # for the checksum of the values alone
+                    pass
+                for start, left_out, chunk in packed.chunks():
+                    self._dataset.write_direct_chunk(start, chunk, left_out)
+            elif array.n_pieces == 1:
                 ((_, values),) = pieces
                 self._write_whole(values)
-                return
-            dataset = h5py.Dataset(self._dataset)
-            in_order = prod(array.shape[: array.time_axis]) == 1
-            n_bytes = 0
-            for index, values in pieces:
-                dataset[index] = values
-                n_bytes += values.nbytes
-                place = self._place() if in_order else None
-                if place is not None:
-                    self.read_back.add(key, place._replace(n_bytes=n_bytes))
+            else:
+                self._write_pieces(key, array, pieces)
+            return self._place() if self._compression == "none" else None
+
+    def _write_pieces(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> None:
+        dataset = h5py.Dataset(self._dataset)
+        in_order = self._compression == "none" and prod(array.shape[: array.time_axis]) == 1
+        n_bytes = 0
+        for index, values in pieces:
+            dataset[index] = values
+            n_bytes += values.nbytes
+            if in_order:
+                self.read_back.add(key, self._place()._replace(n_bytes=n_bytes))
 
     def _write_whole(self, values: npt.NDArray[Any]) -> None:
         # Of the same type in memory as in the file: nothing is looked up or converted.
@@ -175,23 +169,19 @@ class Hdf5Writer(FeatureWriter):
             lcpl=self._as_links,
         )
 
-    def _describe(self, key: str, array: FinalArray, facts: InputFacts) -> None:  # noqa: ARG002
+    def _describe(self, key: str, facts: InputFacts) -> None:
         with self._errors:
-            self._describe_as(key, facts)
+            labels = self._attribute(_LABELS, self._label_type, self._label_space)
+            labels.write(self._labels, self._label_objects)
+            text = np.array(_ascii(facts.to_json()))
+            kind = _type_of(text.dtype)
+            self._attribute(_INPUT, kind, self._scalar).write(text, kind)
+            if self._scales is not None:
+                self._scales.attach(self._dataset, facts)
+            self._rows.append((key, facts))
 
-    def _describe_as(self, key: str, facts: InputFacts) -> None:
-        labels = self._attribute(_LABELS, self._label_type, self._label_space)
-        labels.write(self._labels, self._label_objects)
-        text = np.array(facts_text(facts))
-        kind = _type_of(text.dtype)
-        self._attribute(_INPUT, kind, self._scalar).write(text, kind)
-        if self._scales is not None:
-            self._scales.attach(self._dataset, facts)
-        self._rows.append((key, facts))
-
-    def _place(self) -> Place | None:
-        offset = self._dataset.get_offset()
-        return offset and Place(self.path, offset, self._dataset.get_storage_size())
+    def _place(self) -> Place:
+        return Place(self.path, self._dataset.get_offset(), self._dataset.get_storage_size())
 
     def _attribute(self, name: bytes, kind: Any, space: Any) -> Any:
         return h5py.h5a.create(self._dataset, name, kind, space)
@@ -231,14 +221,6 @@ def packing_of(dataset: Any) -> tuple[Any, ...] | None:
     return (creation.get_chunk(), *filters)
 
 
-def _copy(packed: Packed, dataset: Any, pieces: Iterator[Part]) -> None:
-    """Write chunks as they are. Their values are gone through for the checksum alone."""
-    for _ in pieces:
-        pass
-    for start, left_out, chunk in packed.chunks():
-        dataset.write_direct_chunk(start, chunk, left_out)
-
-
 def _ascii(text: str) -> np.bytes_:
     # A string of fixed length: one of variable length can hang whoever reads a torn file.
     return np.bytes_(text.encode("ascii"))
@@ -252,8 +234,3 @@ def _type_of(dtype: np.dtype[Any]) -> Any:
 @lru_cache(maxsize=1024)
 def _space_of(shape: tuple[int, ...]) -> Any:
     return h5py.h5s.create_simple(shape)
-
-
-def facts_text(facts: InputFacts) -> np.bytes_:
-    """Return the facts of an input as its attribute says them."""
-    return _ascii(facts.to_json())

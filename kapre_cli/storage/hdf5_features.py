@@ -108,15 +108,14 @@ class Hdf5Features(Features):
     def _read_ahead(self, first: int, count: int) -> Iterator[_Known | None]:
         """Yield what is known of arrays without HDF5, step by step for all: it is quicker."""
         addresses = [self._address(key) for key in self._index.keys[first : first + count]]
-        known = [None if one is None else self._headers.known(one) for one in addresses]
+        headers = [None if one is None else self._headers.known(one) for one in addresses]
         rows = list(self._index.rows_of(first, count))
-        for row, (header_and_type, facts) in enumerate(zip(known, rows, strict=True), first):
+        for row, (known, facts) in enumerate(zip(headers, rows, strict=True), first):
             found = None
             with suppress(StoredDataError):
                 within_range(facts, self.root)
-                text = facts.to_json().encode()
-                if header_and_type is not None and header_and_type[0].text == text:
-                    found = *header_and_type, facts
+                if known is not None and known[0].text == facts.to_json().encode():
+                    found = *known, facts
                     self._index.is_plain[row] = True
             yield found
 

@@ -128,11 +128,7 @@ class FileWindow:
 
 
 class HeaderReader:
-    """Reads headers of the forms that HDF5 has been seen to read.
-
-    Args:
-        window: The file.
-    """
+    """Reads headers of the forms that HDF5 has been seen to read."""
 
     def __init__(self, window: FileWindow) -> None:
         self._window = window
@@ -154,14 +150,7 @@ class HeaderReader:
     def learn(
         self, header: DatasetHeader, dtype: np.dtype[Any], shape: tuple[int, ...], offset: int
     ) -> None:
-        """Take a form for known, if a header says what HDF5 says of the same dataset.
-
-        Args:
-            header: The header.
-            dtype: The type of the values that HDF5 has found.
-            shape: The shape.
-            offset: Where they begin.
-        """
+        """Take a form for known, if a header says what HDF5 says of the same dataset."""
         agrees = (header.shape, header.offset) == (shape, offset)
         if agrees and self._is_plain(header, dtype) and len(self._types) < _MAX_FORMS:
             self._types[header.form] = dtype

@@ -65,9 +65,6 @@ class Hdf5Index:
     Nothing is believed of its sizes: memory grows with the keys that arrive, each of them sound
     and another one, and so do the rows and the sources that are read.
 
-    Args:
-        top: The file's root group.
-
     Attributes:
         keys: The keys, in order.
         rows: The number of each key's row.

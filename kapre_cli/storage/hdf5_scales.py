@@ -74,9 +74,6 @@ class Scale(NamedTuple):
 class ScaleNames:
     """The scales of time and channels, by coordinates: ``time``, ``time_2``, ``channel``, ...
 
-    Args:
-        root: The metadata of the output.
-
     Attributes:
         names: The name of each scale, in the order of the inputs that need them first.
     """
@@ -124,7 +121,7 @@ class ScaleWriter:
 
     Args:
         file: The output, to which nothing but the root attributes has been written.
-        root: The metadata of the output.
+        root: Its metadata.
         frequency: Hz of each bin or band centre.
     """
 
@@ -170,13 +167,7 @@ class ScaleWriter:
         return h5py.Dataset(made)
 
     def _describe(self, scale: h5py.Dataset, name: str, axis: str = "") -> None:
-        for attribute, text in {"CLASS": "DIMENSION_SCALE", "NAME": name}.items():
-            # HDF5 takes a CLASS with a NUL at its end, and no other.
-            kind = h5py.h5t.C_S1.copy()
-            kind.set_size(len(text) + 1)
-            space = h5py.h5s.create(h5py.h5s.SCALAR)
-            written = h5py.h5a.create(scale.id, attribute.encode(), kind, space)
-            written.write(np.array(text.encode(), f"S{len(text) + 1}"))
+        h5py.h5ds.set_scale(scale.id, name.encode())
         if axis:
             units, long_name = _UNITS_AND_NAMES[axis]
             scale.attrs["units"] = np.bytes_(units)

@@ -10,7 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 import numpy.typing as npt
-from h5py import h5d, h5s, h5t, h5z
+from h5py import h5s, h5t, h5z
 
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.framing import largest_power_of_two, spans
@@ -112,24 +112,24 @@ class Hdf5Values:
         """
         if self._is_checked:
             return
+        packing = packing_of(self._dataset)
         n_bytes = prod(self.shape) * self.dtype.itemsize
         n_stored = self._dataset.get_storage_size()
-        if n_stored < n_bytes and not self._may_be_packed(n_stored, n_bytes):
+        if n_stored * (1 if packing is None else _HIGHEST_RATIO) < n_bytes:
             raise StoredDataError(
                 f"{quoted(self._key)} promises {n_bytes:,} bytes of values and holds {n_stored:,}"
             )
-        packing = packing_of(self._dataset)
-        if packing is not None and prod(packing[0]) > MAX_CHUNK_VALUES:
-            raise StoredDataError(
-                f"{quoted(self._key)} has chunks of {prod(packing[0]):,} values; "
-                f"this program reads at most {MAX_CHUNK_VALUES:,}"
-            )
         if packing is not None:
-            self._require_few_chunks(packing[0])
+            self._require_chunks(packing[0])
         self._packing = packing
         self._is_checked = True
 
-    def _require_few_chunks(self, chunk: tuple[int, ...]) -> None:
+    def _require_chunks(self, chunk: tuple[int, ...]) -> None:
+        if prod(chunk) > MAX_CHUNK_VALUES:
+            raise StoredDataError(
+                f"{quoted(self._key)} has chunks of {prod(chunk):,} values; "
+                f"this program reads at most {MAX_CHUNK_VALUES:,}"
+            )
         n_chunks = prod(-(-size // length) for size, length in zip(self.shape, chunk, strict=True))
         at_most = max(_MAX_SMALL_CHUNKS, prod(self.shape) // _MIN_CHUNK_VALUES)
         if n_chunks > at_most:
@@ -184,10 +184,6 @@ class Hdf5Values:
         if found.size > 2 * n_bytes + _MIN_PACKED_BYTES:
             raise StoredDataError(f"{quoted(self._key)} has a chunk of {found.size:,} bytes")
         return int(found.size)
-
-    def _may_be_packed(self, n_stored: int, n_bytes: int) -> bool:
-        is_chunked = self._dataset.get_create_plist().get_layout() == h5d.CHUNKED
-        return bool(is_chunked and n_stored * _HIGHEST_RATIO >= n_bytes)
 
 
 class PlainValues:

@@ -18,7 +18,7 @@ A record is a fixed head, a JSON description and, for a block, its values::
     ...      the values: float32, little-endian, C order
 
 ``of`` ties the blocks of an input to the state of its file in which they were computed.
-``replay`` reads the records back.
+``journals.replay`` reads the records back.
 """
 
 import os
@@ -26,15 +26,16 @@ import stat
 import struct
 import threading
 import zlib
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from kapre_cli.closing import Closing
 from kapre_cli.errors import OutputError, quoted, writing
-from kapre_cli.storage.blocks import BlockEntry, Frames, peak_of
 from kapre_cli.storage.metadata import InputFacts, RootFacts, dumps
 
 HEAD = struct.Struct("<4sIQII")
@@ -45,6 +46,28 @@ SECONDS_AT_RISK = 5.0
 
 _NO_VALUES = memoryview(b"")
 
+Frames = npt.NDArray[np.float32]
+
+
+class BlockEntry(NamedTuple):
+    """Where one block of an input's frames lies.
+
+    Attributes:
+        first_frame: Number of the block's first frame in its input.
+        shape: ``(n_channels, n_frames, n_features)``.
+        peak: The largest finite value, 0 if there is none.
+        position: Where its values begin in the journal.
+        crc32: CRC-32 of its values.
+        journal: The name of the journal.
+    """
+
+    first_frame: int
+    shape: tuple[int, int, int]
+    peak: float
+    position: int
+    crc32: int
+    journal: str = ""
+
 
 class Journal(Closing):
     """An append-only file of computed blocks.
@@ -54,9 +77,6 @@ class Journal(Closing):
         root: The settings of the run.
         seconds_at_risk: How long finished work may wait until it is on the disk; ``None``: it is
             never synced, since nothing resumes the run.
-
-    Attributes:
-        path: The file.
 
     Raises:
         OutputError: If the file cannot be opened, is not empty, or is a link.
@@ -156,13 +176,19 @@ class Journal(Closing):
         self._pending.clear()
 
     def _write(self, data: memoryview) -> None:
+        with self._breaking():  # a record may be torn: nothing can follow it
+            while data:
+                written = os.pwrite(self._descriptor, data, self._on_file)
+                data, self._on_file = data[written:], self._on_file + written
+
+    @contextmanager
+    def _breaking(self) -> Iterator[None]:
+        """Keep an error, so that every call from now on raises it."""
         try:
             with writing(self.path):
-                while data:
-                    written = os.pwrite(self._descriptor, data, self._on_file)
-                    data, self._on_file = data[written:], self._on_file + written
+                yield
         except OutputError as error:
-            self._broken = error  # a record may be torn: nothing can follow it
+            self._broken = error
             raise
 
     def sync(self) -> None:
@@ -171,19 +197,12 @@ class Journal(Closing):
         Raises:
             OutputError: If that fails, or has failed since the last time.
         """
-        with self._writing:
-            if self._broken is not None:
-                raise self._broken
-            self._flush()
-            end = self._on_file
+        self.flush()
+        end = self._on_file
         if end == self._durable_until:
             return
-        try:
-            with writing(self.path):
-                os.fsync(self._descriptor)
-        except OutputError as error:
-            self._broken = error
-            raise
+        with self._breaking():
+            os.fsync(self._descriptor)
         self._durable_until = end
 
     def _keep_durable(self) -> None:
@@ -228,6 +247,25 @@ def _opened(path: Path) -> int:
             f"{quoted(path)} was replaced while the run was on; it is left as it is: move it away"
         )
     return fd
+
+
+def peak_of(values: Frames) -> float:
+    """Return the largest finite value, 0 if there is none."""
+    peak = float(values.max())
+    if not np.isfinite(peak):
+        peak = float(values.max(initial=0.0, where=np.isfinite(values)))
+    return peak
+
+
+def read_into(fd: int, block: Frames, position: int) -> int:
+    """Fill a block from a file at ``position`` and return how many bytes there were.
+
+    One call of the system reads 2 GiB at most, and may read less.
+    """
+    left = block.data.cast("B")
+    while left and (n_read := os.preadv(fd, [left], position)):
+        left, position = left[n_read:], position + n_read
+    return block.nbytes - len(left)
 
 
 def identity(facts: InputFacts, non_finite: str, content: str = "") -> int:

@@ -1,21 +1,35 @@
-"""The journals of a run's folder: made for its workers, and read back by block."""
+"""The journals of a run's folder: made for its workers, and read back, however their run ended.
+
+A record counts only if all its bytes are there and have their checksums. The first one whose
+head or description does not is where a journal ends: a run that was killed, or whose disk was
+full, leaves half a record behind. A block whose values are damaged is skipped alone.
+"""
 
 import os
 import re
 import zlib
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from kapre_cli.closing import Closing
 from kapre_cli.errors import OutputError, StoredDataError, quoted, writing
-from kapre_cli.storage.blocks import BlockEntry, Frames, read_into
+from kapre_cli.framing import spans
 from kapre_cli.storage.disk import is_at
+from kapre_cli.storage.journal import HEAD, MAGIC, BlockEntry, Frames, peak_of, read_into
+from kapre_cli.storage.metadata import InputFacts
+from kapre_cli.storage.soundness import sound_json, sound_key
 
 _NAME = re.compile(r"journal-([1-9][0-9]{0,8})")
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL
 _FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+
+_MAX_BLOCK_BYTES = 2**34  # far more than the largest layer needs for one block
+_PART_VALUES = 2**22
 
 
 def is_journal(name: str) -> bool:
@@ -25,12 +39,6 @@ def is_journal(name: str) -> bool:
 
 class Journals(Closing):
     """The journals of one folder. Each is kept open: only this very file is read, or removed.
-
-    Args:
-        folder: The folder.
-
-    Attributes:
-        names: Names of the journals, in the order in which they were made.
 
     Raises:
         OutputError: If the folder or a journal cannot be opened.
@@ -88,11 +96,8 @@ class Journals(Closing):
             OutputError: If they cannot be read.
         """
         block = np.empty(entry.shape, dtype="<f4")
-        try:
+        with writing(self.folder / entry.journal, "read back"):
             n_read = read_into(self._fds[entry.journal], block, entry.position)
-        except OSError:
-            with writing(self.folder / entry.journal, "read back"):
-                raise
         if n_read != block.nbytes or zlib.crc32(block.data) != entry.crc32:
             raise StoredDataError(
                 f"{quoted(self.folder / entry.journal)} does not hold what was written to it, "
@@ -136,3 +141,136 @@ class Journals(Closing):
 
 def _number(name: str) -> int:
     return int(name.rpartition("-")[2])
+
+
+@dataclass
+class Remembered:
+    """What journals hold of one input.
+
+    Attributes:
+        of: The state of the file that the blocks belong to, see ``journal.identity``.
+        run: Number of the journal that was written last, from 0.
+        entries: Its blocks by their first frame.
+        facts: What is known of it; ``None`` unless a journal says that it is done.
+    """
+
+    of: int
+    run: int
+    entries: dict[int, BlockEntry] = field(default_factory=dict)
+    facts: InputFacts | None = None
+
+
+@dataclass
+class Replayed:
+    """What journals hold.
+
+    Attributes:
+        roots: The root facts of each journal, as they were stored.
+        inputs: What they hold of each input, by key.
+    """
+
+    roots: list[Any] = field(default_factory=list)
+    inputs: dict[str, Remembered] = field(default_factory=dict)
+
+    @property
+    def n_done(self) -> int:
+        """How many inputs are complete."""
+        return sum(one.facts is not None for one in self.inputs.values())
+
+    @property
+    def holds_work(self) -> bool:
+        """Whether there is anything in it that took time to compute."""
+        return any(one.entries for one in self.inputs.values())
+
+
+def replay(journals: Journals, *names: str) -> Replayed:
+    """Return what the journals of these names hold; without any: what all hold.
+
+    Raises:
+        OutputError: If one cannot be read.
+    """
+    found = Replayed()
+    for name in names or journals.names:
+        # A description that cannot be understood was not written by this version: what stands
+        # behind it is as good as absent.
+        malformed = suppress(StoredDataError, KeyError, TypeError, ValueError)
+        n_roots = len(found.roots)
+        with (
+            writing(journals.folder / name, "read"),
+            open(os.dup(journals.open(name)), "rb") as file,
+            malformed,
+        ):
+            file.seek(0)
+            for description, entry in _records(file, name):
+                if len(found.roots) == n_roots:
+                    found.roots.append(description["run"])
+                else:
+                    _take(description, entry, found)
+    return found
+
+
+def _records(file: BinaryIO, name: str) -> Iterator[tuple[dict[str, Any], BlockEntry | None]]:
+    """Yield each sound record's description, and its block if that is undamaged."""
+    size = os.fstat(file.fileno()).st_size
+    while len(head := file.read(HEAD.size)) == HEAD.size:
+        magic, n_described, n_values, described_crc, values_crc = HEAD.unpack(head)
+        position = file.tell() + n_described
+        if (
+            magic != MAGIC
+            or max(n_described * 2**8, n_values) > _MAX_BLOCK_BYTES
+            or position + n_values > size
+        ):
+            return
+        described = file.read(n_described)
+        if zlib.crc32(described) != described_crc:
+            return
+        description = sound_json(described)
+        if not isinstance(description, dict):
+            return
+        entry = None
+        if n_values:
+            entry = _block(file, description, n_values, values_crc, position, name)
+            file.seek(position + n_values)
+        yield description, entry
+
+
+def _block(
+    file: BinaryIO, description: dict[str, Any], n_values: int, crc: int, position: int, name: str
+) -> BlockEntry | None:
+    n_channels, n_frames, n_features = map(_count, description["shape"])
+    if 4 * n_channels * n_frames * n_features != n_values:
+        return None
+    # Part by part: a file may be far larger than the memory, or hold nothing but holes.
+    found_crc, peak = 0, 0.0
+    for first, count in spans(n_values // 4, _PART_VALUES):
+        values = np.empty(count, "<f4")
+        if read_into(file.fileno(), values, position + 4 * first) != values.nbytes:
+            return None
+        found_crc = zlib.crc32(values.data, found_crc)
+        peak = max(peak, peak_of(values))
+    if found_crc != crc:
+        return None
+    first_frame = _count(description["first_frame"], lowest=0)
+    return BlockEntry(first_frame, (n_channels, n_frames, n_features), peak, position, crc, name)
+
+
+def _count(value: Any, lowest: int = 1) -> int:
+    if type(value) is not int or value < lowest:
+        raise StoredDataError(f"{value!r} is no count")
+    return value
+
+
+def _take(description: dict[str, Any], entry: BlockEntry | None, found: Replayed) -> None:
+    """Add one record to what was found."""
+    run = len(found.roots) - 1
+    key = sound_key(description["block"] if "block" in description else description["done"])
+    of = _count(description["of"], lowest=0)
+    facts = InputFacts.from_dict(description["facts"]) if "facts" in description else None
+    remembered = found.inputs.setdefault(key, Remembered(of, run))
+    if remembered.of != of:  # the file was another one when the earlier blocks were made
+        remembered = found.inputs[key] = Remembered(of, run)
+    remembered.run = run
+    if entry is not None:
+        remembered.entries[entry.first_frame] = entry
+    if facts is not None:
+        remembered.facts = facts

@@ -1,8 +1,8 @@
 """Several outputs put together into one, which is what one run would have written."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from itertools import chain
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,26 +10,62 @@ import numpy as np
 from kapre_cli.errors import StoredDataError, UsageError, quoted
 from kapre_cli.outcomes import Known
 from kapre_cli.report import SILENT, Progress, Report, counted
-from kapre_cli.settings import OutputSettings
-from kapre_cli.sources import Source
+from kapre_cli.settings import OutputSettings, Shard
+from kapre_cli.sources import Source, nested
 from kapre_cli.storage.admission import check_output, require_not_in_work
+from kapre_cli.storage.earlier import differing, settings_of
 from kapre_cli.storage.existing import existing_output, is_something
 from kapre_cli.storage.features import open_features, require_written
-from kapre_cli.storage.formats import open_writer
+from kapre_cli.storage.journals import replay
 from kapre_cli.storage.metadata import InputFacts, RootFacts
-from kapre_cli.storage.parts import (
-    Part,
-    in_order,
-    require_alike,
-    require_complete,
-    require_distinct,
-)
-from kapre_cli.storage.replay import replay
-from kapre_cli.storage.soundness import frequencies
-from kapre_cli.storage.work_dir import WorkDir, signals_deferred
-from kapre_cli.storage.writers import FeatureWriter
+from kapre_cli.storage.stored import Features
+from kapre_cli.storage.work_dir import PARTIAL_SUFFIX, WorkDir, signals_deferred
+from kapre_cli.storage.writers import FeatureWriter, open_writer
 
-Written = list[tuple[str, InputFacts]]
+_NAMED = 3  # of many
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One of the outputs, as it was when it was looked at.
+
+    Not open: there may be more of them than files a process may keep open.
+    """
+
+    path: Path
+    root: RootFacts
+    keys: tuple[str, ...]
+
+    @classmethod
+    def look(cls, path: Path) -> "_Part":
+        """Return what stands at ``path``; raise UsageError if nothing does."""
+        with _opened(path) as features:
+            return cls(path, features.root, tuple(features))
+
+    @contextmanager
+    def open(self) -> Iterator[Features]:
+        """Open it again; raise StoredDataError if it is another one now."""
+        with _opened(self.path) as features:
+            try:
+                if features.root != self.root or tuple(features) != self.keys:
+                    raise StoredDataError(
+                        "it was changed while it was read; merge again when no run writes to it"
+                    )
+                yield features
+            except StoredDataError as error:
+                raise StoredDataError(f"{quoted(self.path)} cannot be merged: {error}") from error
+
+
+def _opened(path: Path) -> Features:
+    if path.name.endswith(PARTIAL_SUFFIX) and path.is_dir():
+        raise UsageError(
+            f"{quoted(path)} is the work of a run that has not come to its end; wait for it, or "
+            "go on with it by its own command with --resume"
+        )
+    try:
+        return open_features(path)
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no output {quoted(path)}") from error
 
 
 def merge(
@@ -60,11 +96,11 @@ def merge(
     """
     _require_other(output.path, inputs)
     require_not_in_work(output.path, inputs)
-    parts = in_order([Part.look(path) for path in inputs])
-    require_alike(parts)
+    parts = _in_order([_Part.look(path) for path in inputs])
+    _require_alike(parts)
     if not allow_missing:
-        require_complete(parts)
-    require_distinct(parts)
+        _require_complete(parts)
+    _require_distinct(parts)
     root = _root(parts, output, report)
     output = replace(
         output,
@@ -93,8 +129,7 @@ def merge(
         if work_dir.note is not None:
             report.say(f"note: {work_dir.note}")
         progress.writing(len(sources))
-        frequency = frequencies(root.layer, root.audio.sr)
-        with open_writer(output, work_dir.staging, root, frequency) as writer:
+        with open_writer(output.format, work_dir.staging, root) as writer:
             written = _copied(parts, writer, progress)
             writer.finish()
             require_written(work_dir.staging, root, written, progress, writer.read_back)
@@ -103,8 +138,100 @@ def merge(
                 work_dir.publish(existing)
             finally:
                 if work_dir.published:
-                    _count(written, report)
+                    report.is_there = True
+                    for key, facts in written:
+                        report.written(facts.source, Known(key, seconds=facts.seconds))
             work_dir.close()
+
+
+def _in_order(parts: Sequence[_Part]) -> list[_Part]:
+    """Return parts as given, but shards in the order of their list, each there once."""
+    ordered = list(parts)
+    for shards in _lists(parts):
+        by_index: dict[int, _Part] = {}
+        for place, shard in shards:
+            part = parts[place]
+            other = by_index.setdefault(shard.index, part)
+            if other is not part:
+                raise UsageError(
+                    f"{quoted(other.path)} and {quoted(part.path)} are both shard {shard} "
+                    "of one list of inputs; leave one of them out"
+                )
+        for (place, _), index in zip(shards, sorted(by_index), strict=True):
+            ordered[place] = by_index[index]
+    return ordered
+
+
+def _require_alike(parts: Sequence[_Part]) -> None:
+    """Raise UsageError for parts of different settings, with what differs."""
+    first = parts[0]
+    for part in parts[1:]:
+        there, here = settings_of(part.root), settings_of(first.root)
+        del there["shard"], here["shard"]
+        found = [f"{name}: {one!r}, not {other!r}" for name, one, other in differing(there, here)]
+        if found:
+            raise UsageError(
+                f"{quoted(part.path)} was made with other settings than {quoted(first.path)} "
+                f"({'; '.join(found)}); one output has one layer and one set of settings"
+            )
+
+
+def _require_complete(parts: Sequence[_Part]) -> None:
+    """Raise UsageError if a shard is missing."""
+    for shards in _lists(parts):
+        there = {shard.index for _, shard in shards}
+        place, shard = shards[0]
+        missing = [index for index in range(1, shard.of + 1) if index not in there]
+        if not missing:
+            continue
+        named = ", ".join(f"{index}/{shard.of}" for index in missing[:_NAMED])
+        more = ", ..." if len(missing) > _NAMED else ""
+        raise UsageError(
+            f"{counted(len(missing), 'shard')} of the list of inputs of "
+            f"{quoted(parts[place].path)} {'is' if len(missing) == 1 else 'are'} missing: "
+            f"{named}{more}{_stray(parts, shard, missing)}; --allow-missing does without"
+        )
+
+
+def _require_distinct(parts: Sequence[_Part]) -> None:
+    """Raise UsageError if two parts have one key, or one key is a folder of another."""
+    owners: dict[str, _Part] = {}
+    for part in parts:
+        for key in part.keys:
+            other = owners.setdefault(key, part)
+            if other is not part:
+                raise UsageError(
+                    f"{quoted(other.path)} and {quoted(part.path)} both have an array "
+                    f"{quoted(key)}; leave one of them out, or extract with --root so that "
+                    "inputs have names of their own"
+                )
+    for folder, key in nested(owners):
+        raise UsageError(
+            f"{quoted(folder)} in {quoted(owners[folder].path)} is a folder of {quoted(key)} in "
+            f"{quoted(owners[key].path)}; one output cannot have both"
+        )
+
+
+def _lists(parts: Sequence[_Part]) -> Collection[list[tuple[int, Shard]]]:
+    """Return the shards with their places, those of one list of inputs together."""
+    lists: dict[tuple[int, str], list[tuple[int, Shard]]] = {}
+    for place, part in enumerate(parts):
+        shard = part.root.shard
+        if shard is not None:
+            lists.setdefault((shard.of, shard.inputs), []).append((place, shard))
+    return lists.values()
+
+
+def _stray(parts: Sequence[_Part], shard: Shard, missing: Sequence[int]) -> str:
+    """Say which of the shards that are missing is there, but of another list of inputs."""
+    for part in parts:
+        other = part.root.shard
+        if other is not None and (other.of, other.index) == (shard.of, missing[0]):
+            return (
+                f" ({quoted(part.path)} is {other} of another list: inputs were added, removed or "
+                "changed between the runs; --resume brings each shard up to date)"
+            )
+    return ""
 
 
 def _require_other(path: Path, inputs: Sequence[Path]) -> None:
@@ -112,7 +239,7 @@ def _require_other(path: Path, inputs: Sequence[Path]) -> None:
         raise UsageError(f"the output {quoted(path)} is one of the inputs; name another output")
 
 
-def _require_nothing_lost(path: Path, parts: Sequence[Part], *, unreadable: bool = False) -> None:
+def _require_nothing_lost(path: Path, parts: Sequence[_Part], *, unreadable: bool = False) -> None:
     """Refuse to replace an output by one that lacks some of its arrays.
 
     Naming the output among the inputs, or a shard in the output's place, must lose nothing. Two
@@ -128,7 +255,10 @@ def _require_nothing_lost(path: Path, parts: Sequence[Part], *, unreadable: bool
     """
     if not is_something(path) or (path.is_file() and path.stat().st_size == 0):
         return
-    held = dict(chain.from_iterable(map(_recordings, parts)))
+    held: dict[str, str] = {}
+    for part in parts:
+        with part.open() as features:
+            held.update((key, facts.sha256) for key, facts in features.facts())
     try:
         with open_features(path) as features:
             lost = [key for key, facts in features.facts() if held.get(key) != facts.sha256]
@@ -148,14 +278,7 @@ def _require_nothing_lost(path: Path, parts: Sequence[Part], *, unreadable: bool
         )
 
 
-def _recordings(part: Part) -> Iterator[tuple[str, str]]:
-    """Yield the key and the SHA-256 of each recording that a part holds the array of."""
-    with part.open() as features:
-        for key, facts in features.facts():
-            yield key, facts.sha256
-
-
-def _root(parts: Sequence[Part], output: OutputSettings, report: Report) -> RootFacts:
+def _root(parts: Sequence[_Part], output: OutputSettings, report: Report) -> RootFacts:
     """Return the facts of the new output: those that all parts have, and all their versions."""
     root = parts[0].root
     versions = _versions([part for part in parts if part.keys] or parts)
@@ -175,7 +298,7 @@ def _root(parts: Sequence[Part], output: OutputSettings, report: Report) -> Root
     )
 
 
-def _versions(parts: Sequence[Part]) -> dict[str, str]:
+def _versions(parts: Sequence[_Part]) -> dict[str, str]:
     """Return every version of every library that any part was computed with."""
     versions: dict[str, str] = {}
     for part in parts:
@@ -185,9 +308,11 @@ def _versions(parts: Sequence[Part]) -> dict[str, str]:
     return versions
 
 
-def _copied(parts: Sequence[Part], writer: FeatureWriter, progress: Progress) -> Written:
+def _copied(
+    parts: Sequence[_Part], writer: FeatureWriter, progress: Progress
+) -> list[tuple[str, InputFacts]]:
     """Copy all arrays; return what was written."""
-    written: Written = []
+    written = []
     dtype = np.dtype(writer.root.dtype).newbyteorder("<")
     for part in parts:
         with part.open() as features:
@@ -201,9 +326,3 @@ def _copied(parts: Sequence[Part], writer: FeatureWriter, progress: Progress) ->
                 written.append((stored.key, facts))
                 progress.wrote(facts.seconds)
     return written
-
-
-def _count(written: Written, report: Report) -> None:
-    report.is_there = True
-    for key, facts in written:
-        report.written(facts.source, Known(key, seconds=facts.seconds))

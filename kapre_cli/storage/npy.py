@@ -1,9 +1,11 @@
-"""Outputs made of .npy files: one array, or a directory of them that mirrors the keys."""
+"""Outputs made of .npy files: one array, a directory of them that mirrors the keys, a stream."""
 
 import os
+import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from io import BytesIO
 from math import prod
 from pathlib import Path
@@ -12,7 +14,8 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from kapre_cli.errors import writing
+from kapre_cli.descriptors import write_all
+from kapre_cli.errors import OutputError, StoredDataError, writing
 from kapre_cli.settings.run import ROOT_NAME as ROOT_NAME
 from kapre_cli.storage.assembly import FinalArray, Part
 from kapre_cli.storage.disk import sync_folder
@@ -24,33 +27,33 @@ MANIFEST_NAME = "manifest.jsonl"
 SIDECAR_SUFFIX = ".json"
 NPY_SUFFIX = ".npy"
 
+_HELD_BYTES = 2**24  # of a stream: arrays up to this size are put together in memory
+_COPIED_BYTES = 2**20
+
 
 class NpyDirectoryWriter(FeatureWriter):
     """Writes ``<dir>/<key>.npy`` for every input, with the facts in two JSON files beside them."""
 
-    def __init__(self, path: Path, root: RootFacts, frequency: npt.NDArray[np.float64]) -> None:
-        super().__init__(path, root, frequency)
+    def __init__(self, path: Path, root: RootFacts) -> None:
+        super().__init__(path, root)
         with writing(path):
             path.mkdir()
             self._folders = {path}
             self._manifest = (path / MANIFEST_NAME).open("xb")
             self._manifest_crc32 = 0
 
-    def _store(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> None:
+    def _store(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> Place:
         target = self.path / f"{key}{NPY_SUFFIX}"
         with writing(target):
             if target.parent not in self._folders:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 below = len(target.relative_to(self.path).parents) - 1
                 self._folders.update(target.parents[:below])
-            self._last = _write_npy(target, array, pieces)
+            return _write_npy(target, array, pieces)
 
-    def _place(self) -> Place:
-        return self._last
-
-    def _describe(self, key: str, array: FinalArray, facts: InputFacts) -> None:
+    def _describe(self, key: str, facts: InputFacts) -> None:
         with writing(self.path / MANIFEST_NAME):
-            line = f"{dumps(_row(key, array, facts))}\n".encode()
+            line = f"{dumps(_row(key, self.root, facts))}\n".encode()
             self._manifest_crc32 = zlib.crc32(line, self._manifest_crc32)
             self._manifest.write(line)
 
@@ -74,16 +77,13 @@ class NpyDirectoryWriter(FeatureWriter):
 class NpyWriter(FeatureWriter):
     """Writes a single ``x.npy``, with all its facts in ``x.npy.json``."""
 
-    def _store(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> None:  # noqa: ARG002
+    def _store(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> Place:  # noqa: ARG002
         with writing(self.path):
-            self._last = _write_npy(self.path, array, pieces)
+            return _write_npy(self.path, array, pieces)
 
-    def _place(self) -> Place:
-        return self._last
-
-    def _describe(self, key: str, array: FinalArray, facts: InputFacts) -> None:
+    def _describe(self, key: str, facts: InputFacts) -> None:
         sidecar = sidecar_of(self.path)
-        described = root_dict(self.root, self.frequency) | {"input": _row(key, array, facts)}
+        described = root_dict(self.root, self.frequency) | {"input": _row(key, self.root, facts)}
         with writing(sidecar):
             _write_json(sidecar, described)
 
@@ -110,8 +110,8 @@ def root_dict(root: RootFacts, frequency: npt.NDArray[np.float64]) -> dict[str, 
     return root.to_dict() | {"frequency": frequency.tolist()}
 
 
-def _row(key: str, array: FinalArray, facts: InputFacts) -> dict[str, Any]:
-    return {"key": key, "axes": list(array.axes), **facts.to_dict()}
+def _row(key: str, root: RootFacts, facts: InputFacts) -> dict[str, Any]:
+    return {"key": key, "axes": list(root.layer.axes), **facts.to_dict()}
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
@@ -123,7 +123,7 @@ def _write_json(path: Path, value: dict[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
-def npy_head(array: FinalArray) -> bytes:
+def _npy_head(array: FinalArray) -> bytes:
     """Return what stands before the values of an array in a .npy file."""
     head = BytesIO()
     np.lib.format.write_array_header_1_0(
@@ -137,12 +137,12 @@ def npy_head(array: FinalArray) -> bytes:
     return head.getvalue()
 
 
-def write_npy(file: IO[bytes], array: FinalArray, pieces: Iterator[Part]) -> None:
+def _write_into(file: IO[bytes], array: FinalArray, pieces: Iterator[Part]) -> None:
     """Write an array piece by piece into an empty file.
 
     Not through a memory map: its pages would count as this process's memory.
     """
-    head = npy_head(array)
+    head = _npy_head(array)
     file.write(head)
     frame_bytes = prod(array.shape[array.time_axis + 1 :]) * array.dtype.itemsize
     row_bytes = array.shape[array.time_axis] * frame_bytes
@@ -159,7 +159,80 @@ def _write_npy(path: Path, array: FinalArray, pieces: Iterator[Part]) -> Place:
     """Write an array piece by piece and sync it to the disk; return where its values are."""
     n_bytes = prod(array.shape) * array.dtype.itemsize
     with path.open("xb") as file:
-        write_npy(file, array, pieces)
+        _write_into(file, array, pieces)
         file.flush()
         os.fsync(file.fileno())
         return Place(path, os.fstat(file.fileno()).st_size - n_bytes, n_bytes)
+
+
+def write_array(descriptor: int, array: FinalArray) -> None:
+    """Write an array in C order, whatever the order of its axes, to a place that only goes on.
+
+    Raises:
+        BrokenPipeError: If nobody reads it.
+        OutputError: If it cannot be written.
+    """
+    write = partial(write_all, descriptor, name="standard output")
+    if array.time_axis == 0:
+        write(_npy_head(array))
+        for _, values in array.pieces():
+            write(values.data.cast("B"))
+        return
+    try:
+        is_small = array.dtype.itemsize * prod(array.shape) <= _HELD_BYTES
+        with BytesIO() if is_small else tempfile.TemporaryFile() as file:
+            _write_into(file, array, array.pieces())
+            file.seek(0)
+            while part := file.read(_COPIED_BYTES):
+                write(part)
+    except (OutputError, BrokenPipeError):  # of where its content goes
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"a temporary file cannot be used: {error.strerror or error}; "
+            "TMPDIR names the folder that it is made in"
+        ) from error
+
+
+def read_arrays(file: IO[bytes]) -> Iterator[npt.NDArray[Any]]:
+    """Yield the arrays of a stream, one after another, as they arrive.
+
+    ``numpy.load`` reads them as well, but from a file only, not from a pipe.
+
+    Args:
+        file: A binary file or pipe that ``kapre-extract ... -o -`` writes: ``sys.stdin.buffer``,
+            for instance.
+
+    Yields:
+        The array of each input, in the order of the inputs, with the axes and the type of the run.
+
+    Raises:
+        StoredDataError: If the stream ends within an array, or holds something else.
+
+    >>> stream = BytesIO()
+    >>> for n_time in (3, 5):
+    ...     np.save(stream, np.zeros((2, n_time, 1), "float32"))
+    >>> _ = stream.seek(0)
+    >>> [array.shape for array in read_arrays(stream)]
+    [(2, 3, 1), (2, 5, 1)]
+    """
+    while head := file.read(np.lib.format.MAGIC_LEN):
+        try:
+            np.lib.format.read_magic(BytesIO(head))
+            shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
+        except ValueError as error:
+            raise StoredDataError(f"the stream does not go on with an array: {error}") from error
+        if fortran_order or dtype.hasobject:
+            raise StoredDataError("the stream does not go on with an array of this program")
+        array = np.empty(shape, dtype)
+        left = array.reshape(-1).view(np.uint8).data
+        while left:
+            data = file.read(min(len(left), _COPIED_BYTES))
+            if not data:
+                raise StoredDataError(
+                    f"the stream ends within an array of shape {shape}: "
+                    f"{len(left):,} bytes of it are missing"
+                )
+            left[: len(data)] = data
+            left = left[len(data) :]
+        yield array

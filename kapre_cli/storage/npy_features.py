@@ -35,9 +35,6 @@ _FLOAT_SIZES = (2, 4, 8)
 class NpyFeatures(Features):
     """The arrays of a directory of .npy files, or of a single one.
 
-    Args:
-        path: The output.
-
     Raises:
         OSError: If one of the files that hold the facts is missing or cannot be read.
         StoredDataError: If the facts are not sound.

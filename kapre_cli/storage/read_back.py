@@ -16,13 +16,7 @@ _AT_ONCE = 32  # arrays
 
 
 class Place(NamedTuple):
-    """Where the bytes of an array are.
-
-    Attributes:
-        path: The file.
-        offset: Where they begin in it.
-        n_bytes: How many they are.
-    """
+    """Where the bytes of an array are: in which file, from which byte on, and how many."""
 
     path: Path
     offset: int
@@ -48,13 +42,7 @@ class ReadBack(Closing):
         self._is_dropped = False
 
     def add(self, key: str, place: Place, crc32: int | None = None) -> None:
-        """Let an array be compared.
-
-        Args:
-            key: Its key.
-            place: Where its bytes are.
-            crc32: Their CRC-32. ``None``: they are its first bytes, and more will follow.
-        """
+        """Let an array be compared; without its CRC-32 these are its first bytes, more follow."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="reading back", daemon=True)
             self._thread.start()

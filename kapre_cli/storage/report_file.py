@@ -160,9 +160,6 @@ def open_report(place: ReportPlace) -> int:
     A file appears under a new name and takes its place at once, so that nothing is ever emptied.
     A link that has appeared there since is not followed. The file is locked until it is closed.
 
-    Args:
-        place: The place.
-
     Raises:
         OutputError: If it cannot be opened, something else stands there now, or another run is
             writing it.

@@ -106,9 +106,7 @@ class RunLock:
 def try_lock(fd: int, how: int = fcntl.LOCK_EX) -> bool | None:
     """Lock an open file until it is closed.
 
-    Args:
-        fd: A descriptor of it.
-        how: ``LOCK_EX``, or ``LOCK_SH`` for a lock that several processes may have.
+    ``LOCK_SH`` is a lock that several processes may have.
 
     Returns:
         Whether it is locked now, and by no other process; ``None`` where there are no locks.

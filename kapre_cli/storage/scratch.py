@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from kapre_cli.errors import UsageError, writing
-from kapre_cli.storage.run_lock import LOCK, RunLock, is_marked
+from kapre_cli.storage.run_lock import LOCK, OWNER, RunLock, is_marked
 
 _PREFIX = "kapre-extract-"
 _NAME = re.compile(rf"\.?{_PREFIX}[a-z0-9_]{{8}}")
@@ -56,6 +56,9 @@ def _sweep(place: Path) -> None:
             status = os.lstat(folder)
             is_own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
             if is_own and is_marked(folder / LOCK):
+                has_owner = os.path.lexists(folder / OWNER)
                 lock = RunLock(folder, folder)
-                shutil.rmtree(folder, ignore_errors=True)
+                # Where this process has no locks of the system, another one may have one.
+                if has_owner or not lock.is_by_file:
+                    shutil.rmtree(folder, ignore_errors=True)
                 lock.release()

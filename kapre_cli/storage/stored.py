@@ -39,12 +39,7 @@ class Packed:
 
 
 class Values(Protocol):
-    """An array in a file.
-
-    Attributes:
-        shape: Its shape.
-        dtype: Its type.
-    """
+    """An array in a file."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]

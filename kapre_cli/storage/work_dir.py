@@ -13,7 +13,7 @@ from kapre_cli.closing import Closing
 from kapre_cli.errors import OutputError, UsageError, quoted, writing
 from kapre_cli.report import STOPPING
 from kapre_cli.settings import OutputSettings
-from kapre_cli.storage.disk import is_at, place_of_folder, rename_to_new, sync_folder
+from kapre_cli.storage.disk import is_at, rename_to_new, sync_folder
 from kapre_cli.storage.existing import Existing, require_no_lone_sidecar
 from kapre_cli.storage.journals import Journals, is_journal
 from kapre_cli.storage.npy import is_sidecar, sidecar_of
@@ -107,8 +107,14 @@ class WorkDir(Closing):
 
     @property
     def place(self) -> Path | None:
-        """Where the folder is now, should somebody have moved it; ``None`` if it is gone."""
-        return place_of_folder(self._lock.folder, self.folder)
+        """Where the folder is now, should somebody have moved it; ``None`` if unknown."""
+        if self._is_in_place():
+            return self.folder
+        try:
+            now = Path(os.readlink(f"/proc/self/fd/{self._lock.folder}"))
+        except OSError:
+            return None
+        return now if is_at(self._lock.folder, now) else None
 
     def _recover(self) -> None:
         """Put an older output back that a run moved away before it was killed."""

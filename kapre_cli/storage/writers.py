@@ -4,14 +4,12 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from kapre_cli.closing import Closing
 from kapre_cli.storage.assembly import FinalArray, Part, stored_array
 from kapre_cli.storage.checksum import PieceCrc
 from kapre_cli.storage.metadata import InputFacts, RootFacts
 from kapre_cli.storage.read_back import Place, ReadBack
+from kapre_cli.storage.soundness import frequencies
 from kapre_cli.storage.stored import StoredArray
 
 
@@ -21,16 +19,16 @@ class FeatureWriter(Closing):
     Args:
         path: Where the output is made; nothing stands there.
         root: The facts of the whole output.
-        frequency: Hz of each bin or band centre.
 
     Attributes:
+        frequency: Hz of each bin or band centre.
         read_back: Compares arrays with their checksums while the next ones are written.
     """
 
-    def __init__(self, path: Path, root: RootFacts, frequency: npt.NDArray[np.float64]) -> None:
+    def __init__(self, path: Path, root: RootFacts) -> None:
         self.path = path
         self.root = root
-        self.frequency = frequency
+        self.frequency = frequencies(root.layer, root.audio.sr)
         self.read_back = ReadBack()
 
     def add(self, key: str, array: FinalArray, facts: InputFacts) -> InputFacts:
@@ -42,21 +40,12 @@ class FeatureWriter(Closing):
             OutputError: If they cannot be written.
         """
         crc = PieceCrc(array.shape, array.time_axis, array.dtype.itemsize)
-        self._store(key, array, crc.through(array.pieces()))
+        place = self._store(key, array, crc.through(array.pieces()))
         facts = facts._replace(crc32=crc.value()).with_reference(array.reference)
-        self._describe(key, array, facts)
-        self._compare(key, facts.crc32)
-        return facts
-
-    def _compare(self, key: str, crc32: int) -> None:
-        """Let the array stored last be read back, if its bytes lie in one place."""
-        place = self._place()
+        self._describe(key, facts)
         if place is not None:
-            self.read_back.add(key, place, crc32)
-
-    @abstractmethod
-    def _place(self) -> Place | None:
-        """Return where the bytes of the array stored last are; ``None`` if they are compressed."""
+            self.read_back.add(key, place, facts.crc32)
+        return facts
 
     def copy(self, stored: StoredArray) -> InputFacts:
         """Store an array of another output and its facts, as they are; return these.
@@ -71,11 +60,14 @@ class FeatureWriter(Closing):
         return facts
 
     @abstractmethod
-    def _store(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> None:
-        """Write the array, going through these pieces of it to their end."""
+    def _store(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> Place | None:
+        """Write the array, going through these pieces of it to their end.
+
+        Return where its bytes are; ``None`` if they are compressed.
+        """
 
     @abstractmethod
-    def _describe(self, key: str, array: FinalArray, facts: InputFacts) -> None:
+    def _describe(self, key: str, facts: InputFacts) -> None:
         """Write the facts of the array stored last."""
 
     @abstractmethod
@@ -89,3 +81,13 @@ class FeatureWriter(Closing):
     def close(self) -> None:
         """Release what is held; unless :meth:`finish` has ended, what was written is void."""
         self.read_back.close()
+
+
+def open_writer(format_: str, path: Path, root: RootFacts) -> FeatureWriter:
+    """Return a writer of a format, at work on ``path``."""
+    from kapre_cli.storage.hdf5 import Hdf5Writer  # which are such writers themselves
+    from kapre_cli.storage.npy import NpyDirectoryWriter, NpyWriter
+
+    if format_ == "hdf5":
+        return Hdf5Writer(path, root)
+    return NpyWriter(path, root) if format_ == "npy" else NpyDirectoryWriter(path, root)

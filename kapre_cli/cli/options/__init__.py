@@ -2,8 +2,7 @@
 
 import click
 
-from kapre_cli.cli.options.audio import audio_options
-from kapre_cli.cli.options.inputs import input_options
+from kapre_cli.cli.options.inputs import audio_options, input_options
 from kapre_cli.cli.options.layer import layer_options
 from kapre_cli.cli.options.output import output_options
 from kapre_cli.cli.options.running import run_options

@@ -41,12 +41,7 @@ class _Norm(click.ParamType):  # type: ignore[type-arg]  # generic only since Cl
 def framing_options(
     config: type[LayerConfig], *, n_hop: str = "half of --n-dft"
 ) -> list[click.Parameter]:
-    """Return the options that describe the frames of a layer.
-
-    Args:
-        config: The class of the layer's arguments.
-        n_hop: What --n-hop is without the option, in words.
-    """
+    """Return the options of the frames of a layer; ``n_hop``: its default, in words."""
     default = defaults(config)
     return [
         feature_option(

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import click
 
 from kapre_cli.cli.help_text import Group, Option
-from kapre_cli.cli.options.audio import audio_options
 from kapre_cli.cli.options.declaring import Parsed
+from kapre_cli.cli.options.inputs import audio_options
 from kapre_cli.cli.options.layer import feature_option, framing_options, mel_options
 from kapre_cli.cli.options.running import quiet_option
 from kapre_cli.errors import SettingsError
