@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from math import prod
 from typing import TYPE_CHECKING
 
 from kapre_cli.errors import quoted
@@ -27,7 +28,8 @@ def print_preview(
 
     Those that would fail are counted there as failed.
     """
-    from kapre_cli.extraction.preview import n_bytes, previews
+    from kapre_cli.extraction.disk_usage import value_bytes
+    from kapre_cli.extraction.preview import previews
     from kapre_cli.extraction.tasks import TaskSettings
     from kapre_cli.storage.disk import in_bytes
     from kapre_cli.storage.metadata import RootFacts
@@ -55,7 +57,7 @@ def print_preview(
         lines = _by_channels(arrays.values(), layer.axes.index("channel"))
     for line in lines:
         report.say(line)
-    total = sum(n_bytes(shape, settings) for shape in arrays.values())
+    total = sum(map(prod, arrays.values())) * value_bytes(settings)
     size = in_bytes(total) if total < 1000 else f"{in_bytes(total)} ({total:,} bytes)"
     report.say(
         f"axes {', '.join(layer.axes)}; {duration(seconds)} of audio at {settings.audio.sr:,} Hz; "

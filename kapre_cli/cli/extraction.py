@@ -92,7 +92,7 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
 
 
 def _check(options: Mapping[str, Any]) -> None:
-    """Refuse what cannot be meant."""
+    """Refuse options that contradict one another."""
     if options["output"] == "-" and options["report"] == STANDARD_OUTPUT:
         raise click.UsageError(
             "Standard output (-) cannot take the features and the report; name a file for one."

@@ -132,7 +132,7 @@ class Incoming(Closing):
 
 
 def _check(options: Mapping[str, Any]) -> None:
-    """Refuse what cannot be meant."""
+    """Refuse inputs and options that contradict one another."""
     inputs, listed = options["inputs"], options["files_from"]
     if not inputs and listed is None:
         raise click.UsageError("Missing argument 'INPUTS...'; a list may name them: --files-from.")

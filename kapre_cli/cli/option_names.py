@@ -51,7 +51,7 @@ NAMES = {
 }
 OPTIONS = {name: option for option, names in NAMES.items() for name in names.split()}
 
-# What there is no option for, and why.
+# Names of other programs' options that have no counterpart here, with the reason.
 _NO_OPTION = {
     "window win window-type window-fn": "the window is a periodic Hann window of --n-dft samples, "
     "and there is no other",

@@ -87,7 +87,7 @@ may_interrupt = _interruption.may_be
 
 
 class _Hurry:
-    """Ends the process at a second request, whatever it still has to tidy up.
+    """Ends the process at a second request, before its files are removed or closed.
 
     Attributes:
         remedy: What to do then, for the message; ``None``: further requests change nothing.

@@ -1,4 +1,4 @@
-"""A worker's work: tasks decoded, computed and appended to a journal, and what is told of them."""
+"""A worker's work: tasks are decoded, computed and appended to a journal; events report on them."""
 
 import math
 import time
@@ -94,6 +94,7 @@ class Outbox(Closing):
             for path in [*self._journals][:-1]:
                 if self._n_begun[path] == self._n_ended[path]:
                     self._journals.pop(path).close()
+                    del self._n_begun[path], self._n_ended[path]  # a stream may have no end
             self._sent = time.monotonic()
 
     def close(self) -> None:

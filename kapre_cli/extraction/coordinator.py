@@ -12,6 +12,7 @@ from kapre_cli.extraction.executor import Executor
 from kapre_cli.extraction.job import Job
 from kapre_cli.extraction.preview import crashed
 from kapre_cli.extraction.tasks import (
+    TASK_INPUTS,
     Began,
     Broken,
     Computed,
@@ -28,8 +29,7 @@ from kapre_cli.report import Progress, Report
 from kapre_cli.sources import Arriving
 from kapre_cli.storage.journals import Journals, replay
 
-_TASK_INPUTS = 64  # of one task, at most, and
-_TASK_BYTES = 2**23  # bytes of their files
+_TASK_BYTES = 2**23  # of the files of one task, at most
 _TASKS_A_WORKER = 4  # at least, if there is work for so many
 _TAKEN_AT_ONCE = 8  # finished inputs, before workers are asked for what is new
 _LISTED_AHEAD = 2**10  # inputs of a list that wait to be computed
@@ -178,7 +178,7 @@ class Coordinator:
         if self._ahead_bytes >= self._sink.ahead_bytes:
             return []
         n_ahead = len(self.queue) - len(self._due)
-        most = min(self._sink.ahead_inputs - n_ahead, _TASK_INPUTS)
+        most = min(self._sink.ahead_inputs - n_ahead, TASK_INPUTS)
         share = 0 if self._coming else self._n_due_bytes // (self._n_workers * _TASKS_A_WORKER)
         most_bytes = min(max(share, 1), _TASK_BYTES)
         inputs: list[TaskInput] = []

@@ -52,9 +52,13 @@ def output_bytes(jobs: Iterable[Job], settings: ExtractionSettings) -> int:
     return _stored_bytes(n_values, settings)
 
 
+def value_bytes(settings: ExtractionSettings) -> int:
+    """Return how many bytes a value has in the output, before compression."""
+    return np.dtype(settings.output.dtype).itemsize
+
+
 def _stored_bytes(n_values: int, settings: ExtractionSettings) -> int:
-    is_compressed = settings.output.compression != "none"
-    return 0 if is_compressed else n_values * np.dtype(settings.output.dtype).itemsize
+    return 0 if settings.output.compression != "none" else n_values * value_bytes(settings)
 
 
 def _upper_bound_bytes(due: Sequence[Job], settings: ExtractionSettings) -> float:
@@ -65,8 +69,7 @@ def _upper_bound_bytes(due: Sequence[Job], settings: ExtractionSettings) -> floa
     for job in due:
         n_frames += _FRAMES_IN_A_BYTE * _FLAC_CHANNELS * job.n_bytes / layer.framing.n_hop
         n_frames += min(MAX_CHANNELS, job.n_bytes)  # of each channel, one that is not full
-    itemsize = np.dtype(settings.output.dtype).itemsize
-    return n_frames * layer.n_features * (_JOURNAL_BYTES + itemsize)
+    return n_frames * layer.n_features * (_JOURNAL_BYTES + value_bytes(settings))
 
 
 def _required_bytes(

@@ -88,7 +88,7 @@ class Job:
         return True
 
     def known(self, config: LayerConfig) -> Known:
-        """Return what there is to say of the input once it has ended."""
+        """Return the facts of an ended input that messages and the report show."""
         facts, key = self.facts, self.source.key
         if facts is None:
             return Known(key)
@@ -104,7 +104,7 @@ class Job:
         )
 
     def told(self, config: LayerConfig) -> str:
-        """Return what there is to say of an input that is done: its key, shape and length."""
+        """Return the key, shape and length of an input that is done, as messages show them."""
         facts = self.known_facts
         shape = config.shape(facts.n_samples, facts.n_channels)
         sizes = ", ".join(f"{axis} {n:,}" for axis, n in zip(config.axes, shape, strict=True))

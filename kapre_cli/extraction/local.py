@@ -50,6 +50,7 @@ class _ForkServer:
         try:
             self._pid = os.fork()
         except OSError as error:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             raise OutputError(_NO_PROCESS) from error
         if self._pid == 0:
             try:

@@ -3,9 +3,6 @@
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import prod
-
-import numpy as np
 
 from kapre_cli.audio import AudioReader, promise
 from kapre_cli.audio.reader import n_channels_taken
@@ -13,6 +10,7 @@ from kapre_cli.errors import AudioReadError, KapreExtractError, input_error
 from kapre_cli.extraction.decoding import check_frame
 from kapre_cli.extraction.executor import Executor
 from kapre_cli.extraction.tasks import (
+    TASK_INPUTS,
     Broken,
     Event,
     Lost,
@@ -23,8 +21,6 @@ from kapre_cli.extraction.tasks import (
 )
 from kapre_cli.settings import ExtractionSettings, LayerConfig
 from kapre_cli.sources import Source
-
-_TASK_INPUTS = 64
 
 
 @dataclass(frozen=True)
@@ -81,9 +77,7 @@ def previews(sources: Sequence[Source], common: TaskSettings, executor: Executor
     """
     found: dict[int, Preview] = {}
     inputs = [TaskInput(number, source) for number, source in enumerate(sources)]
-    due = deque(
-        inputs[first : first + _TASK_INPUTS] for first in range(0, len(inputs), _TASK_INPUTS)
-    )
+    due = deque(inputs[first : first + TASK_INPUTS] for first in range(0, len(inputs), TASK_INPUTS))
     tried_alone: set[int] = set()
     errors: list[BaseException] = []
 
@@ -119,8 +113,3 @@ def crashed(how: str) -> AudioReadError:
         f"the worker process died twice ({how}) while it was reading it: the file must be damaged "
         "in a way that its decoder cannot stand, or too large for the memory"
     )
-
-
-def n_bytes(shape: tuple[int, ...], settings: ExtractionSettings) -> int:
-    """Return how many bytes the values of an array have in the output, before compression."""
-    return prod(shape) * np.dtype(settings.output.dtype).itemsize

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from kapre_cli.extraction.preview import Preview
 
 
+TASK_INPUTS = 64  # of one task, at most
+
+
 class TaskInput(NamedTuple):
     """One input of a task.
 
