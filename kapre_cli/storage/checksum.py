@@ -4,13 +4,13 @@ Pieces come along the time axis, which need not be the first one: then each piec
 every row. The rows' checksums are carried along and joined at the end, so nothing is read twice.
 """
 
-import zlib
 from collections.abc import Iterable, Iterator
 from math import prod
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from zlib_ng.zlib_ng import crc32 as crc32  # that of zlib, three times as fast
 
 # The CRC of a message is the message as a polynomial over GF(2), times x^32, modulo P. Here the
 # lowest power of x is the highest bit, as in the CRC itself.
@@ -45,14 +45,14 @@ class PieceCrc:
     def add(self, values: npt.NDArray[Any]) -> None:
         """Take the next piece into account; it is whole along every axis but the time axis."""
         if values.shape == self._shape:  # the only piece
-            self._rows = [zlib.crc32(np.ascontiguousarray(values).data)]
+            self._rows = [crc32(np.ascontiguousarray(values).data)]
             return
         if values.size == 0:
             return
         places = np.ndindex(values.shape[: self._time_axis])
         for row, place in enumerate(places):
             part = np.ascontiguousarray(values[place])
-            self._rows[row] = zlib.crc32(part.data, self._rows[row])
+            self._rows[row] = crc32(part.data, self._rows[row])
 
     def value(self) -> int:
         """Return the checksum of all pieces together."""

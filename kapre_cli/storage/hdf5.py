@@ -1,6 +1,5 @@
 """Outputs in one HDF5 file. With the other ``hdf5`` modules, the door to h5py."""
 
-import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
@@ -15,6 +14,7 @@ import numpy.typing as npt
 from kapre_cli.errors import writing
 from kapre_cli.framing import largest_power_of_two
 from kapre_cli.storage.assembly import FinalArray, Part
+from kapre_cli.storage.checksum import crc32
 from kapre_cli.storage.disk import sync_file
 from kapre_cli.storage.hdf5_index import index_datasets
 from kapre_cli.storage.hdf5_scales import FREQUENCY, ScaleWriter
@@ -95,7 +95,7 @@ class Hdf5Writer(FeatureWriter):
         content = stored.content() if self._compression == "none" else None
         if content is None:
             return super().copy(stored)
-        stored.require_crc32(zlib.crc32(content))
+        stored.require_crc32(crc32(content))
         values = np.frombuffer(content, stored.dtype)
         with self._errors:
             self._dataset = self._create_contiguous(stored.key, stored.shape, stored.dtype)

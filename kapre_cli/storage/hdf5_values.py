@@ -14,7 +14,7 @@ from h5py import h5s, h5t, h5z
 
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.framing import largest_power_of_two, spans
-from kapre_cli.storage.checksum import PieceCrc, little_endian
+from kapre_cli.storage.checksum import PieceCrc, crc32, little_endian
 from kapre_cli.storage.hdf5 import MAX_CHUNK_VALUES, packing_of
 from kapre_cli.storage.hdf5_headers import DatasetHeader, FileWindow
 from kapre_cli.storage.hdf5_objects import wrap_hdf5_errors
@@ -230,7 +230,7 @@ class PlainValues:
         """Return the values' CRC-32 in C order."""
         crc = 0
         for part in self.parts():
-            crc = zlib.crc32(part, crc)
+            crc = crc32(part, crc)
             if look is not None:
                 look(np.frombuffer(part, self.dtype))
         return crc

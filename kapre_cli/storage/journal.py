@@ -25,7 +25,6 @@ import os
 import stat
 import struct
 import threading
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -36,6 +35,7 @@ import numpy.typing as npt
 
 from kapre_cli.closing import Closing
 from kapre_cli.errors import OutputError, quoted, writing
+from kapre_cli.storage.checksum import crc32
 from kapre_cli.storage.metadata import InputFacts, RootFacts, dumps
 
 HEAD = struct.Struct("<4sIQII")
@@ -155,8 +155,8 @@ class Journal(Closing):
     ) -> tuple[int, int]:
         """Append a record; return the position of its values and their CRC."""
         described = dumps(description).encode()
-        crc = zlib.crc32(values)
-        head = HEAD.pack(MAGIC, len(described), values.nbytes, zlib.crc32(described), crc)
+        crc = crc32(values)
+        head = HEAD.pack(MAGIC, len(described), values.nbytes, crc32(described), crc)
         with self._writing:
             if self._broken is not None:
                 raise self._broken
@@ -278,4 +278,4 @@ def identity(facts: InputFacts, non_finite: str, content: str = "") -> int:
     """
     opened = facts._replace(n_non_finite=0, n_silent_channels=0, sha256="", crc32=0)
     of = (*opened, non_finite, content) if content else (*opened, non_finite)
-    return zlib.crc32(repr(of).encode(errors="surrogateescape"))
+    return crc32(repr(of).encode(errors="surrogateescape"))

@@ -7,7 +7,6 @@ full, leaves half a record behind. A block whose values are damaged is skipped a
 
 import os
 import re
-import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ import numpy as np
 from kapre_cli.closing import Closing
 from kapre_cli.errors import OutputError, StoredDataError, quoted, writing
 from kapre_cli.framing import spans
+from kapre_cli.storage.checksum import crc32
 from kapre_cli.storage.disk import is_at
 from kapre_cli.storage.journal import HEAD, MAGIC, BlockEntry, Frames, peak_of, read_into
 from kapre_cli.storage.metadata import InputFacts
@@ -99,7 +99,7 @@ class Journals(Closing):
         path = f"{self.folder}/{entry.journal}"  # a path of pathlib takes as long as reading
         with writing(path, "read back"):
             n_read = read_into(self._fds[entry.journal], block, entry.position)
-        if n_read != block.nbytes or zlib.crc32(block.data) != entry.crc32:
+        if n_read != block.nbytes or crc32(block.data) != entry.crc32:
             raise StoredDataError(
                 f"{quoted(path)} does not hold what was written to it, "
                 "so its disk may be faulty; --resume recomputes what was lost"
@@ -223,7 +223,7 @@ def _records(file: BinaryIO, name: str) -> Iterator[tuple[dict[str, Any], BlockE
         ):
             return
         described = file.read(n_described)
-        if zlib.crc32(described) != described_crc:
+        if crc32(described) != described_crc:
             return
         description = sound_json(described)
         if not isinstance(description, dict):
@@ -247,7 +247,7 @@ def _block(
         values = np.empty(count, "<f4")
         if read_into(file.fileno(), values, position + 4 * first) != values.nbytes:
             return None
-        found_crc = zlib.crc32(values.data, found_crc)
+        found_crc = crc32(values.data, found_crc)
         peak = max(peak, peak_of(values))
     if found_crc != crc:
         return None

@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
@@ -18,6 +17,7 @@ from kapre_cli.descriptors import write_all
 from kapre_cli.errors import OutputError, StoredDataError, writing
 from kapre_cli.settings.run import ROOT_NAME as ROOT_NAME
 from kapre_cli.storage.assembly import FinalArray, Part
+from kapre_cli.storage.checksum import crc32
 from kapre_cli.storage.disk import sync_folder
 from kapre_cli.storage.metadata import FORMAT, InputFacts, RootFacts, dumps
 from kapre_cli.storage.read_back import Place
@@ -54,7 +54,7 @@ class NpyDirectoryWriter(FeatureWriter):
     def _describe(self, key: str, facts: InputFacts) -> None:
         with writing(self.path / MANIFEST_NAME):
             line = f"{dumps(_row(key, self.root, facts))}\n".encode()
-            self._manifest_crc32 = zlib.crc32(line, self._manifest_crc32)
+            self._manifest_crc32 = crc32(line, self._manifest_crc32)
             self._manifest.write(line)
 
     def finish(self) -> None:
@@ -116,7 +116,7 @@ def _row(key: str, root: RootFacts, facts: InputFacts) -> dict[str, Any]:
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
     """Write a JSON object, with the CRC-32 of its text without that very entry."""
-    checked = value | {"crc32": zlib.crc32(dumps(value).encode())}
+    checked = value | {"crc32": crc32(dumps(value).encode())}
     with path.open("x", encoding="ascii") as file:
         file.write(dumps(checked) + "\n")
         file.flush()

@@ -1,7 +1,6 @@
 """Reading outputs of .npy files back."""
 
 import os
-import zlib
 from collections.abc import Iterable, Iterator
 from math import prod
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.sources import folder_id, folders_of
-from kapre_cli.storage.checksum import little_endian
+from kapre_cli.storage.checksum import crc32, little_endian
 from kapre_cli.storage.metadata import InputFacts, dumps
 from kapre_cli.storage.npy import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, sidecar_of
 from kapre_cli.storage.soundness import (
@@ -142,7 +141,7 @@ class NpyValues:
         crc = 0
         for part in self.parts():
             values = np.frombuffer(part, self.dtype)
-            crc = zlib.crc32(little_endian(values).data, crc)
+            crc = crc32(little_endian(values).data, crc)
             if look is not None:
                 look(values)
         return crc
@@ -207,10 +206,10 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 
 def _require_checksum(path: Path, content: Iterable[bytes], expected: Any) -> None:
-    crc32 = 0
+    found = 0
     for block in content:
-        crc32 = zlib.crc32(block, crc32)
-    if crc32 != expected:
+        found = crc32(block, found)
+    if found != expected:
         raise StoredDataError(f"{quoted(path)} is damaged: its checksum is another")
 
 

@@ -3,13 +3,13 @@
 import os
 import queue
 import threading
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from kapre_cli.closing import Closing
 from kapre_cli.errors import StoredDataError, quoted
+from kapre_cli.storage.checksum import crc32
 
 _PART_BYTES = 2**22
 _AT_ONCE = 32  # arrays
@@ -118,6 +118,6 @@ def _crc32_of(fd: int, place: Place, crc: int, n_read: int) -> int:
         part = os.pread(fd, min(_PART_BYTES, end - position), position)
         if not part:
             raise OSError(f"the file ends at {position:,} bytes")
-        crc = zlib.crc32(part, crc)
+        crc = crc32(part, crc)
         position += len(part)
     return crc
