@@ -187,6 +187,33 @@ main(sys.argv[1:])
 """
 
 
+TALKING_READER = """
+import sys
+from kapre_cli.cli import main
+from kapre_cli.extraction import decoding
+really = decoding.AudioReader
+def talking(path, *arguments, **options):
+    print("something of a library", flush=True)
+    print("and of another", file=sys.stderr, flush=True)
+    return really(path, *arguments, **options)
+decoding.AudioReader = talking
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.usefixtures("audio")
+def test_what_libraries_print_in_a_worker_disturbs_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", TALKING_READER, "spectrogram", "audio", "-o", "x.h5"]
+    done = subprocess.run(
+        [*command, "--n-dft", "64"], cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT
+    )
+    assert done.returncode == 0
+    assert done.stdout == ""
+    assert [line for line in done.stderr.splitlines() if not line.startswith("progress: ")] == [
+        "6 inputs: 6 written, 0 failed (5.0 min of audio) -> 'x.h5'"
+    ]
+
+
 def test_inputs_that_crash_harm_no_other_in_whose_company_they_are(tmp_path: Path) -> None:
     one = write_audio(tmp_path / "000.wav", reference.noise(1, 800))
     for number in range(1, 300):

@@ -7,6 +7,7 @@ or has loaded more than NumPy: a worker that has died is replaced in a milliseco
 import os
 import signal
 import socket
+import sys
 import time
 from collections import deque
 from collections.abc import Collection
@@ -95,6 +96,8 @@ def _settle(kept: Collection[int]) -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)
+    # The descriptors of the streams before are closed here, and soon those of something else.
+    sys.stdout = sys.stderr = open(2, "w", errors="backslashreplace")  # noqa: SIM115 - never closed
     for descriptor in map(int, os.listdir("/dev/fd")):
         if descriptor > 2 and descriptor not in kept:
             with suppress(OSError):  # that of the folder itself is closed
