@@ -26,7 +26,7 @@ from kapre_cli.storage.journals import Journals
 from kapre_cli.storage.metadata import InputFacts
 from kapre_cli.storage.npy import write_array
 from kapre_cli.storage.work_dir import WorkDir, signals_deferred
-from kapre_cli.storage.writers import FeatureWriter, open_writer
+from kapre_cli.storage.writers import FeatureWriter, writer_class
 
 _SECONDS_TO_LOOK = 0.1  # at the place of the work folder again
 
@@ -46,6 +46,9 @@ class Sink:
 
     def keep(self, job: Job) -> None:
         """Give an input what earlier runs have done for it."""
+
+    def get_ready(self) -> None:
+        """Do what can be done before the first input has ended."""
 
     def nothing_else_is_due(self, jobs: Collection[Job]) -> None:
         """Record that all inputs have ended, and which of them are still to be taken."""
@@ -107,6 +110,10 @@ class FileSink(Sink):
         """Give an input what earlier runs have done for it."""
         self._reuse.keep(job)
 
+    def get_ready(self) -> None:
+        """Load the library that writes the output."""
+        writer_class(self._settings.output.format)
+
     def nothing_else_is_due(self, jobs: Collection[Job]) -> None:
         """Let progress be that of writing, from the next input on that is written."""
         self._announced = len(jobs), sum(job.facts.seconds for job in jobs if job.facts)
@@ -130,8 +137,8 @@ class FileSink(Sink):
     def _opened(self) -> FeatureWriter:
         """Return what writes the output, which is begun now at the latest."""
         if self._writer is None:
-            staging = self._work_dir.staging
-            self._writer = open_writer(self._settings.output.format, staging, self._root)
+            write = writer_class(self._settings.output.format)
+            self._writer = write(self._work_dir.staging, self._root)
         return self._writer
 
     def _write(self, job: Job, pause: Callable[[], None]) -> None:

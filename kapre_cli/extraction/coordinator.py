@@ -101,6 +101,10 @@ class Coordinator:
 
     def _work(self) -> None:
         """Give out tasks and take what comes, until the sink has taken all."""
+        self._take_coming()
+        self._give_tasks()
+        if self._running:
+            self._sink.get_ready()  # while the first of them is computed
         while self._error is None:
             self._take_coming()
             self._give_tasks()

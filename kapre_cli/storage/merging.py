@@ -20,7 +20,7 @@ from kapre_cli.storage.journals import replay
 from kapre_cli.storage.metadata import InputFacts, RootFacts
 from kapre_cli.storage.stored import Features
 from kapre_cli.storage.work_dir import PARTIAL_SUFFIX, WorkDir, signals_deferred
-from kapre_cli.storage.writers import FeatureWriter, open_writer
+from kapre_cli.storage.writers import FeatureWriter, writer_class
 
 _NAMED = 3  # of many
 
@@ -129,7 +129,7 @@ def merge(
         if work_dir.note is not None:
             report.say(f"note: {work_dir.note}")
         progress.writing(len(sources))
-        with open_writer(output.format, work_dir.staging, root) as writer:
+        with writer_class(output.format)(work_dir.staging, root) as writer:
             written = _copied(parts, writer, progress)
             writer.finish()
             require_written(work_dir.staging, root, written, progress, writer.read_back)

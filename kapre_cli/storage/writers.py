@@ -83,11 +83,11 @@ class FeatureWriter(Closing):
         self.read_back.close()
 
 
-def open_writer(format_: str, path: Path, root: RootFacts) -> FeatureWriter:
-    """Return a writer of a format, at work on ``path``."""
+def writer_class(format_: str) -> type[FeatureWriter]:
+    """Return what writes a format, after loading the library that it needs."""
     from kapre_cli.storage.hdf5 import Hdf5Writer  # which are such writers themselves
     from kapre_cli.storage.npy import NpyDirectoryWriter, NpyWriter
 
     if format_ == "hdf5":
-        return Hdf5Writer(path, root)
-    return NpyWriter(path, root) if format_ == "npy" else NpyDirectoryWriter(path, root)
+        return Hdf5Writer
+    return NpyWriter if format_ == "npy" else NpyDirectoryWriter
