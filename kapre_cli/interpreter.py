@@ -1,6 +1,5 @@
 """What is settled in a process before TensorFlow and Keras are imported: quick and silent."""
 
-import gc
 import os
 import sys
 import warnings
@@ -8,7 +7,6 @@ import warnings
 # Keras imports these if they are installed, for things that no layer of ours has a use for.
 _UNUSED = ("PIL", "matplotlib", "pandas", "scipy", "sklearn")
 
-_OBJECTS_UNTIL_COLLECTION = 1_000_000
 _SECONDS_OF_A_TURN = 0.0005
 
 
@@ -28,14 +26,11 @@ def silence_tensorflow() -> None:
 def tune_interpreter() -> None:
     """Make this process's imports quick and silent. It must have nothing to do but one run.
 
-    Keras is told that what it can do without is not there. Modules are made of a million objects,
-    none of them garbage: looking for some among them, again and again while they are made, is a
-    third of the time that they take.
+    Keras is told that what it can do without is not there.
     """
     silence_tensorflow()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's threads would spin, unused
     for name in _UNUSED:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # what Python has for it
-    gc.set_threshold(_OBJECTS_UNTIL_COLLECTION, 10, 10)
     # Threads that compute need Python's lock often and briefly; one that reads holds on to it.
     sys.setswitchinterval(_SECONDS_OF_A_TURN)

@@ -80,7 +80,9 @@ class AudioFile(Closing):
                 self._header = read_header(self._file, settings.raw_format)
                 self.sr, self.n_channels = self._header.sr, self._header.n_channels
                 self._md5 = self._header.md5 if settings.verify_audio else None
-                self._finite = FiniteCheck(settings.non_finite, self.sr, self._scaling)
+                # Not a method of this file: it would keep itself, and its buffers, for a while.
+                scaling = partial(_scaling, self._file, self._header.kind)
+                self._finite = FiniteCheck(settings.non_finite, self.sr, scaling)
                 self.n_frames = self._open_flac() if self._is_flac else self._open_wav()
                 self._require_few(self.n_frames)
                 if self.n_frames == 0:
@@ -100,13 +102,6 @@ class AudioFile(Closing):
     @property
     def _is_flac(self) -> bool:
         return self._header.kind == "FLAC"
-
-    def _scaling(self, factor: str) -> str:
-        """Return the remedy for samples beyond the range of float32."""
-        remedy = f"scale the recording down first, by {factor} or less"
-        if self._header.kind == "raw":
-            return remedy
-        return f"{remedy}: {scaled(self._file.shell_name, factor)}"
 
     def _open_anew(self) -> Decoder:
         decoder = open_decoder(self._stream, self._header)
@@ -292,3 +287,9 @@ class AudioFile(Closing):
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _scaling(file: RawFile, kind: str, factor: str) -> str:
+    """Return the remedy for samples beyond the range of float32."""
+    remedy = f"scale the recording down first, by {factor} or less"
+    return remedy if kind == "raw" else f"{remedy}: {scaled(file.shell_name, factor)}"

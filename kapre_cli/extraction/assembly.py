@@ -23,7 +23,6 @@ from kapre_cli.storage.disk import require_free_bytes
 from kapre_cli.storage.existing import Existing
 from kapre_cli.storage.features import require_written
 from kapre_cli.storage.journals import Journals
-from kapre_cli.storage.metadata import InputFacts
 from kapre_cli.storage.npy import write_array
 from kapre_cli.storage.work_dir import WorkDir, signals_deferred
 from kapre_cli.storage.writers import FeatureWriter, writer_class
@@ -69,7 +68,7 @@ class FileSink(Sink):
         work_dir: Where the output is put together.
         existing: What stood at its place when the run began.
         reuse: What earlier runs have left, and the report of this one.
-        keys: The inputs' keys; ``None`` while not all of them are known.
+        jobs: The inputs; ``None`` while not all of them are known.
         progress: Told how far it is.
     """
 
@@ -79,7 +78,7 @@ class FileSink(Sink):
         work_dir: WorkDir,
         existing: Existing,
         reuse: ReusePolicy,
-        keys: Collection[str] | None,
+        jobs: Sequence[Job] | None,
         progress: Progress,
     ) -> None:
         self._settings = common.settings
@@ -93,7 +92,7 @@ class FileSink(Sink):
         self._progress = progress
         self._writer: FeatureWriter | None = None
         self._next_look = 0.0  # at the place of the work folder
-        self._written: list[tuple[Job, InputFacts]] = []
+        self._written: list[Job] = []
         self._waiting: list[Job] = []  # that need not be written if all others are like them
         self._features = reuse.earlier.features
         stored = None if self._features is None else self._features.root
@@ -102,7 +101,9 @@ class FileSink(Sink):
         )
         self._stored_keys = iter(self._features or ())
         # Where the arrays of inputs that are gone belong is known only once all have been tried.
-        self._follows = self._features is None or (keys is not None and not reuse.others(keys))
+        self._follows = self._features is None or (
+            jobs is not None and not reuse.others({job.source.key for job in jobs})
+        )
         self._announced: tuple[int, float] | None = None  # inputs and seconds to be written
         self._shown = SILENT  # the progress, once it is that of writing
 
@@ -162,7 +163,7 @@ class FileSink(Sink):
         if job.stored_in is not None and job.facts.crc32 != facts.crc32:
             raise OutputError(f"{quoted(key)} changed in the old output as it was copied")
         job.entries = NO_ENTRIES
-        self._written.append((job, job.facts))
+        self._written.append(job)
         self._shown.wrote(facts.seconds)
 
     def _require_place(self) -> None:
@@ -248,9 +249,7 @@ class FileSink(Sink):
         The last two are one deed: an interrupt in between would be told as if there were no output.
         """
         writer.finish()
-        facts = [(job.source.key, facts) for job, facts in self._written]
-        staging, read_back = self._work_dir.staging, writer.read_back
-        require_written(staging, self._root, facts, self._progress, read_back)
+        require_written(writer, self._progress)
         writer.close()
         with signals_deferred():
             try:
@@ -258,7 +257,7 @@ class FileSink(Sink):
             finally:
                 if self._work_dir.published:
                     self._report.is_there = True
-                    self._count([job for job, _ in self._written])
+                    self._count(self._written)
             self._reuse.earlier.close()
             self._work_dir.close()
 

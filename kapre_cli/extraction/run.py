@@ -81,8 +81,8 @@ def _extract(
                 report.say(", ".join(f"{name} {number}" for name, number in versions.items()))
             reuse = ReusePolicy(earlier, settings, versions, report)
             reuse.tell_versions()
-            keys = None if coming else {job.source.key for job in jobs}
-            sink = FileSink(common, work_dir, existing, reuse, keys, progress)
+            known = None if coming else jobs
+            sink = FileSink(common, work_dir, existing, reuse, known, progress)
             report.begin()
             run = Coordinator(common, work_dir.journals, sink, report, progress, executor)
             try:

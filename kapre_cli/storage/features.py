@@ -7,7 +7,6 @@ layers with arguments in range; it follows no link out of the file and loads no 
 import os
 import re
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,12 +20,12 @@ from kapre_cli.errors import (
     quoted,
 )
 from kapre_cli.report import Progress, counted
-from kapre_cli.storage.metadata import FORMAT, InputFacts, RootFacts
+from kapre_cli.storage.metadata import FORMAT
 from kapre_cli.storage.npy import MANIFEST_NAME, ROOT_NAME
 from kapre_cli.storage.npy_features import NpyFeatures
-from kapre_cli.storage.read_back import ReadBack
 from kapre_cli.storage.soundness import open_plain, require_buildable
 from kapre_cli.storage.stored import Features, StoredArray
+from kapre_cli.storage.writers import FeatureWriter
 
 if TYPE_CHECKING:
     from kapre_cli.time_frequency import Spectrogram
@@ -136,30 +135,28 @@ def _beginning(path: Path) -> bytes:
         return file.read(_BEGINNING_BYTES)
 
 
-def require_written(
-    path: Path,
-    root: RootFacts,
-    written: Sequence[tuple[str, InputFacts]],
-    progress: Progress,
-    read_back: ReadBack,
-) -> None:
+def require_written(writer: FeatureWriter, progress: Progress) -> None:
     """Read an output back: every fact, and every array by its checksum.
 
-    Libraries and disks have been seen to lose writes without an error. Arrays that ``read_back``
-    has read while others were written are not read again.
+    Libraries and disks have been seen to lose writes without an error. Arrays that the
+    writer has read back while others were written are not read again.
 
     Raises:
         OutputError: If anything is not as it was written.
     """
     try:
-        with open_features(path) as features:
-            if features.root != root or list(features) != [key for key, _ in written]:
+        with open_features(writer.path) as features:
+            if features.root != writer.root or list(features) != writer.keys:
                 raise StoredDataError("its facts are not those that were written")
-            progress.reading_back(len(written), sum(facts.seconds for _, facts in written))
-            read_back.finish()
-            features.require(written, progress, read_back.compared)
+            length = sum(facts.seconds for facts in writer.facts)
+            progress.reading_back(len(writer.keys), length)
+            writer.read_back.finish()
+            written = zip(writer.keys, writer.facts, strict=True)
+            features.require(written, progress, writer.read_back.compared)
     except (StoredDataError, OSError) as error:
-        raise OutputError(f"{quoted(path)} was written and cannot be read back: {error}") from error
+        raise OutputError(
+            f"{quoted(writer.path)} was written and cannot be read back: {error}"
+        ) from error
 
 
 def load_layer(output: PathLike) -> "Spectrogram":

@@ -58,7 +58,6 @@ class Hdf5Writer(FeatureWriter):
     def __init__(self, path: Path, root: RootFacts) -> None:
         super().__init__(path, root)
         self._compression = root.compression
-        self._rows: list[tuple[str, InputFacts]] = []
         with writing(self.path):
             self._target = Hdf5Target(path)
         self._errors = _Errors(path, self._target)
@@ -101,8 +100,7 @@ class Hdf5Writer(FeatureWriter):
             self._dataset = self._create_contiguous(stored.key, stored.shape, stored.dtype)
             self._write_whole(values)
             place = self._place()
-        self._describe(stored.key, stored.facts)
-        self.read_back.add(stored.key, place, stored.facts.crc32)
+        self._finish_array(stored.key, stored.facts, place)
         return stored.facts
 
     def _store(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> Place | None:
@@ -169,7 +167,7 @@ class Hdf5Writer(FeatureWriter):
             lcpl=self._as_links,
         )
 
-    def _describe(self, key: str, facts: InputFacts) -> None:
+    def _describe(self, key: str, facts: InputFacts) -> None:  # noqa: ARG002
         with self._errors:
             labels = self._attribute(_LABELS, self._label_type, self._label_space)
             labels.write(self._labels, self._label_objects)
@@ -178,7 +176,6 @@ class Hdf5Writer(FeatureWriter):
             self._attribute(_INPUT, kind, self._scalar).write(text, kind)
             if self._scales is not None:
                 self._scales.attach(self._dataset, facts)
-            self._rows.append((key, facts))
 
     def _place(self) -> Place:
         return Place(self.path, self._dataset.get_offset(), self._dataset.get_storage_size())
@@ -191,7 +188,7 @@ class Hdf5Writer(FeatureWriter):
         with self._errors:
             if self._scales is None:
                 self._file.create_dataset(FREQUENCY, data=self.frequency.astype("<f8"))
-            for name, values in index_datasets(self._rows).items():
+            for name, values in index_datasets(self.keys, self.facts).items():
                 self._file.create_dataset(name, data=values)
             if self._scales is not None:
                 self._scales.finish()

@@ -39,16 +39,14 @@ _BYTE = np.dtype(np.uint8)
 
 _PART_BYTES = 2**20
 
-Facts = Sequence[tuple[str, InputFacts]]
 
-
-def index_datasets(facts: Facts) -> dict[str, npt.NDArray[Any]]:
+def index_datasets(keys: Sequence[str], facts: Sequence[InputFacts]) -> dict[str, npt.NDArray[Any]]:
     """Return the datasets of the index by name."""
     table = np.empty(len(facts), _TABLE)
     for name in _COLUMNS:
-        table[name] = np.array([getattr(one, name) for _, one in facts], _TABLE[name])
-    texts = {name: _joined(getattr(one, fact) for _, one in facts) for name, fact in TEXTS.items()}
-    return {INDEX: table, KEYS: _joined(key for key, _ in facts), **texts}
+        table[name] = np.array([getattr(one, name) for one in facts], _TABLE[name])
+    texts = {name: _joined(getattr(one, fact) for one in facts) for name, fact in TEXTS.items()}
+    return {INDEX: table, KEYS: _joined(keys), **texts}
 
 
 def _joined(texts: Iterable[str]) -> npt.NDArray[np.uint8]:

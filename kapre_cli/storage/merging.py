@@ -17,7 +17,7 @@ from kapre_cli.storage.earlier import differing, settings_of
 from kapre_cli.storage.existing import existing_output, is_something
 from kapre_cli.storage.features import open_features, require_written
 from kapre_cli.storage.journals import replay
-from kapre_cli.storage.metadata import InputFacts, RootFacts
+from kapre_cli.storage.metadata import RootFacts
 from kapre_cli.storage.stored import Features
 from kapre_cli.storage.work_dir import PARTIAL_SUFFIX, WorkDir, signals_deferred
 from kapre_cli.storage.writers import FeatureWriter, writer_class
@@ -130,16 +130,16 @@ def merge(
             report.say(f"note: {work_dir.note}")
         progress.writing(len(sources))
         with writer_class(output.format)(work_dir.staging, root) as writer:
-            written = _copied(parts, writer, progress)
+            _copy(parts, writer, progress)
             writer.finish()
-            require_written(work_dir.staging, root, written, progress, writer.read_back)
+            require_written(writer, progress)
         with signals_deferred():
             try:
                 work_dir.publish(existing)
             finally:
                 if work_dir.published:
                     report.is_there = True
-                    for key, facts in written:
+                    for key, facts in zip(writer.keys, writer.facts, strict=True):
                         report.written(facts.source, Known(key, seconds=facts.seconds))
             work_dir.close()
 
@@ -308,11 +308,8 @@ def _versions(parts: Sequence[_Part]) -> dict[str, str]:
     return versions
 
 
-def _copied(
-    parts: Sequence[_Part], writer: FeatureWriter, progress: Progress
-) -> list[tuple[str, InputFacts]]:
-    """Copy all arrays; return what was written."""
-    written = []
+def _copy(parts: Sequence[_Part], writer: FeatureWriter, progress: Progress) -> None:
+    """Copy all arrays."""
     dtype = np.dtype(writer.root.dtype).newbyteorder("<")
     for part in parts:
         with part.open() as features:
@@ -322,7 +319,4 @@ def _copied(
                         f"{quoted(stored.key)} is of {stored.dtype}, its output says "
                         f"{writer.root.dtype}"
                     )
-                facts = writer.copy(stored)
-                written.append((stored.key, facts))
-                progress.wrote(facts.seconds)
-    return written
+                progress.wrote(writer.copy(stored).seconds)

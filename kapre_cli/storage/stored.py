@@ -2,7 +2,7 @@
 
 import difflib
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from math import prod
@@ -260,7 +260,7 @@ class Features(Mapping[str, StoredArray], Closing):
 
     def require(
         self,
-        written: Sequence[tuple[str, InputFacts]],
+        written: Iterable[tuple[str, InputFacts]],
         progress: Progress = SILENT,
         compared: Mapping[str, int] | None = None,
     ) -> None:

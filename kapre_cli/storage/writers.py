@@ -23,6 +23,8 @@ class FeatureWriter(Closing):
     Attributes:
         frequency: Hz of each bin or band centre.
         read_back: Compares arrays with their checksums while the next ones are written.
+        keys: Those of the arrays that have been written, in order,
+        facts: and what was written of them.
     """
 
     def __init__(self, path: Path, root: RootFacts) -> None:
@@ -30,6 +32,8 @@ class FeatureWriter(Closing):
         self.root = root
         self.frequency = frequencies(root.layer, root.audio.sr)
         self.read_back = ReadBack()
+        self.keys: list[str] = []
+        self.facts: list[InputFacts] = []
 
     def add(self, key: str, array: FinalArray, facts: InputFacts) -> InputFacts:
         """Store an input's array and its facts; return these with what follows from the array.
@@ -42,10 +46,16 @@ class FeatureWriter(Closing):
         crc = PieceCrc(array.shape, array.time_axis, array.dtype.itemsize)
         place = self._store(key, array, crc.through(array.pieces()))
         facts = facts._replace(crc32=crc.value()).with_reference(array.reference)
+        self._finish_array(key, facts, place)
+        return facts
+
+    def _finish_array(self, key: str, facts: InputFacts, place: Place | None) -> None:
+        """Write the facts of an array that is stored, and have it read back."""
         self._describe(key, facts)
+        self.keys.append(key)
+        self.facts.append(facts)
         if place is not None:
             self.read_back.add(key, place, facts.crc32)
-        return facts
 
     def copy(self, stored: StoredArray) -> InputFacts:
         """Store an array of another output and its facts, as they are; return these.
