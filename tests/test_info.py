@@ -450,7 +450,9 @@ def test_many_inputs_are_told_from_the_index_alone(tmp_path: Path, at_once: Any)
     with h5py.File(output.path, "w") as file:
         file.create_group("features")
         file["frequency"] = hertz
-        for name, values in index_datasets(*zip(*many, strict=True)).items():
+        for name, values in index_datasets(
+            [key for key, _ in many], [one for _, one in many]
+        ).items():
             file[name] = values
         for name, value in root.to_dict().items():
             text = dumps(value) if isinstance(value, dict) else value

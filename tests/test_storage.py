@@ -503,7 +503,9 @@ def test_foreign_files_are_not_taken_for_outputs(audio: Path, tmp_path: Path, pr
 def stored_index(path: Path, facts: list[tuple[str, InputFacts]]) -> Any:
     """Return the index of these inputs, once it has been in a file."""
     with h5py.File(path, "w") as file:
-        for name, values in index_datasets(*zip(*facts, strict=True)).items():
+        for name, values in index_datasets(
+            [key for key, _ in facts], [one for _, one in facts]
+        ).items():
             file[name] = values
     with h5py.File(path) as file:
         return Hdf5Index(h5py.h5g.open(file.id, b"/"))

@@ -13,7 +13,6 @@ from kapre_cli.extraction.job import Job
 from kapre_cli.extraction.preview import Preview, previews
 from kapre_cli.extraction.tasks import TaskSettings
 from kapre_cli.settings import ExtractionSettings
-from kapre_cli.settings.limits import MAX_CHANNELS
 from kapre_cli.storage.disk import free_bytes, require_free_bytes
 
 _JOURNAL_BYTES = 4  # float32
@@ -62,13 +61,16 @@ def _stored_bytes(n_values: int, settings: ExtractionSettings) -> int:
 
 
 def _upper_bound_bytes(due: Sequence[Job], settings: ExtractionSettings) -> float:
-    """Return a number that :func:`_required_bytes` does not exceed, told from the files' sizes."""
+    """Return a number that :func:`_required_bytes` does not exceed, told from the files' sizes.
+
+    A file of more channels than FLAC can have is larger, unless it is over in an eighth of a hop.
+    """
     if settings.audio.resample:
         return math.inf
     layer, n_frames = settings.layer, 0.0
     for job in due:
         n_frames += _FRAMES_IN_A_BYTE * _FLAC_CHANNELS * job.n_bytes / layer.framing.n_hop
-        n_frames += min(MAX_CHANNELS, job.n_bytes)  # of each channel, one that is not full
+        n_frames += _FLAC_CHANNELS  # of each channel, one that is not full
     return n_frames * layer.n_features * (_JOURNAL_BYTES + value_bytes(settings))
 
 

@@ -29,18 +29,25 @@ class Worker:
     def serve(self) -> NoReturn:
         """Work until the channel is closed, then end the process."""
         threading.Thread(target=self._receive, name="tasks", daemon=True).start()
+        common = None
         while True:
-            common = self._next or self._inbox.get()
+            message = self._next or self._inbox.get()
             self._next = None
-            if not isinstance(common, TaskSettings):
-                continue  # a task of a run that cannot go on
-            try:
-                with Outbox(common, self._channel.send) as self._outbox:
-                    compute_tasks(self._tasks(common), common, self._outbox)
-            except BaseException as error:
-                self._channel.send([Broken(error, traceback.format_exc())])
-            finally:
-                self._outbox = None
+            if isinstance(message, TaskSettings):
+                common = message
+            elif common is not None:
+                try:
+                    if message.journal:
+                        with Outbox(common, self._channel.send) as self._outbox:
+                            compute_tasks(self._tasks(message), common, self._outbox)
+                    else:
+                        for event in preview_task(message, common.settings):
+                            self._channel.send([event])
+                except BaseException as error:
+                    self._channel.send([Broken(error, traceback.format_exc())])
+                    common = None  # its other tasks cannot be computed either
+                finally:
+                    self._outbox = None
 
     def _receive(self) -> None:
         """Put what comes into the inbox; keep finished work and end once nothing will."""
@@ -55,19 +62,14 @@ class Worker:
                     os._exit(0)
             self._inbox.put(message)
 
-    def _tasks(self, common: TaskSettings) -> Iterator[Task | None]:
-        """Yield the tasks of a run, ``None`` before each wait for one."""
-        while True:
+    def _tasks(self, task: Task) -> Iterator[Task | None]:
+        """Yield a task of a run and those that follow, ``None`` before each wait for one."""
+        message: Task | TaskSettings = task
+        while isinstance(message, Task):
+            yield message
             try:
                 message = self._inbox.get_nowait()
             except queue.Empty:
                 yield None
                 message = self._inbox.get()
-            if isinstance(message, TaskSettings):
-                self._next = message
-                return
-            if message.journal:
-                yield message
-                continue
-            for event in preview_task(message, common.settings):
-                self._channel.send([event])
+        self._next = message
