@@ -74,10 +74,10 @@ def require_audio(features: Features, audio: Path) -> None:
 def _require_some_key(features: Features, audio: Path) -> None:
     missing: list[str] = []
     for key in features:
-        path = _path_of(key)
-        if path is not None and os.path.lexists(audio / path):
-            return
-        missing += [] if path is None else [path]
+        with suppress(UsageError):
+            missing.append(path_of(key))
+            if os.path.lexists(audio / missing[-1]):
+                return
     if not missing:
         return
     named = ", ".join(quoted(path) for path in missing[:_NAMED])
@@ -88,13 +88,6 @@ def _require_some_key(features: Features, audio: Path) -> None:
         f"none of the inputs of {quoted(features.path)} lies in the folder {quoted(audio)}; "
         f"looked for: {named}{more}{hint}"
     )
-
-
-def _path_of(key: str) -> str | None:
-    try:
-        return path_of(key)
-    except UsageError:
-        return None
 
 
 def _other_folders(features: Features, audio: Path, path: str) -> Iterator[Path]:
@@ -201,8 +194,7 @@ class Anew:
         for key in keys:
             array = self._features[key]
             try:
-                source = self._source(key)
-                _require_same(source.path, array.facts.sha256)
+                source = self._source(key, array.facts.sha256)
             except (AudioReadError, UsageError) as error:
                 self._tell(key, str(error))
                 self._progress.checked(self._seconds.get(key, 0.0))
@@ -215,10 +207,18 @@ class Anew:
         if lot:
             yield lot
 
-    def _source(self, key: str) -> Source:
-        if self._audio.is_dir():
-            return Source(os.path.join(self._audio, path_of(key)), key)
-        return Source(str(self._audio), key)
+    def _source(self, key: str, sha256: str) -> Source:
+        """Return the source of an input; refuse one whose bytes are not those that were read."""
+        path = os.path.join(self._audio, path_of(key)) if self._audio.is_dir() else str(self._audio)
+        if not os.path.lexists(path):
+            raise AudioReadError(f"its source {quoted(path)} is gone")
+        try:
+            same = sha256_of(path) == sha256
+        except AudioReadError as error:
+            raise AudioReadError(f"its source {quoted(path)}: {error}") from error
+        if not same:
+            raise AudioReadError(f"its source {quoted(path)} has changed: its SHA-256 is another")
+        return Source(path, key)
 
     def _check_lot(self, lot: Sequence[Source], path: Path) -> None:
         # Under numbers: keys may be too long, or too much alike, for names of files.
@@ -287,15 +287,3 @@ def _reason(path: str, said: Sequence[str]) -> str:
     """Return why a run has failed an input, from what the run has said."""
     start = f"failed: {quoted(path)}: "
     return next((line.removeprefix(start) for line in said if line.startswith(start)), "?")
-
-
-def _require_same(path: str, sha256: str) -> None:
-    """Refuse a source that is gone, cannot be read or has other bytes than were read."""
-    if not os.path.lexists(path):
-        raise AudioReadError(f"its source {quoted(path)} is gone")
-    try:
-        same = sha256_of(path) == sha256
-    except AudioReadError as error:
-        raise AudioReadError(f"its source {quoted(path)}: {error}") from error
-    if not same:
-        raise AudioReadError(f"its source {quoted(path)} has changed: its SHA-256 is another")
