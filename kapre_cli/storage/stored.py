@@ -1,13 +1,13 @@
 """What an open output is to its reader, whatever its format."""
 
 import difflib
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from math import prod
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from kapre_cli.closing import Closing
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.report import SILENT, Progress, counted
 from kapre_cli.settings import AudioSettings, LayerConfig
+from kapre_cli.storage.checksum import crc32, little_endian
 from kapre_cli.storage.metadata import InputFacts, RootFacts
 from kapre_cli.storage.soundness import require_shape
 
@@ -38,31 +39,42 @@ class Packed:
     chunks: Callable[[], Iterator[tuple[tuple[int, ...], int, bytes]]]
 
 
-class Values(Protocol):
-    """An array in a file."""
+class Values(ABC):
+    """An array in a file.
+
+    Attributes:
+        offset: Where its values begin in the file, if all of them lie there as they are.
+    """
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    offset: int | None = None
 
-    @property
-    def offset(self) -> int | None:
-        """Where its values begin in the file, if all of them lie there as they are."""
+    @abstractmethod
+    def __getitem__(self, index: Any) -> npt.NDArray[Any]:
+        """Return a copy of what ``index`` selects."""
 
     @property
     def packed(self) -> Packed | None:
         """Its chunks as they lie in the file, if it is compressed there."""
+        return None
 
     def parts(self) -> Iterator[bytes] | None:
         """Return all its bytes, some megabytes at a time, if they lie in the file as they are."""
+        return None
 
-    def __getitem__(self, index: Any) -> npt.NDArray[Any]:
-        """Return a copy of what ``index`` selects."""
-
-    def crc32(self, time_axis: int, look: Look | None = None) -> int:
-        """Read all values, some at a time, and return their CRC-32 in C order.
+    def crc32(self, time_axis: int, look: Look | None = None) -> int:  # noqa: ARG002 - C order
+        """Read all values, some at a time, and return their CRC-32 in C order, little-endian.
 
         Each part is shown to ``look`` as it is read, in whatever shape.
         """
+        crc, is_swapped = 0, self.dtype.str.startswith(">")
+        for part in self.parts() or ():
+            values = np.frombuffer(part, self.dtype)
+            crc = crc32(little_endian(values).data if is_swapped else part, crc)
+            if look is not None:
+                look(values)
+        return crc
 
 
 class StoredArray:
@@ -127,10 +139,10 @@ class StoredArray:
             StoredDataError: If the values have changed, or cannot be read.
         """
         try:
-            crc32 = self._values.crc32(self.axes.index("time"), look)
+            found = self._values.crc32(self.axes.index("time"), look)
         except (OSError, RuntimeError) as error:
             raise self._unreadable(error) from error
-        self.require_crc32(crc32)
+        self.require_crc32(found)
 
     def has_bytes_of(self, other: "StoredArray") -> bool:
         """Whether two small arrays are the same, byte for byte.
