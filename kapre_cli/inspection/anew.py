@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from math import prod
 from pathlib import Path
@@ -50,11 +50,7 @@ Item = TypeVar("Item")
 
 
 def require_audio(features: Features, audio: Path) -> None:
-    """Refuse what cannot be the audio of an output.
-
-    Args:
-        features: The output.
-        audio: The folder that its keys lie in, or the file of its only input.
+    """Refuse audio that is neither the folder of the keys nor the file of the only input.
 
     Raises:
         UsageError: If there is nothing there, a file for several inputs, or a folder that none of
@@ -123,39 +119,31 @@ class _Moving(Progress):
         self._progress.moved(seconds)
 
 
+@dataclass
 class Anew:
     """Computes inputs anew, with the settings of an output, and tells those that differ.
 
-    Args:
+    Attributes:
         features: The output.
         audio: The folder that its keys lie in, or the file of its only input.
+        seconds: Of audio of each input, if that is known.
         tell: Called with the key of an input and what is wrong with it.
         progress: Told how far the work has come.
         executor: What computes; ``None``: this process.
-        lot_bytes: Bytes of features after which the temporary folder is emptied.
-
-    Attributes:
         n_inputs: How many inputs have been computed anew.
     """
 
-    def __init__(
-        self,
-        features: Features,
-        audio: Path,
-        tell: Callable[[str, str], None],
-        progress: Progress,
-        executor: Executor | None = None,
-        lot_bytes: int = _LOT_BYTES,
-    ) -> None:
-        self.n_inputs = 0
-        self._lot_bytes = lot_bytes
-        self._features = features
-        self._audio = audio
-        self._tell = tell
-        self._progress = progress
-        self._executor = executor
-        self._seconds: Mapping[str, float] = {}
-        self._root = features.root
+    features: Features
+    audio: Path
+    seconds: Mapping[str, float]
+    tell: Callable[[str, str], None]
+    progress: Progress
+    executor: Executor | None = None
+    n_inputs: int = 0
+
+    def __post_init__(self) -> None:
+        """Compare the versions of programs and libraries: the same ones compute the same bits."""
+        self._root = self.features.root
         versions = RootFacts.of(self._settings(Path("anew"))).versions
         self._exactly = versions == self._root.versions
 
@@ -164,25 +152,19 @@ class Anew:
         """How close values must be, in words."""
         if self._exactly:
             return "bit for bit"
-        within = f"{_PART_OF_PEAK:g} of the largest value"
         if self._root.layer.decibel:
-            within = f"{_DECIBELS:g} dB"
-        return f"to within {within}"
+            return f"to within {_DECIBELS:g} dB"
+        return f"to within {_PART_OF_PEAK:g} of the largest value"
 
-    def check(self, keys: Sequence[str], seconds: Mapping[str, float]) -> None:
+    def check(self, keys: Sequence[str]) -> None:
         """Compute inputs again and tell what is wrong with them.
-
-        Args:
-            keys: The inputs' keys.
-            seconds: Of audio of each input, if that is known.
 
         Raises:
             OutputError: If the temporary folder cannot be written.
             StoredDataError: If the layer is too large to be computed from a file's word.
         """
         require_buildable(self._root.layer)
-        self._seconds = seconds
-        self._progress.checking(len(keys), total_of(seconds, keys))
+        self.progress.checking(len(keys), total_of(self.seconds, keys))
         for lot in self._lots(keys):
             with scratch_folder() as folder:
                 self._check_lot(lot, folder / "anew")
@@ -192,16 +174,16 @@ class Anew:
         lot: list[Source] = []
         n_bytes = 0
         for key in keys:
-            array = self._features[key]
+            array = self.features[key]
             try:
                 source = self._source(key, array.facts.sha256)
             except (AudioReadError, UsageError) as error:
-                self._tell(key, str(error))
-                self._progress.checked(self._seconds.get(key, 0.0))
+                self.tell(key, str(error))
+                self.progress.checked(self.seconds.get(key, 0.0))
                 continue
             lot.append(source)
             n_bytes += prod(array.shape) * array.dtype.itemsize
-            if n_bytes >= self._lot_bytes or len(lot) >= _LOT_INPUTS:
+            if n_bytes >= _LOT_BYTES or len(lot) >= _LOT_INPUTS:
                 yield lot
                 lot, n_bytes = [], 0
         if lot:
@@ -209,7 +191,7 @@ class Anew:
 
     def _source(self, key: str, sha256: str) -> Source:
         """Return the source of an input; refuse one whose bytes are not those that were read."""
-        path = os.path.join(self._audio, path_of(key)) if self._audio.is_dir() else str(self._audio)
+        path = os.path.join(self.audio, path_of(key)) if self.audio.is_dir() else str(self.audio)
         if not os.path.lexists(path):
             raise AudioReadError(f"its source {quoted(path)} is gone")
         try:
@@ -225,18 +207,18 @@ class Anew:
         numbered = [Source(source.path, str(number)) for number, source in enumerate(lot)]
         said: list[str] = []
         report = Report(say=said.append)
-        extract(numbered, self._settings(path), report, _Moving(self._progress), self._executor)
+        extract(numbered, self._settings(path), report, _Moving(self.progress), self.executor)
         self.n_inputs += report.n_written
         anew = open_features(path) if report.n_written else None
         for source, number in zip(lot, numbered, strict=True):
-            stored = self._features[source.key]
+            stored = self.features[source.key]
             if anew is None or number.key not in anew:
                 why: str | None = f"cannot be computed anew: {_reason(source.path, said)}"
             else:
                 why = self._differs(stored, anew[number.key])
             if why is not None:
-                self._tell(source.key, why)
-            self._progress.checked(self._seconds.get(source.key, 0.0))
+                self.tell(source.key, why)
+            self.progress.checked(self.seconds.get(source.key, 0.0))
 
     def _differs(self, stored: StoredArray, anew: StoredArray) -> str | None:
         """Say in what an array differs from the one computed anew, ``None`` if in nothing."""
@@ -252,7 +234,7 @@ class Anew:
             return None
         return (
             f"{found.n_beyond:,} of {found.n_values:,} values differ from those computed anew, "
-            f"by up to {apart_words(apart, self._features, stored)}"
+            f"by up to {apart_words(apart, self.features, stored)}"
         )
 
     def _other_reference(self, stored: StoredArray, anew: StoredArray) -> str | None:

@@ -105,12 +105,6 @@ def compare(
 ) -> Comparison:
     """Compare two outputs, of whatever formats.
 
-    Args:
-        one: An output.
-        other: What it is compared with.
-        tolerance: How far values may be apart.
-        progress: Told how far the work has come.
-
     Raises:
         UsageError: If there is nothing at one of the paths.
         StoredDataError: If one of them is not a sound output of this program.

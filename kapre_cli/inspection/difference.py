@@ -90,12 +90,8 @@ def difference(
 ) -> Difference:
     """Return how far two arrays of one shape are apart; their axes may stand in another order.
 
-    Args:
-        one: An array.
-        other: What it is held against.
-        config: The arguments of the layer of ``one``.
-        tolerance: How far they may be apart.
-        look: Shown the values of ``one``, part by part, once they have been compared.
+    The layer is that of ``one``, whose values are shown to ``look``, part by part, once they have
+    been compared.
 
     Raises:
         StoredDataError: If one of them cannot be read.

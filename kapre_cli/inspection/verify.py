@@ -121,8 +121,8 @@ def verify(
             say(f"wrong: {error}")
         if against is not None:
             sound = [key for key in features if key not in verdict.wrong]
-            anew = Anew(features, against, verdict.input, progress, executor)
-            anew.check(sound if sample is None else spread(sound, sample), seconds)
+            anew = Anew(features, against, seconds, verdict.input, progress, executor)
+            anew.check(sound if sample is None else spread(sound, sample))
             verdict.n_anew, verdict.how_close = anew.n_inputs, anew.how_close
     return verdict
 

@@ -171,14 +171,7 @@ class Hdf5Values(Values):
 
 
 class PlainValues(Values):
-    """The values of a dataset that lie in one place of the file, little-endian.
-
-    Args:
-        window: The file.
-        header: The dataset's header.
-        dtype: The type of the values.
-        open_dataset: Opens the dataset with HDF5, which reads parts of it.
-    """
+    """Values that lie in one place of a file. HDF5 opens their dataset for parts of them."""
 
     def __init__(
         self,
