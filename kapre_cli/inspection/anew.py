@@ -15,7 +15,7 @@ from kapre_cli.audio import sha256_of
 from kapre_cli.errors import AudioReadError, StoredDataError, UsageError, quoted
 from kapre_cli.extraction.executor import Executor
 from kapre_cli.extraction.run import extract
-from kapre_cli.inspection.difference import EXACT, Difference, apart_words, difference
+from kapre_cli.inspection.difference import EXACT, apart_words, difference
 from kapre_cli.inspection.opening import total_of
 from kapre_cli.report import Progress, Report
 from kapre_cli.settings import ExtractionSettings, OutputSettings
@@ -226,33 +226,23 @@ class Anew:
             there, now = getattr(stored.facts, name), getattr(anew.facts, name)
             if there != now:
                 return f"its {name} is {there:,}, computed anew {now:,}"
-        if (why := self._other_reference(stored, anew)) is not None:
-            return why
+        before, after = stored.facts.reference_db, anew.facts.reference_db
+        if before is not None and after is not None:
+            is_other = stored.facts.reference != anew.facts.reference
+            if is_other and (self._exactly or abs(before - after) > _DECIBELS):
+                return f"its reference_db is {before:.7g}, computed anew {after:.7g}"
         found = difference(stored, anew, self._root.layer, EXACT)
         apart = found.absolute
-        if apart is None or (not self._exactly and apart.by <= self._allowed(found)):
+        rounding = float(np.finfo(self._root.dtype).eps)
+        allowed = (_PART_OF_PEAK + rounding) * found.peak
+        if self._root.layer.decibel:
+            allowed = _DECIBELS + rounding * found.peak
+        if apart is None or (not self._exactly and apart.by <= allowed):
             return None
         return (
             f"{found.n_beyond:,} of {found.n_values:,} values differ from those computed anew, "
             f"by up to {apart_words(apart, self.features, stored)}"
         )
-
-    def _other_reference(self, stored: StoredArray, anew: StoredArray) -> str | None:
-        """Say that the references of decibels differ by more than results may, if so."""
-        there, now = stored.facts.reference_db, anew.facts.reference_db
-        if there is None or now is None:
-            return None  # the layers are the same: neither has one
-        same = stored.facts.reference == anew.facts.reference
-        if same or (not self._exactly and abs(there - now) <= _DECIBELS):
-            return None
-        return f"its reference_db is {there:.7g}, computed anew {now:.7g}"
-
-    def _allowed(self, found: Difference) -> float:
-        """Return how far values that need not be the same may be apart."""
-        rounding = float(np.finfo(self._root.dtype).eps)
-        if self._root.layer.decibel:
-            return _DECIBELS + rounding * found.peak
-        return (_PART_OF_PEAK + rounding) * found.peak
 
     def _settings(self, path: Path) -> ExtractionSettings:
         root = self._root

@@ -83,14 +83,15 @@ class Hdf5Features(Features):
             raise
 
     def _array(self, key: str) -> StoredArray:
-        known = self._known(key)
-        return self._read(key) if known is None else known
+        found = self._known(self._index.rows[key]) if self._headers.knows_any else None
+        if found is None:
+            return self._read(key)
+        header, dtype, facts = found
+        values = PlainValues(self._window, header, dtype, partial(self._open, key))
+        return StoredArray(key, values, facts, self.layer)
 
-    def _known(self, key: str) -> StoredArray | None:
-        """Return an array that can be read without HDF5; ``None`` if HDF5 has to be asked."""
-        if not self._headers.knows_any:
-            return None
-        row = self._index.rows[key]
+    def _known(self, row: int) -> _Known | None:
+        """Return what is known of an array without HDF5; ``None`` if HDF5 has to be asked."""
         with self._window.lock:
             if row not in self._ahead:
                 # Twice as many each time that the keys come in order.
@@ -98,12 +99,7 @@ class Hdf5Features(Features):
                 self._n_ahead = min(2 * self._n_ahead, _MAX_AHEAD) if is_next else 1
                 self._ahead = dict(enumerate(self._read_ahead(row, self._n_ahead), row))
             self._last = row
-            found = self._ahead[row]
-        if found is None:
-            return None
-        header, dtype, facts = found
-        values = PlainValues(self._window, header, dtype, partial(self._open, key))
-        return StoredArray(key, values, facts, self.layer)
+            return self._ahead[row]
 
     def _read_ahead(self, first: int, count: int) -> Iterator[_Known | None]:
         """Yield what is known of arrays without HDF5, step by step for all: it is quicker."""

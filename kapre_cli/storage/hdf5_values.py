@@ -210,10 +210,7 @@ def _takes_all(index: Any, shape: tuple[int, ...]) -> bool:
     """
     given = index if isinstance(index, tuple) else () if index is Ellipsis else (index,)
     return len(given) <= len(shape) and all(
-        isinstance(one, slice)
-        and one.step in (None, 1)
-        and not one.start
-        and (one.stop is None or one.stop >= size)
+        isinstance(one, slice) and range(size)[one] == range(size)
         for one, size in zip(given, shape, strict=False)
     )
 
