@@ -7,14 +7,14 @@ from pathlib import Path
 from statistics import median_low
 from typing import Any
 
-from kapre_cli.errors import StoredDataError, quoted
+from kapre_cli.errors import StoredDataError, UsageError, quoted
 from kapre_cli.inspection.odd import Known, odd_ones
-from kapre_cli.inspection.opening import opened, require_keys
+from kapre_cli.inspection.opening import opened
 from kapre_cli.settings import ExtractionSettings, LayerConfig, OutputSettings
 from kapre_cli.settings.run import AudioSettings
 from kapre_cli.storage.metadata import RootFacts
 from kapre_cli.storage.npy import sidecar_of
-from kapre_cli.storage.stored import Features, StoredArray
+from kapre_cli.storage.stored import Features, StoredArray, unknown_key
 
 
 def summary(path: Path, keys: Sequence[str] = ()) -> dict[str, Any]:
@@ -29,7 +29,9 @@ def summary(path: Path, keys: Sequence[str] = ()) -> dict[str, Any]:
         StoredDataError: If it is not a sound output of this program.
     """
     with opened(path) as features:
-        require_keys(features, keys)
+        for key in keys:
+            if key not in features:
+                raise UsageError(f"{quoted(path)}: {unknown_key(key, features)}")
         known = _known(features)
         root, config, frequency = features.root, features.layer, features.frequency
         described, changed = root.to_dict(), chosen(root)

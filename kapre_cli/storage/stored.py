@@ -213,7 +213,7 @@ class Features(Mapping[str, StoredArray], Closing):
 
     def __getitem__(self, key: str) -> StoredArray:
         if key not in self._inputs:
-            raise _unknown_key(key, self._inputs)
+            raise UnknownKeyError(unknown_key(key, self._inputs))
         return self._array(key)
 
     @abstractmethod
@@ -303,13 +303,11 @@ class UnknownKeyError(KeyError):
         return str(self.args[0])
 
 
-def _unknown_key(key: object, keys: Collection[str]) -> UnknownKeyError:
-    """Return the error for a key that is missing among ``keys``, with similar keys."""
+def unknown_key(key: object, keys: Collection[str]) -> str:
+    """Say that ``key`` is missing among ``keys``, with similar keys."""
     some = list(islice(keys, 10_000))  # comparing with a million takes too long
     close = difflib.get_close_matches(str(key)[:1000], some, n=3)
-    message = f"no input has the key {quoted(key)}; there are {len(keys):,} keys"
-    similar = close or some[:1]
-    if similar:
-        told = "similar keys are" if close else "the first key is"
-        message += f", {told} {', '.join(quoted(one) for one in similar)}"
-    return UnknownKeyError(message)
+    told = "similar keys are" if close else "the first key is"
+    similar = ", ".join(quoted(one) for one in close or some[:1])
+    hint = f", {told} {similar}" if similar else ""
+    return f"no input has the key {quoted(key)}; there are {len(keys):,} keys{hint}"
