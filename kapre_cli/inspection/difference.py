@@ -121,23 +121,17 @@ def _add(
     if values.dtype == others.dtype and values.tobytes() == others.tobytes():
         return
     one, other = values.astype(np.float64), others.astype(np.float64)
-    by = _apart(one, other)
-    with np.errstate(invalid="ignore"):  # nothing times infinity
+    with np.errstate(invalid="ignore", over="ignore"):  # infinity less itself, nothing times it
+        by: Floats = np.abs(one - other)
         allowed = tolerance.atol + tolerance.rtol * np.abs(other)
+    by[(one == other) | (np.isnan(one) & np.isnan(other))] = 0.0
+    by[np.isnan(by)] = np.inf
     found.n_beyond += np.count_nonzero((by > allowed) | np.isinf(by))
     found.absolute = _largest(found.absolute, by, one, other, starts)
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = np.where(by > 0, by / np.abs(other), 0.0)
     relative[np.isnan(relative)] = np.inf  # infinity against another
     found.relative = _largest(found.relative, relative, one, other, starts)
-
-
-def _apart(one: Floats, other: Floats) -> Floats:
-    with np.errstate(invalid="ignore", over="ignore"):
-        by: Floats = np.abs(one - other)
-    by[(one == other) | (np.isnan(one) & np.isnan(other))] = 0.0
-    by[np.isnan(by)] = np.inf
-    return by
 
 
 def _largest(

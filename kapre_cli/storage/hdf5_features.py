@@ -176,23 +176,21 @@ class Hdf5Features(Features):
         while due:
             above, group = due.pop()
             with wrap_hdf5_errors("what lies among its arrays"):
-                for raw, key in sorted(self._unread(group, above)):
+                names: list[bytes] = []
+                group.links.iterate(names.append)
+                for raw in sorted(names):
+                    key = above + raw.decode("utf-8", "surrogateescape")
+                    row = self._index.rows.get(key)
+                    if row is not None and self._index.is_plain[row]:
+                        continue  # its header has been read whole
                     # No other folders, and so each once: a group may hold itself.
                     if folder_id(key) in folders:
                         due.append((f"{key}/", open_group(group, key.rpartition("/")[2])))
-                    elif key not in self:
+                    elif row is None:
                         yield key
                     else:
                         for one in sorted(_foreign_attributes(group, raw, self._own)):
                             yield f"attribute {one} of {key}"
-
-    def _unread(self, group: Any, above: str) -> list[tuple[bytes, str]]:
-        """Return the members of a group, without arrays whose headers were read whole."""
-        rows, is_plain = self._index.rows, self._index.is_plain
-        names: list[bytes] = []
-        group.links.iterate(names.append)
-        members = ((raw, above + raw.decode("utf-8", "surrogateescape")) for raw in names)
-        return [(raw, key) for raw, key in members if key not in rows or not is_plain[rows[key]]]
 
     def require_scales(self) -> None:
         """Compare the dimension scales, if the file has them, with the metadata."""

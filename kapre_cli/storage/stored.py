@@ -310,4 +310,5 @@ def unknown_key(key: object, keys: Collection[str]) -> str:
     told = "similar keys are" if close else "the first key is"
     similar = ", ".join(quoted(one) for one in close or some[:1])
     hint = f", {told} {similar}" if similar else ""
-    return f"no input has the key {quoted(key)}; there are {len(keys):,} keys{hint}"
+    number = counted(len(keys), "key")
+    return f"no input has the key {quoted(key)}; the output has {number}{hint}"
