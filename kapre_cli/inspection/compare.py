@@ -96,8 +96,8 @@ class Comparison:
             self.n_within += 1
             return
         self.n_beyond += 1
-        told = f"{name}: {found.n_beyond:,} of {found.n_values:,} values, by up to {absolute}"
-        self.worst = heapq.nlargest(_N_WORST, [*self.worst, Largest(by, told)], key=_by)
+        line = f"{name}: {found.n_beyond:,} of {found.n_values:,} values, by up to {absolute}"
+        self.worst = heapq.nlargest(_N_WORST, [*self.worst, Largest(by, line)], key=_by)
 
 
 def compare(

@@ -44,19 +44,19 @@ def recording(path: Path) -> dict[str, Any]:
     }
 
 
-def recording_lines(told: dict[str, Any]) -> Iterator[str]:
+def recording_lines(header: dict[str, Any]) -> Iterator[str]:
     """Yield what a person wants to know of a recording, line by line."""
     samples = "not in the header"
-    if told["n_samples"] is not None:
-        samples = f"{length(told['seconds'])}, {counted(told['n_samples'], 'sample')} a channel"
-    yield f"{quoted(told['recording'])}: a recording, not an output of kapre-extract"
+    if header["n_samples"] is not None:
+        samples = f"{length(header['seconds'])}, {counted(header['n_samples'], 'sample')} a channel"
+    yield f"{quoted(header['recording'])}: a recording, not an output of kapre-extract"
     rows = {
-        "kind": f"{told['kind']}, {told['encoding']}",
-        "rate": f"{told['sr']:,} Hz",
-        "channels": f"{told['n_channels']:,}",
+        "kind": f"{header['kind']}, {header['encoding']}",
+        "rate": f"{header['sr']:,} Hz",
+        "channels": f"{header['n_channels']:,}",
         "length": samples,
-        "size": in_bytes(told["bytes"]),
+        "size": in_bytes(header["bytes"]),
     }
-    if told["notes"]:
-        rows["note"] = printable("; ".join(told["notes"]))
+    if header["notes"]:
+        rows["note"] = printable("; ".join(header["notes"]))
     yield from table(rows)

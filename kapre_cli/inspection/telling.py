@@ -34,24 +34,24 @@ _VALUES = {
 }
 
 
-def summary_lines(told: dict[str, Any]) -> Iterator[str]:
+def summary_lines(summary: dict[str, Any]) -> Iterator[str]:
     """Yield what a person wants to know of an output, line by line."""
-    yield f"{quoted(told['output'])}: {_FORMATS[told['format']]}, {in_bytes(told['bytes'])}"
-    yield from table(_overview(told))
-    layer = told["layer"]
+    layer, form = summary["layer"], _FORMATS[summary["format"]]
+    yield f"{quoted(summary['output'])}: {form}, {in_bytes(summary['bytes'])}"
+    yield from table(_overview(summary))
     yield ""
-    yield from _choices(f"layer {layer['class_name']}", layer["config"], told["chosen"])
+    yield from _choices(f"layer {layer['class_name']}", layer["config"], summary["chosen"])
     yield ""
-    yield from _choices("settings", told["settings"], told["chosen"])
+    yield from _choices("settings", summary["settings"], summary["chosen"])
     yield ""
     yield "made with"
     yield from _wrapped(
-        f"{printable(name)} {printable(version)}" for name, version in told["versions"].items()
+        f"{printable(name)} {printable(version)}" for name, version in summary["versions"].items()
     )
-    if told["odd"]:
+    if summary["odd"]:
         yield ""
         yield "the odd ones out"
-        for fact, odd in groupby(told["odd"], key=itemgetter("fact")):
+        for fact, odd in groupby(summary["odd"], key=itemgetter("fact")):
             yield from _odd(fact, list(odd))
 
 
@@ -101,26 +101,28 @@ def reason(key: str, error: Exception) -> str:
     return " ".join(str(error).removeprefix(f"{quoted(key)} ").split())
 
 
-def _overview(told: dict[str, Any]) -> dict[str, str]:
-    settings, frequency = told["settings"], told["frequency"]
+def _overview(summary: dict[str, Any]) -> dict[str, str]:
+    settings, frequency = summary["settings"], summary["frequency"]
     sizes = [
         axis if axis in ("time", "channel") else f"{axis} ({frequency['n']:,})"
-        for axis in told["axes"]
+        for axis in summary["axes"]
     ]
-    audio = f"{length(told['seconds'])} of audio, {counted(told['n_frames'], 'frame')}"
+    audio = f"{length(summary['seconds'])} of audio, {counted(summary['n_frames'], 'frame')}"
     rows = {
-        "inputs": f"{told['n_inputs']:,}, {audio}",
+        "inputs": f"{summary['n_inputs']:,}, {audio}",
         "arrays": f"{' x '.join(sizes)}, {settings['dtype']}",
         "frequencies": f"{frequency['lowest']:,.1f} Hz to {frequency['highest']:,.1f} Hz",
-        "rates": f"{_frequent(told['source_rates'], ' Hz')}, taken at {settings['sr']:,} Hz",
-        "channels": _frequent(told["channels"]),
+        "rates": f"{_frequent(summary['source_rates'], ' Hz')}, taken at {settings['sr']:,} Hz",
+        "channels": _frequent(summary["channels"]),
     }
-    if told["n_inputs"]:
+    if summary["n_inputs"]:
         shortest, longest = (
             f"{length(one['seconds'])} ({quoted(one['key'])})"
-            for one in (told["shortest"], told["longest"])
+            for one in (summary["shortest"], summary["longest"])
         )
-        rows["lengths"] = f"from {shortest} to {longest}, median {length(told['median_seconds'])}"
+        rows["lengths"] = (
+            f"from {shortest} to {longest}, median {length(summary['median_seconds'])}"
+        )
     return rows
 
 
@@ -132,10 +134,10 @@ def _frequent(counts: Sequence[dict[str, int]], unit: str = "") -> str:
 
 def _choices(heading: str, values: dict[str, Any], chosen: Collection[str]) -> Iterator[str]:
     """Say what was chosen, then what is as it is by default."""
-    told = {name: printable(_value(value)) for name, value in values.items()}
+    texts = {name: printable(_value(value)) for name, value in values.items()}
     yield heading
-    yield from table({name: text for name, text in told.items() if name in chosen})
-    if by_default := [f"{name} {text}" for name, text in told.items() if name not in chosen]:
+    yield from table({name: text for name, text in texts.items() if name in chosen})
+    if by_default := [f"{name} {text}" for name, text in texts.items() if name not in chosen]:
         yield "  by default:"
         yield from _wrapped(by_default)
 
