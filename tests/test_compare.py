@@ -18,7 +18,7 @@ from kapre_cli.cli import run
 from kapre_cli.inspection.difference import Tolerance, difference, not_alike
 from kapre_cli.settings import SpectrogramConfig
 from kapre_cli.storage.metadata import InputFacts
-from kapre_cli.storage.stored import Look, StoredArray
+from kapre_cli.storage.stored import StoredArray, Values
 from tests import reference
 from tests.conftest import blocks_of, write_audio
 from tests.test_verify import rewrite
@@ -210,10 +210,8 @@ def test_of_many_only_the_worst_are_named(tmp_path: Path, program: Any) -> None:
 # The difference of two arrays, against NumPy
 
 
-class InMemory:
+class InMemory(Values):
     """Values that are in no file."""
-
-    packed = offset = None
 
     def __init__(self, values: npt.NDArray[Any]) -> None:
         self._values = values
@@ -221,12 +219,6 @@ class InMemory:
 
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
         return np.array(self._values[index])
-
-    def parts(self) -> None:
-        pass
-
-    def crc32(self, time_axis: int, look: Look | None = None) -> int:
-        raise AssertionError((time_axis, look))
 
 
 LAST = SpectrogramConfig(n_dft=4, n_hop=1, image_data_format="channels_last")

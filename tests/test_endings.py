@@ -25,7 +25,6 @@ import kapre_cli.extraction.run
 import kapre_cli.inspection.compare
 import kapre_cli.inspection.summary
 import kapre_cli.inspection.telling
-import kapre_cli.inspection.telling_differences
 import kapre_cli.inspection.verify
 import kapre_cli.plotting.figure
 import kapre_cli.storage.merging

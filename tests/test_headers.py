@@ -76,6 +76,22 @@ def test_hdf5_reads_one_dataset_of_each_form(
     assert len(opened_by_hdf5) == READ_BY_HDF5[kind]
 
 
+@pytest.mark.parametrize("kind", ["plain"])
+def test_big_endian_values_have_their_checksum(output: Path, opened_by_hdf5: list[str]) -> None:
+    with h5py.File(output, "r+") as file:
+        for key in KEYS:
+            stored = file[f"features/{key}"]
+            values, attributes = stored[()], dict(stored.attrs)
+            del file[f"features/{key}"]
+            file[f"features/{key}"] = values.astype(">f4")
+            file[f"features/{key}"].attrs.update(attributes)
+    with kapre_cli.open_features(output) as features:
+        for array in features.values():
+            assert array.dtype == ">f4"
+            array.verify()
+    assert len(opened_by_hdf5) < len(KEYS)
+
+
 def fate(output: Path, key: str) -> str:
     """Return what becomes of an array that is read after all others have been."""
     try:

@@ -33,7 +33,7 @@ from kapre_cli.plotting.ticks import time_ticks
 from kapre_cli.plotting.view import part_of
 from kapre_cli.settings import AudioSettings, MelspectrogramConfig, SpectrogramConfig
 from kapre_cli.storage.metadata import InputFacts
-from kapre_cli.storage.stored import Look, StoredArray
+from kapre_cli.storage.stored import StoredArray, Values
 from tests import reference
 from tests.conftest import files_below, write_audio
 
@@ -434,10 +434,8 @@ def test_times_are_written_as_on_a_clock(seconds: float, label: str, texts: list
 # Of any size
 
 
-class Made:
+class Made(Values):
     """Values that are made when they are asked for, and know how many were asked for at once."""
-
-    packed = offset = None
 
     dtype = np.dtype(np.float32)
 
@@ -453,12 +451,6 @@ class Made:
         if self.peak in frames:
             values[self.peak - frames[0], 17] = 1
         return values[:, index[1], index[2]]
-
-    def parts(self) -> None:
-        pass
-
-    def crc32(self, time_axis: int, look: Look | None = None) -> int:
-        raise NotImplementedError((time_axis, look))
 
 
 class Held(Made):

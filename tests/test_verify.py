@@ -137,7 +137,9 @@ def test_long_arrays_are_looked_at_in_parts(
     assert f" at {seconds:.4f} s, {hertz:.1f} Hz, channel 1\n" in ended.out
 
 
-def test_inputs_are_computed_again_in_lots(tmp_path: Path, program: Any) -> None:
+def test_inputs_are_computed_again_in_lots(
+    tmp_path: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     audio, output = tmp_path / "audio", tmp_path / "out.h5"
     for number in range(5):
         write_audio(audio / f"{number}.wav", reference.noise(1, 2000, number))
@@ -148,10 +150,9 @@ def test_inputs_are_computed_again_in_lots(tmp_path: Path, program: Any) -> None
         n_bytes = features["0.wav"][:].nbytes
         for lot_bytes in (1, n_bytes + 1, 2**28):
             found.clear()
-            anew = Anew(
-                features, audio, lambda *told: found.append(told), SILENT, lot_bytes=lot_bytes
-            )
-            anew.check(list(features), {})
+            monkeypatch.setattr("kapre_cli.inspection.anew._LOT_BYTES", lot_bytes)
+            anew = Anew(features, audio, {}, lambda *told: found.append(told), SILENT)
+            anew.check(list(features))
             assert anew.n_inputs == 4
             ((key, why),) = found
             assert (key, "its SHA-256 is another" in why) == ("3.wav", True)

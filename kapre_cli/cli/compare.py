@@ -49,8 +49,8 @@ def compare(one: Path, other: Path, rtol: float, atol: float) -> int:
     """  # noqa: D301 - Click needs the backspace itself
     from kapre_cli.cli.terminal import Terminal  # NumPy only where it is needed
     from kapre_cli.inspection.compare import compare as compared
+    from kapre_cli.inspection.compare import comparison_lines
     from kapre_cli.inspection.difference import Tolerance
-    from kapre_cli.inspection.telling_differences import comparison_lines
 
     tolerance = Tolerance(rtol, atol)
     with Terminal() as terminal:

@@ -44,20 +44,20 @@ def info(output: Path, keys: tuple[str, ...], as_json: bool) -> int:
     try:
         told = summary(output, keys)
     except NotAnOutputError:
-        from kapre_cli.inspection.recording import recording
+        from kapre_cli.inspection.recording import recording, recording_lines
 
         if keys:
             raise UsageError(
                 f"{quoted(output)} is a recording, not an output: it has no keys"
             ) from None
         header = recording(output)
-        put(dumps(header.to_dict()) if as_json else "\n".join(header.lines()))
+        put(dumps(header) if as_json else "\n".join(recording_lines(header)))
         return 0
     if as_json:
-        put(dumps(told.to_dict()))
+        put(dumps(told))
         return 0
     if keys:
-        parts = [input_lines(one, told.root.layer.axes) for one in told.inputs]
+        parts = [input_lines(one, told["axes"]) for one in told["inputs"]]
     else:
         parts = [summary_lines(told)]
     put("\n\n".join("\n".join(part) for part in parts))

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from math import prod
 from pathlib import Path
@@ -15,7 +15,7 @@ from kapre_cli.audio import sha256_of
 from kapre_cli.errors import AudioReadError, StoredDataError, UsageError, quoted
 from kapre_cli.extraction.executor import Executor
 from kapre_cli.extraction.run import extract
-from kapre_cli.inspection.difference import EXACT, Difference, apart_words, difference
+from kapre_cli.inspection.difference import EXACT, apart_words, difference
 from kapre_cli.inspection.opening import total_of
 from kapre_cli.report import Progress, Report
 from kapre_cli.settings import ExtractionSettings, OutputSettings
@@ -50,11 +50,7 @@ Item = TypeVar("Item")
 
 
 def require_audio(features: Features, audio: Path) -> None:
-    """Refuse what cannot be the audio of an output.
-
-    Args:
-        features: The output.
-        audio: The folder that its keys lie in, or the file of its only input.
+    """Refuse audio that is neither the folder of the keys nor the file of the only input.
 
     Raises:
         UsageError: If there is nothing there, a file for several inputs, or a folder that none of
@@ -74,10 +70,10 @@ def require_audio(features: Features, audio: Path) -> None:
 def _require_some_key(features: Features, audio: Path) -> None:
     missing: list[str] = []
     for key in features:
-        path = _path_of(key)
-        if path is not None and os.path.lexists(audio / path):
-            return
-        missing += [] if path is None else [path]
+        with suppress(UsageError):
+            missing.append(path_of(key))
+            if os.path.lexists(audio / missing[-1]):
+                return
     if not missing:
         return
     named = ", ".join(quoted(path) for path in missing[:_NAMED])
@@ -88,13 +84,6 @@ def _require_some_key(features: Features, audio: Path) -> None:
         f"none of the inputs of {quoted(features.path)} lies in the folder {quoted(audio)}; "
         f"looked for: {named}{more}{hint}"
     )
-
-
-def _path_of(key: str) -> str | None:
-    try:
-        return path_of(key)
-    except UsageError:
-        return None
 
 
 def _other_folders(features: Features, audio: Path, path: str) -> Iterator[Path]:
@@ -130,39 +119,31 @@ class _Moving(Progress):
         self._progress.moved(seconds)
 
 
+@dataclass
 class Anew:
     """Computes inputs anew, with the settings of an output, and tells those that differ.
 
-    Args:
+    Attributes:
         features: The output.
         audio: The folder that its keys lie in, or the file of its only input.
+        seconds: Of audio of each input, if that is known.
         tell: Called with the key of an input and what is wrong with it.
         progress: Told how far the work has come.
         executor: What computes; ``None``: this process.
-        lot_bytes: Bytes of features after which the temporary folder is emptied.
-
-    Attributes:
         n_inputs: How many inputs have been computed anew.
     """
 
-    def __init__(
-        self,
-        features: Features,
-        audio: Path,
-        tell: Callable[[str, str], None],
-        progress: Progress,
-        executor: Executor | None = None,
-        lot_bytes: int = _LOT_BYTES,
-    ) -> None:
-        self.n_inputs = 0
-        self._lot_bytes = lot_bytes
-        self._features = features
-        self._audio = audio
-        self._tell = tell
-        self._progress = progress
-        self._executor = executor
-        self._seconds: Mapping[str, float] = {}
-        self._root = features.root
+    features: Features
+    audio: Path
+    seconds: Mapping[str, float]
+    tell: Callable[[str, str], None]
+    progress: Progress
+    executor: Executor | None = None
+    n_inputs: int = 0
+
+    def __post_init__(self) -> None:
+        """Compare the versions of programs and libraries: the same ones compute the same bits."""
+        self._root = self.features.root
         versions = RootFacts.of(self._settings(Path("anew"))).versions
         self._exactly = versions == self._root.versions
 
@@ -171,25 +152,19 @@ class Anew:
         """How close values must be, in words."""
         if self._exactly:
             return "bit for bit"
-        within = f"{_PART_OF_PEAK:g} of the largest value"
         if self._root.layer.decibel:
-            within = f"{_DECIBELS:g} dB"
-        return f"to within {within}"
+            return f"to within {_DECIBELS:g} dB"
+        return f"to within {_PART_OF_PEAK:g} of the largest value"
 
-    def check(self, keys: Sequence[str], seconds: Mapping[str, float]) -> None:
+    def check(self, keys: Sequence[str]) -> None:
         """Compute inputs again and tell what is wrong with them.
-
-        Args:
-            keys: The inputs' keys.
-            seconds: Of audio of each input, if that is known.
 
         Raises:
             OutputError: If the temporary folder cannot be written.
             StoredDataError: If the layer is too large to be computed from a file's word.
         """
         require_buildable(self._root.layer)
-        self._seconds = seconds
-        self._progress.checking(len(keys), total_of(seconds, keys))
+        self.progress.checking(len(keys), total_of(self.seconds, keys))
         for lot in self._lots(keys):
             with scratch_folder() as folder:
                 self._check_lot(lot, folder / "anew")
@@ -199,44 +174,51 @@ class Anew:
         lot: list[Source] = []
         n_bytes = 0
         for key in keys:
-            array = self._features[key]
+            array = self.features[key]
             try:
-                source = self._source(key)
-                _require_same(source.path, array.facts.sha256)
+                source = self._source(key, array.facts.sha256)
             except (AudioReadError, UsageError) as error:
-                self._tell(key, str(error))
-                self._progress.checked(self._seconds.get(key, 0.0))
+                self.tell(key, str(error))
+                self.progress.checked(self.seconds.get(key, 0.0))
                 continue
             lot.append(source)
             n_bytes += prod(array.shape) * array.dtype.itemsize
-            if n_bytes >= self._lot_bytes or len(lot) >= _LOT_INPUTS:
+            if n_bytes >= _LOT_BYTES or len(lot) >= _LOT_INPUTS:
                 yield lot
                 lot, n_bytes = [], 0
         if lot:
             yield lot
 
-    def _source(self, key: str) -> Source:
-        if self._audio.is_dir():
-            return Source(os.path.join(self._audio, path_of(key)), key)
-        return Source(str(self._audio), key)
+    def _source(self, key: str, sha256: str) -> Source:
+        """Return the source of an input; refuse one whose bytes are not those that were read."""
+        path = os.path.join(self.audio, path_of(key)) if self.audio.is_dir() else str(self.audio)
+        if not os.path.lexists(path):
+            raise AudioReadError(f"its source {quoted(path)} is gone")
+        try:
+            same = sha256_of(path) == sha256
+        except AudioReadError as error:
+            raise AudioReadError(f"its source {quoted(path)}: {error}") from error
+        if not same:
+            raise AudioReadError(f"its source {quoted(path)} has changed: its SHA-256 is another")
+        return Source(path, key)
 
     def _check_lot(self, lot: Sequence[Source], path: Path) -> None:
         # Under numbers: keys may be too long, or too much alike, for names of files.
         numbered = [Source(source.path, str(number)) for number, source in enumerate(lot)]
         said: list[str] = []
         report = Report(say=said.append)
-        extract(numbered, self._settings(path), report, _Moving(self._progress), self._executor)
+        extract(numbered, self._settings(path), report, _Moving(self.progress), self.executor)
         self.n_inputs += report.n_written
         anew = open_features(path) if report.n_written else None
         for source, number in zip(lot, numbered, strict=True):
-            stored = self._features[source.key]
+            stored = self.features[source.key]
             if anew is None or number.key not in anew:
                 why: str | None = f"cannot be computed anew: {_reason(source.path, said)}"
             else:
                 why = self._differs(stored, anew[number.key])
             if why is not None:
-                self._tell(source.key, why)
-            self._progress.checked(self._seconds.get(source.key, 0.0))
+                self.tell(source.key, why)
+            self.progress.checked(self.seconds.get(source.key, 0.0))
 
     def _differs(self, stored: StoredArray, anew: StoredArray) -> str | None:
         """Say in what an array differs from the one computed anew, ``None`` if in nothing."""
@@ -244,33 +226,23 @@ class Anew:
             there, now = getattr(stored.facts, name), getattr(anew.facts, name)
             if there != now:
                 return f"its {name} is {there:,}, computed anew {now:,}"
-        if (why := self._other_reference(stored, anew)) is not None:
-            return why
+        before, after = stored.facts.reference_db, anew.facts.reference_db
+        if before is not None and after is not None:
+            is_other = stored.facts.reference != anew.facts.reference
+            if is_other and (self._exactly or abs(before - after) > _DECIBELS):
+                return f"its reference_db is {before:.7g}, computed anew {after:.7g}"
         found = difference(stored, anew, self._root.layer, EXACT)
         apart = found.absolute
-        if apart is None or (not self._exactly and apart.by <= self._allowed(found)):
+        rounding = float(np.finfo(self._root.dtype).eps)
+        allowed = (_PART_OF_PEAK + rounding) * found.peak
+        if self._root.layer.decibel:
+            allowed = _DECIBELS + rounding * found.peak
+        if apart is None or (not self._exactly and apart.by <= allowed):
             return None
         return (
             f"{found.n_beyond:,} of {found.n_values:,} values differ from those computed anew, "
-            f"by up to {apart_words(apart, self._features, stored)}"
+            f"by up to {apart_words(apart, self.features, stored)}"
         )
-
-    def _other_reference(self, stored: StoredArray, anew: StoredArray) -> str | None:
-        """Say that the references of decibels differ by more than results may, if so."""
-        there, now = stored.facts.reference_db, anew.facts.reference_db
-        if there is None or now is None:
-            return None  # the layers are the same: neither has one
-        same = stored.facts.reference == anew.facts.reference
-        if same or (not self._exactly and abs(there - now) <= _DECIBELS):
-            return None
-        return f"its reference_db is {there:.7g}, computed anew {now:.7g}"
-
-    def _allowed(self, found: Difference) -> float:
-        """Return how far values that need not be the same may be apart."""
-        rounding = float(np.finfo(self._root.dtype).eps)
-        if self._root.layer.decibel:
-            return _DECIBELS + rounding * found.peak
-        return (_PART_OF_PEAK + rounding) * found.peak
 
     def _settings(self, path: Path) -> ExtractionSettings:
         root = self._root
@@ -287,15 +259,3 @@ def _reason(path: str, said: Sequence[str]) -> str:
     """Return why a run has failed an input, from what the run has said."""
     start = f"failed: {quoted(path)}: "
     return next((line.removeprefix(start) for line in said if line.startswith(start)), "?")
-
-
-def _require_same(path: str, sha256: str) -> None:
-    """Refuse a source that is gone, cannot be read or has other bytes than were read."""
-    if not os.path.lexists(path):
-        raise AudioReadError(f"its source {quoted(path)} is gone")
-    try:
-        same = sha256_of(path) == sha256
-    except AudioReadError as error:
-        raise AudioReadError(f"its source {quoted(path)}: {error}") from error
-    if not same:
-        raise AudioReadError(f"its source {quoted(path)} has changed: its SHA-256 is another")

@@ -1,12 +1,15 @@
-"""Two outputs held against one another, key by key."""
+"""Two outputs compared key by key, and how they differ, in words."""
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kapre_cli.errors import StoredDataError
+from kapre_cli.errors import StoredDataError, printable, quoted
 from kapre_cli.inspection.difference import (
     EXACT,
     Apart,
@@ -18,27 +21,22 @@ from kapre_cli.inspection.difference import (
 )
 from kapre_cli.inspection.opening import opened, seconds_of, total_of
 from kapre_cli.inspection.telling import reason
-from kapre_cli.report import SILENT, ExitCode, Progress
+from kapre_cli.report import SILENT, ExitCode, Progress, counted
 
-N_WORST = 5  # inputs that are kept in mind, of those that differ by more than is allowed
+_N_WORST = 5  # inputs that are kept in mind, of those that differ by more than is allowed
 
 Both = tuple[Any, Any]
 
 
-class Found(NamedTuple):
-    """How the two arrays of an input differ.
+class Largest(NamedTuple):
+    """The largest difference between the two arrays of an input, as a number and in words."""
 
-    Attributes:
-        key: The input.
-        difference: By how much.
-        absolute: The values that differ most, in words.
-        relative: Likewise, as a part of the other's value.
-    """
+    by: float
+    words: str
 
-    key: str
-    difference: Difference
-    absolute: str
-    relative: str
+
+_NO_DIFFERENCE = Largest(0.0, "")
+_by = attrgetter("by")
 
 
 @dataclass
@@ -56,7 +54,7 @@ class Comparison:
         n_same: How many inputs have the same values in both.
         n_within: How many have values that differ by no more than is allowed.
         n_beyond: How many have values that differ by more.
-        unlike: Inputs whose values cannot be held against one another, and why.
+        unlike: Inputs whose values cannot be compared, and why.
         worst: Some that differ by more than is allowed, the worst first.
         absolute: The input with the values that differ most.
         relative: Likewise, as a part of the other's value.
@@ -73,14 +71,9 @@ class Comparison:
     n_within: int = 0
     n_beyond: int = 0
     unlike: dict[str, str] = field(default_factory=dict)
-    worst: list[Found] = field(default_factory=list)
-    absolute: Found | None = None
-    relative: Found | None = None
-
-    @property
-    def n_in_both(self) -> int:
-        """How many inputs both have."""
-        return self.n_same + self.n_within + self.n_beyond + len(self.unlike)
+    worst: list[Largest] = field(default_factory=list)
+    absolute: Largest = _NO_DIFFERENCE
+    relative: Largest = _NO_DIFFERENCE
 
     @property
     def exit_code(self) -> ExitCode:
@@ -88,36 +81,29 @@ class Comparison:
         differ = self.n_beyond or self.unlike or self.only_in_one or self.only_in_other
         return ExitCode.FAILED if differ else ExitCode.OK
 
-    def add(self, found: Found) -> None:
-        """Take an input into account that both have."""
-        absolute, relative = found.difference.absolute, found.difference.relative
-        if absolute is None or relative is None:
+    def add(self, key: str, found: Difference, words: Callable[[Apart], str]) -> None:
+        """Take an input into account that both have; ``words`` says how two values differ."""
+        if found.absolute is None or found.relative is None:
             self.n_same += 1
             return
-        if self.absolute is None or absolute.by > _by(self.absolute.difference.absolute):
-            self.absolute = found
-        if self.relative is None or relative.by > _by(self.relative.difference.relative):
-            self.relative = found
-        if not found.difference.n_beyond:
+        absolute, relative = words(found.absolute), words(found.relative)
+        name, by = quoted(key), found.absolute.by
+        self.absolute = max(self.absolute, Largest(by, f"{name}: {absolute}"), key=_by)
+        self.relative = max(
+            self.relative, Largest(found.relative.by, f"{name}: {relative}"), key=_by
+        )
+        if not found.n_beyond:
             self.n_within += 1
             return
         self.n_beyond += 1
-        self.worst.append(found)
-        self.worst = heapq.nlargest(
-            N_WORST, self.worst, key=lambda one: _by(one.difference.absolute)
-        )
+        line = f"{name}: {found.n_beyond:,} of {found.n_values:,} values, by up to {absolute}"
+        self.worst = heapq.nlargest(_N_WORST, [*self.worst, Largest(by, line)], key=_by)
 
 
 def compare(
     one: Path, other: Path, tolerance: Tolerance = EXACT, progress: Progress = SILENT
 ) -> Comparison:
-    """Hold two outputs against one another, of whatever formats.
-
-    Args:
-        one: An output.
-        other: What it is held against.
-        tolerance: How far values may be apart.
-        progress: Told how far the work has come.
+    """Compare two outputs, of whatever formats.
 
     Raises:
         UsageError: If there is nothing at one of the paths.
@@ -139,11 +125,7 @@ def compare(
                     found.n_same += 1
                 elif (why := not_alike(here, there)) is None:
                     apart = difference(here, there, first.layer, tolerance, here.moving(progress))
-                    absolute, relative = (
-                        apart_words(one, first, here) if one else ""
-                        for one in (apart.absolute, apart.relative)
-                    )
-                    found.add(Found(key, apart, absolute, relative))
+                    found.add(key, apart, partial(apart_words, features=first, array=here))
                 else:
                     found.unlike[key] = why
             except StoredDataError as error:
@@ -159,5 +141,45 @@ def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Bo
     return {name: pair for name, pair in both.items() if pair[0] != pair[1]}
 
 
-def _by(apart: Apart | None) -> float:
-    return apart.by if apart is not None else 0.0
+def comparison_lines(found: Comparison) -> Iterator[str]:
+    """Yield how two outputs differ, line by line; the last one has the counts."""
+    for heading, pairs in (
+        ("other settings:", found.settings),
+        ("other versions, no difference by themselves:", found.versions),
+    ):
+        if pairs:
+            yield heading
+        for name, (one, other) in pairs.items():
+            yield f"  {printable(name)}: {printable(str(one))} against {printable(str(other))}"
+    for path, keys in ((found.one, found.only_in_one), (found.other, found.only_in_other)):
+        yield from _first(f"only in {quoted(path)}", map(quoted, keys), len(keys))
+    unlike = (f"{quoted(key)}: {why}" for key, why in found.unlike.items())
+    yield from _first("not comparable", unlike, len(found.unlike))
+    allowed = " + ".join(
+        f"{name} {value:g}"
+        for name, value in (("atol", found.tolerance.atol), ("rtol", found.tolerance.rtol))
+        if value
+    )
+    beyond = f"beyond {allowed}" if allowed else "different"
+    yield from _first(beyond, (one.words for one in found.worst), found.n_beyond)
+    if found.absolute.words:
+        yield f"largest difference: {found.absolute.words}"
+        yield f"largest relative difference: {found.relative.words}"
+    n_in_both = found.n_same + found.n_within + found.n_beyond + len(found.unlike)
+    n_alone = len(found.only_in_one) + len(found.only_in_other)
+    counts = [f"{found.n_same:,} the same"]
+    counts += [f"{found.n_within:,} within {allowed}"] if found.n_within else []
+    counts += [f"{found.n_beyond:,} {beyond}"] if found.n_beyond else []
+    counts += [f"{len(found.unlike):,} not comparable"] if found.unlike else []
+    alone = f"; {n_alone:,} in one alone" if n_alone else ""
+    yield f"{counted(n_in_both, 'input')} in both: {', '.join(counts)}{alone}"
+
+
+def _first(heading: str, lines: Iterable[str], number: int) -> Iterator[str]:
+    """Yield a heading and the first of so many lines, if there are any, and how many are left."""
+    if number:
+        yield f"{heading}: {counted(number, 'input')}"
+    for line in islice(lines, _N_WORST):
+        yield f"  {line}"
+    if number > _N_WORST:
+        yield f"  and {number - _N_WORST:,} more"

@@ -90,12 +90,8 @@ def difference(
 ) -> Difference:
     """Return how far two arrays of one shape are apart; their axes may stand in another order.
 
-    Args:
-        one: An array.
-        other: What it is held against.
-        config: The arguments of the layer of ``one``.
-        tolerance: How far they may be apart.
-        look: Shown the values of ``one``, part by part, once they have been compared.
+    The layer is that of ``one``, whose values are shown to ``look``, part by part, once they have
+    been compared.
 
     Raises:
         StoredDataError: If one of them cannot be read.
@@ -125,23 +121,17 @@ def _add(
     if values.dtype == others.dtype and values.tobytes() == others.tobytes():
         return
     one, other = values.astype(np.float64), others.astype(np.float64)
-    by = _apart(one, other)
-    with np.errstate(invalid="ignore"):  # nothing times infinity
+    with np.errstate(invalid="ignore", over="ignore"):  # infinity less itself, nothing times it
+        by: Floats = np.abs(one - other)
         allowed = tolerance.atol + tolerance.rtol * np.abs(other)
+    by[(one == other) | (np.isnan(one) & np.isnan(other))] = 0.0
+    by[np.isnan(by)] = np.inf
     found.n_beyond += np.count_nonzero((by > allowed) | np.isinf(by))
     found.absolute = _largest(found.absolute, by, one, other, starts)
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = np.where(by > 0, by / np.abs(other), 0.0)
     relative[np.isnan(relative)] = np.inf  # infinity against another
     found.relative = _largest(found.relative, relative, one, other, starts)
-
-
-def _apart(one: Floats, other: Floats) -> Floats:
-    with np.errstate(invalid="ignore", over="ignore"):
-        by: Floats = np.abs(one - other)
-    by[(one == other) | (np.isnan(one) & np.isnan(other))] = 0.0
-    by[np.isnan(by)] = np.inf
-    return by
 
 
 def _largest(

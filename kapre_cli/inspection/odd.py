@@ -11,6 +11,12 @@ from kapre_cli.storage.metadata import InputFacts
 Known = Sequence[tuple[str, InputFacts]]
 
 MANY_TIMES = 10  # as long as the median, or as short: longer and shorter ones are odd
+_EXPECTED: dict[str, int | str] = {
+    "n_missing": 0,
+    "n_non_finite": 0,
+    "n_silent_channels": 0,
+    "note": "",
+}
 
 
 class Odd(NamedTuple):
@@ -34,32 +40,25 @@ class Odd(NamedTuple):
 
 def odd_ones(known: Known, config: LayerConfig) -> Iterator[Odd]:
     """Yield what sets inputs apart from the rest, fact by fact, in the order of the inputs."""
-    for fact in ("source_sr", "n_channels"):
-        yield from _unlike_most(known, fact)
-    for fact in ("n_missing", "n_non_finite", "n_silent_channels"):
-        for key, facts in known:
-            if value := getattr(facts, fact):
-                yield Odd(key, fact, value, 0)
-    for key, facts in known:
-        if facts.note:
-            yield Odd(key, "note", facts.note, "")
+    for fact in ("source_sr", "n_channels", *_EXPECTED):
+        values = [getattr(facts, fact) for _, facts in known]
+        usual = _EXPECTED[fact] if fact in _EXPECTED else _most_frequent(values)
+        if usual is not None:
+            for (key, _), value in zip(known, values, strict=True):
+                if value != usual:
+                    yield Odd(key, fact, value, usual)
     for key, facts in known:
         if facts.n_samples < config.n_dft:
             yield Odd(key, "n_samples", facts.n_samples, config.n_dft)
-    seconds = {key: facts.n_samples / facts.sr for key, facts in known}
-    if seconds:
-        median = median_low(seconds.values())
-        for key, value in seconds.items():
-            if not median / MANY_TIMES <= value <= median * MANY_TIMES:
-                yield Odd(key, "seconds", value, median)
+    median = median_low(facts.seconds for _, facts in known) if known else 0.0
+    for key, facts in known:
+        if not median / MANY_TIMES <= facts.seconds <= median * MANY_TIMES:
+            yield Odd(key, "seconds", facts.seconds, median)
 
 
-def _unlike_most(known: Known, fact: str) -> Iterator[Odd]:
-    """Yield the inputs in which a fact is another than in more than half of them, if it is."""
-    counts = Counter(getattr(facts, fact) for _, facts in known)
-    for usual, number in counts.most_common(1):
-        if 2 * number > len(known):
-            for key, facts in known:
-                value = getattr(facts, fact)
-                if value != usual:
-                    yield Odd(key, fact, value, usual)
+def _most_frequent(values: Sequence[int]) -> int | None:
+    """Return the value of more than half of the inputs; ``None`` if none is."""
+    for value, number in Counter(values).most_common(1):
+        if 2 * number > len(values):
+            return value
+    return None

@@ -1,6 +1,5 @@
 """Opening what a user names as an output."""
 
-import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -20,19 +19,6 @@ def opened(path: Path) -> Features:
         return open_features(path)
     except FileNotFoundError as error:
         raise UsageError(f"there is nothing at {quoted(path)}") from error
-
-
-def require_keys(features: Features, keys: Iterable[str]) -> None:
-    """Refuse keys that an output does not have, with those that may have been meant.
-
-    Raises:
-        UsageError: If there is such a key.
-    """
-    for key in keys:
-        if key not in features:
-            alike = difflib.get_close_matches(key, features, cutoff=0.5)
-            hint = f"; did you mean {' or '.join(map(quoted, alike[:3]))}?" if alike else ""
-            raise UsageError(f"{quoted(features.path)} has no input {quoted(key)}{hint}")
 
 
 def seconds_of(features: Features) -> dict[str, float]:

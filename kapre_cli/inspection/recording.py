@@ -1,7 +1,6 @@
 """What a recording says of itself, where an output was to be looked at."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,72 +11,14 @@ from kapre_cli.report import counted
 from kapre_cli.storage.disk import in_bytes
 
 
-@dataclass(frozen=True)
-class Recording:
-    """What the header of a recording says.
+def recording(path: Path) -> dict[str, Any]:
+    """Return by name what the header of a recording says, ready for strict JSON.
 
-    Attributes:
-        path: The recording.
-        kind: ``"WAV"`` or ``"FLAC"``.
-        encoding: How it holds its samples, in words.
-        sr: Sample rate in Hz.
-        n_channels: Number of channels.
-        n_samples: Samples of each channel; ``None`` if only decoding could tell.
-        n_bytes: Bytes of the file.
-        notes: What is odd about it, in sentences, and why a run would fail it.
-    """
-
-    path: Path
-    kind: str
-    encoding: str
-    sr: int
-    n_channels: int
-    n_samples: int | None
-    n_bytes: int
-    notes: tuple[str, ...]
-
-    @property
-    def seconds(self) -> float | None:
-        """Its length; ``None`` if that is not known."""
-        return None if self.n_samples is None else self.n_samples / self.sr
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything by name, ready for strict JSON."""
-        return {
-            "recording": str(self.path),
-            "kind": self.kind,
-            "encoding": self.encoding,
-            "sr": self.sr,
-            "n_channels": self.n_channels,
-            "n_samples": self.n_samples,
-            "seconds": self.seconds,
-            "bytes": self.n_bytes,
-            "notes": list(self.notes),
-        }
-
-    def lines(self) -> Iterator[str]:
-        """Yield what a person wants to know of it, line by line."""
-        samples = "not in the header"
-        if self.n_samples is not None and self.seconds is not None:
-            samples = f"{length(self.seconds)}, {counted(self.n_samples, 'sample')} a channel"
-        yield f"{quoted(self.path)}: a recording, not an output of kapre-extract"
-        yield from table(
-            {
-                "kind": f"{self.kind}, {self.encoding}",
-                "rate": f"{self.sr:,} Hz",
-                "channels": f"{self.n_channels:,}",
-                "length": samples,
-                "size": in_bytes(self.n_bytes),
-                **({"note": printable("; ".join(self.notes))} if self.notes else {}),
-            }
-        )
-
-
-def recording(path: Path) -> Recording:
-    """Return what the header of a recording says; nothing is decoded.
+    Nothing is decoded. Its length is ``None`` if only decoding could tell; ``notes`` are what is
+    odd about it, in sentences, and why a run would fail it.
 
     Raises:
-        AudioReadError: If it has none that can be read.
+        AudioReadError: If it has no header that can be read.
     """
     header = promise(str(path))
     n_samples = header.n_frames
@@ -90,13 +31,32 @@ def recording(path: Path) -> Recording:
                 n_samples, notes = file.n_frames, file.notes
         except AudioReadError as error:
             notes = (f"it cannot be extracted as it is: {error}",)
-    return Recording(
-        path,
-        header.kind,
-        encoding_name(header),
-        header.sr,
-        header.n_channels,
-        n_samples,
-        path.stat().st_size,
-        notes,
-    )
+    return {
+        "recording": str(path),
+        "kind": header.kind,
+        "encoding": encoding_name(header),
+        "sr": header.sr,
+        "n_channels": header.n_channels,
+        "n_samples": n_samples,
+        "seconds": None if n_samples is None else n_samples / header.sr,
+        "bytes": path.stat().st_size,
+        "notes": list(notes),
+    }
+
+
+def recording_lines(header: dict[str, Any]) -> Iterator[str]:
+    """Yield what a person wants to know of a recording, line by line."""
+    samples = "not in the header"
+    if header["n_samples"] is not None:
+        samples = f"{length(header['seconds'])}, {counted(header['n_samples'], 'sample')} a channel"
+    yield f"{quoted(header['recording'])}: a recording, not an output of kapre-extract"
+    rows = {
+        "kind": f"{header['kind']}, {header['encoding']}",
+        "rate": f"{header['sr']:,} Hz",
+        "channels": f"{header['n_channels']:,}",
+        "length": samples,
+        "size": in_bytes(header["bytes"]),
+    }
+    if header["notes"]:
+        rows["note"] = printable("; ".join(header["notes"]))
+    yield from table(rows)

@@ -1,16 +1,14 @@
 """A summary in words, for a person."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from kapre_cli.errors import printable, quoted
-from kapre_cli.inspection.odd import MANY_TIMES, Odd
-from kapre_cli.inspection.summary import Described, Length, Summary
+from kapre_cli.inspection.odd import MANY_TIMES
 from kapre_cli.report import counted, duration
-from kapre_cli.settings import layer_to_dict
 from kapre_cli.storage.disk import in_bytes
-from kapre_cli.storage.metadata import InputFacts
 
 _FORMATS = {
     "hdf5": "one HDF5 file",
@@ -31,68 +29,58 @@ _ODD = {
 }
 _VALUES = {
     "source_sr": "{:,} Hz",
-    "n_channels": "{:,}",
     "n_missing": "{:,} missing",
-    "n_non_finite": "{:,}",
     "n_silent_channels": "{:,} silent",
-    "n_samples": "{:,}",
 }
 
 
-def summary_lines(summary: Summary) -> Iterator[str]:
+def summary_lines(summary: dict[str, Any]) -> Iterator[str]:
     """Yield what a person wants to know of an output, line by line."""
-    yield f"{quoted(summary.path)}: {_FORMATS[summary.format]}, {in_bytes(summary.n_bytes)}"
+    layer, form = summary["layer"], _FORMATS[summary["format"]]
+    yield f"{quoted(summary['output'])}: {form}, {in_bytes(summary['bytes'])}"
     yield from table(_overview(summary))
-    root = summary.root
     yield ""
-    yield from _choices(
-        f"layer {root.layer.class_name}", layer_to_dict(root.layer)["config"], summary
-    )
+    yield from _choices(f"layer {layer['class_name']}", layer["config"], summary["chosen"])
     yield ""
-    yield from _choices("settings", root.settings, summary)
+    yield from _choices("settings", summary["settings"], summary["chosen"])
     yield ""
     yield "made with"
     yield from _wrapped(
-        f"{printable(name)} {printable(version)}" for name, version in root.versions.items()
+        f"{printable(name)} {printable(version)}" for name, version in summary["versions"].items()
     )
-    if summary.odd:
+    if summary["odd"]:
         yield ""
         yield "the odd ones out"
-        for fact, odd in groupby(summary.odd, key=lambda one: one.fact):
+        for fact, odd in groupby(summary["odd"], key=itemgetter("fact")):
             yield from _odd(fact, list(odd))
 
 
-def input_lines(one: Described, axes: Sequence[str]) -> Iterator[str]:
+def input_lines(one: dict[str, Any], axes: Sequence[str]) -> Iterator[str]:
     """Yield what a person wants to know of one input, line by line."""
-    facts = one.facts
-    sizes = " x ".join(f"{axis} ({size:,})" for axis, size in zip(axes, one.shape, strict=True))
-    rate = f"{facts.sr:,} Hz"
-    if facts.source_sr != facts.sr:
-        rate += f", converted from {facts.source_sr:,} Hz"
-    odd = [f"{facts.n_missing:,} frames missing"] if facts.n_missing else []
-    odd += [f"{facts.n_non_finite:,} samples not finite"] if facts.n_non_finite else []
-    if facts.n_silent_channels:
-        odd.append(f"{counted(facts.n_silent_channels, 'channel')} of digital silence")
-    odd += [_one_line(facts.note)] if facts.note else []
-    yield quoted(one.key)
-    yield from table(
-        {
-            "array": f"{sizes}, {one.dtype}",
-            "audio": f"{length(facts.n_samples / facts.sr)}, "
-            f"{counted(facts.n_samples, 'sample')} at {rate}",
-            "frames": f"at {one.first_frame:.4f} s to {one.last_frame:.4f} s, "
-            f"every {facts.time_step:.4g} s",
-            **({"0 dB is": _level(facts)} if facts.reference is not None else {}),
-            "source": f"{quoted(facts.source)}, {in_bytes(facts.source_size)}",
-            "sha256": printable(facts.sha256),
-            **({"note": ", ".join(odd)} if odd else {}),
-        }
-    )
-
-
-def _level(facts: InputFacts) -> str:
-    """Return the reference of decibels in both of its units."""
-    return f"{facts.reference:.6g}, {facts.reference_db:.2f} dB"
+    sizes = " x ".join(f"{axis} ({size:,})" for axis, size in zip(axes, one["shape"], strict=True))
+    rate = f"{one['sr']:,} Hz"
+    if one["source_sr"] != one["sr"]:
+        rate += f", converted from {one['source_sr']:,} Hz"
+    rows = {
+        "array": f"{sizes}, {one['dtype']}",
+        "audio": f"{length(one['n_samples'] / one['sr'])}, "
+        f"{counted(one['n_samples'], 'sample')} at {rate}",
+        "frames": f"at {one['first_frame']:.4f} s to {one['last_frame']:.4f} s, "
+        f"every {one['time_step']:.4g} s",
+    }
+    if one["reference"] is not None:
+        rows["0 dB is"] = f"{one['reference']:.6g}, {one['reference_db']:.2f} dB"
+    rows["source"] = f"{quoted(one['source'])}, {in_bytes(one['source_size'])}"
+    rows["sha256"] = printable(one["sha256"])
+    odd = [f"{one['n_missing']:,} frames missing"] if one["n_missing"] else []
+    odd += [f"{one['n_non_finite']:,} samples not finite"] if one["n_non_finite"] else []
+    if one["n_silent_channels"]:
+        odd.append(f"{counted(one['n_silent_channels'], 'channel')} of digital silence")
+    odd += [_one_line(one["note"])] if one["note"] else []
+    if odd:
+        rows["note"] = ", ".join(odd)
+    yield quoted(one["key"])
+    yield from table(rows)
 
 
 def length(seconds: float) -> str:
@@ -113,50 +101,45 @@ def reason(key: str, error: Exception) -> str:
     return " ".join(str(error).removeprefix(f"{quoted(key)} ").split())
 
 
-def _overview(summary: Summary) -> dict[str, str]:
-    root = summary.root
-    audio = f"{length(summary.seconds)} of audio"
+def _overview(summary: dict[str, Any]) -> dict[str, str]:
+    settings, frequency = summary["settings"], summary["frequency"]
     sizes = [
-        f"{axis} ({root.layer.n_features:,})" if axis == root.layer.feature_axis else axis
-        for axis in root.layer.axes
+        axis if axis in ("time", "channel") else f"{axis} ({frequency['n']:,})"
+        for axis in summary["axes"]
     ]
-    lowest, highest = summary.frequency
-    told = {
-        "inputs": f"{summary.n_inputs:,}, {audio}, {counted(summary.n_frames, 'frame')}",
-        "arrays": f"{' x '.join(sizes)}, {root.dtype}",
-        "frequencies": f"{lowest:,.1f} Hz to {highest:,.1f} Hz",
-        "rates": _frequent(summary.source_rates, " Hz") + f", taken at {root.audio.sr:,} Hz",
-        "channels": _frequent(summary.channels),
+    audio = f"{length(summary['seconds'])} of audio, {counted(summary['n_frames'], 'frame')}"
+    rows = {
+        "inputs": f"{summary['n_inputs']:,}, {audio}",
+        "arrays": f"{' x '.join(sizes)}, {settings['dtype']}",
+        "frequencies": f"{frequency['lowest']:,.1f} Hz to {frequency['highest']:,.1f} Hz",
+        "rates": f"{_frequent(summary['source_rates'], ' Hz')}, taken at {settings['sr']:,} Hz",
+        "channels": _frequent(summary["channels"]),
     }
-    if summary.shortest and summary.longest and summary.median_seconds is not None:
-        told["lengths"] = (
-            f"from {_named(summary.shortest)} to {_named(summary.longest)}, "
-            f"median {length(summary.median_seconds)}"
+    if summary["n_inputs"]:
+        shortest, longest = (
+            f"{length(one['seconds'])} ({quoted(one['key'])})"
+            for one in (summary["shortest"], summary["longest"])
         )
-    return told
+        rows["lengths"] = (
+            f"from {shortest} to {longest}, median {length(summary['median_seconds'])}"
+        )
+    return rows
 
 
-def _named(one: Length) -> str:
-    return f"{length(one.seconds)} ({quoted(one.key)})"
-
-
-def _frequent(counts: Sequence[tuple[int, int]], unit: str = "") -> str:
+def _frequent(counts: Sequence[dict[str, int]], unit: str = "") -> str:
     """Say how many inputs have each value; of many values, the most frequent."""
-    told = [f"{value:,}{unit} in {number:,}" for value, number in counts[:6]]
+    told = [f"{one['value']:,}{unit} in {one['n_inputs']:,}" for one in counts[:6]]
     return ", ".join(told) + (", ..." if len(counts) > 6 else "")
 
 
-def _choices(heading: str, values: Mapping[str, Any], summary: Summary) -> Iterator[str]:
+def _choices(heading: str, values: dict[str, Any], chosen: Collection[str]) -> Iterator[str]:
     """Say what was chosen, then what is as it is by default."""
+    texts = {name: printable(_value(value)) for name, value in values.items()}
     yield heading
-    chosen = {name: value for name, value in values.items() if name in summary.chosen}
-    yield from table({name: printable(_value(value)) for name, value in chosen.items()})
-    default = [
-        f"{name} {printable(_value(value))}" for name, value in values.items() if name not in chosen
-    ]
-    if default:
+    yield from table({name: text for name, text in texts.items() if name in chosen})
+    if by_default := [f"{name} {text}" for name, text in texts.items() if name not in chosen]:
         yield "  by default:"
-        yield from _wrapped(default)
+        yield from _wrapped(by_default)
 
 
 def _value(value: Any) -> str:
@@ -167,21 +150,14 @@ def _value(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _odd(fact: str, odd: Sequence[Odd]) -> Iterator[str]:
-    usual = odd[0].usual
-    if fact == "seconds" and not isinstance(usual, str):
-        usual = length(usual)
-    what = _ODD[fact].format(usual=usual, many=MANY_TIMES)
-    named = [f"{quoted(one.key)} ({_odd_value(one)})" for one in odd[:_NAMED]]
+def _odd(fact: str, odd: Sequence[dict[str, Any]]) -> Iterator[str]:
+    own: dict[str, Callable[[Any], str]] = {"note": _one_line, "seconds": length}
+    text = own.get(fact, _VALUES.get(fact, "{:,}").format)
+    usual = length(odd[0]["usual"]) if fact == "seconds" else odd[0]["usual"]
+    named = [f"{quoted(one['key'])} ({text(one['value'])})" for one in odd[:_NAMED]]
     more = f" and {len(odd) - _NAMED:,} more" if len(odd) > _NAMED else ""
-    yield f"  {what}:"
+    yield f"  {_ODD[fact].format(usual=usual, many=MANY_TIMES)}:"
     yield f"    {', '.join(named)}{more}"
-
-
-def _odd_value(one: Odd) -> str:
-    if isinstance(one.value, str):
-        return _one_line(one.value)
-    return length(one.value) if one.fact == "seconds" else _VALUES[one.fact].format(one.value)
 
 
 def _one_line(text: str) -> str:

@@ -1,6 +1,7 @@
 """Whether an output is what it should be: whole, sound, and still what its audio gives."""
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +12,11 @@ import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.extraction.executor import Executor
-from kapre_cli.framing import Framing
 from kapre_cli.inspection.opening import opened, seconds_of, total_of
 from kapre_cli.inspection.telling import reason
 from kapre_cli.report import SILENT, ExitCode, Progress, counted
 from kapre_cli.storage.metadata import RootFacts
-from kapre_cli.storage.stored import Features, StoredArray
+from kapre_cli.storage.stored import StoredArray
 
 SAMPLE = 10  # inputs that are computed anew unless it is said how many
 _DECIBELS = (-80.0, 0.0)
@@ -106,34 +106,29 @@ def verify(
             require_audio(features, against)
         seconds = seconds_of(features)
         progress.checking(len(features), total_of(seconds, seconds))
-        framing = features.layer.framing
         for key in features:
             try:
-                _check(features[key], features.root, framing, progress)
+                _check(features[key], features.root, progress)
             except StoredDataError as error:
                 verdict.input(key, reason(key, error))
             progress.checked(seconds.get(key, 0.0))
-        _look_for_strays(features, verdict)
+        try:
+            for stray in features.strays():
+                verdict.stray(stray)
+            features.require_scales()
+        except StoredDataError as error:
+            verdict.n_strays += 1
+            say(f"wrong: {error}")
         if against is not None:
             sound = [key for key in features if key not in verdict.wrong]
-            anew = Anew(features, against, verdict.input, progress, executor)
-            anew.check(sound if sample is None else spread(sound, sample), seconds)
+            anew = Anew(features, against, seconds, verdict.input, progress, executor)
+            anew.check(sound if sample is None else spread(sound, sample))
             verdict.n_anew, verdict.how_close = anew.n_inputs, anew.how_close
     return verdict
 
 
-def _look_for_strays(features: Features, verdict: Verdict) -> None:
-    try:
-        for stray in features.strays():
-            verdict.stray(stray)
-        features.require_scales()
-    except StoredDataError as error:
-        verdict.n_strays += 1
-        verdict.say(f"wrong: {error}")
-
-
-def _check(array: StoredArray, root: RootFacts, framing: Framing, progress: Progress) -> None:
-    """Hold an array, whose shape has been seen to be right, against all that is known of it.
+def _check(array: StoredArray, root: RootFacts, progress: Progress) -> None:
+    """Compare an array, whose shape has been seen to be right, with all that is known of it.
 
     Raises:
         StoredDataError: If it is not what it should be.
@@ -141,60 +136,40 @@ def _check(array: StoredArray, root: RootFacts, framing: Framing, progress: Prog
     if array.dtype.newbyteorder("<") != np.dtype(root.dtype).newbyteorder("<"):
         raise StoredDataError(f"it is of {array.dtype.name}, the settings say {root.dtype}")
     facts = array.facts
-    times = framing.times(facts.n_samples, facts.sr)
+    times = root.layer.framing.times(facts.n_samples, facts.sr)
     if times != (facts.time_start, facts.time_step):
         raise StoredDataError(
             f"its frames are said to begin at {facts.time_start} s, every {facts.time_step} s; "
             f"of its layer they begin at {times[0]} s, every {times[1]} s"
         )
-    values = _Values(root)
+    what, lowest, highest = "magnitudes", 0.0, math.inf
+    if root.layer.decibel:
+        what, lowest, highest = "decibels", *_DECIBELS
+    n_seen: Counter[str] = Counter()
+    outside = np.empty(0)
     moving = array.moving(progress)
 
-    def look(part: npt.NDArray[Any]) -> None:
-        values.look(part)
+    def look(values: npt.NDArray[Any]) -> None:
+        nonlocal outside
+        least, largest = values.min(), values.max()  # NaN if there is one
+        if not (lowest <= least and largest <= highest and math.isfinite(largest)):
+            n_seen["nan"] += np.count_nonzero(np.isnan(values))
+            n_seen["infinite"] += np.count_nonzero(np.isinf(values))
+            finite = values[np.isfinite(values)]
+            beyond = finite[(finite < lowest) | (finite > highest)]
+            n_seen["outside"] += beyond.size
+            outside = beyond[:1] if beyond.size else outside
         if moving is not None:
-            moving(part)
+            moving(values)
 
     array.verify(look)
-    values.require(facts.n_non_finite if root.audio.non_finite == "keep" else 0)
-
-
-class _Values:
-    """What is seen of an array's values as they are read."""
-
-    def __init__(self, root: RootFacts) -> None:
-        self._what = "decibels" if root.layer.decibel else "magnitudes"
-        self._lowest, self._highest = _DECIBELS if root.layer.decibel else (0.0, np.inf)
-        self._n_nan = 0
-        self._n_infinite = 0
-        self._n_outside = 0
-        self._outside = 0.0
-
-    def look(self, values: npt.NDArray[Any]) -> None:
-        """Take some values into account."""
-        lowest, highest = values.min(), values.max()  # NaN if there is one
-        if self._lowest <= lowest and highest <= self._highest and math.isfinite(highest):
-            return
-        self._n_nan += np.count_nonzero(np.isnan(values))
-        self._n_infinite += np.count_nonzero(np.isinf(values))
-        outside = values[np.isfinite(values)]
-        outside = outside[(outside < self._lowest) | (outside > self._highest)]
-        if outside.size:
-            self._n_outside += outside.size
-            self._outside = float(outside[0])
-
-    def require(self, n_non_finite: int) -> None:
-        """Refuse what has been seen if it cannot be.
-
-        Args:
-            n_non_finite: How many samples that are not finite its audio had, and kept.
-        """
-        if self._n_infinite:
-            raise StoredDataError(f"it has {counted(self._n_infinite, 'infinite value')}")
-        if self._n_nan and not n_non_finite:
-            raise StoredDataError(f"it has {counted(self._n_nan, 'value')} that should not be NaN")
-        if self._n_outside:
-            raise StoredDataError(
-                f"it has {counted(self._n_outside, 'value')} beyond what {self._what} can be, such "
-                f"as {self._outside:g}"
-            )
+    if n_seen["infinite"]:
+        raise StoredDataError(f"it has {counted(n_seen['infinite'], 'infinite value')}")
+    may_be_nan = facts.n_non_finite and root.audio.non_finite == "keep"
+    if n_seen["nan"] and not may_be_nan:
+        raise StoredDataError(f"it has {counted(n_seen['nan'], 'value')} that should not be NaN")
+    if n_seen["outside"]:
+        raise StoredDataError(
+            f"it has {counted(n_seen['outside'], 'value')} beyond what {what} can be, such "
+            f"as {outside[0]:g}"
+        )

@@ -11,12 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from zlib_ng.zlib_ng import crc32 as crc32  # that of zlib, three times as fast
-
-# The CRC of a message is the message as a polynomial over GF(2), times x^32, modulo P. Here the
-# lowest power of x is the highest bit, as in the CRC itself.
-_P = 0xEDB88320
-_ONE = 1 << 31
-_X = 1 << 30
+from zlib_ng.zlib_ng import crc32_combine
 
 
 class PieceCrc:
@@ -56,36 +51,12 @@ class PieceCrc:
 
     def value(self) -> int:
         """Return the checksum of all pieces together."""
-        if len(self._rows) == 1:
-            return self._rows[0]
-        shift = _power_of_x(8 * self._row_bytes)
         crc = 0
         for row in self._rows:
-            crc = _product(crc, shift) ^ row
+            crc = crc32_combine(crc, row, self._row_bytes)
         return crc
 
 
 def little_endian(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return values in the byte order that checksums are taken in."""
     return values.astype(values.dtype.newbyteorder("<"), copy=False)
-
-
-def _product(one: int, other: int) -> int:
-    """Return the product of two polynomials modulo P."""
-    result = 0
-    for bit in range(31, -1, -1):  # from x^0 to x^31
-        if one >> bit & 1:
-            result ^= other
-        other = other >> 1 ^ (_P if other & 1 else 0)  # times x
-    return result
-
-
-def _power_of_x(exponent: int) -> int:
-    """Return x to the power of ``exponent`` modulo P, by repeated squaring."""
-    result, square = _ONE, _X
-    while exponent:
-        if exponent & 1:
-            result = _product(result, square)
-        square = _product(square, square)
-        exponent >>= 1
-    return result

@@ -83,14 +83,15 @@ class Hdf5Features(Features):
             raise
 
     def _array(self, key: str) -> StoredArray:
-        known = self._known(key)
-        return self._read(key) if known is None else known
+        found = self._known(self._index.rows[key]) if self._headers.knows_any else None
+        if found is None:
+            return self._read(key)
+        header, dtype, facts = found
+        values = PlainValues(self._window, header, dtype, partial(self._open, key))
+        return StoredArray(key, values, facts, self.layer)
 
-    def _known(self, key: str) -> StoredArray | None:
-        """Return an array that can be read without HDF5; ``None`` if HDF5 has to be asked."""
-        if not self._headers.knows_any:
-            return None
-        row = self._index.rows[key]
+    def _known(self, row: int) -> _Known | None:
+        """Return what is known of an array without HDF5; ``None`` if HDF5 has to be asked."""
         with self._window.lock:
             if row not in self._ahead:
                 # Twice as many each time that the keys come in order.
@@ -98,12 +99,7 @@ class Hdf5Features(Features):
                 self._n_ahead = min(2 * self._n_ahead, _MAX_AHEAD) if is_next else 1
                 self._ahead = dict(enumerate(self._read_ahead(row, self._n_ahead), row))
             self._last = row
-            found = self._ahead[row]
-        if found is None:
-            return None
-        header, dtype, facts = found
-        values = PlainValues(self._window, header, dtype, partial(self._open, key))
-        return StoredArray(key, values, facts, self.layer)
+            return self._ahead[row]
 
     def _read_ahead(self, first: int, count: int) -> Iterator[_Known | None]:
         """Yield what is known of arrays without HDF5, step by step for all: it is quicker."""
@@ -180,23 +176,21 @@ class Hdf5Features(Features):
         while due:
             above, group = due.pop()
             with wrap_hdf5_errors("what lies among its arrays"):
-                for raw, key in sorted(self._unread(group, above)):
+                names: list[bytes] = []
+                group.links.iterate(names.append)
+                for raw in sorted(names):
+                    key = above + raw.decode("utf-8", "surrogateescape")
+                    row = self._index.rows.get(key)
+                    if row is not None and self._index.is_plain[row]:
+                        continue  # its header has been read whole
                     # No other folders, and so each once: a group may hold itself.
                     if folder_id(key) in folders:
                         due.append((f"{key}/", open_group(group, key.rpartition("/")[2])))
-                    elif key not in self:
+                    elif row is None:
                         yield key
                     else:
                         for one in sorted(_foreign_attributes(group, raw, self._own)):
                             yield f"attribute {one} of {key}"
-
-    def _unread(self, group: Any, above: str) -> list[tuple[bytes, str]]:
-        """Return the members of a group, without arrays whose headers were read whole."""
-        rows, is_plain = self._index.rows, self._index.is_plain
-        names: list[bytes] = []
-        group.links.iterate(names.append)
-        members = ((raw, above + raw.decode("utf-8", "surrogateescape")) for raw in names)
-        return [(raw, key) for raw, key in members if key not in rows or not is_plain[rows[key]]]
 
     def require_scales(self) -> None:
         """Compare the dimension scales, if the file has them, with the metadata."""

@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import cached_property
 from itertools import product, repeat
 from math import prod
 from typing import Any
@@ -14,11 +15,11 @@ from h5py import h5s, h5t, h5z
 
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.framing import largest_power_of_two, spans
-from kapre_cli.storage.checksum import PieceCrc, crc32, little_endian
+from kapre_cli.storage.checksum import PieceCrc, little_endian
 from kapre_cli.storage.hdf5 import MAX_CHUNK_VALUES, packing_of
 from kapre_cli.storage.hdf5_headers import DatasetHeader, FileWindow
 from kapre_cli.storage.hdf5_objects import wrap_hdf5_errors
-from kapre_cli.storage.stored import Look, Packed
+from kapre_cli.storage.stored import Look, Packed, Values
 
 _FLOATS = tuple(
     (stored, stored.dtype)
@@ -38,7 +39,7 @@ _MAX_SMALL_CHUNKS = 2**14
 _PART_BYTES = 4 * _PART_VALUES
 
 
-class Hdf5Values:
+class Hdf5Values(Values):
     """The values of one dataset.
 
     Raises:
@@ -54,22 +55,15 @@ class Hdf5Values:
         self._dataset = dataset
         self.dtype: np.dtype[Any] = dtype
         self.shape: tuple[int, ...] = dataset.shape or ()  # None where there is none
-        self.offset: int | None = dataset.get_offset()
-        self._is_checked = False
-        self._packing: tuple[Any, ...] | None = None
+        self.offset = dataset.get_offset()
         self._small: set[tuple[int, ...]] = set()  # chunks that were found to be so
 
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
-        self._require_stored()
         self._require_small_chunks(_ranges_of(index, self.shape))
         return np.asarray(h5py.Dataset(self._dataset)[index])
 
-    def parts(self) -> None:
-        """Return no bytes: how they lie in the file is HDF5's to know."""
-
     def crc32(self, time_axis: int, look: Look | None = None) -> int:
         """Return the values' CRC-32 in C order, read along the time axis as they were written."""
-        self._require_stored()
         self._require_small_chunks([range(size) for size in self.shape])
         crc = PieceCrc(self.shape, time_axis, self.dtype.itemsize)
         for values in self._pieces(time_axis):
@@ -93,64 +87,58 @@ class Hdf5Values:
 
     @property
     def packed(self) -> Packed | None:
-        """The chunks of the dataset, if it is compressed."""
+        """Its chunks as they lie in the file, if it is compressed there."""
         packing = packing_of(self._dataset)
-        return None if packing is None else Packed(packing, lambda: self._chunks(packing[0]))
+        return None if packing is None else Packed(packing, self._chunks)
 
-    def _chunks(self, chunk: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], int, bytes]]:
-        self._require_stored()
+    def _chunks(self) -> Iterator[tuple[tuple[int, ...], int, bytes]]:
+        chunk = self._packing[0]
         for start in product(*map(range, repeat(0), self.shape, chunk)):
             self._stored_bytes(start, prod(chunk) * self.dtype.itemsize)
             with wrap_hdf5_errors(quoted(self._key)):
                 left_out, packed = self._dataset.read_direct_chunk(start)
             yield start, left_out, packed
 
-    def _require_stored(self) -> None:
-        """Check once that the values were written, in chunks no larger than this program's.
+    @cached_property
+    def _packing(self) -> tuple[Any, ...]:
+        """How the dataset is cut into chunks and packed; empty if it is not.
 
-        HDF5 returns zeros for values that were promised and never written.
+        Raises:
+            StoredDataError: If its values were not all written, for which HDF5 returns zeros, or
+                if it has larger or more chunks than this program writes.
         """
-        if self._is_checked:
-            return
-        packing = packing_of(self._dataset)
-        n_bytes = prod(self.shape) * self.dtype.itemsize
+        packing = packing_of(self._dataset) or ()
+        n_values = prod(self.shape)
+        n_bytes = n_values * self.dtype.itemsize
         n_stored = self._dataset.get_storage_size()
-        if n_stored * (1 if packing is None else _HIGHEST_RATIO) < n_bytes:
+        if n_stored * (_HIGHEST_RATIO if packing else 1) < n_bytes:
             raise StoredDataError(
                 f"{quoted(self._key)} promises {n_bytes:,} bytes of values and holds {n_stored:,}"
             )
-        if packing is not None:
-            self._require_chunks(packing[0])
-        self._packing = packing
-        self._is_checked = True
-
-    def _require_chunks(self, chunk: tuple[int, ...]) -> None:
+        if not packing:
+            return packing
+        chunk = packing[0]
         if prod(chunk) > MAX_CHUNK_VALUES:
             raise StoredDataError(
                 f"{quoted(self._key)} has chunks of {prod(chunk):,} values; "
                 f"this program reads at most {MAX_CHUNK_VALUES:,}"
             )
         n_chunks = prod(-(-size // length) for size, length in zip(self.shape, chunk, strict=True))
-        at_most = max(_MAX_SMALL_CHUNKS, prod(self.shape) // _MIN_CHUNK_VALUES)
+        at_most = max(_MAX_SMALL_CHUNKS, n_values // _MIN_CHUNK_VALUES)
         if n_chunks > at_most:
             raise StoredDataError(
-                f"{quoted(self._key)} has {n_chunks:,} chunks for {prod(self.shape):,} values; "
+                f"{quoted(self._key)} has {n_chunks:,} chunks for {n_values:,} values; "
                 f"this program reads at most {at_most:,}"
             )
+        return packing
 
     def _require_small_chunks(self, within: Sequence[range]) -> None:
         """Refuse chunks that take more memory than those that this program writes.
 
-        HDF5 decompresses a chunk to its end, however much that is; so each is decompressed once
-        before it does.
-
-        Args:
-            within: The range along each axis that is to be read.
-
-        Raises:
-            StoredDataError: If there is one.
+        HDF5 decompresses a chunk to its end, however much that is; so each one within these ranges
+        is decompressed once before it does.
         """
-        if self._packing is None:
+        if not self._packing:
             return
         chunk, *filters = self._packing
         n_bytes = prod(chunk) * self.dtype.itemsize
@@ -174,11 +162,7 @@ class Hdf5Values:
                 self._small.add(start)  # no others: memory grows with the bytes of the file
 
     def _stored_bytes(self, start: tuple[int, ...], n_bytes: int) -> int:
-        """Return how many bytes a chunk has in the file, 0 if it was not written.
-
-        Raises:
-            StoredDataError: If they are more than packing makes of ``n_bytes``.
-        """
+        """Return how many bytes a chunk has in the file, no more than packing can make it."""
         with wrap_hdf5_errors(quoted(self._key)):
             found = self._dataset.get_chunk_info_by_coord(start)
         if found.size > 2 * n_bytes + _MIN_PACKED_BYTES:
@@ -186,17 +170,8 @@ class Hdf5Values:
         return int(found.size)
 
 
-class PlainValues:
-    """The values of a dataset that lie in one place of the file, little-endian.
-
-    Args:
-        window: The file.
-        header: The dataset's header.
-        dtype: The type of the values.
-        open_dataset: Opens the dataset with HDF5, which reads parts of it.
-    """
-
-    packed = None
+class PlainValues(Values):
+    """Values that lie in one place of a file. HDF5 opens their dataset for parts of them."""
 
     def __init__(
         self,
@@ -207,7 +182,7 @@ class PlainValues:
     ) -> None:
         self.shape = header.shape
         self.dtype = dtype
-        self.offset = header.offset
+        self.offset: int = header.offset
         self._window = window
         self._n_bytes = header.n_bytes
         self._open_dataset = open_dataset
@@ -226,15 +201,6 @@ class PlainValues:
         """Yield the bytes of all values, some megabytes at a time."""
         return self._window.parts(self.offset, self._n_bytes)
 
-    def crc32(self, time_axis: int, look: Look | None = None) -> int:  # noqa: ARG002 - C order
-        """Return the values' CRC-32 in C order."""
-        crc = 0
-        for part in self.parts():
-            crc = crc32(part, crc)
-            if look is not None:
-                look(np.frombuffer(part, self.dtype))
-        return crc
-
 
 def _takes_all(index: Any, shape: tuple[int, ...]) -> bool:
     """Whether an index takes a whole array, axis by axis or at once.
@@ -244,10 +210,7 @@ def _takes_all(index: Any, shape: tuple[int, ...]) -> bool:
     """
     given = index if isinstance(index, tuple) else () if index is Ellipsis else (index,)
     return len(given) <= len(shape) and all(
-        isinstance(one, slice)
-        and one.step in (None, 1)
-        and not one.start
-        and (one.stop is None or one.stop >= size)
+        isinstance(one, slice) and range(size)[one] == range(size)
         for one, size in zip(given, shape, strict=False)
     )
 
@@ -257,23 +220,18 @@ def _ranges_of(index: Any, shape: tuple[int, ...]) -> list[range]:
 
     What is neither an integer nor a slice, and an index that does not fit, stands for all.
 
-    >>> _ranges_of((1, ..., slice(2, 8, 3)), (5, 6, 7))
+    >>> _ranges_of((1, ..., slice(2, 7)), (5, 6, 7))
     [range(1, 2), range(0, 6), range(2, 7)]
     """
     given = list(index) if isinstance(index, tuple) else [index]
-    places = [place for place, one in enumerate(given) if one is Ellipsis]
-    place = places[0] if places else len(given)
-    given[place : place + 1] = [slice(None)] * (len(shape) - len(given) + len(places[:1]))
+    place = next((place for place, one in enumerate(given) if one is Ellipsis), len(given))
+    n_left_out = len(shape) - len(given) + (place < len(given))
+    given[place : place + 1] = [slice(None)] * n_left_out
     ranges = [range(size) for size in shape]
-    if len(given) != len(shape):
-        return ranges
-    for axis, (one, size) in enumerate(zip(given, shape, strict=True)):
-        taken = range(size)
-        if isinstance(one, slice) and (one.step or 1) > 0:
-            taken = range(*one.indices(size))
-        elif (
-            isinstance(one, (int, np.integer)) and not isinstance(one, bool) and -size <= one < size
-        ):
-            taken = range(int(one) % size, int(one) % size + 1)
-        ranges[axis] = range(taken.start, max(taken.stop, taken.start))
+    if len(given) == len(shape):
+        for axis, one in enumerate(given):
+            if isinstance(one, (int, np.integer)) and not isinstance(one, bool):
+                one = slice(one, one + 1 or None)
+            if isinstance(one, slice) and (one.step or 1) > 0:
+                ranges[axis] = ranges[axis][one]
     return ranges

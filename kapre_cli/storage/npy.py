@@ -126,14 +126,8 @@ def _write_json(path: Path, value: dict[str, Any]) -> None:
 def _npy_head(array: FinalArray) -> bytes:
     """Return what stands before the values of an array in a .npy file."""
     head = BytesIO()
-    np.lib.format.write_array_header_1_0(
-        head,
-        {
-            "descr": np.lib.format.dtype_to_descr(array.dtype),
-            "fortran_order": False,
-            "shape": array.shape,
-        },
-    )
+    described = {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape}
+    np.lib.format.write_array_header_1_0(head, described)
     return head.getvalue()
 
 

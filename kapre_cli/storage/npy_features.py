@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.sources import folder_id, folders_of
-from kapre_cli.storage.checksum import crc32, little_endian
+from kapre_cli.storage.checksum import crc32
 from kapre_cli.storage.metadata import InputFacts, dumps
 from kapre_cli.storage.npy import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, sidecar_of
 from kapre_cli.storage.soundness import (
@@ -24,7 +24,7 @@ from kapre_cli.storage.soundness import (
     within,
     within_range,
 )
-from kapre_cli.storage.stored import Features, Look, StoredArray
+from kapre_cli.storage.stored import Features, StoredArray, Values
 
 _MAX_ROOT_BYTES = 2**26  # the frequencies of the largest n_dft fill 40 MB
 _PART_BYTES = 2**22
@@ -106,7 +106,7 @@ class NpyFeatures(Features):
             subfolders[:] = [name for name in subfolders if name in ours]
 
 
-class NpyValues:
+class NpyValues(Values):
     """The values of a .npy file of floating-point numbers in C order.
 
     The file is opened anew for every reading: an output may have more files than a process may
@@ -117,13 +117,11 @@ class NpyValues:
         StoredDataError: If it is anything else, or longer or shorter than it says.
     """
 
-    packed = None
-
     def __init__(self, path: Path) -> None:
         self._path = path
         with open_plain(path) as file:
             self.shape, self.dtype = _header(file, path)
-            self.offset = file.tell()
+            self.offset: int = file.tell()
             self._require_whole(file)
 
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
@@ -136,18 +134,11 @@ class NpyValues:
                 values = np.fromfile(file, self.dtype).reshape(self.shape)
             return np.array(values[index])
 
-    def crc32(self, time_axis: int, look: Look | None = None) -> int:  # noqa: ARG002 - C order
-        """Return the values' CRC-32. Not mapped: a disk's error is raised, it kills nobody."""
-        crc = 0
-        for part in self.parts():
-            values = np.frombuffer(part, self.dtype)
-            crc = crc32(little_endian(values).data, crc)
-            if look is not None:
-                look(values)
-        return crc
-
     def parts(self) -> Iterator[bytes]:
-        """Yield all bytes of the values, some megabytes at a time."""
+        """Yield all its bytes, some megabytes at a time.
+
+        Not mapped: a disk's error is raised, it kills nobody.
+        """
         with open_plain(self._path) as file:
             self._require_whole(file)
             file.seek(self.offset)

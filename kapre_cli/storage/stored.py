@@ -1,13 +1,13 @@
 """What an open output is to its reader, whatever its format."""
 
 import difflib
-from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from math import prod
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from kapre_cli.closing import Closing
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.report import SILENT, Progress, counted
 from kapre_cli.settings import AudioSettings, LayerConfig
+from kapre_cli.storage.checksum import crc32, little_endian
 from kapre_cli.storage.metadata import InputFacts, RootFacts
 from kapre_cli.storage.soundness import require_shape
 
@@ -38,31 +39,42 @@ class Packed:
     chunks: Callable[[], Iterator[tuple[tuple[int, ...], int, bytes]]]
 
 
-class Values(Protocol):
-    """An array in a file."""
+class Values(ABC):
+    """An array in a file.
+
+    Attributes:
+        offset: Where its values begin in the file, if all of them lie there as they are.
+    """
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    offset: int | None = None
 
-    @property
-    def offset(self) -> int | None:
-        """Where its values begin in the file, if all of them lie there as they are."""
+    @abstractmethod
+    def __getitem__(self, index: Any) -> npt.NDArray[Any]:
+        """Return a copy of what ``index`` selects."""
 
     @property
     def packed(self) -> Packed | None:
         """Its chunks as they lie in the file, if it is compressed there."""
+        return None
 
     def parts(self) -> Iterator[bytes] | None:
         """Return all its bytes, some megabytes at a time, if they lie in the file as they are."""
+        return None
 
-    def __getitem__(self, index: Any) -> npt.NDArray[Any]:
-        """Return a copy of what ``index`` selects."""
-
-    def crc32(self, time_axis: int, look: Look | None = None) -> int:
-        """Read all values, some at a time, and return their CRC-32 in C order.
+    def crc32(self, time_axis: int, look: Look | None = None) -> int:  # noqa: ARG002 - C order
+        """Read all values, some at a time, and return their CRC-32 in C order, little-endian.
 
         Each part is shown to ``look`` as it is read, in whatever shape.
         """
+        crc, is_swapped = 0, self.dtype.str.startswith(">")
+        for part in self.parts() or ():
+            values = np.frombuffer(part, self.dtype)
+            crc = crc32(little_endian(values).data if is_swapped else part, crc)
+            if look is not None:
+                look(values)
+        return crc
 
 
 class StoredArray:
@@ -127,10 +139,10 @@ class StoredArray:
             StoredDataError: If the values have changed, or cannot be read.
         """
         try:
-            crc32 = self._values.crc32(self.axes.index("time"), look)
+            found = self._values.crc32(self.axes.index("time"), look)
         except (OSError, RuntimeError) as error:
             raise self._unreadable(error) from error
-        self.require_crc32(crc32)
+        self.require_crc32(found)
 
     def has_bytes_of(self, other: "StoredArray") -> bool:
         """Whether two small arrays are the same, byte for byte.
@@ -201,7 +213,7 @@ class Features(Mapping[str, StoredArray], Closing):
 
     def __getitem__(self, key: str) -> StoredArray:
         if key not in self._inputs:
-            raise _unknown_key(key, self._inputs)
+            raise UnknownKeyError(unknown_key(key, self._inputs))
         return self._array(key)
 
     @abstractmethod
@@ -291,13 +303,12 @@ class UnknownKeyError(KeyError):
         return str(self.args[0])
 
 
-def _unknown_key(key: object, keys: Collection[str]) -> UnknownKeyError:
-    """Return the error for a key that is missing among ``keys``, with similar keys."""
+def unknown_key(key: object, keys: Collection[str]) -> str:
+    """Say that ``key`` is missing among ``keys``, with similar keys."""
     some = list(islice(keys, 10_000))  # comparing with a million takes too long
     close = difflib.get_close_matches(str(key)[:1000], some, n=3)
-    message = f"no input has the key {quoted(key)}; there are {len(keys):,} keys"
-    similar = close or some[:1]
-    if similar:
-        told = "similar keys are" if close else "the first key is"
-        message += f", {told} {', '.join(quoted(one) for one in similar)}"
-    return UnknownKeyError(message)
+    told = "similar keys are" if close else "the first key is"
+    similar = ", ".join(quoted(one) for one in close or some[:1])
+    hint = f", {told} {similar}" if similar else ""
+    number = counted(len(keys), "key")
+    return f"no input has the key {quoted(key)}; the output has {number}{hint}"
