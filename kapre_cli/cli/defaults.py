@@ -14,7 +14,7 @@ from click.core import ParameterSource
 
 from kapre_cli.cli.help_text import Group, Option
 from kapre_cli.cli.option_names import long_name, near_hint, option_hint
-from kapre_cli.cli.options.declaring import WholeNumber
+from kapre_cli.cli.options import WholeNumber
 from kapre_cli.errors import KapreExtractError, UsageError, quoted, writing
 from kapre_cli.report import ExitCode
 

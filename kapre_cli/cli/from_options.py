@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from kapre_cli.cli.options.layer import as_option
 from kapre_cli.errors import AudioReadError, KapreExtractError
 from kapre_cli.outcomes import Known
 from kapre_cli.report import Report
@@ -14,6 +13,16 @@ from kapre_cli.sources import Arriving, Source
 from kapre_cli.version import PROGRAM
 
 BANDS = ("n_mels", "fmin", "fmax", "htk", "norm")  # the options that only the mel layer has
+
+
+def as_option(name: str, value: float | None = None) -> str:
+    """Spell an argument of a layer as the command line does.
+
+    >>> as_option("n_dft"), as_option("n_dft", 512)
+    ('--n-dft', '--n-dft 512')
+    """
+    spelled = f"--{name.replace('_', '-')}"
+    return spelled if value is None else f"{spelled} {value:.15g}"
 
 
 def output_settings(options: Mapping[str, Any]) -> OutputSettings:

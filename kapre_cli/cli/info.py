@@ -6,7 +6,7 @@ import click
 
 from kapre_cli.cli.commands import PlainCommand
 from kapre_cli.cli.help_text import Option
-from kapre_cli.cli.options.declaring import output_argument
+from kapre_cli.cli.options import output_argument
 from kapre_cli.cli.standard_output import put
 from kapre_cli.errors import NotAnOutputError, UsageError, quoted
 

@@ -7,7 +7,7 @@ import click
 from kapre_cli.cli.commands import Command
 from kapre_cli.cli.executors import executor
 from kapre_cli.cli.help_text import Option
-from kapre_cli.cli.options.declaring import WholeNumber, output_argument
+from kapre_cli.cli.options import WholeNumber, output_argument
 from kapre_cli.cli.signals import heard
 from kapre_cli.cli.standard_output import put
 
