@@ -126,19 +126,8 @@ class Terminal(Computing, Closing):
             super().waits()
             self._refresh()
 
-    def writing(self, n_inputs: int, seconds: float | None = None) -> None:
-        """Begin with the inputs in the output."""
-        self._count("writing", n_inputs, seconds)
-
-    def reading_back(self, n_inputs: int, seconds: float | None = None) -> None:
-        """Begin with the inputs in the output once more."""
-        self._count("reading back", n_inputs, seconds)
-
-    def checking(self, n_inputs: int, seconds: float | None = None) -> None:
-        """Begin with the inputs that are looked at."""
-        self._count("checking", n_inputs, seconds)
-
-    def _count(self, name: str, n_inputs: int, seconds: float | None) -> None:
+    def stage(self, name: str, n_inputs: int, seconds: float | None) -> None:
+        """Begin a stage."""
         if not self._quiet:
             with self._lock:
                 self._counting = Counting(name, n_inputs, seconds, clock=self._clock)
