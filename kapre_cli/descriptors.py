@@ -33,6 +33,13 @@ def write_all(descriptor: int, data: bytes | memoryview, name: object) -> None:
         raise
 
 
+def discard(descriptor: int) -> None:
+    """Let a descriptor lead nowhere: what is written to it is lost."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
 def is_regular(descriptor: int) -> bool:
     """Whether a descriptor leads into a file that keeps what is written."""
     return stat.S_ISREG(os.fstat(descriptor).st_mode)

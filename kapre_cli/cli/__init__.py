@@ -29,6 +29,7 @@ from kapre_cli.cli.messages import lossy_messages, n_lost
 from kapre_cli.cli.plot import plot
 from kapre_cli.cli.signals import Stopped, pass_over, stoppable
 from kapre_cli.cli.verify import verify
+from kapre_cli.descriptors import discard
 from kapre_cli.errors import KapreExtractError, printable
 from kapre_cli.report import ExitCode
 from kapre_cli.settings.run import HDF5_SUFFIXES, ROOT_NAME
@@ -107,29 +108,15 @@ for command in (spectrogram, melspectrogram, info, plot, verify, compare, merge)
     program.add_command(with_defaults(command))
 
 
-def main(arguments: Sequence[str] | None = None) -> NoReturn:
+def main(
+    arguments: Sequence[str] | None = None, end: Callable[[int], NoReturn] = sys.exit
+) -> NoReturn:
     """Run the program.
 
     Args:
         arguments: The command line; ``None``: this process's own.
-
-    Raises:
-        SystemExit: Always, with the exit code.
+        end: Ends the process, given the exit code; ``sys.exit`` raises SystemExit.
     """
-    _run_and_end(arguments, sys.exit)
-
-
-def console() -> NoReturn:
-    """Run the program and end the process at once.
-
-    Taking down what was imported, module by module, would take longer than many a run.
-    """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # threads that NumPy would start, unused
-    gc.set_threshold(_OBJECTS_UNTIL_COLLECTION, 10, 10)  # of what is made nearly all is in use
-    _run_and_end(None, _end_at_once)
-
-
-def _run_and_end(arguments: Sequence[str] | None, end: Callable[[int], NoReturn]) -> NoReturn:
     _open_standard_streams()
     # Processes are forked, which the other threads of a program in Python might not outlive.
     forks = threading.active_count() == 1
@@ -140,6 +127,16 @@ def _run_and_end(arguments: Sequence[str] | None, end: Callable[[int], NoReturn]
             traceback.print_exc()
             code = ExitCode.FAILED
         end(code)
+
+
+def console() -> NoReturn:
+    """Run the program and end the process at once.
+
+    Taking down what was imported, module by module, would take longer than many a run.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # threads that NumPy would start, unused
+    gc.set_threshold(_OBJECTS_UNTIL_COLLECTION, 10, 10)  # of what is made nearly all is in use
+    main(end=_end_at_once)
 
 
 def _end_at_once(code: int) -> NoReturn:
@@ -205,9 +202,7 @@ def _drain_stdout() -> None:
     try:
         sys.stdout.flush()
     except OSError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+        discard(sys.stdout.fileno())
         sys.stdout.flush()
 
 

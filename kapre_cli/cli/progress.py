@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from kapre_cli.report import Progress, counted, duration
+from kapre_cli.sources import Source
 from kapre_cli.storage.disk import in_bytes
 
 Clock = Callable[[], float]
@@ -107,8 +108,7 @@ class Computing(Progress):
     Args:
         sources: Key and bytes of each input that is known.
         grows: Whether more may come.
-        received: Returns how many bytes of standard input have come, if that is an input and
-            waited for.
+        stream: Standard input, if that is an input and waited for.
 
     Attributes:
         done: Seconds of audio that are computed.
@@ -119,7 +119,7 @@ class Computing(Progress):
         sources: Iterable[tuple[str, int]],
         *,
         grows: bool = False,
-        received: Callable[[], int] | None = None,
+        stream: Source | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
         self.done = 0.0
@@ -137,12 +137,12 @@ class Computing(Progress):
         for key, n_bytes in sources:
             self.arrived(key, n_bytes)
         self._grows = self._is_waiting = grows
-        self._received = received
+        self._stream = stream
 
     def arrived(self, key: str, n_bytes: int) -> None:
         """Add an input that has come."""
         with self._lock:
-            self._received = None
+            self._stream = None
             self._is_waiting = False
             self._unopened[key] = max(n_bytes, 1)
             self._bytes_unopened += self._unopened[key]
@@ -209,8 +209,8 @@ class Computing(Progress):
 
     def status(self) -> Status:
         """Return how far it is."""
-        if self._received is not None:
-            so_far = f"{in_bytes(self._received())} so far"
+        if self._stream is not None:
+            so_far = f"{in_bytes(self._stream.size)} so far"
             return Status("waiting for standard input", None, None, (so_far,))
         ended = f"{self._n_ended:,}/" if self._n_inputs else ""
         inputs = f"{ended}{counted(self._n_inputs, 'input')}"

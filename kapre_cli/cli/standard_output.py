@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from kapre_cli.cli.signals import Stopped, may_interrupt, pass_over
-from kapre_cli.descriptors import write_all
+from kapre_cli.descriptors import discard, write_all
 from kapre_cli.errors import UsageError, printable, writing
 from kapre_cli.settings import OutputSettings
 
@@ -112,9 +112,7 @@ def standard_output(output: OutputSettings) -> Iterator[int | None]:
     require_open_stdout("arrays", "an output")
     sys.stdout.flush()
     descriptor = os.dup(1)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)
+    discard(1)
     try:
         with while_read(descriptor):
             yield descriptor

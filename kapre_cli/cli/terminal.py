@@ -12,6 +12,7 @@ from kapre_cli.cli.messages import message_stream
 from kapre_cli.cli.progress import Clock, Computing, Counting, Status
 from kapre_cli.cli.standard_output import put
 from kapre_cli.closing import Closing
+from kapre_cli.descriptors import discard
 from kapre_cli.errors import printable
 from kapre_cli.interpreter import silence_tensorflow
 from kapre_cli.sources import Source
@@ -53,23 +54,16 @@ class Terminal(Computing, Closing):
     ) -> None:
         known = () if quiet or sources is None else sources
         files = [(source.key, source.size) for source in known if not source.is_stream]
-        streams = [source for source in known if source.is_stream]
-
-        def received() -> int:
-            return sum(source.size for source in streams)
-
-        super().__init__(files, grows=grows, received=received if streams else None, clock=clock)
+        stream = next((source for source in known if source.is_stream), None)
+        super().__init__(files, grows=grows, stream=stream, clock=clock)
         self._quiet = quiet
         silence_tensorflow()
         self._before = sys.stderr
         self._descriptor = os.dup(2)
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        os.close(nowhere)
+        discard(2)
         sys.stderr = message_stream(self._descriptor, self._before.encoding)
         self._clock = clock
-        self._computes = sources is not None
-        self._counting: Counting | None = None
+        self._stage: Computing | Counting | None = None if sources is None else self
         self._closing = threading.Event()
         self._showing: threading.Thread | None = None
         self._interval = interval
@@ -77,7 +71,7 @@ class Terminal(Computing, Closing):
             from kapre_cli.cli.bar import Bar  # tqdm only where there is a terminal to draw on
 
             self._bar = Bar(self._shown, clock, self._lock)
-        if self._computes:
+        if sources is not None:
             self._show()
 
     def _show(self) -> None:
@@ -109,9 +103,7 @@ class Terminal(Computing, Closing):
 
     def _shown(self) -> Status | None:
         with self._lock:
-            if self._counting is not None:
-                return self._counting.status()
-            return self.status() if self._computes else None
+            return None if self._stage is None else self._stage.status()
 
     def say(self, message: str) -> None:
         """Print one message on a line of its own, above the bar."""
@@ -130,20 +122,20 @@ class Terminal(Computing, Closing):
         """Begin a stage."""
         if not self._quiet:
             with self._lock:
-                self._counting = Counting(name, n_inputs, seconds, clock=self._clock)
+                self._stage = Counting(name, n_inputs, seconds, clock=self._clock)
                 self._show()
 
     def moved(self, seconds: float) -> None:
         """Count some seconds of audio."""
-        if self._counting is not None:
+        if isinstance(self._stage, Counting):
             with self._lock:
-                self._counting.moved(seconds)
+                self._stage.moved(seconds)
 
     def checked(self, seconds: float = 0.0) -> None:
         """Count an input."""
-        if self._counting is not None:
+        if isinstance(self._stage, Counting):
             with self._lock:
-                self._counting.ended(seconds)
+                self._stage.ended(seconds)
 
     def put(self, line: str) -> None:
         """Print a line of the product on standard output, above the bar."""
