@@ -19,16 +19,14 @@ from typing import Any, NoReturn
 import click
 
 from kapre_cli.cli.commands import Command
-from kapre_cli.cli.compare import compare
 from kapre_cli.cli.defaults import blamed, unknown_variables, with_defaults
 from kapre_cli.cli.ending import PipeClosedError, code_of, message_of
 from kapre_cli.cli.extract import melspectrogram, spectrogram
-from kapre_cli.cli.info import info
+from kapre_cli.cli.inspection import compare, info, verify
 from kapre_cli.cli.merge import merge
 from kapre_cli.cli.messages import lossy_messages, n_lost
 from kapre_cli.cli.plot import plot
 from kapre_cli.cli.signals import Stopped, pass_over, stoppable
-from kapre_cli.cli.verify import verify
 from kapre_cli.descriptors import discard
 from kapre_cli.errors import KapreExtractError, printable
 from kapre_cli.report import ExitCode
@@ -168,33 +166,29 @@ def run(arguments: Sequence[str] | None = None, *, forks: bool = False) -> int:
 
 
 def _run(arguments: Sequence[str] | None, *, forks: bool) -> int:
+    """Do what :func:`run` does. While it is told what stopped it nothing else stops that."""
     with lossy_messages():
-        code = _told(arguments, forks=forks)
+        try:
+            ended = program.main(arguments, prog_name=PROGRAM, standalone_mode=False, obj=forks)
+            code = int(ended or ExitCode.OK)
+        except click.ClickException as error:
+            pass_over()
+            shown = io.StringIO()
+            blamed(error).show(shown)
+            click.echo(printable(shown.getvalue()), err=True, nl=False)
+            code = code_of(error)
+        except (
+            *(KapreExtractError, PipeClosedError, Stopped),
+            *(OSError, MemoryError, RuntimeError, ImportError, KeyboardInterrupt),
+        ) as error:
+            pass_over()
+            message = message_of(error)
+            if message is not None:
+                click.echo(f"{PROGRAM}: {printable(message)}", err=True)
+            code = code_of(error)
         pass_over()
         _drain_stdout()
     return ExitCode.FAILED if code == ExitCode.OK and n_lost() else code
-
-
-def _told(arguments: Sequence[str] | None, *, forks: bool) -> int:
-    """Do what :func:`run` does. While it is told what stopped it nothing else stops that."""
-    try:
-        ended: Any = program.main(arguments, prog_name=PROGRAM, standalone_mode=False, obj=forks)
-    except click.ClickException as error:
-        pass_over()
-        shown = io.StringIO()
-        blamed(error).show(shown)
-        click.echo(printable(shown.getvalue()), err=True, nl=False)
-        return code_of(error)
-    except (
-        *(KapreExtractError, PipeClosedError, Stopped),
-        *(OSError, MemoryError, RuntimeError, ImportError, KeyboardInterrupt),
-    ) as error:
-        pass_over()
-        message = message_of(error)
-        if message is not None:
-            click.echo(f"{PROGRAM}: {printable(message)}", err=True)
-        return code_of(error)
-    return int(ended or ExitCode.OK)
 
 
 def _drain_stdout() -> None:

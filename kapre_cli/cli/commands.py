@@ -1,4 +1,4 @@
-"""The classes of the commands: help, options that are shown or unknown, and signals."""
+"""The classes of the commands: help, and options that are shown or unknown."""
 
 from functools import partial
 from typing import Any
@@ -8,7 +8,6 @@ import click
 from kapre_cli.cli.defaults import SHOWS_CONFIG, print_config
 from kapre_cli.cli.help_text import Context, Formatter, Group, Option, brief_help, option_rows
 from kapre_cli.cli.option_names import explained
-from kapre_cli.cli.signals import heard
 from kapre_cli.errors import KapreExtractError, OutputError
 from kapre_cli.settings import RESUMES
 
@@ -65,15 +64,6 @@ class Command(click.Command):
         """Write all options in their groups."""
         assert isinstance(formatter, Formatter)  # noqa: S101 - for the type checker
         formatter.write_groups(option_rows(self, ctx), close=False)
-
-
-class PlainCommand(Command):
-    """A command that does all its work in this process."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Call the command; signals that end the process take effect at once."""
-        with heard():
-            return super().invoke(ctx)
 
 
 class ExtractingCommand(Command):

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from kapre_cli.cli.commands import PlainCommand
+from kapre_cli.cli.commands import Command
 from kapre_cli.cli.help_text import Group, Option
 from kapre_cli.cli.options import OVERWRITE, QUIET, SCALES, format_option, output_option
-from kapre_cli.cli.signals import Stopped, pass_over
+from kapre_cli.cli.signals import Stopped, heard, pass_over
 from kapre_cli.errors import OutputError, StoredDataError, UsageError, quoted
 from kapre_cli.report import Report, counted
 from kapre_cli.settings import FILE_FORMATS, OutputSettings
@@ -20,7 +20,7 @@ _SHOWN = 4  # inputs, in a message
 
 
 @click.command(
-    cls=PlainCommand,
+    cls=Command,
     params=[
         click.Argument(["inputs"], nargs=-1, required=True, type=click.Path(path_type=Path)),
         output_option(is_stream=False),
@@ -37,6 +37,7 @@ _SHOWN = 4  # inputs, in a message
     ],
     short_help="Merge outputs into one.",
 )
+@heard()
 def merge(
     inputs: tuple[Path, ...],
     output: str | None,

@@ -102,11 +102,6 @@ def _norm(text: str) -> str | float | None:
         raise ValueError(f"{text!r} is not 'slaney', 'none' or a number.") from None
 
 
-def output_argument(name: str = "output", shown: str = "OUTPUT") -> click.Argument:
-    """Return an argument that names an output."""
-    return click.Argument([name], metavar=shown, type=click.Path(path_type=Path))
-
-
 # Inputs
 
 _INPUTS = [
@@ -280,43 +275,6 @@ def framing_options(n_hop: str = "half of --n-dft") -> list[Option]:
     ]
 
 
-def _layer_options(config: type[LayerConfig]) -> list[Option]:
-    """Return the options that describe a layer, with the layer's own defaults."""
-    return [
-        *framing_options(),
-        *(MEL if issubclass(config, MelspectrogramConfig) else ()),
-        feature_option(
-            "--power",
-            is_usual=True,
-            metavar="P",
-            type=click.FloatRange(min=0, min_open=True),
-            default=getattr(config, config.power_name),
-            help="Exponent: 2 for power, 1 for amplitude.",
-        ),
-        feature_option(
-            "--decibel/--no-decibel",
-            is_usual=True,
-            default=getattr(config, config.decibel_name),
-            help="Convert to decibels. They are 10*log10 of the values, relative to the largest "
-            "value of the input, floored at -80.",
-        ),
-        feature_option(
-            "--amin",
-            metavar="A",
-            type=click.FloatRange(min=0, min_open=True),
-            default=config.amin,
-            help="Smallest value that --decibel distinguishes. Smaller values are raised to it; "
-            "lower it for quiet recordings.",
-        ),
-        feature_option(
-            "--data-format",
-            type=click.Choice(("default", *DATA_FORMATS)),
-            default=config.image_data_format,
-            help="Position of the channel axis. default: that of Keras' configuration.",
-        ),
-    ]
-
-
 # The output
 
 
@@ -453,5 +411,44 @@ _RUNNING = [
 
 
 def extraction_options(config: type[LayerConfig]) -> list[click.Parameter]:
-    """Return all options of a command that extracts what such a layer returns."""
-    return [*_INPUTS, *_OUTPUT, *_layer_options(config), *AUDIO, *_RUNNING]
+    """Return all options of a command that extracts what such a layer returns.
+
+    Those that describe the layer have its own defaults.
+    """
+    return [
+        *_INPUTS,
+        *_OUTPUT,
+        *framing_options(),
+        *(MEL if issubclass(config, MelspectrogramConfig) else ()),
+        feature_option(
+            "--power",
+            is_usual=True,
+            metavar="P",
+            type=click.FloatRange(min=0, min_open=True),
+            default=getattr(config, config.power_name),
+            help="Exponent: 2 for power, 1 for amplitude.",
+        ),
+        feature_option(
+            "--decibel/--no-decibel",
+            is_usual=True,
+            default=getattr(config, config.decibel_name),
+            help="Convert to decibels. They are 10*log10 of the values, relative to the largest "
+            "value of the input, floored at -80.",
+        ),
+        feature_option(
+            "--amin",
+            metavar="A",
+            type=click.FloatRange(min=0, min_open=True),
+            default=config.amin,
+            help="Smallest value that --decibel distinguishes. Smaller values are raised to it; "
+            "lower it for quiet recordings.",
+        ),
+        feature_option(
+            "--data-format",
+            type=click.Choice(("default", *DATA_FORMATS)),
+            default=config.image_data_format,
+            help="Position of the channel axis. default: that of Keras' configuration.",
+        ),
+        *AUDIO,
+        *_RUNNING,
+    ]

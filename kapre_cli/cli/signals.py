@@ -53,12 +53,11 @@ class _Interruption:
     """Whether an exception may be raised where the main thread is when a signal comes.
 
     Attributes:
-        is_repeated: Whether signals come again until they have been heard.
-        base: What the main thread was at when that began.
+        base: What the main thread was at when signals began to come again until they are heard.
+            ``None``: they do not.
     """
 
     def __init__(self) -> None:
-        self.is_repeated = False
         self.base: FrameType | None = None
         self._place: tuple[FrameType | None, int] = (None, 0)
         self._since = 0.0
@@ -67,7 +66,7 @@ class _Interruption:
         """Whether it may be. A thread that has not moved for long waits, and can be interrupted."""
         while frame is not None and frame.f_globals is globals():
             frame = frame.f_back  # a second signal, within the handler of the first
-        if frame is None or not self.is_repeated:
+        if frame is None or self.base is None:
             return True
         if self._is_loading(frame):
             return False
@@ -186,11 +185,11 @@ def heard() -> Iterator[None]:
     before = signal.set_wakeup_fd(comes, warn_on_full_buffer=False)
     repeater = threading.Thread(target=repeat, name="signals", daemon=True)
     repeater.start()
-    _interruption.is_repeated, _interruption.base = True, sys._getframe(2)
+    _interruption.base = sys._getframe(2)
     try:
         yield
     finally:
-        _interruption.is_repeated, _interruption.base = False, None
+        _interruption.base = None
         signal.set_wakeup_fd(before)
         os.close(comes)
         repeater.join()

@@ -70,7 +70,7 @@ class Terminal(Computing, Closing):
         if sys.stderr.isatty() and not quiet:
             from kapre_cli.cli.bar import Bar  # tqdm only where there is a terminal to draw on
 
-            self._bar = Bar(self._shown, clock, self._lock)
+            self._bar = Bar(self._shown, self._lock)
         if sources is not None:
             self._show()
 
