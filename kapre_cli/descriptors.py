@@ -3,6 +3,8 @@
 import os
 import select
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from kapre_cli.errors import OutputError, writing
 
@@ -38,6 +40,18 @@ def discard(descriptor: int) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, descriptor)
     os.close(nowhere)
+
+
+@contextmanager
+def diverted(descriptor: int) -> Iterator[int]:
+    """Give a copy of a descriptor, which itself leads nowhere meanwhile."""
+    copy = os.dup(descriptor)
+    discard(descriptor)
+    try:
+        yield copy
+    finally:
+        os.dup2(copy, descriptor)
+        os.close(copy)
 
 
 def is_regular(descriptor: int) -> bool:

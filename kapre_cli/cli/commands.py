@@ -87,7 +87,7 @@ def _show(ctx: click.Context, option: click.Parameter, is_asked: bool) -> None:
 
 
 _help_option = partial(
-    Option, group=Group.GENERAL, is_flag=True, is_eager=True, expose_value=False, callback=_show
+    Option, group=Group.GENERAL, is_eager=True, expose_value=False, callback=_show
 )
 _BRIEF = _help_option("-h", help="Show the usual options and exit.")
 _ALL = _help_option("--help", help="Show all options and exit.")

@@ -58,7 +58,6 @@ def with_defaults(command: click.Command) -> click.Command:
         Option(
             "--show-config",
             group=Group.GENERAL,
-            is_flag=True,
             expose_value=False,
             callback=_show,
             help="Print all options as a TOML file for --config, and do nothing else.",

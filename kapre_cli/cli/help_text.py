@@ -31,7 +31,8 @@ class Option(click.Option):
     """An option that belongs to a group.
 
     Args:
-        names: As of :class:`click.Option`; so are ``attributes``. A default is shown.
+        names: As of :class:`click.Option`; so are ``attributes``. A default is shown. What has
+            neither type nor default is a flag.
         group: The heading under which the option is shown.
         is_usual: Whether ``-h`` shows it. The first sentence of its help, of about fifty
             characters, is shown there alone.
@@ -42,6 +43,8 @@ class Option(click.Option):
     ) -> None:
         if "default" in attributes:
             attributes.setdefault("show_default", True)
+        elif "type" not in attributes:
+            attributes["is_flag"] = True
         super().__init__(names, **attributes)
         self.group = group
         self.is_usual = is_usual

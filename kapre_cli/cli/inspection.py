@@ -22,7 +22,7 @@ def _output_argument(name: str = "output", shown: str = "OUTPUT") -> click.Argum
     params=[
         _output_argument(),
         click.Argument(["keys"], nargs=-1, metavar="[KEY]..."),
-        Option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+        Option("--json", "as_json", help="Print one JSON object."),
     ],
     short_help="Summarize an output, or inspect a recording.",
 )
@@ -88,7 +88,7 @@ def info(output: Path, keys: tuple[str, ...], as_json: bool) -> int:
             show_default="10",
             help="Number of inputs to recompute, evenly spaced over the output.",
         ),
-        Option("--all", "every", is_flag=True, help="Recompute every input."),
+        Option("--all", "every", help="Recompute every input."),
     ],
     short_help="Check that an output is complete and correct.",
 )

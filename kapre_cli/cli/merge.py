@@ -30,7 +30,6 @@ _SHOWN = 4  # inputs, in a message
         Option(
             "--allow-missing",
             group=Group.CHECKS,
-            is_flag=True,
             help="Merge shards although some of them are missing.",
         ),
         QUIET,

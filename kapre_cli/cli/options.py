@@ -117,7 +117,6 @@ _INPUTS = [
     _input_option(
         "-0",
         "--null",
-        is_flag=True,
         help="Names in --files-from end in NUL, as find -print0 writes them.",
     ),
     _input_option(
@@ -127,7 +126,6 @@ _INPUTS = [
     ),
     _input_option(
         "--hidden",
-        is_flag=True,
         help="Include hidden files and folders. Those are names that begin with a dot, recycle "
         "bins, lost+found and the like.",
     ),
@@ -155,7 +153,6 @@ AUDIO = [
     _audio_option(
         "--resample",
         is_usual=True,
-        is_flag=True,
         help="Convert inputs of other sample rates to --sr.",
     ),
     _audio_option(
@@ -169,7 +166,6 @@ AUDIO = [
     ),
     _audio_option(
         "--mono",
-        is_flag=True,
         help="Average all channels, or those of --channel, into one.",
     ),
     _input_option(
@@ -182,7 +178,6 @@ AUDIO = [
     ),
     _check_option(
         "--allow-truncated",
-        is_flag=True,
         help="Accept files with fewer or more samples than their headers state. n_missing in "
         "the metadata is the difference.",
     ),
@@ -310,12 +305,10 @@ def format_option(formats: Sequence[str]) -> Option:
 OVERWRITE = _output_option(
     "--overwrite",
     is_usual=True,
-    is_flag=True,
     help="Replace an existing output. It stays until the new one is complete.",
 )
 SCALES = _output_option(
     "--dimension-scales",
-    is_flag=True,
     help="Give HDF5 output dimension scales. Programs that read netCDF (xarray, MATLAB, "
     "Panoply) take seconds and Hz from them.",
 )
@@ -352,7 +345,6 @@ _OUTPUT = [
 QUIET = _run_option(
     "-q",
     "--quiet",
-    is_flag=True,
     help="Print only failures, warnings and errors.",
 )
 _RUNNING = [
@@ -366,7 +358,6 @@ _RUNNING = [
     ),
     _run_option(
         "--dry-run",
-        is_flag=True,
         help="Print what would be computed and written, and do nothing else. Only the headers "
         "of the inputs are read.",
     ),
@@ -404,7 +395,6 @@ _RUNNING = [
     _run_option(
         "-v",
         "--verbose",
-        is_flag=True,
         help="Print versions and a line for each finished input.",
     ),
 ]

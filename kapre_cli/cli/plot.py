@@ -83,7 +83,6 @@ _OPTIONS = [
     _picture_option(
         "--overwrite",
         is_usual=True,
-        is_flag=True,
         help="Replace an existing picture.",
     ),
     _picture_option(
@@ -135,7 +134,6 @@ _OPTIONS = [
     feature_option(
         "--mel",
         is_usual=True,
-        is_flag=True,
         help="Show mel bands of recordings. The options from --n-mels to --norm describe them.",
     ),
     *framing_options(n_hop="a quarter of --n-dft"),

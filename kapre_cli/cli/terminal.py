@@ -1,18 +1,17 @@
 """What a person sees while a run is on: messages and how far it is, and nothing else."""
 
-import os
 import sys
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
-from kapre_cli.cli.messages import message_stream
+from kapre_cli.cli.messages import messages_to
 from kapre_cli.cli.progress import Clock, Computing, Counting, Status
 from kapre_cli.cli.standard_output import put
 from kapre_cli.closing import Closing
-from kapre_cli.descriptors import discard
+from kapre_cli.descriptors import diverted
 from kapre_cli.errors import printable
 from kapre_cli.interpreter import silence_tensorflow
 from kapre_cli.sources import Source
@@ -58,10 +57,9 @@ class Terminal(Computing, Closing):
         super().__init__(files, grows=grows, stream=stream, clock=clock)
         self._quiet = quiet
         silence_tensorflow()
-        self._before = sys.stderr
-        self._descriptor = os.dup(2)
-        discard(2)
-        sys.stderr = message_stream(self._descriptor, self._before.encoding)
+        self._redirections = ExitStack()
+        descriptor = self._redirections.enter_context(diverted(2))
+        self._redirections.enter_context(messages_to(descriptor))
         self._clock = clock
         self._stage: Computing | Counting | None = None if sources is None else self
         self._closing = threading.Event()
@@ -70,21 +68,21 @@ class Terminal(Computing, Closing):
         if sys.stderr.isatty() and not quiet:
             from kapre_cli.cli.bar import Bar  # tqdm only where there is a terminal to draw on
 
-            self._bar = Bar(self._shown, self._lock)
+            self._bar, self._interval = Bar(self._shown, self._lock), _BAR_SECONDS
         if sources is not None:
             self._show()
 
     def _show(self) -> None:
-        """Draw the bar from now on, or print a line every now and then."""
-        self._refresh()
+        """Draw the bar now and from now on, or print a line every now and then."""
+        if self._bar is not None:
+            self._bar.refresh()
         if self._showing is None and not self._quiet:
             self._showing = threading.Thread(target=self._keep_showing, name="shown", daemon=True)
             with suppress(RuntimeError):  # there can be no more threads: those at work matter more
                 self._showing.start()
 
     def _keep_showing(self) -> None:
-        interval = self._interval if self._bar is None else _BAR_SECONDS
-        while not self._closing.wait(interval):
+        while not self._closing.wait(self._interval):
             with self._lock:
                 if self._closing.is_set():
                     return
@@ -93,10 +91,6 @@ class Terminal(Computing, Closing):
                     self._bar.refresh()
                 elif status is not None:
                     self.say(status.line())
-
-    def _refresh(self) -> None:
-        if self._bar is not None:
-            self._bar.refresh()
 
     def _above_bar(self, stream: TextIO) -> AbstractContextManager[Any]:
         return self._lock if self._bar is None else self._bar.external_write_mode(file=stream)
@@ -116,7 +110,7 @@ class Terminal(Computing, Closing):
         """Show how things stand: nothing else will for a while."""
         with self._lock:
             super().waits()
-            self._refresh()
+            self._show()
 
     def stage(self, name: str, n_inputs: int, seconds: float | None) -> None:
         """Begin a stage."""
@@ -150,7 +144,4 @@ class Terminal(Computing, Closing):
                 self._bar.close()
         if self._showing is not None and self._showing.is_alive():
             self._showing.join(timeout=1.0)
-        sys.stderr.close()
-        sys.stderr = self._before
-        os.dup2(self._descriptor, 2)
-        os.close(self._descriptor)
+        self._redirections.close()
