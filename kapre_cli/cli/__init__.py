@@ -204,8 +204,7 @@ def _command_hint(arguments: Sequence[str], commands: Collection[str]) -> str:
     """Return in a clause what was meant by arguments that begin with no command."""
     name = arguments[0]
     if (what := _kind_of_path(name)) is not None:
-        command = _whole_command(arguments)
-        return f"it is {what}, and a command comes first: {command}"
+        return f"it is {what}, and a command comes first: {_whole_command(arguments)}"
     plain = name.lower().replace("-", "").replace("_", "")
     near = (
         _COMMANDS.get(plain)

@@ -5,10 +5,10 @@ from typing import Any
 
 import click
 
-from kapre_cli.cli.defaults import SHOWS_CONFIG, print_config
+from kapre_cli.cli.defaults import SHOWS_CONFIG, config_text
 from kapre_cli.cli.help_text import Context, Formatter, Group, Option, brief_help, option_rows
 from kapre_cli.cli.option_names import explained
-from kapre_cli.errors import KapreExtractError, OutputError
+from kapre_cli.errors import KapreExtractError, OutputError, writing
 from kapre_cli.settings import RESUMES
 
 _FEW = 10  # options that a command shows all at once
@@ -42,7 +42,11 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Call the command, or print its options as ``--show-config`` asks."""
-        return print_config(ctx) if ctx.meta.get(SHOWS_CONFIG) else super().invoke(ctx)
+        if not ctx.meta.get(SHOWS_CONFIG):
+            return super().invoke(ctx)
+        with writing("standard output"):
+            click.echo(config_text(ctx).encode())
+        return None
 
     def get_help_option_names(self, ctx: click.Context) -> list[str]:
         """Return the names of the option that usage errors point to."""

@@ -68,20 +68,16 @@ class _Interruption:
             frame = frame.f_back  # a second signal, within the handler of the first
         if frame is None or self.base is None:
             return True
-        if self._is_loading(frame):
-            return False
+        outer: FrameType | None = frame
+        while outer is not None and outer is not self.base:
+            if outer.f_globals.get("__name__") in _LOADING:
+                return False
+            outer = outer.f_back
         place, now = (frame, frame.f_lasti), time.monotonic()
         if place != self._place:
             self._place, self._since = place, now
         waits = now - self._since > _SECONDS_TO_BE_HEARD / 2
         return waits or frame.f_globals.get("__name__") not in _FRAGILE
-
-    def _is_loading(self, frame: FrameType | None) -> bool:
-        while frame is not None and frame is not self.base:
-            if frame.f_globals.get("__name__") in _LOADING:
-                return True
-            frame = frame.f_back
-        return False
 
 
 _interruption = _Interruption()
