@@ -117,10 +117,7 @@ class Recorder(Closing):
         Raises:
             BrokenPipeError: If it goes into a pipe whose reader has left.
         """
-        if status == WRITTEN:
-            self._work_seconds += known.work_seconds or 0.0
-        elif status == FAILED:
-            known = known._replace(shape=None, reference=None, reference_db=None)
+        self._work_seconds += (known.work_seconds or 0.0) if status == WRITTEN else 0.0
         self._write(
             {
                 "key": known.key,
@@ -128,9 +125,9 @@ class Recorder(Closing):
                 "status": status,
                 "reason": reason,
                 "note": known.note,
-                "shape": known.shape,
-                "reference": known.reference,
-                "reference_db": known.reference_db,
+                "shape": known.shape if status != FAILED else None,
+                "reference": known.reference if status != FAILED else None,
+                "reference_db": known.reference_db if status != FAILED else None,
                 "seconds": known.seconds,
                 "work_seconds": known.work_seconds,
             }
@@ -152,10 +149,11 @@ class Recorder(Closing):
             return
         try:
             write_all(self.descriptor, f"{_ENCODER.encode(line)}\n".encode(), self._name)
-        except (BrokenPipeError, OutputError) as error:
+        except BrokenPipeError:
             self._is_broken = True
-            if isinstance(error, BrokenPipeError):
-                raise
+            raise
+        except OutputError as error:
+            self._is_broken = True
             self._broke(error)
 
     def close(self) -> None:
