@@ -3,6 +3,8 @@
 import os
 import select
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from kapre_cli.errors import OutputError, writing
 
@@ -31,6 +33,25 @@ def write_all(descriptor: int, data: bytes | memoryview, name: object) -> None:
         if isinstance(error.__cause__, BrokenPipeError):
             raise error.__cause__ from None
         raise
+
+
+def discard(descriptor: int) -> None:
+    """Let a descriptor lead nowhere: what is written to it is lost."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+@contextmanager
+def diverted(descriptor: int) -> Iterator[int]:
+    """Give a copy of a descriptor, which itself leads nowhere meanwhile."""
+    copy = os.dup(descriptor)
+    discard(descriptor)
+    try:
+        yield copy
+    finally:
+        os.dup2(copy, descriptor)
+        os.close(copy)
 
 
 def is_regular(descriptor: int) -> bool:

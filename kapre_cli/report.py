@@ -1,7 +1,6 @@
 """What became of every input: counts, failures, messages and the exit code."""
 
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -27,7 +26,7 @@ class ExitCode(IntEnum):
 
 
 class Progress:
-    """Told how far the work is, by any thread; this one ignores it.
+    """Told how far the work is; this one ignores it.
 
     Seconds are seconds of audio.
     """
@@ -62,16 +61,18 @@ class Progress:
 
     def writing(self, n_inputs: int, seconds: float | None = None) -> None:
         """Begin to put the output together: so many inputs, of so many seconds if known."""
-
-    def wrote(self, seconds: float = 0.0) -> None:
-        """Record that one more input, of this length, is in the output."""
-        self.checked(seconds)
+        self.stage("writing", n_inputs, seconds)
 
     def reading_back(self, n_inputs: int, seconds: float | None = None) -> None:
-        """Begin to read the output back, input by input; :meth:`checked` counts them."""
+        """Begin to read the output back, input by input."""
+        self.stage("reading back", n_inputs, seconds)
 
     def checking(self, n_inputs: int, seconds: float | None = None) -> None:
         """Begin to look at so many inputs of outputs."""
+        self.stage("checking", n_inputs, seconds)
+
+    def stage(self, name: str, n_inputs: int, seconds: float | None) -> None:
+        """Begin a stage, whose inputs :meth:`checked` counts, one of the three above."""
 
     def moved(self, seconds: float) -> None:
         """Record that so much more of an input has been written or looked at."""
@@ -79,13 +80,17 @@ class Progress:
     def checked(self, seconds: float = 0.0) -> None:
         """Record that one more input, of this length, has been looked at."""
 
+    def wrote(self, seconds: float = 0.0) -> None:
+        """Record that one more input, of this length, is in the output."""
+        self.checked(seconds)
+
 
 SILENT = Progress()
 
 
 @dataclass
 class Report:
-    """The tally of a run. Any thread may add to it.
+    """The tally of a run, which adds to it from one thread.
 
     Attributes:
         say: Called with each message for the user as it arises.
@@ -122,35 +127,31 @@ class Report:
     is_there: bool = False
     broken: bool = False
     warned: set[str] = field(default_factory=set)
-    _failures: Failures = field(default_factory=Failures, repr=False, compare=False)
-    _adding: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
+    _failures: Failures = field(default_factory=Failures, repr=False)
 
     def was_read(self) -> None:
         """Count an input that has been read to its end without failing, or need not be read."""
-        with self._adding:
-            self.n_read += 1
+        self.n_read += 1
 
     def written(self, path: str, known: Known) -> None:
         """Count an input whose features are in the output."""
-        with self._adding:
-            self.n_written += 1
-            self.n_floored += known.is_floored
-            self.seconds += known.seconds or 0.0
-            if known.note is not None:
-                self.say(f"note: {quoted(path)}: {known.note}")
-            self._record(path, WRITTEN, None, known)
+        self.n_written += 1
+        self.n_floored += known.is_floored
+        self.seconds += known.seconds or 0.0
+        if known.note is not None:
+            self.say(f"note: {quoted(path)}: {known.note}")
+        self._record(path, WRITTEN, None, known)
 
     def failed(self, path: str, reason: object, known: Known = NOTHING) -> None:
         """Count an input that failed, and name it with its reason."""
-        with self._adding:
-            self.say(f"failed: {quoted(path)}: {reason}")
-            if isinstance(reason, UnexpectedError):
-                if self.verbose:
-                    self.say(reason.trace)
-                else:
-                    self.warn("--verbose shows where an unexpected exception was raised")
-            self._failures.add(str(reason))
-            self.unwritten(path, reason, known)
+        self.say(f"failed: {quoted(path)}: {reason}")
+        if isinstance(reason, UnexpectedError):
+            if self.verbose:
+                self.say(reason.trace)
+            else:
+                self.warn("--verbose shows where an unexpected exception was raised")
+        self._failures.add(str(reason))
+        self.unwritten(path, reason, known)
 
     def unwritten(
         self, path: str, reason: object, known: Known = NOTHING, *, tried: bool = True
@@ -163,10 +164,9 @@ class Report:
             known: What is known of the input.
             tried: Whether it had been opened by then.
         """
-        with self._adding:
-            self.n_failed += 1
-            self.n_untried += not tried
-            self._record(path, FAILED, f"{'' if tried else 'not tried: '}{reason}", known)
+        self.n_failed += 1
+        self.n_untried += not tried
+        self._record(path, FAILED, f"{'' if tried else 'not tried: '}{reason}", known)
 
     def begin(self) -> None:
         """Begin the record: nothing refuses the run any more.
@@ -174,16 +174,14 @@ class Report:
         Raises:
             OutputError: If it cannot be opened.
         """
-        with self._adding:
-            if self.recorder is not None:
-                self.recorder.begin()
+        if self.recorder is not None:
+            self.recorder.begin()
 
     def skipped(self, path: str, known: Known) -> None:
         """Count an input whose features were there already."""
-        with self._adding:
-            self.n_skipped += 1
-            self.n_floored += known.is_floored
-            self._record(path, SKIPPED, None, known)
+        self.n_skipped += 1
+        self.n_floored += known.is_floored
+        self._record(path, SKIPPED, None, known)
 
     def _record(self, path: str, status: str, reason: str | None, known: Known) -> None:
         if self.recorder is not None:
@@ -201,9 +199,8 @@ class Report:
         allowed = self.max_failures
         if allowed is None:
             return
-        with self._adding:
-            n_failed = self.n_failed + n_more
-            n_ended = max(self.n_inputs, self.n_failed + self.n_read) + n_more
+        n_failed = self.n_failed + n_more
+        n_ended = max(self.n_inputs, self.n_failed + self.n_read) + n_more
         if allowed.is_exceeded(n_failed, n_ended, self.n_expected):
             number = self.n_expected or n_ended
             raise TooManyFailuresError(
@@ -213,25 +210,23 @@ class Report:
 
     def close(self, exit_code: int) -> None:
         """Let the record, which begins now at the latest, end with the sums."""
-        with self._adding:
-            if self.recorder is not None:
-                self.recorder.begin()
-                self.recorder.sums(
-                    exit_code,
-                    inputs=self.n_inputs,
-                    written=self.n_written,
-                    failed=self.n_failed,
-                    not_tried=self.n_untried,
-                    skipped=self.n_skipped,
-                    seconds=self.seconds,
-                )
+        self.begin()
+        if self.recorder is not None:
+            self.recorder.sums(
+                exit_code,
+                inputs=self.n_inputs,
+                written=self.n_written,
+                failed=self.n_failed,
+                not_tried=self.n_untried,
+                skipped=self.n_skipped,
+                seconds=self.seconds,
+            )
 
     def warn(self, message: str) -> None:
         """Pass on a warning, once."""
-        with self._adding:
-            if message not in self.warned:
-                self.warned.add(message)
-                self.say(f"warning: {message}")
+        if message not in self.warned:
+            self.warned.add(message)
+            self.say(f"warning: {message}")
 
     def warn_of_floor(self, amin: float) -> None:
         """Say how many inputs are so quiet that the floor of decibels cuts them short, if any."""
@@ -255,8 +250,7 @@ class Report:
 
     def failures_by_kind(self) -> Iterator[str]:
         """Yield a line for each kind of failure that many inputs have in common."""
-        with self._adding:
-            yield from self._failures.lines()
+        yield from self._failures.lines()
 
     def summary(self) -> str:
         """Return the closing line: the counts, which add up, and the hours of audio."""

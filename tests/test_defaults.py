@@ -242,8 +242,8 @@ def test_what_a_file_says_wrongly_is_named(text: str, config: Path, program: Any
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("time = 3", "time: 3 is not START:END in seconds"),
-        ("range = 0", "range: 0 is not LOW:HIGH"),
+        ("time = 3", "time: '3' is not START:END in seconds"),
+        ("range = 0", "range: '0' is not LOW:HIGH"),
         ("size = 8", "size: '8' is not WIDTHxHEIGHT in inches"),
     ],
 )
@@ -311,18 +311,18 @@ def values_of(option: click.Option) -> st.SearchStrategy[str]:
     elif isinstance(option.type, click.Path):
         text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
     else:
-        text = st.sampled_from(OWN[option.type.name])
+        text = st.sampled_from(OWN[option.name or ""])
     return text.map(lambda value: f"{name}={value}")
 
 
 OWN = {
-    "failures": ["0", "10", "2.5%", "100%"],
+    "max_failures": ["0", "10", "2.5%", "100%"],
     "norm": ["slaney", "none", "2", "0.1", "inf", "1e-5"],
     "shard": ["1/1", "2/10", "10/10"],
-    "raw format": ["s16le,44100,2", "f64be,8000,1"],
-    "range": ["1:", ":0.1", "0.25:1e3", ":"],
+    "raw_format": ["s16le,44100,2", "f64be,8000,1"],
+    **{key: ["1:", ":0.1", "0.25:1e3", ":"] for key in ("time", "freq", "range")},
     "size": ["8x5", "3.25x100"],
-    "text": ["gray_r", "viridis"],
+    "cmap": ["gray_r", "viridis"],
 }
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kapre_cli.cli.progress import AudioLength, Computing, Counting, Speed, Status
+from kapre_cli.cli.progress import Computing, Counting, Speed, Status
 from kapre_cli.cli.terminal import Terminal
 from kapre_cli.extraction.run import extract
 from kapre_cli.inspection.compare import compare
@@ -32,11 +32,8 @@ from tests.conftest import write_audio
 # How many seconds of audio there are
 
 
-def known(**sizes: int) -> AudioLength:
-    length = AudioLength()
-    for key, size in sizes.items():
-        length.arrived(key, size)
-    return length
+def known(**sizes: int) -> Computing:
+    return Computing(sizes.items())
 
 
 def test_the_length_is_known_once_all_is_open() -> None:
@@ -230,7 +227,7 @@ class Recording(Progress):
         self.ends: list[list[float]] = []
         self.total = 0.0
 
-    def _begin(self, name: str, n_inputs: int, seconds: float | None) -> None:
+    def stage(self, name: str, n_inputs: int, seconds: float | None) -> None:
         self.stages.append((name, n_inputs, seconds))
         self.ends.append([])
 
@@ -238,19 +235,8 @@ class Recording(Progress):
         self.total += seconds
         assert seconds <= due <= length + 1e-9
 
-    def writing(self, n_inputs: int, seconds: float | None = None) -> None:
-        self._begin("writing", n_inputs, seconds)
-
-    def reading_back(self, n_inputs: int, seconds: float | None = None) -> None:
-        self._begin("reading back", n_inputs, seconds)
-
-    def checking(self, n_inputs: int, seconds: float | None = None) -> None:
-        self._begin("checking", n_inputs, seconds)
-
-    def wrote(self, seconds: float = 0.0) -> None:
+    def checked(self, seconds: float = 0.0) -> None:
         self.ends[-1].append(seconds)
-
-    checked = wrote
 
 
 LENGTHS = (0.5, 2.0)  # seconds, of one channel and of two

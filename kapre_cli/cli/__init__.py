@@ -19,16 +19,15 @@ from typing import Any, NoReturn
 import click
 
 from kapre_cli.cli.commands import Command
-from kapre_cli.cli.compare import compare
 from kapre_cli.cli.defaults import blamed, unknown_variables, with_defaults
 from kapre_cli.cli.ending import PipeClosedError, code_of, message_of
 from kapre_cli.cli.extract import melspectrogram, spectrogram
-from kapre_cli.cli.info import info
+from kapre_cli.cli.inspection import compare, info, verify
 from kapre_cli.cli.merge import merge
 from kapre_cli.cli.messages import lossy_messages, n_lost
 from kapre_cli.cli.plot import plot
 from kapre_cli.cli.signals import Stopped, pass_over, stoppable
-from kapre_cli.cli.verify import verify
+from kapre_cli.descriptors import discard
 from kapre_cli.errors import KapreExtractError, printable
 from kapre_cli.report import ExitCode
 from kapre_cli.settings.run import HDF5_SUFFIXES, ROOT_NAME
@@ -107,29 +106,15 @@ for command in (spectrogram, melspectrogram, info, plot, verify, compare, merge)
     program.add_command(with_defaults(command))
 
 
-def main(arguments: Sequence[str] | None = None) -> NoReturn:
+def main(
+    arguments: Sequence[str] | None = None, end: Callable[[int], NoReturn] = sys.exit
+) -> NoReturn:
     """Run the program.
 
     Args:
         arguments: The command line; ``None``: this process's own.
-
-    Raises:
-        SystemExit: Always, with the exit code.
+        end: Ends the process, given the exit code; ``sys.exit`` raises SystemExit.
     """
-    _run_and_end(arguments, sys.exit)
-
-
-def console() -> NoReturn:
-    """Run the program and end the process at once.
-
-    Taking down what was imported, module by module, would take longer than many a run.
-    """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # threads that NumPy would start, unused
-    gc.set_threshold(_OBJECTS_UNTIL_COLLECTION, 10, 10)  # of what is made nearly all is in use
-    _run_and_end(None, _end_at_once)
-
-
-def _run_and_end(arguments: Sequence[str] | None, end: Callable[[int], NoReturn]) -> NoReturn:
     _open_standard_streams()
     # Processes are forked, which the other threads of a program in Python might not outlive.
     forks = threading.active_count() == 1
@@ -140,6 +125,16 @@ def _run_and_end(arguments: Sequence[str] | None, end: Callable[[int], NoReturn]
             traceback.print_exc()
             code = ExitCode.FAILED
         end(code)
+
+
+def console() -> NoReturn:
+    """Run the program and end the process at once.
+
+    Taking down what was imported, module by module, would take longer than many a run.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # threads that NumPy would start, unused
+    gc.set_threshold(_OBJECTS_UNTIL_COLLECTION, 10, 10)  # of what is made nearly all is in use
+    main(end=_end_at_once)
 
 
 def _end_at_once(code: int) -> NoReturn:
@@ -171,33 +166,29 @@ def run(arguments: Sequence[str] | None = None, *, forks: bool = False) -> int:
 
 
 def _run(arguments: Sequence[str] | None, *, forks: bool) -> int:
+    """Do what :func:`run` does. While it is told what stopped it nothing else stops that."""
     with lossy_messages():
-        code = _told(arguments, forks=forks)
+        try:
+            ended = program.main(arguments, prog_name=PROGRAM, standalone_mode=False, obj=forks)
+            code = int(ended or ExitCode.OK)
+        except click.ClickException as error:
+            pass_over()
+            shown = io.StringIO()
+            blamed(error).show(shown)
+            click.echo(printable(shown.getvalue()), err=True, nl=False)
+            code = code_of(error)
+        except (
+            *(KapreExtractError, PipeClosedError, Stopped),
+            *(OSError, MemoryError, RuntimeError, ImportError, KeyboardInterrupt),
+        ) as error:
+            pass_over()
+            message = message_of(error)
+            if message is not None:
+                click.echo(f"{PROGRAM}: {printable(message)}", err=True)
+            code = code_of(error)
         pass_over()
         _drain_stdout()
     return ExitCode.FAILED if code == ExitCode.OK and n_lost() else code
-
-
-def _told(arguments: Sequence[str] | None, *, forks: bool) -> int:
-    """Do what :func:`run` does. While it is told what stopped it nothing else stops that."""
-    try:
-        ended: Any = program.main(arguments, prog_name=PROGRAM, standalone_mode=False, obj=forks)
-    except click.ClickException as error:
-        pass_over()
-        shown = io.StringIO()
-        blamed(error).show(shown)
-        click.echo(printable(shown.getvalue()), err=True, nl=False)
-        return code_of(error)
-    except (
-        *(KapreExtractError, PipeClosedError, Stopped),
-        *(OSError, MemoryError, RuntimeError, ImportError, KeyboardInterrupt),
-    ) as error:
-        pass_over()
-        message = message_of(error)
-        if message is not None:
-            click.echo(f"{PROGRAM}: {printable(message)}", err=True)
-        return code_of(error)
-    return int(ended or ExitCode.OK)
 
 
 def _drain_stdout() -> None:
@@ -205,9 +196,7 @@ def _drain_stdout() -> None:
     try:
         sys.stdout.flush()
     except OSError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+        discard(sys.stdout.fileno())
         sys.stdout.flush()
 
 
@@ -215,8 +204,7 @@ def _command_hint(arguments: Sequence[str], commands: Collection[str]) -> str:
     """Return in a clause what was meant by arguments that begin with no command."""
     name = arguments[0]
     if (what := _kind_of_path(name)) is not None:
-        command = _whole_command(arguments)
-        return f"it is {what}, and a command comes first: {command}"
+        return f"it is {what}, and a command comes first: {_whole_command(arguments)}"
     plain = name.lower().replace("-", "").replace("_", "")
     near = (
         _COMMANDS.get(plain)

@@ -1,13 +1,12 @@
 """The progress bar on a terminal. The only door to tqdm."""
 
 import os
-import sys
 from collections.abc import Callable
 from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from kapre_cli.cli.progress import Clock, Status
+from kapre_cli.cli.progress import Status
 
 _COLUMNS = 80  # of a terminal that does not say
 
@@ -17,24 +16,20 @@ class Bar(tqdm):  # type: ignore[misc]  # tqdm ships no types
 
     monitor_interval = 0  # no thread of tqdm's
 
-    def __init__(self, status: Callable[[], Status | None], clock: Clock, lock: Any) -> None:
+    def __init__(self, status: Callable[[], Status | None], lock: Any) -> None:
         self.set_lock(lock)
         self._status = status
-        self._clock = clock
-        self._begun = clock()
-        super().__init__(file=sys.stderr, leave=False)
+        super().__init__(leave=False)
 
     def __str__(self) -> str:
         status = self._status()
         if status is None:
             return ""
         width = _width(self.fp)
-        layout = status.layout(width, self._clock() - self._begun)
-        share = status.share or 0.0
-        shown: str = self.format_meter(
-            share, 1.0, 0.0, ncols=width, bar_format=layout, ascii=self.ascii
+        layout = status.layout(width, self.format_dict["elapsed"])
+        return self.format_meter(
+            status.share or 0.0, 1.0, 0.0, ncols=width, bar_format=layout, ascii=self.ascii
         )
-        return shown
 
     @staticmethod
     def status_printer(file: TextIO) -> Callable[[str], None]:

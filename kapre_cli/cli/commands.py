@@ -1,15 +1,14 @@
-"""The classes of the commands: help, options that are shown or unknown, and signals."""
+"""The classes of the commands: help, and options that are shown or unknown."""
 
 from functools import partial
 from typing import Any
 
 import click
 
-from kapre_cli.cli.defaults import SHOWS_CONFIG, print_config
+from kapre_cli.cli.defaults import SHOWS_CONFIG, config_text
 from kapre_cli.cli.help_text import Context, Formatter, Group, Option, brief_help, option_rows
 from kapre_cli.cli.option_names import explained
-from kapre_cli.cli.signals import heard
-from kapre_cli.errors import KapreExtractError, OutputError
+from kapre_cli.errors import KapreExtractError, OutputError, writing
 from kapre_cli.settings import RESUMES
 
 _FEW = 10  # options that a command shows all at once
@@ -43,7 +42,11 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Call the command, or print its options as ``--show-config`` asks."""
-        return print_config(ctx) if ctx.meta.get(SHOWS_CONFIG) else super().invoke(ctx)
+        if not ctx.meta.get(SHOWS_CONFIG):
+            return super().invoke(ctx)
+        with writing("standard output"):
+            click.echo(config_text(ctx).encode())
+        return None
 
     def get_help_option_names(self, ctx: click.Context) -> list[str]:
         """Return the names of the option that usage errors point to."""
@@ -67,15 +70,6 @@ class Command(click.Command):
         formatter.write_groups(option_rows(self, ctx), close=False)
 
 
-class PlainCommand(Command):
-    """A command that does all its work in this process."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Call the command; signals that end the process take effect at once."""
-        with heard():
-            return super().invoke(ctx)
-
-
 class ExtractingCommand(Command):
     """A command whose ``--resume`` takes a value only if that is attached, as in ``--resume=x``.
 
@@ -97,7 +91,7 @@ def _show(ctx: click.Context, option: click.Parameter, is_asked: bool) -> None:
 
 
 _help_option = partial(
-    Option, group=Group.GENERAL, is_flag=True, is_eager=True, expose_value=False, callback=_show
+    Option, group=Group.GENERAL, is_eager=True, expose_value=False, callback=_show
 )
 _BRIEF = _help_option("-h", help="Show the usual options and exit.")
 _ALL = _help_option("--help", help="Show all options and exit.")

@@ -14,9 +14,8 @@ from click.core import ParameterSource
 
 from kapre_cli.cli.help_text import Group, Option
 from kapre_cli.cli.option_names import long_name, near_hint, option_hint
-from kapre_cli.cli.options.declaring import WholeNumber
-from kapre_cli.errors import KapreExtractError, UsageError, quoted, writing
-from kapre_cli.report import ExitCode
+from kapre_cli.cli.options import WholeNumber
+from kapre_cli.errors import KapreExtractError, UsageError, quoted
 
 _PREFIX = "KAPRE_EXTRACT_"
 GENERAL = ("config", "show_config")  # the options that this gives to every command
@@ -58,7 +57,6 @@ def with_defaults(command: click.Command) -> click.Command:
         Option(
             "--show-config",
             group=Group.GENERAL,
-            is_flag=True,
             expose_value=False,
             callback=_show,
             help="Print all options as a TOML file for --config, and do nothing else.",
@@ -126,14 +124,6 @@ def _options(command: click.Command) -> _Options:
         for one in command.params
         if isinstance(one, click.Option) and one.callback not in (_read, _show)
     }
-
-
-def print_config(ctx: click.Context) -> ExitCode:
-    """Print the options of a command as a file for ``--config``."""
-    text = config_text(ctx)
-    with writing("standard output"):
-        click.echo(text.encode())
-    return ExitCode.OK
 
 
 def config_text(ctx: click.Context) -> str:

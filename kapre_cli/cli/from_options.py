@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from kapre_cli.cli.options.layer import as_option
 from kapre_cli.errors import AudioReadError, KapreExtractError
 from kapre_cli.outcomes import Known
 from kapre_cli.report import Report
@@ -16,16 +15,23 @@ from kapre_cli.version import PROGRAM
 BANDS = ("n_mels", "fmin", "fmax", "htk", "norm")  # the options that only the mel layer has
 
 
+def as_option(name: str, value: float | None = None) -> str:
+    """Spell an argument of a layer as the command line does.
+
+    >>> as_option("n_dft"), as_option("n_dft", 512)
+    ('--n-dft', '--n-dft 512')
+    """
+    spelled = f"--{name.replace('_', '-')}"
+    return spelled if value is None else f"{spelled} {value:.15g}"
+
+
 def output_settings(options: Mapping[str, Any]) -> OutputSettings:
     """Return where features go."""
+    names = [one.name for one in fields(OutputSettings) if one.name not in ("path", "format")]
     return OutputSettings(
         path=output_path(options["output"]),
         format=options["format_"] or format_of(options["output"]),
-        dtype=options["dtype"],
-        compression=options["compression"],
-        dimension_scales=options["dimension_scales"],
-        overwrite=options["overwrite"],
-        resume=options["resume"],
+        **{name: options[name] for name in names},
     )
 
 
@@ -38,11 +44,8 @@ def audio_settings(options: Mapping[str, Any], sr: int) -> AudioSettings:
 def layer_config(config: type[LayerConfig], options: Mapping[str, Any], sr: int) -> LayerConfig:
     """Return the layer's arguments; three of the options have shorter names."""
     arguments: dict[str, Any] = {
-        "n_dft": options["n_dft"],
-        "n_hop": options["n_hop"],
-        "padding": options["padding"],
+        **{name: options[name] for name in ("n_dft", "n_hop", "padding", "amin")},
         "image_data_format": options["data_format"],
-        "amin": options["amin"],
         config.power_name: options["power"],
         config.decibel_name: options["decibel"],
     }
@@ -102,12 +105,9 @@ def sample_rate(
     except KapreExtractError:  # what is wrong with one of them is told before
         _tell(failures, report)
         raise
-    if arriving is not None:
-        _tell(failures, report)
-        return None
-    mine = set(taken)
+    mine = {*taken, *(failures if arriving is not None else ())}
     _tell({source: reason for source, reason in failures.items() if source in mine}, report)
-    if sources and not taken:
+    if arriving is None and sources and not taken:
         report.say(f"{PROGRAM}: Error: no input of any shard states a rate; name it with --sr")
         report.broken = True
     return None

@@ -31,7 +31,8 @@ class Option(click.Option):
     """An option that belongs to a group.
 
     Args:
-        names: As of :class:`click.Option`; so are ``attributes``. A default is shown.
+        names: As of :class:`click.Option`; so are ``attributes``. A default is shown. What has
+            neither type nor default is a flag.
         group: The heading under which the option is shown.
         is_usual: Whether ``-h`` shows it. The first sentence of its help, of about fifty
             characters, is shown there alone.
@@ -42,6 +43,8 @@ class Option(click.Option):
     ) -> None:
         if "default" in attributes:
             attributes.setdefault("show_default", True)
+        elif "type" not in attributes:
+            attributes["is_flag"] = True
         super().__init__(names, **attributes)
         self.group = group
         self.is_usual = is_usual
@@ -142,12 +145,11 @@ def _paragraphs(command: click.Command) -> list[str]:
 
 def grouped(command: click.Command, ctx: click.Context) -> dict[Group, list[click.Option]]:
     """Return the options of a command by their groups, the usual ones of a group first."""
+    options = [one for one in command.get_params(ctx) if isinstance(one, click.Option)]
+    options.sort(key=lambda one: not getattr(one, "is_usual", False))
     found: dict[Group, list[click.Option]] = {group: [] for group in Group}
-    for option in command.get_params(ctx):
-        if isinstance(option, click.Option):  # those that Click itself makes are of no group
-            found[getattr(option, "group", Group.GENERAL)].append(option)
-    for options in found.values():
-        options.sort(key=lambda one: not getattr(one, "is_usual", False))
+    for option in options:  # those that Click itself makes are of no group
+        found[getattr(option, "group", Group.GENERAL)].append(option)
     return {group: options for group, options in found.items() if options}
 
 
@@ -160,8 +162,8 @@ def option_rows(
         if brief:
             options = [one.brief() for one in options if isinstance(one, Option) and one.is_usual]
         records = [one.get_help_record(ctx) for one in options]
-        rows[group.value] = [record for record in records if record is not None]
-    rows = {heading: found for heading, found in rows.items() if found}
+        if found := [record for record in records if record is not None]:
+            rows[group.value] = found
     return rows if len(rows) > 1 else dict(zip([Group.OTHER.value], rows.values(), strict=False))
 
 

@@ -68,14 +68,15 @@ class Incoming(Closing):
         Raises:
             UsageError: If that is the same file.
         """
-        read = {} if self._names is None else {"the list of inputs": self._names.descriptor}
-        if self._stream is not None:
-            read["standard input"] = STDIN
         if not os.path.exists(path) or stat.S_ISCHR(os.stat(path).st_mode):
             return  # such as /dev/null, which may well be read and written at once
-        for label, descriptor in read.items():
-            if os.path.samestat(os.stat(path), os.fstat(descriptor)):
-                raise UsageError(f"the {what} {quoted(path)} is {label}; name another file")
+        if self._names is not None and is_at(self._names.descriptor, path, follow_links=True):
+            label = "the list of inputs"
+        elif self._stream is not None and is_at(STDIN, path, follow_links=True):
+            label = "standard input"
+        else:
+            return
+        raise UsageError(f"the {what} {quoted(path)} is {label}; name another file")
 
     def require_other_stdout(self, inputs: Inputs, descriptor: int) -> None:
         """Refuse to write into what is read: standard output may be a file that is an input.
@@ -85,20 +86,20 @@ class Incoming(Closing):
         """
         if not is_regular(descriptor):
             return
-        read = None
-        for source in inputs.sources:
-            if is_at(descriptor, source.file, follow_links=True):
-                read = f"the input {quoted(source.path)}"
-                break
-        if self._names is not None:
-            listed = os.fstat(self._names.descriptor)
-            if os.path.samestat(os.fstat(descriptor), listed):
-                read = "the list of inputs"
-        if read is not None:
-            raise UsageError(
-                f"standard output is {read}, which would be overwritten; redirect standard output "
-                "into another file"
+        if self._names is not None and os.path.sameopenfile(descriptor, self._names.descriptor):
+            read = "the list of inputs"
+        else:
+            files = (
+                one for one in inputs.sources if is_at(descriptor, one.file, follow_links=True)
             )
+            source = next(files, None)
+            if source is None:
+                return
+            read = f"the input {quoted(source.path)}"
+        raise UsageError(
+            f"standard output is {read}, which would be overwritten; redirect standard output "
+            "into another file"
+        )
 
     def receive(self) -> None:
         """Read standard input to its end, if it is an input.

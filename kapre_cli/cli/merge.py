@@ -6,16 +6,10 @@ from pathlib import Path
 
 import click
 
-from kapre_cli.cli.commands import PlainCommand
+from kapre_cli.cli.commands import Command
 from kapre_cli.cli.help_text import Group, Option
-from kapre_cli.cli.options.output import (
-    format_option,
-    output_option,
-    overwrite_option,
-    scales_option,
-)
-from kapre_cli.cli.options.running import quiet_option
-from kapre_cli.cli.signals import Stopped, pass_over
+from kapre_cli.cli.options import OVERWRITE, QUIET, SCALES, format_option, output_option
+from kapre_cli.cli.signals import Stopped, heard, pass_over
 from kapre_cli.errors import OutputError, StoredDataError, UsageError, quoted
 from kapre_cli.report import Report, counted
 from kapre_cli.settings import FILE_FORMATS, OutputSettings
@@ -26,24 +20,23 @@ _SHOWN = 4  # inputs, in a message
 
 
 @click.command(
-    cls=PlainCommand,
+    cls=Command,
     params=[
         click.Argument(["inputs"], nargs=-1, required=True, type=click.Path(path_type=Path)),
-        # Not required by Click: the command's own error shows where the output's name goes.
-        output_option(is_stream=False, required=False),
-        overwrite_option(),
-        format_option("--output", FILE_FORMATS),
-        scales_option(),
+        output_option(is_stream=False),
+        OVERWRITE,
+        format_option(FILE_FORMATS),
+        SCALES,
         Option(
             "--allow-missing",
             group=Group.CHECKS,
-            is_flag=True,
             help="Merge shards although some of them are missing.",
         ),
-        quiet_option(),
+        QUIET,
     ],
     short_help="Merge outputs into one.",
 )
+@heard()
 def merge(
     inputs: tuple[Path, ...],
     output: str | None,

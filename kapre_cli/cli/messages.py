@@ -27,35 +27,37 @@ class _Descriptor(io.FileIO):
         return len(data)
 
 
-def message_stream(descriptor: int, encoding: str) -> io.TextIOWrapper:
-    """Return a stream for messages over a copy of ``descriptor``; writing to it never fails."""
-    return io.TextIOWrapper(
-        _Descriptor(os.dup(descriptor), "w"),
-        encoding=encoding,
-        errors="backslashreplace",
-        line_buffering=True,
-        write_through=True,
-    )
-
-
 def n_lost() -> int:
     """Return how many times a message of this run could not be written."""
     return _Descriptor.n_lost
 
 
 @contextmanager
-def lossy_messages() -> Iterator[None]:
-    """Let ``sys.stderr`` be a stream that writing to never fails, if it is a file of the system."""
-    _Descriptor.n_lost = 0
+def messages_to(descriptor: int) -> Iterator[None]:
+    """Let ``sys.stderr`` be a stream over a copy of ``descriptor`` that writing to never fails."""
     before = sys.stderr
-    try:
-        descriptor = before.fileno()
-    except (OSError, ValueError):  # a program in Python has put something else there
-        yield
-        return
-    sys.stderr = message_stream(descriptor, before.encoding)
+    sys.stderr = io.TextIOWrapper(
+        _Descriptor(os.dup(descriptor), "w"),
+        encoding=before.encoding,
+        errors="backslashreplace",
+        line_buffering=True,
+        write_through=True,
+    )
     try:
         yield
     finally:
         sys.stderr.close()
         sys.stderr = before
+
+
+@contextmanager
+def lossy_messages() -> Iterator[None]:
+    """Let ``sys.stderr`` be a stream that writing to never fails, if it is a file of the system."""
+    _Descriptor.n_lost = 0
+    try:
+        descriptor = sys.stderr.fileno()
+    except (OSError, ValueError):  # a program in Python has put something else there
+        yield
+        return
+    with messages_to(descriptor):
+        yield

@@ -46,42 +46,30 @@ _TAKEN = tuple(one.name for one in fields(AudioSettings) if one.name != "channel
 _OF_AUDIO = ("mel", "n_dft", "n_hop", "padding", *BANDS, *_TAKEN)
 
 # What is computed of audio; how it is shown is another matter.
-_POWER = {
-    "power": 2.0,
-    "decibel": False,
-    "amin": DEFAULT_AMIN,
-    "data_format": "channels_last",
-}
+_POWER = {"power": 2.0, "decibel": False, "amin": DEFAULT_AMIN, "data_format": "channels_last"}
 
 
 def plotting(options: Mapping[str, Any]) -> int:
     """Draw a picture and return the exit code."""
-    is_audio = options["source"].exists() and not is_output(options["source"])
+    source, output = options["source"], options["output"]
+    is_audio = source.exists() and not is_output(source)
     with executor(remedy="there is no picture") if is_audio else heard() as computing:
-        return _plot(options, computing)
-
-
-def _plot(options: Mapping[str, Any], computing: Executor | None) -> int:
-    output = options["output"]
-    named = [options["source"], *map(Path, options["keys"])]
-    existing = check_picture(output, named, overwrite=options["overwrite"])
-    ranges = {name: tuple(options[name]) for name in ("time", "freq", "range") if options[name]}
-    view = View(
-        channels=options["channels"] or None,
-        decibel=options["decibel"],
-        cmap=options["cmap"],
-        size=options["size"],
-        **ranges,
-    )
-    with _silent_matplotlib():
-        figure_of, rendered = _drawing(view)
-        with _shown(named, options, view, computing) as (features, keys, view, what):
-            figure = figure_of(features, keys, view)
-        picture = rendered(figure, kind_of(output))
-    pass_over()  # the picture is in its place in a moment
-    save(output, picture, existing)
-    if not options["quiet"]:
-        click.echo(f"{counted(len(keys), what)} drawn -> {quoted(output)}", err=True)
+        named = [source, *map(Path, options["keys"])]
+        existing = check_picture(output, named, overwrite=options["overwrite"])
+        shown: dict[str, Any] = {
+            name: tuple(options[name]) for name in ("time", "freq", "range") if options[name]
+        }
+        shown |= {name: options[name] for name in ("decibel", "cmap", "size")}
+        view = View(channels=options["channels"] or None, **shown)
+        with _silent_matplotlib():
+            figure_of, rendered = _drawing(view)
+            with _shown(named, options, view, computing) as (features, keys, view, what):
+                figure = figure_of(features, keys, view)
+            picture = rendered(figure, kind_of(output))
+        pass_over()  # the picture is in its place in a moment
+        save(output, picture, existing)
+        if not options["quiet"]:
+            click.echo(f"{counted(len(keys), what)} drawn -> {quoted(output)}", err=True)
     return ExitCode.OK
 
 

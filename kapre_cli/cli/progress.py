@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from kapre_cli.report import Progress, counted, duration
+from kapre_cli.sources import Source
 from kapre_cli.storage.disk import in_bytes
 
 Clock = Callable[[], float]
@@ -42,63 +43,6 @@ class Speed:
         since, before = self._marks[0]
         elapsed = self._clock() - since
         return (done - before) / elapsed if elapsed > 0 and done > before else None
-
-
-class AudioLength:
-    """How many seconds of audio are computed, and are to be computed.
-
-    An input that has not been opened is taken to be as long, for each of its bytes, as those that
-    have been. What an earlier run has computed is neither done nor to be done.
-    """
-
-    def __init__(self) -> None:
-        self.done = 0.0
-        self._begun: dict[str, float] = {}  # of each input that earlier runs have done a part of
-        self._left: dict[str, float] = {}  # of each input that is being computed
-        self._unopened: dict[str, int] = {}
-        self._bytes_unopened = 0
-        self._bytes_opened = 0
-        self._seconds_opened = 0.0
-
-    def arrived(self, key: str, n_bytes: int) -> None:
-        """Add an input."""
-        self._unopened[key] = n_bytes
-        self._bytes_unopened += n_bytes
-
-    def begun(self, key: str, seconds: float) -> None:
-        """Record that an earlier run has computed so much of an input that is not opened yet."""
-        self._begun[key] = seconds
-
-    def computed(self, key: str, due: float, seconds: float, length: float) -> None:
-        """Record that ``seconds`` more of an input are computed, see :class:`.Progress`."""
-        if key in self._unopened:
-            self._bytes_opened += self._open(key)
-            self._seconds_opened += length
-            self._left[key] = due
-        if key in self._left:
-            self._left[key] -= seconds
-        self.done += seconds
-
-    def ended(self, key: str) -> None:
-        """Record that nothing more of an input is to be computed."""
-        self._open(key)
-        self._left.pop(key, None)
-
-    def _open(self, key: str) -> int:
-        """Let nothing of an input be estimated any more; return its bytes."""
-        n_bytes = self._unopened.pop(key, 0)
-        self._bytes_unopened -= n_bytes
-        self._begun.pop(key, None)
-        return n_bytes
-
-    @property
-    def total(self) -> float | None:
-        """Seconds to be computed, with those that are; ``None`` as long as nothing tells."""
-        if not self._bytes_opened:
-            return None
-        unopened = self._bytes_unopened * self._seconds_opened / self._bytes_opened
-        unopened = max(unopened - sum(self._begun.values()), 0.0)
-        return self.done + max(sum(self._left.values()), 0.0) + unopened
 
 
 @dataclass(frozen=True)
@@ -156,15 +100,18 @@ class Status:
 
 
 class Computing(Progress):
-    """The stage that computes, measured in seconds of audio; any thread may tell it.
+    """The stage that computes, measured in seconds of audio; another thread may show it.
 
-    Inputs that earlier runs have computed are no part of it.
+    An input that has not been opened is taken to be as long, for each of its bytes, as those that
+    have been. What earlier runs have computed is neither done nor to be done.
 
     Args:
         sources: Key and bytes of each input that is known.
         grows: Whether more may come.
-        received: Returns how many bytes of standard input have come, if that is an input and
-            waited for.
+        stream: Standard input, if that is an input and waited for.
+
+    Attributes:
+        done: Seconds of audio that are computed.
     """
 
     def __init__(
@@ -172,26 +119,33 @@ class Computing(Progress):
         sources: Iterable[tuple[str, int]],
         *,
         grows: bool = False,
-        received: Callable[[], int] | None = None,
+        stream: Source | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
+        self.done = 0.0
         self._lock = threading.RLock()
-        self._audio = AudioLength()
         self._speed = Speed(clock)
+        self._begun: dict[str, float] = {}  # of each input that earlier runs have done a part of
+        self._left: dict[str, float] = {}  # of each input that is being computed
+        self._unopened: dict[str, int] = {}
+        self._bytes_unopened = 0
+        self._bytes_opened = 0
+        self._seconds_opened = 0.0
         self._n_inputs = 0
         self._n_ended = 0
         self._n_kept = 0
         for key, n_bytes in sources:
             self.arrived(key, n_bytes)
         self._grows = self._is_waiting = grows
-        self._received = received
+        self._stream = stream
 
     def arrived(self, key: str, n_bytes: int) -> None:
         """Add an input that has come."""
         with self._lock:
-            self._received = None
+            self._stream = None
             self._is_waiting = False
-            self._audio.arrived(key, max(n_bytes, 1))
+            self._unopened[key] = max(n_bytes, 1)
+            self._bytes_unopened += self._unopened[key]
             self._n_inputs += 1
 
     def all_arrived(self) -> None:
@@ -202,27 +156,50 @@ class Computing(Progress):
     def kept(self, key: str) -> None:
         """Leave out an input that an earlier run has computed."""
         with self._lock:
-            self._audio.ended(key)
+            self._open(key)
             self._n_inputs -= 1
             self._n_kept += 1
 
     def begun(self, key: str, seconds: float) -> None:
         """Leave out the part of an input that an earlier run has computed."""
         with self._lock:
-            self._audio.begun(key, seconds)
+            self._begun[key] = seconds
 
     def computed(self, key: str, due: float, seconds: float, length: float) -> None:
         """Record what has been computed."""
         with self._lock:
             self._is_waiting = False
-            self._audio.computed(key, due, seconds, length)
-            self._speed.mark(self._audio.done)
+            if key in self._unopened:
+                self._bytes_opened += self._open(key)
+                self._seconds_opened += length
+                self._left[key] = due
+            if key in self._left:
+                self._left[key] -= seconds
+            self.done += seconds
+            self._speed.mark(self.done)
 
     def ended(self, key: str) -> None:
         """Count an input that has been computed or has failed."""
         with self._lock:
-            self._audio.ended(key)
+            self._open(key)
+            self._left.pop(key, None)
             self._n_ended += 1
+
+    def _open(self, key: str) -> int:
+        """Let nothing of an input be estimated any more; return its bytes."""
+        n_bytes = self._unopened.pop(key, 0)
+        self._bytes_unopened -= n_bytes
+        self._begun.pop(key, None)
+        return n_bytes
+
+    @property
+    def total(self) -> float | None:
+        """Seconds to be computed, with those that are; ``None`` as long as nothing tells."""
+        if not self._bytes_opened:
+            return None
+        unopened = self._bytes_unopened * self._seconds_opened / self._bytes_opened
+        unopened = max(unopened - sum(self._begun.values()), 0.0)
+        return self.done + max(sum(self._left.values()), 0.0) + unopened
 
     def waits(self) -> None:
         """Record that all that has come is computed, and more is waited for."""
@@ -232,8 +209,8 @@ class Computing(Progress):
 
     def status(self) -> Status:
         """Return how far it is."""
-        if self._received is not None:
-            so_far = f"{in_bytes(self._received())} so far"
+        if self._stream is not None:
+            so_far = f"{in_bytes(self._stream.size)} so far"
             return Status("waiting for standard input", None, None, (so_far,))
         ended = f"{self._n_ended:,}/" if self._n_inputs else ""
         inputs = f"{ended}{counted(self._n_inputs, 'input')}"
@@ -243,8 +220,7 @@ class Computing(Progress):
             inputs += f" ({self._n_kept:,} kept)"
         if self._is_waiting:
             return Status("waiting for the list of inputs", None, None, (inputs,))
-        done = self._audio.done
-        return _status("", done, self._audio.total, self._speed.now(done), inputs)
+        return _status("", self.done, self.total, self._speed.now(self.done), inputs)
 
 
 class Counting:

@@ -5,12 +5,15 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 
 from kapre_cli.report import STOPPING
 from kapre_cli.version import PROGRAM
+
+Handler = Callable[[int, object], None]
 
 _HEARD = (*STOPPING, signal.SIGPIPE)
 # Modules in whose functions an exception could leave a lock taken, or be lost in a callback.
@@ -50,12 +53,11 @@ class _Interruption:
     """Whether an exception may be raised where the main thread is when a signal comes.
 
     Attributes:
-        is_repeated: Whether signals come again until they have been heard.
-        base: What the main thread was at when that began.
+        base: What the main thread was at when signals began to come again until they are heard.
+            ``None``: they do not.
     """
 
     def __init__(self) -> None:
-        self.is_repeated = False
         self.base: FrameType | None = None
         self._place: tuple[FrameType | None, int] = (None, 0)
         self._since = 0.0
@@ -64,65 +66,51 @@ class _Interruption:
         """Whether it may be. A thread that has not moved for long waits, and can be interrupted."""
         while frame is not None and frame.f_globals is globals():
             frame = frame.f_back  # a second signal, within the handler of the first
-        if frame is None or not self.is_repeated:
+        if frame is None or self.base is None:
             return True
-        if self._is_loading(frame):
-            return False
+        outer: FrameType | None = frame
+        while outer is not None and outer is not self.base:
+            if outer.f_globals.get("__name__") in _LOADING:
+                return False
+            outer = outer.f_back
         place, now = (frame, frame.f_lasti), time.monotonic()
         if place != self._place:
             self._place, self._since = place, now
         waits = now - self._since > _SECONDS_TO_BE_HEARD / 2
         return waits or frame.f_globals.get("__name__") not in _FRAGILE
 
-    def _is_loading(self, frame: FrameType | None) -> bool:
-        while frame is not None and frame is not self.base:
-            if frame.f_globals.get("__name__") in _LOADING:
-                return True
-            frame = frame.f_back
-        return False
-
 
 _interruption = _Interruption()
 may_interrupt = _interruption.may_be
 
 
+@dataclass(frozen=True)
 class _Hurry:
-    """Ends the process at a second request, before its files are removed or closed.
+    """Handles a second request: ends the process before its files are removed or closed."""
 
-    Attributes:
-        remedy: What to do then, for the message; ``None``: further requests change nothing.
-    """
+    remedy: str
+    first: float  # when the first request came
 
-    def __init__(self) -> None:
-        self.remedy: str | None = None
-        self._first = 0.0
-
-    def await_second(self) -> None:
-        """Let a second request end the process."""
-        self._first = time.monotonic()
-        if self.remedy is not None:
-            for number in STOPPING:
-                if signal.getsignal(number) is do_nothing:
-                    signal.signal(number, self.end)
-
-    def end(self, number: int, _frame: object) -> None:
-        """End the process, if a signal is not one of the first request."""
-        if time.monotonic() - self._first > _SAME_REQUEST_SECONDS:
+    def __call__(self, number: int, _frame: object) -> None:
+        if time.monotonic() - self.first > _SAME_REQUEST_SECONDS:
             sys.stderr.write(f"{PROGRAM}: stopped at once; {self.remedy}\n")
             os._exit(128 + number)
 
 
-_hurry = _Hurry()
+_remedies: list[str] = []  # for a second request; if there is none, it changes nothing
 
 
 @contextmanager
 def ending_at_once(remedy: str) -> Iterator[None]:
-    """Let a second request to end the process do so at once: it is this program's own."""
-    _hurry.remedy = remedy
+    """Let a second request to end the process do so at once: it is this program's own.
+
+    The message names ``remedy``, which is what to do then.
+    """
+    _remedies.append(remedy)
     try:
         yield
     finally:
-        _hurry.remedy = None
+        _remedies.clear()
 
 
 @contextmanager
@@ -139,8 +127,7 @@ def stoppable() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         if not may_interrupt(frame):
             return
-        pass_over(STOPPING)
-        _hurry.await_second()
+        pass_over(STOPPING, _Hurry(_remedies[0], time.monotonic()) if _remedies else do_nothing)
         raise Stopped(number)
 
     before = {number: signal.getsignal(number) for number in STOPPING}
@@ -154,7 +141,11 @@ def stoppable() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def pass_over(numbers: Iterable[int] = _HEARD) -> None:
+def do_nothing(_number: int, _frame: object) -> None:
+    """Handle a signal that is passed over."""
+
+
+def pass_over(numbers: Iterable[int] = _HEARD, handler: Handler = do_nothing) -> None:
     """Let signals change nothing any more, within :func:`stoppable`: the work is done.
 
     They are not ignored by the system: Python would complain of one that has come just now.
@@ -162,11 +153,7 @@ def pass_over(numbers: Iterable[int] = _HEARD) -> None:
     if threading.current_thread() is threading.main_thread():
         for number in numbers:
             if callable(signal.getsignal(number)):
-                signal.signal(number, do_nothing)
-
-
-def do_nothing(_number: int, _frame: object) -> None:
-    """Handle a signal that is passed over."""
+                signal.signal(number, handler)
 
 
 @contextmanager
@@ -194,11 +181,11 @@ def heard() -> Iterator[None]:
     before = signal.set_wakeup_fd(comes, warn_on_full_buffer=False)
     repeater = threading.Thread(target=repeat, name="signals", daemon=True)
     repeater.start()
-    _interruption.is_repeated, _interruption.base = True, sys._getframe(2)
+    _interruption.base = sys._getframe(2)
     try:
         yield
     finally:
-        _interruption.is_repeated, _interruption.base = False, None
+        _interruption.base = None
         signal.set_wakeup_fd(before)
         os.close(comes)
         repeater.join()
@@ -208,4 +195,4 @@ def heard() -> Iterator[None]:
 def _is_due(number: int) -> bool:
     """Whether a signal has a handler of this program that has not run."""
     handler = signal.getsignal(number)
-    return callable(handler) and handler not in (do_nothing, _hurry.end)
+    return callable(handler) and handler is not do_nothing and not isinstance(handler, _Hurry)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from kapre_cli.cli.signals import Stopped, may_interrupt, pass_over
-from kapre_cli.descriptors import write_all
+from kapre_cli.descriptors import diverted, write_all
 from kapre_cli.errors import UsageError, printable, writing
 from kapre_cli.settings import OutputSettings
 
@@ -111,13 +111,5 @@ def standard_output(output: OutputSettings) -> Iterator[int | None]:
         )
     require_open_stdout("arrays", "an output")
     sys.stdout.flush()
-    descriptor = os.dup(1)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)
-    try:
-        with while_read(descriptor):
-            yield descriptor
-    finally:
-        os.dup2(descriptor, 1)
-        os.close(descriptor)
+    with diverted(1) as descriptor, while_read(descriptor):
+        yield descriptor

@@ -1,17 +1,17 @@
 """What a person sees while a run is on: messages and how far it is, and nothing else."""
 
-import os
 import sys
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
-from kapre_cli.cli.messages import message_stream
+from kapre_cli.cli.messages import messages_to
 from kapre_cli.cli.progress import Clock, Computing, Counting, Status
 from kapre_cli.cli.standard_output import put
 from kapre_cli.closing import Closing
+from kapre_cli.descriptors import diverted
 from kapre_cli.errors import printable
 from kapre_cli.interpreter import silence_tensorflow
 from kapre_cli.sources import Source
@@ -53,44 +53,36 @@ class Terminal(Computing, Closing):
     ) -> None:
         known = () if quiet or sources is None else sources
         files = [(source.key, source.size) for source in known if not source.is_stream]
-        streams = [source for source in known if source.is_stream]
-
-        def received() -> int:
-            return sum(source.size for source in streams)
-
-        super().__init__(files, grows=grows, received=received if streams else None, clock=clock)
+        stream = next((source for source in known if source.is_stream), None)
+        super().__init__(files, grows=grows, stream=stream, clock=clock)
         self._quiet = quiet
         silence_tensorflow()
-        self._before = sys.stderr
-        self._descriptor = os.dup(2)
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        os.close(nowhere)
-        sys.stderr = message_stream(self._descriptor, self._before.encoding)
+        self._redirections = ExitStack()
+        descriptor = self._redirections.enter_context(diverted(2))
+        self._redirections.enter_context(messages_to(descriptor))
         self._clock = clock
-        self._computes = sources is not None
-        self._counting: Counting | None = None
+        self._stage: Computing | Counting | None = None if sources is None else self
         self._closing = threading.Event()
         self._showing: threading.Thread | None = None
         self._interval = interval
         if sys.stderr.isatty() and not quiet:
             from kapre_cli.cli.bar import Bar  # tqdm only where there is a terminal to draw on
 
-            self._bar = Bar(self._shown, clock, self._lock)
-        if self._computes:
+            self._bar, self._interval = Bar(self._shown, self._lock), _BAR_SECONDS
+        if sources is not None:
             self._show()
 
     def _show(self) -> None:
-        """Draw the bar from now on, or print a line every now and then."""
-        self._refresh()
+        """Draw the bar now and from now on, or print a line every now and then."""
+        if self._bar is not None:
+            self._bar.refresh()
         if self._showing is None and not self._quiet:
             self._showing = threading.Thread(target=self._keep_showing, name="shown", daemon=True)
             with suppress(RuntimeError):  # there can be no more threads: those at work matter more
                 self._showing.start()
 
     def _keep_showing(self) -> None:
-        interval = self._interval if self._bar is None else _BAR_SECONDS
-        while not self._closing.wait(interval):
+        while not self._closing.wait(self._interval):
             with self._lock:
                 if self._closing.is_set():
                     return
@@ -100,18 +92,12 @@ class Terminal(Computing, Closing):
                 elif status is not None:
                     self.say(status.line())
 
-    def _refresh(self) -> None:
-        if self._bar is not None:
-            self._bar.refresh()
-
     def _above_bar(self, stream: TextIO) -> AbstractContextManager[Any]:
         return self._lock if self._bar is None else self._bar.external_write_mode(file=stream)
 
     def _shown(self) -> Status | None:
         with self._lock:
-            if self._counting is not None:
-                return self._counting.status()
-            return self.status() if self._computes else None
+            return None if self._stage is None else self._stage.status()
 
     def say(self, message: str) -> None:
         """Print one message on a line of its own, above the bar."""
@@ -124,37 +110,26 @@ class Terminal(Computing, Closing):
         """Show how things stand: nothing else will for a while."""
         with self._lock:
             super().waits()
-            self._refresh()
+            self._show()
 
-    def writing(self, n_inputs: int, seconds: float | None = None) -> None:
-        """Begin with the inputs in the output."""
-        self._count("writing", n_inputs, seconds)
-
-    def reading_back(self, n_inputs: int, seconds: float | None = None) -> None:
-        """Begin with the inputs in the output once more."""
-        self._count("reading back", n_inputs, seconds)
-
-    def checking(self, n_inputs: int, seconds: float | None = None) -> None:
-        """Begin with the inputs that are looked at."""
-        self._count("checking", n_inputs, seconds)
-
-    def _count(self, name: str, n_inputs: int, seconds: float | None) -> None:
+    def stage(self, name: str, n_inputs: int, seconds: float | None) -> None:
+        """Begin a stage."""
         if not self._quiet:
             with self._lock:
-                self._counting = Counting(name, n_inputs, seconds, clock=self._clock)
+                self._stage = Counting(name, n_inputs, seconds, clock=self._clock)
                 self._show()
 
     def moved(self, seconds: float) -> None:
         """Count some seconds of audio."""
-        if self._counting is not None:
+        if isinstance(self._stage, Counting):
             with self._lock:
-                self._counting.moved(seconds)
+                self._stage.moved(seconds)
 
     def checked(self, seconds: float = 0.0) -> None:
         """Count an input."""
-        if self._counting is not None:
+        if isinstance(self._stage, Counting):
             with self._lock:
-                self._counting.ended(seconds)
+                self._stage.ended(seconds)
 
     def put(self, line: str) -> None:
         """Print a line of the product on standard output, above the bar."""
@@ -169,7 +144,4 @@ class Terminal(Computing, Closing):
                 self._bar.close()
         if self._showing is not None and self._showing.is_alive():
             self._showing.join(timeout=1.0)
-        sys.stderr.close()
-        sys.stderr = self._before
-        os.dup2(self._descriptor, 2)
-        os.close(self._descriptor)
+        self._redirections.close()

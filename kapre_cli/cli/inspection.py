@@ -1,0 +1,172 @@
+"""``kapre-extract info``, ``verify`` and ``compare``: what outputs hold."""
+
+from pathlib import Path
+
+import click
+
+from kapre_cli.cli.commands import Command
+from kapre_cli.cli.executors import executor
+from kapre_cli.cli.help_text import Option
+from kapre_cli.cli.options import WholeNumber
+from kapre_cli.cli.signals import heard
+from kapre_cli.cli.standard_output import put
+from kapre_cli.errors import NotAnOutputError, UsageError, quoted
+
+
+def _output_argument(name: str = "output", shown: str = "OUTPUT") -> click.Argument:
+    return click.Argument([name], metavar=shown, type=click.Path(path_type=Path))
+
+
+@click.command(
+    cls=Command,
+    params=[
+        _output_argument(),
+        click.Argument(["keys"], nargs=-1, metavar="[KEY]..."),
+        Option("--json", "as_json", help="Print one JSON object."),
+    ],
+    short_help="Summarize an output, or inspect a recording.",
+)
+@heard()
+def info(output: Path, keys: tuple[str, ...], as_json: bool) -> int:
+    """Summarize OUTPUT: layer, settings, sizes, and the inputs that differ from the rest.
+
+    KEYs select single inputs. If OUTPUT is a recording, its header is shown. No array is read.
+
+    \b
+    What an output contains:
+      kapre-extract info mels.h5
+
+    \b
+    One of its inputs:
+      kapre-extract info mels.h5 "four microphones.wav"
+
+    \b
+    A recording:
+      kapre-extract info sample_audio/bird.flac
+    """  # noqa: D301 - Click needs the backspace itself
+    from kapre_cli.inspection.summary import summary  # NumPy only where it is needed
+    from kapre_cli.inspection.telling import input_lines, summary_lines
+    from kapre_cli.storage.metadata import dumps
+
+    try:
+        told = summary(output, keys)
+    except NotAnOutputError:
+        from kapre_cli.inspection.recording import recording, recording_lines
+
+        if keys:
+            raise UsageError(
+                f"{quoted(output)} is a recording, not an output: it has no keys"
+            ) from None
+        header = recording(output)
+        put(dumps(header) if as_json else "\n".join(recording_lines(header)))
+        return 0
+    if as_json:
+        put(dumps(told))
+        return 0
+    if keys:
+        parts = [input_lines(one, told["axes"]) for one in told["inputs"]]
+    else:
+        parts = [summary_lines(told)]
+    put("\n\n".join("\n".join(part) for part in parts))
+    return 0
+
+
+@click.command(
+    cls=Command,
+    params=[
+        _output_argument(),
+        Option(
+            "--against",
+            metavar="AUDIO",
+            type=click.Path(path_type=Path),
+            help="Recompute inputs from this audio, and compare. It is the folder that the keys "
+            "are relative to, or a file.",
+        ),
+        Option(
+            "--sample",
+            type=WholeNumber(1),
+            show_default="10",
+            help="Number of inputs to recompute, evenly spaced over the output.",
+        ),
+        Option("--all", "every", help="Recompute every input."),
+    ],
+    short_help="Check that an output is complete and correct.",
+)
+def verify(output: Path, against: Path | None, sample: int | None, every: bool) -> int:
+    """Check that OUTPUT is complete, undamaged and consistent with its metadata.
+
+    Every array is read. The exit code is 1 if anything is wrong, and each fault has a line.
+
+    \b
+    An output by itself:
+      kapre-extract verify mels.h5
+
+    \b
+    Compared with what its recordings give now:
+      kapre-extract verify mels.h5 --against sample_audio --all
+    """  # noqa: D301 - Click needs the backspace itself
+    if against is None and (sample is not None or every):
+        raise click.UsageError(
+            "--sample and --all say how many inputs are recomputed: add --against."
+        )
+    if sample is not None and every:
+        raise click.UsageError("--sample and --all exclude one another.")
+    with heard() if against is None else executor(remedy="nothing was changed") as computing:
+        from kapre_cli.cli.terminal import Terminal  # NumPy only where it is needed
+        from kapre_cli.inspection import verify as inspection
+
+        number = None if every else sample or inspection.SAMPLE
+        with Terminal() as terminal:
+            verdict = inspection.verify(output, terminal.put, against, number, terminal, computing)
+        put(verdict.closing())
+        return verdict.exit_code
+
+
+@click.command(
+    cls=Command,
+    params=[
+        _output_argument("one", "A"),
+        _output_argument("other", "B"),
+        Option(
+            "--rtol",
+            metavar="R",
+            type=click.FloatRange(min=0),
+            default=0.0,
+            help="Relative tolerance: the allowed difference, as a fraction of the value in B.",
+        ),
+        Option(
+            "--atol",
+            metavar="D",
+            type=click.FloatRange(min=0),
+            default=0.0,
+            help="Absolute tolerance, which is added to that of --rtol.",
+        ),
+    ],
+    short_help="Compare two outputs.",
+)
+@heard()
+def compare(one: Path, other: Path, rtol: float, atol: float) -> int:
+    """Compare the outputs A and B, of any formats, input by input.
+
+    The exit code is 0 if both have the same inputs and, within the tolerance, the same values;
+    else it is 1. Settings and versions that differ are shown.
+
+    \b
+    An output and an earlier one:
+      kapre-extract melspectrogram sample_audio -o new.h5
+      kapre-extract compare mels.h5 new.h5
+
+    \b
+    With a tolerance of a millionth of each value:
+      kapre-extract compare mels.h5 new.h5 --rtol 1e-6
+    """  # noqa: D301 - Click needs the backspace itself
+    from kapre_cli.cli.terminal import Terminal  # NumPy only where it is needed
+    from kapre_cli.inspection.compare import compare as compared
+    from kapre_cli.inspection.compare import comparison_lines
+    from kapre_cli.inspection.difference import Tolerance
+
+    tolerance = Tolerance(rtol, atol)
+    with Terminal() as terminal:
+        found = compared(one, other, tolerance, terminal)
+    put("\n".join(comparison_lines(found)))
+    return found.exit_code
