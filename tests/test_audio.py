@@ -1,6 +1,7 @@
 """Reading audio: every encoding, channels, resampling, and what a header promises."""
 
 import errno
+import gc
 import hashlib
 import io
 import itertools
@@ -10,6 +11,7 @@ import signal
 import struct
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -844,3 +846,19 @@ def test_a_decoder_that_finds_something_else_is_told(tmp_path: Path, monkeypatch
     monkeypatch.setattr(audio_file, "open_decoder", another)
     with pytest.raises(DecodingError, match=r"its header says 8,000 Hz and 1 channels.*7 Hz"):
         AudioFile(str(path))
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac"])
+def test_a_file_that_was_read_is_released_at_once(tmp_path: Path, suffix: str) -> None:
+    """A cycle of references would keep its buffers until the collector of garbage comes by."""
+    path = write_audio(tmp_path / f"x.{suffix}", reference.noise(1, 1000))
+    gc.disable()
+    try:
+        with AudioFile(str(path), AudioSettings(sr=8000)) as file:
+            n_read = sum(len(block) for block in file.blocks())
+        released = weakref.ref(file)
+        del file
+        assert n_read == 1000
+        assert released() is None
+    finally:
+        gc.enable()
