@@ -28,7 +28,7 @@ from tests.stress.runs import SUMMARY
 OPTIONS = ("--sr", "8000", "--n-dft", "64")
 SECONDS_ALLOWED = 60
 MIB_ALLOWED = 100
-MIB_READ_AHEAD = 4 * decoding.Bounds().ahead_values / 2**20
+MIB_READ_AHEAD = 4 * decoding.AHEAD_VALUES / 2**20
 RSS_PER_MIB = 2**20 if sys.platform == "darwin" else 2**10
 
 # What a terminal would act upon: control characters of both kinds, and turns of direction.

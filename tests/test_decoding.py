@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from kapre_cli.errors import AudioReadError, FeatureError, OutputError
 from kapre_cli.extraction import decoding
 from kapre_cli.extraction.decoding import (
     ActiveInput,
-    Bounds,
     DecodeAhead,
     EndOfInput,
     Item,
@@ -42,7 +41,6 @@ SETTINGS = ExtractionSettings(
     audio=AudioSettings(sr=8000),
     output=OutputSettings(path=Path("out.h5"), format="hdf5"),
 )
-SMALL = Bounds(ahead_values=5000, chunk_values=2000)
 BAD = ("no audio.wav", "other.flac", "gone.wav", "short.wav")
 NAMES = (
     *(f"{number}.wav" for number in range(8)),
@@ -113,6 +111,16 @@ def require_whole(items: list[Item], name: str, folder: Path) -> None:
     assert active.facts.sha256 == hashlib.sha256((folder / name).read_bytes()).hexdigest()
 
 
+@contextmanager
+def bounded(ahead_values: int, chunk_values: int, chunk_items: int) -> Iterator[None]:
+    """Let so much be decoded ahead, and handed over at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoding, "AHEAD_VALUES", ahead_values)
+        patch.setattr(decoding, "CHUNK_VALUES", chunk_values)
+        patch.setattr(decoding, "CHUNK_ITEMS", chunk_items)
+        yield
+
+
 @settings(max_examples=100)
 @given(
     names=st.permutations(NAMES).flatmap(
@@ -132,7 +140,6 @@ def test_every_item_arrives_once_and_in_order(
     folder: Path,
 ) -> None:
     """And where the next may take a while, all before it has arrived."""
-    bounds = Bounds(ahead_values=ahead, chunk_values=chunk[0], chunk_items=chunk[1])
     may_go_on = threading.Semaphore(0)
 
     def coming() -> Iterator[Item | None]:
@@ -144,7 +151,11 @@ def test_every_item_arrives_once_and_in_order(
 
     came: list[list[Item]] = []
     n_pauses = 0
-    with blocks_of(n_block * N_HOP), DecodeAhead(coming(), bounds) as items:
+    with (
+        blocks_of(n_block * N_HOP),
+        bounded(ahead, *chunk),
+        DecodeAhead(coming()) as items,
+    ):
         for item in items:
             if item is None:
                 n_pauses += 1
@@ -196,14 +207,14 @@ N_LONG = 73_000  # samples of these, and more
 
 @pytest.fixture
 def small_blocks() -> Iterator[None]:
-    with blocks_of(32 * N_HOP):
+    with blocks_of(32 * N_HOP), bounded(5000, 2000, 128):
         yield
 
 
 @pytest.mark.usefixtures("small_blocks")
 def test_little_is_decoded_ahead(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read, consumed, ahead = Counter(monkeypatch), 0, 0
-    with DecodeAhead(items_of(folder, LONG), SMALL) as items:
+    with DecodeAhead(items_of(folder, LONG)) as items:
         for item in items:
             time.sleep(0.005)
             ahead = max(ahead, read.n_samples - consumed)
@@ -217,7 +228,7 @@ def test_closing_in_the_middle_ends_the_thread_and_closes_the_files(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = Counter(monkeypatch)
-    ahead = DecodeAhead(items_of(folder, LONG), SMALL)
+    ahead = DecodeAhead(items_of(folder, LONG))
     items = iter(ahead)
     assert isinstance(next(items), ActiveInput)
     assert decoders()
@@ -266,7 +277,7 @@ def one_raises(
 def test_any_exception_ends_one_input_alone(
     raised: type[Exception], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with DecodeAhead(one_raises(raised, folder, monkeypatch), SMALL) as items:
+    with DecodeAhead(one_raises(raised, folder, monkeypatch)) as items:
         ends = [item for item in items if isinstance(item, EndOfInput)]
     assert len(ends) == 5
     failures = {end.input.source.key: end.failure for end in ends}
@@ -282,7 +293,7 @@ def test_what_is_no_fault_of_an_input_is_raised_where_it_is_seen(
     raised: type[BaseException], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with (
-        DecodeAhead(one_raises(raised, folder, monkeypatch), SMALL) as items,
+        DecodeAhead(one_raises(raised, folder, monkeypatch)) as items,
         pytest.raises(raised, match="in a thread"),
     ):
         list(items)
@@ -293,7 +304,7 @@ def test_what_is_no_fault_of_an_input_is_raised_where_it_is_seen(
 def test_an_input_that_has_failed_meanwhile_is_not_read_on(folder: Path) -> None:
     n_blocks = 0
     actives: list[ActiveInput] = []
-    with DecodeAhead(items_of(folder, ["long.wav", "0.wav"]), SMALL) as items:
+    with DecodeAhead(items_of(folder, ["long.wav", "0.wav"])) as items:
         for item in items:
             if isinstance(item, ActiveInput):
                 actives.append(item)

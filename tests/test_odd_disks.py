@@ -252,28 +252,30 @@ def test_what_a_killed_run_left_of_its_owner_is_removed(here: Path, on_odd_disk:
 AS_ANOTHER_USER = """
 import codecs, json, os, sys
 from pathlib import Path
-from kapre_cli.storage.run_lock import OwnerFile
+from kapre_cli.storage.run_lock import RunLock
 
 folder = Path(sys.argv[1])
 codecs.lookup("ascii")
 if os.geteuid() == 0:
     os.chmod(folder, 0o777)
     os.setuid(65534)
-opened = os.open(folder, os.O_RDONLY)
-OwnerFile(opened, folder, folder).take()
+assert RunLock(folder, folder).is_by_file
 owner = json.loads((folder / "owner").read_bytes())
 (folder / "owner").write_text(json.dumps(owner | {"pid": 1, "started": "some time ago"}))
-OwnerFile(opened, folder, folder).take()
+assert RunLock(folder, folder).is_by_file
 assert json.loads((folder / "owner").read_bytes()) == owner
 """
 
 
-def test_an_owner_whose_number_another_users_process_has_now_is_gone() -> None:
+def test_an_owner_whose_number_another_users_process_has_now_is_gone(odd_disk: Path) -> None:
     if os.geteuid() != 0 and os.stat("/proc/1").st_uid == os.geteuid():
         pytest.skip("process 1 is this user's own")
     with tempfile.TemporaryDirectory() as folder:
         command = [PROGRAM[0], "-c", AS_ANOTHER_USER, folder]
-        ended = subprocess.run(command, capture_output=True, timeout=60, check=False)
+        environment = {**os.environ, "LD_PRELOAD": str(odd_disk), **WITHOUT_LOCKS}
+        ended = subprocess.run(
+            command, env=environment, capture_output=True, timeout=60, check=False
+        )
         assert ended.returncode == 0, ended.stderr.decode()
 
 

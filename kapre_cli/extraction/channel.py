@@ -10,7 +10,6 @@ from typing import Any
 from kapre_cli.closing import Closing
 
 _LENGTH = struct.Struct("<Q")
-_RECEIVED_BYTES = 2**20
 
 # A signal for a process that has ended would be taken for one of the reader of standard output.
 NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
@@ -28,36 +27,30 @@ class Channel(Closing):
         return self._socket.fileno()
 
     def send(self, message: object) -> None:
-        """Send a message, from any thread; wait while the other side does not read.
+        """Send a message, from any thread; raise OSError if the other side has ended.
 
-        Raises:
-            OSError: If the other side has ended.
+        Wait while it does not read.
         """
         data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
         with self._sending:
             self._socket.sendall(_LENGTH.pack(len(data)) + data, NO_SIGNAL)
 
     def receive(self) -> Any:
-        """Return the next message; wait until there is one.
-
-        Raises:
-            EOFError: If the other side has ended.
-        """
+        """Wait for the next message and return it; raise EOFError if the other side has ended."""
         (length,) = _LENGTH.unpack(self._read(_LENGTH.size))
         return pickle.loads(self._read(length))  # noqa: S301 - from a process of our own
 
-    def _read(self, n_bytes: int) -> bytes:
-        parts, left = [], n_bytes
+    def _read(self, n_bytes: int) -> bytearray:
+        data = bytearray(n_bytes)
+        left = memoryview(data)
         while left:
-            try:
-                part = self._socket.recv(min(left, _RECEIVED_BYTES))
-            except ConnectionError:  # it ended before it had read all that was sent to it
-                part = b""
-            if not part:
+            n_read = 0
+            with suppress(ConnectionError):  # it ended before it had read all that was sent to it
+                n_read = self._socket.recv_into(left)
+            if not n_read:
                 raise EOFError("the other process has ended")
-            parts.append(part)
-            left -= len(part)
-        return b"".join(parts)
+            left = left[n_read:]
+        return data
 
     def end(self) -> None:
         """Send nothing more; what the other side sends can still be received."""

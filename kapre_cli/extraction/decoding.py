@@ -20,6 +20,10 @@ from kapre_cli.sources import Source
 from kapre_cli.storage.journal import BlockEntry, Journal, identity
 from kapre_cli.storage.metadata import InputFacts
 
+AHEAD_VALUES = 2**23  # samples that may wait to be computed: 32 MiB
+# So many samples or items are handed over at once: a lock for each would cost more than decoding.
+CHUNK_VALUES = 2**18
+CHUNK_ITEMS = 128
 SECONDS_TO_END = 5.0  # that a thread which waits for a disk may take to end
 
 
@@ -82,15 +86,15 @@ def decoded(one: TaskInput, settings: ExtractionSettings, journal: Journal) -> I
             input alone.
     """
     active = ActiveInput(one.number, one.source, journal, time.monotonic())
+    failure = None
     yield active
-    end = EndOfInput(active)
     try:
         yield from _blocks(one, active, settings)
     except OutputError:
         raise
     except Exception as error:
-        end.failure = input_error(error)
-    yield end
+        failure = input_error(error)
+    yield EndOfInput(active, failure)
 
 
 def _blocks(one: TaskInput, active: ActiveInput, settings: ExtractionSettings) -> Iterator[Block]:
@@ -150,21 +154,6 @@ def _facts(source: Source, reader: AudioReader, framing: Framing) -> InputFacts:
     )
 
 
-@dataclass(frozen=True)
-class Bounds:
-    """How far decoding goes ahead of computing.
-
-    Attributes:
-        ahead_values: Samples that may wait to be computed: 32 MiB.
-        chunk_values: Samples that are handed over at once, at least, and
-        chunk_items: items, at most: a lock for each would cost more than decoding it.
-    """
-
-    ahead_values: int = 2**23
-    chunk_values: int = 2**18
-    chunk_items: int = 128
-
-
 class DecodeAhead(Closing):
     """Decodes in a thread of its own; iterating over it gives what has been decoded.
 
@@ -174,11 +163,9 @@ class DecodeAhead(Closing):
     Args:
         items: What the thread iterates over. ``None`` where the next item may take a while: all
             before it has been handed over then.
-        bounds: How far it goes ahead; ``None``: as far as is fast.
     """
 
-    def __init__(self, items: Iterable[Item | None], bounds: Bounds | None = None) -> None:
-        self._bounds = bounds or Bounds()
+    def __init__(self, items: Iterable[Item | None]) -> None:
         self._changed = threading.Condition()  # guards all that follows
         self._chunks: deque[tuple[list[Item | None], int]] = deque()
         self._n_waiting = 0  # samples in the chunks
@@ -190,19 +177,17 @@ class DecodeAhead(Closing):
         self._thread.start()
 
     def __iter__(self) -> Iterator[Item | None]:
-        while chunk := self._next_chunk():
+        is_over = False
+        while not is_over:
+            with self._changed:
+                self._changed.wait_for(lambda: self._chunks)
+                chunk, n_values = self._chunks.popleft()
+                self._n_waiting -= n_values
+                self._changed.notify_all()
             yield from chunk
+            is_over = not chunk  # behind the last
         if self._failure is not None:
             raise self._failure
-
-    def _next_chunk(self) -> list[Item | None]:
-        """Wait for the next chunk and return it; an empty one after the last."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._chunks)
-            chunk, n_values = self._chunks.popleft()
-            self._n_waiting -= n_values
-            self._changed.notify_all()
-            return chunk
 
     def _decode(self, items: Iterable[Item | None]) -> None:
         chunk: list[Item | None] = []
@@ -212,8 +197,8 @@ class DecodeAhead(Closing):
                 chunk.append(item)
                 if isinstance(item, Block):
                     n_values += item.samples.size
-                is_full = n_values >= self._bounds.chunk_values
-                if item is None or is_full or len(chunk) >= self._bounds.chunk_items:
+                is_full = n_values >= CHUNK_VALUES or len(chunk) >= CHUNK_ITEMS
+                if item is None or is_full:
                     if not self._hand_over(chunk, n_values):
                         return
                     chunk, n_values = [], 0
@@ -227,9 +212,7 @@ class DecodeAhead(Closing):
     def _hand_over(self, chunk: list[Item | None], n_values: int) -> bool:
         """Hand over a chunk as soon as there is room; return whether anybody wants more."""
         with self._changed:
-            self._changed.wait_for(
-                lambda: self._n_waiting <= self._bounds.ahead_values or self._is_closed
-            )
+            self._changed.wait_for(lambda: self._n_waiting <= AHEAD_VALUES or self._is_closed)
             self._chunks.append((chunk, n_values))
             self._n_waiting += n_values
             self._changed.notify_all()

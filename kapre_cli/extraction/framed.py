@@ -86,51 +86,27 @@ def frame_blocks(
         AudioReadError: If it turns out to be damaged or shorter than promised.
     """
     length = reader.n_samples
-    window = _Window(reader.read, length, reader.n_channels, framing.block_values)
-    for first, count in framing.blocks(framing.n_time(length), n_features, reader.n_channels):
-        if first in kept:
-            continue
-        start, stop = framing.span(length, first, count)
-        yield Block(active, first, count, window.samples(start, stop))
-    reader.finish()
+    buffer = np.empty((reader.n_channels, 0), np.float32)  # the last samples read that are needed
+    n_read = 0
 
-
-class _Window:
-    """A view that moves forward over a signal, with zeros before its start and after its end.
-
-    Args:
-        read: Gives the next so many samples, shape ``(samples, channels)``.
-        length: Samples in the signal.
-        n_channels: Its channels.
-        at_once: Samples that are read at once, at most, where they are left out.
-    """
-
-    def __init__(
-        self, read: Callable[[int], Samples], length: int, n_channels: int, at_once: int
-    ) -> None:
-        self._read = read
-        self._at_once = at_once
-        self._length = length
-        self._held = np.empty((n_channels, 0), np.float32)
-        self._held_start = 0  # position in the signal of the first sample held
-
-    def samples(self, start: int, stop: int) -> Samples:
-        """Return the samples from ``start`` to ``stop``, shape ``(channels, stop - start)``.
-
-        ``start`` must not be before that of the call before.
-        """
-        first, last = max(start, 0), min(stop, self._length)
-        held_stop = self._held_start + self._held.shape[1]
-        while held_stop < first:  # a hop longer than a frame leaves samples out
-            held_stop += len(self._read(min(first - held_stop, self._at_once)))
-        kept = self._held[:, max(first - self._held_start, 0) :]
-        if last > held_stop:
-            new = self._read(last - held_stop).T
-            kept = np.concatenate([kept, new], axis=1) if kept.size else new
-        self._held, self._held_start = kept, first
-        held = kept[:, : last - first]
+    def samples(start: int, stop: int) -> Samples:
+        """Return what frames cover, zeros before the signal's start and after its end."""
+        nonlocal buffer, n_read
+        first, last = max(start, 0), min(stop, length)
+        buffer = buffer[:, first - (n_read - buffer.shape[1]) :]
+        while n_read < first:  # a hop longer than a frame leaves samples out
+            n_read += len(reader.read(min(first - n_read, framing.block_values)))
+        if n_read < last:
+            new = reader.read(last - n_read).T
+            n_read += new.shape[1]
+            buffer = np.concatenate([buffer, new], axis=1) if buffer.size else new
         if (first, last) == (start, stop):
-            return held
-        padded = np.zeros((held.shape[0], stop - start), np.float32)
-        padded[:, first - start : first - start + held.shape[1]] = held
+            return buffer
+        padded = np.zeros((len(buffer), stop - start), np.float32)
+        padded[:, first - start : last - start] = buffer
         return padded
+
+    for first, count in framing.blocks(framing.n_time(length), n_features, reader.n_channels):
+        if first not in kept:
+            yield Block(active, first, count, samples(*framing.span(length, first, count)))
+    reader.finish()

@@ -1,16 +1,7 @@
 """From paths, lists and standard input to an ordered, duplicate-free list of inputs."""
 
 from kapre_cli.sources.discovery import Arriving, Inputs, discover
-from kapre_cli.sources.keys import (
-    Refusal,
-    Source,
-    folder_id,
-    folders_above,
-    folders_of,
-    key_of,
-    nested,
-    path_of,
-)
+from kapre_cli.sources.keys import Source, folder_id, folders_above, folders_of, nested, path_of
 from kapre_cli.sources.lists import STDIN, STREAM, Names, PipeSpool
 from kapre_cli.sources.missing import hint_of_missing
 from kapre_cli.sources.walk import AUDIO_SUFFIXES, is_hidden
@@ -23,7 +14,6 @@ __all__ = [
     "Inputs",
     "Names",
     "PipeSpool",
-    "Refusal",
     "Source",
     "discover",
     "folder_id",
@@ -31,7 +21,6 @@ __all__ = [
     "folders_of",
     "hint_of_missing",
     "is_hidden",
-    "key_of",
     "nested",
     "path_of",
 ]

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain, filterfalse
 
 from kapre_cli.errors import UsageError, quoted
@@ -83,29 +82,26 @@ def discover(
     for path in paths:
         if spooled is not None and path == STREAM:
             sources.append(Source(path, STREAM_KEY, spooled))
-            continue
-        if not os.path.isdir(_possible(path)):
-            sources += _named([path], partial(file_key, root=root), refusals)
-            continue
-        walk = Walk(path, hidden=hidden)
-        sources += _named(walk, partial(file_key, root=path if root is None else root), refusals)
-        refusals += walk.refusals
-        notes += walk.notes()
+        elif os.path.isdir(_possible(path)):
+            walk = Walk(path, hidden=hidden)
+            sources += _named(walk, path if root is None else root, refusals)
+            refusals += walk.refusals
+            notes += walk.notes()
+        else:
+            sources += _named([path], root, refusals)
     folders = Folders()
-    sources += _named(filterfalse(folders.skips, listed), partial(file_key, root=root), refusals)
+    sources += _named(filterfalse(folders.skips, listed), root, refusals)
     places = Places()
     kept = tuple(source for source in sources if places.take(source))
     return Inputs(kept, tuple(refusals), (*notes, *folders.notes()))
 
 
-def _named(
-    paths: Iterable[str], key: Callable[[str], str], refusals: list[Refusal]
-) -> Iterator[Source]:
+def _named(paths: Iterable[str], root: str | None, refusals: list[Refusal]) -> Iterator[Source]:
     for path in paths:
         if is_too_long(path):
             refusals.append(Refusal(path, TOO_LONG))
         else:
-            yield Source(path, key(path))
+            yield Source(path, file_key(path, root))
 
 
 def _possible(path: str) -> str:
@@ -146,45 +142,39 @@ class Folders:
             )
 
 
+@dataclass(eq=False)
 class Arriving:
     """Yields the inputs that are known, then those of the list as they come.
 
     Nothing that such an input is refused for can be told before the work begins: it fails by
     name, and harms no other.
 
-    Args:
+    Attributes:
         known: The inputs that do not come from the list.
         names: The list.
         root: The folder that all keys are relative to, if one was named.
         admit: Refuses, by a :class:`UsageError`, an input that the output cannot hold.
         refused: Called with the path of each input that is refused, and why.
-
-    Attributes:
         n_inputs: How many have come so far, refused ones included.
         is_over: Whether no more come.
     """
 
-    def __init__(
-        self,
-        known: Inputs,
-        names: Names,
-        root: str | None,
-        admit: Callable[[Source], None],
-        refused: Callable[[str, object], None],
-    ) -> None:
-        self.n_inputs = known.n_inputs
+    known: Inputs
+    names: Names
+    root: str | None
+    admit: Callable[[Source], None]
+    refused: Callable[[str, object], None]
+
+    def __post_init__(self) -> None:
+        """Begin with the inputs that are known."""
+        self.n_inputs = self.known.n_inputs
         self.is_over = False
-        self._known = known.sources
-        self._names = names
-        self._root = root
-        self._admit = admit
-        self._refused = refused
         self._folders = Folders()
         self._coming: Iterator[Source | None] = self._sources()
 
     def fileno(self) -> int:
         """Return the descriptor of the list, which can be read when more comes."""
-        return self._names.descriptor
+        return self.names.descriptor
 
     def next_now(self) -> Source | None:
         """Return the next input; ``None`` if it has not come yet, or never will.
@@ -205,7 +195,7 @@ class Arriving:
             if source is not None:
                 yield source
             elif not self.is_over:
-                self._names.wait()
+                self.names.wait()
 
     def put_back(self, sources: Iterable[Source]) -> None:
         """Let these, which have come already, come once more before all others."""
@@ -217,30 +207,30 @@ class Arriving:
 
     def _sources(self) -> Iterator[Source | None]:
         places = Places()
-        for source in filter(places.take, self._known):
-            self._admit(source)
+        for source in filter(places.take, self.known.sources):
+            self.admit(source)
             yield source
-        for path in self._names.read_now():
+        for path in self.names.read_now():
             # ``None`` for a name that is skipped, too: such names may come without an end.
             if path is None or self._folders.skips(path):
                 yield None
             else:
                 yield self._of(path, places)
         if self.n_inputs == 0:
-            raise self._names.is_empty()
+            raise self.names.is_empty()
 
     def _of(self, path: str, places: Places) -> Source | None:
         """Return the input of a path; ``None`` if it is refused, or there already."""
         try:
             if is_too_long(path):
                 raise UsageError(TOO_LONG)
-            source = Source(path, file_key(path, self._root))
+            source = Source(path, file_key(path, self.root))
             if not places.take(source):
                 return None
-            self._admit(source)
+            self.admit(source)
         except UsageError as error:
             self.n_inputs += 1
-            self._refused(path, error)
+            self.refused(path, error)
             return None
         self.n_inputs += 1
         return source

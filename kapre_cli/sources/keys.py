@@ -109,11 +109,7 @@ def path_of(key: str) -> str:
 
 
 def file_key(path: str, root: str | None) -> str:
-    """Return the key of a file that is named itself.
-
-    Raises:
-        UsageError: If it can have none.
-    """
+    """Return the key of a file that is named itself; raise UsageError if it can have none."""
     if root is None:
         posix = PurePosixPath(path)
         return key_of(posix.name if posix.is_absolute() or ".." in posix.parts else path)
@@ -184,25 +180,20 @@ class Places:
                 f"{quoted(first.path)} and {quoted(source.path)} would both be stored as "
                 f"{quoted(source.key)}; give --root with a folder above both"
             )
-        inside = self._below.get(folder_id(source.key))
+        folder, inside = source, self._below.get(folder_id(source.key))
+        above = [*folders_above(source.key, self._below)]
+        for key, _ in above:
+            if key in self._by_key:
+                folder, inside = self._by_key[key], source
         if inside is not None:
-            raise _in_each_other(source, inside)
-        folders = []
-        for folder, one in folders_above(source.key, self._below):
-            if (other := self._by_key.get(folder)) is not None:
-                raise _in_each_other(other, source)
-            folders.append(one)
-        self._below.update(dict.fromkeys(folders, source))
+            raise UsageError(
+                f"{quoted(folder.path)} would be stored as {quoted(folder.key)}, which is "
+                f"a folder of {quoted(inside.key)} from {quoted(inside.path)}; "
+                "give --root with a folder above both"
+            )
+        self._below.update((one, source) for _, one in above)
         self._by_key[source.key] = source
         return True
-
-
-def _in_each_other(folder: Source, inside: Source) -> UsageError:
-    return UsageError(
-        f"{quoted(folder.path)} would be stored as {quoted(folder.key)}, which is "
-        f"a folder of {quoted(inside.key)} from {quoted(inside.path)}; "
-        "give --root with a folder above both"
-    )
 
 
 def nested(keys: Collection[str]) -> Iterator[tuple[str, str]]:

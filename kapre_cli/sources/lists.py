@@ -42,7 +42,13 @@ class Names(Closing):
     def __init__(self, path: str, *, ended_by_nul: bool) -> None:
         self._end = b"\0" if ended_by_nul else b"\n"
         self._label = "the list on standard input" if path == STREAM else f"the list {quoted(path)}"
-        self.descriptor = os.dup(STDIN) if path == STREAM else self._opened(path)
+        # A named pipe that nobody writes to yet would keep a plain open waiting.
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            self.descriptor = os.dup(STDIN) if path == STREAM else os.open(path, flags)
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise UsageError(f"{self._label} cannot be read: {reason}") from error
         mode = os.fstat(self.descriptor).st_mode
         if stat.S_ISDIR(mode):
             os.close(self.descriptor)
@@ -51,14 +57,6 @@ class Names(Closing):
         self._poll = select.poll()
         self._poll.register(self.descriptor, select.POLLIN)
         self._start = 0 if self.grows else os.lseek(self.descriptor, 0, os.SEEK_CUR)
-
-    def _opened(self, path: str) -> int:
-        try:
-            # A named pipe that nobody writes to yet would keep a plain open waiting.
-            return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise UsageError(f"{self._label} cannot be read: {reason}") from error
 
     def read(self) -> Iterator[str]:
         """Yield the names, each as soon as it is complete; wait for those that have not come.

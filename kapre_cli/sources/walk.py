@@ -46,8 +46,7 @@ class Walk:
         self.refusals: list[Refusal] = []
         self._takes_hidden = hidden
         self._links: list[str] = []
-        self._hidden_folders: list[str] = []
-        self._hidden_files: list[str] = []
+        self._hidden: dict[str, list[str]] = {"folder": [], "file": []}
         self._apple_doubles = 0
         self._others: Counter[str] = Counter()
 
@@ -63,13 +62,13 @@ class Walk:
                     if entry.is_symlink():
                         self._links.append(entry.path)
                     elif is_hidden(entry.name) and not self._takes_hidden:
-                        self._hidden_folders.append(entry.path)
+                        self._hidden["folder"].append(entry.path)
                     else:
                         subfolders.append(entry.path)
                 elif not self._is_audio(entry.name):
                     continue
                 elif entry.name.startswith(".") and not self._takes_hidden:
-                    self._hidden_files.append(entry.path)
+                    self._hidden["file"].append(entry.path)
                 else:
                     found = True
                     yield entry.path
@@ -79,17 +78,12 @@ class Walk:
 
     def _why_none(self) -> str:
         """Say why there is no audio to be read."""
-        if self._hidden_folders or self._hidden_files:
+        if any(self._hidden.values()):
             hidden = next(iter(Walk(self.top, hidden=True)), None)
             if hidden is not None:
-                return (
-                    f"holds audio only where it is hidden, such as {quoted(self._below(hidden))}; "
-                    "--hidden takes it"
-                )
+                example = quoted(os.path.relpath(hidden, self.top))
+                return f"holds audio only where it is hidden, such as {example}; --hidden takes it"
         return f"holds no audio: no file ends in {', '.join(AUDIO_SUFFIXES)}"
-
-    def _below(self, path: str) -> str:
-        return os.path.relpath(path, self.top)
 
     def _entries(self, folder: str) -> list[os.DirEntry[str]]:
         try:
@@ -117,11 +111,13 @@ class Walk:
                 f"{quoted(link)} is a link to a folder and was not followed; "
                 "name it as an input to have it read"
             )
-        skipped = [
-            self._counted(paths, f"hidden {what}")
-            for what, paths in (("folder", self._hidden_folders), ("file", self._hidden_files))
-            if paths
-        ]
+        skipped = []
+        for what, paths in self._hidden.items():
+            if paths:
+                named = [quoted(os.path.relpath(path, self.top)) for path in paths[:_NAMED]]
+                more = ", ..." if len(paths) > _NAMED else ""
+                number = counted(len(paths), f"hidden {what}")
+                skipped.append(f"{number} ({', '.join(named)}{more})")
         if skipped:
             yield f"{place}: skipped {' and '.join(skipped)}; --hidden takes what is hidden"
         if self._apple_doubles:
@@ -136,11 +132,6 @@ class Walk:
                 f"{place}: skipped {counted(self._others.total(), 'file')} "
                 f"with another ending than {', '.join(AUDIO_SUFFIXES)} ({kinds}{more})"
             )
-
-    def _counted(self, paths: list[str], what: str) -> str:
-        """Return how many there are, and the first of them."""
-        named = ", ".join(quoted(self._below(path)) for path in paths[:_NAMED])
-        return f"{counted(len(paths), what)} ({named}{', ...' if len(paths) > _NAMED else ''})"
 
 
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:

@@ -38,11 +38,7 @@ class Earlier(Closing):
     """
 
     def __init__(
-        self,
-        work_dir: WorkDir,
-        replayed: Replayed,
-        output: OutputSettings,
-        root: RootFacts,
+        self, work_dir: WorkDir, replayed: Replayed, output: OutputSettings, root: RootFacts
     ) -> None:
         self._root = root
         self._output = output

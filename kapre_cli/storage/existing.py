@@ -61,14 +61,14 @@ def stamp_of(path: Path) -> Stamp | None:
     """Return the stamp of what stands at ``path``, links not followed; ``None`` if nothing does."""
     try:
         status = os.lstat(path)
-        if stat.S_ISDIR(status.st_mode):
-            manifest = path / MANIFEST_NAME
-            deciding = os.lstat(manifest) if os.path.lexists(manifest) else None
-            size, mtime_ns = (deciding.st_size, deciding.st_mtime_ns) if deciding else (0, 0)
-            return Stamp(stat.S_IFDIR, size, mtime_ns)
+        kind = stat.S_IFMT(status.st_mode)
+        if kind == stat.S_IFDIR:
+            if not os.path.lexists(path / MANIFEST_NAME):
+                return Stamp(kind, 0, 0)
+            status = os.lstat(path / MANIFEST_NAME)
     except FileNotFoundError:
         return None
-    return Stamp(stat.S_IFMT(status.st_mode), status.st_size, status.st_mtime_ns)
+    return Stamp(kind, status.st_size, status.st_mtime_ns)
 
 
 def existing_output(output: OutputSettings, *, resumable: bool = True) -> Existing:

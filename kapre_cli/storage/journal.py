@@ -93,10 +93,10 @@ class Journal(Closing):
         self._writing = threading.Lock()
         self._broken: OutputError | None = None
         self._closing = threading.Event()
-        self._syncing: threading.Thread | None = None
+        self._syncing = threading.Thread(
+            target=self._keep_durable, args=(seconds_at_risk,), name="journal", daemon=True
+        )
         if seconds_at_risk is not None:
-            self._seconds_at_risk = seconds_at_risk
-            self._syncing = threading.Thread(target=self._keep_durable, name="journal", daemon=True)
             self._syncing.start()
         self._append({"run": root.to_dict()})
 
@@ -109,45 +109,28 @@ class Journal(Closing):
         facts: InputFacts | None = None,
         peak: float | None = None,
     ) -> BlockEntry:
-        """Write one block of the input ``key``, shape ``(n_channels, n_frames, n_features)``.
+        """Write one block of an input; raise OutputError if it cannot be written.
 
         Args:
             key: The input.
             of: The state of its file, see :func:`identity`.
             first_frame: Number of the block's first frame in the input.
-            block: The features.
+            block: The features, shape ``(n_channels, n_frames, n_features)``.
             facts: What is known of the input, if this is the last block of it that was missing.
             peak: The largest finite feature; ``None``: it is looked for.
-
-        Raises:
-            OutputError: If it cannot be written.
         """
         values = np.ascontiguousarray(block, dtype="<f4")
-        described = {
-            "block": key,
-            "of": of,
-            "first_frame": first_frame,
-            "shape": list(values.shape),
-        }
+        n_channels, n_frames, n_features = values.shape
+        shape = n_channels, n_frames, n_features
+        described = {"block": key, "of": of, "first_frame": first_frame, "shape": shape}
         if facts is not None:
             described["facts"] = facts.to_dict()
         position, crc = self._append(described, values.data.cast("B"))
-        n_channels, n_frames, n_features = values.shape
-        return BlockEntry(
-            first_frame,
-            (n_channels, n_frames, n_features),
-            peak_of(values) if peak is None else peak,
-            position,
-            crc,
-            self.path.name,
-        )
+        peak = peak_of(values) if peak is None else peak
+        return BlockEntry(first_frame, shape, peak, position, crc, self.path.name)
 
     def done(self, key: str, of: int, facts: InputFacts) -> None:
-        """Write that all blocks of an input are computed, and what is known of it.
-
-        Raises:
-            OutputError: If it cannot be written.
-        """
+        """Write that all blocks of an input are computed; raise OutputError if that fails."""
         self._append({"done": key, "of": of, "facts": facts.to_dict()})
 
     def _append(
@@ -192,33 +175,22 @@ class Journal(Closing):
             raise
 
     def sync(self) -> None:
-        """Sync all that was appended to the disk.
-
-        Raises:
-            OutputError: If that fails, or has failed since the last time.
-        """
+        """Sync all that was appended; raise OutputError if that fails, or has failed before."""
         self.flush()
         end = self._on_file
-        if end == self._durable_until:
-            return
-        with self._breaking():
-            os.fsync(self._descriptor)
-        self._durable_until = end
+        if end > self._durable_until:
+            with self._breaking():
+                os.fsync(self._descriptor)
+            self._durable_until = end
 
-    def _keep_durable(self) -> None:
+    def _keep_durable(self, seconds_at_risk: float) -> None:
         """Sync every few seconds, beside the work; an error is raised at the next append."""
-        while self._broken is None and not self._closing.wait(self._seconds_at_risk):
-            try:
+        with suppress(OutputError):
+            while not self._closing.wait(seconds_at_risk):
                 self.sync()
-            except OutputError:
-                return
 
     def flush(self) -> None:
-        """Let other processes read all that was appended.
-
-        Raises:
-            OutputError: If it cannot be written.
-        """
+        """Let other processes read all that was appended; raise OutputError if that fails."""
         with self._writing:
             if self._broken is not None:
                 raise self._broken
@@ -231,7 +203,7 @@ class Journal(Closing):
         self._closing.set()
         with suppress(OutputError):  # it has been raised, or nobody needs what is lost
             self.flush()
-        if self._syncing is not None:
+        if self._syncing.is_alive():
             self._syncing.join()
         os.close(self._descriptor)
 

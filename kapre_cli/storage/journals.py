@@ -25,8 +25,6 @@ from kapre_cli.storage.metadata import InputFacts
 from kapre_cli.storage.soundness import sound_json, sound_key
 
 _NAME = re.compile(r"journal-([1-9][0-9]{0,8})")
-_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL
-_FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 _MAX_BLOCK_BYTES = 2**34  # far more than the largest layer needs for one block
 _PART_VALUES = 2**22
@@ -51,10 +49,9 @@ class Journals(Closing):
         with writing(folder, "read"):
             self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            found = filter(_NAME.fullmatch, os.listdir(self._folder))
-            for name in sorted(found, key=_number):
+            for name in sorted(filter(_NAME.fullmatch, os.listdir(self._folder)), key=_number):
                 with writing(folder / name, "read"):
-                    self._fds[name] = os.open(name, os.O_RDONLY | _FLAGS, dir_fd=self._folder)
+                    self._open(name, os.O_RDONLY)
                 self._last = _number(name)
         except BaseException:
             self.close()
@@ -72,17 +69,20 @@ class Journals(Closing):
             OutputError: If it cannot be made, or something has its name.
         """
         self._last += 1
-        name = f"journal-{self._last}"
-        path = self.folder / name
+        path = self.folder / f"journal-{self._last}"
         with writing(path):
             try:
-                self._fds[name] = os.open(name, _NEW | _FLAGS, 0o666, dir_fd=self._folder)
+                self._open(path.name, os.O_RDWR | os.O_CREAT | os.O_EXCL)
             except FileExistsError as error:
                 raise OutputError(
                     f"{quoted(path)} appeared while the run was on; it is left as it is: "
                     "move it away"
                 ) from error
         return path
+
+    def _open(self, name: str, flags: int) -> None:
+        flags |= os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        self._fds[name] = os.open(name, flags, 0o666, dir_fd=self._folder)
 
     def open(self, name: str) -> int:
         """Return a descriptor of a journal; it stays this object's."""
@@ -107,11 +107,7 @@ class Journals(Closing):
         return block
 
     def sync(self) -> None:
-        """Sync all journals to the disk.
-
-        Raises:
-            OutputError: If that fails.
-        """
+        """Sync all journals to the disk; raise OutputError if that fails."""
         for name, fd in self._fds.items():
             with writing(self.folder / name):
                 os.fsync(fd)
@@ -187,23 +183,21 @@ class Replayed:
 def replay(journals: Journals, *names: str) -> Replayed:
     """Return what the journals of these names hold; without any: what all hold.
 
-    Raises:
-        OutputError: If one cannot be read.
+    Raise OutputError if one cannot be read.
     """
     found = Replayed()
     for name in names or journals.names:
         # A description that cannot be understood was not written by this version: what stands
         # behind it is as good as absent.
         malformed = suppress(StoredDataError, KeyError, TypeError, ValueError)
-        n_roots = len(found.roots)
         with (
             writing(journals.folder / name, "read"),
             open(os.dup(journals.open(name)), "rb") as file,
             malformed,
         ):
             file.seek(0)
-            for description, entry in _records(file, name):
-                if len(found.roots) == n_roots:
+            for number, (description, entry) in enumerate(_records(file, name)):
+                if number == 0:
                     found.roots.append(description["run"])
                 else:
                     _take(description, entry, found)

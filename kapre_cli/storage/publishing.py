@@ -147,14 +147,7 @@ def _move_to_new(source: Path, target: Path, remedy: str) -> None:
 
 
 def _require_expected(expected: Stamp | None, target: Path, remedy: str, place: Path) -> None:
-    """Refuse to replace what is not what the run found when it began; nothing may have gone.
-
-    Args:
-        expected: What stood at ``target`` then.
-        target: Its own place, for the message.
-        remedy: What to do, for the message.
-        place: Where it is now.
-    """
+    """Refuse to replace what is at ``place`` unless it is what stood at ``target``, or gone."""
     found = stamp_of(place)
     if found is not None and found != expected:
         what = "appeared" if expected is None else "was changed"

@@ -50,10 +50,7 @@ class ReportPlace(NamedTuple):
 
 
 def check_report(
-    path: Path,
-    output: OutputSettings,
-    sources: Sequence[Source],
-    config: Path | None = None,
+    path: Path, output: OutputSettings, sources: Sequence[Source], config: Path | None = None
 ) -> ReportPlace:
     """Refuse a report that cannot be had, before any work is done.
 

@@ -46,6 +46,7 @@ class RunLock:
 
     Attributes:
         folder: A descriptor of the folder.
+        is_by_file: Whether the file system has no locks, and the file ``owner`` stands for one.
 
     Raises:
         UsageError: If another run has the lock.
@@ -57,15 +58,17 @@ class RunLock:
         self._fd = -1
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
         self.folder = os.open(folder, flags)
-        self._owner = OwnerFile(self.folder, folder, what)
+        self._path = folder
+        self._what = what
+        self.is_by_file = False
         try:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             self._fd = os.open(LOCK, flags, 0o600, dir_fd=self.folder)
             is_locked = try_lock(self._fd)
             if is_locked is None:
-                self._owner.take()
+                self._take_by_file()
             elif is_locked:
-                self._owner.require_none()
+                self._remove_gone(OWNER)
             else:
                 raise UsageError(
                     f"another run is writing {quoted(what)}; wait for it, or name another output"
@@ -81,26 +84,129 @@ class RunLock:
             self.release()
             raise
 
-    @property
-    def is_by_file(self) -> bool:
-        """Whether the file system has no locks, and a file stands for one."""
-        return self._owner.is_taken
-
     def remove_files(self) -> None:
         """Remove the lock's files; another run may then make its own."""
-        self._owner.remove_leftovers()
-        with suppress(FileNotFoundError):
-            os.unlink(LOCK, dir_fd=self.folder)
+        for name in os.listdir(self.folder):
+            if name != OWNER and is_owner_file(name):  # which killed processes have left
+                self._remove(name)
+        self._remove(LOCK)
 
     def release(self) -> None:
         """Let other runs in."""
         if self.folder < 0:
             return
-        self._owner.release()
+        if self.is_by_file:
+            self.is_by_file = False
+            self._remove(OWNER)
         if self._fd >= 0:
             os.close(self._fd)
         os.close(self.folder)
         self._fd = self.folder = -1
+
+    def _take_by_file(self) -> None:
+        """Create the file ``owner``, or replace that of a process that is gone."""
+        mine = json.dumps(_this_process()).encode()
+        for _ in range(_ATTEMPTS):
+            if not self._create(OWNER, mine):
+                gone = self._gone(OWNER)
+                if gone is not None:
+                    self._replace(gone, mine)
+            if self._read(OWNER) == mine:
+                self.is_by_file = True
+                return
+        raise self._refused(OWNER, {})
+
+    def _replace(self, gone: bytes, mine: bytes) -> None:
+        """Put this process in the place of one that is gone, unless another is about to do so."""
+        if not self._create(_NEXT, mine):
+            self._remove_gone(_NEXT)
+            return
+        is_still_there = False
+        try:
+            is_still_there = self._gone(OWNER) == gone
+        finally:
+            if not is_still_there:
+                self._remove(_NEXT)
+        if is_still_there:
+            with suppress(FileNotFoundError):
+                os.rename(_NEXT, OWNER, src_dir_fd=self.folder, dst_dir_fd=self.folder)
+
+    def _create(self, name: str, content: bytes) -> bool:
+        """Create a file that is whole when it appears; return ``False`` if there is one."""
+        written = f"{OWNER}.{secrets.token_hex(8)}"
+        self._write(written, content)
+        here = self.folder
+        try:
+            try:
+                os.link(written, name, src_dir_fd=here, dst_dir_fd=here, follow_symlinks=False)
+            except OSError as error:
+                if error.errno not in NO_LINKS:
+                    raise
+                self._write(name, content)
+        except FileExistsError:
+            return False
+        finally:
+            self._remove(written)
+        return True
+
+    def _write(self, name: str, content: bytes) -> None:
+        """Write a new file, or leave none."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        fd = os.open(name, flags, 0o600, dir_fd=self.folder)
+        try:
+            with writing(self._path / name), os.fdopen(fd, "wb") as file:
+                file.write(content)
+        except BaseException:
+            self._remove(name)
+            raise
+
+    def _remove(self, name: str) -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self.folder)
+
+    def _read(self, name: str) -> bytes | None:
+        """Return what a file says; ``None`` if there is none."""
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            fd = os.open(name, flags, dir_fd=self.folder)
+        except FileNotFoundError:
+            return None
+        try:
+            return os.read(fd, _MOST_BYTES)
+        finally:
+            os.close(fd)
+
+    def _gone(self, name: str) -> bytes | None:
+        """Return what a file says whose process is gone; ``None`` if there is no file.
+
+        Raise UsageError if the process may still be at work.
+        """
+        content = self._read(name)
+        if content is None:
+            return None
+        owner = None
+        with suppress(ValueError, RecursionError):
+            owner = json.loads(content)
+        if not isinstance(owner, dict):  # its process was killed as it wrote it
+            owner = {}
+        if not _is_gone(owner):
+            raise self._refused(name, owner)
+        return content
+
+    def _remove_gone(self, name: str) -> None:
+        """Remove a file whose process is gone; raise UsageError if that may be at work."""
+        if self._gone(name) is not None:
+            self._remove(name)
+
+    def _refused(self, name: str, owner: dict[str, Any]) -> UsageError:
+        is_here = owner.get("machine") == _this_process()["machine"]
+        machine = "this machine" if is_here else quoted(owner.get("host", "an unknown machine"))
+        process = f": process {owner['pid']} on {machine}" if "pid" in owner else ""
+        return UsageError(
+            f"another run is writing {quoted(self._what)}{process}; wait for it, or name another "
+            "output. The file system has no locks: if that run no longer runs, remove "
+            f"{quoted(self._path / name)}"
+        )
 
 
 def try_lock(fd: int, how: int = fcntl.LOCK_EX) -> bool | None:
@@ -142,152 +248,8 @@ def is_marked(lock: Path) -> bool:
 
 
 def is_owner_file(name: str) -> bool:
-    """Whether a file in a folder may be one of those of an :class:`OwnerFile`."""
+    """Whether a file in a folder may be the file ``owner`` or one that is to become it."""
     return name in (OWNER, _NEXT) or _WRITTEN.fullmatch(name) is not None
-
-
-class OwnerFile:
-    """Keeps other runs out of a folder by a file in it.
-
-    Args:
-        folder: A descriptor of the folder, which stays open as long as this is in use.
-        path: The folder's path, for messages.
-        what: What is locked, for messages: an output's path.
-
-    Attributes:
-        is_taken: Whether the file names this process.
-    """
-
-    def __init__(self, folder: int, path: Path, what: Path) -> None:
-        self._folder = folder
-        self._path = path
-        self._what = what
-        self.is_taken = False
-
-    def take(self) -> None:
-        """Create the file, or replace that of a process that is gone.
-
-        Raises:
-            UsageError: If it names a process that may still be at work.
-            FileNotFoundError: If the folder is removed meanwhile.
-            OSError: If it cannot be written.
-        """
-        mine = json.dumps(_this_process()).encode()
-        for _ in range(_ATTEMPTS):
-            if not self._create(OWNER, mine):
-                gone = self._gone(OWNER)
-                if gone is not None:
-                    self._replace(gone, mine)
-            if self._read(OWNER) == mine:
-                self.is_taken = True
-                return
-        raise self._refused(OWNER, {})
-
-    def _replace(self, gone: bytes, mine: bytes) -> None:
-        """Put this process in the place of one that is gone, unless another is about to do so."""
-        if not self._create(_NEXT, mine):
-            if self._gone(_NEXT) is not None:
-                self._remove(_NEXT)
-            return
-        is_still_there = False
-        try:
-            is_still_there = self._gone(OWNER) == gone
-        finally:
-            if not is_still_there:
-                self._remove(_NEXT)
-        if is_still_there:
-            with suppress(FileNotFoundError):
-                os.rename(_NEXT, OWNER, src_dir_fd=self._folder, dst_dir_fd=self._folder)
-
-    def require_none(self) -> None:
-        """Remove the file of a process that is gone; raise UsageError if it may not be."""
-        if self._gone(OWNER) is not None:
-            self._remove(OWNER)
-
-    def release(self) -> None:
-        """Remove the file if it names this process."""
-        if self.is_taken:
-            self.is_taken = False
-            self._remove(OWNER)
-
-    def remove_leftovers(self) -> None:
-        """Remove what killed processes have left beside the file."""
-        for name in os.listdir(self._folder):
-            if name != OWNER and is_owner_file(name):
-                self._remove(name)
-
-    def _create(self, name: str, content: bytes) -> bool:
-        """Create a file that is whole when it appears; return ``False`` if there is one."""
-        written = f"{OWNER}.{secrets.token_hex(8)}"
-        self._write(written, content)
-        folder = self._folder
-        try:
-            try:
-                os.link(written, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
-            except OSError as error:
-                if error.errno not in NO_LINKS:
-                    raise
-                self._write(name, content)
-        except FileExistsError:
-            return False
-        finally:
-            self._remove(written)
-        return True
-
-    def _write(self, name: str, content: bytes) -> None:
-        """Write a new file, or leave none."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        fd = os.open(name, flags, 0o600, dir_fd=self._folder)
-        try:
-            with writing(self._path / name), os.fdopen(fd, "wb") as file:
-                file.write(content)
-        except BaseException:
-            self._remove(name)
-            raise
-
-    def _remove(self, name: str) -> None:
-        with suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=self._folder)
-
-    def _read(self, name: str) -> bytes | None:
-        """Return what a file says; ``None`` if there is none."""
-        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            fd = os.open(name, flags, dir_fd=self._folder)
-        except FileNotFoundError:
-            return None
-        try:
-            return os.read(fd, _MOST_BYTES)
-        finally:
-            os.close(fd)
-
-    def _gone(self, name: str) -> bytes | None:
-        """Return what a file says whose process is gone; ``None`` if there is no file.
-
-        Raise UsageError if the process may still be at work.
-        """
-        content = self._read(name)
-        if content is None:
-            return None
-        try:
-            owner = json.loads(content)
-        except (ValueError, RecursionError):
-            owner = None
-        if not isinstance(owner, dict):  # its process was killed as it wrote it
-            owner = {}
-        if not _is_gone(owner):
-            raise self._refused(name, owner)
-        return content
-
-    def _refused(self, name: str, owner: dict[str, Any]) -> UsageError:
-        is_here = owner.get("machine") == _this_process()["machine"]
-        machine = "this machine" if is_here else quoted(owner.get("host", "an unknown machine"))
-        process = f": process {owner['pid']} on {machine}" if "pid" in owner else ""
-        return UsageError(
-            f"another run is writing {quoted(self._what)}{process}; wait for it, or name another "
-            "output. The file system has no locks: if that run no longer runs, remove "
-            f"{quoted(self._path / name)}"
-        )
 
 
 def _this_process() -> dict[str, Any]:

@@ -143,12 +143,11 @@ class WorkDir(Closing):
     def _clear(self) -> list[Path]:
         """Remove all but the journals of what a run has left; return other files, which stay."""
         foreign: list[Path] = []
-        for path in (self.staging, self._replaced):
-            for left in (path, sidecar_of(path)):
-                if left.is_dir() and not left.is_symlink():
-                    foreign += remove_output_files(left)
-                else:
-                    left.unlink(missing_ok=True)
+        for left in map(self.folder.joinpath, _MADE_ASIDE):
+            if left.is_dir() and not left.is_symlink():
+                foreign += remove_output_files(left)
+            else:
+                left.unlink(missing_ok=True)
         return foreign
 
     def publish(self, existing: Existing) -> None:
