@@ -3,6 +3,7 @@
 import hashlib
 import sys
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,8 @@ def as_floats(block: Decoded) -> Samples:
 class SampleMd5:
     """The MD5 that FLAC keeps of its samples: interleaved, little-endian, in whole bytes.
 
+    All blocks but the first are hashed in a thread, while the next one is decoded.
+
     Args:
         bits: Bits of a sample.
     """
@@ -42,9 +45,28 @@ class SampleMd5:
     def __init__(self, bits: int) -> None:
         self._bits = bits
         self._digest = hashlib.md5(usedforsecurity=False)
+        self._has_begun = False
+        self._thread: ThreadPoolExecutor | None = None
+        self._added: Future[None] | None = None
 
     def update(self, block: Decoded) -> None:
-        """Add integers of shape ``(frames, channels)``, which fill their type from the top on."""
+        """Add integers of shape ``(frames, channels)``, which fill their type from the top on.
+
+        They must not be changed afterwards.
+        """
+        if not self._has_begun:  # a short file has no other
+            self._has_begun = True
+            self._add(block)
+            return
+        self._thread = self._thread or ThreadPoolExecutor(1, "md5")
+        self._wait()
+        self._added = self._thread.submit(self._add, block)
+
+    def _wait(self) -> None:
+        if self._added is not None:
+            self._added.result()
+
+    def _add(self, block: Decoded) -> None:
         width = block.dtype.itemsize
         kept = -(-self._bits // 8)
         if unused := -self._bits % 8:  # FLAC fills bytes from their lowest bit on
@@ -61,6 +83,7 @@ class SampleMd5:
 
     def digest(self) -> bytes:
         """Return the MD5 of all samples so far."""
+        self._wait()
         return self._digest.digest()
 
 
