@@ -6,7 +6,6 @@ import select
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
-from tempfile import TemporaryFile
 
 from kapre_cli.closing import Closing
 from kapre_cli.errors import AudioReadError, OutputError, UsageError, quoted
@@ -197,6 +196,8 @@ class PipeSpool(Closing):
             if folder is None
             else f"the folder {quoted(folder)}"
         )
+        from tempfile import TemporaryFile  # slow to import
+
         self.descriptor = -1
         self._failure: OSError | None = None
         try:

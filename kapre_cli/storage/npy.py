@@ -1,7 +1,6 @@
 """Outputs made of .npy files: one array, a directory of them that mirrors the keys, a stream."""
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
@@ -172,9 +171,11 @@ def write_array(descriptor: int, array: FinalArray) -> None:
         for _, values in array.pieces():
             write(values.data.cast("B"))
         return
+    from tempfile import TemporaryFile  # slow to import
+
     try:
         is_small = array.dtype.itemsize * prod(array.shape) <= _HELD_BYTES
-        with BytesIO() if is_small else tempfile.TemporaryFile() as file:
+        with BytesIO() if is_small else TemporaryFile() as file:
             _write_into(file, array, array.pieces())
             file.seek(0)
             while part := file.read(_COPIED_BYTES):

@@ -13,7 +13,6 @@ import fcntl
 import json
 import os
 import re
-import secrets
 import socket
 import stat
 from contextlib import suppress
@@ -133,7 +132,7 @@ class RunLock:
 
     def _create(self, name: str, content: bytes) -> bool:
         """Create a file that is whole when it appears; return ``False`` if there is one."""
-        written = f"{OWNER}.{secrets.token_hex(8)}"
+        written = f"{OWNER}.{os.urandom(8).hex()}"
         self._write(written, content)
         here = self.folder
         try:

@@ -2,9 +2,7 @@
 
 import os
 import re
-import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -29,6 +27,9 @@ def scratch_folder(parent: Path | None = None, what: Path | None = None) -> Iter
     Raises:
         OutputError: If it cannot be made.
     """
+    import shutil  # these are slow to import
+    import tempfile
+
     place = Path(tempfile.gettempdir()) if parent is None else parent
     with ExitStack() as stack:
         with (
@@ -60,5 +61,7 @@ def _sweep(place: Path) -> None:
                 lock = RunLock(folder, folder)
                 # Where this process has no locks of the system, another one may have one.
                 if has_owner or not lock.is_by_file:
+                    import shutil  # slow to import
+
                     shutil.rmtree(folder, ignore_errors=True)
                 lock.release()

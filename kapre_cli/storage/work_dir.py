@@ -3,7 +3,6 @@
 import os
 import signal
 import stat
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -229,7 +228,9 @@ def _require_ours(folder: Path) -> None:
         raise UsageError(f"{in_the_way} what stands there is not this program's; move it away")
     if status.st_uid != os.geteuid():
         # Some network file systems and mounted disks give all files to one user.
-        with tempfile.TemporaryFile(dir=folder.parent) as file:
+        from tempfile import TemporaryFile  # slow to import
+
+        with TemporaryFile(dir=folder.parent) as file:
             owner = os.fstat(file.fileno()).st_uid
         if status.st_uid != owner:
             raise UsageError(
