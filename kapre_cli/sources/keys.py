@@ -6,6 +6,7 @@ from collections.abc import Collection, Container, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import PurePosixPath
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from kapre_cli.errors import UsageError, quoted
@@ -19,8 +20,7 @@ _SHORT = 64  # characters
 TOO_LONG = f"its name is longer than the {MAX_PATH_BYTES:,} bytes a path may have"
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """One input: where it is read from, and the name its features will have.
 
     Attributes:
