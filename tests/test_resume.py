@@ -440,6 +440,22 @@ def test_a_kill_between_the_moves_of_a_pair_is_healed(
     assert (ended.code, "is in the way" in ended.err) == (2, True)
 
 
+@pytest.mark.parametrize("n_bytes", [0, 1, len(MARKER) - 1])
+def test_a_kill_before_the_mark_is_whole_stops_no_later_run(
+    audio: Path, tmp_path: Path, program: Any, n_bytes: int
+) -> None:
+    output, partial = tmp_path / "out.h5", tmp_path / "out.h5.partial"
+    arguments = ("melspectrogram", audio, "-o", output, *SMALL)
+    partial.mkdir()
+    (partial / "lock").write_bytes(MARKER[:n_bytes])
+    (partial / "journal-1").write_bytes(b"no run has written this without a mark")
+    ended = program(*arguments)
+    assert (ended.code, "has no mark of this program" in ended.err) == (2, True)
+    (partial / "journal-1").unlink()
+    assert program(*arguments).code == 0
+    assert not partial.exists()
+
+
 def test_there_must_be_room_before_the_work_begins(
     audio: Path, tmp_path: Path, program: Any, monkeypatch: pytest.MonkeyPatch, computed: list[int]
 ) -> None:

@@ -74,14 +74,18 @@ class RunLock:
                 )
             if not is_at(self._fd, LOCK, self.folder):  # a run that ended just now removed it
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder / LOCK))
-            if os.fstat(self._fd).st_size == 0:
-                os.pwrite(self._fd, MARKER, 0)
+            if self._is_unmarked and os.pwrite(self._fd, MARKER, 0) < len(MARKER):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except BaseException as error:
             is_failure = isinstance(error, (OSError, OutputError))
-            if is_failure and self._fd >= 0 and os.fstat(self._fd).st_size == 0:  # made just now
+            if is_failure and self._fd >= 0 and self._is_unmarked:  # made just now
                 self.remove_files()
             self.release()
             raise
+
+    @property
+    def _is_unmarked(self) -> bool:
+        return os.fstat(self._fd).st_size < len(MARKER)
 
     def remove_files(self) -> None:
         """Remove the lock's files; another run may then make its own."""
@@ -232,8 +236,11 @@ def is_lock_file(name: str) -> bool:
     return name == LOCK or is_owner_file(name)
 
 
-def is_marked(lock: Path) -> bool:
-    """Whether this program made a lock's file, which is no link nor linked elsewhere."""
+def is_marked(lock: Path, *, in_part: bool = False) -> bool:
+    """Whether this program made a lock's file, which is no link nor linked elsewhere.
+
+    ``in_part``: it may have been killed before the mark was whole.
+    """
     try:
         fd = os.open(lock, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -241,7 +248,8 @@ def is_marked(lock: Path) -> bool:
     try:
         status = os.fstat(fd)
         is_plain = stat.S_ISREG(status.st_mode) and status.st_nlink == 1
-        return is_plain and os.read(fd, len(MARKER) + 1) == MARKER
+        mark = os.read(fd, len(MARKER) + 1)
+        return is_plain and (mark == MARKER or (in_part and MARKER.startswith(mark)))
     finally:
         os.close(fd)
 

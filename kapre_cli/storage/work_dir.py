@@ -256,8 +256,7 @@ def _require_ours(folder: Path) -> None:
                 )
     if not names:
         return
-    is_new = all(map(is_lock_file, names)) and os.path.getsize(folder / LOCK) == 0
-    if not (is_new or is_marked(folder / LOCK)):
+    if not is_marked(folder / LOCK, in_part=all(map(is_lock_file, names))):
         raise UsageError(f"{in_the_way} the one there has no mark of this program; move it away")
 
 
