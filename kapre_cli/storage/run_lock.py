@@ -224,7 +224,7 @@ def is_lock_file(name: str) -> bool:
 
 
 def is_marked(lock: Path) -> bool:
-    """Whether this program made a lock's file, which is no symbolic or hard link."""
+    """Whether this program made a lock's file, which is no link nor linked elsewhere."""
     try:
         fd = os.open(lock, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -243,7 +243,7 @@ def is_owner_file(name: str) -> bool:
 
 
 def _this_process() -> dict[str, Any]:
-    """Return what identifies this process among all others, on this machine and elsewhere."""
+    """Return what tells this process from all others, on this machine and elsewhere."""
     host = machine = socket.gethostname()
     with suppress(OSError):  # machines may share a name
         machine += (
