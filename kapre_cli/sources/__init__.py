@@ -1,4 +1,4 @@
-"""From paths, lists and standard input to an ordered, duplicate-free list of inputs."""
+"""Build an ordered, duplicate-free list of inputs from paths, lists and standard input."""
 
 from kapre_cli.sources.discovery import Arriving, Inputs, discover
 from kapre_cli.sources.keys import Source, folder_id, folders_above, folders_of, nested, path_of

@@ -1,4 +1,4 @@
-"""From paths to an ordered, duplicate-free list of inputs, or to inputs that come one by one."""
+"""Find the inputs below paths, or take them one by one from a list."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -19,17 +19,17 @@ from kapre_cli.sources.keys import (
 from kapre_cli.sources.lists import STREAM, Names
 from kapre_cli.sources.walk import Walk
 
-_NAMED = 3  # folders of a list that are named in the note of it
+_NAMED = 3  # folders of a list that its note names
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a list of paths amounts to.
+    """The inputs found in a list of paths.
 
     Attributes:
-        sources: The inputs, in the order given, directories in the order of their names.
+        sources: In the order given, those of a directory in the order of their names.
         refusals: Paths that should have given inputs and could not; each counts as a failure.
-        notes: What was skipped on purpose, in sentences.
+        notes: Sentences on what was skipped on purpose.
     """
 
     sources: tuple[Source, ...]
@@ -38,7 +38,7 @@ class Inputs:
 
     @property
     def n_inputs(self) -> int:
-        """How many inputs there are, refused ones included."""
+        """Number of inputs, rejected ones included."""
         return len(self.sources) + len(self.refusals)
 
 
@@ -50,27 +50,21 @@ def discover(
     listed: Iterable[str] = (),
     hidden: bool = False,
 ) -> Inputs:
-    """Return the inputs that ``paths`` name, in order: files as they are, directories walked.
+    """Return the inputs that ``paths``, then ``listed``, name, in that order.
 
-    A file is taken whatever its suffix, even if it does not exist (reading it will tell). Below
-    a directory every ``.wav``, ``.wave`` and ``.flac`` is taken, in any case, unless it or a
-    directory on the way to it is hidden; links to files are files, links to directories are not
-    followed.
+    A file is accepted with any suffix, even if it does not exist (reading it fails later). Below
+    a directory of ``paths`` every ``.wav``, ``.wave`` and ``.flac`` is accepted, in any case. What
+    is hidden, or below a hidden directory, is skipped unless ``hidden`` is set. Links to files are
+    followed, links to directories are not. Directories in ``listed`` are skipped.
 
-    Args:
-        paths: Files and directories.
-        root: The directory that all keys are relative to. ``None``: a file below a directory
-            argument is keyed relative to that argument; a file argument by its path as given,
-            or by its name if that path is absolute or has ``..`` in it.
-        spooled: Where the bytes of standard input are found, which ``-`` stands for. ``None``:
-            ``-`` is a name like any other.
-        listed: Files that a list names, behind those of ``paths``; directories among them are
-            skipped.
-        hidden: Whether what is hidden below directories is taken, too.
+    Keys are relative to ``root``. Without it, a file below a directory argument is keyed relative
+    to that argument; a file argument by its path as given, or by its name if that path is absolute
+    or has ``..`` in it. ``spooled`` is the file with the bytes of standard input, which ``-``
+    stands for; without it ``-`` is an ordinary name.
 
     Raises:
-        UsageError: If two inputs have one key, or one key is a directory of another, or an
-            input lies outside ``root``, or ``root`` is no directory, or a path names nothing.
+        UsageError: If two inputs have one key, one key is a directory of another, an input lies
+            outside ``root``, ``root`` is no directory, or a path names nothing.
     """
     sources: list[Source] = []
     refusals: list[Refusal] = []
@@ -117,14 +111,14 @@ def _possible(path: str) -> str:
 
 
 class Folders:
-    """The folders that a list names: it is to name files, and ``find`` names both."""
+    """Skips the folders that a list of files names: ``find`` names both."""
 
     def __init__(self) -> None:
         self._first: list[str] = []
         self._count = 0
 
     def skips(self, path: str) -> bool:
-        """Whether a path is a folder, which is skipped."""
+        """Whether a path is a folder, which is counted and skipped."""
         if not os.path.isdir(path):
             return False
         self._count += 1
@@ -133,7 +127,7 @@ class Folders:
         return True
 
     def notes(self) -> Iterator[str]:
-        """Say in a sentence which there were, if any."""
+        """Yield a sentence that names the skipped folders, if any."""
         if self._count:
             named = ", ".join(map(quoted, self._first)) + (", ..." if self._count > _NAMED else "")
             yield (
@@ -144,19 +138,17 @@ class Folders:
 
 @dataclass(eq=False)
 class Arriving:
-    """Yields the inputs that are known, then those of the list as they come.
+    """Yields the inputs known in advance, then those of the list as they arrive.
 
-    Nothing that such an input is refused for can be told before the work begins: it fails by
-    name, and harms no other.
+    An input of the list can be rejected only after the run has begun: it fails by name, and the
+    others are not affected.
 
     Attributes:
-        known: The inputs that do not come from the list.
-        names: The list.
-        root: The folder that all keys are relative to, if one was named.
-        admit: Refuses, by a :class:`UsageError`, an input that the output cannot hold.
-        refused: Called with the path of each input that is refused, and why.
-        n_inputs: How many have come so far, refused ones included.
-        is_over: Whether no more come.
+        root: The directory that all keys are relative to, if one was given.
+        admit: Raises :class:`UsageError` for an input that the output cannot hold.
+        refused: Called with the path of each rejected input and the reason.
+        n_inputs: Number of inputs so far, rejected ones included.
+        is_over: Whether no more will arrive.
     """
 
     known: Inputs
@@ -166,21 +158,19 @@ class Arriving:
     refused: Callable[[str, object], None]
 
     def __post_init__(self) -> None:
-        """Begin with the inputs that are known."""
         self.n_inputs = self.known.n_inputs
         self.is_over = False
         self._folders = Folders()
         self._coming: Iterator[Source | None] = self._sources()
 
     def fileno(self) -> int:
-        """Return the descriptor of the list, which can be read when more comes."""
+        """Return the descriptor of the list, which is readable when more arrives."""
         return self.names.descriptor
 
     def next_now(self) -> Source | None:
-        """Return the next input; ``None`` if it has not come yet, or never will.
+        """Return the next input; ``None`` if it has not arrived or is skipped, or if none is left.
 
-        Raises:
-            UsageError: If the list is none, or names nothing and there is no other input.
+        Raise UsageError if the list is invalid, or names nothing and there is no other input.
         """
         try:
             return next(self._coming)
@@ -189,7 +179,7 @@ class Arriving:
             return None
 
     def __iter__(self) -> Iterator[Source]:
-        """Yield the inputs; wait for those that have not come."""
+        """Yield the inputs; wait for those that have not arrived."""
         while not self.is_over:
             source = self.next_now()
             if source is not None:
@@ -198,11 +188,11 @@ class Arriving:
                 self.names.wait()
 
     def put_back(self, sources: Iterable[Source]) -> None:
-        """Let these, which have come already, come once more before all others."""
+        """Yield these inputs, which have been yielded before, again before all others."""
         self._coming = chain(sources, self._coming)
 
     def notes(self) -> Iterator[str]:
-        """Say in sentences what has been skipped."""
+        """Yield sentences on what has been skipped."""
         return self._folders.notes()
 
     def _sources(self) -> Iterator[Source | None]:
@@ -211,7 +201,7 @@ class Arriving:
             self.admit(source)
             yield source
         for path in self.names.read_now():
-            # ``None`` for a name that is skipped, too: such names may come without an end.
+            # ``None`` for a skipped name, too: a list may go on with such names without an end.
             if path is None or self._folders.skips(path):
                 yield None
             else:
@@ -220,7 +210,7 @@ class Arriving:
             raise self.names.is_empty()
 
     def _of(self, path: str, places: Places) -> Source | None:
-        """Return the input of a path; ``None`` if it is refused, or there already."""
+        """Return the input of a path; ``None`` if it is rejected or a duplicate."""
         try:
             if is_too_long(path):
                 raise UsageError(TOO_LONG)

@@ -1,4 +1,4 @@
-"""Inputs, what they are called in the output, and that no two are called the same."""
+"""Inputs and their keys: unique names in the output."""
 
 import os
 import re
@@ -21,12 +21,12 @@ TOO_LONG = f"its name is longer than the {MAX_PATH_BYTES:,} bytes a path may hav
 
 
 class Source(NamedTuple):
-    """One input: where it is read from, and the name its features will have.
+    """One input: where it is read from, and its key.
 
     Attributes:
         path: The path as it was given or found; ``-`` for standard input.
         key: A relative POSIX path without ``.`` and ``..``; see :func:`.keys.key_of`.
-        spooled: Where the bytes of standard input are kept, if that is what it is.
+        spooled: The file with the bytes of standard input; ``None`` for other inputs.
     """
 
     path: str
@@ -35,17 +35,17 @@ class Source(NamedTuple):
 
     @property
     def is_stream(self) -> bool:
-        """Whether it came through standard input: only its bytes say what it is."""
+        """Whether the input came through standard input: only its bytes identify it."""
         return self.spooled is not None
 
     @property
     def file(self) -> str:
-        """The path under which its bytes are read."""
+        """The path under which the input's bytes are read."""
         return self.path if self.spooled is None else self.spooled
 
     @property
     def size(self) -> int:
-        """Bytes of the file now; 0 if that cannot be told."""
+        """Current size of the file in bytes; 0 if it is unknown."""
         try:
             return os.path.getsize(self.file)
         except (OSError, ValueError):  # ValueError: a NUL in the path
@@ -53,28 +53,25 @@ class Source(NamedTuple):
 
 
 def is_too_long(path: str) -> bool:
-    """Whether a path is longer than any that can be opened."""
+    """Whether a path is too long to be opened."""
     return len(os.fsencode(path)) > MAX_PATH_BYTES
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A path that gives no input, and why."""
+    """A rejected path and the reason."""
 
     path: str
     reason: str
 
 
 def key_of(path: str) -> str:
-    """Return a relative path as a key: POSIX, normalised, and valid UTF-8.
+    """Return a relative path as a key; raise UsageError if it is absolute, has ``..`` or is empty.
 
-    Bytes that are not UTF-8 become ``%XX``, and a literal ``%`` that two hexadecimal digits
-    follow becomes ``%25``. ``urllib.parse.unquote_to_bytes(key)`` undoes both exactly, so
-    different paths have different keys. Nothing else is changed: two ways to write one accented
-    letter stay two names.
-
-    Raises:
-        UsageError: If the path is absolute, has ``..`` in it or names nothing.
+    A key is POSIX, normalised and valid UTF-8. Bytes that are not UTF-8 become ``%XX``, and a
+    literal ``%`` that two hexadecimal digits follow becomes ``%25``.
+    ``urllib.parse.unquote_to_bytes(key)`` undoes both exactly, so different paths have different
+    keys. Nothing else is changed: two ways to write one accented letter stay two names.
 
     >>> key_of("./site a//night 1.wav")
     'site a/night 1.wav'
@@ -94,27 +91,24 @@ def key_of(path: str) -> str:
 
 
 def path_of(key: str) -> str:
-    """Return the relative path that a key stands for: what :func:`key_of` was given.
-
-    Raises:
-        UsageError: If it stands for none.
+    """Return the relative path of a key, the inverse of :func:`key_of`; raise UsageError if none.
 
     >>> path_of("a%2520b.wav")
     'a%20b.wav'
     """
     path = os.fsdecode(unquote_to_bytes(key))
-    if key_of(path) != key:  # an escape that hides a way out, say
+    if key_of(path) != key:  # for instance an escape that hides a '..'
         raise UsageError(f"{quoted(key)} is the key of no file")
     return path
 
 
 def file_key(path: str, root: str | None) -> str:
-    """Return the key of a file that is named itself; raise UsageError if it can have none."""
+    """Return the key of a file given by its own path; raise UsageError if it can have none."""
     if root is None:
         posix = PurePosixPath(path)
         return key_of(posix.name if posix.is_absolute() or ".." in posix.parts else path)
     above = os.path.join(root, "")
-    if path.startswith(above) and ".." not in path:  # as all that are found
+    if path.startswith(above) and ".." not in path:  # as for all files found by a walk
         relative = path[len(above) :].lstrip("/")
     else:
         relative = os.path.relpath(path, root)
@@ -127,9 +121,9 @@ def file_key(path: str, root: str | None) -> str:
 
 
 def folder_id(folder: str) -> str | bytes:
-    """Return what stands for a folder where all folders of many keys are gathered.
+    """Return a short identifier of a folder, for sets of all folders of many keys.
 
-    It is short: a key of 2,000 parts would else take memory for the square of that.
+    Whole paths would take memory for the square of a key's 2,000 parts.
     """
     if len(folder) <= _SHORT:
         return folder
@@ -137,10 +131,7 @@ def folder_id(folder: str) -> str | bytes:
 
 
 def folders_above(key: str, known: Container[str | bytes]) -> Iterator[tuple[str, str | bytes]]:
-    """Yield each folder that a key lies in, from the innermost on, up to the first in ``known``.
-
-    With its :func:`folder_id`, which ``known`` has others of.
-    """
+    """Yield the folders above a key with their ids, innermost first, until one is in ``known``."""
     folder = key.rpartition("/")[0]
     while folder and (one := folder_id(folder)) not in known:
         yield folder, one
@@ -160,17 +151,16 @@ def folders_of(keys: Iterable[str]) -> set[str | bytes]:
 
 
 class Places:
-    """The places that inputs have taken in the output, one after another."""
+    """The keys of an output, claimed by one input after another."""
 
     def __init__(self) -> None:
         self._by_key: dict[str, Source] = {}
-        self._below: dict[str | bytes, Source] = {}  # by folder, the first input that lies in it
+        self._below: dict[str | bytes, Source] = {}  # the first input in each folder
 
     def take(self, source: Source) -> bool:
-        """Give ``source`` its place; return ``False`` if it is there already, named once more.
+        """Claim the key of ``source``; return ``False`` if the same file has it already.
 
-        Raises:
-            UsageError: If its place is that of another input, or a folder of one, or in one.
+        Raise UsageError if another file has the key, or one of the keys is a folder of the other.
         """
         first = self._by_key.get(source.key)
         if first is not None:
@@ -197,7 +187,7 @@ class Places:
 
 
 def nested(keys: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Yield each key that is a folder of another, with that other; one output cannot have both.
+    """Yield each key that is a folder of another, with the other; one output cannot have both.
 
     >>> list(nested({"a.wav": 1, "a.wav/b.wav": 2}))
     [('a.wav', 'a.wav/b.wav')]

@@ -1,4 +1,4 @@
-"""Names of inputs from a list, which may still be written to; standard input, kept in a file."""
+"""Names of inputs from a list, which may still grow, and standard input spooled to a file."""
 
 import codecs
 import os
@@ -14,28 +14,19 @@ STDIN = 0  # the descriptor of standard input
 STREAM = "-"  # as an input or a list: standard input
 
 _BLOCK_BYTES = 2**20
-_LONGEST_NAME = 2**16  # bytes; no system takes paths as long
+_LONGEST_NAME = 2**16  # bytes; longer than any system's limit
 
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_HEAD_BYTES = 2**10  # of a list, that show how its text is encoded
-_FEWEST_BYTES_OF_A_LINE = 2  # that show it without a mark where no NUL is expected,
-_FEWEST_BYTES = 8  # and where names end in NUL
+_HEAD_BYTES = 2**10  # of a list, enough to detect its encoding
+_FEWEST_BYTES_OF_A_LINE = 2  # enough to detect UTF-16 without a mark in a list of lines
+_FEWEST_BYTES = 8  # likewise in a list of names that end in NUL
 
 
 class Names(Closing):
-    """A list of names, open for reading.
+    """A list of names, open for reading; raise UsageError if it cannot be read.
 
-    Args:
-        path: The list; ``-`` for standard input.
-        ended_by_nul: Whether names end in NUL, as ``find -print0`` writes them, and not in a
-            newline.
-
-    Attributes:
-        descriptor: Its file descriptor.
-        grows: Whether it is a pipe, whose end is not known before it has come.
-
-    Raises:
-        UsageError: If it cannot be read.
+    Names end in NUL, as from ``find -print0``, if ``ended_by_nul`` is set, else in a newline.
+    ``grows`` tells whether the list is a pipe, whose end is not known in advance.
     """
 
     def __init__(self, path: str, *, ended_by_nul: bool) -> None:
@@ -58,14 +49,11 @@ class Names(Closing):
         self._start = 0 if self.grows else os.lseek(self.descriptor, 0, os.SEEK_CUR)
 
     def read(self) -> Iterator[str]:
-        """Yield the names, each as soon as it is complete; wait for those that have not come.
+        """Yield the names as they are completed; wait for more; raise UsageError if it is no list.
 
         Blank lines are skipped. Carriage returns at the end of a name, as Windows ends lines, and
         a UTF-8 byte order mark at the start of the first are dropped, unless there is a file of
         the name with them.
-
-        Raises:
-            UsageError: If it is no such list.
         """
         for name in self.read_now():
             if name is None:
@@ -74,11 +62,11 @@ class Names(Closing):
                 yield name
 
     def wait(self) -> None:
-        """Wait until more comes."""
+        """Wait until more arrives."""
         self._poll.poll()
 
     def read_now(self) -> Iterator[str | None]:
-        """Do what :meth:`read` does, but yield ``None`` instead of waiting."""
+        """Yield names as :meth:`read` does, but ``None`` instead of waiting."""
         number = 0
         for name in self._between_ends():
             if name is None:
@@ -93,7 +81,6 @@ class Names(Closing):
                 yield os.fsdecode(name)
 
     def _between_ends(self) -> Iterator[bytes | None]:
-        """Yield what stands before each end of a name, and behind the last."""
         head = rest = b""
         holds_nul = False
         for block in self._blocks():
@@ -117,7 +104,7 @@ class Names(Closing):
         yield rest
 
     def _require_names(self, head: bytes) -> None:
-        """Refuse a list that holds NUL, as UTF-16 does, unless its names end in that."""
+        """Reject UTF-16, and NUL unless names end in it."""
         encoding = _utf16_of(head, _FEWEST_BYTES if self._end == b"\0" else _FEWEST_BYTES_OF_A_LINE)
         first = next(filter(None, head.split(self._end)), b"")
         if encoding is not None and not os.path.lexists(first):
@@ -132,7 +119,7 @@ class Names(Closing):
             )
 
     def _blocks(self) -> Iterator[bytes | None]:
-        """Yield what is read; ``None`` where a pipe has nothing yet."""
+        """Yield blocks of the list; ``None`` where a pipe has nothing yet."""
         position = self._start
         while True:
             block: bytes | None = None
@@ -141,7 +128,7 @@ class Names(Closing):
                     block = os.pread(self.descriptor, _BLOCK_BYTES, position)
                     position += len(block)
                 elif self._poll.poll(0):
-                    # Another process may have taken what was there.
+                    # Another process may have read the available bytes.
                     with suppress(BlockingIOError):
                         block = os.read(self.descriptor, _BLOCK_BYTES)
             except OSError as error:
@@ -151,16 +138,16 @@ class Names(Closing):
             yield block
 
     def is_empty(self) -> UsageError:
-        """Return the error that says that there is nothing in it."""
+        """Return the error for a list without names."""
         return UsageError(f"{self._label} names no files, and there is no other input")
 
     def close(self) -> None:
-        """Let go of the list."""
+        """Close the list."""
         os.close(self.descriptor)
 
 
 def _utf16_of(head: bytes, fewest: int) -> str | None:
-    """Return which UTF-16 a text is in by its first bytes, ``None`` if they do not tell.
+    """Return which UTF-16 a text is in by its first bytes; ``None`` if they do not tell.
 
     Without a byte order mark Latin letters do: every other byte is NUL.
     """
@@ -178,16 +165,11 @@ def _utf16_of(head: bytes, fewest: int) -> str | None:
 
 
 class PipeSpool(Closing):
-    """A file below ``folder`` that nothing names: it is gone when the last process closes it.
+    """A file below ``folder`` without a name: it is gone when the last process closes it.
 
-    It is made before workers are forked, which read it. That it cannot be made is told when it
-    is to be used: the folder may be refused for a better reason before.
-
-    Args:
-        folder: Where there is room. ``None``: the folder for temporary files.
-
-    Attributes:
-        descriptor: That of the file; -1 if it cannot be made.
+    It is made before the workers that read it are forked. A failure to make it (then
+    ``descriptor`` is -1) is raised only by :meth:`fill`: the folder may be rejected for a better
+    reason before. Without ``folder`` it is made in the folder for temporary files.
     """
 
     def __init__(self, folder: str | None) -> None:
@@ -208,15 +190,13 @@ class PipeSpool(Closing):
 
     @property
     def path(self) -> str:
-        """A path under which the processes that have it open can open it."""
+        """A path for processes that have inherited the descriptor."""
         return f"/dev/fd/{self.descriptor}"
 
     def fill(self) -> None:
-        """Keep all that comes through standard input, to its end.
+        """Copy standard input, to its end, to the file.
 
-        Raises:
-            AudioReadError: If it cannot be read.
-            OutputError: If it cannot be kept, for want of room for instance.
+        Raise AudioReadError if it cannot be read, OutputError if the file cannot be made or filled.
         """
         try:
             if self._failure is not None:
@@ -243,7 +223,7 @@ class PipeSpool(Closing):
 def _next_block() -> bytes:
     try:
         while True:
-            with suppress(BlockingIOError):  # whoever shares it wants it so
+            with suppress(BlockingIOError):  # another process that shares it has set it so
                 return os.read(STDIN, _BLOCK_BYTES)
             select.select([STDIN], [], [])
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Why a name that is no file may be one that was written down in another way."""
+"""Hints for a missing file whose name is written in another form."""
 
 import os
 import re
@@ -12,7 +12,7 @@ _QUOTES = ('"', "'")
 
 
 def hint_of_missing(path: str) -> str:
-    r"""Return what the message that a file is not there can add; nothing if all looks right.
+    r"""Return a hint for the message that a file is missing; empty if the path looks normal.
 
     >>> hint_of_missing("night.wav")
     ''

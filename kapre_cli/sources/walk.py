@@ -1,4 +1,4 @@
-"""The audio files below a folder, and what is skipped on the way."""
+"""The audio files below a folder, and notes on what was skipped."""
 
 import os
 from collections import Counter
@@ -10,8 +10,8 @@ from kapre_cli.sources.keys import Refusal
 
 AUDIO_SUFFIXES = (".wav", ".wave", ".flac")
 
-# Folders that systems and storage devices make for themselves: bins, snapshots, thumbnails,
-# what a check of the disk has found. In lower case.
+# Folders that systems and storage devices make for themselves, in lower case: bins, snapshots,
+# thumbnails, files recovered by a disk check.
 _SYSTEM_FOLDERS = frozenset(
     {
         *("$recycle.bin", "recycler", "#recycle", "@recycle"),
@@ -22,7 +22,7 @@ _NAMED = 3  # hidden folders, and files, that a note names
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is skipped below a folder unless it is asked for.
+    """Whether a file or folder of this name is skipped below a folder by default.
 
     >>> is_hidden(".git"), is_hidden("$RECYCLE.BIN"), is_hidden("night.1")
     (True, True, False)
@@ -31,14 +31,10 @@ def is_hidden(name: str) -> bool:
 
 
 class Walk:
-    """The audio files below one directory, and what was skipped on the way.
+    """Iterate over the audio files below one directory and count what is skipped.
 
-    Args:
-        top: The directory, whatever its own name.
-        hidden: Whether to take hidden files and the files of hidden folders, too.
-
-    Attributes:
-        refusals: Folders that should have given inputs, and could not.
+    The directory ``top`` is searched even if it is itself hidden, but what is hidden below it only
+    with ``hidden``. ``refusals`` are folders that should have given inputs and could not.
     """
 
     def __init__(self, top: str, *, hidden: bool = False) -> None:
@@ -52,7 +48,7 @@ class Walk:
 
     def __iter__(self) -> Iterator[str]:
         found = False
-        # A stack of our own: paths may be longer than Python's recursion is deep.
+        # An explicit stack: paths may be nested deeper than Python's recursion limit.
         folders = [self.top]
         while folders:
             folder = folders.pop()
@@ -77,7 +73,6 @@ class Walk:
             self.refusals.append(Refusal(self.top, self._why_none()))
 
     def _why_none(self) -> str:
-        """Say why there is no audio to be read."""
         if any(self._hidden.values()):
             hidden = next(iter(Walk(self.top, hidden=True)), None)
             if hidden is not None:
@@ -104,7 +99,7 @@ class Walk:
         return True
 
     def notes(self) -> Iterator[str]:
-        """Say in sentences what was skipped, once the walk has ended."""
+        """Yield sentences on what was skipped, once the walk has ended."""
         place = quoted(self.top)
         for link in self._links:
             yield (
@@ -137,5 +132,5 @@ class Walk:
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a loop of links, say: reading it as a file will tell
+    except OSError:  # for instance a loop of links: reading it as a file fails later
         return False

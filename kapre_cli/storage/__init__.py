@@ -1,1 +1,1 @@
-"""Features on disk: finished work made durable, put together, and read back."""
+"""Features on disk: journals of finished work, complete outputs, and reading them back."""

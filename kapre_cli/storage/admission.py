@@ -1,9 +1,9 @@
-"""What an output must be before any work is done for it.
+"""Validate the path of an output, and the names of files in it, before any work is done.
 
-Some file systems take ``A.wav`` for ``a.wav``, two ways to write one accented letter for one
-another, or drop the dots and spaces that a name ends in. Which of them, and for which letters,
-each system has its own tables for: so names that are merely alike are tried out. So are names
-with characters that some of them reserve, such as the colons of a time.
+Some file systems take ``A.wav`` for ``a.wav``, one accented letter written in two ways for the
+same, or drop dots and spaces at the end of a name. Each has tables of its own for that: so names
+that are merely alike are tried out, and so are names with characters that some reserve, such as
+the colons of a time.
 """
 
 import errno
@@ -35,17 +35,11 @@ _ENDS_OF_NAMES = re.compile(r"[. ]+(?=/|$)")
 def check_output(
     output: OutputSettings, sources: Sequence[Source], *, resumable: bool = True
 ) -> None:
-    """Refuse an output that cannot be had, before any work is done.
+    """Raise UsageError for an output that cannot be written, before any work is done.
 
-    Args:
-        output: Where features go.
-        sources: What they will be called, and where they come from.
-        resumable: Whether what is asked for could go on with an output that exists.
-
-    Raises:
-        UsageError: If its folder does not exist, if something stands there that may not be
-            replaced, if it is one of the inputs, if one of them lies in its work folder, if it
-            would lie in another output, or if it cannot hold what they are called.
+    That is one whose folder does not exist, that may not be replaced, is an input, would lie in
+    another output, has an input in its work folder, or cannot hold the keys of ``sources``.
+    ``resumable`` tells whether the command offers ``--resume``, for the message.
     """
     path = output.path
     require_folder("output", path)
@@ -70,25 +64,22 @@ def check_output(
 
 
 class Admission:
-    """Lets inputs into an output one after another, as a list names them.
+    """Accepts or rejects inputs one after another, as a list names them.
 
-    Args:
-        output: The output, which has been checked without them. It holds more than one.
-        report: Where the run's report goes, if there is one.
+    The output has been checked without them and can hold more than one.
     """
 
     def __init__(self, output: OutputSettings, report: Path | None = None) -> None:
         self._output = output
         self._report = None if report == STANDARD_OUTPUT else report
-        self._files: dict[str, list[Source]] = {}  # by all that a file system may take it for
-        self._folders: dict[str | bytes, Source] = {}  # likewise, one that lies in it
+        self._files: dict[str, list[Source]] = {}  # by ``folded``
+        self._folders: dict[str | bytes, Source] = {}  # by ``folded``: one input in the folder
 
     def admit(self, source: Source) -> None:
-        """Let ``source`` in.
+        """Accept ``source``, or raise UsageError.
 
-        Raises:
-            UsageError: If it is the output or the report, lies in the output's work folder, or
-                would land on one that was let in before.
+        It may not be the output or the report, lie in the output's work folder, or collide with an
+        input accepted before.
         """
         if self._report is not None:
             require_no_input("report", self._report, [source])
@@ -99,7 +90,7 @@ class Admission:
             _check_file_names(self._output.path, [*self._near(source), source])
 
     def _near(self, source: Source) -> Iterator[Source]:
-        """Yield those before ``source`` that it might collide with, and take note of it."""
+        """Yield earlier inputs that might collide with ``source``, and record it."""
         file = source.key + NPY_SUFFIX
         alike = self._files.setdefault(folded(file), [])
         yield from alike
@@ -112,7 +103,7 @@ class Admission:
 
 
 def require_no_input(what: str, path: Path, sources: Iterable[Source]) -> None:
-    """Raise UsageError if the place of ``what`` is one of the inputs."""
+    """Raise UsageError if ``path`` is one of the inputs."""
     place = _status(path)
     if place is None:
         return
@@ -144,7 +135,7 @@ def require_not_in_work(output: Path, inputs: Iterable[str | Path]) -> None:
 
 
 def _check_file_names(path: Path, sources: Sequence[Source]) -> None:
-    """Refuse keys whose files would not fit beside one another, or their names into a folder."""
+    """Raise UsageError for keys whose files collide or have names that are too long."""
     files = {
         **dict.fromkeys((ROOT_NAME, MANIFEST_NAME), "the output's own metadata"),
         **{source.key + NPY_SUFFIX: source.path for source in sources},
@@ -160,7 +151,7 @@ def _check_file_names(path: Path, sources: Sequence[Source]) -> None:
                     f"{quoted(source.path)} {refused} {quoted(part)} is longer than the {longest} "
                     "bytes a name may have; write one .h5 file"
                 )
-        # Where the output is made until it is complete its path is longest.
+        # The path is longest in the work folder.
         if len(os.fsencode(f"{path}{PARTIAL_SUFFIX}/output/{file}")) > at_most:
             raise UsageError(
                 f"{quoted(source.path)} {refused} with {quoted(path)} in front its path would be "
@@ -175,19 +166,11 @@ def _check_file_names(path: Path, sources: Sequence[Source]) -> None:
 
 
 def check_collisions(parent: Path, files: Mapping[str, str]) -> None:
-    """Refuse files of which one would land on another, or that cannot be made at all.
+    """Raise UsageError if the file system takes two files for one, or rejects a name.
 
-    Those in doubt are made in a folder of their own below ``parent``, which is removed again;
-    where there are none nothing is touched.
-
-    Args:
-        parent: The folder on whose file system the files will be.
-        files: What stands behind each file, such as an input's path, by the POSIX path that the
-            file will have. No file is a folder of another.
-
-    Raises:
-        UsageError: If the file system takes two of them for one, or refuses a name.
-        OutputError: If nothing can be made in ``parent``.
+    Names in doubt are tried out in a folder below ``parent``, which is removed again; without any,
+    nothing is touched. Raise OutputError if nothing can be made there. ``files`` gives the source
+    of each file, such as an input's path, by the file's POSIX path; none is a folder of another.
     """
     doubtful = list(dict.fromkeys((*_alike(files), *_reserved(files))))
     if not doubtful:
@@ -217,7 +200,7 @@ def check_collisions(parent: Path, files: Mapping[str, str]) -> None:
 def _alike(files: Iterable[str]) -> Iterator[str]:
     """Yield the files that may be taken for one another, or for each other's folders.
 
-    Folders that are alike merge, which does no harm. The first file below it stands for a folder.
+    Folders that are alike merge, which does no harm. The first file in a folder stands for it.
     """
     claims: dict[str, list[str]] = {}
     for file in files:
@@ -235,7 +218,7 @@ def _alike(files: Iterable[str]) -> Iterator[str]:
 
 
 def _reserved(files: Iterable[str]) -> Iterable[str]:
-    """Return one file for each choice of reserved characters."""
+    """Return one file for each set of reserved characters."""
     first_with: dict[frozenset[str], str] = {}
     for file in files:
         first_with.setdefault(frozenset(_RESERVED.findall(file)), file)
@@ -244,7 +227,7 @@ def _reserved(files: Iterable[str]) -> Iterable[str]:
 
 
 def folded(path: str) -> str:
-    r"""Return what all paths share that any file system might take for ``path``.
+    r"""Return a form that is equal for all paths that any file system might take for one another.
 
     >>> folded("Café. /A.wav") == folded("CAFE\N{COMBINING ACUTE ACCENT}/a.WAV")
     True

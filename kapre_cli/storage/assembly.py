@@ -1,4 +1,4 @@
-"""From blocks to final arrays: decibels, order of axes, stored type."""
+"""From journalled blocks to final arrays: decibels, order of axes, stored type."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -25,18 +25,15 @@ _PIECES_AHEAD = 2
 
 @dataclass(frozen=True)
 class FinalArray:
-    """One input's array as it is to be stored, piece by piece so that it need not fit in memory.
+    """One input's array as it will be stored, in pieces so that it need not fit in memory.
 
     Attributes:
-        shape: The whole array's shape.
-        dtype: Its type, little-endian.
-        time_axis: Which axis is the time axis.
-        n_pieces: How many pieces there are.
+        dtype: Little-endian.
         piece_frames: Frames in a piece; the last one may have fewer.
-        pieces: Gives the pieces anew at every call: where each goes, and its values. Together
-            they cover the array once; each covers all axes but the time axis whole.
+        pieces: Iterates over the pieces at every call: index and values. They cover the array
+            once, and each is whole along all axes but the time axis.
         reference: The value that is at 0 dB; ``None`` unless the values are decibels.
-        packed: The same values compressed, if they are to be had so.
+        packed: The same values compressed, if available.
     """
 
     shape: tuple[int, ...]
@@ -55,11 +52,7 @@ _LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in DTYPES}
 def final_array(
     journals: Journals, entries: list[BlockEntry], config: LayerConfig, dtype: str
 ) -> FinalArray:
-    """Return the array that all the blocks of an input make up, of the type ``dtype``.
-
-    Raises:
-        FeatureError: If the values do not fit the type.
-    """
+    """Return the array of an input's blocks; raise FeatureError if values do not fit ``dtype``."""
     stored = np.dtype(dtype).newbyteorder("<")
     peak = max(entry.peak for entry in entries)
     highest = _LARGEST[dtype]
@@ -98,7 +91,7 @@ def final_array(
 def _made_ahead(
     make: Callable[[BlockEntry], Part], entries: Sequence[BlockEntry]
 ) -> Iterator[Part]:
-    """Yield what is made of each entry; what comes next is made meanwhile, in a thread."""
+    """Yield what is made of each entry; the next ones are made meanwhile, in a thread."""
     if len(entries) == 1:
         yield make(entries[0])
         return
@@ -113,14 +106,13 @@ def _made_ahead(
 
 
 def _frames(config: LayerConfig, first: int, count: int) -> Index:
-    """Return the index of some frames in an array of a layer."""
     return tuple(
         slice(first, first + count) if axis == "time" else slice(None) for axis in config.axes
     )
 
 
 def stored_array(stored: StoredArray, config: LayerConfig) -> FinalArray:
-    """Return the array of an earlier output, cut as if it came from the journal."""
+    """Return the array of another output, cut into pieces as if from the journal."""
     n_time = stored.shape[config.axes.index("time")]
     n_channels = stored.shape[config.axes.index("channel")]
     spans = list(config.framing.blocks(n_time, config.n_features, n_channels))

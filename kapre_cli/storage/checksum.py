@@ -1,7 +1,7 @@
 """CRC-32 of arrays in C order, also of arrays that are never whole in memory.
 
-Pieces come along the time axis, which need not be the first one: then each piece has a part of
-every row. The rows' checksums are carried along and joined at the end, so nothing is read twice.
+Pieces are cut along the time axis, which need not be the first one: then each piece has a part of
+every row. A checksum is kept for each row and all are joined at the end: nothing is read twice.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,18 +10,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from zlib_ng.zlib_ng import crc32 as crc32  # that of zlib, three times as fast
+from zlib_ng.zlib_ng import crc32 as crc32  # same values as zlib's, three times as fast
 from zlib_ng.zlib_ng import crc32_combine
 
 
 class PieceCrc:
-    """The checksum of an array whose pieces come in order along its time axis.
-
-    Args:
-        shape: The whole array's shape.
-        time_axis: Which axis is cut.
-        itemsize: Bytes of a value.
-    """
+    """The checksum of an array of ``shape`` whose pieces are added in order along its time axis."""
 
     def __init__(self, shape: tuple[int, ...], time_axis: int, itemsize: int) -> None:
         self._shape = shape
@@ -32,13 +26,13 @@ class PieceCrc:
     def through(
         self, pieces: Iterable[tuple[Any, npt.NDArray[Any]]]
     ) -> Iterator[tuple[Any, npt.NDArray[Any]]]:
-        """Yield pieces, each with where it goes, and take them into account."""
+        """Yield pieces, and their indices, after adding them."""
         for index, values in pieces:
             self.add(values)
             yield index, values
 
     def add(self, values: npt.NDArray[Any]) -> None:
-        """Take the next piece into account; it is whole along every axis but the time axis."""
+        """Add the next piece, which is whole along every axis but the time axis."""
         if values.shape == self._shape:  # the only piece
             self._rows = [crc32(np.ascontiguousarray(values).data)]
             return
@@ -50,7 +44,7 @@ class PieceCrc:
             self._rows[row] = crc32(part.data, self._rows[row])
 
     def value(self) -> int:
-        """Return the checksum of all pieces together."""
+        """Return the checksum of all pieces."""
         crc = 0
         for row in self._rows:
             crc = crc32_combine(crc, row, self._row_bytes)
@@ -58,5 +52,5 @@ class PieceCrc:
 
 
 def little_endian(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return values in the byte order that checksums are taken in."""
+    """Return values in the byte order that checksums are computed in."""
     return values.astype(values.dtype.newbyteorder("<"), copy=False)

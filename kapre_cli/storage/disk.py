@@ -1,4 +1,4 @@
-"""What is asked of the file system itself: durability, free space, names changed at once."""
+"""File system operations: durability, free space, atomic renames."""
 
 import ctypes
 import errno
@@ -14,14 +14,14 @@ _RENAME_EXCHANGE = 2
 _LACKING = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 # Some file systems know no links to files, or forbid them to some users.
 NO_LINKS = (*_LACKING, errno.EPERM, errno.EACCES, errno.EMLINK)
-# Network and user-space file systems without an fsync for folders, and folders that this user
-# may write and not read. Nothing is lost that these systems would keep.
+# Network and user-space file systems have no fsync for folders, and some folders may be written
+# and not read. Skipping it loses nothing that these systems would keep.
 _FOLDER_CANNOT_SYNC = (*_LACKING, errno.EACCES, errno.EPERM, errno.EBADF, errno.EISDIR)
 _CANNOT_TELL_FREE = (*_LACKING, errno.ESTALE)
 
 
 def sync_file(path: Path) -> None:
-    """Write a file through to the disk; raise OSError if the system cannot."""
+    """Write a file through to the disk; raise OSError if that fails."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -30,7 +30,7 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Write the names in a folder through, where that can be; raise OSError if it fails."""
+    """Write a folder's names through, where supported; raise OSError if that fails."""
     try:
         sync_file(path)
     except OSError as error:
@@ -39,7 +39,7 @@ def sync_folder(path: Path) -> None:
 
 
 def free_bytes(folder: Path) -> int | None:
-    """Return how many bytes are free on the disk of ``folder``; ``None`` if that is unknown."""
+    """Return the free bytes on the disk of ``folder``; ``None`` if unknown."""
     try:
         disk = os.statvfs(folder)
     except OSError as error:
@@ -52,7 +52,7 @@ def free_bytes(folder: Path) -> int | None:
 
 
 def require_free_bytes(folder: Path, n_bytes: int, what: str) -> None:
-    """Raise OutputError if fewer bytes are free on the disk of ``folder``."""
+    """Raise OutputError if fewer than ``n_bytes`` are free on the disk of ``folder``."""
     free = free_bytes(folder)
     if free is not None and n_bytes > free:
         raise OutputError(
@@ -62,7 +62,7 @@ def require_free_bytes(folder: Path, n_bytes: int, what: str) -> None:
 
 
 def in_bytes(number: int) -> str:
-    """Return a number of bytes in the unit that a reader would choose.
+    """Return a number of bytes in a readable unit.
 
     >>> in_bytes(700), in_bytes(12_300_000_000)
     ('700 bytes', '12.3 GB')
@@ -74,14 +74,10 @@ def in_bytes(number: int) -> str:
 
 
 def rename_to_new(source: Path, target: Path) -> None:
-    """Rename a file or folder to a name that nothing has.
+    """Rename a file or folder to a new name; raise FileExistsError if it exists.
 
     Where the system cannot do both at once, a file gets a second name before it loses the first;
     a file system without links leaves a moment between the check and the renaming.
-
-    Raises:
-        FileExistsError: If something has the name.
-        OSError: If it cannot be renamed for another reason.
     """
     if _renameat2(source, target, _RENAME_NOREPLACE):
         return
@@ -100,16 +96,12 @@ def rename_to_new(source: Path, target: Path) -> None:
 
 
 def exchange(one: Path, other: Path) -> bool:
-    """Swap what two names stand for in one step; return ``False`` where the system cannot.
-
-    Raises:
-        OSError: If it can, and fails.
-    """
+    """Swap two names in one step; return ``False`` where the system cannot."""
     return _renameat2(one, other, _RENAME_EXCHANGE)
 
 
 def _renameat2(source: Path, target: Path, flags: int) -> bool:
-    """Call Linux' ``renameat2``, which Python does not offer; return ``False`` if it is lacking."""
+    """Call Linux' ``renameat2``, which Python lacks; return ``False`` if it is unsupported."""
     if not sys.platform.startswith("linux"):
         return False
     renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
@@ -127,9 +119,9 @@ def _renameat2(source: Path, target: Path, flags: int) -> bool:
 def is_at(
     fd: int, path: str | Path, folder: int | None = None, *, follow_links: bool = False
 ) -> bool:
-    """Whether an open file or folder stands at ``path``, which begins at the open ``folder``.
+    """Whether an open file or folder is at ``path``, relative to the open ``folder``.
 
-    With ``follow_links`` a link to it may stand there.
+    With ``follow_links`` a link to it may be there.
     """
     try:
         there = os.stat(path, dir_fd=folder, follow_symlinks=follow_links)

@@ -1,4 +1,4 @@
-"""What earlier runs have left for an output: a journal, and an output that is finished."""
+"""Work of earlier runs for an output: a journal, and a finished output."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,27 +14,17 @@ from kapre_cli.storage.metadata import RootFacts
 from kapre_cli.storage.stored import Features
 from kapre_cli.storage.work_dir import WorkDir
 
-# Settings that decide which inputs fail and never what becomes of the others. What is kept of
-# an input must agree with them, see ``extraction.reuse``; the run as a whole need not.
+# Settings that decide which inputs fail and never change the features of the others. A reused
+# input must agree with them, see ``extraction.reuse``; the run as a whole need not.
 _LENIENT = ("resample", "allow_truncated", "non_finite", "max_frames")
 
 
 class Earlier(Closing):
-    """What this run may go on from; all of it made with this run's settings.
+    """The work that this run may reuse, all of it made with this run's settings.
 
-    Args:
-        work_dir: The run's work folder, locked.
-        replayed: What its journals hold.
-        output: Where the output is or will be, and whether to resume or to overwrite it.
-        root: The facts of the output that is to be made.
-
-    Attributes:
-        journal: What the journals hold.
-        features: The finished output, open; ``None`` if there is none to go on from.
-
-    Raises:
-        UsageError: If work or an output stands there that was made with other settings, or that
-            was not asked to be kept or replaced.
+    ``journal`` is the reusable content of the journals, ``features`` the finished output, open, or
+    ``None``. Raise UsageError if either has other settings or cannot be read, and may not be
+    overwritten. The work folder is locked; ``root`` is the metadata of the new output.
     """
 
     def __init__(
@@ -51,7 +41,7 @@ class Earlier(Closing):
             self.features = self._finished()
 
     def _is_other_work(self, folder: Path) -> bool:
-        """Whether the journal's settings are others, and it may be given up for that."""
+        """Whether the journals have no work to reuse; raise UsageError if they must be kept."""
         if not self.journal.holds_work:
             return True
         try:
@@ -68,7 +58,7 @@ class Earlier(Closing):
         return bool(differing)
 
     def _finished(self) -> Features | None:
-        """Return the finished output, unless it is to be replaced whatever it is."""
+        """Return the finished output; ``None`` if it is to be overwritten."""
         path = self._output.path
         try:
             features = open_features(path)
@@ -92,13 +82,13 @@ class Earlier(Closing):
         )
 
     def close(self) -> None:
-        """Let go of the finished output."""
+        """Close the finished output."""
         if self.features is not None:
             self.features.close()
 
 
 def require_no_work(work_dir: WorkDir, replayed: Replayed, output: OutputSettings) -> None:
-    """Raise UsageError if work of an interrupted run may be neither used nor removed."""
+    """Raise UsageError if an interrupted run's work may be neither used nor removed."""
     if replayed.holds_work and output.resume is None and not output.overwrite:
         raise UsageError(
             f"{quoted(work_dir.folder)} holds the work of a run that did not reach its end "
@@ -108,28 +98,28 @@ def require_no_work(work_dir: WorkDir, replayed: Replayed, output: OutputSetting
 
 
 def differences(stored: RootFacts, wanted: RootFacts) -> list[str]:
-    """Return in which settings two runs differ whose results could not stand in one output.
+    """Return the settings in which two runs differ whose results could not share one output.
 
     Versions of libraries do not count, nor do settings that merely let more inputs pass.
     """
     there, now = settings_of(stored), settings_of(wanted)
     for name in _LENIENT:
         del there[name], now[name]
-    # Samples that were never held against their checksum are not what was asked for.
+    # --verify-audio asks for samples that were compared with their checksum.
     if stored.audio.verify_audio or not wanted.audio.verify_audio:
         del there["verify_audio"], now["verify_audio"]
     return [f"{name}: {one!r} there, {other!r} now" for name, one, other in differing(there, now)]
 
 
 def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """Yield each of the settings that differ, with both values; of two layers, what both have."""
+    """Yield each setting that both have and that differs, with both values."""
     for name in other:
         if name in one and one[name] != other[name]:
             yield name, one[name], other[name]
 
 
 def settings_of(root: RootFacts) -> dict[str, Any]:
-    """Return all that an output was made with, by name, its place among shards included."""
+    """Return all settings of an output by name, its shard included."""
     return {
         **root.named,
         "dimension_scales": root.dimension_scales,

@@ -1,7 +1,7 @@
-"""What stands at the place of an output, and whether it may be replaced.
+"""What exists at the place of an output, and whether it may be replaced.
 
-One rule for all that this program writes: nothing is replaced that it did not make. What may be
-replaced is looked at once more at the moment of publishing, see ``publishing``.
+One rule for all that this program writes: it replaces nothing that it did not make. What may be
+replaced is checked once more at the moment of publishing, see ``publishing``.
 """
 
 import os
@@ -35,9 +35,9 @@ _HEAD_SIZES = range(64, 512, 64)  # of a .npy file
 
 
 class Stamp(NamedTuple):
-    """What tells that something is still what it was: kind, size and time of change.
+    """Kind, size and time of change, which tell whether something is unchanged.
 
-    Of a folder they are those of its manifest, which every change by this program changes.
+    For a folder they are those of its manifest, which every change by this program changes.
     """
 
     kind: int
@@ -46,11 +46,9 @@ class Stamp(NamedTuple):
 
 
 class Existing(NamedTuple):
-    """What stood at an output's place when the run had looked at it.
+    """The stamps of an output, and of the metadata beside a single .npy file, when the run checked.
 
-    Attributes:
-        output: The output; ``None`` if nothing stood there.
-        sidecar: The metadata beside a single .npy file; ``None`` if there was none.
+    ``None`` stands for one that did not exist.
     """
 
     output: Stamp | None = None
@@ -58,7 +56,7 @@ class Existing(NamedTuple):
 
 
 def stamp_of(path: Path) -> Stamp | None:
-    """Return the stamp of what stands at ``path``, links not followed; ``None`` if nothing does."""
+    """Return the stamp of ``path``, links not followed; ``None`` if nothing is there."""
     try:
         status = os.lstat(path)
         kind = stat.S_IFMT(status.st_mode)
@@ -72,15 +70,9 @@ def stamp_of(path: Path) -> Stamp | None:
 
 
 def existing_output(output: OutputSettings, *, resumable: bool = True) -> Existing:
-    """Return what stands at an output's place, if it may stay there or be replaced.
+    """Return the stamps of an existing output; raise UsageError if it may not be replaced.
 
-    Args:
-        output: Where the output goes, and whether it may be replaced.
-        resumable: Whether what is asked for could go on with an output that exists.
-
-    Raises:
-        UsageError: If something stands there that this program did not make, or that may not be
-            replaced.
+    ``resumable`` tells whether the command offers ``--resume``, for the message.
     """
     path = output.path
     require_kind(output)
@@ -101,7 +93,7 @@ def existing_output(output: OutputSettings, *, resumable: bool = True) -> Existi
 
 
 def require_folder(what: str, path: Path) -> None:
-    """Raise UsageError if the folder that ``what`` is to lie in does not exist."""
+    """Raise UsageError if the folder of ``path`` does not exist."""
     if not os.path.isdir(path.parent):
         raise UsageError(
             f"the folder {quoted(path.parent)} for the {what} {quoted(path.name)} does not exist; "
@@ -110,7 +102,7 @@ def require_folder(what: str, path: Path) -> None:
 
 
 def require_outside_outputs(what: str, path: Path) -> None:
-    """Raise UsageError if ``what`` would lie in a folder that is an output."""
+    """Raise UsageError if ``path`` would lie in a folder that is an output."""
     above = Path(os.path.realpath(path.parent))
     for folder in (above, *above.parents):
         if all(os.path.isfile(folder / name) for name in (ROOT_NAME, MANIFEST_NAME)):
@@ -146,7 +138,7 @@ def require_kind(output: OutputSettings) -> None:
 
 
 def is_something(path: Path) -> bool:
-    """Whether anything but an empty folder stands at ``path``."""
+    """Whether anything but an empty folder exists at ``path``."""
     is_folder = path.is_dir() and not path.is_symlink()
     return any(path.iterdir()) if is_folder else os.path.lexists(path)
 
@@ -178,7 +170,7 @@ def _require_sidecar(path: Path) -> None:
 
 
 def _require_ours(path: Path, format_: str) -> None:
-    """Refuse what this program did not make; an empty file is nobody's loss."""
+    """Reject an output that this program did not make; an empty file may be replaced."""
     if format_ == "npy-directory":
         require_unmixed(path)
         return
@@ -202,7 +194,7 @@ def _require_ours(path: Path, format_: str) -> None:
 
 
 def _require_pair(path: Path) -> None:
-    """Refuse an array that its metadata does not tell of; its values may be damaged."""
+    """Reject an array that its metadata does not describe; its values may be damaged."""
     try:
         with NpyFeatures(path) as features:
             for stored in features.values():
@@ -216,7 +208,7 @@ def _require_pair(path: Path) -> None:
 
 
 def _require_no_strays(path: Path) -> None:
-    """Refuse an HDF5 file that somebody has put something into; a damaged one holds nothing."""
+    """Reject an HDF5 file with unexpected objects; a damaged one counts as having none."""
     unexpected = None
     with suppress(FileNotFoundError):
         now = os.stat(path)
@@ -231,7 +223,7 @@ def _require_no_strays(path: Path) -> None:
 
 @lru_cache(maxsize=4)
 def _first_stray(path: Path, _state: tuple[int, ...]) -> str | None:
-    """Return the name of something unexpected in a file; it is looked for once in each state."""
+    """Return the name of an unexpected object; the cache saves a second search of the file."""
     try:
         with open_features(path) as features:
             return next(features.strays(), None)
@@ -240,7 +232,7 @@ def _first_stray(path: Path, _state: tuple[int, ...]) -> str | None:
 
 
 def require_unmixed(path: Path) -> None:
-    """Raise UsageError for a folder that is no output, or has other files in it."""
+    """Raise UsageError for a folder that is no output, or holds unexpected files."""
     try:
         is_ours = (path / ROOT_NAME).is_file()
     except OSError:
@@ -268,7 +260,7 @@ def require_unmixed(path: Path) -> None:
 def _other_arrays(path: Path, features: Features) -> Iterator[str]:
     """Yield the names of arrays whose files cannot be those that this program wrote.
 
-    A hundred thousand of them are not opened: kind and size must do.
+    Only kind and size are compared: opening a hundred thousand files takes too long.
     """
     itemsize = np.dtype(features.root.dtype).itemsize
     for key, facts in features.facts():

@@ -35,7 +35,7 @@ __all__ = ["Features", "StoredArray", "load_layer", "open_features"]
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _NPY_MAGIC = np.lib.format.MAGIC_PREFIX
 
-# The attribute `format`, which HDF5 files are begun with: its name, its type, its value.
+# The attribute `format` at the beginning of HDF5 files: its name, its type, its value.
 _OUR_MARK = re.compile(rb"format\0.{0,64}" + FORMAT.encode(), re.DOTALL)
 _BEGINNING_BYTES = 2**12
 
@@ -90,13 +90,13 @@ def open_features(output: PathLike) -> Features:
 
 
 def _other_file(path: Path) -> StoredDataError | None:
-    """Return the error that names a file of another kind; ``None`` if it claims to be an output."""
+    """Return the error for a file of another kind; ``None`` if it claims to be an output."""
     try:
         if is_output(path):
             return None
     except (OSError, StoredDataError):
         return None
-    from kapre_cli.audio import promise  # its libraries only where they are needed
+    from kapre_cli.audio import promise  # imports libraries only where they are needed
 
     try:
         header = promise(str(path))
@@ -117,15 +117,12 @@ def _extracting(path: Path) -> str:
 
 
 def is_output(path: Path) -> bool:
-    """Whether something claims to be an output of this program, and is no audio file.
-
-    Raise StoredDataError if it is neither a plain file nor a folder.
-    """
+    """Whether ``path`` claims to be an output; raise StoredDataError for a special file."""
     return path.is_dir() or _beginning(path).startswith((_HDF5_MAGIC, _NPY_MAGIC))
 
 
 def begins_as_our_hdf5(path: Path) -> bool:
-    """Whether a plain file begins as this program's HDF5 files do, be the rest damaged or gone."""
+    """Whether a plain file begins as this program's HDF5 files do, even if damaged."""
     beginning = _beginning(path)
     return beginning.startswith(_HDF5_MAGIC) and _OUR_MARK.search(beginning) is not None
 
@@ -136,13 +133,10 @@ def _beginning(path: Path) -> bytes:
 
 
 def require_written(writer: FeatureWriter, progress: Progress) -> None:
-    """Read an output back: every fact, and every array by its checksum.
+    """Read an output back, all metadata and arrays; raise OutputError if anything differs.
 
-    Libraries and disks have been seen to lose writes without an error. Arrays that the
-    writer has read back while others were written are not read again.
-
-    Raises:
-        OutputError: If anything is not as it was written.
+    Libraries and disks have been seen to lose writes without an error. Arrays that the writer has
+    read back while others were written are not read again.
     """
     try:
         with open_features(writer.path) as features:

@@ -1,4 +1,4 @@
-"""Outputs in one HDF5 file. With the other ``hdf5`` modules, the door to h5py."""
+"""Write outputs in one HDF5 file."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -36,14 +36,14 @@ _GZIP_LEVEL = 4
 
 
 class _Errors(writing):
-    """Turns errors of HDF5 into one that names the file; the first of the disk's own, if any."""
+    """Turns an error of HDF5, or the disk's first error before it, into one that names the file."""
 
     def __init__(self, path: Path, target: Hdf5Target) -> None:
         super().__init__(path)
         self._target = target
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        first = self._target.error  # HDF5's own may only follow from it
+        first = self._target.error  # HDF5's error may only follow from it
         super().__exit__(kind, first or error, trace)
         if first is not None:
             raise first
@@ -52,7 +52,7 @@ class _Errors(writing):
 class Hdf5Writer(FeatureWriter):
     """Writes ``/features/<key>`` for every input, ``/frequency`` and the index of all inputs.
 
-    If the metadata of the output says so, also the dimension scales of the arrays.
+    If the metadata of the output says so, it writes the arrays' dimension scales too.
     """
 
     def __init__(self, path: Path, root: RootFacts) -> None:
@@ -76,21 +76,21 @@ class Hdf5Writer(FeatureWriter):
         except BaseException:
             self.close()
             raise
-        # h5py's own methods spend most of their time on arguments. These are made once.
+        # h5py's own methods spend most of their time on arguments, so these are made once.
         self._as_links = h5py.h5p.create(h5py.h5p.LINK_CREATE)
         self._as_links.set_create_intermediate_group(True)
         self._as_links.set_char_encoding(h5py.h5t.CSET_UTF8)
         self._contiguous = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         self._contiguous.set_obj_track_times(False)
         self._label_type = h5py.h5t.py_create(h5py.string_dtype("ascii"), logical=True)
-        self._label_objects = h5py.h5t.py_create(h5py.string_dtype("ascii"))  # as Python has them
+        self._label_objects = h5py.h5t.py_create(h5py.string_dtype("ascii"))  # as Python objects
         # The attribute that HDF5's own dimension labels are stored in.
         self._labels = np.array(root.layer.axes, dtype=object)
         self._label_space = h5py.h5s.create_simple((len(root.layer.axes),))
         self._scalar = h5py.h5s.create(h5py.h5s.SCALAR)
 
     def copy(self, stored: StoredArray) -> InputFacts:
-        """Store an array of another output and its facts, as they are; return these."""
+        """Store an array of another output and its metadata, unchanged; return the metadata."""
         content = stored.content() if self._compression == "none" else None
         if content is None:
             return super().copy(stored)
@@ -108,7 +108,7 @@ class Hdf5Writer(FeatureWriter):
             self._dataset = self._create_dataset(key, array)
             packed = array.packed
             if packed is not None and packed.packing == packing_of(self._dataset):
-                for _ in pieces:  # for the checksum of the values alone
+                for _ in pieces:  # only for the checksum of the values
                     pass
                 for start, left_out, chunk in packed.chunks():
                     self._dataset.write_direct_chunk(start, chunk, left_out)
@@ -130,14 +130,14 @@ class Hdf5Writer(FeatureWriter):
                 self.read_back.add(key, self._place()._replace(n_bytes=n_bytes))
 
     def _write_whole(self, values: npt.NDArray[Any]) -> None:
-        # Of the same type in memory as in the file: nothing is looked up or converted.
+        # The type in memory is that of the file: HDF5 looks up and converts nothing.
         self._dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, values, _type_of(values.dtype))
 
     def _create_dataset(self, key: str, array: FinalArray) -> Any:
         if self._compression == "none":
             return self._create_contiguous(key, array.shape, array.dtype)
-        # Nothing is kept in HDF5's chunk cache (see create_file), so a chunk must be written in one
-        # go: along the time axis it is a divisor of the pieces, which are whole along the others.
+        # HDF5's chunk cache is off (see create_file), so a chunk must be written in one go: along
+        # the time axis its length divides that of the pieces, which are whole along the others.
         n_time = array.shape[array.time_axis]
         frame_values = prod(array.shape) // n_time
         frames = min(max(MAX_CHUNK_VALUES // frame_values, 1), array.piece_frames)
@@ -184,7 +184,7 @@ class Hdf5Writer(FeatureWriter):
         return h5py.h5a.create(self._dataset, name, kind, space)
 
     def finish(self) -> None:
-        """Write the frequencies and the index; see all through to the disk."""
+        """Write the frequencies and the index, and sync the file to the disk."""
         with self._errors:
             if self._scales is None:
                 self._file.create_dataset(FREQUENCY, data=self.frequency.astype("<f8"))
@@ -198,7 +198,7 @@ class Hdf5Writer(FeatureWriter):
             sync_file(self.path)
 
     def close(self) -> None:
-        """Close the file; unless :meth:`finish` has ended, its content is void."""
+        """Close the file; its content is invalid unless :meth:`finish` has returned."""
         super().close()
         if self._target.closed:
             return
@@ -210,7 +210,7 @@ class Hdf5Writer(FeatureWriter):
 
 
 def packing_of(dataset: Any) -> tuple[Any, ...] | None:
-    """Return how a dataset is cut into chunks and packed, ``None`` if it is not."""
+    """Return a dataset's chunk shape and filters; ``None`` if it is not chunked."""
     creation = dataset.get_create_plist()
     if creation.get_layout() != h5py.h5d.CHUNKED:
         return None
@@ -219,7 +219,7 @@ def packing_of(dataset: Any) -> tuple[Any, ...] | None:
 
 
 def _ascii(text: str) -> np.bytes_:
-    # A string of fixed length: one of variable length can hang whoever reads a torn file.
+    # A string of fixed length: one of variable length can hang a reader of a torn file.
     return np.bytes_(text.encode("ascii"))
 
 

@@ -1,4 +1,4 @@
-"""Reading HDF5 outputs back. What a file says of an object is checked before it is read."""
+"""Read HDF5 outputs. What a file says of an object is checked before it is read."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -45,12 +45,7 @@ _MEMBERS = {FEATURES, FREQUENCY, INDEX, KEYS, *TEXTS}
 
 
 class Hdf5Features(Features):
-    """The arrays of one HDF5 file.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        StoredDataError: If it is not a sound output of this program.
-    """
+    """The arrays of one HDF5 file; raise StoredDataError if it is damaged or not an output."""
 
     format = "hdf5"
 
@@ -91,10 +86,10 @@ class Hdf5Features(Features):
         return StoredArray(key, values, facts, self.layer)
 
     def _known(self, row: int) -> _Known | None:
-        """Return what is known of an array without HDF5; ``None`` if HDF5 has to be asked."""
+        """Return the header and metadata of an array; ``None`` if HDF5 must read it."""
         with self._window.lock:
             if row not in self._ahead:
-                # Twice as many each time that the keys come in order.
+                # Twice as many each time that keys are read in order.
                 is_next = row == self._last + 1
                 self._n_ahead = min(2 * self._n_ahead, _MAX_AHEAD) if is_next else 1
                 self._ahead = dict(enumerate(self._read_ahead(row, self._n_ahead), row))
@@ -102,7 +97,7 @@ class Hdf5Features(Features):
             return self._ahead[row]
 
     def _read_ahead(self, first: int, count: int) -> Iterator[_Known | None]:
-        """Yield what is known of arrays without HDF5, step by step for all: it is quicker."""
+        """Yield headers and metadata of arrays; each step is done for all: that is quicker."""
         addresses = [self._address(key) for key in self._index.keys[first : first + count]]
         headers = [None if one is None else self._headers.known(one) for one in addresses]
         rows = list(self._index.rows_of(first, count))
@@ -116,7 +111,7 @@ class Hdf5Features(Features):
             yield found
 
     def _address(self, key: str) -> int | None:
-        """Return where the header of an array is; ``None`` if the name leads elsewhere."""
+        """Return where the header of an array is; ``None`` if the name is a link."""
         try:
             group, name = self._located(key)
             link = group.links.get_info(name.encode())
@@ -143,7 +138,7 @@ class Hdf5Features(Features):
             return array
 
     def _learn(self, dataset: Any, values: Hdf5Values, text: bytes) -> None:
-        """Read other headers of a dataset's form without HDF5, if it is this program's own."""
+        """Let further headers of this form be read without HDF5, if it is this program's own."""
         offset = dataset.get_offset()
         if offset is None or {*_names_of_attributes(dataset)} != self._own:
             return
@@ -152,17 +147,17 @@ class Hdf5Features(Features):
             self._headers.learn(header, values.dtype, values.shape, offset)
 
     def facts(self) -> Iterator[tuple[str, InputFacts]]:
-        """Yield the key and the facts of every input as the index has them."""
+        """Yield the key and the metadata of every input from the index."""
         for first, count in spans(len(self), _PART_ROWS):
             keys = self._index.keys[first : first + count]
             for key, facts in zip(keys, self._index.rows_of(first, count), strict=True):
                 yield key, within_range(facts, self.root)
 
     def strays(self) -> Iterator[str]:
-        """Yield the names of what lies below ``/features`` and is not in the index.
+        """Yield the names of unexpected objects below ``/features``.
 
-        Other members of the root group are yielded as ``/name``, its other attributes as
-        ``attribute name``, those of arrays as ``attribute name of key``.
+        Those of the root group are yielded as ``/name``, its attributes as ``attribute name``, and
+        those of arrays as ``attribute name of key``.
         """
         members = _MEMBERS
         if self.root.dimension_scales:
@@ -183,7 +178,7 @@ class Hdf5Features(Features):
                     row = self._index.rows.get(key)
                     if row is not None and self._index.is_plain[row]:
                         continue  # its header has been read whole
-                    # No other folders, and so each once: a group may hold itself.
+                    # Only expected folders, each once: a group may hold itself.
                     if folder_id(key) in folders:
                         due.append((f"{key}/", open_group(group, key.rpartition("/")[2])))
                     elif row is None:
@@ -200,14 +195,14 @@ class Hdf5Features(Features):
 
     @cached_property
     def _scales(self) -> ScaleNames:
-        """The dimension scales that the metadata of all inputs gives."""
+        """The dimension scales expected from the metadata of all inputs."""
         scales = ScaleNames(self.root)
         for _, facts in self.facts():
             scales.add(facts)
         return scales
 
     def _located(self, key: str) -> tuple[Any, str]:
-        """Return an array's group, and its name there; the last group is kept for the next key."""
+        """Return an array's group and name in it; the group is kept for the next key."""
         folder, _, name = key.rpartition("/")
         if folder != self._folder:
             group = self._top
@@ -241,10 +236,10 @@ def _frequency(top: Any, n_features: int) -> npt.NDArray[np.float64]:
 
 
 def _foreign_attributes(group: Any, raw: bytes, own: set[str]) -> set[str]:
-    """Return the names of an array's attributes that are not this program's own."""
+    """Return the names of an array's unexpected attributes."""
     is_here = group.links.get_info(raw).type == h5l.TYPE_HARD
     if not is_here or h5o.get_info(group, raw).num_attrs == len(own):
-        return set()  # the number alone takes a tenth of the time
+        return set()  # comparing the number alone takes a tenth of the time
     return {*_names_of_attributes(h5o.open(group, raw))} - own
 
 

@@ -1,11 +1,10 @@
-"""Headers of datasets and their values, read from the bytes of an HDF5 file.
+"""Read headers of datasets, and their values, from the bytes of an HDF5 file.
 
 Opening a dataset through HDF5 and checking all that it says of it takes ten times as long as
-reading its values. This program writes all datasets of a file in one form, so HDF5 need not be
-asked for each of them. A form is every byte of a header but the sizes of the axes, the place of the
-values, the text of the metadata and references to the file's heap. HDF5 reads the first dataset of
-a form, with all checks. If the bytes were understood to say the same, further headers of the form
-are read without HDF5. A header of any other form is read by HDF5.
+reading its values. This program writes all datasets of a file in one form: every byte of a header
+but the sizes of the axes, the place of the values, the text of the metadata and references to the
+file's heap. HDF5 reads the first dataset of a form, with all checks. If the bytes were understood
+to say the same, further headers of the form are read without HDF5. HDF5 reads all other headers.
 """
 
 import os
@@ -40,14 +39,10 @@ _Fixed = bytes | tuple[Any, ...]
 
 
 class DatasetHeader(NamedTuple):
-    """What a header says.
+    """The content of a header.
 
-    Attributes:
-        form: Everything in it but what follows.
-        shape: The dataset's shape.
-        offset: Where its values begin in the file.
-        n_bytes: Bytes of its values.
-        text: The attribute ``input``.
+    ``form`` is everything in it but the other fields. The ``n_bytes`` of the values begin at
+    ``offset`` in the file. ``text`` is the HDF5 attribute ``input``.
     """
 
     form: tuple[Any, ...]
@@ -58,14 +53,10 @@ class DatasetHeader(NamedTuple):
 
 
 class FileWindow:
-    """A file of which some bytes are kept, for reading what lies close together.
+    """A file with a buffer, for reading what lies close together.
 
-    Args:
-        descriptor: The file, open. Its position is neither used nor moved.
-
-    Attributes:
-        data: The bytes that are kept.
-        lock: Held while a place in ``data`` is in use.
+    The position of the descriptor is neither used nor moved. ``lock`` must be held while a place in
+    the buffer ``data`` is in use.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -76,14 +67,10 @@ class FileWindow:
         self.lock = RLock()
 
     def find(self, address: int, n_bytes: int) -> int:
-        """Return where bytes begin in ``data``, after reading them if need be.
-
-        Raises:
-            OSError: If they cannot be read, or the file ends before.
-        """
+        """Return where bytes begin in ``data``, read if needed; raise OSError if that fails."""
         place = address - self._begin
         if place < 0 or place + n_bytes > len(self.data):
-            self.data = b""  # not both at once
+            self.data = b""  # not both buffers at once
             at_most = max(n_bytes, _WINDOW_BYTES)
             self.data = self._read(address, min(at_most, self._size - address), n_bytes)
             self._begin, place = address, 0
@@ -94,11 +81,7 @@ class FileWindow:
         return 0 <= address <= self._size - n_bytes
 
     def parts(self, address: int, n_bytes: int) -> Iterator[bytes]:
-        """Yield bytes of the file, some megabytes at a time.
-
-        Raises:
-            OSError: If they cannot be read, or the file ends before.
-        """
+        """Yield bytes of the file in parts of some MB; raise OSError if the file ends before."""
         if n_bytes <= _WINDOW_BYTES:
             with self.lock:
                 place = self.find(address, n_bytes)
@@ -140,7 +123,7 @@ class HeaderReader:
         return bool(self._types)
 
     def known(self, address: int) -> tuple[DatasetHeader, np.dtype[Any]] | None:
-        """Return the header at an address and the type of the values, if its form is known."""
+        """Return the header at an address and its values' type, if its form is known."""
         header = self.read(address)
         dtype = None if header is None else self._types.get(header.form)
         if header is None or dtype is None or not self._is_plain(header, dtype):
@@ -150,7 +133,7 @@ class HeaderReader:
     def learn(
         self, header: DatasetHeader, dtype: np.dtype[Any], shape: tuple[int, ...], offset: int
     ) -> None:
-        """Take a form for known, if a header says what HDF5 says of the same dataset."""
+        """Record a form as known, if a header says what HDF5 says of the same dataset."""
         agrees = (header.shape, header.offset) == (shape, offset)
         if agrees and self._is_plain(header, dtype) and len(self._types) < _MAX_FORMS:
             self._types[header.form] = dtype
@@ -160,11 +143,11 @@ class HeaderReader:
         return n_bytes == header.n_bytes and self._window.holds(header.offset, n_bytes)
 
     def read(self, address: int) -> DatasetHeader | None:
-        """Return the header at an address; ``None`` if it is not one of a dataset of this kind."""
+        """Return the header at an address; ``None`` if it is of another kind."""
         try:
             with self._window.lock:
                 return self._read(address)
-        except (OSError, ValueError, LookupError, struct.error):  # HDF5 says more of it
+        except (OSError, ValueError, LookupError, struct.error):  # HDF5 gives a better message
             return None
 
     def _read(self, address: int) -> DatasetHeader:
@@ -209,7 +192,7 @@ class HeaderReader:
 
 
 def _axes(data: bytes, body: int, end: int) -> tuple[_Fixed, tuple[int, ...]]:
-    """Return the head of a dataspace and the sizes of its axes; the largest sizes are the same."""
+    """Return the head of a dataspace and the sizes of its axes, which equal the largest sizes."""
     rank = data[body + 1]
     first = body + 8
     middle = first + 8 * rank
@@ -219,7 +202,6 @@ def _axes(data: bytes, body: int, end: int) -> tuple[_Fixed, tuple[int, ...]]:
 
 
 def _layout(data: bytes, body: int, end: int) -> tuple[_Fixed, tuple[int, int]]:
-    """Return the class of a layout, and the place of the values."""
     kind, address, n_bytes = _LAYOUT.unpack_from(data, body)
     if kind != _CONTIGUOUS or end - body != _LAYOUT.size:
         raise ValueError("the values are not in one place")
@@ -227,7 +209,7 @@ def _layout(data: bytes, body: int, end: int) -> tuple[_Fixed, tuple[int, int]]:
 
 
 def _attribute(data: bytes, body: int, end: int) -> tuple[_Fixed, bytes | None]:
-    """Return an attribute without its content, and that if it is the metadata of an input."""
+    """Return an attribute without its content, and the content of the attribute ``input``."""
     if not data.startswith(_INPUT, body):
         version, *sizes = _ATTRIBUTE.unpack_from(data, body)
         head = body + _ATTRIBUTE.size + sum(-(-size // 8) * 8 for size in sizes)

@@ -1,8 +1,8 @@
-"""The index of an HDF5 output: the facts of all inputs, without a walk through the file.
+"""The index of an HDF5 output: the metadata of all inputs, without a walk through the file.
 
-``/index`` is a table of numbers, a row an input. Texts of any length stand beside it, so that one
+``/index`` is a table of numbers with a row for each input. Texts are stored beside it, so that one
 long path makes no other row longer: ``/keys``, ``/sources`` and ``/notes`` are the bytes of all
-keys, sources and notes in the order of the rows, each with a NUL behind it, which none of them has.
+keys, sources and notes in the order of the rows, each followed by a NUL, which none of them has.
 """
 
 import math
@@ -23,7 +23,7 @@ from kapre_cli.storage.soundness import MAX_FACTS_BYTES, sound_key
 
 INDEX = "index"
 KEYS = "keys"
-TEXTS = {"sources": "source", "notes": "note"}  # the dataset of each fact that is a text
+TEXTS = {"sources": "source", "notes": "note"}  # the dataset of each text of the metadata
 
 _TYPES = {int: "<i8", float: "<f8", float | None: "<f8"}
 _TABLE = np.dtype(
@@ -34,7 +34,7 @@ _TABLE = np.dtype(
     ]
 )
 _COLUMNS = _TABLE.names or ()
-_OPTIONAL = ("reference", "reference_db")  # NaN in the table stands for none
+_OPTIONAL = ("reference", "reference_db")  # NaN in the table stands for ``None``
 _BYTE = np.dtype(np.uint8)
 
 _PART_BYTES = 2**20
@@ -58,19 +58,15 @@ def _encoded(text: str) -> bytes:
 
 
 class Hdf5Index:
-    """The index of an open file.
+    """The index of an open file; raise StoredDataError if it is damaged.
 
-    Nothing is believed of its sizes: memory grows with the keys that arrive, each of them sound
-    and another one, and so do the rows and the sources that are read.
+    The sizes it states are not trusted: memory grows with the keys that are read, each of them
+    valid and unique, and rows and texts are read only if there are as many.
 
     Attributes:
-        keys: The keys, in order.
-        rows: The number of each key's row.
+        rows: The row number of each key.
         is_plain: By row, whether the header of the array has been read, and has nothing in it but
             what this program writes.
-
-    Raises:
-        StoredDataError: If it is not sound.
     """
 
     def __init__(self, top: Any) -> None:
@@ -88,7 +84,6 @@ class Hdf5Index:
         self._texts = {fact: self._column(top, name, fact) for name, fact in TEXTS.items()}
 
     def _column(self, top: Any, name: str, fact: str) -> list[bytes]:
-        """Return the texts of one dataset, as many as there are keys."""
         texts = list(islice(_texts(open_column(top, name, _BYTE)), len(self.rows) + 1))
         if len(texts) > len(self.rows):
             raise StoredDataError(f"its index has more {name} than keys")
@@ -102,7 +97,7 @@ class Hdf5Index:
             )
 
     def rows_of(self, first: int, count: int) -> Iterator[InputFacts]:
-        """Yield the facts of at most ``count`` inputs: of the right types, in whatever range."""
+        """Yield the metadata of up to ``count`` inputs: types are right, ranges unchecked."""
         part = slice(first, first + count)
         columns = {name: self._table[name][part].tolist() for name in _COLUMNS}
         columns["sha256"] = [digits.decode("ascii", "replace") for digits in columns["sha256"]]
@@ -114,7 +109,7 @@ class Hdf5Index:
         return map(InputFacts._make, zip(*in_order, strict=True))
 
     def require(self, key: str, facts: InputFacts) -> None:
-        """Raise StoredDataError if facts of an input are not those of the index."""
+        """Raise StoredDataError if an input's metadata differs from the index."""
         (indexed,) = self.rows_of(self.rows[key], 1)
         for name, fact, found in zip(InputFacts._fields, facts, indexed, strict=True):
             if fact != found:
@@ -125,7 +120,7 @@ class Hdf5Index:
 
 
 def _texts(stored: h5py.Dataset) -> Iterator[bytes]:
-    """Yield texts that have a NUL behind them, read part by part."""
+    """Yield texts that are each followed by a NUL, read part by part."""
     begun = b""
     for first, count in spans(len(stored), _PART_BYTES):
         *whole, begun = (begun + stored[first : first + count].tobytes()).split(b"\0")

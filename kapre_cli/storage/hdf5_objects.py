@@ -1,4 +1,4 @@
-"""Objects of an HDF5 file, opened only once they are known to do no harm.
+"""Open objects of an HDF5 file only once they are known to be harmless.
 
 HDF5 would follow links and storage into other files, load libraries for filters it does not know,
 and never return from a damaged string of variable length.
@@ -15,7 +15,7 @@ from h5py import h5a, h5d, h5g, h5l, h5o, h5s, h5t, h5z
 from kapre_cli.errors import StoredDataError, quoted
 from kapre_cli.storage.soundness import MAX_FACTS_BYTES
 
-# In the order in which they are applied: two that compress could swell without bound.
+# In the order in which they are applied: two that compress could expand without bound.
 _STAGES = (
     {h5z.FILTER_SHUFFLE},
     {h5z.FILTER_DEFLATE, h5z.FILTER_LZF},
@@ -37,9 +37,9 @@ def wrap_hdf5_errors(what: str) -> Iterator[None]:
 
 
 def open_dataset(group: Any, name: str) -> Any:
-    """Return a dataset whose values lie in this very file, and need no foreign code to be read.
+    """Return a dataset; raise StoredDataError unless its values are safe to read.
 
-    Raise StoredDataError for anything else.
+    They must lie in this very file and need no foreign code to be read.
     """
     dataset = _member(group, name)
     if not isinstance(dataset, h5d.DatasetID):
@@ -66,7 +66,7 @@ def open_group(group: Any, name: str) -> Any:
 
 
 def _member(group: Any, name: str) -> Any:
-    """Open what a group has under a name of one part, unless that is a link to another place."""
+    """Open a direct member of a group, unless it is a link to another place."""
     raw = name.encode()
     try:
         link = group.links.get_info(raw)  # "in" would follow a link
@@ -78,7 +78,7 @@ def _member(group: Any, name: str) -> Any:
 
 
 def open_column(group: Any, name: str, dtype: np.dtype[Any]) -> h5py.Dataset:
-    """Return a dataset of one axis and of this type, all of whose bytes are in the file."""
+    """Return a one-axis dataset of this type, all of whose bytes are in the file."""
     dataset = open_dataset(group, name)
     if not dataset.get_type().equal(h5t.py_create(dtype)):
         raise StoredDataError(f"{quoted(name)} is not of the type that this program writes")
@@ -95,7 +95,7 @@ def open_column(group: Any, name: str, dtype: np.dtype[Any]) -> h5py.Dataset:
 
 
 def read_attribute(owner: Any, name: str) -> bytes | int | None:
-    """Return an integer or a string of fixed length; ``None`` if there is none."""
+    """Return an integer or a string of fixed length; ``None`` if missing or a float."""
     if not h5a.exists(owner, name.encode()):
         return None
     attribute = h5a.open(owner, name.encode())

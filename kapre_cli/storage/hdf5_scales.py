@@ -5,8 +5,8 @@ attribute ``DIMENSION_LIST`` of an array refers to those of its axes. Scales lie
 netCDF looks for them in an array's own group and in those above it, and among the arrays they could
 have the name of an input.
 
-HDF5's own library also lists in each scale the arrays that refer to it. That list is an attribute,
-which ends at 4,084 of them, and no known reader needs it: it is not written here.
+HDF5's own library also lists in each scale the arrays that refer to it. This program does not: the
+list is an attribute, limited to 4,084 arrays, and no known reader needs it.
 """
 
 from collections import Counter
@@ -42,14 +42,9 @@ _REFERENCE_LIST = h5py.vlen_dtype(h5py.ref_dtype)
 
 
 class Scale(NamedTuple):
-    """The coordinates of an axis: the times of frames in seconds, or the numbers of channels.
+    """The ``n`` coordinates of an axis: the times of frames in seconds, or the numbers of channels.
 
-    Attributes:
-        axis: The name of the axis.
-        n: How many there are.
-        start: The first time.
-        step: From one time to the next.
-        numbers: The channels in the recording, from 0.
+    Times begin at ``start`` and are ``step`` apart. ``numbers`` are the channels, from 0.
     """
 
     axis: str
@@ -60,11 +55,11 @@ class Scale(NamedTuple):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The type that they are stored in."""
+        """The stored type of the coordinates."""
         return np.dtype("<i4" if self.numbers else "<f8")
 
     def parts(self) -> Iterator[tuple[slice, npt.NDArray[Any]]]:
-        """Yield the coordinates, some at a time, each time with their place."""
+        """Yield parts of the coordinates, each with its place."""
         for first, count in spans(self.n, _PART_VALUES):
             place = slice(first, first + count)
             times = self.start + np.arange(first, first + count, dtype=np.float64) * self.step
@@ -72,10 +67,9 @@ class Scale(NamedTuple):
 
 
 class ScaleNames:
-    """The scales of time and channels, by coordinates: ``time``, ``time_2``, ``channel``, ...
+    """The scales of time and channels and their names: ``time``, ``time_2``, ``channel``, ...
 
-    Attributes:
-        names: The name of each scale, in the order of the inputs that need them first.
+    They are in the order of the inputs that need them first.
     """
 
     def __init__(self, root: RootFacts) -> None:
@@ -85,7 +79,7 @@ class ScaleNames:
         self.names: dict[Scale, str] = {}
 
     def add(self, metadata: InputFacts) -> tuple[Scale, Scale]:
-        """Return the coordinates of one input's array, which have names from now on."""
+        """Return the coordinates of one input's array, and give them names."""
         n_time, n_channels = self._framing.n_time(metadata.n_samples), metadata.n_channels
         numbers = self._audio.channels or ()
         if len(numbers) != n_channels or max(numbers) >= MAX_CHANNELS:
@@ -102,10 +96,7 @@ class ScaleNames:
         return scales
 
     def require(self, top: Any) -> None:
-        """Raise StoredDataError if a file has other coordinates.
-
-        No reference is followed: the names are known.
-        """
+        """Raise StoredDataError if a file has other coordinates; no reference is followed."""
         for expected, name in self.names.items():
             stored = open_column(top, name, expected.dtype)
             if len(stored) != expected.n or not all(
@@ -119,10 +110,8 @@ class ScaleNames:
 class ScaleWriter:
     """Writes the scales of an output while its arrays are written.
 
-    Args:
-        file: The output, to which nothing but the root attributes has been written.
-        root: Its metadata.
-        frequency: Hz of each bin or band centre.
+    Nothing but the root attributes may be in the file yet. ``frequency`` has the Hz of each bin or
+    band centre.
     """
 
     def __init__(
@@ -140,7 +129,7 @@ class ScaleWriter:
         self._describe(dataset, FREQUENCY, root.layer.feature_axis)
 
     def attach(self, dataset: Any, metadata: InputFacts) -> None:
-        """Refer from an array to the scales of its axes, which are written with the first one."""
+        """Refer from an array to the scales of its axes; write those that are new."""
         of_axis = {}
         for one in self._scales.add(metadata):
             of_axis[one.axis] = name = self._scales.names[one]
@@ -152,7 +141,7 @@ class ScaleWriter:
         self._refer(dataset, [of_axis.get(axis, FREQUENCY) for axis in self._axes])
 
     def finish(self) -> None:
-        """Give the datasets of the index, which are there by now, dimensions of their length."""
+        """Give the datasets of the index, which now exist, dimensions of their length."""
         for name, length in LENGTHS.items():
             (n_values,) = self._file[name].shape
             dimension = self._create(length, n_values, np.dtype(">f4"))  # without values

@@ -1,4 +1,4 @@
-"""The file that HDF5 writes to, with the errors of the disk taken out of HDF5's hands.
+"""The file that HDF5 writes to; it hides errors of the disk from HDF5.
 
 HDF5 also writes when it closes a file or an object. If it cannot, it closes neither, and h5py
 prints a traceback for each of them whenever they are released. So HDF5 never learns of an error.
@@ -11,16 +11,10 @@ import h5py
 
 
 class Hdf5Target(io.FileIO):
-    """A new file that keeps the first error, and takes no more bytes after one.
+    """A new file that keeps the first ``error``, and ignores all writes after it.
 
     Nothing is buffered: every write reaches the system when HDF5 makes it. HDF5's own file lock is
     not taken, which not all file systems have; the lock of the work folder keeps others away.
-
-    Args:
-        path: Where the file is made; nothing stands there.
-
-    Attributes:
-        error: The first error, if there was one.
     """
 
     def __init__(self, path: Path) -> None:
@@ -28,11 +22,11 @@ class Hdf5Target(io.FileIO):
         super().__init__(path, "x+b")
 
     def write(self, data: memoryview) -> int:  # type: ignore[override]
-        """Write all bytes, or none after an error; return how many HDF5 is told were written."""
+        """Write all bytes, or none after an error; return the number of all either way."""
         try:
             if self.error is None:
                 n_written = super().write(data) or 0
-                while n_written < len(data):  # seldom
+                while n_written < len(data):  # rare
                     n_written += super().write(memoryview(data).cast("B")[n_written:]) or 0
         except BaseException as error:  # an interruption too, to be raised later
             self.error = error
@@ -48,15 +42,12 @@ class Hdf5Target(io.FileIO):
         return size or 0
 
     def discard(self) -> None:
-        """Take no more bytes, as after an error."""
+        """Ignore all further writes, as after an error."""
         self.error = self.error or OSError("the file is not complete")
 
 
 def create_file(target: Hdf5Target) -> h5py.File:
-    """Return a new HDF5 file in ``target``.
-
-    The creation list keeps the clock out of the file: equal work gives equal bytes.
-    """
+    """Return a new HDF5 file without timestamps: equal work gives equal bytes."""
     creation = h5py.h5p.create(h5py.h5p.FILE_CREATE)
     creation.set_obj_track_times(False)
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)

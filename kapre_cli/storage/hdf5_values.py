@@ -30,7 +30,7 @@ _FLOATS = tuple(
 )
 _HIGHEST_RATIO = 1100  # of compressed values; deflate's own limit is 1,032
 
-_MIN_PACKED_BYTES = 64  # packing enlarges what is tiny, and nothing else much
+_MIN_PACKED_BYTES = 64  # packing enlarges tiny chunks, and others hardly
 _PART_VALUES = 2**22  # more than a chunk has
 # HDF5 takes memory for every chunk that it reads. This program writes small ones where a block of
 # audio has few values, one in 2**20 samples or more.
@@ -40,11 +40,7 @@ _PART_BYTES = 4 * _PART_VALUES
 
 
 class Hdf5Values(Values):
-    """The values of one dataset.
-
-    Raises:
-        StoredDataError: If they are not floating-point numbers.
-    """
+    """The values of one dataset; raise StoredDataError unless they are floating-point numbers."""
 
     def __init__(self, key: str, dataset: Any) -> None:
         kind = dataset.get_type()
@@ -54,9 +50,9 @@ class Hdf5Values(Values):
         self._key = key
         self._dataset = dataset
         self.dtype: np.dtype[Any] = dtype
-        self.shape: tuple[int, ...] = dataset.shape or ()  # None where there is none
+        self.shape: tuple[int, ...] = dataset.shape or ()  # None for a null dataspace
         self.offset = dataset.get_offset()
-        self._small: set[tuple[int, ...]] = set()  # chunks that were found to be so
+        self._small: set[tuple[int, ...]] = set()  # starts of chunks that are known to be small
 
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
         self._require_small_chunks(_ranges_of(index, self.shape))
@@ -87,7 +83,7 @@ class Hdf5Values(Values):
 
     @property
     def packed(self) -> Packed | None:
-        """Its chunks as they lie in the file, if it is compressed there."""
+        """The chunks as stored; ``None`` if the dataset has none."""
         packing = packing_of(self._dataset)
         return None if packing is None else Packed(packing, self._chunks)
 
@@ -101,11 +97,10 @@ class Hdf5Values(Values):
 
     @cached_property
     def _packing(self) -> tuple[Any, ...]:
-        """How the dataset is cut into chunks and packed; empty if it is not.
+        """Chunk shape and filters of the dataset; empty if it is not chunked.
 
-        Raises:
-            StoredDataError: If its values were not all written, for which HDF5 returns zeros, or
-                if it has larger or more chunks than this program writes.
+        Raise StoredDataError if its values were not all written, for which HDF5 returns zeros, or
+        if it has larger or more chunks than this program writes.
         """
         packing = packing_of(self._dataset) or ()
         n_values = prod(self.shape)
@@ -133,10 +128,10 @@ class Hdf5Values(Values):
         return packing
 
     def _require_small_chunks(self, within: Sequence[range]) -> None:
-        """Refuse chunks that take more memory than those that this program writes.
+        """Reject chunks that take more memory than those that this program writes.
 
-        HDF5 decompresses a chunk to its end, however much that is; so each one within these ranges
-        is decompressed once before it does.
+        HDF5 decompresses a chunk to its end, however large it is; so each one in these ranges is
+        decompressed once, up to its limit, before HDF5 does.
         """
         if not self._packing:
             return
@@ -153,16 +148,16 @@ class Hdf5Values(Values):
             n_stored = self._stored_bytes(start, n_bytes)
             if is_deflated and n_stored * _HIGHEST_RATIO > _PART_BYTES:
                 _, packed = self._dataset.read_direct_chunk(start)
-                with suppress(zlib.error):  # HDF5 stops there too, and says so
+                with suppress(zlib.error):  # HDF5 raises an error there too
                     if len(zlib.decompressobj().decompress(packed, n_bytes + 1)) > n_bytes:
                         raise StoredDataError(
                             f"{quoted(self._key)} has a chunk that decompresses to more "
                             f"than its {n_bytes:,} bytes"
                         )
-                self._small.add(start)  # no others: memory grows with the bytes of the file
+                self._small.add(start)  # only these: memory grows with the bytes of the file
 
     def _stored_bytes(self, start: tuple[int, ...], n_bytes: int) -> int:
-        """Return how many bytes a chunk has in the file, no more than packing can make it."""
+        """Return a chunk's bytes in the file; reject more than packing can produce."""
         with wrap_hdf5_errors(quoted(self._key)):
             found = self._dataset.get_chunk_info_by_coord(start)
         if found.size > 2 * n_bytes + _MIN_PACKED_BYTES:
@@ -216,9 +211,9 @@ def _takes_all(index: Any, shape: tuple[int, ...]) -> bool:
 
 
 def _ranges_of(index: Any, shape: tuple[int, ...]) -> list[range]:
-    """Return along each axis a range that holds all that an index takes.
+    """Return for each axis a range that holds all that an index takes.
 
-    What is neither an integer nor a slice, and an index that does not fit, stands for all.
+    The whole axis stands for anything but integers and slices, and for an index that does not fit.
 
     >>> _ranges_of((1, ..., slice(2, 7)), (5, 6, 7))
     [range(1, 2), range(0, 6), range(2, 7)]

@@ -11,7 +11,7 @@ A record is a fixed head, a JSON description and, for a block, its values::
     u32      CRC-32 of the JSON
     u32      CRC-32 of the values
     ...      the JSON, one of
-               {"run": <root facts>}                  the settings of the run; the first record
+               {"run": <root metadata>}               the settings of the run; the first record
                {"block": key, "of": n, "first_frame": ..., "shape": [channel, time, feature]}
                {"done": key, "of": n, "facts": ...}   all blocks of an input are computed; a block
                                                       may have facts too and say so itself
@@ -50,14 +50,13 @@ Frames = npt.NDArray[np.float32]
 
 
 class BlockEntry(NamedTuple):
-    """Where one block of an input's frames lies.
+    """The place of one block of an input's frames in a journal.
 
     Attributes:
         first_frame: Number of the block's first frame in its input.
         shape: ``(n_channels, n_frames, n_features)``.
         peak: The largest finite value, 0 if there is none.
         position: Where its values begin in the journal.
-        crc32: CRC-32 of its values.
         journal: The name of the journal.
     """
 
@@ -70,16 +69,11 @@ class BlockEntry(NamedTuple):
 
 
 class Journal(Closing):
-    """An append-only file of computed blocks.
+    """An append-only file of computed blocks; raise OutputError if it cannot be opened.
 
-    Args:
-        path: The file: a new one, or one that was made for this journal and is empty.
-        root: The settings of the run.
-        seconds_at_risk: How long finished work may wait until it is on the disk; ``None``: it is
-            never synced, since nothing resumes the run.
-
-    Raises:
-        OutputError: If the file cannot be opened, is not empty, or is a link.
+    The file ``path`` is new, or was made for this journal; it may be no link and must be empty.
+    Finished work is synced to the disk within ``seconds_at_risk``; with ``None`` it never is, since
+    nothing resumes the run.
     """
 
     def __init__(
@@ -109,15 +103,11 @@ class Journal(Closing):
         facts: InputFacts | None = None,
         peak: float | None = None,
     ) -> BlockEntry:
-        """Write one block of an input; raise OutputError if it cannot be written.
+        """Write one block of an input; raise OutputError if that fails.
 
-        Args:
-            key: The input.
-            of: The state of its file, see :func:`identity`.
-            first_frame: Number of the block's first frame in the input.
-            block: The features, shape ``(n_channels, n_frames, n_features)``.
-            facts: What is known of the input, if this is the last block of it that was missing.
-            peak: The largest finite feature; ``None``: it is looked for.
+        ``of`` is the state of the input's file, see :func:`identity`. ``block`` has the shape
+        ``(n_channels, n_frames, n_features)``. ``facts`` come with the last missing block of an
+        input. ``peak`` is the largest finite feature; without it, it is computed.
         """
         values = np.ascontiguousarray(block, dtype="<f4")
         n_channels, n_frames, n_features = values.shape
@@ -130,7 +120,7 @@ class Journal(Closing):
         return BlockEntry(first_frame, shape, peak, position, crc, self.path.name)
 
     def done(self, key: str, of: int, facts: InputFacts) -> None:
-        """Write that all blocks of an input are computed; raise OutputError if that fails."""
+        """Record that all blocks of an input are computed; raise OutputError if that fails."""
         self._append({"done": key, "of": of, "facts": facts.to_dict()})
 
     def _append(
@@ -159,14 +149,14 @@ class Journal(Closing):
         self._pending.clear()
 
     def _write(self, data: memoryview) -> None:
-        with self._breaking():  # a record may be torn: nothing can follow it
+        with self._breaking():  # a record may be torn: no other can follow it
             while data:
                 written = os.pwrite(self._descriptor, data, self._on_file)
                 data, self._on_file = data[written:], self._on_file + written
 
     @contextmanager
     def _breaking(self) -> Iterator[None]:
-        """Keep an error, so that every call from now on raises it."""
+        """Keep an error, so that every later call raises it."""
         try:
             with writing(self.path):
                 yield
@@ -175,7 +165,7 @@ class Journal(Closing):
             raise
 
     def sync(self) -> None:
-        """Sync all that was appended; raise OutputError if that fails, or has failed before."""
+        """Sync all appended records; raise OutputError if that fails or has failed before."""
         self.flush()
         end = self._on_file
         if end > self._durable_until:
@@ -184,24 +174,24 @@ class Journal(Closing):
             self._durable_until = end
 
     def _keep_durable(self, seconds_at_risk: float) -> None:
-        """Sync every few seconds, beside the work; an error is raised at the next append."""
+        """Sync every few seconds in a thread; an error is raised at the next append."""
         with suppress(OutputError):
             while not self._closing.wait(seconds_at_risk):
                 self.sync()
 
     def flush(self) -> None:
-        """Let other processes read all that was appended; raise OutputError if that fails."""
+        """Let other processes read all records; raise OutputError if that fails."""
         with self._writing:
             if self._broken is not None:
                 raise self._broken
             self._flush()
 
     def close(self) -> None:
-        """Close the file; what was appended since the last :meth:`sync` may not be on the disk."""
+        """Close the file; records after the last :meth:`sync` may not be on the disk."""
         if self._closing.is_set():
             return
         self._closing.set()
-        with suppress(OutputError):  # it has been raised, or nobody needs what is lost
+        with suppress(OutputError):  # it has been raised, or the lost records are not needed
             self.flush()
         if self._syncing.is_alive():
             self._syncing.join()
@@ -209,7 +199,7 @@ class Journal(Closing):
 
 
 def _opened(path: Path) -> int:
-    """Return a descriptor of an empty journal, and of nothing that somebody has put there."""
+    """Return a descriptor of an empty journal; reject a file that somebody has put there."""
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     fd = os.open(path, flags, 0o666)
     status = os.fstat(fd)
@@ -230,9 +220,9 @@ def peak_of(values: Frames) -> float:
 
 
 def read_into(fd: int, block: Frames, position: int) -> int:
-    """Fill a block from a file at ``position`` and return how many bytes there were.
+    """Fill a block from a file at ``position`` and return the number of bytes read.
 
-    One call of the system reads 2 GiB at most, and may read less.
+    One system call reads 2 GiB at most, and may read less.
     """
     left = block.data.cast("B")
     while left and (n_read := os.preadv(fd, [left], position)):
@@ -241,12 +231,10 @@ def read_into(fd: int, block: Frames, position: int) -> int:
 
 
 def identity(facts: InputFacts, non_finite: str, content: str = "") -> int:
-    """Return a number for all that an input's blocks depend on and that may change from run to run.
+    """Return a number for all that an input's blocks depend on and that may change between runs.
 
-    Args:
-        facts: What is known of the file; what reading it to its end adds does not count.
-        non_finite: What becomes of samples that are not finite.
-        content: The SHA-256 of its bytes, where no path and time tell one state from another.
+    Metadata that is known only after the whole file is read does not count. ``content`` is the
+    SHA-256 of its bytes, where path and time do not tell one state from another.
     """
     opened = facts._replace(n_non_finite=0, n_silent_channels=0, sha256="", crc32=0)
     of = (*opened, non_finite, content) if content else (*opened, non_finite)

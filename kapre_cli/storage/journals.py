@@ -1,8 +1,8 @@
-"""The journals of a run's folder: made for its workers, and read back, however their run ended.
+"""The journals of a work folder: created for its workers, and read back, however their run ended.
 
-A record counts only if all its bytes are there and have their checksums. The first one whose
-head or description does not is where a journal ends: a run that was killed, or whose disk was
-full, leaves half a record behind. A block whose values are damaged is skipped alone.
+A record counts only if all its bytes are present and match their checksums. A journal ends at the
+first record whose head or description does not: a run that was killed, or whose disk was full,
+leaves half a record behind. A block whose values are damaged is skipped alone.
 """
 
 import os
@@ -36,10 +36,9 @@ def is_journal(name: str) -> bool:
 
 
 class Journals(Closing):
-    """The journals of one folder. Each is kept open: only this very file is read, or removed.
+    """The journals of one folder; raise OutputError if one cannot be opened.
 
-    Raises:
-        OutputError: If the folder or a journal cannot be opened.
+    Each is kept open, so that only this very file is read or removed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -59,15 +58,11 @@ class Journals(Closing):
 
     @property
     def names(self) -> list[str]:
-        """Names of the journals, in the order in which they were made."""
+        """Names of the journals, in the order of creation."""
         return [*self._fds]
 
     def create(self) -> Path:
-        """Make an empty journal and return its path.
-
-        Raises:
-            OutputError: If it cannot be made, or something has its name.
-        """
+        """Create an empty journal, return its path; raise OutputError if its name is taken."""
         self._last += 1
         path = self.folder / f"journal-{self._last}"
         with writing(path):
@@ -85,18 +80,13 @@ class Journals(Closing):
         self._fds[name] = os.open(name, flags, 0o666, dir_fd=self._folder)
 
     def open(self, name: str) -> int:
-        """Return a descriptor of a journal; it stays this object's."""
+        """Return the descriptor of a journal; the caller may not close it."""
         return self._fds[name]
 
     def read(self, entry: BlockEntry) -> Frames:
-        """Return a block.
-
-        Raises:
-            StoredDataError: If the bytes are not those that were written.
-            OutputError: If they cannot be read.
-        """
+        """Return a block; raise StoredDataError if it changed, OutputError if unreadable."""
         block = np.empty(entry.shape, dtype="<f4")
-        path = f"{self.folder}/{entry.journal}"  # a path of pathlib takes as long as reading
+        path = f"{self.folder}/{entry.journal}"  # making a pathlib path takes as long as reading
         with writing(path, "read back"):
             n_read = read_into(self._fds[entry.journal], block, entry.position)
         if n_read != block.nbytes or crc32(block.data) != entry.crc32:
@@ -113,7 +103,7 @@ class Journals(Closing):
                 os.fsync(fd)
 
     def remove(self, name: str) -> None:
-        """Remove a journal, unless somebody has put something else in its place."""
+        """Remove a journal, unless its file has been replaced by another."""
         fd = self._fds.pop(name)
         is_in_place = is_at(fd, name, self._folder)
         os.close(fd)  # network file systems keep a removed file as long as it is open
@@ -142,13 +132,13 @@ def _number(name: str) -> int:
 
 @dataclass
 class Remembered:
-    """What journals hold of one input.
+    """The content of the journals for one input.
 
     Attributes:
         of: The state of the file that the blocks belong to, see ``journal.identity``.
         run: Number of the journal that was written last, from 0.
         entries: Its blocks by their first frame.
-        facts: What is known of it; ``None`` unless a journal says that it is done.
+        facts: Its metadata; ``None`` unless a journal says that it is done.
     """
 
     of: int
@@ -159,36 +149,28 @@ class Remembered:
 
 @dataclass
 class Replayed:
-    """What journals hold.
-
-    Attributes:
-        roots: The root facts of each journal, as they were stored.
-        inputs: What they hold of each input, by key.
-    """
+    """The content of journals: the stored root metadata of each, and the inputs by key."""
 
     roots: list[Any] = field(default_factory=list)
     inputs: dict[str, Remembered] = field(default_factory=dict)
 
     @property
     def n_done(self) -> int:
-        """How many inputs are complete."""
+        """Number of complete inputs."""
         return sum(one.facts is not None for one in self.inputs.values())
 
     @property
     def holds_work(self) -> bool:
-        """Whether there is anything in it that took time to compute."""
+        """Whether it has any computed block."""
         return any(one.entries for one in self.inputs.values())
 
 
 def replay(journals: Journals, *names: str) -> Replayed:
-    """Return what the journals of these names hold; without any: what all hold.
-
-    Raise OutputError if one cannot be read.
-    """
+    """Return the content of the journals ``names``, or of all; raise OutputError if that fails."""
     found = Replayed()
     for name in names or journals.names:
-        # A description that cannot be understood was not written by this version: what stands
-        # behind it is as good as absent.
+        # A description that cannot be understood was not written by this version: the rest of the
+        # journal is ignored.
         malformed = suppress(StoredDataError, KeyError, TypeError, ValueError)
         with (
             writing(journals.folder / name, "read"),
@@ -205,7 +187,7 @@ def replay(journals: Journals, *names: str) -> Replayed:
 
 
 def _records(file: BinaryIO, name: str) -> Iterator[tuple[dict[str, Any], BlockEntry | None]]:
-    """Yield each sound record's description, and its block if that is undamaged."""
+    """Yield each valid record's description, and its block if that is undamaged."""
     size = os.fstat(file.fileno()).st_size
     while len(head := file.read(HEAD.size)) == HEAD.size:
         magic, n_described, n_values, described_crc, values_crc = HEAD.unpack(head)
@@ -235,7 +217,7 @@ def _block(
     n_channels, n_frames, n_features = map(_count, description["shape"])
     if 4 * n_channels * n_frames * n_features != n_values:
         return None
-    # Part by part: a file may be far larger than the memory, or hold nothing but holes.
+    # Part by part: a file may be far larger than the memory, or be all holes.
     found_crc, peak = 0, 0.0
     for first, count in spans(n_values // 4, _PART_VALUES):
         values = np.empty(count, "<f4")
@@ -256,13 +238,12 @@ def _count(value: Any, lowest: int = 1) -> int:
 
 
 def _take(description: dict[str, Any], entry: BlockEntry | None, found: Replayed) -> None:
-    """Add one record to what was found."""
     run = len(found.roots) - 1
     key = sound_key(description["block"] if "block" in description else description["done"])
     of = _count(description["of"], lowest=0)
     facts = InputFacts.from_dict(description["facts"]) if "facts" in description else None
     remembered = found.inputs.setdefault(key, Remembered(of, run))
-    if remembered.of != of:  # the file was another one when the earlier blocks were made
+    if remembered.of != of:  # the earlier blocks are of another state of the file
         remembered = found.inputs[key] = Remembered(of, run)
     remembered.run = run
     if entry is not None:

@@ -1,4 +1,4 @@
-"""Several outputs put together into one, which is what one run would have written."""
+"""Merge several outputs into the one that a single run would have written."""
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,9 +27,9 @@ _NAMED = 3  # of many
 
 @dataclass(frozen=True)
 class _Part:
-    """One of the outputs, as it was when it was looked at.
+    """One of the outputs to merge, as it was when first opened.
 
-    Not open: there may be more of them than files a process may keep open.
+    It is not kept open: there may be more outputs than files a process may keep open.
     """
 
     path: Path
@@ -38,13 +38,12 @@ class _Part:
 
     @classmethod
     def look(cls, path: Path) -> "_Part":
-        """Return what stands at ``path``; raise UsageError if nothing does."""
         with _opened(path) as features:
             return cls(path, features.root, tuple(features))
 
     @contextmanager
     def open(self) -> Iterator[Features]:
-        """Open it again; raise StoredDataError if it is another one now."""
+        """Open the output; raise StoredDataError if it has changed."""
         with _opened(self.path) as features:
             try:
                 if features.root != self.root or tuple(features) != self.keys:
@@ -76,22 +75,16 @@ def merge(
     *,
     allow_missing: bool = False,
 ) -> None:
-    """Put outputs of one layer and the same settings together into one.
+    """Merge outputs of one layer and the same settings into one.
 
-    Shards of one list of inputs come in the order of that list, everything else in the order in
-    which it is given. Arrays are copied, compressed ones as they are, and held against their
-    checksums. The new output appears whole or not at all.
-
-    Args:
-        output: Where it goes. How it is stored is decided by the inputs, but for its format.
-        inputs: The outputs to put together.
-        report: Told of every array that is in the new output.
-        progress: Told how far the work has come.
-        allow_missing: Go on though shards are missing.
+    Shards of one list of inputs are put in the order of that list, all other outputs in the order
+    given. Arrays are copied, compressed ones as they are, and compared with their checksums. The
+    new output appears whole or not at all. Of its settings, only the format comes from ``output``;
+    the inputs decide the others. With ``allow_missing``, shards may be missing.
 
     Raises:
-        UsageError: If the inputs do not go together, or the output is refused.
-        StoredDataError: If an input is not sound; what stood at the output is unchanged then.
+        UsageError: If the inputs do not go together, or the output is rejected.
+        StoredDataError: If an input is damaged; an older output is unchanged then.
         OutputError: If the output cannot be written; likewise.
     """
     _require_other(output.path, inputs)
@@ -145,7 +138,7 @@ def merge(
 
 
 def _in_order(parts: Sequence[_Part]) -> list[_Part]:
-    """Return parts as given, but shards in the order of their list, each there once."""
+    """Return parts as given, but shards in the order of their list; reject duplicates."""
     ordered = list(parts)
     for shards in _lists(parts):
         by_index: dict[int, _Part] = {}
@@ -163,7 +156,7 @@ def _in_order(parts: Sequence[_Part]) -> list[_Part]:
 
 
 def _require_alike(parts: Sequence[_Part]) -> None:
-    """Raise UsageError for parts of different settings, with what differs."""
+    """Raise UsageError for parts of different settings."""
     first = parts[0]
     for part in parts[1:]:
         there, here = settings_of(part.root), settings_of(first.root)
@@ -177,7 +170,6 @@ def _require_alike(parts: Sequence[_Part]) -> None:
 
 
 def _require_complete(parts: Sequence[_Part]) -> None:
-    """Raise UsageError if a shard is missing."""
     for shards in _lists(parts):
         there = {shard.index for _, shard in shards}
         place, shard = shards[0]
@@ -213,7 +205,7 @@ def _require_distinct(parts: Sequence[_Part]) -> None:
 
 
 def _lists(parts: Sequence[_Part]) -> Collection[list[tuple[int, Shard]]]:
-    """Return the shards with their places, those of one list of inputs together."""
+    """Group the shards, with their positions, by list of inputs."""
     lists: dict[tuple[int, str], list[tuple[int, Shard]]] = {}
     for place, part in enumerate(parts):
         shard = part.root.shard
@@ -223,7 +215,7 @@ def _lists(parts: Sequence[_Part]) -> Collection[list[tuple[int, Shard]]]:
 
 
 def _stray(parts: Sequence[_Part], shard: Shard, missing: Sequence[int]) -> str:
-    """Say which of the shards that are missing is there, but of another list of inputs."""
+    """Return a hint at a shard that has a missing number but is of another list of inputs."""
     for part in parts:
         other = part.root.shard
         if other is not None and (other.of, other.index) == (shard.of, missing[0]):
@@ -240,18 +232,11 @@ def _require_other(path: Path, inputs: Sequence[Path]) -> None:
 
 
 def _require_nothing_lost(path: Path, parts: Sequence[_Part], *, unreadable: bool = False) -> None:
-    """Refuse to replace an output by one that lacks some of its arrays.
+    """Raise UsageError if an output would be replaced by one that lacks some of its arrays.
 
     Naming the output among the inputs, or a shard in the output's place, must lose nothing. Two
-    sites may have recordings of one name: an array is there if it is of the same recording.
-
-    Args:
-        path: Where the new output goes.
-        parts: What it will be put together of.
-        unreadable: Whether to let pass what cannot be read: other checks say more of it.
-
-    Raises:
-        UsageError: If an array would be lost, or if what stands there cannot be read.
+    sites may have recordings of one name: the SHA-256 of the recordings is compared too. With
+    ``unreadable``, an output that cannot be read passes: other checks have better messages.
     """
     if not is_something(path) or (path.is_file() and path.stat().st_size == 0):
         return
@@ -279,7 +264,7 @@ def _require_nothing_lost(path: Path, parts: Sequence[_Part], *, unreadable: boo
 
 
 def _root(parts: Sequence[_Part], output: OutputSettings, report: Report) -> RootFacts:
-    """Return the facts of the new output: those that all parts have, and all their versions."""
+    """Return the metadata that all parts share, with the versions of all of them."""
     root = parts[0].root
     versions = _versions([part for part in parts if part.keys] or parts)
     several = [f"{name} {found}" for name, found in versions.items() if ", " in found]
@@ -299,7 +284,7 @@ def _root(parts: Sequence[_Part], output: OutputSettings, report: Report) -> Roo
 
 
 def _versions(parts: Sequence[_Part]) -> dict[str, str]:
-    """Return every version of every library that any part was computed with."""
+    """Return every version of every library of any part."""
     versions: dict[str, str] = {}
     for part in parts:
         for name, found in part.root.versions.items():
@@ -309,7 +294,6 @@ def _versions(parts: Sequence[_Part]) -> dict[str, str]:
 
 
 def _copy(parts: Sequence[_Part], writer: FeatureWriter, progress: Progress) -> None:
-    """Copy all arrays."""
     dtype = np.dtype(writer.root.dtype).newbyteorder("<")
     for part in parts:
         with part.open() as features:

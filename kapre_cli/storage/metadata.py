@@ -1,4 +1,4 @@
-"""The facts that stand beside the arrays, as strict JSON, the same for every format."""
+"""The metadata stored with the arrays, as strict JSON, the same for every format."""
 
 import json
 import math
@@ -25,7 +25,7 @@ from kapre_cli.version import __version__
 FORMAT = "kapre-extract"
 FORMAT_VERSION = 1
 
-_ENCODER = json.JSONEncoder(allow_nan=False)  # json.dumps would make a new one at every call
+_ENCODER = json.JSONEncoder(allow_nan=False)  # json.dumps would make a new one for every call
 
 _LIBRARIES = ("keras", "tensorflow", "numpy", "h5py", "soundfile", "soxr")
 
@@ -45,7 +45,7 @@ class InputFacts(NamedTuple):
         source_mtime_ns: Time of the file's last change in nanoseconds since 1970; 0 for standard
             input, so that equal streams have equal metadata. A time that does not fit into 64 bits
             (before 1677-09-21, after 2262-04-11) is the nearest one that does.
-        n_missing: Samples of each channel that the file's header promises and the file lacks;
+        n_missing: Samples of each channel that the file's header declares and the file lacks;
             negative if the file holds more. 0 for a whole file.
         n_non_finite: Samples in the file, over all channels, that are NaN or infinite.
         n_silent_channels: Channels that the layer saw whose samples are all 0.
@@ -81,7 +81,7 @@ class InputFacts(NamedTuple):
         return self.n_samples / self.sr
 
     def with_reference(self, reference: float | None) -> "InputFacts":
-        """Return these facts with another reference, in both of its units."""
+        """Return this metadata with another reference, in both of its units."""
         if reference == self.reference:
             return self
         in_db = None if reference is None else 10.0 * math.log10(reference)
@@ -90,7 +90,7 @@ class InputFacts(NamedTuple):
     def is_floored(self, layer: LayerConfig) -> bool:
         """Whether ``amin`` leaves the array less than the 80 dB of range that decibels have.
 
-        Digital silence has no range, whatever ``amin`` is.
+        Digital silence has no range, for any ``amin``.
         """
         if self.reference is None:
             return False
@@ -98,11 +98,11 @@ class InputFacts(NamedTuple):
         return not is_silence and self.reference < layer.amin * 10.0 ** (DECIBEL_RANGE / 10.0)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the facts by name, ready for JSON."""
+        """Return the metadata by name, ready for JSON."""
         return self._asdict()
 
     def to_json(self) -> str:
-        """Return the facts by name as JSON, in a quarter of the time that an encoder takes."""
+        """Return the metadata as JSON, in a quarter of the time that an encoder takes."""
         levels = () if self.reference is None else (self.reference, self.reference_db)
         floats = (self.time_start, self.time_step, *levels)
         if tuple(map(type, self)) not in _EXACT_TYPES or not all(map(math.isfinite, floats)):
@@ -112,7 +112,7 @@ class InputFacts(NamedTuple):
 
     @classmethod
     def from_dict(cls, stored: Any) -> "InputFacts":
-        """Return the facts that :meth:`to_dict` wrote; raise StoredDataError for others."""
+        """Return the metadata that :meth:`to_dict` wrote; raise StoredDataError for other."""
         if not isinstance(stored, dict) or stored.keys() != _FACT_TYPES.keys():
             raise StoredDataError(f"the facts of an input must be exactly {tuple(_FACT_TYPES)}")
         for name, kinds in _FACT_TYPES.items():
@@ -130,7 +130,7 @@ _EXACT_TYPES = [  # with decibels, and without
 _NO_LEVELS = ("null", "null")
 _NOTE = InputFacts._fields.index("note")
 _JSON = "{" + ", ".join(f'"{name}": %s' for name in InputFacts._fields) + "}"
-_FACT_TYPES = {  # an integer will do for any number
+_FACT_TYPES = {  # an integer is valid for any number
     name: kind if kind is str else kind | int for name, kind in InputFacts.__annotations__.items()
 }
 
@@ -141,10 +141,10 @@ class RootFacts:
 
     Attributes:
         layer: The layer's arguments, with the image data format resolved.
-        audio: Rate, channels and what was taken of the files.
-        dtype: The type of the arrays, a name.
+        audio: Rate, channels and how the files are read.
+        dtype: The name of the arrays' type.
         compression: How the arrays are compressed.
-        engine: What computed them.
+        engine: The engine that computed them.
         versions: Version of each program and library behind the numbers.
         shard: Which part of the inputs it holds; ``None``: all of them.
         dimension_scales: Whether an HDF5 file has dimension scales.
@@ -161,7 +161,7 @@ class RootFacts:
 
     @classmethod
     def of(cls, settings: ExtractionSettings) -> "RootFacts":
-        """Return the facts of a run that is being made with this program."""
+        """Return the metadata of a run of this program."""
         output = settings.output
         return cls(
             settings.layer,
@@ -187,7 +187,7 @@ class RootFacts:
 
     @property
     def named(self) -> dict[str, Any]:
-        """Everything that was chosen, by name: the layer, its arguments, the settings."""
+        """All settings by name: the layer, its arguments, the settings."""
         layer = layer_to_dict(self.layer)
         return {"layer": layer["class_name"], **layer["config"], **self.settings}
 
@@ -204,7 +204,7 @@ class RootFacts:
 
     @classmethod
     def from_dict(cls, stored: Any) -> "RootFacts":
-        """Return the facts that :meth:`to_dict` wrote; raise StoredDataError for others."""
+        """Return the metadata that :meth:`to_dict` wrote; raise StoredDataError for other."""
         if not isinstance(stored, dict) or stored.get("format") != FORMAT:
             raise StoredDataError("it is not an output of kapre-extract: it has no such `format`")
         if stored.get("format_version") != FORMAT_VERSION:
@@ -242,7 +242,7 @@ def _versions() -> dict[str, str]:
     for library in _LIBRARIES:
         try:
             found[library] = version(library)
-        except PackageNotFoundError:  # tensorflow-cpu, say, has another name
+        except PackageNotFoundError:  # tensorflow-cpu, for instance, has another name
             continue
     return found
 

@@ -26,12 +26,12 @@ MANIFEST_NAME = "manifest.jsonl"
 SIDECAR_SUFFIX = ".json"
 NPY_SUFFIX = ".npy"
 
-_HELD_BYTES = 2**24  # of a stream: arrays up to this size are put together in memory
+_HELD_BYTES = 2**24  # of a stream: arrays up to this size are assembled in memory
 _COPIED_BYTES = 2**20
 
 
 class NpyDirectoryWriter(FeatureWriter):
-    """Writes ``<dir>/<key>.npy`` for every input, with the facts in two JSON files beside them."""
+    """Writes ``<dir>/<key>.npy`` for every input, with the metadata in two JSON files."""
 
     def __init__(self, path: Path, root: RootFacts) -> None:
         super().__init__(path, root)
@@ -57,7 +57,7 @@ class NpyDirectoryWriter(FeatureWriter):
             self._manifest.write(line)
 
     def finish(self) -> None:
-        """Write the root facts and see all names through to the disk."""
+        """Write the root metadata and sync all names to the disk."""
         with writing(self.path):
             self._manifest.flush()
             os.fsync(self._manifest.fileno())
@@ -67,14 +67,14 @@ class NpyDirectoryWriter(FeatureWriter):
                 sync_folder(folder)
 
     def close(self) -> None:
-        """Close the manifest; unless it was finished it is void."""
+        """Close the manifest; it is invalid unless :meth:`finish` has returned."""
         super().close()
-        with suppress(OSError):  # what it cannot flush. Why it could not has been told.
+        with suppress(OSError):  # it cannot flush; the error has been raised before
             self._manifest.close()
 
 
 class NpyWriter(FeatureWriter):
-    """Writes a single ``x.npy``, with all its facts in ``x.npy.json``."""
+    """Writes a single ``x.npy``, with all its metadata in ``x.npy.json``."""
 
     def _store(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> Place:  # noqa: ARG002
         with writing(self.path):
@@ -91,12 +91,12 @@ class NpyWriter(FeatureWriter):
 
 
 def sidecar_of(path: Path) -> Path:
-    """Return where the facts of a single .npy file stand."""
+    """Return the path of the metadata of a single .npy file."""
     return path.with_name(path.name + SIDECAR_SUFFIX)
 
 
 def is_sidecar(path: Path) -> bool:
-    """Whether the facts of a single .npy file stand at ``path``, and no link to them."""
+    """Whether ``path`` is the metadata of a single .npy file, and not a link."""
     if path.is_symlink() or not path.is_file():
         return False
     beginning = dumps({"format": FORMAT})[:-1].encode()
@@ -105,7 +105,7 @@ def is_sidecar(path: Path) -> bool:
 
 
 def root_dict(root: RootFacts, frequency: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """Return the root facts with the frequencies, which have no dataset of their own here."""
+    """Return the root metadata with the frequencies, which have no dataset in this format."""
     return root.to_dict() | {"frequency": frequency.tolist()}
 
 
@@ -123,7 +123,6 @@ def _write_json(path: Path, value: dict[str, Any]) -> None:
 
 
 def _npy_head(array: FinalArray) -> bytes:
-    """Return what stands before the values of an array in a .npy file."""
     head = BytesIO()
     described = {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape}
     np.lib.format.write_array_header_1_0(head, described)
@@ -133,7 +132,7 @@ def _npy_head(array: FinalArray) -> bytes:
 def _write_into(file: IO[bytes], array: FinalArray, pieces: Iterator[Part]) -> None:
     """Write an array piece by piece into an empty file.
 
-    Not through a memory map: its pages would count as this process's memory.
+    No memory map is used: its pages would count as this process's memory.
     """
     head = _npy_head(array)
     file.write(head)
@@ -141,7 +140,7 @@ def _write_into(file: IO[bytes], array: FinalArray, pieces: Iterator[Part]) -> N
     row_bytes = array.shape[array.time_axis] * frame_bytes
     for index, values in pieces:
         first = len(head) + index[array.time_axis].start * frame_bytes
-        # Some of the frames are one run of bytes for each place before the time axis.
+        # A piece is one run of bytes for each index of the axes before the time axis.
         places = [()] if array.n_pieces == 1 else np.ndindex(array.shape[: array.time_axis])
         for row, place in enumerate(places):
             file.seek(first + row * row_bytes)
@@ -149,7 +148,6 @@ def _write_into(file: IO[bytes], array: FinalArray, pieces: Iterator[Part]) -> N
 
 
 def _write_npy(path: Path, array: FinalArray, pieces: Iterator[Part]) -> Place:
-    """Write an array piece by piece and sync it to the disk; return where its values are."""
     n_bytes = prod(array.shape) * array.dtype.itemsize
     with path.open("xb") as file:
         _write_into(file, array, pieces)
@@ -159,7 +157,7 @@ def _write_npy(path: Path, array: FinalArray, pieces: Iterator[Part]) -> Place:
 
 
 def write_array(descriptor: int, array: FinalArray) -> None:
-    """Write an array in C order, whatever the order of its axes, to a place that only goes on.
+    """Write an array in C order, for any order of its axes, to a descriptor that cannot seek.
 
     Raises:
         BrokenPipeError: If nobody reads it.
@@ -180,7 +178,7 @@ def write_array(descriptor: int, array: FinalArray) -> None:
             file.seek(0)
             while part := file.read(_COPIED_BYTES):
                 write(part)
-    except (OutputError, BrokenPipeError):  # of where its content goes
+    except (OutputError, BrokenPipeError):  # of standard output
         raise
     except OSError as error:
         raise OutputError(

@@ -1,4 +1,4 @@
-"""Reading outputs of .npy files back."""
+"""Read outputs of .npy files."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -34,9 +34,7 @@ _FLOAT_SIZES = (2, 4, 8)
 class NpyFeatures(Features):
     """The arrays of a directory of .npy files, or of a single one.
 
-    Raises:
-        OSError: If one of the files that hold the facts is missing or cannot be read.
-        StoredDataError: If the facts are not sound.
+    Raise OSError if a metadata file is missing or unreadable, StoredDataError if it is damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -52,7 +50,7 @@ class NpyFeatures(Features):
             if "manifest_crc32" in stored:
                 with open_plain(manifest) as opened:
                     _require_checksum(manifest, _parts(opened), stored["manifest_crc32"])
-            rows = _lines(manifest)  # read one at a time, up to the first that is not sound
+            rows = _lines(manifest)  # read one at a time, up to the first that is invalid
         else:
             stored = _read_object(sidecar_of(path))
             rows = [dumps(stored.get("input"))]
@@ -83,13 +81,13 @@ class NpyFeatures(Features):
             raise StoredDataError(f"{quoted(file)} is a link that leads out of the output")
 
     def facts(self) -> Iterator[tuple[str, InputFacts]]:
-        """Yield the key and the facts of every input."""
+        """Yield the key and the metadata of every input."""
         return iter(self._inputs.items())
 
     def strays(self) -> Iterator[str]:
-        """Yield the paths, below its folder, of files and folders that are not of its arrays.
+        """Yield the paths, below the output's folder, of unexpected files and folders.
 
-        A link is none, whatever it is called. What lies in a folder that is a stray is not named.
+        Every link is unexpected. The content of an unexpected folder is not listed.
         """
         if self.format != "npy-directory":
             return
@@ -109,12 +107,8 @@ class NpyFeatures(Features):
 class NpyValues(Values):
     """The values of a .npy file of floating-point numbers in C order.
 
-    The file is opened anew for every reading: an output may have more files than a process may
-    keep open.
-
-    Raises:
-        OSError: If the file cannot be opened.
-        StoredDataError: If it is anything else, or longer or shorter than it says.
+    The file is opened for every reading: an output may have more files than a process may keep
+    open. Raise StoredDataError if it is another file, or its size is not what its header declares.
     """
 
     def __init__(self, path: Path) -> None:
@@ -129,7 +123,7 @@ class NpyValues(Values):
             self._require_whole(file)
             try:
                 values: npt.NDArray[Any] = np.memmap(file, self.dtype, "r", self.offset, self.shape)
-            except OSError:  # some network file systems map nothing: all of it, or an error
+            except OSError:  # some network file systems cannot map: read all of it, or fail
                 file.seek(self.offset)
                 values = np.fromfile(file, self.dtype).reshape(self.shape)
             return np.array(values[index])
@@ -137,7 +131,7 @@ class NpyValues(Values):
     def parts(self) -> Iterator[bytes]:
         """Yield all its bytes, some megabytes at a time.
 
-        Not mapped: a disk's error is raised, it kills nobody.
+        The file is not mapped: then an error of the disk would kill the process, not raise OSError.
         """
         with open_plain(self._path) as file:
             self._require_whole(file)
@@ -154,13 +148,13 @@ class NpyValues(Values):
 
 
 def _header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Return the shape and the type that a .npy file's header promises."""
+    """Return the shape and the type that a .npy file's header declares."""
     try:
-        # Later versions differ in room for the names of fields, which these arrays have none of.
+        # Later versions differ only in room for field names, which these arrays do not have.
         if np.lib.format.read_magic(file) != (1, 0):
             raise ValueError("its .npy version is not 1.0")
         shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
-    except Exception as error:  # NumPy evaluates the header: much can be wrong with it
+    except Exception as error:  # NumPy evaluates the header: many errors are possible
         raise StoredDataError(f"{quoted(path)} cannot be read: {error}") from error
     if dtype.hasobject:
         raise StoredDataError(f"{quoted(path)} holds Python objects: no pickle is loaded")
@@ -171,7 +165,7 @@ def _header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines of a file, none of them longer than the facts of an input can be."""
+    """Yield the lines of a file; reject any that is longer than an input's metadata can be."""
     with open_plain(path) as file:
         while line := file.readline(MAX_FACTS_BYTES):
             if not line.endswith(b"\n"):

@@ -1,10 +1,9 @@
-"""How finished work takes its place: at once, and only where it may.
+"""Move finished work to its place: atomically, and only where it may go.
 
-What stands at a place is compared with what the run found there, under its lock, before it began.
-Where the system can swap two names in one step the old one is looked at after the swap, and put
-back if it is something else; elsewhere it is moved aside and looked at there. So no moment is left
-in which another program's file could be lost. An older output that was replaced stays in the run's
-own folder, for that to be removed with it.
+What exists at a place is compared with what the run found there, under its lock, before it began.
+Where the system can swap two names in one step the old output is checked after the swap, and put
+back if it is something else; elsewhere it is moved aside and checked there. So another program's
+file is never lost. A replaced output stays in the run's own folder, and is removed with it.
 """
 
 import os
@@ -28,20 +27,17 @@ def publish(
 ) -> None:
     """Move a finished file, or a finished folder of .npy files, to its place.
 
-    What stands there is looked at twice, the second time where no other program finds it any more.
+    The older output is checked twice, the second time where no other program finds it any more.
+    Raise OutputError if something else is at ``target``, or in it, or was put into ``made``; it
+    stays there.
 
     Args:
         made: The file or folder, on the same file system. An older one may be found there
             afterwards.
         target: Its place.
-        replaced: Another place where the older one may be found afterwards.
-        expected: What stood there when the run began and may be replaced; ``None``: nothing.
-        remedy: What to do if something else stands there now, for the message.
-
-    Raises:
-        OutputError: If something else stands there now, or in it, or was put into ``made``; it
-            stays.
-        OSError: If it cannot be moved.
+        replaced: Another path where the older one may be found afterwards.
+        expected: The stamp of what may be replaced; ``None``: nothing.
+        remedy: What to do if something else is there now, for the message.
     """
     require = _require_expected
     if made.is_dir() and not made.is_symlink():
@@ -67,10 +63,9 @@ def publish(
 
 
 def publish_pair(made: Path, target: Path, replaced: Path, expected: Existing) -> None:
-    """Move an array and its metadata to their places.
+    """Move an array and the metadata beside it to their places, as :func:`publish` does.
 
-    No moment sees an array beside the metadata of another. Arguments and errors are those of
-    :func:`publish`; the metadata of ``made`` stands beside it.
+    At no moment is an array beside the metadata of another.
     """
     old = [
         (place, aside, partial(_require_expected, stamp, place, OF_AN_OUTPUT))
@@ -89,7 +84,7 @@ def _replace(
     new: Sequence[tuple[Path, Path]],
     remedy: str,
 ) -> None:
-    """Move what is old aside, looking at it there, and what is new to its place: all or nothing."""
+    """Move old files aside, check them there, and move new ones in: all or nothing."""
     undo: list[tuple[Path, Path]] = []
     try:
         for place, aside, require_old in old:
@@ -102,20 +97,17 @@ def _replace(
             undo.append((place, source))
     except (OSError, OutputError):
         for source, place in reversed(undo):
-            with suppress(OSError):  # why it failed is what the reader needs to know
+            with suppress(OSError):  # the first error is the one to report
                 rename_to_new(source, place)
         raise
 
 
 def remove_output_files(folder: Path) -> list[Path]:
-    """Remove an output in a folder of a run's own, and folders that are empty then.
-
-    Other files stay, with the folders above them; they are returned.
-    """
+    """Remove an output in a run's own folder, and empty folders; return other files, which stay."""
     try:
         with NpyFeatures(folder) as features:
             known = {key + NPY_SUFFIX for key in features}
-    except (OSError, StoredDataError):  # it is not whole
+    except (OSError, StoredDataError):  # it is incomplete
         known = None
     foreign: list[Path] = []
     for place, _, names in os.walk(folder, topdown=False):
@@ -128,18 +120,18 @@ def remove_output_files(folder: Path) -> list[Path]:
                 path.unlink()
             else:
                 foreign.append(path)
-        with suppress(OSError):  # not empty: it says so itself when the folder is used
+        with suppress(OSError):  # not empty: its files are returned
             os.rmdir(place)
     return foreign
 
 
 def _move_to_new(source: Path, target: Path, remedy: str) -> None:
-    """Move to a place where nothing, or at most an empty folder in a folder's place, stands."""
+    """Move to a place that is free, or, for a folder, an empty folder."""
     try:
         rename_to_new(source, target)
     except FileExistsError as error:
         if source.is_dir() and not is_something(target):
-            os.rename(source, target)  # which replaces no folder but an empty one
+            os.rename(source, target)  # replaces only an empty folder
             return
         raise OutputError(
             f"{quoted(target)} appeared while the run was on; it is left as it is: {remedy}"
@@ -147,7 +139,7 @@ def _move_to_new(source: Path, target: Path, remedy: str) -> None:
 
 
 def _require_expected(expected: Stamp | None, target: Path, remedy: str, place: Path) -> None:
-    """Refuse to replace what is at ``place`` unless it is what stood at ``target``, or gone."""
+    """Raise OutputError unless ``place`` has what was at ``target``, or nothing."""
     found = stamp_of(place)
     if found is not None and found != expected:
         what = "appeared" if expected is None else "was changed"
@@ -157,7 +149,7 @@ def _require_expected(expected: Stamp | None, target: Path, remedy: str, place: 
 
 
 def _require_same_directory(expected: Stamp | None, target: Path, remedy: str, place: Path) -> None:
-    """Refuse to replace a folder that is another now, or has got other files."""
+    """Raise OutputError for a folder that was replaced, or has unexpected files."""
     if not is_something(place):
         return
     _require_expected(expected, target, remedy, place)

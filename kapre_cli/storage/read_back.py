@@ -1,4 +1,4 @@
-"""Arrays read back while others are still being written."""
+"""Read arrays back while others are still being written."""
 
 import os
 import queue
@@ -16,7 +16,7 @@ _AT_ONCE = 32  # arrays
 
 
 class Place(NamedTuple):
-    """Where the bytes of an array are: in which file, from which byte on, and how many."""
+    """The bytes of an array: the file, the position of the first, and their number."""
 
     path: Path
     offset: int
@@ -29,8 +29,7 @@ _Written = tuple[str, Place, int | None]  # key, place and CRC-32
 class ReadBack(Closing):
     """Compares arrays with their checksums, in a thread, as soon as they have been written.
 
-    Attributes:
-        compared: Where the arrays begin that hold what was written, by key.
+    ``compared`` holds, by key, the position in the file of each array that was found correct.
     """
 
     def __init__(self) -> None:
@@ -42,7 +41,7 @@ class ReadBack(Closing):
         self._is_dropped = False
 
     def add(self, key: str, place: Place, crc32: int | None = None) -> None:
-        """Let an array be compared; without its CRC-32 these are its first bytes, more follow."""
+        """Queue an array; without its CRC-32 these are its first bytes, more follow."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="reading back", daemon=True)
             self._thread.start()
@@ -51,7 +50,7 @@ class ReadBack(Closing):
             self._hand_over()
 
     def _hand_over(self) -> None:
-        """Let the thread compare what has been added. It is not woken up for each small array."""
+        """Pass queued arrays to the thread, which is not woken for each small array."""
         added, self._added = self._added, []
         self._due.put(added)
 
@@ -90,16 +89,14 @@ class ReadBack(Closing):
     def finish(self) -> None:
         """Wait until all arrays have been compared.
 
-        Raises:
-            StoredDataError: If one does not hold what was written.
-            OSError: If one cannot be read.
+        Raise StoredDataError if one does not hold what was written, OSError if one cannot be read.
         """
         self._end()
         if self._failure is not None:
             raise self._failure
 
     def close(self) -> None:
-        """Let the thread end at once."""
+        """Stop the thread at once."""
         self._is_dropped = True
         self._end()
 
@@ -112,7 +109,7 @@ class ReadBack(Closing):
 
 
 def _crc32_of(fd: int, place: Place, crc: int, n_read: int) -> int:
-    """Return the CRC-32 of all bytes, given that of the first ones."""
+    """Return the CRC-32 of all bytes, given ``crc`` of the first ``n_read``."""
     position, end = place.offset + n_read, place.offset + place.n_bytes
     while position < end:
         part = os.pread(fd, min(_PART_BYTES, end - position), position)

@@ -1,4 +1,4 @@
-"""Where a report goes: nothing is replaced but a report of this program, or an empty file."""
+"""The file of a report: it replaces only a report of this program, or an empty file."""
 
 import errno
 import fcntl
@@ -35,13 +35,13 @@ _SECONDS_BETWEEN = 0.05
 
 
 class ReportPlace(NamedTuple):
-    """Where a report goes, as it was found before any work.
+    """The destination of a report, as it was checked before any work.
 
     Attributes:
         path: As the user names it.
         target: The file, links followed; ``None`` if ``path`` is written into: standard output, a
             pipe or a device.
-        existing: What stands there and alone may be replaced.
+        existing: The stamp of the only file that may be replaced.
     """
 
     path: Path
@@ -52,23 +52,11 @@ class ReportPlace(NamedTuple):
 def check_report(
     path: Path, output: OutputSettings, sources: Sequence[Source], config: Path | None = None
 ) -> ReportPlace:
-    """Refuse a report that cannot be had, before any work is done.
+    """Return the destination of a report, for :func:`open_report`; raise UsageError if invalid.
 
-    Args:
-        path: Where it goes.
-        output: The output of the run; a report is replaced if that may be, or is brought up to
-            date.
-        sources: The inputs.
-        config: The file that options were taken from.
-
-    Returns:
-        The place, for :func:`open_report`.
-
-    Raises:
-        UsageError: If its folder does not exist, something stands there that this program did not
-            make or that may not be replaced, another run is writing it, or it is an input, the
-            configuration or part of an output.
-        OutputError: If it may not be written there.
+    It is invalid if its folder does not exist, a file there may not be replaced, another run writes
+    it, or it is an input, the ``config`` or part of an output. An older report may be replaced if
+    ``output`` may be, or is resumed. Raise OutputError if the user may not write there.
     """
     if path == STANDARD_OUTPUT:
         return ReportPlace(path)
@@ -97,7 +85,7 @@ def check_report(
 
 
 def _takes_data(file: Path | int) -> bool:
-    """Whether ``file`` is a pipe or a device that is written into, and never replaced."""
+    """Whether ``file`` is a pipe or a device, which is written into and never replaced."""
     try:
         mode = os.stat(file).st_mode
     except OSError:
@@ -108,7 +96,7 @@ def _takes_data(file: Path | int) -> bool:
 def _require_replaceable(path: Path, target: Path, existing: Stamp, output: OutputSettings) -> None:
     if existing.size > 0:
         _require_ours(path, target, output)
-    with suppress(OSError):  # if it cannot be opened nobody can write to it
+    with suppress(OSError):  # a file that cannot be opened has no writer
         fd = os.open(target, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             is_free = try_lock(fd, fcntl.LOCK_SH) is not False
@@ -122,7 +110,7 @@ def _require_replaceable(path: Path, target: Path, existing: Stamp, output: Outp
 
 
 def _require_ours(path: Path, target: Path, output: OutputSettings) -> None:
-    """Refuse to replace what does not begin as the reports of this program do."""
+    """Raise UsageError for a file without the header of a report, or not to be replaced."""
     try:
         with writing(target, "read"), open_plain(target) as file:
             is_ours = is_header(sound_json(file.readline(_HEADER_BYTES)))
@@ -154,13 +142,10 @@ def _require_writable(path: Path, target: Path) -> None:
 def open_report(place: ReportPlace) -> int:
     """Return a descriptor that the lines of a report are written to.
 
-    A file appears under a new name and takes its place at once, so that nothing is ever emptied.
-    A link that has appeared there since is not followed. The file is locked until it is closed.
-
-    Raises:
-        OutputError: If it cannot be opened, something else stands there now, or another run is
-            writing it.
-        UsageError: If it is a named pipe that nobody reads.
+    A file is made under a new name and moved to its place at once: no file is ever emptied. A link
+    that has appeared there since is not followed. The file is locked until it is closed. Raise
+    OutputError if it cannot be opened or something else is there now, UsageError for a named pipe
+    that nobody reads.
     """
     path, target, existing = place
     if path == STANDARD_OUTPUT:
@@ -172,7 +157,7 @@ def open_report(place: ReportPlace) -> int:
         made = folder / "new"
         descriptor = os.open(made, flags | os.O_CREAT | os.O_EXCL, 0o666)
         try:
-            try_lock(descriptor)  # before anybody sees it
+            try_lock(descriptor)  # before it is visible
             if existing is not None:
                 with suppress(OSError):  # not all file systems keep permissions
                     os.fchmod(descriptor, stat.S_IMODE(os.lstat(target).st_mode))

@@ -1,11 +1,11 @@
 """One run at a time for each output: a lock of the system, or a file that names its owner.
 
 Some file systems have no locks (Lustre without flock, NFS without its lock daemon, some in user
-space). There the file ``owner`` stands for one. It names the process at work in its folder. It
+space). There the file ``owner`` is the lock: it names the process that works in its folder. It
 appears whole or not at all, and only where there is none. A process that is killed leaves it
 behind; the next run on the same machine sees that the process is gone, and replaces the file. It
 does so under a second name that one process at a time can have, so that of two runs that find a
-dead owner one takes its place.
+dead owner only one takes its place.
 """
 
 import errno
@@ -22,13 +22,13 @@ from typing import Any
 from kapre_cli.errors import OutputError, UsageError, quoted, writing
 from kapre_cli.storage.disk import NO_LINKS, is_at
 
-MARKER = b"kapre-extract: work in progress\n"  # what the file `lock` begins with
+MARKER = b"kapre-extract: work in progress\n"  # the content of the file `lock`
 
 LOCK = "lock"
 OWNER = "owner"
 
 _NEXT = "owner.next"
-_WRITTEN = re.compile(r"owner\.[0-9a-f]{16}")  # before it is whole
+_WRITTEN = re.compile(r"owner\.[0-9a-f]{16}")  # until it is complete
 _MOST_BYTES = 2**12
 _ATTEMPTS = 5
 
@@ -38,14 +38,9 @@ _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.
 class RunLock:
     """Keeps other runs out of a folder until it is released, or this process ends.
 
-    Args:
-        folder: The folder. It exists. What is done in it is done in this very folder, should
-            somebody put another in its place.
-        what: What is locked, for messages: an output's path.
-
-    Attributes:
-        folder: A descriptor of the folder.
-        is_by_file: Whether the file system has no locks, and the file ``owner`` stands for one.
+    All work is done in this very folder, even if another is put in its place: ``folder`` becomes
+    its descriptor. ``what`` is the locked output's path, for messages. ``is_by_file`` tells whether
+    the file system has no locks, and the file ``owner`` is the lock.
 
     Raises:
         UsageError: If another run has the lock.
@@ -90,12 +85,12 @@ class RunLock:
     def remove_files(self) -> None:
         """Remove the lock's files; another run may then make its own."""
         for name in os.listdir(self.folder):
-            if name != OWNER and is_owner_file(name):  # which killed processes have left
+            if name != OWNER and is_owner_file(name):  # left by killed processes
                 self._remove(name)
         self._remove(LOCK)
 
     def release(self) -> None:
-        """Let other runs in."""
+        """Release the lock."""
         if self.folder < 0:
             return
         if self.is_by_file:
@@ -120,7 +115,7 @@ class RunLock:
         raise self._refused(OWNER, {})
 
     def _replace(self, gone: bytes, mine: bytes) -> None:
-        """Put this process in the place of one that is gone, unless another is about to do so."""
+        """Replace the owner that is gone, unless another process is about to do so."""
         if not self._create(_NEXT, mine):
             self._remove_gone(_NEXT)
             return
@@ -168,7 +163,6 @@ class RunLock:
             os.unlink(name, dir_fd=self.folder)
 
     def _read(self, name: str) -> bytes | None:
-        """Return what a file says; ``None`` if there is none."""
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             fd = os.open(name, flags, dir_fd=self.folder)
@@ -180,9 +174,9 @@ class RunLock:
             os.close(fd)
 
     def _gone(self, name: str) -> bytes | None:
-        """Return what a file says whose process is gone; ``None`` if there is no file.
+        """Return a file's content if its process is gone; ``None`` if there is no file.
 
-        Raise UsageError if the process may still be at work.
+        Raise UsageError if the process may be at work.
         """
         content = self._read(name)
         if content is None:
@@ -190,14 +184,13 @@ class RunLock:
         owner = None
         with suppress(ValueError, RecursionError):
             owner = json.loads(content)
-        if not isinstance(owner, dict):  # its process was killed as it wrote it
+        if not isinstance(owner, dict):  # its process was killed while writing it
             owner = {}
         if not _is_gone(owner):
             raise self._refused(name, owner)
         return content
 
     def _remove_gone(self, name: str) -> None:
-        """Remove a file whose process is gone; raise UsageError if that may be at work."""
         if self._gone(name) is not None:
             self._remove(name)
 
@@ -213,12 +206,10 @@ class RunLock:
 
 
 def try_lock(fd: int, how: int = fcntl.LOCK_EX) -> bool | None:
-    """Lock an open file until it is closed.
+    """Lock an open file until it is closed; return ``None`` where there are no locks.
 
-    ``LOCK_SH`` is a lock that several processes may have.
-
-    Returns:
-        Whether it is locked now, and by no other process; ``None`` where there are no locks.
+    Return whether it is locked now, and by no other process. Several processes may have a
+    ``LOCK_SH``.
     """
     try:
         fcntl.flock(fd, how | fcntl.LOCK_NB)
@@ -255,7 +246,7 @@ def is_marked(lock: Path, *, in_part: bool = False) -> bool:
 
 
 def is_owner_file(name: str) -> bool:
-    """Whether a file in a folder may be the file ``owner`` or one that is to become it."""
+    """Whether a file may be ``owner`` or one that will be renamed to it."""
     return name in (OWNER, _NEXT) or _WRITTEN.fullmatch(name) is not None
 
 
@@ -273,11 +264,9 @@ def _this_process() -> dict[str, Any]:
 
 
 def _started(pid: int) -> str:
-    """Return when a process was started, in the system's own count.
+    """Return when a process was started, in the system's own count; empty if unknown.
 
-    Returns:
-        Empty if it cannot be told; ``ended`` for a process that has ended and that nobody asked
-        how, as it stays in a container without an init.
+    ``ended``: it has ended, but was never waited for, as in a container without an init.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")

@@ -16,16 +16,11 @@ _NAME = re.compile(rf"\.?{_PREFIX}[a-z0-9_]{{8}}")
 
 @contextmanager
 def scratch_folder(parent: Path | None = None, what: Path | None = None) -> Iterator[Path]:
-    """Give an empty folder, and remove it with all that is in it at the end.
+    """Make an empty folder, and remove it with its content at the end.
 
-    What killed processes of this program have left in the same place is removed too.
-
-    Args:
-        parent: Where it is made, under a hidden name. ``None``: in the folder for temporary files.
-        what: What is to be written by its help, for the message if it cannot be made.
-
-    Raises:
-        OutputError: If it cannot be made.
+    It is hidden in ``parent``, or else in the folder for temporary files. Folders that killed
+    processes of this program have left there are removed too. Raise OutputError if it cannot be
+    made; the message names ``what``, the file that is written with its help.
     """
     import shutil  # these are slow to import
     import tempfile
@@ -50,16 +45,16 @@ def scratch_folder(parent: Path | None = None, what: Path | None = None) -> Iter
 def _sweep(place: Path) -> None:
     """Remove the folders of processes that are gone: they are marked, and not locked."""
     names: list[str] = []
-    with suppress(OSError):  # it may be written to and not listed
+    with suppress(OSError):  # a folder may be writable but not listable
         names = os.listdir(place)
     for folder in (place / name for name in names if _NAME.fullmatch(name)):
-        with suppress(OSError, UsageError):  # at work, just removed, or not ours
+        with suppress(OSError, UsageError):  # in use, just removed, or not ours
             status = os.lstat(folder)
             is_own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
             if is_own and is_marked(folder / LOCK):
                 has_owner = os.path.lexists(folder / OWNER)
                 lock = RunLock(folder, folder)
-                # Where this process has no locks of the system, another one may have one.
+                # Where this process has no system locks, another may hold one, without an owner.
                 if has_owner or not lock.is_by_file:
                     import shutil  # slow to import
 

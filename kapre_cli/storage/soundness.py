@@ -1,7 +1,7 @@
-"""What is believed of the facts in a file: only what this program could have written there.
+"""Validate stored metadata: only values that this program could have written are accepted.
 
 Files come from other people and from broken disks. Each check here is of a value that has been
-read; how much is read at all, and of what type, each format's reader settles before.
+read; the reader of each format limits how much is read, and of what type.
 """
 
 import json
@@ -26,8 +26,8 @@ from kapre_cli.storage.metadata import InputFacts, RootFacts
 
 MAX_FACTS_BYTES = 2**16  # of one input: a path has 4,096 bytes, each at most six in JSON
 
-# What takes memory beyond its bytes in JSON: 65,536 lists, objects and names, and the numbers of
-# `frequency` at the largest n_dft.
+# These take more memory than their bytes in JSON: 65,536 lists, objects and names, and the numbers
+# of `frequency` at the largest n_dft.
 _MAX_JSON_PARTS = MAX_FACTS_BYTES
 _MAX_JSON_VALUES = 2**21 + MAX_FACTS_BYTES
 
@@ -49,10 +49,7 @@ _ESCAPING_KEY = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|\0")
 
 
 def open_plain(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a plain file for reading, and nothing that could keep its reader waiting.
-
-    Raise StoredDataError if it is a FIFO, a device or a folder.
-    """
+    """Open a plain file, without ever blocking; raise StoredDataError for anything else."""
     file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(file).st_mode):
         os.close(file)
@@ -61,12 +58,10 @@ def open_plain(path: str | os.PathLike[str]) -> BinaryIO:
 
 
 def sound_json(text: str | bytes) -> Any:
-    """Return what JSON says, of one meaning only and without numbers beyond all bounds.
+    """Parse JSON of untrusted origin; raise StoredDataError if it is invalid.
 
-    Raises:
-        StoredDataError: If it is not JSON, if it names one thing twice, or has NaN, infinity or
-            an integer of more than 64 bits, or more lists, objects or values than this program
-            writes.
+    A name twice in one object is rejected, and so are NaN, infinity, integers of more than 64 bits,
+    and more lists, objects or values than this program writes.
     """
     try:
         if isinstance(text, bytes):
@@ -91,7 +86,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _int64(digits: str) -> int:
-    # Long integers take quadratic time to read.
+    # Parsing long integers takes quadratic time.
     if len(digits) > 20 or not _INT64[0] <= int(digits) <= _INT64[1]:
         _refuse_number(digits)
     return int(digits)
@@ -117,10 +112,7 @@ _DECODER = json.JSONDecoder(
 
 
 def sound_key(key: Any) -> str:
-    """Return a key that stays in its output: relative, without ``.``, ``..`` and empty parts.
-
-    Raise StoredDataError for any other.
-    """
+    """Return a key; raise StoredDataError if it is not UTF-8, too long, or leaves the output."""
     if not isinstance(key, str):
         raise StoredDataError(f"{quoted(key)} is no key")
     if _ESCAPING_KEY.search(key):
@@ -140,7 +132,7 @@ def sound_key(key: Any) -> str:
 
 
 def sound_root(stored: Any) -> RootFacts:
-    """Return the facts of a whole output; raise StoredDataError unless they go together."""
+    """Return the metadata of an output; raise StoredDataError unless it is consistent."""
     root = RootFacts.from_dict(stored)
     sr = root.audio.sr
     if isinstance(root.layer, MelspectrogramConfig) and root.layer.sr != sr:
@@ -151,7 +143,7 @@ def sound_root(stored: Any) -> RootFacts:
 
 
 def within_range(facts: InputFacts, root: RootFacts) -> InputFacts:
-    """Return facts of the right types; raise StoredDataError if one is out of range."""
+    """Return metadata of the right types; raise StoredDataError if a value is out of range."""
     for name, (lowest, highest) in _RANGES.items():
         value = getattr(facts, name)
         if not lowest <= value <= highest:  # NaN is not
@@ -181,10 +173,7 @@ def _require_reference(facts: InputFacts, config: LayerConfig) -> None:
 
 
 def sound_frequency(values: npt.NDArray[Any], root: RootFacts) -> npt.NDArray[np.float64]:
-    """Return the frequencies in Hz, shape ``(n_features,)``, if they are those of the layer.
-
-    Raise StoredDataError if they are others, beyond what rounding may differ in.
-    """
+    """Return frequencies in Hz; raise StoredDataError if not, up to rounding, the layer's."""
     expected = frequencies(root.layer, root.audio.sr)
     if values.shape != expected.shape or not np.allclose(values, expected, rtol=1e-9, atol=0):
         raise StoredDataError("its `frequency` is not that of its layer")
@@ -233,6 +222,6 @@ def require_buildable(config: LayerConfig) -> None:
 
 
 def within(path: str | Path, folder: str) -> bool:
-    """Whether a path, all links followed, lies in ``folder`` or is it; ``folder`` is resolved."""
+    """Whether a path, links followed, is in ``folder`` or is it; ``folder`` is resolved."""
     real = os.path.realpath(path)
     return real == folder or real.startswith(os.path.join(folder, ""))

@@ -1,4 +1,4 @@
-"""What an open output is to its reader, whatever its format."""
+"""An open output and its arrays, the same for every format."""
 
 import difflib
 from abc import ABC, abstractmethod
@@ -27,12 +27,10 @@ _SMALL_VALUES = 2**16
 
 @dataclass(frozen=True)
 class Packed:
-    """An array as it lies compressed in a file.
+    """An array as it is stored compressed.
 
-    Attributes:
-        packing: How: the chunks' shape and what they went through. Arrays of one shape and type
-            that are packed in the same way have chunks that could stand in each other's place.
-        chunks: Gives each chunk in order: where it begins, which filters were left out, its bytes.
+    Arrays of one shape, type and ``packing`` (chunk shape and filters) have interchangeable chunks.
+    ``chunks`` yields each chunk in order: its start, the filters left out, its bytes.
     """
 
     packing: tuple[Any, ...]
@@ -42,8 +40,7 @@ class Packed:
 class Values(ABC):
     """An array in a file.
 
-    Attributes:
-        offset: Where its values begin in the file, if all of them lie there as they are.
+    ``offset`` is where its values begin, if all of them lie there uncompressed.
     """
 
     shape: tuple[int, ...]
@@ -52,21 +49,21 @@ class Values(ABC):
 
     @abstractmethod
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
-        """Return a copy of what ``index`` selects."""
+        """Return a copy of the values that ``index`` selects."""
 
     @property
     def packed(self) -> Packed | None:
-        """Its chunks as they lie in the file, if it is compressed there."""
+        """The chunks as stored; ``None`` if the array is not compressed."""
         return None
 
     def parts(self) -> Iterator[bytes] | None:
-        """Return all its bytes, some megabytes at a time, if they lie in the file as they are."""
+        """Return all bytes, some megabytes at a time; ``None`` if they are not stored unchanged."""
         return None
 
     def crc32(self, time_axis: int, look: Look | None = None) -> int:  # noqa: ARG002 - C order
-        """Read all values, some at a time, and return their CRC-32 in C order, little-endian.
+        """Read all values, part by part, and return their CRC-32 in C order, little-endian.
 
-        Each part is shown to ``look`` as it is read, in whatever shape.
+        Each part is passed to ``look`` as it is read, in any shape.
         """
         crc, is_swapped = 0, self.dtype.str.startswith(">")
         for part in self.parts() or ():
@@ -88,7 +85,7 @@ class StoredArray:
         dtype: The type of its values: float32, float16 or float64.
         axes: The names of its axes: ``time``, ``frequency`` or ``mel``, ``channel``.
         facts: The input's metadata.
-        offset: Where its values begin in the file, if all of them lie there as they are.
+        offset: Where its values begin in the file, if all of them are stored there uncompressed.
 
     Raises:
         StoredDataError: If the array's shape is not the one that its layer gives for its input.
@@ -107,7 +104,7 @@ class StoredArray:
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
         try:
             return self._values[index]
-        except (OSError, RuntimeError) as error:  # HDF5's own are either
+        except (OSError, RuntimeError) as error:  # HDF5's errors are either
             raise self._unreadable(error) from error
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
@@ -120,7 +117,7 @@ class StoredArray:
 
     @property
     def packed(self) -> Packed | None:
-        """Its chunks as they lie in the file, if it is compressed there."""
+        """The chunks as stored; ``None`` if the array is not compressed."""
         return self._values.packed
 
     @property
@@ -132,11 +129,8 @@ class StoredArray:
     def verify(self, look: Look | None = None) -> None:
         """Read all values and compare them with the checksum they were written with.
 
-        Args:
-            look: Called with all values, part by part, as they are read; for more checks.
-
-        Raises:
-            StoredDataError: If the values have changed, or cannot be read.
+        ``look`` is called with all values, part by part, as they are read, for more checks. Raise
+        StoredDataError if the values have changed or cannot be read.
         """
         try:
             found = self._values.crc32(self.axes.index("time"), look)
@@ -147,8 +141,7 @@ class StoredArray:
     def has_bytes_of(self, other: "StoredArray") -> bool:
         """Whether two small arrays are the same, byte for byte.
 
-        Large arrays and those that are not stored as they are have other bytes, as far as this
-        can tell.
+        For large arrays and those that are not stored unchanged this is ``False``.
         """
         if (self.axes, self.shape, self.dtype) != (other.axes, other.shape, other.dtype):
             return False
@@ -156,7 +149,7 @@ class StoredArray:
         return content is not None and content == other.content()
 
     def content(self) -> bytes | None:
-        """Return all bytes of a small array, if they lie in the file as they are."""
+        """Return all bytes of a small array; ``None`` if it is large or not stored unchanged."""
         parts = self._values.parts() if prod(self.shape) < _SMALL_VALUES else None
         try:
             return None if parts is None else b"".join(parts)
@@ -164,7 +157,7 @@ class StoredArray:
             raise self._unreadable(error) from error
 
     def moving(self, progress: Progress) -> Look | None:
-        """Return a function that moves ``progress`` by the audio behind each part it is shown.
+        """Return a function that advances ``progress`` by the audio of each part passed to it.
 
         ``None`` for a small array, which is read at once.
         """
@@ -179,7 +172,7 @@ class StoredArray:
         return look
 
     def require_crc32(self, crc32: int) -> None:
-        """Raise StoredDataError unless values of this checksum were written."""
+        """Raise StoredDataError unless the stored checksum is ``crc32``."""
         if crc32 != self.facts.crc32:
             raise StoredDataError(
                 f"{quoted(self.key)} is damaged: its values have the CRC-32 {crc32:08x}, "
@@ -209,7 +202,7 @@ class Features(Mapping[str, StoredArray], Closing):
     format: str
     root: RootFacts
     frequency: npt.NDArray[np.float64]
-    _inputs: Mapping[str, Any]  # what stands for each array, by key
+    _inputs: Mapping[str, Any]  # by key; each format has its own values
 
     def __getitem__(self, key: str) -> StoredArray:
         if key not in self._inputs:
@@ -218,7 +211,7 @@ class Features(Mapping[str, StoredArray], Closing):
 
     @abstractmethod
     def _array(self, key: str) -> StoredArray:
-        """Return the array of a key that is there."""
+        """Return the array of a key that exists."""
 
     def __contains__(self, key: object) -> bool:
         return key in self._inputs  # Mapping's own would open the array
@@ -236,7 +229,7 @@ class Features(Mapping[str, StoredArray], Closing):
 
     @property
     def settings(self) -> AudioSettings:
-        """Sample rate, channels, and what was taken of the files."""
+        """Sample rate, channels, and how the files were read."""
         return self.root.audio
 
     @property
@@ -249,25 +242,20 @@ class Features(Mapping[str, StoredArray], Closing):
         """Yield the key and the metadata of every input, without opening its array.
 
         A hundred thousand inputs take about a second. The metadata has not been compared with the
-        array.
-
-        Raises:
-            StoredDataError: If the metadata of an input is damaged.
+        array. Raise StoredDataError if the metadata of an input is damaged.
         """
 
     def strays(self) -> Iterator[str]:
         """Yield the names of unexpected files or datasets among the arrays.
 
-        Raises:
-            StoredDataError: If the arrays cannot be listed.
+        Raise StoredDataError if the arrays cannot be listed.
         """
         return iter(())
 
     def require_scales(self) -> None:
-        """Compare dimension scales, which HDF5 alone may have, with the metadata of the arrays.
+        """Compare the dimension scales, which HDF5 alone may have, with the metadata of the arrays.
 
-        Raises:
-            StoredDataError: If one differs or cannot be read.
+        Raise StoredDataError if one differs or cannot be read.
         """
 
     def require(
@@ -278,7 +266,7 @@ class Features(Mapping[str, StoredArray], Closing):
     ) -> None:
         """Raise StoredDataError unless every array and its metadata are as they were written.
 
-        An array is not read again if its values lie where they have been ``compared`` in its file.
+        An array whose values lie where its file was ``compared`` already is not read again.
         """
         self.require_scales()
         for key, facts in written:
@@ -297,14 +285,14 @@ class Features(Mapping[str, StoredArray], Closing):
 
 
 class UnknownKeyError(KeyError):
-    """A key that an output does not have; its text is shown as it is, without quotes."""
+    """A key that an output does not have; its text is shown without quotes."""
 
     def __str__(self) -> str:
         return str(self.args[0])
 
 
 def unknown_key(key: object, keys: Collection[str]) -> str:
-    """Say that ``key`` is missing among ``keys``, with similar keys."""
+    """Return the message that ``key`` is missing among ``keys``, with similar keys."""
     some = list(islice(keys, 10_000))  # comparing with a million takes too long
     close = difflib.get_close_matches(str(key)[:1000], some, n=3)
     told = "similar keys are" if close else "the first key is"

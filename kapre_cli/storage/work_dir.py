@@ -1,4 +1,4 @@
-"""Where an output is made until it is complete."""
+"""The folder in which an output is made until it is complete."""
 
 import os
 import signal
@@ -24,31 +24,25 @@ PARTIAL_SUFFIX = ".partial"
 _STAGING = "output"
 _REPLACED = "replaced"
 _MADE_ASIDE = (_STAGING, _REPLACED, *(sidecar_of(Path(n)).name for n in (_STAGING, _REPLACED)))
-_REMOVED_WHILE_OPEN = ".nfs"  # NFS calls a removed file so until nobody has it open
+_REMOVED_WHILE_OPEN = ".nfs"  # NFS renames a removed file so while it is open
 
 
 class WorkDir(Closing):
     """The folder ``<output>.partial``, beside the output, that belongs to one run at a time.
 
-    The journals in it outlive a run that does not reach its end, so that another can go on; they
-    are removed with the folder once the output is in its place. A folder of that name that this
-    program did not make, or that another user made, is refused and left as it is. So is what
-    somebody puts in the folder's place while the run is on.
-
-    Args:
-        output: Where the output will be.
+    The journals in it outlive a run that does not finish, so that another can resume it; they are
+    removed with the folder once the output is in its place. A folder of that name that this program
+    did not make, or that another user made, is rejected and left as it is. So is a folder that
+    somebody puts in its place during the run.
 
     Attributes:
-        folder: The folder.
-        journals: Where finished work is kept.
-        staging: Where the output is put together.
-        keep: Whether the journals are worth keeping when the run ends.
+        staging: Where the output is assembled.
+        keep: Whether the journals are kept when the run ends.
         published: Whether the output is in its place.
-        note: What the user should know of the file system; ``None``: nothing.
+        note: A sentence for the user on the file system, if any.
 
     Raises:
-        UsageError: If another run is at work on the same output, or something that is not this
-            program's is in the way.
+        UsageError: If another run works on the same output, or another program's file is there.
         OutputError: If the folder cannot be made.
     """
 
@@ -76,7 +70,7 @@ class WorkDir(Closing):
                 sync_folder(self.folder)
                 sync_folder(self.folder.parent)
             except BaseException:
-                with suppress(OSError):  # the error under way says enough
+                with suppress(OSError):  # the first error is the one to report
                     names = os.listdir(self._lock.folder)
                     if self._is_in_place() and all(map(is_lock_file, names)):
                         self._remove_folder()
@@ -90,14 +84,13 @@ class WorkDir(Closing):
             )
 
     def _locked(self) -> RunLock:
-        """Make the folder and lock it."""
         while True:
             _require_ours(self.folder)
             with suppress(FileExistsError):
                 self.folder.mkdir(0o700)
             try:
                 return RunLock(self.folder, self._output.path)
-            except FileNotFoundError:  # the run before removed its folder just then: once more
+            except FileNotFoundError:  # the run before has just removed its folder: retry
                 continue
             except BaseException:
                 with suppress(OSError):  # others may have put something into it
@@ -106,7 +99,7 @@ class WorkDir(Closing):
 
     @property
     def place(self) -> Path | None:
-        """Where the folder is now, should somebody have moved it; ``None`` if unknown."""
+        """Where the folder is now, even if it was moved; ``None`` if unknown."""
         if self._is_in_place():
             return self.folder
         try:
@@ -116,7 +109,7 @@ class WorkDir(Closing):
         return now if is_at(self._lock.folder, now) else None
 
     def _recover(self) -> None:
-        """Put an older output back that a run moved away before it was killed."""
+        """Put an older output back that a run moved aside before it was killed."""
         target, older = self._output.path, self._replaced
         if not os.path.lexists(older):
             return
@@ -135,12 +128,12 @@ class WorkDir(Closing):
                         f"{quoted(sidecar)} is in the way of the older output's metadata, which is "
                         f"kept in {quoted(self.folder)}; move it away"
                     )
-                os.unlink(sidecar)  # of the array that never came
+                os.unlink(sidecar)  # of the new array, which was never moved
             rename_to_new(older_sidecar, sidecar)
         rename_to_new(older, target)
 
     def _clear(self) -> list[Path]:
-        """Remove all but the journals of what a run has left; return other files, which stay."""
+        """Remove all a run has left but its journals; return unexpected files, which stay."""
         foreign: list[Path] = []
         for left in map(self.folder.joinpath, _MADE_ASIDE):
             if left.is_dir() and not left.is_symlink():
@@ -150,15 +143,10 @@ class WorkDir(Closing):
         return foreign
 
     def publish(self, existing: Existing) -> None:
-        """Move the complete output into its place; the work folder is then of no more use.
+        """Move the complete output to its place, where only ``existing`` may be replaced.
 
-        Args:
-            existing: What stood there when the run began, and may be replaced.
-
-        Raises:
-            OutputError: If it cannot be moved, or something else stands there now; that, and an
-                older output, is still there then. Or, with the output in its place, if that
-                cannot be written through to the disk.
+        Raise OutputError if it cannot be moved, or something else is there now; that, and an older
+        output, stays. It is also raised with the output in its place, if the disk cannot be synced.
         """
         target = self._output.path
         self.require_in_place()
@@ -172,7 +160,7 @@ class WorkDir(Closing):
         self.keep = False
 
     def require_in_place(self) -> None:
-        """Raise OutputError if this folder, or the one above, is not where it was."""
+        """Raise OutputError if this folder, or the one above, was moved."""
         above = self.folder.parent
         if not is_at(self._parent, above, follow_links=True):
             raise OutputError(
@@ -191,12 +179,12 @@ class WorkDir(Closing):
         return is_at(self._lock.folder, self.folder)
 
     def close(self) -> None:
-        """Remove what is of no more use, the folder too unless work is kept; release the lock."""
+        """Remove temporary files, and the folder unless work is kept; release the lock."""
         if not self._is_open:
             return
         self._is_open = False
         with self._held:
-            if self._is_in_place():  # else somebody has moved it: left to them
+            if self._is_in_place():  # a folder that was moved is left as it is
                 with writing(self.folder, "removed"):
                     self._recover()
                     self._clear()
@@ -262,7 +250,7 @@ def _require_ours(folder: Path) -> None:
 
 @contextmanager
 def signals_deferred() -> Iterator[None]:
-    """Defer SIGINT, SIGTERM and SIGHUP while the output is moved into place."""
+    """Ignore SIGINT, SIGTERM and SIGHUP while the output is moved into place."""
     if threading.current_thread() is not threading.main_thread():
         yield  # signals never reach another thread
         return

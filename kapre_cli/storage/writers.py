@@ -1,4 +1,4 @@
-"""What every format's writer is: arrays in one by one, then the facts that concern them all."""
+"""The base of the writers of all formats."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -14,17 +14,10 @@ from kapre_cli.storage.stored import StoredArray
 
 
 class FeatureWriter(Closing):
-    """Writes one output, at a place where nobody reads it yet.
+    """Writes one output, at a new path that nobody reads yet.
 
-    Args:
-        path: Where the output is made; nothing stands there.
-        root: The facts of the whole output.
-
-    Attributes:
-        frequency: Hz of each bin or band centre.
-        read_back: Compares arrays with their checksums while the next ones are written.
-        keys: Those of the arrays that have been written, in order,
-        facts: and what was written of them.
+    ``frequency`` has the Hz of each bin or band centre. ``keys`` and ``facts`` are those of the
+    arrays that have been written. ``read_back`` checks them while the next ones are written.
     """
 
     def __init__(self, path: Path, root: RootFacts) -> None:
@@ -36,12 +29,9 @@ class FeatureWriter(Closing):
         self.facts: list[InputFacts] = []
 
     def add(self, key: str, array: FinalArray, facts: InputFacts) -> InputFacts:
-        """Store an input's array and its facts; return these with what follows from the array.
+        """Store an input's array and its metadata; raise OutputError if that fails.
 
-        That is the checksum of what was stored and the reference of its decibels.
-
-        Raises:
-            OutputError: If they cannot be written.
+        Return the metadata with the checksum of the stored values and the reference of decibels.
         """
         crc = PieceCrc(array.shape, array.time_axis, array.dtype.itemsize)
         place = self._store(key, array, crc.through(array.pieces()))
@@ -50,7 +40,6 @@ class FeatureWriter(Closing):
         return facts
 
     def _finish_array(self, key: str, facts: InputFacts, place: Place | None) -> None:
-        """Write the facts of an array that is stored, and have it read back."""
         self._describe(key, facts)
         self.keys.append(key)
         self.facts.append(facts)
@@ -58,11 +47,9 @@ class FeatureWriter(Closing):
             self.read_back.add(key, place, facts.crc32)
 
     def copy(self, stored: StoredArray) -> InputFacts:
-        """Store an array of another output and its facts, as they are; return these.
+        """Store an array of another output and its metadata, unchanged; return the metadata.
 
-        Raises:
-            StoredDataError: If the array is damaged.
-            OutputError: If it cannot be written.
+        Raise StoredDataError if the array is damaged, OutputError if it cannot be written.
         """
         array = stored_array(stored, self.root.layer)
         facts = self.add(stored.key, array, stored.facts)
@@ -71,31 +58,24 @@ class FeatureWriter(Closing):
 
     @abstractmethod
     def _store(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> Place | None:
-        """Write the array, going through these pieces of it to their end.
-
-        Return where its bytes are; ``None`` if they are compressed.
-        """
+        """Write all pieces; return where the bytes are, ``None`` if they are compressed."""
 
     @abstractmethod
     def _describe(self, key: str, facts: InputFacts) -> None:
-        """Write the facts of the array stored last."""
+        """Write the metadata of the array stored last."""
 
     @abstractmethod
     def finish(self) -> None:
-        """Write what concerns the whole output and see it through to the disk.
-
-        Raises:
-            OutputError: If it cannot be written.
-        """
+        """Write the metadata of the output and sync it; raise OutputError if that fails."""
 
     def close(self) -> None:
-        """Release what is held; unless :meth:`finish` has ended, what was written is void."""
+        """Release resources; the output is invalid unless :meth:`finish` has returned."""
         self.read_back.close()
 
 
 def writer_class(format_: str) -> type[FeatureWriter]:
-    """Return what writes a format, after loading the library that it needs."""
-    from kapre_cli.storage.hdf5 import Hdf5Writer  # which are such writers themselves
+    """Return the writer of a format, after loading the library that it needs."""
+    from kapre_cli.storage.hdf5 import Hdf5Writer  # which import this module
     from kapre_cli.storage.npy import NpyDirectoryWriter, NpyWriter
 
     if format_ == "hdf5":
