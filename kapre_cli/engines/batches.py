@@ -90,11 +90,9 @@ class BatchPacker:
     ) -> Iterator[list[Slot]]:
         """Fill batches and yield the slots of each, in order.
 
-        Args:
-            segments: ``None`` where the next one will take a while: the started batch is yielded at
-                once, and an empty list after it.
-            batches: Yields the samples of a new batch, ``(n_samples,)``, to be overwritten. Values
-                in the gaps stay.
+        Among the segments, ``None`` says that the next one will take a while: the started batch is
+        yielded at once, and an empty list after it. ``batches`` yields the samples of new batches,
+        ``(n_samples,)``, to be overwritten; values in the gaps stay.
         """
         samples, slots, position = next(batches), list[Slot](), 0
         for segment in segments:
@@ -121,7 +119,6 @@ class BatchPacker:
 
 
 def _samples(first: int, count: int, framing: Framing) -> slice:
-    """Return the slice of the samples of some frames."""
     start = first * framing.n_hop
     return slice(start, start + framing.n_samples(count))
 
@@ -150,23 +147,14 @@ class Engine(Closing):
     def _compute(self, samples: Samples, features: Features) -> None:
         """Compute all frames of ``samples``, a batch or its beginning, in any thread.
 
-        Results are bit-identical whatever else is in the batch.
-
-        Args:
-            samples: Shape ``(n_samples,)``.
-            features: The result, shape ``(n_frames, n_features)``.
+        Results are bit-identical regardless of the other frames in the batch.
         """
 
     def submit(self, number: int, n_frames: int) -> Future[tuple[Features, float]]:
         """Start computing a batch, which must not be written to until the future is done.
 
-        Args:
-            number: The batch's, counted from 0.
-            n_frames: Number of filled frames. Others need not be computed.
-
-        Returns:
-            A future of the features, shape ``(n_frames, n_features)``, valid until the batch is
-            submitted again, and of their maximum.
+        Only the first ``n_frames`` frames need be computed. The future gives the features, shape
+        ``(n_frames, n_features)``, valid until the batch is submitted again, and their maximum.
         """
         arrays = self.batches[number], self._features[number]
         return self._threads.submit(self._computed, *arrays, n_frames)

@@ -17,7 +17,7 @@ _LOT_VALUES = 2**16  # samples of all frames of a chunk
 
 
 def lot_frames(config: LayerConfig) -> int:
-    """Return how many frames are always computed together, whatever the size of a batch."""
+    """Return how many frames are always computed together, for batches of any size."""
     return max(_LOT_VALUES // config.n_dft // ROWS_MULTIPLE, 1) * ROWS_MULTIPLE
 
 
@@ -47,7 +47,7 @@ class KerasEngine(Engine):
 
     @property
     def n_traces(self) -> int:
-        """Number of times the layer has been traced: once, whatever the lengths of the segments."""
+        """Number of times the layer has been traced: once, for segments of any length."""
         return int(self._compiled.experimental_get_tracing_count())
 
     def _compute(self, samples: Samples, features: Features) -> None:

@@ -272,7 +272,6 @@ class Coordinator:
             )
 
     def _take_blocks(self, journal: str, jobs: Sequence[Job]) -> None:
-        """Give inputs the blocks in a dead worker's journal."""
         name = journal.rpartition("/")[2]
         with suppress(OutputError, KeyError):
             found = replay(self._journals, name).inputs

@@ -155,7 +155,7 @@ class DecodeAhead(Closing):
     """Decodes items in a thread, ahead of the loop that iterates over them.
 
     Decoding releases Python's lock, so it runs in parallel to everything else. The samples that
-    wait are bounded, whatever the length of the inputs.
+    wait are bounded for inputs of any length.
 
     Args:
         items: ``None`` where the next item may take a while: all earlier ones are handed over.

@@ -21,7 +21,6 @@ class Block:
     """Successive frames of one input, to be computed.
 
     Attributes:
-        first_frame: Number of its first frame in the input.
         samples: Samples of the frames, padding included: ``(n_channels, n_samples)``.
         results: The features, shape ``(n_channels, n_frames, n_features)``, once they are computed.
         peak: The largest feature so far: NaN or infinite if one of them is.

@@ -90,7 +90,7 @@ def _settle(kept: Collection[int]) -> None:
     A pipe that a worker held open would have no end while that worker hangs.
     """
     for number in (*STOPPING, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_IGN)  # the parent receives them too, and ends the workers
+        signal.signal(number, signal.SIG_IGN)  # the parent handles them and ends the workers
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
@@ -149,7 +149,6 @@ class _Worker:
 
     @property
     def ends_soon(self) -> bool:
-        """Whether it has one task, of several inputs, that ends soon."""
         return len(self.left) == 1 and len(self.unfinished) > 1 and self.n_bytes <= _LITTLE_BYTES
 
     def ended(self, number: int) -> None:
@@ -193,7 +192,10 @@ class LocalWorkers(Executor):
         return worker
 
     def idle_worker(self, *, alone: bool = False) -> int | None:
-        """Return an idle worker, a new one or one that ends soon; raise OutputError without any."""
+        """Return an idle worker, a new one or one that ends soon, if there is one.
+
+        OutputError is raised if the system has no process for the first one.
+        """
         used = self._workers[: self._n_used]
         for number, worker in enumerate(used):
             if not worker.left:

@@ -67,13 +67,12 @@ class ReusePolicy:
     def contents(self, jobs: Sequence[Job], n_rejected: int) -> list[Job]:
         """Return the inputs whose arrays the output will have, in order, once all have been tried.
 
-        An array of an earlier run stays as long as its input fails, whatever the reason: an older
+        An array of an earlier run stays as long as its input fails, for any reason: an older
         state of a recording is better than none. And while a path cannot be opened, nothing tells
         which inputs are gone for good: no array leaves the output.
 
-        Args:
-            jobs: All inputs; :meth:`retain` has been called for those that failed.
-            n_rejected: Number of paths that gave no input, such as unreadable folders.
+        :meth:`retain` must have been called for failed inputs. ``n_rejected`` is the number of
+        paths that gave no input, such as unreadable folders.
         """
         retained = {id(job) for job in self._retained}
         behind: defaultdict[str, list[Job]] = defaultdict(list)  # by the key that they followed

@@ -134,7 +134,6 @@ def stream(
 
 
 def _jobs_of(sources: Sequence[Source] | Arriving) -> tuple[list[Job], Arriving | None]:
-    """Return a job for each known input, and the iterator of arriving ones."""
     if isinstance(sources, Arriving):
         return [], sources
     return [Job(source) for source in sources], None

@@ -24,7 +24,6 @@ class TaskInput(NamedTuple):
         number: Its place among the inputs of the run.
         state: The state of its file that ``blocks`` belong to, see ``journal.identity``.
         blocks: Blocks that earlier runs have computed: first frame and number of frames.
-        n_bytes: Bytes of its file, as far as known.
     """
 
     number: int
@@ -70,13 +69,7 @@ class Began(NamedTuple):
 
 
 class Computed(NamedTuple):
-    """Some frames of an input have been computed.
-
-    Attributes:
-        due: Seconds of audio of it that this run computes.
-        seconds: Seconds of audio that have just been computed.
-        length: Seconds of audio of the whole input.
-    """
+    """``seconds`` more of an input have been computed; this run computes ``due`` of ``length``."""
 
     number: int
     due: float
@@ -131,7 +124,6 @@ class Lost(NamedTuple):
         inputs: The inputs that it had not finished.
         worker: Its number, which its replacement has now.
         journal: The journal of its last task.
-        how: How it ended, in words.
     """
 
     inputs: Sequence[TaskInput]
