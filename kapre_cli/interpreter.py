@@ -15,7 +15,7 @@ def silence_tensorflow() -> None:
     import logging  # not needed for --help
 
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the processor does it all: see KerasEngine
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the CPU computes: see KerasEngine
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for name in ("tensorflow", "absl"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -171,7 +171,10 @@ class Report:
             self.recorder.input(path, status, reason, known)
 
     def require_few_failures(self, n_more: int = 0) -> None:
-        """Raise TooManyFailuresError if too many inputs, ``n_more`` uncounted ones too, failed."""
+        """Raise TooManyFailuresError if more inputs have failed than allowed.
+
+        ``n_more`` failed inputs are not counted yet.
+        """
         allowed = self.max_failures
         if allowed is None:
             return

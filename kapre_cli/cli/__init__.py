@@ -130,7 +130,7 @@ def console() -> NoReturn:
 
     Unloading the imported modules one by one would take longer than many a run.
     """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's threads would be unused
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy would start threads, unused
     gc.set_threshold(_OBJECTS_UNTIL_COLLECTION, 10, 10)  # nearly all objects stay in use
     main(end=_end_at_once)
 

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from kapre_cli.cli.progress import Status
 
-_COLUMNS = 80  # of a terminal that does not say
+_COLUMNS = 80  # of a terminal of unknown size
 
 
 class Bar(tqdm):  # type: ignore[misc]  # tqdm ships no types

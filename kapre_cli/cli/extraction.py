@@ -156,7 +156,7 @@ def _recorded(report: Report, place: "ReportPlace | None") -> Iterator[None]:
             yield
         except BaseException as error:
             if code_of(error) is not ExitCode.USAGE:
-                with suppress(OSError, UsageError):  # why the run ends says enough
+                with suppress(OSError, UsageError):  # the error under way says enough
                     report.close(code_of(error))
             raise
         opened, target = recorder.descriptor, place.target

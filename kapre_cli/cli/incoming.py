@@ -90,7 +90,7 @@ class Incoming(Closing):
         )
 
     def receive(self) -> None:
-        """Read standard input to its end, if it is one; raise AudioReadError or OutputError."""
+        """Read standard input if it is an input; raise AudioReadError or OutputError (no space)."""
         if self._stream is not None:
             self._stream.fill()
 

@@ -83,7 +83,7 @@ def merge(
             report.broken = True
         except Stopped:
             if not report.is_there:
-                raise  # else the output is in its place: nothing was left to stop
+                raise  # else the output is in its place: there was nothing left to stop
         pass_over()
     end = "no output is written or changed"
     if report.is_there:

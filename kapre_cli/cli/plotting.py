@@ -131,7 +131,7 @@ def _opened(output: Path) -> Features:
     except StoredDataError as error:
         try:
             is_other = not {ROOT_NAME, MANIFEST_NAME} & set(os.listdir(output))
-        except OSError:  # a file, or a folder that may not be looked into
+        except OSError:  # a file, or an unreadable folder
             is_other = False
         if not is_other:
             raise

@@ -45,7 +45,7 @@ class Channel(Closing):
         left = memoryview(data)
         while left:
             n_read = 0
-            with suppress(ConnectionError):  # it ended before it had read all that was sent to it
+            with suppress(ConnectionError):  # it ended without reading all messages
                 n_read = self._socket.recv_into(left)
             if not n_read:
                 raise EOFError("the other process has ended")

@@ -69,7 +69,10 @@ class Began(NamedTuple):
 
 
 class Computed(NamedTuple):
-    """``seconds`` more of an input have been computed; this run computes ``due`` of ``length``."""
+    """Some frames of an input have been computed: ``seconds`` of audio.
+
+    This run computes ``due`` seconds of the input, which has ``length`` seconds.
+    """
 
     number: int
     due: float
