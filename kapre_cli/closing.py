@@ -1,4 +1,4 @@
-"""What can be closed can be used in a ``with`` statement."""
+"""The base class of objects that a ``with`` statement closes."""
 
 from abc import ABC, abstractmethod
 from types import TracebackType
@@ -12,7 +12,7 @@ class Closing(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of what is held."""
+        """Release resources."""
 
     def __enter__(self: _Self) -> _Self:
         return self

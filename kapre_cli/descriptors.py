@@ -1,4 +1,4 @@
-"""Bytes to a descriptor that may lead into a pipe, and what else a descriptor tells."""
+"""Write to descriptors, which may lead into pipes, redirect them and query them."""
 
 import os
 import select
@@ -10,16 +10,11 @@ from kapre_cli.errors import OutputError, writing
 
 
 def write_all(descriptor: int, data: bytes | memoryview, name: object) -> None:
-    """Write all of ``data``, however slowly it is read.
-
-    Args:
-        descriptor: Where it goes.
-        data: Bytes.
-        name: What the place is called in messages.
+    """Write all of ``data``, however slowly it is read; messages call the descriptor ``name``.
 
     Raises:
-        BrokenPipeError: If nobody reads them any more.
-        OutputError: If they cannot be written for another reason.
+        BrokenPipeError: If nobody reads the data any more.
+        OutputError: If it cannot be written for another reason.
     """
     left = memoryview(data)
     try:
@@ -27,7 +22,7 @@ def write_all(descriptor: int, data: bytes | memoryview, name: object) -> None:
             while left:
                 try:
                     left = left[os.write(descriptor, left) :]
-                except BlockingIOError:  # another program has made it so
+                except BlockingIOError:  # another program has made it non-blocking
                     select.select([], [descriptor], [])
     except OutputError as error:
         if isinstance(error.__cause__, BrokenPipeError):
@@ -36,7 +31,7 @@ def write_all(descriptor: int, data: bytes | memoryview, name: object) -> None:
 
 
 def discard(descriptor: int) -> None:
-    """Let a descriptor lead nowhere: what is written to it is lost."""
+    """Redirect a descriptor to the null device."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, descriptor)
     os.close(nowhere)
@@ -44,7 +39,7 @@ def discard(descriptor: int) -> None:
 
 @contextmanager
 def diverted(descriptor: int) -> Iterator[int]:
-    """Give a copy of a descriptor, which itself leads nowhere meanwhile."""
+    """Redirect a descriptor to the null device for the time of a block; yield a copy of it."""
     copy = os.dup(descriptor)
     discard(descriptor)
     try:
@@ -55,5 +50,5 @@ def diverted(descriptor: int) -> Iterator[int]:
 
 
 def is_regular(descriptor: int) -> bool:
-    """Whether a descriptor leads into a file that keeps what is written."""
+    """Return whether a descriptor leads into a regular file."""
     return stat.S_ISREG(os.fstat(descriptor).st_mode)

@@ -1,21 +1,21 @@
-"""What is settled in a process before TensorFlow and Keras are imported: quick and silent."""
+"""Set up a process before TensorFlow and Keras are imported: quick and silent."""
 
 import os
 import sys
 import warnings
 
-# Keras imports these if they are installed, for things that no layer of ours has a use for.
+# Keras imports these if they are installed, for features that no layer here uses.
 _UNUSED = ("PIL", "matplotlib", "pandas", "scipy", "sklearn")
 
 _SECONDS_OF_A_TURN = 0.0005
 
 
 def silence_tensorflow() -> None:
-    """Settle what TensorFlow and Keras read from the environment, and quieten their Python."""
+    """Set the environment of TensorFlow and Keras, and silence their log messages and warnings."""
     import logging  # not needed for --help
 
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the processor does it all: see KerasEngine
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the CPU computes: see KerasEngine
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for name in ("tensorflow", "absl"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -26,11 +26,11 @@ def silence_tensorflow() -> None:
 def tune_interpreter() -> None:
     """Make this process's imports quick and silent. It must have nothing to do but one run.
 
-    Keras is told that what it can do without is not there.
+    Modules that Keras can do without are marked as missing.
     """
     silence_tensorflow()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's threads would spin, unused
     for name in _UNUSED:
-        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # what Python has for it
-    # Threads that compute need Python's lock often and briefly; one that reads holds on to it.
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # not importable
+    # Threads that compute need Python's lock often and briefly; one that reads keeps it.
     sys.setswitchinterval(_SECONDS_OF_A_TURN)

@@ -1,6 +1,6 @@
-"""What became of each input, for programs: a line of JSON as it ends, and one with the sums.
+"""The report for programs: a line of JSON for each ended input, and one with the totals.
 
-The first line says whose report it is. The names of the fields are those of :class:`Known` and of
+The first line identifies the program. The names of the fields are those of :class:`Known` and of
 :meth:`Recorder.input` and :meth:`Recorder.sums`; they stay as they are.
 """
 
@@ -23,16 +23,15 @@ _ENCODER = json.JSONEncoder(allow_nan=False)  # bytes of a name that are not UTF
 
 
 class Known(NamedTuple):
-    """What is known of an input that has ended, beside its path.
+    """Properties of an ended input, beside its path.
 
     Attributes:
-        key: The name of its features; ``None`` for what gave no input, such as a closed folder.
+        key: The name of its features; ``None`` if it is no input, such as a closed folder.
         shape: Shape of its array, if it has one.
         seconds: Seconds of audio in it.
-        work_seconds: Seconds by the clock from its opening until the last of its frames that was
-            computed; ``None`` if none was.
-        note: What is odd about it and did no harm; ``None`` if nothing is.
-        reference: The value at 0 dB of its array; ``None`` unless that is decibels.
+        work_seconds: Seconds from opening to the last computed frame; ``None`` without one.
+        note: A harmless peculiarity, if there is one.
+        reference: The value at 0 dB of its array; ``None`` unless that is in decibels.
         reference_db: The same in decibels.
         is_floored: Whether ``amin`` leaves its array less than 80 dB of range.
     """
@@ -51,7 +50,7 @@ NOTHING = Known()
 
 
 def is_header(line: object) -> bool:
-    """Whether a line of JSON is the first of a report of this program, of whichever version."""
+    """Return whether a line of JSON is the first of this program's reports, of any version."""
     return (
         isinstance(line, dict)
         and next(iter(line.items()), None) == ("program", PROGRAM)
@@ -60,17 +59,14 @@ def is_header(line: object) -> bool:
 
 
 class Recorder(Closing):
-    """Writes each line as soon as there is something to say, once the run has begun.
+    """Writes each line at once, but none before the run has begun.
 
-    A record that cannot be written on, on a full disk say, ends there: the work goes on.
+    If a line cannot be written, on a full disk for example, the record ends there; the run goes on.
 
     Args:
-        open_: Opens the record and returns the descriptor that lines go to; closed with this.
-        name: What it is called in messages.
+        open_: Opens the record and returns its descriptor, which :meth:`close` closes.
+        name: The record's name in messages.
         broke: Called with the reason when a line cannot be written.
-
-    Attributes:
-        descriptor: Where lines go; ``None`` as long as the record is not open.
     """
 
     def __init__(
@@ -88,12 +84,7 @@ class Recorder(Closing):
         self._is_broken = False
 
     def begin(self) -> None:
-        """Open the record, unless it is open, and write the lines that have waited for it.
-
-        Raises:
-            OutputError: If it cannot be opened.
-            BrokenPipeError: As :meth:`input`.
-        """
+        """Open the record and write the waiting lines; raise OutputError if it cannot be opened."""
         if self.descriptor is not None or self._is_broken:
             return
         try:
@@ -106,16 +97,9 @@ class Recorder(Closing):
             self._write(line)
 
     def input(self, path: str, status: str, reason: str | None, known: Known) -> None:
-        """Write the line of an input.
+        """Write the line of an input; raise BrokenPipeError if the reader of a pipe has left.
 
-        Args:
-            path: The input.
-            status: ``WRITTEN``, ``FAILED`` or ``SKIPPED``.
-            reason: Why it failed, ``None`` if it did not.
-            known: What else is known of it.
-
-        Raises:
-            BrokenPipeError: If it goes into a pipe whose reader has left.
+        ``status`` is ``WRITTEN``, ``FAILED`` or ``SKIPPED``; only a failed input has a ``reason``.
         """
         self._work_seconds += (known.work_seconds or 0.0) if status == WRITTEN else 0.0
         self._write(
@@ -134,11 +118,7 @@ class Recorder(Closing):
         )
 
     def sums(self, exit_code: int, **sums: float) -> None:
-        """Write the last line: how many inputs ended in which way, and the exit code.
-
-        Raises:
-            BrokenPipeError: As :meth:`input`.
-        """
+        """Write the last line: how many inputs ended in which way, and the exit code."""
         self._write({**sums, "work_seconds": self._work_seconds, "exit_code": exit_code})
 
     def _write(self, line: dict[str, Any]) -> None:
@@ -157,6 +137,6 @@ class Recorder(Closing):
             self._broke(error)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the record."""
         if self.descriptor is not None:
             os.close(self.descriptor)

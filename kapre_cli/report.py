@@ -1,4 +1,4 @@
-"""What became of every input: counts, failures, messages and the exit code."""
+"""Counts, failures, messages and exit code of a run."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # they ask the proces
 
 
 class ExitCode(IntEnum):
-    """How the program ends, as its callers see it."""
+    """Exit codes of the program."""
 
     OK = 0
     FAILED = 1  # an input failed, or the output could not be written
@@ -26,13 +26,13 @@ class ExitCode(IntEnum):
 
 
 class Progress:
-    """Told how far the work is; this one ignores it.
+    """Receives the progress of a run; this base class ignores it.
 
     Seconds are seconds of audio.
     """
 
     def arrived(self, key: str, n_bytes: int) -> None:
-        """Add an input, of so many bytes, that was not known before."""
+        """Add an input that was not known before."""
 
     def all_arrived(self) -> None:
         """Record that no more inputs come."""
@@ -41,44 +41,40 @@ class Progress:
         """Record that an earlier run has computed an input."""
 
     def begun(self, key: str, seconds: float) -> None:
-        """Record that an earlier run has computed so much of an input."""
+        """Record that an earlier run has computed ``seconds`` of an input."""
 
     def computed(self, key: str, due: float, seconds: float, length: float) -> None:
         """Record that ``seconds`` more of an input have been computed.
 
-        Args:
-            key: The input's.
-            due: What this run computes of it.
-            seconds: What has just been computed.
-            length: Of the whole input.
+        This run computes ``due`` seconds of it; the whole input has ``length``.
         """
 
     def ended(self, key: str) -> None:
         """Record that an input has been computed or has failed."""
 
     def waits(self) -> None:
-        """Record that all that has come is computed, and more is waited for."""
+        """Record that all inputs that have arrived are computed, and more are awaited."""
 
     def writing(self, n_inputs: int, seconds: float | None = None) -> None:
-        """Begin to put the output together: so many inputs, of so many seconds if known."""
+        """Begin to write the output."""
         self.stage("writing", n_inputs, seconds)
 
     def reading_back(self, n_inputs: int, seconds: float | None = None) -> None:
-        """Begin to read the output back, input by input."""
+        """Begin to read the output back."""
         self.stage("reading back", n_inputs, seconds)
 
     def checking(self, n_inputs: int, seconds: float | None = None) -> None:
-        """Begin to look at so many inputs of outputs."""
+        """Begin to check inputs of outputs."""
         self.stage("checking", n_inputs, seconds)
 
     def stage(self, name: str, n_inputs: int, seconds: float | None) -> None:
-        """Begin a stage, whose inputs :meth:`checked` counts, one of the three above."""
+        """Begin one of these three stages, whose inputs :meth:`checked` counts."""
 
     def moved(self, seconds: float) -> None:
-        """Record that so much more of an input has been written or looked at."""
+        """Record that ``seconds`` more of an input have been written or checked."""
 
     def checked(self, seconds: float = 0.0) -> None:
-        """Record that one more input, of this length, has been looked at."""
+        """Record that one more input, of this length, has been checked."""
 
     def wrote(self, seconds: float = 0.0) -> None:
         """Record that one more input, of this length, is in the output."""
@@ -90,25 +86,23 @@ SILENT = Progress()
 
 @dataclass
 class Report:
-    """The tally of a run, which adds to it from one thread.
+    """Counts the inputs of a run, which uses it in one thread.
 
     Attributes:
         say: Called with each message for the user as it arises.
-        recorder: Told of each input as it ends; ``None``: nobody is.
         max_failures: How many inputs may fail; ``None``: all of them.
-        n_expected: How many inputs there are; ``None`` while that is not known.
-        verbose: Whether to say what goes as it should.
-        n_written: Inputs whose features are in the output.
-        n_failed: Inputs that gave none; each has been named with its reason.
-        n_untried: Those of them that were not tried, since the run was stopped.
-        n_skipped: Inputs whose features were there already.
+        n_expected: Number of inputs; ``None`` while that is not known.
+        verbose: Whether to print more, such as versions and finished inputs.
+        n_written: Inputs whose features are in the output, unless they were skipped.
+        n_failed: Inputs without features.
+        n_untried: Failed inputs that were not tried, since the run was stopped.
+        n_skipped: Inputs whose features an earlier run has computed.
         n_read: Inputs that have been read to their end without failing, or need not be read.
-        seconds: Seconds of audio behind the inputs that were written.
+        seconds: Seconds of audio of the written inputs.
         n_floored: Inputs, written or skipped, that ``amin`` leaves less than 80 dB of range.
-        kept: What has been kept of a run that did not reach its end, in a sentence.
-        is_there: Whether what was to be written is in its place, by this run or an earlier one.
+        kept: The kept work of a run that did not reach its end, in a sentence.
+        is_there: Whether the output is in its place, written by this run or an earlier one.
         broken: Whether the output, or something about it, could not be written.
-        warned: The warnings that have been passed on.
     """
 
     say: Callable[[str], None]
@@ -143,7 +137,7 @@ class Report:
         self._record(path, WRITTEN, None, known)
 
     def failed(self, path: str, reason: object, known: Known = NOTHING) -> None:
-        """Count an input that failed, and name it with its reason."""
+        """Record a failed input and log its reason."""
         self.say(f"failed: {quoted(path)}: {reason}")
         if isinstance(reason, UnexpectedError):
             if self.verbose:
@@ -156,29 +150,18 @@ class Report:
     def unwritten(
         self, path: str, reason: object, known: Known = NOTHING, *, tried: bool = True
     ) -> None:
-        """Count an input as failed for a reason that has been told: there is no output.
-
-        Args:
-            path: The input.
-            reason: Why the run was stopped.
-            known: What is known of the input.
-            tried: Whether it had been opened by then.
-        """
+        """Count an input, ``tried`` or not, as failed for a reason that is reported elsewhere."""
         self.n_failed += 1
         self.n_untried += not tried
         self._record(path, FAILED, f"{'' if tried else 'not tried: '}{reason}", known)
 
     def begin(self) -> None:
-        """Begin the record: nothing refuses the run any more.
-
-        Raises:
-            OutputError: If it cannot be opened.
-        """
+        """Open the record when the run can no longer be rejected; raise OutputError on failure."""
         if self.recorder is not None:
             self.recorder.begin()
 
     def skipped(self, path: str, known: Known) -> None:
-        """Count an input whose features were there already."""
+        """Count an input whose features an earlier run has computed."""
         self.n_skipped += 1
         self.n_floored += known.is_floored
         self._record(path, SKIPPED, None, known)
@@ -188,13 +171,9 @@ class Report:
             self.recorder.input(path, status, reason, known)
 
     def require_few_failures(self, n_more: int = 0) -> None:
-        """Stop a run in which more inputs have failed than may.
+        """Raise TooManyFailuresError if more inputs have failed than allowed.
 
-        Args:
-            n_more: How many have failed and have not been counted yet.
-
-        Raises:
-            TooManyFailuresError: If it is so.
+        ``n_more`` failed inputs are not counted yet.
         """
         allowed = self.max_failures
         if allowed is None:
@@ -209,7 +188,7 @@ class Report:
             )
 
     def close(self, exit_code: int) -> None:
-        """Let the record, which begins now at the latest, end with the sums."""
+        """Write the totals, the last line of the record, which is opened now at the latest."""
         self.begin()
         if self.recorder is not None:
             self.recorder.sums(
@@ -223,13 +202,13 @@ class Report:
             )
 
     def warn(self, message: str) -> None:
-        """Pass on a warning, once."""
+        """Print a warning, once."""
         if message not in self.warned:
             self.warned.add(message)
             self.say(f"warning: {message}")
 
     def warn_of_floor(self, amin: float) -> None:
-        """Say how many inputs are so quiet that the floor of decibels cuts them short, if any."""
+        """Warn if inputs are so quiet that the floor of decibels reduces their range."""
         if self.n_floored:
             have = "has" if self.n_floored == 1 else "have"
             self.warn(
@@ -240,7 +219,7 @@ class Report:
 
     @property
     def n_inputs(self) -> int:
-        """Every input that has ended, one way or another."""
+        """Number of inputs that have ended."""
         return self.n_written + self.n_failed + self.n_skipped
 
     @property
@@ -253,7 +232,7 @@ class Report:
         yield from self._failures.lines()
 
     def summary(self) -> str:
-        """Return the closing line: the counts, which add up, and the hours of audio."""
+        """Return the closing line: the counts, which add up, and the length of the audio."""
         counts = [f"{self.n_written:,} written", f"{self.n_failed:,} failed"]
         if self.n_untried:
             counts.append(f"{self.n_untried:,} of them not tried")
@@ -264,7 +243,7 @@ class Report:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number with its noun in the right form.
+    """Return a number with its noun, in the plural if it is not 1.
 
     >>> counted(1, "input"), counted(3, "input")
     ('1 input', '3 inputs')
@@ -273,7 +252,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a length of time in the unit that a reader would choose.
+    """Return a length of time in seconds, minutes or hours.
 
     >>> duration(4.25), duration(300), duration(36_000)
     ('4.2 s', '5.0 min', '10.0 h')

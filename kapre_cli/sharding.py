@@ -1,4 +1,4 @@
-"""The part of the inputs that one of several runs takes: contiguous, stable, balanced in bytes."""
+"""The inputs that one of several runs takes: a contiguous, stable part, balanced in bytes."""
 
 import json
 from bisect import bisect_left, bisect_right
@@ -12,13 +12,9 @@ from kapre_cli.sources import Source
 
 
 def take(sources: Sequence[Source], shard: Shard) -> tuple[Sequence[Source], Shard]:
-    """Return the inputs of a shard, and the shard with what it says of the whole list.
+    """Return the inputs of a shard, and the shard with the digest of the whole list.
 
     Runs that find the same inputs, of the same sizes, take parts that go together.
-
-    Args:
-        sources: All inputs.
-        shard: Which part of them to take.
     """
     sizes = [source.size for source in sources]
     taken = cut(sizes, shard.index, shard.of)
@@ -29,16 +25,11 @@ def take(sources: Sequence[Source], shard: Shard) -> tuple[Sequence[Source], Sha
 
 
 def cut(sizes: Sequence[int], index: int, of: int) -> range:
-    """Return which inputs, counted from 0, are the ``index``-th of ``of`` parts.
+    """Return the indices of the ``index``-th of ``of`` parts, counted from 1.
 
     With all inputs laid end to end and cut into equal lengths, each belongs to the part that its
-    middle lies in: so no part is larger than such a length and the largest input together.
-    Where nothing has a size every input counts the same. Parts may be empty.
-
-    Args:
-        sizes: Bytes of each input.
-        index: Which part, counted from 1.
-        of: How many parts there are.
+    middle lies in: no part is larger than such a length and the largest input together. If all
+    sizes are 0, every input counts the same. Parts may be empty.
 
     >>> [list(cut([5, 1, 1, 1, 2], index, 2)) for index in (1, 2)]
     [[0], [1, 2, 3, 4]]

@@ -1,6 +1,6 @@
 """The command line: parse, call one function of the library, exit.
 
-The only door to Click. Nothing is imported here that takes long: ``--help`` and a mistyped option
+Only this package imports Click. No slow module is imported here: ``--help`` and a mistyped option
 must not wait for TensorFlow, nor for NumPy.
 """
 
@@ -35,7 +35,7 @@ from kapre_cli.version import PROGRAM, __version__
 
 _OBJECTS_UNTIL_COLLECTION = 100_000
 
-# What a command here is called elsewhere.
+# Names of these commands and options in other programs.
 _NAMES = {
     ("melspectrogram", "spectrogram"): "extract convert compute run process features transform",
     ("spectrogram",): "stft fft",
@@ -63,11 +63,9 @@ class _Program(Command, click.Group):
             raise PipeClosedError from error
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
-        """Return the names of the commands in the order of work."""
         return [*self.commands]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands before the options."""
         self.format_commands(ctx, formatter)
         super().format_options(ctx, formatter)
 
@@ -116,7 +114,7 @@ def main(
         end: Ends the process, given the exit code; ``sys.exit`` raises SystemExit.
     """
     _open_standard_streams()
-    # Processes are forked, which the other threads of a program in Python might not outlive.
+    # Processes are forked, which other threads of a Python program might not survive.
     forks = threading.active_count() == 1
     with stoppable():
         try:
@@ -130,10 +128,10 @@ def main(
 def console() -> NoReturn:
     """Run the program and end the process at once.
 
-    Taking down what was imported, module by module, would take longer than many a run.
+    Unloading the imported modules one by one would take longer than many a run.
     """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # threads that NumPy would start, unused
-    gc.set_threshold(_OBJECTS_UNTIL_COLLECTION, 10, 10)  # of what is made nearly all is in use
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy would start threads, unused
+    gc.set_threshold(_OBJECTS_UNTIL_COLLECTION, 10, 10)  # nearly all objects stay in use
     main(end=_end_at_once)
 
 
@@ -143,10 +141,10 @@ def _end_at_once(code: int) -> NoReturn:
 
 
 def _open_standard_streams() -> None:
-    """Open those that whoever started this process has closed.
+    """Open the standard streams that were closed when this process started.
 
-    Else the next file that is opened has the number of one, and messages go into it. Messages lead
-    nowhere then; writing to standard output, which somebody asked for, is an error.
+    Else the next file that is opened gets the number of one, and messages go into it. Messages are
+    dropped then; writing to standard output, which was asked for, is an error.
     """
     for name, flags in (("stdin", os.O_RDONLY), ("stdout", os.O_RDONLY), ("stderr", os.O_WRONLY)):
         if getattr(sys, name) is None:
@@ -155,18 +153,17 @@ def _open_standard_streams() -> None:
 
 
 def run(arguments: Sequence[str] | None = None, *, forks: bool = False) -> int:
-    """Run the program and return its exit code; every error a user can cause is told here.
+    """Run the program and return its exit code; every error a user can cause is printed here.
 
-    Args:
-        arguments: The command line; ``None``: this process's own.
-        forks: Whether worker processes may be forked. If not, this process computes.
+    Workers may be forked if ``forks`` is true, else this process computes. ``arguments`` are this
+    process's own by default.
     """
     with stoppable():
         return _run(arguments, forks=forks)
 
 
 def _run(arguments: Sequence[str] | None, *, forks: bool) -> int:
-    """Do what :func:`run` does. While it is told what stopped it nothing else stops that."""
+    """Implement :func:`run`; while the reason for a stop is printed, no signal interrupts that."""
     with lossy_messages():
         try:
             ended = program.main(arguments, prog_name=PROGRAM, standalone_mode=False, obj=forks)
@@ -192,7 +189,7 @@ def _run(arguments: Sequence[str] | None, *, forks: bool) -> int:
 
 
 def _drain_stdout() -> None:
-    """Drop what standard output cannot take, which has been told: Python would try once more."""
+    """Drop the rest of standard output after a reported error: Python would try once more."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -201,7 +198,7 @@ def _drain_stdout() -> None:
 
 
 def _command_hint(arguments: Sequence[str], commands: Collection[str]) -> str:
-    """Return in a clause what was meant by arguments that begin with no command."""
+    """Return a clause that says what was meant by arguments that begin with no command."""
     name = arguments[0]
     if (what := _kind_of_path(name)) is not None:
         return f"it is {what}, and a command comes first: {_whole_command(arguments)}"
@@ -217,7 +214,7 @@ def _command_hint(arguments: Sequence[str], commands: Collection[str]) -> str:
 
 
 def _kind_of_path(name: str) -> str | None:
-    """Say what an argument that may be a path is; ``None`` if it is none."""
+    """Return what kind of path an argument is; ``None`` if it is none."""
     from kapre_cli.sources import AUDIO_SUFFIXES, STREAM  # not needed for --help
 
     if name == STREAM:

@@ -1,4 +1,4 @@
-"""The progress bar on a terminal. The only door to tqdm."""
+"""The progress bar on a terminal. Only this module imports tqdm."""
 
 import os
 from collections.abc import Callable
@@ -8,11 +8,11 @@ from tqdm import tqdm
 
 from kapre_cli.cli.progress import Status
 
-_COLUMNS = 80  # of a terminal that does not say
+_COLUMNS = 80  # of a terminal of unknown size
 
 
 class Bar(tqdm):  # type: ignore[misc]  # tqdm ships no types
-    """A bar that shows a status, if there is one, which is asked for at each drawing."""
+    """A bar that shows the current status, if there is one, at each drawing."""
 
     monitor_interval = 0  # no thread of tqdm's
 
@@ -33,7 +33,7 @@ class Bar(tqdm):  # type: ignore[misc]  # tqdm ships no types
 
     @staticmethod
     def status_printer(file: TextIO) -> Callable[[str], None]:
-        """Return what writes a text over the one before.
+        """Return a function that writes a text over the one before.
 
         Unlike tqdm's it writes no blanks beyond the width of a terminal that has become narrower.
         """
@@ -49,7 +49,7 @@ class Bar(tqdm):  # type: ignore[misc]  # tqdm ships no types
 
 
 def _width(stream: TextIO) -> int:
-    """Return how many columns may be used: in the last one some terminals go to the next line."""
+    """Return how many columns may be used: some terminals wrap after the last one."""
     try:
         return (os.get_terminal_size(stream.fileno()).columns or _COLUMNS) - 1
     except OSError:

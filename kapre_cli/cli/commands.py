@@ -1,4 +1,4 @@
-"""The classes of the commands: help, and options that are shown or unknown."""
+"""The classes of the commands: help texts, and hints on unknown options."""
 
 from functools import partial
 from typing import Any
@@ -17,8 +17,8 @@ _FEW = 10  # options that a command shows all at once
 class Command(click.Command):
     """A command whose ``-h`` shows the usual options, and whose ``--help`` shows all, in groups.
 
-    Both show all if there are few. Errors name the option that an unknown one may stand for. Help
-    that cannot be printed fails as all other output does.
+    Both show all if there are few. Errors suggest an option for an unknown one. Help that cannot be
+    printed fails like all other output.
     """
 
     context_class = Context
@@ -77,7 +77,7 @@ class ExtractingCommand(Command):
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Attach the value that a bare ``--resume`` stands for."""
+        """Attach the default value to a bare ``--resume``."""
         end = args.index("--") if "--" in args else len(args)
         bare = f"--resume={RESUMES[0]}"
         options = [bare if argument == "--resume" else argument for argument in args[:end]]

@@ -1,6 +1,6 @@
-"""What options are if the command line does not say: the environment, then ``--config``.
+"""Defaults of options: the environment, then the ``--config`` file.
 
-Every command gets this where it is added to the program, so that no option need know of it.
+They are added to each command of the program, so that no option need know of them.
 """
 
 import os
@@ -18,7 +18,7 @@ from kapre_cli.cli.options import WholeNumber
 from kapre_cli.errors import KapreExtractError, UsageError, quoted
 
 _PREFIX = "KAPRE_EXTRACT_"
-GENERAL = ("config", "show_config")  # the options that this gives to every command
+GENERAL = ("config", "show_config")  # options that every command gets here
 
 _FILE = "kapre_cli.config"
 SHOWS_CONFIG = "kapre_cli.show_config"  # whether the current command prints its options
@@ -35,7 +35,7 @@ _Options = dict[str, click.Option]
 
 
 def with_defaults(command: click.Command) -> click.Command:
-    """Let a command's options have defaults in the environment and in a file, and be shown.
+    """Add to a command: defaults from the environment and a file, and ``--show-config``.
 
     The variable of ``--n-dft`` is ``KAPRE_EXTRACT_N_DFT``.
     """
@@ -66,7 +66,7 @@ def with_defaults(command: click.Command) -> click.Command:
 
 
 def unknown_variables(program: click.Group, environment: Mapping[str, str]) -> Iterator[str]:
-    """Yield a warning for each variable that looks like one of an option, and is of none."""
+    """Yield a warning for each variable that looks like an option's, and belongs to none."""
     every = {
         long_name(one): str(one.envvar)
         for command in program.commands.values()
@@ -85,12 +85,12 @@ def unknown_variables(program: click.Group, environment: Mapping[str, str]) -> I
 
 
 def config_file() -> Path | None:
-    """Return the file that the current command took options from, if there is one."""
+    """Return the ``--config`` file of the current command, if there is one."""
     return click.get_current_context().meta.get(_FILE)
 
 
 def blamed(error: click.ClickException) -> click.ClickException:
-    """Return an error about an option's value as one that says where the value stands."""
+    """Return an error about an option's value as one that names the value's variable or file."""
     ctx, option = getattr(error, "ctx", None), getattr(error, "param", None)
     if not (isinstance(error, click.BadParameter) and ctx and isinstance(option, click.Option)):
         return error
@@ -118,7 +118,7 @@ def _show(ctx: click.Context, _option: click.Parameter, is_shown: bool) -> None:
 
 
 def _options(command: click.Command) -> _Options:
-    """Return the options of a command by their long names, but for those of this module."""
+    """Return the options of a command by their long names, without those of this module."""
     return {
         long_name(one): one
         for one in command.params
@@ -127,13 +127,13 @@ def _options(command: click.Command) -> _Options:
 
 
 def config_text(ctx: click.Context) -> str:
-    """Return a file that makes a command do what it would do now, with the same inputs."""
+    """Return a TOML file with which a command would do what it does now, with the same inputs."""
     lines = [f"[{ctx.info_name}]"]
     for name, option in _options(ctx.command).items():
         value = ctx.params[option.name or ""]
         is_given = ctx.get_parameter_source(option.name or "") is not ParameterSource.DEFAULT
         if value is None and is_given:
-            value = "none"  # what an option that is None by its own choice is called
+            value = "none"  # an option that is explicitly None
         if value is None or value == ():
             default = option.get_help_extra(ctx).get("default", "")
             lines.append(f"# {name}: {str(default).strip('()') or 'not set'}")
@@ -146,16 +146,11 @@ def config_text(ctx: click.Context) -> str:
 
 
 def _config_defaults(path: Path, name: str, options: Mapping[str, _Options]) -> dict[str, Any]:
-    """Return what a file says of the options of one command, by the names of their parameters.
+    """Return a file's values for the options of the command ``name``, by parameter name.
 
-    Args:
-        path: The file.
-        name: The command.
-        options: The options of every command by their long names.
-
-    Raises:
-        UsageError: If the file cannot be read, names an option that no command has, or one twice,
-            or has a value of another type; the message names the file and the option.
+    ``options`` has the options of every command by their long names. Raise UsageError, which names
+    the file and the option, if the file cannot be read, has an option that no command has, one
+    twice, or a value of another type.
     """
     stored = _toml_of(path)
     every = {key: option for known in options.values() for key, option in known.items()}
@@ -204,7 +199,7 @@ def _toml_of(path: Path) -> dict[str, Any]:
             f"{quoted(path)} has more than {_MOST_BYTES:,} bytes, which no file of options has; "
             "name another"
         )
-    # Only where no string has several lines is one that begins with # a comment for certain.
+    # Only without multi-line strings is a line that begins with # certainly a comment.
     has_comments = not (b'"""' in content or b"'''" in content)
     for number, line in enumerate(content.split(b"\n"), 1):
         is_comment = has_comments and line.lstrip(b" \t").startswith(b"#")
@@ -235,7 +230,7 @@ def _require_type(path: Path, name: str, value: Any, option: click.Option) -> No
 
 
 def _shown(value: Any) -> str:
-    """Return a value as a message can have it, whatever its size."""
+    """Return a value as messages show it, shortened if it is long."""
     if isinstance(value, dict):
         return "a table"
     if isinstance(value, list) and any(isinstance(one, (list, dict)) for one in value):
@@ -248,7 +243,7 @@ def _kinds(option: click.Option) -> tuple[tuple[type, ...], str]:
     """Return the types that an option's value may have in a file, and what it must be."""
     if option.is_flag:
         return (bool,), "true or false"
-    if isinstance(option.type, WholeNumber):  # 16000.0 is one, which its type decides
+    if isinstance(option.type, WholeNumber):  # its own type accepts 16000.0
         return (int, float), "a list of integers" if option.multiple else "an integer"
     if isinstance(option.type, (click.types.FloatParamType, click.FloatRange)):
         return (int, float), "a number"
@@ -260,10 +255,8 @@ def _kinds(option: click.Option) -> tuple[tuple[type, ...], str]:
 def toml(value: Any) -> str:
     r"""Return a value as TOML: a boolean, a number, a list, or else text.
 
-    The standard library reads TOML, and does not write it.
-
-    Raises:
-        UsageError: If it is text that is no Unicode, such as a path that is not UTF-8.
+    The standard library reads TOML, and does not write it. Raise UsageError for text that is not
+    Unicode, such as a path that is not UTF-8.
 
     >>> print(toml(True), toml(0.5), toml([1, 2]), toml('a "b"'))
     true 0.5 [1, 2] "a \"b\""

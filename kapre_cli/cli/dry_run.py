@@ -1,4 +1,4 @@
-"""``--dry-run``: what a run would do, said for a person."""
+"""``--dry-run``: print what a run would do."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +16,7 @@ from kapre_cli.sources import Source
 if TYPE_CHECKING:
     from kapre_cli.extraction.executor import Executor
 
-_FEW = 20  # arrays that are told of one by one
+_FEW = 20  # arrays that are listed one by one
 
 Shape = tuple[int, int, int]
 
@@ -24,10 +24,7 @@ Shape = tuple[int, int, int]
 def print_preview(
     sources: Sequence[Source], settings: ExtractionSettings, report: Report, executor: "Executor"
 ) -> None:
-    """Say what a run would do with its inputs, in messages of ``report``.
-
-    Those that would fail are counted there as failed.
-    """
+    """Print what a run would do; inputs that would fail are counted in ``report`` as failed."""
     from kapre_cli.extraction.disk_usage import value_bytes
     from kapre_cli.extraction.preview import previews
     from kapre_cli.extraction.tasks import TaskSettings
@@ -67,7 +64,7 @@ def print_preview(
 
 
 def _by_channels(arrays: Iterable[Shape], channel_axis: int) -> Iterator[str]:
-    """Yield a line for each number of channels: how many arrays, from which shape to which."""
+    """Yield a line for each number of channels: how many arrays, of which range of shapes."""
     groups: defaultdict[int, list[Shape]] = defaultdict(list)
     for shape in arrays:
         groups[shape[channel_axis]].append(shape)

@@ -1,4 +1,4 @@
-"""What ends a run, as a message and an exit code. They are decided here and nowhere else."""
+"""Messages and exit codes of errors, which are decided only here."""
 
 import os
 import signal
@@ -9,12 +9,12 @@ from kapre_cli.cli.signals import Stopped
 from kapre_cli.errors import KapreExtractError, SettingsError, UsageError, quoted
 from kapre_cli.report import ExitCode
 
-_KERAS = ("keras", "tensorflow")  # what a run needs for --engine keras alone
-_NO_THREAD = "can't start new thread"  # what Python says of it, as a RuntimeError
+_KERAS = ("keras", "tensorflow")  # needed only for --engine keras
+_NO_THREAD = "can't start new thread"  # Python's RuntimeError
 
 
 class PipeClosedError(Exception):
-    """A broken pipe, as an error that Click does not take for its own."""
+    """A broken pipe, as an error that Click does not handle itself."""
 
 
 def code_of(error: BaseException) -> ExitCode:
@@ -32,11 +32,7 @@ def code_of(error: BaseException) -> ExitCode:
 
 
 def message_of(error: BaseException) -> str | None:
-    """Return what to tell the user; ``None`` if nobody is left who wants to know.
-
-    Raises:
-        BaseException: ``error`` itself, if it is a fault of the program.
-    """
+    """Return the user's message, ``None`` if the reader has left; raise a fault of the program."""
     if code_of(error) is ExitCode.PIPE_CLOSED:
         return None
     if isinstance(error, (KeyboardInterrupt, click.Abort)):

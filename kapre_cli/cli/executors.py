@@ -1,4 +1,4 @@
-"""What computes: worker processes, or this process where none can be forked."""
+"""The executors of commands: worker processes, or this process where none can be forked."""
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -18,10 +18,10 @@ RESUME = "the same command with --resume goes on with what was kept"
 def executor(
     n_jobs: int | None = None, remedy: str = RESUME, kept: Collection[int] = ()
 ) -> Iterator["Executor"]:
-    """Give what a command computes with. Signals are heard within, and must not be before.
+    """Yield an executor. Signals are heard within, and must not be before.
 
     Args:
-        n_jobs: How many workers there are at most; ``None``: one for each processor.
+        n_jobs: Maximum number of workers; ``None``: one for each processor.
         remedy: What to do should a second request end the process at once.
         kept: Descriptors of this process that workers read from.
     """

@@ -1,4 +1,4 @@
-"""What both extracting commands do: options to settings, settings to the library."""
+"""The extracting commands: options to settings, settings to the library."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -53,14 +53,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Run:
-    """What is asked for, and what is known of the inputs before any work is done.
+    """The requested run, and its inputs as far as known before any work is done.
 
     Attributes:
-        config: The class of the layer's arguments.
-        incoming: What comes through standard input or a list.
-        inputs: Those that the run takes.
         every: The inputs of all shards.
-        shard: Which shard of them the run takes, if it is one.
+        shard: The shard that this run computes, if it is one.
     """
 
     config: type[LayerConfig]
@@ -92,7 +89,6 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
 
 
 def _check(options: Mapping[str, Any]) -> None:
-    """Refuse options that contradict one another."""
     if options["output"] == "-" and options["report"] == STANDARD_OUTPUT:
         raise click.UsageError(
             "Standard output (-) cannot take the features and the report; name a file for one."
@@ -137,12 +133,10 @@ def _run(run: _Run, computing: "Executor") -> int:
 
 @contextmanager
 def _recorded(report: Report, place: "ReportPlace | None") -> Iterator[None]:
-    """Record what ``report`` is told, and the sums at the end, however that is reached.
+    """Write the events of ``report`` to a file, and the totals at the end, however that is reached.
 
-    The file is touched when the run begins. A run that is refused before leaves it as it is.
-
-    Raises:
-        OutputError: If the file cannot be opened. One that cannot be written on ends there.
+    The file is opened when the run begins; a run that is rejected before leaves it unchanged. If
+    it cannot be opened, OutputError is raised. If a line cannot be written, the report ends there.
     """
     if place is None:
         yield
@@ -162,7 +156,7 @@ def _recorded(report: Report, place: "ReportPlace | None") -> Iterator[None]:
             yield
         except BaseException as error:
             if code_of(error) is not ExitCode.USAGE:
-                with suppress(OSError, UsageError):  # why the run ends says enough
+                with suppress(OSError, UsageError):  # the error under way says enough
                     report.close(code_of(error))
             raise
         opened, target = recorder.descriptor, place.target
@@ -177,7 +171,7 @@ def _recorded(report: Report, place: "ReportPlace | None") -> Iterator[None]:
 
 
 def _dry_run(run: _Run, computing: "Executor") -> int:
-    """Say what a run would do, and return the exit code that it would have."""
+    """Print what a run would do, and return the exit code that it would have."""
     _checked(run)
     run.incoming.receive()
 
@@ -199,7 +193,7 @@ def _dry_run(run: _Run, computing: "Executor") -> int:
 
 
 def _checked(run: _Run) -> "ReportPlace | None":
-    """Check what is to be written; return where the report goes, if one was asked for."""
+    """Validate output and report; return the report's place, if one was asked for."""
     from kapre_cli.storage.admission import check_output
     from kapre_cli.storage.report_file import check_report
 
@@ -217,7 +211,7 @@ def _checked(run: _Run) -> "ReportPlace | None":
 def _taken(
     sources: Sequence[Source], shard: Shard | None, output: OutputSettings
 ) -> tuple[Sequence[Source], Shard | None]:
-    """Return the inputs that this run takes, and the shard of all inputs that they are."""
+    """Return the inputs of this run, and its shard with the digest of all inputs."""
     if shard is None:
         return sources, None
     taken, shard = take(sources, shard)
@@ -236,12 +230,12 @@ def _work(
     computing: "Executor",
     descriptor: int | None,
 ) -> None:
-    """Do the work of a run; what stops it without ending the process is told here."""
+    """Do the work of a run; print errors that do not end the process."""
     try:
         _tell(run, report)
         if _received(run, report):
             _extract(run, report, terminal, computing, descriptor)
-        pass_over()  # what follows takes a moment
+        pass_over()  # the rest takes a moment
     except (OutputError, StoredDataError, TooManyFailuresError) as error:
         report.broken = True
         terminal.say(f"{PROGRAM}: Error: {error}")
@@ -257,7 +251,6 @@ def _work(
 
 
 def _tell(run: _Run, report: Report) -> None:
-    """Say what was found beside the inputs."""
     for note in run.inputs.notes:
         report.say(f"note: {note}")
     if run.every and not run.inputs.sources:
@@ -267,7 +260,7 @@ def _tell(run: _Run, report: Report) -> None:
 
 
 def _received(run: _Run, report: Report) -> bool:
-    """Read standard input, if it is an input; without it no other is tried."""
+    """Read standard input, if it is an input; if that fails, all inputs do."""
     try:
         run.incoming.receive()
     except (AudioReadError, OutputError) as error:
@@ -286,15 +279,13 @@ def _extract(
     computing: "Executor",
     descriptor: int | None,
 ) -> None:
-    """Call the library, once there is a sample rate."""
-
     def rejected(path: str, reason: object) -> None:
         report.failed(path, reason)
         report.require_few_failures()
 
     sources = run.incoming.sources(run.inputs, rejected)
     for source in () if isinstance(sources, Arriving) else sources:
-        if source.is_stream:  # it has come, and the terminal knows the others
+        if source.is_stream:  # received by now; the terminal knows the others
             terminal.arrived(source.key, source.size)
     every = sources if isinstance(sources, Arriving) else run.every
     settings = _settings(run, every, report)
@@ -313,10 +304,7 @@ def _extract(
 def _settings(
     run: _Run, every: Sequence[Source] | Arriving, report: Report
 ) -> ExtractionSettings | None:
-    """Return the settings of a run, and say what of them is rarely meant.
-
-    ``None`` if there is no sample rate, or nothing to extract.
-    """
+    """Return the settings, with notes on unusual ones; ``None`` without a sample rate or inputs."""
     options = run.options
     sr = sample_rate(options, every, run.inputs.sources, report)
     if sr is None or not every:

@@ -1,4 +1,4 @@
-"""The settings that the options of a command line describe; the options have their names."""
+"""Settings from the options of a command line, which have the settings' names."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
@@ -12,7 +12,7 @@ from kapre_cli.settings.run import format_of, output_path
 from kapre_cli.sources import Arriving, Source
 from kapre_cli.version import PROGRAM
 
-BANDS = ("n_mels", "fmin", "fmax", "htk", "norm")  # the options that only the mel layer has
+BANDS = ("n_mels", "fmin", "fmax", "htk", "norm")  # options of the mel layer alone
 
 
 def as_option(name: str, value: float | None = None) -> str:
@@ -26,7 +26,7 @@ def as_option(name: str, value: float | None = None) -> str:
 
 
 def output_settings(options: Mapping[str, Any]) -> OutputSettings:
-    """Return where features go."""
+    """Return the settings of the output."""
     names = [one.name for one in fields(OutputSettings) if one.name not in ("path", "format")]
     return OutputSettings(
         path=output_path(options["output"]),
@@ -36,7 +36,7 @@ def output_settings(options: Mapping[str, Any]) -> OutputSettings:
 
 
 def audio_settings(options: Mapping[str, Any], sr: int) -> AudioSettings:
-    """Return what is taken of the inputs."""
+    """Return the settings of the inputs."""
     taken = {one.name: options[one.name] for one in fields(AudioSettings) if one.name != "sr"}
     return AudioSettings(**{**taken, "sr": sr, "channels": options["channels"] or None})
 
@@ -55,7 +55,7 @@ def layer_config(config: type[LayerConfig], options: Mapping[str, Any], sr: int)
 
 
 def warn_of_layer(config: LayerConfig, report: Report) -> None:
-    """Say what is rarely meant, with options that would do; --verbose lists empty mel bands."""
+    """Warn of unusual arguments and name better options; --verbose lists empty mel bands."""
     from kapre_cli.filterbank import layer_warnings  # NumPy only where it is needed
 
     for warning in layer_warnings(config, as_option, lists_bands=report.verbose):
@@ -68,19 +68,11 @@ def sample_rate(
     taken: Collection[Source],
     report: Report,
 ) -> int | None:
-    """Return the rate of a run, ``None`` if no input states one.
+    """Return the sample rate of a run, ``None`` if no input states one.
 
-    All shards must have one rate. If no header states one, the inputs taken are reported; those
-    that arrive all are.
-
-    Args:
-        options: The command's.
-        sources: The inputs of all shards, or those that arrive.
-        taken: The inputs of the run, unless they arrive.
-        report: Told of those that fail.
-
-    Raises:
-        TooManyFailuresError: If more inputs that arrive fail than may.
+    All shards have one rate: ``sources`` are the inputs of all shards, or those that arrive. If no
+    header states a rate, the inputs of this run are reported: ``taken``, or all that arrive. Raise
+    TooManyFailuresError if too many arriving inputs fail.
     """
     if options["sr"] is not None:
         return options["sr"]
@@ -102,7 +94,7 @@ def sample_rate(
             if arriving is not None:
                 arriving.put_back([*failures, source])
             return sr
-    except KapreExtractError:  # what is wrong with one of them is told before
+    except KapreExtractError:  # earlier failures are reported first
         _tell(failures, report)
         raise
     mine = {*taken, *(failures if arriving is not None else ())}

@@ -31,11 +31,11 @@ class Option(click.Option):
     """An option that belongs to a group.
 
     Args:
-        names: As of :class:`click.Option`; so are ``attributes``. A default is shown. What has
-            neither type nor default is a flag.
+        names: As of :class:`click.Option`; so are ``attributes``. A default is shown. An option
+            with neither type nor default is a flag.
         group: The heading under which the option is shown.
-        is_usual: Whether ``-h`` shows it. The first sentence of its help, of about fifty
-            characters, is shown there alone.
+        is_usual: Whether ``-h`` shows it, with the first sentence of its help, of about fifty
+            characters.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Option(click.Option):
         self.is_usual = is_usual
 
     def get_help_extra(self, ctx: click.Context) -> Any:
-        """Return default and the like; a range, which errors state, is left out."""
+        """Return the default and the like, without the range, which errors state."""
         extra = super().get_help_extra(ctx)
         extra.pop("range", None)
         if "default" in extra:
@@ -79,7 +79,7 @@ class Formatter(click.HelpFormatter):
     def write_dl(
         self, rows: Iterable[tuple[str, str]], col_max: int = _WIDEST, col_spacing: int = 2
     ) -> None:
-        """Write names and their meanings side by side; no word of them is broken."""
+        """Write names and their meanings side by side, without breaking words."""
         rows = [*rows]
         column = self._column([name for name, _ in rows], col_max)
         indent = " " * (self.current_indent + column + col_spacing)
@@ -110,13 +110,13 @@ class Formatter(click.HelpFormatter):
 
 
 class Context(click.Context):
-    """A context whose help is formatted as here."""
+    """A context whose help is formatted by :class:`Formatter`."""
 
     formatter_class = Formatter
 
 
 class Example(NamedTuple):
-    """What a command does, and the command as a shell takes it; several on lines of their own."""
+    """A sentence on a command, and the command lines as a shell takes them."""
 
     sentence: str
     code: str
@@ -135,7 +135,7 @@ def examples(command: click.Command) -> list[Example]:
 
 
 def introduction(command: click.Command) -> list[str]:
-    """Return the paragraphs of a help text that are no examples."""
+    """Return the paragraphs of a help text that are not examples."""
     return [" ".join(one.split()) for one in _paragraphs(command) if not one.startswith("\b")]
 
 
@@ -148,7 +148,7 @@ def grouped(command: click.Command, ctx: click.Context) -> dict[Group, list[clic
     options = [one for one in command.get_params(ctx) if isinstance(one, click.Option)]
     options.sort(key=lambda one: not getattr(one, "is_usual", False))
     found: dict[Group, list[click.Option]] = {group: [] for group in Group}
-    for option in options:  # those that Click itself makes are of no group
+    for option in options:  # Click's own options have no group
         found[getattr(option, "group", Group.GENERAL)].append(option)
     return {group: options for group, options in found.items() if options}
 
@@ -168,7 +168,7 @@ def option_rows(
 
 
 def brief_help(ctx: click.Context) -> str:
-    """Return what ``-h`` shows of a command."""
+    """Return the help that ``-h`` shows."""
     command, formatter = ctx.command, Formatter(max_width=ctx.max_content_width)
     command.format_usage(ctx, formatter)
     formatter.write_paragraph()

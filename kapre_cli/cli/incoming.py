@@ -1,4 +1,4 @@
-"""What comes into a run through standard input or a list of names."""
+"""Inputs that arrive through standard input or a list of names."""
 
 import os
 import stat
@@ -17,12 +17,12 @@ from kapre_cli.storage.disk import is_at
 
 
 class Incoming(Closing):
-    """What comes into a run, still unread.
+    """Inputs that arrive through standard input or a list, still unread.
 
     Attributes:
-        arrives: Whether inputs come from a list while the work goes on. The end of a list is waited
-            for if no work is done, if its inputs are to be cut into shards, or if there is to be
-            one array: two names are one too many then, whatever they are.
+        arrives: Whether inputs arrive from a list while the run goes on. The end of the list is
+            awaited if no work is done, if its inputs are to be cut into shards, or if the output is
+            to be one array: two names are one too many then, even of invalid inputs.
 
     Raises:
         click.UsageError: If the options contradict one another, or standard input is a terminal.
@@ -42,15 +42,11 @@ class Incoming(Closing):
 
     @property
     def descriptors(self) -> Collection[int]:
-        """The descriptors under which inputs are opened."""
+        """Descriptors under which inputs are opened."""
         return () if self._stream is None else (self._stream.descriptor,)
 
     def known(self) -> Inputs:
-        """Return the inputs that are known before any work is done.
-
-        Raises:
-            UsageError: If they cannot be the inputs of a run, or none are named.
-        """
+        """Return the inputs known before any work; raise UsageError if they are invalid or none."""
         inputs = discover(
             self._options["inputs"],
             self._options["root"],
@@ -63,13 +59,9 @@ class Incoming(Closing):
         return inputs
 
     def require_unread(self, what: str, path: Path) -> None:
-        """Refuse to write over what a list, or standard input, is read from.
-
-        Raises:
-            UsageError: If that is the same file.
-        """
+        """Raise UsageError if ``path``, to be overwritten, is the list or standard input."""
         if not os.path.exists(path) or stat.S_ISCHR(os.stat(path).st_mode):
-            return  # such as /dev/null, which may well be read and written at once
+            return  # such as /dev/null, which may be read and written at once
         if self._names is not None and is_at(self._names.descriptor, path, follow_links=True):
             label = "the list of inputs"
         elif self._stream is not None and is_at(STDIN, path, follow_links=True):
@@ -79,11 +71,7 @@ class Incoming(Closing):
         raise UsageError(f"the {what} {quoted(path)} is {label}; name another file")
 
     def require_other_stdout(self, inputs: Inputs, descriptor: int) -> None:
-        """Refuse to write into what is read: standard output may be a file that is an input.
-
-        Raises:
-            UsageError: If it is one, or the list of them.
-        """
+        """Raise UsageError if standard output is a file that is an input or the list of inputs."""
         if not is_regular(descriptor):
             return
         if self._names is not None and os.path.sameopenfile(descriptor, self._names.descriptor):
@@ -102,21 +90,16 @@ class Incoming(Closing):
         )
 
     def receive(self) -> None:
-        """Read standard input to its end, if it is an input.
-
-        Raises:
-            AudioReadError: If it cannot be read.
-            OutputError: If there is no room for it.
-        """
+        """Read standard input if it is an input; raise AudioReadError or OutputError (no space)."""
         if self._stream is not None:
             self._stream.fill()
 
     def sources(
         self, known: Inputs, refused: Callable[[str, object], None]
     ) -> Sequence[Source] | Arriving:
-        """Return all inputs, or those that are known and the others as they come.
+        """Return all inputs, or the known ones and the others as they arrive.
 
-        ``refused`` is called with the path of each other one that is refused, and why.
+        ``refused`` is called with the path of each rejected one and the reason.
         """
         if self._names is None or not self.arrives:
             return known.sources
@@ -126,14 +109,13 @@ class Incoming(Closing):
         return Arriving(known, self._names, self._options["root"], admit, refused)
 
     def close(self) -> None:
-        """Close the list, and drop what standard input has given."""
+        """Close the list, and drop the content of standard input."""
         for one in (self._names, self._stream):
             if one is not None:
                 one.close()
 
 
 def _check(options: Mapping[str, Any]) -> None:
-    """Refuse inputs and options that contradict one another."""
     inputs, listed = options["inputs"], options["files_from"]
     if not inputs and listed is None:
         raise click.UsageError("Missing argument 'INPUTS...'; a list may name them: --files-from.")

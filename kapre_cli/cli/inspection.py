@@ -1,4 +1,4 @@
-"""``kapre-extract info``, ``verify`` and ``compare``: what outputs hold."""
+"""``kapre-extract info``, ``verify`` and ``compare``."""
 
 from pathlib import Path
 

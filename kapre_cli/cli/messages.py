@@ -1,4 +1,4 @@
-"""Messages on standard error. One that cannot be written is lost; it never ends the work."""
+"""Messages on standard error. One that cannot be written is lost; it never ends the run."""
 
 import io
 import os
@@ -11,30 +11,26 @@ from kapre_cli.descriptors import write_all
 
 
 class _Descriptor(io.FileIO):
-    """A file that takes all bytes, whether they can be written or not.
-
-    Attributes:
-        n_lost: How many writes have failed since :func:`lossy_messages`, in all of them.
-    """
+    """A file whose writes never fail; ``n_lost`` counts the failed ones of all instances."""
 
     n_lost = 0
 
     def write(self, data: Any) -> int:
         try:
             write_all(self.fileno(), bytes(data), "standard error")
-        except OSError:  # a full disk, a reader that has left, a terminal that is gone
+        except OSError:  # a full disk, a reader that has left, a closed terminal
             _Descriptor.n_lost += 1
         return len(data)
 
 
 def n_lost() -> int:
-    """Return how many times a message of this run could not be written."""
+    """Return how many messages of this run could not be written."""
     return _Descriptor.n_lost
 
 
 @contextmanager
 def messages_to(descriptor: int) -> Iterator[None]:
-    """Let ``sys.stderr`` be a stream over a copy of ``descriptor`` that writing to never fails."""
+    """Let ``sys.stderr`` write to a copy of ``descriptor``, and never fail."""
     before = sys.stderr
     sys.stderr = io.TextIOWrapper(
         _Descriptor(os.dup(descriptor), "w"),
@@ -52,11 +48,11 @@ def messages_to(descriptor: int) -> Iterator[None]:
 
 @contextmanager
 def lossy_messages() -> Iterator[None]:
-    """Let ``sys.stderr`` be a stream that writing to never fails, if it is a file of the system."""
+    """Let writes to ``sys.stderr`` never fail, if it is a file of the system."""
     _Descriptor.n_lost = 0
     try:
         descriptor = sys.stderr.fileno()
-    except (OSError, ValueError):  # a program in Python has put something else there
+    except (OSError, ValueError):  # a Python program has replaced it
         yield
         return
     with messages_to(descriptor):

@@ -1,4 +1,4 @@
-"""Names of options: those here, and what other programs call them.
+"""Names of options: those here, and those of other programs.
 
 One table serves the command line, files of options and variables.
 """
@@ -10,7 +10,7 @@ import click
 
 from kapre_cli.errors import printable
 
-# What an option here is called in other programs: librosa, torchaudio, Keras, FFmpeg, SoX.
+# Names of these options in other programs: librosa, torchaudio, Keras, FFmpeg, SoX.
 NAMES = {
     "n-dft": "n-fft nfft ndft fft fft-size fft-length n-window window-size frame-length frame-size",
     "n-hop": "hop hop-length hop-size hopsize nhop stride frame-step frame-shift n-stride",
@@ -90,7 +90,7 @@ def long_name(option: click.Option) -> str:
 
 
 def owners(program: click.Command) -> dict[str, list[str]]:
-    """Return which commands have each option, by its long name."""
+    """Return the commands that have each option, by its long name."""
     found: dict[str, list[str]] = {}
     for name, command in program.commands.items() if isinstance(program, click.Group) else ():
         for one in command.params:
@@ -105,13 +105,10 @@ def option_hint(
     owners: Mapping[str, Sequence[str]],
     spelled: Callable[[str], str],
 ) -> str | None:
-    """Return in a sentence what was meant by the name of an option that is none.
+    """Return a sentence on the likely meaning of an unknown option's name.
 
-    Args:
-        name: The name as it was written, without dashes in front.
-        known: The long names of the options that could stand there.
-        owners: Which commands have each option.
-        spelled: Returns how the long name of an option is written there.
+    ``name`` has no leading dashes, ``known`` has the long names that could stand there, ``owners``
+    the commands of each option. ``spelled`` returns how a long name is written there.
     """
     plain = name.lower().replace("_", "-")
     if plain in NO_OPTION:
@@ -126,7 +123,7 @@ def option_hint(
 
 
 def near_hint(name: str, known: Collection[str], spelled: Callable[[str], str]) -> str | None:
-    """Return in a question which options are written much like one that is none."""
+    """Return a question that names options spelled much like an unknown one."""
     near = difflib.get_close_matches(name.lower().replace("_", "-"), known, n=2, cutoff=0.7)
     return f"did you mean {' or '.join(map(spelled, near))}?" if near else None
 

@@ -41,7 +41,7 @@ _run_option = partial(Option, group=Group.RUNNING)
 
 
 class PathOrStream(click.Path):
-    """A path, or ``-`` for standard output; a file that is called so is ``./-``."""
+    """A path, or ``-`` for standard output; a file of that name is ``./-``."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)
@@ -55,7 +55,7 @@ class PathOrStream(click.Path):
 class WholeNumber(click.IntRange):
     """An integer from ``at_least`` up; ``16000.0`` and ``16e3`` are integers, too.
 
-    ``why`` says in the message why there is nothing between two of them.
+    ``why`` is the reason that messages give for whole numbers.
     """
 
     name = "whole number"
@@ -65,11 +65,11 @@ class WholeNumber(click.IntRange):
         self._why = f"; {why}" if why else ""
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
-        """Return what stands for the number in help texts."""
+        """Return the number's placeholder in help texts."""
         return "N"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the number, of its text or as a file of options has it."""
+        """Return the number, from text or from a value in a file of options."""
         try:
             number = whole(str(value))
         except ValueError:
@@ -80,7 +80,7 @@ class WholeNumber(click.IntRange):
 def parsed(parse: Callable[[str], Any]) -> Callable[[Any], Any]:
     """Return a type of options whose values ``parse`` reads from their text.
 
-    The message of a ``ValueError`` is shown, which older versions of Click keep to themselves.
+    The message of a ``ValueError`` is shown, which older versions of Click suppress.
     """
 
     def convert(value: Any) -> Any:
@@ -284,7 +284,7 @@ def output_option(*, is_stream: bool) -> Option:
         "--output",
         is_usual=True,
         required=is_stream,  # the error of merge itself shows where the output's name goes
-        type=click.Path(),  # as it is written: a / at its end tells
+        type=click.Path(),  # as it is written: a / at its end matters
         help=f"Output: {places}. *.h5 or *.hdf5: one HDF5 file. *.npy: the array of a single "
         "input. A name without a suffix, or with a / at its end: a folder of .npy files."
         f"{stream}",
@@ -292,7 +292,7 @@ def output_option(*, is_stream: bool) -> Option:
 
 
 def format_option(formats: Sequence[str]) -> Option:
-    """Return the option that says in which of the formats the output is."""
+    """Return the option that selects one of the output formats."""
     return _output_option(
         "--format",
         "format_",
@@ -401,10 +401,7 @@ _RUNNING = [
 
 
 def extraction_options(config: type[LayerConfig]) -> list[click.Parameter]:
-    """Return all options of a command that extracts what such a layer returns.
-
-    Those that describe the layer have its own defaults.
-    """
+    """Return all options of a command that extracts features, with the layer's own defaults."""
     return [
         *_INPUTS,
         *_OUTPUT,

@@ -18,7 +18,7 @@ _picture_option = partial(Option, group=Group.PICTURE)
 
 
 class _Range(NamedTuple):
-    """From one number to another; ``None``: as far as there is something."""
+    """From one number to another; ``None``: unbounded."""
 
     low: float | None
     high: float | None
@@ -38,7 +38,7 @@ class _Size(NamedTuple):
 
 
 def _range(what: str, text: str, at_least: float = -math.inf) -> _Range:
-    """Return a range of its text, ``LOW:HIGH``; messages call it ``what``."""
+    """Return the range of a text, ``LOW:HIGH``; messages call it ``what``."""
     low, colon, high = text.partition(":")
     try:
         found = _Range(*(float(one) if one.strip() else None for one in (low, high)))
@@ -53,7 +53,7 @@ def _range(what: str, text: str, at_least: float = -math.inf) -> _Range:
 
 
 def _size(text: str) -> _Size:
-    """Return a size of its text, ``WIDTHxHEIGHT``."""
+    """Return the size of a text, ``WIDTHxHEIGHT``."""
     width, _, height = text.lower().partition("x")
     try:
         size = _Size(float(width), float(height))

@@ -1,4 +1,4 @@
-"""What ``plot`` does: open or extract, draw, and put the picture in its place."""
+"""The ``plot`` command: open or extract, draw, and move the picture into its place."""
 
 import logging
 import os
@@ -45,7 +45,7 @@ _KEYS_NAMED = 5  # in a message
 _TAKEN = tuple(one.name for one in fields(AudioSettings) if one.name != "channels")
 _OF_AUDIO = ("mel", "n_dft", "n_hop", "padding", *BANDS, *_TAKEN)
 
-# What is computed of audio; how it is shown is another matter.
+# The power of audio is computed; other options say how it is shown.
 _POWER = {"power": 2.0, "decibel": False, "amin": DEFAULT_AMIN, "data_format": "channels_last"}
 
 
@@ -66,7 +66,7 @@ def plotting(options: Mapping[str, Any]) -> int:
             with _shown(named, options, view, computing) as (features, keys, view, what):
                 figure = figure_of(features, keys, view)
             picture = rendered(figure, kind_of(output))
-        pass_over()  # the picture is in its place in a moment
+        pass_over()  # the picture will be in its place in a moment
         save(output, picture, existing)
         if not options["quiet"]:
             click.echo(f"{counted(len(keys), what)} drawn -> {quoted(output)}", err=True)
@@ -75,7 +75,7 @@ def plotting(options: Mapping[str, Any]) -> int:
 
 @contextmanager
 def _silent_matplotlib() -> Iterator[None]:
-    """Leave out what matplotlib logs of its fonts and its cache."""
+    """Suppress matplotlib's messages on its fonts and its cache."""
     logger = logging.getLogger("matplotlib")
     before = logger.level
     logger.setLevel(logging.ERROR)
@@ -94,7 +94,7 @@ def _drawing(view: View) -> tuple[Any, Any]:
             f"drawing needs matplotlib ({error}): pip install 'kapre-extract[plot]', "
             "or pip install matplotlib"
         ) from error
-    colour_map(view.cmap)  # before there is anything to draw
+    colour_map(view.cmap)  # raises before the computation
     return figure_of, rendered
 
 
@@ -102,7 +102,7 @@ def _drawing(view: View) -> tuple[Any, Any]:
 def _shown(
     named: Sequence[Path], options: Mapping[str, Any], view: View, computing: Executor | None
 ) -> Iterator[tuple[Features, list[str], View, str]]:
-    """Open what is to be drawn, with its keys, what is shown of them, and what they are."""
+    """Open the arrays to draw; yield them, the keys, the view, and a noun for the keys."""
     source, *others = named
     if not os.path.lexists(source):
         raise UsageError(f"there is nothing at {quoted(source)}; name an output or a recording")
@@ -126,13 +126,12 @@ def _shown(
 
 
 def _opened(output: Path) -> Features:
-    """Return an output, open."""
     try:
         return open_features(output)
     except StoredDataError as error:
         try:
             is_other = not {ROOT_NAME, MANIFEST_NAME} & set(os.listdir(output))
-        except OSError:  # a file, or a folder that may not be looked into
+        except OSError:  # a file, or an unreadable folder
             is_other = False
         if not is_other:
             raise
@@ -145,7 +144,6 @@ def _opened(output: Path) -> Features:
 
 
 def _require_recording(path: Path, first: Path) -> None:
-    """Refuse what is no recording, behind a recording."""
     if not os.path.lexists(path):
         raise UsageError(
             f"{quoted(first)} is a recording, not an output: it has no keys, and there is no file "
@@ -195,7 +193,7 @@ def _extract(
 
 
 def _keys(features: Features, named: tuple[str, ...], *, quiet: bool) -> list[str]:
-    """Return the keys to be drawn, each once."""
+    """Return the keys to draw, each once."""
     if not named:
         keys = list(islice(features, FIRST_KEYS))
         if len(keys) < len(features) and not quiet:
@@ -218,7 +216,7 @@ def _keys(features: Features, named: tuple[str, ...], *, quiet: bool) -> list[st
 
 
 def _given(names: Iterable[str]) -> str:
-    """Return the options that stand on the command line; defaults of any kind do not count."""
+    """Return the options given on the command line; defaults of any kind do not count."""
     source_of = click.get_current_context().get_parameter_source
     given = [name for name in names if source_of(name) is ParameterSource.COMMANDLINE]
     return ", ".join(f"--{name.replace('_', '-')}" for name in given)

@@ -1,4 +1,4 @@
-"""How far a run is: amounts, speed and the time left, as a bar or a line shows them."""
+"""Progress of a run: amounts, speed and the time left, as a bar or a line shows them."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ _FEWEST_CELLS = 6  # of a bar
 
 
 class Speed:
-    """What is done in a second, averaged over the last minute."""
+    """Progress per second, averaged over the last minute."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -33,7 +33,7 @@ class Speed:
                 self._marks.popleft()
 
     def forget(self) -> None:
-        """Begin again at the next mark."""
+        """Start again at the next mark."""
         self._marks.clear()
 
     def now(self, done: float) -> float | None:
@@ -50,10 +50,10 @@ class Status:
     """How far a stage of a run is.
 
     Attributes:
-        name: The stage; empty for computing, of which nothing need be said.
-        share: What part of it is done, from 0 to 1. ``None``: it waits, for what ``name`` says.
+        name: The stage; empty for computing.
+        share: The fraction that is done. ``None``: the stage waits, as ``name`` says.
         left: Seconds until its end, ``None`` if that is not known.
-        details: The amounts and the speed, those that matter most first.
+        details: The amounts and the speed, the most important first.
     """
 
     name: str
@@ -82,7 +82,7 @@ class Status:
         return f"{start}|{{bar}}|{self._details(' ', room, elapsed)}"
 
     def _details(self, separator: str, room: int, elapsed: float) -> str:
-        """Return the details that fit, each behind a separator, and the time since the start."""
+        """Return the details that fit, each after a separator, and the time since the start."""
         text = ""
         for detail in self.details:
             more = f"{', ' if text else separator}{detail}"
@@ -102,16 +102,13 @@ class Status:
 class Computing(Progress):
     """The stage that computes, measured in seconds of audio; another thread may show it.
 
-    An input that has not been opened is taken to be as long, for each of its bytes, as those that
-    have been. What earlier runs have computed is neither done nor to be done.
+    The length of an unopened input is estimated from its bytes and the lengths of opened ones.
+    The work of earlier runs is neither done nor to be done.
 
     Args:
-        sources: Key and bytes of each input that is known.
-        grows: Whether more may come.
+        sources: Key and bytes of each known input.
+        grows: Whether more may arrive.
         stream: Standard input, if that is an input and waited for.
-
-    Attributes:
-        done: Seconds of audio that are computed.
     """
 
     def __init__(
@@ -140,7 +137,7 @@ class Computing(Progress):
         self._stream = stream
 
     def arrived(self, key: str, n_bytes: int) -> None:
-        """Add an input that has come."""
+        """Add an input that has arrived."""
         with self._lock:
             self._stream = None
             self._is_waiting = False
@@ -166,7 +163,7 @@ class Computing(Progress):
             self._begun[key] = seconds
 
     def computed(self, key: str, due: float, seconds: float, length: float) -> None:
-        """Record what has been computed."""
+        """Record computed seconds."""
         with self._lock:
             self._is_waiting = False
             if key in self._unopened:
@@ -186,7 +183,7 @@ class Computing(Progress):
             self._n_ended += 1
 
     def _open(self, key: str) -> int:
-        """Let nothing of an input be estimated any more; return its bytes."""
+        """Exclude an input from the estimate; return its bytes."""
         n_bytes = self._unopened.pop(key, 0)
         self._bytes_unopened -= n_bytes
         self._begun.pop(key, None)
@@ -194,7 +191,7 @@ class Computing(Progress):
 
     @property
     def total(self) -> float | None:
-        """Seconds to be computed, with those that are; ``None`` as long as nothing tells."""
+        """Seconds of audio, done or to be done; ``None`` as long as they cannot be estimated."""
         if not self._bytes_opened:
             return None
         unopened = self._bytes_unopened * self._seconds_opened / self._bytes_opened
@@ -202,7 +199,7 @@ class Computing(Progress):
         return self.done + max(sum(self._left.values()), 0.0) + unopened
 
     def waits(self) -> None:
-        """Record that all that has come is computed, and more is waited for."""
+        """Record that all inputs that have arrived are computed, and more are awaited."""
         with self._lock:
             self._is_waiting = self._grows
             self._speed.forget()
@@ -226,10 +223,7 @@ class Computing(Progress):
 class Counting:
     """A stage that goes through arrays, measured in seconds of their audio.
 
-    Args:
-        name: What is done.
-        n_inputs: Inputs in all.
-        seconds: Seconds of audio in all. ``None``: they are not known, and inputs are counted.
+    ``seconds`` is the sum; ``None``: it is not known, and inputs are counted.
     """
 
     def __init__(
@@ -245,7 +239,7 @@ class Counting:
         self._speed.mark(0.0)
 
     def moved(self, seconds: float) -> None:
-        """Record that so much more is done, of inputs that have not ended."""
+        """Record that ``seconds`` more are done, of inputs that have not ended."""
         self._seconds_begun += seconds
         self._speed.mark(self._done)
 
@@ -280,7 +274,6 @@ def _status(
     *,
     is_audio: bool = True,
 ) -> Status:
-    """Return how far a stage is that is measured in seconds of audio, or else in inputs."""
     details = [inputs]
     if is_audio and total is not None:
         details.insert(0, f"{duration(done)} of {duration(total)} of audio")

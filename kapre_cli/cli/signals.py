@@ -18,10 +18,10 @@ Handler = Callable[[int, object], None]
 _HEARD = (*STOPPING, signal.SIGPIPE)
 # Modules in whose functions an exception could leave a lock taken, or be lost in a callback.
 _FRAGILE = ("kapre_cli.storage.hdf5_target", "threading", "weakref", "_weakrefset")
-# Those that load others: modules in C may crash should one come while they are loaded.
+# Modules that load others: modules in C may crash if an exception is raised meanwhile.
 _LOADING = ("importlib._bootstrap", "_frozen_importlib")
 # A terminal signals every process of a group, and so does timeout, beside the one it watches.
-# What comes so soon after the first is the same request.
+# A signal so soon after the first is the same request.
 _SAME_REQUEST_SECONDS = 0.3
 _SECONDS_TO_BE_HEARD = 0.05  # a main thread that does not wait has run the handler by then
 
@@ -33,12 +33,7 @@ _STOPPED_BY = {
 
 
 class Stopped(BaseException):
-    """The process was asked to end.
-
-    Attributes:
-        number: Number of the signal that asked.
-        left: What the run that it stopped has left.
-    """
+    """The process was asked to end; ``left`` says what the stopped run has left."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -50,11 +45,11 @@ class Stopped(BaseException):
 
 
 class _Interruption:
-    """Whether an exception may be raised where the main thread is when a signal comes.
+    """Whether a signal may raise an exception at the main thread's current place.
 
     Attributes:
-        base: What the main thread was at when signals began to come again until they are heard.
-            ``None``: they do not.
+        base: The main thread's frame when signals began to be repeated until they are heard.
+            ``None``: they are not repeated.
     """
 
     def __init__(self) -> None:
@@ -63,7 +58,7 @@ class _Interruption:
         self._since = 0.0
 
     def may_be(self, frame: FrameType | None) -> bool:
-        """Whether it may be. A thread that has not moved for long waits, and can be interrupted."""
+        """Return whether it may; a thread that has not moved for long waits, so it may."""
         while frame is not None and frame.f_globals is globals():
             frame = frame.f_back  # a second signal, within the handler of the first
         if frame is None or self.base is None:
@@ -86,7 +81,7 @@ may_interrupt = _interruption.may_be
 
 @dataclass(frozen=True)
 class _Hurry:
-    """Handles a second request: ends the process before its files are removed or closed."""
+    """Handles a second request: end the process before its files are removed or closed."""
 
     remedy: str
     first: float  # when the first request came
@@ -102,7 +97,7 @@ _remedies: list[str] = []  # for a second request; if there is none, it changes 
 
 @contextmanager
 def ending_at_once(remedy: str) -> Iterator[None]:
-    """Let a second request to end the process do so at once: it is this program's own.
+    """Let a second request end the process at once; only for this program's own process.
 
     The message names ``remedy``, which is what to do then.
     """
@@ -117,8 +112,8 @@ def ending_at_once(remedy: str) -> Iterator[None]:
 def stoppable() -> Iterator[None]:
     """Raise :class:`Stopped` in the main thread at the first signal of ``STOPPING``.
 
-    Further ones are ignored, but see :func:`ending_at_once`: tidying up takes a moment. A signal
-    that was ignored before, as ``nohup`` has it, stays so.
+    Further ones are ignored, because tidying up takes a moment, but see :func:`ending_at_once`. A
+    signal that was ignored before, as by ``nohup``, stays ignored.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # signals never reach another thread
@@ -142,13 +137,13 @@ def stoppable() -> Iterator[None]:
 
 
 def do_nothing(_number: int, _frame: object) -> None:
-    """Handle a signal that is passed over."""
+    """Handle a signal without any effect."""
 
 
 def pass_over(numbers: Iterable[int] = _HEARD, handler: Handler = do_nothing) -> None:
-    """Let signals change nothing any more, within :func:`stoppable`: the work is done.
+    """Let signals have no effect any more, within :func:`stoppable`: the work is done.
 
-    They are not ignored by the system: Python would complain of one that has come just now.
+    They are not ignored by the system: Python would complain of one that has just arrived.
     """
     if threading.current_thread() is threading.main_thread():
         for number in numbers:
@@ -158,11 +153,11 @@ def pass_over(numbers: Iterable[int] = _HEARD, handler: Handler = do_nothing) ->
 
 @contextmanager
 def heard() -> Iterator[None]:
-    """See that signals are heard although the main thread waits, for a pipe for instance.
+    """Ensure that signals are handled although the main thread waits, for example for a pipe.
 
-    Python runs a handler between two steps of the main thread. A signal that comes behind the
-    last step and before the system call that waits is noted, and nothing wakes the call. So a
-    thread sends it again until its handler has run, which is known by its being passed over then.
+    Python runs a handler between two steps of the main thread. A signal that arrives after the last
+    step and before the system call that waits is noted, and nothing wakes the call. So a thread
+    sends it again until its handler has run, which is known by its being passed over then.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -193,6 +188,6 @@ def heard() -> Iterator[None]:
 
 
 def _is_due(number: int) -> bool:
-    """Whether a signal has a handler of this program that has not run."""
+    """Return whether a signal has a handler of this program that has not run."""
     handler = signal.getsignal(number)
     return callable(handler) and handler is not do_nothing and not isinstance(handler, _Hurry)

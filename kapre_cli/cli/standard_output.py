@@ -19,15 +19,11 @@ _STDOUT = "standard output"
 
 
 def put(line: str) -> None:
-    """Print a line at once; characters that a terminal lacks or should not get are escaped.
-
-    Raises:
-        OutputError: If it cannot be written.
-    """
+    """Print a line at once, with unprintable characters escaped; raise OutputError on failure."""
     text = f"{printable(line)}\n"
     try:
         descriptor = sys.stdout.fileno()
-    except (OSError, ValueError):  # a program in Python has put something else there
+    except (OSError, ValueError):  # a Python program has replaced it
         sys.stdout.write(text)
         return
     with writing(_STDOUT):
@@ -36,26 +32,19 @@ def put(line: str) -> None:
 
 
 def require_open_stdout(what: str, instead: str) -> None:
-    """Refuse a standard output that nothing can be written to.
-
-    Raises:
-        UsageError: If it is closed.
-    """
+    """Raise UsageError if standard output is closed."""
     if fcntl.fcntl(1, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
         raise UsageError(f"standard output is closed: {what} cannot go there; name {instead}")
 
 
 @contextmanager
 def while_read(descriptor: int) -> Iterator[None]:
-    """End what is done within as soon as the reader of a pipe has left.
+    """Raise :class:`Stopped`, by SIGPIPE, in the block as soon as the reader of a pipe has left.
 
-    Whatever the main thread is at: computing takes long, and so may waiting for an input.
-
-    Raises:
-        Stopped: If it has, by SIGPIPE.
+    The main thread may be computing or waiting for an input, both of which may take long.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield  # which signals never reach: writing fails then
+        yield  # signals never reach this thread: writing fails then
         return
     is_over = False
 
@@ -63,16 +52,16 @@ def while_read(descriptor: int) -> Iterator[None]:
         if not may_interrupt(frame):
             return
         pass_over((signal.SIGPIPE,))
-        # What is being stopped, or has found out itself, is left to tidy up in peace.
+        # A block that is being stopped, or has noticed by itself, is left to tidy up.
         if not (is_over or isinstance(sys.exc_info()[1], Stopped | BrokenPipeError)):
-            raise Stopped(signal.SIGPIPE)  # which nothing takes for an error of a file
+            raise Stopped(signal.SIGPIPE)  # not mistaken for an error of a file
 
     main = threading.get_ident()
     ours, theirs = os.pipe()
 
     def watch() -> None:
         poll = select.poll()
-        poll.register(descriptor, 0)  # errors are told unasked
+        poll.register(descriptor, 0)  # errors are always reported
         poll.register(ours, 0)
         seen = dict(poll.poll())
         if ours not in seen:
@@ -93,12 +82,12 @@ def while_read(descriptor: int) -> Iterator[None]:
 
 @contextmanager
 def standard_output(output: OutputSettings) -> Iterator[int | None]:
-    """Give the descriptor that arrays go to, if they are to go to standard output.
+    """Yield the descriptor that arrays go to, if they are to go to standard output.
 
-    Descriptor 1 is taken away from all that might print.
+    Descriptor 1 itself is redirected, away from all code that might print.
 
     Raises:
-        UsageError: If that is a terminal, or closed.
+        UsageError: If it is a terminal, or closed.
         Stopped: If its reader leaves, by SIGPIPE.
     """
     if not output.is_stream:

@@ -1,4 +1,4 @@
-"""What a person sees while a run is on: messages and how far it is, and nothing else."""
+"""Messages and progress of a run for a person, on standard error."""
 
 import sys
 import threading
@@ -19,24 +19,24 @@ from kapre_cli.sources import Source
 if TYPE_CHECKING:
     from kapre_cli.cli.bar import Bar
 
-NOTE = "note: "  # what stands before messages that nobody has to act upon
+NOTE = "note: "  # the prefix of messages that need no action
 
 LINE_SECONDS = 60.0  # from one line to the next where there is no terminal
 _BAR_SECONDS = 0.2  # from one drawing to the next where there is one
 
 
 class Terminal(Computing, Closing):
-    """Keeps standard error to this program's own messages, and says how far the work is.
+    """Keeps standard error to this program's own messages, and shows progress.
 
-    On a terminal by a bar, elsewhere by a line a minute.
+    The progress is a bar on a terminal, elsewhere a line a minute.
 
-    TensorFlow's C++ code writes to file descriptor 2 whatever it is asked to keep to itself, so
-    for the time of a run that descriptor leads nowhere and messages go through a copy of it.
+    TensorFlow's C++ code writes to file descriptor 2 regardless of its settings, so during a run
+    that descriptor leads nowhere and messages go through a copy of it.
 
     Args:
-        sources: The inputs that are known. ``None``: no audio is read.
-        grows: Whether more inputs may come.
-        quiet: Leave out bar, lines and notes.
+        sources: The known inputs. ``None``: no audio is read.
+        grows: Whether more inputs may arrive.
+        quiet: Suppress bar, lines and notes.
         interval: Seconds from one line to the next.
     """
 
@@ -73,12 +73,12 @@ class Terminal(Computing, Closing):
             self._show()
 
     def _show(self) -> None:
-        """Draw the bar now and from now on, or print a line every now and then."""
+        """Draw the bar now and from now on, or print a line at intervals."""
         if self._bar is not None:
             self._bar.refresh()
         if self._showing is None and not self._quiet:
             self._showing = threading.Thread(target=self._keep_showing, name="shown", daemon=True)
-            with suppress(RuntimeError):  # there can be no more threads: those at work matter more
+            with suppress(RuntimeError):  # no more threads are allowed: those at work matter more
                 self._showing.start()
 
     def _keep_showing(self) -> None:
@@ -107,7 +107,7 @@ class Terminal(Computing, Closing):
             sys.stderr.write(f"{printable(message)}\n")  # at once: others may write there as well
 
     def waits(self) -> None:
-        """Show how things stand: nothing else will for a while."""
+        """Show the state: no event will for a while."""
         with self._lock:
             super().waits()
             self._show()
@@ -132,12 +132,12 @@ class Terminal(Computing, Closing):
                 self._stage.ended(seconds)
 
     def put(self, line: str) -> None:
-        """Print a line of the product on standard output, above the bar."""
+        """Print a line on standard output, above the bar."""
         with self._above_bar(sys.stdout):
             put(line)
 
     def close(self) -> None:
-        """Give standard error back."""
+        """Restore standard error."""
         with self._lock:
             self._closing.set()
             if self._bar is not None:

@@ -1,4 +1,4 @@
-"""Batches of frames: segments of signals packed into them, and an engine that computes them.
+"""Pack segments of signals into batches of frames, and compute these with an engine.
 
 The samples of segments are laid one after another into a batch, each beginning at a multiple of
 the hop, and the batch is framed as one signal. A frame that starts in one segment and ends in the
@@ -24,8 +24,8 @@ from kapre_cli.settings import LayerConfig
 
 Features = npt.NDArray[np.float32]
 
-# Vector instructions compute several values at once. An array of a multiple of 16 frames has no
-# odd values at its end, which other instructions would compute, perhaps with another last bit.
+# Vector instructions compute several values at once. A multiple of 16 frames leaves no remainder,
+# which other instructions would compute, perhaps with another last bit.
 FRAMES_MULTIPLE = 16
 
 _BATCHES_BESIDE = 2  # those that are computed: one is packed, one is delivered
@@ -38,10 +38,10 @@ class Segment:
     """Successive frames of one channel, to be computed.
 
     Attributes:
-        samples: The samples that the frames cover, pads included.
+        samples: The samples of the frames, padding included.
         results: The features are written here, shape ``(n_frames, n_features)``.
-        computed: Called with how many more of its frames have been computed, and the largest of
-            their features: NaN or infinite if one of them is.
+        computed: Called with the number of newly computed frames, and the largest of their
+            features: NaN or infinite if one of them is.
         failed: Called with the exception that computing some of its frames raises. ``None``: the
             exception is raised.
     """
@@ -57,9 +57,9 @@ class Slot:
     """The place of some frames of a segment in a batch.
 
     Attributes:
-        first: Its first frame in this batch.
-        count: How many of its frames are in this batch.
-        position: Number of the first of them in the batch.
+        first: Number, in the segment, of the first of these frames.
+        count: Number of these frames.
+        position: Number, in the batch, of the first of them.
     """
 
     segment: Segment
@@ -69,7 +69,7 @@ class Slot:
 
     @property
     def end(self) -> int:
-        """Number of the frame in the batch that follows the last one."""
+        """Number, in the batch, of the frame after the last one."""
         return self.position + self.count
 
     def store(self, features: Features, peak: float) -> None:
@@ -79,12 +79,7 @@ class Slot:
 
 
 class BatchPacker:
-    """Packs segments into batches of ``n_frames`` frames.
-
-    Args:
-        framing: How a signal is framed; pads have been added before.
-        n_frames: Frames of a batch.
-    """
+    """Packs segments, which include their padding, into batches of ``n_frames`` frames."""
 
     def __init__(self, framing: Framing, n_frames: int) -> None:
         self._framing = framing
@@ -95,11 +90,9 @@ class BatchPacker:
     ) -> Iterator[list[Slot]]:
         """Fill batches and yield the slots of each, in order.
 
-        Args:
-            segments: The segments. ``None``: the next one will take a while; the batch that has
-                been begun is yielded at once, and an empty list after it.
-            batches: Gives the samples of a new batch, ``(n_samples,)``, to be overwritten. Those in
-                the gaps keep their values.
+        Among the segments, ``None`` says that the next one will take a while: the started batch is
+        yielded at once, and an empty list after it. ``batches`` yields the samples of new batches,
+        ``(n_samples,)``, to be overwritten; values in the gaps stay.
         """
         samples, slots, position = next(batches), list[Slot](), 0
         for segment in segments:
@@ -126,18 +119,16 @@ class BatchPacker:
 
 
 def _samples(first: int, count: int, framing: Framing) -> slice:
-    """Return where the samples of some frames lie in what they are frames of."""
     start = first * framing.n_hop
     return slice(start, start + framing.n_samples(count))
 
 
 class Engine(Closing):
-    """Computes batches in threads of its own.
+    """Computes batches in its own threads.
 
     Args:
         config: The layer's arguments; its padding and decibels are not applied here.
-        n_frames: Frames of a batch.
-        n_threads: How many batches are computed at once.
+        n_threads: Number of batches that are computed at once.
 
     Attributes:
         batches: The samples of each batch, ``(n_samples,)``, to be filled in turn.
@@ -154,31 +145,22 @@ class Engine(Closing):
 
     @abstractmethod
     def _compute(self, samples: Samples, features: Features) -> None:
-        """Compute the features of all frames of ``samples``, in any thread.
+        """Compute all frames of ``samples``, a batch or its beginning, in any thread.
 
-        Results are bit-identical whatever else is in the batch.
-
-        Args:
-            samples: All samples of a batch, or its first ones.
-            features: The result, shape ``(n_frames, n_features)``.
+        Results are bit-identical regardless of the other frames in the batch.
         """
 
     def submit(self, number: int, n_frames: int) -> Future[tuple[Features, float]]:
-        """Start to compute a batch, which must not be written to until that is done.
+        """Start computing a batch, which must not be written to until the future is done.
 
-        Args:
-            number: The batch's, counted from 0.
-            n_frames: How many frames have been filled. Others need not be computed.
-
-        Returns:
-            Gives the features, shape ``(n_frames, n_features)``, valid until the batch is submitted
-            again; and the largest of them.
+        Only the first ``n_frames`` frames need be computed. The future gives the features, shape
+        ``(n_frames, n_features)``, valid until the batch is submitted again, and their maximum.
         """
         arrays = self.batches[number], self._features[number]
         return self._threads.submit(self._computed, *arrays, n_frames)
 
     def recompute(self, samples: Samples, n_frames: int) -> tuple[Features, float]:
-        """Compute the ``n_frames`` frames of some samples in this thread; return the same."""
+        """Compute ``n_frames`` frames in this thread; return features and maximum."""
         batch = np.zeros_like(self.batches[0])
         batch[: len(samples)] = samples
         return self._computed(batch, np.zeros_like(self._features[0]), n_frames)
@@ -197,7 +179,7 @@ class Engine(Closing):
 
 
 def batch_frames(config: LayerConfig, batch_size: int | None = None) -> int:
-    """Return the frames of a batch, a multiple of 16: ``batch_size``, or what suits the layer."""
+    """Return the frames of a batch, a multiple of 16: ``batch_size``, or the layer's default."""
     framing = config.framing
     return _rounded_up(batch_size or _DEFAULT_VALUES // max(framing.n_dft, framing.n_hop))
 
@@ -211,12 +193,8 @@ def run_batches(
 ) -> None:
     """Compute every segment into its ``results`` and call its ``computed``.
 
-    Args:
-        segments: The segments. ``None``: the next one will take a while; all earlier ones are
-            computed before it is asked for.
-        framing: The layer's.
-        n_frames: Frames of a batch of the engine.
-        engine: The engine.
+    Among the segments, ``None`` says that the next one will take a while: all earlier ones are
+    computed first. ``n_frames`` is the size of the engine's batches.
     """
     pending: deque[tuple[int, list[Slot], Future[tuple[Features, float]]]] = deque()
     numbers = itertools.cycle(range(len(engine.batches)))

@@ -13,19 +13,19 @@ from kapre_cli.settings import LayerConfig
 from kapre_cli.time_frequency import layer_of
 from kapre_cli.time_frequency.steps import in_pieces
 
-_LOT_VALUES = 2**16  # samples of all frames that are computed together
+_LOT_VALUES = 2**16  # samples of all frames of a chunk
 
 
 def lot_frames(config: LayerConfig) -> int:
-    """Return how many frames are always computed together, whatever the size of a batch."""
+    """Return how many frames are always computed together, for batches of any size."""
     return max(_LOT_VALUES // config.n_dft // ROWS_MULTIPLE, 1) * ROWS_MULTIPLE
 
 
 class KerasEngine(Engine):
     """Runs the Keras layer, with TensorFlow's own threads.
 
-    It runs on the processor, even beside a GPU: a training run next door keeps the card and its
-    memory, and the result does not depend on whether there is one.
+    It runs on the CPU, even beside a GPU: a training run keeps the card and its memory, and the
+    result does not depend on whether there is one.
     """
 
     has_fixed_shape: ClassVar[bool] = True
@@ -41,18 +41,18 @@ class KerasEngine(Engine):
         def transform(samples: Any) -> Any:
             return in_pieces(layer.transform, samples, layer.framing, n_lot)
 
-        # Nothing in a layer branches on values: AutoGraph would take half a second for nothing.
+        # Nothing in a layer branches on values: AutoGraph would only take half a second.
         self._compiled = tf.function(transform, input_signature=[signature], autograph=False)
         super().__init__(config, n_frames, n_threads=1)
 
     @property
     def n_traces(self) -> int:
-        """How often the layer has been traced: once, whatever the lengths of the segments."""
+        """Number of times the layer has been traced: once, for segments of any length."""
         return int(self._compiled.experimental_get_tracing_count())
 
     def _compute(self, samples: Samples, features: Features) -> None:
         with tf.device("CPU:0"):
             computed: Any = self._compiled(tf.constant(samples[np.newaxis, np.newaxis]))
-        # Rounded by NumPy: TensorFlow makes zeros of float32's smallest numbers.
+        # NumPy rounds: TensorFlow turns float32's smallest numbers into zeros.
         with np.errstate(over="ignore"):  # the finiteness of features is checked later
             features[:] = computed.numpy()[0, 0]

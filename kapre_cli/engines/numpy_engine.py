@@ -1,8 +1,8 @@
 """The frozen layers in NumPy: a run is over before TensorFlow would be imported.
 
 The formulas are those of ``time_frequency``, step by step; tests compare both with one reference
-and with each other. Frames are computed in small lots, so that every step finds its values in the
-processor's cache, and in memory that is used again and again.
+and with each other. Frames are computed in small chunks, so that every step finds its values in
+the processor's cache, in memory that is reused.
 """
 
 import threading
@@ -19,17 +19,14 @@ from kapre_cli.framing import largest_power_of_two, spans
 from kapre_cli.posix import n_processors
 from kapre_cli.settings import LayerConfig, MelspectrogramConfig
 
-_LOT_BYTES = 2**20  # of the windowed frames of a lot
+_LOT_BYTES = 2**20  # of the windowed frames of a chunk
 _MAX_LOT = 480  # frames
-_BUFFER_VALUES = 2**10  # of one type, while NumPy makes another of them: they stay in the cache
-_LONG_DFT = 2**12  # a lot of longer frames may have a single one
+_BUFFER_VALUES = 2**10  # that NumPy converts to another type at once: they stay in the cache
+_LONG_DFT = 2**12  # a chunk of longer frames may have a single one
 
 
 class NumpyEngine(Engine):
-    """Computes what a frozen layer does.
-
-    Without ``n_threads`` it computes a batch on each processor that this process may use.
-    """
+    """Computes a frozen layer; ``n_threads`` is by default the number of usable processors."""
 
     has_fixed_shape: ClassVar[bool] = False
 
@@ -99,7 +96,7 @@ class NumpyEngine(Engine):
 
 
 class _Scratch:
-    """A thread's own arrays for the frames of a lot: fresh memory is slow."""
+    """A thread's own arrays for the frames of a chunk: fresh memory is slow."""
 
     def __init__(
         self,

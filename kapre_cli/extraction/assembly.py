@@ -1,4 +1,4 @@
-"""Finished inputs into one output, in their order: a file or folder, or a stream."""
+"""Write finished inputs into one output, in order: a file, a folder or a stream."""
 
 import os
 import sys
@@ -27,16 +27,16 @@ from kapre_cli.storage.npy import write_array
 from kapre_cli.storage.work_dir import WorkDir, signals_deferred
 from kapre_cli.storage.writers import FeatureWriter, writer_class
 
-_SECONDS_TO_LOOK = 0.1  # at the place of the work folder again
+_SECONDS_TO_LOOK = 0.1  # between two checks that the work folder is in its place
 
 
 class Sink:
     """Takes inputs that have ended, in order.
 
     Attributes:
-        ahead_inputs: How many inputs may be computed before the turn of the first of them has come;
-        ahead_bytes: how many bytes of blocks they may have.
-        tells_at_once: Whether an input that fails is reported then, and not in its turn.
+        ahead_inputs: Maximum number of inputs that are computed before their turn has come.
+        ahead_bytes: Maximum bytes of their blocks.
+        tells_at_once: Whether a failed input is reported at once, not in its turn.
     """
 
     ahead_inputs = sys.maxsize
@@ -44,32 +44,28 @@ class Sink:
     tells_at_once = True
 
     def keep(self, job: Job) -> None:
-        """Give an input what earlier runs have done for it."""
+        """Give an input the results of earlier runs."""
 
     def get_ready(self) -> None:
-        """Do what can be done before the first input has ended."""
+        """Prepare before the first input has ended."""
 
     def nothing_else_is_due(self, jobs: Collection[Job]) -> None:
         """Record that all inputs have ended, and which of them are still to be taken."""
 
     def take(self, job: Job, pause: Callable[[], None]) -> None:
-        """Take the next input, which has ended; ``pause`` now and then in a long array."""
+        """Take the next ended input; call ``pause`` now and then in a long array."""
         raise NotImplementedError
 
 
 class FileSink(Sink):
     """Writes an output in a work folder, reads it back and moves it into its place.
 
-    It is begun as late as possible: as long as all inputs are those of the finished output that is
-    brought up to date, in its order, there may be nothing to write.
+    The writer is opened as late as possible: while all inputs are those of the finished output, in
+    its order, there may be nothing to write.
 
     Args:
-        common: The settings of the run.
-        work_dir: Where the output is put together.
-        existing: What stood at its place when the run began.
-        reuse: What earlier runs have left, and the report of this one.
+        existing: The state of the output path when the run began.
         jobs: The inputs; ``None`` while not all of them are known.
-        progress: Told how far it is.
     """
 
     def __init__(
@@ -91,16 +87,16 @@ class FileSink(Sink):
         self._n_rejected = reuse.report.n_failed
         self._progress = progress
         self._writer: FeatureWriter | None = None
-        self._next_look = 0.0  # at the place of the work folder
+        self._next_look = 0.0  # when the work folder is checked
         self._written: list[Job] = []
-        self._waiting: list[Job] = []  # that need not be written if all others are like them
+        self._waiting: list[Job] = []  # unchanged inputs, not written if all others are
         self._features = reuse.earlier.features
         stored = None if self._features is None else self._features.root
         self._is_of_same_settings = stored is not None and (
             replace(stored, versions=self._root.versions) == self._root
         )
         self._stored_keys = iter(self._features or ())
-        # Where the arrays of inputs that are gone belong is known only once all have been tried.
+        # The place of arrays whose inputs are gone is known only once all inputs have been tried.
         self._follows = self._features is None or (
             jobs is not None and not reuse.others({job.source.key for job in jobs})
         )
@@ -108,7 +104,7 @@ class FileSink(Sink):
         self._shown = SILENT  # the progress, once it is that of writing
 
     def keep(self, job: Job) -> None:
-        """Give an input what earlier runs have done for it."""
+        """Give an input the results of earlier runs."""
         self._reuse.keep(job)
 
     def get_ready(self) -> None:
@@ -116,7 +112,7 @@ class FileSink(Sink):
         writer_class(self._settings.output.format)
 
     def nothing_else_is_due(self, jobs: Collection[Job]) -> None:
-        """Let progress be that of writing, from the next input on that is written."""
+        """Show the progress of writing from the next written input on."""
         self._announced = len(jobs), sum(job.facts.seconds for job in jobs if job.facts)
         self._shown = SILENT
 
@@ -131,12 +127,11 @@ class FileSink(Sink):
                 self._write(one, pause)
 
     def _is_stored(self, job: Job, key: str | None) -> bool:
-        """Whether the finished output has the array just so, and under a key: the next one."""
+        """Return whether the finished output has this array, unchanged and next (under ``key``)."""
         is_there = job.stored_in is not None and not job.restated and job.source.key == key
         return is_there and self._is_of_same_settings
 
     def _opened(self) -> FeatureWriter:
-        """Return what writes the output, which is begun now at the latest."""
         if self._writer is None:
             write = writer_class(self._settings.output.format)
             self._writer = write(self._work_dir.staging, self._root)
@@ -167,9 +162,9 @@ class FileSink(Sink):
         self._shown.wrote(facts.seconds)
 
     def _require_place(self) -> None:
-        """See that nothing is written into somebody's folder, whose name the work folder had.
+        """Check that the work folder's name is not that of another folder now.
 
-        A file that is open stays where it is: looking now and then is enough.
+        A file that is open stays where it is: a check now and then is enough.
         """
         is_due = time.monotonic() > self._next_look
         if is_due or self._writer is None or self._settings.output.format == "npy-directory":
@@ -183,13 +178,9 @@ class FileSink(Sink):
         return final_array(journals, entries, self._config, self._settings.output.dtype)
 
     def finish(self, jobs: Sequence[Job]) -> None:
-        """Write what is left, read the output back and move it into its place.
+        """Finish the output of all ``jobs``: write the rest, read it back, move it into its place.
 
-        Args:
-            jobs: All inputs.
-
-        Raises:
-            OutputError: If it cannot be written or moved; what stood there is unchanged then.
+        After an OutputError the earlier output is unchanged.
         """
         arrays = self._reuse.contents(jobs, self._n_rejected)
         if self._writer is None and (arrays or not jobs) and self._is_up_to_date(arrays):
@@ -212,7 +203,6 @@ class FileSink(Sink):
         self._count(arrays)
 
     def _is_up_to_date(self, arrays: Sequence[Job]) -> bool:
-        """Whether the finished output holds all that there is to hold, just so."""
         if self._features is None or len(self._features) != len(arrays):
             return False
         return self._is_of_same_settings and all(map(self._is_stored, arrays, self._features))
@@ -228,12 +218,11 @@ class FileSink(Sink):
             )
 
     def _may_be_empty(self, jobs: Sequence[Job]) -> bool:
-        """Whether an output without arrays is one: of a shard, and not in place of a better one."""
+        """Return whether to write an output without arrays: of a shard, and over no better one."""
         is_shard = self._settings.shard is not None and self._settings.output.format != "npy"
         return is_shard and not (jobs and os.path.lexists(self._settings.output.path))
 
     def _write_all(self, arrays: Sequence[Job]) -> None:
-        """Write all that has waited."""
         if arrays:
             output = self._settings.output.path
             n_bytes = output_bytes(arrays, self._settings)
@@ -244,9 +233,9 @@ class FileSink(Sink):
             self._report.require_few_failures()
 
     def _publish(self, writer: FeatureWriter) -> None:
-        """Read the output back, move it into its place and remove what led to it.
+        """Read the output back, move it into its place and remove the work folder.
 
-        The last two are one deed: an interrupt in between would be told as if there were no output.
+        An interrupt between the last two would be reported as if there were no output.
         """
         writer.finish()
         require_written(writer, self._progress)
@@ -262,23 +251,20 @@ class FileSink(Sink):
             self._work_dir.close()
 
     def _count(self, arrays: Sequence[Job]) -> None:
-        """Count the inputs whose arrays are in the output; one that failed has been counted."""
+        """Count the inputs whose arrays are in the output; failed ones have been counted."""
         for job in arrays:
             if not job.failed:
                 tell = self._report.skipped if job.kept else self._report.written
                 tell(job.source.path, job.known(self._config))
 
     def close(self) -> None:
-        """Close what has been written; it is void unless it is in its place."""
+        """Close the writer; its output is void unless it is in its place."""
         if self._writer is not None:
             self._writer.close()
 
 
 class StreamSink(Sink):
-    """Sends each array off when its turn has come, and leaves nothing behind.
-
-    What becomes of an input is reported in that order too.
-    """
+    """Sends each array in its turn and keeps nothing; reports inputs in that order, too."""
 
     ahead_inputs = 2**10
     ahead_bytes = 2**28
@@ -294,12 +280,7 @@ class StreamSink(Sink):
         self._report = report
 
     def take(self, job: Job, pause: Callable[[], None]) -> None:
-        """Send the array off, or tell why there is none.
-
-        Raises:
-            BrokenPipeError: If nobody reads it.
-            OutputError: If it cannot be written.
-        """
+        """Send the array or report the failure; raise BrokenPipeError if nobody reads it."""
         if not job.failed:
             self._send(job, pause)
         if job.failed:
@@ -325,7 +306,7 @@ class StreamSink(Sink):
 def with_pauses(
     array: FinalArray, seconds: float, progress: Progress, pause: Callable[[], None]
 ) -> FinalArray:
-    """Return an array of so many seconds that lets others go on between its pieces."""
+    """Return an array of so many seconds that calls ``pause`` between its pieces."""
     if array.n_pieces == 1:
         return array
     per_frame = seconds / array.shape[array.time_axis]

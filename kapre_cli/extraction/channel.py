@@ -11,25 +11,25 @@ from kapre_cli.closing import Closing
 
 _LENGTH = struct.Struct("<Q")
 
-# A signal for a process that has ended would be taken for one of the reader of standard output.
+# SIGPIPE from an ended process would be mistaken for that of standard output's reader.
 NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
 
 
 class Channel(Closing):
-    """One end, of a pair of sockets, of a connection to a process of this program."""
+    """One end of a socket pair to another process of this program."""
 
     def __init__(self, end: socket.socket) -> None:
         self._socket = end
         self._sending = Lock()
 
     def fileno(self) -> int:
-        """Return the descriptor of this end, which can be read when a message comes."""
+        """Return the descriptor of this end, readable when a message arrives."""
         return self._socket.fileno()
 
     def send(self, message: object) -> None:
         """Send a message, from any thread; raise OSError if the other side has ended.
 
-        Wait while it does not read.
+        The call blocks while the other side does not read.
         """
         data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
         with self._sending:
@@ -45,7 +45,7 @@ class Channel(Closing):
         left = memoryview(data)
         while left:
             n_read = 0
-            with suppress(ConnectionError):  # it ended before it had read all that was sent to it
+            with suppress(ConnectionError):  # it ended without reading all messages
                 n_read = self._socket.recv_into(left)
             if not n_read:
                 raise EOFError("the other process has ended")
@@ -58,5 +58,5 @@ class Channel(Closing):
             self._socket.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
-        """Close this end; the other side finds that out."""
+        """Close this end; the other side notices."""
         self._socket.close()

@@ -1,4 +1,4 @@
-"""A worker's work: tasks are decoded, computed and appended to a journal; events report on them."""
+"""A worker's tasks: decode inputs, compute them and append the results to a journal."""
 
 import math
 import time
@@ -29,14 +29,14 @@ from kapre_cli.extraction.tasks import (
 from kapre_cli.settings import ExtractionSettings, LayerConfig, resolved_engine
 from kapre_cli.storage.journal import SECONDS_AT_RISK, Journal, peak_of
 
-_SENT_EVENTS = 64  # at once, or
-_SENT_SECONDS = 0.02  # after so long
+_SENT_EVENTS = 64  # events are sent when they are so many
+_SENT_SECONDS = 0.02  # or have waited so long
 
 Send = Callable[[list[Event]], None]
 
 
 class Outbox(Closing):
-    """What a worker gives out: blocks, into journals, and then the events that tell of them.
+    """Sends events once the blocks that they report are in journals.
 
     Journals are open as long as inputs need them, that of the last task always.
     """
@@ -49,7 +49,7 @@ class Outbox(Closing):
         self._n_begun: Counter[str] = Counter()  # inputs, counted by the thread that decodes
         self._n_ended: Counter[str] = Counter()  # by the one that computes
         self._events: list[Event] = []
-        self._sent = 0.0  # long ago: that an input is being read is sent at once
+        self._sent = 0.0  # long ago, so that the first event is sent at once
         self._sending = Lock()  # which the end of a worker waits for
 
     def journal_of(self, task: Task) -> Journal:
@@ -61,24 +61,22 @@ class Outbox(Closing):
         return self._journals[path]
 
     def ended(self, journal: Journal, event: Finished | Failed) -> None:
-        """Add the end of an input whose blocks are in a journal."""
+        """Add the event of an ended input and count the input for its journal."""
         self._n_ended[str(journal.path)] += 1
         self.add(event)
 
     def add(self, event: Event) -> None:
-        """Add an event; send all if an input has failed, if they are many or have waited."""
+        """Add an event; send all after a failure, if they are many or if they have waited."""
         self._events.append(event)
         are_many = len(self._events) >= _SENT_EVENTS
         if are_many or isinstance(event, Failed) or time.monotonic() - self._sent > _SENT_SECONDS:
             self.send()
 
     def send(self) -> None:
-        """Send all events, once other processes can read all blocks.
+        """Flush the journals, so that other processes can read all blocks, then send all events.
 
-        Journals are closed that no input needs any more.
-
-        Raises:
-            OutputError: If a journal cannot be written. Which inputs have failed is sent even so.
+        Journals that no input needs any more are closed. If one cannot be written, OutputError is
+        raised, and the failures of inputs are sent even so.
         """
         with self._sending:
             events, self._events = self._events, []
@@ -104,18 +102,11 @@ class Outbox(Closing):
 
 
 def compute_tasks(tasks: Iterable[Task | None], common: TaskSettings, outbox: Outbox) -> None:
-    """Compute every input of some tasks.
+    """Compute every input of some tasks; raise OutputError if a journal cannot be written.
 
-    It needs nothing but the files, the folder of the journals and the settings.
-
-    Args:
-        tasks: The tasks. ``None``: the next one may take a while; all before it has been computed
-            and sent then.
-        common: Their settings.
-        outbox: Where blocks and events go; to be closed by the caller.
-
-    Raises:
-        OutputError: If a journal cannot be written.
+    Among the tasks, ``None`` says that the next one may take a while: all earlier ones are computed
+    and sent first. A task depends only on its files, the folder of the journals and the settings.
+    The caller closes the outbox.
     """
     settings = common.settings
     n_frames = batch_frames(settings.layer, settings.batch_size)
@@ -156,7 +147,7 @@ def _items(
 
 
 class _ComputeStage:
-    """Turns what has been decoded into segments to be computed, and blocks into records."""
+    """Turns decoded items into segments, and computed blocks into journal entries."""
 
     def __init__(self, settings: ExtractionSettings, outbox: Outbox) -> None:
         self._settings = settings
@@ -164,7 +155,7 @@ class _ComputeStage:
         self._outbox = outbox
 
     def segments(self, items: Iterable[Item | None]) -> Iterator[Segment | None]:
-        """Yield what is to be computed; ``None`` where the next may take a while."""
+        """Yield segments to compute; ``None`` where the next one may take a while."""
         for item in items:
             if item is None:
                 yield None
@@ -226,7 +217,7 @@ class _ComputeStage:
             self._finish(active)
 
     def _check_finite(self, block: Block) -> None:
-        """Set features to NaN that are not finite; raise FeatureError if none were to be kept."""
+        """Set non-finite features to NaN if they are to be kept, else raise FeatureError."""
         if math.isfinite(block.peak):
             return
         if self._settings.audio.non_finite != "keep":
@@ -235,11 +226,11 @@ class _ComputeStage:
                 "its samples are so large that float32 overflows in frames "
                 f"{block.first_frame:,} to {last:,}; scale it down, for instance to [-1, 1]"
             )
-        block.results[~np.isfinite(block.results)] = np.nan  # whatever became of an infinity
+        block.results[~np.isfinite(block.results)] = np.nan  # also where an infinity led
         block.peak = peak_of(block.results)
 
     def _ended(self, end: EndOfInput) -> None:
-        """Fail an input, or finish it if all of it is computed."""
+        """Fail an input, or finish it if all of it has been computed."""
         active = end.input
         if end.failure is not None:
             self._fail(active, end.failure)

@@ -1,4 +1,4 @@
-"""Tasks to workers, and what these send back to a sink, until every input has ended."""
+"""Give tasks to workers and their results to a sink, until every input has ended."""
 
 from collections import defaultdict, deque
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ from kapre_cli.storage.journals import Journals, replay
 
 _TASK_BYTES = 2**23  # of the files of one task, at most
 _TASKS_A_WORKER = 4  # at least, if there is work for so many
-_TAKEN_AT_ONCE = 8  # finished inputs, before workers are asked for what is new
+_TAKEN_AT_ONCE = 8  # finished inputs, before new events are handled
 _LISTED_AHEAD = 2**10  # inputs of a list that wait to be computed
 
 
@@ -61,14 +61,14 @@ class Coordinator:
         self._executor = executor
         self.queue: deque[Job] = deque()
         self._due: deque[Job] = deque()  # not given to a worker yet
-        self._due_alone: deque[Job] = deque()  # that had been given to a worker which died
+        self._due_alone: deque[Job] = deque()  # that a worker had not finished when it died
         self._n_due_bytes = 0
         self._running: dict[int, Job] = {}  # given to a worker, by number
         self._n_given = 0
         self._n_workers = 0
         self._ahead_bytes = 0  # of blocks whose input's turn has not come
-        self._journal_of: dict[int, str] = {}  # of a run that can be resumed, by worker
-        # Those of other runs, by the last input that may have blocks there.
+        self._journal_of: dict[int, str] = {}  # by worker, if the run can be resumed
+        # Else the journals, by the last input that may have blocks there.
         self._needed_until: defaultdict[Job, list[str]] = defaultdict(list)
         self._error: BaseException | None = None  # that ends the run
         self._all_ended = False  # and the sink knows it
@@ -77,12 +77,8 @@ class Coordinator:
         """Compute every input that is not done, and let the sink take all.
 
         Args:
-            jobs: The inputs; those that come are added, unless nothing resumes the run.
-            coming: The inputs that come.
-
-        Raises:
-            OutputError: If the output or a journal cannot be written.
-            TooManyFailuresError: If more inputs fail than may.
+            jobs: The inputs; arriving ones are appended, unless nothing can resume the run.
+            coming: Inputs that arrive during the run.
         """
         self._report.require_few_failures()
         self._jobs, self._coming = jobs, coming
@@ -100,7 +96,7 @@ class Coordinator:
         self._report.require_few_failures()
 
     def _work(self) -> None:
-        """Give out tasks and take what comes, until the sink has taken all."""
+        """Give out tasks and handle events until the sink has taken all inputs."""
         self._take_coming()
         self._give_tasks()
         if self._running:
@@ -121,7 +117,7 @@ class Coordinator:
     # Inputs
 
     def _take_coming(self) -> None:
-        """Take inputs from a list as far as they have come."""
+        """Add the inputs that have arrived, without waiting."""
         if self._coming is None:
             return
         while len(self._due) < _LISTED_AHEAD:
@@ -173,10 +169,7 @@ class Coordinator:
         self._executor.begin(common, self._handle, self._n_workers)
 
     def _next_inputs(self) -> list[TaskInput]:
-        """Return the inputs of the next task; none if there may be none now.
-
-        None is too far ahead of the one whose turn it is.
-        """
+        """Return the next task's inputs; none while these would be too far ahead of the sink."""
         if self._due_alone:
             return [self._given(self._due_alone.popleft())]
         if self._ahead_bytes >= self._sink.ahead_bytes:
@@ -201,7 +194,7 @@ class Coordinator:
         return TaskInput(number, job.source, job.state, blocks, job.n_bytes)
 
     def _journal_for(self, worker: int, inputs: Sequence[TaskInput]) -> str:
-        """Return the path of a journal: a worker's, or one that goes with its task's inputs."""
+        """Return the worker's journal, or the task's own one if nothing can resume the run."""
         if not self._common.is_durable:
             path = self._journals.create()
             self._needed_until[self._running[inputs[-1].number]].append(path.name)
@@ -213,7 +206,7 @@ class Coordinator:
     # What workers send
 
     def _handle(self, event: Event) -> None:
-        """Record an event. What ends the run is raised later, by :meth:`go`."""
+        """Record an event; an error that ends the run is raised later, by :meth:`go`."""
         if self._error is not None and not isinstance(event, Began | Failed):
             return
         if isinstance(event, Computed):
@@ -257,9 +250,9 @@ class Coordinator:
             job.failure = reason
 
     def _lost(self, event: Lost) -> None:
-        """Let inputs be tried once more, each alone, that a worker had not finished when it died.
+        """Queue the unfinished inputs of a dead worker once more, each alone.
 
-        An input that a worker dies of once more, alone, fails.
+        An input whose worker dies again fails.
         """
         self._journal_of.pop(event.worker, None)
         jobs = [self._running.pop(one.number) for one in event.inputs]
@@ -279,7 +272,6 @@ class Coordinator:
             )
 
     def _take_blocks(self, journal: str, jobs: Sequence[Job]) -> None:
-        """Give inputs the blocks that are in the journal of a worker which has died."""
         name = journal.rpartition("/")[2]
         with suppress(OutputError, KeyError):
             found = replay(self._journals, name).inputs
@@ -311,14 +303,14 @@ class Coordinator:
         return n_taken > 0
 
     def _pause(self) -> None:
-        """Let workers go on while the sink is busy with a long array."""
+        """Let workers go on while the sink writes a long array."""
         if self._running:
             self._executor.wait((), 0)
             self._give_tasks()
 
 
 class _WorkerTracebackError(Exception):
-    """Where an error was raised in a worker, for the traceback of an unexpected one."""
+    """A worker's traceback, as the cause of an unexpected error."""
 
     def __str__(self) -> str:
         return f"\n{self.args[0]}"

@@ -1,4 +1,4 @@
-"""Inputs opened, checked, decoded and cut into blocks, ahead of what computes them."""
+"""Open, check and decode inputs and cut them into blocks, ahead of the computation."""
 
 import threading
 import time
@@ -33,16 +33,15 @@ class ActiveInput:
 
     Attributes:
         number: Its place among the inputs of the run.
-        begun: When its file was opened, by the clock of :func:`time.monotonic`.
-        facts: What is known of it; ``None`` until it has been opened.
+        begun: When its file was opened (:func:`time.monotonic`).
+        facts: Its metadata; ``None`` until it has been opened.
         state: The state of its file, see ``journal.identity``.
         kept: First frames of the blocks that earlier runs have computed.
-        n_kept: Frames of these.
-        n_due: Blocks that are still to be computed.
-        entries: The blocks that have been computed.
-        is_read: Whether its file has been read, and checked, to the end.
-        has_failed: Whether it has failed; blocks of it that are still under way are void.
-        work_seconds: Seconds from its opening to its last frame so far; ``None`` if there is none.
+        n_kept: Number of frames in these.
+        n_due: Number of blocks still to be computed.
+        is_read: Whether its file has been read and checked to the end.
+        has_failed: Whether it has failed; its pending blocks are void.
+        work_seconds: Seconds from opening to the last computed frame; ``None`` without one.
     """
 
     number: int
@@ -61,7 +60,7 @@ class ActiveInput:
 
     @property
     def known_facts(self) -> InputFacts:
-        """What is known of an input that has been opened."""
+        """Metadata of an input that has been opened."""
         if self.facts is None:
             raise RuntimeError(f"{self.source.key!r} has not been opened")
         return self.facts
@@ -69,7 +68,7 @@ class ActiveInput:
 
 @dataclass(slots=True)
 class EndOfInput:
-    """The end of an input: it has been read and checked to its end, or it has failed."""
+    """The end of an input, which has been read and checked completely or has failed."""
 
     input: ActiveInput
     failure: Exception | None = None
@@ -81,9 +80,7 @@ Item = ActiveInput | Block | EndOfInput
 def decoded(one: TaskInput, settings: ExtractionSettings, journal: Journal) -> Iterator[Item]:
     """Yield an input, its blocks that are to be computed, and its end.
 
-    Raises:
-        OutputError: If what it is copied to cannot be written. Any other exception fails this
-            input alone.
+    An OutputError is raised; any other exception fails this input alone.
     """
     active = ActiveInput(one.number, one.source, journal, time.monotonic())
     failure = None
@@ -155,14 +152,13 @@ def _facts(source: Source, reader: AudioReader, framing: Framing) -> InputFacts:
 
 
 class DecodeAhead(Closing):
-    """Decodes in a thread of its own; iterating over it gives what has been decoded.
+    """Decodes items in a thread, ahead of the loop that iterates over them.
 
-    Decoding releases Python's lock, so it goes on beside everything else. What has been decoded
-    and not yet been asked for is bounded, whatever the length of the inputs.
+    Decoding releases Python's lock, so it runs in parallel to everything else. The samples that
+    wait are bounded for inputs of any length.
 
     Args:
-        items: What the thread iterates over. ``None`` where the next item may take a while: all
-            before it has been handed over then.
+        items: ``None`` where the next item may take a while: all earlier ones are handed over.
     """
 
     def __init__(self, items: Iterable[Item | None]) -> None:
@@ -210,7 +206,7 @@ class DecodeAhead(Closing):
             self._hand_over([], 0)
 
     def _hand_over(self, chunk: list[Item | None], n_values: int) -> bool:
-        """Hand over a chunk as soon as there is room; return whether anybody wants more."""
+        """Hand over a chunk as soon as there is room; return whether more is wanted."""
         with self._changed:
             self._changed.wait_for(lambda: self._n_waiting <= AHEAD_VALUES or self._is_closed)
             self._chunks.append((chunk, n_values))
@@ -219,7 +215,7 @@ class DecodeAhead(Closing):
             return not self._is_closed
 
     def close(self) -> None:
-        """Let the thread end; one that waits for a disk is left to it."""
+        """End the thread; one that hangs in a read is abandoned."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()

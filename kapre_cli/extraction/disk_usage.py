@@ -1,4 +1,4 @@
-"""How many bytes of the disk a run will take, as far as can be known beforehand."""
+"""Estimate the disk space that a run needs."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -17,8 +17,8 @@ from kapre_cli.storage.disk import free_bytes, require_free_bytes
 
 _JOURNAL_BYTES = 4  # float32
 
-# More than real recordings have; a header that promises more may be lying, and must not keep the
-# other inputs from being read.
+# More than real recordings have. A header that states more may be wrong, and must not prevent
+# the other inputs from being read.
 _FRAMES_IN_A_BYTE = 4
 _FLAC_CHANNELS = 8  # more channels take more bytes a frame
 
@@ -26,7 +26,7 @@ _FLAC_CHANNELS = 8  # more channels take more bytes a frame
 def check_disk(jobs: Sequence[Job], common: TaskSettings, executor: Executor) -> None:
     """Raise OutputError if the disk is too small for the journals and then the output.
 
-    Where the files' sizes say that enough is free no header need be read.
+    If the files' sizes show that enough is free, no header is read.
     """
     settings = common.settings
     output = settings.output.path
@@ -45,14 +45,14 @@ def check_disk(jobs: Sequence[Job], common: TaskSettings, executor: Executor) ->
 
 
 def output_bytes(jobs: Iterable[Job], settings: ExtractionSettings) -> int:
-    """Return how many bytes inputs that are done will take in the output, at least."""
+    """Return a lower bound of the bytes that finished inputs take in the output."""
     shape_of, known = settings.layer.shape, [job.facts for job in jobs if job.facts is not None]
     n_values = sum(prod(shape_of(facts.n_samples, facts.n_channels)) for facts in known)
     return _stored_bytes(n_values, settings)
 
 
 def value_bytes(settings: ExtractionSettings) -> int:
-    """Return how many bytes a value has in the output, before compression."""
+    """Return the bytes of a value in the output, before compression."""
     return np.dtype(settings.output.dtype).itemsize
 
 
@@ -61,9 +61,9 @@ def _stored_bytes(n_values: int, settings: ExtractionSettings) -> int:
 
 
 def _upper_bound_bytes(due: Sequence[Job], settings: ExtractionSettings) -> float:
-    """Return a number that :func:`_required_bytes` does not exceed, told from the files' sizes.
+    """Return an upper bound of :func:`_required_bytes`, from the files' sizes.
 
-    A file of more channels than FLAC can have is larger, unless it is over in an eighth of a hop.
+    A file with more channels than FLAC allows is larger, unless it is over in an eighth of a hop.
     """
     if settings.audio.resample:
         return math.inf
@@ -77,7 +77,7 @@ def _upper_bound_bytes(due: Sequence[Job], settings: ExtractionSettings) -> floa
 def _required_bytes(
     due: Sequence[Job], seen: Sequence[Preview], settings: ExtractionSettings
 ) -> int:
-    """Return how many bytes inputs will take, at least, by what their headers tell."""
+    """Return a lower bound of the bytes that inputs take, from their headers."""
     n_values = 0
     for job, one in zip(due, seen, strict=True):
         if one.n_samples is not None:

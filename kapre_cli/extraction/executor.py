@@ -1,4 +1,4 @@
-"""Where tasks are computed: the interface, and this very process."""
+"""The interface of executors, which compute tasks, and one that uses this process."""
 
 import select
 from abc import abstractmethod
@@ -19,21 +19,16 @@ class Executor(Closing):
 
     @abstractmethod
     def begin(self, common: TaskSettings, deliver: Deliver, n_workers: int) -> None:
-        """Begin a run; what is left of the one before is dropped.
+        """Begin a run that can use ``n_workers`` workers, and drop the rest of the one before.
 
-        Args:
-            common: What its tasks have in common.
-            deliver: Called with every event, within :meth:`wait`. It does not raise.
-            n_workers: How many workers there is use for.
+        ``deliver`` is called with every event, within :meth:`wait`. It does not raise.
         """
 
     @abstractmethod
     def idle_worker(self, *, alone: bool = False) -> int | None:
-        """Return a worker that takes another task now, one without any if there is one.
+        """Return a worker that takes another task now, one without a task if possible.
 
-        Args:
-            alone: Whether the task is to be the only one: its inputs may crash the worker, or may
-                have been in a worker that another input crashed.
+        ``alone``: the task must be the only one, since its inputs may crash the worker.
         """
 
     @abstractmethod
@@ -42,26 +37,21 @@ class Executor(Closing):
 
     @abstractmethod
     def wait(self, descriptors: Collection[int] = (), timeout: float | None = None) -> None:
-        """Deliver what has happened; if nothing has, wait until something does.
-
-        Args:
-            descriptors: File descriptors; the wait is over when one of them can be read, too.
-            timeout: Seconds to wait at most.
-        """
+        """Deliver events; wait for one, a readable descriptor or ``timeout`` seconds."""
 
     @abstractmethod
     def stop(self) -> None:
-        """End the run; finished work is in the journals then."""
+        """End the run; finished work is in the journals afterwards."""
 
     def close(self) -> None:
-        """End the run, and whatever computes."""
+        """End the run and release the workers."""
         self.stop()
 
 
 class InProcess(Executor):
-    """Computes tasks in this process, each within :meth:`wait`.
+    """Computes tasks in this process, within :meth:`wait`.
 
-    A decoder that crashes takes the process with it.
+    A decoder that crashes ends the process.
     """
 
     def __init__(self) -> None:

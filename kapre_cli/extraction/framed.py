@@ -1,4 +1,4 @@
-"""One input as blocks of frames, read in order, so that no memory grows with its length."""
+"""One input as successive blocks of frames, in memory that does not grow with its length."""
 
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
@@ -21,11 +21,10 @@ class Block:
     """Successive frames of one input, to be computed.
 
     Attributes:
-        first_frame: Number of its first frame in the input.
-        samples: What the frames cover in each channel, pads included: ``(n_channels, samples)``.
+        samples: Samples of the frames, padding included: ``(n_channels, n_samples)``.
         results: The features, shape ``(n_channels, n_frames, n_features)``, once they are computed.
         peak: The largest feature so far: NaN or infinite if one of them is.
-        n_due: How many of its frames, over all channels, have not been computed yet.
+        n_due: Number of frames, over all channels, that are not computed yet.
     """
 
     input: "ActiveInput"
@@ -42,12 +41,10 @@ class Block:
         complete: Callable[["Block"], None],
         failed: Callable[[Exception], None] | None = None,
     ) -> list[Segment]:
-        """Return each channel's frames.
+        """Return each channel's frames, of ``n_features`` features.
 
-        Args:
-            n_features: Features of a frame.
-            complete: Called once all frames have been computed.
-            failed: Called with the exception that computing some of them raises.
+        ``complete`` is called once all frames have been computed, ``failed`` with the exception
+        that computing some of them raises.
         """
         n_channels = len(self.samples)
         self.results = np.empty((n_channels, self.n_frames, n_features), np.float32)
@@ -72,25 +69,20 @@ def frame_blocks(
     n_features: int,
     kept: Container[int] = (),
 ) -> Iterator[Block]:
-    """Yield the frames of an input block by block; the whole file has been read at the end.
+    """Yield the frames of an input block by block; the file has been read completely at the end.
 
-    Args:
-        active: What the blocks belong to.
-        reader: Gives its samples, from their beginning on.
-        framing: The layer's.
-        n_features: Features of a frame.
-        kept: First frames of blocks that have been computed before and are left out.
+    ``kept`` has the first frames of blocks that are computed already and left out.
 
     Raises:
         SettingsError: If the input is too short for one frame.
-        AudioReadError: If it turns out to be damaged or shorter than promised.
+        AudioReadError: If it is damaged or shorter than its header states.
     """
     length = reader.n_samples
-    buffer = np.empty((reader.n_channels, 0), np.float32)  # the last samples read that are needed
+    buffer = np.empty((reader.n_channels, 0), np.float32)  # the last samples read, as far as needed
     n_read = 0
 
     def samples(start: int, stop: int) -> Samples:
-        """Return what frames cover, zeros before the signal's start and after its end."""
+        """Return the samples of frames, zeros before the signal's start and after its end."""
         nonlocal buffer, n_read
         first, last = max(start, 0), min(stop, length)
         buffer = buffer[:, first - (n_read - buffer.shape[1]) :]

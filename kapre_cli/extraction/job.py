@@ -1,4 +1,4 @@
-"""One input on its way from file to output, as the run that coordinates the work sees it."""
+"""One input on its way from file to output, in the process that coordinates the run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ NO_ENTRIES: Mapping[int, BlockEntry] = MappingProxyType({})
 
 
 def tells_state(source: Source, mtime_ns: int) -> bool:
-    """Return whether the time of its last change tells one state of an input from another.
+    """Return whether the modification time distinguishes the states of an input.
 
     Times beyond 64 bits are stored as the nearest time within, so the first and the last of these
     may stand for any of them.
@@ -31,21 +31,19 @@ class Job:
     """One input of a run.
 
     Attributes:
-        n_bytes: Bytes of its file, as far as that can be told.
-        facts: What is known of it; ``None`` until it has been opened.
+        n_bytes: Bytes of its file, as far as known.
+        facts: Its metadata; ``None`` until it has been opened.
         state: The state of its file that its blocks belong to, see ``journal.identity``.
         entries: Its blocks that are in journals, by their first frame.
-        stored_in: The earlier output that its array is in, if that is kept.
-        restated: Whether what is known of it differs from what the earlier output says.
-        done: Whether all its features are there.
+        stored_in: The earlier output that holds its array, if that is kept.
+        restated: Whether its metadata differs from that in the earlier output.
+        done: Whether all its features are computed.
         kept: Whether an earlier run has done it.
-        failed: Whether it has failed.
-        failure: Why, as long as that has not been told.
+        failure: Why it has failed, until that is reported.
         was_tried: Whether reading it has begun, in this run or in one whose work is kept.
-        work_seconds: Seconds from the opening of its file until the last of its frames was
-            computed; ``None`` if none was.
+        work_seconds: Seconds from opening to the last computed frame; ``None`` without one.
         has_blocks: Whether blocks of it have been computed in this run.
-        has_crashed: Whether a worker has died that had not finished it; it is computed alone then.
+        has_crashed: Whether a worker died before finishing it; it is then computed alone.
     """
 
     source: Source
@@ -71,7 +69,7 @@ class Job:
 
     @property
     def known_facts(self) -> InputFacts:
-        """What is known of an input that has been opened."""
+        """Metadata of an input that has been opened."""
         if self.facts is None:
             raise RuntimeError(f"{self.source.key!r} has not been opened")
         return self.facts
@@ -79,7 +77,7 @@ class Job:
     def take_complete(
         self, state: int, entries: Mapping[int, BlockEntry], facts: InputFacts, config: LayerConfig
     ) -> bool:
-        """Take blocks of journals, if they are all that the input has; return whether they are."""
+        """Take blocks of journals if they cover the whole input; return whether they do."""
         fitting = fitting_blocks(facts, config)
         if any(first not in entries or entries[first].shape[1] != n for first, n in fitting):
             return False
@@ -88,7 +86,7 @@ class Job:
         return True
 
     def known(self, config: LayerConfig) -> Known:
-        """Return the facts of an ended input that messages and the report show."""
+        """Return the values of an ended input that messages and the report show."""
         facts, key = self.facts, self.source.key
         if facts is None:
             return Known(key)
@@ -104,7 +102,7 @@ class Job:
         )
 
     def told(self, config: LayerConfig) -> str:
-        """Return the key, shape and length of an input that is done, as messages show them."""
+        """Return key, shape and length of a finished input, for messages."""
         facts = self.known_facts
         shape = config.shape(facts.n_samples, facts.n_channels)
         sizes = ", ".join(f"{axis} {n:,}" for axis, n in zip(config.axes, shape, strict=True))

@@ -1,7 +1,7 @@
-"""Worker processes on this machine, so that a decoder that crashes takes nothing else with it.
+"""Worker processes on this machine, so that a crashing decoder ends only its worker.
 
-They are forked by a small process of their own, which is forked itself before this one has threads
-or has loaded more than NumPy: a worker that has died is replaced in a millisecond.
+They are forked by a fork server, which is forked itself before this process has threads or has
+loaded more than NumPy: a dead worker is replaced in a millisecond.
 """
 
 import os
@@ -32,8 +32,8 @@ from kapre_cli.extraction.tasks import (
 from kapre_cli.interpreter import tune_interpreter
 from kapre_cli.report import STOPPING
 
-_ENDS = (Finished, Failed, Previewed)  # after which nothing comes of an input
-_LITTLE_BYTES = 2**22  # of inputs: so few are no reason to let a worker wait for its next task
+_ENDS = (Finished, Failed, Previewed)  # the last event of an input
+_LITTLE_BYTES = 2**22  # of a task that ends soon: the next one is sent ahead
 _SECONDS_TO_END = 5.0  # that workers may take to keep their finished work
 
 _NO_PROCESS = "the system allows no more processes; take fewer --jobs"
@@ -43,7 +43,7 @@ _REPLY_BYTES = 32
 
 
 class _ForkServer:
-    """The process that forks workers, which read from some descriptors of this one."""
+    """The process that forks workers, which inherit the ``kept`` descriptors."""
 
     def __init__(self, kept: Collection[int]) -> None:
         self._socket, theirs = socket.socketpair()
@@ -72,31 +72,30 @@ class _ForkServer:
         raise OutputError(_NO_PROCESS)
 
     def wait(self, pid: int) -> int | None:
-        """Return how a worker ended, as :func:`os.waitpid` says it; ``None`` if it is not known."""
+        """Return a worker's wait status, as of :func:`os.waitpid`; ``None`` if it is not known."""
         with suppress(OSError, ValueError):
             self._socket.sendall(_WAIT + str(pid).encode(), NO_SIGNAL)
             return int(self._socket.recv(_REPLY_BYTES))
         return None
 
     def close(self) -> None:
-        """End the process."""
         self._socket.close()
         with suppress(ChildProcessError):
             os.waitpid(self._pid, 0)
 
 
 def _settle(kept: Collection[int]) -> None:
-    """Give up what belongs to the process that was forked from, but for some descriptors.
+    """Release what belongs to the parent process, except for some descriptors.
 
     A pipe that a worker held open would have no end while that worker hangs.
     """
     for number in (*STOPPING, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_IGN)  # that process is asked, and ends the workers
+        signal.signal(number, signal.SIG_IGN)  # the parent handles them and ends the workers
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)
-    # The descriptors of the streams before are closed here, and soon those of something else.
+    # The old streams' descriptors are closed here, and soon belong to other files.
     sys.stdout = sys.stderr = open(2, "w", errors="backslashreplace")  # noqa: SIM115 - never closed
     for descriptor in map(int, os.listdir("/dev/fd")):
         if descriptor > 2 and descriptor not in kept:
@@ -106,7 +105,7 @@ def _settle(kept: Collection[int]) -> None:
 
 
 def _fork_workers(requests: socket.socket) -> NoReturn:
-    """Fork a worker whenever one is asked for, until nobody can ask any more."""
+    """Fork a worker on each request, until the socket is closed."""
     from kapre_cli.extraction.worker import Worker
 
     while request := requests.recv(_REPLY_BYTES):
@@ -135,8 +134,8 @@ class _Worker:
     """A worker as this process sees it.
 
     Attributes:
-        unfinished: Inputs that it has been given and not finished, by number.
-        left: How many inputs of each of its tasks are unfinished, in order.
+        unfinished: Inputs given to it and not finished, by number.
+        left: Number of unfinished inputs of each of its tasks, in order.
         n_bytes: Bytes of the inputs of its last task.
         journal: The journal of its last task.
     """
@@ -150,11 +149,10 @@ class _Worker:
 
     @property
     def ends_soon(self) -> bool:
-        """Whether it has one task, of several inputs, that will not last."""
         return len(self.left) == 1 and len(self.unfinished) > 1 and self.n_bytes <= _LITTLE_BYTES
 
     def ended(self, number: int) -> None:
-        """Record that an input has ended. A worker's tasks end in order, but for a few inputs."""
+        """Record that an input has ended. Tasks end in order, except for a few inputs."""
         if self.unfinished.pop(number, None) is not None:
             self.left[0] -= 1
             if self.left[0] == 0:
@@ -162,12 +160,12 @@ class _Worker:
 
 
 class LocalWorkers(Executor):
-    """Worker processes on this machine.
+    """Worker processes on this machine, started as they are needed.
 
-    To be made before this process has threads. The workers are started as they are needed.
+    To be created before this process has threads.
 
     Args:
-        n_workers: How many there are at most.
+        n_workers: Maximum number of workers.
         kept: Descriptors of this process that workers read from.
     """
 
@@ -178,7 +176,7 @@ class LocalWorkers(Executor):
         self._workers: list[_Worker] = []
 
     def begin(self, common: TaskSettings, deliver: Deliver, n_workers: int) -> None:
-        """Begin a run, with as many workers as there is use for."""
+        """Begin a run with at most ``n_workers`` workers."""
         self._common, self._deliver = common, deliver
         if any(worker.unfinished for worker in self._workers):
             self.stop()
@@ -194,10 +192,9 @@ class LocalWorkers(Executor):
         return worker
 
     def idle_worker(self, *, alone: bool = False) -> int | None:
-        """Return a worker without a task, a new one, or one whose task will not last.
+        """Return an idle worker, a new one or one that ends soon, if there is one.
 
-        Raises:
-            OutputError: If the system has no process for the first one.
+        OutputError is raised if the system has no process for the first one.
         """
         used = self._workers[: self._n_used]
         for number, worker in enumerate(used):
@@ -209,7 +206,7 @@ class LocalWorkers(Executor):
             except OutputError:
                 if not self._workers:
                     raise
-                self._n_used = len(self._workers)  # they will do
+                self._n_used = len(self._workers)  # these are enough
             else:
                 return len(used)
         if alone:
@@ -217,7 +214,7 @@ class LocalWorkers(Executor):
         return next((number for number, worker in enumerate(used) if worker.ends_soon), None)
 
     def submit(self, worker: int, task: Task) -> None:
-        """Send a task to a worker. If that has died it is found when it is waited for."""
+        """Send a task to a worker; if it has died, :meth:`wait` notices."""
         taker = self._workers[worker]
         taker.unfinished.update((one.number, one) for one in task.inputs)
         taker.left.append(len(task.inputs))
@@ -227,7 +224,7 @@ class LocalWorkers(Executor):
             taker.channel.send(task)
 
     def wait(self, descriptors: Collection[int] = (), timeout: float | None = None) -> None:
-        """Deliver what workers say, and which of them have died."""
+        """Deliver the workers' events and replace workers that have died."""
         by_descriptor = {
             worker.channel.fileno(): number
             for number, worker in enumerate(self._workers[: self._n_used])
@@ -249,7 +246,6 @@ class LocalWorkers(Executor):
             self._deliver(event)
 
     def _replace(self, number: int) -> None:
-        """Put a new worker in the place of one that has died."""
         worker = self._workers[number]
         worker.channel.close()
         how = _how(self._server.wait(worker.pid))
@@ -288,7 +284,7 @@ class LocalWorkers(Executor):
 
 
 def _how(status: int | None) -> str:
-    """Say what a process died of."""
+    """Return in words how a process ended."""
     if status is None or not os.WIFSIGNALED(status):
         return "it ended"
     name = signal.Signals(os.WTERMSIG(status)).name

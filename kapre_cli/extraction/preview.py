@@ -1,4 +1,4 @@
-"""What a run would do with each input, as far as headers tell."""
+"""Preview what a run would do with each input, from the headers."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -29,11 +29,11 @@ class Preview:
     """What a run would do with one input.
 
     Attributes:
-        failure: Why it would fail, if its header tells.
+        failure: Why it would fail, if its header shows that.
         source_sr: Its sample rate in Hz; 0 if it cannot be read.
         n_channels: Channels that the layer would see.
-        n_samples: Samples of each channel that the layer would see; ``None`` where the header
-            leaves that open, or if it cannot be read.
+        n_samples: Samples per channel that the layer would see; ``None`` if the header does not
+            tell or cannot be read.
     """
 
     failure: KapreExtractError | None = None
@@ -42,14 +42,14 @@ class Preview:
     n_samples: int | None = None
 
     def shape(self, layer: LayerConfig) -> tuple[int, int, int] | None:
-        """Return the shape of its array, ``None`` if there would be none or it is not known."""
+        """Return the shape of its array; ``None`` if there is none or it is not known."""
         if self.failure is not None or self.n_samples is None:
             return None
         return layer.shape(self.n_samples, self.n_channels)
 
 
 def preview_task(task: Task, settings: ExtractionSettings) -> Iterator[Previewed]:
-    """Yield what a run would do with each input of a task; nothing is decoded."""
+    """Yield a preview of each input of a task; nothing is decoded."""
     for one in task.inputs:
         yield Previewed(one.number, _preview(one.source, settings))
 
@@ -59,7 +59,7 @@ def _preview(source: Source, settings: ExtractionSettings) -> Preview:
     try:
         header = promise(source.file, audio.raw_format, is_stream=source.is_stream)
         if header.kind == "FLAC":
-            # How much of it is there decoding alone could tell: its header is trusted.
+            # Only decoding could tell how much of it is present: its header is trusted.
             audio = replace(audio, allow_truncated=False)
             if header.n_frames is None:
                 n_channels = n_channels_taken(audio, header.sr, header.n_channels)
@@ -72,9 +72,9 @@ def _preview(source: Source, settings: ExtractionSettings) -> Preview:
 
 
 def previews(sources: Sequence[Source], common: TaskSettings, executor: Executor) -> list[Preview]:
-    """Return what a run would do with each input.
+    """Return a preview of each input.
 
-    Workers look at them: opening a damaged file may crash a decoder, too.
+    Workers open the files, because opening a damaged one may crash a decoder, too.
     """
     found: dict[int, Preview] = {}
     inputs = [TaskInput(number, source) for number, source in enumerate(sources)]
@@ -109,7 +109,7 @@ def previews(sources: Sequence[Source], common: TaskSettings, executor: Executor
 
 
 def crashed(how: str) -> AudioReadError:
-    """Return the error of an input that a worker died of, twice."""
+    """Return the error of an input whose worker died twice."""
     return AudioReadError(
         f"the worker process died twice ({how}) while it was reading it: the file must be damaged "
         "in a way that its decoder cannot stand, or too large for the memory"

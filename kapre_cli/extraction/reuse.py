@@ -1,4 +1,4 @@
-"""Which inputs need not be computed, because an earlier run has done it, and which in part."""
+"""Decide which inputs an earlier run has computed, in full or in part."""
 
 import os
 from collections import defaultdict
@@ -15,25 +15,24 @@ from kapre_cli.sources import Source, is_hidden
 from kapre_cli.storage.earlier import Earlier
 from kapre_cli.storage.metadata import InputFacts, RootFacts
 
-# Given what an earlier run knew of an input, its settings and the input: what this run would state
-# of it, ``None`` if it cannot be reused.
+# Given an input's metadata and settings from an earlier run, and the input: the metadata that this
+# run would write, ``None`` if the array cannot be reused.
 _Reusable = Callable[[InputFacts, RootFacts, Source], InputFacts | None]
 
-_RECOMPUTED, _REMOVED = "is recomputed", "will be removed"  # what is damaged
+_RECOMPUTED, _REMOVED = "is recomputed", "will be removed"  # damaged arrays
 
 
 @dataclass
 class ReusePolicy:
-    """Decides what of earlier runs each input keeps.
+    """Decides which results of earlier runs each input keeps.
 
-    What is kept is decided by the input's path, size and time of change, or by its bytes (always
-    so if they came through a pipe or the time does not fit into 64 bits), and by the integrity of
-    what is there; never by a name alone.
+    The decision depends on the input's path, size and modification time, or on its bytes (always so
+    if they came through a pipe or the time does not fit into 64 bits), and on the integrity of the
+    stored data; never on a name alone.
 
     Attributes:
-        earlier: What earlier runs have left, made with this run's settings.
-        versions: Versions of the programs and libraries at work now.
-        report: Told of what is not kept though it might have been expected.
+        earlier: The results of earlier runs with this run's settings.
+        versions: Versions of the programs and libraries in use now.
     """
 
     earlier: Earlier
@@ -43,11 +42,10 @@ class ReusePolicy:
     _retained: list[Job] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
-        """Parse the settings of the runs that wrote the journals."""
         self._roots = [RootFacts.from_dict(root) for root in self.earlier.journal.roots]
 
     def tell_versions(self) -> None:
-        """Say that arrays of the finished output were computed with other versions, if so."""
+        """Print a note if the finished output was computed with other versions."""
         features = self.earlier.features
         if features is None:
             return
@@ -63,22 +61,21 @@ class ReusePolicy:
             )
 
     def others(self, known: Collection[str]) -> list[str]:
-        """Return the keys of the finished output that are not those of inputs."""
+        """Return the keys of the finished output that belong to no input."""
         return [key for key in self.earlier.features or () if key not in known]
 
     def contents(self, jobs: Sequence[Job], n_rejected: int) -> list[Job]:
-        """Return whose arrays the output will have, in order, once all inputs have been tried.
+        """Return the inputs whose arrays the output will have, in order, once all have been tried.
 
-        An array of an earlier run stays as long as its input fails, whatever the reason: an older
+        An array of an earlier run stays as long as its input fails, for any reason: an older
         state of a recording is better than none. And while a path cannot be opened, nothing tells
         which inputs are gone for good: no array leaves the output.
 
-        Args:
-            jobs: All inputs; :meth:`retain` has been asked about those that failed.
-            n_rejected: How many paths gave no input, such as folders that cannot be read.
+        :meth:`retain` must have been called for failed inputs. ``n_rejected`` is the number of
+        paths that gave no input, such as unreadable folders.
         """
         retained = {id(job) for job in self._retained}
-        behind: defaultdict[str, list[Job]] = defaultdict(list)  # by the key they stood behind
+        behind: defaultdict[str, list[Job]] = defaultdict(list)  # by the key that they followed
         known = {job.source.key for job in jobs}
         others = self.others(known)
         if others and (n_rejected or any(j.failed and not _can_be_opened(j.source) for j in jobs)):
@@ -116,7 +113,7 @@ class ReusePolicy:
         )
 
     def keep(self, job: Job) -> None:
-        """Give ``job`` what earlier runs have done for it."""
+        """Give ``job`` the results of earlier runs."""
         remembered = self.earlier.journal.inputs.get(job.source.key)
         if remembered is not None:
             job.state, job.entries, job.was_tried = remembered.of, remembered.entries, True
@@ -127,7 +124,7 @@ class ReusePolicy:
             self.report.say(f"kept: {job.told(self.settings.layer)}")
 
     def retain(self, job: Job) -> bool:
-        """Give an input that failed the array of an earlier run; return whether there is one."""
+        """Give a failed input the array of an earlier run; return whether there is one."""
         is_retained = self._take_remembered(job, self._if_allowed) or self._take_stored(
             job, self._if_allowed, _REMOVED
         )
@@ -136,7 +133,7 @@ class ReusePolicy:
         return is_retained
 
     def _take_remembered(self, job: Job, reusable: _Reusable) -> bool:
-        """Give an input its blocks in journals, if they are all that it has and can be reused."""
+        """Take an input's blocks in journals, if they cover all of it and can be reused."""
         remembered = self.earlier.journal.inputs.get(job.source.key)
         if remembered is None or remembered.facts is None:
             return False
@@ -146,7 +143,7 @@ class ReusePolicy:
         )
 
     def _take_stored(self, job: Job, reusable: _Reusable, damaged: str) -> bool:
-        """Give an input its array in the finished output, if it can be reused."""
+        """Take an input's array in the finished output, if it can be reused."""
         features, key = self.earlier.features, job.source.key
         if features is None or key not in features:
             return False
@@ -164,7 +161,7 @@ class ReusePolicy:
         return True
 
     def _if_current(self, facts: InputFacts, root: RootFacts, source: Source) -> InputFacts | None:
-        """Return the facts as this run would state them, ``None`` if the input is another now."""
+        """Return the metadata as this run would write it, ``None`` if the input has changed."""
         if self._if_allowed(facts, root, source) is None:
             return None
         try:
@@ -180,7 +177,7 @@ class ReusePolicy:
         return now if now == facts else None
 
     def _if_allowed(self, facts: InputFacts, root: RootFacts, _source: Source) -> InputFacts | None:
-        """Return the facts if this run's settings let an array of an earlier run stand."""
+        """Return the metadata if this run's settings allow an array of an earlier run."""
         audio = self.settings.audio
         may_stay = not (
             (facts.n_missing and not audio.allow_truncated)

@@ -1,4 +1,4 @@
-"""A run: every input's features into one output, or array by array into a stream."""
+"""Extract features into one output, or array by array into a stream."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -33,23 +33,19 @@ def extract(
 ) -> None:
     """Extract the features of every source into one output.
 
-    An input that fails is reported and harms no other. The output appears whole, when all
-    inputs have been tried, or not at all: if none could be read there is none, but for a shard,
-    which the others may have to be merged with. Work that is finished when a run breaks off is
-    kept beside the output, for a run that resumes it.
+    A failed input is reported and does not affect the others. The output appears complete, once all
+    inputs have been tried, or not at all. If none could be read there is none, except for a shard,
+    which the others may have to be merged with. If a run breaks off, its finished work is kept
+    beside the output, for a run that resumes it.
 
-    Args:
-        sources: The inputs, in the order in which the output will have them: all of them, or as
-            they come. Those that come are begun at once, and have been checked for the output.
-        settings: What to compute and where to put it.
-        report: Told what becomes of every input.
-        progress: Told how far the work has come.
-        executor: What computes; ``None``: this process.
+    The output has the order of ``sources``: all inputs, or inputs as they arrive. Arriving ones are
+    begun at once, and have been checked for the output. This process computes, unless there is an
+    executor.
 
     Raises:
-        UsageError: If the output is refused before any work is done.
-        OutputError: If the output cannot be written; what stood there is unchanged then.
-        TooManyFailuresError: If more inputs fail than may; likewise.
+        UsageError: If the output is rejected before any work is done.
+        OutputError: If the output cannot be written; the earlier one is unchanged then.
+        TooManyFailuresError: If more inputs fail than allowed; likewise.
     """
     settings = replace(settings, layer=resolved(settings.layer))
     jobs, coming = _jobs_of(sources)
@@ -116,23 +112,16 @@ def stream(
     progress: Progress = SILENT,
     executor: Executor | None = None,
 ) -> None:
-    """Extract the features of every source and send each array off as soon as its turn comes.
+    """Extract the features of every source and send each array as soon as its turn has come.
 
-    Arrays are sent in the order of the inputs, each whole, and what becomes of an input is
-    reported in that order too. One that fails gives no array and harms no other.
-
-    Args:
-        sources: The inputs: all of them, or as they come.
-        settings: What to compute.
-        report: Told what becomes of every input.
-        descriptor: Where arrays go.
-        progress: Told how far the work has come.
-        executor: What computes; ``None``: this process.
+    Arrays are written to ``descriptor`` complete, in the order of the inputs, which are also
+    reported in that order. A failed input gives no array and does not affect the others. Inputs may
+    arrive during the run. This process computes, unless there is an executor.
 
     Raises:
         BrokenPipeError: If nobody reads the arrays any more.
         OutputError: If they cannot be written.
-        TooManyFailuresError: If more inputs fail than may.
+        TooManyFailuresError: If more inputs fail than allowed.
     """
     report.begin()
     settings = replace(settings, layer=resolved(settings.layer))
@@ -145,7 +134,6 @@ def stream(
 
 
 def _jobs_of(sources: Sequence[Source] | Arriving) -> tuple[list[Job], Arriving | None]:
-    """Return a job for each input that is known, and what gives the others."""
     if isinstance(sources, Arriving):
         return [], sources
     return [Job(source) for source in sources], None
@@ -155,7 +143,7 @@ def _jobs_of(sources: Sequence[Source] | Arriving) -> tuple[list[Job], Arriving 
 def _unwritten_reported(
     jobs: Iterable[Job], settings: ExtractionSettings, report: Report
 ) -> Iterator[None]:
-    """Report inputs whose arrays are in no output should the run be stopped."""
+    """Report the inputs whose arrays are in no output, if an error stops the run."""
     try:
         yield
         report.warn_of_floor(settings.layer.amin)

@@ -1,4 +1,4 @@
-"""What a run sends to its workers, and what they send back. All of it can be pickled."""
+"""Messages between a run and its workers; all of them can be pickled."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,6 @@ class TaskInput(NamedTuple):
         number: Its place among the inputs of the run.
         state: The state of its file that ``blocks`` belong to, see ``journal.identity``.
         blocks: Blocks that earlier runs have computed: first frame and number of frames.
-        n_bytes: Bytes of its file, as far as that is known.
     """
 
     number: int
@@ -36,7 +35,7 @@ class TaskInput(NamedTuple):
 
 @dataclass(frozen=True)
 class TaskSettings:
-    """What all tasks of a run have in common.
+    """Settings common to all tasks of a run.
 
     Attributes:
         settings: The run's, the layer's image data format resolved.
@@ -70,12 +69,9 @@ class Began(NamedTuple):
 
 
 class Computed(NamedTuple):
-    """Some frames of an input have been computed.
+    """Some frames of an input have been computed: ``seconds`` of audio.
 
-    Attributes:
-        due: Seconds of audio of it that this run computes.
-        seconds: Seconds of audio that have just been computed.
-        length: Seconds of audio of the whole input.
+    This run computes ``due`` seconds of the input, which has ``length`` seconds.
     """
 
     number: int
@@ -90,9 +86,8 @@ class Finished(NamedTuple):
     Attributes:
         state: The state of its file, see ``journal.identity``.
         entries: Its blocks that the task has computed.
-        kept: First frames of the blocks of earlier runs that are still those of the file.
-        work_seconds: Seconds by the clock from its opening to its last frame; ``None`` if none
-            had to be computed.
+        kept: First frames of the blocks of earlier runs that are still valid.
+        work_seconds: Seconds from opening to the last computed frame; ``None`` without one.
     """
 
     number: int
@@ -104,7 +99,7 @@ class Finished(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """An input has failed; without facts if it could not be opened."""
+    """An input has failed; without metadata if it could not be opened."""
 
     number: int
     reason: KapreExtractError
@@ -129,10 +124,9 @@ class Lost(NamedTuple):
     """A worker process has died.
 
     Attributes:
-        inputs: Those that it had not finished.
-        worker: Its number, which another has now.
+        inputs: The inputs that it had not finished.
+        worker: Its number, which its replacement has now.
         journal: The journal of its last task.
-        how: What it died of.
     """
 
     inputs: Sequence[TaskInput]

@@ -1,4 +1,4 @@
-"""A worker: computes the tasks that come through a channel, until that is closed."""
+"""A worker: compute the tasks that a channel gives, until that is closed."""
 
 import os
 import queue
@@ -16,8 +16,7 @@ from kapre_cli.extraction.tasks import Broken, Task, TaskSettings
 class Worker:
     """The main thread of a worker process.
 
-    The channel gives :class:`TaskSettings` when a run begins, then its tasks; it takes lists of
-    events.
+    It receives :class:`TaskSettings` when a run begins, then its tasks, and sends lists of events.
     """
 
     def __init__(self, channel: Channel) -> None:
@@ -50,7 +49,7 @@ class Worker:
                     self._outbox = None
 
     def _receive(self) -> None:
-        """Put what comes into the inbox; keep finished work and end once nothing will."""
+        """Queue messages; when the channel is closed, keep finished work and end the process."""
         while True:
             try:
                 message = self._channel.receive()
@@ -63,7 +62,7 @@ class Worker:
             self._inbox.put(message)
 
     def _tasks(self, task: Task) -> Iterator[Task | None]:
-        """Yield a task of a run and those that follow, ``None`` before each wait for one."""
+        """Yield a task and those that follow in its run, ``None`` before each wait for one."""
         message: Task | TaskSettings = task
         while isinstance(message, Task):
             yield message

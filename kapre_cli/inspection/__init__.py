@@ -1,1 +1,1 @@
-"""Looking at what was written: what is in an output, whether it is right, how two differ."""
+"""Inspect outputs: their contents, their correctness, and how two differ."""

@@ -1,4 +1,4 @@
-"""Inputs of an output computed anew from their audio, and held against what is there."""
+"""Recompute inputs of an output from their audio, and compare the results with its arrays."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,8 +26,7 @@ from kapre_cli.storage.scratch import scratch_folder
 from kapre_cli.storage.soundness import require_buildable
 from kapre_cli.storage.stored import Features, StoredArray
 
-# How far else results may be apart: what is promised of any result, that it is so close to the
-# true one.
+# Tolerances with other versions: the guaranteed distance of any result from the true one.
 _PART_OF_PEAK = 2e-5
 _DECIBELS = 0.01
 
@@ -35,7 +34,7 @@ _LOT_BYTES = 2**28  # of features that are in the temporary folder at once, or
 _LOT_INPUTS = 1000
 
 _NAMED = 3  # keys that a message names
-_LOOKED_AT = 1000  # of what is in a folder
+_LOOKED_AT = 1000  # entries of a folder
 
 _OF_THE_AUDIO = (
     "source_sr",
@@ -50,11 +49,9 @@ Item = TypeVar("Item")
 
 
 def require_audio(features: Features, audio: Path) -> None:
-    """Refuse audio that is neither the folder of the keys nor the file of the only input.
+    """Check that ``audio`` is the folder of the keys, or the file of the only input.
 
-    Raises:
-        UsageError: If there is nothing there, a file for several inputs, or a folder that none of
-            the keys lies in.
+    Raise UsageError if it is missing, a file for several inputs, or a folder that has none of them.
     """
     if not audio.exists():
         raise UsageError(f"there is no audio at {quoted(audio)}")
@@ -87,7 +84,7 @@ def _require_some_key(features: Features, audio: Path) -> None:
 
 
 def _other_folders(features: Features, audio: Path, path: str) -> Iterator[Path]:
-    """Yield folders near ``audio``, or where inputs were read, in which ``path`` lies."""
+    """Yield folders that contain ``path``, near ``audio`` or where inputs were read."""
     with suppress(StoredDataError, OSError):
         sources = (facts.source for _, facts in islice(features.facts(), 1))
         read_from = [Path(one.removesuffix(path)) for one in sources if one.endswith(path)]
@@ -98,7 +95,7 @@ def _other_folders(features: Features, audio: Path, path: str) -> Iterator[Path]
 
 
 def spread(items: Sequence[Item], number: int) -> list[Item]:
-    """Return so many items, or all if there are no more, spread evenly, both ends among them.
+    """Return ``number`` evenly spaced items, both ends included; all if there are no more.
 
     >>> spread(range(100), 4), spread("ab", 4)
     ([0, 33, 66, 99], ['a', 'b'])
@@ -110,7 +107,7 @@ def spread(items: Sequence[Item], number: int) -> list[Item]:
 
 
 class _Moving(Progress):
-    """Moves the progress of a check by what is computed for it."""
+    """Shows computed seconds as the progress of a check."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -121,16 +118,14 @@ class _Moving(Progress):
 
 @dataclass
 class Anew:
-    """Computes inputs anew, with the settings of an output, and tells those that differ.
+    """Recomputes inputs with the settings of an output, and reports those that differ.
 
     Attributes:
-        features: The output.
         audio: The folder that its keys lie in, or the file of its only input.
-        seconds: Of audio of each input, if that is known.
-        tell: Called with the key of an input and what is wrong with it.
-        progress: Told how far the work has come.
-        executor: What computes; ``None``: this process.
-        n_inputs: How many inputs have been computed anew.
+        seconds: Seconds of audio of each input, if known.
+        tell: Called with the key of an input and its fault.
+        executor: Computes the inputs; ``None``: this process.
+        n_inputs: Number of recomputed inputs.
     """
 
     features: Features
@@ -149,7 +144,7 @@ class Anew:
 
     @property
     def how_close(self) -> str:
-        """How close values must be, in words."""
+        """The allowed difference, in words."""
         if self._exactly:
             return "bit for bit"
         if self._root.layer.decibel:
@@ -157,12 +152,7 @@ class Anew:
         return f"to within {_PART_OF_PEAK:g} of the largest value"
 
     def check(self, keys: Sequence[str]) -> None:
-        """Compute inputs again and tell what is wrong with them.
-
-        Raises:
-            OutputError: If the temporary folder cannot be written.
-            StoredDataError: If the layer is too large to be computed from a file's word.
-        """
+        """Recompute inputs and report faults; raise StoredDataError if the layer is too large."""
         require_buildable(self._root.layer)
         self.progress.checking(len(keys), total_of(self.seconds, keys))
         for lot in self._lots(keys):
@@ -170,7 +160,7 @@ class Anew:
                 self._check_lot(lot, folder / "anew")
 
     def _lots(self, keys: Sequence[str]) -> Iterator[list[Source]]:
-        """Yield inputs whose bytes are those that were read, some at a time; tell the others."""
+        """Yield chunks of inputs whose bytes are unchanged; report the others."""
         lot: list[Source] = []
         n_bytes = 0
         for key in keys:
@@ -190,7 +180,7 @@ class Anew:
             yield lot
 
     def _source(self, key: str, sha256: str) -> Source:
-        """Return the source of an input; refuse one whose bytes are not those that were read."""
+        """Return the source of an input; raise AudioReadError if its bytes have changed."""
         path = os.path.join(self.audio, path_of(key)) if self.audio.is_dir() else str(self.audio)
         if not os.path.lexists(path):
             raise AudioReadError(f"its source {quoted(path)} is gone")
@@ -203,7 +193,7 @@ class Anew:
         return Source(path, key)
 
     def _check_lot(self, lot: Sequence[Source], path: Path) -> None:
-        # Under numbers: keys may be too long, or too much alike, for names of files.
+        # Numbers replace the keys, which may be too long, or too much alike, for file names.
         numbered = [Source(source.path, str(number)) for number, source in enumerate(lot)]
         said: list[str] = []
         report = Report(say=said.append)
@@ -221,7 +211,7 @@ class Anew:
             self.progress.checked(self.seconds.get(source.key, 0.0))
 
     def _differs(self, stored: StoredArray, anew: StoredArray) -> str | None:
-        """Say in what an array differs from the one computed anew, ``None`` if in nothing."""
+        """Return how an array differs from the recomputed one; ``None`` if it does not."""
         for name in _OF_THE_AUDIO:
             there, now = getattr(stored.facts, name), getattr(anew.facts, name)
             if there != now:
@@ -256,6 +246,6 @@ class Anew:
 
 
 def _reason(path: str, said: Sequence[str]) -> str:
-    """Return why a run has failed an input, from what the run has said."""
+    """Return why a run has failed an input, from the messages of that run."""
     start = f"failed: {quoted(path)}: "
     return next((line.removeprefix(start) for line in said if line.startswith(start)), "?")

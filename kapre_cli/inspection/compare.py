@@ -1,4 +1,4 @@
-"""Two outputs compared key by key, and how they differ, in words."""
+"""Compare two outputs key by key, and describe how they differ."""
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,7 +23,7 @@ from kapre_cli.inspection.opening import opened, seconds_of, total_of
 from kapre_cli.inspection.telling import reason
 from kapre_cli.report import SILENT, ExitCode, Progress, counted
 
-_N_WORST = 5  # inputs that are kept in mind, of those that differ by more than is allowed
+_N_WORST = 5  # listed inputs of those that differ by more than the tolerance
 
 Both = tuple[Any, Any]
 
@@ -44,20 +44,15 @@ class Comparison:
     """How two outputs differ.
 
     Attributes:
-        one: The one.
-        other: The other.
-        tolerance: How far values may be apart.
         settings: Arguments and settings that differ, with both values.
-        versions: Likewise, of programs and libraries.
-        only_in_one: Inputs that the other lacks.
-        only_in_other: Inputs that the one lacks.
-        n_same: How many inputs have the same values in both.
-        n_within: How many have values that differ by no more than is allowed.
-        n_beyond: How many have values that differ by more.
-        unlike: Inputs whose values cannot be compared, and why.
-        worst: Some that differ by more than is allowed, the worst first.
+        versions: Versions of programs and libraries that differ, with both values.
+        n_same: Number of inputs with the same values in both.
+        n_within: Number of inputs with differences within the tolerance.
+        n_beyond: Number of inputs with larger differences.
+        unlike: Keys of arrays that cannot be compared, and why.
+        worst: The largest differences beyond the tolerance, the largest first.
         absolute: The input with the values that differ most.
-        relative: Likewise, as a part of the other's value.
+        relative: Likewise, as a fraction of the other's value.
     """
 
     one: Path
@@ -77,12 +72,12 @@ class Comparison:
 
     @property
     def exit_code(self) -> ExitCode:
-        """0 only if both have the same inputs and values, as far as is allowed."""
+        """0 only if both have the same inputs and, within the tolerance, the same values."""
         differ = self.n_beyond or self.unlike or self.only_in_one or self.only_in_other
         return ExitCode.FAILED if differ else ExitCode.OK
 
     def add(self, key: str, found: Difference, words: Callable[[Apart], str]) -> None:
-        """Take an input into account that both have; ``words`` says how two values differ."""
+        """Add an input that both have; ``words`` says how two values differ."""
         if found.absolute is None or found.relative is None:
             self.n_same += 1
             return
@@ -103,11 +98,11 @@ class Comparison:
 def compare(
     one: Path, other: Path, tolerance: Tolerance = EXACT, progress: Progress = SILENT
 ) -> Comparison:
-    """Compare two outputs, of whatever formats.
+    """Compare two outputs, of any formats.
 
     Raises:
-        UsageError: If there is nothing at one of the paths.
-        StoredDataError: If one of them is not a sound output of this program.
+        UsageError: If nothing is at one of the paths.
+        StoredDataError: If one of them is not a valid output of this program.
     """
     found = Comparison(one, other, tolerance)
     with opened(one) as first, opened(other) as second:
@@ -135,7 +130,7 @@ def compare(
 
 
 def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Both]:
-    """Return what differs, by name; what only one has is none in the other."""
+    """Return the pairs of values that differ, by name; a missing value is ``None``."""
     names = dict.fromkeys((*one, *other))
     both = {name: (one.get(name), other.get(name)) for name in names}
     return {name: pair for name, pair in both.items() if pair[0] != pair[1]}
@@ -176,7 +171,7 @@ def comparison_lines(found: Comparison) -> Iterator[str]:
 
 
 def _first(heading: str, lines: Iterable[str], number: int) -> Iterator[str]:
-    """Yield a heading and the first of so many lines, if there are any, and how many are left."""
+    """Yield a heading, the first few lines and how many of ``number`` are left; nothing for 0."""
     if number:
         yield f"{heading}: {counted(number, 'input')}"
     for line in islice(lines, _N_WORST):

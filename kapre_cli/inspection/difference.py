@@ -1,4 +1,4 @@
-"""How far two arrays are apart, and where, block by block: neither need fit in memory."""
+"""The difference of two arrays, block by block: neither need fit in memory."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -15,17 +15,15 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far a value ``a`` may be from ``b``: ``|a - b| <= atol + rtol * |b|``.
+    """The allowed difference of ``a`` from ``b``: ``|a - b| <= atol + rtol * |b|``.
 
-    Raises:
-        ValueError: If one of the two is not a number from 0 up.
+    Both are numbers from 0 up, else ValueError is raised.
     """
 
     rtol: float = 0.0
     atol: float = 0.0
 
     def __post_init__(self) -> None:
-        """Check both."""
         checks.real("rtol", self.rtol)
         checks.real("atol", self.atol)
 
@@ -37,10 +35,8 @@ class Apart(NamedTuple):
     """Two values that differ.
 
     Attributes:
-        by: By how much; infinity if one of them alone is NaN.
-        one: The value in the one array.
-        other: The value in the other.
-        place: Its index by the names of the axes.
+        by: The difference; infinity if only one of them is NaN.
+        place: Index by the names of the axes.
     """
 
     by: float
@@ -51,13 +47,12 @@ class Apart(NamedTuple):
 
 @dataclass
 class Difference:
-    """How far two arrays are apart. NaN is NaN's equal.
+    """How far two arrays are apart. NaN equals NaN.
 
     Attributes:
-        n_values: How many values each has.
-        n_beyond: How many of them differ by more than is allowed.
-        absolute: Those that differ most; ``None`` if none do.
-        relative: Likewise, as a part of the other array's value.
+        n_beyond: Number of values that differ by more than the tolerance.
+        absolute: The values that differ most; ``None`` if none do.
+        relative: Likewise, as a fraction of the other array's value.
         peak: The largest magnitude in the other array, NaN aside.
     """
 
@@ -69,7 +64,7 @@ class Difference:
 
 
 def not_alike(one: StoredArray, other: StoredArray) -> str | None:
-    """Say why the values of two arrays cannot be held against one another, ``None`` if they can."""
+    """Return why the values of two arrays cannot be compared, ``None`` if they can."""
     if set(one.axes) != set(other.axes):
         return f"its axes are {', '.join(one.axes)} against {', '.join(other.axes)}"
     sizes = dict(zip(other.axes, other.shape, strict=True))
@@ -90,11 +85,8 @@ def difference(
 ) -> Difference:
     """Return how far two arrays of one shape are apart; their axes may stand in another order.
 
-    The layer is that of ``one``, whose values are shown to ``look``, part by part, once they have
-    been compared.
-
-    Raises:
-        StoredDataError: If one of them cannot be read.
+    The layer is that of ``one``. Each of its parts is passed to ``look`` after the comparison.
+    StoredDataError is raised if an array cannot be read.
     """
     found = Difference()
     order = [other.axes.index(axis) for axis in one.axes]
@@ -115,13 +107,13 @@ def _add(
     starts: dict[str, int],
     tolerance: Tolerance,
 ) -> None:
-    """Take a block of both arrays into account; ``starts`` is where it begins, by axis."""
+    """Add a block of both arrays, which begins at ``starts`` along each axis."""
     found.n_values += values.size
     found.peak = float(np.fmax(found.peak, np.fmax.reduce(np.abs(others), axis=None)))
     if values.dtype == others.dtype and values.tobytes() == others.tobytes():
         return
     one, other = values.astype(np.float64), others.astype(np.float64)
-    with np.errstate(invalid="ignore", over="ignore"):  # infinity less itself, nothing times it
+    with np.errstate(invalid="ignore", over="ignore"):  # inf - inf, 0 * inf
         by: Floats = np.abs(one - other)
         allowed = tolerance.atol + tolerance.rtol * np.abs(other)
     by[(one == other) | (np.isnan(one) & np.isnan(other))] = 0.0
@@ -130,7 +122,7 @@ def _add(
     found.absolute = _largest(found.absolute, by, one, other, starts)
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = np.where(by > 0, by / np.abs(other), 0.0)
-    relative[np.isnan(relative)] = np.inf  # infinity against another
+    relative[np.isnan(relative)] = np.inf  # inf / inf
     found.relative = _largest(found.relative, relative, one, other, starts)
 
 
@@ -147,7 +139,7 @@ def _largest(
 
 
 def apart_words(apart: Apart, features: Features, array: StoredArray) -> str:
-    """Say by how much two values differ, and where they are in seconds and Hz."""
+    """Return by how much two values differ, and where they are in seconds and Hz."""
     seconds = array.facts.time_start + apart.place["time"] * array.facts.time_step
     hertz = features.frequency[apart.place[features.layer.feature_axis]]
     return (

@@ -1,4 +1,4 @@
-"""The odd ones out: inputs that differ from the rest of their output."""
+"""Find outliers: inputs that differ from the rest of their output."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from kapre_cli.storage.metadata import InputFacts
 
 Known = Sequence[tuple[str, InputFacts]]
 
-MANY_TIMES = 10  # as long as the median, or as short: longer and shorter ones are odd
+MANY_TIMES = 10  # inputs so many times longer or shorter than the median are outliers
 _EXPECTED: dict[str, int | str] = {
     "n_missing": 0,
     "n_non_finite": 0,
@@ -20,16 +20,14 @@ _EXPECTED: dict[str, int | str] = {
 
 
 class Odd(NamedTuple):
-    """In what one input differs from the rest.
+    """One property in which an input differs from the rest.
 
     Attributes:
-        key: Its key.
         fact: ``source_sr``, ``n_channels``, ``n_missing``, ``n_non_finite``,
             ``n_silent_channels``, ``note``, ``n_samples`` (fewer than a frame has) or ``seconds``
             (many times longer or shorter than the median).
-        value: What it is.
-        usual: What it is for most, or should be; of ``n_samples`` the length of a frame, of
-            ``seconds`` the median.
+        usual: The value of most inputs, or the expected one; for ``n_samples`` the length of a
+            frame, for ``seconds`` the median.
     """
 
     key: str
@@ -39,7 +37,7 @@ class Odd(NamedTuple):
 
 
 def odd_ones(known: Known, config: LayerConfig) -> Iterator[Odd]:
-    """Yield what sets inputs apart from the rest, fact by fact, in the order of the inputs."""
+    """Yield the outliers by property, in the order of the inputs."""
     for fact in ("source_sr", "n_channels", *_EXPECTED):
         values = [getattr(facts, fact) for _, facts in known]
         usual = _EXPECTED[fact] if fact in _EXPECTED else _most_frequent(values)
@@ -57,7 +55,7 @@ def odd_ones(known: Known, config: LayerConfig) -> Iterator[Odd]:
 
 
 def _most_frequent(values: Sequence[int]) -> int | None:
-    """Return the value of more than half of the inputs; ``None`` if none is."""
+    """Return the value of more than half of the inputs, ``None`` without one."""
     for value, number in Counter(values).most_common(1):
         if 2 * number > len(values):
             return value

@@ -1,4 +1,4 @@
-"""Opening what a user names as an output."""
+"""Open outputs that a user names."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,12 +9,7 @@ from kapre_cli.storage.stored import Features
 
 
 def opened(path: Path) -> Features:
-    """Return an output, open.
-
-    Raises:
-        UsageError: If there is nothing at ``path``.
-        StoredDataError: If it is not a sound output of this program.
-    """
+    """Open an output; raise UsageError if nothing is there, StoredDataError if it is invalid."""
     try:
         return open_features(path)
     except FileNotFoundError as error:
@@ -22,7 +17,7 @@ def opened(path: Path) -> Features:
 
 
 def seconds_of(features: Features) -> dict[str, float]:
-    """Return the seconds of audio behind each input, none if what is said of one is not sound."""
+    """Return the seconds of audio of each input; empty if the metadata of one is damaged."""
     try:
         return {key: facts.seconds for key, facts in features.facts()}
     except StoredDataError:  # opening that input will say so
@@ -30,5 +25,5 @@ def seconds_of(features: Features) -> dict[str, float]:
 
 
 def total_of(seconds: Mapping[str, float], keys: Iterable[str]) -> float | None:
-    """Return the seconds of audio behind inputs together, ``None`` if they are not known."""
+    """Return the seconds of audio of all ``keys``; ``None`` if they are not known."""
     return sum(seconds[key] for key in keys) if seconds else None

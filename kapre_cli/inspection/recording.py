@@ -1,4 +1,4 @@
-"""What a recording says of itself, where an output was to be looked at."""
+"""Describe a recording, where a user names one instead of an output."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,13 +12,10 @@ from kapre_cli.storage.disk import in_bytes
 
 
 def recording(path: Path) -> dict[str, Any]:
-    """Return by name what the header of a recording says, ready for strict JSON.
+    """Return the properties of a recording from its header, ready for strict JSON.
 
-    Nothing is decoded. Its length is ``None`` if only decoding could tell; ``notes`` are what is
-    odd about it, in sentences, and why a run would fail it.
-
-    Raises:
-        AudioReadError: If it has no header that can be read.
+    Nothing is decoded. Its length is ``None`` if only decoding could tell. ``notes`` are sentences
+    on peculiarities, and why a run would fail it. Raise AudioReadError without a readable header.
     """
     header = promise(str(path))
     n_samples = header.n_frames
@@ -45,7 +42,7 @@ def recording(path: Path) -> dict[str, Any]:
 
 
 def recording_lines(header: dict[str, Any]) -> Iterator[str]:
-    """Yield what a person wants to know of a recording, line by line."""
+    """Yield the properties of a recording as text, line by line."""
     samples = "not in the header"
     if header["n_samples"] is not None:
         samples = f"{length(header['seconds'])}, {counted(header['n_samples'], 'sample')} a channel"

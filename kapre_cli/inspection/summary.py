@@ -1,4 +1,4 @@
-"""What is in an output, told from its facts alone: no array is read."""
+"""Summarize an output from its metadata; no array is read."""
 
 import os
 from collections import Counter
@@ -18,15 +18,11 @@ from kapre_cli.storage.stored import Features, StoredArray, unknown_key
 
 
 def summary(path: Path, keys: Sequence[str] = ()) -> dict[str, Any]:
-    """Return by name what is in an output, ready for strict JSON.
-
-    Args:
-        path: The HDF5 file, the .npy file, or the directory of .npy files.
-        keys: Inputs to describe one by one.
+    """Return a summary of an output, ready for strict JSON, with ``keys`` described one by one.
 
     Raises:
-        UsageError: If there is nothing at ``path``, or no such key in it.
-        StoredDataError: If it is not a sound output of this program.
+        UsageError: If nothing is at ``path``, or it lacks one of the keys.
+        StoredDataError: If it is not a valid output of this program.
     """
     with opened(path) as features:
         for key in keys:
@@ -72,15 +68,14 @@ def _known(features: Features) -> Known:
 
 
 def _length(choose: Callable[..., str | None], seconds: dict[str, float]) -> dict[str, Any] | None:
-    """Return the key and the length of the shortest or longest input; ``None`` without inputs."""
     key = choose(seconds, key=seconds.__getitem__, default=None)
     return None if key is None else {"key": key, "seconds": seconds[key]}
 
 
 def chosen(root: RootFacts) -> frozenset[str]:
-    """Return the names of the arguments and settings that are not as they are by default.
+    """Return the names of the arguments and settings that differ from their defaults.
 
-    What follows from the frame's length and the rate unless it is given is held against that.
+    Defaults that follow from frame length and rate are those of the given ones.
     """
     config = root.layer
     given = {name: getattr(config, name) for name in ("n_dft", "sr") if hasattr(config, name)}
@@ -102,7 +97,7 @@ def chosen(root: RootFacts) -> frozenset[str]:
 
 
 def _described(array: StoredArray) -> dict[str, Any]:
-    """Return what is known of one input; the frames are at their centres, in seconds."""
+    """Return the metadata of an input; frames are at their centres, in seconds."""
     start, step = array.facts.time_start, array.facts.time_step
     return {
         "key": array.key,
@@ -135,7 +130,7 @@ def _bytes_below(folder: Path) -> int:
 
 def _n_frames(config: LayerConfig, known: Known) -> int:
     framing = config.framing
-    # Those too short for a frame can have none: whoever reads their arrays will be told.
+    # Inputs too short for a frame can have none: reading their arrays raises an error.
     at_least = framing.n_dft if framing.padding == "valid" else 1
     return sum(framing.n_time(facts.n_samples) for _, facts in known if facts.n_samples >= at_least)
 

@@ -1,4 +1,4 @@
-"""A summary in words, for a person."""
+"""A summary as text, for people."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
@@ -15,7 +15,7 @@ _FORMATS = {
     "npy": "one .npy file with its facts beside it",
     "npy-directory": "a folder of .npy files",
 }
-_NAMED = 3  # odd ones of a kind that are named
+_NAMED = 3  # outliers of a kind that are named
 
 _ODD = {
     "source_sr": "another sample rate than most, {usual:,} Hz",
@@ -35,7 +35,7 @@ _VALUES = {
 
 
 def summary_lines(summary: dict[str, Any]) -> Iterator[str]:
-    """Yield what a person wants to know of an output, line by line."""
+    """Yield the summary of an output, line by line."""
     layer, form = summary["layer"], _FORMATS[summary["format"]]
     yield f"{quoted(summary['output'])}: {form}, {in_bytes(summary['bytes'])}"
     yield from table(_overview(summary))
@@ -56,7 +56,7 @@ def summary_lines(summary: dict[str, Any]) -> Iterator[str]:
 
 
 def input_lines(one: dict[str, Any], axes: Sequence[str]) -> Iterator[str]:
-    """Yield what a person wants to know of one input, line by line."""
+    """Yield the description of one input, line by line."""
     sizes = " x ".join(f"{axis} ({size:,})" for axis, size in zip(axes, one["shape"], strict=True))
     rate = f"{one['sr']:,} Hz"
     if one["source_sr"] != one["sr"]:
@@ -84,7 +84,7 @@ def input_lines(one: dict[str, Any], axes: Sequence[str]) -> Iterator[str]:
 
 
 def length(seconds: float) -> str:
-    """Return a length of time, of a click too.
+    """Return a length of time, in milliseconds below a second.
 
     >>> length(0.0123), length(90)
     ('12.3 ms', '90.0 s')
@@ -93,7 +93,7 @@ def length(seconds: float) -> str:
 
 
 def reason(key: str, error: Exception) -> str:
-    """Return what is wrong with an input, on one line, without its name in front.
+    """Return an input's error on one line, without the key in front.
 
     >>> reason("a.wav", ValueError("'a.wav' is damaged"))
     'is damaged'
@@ -127,13 +127,12 @@ def _overview(summary: dict[str, Any]) -> dict[str, str]:
 
 
 def _frequent(counts: Sequence[dict[str, int]], unit: str = "") -> str:
-    """Say how many inputs have each value; of many values, the most frequent."""
+    """Return how many inputs have each value, for the six most frequent values."""
     told = [f"{one['value']:,}{unit} in {one['n_inputs']:,}" for one in counts[:6]]
     return ", ".join(told) + (", ..." if len(counts) > 6 else "")
 
 
 def _choices(heading: str, values: dict[str, Any], chosen: Collection[str]) -> Iterator[str]:
-    """Say what was chosen, then what is as it is by default."""
     texts = {name: printable(_value(value)) for name, value in values.items()}
     yield heading
     yield from table({name: text for name, text in texts.items() if name in chosen})
@@ -172,7 +171,6 @@ def table(rows: Mapping[str, str]) -> Iterator[str]:
 
 
 def _wrapped(parts: Iterable[str], width: int = 98) -> Iterator[str]:
-    """Yield parts, commas between them, in lines of bounded width."""
     line = ""
     for part in parts:
         longer = f"{line}, {part}" if line else f"    {part}"

@@ -1,4 +1,4 @@
-"""Whether an output is what it should be: whole, sound, and still what its audio gives."""
+"""Verify an output: complete, undamaged, and equal to what its audio gives now."""
 
 import math
 from collections import Counter
@@ -18,22 +18,20 @@ from kapre_cli.report import SILENT, ExitCode, Progress, counted
 from kapre_cli.storage.metadata import RootFacts
 from kapre_cli.storage.stored import StoredArray
 
-SAMPLE = 10  # inputs that are computed anew unless it is said how many
+SAMPLE = 10  # inputs that are recomputed by default
 _DECIBELS = (-80.0, 0.0)
 
 
 @dataclass
 class Verdict:
-    """What has been found of an output.
+    """The faults of an output.
 
     Attributes:
-        path: The output.
-        say: Called with each thing that is wrong, in words, as it is found.
-        n_inputs: How many inputs the output has.
-        wrong: The keys of those with which something is wrong.
-        n_strays: How many things lie among the arrays and are none of them.
-        n_anew: How many inputs have been computed anew.
-        how_close: How close those had to be, in words.
+        say: Called with each fault, in words, as it is found.
+        wrong: The keys of inputs with faults.
+        n_strays: Number of unexpected objects among the arrays.
+        n_anew: Number of recomputed inputs.
+        how_close: How close these had to be, in words.
     """
 
     path: Path
@@ -45,18 +43,18 @@ class Verdict:
     how_close: str = ""
 
     def input(self, key: str, why: str) -> None:
-        """Take note of what is wrong with an input."""
+        """Record a fault of an input."""
         self.wrong.add(key)
         self.say(f"wrong: {quoted(key)}: {why}")
 
     def stray(self, name: str) -> None:
-        """Take note of something that does not belong there."""
+        """Record an unexpected object."""
         self.n_strays += 1
         self.say(f"stray: {quoted(name)} is not of this output")
 
     @property
     def exit_code(self) -> ExitCode:
-        """0 only if nothing is wrong."""
+        """0 only if there is no fault."""
         return ExitCode.FAILED if self.wrong or self.n_strays else ExitCode.OK
 
     def closing(self) -> str:
@@ -78,23 +76,16 @@ def verify(
     progress: Progress = SILENT,
     executor: Executor | None = None,
 ) -> Verdict:
-    """Hold an output against its own facts, and some or all of it against its audio.
+    """Compare an output with its own metadata, and some or all inputs with their audio.
 
-    Every array is read once, in parts. Inputs that are to be held against the audio are computed
-    anew in a temporary folder, with the settings of the output.
-
-    Args:
-        path: The output.
-        say: Called with each thing that is wrong, in words, as it is found.
-        against: The folder that the keys lie in, or the one file. ``None``: look at no audio.
-        sample: How many inputs, spread over the output, are held against the audio. ``None``:
-            all of them.
-        progress: Told how far the work has come.
-        executor: What computes inputs again; ``None``: this process.
+    Every array is read once, in parts. ``say`` is called with each fault, in words, as it is found.
+    ``against`` is the folder that the keys lie in, or the one file: ``sample`` evenly spaced inputs
+    (``None``: all) are recomputed from it in a temporary folder, with the settings of the output,
+    by the executor or else in this process.
 
     Raises:
-        UsageError: If there is nothing at ``path`` or ``against``.
-        StoredDataError: If the output as a whole is not sound, its frequencies included.
+        UsageError: If nothing is at ``path`` or ``against``.
+        StoredDataError: If the output as a whole is invalid, its frequencies included.
         OutputError: If the temporary folder cannot be written.
     """
     with opened(path) as features:
@@ -128,11 +119,7 @@ def verify(
 
 
 def _check(array: StoredArray, root: RootFacts, progress: Progress) -> None:
-    """Compare an array, whose shape has been seen to be right, with all that is known of it.
-
-    Raises:
-        StoredDataError: If it is not what it should be.
-    """
+    """Compare an array, whose shape has been checked, with its metadata; raise StoredDataError."""
     if array.dtype.newbyteorder("<") != np.dtype(root.dtype).newbyteorder("<"):
         raise StoredDataError(f"it is of {array.dtype.name}, the settings say {root.dtype}")
     facts = array.facts
