@@ -55,30 +55,14 @@ class Progress:
     def waits(self) -> None:
         """Record that all inputs that have arrived are computed, and more are awaited."""
 
-    def writing(self, n_inputs: int, seconds: float | None = None) -> None:
-        """Begin to write the output."""
-        self.stage("writing", n_inputs, seconds)
-
-    def reading_back(self, n_inputs: int, seconds: float | None = None) -> None:
-        """Begin to read the output back."""
-        self.stage("reading back", n_inputs, seconds)
-
-    def checking(self, n_inputs: int, seconds: float | None = None) -> None:
-        """Begin to check inputs of outputs."""
-        self.stage("checking", n_inputs, seconds)
-
-    def stage(self, name: str, n_inputs: int, seconds: float | None) -> None:
-        """Begin one of these three stages, whose inputs :meth:`checked` counts."""
+    def stage(self, name: str, n_inputs: int, seconds: float | None = None) -> None:
+        """Begin a stage behind computing: "writing", "reading back" or "checking"."""
 
     def moved(self, seconds: float) -> None:
         """Record that ``seconds`` more of an input have been written or checked."""
 
     def checked(self, seconds: float = 0.0) -> None:
-        """Record that one more input, of this length, has been checked."""
-
-    def wrote(self, seconds: float = 0.0) -> None:
-        """Record that one more input, of this length, is in the output."""
-        self.checked(seconds)
+        """Record that one more input, of this length, has been written or checked."""
 
 
 SILENT = Progress()

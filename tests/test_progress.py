@@ -227,7 +227,7 @@ class Recording(Progress):
         self.ends: list[list[float]] = []
         self.total = 0.0
 
-    def stage(self, name: str, n_inputs: int, seconds: float | None) -> None:
+    def stage(self, name: str, n_inputs: int, seconds: float | None = None) -> None:
         self.stages.append((name, n_inputs, seconds))
         self.ends.append([])
 
@@ -394,14 +394,14 @@ def test_a_line_says_how_far_the_work_is(tmp_path: Path, messages: Messages) -> 
             "progress: 01:30 left, 25%, 30.0 min of 2.0 h of audio, 1/3 inputs (1 kept), "
             "60 x real time"
         )
-        terminal.writing(2, 7200)
-        terminal.wrote(1800)
+        terminal.stage("writing", 2, 7200)
+        terminal.checked(1800)
         clock.now += 20
         assert messages.line("progress: writing, 01:00") == (
             "progress: writing, 01:00 left, 25%, 30.0 min of 2.0 h of audio, 1/2 inputs, "
             "90 x real time"
         )
-        terminal.reading_back(2, 7200)
+        terminal.stage("reading back", 2, 7200)
         assert messages.line("progress: reading back") == (
             "progress: reading back, ? left, 0%, 0.0 s of 2.0 h of audio, 0/2 inputs"
         )
@@ -454,7 +454,7 @@ def test_a_quiet_run_and_a_short_one_have_no_line(capfd: pytest.CaptureFixture[s
         with Terminal((), **options) as terminal:  # type: ignore[arg-type]
             terminal.arrived("a.wav", 10)
             terminal.computed("a.wav", 1, 1, 1)
-            terminal.writing(1, 1.0)
+            terminal.stage("writing", 1, 1.0)
             time.sleep(10 * INTERVAL)
     assert capfd.readouterr() == ("", "")
 

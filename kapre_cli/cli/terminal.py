@@ -112,7 +112,7 @@ class Terminal(Computing, Closing):
             super().waits()
             self._show()
 
-    def stage(self, name: str, n_inputs: int, seconds: float | None) -> None:
+    def stage(self, name: str, n_inputs: int, seconds: float | None = None) -> None:
         """Begin a stage."""
         if not self._quiet:
             with self._lock:

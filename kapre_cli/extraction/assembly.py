@@ -151,7 +151,7 @@ class FileSink(Sink):
                 self._report.failed(job.source.path, input_error(error), job.known(self._config))
             return
         if self._announced is not None:
-            self._progress.writing(*self._announced)
+            self._progress.stage("writing", *self._announced)
             self._announced, self._shown = None, self._progress
         key = job.source.key
         job.facts = writer.add(key, with_pauses(array, facts.seconds, self._shown, pause), facts)
@@ -159,7 +159,7 @@ class FileSink(Sink):
             raise OutputError(f"{quoted(key)} changed in the old output as it was copied")
         job.entries = NO_ENTRIES
         self._written.append(job)
-        self._shown.wrote(facts.seconds)
+        self._shown.checked(facts.seconds)
 
     def _require_place(self) -> None:
         """Check that the work folder's name is not that of another folder now.

@@ -154,7 +154,7 @@ class Anew:
     def check(self, keys: Sequence[str]) -> None:
         """Recompute inputs and report faults; raise StoredDataError if the layer is too large."""
         require_buildable(self._root.layer)
-        self.progress.checking(len(keys), total_of(self.seconds, keys))
+        self.progress.stage("checking", len(keys), total_of(self.seconds, keys))
         for lot in self._lots(keys):
             with scratch_folder() as folder:
                 self._check_lot(lot, folder / "anew")

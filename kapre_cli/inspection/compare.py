@@ -112,7 +112,7 @@ def compare(
         found.only_in_other = [key for key in second if key not in first]
         common = [key for key in first if key in second]
         seconds = seconds_of(first)
-        progress.checking(len(common), total_of(seconds, common))
+        progress.stage("checking", len(common), total_of(seconds, common))
         for key in common:
             try:
                 here, there = first[key], second[key]

@@ -96,7 +96,7 @@ def verify(
 
             require_audio(features, against)
         seconds = seconds_of(features)
-        progress.checking(len(features), total_of(seconds, seconds))
+        progress.stage("checking", len(features), total_of(seconds, seconds))
         for key in features:
             try:
                 _check(features[key], features.root, progress)

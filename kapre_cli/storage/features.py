@@ -143,7 +143,7 @@ def require_written(writer: FeatureWriter, progress: Progress) -> None:
             if features.root != writer.root or list(features) != writer.keys:
                 raise StoredDataError("its facts are not those that were written")
             length = sum(facts.seconds for facts in writer.facts)
-            progress.reading_back(len(writer.keys), length)
+            progress.stage("reading back", len(writer.keys), length)
             writer.read_back.finish()
             written = zip(writer.keys, writer.facts, strict=True)
             features.require(written, progress, writer.read_back.compared)

@@ -121,7 +121,7 @@ def merge(
             )
         if work_dir.note is not None:
             report.say(f"note: {work_dir.note}")
-        progress.writing(len(sources))
+        progress.stage("writing", len(sources))
         with writer_class(output.format)(work_dir.staging, root) as writer:
             _copy(parts, writer, progress)
             writer.finish()
@@ -303,4 +303,4 @@ def _copy(parts: Sequence[_Part], writer: FeatureWriter, progress: Progress) -> 
                         f"{quoted(stored.key)} is of {stored.dtype}, its output says "
                         f"{writer.root.dtype}"
                     )
-                progress.wrote(writer.copy(stored).seconds)
+                progress.checked(writer.copy(stored).seconds)
