@@ -440,7 +440,7 @@ def test_a_line_says_what_is_waited_for(tmp_path: Path, messages: Messages) -> N
 def test_a_line_says_how_far_outputs_have_been_looked_at(stage: str, messages: Messages) -> None:
     clock = Clock()
     with messages, Terminal(interval=INTERVAL, clock=clock) as terminal:
-        getattr(terminal, stage)(10)
+        terminal.stage(stage, 10)
         clock.now += 5
         terminal.checked()
         clock.now += 5
