@@ -8,10 +8,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
+from kapre_cli.audio.missing import hint_of_missing
 from kapre_cli.audio.remedies import shell_name
 from kapre_cli.closing import Closing
 from kapre_cli.errors import AudioReadError, KapreExtractError, input_error, quoted
-from kapre_cli.sources import hint_of_missing
 
 _FRONT_BYTES = 2**16
 

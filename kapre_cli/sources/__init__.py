@@ -3,7 +3,6 @@
 from kapre_cli.sources.discovery import Arriving, Inputs, discover
 from kapre_cli.sources.keys import Source, folder_id, folders_above, folders_of, nested, path_of
 from kapre_cli.sources.lists import STDIN, STREAM, Names, PipeSpool
-from kapre_cli.sources.missing import hint_of_missing
 from kapre_cli.sources.walk import AUDIO_SUFFIXES, is_hidden
 
 __all__ = [
@@ -19,7 +18,6 @@ __all__ = [
     "folder_id",
     "folders_above",
     "folders_of",
-    "hint_of_missing",
     "is_hidden",
     "nested",
     "path_of",
