@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,9 @@ import pytest
 import kapre_cli
 from kapre_cli.engines import batches
 from kapre_cli.engines.batches import Segment
+from kapre_cli.extraction import disk_usage
+from kapre_cli.extraction.preview import Preview
+from kapre_cli.sources import Source
 from kapre_cli.storage.run_lock import MARKER
 from tests import reference
 from tests.conftest import Ended, blocks_of, files_below, interrupted_after, write_audio
@@ -471,6 +474,30 @@ def test_there_must_be_room_before_the_work_begins(
     assert "3 inputs: 0 written, 3 failed" in ended.err
     assert computed == []
     assert not any(name.startswith("out.h5") for name in files_below(tmp_path))
+
+
+def test_headers_are_read_beforehand_only_where_the_disk_may_be_too_small(
+    tmp_path: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(20):
+        write_audio(
+            tmp_path / f"audio/{number}.wav", reference.noise(1, 800, number), subtype="PCM_16"
+        )
+    seen: list[int] = []
+    previews = disk_usage.previews
+
+    def counted(sources: Sequence[Source], *more: Any) -> list[Preview]:
+        seen.append(len(sources))
+        return previews(sources, *more)
+
+    monkeypatch.setattr(disk_usage, "previews", counted)
+    full = os.statvfs(tmp_path)
+    for free, expected in ((3 * 2**20, []), (2**20, [20])):
+        blocks = free // full.f_frsize
+        little = os.statvfs_result((*full[:3], blocks, blocks, *full[5:]))
+        monkeypatch.setattr(os, "statvfs", lambda _, little=little: little)
+        ended = program("melspectrogram", tmp_path / "audio", "-o", tmp_path / f"{free}.h5", *SMALL)
+        assert (ended.code, seen) == (0, expected), ended.err
 
 
 def test_arrays_of_other_versions_are_kept_and_told_of(
