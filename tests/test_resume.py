@@ -15,7 +15,7 @@ import kapre_cli
 from kapre_cli.engines import batches
 from kapre_cli.engines.batches import Segment
 from kapre_cli.extraction import disk_usage
-from kapre_cli.extraction.preview import Preview
+from kapre_cli.extraction.preview import Preview, previews
 from kapre_cli.sources import Source
 from kapre_cli.storage.run_lock import MARKER
 from tests import reference
@@ -484,7 +484,6 @@ def test_headers_are_read_beforehand_only_where_the_disk_may_be_too_small(
             tmp_path / f"audio/{number}.wav", reference.noise(1, 800, number), subtype="PCM_16"
         )
     seen: list[int] = []
-    previews = disk_usage.previews
 
     def counted(sources: Sequence[Source], *more: Any) -> list[Preview]:
         seen.append(len(sources))
