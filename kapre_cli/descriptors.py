@@ -32,7 +32,7 @@ def write_all(descriptor: int, data: bytes | memoryview, name: object) -> None:
 
 def discard(descriptor: int) -> None:
     """Redirect a descriptor to the null device."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    nowhere = os.open(os.devnull, os.O_RDWR)
     os.dup2(nowhere, descriptor)
     os.close(nowhere)
 

@@ -145,9 +145,15 @@ def test_without_a_process_that_forks_finished_work_is_kept(tmp_path: Path) -> N
         assert ended(run)[0] == 0
 
 
+def run_changed(change: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the program to its end, after ``change``, which is code in Python."""
+    code = f"{change}\nimport sys\nfrom kapre_cli.cli import main\nmain(sys.argv[1:])"
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=LIMIT)
+
+
 CRASHING_PREVIEW = """
 import signal, sys
-from kapre_cli.cli import main
 from kapre_cli.extraction import preview
 really = preview.promise
 def crashing(path, *arguments, **options):
@@ -155,16 +161,13 @@ def crashing(path, *arguments, **options):
         signal.raise_signal(signal.SIGSEGV)
     return really(path, *arguments, **options)
 preview.promise = crashing
-main(sys.argv[1:])
 """
 
 
 @pytest.mark.usefixtures("audio")
 def test_a_crash_in_a_dry_run_fails_one_input(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", CRASHING_PREVIEW, "spectrogram", "audio", "-o", "x.h5"]
-    done = subprocess.run(
-        [*command, "--dry-run"], cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT
-    )
+    command = ("spectrogram", "audio", "-o", "x.h5", "--dry-run")
+    done = run_changed(CRASHING_PREVIEW, *command, cwd=tmp_path)
     assert done.returncode == 1
     *_, closing = done.stdout.splitlines()
     assert closing == "6 inputs: 5 to be written, 1 would fail -> 'x.h5'; nothing was done"
@@ -174,7 +177,6 @@ def test_a_crash_in_a_dry_run_fails_one_input(tmp_path: Path) -> None:
 
 CRASHING_READER = """
 import signal, sys, time
-from kapre_cli.cli import main
 from kapre_cli.extraction import decoding
 really = decoding.AudioReader
 def crashing(path, *arguments, **options):
@@ -183,13 +185,11 @@ def crashing(path, *arguments, **options):
         signal.raise_signal(signal.SIGSEGV)
     return really(path, *arguments, **options)
 decoding.AudioReader = crashing
-main(sys.argv[1:])
 """
 
 
 TALKING_READER = """
 import sys
-from kapre_cli.cli import main
 from kapre_cli.extraction import decoding
 really = decoding.AudioReader
 def talking(path, *arguments, **options):
@@ -197,16 +197,13 @@ def talking(path, *arguments, **options):
     print("and of another", file=sys.stderr, flush=True)
     return really(path, *arguments, **options)
 decoding.AudioReader = talking
-main(sys.argv[1:])
 """
 
 
 @pytest.mark.usefixtures("audio")
 def test_what_libraries_print_in_a_worker_disturbs_nothing(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", TALKING_READER, "spectrogram", "audio", "-o", "x.h5"]
-    done = subprocess.run(
-        [*command, "--n-dft", "64"], cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT
-    )
+    command = ("spectrogram", "audio", "-o", "x.h5", "--n-dft", "64")
+    done = run_changed(TALKING_READER, *command, cwd=tmp_path)
     assert done.returncode == 0
     assert done.stdout == ""
     assert [line for line in done.stderr.splitlines() if not line.startswith("progress: ")] == [
@@ -219,10 +216,8 @@ def test_inputs_that_crash_harm_no_other_in_whose_company_they_are(tmp_path: Pat
     for number in range(1, 300):
         name = f"{number:03d}-crash.wav" if number in (20, 123) else f"{number:03d}.wav"
         (tmp_path / name).hardlink_to(one)
-    command = [sys.executable, "-c", CRASHING_READER, "spectrogram", ".", "-o", "x.h5"]
-    done = subprocess.run(
-        [*command, "--jobs", "2"], cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT
-    )
+    command = ("spectrogram", ".", "-o", "x.h5", "--jobs", "2")
+    done = run_changed(CRASHING_READER, *command, cwd=tmp_path)
     failed = [line for line in done.stderr.splitlines() if line.startswith("failed: ")]
     crashing = ["./020-crash.wav", "./123-crash.wav"]
     assert sorted(line.split("'")[1] for line in failed) == crashing

@@ -45,7 +45,6 @@ class SampleMd5:
     def __init__(self, bits: int) -> None:
         self._bits = bits
         self._digest = hashlib.md5(usedforsecurity=False)
-        self._has_begun = False
         self._thread: ThreadPoolExecutor | None = None
         self._added: Future[None] | None = None
 
@@ -54,11 +53,10 @@ class SampleMd5:
 
         They must not be changed afterwards.
         """
-        if not self._has_begun:  # a short file has no other
-            self._has_begun = True
+        if self._thread is None:  # a short file has no other block, and needs no thread
+            self._thread = ThreadPoolExecutor(1, "md5")  # which starts with the next one
             self._add(block)
             return
-        self._thread = self._thread or ThreadPoolExecutor(1, "md5")
         self._wait()
         self._added = self._thread.submit(self._add, block)
 

@@ -157,7 +157,7 @@ def heard() -> Iterator[None]:
 
     Python runs a handler between two steps of the main thread. A signal that arrives after the last
     step and before the system call that waits is noted, and nothing wakes the call. So a thread
-    sends it again until its handler has run, which is known by its being passed over then.
+    sends it again until its handler has run and has been replaced.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

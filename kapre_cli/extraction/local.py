@@ -17,6 +17,7 @@ from typing import NoReturn
 
 import numpy as np  # noqa: F401 - workers share what is loaded before they are forked
 
+from kapre_cli.descriptors import discard
 from kapre_cli.errors import OutputError
 from kapre_cli.extraction.channel import NO_SIGNAL, Channel
 from kapre_cli.extraction.executor import Deliver, Executor, readable
@@ -92,9 +93,8 @@ def _settle(kept: Collection[int]) -> None:
     for number in (*STOPPING, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)  # the parent handles them and ends the workers
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
-        os.dup2(nowhere, descriptor)
+        discard(descriptor)
     # The old streams' descriptors are closed here, and soon belong to other files.
     sys.stdout = sys.stderr = open(2, "w", errors="backslashreplace")  # noqa: SIM115 - never closed
     for descriptor in map(int, os.listdir("/dev/fd")):

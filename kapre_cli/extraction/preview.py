@@ -19,7 +19,6 @@ from kapre_cli.extraction.tasks import (
     TaskInput,
     TaskSettings,
 )
-from kapre_cli.posix import n_processors
 from kapre_cli.settings import ExtractionSettings, LayerConfig
 from kapre_cli.sources import Source
 
@@ -95,7 +94,7 @@ def previews(sources: Sequence[Source], common: TaskSettings, executor: Executor
                     tried_alone.add(one.number)
                     due.append([one])
 
-    executor.begin(common, handle, common.settings.jobs or n_processors())
+    executor.begin(common, handle, len(due))
     while len(found) < len(inputs):
         while due:
             worker = executor.idle_worker(alone=due[0][0].number in tried_alone)

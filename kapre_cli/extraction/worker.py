@@ -34,19 +34,24 @@ class Worker:
             self._next = None
             if isinstance(message, TaskSettings):
                 common = message
-            elif common is not None:
-                try:
-                    if message.journal:
-                        with Outbox(common, self._channel.send) as self._outbox:
-                            compute_tasks(self._tasks(message), common, self._outbox)
-                    else:
-                        for event in preview_task(message, common.settings):
-                            self._channel.send([event])
-                except BaseException as error:
-                    self._channel.send([Broken(error, traceback.format_exc())])
-                    common = None  # its other tasks cannot be computed either
-                finally:
-                    self._outbox = None
+            elif common is not None and not self._is_done(message, common):
+                common = None  # the other tasks of its run cannot be done either
+
+    def _is_done(self, task: Task, common: TaskSettings) -> bool:
+        """Do a task, and those that follow; return whether the run can go on."""
+        try:
+            if task.journal:
+                with Outbox(common, self._channel.send) as self._outbox:
+                    compute_tasks(self._tasks(task), common, self._outbox)
+            else:
+                for event in preview_task(task, common.settings):
+                    self._channel.send([event])
+        except BaseException as error:
+            self._channel.send([Broken(error, traceback.format_exc())])
+            return False
+        finally:
+            self._outbox = None
+        return True
 
     def _receive(self) -> None:
         """Queue messages; when the channel is closed, keep finished work and end the process."""
