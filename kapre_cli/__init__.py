@@ -14,12 +14,12 @@ Attributes:
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from kapre_cli.posix import require_posix
+from kapre_cli.osutil import require_posix
 from kapre_cli.version import __version__
 
 if TYPE_CHECKING:
-    from kapre_cli.storage.features import load_layer, open_features
-    from kapre_cli.storage.npy import read_arrays
+    from kapre_cli.formats.npy_writer import read_arrays
+    from kapre_cli.formats.opening import load_layer, open_features
     from kapre_cli.time_frequency import Melspectrogram, Spectrogram
 
 __all__ = [
@@ -34,9 +34,9 @@ __all__ = [
 _HOMES = {
     "Melspectrogram": "kapre_cli.time_frequency",
     "Spectrogram": "kapre_cli.time_frequency",
-    "load_layer": "kapre_cli.storage.features",
-    "open_features": "kapre_cli.storage.features",
-    "read_arrays": "kapre_cli.storage.npy",
+    "load_layer": "kapre_cli.formats.opening",
+    "open_features": "kapre_cli.formats.opening",
+    "read_arrays": "kapre_cli.formats.npy_writer",
 }
 
 

@@ -4,7 +4,7 @@ import signal
 import sys
 from typing import NoReturn
 
-from kapre_cli.posix import require_posix
+from kapre_cli.osutil import require_posix
 from kapre_cli.version import PROGRAM
 
 

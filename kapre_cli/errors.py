@@ -5,8 +5,7 @@ import re
 import traceback
 from contextlib import suppress
 
-_LONGEST_NAME = 2**12  # of a path that can be opened
-_SHOWN_OF_LONGER = 200
+from kapre_cli.text import quoted
 
 
 class KapreExtractError(Exception):
@@ -111,35 +110,6 @@ def input_error(error: Exception) -> KapreExtractError:
         failure.trace = "".join(traceback.format_exception(error)).rstrip()
     failure.__cause__ = error
     return failure
-
-
-def quoted(name: object) -> str:
-    r"""Return a path or key in quotes, safe to print on a terminal.
-
-    Control characters and bytes that are not UTF-8 are shown escaped, everything else as it is.
-
-    >>> print(quoted("site a/night 1.wav"))
-    'site a/night 1.wav'
-    >>> print(quoted("two\nlines \x1b[31m.wav"))
-    'two\nlines \x1b[31m.wav'
-    >>> print(quoted("a/" * 5000)[-30:])
-    a/a/a/'... (10,000 characters)
-    """
-    text = str(name)
-    if len(text) > _LONGEST_NAME:
-        return f"{text[:_SHOWN_OF_LONGER]!r}... ({len(text):,} characters)"
-    return repr(text)
-
-
-def printable(message: str) -> str:
-    r"""Return a message safe to print on a terminal, whatever has come into it.
-
-    >>> print(printable("No such option: --\x1b[31m"))
-    No such option: --\x1b[31m
-    """
-    return "".join(
-        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in message
-    )
 
 
 class writing:  # noqa: N801 - it reads as a verb where it is used

@@ -1,14 +1,24 @@
 """Counts, failures, messages and exit code of a run."""
 
+import re
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from kapre_cli.errors import TooManyFailuresError, UnexpectedError, quoted
-from kapre_cli.failures import Failures
-from kapre_cli.outcomes import FAILED, NOTHING, SKIPPED, WRITTEN, Known, Recorder
-from kapre_cli.tolerance import MaxFailures
+from kapre_cli.errors import SampleRateError, TooManyFailuresError, UnexpectedError
+from kapre_cli.failure_limit import MaxFailures
+from kapre_cli.result_log import FAILED, NOTHING, SKIPPED, WRITTEN, Known, Recorder
+from kapre_cli.text import counted, duration, quoted
+
+_MANY = 10  # failures of a kind that are worth a line of their own
+_MOST_KINDS = 1000  # that are kept apart
+_LONGEST_KIND = 300  # characters
+
+# What differs from one input to the next: names, and numbers.
+_NAME = re.compile(r"""b?'(?:[^'\\]|\\.)*'|b?"(?:[^"\\]|\\.)*\"""")
+_NUMBER = re.compile(r"\d[\d,.]*(?<=\d)")
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # they ask the process to end
 
@@ -66,6 +76,44 @@ class Progress:
 
 
 SILENT = Progress()
+
+
+class Failures:
+    """Counts why inputs have failed."""
+
+    def __init__(self) -> None:
+        self._kinds = Counter[str]()
+        self._rates = Counter[int]()
+        self._wanted = 0
+
+    def add(self, reason: str) -> None:
+        """Count one input."""
+        rates = SampleRateError.rates_in(reason)
+        if rates is not None:
+            sr, self._wanted = rates
+            self._rates[sr] += 1
+            return
+        kind = _NUMBER.sub("N", _NAME.sub("'...'", reason[:_LONGEST_KIND]))
+        if kind in self._kinds or len(self._kinds) < _MOST_KINDS:
+            self._kinds[kind] += 1
+
+    def lines(self) -> Iterator[str]:
+        """Yield a line for each kind that has many, the most frequent first."""
+        if self._rates.total() >= _MANY:
+            yield self._of_rates()
+        for kind, number in self._kinds.most_common():
+            if number >= _MANY:
+                yield f"{number:,} inputs failed: {kind}"
+
+    def _of_rates(self) -> str:
+        rates = self._rates.most_common()
+        each = ", ".join(f"{sr:,} Hz in {number:,}" for sr, number in rates)
+        which = "their rate" if len(rates) == 1 else "the rate of most of them"
+        return (
+            f"{self._rates.total():,} inputs failed: other sample rates than this run's "
+            f"{self._wanted:,} Hz ({each}); --resample converts them, --sr {rates[0][0]} makes a "
+            f"run at {which}"
+        )
 
 
 @dataclass
@@ -224,24 +272,3 @@ class Report:
             counts.append(f"{self.n_skipped:,} skipped")
         inputs, audio = counted(self.n_inputs, "input"), f"{duration(self.seconds)} of audio"
         return f"{inputs}: {', '.join(counts)} ({audio})"
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, in the plural if it is not 1.
-
-    >>> counted(1, "input"), counted(3, "input")
-    ('1 input', '3 inputs')
-    """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def duration(seconds: float) -> str:
-    """Return a length of time in seconds, minutes or hours.
-
-    >>> duration(4.25), duration(300), duration(36_000)
-    ('4.2 s', '5.0 min', '10.0 h')
-    """
-    for limit, divisor, unit in ((120, 1, "s"), (7200, 60, "min")):
-        if seconds < limit:
-            return f"{seconds / divisor:.1f} {unit}"
-    return f"{seconds / 3600:,.1f} h"

@@ -22,7 +22,7 @@ import soundfile
 
 from kapre_cli import framing
 from kapre_cli.cli import run
-from kapre_cli.storage.journal import Journal
+from kapre_cli.resume.journal import Journal
 from tests.pages import PageRuns
 from tests.warm import Nursery, Started, nursery
 

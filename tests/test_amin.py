@@ -13,7 +13,7 @@ import pytest
 
 import kapre_cli
 from kapre_cli.errors import StoredDataError
-from kapre_cli.storage.metadata import InputFacts
+from kapre_cli.formats.metadata import InputFacts
 from kapre_cli.time_frequency import Melspectrogram, Spectrogram
 from tests import reference
 from tests.conftest import PROGRAM, Ended, files_below, read_audio, write_audio

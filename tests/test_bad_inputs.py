@@ -17,9 +17,9 @@ import pytest
 import kapre_cli
 from kapre_cli.audio import AudioReader
 from kapre_cli.cli import incoming
-from kapre_cli.extraction import decoding
+from kapre_cli.extract import decode as decoding
+from kapre_cli.inputs import discover
 from kapre_cli.settings import AudioSettings
-from kapre_cli.sources import discover
 from tests import flac, reference
 from tests.bad_inputs import CORPUS, GROUPS, HOUR, PCM, WAV, Written, data, fmt, riff
 from tests.conftest import PROGRAM, Ended, write_audio

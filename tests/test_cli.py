@@ -23,8 +23,8 @@ import kapre_cli
 from kapre_cli.cli import option_names
 from kapre_cli.cli.extract import melspectrogram
 from kapre_cli.cli.option_names import long_name
-from kapre_cli.storage.existing import Existing
-from kapre_cli.storage.work_dir import WorkDir
+from kapre_cli.outputs.existing import Existing
+from kapre_cli.resume.work_dir import WorkDir
 from tests import reference
 from tests.conftest import PROGRAM, files_below, write_audio
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from kapre_cli.errors import UsageError
-from kapre_cli.storage.admission import check_collisions
+from kapre_cli.outputs.validation import check_collisions
 from tests.conftest import files_below, write_audio
 
 # Commands that make an image and mount it, tried in order. The second needs ntfs-3g and FUSE.

@@ -15,10 +15,10 @@ from hypothesis.extra import numpy as arrays
 
 import kapre_cli
 from kapre_cli.cli import run
-from kapre_cli.inspection.difference import Tolerance, difference, not_alike
+from kapre_cli.formats.features import StoredArray, Values
+from kapre_cli.formats.metadata import InputFacts
+from kapre_cli.inspect.difference import Tolerance, difference, not_alike
 from kapre_cli.settings import SpectrogramConfig
-from kapre_cli.storage.metadata import InputFacts
-from kapre_cli.storage.stored import StoredArray, Values
 from tests import reference
 from tests.conftest import blocks_of, write_audio
 from tests.test_verify import rewrite

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from librosa.filters import mel as mel_matrix
 
-from kapre_cli import dsp, filterbank
+from kapre_cli.layers import dsp, filterbank
 from kapre_cli.settings import MelspectrogramConfig
 from kapre_cli.settings.layers import MAX_DFT, MAX_MELS
 from tests import reference

@@ -20,15 +20,15 @@ import kapre_cli
 import kapre_cli.cli.dry_run
 import kapre_cli.cli.plotting
 import kapre_cli.engines.numpy_engine
-import kapre_cli.extraction.preview
-import kapre_cli.extraction.run
-import kapre_cli.inspection.compare
-import kapre_cli.inspection.summary
-import kapre_cli.inspection.telling
-import kapre_cli.inspection.verify
+import kapre_cli.extract.preview
+import kapre_cli.extract.run
+import kapre_cli.inspect.compare
+import kapre_cli.inspect.summary
+import kapre_cli.inspect.texts
+import kapre_cli.inspect.verify
+import kapre_cli.merge
 import kapre_cli.plotting.figure
-import kapre_cli.storage.merging
-from kapre_cli.storage.features import open_features
+from kapre_cli.formats.opening import open_features
 from tests import reference
 from tests.conftest import PROGRAM, files_below, write_audio
 
@@ -344,14 +344,14 @@ def test_a_report_that_is_gone_at_the_end_is_told(what: str, here: Path) -> None
 
 CALLER = """
 import os, signal, subprocess, sys
-import kapre_cli.extraction.run
+import kapre_cli.extract.run
 from kapre_cli.cli import main
 
 def fail(*_):
     raise ValueError("planted")
 
 if sys.argv[1] == "fault":
-    kapre_cli.extraction.run.Journals.create = fail
+    kapre_cli.extract.run.Journals.create = fail
 before = [signal.getsignal(n) for n in range(1, 32)]
 try:
     main(["spectrogram", "a.wav", "-o", "x.h5"])

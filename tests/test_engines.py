@@ -11,9 +11,9 @@ import pytest
 from kapre_cli.engines.batches import Engine, Segment, batch_frames, run_batches
 from kapre_cli.engines.keras_engine import KerasEngine, lot_frames
 from kapre_cli.engines.numpy_engine import NumpyEngine
-from kapre_cli.extraction.computing import engine_for
-from kapre_cli.filterbank import ROWS_MULTIPLE, BandSums, filterbank_of
-from kapre_cli.posix import n_processors
+from kapre_cli.extract.compute import engine_for
+from kapre_cli.layers.filterbank import ROWS_MULTIPLE, BandSums, filterbank_of
+from kapre_cli.osutil import n_processors
 from kapre_cli.settings import LayerConfig, MelspectrogramConfig, SpectrogramConfig
 from tests import reference
 

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 import kapre_cli
 from kapre_cli.errors import StoredDataError
-from kapre_cli.storage.features import Features, open_features
-from kapre_cli.storage.hdf5_features import Hdf5Features
-from kapre_cli.storage.hdf5_headers import HeaderReader
-from kapre_cli.storage.metadata import InputFacts, dumps
+from kapre_cli.formats.hdf5_headers import HeaderReader
+from kapre_cli.formats.hdf5_reader import Hdf5Features
+from kapre_cli.formats.metadata import InputFacts, dumps
+from kapre_cli.formats.opening import Features, open_features
 from tests import reference
 from tests.conftest import write_audio
 

@@ -139,7 +139,7 @@ def test_help_does_not_wait_for_what_it_does_not_need(option: str) -> None:
         "except SystemExit:\n    pass"
     )
     assert "kapre_cli.cli" in loaded
-    assert not loaded & {"kapre_cli.sources", "hashlib", "tempfile", "tomllib", "tomli", "logging"}
+    assert not loaded & {"kapre_cli.inputs", "hashlib", "tempfile", "tomllib", "tomli", "logging"}
 
 
 def test_an_error_points_to_the_short_help(program: Any) -> None:

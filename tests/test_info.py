@@ -16,7 +16,11 @@ import soundfile
 import kapre_cli
 from kapre_cli.cli import run
 from kapre_cli.cli.standard_output import put
-from kapre_cli.inspection.summary import chosen
+from kapre_cli.formats.hdf5_index import index_datasets
+from kapre_cli.formats.metadata import InputFacts, RootFacts, dumps
+from kapre_cli.formats.npy_writer import root_dict
+from kapre_cli.formats.validation import frequencies
+from kapre_cli.inspect.summary import chosen
 from kapre_cli.settings import (
     AudioSettings,
     ExtractionSettings,
@@ -25,10 +29,6 @@ from kapre_cli.settings import (
     OutputSettings,
     SpectrogramConfig,
 )
-from kapre_cli.storage.hdf5_index import index_datasets
-from kapre_cli.storage.metadata import InputFacts, RootFacts, dumps
-from kapre_cli.storage.npy import root_dict
-from kapre_cli.storage.soundness import frequencies
 from tests import reference
 from tests.conftest import write_audio
 from tests.test_hostile import Change, column, index

@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kapre_cli.errors import OutputError, StoredDataError, UsageError
+from kapre_cli.formats.metadata import InputFacts, RootFacts
+from kapre_cli.resume.journal import HEAD, MAGIC, Journal, identity
+from kapre_cli.resume.journals import Journals, Replayed, replay
+from kapre_cli.resume.work_dir import WorkDir
 from kapre_cli.settings import AudioSettings, OutputSettings, SpectrogramConfig
-from kapre_cli.storage.journal import HEAD, MAGIC, Journal, identity
-from kapre_cli.storage.journals import Journals, Replayed, replay
-from kapre_cli.storage.metadata import InputFacts, RootFacts
-from kapre_cli.storage.work_dir import WorkDir
 from tests import reference
 
 ROOT = RootFacts(SpectrogramConfig(), AudioSettings(sr=8000), "float32", "none", "numpy", {})

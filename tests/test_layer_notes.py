@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from librosa.filters import mel as mel_matrix
 
-from kapre_cli.filterbank import full_bands_with, layer_warnings
+from kapre_cli.layers.filterbank import full_bands_with, layer_warnings
 from kapre_cli.settings import MelspectrogramConfig, SpectrogramConfig
 from tests import reference
 from tests.conftest import write_audio

@@ -22,10 +22,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kapre_cli
-from kapre_cli.errors import UsageError, quoted
-from kapre_cli.extraction.executor import InProcess
-from kapre_cli.extraction.job import Job
-from kapre_cli.sources import Arriving, Inputs, Names, Source, discover
+from kapre_cli.errors import UsageError
+from kapre_cli.extract.in_process import InProcess
+from kapre_cli.extract.jobs import Job
+from kapre_cli.inputs import Arriving, Inputs, Names, Source, discover
+from kapre_cli.text import quoted
 from tests import reference
 from tests.conftest import PROGRAM, Ended, files_below, write_audio
 from tests.test_terminal import BAR, shown_by
@@ -389,7 +390,7 @@ def test_what_is_written_into_a_list_is_read_from_it(
 AT_ONCE = """
 import sys
 from kapre_cli.cli import main
-from kapre_cli.extraction import computing
+from kapre_cli.extract import compute as computing
 computing.SECONDS_AT_RISK = 0.05  # so that the tests need not wait
 main(sys.argv[1:])
 """
@@ -630,7 +631,7 @@ def test_where_all_is_there_nothing_is_made_ready_to_compute(
 CRASHING = """
 import os, signal, sys
 from kapre_cli.cli import main
-from kapre_cli.extraction import decoding
+from kapre_cli.extract import decode as decoding
 really = decoding.AudioReader
 def crashing(path, *arguments, **options):
     if path == "b.flac" and not os.path.exists("crashed"):

@@ -13,8 +13,8 @@ import pytest
 
 import kapre_cli
 from kapre_cli.errors import StoredDataError
-from kapre_cli.storage.journal import HEAD, MAGIC
-from kapre_cli.storage.run_lock import MARKER
+from kapre_cli.outputs.run_lock import MARKER
+from kapre_cli.resume.journal import HEAD, MAGIC
 from tests import reference
 from tests.conftest import ended_of, write_audio
 from tests.warm import Nursery

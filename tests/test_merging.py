@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 
 import kapre_cli
-import kapre_cli.storage.hdf5_features  # before a constant that it takes over is changed
-from kapre_cli.storage import hdf5, merging
-from kapre_cli.storage.existing import Existing
-from kapre_cli.storage.work_dir import WorkDir
+import kapre_cli.formats.hdf5_reader  # before a constant that it takes over is changed
+from kapre_cli import merge as merging
+from kapre_cli.formats import hdf5_writer as hdf5
+from kapre_cli.outputs.existing import Existing
+from kapre_cli.resume.work_dir import WorkDir
 from tests import reference
 from tests.conftest import PROGRAM, Ended, blocks_of, files_below, write_audio
 from tests.stress.runs import content, make_audio

@@ -24,6 +24,8 @@ from matplotlib.figure import Figure
 
 import kapre_cli
 from kapre_cli.errors import UsageError
+from kapre_cli.formats.features import StoredArray, Values
+from kapre_cli.formats.metadata import InputFacts
 from kapre_cli.plotting import View, figure_of
 from kapre_cli.plotting.figure import colour_map, rendered
 from kapre_cli.plotting.frequencies import FrequencyAxis, Rows
@@ -32,8 +34,6 @@ from kapre_cli.plotting.reduction import peaks
 from kapre_cli.plotting.ticks import time_ticks
 from kapre_cli.plotting.view import part_of
 from kapre_cli.settings import AudioSettings, MelspectrogramConfig, SpectrogramConfig
-from kapre_cli.storage.metadata import InputFacts
-from kapre_cli.storage.stored import StoredArray, Values
 from tests import reference
 from tests.conftest import files_below, write_audio
 

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from kapre_cli.cli.progress import Computing, Counting, Speed, Status
 from kapre_cli.cli.terminal import Terminal
-from kapre_cli.extraction.run import extract
-from kapre_cli.inspection.compare import compare
-from kapre_cli.inspection.verify import verify
+from kapre_cli.extract.run import extract
+from kapre_cli.inputs import Source
+from kapre_cli.inspect.compare import compare
+from kapre_cli.inspect.verify import verify
+from kapre_cli.merge import merge
 from kapre_cli.report import Progress, Report
 from kapre_cli.settings import (
     AudioSettings,
@@ -24,8 +26,6 @@ from kapre_cli.settings import (
     OutputSettings,
     SpectrogramConfig,
 )
-from kapre_cli.sources import Source
-from kapre_cli.storage.merging import merge
 from tests import reference
 from tests.conftest import write_audio
 
@@ -290,9 +290,9 @@ def test_every_stage_of_a_merge_counts_its_inputs(audio: Path) -> None:
 
 def test_long_arrays_move_by_parts(audio: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kapre_cli.framing.BLOCK_VALUES", 2**11)
-    monkeypatch.setattr("kapre_cli.storage.hdf5_values._PART_VALUES", 2**12)
-    monkeypatch.setattr("kapre_cli.storage.hdf5_headers._WINDOW_BYTES", 2**12)
-    monkeypatch.setattr("kapre_cli.storage.hdf5_headers._PART_BYTES", 2**14)
+    monkeypatch.setattr("kapre_cli.formats.hdf5_values._PART_VALUES", 2**12)
+    monkeypatch.setattr("kapre_cli.formats.hdf5_headers._WINDOW_BYTES", 2**12)
+    monkeypatch.setattr("kapre_cli.formats.hdf5_headers._PART_BYTES", 2**14)
     moves: list[float] = []
 
     class Moves(Progress):
@@ -328,7 +328,7 @@ def test_what_an_earlier_run_has_done_is_kept_and_not_computed(
     def watched(sources: Any, settings: Any, report: Any, _: Any, executor: Any) -> None:
         extract(sources, settings, report, progress, executor)
 
-    monkeypatch.setattr("kapre_cli.extraction.run.extract", watched)
+    monkeypatch.setattr("kapre_cli.extract.run.extract", watched)
     assert program(*arguments, "--resume").code == 1
     assert told[:2] == [("kept", "0.wav"), ("kept", "1.wav")]
     assert sorted(told[2:]) == [("ended", "2.wav"), ("ended", "3.wav")]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kapre_cli.errors import StoredDataError
-from kapre_cli.storage.read_back import Place, ReadBack
+from kapre_cli.formats.read_back import Place, ReadBack
 from tests import reference
 
 PARTS = [reference.noise(1, n, n).tobytes() for n in (1, 500, 700_000)]

@@ -20,12 +20,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kapre_cli
+from kapre_cli.cli.report_file import check_report, open_report
 from kapre_cli.errors import OutputError, SettingsError
+from kapre_cli.failure_limit import MaxFailures
+from kapre_cli.outputs.run_lock import MARKER
 from kapre_cli.report import Report
 from kapre_cli.settings import OutputSettings
-from kapre_cli.storage.report_file import check_report, open_report
-from kapre_cli.storage.run_lock import MARKER
-from kapre_cli.tolerance import MaxFailures
 from tests import reference
 from tests.conftest import PROGRAM, files_below, write_audio, write_silence
 from tests.stress.runs import HERE

@@ -14,10 +14,11 @@ import pytest
 import kapre_cli
 from kapre_cli.engines import batches
 from kapre_cli.engines.batches import Segment
-from kapre_cli.extraction import disk_usage
-from kapre_cli.extraction.preview import Preview, previews
-from kapre_cli.sources import Source
-from kapre_cli.storage.run_lock import MARKER
+from kapre_cli.extract import disk_usage
+from kapre_cli.extract.preview import previews
+from kapre_cli.extract.tasks import Preview
+from kapre_cli.inputs import Source
+from kapre_cli.outputs.run_lock import MARKER
 from tests import reference
 from tests.conftest import Ended, blocks_of, files_below, interrupted_after, write_audio
 from tests.stress.runs import content, require_sound

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import kapre_cli
+from kapre_cli.formats.hdf5_scales import ScaleWriter
+from kapre_cli.formats.metadata import InputFacts, RootFacts
 from kapre_cli.settings import AudioSettings, SpectrogramConfig
-from kapre_cli.storage.hdf5_scales import ScaleWriter
-from kapre_cli.storage.metadata import InputFacts, RootFacts
 from tests import reference
 from tests.conftest import blocks_of, interrupted_after, write_audio
 

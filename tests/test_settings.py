@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kapre_cli.errors import UsageError
+from kapre_cli.formats.metadata import dumps
+from kapre_cli.formats.validation import sound_json
 from kapre_cli.settings import (
     FILE_FORMATS,
     RAW_ENCODINGS,
@@ -25,8 +27,6 @@ from kapre_cli.settings import (
     layer_to_dict,
 )
 from kapre_cli.settings.run import format_of
-from kapre_cli.storage.metadata import dumps
-from kapre_cli.storage.soundness import sound_json
 from kapre_cli.time_frequency import Melspectrogram, Spectrogram
 
 positive = st.floats(1e-3, 1e3)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kapre_cli.errors import printable
+from kapre_cli.text import printable
 from tests import reference
 from tests.conftest import PROGRAM, write_audio
 from tests.test_structure import HEAVY, modules_after

@@ -19,11 +19,12 @@ import pytest
 
 import kapre_cli
 from kapre_cli.errors import OutputError, StoredDataError
-from kapre_cli.extraction import assembly
-from kapre_cli.extraction.executor import InProcess
-from kapre_cli.extraction.run import stream
-from kapre_cli.extraction.tasks import Task
+from kapre_cli.extract import sinks as assembly
+from kapre_cli.extract.in_process import InProcess
+from kapre_cli.extract.run import stream
+from kapre_cli.extract.tasks import Task
 from kapre_cli.framing import Framing
+from kapre_cli.inputs import Arriving, Inputs, Names, Source, discover
 from kapre_cli.report import Report
 from kapre_cli.settings import (
     STANDARD_OUTPUT,
@@ -32,7 +33,6 @@ from kapre_cli.settings import (
     OutputSettings,
     SpectrogramConfig,
 )
-from kapre_cli.sources import Arriving, Inputs, Names, Source, discover
 from tests import reference
 from tests.conftest import PROGRAM, kill_workers, workers_of, write_audio, write_silence
 from tests.stress.runs import HERE

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 import kapre_cli
 from kapre_cli.errors import StoredDataError
-from kapre_cli.storage.checksum import PieceCrc
-from kapre_cli.storage.features import begins_as_our_hdf5
-from kapre_cli.storage.hdf5_index import Hdf5Index, index_datasets
-from kapre_cli.storage.metadata import InputFacts
+from kapre_cli.formats.checksum import PieceCrc
+from kapre_cli.formats.hdf5_index import Hdf5Index, index_datasets
+from kapre_cli.formats.metadata import InputFacts
+from kapre_cli.formats.opening import begins_as_our_hdf5
 from kapre_cli.time_frequency import Melspectrogram
 from tests import reference
 from tests.conftest import files_below, write_audio

@@ -13,8 +13,8 @@ import kapre_cli
 from kapre_cli.audio.streaminfo import read_flac
 from kapre_cli.engines.keras_engine import KerasEngine
 from kapre_cli.engines.numpy_engine import NumpyEngine
-from kapre_cli.extraction import assembly
-from kapre_cli.storage.assembly import final_array
+from kapre_cli.extract import sinks
+from kapre_cli.extract.assembly import final_array
 from tests import reference
 from tests.conftest import write_audio
 
@@ -109,7 +109,7 @@ def test_an_exception_as_an_array_is_put_together_fails_one_input(
             raise raised("of a test")
         return really(blocks, entries, *arguments)
 
-    monkeypatch.setattr(assembly, "final_array", failing)
+    monkeypatch.setattr(sinks, "final_array", failing)
     if where == "file":
         output = tmp_path / "out.h5"
         ended = program("spectrogram", audio, "-o", output, *SMALL, "-v")

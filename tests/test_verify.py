@@ -15,7 +15,7 @@ import pytest
 
 import kapre_cli
 from kapre_cli.cli import run
-from kapre_cli.inspection.anew import Anew
+from kapre_cli.inspect.recompute import Anew
 from kapre_cli.report import SILENT
 from kapre_cli.settings import SpectrogramConfig
 from tests import reference
@@ -150,7 +150,7 @@ def test_inputs_are_computed_again_in_lots(
         n_bytes = features["0.wav"][:].nbytes
         for lot_bytes in (1, n_bytes + 1, 2**28):
             found.clear()
-            monkeypatch.setattr("kapre_cli.inspection.anew._LOT_BYTES", lot_bytes)
+            monkeypatch.setattr("kapre_cli.inspect.recompute._LOT_BYTES", lot_bytes)
             anew = Anew(features, audio, {}, lambda *told: found.append(told), SILENT)
             anew.check(list(features))
             assert anew.n_inputs == 4

@@ -13,11 +13,13 @@ import pytest
 
 import kapre_cli
 from kapre_cli.errors import OutputError
-from kapre_cli.extraction.channel import Channel
-from kapre_cli.extraction.executor import InProcess
-from kapre_cli.extraction.preview import previews
-from kapre_cli.extraction.run import extract
-from kapre_cli.extraction.tasks import TaskSettings
+from kapre_cli.extract.channel import Channel
+from kapre_cli.extract.in_process import InProcess
+from kapre_cli.extract.preview import previews
+from kapre_cli.extract.run import extract
+from kapre_cli.extract.tasks import TaskSettings
+from kapre_cli.formats.metadata import RootFacts
+from kapre_cli.inputs import discover
 from kapre_cli.report import Report
 from kapre_cli.settings import (
     AudioSettings,
@@ -25,8 +27,6 @@ from kapre_cli.settings import (
     OutputSettings,
     SpectrogramConfig,
 )
-from kapre_cli.sources import discover
-from kapre_cli.storage.metadata import RootFacts
 from tests import reference
 from tests.conftest import PROGRAM, kill_workers, workers_of, write_audio, write_silence
 
@@ -154,7 +154,7 @@ def run_changed(change: str, *arguments: str, cwd: Path) -> subprocess.Completed
 
 CRASHING_PREVIEW = """
 import signal, sys
-from kapre_cli.extraction import preview
+from kapre_cli.extract import preview
 really = preview.promise
 def crashing(path, *arguments, **options):
     if path.endswith("3.wav"):
@@ -177,7 +177,7 @@ def test_a_crash_in_a_dry_run_fails_one_input(tmp_path: Path) -> None:
 
 CRASHING_READER = """
 import signal, sys, time
-from kapre_cli.extraction import decoding
+from kapre_cli.extract import decode as decoding
 really = decoding.AudioReader
 def crashing(path, *arguments, **options):
     if "crash" in path:
@@ -190,7 +190,7 @@ decoding.AudioReader = crashing
 
 TALKING_READER = """
 import sys
-from kapre_cli.extraction import decoding
+from kapre_cli.extract import decode as decoding
 really = decoding.AudioReader
 def talking(path, *arguments, **options):
     print("something of a library", flush=True)

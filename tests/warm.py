@@ -25,7 +25,13 @@ ROOT = Path(__file__).parents[1]
 
 _LIMIT = 120.0  # seconds of a run, and those until the nursery is there
 # What imports Keras, which takes longer than all the rest, and which few runs need.
-_SLOW = ("kapre_cli.engines.keras_engine", "kapre_cli.time_frequency")
+_SLOW = (
+    "kapre_cli.engines.keras_engine",
+    "kapre_cli.layers.melspectrogram",
+    "kapre_cli.layers.spectrogram",
+    "kapre_cli.layers.steps",
+    "kapre_cli.time_frequency",
+)
 
 
 class Started:

@@ -30,14 +30,14 @@ from kapre_cli.audio.samples import Decoded, FiniteCheck, SampleMd5, Samples, as
 from kapre_cli.audio.second_file import SecondFile, find_file
 from kapre_cli.audio.stream import FileBytes
 from kapre_cli.audio.streaminfo import STREAMINFO_END
-from kapre_cli.closing import Closing
 from kapre_cli.errors import AudioReadError
+from kapre_cli.osutil import Resource
 from kapre_cli.settings import AudioSettings
 
 _DEFAULTS = AudioSettings(sr=1)  # the rate is no business of a file
 
 
-class AudioFile(Closing):
+class AudioFile(Resource):
     """A WAV, FLAC or raw file, open for reading from its beginning to its end.
 
     Args:

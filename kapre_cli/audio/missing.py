@@ -3,7 +3,7 @@
 import os
 import re
 
-from kapre_cli.errors import quoted
+from kapre_cli.text import quoted
 
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _BACKSLASH = re.compile(r"\\(.)")

@@ -10,8 +10,9 @@ from typing import Protocol
 
 from kapre_cli.audio.missing import hint_of_missing
 from kapre_cli.audio.remedies import shell_name
-from kapre_cli.closing import Closing
-from kapre_cli.errors import AudioReadError, KapreExtractError, input_error, quoted
+from kapre_cli.errors import AudioReadError, KapreExtractError, input_error
+from kapre_cli.osutil import Resource
+from kapre_cli.text import quoted
 
 _FRONT_BYTES = 2**16
 
@@ -43,7 +44,7 @@ class ByteSource(Protocol):
         """Return the bytes from ``position`` on: ``n_bytes``, or as many as there are."""
 
 
-class RawFile(Closing):
+class RawFile(Resource):
     """A regular file, open for reading.
 
     Its first bytes are read at once: they are all of a short file, and the header of any.

@@ -5,8 +5,8 @@ from kapre_cli.audio.header import Header
 from kapre_cli.audio.opening import RawFile
 from kapre_cli.audio.stream import FileBytes
 from kapre_cli.errors import AudioReadError
-from kapre_cli.report import counted
 from kapre_cli.settings import RawFormat
+from kapre_cli.text import counted
 
 
 def raw_header(file: RawFile, raw_format: RawFormat) -> Header:

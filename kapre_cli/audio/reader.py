@@ -8,16 +8,16 @@ import soxr
 from kapre_cli.audio.audio_file import AudioFile
 from kapre_cli.audio.decoding import BLOCK_VALUES
 from kapre_cli.audio.samples import Samples
-from kapre_cli.closing import Closing
 from kapre_cli.errors import AudioReadError, SampleRateError
-from kapre_cli.report import counted
+from kapre_cli.osutil import Resource
 from kapre_cli.settings import AudioSettings
+from kapre_cli.text import counted
 
 RESAMPLING_QUALITY = "VHQ"
 MAX_RATIO = 256  # between two rates, from bats at 384 kHz to whales at 2 kHz and back
 
 
-class AudioReader(Closing):
+class AudioReader(Resource):
     """One input as the layer is to see it, read forward in pieces of any length.
 
     Args:

@@ -27,10 +27,11 @@ from kapre_cli.cli.merge import merge
 from kapre_cli.cli.messages import lossy_messages, n_lost
 from kapre_cli.cli.plot import plot
 from kapre_cli.cli.signals import Stopped, pass_over, stoppable
-from kapre_cli.descriptors import discard
-from kapre_cli.errors import KapreExtractError, printable
+from kapre_cli.errors import KapreExtractError
+from kapre_cli.osutil import discard
 from kapre_cli.report import ExitCode
 from kapre_cli.settings.run import HDF5_SUFFIXES, ROOT_NAME
+from kapre_cli.text import printable
 from kapre_cli.version import PROGRAM, __version__
 
 _OBJECTS_UNTIL_COLLECTION = 100_000
@@ -215,7 +216,7 @@ def _command_hint(arguments: Sequence[str], commands: Collection[str]) -> str:
 
 def _kind_of_path(name: str) -> str | None:
     """Return what kind of path an argument is; ``None`` if it is none."""
-    from kapre_cli.sources import AUDIO_SUFFIXES, STREAM  # not needed for --help
+    from kapre_cli.inputs import AUDIO_SUFFIXES, STREAM  # not needed for --help
 
     if name == STREAM:
         return "standard input"

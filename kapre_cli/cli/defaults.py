@@ -15,7 +15,8 @@ from click.core import ParameterSource
 from kapre_cli.cli.help_text import Group, Option
 from kapre_cli.cli.option_names import long_name, near_hint, option_hint
 from kapre_cli.cli.options import WholeNumber
-from kapre_cli.errors import KapreExtractError, UsageError, quoted
+from kapre_cli.errors import KapreExtractError, UsageError
+from kapre_cli.text import quoted
 
 _PREFIX = "KAPRE_EXTRACT_"
 GENERAL = ("config", "show_config")  # options that every command gets here

@@ -6,15 +6,15 @@ from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING
 
-from kapre_cli.errors import quoted
-from kapre_cli.outcomes import Known
-from kapre_cli.report import Report, counted, duration
+from kapre_cli.inputs import Source
+from kapre_cli.report import Report
+from kapre_cli.result_log import Known
 from kapre_cli.settings import ExtractionSettings
 from kapre_cli.settings.keras_file import resolved
-from kapre_cli.sources import Source
+from kapre_cli.text import counted, duration, quoted
 
 if TYPE_CHECKING:
-    from kapre_cli.extraction.executor import Executor
+    from kapre_cli.extract.executor import Executor
 
 _FEW = 20  # arrays that are listed one by one
 
@@ -25,11 +25,11 @@ def print_preview(
     sources: Sequence[Source], settings: ExtractionSettings, report: Report, executor: "Executor"
 ) -> None:
     """Print what a run would do; inputs that would fail are counted in ``report`` as failed."""
-    from kapre_cli.extraction.disk_usage import value_bytes
-    from kapre_cli.extraction.preview import previews
-    from kapre_cli.extraction.tasks import TaskSettings
-    from kapre_cli.storage.disk import in_bytes
-    from kapre_cli.storage.metadata import RootFacts
+    from kapre_cli.extract.disk_usage import value_bytes
+    from kapre_cli.extract.preview import previews
+    from kapre_cli.extract.tasks import TaskSettings
+    from kapre_cli.formats.metadata import RootFacts
+    from kapre_cli.text import in_bytes
 
     settings = replace(settings, layer=resolved(settings.layer))
     common = TaskSettings(settings, RootFacts.of(settings))

@@ -6,8 +6,9 @@ import signal
 import click
 
 from kapre_cli.cli.signals import Stopped
-from kapre_cli.errors import KapreExtractError, SettingsError, UsageError, quoted
+from kapre_cli.errors import KapreExtractError, SettingsError, UsageError
 from kapre_cli.report import ExitCode
+from kapre_cli.text import quoted
 
 _KERAS = ("keras", "tensorflow")  # needed only for --engine keras
 _NO_THREAD = "can't start new thread"  # Python's RuntimeError

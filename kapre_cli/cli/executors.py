@@ -9,7 +9,7 @@ import click
 from kapre_cli.cli.signals import ending_at_once, heard
 
 if TYPE_CHECKING:
-    from kapre_cli.extraction.executor import Executor
+    from kapre_cli.extract.executor import Executor
 
 RESUME = "the same command with --resume goes on with what was kept"
 
@@ -26,13 +26,13 @@ def executor(
         kept: Descriptors of this process that workers read from.
     """
     if not click.get_current_context().obj:  # no worker may be forked
-        from kapre_cli.extraction.executor import InProcess
+        from kapre_cli.extract.in_process import InProcess
 
         with InProcess() as in_process, heard():
             yield in_process
         return
-    from kapre_cli.extraction.local import LocalWorkers
-    from kapre_cli.posix import n_processors
+    from kapre_cli.extract.local_workers import LocalWorkers
+    from kapre_cli.osutil import n_processors
 
     with LocalWorkers(n_jobs or n_processors(), kept) as workers, heard(), ending_at_once(remedy):
         yield workers

@@ -29,10 +29,12 @@ from kapre_cli.errors import (
     StoredDataError,
     TooManyFailuresError,
     UsageError,
-    quoted,
 )
-from kapre_cli.outcomes import Known, Recorder
-from kapre_cli.report import ExitCode, Report, counted
+from kapre_cli.inputs import Arriving, Inputs, Source
+from kapre_cli.inputs.shards import take
+from kapre_cli.osutil import is_at
+from kapre_cli.report import ExitCode, Report
+from kapre_cli.result_log import Known, Recorder
 from kapre_cli.settings import (
     STANDARD_OUTPUT,
     ExtractionSettings,
@@ -40,15 +42,13 @@ from kapre_cli.settings import (
     OutputSettings,
     Shard,
 )
-from kapre_cli.sharding import take
-from kapre_cli.sources import Arriving, Inputs, Source
-from kapre_cli.storage.disk import is_at
+from kapre_cli.text import counted, quoted
 from kapre_cli.version import PROGRAM
 
 if TYPE_CHECKING:
+    from kapre_cli.cli.report_file import ReportPlace
     from kapre_cli.cli.terminal import Terminal
-    from kapre_cli.extraction.executor import Executor
-    from kapre_cli.storage.report_file import ReportPlace
+    from kapre_cli.extract.executor import Executor
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def _recorded(report: Report, place: "ReportPlace | None") -> Iterator[None]:
     if place is None:
         yield
         return
-    from kapre_cli.storage.report_file import open_report
+    from kapre_cli.cli.report_file import open_report
 
     path = place.path
 
@@ -194,8 +194,8 @@ def _dry_run(run: _Run, computing: "Executor") -> int:
 
 def _checked(run: _Run) -> "ReportPlace | None":
     """Validate output and report; return the report's place, if one was asked for."""
-    from kapre_cli.storage.admission import check_output
-    from kapre_cli.storage.report_file import check_report
+    from kapre_cli.cli.report_file import check_report
+    from kapre_cli.outputs.validation import check_output
 
     if not run.output.is_stream:
         run.incoming.require_unread("output", run.output.path)
@@ -290,7 +290,7 @@ def _extract(
     every = sources if isinstance(sources, Arriving) else run.every
     settings = _settings(run, every, report)
     if settings is not None:
-        from kapre_cli.extraction.run import extract, stream
+        from kapre_cli.extract.run import extract, stream
 
         if descriptor is None:
             extract(sources, settings, report, terminal, computing)

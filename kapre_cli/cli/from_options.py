@@ -5,11 +5,11 @@ from dataclasses import fields
 from typing import Any
 
 from kapre_cli.errors import AudioReadError, KapreExtractError
-from kapre_cli.outcomes import Known
+from kapre_cli.inputs import Arriving, Source
 from kapre_cli.report import Report
+from kapre_cli.result_log import Known
 from kapre_cli.settings import AudioSettings, LayerConfig, MelspectrogramConfig, OutputSettings
 from kapre_cli.settings.run import format_of, output_path
-from kapre_cli.sources import Arriving, Source
 from kapre_cli.version import PROGRAM
 
 BANDS = ("n_mels", "fmin", "fmax", "htk", "norm")  # options of the mel layer alone
@@ -56,7 +56,7 @@ def layer_config(config: type[LayerConfig], options: Mapping[str, Any], sr: int)
 
 def warn_of_layer(config: LayerConfig, report: Report) -> None:
     """Warn of unusual arguments and name better options; --verbose lists empty mel bands."""
-    from kapre_cli.filterbank import layer_warnings  # NumPy only where it is needed
+    from kapre_cli.layers.filterbank import layer_warnings  # NumPy only where it is needed
 
     for warning in layer_warnings(config, as_option, lists_bands=report.verbose):
         report.warn(warning)

@@ -8,15 +8,14 @@ from typing import Any
 
 import click
 
-from kapre_cli.closing import Closing
-from kapre_cli.descriptors import is_regular
-from kapre_cli.errors import UsageError, quoted
+from kapre_cli.errors import UsageError
+from kapre_cli.inputs import STDIN, STREAM, Arriving, Inputs, Names, PipeSpool, Source, discover
+from kapre_cli.osutil import Resource, is_at, is_regular
 from kapre_cli.settings import OutputSettings
-from kapre_cli.sources import STDIN, STREAM, Arriving, Inputs, Names, PipeSpool, Source, discover
-from kapre_cli.storage.disk import is_at
+from kapre_cli.text import quoted
 
 
-class Incoming(Closing):
+class Incoming(Resource):
     """Inputs that arrive through standard input or a list, still unread.
 
     Attributes:
@@ -103,7 +102,7 @@ class Incoming(Closing):
         """
         if self._names is None or not self.arrives:
             return known.sources
-        from kapre_cli.storage.admission import Admission
+        from kapre_cli.outputs.validation import Admission
 
         admit = Admission(self._output, self._options["report"]).admit
         return Arriving(known, self._names, self._options["root"], admit, refused)

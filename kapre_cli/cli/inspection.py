@@ -10,7 +10,8 @@ from kapre_cli.cli.help_text import Option
 from kapre_cli.cli.options import WholeNumber
 from kapre_cli.cli.signals import heard
 from kapre_cli.cli.standard_output import put
-from kapre_cli.errors import NotAnOutputError, UsageError, quoted
+from kapre_cli.errors import NotAnOutputError, UsageError
+from kapre_cli.text import quoted
 
 
 def _output_argument(name: str = "output", shown: str = "OUTPUT") -> click.Argument:
@@ -44,14 +45,14 @@ def info(output: Path, keys: tuple[str, ...], as_json: bool) -> int:
     A recording:
       kapre-extract info sample_audio/bird.flac
     """  # noqa: D301 - Click needs the backspace itself
-    from kapre_cli.inspection.summary import summary  # NumPy only where it is needed
-    from kapre_cli.inspection.telling import input_lines, summary_lines
-    from kapre_cli.storage.metadata import dumps
+    from kapre_cli.formats.metadata import dumps
+    from kapre_cli.inspect.summary import summary  # NumPy only where it is needed
+    from kapre_cli.inspect.texts import input_lines, summary_lines
 
     try:
         told = summary(output, keys)
     except NotAnOutputError:
-        from kapre_cli.inspection.recording import recording, recording_lines
+        from kapre_cli.inspect.recording import recording, recording_lines
 
         if keys:
             raise UsageError(
@@ -113,7 +114,7 @@ def verify(output: Path, against: Path | None, sample: int | None, every: bool) 
         raise click.UsageError("--sample and --all exclude one another.")
     with heard() if against is None else executor(remedy="nothing was changed") as computing:
         from kapre_cli.cli.terminal import Terminal  # NumPy only where it is needed
-        from kapre_cli.inspection import verify as inspection
+        from kapre_cli.inspect import verify as inspection
 
         number = None if every else sample or inspection.SAMPLE
         with Terminal() as terminal:
@@ -161,9 +162,9 @@ def compare(one: Path, other: Path, rtol: float, atol: float) -> int:
       kapre-extract compare mels.h5 new.h5 --rtol 1e-6
     """  # noqa: D301 - Click needs the backspace itself
     from kapre_cli.cli.terminal import Terminal  # NumPy only where it is needed
-    from kapre_cli.inspection.compare import compare as compared
-    from kapre_cli.inspection.compare import comparison_lines
-    from kapre_cli.inspection.difference import Tolerance
+    from kapre_cli.inspect.compare import compare as compared
+    from kapre_cli.inspect.compare import comparison_lines
+    from kapre_cli.inspect.difference import Tolerance
 
     tolerance = Tolerance(rtol, atol)
     with Terminal() as terminal:

@@ -10,10 +10,11 @@ from kapre_cli.cli.commands import Command
 from kapre_cli.cli.help_text import Group, Option
 from kapre_cli.cli.options import OVERWRITE, QUIET, SCALES, format_option, output_option
 from kapre_cli.cli.signals import Stopped, heard, pass_over
-from kapre_cli.errors import OutputError, StoredDataError, UsageError, quoted
-from kapre_cli.report import Report, counted
+from kapre_cli.errors import OutputError, StoredDataError, UsageError
+from kapre_cli.report import Report
 from kapre_cli.settings import FILE_FORMATS, OutputSettings
 from kapre_cli.settings.run import format_of, output_path
+from kapre_cli.text import counted, quoted
 from kapre_cli.version import PROGRAM
 
 _SHOWN = 4  # inputs, in a message
@@ -63,8 +64,8 @@ def merge(
         raise click.UsageError(
             "Outputs cannot be merged into standard output (-). A folder called - is ./-"
         )
+    from kapre_cli import merge as merging
     from kapre_cli.cli.terminal import Terminal  # not needed for --help
-    from kapre_cli.storage import merging
 
     settings = OutputSettings(
         path=output_path(output),

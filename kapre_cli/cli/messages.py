@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from kapre_cli.descriptors import write_all
+from kapre_cli.osutil import write_all
 
 
 class _Descriptor(io.FileIO):

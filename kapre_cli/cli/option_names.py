@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import click
 
-from kapre_cli.errors import printable
+from kapre_cli.text import printable
 
 # Names of these options in other programs: librosa, torchaudio, Keras, FFmpeg, SoX.
 NAMES = {

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from kapre_cli.cli.help_text import Group, Option
+from kapre_cli.failure_limit import MaxFailures
 from kapre_cli.settings import (
     COMPRESSIONS,
     DATA_FORMATS,
@@ -27,7 +28,6 @@ from kapre_cli.settings import (
     Shard,
 )
 from kapre_cli.settings.checks import whole
-from kapre_cli.tolerance import MaxFailures
 
 _output_option = partial(Option, group=Group.OUTPUT)
 feature_option = partial(Option, group=Group.FEATURES)

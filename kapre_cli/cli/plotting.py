@@ -22,12 +22,16 @@ from kapre_cli.cli.from_options import (
     warn_of_layer,
 )
 from kapre_cli.cli.signals import heard, pass_over
-from kapre_cli.errors import AudioReadError, StoredDataError, UsageError, quoted
-from kapre_cli.extraction.executor import Executor
+from kapre_cli.errors import AudioReadError, StoredDataError, UsageError
+from kapre_cli.extract.executor import Executor
+from kapre_cli.formats.npy_writer import MANIFEST_NAME, ROOT_NAME
+from kapre_cli.formats.opening import Features, is_output, open_features
+from kapre_cli.inputs import discover
+from kapre_cli.outputs.scratch import scratch_folder
 from kapre_cli.plotting.files import check_picture, kind_of, save
 from kapre_cli.plotting.frequencies import FrequencyAxis
 from kapre_cli.plotting.view import FIRST_KEYS, View
-from kapre_cli.report import ExitCode, Report, counted
+from kapre_cli.report import ExitCode, Report
 from kapre_cli.settings import (
     DEFAULT_AMIN,
     AudioSettings,
@@ -36,10 +40,7 @@ from kapre_cli.settings import (
     OutputSettings,
     SpectrogramConfig,
 )
-from kapre_cli.sources import discover
-from kapre_cli.storage.features import Features, is_output, open_features
-from kapre_cli.storage.npy import MANIFEST_NAME, ROOT_NAME
-from kapre_cli.storage.scratch import scratch_folder
+from kapre_cli.text import counted, quoted
 
 _KEYS_NAMED = 5  # in a message
 _TAKEN = tuple(one.name for one in fields(AudioSettings) if one.name != "channels")
@@ -166,7 +167,7 @@ def _extract(
 ) -> None:
     """Compute the power of recordings."""
     from kapre_cli.cli.terminal import Terminal
-    from kapre_cli.extraction.run import extract
+    from kapre_cli.extract.run import extract
 
     folders = [os.path.dirname(os.path.abspath(path)) for path in paths]
     sources = discover(map(str, paths), os.path.commonpath(folders)).sources

@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from kapre_cli.report import Progress, counted, duration
-from kapre_cli.sources import Source
-from kapre_cli.storage.disk import in_bytes
+from kapre_cli.inputs import Source
+from kapre_cli.report import Progress
+from kapre_cli.text import clock_time, counted, duration, in_bytes
 
 Clock = Callable[[], float]
 
@@ -282,14 +282,3 @@ def _status(
     share = min(done / total, 1.0) if total else 0.0
     left = None if total is None or speed is None else max(total - done, 0.0) / speed
     return Status(name, share, left, tuple(details))
-
-
-def clock_time(seconds: float) -> str:
-    """Return a time as a clock shows it.
-
-    >>> clock_time(75), clock_time(3675)
-    ('01:15', '1:01:15')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"

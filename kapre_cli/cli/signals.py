@@ -17,7 +17,7 @@ Handler = Callable[[int, object], None]
 
 _HEARD = (*STOPPING, signal.SIGPIPE)
 # Modules in whose functions an exception could leave a lock taken, or be lost in a callback.
-_FRAGILE = ("kapre_cli.storage.hdf5_target", "threading", "weakref", "_weakrefset")
+_FRAGILE = ("kapre_cli.formats.hdf5_target", "threading", "weakref", "_weakrefset")
 # Modules that load others: modules in C may crash if an exception is raised meanwhile.
 _LOADING = ("importlib._bootstrap", "_frozen_importlib")
 # A terminal signals every process of a group, and so does timeout, beside the one it watches.

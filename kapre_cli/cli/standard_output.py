@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from types import FrameType
 
 from kapre_cli.cli.signals import Stopped, may_interrupt, pass_over
-from kapre_cli.descriptors import diverted, write_all
-from kapre_cli.errors import UsageError, printable, writing
+from kapre_cli.errors import UsageError, writing
+from kapre_cli.osutil import diverted, write_all
 from kapre_cli.settings import OutputSettings
+from kapre_cli.text import printable
 
 _STDOUT = "standard output"
 

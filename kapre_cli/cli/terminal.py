@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 from kapre_cli.cli.messages import messages_to
 from kapre_cli.cli.progress import Clock, Computing, Counting, Status
 from kapre_cli.cli.standard_output import put
-from kapre_cli.closing import Closing
-from kapre_cli.descriptors import diverted
-from kapre_cli.errors import printable
+from kapre_cli.inputs import Source
 from kapre_cli.interpreter import silence_tensorflow
-from kapre_cli.sources import Source
+from kapre_cli.osutil import Resource, diverted
+from kapre_cli.text import printable
 
 if TYPE_CHECKING:
     from kapre_cli.cli.bar import Bar
@@ -25,7 +24,7 @@ LINE_SECONDS = 60.0  # from one line to the next where there is no terminal
 _BAR_SECONDS = 0.2  # from one drawing to the next where there is one
 
 
-class Terminal(Computing, Closing):
+class Terminal(Computing, Resource):
     """Keeps standard error to this program's own messages, and shows progress.
 
     The progress is a bar on a terminal, elsewhere a line a minute.

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.audio.samples import Samples
-from kapre_cli.closing import Closing
 from kapre_cli.framing import Framing
+from kapre_cli.osutil import Resource
 from kapre_cli.settings import LayerConfig
 
 Features = npt.NDArray[np.float32]
@@ -123,7 +123,7 @@ def _samples(first: int, count: int, framing: Framing) -> slice:
     return slice(start, start + framing.n_samples(count))
 
 
-class Engine(Closing):
+class Engine(Resource):
     """Computes batches in its own threads.
 
     Args:

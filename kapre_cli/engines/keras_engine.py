@@ -8,10 +8,10 @@ import tensorflow as tf
 
 from kapre_cli.audio.samples import Samples
 from kapre_cli.engines.batches import Engine, Features
-from kapre_cli.filterbank import ROWS_MULTIPLE
+from kapre_cli.layers.filterbank import ROWS_MULTIPLE
+from kapre_cli.layers.steps import in_pieces
 from kapre_cli.settings import LayerConfig
 from kapre_cli.time_frequency import layer_of
-from kapre_cli.time_frequency.steps import in_pieces
 
 _LOT_VALUES = 2**16  # samples of all frames of a chunk
 

@@ -11,12 +11,12 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from kapre_cli import dsp
 from kapre_cli.audio.samples import Samples
 from kapre_cli.engines.batches import Engine, Features
-from kapre_cli.filterbank import ROWS_MULTIPLE, BandSums, filterbank_of
 from kapre_cli.framing import largest_power_of_two, spans
-from kapre_cli.posix import n_processors
+from kapre_cli.layers import dsp
+from kapre_cli.layers.filterbank import ROWS_MULTIPLE, BandSums, filterbank_of
+from kapre_cli.osutil import n_processors
 from kapre_cli.settings import LayerConfig, MelspectrogramConfig
 
 _LOT_BYTES = 2**20  # of the windowed frames of a chunk

@@ -19,7 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
 
-from kapre_cli.errors import UsageError, quoted
+from kapre_cli.errors import UsageError
+from kapre_cli.formats.features import Features
 from kapre_cli.plotting.files import MAKER
 from kapre_cli.plotting.frequencies import FrequencyAxis, Rows
 from kapre_cli.plotting.labels import caption_of, written
@@ -27,7 +28,7 @@ from kapre_cli.plotting.levels import Levels
 from kapre_cli.plotting.reduction import Image, peaks
 from kapre_cli.plotting.ticks import frequency_label, frequency_ticks, time_ticks
 from kapre_cli.plotting.view import FIRST_KEYS, Part, View, part_of
-from kapre_cli.storage.stored import Features
+from kapre_cli.text import quoted
 
 MAX_PANELS = 64
 

@@ -4,17 +4,18 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from kapre_cli.errors import StoredDataError, UsageError, quoted, writing
-from kapre_cli.storage.existing import (
+from kapre_cli.errors import StoredDataError, UsageError, writing
+from kapre_cli.formats.validation import open_plain
+from kapre_cli.outputs.existing import (
     Stamp,
     require_folder,
     require_outside_outputs,
     require_regular,
     stamp_of,
 )
-from kapre_cli.storage.publishing import OF_ANOTHER_FILE, publish
-from kapre_cli.storage.scratch import scratch_folder
-from kapre_cli.storage.soundness import open_plain
+from kapre_cli.outputs.publishing import OF_ANOTHER_FILE, publish
+from kapre_cli.outputs.scratch import scratch_folder
+from kapre_cli.text import quoted
 from kapre_cli.version import PROGRAM
 
 # What pictures of this program say of their maker, see ``figure.rendered``.

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from kapre_cli import dsp
 from kapre_cli.errors import UsageError
-from kapre_cli.filterbank import filterbank_of
+from kapre_cli.layers import dsp
+from kapre_cli.layers.filterbank import filterbank_of
 from kapre_cli.plotting.view import Bounds
 from kapre_cli.settings import LayerConfig, MelspectrogramConfig
 

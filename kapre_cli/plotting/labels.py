@@ -3,8 +3,8 @@
 from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
 
+from kapre_cli.formats.features import Features
 from kapre_cli.settings import DEFAULT_AMIN, MelspectrogramConfig
-from kapre_cli.storage.stored import Features
 from kapre_cli.version import PROGRAM
 
 _DEFAULT = "DejaVu Sans"  # comes with matplotlib

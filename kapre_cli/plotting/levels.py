@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kapre_cli.dsp import DECIBEL_RANGE
 from kapre_cli.errors import UsageError
+from kapre_cli.layers.dsp import DECIBEL_RANGE
 from kapre_cli.plotting.reduction import Image
 from kapre_cli.plotting.view import View
 from kapre_cli.settings import LayerConfig

@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kapre_cli.errors import UsageError, quoted
-from kapre_cli.report import counted
+from kapre_cli.errors import UsageError
+from kapre_cli.formats.features import StoredArray
 from kapre_cli.settings import AudioSettings
-from kapre_cli.storage.stored import StoredArray
+from kapre_cli.text import counted, quoted
 
 Bounds = tuple[float | None, float | None]
 FIRST_KEYS = 4  # are drawn if none is named

@@ -6,12 +6,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from kapre_cli.errors import SettingsError, UsageError, quoted
+from kapre_cli.errors import SettingsError, UsageError
 from kapre_cli.settings import checks
 from kapre_cli.settings.layers import LayerConfig, MelspectrogramConfig
 from kapre_cli.settings.limits import MAX_SR
 from kapre_cli.settings.raw import RawFormat
 from kapre_cli.settings.shard import Shard
+from kapre_cli.text import quoted
 
 FILE_FORMATS = ("hdf5", "npy", "npy-directory")
 FORMATS = (*FILE_FORMATS, "npy-stream")

@@ -4,8 +4,9 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from kapre_cli.errors import SettingsError, quoted
+from kapre_cli.errors import SettingsError
 from kapre_cli.settings import checks
+from kapre_cli.text import quoted
 
 MAX_SHARDS = 10**6
 

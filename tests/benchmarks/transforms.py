@@ -20,10 +20,10 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 import numpy as np
 import scipy.fft
 
-from kapre_cli import dsp
 from kapre_cli.engines.batches import batch_frames
 from kapre_cli.engines.numpy_engine import NumpyEngine
-from kapre_cli.filterbank import filterbank_of
+from kapre_cli.layers import dsp
+from kapre_cli.layers.filterbank import filterbank_of
 from kapre_cli.settings import LayerConfig, MelspectrogramConfig, SpectrogramConfig
 from tests.benchmarks.report import machine, table, tell
 

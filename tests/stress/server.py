@@ -20,8 +20,8 @@ def serve() -> None:
     shim = ctypes.CDLL(os.environ["LD_PRELOAD"])
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     import kapre_cli.cli
-    import kapre_cli.extraction.run
-    import kapre_cli.storage.hdf5_features  # noqa: F401
+    import kapre_cli.extract.run
+    import kapre_cli.formats.hdf5_reader  # noqa: F401
 
     _tell("ready")
     for line in sys.stdin:
@@ -46,7 +46,7 @@ def _child(request: dict[str, Any], shim: Any) -> None:
     try:
         from kapre_cli import framing
         from kapre_cli.cli import run
-        from kapre_cli.storage import journal
+        from kapre_cli.resume import journal
 
         framing.BLOCK_VALUES = request["block_values"]  # several blocks even of short files
         journal._PENDING_BYTES = request["pending_bytes"]  # and several writes of small ones

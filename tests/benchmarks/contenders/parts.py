@@ -26,8 +26,8 @@ import numpy.typing as npt
 import scipy.fft
 from h5py import h5a, h5d, h5p, h5s, h5t
 
-from kapre_cli.dsp import DECIBEL_RANGE, hann
 from kapre_cli.framing import Framing
+from kapre_cli.layers.dsp import DECIBEL_RANGE, hann
 from kapre_cli.settings import DEFAULT_AMIN
 from tests.benchmarks.contenders.task import (
     Array,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from kapre_cli.dsp import mel_filterbank
+from kapre_cli.layers.dsp import mel_filterbank
 
 Array = npt.NDArray[np.float32]
 

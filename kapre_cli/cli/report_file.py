@@ -1,0 +1,193 @@
+"""The file of a report: it replaces only a report of this program, or an empty file."""
+
+import errno
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from kapre_cli.errors import OutputError, StoredDataError, UsageError, writing
+from kapre_cli.formats.npy_writer import sidecar_of
+from kapre_cli.formats.validation import open_plain, sound_json, within
+from kapre_cli.inputs import Source
+from kapre_cli.outputs.existing import (
+    Stamp,
+    require_folder,
+    require_outside_outputs,
+    require_regular,
+    stamp_of,
+)
+from kapre_cli.outputs.publishing import OF_ANOTHER_FILE, PARTIAL_SUFFIX, publish
+from kapre_cli.outputs.run_lock import try_lock
+from kapre_cli.outputs.scratch import scratch_folder
+from kapre_cli.outputs.validation import require_no_input
+from kapre_cli.result_log import is_header
+from kapre_cli.settings import STANDARD_OUTPUT, OutputSettings
+from kapre_cli.text import quoted
+
+_HEADER_BYTES = 2**10
+_SECONDS_FOR_A_READER = 2.0
+_SECONDS_BETWEEN = 0.05
+
+
+class ReportPlace(NamedTuple):
+    """The destination of a report, as it was checked before any work.
+
+    Attributes:
+        path: As the user names it.
+        target: The file, links followed; ``None`` if ``path`` is written into: standard output, a
+            pipe or a device.
+        existing: The stamp of the only file that may be replaced.
+    """
+
+    path: Path
+    target: Path | None = None
+    existing: Stamp | None = None
+
+
+def check_report(
+    path: Path, output: OutputSettings, sources: Sequence[Source], config: Path | None = None
+) -> ReportPlace:
+    """Return the destination of a report, for :func:`open_report`; raise UsageError if invalid.
+
+    It is invalid if its folder does not exist, a file there may not be replaced, another run writes
+    it, or it is an input, the ``config`` or part of an output. An older report may be replaced if
+    ``output`` may be, or is resumed. Raise OutputError if the user may not write there.
+    """
+    if path == STANDARD_OUTPUT:
+        return ReportPlace(path)
+    require_folder("report", path)
+    require_no_input("report", path, sources)
+    if config is not None and os.path.exists(path) and os.path.samefile(path, config):
+        raise UsageError(
+            f"the report {quoted(path)} is the file that --config names; name another file"
+        )
+    if _takes_data(path):
+        return ReportPlace(path)
+    target = Path(os.path.realpath(path))
+    ours = (output.path, sidecar_of(output.path), Path(f"{output.path}{PARTIAL_SUFFIX}"))
+    if not output.is_stream and any(within(target, os.path.realpath(one)) for one in ours):
+        raise UsageError(
+            f"the report {quoted(path)} would be part of the output {quoted(output.path)}; "
+            "name another file"
+        )
+    require_outside_outputs("report", target)
+    require_regular(target, "report", path)
+    existing = stamp_of(target)
+    if existing is not None:
+        _require_replaceable(path, target, existing, output)
+    _require_writable(path, target)
+    return ReportPlace(path, target, existing)
+
+
+def _takes_data(file: Path | int) -> bool:
+    """Whether ``file`` is a pipe or a device, which is written into and never replaced."""
+    try:
+        mode = os.stat(file).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
+
+
+def _require_replaceable(path: Path, target: Path, existing: Stamp, output: OutputSettings) -> None:
+    if existing.size > 0:
+        _require_ours(path, target, output)
+    with suppress(OSError):  # a file that cannot be opened has no writer
+        fd = os.open(target, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            is_free = try_lock(fd, fcntl.LOCK_SH) is not False
+        finally:
+            os.close(fd)
+        if not is_free:
+            raise UsageError(
+                f"another run is writing the report {quoted(path)}; wait for it, or name another "
+                "file"
+            )
+
+
+def _require_ours(path: Path, target: Path, output: OutputSettings) -> None:
+    """Raise UsageError for a file without the header of a report, or not to be replaced."""
+    try:
+        with writing(target, "read"), open_plain(target) as file:
+            is_ours = is_header(sound_json(file.readline(_HEADER_BYTES)))
+    except StoredDataError:
+        is_ours = False
+    except OutputError as error:
+        raise UsageError(
+            f"the report {quoted(path)} exists, and {error}; it is left alone: name another file"
+        ) from error
+    if not is_ours:
+        raise UsageError(
+            f"the report {quoted(path)} exists, and kapre-extract did not make it; it is left "
+            "alone: move it away, or name another file"
+        )
+    if not (output.overwrite or output.resume is not None):
+        remedy = "remove it" if output.is_stream else "--overwrite replaces it"
+        raise UsageError(
+            f"the report {quoted(path)} exists; {remedy}, or name another file: it is not added to"
+        )
+
+
+def _require_writable(path: Path, target: Path) -> None:
+    for place, mode in ((target.parent, os.W_OK | os.X_OK), (target, os.W_OK)):
+        is_effective = os.access in os.supports_effective_ids
+        if place.exists() and not os.access(place, mode, effective_ids=is_effective):
+            raise OutputError(f"{quoted(path)} cannot be written: {os.strerror(errno.EACCES)}")
+
+
+def open_report(place: ReportPlace) -> int:
+    """Return a descriptor that the lines of a report are written to.
+
+    A file is made under a new name and moved to its place at once: no file is ever emptied. A link
+    that has appeared there since is not followed. The file is locked until it is closed. Raise
+    OutputError if it cannot be opened or something else is there now, UsageError for a named pipe
+    that nobody reads.
+    """
+    path, target, existing = place
+    if path == STANDARD_OUTPUT:
+        return os.dup(1)
+    if target is None:
+        return _open_to_write_into(path)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+    with writing(path), scratch_folder(target.parent, path) as folder:
+        made = folder / "new"
+        descriptor = os.open(made, flags | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            try_lock(descriptor)  # before it is visible
+            if existing is not None:
+                with suppress(OSError):  # not all file systems keep permissions
+                    os.fchmod(descriptor, stat.S_IMODE(os.lstat(target).st_mode))
+            publish(made, target, folder / "old", existing, OF_ANOTHER_FILE)
+        except BaseException:
+            os.close(descriptor)
+            raise
+    return descriptor
+
+
+def _open_to_write_into(path: Path) -> int:
+    """Open a device or a named pipe; raise UsageError if nobody reads the pipe."""
+    flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    deadline = time.monotonic() + _SECONDS_FOR_A_READER
+    descriptor = -1
+    while descriptor < 0:
+        with writing(path):
+            try:
+                descriptor = os.open(path, flags)
+            except OSError as error:
+                if error.errno != errno.ENXIO or not stat.S_ISFIFO(os.stat(path).st_mode):
+                    raise
+                if time.monotonic() > deadline:
+                    raise UsageError(
+                        f"the report {quoted(path)} is a named pipe that nobody reads; begin its "
+                        "reader first"
+                    ) from error
+                time.sleep(_SECONDS_BETWEEN)
+    if not _takes_data(descriptor):
+        os.close(descriptor)
+        raise OutputError(f"{quoted(path)} was replaced while the run was on; it is left as it is")
+    os.set_blocking(descriptor, True)
+    return descriptor

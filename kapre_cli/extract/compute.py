@@ -1,0 +1,253 @@
+"""A worker's tasks: decode inputs, compute them and append the results to a journal."""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+
+from kapre_cli.engines import batches
+from kapre_cli.engines.batches import Engine, Segment, batch_frames
+from kapre_cli.engines.numpy_engine import NumpyEngine
+from kapre_cli.errors import FeatureError, OutputError, input_error
+from kapre_cli.extract.blocks import ActiveInput, Block, EndOfInput, Item
+from kapre_cli.extract.decode import DecodeAhead, decoded
+from kapre_cli.extract.tasks import (
+    Began,
+    Computed,
+    Event,
+    Failed,
+    Finished,
+    Task,
+    TaskSettings,
+)
+from kapre_cli.osutil import Resource
+from kapre_cli.resume.journal import SECONDS_AT_RISK, Journal, peak_of
+from kapre_cli.settings import ExtractionSettings, LayerConfig, resolved_engine
+
+_SENT_EVENTS = 64  # events are sent when they are so many
+_SENT_SECONDS = 0.02  # or have waited so long
+
+Send = Callable[[list[Event]], None]
+
+
+class Outbox(Resource):
+    """Sends events once the blocks that they report are in journals.
+
+    Journals are open as long as inputs need them, that of the last task always.
+    """
+
+    def __init__(self, common: TaskSettings, send: Send) -> None:
+        self._root = common.root
+        self._seconds_at_risk = SECONDS_AT_RISK if common.is_durable else None
+        self._send = send
+        self._journals: dict[str, Journal] = {}
+        self._n_begun: Counter[str] = Counter()  # inputs, counted by the thread that decodes
+        self._n_ended: Counter[str] = Counter()  # by the one that computes
+        self._events: list[Event] = []
+        self._sent = 0.0  # long ago, so that the first event is sent at once
+        self._sending = Lock()  # which the end of a worker waits for
+
+    def journal_of(self, task: Task) -> Journal:
+        """Return the journal of a task; raise OutputError if it cannot be opened."""
+        path = task.journal
+        if path not in self._journals:
+            self._journals[path] = Journal(Path(path), self._root, self._seconds_at_risk)
+        self._n_begun[path] += len(task.inputs)
+        return self._journals[path]
+
+    def ended(self, journal: Journal, event: Finished | Failed) -> None:
+        """Add the event of an ended input and count the input for its journal."""
+        self._n_ended[str(journal.path)] += 1
+        self.add(event)
+
+    def add(self, event: Event) -> None:
+        """Add an event; send all after a failure, if they are many or if they have waited."""
+        self._events.append(event)
+        are_many = len(self._events) >= _SENT_EVENTS
+        if are_many or isinstance(event, Failed) or time.monotonic() - self._sent > _SENT_SECONDS:
+            self.send()
+
+    def send(self) -> None:
+        """Flush the journals, so that other processes can read all blocks, then send all events.
+
+        Journals that no input needs any more are closed. If one cannot be written, OutputError is
+        raised, and the failures of inputs are sent even so.
+        """
+        with self._sending:
+            events, self._events = self._events, []
+            try:
+                for journal in [*self._journals.values()]:
+                    journal.flush()
+            except OutputError:
+                events = [event for event in events if not isinstance(event, Finished)]
+                raise
+            finally:
+                if events:
+                    self._send(events)
+            for path in [*self._journals][:-1]:
+                if self._n_begun[path] == self._n_ended[path]:
+                    self._journals.pop(path).close()
+                    del self._n_begun[path], self._n_ended[path]  # a stream may have no end
+            self._sent = time.monotonic()
+
+    def close(self) -> None:
+        """Close the journals."""
+        for journal in self._journals.values():
+            journal.close()
+
+
+def compute_tasks(tasks: Iterable[Task | None], common: TaskSettings, outbox: Outbox) -> None:
+    """Compute every input of some tasks; raise OutputError if a journal cannot be written.
+
+    Among the tasks, ``None`` says that the next one may take a while: all earlier ones are computed
+    and sent first. A task depends only on its files, the folder of the journals and the settings.
+    The caller closes the outbox.
+    """
+    settings = common.settings
+    n_frames = batch_frames(settings.layer, settings.batch_size)
+    stage = _ComputeStage(settings, outbox)
+    try:
+        # In this order: an import and a thread that decodes would wait for each other's lock.
+        with (
+            engine_for(settings.layer, settings.engine, n_frames, common.n_threads) as engine,
+            DecodeAhead(_items(tasks, settings, outbox)) as items,
+        ):
+            batches.run_batches(stage.segments(items), settings.layer.framing, n_frames, engine)
+    finally:
+        outbox.send()  # also of a run that is interrupted in this process
+
+
+def engine_for(
+    config: LayerConfig, engine: str, n_frames: int, n_threads: int | None = None
+) -> Engine:
+    """Return an engine for batches of ``n_frames`` frames; ``engine`` is of ``ENGINE_CHOICES``."""
+    if resolved_engine(engine, config) == "numpy":
+        return NumpyEngine(config, n_frames, n_threads)
+    # TensorFlow takes seconds to import: only where it is needed.
+    from kapre_cli.engines.keras_engine import KerasEngine
+
+    return KerasEngine(config, n_frames)
+
+
+def _items(
+    tasks: Iterable[Task | None], settings: ExtractionSettings, outbox: Outbox
+) -> Iterator[Item | None]:
+    for task in tasks:
+        if task is None:
+            yield None
+            continue
+        journal = outbox.journal_of(task)
+        for one in task.inputs:
+            yield from decoded(one, settings, journal)
+
+
+class _ComputeStage:
+    """Turns decoded items into segments, and computed blocks into journal entries."""
+
+    def __init__(self, settings: ExtractionSettings, outbox: Outbox) -> None:
+        self._settings = settings
+        self._config = settings.layer
+        self._outbox = outbox
+
+    def segments(self, items: Iterable[Item | None]) -> Iterator[Segment | None]:
+        """Yield segments to compute; ``None`` where the next one may take a while."""
+        for item in items:
+            if item is None:
+                yield None
+                self._outbox.send()
+            elif isinstance(item, Block):
+                yield from self._of_block(item)
+            elif isinstance(item, EndOfInput):
+                self._ended(item)
+            else:
+                self._outbox.add(Began(item.number))
+
+    def _of_block(self, block: Block) -> Iterator[Segment]:
+        active = block.input
+        if active.has_failed:
+            return
+        n_features, failed = self._config.n_features, partial(self._fail, active)
+        try:
+            segments = block.segments(n_features, self._keep, failed)
+        except MemoryError as error:
+            self._fail(active, error)
+        else:
+            yield from segments
+
+    def _fail(self, active: ActiveInput, reason: Exception) -> None:
+        if not active.has_failed:
+            active.has_failed = True
+            failed = Failed(active.number, input_error(reason), active.facts)
+            self._outbox.ended(active.journal, failed)
+
+    def _keep(self, block: Block) -> None:
+        """Append a computed block to the journal."""
+        active = block.input
+        if active.has_failed:
+            return
+        try:
+            self._check_finite(block)
+        except (FeatureError, MemoryError) as error:
+            self._fail(active, error)
+            return
+        facts = active.known_facts
+        active.n_due -= 1
+        is_last = active.is_read and active.n_due == 0
+        active.entries.append(
+            active.journal.block(
+                active.source.key,
+                active.state,
+                block.first_frame,
+                block.results,
+                facts if is_last else None,
+                block.peak,
+            )
+        )
+        active.work_seconds = time.monotonic() - active.begun
+        n_time = self._config.framing.n_time(facts.n_samples)
+        length = facts.seconds
+        due, seconds = (n / n_time * length for n in (n_time - active.n_kept, block.n_frames))
+        self._outbox.add(Computed(active.number, due, seconds, length))
+        if is_last:
+            self._finish(active)
+
+    def _check_finite(self, block: Block) -> None:
+        """Set non-finite features to NaN if they are to be kept, else raise FeatureError."""
+        if math.isfinite(block.peak):
+            return
+        if self._settings.audio.non_finite != "keep":
+            last = block.first_frame + block.n_frames - 1
+            raise FeatureError(
+                "its samples are so large that float32 overflows in frames "
+                f"{block.first_frame:,} to {last:,}; scale it down, for instance to [-1, 1]"
+            )
+        block.results[~np.isfinite(block.results)] = np.nan  # also where an infinity led
+        block.peak = peak_of(block.results)
+
+    def _ended(self, end: EndOfInput) -> None:
+        """Fail an input, or finish it if all of it has been computed."""
+        active = end.input
+        if end.failure is not None:
+            self._fail(active, end.failure)
+            return
+        active.is_read = True
+        if active.n_due == 0 and not active.has_failed:
+            active.journal.done(active.source.key, active.state, active.known_facts)
+            self._finish(active)
+
+    def _finish(self, active: ActiveInput) -> None:
+        entries = tuple(active.entries)
+        finished = Finished(
+            active.number,
+            active.known_facts,
+            active.state,
+            entries,
+            active.kept,
+            active.work_seconds,
+        )
+        self._outbox.ended(active.journal, finished)

@@ -1,0 +1,321 @@
+"""Give tasks to workers and their results to a sink, until every input has ended."""
+
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from kapre_cli.errors import KapreExtractError, OutputError
+from kapre_cli.extract.disk_usage import check_disk
+from kapre_cli.extract.executor import Executor
+from kapre_cli.extract.jobs import Job
+from kapre_cli.extract.preview import crashed
+from kapre_cli.extract.sinks import Sink
+from kapre_cli.extract.tasks import (
+    TASK_INPUTS,
+    Began,
+    Broken,
+    Computed,
+    Event,
+    Failed,
+    Finished,
+    Lost,
+    Task,
+    TaskInput,
+    TaskSettings,
+)
+from kapre_cli.inputs import Arriving
+from kapre_cli.osutil import n_processors
+from kapre_cli.report import Progress, Report
+from kapre_cli.resume.journals import Journals, replay
+from kapre_cli.text import quoted
+
+_TASK_BYTES = 2**23  # of the files of one task, at most
+_TASKS_A_WORKER = 4  # at least, if there is work for so many
+_TAKEN_AT_ONCE = 8  # finished inputs, before new events are handled
+_LISTED_AHEAD = 2**10  # inputs of a list that wait to be computed
+
+
+class Coordinator:
+    """Gives tasks to workers and finished inputs to a sink.
+
+    Attributes:
+        queue: Inputs that the sink has not taken yet, in order.
+    """
+
+    def __init__(
+        self,
+        common: TaskSettings,
+        journals: Journals,
+        sink: Sink,
+        report: Report,
+        progress: Progress,
+        executor: Executor,
+    ) -> None:
+        self._common = common
+        self._settings = common.settings
+        self._config = common.settings.layer
+        self._journals = journals
+        self._sink = sink
+        self._report = report
+        self._progress = progress
+        self._executor = executor
+        self.queue: deque[Job] = deque()
+        self._due: deque[Job] = deque()  # not given to a worker yet
+        self._due_alone: deque[Job] = deque()  # that a worker had not finished when it died
+        self._n_due_bytes = 0
+        self._running: dict[int, Job] = {}  # given to a worker, by number
+        self._n_given = 0
+        self._n_workers = 0
+        self._ahead_bytes = 0  # of blocks whose input's turn has not come
+        self._journal_of: dict[int, str] = {}  # by worker, if the run can be resumed
+        # Else the journals, by the last input that may have blocks there.
+        self._needed_until: defaultdict[Job, list[str]] = defaultdict(list)
+        self._error: BaseException | None = None  # that ends the run
+        self._all_ended = False  # and the sink knows it
+
+    def go(self, jobs: list[Job], coming: Arriving | None = None) -> None:
+        """Compute every input that is not done, and let the sink take all.
+
+        Args:
+            jobs: The inputs; arriving ones are appended, unless nothing can resume the run.
+            coming: Inputs that arrive during the run.
+        """
+        self._report.require_few_failures()
+        self._jobs, self._coming = jobs, coming
+        for job in jobs:
+            self._add(job)
+        self._report.require_few_failures()
+        if coming is None and self._common.is_durable:
+            check_disk(jobs, self._common, self._executor)
+        try:
+            self._work()
+        finally:
+            self._executor.stop()
+        if self._error is not None:
+            raise self._error
+        self._report.require_few_failures()
+
+    def _work(self) -> None:
+        """Give out tasks and handle events until the sink has taken all inputs."""
+        self._take_coming()
+        self._give_tasks()
+        if self._running:
+            self._sink.get_ready()  # while the first of them is computed
+        while self._error is None:
+            self._take_coming()
+            self._give_tasks()
+            has_taken = self._let_sink_take()
+            if self._coming is None and not self.queue:
+                break
+            wants_more = self._coming is not None and len(self._due) < _LISTED_AHEAD
+            descriptors = [self._coming.fileno()] if self._coming and wants_more else []
+            if descriptors and not has_taken and not self._running:
+                self._progress.waits()
+            self._executor.wait(descriptors, 0 if has_taken else None)
+            self._report.require_few_failures()
+
+    # Inputs
+
+    def _take_coming(self) -> None:
+        """Add the inputs that have arrived, without waiting."""
+        if self._coming is None:
+            return
+        while len(self._due) < _LISTED_AHEAD:
+            source = self._coming.next_now()
+            if source is None:
+                break
+            self._progress.arrived(source.key, source.size)
+            job = Job(source)
+            if self._common.is_durable:  # a stream may have no end
+                self._jobs.append(job)
+            self._add(job)
+        if self._coming.is_over:
+            self._report.n_expected = self._coming.n_inputs
+            self._progress.all_arrived()
+            self._coming = None
+
+    def _add(self, job: Job) -> None:
+        self.queue.append(job)
+        self._sink.keep(job)
+        if job.done:
+            self._report.was_read()
+            self._progress.kept(job.source.key)
+            return
+        if job.entries:
+            n_frames = sum(entry.shape[1] for entry in job.entries.values())
+            seconds = n_frames * self._config.framing.n_hop / self._settings.audio.sr
+            self._progress.begun(job.source.key, seconds)
+        self._due.append(job)
+        job.n_bytes = job.source.size
+        self._n_due_bytes += job.n_bytes
+
+    # Tasks
+
+    def _give_tasks(self) -> None:
+        while self._due or self._due_alone:
+            if not self._n_workers:
+                self._begin()
+            worker = self._executor.idle_worker(alone=bool(self._due_alone))
+            if worker is None or not (inputs := self._next_inputs()):
+                return
+            self._executor.submit(worker, Task(inputs, self._journal_for(worker, inputs)))
+
+    def _begin(self) -> None:
+        n_inputs = len(self._due) if self._coming is None else None
+        most = n_processors() if self._settings.engine == "numpy" else 1
+        self._n_workers = min(self._settings.jobs or most, n_inputs or most)
+        n_threads = max(n_processors() // self._n_workers, 1)
+        common = replace(self._common, n_threads=n_threads)
+        self._executor.begin(common, self._handle, self._n_workers)
+
+    def _next_inputs(self) -> list[TaskInput]:
+        """Return the next task's inputs; none while these would be too far ahead of the sink."""
+        if self._due_alone:
+            return [self._given(self._due_alone.popleft())]
+        if self._ahead_bytes >= self._sink.ahead_bytes:
+            return []
+        n_ahead = len(self.queue) - len(self._due)
+        most = min(self._sink.ahead_inputs - n_ahead, TASK_INPUTS)
+        share = 0 if self._coming else self._n_due_bytes // (self._n_workers * _TASKS_A_WORKER)
+        most_bytes = min(max(share, 1), _TASK_BYTES)
+        inputs: list[TaskInput] = []
+        n_bytes = 0
+        while self._due and len(inputs) < most and n_bytes < most_bytes:
+            job = self._due.popleft()
+            n_bytes += job.n_bytes
+            inputs.append(self._given(job))
+        self._n_due_bytes -= n_bytes
+        return inputs
+
+    def _given(self, job: Job) -> TaskInput:
+        number, self._n_given = self._n_given, self._n_given + 1
+        self._running[number] = job
+        blocks = tuple((first, entry.shape[1]) for first, entry in job.entries.items())
+        return TaskInput(number, job.source, job.state, blocks, job.n_bytes)
+
+    def _journal_for(self, worker: int, inputs: Sequence[TaskInput]) -> str:
+        """Return the worker's journal, or the task's own one if nothing can resume the run."""
+        if not self._common.is_durable:
+            path = self._journals.create()
+            self._needed_until[self._running[inputs[-1].number]].append(path.name)
+            return str(path)
+        if worker not in self._journal_of:
+            self._journal_of[worker] = str(self._journals.create())
+        return self._journal_of[worker]
+
+    # What workers send
+
+    def _handle(self, event: Event) -> None:
+        """Record an event; an error that ends the run is raised later, by :meth:`go`."""
+        if self._error is not None and not isinstance(event, Began | Failed):
+            return
+        if isinstance(event, Computed):
+            job = self._running[event.number]
+            job.has_blocks = True
+            self._progress.computed(job.source.key, event.due, event.seconds, event.length)
+        elif isinstance(event, Began):
+            self._running[event.number].was_tried = True
+        elif isinstance(event, Finished):
+            self._finished(self._running.pop(event.number), event)
+        elif isinstance(event, Failed):
+            job = self._running.pop(event.number)
+            job.facts = event.facts
+            self._failed(job, event.reason)
+        elif isinstance(event, Lost):
+            self._lost(event)
+        elif isinstance(event, Broken):
+            self._error = event.error
+            if isinstance(event.error, OutputError) and not self._common.is_durable:
+                self._error = OutputError(f"{event.error}; TMPDIR names another folder for it")
+            if event.error.__cause__ is None and event.trace:
+                event.error.__cause__ = _WorkerTracebackError(event.trace)
+
+    def _finished(self, job: Job, event: Finished) -> None:
+        entries = {first: job.entries[first] for first in event.kept}
+        entries.update((entry.first_frame, entry) for entry in event.entries)
+        job.entries, job.facts, job.state = entries, event.facts, event.state
+        job.work_seconds, job.done = event.work_seconds, True
+        self._ahead_bytes += _n_bytes(job)
+        self._report.was_read()
+        self._progress.ended(job.source.key)
+        if self._report.verbose:
+            self._report.say(f"done: {job.told(self._config)}")
+
+    def _failed(self, job: Job, reason: KapreExtractError) -> None:
+        job.failed, job.was_tried = True, True
+        self._progress.ended(job.source.key)
+        if self._sink.tells_at_once:
+            self._report.failed(job.source.path, reason, job.known(self._config))
+        else:
+            job.failure = reason
+
+    def _lost(self, event: Lost) -> None:
+        """Queue the unfinished inputs of a dead worker once more, each alone.
+
+        An input whose worker dies again fails.
+        """
+        self._journal_of.pop(event.worker, None)
+        jobs = [self._running.pop(one.number) for one in event.inputs]
+        self._take_blocks(event.journal, jobs)
+        for job in jobs:
+            if job.has_crashed:
+                self._failed(job, crashed(event.how))
+            else:
+                job.has_crashed = True
+                self._due_alone.append(job)
+        names = [quoted(job.source.key) for job in jobs if not job.failed]
+        if names:
+            more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+            self._report.say(
+                f"a worker process died ({event.how}) before it had finished "
+                f"{', '.join(names[:3])}{more}; each is tried once more, alone"
+            )
+
+    def _take_blocks(self, journal: str, jobs: Sequence[Job]) -> None:
+        name = journal.rpartition("/")[2]
+        with suppress(OutputError, KeyError):
+            found = replay(self._journals, name).inputs
+            for job in jobs:
+                remembered = found.get(job.source.key)
+                if remembered is not None and remembered.entries:
+                    earlier = job.entries if remembered.of == job.state else {}
+                    job.state = remembered.of
+                    job.entries = {**earlier, **remembered.entries}
+
+    # The output
+
+    def _let_sink_take(self) -> bool:
+        """Let the sink take some inputs whose turn has come; return whether there were any."""
+        if not (self._running or self._due or self._due_alone or self._coming or self._all_ended):
+            self._all_ended = True
+            self._sink.nothing_else_is_due(self.queue)
+        n_taken = 0
+        while self.queue and self.queue[0].has_ended and n_taken < _TAKEN_AT_ONCE:
+            job = self.queue[0]
+            n_bytes = _n_bytes(job)
+            self._sink.take(job, self._pause)
+            self.queue.popleft()
+            self._ahead_bytes -= n_bytes
+            n_taken += 1
+            for name in self._needed_until.pop(job, ()):
+                self._journals.remove(name)
+            self._report.require_few_failures()
+        return n_taken > 0
+
+    def _pause(self) -> None:
+        """Let workers go on while the sink writes a long array."""
+        if self._running:
+            self._executor.wait((), 0)
+            self._give_tasks()
+
+
+class _WorkerTracebackError(Exception):
+    """A worker's traceback, as the cause of an unexpected error."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
+
+
+def _n_bytes(job: Job) -> int:
+    return sum(4 * n * m * k for n, m, k in (entry.shape for entry in job.entries.values()))

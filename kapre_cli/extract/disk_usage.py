@@ -1,0 +1,90 @@
+"""Estimate the disk space that a run needs."""
+
+import math
+from collections.abc import Iterable, Sequence
+from math import prod
+
+import numpy as np
+
+from kapre_cli.audio.reader import resampled_length
+from kapre_cli.extract.executor import Executor
+from kapre_cli.extract.jobs import Job
+from kapre_cli.extract.preview import previews
+from kapre_cli.extract.tasks import Preview, TaskSettings
+from kapre_cli.osutil import free_bytes, require_free_bytes
+from kapre_cli.settings import ExtractionSettings
+from kapre_cli.text import quoted
+
+_JOURNAL_BYTES = 4  # float32
+
+# More than real recordings have. A header that states more may be wrong, and must not prevent
+# the other inputs from being read.
+_FRAMES_IN_A_BYTE = 4
+_FLAC_CHANNELS = 8  # more channels take more bytes a frame
+
+
+def check_disk(jobs: Sequence[Job], common: TaskSettings, executor: Executor) -> None:
+    """Raise OutputError if the disk is too small for the journals and then the output.
+
+    If the files' sizes show that enough is free, no header is read.
+    """
+    settings = common.settings
+    output = settings.output.path
+    free = free_bytes(output.parent)
+    due = [job for job in jobs if not job.done]
+    if free is None or not due:
+        return
+    n_bytes_done = output_bytes([job for job in jobs if job.done], settings)
+    if _upper_bound_bytes(due, settings) + n_bytes_done <= free:
+        return
+    seen = previews([job.source for job in due], common, executor)
+    n_bytes = _required_bytes(due, seen, settings) + n_bytes_done
+    require_free_bytes(
+        output.parent, n_bytes, f"{quoted(output)}, with the work beside it, at least"
+    )
+
+
+def output_bytes(jobs: Iterable[Job], settings: ExtractionSettings) -> int:
+    """Return a lower bound of the bytes that finished inputs take in the output."""
+    shape_of, known = settings.layer.shape, [job.facts for job in jobs if job.facts is not None]
+    n_values = sum(prod(shape_of(facts.n_samples, facts.n_channels)) for facts in known)
+    return _stored_bytes(n_values, settings)
+
+
+def value_bytes(settings: ExtractionSettings) -> int:
+    """Return the bytes of a value in the output, before compression."""
+    return np.dtype(settings.output.dtype).itemsize
+
+
+def _stored_bytes(n_values: int, settings: ExtractionSettings) -> int:
+    return 0 if settings.output.compression != "none" else n_values * value_bytes(settings)
+
+
+def _upper_bound_bytes(due: Sequence[Job], settings: ExtractionSettings) -> float:
+    """Return an upper bound of :func:`_required_bytes`, from the files' sizes.
+
+    A file with more channels than FLAC allows is larger, unless it is over in an eighth of a hop.
+    """
+    if settings.audio.resample:
+        return math.inf
+    layer, n_frames = settings.layer, 0.0
+    for job in due:
+        n_frames += _FRAMES_IN_A_BYTE * _FLAC_CHANNELS * job.n_bytes / layer.framing.n_hop
+        n_frames += _FLAC_CHANNELS  # of each channel, one that is not full
+    return n_frames * layer.n_features * (_JOURNAL_BYTES + value_bytes(settings))
+
+
+def _required_bytes(
+    due: Sequence[Job], seen: Sequence[Preview], settings: ExtractionSettings
+) -> int:
+    """Return a lower bound of the bytes that inputs take, from their headers."""
+    n_values = 0
+    for job, one in zip(due, seen, strict=True):
+        if one.n_samples is not None:
+            frames = _FRAMES_IN_A_BYTE * job.n_bytes
+            believed = resampled_length(frames, one.source_sr, settings.audio.sr)
+            n_samples = min(one.n_samples, max(believed, settings.layer.n_dft))
+            n_values += prod(settings.layer.shape(n_samples, one.n_channels))
+    n_kept = sum(prod(entry.shape) for job in due for entry in job.entries.values())
+    n_bytes_journals = max(n_values - n_kept, 0) * _JOURNAL_BYTES
+    return n_bytes_journals + _stored_bytes(n_values, settings)

@@ -1,0 +1,115 @@
+"""One input on its way from file to output, in the process that coordinates the run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from kapre_cli.errors import KapreExtractError
+from kapre_cli.formats.features import Features
+from kapre_cli.formats.metadata import InputFacts
+from kapre_cli.inputs import Source
+from kapre_cli.result_log import Known
+from kapre_cli.resume.journal import BlockEntry
+from kapre_cli.settings import LayerConfig
+from kapre_cli.settings.limits import INT64
+from kapre_cli.text import duration, quoted
+
+NO_ENTRIES: Mapping[int, BlockEntry] = MappingProxyType({})
+
+
+def tells_state(source: Source, mtime_ns: int) -> bool:
+    """Return whether the modification time distinguishes the states of an input.
+
+    Times beyond 64 bits are stored as the nearest time within, so the first and the last of these
+    may stand for any of them.
+    """
+    return not source.is_stream and INT64[0] < mtime_ns < INT64[1]
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One input of a run.
+
+    Attributes:
+        n_bytes: Bytes of its file, as far as known.
+        facts: Its metadata; ``None`` until it has been opened.
+        state: The state of its file that its blocks belong to, see ``journal.identity``.
+        entries: Its blocks that are in journals, by their first frame.
+        stored_in: The earlier output that holds its array, if that is kept.
+        restated: Whether its metadata differs from that in the earlier output.
+        done: Whether all its features are computed.
+        kept: Whether an earlier run has done it.
+        failure: Why it has failed, until that is reported.
+        was_tried: Whether reading it has begun, in this run or in one whose work is kept.
+        work_seconds: Seconds from opening to the last computed frame; ``None`` without one.
+        has_blocks: Whether blocks of it have been computed in this run.
+        has_crashed: Whether a worker died before finishing it; it is then computed alone.
+    """
+
+    source: Source
+    n_bytes: int = 0
+    facts: InputFacts | None = None
+    state: int = 0
+    entries: Mapping[int, BlockEntry] = field(default_factory=lambda: NO_ENTRIES)
+    stored_in: Features | None = None
+    restated: bool = False
+    done: bool = False
+    kept: bool = False
+    failed: bool = False
+    failure: KapreExtractError | None = None
+    was_tried: bool = False
+    work_seconds: float | None = None
+    has_blocks: bool = False
+    has_crashed: bool = False
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is done or has failed."""
+        return self.done or self.failed
+
+    @property
+    def known_facts(self) -> InputFacts:
+        """Metadata of an input that has been opened."""
+        if self.facts is None:
+            raise RuntimeError(f"{self.source.key!r} has not been opened")
+        return self.facts
+
+    def take_complete(
+        self, state: int, entries: Mapping[int, BlockEntry], facts: InputFacts, config: LayerConfig
+    ) -> bool:
+        """Take blocks of journals if they cover the whole input; return whether they do."""
+        fitting = fitting_blocks(facts, config)
+        if any(first not in entries or entries[first].shape[1] != n for first, n in fitting):
+            return False
+        self.state, self.facts = state, facts
+        self.entries = {first: entries[first] for first, _ in fitting}
+        return True
+
+    def known(self, config: LayerConfig) -> Known:
+        """Return the values of an ended input that messages and the report show."""
+        facts, key = self.facts, self.source.key
+        if facts is None:
+            return Known(key)
+        return Known(
+            key,
+            config.shape(facts.n_samples, facts.n_channels),
+            facts.seconds,
+            self.work_seconds,
+            facts.note or None,
+            facts.reference,
+            facts.reference_db,
+            facts.is_floored(config),
+        )
+
+    def told(self, config: LayerConfig) -> str:
+        """Return key, shape and length of a finished input, for messages."""
+        facts = self.known_facts
+        shape = config.shape(facts.n_samples, facts.n_channels)
+        sizes = ", ".join(f"{axis} {n:,}" for axis, n in zip(config.axes, shape, strict=True))
+        return f"{quoted(self.source.key)}: {sizes}; {duration(facts.seconds)}"
+
+
+def fitting_blocks(facts: InputFacts, config: LayerConfig) -> list[tuple[int, int]]:
+    """Return the blocks that an input is cut into: first frame and number of frames."""
+    n_time = config.framing.n_time(facts.n_samples)
+    return list(config.framing.blocks(n_time, config.n_features, facts.n_channels))

@@ -1,0 +1,291 @@
+"""Worker processes on this machine, so that a crashing decoder ends only its worker.
+
+They are forked by a fork server, which is forked itself before this process has threads or has
+loaded more than NumPy: a dead worker is replaced in a millisecond.
+"""
+
+import os
+import signal
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+import numpy as np  # noqa: F401 - workers share what is loaded before they are forked
+
+from kapre_cli.errors import OutputError
+from kapre_cli.extract.channel import NO_SIGNAL, Channel
+from kapre_cli.extract.executor import Deliver, Executor, readable
+from kapre_cli.extract.tasks import (
+    Failed,
+    Finished,
+    Lost,
+    Previewed,
+    Task,
+    TaskInput,
+    TaskSettings,
+)
+from kapre_cli.interpreter import tune_interpreter
+from kapre_cli.osutil import discard
+from kapre_cli.report import STOPPING
+
+_ENDS = (Finished, Failed, Previewed)  # the last event of an input
+_LITTLE_BYTES = 2**22  # of a task that ends soon: the next one is sent ahead
+_SECONDS_TO_END = 5.0  # that workers may take to keep their finished work
+
+_NO_PROCESS = "the system allows no more processes; take fewer --jobs"
+
+_START, _WAIT = b"s", b"w"
+_REPLY_BYTES = 32
+
+
+class _ForkServer:
+    """The process that forks workers, which inherit the ``kept`` descriptors."""
+
+    def __init__(self, kept: Collection[int]) -> None:
+        self._socket, theirs = socket.socketpair()
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+        try:
+            self._pid = os.fork()
+        except OSError as error:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+            raise OutputError(_NO_PROCESS) from error
+        if self._pid == 0:
+            try:
+                _settle({*kept, theirs.fileno()})
+                _fork_workers(theirs)
+            finally:
+                os._exit(1)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        theirs.close()
+
+    def start(self) -> tuple[int, Channel]:
+        """Start a worker; raise OutputError if the system has no process for it."""
+        with suppress(OSError):
+            self._socket.sendall(_START, NO_SIGNAL)
+            reply, descriptors, _, _ = socket.recv_fds(self._socket, _REPLY_BYTES, 1)
+            if descriptors:
+                return int(reply), Channel(socket.socket(fileno=descriptors[0]))
+        raise OutputError(_NO_PROCESS)
+
+    def wait(self, pid: int) -> int | None:
+        """Return a worker's wait status, as of :func:`os.waitpid`; ``None`` if it is not known."""
+        with suppress(OSError, ValueError):
+            self._socket.sendall(_WAIT + str(pid).encode(), NO_SIGNAL)
+            return int(self._socket.recv(_REPLY_BYTES))
+        return None
+
+    def close(self) -> None:
+        self._socket.close()
+        with suppress(ChildProcessError):
+            os.waitpid(self._pid, 0)
+
+
+def _settle(kept: Collection[int]) -> None:
+    """Release what belongs to the parent process, except for some descriptors.
+
+    A pipe that a worker held open would have no end while that worker hangs.
+    """
+    for number in (*STOPPING, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_IGN)  # the parent handles them and ends the workers
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for descriptor in (0, 1, 2):
+        discard(descriptor)
+    # The old streams' descriptors are closed here, and soon belong to other files.
+    sys.stdout = sys.stderr = open(2, "w", errors="backslashreplace")  # noqa: SIM115 - never closed
+    for descriptor in map(int, os.listdir("/dev/fd")):
+        if descriptor > 2 and descriptor not in kept:
+            with suppress(OSError):  # that of the folder itself is closed
+                os.close(descriptor)
+    tune_interpreter()
+
+
+def _fork_workers(requests: socket.socket) -> NoReturn:
+    """Fork a worker on each request, until the socket is closed."""
+    from kapre_cli.extract.worker import Worker
+
+    while request := requests.recv(_REPLY_BYTES):
+        if request != _START:
+            _, status = os.waitpid(int(request.removeprefix(_WAIT)), 0)
+            requests.sendall(str(status).encode())
+            continue
+        ours, theirs = socket.socketpair()
+        try:
+            pid = os.fork()
+        except OSError:
+            requests.sendall(b"0")
+            continue
+        if pid == 0:
+            requests.close()
+            theirs.close()
+            Worker(Channel(ours)).serve()
+        ours.close()
+        socket.send_fds(requests, [str(pid).encode()], [theirs.fileno()])
+        theirs.close()
+    os._exit(0)
+
+
+@dataclass(slots=True, eq=False)
+class _Worker:
+    """A worker as this process sees it.
+
+    Attributes:
+        unfinished: Inputs given to it and not finished, by number.
+        left: Number of unfinished inputs of each of its tasks, in order.
+        n_bytes: Bytes of the inputs of its last task.
+        journal: The journal of its last task.
+    """
+
+    pid: int
+    channel: Channel
+    unfinished: dict[int, TaskInput] = field(default_factory=dict)
+    left: deque[int] = field(default_factory=deque)
+    n_bytes: int = 0
+    journal: str = ""
+
+    @property
+    def ends_soon(self) -> bool:
+        return len(self.left) == 1 and len(self.unfinished) > 1 and self.n_bytes <= _LITTLE_BYTES
+
+    def ended(self, number: int) -> None:
+        """Record that an input has ended. Tasks end in order, except for a few inputs."""
+        if self.unfinished.pop(number, None) is not None:
+            self.left[0] -= 1
+            if self.left[0] == 0:
+                self.left.popleft()
+
+
+class LocalWorkers(Executor):
+    """Worker processes on this machine, started as they are needed.
+
+    To be created before this process has threads.
+
+    Args:
+        n_workers: Maximum number of workers.
+        kept: Descriptors of this process that workers read from.
+    """
+
+    def __init__(self, n_workers: int, kept: Collection[int] = ()) -> None:
+        self._most = n_workers
+        self._n_used = 0
+        self._server = _ForkServer(kept)
+        self._workers: list[_Worker] = []
+
+    def begin(self, common: TaskSettings, deliver: Deliver, n_workers: int) -> None:
+        """Begin a run with at most ``n_workers`` workers."""
+        self._common, self._deliver = common, deliver
+        if any(worker.unfinished for worker in self._workers):
+            self.stop()
+        self._n_used = min(self._most, n_workers)
+        for worker in self._workers[: self._n_used]:
+            with suppress(OSError):  # one that has died is replaced
+                worker.channel.send(common)
+
+    def _started(self) -> _Worker:
+        worker = _Worker(*self._server.start())
+        with suppress(OSError):
+            worker.channel.send(self._common)
+        return worker
+
+    def idle_worker(self, *, alone: bool = False) -> int | None:
+        """Return an idle worker, a new one or one that ends soon, if there is one.
+
+        OutputError is raised if the system has no process for the first one.
+        """
+        used = self._workers[: self._n_used]
+        for number, worker in enumerate(used):
+            if not worker.left:
+                return number
+        if len(used) < self._n_used:
+            try:
+                self._workers.append(self._started())
+            except OutputError:
+                if not self._workers:
+                    raise
+                self._n_used = len(self._workers)  # these are enough
+            else:
+                return len(used)
+        if alone:
+            return None
+        return next((number for number, worker in enumerate(used) if worker.ends_soon), None)
+
+    def submit(self, worker: int, task: Task) -> None:
+        """Send a task to a worker; if it has died, :meth:`wait` notices."""
+        taker = self._workers[worker]
+        taker.unfinished.update((one.number, one) for one in task.inputs)
+        taker.left.append(len(task.inputs))
+        taker.n_bytes = sum(one.n_bytes for one in task.inputs)
+        taker.journal = task.journal
+        with suppress(OSError):
+            taker.channel.send(task)
+
+    def wait(self, descriptors: Collection[int] = (), timeout: float | None = None) -> None:
+        """Deliver the workers' events and replace workers that have died."""
+        by_descriptor = {
+            worker.channel.fileno(): number
+            for number, worker in enumerate(self._workers[: self._n_used])
+        }
+        for descriptor in readable([*descriptors, *by_descriptor], timeout):
+            if descriptor in by_descriptor:
+                self._receive(by_descriptor[descriptor])
+
+    def _receive(self, number: int) -> None:
+        worker = self._workers[number]
+        try:
+            events = worker.channel.receive()
+        except EOFError:
+            self._replace(number)
+            return
+        for event in events:
+            if isinstance(event, _ENDS):
+                worker.ended(event.number)
+            self._deliver(event)
+
+    def _replace(self, number: int) -> None:
+        worker = self._workers[number]
+        worker.channel.close()
+        how = _how(self._server.wait(worker.pid))
+        try:
+            self._workers[number] = self._started()
+        except OutputError:
+            del self._workers[number]
+            raise
+        self._deliver(Lost(tuple(worker.unfinished.values()), number, worker.journal, how))
+
+    def stop(self) -> None:
+        """Let the workers keep their finished work and end; kill those that take too long."""
+        for worker in self._workers:
+            worker.channel.end()
+        deadline = time.monotonic() + _SECONDS_TO_END
+        waiting = {worker.channel.fileno(): worker for worker in self._workers}
+        while waiting and (left := deadline - time.monotonic()) > 0:
+            for descriptor in readable([*waiting], left):
+                with suppress(EOFError):
+                    for event in waiting[descriptor].channel.receive():
+                        self._deliver(event)
+                    continue
+                del waiting[descriptor]
+        for worker in waiting.values():
+            with suppress(ProcessLookupError):
+                os.kill(worker.pid, signal.SIGKILL)
+        for worker in self._workers:
+            worker.channel.close()
+            self._server.wait(worker.pid)
+        self._workers = []
+
+    def close(self) -> None:
+        """End all processes."""
+        super().close()
+        self._server.close()
+
+
+def _how(status: int | None) -> str:
+    """Return in words how a process ended."""
+    if status is None or not os.WIFSIGNALED(status):
+        return "it ended"
+    name = signal.Signals(os.WTERMSIG(status)).name
+    return f"{name}, perhaps because memory ran out" if name == "SIGKILL" else name

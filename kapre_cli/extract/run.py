@@ -1,0 +1,174 @@
+"""Extract features into one output, or array by array into a stream."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+
+from kapre_cli.errors import OutputError, StoredDataError, TooManyFailuresError
+from kapre_cli.extract.coordinator import Coordinator
+from kapre_cli.extract.executor import Executor
+from kapre_cli.extract.in_process import InProcess
+from kapre_cli.extract.jobs import Job
+from kapre_cli.extract.reuse import ReusePolicy
+from kapre_cli.extract.sinks import FileSink, StreamSink
+from kapre_cli.extract.tasks import TaskSettings
+from kapre_cli.formats.metadata import RootFacts
+from kapre_cli.inputs import Arriving, Source
+from kapre_cli.outputs.existing import existing_output
+from kapre_cli.outputs.scratch import scratch_folder
+from kapre_cli.outputs.validation import check_output
+from kapre_cli.report import SILENT, Progress, Report
+from kapre_cli.resume.journals import Journals, replay
+from kapre_cli.resume.previous_run import Earlier, require_no_work
+from kapre_cli.resume.work_dir import WorkDir
+from kapre_cli.settings import ExtractionSettings
+from kapre_cli.settings.keras_file import resolved
+from kapre_cli.text import counted, quoted
+
+
+def extract(
+    sources: Sequence[Source] | Arriving,
+    settings: ExtractionSettings,
+    report: Report,
+    progress: Progress = SILENT,
+    executor: Executor | None = None,
+) -> None:
+    """Extract the features of every source into one output.
+
+    A failed input is reported and does not affect the others. The output appears complete, once all
+    inputs have been tried, or not at all. If none could be read there is none, except for a shard,
+    which the others may have to be merged with. If a run breaks off, its finished work is kept
+    beside the output, for a run that resumes it.
+
+    The output has the order of ``sources``: all inputs, or inputs as they arrive. Arriving ones are
+    begun at once, and have been checked for the output. This process computes, unless there is an
+    executor.
+
+    Raises:
+        UsageError: If the output is rejected before any work is done.
+        OutputError: If the output cannot be written; the earlier one is unchanged then.
+        TooManyFailuresError: If more inputs fail than allowed; likewise.
+    """
+    settings = replace(settings, layer=resolved(settings.layer))
+    jobs, coming = _jobs_of(sources)
+    with _unwritten_reported(jobs, settings, report), InProcess() as here:
+        _extract(jobs, coming, settings, report, progress, executor or here)
+
+
+def _extract(
+    jobs: list[Job],
+    coming: Arriving | None,
+    settings: ExtractionSettings,
+    report: Report,
+    progress: Progress,
+    executor: Executor,
+) -> None:
+    output = settings.output
+    check_output(output, [job.source for job in jobs])
+    with WorkDir(output) as work_dir:
+        replayed = replay(work_dir.journals)
+        work_dir.keep = replayed.holds_work
+        existing = existing_output(output)  # another run may have published just now
+        require_no_work(work_dir, replayed, output)
+        if work_dir.note is not None:
+            report.say(f"note: {work_dir.note}")
+        common = TaskSettings(settings, RootFacts.of(settings))
+        with Earlier(work_dir, replayed, output, common.root) as earlier:
+            versions = common.root.versions
+            if report.verbose:
+                report.say(", ".join(f"{name} {number}" for name, number in versions.items()))
+            reuse = ReusePolicy(earlier, settings, versions, report)
+            reuse.tell_versions()
+            known = None if coming else jobs
+            sink = FileSink(common, work_dir, existing, reuse, known, progress)
+            report.begin()
+            run = Coordinator(common, work_dir.journals, sink, report, progress, executor)
+            try:
+                try:
+                    run.go(jobs, coming)
+                    work_dir.require_in_place()
+                    sink.finish(jobs)
+                except OutputError:
+                    if not work_dir.published:
+                        work_dir.require_in_place()  # why it cannot be written, perhaps
+                    raise
+            except BaseException:
+                work_dir.keep = not work_dir.published and (
+                    earlier.journal.holds_work or any(map(_has_work, jobs))
+                )
+                if work_dir.keep:
+                    with suppress(OutputError):  # the error under way says enough
+                        work_dir.journals.sync()
+                    if work_dir.place is not None:
+                        report.kept = _kept(jobs, work_dir.place)
+                raise
+            finally:
+                sink.close()
+
+
+def stream(
+    sources: Sequence[Source] | Arriving,
+    settings: ExtractionSettings,
+    report: Report,
+    descriptor: int,
+    progress: Progress = SILENT,
+    executor: Executor | None = None,
+) -> None:
+    """Extract the features of every source and send each array as soon as its turn has come.
+
+    Arrays are written to ``descriptor`` complete, in the order of the inputs, which are also
+    reported in that order. A failed input gives no array and does not affect the others. Inputs may
+    arrive during the run. This process computes, unless there is an executor.
+
+    Raises:
+        BrokenPipeError: If nobody reads the arrays any more.
+        OutputError: If they cannot be written.
+        TooManyFailuresError: If more inputs fail than allowed.
+    """
+    report.begin()
+    settings = replace(settings, layer=resolved(settings.layer))
+    common = TaskSettings(settings, RootFacts.of(settings), is_durable=False)
+    with scratch_folder() as folder, Journals(folder) as journals, InProcess() as here:
+        sink = StreamSink(descriptor, settings, journals, report)
+        run = Coordinator(common, journals, sink, report, progress, executor or here)
+        with _unwritten_reported(run.queue, settings, report):
+            run.go(*_jobs_of(sources))
+
+
+def _jobs_of(sources: Sequence[Source] | Arriving) -> tuple[list[Job], Arriving | None]:
+    if isinstance(sources, Arriving):
+        return [], sources
+    return [Job(source) for source in sources], None
+
+
+@contextmanager
+def _unwritten_reported(
+    jobs: Iterable[Job], settings: ExtractionSettings, report: Report
+) -> Iterator[None]:
+    """Report the inputs whose arrays are in no output, if an error stops the run."""
+    try:
+        yield
+        report.warn_of_floor(settings.layer.amin)
+    except (OutputError, StoredDataError, TooManyFailuresError) as error:
+        report.broken = True
+        for job in () if report.is_there else jobs:
+            known = job.known(settings.layer)
+            if job.failure is not None:
+                report.failed(job.source.path, job.failure, known)
+            elif not job.failed:
+                report.unwritten(job.source.path, error, known, tried=job.was_tried)
+        raise
+
+
+def _has_work(job: Job) -> bool:
+    return job.has_blocks or bool(job.entries) or (job.done and job.stored_in is None)
+
+
+def _kept(jobs: Sequence[Job], folder: object) -> str:
+    n_done = sum(job.done and not job.failed for job in jobs)
+    n_begun = sum(_has_work(job) and not job.has_ended for job in jobs)
+    parts = f" and parts of {n_begun:,} more" if n_begun else ""
+    return (
+        f"{n_done:,} of {counted(len(jobs), 'input')} done{parts}: kept in {quoted(folder)}; "
+        "the same command with --resume goes on"
+    )

@@ -1,0 +1,318 @@
+"""Write finished inputs into one output, in order: a file, a folder or a stream."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+
+from kapre_cli.errors import OutputError, StoredDataError, input_error
+from kapre_cli.extract.assembly import final_array
+from kapre_cli.extract.disk_usage import output_bytes
+from kapre_cli.extract.jobs import NO_ENTRIES, Job
+from kapre_cli.extract.reuse import ReusePolicy
+from kapre_cli.extract.tasks import TaskSettings
+from kapre_cli.formats.array_chunks import FinalArray, Part, stored_array
+from kapre_cli.formats.npy_writer import write_array
+from kapre_cli.formats.opening import require_written
+from kapre_cli.formats.registry import writer_class
+from kapre_cli.formats.writer import FeatureWriter
+from kapre_cli.osutil import require_free_bytes
+from kapre_cli.outputs.existing import Existing
+from kapre_cli.report import SILENT, Progress, Report
+from kapre_cli.resume.journals import Journals
+from kapre_cli.resume.work_dir import WorkDir, signals_deferred
+from kapre_cli.settings import ExtractionSettings
+from kapre_cli.text import counted, quoted
+
+_SECONDS_TO_LOOK = 0.1  # between two checks that the work folder is in its place
+
+
+class Sink:
+    """Takes inputs that have ended, in order.
+
+    Attributes:
+        ahead_inputs: Maximum number of inputs that are computed before their turn has come.
+        ahead_bytes: Maximum bytes of their blocks.
+        tells_at_once: Whether a failed input is reported at once, not in its turn.
+    """
+
+    ahead_inputs = sys.maxsize
+    ahead_bytes = sys.maxsize
+    tells_at_once = True
+
+    def keep(self, job: Job) -> None:
+        """Give an input the results of earlier runs."""
+
+    def get_ready(self) -> None:
+        """Prepare before the first input has ended."""
+
+    def nothing_else_is_due(self, jobs: Collection[Job]) -> None:
+        """Record that all inputs have ended, and which of them are still to be taken."""
+
+    def take(self, job: Job, pause: Callable[[], None]) -> None:
+        """Take the next ended input; call ``pause`` now and then in a long array."""
+        raise NotImplementedError
+
+
+class FileSink(Sink):
+    """Writes an output in a work folder, reads it back and moves it into its place.
+
+    The writer is opened as late as possible: while all inputs are those of the finished output, in
+    its order, there may be nothing to write.
+
+    Args:
+        existing: The state of the output path when the run began.
+        jobs: The inputs; ``None`` while not all of them are known.
+    """
+
+    def __init__(
+        self,
+        common: TaskSettings,
+        work_dir: WorkDir,
+        existing: Existing,
+        reuse: ReusePolicy,
+        jobs: Sequence[Job] | None,
+        progress: Progress,
+    ) -> None:
+        self._settings = common.settings
+        self._config = common.settings.layer
+        self._root = common.root
+        self._work_dir = work_dir
+        self._existing = existing
+        self._reuse = reuse
+        self._report = reuse.report
+        self._n_rejected = reuse.report.n_failed
+        self._progress = progress
+        self._writer: FeatureWriter | None = None
+        self._next_look = 0.0  # when the work folder is checked
+        self._written: list[Job] = []
+        self._waiting: list[Job] = []  # unchanged inputs, not written if all others are
+        self._features = reuse.earlier.features
+        stored = None if self._features is None else self._features.root
+        self._is_of_same_settings = stored is not None and (
+            replace(stored, versions=self._root.versions) == self._root
+        )
+        self._stored_keys = iter(self._features or ())
+        # The place of arrays whose inputs are gone is known only once all inputs have been tried.
+        self._follows = self._features is None or (
+            jobs is not None and not reuse.others({job.source.key for job in jobs})
+        )
+        self._announced: tuple[int, float] | None = None  # inputs and seconds to be written
+        self._shown = SILENT  # the progress, once it is that of writing
+
+    def keep(self, job: Job) -> None:
+        """Give an input the results of earlier runs."""
+        self._reuse.keep(job)
+
+    def get_ready(self) -> None:
+        """Load the library that writes the output."""
+        writer_class(self._settings.output.format)
+
+    def nothing_else_is_due(self, jobs: Collection[Job]) -> None:
+        """Show the progress of writing from the next written input on."""
+        self._announced = len(jobs), sum(job.facts.seconds for job in jobs if job.facts)
+        self._shown = SILENT
+
+    def take(self, job: Job, pause: Callable[[], None]) -> None:
+        """Write the input's array, unless there may be nothing to write."""
+        if (job.failed and not self._reuse.retain(job)) or not self._follows:
+            return
+        self._waiting.append(job)
+        if self._writer is not None or not self._is_stored(job, next(self._stored_keys, None)):
+            waiting, self._waiting = self._waiting, []
+            for one in waiting:
+                self._write(one, pause)
+
+    def _is_stored(self, job: Job, key: str | None) -> bool:
+        """Return whether the finished output has this array, unchanged and next (under ``key``)."""
+        is_there = job.stored_in is not None and not job.restated and job.source.key == key
+        return is_there and self._is_of_same_settings
+
+    def _opened(self) -> FeatureWriter:
+        if self._writer is None:
+            write = writer_class(self._settings.output.format)
+            self._writer = write(self._work_dir.staging, self._root)
+        return self._writer
+
+    def _write(self, job: Job, pause: Callable[[], None]) -> None:
+        facts = job.known_facts
+        self._require_place()
+        writer = self._opened()
+        try:
+            array = self._array(job)
+        except (OutputError, StoredDataError):
+            raise
+        except Exception as error:
+            if not job.failed:
+                job.failed = True
+                self._report.failed(job.source.path, input_error(error), job.known(self._config))
+            return
+        if self._announced is not None:
+            self._progress.stage("writing", *self._announced)
+            self._announced, self._shown = None, self._progress
+        key = job.source.key
+        job.facts = writer.add(key, with_pauses(array, facts.seconds, self._shown, pause), facts)
+        if job.stored_in is not None and job.facts.crc32 != facts.crc32:
+            raise OutputError(f"{quoted(key)} changed in the old output as it was copied")
+        job.entries = NO_ENTRIES
+        self._written.append(job)
+        self._shown.checked(facts.seconds)
+
+    def _require_place(self) -> None:
+        """Check that the work folder's name is not that of another folder now.
+
+        A file that is open stays where it is: a check now and then is enough.
+        """
+        is_due = time.monotonic() > self._next_look
+        if is_due or self._writer is None or self._settings.output.format == "npy-directory":
+            self._work_dir.require_in_place()
+            self._next_look = time.monotonic() + _SECONDS_TO_LOOK
+
+    def _array(self, job: Job) -> FinalArray:
+        if job.stored_in is not None:
+            return stored_array(job.stored_in[job.source.key], self._config)
+        journals, entries = self._work_dir.journals, list(job.entries.values())
+        return final_array(journals, entries, self._config, self._settings.output.dtype)
+
+    def finish(self, jobs: Sequence[Job]) -> None:
+        """Finish the output of all ``jobs``: write the rest, read it back, move it into its place.
+
+        After an OutputError the earlier output is unchanged.
+        """
+        arrays = self._reuse.contents(jobs, self._n_rejected)
+        if self._writer is None and (arrays or not jobs) and self._is_up_to_date(arrays):
+            self._report.is_there = True
+            is_all = len(arrays) == len(jobs) and not any(job.failed for job in jobs)
+            new = "up to date: nothing was computed"
+            if not is_all:
+                new = "left as it is: nothing new could be read"
+            self._report.say(f"note: {quoted(self._settings.output.path)} is {new}")
+        elif arrays and all(job.failed for job in arrays):
+            self._keep_unwritten(arrays)
+            return
+        elif arrays or self._may_be_empty(jobs):
+            if self._writer is None:
+                self._write_all(arrays)
+            if self._written or self._may_be_empty(jobs):
+                self._publish(self._opened())
+                return
+        self._work_dir.keep = False
+        self._count(arrays)
+
+    def _is_up_to_date(self, arrays: Sequence[Job]) -> bool:
+        if self._features is None or len(self._features) != len(arrays):
+            return False
+        return self._is_of_same_settings and all(map(self._is_stored, arrays, self._features))
+
+    def _keep_unwritten(self, arrays: Sequence[Job]) -> None:
+        n_finished = sum(bool(job.entries) or job.stored_in is None for job in arrays)
+        self._work_dir.keep = n_finished > 0
+        if self._work_dir.keep:
+            place = self._work_dir.place or self._work_dir.folder
+            self._report.kept = (
+                f"the finished work of {counted(n_finished, 'input')} is kept in "
+                f"{quoted(place)}; the same command with --resume goes on with it"
+            )
+
+    def _may_be_empty(self, jobs: Sequence[Job]) -> bool:
+        """Return whether to write an output without arrays: of a shard, and over no better one."""
+        is_shard = self._settings.shard is not None and self._settings.output.format != "npy"
+        return is_shard and not (jobs and os.path.lexists(self._settings.output.path))
+
+    def _write_all(self, arrays: Sequence[Job]) -> None:
+        if arrays:
+            output = self._settings.output.path
+            n_bytes = output_bytes(arrays, self._settings)
+            require_free_bytes(output.parent, n_bytes, quoted(output))
+            self.nothing_else_is_due(arrays)
+        for job in arrays:
+            self._write(job, lambda: None)
+            self._report.require_few_failures()
+
+    def _publish(self, writer: FeatureWriter) -> None:
+        """Read the output back, move it into its place and remove the work folder.
+
+        An interrupt between the last two would be reported as if there were no output.
+        """
+        writer.finish()
+        require_written(writer, self._progress)
+        writer.close()
+        with signals_deferred():
+            try:
+                self._work_dir.publish(self._existing)
+            finally:
+                if self._work_dir.published:
+                    self._report.is_there = True
+                    self._count(self._written)
+            self._reuse.earlier.close()
+            self._work_dir.close()
+
+    def _count(self, arrays: Sequence[Job]) -> None:
+        """Count the inputs whose arrays are in the output; failed ones have been counted."""
+        for job in arrays:
+            if not job.failed:
+                tell = self._report.skipped if job.kept else self._report.written
+                tell(job.source.path, job.known(self._config))
+
+    def close(self) -> None:
+        """Close the writer; its output is void unless it is in its place."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+class StreamSink(Sink):
+    """Sends each array in its turn and keeps nothing; reports inputs in that order, too."""
+
+    ahead_inputs = 2**10
+    ahead_bytes = 2**28
+    tells_at_once = False
+
+    def __init__(
+        self, descriptor: int, settings: ExtractionSettings, journals: Journals, report: Report
+    ) -> None:
+        self._descriptor = descriptor
+        self._config = settings.layer
+        self._dtype = settings.output.dtype
+        self._journals = journals
+        self._report = report
+
+    def take(self, job: Job, pause: Callable[[], None]) -> None:
+        """Send the array or report the failure; raise BrokenPipeError if nobody reads it."""
+        if not job.failed:
+            self._send(job, pause)
+        if job.failed:
+            self._report.failed(job.source.path, job.failure, job.known(self._config))
+        else:
+            self._report.written(job.source.path, job.known(self._config))
+
+    def _send(self, job: Job, pause: Callable[[], None]) -> None:
+        entries = list(job.entries.values())
+        try:
+            array = final_array(self._journals, entries, self._config, self._dtype)
+        except (OutputError, StoredDataError):
+            raise
+        except Exception as error:
+            job.failed, job.failure = True, input_error(error)
+            return
+        facts = job.known_facts
+        write_array(self._descriptor, with_pauses(array, facts.seconds, SILENT, pause))
+        job.facts = facts.with_reference(array.reference)
+        job.entries = NO_ENTRIES
+
+
+def with_pauses(
+    array: FinalArray, seconds: float, progress: Progress, pause: Callable[[], None]
+) -> FinalArray:
+    """Return an array of so many seconds that calls ``pause`` between its pieces."""
+    if array.n_pieces == 1:
+        return array
+    per_frame = seconds / array.shape[array.time_axis]
+
+    def pieces() -> Iterator[Part]:
+        for index, values in array.pieces():
+            yield index, values
+            progress.moved(values.shape[array.time_axis] * per_frame)
+            pause()
+
+    return replace(array, pieces=pieces)

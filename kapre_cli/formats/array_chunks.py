@@ -1,0 +1,67 @@
+"""Arrays in chunks along their time axis, so that none need fit in memory."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kapre_cli.formats.features import Packed, StoredArray
+from kapre_cli.settings import LayerConfig
+
+Index = tuple[slice, ...]
+Part = tuple[Index, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class FinalArray:
+    """One input's array as it will be stored, in pieces so that it need not fit in memory.
+
+    Attributes:
+        dtype: Little-endian.
+        piece_frames: Frames in a piece; the last one may have fewer.
+        pieces: Iterates over the pieces at every call: index and values. They cover the array
+            once, and each is whole along all axes but the time axis.
+        reference: The value that is at 0 dB; ``None`` unless the values are decibels.
+        packed: The same values compressed, if available.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    time_axis: int
+    n_pieces: int
+    piece_frames: int
+    pieces: Callable[[], Iterator[Part]]
+    reference: float | None = None
+    packed: Packed | None = None
+
+
+def frame_index(config: LayerConfig, first: int, count: int) -> Index:
+    """Return the index of ``count`` frames from ``first`` on in an array of the layer."""
+    return tuple(
+        slice(first, first + count) if axis == "time" else slice(None) for axis in config.axes
+    )
+
+
+def stored_array(stored: StoredArray, config: LayerConfig) -> FinalArray:
+    """Return the array of another output, cut into pieces as if from the journal."""
+    n_time = stored.shape[config.axes.index("time")]
+    n_channels = stored.shape[config.axes.index("channel")]
+    spans = list(config.framing.blocks(n_time, config.n_features, n_channels))
+
+    def pieces() -> Iterator[Part]:
+        for first, count in spans:
+            index = frame_index(config, first, count)
+            yield index, stored[index]
+
+    return FinalArray(
+        shape=stored.shape,
+        dtype=stored.dtype,
+        time_axis=config.axes.index("time"),
+        n_pieces=len(spans),
+        piece_frames=spans[0][1],
+        pieces=pieces,
+        reference=stored.facts.reference,
+        packed=stored.packed,
+    )

@@ -1,0 +1,303 @@
+"""An open output and its arrays, the same for every format."""
+
+import difflib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kapre_cli.errors import StoredDataError
+from kapre_cli.formats.checksum import crc32, little_endian
+from kapre_cli.formats.metadata import InputFacts, RootFacts
+from kapre_cli.formats.validation import require_shape
+from kapre_cli.osutil import Resource
+from kapre_cli.report import SILENT, Progress
+from kapre_cli.settings import AudioSettings, LayerConfig
+from kapre_cli.text import counted, quoted
+
+Look = Callable[[npt.NDArray[Any]], object]
+
+_SMALL_VALUES = 2**16
+
+
+@dataclass(frozen=True)
+class Packed:
+    """An array as it is stored compressed.
+
+    Arrays of one shape, type and ``packing`` (chunk shape and filters) have interchangeable chunks.
+    ``chunks`` yields each chunk in order: its start, the filters left out, its bytes.
+    """
+
+    packing: tuple[Any, ...]
+    chunks: Callable[[], Iterator[tuple[tuple[int, ...], int, bytes]]]
+
+
+class Values(ABC):
+    """An array in a file.
+
+    ``offset`` is where its values begin, if all of them lie there uncompressed.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    offset: int | None = None
+
+    @abstractmethod
+    def __getitem__(self, index: Any) -> npt.NDArray[Any]:
+        """Return a copy of the values that ``index`` selects."""
+
+    @property
+    def packed(self) -> Packed | None:
+        """The chunks as stored; ``None`` if the array is not compressed."""
+        return None
+
+    def parts(self) -> Iterator[bytes] | None:
+        """Return all bytes, some megabytes at a time; ``None`` if they are not stored unchanged."""
+        return None
+
+    def crc32(self, time_axis: int, look: Look | None = None) -> int:  # noqa: ARG002 - C order
+        """Read all values, part by part, and return their CRC-32 in C order, little-endian.
+
+        Each part is passed to ``look`` as it is read, in any shape.
+        """
+        crc, is_swapped = 0, self.dtype.str.startswith(">")
+        for part in self.parts() or ():
+            values = np.frombuffer(part, self.dtype)
+            crc = crc32(little_endian(values).data if is_swapped else part, crc)
+            if look is not None:
+                look(values)
+        return crc
+
+
+class StoredArray:
+    """The array of one input, read when it is indexed.
+
+    ``array[:, 1000:2000]`` reads no more than that; ``array[:]`` reads all of it.
+
+    Attributes:
+        key: The input's key.
+        shape: The array's shape.
+        dtype: The type of its values: float32, float16 or float64.
+        axes: The names of its axes: ``time``, ``frequency`` or ``mel``, ``channel``.
+        facts: The input's metadata.
+        offset: Where its values begin in the file, if all of them are stored there uncompressed.
+
+    Raises:
+        StoredDataError: If the array's shape is not the one that its layer gives for its input.
+    """
+
+    def __init__(self, key: str, values: Values, facts: InputFacts, config: LayerConfig) -> None:
+        require_shape(key, values.shape, facts, config)
+        self.key = key
+        self.axes = config.axes
+        self.facts = facts
+        self._values = values
+        self.shape = values.shape
+        self.dtype = values.dtype
+        self.offset = values.offset
+
+    def __getitem__(self, index: Any) -> npt.NDArray[Any]:
+        try:
+            return self._values[index]
+        except (OSError, RuntimeError) as error:  # HDF5's errors are either
+            raise self._unreadable(error) from error
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        if copy is False:
+            raise ValueError("reading an array makes a copy of it")
+        return self[()].astype(dtype or self.dtype, copy=False)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def packed(self) -> Packed | None:
+        """The chunks as stored; ``None`` if the array is not compressed."""
+        return self._values.packed
+
+    @property
+    def times(self) -> npt.NDArray[np.float64]:
+        """Seconds from the start of the recording to the centre of each frame, shape (n_time,)."""
+        frames = np.arange(self.shape[self.axes.index("time")], dtype=np.float64)
+        return self.facts.time_start + frames * self.facts.time_step
+
+    def verify(self, look: Look | None = None) -> None:
+        """Read all values and compare them with the checksum they were written with.
+
+        ``look`` is called with all values, part by part, as they are read, for more checks. Raise
+        StoredDataError if the values have changed or cannot be read.
+        """
+        try:
+            found = self._values.crc32(self.axes.index("time"), look)
+        except (OSError, RuntimeError) as error:
+            raise self._unreadable(error) from error
+        self.require_crc32(found)
+
+    def has_bytes_of(self, other: "StoredArray") -> bool:
+        """Whether two small arrays are the same, byte for byte.
+
+        For large arrays and those that are not stored unchanged this is ``False``.
+        """
+        if (self.axes, self.shape, self.dtype) != (other.axes, other.shape, other.dtype):
+            return False
+        content = self.content()
+        return content is not None and content == other.content()
+
+    def content(self) -> bytes | None:
+        """Return all bytes of a small array; ``None`` if it is large or not stored unchanged."""
+        parts = self._values.parts() if prod(self.shape) < _SMALL_VALUES else None
+        try:
+            return None if parts is None else b"".join(parts)
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def moving(self, progress: Progress) -> Look | None:
+        """Return a function that advances ``progress`` by the audio of each part passed to it.
+
+        ``None`` for a small array, which is read at once.
+        """
+        n_values = prod(self.shape)
+        if n_values < _SMALL_VALUES:
+            return None
+        per_value = self.facts.seconds / n_values
+
+        def look(values: npt.NDArray[Any]) -> None:
+            progress.moved(values.size * per_value)
+
+        return look
+
+    def require_crc32(self, crc32: int) -> None:
+        """Raise StoredDataError unless the stored checksum is ``crc32``."""
+        if crc32 != self.facts.crc32:
+            raise StoredDataError(
+                f"{quoted(self.key)} is damaged: its values have the CRC-32 {crc32:08x}, "
+                f"they were written with {self.facts.crc32:08x}"
+            )
+
+    def _unreadable(self, error: Exception) -> StoredDataError:
+        return StoredDataError(f"{quoted(self.key)} cannot be read: {error}")
+
+    def __repr__(self) -> str:
+        return f"<{quoted(self.key)} {dict(zip(self.axes, self.shape, strict=True))} {self.dtype}>"
+
+
+class Features(Mapping[str, StoredArray], Resource):
+    """The arrays of one output by key, in the order of the inputs: a read-only mapping.
+
+    Made by :func:`~kapre_cli.open_features`; a context manager, which closes the files.
+
+    Attributes:
+        path: Where the output is.
+        format: ``"hdf5"``, ``"npy"`` or ``"npy-directory"``.
+        root: The metadata of the whole output.
+        frequency: Hz of each bin, or of the centre of each mel band.
+    """
+
+    path: Path
+    format: str
+    root: RootFacts
+    frequency: npt.NDArray[np.float64]
+    _inputs: Mapping[str, Any]  # by key; each format has its own values
+
+    def __getitem__(self, key: str) -> StoredArray:
+        if key not in self._inputs:
+            raise UnknownKeyError(unknown_key(key, self._inputs))
+        return self._array(key)
+
+    @abstractmethod
+    def _array(self, key: str) -> StoredArray:
+        """Return the array of a key that exists."""
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._inputs  # Mapping's own would open the array
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._inputs)
+
+    def __len__(self) -> int:
+        return len(self._inputs)
+
+    @property
+    def layer(self) -> LayerConfig:
+        """The arguments of the layer that computed the arrays."""
+        return self.root.layer
+
+    @property
+    def settings(self) -> AudioSettings:
+        """Sample rate, channels, and how the files were read."""
+        return self.root.audio
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Version of each program and library behind the numbers."""
+        return self.root.versions
+
+    @abstractmethod
+    def facts(self) -> Iterator[tuple[str, InputFacts]]:
+        """Yield the key and the metadata of every input, without opening its array.
+
+        A hundred thousand inputs take about a second. The metadata has not been compared with the
+        array. Raise StoredDataError if the metadata of an input is damaged.
+        """
+
+    def strays(self) -> Iterator[str]:
+        """Yield the names of unexpected files or datasets among the arrays.
+
+        Raise StoredDataError if the arrays cannot be listed.
+        """
+        return iter(())
+
+    def require_scales(self) -> None:
+        """Compare the dimension scales, which HDF5 alone may have, with the metadata of the arrays.
+
+        Raise StoredDataError if one differs or cannot be read.
+        """
+
+    def require(
+        self,
+        written: Iterable[tuple[str, InputFacts]],
+        progress: Progress = SILENT,
+        compared: Mapping[str, int] | None = None,
+    ) -> None:
+        """Raise StoredDataError unless every array and its metadata are as they were written.
+
+        An array whose values lie where its file was ``compared`` already is not read again.
+        """
+        self.require_scales()
+        for key, facts in written:
+            stored = self[key]
+            if stored.facts != facts:
+                raise StoredDataError(f"the facts of {quoted(key)} are not those written")
+            if compared is None or stored.offset is None or compared.get(key) != stored.offset:
+                stored.verify(stored.moving(progress))
+            progress.checked(facts.seconds)
+
+    def close(self) -> None:
+        """Close the files."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {quoted(self.path)}: {counted(len(self), 'array')}>"
+
+
+class UnknownKeyError(KeyError):
+    """A key that an output does not have; its text is shown without quotes."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def unknown_key(key: object, keys: Collection[str]) -> str:
+    """Return the message that ``key`` is missing among ``keys``, with similar keys."""
+    some = list(islice(keys, 10_000))  # comparing with a million takes too long
+    close = difflib.get_close_matches(str(key)[:1000], some, n=3)
+    told = "similar keys are" if close else "the first key is"
+    similar = ", ".join(quoted(one) for one in close or some[:1])
+    hint = f", {told} {similar}" if similar else ""
+    number = counted(len(keys), "key")
+    return f"no input has the key {quoted(key)}; the output has {number}{hint}"

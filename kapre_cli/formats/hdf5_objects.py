@@ -1,0 +1,117 @@
+"""Open objects of an HDF5 file only once they are known to be harmless.
+
+HDF5 would follow links and storage into other files, load libraries for filters it does not know,
+and never return from a damaged string of variable length.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import h5py
+import numpy as np
+from h5py import h5a, h5d, h5g, h5l, h5o, h5s, h5t, h5z
+
+from kapre_cli.errors import StoredDataError
+from kapre_cli.formats.validation import MAX_FACTS_BYTES
+from kapre_cli.text import quoted
+
+# In the order in which they are applied: two that compress could expand without bound.
+_STAGES = (
+    {h5z.FILTER_SHUFFLE},
+    {h5z.FILTER_DEFLATE, h5z.FILTER_LZF},
+    {h5z.FILTER_FLETCHER32},
+)
+_FILTERS = set().union(*_STAGES)
+_MAX_NUMBER_BYTES = 8
+
+
+@contextmanager
+def wrap_hdf5_errors(what: str) -> Iterator[None]:
+    """Turn all errors of h5py for a damaged file into a StoredDataError."""
+    try:
+        yield
+    except StoredDataError:
+        raise
+    except (OSError, RuntimeError, LookupError, TypeError, ValueError, OverflowError) as error:
+        raise StoredDataError(f"{what} cannot be read: {error}") from error
+
+
+def open_dataset(group: Any, name: str) -> Any:
+    """Return a dataset; raise StoredDataError unless its values are safe to read.
+
+    They must lie in this very file and need no foreign code to be read.
+    """
+    dataset = _member(group, name)
+    if not isinstance(dataset, h5d.DatasetID):
+        raise StoredDataError(f"{quoted(name)} is not a dataset")
+    creation = dataset.get_create_plist()
+    if creation.get_layout() == h5d.VIRTUAL or creation.get_external_count():
+        raise StoredDataError(f"{quoted(name)} leads to another file")
+    filters = [creation.get_filter(number)[0] for number in range(creation.get_nfilters())]
+    if not _FILTERS.issuperset(filters):
+        unknown = set(filters) - _FILTERS
+        raise StoredDataError(f"{quoted(name)} is packed with unknown filters {unknown}")
+    stages = [number for one in filters for number, stage in enumerate(_STAGES) if one in stage]
+    if stages != sorted(set(stages)):
+        raise StoredDataError(f"{quoted(name)} is packed with filters in the order {filters}")
+    return dataset
+
+
+def open_group(group: Any, name: str) -> Any:
+    """Return a group of this very file; raise StoredDataError for anything else."""
+    found = _member(group, name)
+    if not isinstance(found, h5g.GroupID):
+        raise StoredDataError(f"{quoted(name)} is not a group")
+    return found
+
+
+def _member(group: Any, name: str) -> Any:
+    """Open a direct member of a group, unless it is a link to another place."""
+    raw = name.encode()
+    try:
+        link = group.links.get_info(raw)  # "in" would follow a link
+    except (KeyError, RuntimeError) as error:
+        raise StoredDataError(f"it has no {quoted(name)}") from error
+    if link.type != h5l.TYPE_HARD:
+        raise StoredDataError(f"{quoted(name)} is a link to another place")
+    return h5o.open(group, raw)
+
+
+def open_column(group: Any, name: str, dtype: np.dtype[Any]) -> h5py.Dataset:
+    """Return a one-axis dataset of this type, all of whose bytes are in the file."""
+    dataset = open_dataset(group, name)
+    if not dataset.get_type().equal(h5t.py_create(dtype)):
+        raise StoredDataError(f"{quoted(name)} is not of the type that this program writes")
+    shape: tuple[int, ...] = dataset.shape or ()
+    if len(shape) != 1 or dataset.get_create_plist().get_layout() != h5d.CONTIGUOUS:
+        raise StoredDataError(f"{quoted(name)} is not stored as this program does")
+    n_bytes = shape[0] * dtype.itemsize
+    n_stored = dataset.get_storage_size()
+    if n_bytes != n_stored or n_bytes > h5py.h5i.get_file_id(dataset).get_filesize():
+        raise StoredDataError(
+            f"{quoted(name)} promises {n_bytes:,} bytes, which the file cannot hold"
+        )
+    return h5py.Dataset(dataset)
+
+
+def read_attribute(owner: Any, name: str) -> bytes | int | None:
+    """Return an integer or a string of fixed length; ``None`` if missing or a float."""
+    if not h5a.exists(owner, name.encode()):
+        return None
+    attribute = h5a.open(owner, name.encode())
+    kind = attribute.get_type()
+    n_bytes, is_text = kind.get_size(), kind.get_class() == h5t.STRING
+    if is_text:
+        is_plain = not kind.is_variable_str() and n_bytes <= MAX_FACTS_BYTES
+    else:
+        is_plain = kind.get_class() in (h5t.INTEGER, h5t.FLOAT) and n_bytes <= _MAX_NUMBER_BYTES
+    if not is_plain or attribute.get_space().get_simple_extent_type() != h5s.SCALAR:
+        raise StoredDataError(f"the attribute {name!r} is not a plain string or number")
+    if is_text:
+        text = np.empty((), f"S{n_bytes}")
+        attribute.read(text, kind)
+        return bytes(text[()])
+    number = np.empty((), kind.dtype)
+    attribute.read(number)
+    return number.item() if number.dtype.kind in "iu" else None

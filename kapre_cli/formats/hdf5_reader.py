@@ -1,0 +1,249 @@
+"""Read HDF5 outputs. What a file says of an object is checked before it is read."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+from h5py import h5a, h5g, h5l, h5o
+
+from kapre_cli.errors import StoredDataError
+from kapre_cli.formats.features import Features, StoredArray
+from kapre_cli.formats.hdf5_headers import DatasetHeader, FileWindow, HeaderReader
+from kapre_cli.formats.hdf5_index import INDEX, KEYS, TEXTS, Hdf5Index
+from kapre_cli.formats.hdf5_objects import (
+    open_dataset,
+    open_group,
+    read_attribute,
+    wrap_hdf5_errors,
+)
+from kapre_cli.formats.hdf5_scales import DIMENSION_LIST, FREQUENCY, LENGTHS, ScaleNames
+from kapre_cli.formats.hdf5_values import Hdf5Values, PlainValues
+from kapre_cli.formats.hdf5_writer import FEATURES, INPUT, LABELS
+from kapre_cli.formats.metadata import InputFacts
+from kapre_cli.formats.validation import (
+    sound_frequency,
+    sound_json,
+    sound_root,
+    within_range,
+)
+from kapre_cli.framing import spans
+from kapre_cli.inputs import folder_id, folders_of
+from kapre_cli.text import quoted
+
+_ROOT_JSON = ("layer", "settings", "versions", "shard")
+_ATTRIBUTES = {"format", "format_version", *_ROOT_JSON}
+_MAX_AHEAD = 2**8  # arrays
+_PART_ROWS = 2**14
+
+_Known = tuple[DatasetHeader, np.dtype[Any], InputFacts]
+
+_MEMBERS = {FEATURES, FREQUENCY, INDEX, KEYS, *TEXTS}
+
+
+class Hdf5Features(Features):
+    """The arrays of one HDF5 file; raise StoredDataError if it is damaged or not an output."""
+
+    format = "hdf5"
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file = h5py.File(path, "r", locking=False)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise StoredDataError(f"it is not a whole HDF5 file: {error}") from error
+        try:
+            with wrap_hdf5_errors("it"):
+                top = h5g.open(self._file.id, b"/")
+                self.root = sound_root(_root_facts(top))
+                self.frequency = sound_frequency(_frequency(top, self.layer.n_features), self.root)
+                self._index = Hdf5Index(top)
+                self._inputs = self._index.rows
+                self._top = open_group(top, FEATURES)
+                self._folder, self._group = "", self._top
+                self._own = {INPUT, LABELS}
+                if self.root.dimension_scales:
+                    self._own.add(DIMENSION_LIST)
+                self._window = FileWindow(self._file.id.get_vfd_handle())
+                self._headers = HeaderReader(self._window)
+                self._ahead: dict[int, _Known | None] = {}  # by row
+                self._n_ahead, self._last = 1, -1
+        except BaseException:
+            self.close()
+            raise
+
+    def _array(self, key: str) -> StoredArray:
+        found = self._known(self._index.rows[key]) if self._headers.knows_any else None
+        if found is None:
+            return self._read(key)
+        header, dtype, facts = found
+        values = PlainValues(self._window, header, dtype, partial(self._open, key))
+        return StoredArray(key, values, facts, self.layer)
+
+    def _known(self, row: int) -> _Known | None:
+        """Return the header and metadata of an array; ``None`` if HDF5 must read it."""
+        with self._window.lock:
+            if row not in self._ahead:
+                # Twice as many each time that keys are read in order.
+                is_next = row == self._last + 1
+                self._n_ahead = min(2 * self._n_ahead, _MAX_AHEAD) if is_next else 1
+                self._ahead = dict(enumerate(self._read_ahead(row, self._n_ahead), row))
+            self._last = row
+            return self._ahead[row]
+
+    def _read_ahead(self, first: int, count: int) -> Iterator[_Known | None]:
+        """Yield headers and metadata of arrays; each step is done for all: that is quicker."""
+        addresses = [self._address(key) for key in self._index.keys[first : first + count]]
+        headers = [None if one is None else self._headers.known(one) for one in addresses]
+        rows = list(self._index.rows_of(first, count))
+        for row, (known, facts) in enumerate(zip(headers, rows, strict=True), first):
+            found = None
+            with suppress(StoredDataError):
+                within_range(facts, self.root)
+                if known is not None and known[0].text == facts.to_json().encode():
+                    found = *known, facts
+                    self._index.is_plain[row] = True
+            yield found
+
+    def _address(self, key: str) -> int | None:
+        """Return where the header of an array is; ``None`` if the name is a link."""
+        try:
+            group, name = self._located(key)
+            link = group.links.get_info(name.encode())
+        except (StoredDataError, LookupError, RuntimeError):
+            return None
+        return int(link.u) if link.type == h5l.TYPE_HARD else None
+
+    def _open(self, key: str) -> Any:
+        with self._window.lock:
+            return open_dataset(*self._located(key))
+
+    def _read(self, key: str) -> StoredArray:
+        """Return an array as HDF5 reads it, with every check."""
+        with wrap_hdf5_errors(quoted(key)):
+            dataset = self._open(key)
+            stored = read_attribute(dataset, INPUT)
+            if not isinstance(stored, bytes):
+                raise StoredDataError(f"{quoted(key)} has no facts")
+            facts = within_range(InputFacts.from_dict(sound_json(stored)), self.root)
+            self._index.require(key, facts)
+            values = Hdf5Values(key, dataset)
+            array = StoredArray(key, values, facts, self.layer)
+            self._learn(dataset, values, stored)
+            return array
+
+    def _learn(self, dataset: Any, values: Hdf5Values, text: bytes) -> None:
+        """Let further headers of this form be read without HDF5, if it is this program's own."""
+        offset = dataset.get_offset()
+        if offset is None or {*_names_of_attributes(dataset)} != self._own:
+            return
+        header = self._headers.read(h5o.get_info(dataset).addr)
+        if header is not None and header.text == text:
+            self._headers.learn(header, values.dtype, values.shape, offset)
+
+    def facts(self) -> Iterator[tuple[str, InputFacts]]:
+        """Yield the key and the metadata of every input from the index."""
+        for first, count in spans(len(self), _PART_ROWS):
+            keys = self._index.keys[first : first + count]
+            for key, facts in zip(keys, self._index.rows_of(first, count), strict=True):
+                yield key, within_range(facts, self.root)
+
+    def strays(self) -> Iterator[str]:
+        """Yield the names of unexpected objects below ``/features``.
+
+        Those of the root group are yielded as ``/name``, its attributes as ``attribute name``, and
+        those of arrays as ``attribute name of key``.
+        """
+        members = _MEMBERS
+        if self.root.dimension_scales:
+            members = members.union(self._scales.names.values(), LENGTHS.values())
+        with wrap_hdf5_errors("what lies beside its arrays"):
+            foreign = [f"/{name}" for name in sorted({*self._file} - members)]
+            foreign += [f"attribute {name}" for name in sorted({*self._file.attrs} - _ATTRIBUTES)]
+        yield from foreign
+        folders = folders_of(self)
+        due = [("", self._top)]
+        while due:
+            above, group = due.pop()
+            with wrap_hdf5_errors("what lies among its arrays"):
+                names: list[bytes] = []
+                group.links.iterate(names.append)
+                for raw in sorted(names):
+                    key = above + raw.decode("utf-8", "surrogateescape")
+                    row = self._index.rows.get(key)
+                    if row is not None and self._index.is_plain[row]:
+                        continue  # its header has been read whole
+                    # Only expected folders, each once: a group may hold itself.
+                    if folder_id(key) in folders:
+                        due.append((f"{key}/", open_group(group, key.rpartition("/")[2])))
+                    elif row is None:
+                        yield key
+                    else:
+                        for one in sorted(_foreign_attributes(group, raw, self._own)):
+                            yield f"attribute {one} of {key}"
+
+    def require_scales(self) -> None:
+        """Compare the dimension scales, if the file has them, with the metadata."""
+        if self.root.dimension_scales:
+            with wrap_hdf5_errors("a dimension scale"):
+                self._scales.require(h5g.open(self._file.id, b"/"))
+
+    @cached_property
+    def _scales(self) -> ScaleNames:
+        """The dimension scales expected from the metadata of all inputs."""
+        scales = ScaleNames(self.root)
+        for _, facts in self.facts():
+            scales.add(facts)
+        return scales
+
+    def _located(self, key: str) -> tuple[Any, str]:
+        """Return an array's group and name in it; the group is kept for the next key."""
+        folder, _, name = key.rpartition("/")
+        if folder != self._folder:
+            group = self._top
+            for part in filter(None, folder.split("/")):
+                group = open_group(group, part)
+            self._folder, self._group = folder, group
+        return self._group, name
+
+    def close(self) -> None:
+        """Close the file."""
+        if hasattr(self, "_window"):
+            self._window.close()
+        self._file.close()
+
+
+def _root_facts(top: Any) -> dict[str, Any]:
+    stored: dict[str, Any] = {"format_version": read_attribute(top, "format_version")}
+    made_by = read_attribute(top, "format")
+    stored["format"] = made_by.decode() if isinstance(made_by, bytes) else made_by
+    for name in _ROOT_JSON:
+        text = read_attribute(top, name)
+        stored[name] = sound_json(text) if isinstance(text, bytes) else text
+    return stored
+
+
+def _frequency(top: Any, n_features: int) -> npt.NDArray[np.float64]:
+    values = Hdf5Values(FREQUENCY, open_dataset(top, FREQUENCY))
+    if values.shape != (n_features,) or values.dtype.itemsize != np.float64().itemsize:
+        raise StoredDataError(f"its `frequency` has shape {values.shape} of {values.dtype}")
+    return values[()].astype(np.float64, copy=False)
+
+
+def _foreign_attributes(group: Any, raw: bytes, own: set[str]) -> set[str]:
+    """Return the names of an array's unexpected attributes."""
+    is_here = group.links.get_info(raw).type == h5l.TYPE_HARD
+    if not is_here or h5o.get_info(group, raw).num_attrs == len(own):
+        return set()  # comparing the number alone takes a tenth of the time
+    return {*_names_of_attributes(h5o.open(group, raw))} - own
+
+
+def _names_of_attributes(dataset: Any) -> Iterator[str]:
+    for number in range(h5a.get_num_attrs(dataset)):
+        yield h5a.open(dataset, index=number).name.decode("utf-8", "surrogateescape")

@@ -1,0 +1,233 @@
+"""Write outputs in one HDF5 file."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import lru_cache
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from kapre_cli.errors import writing
+from kapre_cli.formats.array_chunks import FinalArray, Part
+from kapre_cli.formats.checksum import crc32
+from kapre_cli.formats.features import StoredArray
+from kapre_cli.formats.hdf5_index import index_datasets
+from kapre_cli.formats.hdf5_scales import FREQUENCY, ScaleWriter
+from kapre_cli.formats.hdf5_target import Hdf5Target, create_file
+from kapre_cli.formats.metadata import InputFacts, RootFacts, dumps
+from kapre_cli.formats.read_back import Place
+from kapre_cli.formats.writer import FeatureWriter
+from kapre_cli.framing import largest_power_of_two
+from kapre_cli.osutil import sync_file
+
+FEATURES = "features"
+INPUT = "input"
+LABELS = "DIMENSION_LABELS"
+
+_LABELS = LABELS.encode()
+_INPUT = INPUT.encode()
+
+MAX_CHUNK_VALUES = 2**18
+_GZIP_LEVEL = 4
+
+
+class _Errors(writing):
+    """Turns an error of HDF5, or the disk's first error before it, into one that names the file."""
+
+    def __init__(self, path: Path, target: Hdf5Target) -> None:
+        super().__init__(path)
+        self._target = target
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        first = self._target.error  # HDF5's error may only follow from it
+        super().__exit__(kind, first or error, trace)
+        if first is not None:
+            raise first
+
+
+class Hdf5Writer(FeatureWriter):
+    """Writes ``/features/<key>`` for every input, ``/frequency`` and the index of all inputs.
+
+    If the metadata of the output says so, it writes the arrays' dimension scales too.
+    """
+
+    def __init__(self, path: Path, root: RootFacts) -> None:
+        super().__init__(path, root)
+        self._compression = root.compression
+        with writing(self.path):
+            self._target = Hdf5Target(path)
+        self._errors = _Errors(path, self._target)
+        self._file: Any = None
+        try:
+            with self._errors:
+                self._file = create_file(self._target)
+                for name, value in root.to_dict().items():
+                    text = dumps(value) if isinstance(value, dict) else value
+                    self._file.attrs[name] = _ascii(text) if isinstance(text, str) else text
+                    self._file.flush()
+                self._features = self._file.create_group(FEATURES)
+                self._scales: ScaleWriter | None = None
+                if root.dimension_scales:
+                    self._scales = ScaleWriter(self._file, root, self.frequency)
+        except BaseException:
+            self.close()
+            raise
+        # h5py's own methods spend most of their time on arguments, so these are made once.
+        self._as_links = h5py.h5p.create(h5py.h5p.LINK_CREATE)
+        self._as_links.set_create_intermediate_group(True)
+        self._as_links.set_char_encoding(h5py.h5t.CSET_UTF8)
+        self._contiguous = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        self._contiguous.set_obj_track_times(False)
+        self._label_type = h5py.h5t.py_create(h5py.string_dtype("ascii"), logical=True)
+        self._label_objects = h5py.h5t.py_create(h5py.string_dtype("ascii"))  # as Python objects
+        # The attribute that HDF5's own dimension labels are stored in.
+        self._labels = np.array(root.layer.axes, dtype=object)
+        self._label_space = h5py.h5s.create_simple((len(root.layer.axes),))
+        self._scalar = h5py.h5s.create(h5py.h5s.SCALAR)
+
+    def copy(self, stored: StoredArray) -> InputFacts:
+        """Store an array of another output and its metadata, unchanged; return the metadata."""
+        content = stored.content() if self._compression == "none" else None
+        if content is None:
+            return super().copy(stored)
+        stored.require_crc32(crc32(content))
+        values = np.frombuffer(content, stored.dtype)
+        with self._errors:
+            self._dataset = self._create_contiguous(stored.key, stored.shape, stored.dtype)
+            self._write_whole(values)
+            place = self._place()
+        self._finish_array(stored.key, stored.facts, place)
+        return stored.facts
+
+    def _store(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> Place | None:
+        with self._errors:
+            self._dataset = self._create_dataset(key, array)
+            packed = array.packed
+            if packed is not None and packed.packing == packing_of(self._dataset):
+                for _ in pieces:  # only for the checksum of the values
+                    pass
+                for start, left_out, chunk in packed.chunks():
+                    self._dataset.write_direct_chunk(start, chunk, left_out)
+            elif array.n_pieces == 1:
+                ((_, values),) = pieces
+                self._write_whole(values)
+            else:
+                self._write_pieces(key, array, pieces)
+            return self._place() if self._compression == "none" else None
+
+    def _write_pieces(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> None:
+        dataset = h5py.Dataset(self._dataset)
+        in_order = self._compression == "none" and prod(array.shape[: array.time_axis]) == 1
+        n_bytes = 0
+        for index, values in pieces:
+            dataset[index] = values
+            n_bytes += values.nbytes
+            if in_order:
+                self.read_back.add(key, self._place()._replace(n_bytes=n_bytes))
+
+    def _write_whole(self, values: npt.NDArray[Any]) -> None:
+        # The type in memory is that of the file: HDF5 looks up and converts nothing.
+        self._dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, values, _type_of(values.dtype))
+
+    def _create_dataset(self, key: str, array: FinalArray) -> Any:
+        if self._compression == "none":
+            return self._create_contiguous(key, array.shape, array.dtype)
+        # HDF5's chunk cache is off (see create_file), so a chunk must be written in one go: along
+        # the time axis its length divides that of the pieces, which are whole along the others.
+        n_time = array.shape[array.time_axis]
+        frame_values = prod(array.shape) // n_time
+        frames = min(max(MAX_CHUNK_VALUES // frame_values, 1), array.piece_frames)
+        chunk = list(array.shape)
+        chunk[array.time_axis] = largest_power_of_two(frames)
+        while prod(chunk) > MAX_CHUNK_VALUES:  # one frame is more than a chunk
+            widest = chunk.index(max(chunk))
+            chunk[widest] = -(-chunk[widest] // 2)
+        dataset = self._features.create_dataset(
+            key,
+            array.shape,
+            array.dtype,
+            chunks=tuple(chunk),
+            compression=self._compression,
+            compression_opts=_GZIP_LEVEL if self._compression == "gzip" else None,
+            shuffle=True,
+        )
+        return dataset.id
+
+    def _create_contiguous(self, key: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+        return h5py.h5d.create(
+            self._features.id,
+            key.encode(),
+            _type_of(dtype),
+            _space_of(shape),
+            dcpl=self._contiguous,
+            lcpl=self._as_links,
+        )
+
+    def _describe(self, key: str, facts: InputFacts) -> None:  # noqa: ARG002
+        with self._errors:
+            labels = self._attribute(_LABELS, self._label_type, self._label_space)
+            labels.write(self._labels, self._label_objects)
+            text = np.array(_ascii(facts.to_json()))
+            kind = _type_of(text.dtype)
+            self._attribute(_INPUT, kind, self._scalar).write(text, kind)
+            if self._scales is not None:
+                self._scales.attach(self._dataset, facts)
+
+    def _place(self) -> Place:
+        return Place(self.path, self._dataset.get_offset(), self._dataset.get_storage_size())
+
+    def _attribute(self, name: bytes, kind: Any, space: Any) -> Any:
+        return h5py.h5a.create(self._dataset, name, kind, space)
+
+    def finish(self) -> None:
+        """Write the frequencies and the index, and sync the file to the disk."""
+        with self._errors:
+            if self._scales is None:
+                self._file.create_dataset(FREQUENCY, data=self.frequency.astype("<f8"))
+            for name, values in index_datasets(self.keys, self.facts).items():
+                self._file.create_dataset(name, data=values)
+            if self._scales is not None:
+                self._scales.finish()
+            self._file.close()
+        with writing(self.path):
+            self._target.close()
+            sync_file(self.path)
+
+    def close(self) -> None:
+        """Close the file; its content is invalid unless :meth:`finish` has returned."""
+        super().close()
+        if self._target.closed:
+            return
+        self._target.discard()
+        with suppress(OSError, RuntimeError):
+            if self._file is not None:
+                self._file.close()
+        self._target.close()
+
+
+def packing_of(dataset: Any) -> tuple[Any, ...] | None:
+    """Return a dataset's chunk shape and filters; ``None`` if it is not chunked."""
+    creation = dataset.get_create_plist()
+    if creation.get_layout() != h5py.h5d.CHUNKED:
+        return None
+    filters = [creation.get_filter(number)[:3] for number in range(creation.get_nfilters())]
+    return (creation.get_chunk(), *filters)
+
+
+def _ascii(text: str) -> np.bytes_:
+    # A string of fixed length: one of variable length can hang a reader of a torn file.
+    return np.bytes_(text.encode("ascii"))
+
+
+@lru_cache(maxsize=1024)
+def _type_of(dtype: np.dtype[Any]) -> Any:
+    return h5py.h5t.py_create(dtype)
+
+
+@lru_cache(maxsize=1024)
+def _space_of(shape: tuple[int, ...]) -> Any:
+    return h5py.h5s.create_simple(shape)

@@ -1,0 +1,252 @@
+"""The metadata stored with the arrays, as strict JSON, the same for every format."""
+
+import json
+import math
+from dataclasses import dataclass
+from json.encoder import encode_basestring_ascii
+from typing import Any, NamedTuple
+
+from kapre_cli.errors import StoredDataError
+from kapre_cli.layers.dsp import DECIBEL_RANGE
+from kapre_cli.settings import (
+    COMPRESSIONS,
+    DTYPES,
+    ENGINES,
+    AudioSettings,
+    ExtractionSettings,
+    LayerConfig,
+    Shard,
+    checks,
+    layer_from_dict,
+    layer_to_dict,
+)
+from kapre_cli.version import __version__
+
+FORMAT = "kapre-extract"
+FORMAT_VERSION = 1
+
+_ENCODER = json.JSONEncoder(allow_nan=False)  # json.dumps would make a new one for every call
+
+_LIBRARIES = ("keras", "tensorflow", "numpy", "h5py", "soundfile", "soxr")
+
+
+class InputFacts(NamedTuple):
+    """The metadata of one input and its array.
+
+    Attributes:
+        source: The path that was read, as it was given or found; ``-`` for standard input.
+        sr: Sample rate in Hz that the layer saw.
+        source_sr: Sample rate in Hz of the file.
+        n_samples: Samples of each channel that the layer saw, after resampling.
+        n_channels: Channels that the layer saw.
+        time_start: Seconds from the start of the audio to the centre of frame 0.
+        time_step: Seconds from frame to frame.
+        source_size: Bytes of the file.
+        source_mtime_ns: Time of the file's last change in nanoseconds since 1970; 0 for standard
+            input, so that equal streams have equal metadata. A time that does not fit into 64 bits
+            (before 1677-09-21, after 2262-04-11) is the nearest one that does.
+        n_missing: Samples of each channel that the file's header declares and the file lacks;
+            negative if the file holds more. 0 for a whole file.
+        n_non_finite: Samples in the file, over all channels, that are NaN or infinite.
+        n_silent_channels: Channels that the layer saw whose samples are all 0.
+        note: What is odd about the file and does no harm, in sentences; empty if nothing is.
+        reference: The value that is at 0 dB: the largest one of the array before decibels were
+            taken of it, or the layer's ``amin`` if that is larger. ``None`` without decibels.
+        reference_db: ``10 * log10(reference)``. Added to the array it gives the absolute level.
+        sha256: SHA-256 of the file's bytes, hexadecimal.
+        crc32: CRC-32 of the array's bytes in C order, little-endian.
+    """
+
+    source: str
+    sr: int
+    source_sr: int
+    n_samples: int
+    n_channels: int
+    time_start: float
+    time_step: float
+    source_size: int
+    source_mtime_ns: int
+    n_missing: int = 0
+    n_non_finite: int = 0
+    n_silent_channels: int = 0
+    note: str = ""
+    reference: float | None = None
+    reference_db: float | None = None
+    sha256: str = ""
+    crc32: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of audio that the layer saw."""
+        return self.n_samples / self.sr
+
+    def with_reference(self, reference: float | None) -> "InputFacts":
+        """Return this metadata with another reference, in both of its units."""
+        if reference == self.reference:
+            return self
+        in_db = None if reference is None else 10.0 * math.log10(reference)
+        return self._replace(reference=reference, reference_db=in_db)
+
+    def is_floored(self, layer: LayerConfig) -> bool:
+        """Whether ``amin`` leaves the array less than the 80 dB of range that decibels have.
+
+        Digital silence has no range, for any ``amin``.
+        """
+        if self.reference is None:
+            return False
+        is_silence = self.n_silent_channels >= self.n_channels and self.reference <= layer.amin
+        return not is_silence and self.reference < layer.amin * 10.0 ** (DECIBEL_RANGE / 10.0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the metadata by name, ready for JSON."""
+        return self._asdict()
+
+    def to_json(self) -> str:
+        """Return the metadata as JSON, in a quarter of the time that an encoder takes."""
+        levels = () if self.reference is None else (self.reference, self.reference_db)
+        floats = (self.time_start, self.time_step, *levels)
+        if tuple(map(type, self)) not in _EXACT_TYPES or not all(map(math.isfinite, floats)):
+            return dumps(self.to_dict())
+        source, note, sha256 = map(encode_basestring_ascii, (self.source, self.note, self.sha256))
+        return _JSON % (source, *self[1:_NOTE], note, *(levels or _NO_LEVELS), sha256, self.crc32)
+
+    @classmethod
+    def from_dict(cls, stored: Any) -> "InputFacts":
+        """Return the metadata that :meth:`to_dict` wrote; raise StoredDataError for other."""
+        if not isinstance(stored, dict) or stored.keys() != _FACT_TYPES.keys():
+            raise StoredDataError(f"the facts of an input must be exactly {tuple(_FACT_TYPES)}")
+        for name, kinds in _FACT_TYPES.items():
+            if not isinstance(stored[name], kinds) or isinstance(stored[name], bool):
+                raise StoredDataError(f"the fact {name!r} of an input is {stored[name]!r}")
+        return cls(**stored)
+
+
+_EXACT_TYPES = [  # with decibels, and without
+    tuple(
+        optional if kind == float | None else kind for kind in InputFacts.__annotations__.values()
+    )
+    for optional in (float, type(None))
+]
+_NO_LEVELS = ("null", "null")
+_NOTE = InputFacts._fields.index("note")
+_JSON = "{" + ", ".join(f'"{name}": %s' for name in InputFacts._fields) + "}"
+_FACT_TYPES = {  # an integer is valid for any number
+    name: kind if kind is str else kind | int for name, kind in InputFacts.__annotations__.items()
+}
+
+
+@dataclass(frozen=True)
+class RootFacts:
+    """The metadata of a whole output.
+
+    Attributes:
+        layer: The layer's arguments, with the image data format resolved.
+        audio: Rate, channels and how the files are read.
+        dtype: The name of the arrays' type.
+        compression: How the arrays are compressed.
+        engine: The engine that computed them.
+        versions: Version of each program and library behind the numbers.
+        shard: Which part of the inputs it holds; ``None``: all of them.
+        dimension_scales: Whether an HDF5 file has dimension scales.
+    """
+
+    layer: LayerConfig
+    audio: AudioSettings
+    dtype: str
+    compression: str
+    engine: str
+    versions: dict[str, str]
+    shard: Shard | None = None
+    dimension_scales: bool = False
+
+    @classmethod
+    def of(cls, settings: ExtractionSettings) -> "RootFacts":
+        """Return the metadata of a run of this program."""
+        output = settings.output
+        return cls(
+            settings.layer,
+            settings.audio,
+            output.dtype,
+            output.compression,
+            settings.engine,
+            _versions(),
+            settings.shard,
+            output.dimension_scales,
+        )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings beside the layer's arguments, by name, ready for JSON."""
+        settings = {
+            **self.audio.to_dict(),
+            "dtype": self.dtype,
+            "compression": self.compression,
+            "engine": self.engine,
+        }
+        return settings | {"dimension_scales": True} if self.dimension_scales else settings
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """All settings by name: the layer, its arguments, the settings."""
+        layer = layer_to_dict(self.layer)
+        return {"layer": layer["class_name"], **layer["config"], **self.settings}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the root attributes by name, ready for JSON."""
+        described = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "layer": layer_to_dict(self.layer),
+            "settings": self.settings,
+            "versions": self.versions,
+        }
+        return described if self.shard is None else described | {"shard": self.shard.to_dict()}
+
+    @classmethod
+    def from_dict(cls, stored: Any) -> "RootFacts":
+        """Return the metadata that :meth:`to_dict` wrote; raise StoredDataError for other."""
+        if not isinstance(stored, dict) or stored.get("format") != FORMAT:
+            raise StoredDataError("it is not an output of kapre-extract: it has no such `format`")
+        if stored.get("format_version") != FORMAT_VERSION:
+            raise StoredDataError(
+                f"its format version is {stored.get('format_version')!r}; "
+                f"this program reads {FORMAT_VERSION}"
+            )
+        for name in ("versions", "settings"):
+            if not isinstance(stored.get(name), dict):
+                raise StoredDataError(f"its `{name}` are missing")
+        audio, shard = dict(stored["settings"]), stored.get("shard")
+        try:
+            return cls(
+                layer=layer_from_dict(stored.get("layer")),
+                dtype=checks.choice("dtype", audio.pop("dtype", None), DTYPES),
+                compression=checks.choice(
+                    "compression", audio.pop("compression", None), COMPRESSIONS
+                ),
+                engine=checks.choice("engine", audio.pop("engine", None), ENGINES),
+                dimension_scales=checks.boolean(
+                    "dimension_scales", audio.pop("dimension_scales", False)
+                ),
+                audio=AudioSettings.from_dict(audio),
+                versions={str(name): str(value) for name, value in stored["versions"].items()},
+                shard=None if shard is None else Shard.from_dict(shard),
+            )
+        except (ValueError, TypeError) as error:
+            raise StoredDataError(f"its metadata is not sound: {error}") from error
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version  # slow to import
+
+    found = {"kapre-extract": __version__}
+    for library in _LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:  # tensorflow-cpu, for instance, has another name
+            continue
+    return found
+
+
+def dumps(value: Any) -> str:
+    """Return strict JSON on one line, the same for equal values; non-ASCII is escaped."""
+    return _ENCODER.encode(value)

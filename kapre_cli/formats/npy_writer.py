@@ -1,0 +1,230 @@
+"""Outputs made of .npy files: one array, a directory of them that mirrors the keys, a stream."""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from io import BytesIO
+from math import prod
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kapre_cli.errors import OutputError, StoredDataError, writing
+from kapre_cli.formats.array_chunks import FinalArray, Part
+from kapre_cli.formats.checksum import crc32
+from kapre_cli.formats.metadata import FORMAT, InputFacts, RootFacts, dumps
+from kapre_cli.formats.read_back import Place
+from kapre_cli.formats.writer import FeatureWriter
+from kapre_cli.osutil import sync_folder, write_all
+from kapre_cli.settings.run import ROOT_NAME as ROOT_NAME
+
+MANIFEST_NAME = "manifest.jsonl"
+SIDECAR_SUFFIX = ".json"
+NPY_SUFFIX = ".npy"
+
+_HELD_BYTES = 2**24  # of a stream: arrays up to this size are assembled in memory
+_COPIED_BYTES = 2**20
+
+
+class NpyDirectoryWriter(FeatureWriter):
+    """Writes ``<dir>/<key>.npy`` for every input, with the metadata in two JSON files."""
+
+    def __init__(self, path: Path, root: RootFacts) -> None:
+        super().__init__(path, root)
+        with writing(path):
+            path.mkdir()
+            self._folders = {path}
+            self._manifest = (path / MANIFEST_NAME).open("xb")
+            self._manifest_crc32 = 0
+
+    def _store(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> Place:
+        target = self.path / f"{key}{NPY_SUFFIX}"
+        with writing(target):
+            if target.parent not in self._folders:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                below = len(target.relative_to(self.path).parents) - 1
+                self._folders.update(target.parents[:below])
+            return _write_npy(target, array, pieces)
+
+    def _describe(self, key: str, facts: InputFacts) -> None:
+        with writing(self.path / MANIFEST_NAME):
+            line = f"{dumps(_row(key, self.root, facts))}\n".encode()
+            self._manifest_crc32 = crc32(line, self._manifest_crc32)
+            self._manifest.write(line)
+
+    def finish(self) -> None:
+        """Write the root metadata and sync all names to the disk."""
+        with writing(self.path):
+            self._manifest.flush()
+            os.fsync(self._manifest.fileno())
+            root = root_dict(self.root, self.frequency)
+            _write_json(self.path / ROOT_NAME, root | {"manifest_crc32": self._manifest_crc32})
+            for folder in self._folders:
+                sync_folder(folder)
+
+    def close(self) -> None:
+        """Close the manifest; it is invalid unless :meth:`finish` has returned."""
+        super().close()
+        with suppress(OSError):  # it cannot flush; the error has been raised before
+            self._manifest.close()
+
+
+class NpyWriter(FeatureWriter):
+    """Writes a single ``x.npy``, with all its metadata in ``x.npy.json``."""
+
+    def _store(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> Place:  # noqa: ARG002
+        with writing(self.path):
+            return _write_npy(self.path, array, pieces)
+
+    def _describe(self, key: str, facts: InputFacts) -> None:
+        sidecar = sidecar_of(self.path)
+        described = root_dict(self.root, self.frequency) | {"input": _row(key, self.root, facts)}
+        with writing(sidecar):
+            _write_json(sidecar, described)
+
+    def finish(self) -> None:
+        """Do nothing: both files are complete."""
+
+
+def sidecar_of(path: Path) -> Path:
+    """Return the path of the metadata of a single .npy file."""
+    return path.with_name(path.name + SIDECAR_SUFFIX)
+
+
+def is_sidecar(path: Path) -> bool:
+    """Whether ``path`` is the metadata of a single .npy file, and not a link."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    beginning = dumps({"format": FORMAT})[:-1].encode()
+    with path.open("rb") as file:
+        return file.read(len(beginning)) == beginning
+
+
+def root_dict(root: RootFacts, frequency: npt.NDArray[np.float64]) -> dict[str, Any]:
+    """Return the root metadata with the frequencies, which have no dataset in this format."""
+    return root.to_dict() | {"frequency": frequency.tolist()}
+
+
+def _row(key: str, root: RootFacts, facts: InputFacts) -> dict[str, Any]:
+    return {"key": key, "axes": list(root.layer.axes), **facts.to_dict()}
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write a JSON object, with the CRC-32 of its text without that very entry."""
+    checked = value | {"crc32": crc32(dumps(value).encode())}
+    with path.open("x", encoding="ascii") as file:
+        file.write(dumps(checked) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _npy_head(array: FinalArray) -> bytes:
+    head = BytesIO()
+    described = {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape}
+    np.lib.format.write_array_header_1_0(head, described)
+    return head.getvalue()
+
+
+def _write_into(file: IO[bytes], array: FinalArray, pieces: Iterator[Part]) -> None:
+    """Write an array piece by piece into an empty file.
+
+    No memory map is used: its pages would count as this process's memory.
+    """
+    head = _npy_head(array)
+    file.write(head)
+    frame_bytes = prod(array.shape[array.time_axis + 1 :]) * array.dtype.itemsize
+    row_bytes = array.shape[array.time_axis] * frame_bytes
+    for index, values in pieces:
+        first = len(head) + index[array.time_axis].start * frame_bytes
+        # A piece is one run of bytes for each index of the axes before the time axis.
+        places = [()] if array.n_pieces == 1 else np.ndindex(array.shape[: array.time_axis])
+        for row, place in enumerate(places):
+            file.seek(first + row * row_bytes)
+            file.write(np.ascontiguousarray(values[place]).data)
+
+
+def _write_npy(path: Path, array: FinalArray, pieces: Iterator[Part]) -> Place:
+    n_bytes = prod(array.shape) * array.dtype.itemsize
+    with path.open("xb") as file:
+        _write_into(file, array, pieces)
+        file.flush()
+        os.fsync(file.fileno())
+        return Place(path, os.fstat(file.fileno()).st_size - n_bytes, n_bytes)
+
+
+def write_array(descriptor: int, array: FinalArray) -> None:
+    """Write an array in C order, for any order of its axes, to a descriptor that cannot seek.
+
+    Raises:
+        BrokenPipeError: If nobody reads it.
+        OutputError: If it cannot be written.
+    """
+    write = partial(write_all, descriptor, name="standard output")
+    if array.time_axis == 0:
+        write(_npy_head(array))
+        for _, values in array.pieces():
+            write(values.data.cast("B"))
+        return
+    from tempfile import TemporaryFile  # slow to import
+
+    try:
+        is_small = array.dtype.itemsize * prod(array.shape) <= _HELD_BYTES
+        with BytesIO() if is_small else TemporaryFile() as file:
+            _write_into(file, array, array.pieces())
+            file.seek(0)
+            while part := file.read(_COPIED_BYTES):
+                write(part)
+    except (OutputError, BrokenPipeError):  # of standard output
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"a temporary file cannot be used: {error.strerror or error}; "
+            "TMPDIR names the folder that it is made in"
+        ) from error
+
+
+def read_arrays(file: IO[bytes]) -> Iterator[npt.NDArray[Any]]:
+    """Yield the arrays of a stream, one after another, as they arrive.
+
+    ``numpy.load`` reads them as well, but from a file only, not from a pipe.
+
+    Args:
+        file: A binary file or pipe that ``kapre-extract ... -o -`` writes: ``sys.stdin.buffer``,
+            for instance.
+
+    Yields:
+        The array of each input, in the order of the inputs, with the axes and the type of the run.
+
+    Raises:
+        StoredDataError: If the stream ends within an array, or holds something else.
+
+    >>> stream = BytesIO()
+    >>> for n_time in (3, 5):
+    ...     np.save(stream, np.zeros((2, n_time, 1), "float32"))
+    >>> _ = stream.seek(0)
+    >>> [array.shape for array in read_arrays(stream)]
+    [(2, 3, 1), (2, 5, 1)]
+    """
+    while head := file.read(np.lib.format.MAGIC_LEN):
+        try:
+            np.lib.format.read_magic(BytesIO(head))
+            shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
+        except ValueError as error:
+            raise StoredDataError(f"the stream does not go on with an array: {error}") from error
+        if fortran_order or dtype.hasobject:
+            raise StoredDataError("the stream does not go on with an array of this program")
+        array = np.empty(shape, dtype)
+        left = array.reshape(-1).view(np.uint8).data
+        while left:
+            data = file.read(min(len(left), _COPIED_BYTES))
+            if not data:
+                raise StoredDataError(
+                    f"the stream ends within an array of shape {shape}: "
+                    f"{len(left):,} bytes of it are missing"
+                )
+            left[: len(data)] = data
+            left = left[len(data) :]
+        yield array

@@ -1,0 +1,183 @@
+"""Reading outputs back: the same mapping from key to array for every format.
+
+A file is data. Nothing in it can make this module import, run or build anything but the two
+layers with arguments in range; it follows no link out of the file and loads no pickle.
+"""
+
+import os
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kapre_cli.errors import AudioReadError, NotAnOutputError, OutputError, StoredDataError
+from kapre_cli.formats.features import Features, StoredArray
+from kapre_cli.formats.metadata import FORMAT
+from kapre_cli.formats.npy_reader import NpyFeatures
+from kapre_cli.formats.npy_writer import MANIFEST_NAME, ROOT_NAME
+from kapre_cli.formats.validation import open_plain, require_buildable
+from kapre_cli.formats.writer import FeatureWriter
+from kapre_cli.report import Progress
+from kapre_cli.text import counted, quoted
+
+if TYPE_CHECKING:
+    from kapre_cli.time_frequency import Spectrogram
+
+__all__ = ["Features", "StoredArray", "load_layer", "open_features"]
+
+_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+_NPY_MAGIC = np.lib.format.MAGIC_PREFIX
+
+# The attribute `format` at the beginning of HDF5 files: its name, its type, its value.
+_OUR_MARK = re.compile(rb"format\0.{0,64}" + FORMAT.encode(), re.DOTALL)
+_BEGINNING_BYTES = 2**12
+
+PathLike = str | os.PathLike[str]
+
+
+def open_features(output: PathLike) -> Features:
+    """Open an output of ``kapre-extract``, of any format, for reading.
+
+    Args:
+        output: The HDF5 file, the .npy file, or the folder of .npy files.
+
+    Returns:
+        A read-only mapping from key to :class:`~kapre_cli.formats.opening.StoredArray`, in the
+        order of the inputs; a context manager too. Arrays are read when they are indexed.
+
+    Raises:
+        FileNotFoundError: If there is nothing at ``output``.
+        StoredDataError: If it is damaged, or no output of ``kapre-extract``; a ``ValueError`` too.
+        NotAnOutputError: A ``StoredDataError``: it is a recording.
+
+    >>> with open_features("docs/sample_features.h5") as features:
+    ...     bird = features["bird.flac"]
+    ...     print(bird.axes, bird.dtype, bird[:].max())
+    ('mel', 'time', 'channel') float16 0.0
+    """
+    path = Path(output)
+    try:
+        if path.is_dir() or _beginning(path).startswith(_NPY_MAGIC):
+            return NpyFeatures(path)
+        from kapre_cli.formats.hdf5_reader import Hdf5Features  # h5py only where it is needed
+
+        return Hdf5Features(path)
+    except ValueError as error:  # a StoredDataError, or bytes that are no text
+        raise _other_file(path) or StoredDataError(
+            f"{quoted(path)} cannot be read: {error}"
+        ) from error
+    except FileNotFoundError as error:
+        if not path.exists():
+            raise
+        if not any((path / name).exists() for name in (ROOT_NAME, MANIFEST_NAME)):
+            raise StoredDataError(
+                f"{quoted(path)} is a folder without {ROOT_NAME}, so no output of kapre-extract; "
+                f"of the recordings in a folder {_extracting(path)}"
+            ) from error
+        raise StoredDataError(
+            f"{quoted(path)} is not a whole output of kapre-extract: "
+            f"{quoted(error.filename)} is missing"
+        ) from error
+    except OSError as error:
+        raise StoredDataError(f"{quoted(path)} cannot be read: {error}") from error
+
+
+def _other_file(path: Path) -> StoredDataError | None:
+    """Return the error for a file of another kind; ``None`` if it claims to be an output."""
+    try:
+        if is_output(path):
+            return None
+    except (OSError, StoredDataError):
+        return None
+    from kapre_cli.audio import promise  # imports libraries only where they are needed
+
+    try:
+        header = promise(str(path))
+    except AudioReadError as error:
+        return StoredDataError(
+            f"{quoted(path)} is no output of kapre-extract, and no recording that can be read: "
+            f"{error}"
+        )
+    channels = counted(header.n_channels, "channel")
+    return NotAnOutputError(
+        f"{quoted(path)} is a recording ({header.kind}, {header.sr:,} Hz, {channels}), not an "
+        f"output of kapre-extract; {_extracting(path)}"
+    )
+
+
+def _extracting(path: Path) -> str:
+    return f"kapre-extract melspectrogram {shlex.quote(str(path))} -o OUTPUT.h5 makes one"
+
+
+def is_output(path: Path) -> bool:
+    """Whether ``path`` claims to be an output; raise StoredDataError for a special file."""
+    return path.is_dir() or _beginning(path).startswith((_HDF5_MAGIC, _NPY_MAGIC))
+
+
+def begins_as_our_hdf5(path: Path) -> bool:
+    """Whether a plain file begins as this program's HDF5 files do, even if damaged."""
+    beginning = _beginning(path)
+    return beginning.startswith(_HDF5_MAGIC) and _OUR_MARK.search(beginning) is not None
+
+
+def _beginning(path: Path) -> bytes:
+    with open_plain(path) as file:
+        return file.read(_BEGINNING_BYTES)
+
+
+def require_written(writer: FeatureWriter, progress: Progress) -> None:
+    """Read an output back, all metadata and arrays; raise OutputError if anything differs.
+
+    Libraries and disks have been seen to lose writes without an error. Arrays that the writer has
+    read back while others were written are not read again.
+    """
+    try:
+        with open_features(writer.path) as features:
+            if features.root != writer.root or list(features) != writer.keys:
+                raise StoredDataError("its facts are not those that were written")
+            length = sum(facts.seconds for facts in writer.facts)
+            progress.stage("reading back", len(writer.keys), length)
+            writer.read_back.finish()
+            written = zip(writer.keys, writer.facts, strict=True)
+            features.require(written, progress, writer.read_back.compared)
+    except (StoredDataError, OSError) as error:
+        raise OutputError(
+            f"{quoted(writer.path)} was written and cannot be read back: {error}"
+        ) from error
+
+
+def load_layer(output: PathLike) -> "Spectrogram":
+    """Return the Keras layer behind an output, made from the arguments stored in it.
+
+    Called with the samples of an input at the output's rate, it returns that input's array.
+
+    Args:
+        output: The HDF5 file, the .npy file, or the folder of .npy files.
+
+    Returns:
+        The layer, a :class:`~kapre_cli.Spectrogram` or a :class:`~kapre_cli.Melspectrogram`.
+
+    Raises:
+        FileNotFoundError: If there is nothing at ``output``.
+        StoredDataError: If it is damaged, or no output of ``kapre-extract``; a ``ValueError`` too.
+        ImportError: If Keras, or the library that it computes with, is not installed.
+
+    >>> layer = load_layer("docs/sample_features.h5")
+    >>> layer.n_dft, layer.n_mels
+    (1024, 32)
+    >>> layer.compute_output_shape((1, 2, 44100))  # (batch, channel, samples)
+    (1, 32, 87, 2)
+    """
+    with open_features(output) as features:
+        config = features.layer
+    require_buildable(config)
+    try:
+        from kapre_cli.time_frequency import layer_of  # TensorFlow only where it is needed
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"{error}; the features in {quoted(output)} can be read without", name=error.name
+        ) from error
+
+    return layer_of(config)

@@ -1,0 +1,228 @@
+"""Validate stored metadata: only values that this program could have written are accepted.
+
+Files come from other people and from broken disks. Each check here is of a value that has been
+read; the reader of each format limits how much is read, and of what type.
+"""
+
+import json
+import math
+import os
+import re
+import stat
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import unquote_to_bytes
+
+import numpy as np
+import numpy.typing as npt
+
+from kapre_cli.errors import StoredDataError
+from kapre_cli.formats.metadata import InputFacts, RootFacts
+from kapre_cli.layers import dsp
+from kapre_cli.settings import LayerConfig, MelspectrogramConfig
+from kapre_cli.settings.layers import MAX_WEIGHTS
+from kapre_cli.settings.limits import MAX_CHANNELS, MAX_PATH_BYTES, MAX_SR
+from kapre_cli.text import quoted
+
+MAX_FACTS_BYTES = 2**16  # of one input: a path has 4,096 bytes, each at most six in JSON
+
+# These take more memory than their bytes in JSON: 65,536 lists, objects and names, and the numbers
+# of `frequency` at the largest n_dft.
+_MAX_JSON_PARTS = MAX_FACTS_BYTES
+_MAX_JSON_VALUES = 2**21 + MAX_FACTS_BYTES
+
+_MAX_FLOAT32 = float(np.finfo(np.float32).max)
+_INT64 = (-(2**63), 2**63 - 1)
+_RANGES = {
+    **{name: _INT64 for name, kind in InputFacts.__annotations__.items() if kind in (int, float)},
+    "sr": (1, MAX_SR),
+    "source_sr": (1, MAX_SR),
+    "n_samples": (1, _INT64[1]),
+    "n_channels": (1, MAX_CHANNELS),
+    "source_size": (0, _INT64[1]),
+    "n_non_finite": (0, _INT64[1]),
+    "n_silent_channels": (0, _INT64[1]),
+    "crc32": (0, 2**32 - 1),
+}
+
+_ESCAPING_KEY = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|\0")
+
+
+def open_plain(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a plain file, without ever blocking; raise StoredDataError for anything else."""
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise StoredDataError(f"{quoted(path)} is not a plain file")
+    return os.fdopen(file, "rb")
+
+
+def sound_json(text: str | bytes) -> Any:
+    """Parse JSON of untrusted origin; raise StoredDataError if it is invalid.
+
+    A name twice in one object is rejected, and so are NaN, infinity, integers of more than 64 bits,
+    and more lists, objects or values than this program writes.
+    """
+    try:
+        if isinstance(text, bytes):
+            text = text.decode()
+        if len(text) > MAX_FACTS_BYTES:
+            n_parts, n_values = sum(map(text.count, "[{:")), text.count(",")
+            if n_parts > _MAX_JSON_PARTS or n_values > _MAX_JSON_VALUES:
+                raise StoredDataError(
+                    f"its metadata has {n_parts:,} lists, objects and names and {n_values:,} "
+                    f"commas; at most {_MAX_JSON_PARTS:,} and {_MAX_JSON_VALUES:,} are read"
+                )
+        return _DECODER.decode(text)
+    except (ValueError, RecursionError) as error:
+        raise StoredDataError(f"its metadata is not JSON: {error}") from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    named = dict(pairs)
+    if len(named) < len(pairs):
+        raise ValueError("an object has one name twice")
+    return named
+
+
+def _int64(digits: str) -> int:
+    # Parsing long integers takes quadratic time.
+    if len(digits) > 20 or not _INT64[0] <= int(digits) <= _INT64[1]:
+        _refuse_number(digits)
+    return int(digits)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        _refuse_number(digits)
+    return number
+
+
+def _refuse_number(digits: str) -> None:
+    raise ValueError(f"{digits[:40]} is out of range")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object,
+    parse_constant=_refuse_number,
+    parse_float=_finite,
+    parse_int=_int64,
+)
+
+
+def sound_key(key: Any) -> str:
+    """Return a key; raise StoredDataError if it is not UTF-8, too long, or leaves the output."""
+    if not isinstance(key, str):
+        raise StoredDataError(f"{quoted(key)} is no key")
+    if _ESCAPING_KEY.search(key):
+        raise StoredDataError(f"the key {quoted(key)} leads out of the output")
+    if not key.isascii():
+        try:
+            key.encode()
+        except UnicodeEncodeError as error:
+            raise StoredDataError(f"the key {quoted(key)} is not UTF-8") from error
+    # Bytes that are not UTF-8 have three characters in a key, and no character has five bytes.
+    if 4 * len(key) > MAX_PATH_BYTES and len(unquote_to_bytes(key)) > MAX_PATH_BYTES:
+        raise StoredDataError(
+            f"the key {quoted(key[:50] + '...')} is longer than the {MAX_PATH_BYTES:,} bytes "
+            "a path may have"
+        )
+    return key
+
+
+def sound_root(stored: Any) -> RootFacts:
+    """Return the metadata of an output; raise StoredDataError unless it is consistent."""
+    root = RootFacts.from_dict(stored)
+    sr = root.audio.sr
+    if isinstance(root.layer, MelspectrogramConfig) and root.layer.sr != sr:
+        raise StoredDataError(f"its layer is made for {root.layer.sr:,} Hz, its audio is at {sr:,}")
+    if root.layer.image_data_format == "default":
+        raise StoredDataError("its layer's `image_data_format` is not resolved")
+    return root
+
+
+def within_range(facts: InputFacts, root: RootFacts) -> InputFacts:
+    """Return metadata of the right types; raise StoredDataError if a value is out of range."""
+    for name, (lowest, highest) in _RANGES.items():
+        value = getattr(facts, name)
+        if not lowest <= value <= highest:  # NaN is not
+            raise StoredDataError(f"the fact {name!r} of an input is {value!r}")
+    if facts.sr != root.audio.sr:
+        raise StoredDataError(f"an input's rate is {facts.sr:,} Hz, the output's {root.audio.sr:,}")
+    _require_reference(facts, root.layer)
+    return facts
+
+
+def _require_reference(facts: InputFacts, config: LayerConfig) -> None:
+    """Raise StoredDataError for a reference that the layer cannot have had."""
+    reference, in_db = facts.reference, facts.reference_db
+    if not config.decibel:
+        is_sound = reference is None and in_db is None
+    else:
+        is_sound = (
+            reference is not None
+            and in_db is not None
+            and config.amin <= reference <= _MAX_FLOAT32
+            and math.isclose(in_db, 10.0 * math.log10(reference), abs_tol=1e-9)
+        )
+    if not is_sound:
+        raise StoredDataError(
+            f"the facts 'reference' and 'reference_db' of an input are {reference!r} and {in_db!r}"
+        )
+
+
+def sound_frequency(values: npt.NDArray[Any], root: RootFacts) -> npt.NDArray[np.float64]:
+    """Return frequencies in Hz; raise StoredDataError if not, up to rounding, the layer's."""
+    expected = frequencies(root.layer, root.audio.sr)
+    if values.shape != expected.shape or not np.allclose(values, expected, rtol=1e-9, atol=0):
+        raise StoredDataError("its `frequency` is not that of its layer")
+    return values
+
+
+def frequencies(config: LayerConfig, sr: int) -> npt.NDArray[np.float64]:
+    """Return the frequency in Hz of each bin, or the centre of each mel band."""
+    if isinstance(config, MelspectrogramConfig):
+        assert config.fmax is not None  # noqa: S101 - for the type checker: settled when made
+        return dsp.mel_edges(config.n_mels, config.fmin, config.fmax, htk=config.htk)[1:-1]
+    return dsp.dft_frequencies(sr, config.n_dft)
+
+
+def require_shape(key: str, shape: tuple[int, ...], facts: InputFacts, config: LayerConfig) -> None:
+    """Raise StoredDataError for a shape that is not the one of the layer."""
+    if len(shape) != len(config.axes):
+        raise StoredDataError(
+            f"{quoted(key)} has {len(shape)} axes, its facts name {len(config.axes)}"
+        )
+    expected = sound_shape(key, facts, config)
+    if shape != expected:
+        raise StoredDataError(f"{quoted(key)} has shape {shape}, its facts say {expected}")
+
+
+def sound_shape(key: str, facts: InputFacts, config: LayerConfig) -> tuple[int, ...]:
+    """Return the shape of an input's array; raise StoredDataError if it has none."""
+    try:
+        return _shape(config, facts.n_samples, facts.n_channels)
+    except ValueError as error:
+        raise StoredDataError(f"{quoted(key)} cannot have been computed: {error}") from error
+
+
+@lru_cache(maxsize=2**10)
+def _shape(config: LayerConfig, n_samples: int, n_channels: int) -> tuple[int, ...]:
+    return config.shape(n_samples, n_channels)
+
+
+def require_buildable(config: LayerConfig) -> None:
+    """Raise StoredDataError for a layer whose weights would fill the memory."""
+    if config.n_weights > MAX_WEIGHTS:
+        raise StoredDataError(
+            f"its layer would have {config.n_weights:,} weights; at most {MAX_WEIGHTS:,} are built "
+            "from a file"
+        )
+
+
+def within(path: str | Path, folder: str) -> bool:
+    """Whether a path, links followed, is in ``folder`` or is it; ``folder`` is resolved."""
+    real = os.path.realpath(path)
+    return real == folder or real.startswith(os.path.join(folder, ""))

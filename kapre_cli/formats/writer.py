@@ -1,0 +1,73 @@
+"""The base of the writers of all formats."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+
+from kapre_cli.formats.array_chunks import FinalArray, Part, stored_array
+from kapre_cli.formats.checksum import PieceCrc
+from kapre_cli.formats.features import StoredArray
+from kapre_cli.formats.metadata import InputFacts, RootFacts
+from kapre_cli.formats.read_back import Place, ReadBack
+from kapre_cli.formats.validation import frequencies
+from kapre_cli.osutil import Resource
+
+
+class FeatureWriter(Resource):
+    """Writes one output, at a new path that nobody reads yet.
+
+    ``frequency`` has the Hz of each bin or band centre. ``keys`` and ``facts`` are those of the
+    arrays that have been written. ``read_back`` checks them while the next ones are written.
+    """
+
+    def __init__(self, path: Path, root: RootFacts) -> None:
+        self.path = path
+        self.root = root
+        self.frequency = frequencies(root.layer, root.audio.sr)
+        self.read_back = ReadBack()
+        self.keys: list[str] = []
+        self.facts: list[InputFacts] = []
+
+    def add(self, key: str, array: FinalArray, facts: InputFacts) -> InputFacts:
+        """Store an input's array and its metadata; raise OutputError if that fails.
+
+        Return the metadata with the checksum of the stored values and the reference of decibels.
+        """
+        crc = PieceCrc(array.shape, array.time_axis, array.dtype.itemsize)
+        place = self._store(key, array, crc.through(array.pieces()))
+        facts = facts._replace(crc32=crc.value()).with_reference(array.reference)
+        self._finish_array(key, facts, place)
+        return facts
+
+    def _finish_array(self, key: str, facts: InputFacts, place: Place | None) -> None:
+        self._describe(key, facts)
+        self.keys.append(key)
+        self.facts.append(facts)
+        if place is not None:
+            self.read_back.add(key, place, facts.crc32)
+
+    def copy(self, stored: StoredArray) -> InputFacts:
+        """Store an array of another output and its metadata, unchanged; return the metadata.
+
+        Raise StoredDataError if the array is damaged, OutputError if it cannot be written.
+        """
+        array = stored_array(stored, self.root.layer)
+        facts = self.add(stored.key, array, stored.facts)
+        stored.require_crc32(facts.crc32)
+        return facts
+
+    @abstractmethod
+    def _store(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> Place | None:
+        """Write all pieces; return where the bytes are, ``None`` if they are compressed."""
+
+    @abstractmethod
+    def _describe(self, key: str, facts: InputFacts) -> None:
+        """Write the metadata of the array stored last."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Write the metadata of the output and sync it; raise OutputError if that fails."""
+
+    def close(self) -> None:
+        """Release resources; the output is invalid unless :meth:`finish` has returned."""
+        self.read_back.close()

@@ -1,0 +1,201 @@
+"""Inputs and their keys: unique names in the output."""
+
+import os
+import re
+from collections.abc import Collection, Container, Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import PurePosixPath
+from typing import NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from kapre_cli.errors import UsageError
+from kapre_cli.settings.limits import MAX_PATH_BYTES
+from kapre_cli.text import quoted
+
+STREAM_KEY = "stdin"
+
+_PERCENT_CODE = re.compile("%(?=[0-9A-Fa-f]{2})")
+_SHORT = 64  # characters
+
+TOO_LONG = f"its name is longer than the {MAX_PATH_BYTES:,} bytes a path may have"
+
+
+class Source(NamedTuple):
+    """One input: where it is read from, and its key.
+
+    Attributes:
+        path: The path as it was given or found; ``-`` for standard input.
+        key: A relative POSIX path without ``.`` and ``..``; see :func:`.keys.key_of`.
+        spooled: The file with the bytes of standard input; ``None`` for other inputs.
+    """
+
+    path: str
+    key: str
+    spooled: str | None = None
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the input came through standard input: only its bytes identify it."""
+        return self.spooled is not None
+
+    @property
+    def file(self) -> str:
+        """The path under which the input's bytes are read."""
+        return self.path if self.spooled is None else self.spooled
+
+    @property
+    def size(self) -> int:
+        """Current size of the file in bytes; 0 if it is unknown."""
+        try:
+            return os.path.getsize(self.file)
+        except (OSError, ValueError):  # ValueError: a NUL in the path
+            return 0
+
+
+def is_too_long(path: str) -> bool:
+    """Whether a path is too long to be opened."""
+    return len(os.fsencode(path)) > MAX_PATH_BYTES
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A rejected path and the reason."""
+
+    path: str
+    reason: str
+
+
+def key_of(path: str) -> str:
+    """Return a relative path as a key; raise UsageError if it is absolute, has ``..`` or is empty.
+
+    A key is POSIX, normalised and valid UTF-8. Bytes that are not UTF-8 become ``%XX``, and a
+    literal ``%`` that two hexadecimal digits follow becomes ``%25``.
+    ``urllib.parse.unquote_to_bytes(key)`` undoes both exactly, so different paths have different
+    keys. Nothing else is changed: two ways to write one accented letter stay two names.
+
+    >>> key_of("./site a//night 1.wav")
+    'site a/night 1.wav'
+    >>> key_of("100%.wav"), key_of("a%20b.wav")
+    ('100%.wav', 'a%2520b.wav')
+    """
+    parts = [part for part in os.fsencode(path).split(b"/") if part not in (b"", b".")]
+    if not parts or b".." in parts or os.path.isabs(path):
+        raise UsageError(
+            f"{quoted(path)} cannot be a key: a key is a path below a folder, without '..'; name "
+            "the file itself, or a folder above it with --root"
+        )
+    text = b"/".join(parts).decode("utf-8", "surrogateescape")
+    escaped = _PERCENT_CODE.sub("%25", text)
+    # Python shows a byte 0xNN that is not UTF-8 as the lone surrogate U+DCNN.
+    return "".join(f"%{ord(c) - 0xDC00:02X}" if "\udc80" <= c <= "\udcff" else c for c in escaped)
+
+
+def path_of(key: str) -> str:
+    """Return the relative path of a key, the inverse of :func:`key_of`; raise UsageError if none.
+
+    >>> path_of("a%2520b.wav")
+    'a%20b.wav'
+    """
+    path = os.fsdecode(unquote_to_bytes(key))
+    if key_of(path) != key:  # for instance an escape that hides a '..'
+        raise UsageError(f"{quoted(key)} is the key of no file")
+    return path
+
+
+def file_key(path: str, root: str | None) -> str:
+    """Return the key of a file given by its own path; raise UsageError if it can have none."""
+    if root is None:
+        posix = PurePosixPath(path)
+        return key_of(posix.name if posix.is_absolute() or ".." in posix.parts else path)
+    above = os.path.join(root, "")
+    if path.startswith(above) and ".." not in path:  # as for all files found by a walk
+        relative = path[len(above) :].lstrip("/")
+    else:
+        relative = os.path.relpath(path, root)
+    if relative == os.curdir or PurePosixPath(relative).parts[0] == os.pardir:
+        raise UsageError(
+            f"{quoted(path)} does not lie below the root {quoted(root)}; give --root with a "
+            "folder above all inputs"
+        )
+    return key_of(relative)
+
+
+def folder_id(folder: str) -> str | bytes:
+    """Return a short identifier of a folder, for sets of all folders of many keys.
+
+    Whole paths would take memory for the square of a key's 2,000 parts.
+    """
+    if len(folder) <= _SHORT:
+        return folder
+    return sha256(folder.encode("utf-8", "surrogatepass")).digest()
+
+
+def folders_above(key: str, known: Container[str | bytes]) -> Iterator[tuple[str, str | bytes]]:
+    """Yield the folders above a key with their ids, innermost first, until one is in ``known``."""
+    folder = key.rpartition("/")[0]
+    while folder and (one := folder_id(folder)) not in known:
+        yield folder, one
+        folder = folder.rpartition("/")[0]
+
+
+def folders_of(keys: Iterable[str]) -> set[str | bytes]:
+    """Return the ``folder_id`` of every folder that keys lie in.
+
+    >>> sorted(folders_of(["a.wav", "site/june/b.wav"]))
+    ['site', 'site/june']
+    """
+    folders: set[str | bytes] = set()
+    for key in keys:
+        folders.update([one for _, one in folders_above(key, folders)])
+    return folders
+
+
+class Places:
+    """The keys of an output, claimed by one input after another."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[str, Source] = {}
+        self._below: dict[str | bytes, Source] = {}  # the first input in each folder
+
+    def take(self, source: Source) -> bool:
+        """Claim the key of ``source``; return ``False`` if the same file has it already.
+
+        Raise UsageError if another file has the key, or one of the keys is a folder of the other.
+        """
+        first = self._by_key.get(source.key)
+        if first is not None:
+            if os.path.realpath(first.file) == os.path.realpath(source.file):
+                return False
+            raise UsageError(
+                f"{quoted(first.path)} and {quoted(source.path)} would both be stored as "
+                f"{quoted(source.key)}; give --root with a folder above both"
+            )
+        folder, inside = source, self._below.get(folder_id(source.key))
+        above = [*folders_above(source.key, self._below)]
+        for key, _ in above:
+            if key in self._by_key:
+                folder, inside = self._by_key[key], source
+        if inside is not None:
+            raise UsageError(
+                f"{quoted(folder.path)} would be stored as {quoted(folder.key)}, which is "
+                f"a folder of {quoted(inside.key)} from {quoted(inside.path)}; "
+                "give --root with a folder above both"
+            )
+        self._below.update((one, source) for _, one in above)
+        self._by_key[source.key] = source
+        return True
+
+
+def nested(keys: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield each key that is a folder of another, with the other; one output cannot have both.
+
+    >>> list(nested({"a.wav": 1, "a.wav/b.wav": 2}))
+    [('a.wav', 'a.wav/b.wav')]
+    """
+    folders: set[str | bytes] = set()
+    for key in keys:
+        for folder, one in folders_above(key, folders):
+            if folder in keys:
+                yield folder, key
+            folders.add(one)

@@ -1,0 +1,231 @@
+"""Names of inputs from a list, which may still grow, and standard input spooled to a file."""
+
+import codecs
+import os
+import select
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+
+from kapre_cli.errors import AudioReadError, OutputError, UsageError
+from kapre_cli.osutil import Resource
+from kapre_cli.text import quoted
+
+STDIN = 0  # the descriptor of standard input
+STREAM = "-"  # as an input or a list: standard input
+
+_BLOCK_BYTES = 2**20
+_LONGEST_NAME = 2**16  # bytes; longer than any system's limit
+
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_HEAD_BYTES = 2**10  # of a list, enough to detect its encoding
+_FEWEST_BYTES_OF_A_LINE = 2  # enough to detect UTF-16 without a mark in a list of lines
+_FEWEST_BYTES = 8  # likewise in a list of names that end in NUL
+
+
+class Names(Resource):
+    """A list of names, open for reading; raise UsageError if it cannot be read.
+
+    Names end in NUL, as from ``find -print0``, if ``ended_by_nul`` is set, else in a newline.
+    ``grows`` tells whether the list is a pipe, whose end is not known in advance.
+    """
+
+    def __init__(self, path: str, *, ended_by_nul: bool) -> None:
+        self._end = b"\0" if ended_by_nul else b"\n"
+        self._label = "the list on standard input" if path == STREAM else f"the list {quoted(path)}"
+        # A named pipe that nobody writes to yet would keep a plain open waiting.
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            self.descriptor = os.dup(STDIN) if path == STREAM else os.open(path, flags)
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise UsageError(f"{self._label} cannot be read: {reason}") from error
+        mode = os.fstat(self.descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            os.close(self.descriptor)
+            raise UsageError(f"{self._label} is a folder; name it as an input to have it searched")
+        self.grows = not stat.S_ISREG(mode)
+        self._poll = select.poll()
+        self._poll.register(self.descriptor, select.POLLIN)
+        self._start = 0 if self.grows else os.lseek(self.descriptor, 0, os.SEEK_CUR)
+
+    def read(self) -> Iterator[str]:
+        """Yield the names as they are completed; wait for more; raise UsageError if it is no list.
+
+        Blank lines are skipped. Carriage returns at the end of a name, as Windows ends lines, and
+        a UTF-8 byte order mark at the start of the first are dropped, unless there is a file of
+        the name with them.
+        """
+        for name in self.read_now():
+            if name is None:
+                self.wait()
+            else:
+                yield name
+
+    def wait(self) -> None:
+        """Wait until more arrives."""
+        self._poll.poll()
+
+    def read_now(self) -> Iterator[str | None]:
+        """Yield names as :meth:`read` does, but ``None`` instead of waiting."""
+        number = 0
+        for name in self._between_ends():
+            if name is None:
+                yield None
+                continue
+            if number == 0 and name.startswith(codecs.BOM_UTF8) and not os.path.lexists(name):
+                name = name.removeprefix(codecs.BOM_UTF8)
+            while self._end == b"\n" and name.endswith(b"\r") and not os.path.lexists(name):
+                name = name[:-1]
+            number += 1
+            if name:
+                yield os.fsdecode(name)
+
+    def _between_ends(self) -> Iterator[bytes | None]:
+        head = rest = b""
+        holds_nul = False
+        for block in self._blocks():
+            if block is None:
+                yield None
+                continue
+            head += block[: _HEAD_BYTES - len(head)]
+            holds_nul |= b"\0" in block
+            if holds_nul and len(head) >= _FEWEST_BYTES_OF_A_LINE:
+                self._require_names(head)
+                holds_nul = False
+            *names, rest = (rest + block).split(self._end)
+            if len(rest) > _LONGEST_NAME:
+                raise UsageError(
+                    f"{self._label} holds a name of more than {_LONGEST_NAME:,} bytes: "
+                    "it is no list of paths, one a line; name another"
+                )
+            yield from names
+        if holds_nul:
+            self._require_names(head)
+        yield rest
+
+    def _require_names(self, head: bytes) -> None:
+        """Reject UTF-16, and NUL unless names end in it."""
+        encoding = _utf16_of(head, _FEWEST_BYTES if self._end == b"\0" else _FEWEST_BYTES_OF_A_LINE)
+        first = next(filter(None, head.split(self._end)), b"")
+        if encoding is not None and not os.path.lexists(first):
+            raise UsageError(
+                f"{self._label} is in UTF-16, as Windows programs save text; save it as UTF-8, or "
+                f"convert it: iconv -f {encoding} -t UTF-8"
+            )
+        if self._end != b"\0":
+            raise UsageError(
+                f"{self._label} holds NUL, which no name does; "
+                "-0 reads lists whose names end in it, such as find -print0 writes"
+            )
+
+    def _blocks(self) -> Iterator[bytes | None]:
+        """Yield blocks of the list; ``None`` where a pipe has nothing yet."""
+        position = self._start
+        while True:
+            block: bytes | None = None
+            try:
+                if not self.grows:
+                    block = os.pread(self.descriptor, _BLOCK_BYTES, position)
+                    position += len(block)
+                elif self._poll.poll(0):
+                    # Another process may have read the available bytes.
+                    with suppress(BlockingIOError):
+                        block = os.read(self.descriptor, _BLOCK_BYTES)
+            except OSError as error:
+                raise UsageError(f"{self._label} cannot be read: {error.strerror}") from error
+            if block == b"":
+                return
+            yield block
+
+    def is_empty(self) -> UsageError:
+        """Return the error for a list without names."""
+        return UsageError(f"{self._label} names no files, and there is no other input")
+
+    def close(self) -> None:
+        """Close the list."""
+        os.close(self.descriptor)
+
+
+def _utf16_of(head: bytes, fewest: int) -> str | None:
+    """Return which UTF-16 a text is in by its first bytes; ``None`` if they do not tell.
+
+    Without a byte order mark Latin letters do: every other byte is NUL.
+    """
+    if head.startswith(_UTF16_MARKS):
+        return "UTF-16"
+    if len(head) < fewest:
+        return None
+    for encoding, letters, zeros in (
+        ("UTF-16LE", head[::2], head[1::2]),
+        ("UTF-16BE", head[1::2], head[::2]),
+    ):
+        if 0 not in letters and 2 * zeros.count(0) > len(zeros):
+            return encoding
+    return None
+
+
+class PipeSpool(Resource):
+    """A file below ``folder`` without a name: it is gone when the last process closes it.
+
+    It is made before the workers that read it are forked. A failure to make it (then
+    ``descriptor`` is -1) is raised only by :meth:`fill`: the folder may be rejected for a better
+    reason before. Without ``folder`` it is made in the folder for temporary files.
+    """
+
+    def __init__(self, folder: str | None) -> None:
+        self._place = (
+            "the folder for temporary files (TMPDIR)"
+            if folder is None
+            else f"the folder {quoted(folder)}"
+        )
+        from tempfile import TemporaryFile  # slow to import
+
+        self.descriptor = -1
+        self._failure: OSError | None = None
+        try:
+            with TemporaryFile(dir=folder, prefix=".kapre-extract-", buffering=0) as file:
+                self.descriptor = os.dup(file.fileno())
+        except OSError as error:
+            self._failure = error
+
+    @property
+    def path(self) -> str:
+        """A path for processes that have inherited the descriptor."""
+        return f"/dev/fd/{self.descriptor}"
+
+    def fill(self) -> None:
+        """Copy standard input, to its end, to the file.
+
+        Raise AudioReadError if it cannot be read, OutputError if the file cannot be made or filled.
+        """
+        try:
+            if self._failure is not None:
+                raise self._failure
+            while block := _next_block():
+                rest = memoryview(block)
+                while rest:
+                    rest = rest[os.write(self.descriptor, rest) :]
+        except AudioReadError:
+            raise
+        except OSError as error:
+            raise OutputError(
+                f"standard input is kept in {self._place} until the run ends, "
+                f"and that cannot be done: {error.strerror or error}"
+            ) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+
+def _next_block() -> bytes:
+    try:
+        while True:
+            with suppress(BlockingIOError):  # another process that shares it has set it so
+                return os.read(STDIN, _BLOCK_BYTES)
+            select.select([STDIN], [], [])
+    except OSError as error:
+        raise AudioReadError(f"standard input cannot be read: {error.strerror or error}") from error

@@ -1,0 +1,62 @@
+"""Find outliers: inputs that differ from the rest of their output."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from statistics import median_low
+from typing import NamedTuple
+
+from kapre_cli.formats.metadata import InputFacts
+from kapre_cli.settings import LayerConfig
+
+Known = Sequence[tuple[str, InputFacts]]
+
+MANY_TIMES = 10  # inputs so many times longer or shorter than the median are outliers
+_EXPECTED: dict[str, int | str] = {
+    "n_missing": 0,
+    "n_non_finite": 0,
+    "n_silent_channels": 0,
+    "note": "",
+}
+
+
+class Odd(NamedTuple):
+    """One property in which an input differs from the rest.
+
+    Attributes:
+        fact: ``source_sr``, ``n_channels``, ``n_missing``, ``n_non_finite``,
+            ``n_silent_channels``, ``note``, ``n_samples`` (fewer than a frame has) or ``seconds``
+            (many times longer or shorter than the median).
+        usual: The value of most inputs, or the expected one; for ``n_samples`` the length of a
+            frame, for ``seconds`` the median.
+    """
+
+    key: str
+    fact: str
+    value: float | str
+    usual: float | str
+
+
+def odd_ones(known: Known, config: LayerConfig) -> Iterator[Odd]:
+    """Yield the outliers by property, in the order of the inputs."""
+    for fact in ("source_sr", "n_channels", *_EXPECTED):
+        values = [getattr(facts, fact) for _, facts in known]
+        usual = _EXPECTED[fact] if fact in _EXPECTED else _most_frequent(values)
+        if usual is not None:
+            for (key, _), value in zip(known, values, strict=True):
+                if value != usual:
+                    yield Odd(key, fact, value, usual)
+    for key, facts in known:
+        if facts.n_samples < config.n_dft:
+            yield Odd(key, "n_samples", facts.n_samples, config.n_dft)
+    median = median_low(facts.seconds for _, facts in known) if known else 0.0
+    for key, facts in known:
+        if not median / MANY_TIMES <= facts.seconds <= median * MANY_TIMES:
+            yield Odd(key, "seconds", facts.seconds, median)
+
+
+def _most_frequent(values: Sequence[int]) -> int | None:
+    """Return the value of more than half of the inputs, ``None`` without one."""
+    for value, number in Counter(values).most_common(1):
+        if 2 * number > len(values):
+            return value
+    return None

@@ -1,0 +1,252 @@
+"""Recompute inputs of an output from their audio, and compare the results with its arrays."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import islice
+from math import prod
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from kapre_cli.audio import sha256_of
+from kapre_cli.errors import AudioReadError, StoredDataError, UsageError
+from kapre_cli.extract.executor import Executor
+from kapre_cli.extract.run import extract
+from kapre_cli.formats.features import Features, StoredArray
+from kapre_cli.formats.metadata import RootFacts
+from kapre_cli.formats.opening import open_features
+from kapre_cli.formats.validation import require_buildable
+from kapre_cli.inputs import Source, path_of
+from kapre_cli.inspect.difference import EXACT, apart_words, difference
+from kapre_cli.inspect.opening import total_of
+from kapre_cli.outputs.scratch import scratch_folder
+from kapre_cli.report import Progress, Report
+from kapre_cli.settings import ExtractionSettings, OutputSettings
+from kapre_cli.text import quoted
+
+# Tolerances with other versions: the guaranteed distance of any result from the true one.
+_PART_OF_PEAK = 2e-5
+_DECIBELS = 0.01
+
+_LOT_BYTES = 2**28  # of features that are in the temporary folder at once, or
+_LOT_INPUTS = 1000
+
+_NAMED = 3  # keys that a message names
+_LOOKED_AT = 1000  # entries of a folder
+
+_OF_THE_AUDIO = (
+    "source_sr",
+    "n_samples",
+    "n_channels",
+    "n_missing",
+    "n_non_finite",
+    "n_silent_channels",
+)
+
+Item = TypeVar("Item")
+
+
+def require_audio(features: Features, audio: Path) -> None:
+    """Check that ``audio`` is the folder of the keys, or the file of the only input.
+
+    Raise UsageError if it is missing, a file for several inputs, or a folder that has none of them.
+    """
+    if not audio.exists():
+        raise UsageError(f"there is no audio at {quoted(audio)}")
+    if audio.is_dir():
+        _require_some_key(features, audio)
+    elif len(features) != 1:
+        raise UsageError(
+            f"{quoted(audio)} is one file, {quoted(features.path)} has {len(features):,} inputs; "
+            "name the folder that they lie in"
+        )
+
+
+def _require_some_key(features: Features, audio: Path) -> None:
+    missing: list[str] = []
+    for key in features:
+        with suppress(UsageError):
+            missing.append(path_of(key))
+            if os.path.lexists(audio / missing[-1]):
+                return
+    if not missing:
+        return
+    named = ", ".join(quoted(path) for path in missing[:_NAMED])
+    more = ", ..." if len(missing) > _NAMED else ""
+    meant = next(_other_folders(features, audio, missing[0]), None)
+    hint = f"; {quoted(meant)} may be meant, where {quoted(missing[0])} is" if meant else ""
+    raise UsageError(
+        f"none of the inputs of {quoted(features.path)} lies in the folder {quoted(audio)}; "
+        f"looked for: {named}{more}{hint}"
+    )
+
+
+def _other_folders(features: Features, audio: Path, path: str) -> Iterator[Path]:
+    """Yield folders that contain ``path``, near ``audio`` or where inputs were read."""
+    with suppress(StoredDataError, OSError):
+        sources = (facts.source for _, facts in islice(features.facts(), 1))
+        read_from = [Path(one.removesuffix(path)) for one in sources if one.endswith(path)]
+        below = sorted(one for one in islice(audio.iterdir(), _LOOKED_AT) if one.is_dir())
+        for folder in (*read_from, audio.parent, *below):
+            if os.path.lexists(folder / path):
+                yield folder
+
+
+def spread(items: Sequence[Item], number: int) -> list[Item]:
+    """Return ``number`` evenly spaced items, both ends included; all if there are no more.
+
+    >>> spread(range(100), 4), spread("ab", 4)
+    ([0, 33, 66, 99], ['a', 'b'])
+    """
+    if number >= len(items):
+        return list(items)
+    last = len(items) - 1
+    return [items[last * place // max(number - 1, 1)] for place in range(number)]
+
+
+class _Moving(Progress):
+    """Shows computed seconds as the progress of a check."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def computed(self, key: str, due: float, seconds: float, length: float) -> None:  # noqa: ARG002
+        self._progress.moved(seconds)
+
+
+@dataclass
+class Anew:
+    """Recomputes inputs with the settings of an output, and reports those that differ.
+
+    Attributes:
+        audio: The folder that its keys lie in, or the file of its only input.
+        seconds: Seconds of audio of each input, if known.
+        tell: Called with the key of an input and its fault.
+        executor: Computes the inputs; ``None``: this process.
+        n_inputs: Number of recomputed inputs.
+    """
+
+    features: Features
+    audio: Path
+    seconds: Mapping[str, float]
+    tell: Callable[[str, str], None]
+    progress: Progress
+    executor: Executor | None = None
+    n_inputs: int = 0
+
+    def __post_init__(self) -> None:
+        """Compare the versions of programs and libraries: the same ones compute the same bits."""
+        self._root = self.features.root
+        versions = RootFacts.of(self._settings(Path("anew"))).versions
+        self._exactly = versions == self._root.versions
+
+    @property
+    def how_close(self) -> str:
+        """The allowed difference, in words."""
+        if self._exactly:
+            return "bit for bit"
+        if self._root.layer.decibel:
+            return f"to within {_DECIBELS:g} dB"
+        return f"to within {_PART_OF_PEAK:g} of the largest value"
+
+    def check(self, keys: Sequence[str]) -> None:
+        """Recompute inputs and report faults; raise StoredDataError if the layer is too large."""
+        require_buildable(self._root.layer)
+        self.progress.stage("checking", len(keys), total_of(self.seconds, keys))
+        for lot in self._lots(keys):
+            with scratch_folder() as folder:
+                self._check_lot(lot, folder / "anew")
+
+    def _lots(self, keys: Sequence[str]) -> Iterator[list[Source]]:
+        """Yield chunks of inputs whose bytes are unchanged; report the others."""
+        lot: list[Source] = []
+        n_bytes = 0
+        for key in keys:
+            array = self.features[key]
+            try:
+                source = self._source(key, array.facts.sha256)
+            except (AudioReadError, UsageError) as error:
+                self.tell(key, str(error))
+                self.progress.checked(self.seconds.get(key, 0.0))
+                continue
+            lot.append(source)
+            n_bytes += prod(array.shape) * array.dtype.itemsize
+            if n_bytes >= _LOT_BYTES or len(lot) >= _LOT_INPUTS:
+                yield lot
+                lot, n_bytes = [], 0
+        if lot:
+            yield lot
+
+    def _source(self, key: str, sha256: str) -> Source:
+        """Return the source of an input; raise AudioReadError if its bytes have changed."""
+        path = os.path.join(self.audio, path_of(key)) if self.audio.is_dir() else str(self.audio)
+        if not os.path.lexists(path):
+            raise AudioReadError(f"its source {quoted(path)} is gone")
+        try:
+            same = sha256_of(path) == sha256
+        except AudioReadError as error:
+            raise AudioReadError(f"its source {quoted(path)}: {error}") from error
+        if not same:
+            raise AudioReadError(f"its source {quoted(path)} has changed: its SHA-256 is another")
+        return Source(path, key)
+
+    def _check_lot(self, lot: Sequence[Source], path: Path) -> None:
+        # Numbers replace the keys, which may be too long, or too much alike, for file names.
+        numbered = [Source(source.path, str(number)) for number, source in enumerate(lot)]
+        said: list[str] = []
+        report = Report(say=said.append)
+        extract(numbered, self._settings(path), report, _Moving(self.progress), self.executor)
+        self.n_inputs += report.n_written
+        anew = open_features(path) if report.n_written else None
+        for source, number in zip(lot, numbered, strict=True):
+            stored = self.features[source.key]
+            if anew is None or number.key not in anew:
+                why: str | None = f"cannot be computed anew: {_reason(source.path, said)}"
+            else:
+                why = self._differs(stored, anew[number.key])
+            if why is not None:
+                self.tell(source.key, why)
+            self.progress.checked(self.seconds.get(source.key, 0.0))
+
+    def _differs(self, stored: StoredArray, anew: StoredArray) -> str | None:
+        """Return how an array differs from the recomputed one; ``None`` if it does not."""
+        for name in _OF_THE_AUDIO:
+            there, now = getattr(stored.facts, name), getattr(anew.facts, name)
+            if there != now:
+                return f"its {name} is {there:,}, computed anew {now:,}"
+        before, after = stored.facts.reference_db, anew.facts.reference_db
+        if before is not None and after is not None:
+            is_other = stored.facts.reference != anew.facts.reference
+            if is_other and (self._exactly or abs(before - after) > _DECIBELS):
+                return f"its reference_db is {before:.7g}, computed anew {after:.7g}"
+        found = difference(stored, anew, self._root.layer, EXACT)
+        apart = found.absolute
+        rounding = float(np.finfo(self._root.dtype).eps)
+        allowed = (_PART_OF_PEAK + rounding) * found.peak
+        if self._root.layer.decibel:
+            allowed = _DECIBELS + rounding * found.peak
+        if apart is None or (not self._exactly and apart.by <= allowed):
+            return None
+        return (
+            f"{found.n_beyond:,} of {found.n_values:,} values differ from those computed anew, "
+            f"by up to {apart_words(apart, self.features, stored)}"
+        )
+
+    def _settings(self, path: Path) -> ExtractionSettings:
+        root = self._root
+        return ExtractionSettings(
+            layer=root.layer,
+            # Inputs that an earlier run has read may be longer than the last one allowed.
+            audio=replace(root.audio, max_frames=None),
+            output=OutputSettings(path=path, format="npy-directory", dtype=root.dtype),
+            engine=root.engine,
+        )
+
+
+def _reason(path: str, said: Sequence[str]) -> str:
+    """Return why a run has failed an input, from the messages of that run."""
+    start = f"failed: {quoted(path)}: "
+    return next((line.removeprefix(start) for line in said if line.startswith(start)), "?")

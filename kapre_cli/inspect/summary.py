@@ -1,0 +1,141 @@
+"""Summarize an output from its metadata; no array is read."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from statistics import median_low
+from typing import Any
+
+from kapre_cli.errors import StoredDataError, UsageError
+from kapre_cli.formats.features import Features, StoredArray, unknown_key
+from kapre_cli.formats.metadata import RootFacts
+from kapre_cli.formats.npy_writer import sidecar_of
+from kapre_cli.inspect.opening import opened
+from kapre_cli.inspect.outliers import Known, odd_ones
+from kapre_cli.settings import ExtractionSettings, LayerConfig, OutputSettings
+from kapre_cli.settings.run import AudioSettings
+from kapre_cli.text import quoted
+
+
+def summary(path: Path, keys: Sequence[str] = ()) -> dict[str, Any]:
+    """Return a summary of an output, ready for strict JSON, with ``keys`` described one by one.
+
+    Raises:
+        UsageError: If nothing is at ``path``, or it lacks one of the keys.
+        StoredDataError: If it is not a valid output of this program.
+    """
+    with opened(path) as features:
+        for key in keys:
+            if key not in features:
+                raise UsageError(f"{quoted(path)}: {unknown_key(key, features)}")
+        known = _known(features)
+        root, config, frequency = features.root, features.layer, features.frequency
+        described, changed = root.to_dict(), chosen(root)
+        seconds = {key: facts.seconds for key, facts in known}
+        return {
+            "output": str(path),
+            "format": features.format,
+            "format_version": described["format_version"],
+            "bytes": _bytes_of(features),
+            "layer": described["layer"],
+            "settings": described["settings"],
+            "versions": described["versions"],
+            "chosen": [name for name in root.named if name in changed],
+            "axes": list(config.axes),
+            "frequency": {  # in Hz
+                "n": config.n_features,
+                "lowest": float(frequency[0]),
+                "highest": float(frequency[-1]),
+            },
+            "n_inputs": len(known),
+            "seconds": sum(seconds.values()),
+            "n_frames": _n_frames(config, known),  # those of all channels at one time count once
+            "source_rates": _counts(facts.source_sr for _, facts in known),
+            "channels": _counts(facts.n_channels for _, facts in known),
+            "shortest": _length(min, seconds),
+            "longest": _length(max, seconds),
+            "median_seconds": median_low(seconds.values()) if seconds else None,
+            "odd": [one._asdict() for one in odd_ones(known, config)],
+            "inputs": [_described(features[key]) for key in dict.fromkeys(keys)],
+        }
+
+
+def _known(features: Features) -> Known:
+    try:
+        return list(features.facts())
+    except StoredDataError as error:
+        raise StoredDataError(f"{quoted(features.path)} cannot be read: {error}") from error
+
+
+def _length(choose: Callable[..., str | None], seconds: dict[str, float]) -> dict[str, Any] | None:
+    key = choose(seconds, key=seconds.__getitem__, default=None)
+    return None if key is None else {"key": key, "seconds": seconds[key]}
+
+
+def chosen(root: RootFacts) -> frozenset[str]:
+    """Return the names of the arguments and settings that differ from their defaults.
+
+    Defaults that follow from frame length and rate are those of the given ones.
+    """
+    config = root.layer
+    given = {name: getattr(config, name) for name in ("n_dft", "sr") if hasattr(config, name)}
+    by_default = type(config)().to_dict()
+    follows = type(config)(**given).to_dict()
+    by_default |= {name: follows[name] for name in ("n_hop", "fmax") if name in follows}
+    by_default["image_data_format"] = "channels_last"  # Keras's own default
+    for settings in (AudioSettings, OutputSettings, ExtractionSettings):
+        fields = settings.__dataclass_fields__
+        by_default |= {
+            name: field.default for name, field in fields.items() if name in root.settings
+        }
+    by_default["engine"] = config.preferred_engine
+    return frozenset(
+        name
+        for name, value in root.named.items()
+        if name != "layer" and value != by_default.get(name)
+    )
+
+
+def _described(array: StoredArray) -> dict[str, Any]:
+    """Return the metadata of an input; frames are at their centres, in seconds."""
+    start, step = array.facts.time_start, array.facts.time_step
+    return {
+        "key": array.key,
+        "shape": list(array.shape),
+        "dtype": array.dtype.name,
+        "first_frame": start,
+        "last_frame": start + (array.shape[array.axes.index("time")] - 1) * step,
+        **array.facts.to_dict(),
+    }
+
+
+def _bytes_of(features: Features) -> int:
+    if features.format == "npy-directory":
+        return _bytes_below(features.path)
+    n_bytes = features.path.stat().st_size
+    return n_bytes + (sidecar_of(features.path).stat().st_size if features.format == "npy" else 0)
+
+
+def _bytes_below(folder: Path) -> int:
+    n_bytes, folders = 0, [os.fspath(folder)]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                else:
+                    n_bytes += entry.stat(follow_symlinks=False).st_size
+    return n_bytes
+
+
+def _n_frames(config: LayerConfig, known: Known) -> int:
+    framing = config.framing
+    # Inputs too short for a frame can have none: reading their arrays raises an error.
+    at_least = framing.n_dft if framing.padding == "valid" else 1
+    return sum(framing.n_time(facts.n_samples) for _, facts in known if facts.n_samples >= at_least)
+
+
+def _counts(values: Iterable[int]) -> list[dict[str, int]]:
+    """Return how many inputs have each value, the most frequent first."""
+    return [{"value": value, "n_inputs": number} for value, number in Counter(values).most_common()]

@@ -1,0 +1,1 @@
+"""The two layers: their signal processing in NumPy, and as Keras layers."""

@@ -1,0 +1,241 @@
+"""The mel matrix of a layer, as the Keras layers and the NumPy engine both use it."""
+
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kapre_cli.layers import dsp
+from kapre_cli.layers.dsp import MelBands
+from kapre_cli.settings import LayerConfig, MelspectrogramConfig
+from kapre_cli.settings.layers import MAX_DFT, Spell, as_argument
+from kapre_cli.text import counted
+
+_BANDS_SHOWN = 32
+_BANDS_IN_A_GROUP = 32  # measured in Keras layers: fewer copy more than they save
+_BANDS_OF_ROWS = 8  # measured in products with NumPy, which copies nothing
+_BANDS_OF_ROW = 4  # the same for a single row
+_PRODUCTS_TRIED = 8
+
+# Products of matrices take 4, 6, 8, 12, 16 or 24 rows at once, as suits the processor, and the rows
+# left over in another way, which may round otherwise. A multiple of 48 leaves none over.
+ROWS_MULTIPLE = 48
+
+_GROUP_VALUES = 2**22  # of a group's matrix: 32 MiB
+
+_EXACT_BANDS = 256  # numbers of bands up to this one are all tried
+_EDGES_TRIED = 200  # at most
+_LEAST_WEIGHT = 1e-6  # of a bin, in a triangle of height 1, that counts as inside a band
+
+Matrix = npt.NDArray[np.floating[Any]]
+
+
+def filterbank_of(config: MelspectrogramConfig) -> MelBands:
+    """Return the mel bands that a layer's arguments describe."""
+    assert config.fmax is not None  # noqa: S101 - for the type checker: settled when made
+    return dsp.mel_bands(
+        sr=config.sr,
+        n_dft=config.n_dft,
+        n_mels=config.n_mels,
+        fmin=config.fmin,
+        fmax=config.fmax,
+        htk=config.htk,
+        norm=config.norm,
+    )
+
+
+def band_groups(
+    filterbank: MelBands, n_bands: int = _BANDS_IN_A_GROUP
+) -> Iterator[tuple[slice, Matrix]]:
+    """Yield, for some bands at a time, the bins they are summed from and the weights of these.
+
+    A mel matrix is nearly all zeros: neighbouring bands share few bins and leave out the others.
+
+    Args:
+        filterbank: The mel bands.
+        n_bands: How many there are in a group, at least, if there are as many.
+
+    Returns:
+        Slices of the bins, and weights of shape ``(bins, bands)``.
+    """
+    n_mels = len(filterbank.starts)
+    for numbers in np.array_split(np.arange(n_mels), max(n_mels // n_bands, 1)):
+        bands = filterbank.part(numbers)
+        bins = bands.bins[bands.weights > 0]
+        first, end = (int(bins.min()), int(bins.max()) + 1) if len(bins) else (0, 1)
+        n_parts = min(-(-len(numbers) * (end - first) // _GROUP_VALUES), len(numbers))
+        if n_parts <= 1:
+            yield slice(first, end), bands.dense(first, end).T
+            continue
+        for some in np.array_split(numbers, n_parts):
+            part = filterbank.part(some)
+            first, end = int(part.starts.min()), int((part.starts + part.lengths).max())
+            yield slice(first, end), part.dense(first, end).T
+
+
+class BandSums:
+    """Sums of the power of frequency bins in mel bands, by products of small matrices.
+
+    All products have one shape, so that the result for a frame does not depend on how many others
+    there are. Nor does it depend on its row: where the library at hand rounds some rows of a
+    product differently from others, every frame is multiplied alone.
+
+    Args:
+        filterbank: The mel bands.
+        n_rows: Frames of a product: a multiple of ``ROWS_MULTIPLE``, or 1.
+        dtype: The type to compute in.
+
+    Attributes:
+        n_rows: Frames of a product.
+    """
+
+    def __init__(self, filterbank: MelBands, n_rows: int, dtype: npt.DTypeLike) -> None:
+        self._use(filterbank, n_rows, dtype)
+        if n_rows > 1 and not self._is_uniform():
+            self._use(filterbank, 1, dtype)
+
+    def _use(self, filterbank: MelBands, n_rows: int, dtype: npt.DTypeLike) -> None:
+        self.n_rows = n_rows
+        self._groups: list[tuple[slice, slice, Matrix]] = []
+        first = 0
+        for bins, weights in band_groups(
+            filterbank, _BANDS_OF_ROWS if n_rows > 1 else _BANDS_OF_ROW
+        ):
+            bands = slice(first, first + weights.shape[1])
+            matrix = np.array(weights, dtype, order="C" if n_rows > 1 else "F")
+            self._groups.append((bins, bands, matrix))
+            first = bands.stop
+
+    def _is_uniform(self) -> bool:
+        """Whether equal frames have equal sums, in all rows of some products."""
+        n_bins = max(bins.stop for bins, _, _ in self._groups)
+        _, bands, matrix = self._groups[-1]
+        irregular = np.sqrt(np.arange(_PRODUCTS_TRIED * n_bins)) % 1.0
+        power = irregular.reshape(_PRODUCTS_TRIED, 1, n_bins).astype(matrix.dtype)
+        sums = np.empty((_PRODUCTS_TRIED, self.n_rows, bands.stop), matrix.dtype)
+        self._multiply(np.repeat(power, self.n_rows, axis=1), sums)
+        return bool((sums == sums[:, :1]).all())
+
+    def add_up(self, power: npt.NDArray[Any], sums: npt.NDArray[Any]) -> None:
+        """Write the sums of some frames.
+
+        Args:
+            power: Shape ``(n_frames, n_freq)``, a multiple of ``n_rows`` frames.
+            sums: The result, shape ``(n_frames, n_mels)``.
+        """
+        rows = (-1, self.n_rows)
+        self._multiply(power.reshape(*rows, power.shape[1]), sums.reshape(*rows, sums.shape[1]))
+
+    def _multiply(self, power: npt.NDArray[Any], sums: npt.NDArray[Any]) -> None:
+        for bins, bands, weights in self._groups:
+            np.matmul(power[..., bins], weights, out=sums[..., bands])
+
+
+def layer_warnings(
+    config: LayerConfig, spell: Spell = as_argument, *, lists_bands: bool = True
+) -> tuple[str, ...]:
+    """Return what is allowed in a layer and rarely meant, with values that would do.
+
+    Args:
+        config: The layer's arguments.
+        spell: How arguments are written.
+        lists_bands: Whether to name the mel bands that are empty.
+    """
+    found = config.warnings(spell)
+    if isinstance(config, MelspectrogramConfig):
+        bands = filterbank_of(config)
+        warning = empty_bands_warning(bands, config, spell, lists_bands=lists_bands)
+        found += (warning,) if warning else ()
+    return found
+
+
+def empty_bands_warning(
+    filterbank: MelBands,
+    config: MelspectrogramConfig,
+    spell: Spell = as_argument,
+    *,
+    lists_bands: bool = True,
+) -> str | None:
+    """Return what is to be said of bands that no frequency bin falls into, if there are any."""
+    bands = dsp.empty_bands(filterbank)
+    if not bands:
+        return None
+    remedies = [spell(name, value) for name, value in full_bands_with(config).items()]
+    remedy = f" (use {', or '.join(remedies)})" if remedies else ""
+    are = "is" if len(bands) == 1 else "are"
+    warning = (
+        f"{len(bands):,} of {counted(config.n_mels, 'mel band')} {are} empty, with no frequency "
+        f"bin inside: 0 whatever the input{remedy}"
+    )
+    if lists_bands:
+        shown = ", ".join(map(str, bands[:_BANDS_SHOWN]))
+        more = f" and {len(bands) - _BANDS_SHOWN:,} more" if len(bands) > _BANDS_SHOWN else ""
+        warning += f"; counted from 0: {shown}{more}"
+    return warning
+
+
+def full_bands_with(config: MelspectrogramConfig) -> dict[str, float]:
+    """Return values of single arguments, by name, with which no band would be empty.
+
+    Those that exist of: the smallest power of two that is an ``n_dft`` above the present one; the
+    largest ``n_mels`` below it (above 256 bands not always the very largest); the lowest ``fmin``
+    above it, in steps of a round number.
+    """
+    found: dict[str, float] = {}
+    for name, values in (
+        ("n_dft", _longer_frames(config.n_dft)),
+        ("n_mels", _fewer_bands(config)),
+        ("fmin", _higher_edges(config)),
+    ):
+        for value in values:
+            changed: dict[str, Any] = {name: value}
+            if _is_full(replace(config, **changed)):
+                found[name] = value
+                break
+    return found
+
+
+def _longer_frames(n_dft: int) -> Iterator[int]:
+    length = 1 << n_dft.bit_length()
+    while length <= MAX_DFT:
+        yield length
+        length *= 2
+
+
+def _fewer_bands(config: MelspectrogramConfig) -> Iterator[int]:
+    """Yield numbers of bands: each needs a bin, and none of those lies in more than two bands."""
+    n_mels = min(config.n_mels - 1, 2 * config.n_freq)
+    while n_mels > 0:
+        yield n_mels
+        n_mels -= max(n_mels // _EXACT_BANDS, 1)
+
+
+def _higher_edges(config: MelspectrogramConfig) -> Iterator[float]:
+    assert config.fmax is not None  # noqa: S101 - for the type checker: settled when made
+    width = (config.fmax - config.fmin) / _EDGES_TRIED
+    if width < sys.float_info.min:
+        return
+    step = 10.0 ** math.ceil(math.log10(width))
+    step *= next(part for part in (0.2, 0.5, 1.0) if part * step >= width)
+    first = math.floor(config.fmin / step) + 1
+    for number in range(first, math.ceil(config.fmax / step)):
+        if config.fmin < number * step < config.fmax - step / 2:  # else hardly a range is left
+            yield number * step
+
+
+def _is_full(config: MelspectrogramConfig) -> bool:
+    """Whether every band has a bin well inside it.
+
+    The first bin above the lower edge of a band is the only one that need be looked at.
+    """
+    assert config.fmax is not None  # noqa: S101 - for the type checker: settled when made
+    edges = dsp.mel_edges(config.n_mels, config.fmin, config.fmax, htk=config.htk)
+    low, peak, high = edges[:-2], edges[1:-1], edges[2:]
+    distance = config.sr / config.n_dft
+    inside = low + _LEAST_WEIGHT * (peak - low)
+    bins = np.ceil(inside / distance) * distance
+    return bool(np.all(bins <= high - _LEAST_WEIGHT * (high - peak)))

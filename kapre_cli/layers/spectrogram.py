@@ -1,0 +1,328 @@
+"""The ``Spectrogram`` layer."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kapre_cli.errors import SettingsError
+from kapre_cli.layers import dsp, steps
+from kapre_cli.layers.steps import Tensor
+from kapre_cli.settings import DEFAULT_AMIN, LayerConfig, SpectrogramConfig
+from kapre_cli.settings.layers import MAX_WEIGHTS
+from kapre_cli.text import counted
+
+Shape = Sequence[int | None]
+
+_FEW_SAMPLES = 65  # no signal has so few; channels may be as many
+
+
+class LayerWarning(UserWarning):
+    """A layer was made with arguments that are allowed and may not give what is expected."""
+
+
+_NO_FLOAT64 = (
+    "This layer computes in float64, and JAX is set to float32: results of tonal signals lose "
+    "precision in quiet bins, decibels up to 10 dB of it. Call "
+    'jax.config.update("jax_enable_x64", True) before the first use of JAX.'
+)
+
+
+@keras.saving.register_keras_serializable(package="kapre_cli")
+class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
+    """Magnitudes of the short-time Fourier transform, raised to a power.
+
+    The signal is cut into frames of ``n_dft`` samples, one every ``n_hop`` samples; each is
+    multiplied by a periodic Hann window and transformed. The result is ``|X| ** power``, not
+    scaled by the window or by ``n_dft``.
+
+    The window is ``0.5 - 0.5 * cos(2 * pi * n / n_dft)`` for ``n`` from 0 to ``n_dft - 1``
+    (F. J. Harris, Proceedings of the IEEE 66, 1978). The interface is that of kapre 0.1
+    (K. Choi et al., arXiv:1706.05781).
+
+    By default the transform is a constant, computed by FFT, and the layer has no weights. With
+    ``trainable_kernel=True`` the windowed cosines and sines are two weights of shape
+    ``(n_dft, 1, n_freq)`` and the transform is a strided convolution with them.
+
+    Precision: results are within 2e-5 of the largest value of a float64 reference, decibels above
+    the floor within 0.01 dB. Exponents below 1, decibels of exponents below 2, and decibels of
+    power where ``n_dft`` is above 4,096 or has a prime factor above 13, are computed in float64
+    for that. At exponents of 0.5 and below, 80 dB below the largest value is what float64 itself
+    rounds to: bins that should be 0 are not at the floor. Models cast their inputs to float32:
+    32-bit integers and doubles are rounded first, which decibels of exponents of 1 and below can
+    show. Kernels that are trained are float32 numbers: beside a loud tone their results are up to
+    2e-4 of the largest value off at an exponent of 0.5 and 5e-3 at 0.3, their decibels up to
+    0.011 dB at 2 (``n_dft`` 2048), 0.1 dB at 1.5, 5 dB at 1 and 10 dB at 0.5. ``dtype="float64"``
+    makes them float64 numbers. JAX computes in float64 only if ``jax_enable_x64`` is set.
+
+    Args:
+        n_dft: Samples in a frame, at least 2; any number, a power of two is fastest.
+        n_hop: Samples from the start of a frame to that of the next, at least 1.
+            ``None``: ``n_dft // 2``.
+        padding: ``"same"``: ``ceil(length / n_hop)`` frames, zeros laid around the signal by
+            TensorFlow's rule. ``"valid"``: only frames that lie wholly inside the signal.
+        power_spectrogram: Exponent of the magnitudes, above 0: 2 for power, 1 for amplitude.
+        return_decibel_spectrogram: Return decibels, ``max(d - max(d), -80)`` with
+            ``d = 10 * log10(max(v, amin))``, where ``v`` is what the layer returns otherwise and
+            ``max(d)`` the largest value of the example. Every example has its own reference.
+        trainable_kernel: Make the transform's kernels trainable weights.
+        image_data_format: Order of the output's axes: ``"channels_first"``,
+            ``"channels_last"``, or ``"default"`` for what ``keras.config.image_data_format()``
+            says when the layer is made.
+        input_data_format: Order of the input's axes: ``"channels_first"`` is
+            ``(batch, channel, samples)``, ``"channels_last"`` ``(batch, samples, channel)``.
+            ``None``: ``"channels_first"``, with a warning if there are more channels than samples,
+            or less than 65 samples and ``n_dft`` in a number of channels that is not known.
+        amin: Values below this one are raised to it before decibels are taken of them; above 0,
+            and a normal number in float32. An example whose largest value is below ``1e8 * amin``
+            has less than 80 dB of range, and one that lies below ``amin`` is 0 dB throughout:
+            lower ``amin`` for quiet signals. Signals ``k`` times as loud have the same decibels
+            with ``k ** power`` times the ``amin``.
+        **kwargs: The arguments of every Keras layer: ``name``, ``dtype``, ``trainable``.
+
+    Input shape:
+        ``(batch, channel, samples)``, or ``(batch, samples, channel)`` for
+        ``input_data_format="channels_last"``. The number of samples may be unknown.
+
+    Output shape:
+        ``(batch, channel, n_time, n_freq)`` for ``"channels_first"``,
+        ``(batch, n_time, n_freq, channel)`` for ``"channels_last"``;
+        ``n_freq = n_dft // 2 + 1``.
+
+    Raises:
+        ValueError: If an argument is out of range, or the input is not of rank 3, complex, without
+            samples, or shorter than ``n_dft`` under ``padding="valid"``. Where the length is known
+            only when a TensorFlow graph runs, it is that library's ``InvalidArgumentError``.
+
+    Warns:
+        LayerWarning: If ``n_hop`` is above ``n_dft``, so that samples lie in no frame; if float64
+            is needed and JAX does not compute in it; if ``input_data_format`` was not given and
+            the input looks as if its channels came last.
+
+    >>> import numpy as np
+    >>> layer = Spectrogram(n_dft=8, n_hop=4, image_data_format="channels_first")
+    >>> layer(np.zeros((1, 2, 20), "float32")).shape
+    TensorShape([1, 2, 5, 5])
+    """
+
+    config_class: type[LayerConfig] = SpectrogramConfig
+
+    n_dft: int
+    n_hop: int
+    padding: str
+    power_spectrogram: float
+    return_decibel_spectrogram: bool
+    trainable_kernel: bool
+    image_data_format: str
+    input_data_format: str
+    amin: float
+
+    def __init__(
+        self,
+        n_dft: int = 512,
+        n_hop: int | None = None,
+        padding: str = "same",
+        power_spectrogram: float = 2.0,
+        return_decibel_spectrogram: bool = False,
+        trainable_kernel: bool = False,
+        image_data_format: str = "default",
+        input_data_format: str | None = None,
+        amin: float = DEFAULT_AMIN,
+        **kwargs: Any,
+    ) -> None:
+        config = SpectrogramConfig(
+            n_dft=n_dft,
+            n_hop=n_hop,
+            padding=padding,
+            power_spectrogram=power_spectrogram,
+            return_decibel_spectrogram=return_decibel_spectrogram,
+            trainable_kernel=trainable_kernel,
+            image_data_format=image_data_format,
+            **({} if input_data_format is None else {"input_data_format": input_data_format}),
+            amin=amin,
+        )
+        self._start(config, is_input_stated=input_data_format is not None, **kwargs)
+
+    def _start(self, config: LayerConfig, *, is_input_stated: bool, **kwargs: Any) -> None:
+        """Take up a checked configuration; both layers begin here.
+
+        Args:
+            config: The layer's own arguments.
+            is_input_stated: Whether ``input_data_format`` was among those that were given.
+            **kwargs: The arguments of every Keras layer.
+        """
+        # The samples are cast in call(), since half precision must not touch them before.
+        kwargs.setdefault("autocast", False)
+        super().__init__(**kwargs)
+        config = steps.resolved(config)
+        self.config = config
+        self._is_input_stated = is_input_stated
+        for field in fields(config):
+            setattr(self, field.name, getattr(config, field.name))
+        self.framing = config.framing
+        if config.n_weights > MAX_WEIGHTS:
+            raise SettingsError(
+                f"The layer would have {config.n_weights:,} trainable weights, and may have "
+                f"{MAX_WEIGHTS:,}. Received: {_sizes(config)}"
+            )
+        for warning in config.warnings():
+            warnings.warn(warning, LayerWarning, stacklevel=3)
+        if self._needs_float64 and not steps.has_float64():
+            warnings.warn(_NO_FLOAT64, LayerWarning, stacklevel=3)
+        self._window = dsp.hann(config.n_dft)
+
+    def build(self, input_shape: Shape) -> None:
+        """Make the weights, if there are any."""
+        if not self._is_input_stated and (odd := self._oddity(input_shape)):
+            warnings.warn(
+                f"The input has {odd}. It is read as (batch, channel, samples): for "
+                "(batch, samples, channel) set input_data_format='channels_last', else "
+                "'channels_first'",
+                LayerWarning,
+                stacklevel=2,
+            )
+        if self.trainable_kernel:
+            self.kernel_real = self._add_kernel("kernel_real", np.cos)
+            self.kernel_imaginary = self._add_kernel("kernel_imaginary", np.sin)
+        self.built = True
+
+    def _oddity(self, input_shape: Shape) -> str:
+        """Say what lets an input look as if its channels came last; nothing if nothing does."""
+        _, channel, samples = self._sides(input_shape)
+        if samples and channel is None and samples < min(self.n_dft, _FEW_SAMPLES):
+            return f"{counted(samples, 'sample')} in a number of channels that is not known"
+        if channel and samples and channel > samples:
+            return f"more channels ({channel}) than samples ({samples})"
+        return ""
+
+    def _add_kernel(self, name: str, wave: Any) -> Any:
+        values = _dft_kernel(self._window, self.config.n_freq, wave)
+        return self.add_weight(shape=values.shape, initializer=steps.initializer(values), name=name)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Return the (mel-)spectrogram of a batch of signals."""
+        self._sides(inputs.shape)
+        self._require_real(inputs)
+        signal = ops.convert_to_tensor(inputs)
+        if self.input_data_format == "channels_last":
+            signal = ops.transpose(signal, (0, 2, 1))
+        signal = steps.padded(signal, self.framing)
+        if self._is_trained:  # the way back through pieces would cost what the way there gains
+            features = self.transform(signal)
+        else:
+            features = steps.features_of_frames(self.transform, signal, self.framing)
+        # (batch, channel, n_time, n_features), whatever the layer and the formats
+        if self.config.decibel:
+            features = steps.decibels(features, self.config.amin)
+        order = [("channel", "time", self.config.feature_axis).index(n) for n in self.config.axes]
+        features = ops.transpose(features, (0, *(axis + 1 for axis in order)))
+        return ops.cast(features, self.compute_dtype)
+
+    @property
+    def _is_trained(self) -> bool:
+        """Whether the transform has weights."""
+        return self.config.trainable_kernel
+
+    def transform(self, signal: Tensor) -> Tensor:
+        """Return what the layer makes of each frame by itself: neither padded nor in decibels.
+
+        Args:
+            signal: Shape ``(batch, channel, samples)``, at least ``n_dft`` samples.
+
+        Returns:
+            Shape ``(batch, channel, n_time, n_features)``; frame ``i`` depends on samples
+            ``i * n_hop`` to ``i * n_hop + n_dft - 1`` alone.
+        """
+        return steps.raised(self._power(signal), self.config.power / 2.0)
+
+    def _power(self, signal: Tensor) -> Tensor:
+        """Return ``|X|^2``, shape ``(batch, channel, n_time, n_freq)``."""
+        signal = ops.cast(signal, self._working_dtype)
+        if self.trainable_kernel:
+            dtype = self._working_dtype
+            kernels = ops.cast(self.kernel_real, dtype), ops.cast(self.kernel_imaginary, dtype)
+            return steps.power_of_convolution(signal, kernels, self.n_hop)
+        window = ops.convert_to_tensor(self._window, dtype=self._working_dtype)
+        return steps.power_of_frames(signal, window, self.n_hop)
+
+    @property
+    def _needs_float64(self) -> bool:
+        """Whether float32 is not enough for what the layer is to give."""
+        return self.compute_dtype == "float64" or self.config.works_in_float64
+
+    @property
+    def _working_dtype(self) -> str:
+        """The precision of all steps: never below float32, whatever the layer's policy."""
+        return "float64" if self._needs_float64 and steps.has_float64() else "float32"
+
+    def _sides(self, shape: Shape) -> tuple[int | None, int | None, int | None]:
+        """Return ``(batch, channel, samples)`` of an input shape.
+
+        Raises:
+            ValueError: If the shape is not of rank 3.
+        """
+        if len(shape) != 3:
+            order = "samples, channel"
+            if self.input_data_format == "channels_first":
+                order = "channel, samples"
+            raise SettingsError(
+                f"{type(self).__name__} takes inputs of shape (batch, {order}). "
+                f"Received: input_shape={tuple(shape)}"
+            )
+        batch, second, third = shape
+        if self.input_data_format == "channels_first":
+            return batch, second, third
+        return batch, third, second
+
+    def _require_real(self, inputs: Tensor) -> None:
+        if "complex" in str(inputs.dtype):
+            raise SettingsError(
+                f"{type(self).__name__} takes real samples. Received: dtype={inputs.dtype!s}"
+            )
+
+    def compute_output_spec(self, inputs: Tensor) -> Tensor:
+        """Return the output for a symbolic input.
+
+        Raises:
+            ValueError: If no such input can be taken.
+        """
+        self._require_real(inputs)
+        return super().compute_output_spec(inputs)
+
+    def compute_output_shape(self, input_shape: Shape) -> tuple[int | None, ...]:
+        """Return the shape of the output for an input of ``input_shape``; ``None`` stays.
+
+        Raises:
+            ValueError: If no input of this shape can be taken.
+        """
+        batch, channel, samples = self._sides(input_shape)
+        sizes = {
+            "channel": channel,
+            "time": None if samples is None else self.framing.n_time(samples),
+            self.config.feature_axis: self.config.n_features,
+        }
+        return (batch, *(sizes[axis] for axis in self.config.axes))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, those of every Keras layer included."""
+        return {**super().get_config(), **self.config.to_dict()}
+
+
+def _sizes(config: LayerConfig) -> str:
+    """Return the arguments that decide how many weights there are."""
+    named = {name: getattr(config, name, None) for name in ("n_dft", "n_mels")}
+    return ", ".join(f"{name}={value}" for name, value in named.items() if value is not None)
+
+
+def _dft_kernel(window: np.ndarray[Any, Any], n_freq: int, wave: Any) -> np.ndarray[Any, Any]:
+    """Return the windowed cosines or sines of the transform, shape ``(n_dft, 1, n_freq)``."""
+    n_dft = len(window)
+    # The phase is reduced in integers: n * k grows past what a float holds exactly.
+    turns = np.outer(np.arange(n_dft), np.arange(n_freq)) % n_dft
+    kernel = window[:, np.newaxis] * wave(2.0 * math.pi * turns / n_dft)
+    return np.asarray(kernel[:, np.newaxis, :])

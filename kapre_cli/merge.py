@@ -1,0 +1,309 @@
+"""Merge several outputs into the one that a single run would have written."""
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from kapre_cli.errors import StoredDataError, UsageError
+from kapre_cli.formats.features import Features
+from kapre_cli.formats.metadata import RootFacts
+from kapre_cli.formats.opening import open_features, require_written
+from kapre_cli.formats.registry import writer_class
+from kapre_cli.formats.writer import FeatureWriter
+from kapre_cli.inputs import Source, nested
+from kapre_cli.outputs.existing import existing_output, is_something
+from kapre_cli.outputs.publishing import PARTIAL_SUFFIX
+from kapre_cli.outputs.validation import check_output, require_not_in_work
+from kapre_cli.report import SILENT, Progress, Report
+from kapre_cli.result_log import Known
+from kapre_cli.resume.journals import replay
+from kapre_cli.resume.previous_run import differing, settings_of
+from kapre_cli.resume.work_dir import WorkDir, signals_deferred
+from kapre_cli.settings import OutputSettings, Shard
+from kapre_cli.text import counted, quoted
+
+_NAMED = 3  # of many
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One of the outputs to merge, as it was when first opened.
+
+    It is not kept open: there may be more outputs than files a process may keep open.
+    """
+
+    path: Path
+    root: RootFacts
+    keys: tuple[str, ...]
+
+    @classmethod
+    def look(cls, path: Path) -> "_Part":
+        with _opened(path) as features:
+            return cls(path, features.root, tuple(features))
+
+    @contextmanager
+    def open(self) -> Iterator[Features]:
+        """Open the output; raise StoredDataError if it has changed."""
+        with _opened(self.path) as features:
+            try:
+                if features.root != self.root or tuple(features) != self.keys:
+                    raise StoredDataError(
+                        "it was changed while it was read; merge again when no run writes to it"
+                    )
+                yield features
+            except StoredDataError as error:
+                raise StoredDataError(f"{quoted(self.path)} cannot be merged: {error}") from error
+
+
+def _opened(path: Path) -> Features:
+    if path.name.endswith(PARTIAL_SUFFIX) and path.is_dir():
+        raise UsageError(
+            f"{quoted(path)} is the work of a run that has not come to its end; wait for it, or "
+            "go on with it by its own command with --resume"
+        )
+    try:
+        return open_features(path)
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no output {quoted(path)}") from error
+
+
+def merge(
+    output: OutputSettings,
+    inputs: Sequence[Path],
+    report: Report,
+    progress: Progress = SILENT,
+    *,
+    allow_missing: bool = False,
+) -> None:
+    """Merge outputs of one layer and the same settings into one.
+
+    Shards of one list of inputs are put in the order of that list, all other outputs in the order
+    given. Arrays are copied, compressed ones as they are, and compared with their checksums. The
+    new output appears whole or not at all. Of its settings, only the format comes from ``output``;
+    the inputs decide the others. With ``allow_missing``, shards may be missing.
+
+    Raises:
+        UsageError: If the inputs do not go together, or the output is rejected.
+        StoredDataError: If an input is damaged; an older output is unchanged then.
+        OutputError: If the output cannot be written; likewise.
+    """
+    _require_other(output.path, inputs)
+    require_not_in_work(output.path, inputs)
+    parts = _in_order([_Part.look(path) for path in inputs])
+    _require_alike(parts)
+    if not allow_missing:
+        _require_complete(parts)
+    _require_distinct(parts)
+    root = _root(parts, output, report)
+    output = replace(
+        output,
+        dtype=root.dtype,
+        compression=root.compression,
+        dimension_scales=root.dimension_scales,
+    )
+    sources = [Source(str(part.path), key) for part in parts for key in part.keys]
+    if output.format == "npy" and not sources:
+        raise UsageError(
+            f"the inputs hold no array for {quoted(output.path)}; name a folder or a .h5 file"
+        )
+    _require_nothing_lost(output.path, parts, unreadable=True)
+    check_output(output, sources, resumable=False)
+    with WorkDir(output) as work_dir:
+        replayed = replay(work_dir.journals)
+        work_dir.keep = replayed.holds_work
+        existing = existing_output(output, resumable=False)
+        _require_nothing_lost(output.path, parts)
+        if replayed.holds_work:
+            raise UsageError(
+                f"{quoted(work_dir.folder)} holds the work of a run that did not reach its end "
+                f"({counted(replayed.n_done, 'input')} done); go on with it by its own command "
+                "with --resume, or name another output"
+            )
+        if work_dir.note is not None:
+            report.say(f"note: {work_dir.note}")
+        progress.stage("writing", len(sources))
+        with writer_class(output.format)(work_dir.staging, root) as writer:
+            _copy(parts, writer, progress)
+            writer.finish()
+            require_written(writer, progress)
+        with signals_deferred():
+            try:
+                work_dir.publish(existing)
+            finally:
+                if work_dir.published:
+                    report.is_there = True
+                    for key, facts in zip(writer.keys, writer.facts, strict=True):
+                        report.written(facts.source, Known(key, seconds=facts.seconds))
+            work_dir.close()
+
+
+def _in_order(parts: Sequence[_Part]) -> list[_Part]:
+    """Return parts as given, but shards in the order of their list; reject duplicates."""
+    ordered = list(parts)
+    for shards in _lists(parts):
+        by_index: dict[int, _Part] = {}
+        for place, shard in shards:
+            part = parts[place]
+            other = by_index.setdefault(shard.index, part)
+            if other is not part:
+                raise UsageError(
+                    f"{quoted(other.path)} and {quoted(part.path)} are both shard {shard} "
+                    "of one list of inputs; leave one of them out"
+                )
+        for (place, _), index in zip(shards, sorted(by_index), strict=True):
+            ordered[place] = by_index[index]
+    return ordered
+
+
+def _require_alike(parts: Sequence[_Part]) -> None:
+    """Raise UsageError for parts of different settings."""
+    first = parts[0]
+    for part in parts[1:]:
+        there, here = settings_of(part.root), settings_of(first.root)
+        del there["shard"], here["shard"]
+        found = [f"{name}: {one!r}, not {other!r}" for name, one, other in differing(there, here)]
+        if found:
+            raise UsageError(
+                f"{quoted(part.path)} was made with other settings than {quoted(first.path)} "
+                f"({'; '.join(found)}); one output has one layer and one set of settings"
+            )
+
+
+def _require_complete(parts: Sequence[_Part]) -> None:
+    for shards in _lists(parts):
+        there = {shard.index for _, shard in shards}
+        place, shard = shards[0]
+        missing = [index for index in range(1, shard.of + 1) if index not in there]
+        if not missing:
+            continue
+        named = ", ".join(f"{index}/{shard.of}" for index in missing[:_NAMED])
+        more = ", ..." if len(missing) > _NAMED else ""
+        raise UsageError(
+            f"{counted(len(missing), 'shard')} of the list of inputs of "
+            f"{quoted(parts[place].path)} {'is' if len(missing) == 1 else 'are'} missing: "
+            f"{named}{more}{_stray(parts, shard, missing)}; --allow-missing does without"
+        )
+
+
+def _require_distinct(parts: Sequence[_Part]) -> None:
+    """Raise UsageError if two parts have one key, or one key is a folder of another."""
+    owners: dict[str, _Part] = {}
+    for part in parts:
+        for key in part.keys:
+            other = owners.setdefault(key, part)
+            if other is not part:
+                raise UsageError(
+                    f"{quoted(other.path)} and {quoted(part.path)} both have an array "
+                    f"{quoted(key)}; leave one of them out, or extract with --root so that "
+                    "inputs have names of their own"
+                )
+    for folder, key in nested(owners):
+        raise UsageError(
+            f"{quoted(folder)} in {quoted(owners[folder].path)} is a folder of {quoted(key)} in "
+            f"{quoted(owners[key].path)}; one output cannot have both"
+        )
+
+
+def _lists(parts: Sequence[_Part]) -> Collection[list[tuple[int, Shard]]]:
+    """Group the shards, with their positions, by list of inputs."""
+    lists: dict[tuple[int, str], list[tuple[int, Shard]]] = {}
+    for place, part in enumerate(parts):
+        shard = part.root.shard
+        if shard is not None:
+            lists.setdefault((shard.of, shard.inputs), []).append((place, shard))
+    return lists.values()
+
+
+def _stray(parts: Sequence[_Part], shard: Shard, missing: Sequence[int]) -> str:
+    """Return a hint at a shard that has a missing number but is of another list of inputs."""
+    for part in parts:
+        other = part.root.shard
+        if other is not None and (other.of, other.index) == (shard.of, missing[0]):
+            return (
+                f" ({quoted(part.path)} is {other} of another list: inputs were added, removed or "
+                "changed between the runs; --resume brings each shard up to date)"
+            )
+    return ""
+
+
+def _require_other(path: Path, inputs: Sequence[Path]) -> None:
+    if path.exists() and any(one.exists() and one.samefile(path) for one in inputs):
+        raise UsageError(f"the output {quoted(path)} is one of the inputs; name another output")
+
+
+def _require_nothing_lost(path: Path, parts: Sequence[_Part], *, unreadable: bool = False) -> None:
+    """Raise UsageError if an output would be replaced by one that lacks some of its arrays.
+
+    Naming the output among the inputs, or a shard in the output's place, must lose nothing. Two
+    sites may have recordings of one name: the SHA-256 of the recordings is compared too. With
+    ``unreadable``, an output that cannot be read passes: other checks have better messages.
+    """
+    if not is_something(path) or (path.is_file() and path.stat().st_size == 0):
+        return
+    held: dict[str, str] = {}
+    for part in parts:
+        with part.open() as features:
+            held.update((key, facts.sha256) for key, facts in features.facts())
+    try:
+        with open_features(path) as features:
+            lost = [key for key, facts in features.facts() if held.get(key) != facts.sha256]
+    except StoredDataError as error:
+        if unreadable:
+            return
+        raise UsageError(
+            f"the output {quoted(path)} exists and cannot be read, so nothing tells what would be "
+            f"lost ({error}); move it away, or name another output"
+        ) from error
+    if lost:
+        other = " of another recording" if lost[0] in held else ""
+        raise UsageError(
+            f"the output {quoted(path)} holds {counted(len(lost), 'array')} that none of the "
+            f"inputs has ({quoted(lost[0])}{other}{', ...' if len(lost) > 1 else ''}); merge "
+            "replaces no output that would lose some: name another output, or move it away"
+        )
+
+
+def _root(parts: Sequence[_Part], output: OutputSettings, report: Report) -> RootFacts:
+    """Return the metadata that all parts share, with the versions of all of them."""
+    root = parts[0].root
+    versions = _versions([part for part in parts if part.keys] or parts)
+    several = [f"{name} {found}" for name, found in versions.items() if ", " in found]
+    if several:
+        report.say(
+            "note: not all arrays were computed with the same versions "
+            f"({'; '.join(several)}); the output names them all"
+        )
+    is_hdf5 = output.format == "hdf5"
+    return replace(
+        root,
+        versions=versions,
+        compression=root.compression if is_hdf5 else "none",
+        dimension_scales=is_hdf5 and (output.dimension_scales or root.dimension_scales),
+        shard=None,
+    )
+
+
+def _versions(parts: Sequence[_Part]) -> dict[str, str]:
+    """Return every version of every library of any part."""
+    versions: dict[str, str] = {}
+    for part in parts:
+        for name, found in part.root.versions.items():
+            known = versions.get(name, found).split(", ")
+            versions[name] = ", ".join(dict.fromkeys((*known, *found.split(", "))))
+    return versions
+
+
+def _copy(parts: Sequence[_Part], writer: FeatureWriter, progress: Progress) -> None:
+    dtype = np.dtype(writer.root.dtype).newbyteorder("<")
+    for part in parts:
+        with part.open() as features:
+            for stored in map(features.__getitem__, part.keys):
+                if stored.dtype != dtype:
+                    raise StoredDataError(
+                        f"{quoted(stored.key)} is of {stored.dtype}, its output says "
+                        f"{writer.root.dtype}"
+                    )
+                progress.checked(writer.copy(stored).seconds)

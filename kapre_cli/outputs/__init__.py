@@ -1,0 +1,1 @@
+"""Places on the disk for what a run writes: validated, locked, published."""

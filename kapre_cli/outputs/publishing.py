@@ -1,0 +1,165 @@
+"""Move finished work to its place: atomically, and only where it may go.
+
+What exists at a place is compared with what the run found there, under its lock, before it began.
+Where the system can swap two names in one step the old output is checked after the swap, and put
+back if it is something else; elsewhere it is moved aside and checked there. So another program's
+file is never lost. A replaced output stays in the run's own folder, and is removed with it.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from kapre_cli.errors import OutputError, StoredDataError, UsageError
+from kapre_cli.formats.npy_reader import NpyFeatures
+from kapre_cli.formats.npy_writer import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, sidecar_of
+from kapre_cli.osutil import exchange, rename_to_new
+from kapre_cli.outputs.existing import Existing, Stamp, is_something, require_unmixed, stamp_of
+from kapre_cli.text import quoted
+
+PARTIAL_SUFFIX = ".partial"  # of the work folder, beside the output
+OF_AN_OUTPUT = "move it away and go on with --resume, or name another output"
+OF_ANOTHER_FILE = "move it away, or name another file"
+
+
+def publish(
+    made: Path, target: Path, replaced: Path, expected: Stamp | None, remedy: str = OF_AN_OUTPUT
+) -> None:
+    """Move a finished file, or a finished folder of .npy files, to its place.
+
+    The older output is checked twice, the second time where no other program finds it any more.
+    Raise OutputError if something else is at ``target``, or in it, or was put into ``made``; it
+    stays there.
+
+    Args:
+        made: The file or folder, on the same file system. An older one may be found there
+            afterwards.
+        target: Its place.
+        replaced: Another path where the older one may be found afterwards.
+        expected: The stamp of what may be replaced; ``None``: nothing.
+        remedy: What to do if something else is there now, for the message.
+    """
+    require = _require_expected
+    if made.is_dir() and not made.is_symlink():
+        require = _require_same_directory
+        for name in NpyFeatures(made).strays():
+            raise OutputError(
+                f"{quoted(made / name)} is not of this program's making; move it away, and go on "
+                "with --resume"
+            )
+    if not os.path.lexists(target):
+        _move_to_new(made, target, remedy)
+        return
+    require_old = partial(require, expected, target, remedy)
+    require_old(target)
+    if not exchange(made, target):
+        _replace([(target, replaced, require_old)], [(made, target)], remedy)
+        return
+    try:
+        require_old(made)
+    except OutputError:
+        exchange(made, target)
+        raise
+
+
+def publish_pair(made: Path, target: Path, replaced: Path, expected: Existing) -> None:
+    """Move an array and the metadata beside it to their places, as :func:`publish` does.
+
+    At no moment is an array beside the metadata of another.
+    """
+    old = [
+        (place, aside, partial(_require_expected, stamp, place, OF_AN_OUTPUT))
+        for place, aside, stamp in (
+            (target, replaced, expected.output),
+            (sidecar_of(target), sidecar_of(replaced), expected.sidecar),
+        )
+    ]
+    for place, _, require_old in old:
+        require_old(place)
+    _replace(old, [(sidecar_of(made), sidecar_of(target)), (made, target)], OF_AN_OUTPUT)
+
+
+def _replace(
+    old: Sequence[tuple[Path, Path, Callable[[Path], None]]],
+    new: Sequence[tuple[Path, Path]],
+    remedy: str,
+) -> None:
+    """Move old files aside, check them there, and move new ones in: all or nothing."""
+    undo: list[tuple[Path, Path]] = []
+    try:
+        for place, aside, require_old in old:
+            if os.path.lexists(place):
+                os.rename(place, aside)
+                undo.append((aside, place))
+                require_old(aside)
+        for source, place in new:
+            _move_to_new(source, place, remedy)
+            undo.append((place, source))
+    except (OSError, OutputError):
+        for source, place in reversed(undo):
+            with suppress(OSError):  # the first error is the one to report
+                rename_to_new(source, place)
+        raise
+
+
+def remove_output_files(folder: Path) -> list[Path]:
+    """Remove an output in a run's own folder, and empty folders; return other files, which stay."""
+    try:
+        with NpyFeatures(folder) as features:
+            known = {key + NPY_SUFFIX for key in features}
+    except (OSError, StoredDataError):  # it is incomplete
+        known = None
+    foreign: list[Path] = []
+    for place, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            path = Path(place, name)
+            relative = path.relative_to(folder).as_posix()
+            is_array = relative.endswith(NPY_SUFFIX) if known is None else relative in known
+            is_ours = is_array or relative in (ROOT_NAME, MANIFEST_NAME)
+            if is_ours and not path.is_symlink():
+                path.unlink()
+            else:
+                foreign.append(path)
+        with suppress(OSError):  # not empty: its files are returned
+            os.rmdir(place)
+    return foreign
+
+
+def _move_to_new(source: Path, target: Path, remedy: str) -> None:
+    """Move to a place that is free, or, for a folder, an empty folder."""
+    try:
+        rename_to_new(source, target)
+    except FileExistsError as error:
+        if source.is_dir() and not is_something(target):
+            os.rename(source, target)  # replaces only an empty folder
+            return
+        raise OutputError(
+            f"{quoted(target)} appeared while the run was on; it is left as it is: {remedy}"
+        ) from error
+
+
+def _require_expected(expected: Stamp | None, target: Path, remedy: str, place: Path) -> None:
+    """Raise OutputError unless ``place`` has what was at ``target``, or nothing."""
+    found = stamp_of(place)
+    if found is not None and found != expected:
+        what = "appeared" if expected is None else "was changed"
+        raise OutputError(
+            f"{quoted(target)} {what} while the run was on; it is left as it is: {remedy}"
+        )
+
+
+def _require_same_directory(expected: Stamp | None, target: Path, remedy: str, place: Path) -> None:
+    """Raise OutputError for a folder that was replaced, or has unexpected files."""
+    if not is_something(place):
+        return
+    _require_expected(expected, target, remedy, place)
+    try:
+        require_unmixed(place)
+    except UsageError as error:
+        raise OutputError(
+            f"the output changed while the run was on, and stays as it is: "
+            f"{str(error).replace(quoted(place)[:-1], quoted(target)[:-1])}; "
+            "then go on with --resume"
+        ) from error

@@ -1,0 +1,1 @@
+"""What a run keeps for one that goes on: journals, work folder, previous results."""

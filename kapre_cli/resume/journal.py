@@ -1,0 +1,242 @@
+"""A worker's finished blocks, appended to a file of its own and synced while the run goes on.
+
+The frames of an input may come in any order and lie in several journals, block by block, linear
+and in float32. Decibels, axis order and stored type are settled when the output is assembled.
+
+A record is a fixed head, a JSON description and, for a block, its values::
+
+    4 bytes  magic "KXJ1"
+    u32      length of the JSON
+    u64      length of the values in bytes
+    u32      CRC-32 of the JSON
+    u32      CRC-32 of the values
+    ...      the JSON, one of
+               {"run": <root metadata>}               the settings of the run; the first record
+               {"block": key, "of": n, "first_frame": ..., "shape": [channel, time, feature]}
+               {"done": key, "of": n, "facts": ...}   all blocks of an input are computed; a block
+                                                      may have facts too and say so itself
+    ...      the values: float32, little-endian, C order
+
+``of`` ties the blocks of an input to the state of its file in which they were computed.
+``journals.replay`` reads the records back.
+"""
+
+import os
+import stat
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from kapre_cli.errors import OutputError, writing
+from kapre_cli.formats.checksum import crc32
+from kapre_cli.formats.metadata import InputFacts, RootFacts, dumps
+from kapre_cli.osutil import Resource
+from kapre_cli.text import quoted
+
+HEAD = struct.Struct("<4sIQII")
+MAGIC = b"KXJ1"
+
+_PENDING_BYTES = 2**20  # small records gather in memory up to this
+SECONDS_AT_RISK = 5.0
+
+_NO_VALUES = memoryview(b"")
+
+Frames = npt.NDArray[np.float32]
+
+
+class BlockEntry(NamedTuple):
+    """The place of one block of an input's frames in a journal.
+
+    Attributes:
+        first_frame: Number of the block's first frame in its input.
+        shape: ``(n_channels, n_frames, n_features)``.
+        peak: The largest finite value, 0 if there is none.
+        position: Where its values begin in the journal.
+        journal: The name of the journal.
+    """
+
+    first_frame: int
+    shape: tuple[int, int, int]
+    peak: float
+    position: int
+    crc32: int
+    journal: str = ""
+
+
+class Journal(Resource):
+    """An append-only file of computed blocks; raise OutputError if it cannot be opened.
+
+    The file ``path`` is new, or was made for this journal; it may be no link and must be empty.
+    Finished work is synced to the disk within ``seconds_at_risk``; with ``None`` it never is, since
+    nothing resumes the run.
+    """
+
+    def __init__(
+        self, path: Path, root: RootFacts, seconds_at_risk: float | None = SECONDS_AT_RISK
+    ) -> None:
+        self.path = path
+        with writing(path):
+            self._descriptor = _opened(path)
+        self._end = self._on_file = self._durable_until = 0
+        self._pending: list[bytes] = []
+        self._writing = threading.Lock()
+        self._broken: OutputError | None = None
+        self._closing = threading.Event()
+        self._syncing = threading.Thread(
+            target=self._keep_durable, args=(seconds_at_risk,), name="journal", daemon=True
+        )
+        if seconds_at_risk is not None:
+            self._syncing.start()
+        self._append({"run": root.to_dict()})
+
+    def block(
+        self,
+        key: str,
+        of: int,
+        first_frame: int,
+        block: Frames,
+        facts: InputFacts | None = None,
+        peak: float | None = None,
+    ) -> BlockEntry:
+        """Write one block of an input; raise OutputError if that fails.
+
+        ``of`` is the state of the input's file, see :func:`identity`. ``block`` has the shape
+        ``(n_channels, n_frames, n_features)``. ``facts`` come with the last missing block of an
+        input. ``peak`` is the largest finite feature; without it, it is computed.
+        """
+        values = np.ascontiguousarray(block, dtype="<f4")
+        n_channels, n_frames, n_features = values.shape
+        shape = n_channels, n_frames, n_features
+        described = {"block": key, "of": of, "first_frame": first_frame, "shape": shape}
+        if facts is not None:
+            described["facts"] = facts.to_dict()
+        position, crc = self._append(described, values.data.cast("B"))
+        peak = peak_of(values) if peak is None else peak
+        return BlockEntry(first_frame, shape, peak, position, crc, self.path.name)
+
+    def done(self, key: str, of: int, facts: InputFacts) -> None:
+        """Record that all blocks of an input are computed; raise OutputError if that fails."""
+        self._append({"done": key, "of": of, "facts": facts.to_dict()})
+
+    def _append(
+        self, description: dict[str, Any], values: memoryview = _NO_VALUES
+    ) -> tuple[int, int]:
+        """Append a record; return the position of its values and their CRC."""
+        described = dumps(description).encode()
+        crc = crc32(values)
+        head = HEAD.pack(MAGIC, len(described), values.nbytes, crc32(described), crc)
+        with self._writing:
+            if self._broken is not None:
+                raise self._broken
+            self._pending.append(head + described)
+            position = self._end + len(head) + len(described)
+            self._end = position + values.nbytes
+            if values.nbytes <= _PENDING_BYTES:
+                self._pending.append(bytes(values))
+            if self._end - self._on_file > _PENDING_BYTES:
+                self._flush()
+                if values.nbytes > _PENDING_BYTES:
+                    self._write(values)
+        return position, crc
+
+    def _flush(self) -> None:
+        self._write(memoryview(b"".join(self._pending)))
+        self._pending.clear()
+
+    def _write(self, data: memoryview) -> None:
+        with self._breaking():  # a record may be torn: no other can follow it
+            while data:
+                written = os.pwrite(self._descriptor, data, self._on_file)
+                data, self._on_file = data[written:], self._on_file + written
+
+    @contextmanager
+    def _breaking(self) -> Iterator[None]:
+        """Keep an error, so that every later call raises it."""
+        try:
+            with writing(self.path):
+                yield
+        except OutputError as error:
+            self._broken = error
+            raise
+
+    def sync(self) -> None:
+        """Sync all appended records; raise OutputError if that fails or has failed before."""
+        self.flush()
+        end = self._on_file
+        if end > self._durable_until:
+            with self._breaking():
+                os.fsync(self._descriptor)
+            self._durable_until = end
+
+    def _keep_durable(self, seconds_at_risk: float) -> None:
+        """Sync every few seconds in a thread; an error is raised at the next append."""
+        with suppress(OutputError):
+            while not self._closing.wait(seconds_at_risk):
+                self.sync()
+
+    def flush(self) -> None:
+        """Let other processes read all records; raise OutputError if that fails."""
+        with self._writing:
+            if self._broken is not None:
+                raise self._broken
+            self._flush()
+
+    def close(self) -> None:
+        """Close the file; records after the last :meth:`sync` may not be on the disk."""
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        with suppress(OutputError):  # it has been raised, or the lost records are not needed
+            self.flush()
+        if self._syncing.is_alive():
+            self._syncing.join()
+        os.close(self._descriptor)
+
+
+def _opened(path: Path) -> int:
+    """Return a descriptor of an empty journal; reject a file that somebody has put there."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    fd = os.open(path, flags, 0o666)
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or status.st_size:
+        os.close(fd)
+        raise OutputError(
+            f"{quoted(path)} was replaced while the run was on; it is left as it is: move it away"
+        )
+    return fd
+
+
+def peak_of(values: Frames) -> float:
+    """Return the largest finite value, 0 if there is none."""
+    peak = float(values.max())
+    if not np.isfinite(peak):
+        peak = float(values.max(initial=0.0, where=np.isfinite(values)))
+    return peak
+
+
+def read_into(fd: int, block: Frames, position: int) -> int:
+    """Fill a block from a file at ``position`` and return the number of bytes read.
+
+    One system call reads 2 GiB at most, and may read less.
+    """
+    left = block.data.cast("B")
+    while left and (n_read := os.preadv(fd, [left], position)):
+        left, position = left[n_read:], position + n_read
+    return block.nbytes - len(left)
+
+
+def identity(facts: InputFacts, non_finite: str, content: str = "") -> int:
+    """Return a number for all that an input's blocks depend on and that may change between runs.
+
+    Metadata that is known only after the whole file is read does not count. ``content`` is the
+    SHA-256 of its bytes, where path and time do not tell one state from another.
+    """
+    opened = facts._replace(n_non_finite=0, n_silent_channels=0, sha256="", crc32=0)
+    of = (*opened, non_finite, content) if content else (*opened, non_finite)
+    return crc32(repr(of).encode(errors="surrogateescape"))

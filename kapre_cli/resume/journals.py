@@ -1,0 +1,252 @@
+"""The journals of a work folder: created for its workers, and read back, however their run ended.
+
+A record counts only if all its bytes are present and match their checksums. A journal ends at the
+first record whose head or description does not: a run that was killed, or whose disk was full,
+leaves half a record behind. A block whose values are damaged is skipped alone.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from kapre_cli.errors import OutputError, StoredDataError, writing
+from kapre_cli.formats.checksum import crc32
+from kapre_cli.formats.metadata import InputFacts
+from kapre_cli.formats.validation import sound_json, sound_key
+from kapre_cli.framing import spans
+from kapre_cli.osutil import Resource, is_at
+from kapre_cli.resume.journal import HEAD, MAGIC, BlockEntry, Frames, peak_of, read_into
+from kapre_cli.text import quoted
+
+_NAME = re.compile(r"journal-([1-9][0-9]{0,8})")
+
+_MAX_BLOCK_BYTES = 2**34  # far more than the largest layer needs for one block
+_PART_VALUES = 2**22
+
+
+def is_journal(name: str) -> bool:
+    """Whether a file in a work folder has the name of a journal."""
+    return _NAME.fullmatch(name) is not None
+
+
+class Journals(Resource):
+    """The journals of one folder; raise OutputError if one cannot be opened.
+
+    Each is kept open, so that only this very file is read or removed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._fds: dict[str, int] = {}
+        self._last = 0
+        with writing(folder, "read"):
+            self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for name in sorted(filter(_NAME.fullmatch, os.listdir(self._folder)), key=_number):
+                with writing(folder / name, "read"):
+                    self._open(name, os.O_RDONLY)
+                self._last = _number(name)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the journals, in the order of creation."""
+        return [*self._fds]
+
+    def create(self) -> Path:
+        """Create an empty journal, return its path; raise OutputError if its name is taken."""
+        self._last += 1
+        path = self.folder / f"journal-{self._last}"
+        with writing(path):
+            try:
+                self._open(path.name, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+            except FileExistsError as error:
+                raise OutputError(
+                    f"{quoted(path)} appeared while the run was on; it is left as it is: "
+                    "move it away"
+                ) from error
+        return path
+
+    def _open(self, name: str, flags: int) -> None:
+        flags |= os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        self._fds[name] = os.open(name, flags, 0o666, dir_fd=self._folder)
+
+    def open(self, name: str) -> int:
+        """Return the descriptor of a journal; the caller may not close it."""
+        return self._fds[name]
+
+    def read(self, entry: BlockEntry) -> Frames:
+        """Return a block; raise StoredDataError if it changed, OutputError if unreadable."""
+        block = np.empty(entry.shape, dtype="<f4")
+        path = f"{self.folder}/{entry.journal}"  # making a pathlib path takes as long as reading
+        with writing(path, "read back"):
+            n_read = read_into(self._fds[entry.journal], block, entry.position)
+        if n_read != block.nbytes or crc32(block.data) != entry.crc32:
+            raise StoredDataError(
+                f"{quoted(path)} does not hold what was written to it, "
+                "so its disk may be faulty; --resume recomputes what was lost"
+            )
+        return block
+
+    def sync(self) -> None:
+        """Sync all journals to the disk; raise OutputError if that fails."""
+        for name, fd in self._fds.items():
+            with writing(self.folder / name):
+                os.fsync(fd)
+
+    def remove(self, name: str) -> None:
+        """Remove a journal, unless its file has been replaced by another."""
+        fd = self._fds.pop(name)
+        is_in_place = is_at(fd, name, self._folder)
+        os.close(fd)  # network file systems keep a removed file as long as it is open
+        if is_in_place:
+            with writing(self.folder / name, "removed"), suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=self._folder)
+
+    def remove_all(self) -> None:
+        """Remove all journals, as :meth:`remove` does."""
+        for name in self.names:
+            self.remove(name)
+
+    def close(self) -> None:
+        """Close the journals."""
+        for fd in self._fds.values():
+            os.close(fd)
+        self._fds = {}
+        if self._folder >= 0:
+            os.close(self._folder)
+            self._folder = -1
+
+
+def _number(name: str) -> int:
+    return int(name.rpartition("-")[2])
+
+
+@dataclass
+class Remembered:
+    """The content of the journals for one input.
+
+    Attributes:
+        of: The state of the file that the blocks belong to, see ``journal.identity``.
+        run: Number of the journal that was written last, from 0.
+        entries: Its blocks by their first frame.
+        facts: Its metadata; ``None`` unless a journal says that it is done.
+    """
+
+    of: int
+    run: int
+    entries: dict[int, BlockEntry] = field(default_factory=dict)
+    facts: InputFacts | None = None
+
+
+@dataclass
+class Replayed:
+    """The content of journals: the stored root metadata of each, and the inputs by key."""
+
+    roots: list[Any] = field(default_factory=list)
+    inputs: dict[str, Remembered] = field(default_factory=dict)
+
+    @property
+    def n_done(self) -> int:
+        """Number of complete inputs."""
+        return sum(one.facts is not None for one in self.inputs.values())
+
+    @property
+    def holds_work(self) -> bool:
+        """Whether it has any computed block."""
+        return any(one.entries for one in self.inputs.values())
+
+
+def replay(journals: Journals, *names: str) -> Replayed:
+    """Return the content of the journals ``names``, or of all; raise OutputError if that fails."""
+    found = Replayed()
+    for name in names or journals.names:
+        # A description that cannot be understood was not written by this version: the rest of the
+        # journal is ignored.
+        malformed = suppress(StoredDataError, KeyError, TypeError, ValueError)
+        with (
+            writing(journals.folder / name, "read"),
+            open(os.dup(journals.open(name)), "rb") as file,
+            malformed,
+        ):
+            file.seek(0)
+            for number, (description, entry) in enumerate(_records(file, name)):
+                if number == 0:
+                    found.roots.append(description["run"])
+                else:
+                    _take(description, entry, found)
+    return found
+
+
+def _records(file: BinaryIO, name: str) -> Iterator[tuple[dict[str, Any], BlockEntry | None]]:
+    """Yield each valid record's description, and its block if that is undamaged."""
+    size = os.fstat(file.fileno()).st_size
+    while len(head := file.read(HEAD.size)) == HEAD.size:
+        magic, n_described, n_values, described_crc, values_crc = HEAD.unpack(head)
+        position = file.tell() + n_described
+        if (
+            magic != MAGIC
+            or max(n_described * 2**8, n_values) > _MAX_BLOCK_BYTES
+            or position + n_values > size
+        ):
+            return
+        described = file.read(n_described)
+        if crc32(described) != described_crc:
+            return
+        description = sound_json(described)
+        if not isinstance(description, dict):
+            return
+        entry = None
+        if n_values:
+            entry = _block(file, description, n_values, values_crc, position, name)
+            file.seek(position + n_values)
+        yield description, entry
+
+
+def _block(
+    file: BinaryIO, description: dict[str, Any], n_values: int, crc: int, position: int, name: str
+) -> BlockEntry | None:
+    n_channels, n_frames, n_features = map(_count, description["shape"])
+    if 4 * n_channels * n_frames * n_features != n_values:
+        return None
+    # Part by part: a file may be far larger than the memory, or be all holes.
+    found_crc, peak = 0, 0.0
+    for first, count in spans(n_values // 4, _PART_VALUES):
+        values = np.empty(count, "<f4")
+        if read_into(file.fileno(), values, position + 4 * first) != values.nbytes:
+            return None
+        found_crc = crc32(values.data, found_crc)
+        peak = max(peak, peak_of(values))
+    if found_crc != crc:
+        return None
+    first_frame = _count(description["first_frame"], lowest=0)
+    return BlockEntry(first_frame, (n_channels, n_frames, n_features), peak, position, crc, name)
+
+
+def _count(value: Any, lowest: int = 1) -> int:
+    if type(value) is not int or value < lowest:
+        raise StoredDataError(f"{value!r} is no count")
+    return value
+
+
+def _take(description: dict[str, Any], entry: BlockEntry | None, found: Replayed) -> None:
+    run = len(found.roots) - 1
+    key = sound_key(description["block"] if "block" in description else description["done"])
+    of = _count(description["of"], lowest=0)
+    facts = InputFacts.from_dict(description["facts"]) if "facts" in description else None
+    remembered = found.inputs.setdefault(key, Remembered(of, run))
+    if remembered.of != of:  # the earlier blocks are of another state of the file
+        remembered = found.inputs[key] = Remembered(of, run)
+    remembered.run = run
+    if entry is not None:
+        remembered.entries[entry.first_frame] = entry
+    if facts is not None:
+        remembered.facts = facts

@@ -1,0 +1,86 @@
+"""Names, counts, sizes and lengths of time as text, safe to print on a terminal."""
+
+_LONGEST_NAME = 2**12  # of a path that can be opened
+_SHOWN_OF_LONGER = 200
+
+
+def quoted(name: object) -> str:
+    r"""Return a path or key in quotes, safe to print on a terminal.
+
+    Control characters and bytes that are not UTF-8 are shown escaped, everything else as it is.
+
+    >>> print(quoted("site a/night 1.wav"))
+    'site a/night 1.wav'
+    >>> print(quoted("two\nlines \x1b[31m.wav"))
+    'two\nlines \x1b[31m.wav'
+    >>> print(quoted("a/" * 5000)[-30:])
+    a/a/a/'... (10,000 characters)
+    """
+    text = str(name)
+    if len(text) > _LONGEST_NAME:
+        return f"{text[:_SHOWN_OF_LONGER]!r}... ({len(text):,} characters)"
+    return repr(text)
+
+
+def printable(message: str) -> str:
+    r"""Return a message safe to print on a terminal, whatever has come into it.
+
+    >>> print(printable("No such option: --\x1b[31m"))
+    No such option: --\x1b[31m
+    """
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in message
+    )
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural if it is not 1.
+
+    >>> counted(1, "input"), counted(3, "input")
+    ('1 input', '3 inputs')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def in_bytes(number: int) -> str:
+    """Return a number of bytes in a readable unit.
+
+    >>> in_bytes(700), in_bytes(12_300_000_000)
+    ('700 bytes', '12.3 GB')
+    """
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if number >= size:
+            return f"{number / size:,.1f} {unit}"
+    return f"{number} bytes"
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time in seconds, minutes or hours.
+
+    >>> duration(4.25), duration(300), duration(36_000)
+    ('4.2 s', '5.0 min', '10.0 h')
+    """
+    for limit, divisor, unit in ((120, 1, "s"), (7200, 60, "min")):
+        if seconds < limit:
+            return f"{seconds / divisor:.1f} {unit}"
+    return f"{seconds / 3600:,.1f} h"
+
+
+def length(seconds: float) -> str:
+    """Return a length of time, in milliseconds below a second.
+
+    >>> length(0.0123), length(90)
+    ('12.3 ms', '90.0 s')
+    """
+    return f"{1000 * seconds:.3g} ms" if seconds < 0.9995 else duration(seconds)
+
+
+def clock_time(seconds: float) -> str:
+    """Return a time as a clock shows it.
+
+    >>> clock_time(75), clock_time(3675)
+    ('01:15', '1:01:15')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"
