@@ -112,7 +112,7 @@ def input_error(error: Exception) -> KapreExtractError:
     return failure
 
 
-class writing:  # noqa: N801 - it reads as a verb where it is used
+class wrap_os_errors:  # noqa: N801 - it reads as a verb where it is used
     """Turns the errors of an output's file at ``path`` into one that names it and the ``deed``.
 
     A class and not a generator: it is entered several times for every input.

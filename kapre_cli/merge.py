@@ -9,16 +9,16 @@ import numpy as np
 
 from kapre_cli.errors import StoredDataError, UsageError
 from kapre_cli.formats.features import Features
-from kapre_cli.formats.metadata import RootFacts
+from kapre_cli.formats.metadata import OutputMetadata
 from kapre_cli.formats.opening import open_features, require_written
 from kapre_cli.formats.registry import writer_class
 from kapre_cli.formats.writer import FeatureWriter
-from kapre_cli.inputs import Source, nested
+from kapre_cli.inputs import Source, prefix_conflicts
 from kapre_cli.outputs.existing import existing_output, is_something
 from kapre_cli.outputs.publishing import PARTIAL_SUFFIX
-from kapre_cli.outputs.validation import check_output, require_not_in_work
+from kapre_cli.outputs.validation import require_not_in_work, validate_output
 from kapre_cli.report import SILENT, Progress, Report
-from kapre_cli.result_log import Known
+from kapre_cli.result_log import InputResult
 from kapre_cli.resume.journals import replay
 from kapre_cli.resume.previous_run import differing, settings_of
 from kapre_cli.resume.work_dir import WorkDir, signals_deferred
@@ -36,7 +36,7 @@ class _Part:
     """
 
     path: Path
-    root: RootFacts
+    root: OutputMetadata
     keys: tuple[str, ...]
 
     @classmethod
@@ -110,7 +110,7 @@ def merge(
             f"the inputs hold no array for {quoted(output.path)}; name a folder or a .h5 file"
         )
     _require_nothing_lost(output.path, parts, unreadable=True)
-    check_output(output, sources, resumable=False)
+    validate_output(output, sources, resumable=False)
     with WorkDir(output) as work_dir:
         replayed = replay(work_dir.journals)
         work_dir.keep = replayed.holds_work
@@ -136,7 +136,7 @@ def merge(
                 if work_dir.published:
                     report.is_there = True
                     for key, facts in zip(writer.keys, writer.facts, strict=True):
-                        report.written(facts.source, Known(key, seconds=facts.seconds))
+                        report.written(facts.source, InputResult(key, seconds=facts.seconds))
             work_dir.close()
 
 
@@ -200,7 +200,7 @@ def _require_distinct(parts: Sequence[_Part]) -> None:
                     f"{quoted(key)}; leave one of them out, or extract with --root so that "
                     "inputs have names of their own"
                 )
-    for folder, key in nested(owners):
+    for folder, key in prefix_conflicts(owners):
         raise UsageError(
             f"{quoted(folder)} in {quoted(owners[folder].path)} is a folder of {quoted(key)} in "
             f"{quoted(owners[key].path)}; one output cannot have both"
@@ -266,7 +266,7 @@ def _require_nothing_lost(path: Path, parts: Sequence[_Part], *, unreadable: boo
         )
 
 
-def _root(parts: Sequence[_Part], output: OutputSettings, report: Report) -> RootFacts:
+def _root(parts: Sequence[_Part], output: OutputSettings, report: Report) -> OutputMetadata:
     """Return the metadata that all parts share, with the versions of all of them."""
     root = parts[0].root
     versions = _versions([part for part in parts if part.keys] or parts)

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from kapre_cli.errors import OutputError, writing
+from kapre_cli.errors import OutputError, wrap_os_errors
 from kapre_cli.text import in_bytes, quoted
 
 _AT_FDCWD = -100
@@ -74,7 +74,7 @@ def write_all(descriptor: int, data: bytes | memoryview, name: object) -> None:
     """
     left = memoryview(data)
     try:
-        with writing(name):
+        with wrap_os_errors(name):
             while left:
                 try:
                     left = left[os.write(descriptor, left) :]

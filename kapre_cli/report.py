@@ -9,7 +9,7 @@ from enum import IntEnum
 
 from kapre_cli.errors import SampleRateError, TooManyFailuresError, UnexpectedError
 from kapre_cli.failure_limit import MaxFailures
-from kapre_cli.result_log import FAILED, NOTHING, SKIPPED, WRITTEN, Known, Recorder
+from kapre_cli.result_log import FAILED, NOTHING, SKIPPED, WRITTEN, InputResult, ResultLog
 from kapre_cli.text import counted, duration, quoted
 
 _MANY = 10  # failures of a kind that are worth a line of their own
@@ -138,7 +138,7 @@ class Report:
     """
 
     say: Callable[[str], None]
-    recorder: Recorder | None = None
+    result_log: ResultLog | None = None
     max_failures: MaxFailures | None = None
     n_expected: int | None = None
     verbose: bool = False
@@ -159,7 +159,7 @@ class Report:
         """Count an input that has been read to its end without failing, or need not be read."""
         self.n_read += 1
 
-    def written(self, path: str, known: Known) -> None:
+    def written(self, path: str, known: InputResult) -> None:
         """Count an input whose features are in the output."""
         self.n_written += 1
         self.n_floored += known.is_floored
@@ -168,7 +168,7 @@ class Report:
             self.say(f"note: {quoted(path)}: {known.note}")
         self._record(path, WRITTEN, None, known)
 
-    def failed(self, path: str, reason: object, known: Known = NOTHING) -> None:
+    def failed(self, path: str, reason: object, known: InputResult = NOTHING) -> None:
         """Record a failed input and log its reason."""
         self.say(f"failed: {quoted(path)}: {reason}")
         if isinstance(reason, UnexpectedError):
@@ -180,7 +180,7 @@ class Report:
         self.unwritten(path, reason, known)
 
     def unwritten(
-        self, path: str, reason: object, known: Known = NOTHING, *, tried: bool = True
+        self, path: str, reason: object, known: InputResult = NOTHING, *, tried: bool = True
     ) -> None:
         """Count an input, ``tried`` or not, as failed for a reason that is reported elsewhere."""
         self.n_failed += 1
@@ -189,18 +189,18 @@ class Report:
 
     def begin(self) -> None:
         """Open the record when the run can no longer be rejected; raise OutputError on failure."""
-        if self.recorder is not None:
-            self.recorder.begin()
+        if self.result_log is not None:
+            self.result_log.begin()
 
-    def skipped(self, path: str, known: Known) -> None:
+    def skipped(self, path: str, known: InputResult) -> None:
         """Count an input whose features an earlier run has computed."""
         self.n_skipped += 1
         self.n_floored += known.is_floored
         self._record(path, SKIPPED, None, known)
 
-    def _record(self, path: str, status: str, reason: str | None, known: Known) -> None:
-        if self.recorder is not None:
-            self.recorder.input(path, status, reason, known)
+    def _record(self, path: str, status: str, reason: str | None, known: InputResult) -> None:
+        if self.result_log is not None:
+            self.result_log.input(path, status, reason, known)
 
     def require_few_failures(self, n_more: int = 0) -> None:
         """Raise TooManyFailuresError if more inputs have failed than allowed.
@@ -222,8 +222,8 @@ class Report:
     def close(self, exit_code: int) -> None:
         """Write the totals, the last line of the record, which is opened now at the latest."""
         self.begin()
-        if self.recorder is not None:
-            self.recorder.sums(
+        if self.result_log is not None:
+            self.result_log.sums(
                 exit_code,
                 inputs=self.n_inputs,
                 written=self.n_written,

@@ -1,7 +1,7 @@
 """The report for programs: a line of JSON for each ended input, and one with the totals.
 
-The first line identifies the program. The names of the fields are those of :class:`Known` and of
-:meth:`Recorder.input` and :meth:`Recorder.sums`; they stay as they are.
+The first line identifies the program. The names of the fields are those of :class:`InputResult`,
+:meth:`ResultLog.input` and :meth:`ResultLog.sums`; they stay as they are.
 """
 
 import json
@@ -21,7 +21,7 @@ WRITTEN, FAILED, SKIPPED = "written", "failed", "skipped"
 _ENCODER = json.JSONEncoder(allow_nan=False)  # bytes of a name that are not UTF-8 become "\udcXX"
 
 
-class Known(NamedTuple):
+class InputResult(NamedTuple):
     """Properties of an ended input, beside its path.
 
     Attributes:
@@ -45,7 +45,7 @@ class Known(NamedTuple):
     is_floored: bool = False
 
 
-NOTHING = Known()
+NOTHING = InputResult()
 
 
 def is_header(line: object) -> bool:
@@ -57,7 +57,7 @@ def is_header(line: object) -> bool:
     )
 
 
-class Recorder(Resource):
+class ResultLog(Resource):
     """Writes each line at once, but none before the run has begun.
 
     If a line cannot be written, on a full disk for example, the record ends there; the run goes on.
@@ -95,7 +95,7 @@ class Recorder(Resource):
         for line in waiting:
             self._write(line)
 
-    def input(self, path: str, status: str, reason: str | None, known: Known) -> None:
+    def input(self, path: str, status: str, reason: str | None, known: InputResult) -> None:
         """Write the line of an input; raise BrokenPipeError if the reader of a pipe has left.
 
         ``status`` is ``WRITTEN``, ``FAILED`` or ``SKIPPED``; only a failed input has a ``reason``.

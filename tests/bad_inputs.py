@@ -54,7 +54,7 @@ class Written:
     plain: bool = True
 
 
-Verdict = str | Written
+VerifyResult = str | Written
 Make = Callable[[Path], object]
 
 
@@ -75,13 +75,13 @@ class BadInput:
 
     name: str
     make: Make
-    verdict: Verdict
+    verdict: VerifyResult
     suffix: str = ".wav"
-    under: Mapping[str, Verdict] = field(default_factory=dict)
+    under: Mapping[str, VerifyResult] = field(default_factory=dict)
     groups: tuple[str, ...] = EVERYWHERE
     file: bytes | None = None
 
-    def verdict_in(self, group: str) -> Verdict:
+    def verdict_in(self, group: str) -> VerifyResult:
         """Return what is to become of it under a group of options."""
         return self.under.get(group, self.verdict)
 
@@ -95,12 +95,12 @@ def _holding(content: bytes) -> Make:
     return lambda path: path.write_bytes(content)
 
 
-def wav_input(name: str, content: bytes, verdict: Verdict, **under: Verdict) -> BadInput:
+def wav_input(name: str, content: bytes, verdict: VerifyResult, **under: VerifyResult) -> BadInput:
     """Return a file that is called .wav, with other verdicts by group."""
     return BadInput(name, _holding(content), verdict, under=under)
 
 
-def flac_input(name: str, content: bytes, verdict: Verdict, **under: Verdict) -> BadInput:
+def flac_input(name: str, content: bytes, verdict: VerifyResult, **under: VerifyResult) -> BadInput:
     """Return a file that is called .flac, with other verdicts by group."""
     return BadInput(name, _holding(content), verdict, ".flac", under=under)
 
@@ -254,15 +254,15 @@ def other(kind: str) -> str:
     return f"^it is {kind}, not WAV or FLAC; pipe it through ffmpeg: ffmpeg -v error -i "
 
 
-def fewer(promised: int, came: int) -> str:
+def fewer(declared: int, came: int) -> str:
     """Return what is said of a file that ends too early."""
-    return f"^truncated: the header promises {promised:,} frames, {came:,} frames came; --allow-tr"
+    return f"^truncated: the header promises {declared:,} frames, {came:,} frames came; --allow-tr"
 
 
-def stale(promised: int, there: int, behind: int) -> str:
+def stale(declared: int, there: int, behind: int) -> str:
     """Return what is said of a WAV that goes on behind its samples."""
     return (
-        f"^the header promises {promised:,} frames, {there:,} frames are there: the {behind:,} "
+        f"^the header promises {declared:,} frames, {there:,} frames are there: the {behind:,} "
         "bytes behind the samples are no chunks, .* --allow-truncated reads on to the end"
     )
 
@@ -663,14 +663,14 @@ SIZES = (
 )
 
 
-def _cut(subtype: str, promised: int, there: int, written: int, missing: int) -> BadInput:
+def _cut(subtype: str, declared: int, there: int, written: int, missing: int) -> BadInput:
     """Return a compressed WAV that is cut after so many bytes of samples."""
     content = encoded(subtype, n_frames=1900)
     start = content.index(b"data") + 8
     return wav_input(
         f"{subtype} cut short",
         content[: start + there],
-        f"^truncated: the header promises {promised:,} bytes of samples, {there:,} bytes came",
+        f"^truncated: the header promises {declared:,} bytes of samples, {there:,} bytes came",
         truncated=odd(written, n_missing=missing),
     )
 

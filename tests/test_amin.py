@@ -13,7 +13,7 @@ import pytest
 
 import kapre_cli
 from kapre_cli.errors import StoredDataError
-from kapre_cli.formats.metadata import InputFacts
+from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.time_frequency import Melspectrogram, Spectrogram
 from tests import reference
 from tests.conftest import PROGRAM, Ended, files_below, read_audio, write_audio
@@ -80,7 +80,7 @@ def test_amin_is_saved_with_a_layer(kind: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded(signal), model(signal))
 
 
-def extracted(program: Any, path: Path, *options: object) -> tuple[Any, InputFacts, Ended]:
+def extracted(program: Any, path: Path, *options: object) -> tuple[Any, InputMetadata, Ended]:
     """Return the array of one file, in float64, its facts, and how the run ended."""
     output = path.with_suffix(".h5")
     ended = program(*options, path, "-o", output, "--overwrite")

@@ -21,7 +21,7 @@ import pytest
 import soundfile
 import soxr
 
-from kapre_cli.audio import AudioFile, AudioReader, audio_file, promise, sha256_of, stream
+from kapre_cli.audio import AudioFile, AudioReader, audio_file, read_header, sha256_of, stream
 from kapre_cli.audio.decoders import open_decoder
 from kapre_cli.audio.decoding import DecodingError
 from kapre_cli.errors import AudioReadError
@@ -167,7 +167,7 @@ def test_headers_promise_what_libsndfile_counts(
         format=kind,
         endian=endian,
     )
-    header = promise(str(path))
+    header = read_header(str(path))
     assert header.missing_bytes == 0
     assert (header.sr, header.n_channels) == (8000, n_channels)
     assert header.bits == BITS.get(subtype, 0)
@@ -375,7 +375,7 @@ def test_rates_and_channels_that_cannot_be_are_refused(
     content = bytearray(wav(200, 100))
     content[field : field + len(value)] = value
     path.write_bytes(content)
-    for look in (promise, AudioFile):
+    for look in (read_header, AudioFile):
         with pytest.raises(AudioReadError, match=message):
             look(str(path))
 
@@ -383,15 +383,15 @@ def test_rates_and_channels_that_cannot_be_are_refused(
 def test_a_promise_is_read_without_waiting_or_decoding(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.wav")
     with pytest.raises(AudioReadError, match="a named pipe"):
-        promise(str(tmp_path / "pipe.wav"))
+        read_header(str(tmp_path / "pipe.wav"))
     path = tmp_path / "a.flac"
     samples = flac.noise(100, 3, 20)
     path.write_bytes(flac.encode(samples, 20, sr=96_000))
-    header = promise(str(path))
+    header = read_header(str(path))
     assert (header.kind, header.sr, header.n_channels, header.bits) == ("FLAC", 96_000, 3, 20)
     assert (header.n_frames, header.md5) == (100, flac.md5_of(samples, 20))
     path.write_bytes(flac.encode(samples, 20, md5=False, total=0))
-    header = promise(str(path))
+    header = read_header(str(path))
     assert (header.n_frames, header.md5) == (None, None)
 
 
@@ -432,9 +432,9 @@ def test_an_odd_number_of_bytes_may_be_padded(pad: bytes, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("kind", ["WAV", "WAVEX", "RF64", "W64", "RIFX"])
-@pytest.mark.parametrize("promised", [0, 300])
+@pytest.mark.parametrize("declared", [0, 300])
 def test_a_stale_size_is_told_and_all_samples_taken_on_demand(
-    kind: str, promised: int, tmp_path: Path
+    kind: str, declared: int, tmp_path: Path
 ) -> None:
     signal = reference.noise(2, 1000)
     endian, file_format = ("BIG", "WAV") if kind == "RIFX" else ("FILE", kind)
@@ -442,21 +442,21 @@ def test_a_stale_size_is_told_and_all_samples_taken_on_demand(
     content = bytearray(path.read_bytes())
     size, order = 8000, ">" if kind == "RIFX" else "<"
     if kind == "RF64":
-        content[28:36] = struct.pack("<Q", 8 * promised)
+        content[28:36] = struct.pack("<Q", 8 * declared)
     elif kind == "W64":
         at = content.index(struct.pack("<Q", size + 24))
-        content[at : at + 8] = struct.pack("<Q", 8 * promised + 24)
+        content[at : at + 8] = struct.pack("<Q", 8 * declared + 24)
     else:
         at = content.index(b"data") + 4
-        content[at : at + 4] = struct.pack(order + "I", 8 * promised)
+        content[at : at + 4] = struct.pack(order + "I", 8 * declared)
     path.write_bytes(content)
     told = r"300 frames, 1,000 frames are there: the 5,600 bytes"
-    told = told if promised else r"0 frames, yet 8,000 bytes \(1,000 frames\)"
+    told = told if declared else r"0 frames, yet 8,000 bytes \(1,000 frames\)"
     with pytest.raises(AudioReadError, match=told + ".*--allow-truncated"):
         AudioFile(str(path))
     samples, file = content_of(path, lenient())
     np.testing.assert_array_equal(samples.T, signal)
-    assert file.n_missing == promised - 1000
+    assert file.n_missing == declared - 1000
     assert file.sha256 == hashlib.sha256(content).hexdigest()
 
 
@@ -545,15 +545,15 @@ def test_another_md5_fails_unless_it_is_not_looked_at(bits: int, tmp_path: Path)
 def test_flac_that_goes_on_behind_its_promise_is_told(bits: int, tmp_path: Path) -> None:
     samples = flac.noise(1000, 2, bits)
     path = tmp_path / "a.flac"
-    for promised in (10, 256, 600):
-        path.write_bytes(flac.encode(samples, bits, total=promised))
+    for declared in (10, 256, 600):
+        path.write_bytes(flac.encode(samples, bits, total=declared))
         with pytest.raises(
-            AudioReadError, match=f"promises {promised} frames, 1,000 frames came; --allow"
+            AudioReadError, match=f"promises {declared} frames, 1,000 frames came; --allow"
         ):
             content_of(path)
         found, file = content_of(path, lenient())
         np.testing.assert_array_equal(found, (samples / 2.0 ** (bits - 1)).astype(np.float32))
-        assert file.n_missing == promised - 1000
+        assert file.n_missing == declared - 1000
 
 
 TAGS = {
@@ -770,7 +770,7 @@ def test_errors_while_reading_are_told(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(stream.FileBytes, "readinto", fail)
+    monkeypatch.setattr(stream.HashingReader, "readinto", fail)
     with pytest.raises(AudioReadError, match=message):
         AudioFile(str(path))
     assert capfd.readouterr() == ("", "")

@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as arrays
 import kapre_cli
 from kapre_cli.cli import run
 from kapre_cli.formats.features import StoredArray, Values
-from kapre_cli.formats.metadata import InputFacts
+from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.inspect.difference import Tolerance, difference, not_alike
 from kapre_cli.settings import SpectrogramConfig
 from tests import reference
@@ -236,7 +236,7 @@ VALUES = arrays.arrays(
 
 
 def stored(values: npt.NDArray[Any], config: SpectrogramConfig) -> StoredArray:
-    facts = InputFacts("x.wav", 8, 8, N_TIME, N_CHANNELS, 0.0, 1.0, 0, 0)
+    facts = InputMetadata("x.wav", 8, 8, N_TIME, N_CHANNELS, 0.0, 1.0, 0, 0)
     return StoredArray("x.wav", InMemory(values), facts, config)
 
 
@@ -277,7 +277,7 @@ def test_differences_are_numpys(
 
 def test_another_number_of_frames_is_no_pair() -> None:
     values = np.zeros((N_TIME, 3, N_CHANNELS), np.float32)
-    facts = InputFacts("x.wav", 8, 8, N_TIME - 1, N_CHANNELS, 0.0, 1.0, 0, 0)
+    facts = InputMetadata("x.wav", 8, 8, N_TIME - 1, N_CHANNELS, 0.0, 1.0, 0, 0)
     shorter = StoredArray("x.wav", InMemory(values[1:]), facts, LAST)
     assert not_alike(stored(values, LAST), shorter) == (
         "its shape is another: 11 against 10 along time"

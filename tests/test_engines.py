@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kapre_cli.engines.batches import Engine, Segment, batch_frames, run_batches
-from kapre_cli.engines.keras_engine import KerasEngine, lot_frames
+from kapre_cli.engines.keras_engine import KerasEngine, frames_per_chunk
 from kapre_cli.engines.numpy_engine import NumpyEngine
 from kapre_cli.extract.compute import engine_for
 from kapre_cli.layers.filterbank import ROWS_MULTIPLE, BandSums, filterbank_of
@@ -112,9 +112,9 @@ def test_a_frame_has_the_same_bits_wherever_it_lies(
     frame = reference.noise(1, n_dft)[0].astype(np.float32)
     others = [reference.noise(1, n_dft + n_hop * n, seed=n)[0].astype(np.float32) for n in range(9)]
     signals = [signal for other in others for signal in (other, frame)]
-    n_lot = lot_frames(config)  # a batch of less than a lot, of a little more, and of many
+    n_chunk = frames_per_chunk(config)  # a batch of less than a lot, of a little more, and of many
     first = None
-    for size in (1, n_lot + 1, None):
+    for size in (1, n_chunk + 1, None):
         n_frames = batch_frames(config, size)
         with ENGINES[engine](config, n_frames) as running:
             if first is None:
@@ -133,7 +133,7 @@ def test_frames_that_are_the_same_have_the_same_bits(
     config: LayerConfig = SpectrogramConfig(n_dft=n_dft)
     if n_mels is not None:
         config = MelspectrogramConfig(sr=44100, n_mels=n_mels, n_dft=n_dft, power_melgram=2.0)
-    n_frames = 2 * lot_frames(config)
+    n_frames = 2 * frames_per_chunk(config)
     # What repeats itself every hop is the same in every frame.
     tape = np.tile(reference.noise(1, config.framing.n_hop)[0], n_frames + 3).astype(np.float32)
     (features,) = computed(engine, config, [tape[: config.framing.n_samples(n_frames)]], n_frames)

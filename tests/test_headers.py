@@ -18,7 +18,7 @@ import kapre_cli
 from kapre_cli.errors import StoredDataError
 from kapre_cli.formats.hdf5_headers import HeaderReader
 from kapre_cli.formats.hdf5_reader import Hdf5Features
-from kapre_cli.formats.metadata import InputFacts, dumps
+from kapre_cli.formats.metadata import InputMetadata, dumps
 from kapre_cli.formats.opening import Features, open_features
 from tests import reference
 from tests.conftest import write_audio
@@ -101,7 +101,7 @@ def fate(output: Path, key: str) -> str:
                     features[other].verify()
             array = features[key]
             array.verify()
-            return f"{array.facts} {array[()].tobytes().hex()} {list(features.strays())}"
+            return f"{array.facts} {array[()].tobytes().hex()} {list(features.unexpected_files())}"
     except StoredDataError as error:
         return str(error)
 
@@ -163,7 +163,7 @@ def test_an_attribute_of_somebody_else_is_seen(output: Path, opened_by_hdf5: lis
     with kapre_cli.open_features(output) as features:
         for key in features:
             features[key].verify()
-        assert list(features.strays()) == ["attribute mine of c.wav"]
+        assert list(features.unexpected_files()) == ["attribute mine of c.wav"]
     assert opened_by_hdf5 == ["a.wav", "c.wav"]
 
 
@@ -177,7 +177,7 @@ def test_the_first_dataset_teaches_nothing_if_something_was_added_to_it(
     with kapre_cli.open_features(output) as features:
         for key in features:
             features[key].verify()
-        assert len(list(features.strays())) == len(KEYS)
+        assert len(list(features.unexpected_files())) == len(KEYS)
     assert opened_by_hdf5 == list(KEYS)
 
 
@@ -199,7 +199,7 @@ def test_threads_may_read_one_output(output: Path) -> None:
         assert found == [features[key].facts.crc32 for key in 50 * KEYS]
 
 
-def facts_of(features: Features) -> list[tuple[str, InputFacts]]:
+def facts_of(features: Features) -> list[tuple[str, InputMetadata]]:
     return list(features.facts())
 
 
@@ -245,7 +245,7 @@ def test_arrays_of_npy_files_need_not_be_read_again(
 TEXTS = st.text() | st.text(st.characters(min_codepoint=0xDC80, max_codepoint=0xDCFF))
 WHOLE = st.integers(-(2**63), 2**63 - 1)
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
-FACTS = InputFacts("a.wav", 8000, 8000, 1, 1, 0.0, 0.1, 1, 1, reference=1.0, reference_db=0.0)
+FACTS = InputMetadata("a.wav", 8000, 8000, 1, 1, 0.0, 0.1, 1, 1, reference=1.0, reference_db=0.0)
 
 
 @given(TEXTS, TEXTS, WHOLE, NUMBERS, NUMBERS)

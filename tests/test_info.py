@@ -17,7 +17,7 @@ import kapre_cli
 from kapre_cli.cli import run
 from kapre_cli.cli.standard_output import put
 from kapre_cli.formats.hdf5_index import index_datasets
-from kapre_cli.formats.metadata import InputFacts, RootFacts, dumps
+from kapre_cli.formats.metadata import InputMetadata, OutputMetadata, dumps
 from kapre_cli.formats.npy_writer import root_dict
 from kapre_cli.formats.validation import frequencies
 from kapre_cli.inspect.summary import chosen
@@ -192,7 +192,7 @@ def test_what_follows_from_other_arguments_was_not_chosen(
 ) -> None:
     output = OutputSettings(path=Path("x"), format="npy-directory")
     settings = ExtractionSettings(layer=layer, audio=AudioSettings(sr=8000, **audio), output=output)
-    assert chosen(RootFacts.of(settings)) == names
+    assert chosen(OutputMetadata.of(settings)) == names
 
 
 def test_keys_are_described(output: Path, audio: Path, program: Any) -> None:
@@ -206,7 +206,7 @@ def test_keys_are_described(output: Path, audio: Path, program: Any) -> None:
             assert one["dtype"] == "float32"
             assert one["first_frame"] == array.times[0]
             assert one["last_frame"] == pytest.approx(array.times[-1])
-            assert {name: one[name] for name in InputFacts._fields} == array.facts.to_dict()
+            assert {name: one[name] for name in InputMetadata._fields} == array.facts.to_dict()
     ended = program("info", output, "rate.wav", "cut.wav")
     first, second = ended.out.split("\n\n")
     assert first.startswith("'rate.wav'\n  array   mel (20) x time (63) x channel (1), float32\n")
@@ -429,11 +429,11 @@ def test_nothing_that_is_printed_moves_the_cursor(capfd: pytest.CaptureFixture[s
 # Large outputs
 
 
-def facts_of_many() -> list[tuple[str, InputFacts]]:
+def facts_of_many() -> list[tuple[str, InputMetadata]]:
     return [
         (
             f"site {number % 100}/{number:06}.wav",
-            InputFacts(f"/data/{number:06}.wav", 8000, 8000, 4000, 1, 0.0, 0.004, 8044, number),
+            InputMetadata(f"/data/{number:06}.wav", 8000, 8000, 4000, 1, 0.0, 0.004, 8044, number),
         )
         for number in range(MANY)
     ]
@@ -443,7 +443,7 @@ def test_many_inputs_are_told_from_the_index_alone(tmp_path: Path, at_once: Any)
     # There is no array at all: whoever looks for one fails.
     layer = MelspectrogramConfig(sr=8000, n_dft=64, n_mels=8, image_data_format="channels_last")
     output = OutputSettings(path=tmp_path / "many.h5", format="hdf5")
-    root = RootFacts.of(
+    root = OutputMetadata.of(
         ExtractionSettings(layer=layer, audio=AudioSettings(sr=8000), output=output)
     )
     hertz = frequencies(layer, 8000)

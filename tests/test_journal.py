@@ -14,18 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kapre_cli.errors import OutputError, StoredDataError, UsageError
-from kapre_cli.formats.metadata import InputFacts, RootFacts
+from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.resume.journal import HEAD, MAGIC, Journal, identity
-from kapre_cli.resume.journals import Journals, Replayed, replay
+from kapre_cli.resume.journals import Journals, JournalState, replay
 from kapre_cli.resume.work_dir import WorkDir
 from kapre_cli.settings import AudioSettings, OutputSettings, SpectrogramConfig
 from tests import reference
 
-ROOT = RootFacts(SpectrogramConfig(), AudioSettings(sr=8000), "float32", "none", "numpy", {})
+ROOT = OutputMetadata(SpectrogramConfig(), AudioSettings(sr=8000), "float32", "none", "numpy", {})
 
 
-def facts(name: str, n_samples: int = 1000) -> InputFacts:
-    return InputFacts(
+def facts(name: str, n_samples: int = 1000) -> InputMetadata:
+    return InputMetadata(
         source=name,
         sr=8000,
         source_sr=8000,
@@ -62,7 +62,7 @@ def write_journal(folder: Path) -> list[int]:
     return ends
 
 
-def replayed(folder: Path) -> Replayed:
+def replayed(folder: Path) -> JournalState:
     with Journals(folder) as journals:
         return replay(journals)
 
@@ -120,7 +120,7 @@ def values(folder: Path) -> dict[str, Any]:
 def test_what_was_appended_comes_back(tmp_path: Path) -> None:
     write_journal(tmp_path)
     found = replayed(tmp_path)
-    assert [RootFacts.from_dict(root) for root in found.roots] == [ROOT]
+    assert [OutputMetadata.from_dict(root) for root in found.roots] == [ROOT]
     assert {key: one.facts for key, one in found.inputs.items()} == {
         "a": facts("a"),
         "b": facts("b"),

@@ -25,7 +25,7 @@ import kapre_cli
 from kapre_cli.errors import UsageError
 from kapre_cli.extract.in_process import InProcess
 from kapre_cli.extract.jobs import Job
-from kapre_cli.inputs import Arriving, Inputs, Names, Source, discover
+from kapre_cli.inputs import Inputs, InputStream, Names, Source, discover
 from kapre_cli.text import quoted
 from tests import reference
 from tests.conftest import PROGRAM, Ended, files_below, write_audio
@@ -712,7 +712,7 @@ def test_a_name_takes_little_memory(tmp_path: Path) -> None:
     names = Names(str(tmp_path / "list"), ended_by_nul=False)
     refused: list[object] = []
     tracemalloc.start()
-    arriving = Arriving(Inputs(()), names, None, lambda _: None, refused.append)  # type: ignore[arg-type]
+    arriving = InputStream(Inputs(()), names, None, lambda _: None, refused.append)  # type: ignore[arg-type]
     with names:
         jobs = [Job(source) for source in arriving]
         _, peak = tracemalloc.get_traced_memory()
@@ -740,7 +740,7 @@ def test_names_are_refused_as_they_come_as_they_are_at_once(tmp_path: Path) -> N
             raise UsageError("no")
 
     with names:
-        arriving = Arriving(Inputs(()), names, None, admit, refuse)
+        arriving = InputStream(Inputs(()), names, None, admit, refuse)
         taken = [source.path for source in arriving]
         assert arriving.n_inputs == 5
     assert (taken, refused) == (["a", "b/a"], ["a/b", "b", "c"])

@@ -163,12 +163,12 @@ def test_compressed_chunks_are_copied_as_they_are(here: Path, program: Any) -> N
         shuffled = [zlib.decompress(dataset.id.read_direct_chunk((0, t, 0))[1]) for t in (0, 256)]
         dataset.id.write_direct_chunk((0, 0, 0), zlib.compress(shuffled[0], 0))
         dataset.id.write_direct_chunk((0, 256, 0), shuffled[1], filter_mask=2)
-        packed = [dataset.id.read_direct_chunk((0, t, 0)) for t in (0, 256)]
+        raw_chunks = [dataset.id.read_direct_chunk((0, t, 0)) for t in (0, 256)]
         values = dataset[()]
     assert program("merge", "a.h5", "-o", "copy.h5").code == 0
     with h5py.File("copy.h5") as file:
         dataset = file["features/a.wav"]
-        assert [dataset.id.read_direct_chunk((0, t, 0)) for t in (0, 256)] == packed
+        assert [dataset.id.read_direct_chunk((0, t, 0)) for t in (0, 256)] == raw_chunks
         np.testing.assert_array_equal(dataset[()], values)
 
 

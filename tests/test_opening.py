@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kapre_cli.audio.opening import RawFile
+from kapre_cli.audio.opening import RegularFile
 from kapre_cli.errors import AudioReadError
 
 CONTENT = np.random.default_rng(0).bytes(300)
@@ -28,7 +28,7 @@ def test_bytes_are_those_of_the_file(
     size: int, front: int, asked: list[tuple[int, int]], path: Path
 ) -> None:
     path.write_bytes(CONTENT[:size])
-    with RawFile(str(path), front) as file, path.open("rb") as plain:
+    with RegularFile(str(path), front) as file, path.open("rb") as plain:
         assert (file.size, file.mtime_ns) == (size, path.stat().st_mtime_ns)
         assert file.is_held == (size <= front)
         for position, n_bytes in asked:
@@ -40,7 +40,7 @@ def test_bytes_are_those_of_the_file(
 def test_a_file_is_held_up_to_64_kib(size: int, path: Path) -> None:
     content = np.random.default_rng(1).bytes(size)
     path.write_bytes(content)
-    with RawFile(str(path)) as file:
+    with RegularFile(str(path)) as file:
         assert file.is_held == (size <= 2**16)
         assert file.at(0, size + 1) == content
         assert file.at(size - 5, 9) == content[-5:]
@@ -52,7 +52,7 @@ def test_a_file_is_held_up_to_64_kib(size: int, path: Path) -> None:
 def test_a_change_is_told(front: int, change: str, path: Path) -> None:
     path.write_bytes(CONTENT)
     os.utime(path, ns=(0, 10**9))
-    with RawFile(str(path), front) as file:
+    with RegularFile(str(path), front) as file:
         file.require_unchanged()
         if change == "is written to":
             path.write_bytes(CONTENT)
@@ -68,11 +68,11 @@ def test_a_change_is_told(front: int, change: str, path: Path) -> None:
 def test_closing_lets_go_of_the_file(path: Path) -> None:
     path.write_bytes(CONTENT)
     n_open = len(os.listdir("/proc/self/fd"))
-    file = RawFile(str(path))
+    file = RegularFile(str(path))
     assert len(os.listdir("/proc/self/fd")) == n_open + 1
     file.close()
     file.close()
     for refused in (path.parent, path / "gone"):
         with pytest.raises(AudioReadError):
-            RawFile(str(refused))
+            RegularFile(str(refused))
     assert len(os.listdir("/proc/self/fd")) == n_open

@@ -9,7 +9,7 @@ import soundfile
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from kapre_cli.audio import AudioFile, promise
+from kapre_cli.audio import AudioFile, read_header
 from kapre_cli.settings import AudioSettings
 from tests.bad_inputs import data, fmt, riff
 
@@ -39,7 +39,7 @@ def test_any_bytes_are_the_numbers_that_libsndfile_finds(
     silence = np.zeros((len(stored) // n_bytes, n_channels))
     endian = "BIG" if container == "RIFX" else None
     soundfile.write(path, silence, 8000, subtype=subtype, endian=endian, format=format_)
-    header = promise(str(path))
+    header = read_header(str(path))
     assert header.number[1:] == number
     file = bytearray(path.read_bytes())
     file[header.start : header.start + len(stored)] = stored
@@ -59,4 +59,4 @@ def test_any_bytes_are_the_numbers_that_libsndfile_finds(
 def test_other_encodings_are_left_to_a_library(described: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(riff(described, data()))
-    assert promise(str(path)).number == ""
+    assert read_header(str(path)).number == ""

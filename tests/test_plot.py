@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 import kapre_cli
 from kapre_cli.errors import UsageError
 from kapre_cli.formats.features import StoredArray, Values
-from kapre_cli.formats.metadata import InputFacts
+from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.plotting import View, figure_of
 from kapre_cli.plotting.figure import colour_map, rendered
 from kapre_cli.plotting.frequencies import FrequencyAxis, Rows
@@ -466,7 +466,7 @@ class Held(Made):
 
 def stored(values: Made, config: SpectrogramConfig) -> StoredArray:
     n_time, _, n_channels = values.shape
-    facts = InputFacts("a.wav", SR, SR, n_time * 256, n_channels, 0.0, 256 / SR, 0, 0)
+    facts = InputMetadata("a.wav", SR, SR, n_time * 256, n_channels, 0.0, 256 / SR, 0, 0)
     return StoredArray("a.wav", values, facts, config)
 
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import kapre_cli
-from kapre_cli.audio import AudioFile, promise
+from kapre_cli.audio import AudioFile, read_header
 from kapre_cli.errors import AudioReadError
 from kapre_cli.settings import RAW_ENCODINGS, AudioSettings, RawFormat
 from tests import reference
@@ -58,7 +58,7 @@ def test_any_bytes_are_the_numbers_that_numpy_reads(
     with np.errstate(over="ignore", invalid="ignore"):
         expected = as_numpy_reads(stored, encoding).astype(np.float32).reshape(-1, n_channels)
         np.testing.assert_array_equal(decoded(path, raw_format), expected)
-    assert promise(str(path), raw_format).n_frames == len(expected)
+    assert read_header(str(path), raw_format).n_frames == len(expected)
 
 
 @pytest.mark.parametrize("encoding", RAW_ENCODINGS)

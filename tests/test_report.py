@@ -127,17 +127,17 @@ def test_lines_go_to_standard_output(tmp_path: Path, at_once: Any) -> None:
 
 @pytest.mark.usefixtures("audio")
 def test_a_reader_of_lines_that_leaves_ends_the_run_quietly(tmp_path: Path) -> None:
-    reading, writing = os.pipe()
+    reading, wrap_os_errors = os.pipe()
     os.close(reading)
     ended = subprocess.run(
         [*PROGRAM, "spectrogram", "audio", "-o", "out.h5", "--report", "-"],
         cwd=tmp_path,
-        stdout=writing,
+        stdout=wrap_os_errors,
         stderr=subprocess.PIPE,
         check=False,
         timeout=300,
     )
-    os.close(writing)
+    os.close(wrap_os_errors)
     assert ended.returncode == 141
     assert not [line for line in ended.stderr.splitlines() if not line.startswith(b"failed: ")]
     assert not (tmp_path / "out.h5").exists()

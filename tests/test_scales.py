@@ -13,7 +13,7 @@ import pytest
 
 import kapre_cli
 from kapre_cli.formats.hdf5_scales import ScaleWriter
-from kapre_cli.formats.metadata import InputFacts, RootFacts
+from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.settings import AudioSettings, SpectrogramConfig
 from tests import reference
 from tests.conftest import blocks_of, interrupted_after, write_audio
@@ -222,13 +222,13 @@ def test_more_arrays_share_a_scale_than_hdf5s_own_list_of_them_holds(tmp_path: P
     n_arrays = 4200
     layer = SpectrogramConfig(n_dft=4, n_hop=10, image_data_format="channels_last")
     audio = AudioSettings(sr=SR)
-    root = RootFacts(layer, audio, "float32", "none", "numpy", {}, dimension_scales=True)
+    root = OutputMetadata(layer, audio, "float32", "none", "numpy", {}, dimension_scales=True)
     with h5py.File(tmp_path / "many.h5", "w") as file:
         scales = ScaleWriter(file, root, np.arange(3.0))
         for number in range(n_arrays):
             n_samples = 40 + 10 * (number % 2)
             dataset = file.create_dataset(f"features/{number}", (n_samples // 10, 3, 1), "<f4")
-            scales.attach(dataset.id, InputFacts("-", SR, SR, n_samples, 1, 0.0, 10 / SR, 0, 0))
+            scales.attach(dataset.id, InputMetadata("-", SR, SR, n_samples, 1, 0.0, 10 / SR, 0, 0))
     arrays = read_by(NETCDF, tmp_path / "many.h5")["arrays"]
     for number in range(n_arrays):
         time = ("time", "time_2")[number % 2]

@@ -167,21 +167,21 @@ def holding(content: bytes, length: int = 256) -> np.ndarray:
     return np.frombuffer(padded, ">i2").reshape(-1, length)
 
 
-@pytest.mark.parametrize("promised", [True, False])
+@pytest.mark.parametrize("declared", [True, False])
 @pytest.mark.parametrize("allow", [True, False])
 @pytest.mark.parametrize(
     ("inner", "md5"),  # FFmpeg, which reads FLAC without an MD5, mistakes frames in frames
     [("WAV", True), ("WAV", False), ("W64", True), ("W64", False), ("FLAC", True)],
 )
 def test_a_whole_file_among_the_samples_of_flac_is_no_second_one(
-    inner: str, md5: bool, promised: bool, allow: bool, tmp_path: Path
+    inner: str, md5: bool, declared: bool, allow: bool, tmp_path: Path
 ) -> None:
     """As music made of a file's bytes has it."""
     blocks = holding(bytes(100) + SECOND[inner][:700])
     samples = blocks.reshape(-1, 1).astype(np.int32)
     content = flac_file(
         *(flac.frame(block[:, None], 16, number) for number, block in enumerate(blocks)),
-        total=len(samples) if promised else 0,
+        total=len(samples) if declared else 0,
         md5=flac.md5_of(samples, 16) if md5 else bytes(16),
     )
     path = tmp_path / "a.flac"

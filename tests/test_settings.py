@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from kapre_cli.errors import UsageError
 from kapre_cli.formats.metadata import dumps
-from kapre_cli.formats.validation import sound_json
+from kapre_cli.formats.validation import validated_json
 from kapre_cli.settings import (
     FILE_FORMATS,
     RAW_ENCODINGS,
@@ -77,14 +77,14 @@ audio = st.builds(
 def test_layers_go_through_strict_json_unchanged(config: SpectrogramConfig) -> None:
     text = dumps(layer_to_dict(config))
     json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
-    again = layer_from_dict(sound_json(text))
+    again = layer_from_dict(validated_json(text))
     assert again == config
     assert type(again) is type(config)
 
 
 @given(audio)
 def test_audio_settings_go_through_json_unchanged(settings: AudioSettings) -> None:
-    assert AudioSettings.from_dict(sound_json(dumps(settings.to_dict()))) == settings
+    assert AudioSettings.from_dict(validated_json(dumps(settings.to_dict()))) == settings
 
 
 def test_settings_of_before_there_were_raw_formats_are_understood() -> None:

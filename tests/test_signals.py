@@ -273,7 +273,7 @@ def test_a_signal_in_the_middle_of_a_wait_leaves_no_lock_behind(
 
 
 @pytest.mark.parametrize(
-    "place", ["resume.work_dir.WorkDir.close", "resume.previous_run.Earlier.close"]
+    "place", ["resume.work_dir.WorkDir.close", "resume.previous_run.PreviousRun.close"]
 )
 def test_once_the_output_is_in_its_place_nothing_is_told_as_interrupted(
     place: str, tmp_path: Path

@@ -145,7 +145,7 @@ def test_a_folder_whose_audio_is_all_hidden_says_so(tmp_path: Path) -> None:
     inputs = discover([str(tmp_path / name) for name in ("one", "two", "three", "four")])
     nothing = "holds no audio: no file ends in .wav, .wave, .flac"
     assert not inputs.sources
-    assert [refusal.reason for refusal in inputs.refusals] == [
+    assert [refusal.reason for refusal in inputs.rejected_paths] == [
         "holds audio only where it is hidden, such as '.git/annex/a.wav'; --hidden takes it",
         "holds audio only where it is hidden, such as '.b.wav'; --hidden takes it",
         nothing,
@@ -189,8 +189,8 @@ def test_a_folder_without_audio_is_a_failure(tmp_path: Path) -> None:
     touch(tmp_path, "empty/notes.txt", "full/a.wav")
     inputs = discover([str(tmp_path / "empty"), str(tmp_path / "full")])
     assert len(inputs.sources) == 1
-    assert [Path(one.path).name for one in inputs.refusals] == ["empty"]
-    assert "no audio" in inputs.refusals[0].reason
+    assert [Path(one.path).name for one in inputs.rejected_paths] == ["empty"]
+    assert "no audio" in inputs.rejected_paths[0].reason
 
 
 def test_an_unreadable_folder_is_a_failure(unprivileged: Path) -> None:
@@ -198,8 +198,8 @@ def test_an_unreadable_folder_is_a_failure(unprivileged: Path) -> None:
     (unprivileged / "closed").chmod(0)
     inputs = discover([str(unprivileged)])
     assert [source.key for source in inputs.sources] == ["a.wav"]
-    assert [Path(one.path).name for one in inputs.refusals] == ["closed"]
-    assert inputs.refusals[0].reason == "the folder cannot be read: Permission denied"
+    assert [Path(one.path).name for one in inputs.rejected_paths] == ["closed"]
+    assert inputs.rejected_paths[0].reason == "the folder cannot be read: Permission denied"
 
 
 def test_a_root_must_be_a_folder_and_a_path_must_not_be_empty(tmp_path: Path) -> None:
@@ -362,7 +362,7 @@ def test_loops_of_links_end(tmp_path: Path) -> None:
     found = [source.key for source in inputs.sources]
     assert found == ["a.wav", "gone.wav", "outside.wav", "self.wav"]  # reading two of them tells
     assert len(inputs.notes) == 21
-    assert not inputs.refusals
+    assert not inputs.rejected_paths
 
 
 def test_a_folder_that_vanishes_during_the_walk_is_one_failure(tmp_path: Path) -> None:
@@ -372,7 +372,7 @@ def test_a_folder_that_vanishes_during_the_walk_is_one_failure(tmp_path: Path) -
     assert next(found) == str(tmp_path / "a.wav")
     shutil.rmtree(tmp_path / "b")
     assert list(found) == [str(tmp_path / "c/c.wav")]
-    (refusal,) = walk.refusals
+    (refusal,) = walk.rejected_paths
     assert refusal.path == str(tmp_path / "b")
     assert refusal.reason == "the folder cannot be read: No such file or directory"
 

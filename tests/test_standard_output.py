@@ -24,7 +24,7 @@ from kapre_cli.extract.in_process import InProcess
 from kapre_cli.extract.run import stream
 from kapre_cli.extract.tasks import Task
 from kapre_cli.framing import Framing
-from kapre_cli.inputs import Arriving, Inputs, Names, Source, discover
+from kapre_cli.inputs import Inputs, InputStream, Names, Source, discover
 from kapre_cli.report import Report
 from kapre_cli.settings import (
     STANDARD_OUTPUT,
@@ -189,7 +189,7 @@ def settings_of(**more: Any) -> ExtractionSettings:
 def sent(sources: Any, **more: Any) -> tuple[bytes, Report, list[int]]:
     """Return what is read of a stream, the tally of the run, and how many inputs were held."""
     report = Report(say=lambda _: None)
-    reading, writing = os.pipe()
+    reading, wrap_os_errors = os.pipe()
     parts = []
 
     def read() -> None:
@@ -200,9 +200,9 @@ def sent(sources: Any, **more: Any) -> tuple[bytes, Report, list[int]]:
     reader.start()
     try:
         executor = Counting(report)
-        stream(sources, settings_of(**more), report, writing, executor=executor)
+        stream(sources, settings_of(**more), report, wrap_os_errors, executor=executor)
     finally:
-        os.close(writing)
+        os.close(wrap_os_errors)
         reader.join(timeout=60)
         os.close(reading)
     return b"".join(parts), report, executor.n_held
@@ -237,16 +237,16 @@ def test_others_do_not_run_far_ahead_of_the_one_whose_turn_it_is(
         assert max(n_held) == n_inputs
 
 
-def arriving(listed: Path) -> Arriving:
+def arriving(listed: Path) -> InputStream:
     """Return the inputs that are written into a named pipe."""
     names = Names(str(listed), ended_by_nul=False)
-    return Arriving(Inputs(()), names, None, lambda _: None, lambda path, _: pytest.fail(path))
+    return InputStream(Inputs(()), names, None, lambda _: None, lambda path, _: pytest.fail(path))
 
 
 def test_an_array_goes_out_while_the_next_input_is_waited_for(audio: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "list")
     sources = arriving(tmp_path / "list")
-    reading, writing = os.pipe()
+    reading, wrap_os_errors = os.pipe()
     arrays = []
 
     def read() -> None:
@@ -261,8 +261,8 @@ def test_an_array_goes_out_while_the_next_input_is_waited_for(audio: Path, tmp_p
     reader = threading.Thread(target=read)
     reader.start()
     report = Report(say=lambda _: None)
-    stream(sources, settings_of(jobs=2), report, writing)
-    os.close(writing)
+    stream(sources, settings_of(jobs=2), report, wrap_os_errors)
+    os.close(wrap_os_errors)
     reader.join(timeout=60)
     assert [array.shape[0] for array in arrays] == [1, 2]
     assert (report.n_written, report.n_failed, report.n_expected) == (2, 1, 3)

@@ -18,7 +18,7 @@ import kapre_cli
 from kapre_cli.errors import StoredDataError
 from kapre_cli.formats.checksum import PieceCrc
 from kapre_cli.formats.hdf5_index import Hdf5Index, index_datasets
-from kapre_cli.formats.metadata import InputFacts
+from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.formats.opening import begins_as_our_hdf5
 from kapre_cli.time_frequency import Melspectrogram
 from tests import reference
@@ -293,10 +293,10 @@ def test_compression_changes_no_value(
 ) -> None:
     for output, more in (("plain.h5", ()), ("packed.h5", ("--compression", compression))):
         assert program("spectrogram", audio, "-o", tmp_path / output, *more).code == 0
-    plain, packed = plainly(tmp_path / "plain.h5"), plainly(tmp_path / "packed.h5")
-    assert plain[2] == packed[2]
+    plain, raw_chunks = plainly(tmp_path / "plain.h5"), plainly(tmp_path / "packed.h5")
+    assert plain[2] == raw_chunks[2]
     for key in NAMES:
-        assert plain[1][key].tobytes() == packed[1][key].tobytes()
+        assert plain[1][key].tobytes() == raw_chunks[1][key].tobytes()
     with h5py.File(tmp_path / "packed.h5") as file:
         assert file["features/a.wav"].compression == compression
 
@@ -500,7 +500,7 @@ def test_foreign_files_are_not_taken_for_outputs(audio: Path, tmp_path: Path, pr
 # The index
 
 
-def stored_index(path: Path, facts: list[tuple[str, InputFacts]]) -> Any:
+def stored_index(path: Path, facts: list[tuple[str, InputMetadata]]) -> Any:
     """Return the index of these inputs, once it has been in a file."""
     with h5py.File(path, "w") as file:
         for name, values in index_datasets(
@@ -511,8 +511,8 @@ def stored_index(path: Path, facts: list[tuple[str, InputFacts]]) -> Any:
         return Hdf5Index(h5py.h5g.open(file.id, b"/"))
 
 
-def facts_of(source: str) -> InputFacts:
-    return InputFacts(source, 8000, 8000, 4000, 1, 0.0, 0.004, 8044, 5, sha256="0" * 64)
+def facts_of(source: str) -> InputMetadata:
+    return InputMetadata(source, 8000, 8000, 4000, 1, 0.0, 0.004, 8044, 5, sha256="0" * 64)
 
 
 def test_one_long_path_costs_its_own_length(tmp_path: Path) -> None:

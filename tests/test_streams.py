@@ -238,7 +238,7 @@ def test_a_terminal_is_no_input(arguments: tuple[str, ...], tmp_path: Path) -> N
 
 def test_an_output_is_refused_before_the_stream_is_read(tmp_path: Path) -> None:
     (tmp_path / "out.h5").touch()
-    reading, writing = os.pipe()  # nothing comes, and it never ends
+    reading, wrap_os_errors = os.pipe()  # nothing comes, and it never ends
     for output, reason in (("out.h5", "exists"), ("gone/out.h5", "does not exist; make it first")):
         ended = subprocess.run(
             [*PROGRAM, "spectrogram", "-", "-o", output],
@@ -252,7 +252,7 @@ def test_an_output_is_refused_before_the_stream_is_read(tmp_path: Path) -> None:
         assert ended.returncode == 2
         assert reason in ended.stderr
     os.close(reading)
-    os.close(writing)
+    os.close(wrap_os_errors)
 
 
 def test_want_of_room_is_told(audio: Path, tmp_path: Path) -> None:

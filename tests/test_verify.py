@@ -15,7 +15,7 @@ import pytest
 
 import kapre_cli
 from kapre_cli.cli import run
-from kapre_cli.inspect.recompute import Anew
+from kapre_cli.inspect.recompute import Recomputation
 from kapre_cli.report import SILENT
 from kapre_cli.settings import SpectrogramConfig
 from tests import reference
@@ -150,8 +150,8 @@ def test_inputs_are_computed_again_in_lots(
         n_bytes = features["0.wav"][:].nbytes
         for lot_bytes in (1, n_bytes + 1, 2**28):
             found.clear()
-            monkeypatch.setattr("kapre_cli.inspect.recompute._LOT_BYTES", lot_bytes)
-            anew = Anew(features, audio, {}, lambda *told: found.append(told), SILENT)
+            monkeypatch.setattr("kapre_cli.inspect.recompute._CHUNK_BYTES", lot_bytes)
+            anew = Recomputation(features, audio, {}, lambda *told: found.append(told), SILENT)
             anew.check(list(features))
             assert anew.n_inputs == 4
             ((key, why),) = found
@@ -401,8 +401,8 @@ def test_strays_in_hdf5_are_named(case: str, work: Path, program: Any) -> None:
     with h5py.File(work / "out.h5", "r+") as file:
         add(file)
     ended = program("verify", work / "out.h5")
-    *strays, last = lines(ended)
-    assert set(strays) == {f"stray: {name!r} is not of this output" for name in names}
+    *unexpected_files, last = lines(ended)
+    assert set(unexpected_files) == {f"stray: {name!r} is not of this output" for name in names}
     count = "1 stray" if len(names) == 1 else f"{len(names)} strays"
     assert last.endswith(f"2 right, 0 wrong, {count}")
     assert ended.code == 1

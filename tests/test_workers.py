@@ -18,7 +18,7 @@ from kapre_cli.extract.in_process import InProcess
 from kapre_cli.extract.preview import previews
 from kapre_cli.extract.run import extract
 from kapre_cli.extract.tasks import TaskSettings
-from kapre_cli.formats.metadata import RootFacts
+from kapre_cli.formats.metadata import OutputMetadata
 from kapre_cli.inputs import discover
 from kapre_cli.report import Report
 from kapre_cli.settings import (
@@ -238,7 +238,7 @@ def test_an_executor_serves_one_run_after_another(audio: Path, tmp_path: Path) -
     with InProcess() as executor:
         for number in range(2):
             settings = settings_of(tmp_path / f"{number}.h5")
-            seen = previews(sources, TaskSettings(settings, RootFacts.of(settings)), executor)
+            seen = previews(sources, TaskSettings(settings, OutputMetadata.of(settings)), executor)
             assert [one.n_samples for one in seen] == 6 * [400_000]
             report = Report(say=pytest.fail)
             extract(sources, settings, report, executor=executor)

@@ -11,17 +11,17 @@ import numpy as np
 
 from kapre_cli.audio.decoding import BLOCK_VALUES
 from kapre_cli.audio.header import Header
-from kapre_cli.audio.opening import RawFile
+from kapre_cli.audio.opening import RegularFile
 from kapre_cli.audio.pcm import PcmDecoder
 from kapre_cli.audio.remedies import as_raw, by_ffmpeg, raw_format_of
 from kapre_cli.audio.samples import Decoded
-from kapre_cli.audio.stream import FileBytes
+from kapre_cli.audio.stream import HashingReader
 from kapre_cli.errors import AudioReadError
 
 _LEAST_FLOAT, _LARGEST_FLOAT = 2.0**-40, 2.0**24
 
 
-def aligned(header: Header, stream: FileBytes, file: RawFile) -> Header:
+def aligned(header: Header, stream: HashingReader, file: RegularFile) -> Header:
     """Return a header that says which bits of its integers the samples are.
 
     Args:
@@ -105,7 +105,7 @@ class _Fits:
             self.floats = bool(fit.all())
 
 
-def _remedies(header: Header, fits: _Fits, file: RawFile) -> str:
+def _remedies(header: Header, fits: _Fits, file: RegularFile) -> str:
     """Return the pipes for samples that fill their integers from either end."""
     place = (file.shell_name, header.start, header.n_bytes)
     form = raw_format_of(header.number, header.sr, header.n_channels)

@@ -11,8 +11,8 @@ from kapre_cli.audio.decoding import (
     BLOCK_VALUES,
     Decoder,
     DecodingError,
-    frames_behind,
-    frames_there,
+    available_samples,
+    trailing_samples,
 )
 from kapre_cli.audio.extent import (
     FIRST_OF_TWO,
@@ -22,13 +22,13 @@ from kapre_cli.audio.extent import (
     wav_extent,
 )
 from kapre_cli.audio.flac_metadata import read_metadata
-from kapre_cli.audio.headers import read_header
-from kapre_cli.audio.opening import RawFile, read_errors
+from kapre_cli.audio.headers import parse_header
+from kapre_cli.audio.opening import RegularFile, read_errors
 from kapre_cli.audio.raw import raw_extent
 from kapre_cli.audio.remedies import scaled
 from kapre_cli.audio.samples import Decoded, FiniteCheck, SampleMd5, Samples, as_floats
 from kapre_cli.audio.second_file import SecondFile, find_file
-from kapre_cli.audio.stream import FileBytes
+from kapre_cli.audio.stream import HashingReader
 from kapre_cli.audio.streaminfo import STREAMINFO_END
 from kapre_cli.errors import AudioReadError
 from kapre_cli.osutil import Resource
@@ -73,11 +73,11 @@ class AudioFile(Resource):
         self.sha256 = ""
         self.notes: tuple[str, ...] = ()
         self._settings = settings
-        self._file = RawFile(path, is_stream=is_stream)
+        self._file = RegularFile(path, is_stream=is_stream)
         try:
             with read_errors():
                 self.size, self.mtime_ns = self._file.size, self._file.mtime_ns
-                self._header = read_header(self._file, settings.raw_format)
+                self._header = parse_header(self._file, settings.raw_format)
                 self.sr, self.n_channels = self._header.sr, self._header.n_channels
                 self._md5 = self._header.md5 if settings.verify_audio else None
                 # Not a method of this file: it would keep itself, and its buffers, for a while.
@@ -138,30 +138,30 @@ class AudioFile(Resource):
         """Open a FLAC stream so that its decoder goes on to the end, whatever its total says."""
         self._first_frame, self.notes = read_metadata(self._file, self._header.start)
         self._end = flac_end(self._file)
-        promised, lenient = self._header.n_frames, self._settings.allow_truncated
-        self._counted = lenient or promised is None
+        declared, lenient = self._header.n_frames, self._settings.allow_truncated
+        self._counted = lenient or declared is None
         second = self._second_flac_file() if self._counted else None
         if second is not None and not lenient:
             raise second.error(FIRST_OF_TWO)
         self._stream = self._flac_stream(second.start if second else self._end)
-        if promised is not None and not lenient:
+        if declared is not None and not lenient:
             try:
                 self._decoder = self._open_anew()
             except DecodingError as error:
                 raise AudioReadError(
-                    f"damaged or truncated: the header promises {promised:,} frames, "
+                    f"damaged or truncated: the header promises {declared:,} frames, "
                     f"0 frames came: {error}; copy it again, or leave it out"
                 ) from error
-            return promised
-        came, stopped = frames_there(self._open_anew, self._settings.max_frames)
+            return declared
+        came, stopped = available_samples(self._open_anew, self._settings.max_frames)
         if stopped is not None and came == 0:
             raise AudioReadError(
                 f"no frame of it can be decoded: {stopped}; copy it again, or leave it out"
             )
         if stopped is not None and not lenient:
             raise AudioReadError(f"decoding stopped after {came:,} frames: {stopped}; {REMEDY}")
-        if promised is not None:
-            self.n_missing = promised - came
+        if declared is not None:
+            self.n_missing = declared - came
         elif stopped is not None:
             self.n_missing = 1  # at least: how many there were to be is not known
         self._md5 = None if self.n_missing else self._md5
@@ -171,13 +171,13 @@ class AudioFile(Resource):
             self._decoder = self._open_anew()
         return came
 
-    def _flac_stream(self, end: int) -> FileBytes:
+    def _flac_stream(self, end: int) -> HashingReader:
         """Return a FLAC stream up to an end, without metadata but STREAMINFO, its total open."""
         head = bytearray(self._file.at(self._header.start, STREAMINFO_END))
         head[4] |= 0x80  # the last block
         head[21] &= 0xF0  # the total: 36 bits
         head[22:26] = bytes(4)
-        return FileBytes(self._file, bytes(head), self._first_frame, end)
+        return HashingReader(self._file, bytes(head), self._first_frame, end)
 
     def _second_flac_file(self, position: int = 0) -> SecondFile | None:
         """Return the file that begins behind the frames of a FLAC stream, if one does.
@@ -195,7 +195,7 @@ class AudioFile(Resource):
     def _n_samples_until(self, end: int) -> int:
         stream = self._flac_stream(end)
         opened = partial(open_decoder, stream, self._header)
-        return frames_there(opened, self._settings.max_frames)[0]
+        return available_samples(opened, self._settings.max_frames)[0]
 
     def _require_few(self, n_frames: int) -> None:
         at_most = self._settings.max_frames
@@ -254,7 +254,7 @@ class AudioFile(Resource):
             block = self._decoder.read(n_frames)
         except DecodingError as error:
             self._require_one_file()
-            there, _ = frames_there(self._open_anew, self._settings.max_frames)
+            there, _ = available_samples(self._open_anew, self._settings.max_frames)
             raise AudioReadError(
                 f"damaged or truncated: {due} frames, {there:,} frames came: {error}; {REMEDY}"
             ) from error
@@ -276,7 +276,7 @@ class AudioFile(Resource):
         self._require_one_file(self._stream.tell_in_file() - self._decoder.read_ahead)
         at_most = self._settings.max_frames
         limit = None if at_most is None else at_most - self.n_frames
-        more = frames_behind(self._decoder, limit)
+        more = trailing_samples(self._decoder, limit)
         if more:
             self._require_few(self.n_frames + more)
             raise AudioReadError(
@@ -289,7 +289,7 @@ class AudioFile(Resource):
         self._file.close()
 
 
-def _scaling(file: RawFile, kind: str, factor: str) -> str:
+def _scaling(file: RegularFile, kind: str, factor: str) -> str:
     """Return the remedy for samples beyond the range of float32."""
     remedy = f"scale the recording down first, by {factor} or less"
     return remedy if kind == "raw" else f"{remedy}: {scaled(file.shell_name, factor)}"

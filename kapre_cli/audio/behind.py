@@ -4,7 +4,7 @@ import struct
 from typing import NamedTuple
 
 from kapre_cli.audio.header import Header, is_chunk_name
-from kapre_cli.audio.opening import RawFile
+from kapre_cli.audio.opening import RegularFile
 from kapre_cli.audio.second_file import SecondFile, file_at, find_file
 from kapre_cli.errors import AudioReadError
 
@@ -36,7 +36,7 @@ class Trailer(NamedTuple):
     second_file: SecondFile | None = None
 
 
-def trailer_of(file: RawFile, header: Header) -> Trailer:
+def trailer_of(file: RegularFile, header: Header) -> Trailer:
     """Return what stands behind the samples of a WAV.
 
     Bytes that are neither chunks nor zeros nor another file are samples that the header does not
@@ -67,7 +67,7 @@ def trailer_of(file: RawFile, header: Header) -> Trailer:
     return Trailer(is_valid=False, cut_chunk=cut, second_file=second)
 
 
-def _cut_chunk(file: RawFile, position: int, header: Header) -> str:
+def _cut_chunk(file: RegularFile, position: int, header: Header) -> str:
     """Return what is left of a chunk that the file's end cuts short; nothing if there is none.
 
     It is one if its name is well known, or if the file says of itself that it ends where this
@@ -94,7 +94,7 @@ def _aligned(position: int, w64: bool) -> tuple[int, ...]:
     return (padded,) if padded == position else (padded, position)
 
 
-def _next_chunk(file: RawFile, start: int, header: Header) -> int | None:
+def _next_chunk(file: RegularFile, start: int, header: Header) -> int | None:
     """Return where the chunk at ``start`` ends, its padding aside; ``None`` if it is none.
 
     Raises:
@@ -121,7 +121,7 @@ def _end_of_chunk(head: bytes, start: int, header: Header) -> int | None:
     return start + 8 + struct.unpack(header.order + "I", head[4:])[0] if len(head) == 8 else None
 
 
-def _skip_zeros(file: RawFile, position: int) -> int:
+def _skip_zeros(file: RegularFile, position: int) -> int:
     """Return where the first byte stands that is not 0, the size of the file if there is none."""
     length = 8  # most often these are enough to see that they are not
     while block := file.at(position, min(length, file.size - position)):
@@ -132,7 +132,7 @@ def _skip_zeros(file: RawFile, position: int) -> int:
     return file.size
 
 
-def flac_end(file: RawFile) -> int:
+def flac_end(file: RegularFile) -> int:
     """Return where a FLAC stream ends, less the tags (ID3v1, APE) behind it."""
     end = file.size
     tag = file.at(max(end - _ID3V1_BYTES, 0), _ID3V1_BYTES)

@@ -4,12 +4,12 @@ from kapre_cli.audio.decoding import Decoder
 from kapre_cli.audio.header import Header
 from kapre_cli.audio.libsndfile import LibsndfileDecoder
 from kapre_cli.audio.pcm import PcmDecoder
-from kapre_cli.audio.stream import FileBytes
+from kapre_cli.audio.stream import HashingReader
 
 _LIBSNDFILE_FLAC_BITS = (8, 16, 24)
 
 
-def open_decoder(stream: FileBytes, header: Header) -> Decoder:
+def open_decoder(stream: HashingReader, header: Header) -> Decoder:
     """Return a decoder for a file from its beginning on.
 
     Raises:

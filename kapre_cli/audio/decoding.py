@@ -42,7 +42,7 @@ class Decoder(Protocol):
         """
 
 
-def frames_there(
+def available_samples(
     open_anew: Callable[[], Decoder], limit: int | None = None
 ) -> tuple[int, DecodingError | None]:
     """Decode to the end, or to the first error, and return how many frames come until then.
@@ -75,7 +75,7 @@ def frames_there(
     return came, first_error
 
 
-def frames_behind(decoder: Decoder, limit: int | None = None) -> int:
+def trailing_samples(decoder: Decoder, limit: int | None = None) -> int:
     """Return how many frames come behind those that have been read.
 
     Errors are passed over: a tag or padding behind the last frame is no frame.

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from kapre_cli.audio.behind import Trailer, trailer_of
 from kapre_cli.audio.header import Header
-from kapre_cli.audio.opening import RawFile
+from kapre_cli.audio.opening import RegularFile
 from kapre_cli.audio.riff import plain_head
 from kapre_cli.audio.second_file import find_file
-from kapre_cli.audio.stream import FileBytes
+from kapre_cli.audio.stream import HashingReader
 from kapre_cli.errors import AudioReadError
 from kapre_cli.settings.limits import within_int64
 
@@ -31,7 +31,7 @@ class Extent:
         notes: What is odd about the file and does no harm, in sentences.
     """
 
-    stream: FileBytes
+    stream: HashingReader
     n_frames: int | None
     n_bytes: int
     promised_bytes: int
@@ -53,7 +53,7 @@ class Extent:
         return within_int64(estimate or (1 if lacking > 0 else -1))
 
 
-def wav_extent(file: RawFile, header: Header, allow_truncated: bool) -> Extent:
+def wav_extent(file: RegularFile, header: Header, allow_truncated: bool) -> Extent:
     """Compare what a WAV header promises with the bytes of its file.
 
     Args:
@@ -66,9 +66,9 @@ def wav_extent(file: RawFile, header: Header, allow_truncated: bool) -> Extent:
             them, unless that is allowed.
     """
     present = file.size - header.start
-    promised = present if header.n_bytes is None else header.n_bytes
-    taken = min(promised, present)
-    if promised > present and not allow_truncated:
+    declared = present if header.n_bytes is None else header.n_bytes
+    taken = min(declared, present)
+    if declared > present and not allow_truncated:
         raise _fewer(header, present)
     trailer = _trailer(file, header)
     second = trailer.second_file
@@ -78,11 +78,11 @@ def wav_extent(file: RawFile, header: Header, allow_truncated: bool) -> Extent:
         if not allow_truncated:
             raise _more(header, present)
         taken = second.start - header.start if second else present
-        promised = taken if header.n_bytes is None else promised
-    if taken != promised or second is not None:
+        declared = taken if header.n_bytes is None else declared
+    if taken != declared or second is not None:
         taken -= taken % _decodable_bytes(header)
     elif _counts_padding(header, taken):
-        taken, promised = taken - 1, promised - 1
+        taken, declared = taken - 1, declared - 1
     stream = _stream(file, header, taken, is_first=second is not None)
     n_frames = taken // header.frame_bytes if header.frame_bytes else None
     notes = []
@@ -91,10 +91,10 @@ def wav_extent(file: RawFile, header: Header, allow_truncated: bool) -> Extent:
             f"the chunk behind its samples is cut short ({trailer.cut_chunk}); all samples are "
             "there and are read"
         )
-    return Extent(stream, n_frames, taken, promised, second is not None, tuple(notes))
+    return Extent(stream, n_frames, taken, declared, second is not None, tuple(notes))
 
 
-def _trailer(file: RawFile, header: Header) -> Trailer:
+def _trailer(file: RegularFile, header: Header) -> Trailer:
     """Return what stands behind the samples; samples without an end are searched for a file."""
     if header.n_bytes is None:
         second = find_file(file, header.start, file.size)
@@ -112,7 +112,7 @@ def _counts_padding(header: Header, n_bytes: int) -> bool:
     return is_of_odd_blocks and header.block_bytes > 1 and n_bytes % header.block_bytes == 1
 
 
-def _stream(file: RawFile, header: Header, taken: int, *, is_first: bool) -> FileBytes:
+def _stream(file: RegularFile, header: Header, taken: int, *, is_first: bool) -> HashingReader:
     """Return the file as its decoder is to see it, with a header that is true of it.
 
     Args:
@@ -122,13 +122,13 @@ def _stream(file: RawFile, header: Header, taken: int, *, is_first: bool) -> Fil
         is_first: Whether another file follows, which libsndfile takes for a part of this one.
     """
     if header.number:
-        return FileBytes(file, end=header.start + taken)
+        return HashingReader(file, end=header.start + taken)
     odd_blocks = header.order == "<" and header.frame_bytes is None and taken % 2 == 1
     if taken != header.n_bytes or odd_blocks or is_first:
         # libsndfile believes what a size says, even where the file has more, and takes the
         # padding behind blocks of an odd size for one more block, of which it makes noise.
-        return FileBytes(file, plain_head(header, taken), header.start, header.start + taken)
-    return FileBytes(file)
+        return HashingReader(file, plain_head(header, taken), header.start, header.start + taken)
+    return HashingReader(file)
 
 
 def samples_by_fact(header: Header, extent: Extent, came: int) -> tuple[int, int, tuple[str, ...]]:
@@ -189,9 +189,9 @@ def _fewer(header: Header, present: int) -> AudioReadError:
             f"truncated: the header promises {header.n_bytes:,} bytes of samples, "
             f"{present:,} bytes came; {REMEDY}"
         )
-    promised = -(-(header.n_bytes or 0) // header.frame_bytes)
+    declared = -(-(header.n_bytes or 0) // header.frame_bytes)
     return AudioReadError(
-        f"truncated: the header promises {promised:,} frames, "
+        f"truncated: the header promises {declared:,} frames, "
         f"{present // header.frame_bytes:,} frames came; {REMEDY}"
     )
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from kapre_cli.audio.decoding import DecodingError
 from kapre_cli.audio.samples import Decoded
-from kapre_cli.audio.stream import FileBytes
+from kapre_cli.audio.stream import HashingReader
 
 _ERRORS = (av.FFmpegError, ValueError, IndexError, RuntimeError, OSError)
 
@@ -30,7 +30,7 @@ class FfmpegDecoder:
     read_ahead = 2**63  # it looks for the beginnings of many frames
     n_frames = 0  # what FFmpeg expects is what the header says: of no use
 
-    def __init__(self, stream: FileBytes, bits: int) -> None:
+    def __init__(self, stream: HashingReader, bits: int) -> None:
         self._stream = stream
         self._dtype = np.dtype(np.int16 if bits <= 16 else np.int32)
         try:
@@ -97,7 +97,7 @@ class FfmpegDecoder:
 class _Bytes:
     """The file as av reads it: what goes wrong is kept, since av may print it and read on."""
 
-    def __init__(self, stream: FileBytes) -> None:
+    def __init__(self, stream: HashingReader) -> None:
         self._stream = stream
         self.seek, self.tell = stream.seek, stream.tell
 

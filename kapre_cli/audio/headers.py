@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from kapre_cli.audio import behind
 from kapre_cli.audio.header import Header, is_chunk_name
-from kapre_cli.audio.opening import RawFile, read_errors
+from kapre_cli.audio.opening import RegularFile, read_errors
 from kapre_cli.audio.raw import raw_header
 from kapre_cli.audio.riff import RIFFS, W64_RIFF, W64_WAVE, read_w64, read_wav
 from kapre_cli.audio.signatures import W4V, reason_of
@@ -23,23 +23,25 @@ _W4V = ".w4v"
 _HEADER_BYTES = 2**12  # as many as most headers have, if they have pictures and cues in them
 
 
-def promise(path: str, raw_format: RawFormat | None = None, *, is_stream: bool = False) -> Header:
+def read_header(
+    path: str, raw_format: RawFormat | None = None, *, is_stream: bool = False
+) -> Header:
     """Return what the header of a file promises, without decoding anything.
 
     Args:
         path: The file.
-        raw_format: As :func:`read_header` has it.
+        raw_format: As :func:`parse_header` has it.
         is_stream: Whether it is what came through a pipe.
 
     Raises:
         AudioReadError: If the file cannot be opened, is no regular file, is neither WAV nor
             FLAC, ends inside its header, or says a rate or channels that cannot be.
     """
-    with RawFile(path, _HEADER_BYTES, is_stream=is_stream) as file, read_errors():
-        return read_header(file, raw_format)
+    with RegularFile(path, _HEADER_BYTES, is_stream=is_stream) as file, read_errors():
+        return parse_header(file, raw_format)
 
 
-def read_header(file: RawFile, raw_format: RawFormat | None = None) -> Header:
+def parse_header(file: RegularFile, raw_format: RawFormat | None = None) -> Header:
     """Return what the header of an open file promises.
 
     Who writes into a pipe cannot go back to say how much it was: a WAV's 0 bytes are then all that
@@ -50,7 +52,7 @@ def read_header(file: RawFile, raw_format: RawFormat | None = None) -> Header:
         raw_format: What it is if it has no header; none is looked for then.
 
     Raises:
-        AudioReadError: As :func:`promise`.
+        AudioReadError: As :func:`read_header`.
     """
     if file.size == 0:
         if file.is_stream:
@@ -70,13 +72,13 @@ def read_header(file: RawFile, raw_format: RawFormat | None = None) -> Header:
     return header
 
 
-def _is_empty(file: RawFile, header: Header) -> bool:
+def _is_empty(file: RegularFile, header: Header) -> bool:
     """Whether nothing but chunks follows the header of a WAV."""
     following = file.at(header.start, 4)
     return is_chunk_name(following) and behind.trailer_of(file, header).is_valid
 
 
-def _own_header(file: RawFile) -> Header:
+def _own_header(file: RegularFile) -> Header:
     if file.path.lower().endswith(_W4V) and not file.is_stream:
         raise AudioReadError(f"its name says that {W4V}")
     magic = file.at(0, 40)
@@ -90,7 +92,7 @@ def _own_header(file: RawFile) -> Header:
     raise AudioReadError(reason_of(file))
 
 
-def _after_id3(file: RawFile) -> int:
+def _after_id3(file: RegularFile) -> int:
     """Return where the audio begins: some taggers put an ID3v2 tag before a FLAC stream."""
     length = 0
     for seven_bits in file.at(6, 4):

@@ -7,7 +7,7 @@ import soundfile
 
 from kapre_cli.audio.decoding import DecodingError
 from kapre_cli.audio.samples import Decoded
-from kapre_cli.audio.stream import FileBytes
+from kapre_cli.audio.stream import HashingReader
 
 
 class LibsndfileDecoder:
@@ -23,7 +23,7 @@ class LibsndfileDecoder:
 
     read_ahead = 2**14  # twice the buffer of libFLAC
 
-    def __init__(self, stream: FileBytes, integers: str | None = None) -> None:
+    def __init__(self, stream: HashingReader, integers: str | None = None) -> None:
         self._stream = stream
         self._dtype = integers or "float32"
         try:
@@ -68,7 +68,7 @@ class _ForwardOnly(soundfile.SoundFile):  # type: ignore[misc]  # soundfile ship
     def close(self) -> None:
         self._file = None
 
-    def _init_virtual_io(self, file: FileBytes) -> Any:
+    def _init_virtual_io(self, file: HashingReader) -> Any:
         """Give libsndfile its callbacks, as soundfile's own method of this name does.
 
         Python runs signal handlers in the first Python function it comes to: here, in a

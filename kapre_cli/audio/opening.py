@@ -44,7 +44,7 @@ class ByteSource(Protocol):
         """Return the bytes from ``position`` on: ``n_bytes``, or as many as there are."""
 
 
-class RawFile(Resource):
+class RegularFile(Resource):
     """A regular file, open for reading.
 
     Its first bytes are read at once: they are all of a short file, and the header of any.

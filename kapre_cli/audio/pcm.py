@@ -4,7 +4,7 @@ import numpy as np
 
 from kapre_cli.audio.header import Header
 from kapre_cli.audio.samples import Decoded
-from kapre_cli.audio.stream import FileBytes
+from kapre_cli.audio.stream import HashingReader
 
 
 class PcmDecoder:
@@ -19,7 +19,7 @@ class PcmDecoder:
 
     read_ahead = 0
 
-    def __init__(self, stream: FileBytes, header: Header) -> None:
+    def __init__(self, stream: HashingReader, header: Header) -> None:
         assert header.frame_bytes is not None  # noqa: S101 - for the type checker
         self.sr = header.sr
         self.n_channels = header.n_channels

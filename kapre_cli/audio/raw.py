@@ -2,14 +2,14 @@
 
 from kapre_cli.audio.extent import REMEDY, Extent
 from kapre_cli.audio.header import Header
-from kapre_cli.audio.opening import RawFile
-from kapre_cli.audio.stream import FileBytes
+from kapre_cli.audio.opening import RegularFile
+from kapre_cli.audio.stream import HashingReader
 from kapre_cli.errors import AudioReadError
 from kapre_cli.settings import RawFormat
 from kapre_cli.text import counted
 
 
-def raw_header(file: RawFile, raw_format: RawFormat) -> Header:
+def raw_header(file: RegularFile, raw_format: RawFormat) -> Header:
     """Return what the header of a file would say that is all samples of such a format."""
     return Header(
         "raw",
@@ -25,7 +25,7 @@ def raw_header(file: RawFile, raw_format: RawFormat) -> Header:
     )
 
 
-def raw_extent(file: RawFile, header: Header, allow_truncated: bool) -> Extent:
+def raw_extent(file: RegularFile, header: Header, allow_truncated: bool) -> Extent:
     """Return what there is of samples without a header.
 
     Args:
@@ -45,5 +45,5 @@ def raw_extent(file: RawFile, header: Header, allow_truncated: bool) -> Extent:
             f"{frames} and {counted(rest, 'byte')} of another; {REMEDY}"
         )
     whole = n_frames * frame_bytes
-    promised = whole + (frame_bytes if rest else 0)
-    return Extent(FileBytes(file, end=whole), n_frames, whole, promised)
+    declared = whole + (frame_bytes if rest else 0)
+    return Extent(HashingReader(file, end=whole), n_frames, whole, declared)

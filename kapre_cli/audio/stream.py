@@ -4,12 +4,12 @@ import hashlib
 import os
 from typing import Any
 
-from kapre_cli.audio.opening import RawFile, read_errors
+from kapre_cli.audio.opening import RegularFile, read_errors
 
 _BUFFER_BYTES = 2**18
 
 
-class FileBytes:
+class HashingReader:
     """A file that begins with other bytes, for decoders that read through callbacks.
 
     libsndfile reads FLAC in pieces of 8 KiB; the buffer makes that cost no more than reading
@@ -27,7 +27,7 @@ class FileBytes:
     """
 
     def __init__(
-        self, file: RawFile, head: bytes = b"", start: int = 0, end: int | None = None
+        self, file: RegularFile, head: bytes = b"", start: int = 0, end: int | None = None
     ) -> None:
         self._file = file
         self._head = head
@@ -120,5 +120,5 @@ def sha256_of(path: str) -> str:
     Raises:
         AudioReadError: If it cannot be opened or read, or is no regular file.
     """
-    with RawFile(path) as file, read_errors():
-        return FileBytes(file).sha256()
+    with RegularFile(path) as file, read_errors():
+        return HashingReader(file).sha256()

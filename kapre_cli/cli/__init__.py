@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import click
 
 from kapre_cli.cli.commands import Command
-from kapre_cli.cli.defaults import blamed, unknown_variables, with_defaults
+from kapre_cli.cli.defaults import unknown_variables, with_defaults, with_source
 from kapre_cli.cli.ending import PipeClosedError, code_of, message_of
 from kapre_cli.cli.extract import melspectrogram, spectrogram
 from kapre_cli.cli.inspection import compare, info, verify
@@ -172,7 +172,7 @@ def _run(arguments: Sequence[str] | None, *, forks: bool) -> int:
         except click.ClickException as error:
             pass_over()
             shown = io.StringIO()
-            blamed(error).show(shown)
+            with_source(error).show(shown)
             click.echo(printable(shown.getvalue()), err=True, nl=False)
             code = code_of(error)
         except (

@@ -8,7 +8,7 @@ import click
 from kapre_cli.cli.defaults import SHOWS_CONFIG, config_text
 from kapre_cli.cli.help_text import Context, Formatter, Group, Option, brief_help, option_rows
 from kapre_cli.cli.option_names import explained
-from kapre_cli.errors import KapreExtractError, OutputError, writing
+from kapre_cli.errors import KapreExtractError, OutputError, wrap_os_errors
 from kapre_cli.settings import RESUMES
 
 _FEW = 10  # options that a command shows all at once
@@ -44,7 +44,7 @@ class Command(click.Command):
         """Call the command, or print its options as ``--show-config`` asks."""
         if not ctx.meta.get(SHOWS_CONFIG):
             return super().invoke(ctx)
-        with writing("standard output"):
+        with wrap_os_errors("standard output"):
             click.echo(config_text(ctx).encode())
         return None
 

@@ -90,7 +90,7 @@ def config_file() -> Path | None:
     return click.get_current_context().meta.get(_FILE)
 
 
-def blamed(error: click.ClickException) -> click.ClickException:
+def with_source(error: click.ClickException) -> click.ClickException:
     """Return an error about an option's value as one that names the value's variable or file."""
     ctx, option = getattr(error, "ctx", None), getattr(error, "param", None)
     if not (isinstance(error, click.BadParameter) and ctx and isinstance(option, click.Option)):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kapre_cli.inputs import Source
 from kapre_cli.report import Report
-from kapre_cli.result_log import Known
+from kapre_cli.result_log import InputResult
 from kapre_cli.settings import ExtractionSettings
 from kapre_cli.settings.keras_file import resolved
 from kapre_cli.text import counted, duration, quoted
@@ -28,18 +28,18 @@ def print_preview(
     from kapre_cli.extract.disk_usage import value_bytes
     from kapre_cli.extract.preview import previews
     from kapre_cli.extract.tasks import TaskSettings
-    from kapre_cli.formats.metadata import RootFacts
+    from kapre_cli.formats.metadata import OutputMetadata
     from kapre_cli.text import in_bytes
 
     settings = replace(settings, layer=resolved(settings.layer))
-    common = TaskSettings(settings, RootFacts.of(settings))
+    common = TaskSettings(settings, OutputMetadata.of(settings))
     layer, output = settings.layer, settings.output
     arrays: dict[str, Shape] = {}
     seconds, n_open = 0.0, 0
     for source, seen in zip(sources, previews(sources, common, executor), strict=True):
         shape = seen.shape(layer)
         if seen.failure is not None:
-            report.failed(source.path, seen.failure, Known(source.key))
+            report.failed(source.path, seen.failure, InputResult(source.key))
         elif shape is None or seen.n_samples is None:
             n_open += 1
             report.say(

@@ -19,7 +19,7 @@ from kapre_cli.cli.from_options import (
     sample_rate,
     warn_of_layer,
 )
-from kapre_cli.cli.incoming import Incoming
+from kapre_cli.cli.incoming import StdinInputs
 from kapre_cli.cli.messages import n_lost
 from kapre_cli.cli.signals import Stopped, heard, pass_over
 from kapre_cli.cli.standard_output import put, require_open_stdout, standard_output
@@ -30,11 +30,11 @@ from kapre_cli.errors import (
     TooManyFailuresError,
     UsageError,
 )
-from kapre_cli.inputs import Arriving, Inputs, Source
+from kapre_cli.inputs import Inputs, InputStream, Source
 from kapre_cli.inputs.shards import take
 from kapre_cli.osutil import is_at
 from kapre_cli.report import ExitCode, Report
-from kapre_cli.result_log import Known, Recorder
+from kapre_cli.result_log import InputResult, ResultLog
 from kapre_cli.settings import (
     STANDARD_OUTPUT,
     ExtractionSettings,
@@ -63,7 +63,7 @@ class _Run:
     config: type[LayerConfig]
     options: Mapping[str, Any]
     output: OutputSettings
-    incoming: Incoming
+    incoming: StdinInputs
     inputs: Inputs
     every: Sequence[Source]
     shard: Shard | None
@@ -73,7 +73,7 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
     """Run one extraction and return the exit code."""
     _check(options)
     output = output_settings(options)
-    with Incoming(options, output) as incoming:
+    with StdinInputs(options, output) as incoming:
         with heard(), standard_output(output):
             known = incoming.known()
             taken, shard = _taken(known.sources, options["shard"], output)
@@ -150,8 +150,8 @@ def _recorded(report: Report, place: "ReportPlace | None") -> Iterator[None]:
         report.say(f"{PROGRAM}: Error: {error}; it ends there, the run goes on")
 
     name = "standard output" if path == STANDARD_OUTPUT else path
-    with Recorder(partial(open_report, place), name, broke) as recorder:
-        report.recorder = recorder
+    with ResultLog(partial(open_report, place), name, broke) as result_log:
+        report.result_log = result_log
         try:
             yield
         except BaseException as error:
@@ -159,7 +159,7 @@ def _recorded(report: Report, place: "ReportPlace | None") -> Iterator[None]:
                 with suppress(OSError, UsageError):  # the error under way says enough
                     report.close(code_of(error))
             raise
-        opened, target = recorder.descriptor, place.target
+        opened, target = result_log.descriptor, place.target
         is_there = opened is None or target is None or is_at(opened, target, follow_links=True)
         report.broken |= not is_there
         report.close(report.exit_code)
@@ -195,12 +195,12 @@ def _dry_run(run: _Run, computing: "Executor") -> int:
 def _checked(run: _Run) -> "ReportPlace | None":
     """Validate output and report; return the report's place, if one was asked for."""
     from kapre_cli.cli.report_file import check_report
-    from kapre_cli.outputs.validation import check_output
+    from kapre_cli.outputs.validation import validate_output
 
     if not run.output.is_stream:
         run.incoming.require_unread("output", run.output.path)
         # All shards must fit into one output. A single array is never one of several.
-        check_output(run.output, run.inputs.sources if run.output.format == "npy" else run.every)
+        validate_output(run.output, run.inputs.sources if run.output.format == "npy" else run.every)
     path = run.options["report"]
     if path is None:
         return None
@@ -255,7 +255,7 @@ def _tell(run: _Run, report: Report) -> None:
         report.say(f"note: {note}")
     if run.every and not run.inputs.sources:
         report.say(f"note: shard {run.shard} has no inputs: its output has no arrays")
-    for refusal in run.inputs.refusals:
+    for refusal in run.inputs.rejected_paths:
         report.failed(refusal.path, refusal.reason)
 
 
@@ -267,7 +267,7 @@ def _received(run: _Run, report: Report) -> bool:
         report.broken = True
         report.say(f"{PROGRAM}: Error: {error}")
         for source in run.inputs.sources:
-            report.unwritten(source.path, error, Known(source.key), tried=source.is_stream)
+            report.unwritten(source.path, error, InputResult(source.key), tried=source.is_stream)
         return False
     return True
 
@@ -284,10 +284,10 @@ def _extract(
         report.require_few_failures()
 
     sources = run.incoming.sources(run.inputs, rejected)
-    for source in () if isinstance(sources, Arriving) else sources:
+    for source in () if isinstance(sources, InputStream) else sources:
         if source.is_stream:  # received by now; the terminal knows the others
             terminal.arrived(source.key, source.size)
-    every = sources if isinstance(sources, Arriving) else run.every
+    every = sources if isinstance(sources, InputStream) else run.every
     settings = _settings(run, every, report)
     if settings is not None:
         from kapre_cli.extract.run import extract, stream
@@ -296,13 +296,13 @@ def _extract(
             extract(sources, settings, report, terminal, computing)
         else:
             stream(sources, settings, report, descriptor, terminal, computing)
-    if isinstance(sources, Arriving):
+    if isinstance(sources, InputStream):
         for note in sources.notes():
             report.say(f"note: {note}")
 
 
 def _settings(
-    run: _Run, every: Sequence[Source] | Arriving, report: Report
+    run: _Run, every: Sequence[Source] | InputStream, report: Report
 ) -> ExtractionSettings | None:
     """Return the settings, with notes on unusual ones; ``None`` without a sample rate or inputs."""
     options = run.options

@@ -5,9 +5,9 @@ from dataclasses import fields
 from typing import Any
 
 from kapre_cli.errors import AudioReadError, KapreExtractError
-from kapre_cli.inputs import Arriving, Source
+from kapre_cli.inputs import InputStream, Source
 from kapre_cli.report import Report
-from kapre_cli.result_log import Known
+from kapre_cli.result_log import InputResult
 from kapre_cli.settings import AudioSettings, LayerConfig, MelspectrogramConfig, OutputSettings
 from kapre_cli.settings.run import format_of, output_path
 from kapre_cli.version import PROGRAM
@@ -64,7 +64,7 @@ def warn_of_layer(config: LayerConfig, report: Report) -> None:
 
 def sample_rate(
     options: Mapping[str, Any],
-    sources: Sequence[Source] | Arriving,
+    sources: Sequence[Source] | InputStream,
     taken: Collection[Source],
     report: Report,
 ) -> int | None:
@@ -78,21 +78,21 @@ def sample_rate(
         return options["sr"]
     if options["raw_format"] is not None:
         return options["raw_format"].sr
-    from kapre_cli.audio import promise
+    from kapre_cli.audio import read_header
 
     failures: dict[Source, AudioReadError] = {}
-    arriving = sources if isinstance(sources, Arriving) else None
+    arriving = sources if isinstance(sources, InputStream) else None
     try:
         for source in sources:
             try:
-                sr = promise(source.file, is_stream=source.is_stream).sr
+                sr = read_header(source.file, is_stream=source.is_stream).sr
             except AudioReadError as error:
                 failures[source] = error
                 if arriving is not None:
                     report.require_few_failures(len(failures))
                 continue
             if arriving is not None:
-                arriving.put_back([*failures, source])
+                arriving.unread([*failures, source])
             return sr
     except KapreExtractError:  # earlier failures are reported first
         _tell(failures, report)
@@ -107,4 +107,4 @@ def sample_rate(
 
 def _tell(failures: Mapping[Source, AudioReadError], report: Report) -> None:
     for source, reason in failures.items():
-        report.failed(source.path, reason, Known(source.key))
+        report.failed(source.path, reason, InputResult(source.key))

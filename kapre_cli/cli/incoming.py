@@ -9,13 +9,22 @@ from typing import Any
 import click
 
 from kapre_cli.errors import UsageError
-from kapre_cli.inputs import STDIN, STREAM, Arriving, Inputs, Names, PipeSpool, Source, discover
+from kapre_cli.inputs import (
+    STDIN,
+    STREAM,
+    Inputs,
+    InputStream,
+    Names,
+    Source,
+    SpooledPipe,
+    discover,
+)
 from kapre_cli.osutil import Resource, is_at, is_regular
 from kapre_cli.settings import OutputSettings
 from kapre_cli.text import quoted
 
 
-class Incoming(Resource):
+class StdinInputs(Resource):
     """Inputs that arrive through standard input or a list, still unread.
 
     Attributes:
@@ -35,7 +44,7 @@ class Incoming(Resource):
         self._options = options
         self._output = output
         self._names = None if listed is None else Names(listed, ended_by_nul=options["null"])
-        self._stream = PipeSpool(folder) if STREAM in options["inputs"] else None
+        self._stream = SpooledPipe(folder) if STREAM in options["inputs"] else None
         whole = output.format == "npy" or options["shard"] is not None or options["dry_run"]
         self.arrives = self._names is not None and self._names.grows and not whole
 
@@ -95,17 +104,17 @@ class Incoming(Resource):
 
     def sources(
         self, known: Inputs, refused: Callable[[str, object], None]
-    ) -> Sequence[Source] | Arriving:
+    ) -> Sequence[Source] | InputStream:
         """Return all inputs, or the known ones and the others as they arrive.
 
         ``refused`` is called with the path of each rejected one and the reason.
         """
         if self._names is None or not self.arrives:
             return known.sources
-        from kapre_cli.outputs.validation import Admission
+        from kapre_cli.outputs.validation import OutputPathValidator
 
-        admit = Admission(self._output, self._options["report"]).admit
-        return Arriving(known, self._names, self._options["root"], admit, refused)
+        admit = OutputPathValidator(self._output, self._options["report"]).admit
+        return InputStream(known, self._names, self._options["root"], admit, refused)
 
     def close(self) -> None:
         """Close the list, and drop the content of standard input."""

@@ -10,9 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from kapre_cli.errors import OutputError, StoredDataError, UsageError, writing
+from kapre_cli.errors import OutputError, StoredDataError, UsageError, wrap_os_errors
 from kapre_cli.formats.npy_writer import sidecar_of
-from kapre_cli.formats.validation import open_plain, sound_json, within
+from kapre_cli.formats.validation import open_plain, validated_json, within
 from kapre_cli.inputs import Source
 from kapre_cli.outputs.existing import (
     Stamp,
@@ -112,8 +112,8 @@ def _require_replaceable(path: Path, target: Path, existing: Stamp, output: Outp
 def _require_ours(path: Path, target: Path, output: OutputSettings) -> None:
     """Raise UsageError for a file without the header of a report, or not to be replaced."""
     try:
-        with writing(target, "read"), open_plain(target) as file:
-            is_ours = is_header(sound_json(file.readline(_HEADER_BYTES)))
+        with wrap_os_errors(target, "read"), open_plain(target) as file:
+            is_ours = is_header(validated_json(file.readline(_HEADER_BYTES)))
     except StoredDataError:
         is_ours = False
     except OutputError as error:
@@ -153,7 +153,7 @@ def open_report(place: ReportPlace) -> int:
     if target is None:
         return _open_to_write_into(path)
     flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-    with writing(path), scratch_folder(target.parent, path) as folder:
+    with wrap_os_errors(path), scratch_folder(target.parent, path) as folder:
         made = folder / "new"
         descriptor = os.open(made, flags | os.O_CREAT | os.O_EXCL, 0o666)
         try:
@@ -174,7 +174,7 @@ def _open_to_write_into(path: Path) -> int:
     deadline = time.monotonic() + _SECONDS_FOR_A_READER
     descriptor = -1
     while descriptor < 0:
-        with writing(path):
+        with wrap_os_errors(path):
             try:
                 descriptor = os.open(path, flags)
             except OSError as error:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from kapre_cli.cli.signals import Stopped, may_interrupt, pass_over
-from kapre_cli.errors import UsageError, writing
+from kapre_cli.errors import UsageError, wrap_os_errors
 from kapre_cli.osutil import diverted, write_all
 from kapre_cli.settings import OutputSettings
 from kapre_cli.text import printable
@@ -27,7 +27,7 @@ def put(line: str) -> None:
     except (OSError, ValueError):  # a Python program has replaced it
         sys.stdout.write(text)
         return
-    with writing(_STDOUT):
+    with wrap_os_errors(_STDOUT):
         sys.stdout.flush()
         write_all(descriptor, text.encode(sys.stdout.encoding, "backslashreplace"), _STDOUT)
 

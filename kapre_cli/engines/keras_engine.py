@@ -13,12 +13,12 @@ from kapre_cli.layers.steps import in_pieces
 from kapre_cli.settings import LayerConfig
 from kapre_cli.time_frequency import layer_of
 
-_LOT_VALUES = 2**16  # samples of all frames of a chunk
+_CHUNK_VALUES = 2**16  # samples of all frames of a chunk
 
 
-def lot_frames(config: LayerConfig) -> int:
+def frames_per_chunk(config: LayerConfig) -> int:
     """Return how many frames are always computed together, for batches of any size."""
-    return max(_LOT_VALUES // config.n_dft // ROWS_MULTIPLE, 1) * ROWS_MULTIPLE
+    return max(_CHUNK_VALUES // config.n_dft // ROWS_MULTIPLE, 1) * ROWS_MULTIPLE
 
 
 class KerasEngine(Engine):
@@ -36,10 +36,10 @@ class KerasEngine(Engine):
             layer = layer_of(config, dtype="float32")
         layer.build((None, None, None))
         signature = tf.TensorSpec((1, 1, config.framing.n_samples(n_frames)), tf.float32)
-        n_lot = lot_frames(config)
+        n_chunk = frames_per_chunk(config)
 
         def transform(samples: Any) -> Any:
-            return in_pieces(layer.transform, samples, layer.framing, n_lot)
+            return in_pieces(layer.transform, samples, layer.framing, n_chunk)
 
         # Nothing in a layer branches on values: AutoGraph would only take half a second.
         self._compiled = tf.function(transform, input_signature=[signature], autograph=False)

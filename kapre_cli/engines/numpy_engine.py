@@ -19,8 +19,8 @@ from kapre_cli.layers.filterbank import ROWS_MULTIPLE, BandSums, filterbank_of
 from kapre_cli.osutil import n_processors
 from kapre_cli.settings import LayerConfig, MelspectrogramConfig
 
-_LOT_BYTES = 2**20  # of the windowed frames of a chunk
-_MAX_LOT = 480  # frames
+_CHUNK_BYTES = 2**20  # of the windowed frames of a chunk
+_MAX_CHUNK = 480  # frames
 _BUFFER_VALUES = 2**10  # that NumPy converts to another type at once: they stay in the cache
 _LONG_DFT = 2**12  # a chunk of longer frames may have a single one
 
@@ -42,7 +42,7 @@ class NumpyEngine(Engine):
         self._norm = "backward" if is_double else "forward"
         scale = 1 if is_double else config.n_dft
         self._window = (scale * dsp.hann(config.n_dft)).astype(self._dtype)
-        self._n_lot = lot_frames(config.n_dft, self._dtype.itemsize)
+        self._n_lot = frames_per_chunk(config.n_dft, self._dtype.itemsize)
         self._sums: BandSums | None = None
         if isinstance(config, MelspectrogramConfig):
             n_rows = 1 if self._n_lot % ROWS_MULTIPLE else ROWS_MULTIPLE
@@ -54,19 +54,19 @@ class NumpyEngine(Engine):
         super().__init__(config, n_frames, n_threads or n_processors())
 
     def _compute(self, samples: Samples, features: Features) -> None:
-        framing, n_lot = self._framing, self._n_lot
+        framing, n_chunk = self._framing, self._n_lot
         if not hasattr(self._local, "scratch"):
-            sizes = n_lot, framing.n_dft, self._n_features
+            sizes = n_chunk, framing.n_dft, self._n_features
             self._local.scratch = _Scratch(*sizes, self._dtype, self._values_dtype)
         windows = np.lib.stride_tricks.sliding_window_view(samples, framing.n_dft)
         frames = windows[:: framing.n_hop]
         with np.errstate(over="ignore", invalid="ignore"):  # finiteness is checked later
             np.setbufsize(_BUFFER_VALUES)  # up to the end of this block
-            for first, count in spans(len(features), n_lot):
-                lot = slice(first, first + count)
-                self._compute_lot(frames[lot], features[lot], self._local.scratch)
+            for first, count in spans(len(features), n_chunk):
+                chunk = slice(first, first + count)
+                self._compute_chunk(frames[chunk], features[chunk], self._local.scratch)
 
-    def _compute_lot(
+    def _compute_chunk(
         self, frames: npt.NDArray[np.float32], features: Features, scratch: "_Scratch"
     ) -> None:
         count = len(frames)
@@ -100,22 +100,22 @@ class _Scratch:
 
     def __init__(
         self,
-        n_lot: int,
+        n_chunk: int,
         n_dft: int,
         n_features: int,
         dtype: np.dtype[Any],
         values_dtype: np.dtype[Any],
     ) -> None:
         n_freq = n_dft // 2 + 1
-        self.windowed = np.zeros((n_lot, n_dft), dtype)
-        self.spectra = np.zeros((n_lot, n_freq), np.result_type(dtype, np.complex64))
-        self.values = np.zeros((n_lot, n_freq), values_dtype)
-        self.bands = np.zeros((n_lot, n_features), values_dtype)
+        self.windowed = np.zeros((n_chunk, n_dft), dtype)
+        self.spectra = np.zeros((n_chunk, n_freq), np.result_type(dtype, np.complex64))
+        self.values = np.zeros((n_chunk, n_freq), values_dtype)
+        self.bands = np.zeros((n_chunk, n_features), values_dtype)
 
 
-def lot_frames(n_dft: int, itemsize: int) -> int:
+def frames_per_chunk(n_dft: int, itemsize: int) -> int:
     """Return how many frames of ``n_dft`` values are computed together."""
-    n_frames = _LOT_BYTES // (n_dft * itemsize)
+    n_frames = _CHUNK_BYTES // (n_dft * itemsize)
     if n_dft > _LONG_DFT:
         return largest_power_of_two(n_frames)
-    return min(max(n_frames // ROWS_MULTIPLE, 1) * ROWS_MULTIPLE, _MAX_LOT)
+    return min(max(n_frames // ROWS_MULTIPLE, 1) * ROWS_MULTIPLE, _MAX_CHUNK)

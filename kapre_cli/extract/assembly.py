@@ -8,7 +8,7 @@ from operator import attrgetter
 import numpy as np
 
 from kapre_cli.errors import FeatureError
-from kapre_cli.formats.array_chunks import FinalArray, Part, frame_index
+from kapre_cli.formats.array_chunks import ArrayChunks, Part, frame_index
 from kapre_cli.layers.dsp import decibel_reference, decibels_below
 from kapre_cli.resume.journal import BlockEntry
 from kapre_cli.resume.journals import Journals
@@ -20,7 +20,7 @@ _LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in DTYPES}
 
 def final_array(
     journals: Journals, entries: list[BlockEntry], config: LayerConfig, dtype: str
-) -> FinalArray:
+) -> ArrayChunks:
     """Return the array of an input's blocks; raise FeatureError if values do not fit ``dtype``."""
     stored = np.dtype(dtype).newbyteorder("<")
     peak = max(entry.peak for entry in entries)
@@ -46,7 +46,7 @@ def final_array(
     def pieces() -> Iterator[Part]:
         return _made_ahead(piece, sorted(entries, key=attrgetter("first_frame")))
 
-    return FinalArray(
+    return ArrayChunks(
         shape=tuple(sizes[axis] for axis in order),
         dtype=stored,
         time_axis=config.axes.index("time"),

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from kapre_cli.audio import AudioReader
 from kapre_cli.audio.samples import Samples
 from kapre_cli.engines.batches import Segment
-from kapre_cli.formats.metadata import InputFacts
+from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.framing import Framing
 from kapre_cli.inputs import Source
 from kapre_cli.resume.journal import BlockEntry, Journal
@@ -36,7 +36,7 @@ class ActiveInput:
     source: Source
     journal: Journal
     begun: float
-    facts: InputFacts | None = None
+    facts: InputMetadata | None = None
     state: int = 0
     kept: tuple[int, ...] = ()
     n_kept: int = 0
@@ -47,7 +47,7 @@ class ActiveInput:
     work_seconds: float | None = None
 
     @property
-    def known_facts(self) -> InputFacts:
+    def known_facts(self) -> InputMetadata:
         """Metadata of an input that has been opened."""
         if self.facts is None:
             raise RuntimeError(f"{self.source.key!r} has not been opened")

@@ -24,7 +24,7 @@ from kapre_cli.extract.tasks import (
     TaskInput,
     TaskSettings,
 )
-from kapre_cli.inputs import Arriving
+from kapre_cli.inputs import InputStream
 from kapre_cli.osutil import n_processors
 from kapre_cli.report import Progress, Report
 from kapre_cli.resume.journals import Journals, replay
@@ -74,7 +74,7 @@ class Coordinator:
         self._error: BaseException | None = None  # that ends the run
         self._all_ended = False  # and the sink knows it
 
-    def go(self, jobs: list[Job], coming: Arriving | None = None) -> None:
+    def go(self, jobs: list[Job], coming: InputStream | None = None) -> None:
         """Compute every input that is not done, and let the sink take all.
 
         Args:

@@ -10,7 +10,7 @@ from kapre_cli.errors import FeatureError, OutputError, input_error
 from kapre_cli.extract.blocks import ActiveInput, Block, EndOfInput, Item, frame_blocks
 from kapre_cli.extract.jobs import fitting_blocks, tells_state
 from kapre_cli.extract.tasks import TaskInput
-from kapre_cli.formats.metadata import InputFacts
+from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.framing import Framing
 from kapre_cli.inputs import Source
 from kapre_cli.osutil import Resource
@@ -83,9 +83,9 @@ def check_frame(config: LayerConfig, reader: AudioReader) -> None:
         raise FeatureError(f"{error}; take --channel, --mono or a smaller --n-dft") from error
 
 
-def _facts(source: Source, reader: AudioReader, framing: Framing) -> InputFacts:
+def _facts(source: Source, reader: AudioReader, framing: Framing) -> InputMetadata:
     time_start, time_step = framing.times(reader.n_samples, reader.sr)
-    return InputFacts(
+    return InputMetadata(
         source=source.path,
         sr=reader.sr,
         source_sr=reader.file.sr,

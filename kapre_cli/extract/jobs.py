@@ -6,9 +6,9 @@ from types import MappingProxyType
 
 from kapre_cli.errors import KapreExtractError
 from kapre_cli.formats.features import Features
-from kapre_cli.formats.metadata import InputFacts
+from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.inputs import Source
-from kapre_cli.result_log import Known
+from kapre_cli.result_log import InputResult
 from kapre_cli.resume.journal import BlockEntry
 from kapre_cli.settings import LayerConfig
 from kapre_cli.settings.limits import INT64
@@ -48,7 +48,7 @@ class Job:
 
     source: Source
     n_bytes: int = 0
-    facts: InputFacts | None = None
+    facts: InputMetadata | None = None
     state: int = 0
     entries: Mapping[int, BlockEntry] = field(default_factory=lambda: NO_ENTRIES)
     stored_in: Features | None = None
@@ -68,14 +68,18 @@ class Job:
         return self.done or self.failed
 
     @property
-    def known_facts(self) -> InputFacts:
+    def known_facts(self) -> InputMetadata:
         """Metadata of an input that has been opened."""
         if self.facts is None:
             raise RuntimeError(f"{self.source.key!r} has not been opened")
         return self.facts
 
     def take_complete(
-        self, state: int, entries: Mapping[int, BlockEntry], facts: InputFacts, config: LayerConfig
+        self,
+        state: int,
+        entries: Mapping[int, BlockEntry],
+        facts: InputMetadata,
+        config: LayerConfig,
     ) -> bool:
         """Take blocks of journals if they cover the whole input; return whether they do."""
         fitting = fitting_blocks(facts, config)
@@ -85,12 +89,12 @@ class Job:
         self.entries = {first: entries[first] for first, _ in fitting}
         return True
 
-    def known(self, config: LayerConfig) -> Known:
+    def known(self, config: LayerConfig) -> InputResult:
         """Return the values of an ended input that messages and the report show."""
         facts, key = self.facts, self.source.key
         if facts is None:
-            return Known(key)
-        return Known(
+            return InputResult(key)
+        return InputResult(
             key,
             config.shape(facts.n_samples, facts.n_channels),
             facts.seconds,
@@ -109,7 +113,7 @@ class Job:
         return f"{quoted(self.source.key)}: {sizes}; {duration(facts.seconds)}"
 
 
-def fitting_blocks(facts: InputFacts, config: LayerConfig) -> list[tuple[int, int]]:
+def fitting_blocks(facts: InputMetadata, config: LayerConfig) -> list[tuple[int, int]]:
     """Return the blocks that an input is cut into: first frame and number of frames."""
     n_time = config.framing.n_time(facts.n_samples)
     return list(config.framing.blocks(n_time, config.n_features, facts.n_channels))

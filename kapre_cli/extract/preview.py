@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from kapre_cli.audio import AudioReader, promise
+from kapre_cli.audio import AudioReader, read_header
 from kapre_cli.audio.reader import n_channels_taken
 from kapre_cli.errors import AudioReadError, input_error
 from kapre_cli.extract.decode import check_frame
@@ -33,7 +33,7 @@ def preview_task(task: Task, settings: ExtractionSettings) -> Iterator[Previewed
 def _preview(source: Source, settings: ExtractionSettings) -> Preview:
     audio = settings.audio
     try:
-        header = promise(source.file, audio.raw_format, is_stream=source.is_stream)
+        header = read_header(source.file, audio.raw_format, is_stream=source.is_stream)
         if header.kind == "FLAC":
             # Only decoding could tell how much of it is present: its header is trusted.
             audio = replace(audio, allow_truncated=False)

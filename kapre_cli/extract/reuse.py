@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from kapre_cli.audio import sha256_of
 from kapre_cli.errors import AudioReadError, StoredDataError
 from kapre_cli.extract.jobs import Job, tells_state
-from kapre_cli.formats.metadata import InputFacts, RootFacts
+from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.inputs import Source, is_hidden
 from kapre_cli.report import Report
-from kapre_cli.resume.previous_run import Earlier
+from kapre_cli.resume.previous_run import PreviousRun
 from kapre_cli.settings import ExtractionSettings
 from kapre_cli.settings.limits import within_int64
 from kapre_cli.text import counted, quoted
 
 # Given an input's metadata and settings from an earlier run, and the input: the metadata that this
 # run would write, ``None`` if the array cannot be reused.
-_Reusable = Callable[[InputFacts, RootFacts, Source], InputFacts | None]
+_Reusable = Callable[[InputMetadata, OutputMetadata, Source], InputMetadata | None]
 
 _RECOMPUTED, _REMOVED = "is recomputed", "will be removed"  # damaged arrays
 
@@ -36,14 +36,14 @@ class ReusePolicy:
         versions: Versions of the programs and libraries in use now.
     """
 
-    earlier: Earlier
+    earlier: PreviousRun
     settings: ExtractionSettings
     versions: Mapping[str, str]
     report: Report
     _retained: list[Job] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
-        self._roots = [RootFacts.from_dict(root) for root in self.earlier.journal.roots]
+        self._roots = [OutputMetadata.from_dict(root) for root in self.earlier.journal.roots]
 
     def tell_versions(self) -> None:
         """Print a note if the finished output was computed with other versions."""
@@ -161,7 +161,9 @@ class ReusePolicy:
         job.facts, job.stored_in, job.restated = facts, features, facts != stored.facts
         return True
 
-    def _if_current(self, facts: InputFacts, root: RootFacts, source: Source) -> InputFacts | None:
+    def _if_current(
+        self, facts: InputMetadata, root: OutputMetadata, source: Source
+    ) -> InputMetadata | None:
         """Return the metadata as this run would write it, ``None`` if the input has changed."""
         if self._if_allowed(facts, root, source) is None:
             return None
@@ -177,7 +179,9 @@ class ReusePolicy:
             return None
         return now if now == facts else None
 
-    def _if_allowed(self, facts: InputFacts, root: RootFacts, _source: Source) -> InputFacts | None:
+    def _if_allowed(
+        self, facts: InputMetadata, root: OutputMetadata, _source: Source
+    ) -> InputMetadata | None:
         """Return the metadata if this run's settings allow an array of an earlier run."""
         audio = self.settings.audio
         may_stay = not (

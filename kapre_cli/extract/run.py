@@ -12,14 +12,14 @@ from kapre_cli.extract.jobs import Job
 from kapre_cli.extract.reuse import ReusePolicy
 from kapre_cli.extract.sinks import FileSink, StreamSink
 from kapre_cli.extract.tasks import TaskSettings
-from kapre_cli.formats.metadata import RootFacts
-from kapre_cli.inputs import Arriving, Source
+from kapre_cli.formats.metadata import OutputMetadata
+from kapre_cli.inputs import InputStream, Source
 from kapre_cli.outputs.existing import existing_output
 from kapre_cli.outputs.scratch import scratch_folder
-from kapre_cli.outputs.validation import check_output
+from kapre_cli.outputs.validation import validate_output
 from kapre_cli.report import SILENT, Progress, Report
 from kapre_cli.resume.journals import Journals, replay
-from kapre_cli.resume.previous_run import Earlier, require_no_work
+from kapre_cli.resume.previous_run import PreviousRun, require_no_work
 from kapre_cli.resume.work_dir import WorkDir
 from kapre_cli.settings import ExtractionSettings
 from kapre_cli.settings.keras_file import resolved
@@ -27,7 +27,7 @@ from kapre_cli.text import counted, quoted
 
 
 def extract(
-    sources: Sequence[Source] | Arriving,
+    sources: Sequence[Source] | InputStream,
     settings: ExtractionSettings,
     report: Report,
     progress: Progress = SILENT,
@@ -57,14 +57,14 @@ def extract(
 
 def _extract(
     jobs: list[Job],
-    coming: Arriving | None,
+    coming: InputStream | None,
     settings: ExtractionSettings,
     report: Report,
     progress: Progress,
     executor: Executor,
 ) -> None:
     output = settings.output
-    check_output(output, [job.source for job in jobs])
+    validate_output(output, [job.source for job in jobs])
     with WorkDir(output) as work_dir:
         replayed = replay(work_dir.journals)
         work_dir.keep = replayed.holds_work
@@ -72,8 +72,8 @@ def _extract(
         require_no_work(work_dir, replayed, output)
         if work_dir.note is not None:
             report.say(f"note: {work_dir.note}")
-        common = TaskSettings(settings, RootFacts.of(settings))
-        with Earlier(work_dir, replayed, output, common.root) as earlier:
+        common = TaskSettings(settings, OutputMetadata.of(settings))
+        with PreviousRun(work_dir, replayed, output, common.root) as earlier:
             versions = common.root.versions
             if report.verbose:
                 report.say(", ".join(f"{name} {number}" for name, number in versions.items()))
@@ -107,7 +107,7 @@ def _extract(
 
 
 def stream(
-    sources: Sequence[Source] | Arriving,
+    sources: Sequence[Source] | InputStream,
     settings: ExtractionSettings,
     report: Report,
     descriptor: int,
@@ -127,7 +127,7 @@ def stream(
     """
     report.begin()
     settings = replace(settings, layer=resolved(settings.layer))
-    common = TaskSettings(settings, RootFacts.of(settings), is_durable=False)
+    common = TaskSettings(settings, OutputMetadata.of(settings), is_durable=False)
     with scratch_folder() as folder, Journals(folder) as journals, InProcess() as here:
         sink = StreamSink(descriptor, settings, journals, report)
         run = Coordinator(common, journals, sink, report, progress, executor or here)
@@ -135,8 +135,8 @@ def stream(
             run.go(*_jobs_of(sources))
 
 
-def _jobs_of(sources: Sequence[Source] | Arriving) -> tuple[list[Job], Arriving | None]:
-    if isinstance(sources, Arriving):
+def _jobs_of(sources: Sequence[Source] | InputStream) -> tuple[list[Job], InputStream | None]:
+    if isinstance(sources, InputStream):
         return [], sources
     return [Job(source) for source in sources], None
 

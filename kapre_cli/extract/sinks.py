@@ -12,7 +12,7 @@ from kapre_cli.extract.disk_usage import output_bytes
 from kapre_cli.extract.jobs import NO_ENTRIES, Job
 from kapre_cli.extract.reuse import ReusePolicy
 from kapre_cli.extract.tasks import TaskSettings
-from kapre_cli.formats.array_chunks import FinalArray, Part, stored_array
+from kapre_cli.formats.array_chunks import ArrayChunks, Part, stored_array
 from kapre_cli.formats.npy_writer import write_array
 from kapre_cli.formats.opening import require_written
 from kapre_cli.formats.registry import writer_class
@@ -169,7 +169,7 @@ class FileSink(Sink):
             self._work_dir.require_in_place()
             self._next_look = time.monotonic() + _SECONDS_TO_LOOK
 
-    def _array(self, job: Job) -> FinalArray:
+    def _array(self, job: Job) -> ArrayChunks:
         if job.stored_in is not None:
             return stored_array(job.stored_in[job.source.key], self._config)
         journals, entries = self._work_dir.journals, list(job.entries.values())
@@ -302,8 +302,8 @@ class StreamSink(Sink):
 
 
 def with_pauses(
-    array: FinalArray, seconds: float, progress: Progress, pause: Callable[[], None]
-) -> FinalArray:
+    array: ArrayChunks, seconds: float, progress: Progress, pause: Callable[[], None]
+) -> ArrayChunks:
     """Return an array of so many seconds that calls ``pause`` between its pieces."""
     if array.n_pieces == 1:
         return array

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from kapre_cli.errors import KapreExtractError
-from kapre_cli.formats.metadata import InputFacts, RootFacts
+from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.inputs import Source
 from kapre_cli.resume.journal import BlockEntry
 from kapre_cli.settings import ExtractionSettings, LayerConfig
@@ -41,7 +41,7 @@ class TaskSettings:
     """
 
     settings: ExtractionSettings
-    root: RootFacts
+    root: OutputMetadata
     n_threads: int = 1
     is_durable: bool = True
 
@@ -87,7 +87,7 @@ class Finished(NamedTuple):
     """
 
     number: int
-    facts: InputFacts
+    facts: InputMetadata
     state: int
     entries: Sequence[BlockEntry]
     kept: Sequence[int]
@@ -99,7 +99,7 @@ class Failed(NamedTuple):
 
     number: int
     reason: KapreExtractError
-    facts: InputFacts | None
+    facts: InputMetadata | None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kapre_cli.formats.features import Packed, StoredArray
+from kapre_cli.formats.features import RawChunks, StoredArray
 from kapre_cli.settings import LayerConfig
 
 Index = tuple[slice, ...]
@@ -15,7 +15,7 @@ Part = tuple[Index, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class FinalArray:
+class ArrayChunks:
     """One input's array as it will be stored, in pieces so that it need not fit in memory.
 
     Attributes:
@@ -34,7 +34,7 @@ class FinalArray:
     piece_frames: int
     pieces: Callable[[], Iterator[Part]]
     reference: float | None = None
-    packed: Packed | None = None
+    raw_chunks: RawChunks | None = None
 
 
 def frame_index(config: LayerConfig, first: int, count: int) -> Index:
@@ -44,7 +44,7 @@ def frame_index(config: LayerConfig, first: int, count: int) -> Index:
     )
 
 
-def stored_array(stored: StoredArray, config: LayerConfig) -> FinalArray:
+def stored_array(stored: StoredArray, config: LayerConfig) -> ArrayChunks:
     """Return the array of another output, cut into pieces as if from the journal."""
     n_time = stored.shape[config.axes.index("time")]
     n_channels = stored.shape[config.axes.index("channel")]
@@ -55,7 +55,7 @@ def stored_array(stored: StoredArray, config: LayerConfig) -> FinalArray:
             index = frame_index(config, first, count)
             yield index, stored[index]
 
-    return FinalArray(
+    return ArrayChunks(
         shape=stored.shape,
         dtype=stored.dtype,
         time_axis=config.axes.index("time"),
@@ -63,5 +63,5 @@ def stored_array(stored: StoredArray, config: LayerConfig) -> FinalArray:
         piece_frames=spans[0][1],
         pieces=pieces,
         reference=stored.facts.reference,
-        packed=stored.packed,
+        raw_chunks=stored.raw_chunks,
     )

@@ -14,20 +14,20 @@ import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError
 from kapre_cli.formats.checksum import crc32, little_endian
-from kapre_cli.formats.metadata import InputFacts, RootFacts
+from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.formats.validation import require_shape
 from kapre_cli.osutil import Resource
 from kapre_cli.report import SILENT, Progress
 from kapre_cli.settings import AudioSettings, LayerConfig
 from kapre_cli.text import counted, quoted
 
-Look = Callable[[npt.NDArray[Any]], object]
+ChunkVisitor = Callable[[npt.NDArray[Any]], object]
 
 _SMALL_VALUES = 2**16
 
 
 @dataclass(frozen=True)
-class Packed:
+class RawChunks:
     """An array as it is stored compressed.
 
     Arrays of one shape, type and ``packing`` (chunk shape and filters) have interchangeable chunks.
@@ -53,7 +53,7 @@ class Values(ABC):
         """Return a copy of the values that ``index`` selects."""
 
     @property
-    def packed(self) -> Packed | None:
+    def raw_chunks(self) -> RawChunks | None:
         """The chunks as stored; ``None`` if the array is not compressed."""
         return None
 
@@ -61,7 +61,7 @@ class Values(ABC):
         """Return all bytes, some megabytes at a time; ``None`` if they are not stored unchanged."""
         return None
 
-    def crc32(self, time_axis: int, look: Look | None = None) -> int:  # noqa: ARG002 - C order
+    def crc32(self, time_axis: int, look: ChunkVisitor | None = None) -> int:  # noqa: ARG002 - C order
         """Read all values, part by part, and return their CRC-32 in C order, little-endian.
 
         Each part is passed to ``look`` as it is read, in any shape.
@@ -92,7 +92,7 @@ class StoredArray:
         StoredDataError: If the array's shape is not the one that its layer gives for its input.
     """
 
-    def __init__(self, key: str, values: Values, facts: InputFacts, config: LayerConfig) -> None:
+    def __init__(self, key: str, values: Values, facts: InputMetadata, config: LayerConfig) -> None:
         require_shape(key, values.shape, facts, config)
         self.key = key
         self.axes = config.axes
@@ -117,9 +117,9 @@ class StoredArray:
         return self.shape[0]
 
     @property
-    def packed(self) -> Packed | None:
+    def raw_chunks(self) -> RawChunks | None:
         """The chunks as stored; ``None`` if the array is not compressed."""
-        return self._values.packed
+        return self._values.raw_chunks
 
     @property
     def times(self) -> npt.NDArray[np.float64]:
@@ -127,7 +127,7 @@ class StoredArray:
         frames = np.arange(self.shape[self.axes.index("time")], dtype=np.float64)
         return self.facts.time_start + frames * self.facts.time_step
 
-    def verify(self, look: Look | None = None) -> None:
+    def verify(self, look: ChunkVisitor | None = None) -> None:
         """Read all values and compare them with the checksum they were written with.
 
         ``look`` is called with all values, part by part, as they are read, for more checks. Raise
@@ -157,7 +157,7 @@ class StoredArray:
         except OSError as error:
             raise self._unreadable(error) from error
 
-    def moving(self, progress: Progress) -> Look | None:
+    def moving(self, progress: Progress) -> ChunkVisitor | None:
         """Return a function that advances ``progress`` by the audio of each part passed to it.
 
         ``None`` for a small array, which is read at once.
@@ -201,7 +201,7 @@ class Features(Mapping[str, StoredArray], Resource):
 
     path: Path
     format: str
-    root: RootFacts
+    root: OutputMetadata
     frequency: npt.NDArray[np.float64]
     _inputs: Mapping[str, Any]  # by key; each format has its own values
 
@@ -239,14 +239,14 @@ class Features(Mapping[str, StoredArray], Resource):
         return self.root.versions
 
     @abstractmethod
-    def facts(self) -> Iterator[tuple[str, InputFacts]]:
+    def facts(self) -> Iterator[tuple[str, InputMetadata]]:
         """Yield the key and the metadata of every input, without opening its array.
 
         A hundred thousand inputs take about a second. The metadata has not been compared with the
         array. Raise StoredDataError if the metadata of an input is damaged.
         """
 
-    def strays(self) -> Iterator[str]:
+    def unexpected_files(self) -> Iterator[str]:
         """Yield the names of unexpected files or datasets among the arrays.
 
         Raise StoredDataError if the arrays cannot be listed.
@@ -261,7 +261,7 @@ class Features(Mapping[str, StoredArray], Resource):
 
     def require(
         self,
-        written: Iterable[tuple[str, InputFacts]],
+        written: Iterable[tuple[str, InputMetadata]],
         progress: Progress = SILENT,
         compared: Mapping[str, int] | None = None,
     ) -> None:

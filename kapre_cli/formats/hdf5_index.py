@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError
 from kapre_cli.formats.hdf5_objects import open_column
-from kapre_cli.formats.metadata import InputFacts
-from kapre_cli.formats.validation import MAX_FACTS_BYTES, sound_key
+from kapre_cli.formats.metadata import InputMetadata
+from kapre_cli.formats.validation import MAX_FACTS_BYTES, validated_key
 from kapre_cli.framing import spans
 from kapre_cli.text import counted, quoted
 
@@ -29,7 +29,7 @@ _TYPES = {int: "<i8", float: "<f8", float | None: "<f8"}
 _TABLE = np.dtype(
     [
         (name, {"sha256": "S64", "crc32": "<u4"}.get(name) or _TYPES[kind])
-        for name, kind in InputFacts.__annotations__.items()
+        for name, kind in InputMetadata.__annotations__.items()
         if name not in TEXTS.values()
     ]
 )
@@ -40,7 +40,9 @@ _BYTE = np.dtype(np.uint8)
 _PART_BYTES = 2**20
 
 
-def index_datasets(keys: Sequence[str], facts: Sequence[InputFacts]) -> dict[str, npt.NDArray[Any]]:
+def index_datasets(
+    keys: Sequence[str], facts: Sequence[InputMetadata]
+) -> dict[str, npt.NDArray[Any]]:
     """Return the datasets of the index by name."""
     table = np.empty(len(facts), _TABLE)
     for name in _COLUMNS:
@@ -72,7 +74,7 @@ class Hdf5Index:
     def __init__(self, top: Any) -> None:
         self.rows: dict[str, int] = {}
         for text in _texts(open_column(top, KEYS, _BYTE)):
-            key = sound_key(text.decode())
+            key = validated_key(text.decode())
             if key in self.rows:
                 raise StoredDataError(f"the key {quoted(key)} is in the index twice")
             self.rows[key] = len(self.rows)
@@ -96,7 +98,7 @@ class Hdf5Index:
                 f"its index has {counted(number, what)} and {counted(len(self.rows), 'key')}"
             )
 
-    def rows_of(self, first: int, count: int) -> Iterator[InputFacts]:
+    def rows_of(self, first: int, count: int) -> Iterator[InputMetadata]:
         """Yield the metadata of up to ``count`` inputs: types are right, ranges unchecked."""
         part = slice(first, first + count)
         columns = {name: self._table[name][part].tolist() for name in _COLUMNS}
@@ -105,13 +107,13 @@ class Hdf5Index:
             columns[name] = [None if math.isnan(one) else one for one in columns[name]]
         for fact, texts in self._texts.items():
             columns[fact] = [text.decode("utf-8", "surrogateescape") for text in texts[part]]
-        in_order = [columns[name] for name in InputFacts._fields]
-        return map(InputFacts._make, zip(*in_order, strict=True))
+        in_order = [columns[name] for name in InputMetadata._fields]
+        return map(InputMetadata._make, zip(*in_order, strict=True))
 
-    def require(self, key: str, facts: InputFacts) -> None:
+    def require(self, key: str, facts: InputMetadata) -> None:
         """Raise StoredDataError if an input's metadata differs from the index."""
         (indexed,) = self.rows_of(self.rows[key], 1)
-        for name, fact, found in zip(InputFacts._fields, facts, indexed, strict=True):
+        for name, fact, found in zip(InputMetadata._fields, facts, indexed, strict=True):
             if fact != found:
                 said = [_encoded(one) if isinstance(one, str) else one for one in (fact, found)]
                 raise StoredDataError(

@@ -24,11 +24,11 @@ from kapre_cli.formats.hdf5_objects import (
 from kapre_cli.formats.hdf5_scales import DIMENSION_LIST, FREQUENCY, LENGTHS, ScaleNames
 from kapre_cli.formats.hdf5_values import Hdf5Values, PlainValues
 from kapre_cli.formats.hdf5_writer import FEATURES, INPUT, LABELS
-from kapre_cli.formats.metadata import InputFacts
+from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.formats.validation import (
-    sound_frequency,
-    sound_json,
-    sound_root,
+    validated_frequency,
+    validated_json,
+    validated_root,
     within_range,
 )
 from kapre_cli.framing import spans
@@ -40,7 +40,7 @@ _ATTRIBUTES = {"format", "format_version", *_ROOT_JSON}
 _MAX_AHEAD = 2**8  # arrays
 _PART_ROWS = 2**14
 
-_Known = tuple[DatasetHeader, np.dtype[Any], InputFacts]
+_Known = tuple[DatasetHeader, np.dtype[Any], InputMetadata]
 
 _MEMBERS = {FEATURES, FREQUENCY, INDEX, KEYS, *TEXTS}
 
@@ -61,8 +61,10 @@ class Hdf5Features(Features):
         try:
             with wrap_hdf5_errors("it"):
                 top = h5g.open(self._file.id, b"/")
-                self.root = sound_root(_root_facts(top))
-                self.frequency = sound_frequency(_frequency(top, self.layer.n_features), self.root)
+                self.root = validated_root(_root_facts(top))
+                self.frequency = validated_frequency(
+                    _frequency(top, self.layer.n_features), self.root
+                )
                 self._index = Hdf5Index(top)
                 self._inputs = self._index.rows
                 self._top = open_group(top, FEATURES)
@@ -131,7 +133,7 @@ class Hdf5Features(Features):
             stored = read_attribute(dataset, INPUT)
             if not isinstance(stored, bytes):
                 raise StoredDataError(f"{quoted(key)} has no facts")
-            facts = within_range(InputFacts.from_dict(sound_json(stored)), self.root)
+            facts = within_range(InputMetadata.from_dict(validated_json(stored)), self.root)
             self._index.require(key, facts)
             values = Hdf5Values(key, dataset)
             array = StoredArray(key, values, facts, self.layer)
@@ -147,14 +149,14 @@ class Hdf5Features(Features):
         if header is not None and header.text == text:
             self._headers.learn(header, values.dtype, values.shape, offset)
 
-    def facts(self) -> Iterator[tuple[str, InputFacts]]:
+    def facts(self) -> Iterator[tuple[str, InputMetadata]]:
         """Yield the key and the metadata of every input from the index."""
         for first, count in spans(len(self), _PART_ROWS):
             keys = self._index.keys[first : first + count]
             for key, facts in zip(keys, self._index.rows_of(first, count), strict=True):
                 yield key, within_range(facts, self.root)
 
-    def strays(self) -> Iterator[str]:
+    def unexpected_files(self) -> Iterator[str]:
         """Yield the names of unexpected objects below ``/features``.
 
         Those of the root group are yielded as ``/name``, its attributes as ``attribute name``, and
@@ -225,7 +227,7 @@ def _root_facts(top: Any) -> dict[str, Any]:
     stored["format"] = made_by.decode() if isinstance(made_by, bytes) else made_by
     for name in _ROOT_JSON:
         text = read_attribute(top, name)
-        stored[name] = sound_json(text) if isinstance(text, bytes) else text
+        stored[name] = validated_json(text) if isinstance(text, bytes) else text
     return stored
 
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError
 from kapre_cli.formats.hdf5_objects import open_column
-from kapre_cli.formats.metadata import InputFacts, RootFacts
+from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.framing import spans
 from kapre_cli.settings.limits import MAX_CHANNELS
 from kapre_cli.text import quoted
@@ -73,13 +73,13 @@ class ScaleNames:
     They are in the order of the inputs that need them first.
     """
 
-    def __init__(self, root: RootFacts) -> None:
+    def __init__(self, root: OutputMetadata) -> None:
         self._framing = root.layer.framing
         self._audio = root.audio
         self._n_of_axis: Counter[str] = Counter()
         self.names: dict[Scale, str] = {}
 
-    def add(self, metadata: InputFacts) -> tuple[Scale, Scale]:
+    def add(self, metadata: InputMetadata) -> tuple[Scale, Scale]:
         """Return the coordinates of one input's array, and give them names."""
         n_time, n_channels = self._framing.n_time(metadata.n_samples), metadata.n_channels
         numbers = self._audio.channels or ()
@@ -116,7 +116,7 @@ class ScaleWriter:
     """
 
     def __init__(
-        self, file: h5py.File, root: RootFacts, frequency: npt.NDArray[np.float64]
+        self, file: h5py.File, root: OutputMetadata, frequency: npt.NDArray[np.float64]
     ) -> None:
         self._file = file
         self._axes = root.layer.axes
@@ -129,7 +129,7 @@ class ScaleWriter:
         dataset[:] = frequency
         self._describe(dataset, FREQUENCY, root.layer.feature_axis)
 
-    def attach(self, dataset: Any, metadata: InputFacts) -> None:
+    def attach(self, dataset: Any, metadata: InputMetadata) -> None:
         """Refer from an array to the scales of its axes; write those that are new."""
         of_axis = {}
         for one in self._scales.add(metadata):

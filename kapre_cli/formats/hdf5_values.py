@@ -15,7 +15,7 @@ from h5py import h5s, h5t, h5z
 
 from kapre_cli.errors import StoredDataError
 from kapre_cli.formats.checksum import PieceCrc, little_endian
-from kapre_cli.formats.features import Look, Packed, Values
+from kapre_cli.formats.features import ChunkVisitor, RawChunks, Values
 from kapre_cli.formats.hdf5_headers import DatasetHeader, FileWindow
 from kapre_cli.formats.hdf5_objects import wrap_hdf5_errors
 from kapre_cli.formats.hdf5_writer import MAX_CHUNK_VALUES, packing_of
@@ -59,7 +59,7 @@ class Hdf5Values(Values):
         self._require_small_chunks(_ranges_of(index, self.shape))
         return np.asarray(h5py.Dataset(self._dataset)[index])
 
-    def crc32(self, time_axis: int, look: Look | None = None) -> int:
+    def crc32(self, time_axis: int, look: ChunkVisitor | None = None) -> int:
         """Return the values' CRC-32 in C order, read along the time axis as they were written."""
         self._require_small_chunks([range(size) for size in self.shape])
         crc = PieceCrc(self.shape, time_axis, self.dtype.itemsize)
@@ -83,10 +83,10 @@ class Hdf5Values(Values):
             yield dataset[tuple(index)]
 
     @property
-    def packed(self) -> Packed | None:
+    def raw_chunks(self) -> RawChunks | None:
         """The chunks as stored; ``None`` if the dataset has none."""
         packing = packing_of(self._dataset)
-        return None if packing is None else Packed(packing, self._chunks)
+        return None if packing is None else RawChunks(packing, self._chunks)
 
     def _chunks(self) -> Iterator[tuple[tuple[int, ...], int, bytes]]:
         chunk = self._packing[0]

@@ -11,14 +11,14 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from kapre_cli.errors import writing
-from kapre_cli.formats.array_chunks import FinalArray, Part
+from kapre_cli.errors import wrap_os_errors
+from kapre_cli.formats.array_chunks import ArrayChunks, Part
 from kapre_cli.formats.checksum import crc32
 from kapre_cli.formats.features import StoredArray
 from kapre_cli.formats.hdf5_index import index_datasets
 from kapre_cli.formats.hdf5_scales import FREQUENCY, ScaleWriter
 from kapre_cli.formats.hdf5_target import Hdf5Target, create_file
-from kapre_cli.formats.metadata import InputFacts, RootFacts, dumps
+from kapre_cli.formats.metadata import InputMetadata, OutputMetadata, dumps
 from kapre_cli.formats.read_back import Place
 from kapre_cli.formats.writer import FeatureWriter
 from kapre_cli.framing import largest_power_of_two
@@ -35,7 +35,7 @@ MAX_CHUNK_VALUES = 2**18
 _GZIP_LEVEL = 4
 
 
-class _Errors(writing):
+class _Errors(wrap_os_errors):
     """Turns an error of HDF5, or the disk's first error before it, into one that names the file."""
 
     def __init__(self, path: Path, target: Hdf5Target) -> None:
@@ -55,10 +55,10 @@ class Hdf5Writer(FeatureWriter):
     If the metadata of the output says so, it writes the arrays' dimension scales too.
     """
 
-    def __init__(self, path: Path, root: RootFacts) -> None:
+    def __init__(self, path: Path, root: OutputMetadata) -> None:
         super().__init__(path, root)
         self._compression = root.compression
-        with writing(self.path):
+        with wrap_os_errors(self.path):
             self._target = Hdf5Target(path)
         self._errors = _Errors(path, self._target)
         self._file: Any = None
@@ -89,7 +89,7 @@ class Hdf5Writer(FeatureWriter):
         self._label_space = h5py.h5s.create_simple((len(root.layer.axes),))
         self._scalar = h5py.h5s.create(h5py.h5s.SCALAR)
 
-    def copy(self, stored: StoredArray) -> InputFacts:
+    def copy(self, stored: StoredArray) -> InputMetadata:
         """Store an array of another output and its metadata, unchanged; return the metadata."""
         content = stored.content() if self._compression == "none" else None
         if content is None:
@@ -103,14 +103,14 @@ class Hdf5Writer(FeatureWriter):
         self._finish_array(stored.key, stored.facts, place)
         return stored.facts
 
-    def _store(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> Place | None:
+    def _store(self, key: str, array: ArrayChunks, pieces: Iterator[Part]) -> Place | None:
         with self._errors:
             self._dataset = self._create_dataset(key, array)
-            packed = array.packed
-            if packed is not None and packed.packing == packing_of(self._dataset):
+            raw_chunks = array.raw_chunks
+            if raw_chunks is not None and raw_chunks.packing == packing_of(self._dataset):
                 for _ in pieces:  # only for the checksum of the values
                     pass
-                for start, left_out, chunk in packed.chunks():
+                for start, left_out, chunk in raw_chunks.chunks():
                     self._dataset.write_direct_chunk(start, chunk, left_out)
             elif array.n_pieces == 1:
                 ((_, values),) = pieces
@@ -119,7 +119,7 @@ class Hdf5Writer(FeatureWriter):
                 self._write_pieces(key, array, pieces)
             return self._place() if self._compression == "none" else None
 
-    def _write_pieces(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> None:
+    def _write_pieces(self, key: str, array: ArrayChunks, pieces: Iterator[Part]) -> None:
         dataset = h5py.Dataset(self._dataset)
         in_order = self._compression == "none" and prod(array.shape[: array.time_axis]) == 1
         n_bytes = 0
@@ -133,7 +133,7 @@ class Hdf5Writer(FeatureWriter):
         # The type in memory is that of the file: HDF5 looks up and converts nothing.
         self._dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, values, _type_of(values.dtype))
 
-    def _create_dataset(self, key: str, array: FinalArray) -> Any:
+    def _create_dataset(self, key: str, array: ArrayChunks) -> Any:
         if self._compression == "none":
             return self._create_contiguous(key, array.shape, array.dtype)
         # HDF5's chunk cache is off (see create_file), so a chunk must be written in one go: along
@@ -167,7 +167,7 @@ class Hdf5Writer(FeatureWriter):
             lcpl=self._as_links,
         )
 
-    def _describe(self, key: str, facts: InputFacts) -> None:  # noqa: ARG002
+    def _describe(self, key: str, facts: InputMetadata) -> None:  # noqa: ARG002
         with self._errors:
             labels = self._attribute(_LABELS, self._label_type, self._label_space)
             labels.write(self._labels, self._label_objects)
@@ -193,7 +193,7 @@ class Hdf5Writer(FeatureWriter):
             if self._scales is not None:
                 self._scales.finish()
             self._file.close()
-        with writing(self.path):
+        with wrap_os_errors(self.path):
             self._target.close()
             sync_file(self.path)
 

@@ -30,7 +30,7 @@ _ENCODER = json.JSONEncoder(allow_nan=False)  # json.dumps would make a new one 
 _LIBRARIES = ("keras", "tensorflow", "numpy", "h5py", "soundfile", "soxr")
 
 
-class InputFacts(NamedTuple):
+class InputMetadata(NamedTuple):
     """The metadata of one input and its array.
 
     Attributes:
@@ -80,7 +80,7 @@ class InputFacts(NamedTuple):
         """Seconds of audio that the layer saw."""
         return self.n_samples / self.sr
 
-    def with_reference(self, reference: float | None) -> "InputFacts":
+    def with_reference(self, reference: float | None) -> "InputMetadata":
         """Return this metadata with another reference, in both of its units."""
         if reference == self.reference:
             return self
@@ -111,7 +111,7 @@ class InputFacts(NamedTuple):
         return _JSON % (source, *self[1:_NOTE], note, *(levels or _NO_LEVELS), sha256, self.crc32)
 
     @classmethod
-    def from_dict(cls, stored: Any) -> "InputFacts":
+    def from_dict(cls, stored: Any) -> "InputMetadata":
         """Return the metadata that :meth:`to_dict` wrote; raise StoredDataError for other."""
         if not isinstance(stored, dict) or stored.keys() != _FACT_TYPES.keys():
             raise StoredDataError(f"the facts of an input must be exactly {tuple(_FACT_TYPES)}")
@@ -123,20 +123,22 @@ class InputFacts(NamedTuple):
 
 _EXACT_TYPES = [  # with decibels, and without
     tuple(
-        optional if kind == float | None else kind for kind in InputFacts.__annotations__.values()
+        optional if kind == float | None else kind
+        for kind in InputMetadata.__annotations__.values()
     )
     for optional in (float, type(None))
 ]
 _NO_LEVELS = ("null", "null")
-_NOTE = InputFacts._fields.index("note")
-_JSON = "{" + ", ".join(f'"{name}": %s' for name in InputFacts._fields) + "}"
+_NOTE = InputMetadata._fields.index("note")
+_JSON = "{" + ", ".join(f'"{name}": %s' for name in InputMetadata._fields) + "}"
 _FACT_TYPES = {  # an integer is valid for any number
-    name: kind if kind is str else kind | int for name, kind in InputFacts.__annotations__.items()
+    name: kind if kind is str else kind | int
+    for name, kind in InputMetadata.__annotations__.items()
 }
 
 
 @dataclass(frozen=True)
-class RootFacts:
+class OutputMetadata:
     """The metadata of a whole output.
 
     Attributes:
@@ -160,7 +162,7 @@ class RootFacts:
     dimension_scales: bool = False
 
     @classmethod
-    def of(cls, settings: ExtractionSettings) -> "RootFacts":
+    def of(cls, settings: ExtractionSettings) -> "OutputMetadata":
         """Return the metadata of a run of this program."""
         output = settings.output
         return cls(
@@ -203,7 +205,7 @@ class RootFacts:
         return described if self.shard is None else described | {"shard": self.shard.to_dict()}
 
     @classmethod
-    def from_dict(cls, stored: Any) -> "RootFacts":
+    def from_dict(cls, stored: Any) -> "OutputMetadata":
         """Return the metadata that :meth:`to_dict` wrote; raise StoredDataError for other."""
         if not isinstance(stored, dict) or stored.get("format") != FORMAT:
             raise StoredDataError("it is not an output of kapre-extract: it has no such `format`")

@@ -12,15 +12,15 @@ import numpy.typing as npt
 from kapre_cli.errors import StoredDataError
 from kapre_cli.formats.checksum import crc32
 from kapre_cli.formats.features import Features, StoredArray, Values
-from kapre_cli.formats.metadata import InputFacts, dumps
+from kapre_cli.formats.metadata import InputMetadata, dumps
 from kapre_cli.formats.npy_writer import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, sidecar_of
 from kapre_cli.formats.validation import (
     MAX_FACTS_BYTES,
     open_plain,
-    sound_frequency,
-    sound_json,
-    sound_key,
-    sound_root,
+    validated_frequency,
+    validated_json,
+    validated_key,
+    validated_root,
     within,
     within_range,
 )
@@ -55,18 +55,18 @@ class NpyFeatures(Features):
         else:
             stored = _read_object(sidecar_of(path))
             rows = [dumps(stored.get("input"))]
-        self.root = sound_root(stored)
-        self.frequency = sound_frequency(_numbers(stored.get("frequency")), self.root)
-        self._inputs: dict[str, InputFacts] = {}
+        self.root = validated_root(stored)
+        self.frequency = validated_frequency(_numbers(stored.get("frequency")), self.root)
+        self._inputs: dict[str, InputMetadata] = {}
         axes = list(self.layer.axes)
         for row in rows:
-            stored = _object(sound_json(row))
-            key = sound_key(stored.pop("key", None))
+            stored = _object(validated_json(row))
+            key = validated_key(stored.pop("key", None))
             if key in self._inputs:
                 raise StoredDataError(f"the key {quoted(key)} is there twice")
             if stored.pop("axes", None) != axes:
                 raise StoredDataError(f"the axes of {quoted(key)} are not those of its layer")
-            self._inputs[key] = within_range(InputFacts.from_dict(stored), self.root)
+            self._inputs[key] = within_range(InputMetadata.from_dict(stored), self.root)
 
     def _array(self, key: str) -> StoredArray:
         file = self.path / f"{key}{NPY_SUFFIX}" if self.format == "npy-directory" else self.path
@@ -81,11 +81,11 @@ class NpyFeatures(Features):
         if not within(file, self._place):
             raise StoredDataError(f"{quoted(file)} is a link that leads out of the output")
 
-    def facts(self) -> Iterator[tuple[str, InputFacts]]:
+    def facts(self) -> Iterator[tuple[str, InputMetadata]]:
         """Yield the key and the metadata of every input."""
         return iter(self._inputs.items())
 
-    def strays(self) -> Iterator[str]:
+    def unexpected_files(self) -> Iterator[str]:
         """Yield the paths, below the output's folder, of unexpected files and folders.
 
         Every link is unexpected. The content of an unexpected folder is not listed.
@@ -184,7 +184,7 @@ def _read_object(path: Path) -> dict[str, Any]:
         text = file.read(_MAX_ROOT_BYTES + 1)
     if len(text) > _MAX_ROOT_BYTES:
         raise StoredDataError(f"{quoted(path)} is larger than its content can be")
-    stored = _object(sound_json(text))
+    stored = _object(validated_json(text))
     if "crc32" in stored:
         checksum = stored.pop("crc32")
         _require_checksum(path, [dumps(stored).encode()], checksum)

@@ -12,10 +12,10 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from kapre_cli.errors import OutputError, StoredDataError, writing
-from kapre_cli.formats.array_chunks import FinalArray, Part
+from kapre_cli.errors import OutputError, StoredDataError, wrap_os_errors
+from kapre_cli.formats.array_chunks import ArrayChunks, Part
 from kapre_cli.formats.checksum import crc32
-from kapre_cli.formats.metadata import FORMAT, InputFacts, RootFacts, dumps
+from kapre_cli.formats.metadata import FORMAT, InputMetadata, OutputMetadata, dumps
 from kapre_cli.formats.read_back import Place
 from kapre_cli.formats.writer import FeatureWriter
 from kapre_cli.osutil import sync_folder, write_all
@@ -32,32 +32,32 @@ _COPIED_BYTES = 2**20
 class NpyDirectoryWriter(FeatureWriter):
     """Writes ``<dir>/<key>.npy`` for every input, with the metadata in two JSON files."""
 
-    def __init__(self, path: Path, root: RootFacts) -> None:
+    def __init__(self, path: Path, root: OutputMetadata) -> None:
         super().__init__(path, root)
-        with writing(path):
+        with wrap_os_errors(path):
             path.mkdir()
             self._folders = {path}
             self._manifest = (path / MANIFEST_NAME).open("xb")
             self._manifest_crc32 = 0
 
-    def _store(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> Place:
+    def _store(self, key: str, array: ArrayChunks, pieces: Iterator[Part]) -> Place:
         target = self.path / f"{key}{NPY_SUFFIX}"
-        with writing(target):
+        with wrap_os_errors(target):
             if target.parent not in self._folders:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 below = len(target.relative_to(self.path).parents) - 1
                 self._folders.update(target.parents[:below])
             return _write_npy(target, array, pieces)
 
-    def _describe(self, key: str, facts: InputFacts) -> None:
-        with writing(self.path / MANIFEST_NAME):
+    def _describe(self, key: str, facts: InputMetadata) -> None:
+        with wrap_os_errors(self.path / MANIFEST_NAME):
             line = f"{dumps(_row(key, self.root, facts))}\n".encode()
             self._manifest_crc32 = crc32(line, self._manifest_crc32)
             self._manifest.write(line)
 
     def finish(self) -> None:
         """Write the root metadata and sync all names to the disk."""
-        with writing(self.path):
+        with wrap_os_errors(self.path):
             self._manifest.flush()
             os.fsync(self._manifest.fileno())
             root = root_dict(self.root, self.frequency)
@@ -75,14 +75,14 @@ class NpyDirectoryWriter(FeatureWriter):
 class NpyWriter(FeatureWriter):
     """Writes a single ``x.npy``, with all its metadata in ``x.npy.json``."""
 
-    def _store(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> Place:  # noqa: ARG002
-        with writing(self.path):
+    def _store(self, key: str, array: ArrayChunks, pieces: Iterator[Part]) -> Place:  # noqa: ARG002
+        with wrap_os_errors(self.path):
             return _write_npy(self.path, array, pieces)
 
-    def _describe(self, key: str, facts: InputFacts) -> None:
+    def _describe(self, key: str, facts: InputMetadata) -> None:
         sidecar = sidecar_of(self.path)
         described = root_dict(self.root, self.frequency) | {"input": _row(key, self.root, facts)}
-        with writing(sidecar):
+        with wrap_os_errors(sidecar):
             _write_json(sidecar, described)
 
     def finish(self) -> None:
@@ -103,12 +103,12 @@ def is_sidecar(path: Path) -> bool:
         return file.read(len(beginning)) == beginning
 
 
-def root_dict(root: RootFacts, frequency: npt.NDArray[np.float64]) -> dict[str, Any]:
+def root_dict(root: OutputMetadata, frequency: npt.NDArray[np.float64]) -> dict[str, Any]:
     """Return the root metadata with the frequencies, which have no dataset in this format."""
     return root.to_dict() | {"frequency": frequency.tolist()}
 
 
-def _row(key: str, root: RootFacts, facts: InputFacts) -> dict[str, Any]:
+def _row(key: str, root: OutputMetadata, facts: InputMetadata) -> dict[str, Any]:
     return {"key": key, "axes": list(root.layer.axes), **facts.to_dict()}
 
 
@@ -121,14 +121,14 @@ def _write_json(path: Path, value: dict[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
-def _npy_head(array: FinalArray) -> bytes:
+def _npy_head(array: ArrayChunks) -> bytes:
     head = BytesIO()
     described = {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape}
     np.lib.format.write_array_header_1_0(head, described)
     return head.getvalue()
 
 
-def _write_into(file: IO[bytes], array: FinalArray, pieces: Iterator[Part]) -> None:
+def _write_into(file: IO[bytes], array: ArrayChunks, pieces: Iterator[Part]) -> None:
     """Write an array piece by piece into an empty file.
 
     No memory map is used: its pages would count as this process's memory.
@@ -146,7 +146,7 @@ def _write_into(file: IO[bytes], array: FinalArray, pieces: Iterator[Part]) -> N
             file.write(np.ascontiguousarray(values[place]).data)
 
 
-def _write_npy(path: Path, array: FinalArray, pieces: Iterator[Part]) -> Place:
+def _write_npy(path: Path, array: ArrayChunks, pieces: Iterator[Part]) -> Place:
     n_bytes = prod(array.shape) * array.dtype.itemsize
     with path.open("xb") as file:
         _write_into(file, array, pieces)
@@ -155,7 +155,7 @@ def _write_npy(path: Path, array: FinalArray, pieces: Iterator[Part]) -> Place:
         return Place(path, os.fstat(file.fileno()).st_size - n_bytes, n_bytes)
 
 
-def write_array(descriptor: int, array: FinalArray) -> None:
+def write_array(descriptor: int, array: ArrayChunks) -> None:
     """Write an array in C order, for any order of its axes, to a descriptor that cannot seek.
 
     Raises:

@@ -91,10 +91,10 @@ def _other_file(path: Path) -> StoredDataError | None:
             return None
     except (OSError, StoredDataError):
         return None
-    from kapre_cli.audio import promise  # imports libraries only where they are needed
+    from kapre_cli.audio import read_header  # imports libraries only where they are needed
 
     try:
-        header = promise(str(path))
+        header = read_header(str(path))
     except AudioReadError as error:
         return StoredDataError(
             f"{quoted(path)} is no output of kapre-extract, and no recording that can be read: "

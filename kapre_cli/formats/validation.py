@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError
-from kapre_cli.formats.metadata import InputFacts, RootFacts
+from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.layers import dsp
 from kapre_cli.settings import LayerConfig, MelspectrogramConfig
 from kapre_cli.settings.layers import MAX_WEIGHTS
@@ -35,7 +35,9 @@ _MAX_JSON_VALUES = 2**21 + MAX_FACTS_BYTES
 _MAX_FLOAT32 = float(np.finfo(np.float32).max)
 _INT64 = (-(2**63), 2**63 - 1)
 _RANGES = {
-    **{name: _INT64 for name, kind in InputFacts.__annotations__.items() if kind in (int, float)},
+    **{
+        name: _INT64 for name, kind in InputMetadata.__annotations__.items() if kind in (int, float)
+    },
     "sr": (1, MAX_SR),
     "source_sr": (1, MAX_SR),
     "n_samples": (1, _INT64[1]),
@@ -58,7 +60,7 @@ def open_plain(path: str | os.PathLike[str]) -> BinaryIO:
     return os.fdopen(file, "rb")
 
 
-def sound_json(text: str | bytes) -> Any:
+def validated_json(text: str | bytes) -> Any:
     """Parse JSON of untrusted origin; raise StoredDataError if it is invalid.
 
     A name twice in one object is rejected, and so are NaN, infinity, integers of more than 64 bits,
@@ -112,7 +114,7 @@ _DECODER = json.JSONDecoder(
 )
 
 
-def sound_key(key: Any) -> str:
+def validated_key(key: Any) -> str:
     """Return a key; raise StoredDataError if it is not UTF-8, too long, or leaves the output."""
     if not isinstance(key, str):
         raise StoredDataError(f"{quoted(key)} is no key")
@@ -132,9 +134,9 @@ def sound_key(key: Any) -> str:
     return key
 
 
-def sound_root(stored: Any) -> RootFacts:
+def validated_root(stored: Any) -> OutputMetadata:
     """Return the metadata of an output; raise StoredDataError unless it is consistent."""
-    root = RootFacts.from_dict(stored)
+    root = OutputMetadata.from_dict(stored)
     sr = root.audio.sr
     if isinstance(root.layer, MelspectrogramConfig) and root.layer.sr != sr:
         raise StoredDataError(f"its layer is made for {root.layer.sr:,} Hz, its audio is at {sr:,}")
@@ -143,7 +145,7 @@ def sound_root(stored: Any) -> RootFacts:
     return root
 
 
-def within_range(facts: InputFacts, root: RootFacts) -> InputFacts:
+def within_range(facts: InputMetadata, root: OutputMetadata) -> InputMetadata:
     """Return metadata of the right types; raise StoredDataError if a value is out of range."""
     for name, (lowest, highest) in _RANGES.items():
         value = getattr(facts, name)
@@ -155,7 +157,7 @@ def within_range(facts: InputFacts, root: RootFacts) -> InputFacts:
     return facts
 
 
-def _require_reference(facts: InputFacts, config: LayerConfig) -> None:
+def _require_reference(facts: InputMetadata, config: LayerConfig) -> None:
     """Raise StoredDataError for a reference that the layer cannot have had."""
     reference, in_db = facts.reference, facts.reference_db
     if not config.decibel:
@@ -173,7 +175,7 @@ def _require_reference(facts: InputFacts, config: LayerConfig) -> None:
         )
 
 
-def sound_frequency(values: npt.NDArray[Any], root: RootFacts) -> npt.NDArray[np.float64]:
+def validated_frequency(values: npt.NDArray[Any], root: OutputMetadata) -> npt.NDArray[np.float64]:
     """Return frequencies in Hz; raise StoredDataError if not, up to rounding, the layer's."""
     expected = frequencies(root.layer, root.audio.sr)
     if values.shape != expected.shape or not np.allclose(values, expected, rtol=1e-9, atol=0):
@@ -189,18 +191,20 @@ def frequencies(config: LayerConfig, sr: int) -> npt.NDArray[np.float64]:
     return dsp.dft_frequencies(sr, config.n_dft)
 
 
-def require_shape(key: str, shape: tuple[int, ...], facts: InputFacts, config: LayerConfig) -> None:
+def require_shape(
+    key: str, shape: tuple[int, ...], facts: InputMetadata, config: LayerConfig
+) -> None:
     """Raise StoredDataError for a shape that is not the one of the layer."""
     if len(shape) != len(config.axes):
         raise StoredDataError(
             f"{quoted(key)} has {len(shape)} axes, its facts name {len(config.axes)}"
         )
-    expected = sound_shape(key, facts, config)
+    expected = validated_shape(key, facts, config)
     if shape != expected:
         raise StoredDataError(f"{quoted(key)} has shape {shape}, its facts say {expected}")
 
 
-def sound_shape(key: str, facts: InputFacts, config: LayerConfig) -> tuple[int, ...]:
+def validated_shape(key: str, facts: InputMetadata, config: LayerConfig) -> tuple[int, ...]:
     """Return the shape of an input's array; raise StoredDataError if it has none."""
     try:
         return _shape(config, facts.n_samples, facts.n_channels)

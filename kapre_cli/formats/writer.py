@@ -4,10 +4,10 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 
-from kapre_cli.formats.array_chunks import FinalArray, Part, stored_array
+from kapre_cli.formats.array_chunks import ArrayChunks, Part, stored_array
 from kapre_cli.formats.checksum import PieceCrc
 from kapre_cli.formats.features import StoredArray
-from kapre_cli.formats.metadata import InputFacts, RootFacts
+from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.formats.read_back import Place, ReadBack
 from kapre_cli.formats.validation import frequencies
 from kapre_cli.osutil import Resource
@@ -20,15 +20,15 @@ class FeatureWriter(Resource):
     arrays that have been written. ``read_back`` checks them while the next ones are written.
     """
 
-    def __init__(self, path: Path, root: RootFacts) -> None:
+    def __init__(self, path: Path, root: OutputMetadata) -> None:
         self.path = path
         self.root = root
         self.frequency = frequencies(root.layer, root.audio.sr)
         self.read_back = ReadBack()
         self.keys: list[str] = []
-        self.facts: list[InputFacts] = []
+        self.facts: list[InputMetadata] = []
 
-    def add(self, key: str, array: FinalArray, facts: InputFacts) -> InputFacts:
+    def add(self, key: str, array: ArrayChunks, facts: InputMetadata) -> InputMetadata:
         """Store an input's array and its metadata; raise OutputError if that fails.
 
         Return the metadata with the checksum of the stored values and the reference of decibels.
@@ -39,14 +39,14 @@ class FeatureWriter(Resource):
         self._finish_array(key, facts, place)
         return facts
 
-    def _finish_array(self, key: str, facts: InputFacts, place: Place | None) -> None:
+    def _finish_array(self, key: str, facts: InputMetadata, place: Place | None) -> None:
         self._describe(key, facts)
         self.keys.append(key)
         self.facts.append(facts)
         if place is not None:
             self.read_back.add(key, place, facts.crc32)
 
-    def copy(self, stored: StoredArray) -> InputFacts:
+    def copy(self, stored: StoredArray) -> InputMetadata:
         """Store an array of another output and its metadata, unchanged; return the metadata.
 
         Raise StoredDataError if the array is damaged, OutputError if it cannot be written.
@@ -57,11 +57,11 @@ class FeatureWriter(Resource):
         return facts
 
     @abstractmethod
-    def _store(self, key: str, array: FinalArray, pieces: Iterator[Part]) -> Place | None:
+    def _store(self, key: str, array: ArrayChunks, pieces: Iterator[Part]) -> Place | None:
         """Write all pieces; return where the bytes are, ``None`` if they are compressed."""
 
     @abstractmethod
-    def _describe(self, key: str, facts: InputFacts) -> None:
+    def _describe(self, key: str, facts: InputMetadata) -> None:
         """Write the metadata of the array stored last."""
 
     @abstractmethod

@@ -9,8 +9,8 @@ from kapre_cli.errors import UsageError
 from kapre_cli.inputs.keys import (
     STREAM_KEY,
     TOO_LONG,
-    Places,
-    Refusal,
+    KeyRegistry,
+    RejectedPath,
     Source,
     file_key,
     is_too_long,
@@ -33,13 +33,13 @@ class Inputs:
     """
 
     sources: tuple[Source, ...]
-    refusals: tuple[Refusal, ...] = ()
+    rejected_paths: tuple[RejectedPath, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
     def n_inputs(self) -> int:
         """Number of inputs, rejected ones included."""
-        return len(self.sources) + len(self.refusals)
+        return len(self.sources) + len(self.rejected_paths)
 
 
 def discover(
@@ -67,7 +67,7 @@ def discover(
             outside ``root``, ``root`` is no directory, or a path names nothing.
     """
     sources: list[Source] = []
-    refusals: list[Refusal] = []
+    rejected_paths: list[RejectedPath] = []
     notes: list[str] = []
     if root is not None and not os.path.isdir(root):
         raise UsageError(
@@ -78,22 +78,24 @@ def discover(
             sources.append(Source(path, STREAM_KEY, spooled))
         elif os.path.isdir(_possible(path)):
             walk = Walk(path, hidden=hidden)
-            sources += _named(walk, path if root is None else root, refusals)
-            refusals += walk.refusals
+            sources += _named(walk, path if root is None else root, rejected_paths)
+            rejected_paths += walk.rejected_paths
             notes += walk.notes()
         else:
-            sources += _named([path], root, refusals)
+            sources += _named([path], root, rejected_paths)
     folders = Folders()
-    sources += _named(filterfalse(folders.skips, listed), root, refusals)
-    places = Places()
+    sources += _named(filterfalse(folders.skips, listed), root, rejected_paths)
+    places = KeyRegistry()
     kept = tuple(source for source in sources if places.take(source))
-    return Inputs(kept, tuple(refusals), (*notes, *folders.notes()))
+    return Inputs(kept, tuple(rejected_paths), (*notes, *folders.notes()))
 
 
-def _named(paths: Iterable[str], root: str | None, refusals: list[Refusal]) -> Iterator[Source]:
+def _named(
+    paths: Iterable[str], root: str | None, rejected_paths: list[RejectedPath]
+) -> Iterator[Source]:
     for path in paths:
         if is_too_long(path):
-            refusals.append(Refusal(path, TOO_LONG))
+            rejected_paths.append(RejectedPath(path, TOO_LONG))
         else:
             yield Source(path, file_key(path, root))
 
@@ -137,7 +139,7 @@ class Folders:
 
 
 @dataclass(eq=False)
-class Arriving:
+class InputStream:
     """Yields the inputs known in advance, then those of the list as they arrive.
 
     An input of the list can be rejected only after the run has begun: it fails by name, and the
@@ -187,7 +189,7 @@ class Arriving:
             elif not self.is_over:
                 self.names.wait()
 
-    def put_back(self, sources: Iterable[Source]) -> None:
+    def unread(self, sources: Iterable[Source]) -> None:
         """Yield these inputs, which have been yielded before, again before all others."""
         self._coming = chain(sources, self._coming)
 
@@ -196,7 +198,7 @@ class Arriving:
         return self._folders.notes()
 
     def _sources(self) -> Iterator[Source | None]:
-        places = Places()
+        places = KeyRegistry()
         for source in filter(places.take, self.known.sources):
             self.admit(source)
             yield source
@@ -209,7 +211,7 @@ class Arriving:
         if self.n_inputs == 0:
             raise self.names.is_empty()
 
-    def _of(self, path: str, places: Places) -> Source | None:
+    def _of(self, path: str, places: KeyRegistry) -> Source | None:
         """Return the input of a path; ``None`` if it is rejected or a duplicate."""
         try:
             if is_too_long(path):

@@ -59,7 +59,7 @@ def is_too_long(path: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class RejectedPath:
     """A rejected path and the reason."""
 
     path: str
@@ -151,7 +151,7 @@ def folders_of(keys: Iterable[str]) -> set[str | bytes]:
     return folders
 
 
-class Places:
+class KeyRegistry:
     """The keys of an output, claimed by one input after another."""
 
     def __init__(self) -> None:
@@ -187,7 +187,7 @@ class Places:
         return True
 
 
-def nested(keys: Collection[str]) -> Iterator[tuple[str, str]]:
+def prefix_conflicts(keys: Collection[str]) -> Iterator[tuple[str, str]]:
     """Yield each key that is a folder of another, with the other; one output cannot have both.
 
     >>> list(nested({"a.wav": 1, "a.wav/b.wav": 2}))

@@ -165,7 +165,7 @@ def _utf16_of(head: bytes, fewest: int) -> str | None:
     return None
 
 
-class PipeSpool(Resource):
+class SpooledPipe(Resource):
     """A file below ``folder`` without a name: it is gone when the last process closes it.
 
     It is made before the workers that read it are forked. A failure to make it (then

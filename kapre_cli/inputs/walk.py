@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 
-from kapre_cli.inputs.keys import Refusal
+from kapre_cli.inputs.keys import RejectedPath
 from kapre_cli.text import counted, quoted
 
 AUDIO_SUFFIXES = (".wav", ".wave", ".flac")
@@ -33,12 +33,12 @@ class Walk:
     """Iterate over the audio files below one directory and count what is skipped.
 
     The directory ``top`` is searched even if it is itself hidden, but what is hidden below it only
-    with ``hidden``. ``refusals`` are folders that should have given inputs and could not.
+    with ``hidden``. ``rejected_paths`` are folders that should have given inputs and could not.
     """
 
     def __init__(self, top: str, *, hidden: bool = False) -> None:
         self.top = top
-        self.refusals: list[Refusal] = []
+        self.rejected_paths: list[RejectedPath] = []
         self._takes_hidden = hidden
         self._links: list[str] = []
         self._hidden: dict[str, list[str]] = {"folder": [], "file": []}
@@ -68,8 +68,8 @@ class Walk:
                     found = True
                     yield entry.path
             folders += reversed(subfolders)
-        if not found and not self.refusals:
-            self.refusals.append(Refusal(self.top, self._why_none()))
+        if not found and not self.rejected_paths:
+            self.rejected_paths.append(RejectedPath(self.top, self._why_none()))
 
     def _why_none(self) -> str:
         if any(self._hidden.values()):
@@ -85,7 +85,7 @@ class Walk:
                 return sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
             reason = f"the folder cannot be read: {error.strerror}"
-            self.refusals.append(Refusal(folder, reason))
+            self.rejected_paths.append(RejectedPath(folder, reason))
             return []
 
     def _is_audio(self, name: str) -> bool:

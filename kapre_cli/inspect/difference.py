@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.formats.array_chunks import stored_array
-from kapre_cli.formats.features import Features, Look, StoredArray
+from kapre_cli.formats.features import ChunkVisitor, Features, StoredArray
 from kapre_cli.settings import LayerConfig, checks
 
 Floats = npt.NDArray[np.float64]
@@ -81,7 +81,7 @@ def difference(
     other: StoredArray,
     config: LayerConfig,
     tolerance: Tolerance,
-    look: Look | None = None,
+    look: ChunkVisitor | None = None,
 ) -> Difference:
     """Return how far two arrays of one shape are apart; their axes may stand in another order.
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from statistics import median_low
 from typing import NamedTuple
 
-from kapre_cli.formats.metadata import InputFacts
+from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.settings import LayerConfig
 
-Known = Sequence[tuple[str, InputFacts]]
+InputResult = Sequence[tuple[str, InputMetadata]]
 
 MANY_TIMES = 10  # inputs so many times longer or shorter than the median are outliers
 _EXPECTED: dict[str, int | str] = {
@@ -19,7 +19,7 @@ _EXPECTED: dict[str, int | str] = {
 }
 
 
-class Odd(NamedTuple):
+class Outlier(NamedTuple):
     """One property in which an input differs from the rest.
 
     Attributes:
@@ -36,7 +36,7 @@ class Odd(NamedTuple):
     usual: float | str
 
 
-def odd_ones(known: Known, config: LayerConfig) -> Iterator[Odd]:
+def outliers(known: InputResult, config: LayerConfig) -> Iterator[Outlier]:
     """Yield the outliers by property, in the order of the inputs."""
     for fact in ("source_sr", "n_channels", *_EXPECTED):
         values = [getattr(facts, fact) for _, facts in known]
@@ -44,14 +44,14 @@ def odd_ones(known: Known, config: LayerConfig) -> Iterator[Odd]:
         if usual is not None:
             for (key, _), value in zip(known, values, strict=True):
                 if value != usual:
-                    yield Odd(key, fact, value, usual)
+                    yield Outlier(key, fact, value, usual)
     for key, facts in known:
         if facts.n_samples < config.n_dft:
-            yield Odd(key, "n_samples", facts.n_samples, config.n_dft)
+            yield Outlier(key, "n_samples", facts.n_samples, config.n_dft)
     median = median_low(facts.seconds for _, facts in known) if known else 0.0
     for key, facts in known:
         if not median / MANY_TIMES <= facts.seconds <= median * MANY_TIMES:
-            yield Odd(key, "seconds", facts.seconds, median)
+            yield Outlier(key, "seconds", facts.seconds, median)
 
 
 def _most_frequent(values: Sequence[int]) -> int | None:

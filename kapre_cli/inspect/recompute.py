@@ -16,7 +16,7 @@ from kapre_cli.errors import AudioReadError, StoredDataError, UsageError
 from kapre_cli.extract.executor import Executor
 from kapre_cli.extract.run import extract
 from kapre_cli.formats.features import Features, StoredArray
-from kapre_cli.formats.metadata import RootFacts
+from kapre_cli.formats.metadata import OutputMetadata
 from kapre_cli.formats.opening import open_features
 from kapre_cli.formats.validation import require_buildable
 from kapre_cli.inputs import Source, path_of
@@ -31,7 +31,7 @@ from kapre_cli.text import quoted
 _PART_OF_PEAK = 2e-5
 _DECIBELS = 0.01
 
-_LOT_BYTES = 2**28  # of features that are in the temporary folder at once, or
+_CHUNK_BYTES = 2**28  # of features that are in the temporary folder at once, or
 _LOT_INPUTS = 1000
 
 _NAMED = 3  # keys that a message names
@@ -95,7 +95,7 @@ def _other_folders(features: Features, audio: Path, path: str) -> Iterator[Path]
                 yield folder
 
 
-def spread(items: Sequence[Item], number: int) -> list[Item]:
+def sample_evenly(items: Sequence[Item], number: int) -> list[Item]:
     """Return ``number`` evenly spaced items, both ends included; all if there are no more.
 
     >>> spread(range(100), 4), spread("ab", 4)
@@ -118,7 +118,7 @@ class _Moving(Progress):
 
 
 @dataclass
-class Anew:
+class Recomputation:
     """Recomputes inputs with the settings of an output, and reports those that differ.
 
     Attributes:
@@ -140,7 +140,7 @@ class Anew:
     def __post_init__(self) -> None:
         """Compare the versions of programs and libraries: the same ones compute the same bits."""
         self._root = self.features.root
-        versions = RootFacts.of(self._settings(Path("anew"))).versions
+        versions = OutputMetadata.of(self._settings(Path("anew"))).versions
         self._exactly = versions == self._root.versions
 
     @property
@@ -156,13 +156,13 @@ class Anew:
         """Recompute inputs and report faults; raise StoredDataError if the layer is too large."""
         require_buildable(self._root.layer)
         self.progress.stage("checking", len(keys), total_of(self.seconds, keys))
-        for lot in self._lots(keys):
+        for chunk in self._lots(keys):
             with scratch_folder() as folder:
-                self._check_lot(lot, folder / "anew")
+                self._check_chunk(chunk, folder / "anew")
 
     def _lots(self, keys: Sequence[str]) -> Iterator[list[Source]]:
         """Yield chunks of inputs whose bytes are unchanged; report the others."""
-        lot: list[Source] = []
+        chunk: list[Source] = []
         n_bytes = 0
         for key in keys:
             array = self.features[key]
@@ -172,13 +172,13 @@ class Anew:
                 self.tell(key, str(error))
                 self.progress.checked(self.seconds.get(key, 0.0))
                 continue
-            lot.append(source)
+            chunk.append(source)
             n_bytes += prod(array.shape) * array.dtype.itemsize
-            if n_bytes >= _LOT_BYTES or len(lot) >= _LOT_INPUTS:
-                yield lot
-                lot, n_bytes = [], 0
-        if lot:
-            yield lot
+            if n_bytes >= _CHUNK_BYTES or len(chunk) >= _LOT_INPUTS:
+                yield chunk
+                chunk, n_bytes = [], 0
+        if chunk:
+            yield chunk
 
     def _source(self, key: str, sha256: str) -> Source:
         """Return the source of an input; raise AudioReadError if its bytes have changed."""
@@ -193,15 +193,15 @@ class Anew:
             raise AudioReadError(f"its source {quoted(path)} has changed: its SHA-256 is another")
         return Source(path, key)
 
-    def _check_lot(self, lot: Sequence[Source], path: Path) -> None:
+    def _check_chunk(self, chunk: Sequence[Source], path: Path) -> None:
         # Numbers replace the keys, which may be too long, or too much alike, for file names.
-        numbered = [Source(source.path, str(number)) for number, source in enumerate(lot)]
+        numbered = [Source(source.path, str(number)) for number, source in enumerate(chunk)]
         said: list[str] = []
         report = Report(say=said.append)
         extract(numbered, self._settings(path), report, _Moving(self.progress), self.executor)
         self.n_inputs += report.n_written
         anew = open_features(path) if report.n_written else None
-        for source, number in zip(lot, numbered, strict=True):
+        for source, number in zip(chunk, numbered, strict=True):
             stored = self.features[source.key]
             if anew is None or number.key not in anew:
                 why: str | None = f"cannot be computed anew: {_reason(source.path, said)}"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kapre_cli.audio import AudioFile, encoding_name, promise
+from kapre_cli.audio import AudioFile, encoding_name, read_header
 from kapre_cli.errors import AudioReadError
 from kapre_cli.inspect.texts import table
 from kapre_cli.text import counted, in_bytes, length, printable, quoted
@@ -16,7 +16,7 @@ def recording(path: Path) -> dict[str, Any]:
     Nothing is decoded. Its length is ``None`` if only decoding could tell. ``notes`` are sentences
     on peculiarities, and why a run would fail it. Raise AudioReadError without a readable header.
     """
-    header = promise(str(path))
+    header = read_header(str(path))
     n_samples = header.n_frames
     notes: tuple[str, ...] = ()
     if header.kind == "FLAC" and n_samples is None:

@@ -9,10 +9,10 @@ from typing import Any
 
 from kapre_cli.errors import StoredDataError, UsageError
 from kapre_cli.formats.features import Features, StoredArray, unknown_key
-from kapre_cli.formats.metadata import RootFacts
+from kapre_cli.formats.metadata import OutputMetadata
 from kapre_cli.formats.npy_writer import sidecar_of
 from kapre_cli.inspect.opening import opened
-from kapre_cli.inspect.outliers import Known, odd_ones
+from kapre_cli.inspect.outliers import InputResult, outliers
 from kapre_cli.settings import ExtractionSettings, LayerConfig, OutputSettings
 from kapre_cli.settings.run import AudioSettings
 from kapre_cli.text import quoted
@@ -56,12 +56,12 @@ def summary(path: Path, keys: Sequence[str] = ()) -> dict[str, Any]:
             "shortest": _length(min, seconds),
             "longest": _length(max, seconds),
             "median_seconds": median_low(seconds.values()) if seconds else None,
-            "odd": [one._asdict() for one in odd_ones(known, config)],
+            "odd": [one._asdict() for one in outliers(known, config)],
             "inputs": [_described(features[key]) for key in dict.fromkeys(keys)],
         }
 
 
-def _known(features: Features) -> Known:
+def _known(features: Features) -> InputResult:
     try:
         return list(features.facts())
     except StoredDataError as error:
@@ -73,7 +73,7 @@ def _length(choose: Callable[..., str | None], seconds: dict[str, float]) -> dic
     return None if key is None else {"key": key, "seconds": seconds[key]}
 
 
-def chosen(root: RootFacts) -> frozenset[str]:
+def chosen(root: OutputMetadata) -> frozenset[str]:
     """Return the names of the arguments and settings that differ from their defaults.
 
     Defaults that follow from frame length and rate are those of the given ones.
@@ -129,7 +129,7 @@ def _bytes_below(folder: Path) -> int:
     return n_bytes
 
 
-def _n_frames(config: LayerConfig, known: Known) -> int:
+def _n_frames(config: LayerConfig, known: InputResult) -> int:
     framing = config.framing
     # Inputs too short for a frame can have none: reading their arrays raises an error.
     at_least = framing.n_dft if framing.padding == "valid" else 1

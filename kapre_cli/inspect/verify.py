@@ -13,7 +13,7 @@ import numpy.typing as npt
 from kapre_cli.errors import StoredDataError
 from kapre_cli.extract.executor import Executor
 from kapre_cli.formats.features import StoredArray
-from kapre_cli.formats.metadata import RootFacts
+from kapre_cli.formats.metadata import OutputMetadata
 from kapre_cli.inspect.opening import opened, seconds_of, total_of
 from kapre_cli.inspect.texts import reason
 from kapre_cli.report import SILENT, ExitCode, Progress
@@ -24,7 +24,7 @@ _DECIBELS = (-80.0, 0.0)
 
 
 @dataclass
-class Verdict:
+class VerifyResult:
     """The faults of an output.
 
     Attributes:
@@ -39,7 +39,7 @@ class Verdict:
     say: Callable[[str], None]
     n_inputs: int = 0
     wrong: set[str] = field(default_factory=set)
-    n_strays: int = 0
+    n_unexpected: int = 0
     n_anew: int = 0
     how_close: str = ""
 
@@ -50,20 +50,20 @@ class Verdict:
 
     def stray(self, name: str) -> None:
         """Record an unexpected object."""
-        self.n_strays += 1
+        self.n_unexpected += 1
         self.say(f"stray: {quoted(name)} is not of this output")
 
     @property
     def exit_code(self) -> ExitCode:
         """0 only if there is no fault."""
-        return ExitCode.FAILED if self.wrong or self.n_strays else ExitCode.OK
+        return ExitCode.FAILED if self.wrong or self.n_unexpected else ExitCode.OK
 
     def closing(self) -> str:
         """Return the closing line."""
         n_wrong = len(self.wrong)
         counts = [f"{self.n_inputs - n_wrong:,} right", f"{n_wrong:,} wrong"]
-        if self.n_strays:
-            counts.append(counted(self.n_strays, "stray"))
+        if self.n_unexpected:
+            counts.append(counted(self.n_unexpected, "stray"))
         anew = f"; {self.n_anew:,} computed anew, {self.how_close}" if self.how_close else ""
         inputs = counted(self.n_inputs, "input")
         return f"{quoted(self.path)}: {inputs}: {', '.join(counts)}{anew}"
@@ -76,7 +76,7 @@ def verify(
     sample: int | None = SAMPLE,
     progress: Progress = SILENT,
     executor: Executor | None = None,
-) -> Verdict:
+) -> VerifyResult:
     """Compare an output with its own metadata, and some or all inputs with their audio.
 
     Every array is read once, in parts. ``say`` is called with each fault, in words, as it is found.
@@ -90,10 +90,10 @@ def verify(
         OutputError: If the temporary folder cannot be written.
     """
     with opened(path) as features:
-        verdict = Verdict(path, say, len(features))
+        verdict = VerifyResult(path, say, len(features))
         if against is not None:
             # Decoders and engines are imported only where something is computed.
-            from kapre_cli.inspect.recompute import Anew, require_audio, spread
+            from kapre_cli.inspect.recompute import Recomputation, require_audio, sample_evenly
 
             require_audio(features, against)
         seconds = seconds_of(features)
@@ -105,21 +105,21 @@ def verify(
                 verdict.input(key, reason(key, error))
             progress.checked(seconds.get(key, 0.0))
         try:
-            for stray in features.strays():
+            for stray in features.unexpected_files():
                 verdict.stray(stray)
             features.require_scales()
         except StoredDataError as error:
-            verdict.n_strays += 1
+            verdict.n_unexpected += 1
             say(f"wrong: {error}")
         if against is not None:
             sound = [key for key in features if key not in verdict.wrong]
-            anew = Anew(features, against, seconds, verdict.input, progress, executor)
-            anew.check(sound if sample is None else spread(sound, sample))
+            anew = Recomputation(features, against, seconds, verdict.input, progress, executor)
+            anew.check(sound if sample is None else sample_evenly(sound, sample))
             verdict.n_anew, verdict.how_close = anew.n_inputs, anew.how_close
     return verdict
 
 
-def _check(array: StoredArray, root: RootFacts, progress: Progress) -> None:
+def _check(array: StoredArray, root: OutputMetadata, progress: Progress) -> None:
     """Compare an array, whose shape has been checked, with its metadata; raise StoredDataError."""
     if array.dtype.newbyteorder("<") != np.dtype(root.dtype).newbyteorder("<"):
         raise StoredDataError(f"it is of {array.dtype.name}, the settings say {root.dtype}")

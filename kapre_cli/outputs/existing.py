@@ -26,7 +26,7 @@ from kapre_cli.formats.npy_writer import (
     sidecar_of,
 )
 from kapre_cli.formats.opening import begins_as_our_hdf5, open_features
-from kapre_cli.formats.validation import sound_shape
+from kapre_cli.formats.validation import validated_shape
 from kapre_cli.settings import OutputSettings
 from kapre_cli.text import quoted
 
@@ -94,7 +94,7 @@ def existing_output(output: OutputSettings, *, resumable: bool = True) -> Existi
                 "--overwrite replaces it once the new one is complete"
             )
         if output.format == "hdf5":
-            _require_no_strays(path)
+            _check_no_unexpected_files(path)
     sidecar = stamp_of(sidecar_of(path)) if output.format == "npy" else None
     return Existing(stamp_of(path), sidecar)
 
@@ -214,13 +214,13 @@ def _require_pair(path: Path) -> None:
         ) from error
 
 
-def _require_no_strays(path: Path) -> None:
+def _check_no_unexpected_files(path: Path) -> None:
     """Reject an HDF5 file with unexpected objects; a damaged one counts as having none."""
     unexpected = None
     with suppress(FileNotFoundError):
         now = os.stat(path)
         state = (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
-        unexpected = _first_stray(path, state)
+        unexpected = _first_unexpected(path, state)
     if unexpected is not None:
         raise UsageError(
             f"{quoted(unexpected)} in the output {quoted(path)} is not of this program's making; "
@@ -229,11 +229,11 @@ def _require_no_strays(path: Path) -> None:
 
 
 @lru_cache(maxsize=4)
-def _first_stray(path: Path, _state: tuple[int, ...]) -> str | None:
+def _first_unexpected(path: Path, _state: tuple[int, ...]) -> str | None:
     """Return the name of an unexpected object; the cache saves a second search of the file."""
     try:
         with open_features(path) as features:
-            return next(features.strays(), None)
+            return next(features.unexpected_files(), None)
     except (StoredDataError, FileNotFoundError):
         return None
 
@@ -251,7 +251,7 @@ def require_unmixed(path: Path) -> None:
         )
     try:
         features = NpyFeatures(path)
-        unexpected = [*features.strays(), *_other_arrays(path, features)]
+        unexpected = [*features.unexpected_files(), *_other_arrays(path, features)]
     except (StoredDataError, OSError) as error:
         raise UsageError(
             f"the folder {quoted(path)} is not a whole output of kapre-extract ({error}); "
@@ -271,7 +271,7 @@ def _other_arrays(path: Path, features: Features) -> Iterator[str]:
     """
     itemsize = np.dtype(features.root.dtype).itemsize
     for key, facts in features.facts():
-        n_bytes = prod(sound_shape(key, facts, features.layer)) * itemsize
+        n_bytes = prod(validated_shape(key, facts, features.layer)) * itemsize
         name = key + NPY_SUFFIX
         try:
             status = os.lstat(f"{path}/{name}")

@@ -44,7 +44,7 @@ def publish(
     require = _require_expected
     if made.is_dir() and not made.is_symlink():
         require = _require_same_directory
-        for name in NpyFeatures(made).strays():
+        for name in NpyFeatures(made).unexpected_files():
             raise OutputError(
                 f"{quoted(made / name)} is not of this program's making; move it away, and go on "
                 "with --resume"

@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from kapre_cli.errors import OutputError, UsageError, writing
+from kapre_cli.errors import OutputError, UsageError, wrap_os_errors
 from kapre_cli.osutil import NO_LINKS, is_at
 from kapre_cli.text import quoted
 
@@ -153,7 +153,7 @@ class RunLock:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         fd = os.open(name, flags, 0o600, dir_fd=self.folder)
         try:
-            with writing(self._path / name), os.fdopen(fd, "wb") as file:
+            with wrap_os_errors(self._path / name), os.fdopen(fd, "wb") as file:
                 file.write(content)
         except BaseException:
             self._remove(name)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from kapre_cli.errors import UsageError, writing
+from kapre_cli.errors import UsageError, wrap_os_errors
 from kapre_cli.outputs.run_lock import LOCK, OWNER, RunLock, is_marked
 
 _PREFIX = "kapre-extract-"
@@ -28,9 +28,11 @@ def scratch_folder(parent: Path | None = None, what: Path | None = None) -> Iter
     place = Path(tempfile.gettempdir()) if parent is None else parent
     with ExitStack() as stack:
         with (
-            writing(what)
+            wrap_os_errors(what)
             if what
-            else writing(f"{place} (TMPDIR names another folder)", "used for temporary files")
+            else wrap_os_errors(
+                f"{place} (TMPDIR names another folder)", "used for temporary files"
+            )
         ):
             _sweep(place)
             prefix = _PREFIX if parent is None else f".{_PREFIX}"

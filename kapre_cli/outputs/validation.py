@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from unicodedata import normalize
 
-from kapre_cli.errors import UsageError, writing
+from kapre_cli.errors import UsageError, wrap_os_errors
 from kapre_cli.formats.npy_writer import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME
 from kapre_cli.formats.validation import within
-from kapre_cli.inputs import Source, folder_id, folders_above, nested
+from kapre_cli.inputs import Source, folder_id, folders_above, prefix_conflicts
 from kapre_cli.outputs.existing import (
     existing_output,
     require_folder,
@@ -33,7 +33,7 @@ _RESERVED = re.compile(r'[\x01-\x1f"*:<>?\\|\x7f]|[. ](?=/|$)')
 _ENDS_OF_NAMES = re.compile(r"[. ]+(?=/|$)")
 
 
-def check_output(
+def validate_output(
     output: OutputSettings, sources: Sequence[Source], *, resumable: bool = True
 ) -> None:
     """Raise UsageError for an output that cannot be written, before any work is done.
@@ -64,7 +64,7 @@ def check_output(
         )
 
 
-class Admission:
+class OutputPathValidator:
     """Accepts or rejects inputs one after another, as a list names them.
 
     The output has been checked without them and can hold more than one.
@@ -158,7 +158,7 @@ def _check_file_names(path: Path, sources: Sequence[Source]) -> None:
                 f"{quoted(source.path)} {refused} with {quoted(path)} in front its path would be "
                 f"longer than the {at_most} bytes a path may have; write one .h5 file"
             )
-    for folder, file in nested(files):
+    for folder, file in prefix_conflicts(files):
         raise UsageError(
             f"{quoted(files[file])} {refused} {quoted(folder)} would be a file and a folder; "
             "write one .h5 file"
@@ -176,7 +176,7 @@ def check_collisions(parent: Path, files: Mapping[str, str]) -> None:
     doubtful = list(dict.fromkeys((*_alike(files), *_reserved(files))))
     if not doubtful:
         return
-    with writing(parent), scratch_folder(parent) as place:
+    with wrap_os_errors(parent), scratch_folder(parent) as place:
         for number, file in enumerate(doubtful):
             try:
                 (place / file).parent.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from kapre_cli.errors import StoredDataError, UsageError, writing
+from kapre_cli.errors import StoredDataError, UsageError, wrap_os_errors
 from kapre_cli.formats.validation import open_plain
 from kapre_cli.outputs.existing import (
     Stamp,
@@ -99,7 +99,7 @@ def save(path: Path, content: bytes, existing: Stamp | None) -> None:
             there is unchanged then.
     """
     target = Path(os.path.realpath(path))
-    with writing(path), scratch_folder(target.parent, path) as folder:
+    with wrap_os_errors(path), scratch_folder(target.parent, path) as folder:
         made = folder / "new"
         with open(made, "xb") as file:
             file.write(content)

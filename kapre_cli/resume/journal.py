@@ -33,9 +33,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from kapre_cli.errors import OutputError, writing
+from kapre_cli.errors import OutputError, wrap_os_errors
 from kapre_cli.formats.checksum import crc32
-from kapre_cli.formats.metadata import InputFacts, RootFacts, dumps
+from kapre_cli.formats.metadata import InputMetadata, OutputMetadata, dumps
 from kapre_cli.osutil import Resource
 from kapre_cli.text import quoted
 
@@ -78,10 +78,10 @@ class Journal(Resource):
     """
 
     def __init__(
-        self, path: Path, root: RootFacts, seconds_at_risk: float | None = SECONDS_AT_RISK
+        self, path: Path, root: OutputMetadata, seconds_at_risk: float | None = SECONDS_AT_RISK
     ) -> None:
         self.path = path
-        with writing(path):
+        with wrap_os_errors(path):
             self._descriptor = _opened(path)
         self._end = self._on_file = self._durable_until = 0
         self._pending: list[bytes] = []
@@ -101,7 +101,7 @@ class Journal(Resource):
         of: int,
         first_frame: int,
         block: Frames,
-        facts: InputFacts | None = None,
+        facts: InputMetadata | None = None,
         peak: float | None = None,
     ) -> BlockEntry:
         """Write one block of an input; raise OutputError if that fails.
@@ -120,7 +120,7 @@ class Journal(Resource):
         peak = peak_of(values) if peak is None else peak
         return BlockEntry(first_frame, shape, peak, position, crc, self.path.name)
 
-    def done(self, key: str, of: int, facts: InputFacts) -> None:
+    def done(self, key: str, of: int, facts: InputMetadata) -> None:
         """Record that all blocks of an input are computed; raise OutputError if that fails."""
         self._append({"done": key, "of": of, "facts": facts.to_dict()})
 
@@ -159,7 +159,7 @@ class Journal(Resource):
     def _breaking(self) -> Iterator[None]:
         """Keep an error, so that every later call raises it."""
         try:
-            with writing(self.path):
+            with wrap_os_errors(self.path):
                 yield
         except OutputError as error:
             self._broken = error
@@ -231,7 +231,7 @@ def read_into(fd: int, block: Frames, position: int) -> int:
     return block.nbytes - len(left)
 
 
-def identity(facts: InputFacts, non_finite: str, content: str = "") -> int:
+def identity(facts: InputMetadata, non_finite: str, content: str = "") -> int:
     """Return a number for all that an input's blocks depend on and that may change between runs.
 
     Metadata that is known only after the whole file is read does not count. ``content`` is the

@@ -15,10 +15,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from kapre_cli.errors import OutputError, StoredDataError, writing
+from kapre_cli.errors import OutputError, StoredDataError, wrap_os_errors
 from kapre_cli.formats.checksum import crc32
-from kapre_cli.formats.metadata import InputFacts
-from kapre_cli.formats.validation import sound_json, sound_key
+from kapre_cli.formats.metadata import InputMetadata
+from kapre_cli.formats.validation import validated_json, validated_key
 from kapre_cli.framing import spans
 from kapre_cli.osutil import Resource, is_at
 from kapre_cli.resume.journal import HEAD, MAGIC, BlockEntry, Frames, peak_of, read_into
@@ -45,11 +45,11 @@ class Journals(Resource):
         self.folder = folder
         self._fds: dict[str, int] = {}
         self._last = 0
-        with writing(folder, "read"):
+        with wrap_os_errors(folder, "read"):
             self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             for name in sorted(filter(_NAME.fullmatch, os.listdir(self._folder)), key=_number):
-                with writing(folder / name, "read"):
+                with wrap_os_errors(folder / name, "read"):
                     self._open(name, os.O_RDONLY)
                 self._last = _number(name)
         except BaseException:
@@ -65,7 +65,7 @@ class Journals(Resource):
         """Create an empty journal, return its path; raise OutputError if its name is taken."""
         self._last += 1
         path = self.folder / f"journal-{self._last}"
-        with writing(path):
+        with wrap_os_errors(path):
             try:
                 self._open(path.name, os.O_RDWR | os.O_CREAT | os.O_EXCL)
             except FileExistsError as error:
@@ -87,7 +87,7 @@ class Journals(Resource):
         """Return a block; raise StoredDataError if it changed, OutputError if unreadable."""
         block = np.empty(entry.shape, dtype="<f4")
         path = f"{self.folder}/{entry.journal}"  # making a pathlib path takes as long as reading
-        with writing(path, "read back"):
+        with wrap_os_errors(path, "read back"):
             n_read = read_into(self._fds[entry.journal], block, entry.position)
         if n_read != block.nbytes or crc32(block.data) != entry.crc32:
             raise StoredDataError(
@@ -99,7 +99,7 @@ class Journals(Resource):
     def sync(self) -> None:
         """Sync all journals to the disk; raise OutputError if that fails."""
         for name, fd in self._fds.items():
-            with writing(self.folder / name):
+            with wrap_os_errors(self.folder / name):
                 os.fsync(fd)
 
     def remove(self, name: str) -> None:
@@ -108,7 +108,7 @@ class Journals(Resource):
         is_in_place = is_at(fd, name, self._folder)
         os.close(fd)  # network file systems keep a removed file as long as it is open
         if is_in_place:
-            with writing(self.folder / name, "removed"), suppress(FileNotFoundError):
+            with wrap_os_errors(self.folder / name, "removed"), suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=self._folder)
 
     def remove_all(self) -> None:
@@ -131,7 +131,7 @@ def _number(name: str) -> int:
 
 
 @dataclass
-class Remembered:
+class JournalEntry:
     """The content of the journals for one input.
 
     Attributes:
@@ -144,15 +144,15 @@ class Remembered:
     of: int
     run: int
     entries: dict[int, BlockEntry] = field(default_factory=dict)
-    facts: InputFacts | None = None
+    facts: InputMetadata | None = None
 
 
 @dataclass
-class Replayed:
+class JournalState:
     """The content of journals: the stored root metadata of each, and the inputs by key."""
 
     roots: list[Any] = field(default_factory=list)
-    inputs: dict[str, Remembered] = field(default_factory=dict)
+    inputs: dict[str, JournalEntry] = field(default_factory=dict)
 
     @property
     def n_done(self) -> int:
@@ -165,15 +165,15 @@ class Replayed:
         return any(one.entries for one in self.inputs.values())
 
 
-def replay(journals: Journals, *names: str) -> Replayed:
+def replay(journals: Journals, *names: str) -> JournalState:
     """Return the content of the journals ``names``, or of all; raise OutputError if that fails."""
-    found = Replayed()
+    found = JournalState()
     for name in names or journals.names:
         # A description that cannot be understood was not written by this version: the rest of the
         # journal is ignored.
         malformed = suppress(StoredDataError, KeyError, TypeError, ValueError)
         with (
-            writing(journals.folder / name, "read"),
+            wrap_os_errors(journals.folder / name, "read"),
             open(os.dup(journals.open(name)), "rb") as file,
             malformed,
         ):
@@ -201,7 +201,7 @@ def _records(file: BinaryIO, name: str) -> Iterator[tuple[dict[str, Any], BlockE
         described = file.read(n_described)
         if crc32(described) != described_crc:
             return
-        description = sound_json(described)
+        description = validated_json(described)
         if not isinstance(description, dict):
             return
         entry = None
@@ -237,14 +237,14 @@ def _count(value: Any, lowest: int = 1) -> int:
     return value
 
 
-def _take(description: dict[str, Any], entry: BlockEntry | None, found: Replayed) -> None:
+def _take(description: dict[str, Any], entry: BlockEntry | None, found: JournalState) -> None:
     run = len(found.roots) - 1
-    key = sound_key(description["block"] if "block" in description else description["done"])
+    key = validated_key(description["block"] if "block" in description else description["done"])
     of = _count(description["of"], lowest=0)
-    facts = InputFacts.from_dict(description["facts"]) if "facts" in description else None
-    remembered = found.inputs.setdefault(key, Remembered(of, run))
+    facts = InputMetadata.from_dict(description["facts"]) if "facts" in description else None
+    remembered = found.inputs.setdefault(key, JournalEntry(of, run))
     if remembered.of != of:  # the earlier blocks are of another state of the file
-        remembered = found.inputs[key] = Remembered(of, run)
+        remembered = found.inputs[key] = JournalEntry(of, run)
     remembered.run = run
     if entry is not None:
         remembered.entries[entry.first_frame] = entry

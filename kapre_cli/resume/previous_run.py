@@ -6,10 +6,10 @@ from typing import Any
 
 from kapre_cli.errors import StoredDataError, UsageError
 from kapre_cli.formats.features import Features
-from kapre_cli.formats.metadata import RootFacts
+from kapre_cli.formats.metadata import OutputMetadata
 from kapre_cli.formats.opening import open_features
 from kapre_cli.osutil import Resource
-from kapre_cli.resume.journals import Replayed
+from kapre_cli.resume.journals import JournalState
 from kapre_cli.resume.work_dir import WorkDir
 from kapre_cli.settings import OutputSettings
 from kapre_cli.text import counted, quoted
@@ -19,7 +19,7 @@ from kapre_cli.text import counted, quoted
 _LENIENT = ("resample", "allow_truncated", "non_finite", "max_frames")
 
 
-class Earlier(Resource):
+class PreviousRun(Resource):
     """The work that this run may reuse, all of it made with this run's settings.
 
     ``journal`` is the reusable content of the journals, ``features`` the finished output, open, or
@@ -28,14 +28,18 @@ class Earlier(Resource):
     """
 
     def __init__(
-        self, work_dir: WorkDir, replayed: Replayed, output: OutputSettings, root: RootFacts
+        self,
+        work_dir: WorkDir,
+        replayed: JournalState,
+        output: OutputSettings,
+        root: OutputMetadata,
     ) -> None:
         self._root = root
         self._output = output
         self.journal = replayed
         self.features: Features | None = None
         if output.resume is None or self._is_other_work(work_dir.folder):
-            self.journal = Replayed()
+            self.journal = JournalState()
             work_dir.journals.remove_all()
         if output.resume is not None and output.path.exists():
             self.features = self._finished()
@@ -45,7 +49,7 @@ class Earlier(Resource):
         if not self.journal.holds_work:
             return True
         try:
-            stored = RootFacts.from_dict(self.journal.roots[-1])
+            stored = OutputMetadata.from_dict(self.journal.roots[-1])
             differing = differences(stored, self._root)
         except (StoredDataError, IndexError) as error:
             differing = [str(error)]
@@ -87,7 +91,7 @@ class Earlier(Resource):
             self.features.close()
 
 
-def require_no_work(work_dir: WorkDir, replayed: Replayed, output: OutputSettings) -> None:
+def require_no_work(work_dir: WorkDir, replayed: JournalState, output: OutputSettings) -> None:
     """Raise UsageError if an interrupted run's work may be neither used nor removed."""
     if replayed.holds_work and output.resume is None and not output.overwrite:
         raise UsageError(
@@ -97,7 +101,7 @@ def require_no_work(work_dir: WorkDir, replayed: Replayed, output: OutputSetting
         )
 
 
-def differences(stored: RootFacts, wanted: RootFacts) -> list[str]:
+def differences(stored: OutputMetadata, wanted: OutputMetadata) -> list[str]:
     """Return the settings in which two runs differ whose results could not share one output.
 
     Versions of libraries do not count, nor do settings that merely let more inputs pass.
@@ -118,7 +122,7 @@ def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tupl
             yield name, one[name], other[name]
 
 
-def settings_of(root: RootFacts) -> dict[str, Any]:
+def settings_of(root: OutputMetadata) -> dict[str, Any]:
     """Return all settings of an output by name, its shard included."""
     return {
         **root.named,

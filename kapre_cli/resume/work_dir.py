@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from kapre_cli.errors import OutputError, UsageError, writing
+from kapre_cli.errors import OutputError, UsageError, wrap_os_errors
 from kapre_cli.formats.npy_writer import is_sidecar, sidecar_of
 from kapre_cli.osutil import Resource, is_at, rename_to_new, sync_folder
 from kapre_cli.outputs.existing import Existing, require_no_lone_sidecar
@@ -52,7 +52,7 @@ class WorkDir(Resource):
         self.keep = True
         self.published = False
         self.note: str | None = None
-        with ExitStack() as held, writing(self.folder):
+        with ExitStack() as held, wrap_os_errors(self.folder):
             self._lock = self._locked()
             held.callback(self._lock.release)
             self.journals = held.enter_context(Journals(self.folder))
@@ -148,7 +148,7 @@ class WorkDir(Resource):
         """
         target = self._output.path
         self.require_in_place()
-        with writing(target):
+        with wrap_os_errors(target):
             if self._output.format == "npy":
                 publish_pair(self.staging, target, self._replaced, existing)
             else:
@@ -183,7 +183,7 @@ class WorkDir(Resource):
         self._is_open = False
         with self._held:
             if self._is_in_place():  # a folder that was moved is left as it is
-                with writing(self.folder, "removed"):
+                with wrap_os_errors(self.folder, "removed"):
                     self._recover()
                     self._clear()
                     if not self.keep:

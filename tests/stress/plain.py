@@ -21,7 +21,7 @@ os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 from kapre_cli.engines.batches import Segment, batch_frames, run_batches
 from kapre_cli.engines.numpy_engine import NumpyEngine
 from kapre_cli.extract.blocks import Block, frame_blocks
-from kapre_cli.formats.metadata import InputFacts, dumps
+from kapre_cli.formats.metadata import InputMetadata, dumps
 from kapre_cli.inputs import discover
 from kapre_cli.settings import MelspectrogramConfig
 
@@ -71,7 +71,7 @@ def main() -> None:
             n_time = config.framing.n_time(reader.n_samples)
             dataset = features.create_dataset(source.key, (n_mels, n_time, reader.n_channels), "f4")
             dataset.attrs.create("DIMENSION_LABELS", config.axes, dtype=h5py.string_dtype("ascii"))
-            facts = InputFacts(
+            facts = InputMetadata(
                 source=source.path,
                 sr=sr,
                 source_sr=sr,

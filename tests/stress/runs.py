@@ -174,7 +174,7 @@ def counts(ended: Ended) -> tuple[int, int, int, int]:
     return n_inputs, written, failed, skipped
 
 
-def require_sound(ended: Ended) -> None:
+def check_valid(ended: Ended) -> None:
     """Hold what is true of every run that ends by itself: it says so, and its counts add up."""
     assert "Traceback" not in ended.messages, ended.messages
     if ended.code in (0, 1):
@@ -193,9 +193,9 @@ __all__ = [
     "WORKER",
     "Ended",
     "Server",
+    "check_valid",
     "content",
     "counts",
     "make_audio",
-    "require_sound",
     "server",
 ]

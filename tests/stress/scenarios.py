@@ -25,8 +25,8 @@ from tests.stress.runs import (
     WORKER,
     Ended,
     Server,
+    check_valid,
     content,
-    require_sound,
 )
 from tests.stress.server import (
     ERROR_ONCE,
@@ -113,7 +113,7 @@ def cases(served: Server, audio: Path, scratch: Path, outputs: Iterable[str]) ->
             begun = time.monotonic()
             ended = served.run(arguments, folder)
             seconds = min(seconds, time.monotonic() - begun)
-            require_sound(ended)
+            check_valid(ended)
             found = content(folder / output)
             assert found is not None, ended
             wholes.append(found)
@@ -132,7 +132,7 @@ def fresh(folder: Path) -> Path:
 def _finish(served: Server, case: Case, folder: Path, *more: object) -> Ended:
     """Resume an interrupted run to its end, undisturbed, and hold its output against the whole."""
     ended = served.run(case.arguments("--resume", *more), folder)
-    require_sound(ended)
+    check_valid(ended)
     assert ended.code == case.code, ended
     assert content(folder / case.output) == case.whole, f"{case.output} differs after {more}"
     assert sorted(os.listdir(folder)) == sorted(
@@ -174,7 +174,7 @@ def random_kills(
             before = case.older if replacing else None
             case.require_whole_or(before, folder, f"killed after {delay:.3f} s")
             options = ("--resume", *more)
-        require_sound(ended)
+        check_valid(ended)
         assert ended.code == case.code, ended
         assert content(folder / case.output) == case.whole, f"{case.output} differs"
         figures["runs to the end"] += 1
@@ -217,7 +217,7 @@ def errors_at_changes(
             assert ended.code == case.code, ended  # there was nothing left to fail
             continue
         figures["failures"] += 1
-        require_sound(ended)
+        check_valid(ended)
         assert ended.code == 1, f"at {k}: {ended}"
         assert "cannot be" in ended.messages, f"at {k}: {ended}"
         case.require_whole_or(case.older if replacing else None, folder, f"failed at {k}")
@@ -240,7 +240,7 @@ def lost_writes(served: Server, case: Case, scratch: Path, steps: Iterable[int])
     for k in steps:
         folder, more = case.begin(scratch / "lost", replacing=True)
         ended = served.run(case.arguments(*more), folder, LOSE_ONCE, k)
-        require_sound(ended)
+        check_valid(ended)
         if case.output.endswith(".h5") and _is_whole_but_for_labels(folder / case.output, scratch):
             figures["lost beside the arrays"] += 1
             continue
@@ -300,7 +300,7 @@ def full_disks(served: Server, case: Case, scratch: Path, sizes: Iterable[int]) 
         with small_disk(scratch / "disk", size):
             folder = scratch / "disk"
             ended = served.run(case.arguments(), folder)
-            require_sound(ended)
+            check_valid(ended)
             if "written or changed" not in ended.messages:
                 assert content(folder / case.output) == case.whole
                 figures["fit"] += 1
