@@ -135,8 +135,8 @@ def merge(
             finally:
                 if work_dir.published:
                     report.is_there = True
-                    for key, facts in zip(writer.keys, writer.facts, strict=True):
-                        report.written(facts.source, InputResult(key, seconds=facts.seconds))
+                    for key, metadata in zip(writer.keys, writer.metadata, strict=True):
+                        report.written(metadata.source, InputResult(key, seconds=metadata.seconds))
             work_dir.close()
 
 
@@ -246,10 +246,12 @@ def _require_nothing_lost(path: Path, parts: Sequence[_Part], *, unreadable: boo
     held: dict[str, str] = {}
     for part in parts:
         with part.open() as features:
-            held.update((key, facts.sha256) for key, facts in features.facts())
+            held.update((key, metadata.sha256) for key, metadata in features.metadata())
     try:
         with open_features(path) as features:
-            lost = [key for key, facts in features.facts() if held.get(key) != facts.sha256]
+            lost = [
+                key for key, metadata in features.metadata() if held.get(key) != metadata.sha256
+            ]
     except StoredDataError as error:
         if unreadable:
             return

@@ -43,8 +43,8 @@ class Written:
 
     Attributes:
         n_samples: Samples of each channel.
-        n_missing: Frames that the facts say are missing.
-        n_non_finite: Samples that the facts say are NaN or infinite.
+        n_missing: Frames that the metadata says are missing.
+        n_non_finite: Samples that the metadata says are NaN or infinite.
         plain: Whether they are the first of ``SAMPLES``.
     """
 
@@ -345,9 +345,9 @@ TWO_DATA = "^it has a second data chunk behind its samples, and a WAV has one; w
 NOTHING = r"^the file has a header and no samples \(0 frames\): .*; leave it out$"
 
 
-def odd(n_samples: int, **facts: int) -> Written:
+def odd(n_samples: int, **metadata: int) -> Written:
     """Return that samples are written which are not ``SAMPLES``."""
-    return Written(n_samples, **facts, plain=False)
+    return Written(n_samples, **metadata, plain=False)
 
 
 def _zipped() -> bytes:

@@ -32,7 +32,7 @@ def content(output: Path) -> list[Any]:
         # Rounding is forgiven in the frequencies, which have no checksum.
         read.append([float(f"{hz:.6g}") for hz in features.frequency])
         for key, array in features.items():
-            read += [key, array.facts, array.axes, array[:].tobytes()]
+            read += [key, array.metadata, array.axes, array[:].tobytes()]
             array.verify()
     return read
 

@@ -81,13 +81,13 @@ def test_amin_is_saved_with_a_layer(kind: str, tmp_path: Path) -> None:
 
 
 def extracted(program: Any, path: Path, *options: object) -> tuple[Any, InputMetadata, Ended]:
-    """Return the array of one file, in float64, its facts, and how the run ended."""
+    """Return the array of one file, in float64, its metadata, and how the run ended."""
     output = path.with_suffix(".h5")
     ended = program(*options, path, "-o", output, "--overwrite")
     assert ended.code == 0, ended.err
     with kapre_cli.open_features(output) as features:
         stored = features[next(iter(features))]
-        return stored[:].astype(np.float64), stored.facts, ended
+        return stored[:].astype(np.float64), stored.metadata, ended
 
 
 @pytest.mark.parametrize("exponent", [0.5, 1.0, 2.0, 3.0])
@@ -123,16 +123,16 @@ def test_a_recording_of_a_millionth_is_not_flat(
     path = write_audio(tmp_path / "low.wav", signal, SR)
     command = [kind, "--engine", engine, *FRAMES, "--power", 2, "--decibel"]
     command += ["--n-mels", N_MELS] if kind == "melspectrogram" else []
-    flat, facts, ended = extracted(program, path, *command, "--amin", 1e-5)
+    flat, metadata, ended = extracted(program, path, *command, "--amin", 1e-5)
     assert not flat.any()
-    assert facts.reference == 1e-5
+    assert metadata.reference == 1e-5
     assert "1 of 1 input has less than 80 dB of range" in ended.err
-    actual, facts, ended = extracted(program, path, *command, "--amin", 1e-24)
+    actual, metadata, ended = extracted(program, path, *command, "--amin", 1e-24)
     assert actual.min() < -20
     assert ended.err.startswith("1 input: 1 written")
     values = values_of(kind, signal)
     reference.require_close_decibels(actual, reference.decibels(values, 1e-24))
-    assert facts.reference == pytest.approx(values.max(), rel=1e-5)
+    assert metadata.reference == pytest.approx(values.max(), rel=1e-5)
 
 
 @pytest.mark.parametrize("exponent", [0.5, 1.0, 2.0])
@@ -146,16 +146,16 @@ def test_absolute_level_is_had_back(
     path = write_audio(tmp_path / "a.wav", signal, SR)
     command = [kind, "--engine", engine, *FRAMES, "--power", exponent, "--decibel"]
     command += ["--n-mels", N_MELS] if kind == "melspectrogram" else []
-    actual, facts, _ = extracted(program, path, *command, "--dtype", dtype)
+    actual, metadata, _ = extracted(program, path, *command, "--dtype", dtype)
     values = values_of(kind, signal, exponent)
     level = 10 * np.log10(values)
     shown = actual > -79.9
-    assert facts.reference is not None
-    assert facts.reference_db is not None
-    assert np.abs(actual + facts.reference_db - level)[shown].max() <= 0.01
-    linear = facts.reference * 10 ** (actual / 10)
+    assert metadata.reference is not None
+    assert metadata.reference_db is not None
+    assert np.abs(actual + metadata.reference_db - level)[shown].max() <= 0.01
+    linear = metadata.reference * 10 ** (actual / 10)
     np.testing.assert_allclose(linear[shown], values[shown], rtol=10**0.001 - 1)
-    assert facts.reference == pytest.approx(values.max(), rel=2e-5)
+    assert metadata.reference == pytest.approx(values.max(), rel=2e-5)
 
 
 def folder_of(folder: Path) -> Path:
@@ -171,7 +171,7 @@ def folder_of(folder: Path) -> Path:
 
 def references(output: Path) -> dict[str, float | None]:
     with kapre_cli.open_features(output) as features:
-        return {key: facts.reference for key, facts in features.facts()}
+        return {key: metadata.reference for key, metadata in features.metadata()}
 
 
 def test_references_are_those_of_the_reference(program: Any, tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_every_format_has_the_reference_and_the_index_too(
                 assert in_db is None
                 assert np.isnan([row["reference"], row["reference_db"]]).all()
     with kapre_cli.open_features(tmp_path / "out.h5") as features:
-        assert {key: facts.reference for key, facts in features.facts()} == {
+        assert {key: metadata.reference for key, metadata in features.metadata()} == {
             key: linear for key, (linear, _) in rows.items()
         }
 
@@ -289,7 +289,7 @@ def test_a_stream_has_the_same_arrays_and_its_report_the_references(
         for array, line, other in zip(arrays, of_stream, of_file, strict=True):
             stored = features[line["key"]]
             np.testing.assert_array_equal(array, stored[:])
-            found = (stored.facts.reference, stored.facts.reference_db)
+            found = (stored.metadata.reference, stored.metadata.reference_db)
             assert found == (line["reference"], line["reference_db"])
             assert found == (other["reference"], other["reference_db"])
 
@@ -349,9 +349,9 @@ def test_a_reference_that_cannot_be_is_refused(
             table["reference"] = np.nan if linear is None else linear
             table["reference_db"] = np.nan if in_db is None else in_db
             file["index"][:] = table
-    refused = pytest.raises(StoredDataError, match="'reference' and 'reference_db' of an input")
+    refused = pytest.raises(StoredDataError, match="an input has the reference")
     with refused, kapre_cli.open_features(output) as features:
-        list(features.facts())
+        list(features.metadata())
 
 
 def test_info_shows_the_reference(program: Any, tmp_path: Path) -> None:

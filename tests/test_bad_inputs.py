@@ -124,16 +124,22 @@ class Scene:
         alone = self._crc32s_alone(program)
         wrong = []
         with kapre_cli.open_features(self.output) as features:
-            arrays = {array.facts.source: array for array in features.values()}
+            arrays = {array.metadata.source: array for array in features.values()}
         assert set(arrays) == {*self._written, *map(str, self._healthy)}
         for path in self._healthy:
-            facts = arrays[str(path)].facts
-            if (facts.crc32, facts.n_missing, facts.n_non_finite) != (alone[path.name], 0, 0):
-                wrong.append(f"{path}: {facts}")
+            metadata = arrays[str(path)].metadata
+            if (metadata.crc32, metadata.n_missing, metadata.n_non_finite) != (
+                alone[path.name],
+                0,
+                0,
+            ):
+                wrong.append(f"{path}: {metadata}")
         for name, written in self._written.items():
-            facts = arrays[name].facts
-            found = Written(facts.n_samples, facts.n_missing, facts.n_non_finite, written.plain)
-            as_alone = not written.plain or facts.crc32 == alone[f"{written.n_samples}.wav"]
+            metadata = arrays[name].metadata
+            found = Written(
+                metadata.n_samples, metadata.n_missing, metadata.n_non_finite, written.plain
+            )
+            as_alone = not written.plain or metadata.crc32 == alone[f"{written.n_samples}.wav"]
             if found != written or not as_alone:
                 wrong.append(f"{name!r}: {written}, found: {found}, as alone: {as_alone}")
         assert not wrong, "\n".join(wrong)
@@ -157,7 +163,7 @@ class Scene:
         if "--channel" not in self.options:
             assert ended.code == 0, ended.err
         with kapre_cli.open_features(output) as features:
-            return {os.path.basename(key): array.facts.crc32 for key, array in features.items()}
+            return {os.path.basename(key): array.metadata.crc32 for key, array in features.items()}
 
 
 @dataclass
@@ -238,7 +244,7 @@ def test_a_bomb_without_a_limit_takes_little_memory(program: Any, tmp_path: Path
         assert ended.code == 0, ended.err
         with kapre_cli.open_features(output) as features:
             (array,) = features.values()
-            assert array.facts.n_samples == n_frames
+            assert array.metadata.n_samples == n_frames
         peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / RSS_PER_MIB)
     assert peaks[1] - peaks[0] < MIB_ALLOWED
 
@@ -326,7 +332,7 @@ def test_what_changes_while_it_is_read_is_told(
     ]
     assert summary.startswith(f"7 inputs: 4 written, {len(bad)} failed")
     with kapre_cli.open_features(output) as features:
-        assert len({array.facts.crc32 for array in features.values()}) == 1
+        assert len({array.metadata.crc32 for array in features.values()}) == 1
 
 
 def test_what_vanishes_before_it_is_read_is_told(

@@ -509,7 +509,7 @@ def test_names_that_cannot_be_files_are_refused_before_any_work(audio: Path, pro
         (audio / folder / "c.wav").unlink()
 
 
-def test_facts_of_another_npy_are_not_overwritten(audio: Path, program: Any) -> None:
+def test_metadata_of_another_npy_are_not_overwritten(audio: Path, program: Any) -> None:
     (audio.parent / "x.npy.json").write_text("mine")
     ended = program("spectrogram", audio / "a.wav", "-o", audio.parent / "x.npy")
     assert ended.code == 2

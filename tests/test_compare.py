@@ -236,8 +236,8 @@ VALUES = arrays.arrays(
 
 
 def stored(values: npt.NDArray[Any], config: SpectrogramConfig) -> StoredArray:
-    facts = InputMetadata("x.wav", 8, 8, N_TIME, N_CHANNELS, 0.0, 1.0, 0, 0)
-    return StoredArray("x.wav", InMemory(values), facts, config)
+    metadata = InputMetadata("x.wav", 8, 8, N_TIME, N_CHANNELS, 0.0, 1.0, 0, 0)
+    return StoredArray("x.wav", InMemory(values), metadata, config)
 
 
 @settings(max_examples=200)
@@ -277,8 +277,8 @@ def test_differences_are_numpys(
 
 def test_another_number_of_frames_is_no_pair() -> None:
     values = np.zeros((N_TIME, 3, N_CHANNELS), np.float32)
-    facts = InputMetadata("x.wav", 8, 8, N_TIME - 1, N_CHANNELS, 0.0, 1.0, 0, 0)
-    shorter = StoredArray("x.wav", InMemory(values[1:]), facts, LAST)
+    metadata = InputMetadata("x.wav", 8, 8, N_TIME - 1, N_CHANNELS, 0.0, 1.0, 0, 0)
+    shorter = StoredArray("x.wav", InMemory(values[1:]), metadata, LAST)
     assert not_alike(stored(values, LAST), shorter) == (
         "its shape is another: 11 against 10 along time"
     )

@@ -101,8 +101,8 @@ def require_whole(items: list[Item], name: str, folder: Path) -> None:
         seen += block.n_frames
     assert seen == (signal.shape[1] - N_DFT) // N_HOP + 1
     assert active.n_due == len(blocks)
-    assert active.facts is not None
-    assert active.facts.sha256 == hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    assert active.metadata is not None
+    assert active.metadata.sha256 == hashlib.sha256((folder / name).read_bytes()).hexdigest()
 
 
 @contextmanager
@@ -306,7 +306,7 @@ def test_an_input_that_has_failed_meanwhile_is_not_read_on(folder: Path) -> None
                 n_blocks += 1
                 item.input.has_failed = True
     assert 0 < n_blocks < 20  # of 40
-    long, other = (active.facts for active in actives)
+    long, other = (active.metadata for active in actives)
     assert long is not None
     assert long.sha256 == ""
     assert other is not None

@@ -71,7 +71,7 @@ def test_it_says_what_the_run_then_does(
     with kapre_cli.open_features(tmp_path / "out") as features:
         assert {key: stored.shape for key, stored in features.items()} == shapes
         assert sum(stored[:].nbytes for stored in features.values()) == n_bytes
-        seconds = sum(one.facts.n_samples / one.facts.sr for one in features.values())
+        seconds = sum(one.metadata.n_samples / one.metadata.sr for one in features.values())
         axes = ", ".join(features.layer.axes)
         dtype = features["1.flac"].dtype
     failures = [line for line in ended.err.splitlines() if line.startswith("failed: ")]

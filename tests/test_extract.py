@@ -274,8 +274,8 @@ def test_channels_mono_and_resampling_reach_the_layer(tmp_path: Path, program: A
     halved = soxr.resample(signal.T.astype(np.float64), 16_000, 8000, quality="VHQ").T
     reference.require_close(features("--sr", 8000, "--resample"), expected(halved))
     with h5py.File(output) as file:
-        facts = json.loads(file["features/a.wav"].attrs["input"])
-    assert (facts["sr"], facts["source_sr"], facts["n_samples"]) == (8000, 16_000, 3000)
+        metadata = json.loads(file["features/a.wav"].attrs["input"])
+    assert (metadata["sr"], metadata["source_sr"], metadata["n_samples"]) == (8000, 16_000, 3000)
 
 
 def test_float16_and_float64_are_the_same_numbers(tmp_path: Path, program: Any) -> None:
@@ -336,8 +336,8 @@ def test_samples_that_are_not_finite_are_zeroed_or_kept(
             whole[channel] &= ~((starts <= sample) & (sample < starts + 256))
         assert np.isnan(found[~whole]).all()
     with h5py.File(output) as file:
-        facts = json.loads(file["features"]["a.wav"].attrs["input"])
-    assert facts["n_non_finite"] == 2
+        metadata = json.loads(file["features"]["a.wav"].attrs["input"])
+    assert metadata["n_non_finite"] == 2
     if decibel == "--decibel":
         # The reference is the largest value that is finite.
         values = np.where(whole[..., None], expected, 0.0)
@@ -362,9 +362,9 @@ def test_truncated_files_are_taken_if_that_is_asked_for(tmp_path: Path, program:
     assert ended.code == 0, ended.err
     for key, found in arrays(output).items():
         with h5py.File(output) as file:
-            facts = json.loads(file["features"][key].attrs["input"])
-        came = facts["n_samples"]
-        assert came + facts["n_missing"] == 20_000
+            metadata = json.loads(file["features"][key].attrs["input"])
+        came = metadata["n_samples"]
+        assert came + metadata["n_missing"] == 20_000
         assert 5000 < came < 15_000
         expected = reference.spectrogram(wholes[key][:, :came], n_dft=512, n_hop=256)
         reference.require_close(found, in_order(expected, "spectrogram", "last"))

@@ -101,7 +101,9 @@ def fate(output: Path, key: str) -> str:
                     features[other].verify()
             array = features[key]
             array.verify()
-            return f"{array.facts} {array[()].tobytes().hex()} {list(features.unexpected_files())}"
+            return (
+                f"{array.metadata} {array[()].tobytes().hex()} {list(features.unexpected_files())}"
+            )
     except StoredDataError as error:
         return str(error)
 
@@ -196,16 +198,16 @@ def test_threads_may_read_one_output(output: Path) -> None:
         found = list(
             pool.map(lambda key: zlib.crc32(features[key][()].tobytes()), 50 * KEYS, timeout=60)
         )
-        assert found == [features[key].facts.crc32 for key in 50 * KEYS]
+        assert found == [features[key].metadata.crc32 for key in 50 * KEYS]
 
 
-def facts_of(features: Features) -> list[tuple[str, InputMetadata]]:
-    return list(features.facts())
+def metadata_of(features: Features) -> list[tuple[str, InputMetadata]]:
+    return list(features.metadata())
 
 
 def test_arrays_that_were_compared_are_not_read_again(kind: str, output: Path) -> None:
     with open_features(output) as features:
-        written = facts_of(features)
+        written = metadata_of(features)
         place = features["c.wav"].offset
     assert (place is None) == (kind == "gzip")
     if place is None:
@@ -228,7 +230,7 @@ def test_arrays_of_npy_files_need_not_be_read_again(
     output = tmp_path / name
     assert program("melspectrogram", tmp_path / "a.wav", "-o", output, *MEL).code == 0
     with open_features(output) as features:
-        written = facts_of(features)
+        written = metadata_of(features)
         (key,) = features
         place = features[key].offset
     assert place is not None
@@ -252,10 +254,10 @@ FACTS = InputMetadata("a.wav", 8000, 8000, 1, 1, 0.0, 0.1, 1, 1, reference=1.0, 
 def test_metadata_is_the_json_that_an_encoder_makes(
     source: str, note: str, whole: int, number: float, other: float
 ) -> None:
-    facts = FACTS._replace(source=source, note=note, n_missing=whole, time_start=number)
-    levels = facts._replace(reference=other, reference_db=number)
-    none = facts._replace(reference=None, reference_db=None)
-    one_type = facts._replace(time_step=whole, reference=whole, reference_db=None)
+    metadata = FACTS._replace(source=source, note=note, n_missing=whole, time_start=number)
+    levels = metadata._replace(reference=other, reference_db=number)
+    none = metadata._replace(reference=None, reference_db=None)
+    one_type = metadata._replace(time_step=whole, reference=whole, reference_db=None)
     for one in (levels, none, one_type):
         assert one.to_json() == dumps(one.to_dict())
 

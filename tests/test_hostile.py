@@ -86,52 +86,73 @@ def test_what_nobody_has_touched_is_read(name: str, work: Path) -> None:
     assert arrays["a.wav"].shape == SHAPE
 
 
-# The facts of an input, the same for every format
+# The metadata of an input, the same for every format
 
 
 def rename(old: str, new: str) -> Change:
-    return lambda facts: facts.update({new: facts.pop(old)})
+    return lambda metadata: metadata.update({new: metadata.pop(old)})
 
 
 def twice(name: str) -> Change:
-    return lambda facts: json.dumps(facts).replace(f'"{name}"', f'"{name}": 0, "{name}"', 1)
+    return lambda metadata: json.dumps(metadata).replace(f'"{name}"', f'"{name}": 0, "{name}"', 1)
 
 
 def literal(name: str, text: str) -> Change:
-    return lambda facts: json.dumps({**facts, name: "?"}).replace('"?"', text)
+    return lambda metadata: json.dumps({**metadata, name: "?"}).replace('"?"', text)
 
 
 FACTS: dict[str, tuple[Change, str]] = {
-    "a bool for a number": (lambda facts: facts.update(sr=True), "'sr' of an input is True"),
-    "a rate of 0": (lambda facts: facts.update(sr=0), "'sr' of an input is 0"),
-    "a rate beyond all": (lambda facts: facts.update(source_sr=2**40), "'source_sr' of an input"),
-    "another rate": (lambda facts: facts.update(sr=44100), "rate is 44,100 Hz, the output's 8,000"),
-    "a negative size": (lambda facts: facts.update(source_size=-1), "'source_size' of an input"),
-    "no samples": (lambda facts: facts.update(n_samples=0), "'n_samples' of an input is 0"),
-    "no channels": (lambda facts: facts.update(n_channels=0), "'n_channels' of an input is 0"),
+    "a bool for a number": (lambda metadata: metadata.update(sr=True), "'sr' of an input is True"),
+    "a rate of 0": (lambda metadata: metadata.update(sr=0), "'sr' of an input is 0"),
+    "a rate beyond all": (
+        lambda metadata: metadata.update(source_sr=2**40),
+        "'source_sr' of an input",
+    ),
+    "another rate": (
+        lambda metadata: metadata.update(sr=44100),
+        "rate is 44,100 Hz, the output's 8,000",
+    ),
+    "a negative size": (
+        lambda metadata: metadata.update(source_size=-1),
+        "'source_size' of an input",
+    ),
+    "no samples": (lambda metadata: metadata.update(n_samples=0), "'n_samples' of an input is 0"),
+    "no channels": (
+        lambda metadata: metadata.update(n_channels=0),
+        "'n_channels' of an input is 0",
+    ),
     "other samples": (
-        lambda facts: facts.update(n_samples=10**15),
-        "its facts say|the index has 800",
+        lambda metadata: metadata.update(n_samples=10**15),
+        "its metadata says|the index has 800",
     ),
     "other channels": (
-        lambda facts: facts.update(n_channels=2),
-        "its facts say|the index has 1",
+        lambda metadata: metadata.update(n_channels=2),
+        "its metadata says|the index has 1",
     ),
-    "a checksum of text": (lambda facts: facts.update(crc32="0"), "'crc32' of an input is '0'"),
-    "a negative checksum": (lambda facts: facts.update(crc32=-1), "'crc32' of an input is -1"),
-    "a source of numbers": (lambda facts: facts.update(source=5), "'source' of an input is 5"),
+    "a checksum of text": (
+        lambda metadata: metadata.update(crc32="0"),
+        "'crc32' of an input is '0'",
+    ),
+    "a negative checksum": (
+        lambda metadata: metadata.update(crc32=-1),
+        "'crc32' of an input is -1",
+    ),
+    "a source of numbers": (
+        lambda metadata: metadata.update(source=5),
+        "'source' of an input is 5",
+    ),
     "a reference without decibels": (
-        lambda facts: facts.update(reference=1.0, reference_db=0.0),
-        "'reference' and 'reference_db' of an input are 1.0 and 0.0",
+        lambda metadata: metadata.update(reference=1.0, reference_db=0.0),
+        "an input has the reference 1.0 and reference_db 0.0",
     ),
     "a reference of text": (
-        lambda facts: facts.update(reference="loud"),
+        lambda metadata: metadata.update(reference="loud"),
         "'reference' of an input is 'loud'",
     ),
-    "an unknown fact": (lambda facts: facts.update(x=1), "must be exactly"),
-    "a missing fact": (lambda facts: facts.pop("sr"), "must be exactly"),
-    "a misspelt fact": (rename("sr", "rate"), "must be exactly"),
-    "one fact twice": (twice("sr"), "an object has one name twice"),
+    "an unknown name": (lambda metadata: metadata.update(x=1), "must be exactly"),
+    "a missing name": (lambda metadata: metadata.pop("sr"), "must be exactly"),
+    "a misspelt name": (rename("sr", "rate"), "must be exactly"),
+    "one name twice": (twice("sr"), "an object has one name twice"),
     "NaN": (literal("time_start", "NaN"), "NaN is out of range"),
     "infinity": (literal("time_start", "-Infinity"), "-Infinity is out of range"),
     "infinity in digits": (literal("time_start", "1e999"), "1e999 is out of range"),
@@ -145,7 +166,7 @@ FACTS: dict[str, tuple[Change, str]] = {
 
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("spoilt", FACTS)
-def test_facts_out_of_range_are_refused(name: str, spoilt: str, work: Path) -> None:
+def test_metadata_out_of_range_are_refused(name: str, spoilt: str, work: Path) -> None:
     change, message = FACTS[spoilt]
     if name == "out":
         edit(work / name / "manifest.jsonl", change)
@@ -168,7 +189,7 @@ def test_facts_out_of_range_are_refused(name: str, spoilt: str, work: Path) -> N
     refused(work / name, message)
 
 
-# The facts of the whole, the same for every format
+# The metadata of the whole, the same for every format
 
 
 def config(**values: object) -> Change:
@@ -343,11 +364,13 @@ def bomb(name: str, shape: tuple[int, ...], dtype: Any = "f4") -> Change:
 
 
 def consistent_bomb(file: Any) -> None:
-    """Promise it in the facts and in the index as well."""
+    """Promise it in the metadata and in the index as well."""
     n_samples = 32 * 10**12
     bomb("features/a.wav", (8, 10**12, 1))(file)
-    facts = json.loads(file["features/a.wav"].attrs["input"])
-    file["features/a.wav"].attrs["input"] = np.bytes_(json.dumps({**facts, "n_samples": n_samples}))
+    metadata = json.loads(file["features/a.wav"].attrs["input"])
+    file["features/a.wav"].attrs["input"] = np.bytes_(
+        json.dumps({**metadata, "n_samples": n_samples})
+    )
     column("n_samples", (n_samples, 900), "<i8")(file)
 
 
@@ -408,10 +431,10 @@ HDF5: dict[str, tuple[Change, str]] = {
         dataset("features/a.wav", SHAPE, h5py.ref_dtype),
         "not of floating-point numbers",
     ),
-    "another shape": (dataset("features/a.wav", (8, 25, 2), "f4"), "its facts say"),
+    "another shape": (dataset("features/a.wav", (8, 25, 2), "f4"), "its metadata says"),
     "another rank": (dataset("features/a.wav", (8, 25), "f4"), "has 2 axes"),
     "no shape": (dataset("features/a.wav", data=h5py.Empty("f4")), "has 0 axes"),
-    "a bomb": (bomb("features/a.wav", (10**6, 10**6, 10**6)), "its facts say"),
+    "a bomb": (bomb("features/a.wav", (10**6, 10**6, 10**6)), "its metadata says"),
     "a bomb in keeping": (consistent_bomb, "promises 32,000,000,000,000 bytes .* and holds 0"),
     "values never written": (dataset("features/a.wav", SHAPE, "f4"), "and holds 0"),
     "other values": (dataset("features/a.wav", data=np.ones(SHAPE, "f4")), "is damaged"),
@@ -431,10 +454,10 @@ HDF5: dict[str, tuple[Change, str]] = {
         replace("features/site", lambda file: file["features"]),
         "it has no 'b.wav'",
     ),
-    "facts of variable length": (attribute("{}"), "not a plain string"),
-    "facts in a list": (attribute(np.array([b"{}"])), "not a plain string"),
-    "facts of numbers": (attribute(5), "'a.wav' has no facts"),
-    "other facts in the index": (column("crc32", 0, "<u4"), "the index has 0"),
+    "metadata of variable length": (attribute("{}"), "not a plain string"),
+    "metadata in a list": (attribute(np.array([b"{}"])), "not a plain string"),
+    "metadata of numbers": (attribute(5), "'a.wav' has no metadata"),
+    "other metadata in the index": (column("crc32", 0, "<u4"), "the index has 0"),
     "no index": (lambda file: file.__delitem__("index"), "it has no 'index'"),
     "a group for the index": (
         replace("index", lambda file: file.create_group("index") and None),
@@ -481,7 +504,7 @@ HDF5: dict[str, tuple[Change, str]] = {
     "no notes": (lambda file: file.__delitem__("notes"), "it has no 'notes'"),
     "a note too few": (joined("notes", b"\0"), "1 note and 2 keys"),
     "a note too many": (joined("notes", b"\0\0\0"), "more notes than keys"),
-    "another note": (joined("notes", b"no\0\0"), "the fact 'note' of 'a.wav' is b''"),
+    "another note": (joined("notes", b"no\0\0"), "'note' of 'a.wav' is b''"),
     "notes that have no end": (endless_zeros("notes"), "more notes than keys|cannot be read"),
     "one key twice": (keyed(b"a.wav", b"a.wav"), "'a.wav' is in the index twice"),
     "a key above": (keyed(b"../a.wav"), "leads out of the output"),
@@ -537,9 +560,9 @@ def test_every_kind_of_float_is_read(dtype: str, packed: dict[str, Any], work: P
     values = np.linspace(0, 1, 200).reshape(SHAPE).astype(dtype)
     crc32 = zlib.crc32(values.astype(dtype.replace(">", "<")).tobytes())
     with h5py.File(work / "out.h5", "r+") as file:
-        facts = {**json.loads(file["features/a.wav"].attrs["input"]), "crc32": crc32}
+        metadata = {**json.loads(file["features/a.wav"].attrs["input"]), "crc32": crc32}
         dataset("features/a.wav", data=values, **packed)(file)
-        attribute(np.bytes_(json.dumps(facts)))(file)
+        attribute(np.bytes_(json.dumps(metadata)))(file)
         column("crc32", (crc32, file["index"]["crc32"][1]), "<u4")(file)
     np.testing.assert_array_equal(read_all(work / "out.h5")["a.wav"], values)
 
@@ -599,7 +622,7 @@ NPY: dict[str, tuple[Change, str]] = {
     "objects": (saved(np.array([{}], dtype=object), allow_pickle=True), "pickle"),
     "integers": (saved(np.zeros(SHAPE, "i4")), "not an array that this program writes"),
     "records": (saved(np.zeros(3, [("x", "f4")])), "not an array that this program writes"),
-    "another shape": (saved(np.zeros((8, 25, 2), "f4")), "its facts say"),
+    "another shape": (saved(np.zeros((8, 25, 2), "f4")), "its metadata says"),
     "other values": (saved(np.zeros(SHAPE, "f4")), "is damaged"),
     "another order": (headed(described(order="True")), "not an array that this program writes"),
     "a later version": (headed(described(), b"\2\0"), "version is not 1.0"),

@@ -1,4 +1,4 @@
-"""kapre-extract info: what it says is so, and it looks at nothing but the facts."""
+"""kapre-extract info: what it says is so, and it looks at nothing but the metadata."""
 
 import json
 import os
@@ -57,7 +57,7 @@ JSON = {
     "shortest",
     "longest",
     "median_seconds",
-    "odd",
+    "outliers",
     "inputs",
 }
 
@@ -114,7 +114,7 @@ def test_json_has_the_whole(output: Path, program: Any) -> None:
         assert told["n_inputs"] == len(features) == 11
         arrays = list(features.values())
         assert told["n_frames"] == sum(array.shape[1] for array in arrays)
-        seconds = [array.facts.n_samples / 8000 for array in arrays]
+        seconds = [array.metadata.n_samples / 8000 for array in arrays]
         assert told["seconds"] == pytest.approx(sum(seconds))
         assert told["frequency"] == {
             "n": 20,
@@ -133,8 +133,8 @@ def test_json_has_the_whole(output: Path, program: Any) -> None:
 
 
 def test_the_odd_ones_are_found(output: Path, program: Any) -> None:
-    odd = parsed(program("info", output, "--json").out)["odd"]
-    assert {(one["key"], one["fact"], one["value"], one["usual"]) for one in odd} == {
+    odd = parsed(program("info", output, "--json").out)["outliers"]
+    assert {(one["key"], one["name"], one["value"], one["usual"]) for one in odd} == {
         ("channels.wav", "n_channels", 3, 1),
         ("click.wav", "n_samples", 100, 256),
         ("click.wav", "seconds", 0.0125, 1.0),
@@ -206,7 +206,7 @@ def test_keys_are_described(output: Path, audio: Path, program: Any) -> None:
             assert one["dtype"] == "float32"
             assert one["first_frame"] == array.times[0]
             assert one["last_frame"] == pytest.approx(array.times[-1])
-            assert {name: one[name] for name in InputMetadata._fields} == array.facts.to_dict()
+            assert {name: one[name] for name in InputMetadata._fields} == array.metadata.to_dict()
     ended = program("info", output, "rate.wav", "cut.wav")
     first, second = ended.out.split("\n\n")
     assert first.startswith("'rate.wav'\n  array   mel (20) x time (63) x channel (1), float32\n")
@@ -231,9 +231,9 @@ def test_a_single_npy_has_a_summary_too(audio: Path, tmp_path: Path, program: An
     one = tmp_path / "one.npy"
     assert program("spectrogram", audio / "long.wav", "-o", one).code == 0
     told = parsed(program("info", one, "--json").out)
-    assert (told["format"], told["n_inputs"], told["odd"]) == ("npy", 1, [])
+    assert (told["format"], told["n_inputs"], told["outliers"]) == ("npy", 1, [])
     assert told["bytes"] == one.stat().st_size + Path(f"{one}.json").stat().st_size
-    assert "one .npy file with its facts beside it" in program("info", one).out
+    assert "one .npy file with its metadata beside it" in program("info", one).out
 
 
 def test_control_characters_never_reach_the_terminal(
@@ -396,9 +396,9 @@ def failed(ended: Any, path: Path) -> None:
 
 
 INDEX: dict[str, tuple[Change, str]] = {
-    "no samples": (column("n_samples", 0, "<i8"), "the fact 'n_samples' of an input is 0"),
+    "no samples": (column("n_samples", 0, "<i8"), "'n_samples' of an input is 0"),
     "another rate": (column("sr", 44100, "<i8"), "an input's rate is 44,100 Hz"),
-    "no time": (column("time_step", np.nan, "<f8"), "the fact 'time_step' of an input is nan"),
+    "no time": (column("time_step", np.nan, "<f8"), "'time_step' of an input is nan"),
     "half a sample": (column("n_samples", 0.5, "<f8"), "'index' is not of the type"),
     "no checksums": (
         index(lambda table: table[[name for name in table.dtype.names if name != "crc32"]].copy()),
@@ -408,7 +408,7 @@ INDEX: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("spoilt", INDEX)
-def test_facts_out_of_range_are_refused(
+def test_metadata_out_of_range_are_refused(
     spoilt: str, audio: Path, tmp_path: Path, program: Any
 ) -> None:
     output = tmp_path / "out.h5"
@@ -429,7 +429,7 @@ def test_nothing_that_is_printed_moves_the_cursor(capfd: pytest.CaptureFixture[s
 # Large outputs
 
 
-def facts_of_many() -> list[tuple[str, InputMetadata]]:
+def metadata_of_many() -> list[tuple[str, InputMetadata]]:
     return [
         (
             f"site {number % 100}/{number:06}.wav",
@@ -447,7 +447,7 @@ def test_many_inputs_are_told_from_the_index_alone(tmp_path: Path, at_once: Any)
         ExtractionSettings(layer=layer, audio=AudioSettings(sr=8000), output=output)
     )
     hertz = frequencies(layer, 8000)
-    many = facts_of_many()
+    many = metadata_of_many()
     with h5py.File(output.path, "w") as file:
         file.create_group("features")
         file["frequency"] = hertz
@@ -462,15 +462,15 @@ def test_many_inputs_are_told_from_the_index_alone(tmp_path: Path, at_once: Any)
     folder.mkdir()
     (folder / "kapre-extract.json").write_text(dumps(root_dict(root, hertz)))
     with (folder / "manifest.jsonl").open("w") as manifest:
-        for key, facts in many:
-            row = {"key": key, "axes": list(layer.axes), **facts.to_dict()}
+        for key, metadata in many:
+            row = {"key": key, "axes": list(layer.axes), **metadata.to_dict()}
             manifest.write(dumps(row) + "\n")
     for path in (output.path, folder):
         ended = at_once("info", path, "--json")
         assert ended.code == 0, ended.err
         told = parsed(ended.out)
         assert (told["n_inputs"], told["seconds"], told["n_frames"]) == (MANY, 50_000.0, 12_500_000)
-        assert told["odd"] == []
+        assert told["outliers"] == []
 
 
 def test_a_closed_pipe_is_no_error(output: Path) -> None:

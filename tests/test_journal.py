@@ -24,7 +24,7 @@ from tests import reference
 ROOT = OutputMetadata(SpectrogramConfig(), AudioSettings(sr=8000), "float32", "none", "numpy", {})
 
 
-def facts(name: str, n_samples: int = 1000) -> InputMetadata:
+def metadata(name: str, n_samples: int = 1000) -> InputMetadata:
     return InputMetadata(
         source=name,
         sr=8000,
@@ -52,11 +52,11 @@ def write_journal(folder: Path) -> list[int]:
         path = journals.create()
     with Journal(path, ROOT) as journal:
         for number, name in enumerate(("a", "b", "c")):
-            of = identity(facts(name), "fail")
+            of = identity(metadata(name), "fail")
             journal.block(name, of, 4, block(3, number))
             journal.block(name, of, 0, block(4, 10 + number))
             if name != "c":
-                journal.done(name, of, facts(name))
+                journal.done(name, of, metadata(name))
             journal.sync()
             ends.append(path.stat().st_size)
     return ends
@@ -121,9 +121,9 @@ def test_what_was_appended_comes_back(tmp_path: Path) -> None:
     write_journal(tmp_path)
     found = replayed(tmp_path)
     assert [OutputMetadata.from_dict(root) for root in found.roots] == [ROOT]
-    assert {key: one.facts for key, one in found.inputs.items()} == {
-        "a": facts("a"),
-        "b": facts("b"),
+    assert {key: one.metadata for key, one in found.inputs.items()} == {
+        "a": metadata("a"),
+        "b": metadata("b"),
         "c": None,
     }
     assert (found.n_done, found.holds_work) == (2, True)
@@ -145,7 +145,7 @@ def test_a_journal_cut_anywhere_holds_what_came_before_the_cut(tmp_path: Path) -
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
         found = replayed(tmp_path)
-        done = [key for key, one in found.inputs.items() if one.facts is not None]
+        done = [key for key, one in found.inputs.items() if one.metadata is not None]
         assert done == [key for key, end in zip("ab", ends, strict=False) if end <= length]
         for number, key in enumerate("abc"):
             if key in found.inputs and 0 in found.inputs[key].entries:
@@ -173,7 +173,7 @@ def test_a_journal_damaged_anywhere_gives_no_wrong_value(
     }
     with Journals(folder) as journals:
         for key, one in replay(journals).inputs.items():
-            assert one.facts is None or one.facts == facts(key)
+            assert one.metadata is None or one.metadata == metadata(key)
             for first, entry in one.entries.items():
                 np.testing.assert_array_equal(journals.read(entry), expected[key, first])
 
@@ -186,14 +186,14 @@ def test_journals_of_several_workers_are_one(tmp_path: Path) -> None:
     with Journals(tmp_path) as journals:
         path = journals.create()
         assert path == tmp_path / "journal-2"
-        of = identity(facts("c"), "fail")
+        of = identity(metadata("c"), "fail")
         with Journal(path, ROOT) as journal:
-            journal.block("c", of, 7, block(2, 20), facts("c"))
-            journal.block("d", 1, 0, block(2, 21), facts("d"))
+            journal.block("c", of, 7, block(2, 20), metadata("c"))
+            journal.block("d", 1, 0, block(2, 21), metadata("d"))
         found = replay(journals)
         assert len(found.roots) == 2
         assert (found.inputs["a"].run, found.inputs["c"].run) == (0, 1)
-        assert found.inputs["c"].facts == facts("c")
+        assert found.inputs["c"].metadata == metadata("c")
         assert [entry.journal for entry in found.inputs["c"].entries.values()] == [
             *(NAME, NAME, "journal-2")
         ]
@@ -265,12 +265,12 @@ def test_nothing_follows_a_record_that_could_not_be_written(
         journal.sync()
         with monkeypatch.context() as patched:
             patched.setattr(os, "pwrite", fail)
-            journal.done("a", 1, facts("a"))
+            journal.done("a", 1, metadata("a"))
             for deed in (journal.sync, journal.flush):
                 with pytest.raises(OutputError, match=r"journal-1' cannot be written: Input/out"):
                     deed()
         with pytest.raises(OutputError):
-            journal.done("b", 1, facts("b"))
+            journal.done("b", 1, metadata("b"))
     assert replayed(tmp_path).n_done == 0
 
 
@@ -286,10 +286,10 @@ def test_what_is_appended_becomes_durable_by_itself(
 
     monkeypatch.setattr(os, "fsync", fsync)
     with Journal(tmp_path / NAME, ROOT, seconds_at_risk=0.02) as journal:
-        journal.done("a", 1, facts("a"))
+        journal.done("a", 1, metadata("a"))
         assert synced.wait(60)
         synced.clear()
-        journal.done("b", 1, facts("b"))
+        journal.done("b", 1, metadata("b"))
         assert synced.wait(60)
         assert replayed(tmp_path).n_done == 2
 
@@ -301,7 +301,7 @@ def test_a_journal_that_nothing_resumes_is_never_synced(
     n_threads = threading.active_count()
     with Journal(tmp_path / NAME, ROOT, seconds_at_risk=None) as journal:
         assert threading.active_count() == n_threads
-        journal.done("a", 1, facts("a"))
+        journal.done("a", 1, metadata("a"))
     assert replayed(tmp_path).n_done == 1
 
 
@@ -320,7 +320,7 @@ def test_a_journal_that_nothing_resumes_is_never_synced(
         {"shape": [1, 1, "4"]},
         {"shape": [-1, -1, 4]},
         {"shape": [1.0, 1, 4]},
-        {"facts": 3},
+        {"metadata": 3},
     ],
 )
 def test_a_record_of_wrong_types_ends_the_journal(tmp_path: Path, change: Any) -> None:

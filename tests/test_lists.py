@@ -585,7 +585,7 @@ def test_the_rate_is_that_of_the_first_that_states_one(
     assert code == 1
     assert messages[-1].startswith("3 inputs: 1 written, 2 failed")
     with kapre_cli.open_features(tmp_path / "out.h5") as features:
-        assert [array.facts.sr for array in features.values()] == [4000]
+        assert [array.metadata.sr for array in features.values()] == [4000]
 
 
 def test_a_growing_list_brings_an_output_up_to_date(

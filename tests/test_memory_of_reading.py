@@ -98,10 +98,10 @@ def restore(file: h5py.File, attributes: dict[str, Any]) -> None:
 def chunks_of_one_value(file: h5py.File) -> None:
     """Give an array of a million values chunks of one, most of them never written."""
     n_time = 15_000
-    facts = json.loads(file[KEY].attrs["input"])
+    metadata = json.loads(file[KEY].attrs["input"])
     n_features, n_channels = file[KEY].shape[0], file[KEY].shape[2]
-    facts["n_samples"] = n_time * json.loads(file.attrs["layer"])["config"]["n_hop"]
-    facts["time_start"] = facts["time_step"] / 2
+    metadata["n_samples"] = n_time * json.loads(file.attrs["layer"])["config"]["n_hop"]
+    metadata["time_start"] = metadata["time_step"] / 2
     del file[KEY]
     made = file["features"].create_dataset(
         KEY.removeprefix("features/"),
@@ -112,11 +112,11 @@ def chunks_of_one_value(file: h5py.File) -> None:
     )
     for number in range(n_features * n_time * n_channels * 2 // 1100 // 72 + 1000):
         made.id.write_direct_chunk((0, number, 0), bytes(72))
-    made.attrs["input"] = np.bytes_(json.dumps(facts))
+    made.attrs["input"] = np.bytes_(json.dumps(metadata))
     index = file["index"][()]
     row = file["keys"][()].tobytes().split(b"\0").index(b"bird.flac")
     for name in ("n_samples", "time_start"):
-        index[name][row] = facts[name]
+        index[name][row] = metadata[name]
     file["index"][...] = index
 
 
@@ -229,7 +229,7 @@ def test_a_frame_of_gigabytes_is_refused_by_the_program_and_its_readers(
     assert code == 0, messages
     with h5py.File(tmp_path / "one.h5", "r+") as file:
         old = file["features/one.wav"]
-        facts = json.loads(old.attrs["input"])
+        metadata = json.loads(old.attrs["input"])
         del file["features/one.wav"]
         made = file["features"].create_dataset(
             "one.wav",
@@ -241,7 +241,7 @@ def test_a_frame_of_gigabytes_is_refused_by_the_program_and_its_readers(
         packed = zlib.compress(bytes(262 * n_channels * 4), 9)
         for first in range(0, made.shape[1], 262):
             made.id.write_direct_chunk((0, first, 0), packed)
-        made.attrs["input"] = np.bytes_(json.dumps(facts | {"n_channels": n_channels}))
+        made.attrs["input"] = np.bytes_(json.dumps(metadata | {"n_channels": n_channels}))
         index = file["index"][()]
         index["n_channels"] = n_channels
         file["index"][...] = index

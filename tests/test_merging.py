@@ -179,12 +179,12 @@ def test_arrays_that_are_chunked_otherwise_are_packed_anew(here: Path, program: 
 
     def rechunk(file: Any) -> None:
         old = file["features/a.wav"]
-        values, facts = old[()], old.attrs["input"]
+        values, metadata = old[()], old.attrs["input"]
         del file["features/a.wav"]
         anew = file["features"].create_dataset(
             "a.wav", data=values, chunks=(3, 7, 2), compression="lzf"
         )
-        anew.attrs["input"] = facts
+        anew.attrs["input"] = metadata
 
     spoil(here / "a.h5", rechunk)
     assert program("merge", "a.h5", "-o", "copy.h5").code == 0
@@ -417,9 +417,9 @@ def test_links_out_of_a_folder_are_not_followed(here: Path, program: Any) -> Non
 
 def with_versions(output: Path, **versions: str) -> None:
     root = output / "kapre-extract.json"
-    facts = json.loads(root.read_text())
-    facts["versions"] |= versions
-    root.write_text(json.dumps(facts))
+    metadata = json.loads(root.read_text())
+    metadata["versions"] |= versions
+    root.write_text(json.dumps(metadata))
     unsign(root)
 
 

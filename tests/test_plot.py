@@ -466,8 +466,8 @@ class Held(Made):
 
 def stored(values: Made, config: SpectrogramConfig) -> StoredArray:
     n_time, _, n_channels = values.shape
-    facts = InputMetadata("a.wav", SR, SR, n_time * 256, n_channels, 0.0, 256 / SR, 0, 0)
-    return StoredArray("a.wav", values, facts, config)
+    metadata = InputMetadata("a.wav", SR, SR, n_time * 256, n_channels, 0.0, 256 / SR, 0, 0)
+    return StoredArray("a.wav", values, metadata, config)
 
 
 def test_a_night_is_read_in_blocks_and_keeps_its_peaks() -> None:

@@ -120,8 +120,8 @@ def test_the_rate_of_the_run_may_be_another(tmp_path: Path, program: Any) -> Non
     assert "sample rate is 8,000 Hz, this run uses 4,000 Hz (use --resample" in ended.err
     assert program(*command, *raw, "--resample").code == 0
     with kapre_cli.open_features(tmp_path / "a.h5") as features:
-        facts = features["a.raw"].facts
-    assert (facts.source_sr, facts.sr, facts.n_samples) == (8000, 4000, 4000)
+        metadata = features["a.raw"].metadata
+    assert (metadata.source_sr, metadata.sr, metadata.n_samples) == (8000, 4000, 4000)
 
 
 def test_a_part_of_a_frame_is_told(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_a_line_says_what_became_of_an_input(
     with kapre_cli.open_features(tmp_path / output) as features:
         for record in written:
             stored = features[record["key"]]
-            assert record["source"] == stored.facts.source
+            assert record["source"] == stored.metadata.source
             assert tuple(record["shape"]) == stored.shape
             assert record["seconds"] == 3000 / 8000
             assert 0 < record["work_seconds"] < 60

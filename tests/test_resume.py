@@ -186,7 +186,7 @@ def test_what_is_kept_is_decided_by_path_size_and_time(
     assert "1 written, 0 failed, 2 skipped" in resumed("--resume")
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 2))
     assert "0 written, 0 failed, 3 skipped" in resumed("--resume=content")
-    with h5py.File(output) as file:  # its facts are today's
+    with h5py.File(output) as file:  # its metadata is today's
         assert str(status.st_mtime_ns + 2) in file["features/a.wav"].attrs["input"].decode()
     now = path.stat()
     changed = bytearray(path.read_bytes())
@@ -327,8 +327,8 @@ def test_failed_inputs_are_tried_again_and_options_may_mend_them(
     ended = program(*arguments, "--resume", *lenient)
     assert "6 inputs: 3 written, 0 failed, 3 skipped" in ended.err, ended.err
     with kapre_cli.open_features(output) as features:
-        assert features["z.wav"].facts.n_missing > 0
-        assert features["nan.wav"].facts.n_non_finite == 3000
+        assert features["z.wav"].metadata.n_missing > 0
+        assert features["nan.wav"].metadata.n_non_finite == 3000
     # Without the options, what only they let pass is not kept.
     truncated.write_bytes(whole)
     broken.unlink()
@@ -550,7 +550,7 @@ def test_the_array_of_an_input_that_cannot_be_read_stays(
     command = ("melspectrogram", *paths, "-o", here / output, *SMALL, "--root", here)
     assert program(*command).code == 0
     with kapre_cli.open_features(here / output) as features:
-        before = {key: features[key].facts.crc32 for key in features}
+        before = {key: features[key].metadata.crc32 for key in features}
     lost = paths[1]
     if why == "closed":
         os.utime(lost, (1, 1))  # else nothing has to be read of it
@@ -575,7 +575,7 @@ def test_the_array_of_an_input_that_cannot_be_read_stays(
     assert str(lost) in ended.err
     assert "1 array of an earlier run stays" in ended.err
     with kapre_cli.open_features(here / output) as features:
-        after = {key: features[key].facts.crc32 for key in features}
+        after = {key: features[key].metadata.crc32 for key in features}
         for key in features:
             features[key].verify()
     assert list(after) == list(before)

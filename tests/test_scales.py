@@ -326,7 +326,7 @@ def test_reading_is_the_same_with_and_without(labelled: Path, here: Path, progra
         kapre_cli.open_features(labelled) as features,
         kapre_cli.open_features(here / "plain.h5") as plain,
     ):
-        assert list(features.facts()) == list(plain.facts())
+        assert list(features.metadata()) == list(plain.metadata())
         assert features.layer == plain.layer
         np.testing.assert_array_equal(features.frequency, plain.frequency)
         for key in RECORDINGS:

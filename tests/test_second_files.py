@@ -265,7 +265,7 @@ def test_two_files_on_standard_input(first: str, tmp_path: Path) -> None:
         assert (b"failed: '-': a second file (WAV) begins" in ended.stderr) == (not more)
     with kapre_cli.open_features(tmp_path / "out.h5") as features:
         (array,) = features.values()
-        assert (array.facts.n_samples, array.facts.n_missing) == (N, -1)
+        assert (array.metadata.n_samples, array.metadata.n_missing) == (N, -1)
 
 
 def test_a_run_marks_what_it_took_the_first_of(tmp_path: Path, program: Any) -> None:
@@ -280,7 +280,7 @@ def test_a_run_marks_what_it_took_the_first_of(tmp_path: Path, program: Any) -> 
     ended = program(*arguments, "--overwrite", "--allow-truncated")
     assert (ended.code, "3 written, 0 failed" in ended.err) == (0, True), ended.err
     with kapre_cli.open_features(tmp_path / "out.h5") as features:
-        missing = {key: array.facts.n_missing for key, array in features.items()}
+        missing = {key: array.metadata.n_missing for key, array in features.items()}
         whole = features["one.wav"][:]
         np.testing.assert_array_equal(features["two.wav"][:], whole)
         np.testing.assert_array_equal(features["two.flac"][:], whole)

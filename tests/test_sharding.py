@@ -113,10 +113,10 @@ def test_a_stored_shard_is_believed_only_within_range(
     output = tmp_path / "x"
     assert program("spectrogram", tmp_path / "a.wav", "-o", output, "--shard", "1/1").code == 0
     root = output / "kapre-extract.json"
-    facts = json.loads(root.read_text())
-    assert facts["shard"].keys() == {"index", "of", "inputs"}
-    del facts["crc32"]
-    root.write_text(json.dumps(facts | {"shard": stored}))
+    metadata = json.loads(root.read_text())
+    assert metadata["shard"].keys() == {"index", "of", "inputs"}
+    del metadata["crc32"]
+    root.write_text(json.dumps(metadata | {"shard": stored}))
     with pytest.raises(StoredDataError, match="its metadata is not sound"):
         kapre_cli.open_features(output)
 

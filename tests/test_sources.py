@@ -313,7 +313,8 @@ def test_odd_names_are_written_and_read_back(name: str, tmp_path: Path, program:
             array.verify()
         assert sorted(os.fsdecode(unquote_to_bytes(key)) for key in features) == names
         sources = [
-            os.path.relpath(array.facts.source, tmp_path / "audio") for array in features.values()
+            os.path.relpath(array.metadata.source, tmp_path / "audio")
+            for array in features.values()
         ]
         assert sorted(sources) == names
 

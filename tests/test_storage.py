@@ -66,13 +66,13 @@ def output(request: pytest.FixtureRequest, audio: Path, tmp_path: Path, program:
 
 
 def plainly(output: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], Any]:
-    """Return (root facts, arrays, facts, frequency) without any code of this project."""
+    """Return (root metadata, arrays, metadata, frequency) without any code of this project."""
     if output.is_dir():
         root = json.loads((output / "kapre-extract.json").read_text())
         rows = [json.loads(line) for line in (output / "manifest.jsonl").read_text().splitlines()]
         values = {row["key"]: np.load(output / f"{row['key']}.npy") for row in rows}
-        facts = {row["key"]: {name: row[name] for name in FACTS} for row in rows}
-        return root, values, facts, np.array(root.pop("frequency"))
+        metadata = {row["key"]: {name: row[name] for name in FACTS} for row in rows}
+        return root, values, metadata, np.array(root.pop("frequency"))
     with h5py.File(output) as file:
         root = {
             name: value.decode() if isinstance(value, bytes) else int(value)
@@ -84,8 +84,8 @@ def plainly(output: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any
         }
         keys = texts(file["keys"])
         values = {key: file[f"features/{key}"][()] for key in keys}
-        facts = {key: json.loads(file[f"features/{key}"].attrs["input"]) for key in keys}
-        return root, values, facts, file["frequency"][()]
+        metadata = {key: json.loads(file[f"features/{key}"].attrs["input"]) for key in keys}
+        return root, values, metadata, file["frequency"][()]
 
 
 def texts(dataset: Any) -> list[str]:
@@ -94,7 +94,7 @@ def texts(dataset: Any) -> list[str]:
 
 
 def test_both_formats_say_the_same(output: Path, audio: Path) -> None:
-    root, values, facts, frequency = plainly(output)
+    root, values, metadata, frequency = plainly(output)
     assert set(root) - {"crc32", "manifest_crc32"} == ROOT_KEYS
     assert (root["format"], root["format_version"]) == ("kapre-extract", 1)
     assert root["layer"]["class_name"] == "Melspectrogram"
@@ -117,7 +117,7 @@ def test_both_formats_say_the_same(output: Path, audio: Path) -> None:
     assert list(values) == list(NAMES)
     assert len(frequency) == 20
     for n_channels, key in enumerate(NAMES, 1):
-        of_key = facts[key]
+        of_key = metadata[key]
         assert set(of_key) == FACTS
         assert values[key].shape == (20, 10 * n_channels, n_channels)
         assert of_key["crc32"] == zlib.crc32(values[key].tobytes())
@@ -161,10 +161,10 @@ def test_the_index_names_sources_as_they_were_given(
     assert program("spectrogram", *names, "-o", tmp_path / "out.h5").code == 0
     with h5py.File(tmp_path / "out.h5") as file:
         assert texts(file["sources"]) == names
-        facts = [json.loads(item.attrs["input"]) for item in file["features"].values()]
-        assert [one["source"] for one in facts] == names
+        metadata = [json.loads(item.attrs["input"]) for item in file["features"].values()]
+        assert [one["source"] for one in metadata] == names
     with kapre_cli.open_features(tmp_path / "out.h5") as features:
-        assert [array.facts.source for array in features.values()] == names
+        assert [array.metadata.source for array in features.values()] == names
 
 
 def test_frames_are_timed_from_the_start_of_the_audio(
@@ -176,7 +176,7 @@ def test_frames_are_timed_from_the_start_of_the_audio(
         program("melspectrogram", audio / "a.wav", "-o", output, *MEL, "--padding", padding)
         with kapre_cli.open_features(output) as features:
             (array,) = features.values()
-            assert array.facts.time_start == start
+            assert array.metadata.time_start == start
             assert array.times[1] == start + 100 / 8000
 
 
@@ -193,7 +193,7 @@ def test_band_centres_and_bins_are_librosas(audio: Path, tmp_path: Path, program
 
 
 def test_open_features_gives_what_is_stored(output: Path) -> None:
-    _, values, facts, frequency = plainly(output)
+    _, values, metadata, frequency = plainly(output)
     with kapre_cli.open_features(output) as features:
         assert list(features) == list(NAMES)
         assert len(features) == 3
@@ -210,7 +210,7 @@ def test_open_features_gives_what_is_stored(output: Path) -> None:
             np.testing.assert_array_equal(array[3, 2:5], values[key][3, 2:5])
             assert type(array[:]) is np.ndarray
             assert array[:].flags.writeable
-            assert array.facts.to_dict() == facts[key]
+            assert array.metadata.to_dict() == metadata[key]
             assert len(array.times) == values[key].shape[1]
         with pytest.raises(KeyError):
             features["missing.wav"]
@@ -230,7 +230,7 @@ def test_every_norm_survives_storage(norm: str, audio: Path, tmp_path: Path, pro
     assert kapre_cli.load_layer(output).config.norm == expected  # type: ignore[attr-defined]
 
 
-def test_a_single_npy_has_its_facts_beside_it(audio: Path, tmp_path: Path, program: Any) -> None:
+def test_a_single_npy_has_its_metadata_beside_it(audio: Path, tmp_path: Path, program: Any) -> None:
     output = tmp_path / "x.npy"
     assert program("melspectrogram", audio / "a.wav", "-o", output, *MEL).code == 0
     stored = json.loads((tmp_path / "x.npy.json").read_text())
@@ -335,9 +335,9 @@ def test_a_long_array_has_the_checksum_of_its_bytes(
     output = tmp_path / name
     ended = program("melspectrogram", path, "-o", output, *layer, *more, "--root", tmp_path)
     assert ended.code == 0, ended.err
-    _, values, facts, _ = plainly(output)
+    _, values, metadata, _ = plainly(output)
     assert values["a.wav"].size > n_values
-    assert facts["a.wav"]["crc32"] == zlib.crc32(values["a.wav"].tobytes())
+    assert metadata["a.wav"]["crc32"] == zlib.crc32(values["a.wav"].tobytes())
     with kapre_cli.open_features(output) as features:
         features["a.wav"].verify()
 
@@ -363,19 +363,19 @@ def link_outside(file: Any) -> None:
 
 
 def store_outside(file: Any) -> None:
-    facts = file["features/a.wav"].attrs["input"]
+    metadata = file["features/a.wav"].attrs["input"]
     del file["features/a.wav"]
     file["features"].create_dataset("a.wav", (4,), "u1", external=[("/etc/hostname", 0, 4)]).attrs[
         "input"
-    ] = facts
+    ] = metadata
 
 
 def virtual(file: Any) -> None:
-    facts = file["features/a.wav"].attrs["input"]
+    metadata = file["features/a.wav"].attrs["input"]
     del file["features/a.wav"]
     layout = h5py.VirtualLayout((4,), "f4")
     layout[:] = h5py.VirtualSource("other.h5", "x", (4,))
-    file["features"].create_virtual_dataset("a.wav", layout).attrs["input"] = facts
+    file["features"].create_virtual_dataset("a.wav", layout).attrs["input"] = metadata
 
 
 LAMBDA = '{"class_name": "Lambda", "config": {}}'
@@ -390,7 +390,10 @@ SPOILS = {
     "external storage": (store_outside, "leads to another file"),
     "a virtual dataset": (virtual, "leads to another file"),
     "no text": (set_root("format", b"\xff"), "can't decode"),
-    "no facts": (lambda file: file["features/a.wav"].attrs.__delitem__("input"), "has no facts"),
+    "no metadata": (
+        lambda file: file["features/a.wav"].attrs.__delitem__("input"),
+        "has no metadata",
+    ),
 }
 
 
@@ -438,7 +441,7 @@ def test_npy_files_that_are_not_what_was_written_are_refused(
     features = kapre_cli.open_features(output)
     with pytest.raises(StoredDataError, match="is a link that leads out of the output"):
         features["a.wav"]
-    with pytest.raises(StoredDataError, match=r"'b\.flac' has 1 axes, its facts name 3"):
+    with pytest.raises(StoredDataError, match=r"'b\.flac' has 1 axes, its metadata names 3"):
         features["b.flac"]
 
 
@@ -500,27 +503,27 @@ def test_foreign_files_are_not_taken_for_outputs(audio: Path, tmp_path: Path, pr
 # The index
 
 
-def stored_index(path: Path, facts: list[tuple[str, InputMetadata]]) -> Any:
+def stored_index(path: Path, metadata: list[tuple[str, InputMetadata]]) -> Any:
     """Return the index of these inputs, once it has been in a file."""
     with h5py.File(path, "w") as file:
         for name, values in index_datasets(
-            [key for key, _ in facts], [one for _, one in facts]
+            [key for key, _ in metadata], [one for _, one in metadata]
         ).items():
             file[name] = values
     with h5py.File(path) as file:
         return Hdf5Index(h5py.h5g.open(file.id, b"/"))
 
 
-def facts_of(source: str) -> InputMetadata:
+def metadata_of(source: str) -> InputMetadata:
     return InputMetadata(source, 8000, 8000, 4000, 1, 0.0, 0.004, 8044, 5, sha256="0" * 64)
 
 
 def test_one_long_path_costs_its_own_length(tmp_path: Path) -> None:
-    few = [(f"{number:05}.wav", facts_of(f"/data/{number:05}.wav")) for number in range(10_000)]
+    few = [(f"{number:05}.wav", metadata_of(f"/data/{number:05}.wav")) for number in range(10_000)]
     long = "/".join(["x" * 200] * 18)
     sizes = []
-    for name, facts in (("short", few), ("long", [*few, (long, facts_of(long))])):
-        assert list(stored_index(tmp_path / name, facts).rows) == [key for key, _ in facts]
+    for name, metadata in (("short", few), ("long", [*few, (long, metadata_of(long))])):
+        assert list(stored_index(tmp_path / name, metadata).rows) == [key for key, _ in metadata]
         sizes.append((tmp_path / name).stat().st_size)
     assert sizes[1] - sizes[0] < 3 * len(long)
 
@@ -538,10 +541,10 @@ def test_one_long_path_costs_its_own_length(tmp_path: Path) -> None:
 def test_every_key_and_source_comes_back(
     tmp_path_factory: pytest.TempPathFactory, keys: list[str], source: str
 ) -> None:
-    facts = [(key, facts_of(source)) for key in keys]
-    index = stored_index(tmp_path_factory.mktemp("index") / "x.h5", facts)
+    metadata = [(key, metadata_of(source)) for key in keys]
+    index = stored_index(tmp_path_factory.mktemp("index") / "x.h5", metadata)
     assert list(index.rows) == keys
-    for key, one in facts:
+    for key, one in metadata:
         index.require(key, one)
         with pytest.raises(StoredDataError, match="'source'"):
             index.require(key, one._replace(source=source + "!"))

@@ -99,10 +99,10 @@ def test_what_a_program_pipes_gives_what_its_file_gives(
     tolerance = 0.1 * expected.max() if lossy else 0
     np.testing.assert_allclose(features_of(output), expected, rtol=0, atol=tolerance)
     with kapre_cli.open_features(output) as features:
-        facts = features["stdin"].facts
+        metadata = features["stdin"].metadata
     sent = subprocess.run(command, cwd=audio, capture_output=True, check=True, timeout=300).stdout
-    assert (facts.source, facts.source_mtime_ns, facts.n_missing) == ("-", 0, 0)
-    assert facts.source_size == len(sent)
+    assert (metadata.source, metadata.source_mtime_ns, metadata.n_missing) == ("-", 0, 0)
+    assert metadata.source_size == len(sent)
     assert files_below(tmp_path) == ["file.h5", "piped.h5"]
 
 
@@ -300,7 +300,7 @@ def test_a_file_called_dash_is_named_with_its_folder(tmp_path: Path) -> None:
     assert ended.code == 0, ended.err
     with kapre_cli.open_features(tmp_path / "out.h5") as features:
         assert list(features) == ["-", "stdin"]
-        assert [array.facts.source for array in features.values()] == ["./-", "-"]
+        assert [array.metadata.source for array in features.values()] == ["./-", "-"]
 
 
 # Going on

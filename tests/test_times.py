@@ -54,7 +54,7 @@ def set_time(path: Path, time: int) -> None:
 def stored_times(output: Path) -> set[int]:
     """Return the times of the only input by every way that they are stored."""
     with kapre_cli.open_features(output) as features:
-        times = {array.facts.source_mtime_ns for array in features.values()}
+        times = {array.metadata.source_mtime_ns for array in features.values()}
     if output.suffix == ".h5":
         with h5py.File(output) as file:
             times |= {int(time) for time in file["index"]["source_mtime_ns"]}

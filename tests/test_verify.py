@@ -163,7 +163,7 @@ def test_inputs_are_computed_again_in_lots(
 
 def rewrite(output: Path, key: str, place: Any, value: float, dtype: str = "<f4") -> None:
     """Change values of an array and do what whoever tampers with it has to do beside."""
-    facts: dict[str, Any]
+    metadata: dict[str, Any]
     if output.is_dir() or output.suffix == ".npy":
         file = output / f"{key}.npy" if output.is_dir() else output
         values = np.load(file).astype(dtype)
@@ -191,11 +191,11 @@ def rewrite(output: Path, key: str, place: Any, value: float, dtype: str = "<f4"
         attributes = dict(file5[f"features/{key}"].attrs)
         del file5[f"features/{key}"]
         made = file5.create_dataset(f"features/{key}", data=values)
-        facts = json.loads(attributes["input"]) | {"crc32": zlib.crc32(values.tobytes())}
-        made.attrs["input"] = np.bytes_(json.dumps(facts))
+        metadata = json.loads(attributes["input"]) | {"crc32": zlib.crc32(values.tobytes())}
+        made.attrs["input"] = np.bytes_(json.dumps(metadata))
         keys = file5["keys"][:].tobytes().decode().split("\0")
         checksums = file5["index"]["crc32"]
-        checksums[keys.index(key)] = facts["crc32"]
+        checksums[keys.index(key)] = metadata["crc32"]
         column("crc32", checksums, "<u4")(file5)
 
 

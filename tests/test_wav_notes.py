@@ -104,8 +104,8 @@ def test_a_note_is_told_reported_and_stored(name: str, tmp_path: Path, program: 
     assert f"note: {str(tmp_path / 'a.wav')!r}: {note}" in ended.err
     assert json.loads(report.read_text().splitlines()[1])["note"].startswith(note)
     assert note in program("info", output).out
-    odd = json.loads(program("info", output, "--json").out)["odd"]
-    assert [one["fact"] for one in odd] == ["note"]
+    odd = json.loads(program("info", output, "--json").out)["outliers"]
+    assert [one["name"] for one in odd] == ["note"]
     assert program("verify", output).code == 0
 
 
@@ -119,13 +119,13 @@ def test_digital_silence_is_listed(tmp_path: Path, program: Any) -> None:
     write_audio(tmp_path / "audio/late.wav", late)
     output = tmp_path / "out.h5"
     assert program("spectrogram", tmp_path / "audio", "-o", output, *SMALL).code == 0
-    odd = json.loads(program("info", output, "--json").out)["odd"]
-    silent = {one["key"]: one["value"] for one in odd if one["fact"] == "n_silent_channels"}
+    odd = json.loads(program("info", output, "--json").out)["outliers"]
+    silent = {one["key"]: one["value"] for one in odd if one["name"] == "n_silent_channels"}
     assert silent == {"one.wav": 1, "both.flac": 2}
     assert "'both.flac' (2 silent), 'one.wav' (1 silent)" in program("info", output).out
     assert program("verify", output, "--against", tmp_path / "audio").code == 0
     more = ("--channel", 0, "--overwrite")
     assert program("spectrogram", tmp_path / "audio", "-o", output, *SMALL, *more).code == 0
-    odd = json.loads(program("info", output, "--json").out)["odd"]
-    silent = {one["key"]: one["value"] for one in odd if one["fact"] == "n_silent_channels"}
+    odd = json.loads(program("info", output, "--json").out)["outliers"]
+    silent = {one["key"]: one["value"] for one in odd if one["name"] == "n_silent_channels"}
     assert silent == {"both.flac": 1}

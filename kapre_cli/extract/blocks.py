@@ -22,7 +22,7 @@ class ActiveInput:
     Attributes:
         number: Its place among the inputs of the run.
         begun: When its file was opened (:func:`time.monotonic`).
-        facts: Its metadata; ``None`` until it has been opened.
+        metadata: Its metadata; ``None`` until it has been opened.
         state: The state of its file, see ``journal.identity``.
         kept: First frames of the blocks that earlier runs have computed.
         n_kept: Number of frames in these.
@@ -36,7 +36,7 @@ class ActiveInput:
     source: Source
     journal: Journal
     begun: float
-    facts: InputMetadata | None = None
+    metadata: InputMetadata | None = None
     state: int = 0
     kept: tuple[int, ...] = ()
     n_kept: int = 0
@@ -47,11 +47,11 @@ class ActiveInput:
     work_seconds: float | None = None
 
     @property
-    def known_facts(self) -> InputMetadata:
+    def known_metadata(self) -> InputMetadata:
         """Metadata of an input that has been opened."""
-        if self.facts is None:
+        if self.metadata is None:
             raise RuntimeError(f"{self.source.key!r} has not been opened")
-        return self.facts
+        return self.metadata
 
 
 @dataclass(slots=True)

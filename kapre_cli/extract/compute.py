@@ -182,7 +182,7 @@ class _ComputeStage:
     def _fail(self, active: ActiveInput, reason: Exception) -> None:
         if not active.has_failed:
             active.has_failed = True
-            failed = Failed(active.number, input_error(reason), active.facts)
+            failed = Failed(active.number, input_error(reason), active.metadata)
             self._outbox.ended(active.journal, failed)
 
     def _keep(self, block: Block) -> None:
@@ -195,7 +195,7 @@ class _ComputeStage:
         except (FeatureError, MemoryError) as error:
             self._fail(active, error)
             return
-        facts = active.known_facts
+        metadata = active.known_metadata
         active.n_due -= 1
         is_last = active.is_read and active.n_due == 0
         active.entries.append(
@@ -204,13 +204,13 @@ class _ComputeStage:
                 active.state,
                 block.first_frame,
                 block.results,
-                facts if is_last else None,
+                metadata if is_last else None,
                 block.peak,
             )
         )
         active.work_seconds = time.monotonic() - active.begun
-        n_time = self._config.framing.n_time(facts.n_samples)
-        length = facts.seconds
+        n_time = self._config.framing.n_time(metadata.n_samples)
+        length = metadata.seconds
         due, seconds = (n / n_time * length for n in (n_time - active.n_kept, block.n_frames))
         self._outbox.add(Computed(active.number, due, seconds, length))
         if is_last:
@@ -237,14 +237,14 @@ class _ComputeStage:
             return
         active.is_read = True
         if active.n_due == 0 and not active.has_failed:
-            active.journal.done(active.source.key, active.state, active.known_facts)
+            active.journal.done(active.source.key, active.state, active.known_metadata)
             self._finish(active)
 
     def _finish(self, active: ActiveInput) -> None:
         entries = tuple(active.entries)
         finished = Finished(
             active.number,
-            active.known_facts,
+            active.known_metadata,
             active.state,
             entries,
             active.kept,

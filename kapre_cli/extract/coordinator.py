@@ -220,7 +220,7 @@ class Coordinator:
             self._finished(self._running.pop(event.number), event)
         elif isinstance(event, Failed):
             job = self._running.pop(event.number)
-            job.facts = event.facts
+            job.metadata = event.metadata
             self._failed(job, event.reason)
         elif isinstance(event, Lost):
             self._lost(event)
@@ -234,7 +234,7 @@ class Coordinator:
     def _finished(self, job: Job, event: Finished) -> None:
         entries = {first: job.entries[first] for first in event.kept}
         entries.update((entry.first_frame, entry) for entry in event.entries)
-        job.entries, job.facts, job.state = entries, event.facts, event.state
+        job.entries, job.metadata, job.state = entries, event.metadata, event.state
         job.work_seconds, job.done = event.work_seconds, True
         self._ahead_bytes += _n_bytes(job)
         self._report.was_read()

@@ -49,11 +49,11 @@ def _blocks(one: TaskInput, active: ActiveInput, settings: ExtractionSettings) -
     framing = config.framing
     with AudioReader(source.file, audio, is_stream=source.is_stream) as reader:
         check_frame(config, reader)
-        active.facts = facts = _facts(source, reader, framing)
-        is_told = tells_state(source, facts.source_mtime_ns)
+        active.metadata = metadata = _metadata(source, reader, framing)
+        is_told = tells_state(source, metadata.source_mtime_ns)
         content = "" if is_told else sha256_of(source.file)
-        active.state = identity(facts, audio.non_finite, content)
-        fitting = fitting_blocks(facts, config)
+        active.state = identity(metadata, audio.non_finite, content)
+        fitting = fitting_blocks(metadata, config)
         if one.state == active.state:
             kept = {*fitting} & {*one.blocks}
             active.kept = tuple(first for first, _ in kept)
@@ -63,7 +63,7 @@ def _blocks(one: TaskInput, active: ActiveInput, settings: ExtractionSettings) -
             yield block
             if active.has_failed:  # its features cannot be used: no need to read on
                 return
-        active.facts = facts._replace(
+        active.metadata = metadata._replace(
             n_non_finite=reader.file.n_non_finite,
             n_silent_channels=reader.n_silent_channels,
             sha256=reader.file.sha256,
@@ -83,7 +83,7 @@ def check_frame(config: LayerConfig, reader: AudioReader) -> None:
         raise FeatureError(f"{error}; take --channel, --mono or a smaller --n-dft") from error
 
 
-def _facts(source: Source, reader: AudioReader, framing: Framing) -> InputMetadata:
+def _metadata(source: Source, reader: AudioReader, framing: Framing) -> InputMetadata:
     time_start, time_step = framing.times(reader.n_samples, reader.sr)
     return InputMetadata(
         source=source.path,

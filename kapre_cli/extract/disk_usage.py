@@ -46,8 +46,11 @@ def check_disk(jobs: Sequence[Job], common: TaskSettings, executor: Executor) ->
 
 def output_bytes(jobs: Iterable[Job], settings: ExtractionSettings) -> int:
     """Return a lower bound of the bytes that finished inputs take in the output."""
-    shape_of, known = settings.layer.shape, [job.facts for job in jobs if job.facts is not None]
-    n_values = sum(prod(shape_of(facts.n_samples, facts.n_channels)) for facts in known)
+    shape_of, known = (
+        settings.layer.shape,
+        [job.metadata for job in jobs if job.metadata is not None],
+    )
+    n_values = sum(prod(shape_of(metadata.n_samples, metadata.n_channels)) for metadata in known)
     return _stored_bytes(n_values, settings)
 
 

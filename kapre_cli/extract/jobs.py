@@ -32,7 +32,7 @@ class Job:
 
     Attributes:
         n_bytes: Bytes of its file, as far as known.
-        facts: Its metadata; ``None`` until it has been opened.
+        metadata: Its metadata; ``None`` until it has been opened.
         state: The state of its file that its blocks belong to, see ``journal.identity``.
         entries: Its blocks that are in journals, by their first frame.
         stored_in: The earlier output that holds its array, if that is kept.
@@ -48,7 +48,7 @@ class Job:
 
     source: Source
     n_bytes: int = 0
-    facts: InputMetadata | None = None
+    metadata: InputMetadata | None = None
     state: int = 0
     entries: Mapping[int, BlockEntry] = field(default_factory=lambda: NO_ENTRIES)
     stored_in: Features | None = None
@@ -68,52 +68,52 @@ class Job:
         return self.done or self.failed
 
     @property
-    def known_facts(self) -> InputMetadata:
+    def known_metadata(self) -> InputMetadata:
         """Metadata of an input that has been opened."""
-        if self.facts is None:
+        if self.metadata is None:
             raise RuntimeError(f"{self.source.key!r} has not been opened")
-        return self.facts
+        return self.metadata
 
     def take_complete(
         self,
         state: int,
         entries: Mapping[int, BlockEntry],
-        facts: InputMetadata,
+        metadata: InputMetadata,
         config: LayerConfig,
     ) -> bool:
         """Take blocks of journals if they cover the whole input; return whether they do."""
-        fitting = fitting_blocks(facts, config)
+        fitting = fitting_blocks(metadata, config)
         if any(first not in entries or entries[first].shape[1] != n for first, n in fitting):
             return False
-        self.state, self.facts = state, facts
+        self.state, self.metadata = state, metadata
         self.entries = {first: entries[first] for first, _ in fitting}
         return True
 
     def known(self, config: LayerConfig) -> InputResult:
         """Return the values of an ended input that messages and the report show."""
-        facts, key = self.facts, self.source.key
-        if facts is None:
+        metadata, key = self.metadata, self.source.key
+        if metadata is None:
             return InputResult(key)
         return InputResult(
             key,
-            config.shape(facts.n_samples, facts.n_channels),
-            facts.seconds,
+            config.shape(metadata.n_samples, metadata.n_channels),
+            metadata.seconds,
             self.work_seconds,
-            facts.note or None,
-            facts.reference,
-            facts.reference_db,
-            facts.is_floored(config),
+            metadata.note or None,
+            metadata.reference,
+            metadata.reference_db,
+            metadata.is_floored(config),
         )
 
     def told(self, config: LayerConfig) -> str:
         """Return key, shape and length of a finished input, for messages."""
-        facts = self.known_facts
-        shape = config.shape(facts.n_samples, facts.n_channels)
+        metadata = self.known_metadata
+        shape = config.shape(metadata.n_samples, metadata.n_channels)
         sizes = ", ".join(f"{axis} {n:,}" for axis, n in zip(config.axes, shape, strict=True))
-        return f"{quoted(self.source.key)}: {sizes}; {duration(facts.seconds)}"
+        return f"{quoted(self.source.key)}: {sizes}; {duration(metadata.seconds)}"
 
 
-def fitting_blocks(facts: InputMetadata, config: LayerConfig) -> list[tuple[int, int]]:
+def fitting_blocks(metadata: InputMetadata, config: LayerConfig) -> list[tuple[int, int]]:
     """Return the blocks that an input is cut into: first frame and number of frames."""
-    n_time = config.framing.n_time(facts.n_samples)
-    return list(config.framing.blocks(n_time, config.n_features, facts.n_channels))
+    n_time = config.framing.n_time(metadata.n_samples)
+    return list(config.framing.blocks(n_time, config.n_features, metadata.n_channels))

@@ -136,11 +136,11 @@ class ReusePolicy:
     def _take_remembered(self, job: Job, reusable: _Reusable) -> bool:
         """Take an input's blocks in journals, if they cover all of it and can be reused."""
         remembered = self.earlier.journal.inputs.get(job.source.key)
-        if remembered is None or remembered.facts is None:
+        if remembered is None or remembered.metadata is None:
             return False
-        facts = reusable(remembered.facts, self._roots[remembered.run], job.source)
-        return facts is not None and job.take_complete(
-            remembered.of, remembered.entries, facts, self.settings.layer
+        metadata = reusable(remembered.metadata, self._roots[remembered.run], job.source)
+        return metadata is not None and job.take_complete(
+            remembered.of, remembered.entries, metadata, self.settings.layer
         )
 
     def _take_stored(self, job: Job, reusable: _Reusable, damaged: str) -> bool:
@@ -150,46 +150,46 @@ class ReusePolicy:
             return False
         try:
             stored = features[key]
-            facts = reusable(stored.facts, features.root, job.source)
-            if facts is None:
+            metadata = reusable(stored.metadata, features.root, job.source)
+            if metadata is None:
                 return False
             stored.verify()
         except StoredDataError as error:
             self.report.say(f"note: {quoted(key)} is damaged in the output and {damaged}: {error}")
             return False
         # Not the array itself: that would keep as many datasets open as there are.
-        job.facts, job.stored_in, job.restated = facts, features, facts != stored.facts
+        job.metadata, job.stored_in, job.restated = metadata, features, metadata != stored.metadata
         return True
 
     def _if_current(
-        self, facts: InputMetadata, root: OutputMetadata, source: Source
+        self, metadata: InputMetadata, root: OutputMetadata, source: Source
     ) -> InputMetadata | None:
         """Return the metadata as this run would write it, ``None`` if the input has changed."""
-        if self._if_allowed(facts, root, source) is None:
+        if self._if_allowed(metadata, root, source) is None:
             return None
         try:
             status = os.stat(source.file)
             time = 0 if source.is_stream else within_int64(status.st_mtime_ns)
-            now = facts._replace(
+            now = metadata._replace(
                 source=source.path, source_size=status.st_size, source_mtime_ns=time
             )
             if self.settings.output.resume == "content" or not tells_state(source, time):
-                return now if sha256_of(source.file) == facts.sha256 else None
+                return now if sha256_of(source.file) == metadata.sha256 else None
         except (OSError, AudioReadError):  # reading it will tell why
             return None
-        return now if now == facts else None
+        return now if now == metadata else None
 
     def _if_allowed(
-        self, facts: InputMetadata, root: OutputMetadata, _source: Source
+        self, metadata: InputMetadata, root: OutputMetadata, _source: Source
     ) -> InputMetadata | None:
         """Return the metadata if this run's settings allow an array of an earlier run."""
         audio = self.settings.audio
         may_stay = not (
-            (facts.n_missing and not audio.allow_truncated)
-            or (facts.n_non_finite and audio.non_finite != root.audio.non_finite)
-            or (facts.source_sr != facts.sr and not audio.resample)
+            (metadata.n_missing and not audio.allow_truncated)
+            or (metadata.n_non_finite and audio.non_finite != root.audio.non_finite)
+            or (metadata.source_sr != metadata.sr and not audio.resample)
         )
-        return facts if may_stay else None
+        return metadata if may_stay else None
 
 
 def _can_be_opened(source: Source) -> bool:

@@ -111,7 +111,7 @@ class FileSink(Sink):
 
     def nothing_else_is_due(self, jobs: Collection[Job]) -> None:
         """Show the progress of writing from the next written input on."""
-        self._announced = len(jobs), sum(job.facts.seconds for job in jobs if job.facts)
+        self._announced = len(jobs), sum(job.metadata.seconds for job in jobs if job.metadata)
         self._shown = SILENT
 
     def take(self, job: Job, pause: Callable[[], None]) -> None:
@@ -136,7 +136,7 @@ class FileSink(Sink):
         return self._writer
 
     def _write(self, job: Job, pause: Callable[[], None]) -> None:
-        facts = job.known_facts
+        metadata = job.known_metadata
         self._require_place()
         writer = self._opened()
         try:
@@ -152,12 +152,14 @@ class FileSink(Sink):
             self._progress.stage("writing", *self._announced)
             self._announced, self._shown = None, self._progress
         key = job.source.key
-        job.facts = writer.add(key, with_pauses(array, facts.seconds, self._shown, pause), facts)
-        if job.stored_in is not None and job.facts.crc32 != facts.crc32:
+        job.metadata = writer.add(
+            key, with_pauses(array, metadata.seconds, self._shown, pause), metadata
+        )
+        if job.stored_in is not None and job.metadata.crc32 != metadata.crc32:
             raise OutputError(f"{quoted(key)} changed in the old output as it was copied")
         job.entries = NO_ENTRIES
         self._written.append(job)
-        self._shown.checked(facts.seconds)
+        self._shown.checked(metadata.seconds)
 
     def _require_place(self) -> None:
         """Check that the work folder's name is not that of another folder now.
@@ -295,9 +297,9 @@ class StreamSink(Sink):
         except Exception as error:
             job.failed, job.failure = True, input_error(error)
             return
-        facts = job.known_facts
-        write_array(self._descriptor, with_pauses(array, facts.seconds, SILENT, pause))
-        job.facts = facts.with_reference(array.reference)
+        metadata = job.known_metadata
+        write_array(self._descriptor, with_pauses(array, metadata.seconds, SILENT, pause))
+        job.metadata = metadata.with_reference(array.reference)
         job.entries = NO_ENTRIES
 
 

@@ -87,7 +87,7 @@ class Finished(NamedTuple):
     """
 
     number: int
-    facts: InputMetadata
+    metadata: InputMetadata
     state: int
     entries: Sequence[BlockEntry]
     kept: Sequence[int]
@@ -99,7 +99,7 @@ class Failed(NamedTuple):
 
     number: int
     reason: KapreExtractError
-    facts: InputMetadata | None
+    metadata: InputMetadata | None
 
 
 @dataclass(frozen=True)

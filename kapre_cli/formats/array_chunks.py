@@ -62,6 +62,6 @@ def stored_array(stored: StoredArray, config: LayerConfig) -> ArrayChunks:
         n_pieces=len(spans),
         piece_frames=spans[0][1],
         pieces=pieces,
-        reference=stored.facts.reference,
+        reference=stored.metadata.reference,
         raw_chunks=stored.raw_chunks,
     )

@@ -85,18 +85,20 @@ class StoredArray:
         shape: The array's shape.
         dtype: The type of its values: float32, float16 or float64.
         axes: The names of its axes: ``time``, ``frequency`` or ``mel``, ``channel``.
-        facts: The input's metadata.
+        metadata: The input's metadata.
         offset: Where its values begin in the file, if all of them are stored there uncompressed.
 
     Raises:
         StoredDataError: If the array's shape is not the one that its layer gives for its input.
     """
 
-    def __init__(self, key: str, values: Values, facts: InputMetadata, config: LayerConfig) -> None:
-        require_shape(key, values.shape, facts, config)
+    def __init__(
+        self, key: str, values: Values, metadata: InputMetadata, config: LayerConfig
+    ) -> None:
+        require_shape(key, values.shape, metadata, config)
         self.key = key
         self.axes = config.axes
-        self.facts = facts
+        self.metadata = metadata
         self._values = values
         self.shape = values.shape
         self.dtype = values.dtype
@@ -125,7 +127,7 @@ class StoredArray:
     def times(self) -> npt.NDArray[np.float64]:
         """Seconds from the start of the recording to the centre of each frame, shape (n_time,)."""
         frames = np.arange(self.shape[self.axes.index("time")], dtype=np.float64)
-        return self.facts.time_start + frames * self.facts.time_step
+        return self.metadata.time_start + frames * self.metadata.time_step
 
     def verify(self, look: ChunkVisitor | None = None) -> None:
         """Read all values and compare them with the checksum they were written with.
@@ -165,7 +167,7 @@ class StoredArray:
         n_values = prod(self.shape)
         if n_values < _SMALL_VALUES:
             return None
-        per_value = self.facts.seconds / n_values
+        per_value = self.metadata.seconds / n_values
 
         def look(values: npt.NDArray[Any]) -> None:
             progress.moved(values.size * per_value)
@@ -174,10 +176,10 @@ class StoredArray:
 
     def require_crc32(self, crc32: int) -> None:
         """Raise StoredDataError unless the stored checksum is ``crc32``."""
-        if crc32 != self.facts.crc32:
+        if crc32 != self.metadata.crc32:
             raise StoredDataError(
                 f"{quoted(self.key)} is damaged: its values have the CRC-32 {crc32:08x}, "
-                f"they were written with {self.facts.crc32:08x}"
+                f"they were written with {self.metadata.crc32:08x}"
             )
 
     def _unreadable(self, error: Exception) -> StoredDataError:
@@ -239,7 +241,7 @@ class Features(Mapping[str, StoredArray], Resource):
         return self.root.versions
 
     @abstractmethod
-    def facts(self) -> Iterator[tuple[str, InputMetadata]]:
+    def metadata(self) -> Iterator[tuple[str, InputMetadata]]:
         """Yield the key and the metadata of every input, without opening its array.
 
         A hundred thousand inputs take about a second. The metadata has not been compared with the
@@ -270,13 +272,13 @@ class Features(Mapping[str, StoredArray], Resource):
         An array whose values lie where its file was ``compared`` already is not read again.
         """
         self.require_scales()
-        for key, facts in written:
+        for key, metadata in written:
             stored = self[key]
-            if stored.facts != facts:
-                raise StoredDataError(f"the facts of {quoted(key)} are not those written")
+            if stored.metadata != metadata:
+                raise StoredDataError(f"the metadata of {quoted(key)} are not those written")
             if compared is None or stored.offset is None or compared.get(key) != stored.offset:
                 stored.verify(stored.moving(progress))
-            progress.checked(facts.seconds)
+            progress.checked(metadata.seconds)
 
     def close(self) -> None:
         """Close the files."""

@@ -41,13 +41,15 @@ _PART_BYTES = 2**20
 
 
 def index_datasets(
-    keys: Sequence[str], facts: Sequence[InputMetadata]
+    keys: Sequence[str], metadata: Sequence[InputMetadata]
 ) -> dict[str, npt.NDArray[Any]]:
     """Return the datasets of the index by name."""
-    table = np.empty(len(facts), _TABLE)
+    table = np.empty(len(metadata), _TABLE)
     for name in _COLUMNS:
-        table[name] = np.array([getattr(one, name) for one in facts], _TABLE[name])
-    texts = {name: _joined(getattr(one, fact) for one in facts) for name, fact in TEXTS.items()}
+        table[name] = np.array([getattr(one, name) for one in metadata], _TABLE[name])
+    texts = {
+        name: _joined(getattr(one, field) for one in metadata) for name, field in TEXTS.items()
+    }
     return {INDEX: table, KEYS: _joined(keys), **texts}
 
 
@@ -83,13 +85,13 @@ class Hdf5Index:
         table = open_column(top, INDEX, _TABLE)
         self._require_as_many(len(table), "row")
         self._table: npt.NDArray[Any] = table[()]
-        self._texts = {fact: self._column(top, name, fact) for name, fact in TEXTS.items()}
+        self._texts = {field: self._column(top, name, field) for name, field in TEXTS.items()}
 
-    def _column(self, top: Any, name: str, fact: str) -> list[bytes]:
+    def _column(self, top: Any, name: str, field: str) -> list[bytes]:
         texts = list(islice(_texts(open_column(top, name, _BYTE)), len(self.rows) + 1))
         if len(texts) > len(self.rows):
             raise StoredDataError(f"its index has more {name} than keys")
-        self._require_as_many(len(texts), fact)
+        self._require_as_many(len(texts), field)
         return texts
 
     def _require_as_many(self, number: int, what: str) -> None:
@@ -105,19 +107,19 @@ class Hdf5Index:
         columns["sha256"] = [digits.decode("ascii", "replace") for digits in columns["sha256"]]
         for name in _OPTIONAL:
             columns[name] = [None if math.isnan(one) else one for one in columns[name]]
-        for fact, texts in self._texts.items():
-            columns[fact] = [text.decode("utf-8", "surrogateescape") for text in texts[part]]
+        for field, texts in self._texts.items():
+            columns[field] = [text.decode("utf-8", "surrogateescape") for text in texts[part]]
         in_order = [columns[name] for name in InputMetadata._fields]
         return map(InputMetadata._make, zip(*in_order, strict=True))
 
-    def require(self, key: str, facts: InputMetadata) -> None:
+    def require(self, key: str, metadata: InputMetadata) -> None:
         """Raise StoredDataError if an input's metadata differs from the index."""
         (indexed,) = self.rows_of(self.rows[key], 1)
-        for name, fact, found in zip(InputMetadata._fields, facts, indexed, strict=True):
-            if fact != found:
-                said = [_encoded(one) if isinstance(one, str) else one for one in (fact, found)]
+        for name, field, found in zip(InputMetadata._fields, metadata, indexed, strict=True):
+            if field != found:
+                said = [_encoded(one) if isinstance(one, str) else one for one in (field, found)]
                 raise StoredDataError(
-                    f"the fact {name!r} of {quoted(key)} is {said[0]!r}, the index has {said[1]!r}"
+                    f"{name!r} of {quoted(key)} is {said[0]!r}, the index has {said[1]!r}"
                 )
 
 

@@ -61,7 +61,7 @@ class Hdf5Features(Features):
         try:
             with wrap_hdf5_errors("it"):
                 top = h5g.open(self._file.id, b"/")
-                self.root = validated_root(_root_facts(top))
+                self.root = validated_root(_root_metadata(top))
                 self.frequency = validated_frequency(
                     _frequency(top, self.layer.n_features), self.root
                 )
@@ -84,9 +84,9 @@ class Hdf5Features(Features):
         found = self._known(self._index.rows[key]) if self._headers.knows_any else None
         if found is None:
             return self._read(key)
-        header, dtype, facts = found
+        header, dtype, metadata = found
         values = PlainValues(self._window, header, dtype, partial(self._open, key))
-        return StoredArray(key, values, facts, self.layer)
+        return StoredArray(key, values, metadata, self.layer)
 
     def _known(self, row: int) -> _Known | None:
         """Return the header and metadata of an array; ``None`` if HDF5 must read it."""
@@ -104,12 +104,12 @@ class Hdf5Features(Features):
         addresses = [self._address(key) for key in self._index.keys[first : first + count]]
         headers = [None if one is None else self._headers.known(one) for one in addresses]
         rows = list(self._index.rows_of(first, count))
-        for row, (known, facts) in enumerate(zip(headers, rows, strict=True), first):
+        for row, (known, metadata) in enumerate(zip(headers, rows, strict=True), first):
             found = None
             with suppress(StoredDataError):
-                within_range(facts, self.root)
-                if known is not None and known[0].text == facts.to_json().encode():
-                    found = *known, facts
+                within_range(metadata, self.root)
+                if known is not None and known[0].text == metadata.to_json().encode():
+                    found = *known, metadata
                     self._index.is_plain[row] = True
             yield found
 
@@ -132,11 +132,11 @@ class Hdf5Features(Features):
             dataset = self._open(key)
             stored = read_attribute(dataset, INPUT)
             if not isinstance(stored, bytes):
-                raise StoredDataError(f"{quoted(key)} has no facts")
-            facts = within_range(InputMetadata.from_dict(validated_json(stored)), self.root)
-            self._index.require(key, facts)
+                raise StoredDataError(f"{quoted(key)} has no metadata")
+            metadata = within_range(InputMetadata.from_dict(validated_json(stored)), self.root)
+            self._index.require(key, metadata)
             values = Hdf5Values(key, dataset)
-            array = StoredArray(key, values, facts, self.layer)
+            array = StoredArray(key, values, metadata, self.layer)
             self._learn(dataset, values, stored)
             return array
 
@@ -149,12 +149,12 @@ class Hdf5Features(Features):
         if header is not None and header.text == text:
             self._headers.learn(header, values.dtype, values.shape, offset)
 
-    def facts(self) -> Iterator[tuple[str, InputMetadata]]:
+    def metadata(self) -> Iterator[tuple[str, InputMetadata]]:
         """Yield the key and the metadata of every input from the index."""
         for first, count in spans(len(self), _PART_ROWS):
             keys = self._index.keys[first : first + count]
-            for key, facts in zip(keys, self._index.rows_of(first, count), strict=True):
-                yield key, within_range(facts, self.root)
+            for key, metadata in zip(keys, self._index.rows_of(first, count), strict=True):
+                yield key, within_range(metadata, self.root)
 
     def unexpected_files(self) -> Iterator[str]:
         """Yield the names of unexpected objects below ``/features``.
@@ -200,8 +200,8 @@ class Hdf5Features(Features):
     def _scales(self) -> ScaleNames:
         """The dimension scales expected from the metadata of all inputs."""
         scales = ScaleNames(self.root)
-        for _, facts in self.facts():
-            scales.add(facts)
+        for _, metadata in self.metadata():
+            scales.add(metadata)
         return scales
 
     def _located(self, key: str) -> tuple[Any, str]:
@@ -221,7 +221,7 @@ class Hdf5Features(Features):
         self._file.close()
 
 
-def _root_facts(top: Any) -> dict[str, Any]:
+def _root_metadata(top: Any) -> dict[str, Any]:
     stored: dict[str, Any] = {"format_version": read_attribute(top, "format_version")}
     made_by = read_attribute(top, "format")
     stored["format"] = made_by.decode() if isinstance(made_by, bytes) else made_by

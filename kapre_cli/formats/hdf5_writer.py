@@ -100,8 +100,8 @@ class Hdf5Writer(FeatureWriter):
             self._dataset = self._create_contiguous(stored.key, stored.shape, stored.dtype)
             self._write_whole(values)
             place = self._place()
-        self._finish_array(stored.key, stored.facts, place)
-        return stored.facts
+        self._finish_array(stored.key, stored.metadata, place)
+        return stored.metadata
 
     def _store(self, key: str, array: ArrayChunks, pieces: Iterator[Part]) -> Place | None:
         with self._errors:
@@ -167,15 +167,15 @@ class Hdf5Writer(FeatureWriter):
             lcpl=self._as_links,
         )
 
-    def _describe(self, key: str, facts: InputMetadata) -> None:  # noqa: ARG002
+    def _describe(self, key: str, metadata: InputMetadata) -> None:  # noqa: ARG002
         with self._errors:
             labels = self._attribute(_LABELS, self._label_type, self._label_space)
             labels.write(self._labels, self._label_objects)
-            text = np.array(_ascii(facts.to_json()))
+            text = np.array(_ascii(metadata.to_json()))
             kind = _type_of(text.dtype)
             self._attribute(_INPUT, kind, self._scalar).write(text, kind)
             if self._scales is not None:
-                self._scales.attach(self._dataset, facts)
+                self._scales.attach(self._dataset, metadata)
 
     def _place(self) -> Place:
         return Place(self.path, self._dataset.get_offset(), self._dataset.get_storage_size())
@@ -188,7 +188,7 @@ class Hdf5Writer(FeatureWriter):
         with self._errors:
             if self._scales is None:
                 self._file.create_dataset(FREQUENCY, data=self.frequency.astype("<f8"))
-            for name, values in index_datasets(self.keys, self.facts).items():
+            for name, values in index_datasets(self.keys, self.metadata).items():
                 self._file.create_dataset(name, data=values)
             if self._scales is not None:
                 self._scales.finish()

@@ -113,11 +113,11 @@ class InputMetadata(NamedTuple):
     @classmethod
     def from_dict(cls, stored: Any) -> "InputMetadata":
         """Return the metadata that :meth:`to_dict` wrote; raise StoredDataError for other."""
-        if not isinstance(stored, dict) or stored.keys() != _FACT_TYPES.keys():
-            raise StoredDataError(f"the facts of an input must be exactly {tuple(_FACT_TYPES)}")
-        for name, kinds in _FACT_TYPES.items():
+        if not isinstance(stored, dict) or stored.keys() != _FIELD_TYPES.keys():
+            raise StoredDataError(f"the metadata of an input must be exactly {tuple(_FIELD_TYPES)}")
+        for name, kinds in _FIELD_TYPES.items():
             if not isinstance(stored[name], kinds) or isinstance(stored[name], bool):
-                raise StoredDataError(f"the fact {name!r} of an input is {stored[name]!r}")
+                raise StoredDataError(f"{name!r} of an input is {stored[name]!r}")
         return cls(**stored)
 
 
@@ -131,7 +131,7 @@ _EXACT_TYPES = [  # with decibels, and without
 _NO_LEVELS = ("null", "null")
 _NOTE = InputMetadata._fields.index("note")
 _JSON = "{" + ", ".join(f'"{name}": %s' for name in InputMetadata._fields) + "}"
-_FACT_TYPES = {  # an integer is valid for any number
+_FIELD_TYPES = {  # an integer is valid for any number
     name: kind if kind is str else kind | int
     for name, kind in InputMetadata.__annotations__.items()
 }

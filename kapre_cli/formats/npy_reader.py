@@ -81,7 +81,7 @@ class NpyFeatures(Features):
         if not within(file, self._place):
             raise StoredDataError(f"{quoted(file)} is a link that leads out of the output")
 
-    def facts(self) -> Iterator[tuple[str, InputMetadata]]:
+    def metadata(self) -> Iterator[tuple[str, InputMetadata]]:
         """Yield the key and the metadata of every input."""
         return iter(self._inputs.items())
 
@@ -201,7 +201,7 @@ def _require_checksum(path: Path, content: Iterable[bytes], expected: Any) -> No
 
 def _object(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise StoredDataError("its facts are not a JSON object")
+        raise StoredDataError("its metadata is not a JSON object")
     return value
 
 

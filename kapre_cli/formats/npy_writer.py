@@ -49,9 +49,9 @@ class NpyDirectoryWriter(FeatureWriter):
                 self._folders.update(target.parents[:below])
             return _write_npy(target, array, pieces)
 
-    def _describe(self, key: str, facts: InputMetadata) -> None:
+    def _describe(self, key: str, metadata: InputMetadata) -> None:
         with wrap_os_errors(self.path / MANIFEST_NAME):
-            line = f"{dumps(_row(key, self.root, facts))}\n".encode()
+            line = f"{dumps(_row(key, self.root, metadata))}\n".encode()
             self._manifest_crc32 = crc32(line, self._manifest_crc32)
             self._manifest.write(line)
 
@@ -79,9 +79,9 @@ class NpyWriter(FeatureWriter):
         with wrap_os_errors(self.path):
             return _write_npy(self.path, array, pieces)
 
-    def _describe(self, key: str, facts: InputMetadata) -> None:
+    def _describe(self, key: str, metadata: InputMetadata) -> None:
         sidecar = sidecar_of(self.path)
-        described = root_dict(self.root, self.frequency) | {"input": _row(key, self.root, facts)}
+        described = root_dict(self.root, self.frequency) | {"input": _row(key, self.root, metadata)}
         with wrap_os_errors(sidecar):
             _write_json(sidecar, described)
 
@@ -108,8 +108,8 @@ def root_dict(root: OutputMetadata, frequency: npt.NDArray[np.float64]) -> dict[
     return root.to_dict() | {"frequency": frequency.tolist()}
 
 
-def _row(key: str, root: OutputMetadata, facts: InputMetadata) -> dict[str, Any]:
-    return {"key": key, "axes": list(root.layer.axes), **facts.to_dict()}
+def _row(key: str, root: OutputMetadata, metadata: InputMetadata) -> dict[str, Any]:
+    return {"key": key, "axes": list(root.layer.axes), **metadata.to_dict()}
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:

@@ -136,11 +136,11 @@ def require_written(writer: FeatureWriter, progress: Progress) -> None:
     try:
         with open_features(writer.path) as features:
             if features.root != writer.root or list(features) != writer.keys:
-                raise StoredDataError("its facts are not those that were written")
-            length = sum(facts.seconds for facts in writer.facts)
+                raise StoredDataError("its metadata is not what was written")
+            length = sum(metadata.seconds for metadata in writer.metadata)
             progress.stage("reading back", len(writer.keys), length)
             writer.read_back.finish()
-            written = zip(writer.keys, writer.facts, strict=True)
+            written = zip(writer.keys, writer.metadata, strict=True)
             features.require(written, progress, writer.read_back.compared)
     except (StoredDataError, OSError) as error:
         raise OutputError(

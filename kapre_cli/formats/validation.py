@@ -145,21 +145,23 @@ def validated_root(stored: Any) -> OutputMetadata:
     return root
 
 
-def within_range(facts: InputMetadata, root: OutputMetadata) -> InputMetadata:
+def within_range(metadata: InputMetadata, root: OutputMetadata) -> InputMetadata:
     """Return metadata of the right types; raise StoredDataError if a value is out of range."""
     for name, (lowest, highest) in _RANGES.items():
-        value = getattr(facts, name)
+        value = getattr(metadata, name)
         if not lowest <= value <= highest:  # NaN is not
-            raise StoredDataError(f"the fact {name!r} of an input is {value!r}")
-    if facts.sr != root.audio.sr:
-        raise StoredDataError(f"an input's rate is {facts.sr:,} Hz, the output's {root.audio.sr:,}")
-    _require_reference(facts, root.layer)
-    return facts
+            raise StoredDataError(f"{name!r} of an input is {value!r}")
+    if metadata.sr != root.audio.sr:
+        raise StoredDataError(
+            f"an input's rate is {metadata.sr:,} Hz, the output's {root.audio.sr:,}"
+        )
+    _require_reference(metadata, root.layer)
+    return metadata
 
 
-def _require_reference(facts: InputMetadata, config: LayerConfig) -> None:
+def _require_reference(metadata: InputMetadata, config: LayerConfig) -> None:
     """Raise StoredDataError for a reference that the layer cannot have had."""
-    reference, in_db = facts.reference, facts.reference_db
+    reference, in_db = metadata.reference, metadata.reference_db
     if not config.decibel:
         is_sound = reference is None and in_db is None
     else:
@@ -171,7 +173,7 @@ def _require_reference(facts: InputMetadata, config: LayerConfig) -> None:
         )
     if not is_sound:
         raise StoredDataError(
-            f"the facts 'reference' and 'reference_db' of an input are {reference!r} and {in_db!r}"
+            f"an input has the reference {reference!r} and reference_db {in_db!r}"
         )
 
 
@@ -192,22 +194,22 @@ def frequencies(config: LayerConfig, sr: int) -> npt.NDArray[np.float64]:
 
 
 def require_shape(
-    key: str, shape: tuple[int, ...], facts: InputMetadata, config: LayerConfig
+    key: str, shape: tuple[int, ...], metadata: InputMetadata, config: LayerConfig
 ) -> None:
     """Raise StoredDataError for a shape that is not the one of the layer."""
     if len(shape) != len(config.axes):
         raise StoredDataError(
-            f"{quoted(key)} has {len(shape)} axes, its facts name {len(config.axes)}"
+            f"{quoted(key)} has {len(shape)} axes, its metadata names {len(config.axes)}"
         )
-    expected = validated_shape(key, facts, config)
+    expected = validated_shape(key, metadata, config)
     if shape != expected:
-        raise StoredDataError(f"{quoted(key)} has shape {shape}, its facts say {expected}")
+        raise StoredDataError(f"{quoted(key)} has shape {shape}, its metadata says {expected}")
 
 
-def validated_shape(key: str, facts: InputMetadata, config: LayerConfig) -> tuple[int, ...]:
+def validated_shape(key: str, metadata: InputMetadata, config: LayerConfig) -> tuple[int, ...]:
     """Return the shape of an input's array; raise StoredDataError if it has none."""
     try:
-        return _shape(config, facts.n_samples, facts.n_channels)
+        return _shape(config, metadata.n_samples, metadata.n_channels)
     except ValueError as error:
         raise StoredDataError(f"{quoted(key)} cannot have been computed: {error}") from error
 

@@ -16,7 +16,7 @@ from kapre_cli.osutil import Resource
 class FeatureWriter(Resource):
     """Writes one output, at a new path that nobody reads yet.
 
-    ``frequency`` has the Hz of each bin or band centre. ``keys`` and ``facts`` are those of the
+    ``frequency`` has the Hz of each bin or band centre. ``keys`` and ``metadata`` are those of the
     arrays that have been written. ``read_back`` checks them while the next ones are written.
     """
 
@@ -26,25 +26,25 @@ class FeatureWriter(Resource):
         self.frequency = frequencies(root.layer, root.audio.sr)
         self.read_back = ReadBack()
         self.keys: list[str] = []
-        self.facts: list[InputMetadata] = []
+        self.metadata: list[InputMetadata] = []
 
-    def add(self, key: str, array: ArrayChunks, facts: InputMetadata) -> InputMetadata:
+    def add(self, key: str, array: ArrayChunks, metadata: InputMetadata) -> InputMetadata:
         """Store an input's array and its metadata; raise OutputError if that fails.
 
         Return the metadata with the checksum of the stored values and the reference of decibels.
         """
         crc = PieceCrc(array.shape, array.time_axis, array.dtype.itemsize)
         place = self._store(key, array, crc.through(array.pieces()))
-        facts = facts._replace(crc32=crc.value()).with_reference(array.reference)
-        self._finish_array(key, facts, place)
-        return facts
+        metadata = metadata._replace(crc32=crc.value()).with_reference(array.reference)
+        self._finish_array(key, metadata, place)
+        return metadata
 
-    def _finish_array(self, key: str, facts: InputMetadata, place: Place | None) -> None:
-        self._describe(key, facts)
+    def _finish_array(self, key: str, metadata: InputMetadata, place: Place | None) -> None:
+        self._describe(key, metadata)
         self.keys.append(key)
-        self.facts.append(facts)
+        self.metadata.append(metadata)
         if place is not None:
-            self.read_back.add(key, place, facts.crc32)
+            self.read_back.add(key, place, metadata.crc32)
 
     def copy(self, stored: StoredArray) -> InputMetadata:
         """Store an array of another output and its metadata, unchanged; return the metadata.
@@ -52,16 +52,16 @@ class FeatureWriter(Resource):
         Raise StoredDataError if the array is damaged, OutputError if it cannot be written.
         """
         array = stored_array(stored, self.root.layer)
-        facts = self.add(stored.key, array, stored.facts)
-        stored.require_crc32(facts.crc32)
-        return facts
+        metadata = self.add(stored.key, array, stored.metadata)
+        stored.require_crc32(metadata.crc32)
+        return metadata
 
     @abstractmethod
     def _store(self, key: str, array: ArrayChunks, pieces: Iterator[Part]) -> Place | None:
         """Write all pieces; return where the bytes are, ``None`` if they are compressed."""
 
     @abstractmethod
-    def _describe(self, key: str, facts: InputMetadata) -> None:
+    def _describe(self, key: str, metadata: InputMetadata) -> None:
         """Write the metadata of the array stored last."""
 
     @abstractmethod

@@ -140,7 +140,7 @@ def _largest(
 
 def apart_words(apart: Apart, features: Features, array: StoredArray) -> str:
     """Return by how much two values differ, and where they are in seconds and Hz."""
-    seconds = array.facts.time_start + apart.place["time"] * array.facts.time_step
+    seconds = array.metadata.time_start + apart.place["time"] * array.metadata.time_step
     hertz = features.frequency[apart.place[features.layer.feature_axis]]
     return (
         f"{apart.by:.3g} ({apart.one:.9g} against {apart.other:.9g}) at {seconds:.4f} s, "

@@ -20,7 +20,7 @@ def opened(path: Path) -> Features:
 def seconds_of(features: Features) -> dict[str, float]:
     """Return the seconds of audio of each input; empty if the metadata of one is damaged."""
     try:
-        return {key: facts.seconds for key, facts in features.facts()}
+        return {key: metadata.seconds for key, metadata in features.metadata()}
     except StoredDataError:  # opening that input will say so
         return {}
 

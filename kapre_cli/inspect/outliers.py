@@ -23,7 +23,7 @@ class Outlier(NamedTuple):
     """One property in which an input differs from the rest.
 
     Attributes:
-        fact: ``source_sr``, ``n_channels``, ``n_missing``, ``n_non_finite``,
+        name: ``source_sr``, ``n_channels``, ``n_missing``, ``n_non_finite``,
             ``n_silent_channels``, ``note``, ``n_samples`` (fewer than a frame has) or ``seconds``
             (many times longer or shorter than the median).
         usual: The value of most inputs, or the expected one; for ``n_samples`` the length of a
@@ -31,27 +31,27 @@ class Outlier(NamedTuple):
     """
 
     key: str
-    fact: str
+    name: str
     value: float | str
     usual: float | str
 
 
 def outliers(known: InputResult, config: LayerConfig) -> Iterator[Outlier]:
     """Yield the outliers by property, in the order of the inputs."""
-    for fact in ("source_sr", "n_channels", *_EXPECTED):
-        values = [getattr(facts, fact) for _, facts in known]
-        usual = _EXPECTED[fact] if fact in _EXPECTED else _most_frequent(values)
+    for name in ("source_sr", "n_channels", *_EXPECTED):
+        values = [getattr(metadata, name) for _, metadata in known]
+        usual = _EXPECTED[name] if name in _EXPECTED else _most_frequent(values)
         if usual is not None:
             for (key, _), value in zip(known, values, strict=True):
                 if value != usual:
-                    yield Outlier(key, fact, value, usual)
-    for key, facts in known:
-        if facts.n_samples < config.n_dft:
-            yield Outlier(key, "n_samples", facts.n_samples, config.n_dft)
-    median = median_low(facts.seconds for _, facts in known) if known else 0.0
-    for key, facts in known:
-        if not median / MANY_TIMES <= facts.seconds <= median * MANY_TIMES:
-            yield Outlier(key, "seconds", facts.seconds, median)
+                    yield Outlier(key, name, value, usual)
+    for key, metadata in known:
+        if metadata.n_samples < config.n_dft:
+            yield Outlier(key, "n_samples", metadata.n_samples, config.n_dft)
+    median = median_low(metadata.seconds for _, metadata in known) if known else 0.0
+    for key, metadata in known:
+        if not median / MANY_TIMES <= metadata.seconds <= median * MANY_TIMES:
+            yield Outlier(key, "seconds", metadata.seconds, median)
 
 
 def _most_frequent(values: Sequence[int]) -> int | None:

@@ -87,7 +87,7 @@ def _require_some_key(features: Features, audio: Path) -> None:
 def _other_folders(features: Features, audio: Path, path: str) -> Iterator[Path]:
     """Yield folders that contain ``path``, near ``audio`` or where inputs were read."""
     with suppress(StoredDataError, OSError):
-        sources = (facts.source for _, facts in islice(features.facts(), 1))
+        sources = (metadata.source for _, metadata in islice(features.metadata(), 1))
         read_from = [Path(one.removesuffix(path)) for one in sources if one.endswith(path)]
         below = sorted(one for one in islice(audio.iterdir(), _LOOKED_AT) if one.is_dir())
         for folder in (*read_from, audio.parent, *below):
@@ -167,7 +167,7 @@ class Recomputation:
         for key in keys:
             array = self.features[key]
             try:
-                source = self._source(key, array.facts.sha256)
+                source = self._source(key, array.metadata.sha256)
             except (AudioReadError, UsageError) as error:
                 self.tell(key, str(error))
                 self.progress.checked(self.seconds.get(key, 0.0))
@@ -214,12 +214,12 @@ class Recomputation:
     def _differs(self, stored: StoredArray, anew: StoredArray) -> str | None:
         """Return how an array differs from the recomputed one; ``None`` if it does not."""
         for name in _OF_THE_AUDIO:
-            there, now = getattr(stored.facts, name), getattr(anew.facts, name)
+            there, now = getattr(stored.metadata, name), getattr(anew.metadata, name)
             if there != now:
                 return f"its {name} is {there:,}, computed anew {now:,}"
-        before, after = stored.facts.reference_db, anew.facts.reference_db
+        before, after = stored.metadata.reference_db, anew.metadata.reference_db
         if before is not None and after is not None:
-            is_other = stored.facts.reference != anew.facts.reference
+            is_other = stored.metadata.reference != anew.metadata.reference
             if is_other and (self._exactly or abs(before - after) > _DECIBELS):
                 return f"its reference_db is {before:.7g}, computed anew {after:.7g}"
         found = difference(stored, anew, self._root.layer, EXACT)

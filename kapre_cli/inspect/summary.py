@@ -32,7 +32,7 @@ def summary(path: Path, keys: Sequence[str] = ()) -> dict[str, Any]:
         known = _known(features)
         root, config, frequency = features.root, features.layer, features.frequency
         described, changed = root.to_dict(), chosen(root)
-        seconds = {key: facts.seconds for key, facts in known}
+        seconds = {key: metadata.seconds for key, metadata in known}
         return {
             "output": str(path),
             "format": features.format,
@@ -51,19 +51,19 @@ def summary(path: Path, keys: Sequence[str] = ()) -> dict[str, Any]:
             "n_inputs": len(known),
             "seconds": sum(seconds.values()),
             "n_frames": _n_frames(config, known),  # those of all channels at one time count once
-            "source_rates": _counts(facts.source_sr for _, facts in known),
-            "channels": _counts(facts.n_channels for _, facts in known),
+            "source_rates": _counts(metadata.source_sr for _, metadata in known),
+            "channels": _counts(metadata.n_channels for _, metadata in known),
             "shortest": _length(min, seconds),
             "longest": _length(max, seconds),
             "median_seconds": median_low(seconds.values()) if seconds else None,
-            "odd": [one._asdict() for one in outliers(known, config)],
+            "outliers": [one._asdict() for one in outliers(known, config)],
             "inputs": [_described(features[key]) for key in dict.fromkeys(keys)],
         }
 
 
 def _known(features: Features) -> InputResult:
     try:
-        return list(features.facts())
+        return list(features.metadata())
     except StoredDataError as error:
         raise StoredDataError(f"{quoted(features.path)} cannot be read: {error}") from error
 
@@ -99,14 +99,14 @@ def chosen(root: OutputMetadata) -> frozenset[str]:
 
 def _described(array: StoredArray) -> dict[str, Any]:
     """Return the metadata of an input; frames are at their centres, in seconds."""
-    start, step = array.facts.time_start, array.facts.time_step
+    start, step = array.metadata.time_start, array.metadata.time_step
     return {
         "key": array.key,
         "shape": list(array.shape),
         "dtype": array.dtype.name,
         "first_frame": start,
         "last_frame": start + (array.shape[array.axes.index("time")] - 1) * step,
-        **array.facts.to_dict(),
+        **array.metadata.to_dict(),
     }
 
 
@@ -133,7 +133,11 @@ def _n_frames(config: LayerConfig, known: InputResult) -> int:
     framing = config.framing
     # Inputs too short for a frame can have none: reading their arrays raises an error.
     at_least = framing.n_dft if framing.padding == "valid" else 1
-    return sum(framing.n_time(facts.n_samples) for _, facts in known if facts.n_samples >= at_least)
+    return sum(
+        framing.n_time(metadata.n_samples)
+        for _, metadata in known
+        if metadata.n_samples >= at_least
+    )
 
 
 def _counts(values: Iterable[int]) -> list[dict[str, int]]:

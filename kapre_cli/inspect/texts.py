@@ -10,7 +10,7 @@ from kapre_cli.text import counted, in_bytes, length, printable, quoted
 
 _FORMATS = {
     "hdf5": "one HDF5 file",
-    "npy": "one .npy file with its facts beside it",
+    "npy": "one .npy file with its metadata beside it",
     "npy-directory": "a folder of .npy files",
 }
 _NAMED = 3  # outliers of a kind that are named
@@ -46,11 +46,11 @@ def summary_lines(summary: dict[str, Any]) -> Iterator[str]:
     yield from _wrapped(
         f"{printable(name)} {printable(version)}" for name, version in summary["versions"].items()
     )
-    if summary["odd"]:
+    if summary["outliers"]:
         yield ""
         yield "the odd ones out"
-        for fact, odd in groupby(summary["odd"], key=itemgetter("fact")):
-            yield from _odd(fact, list(odd))
+        for name, odd in groupby(summary["outliers"], key=itemgetter("name")):
+            yield from _odd(name, list(odd))
 
 
 def input_lines(one: dict[str, Any], axes: Sequence[str]) -> Iterator[str]:
@@ -138,13 +138,13 @@ def _value(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _odd(fact: str, odd: Sequence[dict[str, Any]]) -> Iterator[str]:
+def _odd(name: str, odd: Sequence[dict[str, Any]]) -> Iterator[str]:
     own: dict[str, Callable[[Any], str]] = {"note": _one_line, "seconds": length}
-    text = own.get(fact, _VALUES.get(fact, "{:,}").format)
-    usual = length(odd[0]["usual"]) if fact == "seconds" else odd[0]["usual"]
+    text = own.get(name, _VALUES.get(name, "{:,}").format)
+    usual = length(odd[0]["usual"]) if name == "seconds" else odd[0]["usual"]
     named = [f"{quoted(one['key'])} ({text(one['value'])})" for one in odd[:_NAMED]]
     more = f" and {len(odd) - _NAMED:,} more" if len(odd) > _NAMED else ""
-    yield f"  {_ODD[fact].format(usual=usual, many=MANY_TIMES)}:"
+    yield f"  {_ODD[name].format(usual=usual, many=MANY_TIMES)}:"
     yield f"    {', '.join(named)}{more}"
 
 

@@ -123,11 +123,12 @@ def _check(array: StoredArray, root: OutputMetadata, progress: Progress) -> None
     """Compare an array, whose shape has been checked, with its metadata; raise StoredDataError."""
     if array.dtype.newbyteorder("<") != np.dtype(root.dtype).newbyteorder("<"):
         raise StoredDataError(f"it is of {array.dtype.name}, the settings say {root.dtype}")
-    facts = array.facts
-    times = root.layer.framing.times(facts.n_samples, facts.sr)
-    if times != (facts.time_start, facts.time_step):
+    metadata = array.metadata
+    times = root.layer.framing.times(metadata.n_samples, metadata.sr)
+    if times != (metadata.time_start, metadata.time_step):
         raise StoredDataError(
-            f"its frames are said to begin at {facts.time_start} s, every {facts.time_step} s; "
+            f"its frames are said to begin at {metadata.time_start} s, every "
+            f"{metadata.time_step} s; "
             f"of its layer they begin at {times[0]} s, every {times[1]} s"
         )
     what, lowest, highest = "magnitudes", 0.0, math.inf
@@ -153,7 +154,7 @@ def _check(array: StoredArray, root: OutputMetadata, progress: Progress) -> None
     array.verify(look)
     if n_seen["infinite"]:
         raise StoredDataError(f"it has {counted(n_seen['infinite'], 'infinite value')}")
-    may_be_nan = facts.n_non_finite and root.audio.non_finite == "keep"
+    may_be_nan = metadata.n_non_finite and root.audio.non_finite == "keep"
     if n_seen["nan"] and not may_be_nan:
         raise StoredDataError(f"it has {counted(n_seen['nan'], 'value')} that should not be NaN")
     if n_seen["outside"]:

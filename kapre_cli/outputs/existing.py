@@ -270,8 +270,8 @@ def _other_arrays(path: Path, features: Features) -> Iterator[str]:
     Only kind and size are compared: opening a hundred thousand files takes too long.
     """
     itemsize = np.dtype(features.root.dtype).itemsize
-    for key, facts in features.facts():
-        n_bytes = prod(validated_shape(key, facts, features.layer)) * itemsize
+    for key, metadata in features.metadata():
+        n_bytes = prod(validated_shape(key, metadata, features.layer)) * itemsize
         name = key + NPY_SUFFIX
         try:
             status = os.lstat(f"{path}/{name}")

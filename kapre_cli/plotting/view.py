@@ -69,9 +69,9 @@ def part_of(array: StoredArray, settings: AudioSettings, view: View) -> Part:
     Raises:
         UsageError: If the array has no such channel, or nothing at that time.
     """
-    facts = array.facts
+    metadata = array.metadata
     n_time = array.shape[array.axes.index("time")]
-    step, length = facts.time_step, facts.n_samples / facts.sr
+    step, length = metadata.time_step, metadata.n_samples / metadata.sr
     start, end = view.time[0] or 0.0, view.time[1]
     upto = "its end" if end is None else f"{end:g} s"
     end = length if end is None else min(end, length)
@@ -79,7 +79,7 @@ def part_of(array: StoredArray, settings: AudioSettings, view: View) -> Part:
         raise UsageError(
             f"{quoted(array.key)} is {length:.6g} s long: it has nothing from {start:g} s to {upto}"
         )
-    before = facts.time_start - step / 2  # where frame 0 begins to count
+    before = metadata.time_start - step / 2  # where frame 0 begins to count
     first = min(max(math.floor((start - before) / step), 0), n_time - 1)
     last = min(max(math.ceil((end - before) / step) - 1, first), n_time - 1)
     seconds = before + first * step, before + (last + 1) * step

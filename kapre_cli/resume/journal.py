@@ -13,8 +13,9 @@ A record is a fixed head, a JSON description and, for a block, its values::
     ...      the JSON, one of
                {"run": <root metadata>}               the settings of the run; the first record
                {"block": key, "of": n, "first_frame": ..., "shape": [channel, time, feature]}
-               {"done": key, "of": n, "facts": ...}   all blocks of an input are computed; a block
-                                                      may have facts too and say so itself
+               {"done": key, "of": n, "metadata": ...}
+                                                      all blocks of an input are computed; a block
+                                                      may have metadata too and say so itself
     ...      the values: float32, little-endian, C order
 
 ``of`` ties the blocks of an input to the state of its file in which they were computed.
@@ -101,28 +102,28 @@ class Journal(Resource):
         of: int,
         first_frame: int,
         block: Frames,
-        facts: InputMetadata | None = None,
+        metadata: InputMetadata | None = None,
         peak: float | None = None,
     ) -> BlockEntry:
         """Write one block of an input; raise OutputError if that fails.
 
         ``of`` is the state of the input's file, see :func:`identity`. ``block`` has the shape
-        ``(n_channels, n_frames, n_features)``. ``facts`` come with the last missing block of an
+        ``(n_channels, n_frames, n_features)``. ``metadata`` come with the last missing block of an
         input. ``peak`` is the largest finite feature; without it, it is computed.
         """
         values = np.ascontiguousarray(block, dtype="<f4")
         n_channels, n_frames, n_features = values.shape
         shape = n_channels, n_frames, n_features
         described = {"block": key, "of": of, "first_frame": first_frame, "shape": shape}
-        if facts is not None:
-            described["facts"] = facts.to_dict()
+        if metadata is not None:
+            described["metadata"] = metadata.to_dict()
         position, crc = self._append(described, values.data.cast("B"))
         peak = peak_of(values) if peak is None else peak
         return BlockEntry(first_frame, shape, peak, position, crc, self.path.name)
 
-    def done(self, key: str, of: int, facts: InputMetadata) -> None:
+    def done(self, key: str, of: int, metadata: InputMetadata) -> None:
         """Record that all blocks of an input are computed; raise OutputError if that fails."""
-        self._append({"done": key, "of": of, "facts": facts.to_dict()})
+        self._append({"done": key, "of": of, "metadata": metadata.to_dict()})
 
     def _append(
         self, description: dict[str, Any], values: memoryview = _NO_VALUES
@@ -231,12 +232,12 @@ def read_into(fd: int, block: Frames, position: int) -> int:
     return block.nbytes - len(left)
 
 
-def identity(facts: InputMetadata, non_finite: str, content: str = "") -> int:
+def identity(metadata: InputMetadata, non_finite: str, content: str = "") -> int:
     """Return a number for all that an input's blocks depend on and that may change between runs.
 
     Metadata that is known only after the whole file is read does not count. ``content`` is the
     SHA-256 of its bytes, where path and time do not tell one state from another.
     """
-    opened = facts._replace(n_non_finite=0, n_silent_channels=0, sha256="", crc32=0)
+    opened = metadata._replace(n_non_finite=0, n_silent_channels=0, sha256="", crc32=0)
     of = (*opened, non_finite, content) if content else (*opened, non_finite)
     return crc32(repr(of).encode(errors="surrogateescape"))

@@ -138,13 +138,13 @@ class JournalEntry:
         of: The state of the file that the blocks belong to, see ``journal.identity``.
         run: Number of the journal that was written last, from 0.
         entries: Its blocks by their first frame.
-        facts: Its metadata; ``None`` unless a journal says that it is done.
+        metadata: Its metadata; ``None`` unless a journal says that it is done.
     """
 
     of: int
     run: int
     entries: dict[int, BlockEntry] = field(default_factory=dict)
-    facts: InputMetadata | None = None
+    metadata: InputMetadata | None = None
 
 
 @dataclass
@@ -157,7 +157,7 @@ class JournalState:
     @property
     def n_done(self) -> int:
         """Number of complete inputs."""
-        return sum(one.facts is not None for one in self.inputs.values())
+        return sum(one.metadata is not None for one in self.inputs.values())
 
     @property
     def holds_work(self) -> bool:
@@ -241,12 +241,14 @@ def _take(description: dict[str, Any], entry: BlockEntry | None, found: JournalS
     run = len(found.roots) - 1
     key = validated_key(description["block"] if "block" in description else description["done"])
     of = _count(description["of"], lowest=0)
-    facts = InputMetadata.from_dict(description["facts"]) if "facts" in description else None
+    metadata = (
+        InputMetadata.from_dict(description["metadata"]) if "metadata" in description else None
+    )
     remembered = found.inputs.setdefault(key, JournalEntry(of, run))
     if remembered.of != of:  # the earlier blocks are of another state of the file
         remembered = found.inputs[key] = JournalEntry(of, run)
     remembered.run = run
     if entry is not None:
         remembered.entries[entry.first_frame] = entry
-    if facts is not None:
-        remembered.facts = facts
+    if metadata is not None:
+        remembered.metadata = metadata

@@ -1,7 +1,7 @@
 """The same features with nothing made safe: what the care of the program is measured against.
 
 ``python -m tests.stress.plain FOLDER OUTPUT N_DFT N_HOP N_MELS`` decodes with soundfile, computes
-with the program's own transform and writes HDF5 at once, with labels and facts as the format has
+with the program's own transform and writes HDF5 at once, with labels and metadata as the format has
 them: nothing is checked, counted, hashed, kept or read back.
 """
 
@@ -71,7 +71,7 @@ def main() -> None:
             n_time = config.framing.n_time(reader.n_samples)
             dataset = features.create_dataset(source.key, (n_mels, n_time, reader.n_channels), "f4")
             dataset.attrs.create("DIMENSION_LABELS", config.axes, dtype=h5py.string_dtype("ascii"))
-            facts = InputMetadata(
+            metadata = InputMetadata(
                 source=source.path,
                 sr=sr,
                 source_sr=sr,
@@ -83,7 +83,7 @@ def main() -> None:
                 source_mtime_ns=0,
                 sha256=64 * "0",
             )
-            dataset.attrs["input"] = np.bytes_(dumps(facts.to_dict()).encode())
+            dataset.attrs["input"] = np.bytes_(dumps(metadata.to_dict()).encode())
             nothing: Any = None
             for block in frame_blocks(nothing, reader, config.framing, n_mels):
                 yield from block.segments(n_mels, partial(keep, dataset))

@@ -152,7 +152,7 @@ def make_audio(folder: Path) -> Path:
 def content(path: Path) -> dict[str, bytes] | None:
     """Return all that stands at ``path``, file by file; ``None`` if nothing does.
 
-    The facts beside a single array belong to it.
+    The metadata beside a single array belongs to it.
     """
     if path.is_dir():
         return {

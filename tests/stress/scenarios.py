@@ -94,7 +94,7 @@ class Case:
         """Hold that the output is the whole one, or what stood there before."""
         found = content(folder / self.output)
         if found is not None and self.output.endswith(".npy") and self.output not in found:
-            found = None  # facts alone are no output
+            found = None  # metadata alone are no output
         if found is None and (folder / f"{self.output}.partial" / "replaced").exists():
             return  # two files: the older ones are moved away first, and put back by the next run
         assert found in (before, self.whole), f"damaged output: {self.output}, {where}"
@@ -233,7 +233,7 @@ def lost_writes(served: Server, case: Case, scratch: Path, steps: Iterable[int])
     """Let the k-th write be lost without an error, as disks and libraries have been seen to do.
 
     Reading back does not look at two things in an HDF5 file that have no part in the arrays and
-    their facts: the heap of the axis labels, which are known from the layer, and the mark of an
+    their metadata: the heap of the axis labels, which are known from the layer, and the mark of an
     open file. Such a loss is counted apart.
     """
     figures = Counter[str]()
@@ -256,14 +256,14 @@ def lost_writes(served: Server, case: Case, scratch: Path, steps: Iterable[int])
 
 
 def _is_whole_but_for_labels(output: Path, scratch: Path) -> bool:
-    """Whether an output has the arrays and facts of the undisturbed one, and other bytes."""
+    """Whether an output has the arrays and metadata of the undisturbed one, and other bytes."""
     whole = scratch / "undisturbed" / output.name / output.name
     if not whole.exists() or output.read_bytes() == whole.read_bytes():
         return False
     with open_features(output) as found, open_features(whole) as expected:
         return found.root == expected.root and [
-            (key, array.facts, array[()].tobytes()) for key, array in found.items()
-        ] == [(key, array.facts, array[()].tobytes()) for key, array in expected.items()]
+            (key, array.metadata, array[()].tobytes()) for key, array in found.items()
+        ] == [(key, array.metadata, array[()].tobytes()) for key, array in expected.items()]
 
 
 def _said_full(ended: Ended) -> bool:

@@ -203,9 +203,9 @@ class Parts:
             key = self._task.key(path).encode()
             dataset = h5d.create(file.id, key, h5t.NATIVE_FLOAT, space, lcpl=self._as_links)
             dataset.write(h5s.ALL, h5s.ALL, array)
-            facts = np.bytes_(json.dumps({"source": str(path), "shape": shape}).encode())
-            kind = h5t.py_create(facts.dtype)
-            h5a.create(dataset, b"input", kind, self._scalar).write(np.asarray(facts))
+            metadata = np.bytes_(json.dumps({"source": str(path), "shape": shape}).encode())
+            kind = h5t.py_create(metadata.dtype)
+            h5a.create(dataset, b"input", kind, self._scalar).write(np.asarray(metadata))
 
 
 def before_each(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
