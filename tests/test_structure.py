@@ -20,6 +20,7 @@ ROOMS = (
     "text",
     "errors",
     "osutil",
+    "registry",
     "interpreter",
     "framing",
     "failure_limit",
