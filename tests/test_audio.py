@@ -171,8 +171,8 @@ def test_headers_promise_what_libsndfile_counts(
     assert header.missing_bytes == 0
     assert (header.sr, header.n_channels) == (8000, n_channels)
     assert header.bits == BITS.get(subtype, 0)
-    if header.n_frames is not None:
-        assert header.n_frames == 777
+    if header.n_samples is not None:
+        assert header.n_samples == 777
     else:
         assert subtype in NARROW or subtype.startswith("NMS")
 
@@ -212,7 +212,7 @@ def test_sizes_that_mean_unknown_are_read_to_the_end(size: int, tmp_path: Path) 
     path = tmp_path / "a.wav"
     path.write_bytes(wav(size, 1000))
     with AudioFile(str(path)) as file:
-        assert file.n_frames == 1000
+        assert file.n_samples == 1000
         assert sum(map(len, file.blocks())) == 1000
 
 
@@ -227,7 +227,7 @@ def test_a_chunk_behind_the_data_is_no_audio(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(wav(200, 100, tail=b"LIST\x04\0\0\0abcd"))
     with AudioFile(str(path)) as file:
-        assert file.n_frames == 100
+        assert file.n_samples == 100
 
 
 def without_total(path: Path) -> None:
@@ -261,7 +261,7 @@ def test_a_flac_without_a_total_is_counted_and_read_whole(length: int, tmp_path:
     expected = read_audio(path).astype(np.float32)
     without_total(path)
     with AudioFile(str(path)) as file:
-        assert file.n_frames == length
+        assert file.n_samples == length
         np.testing.assert_array_equal(np.concatenate(list(file.blocks())).T, expected)
 
 
@@ -269,7 +269,7 @@ def test_a_tag_before_a_flac_is_skipped(tmp_path: Path) -> None:
     path = write_audio(tmp_path / "a.flac", reference.noise(1, 500))
     path.write_bytes(b"ID3\x04\0\0\0\0\x01\x00" + bytes(128) + path.read_bytes())
     with AudioFile(str(path)) as file:
-        assert file.n_frames == 500
+        assert file.n_samples == 500
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -389,10 +389,10 @@ def test_a_promise_is_read_without_waiting_or_decoding(tmp_path: Path) -> None:
     path.write_bytes(flac.encode(samples, 20, sr=96_000))
     header = read_header(str(path))
     assert (header.kind, header.sr, header.n_channels, header.bits) == ("FLAC", 96_000, 3, 20)
-    assert (header.n_frames, header.md5) == (100, flac.md5_of(samples, 20))
+    assert (header.n_samples, header.md5) == (100, flac.md5_of(samples, 20))
     path.write_bytes(flac.encode(samples, 20, md5=False, total=0))
     header = read_header(str(path))
-    assert (header.n_frames, header.md5) == (None, None)
+    assert (header.n_samples, header.md5) == (None, None)
 
 
 def test_1024_channels_are_read(tmp_path: Path) -> None:
@@ -419,7 +419,7 @@ def test_chunks_and_zeros_behind_the_samples_are_no_samples(
     path = tmp_path / "a.wav"
     path.write_bytes(wav(200, 100, tail=tail))
     _, file = content_of(path, AudioSettings(sr=8000, allow_truncated=allow))
-    assert (file.n_frames, file.n_missing) == (100, 0)
+    assert (file.n_samples, file.n_missing) == (100, 0)
 
 
 @pytest.mark.parametrize("pad", [b"", b"\0"])
@@ -428,7 +428,7 @@ def test_an_odd_number_of_bytes_may_be_padded(pad: bytes, tmp_path: Path) -> Non
     soundfile.write(file, reference.noise(1, 101).T, 8000, subtype="PCM_U8", format="WAV")
     path = tmp_path / "a.wav"
     path.write_bytes(file.getvalue()[: 44 + 101] + pad + CHUNKS["list"])
-    assert content_of(path)[1].n_frames == 101
+    assert content_of(path)[1].n_samples == 101
 
 
 @pytest.mark.parametrize("kind", ["WAV", "WAVEX", "RF64", "W64", "RIFX"])
@@ -472,7 +472,7 @@ def test_sizes_beyond_32_bits_are_taken_from_the_file(size: int, tmp_path: Path)
         file.seek(5 * 2**30)  # else all of it behind the size would be padding
         file.write(b"\1")
     with AudioFile(str(path), lenient()) as opened:
-        assert opened.n_frames == 5 * 2**29
+        assert opened.n_samples == 5 * 2**29
         assert opened.n_missing == (0 if size == 0xFFFFFFFF else 500 - 5 * 2**29)
 
 
@@ -482,7 +482,7 @@ def test_a_chunk_cut_short_behind_whole_samples_is_told(allow: bool, tmp_path: P
     path.write_bytes(wav(200, 100, tail=b"LIST\x40\0\0\0abcd"))
     settings = lenient() if allow else AudioSettings(sr=1)
     opened = content_of(path, settings)[1]
-    assert (opened.n_frames, opened.n_missing) == (100, 0)
+    assert (opened.n_samples, opened.n_missing) == (100, 0)
     assert "cut short ('LIST', 12 bytes of 72); all samples are there" in opened.notes[0]
 
 
@@ -512,7 +512,7 @@ def test_flac_of_any_bits_is_read_exactly(bits: int, total: int | None, tmp_path
     path.write_bytes(flac.encode(samples, bits, total=total))
     found, file = content_of(path)
     np.testing.assert_array_equal(found, (samples / 2.0 ** (bits - 1)).astype(np.float32))
-    assert (file.n_frames, file.n_missing) == (1000, 0)
+    assert (file.n_samples, file.n_missing) == (1000, 0)
     assert file.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 

@@ -51,14 +51,14 @@ def test_any_bytes_are_the_numbers_that_numpy_reads(
     encoding: str, stored: bytes, n_channels: int, tmp_path: Path
 ) -> None:
     raw_format = RawFormat(encoding, SR, n_channels)
-    n_bytes = raw_format.frame_bytes
+    n_bytes = raw_format.sample_bytes
     stored = (stored * n_bytes)[: max(len(stored) // n_bytes, 1) * n_bytes]
     path = tmp_path / "a.raw"
     path.write_bytes(stored)
     with np.errstate(over="ignore", invalid="ignore"):
         expected = as_numpy_reads(stored, encoding).astype(np.float32).reshape(-1, n_channels)
         np.testing.assert_array_equal(decoded(path, raw_format), expected)
-    assert read_header(str(path), raw_format).n_frames == len(expected)
+    assert read_header(str(path), raw_format).n_samples == len(expected)
 
 
 @pytest.mark.parametrize("encoding", RAW_ENCODINGS)

@@ -152,8 +152,8 @@ CHUNK = b"LIST" + (4).to_bytes(4, "little") + b"INFO"
 def frames_of(content: bytes, path: Path, *, is_stream: bool) -> tuple[int, int]:
     path.write_bytes(content)
     with AudioFile(str(path), is_stream=is_stream) as file:
-        assert sum(len(block) for block in file.blocks()) == file.n_frames
-        return file.n_frames, file.n_missing
+        assert sum(len(block) for block in file.blocks()) == file.n_samples
+        return file.n_samples, file.n_missing
 
 
 @pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 0x7FFFF000, 0x7FFFFFFF])

@@ -123,7 +123,7 @@ def test_a_promise_beyond_64_bits_is_stored_as_the_largest_number(
     path = tmp_path / "a.wav"
     path.write_bytes(rf64(sizes, fmt(bits=8), data_of(samples, ALL_ONES)))
     with AudioFile(str(path), AudioSettings(sr=8000, allow_truncated=True)) as file:
-        assert (file.n_frames, file.n_missing) == (200, LAST)
+        assert (file.n_samples, file.n_missing) == (200, LAST)
     arguments = ("melspectrogram", path, "-o", tmp_path / "out.h5", *SMALL)
     ended = program(*arguments)
     assert ended.code == 1

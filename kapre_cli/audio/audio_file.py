@@ -11,7 +11,7 @@ from kapre_cli.audio.decoding import (
     BLOCK_VALUES,
     Decoder,
     DecodingError,
-    available_samples,
+    count_samples,
     trailing_samples,
 )
 from kapre_cli.audio.extent import (
@@ -19,12 +19,12 @@ from kapre_cli.audio.extent import (
     REMEDY,
     fewer_by_fact,
     samples_by_fact,
-    wav_extent,
+    wav_data_extent,
 )
 from kapre_cli.audio.flac_metadata import read_metadata
 from kapre_cli.audio.headers import parse_header
 from kapre_cli.audio.opening import RegularFile, read_errors
-from kapre_cli.audio.raw import raw_extent
+from kapre_cli.audio.raw import raw_data_extent
 from kapre_cli.audio.remedies import scaled
 from kapre_cli.audio.samples import Decoded, FiniteCheck, SampleMd5, Samples, as_floats
 from kapre_cli.audio.second_file import SecondFile, find_file
@@ -49,7 +49,7 @@ class AudioFile(Resource):
     Attributes:
         sr: Sample rate in Hz.
         n_channels: Number of channels.
-        n_frames: Number of frames that are read: as many as the header promises, unless what
+        n_samples: Number of frames that are read: as many as the header promises, unless what
             there is is to be taken.
         n_missing: Frames that the header promises less those that are there: negative if there
             are more, 0 for a whole file. Where the header promises bytes alone, an estimate;
@@ -83,9 +83,9 @@ class AudioFile(Resource):
                 # Not a method of this file: it would keep itself, and its buffers, for a while.
                 scaling = partial(_scaling, self._file, self._header.kind)
                 self._finite = FiniteCheck(settings.non_finite, self.sr, scaling)
-                self.n_frames = self._open_flac() if self._is_flac else self._open_wav()
-                self._require_few(self.n_frames)
-                if self.n_frames == 0:
+                self.n_samples = self._open_flac() if self._is_flac else self._open_wav()
+                self._check_limit(self.n_samples)
+                if self.n_samples == 0:
                     raise AudioReadError(
                         "the file has a header and no samples (0 frames): the recorder has stopped "
                         "before it wrote any; leave it out"
@@ -103,7 +103,7 @@ class AudioFile(Resource):
     def _is_flac(self) -> bool:
         return self._header.kind == "FLAC"
 
-    def _open_anew(self) -> Decoder:
+    def _open_reader(self) -> Decoder:
         decoder = open_decoder(self._stream, self._header)
         if (decoder.sr, decoder.n_channels) != (self.sr, self.n_channels):
             raise DecodingError(
@@ -114,31 +114,31 @@ class AudioFile(Resource):
 
     def _open_wav(self) -> int:
         """Open a WAV, or samples without a header, with all that is known of how many there are."""
-        extent_of = raw_extent if self._header.kind == "raw" else wav_extent
-        extent = extent_of(self._file, self._header, self._settings.allow_truncated)
-        self._stream, self._counted = extent.stream, False
-        if extent.n_bytes == 0:
+        find_extent = raw_data_extent if self._header.kind == "raw" else wav_data_extent
+        data_extent = find_extent(self._file, self._header, self._settings.allow_truncated)
+        self._stream, self._counted = data_extent.stream, False
+        if data_extent.n_bytes == 0:
             return 0
         if self._header.valid_bits:
             self._header = aligned(self._header, self._stream, self._file)
-        self._decoder = self._open_anew()
-        came = self._decoder.n_frames
-        if extent.n_frames is not None and came != extent.n_frames:
+        self._decoder = self._open_reader()
+        decoded = self._decoder.n_samples
+        if data_extent.n_samples is not None and decoded != data_extent.n_samples:
             raise AudioReadError(
-                f"its bytes make {extent.n_frames:,} frames, libsndfile finds {came:,}"
+                f"its bytes make {data_extent.n_samples:,} frames, libsndfile finds {decoded:,}"
             )
-        n_frames, self.n_missing, notes = samples_by_fact(self._header, extent, came)
-        is_whole = extent.n_bytes == extent.promised_bytes
+        n_samples, self.n_missing, notes = samples_by_fact(self._header, data_extent, decoded)
+        is_whole = data_extent.n_bytes == data_extent.declared_bytes
         if is_whole and self.n_missing > 0 and not self._settings.allow_truncated:
-            raise fewer_by_fact(n_frames + self.n_missing, n_frames)
-        self.notes = extent.notes + notes
-        return n_frames
+            raise fewer_by_fact(n_samples + self.n_missing, n_samples)
+        self.notes = data_extent.notes + notes
+        return n_samples
 
     def _open_flac(self) -> int:
         """Open a FLAC stream so that its decoder goes on to the end, whatever its total says."""
         self._first_frame, self.notes = read_metadata(self._file, self._header.start)
         self._end = flac_end(self._file)
-        declared, lenient = self._header.n_frames, self._settings.allow_truncated
+        declared, lenient = self._header.n_samples, self._settings.allow_truncated
         self._counted = lenient or declared is None
         second = self._second_flac_file() if self._counted else None
         if second is not None and not lenient:
@@ -146,30 +146,30 @@ class AudioFile(Resource):
         self._stream = self._flac_stream(second.start if second else self._end)
         if declared is not None and not lenient:
             try:
-                self._decoder = self._open_anew()
+                self._decoder = self._open_reader()
             except DecodingError as error:
                 raise AudioReadError(
                     f"damaged or truncated: the header promises {declared:,} frames, "
                     f"0 frames came: {error}; copy it again, or leave it out"
                 ) from error
             return declared
-        came, stopped = available_samples(self._open_anew, self._settings.max_frames)
-        if stopped is not None and came == 0:
+        decoded, stopped = count_samples(self._open_reader, self._settings.max_frames)
+        if stopped is not None and decoded == 0:
             raise AudioReadError(
                 f"no frame of it can be decoded: {stopped}; copy it again, or leave it out"
             )
         if stopped is not None and not lenient:
-            raise AudioReadError(f"decoding stopped after {came:,} frames: {stopped}; {REMEDY}")
+            raise AudioReadError(f"decoding stopped after {decoded:,} frames: {stopped}; {REMEDY}")
         if declared is not None:
-            self.n_missing = declared - came
+            self.n_missing = declared - decoded
         elif stopped is not None:
             self.n_missing = 1  # at least: how many there were to be is not known
         self._md5 = None if self.n_missing else self._md5
         if second is not None:
             self.n_missing = self.n_missing or -1  # at least: what is left out is not counted
-        if came:
-            self._decoder = self._open_anew()
-        return came
+        if decoded:
+            self._decoder = self._open_reader()
+        return decoded
 
     def _flac_stream(self, end: int) -> HashingReader:
         """Return a FLAC stream up to an end, without metadata but STREAMINFO, its total open."""
@@ -195,13 +195,13 @@ class AudioFile(Resource):
     def _n_samples_until(self, end: int) -> int:
         stream = self._flac_stream(end)
         opened = partial(open_decoder, stream, self._header)
-        return available_samples(opened, self._settings.max_frames)[0]
+        return count_samples(opened, self._settings.max_frames)[0]
 
-    def _require_few(self, n_frames: int) -> None:
+    def _check_limit(self, n_samples: int) -> None:
         at_most = self._settings.max_frames
-        if at_most is not None and n_frames > at_most:
+        if at_most is not None and n_samples > at_most:
             raise AudioReadError(
-                f"it has {n_frames:,} frames or more, --max-frames allows {at_most:,}"
+                f"it has {n_samples:,} frames or more, --max-frames allows {at_most:,}"
             )
 
     def blocks(self) -> Iterator[Samples]:
@@ -219,23 +219,23 @@ class AudioFile(Resource):
             try:
                 yield from self._checked_blocks()
             except AudioReadError:
-                self._file.require_unchanged()  # else that is what is to be told
+                self._file.check_unchanged()  # else that is what is to be told
                 raise
-            self._file.require_unchanged()
+            self._file.check_unchanged()
             self.sha256 = self._stream.sha256()
-            self._file.require_unchanged()
+            self._file.check_unchanged()
 
     def _checked_blocks(self) -> Iterator[Samples]:
         samples_md5 = SampleMd5(self._header.bits) if self._md5 else None
         omitted = OmittedSilence(self._header)
         at_once = max(BLOCK_VALUES // self.n_channels, 1)
-        came = 0
-        while came < self.n_frames:
-            block = self._next(min(at_once, self.n_frames - came), came)
-            came += len(block)
+        decoded = 0
+        while decoded < self.n_samples:
+            block = self._next(min(at_once, self.n_samples - decoded), decoded)
+            decoded += len(block)
             if samples_md5 is not None:
                 samples_md5.update(block)
-            omitted.require_none(block)
+            omitted.check(block)
             floats = as_floats(block)
             yield self._finite.apply(floats, block) if block.dtype.kind == "f" else floats
         if self._is_flac and not self._counted:  # of a WAV it was told from its bytes
@@ -246,21 +246,21 @@ class AudioFile(Resource):
                 "--no-verify-audio takes them as they are"
             )
 
-    def _next(self, n_frames: int, came: int) -> Decoded:
+    def _next(self, n_samples: int, decoded: int) -> Decoded:
         due = (
-            f"{'a first pass found' if self._counted else 'the header promises'} {self.n_frames:,}"
+            f"{'a first pass found' if self._counted else 'the header promises'} {self.n_samples:,}"
         )
         try:
-            block = self._decoder.read(n_frames)
+            block = self._decoder.read(n_samples)
         except DecodingError as error:
             self._require_one_file()
-            there, _ = available_samples(self._open_anew, self._settings.max_frames)
+            available, _ = count_samples(self._open_reader, self._settings.max_frames)
             raise AudioReadError(
-                f"damaged or truncated: {due} frames, {there:,} frames came: {error}; {REMEDY}"
+                f"damaged or truncated: {due} frames, {available:,} frames came: {error}; {REMEDY}"
             ) from error
         if len(block) == 0:
             self._require_one_file()
-            raise AudioReadError(f"truncated: {due} frames, {came:,} frames came; {REMEDY}")
+            raise AudioReadError(f"truncated: {due} frames, {decoded:,} frames came; {REMEDY}")
         return block
 
     def _require_one_file(self, position: int = 0) -> None:
@@ -275,12 +275,12 @@ class AudioFile(Resource):
     def _require_no_more(self) -> None:
         self._require_one_file(self._stream.tell_in_file() - self._decoder.read_ahead)
         at_most = self._settings.max_frames
-        limit = None if at_most is None else at_most - self.n_frames
+        limit = None if at_most is None else at_most - self.n_samples
         more = trailing_samples(self._decoder, limit)
         if more:
-            self._require_few(self.n_frames + more)
+            self._check_limit(self.n_samples + more)
             raise AudioReadError(
-                f"the header promises {self.n_frames:,} frames, {self.n_frames + more:,} frames "
+                f"the header promises {self.n_samples:,} frames, {self.n_samples + more:,} frames "
                 f"came; {REMEDY}"
             )
 

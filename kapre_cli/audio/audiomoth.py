@@ -35,7 +35,7 @@ class OmittedSilence:
         self._position = 0
         self._tail: Decoded = np.empty((0, header.n_channels), np.int16)
 
-    def require_none(self, block: Decoded) -> None:
+    def check(self, block: Decoded) -> None:
         """Look at the next samples, shape ``(samples, channels)``.
 
         Raises:

@@ -83,8 +83,8 @@ def _cut_chunk(file: RegularFile, position: int, header: Header) -> str:
         )
         if head[:4] in _KNOWN or (head and is_chunk_name(head[:4]) and is_counted):
             name = head[:4].decode("ascii")
-            there = f"{file.size - start:,} bytes"
-            return f"{name!r}, {there}{'' if end is None else f' of {end - start:,}'}"
+            available = f"{file.size - start:,} bytes"
+            return f"{name!r}, {available}{'' if end is None else f' of {end - start:,}'}"
     return ""
 
 

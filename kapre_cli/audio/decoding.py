@@ -22,16 +22,16 @@ class Decoder(Protocol):
     Attributes:
         sr: Sample rate in Hz.
         n_channels: Number of channels.
-        n_frames: Frames that the decoder expects; means nothing for FLAC.
+        n_samples: Frames that the decoder expects; means nothing for FLAC.
         read_ahead: Bytes that it may have read behind the frames that it has given, at most.
     """
 
     sr: int
     n_channels: int
-    n_frames: int
+    n_samples: int
     read_ahead: int
 
-    def read(self, n_frames: int) -> Decoded:
+    def read(self, n_samples: int) -> Decoded:
         """Return the next frames, shape ``(frames, channels)``: fewer or none at the end.
 
         FLAC and WAV of integers come as integers that fill their type from its highest bit on,
@@ -42,37 +42,37 @@ class Decoder(Protocol):
         """
 
 
-def available_samples(
-    open_anew: Callable[[], Decoder], limit: int | None = None
+def count_samples(
+    open_reader: Callable[[], Decoder], limit: int | None = None
 ) -> tuple[int, DecodingError | None]:
     """Decode to the end, or to the first error, and return how many frames come until then.
 
     An error loses the block in which it happens, so the end is felt for in ever smaller ones.
 
     Args:
-        open_anew: Gives a decoder at the file's beginning.
+        open_reader: Gives a decoder at the file's beginning.
         limit: Stop as soon as more frames than this have come.
 
     Returns:
         The frames, and the error that ended them if one did.
     """
-    came, first_error = 0, None
+    decoded, first_error = 0, None
     for finer_step in (0, *_FINER_STEPS):
         try:
-            decoder = open_anew()
+            decoder = open_reader()
             block = max(BLOCK_VALUES // decoder.n_channels, 1)
             skipped = 0
-            while skipped < came:
-                skipped += len(decoder.read(min(block, came - skipped)))
+            while skipped < decoded:
+                skipped += len(decoder.read(min(block, decoded - skipped)))
             while n_more := len(decoder.read(finer_step or block)):
-                came += n_more
-                if limit is not None and came > limit:
-                    return came, first_error
+                decoded += n_more
+                if limit is not None and decoded > limit:
+                    return decoded, first_error
         except DecodingError as error:
             first_error = first_error or error
         else:
             break
-    return came, first_error
+    return decoded, first_error
 
 
 def trailing_samples(decoder: Decoder, limit: int | None = None) -> int:
@@ -84,15 +84,15 @@ def trailing_samples(decoder: Decoder, limit: int | None = None) -> int:
         decoder: A decoder from which all frames that were promised have been read.
         limit: Stop as soon as more than this have come.
     """
-    came = 0
+    decoded = 0
     block = max(BLOCK_VALUES // decoder.n_channels, 1)
     for _ in range(_MAX_ERRORS_BEHIND):
         try:
-            while n_more := len(decoder.read(block if came else 1)):
-                came += n_more
-                if limit is not None and came > limit:
+            while n_more := len(decoder.read(block if decoded else 1)):
+                decoded += n_more
+                if limit is not None and decoded > limit:
                     break
         except DecodingError:
             continue
         break
-    return came
+    return decoded

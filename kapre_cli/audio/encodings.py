@@ -46,7 +46,7 @@ class Encoding(NamedTuple):
         sr: Sample rate in Hz.
         n_channels: Number of channels.
         bits: Bits of a sample; 0 for an encoding without a number of bits for each sample.
-        frame_bytes: Bytes of a frame; ``None`` if an encoding has none for each frame.
+        sample_bytes: Bytes of a frame; ``None`` if an encoding has none for each frame.
         block_bytes: Bytes of the smallest part that can be decoded.
         number: How each sample is stored, as NumPy writes it, with ``i3`` for 24 bits; empty for
             an encoding that is more than a number for each.
@@ -57,7 +57,7 @@ class Encoding(NamedTuple):
     sr: int
     n_channels: int
     bits: int = 0
-    frame_bytes: int | None = None
+    sample_bytes: int | None = None
     block_bytes: int = 1
     number: str = ""
     valid_bits: int | None = None
@@ -133,7 +133,7 @@ def encoding_of(fmt: bytes, order: str, samples: SamplesAt) -> Encoding:
     encoding = Encoding(sr, n_channels, bits, number=order + numbers[width])
     if tag == _PCM and width == 3 and align == 4 * n_channels > 0:
         return encoding._replace(
-            frame_bytes=align,
+            sample_bytes=align,
             block_bytes=align,
             number=order + "i4",
             valid_bits=bits,
@@ -153,19 +153,19 @@ def _side_by_side(encoding: Encoding, align: int, width: int, samples: SamplesAt
     Raises:
         AudioReadError: If the block align is not what these make; 0 says nothing.
     """
-    frame_bytes = width * encoding.n_channels
-    if align not in (0, frame_bytes) and 0 < encoding.n_channels <= MAX_CHANNELS:
+    sample_bytes = width * encoding.n_channels
+    if align not in (0, sample_bytes) and 0 < encoding.n_channels <= MAX_CHANNELS:
         bits = encoding.bits or 8
         if encoding.number:
             remedy = f"if it is right about the {bits} bits: {samples.as_raw(encoding)}"
         else:
             remedy = by_ffmpeg(samples.file.shell_name)
         raise AudioReadError(
-            f"its header contradicts itself: frames have {counted(frame_bytes, 'byte')} by its "
+            f"its header contradicts itself: frames have {counted(sample_bytes, 'byte')} by its "
             f"{counted(encoding.n_channels, 'channel')} of {bits} bits, and "
             f"{counted(align, 'byte')} by its block align; {remedy}"
         )
-    return encoding._replace(frame_bytes=frame_bytes, block_bytes=frame_bytes or 1)
+    return encoding._replace(sample_bytes=sample_bytes, block_bytes=sample_bytes or 1)
 
 
 def _unknown(tag: int, name: str | None) -> AudioReadError:

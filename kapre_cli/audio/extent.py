@@ -19,12 +19,12 @@ _SAMPLES_PER_BYTE = 8  # of the tightest encoding, at most
 
 
 @dataclass(frozen=True)
-class Extent:
+class DataExtent:
     """What there is of a WAV.
 
     Attributes:
         stream: The file with a header that is true of it.
-        n_frames: Frames there; ``None`` for an encoding that has no bytes for each frame.
+        n_samples: Frames there; ``None`` for an encoding that has no bytes for each frame.
         n_bytes: Bytes of samples there.
         promised_bytes: Bytes of samples that its own header promises.
         has_more: Whether a second file behind the samples is left out.
@@ -32,28 +32,28 @@ class Extent:
     """
 
     stream: HashingReader
-    n_frames: int | None
+    n_samples: int | None
     n_bytes: int
-    promised_bytes: int
+    declared_bytes: int
     has_more: bool = False
     notes: tuple[str, ...] = ()
 
-    def n_missing(self, header: Header, n_frames: int) -> int:
-        """Return the frames promised less the ``n_frames`` there; never 0 where bytes differ.
+    def n_missing(self, header: Header, n_samples: int) -> int:
+        """Return the frames promised less the ``n_samples`` there; never 0 where bytes differ.
 
         Where the header promises bytes alone it is estimated from them.
         """
-        lacking = self.promised_bytes - self.n_bytes
+        lacking = self.declared_bytes - self.n_bytes
         if lacking == 0:
             return -1 if self.has_more else 0  # at least: what is left out is not counted
-        if header.frame_bytes is not None:
+        if header.sample_bytes is not None:
             # The last frame is promised even if not all of it is.
-            return within_int64(-(-self.promised_bytes // header.frame_bytes) - n_frames)
-        estimate = round(lacking * n_frames / max(self.n_bytes, 1))
+            return within_int64(-(-self.declared_bytes // header.sample_bytes) - n_samples)
+        estimate = round(lacking * n_samples / max(self.n_bytes, 1))
         return within_int64(estimate or (1 if lacking > 0 else -1))
 
 
-def wav_extent(file: RegularFile, header: Header, allow_truncated: bool) -> Extent:
+def wav_data_extent(file: RegularFile, header: Header, allow_truncated: bool) -> DataExtent:
     """Compare what a WAV header promises with the bytes of its file.
 
     Args:
@@ -84,14 +84,14 @@ def wav_extent(file: RegularFile, header: Header, allow_truncated: bool) -> Exte
     elif _counts_padding(header, taken):
         taken, declared = taken - 1, declared - 1
     stream = _stream(file, header, taken, is_first=second is not None)
-    n_frames = taken // header.frame_bytes if header.frame_bytes else None
+    n_samples = taken // header.sample_bytes if header.sample_bytes else None
     notes = []
     if trailer.cut_chunk:
         notes.append(
             f"the chunk behind its samples is cut short ({trailer.cut_chunk}); all samples are "
             "there and are read"
         )
-    return Extent(stream, n_frames, taken, declared, second is not None, tuple(notes))
+    return DataExtent(stream, n_samples, taken, declared, second is not None, tuple(notes))
 
 
 def _trailer(file: RegularFile, header: Header) -> Trailer:
@@ -108,7 +108,7 @@ def _counts_padding(header: Header, n_bytes: int) -> bool:
 
     SoX counts it. Of blocks of an odd size, as those of GSM, the byte alone would be one more.
     """
-    is_of_odd_blocks = header.frame_bytes is None and header.block_bytes % 2 == 1
+    is_of_odd_blocks = header.sample_bytes is None and header.block_bytes % 2 == 1
     return is_of_odd_blocks and header.block_bytes > 1 and n_bytes % header.block_bytes == 1
 
 
@@ -123,15 +123,17 @@ def _stream(file: RegularFile, header: Header, taken: int, *, is_first: bool) ->
     """
     if header.number:
         return HashingReader(file, end=header.start + taken)
-    odd_blocks = header.order == "<" and header.frame_bytes is None and taken % 2 == 1
-    if taken != header.n_bytes or odd_blocks or is_first:
+    has_odd_blocks = header.order == "<" and header.sample_bytes is None and taken % 2 == 1
+    if taken != header.n_bytes or has_odd_blocks or is_first:
         # libsndfile believes what a size says, even where the file has more, and takes the
         # padding behind blocks of an odd size for one more block, of which it makes noise.
         return HashingReader(file, plain_head(header, taken), header.start, header.start + taken)
     return HashingReader(file)
 
 
-def samples_by_fact(header: Header, extent: Extent, came: int) -> tuple[int, int, tuple[str, ...]]:
+def samples_by_fact(
+    header: Header, data_extent: DataExtent, decoded: int
+) -> tuple[int, int, tuple[str, ...]]:
     """Return how many samples an encoded WAV has, how many are missing, and notes.
 
     Encodings of blocks pad the last one: where the fact chunk ends inside the last block that was
@@ -141,34 +143,34 @@ def samples_by_fact(header: Header, extent: Extent, came: int) -> tuple[int, int
 
     Args:
         header: The header.
-        extent: What there is of its samples.
-        came: Samples of each channel in the blocks that are there.
+        data_extent: What there is of its samples.
+        decoded: Samples of each channel in the blocks that are there.
 
     Returns:
         Samples of each channel that are read; those missing, negative if there are more than
         promised; what there is to say about the file.
     """
-    missing = extent.n_missing(header, came)
+    missing = data_extent.n_missing(header, decoded)
     stated = header.fact_samples
-    n_blocks = -(-extent.n_bytes // header.block_bytes)
-    if not stated or header.frame_bytes is not None or not came or not n_blocks:
-        return came, missing, ()
-    of_a_block = -(-came // n_blocks)
-    whole = came + max(missing, 0)
-    at_most = _SAMPLES_PER_BYTE * extent.promised_bytes // header.n_channels
+    n_blocks = -(-data_extent.n_bytes // header.block_bytes)
+    if not stated or header.sample_bytes is not None or not decoded or not n_blocks:
+        return decoded, missing, ()
+    samples_per_block = -(-decoded // n_blocks)
+    whole = decoded + max(missing, 0)
+    at_most = _SAMPLES_PER_BYTE * data_extent.declared_bytes // header.n_channels
     is_share = header.n_channels > 1 and stated == whole // header.n_channels
     if is_share:
-        return came, missing, ()
-    if stated <= whole - of_a_block or stated > at_most:
-        return came, missing, (_ignored_fact(stated, came),)
-    if stated > came:
-        return came, within_int64(stated - came), ()
+        return decoded, missing, ()
+    if stated <= whole - samples_per_block or stated > at_most:
+        return decoded, missing, (_ignored_fact_note(stated, decoded),)
+    if stated > decoded:
+        return decoded, within_int64(stated - decoded), ()
     return stated, missing and (1 if missing > 0 else -1), ()
 
 
-def _ignored_fact(stated: int, came: int) -> str:
+def _ignored_fact_note(stated: int, decoded: int) -> str:
     return (
-        f"its fact chunk states {stated:,} samples, its blocks hold {came:,}: the chunk is not "
+        f"its fact chunk states {stated:,} samples, its blocks hold {decoded:,}: the chunk is not "
         "believed, and all samples are read"
     )
 
@@ -179,45 +181,47 @@ def _decodable_bytes(header: Header) -> int:
     Of a block that is cut short it makes noise, and the odd sizes of RIFX, for which there is
     no other header, it rounds up to even ones.
     """
-    odd_blocks = header.order == ">" and header.frame_bytes is None and header.block_bytes % 2
-    return header.block_bytes * (2 if odd_blocks else 1)
+    has_odd_blocks = header.order == ">" and header.sample_bytes is None and header.block_bytes % 2
+    return header.block_bytes * (2 if has_odd_blocks else 1)
 
 
 def _fewer(header: Header, present: int) -> AudioReadError:
-    if header.frame_bytes is None:
+    if header.sample_bytes is None:
         return AudioReadError(
             f"truncated: the header promises {header.n_bytes:,} bytes of samples, "
             f"{present:,} bytes came; {REMEDY}"
         )
-    declared = -(-(header.n_bytes or 0) // header.frame_bytes)
+    declared = -(-(header.n_bytes or 0) // header.sample_bytes)
     return AudioReadError(
         f"truncated: the header promises {declared:,} frames, "
-        f"{present // header.frame_bytes:,} frames came; {REMEDY}"
+        f"{present // header.sample_bytes:,} frames came; {REMEDY}"
     )
 
 
-def fewer_by_fact(stated: int, came: int) -> AudioReadError:
+def fewer_by_fact(stated: int, decoded: int) -> AudioReadError:
     """Return the error for an encoded WAV that holds fewer samples than its fact chunk states."""
     return AudioReadError(
-        f"truncated: its fact chunk promises {stated:,} samples, its blocks hold {came:,}; {REMEDY}"
+        f"truncated: its fact chunk promises {stated:,} samples, its blocks hold {decoded:,}; "
+        f"{REMEDY}"
     )
 
 
 def _more(header: Header, present: int) -> AudioReadError:
-    align = header.frame_bytes
-    behind_bytes = present - (header.n_bytes or 0)
+    align = header.sample_bytes
+    trailing_bytes = present - (header.n_bytes or 0)
     if not header.n_bytes:
-        frames = f" ({behind_bytes // align:,} frames)" if align else ""
+        frames = f" ({trailing_bytes // align:,} frames)" if align else ""
         return AudioReadError(
-            f"the header says 0 frames, yet {behind_bytes:,} bytes{frames} follow it: the recorder "
-            f"may have stopped before it could write the length into the header; {_ON_TO_THE_END}"
+            f"the header says 0 frames, yet {trailing_bytes:,} bytes{frames} follow it: the "
+            f"recorder may have stopped before it could write the length; {_ON_TO_THE_END}"
         )
     counts = (
-        f"{header.n_frames:,} frames, {present // align:,} frames are there"
+        f"{header.n_samples:,} frames, {present // align:,} frames are there"
         if align
         else f"{header.n_bytes:,} bytes of samples, {present:,} bytes are there"
     )
     return AudioReadError(
-        f"the header promises {counts}: the {behind_bytes:,} bytes behind the samples are no "
+        f"the header promises {counts}: the {trailing_bytes:,} bytes behind the samples are "
+        f"no "
         f"chunks, so its size may be stale or beyond what 32 bits hold; {_ON_TO_THE_END}"
     )

@@ -28,7 +28,7 @@ class FfmpegDecoder:
     """
 
     read_ahead = 2**63  # it looks for the beginnings of many frames
-    n_frames = 0  # what FFmpeg expects is what the header says: of no use
+    n_samples = 0  # what FFmpeg expects is what the header says: of no use
 
     def __init__(self, stream: HashingReader, bits: int) -> None:
         self._stream = stream
@@ -47,12 +47,12 @@ class FfmpegDecoder:
         self._held: list[Decoded] = []
         self._failure: DecodingError | None = None
 
-    def read(self, n_frames: int) -> Decoded:
+    def read(self, n_samples: int) -> Decoded:
         """Return the next frames, as :class:`~kapre_cli.audio.decoding.Decoder` says.
 
         What came before an error is returned before the error is raised.
         """
-        while sum(map(len, self._held)) < n_frames and self._failure is None:
+        while sum(map(len, self._held)) < n_samples and self._failure is None:
             try:
                 block = next(self._frames, None)
             except DecodingError as error:
@@ -66,25 +66,25 @@ class FfmpegDecoder:
                 raise self._failure
             return np.empty((0, self.n_channels), self._dtype)
         together = np.concatenate(self._held)
-        self._held = [together[n_frames:]] if len(together) > n_frames else []
-        return together[:n_frames]
+        self._held = [together[n_samples:]] if len(together) > n_samples else []
+        return together[:n_samples]
 
     def _decoded(self, container: Any, audio: Any) -> Iterator[Decoded]:
         """Yield one FLAC frame after the other, shape ``(frames, channels)``."""
-        came = 0
+        decoded = 0
         try:
             for packet in container.demux(audio):
                 for frame in audio.codec_context.decode(packet):
                     # Every frame has its place in it: FFmpeg itself does not mind a gap.
                     place = frame.pts and round(frame.pts * frame.time_base * self.sr)
-                    if place is not None and place != came:
-                        raise DecodingError(f"the frame for place {came:,} says {place:,}")
+                    if place is not None and place != decoded:
+                        raise DecodingError(f"the frame for place {decoded:,} says {place:,}")
                     values = frame.to_ndarray()
                     values = values.T if frame.format.is_planar else values
                     values = values.reshape(-1, self.n_channels)
                     if values.dtype != self._dtype:
                         raise DecodingError(f"FFmpeg gives {values.dtype} for {self._dtype}")
-                    came += len(values)
+                    decoded += len(values)
                     yield values
                 self._stream.raise_failure()
         except DecodingError:

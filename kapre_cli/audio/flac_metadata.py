@@ -126,9 +126,9 @@ class _Fields:
                     return False
         elif kind == _PICTURE:
             self._skip(4)
-            for n_behind in (0, 16, 0):  # the type, the description, the picture
+            for n_following in (0, 16, 0):  # the type, the description, the picture
                 self._skip(self._number("big"))
-                self._skip(n_behind)
+                self._skip(n_following)
         elif kind == _CUESHEET:
             self._skip(395)
             for _ in range(self._byte()):

@@ -16,13 +16,13 @@ class Header:
         sr: Sample rate in Hz.
         n_channels: Number of channels.
         bits: Bits of a sample; 0 for an encoding without a number of bits for each sample.
-        n_frames: Frames promised. ``None`` where the header leaves them open, or (compressed
+        n_samples: Frames promised. ``None`` where the header leaves them open, or (compressed
             WAV) where bytes alone are promised.
         start: Where in the file the samples of a WAV begin, or a FLAC stream with its mark.
         md5: What a FLAC header says that the MD5 of all samples is; ``None`` if it does not.
         n_bytes: Bytes of samples that a WAV promises; ``None`` if they go on to the end.
         missing_bytes: How many of them lie beyond the end of the file.
-        frame_bytes: Bytes of a frame of WAV; ``None`` if an encoding has none for each frame.
+        sample_bytes: Bytes of a frame of WAV; ``None`` if an encoding has none for each frame.
         block_bytes: Bytes of the smallest part of a WAV that can be decoded: a frame, or a block
             of many.
         order: Byte order of a WAV as :mod:`struct` writes it.
@@ -41,12 +41,12 @@ class Header:
     sr: int
     n_channels: int
     bits: int
-    n_frames: int | None
+    n_samples: int | None
     start: int
     md5: bytes | None = None
     n_bytes: int | None = None
     missing_bytes: int = 0
-    frame_bytes: int | None = None
+    sample_bytes: int | None = None
     block_bytes: int = 1
     order: str = "<"
     number: str = ""

@@ -68,7 +68,7 @@ def parse_header(file: RegularFile, raw_format: RawFormat | None = None) -> Head
         return raw_header(file, raw_format)
     header = _own_header(file)
     if file.is_stream and header.n_bytes == 0 and not _is_empty(file, header):
-        return replace(header, n_frames=None, n_bytes=None)
+        return replace(header, n_samples=None, n_bytes=None)
     return header
 
 

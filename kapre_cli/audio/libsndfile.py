@@ -34,18 +34,18 @@ class LibsndfileDecoder:
         stream.raise_failure()
         self.sr: int = self._file.samplerate
         self.n_channels: int = self._file.channels
-        self.n_frames: int = self._file.frames
+        self.n_samples: int = self._file.frames
 
-    def read(self, n_frames: int) -> Decoded:
+    def read(self, n_samples: int) -> Decoded:
         """Return the next frames, as :class:`~kapre_cli.audio.decoding.Decoder` says."""
         try:
-            block: Decoded = self._file.read(n_frames, dtype=self._dtype, always_2d=True)
+            block: Decoded = self._file.read(n_samples, dtype=self._dtype, always_2d=True)
         except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError) as error:
             self._stream.raise_failure()
             raise DecodingError(_reason(error)) from error
         self._stream.raise_failure()
         # What is short is a view of the room made for the whole: the rest need not be held.
-        return block if len(block) == n_frames else np.array(block)
+        return block if len(block) == n_samples else np.array(block)
 
 
 class _ForwardOnly(soundfile.SoundFile):  # type: ignore[misc]  # soundfile ships no types

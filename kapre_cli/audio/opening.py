@@ -72,7 +72,7 @@ class RegularFile(Resource):
         self._fd = _open_without_waiting(path)
         try:
             status = os.fstat(self._fd)
-            _require_regular(status.st_mode)
+            _check_regular(status.st_mode)
             self.size, self.mtime_ns = status.st_size, status.st_mtime_ns
             with read_errors():
                 self._front = self._read(0, front_bytes)
@@ -102,7 +102,7 @@ class RegularFile(Resource):
             read += more
         return read
 
-    def require_unchanged(self) -> None:
+    def check_unchanged(self) -> None:
         """Raise :class:`AudioReadError` if the file was written to since it was opened."""
         status = os.fstat(self._fd)
         if (status.st_size, status.st_mtime_ns) != (self.size, self.mtime_ns):
@@ -162,7 +162,7 @@ def _reason_of_link(path: str, error: OSError) -> str:
     if error.errno not in (errno.ENOENT, errno.ELOOP):
         return ""
     names = [path, *map(str, Path(path).parents)]
-    link = next((name for name in reversed(names) if _leads_nowhere(name)), None)
+    link = next((name for name in reversed(names) if _is_dangling(name)), None)
     if link is None:
         return ""
     what = "it is a link" if link == path else f"its folder {quoted(link)} is a link"
@@ -174,7 +174,7 @@ def _reason_of_link(path: str, error: OSError) -> str:
     last, target = link, os.readlink(link)
     for _ in range(_MOST_LINKS):
         last = os.path.join(os.path.dirname(last), target)
-        if not _leads_nowhere(last):
+        if not _is_dangling(last):
             break
         target = os.readlink(last)
     if _ANNEXED in target:
@@ -188,11 +188,11 @@ def _reason_of_link(path: str, error: OSError) -> str:
     )
 
 
-def _leads_nowhere(path: str) -> bool:
+def _is_dangling(path: str) -> bool:
     return os.path.islink(path) and not os.path.exists(path)
 
 
-def _require_regular(mode: int) -> None:
+def _check_regular(mode: int) -> None:
     for is_kind, kind in () if stat.S_ISREG(mode) else _SPECIAL_FILES:
         if is_kind(mode):
             raise AudioReadError(f"it is {kind}, not a regular file")

@@ -20,19 +20,19 @@ class PcmDecoder:
     read_ahead = 0
 
     def __init__(self, stream: HashingReader, header: Header) -> None:
-        assert header.frame_bytes is not None  # noqa: S101 - for the type checker
+        assert header.sample_bytes is not None  # noqa: S101 - for the type checker
         self.sr = header.sr
         self.n_channels = header.n_channels
-        self.n_frames = (stream.size - header.start) // header.frame_bytes
-        self._frame_bytes = header.frame_bytes
+        self.n_samples = (stream.size - header.start) // header.sample_bytes
+        self._frame_bytes = header.sample_bytes
         self._number = header.number
         self._unused_bits = header.unused_bits
         self._stream = stream
         self._stream.seek(header.start)
 
-    def read(self, n_frames: int) -> Decoded:
+    def read(self, n_samples: int) -> Decoded:
         """Return the next frames, as :class:`~kapre_cli.audio.decoding.Decoder` says."""
-        part = self._stream.take(n_frames * self._frame_bytes)
+        part = self._stream.take(n_samples * self._frame_bytes)
         whole = part[: len(part) - len(part) % self._frame_bytes]
         numbers = _numbers(whole, self._number)
         if self._unused_bits:

@@ -1,6 +1,6 @@
 """Samples without a header: what they are is said from outside, how many by their bytes."""
 
-from kapre_cli.audio.extent import REMEDY, Extent
+from kapre_cli.audio.extent import REMEDY, DataExtent
 from kapre_cli.audio.header import Header
 from kapre_cli.audio.opening import RegularFile
 from kapre_cli.audio.stream import HashingReader
@@ -16,16 +16,16 @@ def raw_header(file: RegularFile, raw_format: RawFormat) -> Header:
         sr=raw_format.sr,
         n_channels=raw_format.n_channels,
         bits=raw_format.bits,
-        n_frames=file.size // raw_format.frame_bytes,
+        n_samples=file.size // raw_format.sample_bytes,
         start=0,
-        frame_bytes=raw_format.frame_bytes,
-        block_bytes=raw_format.frame_bytes,
+        sample_bytes=raw_format.sample_bytes,
+        block_bytes=raw_format.sample_bytes,
         order=raw_format.order,
         number=raw_format.number,
     )
 
 
-def raw_extent(file: RegularFile, header: Header, allow_truncated: bool) -> Extent:
+def raw_data_extent(file: RegularFile, header: Header, allow_truncated: bool) -> DataExtent:
     """Return what there is of samples without a header.
 
     Args:
@@ -36,14 +36,14 @@ def raw_extent(file: RegularFile, header: Header, allow_truncated: bool) -> Exte
     Raises:
         AudioReadError: If there is one, unless that is allowed, or if there is nothing else.
     """
-    frame_bytes = header.block_bytes
-    n_frames, rest = divmod(file.size, frame_bytes)
-    if rest and not (allow_truncated and n_frames):
-        frames = f"{counted(n_frames, 'frame')} of {counted(frame_bytes, 'byte')}"
+    sample_bytes = header.block_bytes
+    n_samples, rest = divmod(file.size, sample_bytes)
+    if rest and not (allow_truncated and n_samples):
+        frames = f"{counted(n_samples, 'frame')} of {counted(sample_bytes, 'byte')}"
         raise AudioReadError(
             f"truncated, or of another format than was said: its {counted(file.size, 'byte')} are "
             f"{frames} and {counted(rest, 'byte')} of another; {REMEDY}"
         )
-    whole = n_frames * frame_bytes
-    declared = whole + (frame_bytes if rest else 0)
-    return Extent(HashingReader(file, end=whole), n_frames, whole, declared)
+    whole = n_samples * sample_bytes
+    declared = whole + (sample_bytes if rest else 0)
+    return DataExtent(HashingReader(file, end=whole), n_samples, whole, declared)

@@ -45,10 +45,10 @@ class AudioReader(Resource):
             self._channels = _chosen_channels(settings, self.file.n_channels)
             self._is_silent = np.ones(len(self._channels), np.bool_)
             self.n_channels = 1 if settings.mono else len(self._channels)
-            _require_rate(settings, self.file.sr)
-            self.n_samples = resampled_length(self.file.n_frames, self.file.sr, self.sr)
+            _check_rate(settings, self.file.sr)
+            self.n_samples = resampled_length(self.file.n_samples, self.file.sr, self.sr)
             if self.n_samples == 0:
-                frames = counted(self.file.n_frames, "frame")
+                frames = counted(self.file.n_samples, "frame")
                 raise AudioReadError(
                     f"its {frames} at {self.file.sr} Hz make less than one sample at "
                     f"{self.sr} Hz; leave it out, or raise --sr"
@@ -95,9 +95,9 @@ class AudioReader(Resource):
         except (RuntimeError, ValueError, MemoryError) as error:
             raise AudioReadError(f"soxr cannot resample it: {error}") from error
 
-        def converted(piece: Samples, last: bool) -> Samples:
+        def converted(chunk: Samples, last: bool) -> Samples:
             try:
-                return stream.resample_chunk(np.ascontiguousarray(piece), last=last)
+                return stream.resample_chunk(np.ascontiguousarray(chunk), last=last)
             except (RuntimeError, ValueError, MemoryError) as error:
                 raise AudioReadError(f"resampling failed: {error}") from error
 
@@ -106,9 +106,9 @@ class AudioReader(Resource):
         due = self.n_samples
         for block in blocks:
             for start in range(0, len(block), at_once):
-                piece = converted(block[start : start + at_once], last=False)[:due]
-                due -= len(piece)
-                yield piece
+                chunk = converted(block[start : start + at_once], last=False)[:due]
+                due -= len(chunk)
+                yield chunk
         rest = converted(np.empty((0, self.n_channels), np.float32), last=True)[:due]
         yield rest
         yield np.zeros((due - len(rest), self.n_channels), np.float32)
@@ -160,11 +160,11 @@ def n_channels_taken(settings: AudioSettings, sr: int, n_channels: int) -> int:
         AudioReadError: If it lacks one that is wanted, or its rate cannot be had.
     """
     chosen = _chosen_channels(settings, n_channels)
-    _require_rate(settings, sr)
+    _check_rate(settings, sr)
     return 1 if settings.mono else len(chosen)
 
 
-def _require_rate(settings: AudioSettings, sr: int) -> None:
+def _check_rate(settings: AudioSettings, sr: int) -> None:
     if sr != settings.sr and not settings.resample:
         raise SampleRateError(sr, settings.sr)
     if not 1 / MAX_RATIO <= sr / settings.sr <= MAX_RATIO:

@@ -149,10 +149,10 @@ def _header(
     if not fmt:
         raise AudioReadError("its WAV header has no fmt chunk before its samples")
     encoding = encoding_of(fmt, order, SamplesAt(file, start, n_bytes))
-    frame_bytes = encoding.frame_bytes
+    sample_bytes = encoding.sample_bytes
     return Header(
         "WAV",
-        n_frames=n_bytes // frame_bytes if frame_bytes and n_bytes is not None else None,
+        n_samples=n_bytes // sample_bytes if sample_bytes and n_bytes is not None else None,
         start=start,
         n_bytes=n_bytes,
         missing_bytes=max((n_bytes or 0) - (file.size - start), 0),
@@ -171,8 +171,8 @@ def plain_head(header: Header, n_bytes: int) -> bytes:
     more than 32 bits can say.
     """
     fmt = header.fmt
-    odd_blocks = header.frame_bytes is None and n_bytes % 2 == 1
-    if header.order == "<" and (odd_blocks or n_bytes + len(fmt) + 64 > ALL_ONES):
+    has_odd_blocks = header.sample_bytes is None and n_bytes % 2 == 1
+    if header.order == "<" and (has_odd_blocks or n_bytes + len(fmt) + 64 > ALL_ONES):
         chunks = W64_WAVE + _w64_chunk(b"fmt ", len(fmt)) + fmt + bytes(-len(fmt) % 8)
         chunks += _w64_chunk(b"data", n_bytes)
         return W64_RIFF + struct.pack("<Q", 24 + len(chunks) + n_bytes) + chunks

@@ -84,18 +84,18 @@ def _candidates(file: ByteSource, start: int, end: int) -> Iterator[int]:
     position = start
     while position < end:
         # Marks that lie across two pieces are found in the first.
-        piece = file.at(position, _SEARCHED_AT_ONCE + 16)
-        found = {begin for mark, offset in _MARKS for begin in _begins(piece, mark, offset)}
+        chunk = file.at(position, _SEARCHED_AT_ONCE + 16)
+        found = {begin for mark, offset in _MARKS for begin in _begins(chunk, mark, offset)}
         last = min(_SEARCHED_AT_ONCE, end - position)
         yield from (position + begin for begin in sorted(found) if 0 <= begin < last)
         position += _SEARCHED_AT_ONCE
 
 
-def _begins(piece: bytes, mark: bytes, offset: int) -> Iterator[int]:
-    place = piece.find(mark)
+def _begins(chunk: bytes, mark: bytes, offset: int) -> Iterator[int]:
+    place = chunk.find(mark)
     while place >= 0:
         yield place - offset
-        place = piece.find(mark, place + 1)
+        place = chunk.find(mark, place + 1)
 
 
 def _has_valid_header(tail: Tail, kind: str) -> bool:

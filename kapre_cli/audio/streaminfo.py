@@ -35,7 +35,7 @@ def read_flac(file: ByteSource, start: int) -> Header:
         sr=packed >> 44,
         n_channels=(packed >> 41 & 7) + 1,
         bits=bits,
-        n_frames=packed & (1 << 36) - 1 or None,
+        n_samples=packed & (1 << 36) - 1 or None,
         start=start,
         md5=md5 if any(md5) else None,
     )

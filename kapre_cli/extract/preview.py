@@ -37,7 +37,7 @@ def _preview(source: Source, settings: ExtractionSettings) -> Preview:
         if header.kind == "FLAC":
             # Only decoding could tell how much of it is present: its header is trusted.
             audio = replace(audio, allow_truncated=False)
-            if header.n_frames is None:
+            if header.n_samples is None:
                 n_channels = n_channels_taken(audio, header.sr, header.n_channels)
                 return Preview(None, header.sr, n_channels)
         with AudioReader(source.file, audio, is_stream=source.is_stream) as reader:

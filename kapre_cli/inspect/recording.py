@@ -17,14 +17,14 @@ def recording(path: Path) -> dict[str, Any]:
     on peculiarities, and why a run would fail it. Raise AudioReadError without a readable header.
     """
     header = read_header(str(path))
-    n_samples = header.n_frames
+    n_samples = header.n_samples
     notes: tuple[str, ...] = ()
     if header.kind == "FLAC" and n_samples is None:
         notes = ("its header does not say how long it is: it was written into a pipe",)
     else:
         try:
             with AudioFile(str(path)) as file:
-                n_samples, notes = file.n_frames, file.notes
+                n_samples, notes = file.n_samples, file.notes
         except AudioReadError as error:
             notes = (f"it cannot be extracted as it is: {error}",)
     return {

@@ -76,6 +76,6 @@ class RawFormat:
         return f"{self.order}{_KINDS[self.encoding[0]]}{self.bits // 8}"
 
     @property
-    def frame_bytes(self) -> int:
+    def sample_bytes(self) -> int:
         """Bytes of a frame."""
         return self.bits // 8 * self.n_channels
