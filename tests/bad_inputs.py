@@ -245,8 +245,8 @@ PICTURE = b"\x86" + len(PICTURE).to_bytes(3, "big") + PICTURE
 # The corpus
 
 WHOLE = Written(N_FRAMES)
-NO_AUDIO = "^neither a WAV nor a FLAC file: it begins with b"
-LOST_SYNC = "flac decoder lost sync.; --allow-truncated takes what there is$"
+NO_AUDIO = "^it is not WAV or FLAC: it begins with b"
+LOST_SYNC = r"flac decoder lost sync\); --allow-truncated reads the available samples$"
 
 
 def other(kind: str) -> str:
@@ -254,41 +254,44 @@ def other(kind: str) -> str:
     return f"^it is {kind}, not WAV or FLAC; pipe it through ffmpeg: ffmpeg -v error -i "
 
 
-def fewer(declared: int, came: int) -> str:
-    """Return what is said of a file that ends too early."""
-    return f"^truncated: the header promises {declared:,} frames, {came:,} frames came; --allow-tr"
+def fewer(declared: int, available: int) -> str:
+    """Return the message for a file that ends too early."""
+    counts = f"{declared:,} samples, {available:,} (are available|could be decoded)"
+    return (
+        f"^truncated: the header declares {counts}; --allow-truncated reads the available samples"
+    )
 
 
 def stale(declared: int, there: int, behind: int) -> str:
-    """Return what is said of a WAV that goes on behind its samples."""
+    """Return what is said of a WAV that goes on after its samples."""
     return (
-        f"^the header promises {declared:,} frames, {there:,} frames are there: the {behind:,} "
-        "bytes behind the samples are no chunks, .* --allow-truncated reads on to the end"
+        f"^the header declares {declared:,} samples, {there:,} are available: the {behind:,} "
+        "bytes after the samples are no chunks, .* --allow-truncated reads on to the end"
     )
 
 
 def unwritten_size(frames: int, n_bytes: int) -> str:
     """Return what is said of a WAV whose recorder never wrote the size."""
-    return rf"^the header says 0 frames, yet {n_bytes:,} bytes \({frames:,} frames\) follow it"
+    return rf"^the header declares 0 samples, {n_bytes:,} bytes \({frames:,} samples\) follow it"
 
 
 def damaged(came: int, why: str = "flac decoder lost sync") -> str:
     """Return what is said of a FLAC file that cannot be decoded to its end."""
     return (
-        f"^damaged or truncated: the header promises 1,000 frames, {came:,} frames came: "
-        f".*{why}.*; --allow-truncated takes what there is$"
+        f"^damaged or truncated: the header declares 1,000 samples, {came:,} could be decoded "
+        rf"\(.*{why}.*\); --allow-truncated reads the available samples$"
     )
 
 
 def surplus(came: int) -> str:
     """Return what is said of a FLAC file that goes on behind its total."""
-    return f"^the header promises 1,000 frames, {came:,} frames came; --allow-truncated"
+    return f"^the header declares 1,000 samples, {came:,} could be decoded; --allow-truncated"
 
 
 def contradicts(n_bytes: int, samples: str, align: int, raw: str) -> str:
     """Return what is said of a block align that the samples of a WAV do not make."""
     return (
-        rf"^its header contradicts itself: frames have {n_bytes} bytes by its {samples}, and "
+        rf"^its header contradicts itself: a sample has {n_bytes} bytes by its {samples}, and "
         rf"{align} bytes? by its block align; .*: tail -c \+45 .* \| head -c 2000 \| "
         rf"kapre-extract ... - --raw-format {raw},8000,1$"
     )
@@ -314,7 +317,7 @@ def not_finite(frame: int, channel: int, value: str) -> str:
     """Return what is said of samples that are no numbers."""
     at = f"{frame / 8000:.3f}"
     return (
-        rf"^NaN or infinite samples, the first at frame {frame} \({at} s\) of channel {channel}: "
+        rf"^NaN or infinite samples, the first at sample {frame} \({at} s\) of channel {channel}: "
         f"{value}; --non-finite zero takes them as 0$"
     )
 
@@ -331,7 +334,7 @@ def too_far(sr: int) -> str:
 
 def no_wav(why: str) -> str:
     """Return what is said of a WAV that libsndfile refuses."""
-    return f"^libsndfile cannot read it: .*{why}"
+    return f"^libsndfile cannot open it: .*{why}"
 
 
 WRONG_MD5 = "^damaged: the MD5 of its samples is not the one in its header; --no-verify-audio"
@@ -341,8 +344,8 @@ CUT_HEADER = "^the file ends inside its WAV header: its fmt chunk is cut short; 
 NO_DATA = "^the file ends inside its WAV header: it has no data chunk, so no samples; copy it"
 NO_FMT = "^its WAV header has no fmt chunk before its samples$"
 TWO_FMT = "^its WAV header has two fmt chunks"
-TWO_DATA = "^it has a second data chunk behind its samples, and a WAV has one; write it again"
-NOTHING = r"^the file has a header and no samples \(0 frames\): .*; leave it out$"
+TWO_DATA = "^it has a second data chunk after its samples, and a WAV has one; write it again"
+NOTHING = r"^the file has a header and no samples: .*; leave it out$"
 
 
 def odd(n_samples: int, **metadata: int) -> Written:
@@ -657,7 +660,7 @@ SIZES = (
     wav_input(
         "W64 data size of -1",
         replaced(W64, W64_DATA + 16, struct.pack("<q", -1)),
-        "^truncated: the header promises 9,223,372,036,854,775,796 frames, 1,000 frames came",
+        "^truncated: the header declares 9,223,372,036,854,775,796 samples, 1,000 are available",
         truncated=Written(N_FRAMES, 9_223_372_036_854_774_796),
     ),
 )
@@ -670,7 +673,7 @@ def _cut(subtype: str, declared: int, there: int, written: int, missing: int) ->
     return wav_input(
         f"{subtype} cut short",
         content[: start + there],
-        f"^truncated: the header promises {declared:,} bytes of samples, {there:,} bytes came",
+        f"^truncated: the header declares {declared:,} bytes of samples, {there:,} are available",
         truncated=odd(written, n_missing=missing),
     )
 
@@ -712,7 +715,7 @@ VALUES = (
     wav_input(
         "64 bits beyond 32",
         floats((500, -1e300), bits=64),
-        r"^samples beyond the range of float32 \(at most 3.4e\+38\), the first at frame 500 "
+        r"^samples beyond the range of float32 \(at most 3.4e\+38\), the first at sample 500 "
         r"\(0.062 s\) of channel 0: -1e\+300; scale the recording down first, by 1e-300 or less: "
         r"ffmpeg -v error -i .* -af volume=1e-300:precision=double -c:a pcm_f64le -f wav - ",
         zero=odd(N_FRAMES, n_non_finite=1),
@@ -747,12 +750,12 @@ FLAC_HEADERS = (
         flac_file(total=2**36 - 1),
         fewer(2**36 - 1, N_FRAMES),
         truncated=Written(N_FRAMES, 2**36 - 1 - N_FRAMES),
-        limited="^it has 68,719,476,735 frames or more, --max-frames allows 2,000$",
+        limited="^it has 68,719,476,735 samples or more, --max-frames allows 2,000$",
     ),
     flac_input(
         "total too small",
         flac_file(total=300),
-        "^the header promises 300 frames, 1,000 frames came; --allow-truncated",
+        "^the header declares 300 samples, 1,000 could be decoded; --allow-truncated",
         truncated=Written(N_FRAMES, -700),
     ),
     flac_input("wrong MD5", flipped(FLAC, 30), WRONG_MD5, unverified=WHOLE),
@@ -762,7 +765,7 @@ FLAC_HEADERS = (
         "wrong channels",
         flipped(FLAC, 20),
         damaged(0, "channel changed mid stream"),
-        truncated="^no frame of it can be decoded: .*channel changed mid stream",
+        truncated="^none of its samples can be decoded .*channel changed mid stream",
     ),
     flac_input("block sizes of 0", replaced(FLAC, 8, bytes(4)), WHOLE),
     *(
@@ -848,13 +851,13 @@ FLAC_FRAMES = (
     flac_input(
         "frame and MD5 lost",
         flac_file(FRAMES[0], *FRAMES[2:], md5=bytes(16)),
-        damaged(BLOCK, "the frame for place 256 says 512"),
+        damaged(BLOCK, "the FLAC frame after 256 samples is the one for sample 512"),
         truncated=odd(BLOCK, n_missing=N_FRAMES - BLOCK),
     ),
     flac_input(
         "frame of 12 bits and MD5 lost",
         flac.encode(flac.noise(N_FRAMES, 1, 12), 12, md5=False, leave_out=[1]),
-        damaged(BLOCK, "the frame for place 256 says 512"),
+        damaged(BLOCK, "the FLAC frame after 256 samples is the one for sample 512"),
         truncated=odd(BLOCK, n_missing=N_FRAMES - BLOCK),
     ),
     flac_input(
@@ -896,14 +899,14 @@ FLAC_FRAMES = (
     flac_input(
         "two files in one",
         FLAC + FLAC,
-        "^a second file .FLAC. begins behind its samples, at byte 2,",
+        "^a second file .FLAC. begins after its samples, at byte 2,",
         truncated=Written(N_FRAMES, -1),
     ),
     flac_input("noise behind a FLAC", FLAC + PCM[:600], WHOLE),
     flac_input(
         "noise behind a FLAC without a total",
         flac_file(total=0) + PCM[:600],
-        f"^decoding stopped after 1,000 frames: .*{LOST_SYNC}",
+        f"^decoding stopped after 1,000 samples .*{LOST_SYNC}",
         truncated=Written(N_FRAMES, 1),
     ),
 )
@@ -912,7 +915,7 @@ BOMBS = tuple(
     BadInput(
         f"hour of silence that promises {total:,}",
         _holding(flac.silence(HOUR, 8, 16, total=total)),
-        "^it has [0-9,]+ frames or more, --max-frames allows 2,000$",
+        "^it has [0-9,]+ samples or more, --max-frames allows 2,000$",
         ".flac",
         groups=("limited",),
     )

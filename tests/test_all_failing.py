@@ -17,7 +17,7 @@ OUTPUTS = ("x.npy", "x.h5", "x", "-")
 
 # What is wrong, the reason in part, and options under which it is.
 WRONG = {
-    "truncated": (HALF, "truncated: the header promises 1,000 frames, 500 frames came", ()),
+    "truncated": (HALF, "truncated: the header declares 1,000 samples, 500 are available", ()),
     "no audio": (b"<html>", "it is a web page (HTML)", ()),
     "of another rate": (riff(fmt(sr=16_000), data()), "sample rate is 16,000 Hz", ()),
     "found out at the end": (floats((-1, np.nan)), "NaN or infinite samples, the first at", ()),

@@ -1,4 +1,4 @@
-"""Reading audio: every encoding, channels, resampling, and what a header promises."""
+"""Reading audio: every encoding, channels, resampling, and what a header declares."""
 
 import errno
 import gc
@@ -21,9 +21,11 @@ import pytest
 import soundfile
 import soxr
 
-from kapre_cli.audio import AudioFile, AudioReader, audio_file, read_header, sha256_of, stream
-from kapre_cli.audio.decoders import open_decoder
-from kapre_cli.audio.decoding import DecodingError
+from kapre_cli.audio import DecodingError, HashingReader, read_header, sha256_of
+from kapre_cli.audio.audio_file import AudioFile
+from kapre_cli.audio.flac import FlacDecoder
+from kapre_cli.audio.reader import AudioReader
+from kapre_cli.audio.wav import WavDecoder
 from kapre_cli.errors import AudioReadError
 from kapre_cli.settings import AudioSettings
 from tests import flac, reference
@@ -183,7 +185,9 @@ def test_a_truncated_wav_is_told_with_both_counts(kind: str, kept: float, tmp_pa
     path = write_audio(tmp_path / "a.wav", reference.noise(2, 1000), format=kind)
     data = path.stat().st_size - 2 * 4 * 1000
     os.truncate(path, data + int(kept * 8000) // 8 * 8)
-    with pytest.raises(AudioReadError, match=rf"promises 1,000 frames, {int(kept * 1000)} frames"):
+    with pytest.raises(
+        AudioReadError, match=rf"declares 1,000 samples, {int(kept * 1000)} are available"
+    ):
         AudioFile(str(path))
 
 
@@ -193,7 +197,9 @@ def test_a_truncated_flac_is_told_with_both_counts(kept: float, tmp_path: Path) 
     os.truncate(path, int(path.stat().st_size * kept))
     with AudioFile(str(path)) as file, pytest.raises(AudioReadError) as told:
         list(file.blocks())
-    counts = re.search(r"the header promises 100,000 frames, ([\d,]+) frames came", str(told.value))
+    counts = re.search(
+        r"the header declares 100,000 samples, ([\d,]+) could be decoded", str(told.value)
+    )
     assert counts is not None
     # The FLAC blocks before the cut are there: blocks of 4,096 frames, in about as many bytes.
     came = int(counts[1].replace(",", ""))
@@ -219,7 +225,7 @@ def test_sizes_that_mean_unknown_are_read_to_the_end(size: int, tmp_path: Path) 
 def test_a_data_size_of_zero_with_bytes_behind_it_is_told(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(wav(0, 1000))
-    with pytest.raises(AudioReadError, match=r"0 frames, yet 2,000 bytes \(1,000 frames\) follow"):
+    with pytest.raises(AudioReadError, match=r"0 samples, 2,000 bytes \(1,000 samples\) follow"):
         AudioFile(str(path))
 
 
@@ -239,7 +245,7 @@ def without_total(path: Path) -> None:
 
 
 @pytest.mark.parametrize("length", [100, 300_000])
-def test_a_flac_that_promises_too_much_is_told_with_both_counts(
+def test_a_flac_that_declares_too_much_is_told_with_both_counts(
     length: int, tmp_path: Path
 ) -> None:
     path = write_audio(tmp_path / "a.flac", reference.noise(2, length))
@@ -249,7 +255,7 @@ def test_a_flac_that_promises_too_much_is_told_with_both_counts(
     with (
         AudioFile(str(path)) as file,
         pytest.raises(
-            AudioReadError, match=f"promises {length + 5000:,} frames, {length:,} frames came"
+            AudioReadError, match=f"declares {length + 5000:,} samples, {length:,} could be decoded"
         ),
     ):
         list(file.blocks())
@@ -282,7 +288,7 @@ def test_samples_that_are_no_numbers_are_told_with_their_place(
     with (
         AudioFile(str(path)) as file,
         pytest.raises(
-            AudioReadError, match=r"frame 150,000 \(18.750 s\) of channel 1: -?(nan|inf)"
+            AudioReadError, match=r"sample 150,000 \(18.750 s\) of channel 1: -?(nan|inf)"
         ),
     ):
         list(file.blocks())
@@ -306,12 +312,12 @@ OTHERS = {
     b"RIFF": "begins with b'RIFF'",
     b"RIFF\x24\0\0\0WAVE": "ends inside its WAV header",
     b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\x01\0": "fmt chunk is cut short",
-    b"RIFF\x24\0\0\0ACON" + bytes(60): "neither a WAV nor a FLAC",
+    b"RIFF\x24\0\0\0ACON" + bytes(60): "it is not WAV or FLAC",
     b"fLaC": "ends inside its FLAC header",
     b"fLaC\0\0\0\x22" + bytes(10): "ends inside its FLAC header",
-    wav(0, 0): "0 frames",
+    wav(0, 0): "a header and no samples",
     wav(0, 0)[:36]: "no data chunk",
-    wav(10, 0): "promises 5 frames, 0 frames came",
+    wav(10, 0): "declares 5 samples, 0 are available",
 }
 
 
@@ -356,7 +362,7 @@ def test_files_are_closed_again(tmp_path: Path) -> None:
         assert len(os.listdir("/proc/self/fd")) == before
 
 
-# What a header promises and what there is
+# Declared and available samples
 
 
 @pytest.mark.parametrize(
@@ -450,8 +456,8 @@ def test_a_stale_size_is_told_and_all_samples_taken_on_demand(
         at = content.index(b"data") + 4
         content[at : at + 4] = struct.pack(order + "I", 8 * declared)
     path.write_bytes(content)
-    told = r"300 frames, 1,000 frames are there: the 5,600 bytes"
-    told = told if declared else r"0 frames, yet 8,000 bytes \(1,000 frames\)"
+    told = r"300 samples, 1,000 are available: the 5,600 bytes"
+    told = told if declared else r"0 samples, 8,000 bytes \(1,000 samples\)"
     with pytest.raises(AudioReadError, match=told + ".*--allow-truncated"):
         AudioFile(str(path))
     samples, file = content_of(path, lenient())
@@ -483,7 +489,7 @@ def test_a_chunk_cut_short_behind_whole_samples_is_told(allow: bool, tmp_path: P
     settings = lenient() if allow else AudioSettings(sr=1)
     opened = content_of(path, settings)[1]
     assert (opened.n_samples, opened.n_missing) == (100, 0)
-    assert "cut short ('LIST', 12 bytes of 72); all samples are there" in opened.notes[0]
+    assert "cut short ('LIST', 12 bytes of 72); all samples are complete" in opened.notes[0]
 
 
 @pytest.mark.parametrize("subtype", ["IMA_ADPCM", "MS_ADPCM", "GSM610"])
@@ -494,7 +500,7 @@ def test_frames_missing_are_estimated_where_bytes_are_promised(
     whole = read_audio(path).T.astype(np.float32)
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size // 2)
-    with pytest.raises(AudioReadError, match=r"bytes of samples, [\d,]+ bytes came; --allow"):
+    with pytest.raises(AudioReadError, match=r"bytes of samples, [\d,]+ are available; --allow"):
         AudioFile(str(path))
     samples, opened = content_of(path, lenient())
     np.testing.assert_array_equal(samples, whole[: len(samples)])
@@ -548,7 +554,7 @@ def test_flac_that_goes_on_behind_its_promise_is_told(bits: int, tmp_path: Path)
     for declared in (10, 256, 600):
         path.write_bytes(flac.encode(samples, bits, total=declared))
         with pytest.raises(
-            AudioReadError, match=f"promises {declared} frames, 1,000 frames came; --allow"
+            AudioReadError, match=f"declares {declared} samples, 1,000 could be decoded; --allow"
         ):
             content_of(path)
         found, file = content_of(path, lenient())
@@ -579,7 +585,7 @@ def test_tags_around_a_flac_are_no_samples(
     # Without a total nothing tells libsndfile zeros from a damaged frame.
     doubtful = total == 0 and tag == TAGS["zeros"] and bits == 16
     if doubtful and not allow:
-        with pytest.raises(AudioReadError, match="decoding stopped after 1,000 frames"):
+        with pytest.raises(AudioReadError, match="decoding stopped after 1,000 samples"):
             content_of(path, settings)
         return
     # Nor FFmpeg, before 8.1.2: it takes them for a part of the last frame, which it refuses then.
@@ -601,7 +607,7 @@ def test_a_lost_frame_of_flac_is_told(
     path = tmp_path / "a.flac"
     samples = flac.noise(1000, 2, bits)
     path.write_bytes(flac.encode(samples, bits, total=total, md5=md5, leave_out=[1]))
-    with pytest.raises(AudioReadError, match=r"damaged|frames came|stopped after 256 frames"):
+    with pytest.raises(AudioReadError, match=r"damaged|could be decoded|stopped after 256 samples"):
         content_of(path)
 
 
@@ -626,13 +632,13 @@ def test_a_flac_without_samples_says_so(tmp_path: Path) -> None:
         content = bytearray(flac.encode(flac.noise(0, 2, bits), bits))
         content[4] = 0 if padding else 0x80  # whether STREAMINFO is the last block
         path.write_bytes(content + padding)
-        with pytest.raises(AudioReadError, match=r"a header and no samples \(0 frames\)"):
+        with pytest.raises(AudioReadError, match=r"a header and no samples:"):
             AudioFile(str(path))
 
 
 BOMB = """
 import resource, sys
-from kapre_cli.audio import AudioReader
+from kapre_cli.audio.reader import AudioReader
 from kapre_cli.settings import AudioSettings
 def peak(path):
     with AudioReader(path, AudioSettings(sr=8000)) as reader:
@@ -664,7 +670,7 @@ def test_more_frames_than_allowed_are_not_decoded(
     decoded = 0
 
     def counting(*arguments: Any) -> Any:
-        found = open_decoder(*arguments)
+        found = open_reader(*arguments)
         read = found.read
 
         def counted(n_frames: int) -> Any:
@@ -676,8 +682,9 @@ def test_more_frames_than_allowed_are_not_decoded(
         setattr(found, "read", counted)  # noqa: B010 - a method of this one alone
         return found
 
-    monkeypatch.setattr(audio_file, "open_decoder", counting)
-    told = r"it has [\d,]+ frames or more, --max-frames allows 70,000"
+    open_reader = FlacDecoder.open_reader
+    monkeypatch.setattr(FlacDecoder, "open_reader", counting)
+    told = r"it has [\d,]+ samples or more, --max-frames allows 70,000"
     with pytest.raises(AudioReadError, match=told):
         content_of(path, AudioSettings(sr=8000, max_frames=70_000))
     assert decoded < 200_000
@@ -686,7 +693,7 @@ def test_more_frames_than_allowed_are_not_decoded(
 def test_as_many_frames_as_allowed_are_read(tmp_path: Path) -> None:
     path = write_audio(tmp_path / "a.wav", reference.noise(1, 1000))
     assert len(content_of(path, AudioSettings(sr=8000, max_frames=1000))[0]) == 1000
-    with pytest.raises(AudioReadError, match="1,000 frames or more, --max-frames allows 999"):
+    with pytest.raises(AudioReadError, match="1,000 samples or more, --max-frames allows 999"):
         AudioFile(str(path), AudioSettings(sr=8000, max_frames=999))
 
 
@@ -770,7 +777,7 @@ def test_errors_while_reading_are_told(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(stream.HashingReader, "readinto", fail)
+    monkeypatch.setattr(HashingReader, "readinto", fail)
     with pytest.raises(AudioReadError, match=message):
         AudioFile(str(path))
     assert capfd.readouterr() == ("", "")
@@ -829,7 +836,7 @@ def test_ffmpeg_is_loaded_for_rare_files_alone(tmp_path: Path) -> None:
     for bits, loaded in ((16, False), (20, True)):
         path = tmp_path / f"{bits}.flac"
         path.write_bytes(flac.encode(flac.noise(100, 1, bits), bits))
-        code = f"import sys; from kapre_cli.audio import AudioFile; AudioFile({str(path)!r})"
+        code = f"import sys, kapre_cli.audio.audio_file as audio; audio.AudioFile({str(path)!r})"
         command = [sys.executable, "-c", f"{code}; print('av' in sys.modules)"]
         ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
         assert ended.stdout.strip() == str(loaded)
@@ -839,11 +846,12 @@ def test_a_decoder_that_finds_something_else_is_told(tmp_path: Path, monkeypatch
     path = write_audio(tmp_path / "a.wav", reference.noise(1, 100))
 
     def another(*arguments: Any) -> Any:
-        one = open_decoder(*arguments)
+        one = open_reader(*arguments)
         one.sr = 7
         return one
 
-    monkeypatch.setattr(audio_file, "open_decoder", another)
+    open_reader = WavDecoder.open_reader
+    monkeypatch.setattr(WavDecoder, "open_reader", another)
     with pytest.raises(DecodingError, match=r"its header says 8,000 Hz and 1 channels.*7 Hz"):
         AudioFile(str(path))
 

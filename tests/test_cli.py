@@ -553,11 +553,11 @@ def test_failed_inputs_harm_no_other(audio: Path, process: Any) -> None:
     lines = ended.err.splitlines()
     for name, reason in {
         "audio/empty.wav": "the file is empty (0 bytes)",
-        "audio/text.wav": "neither a WAV nor a FLAC file: it begins with b'not audio'",
+        "audio/text.wav": "it is not WAV or FLAC: it begins with b'not audio'",
         "audio/rate.wav": "sample rate is 44,100 Hz, this run uses 8,000 Hz (use --resample",
-        "audio/nan.wav": "NaN or infinite samples, the first at frame 39,999 (5.000 s)",
+        "audio/nan.wav": "NaN or infinite samples, the first at sample 39,999 (5.000 s)",
         "audio/short.flac": "50,000 frames",
-        "audio/short.wav": "truncated: the header promises 1,000 frames, 7",
+        "audio/short.wav": "truncated: the header declares 1,000 samples, 7",
         "gone.wav": "cannot be opened: No such file or directory",
         "nothing": "holds no audio",
     }.items():

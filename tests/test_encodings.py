@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kapre_cli.audio import AudioFile
+from kapre_cli.audio.audio_file import AudioFile
 from kapre_cli.errors import AudioReadError
 from kapre_cli.settings import AudioSettings
 from tests import flac
@@ -224,7 +224,7 @@ def test_a_block_align_of_other_samples_is_refused_however_short(
     channels = "1 channel" if n_channels == 1 else "2 channels"
     number = "u8" if bits == 8 else f"s{bits}le"
     assert re.fullmatch(
-        rf"its header contradicts itself: frames have {bits // 8 * n_channels} bytes? by its "
+        rf"its header contradicts itself: a sample has {bits // 8 * n_channels} bytes? by its "
         rf"{channels} of {bits} bits, and {align} bytes? by its block align; if it is right about "
         rf"the {bits} bits: tail -c \+45 {path} \| head -c {len(body)} \| kapre-extract \.\.\. - "
         rf"--raw-format {number},8000,{n_channels}",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kapre_cli.audio import AudioFile
+from kapre_cli.audio.audio_file import AudioFile
 from kapre_cli.errors import AudioReadError
 from kapre_cli.settings import AudioSettings
 from tests import flac
@@ -111,7 +111,7 @@ def test_samples_behind_damaged_metadata_are_read_with_a_note(
     (note,) = file.notes
     assert note == (
         f"its metadata is damaged ({NAMES[kind]} block at byte 56): other programs may refuse the "
-        "file; its samples are read and checked all the same"
+        "file; its samples are read and checked nevertheless"
     )
 
 
@@ -122,13 +122,15 @@ def test_samples_are_checked_behind_damaged_metadata(allow: bool, tmp_path: Path
     content = made(damaged, samples)
     with pytest.raises(AudioReadError, match="the MD5 of its samples is not the one in its header"):
         opened(flipped(content, 30), path, allow_truncated=allow)
-    with pytest.raises(AudioReadError, match=r"promises 3,000 frames, \d,\d+ frames came|MD5"):
+    with pytest.raises(
+        AudioReadError, match=r"declares 3,000 samples, \d,\d+ could be decoded|MD5"
+    ):
         opened(flipped(content, len(content) - 4000), path)
     fewer = made(damaged, samples, total=N + 10)
-    with pytest.raises(AudioReadError, match="promises 3,010 frames, 3,000 frames came"):
+    with pytest.raises(AudioReadError, match="declares 3,010 samples, 3,000 could be decoded"):
         opened(fewer, path)
     assert opened(fewer, path, allow_truncated=True)[1].n_missing == 10
-    with pytest.raises(AudioReadError, match="promises 2,000 frames, 3,000 frames came"):
+    with pytest.raises(AudioReadError, match="declares 2,000 samples, 3,000 could be decoded"):
         opened(made(damaged, samples, total=2000), path)
     found, file = opened(made(damaged, samples, total=0), path)
     assert (len(found), file.n_missing) == (N, 0)

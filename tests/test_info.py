@@ -257,7 +257,7 @@ def test_control_characters_never_reach_the_terminal(
 NO_OUTPUTS = {
     "folder": "is a folder without kapre-extract.json, so no output of kapre-extract; of the",
     "fifo": "is not a plain file",
-    "notes.txt": "is no output of kapre-extract, and no recording that can be read: neither a WAV",
+    "notes.txt": "is no output of kapre-extract, and no recording that can be read: it is not WAV",
     "empty.h5": "is no output of kapre-extract, and no recording that can be read: the file is",
     "torn.h5": "cannot be read: it is not a whole HDF5 file",
     "cut.wav": "is no output of kapre-extract, and no recording that can be read: the file ends",
@@ -341,8 +341,8 @@ def test_what_a_run_would_say_of_a_recording_is_told(tmp_path: Path, program: An
     assert ended.code == 0
     assert "4,000 samples a channel" in ended.out
     assert (
-        "  note      it cannot be extracted as it is: truncated: the header promises 4,000 frames, "
-        "2,000 frames came; --allow-truncated takes what there is\n"
+        "  note      it cannot be extracted as it is: truncated: the header declares "
+        "4,000 samples, 2,000 are available; --allow-truncated reads the available samples\n"
     ) in ended.out
     piped = bytearray(written_as(tmp_path / "piped.flac", "PCM_16").read_bytes())
     piped[21] &= 0xF0  # the total is open

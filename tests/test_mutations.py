@@ -41,7 +41,7 @@ def test_a_death_is_counted_and_named_and_the_rest_is_tried(
 ) -> None:
     # The workers are processes of their own: the fault reaches them through a start-up file.
     (tmp_path / "sitecustomize.py").write_text(
-        "import os, kapre_cli.audio as audio\n"
+        "import os, kapre_cli.audio.reader as audio\n"
         "class Deadly(audio.AudioReader):\n"
         "    def __init__(self, path, settings):\n"
         f"        settings.mono and os.kill(os.getpid(), {signal.SIGKILL.value})\n"

@@ -266,7 +266,7 @@ def test_an_infinite_double_is_not_finite(here: Path, program: Any) -> None:
     samples[0, 7] = np.inf
     write_audio(here / "a.wav", samples, subtype="DOUBLE")
     ended = program("spectrogram", "a.wav", "-o", "out.h5", "--n-dft", 64)
-    assert "NaN or infinite samples, the first at frame 7 (0.001 s) of channel 0: inf" in ended.err
+    assert "NaN or infinite samples, the first at sample 7 (0.001 s) of channel 0: inf" in ended.err
 
 
 # Links, and what is no file
@@ -326,5 +326,5 @@ def test_a_compressed_wav_without_data_has_no_samples(
     (here / "a.wav").write_bytes(riff(described, data(b"", size)))
     for more in ((), ("--allow-truncated",), ("--dry-run",)):
         ended = program("spectrogram", "a.wav", "-o", "out.h5", *SMALL, *more)
-        assert "'a.wav': the file has a header and no samples (0 frames)" in ended.err + ended.out
+        assert "'a.wav': the file has a header and no samples: " in ended.err + ended.out
         assert ended.code == 1

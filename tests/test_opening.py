@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kapre_cli.audio.opening import RegularFile
+from kapre_cli.audio.files import RegularFile
 from kapre_cli.errors import AudioReadError
 
 CONTENT = np.random.default_rng(0).bytes(300)
@@ -33,7 +33,7 @@ def test_bytes_are_those_of_the_file(
         assert file.is_held == (size <= front)
         for position, n_bytes in asked:
             assert file.at(position, n_bytes) == os.pread(plain.fileno(), n_bytes, position)
-        file.require_unchanged()
+        file.check_unchanged()
 
 
 @pytest.mark.parametrize("size", [10, 2**16, 2**16 + 1, 2**18])
@@ -53,14 +53,14 @@ def test_a_change_is_told(front: int, change: str, path: Path) -> None:
     path.write_bytes(CONTENT)
     os.utime(path, ns=(0, 10**9))
     with RegularFile(str(path), front) as file:
-        file.require_unchanged()
+        file.check_unchanged()
         if change == "is written to":
             path.write_bytes(CONTENT)
         else:
             os.truncate(path, len(CONTENT) + (1 if change == "grows" else -1))
             os.utime(path, ns=(0, 10**9))
         with pytest.raises(AudioReadError, match="changed while it was read"):
-            file.require_unchanged()
+            file.check_unchanged()
         if front > len(CONTENT):  # what is held stays what it was
             assert file.at(0, 1000) == CONTENT
 

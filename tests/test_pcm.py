@@ -9,7 +9,8 @@ import soundfile
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from kapre_cli.audio import AudioFile, read_header
+from kapre_cli.audio import read_header
+from kapre_cli.audio.audio_file import AudioFile
 from kapre_cli.settings import AudioSettings
 from tests.bad_inputs import data, fmt, riff
 

@@ -286,7 +286,7 @@ def mixed(tmp_path: Path) -> tuple[str, ...]:
 
 
 REASONS = {
-    "bad.wav": "neither a WAV nor a FLAC file",
+    "bad.wav": "it is not WAV or FLAC",
     "a.wav": "would both be stored as 'a.wav'",
     "r.jsonl": "the report 'r.jsonl' is one of the inputs",
     "gone.wav": "cannot be opened: No such file or directory",

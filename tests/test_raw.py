@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import kapre_cli
-from kapre_cli.audio import AudioFile, read_header
+from kapre_cli.audio import read_header
+from kapre_cli.audio.audio_file import AudioFile
 from kapre_cli.errors import AudioReadError
 from kapre_cli.settings import RAW_ENCODINGS, AudioSettings, RawFormat
 from tests import reference
@@ -127,7 +128,7 @@ def test_the_rate_of_the_run_may_be_another(tmp_path: Path, program: Any) -> Non
 def test_a_part_of_a_frame_is_told(tmp_path: Path) -> None:
     path, raw_format = tmp_path / "a.raw", RawFormat("s24le", SR, 2)
     path.write_bytes(bytes(6 * 100 + 5))
-    with pytest.raises(AudioReadError, match="605 bytes are 100 frames of 6 bytes and 5 bytes of"):
+    with pytest.raises(AudioReadError, match="605 bytes are 100 samples of 6 bytes and 5 bytes of"):
         decoded(path, raw_format)
     assert len(decoded(path, raw_format, allow_truncated=True)) == 100
     lenient = AudioSettings(sr=1, raw_format=raw_format, allow_truncated=True)
@@ -135,7 +136,7 @@ def test_a_part_of_a_frame_is_told(tmp_path: Path) -> None:
         assert file.n_missing == 1
     path.write_bytes(bytes(5))
     for allow_truncated in (False, True):  # there is no whole frame to be taken
-        with pytest.raises(AudioReadError, match="5 bytes are 0 frames of 6 bytes and 5"):
+        with pytest.raises(AudioReadError, match="5 bytes are 0 samples of 6 bytes and 5"):
             decoded(path, raw_format, allow_truncated=allow_truncated)
     path.write_bytes(b"")
     with pytest.raises(AudioReadError, match="empty"):

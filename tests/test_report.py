@@ -100,7 +100,7 @@ def test_a_line_says_what_became_of_an_input(
             assert record["seconds"] == 3000 / 8000
             assert 0 < record["work_seconds"] < 60
     failed = by_source(records)["1.wav"]
-    assert failed["reason"].startswith("neither a WAV nor a FLAC file")
+    assert failed["reason"].startswith("it is not WAV or FLAC")
     assert f"failed: {failed['source']!r}: {failed['reason']}\n" in ended.err
     assert (failed["seconds"], failed["work_seconds"]) == (None, None)
     # What is there already has been worked on by another run.
@@ -716,8 +716,8 @@ def test_many_failures_of_a_kind_are_summed_up_at_the_end(output: str, tmp_path:
         "in 8); --resample converts them, --sr 44100 makes a run at the rate of most of them"
     )
     assert truncated == (
-        "11 inputs failed: truncated: the header promises N frames, N frames came; "
-        "--allow-truncated takes what there is"
+        "11 inputs failed: truncated: the header declares N samples, N are available; "
+        "--allow-truncated reads the available samples"
     )
     assert lines[-1].startswith("47 inputs: 1 ")
     assert not any(line.startswith("9 inputs") for line in lines)  # few enough to be seen

@@ -11,7 +11,7 @@ import h5py
 import pytest
 
 import kapre_cli
-from kapre_cli.audio import AudioFile
+from kapre_cli.audio.audio_file import AudioFile
 from kapre_cli.settings import AudioSettings
 from tests import reference
 from tests.bad_inputs import ALL_ONES, fmt, rf64
@@ -127,7 +127,7 @@ def test_a_promise_beyond_64_bits_is_stored_as_the_largest_number(
     arguments = ("melspectrogram", path, "-o", tmp_path / "out.h5", *SMALL)
     ended = program(*arguments)
     assert ended.code == 1
-    assert "promises 18,446,744,073,709,551,615 frames, 200 frames came" in ended.err
+    assert "declares 18,446,744,073,709,551,615 samples, 200 are available" in ended.err
     ended = program(*arguments, "--allow-truncated")
     assert ended.code == 0, ended.err
     assert program("verify", tmp_path / "out.h5").code == 0

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 import kapre_cli
-from kapre_cli.audio.streaminfo import read_flac
+from kapre_cli.audio.flac_metadata import read_flac
 from kapre_cli.engines.keras_engine import KerasEngine
 from kapre_cli.engines.numpy_engine import NumpyEngine
 from kapre_cli.extract import sinks
@@ -169,7 +169,7 @@ def test_a_traceback_is_told_under_verbose_alone(
             raise LookupError("of\na test")
         return read_flac(file, start)
 
-    monkeypatch.setattr("kapre_cli.audio.headers.read_flac", failing)
+    monkeypatch.setattr("kapre_cli.audio.flac.read_flac", failing)
     reason = "unexpected LookupError: of a test"
     for more in ((), ("-v",), ("--dry-run",), ("--dry-run", "-v")):
         arguments = ("spectrogram", audio, "-o", tmp_path / "out.h5", "--overwrite", *SMALL)

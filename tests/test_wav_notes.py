@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from kapre_cli.audio import AudioFile
+from kapre_cli.audio.audio_file import AudioFile
 from kapre_cli.settings import AudioSettings
 from tests import reference
 from tests.bad_inputs import ALL_ONES, LIST, N_FRAMES, chunk, data, ds64, encoded, fmt, rf64, riff
@@ -90,7 +90,7 @@ def test_samples_before_a_chunk_cut_short_are_read_with_a_note(name: str, tmp_pa
     samples, file = opened(WHOLE_BUT[name][:-5], tmp_path / "a.wav")
     np.testing.assert_array_equal(samples, whole)
     assert (len(samples), file.n_missing) == (N_FRAMES, 0)
-    assert "the chunk behind its samples is cut short" in file.notes[0]
+    assert "the chunk after its samples is cut short" in file.notes[0]
 
 
 @pytest.mark.parametrize("name", ["out.h5", "out", "out.npy"])
@@ -99,7 +99,7 @@ def test_a_note_is_told_reported_and_stored(name: str, tmp_path: Path, program: 
     output, report = tmp_path / name, tmp_path / "report.jsonl"
     arguments = ("spectrogram", tmp_path / "a.wav", "-o", output, *SMALL, "--report", report)
     ended = program(*arguments)
-    note = "the chunk behind its samples is cut short ('LIST', 19 bytes of 24)"
+    note = "the chunk after its samples is cut short ('LIST', 19 bytes of 24)"
     assert ended.code == 0
     assert f"note: {str(tmp_path / 'a.wav')!r}: {note}" in ended.err
     assert json.loads(report.read_text().splitlines()[1])["note"].startswith(note)

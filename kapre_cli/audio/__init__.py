@@ -1,10 +1,31 @@
-"""Reading audio: what a file's header promises, and the samples that come."""
+"""Reading audio: what a file's header declares, and its samples.
 
-from kapre_cli.audio.audio_file import AudioFile
-from kapre_cli.audio.encodings import encoding_name
+Importing this package imports no NumPy: the modules that need it are imported by name.
+"""
+
+from kapre_cli.audio.decoders import (
+    DECODERS,
+    AudioDecoder,
+    DecodingError,
+    SampleReader,
+    audio_suffixes,
+)
+from kapre_cli.audio.files import ByteSource, HashingReader, RegularFile, sha256_of
 from kapre_cli.audio.header import Header
-from kapre_cli.audio.headers import read_header
-from kapre_cli.audio.reader import AudioReader
-from kapre_cli.audio.stream import sha256_of
+from kapre_cli.audio.identify import read_header
+from kapre_cli.audio.riff import encoding_name
 
-__all__ = ["AudioFile", "AudioReader", "Header", "encoding_name", "read_header", "sha256_of"]
+__all__ = [
+    "DECODERS",
+    "AudioDecoder",
+    "ByteSource",
+    "DecodingError",
+    "HashingReader",
+    "Header",
+    "RegularFile",
+    "SampleReader",
+    "audio_suffixes",
+    "encoding_name",
+    "read_header",
+    "sha256_of",
+]

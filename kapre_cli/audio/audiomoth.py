@@ -19,9 +19,9 @@ _HEADERS = (512, 488)  # bytes: the recorder's own, which another program may ha
 
 
 class OmittedSilence:
-    """Looks for sectors that stand for silence, in samples that are handed over block by block.
+    """Detects sectors that replace silence, block by block.
 
-    Sectors are counted from the start of the file, and from where they would stand if another
+    Sectors are counted from the start of the file, and from where they would begin if another
     program had replaced the recorder's header or converted the samples without changing them.
 
     Args:
@@ -36,60 +36,60 @@ class OmittedSilence:
         self._tail: Decoded = np.empty((0, header.n_channels), np.int16)
 
     def check(self, block: Decoded) -> None:
-        """Look at the next samples, shape ``(samples, channels)``.
+        """Check the next samples, shape ``(samples, channels)``.
 
         Raises:
-            AudioReadError: If one of their sectors stands for silence.
+            AudioReadError: If one of their sectors replaces silence.
         """
         samples = np.concatenate([self._tail, block]) if len(self._tail) else block
-        self._look(samples, self._position - len(self._tail))
+        self._check_sectors(samples, self._position - len(self._tail))
         self._position += len(block)
         self._tail = samples[max(len(samples) - _SECTOR + 1, 0) :].copy()
 
-    def _look(self, samples: Decoded, position: int) -> None:
+    def _check_sectors(self, samples: Decoded, position: int) -> None:
         one = _one(samples.dtype)
         for border in self._borders:
             first = (border - position) % _SECTOR
-            for row, channel in np.argwhere(_may_stand_for_silence(samples[first:], one)):
+            for row, channel in np.argwhere(_may_replace_silence(samples[first:], one)):
                 start = first + row * _SECTOR
                 n_omitted = _number(samples[start : start + _SECTOR, channel], one)
                 if n_omitted:
-                    self._refuse(position + start, n_omitted)
+                    raise self._error(position + start, n_omitted)
 
-    def _refuse(self, position: int, n_omitted: int) -> None:
+    def _error(self, position: int, n_omitted: int) -> AudioReadError:
         seconds = n_omitted * _SECTOR / self._sr
-        raise AudioReadError(
+        return AudioReadError(
             f"AudioMoth triggered recording: {seconds:,.3f} s of silence were left out at "
-            f"{position / self._sr:,.3f} s, and one sector of +1 and -1 stands in their place; "
+            f"{position / self._sr:,.3f} s, and one sector of +1 and -1 replaces it; "
             "restore them with 'Expand AudioMoth T.WAV Files' of the AudioMoth Configuration App "
             "(or `expand` of audiomoth-utils), and name the files that it makes"
         )
 
 
 def _one(dtype: np.dtype[np.generic]) -> float:
-    """Return the lowest bit of a sample of 16 bits, as samples of a type have it."""
+    """Return the lowest bit of a sample of 16 bits, in samples of a type."""
     if dtype.kind == "f":
         return 2.0**-15
     return int(2 ** (8 * dtype.itemsize - 16))
 
 
-def _may_stand_for_silence(samples: Decoded, one: float) -> npt.NDArray[np.bool_]:
-    """Return for each whole sector and channel whether a few of its samples are as required.
+def _may_replace_silence(samples: Decoded, one: float) -> npt.NDArray[np.bool_]:
+    """Return for each complete sector and channel whether a few of its samples match.
 
-    Of noise of +1, 0 and -1 few sectors pass, and have to be looked at in full.
+    Few sectors of noise of +1, 0 and -1 match; they are then checked in full.
     """
     n_sectors = len(samples) // _SECTOR
     samples = samples[: n_sectors * _SECTOR]
-    passes = samples[_BITS - 1 :: _SECTOR] == -one  # the highest bit is never set
-    for place in (_BITS, 2 * _BITS, 4 * _BITS, _SECTOR - 1):
-        passes &= samples[place::_SECTOR] == 0
-    return passes
+    matches = samples[_BITS - 1 :: _SECTOR] == -one  # the highest bit is never set
+    for index in (_BITS, 2 * _BITS, 4 * _BITS, _SECTOR - 1):
+        matches &= samples[index::_SECTOR] == 0
+    return matches
 
 
 def _number(sector: npt.NDArray[np.generic], one: float) -> int:
-    """Return the number of sectors that one stands for; 0 if it is no such sector."""
+    """Return the number of sectors that a sector replaces; 0 if it replaces none."""
     bits = sector[:_BITS]
     if sector[_BITS:].any() or (np.abs(bits) != one).any():
         return 0
-    number = sum(1 << place for place, bit in enumerate(bits) if bit > 0)
+    number = sum(1 << index for index, bit in enumerate(bits) if bit > 0)
     return number if number <= _MOST_SECTORS else 0

@@ -1,4 +1,4 @@
-"""Decoding FLAC of the sample sizes that libsndfile refuses. The only door to av (FFmpeg)."""
+"""Decoding FLAC that libsndfile cannot check. The only module that imports av (FFmpeg)."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,18 +6,18 @@ from typing import Any
 import av
 import numpy as np
 
-from kapre_cli.audio.decoding import DecodingError
+from kapre_cli.audio.decoders import DecodingError
+from kapre_cli.audio.files import HashingReader
 from kapre_cli.audio.samples import Decoded
-from kapre_cli.audio.stream import HashingReader
 
 _ERRORS = (av.FFmpegError, ValueError, IndexError, RuntimeError, OSError)
 
-# Check every frame's checksum, and give up where it is wrong instead of playing on.
+# Check the checksum of every FLAC frame, and stop at a wrong one instead of skipping it.
 _STRICT = {"err_detect": "crccheck+bitstream+buffer+explode"}
 
 
-class FfmpegDecoder:
-    """A :class:`~kapre_cli.audio.decoding.Decoder` for FLAC of any number of bits.
+class FfmpegReader:
+    """A :class:`.decoders.SampleReader` for FLAC of any number of bits.
 
     Args:
         stream: The file.
@@ -27,8 +27,7 @@ class FfmpegDecoder:
         DecodingError: If FFmpeg cannot read it.
     """
 
-    read_ahead = 2**63  # it looks for the beginnings of many frames
-    n_samples = 0  # what FFmpeg expects is what the header says: of no use
+    read_ahead = 2**63  # it looks for the beginnings of many FLAC frames
 
     def __init__(self, stream: HashingReader, bits: int) -> None:
         self._stream = stream
@@ -41,18 +40,18 @@ class FfmpegDecoder:
             self.n_channels: int = audio.codec_context.channels
         except _ERRORS as error:
             stream.raise_failure()
-            raise DecodingError(f"FFmpeg cannot read it: {_reason(error)}") from error
+            raise DecodingError(f"FFmpeg cannot open it: {_reason(error)}") from error
         stream.raise_failure()
-        self._frames = self._decoded(container, audio)
-        self._held: list[Decoded] = []
+        self._frames = self._decode(container, audio)
+        self._buffered: list[Decoded] = []
         self._failure: DecodingError | None = None
 
     def read(self, n_samples: int) -> Decoded:
-        """Return the next frames, as :class:`~kapre_cli.audio.decoding.Decoder` says.
+        """Return the next samples, as :class:`.decoders.SampleReader` defines.
 
-        What came before an error is returned before the error is raised.
+        The samples before an error are returned before the error is raised.
         """
-        while sum(map(len, self._held)) < n_samples and self._failure is None:
+        while sum(map(len, self._buffered)) < n_samples and self._failure is None:
             try:
                 block = next(self._frames, None)
             except DecodingError as error:
@@ -60,30 +59,33 @@ class FfmpegDecoder:
             else:
                 if block is None:
                     break
-                self._held.append(block)
-        if not self._held:
+                self._buffered.append(block)
+        if not self._buffered:
             if self._failure is not None:
                 raise self._failure
             return np.empty((0, self.n_channels), self._dtype)
-        together = np.concatenate(self._held)
-        self._held = [together[n_samples:]] if len(together) > n_samples else []
-        return together[:n_samples]
+        joined = np.concatenate(self._buffered)
+        self._buffered = [joined[n_samples:]] if len(joined) > n_samples else []
+        return joined[:n_samples]
 
-    def _decoded(self, container: Any, audio: Any) -> Iterator[Decoded]:
-        """Yield one FLAC frame after the other, shape ``(frames, channels)``."""
+    def _decode(self, container: Any, audio: Any) -> Iterator[Decoded]:
+        """Yield the samples of one FLAC frame after the other, shape ``(samples, channels)``."""
         decoded = 0
         try:
             for packet in container.demux(audio):
                 for frame in audio.codec_context.decode(packet):
-                    # Every frame has its place in it: FFmpeg itself does not mind a gap.
-                    place = frame.pts and round(frame.pts * frame.time_base * self.sr)
-                    if place is not None and place != decoded:
-                        raise DecodingError(f"the frame for place {decoded:,} says {place:,}")
+                    # Every FLAC frame has its position in it: FFmpeg does not check for gaps.
+                    position = frame.pts and round(frame.pts * frame.time_base * self.sr)
+                    if position is not None and position != decoded:
+                        raise DecodingError(
+                            f"the FLAC frame after {decoded:,} samples is the one for sample "
+                            f"{position:,}"
+                        )
                     values = frame.to_ndarray()
                     values = values.T if frame.format.is_planar else values
                     values = values.reshape(-1, self.n_channels)
                     if values.dtype != self._dtype:
-                        raise DecodingError(f"FFmpeg gives {values.dtype} for {self._dtype}")
+                        raise DecodingError(f"FFmpeg returns {values.dtype} for {self._dtype}")
                     decoded += len(values)
                     yield values
                 self._stream.raise_failure()
@@ -91,11 +93,11 @@ class FfmpegDecoder:
             raise
         except _ERRORS as error:
             self._stream.raise_failure()
-            raise DecodingError(_reason(error)) from error
+            raise DecodingError(f"FFmpeg: {_reason(error)}") from error
 
 
 class _Bytes:
-    """The file as av reads it: what goes wrong is kept, since av may print it and read on."""
+    """The file as av reads it; exceptions are stored, since av may print them and continue."""
 
     def __init__(self, stream: HashingReader) -> None:
         self._stream = stream

@@ -1,14 +1,20 @@
-"""The metadata blocks of a FLAC stream. Source: RFC 9639.
+"""The header of a FLAC stream and its other metadata blocks. Source: RFC 9639.
 
-Decoders are not shown any but STREAMINFO: the others say nothing of the samples, and a decoder
-refuses a file for a damaged tag.
+Decoders are given STREAMINFO only: the other blocks say nothing about the samples, and a damaged
+tag would make a decoder reject the file.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from kapre_cli.audio.opening import ByteSource
+from kapre_cli.audio.files import ByteSource
+from kapre_cli.audio.header import Header
 from kapre_cli.errors import AudioReadError
+
+FLAC_MARK = b"fLaC"
+STREAMINFO_END = 4 + 4 + 34  # bytes from the start of a FLAC stream: marker, block header, block
+
+_MIN_BITS = 4
 
 _APPLICATION, _SEEKTABLE, _VORBIS_COMMENT, _CUESHEET, _PICTURE = range(2, 7)
 _NAMES = (
@@ -20,10 +26,41 @@ _NAMES = (
     "CUESHEET",
     "PICTURE",
 )
-_FRAME = 0xFF  # how a frame begins, and no block may
+_FRAME = 0xFF  # the first byte of a FLAC frame, which no block begins with
 _MAX_BLOCKS = 10_000
-_LOOKED_AT = 100  # blocks whose fields are looked at, and
+_MAX_CHECKED = 100  # blocks whose fields are checked, and
 _MAX_COMMENTS = 1000  # comments in each
+
+
+def read_flac(file: ByteSource, start: int) -> Header:
+    """Read STREAMINFO, which the format requires to be the first metadata block.
+
+    Args:
+        file: The file.
+        start: Where the stream begins, with its marker.
+
+    Raises:
+        AudioReadError: If the block is cut short or invalid.
+    """
+    block = file.at(start, STREAMINFO_END)[4:]
+    if len(block) < 38:
+        raise AudioReadError("the file ends inside its FLAC header, before any samples")
+    if block[0] & 0x7F != 0 or block[1:4] != b"\0\0\x22":
+        raise AudioReadError("its FLAC header does not begin with a STREAMINFO block of 34 bytes")
+    packed = int.from_bytes(block[14:22], "big")  # rate 20, channels 3, bits 5, total 36
+    bits = (packed >> 36 & 0x1F) + 1
+    if bits < _MIN_BITS:
+        raise AudioReadError(f"its header says {bits} bits a sample; FLAC has 4 to 32")
+    md5 = block[22:38]
+    return Header(
+        "FLAC",
+        sr=packed >> 44,
+        n_channels=(packed >> 41 & 7) + 1,
+        bits=bits,
+        n_samples=packed & (1 << 36) - 1 or None,
+        start=start,
+        md5=md5 if any(md5) else None,
+    )
 
 
 class Block(NamedTuple):
@@ -32,7 +69,7 @@ class Block(NamedTuple):
     Attributes:
         kind: Its number.
         start: Where its header begins in the file.
-        length: Bytes behind its header.
+        length: Bytes after its header.
     """
 
     kind: int
@@ -54,7 +91,7 @@ def blocks_of(file: ByteSource, start: int) -> Iterator[Block]:
 
     Args:
         file: The file.
-        start: Where the stream begins, with its mark.
+        start: Where the stream begins, with its marker.
 
     Raises:
         AudioReadError: If one runs past the end of the file.
@@ -77,17 +114,17 @@ def blocks_of(file: ByteSource, start: int) -> Iterator[Block]:
 
 
 def read_metadata(file: ByteSource, start: int) -> tuple[int, tuple[str, ...]]:
-    """Go through the metadata of a FLAC stream; arguments and errors are those of `blocks_of`.
+    """Check the metadata of a FLAC stream; arguments and errors are those of :func:`blocks_of`.
 
     Returns:
-        Where the first frame begins, behind all metadata; a note if metadata is damaged, as far
-        as the lengths in it tell.
+        Where the first FLAC frame begins, after all metadata; a note if lengths in the metadata
+        contradict each other.
     """
     end = start + 4
     damaged: list[str] = []
     for number, block in enumerate(blocks_of(file, start)):
         end = block.end
-        if number < _LOOKED_AT and not _Fields(file, block).fit():
+        if number < _MAX_CHECKED and not _Fields(file, block).are_valid():
             damaged.append(str(block))
     return end, _note_of(damaged)
 
@@ -98,20 +135,20 @@ def _note_of(damaged: Sequence[str]) -> tuple[str, ...]:
     more = f" and {len(damaged) - 1:,} more" if len(damaged) > 1 else ""
     note = (
         f"its metadata is damaged ({damaged[0]}{more}): other programs may refuse the file; its "
-        "samples are read and checked all the same"
+        "samples are read and checked nevertheless"
     )
     return (note,)
 
 
 class _Fields:
-    """Goes through the fields of a block."""
+    """Reads the fields of a block in order."""
 
     def __init__(self, file: ByteSource, block: Block) -> None:
         self._file = file
         self._block = block
         self._position = block.start + 4
 
-    def fit(self) -> bool:
+    def are_valid(self) -> bool:
         """Whether the lengths of the fields fit into the block."""
         kind, length = self._block.kind, self._block.length
         if kind == _SEEKTABLE:
@@ -126,9 +163,9 @@ class _Fields:
                     return False
         elif kind == _PICTURE:
             self._skip(4)
-            for n_following in (0, 16, 0):  # the type, the description, the picture
+            for n_more in (0, 16, 0):  # the type, the description, the picture
                 self._skip(self._number("big"))
-                self._skip(n_following)
+                self._skip(n_more)
         elif kind == _CUESHEET:
             self._skip(395)
             for _ in range(self._byte()):

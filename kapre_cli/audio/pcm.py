@@ -1,20 +1,35 @@
-"""Decoding WAV whose samples are plain numbers. Its header says all there is to know of them."""
+"""Decoding WAV and raw samples that are plain numbers, and finding which of their bits are used.
+
+By the WAV format samples fill their bytes from the highest bit on. ALSA's ``S24_LE`` (``arecord -f
+S24_LE``) has 24 bits in the lowest of four bytes, and Cool Edit wrote floats with a full scale of
+2**23 under the same header. Where the header is ambiguous, the samples are examined.
+"""
+
+from dataclasses import replace
 
 import numpy as np
 
+from kapre_cli.audio.decoders import BLOCK_VALUES
+from kapre_cli.audio.files import HashingReader, RegularFile
 from kapre_cli.audio.header import Header
+from kapre_cli.audio.remedies import as_raw, by_ffmpeg, raw_format_of
 from kapre_cli.audio.samples import Decoded
-from kapre_cli.audio.stream import HashingReader
+from kapre_cli.errors import AudioReadError
+
+_LEAST_FLOAT, _LARGEST_FLOAT = 2.0**-40, 2.0**24
 
 
-class PcmDecoder:
-    """A :class:`~kapre_cli.audio.decoding.Decoder` for integers and floats that lie side by side.
+class PcmReader:
+    """A :class:`.decoders.SampleReader` for adjacent integers or floats.
 
-    No library is asked: starting one would take longer than reading a short file.
+    It uses no library: starting one would take longer than reading a short file.
 
     Args:
         stream: The file, up to the end of its samples.
-        header: Its header, which says how the numbers are stored.
+        header: Its header.
+
+    Attributes:
+        n_samples: Samples of each channel in the file.
     """
 
     read_ahead = 0
@@ -24,16 +39,16 @@ class PcmDecoder:
         self.sr = header.sr
         self.n_channels = header.n_channels
         self.n_samples = (stream.size - header.start) // header.sample_bytes
-        self._frame_bytes = header.sample_bytes
+        self._sample_bytes = header.sample_bytes
         self._number = header.number
         self._unused_bits = header.unused_bits
         self._stream = stream
         self._stream.seek(header.start)
 
     def read(self, n_samples: int) -> Decoded:
-        """Return the next frames, as :class:`~kapre_cli.audio.decoding.Decoder` says."""
-        part = self._stream.take(n_samples * self._frame_bytes)
-        whole = part[: len(part) - len(part) % self._frame_bytes]
+        """Return the next samples, as :class:`.decoders.SampleReader` defines."""
+        stored = self._stream.take(n_samples * self._sample_bytes)
+        whole = stored[: len(stored) - len(stored) % self._sample_bytes]
         numbers = _numbers(whole, self._number)
         if self._unused_bits:
             numbers = numbers << self._unused_bits
@@ -41,7 +56,7 @@ class PcmDecoder:
 
 
 def _numbers(stored: memoryview, number: str) -> Decoded:
-    """Return numbers in a type that NumPy calculates with; integers fill it from the top on."""
+    """Return numbers in a type of NumPy; integers fill it from its highest bit on."""
     order, kind = number[0], number[1:]
     if kind == "u1":  # 8 bits count from 0 to 255, silence is 128
         return (np.frombuffer(stored, np.uint8).astype(np.int16) - 128) << 8
@@ -54,3 +69,98 @@ def _numbers(stored: memoryview, number: str) -> Decoded:
         return widened.reshape(-1).view(f"{order}i4")
     values = np.frombuffer(stored, number)
     return values.astype(np.float32) if kind == "f4" else values
+
+
+def aligned(header: Header, stream: HashingReader, file: RegularFile) -> Header:
+    """Return the header completed by which bits of its integers are used.
+
+    Args:
+        header: The header of a WAV whose samples are narrower than its integers.
+        stream: The available samples.
+        file: The file, for remedies.
+
+    Raises:
+        AudioReadError: If neither the format nor the samples determine it.
+    """
+    found = _Alignment(header)
+    stated = f"its header says {found.valid_bits} bits a sample in {found.n_bytes} bytes"
+    decoder = PcmReader(stream, header)
+    while found.is_undecided and len(block := decoder.read(BLOCK_VALUES // header.n_channels)):
+        found.update(block)
+    if header.is_left_aligned:
+        if found.lowest and not found.highest:
+            raise AudioReadError(
+                f"{stated}, by the format the highest ones, and all samples use the lowest ones "
+                f"alone; {_remedies(header, found, file)}"
+            )
+        return header
+    if found.is_silent or [found.highest, found.lowest, found.floats] == [True, False, False]:
+        return header
+    if [found.highest, found.lowest, found.floats] == [False, True, False]:
+        return replace(header, unused_bits=8 * found.n_bytes - found.valid_bits)
+    if [found.highest, found.lowest, found.floats] == [False, False, True]:
+        raise AudioReadError(
+            f"{stated}, and these are floats as Cool Edit wrote them; {by_ffmpeg(file.shell_name)}"
+        )
+    raise AudioReadError(
+        f"{stated}, and neither it nor the samples tell which of the {8 * found.n_bytes} bits they "
+        f"are; {_remedies(header, found, file)}"
+    )
+
+
+class _Alignment:
+    """The alignments that are consistent with the samples examined so far.
+
+    Attributes:
+        highest: Whether they can be the highest bits of their integers: the others are 0.
+        floats: Whether they can be Cool Edit's floats.
+        is_silent: Whether they all are 0.
+        valid_bits: Bits of a sample.
+        n_bytes: Bytes of an integer.
+    """
+
+    def __init__(self, header: Header) -> None:
+        self.valid_bits = header.valid_bits or header.bits
+        self.n_bytes = int(header.number[2:])
+        self.highest = self.is_silent = True
+        self._sign_extended = self._zero_extended = True
+        self.floats = not header.is_left_aligned
+        self._is_left_aligned = header.is_left_aligned
+
+    @property
+    def lowest(self) -> bool:
+        """Whether they can be the lowest bits: the others repeat the sign, or all are 0."""
+        return self._sign_extended or self._zero_extended
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether more samples could decide it."""
+        if self._is_left_aligned:
+            return self.lowest
+        return self.highest or self.lowest or self.floats
+
+    def update(self, block: Decoded) -> None:
+        """Examine more samples, integers that fill their type from the highest bit on."""
+        bits = 8 * block.dtype.itemsize
+        values = block.astype(block.dtype.newbyteorder("=")) >> (bits - 8 * self.n_bytes)
+        surplus = bits - self.valid_bits
+        self.is_silent &= not values.any()
+        self.highest &= not (values & ((1 << 8 * self.n_bytes - self.valid_bits) - 1)).any()
+        self._sign_extended &= bool((values << surplus >> surplus == values).all())
+        self._zero_extended &= not (values >> self.valid_bits).any()
+        if self.floats:
+            with np.errstate(invalid="ignore"):
+                sizes = np.abs(values.view(np.float32))
+                is_float = (sizes == 0) | ((sizes >= _LEAST_FLOAT) & (sizes <= _LARGEST_FLOAT))
+            self.floats = bool(is_float.all())
+
+
+def _remedies(header: Header, found: _Alignment, file: RegularFile) -> str:
+    """Return the pipes for either alignment."""
+    location = (file.shell_name, header.start, header.n_bytes)
+    raw_format = raw_format_of(header.number, header.sr, header.n_channels)
+    return (
+        f"if they fill these from the highest bit on: {as_raw(*location, raw_format)}; if they are "
+        f"the lowest {found.valid_bits} bits, as arecord -f S24_LE writes: "
+        f"{as_raw(*location, raw_format, 2 ** (8 * found.n_bytes - found.valid_bits))}"
+    )

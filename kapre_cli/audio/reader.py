@@ -1,4 +1,4 @@
-"""What the layer is fed: the chosen channels of a file at the run's rate. The door to soxr."""
+"""The input of the layer: the chosen channels of a file at the run's rate, by soxr."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import numpy as np
 import soxr
 
 from kapre_cli.audio.audio_file import AudioFile
-from kapre_cli.audio.decoding import BLOCK_VALUES
+from kapre_cli.audio.decoders import BLOCK_VALUES
 from kapre_cli.audio.samples import Samples
 from kapre_cli.errors import AudioReadError, SampleRateError
 from kapre_cli.osutil import Resource
@@ -18,23 +18,22 @@ MAX_RATIO = 256  # between two rates, from bats at 384 kHz to whales at 2 kHz an
 
 
 class AudioReader(Resource):
-    """One input as the layer is to see it, read forward in pieces of any length.
+    """One input of the layer, read forward in chunks of any length.
 
     Args:
-        path: A WAV, FLAC or raw file.
-        settings: Which rate and channels are wanted, and how strictly the file is read.
-        is_stream: Whether the file is what came through a pipe.
+        path: A recording.
+        settings: Rate and channels of the run, and how strictly the file is read.
+        is_stream: Whether the file holds the bytes of a pipe.
 
     Attributes:
-        file: The file behind it, with its own rate, size and time of change, and what is known
-            of it once it has been read to its end.
-        sr: Sample rate in Hz of what is read.
-        n_channels: Channels of what is read.
-        n_samples: Samples in each channel of what is read, after resampling.
+        file: The recording, with its own rate, size and time of change.
+        sr: Sample rate in Hz after resampling.
+        n_channels: Chosen channels; 1 if they are averaged.
+        n_samples: Samples in each channel after resampling.
 
     Raises:
-        AudioReadError: As :class:`AudioFile`, and if the file lacks a channel that is wanted,
-            has another rate and may not be resampled, or one too far from the run's.
+        AudioReadError: As :class:`AudioFile`, and if the file lacks a chosen channel, has another
+            rate and may not be resampled, or a rate too far from the run's.
     """
 
     def __init__(self, path: str, settings: AudioSettings, *, is_stream: bool = False) -> None:
@@ -48,20 +47,20 @@ class AudioReader(Resource):
             _check_rate(settings, self.file.sr)
             self.n_samples = resampled_length(self.file.n_samples, self.file.sr, self.sr)
             if self.n_samples == 0:
-                frames = counted(self.file.n_samples, "frame")
+                samples = counted(self.file.n_samples, "sample")
                 raise AudioReadError(
-                    f"its {frames} at {self.file.sr} Hz make less than one sample at "
+                    f"its {samples} at {self.file.sr} Hz make less than one sample at "
                     f"{self.sr} Hz; leave it out, or raise --sr"
                 )
         except BaseException:
             self.close()
             raise
         self._blocks = self._prepared()
-        self._held: list[Samples] = []
+        self._buffered: list[Samples] = []
 
     @property
     def n_silent_channels(self) -> int:
-        """How many of the chosen channels have held nothing but zeros so far."""
+        """How many of the chosen channels are all zeros so far."""
         return int(np.count_nonzero(self._is_silent))
 
     def _prepared(self) -> Iterator[Samples]:
@@ -75,18 +74,18 @@ class AudioReader(Resource):
         if self._channels != tuple(range(self.file.n_channels)):
             block = block[:, self._channels]
         if self._is_silent.any():
-            with np.errstate(invalid="ignore"):  # NaN may be kept, of the signalling kind too
+            with np.errstate(invalid="ignore"):  # NaN, also signalling ones, may be kept
                 self._is_silent &= ~block.any(axis=0)
         if self._settings.mono and block.shape[1] > 1:
-            with np.errstate(invalid="ignore"):  # infinities that were to be kept
+            with np.errstate(invalid="ignore"):  # infinities may be kept
                 mixed = block.mean(axis=1, dtype=np.float64, keepdims=True)
             block = mixed.astype(np.float32)
         return block
 
     def _resampled(self, blocks: Iterator[Samples]) -> Iterator[Samples]:
-        """Convert to the run's rate; exactly ``n_samples`` come out.
+        """Convert to the run's rate and yield exactly ``n_samples`` samples.
 
-        The resampler's own count may differ by a sample from its rounded share of the input.
+        The resampler's own number may differ by one from the rounded one.
         """
         try:
             stream = soxr.ResampleStream(
@@ -101,7 +100,7 @@ class AudioReader(Resource):
             except (RuntimeError, ValueError, MemoryError) as error:
                 raise AudioReadError(f"resampling failed: {error}") from error
 
-        # However many samples come of one: what is converted at once stays small.
+        # Converted blocks stay small, even where one sample becomes many.
         at_once = max(BLOCK_VALUES * self.file.sr // (self.sr * self.n_channels), 1)
         due = self.n_samples
         for block in blocks:
@@ -117,25 +116,25 @@ class AudioReader(Resource):
         """Return the next ``n_samples`` samples, shape ``(n_samples, channels)``.
 
         Raises:
-            AudioReadError: If the file turns out to be damaged or shorter than promised.
+            AudioReadError: If the file is damaged or shorter than declared.
         """
-        parts, due = [], n_samples
+        chunks, due = [], n_samples
         while due > 0:
-            block = self._held.pop() if self._held else next(self._blocks)
+            block = self._buffered.pop() if self._buffered else next(self._blocks)
             if len(block) > due:
-                self._held.append(block[due:])
+                self._buffered.append(block[due:])
                 block = block[:due]
-            parts.append(block)
+            chunks.append(block)
             due -= len(block)
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
 
     def finish(self) -> None:
-        """Read what is left, so that the whole file has been checked.
+        """Read the rest, so that the whole file has been checked.
 
         Raises:
-            AudioReadError: If the rest is damaged or shorter than promised.
+            AudioReadError: If the rest is damaged or shorter than declared.
         """
-        self._held.clear()
+        self._buffered.clear()
         for _ in self._blocks:
             pass
 
@@ -145,7 +144,7 @@ class AudioReader(Resource):
 
 
 def resampled_length(n_samples: int, source_sr: int, sr: int) -> int:
-    """Return how many samples ``n_samples`` become at another rate, rounded half up.
+    """Return the number of ``n_samples`` samples at another rate, rounded half up.
 
     >>> resampled_length(441, 44100, 22050)
     221
@@ -154,10 +153,10 @@ def resampled_length(n_samples: int, source_sr: int, sr: int) -> int:
 
 
 def n_channels_taken(settings: AudioSettings, sr: int, n_channels: int) -> int:
-    """Return how many channels the layer sees of a file with this rate and so many channels.
+    """Return how many channels of a file are the layer's input.
 
     Raises:
-        AudioReadError: If it lacks one that is wanted, or its rate cannot be had.
+        AudioReadError: If it lacks a chosen channel, or its rate cannot be converted.
     """
     chosen = _chosen_channels(settings, n_channels)
     _check_rate(settings, sr)

@@ -1,4 +1,4 @@
-"""Samples on their way from a decoder: integers into floats, their MD5, numbers that are none."""
+"""Decoded samples: conversion to floats, their MD5, NaN and infinite values."""
 
 import hashlib
 import sys
@@ -20,12 +20,12 @@ Decoded = npt.NDArray[Any]  # float32, float64, int16 or int32
 def as_floats(block: Decoded) -> Samples:
     """Return integers, which fill their type from its highest bit on, as floats in [-1, 1).
 
-    Floats keep their values, as far as float32 has them. Up to 24 bits nothing is rounded.
+    Floats are rounded to float32. Integers of up to 24 bits are exact.
     """
     if block.dtype == np.float32:
         return block
     if block.dtype.kind == "f":
-        with np.errstate(over="ignore", invalid="ignore"):  # infinities and NaN are told of later
+        with np.errstate(over="ignore", invalid="ignore"):  # FiniteCheck reports infinities and NaN
             return block.astype(np.float32)
     scale = np.float32(2.0 ** (1 - 8 * block.dtype.itemsize))
     floats = block.astype(np.float32)
@@ -34,7 +34,7 @@ def as_floats(block: Decoded) -> Samples:
 
 
 class SampleMd5:
-    """The MD5 that FLAC keeps of its samples: interleaved, little-endian, in whole bytes.
+    """The MD5 of samples as FLAC defines it: interleaved, little-endian, in whole bytes.
 
     All blocks but the first are hashed in a thread, while the next one is decoded.
 
@@ -49,7 +49,7 @@ class SampleMd5:
         self._added: Future[None] | None = None
 
     def update(self, block: Decoded) -> None:
-        """Add integers of shape ``(frames, channels)``, which fill their type from the top on.
+        """Add integers of shape ``(samples, channels)``, which fill their type from the top on.
 
         They must not be changed afterwards.
         """
@@ -66,16 +66,16 @@ class SampleMd5:
 
     def _add(self, block: Decoded) -> None:
         width = block.dtype.itemsize
-        kept = -(-self._bits // 8)
+        n_bytes = -(-self._bits // 8)
         if unused := -self._bits % 8:  # FLAC fills bytes from their lowest bit on
             block = block >> unused
         if sys.byteorder == "big":
             block = block.byteswap()
         every_byte: Any = np.ascontiguousarray(block).view(np.uint8).reshape(-1, width)
-        if kept < width:
-            packed = np.empty((len(every_byte), kept), np.uint8)
-            for byte in range(kept):  # seven times as fast as one slice of all
-                packed[:, byte] = every_byte[:, width - kept + byte]
+        if n_bytes < width:
+            packed = np.empty((len(every_byte), n_bytes), np.uint8)
+            for byte in range(n_bytes):  # seven times as fast as one slice of all
+                packed[:, byte] = every_byte[:, width - n_bytes + byte]
             every_byte = packed
         self._digest.update(every_byte.data)
 
@@ -86,16 +86,16 @@ class SampleMd5:
 
 
 class FiniteCheck:
-    """Looks for samples that are NaN or infinite and does with them as it is told.
+    """Detects samples that are NaN or infinite, and rejects, clears or keeps them.
 
     Args:
         policy: ``"fail"``, ``"zero"`` or ``"keep"``.
-        sr: Sample rate in Hz, to say where they are.
-        scaling: Gives the remedy for samples beyond the range of float32, from the factor that
-            brings one to at most 1.
+        sr: Sample rate in Hz, for messages.
+        scaling: Returns the remedy for samples beyond the range of float32, given the factor that
+            scales one to at most 1.
 
     Attributes:
-        count: How many have been met, over all channels.
+        count: Their number so far, in all channels.
     """
 
     def __init__(self, policy: str, sr: int, scaling: Callable[[str], str]) -> None:
@@ -106,14 +106,14 @@ class FiniteCheck:
         self.count = 0
 
     def apply(self, block: Samples, decoded: Decoded) -> Samples:
-        """Return the next block of shape ``(frames, channels)``, which may be changed in place.
+        """Return the next block of shape ``(samples, channels)``, possibly changed in place.
 
         Args:
             block: The samples as float32.
-            decoded: The same samples as the file has them.
+            decoded: The same samples as the file stores them.
 
         Raises:
-            AudioReadError: For the first such sample, with its place, if they are to fail.
+            AudioReadError: For the first such sample, with its position, if the policy is "fail".
         """
         start = self._position
         self._position += len(block)
@@ -122,10 +122,10 @@ class FiniteCheck:
             return block
         self.count += block.size - int(np.count_nonzero(finite))
         if self._policy == "fail":
-            frame, channel = np.argwhere(~finite)[0]
-            at = start + int(frame)
-            place = f"the first at frame {at:,} ({at / self._sr:.3f} s) of channel {channel}"
-            value = float(decoded[frame, channel])
+            index, channel = np.argwhere(~finite)[0]
+            at = start + int(index)
+            place = f"the first at sample {at:,} ({at / self._sr:.3f} s) of channel {channel}"
+            value = float(decoded[index, channel])
             if np.isfinite(value):
                 factor = f"1e{-np.ceil(np.log10(abs(value))):.0f}"
                 raise AudioReadError(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from kapre_cli.audio import AudioReader
+from kapre_cli.audio.reader import AudioReader
 from kapre_cli.audio.samples import Samples
 from kapre_cli.engines.batches import Segment
 from kapre_cli.formats.metadata import InputMetadata

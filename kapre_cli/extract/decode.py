@@ -5,7 +5,8 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from kapre_cli.audio import AudioReader, sha256_of
+from kapre_cli.audio import sha256_of
+from kapre_cli.audio.reader import AudioReader
 from kapre_cli.errors import FeatureError, OutputError, input_error
 from kapre_cli.extract.blocks import ActiveInput, Block, EndOfInput, Item, frame_blocks
 from kapre_cli.extract.jobs import fitting_blocks, tells_state

@@ -4,8 +4,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from kapre_cli.audio import AudioReader, read_header
-from kapre_cli.audio.reader import n_channels_taken
+from kapre_cli.audio import read_header
+from kapre_cli.audio.reader import AudioReader, n_channels_taken
 from kapre_cli.errors import AudioReadError, input_error
 from kapre_cli.extract.decode import check_frame
 from kapre_cli.extract.executor import Executor
@@ -34,12 +34,11 @@ def _preview(source: Source, settings: ExtractionSettings) -> Preview:
     audio = settings.audio
     try:
         header = read_header(source.file, audio.raw_format, is_stream=source.is_stream)
-        if header.kind == "FLAC":
-            # Only decoding could tell how much of it is present: its header is trusted.
-            audio = replace(audio, allow_truncated=False)
-            if header.n_samples is None:
-                n_channels = n_channels_taken(audio, header.sr, header.n_channels)
-                return Preview(None, header.sr, n_channels)
+        if header.needs_decoding:
+            n_channels = n_channels_taken(audio, header.sr, header.n_channels)
+            return Preview(None, header.sr, n_channels)
+        if not header.bytes_tell_length:
+            audio = replace(audio, allow_truncated=False)  # its header is relied on
         with AudioReader(source.file, audio, is_stream=source.is_stream) as reader:
             check_frame(settings.layer, reader)
             return Preview(None, reader.file.sr, reader.n_channels, reader.n_samples)

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kapre_cli.audio import AudioFile, encoding_name, read_header
+from kapre_cli.audio import encoding_name, read_header
+from kapre_cli.audio.audio_file import AudioFile
 from kapre_cli.errors import AudioReadError
 from kapre_cli.inspect.texts import table
 from kapre_cli.text import counted, in_bytes, length, printable, quoted
@@ -19,7 +20,7 @@ def recording(path: Path) -> dict[str, Any]:
     header = read_header(str(path))
     n_samples = header.n_samples
     notes: tuple[str, ...] = ()
-    if header.kind == "FLAC" and n_samples is None:
+    if header.needs_decoding:
         notes = ("its header does not say how long it is: it was written into a pipe",)
     else:
         try:

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from kapre_cli.audio import AudioReader
+from kapre_cli.audio.reader import AudioReader
 from kapre_cli.errors import AudioReadError
 from kapre_cli.settings import AudioSettings
 from tests import flac

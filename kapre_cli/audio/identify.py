@@ -1,11 +1,22 @@
-"""Files that are neither WAV nor FLAC: what they are, told from their first bytes, and remedies."""
+"""Identify a file by its first bytes: which decoder reads it, or what it is instead.
+
+Headers are parsed by this package: libsndfile silently lowers its number of samples when a file
+ends early, so the declared number is read here and compared with the decoded one.
+"""
 
 import re
 
-from kapre_cli.audio.opening import ByteSource
+from kapre_cli.audio.decoders import DECODERS, AudioDecoder
+from kapre_cli.audio.files import ByteSource, RegularFile, read_errors
+from kapre_cli.audio.header import Header, raw_header
 from kapre_cli.audio.remedies import FFMPEG, by_ffmpeg, filled, through
+from kapre_cli.audio.wav import RawDecoder
+from kapre_cli.errors import AudioReadError
+from kapre_cli.settings import RawFormat
 
-_LOOKED_AT = 1024  # bytes at the start of a file
+_HEADER_BYTES = 2**12  # enough for most headers, pictures and cues included
+
+_SIGNATURE_BYTES = 1024  # at the start of a file
 _SHOWN = 12
 _BOMS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -17,11 +28,10 @@ _ARRAYS = (
     "in MATLAB)"
 )
 _NO_AUDIO = "it holds no samples; leave it out"
-W4V = f"it is W4V, not WAV or FLAC; {_KALEIDOSCOPE}"
 _WHITE = rb"(\xef\xbb\xbf)?\s*"
 
-# How files begin, what they are, and the remedy: a sentence, or a command that makes a WAV of
-# one. {} stands for the file. The first that fits tells.
+# How files begin, what they are, and the remedy: a sentence, or a command that converts one to WAV.
+# {} stands for the file. The first match counts.
 _SIGNATURES = (
     (
         rb"NIST_1A\n.*\nsample_coding [^\n]*embedded",
@@ -96,25 +106,80 @@ _SIGNATURES = (
 )
 
 
-def reason_of(file: ByteSource) -> str:
-    """Say what a file is that is neither WAV nor FLAC, with a remedy."""
-    start = file.at(0, _LOOKED_AT)
+def read_header(
+    path: str, raw_format: RawFormat | None = None, *, is_stream: bool = False
+) -> Header:
+    """Return the header of a file, without decoding its samples.
+
+    Args:
+        path: The file.
+        raw_format: As :func:`identify` has it.
+        is_stream: Whether the file holds the bytes of a pipe.
+
+    Raises:
+        AudioReadError: As :func:`identify`, and if the file cannot be opened.
+    """
+    with RegularFile(path, _HEADER_BYTES, is_stream=is_stream) as file, read_errors():
+        return identify(file, raw_format)[1]
+
+
+def identify(
+    file: RegularFile, raw_format: RawFormat | None = None
+) -> tuple[type[AudioDecoder], Header]:
+    """Return the decoder for an open file, and the file's header.
+
+    Args:
+        file: The file.
+        raw_format: The format of its samples if it has no header.
+
+    Raises:
+        AudioReadError: If the file is empty, if no decoder recognises it, or if its header is cut
+            short or declares impossible rates or channels.
+    """
+    if file.size == 0:
+        if file.is_stream:
+            raise AudioReadError(
+                "the stream is empty (0 bytes); look at the messages of the program that writes "
+                "into the pipe"
+            )
+        raise AudioReadError(
+            "the file is empty (0 bytes): the recorder or a copy has stopped before anything was "
+            "written; copy it again, or leave it out"
+        )
+    if raw_format is not None:
+        return RawDecoder, raw_header(file.size, raw_format)
+    if file.path.lower().endswith(".w4v") and not file.is_stream:
+        raise AudioReadError(f"its name says that it is W4V, not {_kinds()}; {_KALEIDOSCOPE}")
+    for decoder in DECODERS:
+        if decoder.recognizes(file):
+            return decoder, decoder.read_header(file)
+    raise AudioReadError("; ".join((_reason(file), *DECODERS.broken.values())))
+
+
+def _kinds() -> str:
+    *first, last = (name for name in DECODERS.names if name not in DECODERS.broken)
+    return f"{', '.join(first)} or {last}"
+
+
+def _reason(file: ByteSource) -> str:
+    """Describe a file that no decoder recognises, with a remedy."""
+    start = file.at(0, _SIGNATURE_BYTES)
     for pattern, kind, remedy in _SIGNATURES:
         if re.match(pattern, start, re.DOTALL):
-            return f"it is {kind}, not WAV or FLAC; {_spelled_out(remedy, file.shell_name)}"
+            return f"it is {kind}, not {_kinds()}; {_spelled_out(remedy, file.shell_name)}"
     if len(start) > _SHOWN and not any(start):
         return (
             "it begins with zeros where its header should be: the recorder or a copy may have "
             "stopped before it was written; copy it again"
         )
-    begins = f"neither a WAV nor a FLAC file: it begins with {start[:_SHOWN]!r}"
+    begins = f"it is not {_kinds()}: it begins with {start[:_SHOWN]!r}"
     if len(start) <= _SHOWN:
         return f"{begins}, and no recording has so few bytes; copy it again, or leave it out"
     if _is_text(start):
         return f"{begins}, which is text; name a recording instead"
     return (
         f"{begins}; if it is audio of another format, {by_ffmpeg(file.shell_name)}; if it is "
-        "samples without a header, --raw-format says of which kind"
+        "samples without a header, --raw-format names their format"
     )
 
 

@@ -1,20 +1,21 @@
-"""Opening inputs so that nothing blocks, and reading their bytes."""
+"""Opening inputs without blocking, and reading and hashing their bytes."""
 
 import errno
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from kapre_cli.audio.missing import hint_of_missing
-from kapre_cli.audio.remedies import shell_name
+from kapre_cli.audio.remedies import hint_of_missing, shell_name
 from kapre_cli.errors import AudioReadError, KapreExtractError, input_error
 from kapre_cli.osutil import Resource
 from kapre_cli.text import quoted
 
 _FRONT_BYTES = 2**16
+_BUFFER_BYTES = 2**18
 
 _SPECIAL_FILES = (
     (stat.S_ISDIR, "a folder"),
@@ -31,38 +32,38 @@ class ByteSource(Protocol):
     """Bytes that a header can be read from.
 
     Attributes:
-        size: How many there are.
+        size: Their number.
     """
 
     size: int
 
     @property
     def shell_name(self) -> str | None:
-        """The name of their file as a shell takes it; ``None``: they came through a pipe."""
+        """The name of their file, quoted for a shell; ``None``: they come from a pipe."""
 
     def at(self, position: int, n_bytes: int) -> bytes:
-        """Return the bytes from ``position`` on: ``n_bytes``, or as many as there are."""
+        """Return ``n_bytes`` bytes from ``position`` on: fewer or none at the end."""
 
 
 class RegularFile(Resource):
     """A regular file, open for reading.
 
-    Its first bytes are read at once: they are all of a short file, and the header of any.
+    Its first bytes are read at once: all of a short file, the header of most others.
 
     Args:
         path: The file.
         front_bytes: How many bytes are read at once.
-        is_stream: Whether it is what came through a pipe.
+        is_stream: Whether it holds the bytes of a pipe.
 
     Attributes:
         path: The file.
-        is_stream: Whether it is what came through a pipe.
+        is_stream: Whether it holds the bytes of a pipe.
         size: Bytes of the file.
         mtime_ns: Time of its last change in nanoseconds.
-        is_held: Whether the bytes that have been read are the whole file.
+        is_held: Whether the whole file has been read.
 
     Raises:
-        AudioReadError: If it cannot be opened or read, or is one that could block or never end.
+        AudioReadError: If it cannot be opened or read, or is not a regular file.
     """
 
     def __init__(
@@ -83,17 +84,17 @@ class RegularFile(Resource):
 
     @property
     def shell_name(self) -> str | None:
-        """The file's name as a shell takes it; ``None``: it came through a pipe."""
+        """The file's name, quoted for a shell; ``None``: its bytes come from a pipe."""
         return None if self.is_stream else shell_name(self.path)
 
     def at(self, position: int, n_bytes: int) -> bytes:
-        """Return the bytes from ``position`` on: ``n_bytes``, or as many as there are."""
+        """Return ``n_bytes`` bytes from ``position`` on: fewer or none at the end."""
         if self.is_held or position + n_bytes <= len(self._front):
             return self._front[position : position + n_bytes]
         return self._read(position, n_bytes)
 
     def _read(self, position: int, n_bytes: int) -> bytes:
-        """Return the bytes from ``position`` on; the system may hand them over in parts."""
+        """Return the bytes from ``position`` on; the system may return them in parts."""
         read = os.pread(self._fd, n_bytes, position)
         while len(read) < n_bytes:
             more = os.pread(self._fd, n_bytes - len(read), position + len(read))
@@ -136,7 +137,7 @@ class Tail:
         return self._file.shell_name
 
     def at(self, position: int, n_bytes: int) -> bytes:
-        """Return the bytes from ``position`` on: ``n_bytes``, or as many as there are."""
+        """Return ``n_bytes`` bytes from ``position`` on: fewer or none at the end."""
         return self._file.at(self._start + position, n_bytes)
 
 
@@ -150,7 +151,7 @@ def _open_without_waiting(path: str) -> int:
 
 
 def _reason(path: str, error: Exception) -> str:
-    """Say why a file cannot be opened, and what may have been meant."""
+    """Return why a file cannot be opened, with a hint."""
     if not isinstance(error, OSError):
         return str(error)
     hint = hint_of_missing(path) if isinstance(error, FileNotFoundError) else ""
@@ -158,7 +159,7 @@ def _reason(path: str, error: Exception) -> str:
 
 
 def _reason_of_link(path: str, error: OSError) -> str:
-    """Say which link on the way to a file leads nowhere; nothing if none does."""
+    """Name the dangling link in the path of a file; empty if there is none."""
     if error.errno not in (errno.ENOENT, errno.ELOOP):
         return ""
     names = [path, *map(str, Path(path).parents)]
@@ -206,7 +207,7 @@ def _is_socket(path: str) -> bool:
 
 @contextmanager
 def read_errors() -> Iterator[None]:
-    """Turn any exception that reading a file raises into one that fails this file alone.
+    """Turn any exception while a file is read into an error of that file.
 
     Raises:
         AudioReadError: For an error of the operating system, a lack of memory, or anything else.
@@ -219,3 +220,118 @@ def read_errors() -> Iterator[None]:
         raise AudioReadError(f"cannot be read: {error.strerror or error}") from error
     except Exception as error:
         raise input_error(error) from error
+
+
+class HashingReader:
+    """A binary file object for decoders, which may replace the header; it hashes what it reads.
+
+    libsndfile reads FLAC in chunks of 8 KiB, which the buffer makes cheap. The file's own bytes are
+    hashed as they are read, while they are in the cache.
+
+    Args:
+        file: The file.
+        head: Bytes that replace those before ``start``.
+        start: Where the file's own bytes begin.
+        end: Where they end; ``None``: at the end of the file.
+
+    Attributes:
+        size: Number of bytes that the decoder reads.
+        failure: An exception that was raised inside a callback and cannot pass through C code.
+    """
+
+    def __init__(
+        self, file: RegularFile, head: bytes = b"", start: int = 0, end: int | None = None
+    ) -> None:
+        self._file = file
+        self._head = head
+        self._shift = start - len(head)
+        self._end = max(file.size if end is None else min(end, file.size), start)
+        self.size = self._end - self._shift
+        self.failure: BaseException | None = None
+        self._position = 0
+        self._buffer = memoryview(b"")
+        self._buffer_start = 0
+        self._digest = hashlib.sha256()
+        self._n_hashed = 0
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Set the position and return it."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}[whence]
+        self._position = max(base + offset, 0)
+        return self._position
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._position
+
+    def tell_in_file(self) -> int:
+        """Return the position in the file itself, once it is among the file's own bytes."""
+        return self._position + self._shift
+
+    def readinto(self, target: Any) -> int:
+        """Fill a buffer and return the number of bytes read: fewer at the end."""
+        block = self.take(len(target))
+        target[: len(block)] = block
+        return len(block)
+
+    def take(self, n_bytes: int) -> memoryview:
+        """Return the next bytes without copying them: fewer at the end. They are never changed."""
+        at = self._position - self._buffer_start
+        block = self._buffer[at : at + n_bytes] if at >= 0 else self._buffer[:0]
+        if len(block) < n_bytes:
+            self._buffer = memoryview(self._bytes(self._position, max(n_bytes, _BUFFER_BYTES)))
+            self._buffer_start = self._position
+            block = self._buffer[:n_bytes]
+        self._position += len(block)
+        return block
+
+    def read(self, n_bytes: int = -1) -> bytes:
+        """Return the next ``n_bytes`` bytes: fewer at the end; all of them if negative."""
+        target = bytearray(self.size - self._position if n_bytes < 0 else n_bytes)
+        return bytes(target[: self.readinto(target)])
+
+    def _bytes(self, position: int, n_bytes: int) -> bytes:
+        """Return bytes as the decoder reads them, without the buffer."""
+        head = self._head[position : position + n_bytes]
+        start = position + len(head) + self._shift
+        length = min(n_bytes - len(head), self._end - start)
+        if length <= 0:
+            return head
+        block = self._file.at(start, length)
+        if self._file.is_held:  # it is hashed at once later
+            return head + block if head else block
+        if start > self._n_hashed:
+            self._hash_up_to(start)
+        self._digest.update(memoryview(block)[self._n_hashed - start :])
+        self._n_hashed = max(self._n_hashed, start + len(block))
+        return head + block if head else block
+
+    def _hash_up_to(self, end: int) -> None:
+        while self._n_hashed < end:
+            length = min(_BUFFER_BYTES, end - self._n_hashed)
+            block = self._file.at(self._n_hashed, length)
+            if not block:
+                break
+            self._digest.update(block)
+            self._n_hashed += len(block)
+
+    def sha256(self) -> str:
+        """Read the rest of the file and return the SHA-256 of all of it in hexadecimal."""
+        self._hash_up_to(self._file.size)
+        return self._digest.hexdigest()
+
+    def raise_failure(self) -> None:
+        """Raise the exception of a callback, if there is one."""
+        if self.failure is not None:
+            failure, self.failure = self.failure, None
+            raise failure
+
+
+def sha256_of(path: str) -> str:
+    """Return the SHA-256 of a file's bytes in hexadecimal, without decoding it.
+
+    Raises:
+        AudioReadError: If it cannot be opened or read, or is no regular file.
+    """
+    with RegularFile(path) as file, read_errors():
+        return HashingReader(file).sha256()
