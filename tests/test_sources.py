@@ -117,7 +117,7 @@ def test_what_is_hidden_is_skipped_below_a_folder_unless_asked_for(tmp_path: Pat
     assert note == (
         f"{str(tmp_path)!r}: skipped 13 hidden folders ('#snapshot', '$RECYCLE.BIN', "
         "'$Recycle.Bin', ...) and 3 hidden files ('...o.wav', '.m.wav', 'site/.n.FLAC'); "
-        "--hidden takes what is hidden"
+        "--hidden includes them"
     )
     inputs = discover([str(tmp_path)], hidden=True)
     assert sorted(source.key for source in inputs.sources) == sorted((*HIDDEN, *SHOWN))
@@ -146,8 +146,8 @@ def test_a_folder_whose_audio_is_all_hidden_says_so(tmp_path: Path) -> None:
     nothing = "holds no audio: no file ends in .wav, .wave, .flac"
     assert not inputs.sources
     assert [refusal.reason for refusal in inputs.rejected_paths] == [
-        "holds audio only where it is hidden, such as '.git/annex/a.wav'; --hidden takes it",
-        "holds audio only where it is hidden, such as '.b.wav'; --hidden takes it",
+        "holds audio only where it is hidden, such as '.git/annex/a.wav'; --hidden includes it",
+        "holds audio only where it is hidden, such as '.b.wav'; --hidden includes it",
         nothing,
         nothing,
     ]

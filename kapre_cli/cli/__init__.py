@@ -216,13 +216,14 @@ def _command_hint(arguments: Sequence[str], commands: Collection[str]) -> str:
 
 def _kind_of_path(name: str) -> str | None:
     """Return what kind of path an argument is; ``None`` if it is none."""
-    from kapre_cli.inputs import AUDIO_SUFFIXES, STREAM  # not needed for --help
+    from kapre_cli.audio import audio_suffixes  # not needed for --help
+    from kapre_cli.inputs import STREAM
 
     if name == STREAM:
         return "standard input"
     if os.path.isdir(name):
         return "a folder"
-    is_path = name.lower().endswith((*AUDIO_SUFFIXES, *_OUTPUT_SUFFIXES)) or "/" in name
+    is_path = name.lower().endswith((*audio_suffixes(), *_OUTPUT_SUFFIXES)) or "/" in name
     return "a file" if os.path.isfile(name) else "a path" if is_path else None
 
 

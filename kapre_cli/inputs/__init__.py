@@ -10,10 +10,9 @@ from kapre_cli.inputs.keys import (
     prefix_conflicts,
 )
 from kapre_cli.inputs.lists import STDIN, STREAM, Names, SpooledPipe
-from kapre_cli.inputs.walk import AUDIO_SUFFIXES, is_hidden
+from kapre_cli.inputs.walk import is_hidden
 
 __all__ = [
-    "AUDIO_SUFFIXES",
     "STDIN",
     "STREAM",
     "InputStream",

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, filterfalse
 
+from kapre_cli.audio import DECODERS
 from kapre_cli.errors import UsageError
 from kapre_cli.inputs.keys import (
     STREAM_KEY,
@@ -19,7 +20,7 @@ from kapre_cli.inputs.lists import STREAM, Names
 from kapre_cli.inputs.walk import Walk
 from kapre_cli.text import counted, quoted
 
-_NAMED = 3  # folders of a list that its note names
+_MAX_NAMED = 3  # folders of a list that its note names
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class Inputs:
     """The inputs found in a list of paths.
 
     Attributes:
-        sources: In the order given, those of a directory in the order of their names.
-        refusals: Paths that should have given inputs and could not; each counts as a failure.
+        sources: In the order given, those of a folder in the order of their names.
+        rejected_paths: Paths that yield no input and should have; each counts as a failure.
         notes: Sentences on what was skipped on purpose.
     """
 
@@ -53,18 +54,18 @@ def discover(
     """Return the inputs that ``paths``, then ``listed``, name, in that order.
 
     A file is accepted with any suffix, even if it does not exist (reading it fails later). Below
-    a directory of ``paths`` every ``.wav``, ``.wave`` and ``.flac`` is accepted, in any case. What
-    is hidden, or below a hidden directory, is skipped unless ``hidden`` is set. Links to files are
-    followed, links to directories are not. Directories in ``listed`` are skipped.
+    a folder of ``paths`` every file with a suffix of :func:`.audio.audio_suffixes` is accepted, in
+    any case. Hidden files, and files below hidden folders, are skipped unless ``hidden`` is set.
+    Links to files are followed, links to folders are not. Folders in ``listed`` are skipped.
 
-    Keys are relative to ``root``. Without it, a file below a directory argument is keyed relative
+    Keys are relative to ``root``. Without it, a file below a folder argument is keyed relative
     to that argument; a file argument by its path as given, or by its name if that path is absolute
     or has ``..`` in it. ``spooled`` is the file with the bytes of standard input, which ``-``
     stands for; without it ``-`` is an ordinary name.
 
     Raises:
-        UsageError: If two inputs have one key, one key is a directory of another, an input lies
-            outside ``root``, ``root`` is no directory, or a path names nothing.
+        UsageError: If two inputs have one key, one key is a folder of another, an input lies
+            outside ``root``, ``root`` is no folder, or a path names nothing.
     """
     sources: list[Source] = []
     rejected_paths: list[RejectedPath] = []
@@ -76,21 +77,23 @@ def discover(
     for path in paths:
         if spooled is not None and path == STREAM:
             sources.append(Source(path, STREAM_KEY, spooled))
-        elif os.path.isdir(_possible(path)):
+        elif os.path.isdir(_checked(path)):
             walk = Walk(path, hidden=hidden)
-            sources += _named(walk, path if root is None else root, rejected_paths)
+            sources += _sources_of(walk, path if root is None else root, rejected_paths)
             rejected_paths += walk.rejected_paths
             notes += walk.notes()
         else:
-            sources += _named([path], root, rejected_paths)
-    folders = Folders()
-    sources += _named(filterfalse(folders.skips, listed), root, rejected_paths)
-    places = KeyRegistry()
-    kept = tuple(source for source in sources if places.take(source))
-    return Inputs(kept, tuple(rejected_paths), (*notes, *folders.notes()))
+            sources += _sources_of([path], root, rejected_paths)
+    folders = _ListedFolders()
+    sources += _sources_of(filterfalse(folders.skips, listed), root, rejected_paths)
+    registry = KeyRegistry()
+    kept = tuple(source for source in sources if registry.add(source))
+    return Inputs(
+        kept, tuple(rejected_paths), (*notes, *DECODERS.broken.values(), *folders.notes())
+    )
 
 
-def _named(
+def _sources_of(
     paths: Iterable[str], root: str | None, rejected_paths: list[RejectedPath]
 ) -> Iterator[Source]:
     for path in paths:
@@ -100,7 +103,7 @@ def _named(
             yield Source(path, file_key(path, root))
 
 
-def _possible(path: str) -> str:
+def _checked(path: str) -> str:
     if not path:
         raise UsageError(
             "an input is an empty path, as from a variable of a shell that is not set; remove it"
@@ -112,8 +115,8 @@ def _possible(path: str) -> str:
     return path
 
 
-class Folders:
-    """Skips the folders that a list of files names: ``find`` names both."""
+class _ListedFolders:
+    """The folders that a list of files names, as ``find`` does; they are skipped."""
 
     def __init__(self) -> None:
         self._first: list[str] = []
@@ -124,14 +127,16 @@ class Folders:
         if not os.path.isdir(path):
             return False
         self._count += 1
-        if self._count <= _NAMED:
+        if self._count <= _MAX_NAMED:
             self._first.append(path)
         return True
 
     def notes(self) -> Iterator[str]:
         """Yield a sentence that names the skipped folders, if any."""
         if self._count:
-            named = ", ".join(map(quoted, self._first)) + (", ..." if self._count > _NAMED else "")
+            named = ", ".join(map(quoted, self._first)) + (
+                ", ..." if self._count > _MAX_NAMED else ""
+            )
             yield (
                 f"the list names {counted(self._count, 'folder')}, skipped: {named}; "
                 "a folder that is to be searched is named as an input"
@@ -146,9 +151,9 @@ class InputStream:
     others are not affected.
 
     Attributes:
-        root: The directory that all keys are relative to, if one was given.
-        admit: Raises :class:`UsageError` for an input that the output cannot hold.
-        refused: Called with the path of each rejected input and the reason.
+        root: The folder that all keys are relative to, if one was given.
+        validate: Raises :class:`UsageError` for an input that the output cannot hold.
+        on_rejected: Called with the path of each rejected input and the reason.
         n_inputs: Number of inputs so far, rejected ones included.
         is_over: Whether no more will arrive.
     """
@@ -156,14 +161,14 @@ class InputStream:
     known: Inputs
     names: Names
     root: str | None
-    admit: Callable[[Source], None]
-    refused: Callable[[str, object], None]
+    validate: Callable[[Source], None]
+    on_rejected: Callable[[str, object], None]
 
     def __post_init__(self) -> None:
         self.n_inputs = self.known.n_inputs
         self.is_over = False
-        self._folders = Folders()
-        self._coming: Iterator[Source | None] = self._sources()
+        self._folders = _ListedFolders()
+        self._upcoming: Iterator[Source | None] = self._sources()
 
     def fileno(self) -> int:
         """Return the descriptor of the list, which is readable when more arrives."""
@@ -175,7 +180,7 @@ class InputStream:
         Raise UsageError if the list is invalid, or names nothing and there is no other input.
         """
         try:
-            return next(self._coming)
+            return next(self._upcoming)
         except StopIteration:
             self.is_over = True
             return None
@@ -191,38 +196,38 @@ class InputStream:
 
     def unread(self, sources: Iterable[Source]) -> None:
         """Yield these inputs, which have been yielded before, again before all others."""
-        self._coming = chain(sources, self._coming)
+        self._upcoming = chain(sources, self._upcoming)
 
     def notes(self) -> Iterator[str]:
         """Yield sentences on what has been skipped."""
         return self._folders.notes()
 
     def _sources(self) -> Iterator[Source | None]:
-        places = KeyRegistry()
-        for source in filter(places.take, self.known.sources):
-            self.admit(source)
+        registry = KeyRegistry()
+        for source in filter(registry.add, self.known.sources):
+            self.validate(source)
             yield source
         for path in self.names.read_now():
             # ``None`` for a skipped name, too: a list may go on with such names without an end.
             if path is None or self._folders.skips(path):
                 yield None
             else:
-                yield self._of(path, places)
+                yield self._source_of(path, registry)
         if self.n_inputs == 0:
             raise self.names.is_empty()
 
-    def _of(self, path: str, places: KeyRegistry) -> Source | None:
+    def _source_of(self, path: str, registry: KeyRegistry) -> Source | None:
         """Return the input of a path; ``None`` if it is rejected or a duplicate."""
         try:
             if is_too_long(path):
                 raise UsageError(TOO_LONG)
             source = Source(path, file_key(path, self.root))
-            if not places.take(source):
+            if not registry.add(source):
                 return None
-            self.admit(source)
+            self.validate(source)
         except UsageError as error:
             self.n_inputs += 1
-            self.refused(path, error)
+            self.on_rejected(path, error)
             return None
         self.n_inputs += 1
         return source

@@ -16,7 +16,7 @@ from kapre_cli.text import quoted
 STREAM_KEY = "stdin"
 
 _PERCENT_CODE = re.compile("%(?=[0-9A-Fa-f]{2})")
-_SHORT = 64  # characters
+_MAX_ID_CHARACTERS = 64
 
 TOO_LONG = f"its name is longer than the {MAX_PATH_BYTES:,} bytes a path may have"
 
@@ -36,7 +36,7 @@ class Source(NamedTuple):
 
     @property
     def is_stream(self) -> bool:
-        """Whether the input came through standard input: only its bytes identify it."""
+        """Whether the input is standard input, which only its bytes identify."""
         return self.spooled is not None
 
     @property
@@ -126,16 +126,16 @@ def folder_id(folder: str) -> str | bytes:
 
     Whole paths would take memory for the square of a key's 2,000 parts.
     """
-    if len(folder) <= _SHORT:
+    if len(folder) <= _MAX_ID_CHARACTERS:
         return folder
     return sha256(folder.encode("utf-8", "surrogatepass")).digest()
 
 
 def folders_above(key: str, known: Container[str | bytes]) -> Iterator[tuple[str, str | bytes]]:
-    """Yield the folders above a key with their ids, innermost first, until one is in ``known``."""
+    """Yield the folders above a key with their ids, innermost first, up to one in ``known``."""
     folder = key.rpartition("/")[0]
-    while folder and (one := folder_id(folder)) not in known:
-        yield folder, one
+    while folder and (identifier := folder_id(folder)) not in known:
+        yield folder, identifier
         folder = folder.rpartition("/")[0]
 
 
@@ -147,7 +147,7 @@ def folders_of(keys: Iterable[str]) -> set[str | bytes]:
     """
     folders: set[str | bytes] = set()
     for key in keys:
-        folders.update([one for _, one in folders_above(key, folders)])
+        folders.update([identifier for _, identifier in folders_above(key, folders)])
     return folders
 
 
@@ -158,7 +158,7 @@ class KeyRegistry:
         self._by_key: dict[str, Source] = {}
         self._below: dict[str | bytes, Source] = {}  # the first input in each folder
 
-    def take(self, source: Source) -> bool:
+    def add(self, source: Source) -> bool:
         """Claim the key of ``source``; return ``False`` if the same file has it already.
 
         Raise UsageError if another file has the key, or one of the keys is a folder of the other.
@@ -182,7 +182,7 @@ class KeyRegistry:
                 f"a folder of {quoted(inside.key)} from {quoted(inside.path)}; "
                 "give --root with a folder above both"
             )
-        self._below.update((one, source) for _, one in above)
+        self._below.update((identifier, source) for _, identifier in above)
         self._by_key[source.key] = source
         return True
 
@@ -190,12 +190,12 @@ class KeyRegistry:
 def prefix_conflicts(keys: Collection[str]) -> Iterator[tuple[str, str]]:
     """Yield each key that is a folder of another, with the other; one output cannot have both.
 
-    >>> list(nested({"a.wav": 1, "a.wav/b.wav": 2}))
+    >>> list(prefix_conflicts({"a.wav": 1, "a.wav/b.wav": 2}))
     [('a.wav', 'a.wav/b.wav')]
     """
     folders: set[str | bytes] = set()
     for key in keys:
-        for folder, one in folders_above(key, folders):
+        for folder, identifier in folders_above(key, folders):
             if folder in keys:
                 yield folder, key
-            folders.add(one)
+            folders.add(identifier)

@@ -33,7 +33,7 @@ class Names(Resource):
     def __init__(self, path: str, *, ended_by_nul: bool) -> None:
         self._end = b"\0" if ended_by_nul else b"\n"
         self._label = "the list on standard input" if path == STREAM else f"the list {quoted(path)}"
-        # A named pipe that nobody writes to yet would keep a plain open waiting.
+        # Without O_NONBLOCK a named pipe without a writer would block.
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
         try:
             self.descriptor = os.dup(STDIN) if path == STREAM else os.open(path, flags)
@@ -91,7 +91,7 @@ class Names(Resource):
             head += block[: _HEAD_BYTES - len(head)]
             holds_nul |= b"\0" in block
             if holds_nul and len(head) >= _FEWEST_BYTES_OF_A_LINE:
-                self._require_names(head)
+                self._check_names(head)
                 holds_nul = False
             *names, rest = (rest + block).split(self._end)
             if len(rest) > _LONGEST_NAME:
@@ -101,10 +101,10 @@ class Names(Resource):
                 )
             yield from names
         if holds_nul:
-            self._require_names(head)
+            self._check_names(head)
         yield rest
 
-    def _require_names(self, head: bytes) -> None:
+    def _check_names(self, head: bytes) -> None:
         """Reject UTF-16, and NUL unless names end in it."""
         encoding = _utf16_of(head, _FEWEST_BYTES if self._end == b"\0" else _FEWEST_BYTES_OF_A_LINE)
         first = next(filter(None, head.split(self._end)), b"")
@@ -174,7 +174,7 @@ class SpooledPipe(Resource):
     """
 
     def __init__(self, folder: str | None) -> None:
-        self._place = (
+        self._location = (
             "the folder for temporary files (TMPDIR)"
             if folder is None
             else f"the folder {quoted(folder)}"
@@ -210,7 +210,7 @@ class SpooledPipe(Resource):
             raise
         except OSError as error:
             raise OutputError(
-                f"standard input is kept in {self._place} until the run ends, "
+                f"standard input is kept in {self._location} until the run ends, "
                 f"and that cannot be done: {error.strerror or error}"
             ) from error
 

@@ -14,22 +14,22 @@ from kapre_cli.settings import Shard
 def take(sources: Sequence[Source], shard: Shard) -> tuple[Sequence[Source], Shard]:
     """Return the inputs of a shard, and the shard with the digest of the whole list.
 
-    Runs that find the same inputs, of the same sizes, take parts that go together.
+    Runs that find the same inputs, of the same sizes, cut them in the same way.
     """
     sizes = [source.size for source in sources]
     taken = cut(sizes, shard.index, shard.of)
-    listed = sha256()
+    digest = sha256()
     for source, size in zip(sources, sizes, strict=True):
-        listed.update(json.dumps([source.key, size]).encode())
-    return sources[taken.start : taken.stop], replace(shard, inputs=listed.hexdigest())
+        digest.update(json.dumps([source.key, size]).encode())
+    return sources[taken.start : taken.stop], replace(shard, inputs=digest.hexdigest())
 
 
 def cut(sizes: Sequence[int], index: int, of: int) -> range:
     """Return the indices of the ``index``-th of ``of`` parts, counted from 1.
 
-    With all inputs laid end to end and cut into equal lengths, each belongs to the part that its
-    middle lies in: no part is larger than such a length and the largest input together. If all
-    sizes are 0, every input counts the same. Parts may be empty.
+    All inputs, laid end to end, are cut into equal lengths; an input belongs to the part that
+    contains its middle. So no part exceeds such a length plus the largest input. If all sizes are
+    0, every input counts the same. Parts may be empty.
 
     >>> [list(cut([5, 1, 1, 1, 2], index, 2)) for index in (1, 2)]
     [[0], [1, 2, 3, 4]]

@@ -4,10 +4,9 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 
+from kapre_cli.audio import audio_suffixes
 from kapre_cli.inputs.keys import RejectedPath
 from kapre_cli.text import counted, quoted
-
-AUDIO_SUFFIXES = (".wav", ".wave", ".flac")
 
 # Folders that systems and storage devices make for themselves, in lower case: bins, snapshots,
 # thumbnails, files recovered by a disk check.
@@ -17,7 +16,7 @@ _SYSTEM_FOLDERS = frozenset(
         *("#snapshot", "@eadir", "lost+found", "system volume information"),
     }
 )
-_NAMED = 3  # hidden folders, and files, that a note names
+_MAX_NAMED = 3  # hidden folders, and files, that a note names
 
 
 def is_hidden(name: str) -> bool:
@@ -30,30 +29,31 @@ def is_hidden(name: str) -> bool:
 
 
 class Walk:
-    """Iterate over the audio files below one directory and count what is skipped.
+    """Iterate over the audio files below one folder and count what is skipped.
 
-    The directory ``top`` is searched even if it is itself hidden, but what is hidden below it only
-    with ``hidden``. ``rejected_paths`` are folders that should have given inputs and could not.
+    The folder ``top`` is searched even if it is itself hidden; hidden files and folders below it
+    only with ``hidden``. ``rejected_paths`` are folders that yield no inputs and should have.
     """
 
     def __init__(self, top: str, *, hidden: bool = False) -> None:
         self.top = top
         self.rejected_paths: list[RejectedPath] = []
         self._takes_hidden = hidden
+        self._suffixes = audio_suffixes()
         self._links: list[str] = []
         self._hidden: dict[str, list[str]] = {"folder": [], "file": []}
         self._apple_doubles = 0
         self._others: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[str]:
-        found = False
+        is_found = False
         # An explicit stack: paths may be nested deeper than Python's recursion limit.
         folders = [self.top]
         while folders:
             folder = folders.pop()
             subfolders: list[str] = []
             for entry in self._entries(folder):
-                if _leads_to_folder(entry):
+                if _is_folder(entry):
                     if entry.is_symlink():
                         self._links.append(entry.path)
                     elif is_hidden(entry.name) and not self._takes_hidden:
@@ -65,10 +65,10 @@ class Walk:
                 elif entry.name.startswith(".") and not self._takes_hidden:
                     self._hidden["file"].append(entry.path)
                 else:
-                    found = True
+                    is_found = True
                     yield entry.path
             folders += reversed(subfolders)
-        if not found and not self.rejected_paths:
+        if not is_found and not self.rejected_paths:
             self.rejected_paths.append(RejectedPath(self.top, self._why_none()))
 
     def _why_none(self) -> str:
@@ -76,8 +76,10 @@ class Walk:
             hidden = next(iter(Walk(self.top, hidden=True)), None)
             if hidden is not None:
                 example = quoted(os.path.relpath(hidden, self.top))
-                return f"holds audio only where it is hidden, such as {example}; --hidden takes it"
-        return f"holds no audio: no file ends in {', '.join(AUDIO_SUFFIXES)}"
+                return (
+                    f"holds audio only where it is hidden, such as {example}; --hidden includes it"
+                )
+        return f"holds no audio: no file ends in {', '.join(self._suffixes)}"
 
     def _entries(self, folder: str) -> list[os.DirEntry[str]]:
         try:
@@ -89,7 +91,7 @@ class Walk:
             return []
 
     def _is_audio(self, name: str) -> bool:
-        if not name.lower().endswith(AUDIO_SUFFIXES):
+        if not name.lower().endswith(self._suffixes):
             self._others[os.path.splitext(name)[1].lower()] += 1
             return False
         if name.startswith("._"):
@@ -99,7 +101,7 @@ class Walk:
 
     def notes(self) -> Iterator[str]:
         """Yield sentences on what was skipped, once the walk has ended."""
-        place = quoted(self.top)
+        top = quoted(self.top)
         for link in self._links:
             yield (
                 f"{quoted(link)} is a link to a folder and was not followed; "
@@ -108,14 +110,14 @@ class Walk:
         skipped = []
         for what, paths in self._hidden.items():
             if paths:
-                named = [quoted(os.path.relpath(path, self.top)) for path in paths[:_NAMED]]
-                more = ", ..." if len(paths) > _NAMED else ""
+                named = [quoted(os.path.relpath(path, self.top)) for path in paths[:_MAX_NAMED]]
+                more = ", ..." if len(paths) > _MAX_NAMED else ""
                 number = counted(len(paths), f"hidden {what}")
                 skipped.append(f"{number} ({', '.join(named)}{more})")
         if skipped:
-            yield f"{place}: skipped {' and '.join(skipped)}; --hidden takes what is hidden"
+            yield f"{top}: skipped {' and '.join(skipped)}; --hidden includes them"
         if self._apple_doubles:
-            yield f"{place}: skipped {counted(self._apple_doubles, 'AppleDouble file')} (._*)"
+            yield f"{top}: skipped {counted(self._apple_doubles, 'AppleDouble file')} (._*)"
         if self._others:
             kinds = ", ".join(
                 f"{count} {suffix or 'without a suffix'}"
@@ -123,12 +125,12 @@ class Walk:
             )
             more = ", ..." if len(self._others) > 5 else ""
             yield (
-                f"{place}: skipped {counted(self._others.total(), 'file')} "
-                f"with another ending than {', '.join(AUDIO_SUFFIXES)} ({kinds}{more})"
+                f"{top}: skipped {counted(self._others.total(), 'file')} "
+                f"with another ending than {', '.join(self._suffixes)} ({kinds}{more})"
             )
 
 
-def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError:  # for instance a loop of links: reading it as a file fails later

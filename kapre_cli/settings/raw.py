@@ -1,4 +1,4 @@
-"""What audio without a header is told to be."""
+"""The format of audio without a header."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ RAW_ENCODINGS = (
 
 @dataclass(frozen=True)
 class RawFormat:
-    """How samples lie in a file that has no header: interleaved, from its first byte to its last.
+    """The format of a file that is nothing but interleaved samples.
 
     Attributes:
         encoding: One of ``RAW_ENCODINGS``: kind, bits and byte order of a sample.
@@ -77,5 +77,5 @@ class RawFormat:
 
     @property
     def sample_bytes(self) -> int:
-        """Bytes of a frame."""
+        """Bytes of one sample of all channels."""
         return self.bits // 8 * self.n_channels

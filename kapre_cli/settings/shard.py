@@ -1,4 +1,4 @@
-"""Which part of the inputs a run takes, when several runs share the work."""
+"""The part of the inputs that a run takes when several runs share them."""
 
 import re
 from dataclasses import asdict, dataclass
