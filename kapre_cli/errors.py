@@ -21,7 +21,7 @@ class UsageError(KapreExtractError, ValueError):
 
 
 class AudioReadError(KapreExtractError, OSError):
-    """An audio file that cannot be read, or does not hold what its header promises."""
+    """An audio file that cannot be read, or contradicts its header."""
 
 
 class SampleRateError(AudioReadError):

@@ -556,7 +556,7 @@ def test_failed_inputs_harm_no_other(audio: Path, process: Any) -> None:
         "audio/text.wav": "it is not WAV or FLAC: it begins with b'not audio'",
         "audio/rate.wav": "sample rate is 44,100 Hz, this run uses 8,000 Hz (use --resample",
         "audio/nan.wav": "NaN or infinite samples, the first at sample 39,999 (5.000 s)",
-        "audio/short.flac": "50,000 frames",
+        "audio/short.flac": "50,000 samples",
         "audio/short.wav": "truncated: the header declares 1,000 samples, 7",
         "gone.wav": "cannot be opened: No such file or directory",
         "nothing": "holds no audio",

@@ -245,7 +245,7 @@ def test_doubles_beyond_float32_are_scaled_by_the_remedy(here: Path, program: An
     ended = program("spectrogram", "large.wav", "-o", "out.h5", "--n-dft", 64)
     found = re.match(
         r"failed: 'large.wav': samples beyond the range of float32 \(at most 3.4e\+38\), the first "
-        r"at frame (\d+) \(0.\d{3} s\) of channel 0: (\S+e\+\d\d); scale the recording down ",
+        r"at sample (\d+) \(0.\d{3} s\) of channel 0: (\S+e\+\d\d); scale the recording down ",
         ended.err,
     )
     assert found is not None

@@ -203,7 +203,7 @@ def test_an_output_that_cannot_be_written_fails_every_input(limit: int, tmp_path
     records, sums = read(tmp_path / "r.jsonl")
     assert (ended.returncode, sums["failed"], sums["exit_code"]) == (1, 3, 1)
     found = by_source(records)
-    assert found["bad.wav"]["reason"].startswith("neither")
+    assert found["bad.wav"]["reason"].startswith("it is not WAV")
     for name in ("a.wav", "b.wav"):
         assert found[name]["reason"].endswith("cannot be written: File too large")
         assert f"Error: {found[name]['reason']}\n" in ended.stderr

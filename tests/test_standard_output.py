@@ -24,7 +24,7 @@ from kapre_cli.extract.in_process import InProcess
 from kapre_cli.extract.run import stream
 from kapre_cli.extract.tasks import Task
 from kapre_cli.framing import Framing
-from kapre_cli.inputs import Inputs, InputStream, Names, Source, discover
+from kapre_cli.inputs import FileList, Inputs, InputStream, Source, discover
 from kapre_cli.report import Report
 from kapre_cli.settings import (
     STANDARD_OUTPUT,
@@ -239,7 +239,7 @@ def test_others_do_not_run_far_ahead_of_the_one_whose_turn_it_is(
 
 def arriving(listed: Path) -> InputStream:
     """Return the inputs that are written into a named pipe."""
-    names = Names(str(listed), ended_by_nul=False)
+    names = FileList(str(listed), ended_by_nul=False)
     return InputStream(Inputs(()), names, None, lambda _: None, lambda path, _: pytest.fail(path))
 
 

@@ -14,7 +14,7 @@ from kapre_cli.errors import AudioReadError
 
 _SECTOR = 256  # samples of 16 bits
 _BITS = 32
-_MOST_SECTORS = 2**23  # the recorder's files, silence included, have sizes of 32 bits
+_MAX_SECTORS = 2**23  # the recorder's files, silence included, have sizes of 32 bits
 _HEADERS = (512, 488)  # bytes: the recorder's own, which another program may have replaced
 
 
@@ -92,4 +92,4 @@ def _number(sector: npt.NDArray[np.generic], one: float) -> int:
     if sector[_BITS:].any() or (np.abs(bits) != one).any():
         return 0
     number = sum(1 << index for index, bit in enumerate(bits) if bit > 0)
-    return number if number <= _MOST_SECTORS else 0
+    return number if number <= _MAX_SECTORS else 0

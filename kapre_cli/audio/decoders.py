@@ -16,10 +16,7 @@ from kapre_cli.registry import Registry
 from kapre_cli.settings import AudioSettings
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
-
-    Decoded = npt.NDArray[np.generic]
 
 BLOCK_VALUES = 2**18  # samples of all channels together that are decoded at once: 1 MiB
 REMEDY = "--allow-truncated reads the available samples"

@@ -23,7 +23,7 @@ _SPECIAL_FILES = (
     (stat.S_ISBLK, "a device"),
     (stat.S_ISCHR, "a device"),
 )
-_MOST_LINKS = 40  # that systems follow
+_MAX_LINKS = 40  # that systems follow
 _ANNEXED = "annex/objects/"
 _ERRORS_OF_SOCKETS = (errno.ENXIO, errno.EOPNOTSUPP)  # which cannot be opened at all
 
@@ -173,7 +173,7 @@ def _reason_of_link(path: str, error: OSError) -> str:
             "recording instead"
         )
     last, target = link, os.readlink(link)
-    for _ in range(_MOST_LINKS):
+    for _ in range(_MAX_LINKS):
         last = os.path.join(os.path.dirname(last), target)
         if not _is_dangling(last):
             break

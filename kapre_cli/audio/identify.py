@@ -28,7 +28,7 @@ _ARRAYS = (
     "in MATLAB)"
 )
 _NO_AUDIO = "it holds no samples; leave it out"
-_WHITE = rb"(\xef\xbb\xbf)?\s*"
+_BLANKS = rb"(\xef\xbb\xbf)?\s*"
 
 # How files begin, what they are, and the remedy: a sentence, or a command that converts one to WAV.
 # {} stands for the file. The first match counts.
@@ -80,12 +80,12 @@ _SIGNATURES = (
         "the recording has not been fetched; run: git annex get {}",
     ),
     (
-        _WHITE + rb"(<!--.*?-->\s*)?(?i:<(!doctype html|html|head|body|title))",
+        _BLANKS + rb"(<!--.*?-->\s*)?(?i:<(!doctype html|html|head|body|title))",
         "a web page (HTML)",
         _FETCH_AGAIN,
     ),
-    (_WHITE + rb"<[?!A-Za-z]", "XML", _FETCH_AGAIN),
-    (_WHITE + rb"(\{\s*[\"}]|\[\s*[\[\]{\"])", "JSON", _FETCH_AGAIN),
+    (_BLANKS + rb"<[?!A-Za-z]", "XML", _FETCH_AGAIN),
+    (_BLANKS + rb"(\{\s*[\"}]|\[\s*[\[\]{\"])", "JSON", _FETCH_AGAIN),
     (rb"\x1f\x8b", "gzip", "gzip -dc < {}"),
     (rb"BZh[1-9]", "bzip2", "bzip2 -dc < {}"),
     (rb"\xfd7zXZ\x00", "xz", "xz -dc < {}"),

@@ -16,7 +16,7 @@ from kapre_cli.audio.remedies import as_raw, by_ffmpeg, raw_format_of
 from kapre_cli.audio.samples import Decoded
 from kapre_cli.errors import AudioReadError
 
-_LEAST_FLOAT, _LARGEST_FLOAT = 2.0**-40, 2.0**24
+_MIN_FLOAT, _MAX_FLOAT = 2.0**-40, 2.0**24
 
 
 class PcmReader:
@@ -82,29 +82,30 @@ def aligned(header: Header, stream: HashingReader, file: RegularFile) -> Header:
     Raises:
         AudioReadError: If neither the format nor the samples determine it.
     """
-    found = _Alignment(header)
-    stated = f"its header says {found.valid_bits} bits a sample in {found.n_bytes} bytes"
+    alignment = _Alignment(header)
+    stated = f"its header says {alignment.valid_bits} bits a sample in {alignment.n_bytes} bytes"
     decoder = PcmReader(stream, header)
-    while found.is_undecided and len(block := decoder.read(BLOCK_VALUES // header.n_channels)):
-        found.update(block)
+    while alignment.is_undecided and len(block := decoder.read(BLOCK_VALUES // header.n_channels)):
+        alignment.update(block)
     if header.is_left_aligned:
-        if found.lowest and not found.highest:
+        if alignment.lowest and not alignment.highest:
             raise AudioReadError(
                 f"{stated}, by the format the highest ones, and all samples use the lowest ones "
-                f"alone; {_remedies(header, found, file)}"
+                f"alone; {_remedies(header, alignment, file)}"
             )
         return header
-    if found.is_silent or [found.highest, found.lowest, found.floats] == [True, False, False]:
+    possible = (alignment.highest, alignment.lowest, alignment.floats)
+    if alignment.is_silent or possible == (True, False, False):
         return header
-    if [found.highest, found.lowest, found.floats] == [False, True, False]:
-        return replace(header, unused_bits=8 * found.n_bytes - found.valid_bits)
-    if [found.highest, found.lowest, found.floats] == [False, False, True]:
+    if possible == (False, True, False):
+        return replace(header, unused_bits=8 * alignment.n_bytes - alignment.valid_bits)
+    if possible == (False, False, True):
         raise AudioReadError(
             f"{stated}, and these are floats as Cool Edit wrote them; {by_ffmpeg(file.shell_name)}"
         )
     raise AudioReadError(
-        f"{stated}, and neither it nor the samples tell which of the {8 * found.n_bytes} bits they "
-        f"are; {_remedies(header, found, file)}"
+        f"{stated}, and neither it nor the samples tell which of the {8 * alignment.n_bytes} bits "
+        f"they are; {_remedies(header, alignment, file)}"
     )
 
 
@@ -151,16 +152,16 @@ class _Alignment:
         if self.floats:
             with np.errstate(invalid="ignore"):
                 sizes = np.abs(values.view(np.float32))
-                is_float = (sizes == 0) | ((sizes >= _LEAST_FLOAT) & (sizes <= _LARGEST_FLOAT))
+                is_float = (sizes == 0) | ((sizes >= _MIN_FLOAT) & (sizes <= _MAX_FLOAT))
             self.floats = bool(is_float.all())
 
 
-def _remedies(header: Header, found: _Alignment, file: RegularFile) -> str:
+def _remedies(header: Header, alignment: _Alignment, file: RegularFile) -> str:
     """Return the pipes for either alignment."""
     location = (file.shell_name, header.start, header.n_bytes)
     raw_format = raw_format_of(header.number, header.sr, header.n_channels)
     return (
         f"if they fill these from the highest bit on: {as_raw(*location, raw_format)}; if they are "
-        f"the lowest {found.valid_bits} bits, as arecord -f S24_LE writes: "
-        f"{as_raw(*location, raw_format, 2 ** (8 * found.n_bytes - found.valid_bits))}"
+        f"the lowest {alignment.valid_bits} bits, as arecord -f S24_LE writes: "
+        f"{as_raw(*location, raw_format, 2 ** (8 * alignment.n_bytes - alignment.valid_bits))}"
     )

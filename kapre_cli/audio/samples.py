@@ -123,17 +123,19 @@ class FiniteCheck:
         self.count += block.size - int(np.count_nonzero(finite))
         if self._policy == "fail":
             index, channel = np.argwhere(~finite)[0]
-            at = start + int(index)
-            place = f"the first at sample {at:,} ({at / self._sr:.3f} s) of channel {channel}"
+            number = start + int(index)
+            position = (
+                f"the first at sample {number:,} ({number / self._sr:.3f} s) of channel {channel}"
+            )
             value = float(decoded[index, channel])
             if np.isfinite(value):
                 factor = f"1e{-np.ceil(np.log10(abs(value))):.0f}"
                 raise AudioReadError(
-                    f"samples beyond the range of float32 (at most {_LARGEST:.3g}), {place}: "
+                    f"samples beyond the range of float32 (at most {_LARGEST:.3g}), {position}: "
                     f"{value:g}; {self._scaling(factor)}"
                 )
             raise AudioReadError(
-                f"NaN or infinite samples, {place}: {value}; --non-finite zero takes them as 0"
+                f"NaN or infinite samples, {position}: {value}; --non-finite zero takes them as 0"
             )
         if self._policy == "zero":
             block[~finite] = 0

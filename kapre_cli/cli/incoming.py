@@ -12,9 +12,9 @@ from kapre_cli.errors import UsageError
 from kapre_cli.inputs import (
     STDIN,
     STREAM,
+    FileList,
     Inputs,
     InputStream,
-    Names,
     Source,
     SpooledPipe,
     discover,
@@ -43,7 +43,7 @@ class StdinInputs(Resource):
         folder = None if output.is_stream else str(output.path.parent)
         self._options = options
         self._output = output
-        self._names = None if listed is None else Names(listed, ended_by_nul=options["null"])
+        self._names = None if listed is None else FileList(listed, ended_by_nul=options["null"])
         self._stream = SpooledPipe(folder) if STREAM in options["inputs"] else None
         whole = output.format == "npy" or options["shard"] is not None or options["dry_run"]
         self.arrives = self._names is not None and self._names.grows and not whole

@@ -9,15 +9,15 @@ from kapre_cli.inputs.keys import (
     path_of,
     prefix_conflicts,
 )
-from kapre_cli.inputs.lists import STDIN, STREAM, Names, SpooledPipe
+from kapre_cli.inputs.lists import STDIN, STREAM, FileList, SpooledPipe
 from kapre_cli.inputs.walk import is_hidden
 
 __all__ = [
     "STDIN",
     "STREAM",
+    "FileList",
     "InputStream",
     "Inputs",
-    "Names",
     "Source",
     "SpooledPipe",
     "discover",

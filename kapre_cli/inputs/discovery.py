@@ -16,7 +16,7 @@ from kapre_cli.inputs.keys import (
     file_key,
     is_too_long,
 )
-from kapre_cli.inputs.lists import STREAM, Names
+from kapre_cli.inputs.lists import STREAM, FileList
 from kapre_cli.inputs.walk import Walk
 from kapre_cli.text import counted, quoted
 
@@ -159,7 +159,7 @@ class InputStream:
     """
 
     known: Inputs
-    names: Names
+    names: FileList
     root: str | None
     validate: Callable[[Source], None]
     on_rejected: Callable[[str, object], None]

@@ -15,15 +15,15 @@ STDIN = 0  # the descriptor of standard input
 STREAM = "-"  # as an input or a list: standard input
 
 _BLOCK_BYTES = 2**20
-_LONGEST_NAME = 2**16  # bytes; longer than any system's limit
+_MAX_NAME_BYTES = 2**16  # bytes; longer than any system's limit
 
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _HEAD_BYTES = 2**10  # of a list, enough to detect its encoding
-_FEWEST_BYTES_OF_A_LINE = 2  # enough to detect UTF-16 without a mark in a list of lines
-_FEWEST_BYTES = 8  # likewise in a list of names that end in NUL
+_MIN_LINE_BYTES = 2  # enough to detect UTF-16 without a mark in a list of lines
+_MIN_BYTES = 8  # likewise in a list of names that end in NUL
 
 
-class Names(Resource):
+class FileList(Resource):
     """A list of names, open for reading; raise UsageError if it cannot be read.
 
     Names end in NUL, as from ``find -print0``, if ``ended_by_nul`` is set, else in a newline.
@@ -90,13 +90,13 @@ class Names(Resource):
                 continue
             head += block[: _HEAD_BYTES - len(head)]
             holds_nul |= b"\0" in block
-            if holds_nul and len(head) >= _FEWEST_BYTES_OF_A_LINE:
+            if holds_nul and len(head) >= _MIN_LINE_BYTES:
                 self._check_names(head)
                 holds_nul = False
             *names, rest = (rest + block).split(self._end)
-            if len(rest) > _LONGEST_NAME:
+            if len(rest) > _MAX_NAME_BYTES:
                 raise UsageError(
-                    f"{self._label} holds a name of more than {_LONGEST_NAME:,} bytes: "
+                    f"{self._label} holds a name of more than {_MAX_NAME_BYTES:,} bytes: "
                     "it is no list of paths, one a line; name another"
                 )
             yield from names
@@ -106,7 +106,7 @@ class Names(Resource):
 
     def _check_names(self, head: bytes) -> None:
         """Reject UTF-16, and NUL unless names end in it."""
-        encoding = _utf16_of(head, _FEWEST_BYTES if self._end == b"\0" else _FEWEST_BYTES_OF_A_LINE)
+        encoding = _utf16_of(head, _MIN_BYTES if self._end == b"\0" else _MIN_LINE_BYTES)
         first = next(filter(None, head.split(self._end)), b"")
         if encoding is not None and not os.path.lexists(first):
             raise UsageError(
