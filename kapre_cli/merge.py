@@ -10,13 +10,12 @@ import numpy as np
 from kapre_cli.errors import StoredDataError, UsageError
 from kapre_cli.formats.features import Features
 from kapre_cli.formats.metadata import OutputMetadata
-from kapre_cli.formats.opening import open_features, require_written
-from kapre_cli.formats.registry import writer_class
+from kapre_cli.formats.opening import check_written, open_features
 from kapre_cli.formats.writer import FeatureWriter
 from kapre_cli.inputs import Source, prefix_conflicts
 from kapre_cli.outputs.existing import existing_output, is_something
 from kapre_cli.outputs.publishing import PARTIAL_SUFFIX
-from kapre_cli.outputs.validation import require_not_in_work, validate_output
+from kapre_cli.outputs.validation import check_not_in_work_folder, validate_output
 from kapre_cli.report import SILENT, Progress, Report
 from kapre_cli.result_log import InputResult
 from kapre_cli.resume.journals import replay
@@ -91,7 +90,7 @@ def merge(
         OutputError: If the output cannot be written; likewise.
     """
     _require_other(output.path, inputs)
-    require_not_in_work(output.path, inputs)
+    check_not_in_work_folder(output.path, inputs)
     parts = _in_order([_Part.look(path) for path in inputs])
     _require_alike(parts)
     if not allow_missing:
@@ -105,7 +104,7 @@ def merge(
         dimension_scales=root.dimension_scales,
     )
     sources = [Source(str(part.path), key) for part in parts for key in part.keys]
-    if output.format == "npy" and not sources:
+    if not output.file_format.holds_many and not sources:
         raise UsageError(
             f"the inputs hold no array for {quoted(output.path)}; name a folder or a .h5 file"
         )
@@ -125,10 +124,10 @@ def merge(
         if work_dir.note is not None:
             report.say(f"note: {work_dir.note}")
         progress.stage("writing", len(sources))
-        with writer_class(output.format)(work_dir.staging, root) as writer:
+        with output.file_format.writer_class()(work_dir.staging, root) as writer:
             _copy(parts, writer, progress)
             writer.finish()
-            require_written(writer, progress)
+            check_written(writer, progress)
         with signals_deferred():
             try:
                 work_dir.publish(existing)
@@ -278,12 +277,13 @@ def _root(parts: Sequence[_Part], output: OutputSettings, report: Report) -> Out
             "note: not all arrays were computed with the same versions "
             f"({'; '.join(several)}); the output names them all"
         )
-    is_hdf5 = output.format == "hdf5"
+    format_ = output.file_format
+    scales = output.dimension_scales or root.dimension_scales
     return replace(
         root,
         versions=versions,
-        compression=root.compression if is_hdf5 else "none",
-        dimension_scales=is_hdf5 and (output.dimension_scales or root.dimension_scales),
+        compression=root.compression if root.compression in format_.compressions else "none",
+        dimension_scales=format_.has_dimension_scales and scales,
         shard=None,
     )
 

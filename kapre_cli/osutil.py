@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
-from kapre_cli.errors import OutputError, wrap_os_errors
+from kapre_cli.errors import OutputError, StoredDataError, wrap_os_errors
 from kapre_cli.text import in_bytes, quoted
 
 _AT_FDCWD = -100
@@ -108,6 +108,15 @@ def diverted(descriptor: int) -> Iterator[int]:
 def is_regular(descriptor: int) -> bool:
     """Return whether a descriptor leads into a regular file."""
     return stat.S_ISREG(os.fstat(descriptor).st_mode)
+
+
+def open_plain(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a regular file, without ever blocking; raise StoredDataError for anything else."""
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not is_regular(file):
+        os.close(file)
+        raise StoredDataError(f"{quoted(path)} is not a plain file")
+    return os.fdopen(file, "rb")
 
 
 def sync_file(path: Path) -> None:

@@ -19,7 +19,7 @@ from kapre_cli.errors import StoredDataError
 from kapre_cli.formats.checksum import PieceCrc
 from kapre_cli.formats.hdf5_index import Hdf5Index, index_datasets
 from kapre_cli.formats.metadata import InputMetadata
-from kapre_cli.formats.opening import begins_as_our_hdf5
+from kapre_cli.settings import get_format
 from kapre_cli.time_frequency import Melspectrogram
 from tests import reference
 from tests.conftest import files_below, write_audio
@@ -473,11 +473,11 @@ def test_damaged_hdf5_outputs_are_recognised(audio: Path, tmp_path: Path, progra
         whole = output.read_bytes()
         for length in (len(whole), len(whole) - 1, len(whole) // 2, 4096, 2048):
             output.write_bytes(whole[:length])
-            assert begins_as_our_hdf5(output), length
+            assert get_format("hdf5").is_ours(output), length
         output.write_bytes(whole[:4096] + bytes(len(whole) - 4096))
-        assert begins_as_our_hdf5(output)
+        assert get_format("hdf5").is_ours(output)
         output.write_bytes(whole[:512])
-        assert not begins_as_our_hdf5(output)
+        assert not get_format("hdf5").is_ours(output)
 
 
 def test_foreign_files_are_not_taken_for_outputs(audio: Path, tmp_path: Path, program: Any) -> None:
@@ -493,11 +493,11 @@ def test_foreign_files_are_not_taken_for_outputs(audio: Path, tmp_path: Path, pr
     (tmp_path / "empty.h5").touch()
     assert program("melspectrogram", audio, "-o", tmp_path / "out", *MEL).code == 0
     for name in ("model.h5", "plain.h5", "text.h5", "empty.h5", "out/a.wav.npy"):
-        assert not begins_as_our_hdf5(tmp_path / name), name
+        assert not get_format("hdf5").is_ours(tmp_path / name), name
     os.mkfifo(tmp_path / "pipe.h5")
     for name in ("pipe.h5", "out"):
         with pytest.raises(StoredDataError, match="not a plain file"):
-            begins_as_our_hdf5(tmp_path / name)
+            get_format("hdf5").is_ours(tmp_path / name)
 
 
 # The index

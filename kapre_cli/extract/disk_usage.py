@@ -60,7 +60,8 @@ def value_bytes(settings: ExtractionSettings) -> int:
 
 
 def _stored_bytes(n_values: int, settings: ExtractionSettings) -> int:
-    return 0 if settings.output.compression != "none" else n_values * value_bytes(settings)
+    output = settings.output
+    return output.file_format.required_bytes(n_values * value_bytes(settings), output.compression)
 
 
 def _upper_bound_bytes(due: Sequence[Job], settings: ExtractionSettings) -> float:

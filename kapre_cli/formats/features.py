@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError
-from kapre_cli.formats.checksum import crc32, little_endian
+from kapre_cli.formats.checksum import PieceCrc, crc32, little_endian
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.formats.validation import require_shape
+from kapre_cli.framing import largest_power_of_two, spans
 from kapre_cli.osutil import Resource
 from kapre_cli.report import SILENT, Progress
 from kapre_cli.settings import AudioSettings, LayerConfig
@@ -23,6 +24,7 @@ from kapre_cli.text import counted, quoted
 
 ChunkVisitor = Callable[[npt.NDArray[Any]], object]
 
+BLOCK_VALUES = 2**22  # of an array, read at once
 _SMALL_VALUES = 2**16
 
 
@@ -61,18 +63,38 @@ class Values(ABC):
         """Return all bytes, some megabytes at a time; ``None`` if they are not stored unchanged."""
         return None
 
-    def crc32(self, time_axis: int, look: ChunkVisitor | None = None) -> int:  # noqa: ARG002 - C order
+    def crc32(self, time_axis: int, look: ChunkVisitor | None = None) -> int:
         """Read all values, part by part, and return their CRC-32 in C order, little-endian.
 
         Each part is passed to ``look`` as it is read, in any shape.
         """
         crc, is_swapped = 0, self.dtype.str.startswith(">")
-        for part in self.parts() or ():
+        parts = self.parts()
+        if parts is None:
+            return self._crc32_of_blocks(time_axis, look)
+        for part in parts:
             values = np.frombuffer(part, self.dtype)
             crc = crc32(little_endian(values).data if is_swapped else part, crc)
             if look is not None:
                 look(values)
         return crc
+
+    def _crc32_of_blocks(self, time_axis: int, look: ChunkVisitor | None) -> int:
+        crc = PieceCrc(self.shape, time_axis, self.dtype.itemsize)
+        for values in self.blocks(time_axis):
+            crc.add(little_endian(values))
+            if look is not None:
+                look(values)
+        return crc.value()
+
+    def blocks(self, time_axis: int) -> Iterator[npt.NDArray[Any]]:
+        """Yield all values in blocks along the time axis, some megabytes at a time."""
+        n_time = self.shape[time_axis]
+        at_once = largest_power_of_two(max(BLOCK_VALUES * n_time // prod(self.shape), 1))
+        for first, count in spans(n_time, at_once):
+            index = [slice(None)] * len(self.shape)
+            index[time_axis] = slice(first, first + count)
+            yield self[tuple(index)]
 
 
 class StoredArray:
@@ -196,7 +218,7 @@ class Features(Mapping[str, StoredArray], Resource):
 
     Attributes:
         path: Where the output is.
-        format: ``"hdf5"``, ``"npy"`` or ``"npy-directory"``.
+        format: The name of the output's format, such as ``"hdf5"``.
         root: The metadata of the whole output.
         frequency: Hz of each bin, or of the centre of each mel band.
     """
@@ -252,6 +274,13 @@ class Features(Mapping[str, StoredArray], Resource):
         """Yield the names of unexpected files or datasets among the arrays.
 
         Raise StoredDataError if the arrays cannot be listed.
+        """
+        return iter(())
+
+    def replaced_arrays(self) -> Iterator[str]:
+        """Yield the names of files that have the name of an array and cannot be what was written.
+
+        No array is opened. Raise StoredDataError if the metadata is damaged.
         """
         return iter(())
 

@@ -15,15 +15,11 @@ import numpy.typing as npt
 from kapre_cli.errors import OutputError, StoredDataError, wrap_os_errors
 from kapre_cli.formats.array_chunks import ArrayChunks, Part
 from kapre_cli.formats.checksum import crc32
-from kapre_cli.formats.metadata import FORMAT, InputMetadata, OutputMetadata, dumps
+from kapre_cli.formats.metadata import InputMetadata, OutputMetadata, dumps
+from kapre_cli.formats.npy_names import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, sidecar_of
 from kapre_cli.formats.read_back import Place
 from kapre_cli.formats.writer import FeatureWriter
 from kapre_cli.osutil import sync_folder, write_all
-from kapre_cli.settings.run import ROOT_NAME as ROOT_NAME
-
-MANIFEST_NAME = "manifest.jsonl"
-SIDECAR_SUFFIX = ".json"
-NPY_SUFFIX = ".npy"
 
 _HELD_BYTES = 2**24  # of a stream: arrays up to this size are assembled in memory
 _COPIED_BYTES = 2**20
@@ -87,20 +83,6 @@ class NpyWriter(FeatureWriter):
 
     def finish(self) -> None:
         """Do nothing: both files are complete."""
-
-
-def sidecar_of(path: Path) -> Path:
-    """Return the path of the metadata of a single .npy file."""
-    return path.with_name(path.name + SIDECAR_SUFFIX)
-
-
-def is_sidecar(path: Path) -> bool:
-    """Whether ``path`` is the metadata of a single .npy file, and not a link."""
-    if path.is_symlink() or not path.is_file():
-        return False
-    beginning = dumps({"format": FORMAT})[:-1].encode()
-    with path.open("rb") as file:
-        return file.read(len(beginning)) == beginning
 
 
 def root_dict(root: OutputMetadata, frequency: npt.NDArray[np.float64]) -> dict[str, Any]:

@@ -8,10 +8,9 @@ import json
 import math
 import os
 import re
-import stat
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import numpy as np
@@ -49,15 +48,6 @@ _RANGES = {
 }
 
 _ESCAPING_KEY = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|\0")
-
-
-def open_plain(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a plain file, without ever blocking; raise StoredDataError for anything else."""
-    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(file).st_mode):
-        os.close(file)
-        raise StoredDataError(f"{quoted(path)} is not a plain file")
-    return os.fdopen(file, "rb")
 
 
 def validated_json(text: str | bytes) -> Any:
