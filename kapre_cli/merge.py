@@ -39,7 +39,7 @@ class _Part:
     keys: tuple[str, ...]
 
     @classmethod
-    def look(cls, path: Path) -> "_Part":
+    def read(cls, path: Path) -> "_Part":
         with _opened(path) as features:
             return cls(path, features.root, tuple(features))
 
@@ -89,13 +89,13 @@ def merge(
         StoredDataError: If an input is damaged; an older output is unchanged then.
         OutputError: If the output cannot be written; likewise.
     """
-    _require_other(output.path, inputs)
+    _check_not_an_input(output.path, inputs)
     check_not_in_work_folder(output.path, inputs)
-    parts = _in_order([_Part.look(path) for path in inputs])
-    _require_alike(parts)
+    parts = _in_order([_Part.read(path) for path in inputs])
+    _check_same_settings(parts)
     if not allow_missing:
-        _require_complete(parts)
-    _require_distinct(parts)
+        _check_complete(parts)
+    _check_distinct_keys(parts)
     root = _root(parts, output, report)
     output = replace(
         output,
@@ -108,13 +108,13 @@ def merge(
         raise UsageError(
             f"the inputs hold no array for {quoted(output.path)}; name a folder or a .h5 file"
         )
-    _require_nothing_lost(output.path, parts, unreadable=True)
+    _check_nothing_lost(output.path, parts, unreadable=True)
     validate_output(output, sources, resumable=False)
     with WorkDir(output) as work_dir:
         replayed = replay(work_dir.journals)
         work_dir.keep = replayed.holds_work
         existing = existing_output(output, resumable=False)
-        _require_nothing_lost(output.path, parts)
+        _check_nothing_lost(output.path, parts)
         if replayed.holds_work:
             raise UsageError(
                 f"{quoted(work_dir.folder)} holds the work of a run that did not reach its end "
@@ -157,7 +157,7 @@ def _in_order(parts: Sequence[_Part]) -> list[_Part]:
     return ordered
 
 
-def _require_alike(parts: Sequence[_Part]) -> None:
+def _check_same_settings(parts: Sequence[_Part]) -> None:
     """Raise UsageError for parts of different settings."""
     first = parts[0]
     for part in parts[1:]:
@@ -171,7 +171,7 @@ def _require_alike(parts: Sequence[_Part]) -> None:
             )
 
 
-def _require_complete(parts: Sequence[_Part]) -> None:
+def _check_complete(parts: Sequence[_Part]) -> None:
     for shards in _lists(parts):
         there = {shard.index for _, shard in shards}
         place, shard = shards[0]
@@ -183,11 +183,11 @@ def _require_complete(parts: Sequence[_Part]) -> None:
         raise UsageError(
             f"{counted(len(missing), 'shard')} of the list of inputs of "
             f"{quoted(parts[place].path)} {'is' if len(missing) == 1 else 'are'} missing: "
-            f"{named}{more}{_stray(parts, shard, missing)}; --allow-missing does without"
+            f"{named}{more}{_other_list(parts, shard, missing)}; --allow-missing does without"
         )
 
 
-def _require_distinct(parts: Sequence[_Part]) -> None:
+def _check_distinct_keys(parts: Sequence[_Part]) -> None:
     """Raise UsageError if two parts have one key, or one key is a folder of another."""
     owners: dict[str, _Part] = {}
     for part in parts:
@@ -216,7 +216,7 @@ def _lists(parts: Sequence[_Part]) -> Collection[list[tuple[int, Shard]]]:
     return lists.values()
 
 
-def _stray(parts: Sequence[_Part], shard: Shard, missing: Sequence[int]) -> str:
+def _other_list(parts: Sequence[_Part], shard: Shard, missing: Sequence[int]) -> str:
     """Return a hint at a shard that has a missing number but is of another list of inputs."""
     for part in parts:
         other = part.root.shard
@@ -228,12 +228,12 @@ def _stray(parts: Sequence[_Part], shard: Shard, missing: Sequence[int]) -> str:
     return ""
 
 
-def _require_other(path: Path, inputs: Sequence[Path]) -> None:
+def _check_not_an_input(path: Path, inputs: Sequence[Path]) -> None:
     if path.exists() and any(one.exists() and one.samefile(path) for one in inputs):
         raise UsageError(f"the output {quoted(path)} is one of the inputs; name another output")
 
 
-def _require_nothing_lost(path: Path, parts: Sequence[_Part], *, unreadable: bool = False) -> None:
+def _check_nothing_lost(path: Path, parts: Sequence[_Part], *, unreadable: bool = False) -> None:
     """Raise UsageError if an output would be replaced by one that lacks some of its arrays.
 
     Naming the output among the inputs, or a shard in the output's place, must lose nothing. Two

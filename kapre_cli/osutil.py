@@ -28,7 +28,7 @@ _FOLDER_CANNOT_SYNC = (*_LACKING, errno.EACCES, errno.EPERM, errno.EBADF, errno.
 _CANNOT_TELL_FREE = (*_LACKING, errno.ESTALE)
 
 
-def require_posix() -> None:
+def check_posix() -> None:
     """Check that this system has what every part of the package needs.
 
     Raises:
@@ -150,7 +150,7 @@ def free_bytes(folder: Path) -> int | None:
     return disk.f_bavail * disk.f_frsize
 
 
-def require_free_bytes(folder: Path, n_bytes: int, what: str) -> None:
+def check_free_bytes(folder: Path, n_bytes: int, what: str) -> None:
     """Raise OutputError if fewer than ``n_bytes`` are free on the disk of ``folder``."""
     free = free_bytes(folder)
     if free is not None and n_bytes > free:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import kapre_cli
 from kapre_cli.errors import StoredDataError
-from kapre_cli.formats.checksum import PieceCrc
+from kapre_cli.formats.checksum import ArrayCrc32
 from kapre_cli.formats.hdf5_index import Hdf5Index, index_datasets
 from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.settings import get_format
@@ -312,7 +312,7 @@ def test_pieces_along_time_have_the_checksum_of_the_whole(
     shape: tuple[int, int, int], time_axis: int, cuts: int, seed: int
 ) -> None:
     values = np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
-    crc = PieceCrc(shape, time_axis, 4)
+    crc = ArrayCrc32(shape, time_axis, 4)
     for piece in np.array_split(values, cuts, axis=time_axis):
         crc.add(piece)
     assert crc.value() == zlib.crc32(values.tobytes())
@@ -545,6 +545,6 @@ def test_every_key_and_source_comes_back(
     index = stored_index(tmp_path_factory.mktemp("index") / "x.h5", metadata)
     assert list(index.rows) == keys
     for key, one in metadata:
-        index.require(key, one)
+        index.check(key, one)
         with pytest.raises(StoredDataError, match="'source'"):
-            index.require(key, one._replace(source=source + "!"))
+            index.check(key, one._replace(source=source + "!"))

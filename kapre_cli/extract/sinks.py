@@ -12,11 +12,11 @@ from kapre_cli.extract.disk_usage import output_bytes
 from kapre_cli.extract.jobs import NO_ENTRIES, Job
 from kapre_cli.extract.reuse import ReusePolicy
 from kapre_cli.extract.tasks import TaskSettings
-from kapre_cli.formats.array_chunks import ArrayChunks, Part, stored_array
+from kapre_cli.formats.array_chunks import ArrayChunks, Chunk, stored_array
 from kapre_cli.formats.npy_writer import write_array
 from kapre_cli.formats.opening import check_written
 from kapre_cli.formats.writer import FeatureWriter
-from kapre_cli.osutil import require_free_bytes
+from kapre_cli.osutil import check_free_bytes
 from kapre_cli.outputs.existing import Existing
 from kapre_cli.report import SILENT, Progress, Report
 from kapre_cli.resume.journals import Journals
@@ -136,7 +136,7 @@ class FileSink(Sink):
 
     def _write(self, job: Job, pause: Callable[[], None]) -> None:
         metadata = job.known_metadata
-        self._require_place()
+        self._check_place()
         writer = self._opened()
         try:
             array = self._array(job)
@@ -160,14 +160,14 @@ class FileSink(Sink):
         self._written.append(job)
         self._shown.checked(metadata.seconds)
 
-    def _require_place(self) -> None:
+    def _check_place(self) -> None:
         """Check that the work folder's name is not that of another folder now.
 
         A file that is open stays where it is: a check now and then is enough.
         """
         is_due = time.monotonic() > self._next_look
         if is_due or self._writer is None or self._format.is_folder:
-            self._work_dir.require_in_place()
+            self._work_dir.check_in_place()
             self._next_look = time.monotonic() + _SECONDS_TO_LOOK
 
     def _array(self, job: Job) -> ArrayChunks:
@@ -225,7 +225,7 @@ class FileSink(Sink):
         if arrays:
             output = self._settings.output.path
             n_bytes = output_bytes(arrays, self._settings)
-            require_free_bytes(output.parent, n_bytes, quoted(output))
+            check_free_bytes(output.parent, n_bytes, quoted(output))
             self.nothing_else_is_due(arrays)
         for job in arrays:
             self._write(job, lambda: None)
@@ -305,15 +305,15 @@ class StreamSink(Sink):
 def with_pauses(
     array: ArrayChunks, seconds: float, progress: Progress, pause: Callable[[], None]
 ) -> ArrayChunks:
-    """Return an array of so many seconds that calls ``pause`` between its pieces."""
-    if array.n_pieces == 1:
+    """Return an array of so many seconds that calls ``pause`` between its chunks."""
+    if array.n_chunks == 1:
         return array
     per_frame = seconds / array.shape[array.time_axis]
 
-    def pieces() -> Iterator[Part]:
-        for index, values in array.pieces():
+    def chunks() -> Iterator[Chunk]:
+        for index, values in array.chunks():
             yield index, values
             progress.moved(values.shape[array.time_axis] * per_frame)
             pause()
 
-    return replace(array, pieces=pieces)
+    return replace(array, chunks=chunks)

@@ -53,13 +53,13 @@ class Hdf5Values(Values):
         self._small: set[tuple[int, ...]] = set()  # starts of chunks that are known to be small
 
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
-        self._require_small_chunks(_ranges_of(index, self.shape))
+        self._check_chunk_sizes(_ranges_of(index, self.shape))
         return np.asarray(h5py.Dataset(self._dataset)[index])
 
-    def crc32(self, time_axis: int, look: ChunkVisitor | None = None) -> int:
+    def crc32(self, time_axis: int, visit: ChunkVisitor | None = None) -> int:
         """Return the values' CRC-32 in C order, read along the time axis as they were written."""
-        self._require_small_chunks([range(size) for size in self.shape])
-        return super().crc32(time_axis, look)
+        self._check_chunk_sizes([range(size) for size in self.shape])
+        return super().crc32(time_axis, visit)
 
     def blocks(self, time_axis: int) -> Iterator[npt.NDArray[Any]]:
         """Yield all values in blocks along the time axis."""
@@ -116,7 +116,7 @@ class Hdf5Values(Values):
             )
         return packing
 
-    def _require_small_chunks(self, within: Sequence[range]) -> None:
+    def _check_chunk_sizes(self, within: Sequence[range]) -> None:
         """Reject chunks that take more memory than those that this program writes.
 
         HDF5 decompresses a chunk to its end, however large it is; so each one in these ranges is

@@ -17,7 +17,7 @@ from kapre_cli.formats.features import Features, StoredArray, Values
 from kapre_cli.formats.metadata import InputMetadata, dumps
 from kapre_cli.formats.npy_names import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, sidecar_of
 from kapre_cli.formats.validation import (
-    MAX_FACTS_BYTES,
+    MAX_METADATA_BYTES,
     validated_frequency,
     validated_json,
     validated_key,
@@ -61,7 +61,7 @@ class _NpyFeatures(Features):
     def _file_of(self, key: str) -> Path:
         """Return the .npy file of a key; raise StoredDataError if it leads out of the output."""
 
-    def _array(self, key: str) -> StoredArray:
+    def open_array(self, key: str) -> StoredArray:
         file = self._file_of(key)
         try:
             values = NpyValues(file)
@@ -215,7 +215,7 @@ def _header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]
 def _lines(path: Path) -> Iterator[bytes]:
     """Yield the lines of a file; reject any that is longer than an input's metadata can be."""
     with open_plain(path) as file:
-        while line := file.readline(MAX_FACTS_BYTES):
+        while line := file.readline(MAX_METADATA_BYTES):
             if not line.endswith(b"\n"):
                 raise StoredDataError(f"{quoted(path)} has a line that is cut off or too long")
             yield line

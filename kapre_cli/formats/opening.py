@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from kapre_cli.errors import AudioReadError, NotAnOutputError, OutputError, StoredDataError
 from kapre_cli.formats.features import Features, StoredArray
 from kapre_cli.formats.npy_names import ROOT_NAME
-from kapre_cli.formats.validation import require_buildable
+from kapre_cli.formats.validation import check_buildable
 from kapre_cli.formats.writer import FeatureWriter
 from kapre_cli.report import Progress
 from kapre_cli.settings.formats import recognized_format
@@ -117,7 +117,7 @@ def check_written(writer: FeatureWriter, progress: Progress) -> None:
             progress.stage("reading back", len(writer.keys), length)
             writer.read_back.finish()
             written = zip(writer.keys, writer.metadata, strict=True)
-            features.require(written, progress, writer.read_back.compared)
+            features.check_written(written, progress, writer.read_back.compared)
     except (StoredDataError, OSError) as error:
         raise OutputError(
             f"{quoted(writer.path)} was written and cannot be read back: {error}"
@@ -148,7 +148,7 @@ def load_layer(output: PathLike) -> "Spectrogram":
     """
     with open_features(output) as features:
         config = features.layer
-    require_buildable(config)
+    check_buildable(config)
     try:
         from kapre_cli.time_frequency import layer_of  # TensorFlow only where it is needed
     except ModuleNotFoundError as error:

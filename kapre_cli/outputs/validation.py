@@ -27,7 +27,7 @@ from kapre_cli.outputs.scratch import scratch_folder
 from kapre_cli.settings import STANDARD_OUTPUT, Format, OutputSettings
 from kapre_cli.text import quoted
 
-_NAME_REFUSED = (errno.EINVAL, errno.EILSEQ)
+_NAME_REJECTED = (errno.EINVAL, errno.EILSEQ)
 _RESERVED = re.compile(r'[\x01-\x1f"*:<>?\\|\x7f]|[. ](?=/|$)')
 _ENDS_OF_NAMES = re.compile(r"[. ]+(?=/|$)")
 
@@ -189,7 +189,7 @@ def check_collisions(parent: Path, files: Mapping[str, str]) -> None:
                     f"{quoted(file)} for one another; write one .h5 file"
                 ) from error
             except OSError as error:
-                if error.errno not in _NAME_REFUSED:
+                if error.errno not in _NAME_REJECTED:
                     raise
                 raise UsageError(
                     f"{quoted(files[file])} cannot be stored: the file system of "

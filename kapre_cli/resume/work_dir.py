@@ -72,7 +72,7 @@ class WorkDir(Resource):
             self._parent = os.open(output.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             held.callback(os.close, self._parent)
             try:
-                self.require_in_place()
+                self.check_in_place()
                 _check_ours(self.folder, self._made_aside)
                 self._recover()
                 check_no_lone_companion(output)
@@ -162,7 +162,7 @@ class WorkDir(Resource):
         output, stays. It is also raised with the output in its place, if the disk cannot be synced.
         """
         target = self._output.path
-        self.require_in_place()
+        self.check_in_place()
         with wrap_os_errors(target):
             paths = self.staging, target, self._replaced
             if self._format.companion_suffix:
@@ -174,7 +174,7 @@ class WorkDir(Resource):
             sync_folder(target.parent)
         self.keep = False
 
-    def require_in_place(self) -> None:
+    def check_in_place(self) -> None:
         """Raise OutputError if this folder, or the one above, was moved."""
         above = self.folder.parent
         if not is_at(self._parent, above, follow_links=True):
