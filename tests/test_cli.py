@@ -153,7 +153,7 @@ USAGE = {
     "npy for two": (["spectrogram", "audio", "-o", "x.npy"], "there are 2 inputs"),
     "compressed npy": (
         ["spectrogram", "audio", "-o", "x", "--compression", "gzip"],
-        "Only HDF5 output can be compressed",
+        "Only the format hdf5 can be compressed",
     ),
     "no such folder": (
         ["spectrogram", "audio", "-o", "gone/x.h5"],

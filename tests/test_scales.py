@@ -313,7 +313,7 @@ def test_formats_without_scales_refuse_them(output: str, here: Path, program: An
     name = output if output == "-" else here / output
     ended = program(*VALID, "a.wav", "-o", name, SCALES)
     assert (ended.code, ended.out) == (2, "")
-    assert "Only HDF5 output can have dimension scales" in ended.err
+    assert "Only the format hdf5 can have dimension scales" in ended.err
     assert not (here / output).exists()
 
 

@@ -514,7 +514,7 @@ def test_a_closed_standard_output_is_refused(audio: Path) -> None:
         (["-o", "x", "--format", "npy-stream"], "npy-stream, and no other, goes to standard outpu"),
         (["-o", "-", "--overwrite"], "Standard output (-) cannot be replaced or resumed"),
         (["-o", "-", "--resume"], "Standard output (-) cannot be replaced or resumed"),
-        (["-o", "-", "--compression", "gzip"], "Only HDF5 output can be compressed"),
+        (["-o", "-", "--compression", "gzip"], "Only the format hdf5 can be compressed"),
         (["-o", "-", "--report", "-"], "Standard output (-) cannot take the features and the rep"),
     ],
 )

@@ -200,7 +200,9 @@ def _checked(run: _Run) -> "ReportPlace | None":
     if not run.output.is_stream:
         run.incoming.require_unread("output", run.output.path)
         # All shards must fit into one output. A single array is never one of several.
-        validate_output(run.output, run.inputs.sources if run.output.format == "npy" else run.every)
+        validate_output(
+            run.output, run.every if run.output.file_format.holds_many else run.inputs.sources
+        )
     path = run.options["report"]
     if path is None:
         return None
@@ -215,7 +217,7 @@ def _taken(
     if shard is None:
         return sources, None
     taken, shard = take(sources, shard)
-    if sources and not taken and output.format == "npy":
+    if sources and not taken and not output.file_format.holds_many:
         raise UsageError(
             f"shard {shard} has no inputs, and {quoted(output.path)} would be one array; "
             "name a .h5 file or a folder, or take fewer shards"

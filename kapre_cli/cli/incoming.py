@@ -45,7 +45,9 @@ class StdinInputs(Resource):
         self._output = output
         self._names = None if listed is None else Names(listed, ended_by_nul=options["null"])
         self._stream = SpooledPipe(folder) if STREAM in options["inputs"] else None
-        whole = output.format == "npy" or options["shard"] is not None or options["dry_run"]
+        whole = (
+            not output.file_format.holds_many or options["shard"] is not None or options["dry_run"]
+        )
         self.arrives = self._names is not None and self._names.grows and not whole
 
     @property

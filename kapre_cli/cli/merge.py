@@ -12,7 +12,7 @@ from kapre_cli.cli.options import OVERWRITE, QUIET, SCALES, format_option, outpu
 from kapre_cli.cli.signals import Stopped, heard, pass_over
 from kapre_cli.errors import OutputError, StoredDataError, UsageError
 from kapre_cli.report import Report
-from kapre_cli.settings import FILE_FORMATS, OutputSettings
+from kapre_cli.settings import OutputSettings
 from kapre_cli.settings.run import format_of, output_path
 from kapre_cli.text import counted, quoted
 from kapre_cli.version import PROGRAM
@@ -26,7 +26,7 @@ _SHOWN = 4  # inputs, in a message
         click.Argument(["inputs"], nargs=-1, required=True, type=click.Path(path_type=Path)),
         output_option(is_stream=False),
         OVERWRITE,
-        format_option(FILE_FORMATS),
+        format_option(is_stream=False),
         SCALES,
         Option(
             "--allow-missing",
@@ -69,7 +69,7 @@ def merge(
 
     settings = OutputSettings(
         path=output_path(output),
-        format=format_ or format_of(output, FILE_FORMATS),
+        format=format_ or format_of(output, streams=False),
         dimension_scales=dimension_scales,
         overwrite=overwrite,
     )

@@ -1,6 +1,6 @@
 """The options that several commands have, each declared once; defaults are the library's own."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,9 @@ import click
 from kapre_cli.cli.help_text import Group, Option
 from kapre_cli.failure_limit import MaxFailures
 from kapre_cli.settings import (
-    COMPRESSIONS,
     DATA_FORMATS,
     DTYPES,
     ENGINE_CHOICES,
-    FORMATS,
     NON_FINITE,
     PADDINGS,
     RAW_ENCODINGS,
@@ -28,6 +26,7 @@ from kapre_cli.settings import (
     Shard,
 )
 from kapre_cli.settings.checks import whole
+from kapre_cli.settings.formats import all_formats, built_in_formats, compressions
 
 _output_option = partial(Option, group=Group.OUTPUT)
 feature_option = partial(Option, group=Group.FEATURES)
@@ -291,12 +290,33 @@ def output_option(*, is_stream: bool) -> Option:
     )
 
 
-def format_option(formats: Sequence[str]) -> Option:
+class ExtensibleChoice(click.Choice[str]):
+    """A choice that installed packages may add to; they are searched only when it matters."""
+
+    def __init__(self, built_in: Iterable[str], listed: Callable[[], Iterable[str]]) -> None:
+        self._built_in = tuple(built_in)
+        self._listed = listed
+        self.case_sensitive = True
+
+    @property
+    def choices(self) -> tuple[str, ...]:  # type: ignore[override]
+        """All choices."""
+        return tuple(self._listed())
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the choice that a text names."""
+        return value if value in self._built_in else super().convert(value, param, ctx)
+
+
+def format_option(*, is_stream: bool) -> Option:
     """Return the option that selects one of the output formats."""
     return _output_option(
         "--format",
         "format_",
-        type=click.Choice(formats),
+        type=ExtensibleChoice(
+            (one.name for one in built_in_formats() if is_stream or not one.is_stream),
+            lambda: (one.name for one in all_formats(streams=is_stream)),
+        ),
         show_default="by the suffix of --output",
         help="Format of the output.",
     )
@@ -324,7 +344,7 @@ _OUTPUT = [
         "whose path, size and modification time are unchanged (=content: whose bytes are "
         "unchanged).",
     ),
-    format_option(FORMATS),
+    format_option(is_stream=True),
     _output_option(
         "--dtype",
         type=click.Choice(DTYPES),
@@ -333,7 +353,9 @@ _OUTPUT = [
     ),
     _output_option(
         "--compression",
-        type=click.Choice(COMPRESSIONS),
+        type=ExtensibleChoice(
+            (name for one in built_in_formats() for name in one.compressions), compressions
+        ),
         default=OutputSettings.compression,
         help="Compression of HDF5 output.",
     ),

@@ -24,7 +24,6 @@ from kapre_cli.cli.from_options import (
 from kapre_cli.cli.signals import heard, pass_over
 from kapre_cli.errors import AudioReadError, StoredDataError, UsageError
 from kapre_cli.extract.executor import Executor
-from kapre_cli.formats.npy_writer import MANIFEST_NAME, ROOT_NAME
 from kapre_cli.formats.opening import Features, is_output, open_features
 from kapre_cli.inputs import discover
 from kapre_cli.outputs.scratch import scratch_folder
@@ -40,6 +39,7 @@ from kapre_cli.settings import (
     OutputSettings,
     SpectrogramConfig,
 )
+from kapre_cli.settings.formats import recognized_format
 from kapre_cli.text import counted, quoted
 
 _KEYS_NAMED = 5  # in a message
@@ -131,7 +131,8 @@ def _opened(output: Path) -> Features:
         return open_features(output)
     except StoredDataError as error:
         try:
-            is_other = not {ROOT_NAME, MANIFEST_NAME} & set(os.listdir(output))
+            os.listdir(output)
+            is_other = recognized_format(output) is None
         except OSError:  # a file, or an unreadable folder
             is_other = False
         if not is_other:

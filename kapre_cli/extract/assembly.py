@@ -8,7 +8,7 @@ from operator import attrgetter
 import numpy as np
 
 from kapre_cli.errors import FeatureError
-from kapre_cli.formats.array_chunks import ArrayChunks, Part, frame_index
+from kapre_cli.formats.array_chunks import ArrayChunks, Chunk, frame_index
 from kapre_cli.layers.dsp import decibel_reference, decibels_below
 from kapre_cli.resume.journal import BlockEntry
 from kapre_cli.resume.journals import Journals
@@ -36,36 +36,36 @@ def final_array(
     n_channels, _, n_features = entries[0].shape
     sizes = (n_channels, sum(entry.shape[1] for entry in entries), n_features)
 
-    def piece(entry: BlockEntry) -> Part:
+    def chunk(entry: BlockEntry) -> Chunk:
         values = journals.read(entry)
         if reference is not None:
             values = decibels_below(values, reference, config.amin)
         index = frame_index(config, entry.first_frame, entry.shape[1])
         return index, np.ascontiguousarray(values.transpose(order), dtype=stored)
 
-    def pieces() -> Iterator[Part]:
-        return _made_ahead(piece, sorted(entries, key=attrgetter("first_frame")))
+    def chunks() -> Iterator[Chunk]:
+        return _made_ahead(chunk, sorted(entries, key=attrgetter("first_frame")))
 
     return ArrayChunks(
         shape=tuple(sizes[axis] for axis in order),
         dtype=stored,
         time_axis=config.axes.index("time"),
-        n_pieces=len(entries),
-        piece_frames=max(entry.shape[1] for entry in entries),
-        pieces=pieces,
+        n_chunks=len(entries),
+        chunk_frames=max(entry.shape[1] for entry in entries),
+        chunks=chunks,
         reference=reference,
     )
 
 
 def _made_ahead(
-    make: Callable[[BlockEntry], Part], entries: Sequence[BlockEntry]
-) -> Iterator[Part]:
+    make: Callable[[BlockEntry], Chunk], entries: Sequence[BlockEntry]
+) -> Iterator[Chunk]:
     """Yield what is made of each entry; the next ones are made meanwhile, in a thread."""
     if len(entries) == 1:
         yield make(entries[0])
         return
-    with ThreadPoolExecutor(1, "pieces") as pool:
-        due: deque[Future[Part]] = deque()
+    with ThreadPoolExecutor(1, "chunks") as pool:
+        due: deque[Future[Chunk]] = deque()
         for entry in entries:
             due.append(pool.submit(make, entry))
             if len(due) > _PIECES_AHEAD:

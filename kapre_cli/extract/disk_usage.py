@@ -11,7 +11,7 @@ from kapre_cli.extract.executor import Executor
 from kapre_cli.extract.jobs import Job
 from kapre_cli.extract.preview import previews
 from kapre_cli.extract.tasks import Preview, TaskSettings
-from kapre_cli.osutil import free_bytes, require_free_bytes
+from kapre_cli.osutil import check_free_bytes, free_bytes
 from kapre_cli.settings import ExtractionSettings
 from kapre_cli.text import quoted
 
@@ -39,9 +39,7 @@ def check_disk(jobs: Sequence[Job], common: TaskSettings, executor: Executor) ->
         return
     seen = previews([job.source for job in due], common, executor)
     n_bytes = _required_bytes(due, seen, settings) + n_bytes_done
-    require_free_bytes(
-        output.parent, n_bytes, f"{quoted(output)}, with the work beside it, at least"
-    )
+    check_free_bytes(output.parent, n_bytes, f"{quoted(output)}, with the work beside it, at least")
 
 
 def output_bytes(jobs: Iterable[Job], settings: ExtractionSettings) -> int:
@@ -60,7 +58,8 @@ def value_bytes(settings: ExtractionSettings) -> int:
 
 
 def _stored_bytes(n_values: int, settings: ExtractionSettings) -> int:
-    return 0 if settings.output.compression != "none" else n_values * value_bytes(settings)
+    output = settings.output
+    return output.file_format.required_bytes(n_values * value_bytes(settings), output.compression)
 
 
 def _upper_bound_bytes(due: Sequence[Job], settings: ExtractionSettings) -> float:

@@ -86,11 +86,11 @@ def _extract(
             try:
                 try:
                     run.go(jobs, coming)
-                    work_dir.require_in_place()
+                    work_dir.check_in_place()
                     sink.finish(jobs)
                 except OutputError:
                     if not work_dir.published:
-                        work_dir.require_in_place()  # why it cannot be written, perhaps
+                        work_dir.check_in_place()  # why it cannot be written, perhaps
                     raise
             except BaseException:
                 work_dir.keep = not work_dir.published and (

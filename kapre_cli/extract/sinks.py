@@ -12,12 +12,11 @@ from kapre_cli.extract.disk_usage import output_bytes
 from kapre_cli.extract.jobs import NO_ENTRIES, Job
 from kapre_cli.extract.reuse import ReusePolicy
 from kapre_cli.extract.tasks import TaskSettings
-from kapre_cli.formats.array_chunks import ArrayChunks, Part, stored_array
+from kapre_cli.formats.array_chunks import ArrayChunks, Chunk, stored_array
 from kapre_cli.formats.npy_writer import write_array
-from kapre_cli.formats.opening import require_written
-from kapre_cli.formats.registry import writer_class
+from kapre_cli.formats.opening import check_written
 from kapre_cli.formats.writer import FeatureWriter
-from kapre_cli.osutil import require_free_bytes
+from kapre_cli.osutil import check_free_bytes
 from kapre_cli.outputs.existing import Existing
 from kapre_cli.report import SILENT, Progress, Report
 from kapre_cli.resume.journals import Journals
@@ -77,6 +76,7 @@ class FileSink(Sink):
     ) -> None:
         self._settings = common.settings
         self._config = common.settings.layer
+        self._format = common.settings.output.file_format
         self._root = common.root
         self._work_dir = work_dir
         self._existing = existing
@@ -107,7 +107,7 @@ class FileSink(Sink):
 
     def get_ready(self) -> None:
         """Load the library that writes the output."""
-        writer_class(self._settings.output.format)
+        self._format.writer_class()
 
     def nothing_else_is_due(self, jobs: Collection[Job]) -> None:
         """Show the progress of writing from the next written input on."""
@@ -131,13 +131,12 @@ class FileSink(Sink):
 
     def _opened(self) -> FeatureWriter:
         if self._writer is None:
-            write = writer_class(self._settings.output.format)
-            self._writer = write(self._work_dir.staging, self._root)
+            self._writer = self._format.writer_class()(self._work_dir.staging, self._root)
         return self._writer
 
     def _write(self, job: Job, pause: Callable[[], None]) -> None:
         metadata = job.known_metadata
-        self._require_place()
+        self._check_place()
         writer = self._opened()
         try:
             array = self._array(job)
@@ -161,14 +160,14 @@ class FileSink(Sink):
         self._written.append(job)
         self._shown.checked(metadata.seconds)
 
-    def _require_place(self) -> None:
+    def _check_place(self) -> None:
         """Check that the work folder's name is not that of another folder now.
 
         A file that is open stays where it is: a check now and then is enough.
         """
         is_due = time.monotonic() > self._next_look
-        if is_due or self._writer is None or self._settings.output.format == "npy-directory":
-            self._work_dir.require_in_place()
+        if is_due or self._writer is None or self._format.is_folder:
+            self._work_dir.check_in_place()
             self._next_look = time.monotonic() + _SECONDS_TO_LOOK
 
     def _array(self, job: Job) -> ArrayChunks:
@@ -219,14 +218,14 @@ class FileSink(Sink):
 
     def _may_be_empty(self, jobs: Sequence[Job]) -> bool:
         """Return whether to write an output without arrays: of a shard, and over no better one."""
-        is_shard = self._settings.shard is not None and self._settings.output.format != "npy"
+        is_shard = self._settings.shard is not None and self._format.holds_many
         return is_shard and not (jobs and os.path.lexists(self._settings.output.path))
 
     def _write_all(self, arrays: Sequence[Job]) -> None:
         if arrays:
             output = self._settings.output.path
             n_bytes = output_bytes(arrays, self._settings)
-            require_free_bytes(output.parent, n_bytes, quoted(output))
+            check_free_bytes(output.parent, n_bytes, quoted(output))
             self.nothing_else_is_due(arrays)
         for job in arrays:
             self._write(job, lambda: None)
@@ -238,7 +237,7 @@ class FileSink(Sink):
         An interrupt between the last two would be reported as if there were no output.
         """
         writer.finish()
-        require_written(writer, self._progress)
+        check_written(writer, self._progress)
         writer.close()
         with signals_deferred():
             try:
@@ -306,15 +305,15 @@ class StreamSink(Sink):
 def with_pauses(
     array: ArrayChunks, seconds: float, progress: Progress, pause: Callable[[], None]
 ) -> ArrayChunks:
-    """Return an array of so many seconds that calls ``pause`` between its pieces."""
-    if array.n_pieces == 1:
+    """Return an array of so many seconds that calls ``pause`` between its chunks."""
+    if array.n_chunks == 1:
         return array
     per_frame = seconds / array.shape[array.time_axis]
 
-    def pieces() -> Iterator[Part]:
-        for index, values in array.pieces():
+    def chunks() -> Iterator[Chunk]:
+        for index, values in array.chunks():
             yield index, values
             progress.moved(values.shape[array.time_axis] * per_frame)
             pause()
 
-    return replace(array, pieces=pieces)
+    return replace(array, chunks=chunks)

@@ -80,7 +80,9 @@ class Hdf5Features(Features):
             self.close()
             raise
 
-    def _array(self, key: str) -> StoredArray:
+    def open_array(self, key: str) -> StoredArray:
+        """Return the array of a key, without HDF5 where the form of its header is known."""
+        """Return the array of a key, without HDF5 where the form of its header is known."""
         found = self._known(self._index.rows[key]) if self._headers.knows_any else None
         if found is None:
             return self._read(key)
@@ -134,7 +136,7 @@ class Hdf5Features(Features):
             if not isinstance(stored, bytes):
                 raise StoredDataError(f"{quoted(key)} has no metadata")
             metadata = within_range(InputMetadata.from_dict(validated_json(stored)), self.root)
-            self._index.require(key, metadata)
+            self._index.check(key, metadata)
             values = Hdf5Values(key, dataset)
             array = StoredArray(key, values, metadata, self.layer)
             self._learn(dataset, values, stored)
@@ -190,11 +192,11 @@ class Hdf5Features(Features):
                         for one in sorted(_foreign_attributes(group, raw, self._own)):
                             yield f"attribute {one} of {key}"
 
-    def require_scales(self) -> None:
+    def check_scales(self) -> None:
         """Compare the dimension scales, if the file has them, with the metadata."""
         if self.root.dimension_scales:
             with wrap_hdf5_errors("a dimension scale"):
-                self._scales.require(h5g.open(self._file.id, b"/"))
+                self._scales.check(h5g.open(self._file.id, b"/"))
 
     @cached_property
     def _scales(self) -> ScaleNames:

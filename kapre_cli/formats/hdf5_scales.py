@@ -96,7 +96,7 @@ class ScaleNames:
                 self.names[one] = one.axis if number == 1 else f"{one.axis}_{number}"
         return scales
 
-    def require(self, top: Any) -> None:
+    def check(self, top: Any) -> None:
         """Raise StoredDataError if a file has other coordinates; no reference is followed."""
         for expected, name in self.names.items():
             stored = open_column(top, name, expected.dtype)

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from kapre_cli.errors import StoredDataError
 from kapre_cli.layers.dsp import DECIBEL_RANGE
 from kapre_cli.settings import (
-    COMPRESSIONS,
     DTYPES,
     ENGINES,
     AudioSettings,
@@ -20,9 +19,9 @@ from kapre_cli.settings import (
     layer_from_dict,
     layer_to_dict,
 )
-from kapre_cli.version import __version__
+from kapre_cli.settings.formats import checked_compression
+from kapre_cli.version import PROGRAM, __version__
 
-FORMAT = "kapre-extract"
 FORMAT_VERSION = 1
 
 _ENCODER = json.JSONEncoder(allow_nan=False)  # json.dumps would make a new one for every call
@@ -196,7 +195,7 @@ class OutputMetadata:
     def to_dict(self) -> dict[str, Any]:
         """Return the root attributes by name, ready for JSON."""
         described = {
-            "format": FORMAT,
+            "format": PROGRAM,
             "format_version": FORMAT_VERSION,
             "layer": layer_to_dict(self.layer),
             "settings": self.settings,
@@ -207,7 +206,7 @@ class OutputMetadata:
     @classmethod
     def from_dict(cls, stored: Any) -> "OutputMetadata":
         """Return the metadata that :meth:`to_dict` wrote; raise StoredDataError for other."""
-        if not isinstance(stored, dict) or stored.get("format") != FORMAT:
+        if not isinstance(stored, dict) or stored.get("format") != PROGRAM:
             raise StoredDataError("it is not an output of kapre-extract: it has no such `format`")
         if stored.get("format_version") != FORMAT_VERSION:
             raise StoredDataError(
@@ -222,9 +221,7 @@ class OutputMetadata:
             return cls(
                 layer=layer_from_dict(stored.get("layer")),
                 dtype=checks.choice("dtype", audio.pop("dtype", None), DTYPES),
-                compression=checks.choice(
-                    "compression", audio.pop("compression", None), COMPRESSIONS
-                ),
+                compression=checked_compression(audio.pop("compression", None)),
                 engine=checks.choice("engine", audio.pop("engine", None), ENGINES),
                 dimension_scales=checks.boolean(
                     "dimension_scales", audio.pop("dimension_scales", False)
@@ -240,7 +237,7 @@ class OutputMetadata:
 def _versions() -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version  # slow to import
 
-    found = {"kapre-extract": __version__}
+    found = {PROGRAM: __version__}
     for library in _LIBRARIES:
         try:
             found[library] = version(library)

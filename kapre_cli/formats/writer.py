@@ -4,8 +4,8 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 
-from kapre_cli.formats.array_chunks import ArrayChunks, Part, stored_array
-from kapre_cli.formats.checksum import PieceCrc
+from kapre_cli.formats.array_chunks import ArrayChunks, Chunk, stored_array
+from kapre_cli.formats.checksum import ArrayCrc32
 from kapre_cli.formats.features import StoredArray
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.formats.read_back import Place, ReadBack
@@ -33,14 +33,14 @@ class FeatureWriter(Resource):
 
         Return the metadata with the checksum of the stored values and the reference of decibels.
         """
-        crc = PieceCrc(array.shape, array.time_axis, array.dtype.itemsize)
-        place = self._store(key, array, crc.through(array.pieces()))
+        crc = ArrayCrc32(array.shape, array.time_axis, array.dtype.itemsize)
+        place = self.store_array(key, array, crc.through(array.chunks()))
         metadata = metadata._replace(crc32=crc.value()).with_reference(array.reference)
         self._finish_array(key, metadata, place)
         return metadata
 
     def _finish_array(self, key: str, metadata: InputMetadata, place: Place | None) -> None:
-        self._describe(key, metadata)
+        self.store_metadata(key, metadata)
         self.keys.append(key)
         self.metadata.append(metadata)
         if place is not None:
@@ -53,15 +53,15 @@ class FeatureWriter(Resource):
         """
         array = stored_array(stored, self.root.layer)
         metadata = self.add(stored.key, array, stored.metadata)
-        stored.require_crc32(metadata.crc32)
+        stored.check_crc32(metadata.crc32)
         return metadata
 
     @abstractmethod
-    def _store(self, key: str, array: ArrayChunks, pieces: Iterator[Part]) -> Place | None:
-        """Write all pieces; return where the bytes are, ``None`` if they are compressed."""
+    def store_array(self, key: str, array: ArrayChunks, chunks: Iterator[Chunk]) -> Place | None:
+        """Write all chunks; return where the bytes are, ``None`` if they are compressed."""
 
     @abstractmethod
-    def _describe(self, key: str, metadata: InputMetadata) -> None:
+    def store_metadata(self, key: str, metadata: InputMetadata) -> None:
         """Write the metadata of the array stored last."""
 
     @abstractmethod

@@ -120,7 +120,9 @@ def compare(
                 if here.has_bytes_of(there):
                     found.n_same += 1
                 elif (why := not_alike(here, there)) is None:
-                    apart = difference(here, there, first.layer, tolerance, here.moving(progress))
+                    apart = difference(
+                        here, there, first.layer, tolerance, here.progress_visitor(progress)
+                    )
                     found.add(key, apart, partial(apart_words, features=first, array=here))
                 else:
                     found.unlike[key] = why

@@ -90,7 +90,7 @@ def difference(
     """
     found = Difference()
     order = [other.axes.index(axis) for axis in one.axes]
-    for index, values in stored_array(one, config).pieces():
+    for index, values in stored_array(one, config).chunks():
         by_axis = dict(zip(one.axes, index, strict=True))
         others = other[tuple(by_axis[axis] for axis in other.axes)].transpose(order)
         starts = {axis: part.start or 0 for axis, part in by_axis.items()}

@@ -18,7 +18,7 @@ from kapre_cli.extract.run import extract
 from kapre_cli.formats.features import Features, StoredArray
 from kapre_cli.formats.metadata import OutputMetadata
 from kapre_cli.formats.opening import open_features
-from kapre_cli.formats.validation import require_buildable
+from kapre_cli.formats.validation import check_buildable
 from kapre_cli.inputs import Source, path_of
 from kapre_cli.inspect.difference import EXACT, apart_words, difference
 from kapre_cli.inspect.opening import total_of
@@ -154,7 +154,7 @@ class Recomputation:
 
     def check(self, keys: Sequence[str]) -> None:
         """Recompute inputs and report faults; raise StoredDataError if the layer is too large."""
-        require_buildable(self._root.layer)
+        check_buildable(self._root.layer)
         self.progress.stage("checking", len(keys), total_of(self.seconds, keys))
         for chunk in self._lots(keys):
             with scratch_folder() as folder:

@@ -10,10 +10,9 @@ from typing import Any
 from kapre_cli.errors import StoredDataError, UsageError
 from kapre_cli.formats.features import Features, StoredArray, unknown_key
 from kapre_cli.formats.metadata import OutputMetadata
-from kapre_cli.formats.npy_writer import sidecar_of
 from kapre_cli.inspect.opening import opened
 from kapre_cli.inspect.outliers import InputResult, outliers
-from kapre_cli.settings import ExtractionSettings, LayerConfig, OutputSettings
+from kapre_cli.settings import ExtractionSettings, LayerConfig, OutputSettings, get_format
 from kapre_cli.settings.run import AudioSettings
 from kapre_cli.text import quoted
 
@@ -111,10 +110,11 @@ def _described(array: StoredArray) -> dict[str, Any]:
 
 
 def _bytes_of(features: Features) -> int:
-    if features.format == "npy-directory":
+    format_ = get_format(features.format)
+    if format_.is_folder:
         return _bytes_below(features.path)
-    n_bytes = features.path.stat().st_size
-    return n_bytes + (sidecar_of(features.path).stat().st_size if features.format == "npy" else 0)
+    files = (features.path, *format_.companions(features.path))
+    return sum(file.stat().st_size for file in files)
 
 
 def _bytes_below(folder: Path) -> int:

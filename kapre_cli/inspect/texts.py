@@ -6,13 +6,9 @@ from operator import itemgetter
 from typing import Any
 
 from kapre_cli.inspect.outliers import MANY_TIMES
+from kapre_cli.settings import get_format
 from kapre_cli.text import counted, in_bytes, length, printable, quoted
 
-_FORMATS = {
-    "hdf5": "one HDF5 file",
-    "npy": "one .npy file with its metadata beside it",
-    "npy-directory": "a folder of .npy files",
-}
 _NAMED = 3  # outliers of a kind that are named
 
 _ODD = {
@@ -34,7 +30,7 @@ _VALUES = {
 
 def summary_lines(summary: dict[str, Any]) -> Iterator[str]:
     """Yield the summary of an output, line by line."""
-    layer, form = summary["layer"], _FORMATS[summary["format"]]
+    layer, form = summary["layer"], get_format(summary["format"]).summary
     yield f"{quoted(summary['output'])}: {form}, {in_bytes(summary['bytes'])}"
     yield from table(_overview(summary))
     yield ""

@@ -107,7 +107,7 @@ def verify(
         try:
             for stray in features.unexpected_files():
                 verdict.stray(stray)
-            features.require_scales()
+            features.check_scales()
         except StoredDataError as error:
             verdict.n_unexpected += 1
             say(f"wrong: {error}")
@@ -136,7 +136,7 @@ def _check(array: StoredArray, root: OutputMetadata, progress: Progress) -> None
         what, lowest, highest = "decibels", *_DECIBELS
     n_seen: Counter[str] = Counter()
     outside = np.empty(0)
-    moving = array.moving(progress)
+    advance = array.progress_visitor(progress)
 
     def look(values: npt.NDArray[Any]) -> None:
         nonlocal outside
@@ -148,8 +148,8 @@ def _check(array: StoredArray, root: OutputMetadata, progress: Progress) -> None
             beyond = finite[(finite < lowest) | (finite > highest)]
             n_seen["outside"] += beyond.size
             outside = beyond[:1] if beyond.size else outside
-        if moving is not None:
-            moving(values)
+        if advance is not None:
+            advance(values)
 
     array.verify(look)
     if n_seen["infinite"]:

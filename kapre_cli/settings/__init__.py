@@ -4,6 +4,7 @@ Only the standard library is used here, so that the command line can check its o
 and a reader its metadata, without importing NumPy or TensorFlow.
 """
 
+from kapre_cli.settings.formats import FORMATS, Format, get_format
 from kapre_cli.settings.layers import (
     DATA_FORMATS,
     DEFAULT_AMIN,
@@ -17,12 +18,9 @@ from kapre_cli.settings.layers import (
 )
 from kapre_cli.settings.raw import RAW_ENCODINGS, RawFormat
 from kapre_cli.settings.run import (
-    COMPRESSIONS,
     DTYPES,
     ENGINE_CHOICES,
     ENGINES,
-    FILE_FORMATS,
-    FORMATS,
     NON_FINITE,
     RESUMES,
     STANDARD_OUTPUT,
@@ -34,13 +32,11 @@ from kapre_cli.settings.run import (
 from kapre_cli.settings.shard import Shard
 
 __all__ = [
-    "COMPRESSIONS",
     "DATA_FORMATS",
     "DEFAULT_AMIN",
     "DTYPES",
     "ENGINES",
     "ENGINE_CHOICES",
-    "FILE_FORMATS",
     "FORMATS",
     "LAYERS",
     "NON_FINITE",
@@ -50,12 +46,14 @@ __all__ = [
     "STANDARD_OUTPUT",
     "AudioSettings",
     "ExtractionSettings",
+    "Format",
     "LayerConfig",
     "MelspectrogramConfig",
     "OutputSettings",
     "RawFormat",
     "Shard",
     "SpectrogramConfig",
+    "get_format",
     "layer_from_dict",
     "layer_to_dict",
     "resolved_engine",
