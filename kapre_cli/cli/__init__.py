@@ -22,7 +22,7 @@ import click
 from kapre_cli.cli.commands import Command
 from kapre_cli.cli.defaults import unknown_variables, with_defaults, with_source
 from kapre_cli.cli.ending import PipeClosedError, code_of, message_of
-from kapre_cli.cli.extract import melspectrogram, spectrogram
+from kapre_cli.cli.extract import built_in_commands, installed_commands
 from kapre_cli.cli.inspection import compare, info, verify
 from kapre_cli.cli.merge import merge
 from kapre_cli.cli.messages import lossy_messages, n_lost
@@ -64,7 +64,19 @@ class _Program(Command, click.Group):
             raise PipeClosedError from error
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
+        self._add_installed()
         return [*self.commands]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.commands:
+            self._add_installed()
+        return super().get_command(ctx, cmd_name)
+
+    def _add_installed(self) -> None:
+        """Add the commands of layers that other packages install, after those of this program."""
+        for command in installed_commands():
+            if command.name not in self.commands:
+                self.add_command(with_defaults(command))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         self.format_commands(ctx, formatter)
@@ -101,7 +113,7 @@ def program() -> None:
         click.echo(f"warning: {printable(warning)}", err=True)
 
 
-for command in (spectrogram, melspectrogram, info, plot, verify, compare, merge):
+for command in (*built_in_commands(), info, plot, verify, compare, merge):
     program.add_command(with_defaults(command))
 
 

@@ -12,14 +12,9 @@ from click.core import ParameterSource
 from kapre_cli.cli.defaults import config_file
 from kapre_cli.cli.ending import code_of
 from kapre_cli.cli.executors import RESUME, executor
-from kapre_cli.cli.from_options import (
-    audio_settings,
-    layer_config,
-    output_settings,
-    sample_rate,
-    warn_of_layer,
-)
+from kapre_cli.cli.from_options import audio_settings, output_settings, sample_rate
 from kapre_cli.cli.incoming import StdinInputs
+from kapre_cli.cli.layer_options import layer_config, warn_of_layer
 from kapre_cli.cli.messages import n_lost
 from kapre_cli.cli.signals import Stopped, heard, pass_over
 from kapre_cli.cli.standard_output import put, require_open_stdout, standard_output
@@ -322,7 +317,7 @@ def _settings(
         shard=run.shard,
     )
     source = click.get_current_context().get_parameter_source("power")
-    if options["decibel"] and options["power"] == 1.0 and source is ParameterSource.DEFAULT:
+    if options.get("decibel") and options["power"] == 1.0 and source is ParameterSource.DEFAULT:
         report.say(
             "note: --decibel with the default --power 1 gives half of the usual decibels "
             "(10*log10 of amplitude); use --power 2 for decibels of power"

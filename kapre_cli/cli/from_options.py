@@ -8,21 +8,9 @@ from kapre_cli.errors import AudioReadError, KapreExtractError
 from kapre_cli.inputs import InputStream, Source
 from kapre_cli.report import Report
 from kapre_cli.result_log import InputResult
-from kapre_cli.settings import AudioSettings, LayerConfig, MelspectrogramConfig, OutputSettings
+from kapre_cli.settings import AudioSettings, OutputSettings
 from kapre_cli.settings.run import format_of, output_path
 from kapre_cli.version import PROGRAM
-
-BANDS = ("n_mels", "fmin", "fmax", "htk", "norm")  # options of the mel layer alone
-
-
-def as_option(name: str, value: float | None = None) -> str:
-    """Spell an argument of a layer as the command line does.
-
-    >>> as_option("n_dft"), as_option("n_dft", 512)
-    ('--n-dft', '--n-dft 512')
-    """
-    spelled = f"--{name.replace('_', '-')}"
-    return spelled if value is None else f"{spelled} {value:.15g}"
 
 
 def output_settings(options: Mapping[str, Any]) -> OutputSettings:
@@ -39,27 +27,6 @@ def audio_settings(options: Mapping[str, Any], sr: int) -> AudioSettings:
     """Return the settings of the inputs."""
     taken = {one.name: options[one.name] for one in fields(AudioSettings) if one.name != "sr"}
     return AudioSettings(**{**taken, "sr": sr, "channels": options["channels"] or None})
-
-
-def layer_config(config: type[LayerConfig], options: Mapping[str, Any], sr: int) -> LayerConfig:
-    """Return the layer's arguments; three of the options have shorter names."""
-    arguments: dict[str, Any] = {
-        **{name: options[name] for name in ("n_dft", "n_hop", "padding", "amin")},
-        "image_data_format": options["data_format"],
-        config.power_name: options["power"],
-        config.decibel_name: options["decibel"],
-    }
-    if issubclass(config, MelspectrogramConfig):
-        arguments |= {"sr": sr, **{name: options[name] for name in BANDS}}
-    return config(**arguments)
-
-
-def warn_of_layer(config: LayerConfig, report: Report) -> None:
-    """Warn of unusual arguments and name better options; --verbose lists empty mel bands."""
-    from kapre_cli.layers.filterbank import layer_warnings  # NumPy only where it is needed
-
-    for warning in layer_warnings(config, as_option, lists_bands=report.verbose):
-        report.warn(warning)
 
 
 def sample_rate(

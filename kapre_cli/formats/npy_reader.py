@@ -18,7 +18,7 @@ from kapre_cli.formats.metadata import InputMetadata, dumps
 from kapre_cli.formats.npy_names import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, sidecar_of
 from kapre_cli.formats.validation import (
     MAX_METADATA_BYTES,
-    validated_frequency,
+    validated_coordinate,
     validated_json,
     validated_key,
     validated_root,
@@ -45,7 +45,8 @@ class _NpyFeatures(Features):
     def __init__(self, path: Path, stored: dict[str, Any], rows: Iterable[str | bytes]) -> None:
         self.path = path
         self.root = validated_root(stored)
-        self.frequency = validated_frequency(_numbers(stored.get("frequency")), self.root)
+        name = self.layer.coordinate.name
+        self.coordinate = validated_coordinate(_numbers(name, stored.get(name)), self.root)
         self._inputs: dict[str, InputMetadata] = {}
         axes = list(self.layer.axes)
         for row in rows:
@@ -252,7 +253,7 @@ def _object(value: Any) -> dict[str, Any]:
     return value
 
 
-def _numbers(values: Any) -> npt.NDArray[np.float64]:
+def _numbers(name: str, values: Any) -> npt.NDArray[np.float64]:
     if not isinstance(values, list) or not {type(value) for value in values} <= {int, float}:
-        raise StoredDataError("its `frequency` is not a list of numbers")
+        raise StoredDataError(f"its `{name}` is not a list of numbers")
     return np.array(values, dtype=np.float64)
