@@ -20,7 +20,7 @@ import pytest
 import kapre_cli
 from kapre_cli.errors import OutputError, StoredDataError
 from kapre_cli.extract import sinks as assembly
-from kapre_cli.extract.in_process import InProcess
+from kapre_cli.extract.executor import InProcess
 from kapre_cli.extract.run import stream
 from kapre_cli.extract.tasks import Task
 from kapre_cli.framing import Framing

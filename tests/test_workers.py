@@ -13,11 +13,9 @@ import pytest
 
 import kapre_cli
 from kapre_cli.errors import OutputError
-from kapre_cli.extract.channel import Channel
-from kapre_cli.extract.in_process import InProcess
-from kapre_cli.extract.preview import previews
+from kapre_cli.extract.executor import InProcess, previews
 from kapre_cli.extract.run import extract
-from kapre_cli.extract.tasks import TaskSettings
+from kapre_cli.extract.tasks import Channel, TaskSettings
 from kapre_cli.formats.metadata import OutputMetadata
 from kapre_cli.inputs import discover
 from kapre_cli.run_result import RunResult

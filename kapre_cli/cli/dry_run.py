@@ -30,7 +30,7 @@ def print_preview(
 ) -> None:
     """Print what a run would do; inputs that would fail are counted in ``result`` as failed."""
     from kapre_cli.extract.disk_usage import value_bytes
-    from kapre_cli.extract.preview import previews
+    from kapre_cli.extract.executor import previews
     from kapre_cli.extract.tasks import TaskSettings
     from kapre_cli.formats.metadata import OutputMetadata
     from kapre_cli.text import in_bytes

@@ -21,7 +21,6 @@ from kapre_cli.events import (
 from kapre_cli.extract.disk_usage import check_disk
 from kapre_cli.extract.executor import Executor
 from kapre_cli.extract.jobs import Job
-from kapre_cli.extract.preview import crashed
 from kapre_cli.extract.sinks import Sink
 from kapre_cli.extract.tasks import (
     TASK_INPUTS,
@@ -72,7 +71,7 @@ class Coordinator:
         self._executor = executor
         self.queue: deque[Job] = deque()
         self._due: deque[Job] = deque()  # not given to a worker yet
-        self._due_alone: deque[Job] = deque()  # that a worker had not finished when it died
+        self._retries: deque[Job] = deque()  # each alone, since a worker may have died of it
         self._n_due_bytes = 0
         self._running: dict[int, Job] = {}  # given to a worker, by number
         self._n_given = 0
@@ -108,13 +107,13 @@ class Coordinator:
 
     def _work(self) -> None:
         """Give out tasks and handle events until the sink has taken all inputs."""
-        self._take_coming()
-        self._give_tasks()
-        if self._running:
-            self._sink.get_ready()  # while the first of them is computed
+        is_ready = False
         while self._error is None:
             self._take_coming()
             self._give_tasks()
+            if self._running and not is_ready:
+                self._sink.get_ready()  # while the first input is computed
+                is_ready = True
             has_taken = self._let_sink_take()
             if self._coming is None and not self.queue:
                 break
@@ -164,10 +163,10 @@ class Coordinator:
     # Tasks
 
     def _give_tasks(self) -> None:
-        while self._due or self._due_alone:
+        while self._due or self._retries:
             if not self._n_workers:
                 self._begin()
-            worker = self._executor.idle_worker(alone=bool(self._due_alone))
+            worker = self._executor.idle_worker(alone=bool(self._retries))
             if worker is None or not (inputs := self._next_inputs()):
                 return
             self._executor.submit(worker, Task(inputs, self._journal_for(worker, inputs)))
@@ -182,8 +181,8 @@ class Coordinator:
 
     def _next_inputs(self) -> list[TaskInput]:
         """Return the next task's inputs; none while these would be too far ahead of the sink."""
-        if self._due_alone:
-            return [self._given(self._due_alone.popleft())]
+        if self._retries:
+            return [self._given(self._retries.popleft(), is_retry=True)]
         if self._ahead_bytes >= self._sink.ahead_bytes:
             return []
         n_ahead = len(self.queue) - len(self._due)
@@ -199,11 +198,11 @@ class Coordinator:
         self._n_due_bytes -= n_bytes
         return inputs
 
-    def _given(self, job: Job) -> TaskInput:
+    def _given(self, job: Job, *, is_retry: bool = False) -> TaskInput:
         number, self._n_given = self._n_given, self._n_given + 1
         self._running[number] = job
         blocks = tuple((first, entry.shape[1]) for first, entry in job.entries.items())
-        return TaskInput(number, job.source, job.state, blocks, job.n_bytes)
+        return TaskInput(number, job.source, job.state, blocks, job.n_bytes, is_retry)
 
     def _journal_for(self, worker: int, inputs: Sequence[TaskInput]) -> str:
         """Return the worker's journal, or the task's own one if nothing can resume the run."""
@@ -270,22 +269,13 @@ class Coordinator:
             job.failure = reason
 
     def _lost(self, event: Lost) -> None:
-        """Queue the unfinished inputs of a dead worker once more, each alone.
-
-        An input whose worker dies again fails.
-        """
+        """Queue the inputs of a dead worker that are to be retried."""
         self._journal_of.pop(event.worker, None)
         jobs = [self._running.pop(one.number) for one in event.inputs]
         self._take_blocks(event.journal, jobs)
-        for job in jobs:
-            if job.has_crashed:
-                self._failed(job, crashed(event.how))
-            else:
-                job.has_crashed = True
-                self._due_alone.append(job)
-        keys = [job.source.key for job in jobs if not job.failed]
-        if keys:
-            self._emit(WorkerDied(event.how, keys))
+        self._retries += jobs
+        if jobs:
+            self._emit(WorkerDied(event.how, [job.source.key for job in jobs]))
 
     def _take_blocks(self, journal: str, jobs: Sequence[Job]) -> None:
         name = journal.rpartition("/")[2]
@@ -302,7 +292,7 @@ class Coordinator:
 
     def _let_sink_take(self) -> bool:
         """Let the sink take some inputs whose turn has come; return whether there were any."""
-        if not (self._running or self._due or self._due_alone or self._coming or self._all_ended):
+        if not (self._running or self._due or self._retries or self._coming or self._all_ended):
             self._all_ended = True
             self._sink.nothing_else_is_due(self.queue)
         n_taken = 0

@@ -42,7 +42,6 @@ class Job:
         was_tried: Whether reading it has begun, in this run or in one whose work is kept.
         work_seconds: Seconds from opening to the last computed frame; ``None`` without one.
         has_blocks: Whether blocks of it have been computed in this run.
-        has_crashed: Whether a worker died before finishing it; it is then computed alone.
     """
 
     source: Source
@@ -59,7 +58,6 @@ class Job:
     was_tried: bool = False
     work_seconds: float | None = None
     has_blocks: bool = False
-    has_crashed: bool = False
 
     @property
     def has_ended(self) -> bool:

@@ -18,12 +18,12 @@ from typing import NoReturn
 import numpy as np  # noqa: F401 - workers share what is loaded before they are forked
 
 from kapre_cli.errors import ProcessLimitError
-from kapre_cli.extract.channel import NO_SIGNAL, Channel
-from kapre_cli.extract.executor import Deliver, Executor, readable
+from kapre_cli.extract.executor import Deliver, Executor, of_dead_worker, readable
 from kapre_cli.extract.tasks import (
+    NO_SIGNAL,
+    Channel,
     Failed,
     Finished,
-    Lost,
     Previewed,
     Task,
     TaskInput,
@@ -254,7 +254,8 @@ class LocalWorkers(Executor):
         except ProcessLimitError:
             del self._workers[number]
             raise
-        self._deliver(Lost(tuple(worker.unfinished.values()), number, worker.journal, how))
+        for event in of_dead_worker(worker.unfinished.values(), number, worker.journal, how):
+            self._deliver(event)
 
     def stop(self) -> None:
         """Let the workers keep their finished work and end; kill those that take too long."""

@@ -7,8 +7,7 @@ from dataclasses import replace
 from kapre_cli.errors import OutputError, StoredDataError, TooManyFailuresError
 from kapre_cli.events import Note, ReducedRange, RunStarted, WorkKept
 from kapre_cli.extract.coordinator import Coordinator
-from kapre_cli.extract.executor import Executor
-from kapre_cli.extract.in_process import InProcess
+from kapre_cli.extract.executor import Executor, InProcess
 from kapre_cli.extract.jobs import Job
 from kapre_cli.extract.reuse import ReusePolicy
 from kapre_cli.extract.sinks import FileSink, StreamSink
