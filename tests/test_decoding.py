@@ -16,8 +16,15 @@ from hypothesis import strategies as st
 
 from kapre_cli.errors import AudioReadError, FeatureError, OutputError
 from kapre_cli.extract import decode as decoding
-from kapre_cli.extract.blocks import ActiveInput, Block, EndOfInput, Item, frame_blocks
-from kapre_cli.extract.decode import DecodeAhead, decoded
+from kapre_cli.extract.decode import (
+    ActiveInput,
+    Block,
+    DecodeAhead,
+    EndOfInput,
+    Item,
+    decoded,
+    frame_blocks,
+)
 from kapre_cli.extract.tasks import TaskInput
 from kapre_cli.inputs import Source
 from kapre_cli.layers import SpectrogramConfig

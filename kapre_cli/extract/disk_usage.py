@@ -7,9 +7,8 @@ from math import prod
 import numpy as np
 
 from kapre_cli.audio.reader import resampled_length
-from kapre_cli.extract.executor import Executor
+from kapre_cli.extract.executor import Executor, previews
 from kapre_cli.extract.jobs import Job
-from kapre_cli.extract.preview import previews
 from kapre_cli.extract.tasks import Preview, TaskSettings
 from kapre_cli.osutil import check_free_bytes, free_bytes
 from kapre_cli.settings import ExtractionSettings

@@ -7,6 +7,15 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
 from kapre_cli.errors import OutputError, StoredDataError, input_error
+from kapre_cli.events import (
+    Observer,
+    OutputUnchanged,
+    PhaseInputEnded,
+    PhaseProgress,
+    PhaseStarted,
+    WorkKept,
+    ignore,
+)
 from kapre_cli.extract.assembly import final_array
 from kapre_cli.extract.disk_usage import output_bytes
 from kapre_cli.extract.jobs import NO_ENTRIES, Job
@@ -18,11 +27,11 @@ from kapre_cli.formats.opening import check_written
 from kapre_cli.formats.writer import FeatureWriter
 from kapre_cli.osutil import check_free_bytes
 from kapre_cli.outputs.existing import Existing
-from kapre_cli.report import SILENT, Progress, Report
 from kapre_cli.resume.journals import Journals
 from kapre_cli.resume.work_dir import WorkDir, signals_deferred
+from kapre_cli.run_result import RunResult
 from kapre_cli.settings import ExtractionSettings
-from kapre_cli.text import counted, quoted
+from kapre_cli.text import quoted
 
 _SECONDS_TO_LOOK = 0.1  # between two checks that the work folder is in its place
 
@@ -72,7 +81,6 @@ class FileSink(Sink):
         existing: Existing,
         reuse: ReusePolicy,
         jobs: Sequence[Job] | None,
-        progress: Progress,
     ) -> None:
         self._settings = common.settings
         self._config = common.settings.layer
@@ -81,9 +89,8 @@ class FileSink(Sink):
         self._work_dir = work_dir
         self._existing = existing
         self._reuse = reuse
-        self._report = reuse.report
-        self._n_rejected = reuse.report.n_failed
-        self._progress = progress
+        self._result = reuse.result
+        self._n_rejected = reuse.result.n_failed
         self._writer: FeatureWriter | None = None
         self._next_look = 0.0  # when the work folder is checked
         self._written: list[Job] = []
@@ -99,7 +106,7 @@ class FileSink(Sink):
             jobs is not None and not reuse.others({job.source.key for job in jobs})
         )
         self._announced: tuple[int, float] | None = None  # inputs and seconds to be written
-        self._shown = SILENT  # the progress, once it is that of writing
+        self._emit: Observer = ignore  # once the progress is that of writing: the run's
 
     def keep(self, job: Job) -> None:
         """Give an input the results of earlier runs."""
@@ -112,7 +119,7 @@ class FileSink(Sink):
     def nothing_else_is_due(self, jobs: Collection[Job]) -> None:
         """Show the progress of writing from the next written input on."""
         self._announced = len(jobs), sum(job.metadata.seconds for job in jobs if job.metadata)
-        self._shown = SILENT
+        self._emit = ignore
 
     def take(self, job: Job, pause: Callable[[], None]) -> None:
         """Write the input's array, unless there may be nothing to write."""
@@ -145,20 +152,21 @@ class FileSink(Sink):
         except Exception as error:
             if not job.failed:
                 job.failed = True
-                self._report.failed(job.source.path, input_error(error), job.known(self._config))
+                self._result.failed(job.source.path, input_error(error), job.result(self._config))
             return
         if self._announced is not None:
-            self._progress.stage("writing", *self._announced)
-            self._announced, self._shown = None, self._progress
+            self._emit = self._result.emit
+            self._emit(PhaseStarted("writing", *self._announced))
+            self._announced = None
         key = job.source.key
         job.metadata = writer.add(
-            key, with_pauses(array, metadata.seconds, self._shown, pause), metadata
+            key, with_pauses(array, metadata.seconds, self._emit, pause), metadata
         )
         if job.stored_in is not None and job.metadata.crc32 != metadata.crc32:
             raise OutputError(f"{quoted(key)} changed in the old output as it was copied")
         job.entries = NO_ENTRIES
         self._written.append(job)
-        self._shown.checked(metadata.seconds)
+        self._emit(PhaseInputEnded(metadata.seconds))
 
     def _check_place(self) -> None:
         """Check that the work folder's name is not that of another folder now.
@@ -183,12 +191,9 @@ class FileSink(Sink):
         """
         arrays = self._reuse.contents(jobs, self._n_rejected)
         if self._writer is None and (arrays or not jobs) and self._is_up_to_date(arrays):
-            self._report.is_there = True
-            is_all = len(arrays) == len(jobs) and not any(job.failed for job in jobs)
-            new = "up to date: nothing was computed"
-            if not is_all:
-                new = "left as it is: nothing new could be read"
-            self._report.say(f"note: {quoted(self._settings.output.path)} is {new}")
+            self._result.output = self._settings.output.path
+            is_complete = len(arrays) == len(jobs) and not any(job.failed for job in jobs)
+            self._result.emit(OutputUnchanged(self._result.output, is_complete))
         elif arrays and all(job.failed for job in arrays):
             self._keep_unwritten(arrays)
             return
@@ -211,10 +216,7 @@ class FileSink(Sink):
         self._work_dir.keep = n_finished > 0
         if self._work_dir.keep:
             place = self._work_dir.place or self._work_dir.folder
-            self._report.kept = (
-                f"the finished work of {counted(n_finished, 'input')} is kept in "
-                f"{quoted(place)}; the same command with --resume goes on with it"
-            )
+            self._result.kept = WorkKept(place, n_finished)
 
     def _may_be_empty(self, jobs: Sequence[Job]) -> bool:
         """Return whether to write an output without arrays: of a shard, and over no better one."""
@@ -229,7 +231,7 @@ class FileSink(Sink):
             self.nothing_else_is_due(arrays)
         for job in arrays:
             self._write(job, lambda: None)
-            self._report.require_few_failures()
+            self._result.check_failures()
 
     def _publish(self, writer: FeatureWriter) -> None:
         """Read the output back, move it into its place and remove the work folder.
@@ -237,14 +239,14 @@ class FileSink(Sink):
         An interrupt between the last two would be reported as if there were no output.
         """
         writer.finish()
-        check_written(writer, self._progress)
+        check_written(writer, self._result.emit)
         writer.close()
         with signals_deferred():
             try:
                 self._work_dir.publish(self._existing)
             finally:
                 if self._work_dir.published:
-                    self._report.is_there = True
+                    self._result.output = self._settings.output.path
                     self._count(self._written)
             self._reuse.earlier.close()
             self._work_dir.close()
@@ -253,8 +255,8 @@ class FileSink(Sink):
         """Count the inputs whose arrays are in the output; failed ones have been counted."""
         for job in arrays:
             if not job.failed:
-                tell = self._report.skipped if job.kept else self._report.written
-                tell(job.source.path, job.known(self._config))
+                count = self._result.skipped if job.kept else self._result.written
+                count(job.source.path, job.result(self._config))
 
     def close(self) -> None:
         """Close the writer; its output is void unless it is in its place."""
@@ -270,22 +272,23 @@ class StreamSink(Sink):
     tells_at_once = False
 
     def __init__(
-        self, descriptor: int, settings: ExtractionSettings, journals: Journals, report: Report
+        self, descriptor: int, settings: ExtractionSettings, journals: Journals, result: RunResult
     ) -> None:
         self._descriptor = descriptor
         self._config = settings.layer
         self._dtype = settings.output.dtype
         self._journals = journals
-        self._report = report
+        self._result = result
 
     def take(self, job: Job, pause: Callable[[], None]) -> None:
         """Send the array or report the failure; raise BrokenPipeError if nobody reads it."""
         if not job.failed:
             self._send(job, pause)
-        if job.failed:
-            self._report.failed(job.source.path, job.failure, job.known(self._config))
+        properties = job.result(self._config)
+        if job.failure is not None:
+            self._result.failed(job.source.path, job.failure, properties)
         else:
-            self._report.written(job.source.path, job.known(self._config))
+            self._result.written(job.source.path, properties)
 
     def _send(self, job: Job, pause: Callable[[], None]) -> None:
         entries = list(job.entries.values())
@@ -297,13 +300,13 @@ class StreamSink(Sink):
             job.failed, job.failure = True, input_error(error)
             return
         metadata = job.known_metadata
-        write_array(self._descriptor, with_pauses(array, metadata.seconds, SILENT, pause))
+        write_array(self._descriptor, with_pauses(array, metadata.seconds, ignore, pause))
         job.metadata = metadata.with_reference(array.reference)
         job.entries = NO_ENTRIES
 
 
 def with_pauses(
-    array: ArrayChunks, seconds: float, progress: Progress, pause: Callable[[], None]
+    array: ArrayChunks, seconds: float, emit: Observer, pause: Callable[[], None]
 ) -> ArrayChunks:
     """Return an array of so many seconds that calls ``pause`` between its chunks."""
     if array.n_chunks == 1:
@@ -313,7 +316,7 @@ def with_pauses(
     def chunks() -> Iterator[Chunk]:
         for index, values in array.chunks():
             yield index, values
-            progress.moved(values.shape[array.time_axis] * per_frame)
+            emit(PhaseProgress(values.shape[array.time_axis] * per_frame))
             pause()
 
     return replace(array, chunks=chunks)

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kapre_cli.errors import AudioReadError, NotAnOutputError, OutputError, StoredDataError
+from kapre_cli.events import Observer, PhaseStarted
 from kapre_cli.formats.features import Features, StoredArray
 from kapre_cli.formats.npy_names import ROOT_NAME
 from kapre_cli.formats.validation import check_buildable
 from kapre_cli.formats.writer import FeatureWriter
-from kapre_cli.report import Progress
 from kapre_cli.settings.formats import recognized_format
 from kapre_cli.text import counted, quoted
 
@@ -103,7 +103,7 @@ def is_output(path: Path) -> bool:
     return path.is_dir() or recognized_format(path) is not None
 
 
-def check_written(writer: FeatureWriter, progress: Progress) -> None:
+def check_written(writer: FeatureWriter, emit: Observer) -> None:
     """Read an output back, all metadata and arrays; raise OutputError if anything differs.
 
     Libraries and disks have been seen to lose writes without an error. Arrays that the writer has
@@ -114,10 +114,10 @@ def check_written(writer: FeatureWriter, progress: Progress) -> None:
             if features.root != writer.root or list(features) != writer.keys:
                 raise StoredDataError("its metadata is not what was written")
             length = sum(metadata.seconds for metadata in writer.metadata)
-            progress.stage("reading back", len(writer.keys), length)
+            emit(PhaseStarted("reading back", len(writer.keys), length))
             writer.read_back.finish()
             written = zip(writer.keys, writer.metadata, strict=True)
-            features.check_written(written, progress, writer.read_back.compared)
+            features.check_written(written, emit, writer.read_back.compared)
     except (StoredDataError, OSError) as error:
         raise OutputError(
             f"{quoted(writer.path)} was written and cannot be read back: {error}"
