@@ -28,7 +28,7 @@ NAMES = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*(?:\(\))?")
 
 # Sections that are an outline yet, and words that are no names of this package.
 OUTLINE = re.compile("<!-- outline.*?<!-- end of outline -->", re.S)
-EXAMPLES = {"OUTPUT.partial", "flac", "mypy", "n_x", "is_x", "has_x", "check_x", "x_of", "python3"}
+EXAMPLES = {"OUTPUT.partial", "flac", "n_x", "is_x", "has_x", "check_x", "x_of", "python3"}
 
 
 def text() -> str:
