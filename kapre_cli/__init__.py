@@ -14,7 +14,7 @@ Attributes:
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from kapre_cli.osutil import require_posix
+from kapre_cli.osutil import check_posix
 from kapre_cli.version import __version__
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    require_posix()
+    check_posix()
     return getattr(import_module(_HOMES[name]), name)
 
 

@@ -4,7 +4,7 @@ import signal
 import sys
 from typing import NoReturn
 
-from kapre_cli.osutil import require_posix
+from kapre_cli.osutil import check_posix
 from kapre_cli.version import PROGRAM
 
 
@@ -13,7 +13,7 @@ def main() -> NoReturn:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # so early it ends without a traceback
     try:
-        require_posix()
+        check_posix()
     except ImportError as error:
         sys.stderr.write(f"{PROGRAM}: Error: {error}\n")
         sys.exit(1)

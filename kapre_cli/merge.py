@@ -8,20 +8,19 @@ from pathlib import Path
 import numpy as np
 
 from kapre_cli.errors import StoredDataError, UsageError
+from kapre_cli.events import InputResult, Note, Observer, PhaseInputEnded, PhaseStarted
 from kapre_cli.formats.features import Features
 from kapre_cli.formats.metadata import OutputMetadata
-from kapre_cli.formats.opening import open_features, require_written
-from kapre_cli.formats.registry import writer_class
+from kapre_cli.formats.opening import check_written, open_features
 from kapre_cli.formats.writer import FeatureWriter
 from kapre_cli.inputs import Source, prefix_conflicts
 from kapre_cli.outputs.existing import existing_output, is_something
 from kapre_cli.outputs.publishing import PARTIAL_SUFFIX
-from kapre_cli.outputs.validation import require_not_in_work, validate_output
-from kapre_cli.report import SILENT, Progress, Report
-from kapre_cli.result_log import InputResult
+from kapre_cli.outputs.validation import check_not_in_work_folder, validate_output
 from kapre_cli.resume.journals import replay
 from kapre_cli.resume.previous_run import differing, settings_of
 from kapre_cli.resume.work_dir import WorkDir, signals_deferred
+from kapre_cli.run_result import RunResult
 from kapre_cli.settings import OutputSettings, Shard
 from kapre_cli.text import counted, quoted
 
@@ -40,7 +39,7 @@ class _Part:
     keys: tuple[str, ...]
 
     @classmethod
-    def look(cls, path: Path) -> "_Part":
+    def read(cls, path: Path) -> "_Part":
         with _opened(path) as features:
             return cls(path, features.root, tuple(features))
 
@@ -73,8 +72,7 @@ def _opened(path: Path) -> Features:
 def merge(
     output: OutputSettings,
     inputs: Sequence[Path],
-    report: Report,
-    progress: Progress = SILENT,
+    result: RunResult,
     *,
     allow_missing: bool = False,
 ) -> None:
@@ -90,14 +88,14 @@ def merge(
         StoredDataError: If an input is damaged; an older output is unchanged then.
         OutputError: If the output cannot be written; likewise.
     """
-    _require_other(output.path, inputs)
-    require_not_in_work(output.path, inputs)
-    parts = _in_order([_Part.look(path) for path in inputs])
-    _require_alike(parts)
+    _check_not_an_input(output.path, inputs)
+    check_not_in_work_folder(output.path, inputs)
+    parts = _in_order([_Part.read(path) for path in inputs])
+    _check_same_settings(parts)
     if not allow_missing:
-        _require_complete(parts)
-    _require_distinct(parts)
-    root = _root(parts, output, report)
+        _check_complete(parts)
+    _check_distinct_keys(parts)
+    root = _root(parts, output, result)
     output = replace(
         output,
         dtype=root.dtype,
@@ -105,17 +103,17 @@ def merge(
         dimension_scales=root.dimension_scales,
     )
     sources = [Source(str(part.path), key) for part in parts for key in part.keys]
-    if output.format == "npy" and not sources:
+    if not output.file_format.holds_many and not sources:
         raise UsageError(
             f"the inputs hold no array for {quoted(output.path)}; name a folder or a .h5 file"
         )
-    _require_nothing_lost(output.path, parts, unreadable=True)
+    _check_nothing_lost(output.path, parts, unreadable=True)
     validate_output(output, sources, resumable=False)
     with WorkDir(output) as work_dir:
         replayed = replay(work_dir.journals)
         work_dir.keep = replayed.holds_work
         existing = existing_output(output, resumable=False)
-        _require_nothing_lost(output.path, parts)
+        _check_nothing_lost(output.path, parts)
         if replayed.holds_work:
             raise UsageError(
                 f"{quoted(work_dir.folder)} holds the work of a run that did not reach its end "
@@ -123,20 +121,20 @@ def merge(
                 "with --resume, or name another output"
             )
         if work_dir.note is not None:
-            report.say(f"note: {work_dir.note}")
-        progress.stage("writing", len(sources))
-        with writer_class(output.format)(work_dir.staging, root) as writer:
-            _copy(parts, writer, progress)
+            result.emit(Note(work_dir.note))
+        result.emit(PhaseStarted("writing", len(sources)))
+        with output.file_format.writer_class()(work_dir.staging, root) as writer:
+            _copy(parts, writer, result.emit)
             writer.finish()
-            require_written(writer, progress)
+            check_written(writer, result.emit)
         with signals_deferred():
             try:
                 work_dir.publish(existing)
             finally:
                 if work_dir.published:
-                    report.is_there = True
+                    result.output = output.path
                     for key, metadata in zip(writer.keys, writer.metadata, strict=True):
-                        report.written(metadata.source, InputResult(key, seconds=metadata.seconds))
+                        result.written(metadata.source, InputResult(key, seconds=metadata.seconds))
             work_dir.close()
 
 
@@ -158,7 +156,7 @@ def _in_order(parts: Sequence[_Part]) -> list[_Part]:
     return ordered
 
 
-def _require_alike(parts: Sequence[_Part]) -> None:
+def _check_same_settings(parts: Sequence[_Part]) -> None:
     """Raise UsageError for parts of different settings."""
     first = parts[0]
     for part in parts[1:]:
@@ -172,7 +170,7 @@ def _require_alike(parts: Sequence[_Part]) -> None:
             )
 
 
-def _require_complete(parts: Sequence[_Part]) -> None:
+def _check_complete(parts: Sequence[_Part]) -> None:
     for shards in _lists(parts):
         there = {shard.index for _, shard in shards}
         place, shard = shards[0]
@@ -184,11 +182,11 @@ def _require_complete(parts: Sequence[_Part]) -> None:
         raise UsageError(
             f"{counted(len(missing), 'shard')} of the list of inputs of "
             f"{quoted(parts[place].path)} {'is' if len(missing) == 1 else 'are'} missing: "
-            f"{named}{more}{_stray(parts, shard, missing)}; --allow-missing does without"
+            f"{named}{more}{_other_list(parts, shard, missing)}; --allow-missing does without"
         )
 
 
-def _require_distinct(parts: Sequence[_Part]) -> None:
+def _check_distinct_keys(parts: Sequence[_Part]) -> None:
     """Raise UsageError if two parts have one key, or one key is a folder of another."""
     owners: dict[str, _Part] = {}
     for part in parts:
@@ -217,7 +215,7 @@ def _lists(parts: Sequence[_Part]) -> Collection[list[tuple[int, Shard]]]:
     return lists.values()
 
 
-def _stray(parts: Sequence[_Part], shard: Shard, missing: Sequence[int]) -> str:
+def _other_list(parts: Sequence[_Part], shard: Shard, missing: Sequence[int]) -> str:
     """Return a hint at a shard that has a missing number but is of another list of inputs."""
     for part in parts:
         other = part.root.shard
@@ -229,12 +227,12 @@ def _stray(parts: Sequence[_Part], shard: Shard, missing: Sequence[int]) -> str:
     return ""
 
 
-def _require_other(path: Path, inputs: Sequence[Path]) -> None:
+def _check_not_an_input(path: Path, inputs: Sequence[Path]) -> None:
     if path.exists() and any(one.exists() and one.samefile(path) for one in inputs):
         raise UsageError(f"the output {quoted(path)} is one of the inputs; name another output")
 
 
-def _require_nothing_lost(path: Path, parts: Sequence[_Part], *, unreadable: bool = False) -> None:
+def _check_nothing_lost(path: Path, parts: Sequence[_Part], *, unreadable: bool = False) -> None:
     """Raise UsageError if an output would be replaced by one that lacks some of its arrays.
 
     Naming the output among the inputs, or a shard in the output's place, must lose nothing. Two
@@ -268,22 +266,25 @@ def _require_nothing_lost(path: Path, parts: Sequence[_Part], *, unreadable: boo
         )
 
 
-def _root(parts: Sequence[_Part], output: OutputSettings, report: Report) -> OutputMetadata:
+def _root(parts: Sequence[_Part], output: OutputSettings, result: RunResult) -> OutputMetadata:
     """Return the metadata that all parts share, with the versions of all of them."""
     root = parts[0].root
     versions = _versions([part for part in parts if part.keys] or parts)
     several = [f"{name} {found}" for name, found in versions.items() if ", " in found]
     if several:
-        report.say(
-            "note: not all arrays were computed with the same versions "
-            f"({'; '.join(several)}); the output names them all"
+        result.emit(
+            Note(
+                "not all arrays were computed with the same versions "
+                f"({'; '.join(several)}); the output names them all"
+            )
         )
-    is_hdf5 = output.format == "hdf5"
+    format_ = output.file_format
+    scales = output.dimension_scales or root.dimension_scales
     return replace(
         root,
         versions=versions,
-        compression=root.compression if is_hdf5 else "none",
-        dimension_scales=is_hdf5 and (output.dimension_scales or root.dimension_scales),
+        compression=root.compression if root.compression in format_.compressions else "none",
+        dimension_scales=format_.has_dimension_scales and scales,
         shard=None,
     )
 
@@ -298,7 +299,7 @@ def _versions(parts: Sequence[_Part]) -> dict[str, str]:
     return versions
 
 
-def _copy(parts: Sequence[_Part], writer: FeatureWriter, progress: Progress) -> None:
+def _copy(parts: Sequence[_Part], writer: FeatureWriter, emit: Observer) -> None:
     dtype = np.dtype(writer.root.dtype).newbyteorder("<")
     for part in parts:
         with part.open() as features:
@@ -308,4 +309,4 @@ def _copy(parts: Sequence[_Part], writer: FeatureWriter, progress: Progress) -> 
                         f"{quoted(stored.key)} is of {stored.dtype}, its output says "
                         f"{writer.root.dtype}"
                     )
-                progress.checked(writer.copy(stored).seconds)
+                emit(PhaseInputEnded(writer.copy(stored).seconds))

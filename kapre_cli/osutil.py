@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
-from kapre_cli.errors import OutputError, wrap_os_errors
+from kapre_cli.errors import OutputError, StoredDataError, wrap_os_errors
 from kapre_cli.text import in_bytes, quoted
 
 _AT_FDCWD = -100
@@ -28,7 +28,7 @@ _FOLDER_CANNOT_SYNC = (*_LACKING, errno.EACCES, errno.EPERM, errno.EBADF, errno.
 _CANNOT_TELL_FREE = (*_LACKING, errno.ESTALE)
 
 
-def require_posix() -> None:
+def check_posix() -> None:
     """Check that this system has what every part of the package needs.
 
     Raises:
@@ -110,6 +110,15 @@ def is_regular(descriptor: int) -> bool:
     return stat.S_ISREG(os.fstat(descriptor).st_mode)
 
 
+def open_plain(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a regular file, without ever blocking; raise StoredDataError for anything else."""
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not is_regular(file):
+        os.close(file)
+        raise StoredDataError(f"{quoted(path)} is not a plain file")
+    return os.fdopen(file, "rb")
+
+
 def sync_file(path: Path) -> None:
     """Write a file through to the disk; raise OSError if that fails."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -141,7 +150,7 @@ def free_bytes(folder: Path) -> int | None:
     return disk.f_bavail * disk.f_frsize
 
 
-def require_free_bytes(folder: Path, n_bytes: int, what: str) -> None:
+def check_free_bytes(folder: Path, n_bytes: int, what: str) -> None:
     """Raise OutputError if fewer than ``n_bytes`` are free on the disk of ``folder``."""
     free = free_bytes(folder)
     if free is not None and n_bytes > free:

@@ -48,7 +48,7 @@ def test_ci_runs_the_blocks_of_set_up_to_the_letter() -> None:
     assert ("pytest" in second.code, second.runnable) == (True, "")
     script = (ROOT / ".ci/run").read_text(encoding="utf-8")
     for number, name in enumerate(("first", "second")):
-        assert f"{name}=$(readme_command {number})" in script
+        assert f'{name}=$(command_of README.md "python3 -m venv" {number})' in script
         assert f'-c "${name}"' in script
 
 
@@ -60,6 +60,11 @@ def test_the_lowest_versions_are_those_of_the_project() -> None:
     assert lowest is not None
     assert f"uv venv --clear --python {lowest[1]} " in block.code
     assert block.runnable == ""
+    # CI runs it to the letter.
+    pages = blocks_of(ROOT / "CONTRIBUTING.md")
+    assert [one for one in pages if one.code.startswith("uv venv ")] == [block]
+    script = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    assert 'lowest=$(command_of CONTRIBUTING.md "uv venv" 0)' in script
 
 
 def test_the_sample_recordings_are_those_the_script_makes(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ import pytest
 import kapre_cli
 from kapre_cli.formats.hdf5_scales import ScaleWriter
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
-from kapre_cli.settings import AudioSettings, SpectrogramConfig
+from kapre_cli.layers import SpectrogramConfig
+from kapre_cli.settings import AudioSettings
 from tests import reference
 from tests.conftest import blocks_of, interrupted_after, write_audio
 
@@ -313,7 +314,7 @@ def test_formats_without_scales_refuse_them(output: str, here: Path, program: An
     name = output if output == "-" else here / output
     ended = program(*VALID, "a.wav", "-o", name, SCALES)
     assert (ended.code, ended.out) == (2, "")
-    assert "Only HDF5 output can have dimension scales" in ended.err
+    assert "Only the format hdf5 can have dimension scales" in ended.err
     assert not (here / output).exists()
 
 

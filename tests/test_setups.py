@@ -217,6 +217,66 @@ def test_a_page_shows_each_recipe_as_it_is(recipe: Path) -> None:
     assert any(f"```{kind}\n{text}```\n" in page for page in pages)
 
 
+# This repository's own checks
+
+
+def workflow() -> Any:
+    return yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+
+
+def test_ci_calls_the_script_that_anybody_can_run() -> None:
+    jobs = workflow()["jobs"]
+    runs = {
+        name: [step["run"] for step in job["steps"] if "run" in step] for name, job in jobs.items()
+    }
+    assert runs["tests"][-1] == "bash .ci/run"
+    assert runs["lowest-versions"][-1] == "bash .ci/run lowest"
+    script = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    (programs,) = re.findall(r"^for program in (.*); do$", script, re.M)
+    assert f"--yes {programs}" in runs["tests"][0]
+
+
+def test_ci_has_few_permissions_and_limits() -> None:
+    parsed = workflow()
+    assert parsed["permissions"] == {"contents": "read"}
+    assert parsed["concurrency"]["cancel-in-progress"]
+    for job in parsed["jobs"].values():
+        assert job["timeout-minutes"] <= 60
+        for step in job["steps"]:
+            assert "uses" not in step or re.fullmatch(r"actions/[\w-]+@v\d+", step["uses"])
+
+
+def test_the_pythons_of_ci_are_those_of_the_classifiers() -> None:
+    prefix = "Programming Language :: Python :: "
+    versions = [one.removeprefix(prefix) for one in PROJECT["classifiers"] if f"{prefix}3." in one]
+    jobs = workflow()["jobs"]
+    matrix = jobs["tests"]["strategy"]["matrix"]
+    assert matrix["python"] == versions
+    assert all(one["may-fail"] for one in matrix["include"])  # others are not promised
+    setup = next(one for one in jobs["lowest-versions"]["steps"] if "setup-python" in str(one))
+    assert setup["with"]["python-version"] == versions[0]
+    assert PROJECT["requires-python"] == f">={versions[0]}"
+
+
+def test_the_hooks_need_no_other_repository() -> None:
+    """Those of the environment are ruff and mypy, which the extra `test` installs."""
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    assert [one["repo"] for one in config["repos"]] == ["local"]
+    (hooks,) = (one["hooks"] for one in config["repos"])
+    own = {one["entry"].split()[2] for one in hooks if one["language"] == "system"}
+    assert own == {"mypy", "ruff"}
+    assert own <= {requirement.name for requirement in dependencies("test")}
+    assert all("additional_dependencies" in one for one in hooks if one["language"] == "python")
+
+
+def test_the_citation_names_this_version() -> None:
+    from kapre_cli import __version__
+
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == __version__
+    assert citation["license"] == PROJECT["license"]
+
+
 # Clusters
 
 

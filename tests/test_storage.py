@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 import kapre_cli
 from kapre_cli.errors import StoredDataError
-from kapre_cli.formats.checksum import PieceCrc
+from kapre_cli.formats.checksum import ArrayCrc32
 from kapre_cli.formats.hdf5_index import Hdf5Index, index_datasets
 from kapre_cli.formats.metadata import InputMetadata
-from kapre_cli.formats.opening import begins_as_our_hdf5
+from kapre_cli.settings import get_format
 from kapre_cli.time_frequency import Melspectrogram
 from tests import reference
 from tests.conftest import files_below, write_audio
@@ -312,7 +312,7 @@ def test_pieces_along_time_have_the_checksum_of_the_whole(
     shape: tuple[int, int, int], time_axis: int, cuts: int, seed: int
 ) -> None:
     values = np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
-    crc = PieceCrc(shape, time_axis, 4)
+    crc = ArrayCrc32(shape, time_axis, 4)
     for piece in np.array_split(values, cuts, axis=time_axis):
         crc.add(piece)
     assert crc.value() == zlib.crc32(values.tobytes())
@@ -473,11 +473,11 @@ def test_damaged_hdf5_outputs_are_recognised(audio: Path, tmp_path: Path, progra
         whole = output.read_bytes()
         for length in (len(whole), len(whole) - 1, len(whole) // 2, 4096, 2048):
             output.write_bytes(whole[:length])
-            assert begins_as_our_hdf5(output), length
+            assert get_format("hdf5").is_ours(output), length
         output.write_bytes(whole[:4096] + bytes(len(whole) - 4096))
-        assert begins_as_our_hdf5(output)
+        assert get_format("hdf5").is_ours(output)
         output.write_bytes(whole[:512])
-        assert not begins_as_our_hdf5(output)
+        assert not get_format("hdf5").is_ours(output)
 
 
 def test_foreign_files_are_not_taken_for_outputs(audio: Path, tmp_path: Path, program: Any) -> None:
@@ -493,11 +493,11 @@ def test_foreign_files_are_not_taken_for_outputs(audio: Path, tmp_path: Path, pr
     (tmp_path / "empty.h5").touch()
     assert program("melspectrogram", audio, "-o", tmp_path / "out", *MEL).code == 0
     for name in ("model.h5", "plain.h5", "text.h5", "empty.h5", "out/a.wav.npy"):
-        assert not begins_as_our_hdf5(tmp_path / name), name
+        assert not get_format("hdf5").is_ours(tmp_path / name), name
     os.mkfifo(tmp_path / "pipe.h5")
     for name in ("pipe.h5", "out"):
         with pytest.raises(StoredDataError, match="not a plain file"):
-            begins_as_our_hdf5(tmp_path / name)
+            get_format("hdf5").is_ours(tmp_path / name)
 
 
 # The index
@@ -545,6 +545,6 @@ def test_every_key_and_source_comes_back(
     index = stored_index(tmp_path_factory.mktemp("index") / "x.h5", metadata)
     assert list(index.rows) == keys
     for key, one in metadata:
-        index.require(key, one)
+        index.check(key, one)
         with pytest.raises(StoredDataError, match="'source'"):
-            index.require(key, one._replace(source=source + "!"))
+            index.check(key, one._replace(source=source + "!"))

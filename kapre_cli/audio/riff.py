@@ -15,7 +15,7 @@ from kapre_cli.audio.files import ByteSource
 from kapre_cli.audio.header import Header, is_chunk_name
 from kapre_cli.audio.remedies import as_raw, by_ffmpeg, raw_format_of
 from kapre_cli.errors import AudioReadError
-from kapre_cli.settings.limits import MAX_CHANNELS
+from kapre_cli.settings.checks import MAX_CHANNELS
 from kapre_cli.text import counted
 
 # Data sizes that programs write when they do not know the size: the samples continue to the end.

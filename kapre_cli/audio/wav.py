@@ -9,7 +9,7 @@ from kapre_cli.audio.header import Header, is_chunk_name
 from kapre_cli.audio.riff import RIFFS, W64_RIFF, W64_WAVE, plain_head, read_w64, read_wav
 from kapre_cli.audio.trailing import FIRST_OF_TWO, Trailer, find_file, read_trailer
 from kapre_cli.errors import AudioReadError
-from kapre_cli.settings.limits import within_int64
+from kapre_cli.settings.checks import within_int64
 from kapre_cli.text import counted
 
 _TO_THE_END = "--allow-truncated reads on to the end of the file"

@@ -14,6 +14,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -21,7 +22,7 @@ import click
 from kapre_cli.cli.commands import Command
 from kapre_cli.cli.defaults import unknown_variables, with_defaults, with_source
 from kapre_cli.cli.ending import PipeClosedError, code_of, message_of
-from kapre_cli.cli.extract import melspectrogram, spectrogram
+from kapre_cli.cli.extract import built_in_commands, installed_commands
 from kapre_cli.cli.inspection import compare, info, verify
 from kapre_cli.cli.merge import merge
 from kapre_cli.cli.messages import lossy_messages, n_lost
@@ -30,7 +31,7 @@ from kapre_cli.cli.signals import Stopped, pass_over, stoppable
 from kapre_cli.errors import KapreExtractError
 from kapre_cli.osutil import discard
 from kapre_cli.report import ExitCode
-from kapre_cli.settings.run import HDF5_SUFFIXES, ROOT_NAME
+from kapre_cli.settings.formats import all_formats, recognized_format
 from kapre_cli.text import printable
 from kapre_cli.version import PROGRAM, __version__
 
@@ -50,7 +51,6 @@ _NAMES = {
     ("--version",): "version",
 }
 _COMMANDS = {name: commands for commands, names in _NAMES.items() for name in names.split()}
-_OUTPUT_SUFFIXES = (*HDF5_SUFFIXES, ".npy")
 _SHOWN = 3  # arguments of a command that is spelled out
 
 
@@ -64,7 +64,19 @@ class _Program(Command, click.Group):
             raise PipeClosedError from error
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
+        self._add_installed()
         return [*self.commands]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.commands:
+            self._add_installed()
+        return super().get_command(ctx, cmd_name)
+
+    def _add_installed(self) -> None:
+        """Add the commands of layers that other packages install, after those of this program."""
+        for command in installed_commands():
+            if command.name not in self.commands:
+                self.add_command(with_defaults(command))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         self.format_commands(ctx, formatter)
@@ -101,7 +113,7 @@ def program() -> None:
         click.echo(f"warning: {printable(warning)}", err=True)
 
 
-for command in (spectrogram, melspectrogram, info, plot, verify, compare, merge):
+for command in (*built_in_commands(), info, plot, verify, compare, merge):
     program.add_command(with_defaults(command))
 
 
@@ -223,13 +235,18 @@ def _kind_of_path(name: str) -> str | None:
         return "standard input"
     if os.path.isdir(name):
         return "a folder"
-    is_path = name.lower().endswith((*audio_suffixes(), *_OUTPUT_SUFFIXES)) or "/" in name
+    is_path = name.lower().endswith((*audio_suffixes(), *_output_suffixes())) or "/" in name
     return "a file" if os.path.isfile(name) else "a path" if is_path else None
+
+
+def _output_suffixes() -> tuple[str, ...]:
+    return tuple(suffix for one in all_formats() for suffix in one.suffixes)
 
 
 def _whole_command(arguments: Sequence[str]) -> str:
     name = arguments[0]
-    if name.lower().endswith(_OUTPUT_SUFFIXES) or os.path.isfile(os.path.join(name, ROOT_NAME)):
+    is_output = os.path.isdir(name) and recognized_format(Path(name)) is not None
+    if is_output or name.lower().endswith(_output_suffixes()):
         return f"{PROGRAM} info {shlex.quote(name)}"
     words = [shlex.quote(word) for word in arguments]
     if not any(word.startswith(("-o", "--output")) for word in arguments):

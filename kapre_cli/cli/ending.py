@@ -5,6 +5,7 @@ import signal
 
 import click
 
+from kapre_cli.cli.error_text import error_text
 from kapre_cli.cli.signals import Stopped
 from kapre_cli.errors import KapreExtractError, SettingsError, UsageError
 from kapre_cli.report import ExitCode
@@ -45,7 +46,7 @@ def message_of(error: BaseException) -> str | None:
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, KapreExtractError):
-        return str(error)
+        return error_text(error)
     if isinstance(error, MemoryError):
         detail = f": {error}" if str(error) else ""
         return f"there is not enough memory{detail}; take a smaller --batch-size or --n-dft"

@@ -1,28 +1,16 @@
 """Settings from the options of a command line, which have the settings' names."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
 from kapre_cli.errors import AudioReadError, KapreExtractError
+from kapre_cli.events import InputResult
 from kapre_cli.inputs import InputStream, Source
-from kapre_cli.report import Report
-from kapre_cli.result_log import InputResult
-from kapre_cli.settings import AudioSettings, LayerConfig, MelspectrogramConfig, OutputSettings
+from kapre_cli.run_result import RunResult
+from kapre_cli.settings import AudioSettings, OutputSettings
 from kapre_cli.settings.run import format_of, output_path
 from kapre_cli.version import PROGRAM
-
-BANDS = ("n_mels", "fmin", "fmax", "htk", "norm")  # options of the mel layer alone
-
-
-def as_option(name: str, value: float | None = None) -> str:
-    """Spell an argument of a layer as the command line does.
-
-    >>> as_option("n_dft"), as_option("n_dft", 512)
-    ('--n-dft', '--n-dft 512')
-    """
-    spelled = f"--{name.replace('_', '-')}"
-    return spelled if value is None else f"{spelled} {value:.15g}"
 
 
 def output_settings(options: Mapping[str, Any]) -> OutputSettings:
@@ -41,32 +29,12 @@ def audio_settings(options: Mapping[str, Any], sr: int) -> AudioSettings:
     return AudioSettings(**{**taken, "sr": sr, "channels": options["channels"] or None})
 
 
-def layer_config(config: type[LayerConfig], options: Mapping[str, Any], sr: int) -> LayerConfig:
-    """Return the layer's arguments; three of the options have shorter names."""
-    arguments: dict[str, Any] = {
-        **{name: options[name] for name in ("n_dft", "n_hop", "padding", "amin")},
-        "image_data_format": options["data_format"],
-        config.power_name: options["power"],
-        config.decibel_name: options["decibel"],
-    }
-    if issubclass(config, MelspectrogramConfig):
-        arguments |= {"sr": sr, **{name: options[name] for name in BANDS}}
-    return config(**arguments)
-
-
-def warn_of_layer(config: LayerConfig, report: Report) -> None:
-    """Warn of unusual arguments and name better options; --verbose lists empty mel bands."""
-    from kapre_cli.layers.filterbank import layer_warnings  # NumPy only where it is needed
-
-    for warning in layer_warnings(config, as_option, lists_bands=report.verbose):
-        report.warn(warning)
-
-
 def sample_rate(
     options: Mapping[str, Any],
     sources: Sequence[Source] | InputStream,
     taken: Collection[Source],
-    report: Report,
+    result: RunResult,
+    say: Callable[[str], None],
 ) -> int | None:
     """Return the sample rate of a run, ``None`` if no input states one.
 
@@ -89,22 +57,22 @@ def sample_rate(
             except AudioReadError as error:
                 failures[source] = error
                 if arriving is not None:
-                    report.require_few_failures(len(failures))
+                    result.check_failures(len(failures))
                 continue
             if arriving is not None:
                 arriving.unread([*failures, source])
             return sr
     except KapreExtractError:  # earlier failures are reported first
-        _tell(failures, report)
+        _count_failures(failures, result)
         raise
     mine = {*taken, *(failures if arriving is not None else ())}
-    _tell({source: reason for source, reason in failures.items() if source in mine}, report)
+    _count_failures({source: failures[source] for source in failures if source in mine}, result)
     if arriving is None and sources and not taken:
-        report.say(f"{PROGRAM}: Error: no input of any shard states a rate; name it with --sr")
-        report.broken = True
+        say(f"{PROGRAM}: Error: no input of any shard states a rate; name it with --sr")
+        result.is_broken = True
     return None
 
 
-def _tell(failures: Mapping[Source, AudioReadError], report: Report) -> None:
-    for source, reason in failures.items():
-        report.failed(source.path, reason, InputResult(source.key))
+def _count_failures(failures: Mapping[Source, AudioReadError], result: RunResult) -> None:
+    for source, error in failures.items():
+        result.failed(source.path, error, InputResult(source.key))

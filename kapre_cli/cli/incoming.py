@@ -45,7 +45,9 @@ class StdinInputs(Resource):
         self._output = output
         self._names = None if listed is None else FileList(listed, ended_by_nul=options["null"])
         self._stream = SpooledPipe(folder) if STREAM in options["inputs"] else None
-        whole = output.format == "npy" or options["shard"] is not None or options["dry_run"]
+        whole = (
+            not output.file_format.holds_many or options["shard"] is not None or options["dry_run"]
+        )
         self.arrives = self._names is not None and self._names.grows and not whole
 
     @property
@@ -103,18 +105,18 @@ class StdinInputs(Resource):
             self._stream.fill()
 
     def sources(
-        self, known: Inputs, refused: Callable[[str, object], None]
+        self, known: Inputs, rejected: Callable[[str, UsageError], None]
     ) -> Sequence[Source] | InputStream:
         """Return all inputs, or the known ones and the others as they arrive.
 
-        ``refused`` is called with the path of each rejected one and the reason.
+        ``rejected`` is called with the path of each rejected one and the error.
         """
         if self._names is None or not self.arrives:
             return known.sources
         from kapre_cli.outputs.validation import OutputPathValidator
 
         admit = OutputPathValidator(self._output, self._options["report"]).admit
-        return InputStream(known, self._names, self._options["root"], admit, refused)
+        return InputStream(known, self._names, self._options["root"], admit, rejected)
 
     def close(self) -> None:
         """Close the list, and drop the content of standard input."""

@@ -11,8 +11,8 @@ from kapre_cli.cli.help_text import Group, Option
 from kapre_cli.cli.options import OVERWRITE, QUIET, SCALES, format_option, output_option
 from kapre_cli.cli.signals import Stopped, heard, pass_over
 from kapre_cli.errors import OutputError, StoredDataError, UsageError
-from kapre_cli.report import Report
-from kapre_cli.settings import FILE_FORMATS, OutputSettings
+from kapre_cli.run_result import RunResult
+from kapre_cli.settings import OutputSettings
 from kapre_cli.settings.run import format_of, output_path
 from kapre_cli.text import counted, quoted
 from kapre_cli.version import PROGRAM
@@ -26,7 +26,7 @@ _SHOWN = 4  # inputs, in a message
         click.Argument(["inputs"], nargs=-1, required=True, type=click.Path(path_type=Path)),
         output_option(is_stream=False),
         OVERWRITE,
-        format_option(FILE_FORMATS),
+        format_option(is_stream=False),
         SCALES,
         Option(
             "--allow-missing",
@@ -69,29 +69,29 @@ def merge(
 
     settings = OutputSettings(
         path=output_path(output),
-        format=format_ or format_of(output, FILE_FORMATS),
+        format=format_ or format_of(output, streams=False),
         dimension_scales=dimension_scales,
         overwrite=overwrite,
     )
     with Terminal(quiet=quiet) as terminal:
-        report = Report(say=terminal.say)
+        result = RunResult(terminal)
         try:
-            merging.merge(settings, inputs, report, terminal, allow_missing=allow_missing)
+            merging.merge(settings, inputs, result, allow_missing=allow_missing)
         except UsageError:  # a recording among the inputs is a StoredDataError too
             raise
         except (OutputError, StoredDataError) as error:
             terminal.say(f"{PROGRAM}: Error: {error}")
-            report.broken = True
+            result.is_broken = True
         except Stopped:
-            if not report.is_there:
+            if not result.output:
                 raise  # else the output is in its place: there was nothing left to stop
         pass_over()
     end = "no output is written or changed"
-    if report.is_there:
-        end = f"{counted(report.n_written, 'array')} -> {quoted(output)}"
+    if result.output:
+        end = f"{counted(result.n_written, 'array')} -> {quoted(output)}"
     if not quiet:
         click.echo(f"{counted(len(inputs), 'output')}: {end}", err=True)
-    return report.exit_code
+    return result.exit_code
 
 
 def _with_output(inputs: Sequence[Path]) -> str:

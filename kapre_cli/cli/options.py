@@ -1,6 +1,6 @@
 """The options that several commands have, each declared once; defaults are the library's own."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,24 +10,19 @@ import click
 from kapre_cli.cli.help_text import Group, Option
 from kapre_cli.failure_limit import MaxFailures
 from kapre_cli.settings import (
-    COMPRESSIONS,
-    DATA_FORMATS,
     DTYPES,
     ENGINE_CHOICES,
-    FORMATS,
     NON_FINITE,
-    PADDINGS,
     RAW_ENCODINGS,
     RESUMES,
     STANDARD_OUTPUT,
     AudioSettings,
-    LayerConfig,
-    MelspectrogramConfig,
     OutputSettings,
     RawFormat,
     Shard,
 )
 from kapre_cli.settings.checks import whole
+from kapre_cli.settings.formats import all_formats, built_in_formats, compressions
 
 _output_option = partial(Option, group=Group.OUTPUT)
 feature_option = partial(Option, group=Group.FEATURES)
@@ -92,19 +87,9 @@ def parsed(parse: Callable[[str], Any]) -> Callable[[Any], Any]:
     return convert
 
 
-def _norm(text: str) -> str | float | None:
-    """Return ``slaney``, ``none`` as ``None``, or a number, ``inf`` included."""
-    if text in ("slaney", "none"):
-        return None if text == "none" else text
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is not 'slaney', 'none' or a number.") from None
-
-
 # Inputs
 
-_INPUTS = [
+INPUTS = [
     # Not required by Click: a list may name them all.
     click.Argument(["inputs"], nargs=-1, type=click.Path()),
     _input_option(
@@ -201,75 +186,6 @@ AUDIO = [
     ),
 ]
 
-# The layer
-
-MEL = [
-    feature_option(
-        "--n-mels",
-        is_usual=True,
-        type=WholeNumber(1),
-        default=MelspectrogramConfig.n_mels,
-        help="Number of mel bands.",
-    ),
-    feature_option(
-        "--fmin",
-        is_usual=True,
-        metavar="HZ",
-        type=click.FloatRange(min=0),
-        default=MelspectrogramConfig.fmin,
-        help="Lowest frequency. It is the lower edge of the lowest band.",
-    ),
-    feature_option(
-        "--fmax",
-        is_usual=True,
-        metavar="HZ",
-        type=click.FloatRange(min=0, min_open=True),
-        show_default="half the sample rate",
-        help="Highest frequency. It is the upper edge of the highest band.",
-    ),
-    feature_option(
-        "--htk/--no-htk",
-        default=MelspectrogramConfig.htk,
-        help="Use HTK's mel scale instead of Slaney's.",
-    ),
-    feature_option(
-        "--norm",
-        type=parsed(_norm),
-        metavar="slaney|none|P",
-        default=MelspectrogramConfig.norm,
-        help="Normalization of the mel bands. slaney: equal area. none: peaks of 1. A number "
-        "or inf: divide each band by that p-norm of its weights.",
-    ),
-]
-
-
-def framing_options(n_hop: str = "half of --n-dft") -> list[Option]:
-    """Return the options of the frames of a layer; ``n_hop``: its default, in words."""
-    return [
-        feature_option(
-            "--n-dft",
-            is_usual=True,
-            type=WholeNumber(2),
-            default=LayerConfig.n_dft,
-            help="Frame length in samples. A power of two is fastest.",
-        ),
-        feature_option(
-            "--n-hop",
-            is_usual=True,
-            type=WholeNumber(1),
-            show_default=n_hop,
-            help="Hop length in samples. It is the distance from one frame to the next.",
-        ),
-        feature_option(
-            "--padding",
-            type=click.Choice(PADDINGS),
-            default=LayerConfig.padding,
-            help="Treatment of the ends of a signal. same: a frame at every hop, with zeros around "
-            "the signal. valid: only frames inside the signal.",
-        ),
-    ]
-
-
 # The output
 
 
@@ -291,12 +207,33 @@ def output_option(*, is_stream: bool) -> Option:
     )
 
 
-def format_option(formats: Sequence[str]) -> Option:
+class ExtensibleChoice(click.Choice[str]):
+    """A choice that installed packages may add to; they are searched only when it matters."""
+
+    def __init__(self, built_in: Iterable[str], listed: Callable[[], Iterable[str]]) -> None:
+        self._built_in = tuple(built_in)
+        self._listed = listed
+        self.case_sensitive = True
+
+    @property
+    def choices(self) -> tuple[str, ...]:  # type: ignore[override]
+        """All choices."""
+        return tuple(self._listed())
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the choice that a text names."""
+        return value if value in self._built_in else super().convert(value, param, ctx)
+
+
+def format_option(*, is_stream: bool) -> Option:
     """Return the option that selects one of the output formats."""
     return _output_option(
         "--format",
         "format_",
-        type=click.Choice(formats),
+        type=ExtensibleChoice(
+            (one.name for one in built_in_formats() if is_stream or not one.is_stream),
+            lambda: (one.name for one in all_formats(streams=is_stream)),
+        ),
         show_default="by the suffix of --output",
         help="Format of the output.",
     )
@@ -312,7 +249,7 @@ SCALES = _output_option(
     help="Give HDF5 output dimension scales. Programs that read netCDF (xarray, MATLAB, "
     "Panoply) take seconds and Hz from them.",
 )
-_OUTPUT = [
+OUTPUT = [
     output_option(is_stream=True),
     OVERWRITE,
     _output_option(
@@ -324,7 +261,7 @@ _OUTPUT = [
         "whose path, size and modification time are unchanged (=content: whose bytes are "
         "unchanged).",
     ),
-    format_option(FORMATS),
+    format_option(is_stream=True),
     _output_option(
         "--dtype",
         type=click.Choice(DTYPES),
@@ -333,7 +270,9 @@ _OUTPUT = [
     ),
     _output_option(
         "--compression",
-        type=click.Choice(COMPRESSIONS),
+        type=ExtensibleChoice(
+            (name for one in built_in_formats() for name in one.compressions), compressions
+        ),
         default=OutputSettings.compression,
         help="Compression of HDF5 output.",
     ),
@@ -347,7 +286,7 @@ QUIET = _run_option(
     "--quiet",
     help="Print only failures, warnings and errors.",
 )
-_RUNNING = [
+RUNNING = [
     _check_option(
         "--max-failures",
         type=parsed(MaxFailures.parse),
@@ -398,44 +337,3 @@ _RUNNING = [
         help="Print versions and a line for each finished input.",
     ),
 ]
-
-
-def extraction_options(config: type[LayerConfig]) -> list[click.Parameter]:
-    """Return all options of a command that extracts features, with the layer's own defaults."""
-    return [
-        *_INPUTS,
-        *_OUTPUT,
-        *framing_options(),
-        *(MEL if issubclass(config, MelspectrogramConfig) else ()),
-        feature_option(
-            "--power",
-            is_usual=True,
-            metavar="P",
-            type=click.FloatRange(min=0, min_open=True),
-            default=getattr(config, config.power_name),
-            help="Exponent: 2 for power, 1 for amplitude.",
-        ),
-        feature_option(
-            "--decibel/--no-decibel",
-            is_usual=True,
-            default=getattr(config, config.decibel_name),
-            help="Convert to decibels. They are 10*log10 of the values, relative to the largest "
-            "value of the input, floored at -80.",
-        ),
-        feature_option(
-            "--amin",
-            metavar="A",
-            type=click.FloatRange(min=0, min_open=True),
-            default=config.amin,
-            help="Smallest value that --decibel distinguishes. Smaller values are raised to it; "
-            "lower it for quiet recordings.",
-        ),
-        feature_option(
-            "--data-format",
-            type=click.Choice(("default", *DATA_FORMATS)),
-            default=config.image_data_format,
-            help="Position of the channel axis. default: that of Keras' configuration.",
-        ),
-        *AUDIO,
-        *_RUNNING,
-    ]

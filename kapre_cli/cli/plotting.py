@@ -14,37 +14,32 @@ import click
 from click.core import ParameterSource
 
 from kapre_cli.cli.executors import executor
-from kapre_cli.cli.from_options import (
-    BANDS,
-    audio_settings,
-    layer_config,
-    sample_rate,
-    warn_of_layer,
-)
+from kapre_cli.cli.from_options import audio_settings, sample_rate
+from kapre_cli.cli.layer_options import BANDS, FRAMING, layer_config, warn_of_layer
 from kapre_cli.cli.signals import heard, pass_over
 from kapre_cli.errors import AudioReadError, StoredDataError, UsageError
 from kapre_cli.extract.executor import Executor
-from kapre_cli.formats.npy_writer import MANIFEST_NAME, ROOT_NAME
 from kapre_cli.formats.opening import Features, is_output, open_features
 from kapre_cli.inputs import discover
 from kapre_cli.outputs.scratch import scratch_folder
 from kapre_cli.plotting.files import check_picture, kind_of, save
-from kapre_cli.plotting.frequencies import FrequencyAxis
+from kapre_cli.plotting.image import PlotAxis
 from kapre_cli.plotting.view import FIRST_KEYS, View
-from kapre_cli.report import ExitCode, Report
+from kapre_cli.report import ExitCode
+from kapre_cli.run_result import RunResult
 from kapre_cli.settings import (
     DEFAULT_AMIN,
+    LAYERS,
     AudioSettings,
     ExtractionSettings,
-    MelspectrogramConfig,
     OutputSettings,
-    SpectrogramConfig,
 )
+from kapre_cli.settings.formats import recognized_format
 from kapre_cli.text import counted, quoted
 
 _KEYS_NAMED = 5  # in a message
 _TAKEN = tuple(one.name for one in fields(AudioSettings) if one.name != "channels")
-_OF_AUDIO = ("mel", "n_dft", "n_hop", "padding", *BANDS, *_TAKEN)
+_OF_AUDIO = ("mel", *FRAMING, *BANDS, *_TAKEN)
 
 # The power of audio is computed; other options say how it is shown.
 _POWER = {"power": 2.0, "decibel": False, "amin": DEFAULT_AMIN, "data_format": "channels_last"}
@@ -131,7 +126,8 @@ def _opened(output: Path) -> Features:
         return open_features(output)
     except StoredDataError as error:
         try:
-            is_other = not {ROOT_NAME, MANIFEST_NAME} & set(os.listdir(output))
+            os.listdir(output)
+            is_other = recognized_format(output) is None
         except OSError:  # a file, or an unreadable folder
             is_other = False
         if not is_other:
@@ -172,23 +168,23 @@ def _extract(
     folders = [os.path.dirname(os.path.abspath(path)) for path in paths]
     sources = discover(map(str, paths), os.path.commonpath(folders)).sources
     with Terminal(sources, quiet=options["quiet"]) as terminal:
-        report = Report(say=terminal.say)
-        sr = sample_rate(options, sources, sources, report)
+        result = RunResult(terminal)
+        sr = sample_rate(options, sources, sources, result, terminal.say)
         if sr is not None:
             # Four frames where the other commands have two.
             n_hop = options["n_hop"] or max(options["n_dft"] // 4, 1)
-            config = MelspectrogramConfig if options["mel"] else SpectrogramConfig
+            config = LAYERS["Melspectrogram" if options["mel"] else "Spectrogram"]
             settings = ExtractionSettings(
                 layer=layer_config(config, {**options, **_POWER, "n_hop": n_hop}, sr),
                 audio=audio_settings(options, sr),
                 output=OutputSettings(path=output, format="hdf5"),
             )
-            FrequencyAxis(settings.layer, sr).limits(view.freq)  # before the work
-            warn_of_layer(settings.layer, report)
-            extract(sources, settings, report, terminal, computing)
-    if report.exit_code:
+            PlotAxis(settings.layer, sr).limits(view.freq)  # before the work
+            warn_of_layer(settings.layer, result)
+            extract(sources, settings, result, computing)
+    if result.exit_code:
         raise AudioReadError(
-            f"{counted(report.n_failed, 'recording')} of {len(sources)} cannot be drawn: "
+            f"{counted(result.n_failed, 'recording')} of {len(sources)} cannot be drawn: "
             "there is no picture"
         )
 

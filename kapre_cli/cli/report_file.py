@@ -11,20 +11,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kapre_cli.errors import OutputError, StoredDataError, UsageError, wrap_os_errors
-from kapre_cli.formats.npy_writer import sidecar_of
-from kapre_cli.formats.validation import open_plain, validated_json, within
+from kapre_cli.formats.validation import validated_json, within
 from kapre_cli.inputs import Source
+from kapre_cli.osutil import open_plain
 from kapre_cli.outputs.existing import (
     Stamp,
-    require_folder,
-    require_outside_outputs,
-    require_regular,
+    check_folder_exists,
+    check_outside_outputs,
+    check_regular,
     stamp_of,
 )
-from kapre_cli.outputs.publishing import OF_ANOTHER_FILE, PARTIAL_SUFFIX, publish
+from kapre_cli.outputs.publishing import PARTIAL_SUFFIX, publish
 from kapre_cli.outputs.run_lock import try_lock
 from kapre_cli.outputs.scratch import scratch_folder
-from kapre_cli.outputs.validation import require_no_input
+from kapre_cli.outputs.validation import check_not_an_input
 from kapre_cli.result_log import is_header
 from kapre_cli.settings import STANDARD_OUTPUT, OutputSettings
 from kapre_cli.text import quoted
@@ -60,8 +60,8 @@ def check_report(
     """
     if path == STANDARD_OUTPUT:
         return ReportPlace(path)
-    require_folder("report", path)
-    require_no_input("report", path, sources)
+    check_folder_exists("report", path)
+    check_not_an_input("report", path, sources)
     if config is not None and os.path.exists(path) and os.path.samefile(path, config):
         raise UsageError(
             f"the report {quoted(path)} is the file that --config names; name another file"
@@ -69,14 +69,15 @@ def check_report(
     if _takes_data(path):
         return ReportPlace(path)
     target = Path(os.path.realpath(path))
-    ours = (output.path, sidecar_of(output.path), Path(f"{output.path}{PARTIAL_SUFFIX}"))
+    companions = output.file_format.companions(output.path)
+    ours = (output.path, *companions, Path(f"{output.path}{PARTIAL_SUFFIX}"))
     if not output.is_stream and any(within(target, os.path.realpath(one)) for one in ours):
         raise UsageError(
             f"the report {quoted(path)} would be part of the output {quoted(output.path)}; "
             "name another file"
         )
-    require_outside_outputs("report", target)
-    require_regular(target, "report", path)
+    check_outside_outputs("report", target)
+    check_regular(target, "report", path)
     existing = stamp_of(target)
     if existing is not None:
         _require_replaceable(path, target, existing, output)
@@ -95,7 +96,7 @@ def _takes_data(file: Path | int) -> bool:
 
 def _require_replaceable(path: Path, target: Path, existing: Stamp, output: OutputSettings) -> None:
     if existing.size > 0:
-        _require_ours(path, target, output)
+        _check_ours(path, target, output)
     with suppress(OSError):  # a file that cannot be opened has no writer
         fd = os.open(target, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
@@ -109,7 +110,7 @@ def _require_replaceable(path: Path, target: Path, existing: Stamp, output: Outp
             )
 
 
-def _require_ours(path: Path, target: Path, output: OutputSettings) -> None:
+def _check_ours(path: Path, target: Path, output: OutputSettings) -> None:
     """Raise UsageError for a file without the header of a report, or not to be replaced."""
     try:
         with wrap_os_errors(target, "read"), open_plain(target) as file:
@@ -161,7 +162,7 @@ def open_report(place: ReportPlace) -> int:
             if existing is not None:
                 with suppress(OSError):  # not all file systems keep permissions
                     os.fchmod(descriptor, stat.S_IMODE(os.lstat(target).st_mode))
-            publish(made, target, folder / "old", existing, OF_ANOTHER_FILE)
+            publish(made, target, folder / "old", existing)
         except BaseException:
             os.close(descriptor)
             raise

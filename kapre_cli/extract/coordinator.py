@@ -6,10 +6,21 @@ from contextlib import suppress
 from dataclasses import replace
 
 from kapre_cli.errors import KapreExtractError, OutputError
+from kapre_cli.events import (
+    InputArrived,
+    InputDetails,
+    InputEnded,
+    InputProgress,
+    InputResumed,
+    InputReused,
+    InputsComplete,
+    InputStarted,
+    WaitingForInputs,
+    WorkerDied,
+)
 from kapre_cli.extract.disk_usage import check_disk
 from kapre_cli.extract.executor import Executor
 from kapre_cli.extract.jobs import Job
-from kapre_cli.extract.preview import crashed
 from kapre_cli.extract.sinks import Sink
 from kapre_cli.extract.tasks import (
     TASK_INPUTS,
@@ -26,9 +37,8 @@ from kapre_cli.extract.tasks import (
 )
 from kapre_cli.inputs import InputStream
 from kapre_cli.osutil import n_processors
-from kapre_cli.report import Progress, Report
 from kapre_cli.resume.journals import Journals, replay
-from kapre_cli.text import quoted
+from kapre_cli.run_result import RunResult
 
 _TASK_BYTES = 2**23  # of the files of one task, at most
 _TASKS_A_WORKER = 4  # at least, if there is work for so many
@@ -48,8 +58,7 @@ class Coordinator:
         common: TaskSettings,
         journals: Journals,
         sink: Sink,
-        report: Report,
-        progress: Progress,
+        result: RunResult,
         executor: Executor,
     ) -> None:
         self._common = common
@@ -57,12 +66,12 @@ class Coordinator:
         self._config = common.settings.layer
         self._journals = journals
         self._sink = sink
-        self._report = report
-        self._progress = progress
+        self._result = result
+        self._emit = result.emit
         self._executor = executor
         self.queue: deque[Job] = deque()
         self._due: deque[Job] = deque()  # not given to a worker yet
-        self._due_alone: deque[Job] = deque()  # that a worker had not finished when it died
+        self._retries: deque[Job] = deque()  # each alone, since a worker may have died of it
         self._n_due_bytes = 0
         self._running: dict[int, Job] = {}  # given to a worker, by number
         self._n_given = 0
@@ -81,11 +90,11 @@ class Coordinator:
             jobs: The inputs; arriving ones are appended, unless nothing can resume the run.
             coming: Inputs that arrive during the run.
         """
-        self._report.require_few_failures()
+        self._result.check_failures()
         self._jobs, self._coming = jobs, coming
         for job in jobs:
             self._add(job)
-        self._report.require_few_failures()
+        self._result.check_failures()
         if coming is None and self._common.is_durable:
             check_disk(jobs, self._common, self._executor)
         try:
@@ -94,26 +103,26 @@ class Coordinator:
             self._executor.stop()
         if self._error is not None:
             raise self._error
-        self._report.require_few_failures()
+        self._result.check_failures()
 
     def _work(self) -> None:
         """Give out tasks and handle events until the sink has taken all inputs."""
-        self._take_coming()
-        self._give_tasks()
-        if self._running:
-            self._sink.get_ready()  # while the first of them is computed
+        is_ready = False
         while self._error is None:
             self._take_coming()
             self._give_tasks()
+            if self._running and not is_ready:
+                self._sink.get_ready()  # while the first input is computed
+                is_ready = True
             has_taken = self._let_sink_take()
             if self._coming is None and not self.queue:
                 break
             wants_more = self._coming is not None and len(self._due) < _LISTED_AHEAD
             descriptors = [self._coming.fileno()] if self._coming and wants_more else []
             if descriptors and not has_taken and not self._running:
-                self._progress.waits()
+                self._emit(WaitingForInputs())
             self._executor.wait(descriptors, 0 if has_taken else None)
-            self._report.require_few_failures()
+            self._result.check_failures()
 
     # Inputs
 
@@ -125,27 +134,28 @@ class Coordinator:
             source = self._coming.next_now()
             if source is None:
                 break
-            self._progress.arrived(source.key, source.size)
+            self._emit(InputArrived(source.key, source.size))
             job = Job(source)
             if self._common.is_durable:  # a stream may have no end
                 self._jobs.append(job)
             self._add(job)
         if self._coming.is_over:
-            self._report.n_expected = self._coming.n_inputs
-            self._progress.all_arrived()
+            self._result.n_expected = self._coming.n_inputs
+            self._emit(InputsComplete(self._coming.n_inputs))
             self._coming = None
 
     def _add(self, job: Job) -> None:
         self.queue.append(job)
         self._sink.keep(job)
         if job.done:
-            self._report.was_read()
-            self._progress.kept(job.source.key)
+            self._result.n_read += 1
+            self._emit(InputReused(job.source.key))
+            self._emit_details(job)
             return
         if job.entries:
             n_frames = sum(entry.shape[1] for entry in job.entries.values())
             seconds = n_frames * self._config.framing.n_hop / self._settings.audio.sr
-            self._progress.begun(job.source.key, seconds)
+            self._emit(InputResumed(job.source.key, seconds))
         self._due.append(job)
         job.n_bytes = job.source.size
         self._n_due_bytes += job.n_bytes
@@ -153,10 +163,10 @@ class Coordinator:
     # Tasks
 
     def _give_tasks(self) -> None:
-        while self._due or self._due_alone:
+        while self._due or self._retries:
             if not self._n_workers:
                 self._begin()
-            worker = self._executor.idle_worker(alone=bool(self._due_alone))
+            worker = self._executor.idle_worker(alone=bool(self._retries))
             if worker is None or not (inputs := self._next_inputs()):
                 return
             self._executor.submit(worker, Task(inputs, self._journal_for(worker, inputs)))
@@ -171,8 +181,8 @@ class Coordinator:
 
     def _next_inputs(self) -> list[TaskInput]:
         """Return the next task's inputs; none while these would be too far ahead of the sink."""
-        if self._due_alone:
-            return [self._given(self._due_alone.popleft())]
+        if self._retries:
+            return [self._given(self._retries.popleft(), is_retry=True)]
         if self._ahead_bytes >= self._sink.ahead_bytes:
             return []
         n_ahead = len(self.queue) - len(self._due)
@@ -188,11 +198,11 @@ class Coordinator:
         self._n_due_bytes -= n_bytes
         return inputs
 
-    def _given(self, job: Job) -> TaskInput:
+    def _given(self, job: Job, *, is_retry: bool = False) -> TaskInput:
         number, self._n_given = self._n_given, self._n_given + 1
         self._running[number] = job
         blocks = tuple((first, entry.shape[1]) for first, entry in job.entries.items())
-        return TaskInput(number, job.source, job.state, blocks, job.n_bytes)
+        return TaskInput(number, job.source, job.state, blocks, job.n_bytes, is_retry)
 
     def _journal_for(self, worker: int, inputs: Sequence[TaskInput]) -> str:
         """Return the worker's journal, or the task's own one if nothing can resume the run."""
@@ -213,9 +223,11 @@ class Coordinator:
         if isinstance(event, Computed):
             job = self._running[event.number]
             job.has_blocks = True
-            self._progress.computed(job.source.key, event.due, event.seconds, event.length)
+            self._emit(InputProgress(job.source.key, event.due, event.seconds, event.length))
         elif isinstance(event, Began):
-            self._running[event.number].was_tried = True
+            job = self._running[event.number]
+            job.was_tried = True
+            self._emit(InputStarted(job.source.key))
         elif isinstance(event, Finished):
             self._finished(self._running.pop(event.number), event)
         elif isinstance(event, Failed):
@@ -237,40 +249,33 @@ class Coordinator:
         job.entries, job.metadata, job.state = entries, event.metadata, event.state
         job.work_seconds, job.done = event.work_seconds, True
         self._ahead_bytes += _n_bytes(job)
-        self._report.was_read()
-        self._progress.ended(job.source.key)
-        if self._report.verbose:
-            self._report.say(f"done: {job.told(self._config)}")
+        self._result.n_read += 1
+        self._emit(InputEnded(job.source.key))
+        self._emit_details(job)
+
+    def _emit_details(self, job: Job) -> None:
+        if self._result.is_detailed:  # the shape takes longer than all else
+            properties = job.result(self._config)
+            shape, seconds = properties.shape or (), properties.seconds or 0.0
+            axes = self._config.axes
+            self._emit(InputDetails(job.source.key, job.kept, axes, shape, seconds))
 
     def _failed(self, job: Job, reason: KapreExtractError) -> None:
         job.failed, job.was_tried = True, True
-        self._progress.ended(job.source.key)
+        self._emit(InputEnded(job.source.key))
         if self._sink.tells_at_once:
-            self._report.failed(job.source.path, reason, job.known(self._config))
+            self._result.failed(job.source.path, reason, job.result(self._config))
         else:
             job.failure = reason
 
     def _lost(self, event: Lost) -> None:
-        """Queue the unfinished inputs of a dead worker once more, each alone.
-
-        An input whose worker dies again fails.
-        """
+        """Queue the inputs of a dead worker that are to be retried."""
         self._journal_of.pop(event.worker, None)
         jobs = [self._running.pop(one.number) for one in event.inputs]
         self._take_blocks(event.journal, jobs)
-        for job in jobs:
-            if job.has_crashed:
-                self._failed(job, crashed(event.how))
-            else:
-                job.has_crashed = True
-                self._due_alone.append(job)
-        names = [quoted(job.source.key) for job in jobs if not job.failed]
-        if names:
-            more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
-            self._report.say(
-                f"a worker process died ({event.how}) before it had finished "
-                f"{', '.join(names[:3])}{more}; each is tried once more, alone"
-            )
+        self._retries += jobs
+        if jobs:
+            self._emit(WorkerDied(event.how, [job.source.key for job in jobs]))
 
     def _take_blocks(self, journal: str, jobs: Sequence[Job]) -> None:
         name = journal.rpartition("/")[2]
@@ -287,7 +292,7 @@ class Coordinator:
 
     def _let_sink_take(self) -> bool:
         """Let the sink take some inputs whose turn has come; return whether there were any."""
-        if not (self._running or self._due or self._due_alone or self._coming or self._all_ended):
+        if not (self._running or self._due or self._retries or self._coming or self._all_ended):
             self._all_ended = True
             self._sink.nothing_else_is_due(self.queue)
         n_taken = 0
@@ -300,7 +305,7 @@ class Coordinator:
             n_taken += 1
             for name in self._needed_until.pop(job, ()):
                 self._journals.remove(name)
-            self._report.require_few_failures()
+            self._result.check_failures()
         return n_taken > 0
 
     def _pause(self) -> None:

@@ -7,11 +7,10 @@ from math import prod
 import numpy as np
 
 from kapre_cli.audio.reader import resampled_length
-from kapre_cli.extract.executor import Executor
+from kapre_cli.extract.executor import Executor, previews
 from kapre_cli.extract.jobs import Job
-from kapre_cli.extract.preview import previews
 from kapre_cli.extract.tasks import Preview, TaskSettings
-from kapre_cli.osutil import free_bytes, require_free_bytes
+from kapre_cli.osutil import check_free_bytes, free_bytes
 from kapre_cli.settings import ExtractionSettings
 from kapre_cli.text import quoted
 
@@ -39,9 +38,7 @@ def check_disk(jobs: Sequence[Job], common: TaskSettings, executor: Executor) ->
         return
     seen = previews([job.source for job in due], common, executor)
     n_bytes = _required_bytes(due, seen, settings) + n_bytes_done
-    require_free_bytes(
-        output.parent, n_bytes, f"{quoted(output)}, with the work beside it, at least"
-    )
+    check_free_bytes(output.parent, n_bytes, f"{quoted(output)}, with the work beside it, at least")
 
 
 def output_bytes(jobs: Iterable[Job], settings: ExtractionSettings) -> int:
@@ -60,7 +57,8 @@ def value_bytes(settings: ExtractionSettings) -> int:
 
 
 def _stored_bytes(n_values: int, settings: ExtractionSettings) -> int:
-    return 0 if settings.output.compression != "none" else n_values * value_bytes(settings)
+    output = settings.output
+    return output.file_format.required_bytes(n_values * value_bytes(settings), output.compression)
 
 
 def _upper_bound_bytes(due: Sequence[Job], settings: ExtractionSettings) -> float:
@@ -74,7 +72,8 @@ def _upper_bound_bytes(due: Sequence[Job], settings: ExtractionSettings) -> floa
     for job in due:
         n_frames += _FRAMES_IN_A_BYTE * _FLAC_CHANNELS * job.n_bytes / layer.framing.n_hop
         n_frames += _FLAC_CHANNELS  # of each channel, one that is not full
-    return n_frames * layer.n_features * (_JOURNAL_BYTES + value_bytes(settings))
+    of_journal, stored = layer.n_features * _JOURNAL_BYTES, layer.n_values * value_bytes(settings)
+    return n_frames * (of_journal + stored)
 
 
 def _required_bytes(
@@ -89,5 +88,6 @@ def _required_bytes(
             n_samples = min(one.n_samples, max(believed, settings.layer.n_dft))
             n_values += prod(settings.layer.shape(n_samples, one.n_channels))
     n_kept = sum(prod(entry.shape) for job in due for entry in job.entries.values())
-    n_bytes_journals = max(n_values - n_kept, 0) * _JOURNAL_BYTES
+    n_computed = n_values // settings.layer.n_values * settings.layer.n_features
+    n_bytes_journals = max(n_computed - n_kept, 0) * _JOURNAL_BYTES
     return n_bytes_journals + _stored_bytes(n_values, settings)

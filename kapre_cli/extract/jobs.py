@@ -5,14 +5,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from kapre_cli.errors import KapreExtractError
+from kapre_cli.events import InputResult
 from kapre_cli.formats.features import Features
 from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.inputs import Source
-from kapre_cli.result_log import InputResult
 from kapre_cli.resume.journal import BlockEntry
 from kapre_cli.settings import LayerConfig
-from kapre_cli.settings.limits import INT64
-from kapre_cli.text import duration, quoted
+from kapre_cli.settings.checks import INT64
 
 NO_ENTRIES: Mapping[int, BlockEntry] = MappingProxyType({})
 
@@ -43,7 +42,6 @@ class Job:
         was_tried: Whether reading it has begun, in this run or in one whose work is kept.
         work_seconds: Seconds from opening to the last computed frame; ``None`` without one.
         has_blocks: Whether blocks of it have been computed in this run.
-        has_crashed: Whether a worker died before finishing it; it is then computed alone.
     """
 
     source: Source
@@ -60,7 +58,6 @@ class Job:
     was_tried: bool = False
     work_seconds: float | None = None
     has_blocks: bool = False
-    has_crashed: bool = False
 
     @property
     def has_ended(self) -> bool:
@@ -89,7 +86,7 @@ class Job:
         self.entries = {first: entries[first] for first, _ in fitting}
         return True
 
-    def known(self, config: LayerConfig) -> InputResult:
+    def result(self, config: LayerConfig) -> InputResult:
         """Return the values of an ended input that messages and the report show."""
         metadata, key = self.metadata, self.source.key
         if metadata is None:
@@ -104,13 +101,6 @@ class Job:
             metadata.reference_db,
             metadata.is_floored(config),
         )
-
-    def told(self, config: LayerConfig) -> str:
-        """Return key, shape and length of a finished input, for messages."""
-        metadata = self.known_metadata
-        shape = config.shape(metadata.n_samples, metadata.n_channels)
-        sizes = ", ".join(f"{axis} {n:,}" for axis, n in zip(config.axes, shape, strict=True))
-        return f"{quoted(self.source.key)}: {sizes}; {duration(metadata.seconds)}"
 
 
 def fitting_blocks(metadata: InputMetadata, config: LayerConfig) -> list[tuple[int, int]]:

@@ -17,13 +17,13 @@ from typing import NoReturn
 
 import numpy as np  # noqa: F401 - workers share what is loaded before they are forked
 
-from kapre_cli.errors import OutputError
-from kapre_cli.extract.channel import NO_SIGNAL, Channel
-from kapre_cli.extract.executor import Deliver, Executor, readable
+from kapre_cli.errors import ProcessLimitError
+from kapre_cli.extract.executor import Deliver, Executor, of_dead_worker, readable
 from kapre_cli.extract.tasks import (
+    NO_SIGNAL,
+    Channel,
     Failed,
     Finished,
-    Lost,
     Previewed,
     Task,
     TaskInput,
@@ -37,7 +37,7 @@ _ENDS = (Finished, Failed, Previewed)  # the last event of an input
 _LITTLE_BYTES = 2**22  # of a task that ends soon: the next one is sent ahead
 _SECONDS_TO_END = 5.0  # that workers may take to keep their finished work
 
-_NO_PROCESS = "the system allows no more processes; take fewer --jobs"
+_NO_PROCESS = "the system allows no more processes"
 
 _START, _WAIT = b"s", b"w"
 _REPLY_BYTES = 32
@@ -53,7 +53,7 @@ class _ForkServer:
             self._pid = os.fork()
         except OSError as error:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-            raise OutputError(_NO_PROCESS) from error
+            raise ProcessLimitError(_NO_PROCESS) from error
         if self._pid == 0:
             try:
                 _settle({*kept, theirs.fileno()})
@@ -64,13 +64,13 @@ class _ForkServer:
         theirs.close()
 
     def start(self) -> tuple[int, Channel]:
-        """Start a worker; raise OutputError if the system has no process for it."""
+        """Start a worker; raise ProcessLimitError if the system has no process for it."""
         with suppress(OSError):
             self._socket.sendall(_START, NO_SIGNAL)
             reply, descriptors, _, _ = socket.recv_fds(self._socket, _REPLY_BYTES, 1)
             if descriptors:
                 return int(reply), Channel(socket.socket(fileno=descriptors[0]))
-        raise OutputError(_NO_PROCESS)
+        raise ProcessLimitError(_NO_PROCESS)
 
     def wait(self, pid: int) -> int | None:
         """Return a worker's wait status, as of :func:`os.waitpid`; ``None`` if it is not known."""
@@ -194,7 +194,7 @@ class LocalWorkers(Executor):
     def idle_worker(self, *, alone: bool = False) -> int | None:
         """Return an idle worker, a new one or one that ends soon, if there is one.
 
-        OutputError is raised if the system has no process for the first one.
+        ProcessLimitError is raised if the system has no process for the first one.
         """
         used = self._workers[: self._n_used]
         for number, worker in enumerate(used):
@@ -203,7 +203,7 @@ class LocalWorkers(Executor):
         if len(used) < self._n_used:
             try:
                 self._workers.append(self._started())
-            except OutputError:
+            except ProcessLimitError:
                 if not self._workers:
                     raise
                 self._n_used = len(self._workers)  # these are enough
@@ -251,10 +251,11 @@ class LocalWorkers(Executor):
         how = _how(self._server.wait(worker.pid))
         try:
             self._workers[number] = self._started()
-        except OutputError:
+        except ProcessLimitError:
             del self._workers[number]
             raise
-        self._deliver(Lost(tuple(worker.unfinished.values()), number, worker.journal, how))
+        for event in of_dead_worker(worker.unfinished.values(), number, worker.journal, how):
+            self._deliver(event)
 
     def stop(self) -> None:
         """Let the workers keep their finished work and end; kill those that take too long."""

@@ -7,20 +7,18 @@ from dataclasses import dataclass, field
 
 from kapre_cli.audio import sha256_of
 from kapre_cli.errors import AudioReadError, StoredDataError
+from kapre_cli.events import ArrayDamaged, ArraysRemoved, ArraysRetained, OtherVersions
 from kapre_cli.extract.jobs import Job, tells_state
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.inputs import Source, is_hidden
-from kapre_cli.report import Report
 from kapre_cli.resume.previous_run import PreviousRun
+from kapre_cli.run_result import RunResult
 from kapre_cli.settings import ExtractionSettings
-from kapre_cli.settings.limits import within_int64
-from kapre_cli.text import counted, quoted
+from kapre_cli.settings.checks import within_int64
 
 # Given an input's metadata and settings from an earlier run, and the input: the metadata that this
 # run would write, ``None`` if the array cannot be reused.
 _Reusable = Callable[[InputMetadata, OutputMetadata, Source], InputMetadata | None]
-
-_RECOMPUTED, _REMOVED = "is recomputed", "will be removed"  # damaged arrays
 
 
 @dataclass
@@ -39,14 +37,14 @@ class ReusePolicy:
     earlier: PreviousRun
     settings: ExtractionSettings
     versions: Mapping[str, str]
-    report: Report
+    result: RunResult
     _retained: list[Job] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         self._roots = [OutputMetadata.from_dict(root) for root in self.earlier.journal.roots]
 
-    def tell_versions(self) -> None:
-        """Print a note if the finished output was computed with other versions."""
+    def compare_versions(self) -> None:
+        """Emit an event if the finished output was computed with other versions."""
         features = self.earlier.features
         if features is None:
             return
@@ -56,10 +54,7 @@ class ReusePolicy:
             if self.versions.get(name) != version
         ]
         if others:
-            self.report.say(
-                f"note: the arrays in {quoted(features.path)} were computed with other versions "
-                f"({', '.join(others)}) and are kept; --overwrite computes all of them again"
-            )
+            self.result.emit(OtherVersions(features.path, others))
 
     def others(self, known: Collection[str]) -> list[str]:
         """Return the keys of the finished output that belong to no input."""
@@ -85,33 +80,21 @@ class ReusePolicy:
                 job = Job(Source(key, key), failed=True)
                 if key in known:
                     last = key
-                elif self._take_stored(job, self._if_allowed, _REMOVED):
+                elif self._take_stored(job, self._if_allowed):
                     self._retained.append(job)
                     behind[last].append(job)
         elif others:
-            self._tell_removed(others)
+            hidden = [key for key in others if any(map(is_hidden, key.split("/")))]
+            path = self.settings.output.path
+            self.result.emit(ArraysRemoved(path, others, len(hidden)))
         arrays = behind[""]
         for job in jobs:
             if not job.failed or id(job) in retained:
                 arrays.append(job)
             arrays += behind.get(job.source.key, [])
         if self._retained:
-            keys = [job.source.key for job in self._retained]
-            self.report.say(
-                f"note: {counted(len(keys), 'array')} of an earlier run "
-                f"{'stays' if len(keys) == 1 else 'stay'}, since inputs cannot be read now: "
-                f"{_named(keys)}"
-            )
+            self.result.emit(ArraysRetained([job.source.key for job in self._retained]))
         return arrays
-
-    def _tell_removed(self, keys: Sequence[str]) -> None:
-        hidden = [key for key in keys if any(map(is_hidden, key.split("/")))]
-        skipped = f"; {len(hidden):,} of them hidden: --hidden keeps those" if hidden else ""
-        path = quoted(self.settings.output.path)
-        self.report.say(
-            f"note: {counted(len(keys), 'array')} of {path} will be removed, since no input has "
-            f"its key: {_named(keys)}{skipped}"
-        )
 
     def keep(self, job: Job) -> None:
         """Give ``job`` the results of earlier runs."""
@@ -119,15 +102,13 @@ class ReusePolicy:
         if remembered is not None:
             job.state, job.entries, job.was_tried = remembered.of, remembered.entries, True
         job.done = job.kept = self._take_remembered(job, self._if_current) or self._take_stored(
-            job, self._if_current, _RECOMPUTED
+            job, self._if_current, is_recomputed=True
         )
-        if job.done and self.report.verbose:
-            self.report.say(f"kept: {job.told(self.settings.layer)}")
 
     def retain(self, job: Job) -> bool:
         """Give a failed input the array of an earlier run; return whether there is one."""
         is_retained = self._take_remembered(job, self._if_allowed) or self._take_stored(
-            job, self._if_allowed, _REMOVED
+            job, self._if_allowed
         )
         if is_retained:
             self._retained.append(job)
@@ -143,8 +124,11 @@ class ReusePolicy:
             remembered.of, remembered.entries, metadata, self.settings.layer
         )
 
-    def _take_stored(self, job: Job, reusable: _Reusable, damaged: str) -> bool:
-        """Take an input's array in the finished output, if it can be reused."""
+    def _take_stored(self, job: Job, reusable: _Reusable, *, is_recomputed: bool = False) -> bool:
+        """Take an input's array in the finished output, if it can be reused.
+
+        ``is_recomputed`` says what becomes of a damaged one: recomputed, or else removed.
+        """
         features, key = self.earlier.features, job.source.key
         if features is None or key not in features:
             return False
@@ -155,7 +139,7 @@ class ReusePolicy:
                 return False
             stored.verify()
         except StoredDataError as error:
-            self.report.say(f"note: {quoted(key)} is damaged in the output and {damaged}: {error}")
+            self.result.emit(ArrayDamaged(key, is_recomputed, error))
             return False
         # Not the array itself: that would keep as many datasets open as there are.
         job.metadata, job.stored_in, job.restated = metadata, features, metadata != stored.metadata
@@ -198,7 +182,3 @@ def _can_be_opened(source: Source) -> bool:
     except (OSError, ValueError):  # ValueError: a NUL in the path
         return False
     return True
-
-
-def _named(keys: Sequence[str]) -> str:
-    return ", ".join(map(quoted, keys[:3])) + (", ..." if len(keys) > 3 else "")

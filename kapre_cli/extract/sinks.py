@@ -7,23 +7,31 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
 from kapre_cli.errors import OutputError, StoredDataError, input_error
+from kapre_cli.events import (
+    Observer,
+    OutputUnchanged,
+    PhaseInputEnded,
+    PhaseProgress,
+    PhaseStarted,
+    WorkKept,
+    ignore,
+)
 from kapre_cli.extract.assembly import final_array
 from kapre_cli.extract.disk_usage import output_bytes
 from kapre_cli.extract.jobs import NO_ENTRIES, Job
 from kapre_cli.extract.reuse import ReusePolicy
 from kapre_cli.extract.tasks import TaskSettings
-from kapre_cli.formats.array_chunks import ArrayChunks, Part, stored_array
+from kapre_cli.formats.array_chunks import ArrayChunks, Chunk, stored_array
 from kapre_cli.formats.npy_writer import write_array
-from kapre_cli.formats.opening import require_written
-from kapre_cli.formats.registry import writer_class
+from kapre_cli.formats.opening import check_written
 from kapre_cli.formats.writer import FeatureWriter
-from kapre_cli.osutil import require_free_bytes
+from kapre_cli.osutil import check_free_bytes
 from kapre_cli.outputs.existing import Existing
-from kapre_cli.report import SILENT, Progress, Report
 from kapre_cli.resume.journals import Journals
 from kapre_cli.resume.work_dir import WorkDir, signals_deferred
+from kapre_cli.run_result import RunResult
 from kapre_cli.settings import ExtractionSettings
-from kapre_cli.text import counted, quoted
+from kapre_cli.text import quoted
 
 _SECONDS_TO_LOOK = 0.1  # between two checks that the work folder is in its place
 
@@ -73,17 +81,16 @@ class FileSink(Sink):
         existing: Existing,
         reuse: ReusePolicy,
         jobs: Sequence[Job] | None,
-        progress: Progress,
     ) -> None:
         self._settings = common.settings
         self._config = common.settings.layer
+        self._format = common.settings.output.file_format
         self._root = common.root
         self._work_dir = work_dir
         self._existing = existing
         self._reuse = reuse
-        self._report = reuse.report
-        self._n_rejected = reuse.report.n_failed
-        self._progress = progress
+        self._result = reuse.result
+        self._n_rejected = reuse.result.n_failed
         self._writer: FeatureWriter | None = None
         self._next_look = 0.0  # when the work folder is checked
         self._written: list[Job] = []
@@ -99,7 +106,7 @@ class FileSink(Sink):
             jobs is not None and not reuse.others({job.source.key for job in jobs})
         )
         self._announced: tuple[int, float] | None = None  # inputs and seconds to be written
-        self._shown = SILENT  # the progress, once it is that of writing
+        self._emit: Observer = ignore  # once the progress is that of writing: the run's
 
     def keep(self, job: Job) -> None:
         """Give an input the results of earlier runs."""
@@ -107,12 +114,12 @@ class FileSink(Sink):
 
     def get_ready(self) -> None:
         """Load the library that writes the output."""
-        writer_class(self._settings.output.format)
+        self._format.writer_class()
 
     def nothing_else_is_due(self, jobs: Collection[Job]) -> None:
         """Show the progress of writing from the next written input on."""
         self._announced = len(jobs), sum(job.metadata.seconds for job in jobs if job.metadata)
-        self._shown = SILENT
+        self._emit = ignore
 
     def take(self, job: Job, pause: Callable[[], None]) -> None:
         """Write the input's array, unless there may be nothing to write."""
@@ -131,13 +138,12 @@ class FileSink(Sink):
 
     def _opened(self) -> FeatureWriter:
         if self._writer is None:
-            write = writer_class(self._settings.output.format)
-            self._writer = write(self._work_dir.staging, self._root)
+            self._writer = self._format.writer_class()(self._work_dir.staging, self._root)
         return self._writer
 
     def _write(self, job: Job, pause: Callable[[], None]) -> None:
         metadata = job.known_metadata
-        self._require_place()
+        self._check_place()
         writer = self._opened()
         try:
             array = self._array(job)
@@ -146,29 +152,30 @@ class FileSink(Sink):
         except Exception as error:
             if not job.failed:
                 job.failed = True
-                self._report.failed(job.source.path, input_error(error), job.known(self._config))
+                self._result.failed(job.source.path, input_error(error), job.result(self._config))
             return
         if self._announced is not None:
-            self._progress.stage("writing", *self._announced)
-            self._announced, self._shown = None, self._progress
+            self._emit = self._result.emit
+            self._emit(PhaseStarted("writing", *self._announced))
+            self._announced = None
         key = job.source.key
         job.metadata = writer.add(
-            key, with_pauses(array, metadata.seconds, self._shown, pause), metadata
+            key, with_pauses(array, metadata.seconds, self._emit, pause), metadata
         )
         if job.stored_in is not None and job.metadata.crc32 != metadata.crc32:
             raise OutputError(f"{quoted(key)} changed in the old output as it was copied")
         job.entries = NO_ENTRIES
         self._written.append(job)
-        self._shown.checked(metadata.seconds)
+        self._emit(PhaseInputEnded(metadata.seconds))
 
-    def _require_place(self) -> None:
+    def _check_place(self) -> None:
         """Check that the work folder's name is not that of another folder now.
 
         A file that is open stays where it is: a check now and then is enough.
         """
         is_due = time.monotonic() > self._next_look
-        if is_due or self._writer is None or self._settings.output.format == "npy-directory":
-            self._work_dir.require_in_place()
+        if is_due or self._writer is None or self._format.is_folder:
+            self._work_dir.check_in_place()
             self._next_look = time.monotonic() + _SECONDS_TO_LOOK
 
     def _array(self, job: Job) -> ArrayChunks:
@@ -184,12 +191,9 @@ class FileSink(Sink):
         """
         arrays = self._reuse.contents(jobs, self._n_rejected)
         if self._writer is None and (arrays or not jobs) and self._is_up_to_date(arrays):
-            self._report.is_there = True
-            is_all = len(arrays) == len(jobs) and not any(job.failed for job in jobs)
-            new = "up to date: nothing was computed"
-            if not is_all:
-                new = "left as it is: nothing new could be read"
-            self._report.say(f"note: {quoted(self._settings.output.path)} is {new}")
+            self._result.output = self._settings.output.path
+            is_complete = len(arrays) == len(jobs) and not any(job.failed for job in jobs)
+            self._result.emit(OutputUnchanged(self._result.output, is_complete))
         elif arrays and all(job.failed for job in arrays):
             self._keep_unwritten(arrays)
             return
@@ -212,25 +216,22 @@ class FileSink(Sink):
         self._work_dir.keep = n_finished > 0
         if self._work_dir.keep:
             place = self._work_dir.place or self._work_dir.folder
-            self._report.kept = (
-                f"the finished work of {counted(n_finished, 'input')} is kept in "
-                f"{quoted(place)}; the same command with --resume goes on with it"
-            )
+            self._result.kept = WorkKept(place, n_finished)
 
     def _may_be_empty(self, jobs: Sequence[Job]) -> bool:
         """Return whether to write an output without arrays: of a shard, and over no better one."""
-        is_shard = self._settings.shard is not None and self._settings.output.format != "npy"
+        is_shard = self._settings.shard is not None and self._format.holds_many
         return is_shard and not (jobs and os.path.lexists(self._settings.output.path))
 
     def _write_all(self, arrays: Sequence[Job]) -> None:
         if arrays:
             output = self._settings.output.path
             n_bytes = output_bytes(arrays, self._settings)
-            require_free_bytes(output.parent, n_bytes, quoted(output))
+            check_free_bytes(output.parent, n_bytes, quoted(output))
             self.nothing_else_is_due(arrays)
         for job in arrays:
             self._write(job, lambda: None)
-            self._report.require_few_failures()
+            self._result.check_failures()
 
     def _publish(self, writer: FeatureWriter) -> None:
         """Read the output back, move it into its place and remove the work folder.
@@ -238,14 +239,14 @@ class FileSink(Sink):
         An interrupt between the last two would be reported as if there were no output.
         """
         writer.finish()
-        require_written(writer, self._progress)
+        check_written(writer, self._result.emit)
         writer.close()
         with signals_deferred():
             try:
                 self._work_dir.publish(self._existing)
             finally:
                 if self._work_dir.published:
-                    self._report.is_there = True
+                    self._result.output = self._settings.output.path
                     self._count(self._written)
             self._reuse.earlier.close()
             self._work_dir.close()
@@ -254,8 +255,8 @@ class FileSink(Sink):
         """Count the inputs whose arrays are in the output; failed ones have been counted."""
         for job in arrays:
             if not job.failed:
-                tell = self._report.skipped if job.kept else self._report.written
-                tell(job.source.path, job.known(self._config))
+                count = self._result.skipped if job.kept else self._result.written
+                count(job.source.path, job.result(self._config))
 
     def close(self) -> None:
         """Close the writer; its output is void unless it is in its place."""
@@ -271,22 +272,23 @@ class StreamSink(Sink):
     tells_at_once = False
 
     def __init__(
-        self, descriptor: int, settings: ExtractionSettings, journals: Journals, report: Report
+        self, descriptor: int, settings: ExtractionSettings, journals: Journals, result: RunResult
     ) -> None:
         self._descriptor = descriptor
         self._config = settings.layer
         self._dtype = settings.output.dtype
         self._journals = journals
-        self._report = report
+        self._result = result
 
     def take(self, job: Job, pause: Callable[[], None]) -> None:
         """Send the array or report the failure; raise BrokenPipeError if nobody reads it."""
         if not job.failed:
             self._send(job, pause)
-        if job.failed:
-            self._report.failed(job.source.path, job.failure, job.known(self._config))
+        properties = job.result(self._config)
+        if job.failure is not None:
+            self._result.failed(job.source.path, job.failure, properties)
         else:
-            self._report.written(job.source.path, job.known(self._config))
+            self._result.written(job.source.path, properties)
 
     def _send(self, job: Job, pause: Callable[[], None]) -> None:
         entries = list(job.entries.values())
@@ -298,23 +300,23 @@ class StreamSink(Sink):
             job.failed, job.failure = True, input_error(error)
             return
         metadata = job.known_metadata
-        write_array(self._descriptor, with_pauses(array, metadata.seconds, SILENT, pause))
+        write_array(self._descriptor, with_pauses(array, metadata.seconds, ignore, pause))
         job.metadata = metadata.with_reference(array.reference)
         job.entries = NO_ENTRIES
 
 
 def with_pauses(
-    array: ArrayChunks, seconds: float, progress: Progress, pause: Callable[[], None]
+    array: ArrayChunks, seconds: float, emit: Observer, pause: Callable[[], None]
 ) -> ArrayChunks:
-    """Return an array of so many seconds that calls ``pause`` between its pieces."""
-    if array.n_pieces == 1:
+    """Return an array of so many seconds that calls ``pause`` between its chunks."""
+    if array.n_chunks == 1:
         return array
     per_frame = seconds / array.shape[array.time_axis]
 
-    def pieces() -> Iterator[Part]:
-        for index, values in array.pieces():
+    def chunks() -> Iterator[Chunk]:
+        for index, values in array.chunks():
             yield index, values
-            progress.moved(values.shape[array.time_axis] * per_frame)
+            emit(PhaseProgress(values.shape[array.time_axis] * per_frame))
             pause()
 
-    return replace(array, pieces=pieces)
+    return replace(array, chunks=chunks)

@@ -7,10 +7,9 @@ import traceback
 from collections.abc import Iterator
 from typing import NoReturn
 
-from kapre_cli.extract.channel import Channel
 from kapre_cli.extract.compute import Outbox, compute_tasks
 from kapre_cli.extract.preview import preview_task
-from kapre_cli.extract.tasks import Broken, Task, TaskSettings
+from kapre_cli.extract.tasks import Broken, Channel, Task, TaskSettings
 
 
 class Worker:

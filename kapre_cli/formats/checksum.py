@@ -1,6 +1,6 @@
 """CRC-32 of arrays in C order, also of arrays that are never whole in memory.
 
-Pieces are cut along the time axis, which need not be the first one: then each piece has a part of
+Chunks are cut along the time axis, which need not be the first one: then each chunk has a part of
 every row. A checksum is kept for each row and all are joined at the end: nothing is read twice.
 """
 
@@ -14,8 +14,8 @@ from zlib_ng.zlib_ng import crc32 as crc32  # same values as zlib's, three times
 from zlib_ng.zlib_ng import crc32_combine
 
 
-class PieceCrc:
-    """The checksum of an array of ``shape`` whose pieces are added in order along its time axis."""
+class ArrayCrc32:
+    """The checksum of an array of ``shape`` whose chunks are added in order along its time axis."""
 
     def __init__(self, shape: tuple[int, ...], time_axis: int, itemsize: int) -> None:
         self._shape = shape
@@ -24,16 +24,16 @@ class PieceCrc:
         self._rows = [0] * prod(shape[:time_axis])
 
     def through(
-        self, pieces: Iterable[tuple[Any, npt.NDArray[Any]]]
+        self, chunks: Iterable[tuple[Any, npt.NDArray[Any]]]
     ) -> Iterator[tuple[Any, npt.NDArray[Any]]]:
-        """Yield pieces, and their indices, after adding them."""
-        for index, values in pieces:
+        """Yield chunks, and their indices, after adding them."""
+        for index, values in chunks:
             self.add(values)
             yield index, values
 
     def add(self, values: npt.NDArray[Any]) -> None:
-        """Add the next piece, which is whole along every axis but the time axis."""
-        if values.shape == self._shape:  # the only piece
+        """Add the next chunk, which is whole along every axis but the time axis."""
+        if values.shape == self._shape:  # the only chunk
             self._rows = [crc32(np.ascontiguousarray(values).data)]
             return
         if values.size == 0:
@@ -44,7 +44,7 @@ class PieceCrc:
             self._rows[row] = crc32(part.data, self._rows[row])
 
     def value(self) -> int:
-        """Return the checksum of all pieces."""
+        """Return the checksum of all chunks."""
         crc = 0
         for row in self._rows:
             crc = crc32_combine(crc, row, self._row_bytes)

@@ -13,16 +13,18 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError
-from kapre_cli.formats.checksum import crc32, little_endian
+from kapre_cli.events import Observer, PhaseInputEnded, PhaseProgress, ignore
+from kapre_cli.formats.checksum import ArrayCrc32, crc32, little_endian
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
-from kapre_cli.formats.validation import require_shape
+from kapre_cli.formats.validation import check_shape
+from kapre_cli.framing import largest_power_of_two, spans
 from kapre_cli.osutil import Resource
-from kapre_cli.report import SILENT, Progress
 from kapre_cli.settings import AudioSettings, LayerConfig
 from kapre_cli.text import counted, quoted
 
 ChunkVisitor = Callable[[npt.NDArray[Any]], object]
 
+BLOCK_VALUES = 2**22  # of an array, read at once
 _SMALL_VALUES = 2**16
 
 
@@ -61,18 +63,38 @@ class Values(ABC):
         """Return all bytes, some megabytes at a time; ``None`` if they are not stored unchanged."""
         return None
 
-    def crc32(self, time_axis: int, look: ChunkVisitor | None = None) -> int:  # noqa: ARG002 - C order
+    def crc32(self, time_axis: int, visit: ChunkVisitor | None = None) -> int:
         """Read all values, part by part, and return their CRC-32 in C order, little-endian.
 
-        Each part is passed to ``look`` as it is read, in any shape.
+        Each part is passed to ``visit`` as it is read, in any shape.
         """
         crc, is_swapped = 0, self.dtype.str.startswith(">")
-        for part in self.parts() or ():
+        parts = self.parts()
+        if parts is None:
+            return self._crc32_of_blocks(time_axis, visit)
+        for part in parts:
             values = np.frombuffer(part, self.dtype)
             crc = crc32(little_endian(values).data if is_swapped else part, crc)
-            if look is not None:
-                look(values)
+            if visit is not None:
+                visit(values)
         return crc
+
+    def _crc32_of_blocks(self, time_axis: int, visit: ChunkVisitor | None) -> int:
+        crc = ArrayCrc32(self.shape, time_axis, self.dtype.itemsize)
+        for values in self.blocks(time_axis):
+            crc.add(little_endian(values))
+            if visit is not None:
+                visit(values)
+        return crc.value()
+
+    def blocks(self, time_axis: int) -> Iterator[npt.NDArray[Any]]:
+        """Yield all values in blocks along the time axis, some megabytes at a time."""
+        n_time = self.shape[time_axis]
+        at_once = largest_power_of_two(max(BLOCK_VALUES * n_time // prod(self.shape), 1))
+        for first, count in spans(n_time, at_once):
+            index = [slice(None)] * len(self.shape)
+            index[time_axis] = slice(first, first + count)
+            yield self[tuple(index)]
 
 
 class StoredArray:
@@ -95,7 +117,7 @@ class StoredArray:
     def __init__(
         self, key: str, values: Values, metadata: InputMetadata, config: LayerConfig
     ) -> None:
-        require_shape(key, values.shape, metadata, config)
+        check_shape(key, values.shape, metadata, config)
         self.key = key
         self.axes = config.axes
         self.metadata = metadata
@@ -129,17 +151,17 @@ class StoredArray:
         frames = np.arange(self.shape[self.axes.index("time")], dtype=np.float64)
         return self.metadata.time_start + frames * self.metadata.time_step
 
-    def verify(self, look: ChunkVisitor | None = None) -> None:
+    def verify(self, visit: ChunkVisitor | None = None) -> None:
         """Read all values and compare them with the checksum they were written with.
 
-        ``look`` is called with all values, part by part, as they are read, for more checks. Raise
+        ``visit`` is called with all values, part by part, as they are read, for more checks. Raise
         StoredDataError if the values have changed or cannot be read.
         """
         try:
-            found = self._values.crc32(self.axes.index("time"), look)
+            found = self._values.crc32(self.axes.index("time"), visit)
         except (OSError, RuntimeError) as error:
             raise self._unreadable(error) from error
-        self.require_crc32(found)
+        self.check_crc32(found)
 
     def has_bytes_of(self, other: "StoredArray") -> bool:
         """Whether two small arrays are the same, byte for byte.
@@ -159,8 +181,8 @@ class StoredArray:
         except OSError as error:
             raise self._unreadable(error) from error
 
-    def moving(self, progress: Progress) -> ChunkVisitor | None:
-        """Return a function that advances ``progress`` by the audio of each part passed to it.
+    def progress_visitor(self, emit: Observer) -> ChunkVisitor | None:
+        """Return a function that emits the progress of each part passed to it.
 
         ``None`` for a small array, which is read at once.
         """
@@ -169,12 +191,12 @@ class StoredArray:
             return None
         per_value = self.metadata.seconds / n_values
 
-        def look(values: npt.NDArray[Any]) -> None:
-            progress.moved(values.size * per_value)
+        def visit(values: npt.NDArray[Any]) -> None:
+            emit(PhaseProgress(values.size * per_value))
 
-        return look
+        return visit
 
-    def require_crc32(self, crc32: int) -> None:
+    def check_crc32(self, crc32: int) -> None:
         """Raise StoredDataError unless the stored checksum is ``crc32``."""
         if crc32 != self.metadata.crc32:
             raise StoredDataError(
@@ -192,29 +214,31 @@ class StoredArray:
 class Features(Mapping[str, StoredArray], Resource):
     """The arrays of one output by key, in the order of the inputs: a read-only mapping.
 
-    Made by :func:`~kapre_cli.open_features`; a context manager, which closes the files.
+    A format derives its reader from this class; its constructor sets the attributes and
+    ``_inputs``, whose keys are those of the output. Returned by
+    :func:`~kapre_cli.open_features`; a context manager, which closes the files.
 
     Attributes:
         path: Where the output is.
-        format: ``"hdf5"``, ``"npy"`` or ``"npy-directory"``.
+        format: The name of the output's format, such as ``"hdf5"``.
         root: The metadata of the whole output.
-        frequency: Hz of each bin, or of the centre of each mel band.
+        coordinate: Where each feature lies on its axis, in the unit of the layer's coordinate.
     """
 
     path: Path
     format: str
     root: OutputMetadata
-    frequency: npt.NDArray[np.float64]
+    coordinate: npt.NDArray[np.float64]
     _inputs: Mapping[str, Any]  # by key; each format has its own values
 
     def __getitem__(self, key: str) -> StoredArray:
         if key not in self._inputs:
             raise UnknownKeyError(unknown_key(key, self._inputs))
-        return self._array(key)
+        return self.open_array(key)
 
     @abstractmethod
-    def _array(self, key: str) -> StoredArray:
-        """Return the array of a key that exists."""
+    def open_array(self, key: str) -> StoredArray:
+        """Return the array of a key that is in ``_inputs``."""
 
     def __contains__(self, key: object) -> bool:
         return key in self._inputs  # Mapping's own would open the array
@@ -229,6 +253,18 @@ class Features(Mapping[str, StoredArray], Resource):
     def layer(self) -> LayerConfig:
         """The arguments of the layer that computed the arrays."""
         return self.root.layer
+
+    @property
+    def frequency(self) -> npt.NDArray[np.float64]:
+        """Hz of each bin, or of the centre of each mel band.
+
+        Raises:
+            AttributeError: If the features of the layer are not at frequencies.
+        """
+        name = self.layer.coordinate.name
+        if name != "frequency":
+            raise AttributeError(f"the features of this layer are at a {name}: see `coordinate`")
+        return self.coordinate
 
     @property
     def settings(self) -> AudioSettings:
@@ -255,30 +291,37 @@ class Features(Mapping[str, StoredArray], Resource):
         """
         return iter(())
 
-    def require_scales(self) -> None:
+    def replaced_arrays(self) -> Iterator[str]:
+        """Yield the names of files that have the name of an array and cannot be what was written.
+
+        No array is opened. Raise StoredDataError if the metadata is damaged.
+        """
+        return iter(())
+
+    def check_scales(self) -> None:
         """Compare the dimension scales, which HDF5 alone may have, with the metadata of the arrays.
 
         Raise StoredDataError if one differs or cannot be read.
         """
 
-    def require(
+    def check_written(
         self,
         written: Iterable[tuple[str, InputMetadata]],
-        progress: Progress = SILENT,
+        emit: Observer = ignore,
         compared: Mapping[str, int] | None = None,
     ) -> None:
         """Raise StoredDataError unless every array and its metadata are as they were written.
 
         An array whose values lie where its file was ``compared`` already is not read again.
         """
-        self.require_scales()
+        self.check_scales()
         for key, metadata in written:
             stored = self[key]
             if stored.metadata != metadata:
                 raise StoredDataError(f"the metadata of {quoted(key)} are not those written")
             if compared is None or stored.offset is None or compared.get(key) != stored.offset:
-                stored.verify(stored.moving(progress))
-            progress.checked(metadata.seconds)
+                stored.verify(stored.progress_visitor(emit))
+            emit(PhaseInputEnded(metadata.seconds))
 
     def close(self) -> None:
         """Close the files."""

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from kapre_cli.errors import StoredDataError
 from kapre_cli.formats.hdf5_objects import open_column
 from kapre_cli.formats.metadata import InputMetadata
-from kapre_cli.formats.validation import MAX_FACTS_BYTES, validated_key
+from kapre_cli.formats.validation import MAX_METADATA_BYTES, validated_key
 from kapre_cli.framing import spans
 from kapre_cli.text import counted, quoted
 
@@ -83,7 +83,7 @@ class Hdf5Index:
         self.keys = tuple(self.rows)
         self.is_plain = bytearray(len(self.rows))
         table = open_column(top, INDEX, _TABLE)
-        self._require_as_many(len(table), "row")
+        self._check_count(len(table), "row")
         self._table: npt.NDArray[Any] = table[()]
         self._texts = {field: self._column(top, name, field) for name, field in TEXTS.items()}
 
@@ -91,10 +91,10 @@ class Hdf5Index:
         texts = list(islice(_texts(open_column(top, name, _BYTE)), len(self.rows) + 1))
         if len(texts) > len(self.rows):
             raise StoredDataError(f"its index has more {name} than keys")
-        self._require_as_many(len(texts), field)
+        self._check_count(len(texts), field)
         return texts
 
-    def _require_as_many(self, number: int, what: str) -> None:
+    def _check_count(self, number: int, what: str) -> None:
         if number != len(self.rows):
             raise StoredDataError(
                 f"its index has {counted(number, what)} and {counted(len(self.rows), 'key')}"
@@ -112,7 +112,7 @@ class Hdf5Index:
         in_order = [columns[name] for name in InputMetadata._fields]
         return map(InputMetadata._make, zip(*in_order, strict=True))
 
-    def require(self, key: str, metadata: InputMetadata) -> None:
+    def check(self, key: str, metadata: InputMetadata) -> None:
         """Raise StoredDataError if an input's metadata differs from the index."""
         (indexed,) = self.rows_of(self.rows[key], 1)
         for name, field, found in zip(InputMetadata._fields, metadata, indexed, strict=True):
@@ -129,11 +129,11 @@ def _texts(stored: h5py.Dataset) -> Iterator[bytes]:
     for first, count in spans(len(stored), _PART_BYTES):
         *whole, begun = (begun + stored[first : first + count].tobytes()).split(b"\0")
         for text in whole:
-            if len(text) > MAX_FACTS_BYTES:
+            if len(text) > MAX_METADATA_BYTES:
                 break
             yield text
         else:
-            if len(begun) <= MAX_FACTS_BYTES:
+            if len(begun) <= MAX_METADATA_BYTES:
                 continue
         raise StoredDataError("its index has a text that is longer than any path")
     if begun:

@@ -13,7 +13,7 @@ import numpy as np
 from h5py import h5a, h5d, h5g, h5l, h5o, h5s, h5t, h5z
 
 from kapre_cli.errors import StoredDataError
-from kapre_cli.formats.validation import MAX_FACTS_BYTES
+from kapre_cli.formats.validation import MAX_METADATA_BYTES
 from kapre_cli.text import quoted
 
 # In the order in which they are applied: two that compress could expand without bound.
@@ -103,7 +103,7 @@ def read_attribute(owner: Any, name: str) -> bytes | int | None:
     kind = attribute.get_type()
     n_bytes, is_text = kind.get_size(), kind.get_class() == h5t.STRING
     if is_text:
-        is_plain = not kind.is_variable_str() and n_bytes <= MAX_FACTS_BYTES
+        is_plain = not kind.is_variable_str() and n_bytes <= MAX_METADATA_BYTES
     else:
         is_plain = kind.get_class() in (h5t.INTEGER, h5t.FLOAT) and n_bytes <= _MAX_NUMBER_BYTES
     if not is_plain or attribute.get_space().get_simple_extent_type() != h5s.SCALAR:

@@ -14,12 +14,10 @@ import numpy.typing as npt
 from h5py import h5s, h5t, h5z
 
 from kapre_cli.errors import StoredDataError
-from kapre_cli.formats.checksum import PieceCrc, little_endian
-from kapre_cli.formats.features import ChunkVisitor, RawChunks, Values
+from kapre_cli.formats.features import BLOCK_VALUES, ChunkVisitor, RawChunks, Values
 from kapre_cli.formats.hdf5_headers import DatasetHeader, FileWindow
 from kapre_cli.formats.hdf5_objects import wrap_hdf5_errors
 from kapre_cli.formats.hdf5_writer import MAX_CHUNK_VALUES, packing_of
-from kapre_cli.framing import largest_power_of_two, spans
 from kapre_cli.text import quoted
 
 _FLOATS = tuple(
@@ -32,12 +30,11 @@ _FLOATS = tuple(
 _HIGHEST_RATIO = 1100  # of compressed values; deflate's own limit is 1,032
 
 _MIN_PACKED_BYTES = 64  # packing enlarges tiny chunks, and others hardly
-_PART_VALUES = 2**22  # more than a chunk has
 # HDF5 takes memory for every chunk that it reads. This program writes small ones where a block of
 # audio has few values, one in 2**20 samples or more.
 _MIN_CHUNK_VALUES = 2**10
 _MAX_SMALL_CHUNKS = 2**14
-_PART_BYTES = 4 * _PART_VALUES
+_PART_BYTES = 4 * BLOCK_VALUES
 
 
 class Hdf5Values(Values):
@@ -56,31 +53,22 @@ class Hdf5Values(Values):
         self._small: set[tuple[int, ...]] = set()  # starts of chunks that are known to be small
 
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
-        self._require_small_chunks(_ranges_of(index, self.shape))
+        self._check_chunk_sizes(_ranges_of(index, self.shape))
         return np.asarray(h5py.Dataset(self._dataset)[index])
 
-    def crc32(self, time_axis: int, look: ChunkVisitor | None = None) -> int:
+    def crc32(self, time_axis: int, visit: ChunkVisitor | None = None) -> int:
         """Return the values' CRC-32 in C order, read along the time axis as they were written."""
-        self._require_small_chunks([range(size) for size in self.shape])
-        crc = PieceCrc(self.shape, time_axis, self.dtype.itemsize)
-        for values in self._pieces(time_axis):
-            crc.add(little_endian(values))
-            if look is not None:
-                look(values)
-        return crc.value()
+        self._check_chunk_sizes([range(size) for size in self.shape])
+        return super().crc32(time_axis, visit)
 
-    def _pieces(self, time_axis: int) -> Iterator[npt.NDArray[Any]]:
-        n_values, n_time = prod(self.shape), self.shape[time_axis]
-        if n_values <= _PART_VALUES:
+    def blocks(self, time_axis: int) -> Iterator[npt.NDArray[Any]]:
+        """Yield all values in blocks along the time axis."""
+        if prod(self.shape) <= BLOCK_VALUES:
             values = np.empty(self.shape, self.dtype)
             self._dataset.read(h5s.ALL, h5s.ALL, values)  # five times as fast for small arrays
             yield values
-            return
-        dataset = h5py.Dataset(self._dataset)
-        for first, count in spans(n_time, largest_power_of_two(_PART_VALUES * n_time // n_values)):
-            index = [slice(None)] * len(self.shape)
-            index[time_axis] = slice(first, first + count)
-            yield dataset[tuple(index)]
+        else:
+            yield from super().blocks(time_axis)
 
     @property
     def raw_chunks(self) -> RawChunks | None:
@@ -128,7 +116,7 @@ class Hdf5Values(Values):
             )
         return packing
 
-    def _require_small_chunks(self, within: Sequence[range]) -> None:
+    def _check_chunk_sizes(self, within: Sequence[range]) -> None:
         """Reject chunks that take more memory than those that this program writes.
 
         HDF5 decompresses a chunk to its end, however large it is; so each one in these ranges is

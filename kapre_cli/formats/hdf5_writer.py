@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.errors import wrap_os_errors
-from kapre_cli.formats.array_chunks import ArrayChunks, Part
+from kapre_cli.formats.array_chunks import ArrayChunks, Chunk
 from kapre_cli.formats.checksum import crc32
 from kapre_cli.formats.features import StoredArray
 from kapre_cli.formats.hdf5_index import index_datasets
-from kapre_cli.formats.hdf5_scales import FREQUENCY, ScaleWriter
+from kapre_cli.formats.hdf5_scales import ScaleWriter
 from kapre_cli.formats.hdf5_target import Hdf5Target, create_file
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata, dumps
 from kapre_cli.formats.read_back import Place
@@ -50,9 +50,10 @@ class _Errors(wrap_os_errors):
 
 
 class Hdf5Writer(FeatureWriter):
-    """Writes ``/features/<key>`` for every input, ``/frequency`` and the index of all inputs.
+    """Writes ``/features/<key>`` for every input, the coordinate and the index of all inputs.
 
-    If the metadata of the output says so, it writes the arrays' dimension scales too.
+    The coordinate is ``/frequency``, or has the name that another layer gives it. If the metadata
+    of the output says so, it writes the arrays' dimension scales too.
     """
 
     def __init__(self, path: Path, root: OutputMetadata) -> None:
@@ -72,7 +73,7 @@ class Hdf5Writer(FeatureWriter):
                 self._features = self._file.create_group(FEATURES)
                 self._scales: ScaleWriter | None = None
                 if root.dimension_scales:
-                    self._scales = ScaleWriter(self._file, root, self.frequency)
+                    self._scales = ScaleWriter(self._file, root, self.coordinate)
         except BaseException:
             self.close()
             raise
@@ -94,7 +95,7 @@ class Hdf5Writer(FeatureWriter):
         content = stored.content() if self._compression == "none" else None
         if content is None:
             return super().copy(stored)
-        stored.require_crc32(crc32(content))
+        stored.check_crc32(crc32(content))
         values = np.frombuffer(content, stored.dtype)
         with self._errors:
             self._dataset = self._create_contiguous(stored.key, stored.shape, stored.dtype)
@@ -103,27 +104,28 @@ class Hdf5Writer(FeatureWriter):
         self._finish_array(stored.key, stored.metadata, place)
         return stored.metadata
 
-    def _store(self, key: str, array: ArrayChunks, pieces: Iterator[Part]) -> Place | None:
+    def store_array(self, key: str, array: ArrayChunks, chunks: Iterator[Chunk]) -> Place | None:
+        """Write a dataset; compressed chunks of the same packing are copied as they are."""
         with self._errors:
             self._dataset = self._create_dataset(key, array)
             raw_chunks = array.raw_chunks
             if raw_chunks is not None and raw_chunks.packing == packing_of(self._dataset):
-                for _ in pieces:  # only for the checksum of the values
+                for _ in chunks:  # only for the checksum of the values
                     pass
                 for start, left_out, chunk in raw_chunks.chunks():
                     self._dataset.write_direct_chunk(start, chunk, left_out)
-            elif array.n_pieces == 1:
-                ((_, values),) = pieces
+            elif array.n_chunks == 1:
+                ((_, values),) = chunks
                 self._write_whole(values)
             else:
-                self._write_pieces(key, array, pieces)
+                self._write_chunks(key, array, chunks)
             return self._place() if self._compression == "none" else None
 
-    def _write_pieces(self, key: str, array: ArrayChunks, pieces: Iterator[Part]) -> None:
+    def _write_chunks(self, key: str, array: ArrayChunks, chunks: Iterator[Chunk]) -> None:
         dataset = h5py.Dataset(self._dataset)
         in_order = self._compression == "none" and prod(array.shape[: array.time_axis]) == 1
         n_bytes = 0
-        for index, values in pieces:
+        for index, values in chunks:
             dataset[index] = values
             n_bytes += values.nbytes
             if in_order:
@@ -137,10 +139,10 @@ class Hdf5Writer(FeatureWriter):
         if self._compression == "none":
             return self._create_contiguous(key, array.shape, array.dtype)
         # HDF5's chunk cache is off (see create_file), so a chunk must be written in one go: along
-        # the time axis its length divides that of the pieces, which are whole along the others.
+        # the time axis its length divides that of the chunks, which are whole along the others.
         n_time = array.shape[array.time_axis]
         frame_values = prod(array.shape) // n_time
-        frames = min(max(MAX_CHUNK_VALUES // frame_values, 1), array.piece_frames)
+        frames = min(max(MAX_CHUNK_VALUES // frame_values, 1), array.chunk_frames)
         chunk = list(array.shape)
         chunk[array.time_axis] = largest_power_of_two(frames)
         while prod(chunk) > MAX_CHUNK_VALUES:  # one frame is more than a chunk
@@ -167,7 +169,8 @@ class Hdf5Writer(FeatureWriter):
             lcpl=self._as_links,
         )
 
-    def _describe(self, key: str, metadata: InputMetadata) -> None:  # noqa: ARG002
+    def store_metadata(self, key: str, metadata: InputMetadata) -> None:  # noqa: ARG002
+        """Write the labels of the axes and the attribute ``input``."""
         with self._errors:
             labels = self._attribute(_LABELS, self._label_type, self._label_space)
             labels.write(self._labels, self._label_objects)
@@ -184,10 +187,11 @@ class Hdf5Writer(FeatureWriter):
         return h5py.h5a.create(self._dataset, name, kind, space)
 
     def finish(self) -> None:
-        """Write the frequencies and the index, and sync the file to the disk."""
+        """Write the coordinates of features and the index, and sync the file to the disk."""
         with self._errors:
             if self._scales is None:
-                self._file.create_dataset(FREQUENCY, data=self.frequency.astype("<f8"))
+                name = self.root.layer.coordinate.name
+                self._file.create_dataset(name, data=self.coordinate.astype("<f8"))
             for name, values in index_datasets(self.keys, self.metadata).items():
                 self._file.create_dataset(name, data=values)
             if self._scales is not None:

@@ -7,9 +7,7 @@ from json.encoder import encode_basestring_ascii
 from typing import Any, NamedTuple
 
 from kapre_cli.errors import StoredDataError
-from kapre_cli.layers.dsp import DECIBEL_RANGE
 from kapre_cli.settings import (
-    COMPRESSIONS,
     DTYPES,
     ENGINES,
     AudioSettings,
@@ -20,9 +18,9 @@ from kapre_cli.settings import (
     layer_from_dict,
     layer_to_dict,
 )
-from kapre_cli.version import __version__
+from kapre_cli.settings.formats import checked_compression
+from kapre_cli.version import PROGRAM, __version__
 
-FORMAT = "kapre-extract"
 FORMAT_VERSION = 1
 
 _ENCODER = json.JSONEncoder(allow_nan=False)  # json.dumps would make a new one for every call
@@ -88,14 +86,9 @@ class InputMetadata(NamedTuple):
         return self._replace(reference=reference, reference_db=in_db)
 
     def is_floored(self, layer: LayerConfig) -> bool:
-        """Whether ``amin`` leaves the array less than the 80 dB of range that decibels have.
-
-        Digital silence has no range, for any ``amin``.
-        """
-        if self.reference is None:
-            return False
-        is_silence = self.n_silent_channels >= self.n_channels and self.reference <= layer.amin
-        return not is_silence and self.reference < layer.amin * 10.0 ** (DECIBEL_RANGE / 10.0)
+        """Whether ``amin`` leaves the array less than the 80 dB of range that decibels have."""
+        is_silent = self.n_silent_channels >= self.n_channels
+        return self.reference is not None and layer.is_floored(self.reference, is_silent=is_silent)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the metadata by name, ready for JSON."""
@@ -196,7 +189,7 @@ class OutputMetadata:
     def to_dict(self) -> dict[str, Any]:
         """Return the root attributes by name, ready for JSON."""
         described = {
-            "format": FORMAT,
+            "format": PROGRAM,
             "format_version": FORMAT_VERSION,
             "layer": layer_to_dict(self.layer),
             "settings": self.settings,
@@ -207,7 +200,7 @@ class OutputMetadata:
     @classmethod
     def from_dict(cls, stored: Any) -> "OutputMetadata":
         """Return the metadata that :meth:`to_dict` wrote; raise StoredDataError for other."""
-        if not isinstance(stored, dict) or stored.get("format") != FORMAT:
+        if not isinstance(stored, dict) or stored.get("format") != PROGRAM:
             raise StoredDataError("it is not an output of kapre-extract: it has no such `format`")
         if stored.get("format_version") != FORMAT_VERSION:
             raise StoredDataError(
@@ -222,9 +215,7 @@ class OutputMetadata:
             return cls(
                 layer=layer_from_dict(stored.get("layer")),
                 dtype=checks.choice("dtype", audio.pop("dtype", None), DTYPES),
-                compression=checks.choice(
-                    "compression", audio.pop("compression", None), COMPRESSIONS
-                ),
+                compression=checked_compression(audio.pop("compression", None)),
                 engine=checks.choice("engine", audio.pop("engine", None), ENGINES),
                 dimension_scales=checks.boolean(
                     "dimension_scales", audio.pop("dimension_scales", False)
@@ -240,7 +231,7 @@ class OutputMetadata:
 def _versions() -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version  # slow to import
 
-    found = {"kapre-extract": __version__}
+    found = {PROGRAM: __version__}
     for library in _LIBRARIES:
         try:
             found[library] = version(library)

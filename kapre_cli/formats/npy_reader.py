@@ -1,7 +1,9 @@
 """Read outputs of .npy files."""
 
 import os
-from collections.abc import Iterable, Iterator
+import stat
+from abc import abstractmethod
+from collections.abc import Collection, Iterable, Iterator
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,96 +15,142 @@ from kapre_cli.errors import StoredDataError
 from kapre_cli.formats.checksum import crc32
 from kapre_cli.formats.features import Features, StoredArray, Values
 from kapre_cli.formats.metadata import InputMetadata, dumps
-from kapre_cli.formats.npy_writer import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, sidecar_of
+from kapre_cli.formats.npy_names import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, sidecar_of
 from kapre_cli.formats.validation import (
-    MAX_FACTS_BYTES,
-    open_plain,
-    validated_frequency,
+    MAX_METADATA_BYTES,
+    validated_coordinate,
     validated_json,
     validated_key,
     validated_root,
+    validated_shape,
     within,
     within_range,
 )
 from kapre_cli.inputs import folder_id, folders_of
+from kapre_cli.osutil import open_plain
 from kapre_cli.text import quoted
 
 _MAX_ROOT_BYTES = 2**26  # the frequencies of the largest n_dft fill 40 MB
 _PART_BYTES = 2**22
 _FLOAT_SIZES = (2, 4, 8)
+_HEAD_SIZES = range(64, 512, 64)
 
 
-class NpyFeatures(Features):
-    """The arrays of a directory of .npy files, or of a single one.
+class _NpyFeatures(Features):
+    """Arrays in .npy files.
 
     Raise OSError if a metadata file is missing or unreadable, StoredDataError if it is damaged.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, stored: dict[str, Any], rows: Iterable[str | bytes]) -> None:
         self.path = path
-        self.format = "npy-directory" if path.is_dir() else "npy"
-        self._place = os.path.realpath(path)
-        rows: Iterable[str | bytes]
-        if self.format == "npy-directory":
-            manifest, root = path / MANIFEST_NAME, path / ROOT_NAME
-            for file in (manifest, root):
-                self._require_within(file)
-            stored = _read_object(root)
-            if "manifest_crc32" in stored:
-                with open_plain(manifest) as opened:
-                    _require_checksum(manifest, _parts(opened), stored["manifest_crc32"])
-            rows = _lines(manifest)  # read one at a time, up to the first that is invalid
-        else:
-            stored = _read_object(sidecar_of(path))
-            rows = [dumps(stored.get("input"))]
         self.root = validated_root(stored)
-        self.frequency = validated_frequency(_numbers(stored.get("frequency")), self.root)
+        name = self.layer.coordinate.name
+        self.coordinate = validated_coordinate(_numbers(name, stored.get(name)), self.root)
         self._inputs: dict[str, InputMetadata] = {}
         axes = list(self.layer.axes)
         for row in rows:
-            stored = _object(validated_json(row))
-            key = validated_key(stored.pop("key", None))
+            described = _object(validated_json(row))
+            key = validated_key(described.pop("key", None))
             if key in self._inputs:
                 raise StoredDataError(f"the key {quoted(key)} is there twice")
-            if stored.pop("axes", None) != axes:
+            if described.pop("axes", None) != axes:
                 raise StoredDataError(f"the axes of {quoted(key)} are not those of its layer")
-            self._inputs[key] = within_range(InputMetadata.from_dict(stored), self.root)
+            self._inputs[key] = within_range(InputMetadata.from_dict(described), self.root)
 
-    def _array(self, key: str) -> StoredArray:
-        file = self.path / f"{key}{NPY_SUFFIX}" if self.format == "npy-directory" else self.path
-        self._require_within(file)
+    @abstractmethod
+    def _file_of(self, key: str) -> Path:
+        """Return the .npy file of a key; raise StoredDataError if it leads out of the output."""
+
+    def open_array(self, key: str) -> StoredArray:
+        file = self._file_of(key)
         try:
             values = NpyValues(file)
         except OSError as error:
             raise StoredDataError(f"{quoted(file)} cannot be read: {error.strerror}") from error
         return StoredArray(key, values, self._inputs[key], self.layer)
 
-    def _require_within(self, file: Path) -> None:
-        if not within(file, self._place):
-            raise StoredDataError(f"{quoted(file)} is a link that leads out of the output")
-
     def metadata(self) -> Iterator[tuple[str, InputMetadata]]:
         """Yield the key and the metadata of every input."""
         return iter(self._inputs.items())
+
+
+class NpyFeatures(_NpyFeatures):
+    """A single .npy file."""
+
+    format = "npy"
+
+    def __init__(self, path: Path) -> None:
+        stored = _read_object(sidecar_of(path))
+        super().__init__(path, stored, [dumps(stored.get("input"))])
+
+    def _file_of(self, key: str) -> Path:  # noqa: ARG002
+        return self.path
+
+
+class NpyDirectoryFeatures(_NpyFeatures):
+    """A directory of .npy files."""
+
+    format = "npy-directory"
+
+    def __init__(self, path: Path) -> None:
+        self._place = os.path.realpath(path)
+        manifest, root = path / MANIFEST_NAME, path / ROOT_NAME
+        for file in (manifest, root):
+            self._check_within(file)
+        stored = _read_object(root)
+        if "manifest_crc32" in stored:
+            with open_plain(manifest) as opened:
+                _check_crc32(manifest, _parts(opened), stored["manifest_crc32"])
+        super().__init__(path, stored, _lines(manifest))  # read up to the first invalid line
+
+    def _file_of(self, key: str) -> Path:
+        file = self.path / f"{key}{NPY_SUFFIX}"
+        self._check_within(file)
+        return file
+
+    def _check_within(self, file: Path) -> None:
+        if not within(file, self._place):
+            raise StoredDataError(f"{quoted(file)} is a link that leads out of the output")
 
     def unexpected_files(self) -> Iterator[str]:
         """Yield the paths, below the output's folder, of unexpected files and folders.
 
         Every link is unexpected. The content of an unexpected folder is not listed.
         """
-        if self.format != "npy-directory":
-            return
-        files = {ROOT_NAME, MANIFEST_NAME, *(key + NPY_SUFFIX for key in self)}
-        folders = folders_of(files)
-        for place, subfolders, names in os.walk(self.path):
-            above = os.path.relpath(place, self.path)
-            above = "" if above == os.curdir else f"{above}/"
-            ours = {name for name in subfolders if folder_id(above + name) in folders}
-            known = ours | {name for name in names if above + name in files}
-            for name in (*sorted(subfolders), *sorted(names)):
-                if name not in known or os.path.islink(os.path.join(place, name)):
-                    yield above + name
-            subfolders[:] = [name for name in subfolders if name in ours]
+        yield from unexpected_in_folder(
+            self.path, {ROOT_NAME, MANIFEST_NAME, *(key + NPY_SUFFIX for key in self)}
+        )
+
+    def replaced_arrays(self) -> Iterator[str]:
+        """Yield the names of files that cannot be those that this program wrote.
+
+        Only kind and size are compared: opening a hundred thousand files takes too long.
+        """
+        itemsize = np.dtype(self.root.dtype).itemsize
+        for key, metadata in self.metadata():
+            n_bytes = prod(validated_shape(key, metadata, self.layer)) * itemsize
+            name = key + NPY_SUFFIX
+            try:
+                status = os.lstat(f"{self.path}/{name}")
+            except FileNotFoundError:
+                continue
+            if not stat.S_ISREG(status.st_mode) or status.st_size - n_bytes not in _HEAD_SIZES:
+                yield name
+
+
+def unexpected_in_folder(path: Path, files: Collection[str]) -> Iterator[str]:
+    """Yield the paths below a folder of all but ``files`` and the folders that they are in."""
+    folders = folders_of(files)
+    for place, subfolders, names in os.walk(path):
+        above = os.path.relpath(place, path)
+        above = "" if above == os.curdir else f"{above}/"
+        ours = {name for name in subfolders if folder_id(above + name) in folders}
+        known = ours | {name for name in names if above + name in files}
+        for name in (*sorted(subfolders), *sorted(names)):
+            if name not in known or os.path.islink(os.path.join(place, name)):
+                yield above + name
+        subfolders[:] = [name for name in subfolders if name in ours]
 
 
 class NpyValues(Values):
@@ -117,11 +165,11 @@ class NpyValues(Values):
         with open_plain(path) as file:
             self.shape, self.dtype = _header(file, path)
             self.offset: int = file.tell()
-            self._require_whole(file)
+            self._check_size(file)
 
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
         with open_plain(self._path) as file:
-            self._require_whole(file)
+            self._check_size(file)
             try:
                 values: npt.NDArray[Any] = np.memmap(file, self.dtype, "r", self.offset, self.shape)
             except OSError:  # some network file systems cannot map: read all of it, or fail
@@ -135,11 +183,11 @@ class NpyValues(Values):
         The file is not mapped: then an error of the disk would kill the process, not raise OSError.
         """
         with open_plain(self._path) as file:
-            self._require_whole(file)
+            self._check_size(file)
             file.seek(self.offset)
             yield from _parts(file)
 
-    def _require_whole(self, file: BinaryIO) -> None:
+    def _check_size(self, file: BinaryIO) -> None:
         size = os.fstat(file.fileno()).st_size
         expected = self.offset + prod(self.shape) * self.dtype.itemsize
         if size != expected:
@@ -168,7 +216,7 @@ def _header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]
 def _lines(path: Path) -> Iterator[bytes]:
     """Yield the lines of a file; reject any that is longer than an input's metadata can be."""
     with open_plain(path) as file:
-        while line := file.readline(MAX_FACTS_BYTES):
+        while line := file.readline(MAX_METADATA_BYTES):
             if not line.endswith(b"\n"):
                 raise StoredDataError(f"{quoted(path)} has a line that is cut off or too long")
             yield line
@@ -187,11 +235,11 @@ def _read_object(path: Path) -> dict[str, Any]:
     stored = _object(validated_json(text))
     if "crc32" in stored:
         checksum = stored.pop("crc32")
-        _require_checksum(path, [dumps(stored).encode()], checksum)
+        _check_crc32(path, [dumps(stored).encode()], checksum)
     return stored
 
 
-def _require_checksum(path: Path, content: Iterable[bytes], expected: Any) -> None:
+def _check_crc32(path: Path, content: Iterable[bytes], expected: Any) -> None:
     found = 0
     for block in content:
         found = crc32(block, found)
@@ -205,7 +253,7 @@ def _object(value: Any) -> dict[str, Any]:
     return value
 
 
-def _numbers(values: Any) -> npt.NDArray[np.float64]:
+def _numbers(name: str, values: Any) -> npt.NDArray[np.float64]:
     if not isinstance(values, list) or not {type(value) for value in values} <= {int, float}:
-        raise StoredDataError("its `frequency` is not a list of numbers")
+        raise StoredDataError(f"its `{name}` is not a list of numbers")
     return np.array(values, dtype=np.float64)

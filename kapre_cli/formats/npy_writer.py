@@ -13,17 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.errors import OutputError, StoredDataError, wrap_os_errors
-from kapre_cli.formats.array_chunks import ArrayChunks, Part
+from kapre_cli.formats.array_chunks import ArrayChunks, Chunk
 from kapre_cli.formats.checksum import crc32
-from kapre_cli.formats.metadata import FORMAT, InputMetadata, OutputMetadata, dumps
+from kapre_cli.formats.metadata import InputMetadata, OutputMetadata, dumps
+from kapre_cli.formats.npy_names import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, sidecar_of
 from kapre_cli.formats.read_back import Place
 from kapre_cli.formats.writer import FeatureWriter
 from kapre_cli.osutil import sync_folder, write_all
-from kapre_cli.settings.run import ROOT_NAME as ROOT_NAME
-
-MANIFEST_NAME = "manifest.jsonl"
-SIDECAR_SUFFIX = ".json"
-NPY_SUFFIX = ".npy"
 
 _HELD_BYTES = 2**24  # of a stream: arrays up to this size are assembled in memory
 _COPIED_BYTES = 2**20
@@ -40,16 +36,18 @@ class NpyDirectoryWriter(FeatureWriter):
             self._manifest = (path / MANIFEST_NAME).open("xb")
             self._manifest_crc32 = 0
 
-    def _store(self, key: str, array: ArrayChunks, pieces: Iterator[Part]) -> Place:
+    def store_array(self, key: str, array: ArrayChunks, chunks: Iterator[Chunk]) -> Place:
+        """Write one .npy file."""
         target = self.path / f"{key}{NPY_SUFFIX}"
         with wrap_os_errors(target):
             if target.parent not in self._folders:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 below = len(target.relative_to(self.path).parents) - 1
                 self._folders.update(target.parents[:below])
-            return _write_npy(target, array, pieces)
+            return _write_npy(target, array, chunks)
 
-    def _describe(self, key: str, metadata: InputMetadata) -> None:
+    def store_metadata(self, key: str, metadata: InputMetadata) -> None:
+        """Write a line of the manifest."""
         with wrap_os_errors(self.path / MANIFEST_NAME):
             line = f"{dumps(_row(key, self.root, metadata))}\n".encode()
             self._manifest_crc32 = crc32(line, self._manifest_crc32)
@@ -60,7 +58,7 @@ class NpyDirectoryWriter(FeatureWriter):
         with wrap_os_errors(self.path):
             self._manifest.flush()
             os.fsync(self._manifest.fileno())
-            root = root_dict(self.root, self.frequency)
+            root = root_dict(self.root, self.coordinate)
             _write_json(self.path / ROOT_NAME, root | {"manifest_crc32": self._manifest_crc32})
             for folder in self._folders:
                 sync_folder(folder)
@@ -75,13 +73,17 @@ class NpyDirectoryWriter(FeatureWriter):
 class NpyWriter(FeatureWriter):
     """Writes a single ``x.npy``, with all its metadata in ``x.npy.json``."""
 
-    def _store(self, key: str, array: ArrayChunks, pieces: Iterator[Part]) -> Place:  # noqa: ARG002
+    def store_array(self, key: str, array: ArrayChunks, chunks: Iterator[Chunk]) -> Place:  # noqa: ARG002
+        """Write the .npy file."""
         with wrap_os_errors(self.path):
-            return _write_npy(self.path, array, pieces)
+            return _write_npy(self.path, array, chunks)
 
-    def _describe(self, key: str, metadata: InputMetadata) -> None:
+    def store_metadata(self, key: str, metadata: InputMetadata) -> None:
+        """Write all metadata beside the .npy file."""
         sidecar = sidecar_of(self.path)
-        described = root_dict(self.root, self.frequency) | {"input": _row(key, self.root, metadata)}
+        described = root_dict(self.root, self.coordinate) | {
+            "input": _row(key, self.root, metadata)
+        }
         with wrap_os_errors(sidecar):
             _write_json(sidecar, described)
 
@@ -89,23 +91,9 @@ class NpyWriter(FeatureWriter):
         """Do nothing: both files are complete."""
 
 
-def sidecar_of(path: Path) -> Path:
-    """Return the path of the metadata of a single .npy file."""
-    return path.with_name(path.name + SIDECAR_SUFFIX)
-
-
-def is_sidecar(path: Path) -> bool:
-    """Whether ``path`` is the metadata of a single .npy file, and not a link."""
-    if path.is_symlink() or not path.is_file():
-        return False
-    beginning = dumps({"format": FORMAT})[:-1].encode()
-    with path.open("rb") as file:
-        return file.read(len(beginning)) == beginning
-
-
-def root_dict(root: OutputMetadata, frequency: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """Return the root metadata with the frequencies, which have no dataset in this format."""
-    return root.to_dict() | {"frequency": frequency.tolist()}
+def root_dict(root: OutputMetadata, coordinate: npt.NDArray[np.float64]) -> dict[str, Any]:
+    """Return the root metadata with the coordinates, which have no dataset in this format."""
+    return root.to_dict() | {root.layer.coordinate.name: coordinate.tolist()}
 
 
 def _row(key: str, root: OutputMetadata, metadata: InputMetadata) -> dict[str, Any]:
@@ -128,8 +116,8 @@ def _npy_head(array: ArrayChunks) -> bytes:
     return head.getvalue()
 
 
-def _write_into(file: IO[bytes], array: ArrayChunks, pieces: Iterator[Part]) -> None:
-    """Write an array piece by piece into an empty file.
+def _write_into(file: IO[bytes], array: ArrayChunks, chunks: Iterator[Chunk]) -> None:
+    """Write an array chunk by chunk into an empty file.
 
     No memory map is used: its pages would count as this process's memory.
     """
@@ -137,19 +125,19 @@ def _write_into(file: IO[bytes], array: ArrayChunks, pieces: Iterator[Part]) -> 
     file.write(head)
     frame_bytes = prod(array.shape[array.time_axis + 1 :]) * array.dtype.itemsize
     row_bytes = array.shape[array.time_axis] * frame_bytes
-    for index, values in pieces:
+    for index, values in chunks:
         first = len(head) + index[array.time_axis].start * frame_bytes
-        # A piece is one run of bytes for each index of the axes before the time axis.
-        places = [()] if array.n_pieces == 1 else np.ndindex(array.shape[: array.time_axis])
+        # A chunk is one run of bytes for each index of the axes before the time axis.
+        places = [()] if array.n_chunks == 1 else np.ndindex(array.shape[: array.time_axis])
         for row, place in enumerate(places):
             file.seek(first + row * row_bytes)
             file.write(np.ascontiguousarray(values[place]).data)
 
 
-def _write_npy(path: Path, array: ArrayChunks, pieces: Iterator[Part]) -> Place:
+def _write_npy(path: Path, array: ArrayChunks, chunks: Iterator[Chunk]) -> Place:
     n_bytes = prod(array.shape) * array.dtype.itemsize
     with path.open("xb") as file:
-        _write_into(file, array, pieces)
+        _write_into(file, array, chunks)
         file.flush()
         os.fsync(file.fileno())
         return Place(path, os.fstat(file.fileno()).st_size - n_bytes, n_bytes)
@@ -165,7 +153,7 @@ def write_array(descriptor: int, array: ArrayChunks) -> None:
     write = partial(write_all, descriptor, name="standard output")
     if array.time_axis == 0:
         write(_npy_head(array))
-        for _, values in array.pieces():
+        for _, values in array.chunks():
             write(values.data.cast("B"))
         return
     from tempfile import TemporaryFile  # slow to import
@@ -173,7 +161,7 @@ def write_array(descriptor: int, array: ArrayChunks) -> None:
     try:
         is_small = array.dtype.itemsize * prod(array.shape) <= _HELD_BYTES
         with BytesIO() if is_small else TemporaryFile() as file:
-            _write_into(file, array, array.pieces())
+            _write_into(file, array, array.chunks())
             file.seek(0)
             while part := file.read(_COPIED_BYTES):
                 write(part)

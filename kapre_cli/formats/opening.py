@@ -5,34 +5,23 @@ layers with arguments in range; it follows no link out of the file and loads no 
 """
 
 import os
-import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from kapre_cli.errors import AudioReadError, NotAnOutputError, OutputError, StoredDataError
+from kapre_cli.events import Observer, PhaseStarted
 from kapre_cli.formats.features import Features, StoredArray
-from kapre_cli.formats.metadata import FORMAT
-from kapre_cli.formats.npy_reader import NpyFeatures
-from kapre_cli.formats.npy_writer import MANIFEST_NAME, ROOT_NAME
-from kapre_cli.formats.validation import open_plain, require_buildable
+from kapre_cli.formats.npy_names import ROOT_NAME
+from kapre_cli.formats.validation import check_buildable
 from kapre_cli.formats.writer import FeatureWriter
-from kapre_cli.report import Progress
+from kapre_cli.settings.formats import recognized_format
 from kapre_cli.text import counted, quoted
 
 if TYPE_CHECKING:
     from kapre_cli.time_frequency import Spectrogram
 
 __all__ = ["Features", "StoredArray", "load_layer", "open_features"]
-
-_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
-_NPY_MAGIC = np.lib.format.MAGIC_PREFIX
-
-# The attribute `format` at the beginning of HDF5 files: its name, its type, its value.
-_OUR_MARK = re.compile(rb"format\0.{0,64}" + FORMAT.encode(), re.DOTALL)
-_BEGINNING_BYTES = 2**12
 
 PathLike = str | os.PathLike[str]
 
@@ -59,38 +48,33 @@ def open_features(output: PathLike) -> Features:
     """
     path = Path(output)
     try:
-        if path.is_dir() or _beginning(path).startswith(_NPY_MAGIC):
-            return NpyFeatures(path)
-        from kapre_cli.formats.hdf5_reader import Hdf5Features  # h5py only where it is needed
-
-        return Hdf5Features(path)
+        found = recognized_format(path)
+        if found is not None:
+            features: Features = found.open(path)
+            return features
+        if path.is_dir():
+            os.listdir(path)  # a folder that cannot be read
     except ValueError as error:  # a StoredDataError, or bytes that are no text
-        raise _other_file(path) or StoredDataError(
-            f"{quoted(path)} cannot be read: {error}"
-        ) from error
+        raise StoredDataError(f"{quoted(path)} cannot be read: {error}") from error
     except FileNotFoundError as error:
         if not path.exists():
             raise
-        if not any((path / name).exists() for name in (ROOT_NAME, MANIFEST_NAME)):
-            raise StoredDataError(
-                f"{quoted(path)} is a folder without {ROOT_NAME}, so no output of kapre-extract; "
-                f"of the recordings in a folder {_extracting(path)}"
-            ) from error
         raise StoredDataError(
             f"{quoted(path)} is not a whole output of kapre-extract: "
             f"{quoted(error.filename)} is missing"
         ) from error
     except OSError as error:
         raise StoredDataError(f"{quoted(path)} cannot be read: {error}") from error
+    raise _not_an_output(path)
 
 
-def _other_file(path: Path) -> StoredDataError | None:
-    """Return the error for a file of another kind; ``None`` if it claims to be an output."""
-    try:
-        if is_output(path):
-            return None
-    except (OSError, StoredDataError):
-        return None
+def _not_an_output(path: Path) -> StoredDataError:
+    """Return the error for a file or folder that is of no format."""
+    if path.is_dir():
+        return StoredDataError(
+            f"{quoted(path)} is a folder without {ROOT_NAME}, so no output of kapre-extract; "
+            f"of the recordings in a folder {_extracting(path)}"
+        )
     from kapre_cli.audio import read_header  # imports libraries only where they are needed
 
     try:
@@ -112,22 +96,14 @@ def _extracting(path: Path) -> str:
 
 
 def is_output(path: Path) -> bool:
-    """Whether ``path`` claims to be an output; raise StoredDataError for a special file."""
-    return path.is_dir() or _beginning(path).startswith((_HDF5_MAGIC, _NPY_MAGIC))
+    """Whether ``path`` claims to be an output, as any folder does.
+
+    Raise StoredDataError for a special file.
+    """
+    return path.is_dir() or recognized_format(path) is not None
 
 
-def begins_as_our_hdf5(path: Path) -> bool:
-    """Whether a plain file begins as this program's HDF5 files do, even if damaged."""
-    beginning = _beginning(path)
-    return beginning.startswith(_HDF5_MAGIC) and _OUR_MARK.search(beginning) is not None
-
-
-def _beginning(path: Path) -> bytes:
-    with open_plain(path) as file:
-        return file.read(_BEGINNING_BYTES)
-
-
-def require_written(writer: FeatureWriter, progress: Progress) -> None:
+def check_written(writer: FeatureWriter, emit: Observer) -> None:
     """Read an output back, all metadata and arrays; raise OutputError if anything differs.
 
     Libraries and disks have been seen to lose writes without an error. Arrays that the writer has
@@ -138,10 +114,10 @@ def require_written(writer: FeatureWriter, progress: Progress) -> None:
             if features.root != writer.root or list(features) != writer.keys:
                 raise StoredDataError("its metadata is not what was written")
             length = sum(metadata.seconds for metadata in writer.metadata)
-            progress.stage("reading back", len(writer.keys), length)
+            emit(PhaseStarted("reading back", len(writer.keys), length))
             writer.read_back.finish()
             written = zip(writer.keys, writer.metadata, strict=True)
-            features.require(written, progress, writer.read_back.compared)
+            features.check_written(written, emit, writer.read_back.compared)
     except (StoredDataError, OSError) as error:
         raise OutputError(
             f"{quoted(writer.path)} was written and cannot be read back: {error}"
@@ -172,12 +148,10 @@ def load_layer(output: PathLike) -> "Spectrogram":
     """
     with open_features(output) as features:
         config = features.layer
-    require_buildable(config)
+    check_buildable(config)
     try:
-        from kapre_cli.time_frequency import layer_of  # TensorFlow only where it is needed
+        return config.keras_layer()  # TensorFlow is imported only where it is needed
     except ModuleNotFoundError as error:
         raise ImportError(
             f"{error}; the features in {quoted(output)} can be read without", name=error.name
         ) from error
-
-    return layer_of(config)

@@ -8,10 +8,9 @@ import json
 import math
 import os
 import re
-import stat
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import numpy as np
@@ -19,18 +18,17 @@ import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
-from kapre_cli.layers import dsp
-from kapre_cli.settings import LayerConfig, MelspectrogramConfig
+from kapre_cli.settings import LayerConfig
+from kapre_cli.settings.checks import MAX_CHANNELS, MAX_PATH_BYTES, MAX_SR
 from kapre_cli.settings.layers import MAX_WEIGHTS
-from kapre_cli.settings.limits import MAX_CHANNELS, MAX_PATH_BYTES, MAX_SR
 from kapre_cli.text import quoted
 
-MAX_FACTS_BYTES = 2**16  # of one input: a path has 4,096 bytes, each at most six in JSON
+MAX_METADATA_BYTES = 2**16  # of one input: a path has 4,096 bytes, each at most six in JSON
 
 # These take more memory than their bytes in JSON: 65,536 lists, objects and names, and the numbers
 # of `frequency` at the largest n_dft.
-_MAX_JSON_PARTS = MAX_FACTS_BYTES
-_MAX_JSON_VALUES = 2**21 + MAX_FACTS_BYTES
+_MAX_JSON_PARTS = MAX_METADATA_BYTES
+_MAX_JSON_VALUES = 2**21 + MAX_METADATA_BYTES
 
 _MAX_FLOAT32 = float(np.finfo(np.float32).max)
 _INT64 = (-(2**63), 2**63 - 1)
@@ -51,15 +49,6 @@ _RANGES = {
 _ESCAPING_KEY = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|\0")
 
 
-def open_plain(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a plain file, without ever blocking; raise StoredDataError for anything else."""
-    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(file).st_mode):
-        os.close(file)
-        raise StoredDataError(f"{quoted(path)} is not a plain file")
-    return os.fdopen(file, "rb")
-
-
 def validated_json(text: str | bytes) -> Any:
     """Parse JSON of untrusted origin; raise StoredDataError if it is invalid.
 
@@ -69,7 +58,7 @@ def validated_json(text: str | bytes) -> Any:
     try:
         if isinstance(text, bytes):
             text = text.decode()
-        if len(text) > MAX_FACTS_BYTES:
+        if len(text) > MAX_METADATA_BYTES:
             n_parts, n_values = sum(map(text.count, "[{:")), text.count(",")
             if n_parts > _MAX_JSON_PARTS or n_values > _MAX_JSON_VALUES:
                 raise StoredDataError(
@@ -91,24 +80,24 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _int64(digits: str) -> int:
     # Parsing long integers takes quadratic time.
     if len(digits) > 20 or not _INT64[0] <= int(digits) <= _INT64[1]:
-        _refuse_number(digits)
+        _reject_number(digits)
     return int(digits)
 
 
 def _finite(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):
-        _refuse_number(digits)
+        _reject_number(digits)
     return number
 
 
-def _refuse_number(digits: str) -> None:
+def _reject_number(digits: str) -> None:
     raise ValueError(f"{digits[:40]} is out of range")
 
 
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_object,
-    parse_constant=_refuse_number,
+    parse_constant=_reject_number,
     parse_float=_finite,
     parse_int=_int64,
 )
@@ -138,8 +127,10 @@ def validated_root(stored: Any) -> OutputMetadata:
     """Return the metadata of an output; raise StoredDataError unless it is consistent."""
     root = OutputMetadata.from_dict(stored)
     sr = root.audio.sr
-    if isinstance(root.layer, MelspectrogramConfig) and root.layer.sr != sr:
-        raise StoredDataError(f"its layer is made for {root.layer.sr:,} Hz, its audio is at {sr:,}")
+    if root.layer.required_sr not in (None, sr):
+        raise StoredDataError(
+            f"its layer is made for {root.layer.required_sr:,} Hz, its audio is at {sr:,}"
+        )
     if root.layer.image_data_format == "default":
         raise StoredDataError("its layer's `image_data_format` is not resolved")
     return root
@@ -155,14 +146,14 @@ def within_range(metadata: InputMetadata, root: OutputMetadata) -> InputMetadata
         raise StoredDataError(
             f"an input's rate is {metadata.sr:,} Hz, the output's {root.audio.sr:,}"
         )
-    _require_reference(metadata, root.layer)
+    _check_reference(metadata, root.layer)
     return metadata
 
 
-def _require_reference(metadata: InputMetadata, config: LayerConfig) -> None:
+def _check_reference(metadata: InputMetadata, config: LayerConfig) -> None:
     """Raise StoredDataError for a reference that the layer cannot have had."""
     reference, in_db = metadata.reference, metadata.reference_db
-    if not config.decibel:
+    if not config.takes_decibels:
         is_sound = reference is None and in_db is None
     else:
         is_sound = (
@@ -177,23 +168,15 @@ def _require_reference(metadata: InputMetadata, config: LayerConfig) -> None:
         )
 
 
-def validated_frequency(values: npt.NDArray[Any], root: OutputMetadata) -> npt.NDArray[np.float64]:
-    """Return frequencies in Hz; raise StoredDataError if not, up to rounding, the layer's."""
-    expected = frequencies(root.layer, root.audio.sr)
+def validated_coordinate(values: npt.NDArray[Any], root: OutputMetadata) -> npt.NDArray[np.float64]:
+    """Return the coordinates of features; raise StoredDataError if they are not the layer's."""
+    expected = root.layer.feature_positions(root.audio.sr).values
     if values.shape != expected.shape or not np.allclose(values, expected, rtol=1e-9, atol=0):
-        raise StoredDataError("its `frequency` is not that of its layer")
+        raise StoredDataError(f"its `{root.layer.coordinate.name}` is not that of its layer")
     return values
 
 
-def frequencies(config: LayerConfig, sr: int) -> npt.NDArray[np.float64]:
-    """Return the frequency in Hz of each bin, or the centre of each mel band."""
-    if isinstance(config, MelspectrogramConfig):
-        assert config.fmax is not None  # noqa: S101 - for the type checker: settled when made
-        return dsp.mel_edges(config.n_mels, config.fmin, config.fmax, htk=config.htk)[1:-1]
-    return dsp.dft_frequencies(sr, config.n_dft)
-
-
-def require_shape(
+def check_shape(
     key: str, shape: tuple[int, ...], metadata: InputMetadata, config: LayerConfig
 ) -> None:
     """Raise StoredDataError for a shape that is not the one of the layer."""
@@ -219,7 +202,7 @@ def _shape(config: LayerConfig, n_samples: int, n_channels: int) -> tuple[int, .
     return config.shape(n_samples, n_channels)
 
 
-def require_buildable(config: LayerConfig) -> None:
+def check_buildable(config: LayerConfig) -> None:
     """Raise StoredDataError for a layer whose weights would fill the memory."""
     if config.n_weights > MAX_WEIGHTS:
         raise StoredDataError(

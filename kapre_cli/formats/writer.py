@@ -4,26 +4,25 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 
-from kapre_cli.formats.array_chunks import ArrayChunks, Part, stored_array
-from kapre_cli.formats.checksum import PieceCrc
+from kapre_cli.formats.array_chunks import ArrayChunks, Chunk, stored_array
+from kapre_cli.formats.checksum import ArrayCrc32
 from kapre_cli.formats.features import StoredArray
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.formats.read_back import Place, ReadBack
-from kapre_cli.formats.validation import frequencies
 from kapre_cli.osutil import Resource
 
 
 class FeatureWriter(Resource):
     """Writes one output, at a new path that nobody reads yet.
 
-    ``frequency`` has the Hz of each bin or band centre. ``keys`` and ``metadata`` are those of the
-    arrays that have been written. ``read_back`` checks them while the next ones are written.
+    ``coordinate`` has the position of each feature on its axis. ``keys`` and ``metadata`` are those
+    of the arrays that have been written. ``read_back`` checks them while the next ones are written.
     """
 
     def __init__(self, path: Path, root: OutputMetadata) -> None:
         self.path = path
         self.root = root
-        self.frequency = frequencies(root.layer, root.audio.sr)
+        self.coordinate = root.layer.feature_positions(root.audio.sr).values
         self.read_back = ReadBack()
         self.keys: list[str] = []
         self.metadata: list[InputMetadata] = []
@@ -33,14 +32,14 @@ class FeatureWriter(Resource):
 
         Return the metadata with the checksum of the stored values and the reference of decibels.
         """
-        crc = PieceCrc(array.shape, array.time_axis, array.dtype.itemsize)
-        place = self._store(key, array, crc.through(array.pieces()))
+        crc = ArrayCrc32(array.shape, array.time_axis, array.dtype.itemsize)
+        place = self.store_array(key, array, crc.through(array.chunks()))
         metadata = metadata._replace(crc32=crc.value()).with_reference(array.reference)
         self._finish_array(key, metadata, place)
         return metadata
 
     def _finish_array(self, key: str, metadata: InputMetadata, place: Place | None) -> None:
-        self._describe(key, metadata)
+        self.store_metadata(key, metadata)
         self.keys.append(key)
         self.metadata.append(metadata)
         if place is not None:
@@ -53,15 +52,15 @@ class FeatureWriter(Resource):
         """
         array = stored_array(stored, self.root.layer)
         metadata = self.add(stored.key, array, stored.metadata)
-        stored.require_crc32(metadata.crc32)
+        stored.check_crc32(metadata.crc32)
         return metadata
 
     @abstractmethod
-    def _store(self, key: str, array: ArrayChunks, pieces: Iterator[Part]) -> Place | None:
-        """Write all pieces; return where the bytes are, ``None`` if they are compressed."""
+    def store_array(self, key: str, array: ArrayChunks, chunks: Iterator[Chunk]) -> Place | None:
+        """Write all chunks; return where the bytes are, ``None`` if they are compressed."""
 
     @abstractmethod
-    def _describe(self, key: str, metadata: InputMetadata) -> None:
+    def store_metadata(self, key: str, metadata: InputMetadata) -> None:
         """Write the metadata of the array stored last."""
 
     @abstractmethod

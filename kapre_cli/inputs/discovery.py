@@ -162,7 +162,7 @@ class InputStream:
     names: FileList
     root: str | None
     validate: Callable[[Source], None]
-    on_rejected: Callable[[str, object], None]
+    on_rejected: Callable[[str, UsageError], None]
 
     def __post_init__(self) -> None:
         self.n_inputs = self.known.n_inputs

@@ -90,7 +90,7 @@ def difference(
     """
     found = Difference()
     order = [other.axes.index(axis) for axis in one.axes]
-    for index, values in stored_array(one, config).pieces():
+    for index, values in stored_array(one, config).chunks():
         by_axis = dict(zip(one.axes, index, strict=True))
         others = other[tuple(by_axis[axis] for axis in other.axes)].transpose(order)
         starts = {axis: part.start or 0 for axis, part in by_axis.items()}
@@ -139,10 +139,11 @@ def _largest(
 
 
 def apart_words(apart: Apart, features: Features, array: StoredArray) -> str:
-    """Return by how much two values differ, and where they are in seconds and Hz."""
+    """Return by how much two values differ, and where they are on the axes."""
     seconds = array.metadata.time_start + apart.place["time"] * array.metadata.time_step
-    hertz = features.frequency[apart.place[features.layer.feature_axis]]
+    layer = features.layer
+    position = layer.coordinate.text(features.coordinate[apart.place[layer.feature_axis]])
     return (
         f"{apart.by:.3g} ({apart.one:.9g} against {apart.other:.9g}) at {seconds:.4f} s, "
-        f"{hertz:,.1f} Hz, channel {apart.place['channel']}"
+        f"{position}, channel {apart.place['channel']}"
     )

@@ -10,10 +10,9 @@ from typing import Any
 from kapre_cli.errors import StoredDataError, UsageError
 from kapre_cli.formats.features import Features, StoredArray, unknown_key
 from kapre_cli.formats.metadata import OutputMetadata
-from kapre_cli.formats.npy_writer import sidecar_of
 from kapre_cli.inspect.opening import opened
 from kapre_cli.inspect.outliers import InputResult, outliers
-from kapre_cli.settings import ExtractionSettings, LayerConfig, OutputSettings
+from kapre_cli.settings import ExtractionSettings, LayerConfig, OutputSettings, get_format
 from kapre_cli.settings.run import AudioSettings
 from kapre_cli.text import quoted
 
@@ -30,7 +29,7 @@ def summary(path: Path, keys: Sequence[str] = ()) -> dict[str, Any]:
             if key not in features:
                 raise UsageError(f"{quoted(path)}: {unknown_key(key, features)}")
         known = _known(features)
-        root, config, frequency = features.root, features.layer, features.frequency
+        root, config, coordinate = features.root, features.layer, features.coordinate
         described, changed = root.to_dict(), chosen(root)
         seconds = {key: metadata.seconds for key, metadata in known}
         return {
@@ -43,10 +42,10 @@ def summary(path: Path, keys: Sequence[str] = ()) -> dict[str, Any]:
             "versions": described["versions"],
             "chosen": [name for name in root.named if name in changed],
             "axes": list(config.axes),
-            "frequency": {  # in Hz
-                "n": config.n_features,
-                "lowest": float(frequency[0]),
-                "highest": float(frequency[-1]),
+            config.coordinate.name: {  # for example frequency, in Hz
+                "n": config.n_values,
+                "lowest": float(coordinate[0]),
+                "highest": float(coordinate[-1]),
             },
             "n_inputs": len(known),
             "seconds": sum(seconds.values()),
@@ -111,10 +110,11 @@ def _described(array: StoredArray) -> dict[str, Any]:
 
 
 def _bytes_of(features: Features) -> int:
-    if features.format == "npy-directory":
+    format_ = get_format(features.format)
+    if format_.is_folder:
         return _bytes_below(features.path)
-    n_bytes = features.path.stat().st_size
-    return n_bytes + (sidecar_of(features.path).stat().st_size if features.format == "npy" else 0)
+    files = (features.path, *format_.companions(features.path))
+    return sum(file.stat().st_size for file in files)
 
 
 def _bytes_below(folder: Path) -> int:
@@ -131,12 +131,10 @@ def _bytes_below(folder: Path) -> int:
 
 def _n_frames(config: LayerConfig, known: InputResult) -> int:
     framing = config.framing
-    # Inputs too short for a frame can have none: reading their arrays raises an error.
-    at_least = framing.n_dft if framing.padding == "valid" else 1
     return sum(
         framing.n_time(metadata.n_samples)
         for _, metadata in known
-        if metadata.n_samples >= at_least
+        if metadata.n_samples >= framing.min_samples  # else reading the array raises an error
     )
 
 

@@ -6,13 +6,9 @@ from operator import itemgetter
 from typing import Any
 
 from kapre_cli.inspect.outliers import MANY_TIMES
+from kapre_cli.settings import LAYERS, get_format
 from kapre_cli.text import counted, in_bytes, length, printable, quoted
 
-_FORMATS = {
-    "hdf5": "one HDF5 file",
-    "npy": "one .npy file with its metadata beside it",
-    "npy-directory": "a folder of .npy files",
-}
 _NAMED = 3  # outliers of a kind that are named
 
 _ODD = {
@@ -34,7 +30,7 @@ _VALUES = {
 
 def summary_lines(summary: dict[str, Any]) -> Iterator[str]:
     """Yield the summary of an output, line by line."""
-    layer, form = summary["layer"], _FORMATS[summary["format"]]
+    layer, form = summary["layer"], get_format(summary["format"]).summary
     yield f"{quoted(summary['output'])}: {form}, {in_bytes(summary['bytes'])}"
     yield from table(_overview(summary))
     yield ""
@@ -91,16 +87,19 @@ def reason(key: str, error: Exception) -> str:
 
 
 def _overview(summary: dict[str, Any]) -> dict[str, str]:
-    settings, frequency = summary["settings"], summary["frequency"]
+    settings = summary["settings"]
+    coordinate = LAYERS[summary["layer"]["class_name"]].coordinate
+    positions = summary[coordinate.name]
+    lowest, highest = (coordinate.text(positions[end]) for end in ("lowest", "highest"))
     sizes = [
-        axis if axis in ("time", "channel") else f"{axis} ({frequency['n']:,})"
+        axis if axis in ("time", "channel") else f"{axis} ({positions['n']:,})"
         for axis in summary["axes"]
     ]
     audio = f"{length(summary['seconds'])} of audio, {counted(summary['n_frames'], 'frame')}"
     rows = {
         "inputs": f"{summary['n_inputs']:,}, {audio}",
         "arrays": f"{' x '.join(sizes)}, {settings['dtype']}",
-        "frequencies": f"{frequency['lowest']:,.1f} Hz to {frequency['highest']:,.1f} Hz",
+        coordinate.plural: f"{lowest} to {highest}",
         "rates": f"{_frequent(summary['source_rates'], ' Hz')}, taken at {settings['sr']:,} Hz",
         "channels": _frequent(summary["channels"]),
     }

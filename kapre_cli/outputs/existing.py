@@ -6,28 +6,17 @@ replaced is checked once more at the moment of publishing, see ``publishing``.
 
 import os
 import stat
-from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
-from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from kapre_cli.errors import StoredDataError, UsageError
-from kapre_cli.formats.features import Features
-from kapre_cli.formats.npy_reader import NpyFeatures
-from kapre_cli.formats.npy_writer import (
-    MANIFEST_NAME,
-    NPY_SUFFIX,
-    ROOT_NAME,
-    is_sidecar,
-    sidecar_of,
-)
-from kapre_cli.formats.opening import begins_as_our_hdf5, open_features
-from kapre_cli.formats.validation import validated_shape
-from kapre_cli.settings import OutputSettings
+from kapre_cli.formats.opening import open_features
+from kapre_cli.settings import Format, OutputSettings
+from kapre_cli.settings.formats import built_in_formats, is_output_folder
 from kapre_cli.text import quoted
 
 _SPECIAL_KINDS = {
@@ -38,13 +27,11 @@ _SPECIAL_KINDS = {
     stat.S_IFLNK: "a link that leads to itself",
 }
 
-_HEAD_SIZES = range(64, 512, 64)  # of a .npy file
-
 
 class Stamp(NamedTuple):
     """Kind, size and time of change, which tell whether something is unchanged.
 
-    For a folder they are those of its manifest, which every change by this program changes.
+    For a folder they are those of a file that every change by this program replaces.
     """
 
     kind: int
@@ -53,24 +40,30 @@ class Stamp(NamedTuple):
 
 
 class Existing(NamedTuple):
-    """The stamps of an output, and of the metadata beside a single .npy file, when the run checked.
+    """The stamps of an output, and of its companion, when the run checked.
 
     ``None`` stands for one that did not exist.
     """
 
     output: Stamp | None = None
-    sidecar: Stamp | None = None
+    companion: Stamp | None = None
 
 
-def stamp_of(path: Path) -> Stamp | None:
-    """Return the stamp of ``path``, links not followed; ``None`` if nothing is there."""
+def stamp_of(path: Path, format_: Format | None = None) -> Stamp | None:
+    """Return the stamp of ``path``, links not followed; ``None`` if nothing is there.
+
+    ``format_`` is that of a folder.
+    """
     try:
         status = os.lstat(path)
         kind = stat.S_IFMT(status.st_mode)
         if kind == stat.S_IFDIR:
-            if not os.path.lexists(path / MANIFEST_NAME):
+            if format_ is None or not format_.folder_files:
                 return Stamp(kind, 0, 0)
-            status = os.lstat(path / MANIFEST_NAME)
+            replaced = path / format_.folder_files[0]
+            if not os.path.lexists(replaced):
+                return Stamp(kind, 0, 0)
+            status = os.lstat(replaced)
     except FileNotFoundError:
         return None
     return Stamp(kind, status.st_size, status.st_mtime_ns)
@@ -81,25 +74,24 @@ def existing_output(output: OutputSettings, *, resumable: bool = True) -> Existi
 
     ``resumable`` tells whether the command offers ``--resume``, for the message.
     """
-    path = output.path
-    require_kind(output)
-    if output.format == "npy":
-        _require_sidecar(path)
+    path, format_ = output.path, output.file_format
+    check_kind(output)
+    for companion in format_.companions(path):
+        _check_companion(companion, path, format_)
     if is_something(path):
-        _require_ours(path, output.format)
+        _check_ours(path, format_)
         if not (output.overwrite or output.resume is not None):
             resume = "--resume brings it up to date, " if resumable else ""
             raise UsageError(
                 f"the output {quoted(path)} exists; {resume}"
                 "--overwrite replaces it once the new one is complete"
             )
-        if output.format == "hdf5":
+        if not format_.is_folder:
             _check_no_unexpected_files(path)
-    sidecar = stamp_of(sidecar_of(path)) if output.format == "npy" else None
-    return Existing(stamp_of(path), sidecar)
+    return Existing(stamp_of(path, format_), *map(stamp_of, format_.companions(path)))
 
 
-def require_folder(what: str, path: Path) -> None:
+def check_folder_exists(what: str, path: Path) -> None:
     """Raise UsageError if the folder of ``path`` does not exist."""
     if not os.path.isdir(path.parent):
         raise UsageError(
@@ -108,39 +100,40 @@ def require_folder(what: str, path: Path) -> None:
         )
 
 
-def require_outside_outputs(what: str, path: Path) -> None:
+def check_outside_outputs(what: str, path: Path) -> None:
     """Raise UsageError if ``path`` would lie in a folder that is an output."""
     above = Path(os.path.realpath(path.parent))
     for folder in (above, *above.parents):
-        if all(os.path.isfile(folder / name) for name in (ROOT_NAME, MANIFEST_NAME)):
+        if is_output_folder(folder):
             raise UsageError(
                 f"the {what} {quoted(path)} would lie in {quoted(folder)}, which is an output of "
                 "kapre-extract and holds nothing else; name another folder"
             )
 
 
-def require_no_lone_sidecar(output: OutputSettings) -> None:
+def check_no_lone_companion(output: OutputSettings) -> None:
     """Raise UsageError for metadata without its array, unless it may be replaced."""
-    sidecar = sidecar_of(output.path)
-    may_replace = output.overwrite or output.resume is not None
-    if output.format != "npy" or may_replace or os.path.lexists(output.path):
+    if output.overwrite or output.resume is not None or os.path.lexists(output.path):
         return
-    if os.path.lexists(sidecar):
+    for companion in filter(os.path.lexists, output.file_format.companions(output.path)):
         raise UsageError(
-            f"{quoted(sidecar)} is in the way: the metadata of an array that is not there; move it "
-            "away, or add --overwrite, which replaces it once the new array is complete"
+            f"{quoted(companion)} is in the way: the metadata of an array that is not there; move "
+            "it away, or add --overwrite, which replaces it once the new array is complete"
         )
 
 
-def require_kind(output: OutputSettings) -> None:
+def check_kind(output: OutputSettings) -> None:
     """Raise UsageError for a file in a folder's place, or a non-file in a file's."""
-    path = output.path
-    if output.format != "npy-directory":
-        require_regular(path, "output")
+    path, format_ = output.path, output.file_format
+    if not format_.is_folder:
+        check_regular(path, "output")
     elif os.path.lexists(path) and not path.is_dir():
+        *others, last = (
+            suffix for one in built_in_formats() if not one.is_folder for suffix in one.suffixes
+        )
         raise UsageError(
-            f"the output {quoted(path)} is a file; a folder of .npy files was asked for "
-            "(.h5, .hdf5 and .npy are written as one file)"
+            f"the output {quoted(path)} is a file; {format_.summary} was asked for "
+            f"({', '.join(others)} and {last} are written as one file)"
         )
 
 
@@ -150,7 +143,7 @@ def is_something(path: Path) -> bool:
     return any(path.iterdir()) if is_folder else os.path.lexists(path)
 
 
-def require_regular(path: Path, what: str, named: Path | None = None) -> None:
+def check_regular(path: Path, what: str, named: Path | None = None) -> None:
     """Raise UsageError for a folder, device, pipe or socket in the place of a file."""
     try:
         mode = os.lstat(path).st_mode
@@ -166,25 +159,24 @@ def require_regular(path: Path, what: str, named: Path | None = None) -> None:
         )
 
 
-def _require_sidecar(path: Path) -> None:
-    sidecar = sidecar_of(path)
-    if os.path.lexists(sidecar) and not is_sidecar(sidecar):
+def _check_companion(companion: Path, path: Path, format_: Format) -> None:
+    if os.path.lexists(companion) and not format_.is_companion(companion):
         raise UsageError(
-            f"{quoted(sidecar)} is in the way: the metadata of {quoted(path.name)} is kept in a "
+            f"{quoted(companion)} is in the way: the metadata of {quoted(path.name)} is kept in a "
             "file of that name, and kapre-extract did not make the one there; move it away, or "
             "name another output"
         )
 
 
-def _require_ours(path: Path, format_: str) -> None:
+def _check_ours(path: Path, format_: Format) -> None:
     """Reject an output that this program did not make; an empty file may be replaced."""
-    if format_ == "npy-directory":
-        require_unmixed(path)
+    if format_.is_folder:
+        check_unmixed(path, format_)
         return
     if os.lstat(path).st_size == 0:
         return
     try:
-        is_ours = is_sidecar(sidecar_of(path)) if format_ == "npy" else begins_as_our_hdf5(path)
+        is_ours = format_.is_ours(path)
     except (OSError, StoredDataError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(
@@ -196,26 +188,26 @@ def _require_ours(path: Path, format_: str) -> None:
             f"the output {quoted(path)} exists, and kapre-extract did not make it; it is left "
             "alone: move it away, or name another output"
         )
-    if format_ == "npy":
-        _require_pair(path)
+    for companion in format_.companions(path):
+        _check_pair(path, companion, format_)
 
 
-def _require_pair(path: Path) -> None:
+def _check_pair(path: Path, companion: Path, format_: Format) -> None:
     """Reject an array that its metadata does not describe; its values may be damaged."""
     try:
-        with NpyFeatures(path) as features:
+        with format_.open(path) as features:
             for stored in features.values():
                 if stored.dtype != np.dtype(features.root.dtype):
                     raise StoredDataError(f"it is of {stored.dtype}, not {features.root.dtype}")
     except (StoredDataError, OSError) as error:
         raise UsageError(
-            f"the output {quoted(path)} is not the array that {quoted(sidecar_of(path).name)} "
+            f"the output {quoted(path)} is not the array that {quoted(companion.name)} "
             f"tells of ({error}); it is left alone: move both away, or name another output"
         ) from error
 
 
 def _check_no_unexpected_files(path: Path) -> None:
-    """Reject an HDF5 file with unexpected objects; a damaged one counts as having none."""
+    """Reject a file with unexpected objects in it; a damaged one counts as having none."""
     unexpected = None
     with suppress(FileNotFoundError):
         now = os.stat(path)
@@ -238,11 +230,11 @@ def _first_unexpected(path: Path, _state: tuple[int, ...]) -> str | None:
         return None
 
 
-def require_unmixed(path: Path) -> None:
+def check_unmixed(path: Path, format_: Format) -> None:
     """Raise UsageError for a folder that is no output, or holds unexpected files."""
     try:
-        is_ours = (path / ROOT_NAME).is_file()
-    except OSError:
+        is_ours = format_.is_ours(path)
+    except (OSError, StoredDataError):
         is_ours = False
     if not is_ours:
         raise UsageError(
@@ -250,8 +242,8 @@ def require_unmixed(path: Path) -> None:
             "it is left alone: name another output"
         )
     try:
-        features = NpyFeatures(path)
-        unexpected = [*features.unexpected_files(), *_other_arrays(path, features)]
+        with format_.open(path) as features:
+            unexpected = [*features.unexpected_files(), *features.replaced_arrays()]
     except (StoredDataError, OSError) as error:
         raise UsageError(
             f"the folder {quoted(path)} is not a whole output of kapre-extract ({error}); "
@@ -262,20 +254,3 @@ def require_unmixed(path: Path) -> None:
             f"{quoted(path / name)} in the output is not of this program's making; "
             "move it away, since the whole folder would be replaced"
         )
-
-
-def _other_arrays(path: Path, features: Features) -> Iterator[str]:
-    """Yield the names of arrays whose files cannot be those that this program wrote.
-
-    Only kind and size are compared: opening a hundred thousand files takes too long.
-    """
-    itemsize = np.dtype(features.root.dtype).itemsize
-    for key, metadata in features.metadata():
-        n_bytes = prod(validated_shape(key, metadata, features.layer)) * itemsize
-        name = key + NPY_SUFFIX
-        try:
-            status = os.lstat(f"{path}/{name}")
-        except FileNotFoundError:
-            continue
-        if not stat.S_ISREG(status.st_mode) or status.st_size - n_bytes not in _HEAD_SIZES:
-            yield name

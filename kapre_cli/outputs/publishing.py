@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 
 from kapre_cli.errors import OutputError, StoredDataError, UsageError
-from kapre_cli.formats.npy_reader import NpyFeatures
-from kapre_cli.formats.npy_writer import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, sidecar_of
 from kapre_cli.osutil import exchange, rename_to_new
-from kapre_cli.outputs.existing import Existing, Stamp, is_something, require_unmixed, stamp_of
+from kapre_cli.outputs.existing import Existing, Stamp, check_unmixed, is_something, stamp_of
+from kapre_cli.settings import Format
+from kapre_cli.settings.formats import recognized_format
 from kapre_cli.text import quoted
 
 PARTIAL_SUFFIX = ".partial"  # of the work folder, beside the output
@@ -25,9 +25,14 @@ OF_ANOTHER_FILE = "move it away, or name another file"
 
 
 def publish(
-    made: Path, target: Path, replaced: Path, expected: Stamp | None, remedy: str = OF_AN_OUTPUT
+    made: Path,
+    target: Path,
+    replaced: Path,
+    expected: Stamp | None,
+    remedy: str = OF_ANOTHER_FILE,
+    format_: Format | None = None,
 ) -> None:
-    """Move a finished file, or a finished folder of .npy files, to its place.
+    """Move a finished file, or a finished folder of features, to its place.
 
     The older output is checked twice, the second time where no other program finds it any more.
     Raise OutputError if something else is at ``target``, or in it, or was put into ``made``; it
@@ -40,45 +45,47 @@ def publish(
         replaced: Another path where the older one may be found afterwards.
         expected: The stamp of what may be replaced; ``None``: nothing.
         remedy: What to do if something else is there now, for the message.
+        format_: The format of a folder.
     """
-    require = _require_expected
-    if made.is_dir() and not made.is_symlink():
-        require = _require_same_directory
-        for name in NpyFeatures(made).unexpected_files():
-            raise OutputError(
-                f"{quoted(made / name)} is not of this program's making; move it away, and go on "
-                "with --resume"
-            )
+    check = _check_expected
+    if format_ is not None and format_.is_folder:
+        check = partial(_check_same_folder, format_)
+        with format_.open(made) as features:
+            for name in features.unexpected_files():
+                raise OutputError(
+                    f"{quoted(made / name)} is not of this program's making; move it away, and go "
+                    "on with --resume"
+                )
     if not os.path.lexists(target):
         _move_to_new(made, target, remedy)
         return
-    require_old = partial(require, expected, target, remedy)
-    require_old(target)
+    check_old = partial(check, expected, target, remedy)
+    check_old(target)
     if not exchange(made, target):
-        _replace([(target, replaced, require_old)], [(made, target)], remedy)
+        _replace([(target, replaced, check_old)], [(made, target)], remedy)
         return
     try:
-        require_old(made)
+        check_old(made)
     except OutputError:
         exchange(made, target)
         raise
 
 
-def publish_pair(made: Path, target: Path, replaced: Path, expected: Existing) -> None:
-    """Move an array and the metadata beside it to their places, as :func:`publish` does.
+def publish_pair(
+    made: Sequence[Path], target: Sequence[Path], replaced: Sequence[Path], expected: Existing
+) -> None:
+    """Move two files, an output and its companion, to their places, as :func:`publish` does.
 
-    At no moment is an array beside the metadata of another.
+    At no moment is an output beside the companion of another.
     """
     old = [
-        (place, aside, partial(_require_expected, stamp, place, OF_AN_OUTPUT))
-        for place, aside, stamp in (
-            (target, replaced, expected.output),
-            (sidecar_of(target), sidecar_of(replaced), expected.sidecar),
-        )
+        (place, aside, partial(_check_expected, stamp, place, OF_AN_OUTPUT))
+        for place, aside, stamp in zip(target, replaced, expected, strict=True)
     ]
-    for place, _, require_old in old:
-        require_old(place)
-    _replace(old, [(sidecar_of(made), sidecar_of(target)), (made, target)], OF_AN_OUTPUT)
+    for place, _, check_old in old:
+        check_old(place)
+    output, companion = zip(made, target, strict=True)
+    _replace(old, [companion, output], OF_AN_OUTPUT)
 
 
 def _replace(
@@ -89,11 +96,11 @@ def _replace(
     """Move old files aside, check them there, and move new ones in: all or nothing."""
     undo: list[tuple[Path, Path]] = []
     try:
-        for place, aside, require_old in old:
+        for place, aside, check_old in old:
             if os.path.lexists(place):
                 os.rename(place, aside)
                 undo.append((aside, place))
-                require_old(aside)
+                check_old(aside)
         for source, place in new:
             _move_to_new(source, place, remedy)
             undo.append((place, source))
@@ -104,20 +111,24 @@ def _replace(
         raise
 
 
-def remove_output_files(folder: Path) -> list[Path]:
-    """Remove an output in a run's own folder, and empty folders; return other files, which stay."""
-    try:
-        with NpyFeatures(folder) as features:
-            known = {key + NPY_SUFFIX for key in features}
-    except (OSError, StoredDataError):  # it is incomplete
-        known = None
+def remove_output_files(folder: Path, format_: Format) -> list[Path]:
+    """Remove an output in a run's own folder, and empty folders; return other files, which stay.
+
+    ``format_`` is that of the run, which may not be that of the output.
+    """
+    format_ = recognized_format(folder) or format_
+    unexpected: set[Path] | None = None
+    with suppress(OSError, StoredDataError), format_.open(folder) as features:
+        unexpected = {folder / name for name in features.unexpected_files()}
     foreign: list[Path] = []
     for place, _, names in os.walk(folder, topdown=False):
         for name in names:
             path = Path(place, name)
-            relative = path.relative_to(folder).as_posix()
-            is_array = relative.endswith(NPY_SUFFIX) if known is None else relative in known
-            is_ours = is_array or relative in (ROOT_NAME, MANIFEST_NAME)
+            if unexpected is None:  # the output is incomplete
+                file = path.relative_to(folder).as_posix()
+                is_ours = file in format_.folder_files or format_.is_array_file(file)
+            else:
+                is_ours = unexpected.isdisjoint((path, *path.parents))
             if is_ours and not path.is_symlink():
                 path.unlink()
             else:
@@ -140,9 +151,15 @@ def _move_to_new(source: Path, target: Path, remedy: str) -> None:
         ) from error
 
 
-def _require_expected(expected: Stamp | None, target: Path, remedy: str, place: Path) -> None:
+def _check_expected(
+    expected: Stamp | None,
+    target: Path,
+    remedy: str,
+    place: Path,
+    format_: Format | None = None,
+) -> None:
     """Raise OutputError unless ``place`` has what was at ``target``, or nothing."""
-    found = stamp_of(place)
+    found = stamp_of(place, format_)
     if found is not None and found != expected:
         what = "appeared" if expected is None else "was changed"
         raise OutputError(
@@ -150,13 +167,15 @@ def _require_expected(expected: Stamp | None, target: Path, remedy: str, place: 
         )
 
 
-def _require_same_directory(expected: Stamp | None, target: Path, remedy: str, place: Path) -> None:
+def _check_same_folder(
+    format_: Format, expected: Stamp | None, target: Path, remedy: str, place: Path
+) -> None:
     """Raise OutputError for a folder that was replaced, or has unexpected files."""
     if not is_something(place):
         return
-    _require_expected(expected, target, remedy, place)
+    _check_expected(expected, target, remedy, place, format_)
     try:
-        require_unmixed(place)
+        check_unmixed(place, format_)
     except UsageError as error:
         raise OutputError(
             f"the output changed while the run was on, and stays as it is: "

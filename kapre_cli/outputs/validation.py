@@ -14,21 +14,20 @@ from pathlib import Path, PurePosixPath
 from unicodedata import normalize
 
 from kapre_cli.errors import UsageError, wrap_os_errors
-from kapre_cli.formats.npy_writer import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME
 from kapre_cli.formats.validation import within
 from kapre_cli.inputs import Source, folder_id, folders_above, prefix_conflicts
 from kapre_cli.outputs.existing import (
+    check_folder_exists,
+    check_kind,
+    check_outside_outputs,
     existing_output,
-    require_folder,
-    require_kind,
-    require_outside_outputs,
 )
 from kapre_cli.outputs.publishing import PARTIAL_SUFFIX
 from kapre_cli.outputs.scratch import scratch_folder
-from kapre_cli.settings import STANDARD_OUTPUT, OutputSettings
+from kapre_cli.settings import STANDARD_OUTPUT, Format, OutputSettings
 from kapre_cli.text import quoted
 
-_NAME_REFUSED = (errno.EINVAL, errno.EILSEQ)
+_NAME_REJECTED = (errno.EINVAL, errno.EILSEQ)
 _RESERVED = re.compile(r'[\x01-\x1f"*:<>?\\|\x7f]|[. ](?=/|$)')
 _ENDS_OF_NAMES = re.compile(r"[. ]+(?=/|$)")
 
@@ -43,21 +42,21 @@ def validate_output(
     ``resumable`` tells whether the command offers ``--resume``, for the message.
     """
     path = output.path
-    require_folder("output", path)
+    check_folder_exists("output", path)
     longest = os.pathconf(path.parent, "PC_NAME_MAX")
     if len(os.fsencode(path.name + PARTIAL_SUFFIX)) > longest:
         raise UsageError(
             f"the name of the output {quoted(path)} is too long: with {PARTIAL_SUFFIX!r} behind "
             f"it, where the output is made, it may have {longest} bytes"
         )
-    require_kind(output)
-    require_no_input("output", path, sources)
-    require_not_in_work(path, (source.file for source in sources))
-    require_outside_outputs("output", path)
+    check_kind(output)
+    check_not_an_input("output", path, sources)
+    check_not_in_work_folder(path, (source.file for source in sources))
+    check_outside_outputs("output", path)
     existing_output(output, resumable=resumable)
-    if output.format == "npy-directory":
-        _check_file_names(path, sources)
-    if output.format == "npy" and len(sources) > 1:
+    if output.file_format.is_folder:
+        _check_file_names(path, output.file_format, sources)
+    if not output.file_format.holds_many and len(sources) > 1:
         raise UsageError(
             f"{quoted(path)} would be one array, but there are {len(sources)} inputs; "
             "name a folder or a .h5 file to hold them"
@@ -72,6 +71,7 @@ class OutputPathValidator:
 
     def __init__(self, output: OutputSettings, report: Path | None = None) -> None:
         self._output = output
+        self._format = output.file_format
         self._report = None if report == STANDARD_OUTPUT else report
         self._files: dict[str, list[Source]] = {}  # by ``folded``
         self._folders: dict[str | bytes, Source] = {}  # by ``folded``: one input in the folder
@@ -83,16 +83,16 @@ class OutputPathValidator:
         input accepted before.
         """
         if self._report is not None:
-            require_no_input("report", self._report, [source])
+            check_not_an_input("report", self._report, [source])
         if not self._output.is_stream:
-            require_no_input("output", self._output.path, [source])
-            require_not_in_work(self._output.path, [source.file])
-        if self._output.format == "npy-directory":
-            _check_file_names(self._output.path, [*self._near(source), source])
+            check_not_an_input("output", self._output.path, [source])
+            check_not_in_work_folder(self._output.path, [source.file])
+        if self._format.is_folder:
+            _check_file_names(self._output.path, self._format, [*self._near(source), source])
 
     def _near(self, source: Source) -> Iterator[Source]:
         """Yield earlier inputs that might collide with ``source``, and record it."""
-        file = source.key + NPY_SUFFIX
+        file = self._format.array_file(source.key)
         alike = self._files.setdefault(folded(file), [])
         yield from alike
         alike.append(source)
@@ -103,7 +103,7 @@ class OutputPathValidator:
             yield from self._files.get(folder, ())
 
 
-def require_no_input(what: str, path: Path, sources: Iterable[Source]) -> None:
+def check_not_an_input(what: str, path: Path, sources: Iterable[Source]) -> None:
     """Raise UsageError if ``path`` is one of the inputs."""
     place = _status(path)
     if place is None:
@@ -121,7 +121,7 @@ def _status(path: str | Path) -> os.stat_result | None:
         return None
 
 
-def require_not_in_work(output: Path, inputs: Iterable[str | Path]) -> None:
+def check_not_in_work_folder(output: Path, inputs: Iterable[str | Path]) -> None:
     """Raise UsageError for inputs in the work folder: it is emptied and removed."""
     folder = f"{output}{PARTIAL_SUFFIX}"
     if not os.path.isdir(folder):
@@ -135,17 +135,17 @@ def require_not_in_work(output: Path, inputs: Iterable[str | Path]) -> None:
             )
 
 
-def _check_file_names(path: Path, sources: Sequence[Source]) -> None:
+def _check_file_names(path: Path, format_: Format, sources: Sequence[Source]) -> None:
     """Raise UsageError for keys whose files collide or have names that are too long."""
     files = {
-        **dict.fromkeys((ROOT_NAME, MANIFEST_NAME), "the output's own metadata"),
-        **{source.key + NPY_SUFFIX: source.path for source in sources},
+        **dict.fromkeys(format_.folder_files, "the output's own metadata"),
+        **{format_.array_file(source.key): source.path for source in sources},
     }
     longest = os.pathconf(path.parent, "PC_NAME_MAX")
     at_most = os.pathconf(path.parent, "PC_PATH_MAX") - 1
-    refused = "cannot be stored in a folder of .npy files:"
+    refused = f"cannot be stored in {format_.summary}:"
     for source in sources:
-        file = source.key + NPY_SUFFIX
+        file = format_.array_file(source.key)
         for part in file.split("/"):
             if len(os.fsencode(part)) > longest:
                 raise UsageError(
@@ -189,7 +189,7 @@ def check_collisions(parent: Path, files: Mapping[str, str]) -> None:
                     f"{quoted(file)} for one another; write one .h5 file"
                 ) from error
             except OSError as error:
-                if error.errno not in _NAME_REFUSED:
+                if error.errno not in _NAME_REJECTED:
                     raise
                 raise UsageError(
                     f"{quoted(files[file])} cannot be stored: the file system of "

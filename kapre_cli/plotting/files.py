@@ -5,15 +5,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from kapre_cli.errors import StoredDataError, UsageError, wrap_os_errors
-from kapre_cli.formats.validation import open_plain
+from kapre_cli.osutil import open_plain
 from kapre_cli.outputs.existing import (
     Stamp,
-    require_folder,
-    require_outside_outputs,
-    require_regular,
+    check_folder_exists,
+    check_outside_outputs,
+    check_regular,
     stamp_of,
 )
-from kapre_cli.outputs.publishing import OF_ANOTHER_FILE, publish
+from kapre_cli.outputs.publishing import publish
 from kapre_cli.outputs.scratch import scratch_folder
 from kapre_cli.text import quoted
 from kapre_cli.version import PROGRAM
@@ -48,10 +48,10 @@ def check_picture(path: Path, sources: Iterable[Path], *, overwrite: bool) -> St
     if kind_of(path) not in PICTURES:
         suffixes = ", ".join(f".{kind}" for kind in PICTURES)
         raise UsageError(f"the picture {quoted(path)} has none of the suffixes {suffixes}")
-    require_folder("picture", path)
+    check_folder_exists("picture", path)
     target = Path(os.path.realpath(path))
-    require_outside_outputs("picture", target)
-    require_regular(target, "picture", path)
+    check_outside_outputs("picture", target)
+    check_regular(target, "picture", path)
     existing = stamp_of(target)
     if existing is None:
         return None
@@ -105,4 +105,4 @@ def save(path: Path, content: bytes, existing: Stamp | None) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        publish(made, target, folder / "old", existing, OF_ANOTHER_FILE)
+        publish(made, target, folder / "old", existing)

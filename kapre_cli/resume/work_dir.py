@@ -4,24 +4,29 @@ import os
 import signal
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from kapre_cli.errors import OutputError, UsageError, wrap_os_errors
-from kapre_cli.formats.npy_writer import is_sidecar, sidecar_of
 from kapre_cli.osutil import Resource, is_at, rename_to_new, sync_folder
-from kapre_cli.outputs.existing import Existing, require_no_lone_sidecar
-from kapre_cli.outputs.publishing import PARTIAL_SUFFIX, publish, publish_pair, remove_output_files
+from kapre_cli.outputs.existing import Existing, check_no_lone_companion
+from kapre_cli.outputs.publishing import (
+    OF_AN_OUTPUT,
+    PARTIAL_SUFFIX,
+    publish,
+    publish_pair,
+    remove_output_files,
+)
 from kapre_cli.outputs.run_lock import LOCK, OWNER, RunLock, is_lock_file, is_marked, is_owner_file
 from kapre_cli.report import STOPPING
 from kapre_cli.resume.journals import Journals, is_journal
-from kapre_cli.settings import OutputSettings
+from kapre_cli.settings import Format, OutputSettings
+from kapre_cli.settings.formats import built_in_formats
 from kapre_cli.text import quoted
 
 _STAGING = "output"
 _REPLACED = "replaced"
-_MADE_ASIDE = (_STAGING, _REPLACED, *(sidecar_of(Path(n)).name for n in (_STAGING, _REPLACED)))
 _REMOVED_WHILE_OPEN = ".nfs"  # NFS renames a removed file so while it is open
 
 
@@ -49,6 +54,14 @@ class WorkDir(Resource):
         self.folder = output.path.with_name(output.path.name + PARTIAL_SUFFIX)
         self.staging = self.folder / _STAGING
         self._replaced = self.folder / _REPLACED
+        self._format = output.file_format
+        self._formats: list[Format] = [self._format, *built_in_formats()]  # of a killed run
+        self._made_aside = {
+            path.name
+            for own in (self.staging, self._replaced)
+            for one in self._formats
+            for path in (own, *one.companions(own))
+        }
         self.keep = True
         self.published = False
         self.note: str | None = None
@@ -59,10 +72,10 @@ class WorkDir(Resource):
             self._parent = os.open(output.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             held.callback(os.close, self._parent)
             try:
-                self.require_in_place()
-                _require_ours(self.folder)
+                self.check_in_place()
+                _check_ours(self.folder, self._made_aside)
                 self._recover()
-                require_no_lone_sidecar(output)
+                check_no_lone_companion(output)
                 for left in self._clear():
                     raise UsageError(f"{quoted(left)} is not this program's file; move it away")
                 sync_folder(self.folder)
@@ -83,7 +96,7 @@ class WorkDir(Resource):
 
     def _locked(self) -> RunLock:
         while True:
-            _require_ours(self.folder)
+            _check_ours(self.folder, self._made_aside)
             with suppress(FileExistsError):
                 self.folder.mkdir(0o700)
             try:
@@ -118,24 +131,26 @@ class WorkDir(Resource):
                     f"away; {quoted(target)} has appeared since then: move one of them away"
                 )
             return  # the new output is in its place
-        sidecar, older_sidecar = sidecar_of(target), sidecar_of(older)
-        if os.path.lexists(older_sidecar):
-            if os.path.lexists(sidecar):
-                if not is_sidecar(sidecar):
-                    raise UsageError(
-                        f"{quoted(sidecar)} is in the way of the older output's metadata, which is "
-                        f"kept in {quoted(self.folder)}; move it away"
-                    )
-                os.unlink(sidecar)  # of the new array, which was never moved
-            rename_to_new(older_sidecar, sidecar)
+        for one in self._formats:
+            for aside, companion in zip(one.companions(older), one.companions(target), strict=True):
+                if not os.path.lexists(aside):
+                    continue
+                if os.path.lexists(companion):
+                    if not one.is_companion(companion):
+                        raise UsageError(
+                            f"{quoted(companion)} is in the way of the older output's metadata, "
+                            f"which is kept in {quoted(self.folder)}; move it away"
+                        )
+                    os.unlink(companion)  # of the new array, which was never moved
+                rename_to_new(aside, companion)
         rename_to_new(older, target)
 
     def _clear(self) -> list[Path]:
         """Remove all a run has left but its journals; return unexpected files, which stay."""
         foreign: list[Path] = []
-        for left in map(self.folder.joinpath, _MADE_ASIDE):
+        for left in map(self.folder.joinpath, self._made_aside):
             if left.is_dir() and not left.is_symlink():
-                foreign += remove_output_files(left)
+                foreign += remove_output_files(left, self._format)
             else:
                 left.unlink(missing_ok=True)
         return foreign
@@ -147,17 +162,19 @@ class WorkDir(Resource):
         output, stays. It is also raised with the output in its place, if the disk cannot be synced.
         """
         target = self._output.path
-        self.require_in_place()
+        self.check_in_place()
         with wrap_os_errors(target):
-            if self._output.format == "npy":
-                publish_pair(self.staging, target, self._replaced, existing)
+            paths = self.staging, target, self._replaced
+            if self._format.companion_suffix:
+                made, placed, replaced = ((one, *self._format.companions(one)) for one in paths)
+                publish_pair(made, placed, replaced, existing)
             else:
-                publish(self.staging, target, self._replaced, existing.output)
+                publish(*paths, existing.output, OF_AN_OUTPUT, self._format)
             self.published = True
             sync_folder(target.parent)
         self.keep = False
 
-    def require_in_place(self) -> None:
+    def check_in_place(self) -> None:
         """Raise OutputError if this folder, or the one above, was moved."""
         above = self.folder.parent
         if not is_at(self._parent, above, follow_links=True):
@@ -203,7 +220,7 @@ class WorkDir(Resource):
                     raise
 
 
-def _require_ours(folder: Path) -> None:
+def _check_ours(folder: Path, made_aside: Collection[str]) -> None:
     """Raise UsageError for a folder that is not this program's, or another user's."""
     try:
         status = os.lstat(folder)
@@ -225,7 +242,7 @@ def _require_ours(folder: Path) -> None:
             )
     names = sorted(one for one in os.listdir(folder) if not one.startswith(_REMOVED_WHILE_OPEN))
     for name in names:
-        if not (name in _MADE_ASIDE or is_journal(name) or is_lock_file(name)):
+        if not (name in made_aside or is_journal(name) or is_lock_file(name)):
             raise UsageError(
                 f"{in_the_way} {quoted(name)} in it is not this program's; move it away"
             )
@@ -235,7 +252,7 @@ def _require_ours(folder: Path) -> None:
             is_plain = stat.S_ISREG(status.st_mode) and (
                 status.st_nlink == 1 or is_owner_file(name)
             )
-            if not (is_plain or (name in _MADE_ASIDE and stat.S_ISDIR(status.st_mode))):
+            if not (is_plain or (name in made_aside and stat.S_ISDIR(status.st_mode))):
                 raise UsageError(
                     f"{in_the_way} {quoted(name)} in it is a link or no regular file, which this "
                     "program does not make; move it away"

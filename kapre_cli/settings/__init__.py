@@ -4,25 +4,21 @@ Only the standard library is used here, so that the command line can check its o
 and a reader its metadata, without importing NumPy or TensorFlow.
 """
 
+from kapre_cli.settings.formats import FORMATS, Format, get_format
 from kapre_cli.settings.layers import (
     DATA_FORMATS,
     DEFAULT_AMIN,
     LAYERS,
     PADDINGS,
     LayerConfig,
-    MelspectrogramConfig,
-    SpectrogramConfig,
     layer_from_dict,
     layer_to_dict,
 )
 from kapre_cli.settings.raw import RAW_ENCODINGS, RawFormat
 from kapre_cli.settings.run import (
-    COMPRESSIONS,
     DTYPES,
     ENGINE_CHOICES,
     ENGINES,
-    FILE_FORMATS,
-    FORMATS,
     NON_FINITE,
     RESUMES,
     STANDARD_OUTPUT,
@@ -34,13 +30,11 @@ from kapre_cli.settings.run import (
 from kapre_cli.settings.shard import Shard
 
 __all__ = [
-    "COMPRESSIONS",
     "DATA_FORMATS",
     "DEFAULT_AMIN",
     "DTYPES",
     "ENGINES",
     "ENGINE_CHOICES",
-    "FILE_FORMATS",
     "FORMATS",
     "LAYERS",
     "NON_FINITE",
@@ -50,12 +44,12 @@ __all__ = [
     "STANDARD_OUTPUT",
     "AudioSettings",
     "ExtractionSettings",
+    "Format",
     "LayerConfig",
-    "MelspectrogramConfig",
     "OutputSettings",
     "RawFormat",
     "Shard",
-    "SpectrogramConfig",
+    "get_format",
     "layer_from_dict",
     "layer_to_dict",
     "resolved_engine",

@@ -8,25 +8,27 @@ from typing import Any
 
 from kapre_cli.errors import SettingsError, UsageError
 from kapre_cli.settings import checks
-from kapre_cli.settings.layers import LayerConfig, MelspectrogramConfig
-from kapre_cli.settings.limits import MAX_SR
+from kapre_cli.settings.checks import MAX_SR
+from kapre_cli.settings.formats import (
+    FORMATS,
+    Format,
+    all_formats,
+    checked_compression,
+    get_format,
+    recognized_format,
+)
+from kapre_cli.settings.layers import LayerConfig
 from kapre_cli.settings.raw import RawFormat
 from kapre_cli.settings.shard import Shard
 from kapre_cli.text import quoted
 
-FILE_FORMATS = ("hdf5", "npy", "npy-directory")
-FORMATS = (*FILE_FORMATS, "npy-stream")
 DTYPES = ("float32", "float16", "float64")
-COMPRESSIONS = ("none", "gzip", "lzf")
 NON_FINITE = ("fail", "zero", "keep")
 ENGINES = ("numpy", "keras")
 ENGINE_CHOICES = ("auto", *ENGINES)
 RESUMES = ("stat", "content")
-HDF5_SUFFIXES = (".h5", ".hdf5")
 STANDARD_OUTPUT = Path("-")
-ROOT_NAME = "kapre-extract.json"  # the file by which a folder of features is known
-
-_FORMAT_OF_SUFFIX = {**dict.fromkeys(HDF5_SUFFIXES, "hdf5"), ".npy": "npy"}
+DEFAULT_FOLDER_FORMAT = "npy-directory"  # of a name without a suffix
 
 MAX_BATCH_SAMPLES = 2**28
 
@@ -75,9 +77,9 @@ class AudioSettings:
         if self.channels is not None:
             taken = tuple(checks.integer("channel", one, at_least=0) for one in self.channels)
             if not taken:
-                raise checks.refuse("channels", "None or at least one channel", self.channels)
+                raise checks.invalid("channels", "None or at least one channel", self.channels)
             if len(set(taken)) < len(taken):
-                raise checks.refuse("channels", "different from one another", self.channels)
+                raise checks.invalid("channels", "different from one another", self.channels)
             object.__setattr__(self, "channels", taken)
 
     def to_dict(self) -> dict[str, Any]:
@@ -104,7 +106,7 @@ class AudioSettings:
             )
         channels, raw_format = stored["channels"], stored["raw_format"]
         if channels is not None and not isinstance(channels, (list, tuple)):
-            raise checks.refuse("channels", "a list or None", channels)
+            raise checks.invalid("channels", "a list or None", channels)
         typed = {
             "channels": None if channels is None else tuple(channels),
             "raw_format": None if raw_format is None else RawFormat.parse(raw_format),
@@ -117,10 +119,11 @@ class OutputSettings:
     """Where features go and how they are stored.
 
     Attributes:
-        path: The HDF5 file, the .npy file, the directory of .npy files, or ``STANDARD_OUTPUT``.
-        format: One of ``FORMATS``; ``"npy-stream"`` goes to standard output, and nothing else does.
+        path: The file or folder, or ``STANDARD_OUTPUT``.
+        format: The name of one of ``FORMATS``; a stream goes to standard output, and nothing else
+            does.
         dtype: One of ``DTYPES``: how the float32 results are stored.
-        compression: One of ``COMPRESSIONS``; HDF5 alone compresses.
+        compression: One of the format's ``compressions``.
         dimension_scales: Give an HDF5 file dimension scales, from which programs that read netCDF
             take seconds and Hz.
         overwrite: Replace an existing output once the new one is complete.
@@ -139,28 +142,36 @@ class OutputSettings:
 
     def __post_init__(self) -> None:
         """Check every value."""
+        if self.format not in FORMATS:
+            checks.choice("format", self.format, FORMATS.names)
         self._check_stream()
         # "." has no neighbours by name, and a link stands for what it leads to.
         is_name = self.path.name not in ("", "..") and not os.path.islink(self.path)
         if not (is_name or self.is_stream):
             object.__setattr__(self, "path", _target(self.path))
-        checks.choice("format", self.format, FORMATS)
         checks.choice("dtype", self.dtype, DTYPES)
-        checks.choice("compression", self.compression, COMPRESSIONS)
+        checked_compression(self.compression)
         checks.boolean("dimension_scales", self.dimension_scales)
         checks.boolean("overwrite", self.overwrite)
         if self.resume is not None:
             checks.choice("resume", self.resume, RESUMES)
-        if self.compression != "none" and self.format != "hdf5":
+        if self.compression not in self.file_format.compressions:
+            able = [one for one in all_formats() if self.compression in one.compressions]
             raise SettingsError(
-                "Only HDF5 output can be compressed. "
+                f"Only {_named(able)} can be compressed with {self.compression}. "
                 f"Received: compression={self.compression!r}, format={self.format!r}"
             )
-        if self.dimension_scales and self.format != "hdf5":
+        if self.dimension_scales and not self.file_format.has_dimension_scales:
+            able = [one for one in all_formats() if one.has_dimension_scales]
             raise SettingsError(
-                "Only HDF5 output can have dimension scales. "
+                f"Only {_named(able)} can have dimension scales. "
                 f"Received: dimension_scales=True, format={self.format!r}"
             )
+
+    @property
+    def file_format(self) -> Format:
+        """The format itself."""
+        return get_format(self.format)
 
     @property
     def is_stream(self) -> bool:
@@ -168,9 +179,10 @@ class OutputSettings:
         return self.path == STANDARD_OUTPUT
 
     def _check_stream(self) -> None:
-        if self.is_stream != (self.format == "npy-stream"):
+        if self.is_stream != self.file_format.is_stream:
+            streams = [one for one in all_formats() if one.is_stream]
             raise SettingsError(
-                "The format npy-stream, and no other, goes to standard output (-). "
+                f"Only {_named(streams)} goes to standard output (-). "
                 f"Received: format={self.format!r}, path={str(self.path)!r}"
             )
         if self.is_stream and (self.overwrite or self.resume is not None):
@@ -178,6 +190,11 @@ class OutputSettings:
                 "Standard output (-) cannot be replaced or resumed: "
                 "--overwrite and --resume need an output with a name"
             )
+
+
+def _named(formats: Sequence[Format]) -> str:
+    names = " and ".join(one.name for one in formats)
+    return f"the format{'s' if len(formats) > 1 else ''} {names}"
 
 
 def _target(path: Path) -> Path:
@@ -206,12 +223,12 @@ def output_path(text: str) -> Path:
     return path.absolute() if path == STANDARD_OUTPUT and text != "-" else path
 
 
-def format_of(text: str | os.PathLike[str], formats: Sequence[str] = FORMATS) -> str:
-    """Return the format that an output's name stands for.
+def format_of(text: str | os.PathLike[str], *, streams: bool = True) -> str:
+    """Return the name of the format that an output's name stands for.
 
     Args:
         text: The name as it was written: a ``/`` at its end names a folder.
-        formats: The formats that the command writes.
+        streams: Whether the command writes streams, for the message.
 
     Raises:
         UsageError: If it is nothing but a suffix, or if its suffix stands for no format; a folder
@@ -224,28 +241,39 @@ def format_of(text: str | os.PathLike[str], formats: Sequence[str] = FORMATS) ->
     """
     text = os.fspath(text)
     if text == "-":
-        return "npy-stream"
+        return next(one.name for one in all_formats() if one.is_stream)
     name = os.path.basename(text)
-    if name.lower() in _FORMAT_OF_SUFFIX:
-        raise UsageError(
-            f"the output {quoted(text)} is a suffix without a name before it, as from a variable "
-            f"of a shell that is not set; {quoted(text + '/')} names a folder"
-        )
     stem, dot, last = name.rpartition(".")
-    if name in ("", ".", "..") or not stem.strip("."):
-        return "npy-directory"
     suffix = f"{dot}{last.lower()}"
-    if suffix in _FORMAT_OF_SUFFIX:
-        return _FORMAT_OF_SUFFIX[suffix]
-    if os.path.isfile(os.path.join(text, ROOT_NAME)):
-        return "npy-directory"
-    stream = ", - (.npy arrays on standard output)" if "npy-stream" in formats else ""
+    if name in ("", ".", "..") or not stem.strip("."):
+        if name.startswith(".") and _of_suffix(name.lower()):
+            raise UsageError(
+                f"the output {quoted(text)} is a suffix without a name before it, as from a "
+                f"variable of a shell that is not set; {quoted(text + '/')} names a folder"
+            )
+        return DEFAULT_FOLDER_FORMAT
+    if found := _of_suffix(suffix):
+        return found.name
+    existing = recognized_format(Path(text)) if os.path.isdir(text) else None
+    if existing is not None:
+        return existing.name
+    forms = [_suffixes_of(one) for one in all_formats() if one.suffixes]
+    forms += [f"- ({one.summary})" for one in all_formats() if one.is_stream and streams]
+    folder = get_format(DEFAULT_FOLDER_FORMAT)
     raise UsageError(
         f"the output {quoted(text)} has the suffix {quoted(dot + last)}, which is no format; "
-        "name a *.h5 or *.hdf5 file (HDF5), a *.npy file (one array)"
-        f"{stream}, or a folder of .npy files: a name without a suffix, {quoted(text + '/')}, "
-        "or any name with --format npy-directory"
+        f"name {', '.join(forms)}, or {folder.summary}: a name without a suffix, "
+        f"{quoted(text + '/')}, or any name with --format {folder.name}"
     )
+
+
+def _of_suffix(suffix: str) -> Format | None:
+    return next((one for one in all_formats() if suffix in one.suffixes), None)
+
+
+def _suffixes_of(one: Format) -> str:
+    patterns = " or ".join(f"*{suffix}" for suffix in one.suffixes)
+    return f"{patterns} ({one.summary}{'' if one.holds_many else ', for a single input'})"
 
 
 def resolved_engine(engine: str, layer: LayerConfig) -> str:
@@ -282,10 +310,10 @@ class ExtractionSettings:
 
     def __post_init__(self) -> None:
         """Check what the parts, which have checked themselves, must agree upon."""
-        if isinstance(self.layer, MelspectrogramConfig) and self.layer.sr != self.audio.sr:
+        if self.layer.required_sr not in (None, self.audio.sr):
             raise SettingsError(
                 "The layer's `sr` must be the rate of the audio. "
-                f"Received: sr={self.layer.sr}, audio at {self.audio.sr}"
+                f"Received: sr={self.layer.required_sr}, audio at {self.audio.sr}"
             )
         object.__setattr__(self, "engine", resolved_engine(self.engine, self.layer))
         if self.jobs is not None:

@@ -20,10 +20,10 @@ os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
 from kapre_cli.engines.batches import Segment, batch_frames, run_batches
 from kapre_cli.engines.numpy_engine import NumpyEngine
-from kapre_cli.extract.blocks import Block, frame_blocks
+from kapre_cli.extract.decode import Block, frame_blocks
 from kapre_cli.formats.metadata import InputMetadata, dumps
 from kapre_cli.inputs import discover
-from kapre_cli.settings import MelspectrogramConfig
+from kapre_cli.layers import MelspectrogramConfig
 
 
 class _ForwardOnly(soundfile.SoundFile):  # type: ignore[misc]  # soundfile ships no types
