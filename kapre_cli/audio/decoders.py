@@ -82,7 +82,6 @@ class AudioDecoder(ABC):
 
     def __init__(self, file: RegularFile, header: Header, settings: AudioSettings) -> None:
         self.file, self.header, self.settings = file, header, settings
-        self.stream = HashingReader(file)
         self.n_samples = self.n_missing = 0
         self.md5 = header.md5
         self.notes: tuple[str, ...] = ()
@@ -111,12 +110,17 @@ class AudioDecoder(ABC):
             DecodingError: If the file cannot be decoded.
         """
 
+    def open_stream(self) -> HashingReader:
+        """Return the bytes that :meth:`open_reader` decodes: by default all of the file."""
+        return HashingReader(self.file)
+
     def open(self) -> None:
         """Open the file and set the attributes.
 
         The header's number of samples is relied on if there is one and the file has to have it;
         otherwise the samples are decoded to count them.
         """
+        self.stream = self.open_stream()
         declared = self.header.n_samples
         if declared is None or self.is_counted:
             self._count()

@@ -1,7 +1,6 @@
 """Opening inputs without blocking, and reading and hashing their bytes."""
 
 import errno
-import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -251,6 +250,8 @@ class HashingReader:
         self._position = 0
         self._buffer = memoryview(b"")
         self._buffer_start = 0
+        import hashlib  # slow to import, and not needed for headers
+
         self._digest = hashlib.sha256()
         self._n_hashed = 0
 

@@ -28,16 +28,20 @@ class FlacDecoder(AudioDecoder):
         return read_flac(file, _after_id3(file))
 
     def open(self) -> None:
-        """Open the stream without its declared total, so that it is decoded to its end."""
+        """Open the stream; note a second file after it."""
+        super().open()
+        if self._left_out is not None:
+            self.n_missing = self.n_missing or -1  # at least: the second file is not counted
+
+    def open_stream(self) -> HashingReader:
+        """Return the stream without its declared total, so that it is decoded to its end."""
         self._first_frame, self.notes = read_metadata(self.file, self.header.start)
         self._end = flac_end(self.file)
         second = self._second_file() if self.is_counted else None
         if second is not None and not self.settings.allow_truncated:
             raise second.error(FIRST_OF_TWO)
-        self.stream = self._stream_until(second.start if second else self._end)
-        super().open()
-        if second is not None:
-            self.n_missing = self.n_missing or -1  # at least: the second file is not counted
+        self._left_out = second
+        return self._stream_until(second.start if second else self._end)
 
     def open_reader(self) -> SampleReader:
         """Return a new reader of the stream."""
