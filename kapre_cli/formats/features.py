@@ -1,6 +1,7 @@
 """An open output and its arrays, the same for every format."""
 
 import difflib
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from kapre_cli.formats.checksum import ArrayCrc32, crc32, little_endian
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.formats.validation import check_shape
 from kapre_cli.framing import largest_power_of_two, spans
+from kapre_cli.inputs import folder_id, folders_of
 from kapre_cli.osutil import Resource
 from kapre_cli.report import SILENT, Progress
 from kapre_cli.settings import AudioSettings, LayerConfig
@@ -334,3 +336,17 @@ def unknown_key(key: object, keys: Collection[str]) -> str:
     hint = f", {told} {similar}" if similar else ""
     number = counted(len(keys), "key")
     return f"no input has the key {quoted(key)}; the output has {number}{hint}"
+
+
+def unexpected_in_folder(path: Path, files: Collection[str]) -> Iterator[str]:
+    """Yield the paths below a folder of all but ``files`` and the folders that they are in."""
+    folders = folders_of(files)
+    for place, subfolders, names in os.walk(path):
+        above = os.path.relpath(place, path)
+        above = "" if above == os.curdir else f"{above}/"
+        ours = {name for name in subfolders if folder_id(above + name) in folders}
+        known = ours | {name for name in names if above + name in files}
+        for name in (*sorted(subfolders), *sorted(names)):
+            if name not in known or os.path.islink(os.path.join(place, name)):
+                yield above + name
+        subfolders[:] = [name for name in subfolders if name in ours]
