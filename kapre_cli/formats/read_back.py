@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from kapre_cli.errors import StoredDataError
 from kapre_cli.formats.checksum import crc32
-from kapre_cli.osutil import Resource
+from kapre_cli.osutil import Resource, open_to_read, read_at
 from kapre_cli.text import quoted
 
 _PART_BYTES = 2**22
@@ -64,7 +64,7 @@ class ReadBack(Resource):
                     if fd >= 0:
                         os.close(fd)
                     path, fd, begun = place.path, -1, -1
-                    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                    fd = open_to_read(path)
                 if place.offset != begun:
                     begun, crc, n_read = place.offset, 0, 0
                 crc = _crc32_of(fd, place, crc, n_read)
@@ -113,7 +113,7 @@ def _crc32_of(fd: int, place: Place, crc: int, n_read: int) -> int:
     """Return the CRC-32 of all bytes, given ``crc`` of the first ``n_read``."""
     position, end = place.offset + n_read, place.offset + place.n_bytes
     while position < end:
-        part = os.pread(fd, min(_PART_BYTES, end - position), position)
+        part = read_at(fd, min(_PART_BYTES, end - position), position, at_least=1)
         if not part:
             raise OSError(f"the file ends at {position:,} bytes")
         crc = crc32(part, crc)

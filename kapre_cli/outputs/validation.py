@@ -16,6 +16,7 @@ from unicodedata import normalize
 from kapre_cli.errors import UsageError, wrap_os_errors
 from kapre_cli.formats.validation import within
 from kapre_cli.inputs import Source, folder_id, folders_above, prefix_conflicts
+from kapre_cli.osutil import longest_name, longest_path
 from kapre_cli.outputs.existing import (
     check_folder_exists,
     check_kind,
@@ -43,7 +44,7 @@ def validate_output(
     """
     path = output.path
     check_folder_exists("output", path)
-    longest = os.pathconf(path.parent, "PC_NAME_MAX")
+    longest = longest_name(path.parent)
     if len(os.fsencode(path.name + PARTIAL_SUFFIX)) > longest:
         raise UsageError(
             f"the name of the output {quoted(path)} is too long: with {PARTIAL_SUFFIX!r} behind "
@@ -141,8 +142,8 @@ def _check_file_names(path: Path, format_: Format, sources: Sequence[Source]) ->
         **dict.fromkeys(format_.folder_files, "the output's own metadata"),
         **{format_.array_file(source.key): source.path for source in sources},
     }
-    longest = os.pathconf(path.parent, "PC_NAME_MAX")
-    at_most = os.pathconf(path.parent, "PC_PATH_MAX") - 1
+    longest = longest_name(path.parent)
+    at_most = longest_path(path.parent)
     refused = f"cannot be stored in {format_.summary}:"
     for source in sources:
         file = format_.array_file(source.key)

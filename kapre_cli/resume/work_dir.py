@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from kapre_cli.errors import OutputError, UsageError, wrap_os_errors
-from kapre_cli.osutil import Resource, is_at, rename_to_new, sync_folder
+from kapre_cli.osutil import Resource, is_at, open_folder, rename_to_new, sync_folder
 from kapre_cli.outputs.existing import Existing, check_no_lone_companion
 from kapre_cli.outputs.publishing import (
     OF_AN_OUTPUT,
@@ -69,7 +69,7 @@ class WorkDir(Resource):
             self._lock = self._locked()
             held.callback(self._lock.release)
             self.journals = held.enter_context(Journals(self.folder))
-            self._parent = os.open(output.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._parent = open_folder(output.path.parent)
             held.callback(os.close, self._parent)
             try:
                 self.check_in_place()
