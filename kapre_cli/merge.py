@@ -13,14 +13,14 @@ from kapre_cli.formats.metadata import OutputMetadata
 from kapre_cli.formats.opening import check_written, open_features
 from kapre_cli.formats.writer import FeatureWriter
 from kapre_cli.inputs import Source, prefix_conflicts
-from kapre_cli.outputs.existing import existing_output, is_something
+from kapre_cli.outputs.existing import existing_output, is_occupied
 from kapre_cli.outputs.publishing import PARTIAL_SUFFIX
 from kapre_cli.outputs.validation import check_not_in_work_folder, validate_output
 from kapre_cli.report import SILENT, Progress, Report
 from kapre_cli.result_log import InputResult
 from kapre_cli.resume.journals import replay
 from kapre_cli.resume.previous_run import differing, settings_of
-from kapre_cli.resume.work_dir import WorkDir, signals_deferred
+from kapre_cli.resume.work_dir import WorkDir, signals_ignored
 from kapre_cli.settings import OutputSettings, Shard
 from kapre_cli.text import counted, quoted
 
@@ -112,7 +112,7 @@ def merge(
     validate_output(output, sources, resumable=False)
     with WorkDir(output) as work_dir:
         replayed = replay(work_dir.journals)
-        work_dir.keep = replayed.holds_work
+        work_dir.keeps_journals = replayed.holds_work
         existing = existing_output(output, resumable=False)
         _check_nothing_lost(output.path, parts)
         if replayed.holds_work:
@@ -128,7 +128,7 @@ def merge(
             _copy(parts, writer, progress)
             writer.finish()
             check_written(writer, progress)
-        with signals_deferred():
+        with signals_ignored():
             try:
                 work_dir.publish(existing)
             finally:
@@ -240,7 +240,7 @@ def _check_nothing_lost(path: Path, parts: Sequence[_Part], *, unreadable: bool 
     sites may have recordings of one name: the SHA-256 of the recordings is compared too. With
     ``unreadable``, an output that cannot be read passes: other checks have better messages.
     """
-    if not is_something(path) or (path.is_file() and path.stat().st_size == 0):
+    if not is_occupied(path) or (path.is_file() and path.stat().st_size == 0):
         return
     held: dict[str, str] = {}
     for part in parts:

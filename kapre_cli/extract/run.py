@@ -67,7 +67,7 @@ def _extract(
     validate_output(output, [job.source for job in jobs])
     with WorkDir(output) as work_dir:
         replayed = replay(work_dir.journals)
-        work_dir.keep = replayed.holds_work
+        work_dir.keeps_journals = replayed.holds_work
         existing = existing_output(output)  # another run may have published just now
         require_no_work(work_dir, replayed, output)
         if work_dir.note is not None:
@@ -93,10 +93,10 @@ def _extract(
                         work_dir.check_in_place()  # why it cannot be written, perhaps
                     raise
             except BaseException:
-                work_dir.keep = not work_dir.published and (
+                work_dir.keeps_journals = not work_dir.published and (
                     earlier.journal.holds_work or any(map(_has_work, jobs))
                 )
-                if work_dir.keep:
+                if work_dir.keeps_journals:
                     with suppress(OutputError):  # the error under way says enough
                         work_dir.journals.sync()
                     if work_dir.place is not None:

@@ -92,7 +92,7 @@ class NpyDirectoryFeatures(_NpyFeatures):
     format = "npy-directory"
 
     def __init__(self, path: Path) -> None:
-        self._place = os.path.realpath(path)
+        self._real_path = os.path.realpath(path)
         manifest, root = path / MANIFEST_NAME, path / ROOT_NAME
         for file in (manifest, root):
             self._check_within(file)
@@ -108,7 +108,7 @@ class NpyDirectoryFeatures(_NpyFeatures):
         return file
 
     def _check_within(self, file: Path) -> None:
-        if not within(file, self._place):
+        if not within(file, self._real_path):
             raise StoredDataError(f"{quoted(file)} is a link that leads out of the output")
 
     def unexpected_files(self) -> Iterator[str]:

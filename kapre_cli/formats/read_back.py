@@ -16,7 +16,7 @@ _PART_BYTES = 2**22
 _AT_ONCE = 32  # arrays
 
 
-class Place(NamedTuple):
+class ByteRange(NamedTuple):
     """The bytes of an array: the file, the position of the first, and their number."""
 
     path: Path
@@ -24,7 +24,7 @@ class Place(NamedTuple):
     n_bytes: int
 
 
-_Written = tuple[str, Place, int | None]  # key, place and CRC-32
+_Written = tuple[str, ByteRange, int | None]  # key, place and CRC-32
 
 
 class ReadBack(Resource):
@@ -36,30 +36,30 @@ class ReadBack(Resource):
     def __init__(self) -> None:
         self.compared: dict[str, int] = {}
         self._added: list[_Written] = []  # not handed to the thread yet
-        self._due: queue.SimpleQueue[list[_Written] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[_Written] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._failure: Exception | None = None
-        self._is_dropped = False
+        self._is_stopped = False
 
-    def add(self, key: str, place: Place, crc32: int | None = None) -> None:
+    def add(self, key: str, place: ByteRange, crc32: int | None = None) -> None:
         """Queue an array; without its CRC-32 these are its first bytes, more follow."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="reading back", daemon=True)
             self._thread.start()
         self._added.append((key, place, crc32))
         if len(self._added) >= _AT_ONCE or place.n_bytes >= _PART_BYTES:
-            self._hand_over()
+            self._flush()
 
-    def _hand_over(self) -> None:
+    def _flush(self) -> None:
         """Pass queued arrays to the thread, which is not woken for each small array."""
         added, self._added = self._added, []
-        self._due.put(added)
+        self._queue.put(added)
 
     def _work(self) -> None:
         path, fd = None, -1
         begun, crc, n_read = -1, 0, 0  # of the array that has been read in part
         try:
-            for key, place, crc32 in self._handed_over():
+            for key, place, crc32 in self._queued():
                 if place.path != path:
                     if fd >= 0:
                         os.close(fd)
@@ -80,10 +80,10 @@ class ReadBack(Resource):
             if fd >= 0:
                 os.close(fd)
 
-    def _handed_over(self) -> Iterator[_Written]:
-        while (several := self._due.get()) is not None:
+    def _queued(self) -> Iterator[_Written]:
+        while (several := self._queue.get()) is not None:
             for one in several:
-                if self._is_dropped:
+                if self._is_stopped:
                     return
                 yield one
 
@@ -98,18 +98,18 @@ class ReadBack(Resource):
 
     def close(self) -> None:
         """Stop the thread at once."""
-        self._is_dropped = True
+        self._is_stopped = True
         self._end()
 
     def _end(self) -> None:
         if self._thread is not None:
-            self._hand_over()
-            self._due.put(None)
+            self._flush()
+            self._queue.put(None)
             self._thread.join()
             self._thread = None
 
 
-def _crc32_of(fd: int, place: Place, crc: int, n_read: int) -> int:
+def _crc32_of(fd: int, place: ByteRange, crc: int, n_read: int) -> int:
     """Return the CRC-32 of all bytes, given ``crc`` of the first ``n_read``."""
     position, end = place.offset + n_read, place.offset + place.n_bytes
     while position < end:

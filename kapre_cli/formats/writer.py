@@ -8,7 +8,7 @@ from kapre_cli.formats.array_chunks import ArrayChunks, Chunk, stored_array
 from kapre_cli.formats.checksum import ArrayCrc32
 from kapre_cli.formats.features import StoredArray
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
-from kapre_cli.formats.read_back import Place, ReadBack
+from kapre_cli.formats.read_back import ByteRange, ReadBack
 from kapre_cli.formats.validation import frequencies
 from kapre_cli.osutil import Resource
 
@@ -39,7 +39,7 @@ class FeatureWriter(Resource):
         self._finish_array(key, metadata, place)
         return metadata
 
-    def _finish_array(self, key: str, metadata: InputMetadata, place: Place | None) -> None:
+    def _finish_array(self, key: str, metadata: InputMetadata, place: ByteRange | None) -> None:
         self.store_metadata(key, metadata)
         self.keys.append(key)
         self.metadata.append(metadata)
@@ -57,7 +57,9 @@ class FeatureWriter(Resource):
         return metadata
 
     @abstractmethod
-    def store_array(self, key: str, array: ArrayChunks, chunks: Iterator[Chunk]) -> Place | None:
+    def store_array(
+        self, key: str, array: ArrayChunks, chunks: Iterator[Chunk]
+    ) -> ByteRange | None:
         """Write all chunks; return where the bytes are, ``None`` if they are compressed."""
 
     @abstractmethod

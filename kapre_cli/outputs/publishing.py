@@ -14,7 +14,7 @@ from pathlib import Path
 
 from kapre_cli.errors import OutputError, StoredDataError, UsageError
 from kapre_cli.osutil import exchange, rename_to_new
-from kapre_cli.outputs.existing import Existing, Stamp, check_unmixed, is_something, stamp_of
+from kapre_cli.outputs.existing import Existing, Stamp, check_unmixed, is_occupied, stamp_of
 from kapre_cli.settings import Format
 from kapre_cli.settings.formats import recognized_format
 from kapre_cli.text import quoted
@@ -120,7 +120,7 @@ def remove_output_files(folder: Path, format_: Format) -> list[Path]:
     unexpected: set[Path] | None = None
     with suppress(OSError, StoredDataError), format_.open(folder) as features:
         unexpected = {folder / name for name in features.unexpected_files()}
-    foreign: list[Path] = []
+    remaining: list[Path] = []
     for place, _, names in os.walk(folder, topdown=False):
         for name in names:
             path = Path(place, name)
@@ -132,10 +132,10 @@ def remove_output_files(folder: Path, format_: Format) -> list[Path]:
             if is_ours and not path.is_symlink():
                 path.unlink()
             else:
-                foreign.append(path)
+                remaining.append(path)
         with suppress(OSError):  # not empty: its files are returned
             os.rmdir(place)
-    return foreign
+    return remaining
 
 
 def _move_to_new(source: Path, target: Path, remedy: str) -> None:
@@ -143,7 +143,7 @@ def _move_to_new(source: Path, target: Path, remedy: str) -> None:
     try:
         rename_to_new(source, target)
     except FileExistsError as error:
-        if source.is_dir() and not is_something(target):
+        if source.is_dir() and not is_occupied(target):
             os.rename(source, target)  # replaces only an empty folder
             return
         raise OutputError(
@@ -171,7 +171,7 @@ def _check_same_folder(
     format_: Format, expected: Stamp | None, target: Path, remedy: str, place: Path
 ) -> None:
     """Raise OutputError for a folder that was replaced, or has unexpected files."""
-    if not is_something(place):
+    if not is_occupied(place):
         return
     _check_expected(expected, target, remedy, place, format_)
     try:

@@ -66,7 +66,7 @@ class RunLock:
             if is_locked is None:
                 self._take_by_file()
             elif is_locked:
-                self._remove_gone(OWNER)
+                self._remove_if_ended(OWNER)
             else:
                 raise UsageError(
                     f"another run is writing {quoted(what)}; wait for it, or name another output"
@@ -107,29 +107,29 @@ class RunLock:
 
     def _take_by_file(self) -> None:
         """Create the file ``owner``, or replace that of a process that is gone."""
-        mine = json.dumps(_this_process()).encode()
+        own = json.dumps(_this_process()).encode()
         for _ in range(_ATTEMPTS):
-            if not self._create(OWNER, mine):
-                gone = self._gone(OWNER)
-                if gone is not None:
-                    self._replace(gone, mine)
-            if self._read(OWNER) == mine:
+            if not self._create(OWNER, own):
+                ended = self._ended_owner(OWNER)
+                if ended is not None:
+                    self._replace(ended, own)
+            if self._read(OWNER) == own:
                 self.is_by_file = True
                 return
         raise self._rejection(OWNER, {})
 
-    def _replace(self, gone: bytes, mine: bytes) -> None:
+    def _replace(self, ended: bytes, own: bytes) -> None:
         """Replace the owner that is gone, unless another process is about to do so."""
-        if not self._create(_NEXT, mine):
-            self._remove_gone(_NEXT)
+        if not self._create(_NEXT, own):
+            self._remove_if_ended(_NEXT)
             return
-        is_still_there = False
+        is_unchanged = False
         try:
-            is_still_there = self._gone(OWNER) == gone
+            is_unchanged = self._ended_owner(OWNER) == ended
         finally:
-            if not is_still_there:
+            if not is_unchanged:
                 self._remove(_NEXT)
-        if is_still_there:
+        if is_unchanged:
             with suppress(FileNotFoundError):
                 os.rename(_NEXT, OWNER, src_dir_fd=self.folder, dst_dir_fd=self.folder)
 
@@ -170,7 +170,7 @@ class RunLock:
         finally:
             os.close(fd)
 
-    def _gone(self, name: str) -> bytes | None:
+    def _ended_owner(self, name: str) -> bytes | None:
         """Return a file's content if its process is gone; ``None`` if there is no file.
 
         Raise UsageError if the process may be at work.
@@ -183,12 +183,12 @@ class RunLock:
             owner = json.loads(content)
         if not isinstance(owner, dict):  # its process was killed while writing it
             owner = {}
-        if not _is_gone(owner):
+        if not _has_ended(owner):
             raise self._rejection(name, owner)
         return content
 
-    def _remove_gone(self, name: str) -> None:
-        if self._gone(name) is not None:
+    def _remove_if_ended(self, name: str) -> None:
+        if self._ended_owner(name) is not None:
             self._remove(name)
 
     def _rejection(self, name: str, owner: dict[str, Any]) -> UsageError:
@@ -257,7 +257,7 @@ def _started(pid: int) -> str:
     return "ended" if fields[0] in "ZX" else f"{boot} {fields[19]}"
 
 
-def _is_gone(owner: dict[str, Any]) -> bool:
+def _has_ended(owner: dict[str, Any]) -> bool:
     """Whether the process that an owner's file names is known to have ended."""
     pid = owner.get("pid")
     if owner.get("machine") != _this_process()["machine"] or not isinstance(pid, int) or pid < 1:
