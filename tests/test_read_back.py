@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kapre_cli.errors import StoredDataError
-from kapre_cli.formats.read_back import ByteRange, ReadBack
+from kapre_cli.formats.writer import ByteRange, ReadBack
 from tests import reference
 
 PARTS = [reference.noise(1, n, n).tobytes() for n in (1, 500, 700_000)]

@@ -295,7 +295,7 @@ def _extract(
         from kapre_cli.extract.run import extract, stream
 
         if descriptor is None:
-            extract(sources, settings, report, terminal, computing)
+            extract(sources, settings, report, terminal, computing, is_validated=True)
         else:
             stream(sources, settings, report, descriptor, terminal, computing)
     if isinstance(sources, InputStream):

@@ -32,6 +32,8 @@ def extract(
     report: Report,
     progress: Progress = SILENT,
     executor: Executor | None = None,
+    *,
+    is_validated: bool = False,
 ) -> None:
     """Extract the features of every source into one output.
 
@@ -42,7 +44,8 @@ def extract(
 
     The output has the order of ``sources``: all inputs, or inputs as they arrive. Arriving ones are
     begun at once, and have been checked for the output. This process computes, unless there is an
-    executor.
+    executor. ``is_validated`` tells that :func:`.validate_output` has accepted the output for all
+    ``sources``, so that it is not called again.
 
     Raises:
         UsageError: If the output is rejected before any work is done.
@@ -52,6 +55,8 @@ def extract(
     settings = replace(settings, layer=resolved(settings.layer))
     jobs, coming = _jobs_of(sources)
     with _unwritten_reported(jobs, settings, report), InProcess() as here:
+        if not is_validated:
+            validate_output(settings.output, [job.source for job in jobs])
         _extract(jobs, coming, settings, report, progress, executor or here)
 
 
@@ -64,7 +69,6 @@ def _extract(
     executor: Executor,
 ) -> None:
     output = settings.output
-    validate_output(output, [job.source for job in jobs])
     with WorkDir(output) as work_dir:
         replayed = replay(work_dir.journals)
         work_dir.keeps_journals = replayed.holds_work

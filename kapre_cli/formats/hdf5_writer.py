@@ -19,8 +19,7 @@ from kapre_cli.formats.hdf5_index import index_datasets
 from kapre_cli.formats.hdf5_scales import FREQUENCY, ScaleWriter
 from kapre_cli.formats.hdf5_target import Hdf5Target, create_file
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata, dumps
-from kapre_cli.formats.read_back import ByteRange
-from kapre_cli.formats.writer import FeatureWriter
+from kapre_cli.formats.writer import ByteRange, FeatureWriter
 from kapre_cli.framing import largest_power_of_two
 from kapre_cli.osutil import sync_file
 

@@ -17,8 +17,7 @@ from kapre_cli.formats.array_chunks import ArrayChunks, Chunk
 from kapre_cli.formats.checksum import crc32
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata, dumps
 from kapre_cli.formats.npy_names import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, sidecar_of
-from kapre_cli.formats.read_back import ByteRange
-from kapre_cli.formats.writer import FeatureWriter
+from kapre_cli.formats.writer import ByteRange, FeatureWriter
 from kapre_cli.osutil import sync_folder, write_all
 
 _HELD_BYTES = 2**24  # of a stream: arrays up to this size are assembled in memory

@@ -41,6 +41,10 @@ def validate_output(
     That is one whose folder does not exist, that may not be replaced, is an input, would lie in
     another output, has an input in its work folder, or cannot hold the keys of ``sources``.
     ``resumable`` tells whether the command offers ``--resume``, for the message.
+
+    A run calls it once: the command line before it reads standard input, with the inputs of all
+    shards, or else ``extract``. What may have changed since then, an output that has appeared, is
+    checked once more under the run's lock (``existing_output``) and when it is published.
     """
     path = output.path
     check_folder_exists("output", path)

@@ -264,6 +264,7 @@ def format_of(text: str | os.PathLike[str], *, streams: bool = True) -> str:
         f"the output {quoted(text)} has the suffix {quoted(dot + last)}, which is no format; "
         f"name {', '.join(forms)}, or {folder.summary}: a name without a suffix, "
         f"{quoted(text + '/')}, or any name with --format {folder.name}"
+        f"{''.join(f'; {why}' for why in FORMATS.broken.values())}"
     )
 
 
