@@ -149,21 +149,26 @@ def write_at(descriptor: int, data: bytes | memoryview, position: int) -> int:
     return position
 
 
+def write_fully(descriptor: int, data: bytes | memoryview) -> None:
+    """Write all of ``data``, however slowly it is read; raise OSError if that fails."""
+    left = memoryview(data).cast("B")
+    while left:
+        try:
+            left = left[os.write(descriptor, left) :]
+        except BlockingIOError:  # another program has made it non-blocking
+            select.select([], [descriptor], [])
+
+
 def write_all(descriptor: int, data: bytes | memoryview, name: object) -> None:
-    """Write all of ``data``, however slowly it is read; messages call the descriptor ``name``.
+    """Write all of ``data``, as :func:`write_fully`; messages call the descriptor ``name``.
 
     Raises:
         BrokenPipeError: If nobody reads the data any more.
         OutputError: If it cannot be written for another reason.
     """
-    left = memoryview(data)
     try:
         with wrap_os_errors(name):
-            while left:
-                try:
-                    left = left[os.write(descriptor, left) :]
-                except BlockingIOError:  # another program has made it non-blocking
-                    select.select([], [descriptor], [])
+            write_fully(descriptor, data)
     except OutputError as error:
         if isinstance(error.__cause__, BrokenPipeError):
             raise error.__cause__ from None

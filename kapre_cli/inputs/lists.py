@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from kapre_cli.errors import AudioReadError, OutputError, UsageError
-from kapre_cli.osutil import Resource, open_to_read, read_at
+from kapre_cli.osutil import Resource, open_to_read, read_at, write_fully
 from kapre_cli.text import quoted
 
 STDIN = 0  # the descriptor of standard input
@@ -201,9 +201,7 @@ class SpooledPipe(Resource):
             if self._failure is not None:
                 raise self._failure
             while block := _next_block():
-                rest = memoryview(block)
-                while rest:
-                    rest = rest[os.write(self.descriptor, rest) :]
+                write_fully(self.descriptor, block)
         except AudioReadError:
             raise
         except OSError as error:

@@ -81,7 +81,7 @@ class OutputPathValidator:
         self._files: dict[str, list[Source]] = {}  # by ``folded``
         self._folders: dict[str | bytes, Source] = {}  # by ``folded``: one input in the folder
 
-    def admit(self, source: Source) -> None:
+    def validate(self, source: Source) -> None:
         """Accept ``source``, or raise UsageError.
 
         It may not be the output or the report, lie in the output's work folder, or collide with an
