@@ -161,9 +161,10 @@ def _check_same_settings(parts: Sequence[_Part]) -> None:
     """Raise UsageError for parts of different settings."""
     first = parts[0]
     for part in parts[1:]:
-        there, here = settings_of(part.root), settings_of(first.root)
-        del there["shard"], here["shard"]
-        found = [f"{name}: {one!r}, not {other!r}" for name, one, other in differing(there, here)]
+        actual, expected = settings_of(part.root), settings_of(first.root)
+        del actual["shard"], expected["shard"]
+        differences = differing(actual, expected)
+        found = [f"{name}: {one!r}, not {other!r}" for name, one, other in differences]
         if found:
             raise UsageError(
                 f"{quoted(part.path)} was made with other settings than {quoted(first.path)} "
@@ -173,9 +174,9 @@ def _check_same_settings(parts: Sequence[_Part]) -> None:
 
 def _check_complete(parts: Sequence[_Part]) -> None:
     for shards in _lists(parts):
-        there = {shard.index for _, shard in shards}
+        available = {shard.index for _, shard in shards}
         place, shard = shards[0]
-        missing = [index for index in range(1, shard.of + 1) if index not in there]
+        missing = [index for index in range(1, shard.of + 1) if index not in available]
         if not missing:
             continue
         named = ", ".join(f"{index}/{shard.of}" for index in missing[:_NAMED])

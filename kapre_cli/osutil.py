@@ -1,4 +1,7 @@
-"""The operating system: descriptors, durable files, atomic renames. POSIX alone."""
+"""The operating system: descriptors, durable files, locks, atomic renames.
+
+All calls that only POSIX has are here, so that a port to another system is this module.
+"""
 
 import ctypes
 import errno
@@ -141,7 +144,7 @@ def read_into(descriptor: int, buffer: memoryview, position: int) -> int:
 
 
 def write_at(descriptor: int, data: bytes | memoryview, position: int) -> int:
-    """Write all of ``data`` at a position; return the position behind it."""
+    """Write all of ``data`` at a position; return the position after it."""
     left = memoryview(data)
     while left:
         n_written = os.pwrite(descriptor, left, position)
@@ -299,10 +302,10 @@ def is_at(
     With ``follow_links`` a link to it may be there.
     """
     try:
-        there = os.stat(path, dir_fd=folder, follow_symlinks=follow_links)
+        found = os.stat(path, dir_fd=folder, follow_symlinks=follow_links)
     except OSError:
         return False
-    return os.path.samestat(there, os.fstat(fd))
+    return os.path.samestat(found, os.fstat(fd))
 
 
 def try_lock(descriptor: int, *, shared: bool = False) -> bool | None:

@@ -263,7 +263,7 @@ class Features(Mapping[str, StoredArray], Resource):
 
     @property
     def versions(self) -> dict[str, str]:
-        """Version of each program and library behind the numbers."""
+        """Version of each program and library that computed the arrays."""
         return self.root.versions
 
     @abstractmethod
@@ -331,9 +331,9 @@ def unknown_key(key: object, keys: Collection[str]) -> str:
     """Return the message that ``key`` is missing among ``keys``, with similar keys."""
     some = list(islice(keys, 10_000))  # comparing with a million takes too long
     close = difflib.get_close_matches(str(key)[:1000], some, n=3)
-    told = "similar keys are" if close else "the first key is"
+    which = "similar keys are" if close else "the first key is"
     similar = ", ".join(quoted(one) for one in close or some[:1])
-    hint = f", {told} {similar}" if similar else ""
+    hint = f", {which} {similar}" if similar else ""
     number = counted(len(keys), "key")
     return f"no input has the key {quoted(key)}; the output has {number}{hint}"
 

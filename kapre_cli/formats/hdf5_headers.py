@@ -181,7 +181,7 @@ class HeaderReader:
                 form.append((kind, flags, fixed))
                 if content is not None:
                     if kind in found:
-                        raise ValueError("a message is there twice")
+                        raise ValueError("the header has a message twice")
                     found[kind] = content
         if n_messages != 0:
             raise ValueError("the header has another number of messages than it says")

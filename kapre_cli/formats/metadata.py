@@ -146,7 +146,7 @@ class OutputMetadata:
         dtype: The name of the arrays' type.
         compression: How the arrays are compressed.
         engine: The engine that computed them.
-        versions: Version of each program and library behind the numbers.
+        versions: Version of each program and library that computed the arrays.
         shard: Which part of the inputs it holds; ``None``: all of them.
         dimension_scales: Whether an HDF5 file has dimension scales.
     """

@@ -51,7 +51,7 @@ class _NpyFeatures(Features):
             described = _object(validated_json(row))
             key = validated_key(described.pop("key", None))
             if key in self._inputs:
-                raise StoredDataError(f"the key {quoted(key)} is there twice")
+                raise StoredDataError(f"the metadata has the key {quoted(key)} twice")
             if described.pop("axes", None) != axes:
                 raise StoredDataError(f"the axes of {quoted(key)} are not those of its layer")
             self._inputs[key] = within_range(InputMetadata.from_dict(described), self.root)

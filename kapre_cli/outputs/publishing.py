@@ -1,9 +1,9 @@
-"""Move finished work to its place: atomically, and only where it may go.
+"""Move a finished output into place: atomically, and without losing another program's file.
 
-What exists at a place is compared with what the run found there, under its lock, before it began.
-Where the system can swap two names in one step the old output is checked after the swap, and put
-back if it is something else; elsewhere it is moved aside and checked there. So another program's
-file is never lost. A replaced output stays in the run's own folder, and is removed with it.
+Only an output is replaced that the run has checked, under its lock, before it began. Where the
+system can swap two names in one step, the old output is compared with its stamp after the swap, and
+swapped back if it differs; elsewhere it is moved aside and compared. A replaced output stays in the
+run's own folder, and is removed with it.
 """
 
 import os
@@ -35,16 +35,15 @@ def publish(
     """Move a finished file, or a finished folder of features, to its place.
 
     The older output is checked twice, the second time where no other program finds it any more.
-    Raise OutputError if something else is at ``target``, or in it, or was put into ``made``; it
-    stays there.
+    Raise OutputError if ``target`` differs from ``expected``, or ``target`` or ``made`` has an
+    unexpected file; nothing is moved then.
 
     Args:
-        made: The file or folder, on the same file system. An older one may be found there
-            afterwards.
+        made: The file or folder, on the same file system. The older one may be there afterwards.
         target: Its place.
-        replaced: Another path where the older one may be found afterwards.
+        replaced: Another path where the older one may be afterwards.
         expected: The stamp of what may be replaced; ``None``: nothing.
-        remedy: What to do if something else is there now, for the message.
+        remedy: The remedy of a differing target, for the message.
         format_: The format of a folder.
     """
     check = _check_expected

@@ -2,10 +2,10 @@
 
 Some file systems have no locks (Lustre without flock, NFS without its lock daemon, some in user
 space). There the file ``owner`` is the lock: it names the process that works in its folder. It
-appears whole or not at all, and only where there is none. A process that is killed leaves it
-behind; the next run on the same machine sees that the process is gone, and replaces the file. It
-does so under a second name that one process at a time can have, so that of two runs that find a
-dead owner only one takes its place.
+appears whole or not at all, and replaces no other. A process that is killed leaves the file; the
+next run on the same machine sees that the process has ended, and replaces the file. It does so
+under a second name that one process at a time can have, so that of two runs that find an ended
+owner only one replaces it.
 """
 
 import errno
@@ -106,7 +106,7 @@ class RunLock:
         self._fd = self.folder = -1
 
     def _take_by_file(self) -> None:
-        """Create the file ``owner``, or replace that of a process that is gone."""
+        """Create the file ``owner``, or replace that of a process that has ended."""
         own = json.dumps(_this_process()).encode()
         for _ in range(_ATTEMPTS):
             if not self._create(OWNER, own):
@@ -119,7 +119,7 @@ class RunLock:
         raise self._rejection(OWNER, {})
 
     def _replace(self, ended: bytes, own: bytes) -> None:
-        """Replace the owner that is gone, unless another process is about to do so."""
+        """Replace an owner that has ended, unless another process is about to do so."""
         if not self._create(_NEXT, own):
             self._remove_if_ended(_NEXT)
             return
@@ -171,7 +171,7 @@ class RunLock:
             os.close(fd)
 
     def _ended_owner(self, name: str) -> bytes | None:
-        """Return a file's content if its process is gone; ``None`` if there is no file.
+        """Return a file's content if its process has ended; ``None`` if there is no file.
 
         Raise UsageError if the process may be at work.
         """

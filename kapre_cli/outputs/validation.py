@@ -148,24 +148,24 @@ def _check_file_names(path: Path, format_: Format, sources: Sequence[Source]) ->
     }
     longest = longest_name(path.parent)
     at_most = longest_path(path.parent)
-    refused = f"cannot be stored in {format_.summary}:"
+    cause = f"cannot be stored in {format_.summary}:"
     for source in sources:
         file = format_.array_file(source.key)
         for part in file.split("/"):
             if len(os.fsencode(part)) > longest:
                 raise UsageError(
-                    f"{quoted(source.path)} {refused} {quoted(part)} is longer than the {longest} "
+                    f"{quoted(source.path)} {cause} {quoted(part)} is longer than the {longest} "
                     "bytes a name may have; write one .h5 file"
                 )
         # The path is longest in the work folder.
         if len(os.fsencode(f"{path}{PARTIAL_SUFFIX}/output/{file}")) > at_most:
             raise UsageError(
-                f"{quoted(source.path)} {refused} with {quoted(path)} in front its path would be "
+                f"{quoted(source.path)} {cause} with {quoted(path)} in front its path would be "
                 f"longer than the {at_most} bytes a path may have; write one .h5 file"
             )
     for folder, file in prefix_conflicts(files):
         raise UsageError(
-            f"{quoted(files[file])} {refused} {quoted(folder)} would be a file and a folder; "
+            f"{quoted(files[file])} {cause} {quoted(folder)} would be a file and a folder; "
             "write one .h5 file"
         )
     check_collisions(path.parent, files)
