@@ -111,6 +111,9 @@ def test_info_and_help_name_it(outputs: Path, program: Callable[..., Ran]) -> No
     assert described["bytes"] == n_bytes
     assert "npy-stream|zarr]" in program("melspectrogram", "--help").out
     assert "npy-directory|zarr]" in program("merge", "--help").out
+    planned = program("melspectrogram", "audio", "-o", "new.zarr", *MEL, "--dry-run")
+    assert (planned.code, "3 to be written" in planned.out) == (0, True)
+    assert not list(outputs.glob("new.zarr*"))
     unknown = program("melspectrogram", "audio", "-o", "x.nc")
     assert (unknown.code, "*.zarr (one Zarr group)" in unknown.err) == (2, True)
 

@@ -38,7 +38,7 @@ class ZarrWriter(FeatureWriter):
     def __init__(self, path: Path, root: OutputMetadata) -> None:
         super().__init__(path, root)
         with wrap_os_errors(path):
-            version = {"zarr_format": 2} if _IS_ZARR_3 else {}
+            version: dict[str, Any] = {"zarr_format": 2} if _IS_ZARR_3 else {}
             self._group = zarr.open_group(str(path), mode="w-", **version)
             self._features = self._group.create_group(FEATURES)
             self._inputs = (path / INPUTS).open("xb")
