@@ -14,12 +14,12 @@ from kapre_cli.formats.metadata import OutputMetadata
 from kapre_cli.formats.opening import check_written, open_features
 from kapre_cli.formats.writer import FeatureWriter
 from kapre_cli.inputs import Source, prefix_conflicts
-from kapre_cli.outputs.existing import existing_output, is_something
+from kapre_cli.outputs.existing import existing_output, is_occupied
 from kapre_cli.outputs.publishing import PARTIAL_SUFFIX
 from kapre_cli.outputs.validation import check_not_in_work_folder, validate_output
 from kapre_cli.resume.journals import replay
 from kapre_cli.resume.previous_run import differing, settings_of
-from kapre_cli.resume.work_dir import WorkDir, signals_deferred
+from kapre_cli.resume.work_dir import WorkDir, signals_ignored
 from kapre_cli.run_result import RunResult
 from kapre_cli.settings import OutputSettings, Shard
 from kapre_cli.text import counted, quoted
@@ -111,7 +111,7 @@ def merge(
     validate_output(output, sources, resumable=False)
     with WorkDir(output) as work_dir:
         replayed = replay(work_dir.journals)
-        work_dir.keep = replayed.holds_work
+        work_dir.keeps_journals = replayed.holds_work
         existing = existing_output(output, resumable=False)
         _check_nothing_lost(output.path, parts)
         if replayed.holds_work:
@@ -127,7 +127,7 @@ def merge(
             _copy(parts, writer, result.emit)
             writer.finish()
             check_written(writer, result.emit)
-        with signals_deferred():
+        with signals_ignored():
             try:
                 work_dir.publish(existing)
             finally:
@@ -160,9 +160,10 @@ def _check_same_settings(parts: Sequence[_Part]) -> None:
     """Raise UsageError for parts of different settings."""
     first = parts[0]
     for part in parts[1:]:
-        there, here = settings_of(part.root), settings_of(first.root)
-        del there["shard"], here["shard"]
-        found = [f"{name}: {one!r}, not {other!r}" for name, one, other in differing(there, here)]
+        actual, expected = settings_of(part.root), settings_of(first.root)
+        del actual["shard"], expected["shard"]
+        differences = differing(actual, expected)
+        found = [f"{name}: {one!r}, not {other!r}" for name, one, other in differences]
         if found:
             raise UsageError(
                 f"{quoted(part.path)} was made with other settings than {quoted(first.path)} "
@@ -172,9 +173,9 @@ def _check_same_settings(parts: Sequence[_Part]) -> None:
 
 def _check_complete(parts: Sequence[_Part]) -> None:
     for shards in _lists(parts):
-        there = {shard.index for _, shard in shards}
+        available = {shard.index for _, shard in shards}
         place, shard = shards[0]
-        missing = [index for index in range(1, shard.of + 1) if index not in there]
+        missing = [index for index in range(1, shard.of + 1) if index not in available]
         if not missing:
             continue
         named = ", ".join(f"{index}/{shard.of}" for index in missing[:_NAMED])
@@ -239,7 +240,7 @@ def _check_nothing_lost(path: Path, parts: Sequence[_Part], *, unreadable: bool 
     sites may have recordings of one name: the SHA-256 of the recordings is compared too. With
     ``unreadable``, an output that cannot be read passes: other checks have better messages.
     """
-    if not is_something(path) or (path.is_file() and path.stat().st_size == 0):
+    if not is_occupied(path) or (path.is_file() and path.stat().st_size == 0):
         return
     held: dict[str, str] = {}
     for part in parts:

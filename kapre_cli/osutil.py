@@ -1,4 +1,7 @@
-"""The operating system: descriptors, durable files, atomic renames. POSIX alone."""
+"""The operating system: descriptors, durable files, locks, atomic renames.
+
+All calls that only POSIX has are here, so that a port to another system is this module.
+"""
 
 import ctypes
 import errno
@@ -8,7 +11,7 @@ import stat
 import sys
 from abc import abstractmethod
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -16,16 +19,25 @@ from typing import Any, BinaryIO
 from kapre_cli.errors import OutputError, StoredDataError, wrap_os_errors
 from kapre_cli.text import in_bytes, quoted
 
+with suppress(ImportError):  # Windows has none; check_posix says so when it matters
+    import fcntl
+
+
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 _RENAME_EXCHANGE = 2
 _LACKING = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 # Some file systems know no links to files, or forbid them to some users.
-NO_LINKS = (*_LACKING, errno.EPERM, errno.EACCES, errno.EMLINK)
+_NO_LINKS = (*_LACKING, errno.EPERM, errno.EACCES, errno.EMLINK)
 # Network and user-space file systems have no fsync for folders, and some folders may be written
 # and not read. Skipping it loses nothing that these systems would keep.
 _FOLDER_CANNOT_SYNC = (*_LACKING, errno.EACCES, errno.EPERM, errno.EBADF, errno.EISDIR)
 _CANNOT_TELL_FREE = (*_LACKING, errno.ESTALE)
+_NO_LOCKS = (*_LACKING, errno.ENOLCK)
+
+# Opening never waits, as it would for the writer of a named pipe, and no child inherits a file.
+# Windows, where this module must still be imported, has neither.
+_OPEN = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 def check_posix() -> None:
@@ -65,21 +77,101 @@ class Resource(AbstractContextManager[Any]):
         self.close()
 
 
+def open_to_read(
+    path: str | os.PathLike[str], *, folder: int | None = None, follow_links: bool = True
+) -> int:
+    """Return a descriptor of a file, relative to the open ``folder``, without ever waiting.
+
+    Raise OSError if that fails, or ``path`` is a link that is not to be followed.
+    """
+    flags = os.O_RDONLY | _OPEN | (0 if follow_links else os.O_NOFOLLOW)
+    return os.open(path, flags, dir_fd=folder)
+
+
+def open_plain(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a regular file, without ever waiting; raise StoredDataError for anything else."""
+    file = open_to_read(path)
+    if not is_regular(file):
+        os.close(file)
+        raise StoredDataError(f"{quoted(path)} is not a plain file")
+    return os.fdopen(file, "rb")
+
+
+def open_folder(path: Path, *, follow_links: bool = True) -> int:
+    """Return a descriptor of a folder, which stays that of this folder if it is moved."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | _OPEN | (0 if follow_links else os.O_NOFOLLOW)
+    return os.open(path, flags)
+
+
+def open_or_create(
+    path: str | os.PathLike[str],
+    mode: int = 0o666,
+    *,
+    folder: int | None = None,
+    exclusive: bool = False,
+) -> int:
+    """Return a descriptor for reading and writing of a file, made if missing; no link is followed.
+
+    With ``exclusive`` raise FileExistsError if it exists.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | _OPEN | (os.O_EXCL if exclusive else 0)
+    return os.open(path, flags, mode, dir_fd=folder)
+
+
+def read_at(descriptor: int, n_bytes: int, position: int, at_least: int | None = None) -> bytes:
+    """Return up to ``n_bytes`` from a position, ``at_least`` so many unless the file ends before.
+
+    A system call may return less than it is asked for; ``at_least`` is ``n_bytes`` by default.
+    """
+    data = os.pread(descriptor, n_bytes, position)
+    while len(data) < (n_bytes if at_least is None else at_least):
+        more = os.pread(descriptor, n_bytes - len(data), position + len(data))
+        if not more:
+            break
+        data += more
+    return data
+
+
+def read_into(descriptor: int, buffer: memoryview, position: int) -> int:
+    """Fill a buffer of bytes from a position; return the number of bytes read.
+
+    One system call reads 2 GiB at most, and may read less.
+    """
+    left = buffer
+    while left and (n_read := os.preadv(descriptor, [left], position)):
+        left, position = left[n_read:], position + n_read
+    return len(buffer) - len(left)
+
+
+def write_at(descriptor: int, data: bytes | memoryview, position: int) -> int:
+    """Write all of ``data`` at a position; return the position after it."""
+    left = memoryview(data)
+    while left:
+        n_written = os.pwrite(descriptor, left, position)
+        left, position = left[n_written:], position + n_written
+    return position
+
+
+def write_fully(descriptor: int, data: bytes | memoryview) -> None:
+    """Write all of ``data``, however slowly it is read; raise OSError if that fails."""
+    left = memoryview(data).cast("B")
+    while left:
+        try:
+            left = left[os.write(descriptor, left) :]
+        except BlockingIOError:  # another program has made it non-blocking
+            select.select([], [descriptor], [])
+
+
 def write_all(descriptor: int, data: bytes | memoryview, name: object) -> None:
-    """Write all of ``data``, however slowly it is read; messages call the descriptor ``name``.
+    """Write all of ``data``, as :func:`write_fully`; messages call the descriptor ``name``.
 
     Raises:
         BrokenPipeError: If nobody reads the data any more.
         OutputError: If it cannot be written for another reason.
     """
-    left = memoryview(data)
     try:
         with wrap_os_errors(name):
-            while left:
-                try:
-                    left = left[os.write(descriptor, left) :]
-                except BlockingIOError:  # another program has made it non-blocking
-                    select.select([], [descriptor], [])
+            write_fully(descriptor, data)
     except OutputError as error:
         if isinstance(error.__cause__, BrokenPipeError):
             raise error.__cause__ from None
@@ -110,18 +202,9 @@ def is_regular(descriptor: int) -> bool:
     return stat.S_ISREG(os.fstat(descriptor).st_mode)
 
 
-def open_plain(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a regular file, without ever blocking; raise StoredDataError for anything else."""
-    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not is_regular(file):
-        os.close(file)
-        raise StoredDataError(f"{quoted(path)} is not a plain file")
-    return os.fdopen(file, "rb")
-
-
 def sync_file(path: Path) -> None:
     """Write a file through to the disk; raise OSError if that fails."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    fd = open_to_read(path)
     try:
         os.fsync(fd)
     finally:
@@ -168,18 +251,26 @@ def rename_to_new(source: Path, target: Path) -> None:
     """
     if _renameat2(source, target, _RENAME_NOREPLACE):
         return
-    if not source.is_dir():
-        try:
-            os.link(source, target, follow_symlinks=False)
-        except OSError as error:
-            if error.errno not in NO_LINKS:
-                raise
-        else:
-            os.unlink(source)
-            return
+    if not source.is_dir() and link(source, target):
+        os.unlink(source)
+        return
     if os.path.lexists(target):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(target))
     os.rename(source, target)
+
+
+def link(source: str | Path, target: str | Path, folder: int | None = None) -> bool:
+    """Give a file a second, new name, both in the open ``folder`` if there is one.
+
+    Return ``False`` where the file system has no links; raise FileExistsError if the name exists.
+    """
+    try:
+        os.link(source, target, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        return False
+    return True
 
 
 def exchange(one: Path, other: Path) -> bool:
@@ -211,7 +302,39 @@ def is_at(
     With ``follow_links`` a link to it may be there.
     """
     try:
-        there = os.stat(path, dir_fd=folder, follow_symlinks=follow_links)
+        found = os.stat(path, dir_fd=folder, follow_symlinks=follow_links)
     except OSError:
         return False
-    return os.path.samestat(there, os.fstat(fd))
+    return os.path.samestat(found, os.fstat(fd))
+
+
+def try_lock(descriptor: int, *, shared: bool = False) -> bool | None:
+    """Lock an open file until it is closed; return ``None`` where there are no locks.
+
+    Return whether it is locked now, and by no other process. Several processes may have a shared
+    lock.
+    """
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            return None
+        raise
+    return True
+
+
+def is_writable(descriptor: int) -> bool:
+    """Whether a descriptor was opened for writing."""
+    return fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
+
+
+def longest_name(folder: Path) -> int:
+    """Return the bytes that a name in ``folder`` may have."""
+    return os.pathconf(folder, "PC_NAME_MAX")
+
+
+def longest_path(folder: Path) -> int:
+    """Return the bytes that the path of a file on the disk of ``folder`` may have."""
+    return os.pathconf(folder, "PC_PATH_MAX") - 1

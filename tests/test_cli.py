@@ -170,7 +170,7 @@ USAGE = {
     ),
     "another suffix": (
         ["spectrogram", "audio", "-o", "audio/a.nc"],
-        "the output 'audio/a.nc' has the suffix '.nc', which is no format; name a *.h5",
+        "the output 'audio/a.nc' has the suffix '.nc', which is no format; name *.h5",
     ),
     "a dry run of another suffix": (
         ["spectrogram", "audio", "-o", "a.nc", "--dry-run"],

@@ -662,7 +662,7 @@ ROWS: dict[str, tuple[Change, str]] = {
     "a key with NUL": (key(r'"a\u0000.wav"'), "leads out of the output"),
     "a key of half a letter": (key(r'"\udce9.wav"'), "not UTF-8"),
     "a key of numbers": (key("5"), "is no key"),
-    "one key twice": (key('"site/b.wav"'), "'site/b.wav' is there twice"),
+    "one key twice": (key('"site/b.wav"'), "the metadata has the key 'site/b.wav' twice"),
     "a key without an array": (key('"c.wav"'), "cannot be read: No such file"),
     "other axes": (lambda row: row.update(axes=["time"]), "the axes of 'a.wav'"),
     "axes of numbers": (lambda row: row.update(axes=5), "the axes of 'a.wav'"),

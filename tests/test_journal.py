@@ -79,7 +79,7 @@ def test_what_stands_in_the_place_of_a_journal_is_not_written_to(kind: str, tmp_
             own.rename(place)
         else:
             os.link(own, place)
-        work_dir.keep = False
+        work_dir.keeps_journals = False
         with pytest.raises(OutputError, match="left as it is"):
             work_dir.journals.create()
     assert place.read_bytes() == b"mine"
@@ -93,7 +93,7 @@ def test_a_journal_that_is_replaced_before_a_worker_opens_it_is_left_alone(tmp_p
         os.replace(own, path)
         with pytest.raises(OutputError, match="was replaced while the run was on"):
             Journal(path, ROOT)
-        work_dir.keep = False
+        work_dir.keeps_journals = False
     assert path.read_bytes() == b"mine"
 
 

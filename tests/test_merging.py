@@ -460,7 +460,7 @@ def test_an_interruption_leaves_what_stood_there(
 
     for number in (signal.SIGINT, signal.SIGTERM):
         with monkeypatch.context() as context:
-            context.setattr(merging, "require_written", stop(number))
+            context.setattr(merging, "check_written", stop(number))
             ended = program("merge", *parts, "--overwrite", "-o", "x.h5")
         assert ended.code == 128 + number
         assert "no output was written or changed" in ended.err

@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 
 from kapre_cli.errors import StoredDataError
-from kapre_cli.formats.read_back import Place, ReadBack
+from kapre_cli.formats.writer import ByteRange, ReadBack
 from tests import reference
 
 PARTS = [reference.noise(1, n, n).tobytes() for n in (1, 500, 700_000)]
 
 
-def written(path: Path) -> list[Place]:
+def written(path: Path) -> list[ByteRange]:
     """Write the parts one after another, with a gap before each."""
     places = []
     with path.open("wb") as file:
         for part in PARTS:
             file.write(b"gap")
-            places.append(Place(path, file.tell(), len(part)))
+            places.append(ByteRange(path, file.tell(), len(part)))
             file.write(part)
     return places
 

@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kapre_cli import open_features
 from kapre_cli.errors import UsageError
 from kapre_cli.formats.metadata import dumps
 from kapre_cli.formats.validation import validated_json
 from kapre_cli.layers import MelspectrogramConfig, SpectrogramConfig
 from kapre_cli.settings import (
+    FORMATS,
     RAW_ENCODINGS,
     AudioSettings,
     ExtractionSettings,
@@ -174,6 +176,16 @@ def test_a_mel_layer_must_have_the_audios_rate() -> None:
             audio=AudioSettings(sr=44100),
             output=OutputSettings(path=Path("a.h5"), format="hdf5"),
         )
+
+
+def test_a_format_that_cannot_be_imported_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(FORMATS.broken, "torn", "the output format 'torn' cannot be imported")
+    with pytest.raises(UsageError, match=r"no format; name .*; the output format 'torn' cannot"):
+        format_of("x.torn")
+    with pytest.raises(ValueError, match=r"no output of kapre-extract; .*'torn' cannot"):
+        open_features(tmp_path)
 
 
 def test_numpy_integers_are_taken_as_integers() -> None:

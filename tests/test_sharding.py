@@ -117,7 +117,7 @@ def test_a_stored_shard_is_believed_only_within_range(
     assert metadata["shard"].keys() == {"index", "of", "inputs"}
     del metadata["crc32"]
     root.write_text(json.dumps(metadata | {"shard": stored}))
-    with pytest.raises(StoredDataError, match="its metadata is not sound"):
+    with pytest.raises(StoredDataError, match="its metadata is invalid"):
         kapre_cli.open_features(output)
 
 

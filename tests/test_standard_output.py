@@ -510,8 +510,11 @@ def test_a_closed_standard_output_is_refused(audio: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["-o", "-", "--format", "npy"], "npy-stream, and no other, goes to standard output (-)"),
-        (["-o", "x", "--format", "npy-stream"], "npy-stream, and no other, goes to standard outpu"),
+        (["-o", "-", "--format", "npy"], "Only the format npy-stream goes to standard output (-)"),
+        (
+            ["-o", "x", "--format", "npy-stream"],
+            "Only the format npy-stream goes to standard output (-)",
+        ),
         (["-o", "-", "--overwrite"], "Standard output (-) cannot be replaced or resumed"),
         (["-o", "-", "--resume"], "Standard output (-) cannot be replaced or resumed"),
         (["-o", "-", "--compression", "gzip"], "Only the format hdf5 can be compressed"),

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 import kapre_cli
 from kapre_cli.errors import StoredDataError
+from kapre_cli.formats import features
 from kapre_cli.formats.checksum import ArrayCrc32
+from kapre_cli.formats.features import Values
 from kapre_cli.formats.hdf5_index import Hdf5Index, index_datasets
 from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.settings import get_format
@@ -308,14 +310,39 @@ def test_compression_changes_no_value(
     cuts=st.integers(1, 5),
     seed=st.integers(0, 99),
 )
-def test_pieces_along_time_have_the_checksum_of_the_whole(
+def test_chunks_along_time_have_the_checksum_of_the_whole(
     shape: tuple[int, int, int], time_axis: int, cuts: int, seed: int
 ) -> None:
     values = np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
     crc = ArrayCrc32(shape, time_axis, 4)
-    for piece in np.array_split(values, cuts, axis=time_axis):
-        crc.add(piece)
+    for chunk in np.array_split(values, cuts, axis=time_axis):
+        crc.add(chunk)
     assert crc.value() == zlib.crc32(values.tobytes())
+
+
+class InMemory(Values):
+    """An array of a format whose bytes are not stored unchanged."""
+
+    def __init__(self, values: Any) -> None:
+        self.values = values
+        self.shape, self.dtype = values.shape, values.dtype
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.values[index]
+
+
+@pytest.mark.parametrize("dtype", ["<f4", ">f4", "<f2"])
+@pytest.mark.parametrize("time_axis", [0, 1, 2])
+def test_values_of_any_format_are_read_in_blocks(
+    dtype: str, time_axis: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "BLOCK_VALUES", 24)
+    values = np.random.default_rng(0).standard_normal((3, 7, 5)).astype(dtype)
+    visited: list[int] = []
+    crc = InMemory(values).crc32(time_axis, lambda block: visited.append(block.size))
+    assert crc == zlib.crc32(values.astype(values.dtype.newbyteorder("<")).tobytes())
+    assert sum(visited) == values.size
+    assert max(visited) <= max(24, values.size // values.shape[time_axis]) < values.size
 
 
 @pytest.mark.parametrize(

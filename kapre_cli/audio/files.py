@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from kapre_cli.audio.remedies import hint_of_missing, shell_name
 from kapre_cli.errors import AudioReadError, KapreExtractError, input_error
-from kapre_cli.osutil import Resource
+from kapre_cli.osutil import Resource, open_to_read, read_at
 from kapre_cli.text import quoted
 
 _FRONT_BYTES = 2**16
@@ -75,7 +75,7 @@ class RegularFile(Resource):
             _check_regular(status.st_mode)
             self.size, self.mtime_ns = status.st_size, status.st_mtime_ns
             with read_errors():
-                self._front = self._read(0, front_bytes)
+                self._front = read_at(self._fd, front_bytes, 0)
         except BaseException:
             self.close()
             raise
@@ -90,17 +90,7 @@ class RegularFile(Resource):
         """Return ``n_bytes`` bytes from ``position`` on: fewer or none at the end."""
         if self.is_held or position + n_bytes <= len(self._front):
             return self._front[position : position + n_bytes]
-        return self._read(position, n_bytes)
-
-    def _read(self, position: int, n_bytes: int) -> bytes:
-        """Return the bytes from ``position`` on; the system may return them in parts."""
-        read = os.pread(self._fd, n_bytes, position)
-        while len(read) < n_bytes:
-            more = os.pread(self._fd, n_bytes - len(read), position + len(read))
-            if not more:
-                break
-            read += more
-        return read
+        return read_at(self._fd, n_bytes, position)
 
     def check_unchanged(self) -> None:
         """Raise :class:`AudioReadError` if the file was written to since it was opened."""
@@ -142,7 +132,7 @@ class Tail:
 
 def _open_without_waiting(path: str) -> int:
     try:
-        return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return open_to_read(path)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         if isinstance(error, OSError) and error.errno in _ERRORS_OF_SOCKETS and _is_socket(path):
             raise AudioReadError("it is a socket, not a regular file") from error

@@ -312,7 +312,7 @@ def _extract(
         from kapre_cli.extract.run import extract, stream
 
         if descriptor is None:
-            extract(sources, settings, result, computing)
+            extract(sources, settings, result, computing, is_validated=True)
         else:
             stream(sources, settings, result, descriptor, computing)
     if isinstance(sources, InputStream):

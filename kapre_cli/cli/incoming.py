@@ -115,8 +115,8 @@ class StdinInputs(Resource):
             return known.sources
         from kapre_cli.outputs.validation import OutputPathValidator
 
-        admit = OutputPathValidator(self._output, self._options["report"]).admit
-        return InputStream(known, self._names, self._options["root"], admit, rejected)
+        validate = OutputPathValidator(self._output, self._options["report"]).validate
+        return InputStream(known, self._names, self._options["root"], validate, rejected)
 
     def close(self) -> None:
         """Close the list, and drop the content of standard input."""

@@ -1,7 +1,6 @@
 """The file of a report: it replaces only a report of this program, or an empty file."""
 
 import errno
-import fcntl
 import os
 import stat
 import time
@@ -13,7 +12,7 @@ from typing import NamedTuple
 from kapre_cli.errors import OutputError, StoredDataError, UsageError, wrap_os_errors
 from kapre_cli.formats.validation import validated_json, within
 from kapre_cli.inputs import Source
-from kapre_cli.osutil import open_plain
+from kapre_cli.osutil import open_plain, open_to_read, try_lock
 from kapre_cli.outputs.existing import (
     Stamp,
     check_folder_exists,
@@ -22,7 +21,6 @@ from kapre_cli.outputs.existing import (
     stamp_of,
 )
 from kapre_cli.outputs.publishing import PARTIAL_SUFFIX, publish
-from kapre_cli.outputs.run_lock import try_lock
 from kapre_cli.outputs.scratch import scratch_folder
 from kapre_cli.outputs.validation import check_not_an_input
 from kapre_cli.result_log import is_header
@@ -98,9 +96,9 @@ def _require_replaceable(path: Path, target: Path, existing: Stamp, output: Outp
     if existing.size > 0:
         _check_ours(path, target, output)
     with suppress(OSError):  # a file that cannot be opened has no writer
-        fd = os.open(target, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = open_to_read(target, follow_links=False)
         try:
-            is_free = try_lock(fd, fcntl.LOCK_SH) is not False
+            is_free = try_lock(fd, shared=True) is not False
         finally:
             os.close(fd)
         if not is_free:

@@ -1,6 +1,5 @@
 """Standard output: lines of text, or features. Its reader may leave."""
 
-import fcntl
 import os
 import select
 import signal
@@ -12,7 +11,7 @@ from types import FrameType
 
 from kapre_cli.cli.signals import Stopped, may_interrupt, pass_over
 from kapre_cli.errors import UsageError, wrap_os_errors
-from kapre_cli.osutil import diverted, write_all
+from kapre_cli.osutil import diverted, is_writable, write_all
 from kapre_cli.settings import OutputSettings
 from kapre_cli.text import printable
 
@@ -34,7 +33,7 @@ def put(line: str) -> None:
 
 def require_open_stdout(what: str, instead: str) -> None:
     """Raise UsageError if standard output is closed."""
-    if fcntl.fcntl(1, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+    if not is_writable(1):
         raise UsageError(f"standard output is closed: {what} cannot go there; name {instead}")
 
 

@@ -11,6 +11,7 @@ from kapre_cli.events import ArrayDamaged, ArraysRemoved, ArraysRetained, OtherV
 from kapre_cli.extract.jobs import Job, tells_state
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.inputs import Source, is_hidden
+from kapre_cli.osutil import open_to_read
 from kapre_cli.resume.previous_run import PreviousRun
 from kapre_cli.run_result import RunResult
 from kapre_cli.settings import ExtractionSettings
@@ -178,7 +179,7 @@ class ReusePolicy:
 
 def _can_be_opened(source: Source) -> bool:
     try:
-        os.close(os.open(source.file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+        os.close(open_to_read(source.file))
     except (OSError, ValueError):  # ValueError: a NUL in the path
         return False
     return True

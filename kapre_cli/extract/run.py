@@ -30,6 +30,8 @@ def extract(
     settings: ExtractionSettings,
     result: RunResult,
     executor: Executor | None = None,
+    *,
+    is_validated: bool = False,
 ) -> None:
     """Extract the features of every source into one output.
 
@@ -40,7 +42,8 @@ def extract(
 
     The output has the order of ``sources``: all inputs, or inputs as they arrive. Arriving ones are
     begun at once, and have been checked for the output. This process computes, unless there is an
-    executor.
+    executor. ``is_validated`` tells that :func:`.validate_output` has accepted the output for all
+    ``sources``, so that it is not called again.
 
     Raises:
         UsageError: If the output is rejected before any work is done.
@@ -50,6 +53,8 @@ def extract(
     settings = replace(settings, layer=resolved(settings.layer))
     jobs, coming = _jobs_of(sources)
     with _stopped_counted(jobs, settings, result), InProcess() as here:
+        if not is_validated:
+            validate_output(settings.output, [job.source for job in jobs])
         _extract(jobs, coming, settings, result, executor or here)
 
 
@@ -61,10 +66,9 @@ def _extract(
     executor: Executor,
 ) -> None:
     output = settings.output
-    validate_output(output, [job.source for job in jobs])
     with WorkDir(output) as work_dir:
         replayed = replay(work_dir.journals)
-        work_dir.keep = replayed.holds_work
+        work_dir.keeps_journals = replayed.holds_work
         existing = existing_output(output)  # another run may have published just now
         require_no_work(work_dir, replayed, output)
         if work_dir.note is not None:
@@ -88,10 +92,10 @@ def _extract(
                         work_dir.check_in_place()  # why it cannot be written, perhaps
                     raise
             except BaseException:
-                work_dir.keep = not work_dir.published and (
+                work_dir.keeps_journals = not work_dir.published and (
                     earlier.journal.holds_work or any(map(_has_work, jobs))
                 )
-                if work_dir.keep:
+                if work_dir.keeps_journals:
                     with suppress(OutputError):  # the error under way says enough
                         work_dir.journals.sync()
                     if work_dir.place is not None:

@@ -28,7 +28,7 @@ from kapre_cli.formats.writer import FeatureWriter
 from kapre_cli.osutil import check_free_bytes
 from kapre_cli.outputs.existing import Existing
 from kapre_cli.resume.journals import Journals
-from kapre_cli.resume.work_dir import WorkDir, signals_deferred
+from kapre_cli.resume.work_dir import WorkDir, signals_ignored
 from kapre_cli.run_result import RunResult
 from kapre_cli.settings import ExtractionSettings
 from kapre_cli.text import quoted
@@ -203,7 +203,7 @@ class FileSink(Sink):
             if self._written or self._may_be_empty(jobs):
                 self._publish(self._opened())
                 return
-        self._work_dir.keep = False
+        self._work_dir.keeps_journals = False
         self._count(arrays)
 
     def _is_up_to_date(self, arrays: Sequence[Job]) -> bool:
@@ -213,8 +213,8 @@ class FileSink(Sink):
 
     def _keep_unwritten(self, arrays: Sequence[Job]) -> None:
         n_finished = sum(bool(job.entries) or job.stored_in is None for job in arrays)
-        self._work_dir.keep = n_finished > 0
-        if self._work_dir.keep:
+        self._work_dir.keeps_journals = n_finished > 0
+        if self._work_dir.keeps_journals:
             place = self._work_dir.place or self._work_dir.folder
             self._result.kept = WorkKept(place, n_finished)
 
@@ -241,7 +241,7 @@ class FileSink(Sink):
         writer.finish()
         check_written(writer, self._result.emit)
         writer.close()
-        with signals_deferred():
+        with signals_ignored():
             try:
                 self._work_dir.publish(self._existing)
             finally:

@@ -1,1 +1,1 @@
-"""Features on disk: journals of finished work, complete outputs, and reading them back."""
+"""Output formats: metadata, readers and writers."""

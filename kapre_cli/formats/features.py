@@ -1,6 +1,7 @@
 """An open output and its arrays, the same for every format."""
 
 import difflib
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from kapre_cli.formats.checksum import ArrayCrc32, crc32, little_endian
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.formats.validation import check_shape
 from kapre_cli.framing import largest_power_of_two, spans
+from kapre_cli.inputs import folder_id, folders_of
 from kapre_cli.osutil import Resource
 from kapre_cli.settings import AudioSettings, LayerConfig
 from kapre_cli.text import counted, quoted
@@ -273,7 +275,7 @@ class Features(Mapping[str, StoredArray], Resource):
 
     @property
     def versions(self) -> dict[str, str]:
-        """Version of each program and library behind the numbers."""
+        """Version of each program and library that computed the arrays."""
         return self.root.versions
 
     @abstractmethod
@@ -341,8 +343,22 @@ def unknown_key(key: object, keys: Collection[str]) -> str:
     """Return the message that ``key`` is missing among ``keys``, with similar keys."""
     some = list(islice(keys, 10_000))  # comparing with a million takes too long
     close = difflib.get_close_matches(str(key)[:1000], some, n=3)
-    told = "similar keys are" if close else "the first key is"
+    which = "similar keys are" if close else "the first key is"
     similar = ", ".join(quoted(one) for one in close or some[:1])
-    hint = f", {told} {similar}" if similar else ""
+    hint = f", {which} {similar}" if similar else ""
     number = counted(len(keys), "key")
     return f"no input has the key {quoted(key)}; the output has {number}{hint}"
+
+
+def unexpected_in_folder(path: Path, files: Collection[str]) -> Iterator[str]:
+    """Yield the paths below a folder of all but ``files`` and the folders that they are in."""
+    folders = folders_of(files)
+    for place, subfolders, names in os.walk(path):
+        above = os.path.relpath(place, path)
+        above = "" if above == os.curdir else f"{above}/"
+        ours = {name for name in subfolders if folder_id(above + name) in folders}
+        known = ours | {name for name in names if above + name in files}
+        for name in (*sorted(subfolders), *sorted(names)):
+            if name not in known or os.path.islink(os.path.join(place, name)):
+                yield above + name
+        subfolders[:] = [name for name in subfolders if name in ours]

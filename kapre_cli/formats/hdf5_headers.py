@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from kapre_cli.osutil import read_at
+
 _PREFIX = struct.Struct("<BxHII4x")  # version, number of messages, of links, bytes of the header
 _MESSAGE = struct.Struct("<HHB3x")  # kind, bytes, flags
 _PLACE = struct.Struct("<QQ")  # address, bytes
@@ -96,12 +98,9 @@ class FileWindow:
     def _read(self, address: int, at_most: int, at_least: int) -> bytes:
         if not 0 <= address <= self._size or at_most < at_least:
             raise OSError(f"the file has {self._size:,} bytes")
-        data = os.pread(self._descriptor, at_most, address)
-        while len(data) < at_least:
-            more = os.pread(self._descriptor, at_most - len(data), address + len(data))
-            if not more:
-                raise OSError(f"the file ends at {address + len(data):,} bytes")
-            data += more
+        data = read_at(self._descriptor, at_most, address, at_least)
+        if len(data) < at_least:
+            raise OSError(f"the file ends at {address + len(data):,} bytes")
         return data
 
     def close(self) -> None:
@@ -182,7 +181,7 @@ class HeaderReader:
                 form.append((kind, flags, fixed))
                 if content is not None:
                     if kind in found:
-                        raise ValueError("a message is there twice")
+                        raise ValueError("the header has a message twice")
                     found[kind] = content
         if n_messages != 0:
             raise ValueError("the header has another number of messages than it says")

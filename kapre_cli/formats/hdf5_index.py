@@ -117,9 +117,9 @@ class Hdf5Index:
         (indexed,) = self.rows_of(self.rows[key], 1)
         for name, field, found in zip(InputMetadata._fields, metadata, indexed, strict=True):
             if field != found:
-                said = [_encoded(one) if isinstance(one, str) else one for one in (field, found)]
+                values = [_encoded(one) if isinstance(one, str) else one for one in (field, found)]
                 raise StoredDataError(
-                    f"{name!r} of {quoted(key)} is {said[0]!r}, the index has {said[1]!r}"
+                    f"{name!r} of {quoted(key)} is {values[0]!r}, the index has {values[1]!r}"
                 )
 
 

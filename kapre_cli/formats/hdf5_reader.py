@@ -82,14 +82,14 @@ class Hdf5Features(Features):
     def open_array(self, key: str) -> StoredArray:
         """Return the array of a key, without HDF5 where the form of its header is known."""
         """Return the array of a key, without HDF5 where the form of its header is known."""
-        found = self._known(self._index.rows[key]) if self._headers.knows_any else None
+        found = self._read_known(self._index.rows[key]) if self._headers.knows_any else None
         if found is None:
             return self._read(key)
         header, dtype, metadata = found
         values = PlainValues(self._window, header, dtype, partial(self._open, key))
         return StoredArray(key, values, metadata, self.layer)
 
-    def _known(self, row: int) -> _Known | None:
+    def _read_known(self, row: int) -> _Known | None:
         """Return the header and metadata of an array; ``None`` if HDF5 must read it."""
         with self._window.lock:
             if row not in self._ahead:
@@ -167,9 +167,11 @@ class Hdf5Features(Features):
         if self.root.dimension_scales:
             members |= {*self._scales.names.values(), *LENGTHS.values()}
         with wrap_hdf5_errors("what lies beside its arrays"):
-            foreign = [f"/{name}" for name in sorted({*self._file} - members)]
-            foreign += [f"attribute {name}" for name in sorted({*self._file.attrs} - _ATTRIBUTES)]
-        yield from foreign
+            unexpected = [f"/{name}" for name in sorted({*self._file} - members)]
+            unexpected += [
+                f"attribute {name}" for name in sorted({*self._file.attrs} - _ATTRIBUTES)
+            ]
+        yield from unexpected
         folders = folders_of(self)
         due = [("", self._top)]
         while due:
@@ -188,7 +190,7 @@ class Hdf5Features(Features):
                     elif row is None:
                         yield key
                     else:
-                        for one in sorted(_foreign_attributes(group, raw, self._own)):
+                        for one in sorted(_unexpected_attributes(group, raw, self._own)):
                             yield f"attribute {one} of {key}"
 
     def check_scales(self) -> None:
@@ -240,7 +242,7 @@ def _coordinate(top: Any, layer: LayerConfig) -> npt.NDArray[np.float64]:
     return values[()].astype(np.float64, copy=False)
 
 
-def _foreign_attributes(group: Any, raw: bytes, own: set[str]) -> set[str]:
+def _unexpected_attributes(group: Any, raw: bytes, own: set[str]) -> set[str]:
     """Return the names of an array's unexpected attributes."""
     is_here = group.links.get_info(raw).type == h5l.TYPE_HARD
     if not is_here or h5o.get_info(group, raw).num_attrs == len(own):

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import h5py
 
+from kapre_cli.osutil import write_fully
+
 
 class Hdf5Target(io.FileIO):
     """A new file that keeps the first ``error``, and ignores all writes after it.
@@ -25,9 +27,7 @@ class Hdf5Target(io.FileIO):
         """Write all bytes, or none after an error; return the number of all either way."""
         try:
             if self.error is None:
-                n_written = super().write(data) or 0
-                while n_written < len(data):  # rare
-                    n_written += super().write(memoryview(data).cast("B")[n_written:]) or 0
+                write_fully(self.fileno(), data)
         except BaseException as error:  # an interruption too, to be raised later
             self.error = error
         return len(data)

@@ -19,8 +19,7 @@ from kapre_cli.formats.hdf5_index import index_datasets
 from kapre_cli.formats.hdf5_scales import ScaleWriter
 from kapre_cli.formats.hdf5_target import Hdf5Target, create_file
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata, dumps
-from kapre_cli.formats.read_back import Place
-from kapre_cli.formats.writer import FeatureWriter
+from kapre_cli.formats.writer import ByteRange, FeatureWriter
 from kapre_cli.framing import largest_power_of_two
 from kapre_cli.osutil import sync_file
 
@@ -100,11 +99,13 @@ class Hdf5Writer(FeatureWriter):
         with self._errors:
             self._dataset = self._create_contiguous(stored.key, stored.shape, stored.dtype)
             self._write_whole(values)
-            place = self._place()
+            place = self._byte_range()
         self._finish_array(stored.key, stored.metadata, place)
         return stored.metadata
 
-    def store_array(self, key: str, array: ArrayChunks, chunks: Iterator[Chunk]) -> Place | None:
+    def store_array(
+        self, key: str, array: ArrayChunks, chunks: Iterator[Chunk]
+    ) -> ByteRange | None:
         """Write a dataset; compressed chunks of the same packing are copied as they are."""
         with self._errors:
             self._dataset = self._create_dataset(key, array)
@@ -119,7 +120,7 @@ class Hdf5Writer(FeatureWriter):
                 self._write_whole(values)
             else:
                 self._write_chunks(key, array, chunks)
-            return self._place() if self._compression == "none" else None
+            return self._byte_range() if self._compression == "none" else None
 
     def _write_chunks(self, key: str, array: ArrayChunks, chunks: Iterator[Chunk]) -> None:
         dataset = h5py.Dataset(self._dataset)
@@ -129,7 +130,7 @@ class Hdf5Writer(FeatureWriter):
             dataset[index] = values
             n_bytes += values.nbytes
             if in_order:
-                self.read_back.add(key, self._place()._replace(n_bytes=n_bytes))
+                self.read_back.add(key, self._byte_range()._replace(n_bytes=n_bytes))
 
     def _write_whole(self, values: npt.NDArray[Any]) -> None:
         # The type in memory is that of the file: HDF5 looks up and converts nothing.
@@ -180,8 +181,8 @@ class Hdf5Writer(FeatureWriter):
             if self._scales is not None:
                 self._scales.attach(self._dataset, metadata)
 
-    def _place(self) -> Place:
-        return Place(self.path, self._dataset.get_offset(), self._dataset.get_storage_size())
+    def _byte_range(self) -> ByteRange:
+        return ByteRange(self.path, self._dataset.get_offset(), self._dataset.get_storage_size())
 
     def _attribute(self, name: bytes, kind: Any, space: Any) -> Any:
         return h5py.h5a.create(self._dataset, name, kind, space)

@@ -47,7 +47,7 @@ class InputMetadata(NamedTuple):
             negative if the file holds more. 0 for a whole file.
         n_non_finite: Samples in the file, over all channels, that are NaN or infinite.
         n_silent_channels: Channels that the layer saw whose samples are all 0.
-        note: What is odd about the file and does no harm, in sentences; empty if nothing is.
+        note: Harmless peculiarities of the file, in sentences; empty if it has none.
         reference: The value that is at 0 dB: the largest one of the array before decibels were
             taken of it, or the layer's ``amin`` if that is larger. ``None`` without decibels.
         reference_db: ``10 * log10(reference)``. Added to the array it gives the absolute level.
@@ -140,7 +140,7 @@ class OutputMetadata:
         dtype: The name of the arrays' type.
         compression: How the arrays are compressed.
         engine: The engine that computed them.
-        versions: Version of each program and library behind the numbers.
+        versions: Version of each program and library that computed the arrays.
         shard: Which part of the inputs it holds; ``None``: all of them.
         dimension_scales: Whether an HDF5 file has dimension scales.
     """
@@ -225,7 +225,7 @@ class OutputMetadata:
                 shard=None if shard is None else Shard.from_dict(shard),
             )
         except (ValueError, TypeError) as error:
-            raise StoredDataError(f"its metadata is not sound: {error}") from error
+            raise StoredDataError(f"its metadata is invalid: {error}") from error
 
 
 def _versions() -> dict[str, str]:

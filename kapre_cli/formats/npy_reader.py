@@ -3,7 +3,7 @@
 import os
 import stat
 from abc import abstractmethod
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError
 from kapre_cli.formats.checksum import crc32
-from kapre_cli.formats.features import Features, StoredArray, Values
+from kapre_cli.formats.features import Features, StoredArray, Values, unexpected_in_folder
 from kapre_cli.formats.metadata import InputMetadata, dumps
 from kapre_cli.formats.npy_names import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, sidecar_of
 from kapre_cli.formats.validation import (
@@ -26,7 +26,6 @@ from kapre_cli.formats.validation import (
     within,
     within_range,
 )
-from kapre_cli.inputs import folder_id, folders_of
 from kapre_cli.osutil import open_plain
 from kapre_cli.text import quoted
 
@@ -53,7 +52,7 @@ class _NpyFeatures(Features):
             described = _object(validated_json(row))
             key = validated_key(described.pop("key", None))
             if key in self._inputs:
-                raise StoredDataError(f"the key {quoted(key)} is there twice")
+                raise StoredDataError(f"the metadata has the key {quoted(key)} twice")
             if described.pop("axes", None) != axes:
                 raise StoredDataError(f"the axes of {quoted(key)} are not those of its layer")
             self._inputs[key] = within_range(InputMetadata.from_dict(described), self.root)
@@ -94,7 +93,7 @@ class NpyDirectoryFeatures(_NpyFeatures):
     format = "npy-directory"
 
     def __init__(self, path: Path) -> None:
-        self._place = os.path.realpath(path)
+        self._real_path = os.path.realpath(path)
         manifest, root = path / MANIFEST_NAME, path / ROOT_NAME
         for file in (manifest, root):
             self._check_within(file)
@@ -110,7 +109,7 @@ class NpyDirectoryFeatures(_NpyFeatures):
         return file
 
     def _check_within(self, file: Path) -> None:
-        if not within(file, self._place):
+        if not within(file, self._real_path):
             raise StoredDataError(f"{quoted(file)} is a link that leads out of the output")
 
     def unexpected_files(self) -> Iterator[str]:
@@ -137,20 +136,6 @@ class NpyDirectoryFeatures(_NpyFeatures):
                 continue
             if not stat.S_ISREG(status.st_mode) or status.st_size - n_bytes not in _HEAD_SIZES:
                 yield name
-
-
-def unexpected_in_folder(path: Path, files: Collection[str]) -> Iterator[str]:
-    """Yield the paths below a folder of all but ``files`` and the folders that they are in."""
-    folders = folders_of(files)
-    for place, subfolders, names in os.walk(path):
-        above = os.path.relpath(place, path)
-        above = "" if above == os.curdir else f"{above}/"
-        ours = {name for name in subfolders if folder_id(above + name) in folders}
-        known = ours | {name for name in names if above + name in files}
-        for name in (*sorted(subfolders), *sorted(names)):
-            if name not in known or os.path.islink(os.path.join(place, name)):
-                yield above + name
-        subfolders[:] = [name for name in subfolders if name in ours]
 
 
 class NpyValues(Values):

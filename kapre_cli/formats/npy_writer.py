@@ -17,8 +17,7 @@ from kapre_cli.formats.array_chunks import ArrayChunks, Chunk
 from kapre_cli.formats.checksum import crc32
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata, dumps
 from kapre_cli.formats.npy_names import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, sidecar_of
-from kapre_cli.formats.read_back import Place
-from kapre_cli.formats.writer import FeatureWriter
+from kapre_cli.formats.writer import ByteRange, FeatureWriter
 from kapre_cli.osutil import sync_folder, write_all
 
 _HELD_BYTES = 2**24  # of a stream: arrays up to this size are assembled in memory
@@ -36,7 +35,7 @@ class NpyDirectoryWriter(FeatureWriter):
             self._manifest = (path / MANIFEST_NAME).open("xb")
             self._manifest_crc32 = 0
 
-    def store_array(self, key: str, array: ArrayChunks, chunks: Iterator[Chunk]) -> Place:
+    def store_array(self, key: str, array: ArrayChunks, chunks: Iterator[Chunk]) -> ByteRange:
         """Write one .npy file."""
         target = self.path / f"{key}{NPY_SUFFIX}"
         with wrap_os_errors(target):
@@ -73,7 +72,7 @@ class NpyDirectoryWriter(FeatureWriter):
 class NpyWriter(FeatureWriter):
     """Writes a single ``x.npy``, with all its metadata in ``x.npy.json``."""
 
-    def store_array(self, key: str, array: ArrayChunks, chunks: Iterator[Chunk]) -> Place:  # noqa: ARG002
+    def store_array(self, key: str, array: ArrayChunks, chunks: Iterator[Chunk]) -> ByteRange:  # noqa: ARG002
         """Write the .npy file."""
         with wrap_os_errors(self.path):
             return _write_npy(self.path, array, chunks)
@@ -134,13 +133,13 @@ def _write_into(file: IO[bytes], array: ArrayChunks, chunks: Iterator[Chunk]) ->
             file.write(np.ascontiguousarray(values[place]).data)
 
 
-def _write_npy(path: Path, array: ArrayChunks, chunks: Iterator[Chunk]) -> Place:
+def _write_npy(path: Path, array: ArrayChunks, chunks: Iterator[Chunk]) -> ByteRange:
     n_bytes = prod(array.shape) * array.dtype.itemsize
     with path.open("xb") as file:
         _write_into(file, array, chunks)
         file.flush()
         os.fsync(file.fileno())
-        return Place(path, os.fstat(file.fileno()).st_size - n_bytes, n_bytes)
+        return ByteRange(path, os.fstat(file.fileno()).st_size - n_bytes, n_bytes)
 
 
 def write_array(descriptor: int, array: ArrayChunks) -> None:

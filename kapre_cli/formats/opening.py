@@ -15,7 +15,7 @@ from kapre_cli.formats.features import Features, StoredArray
 from kapre_cli.formats.npy_names import ROOT_NAME
 from kapre_cli.formats.validation import check_buildable
 from kapre_cli.formats.writer import FeatureWriter
-from kapre_cli.settings.formats import recognized_format
+from kapre_cli.settings.formats import FORMATS, recognized_format
 from kapre_cli.text import counted, quoted
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def _not_an_output(path: Path) -> StoredDataError:
         return StoredDataError(
             f"{quoted(path)} is a folder without {ROOT_NAME}, so no output of kapre-extract; "
             f"of the recordings in a folder {_extracting(path)}"
+            f"{''.join(f'; {why}' for why in FORMATS.broken.values())}"
         )
     from kapre_cli.audio import read_header  # imports libraries only where they are needed
 

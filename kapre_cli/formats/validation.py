@@ -154,15 +154,15 @@ def _check_reference(metadata: InputMetadata, config: LayerConfig) -> None:
     """Raise StoredDataError for a reference that the layer cannot have had."""
     reference, in_db = metadata.reference, metadata.reference_db
     if not config.takes_decibels:
-        is_sound = reference is None and in_db is None
+        is_valid = reference is None and in_db is None
     else:
-        is_sound = (
+        is_valid = (
             reference is not None
             and in_db is not None
             and config.amin <= reference <= _MAX_FLOAT32
             and math.isclose(in_db, 10.0 * math.log10(reference), abs_tol=1e-9)
         )
-    if not is_sound:
+    if not is_valid:
         raise StoredDataError(
             f"an input has the reference {reference!r} and reference_db {in_db!r}"
         )
@@ -212,6 +212,6 @@ def check_buildable(config: LayerConfig) -> None:
 
 
 def within(path: str | Path, folder: str) -> bool:
-    """Whether a path, links followed, is in ``folder`` or is it; ``folder`` is resolved."""
+    """Whether a path, links followed, is ``folder``, which is resolved, or in it."""
     real = os.path.realpath(path)
     return real == folder or real.startswith(os.path.join(folder, ""))

@@ -1,15 +1,128 @@
-"""The base of the writers of all formats."""
+"""The base of the writers of all formats, and their check of what has been written."""
 
+import os
+import queue
+import threading
 from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
+from kapre_cli.errors import StoredDataError
 from kapre_cli.formats.array_chunks import ArrayChunks, Chunk, stored_array
-from kapre_cli.formats.checksum import ArrayCrc32
+from kapre_cli.formats.checksum import ArrayCrc32, crc32
 from kapre_cli.formats.features import StoredArray
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
-from kapre_cli.formats.read_back import Place, ReadBack
-from kapre_cli.osutil import Resource
+from kapre_cli.osutil import Resource, open_to_read, read_at
+from kapre_cli.text import quoted
+
+_PART_BYTES = 2**22
+_AT_ONCE = 32  # arrays
+
+
+class ByteRange(NamedTuple):
+    """The bytes of an array: the file, the position of the first, and their number."""
+
+    path: Path
+    offset: int
+    n_bytes: int
+
+
+_Written = tuple[str, ByteRange, int | None]  # key, place and CRC-32
+
+
+class ReadBack(Resource):
+    """Compares arrays with their checksums, in a thread, as soon as they have been written.
+
+    ``compared`` holds, by key, the position in the file of each array that was found correct.
+    """
+
+    def __init__(self) -> None:
+        self.compared: dict[str, int] = {}
+        self._added: list[_Written] = []  # not handed to the thread yet
+        self._queue: queue.SimpleQueue[list[_Written] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._failure: Exception | None = None
+        self._is_stopped = False
+
+    def add(self, key: str, place: ByteRange, crc32: int | None = None) -> None:
+        """Queue an array; without its CRC-32 these are its first bytes, more follow."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="reading back", daemon=True)
+            self._thread.start()
+        self._added.append((key, place, crc32))
+        if len(self._added) >= _AT_ONCE or place.n_bytes >= _PART_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Pass queued arrays to the thread, which is not woken for each small array."""
+        added, self._added = self._added, []
+        self._queue.put(added)
+
+    def _work(self) -> None:
+        path, fd = None, -1
+        begun, crc, n_read = -1, 0, 0  # of the array that has been read in part
+        try:
+            for key, place, crc32 in self._queued():
+                if place.path != path:
+                    if fd >= 0:
+                        os.close(fd)
+                    path, fd, begun = place.path, -1, -1
+                    fd = open_to_read(path)
+                if place.offset != begun:
+                    begun, crc, n_read = place.offset, 0, 0
+                crc = _crc32_of(fd, place, crc, n_read)
+                n_read = place.n_bytes
+                if crc32 is None:
+                    continue
+                if crc != crc32:
+                    raise StoredDataError(f"{quoted(key)} does not hold what was written")
+                self.compared[key] = place.offset
+        except (OSError, StoredDataError) as error:
+            self._failure = error
+        finally:
+            if fd >= 0:
+                os.close(fd)
+
+    def _queued(self) -> Iterator[_Written]:
+        while (several := self._queue.get()) is not None:
+            for one in several:
+                if self._is_stopped:
+                    return
+                yield one
+
+    def finish(self) -> None:
+        """Wait until all arrays have been compared.
+
+        Raise StoredDataError if one does not hold what was written, OSError if one cannot be read.
+        """
+        self._end()
+        if self._failure is not None:
+            raise self._failure
+
+    def close(self) -> None:
+        """Stop the thread at once."""
+        self._is_stopped = True
+        self._end()
+
+    def _end(self) -> None:
+        if self._thread is not None:
+            self._flush()
+            self._queue.put(None)
+            self._thread.join()
+            self._thread = None
+
+
+def _crc32_of(fd: int, place: ByteRange, crc: int, n_read: int) -> int:
+    """Return the CRC-32 of all bytes, given ``crc`` of the first ``n_read``."""
+    position, end = place.offset + n_read, place.offset + place.n_bytes
+    while position < end:
+        part = read_at(fd, min(_PART_BYTES, end - position), position, at_least=1)
+        if not part:
+            raise OSError(f"the file ends at {position:,} bytes")
+        crc = crc32(part, crc)
+        position += len(part)
+    return crc
 
 
 class FeatureWriter(Resource):
@@ -38,7 +151,7 @@ class FeatureWriter(Resource):
         self._finish_array(key, metadata, place)
         return metadata
 
-    def _finish_array(self, key: str, metadata: InputMetadata, place: Place | None) -> None:
+    def _finish_array(self, key: str, metadata: InputMetadata, place: ByteRange | None) -> None:
         self.store_metadata(key, metadata)
         self.keys.append(key)
         self.metadata.append(metadata)
@@ -56,7 +169,9 @@ class FeatureWriter(Resource):
         return metadata
 
     @abstractmethod
-    def store_array(self, key: str, array: ArrayChunks, chunks: Iterator[Chunk]) -> Place | None:
+    def store_array(
+        self, key: str, array: ArrayChunks, chunks: Iterator[Chunk]
+    ) -> ByteRange | None:
         """Write all chunks; return where the bytes are, ``None`` if they are compressed."""
 
     @abstractmethod

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from kapre_cli.errors import AudioReadError, OutputError, UsageError
-from kapre_cli.osutil import Resource
+from kapre_cli.osutil import Resource, open_to_read, read_at, write_fully
 from kapre_cli.text import quoted
 
 STDIN = 0  # the descriptor of standard input
@@ -33,10 +33,8 @@ class FileList(Resource):
     def __init__(self, path: str, *, ended_by_nul: bool) -> None:
         self._end = b"\0" if ended_by_nul else b"\n"
         self._label = "the list on standard input" if path == STREAM else f"the list {quoted(path)}"
-        # Without O_NONBLOCK a named pipe without a writer would block.
-        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
         try:
-            self.descriptor = os.dup(STDIN) if path == STREAM else os.open(path, flags)
+            self.descriptor = os.dup(STDIN) if path == STREAM else open_to_read(path)
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
             reason = error.strerror if isinstance(error, OSError) else error
             raise UsageError(f"{self._label} cannot be read: {reason}") from error
@@ -126,7 +124,7 @@ class FileList(Resource):
             block: bytes | None = None
             try:
                 if not self.grows:
-                    block = os.pread(self.descriptor, _BLOCK_BYTES, position)
+                    block = read_at(self.descriptor, _BLOCK_BYTES, position, at_least=1)
                     position += len(block)
                 elif self._poll.poll(0):
                     # Another process may have read the available bytes.
@@ -203,9 +201,7 @@ class SpooledPipe(Resource):
             if self._failure is not None:
                 raise self._failure
             while block := _next_block():
-                rest = memoryview(block)
-                while rest:
-                    rest = rest[os.write(self.descriptor, rest) :]
+                write_fully(self.descriptor, block)
         except AudioReadError:
             raise
         except OSError as error:

@@ -1,1 +1,1 @@
-"""Places on the disk for what a run writes: validated, locked, published."""
+"""Paths of outputs: validated, locked, published."""

@@ -1,7 +1,7 @@
-"""What exists at the place of an output, and whether it may be replaced.
+"""Check what exists at the path of an output, and whether it may be replaced.
 
-One rule for all that this program writes: it replaces nothing that it did not make. What may be
-replaced is checked once more at the moment of publishing, see ``publishing``.
+The program replaces nothing that it did not make. Publishing checks that once more, see
+``publishing``.
 """
 
 import os
@@ -78,7 +78,7 @@ def existing_output(output: OutputSettings, *, resumable: bool = True) -> Existi
     check_kind(output)
     for companion in format_.companions(path):
         _check_companion(companion, path, format_)
-    if is_something(path):
+    if is_occupied(path):
         _check_ours(path, format_)
         if not (output.overwrite or output.resume is not None):
             resume = "--resume brings it up to date, " if resumable else ""
@@ -137,7 +137,7 @@ def check_kind(output: OutputSettings) -> None:
         )
 
 
-def is_something(path: Path) -> bool:
+def is_occupied(path: Path) -> bool:
     """Whether anything but an empty folder exists at ``path``."""
     is_folder = path.is_dir() and not path.is_symlink()
     return any(path.iterdir()) if is_folder else os.path.lexists(path)

@@ -1,9 +1,9 @@
-"""Move finished work to its place: atomically, and only where it may go.
+"""Move a finished output into place: atomically, and without losing another program's file.
 
-What exists at a place is compared with what the run found there, under its lock, before it began.
-Where the system can swap two names in one step the old output is checked after the swap, and put
-back if it is something else; elsewhere it is moved aside and checked there. So another program's
-file is never lost. A replaced output stays in the run's own folder, and is removed with it.
+Only an output is replaced that the run has checked, under its lock, before it began. Where the
+system can swap two names in one step, the old output is compared with its stamp after the swap, and
+swapped back if it differs; elsewhere it is moved aside and compared. A replaced output stays in the
+run's own folder, and is removed with it.
 """
 
 import os
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from kapre_cli.errors import OutputError, StoredDataError, UsageError
 from kapre_cli.osutil import exchange, rename_to_new
-from kapre_cli.outputs.existing import Existing, Stamp, check_unmixed, is_something, stamp_of
+from kapre_cli.outputs.existing import Existing, Stamp, check_unmixed, is_occupied, stamp_of
 from kapre_cli.settings import Format
 from kapre_cli.settings.formats import recognized_format
 from kapre_cli.text import quoted
@@ -35,16 +35,15 @@ def publish(
     """Move a finished file, or a finished folder of features, to its place.
 
     The older output is checked twice, the second time where no other program finds it any more.
-    Raise OutputError if something else is at ``target``, or in it, or was put into ``made``; it
-    stays there.
+    Raise OutputError if ``target`` differs from ``expected``, or ``target`` or ``made`` has an
+    unexpected file; nothing is moved then.
 
     Args:
-        made: The file or folder, on the same file system. An older one may be found there
-            afterwards.
+        made: The file or folder, on the same file system. The older one may be there afterwards.
         target: Its place.
-        replaced: Another path where the older one may be found afterwards.
+        replaced: Another path where the older one may be afterwards.
         expected: The stamp of what may be replaced; ``None``: nothing.
-        remedy: What to do if something else is there now, for the message.
+        remedy: The remedy of a differing target, for the message.
         format_: The format of a folder.
     """
     check = _check_expected
@@ -120,7 +119,7 @@ def remove_output_files(folder: Path, format_: Format) -> list[Path]:
     unexpected: set[Path] | None = None
     with suppress(OSError, StoredDataError), format_.open(folder) as features:
         unexpected = {folder / name for name in features.unexpected_files()}
-    foreign: list[Path] = []
+    remaining: list[Path] = []
     for place, _, names in os.walk(folder, topdown=False):
         for name in names:
             path = Path(place, name)
@@ -132,10 +131,10 @@ def remove_output_files(folder: Path, format_: Format) -> list[Path]:
             if is_ours and not path.is_symlink():
                 path.unlink()
             else:
-                foreign.append(path)
+                remaining.append(path)
         with suppress(OSError):  # not empty: its files are returned
             os.rmdir(place)
-    return foreign
+    return remaining
 
 
 def _move_to_new(source: Path, target: Path, remedy: str) -> None:
@@ -143,7 +142,7 @@ def _move_to_new(source: Path, target: Path, remedy: str) -> None:
     try:
         rename_to_new(source, target)
     except FileExistsError as error:
-        if source.is_dir() and not is_something(target):
+        if source.is_dir() and not is_occupied(target):
             os.rename(source, target)  # replaces only an empty folder
             return
         raise OutputError(
@@ -171,7 +170,7 @@ def _check_same_folder(
     format_: Format, expected: Stamp | None, target: Path, remedy: str, place: Path
 ) -> None:
     """Raise OutputError for a folder that was replaced, or has unexpected files."""
-    if not is_something(place):
+    if not is_occupied(place):
         return
     _check_expected(expected, target, remedy, place, format_)
     try:

@@ -2,14 +2,13 @@
 
 Some file systems have no locks (Lustre without flock, NFS without its lock daemon, some in user
 space). There the file ``owner`` is the lock: it names the process that works in its folder. It
-appears whole or not at all, and only where there is none. A process that is killed leaves it
-behind; the next run on the same machine sees that the process is gone, and replaces the file. It
-does so under a second name that one process at a time can have, so that of two runs that find a
-dead owner only one takes its place.
+appears whole or not at all, and replaces no other. A process that is killed leaves the file; the
+next run on the same machine sees that the process has ended, and replaces the file. It does so
+under a second name that one process at a time can have, so that of two runs that find an ended
+owner only one replaces it.
 """
 
 import errno
-import fcntl
 import json
 import os
 import re
@@ -20,7 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from kapre_cli.errors import OutputError, UsageError, wrap_os_errors
-from kapre_cli.osutil import NO_LINKS, is_at
+from kapre_cli.osutil import (
+    is_at,
+    link,
+    open_folder,
+    open_or_create,
+    open_to_read,
+    try_lock,
+    write_at,
+)
 from kapre_cli.text import quoted
 
 MARKER = b"kapre-extract: work in progress\n"  # the content of the file `lock`
@@ -32,8 +39,6 @@ _NEXT = "owner.next"
 _WRITTEN = re.compile(r"owner\.[0-9a-f]{16}")  # until it is complete
 _MOST_BYTES = 2**12
 _ATTEMPTS = 5
-
-_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
 
 
 class RunLock:
@@ -51,27 +56,25 @@ class RunLock:
 
     def __init__(self, folder: Path, what: Path) -> None:
         self._fd = -1
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        self.folder = os.open(folder, flags)
+        self.folder = open_folder(folder, follow_links=False)
         self._path = folder
         self._what = what
         self.is_by_file = False
         try:
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-            self._fd = os.open(LOCK, flags, 0o600, dir_fd=self.folder)
+            self._fd = open_or_create(LOCK, 0o600, folder=self.folder)
             is_locked = try_lock(self._fd)
             if is_locked is None:
                 self._take_by_file()
             elif is_locked:
-                self._remove_gone(OWNER)
+                self._remove_if_ended(OWNER)
             else:
                 raise UsageError(
                     f"another run is writing {quoted(what)}; wait for it, or name another output"
                 )
             if not is_at(self._fd, LOCK, self.folder):  # a run that ended just now removed it
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder / LOCK))
-            if self._is_unmarked and os.pwrite(self._fd, MARKER, 0) < len(MARKER):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if self._is_unmarked:
+                write_at(self._fd, MARKER, 0)
         except BaseException as error:
             is_failure = isinstance(error, (OSError, OutputError))
             if is_failure and self._fd >= 0 and self._is_unmarked:  # made just now
@@ -103,30 +106,30 @@ class RunLock:
         self._fd = self.folder = -1
 
     def _take_by_file(self) -> None:
-        """Create the file ``owner``, or replace that of a process that is gone."""
-        mine = json.dumps(_this_process()).encode()
+        """Create the file ``owner``, or replace that of a process that has ended."""
+        own = json.dumps(_this_process()).encode()
         for _ in range(_ATTEMPTS):
-            if not self._create(OWNER, mine):
-                gone = self._gone(OWNER)
-                if gone is not None:
-                    self._replace(gone, mine)
-            if self._read(OWNER) == mine:
+            if not self._create(OWNER, own):
+                ended = self._ended_owner(OWNER)
+                if ended is not None:
+                    self._replace(ended, own)
+            if self._read(OWNER) == own:
                 self.is_by_file = True
                 return
-        raise self._refused(OWNER, {})
+        raise self._rejection(OWNER, {})
 
-    def _replace(self, gone: bytes, mine: bytes) -> None:
-        """Replace the owner that is gone, unless another process is about to do so."""
-        if not self._create(_NEXT, mine):
-            self._remove_gone(_NEXT)
+    def _replace(self, ended: bytes, own: bytes) -> None:
+        """Replace an owner that has ended, unless another process is about to do so."""
+        if not self._create(_NEXT, own):
+            self._remove_if_ended(_NEXT)
             return
-        is_still_there = False
+        is_unchanged = False
         try:
-            is_still_there = self._gone(OWNER) == gone
+            is_unchanged = self._ended_owner(OWNER) == ended
         finally:
-            if not is_still_there:
+            if not is_unchanged:
                 self._remove(_NEXT)
-        if is_still_there:
+        if is_unchanged:
             with suppress(FileNotFoundError):
                 os.rename(_NEXT, OWNER, src_dir_fd=self.folder, dst_dir_fd=self.folder)
 
@@ -134,13 +137,8 @@ class RunLock:
         """Create a file that is whole when it appears; return ``False`` if there is one."""
         written = f"{OWNER}.{os.urandom(8).hex()}"
         self._write(written, content)
-        here = self.folder
         try:
-            try:
-                os.link(written, name, src_dir_fd=here, dst_dir_fd=here, follow_symlinks=False)
-            except OSError as error:
-                if error.errno not in NO_LINKS:
-                    raise
+            if not link(written, name, self.folder):
                 self._write(name, content)
         except FileExistsError:
             return False
@@ -150,8 +148,7 @@ class RunLock:
 
     def _write(self, name: str, content: bytes) -> None:
         """Write a new file, or leave none."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        fd = os.open(name, flags, 0o600, dir_fd=self.folder)
+        fd = open_or_create(name, 0o600, folder=self.folder, exclusive=True)
         try:
             with wrap_os_errors(self._path / name), os.fdopen(fd, "wb") as file:
                 file.write(content)
@@ -164,9 +161,8 @@ class RunLock:
             os.unlink(name, dir_fd=self.folder)
 
     def _read(self, name: str) -> bytes | None:
-        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            fd = os.open(name, flags, dir_fd=self.folder)
+            fd = open_to_read(name, folder=self.folder, follow_links=False)
         except FileNotFoundError:
             return None
         try:
@@ -174,8 +170,8 @@ class RunLock:
         finally:
             os.close(fd)
 
-    def _gone(self, name: str) -> bytes | None:
-        """Return a file's content if its process is gone; ``None`` if there is no file.
+    def _ended_owner(self, name: str) -> bytes | None:
+        """Return a file's content if its process has ended; ``None`` if there is no file.
 
         Raise UsageError if the process may be at work.
         """
@@ -187,15 +183,15 @@ class RunLock:
             owner = json.loads(content)
         if not isinstance(owner, dict):  # its process was killed while writing it
             owner = {}
-        if not _is_gone(owner):
-            raise self._refused(name, owner)
+        if not _has_ended(owner):
+            raise self._rejection(name, owner)
         return content
 
-    def _remove_gone(self, name: str) -> None:
-        if self._gone(name) is not None:
+    def _remove_if_ended(self, name: str) -> None:
+        if self._ended_owner(name) is not None:
             self._remove(name)
 
-    def _refused(self, name: str, owner: dict[str, Any]) -> UsageError:
+    def _rejection(self, name: str, owner: dict[str, Any]) -> UsageError:
         is_here = owner.get("machine") == _this_process()["machine"]
         machine = "this machine" if is_here else quoted(owner.get("host", "an unknown machine"))
         process = f": process {owner['pid']} on {machine}" if "pid" in owner else ""
@@ -204,23 +200,6 @@ class RunLock:
             "output. The file system has no locks: if that run no longer runs, remove "
             f"{quoted(self._path / name)}"
         )
-
-
-def try_lock(fd: int, how: int = fcntl.LOCK_EX) -> bool | None:
-    """Lock an open file until it is closed; return ``None`` where there are no locks.
-
-    Return whether it is locked now, and by no other process. Several processes may have a
-    ``LOCK_SH``.
-    """
-    try:
-        fcntl.flock(fd, how | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        if error.errno in _NO_LOCKS:
-            return None
-        raise
-    return True
 
 
 def is_lock_file(name: str) -> bool:
@@ -234,7 +213,7 @@ def is_marked(lock: Path, *, in_part: bool = False) -> bool:
     ``in_part``: it may have been killed before the mark was whole.
     """
     try:
-        fd = os.open(lock, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = open_to_read(lock, follow_links=False)
     except FileNotFoundError:
         return False
     try:
@@ -278,7 +257,7 @@ def _started(pid: int) -> str:
     return "ended" if fields[0] in "ZX" else f"{boot} {fields[19]}"
 
 
-def _is_gone(owner: dict[str, Any]) -> bool:
+def _has_ended(owner: dict[str, Any]) -> bool:
     """Whether the process that an owner's file names is known to have ended."""
     pid = owner.get("pid")
     if owner.get("machine") != _this_process()["machine"] or not isinstance(pid, int) or pid < 1:

@@ -45,7 +45,7 @@ def scratch_folder(parent: Path | None = None, what: Path | None = None) -> Iter
 
 
 def _sweep(place: Path) -> None:
-    """Remove the folders of processes that are gone: they are marked, and not locked."""
+    """Remove the folders of ended processes: they are marked, and not locked."""
     names: list[str] = []
     with suppress(OSError):  # a folder may be writable but not listable
         names = os.listdir(place)

@@ -16,6 +16,7 @@ from unicodedata import normalize
 from kapre_cli.errors import UsageError, wrap_os_errors
 from kapre_cli.formats.validation import within
 from kapre_cli.inputs import Source, folder_id, folders_above, prefix_conflicts
+from kapre_cli.osutil import longest_name, longest_path
 from kapre_cli.outputs.existing import (
     check_folder_exists,
     check_kind,
@@ -40,10 +41,14 @@ def validate_output(
     That is one whose folder does not exist, that may not be replaced, is an input, would lie in
     another output, has an input in its work folder, or cannot hold the keys of ``sources``.
     ``resumable`` tells whether the command offers ``--resume``, for the message.
+
+    A run calls it once: the command line before it reads standard input, with the inputs of all
+    shards, or else ``extract``. What may have changed since then, an output that has appeared, is
+    checked once more under the run's lock (``existing_output``) and when it is published.
     """
     path = output.path
     check_folder_exists("output", path)
-    longest = os.pathconf(path.parent, "PC_NAME_MAX")
+    longest = longest_name(path.parent)
     if len(os.fsencode(path.name + PARTIAL_SUFFIX)) > longest:
         raise UsageError(
             f"the name of the output {quoted(path)} is too long: with {PARTIAL_SUFFIX!r} behind "
@@ -76,7 +81,7 @@ class OutputPathValidator:
         self._files: dict[str, list[Source]] = {}  # by ``folded``
         self._folders: dict[str | bytes, Source] = {}  # by ``folded``: one input in the folder
 
-    def admit(self, source: Source) -> None:
+    def validate(self, source: Source) -> None:
         """Accept ``source``, or raise UsageError.
 
         It may not be the output or the report, lie in the output's work folder, or collide with an
@@ -141,26 +146,26 @@ def _check_file_names(path: Path, format_: Format, sources: Sequence[Source]) ->
         **dict.fromkeys(format_.folder_files, "the output's own metadata"),
         **{format_.array_file(source.key): source.path for source in sources},
     }
-    longest = os.pathconf(path.parent, "PC_NAME_MAX")
-    at_most = os.pathconf(path.parent, "PC_PATH_MAX") - 1
-    refused = f"cannot be stored in {format_.summary}:"
+    longest = longest_name(path.parent)
+    at_most = longest_path(path.parent)
+    cause = f"cannot be stored in {format_.summary}:"
     for source in sources:
         file = format_.array_file(source.key)
         for part in file.split("/"):
             if len(os.fsencode(part)) > longest:
                 raise UsageError(
-                    f"{quoted(source.path)} {refused} {quoted(part)} is longer than the {longest} "
+                    f"{quoted(source.path)} {cause} {quoted(part)} is longer than the {longest} "
                     "bytes a name may have; write one .h5 file"
                 )
         # The path is longest in the work folder.
         if len(os.fsencode(f"{path}{PARTIAL_SUFFIX}/output/{file}")) > at_most:
             raise UsageError(
-                f"{quoted(source.path)} {refused} with {quoted(path)} in front its path would be "
+                f"{quoted(source.path)} {cause} with {quoted(path)} in front its path would be "
                 f"longer than the {at_most} bytes a path may have; write one .h5 file"
             )
     for folder, file in prefix_conflicts(files):
         raise UsageError(
-            f"{quoted(files[file])} {refused} {quoted(folder)} would be a file and a folder; "
+            f"{quoted(files[file])} {cause} {quoted(folder)} would be a file and a folder; "
             "write one .h5 file"
         )
     check_collisions(path.parent, files)

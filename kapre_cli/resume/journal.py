@@ -37,7 +37,7 @@ import numpy.typing as npt
 from kapre_cli.errors import OutputError, wrap_os_errors
 from kapre_cli.formats.checksum import crc32
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata, dumps
-from kapre_cli.osutil import Resource
+from kapre_cli.osutil import Resource, open_or_create, write_at
 from kapre_cli.text import quoted
 
 HEAD = struct.Struct("<4sIQII")
@@ -152,9 +152,7 @@ class Journal(Resource):
 
     def _write(self, data: memoryview) -> None:
         with self._breaking():  # a record may be torn: no other can follow it
-            while data:
-                written = os.pwrite(self._descriptor, data, self._on_file)
-                data, self._on_file = data[written:], self._on_file + written
+            self._on_file = write_at(self._descriptor, data, self._on_file)
 
     @contextmanager
     def _breaking(self) -> Iterator[None]:
@@ -202,8 +200,7 @@ class Journal(Resource):
 
 def _opened(path: Path) -> int:
     """Return a descriptor of an empty journal; reject a file that somebody has put there."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-    fd = os.open(path, flags, 0o666)
+    fd = open_or_create(path)
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or status.st_size:
         os.close(fd)
@@ -219,17 +216,6 @@ def peak_of(values: Frames) -> float:
     if not np.isfinite(peak):
         peak = float(values.max(initial=0.0, where=np.isfinite(values)))
     return peak
-
-
-def read_into(fd: int, block: Frames, position: int) -> int:
-    """Fill a block from a file at ``position`` and return the number of bytes read.
-
-    One system call reads 2 GiB at most, and may read less.
-    """
-    left = block.data.cast("B")
-    while left and (n_read := os.preadv(fd, [left], position)):
-        left, position = left[n_read:], position + n_read
-    return block.nbytes - len(left)
 
 
 def identity(metadata: InputMetadata, non_finite: str, content: str = "") -> int:

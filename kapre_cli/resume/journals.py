@@ -20,8 +20,8 @@ from kapre_cli.formats.checksum import crc32
 from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.formats.validation import validated_json, validated_key
 from kapre_cli.framing import spans
-from kapre_cli.osutil import Resource, is_at
-from kapre_cli.resume.journal import HEAD, MAGIC, BlockEntry, Frames, peak_of, read_into
+from kapre_cli.osutil import Resource, is_at, open_folder, open_or_create, open_to_read, read_into
+from kapre_cli.resume.journal import HEAD, MAGIC, BlockEntry, Frames, peak_of
 from kapre_cli.text import quoted
 
 _NAME = re.compile(r"journal-([1-9][0-9]{0,8})")
@@ -46,11 +46,11 @@ class Journals(Resource):
         self._fds: dict[str, int] = {}
         self._last = 0
         with wrap_os_errors(folder, "read"):
-            self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._folder = open_folder(folder)
         try:
             for name in sorted(filter(_NAME.fullmatch, os.listdir(self._folder)), key=_number):
                 with wrap_os_errors(folder / name, "read"):
-                    self._open(name, os.O_RDONLY)
+                    self._fds[name] = open_to_read(name, folder=self._folder, follow_links=False)
                 self._last = _number(name)
         except BaseException:
             self.close()
@@ -67,17 +67,15 @@ class Journals(Resource):
         path = self.folder / f"journal-{self._last}"
         with wrap_os_errors(path):
             try:
-                self._open(path.name, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+                self._fds[path.name] = open_or_create(
+                    path.name, folder=self._folder, exclusive=True
+                )
             except FileExistsError as error:
                 raise OutputError(
                     f"{quoted(path)} appeared while the run was on; it is left as it is: "
                     "move it away"
                 ) from error
         return path
-
-    def _open(self, name: str, flags: int) -> None:
-        flags |= os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        self._fds[name] = os.open(name, flags, 0o666, dir_fd=self._folder)
 
     def open(self, name: str) -> int:
         """Return the descriptor of a journal; the caller may not close it."""
@@ -88,7 +86,7 @@ class Journals(Resource):
         block = np.empty(entry.shape, dtype="<f4")
         path = f"{self.folder}/{entry.journal}"  # making a pathlib path takes as long as reading
         with wrap_os_errors(path, "read back"):
-            n_read = read_into(self._fds[entry.journal], block, entry.position)
+            n_read = read_into(self._fds[entry.journal], block.data.cast("B"), entry.position)
         if n_read != block.nbytes or crc32(block.data) != entry.crc32:
             raise StoredDataError(
                 f"{quoted(path)} does not hold what was written to it, "
@@ -221,7 +219,7 @@ def _block(
     found_crc, peak = 0, 0.0
     for first, count in spans(n_values // 4, _PART_VALUES):
         values = np.empty(count, "<f4")
-        if read_into(file.fileno(), values, position + 4 * first) != values.nbytes:
+        if read_into(file.fileno(), values.data.cast("B"), position + 4 * first) != values.nbytes:
             return None
         found_crc = crc32(values.data, found_crc)
         peak = max(peak, peak_of(values))

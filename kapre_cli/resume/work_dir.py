@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from kapre_cli.errors import OutputError, UsageError, wrap_os_errors
-from kapre_cli.osutil import Resource, is_at, rename_to_new, sync_folder
+from kapre_cli.osutil import Resource, is_at, open_folder, rename_to_new, sync_folder
 from kapre_cli.outputs.existing import Existing, check_no_lone_companion
 from kapre_cli.outputs.publishing import (
     OF_AN_OUTPUT,
@@ -40,7 +40,7 @@ class WorkDir(Resource):
 
     Attributes:
         staging: Where the output is assembled.
-        keep: Whether the journals are kept when the run ends.
+        keeps_journals: Whether the journals are kept when the run ends.
         published: Whether the output is in its place.
         note: A sentence for the user on the file system, if any.
 
@@ -62,14 +62,14 @@ class WorkDir(Resource):
             for one in self._formats
             for path in (own, *one.companions(own))
         }
-        self.keep = True
+        self.keeps_journals = True
         self.published = False
         self.note: str | None = None
         with ExitStack() as held, wrap_os_errors(self.folder):
             self._lock = self._locked()
             held.callback(self._lock.release)
             self.journals = held.enter_context(Journals(self.folder))
-            self._parent = os.open(output.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._parent = open_folder(output.path.parent)
             held.callback(os.close, self._parent)
             try:
                 self.check_in_place()
@@ -147,13 +147,13 @@ class WorkDir(Resource):
 
     def _clear(self) -> list[Path]:
         """Remove all a run has left but its journals; return unexpected files, which stay."""
-        foreign: list[Path] = []
+        unexpected: list[Path] = []
         for left in map(self.folder.joinpath, self._made_aside):
             if left.is_dir() and not left.is_symlink():
-                foreign += remove_output_files(left, self._format)
+                unexpected += remove_output_files(left, self._format)
             else:
                 left.unlink(missing_ok=True)
-        return foreign
+        return unexpected
 
     def publish(self, existing: Existing) -> None:
         """Move the complete output to its place, where only ``existing`` may be replaced.
@@ -172,7 +172,7 @@ class WorkDir(Resource):
                 publish(*paths, existing.output, OF_AN_OUTPUT, self._format)
             self.published = True
             sync_folder(target.parent)
-        self.keep = False
+        self.keeps_journals = False
 
     def check_in_place(self) -> None:
         """Raise OutputError if this folder, or the one above, was moved."""
@@ -203,7 +203,7 @@ class WorkDir(Resource):
                 with wrap_os_errors(self.folder, "removed"):
                     self._recover()
                     self._clear()
-                    if not self.keep:
+                    if not self.keeps_journals:
                         self.journals.remove_all()
                         self._remove_folder()
 
@@ -264,8 +264,12 @@ def _check_ours(folder: Path, made_aside: Collection[str]) -> None:
 
 
 @contextmanager
-def signals_deferred() -> Iterator[None]:
-    """Ignore SIGINT, SIGTERM and SIGHUP while the output is moved into place."""
+def signals_ignored() -> Iterator[None]:
+    """Ignore SIGINT, SIGTERM and SIGHUP while the output is moved into place.
+
+    It takes a moment, and a run stopped in between would be reported as if there were no output.
+    Signals of this time are lost: when it is over nothing is left to stop.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # signals never reach another thread
         return

@@ -1,4 +1,4 @@
-"""What to compute, from what, and to where: frozen values, checked when made.
+"""Settings of a run: layer, audio, output. Frozen values, checked when made.
 
 Only the standard library is used here, so that the command line can check its options,
 and a reader its metadata, without importing NumPy or TensorFlow.

@@ -1,4 +1,4 @@
-"""What a run reads and writes, beside the layer that it computes."""
+"""Settings of a run beside those of the layer: audio, output, engine."""
 
 import os
 from collections.abc import Sequence
@@ -35,22 +35,22 @@ MAX_BATCH_SAMPLES = 2**28
 
 @dataclass(frozen=True, kw_only=True)
 class AudioSettings:
-    """What is taken of every input before the layer sees it.
+    """How every input is read before the layer sees it.
 
     Attributes:
         sr: Sample rate in Hz that every input must have, or is converted to.
         resample: Convert inputs of another rate instead of failing them.
-        channels: Channels to take, counted from 0, in this order. ``None``: all of them.
-        mono: Average the channels taken into one.
-        allow_truncated: Take what there is of a file that holds fewer or more frames than its
-            header promises, instead of failing it.
-        non_finite: One of ``NON_FINITE``: what becomes of samples that are NaN or infinite.
-            ``"fail"``: their file fails. ``"zero"``: they become 0. ``"keep"``: they stay, and
-            every frame that holds one is NaN.
-        verify_audio: Hold the samples of a FLAC file against the MD5 in its header.
+        channels: Selected channels, counted from 0, in this order. ``None``: all of them.
+        mono: Average the selected channels into one.
+        allow_truncated: Read a file that has fewer or more samples than its header declares,
+            instead of failing it.
+        non_finite: One of ``NON_FINITE``: how NaN and infinite samples are treated. ``"fail"``:
+            their file fails. ``"zero"``: they become 0. ``"keep"``: they stay, and every frame
+            that holds one is NaN.
+        verify_audio: Compare the samples of a FLAC file with the MD5 in its header.
         max_frames: Fail a file of more samples in each channel. ``None``: no limit.
-        raw_format: What every input is, none of which has a header. ``None``: its own header
-            says so.
+        raw_format: The encoding of all inputs, which have no header then. ``None``: every input
+            has a header.
     """
 
     sr: int
@@ -75,12 +75,12 @@ class AudioSettings:
             checked = checks.integer("max_frames", self.max_frames, at_least=1)
             object.__setattr__(self, "max_frames", checked)
         if self.channels is not None:
-            taken = tuple(checks.integer("channel", one, at_least=0) for one in self.channels)
-            if not taken:
+            channels = tuple(checks.integer("channel", one, at_least=0) for one in self.channels)
+            if not channels:
                 raise checks.invalid("channels", "None or at least one channel", self.channels)
-            if len(set(taken)) < len(taken):
+            if len(set(channels)) < len(channels):
                 raise checks.invalid("channels", "different from one another", self.channels)
-            object.__setattr__(self, "channels", taken)
+            object.__setattr__(self, "channels", channels)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the values by name, ready for JSON."""
@@ -116,7 +116,7 @@ class AudioSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class OutputSettings:
-    """Where features go and how they are stored.
+    """Where and how features are stored.
 
     Attributes:
         path: The file or folder, or ``STANDARD_OUTPUT``.
@@ -127,9 +127,9 @@ class OutputSettings:
         dimension_scales: Give an HDF5 file dimension scales, from which programs that read netCDF
             take seconds and Hz.
         overwrite: Replace an existing output once the new one is complete.
-        resume: Keep what an earlier run has done for the same output. ``"stat"``: for inputs
-            whose path, size and time of change are the same; ``"content"``: for inputs whose
-            bytes are the same; ``None``: do not.
+        resume: Reuse the arrays of an earlier run for the same output. ``"stat"``: of inputs
+            whose path, size and modification time are the same; ``"content"``: of inputs whose
+            bytes are the same; ``None``: of none.
     """
 
     path: Path
@@ -209,7 +209,7 @@ def _target(path: Path) -> Path:
 
 
 def output_path(text: str) -> Path:
-    """Return the path that an output's name stands for; ``-`` is standard output, ``./-`` is not.
+    """Return the path of an output by its name; ``-`` is standard output, ``./-`` is not.
 
     >>> output_path("-") == STANDARD_OUTPUT, output_path("./-") == STANDARD_OUTPUT
     (True, False)
@@ -264,6 +264,7 @@ def format_of(text: str | os.PathLike[str], *, streams: bool = True) -> str:
         f"the output {quoted(text)} has the suffix {quoted(dot + last)}, which is no format; "
         f"name {', '.join(forms)}, or {folder.summary}: a name without a suffix, "
         f"{quoted(text + '/')}, or any name with --format {folder.name}"
+        f"{''.join(f'; {why}' for why in FORMATS.broken.values())}"
     )
 
 
@@ -284,11 +285,11 @@ def resolved_engine(engine: str, layer: LayerConfig) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractionSettings:
-    """One run: the layer, what it is fed, where the result goes.
+    """One run: the layer, its input and its output.
 
     Attributes:
         layer: The layer's arguments. A mel layer's ``sr`` is the audio's.
-        audio: What is taken of every input.
+        audio: How every input is read.
         output: Where and how features are stored.
         batch_size: Frames that are computed at once, rounded up to a multiple of 16; ``None``:
             a number chosen from ``n_dft`` and ``n_hop``.
@@ -309,7 +310,7 @@ class ExtractionSettings:
     shard: Shard | None = None
 
     def __post_init__(self) -> None:
-        """Check what the parts, which have checked themselves, must agree upon."""
+        """Check that the parts, each of which has checked itself, agree."""
         if self.layer.required_sr not in (None, self.audio.sr):
             raise SettingsError(
                 "The layer's `sr` must be the rate of the audio. "
