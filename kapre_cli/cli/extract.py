@@ -21,7 +21,7 @@ def extracting_command(config: type[LayerConfig]) -> click.Command:
 
         return extraction(config, options)
 
-    examples = config.examples or (
+    examples = vars(config).get("examples") or (  # its own, not those of a layer it is derived from
         (
             "All recordings below a folder, into one HDF5 file:",
             f"kapre-extract {config.command} sample_audio -o features.h5",
