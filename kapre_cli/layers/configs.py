@@ -10,6 +10,7 @@ from kapre_cli.settings import checks
 from kapre_cli.settings.layers import (
     DATA_FORMATS,
     DECIBEL_RANGE,
+    DECIBEL_TOLERANCE,
     DEFAULT_AMIN,
     Coordinate,
     Finish,
@@ -217,7 +218,13 @@ class SpectrogramConfig(LayerConfig):
         if self.decibel:
             # The layer takes 10 log10 whatever its power is: only of power is that a level.
             label = "Level" if self.power == 2 else f"10 log10 of {quantity}"
-            return Values("decibels", f"{label} (dB re recording's maximum)", -DECIBEL_RANGE, 0.0)
+            return Values(
+                "decibels",
+                f"{label} (dB re recording's maximum)",
+                lowest=-DECIBEL_RANGE,
+                highest=0.0,
+                tolerance=DECIBEL_TOLERANCE,
+            )
         return Values("magnitudes", quantity.capitalize(), 0.0, math.inf, 20 / self.power)
 
     def caption(self) -> list[str]:
