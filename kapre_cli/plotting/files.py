@@ -80,7 +80,7 @@ def _is_ours(path: Path) -> bool:
 def picture_format(path: Path) -> str:
     """Return the suffix of a path, without the dot and in lower case.
 
-    >>> kind_of(Path("song.PNG"))
+    >>> picture_format(Path("song.PNG"))
     'png'
     """
     return path.suffix.lower().removeprefix(".")
