@@ -192,6 +192,7 @@ class SpectrogramConfig(LayerConfig):
 
     def keras_layer(self, **kwargs: Any) -> Any:
         """Return the Keras layer; ``kwargs`` are those of every one, such as ``dtype``."""
+        # By its name: no module imports one of a room above it.
         layer = getattr(import_module("kapre_cli.time_frequency"), self.keras_class)
         return layer(**self.to_dict(), **kwargs)
 
