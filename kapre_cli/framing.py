@@ -115,7 +115,7 @@ class Framing:
         return total // 2, total - total // 2
 
     def span(self, length: int, first: int, n_frames: int) -> tuple[int, int]:
-        """Return the samples (start, stop) that ``n_frames`` frames from ``first`` on cover.
+        """Return the samples ``(start, stop)`` of ``n_frames`` frames from ``first`` on.
 
         Sample 0 is the first of the signal; pads lie below 0 and from ``length`` on.
         """
@@ -141,9 +141,10 @@ class Framing:
         return -(-self.n_dft // self.n_hop) - 1
 
     def times(self, length: int, sr: float) -> tuple[float, float]:
-        """Return ``(time_start, time_step)`` in seconds: frame i is centred at start + i * step.
+        """Return ``(time_start, time_step)`` in seconds.
 
-        The centre of a frame is the peak of its periodic window, ``n_dft / 2`` samples in.
+        Frame i is centred at ``time_start + i * time_step``. The centre of a frame is the peak of
+        its periodic window, ``n_dft / 2`` samples in.
         """
         return (self.n_dft / 2 - self.pads(length)[0]) / sr, self.n_hop / sr
 
@@ -161,7 +162,7 @@ def largest_power_of_two(at_most: int) -> int:
 
 
 def spans(n_frames: int, at_most: int) -> Iterator[tuple[int, int]]:
-    """Cut ``n_frames`` frames into ``(first, count)`` spans of ``at_most``, the last one shorter.
+    """Cut ``n_frames`` frames into ``(first, count)`` spans of ``at_most`` frames.
 
     >>> list(spans(10, 4))
     [(0, 4), (4, 4), (8, 2)]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class MfccConfig(MelspectrogramConfig):
-    """The arguments of ``Mfcc``: ``n_mfcc``, and those of the mel-spectrogram before it.
+    """The arguments of ``Mfcc``: ``n_mfcc``, and those of its mel-spectrogram.
 
     Raises:
         ValueError: If an argument is out of range; the message names the rule and the value.
@@ -116,7 +116,7 @@ class MfccConfig(MelspectrogramConfig):
 
 
 def dct_matrix(n_bands: int, n_coefficients: int) -> "npt.NDArray[np.float64]":
-    """Return the first columns of the orthonormal DCT-II, shape ``(n_bands, n_coefficients)``."""
+    """Return the orthonormal DCT-II, shape ``(n_bands, n_coefficients)``."""
     import numpy as np
 
     bands, coefficients = np.ogrid[:n_bands, :n_coefficients]

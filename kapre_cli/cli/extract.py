@@ -1,4 +1,4 @@
-"""The commands that extract features: one for each layer, made from its configuration."""
+"""The commands that extract features, each made from the configuration of a layer."""
 
 from collections.abc import Iterator
 from typing import Any

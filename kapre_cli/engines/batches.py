@@ -1,4 +1,4 @@
-"""Pack segments of signals into batches of frames, and compute these with an engine.
+"""Pack segments of signals into batches of frames, and compute the batches.
 
 The samples of segments are copied one after another into a batch, each beginning at a multiple of
 the hop, and the batch is framed as one signal. A frame that starts in one segment and ends in the
@@ -79,7 +79,7 @@ class Slot:
 
 
 class BatchPacker:
-    """Packs segments, which include their padding, into batches of ``n_frames`` frames."""
+    """Packs segments, padding included, into batches of ``n_frames`` frames."""
 
     def __init__(self, framing: Framing, n_frames: int) -> None:
         self._framing = framing
@@ -179,7 +179,7 @@ class Engine(Resource):
 
 
 def batch_frames(config: LayerConfig, batch_size: int | None = None) -> int:
-    """Return the frames of a batch, a multiple of 16: ``batch_size``, or the layer's default."""
+    """Return the frames of a batch: ``batch_size`` or the default, rounded up to 16."""
     framing = config.framing
     return _rounded_up(batch_size or _DEFAULT_VALUES // max(framing.n_dft, framing.n_hop))
 

@@ -27,7 +27,9 @@ FloatArray = npt.NDArray[np.floating]
 
 
 def hann(n_dft: int) -> npt.NDArray[np.float64]:
-    """Return the periodic Hann window: one period of a raised cosine without its end point.
+    """Return the periodic Hann window.
+
+    It is one period of a raised cosine without its end point.
 
     Args:
         n_dft: Number of points, at least 1.
@@ -182,7 +184,7 @@ def mel_bands(
 
 
 def mel_filterbank(**arguments: Any) -> npt.NDArray[np.float64]:
-    """Return :func:`mel_bands` of the same arguments as a matrix, ``(n_mels, n_freq)``."""
+    """Return :func:`mel_bands` as a matrix, shape ``(n_mels, n_freq)``."""
     return mel_bands(**arguments).dense()
 
 
@@ -211,7 +213,7 @@ def decibel_reference(peak: float, amin: float) -> float:
 def decibels_below(
     values: npt.NDArray[np.float32], reference: float, amin: float
 ) -> npt.NDArray[np.float32]:
-    """Return ``values`` as decibels below ``reference``, from 0 down to a floor of -80.
+    """Return ``values`` in decibels below ``reference``, with a floor at -80.
 
     ``max(10 * log10(max(v, amin)) - 10 * log10(reference), -80)``.
 

@@ -34,7 +34,7 @@ Matrix = npt.NDArray[np.floating[Any]]
 
 
 class MelArguments(Protocol):
-    """A dataclass with the arguments that describe mel bands, see :func:`dsp.mel_bands`."""
+    """A dataclass with the arguments of :func:`dsp.mel_bands`."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
@@ -178,7 +178,7 @@ def empty_bands_warning(
     *,
     lists_bands: bool = True,
 ) -> str | None:
-    """Return a warning about bands that no frequency bin falls into; ``None`` without any."""
+    """Return a warning about bands without a frequency bin; ``None`` without any."""
     bands = dsp.empty_bands(filterbank)
     if not bands:
         return None
@@ -225,7 +225,10 @@ def _longer_frames(n_dft: int) -> Iterator[int]:
 
 
 def _fewer_bands(config: MelArguments) -> Iterator[int]:
-    """Yield numbers of bands: each needs a bin, and none of those lies in more than two bands."""
+    """Yield smaller numbers of bands, from the largest that could be full.
+
+    Each band needs a bin, and no bin lies in more than two bands.
+    """
     n_mels = min(config.n_mels - 1, 2 * (config.n_dft // 2 + 1))
     while n_mels > 0:
         yield n_mels

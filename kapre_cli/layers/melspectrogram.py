@@ -14,7 +14,7 @@ from kapre_cli.layers.steps import Tensor
 
 
 class EmptyMelBandsWarning(LayerWarning):
-    """Some mel bands hold no frequency bin, so they hold no energy, whatever the input."""
+    """Some mel bands have no frequency bin: they are 0 for any input."""
 
 
 @keras.saving.register_keras_serializable(package="kapre_cli")

@@ -202,7 +202,7 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
         self.built = True
 
     def _channel_order_doubt(self, input_shape: Shape) -> str:
-        """Return why the channels of an input seem to be its last axis; empty if they do not."""
+        """Return why the last axis of an input seems to be its channels, or nothing."""
         _, channel, samples = self._dimensions(input_shape)
         if samples and channel is None and samples < min(self.n_dft, _FEW_SAMPLES):
             return f"{counted(samples, 'sample')} in a number of channels that is not known"
@@ -233,7 +233,7 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
         return ops.cast(features, self.compute_dtype)
 
     def finish(self, features: Tensor) -> Tensor:
-        """Return the layer's values: decibels below the largest value of each example, if asked.
+        """Return the last step of the layer: decibels below each example's maximum, or none.
 
         Args:
             features: Shape ``(batch, channel, n_time, n_features)``.
@@ -342,7 +342,7 @@ def _sizes(config: SpectrogramConfig) -> str:
 
 
 def _dft_kernel(window: np.ndarray[Any, Any], n_freq: int, wave: Any) -> np.ndarray[Any, Any]:
-    """Return the windowed cosines or sines of the transform, shape ``(n_dft, 1, n_freq)``."""
+    """Return windowed cosines or sines, shape ``(n_dft, 1, n_freq)``."""
     n_dft = len(window)
     # The phase is reduced in integers: n * k grows past what a float holds exactly.
     turns = np.outer(np.arange(n_dft), np.arange(n_freq)) % n_dft

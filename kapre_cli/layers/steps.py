@@ -91,7 +91,7 @@ def transform_frames(
 def in_chunks(
     transform: Callable[[Tensor], Tensor], signal: Tensor, framing: Framing, n_frames: int
 ) -> Tensor:
-    """Return ``transform(signal)``, computed from ``n_frames`` frames of one channel at a time.
+    """Return ``transform(signal)``, computed from ``n_frames`` frames at a time.
 
     Args:
         transform: Returns the features of frames, ``(batch, channel, n_time, n_features)``, of a
@@ -166,10 +166,10 @@ def power_of_convolution(signal: Tensor, kernels: tuple[Tensor, Tensor], n_hop: 
 
 
 def raise_to(power: Tensor, exponent: float) -> Tensor:
-    """Return ``power ** exponent`` for ``power >= 0``, with a finite gradient at 0; NaN stays NaN.
+    """Return ``power ** exponent`` for ``power >= 0``, with a finite gradient at 0.
 
     Below an exponent of 1 the slope at 0 is infinite, and silence would turn every gradient into
-    NaN: value and gradient are set to 0 there.
+    NaN: value and gradient are set to 0 there. NaN stays NaN.
     """
     if exponent == 1.0:
         return power
@@ -186,7 +186,7 @@ def raise_to(power: Tensor, exponent: float) -> Tensor:
 
 
 def decibels(values: Tensor, amin: float) -> Tensor:
-    """Return each example of a batch in decibels below its largest value, floored at -80.
+    """Return each example of a batch in decibels below its maximum, floored at -80.
 
     Values below ``amin`` are raised to it first. The reference is taken over all axes but the
     first, so examples are independent of each other.

@@ -130,7 +130,7 @@ def colour_map(name: str) -> Colormap:
 
 
 def _distinct(colours: Colormap, candidates: Sequence[str]) -> str:
-    """Return the first candidate that differs from all colours, or the most different one."""
+    """Return the first candidate unlike all colours, else the most different one."""
     taken = colours(np.linspace(0, 1, 64))[:, :3]
     distances = [float(np.abs(taken - to_rgb(one)).sum(axis=1).min()) for one in candidates]
     least = min(_MIN_DISTANCE, max(distances))
@@ -258,7 +258,7 @@ def _draw_panels(
 
 
 def _font_size(text: str, length: float, size: float) -> float:
-    """Return the font size in points at which a text is at most ``length`` inches long."""
+    """Return the largest font size, in points, at which a text fits into ``length`` inches."""
     return min(72 * length / (_LETTER * len(text)), size)
 
 

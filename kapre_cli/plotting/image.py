@@ -87,7 +87,7 @@ class PlotAxis:
 def peaks(
     selection: Selection, rows: Rows, n_columns: int, block_values: int = _BLOCK_VALUES
 ) -> Image:
-    """Return the largest value in each cell of a grid laid over the shown part of an array.
+    """Return the largest value in each cell of a grid over a selection.
 
     The array is read once, a block of frames after the other. NaN stays visible: a cell that
     holds one is NaN.

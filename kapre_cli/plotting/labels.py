@@ -77,7 +77,7 @@ class _Locator(Locator):
 
 
 class ScaleLocator(_Locator):
-    """Places ticks at the ends of an axis that is not linear, and at round numbers between."""
+    """Places ticks at the ends of a non-linear axis, and at round numbers between."""
 
     def __init__(self, positions: FeatureAxis) -> None:
         self._to_scale = positions.to_scale
@@ -95,7 +95,7 @@ class ScaleLocator(_Locator):
     def _apart(
         self, vmin: float, vmax: float, others: Sequence[float], n_ticks: int
     ) -> list[float]:
-        """Return both ends and, from the highest down, the others at a sufficient distance."""
+        """Return both ends and the other ticks that are far enough from their neighbours."""
         kept = [vmin, vmax]
         apart = float(np.ptp(self._to_scale(kept))) / n_ticks
         for value in others[::-1]:

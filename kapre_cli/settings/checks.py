@@ -1,4 +1,4 @@
-"""Checks of single arguments, worded as Keras words them, and the limits of any recording."""
+"""Checks of single arguments, with messages like those of Keras, and common limits."""
 
 import math
 import operator
@@ -25,7 +25,7 @@ def invalid(name: str, rule: str, value: object) -> SettingsError:
 
 
 def integer(name: str, value: Any, *, at_least: int, at_most: int | None = None) -> int:
-    """Return ``value`` as an ``int`` in a range; NumPy's integers are accepted, bools are not."""
+    """Return an integer in a range as ``int``; NumPy's are accepted, bools are not."""
     rule = f"an integer of at least {at_least}"
     if at_most is not None:
         rule = f"an integer from {at_least} to {at_most}"
@@ -41,7 +41,7 @@ def integer(name: str, value: Any, *, at_least: int, at_most: int | None = None)
 
 
 def whole_number(text: str) -> int:
-    """Return the integer that a text states; ``16000.0`` and ``16e3`` are integers, too.
+    """Return the integer that a text states, such as ``16000.0`` or ``16e3``.
 
     Raises:
         ValueError: If it states none, or one of more digits than any float has.
@@ -63,7 +63,7 @@ def whole_number(text: str) -> int:
 
 
 def real(name: str, value: Any, *, at_least: float = 0.0, above: float | None = None) -> float:
-    """Return ``value`` as a finite ``float``, at least ``at_least`` or above ``above``."""
+    """Return a finite number as ``float``, at least ``at_least`` or above ``above``."""
     rule = f"a number above {above:g}" if above is not None else f"a number from {at_least:g} up"
     number = _float(name, rule, value)
     if not math.isfinite(number) or (number <= above if above is not None else number < at_least):
@@ -72,7 +72,7 @@ def real(name: str, value: Any, *, at_least: float = 0.0, above: float | None = 
 
 
 def float32_above_zero(name: str, value: Any) -> float:
-    """Return ``value`` as a ``float`` above 0 that is a normal number in float32 as well."""
+    """Return a number above 0 as ``float``, if it is a normal number in float32."""
     rule = f"a number from {_FLOAT32[0]:.8g} to {_FLOAT32[1]:.8g}, which float32 can hold"
     number = _float(name, rule, value)
     if not _FLOAT32[0] <= number <= _FLOAT32[1]:  # NaN is not
@@ -105,7 +105,7 @@ def choice(name: str, value: Any, choices: Collection[Any]) -> Any:
 
 
 def check_frame_size(n_values: int, n_channels: int) -> None:
-    """Raise ValueError if a frame has more values than are read at once, ``MAX_FRAME_VALUES``."""
+    """Raise ValueError if a frame has more than ``MAX_FRAME_VALUES`` values."""
     if n_values * n_channels > MAX_FRAME_VALUES:
         raise ValueError(
             f"one frame has {n_values:,} values in each of {n_channels:,} channels, "

@@ -17,7 +17,7 @@ _DEFAULT = "channels_last"
 
 
 def keras_image_data_format() -> str:
-    """Return the value of ``keras.config.image_data_format()``, without importing Keras.
+    """Return ``keras.config.image_data_format()``, without importing Keras.
 
     Keras keeps its settings in ``keras.json``, in the folder that the environment names as
     ``KERAS_HOME`` or in ``~/.keras``.
@@ -34,7 +34,7 @@ def keras_image_data_format() -> str:
 
 
 def resolved(layer: Config) -> Config:
-    """Return the layer's arguments with ``"default"`` replaced by Keras' image data format."""
+    """Return a layer with the image data format of Keras for ``"default"``."""
     if layer.image_data_format != "default":
         return layer
     resolved: dict[str, Any] = {"image_data_format": keras_image_data_format()}
