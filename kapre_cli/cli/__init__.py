@@ -31,6 +31,7 @@ from kapre_cli.cli.signals import Stopped, pass_over, stoppable
 from kapre_cli.errors import KapreExtractError
 from kapre_cli.osutil import discard
 from kapre_cli.report import ExitCode
+from kapre_cli.settings import LAYERS
 from kapre_cli.settings.formats import all_formats, recognized_format
 from kapre_cli.text import printable
 from kapre_cli.version import PROGRAM, __version__
@@ -86,7 +87,7 @@ class _Program(Command, click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
-            hint = _command_hint(args, self.commands)
+            hint = "; ".join((_command_hint(args, self.commands), *LAYERS.broken.values()))
             ctx.fail(printable(f"No such command '{args[0]}': {hint}"))
         return super().resolve_command(ctx, args)
 

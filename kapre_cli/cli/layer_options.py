@@ -54,7 +54,7 @@ def _option(name: str, option: CommandOption, hint: Any, default: Any) -> Option
 
 
 def layer_config(config: type[LayerConfig], options: Mapping[str, Any], sr: int) -> LayerConfig:
-    """Return a layer's arguments from the options of a command line, and the sample rate."""
+    """Return a layer's arguments from the options of a command line."""
     arguments: dict[str, Any] = {
         name: options[option.name or name] for name, option in command_options(config).items()
     }
@@ -74,6 +74,6 @@ def as_option(name: str, value: float | None = None) -> str:
 
 
 def warn_of_layer(config: LayerConfig, result: RunResult) -> None:
-    """Warn of unusual arguments and name better options; --verbose lists empty mel bands."""
+    """Warn of unusual arguments, with remedies; --verbose lists empty mel bands."""
     for warning in config.warnings(as_option, lists_bands=result.is_detailed):
         result.emit(Warned(warning))

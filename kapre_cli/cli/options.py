@@ -21,7 +21,7 @@ from kapre_cli.settings import (
     RawFormat,
     Shard,
 )
-from kapre_cli.settings.checks import whole
+from kapre_cli.settings.checks import whole_number
 from kapre_cli.settings.formats import all_formats, built_in_formats, compressions
 
 _output_option = partial(Option, group=Group.OUTPUT)
@@ -66,7 +66,7 @@ class WholeNumber(click.IntRange):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the number, from text or from a value in a file of options."""
         try:
-            number = whole(str(value))
+            number = whole_number(str(value))
         except ValueError:
             self.fail(f"{value!r} is not a whole number{self._why}.", param, ctx)
         return super().convert(number, param, ctx)

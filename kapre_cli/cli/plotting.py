@@ -22,7 +22,7 @@ from kapre_cli.extract.executor import Executor
 from kapre_cli.formats.opening import Features, is_output, open_features
 from kapre_cli.inputs import discover
 from kapre_cli.outputs.scratch import scratch_folder
-from kapre_cli.plotting.files import check_picture, kind_of, save
+from kapre_cli.plotting.files import picture_format, save, validate_picture
 from kapre_cli.plotting.image import PlotAxis
 from kapre_cli.plotting.view import FIRST_KEYS, View
 from kapre_cli.report import ExitCode
@@ -51,17 +51,17 @@ def plotting(options: Mapping[str, Any]) -> int:
     is_audio = source.exists() and not is_output(source)
     with executor(remedy="there is no picture") if is_audio else heard() as computing:
         named = [source, *map(Path, options["keys"])]
-        existing = check_picture(output, named, overwrite=options["overwrite"])
+        existing = validate_picture(output, named, overwrite=options["overwrite"])
         shown: dict[str, Any] = {
             name: tuple(options[name]) for name in ("time", "freq", "range") if options[name]
         }
         shown |= {name: options[name] for name in ("decibel", "cmap", "size")}
         view = View(channels=options["channels"] or None, **shown)
         with _silent_matplotlib():
-            figure_of, rendered = _drawing(view)
+            figure_of, render = _drawing(view)
             with _shown(named, options, view, computing) as (features, keys, view, what):
                 figure = figure_of(features, keys, view)
-            picture = rendered(figure, kind_of(output))
+            picture = render(figure, picture_format(output))
         pass_over()  # the picture will be in its place in a moment
         save(output, picture, existing)
         if not options["quiet"]:
@@ -84,14 +84,14 @@ def _silent_matplotlib() -> Iterator[None]:
 def _drawing(view: View) -> tuple[Any, Any]:
     """Return the two functions that need matplotlib, which is an extra."""
     try:
-        from kapre_cli.plotting.figure import colour_map, figure_of, rendered
+        from kapre_cli.plotting.figure import colour_map, figure_of, render
     except ModuleNotFoundError as error:
         raise UsageError(
             f"drawing needs matplotlib ({error}): pip install 'kapre-extract[plot]', "
             "or pip install matplotlib"
         ) from error
     colour_map(view.cmap)  # raises before the computation
-    return figure_of, rendered
+    return figure_of, render
 
 
 @contextmanager

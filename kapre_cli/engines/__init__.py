@@ -1,1 +1,1 @@
-"""The engines that compute the features of frames: NumPy, and the Keras layers themselves."""
+"""The engines that compute the features of frames: NumPy, and the Keras layers."""

@@ -16,7 +16,7 @@ _BUFFER_VALUES = 2**10  # that NumPy converts to another type at once: they stay
 
 
 class NumpyEngine(Engine):
-    """Computes a layer's transform in threads, by default one for each usable processor."""
+    """Computes a layer's transform in threads: by default one for each processor."""
 
     has_fixed_shape: ClassVar[bool] = False
 

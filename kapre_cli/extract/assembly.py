@@ -1,4 +1,4 @@
-"""From journalled blocks to final arrays: last step of the layer, order of axes, stored type."""
+"""From journalled blocks to final arrays: last step, order of axes, stored type."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +20,11 @@ _LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in DTYPES}
 def final_array(
     journals: Journals, entries: list[BlockEntry], config: LayerConfig, dtype: str
 ) -> ArrayChunks:
-    """Return the array of an input's blocks; raise FeatureError if values do not fit ``dtype``."""
+    """Return the array of an input's blocks.
+
+    Raises:
+        FeatureError: If its values do not fit ``dtype``.
+    """
     stored = np.dtype(dtype).newbyteorder("<")
     peak = max(entry.peak for entry in entries)
     finish = config.finish(peak)

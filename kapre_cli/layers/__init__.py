@@ -1,4 +1,4 @@
-"""The layers: their configurations, their signal processing in NumPy, and as Keras layers.
+"""The layers: configurations, signal processing in NumPy, and Keras layers.
 
 Importing this package imports neither NumPy nor Keras.
 """

@@ -38,7 +38,7 @@ class FeatureAxis(ABC):
     @property
     @abstractmethod
     def edges(self) -> FloatArray:
-        """Where each feature begins, and the last one ends, on the scale; shape ``(n + 1,)``."""
+        """The edges of the features on the scale, shape ``(n + 1,)``."""
 
     @property
     def is_empty(self) -> npt.NDArray[np.bool_]:
@@ -55,7 +55,7 @@ class NumberAxis(FeatureAxis):
 
     @property
     def edges(self) -> FloatArray:
-        """Where each feature begins, and the last one ends."""
+        """Halfway between two numbers."""
         return np.arange(len(self.values) + 1, dtype=np.float64) - 0.5
 
 

@@ -1,8 +1,8 @@
-"""The transform of frames in NumPy, which is over before TensorFlow would be imported.
+"""The transform of frames in NumPy.
 
-The formulas are those of the Keras layers, step by step; tests compare both with one reference and
-with each other. Frames are computed in small chunks, so that every step finds its values in the
-processor's cache, in memory that is reused.
+A run with it often ends before TensorFlow would be imported. The formulas are those of the Keras
+layers, step by step; tests compare both with one reference and with each other. Frames are computed
+in small chunks, in reused memory, so that every step finds its values in the processor's cache.
 """
 
 from abc import ABC, abstractmethod
@@ -51,7 +51,7 @@ class FrameTransform(ABC):
 
 
 class PowerTransform(FrameTransform):
-    """Magnitudes of the Fourier transform, raised to a power, or sums of them in mel bands.
+    """Powers of Fourier magnitudes, or of their sums in mel bands.
 
     Args:
         n_dft: Samples in a frame.
@@ -105,7 +105,7 @@ class PowerTransform(FrameTransform):
 
         if self._sums is not None:
             whole = -(-count // self._sums.n_rows) * self._sums.n_rows
-            self._sums.add_up(scratch.values[:whole], scratch.bands[:whole])
+            self._sums.sum_bands(scratch.values[:whole], scratch.bands[:whole])
             values = scratch.bands[:count]
         if self._exponent == 0.5:
             np.sqrt(values, out=features, casting="same_kind")

@@ -1,4 +1,4 @@
-"""Checks of single arguments, worded as Keras words them, and the limits of any recording."""
+"""Checks of single arguments, with messages like those of Keras, and common limits."""
 
 import math
 import operator
@@ -9,7 +9,7 @@ from typing import Any
 
 from kapre_cli.errors import SettingsError
 
-_MOST_DIGITS = 400  # of an integer with an exponent, as any float: a short text can say millions
+_MAX_DIGITS = 400  # of an integer with an exponent: a short text could state millions
 _FLOAT32 = (2.0**-126, (2.0 - 2.0**-23) * 2.0**127)  # the smallest normal number, the largest
 
 MAX_SR = 100_000_000  # Hz; far above any recorder of sound or ultrasound
@@ -25,7 +25,7 @@ def invalid(name: str, rule: str, value: object) -> SettingsError:
 
 
 def integer(name: str, value: Any, *, at_least: int, at_most: int | None = None) -> int:
-    """Return ``value`` as an ``int`` of the given range; NumPy's integers are taken, bools not."""
+    """Return an integer in a range as ``int``; NumPy's are accepted, bools are not."""
     rule = f"an integer of at least {at_least}"
     if at_most is not None:
         rule = f"an integer from {at_least} to {at_most}"
@@ -40,13 +40,13 @@ def integer(name: str, value: Any, *, at_least: int, at_most: int | None = None)
     return number
 
 
-def whole(text: str) -> int:
-    """Return the integer that a text says, with a fraction of zeros or an exponent too.
+def whole_number(text: str) -> int:
+    """Return the integer that a text states, such as ``16000.0`` or ``16e3``.
 
     Raises:
-        ValueError: If it says none, or one of more digits than anything has.
+        ValueError: If it states none, or one of more digits than any float has.
 
-    >>> whole("16000"), whole("16000.0"), whole("16e3")
+    >>> whole_number("16000"), whole_number("16000.0"), whole_number("16e3")
     (16000, 16000, 16000)
     """
     try:
@@ -55,7 +55,7 @@ def whole(text: str) -> int:
         pass
     try:
         number = Decimal(text)
-        if number.is_finite() and number.adjusted() < _MOST_DIGITS and number == int(number):
+        if number.is_finite() and number.adjusted() < _MAX_DIGITS and number == int(number):
             return int(number)
     except InvalidOperation:
         pass
@@ -63,7 +63,7 @@ def whole(text: str) -> int:
 
 
 def real(name: str, value: Any, *, at_least: float = 0.0, above: float | None = None) -> float:
-    """Return ``value`` as a finite ``float``, at least ``at_least`` or above ``above``."""
+    """Return a finite number as ``float``, at least ``at_least`` or above ``above``."""
     rule = f"a number above {above:g}" if above is not None else f"a number from {at_least:g} up"
     number = _float(name, rule, value)
     if not math.isfinite(number) or (number <= above if above is not None else number < at_least):
@@ -72,7 +72,7 @@ def real(name: str, value: Any, *, at_least: float = 0.0, above: float | None = 
 
 
 def float32_above_zero(name: str, value: Any) -> float:
-    """Return ``value`` as a ``float`` above 0 that is a normal number in float32 as well."""
+    """Return a number above 0 as ``float``, if it is a normal number in float32."""
     rule = f"a number from {_FLOAT32[0]:.8g} to {_FLOAT32[1]:.8g}, which float32 can hold"
     number = _float(name, rule, value)
     if not _FLOAT32[0] <= number <= _FLOAT32[1]:  # NaN is not
@@ -81,7 +81,7 @@ def float32_above_zero(name: str, value: Any) -> float:
 
 
 def _float(name: str, rule: str, value: Any) -> float:
-    """Return a real number as a ``float``; bools are not taken."""
+    """Return a real number as a ``float``; bools are rejected."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise invalid(name, rule, value)
     try:
@@ -105,7 +105,7 @@ def choice(name: str, value: Any, choices: Collection[Any]) -> Any:
 
 
 def check_frame_size(n_values: int, n_channels: int) -> None:
-    """Raise ValueError if a frame has more values than are read at once, ``MAX_FRAME_VALUES``."""
+    """Raise ValueError if a frame has more than ``MAX_FRAME_VALUES`` values."""
     if n_values * n_channels > MAX_FRAME_VALUES:
         raise ValueError(
             f"one frame has {n_values:,} values in each of {n_channels:,} channels, "

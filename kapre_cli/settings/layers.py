@@ -1,4 +1,4 @@
-"""What a layer is: a frozen configuration that answers for everything the program asks of one.
+"""The configuration of a layer: its arguments, and what the program must know of it.
 
 The layer itself, the command line and the reader of stored metadata all make one of these, so
 each rule and its message exist once. The layers of this package are in ``kapre_cli.layers``;
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 PADDINGS = ("same", "valid")
 DATA_FORMATS = ("channels_first", "channels_last")
 DEFAULT_AMIN = 1e-10
+DECIBEL_TOLERANCE = 0.01  # guaranteed distance of decibels from those of an exact computation
 DECIBEL_RANGE = 80.0  # of one input: values further below its largest one are raised to -80 dB
 
 # Far above any use, low enough that a hostile file cannot ask for terabytes.
@@ -141,6 +142,8 @@ class Values(NamedTuple):
         highest: No value is above it.
         per_decade: Decibels for a factor of 10 in the values; ``None`` if decibels of them have
             no meaning.
+        tolerance: The guaranteed distance from an exact computation, in dB; ``None``: 2e-5 of the
+            largest value.
     """
 
     noun: str
@@ -148,6 +151,7 @@ class Values(NamedTuple):
     lowest: float
     highest: float
     per_decade: float | None = None
+    tolerance: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,10 +251,10 @@ class LayerConfig(ABC):
 
     @abstractmethod
     def _axes(self, channels_first: bool) -> tuple[str, str, str]:
-        """Return the names of the axes in their order: ``channel``, ``time``, `feature_axis`."""
+        """Return ``channel``, ``time`` and `feature_axis` in the order of the axes."""
 
     def shape(self, n_samples: int, n_channels: int) -> tuple[int, int, int]:
-        """Return the shape of what the layer returns for one example, in the order of `axes`.
+        """Return the shape of the layer's result for one example, in the order of `axes`.
 
         Raises:
             ValueError: If the example is too short for a frame, if a frame has more values than
@@ -274,13 +278,14 @@ class LayerConfig(ABC):
 
     @abstractmethod
     def frame_transform(self) -> Any:
-        """Return the ``FrameTransform`` (``kapre_cli.layers.transform``) that NumPy computes."""
+        """Return the ``FrameTransform`` (``kapre_cli.layers.transform``) of the layer."""
 
     @abstractmethod
     def keras_layer(self, **kwargs: Any) -> Any:
-        """Return the Keras layer; ``kwargs`` are those of every one, such as ``name``, ``dtype``.
+        """Return the Keras layer.
 
-        The layer has a method ``transform``, see :class:`kapre_cli.time_frequency.Spectrogram`.
+        ``kwargs`` are those of every Keras layer, such as ``name`` and ``dtype``. The layer has a
+        method ``transform``, see :class:`kapre_cli.time_frequency.Spectrogram`.
         """
 
     def finish(self, peak: float) -> Finish:  # noqa: ARG002 - of layers that use it
@@ -316,11 +321,11 @@ class LayerConfig(ABC):
 
     @property
     def takes_decibels(self) -> bool:
-        """Whether the last step takes decibels, whose reference is recorded for each input."""
+        """Whether the last step takes decibels, so that each input has a reference."""
         return self.decibel
 
     def is_floored(self, reference: float, *, is_silent: bool) -> bool:
-        """Whether ``amin`` leaves an input less than the 80 dB of range that decibels have.
+        """Whether ``amin`` leaves an input less than the full 80 dB of range.
 
         Digital silence has no range, for any ``amin``.
         """
@@ -396,7 +401,7 @@ def layer_to_dict(config: LayerConfig) -> dict[str, Any]:
 
 
 def layer_from_dict(stored: Any) -> LayerConfig:
-    """Return the configuration that :func:`layer_to_dict` wrote, checked like any other.
+    """Return the configuration that :func:`layer_to_dict` wrote.
 
     Raises:
         ValueError: If it names a class that is not registered, or an argument that the layer
