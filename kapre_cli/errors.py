@@ -117,6 +117,8 @@ class wrap_os_errors:  # noqa: N801 - it reads as a verb where it is used
 
     A class and not a generator: it is entered several times for every input.
 
+    A broken pipe is not wrapped: the error has no reader any more, see :mod:`kapre_cli.exit_codes`.
+
     Raises:
         OutputError: For an error of the operating system or of HDF5, which h5py raises as
             ``RuntimeError``.
@@ -130,8 +132,8 @@ class wrap_os_errors:  # noqa: N801 - it reads as a verb where it is used
         pass
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if error is None or isinstance(
-            error, (KapreExtractError, NotImplementedError, RecursionError)
+        if isinstance(
+            error, (KapreExtractError, NotImplementedError, RecursionError, BrokenPipeError)
         ):
             return
         if isinstance(error, (OSError, RuntimeError)):

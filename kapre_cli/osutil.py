@@ -73,17 +73,12 @@ def write_all(descriptor: int, data: bytes | memoryview, name: object) -> None:
         OutputError: If it cannot be written for another reason.
     """
     left = memoryview(data)
-    try:
-        with wrap_os_errors(name):
-            while left:
-                try:
-                    left = left[os.write(descriptor, left) :]
-                except BlockingIOError:  # another program has made it non-blocking
-                    select.select([], [descriptor], [])
-    except OutputError as error:
-        if isinstance(error.__cause__, BrokenPipeError):
-            raise error.__cause__ from None
-        raise
+    with wrap_os_errors(name):
+        while left:
+            try:
+                left = left[os.write(descriptor, left) :]
+            except BlockingIOError:  # another program has made it non-blocking
+                select.select([], [descriptor], [])
 
 
 def discard(descriptor: int) -> None:

@@ -1,13 +1,12 @@
 """Counts, failures, messages and exit code of a run."""
 
 import re
-import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from enum import IntEnum
 
 from kapre_cli.errors import SampleRateError, TooManyFailuresError, UnexpectedError
+from kapre_cli.exit_codes import ExitCode
 from kapre_cli.failure_limit import MaxFailures
 from kapre_cli.result_log import FAILED, NOTHING, SKIPPED, WRITTEN, InputResult, ResultLog
 from kapre_cli.text import counted, duration, quoted
@@ -19,20 +18,6 @@ _LONGEST_KIND = 300  # characters
 # What differs from one input to the next: names, and numbers.
 _NAME = re.compile(r"""b?'(?:[^'\\]|\\.)*'|b?"(?:[^"\\]|\\.)*\"""")
 _NUMBER = re.compile(r"\d[\d,.]*(?<=\d)")
-
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # they ask the process to end
-
-
-class ExitCode(IntEnum):
-    """Exit codes of the program."""
-
-    OK = 0
-    FAILED = 1  # an input failed, or the output could not be written
-    USAGE = 2
-    HUNG_UP = 129  # 128 + SIGHUP
-    INTERRUPTED = 130  # 128 + SIGINT
-    PIPE_CLOSED = 141  # 128 + SIGPIPE
-    TERMINATED = 143  # 128 + SIGTERM
 
 
 class Progress:

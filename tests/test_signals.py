@@ -199,7 +199,8 @@ import outer  # which calls what follows: as long as a script of the user's is l
 """
 OUTER = """
 import signal
-from kapre_cli.cli.signals import Stopped, heard, stoppable
+from kapre_cli.cli.signals import heard, stoppable
+from kapre_cli.exit_codes import Stopped
 try:
     with stoppable(), heard():
         import inner

@@ -10,26 +10,25 @@ import gc
 import io
 import os
 import shlex
+import signal
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
 from kapre_cli.cli.commands import Command
 from kapre_cli.cli.defaults import unknown_variables, with_defaults, with_source
-from kapre_cli.cli.ending import PipeClosedError, code_of, message_of
 from kapre_cli.cli.extract import melspectrogram, spectrogram
 from kapre_cli.cli.inspection import compare, info, verify
 from kapre_cli.cli.merge import merge
 from kapre_cli.cli.messages import lossy_messages, n_lost
 from kapre_cli.cli.plot import plot
-from kapre_cli.cli.signals import Stopped, pass_over, stoppable
-from kapre_cli.errors import KapreExtractError
+from kapre_cli.cli.signals import pass_over, stoppable
+from kapre_cli.exit_codes import REPORTED, ExitCode, Stopped, exit_code_of, message_of
 from kapre_cli.osutil import discard
-from kapre_cli.report import ExitCode
 from kapre_cli.settings.run import HDF5_SUFFIXES, ROOT_NAME
 from kapre_cli.text import printable
 from kapre_cli.version import PROGRAM, __version__
@@ -55,13 +54,7 @@ _SHOWN = 3  # arguments of a command that is spelled out
 
 
 class _Program(Command, click.Group):
-    """The program. A broken pipe in any command is handled in :func:`run`, as all errors are."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError as error:  # Click would end the process with the exit code 1
-            raise PipeClosedError from error
+    """The program."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         return [*self.commands]
@@ -174,16 +167,14 @@ def _run(arguments: Sequence[str] | None, *, forks: bool) -> int:
             shown = io.StringIO()
             with_source(error).show(shown)
             click.echo(printable(shown.getvalue()), err=True, nl=False)
-            code = code_of(error)
-        except (
-            *(KapreExtractError, PipeClosedError, Stopped),
-            *(OSError, MemoryError, RuntimeError, ImportError, KeyboardInterrupt),
-        ) as error:
+            code = ExitCode.USAGE
+        except REPORTED as error:
             pass_over()
-            message = message_of(error)
+            reported = Stopped(signal.SIGINT) if isinstance(error, click.Abort) else error
+            message = message_of(reported)
             if message is not None:
                 click.echo(f"{PROGRAM}: {printable(message)}", err=True)
-            code = code_of(error)
+            code = exit_code_of(reported)
         pass_over()
         _drain_stdout()
     return ExitCode.FAILED if code == ExitCode.OK and n_lost() else code

@@ -1,5 +1,8 @@
 """The classes of the commands: help texts, and hints on unknown options."""
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -9,9 +12,19 @@ from kapre_cli.cli.defaults import SHOWS_CONFIG, config_text
 from kapre_cli.cli.help_text import Context, Formatter, Group, Option, brief_help, option_rows
 from kapre_cli.cli.option_names import explained
 from kapre_cli.errors import KapreExtractError, OutputError, wrap_os_errors
+from kapre_cli.exit_codes import Stopped
 from kapre_cli.settings import RESUMES
 
 _FEW = 10  # options that a command shows all at once
+
+
+@contextmanager
+def _pipe_closed_as_stop() -> Iterator[None]:
+    """Raise ``Stopped(SIGPIPE)`` for a broken pipe, which Click would end with exit code 1."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise Stopped(signal.SIGPIPE) from error
 
 
 class Command(click.Command):
@@ -26,7 +39,8 @@ class Command(click.Command):
     def make_context(self, *arguments: Any, **options: Any) -> click.Context:
         """Parse the arguments; options that only print do so here."""
         try:
-            return super().make_context(*arguments, **options)
+            with _pipe_closed_as_stop():
+                return super().make_context(*arguments, **options)
         except OSError as error:
             if isinstance(error, KapreExtractError) or error.filename is not None:
                 raise
@@ -42,11 +56,12 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Call the command, or print its options as ``--show-config`` asks."""
-        if not ctx.meta.get(SHOWS_CONFIG):
-            return super().invoke(ctx)
-        with wrap_os_errors("standard output"):
-            click.echo(config_text(ctx).encode())
-        return None
+        with _pipe_closed_as_stop():
+            if not ctx.meta.get(SHOWS_CONFIG):
+                return super().invoke(ctx)
+            with wrap_os_errors("standard output"):
+                click.echo(config_text(ctx).encode())
+            return None
 
     def get_help_option_names(self, ctx: click.Context) -> list[str]:
         """Return the names of the option that usage errors point to."""

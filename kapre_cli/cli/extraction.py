@@ -10,7 +10,6 @@ import click
 from click.core import ParameterSource
 
 from kapre_cli.cli.defaults import config_file
-from kapre_cli.cli.ending import code_of
 from kapre_cli.cli.executors import RESUME, executor
 from kapre_cli.cli.from_options import (
     audio_settings,
@@ -21,7 +20,7 @@ from kapre_cli.cli.from_options import (
 )
 from kapre_cli.cli.incoming import StdinInputs
 from kapre_cli.cli.messages import n_lost
-from kapre_cli.cli.signals import Stopped, heard, pass_over
+from kapre_cli.cli.signals import heard, pass_over
 from kapre_cli.cli.standard_output import put, require_open_stdout, standard_output
 from kapre_cli.errors import (
     AudioReadError,
@@ -30,10 +29,11 @@ from kapre_cli.errors import (
     TooManyFailuresError,
     UsageError,
 )
+from kapre_cli.exit_codes import ExitCode, Stopped, exit_code_of
 from kapre_cli.inputs import Inputs, InputStream, Source
 from kapre_cli.inputs.shards import take
 from kapre_cli.osutil import is_at
-from kapre_cli.report import ExitCode, Report
+from kapre_cli.report import Report
 from kapre_cli.result_log import InputResult, ResultLog
 from kapre_cli.settings import (
     STANDARD_OUTPUT,
@@ -155,9 +155,9 @@ def _recorded(report: Report, place: "ReportPlace | None") -> Iterator[None]:
         try:
             yield
         except BaseException as error:
-            if code_of(error) is not ExitCode.USAGE:
+            if exit_code_of(error) is not ExitCode.USAGE:
                 with suppress(OSError, UsageError):  # the error under way says enough
-                    report.close(code_of(error))
+                    report.close(exit_code_of(error))
             raise
         opened, target = result_log.descriptor, place.target
         is_there = opened is None or target is None or is_at(opened, target, follow_links=True)
@@ -241,7 +241,7 @@ def _work(
         terminal.say(f"{PROGRAM}: Error: {error}")
     except Stopped as stopped:
         if run.output.is_stream:
-            stopped.left = f"{counted(report.n_written, 'array')} went out whole"
+            stopped.outcome = f"{counted(report.n_written, 'array')} went out whole"
         elif report.is_there:
             return  # the output is in its place: there was nothing left to stop
         raise

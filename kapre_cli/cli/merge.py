@@ -9,8 +9,9 @@ import click
 from kapre_cli.cli.commands import Command
 from kapre_cli.cli.help_text import Group, Option
 from kapre_cli.cli.options import OVERWRITE, QUIET, SCALES, format_option, output_option
-from kapre_cli.cli.signals import Stopped, heard, pass_over
+from kapre_cli.cli.signals import heard, pass_over
 from kapre_cli.errors import OutputError, StoredDataError, UsageError
+from kapre_cli.exit_codes import Stopped
 from kapre_cli.report import Report
 from kapre_cli.settings import FILE_FORMATS, OutputSettings
 from kapre_cli.settings.run import format_of, output_path

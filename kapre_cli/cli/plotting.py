@@ -23,6 +23,7 @@ from kapre_cli.cli.from_options import (
 )
 from kapre_cli.cli.signals import heard, pass_over
 from kapre_cli.errors import AudioReadError, StoredDataError, UsageError
+from kapre_cli.exit_codes import ExitCode
 from kapre_cli.extract.executor import Executor
 from kapre_cli.formats.npy_writer import MANIFEST_NAME, ROOT_NAME
 from kapre_cli.formats.opening import Features, is_output, open_features
@@ -31,7 +32,7 @@ from kapre_cli.outputs.scratch import scratch_folder
 from kapre_cli.plotting.files import check_picture, kind_of, save
 from kapre_cli.plotting.frequencies import FrequencyAxis
 from kapre_cli.plotting.view import FIRST_KEYS, View
-from kapre_cli.report import ExitCode, Report
+from kapre_cli.report import Report
 from kapre_cli.settings import (
     DEFAULT_AMIN,
     AudioSettings,

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-from kapre_cli.report import STOPPING
+from kapre_cli.exit_codes import STOP_SIGNALS, Stopped
 from kapre_cli.version import PROGRAM
 
 Handler = Callable[[int, object], None]
 
-_HEARD = (*STOPPING, signal.SIGPIPE)
+_HEARD = (*STOP_SIGNALS, signal.SIGPIPE)
 # Modules in whose functions an exception could leave a lock taken, or be lost in a callback.
 _FRAGILE = ("kapre_cli.formats.hdf5_target", "threading", "weakref", "_weakrefset")
 # Modules that load others: modules in C may crash if an exception is raised meanwhile.
@@ -24,24 +24,6 @@ _LOADING = ("importlib._bootstrap", "_frozen_importlib")
 # A signal so soon after the first is the same request.
 _SAME_REQUEST_SECONDS = 0.3
 _SECONDS_TO_BE_HEARD = 0.05  # a main thread that does not wait has run the handler by then
-
-_STOPPED_BY = {
-    signal.SIGHUP: "hung up",
-    signal.SIGINT: "interrupted",
-    signal.SIGTERM: "terminated",
-}
-
-
-class Stopped(BaseException):
-    """The process was asked to end; ``left`` says what the stopped run has left."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-        self.left = "no output was written or changed"
-
-    def __str__(self) -> str:
-        return f"{_STOPPED_BY[signal.Signals(self.number)]}: {self.left}"
 
 
 class _Interruption:
@@ -110,7 +92,7 @@ def ending_at_once(remedy: str) -> Iterator[None]:
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Raise :class:`Stopped` in the main thread at the first signal of ``STOPPING``.
+    """Raise :class:`Stopped` in the main thread at the first signal of ``STOP_SIGNALS``.
 
     Further ones are ignored, because tidying up takes a moment, but see :func:`ending_at_once`. A
     signal that was ignored before, as by ``nohup``, stays ignored.
@@ -122,10 +104,10 @@ def stoppable() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         if not may_interrupt(frame):
             return
-        pass_over(STOPPING, _Hurry(_remedies[0], time.monotonic()) if _remedies else do_nothing)
+        pass_over(STOP_SIGNALS, _Hurry(_remedies[0], time.monotonic()) if _remedies else do_nothing)
         raise Stopped(number)
 
-    before = {number: signal.getsignal(number) for number in STOPPING}
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
             signal.signal(number, stop)

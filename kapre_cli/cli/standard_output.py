@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from kapre_cli.cli.signals import Stopped, may_interrupt, pass_over
+from kapre_cli.cli.signals import may_interrupt, pass_over
 from kapre_cli.errors import UsageError, wrap_os_errors
+from kapre_cli.exit_codes import Stopped
 from kapre_cli.osutil import diverted, write_all
 from kapre_cli.settings import OutputSettings
 from kapre_cli.text import printable

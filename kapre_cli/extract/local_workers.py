@@ -18,6 +18,7 @@ from typing import NoReturn
 import numpy as np  # noqa: F401 - workers share what is loaded before they are forked
 
 from kapre_cli.errors import OutputError
+from kapre_cli.exit_codes import STOP_SIGNALS
 from kapre_cli.extract.channel import NO_SIGNAL, Channel
 from kapre_cli.extract.executor import Deliver, Executor, readable
 from kapre_cli.extract.tasks import (
@@ -31,7 +32,6 @@ from kapre_cli.extract.tasks import (
 )
 from kapre_cli.interpreter import tune_interpreter
 from kapre_cli.osutil import discard
-from kapre_cli.report import STOPPING
 
 _ENDS = (Finished, Failed, Previewed)  # the last event of an input
 _LITTLE_BYTES = 2**22  # of a task that ends soon: the next one is sent ahead
@@ -48,7 +48,7 @@ class _ForkServer:
 
     def __init__(self, kept: Collection[int]) -> None:
         self._socket, theirs = socket.socketpair()
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         try:
             self._pid = os.fork()
         except OSError as error:
@@ -90,7 +90,7 @@ def _settle(kept: Collection[int]) -> None:
 
     A pipe that a worker held open would have no end while that worker hangs.
     """
-    for number in (*STOPPING, signal.SIGQUIT):
+    for number in (*STOP_SIGNALS, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)  # the parent handles them and ends the workers
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for descriptor in (0, 1, 2):

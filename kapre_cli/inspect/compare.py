@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kapre_cli.errors import StoredDataError
+from kapre_cli.exit_codes import ExitCode
 from kapre_cli.inspect.difference import (
     EXACT,
     Apart,
@@ -21,7 +22,7 @@ from kapre_cli.inspect.difference import (
 )
 from kapre_cli.inspect.opening import opened, seconds_of, total_of
 from kapre_cli.inspect.texts import reason
-from kapre_cli.report import SILENT, ExitCode, Progress
+from kapre_cli.report import SILENT, Progress
 from kapre_cli.text import counted, printable, quoted
 
 _N_WORST = 5  # listed inputs of those that differ by more than the tolerance

@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError
+from kapre_cli.exit_codes import ExitCode
 from kapre_cli.extract.executor import Executor
 from kapre_cli.formats.features import StoredArray
 from kapre_cli.formats.metadata import OutputMetadata
 from kapre_cli.inspect.opening import opened, seconds_of, total_of
 from kapre_cli.inspect.texts import reason
-from kapre_cli.report import SILENT, ExitCode, Progress
+from kapre_cli.report import SILENT, Progress
 from kapre_cli.text import counted, quoted
 
 SAMPLE = 10  # inputs that are recomputed by default

@@ -9,12 +9,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from kapre_cli.errors import OutputError, UsageError, wrap_os_errors
+from kapre_cli.exit_codes import STOP_SIGNALS
 from kapre_cli.formats.npy_writer import is_sidecar, sidecar_of
 from kapre_cli.osutil import Resource, is_at, rename_to_new, sync_folder
 from kapre_cli.outputs.existing import Existing, require_no_lone_sidecar
 from kapre_cli.outputs.publishing import PARTIAL_SUFFIX, publish, publish_pair, remove_output_files
 from kapre_cli.outputs.run_lock import LOCK, OWNER, RunLock, is_lock_file, is_marked, is_owner_file
-from kapre_cli.report import STOPPING
 from kapre_cli.resume.journals import Journals, is_journal
 from kapre_cli.settings import OutputSettings
 from kapre_cli.text import quoted
@@ -252,9 +252,9 @@ def signals_deferred() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # signals never reach another thread
         return
-    before = [signal.signal(number, signal.SIG_IGN) for number in STOPPING]
+    before = [signal.signal(number, signal.SIG_IGN) for number in STOP_SIGNALS]
     try:
         yield
     finally:
-        for number, handler in zip(STOPPING, before, strict=True):
+        for number, handler in zip(STOP_SIGNALS, before, strict=True):
             signal.signal(number, handler)
