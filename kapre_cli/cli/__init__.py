@@ -24,11 +24,15 @@ from kapre_cli.cli.defaults import unknown_variables, with_defaults, with_source
 from kapre_cli.cli.extract import melspectrogram, spectrogram
 from kapre_cli.cli.inspection import compare, info, verify
 from kapre_cli.cli.merge import merge
-from kapre_cli.cli.messages import lossy_messages, n_lost
 from kapre_cli.cli.plot import plot
-from kapre_cli.cli.signals import pass_over, stoppable
+from kapre_cli.cli.signals import ignore_signals, stop_on_signals
+from kapre_cli.cli.streams import (
+    flush_stdout,
+    n_lost_messages,
+    never_failing_stderr,
+    open_standard_streams,
+)
 from kapre_cli.exit_codes import REPORTED, ExitCode, Stopped, exit_code_of, message_of
-from kapre_cli.osutil import discard
 from kapre_cli.settings.run import HDF5_SUFFIXES, ROOT_NAME
 from kapre_cli.text import printable
 from kapre_cli.version import PROGRAM, __version__
@@ -107,10 +111,10 @@ def main(
         arguments: The command line; ``None``: this process's own.
         end: Ends the process, given the exit code; ``sys.exit`` raises SystemExit.
     """
-    _open_standard_streams()
+    open_standard_streams()
     # Processes are forked, which other threads of a Python program might not survive.
     forks = threading.active_count() == 1
-    with stoppable():
+    with stop_on_signals():
         try:
             code = _run(arguments, forks=forks)
         except Exception:  # a fault of the program
@@ -134,59 +138,38 @@ def _end_at_once(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _open_standard_streams() -> None:
-    """Open the standard streams that were closed when this process started.
-
-    Else the next file that is opened gets the number of one, and messages go into it. Messages are
-    dropped then; writing to standard output, which was asked for, is an error.
-    """
-    for name, flags in (("stdin", os.O_RDONLY), ("stdout", os.O_RDONLY), ("stderr", os.O_WRONLY)):
-        if getattr(sys, name) is None:
-            descriptor = os.open(os.devnull, flags)  # until the process ends
-            setattr(sys, name, open(descriptor, "r" if name == "stdin" else "w"))  # noqa: SIM115
-
-
 def run(arguments: Sequence[str] | None = None, *, forks: bool = False) -> int:
     """Run the program and return its exit code; every error a user can cause is printed here.
 
     Workers may be forked if ``forks`` is true, else this process computes. ``arguments`` are this
     process's own by default.
     """
-    with stoppable():
+    with stop_on_signals():
         return _run(arguments, forks=forks)
 
 
 def _run(arguments: Sequence[str] | None, *, forks: bool) -> int:
     """Implement :func:`run`; while the reason for a stop is printed, no signal interrupts that."""
-    with lossy_messages():
+    with never_failing_stderr():
         try:
             ended = program.main(arguments, prog_name=PROGRAM, standalone_mode=False, obj=forks)
             code = int(ended or ExitCode.OK)
         except click.ClickException as error:
-            pass_over()
+            ignore_signals()
             shown = io.StringIO()
             with_source(error).show(shown)
             click.echo(printable(shown.getvalue()), err=True, nl=False)
             code = ExitCode.USAGE
         except REPORTED as error:
-            pass_over()
+            ignore_signals()
             reported = Stopped(signal.SIGINT) if isinstance(error, click.Abort) else error
             message = message_of(reported)
             if message is not None:
                 click.echo(f"{PROGRAM}: {printable(message)}", err=True)
             code = exit_code_of(reported)
-        pass_over()
-        _drain_stdout()
-    return ExitCode.FAILED if code == ExitCode.OK and n_lost() else code
-
-
-def _drain_stdout() -> None:
-    """Drop the rest of standard output after a reported error: Python would try once more."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        discard(sys.stdout.fileno())
-        sys.stdout.flush()
+        ignore_signals()
+        flush_stdout()
+    return ExitCode.FAILED if code == ExitCode.OK and n_lost_messages() else code
 
 
 def _command_hint(arguments: Sequence[str], commands: Collection[str]) -> str:

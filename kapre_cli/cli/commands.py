@@ -10,7 +10,7 @@ import click
 
 from kapre_cli.cli.defaults import SHOWS_CONFIG, config_text
 from kapre_cli.cli.help_text import Context, Formatter, Group, Option, brief_help, option_rows
-from kapre_cli.cli.option_names import explained
+from kapre_cli.cli.option_names import explain_unknown_option
 from kapre_cli.errors import KapreExtractError, OutputError, wrap_os_errors
 from kapre_cli.exit_codes import Stopped
 from kapre_cli.settings import RESUMES
@@ -52,7 +52,7 @@ class Command(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            raise explained(error, ctx, given) from None
+            raise explain_unknown_option(error, ctx, given) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Call the command, or print its options as ``--show-config`` asks."""

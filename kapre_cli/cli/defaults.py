@@ -178,7 +178,7 @@ def _config_defaults(path: Path, name: str, options: Mapping[str, _Options]) -> 
             if key in seen:
                 raise UsageError(f"{quoted(path)}: {place}{key} is there twice")
             seen.add(key)
-            _require_type(path, place + key, value, known[key])
+            _check_type(path, place + key, value, known[key])
             if command in ("", name) and key in options[name]:
                 found[options[name][key].name or ""] = value
     return found
@@ -215,7 +215,7 @@ def _toml_of(path: Path) -> dict[str, Any]:
         raise UsageError(f"{quoted(path)} is not TOML: {error}") from error
 
 
-def _require_type(path: Path, name: str, value: Any, option: click.Option) -> None:
+def _check_type(path: Path, name: str, value: Any, option: click.Option) -> None:
     kinds, rule = _kinds(option)
     values = value if option.multiple and isinstance(value, list) else [value]
     if any(isinstance(one, int) and one.bit_length() > _MOST_BITS for one in values):

@@ -19,9 +19,13 @@ from kapre_cli.cli.from_options import (
     warn_of_layer,
 )
 from kapre_cli.cli.incoming import StdinInputs
-from kapre_cli.cli.messages import n_lost
-from kapre_cli.cli.signals import heard, pass_over
-from kapre_cli.cli.standard_output import put, require_open_stdout, standard_output
+from kapre_cli.cli.signals import ignore_signals, interruptible_waits
+from kapre_cli.cli.streams import (
+    check_stdout_is_open,
+    echo,
+    n_lost_messages,
+    stdout_for_arrays,
+)
 from kapre_cli.errors import (
     AudioReadError,
     OutputError,
@@ -74,7 +78,7 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
     _check(options)
     output = output_settings(options)
     with StdinInputs(options, output) as incoming:
-        with heard(), standard_output(output):
+        with interruptible_waits(), stdout_for_arrays(output):
             known = incoming.known()
             taken, shard = _taken(known.sources, options["shard"], output)
         inputs = replace(known, sources=tuple(taken))
@@ -96,17 +100,17 @@ def _check(options: Mapping[str, Any]) -> None:
     if options["dry_run"] and options["report"] is not None:
         raise click.UsageError("A dry run (--dry-run) has nothing to report (--report).")
     if options["report"] == STANDARD_OUTPUT:
-        require_open_stdout("the report", "a file for it")
+        check_stdout_is_open("the report", "a file for it")
     if options["quiet"] and options["verbose"]:
         raise click.UsageError("--quiet and --verbose ask for opposites; give one of them.")
 
 
 def _run(run: _Run, computing: "Executor") -> int:
     options, incoming = run.options, run.incoming
-    with standard_output(run.output) as descriptor:
+    with stdout_for_arrays(run.output) as descriptor:
         place = _checked(run)
         if descriptor is not None or options["report"] == STANDARD_OUTPUT:
-            incoming.require_other_stdout(run.inputs, 1 if descriptor is None else descriptor)
+            incoming.check_stdout_is_no_input(run.inputs, 1 if descriptor is None else descriptor)
 
         from kapre_cli.cli.terminal import Terminal
 
@@ -127,7 +131,7 @@ def _run(run: _Run, computing: "Executor") -> int:
                     if run.output.is_stream or report.is_there:
                         end = f" -> {_place(run.output)}"
                     terminal.say(f"{report.summary()}{end}")
-                report.broken |= n_lost() > 0
+                report.broken |= n_lost_messages() > 0
     return report.exit_code
 
 
@@ -188,7 +192,7 @@ def _dry_run(run: _Run, computing: "Executor") -> int:
         f"{counted(report.n_inputs, 'input')}: {report.n_written:,} to be written, "
         f"{report.n_failed:,} would fail -> {_place(run.output)}; nothing was done"
     )
-    put("\n".join(lines))
+    echo("\n".join(lines))
     return report.exit_code
 
 
@@ -198,13 +202,13 @@ def _checked(run: _Run) -> "ReportPlace | None":
     from kapre_cli.outputs.validation import validate_output
 
     if not run.output.is_stream:
-        run.incoming.require_unread("output", run.output.path)
+        run.incoming.check_not_read("output", run.output.path)
         # All shards must fit into one output. A single array is never one of several.
         validate_output(run.output, run.inputs.sources if run.output.format == "npy" else run.every)
     path = run.options["report"]
     if path is None:
         return None
-    run.incoming.require_unread("report", path)
+    run.incoming.check_not_read("report", path)
     return check_report(path, run.output, run.every, config_file())
 
 
@@ -235,7 +239,7 @@ def _work(
         _tell(run, report)
         if _received(run, report):
             _extract(run, report, terminal, computing, descriptor)
-        pass_over()  # the rest takes a moment
+        ignore_signals()  # the rest takes a moment
     except (OutputError, StoredDataError, TooManyFailuresError) as error:
         report.broken = True
         terminal.say(f"{PROGRAM}: Error: {error}")

@@ -95,16 +95,18 @@ def sample_rate(
                 arriving.unread([*failures, source])
             return sr
     except KapreExtractError:  # earlier failures are reported first
-        _tell(failures, report)
+        _report_failures(failures, report)
         raise
     mine = {*taken, *(failures if arriving is not None else ())}
-    _tell({source: reason for source, reason in failures.items() if source in mine}, report)
+    _report_failures(
+        {source: reason for source, reason in failures.items() if source in mine}, report
+    )
     if arriving is None and sources and not taken:
         report.say(f"{PROGRAM}: Error: no input of any shard states a rate; name it with --sr")
         report.broken = True
     return None
 
 
-def _tell(failures: Mapping[Source, AudioReadError], report: Report) -> None:
+def _report_failures(failures: Mapping[Source, AudioReadError], report: Report) -> None:
     for source, reason in failures.items():
         report.failed(source.path, reason, InputResult(source.key))

@@ -66,7 +66,7 @@ class StdinInputs(Resource):
             raise self._names.is_empty()
         return inputs
 
-    def require_unread(self, what: str, path: Path) -> None:
+    def check_not_read(self, what: str, path: Path) -> None:
         """Raise UsageError if ``path``, to be overwritten, is the list or standard input."""
         if not os.path.exists(path) or stat.S_ISCHR(os.stat(path).st_mode):
             return  # such as /dev/null, which may be read and written at once
@@ -78,7 +78,7 @@ class StdinInputs(Resource):
             return
         raise UsageError(f"the {what} {quoted(path)} is {label}; name another file")
 
-    def require_other_stdout(self, inputs: Inputs, descriptor: int) -> None:
+    def check_stdout_is_no_input(self, inputs: Inputs, descriptor: int) -> None:
         """Raise UsageError if standard output is a file that is an input or the list of inputs."""
         if not is_regular(descriptor):
             return

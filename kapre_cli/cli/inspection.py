@@ -8,8 +8,8 @@ from kapre_cli.cli.commands import Command
 from kapre_cli.cli.executors import executor
 from kapre_cli.cli.help_text import Option
 from kapre_cli.cli.options import WholeNumber
-from kapre_cli.cli.signals import heard
-from kapre_cli.cli.standard_output import put
+from kapre_cli.cli.signals import interruptible_waits
+from kapre_cli.cli.streams import echo
 from kapre_cli.errors import NotAnOutputError, UsageError
 from kapre_cli.text import quoted
 
@@ -27,7 +27,7 @@ def _output_argument(name: str = "output", shown: str = "OUTPUT") -> click.Argum
     ],
     short_help="Summarize an output, or inspect a recording.",
 )
-@heard()
+@interruptible_waits()
 def info(output: Path, keys: tuple[str, ...], as_json: bool) -> int:
     """Summarize OUTPUT: layer, settings, sizes, and the inputs that differ from the rest.
 
@@ -59,16 +59,16 @@ def info(output: Path, keys: tuple[str, ...], as_json: bool) -> int:
                 f"{quoted(output)} is a recording, not an output: it has no keys"
             ) from None
         header = recording(output)
-        put(dumps(header) if as_json else "\n".join(recording_lines(header)))
+        echo(dumps(header) if as_json else "\n".join(recording_lines(header)))
         return 0
     if as_json:
-        put(dumps(told))
+        echo(dumps(told))
         return 0
     if keys:
         parts = [input_lines(one, told["axes"]) for one in told["inputs"]]
     else:
         parts = [summary_lines(told)]
-    put("\n\n".join("\n".join(part) for part in parts))
+    echo("\n\n".join("\n".join(part) for part in parts))
     return 0
 
 
@@ -112,14 +112,18 @@ def verify(output: Path, against: Path | None, sample: int | None, every: bool) 
         )
     if sample is not None and every:
         raise click.UsageError("--sample and --all exclude one another.")
-    with heard() if against is None else executor(remedy="nothing was changed") as computing:
+    with (
+        interruptible_waits()
+        if against is None
+        else executor(remedy="nothing was changed") as computing
+    ):
         from kapre_cli.cli.terminal import Terminal  # NumPy only where it is needed
         from kapre_cli.inspect import verify as inspection
 
         number = None if every else sample or inspection.SAMPLE
         with Terminal() as terminal:
-            verdict = inspection.verify(output, terminal.put, against, number, terminal, computing)
-        put(verdict.closing())
+            verdict = inspection.verify(output, terminal.echo, against, number, terminal, computing)
+        echo(verdict.closing())
         return verdict.exit_code
 
 
@@ -145,7 +149,7 @@ def verify(output: Path, against: Path | None, sample: int | None, every: bool) 
     ],
     short_help="Compare two outputs.",
 )
-@heard()
+@interruptible_waits()
 def compare(one: Path, other: Path, rtol: float, atol: float) -> int:
     """Compare the outputs A and B, of any formats, input by input.
 
@@ -169,5 +173,5 @@ def compare(one: Path, other: Path, rtol: float, atol: float) -> int:
     tolerance = Tolerance(rtol, atol)
     with Terminal() as terminal:
         found = compared(one, other, tolerance, terminal)
-    put("\n".join(comparison_lines(found)))
+    echo("\n".join(comparison_lines(found)))
     return found.exit_code

@@ -128,7 +128,7 @@ def near_hint(name: str, known: Collection[str], spelled: Callable[[str], str]) 
     return f"did you mean {' or '.join(map(spelled, near))}?" if near else None
 
 
-def explained(
+def explain_unknown_option(
     error: click.NoSuchOption, ctx: click.Context, given: Sequence[str]
 ) -> click.NoSuchOption:
     """Return an error about an unknown option that says what may have been meant."""

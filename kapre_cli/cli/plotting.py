@@ -21,7 +21,7 @@ from kapre_cli.cli.from_options import (
     sample_rate,
     warn_of_layer,
 )
-from kapre_cli.cli.signals import heard, pass_over
+from kapre_cli.cli.signals import ignore_signals, interruptible_waits
 from kapre_cli.errors import AudioReadError, StoredDataError, UsageError
 from kapre_cli.exit_codes import ExitCode
 from kapre_cli.extract.executor import Executor
@@ -55,7 +55,7 @@ def plotting(options: Mapping[str, Any]) -> int:
     """Draw a picture and return the exit code."""
     source, output = options["source"], options["output"]
     is_audio = source.exists() and not is_output(source)
-    with executor(remedy="there is no picture") if is_audio else heard() as computing:
+    with executor(remedy="there is no picture") if is_audio else interruptible_waits() as computing:
         named = [source, *map(Path, options["keys"])]
         existing = check_picture(output, named, overwrite=options["overwrite"])
         shown: dict[str, Any] = {
@@ -68,7 +68,7 @@ def plotting(options: Mapping[str, Any]) -> int:
             with _shown(named, options, view, computing) as (features, keys, view, what):
                 figure = figure_of(features, keys, view)
             picture = rendered(figure, kind_of(output))
-        pass_over()  # the picture will be in its place in a moment
+        ignore_signals()  # the picture will be in its place in a moment
         save(output, picture, existing)
         if not options["quiet"]:
             click.echo(f"{counted(len(keys), what)} drawn -> {quoted(output)}", err=True)
@@ -118,7 +118,7 @@ def _shown(
             yield features, _keys(features, options["keys"], quiet=options["quiet"]), view, "key"
         return
     for path in others:
-        _require_recording(path, source)
+        _check_is_recording(path, source)
     if (asked := _given(BANDS)) and not options["mel"]:
         raise UsageError(f"{asked} describes mel bands: add --mel")
     with scratch_folder() as folder:
@@ -145,7 +145,7 @@ def _opened(output: Path) -> Features:
         ) from error
 
 
-def _require_recording(path: Path, first: Path) -> None:
+def _check_is_recording(path: Path, first: Path) -> None:
     if not os.path.lexists(path):
         raise UsageError(
             f"{quoted(first)} is a recording, not an output: it has no keys, and there is no file "

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
-from kapre_cli.cli.messages import messages_to
 from kapre_cli.cli.progress import Clock, Computing, Counting, Status
-from kapre_cli.cli.standard_output import put
+from kapre_cli.cli.streams import echo, stderr_to
 from kapre_cli.inputs import Source
 from kapre_cli.interpreter import silence_tensorflow
 from kapre_cli.osutil import Resource, diverted
@@ -58,7 +57,7 @@ class Terminal(Computing, Resource):
         silence_tensorflow()
         self._redirections = ExitStack()
         descriptor = self._redirections.enter_context(diverted(2))
-        self._redirections.enter_context(messages_to(descriptor))
+        self._redirections.enter_context(stderr_to(descriptor))
         self._clock = clock
         self._stage: Computing | Counting | None = None if sources is None else self
         self._closing = threading.Event()
@@ -130,10 +129,10 @@ class Terminal(Computing, Resource):
             with self._lock:
                 self._stage.ended(seconds)
 
-    def put(self, line: str) -> None:
+    def echo(self, line: str) -> None:
         """Print a line on standard output, above the bar."""
         with self._above_bar(sys.stdout):
-            put(line)
+            echo(line)
 
     def close(self) -> None:
         """Restore standard error."""
