@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kapre_cli.cli import program as command_line
-from kapre_cli.cli.defaults import GENERAL, config_text, toml
-from kapre_cli.cli.option_names import long_name
+from kapre_cli.cli.config import CONFIG_OPTIONS, config_text, toml
+from kapre_cli.cli.options import long_name
 from kapre_cli.settings import RawFormat
 from tests import reference
 from tests.conftest import files_below, write_audio
@@ -29,7 +29,7 @@ def options(name: str) -> list[click.Option]:
     return [
         one
         for one in command_line.commands[name].params
-        if isinstance(one, click.Option) and one.name not in GENERAL
+        if isinstance(one, click.Option) and one not in CONFIG_OPTIONS
     ]
 
 

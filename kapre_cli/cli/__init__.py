@@ -5,23 +5,22 @@ must not wait for TensorFlow, nor for NumPy.
 """
 
 import atexit
-import difflib
 import gc
 import io
 import os
-import shlex
 import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import click
 
-from kapre_cli.cli.commands import Command
-from kapre_cli.cli.defaults import unknown_variables, with_defaults, with_source
+from kapre_cli.cli.command import Command
+from kapre_cli.cli.config import CONFIG_OPTIONS, unknown_variables, with_source
 from kapre_cli.cli.extract import melspectrogram, spectrogram
+from kapre_cli.cli.hints import command_hint
 from kapre_cli.cli.inspection import compare, info, verify
 from kapre_cli.cli.merge import merge
 from kapre_cli.cli.plot import plot
@@ -33,32 +32,19 @@ from kapre_cli.cli.streams import (
     open_standard_streams,
 )
 from kapre_cli.exit_codes import REPORTED, ExitCode, Stopped, exit_code_of, message_of
-from kapre_cli.settings.run import HDF5_SUFFIXES, ROOT_NAME
 from kapre_cli.text import printable
 from kapre_cli.version import PROGRAM, __version__
 
 _OBJECTS_UNTIL_COLLECTION = 100_000
 
-# Names of these commands and options in other programs.
-_NAMES = {
-    ("melspectrogram", "spectrogram"): "extract convert compute run process features transform",
-    ("spectrogram",): "stft fft",
-    ("info",): "ls list describe inspect stat soxi",
-    ("info", "plot"): "show",
-    ("verify",): "check validate test",
-    ("compare",): "diff cmp",
-    ("plot",): "draw view display",
-    ("merge",): "concat cat join combine",
-    ("--help",): "help",
-    ("--version",): "version",
-}
-_COMMANDS = {name: commands for commands, names in _NAMES.items() for name in names.split()}
-_OUTPUT_SUFFIXES = (*HDF5_SUFFIXES, ".npy")
-_SHOWN = 3  # arguments of a command that is spelled out
-
 
 class _Program(Command, click.Group):
     """The program."""
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Add a command, with the options of every command."""
+        cmd.params += CONFIG_OPTIONS
+        super().add_command(cmd, name)
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         return [*self.commands]
@@ -71,7 +57,7 @@ class _Program(Command, click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
-            hint = _command_hint(args, self.commands)
+            hint = command_hint(args, self.commands)
             ctx.fail(printable(f"No such command '{args[0]}': {hint}"))
         return super().resolve_command(ctx, args)
 
@@ -99,7 +85,7 @@ def program() -> None:
 
 
 for command in (spectrogram, melspectrogram, info, plot, verify, compare, merge):
-    program.add_command(with_defaults(command))
+    program.add_command(command)
 
 
 def main(
@@ -170,42 +156,3 @@ def _run(arguments: Sequence[str] | None, *, forks: bool) -> int:
         ignore_signals()
         flush_stdout()
     return ExitCode.FAILED if code == ExitCode.OK and n_lost_messages() else code
-
-
-def _command_hint(arguments: Sequence[str], commands: Collection[str]) -> str:
-    """Return a clause that says what was meant by arguments that begin with no command."""
-    name = arguments[0]
-    if (what := _kind_of_path(name)) is not None:
-        return f"it is {what}, and a command comes first: {_whole_command(arguments)}"
-    plain = name.lower().replace("-", "").replace("_", "")
-    near = (
-        _COMMANDS.get(plain)
-        or [one for one in commands if one.startswith(plain)]
-        or difflib.get_close_matches(plain, commands)
-    )
-    if near:
-        return f"did you mean {' or '.join(f'{PROGRAM} {one}' for one in near)}?"
-    return f"the commands are {', '.join(commands)}"
-
-
-def _kind_of_path(name: str) -> str | None:
-    """Return what kind of path an argument is; ``None`` if it is none."""
-    from kapre_cli.inputs import AUDIO_SUFFIXES, STREAM  # not needed for --help
-
-    if name == STREAM:
-        return "standard input"
-    if os.path.isdir(name):
-        return "a folder"
-    is_path = name.lower().endswith((*AUDIO_SUFFIXES, *_OUTPUT_SUFFIXES)) or "/" in name
-    return "a file" if os.path.isfile(name) else "a path" if is_path else None
-
-
-def _whole_command(arguments: Sequence[str]) -> str:
-    name = arguments[0]
-    if name.lower().endswith(_OUTPUT_SUFFIXES) or os.path.isfile(os.path.join(name, ROOT_NAME)):
-        return f"{PROGRAM} info {shlex.quote(name)}"
-    words = [shlex.quote(word) for word in arguments]
-    if not any(word.startswith(("-o", "--output")) for word in arguments):
-        more = ["..."] if len(words) > _SHOWN else []
-        words = [*words[:_SHOWN], *more, "-o", "OUTPUT.h5"]
-    return " ".join((PROGRAM, "melspectrogram", *words))

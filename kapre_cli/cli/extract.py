@@ -4,8 +4,8 @@ from typing import Any
 
 import click
 
-from kapre_cli.cli.commands import ExtractingCommand
-from kapre_cli.cli.options import extraction_options
+from kapre_cli.cli.command import ExtractingCommand
+from kapre_cli.cli.run_options import extraction_options
 from kapre_cli.settings import MelspectrogramConfig, SpectrogramConfig
 
 

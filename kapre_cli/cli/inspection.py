@@ -4,10 +4,9 @@ from pathlib import Path
 
 import click
 
-from kapre_cli.cli.commands import Command
+from kapre_cli.cli.command import Command
 from kapre_cli.cli.executors import executor
-from kapre_cli.cli.help_text import Option
-from kapre_cli.cli.options import WholeNumber
+from kapre_cli.cli.options import Option, WholeNumber
 from kapre_cli.cli.signals import interruptible_waits
 from kapre_cli.cli.streams import echo
 from kapre_cli.errors import NotAnOutputError, UsageError

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from kapre_cli.cli.commands import Command
-from kapre_cli.cli.help_text import Group, Option
-from kapre_cli.cli.options import OVERWRITE, QUIET, SCALES, format_option, output_option
+from kapre_cli.cli.command import Command
+from kapre_cli.cli.options import Group, Option
+from kapre_cli.cli.run_options import OVERWRITE, QUIET, SCALES, format_option, output_option
 from kapre_cli.cli.signals import ignore_signals, interruptible_waits
 from kapre_cli.errors import OutputError, StoredDataError, UsageError
 from kapre_cli.exit_codes import Stopped

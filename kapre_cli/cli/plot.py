@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import click
 
-from kapre_cli.cli.commands import Command
-from kapre_cli.cli.help_text import Group, Option
-from kapre_cli.cli.options import AUDIO, MEL, QUIET, feature_option, framing_options, parsed
+from kapre_cli.cli.command import Command
+from kapre_cli.cli.layer_options import MEL, feature_option, framing_options
+from kapre_cli.cli.options import Group, Option, parsed
+from kapre_cli.cli.run_options import AUDIO, QUIET
 
 _LONGEST_SIDE = 100  # inches
 _LARGEST = 1000  # square inches: a picture of 40 million pixels

@@ -14,13 +14,9 @@ import click
 from click.core import ParameterSource
 
 from kapre_cli.cli.executors import executor
-from kapre_cli.cli.from_options import (
-    BANDS,
-    audio_settings,
-    layer_config,
-    sample_rate,
-    warn_of_layer,
-)
+from kapre_cli.cli.inputs import sample_rate
+from kapre_cli.cli.layer_options import BANDS, layer_config, warn_of_layer
+from kapre_cli.cli.run_options import audio_settings
 from kapre_cli.cli.signals import ignore_signals, interruptible_waits
 from kapre_cli.errors import AudioReadError, StoredDataError, UsageError
 from kapre_cli.exit_codes import ExitCode

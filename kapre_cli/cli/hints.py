@@ -1,14 +1,21 @@
-"""Names of options: those here, and those of other programs.
+"""Hints for unknown names of options and commands, which other programs may have.
 
-One table serves the command line, files of options and variables.
+One table of options serves the command line, files of options and variables.
 """
 
 import difflib
+import os
+import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 import click
 
+from kapre_cli.cli.options import long_name
+from kapre_cli.settings.run import HDF5_SUFFIXES, ROOT_NAME
 from kapre_cli.text import printable
+from kapre_cli.version import PROGRAM
+
+# Options
 
 # Names of these options in other programs: librosa, torchaudio, Keras, FFmpeg, SoX.
 NAMES = {
@@ -80,15 +87,6 @@ _NO_OPTION = {
 NO_OPTION = {name: why for names, why in _NO_OPTION.items() for name in names.split()}
 
 
-def long_name(option: click.Option) -> str:
-    """Return the name of an option on the command line, without the dashes.
-
-    >>> long_name(click.Option(["-o", "--n-dft/--no-dft", "x"]))
-    'n-dft'
-    """
-    return max(option.opts, key=len).lstrip("-")
-
-
 def owners(program: click.Command) -> dict[str, list[str]]:
     """Return the commands that have each option, by its long name."""
     found: dict[str, list[str]] = {}
@@ -149,3 +147,62 @@ def explain_unknown_option(
     hint = hint or near_hint(written.lstrip("-"), known, "--{}".format)
     message = f"No such option '{written}'{f': {hint}' if hint else '.'}"
     return click.NoSuchOption(written, printable(message), ctx=ctx)
+
+
+# Commands
+
+# Names of these commands, and of options of the program, in other programs.
+_COMMAND_NAMES = {
+    ("melspectrogram", "spectrogram"): "extract convert compute run process features transform",
+    ("spectrogram",): "stft fft",
+    ("info",): "ls list describe inspect stat soxi",
+    ("info", "plot"): "show",
+    ("verify",): "check validate test",
+    ("compare",): "diff cmp",
+    ("plot",): "draw view display",
+    ("merge",): "concat cat join combine",
+    ("--help",): "help",
+    ("--version",): "version",
+}
+_COMMANDS = {name: commands for commands, names in _COMMAND_NAMES.items() for name in names.split()}
+_OUTPUT_SUFFIXES = (*HDF5_SUFFIXES, ".npy")
+_SHOWN = 3  # arguments of a command that is spelled out
+
+
+def command_hint(arguments: Sequence[str], commands: Collection[str]) -> str:
+    """Return a clause that says what was meant by arguments that begin with no command."""
+    name = arguments[0]
+    if (what := _kind_of_path(name)) is not None:
+        return f"it is {what}, and a command comes first: {_whole_command(arguments)}"
+    plain = name.lower().replace("-", "").replace("_", "")
+    near = (
+        _COMMANDS.get(plain)
+        or [one for one in commands if one.startswith(plain)]
+        or difflib.get_close_matches(plain, commands)
+    )
+    if near:
+        return f"did you mean {' or '.join(f'{PROGRAM} {one}' for one in near)}?"
+    return f"the commands are {', '.join(commands)}"
+
+
+def _kind_of_path(name: str) -> str | None:
+    """Return what kind of path an argument is; ``None`` if it is none."""
+    from kapre_cli.inputs import AUDIO_SUFFIXES, STREAM  # not needed for --help
+
+    if name == STREAM:
+        return "standard input"
+    if os.path.isdir(name):
+        return "a folder"
+    is_path = name.lower().endswith((*AUDIO_SUFFIXES, *_OUTPUT_SUFFIXES)) or "/" in name
+    return "a file" if os.path.isfile(name) else "a path" if is_path else None
+
+
+def _whole_command(arguments: Sequence[str]) -> str:
+    name = arguments[0]
+    if name.lower().endswith(_OUTPUT_SUFFIXES) or os.path.isfile(os.path.join(name, ROOT_NAME)):
+        return f"{PROGRAM} info {shlex.quote(name)}"
+    words = [shlex.quote(word) for word in arguments]
+    if not any(word.startswith(("-o", "--output")) for word in arguments):
+        more = ["..."] if len(words) > _SHOWN else []
+        words = [*words[:_SHOWN], *more, "-o", "OUTPUT.h5"]
+    return " ".join((PROGRAM, "melspectrogram", *words))

@@ -1,4 +1,4 @@
-"""Inputs that arrive through standard input or a list of names."""
+"""Inputs of a command: arguments, standard input, a list of names; and the run's sample rate."""
 
 import os
 import stat
@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from kapre_cli.errors import UsageError
+from kapre_cli.errors import AudioReadError, KapreExtractError, UsageError
 from kapre_cli.inputs import (
     STDIN,
     STREAM,
@@ -20,8 +20,11 @@ from kapre_cli.inputs import (
     discover,
 )
 from kapre_cli.osutil import Resource, is_at, is_regular
+from kapre_cli.report import Report
+from kapre_cli.result_log import InputResult
 from kapre_cli.settings import OutputSettings
 from kapre_cli.text import quoted
+from kapre_cli.version import PROGRAM
 
 
 class StdinInputs(Resource):
@@ -121,6 +124,56 @@ class StdinInputs(Resource):
         for one in (self._names, self._stream):
             if one is not None:
                 one.close()
+
+
+def sample_rate(
+    options: Mapping[str, Any],
+    sources: Sequence[Source] | InputStream,
+    taken: Collection[Source],
+    report: Report,
+) -> int | None:
+    """Return the sample rate of a run, ``None`` if no input states one.
+
+    All shards have one rate: ``sources`` are the inputs of all shards, or those that arrive. If no
+    header states a rate, the inputs of this run are reported: ``taken``, or all that arrive. Raise
+    TooManyFailuresError if too many arriving inputs fail.
+    """
+    if options["sr"] is not None:
+        return options["sr"]
+    if options["raw_format"] is not None:
+        return options["raw_format"].sr
+    from kapre_cli.audio import read_header
+
+    failures: dict[Source, AudioReadError] = {}
+    arriving = sources if isinstance(sources, InputStream) else None
+    try:
+        for source in sources:
+            try:
+                sr = read_header(source.file, is_stream=source.is_stream).sr
+            except AudioReadError as error:
+                failures[source] = error
+                if arriving is not None:
+                    report.require_few_failures(len(failures))
+                continue
+            if arriving is not None:
+                arriving.unread([*failures, source])
+            return sr
+    except KapreExtractError:  # earlier failures are reported first
+        _report_failures(failures, report)
+        raise
+    mine = {*taken, *(failures if arriving is not None else ())}
+    _report_failures(
+        {source: reason for source, reason in failures.items() if source in mine}, report
+    )
+    if arriving is None and sources and not taken:
+        report.say(f"{PROGRAM}: Error: no input of any shard states a rate; name it with --sr")
+        report.broken = True
+    return None
+
+
+def _report_failures(failures: Mapping[Source, AudioReadError], report: Report) -> None:
+    for source, reason in failures.items():
+        report.failed(source.path, reason, InputResult(source.key))
 
 
 def _check(options: Mapping[str, Any]) -> None:

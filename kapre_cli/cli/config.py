@@ -12,14 +12,10 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from kapre_cli.cli.help_text import Group, Option
-from kapre_cli.cli.option_names import long_name, near_hint, option_hint
-from kapre_cli.cli.options import WholeNumber
+from kapre_cli.cli.hints import near_hint, option_hint
+from kapre_cli.cli.options import VARIABLE_PREFIX, Group, Option, WholeNumber, long_name
 from kapre_cli.errors import KapreExtractError, UsageError
 from kapre_cli.text import quoted
-
-_PREFIX = "KAPRE_EXTRACT_"
-GENERAL = ("config", "show_config")  # options that every command gets here
 
 _FILE = "kapre_cli.config"
 SHOWS_CONFIG = "kapre_cli.show_config"  # whether the current command prints its options
@@ -35,37 +31,6 @@ _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _Options = dict[str, click.Option]
 
 
-def with_defaults(command: click.Command) -> click.Command:
-    """Add to a command: defaults from the environment and a file, and ``--show-config``.
-
-    The variable of ``--n-dft`` is ``KAPRE_EXTRACT_N_DFT``.
-    """
-    for name, option in _options(command).items():
-        option.envvar = _PREFIX + name.upper().replace("-", "_")
-    command.params += [
-        Option(
-            "--config",
-            group=Group.GENERAL,
-            type=click.Path(path_type=Path),
-            envvar=f"{_PREFIX}CONFIG",
-            is_eager=True,  # before the options that it has defaults for
-            expose_value=False,
-            callback=_read,
-            help="Read options from a TOML file. They have their long names, and stand at its top "
-            "or in a table named after the command. The command line and the environment take "
-            "precedence.",
-        ),
-        Option(
-            "--show-config",
-            group=Group.GENERAL,
-            expose_value=False,
-            callback=_show,
-            help="Print all options as a TOML file for --config, and do nothing else.",
-        ),
-    ]
-    return command
-
-
 def unknown_variables(program: click.Group, environment: Mapping[str, str]) -> Iterator[str]:
     """Yield a warning for each variable that looks like an option's, and belongs to none."""
     every = {
@@ -75,7 +40,7 @@ def unknown_variables(program: click.Group, environment: Mapping[str, str]) -> I
         if isinstance(one, click.Option) and one.envvar
     }
     for variable in sorted({*environment}.difference(every.values())):
-        name = variable.removeprefix(_PREFIX)
+        name = variable.removeprefix(VARIABLE_PREFIX)
         if name == variable or not environment[variable]:
             continue
         spelled = every.__getitem__
@@ -118,13 +83,33 @@ def _show(ctx: click.Context, _option: click.Parameter, is_shown: bool) -> None:
     ctx.meta[SHOWS_CONFIG] = is_shown
 
 
+CONFIG_OPTIONS = (
+    Option(
+        "--config",
+        group=Group.GENERAL,
+        type=click.Path(path_type=Path),
+        is_eager=True,  # before the options that it has defaults for
+        expose_value=False,
+        callback=_read,
+        help="Read options from a TOML file. They have their long names, and stand at its top "
+        "or in a table named after the command. The command line and the environment take "
+        "precedence.",
+    ),
+    Option(
+        "--show-config",
+        group=Group.GENERAL,
+        expose_value=False,
+        allow_from_autoenv=False,
+        callback=_show,
+        help="Print all options as a TOML file for --config, and do nothing else.",
+    ),
+)
+
+
 def _options(command: click.Command) -> _Options:
     """Return the options of a command by their long names, without those of this module."""
-    return {
-        long_name(one): one
-        for one in command.params
-        if isinstance(one, click.Option) and one.callback not in (_read, _show)
-    }
+    options = [one for one in command.params if isinstance(one, click.Option)]
+    return {long_name(one): one for one in options if one not in CONFIG_OPTIONS}
 
 
 def config_text(ctx: click.Context) -> str:
