@@ -284,9 +284,9 @@ def test_files_that_are_no_configuration_are_refused(config: Path, program: Any)
     )
 )
 def test_values_are_written_as_toml_reads_them(value: Any) -> None:
-    written = toml(value)
-    assert written.isprintable()
-    assert repr(tomllib.loads(f"x = {written}")["x"]) == repr(value)
+    written = toml("x", value)
+    assert written.replace("\n", "").isprintable()
+    assert repr(tomllib.loads(written)["x"]) == repr(value)
 
 
 def test_a_name_that_toml_cannot_hold_is_refused(program: Any) -> None:
@@ -376,10 +376,11 @@ def test_showing_does_nothing_else_and_reproduces_the_run(config: Path, program:
     lines = ended.out.splitlines()
     assert lines[0] == "[melspectrogram]"
     for line in (
-        "n-dft = 128", "# n-hop: half of --n-dft", 'norm = "none"', "channel = [2]",
+        "n-dft = 128", "# n-hop: half of --n-dft", 'norm = "none"', "channel = [",
         'dtype = "float32"', "# sr: the first input's", "mono = false", 'output = "out.h5"',
     ):  # fmt: skip
         assert line in lines
+    assert tomllib.loads(ended.out)["melspectrogram"]["channel"] == [2]
     config.write_text(ended.out)
     assert program(*command, "-o", "a.h5", "--n-dft", "128").code == 0
     assert program("melspectrogram", "in.wav", "--config", config).code == 0

@@ -1,9 +1,9 @@
-"""Defaults of options: the environment, then the ``--config`` file.
+"""Defaults of options: a ``--config`` file, and variables that belong to no option.
 
-They are added to each command of the program, so that no option need know of them.
+Click itself reads the variables and converts the values. A file becomes Click's ``default_map``;
+names and types in it are checked here, because Click ignores unknown names and converts ``"3"``.
 """
 
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,32 +20,30 @@ from kapre_cli.text import quoted
 _FILE = "kapre_cli.config"
 SHOWS_CONFIG = "kapre_cli.show_config"  # whether the current command prints its options
 
-_MOST_BYTES = 2**18
+_MAX_BYTES = 2**18
 # The parser keeps every beginning of a dotted key: one of n parts takes memory for n * n.
-_MOST_DOTS = 64
-_MOST_BITS = 2**9  # of an integer: no decimal fraction holds many more
-_MOST_SHOWN = 100  # characters
-
-_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+_MAX_DOTS = 64
+_MAX_BITS = 2**9  # of an integer: no decimal fraction holds many more
+_MAX_SHOWN = 100  # characters
 
 _Options = dict[str, click.Option]
 
 
 def unknown_variables(program: click.Group, environment: Mapping[str, str]) -> Iterator[str]:
     """Yield a warning for each variable that looks like an option's, and belongs to none."""
-    every = {
+    variables = {
         long_name(one): str(one.envvar)
         for command in program.commands.values()
         for one in command.params
         if isinstance(one, click.Option) and one.envvar
     }
-    for variable in sorted({*environment}.difference(every.values())):
+    for variable in sorted({*environment}.difference(variables.values())):
         name = variable.removeprefix(VARIABLE_PREFIX)
         if name == variable or not environment[variable]:
             continue
-        spelled = every.__getitem__
-        hint = option_hint(name, every, dict.fromkeys(every, ()), spelled)
-        hint = hint or near_hint(name, every, spelled)
+        spelled = variables.__getitem__
+        hint = option_hint(name, variables, dict.fromkeys(variables, ()), spelled)
+        hint = hint or near_hint(name, variables, spelled)
         more = f"; {hint}" if hint else ""
         yield f"the variable {variable} is of no option, and is ignored{more}"
 
@@ -125,7 +123,7 @@ def config_text(ctx: click.Context) -> str:
             lines.append(f"# {name}: {str(default).strip('()') or 'not set'}")
             continue
         try:
-            lines.append(f"{name} = {toml([*value] if option.multiple else value)}")
+            lines.append(toml(name, [*value] if option.multiple else value))
         except KapreExtractError as error:
             raise click.UsageError(f"--{name}: {error}", ctx) from error
     return "\n".join(lines)
@@ -177,21 +175,21 @@ def _toml_of(path: Path) -> dict[str, Any]:
 
     try:
         with open(path, "rb") as file:
-            content = file.read(_MOST_BYTES + 1)
+            content = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{quoted(path)} cannot be read: {error.strerror}") from error
-    if len(content) > _MOST_BYTES:
+    if len(content) > _MAX_BYTES:
         raise UsageError(
-            f"{quoted(path)} has more than {_MOST_BYTES:,} bytes, which no file of options has; "
+            f"{quoted(path)} has more than {_MAX_BYTES:,} bytes, which no file of options has; "
             "name another"
         )
     # Only without multi-line strings is a line that begins with # certainly a comment.
     has_comments = not (b'"""' in content or b"'''" in content)
     for number, line in enumerate(content.split(b"\n"), 1):
         is_comment = has_comments and line.lstrip(b" \t").startswith(b"#")
-        if line.count(b".") > _MOST_DOTS and not is_comment:
+        if line.count(b".") > _MAX_DOTS and not is_comment:
             raise UsageError(
-                f"{quoted(path)}: line {number} has more than {_MOST_DOTS} dots, which no option "
+                f"{quoted(path)}: line {number} has more than {_MAX_DOTS} dots, which no option "
                 "needs"
             )
     try:
@@ -203,10 +201,9 @@ def _toml_of(path: Path) -> dict[str, Any]:
 def _check_type(path: Path, name: str, value: Any, option: click.Option) -> None:
     kinds, rule = _kinds(option)
     values = value if option.multiple and isinstance(value, list) else [value]
-    if any(isinstance(one, int) and one.bit_length() > _MOST_BITS for one in values):
+    if any(isinstance(one, int) and one.bit_length() > _MAX_BITS for one in values):
         raise UsageError(
-            f"{quoted(path)}: {name} is a number of more than {_MOST_BITS} bits; "
-            "write a smaller one"
+            f"{quoted(path)}: {name} is a number of more than {_MAX_BITS} bits; write a smaller one"
         )
     if any(isinstance(one, str) and "\0" in one for one in values):
         raise UsageError(f"{quoted(path)}: {name} has a NUL in it, which no name has; remove it")
@@ -217,12 +214,14 @@ def _check_type(path: Path, name: str, value: Any, option: click.Option) -> None
 
 def _shown(value: Any) -> str:
     """Return a value as messages show it, shortened if it is long."""
+    import json  # not needed for --help
+
     if isinstance(value, dict):
         return "a table"
     if isinstance(value, list) and any(isinstance(one, (list, dict)) for one in value):
         return "a list of lists or tables"
-    shown = toml(value)
-    return shown if len(shown) <= _MOST_SHOWN else f"{shown[:_MOST_SHOWN]}..."
+    shown = json.dumps(value, ensure_ascii=False, default=str)
+    return shown if len(shown) <= _MAX_SHOWN else f"{shown[:_MAX_SHOWN]}..."
 
 
 def _kinds(option: click.Option) -> tuple[tuple[type, ...], str]:
@@ -238,25 +237,21 @@ def _kinds(option: click.Option) -> tuple[tuple[type, ...], str]:
     return (str, int, float), "a string or a number"
 
 
-def toml(value: Any) -> str:
-    r"""Return a value as TOML: a boolean, a number, a list, or else text.
+def toml(name: str, value: Any) -> str:
+    r"""Return a value under its name as TOML: a boolean, a number, a list, or else text.
 
-    The standard library reads TOML, and does not write it. Raise UsageError for text that is not
-    Unicode, such as a path that is not UTF-8.
+    Unprintable characters are escaped. Raise UsageError for text that is not Unicode, such as a
+    path that is not UTF-8.
 
-    >>> print(toml(True), toml(0.5), toml([1, 2]), toml('a "b"'))
-    true 0.5 [1, 2] "a \"b\""
+    >>> print(toml("output", Path('a "b"')))
+    output = "a \"b\""
     """
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (int, float)):
-        return repr(value)
-    if isinstance(value, list):
-        return f"[{', '.join(map(toml, value))}]"
-    text = os.fspath(value) if isinstance(value, os.PathLike) else str(value)
+    import tomli_w  # not needed for --help
+
+    plain = value if isinstance(value, (bool, int, float, list)) else str(value)
+    written = tomli_w.dumps({name: plain}).removesuffix("\n")
     try:
-        text.encode()
+        written.encode()
     except UnicodeEncodeError:
-        raise UsageError(f"{quoted(text)} is not UTF-8, and TOML can hold nothing else") from None
-    escaped = (_ESCAPES.get(c, c if c.isprintable() else f"\\U{ord(c):08x}") for c in text)
-    return f'"{"".join(escaped)}"'
+        raise UsageError(f"{quoted(value)} is not UTF-8, and TOML can hold nothing else") from None
+    return "".join(c if c.isprintable() or c == "\n" else f"\\U{ord(c):08x}" for c in written)
