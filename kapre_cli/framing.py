@@ -77,6 +77,11 @@ class Framing:
     padding: str
     block_values: int = field(default_factory=lambda: BLOCK_VALUES, repr=False)
 
+    @property
+    def min_samples(self) -> int:
+        """Samples of the shortest signal that has a frame."""
+        return self.n_dft if self.padding == "valid" else 1
+
     def n_time(self, length: int) -> int:
         """Return the number of frames of a signal of ``length`` samples.
 
@@ -87,7 +92,7 @@ class Framing:
             raise SettingsError(
                 f"The signal must hold at least one sample. Received: length={length}"
             )
-        if self.padding == "valid" and length < self.n_dft:
+        if length < self.min_samples:
             raise SettingsError(
                 "With padding='valid' the signal must be at least `n_dft` samples long. "
                 f"Received: length={length}, n_dft={self.n_dft}"

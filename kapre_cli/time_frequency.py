@@ -3,8 +3,6 @@
 The only door to Keras. The layers are written with ``keras.ops`` and tested on TensorFlow.
 """
 
-from typing import Any
-
 try:
     import keras  # noqa: F401 - with the library that it computes with
 except ModuleNotFoundError as error:
@@ -17,8 +15,6 @@ except ModuleNotFoundError as error:
 from kapre_cli.framing import conv_output_length
 from kapre_cli.layers.melspectrogram import EmptyMelBandsWarning, Melspectrogram
 from kapre_cli.layers.spectrogram import LayerWarning, Spectrogram
-from kapre_cli.layers.steps import resolved
-from kapre_cli.settings import LayerConfig
 
 __all__ = [
     "EmptyMelBandsWarning",
@@ -26,18 +22,4 @@ __all__ = [
     "Melspectrogram",
     "Spectrogram",
     "conv_output_length",
-    "layer_of",
-    "resolved",
 ]
-
-_LAYERS = {layer.config_class: layer for layer in (Spectrogram, Melspectrogram)}
-
-
-def layer_of(config: LayerConfig, **kwargs: Any) -> Spectrogram:
-    """Return the layer that a configuration describes.
-
-    Args:
-        config: The layer's own arguments.
-        **kwargs: The arguments of every Keras layer: ``name``, ``dtype``, ``trainable``.
-    """
-    return _LAYERS[type(config)](**config.to_dict(), **kwargs)

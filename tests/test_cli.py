@@ -20,8 +20,8 @@ import numpy as np
 import pytest
 
 import kapre_cli
+from kapre_cli import cli
 from kapre_cli.cli import hints
-from kapre_cli.cli.extract import melspectrogram
 from kapre_cli.cli.options import long_name
 from kapre_cli.outputs.existing import Existing
 from kapre_cli.resume.work_dir import WorkDir
@@ -290,7 +290,8 @@ def test_an_option_of_another_program_is_told_what_it_is_here(option: str, progr
 
 
 def test_every_name_of_other_programs_leads_to_an_option(program: Any) -> None:
-    known = {long_name(one) for one in melspectrogram.params if isinstance(one, click.Option)}
+    params = cli.program.commands["melspectrogram"].params
+    known = {long_name(one) for one in params if isinstance(one, click.Option)}
     assert known >= set(hints.NAMES)
     assert not known & {*hints.OPTIONS, *hints.NO_OPTION}
     assert not set(hints.OPTIONS) & set(hints.NO_OPTION)

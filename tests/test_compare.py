@@ -18,7 +18,7 @@ from kapre_cli.cli import run
 from kapre_cli.formats.features import StoredArray, Values
 from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.inspect.difference import Tolerance, difference, not_alike
-from kapre_cli.settings import SpectrogramConfig
+from kapre_cli.layers import SpectrogramConfig
 from tests import reference
 from tests.conftest import blocks_of, write_audio
 from tests.test_verify import rewrite

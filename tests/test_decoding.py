@@ -20,12 +20,8 @@ from kapre_cli.extract.blocks import ActiveInput, Block, EndOfInput, Item, frame
 from kapre_cli.extract.decode import DecodeAhead, decoded
 from kapre_cli.extract.tasks import TaskInput
 from kapre_cli.inputs import Source
-from kapre_cli.settings import (
-    AudioSettings,
-    ExtractionSettings,
-    OutputSettings,
-    SpectrogramConfig,
-)
+from kapre_cli.layers import SpectrogramConfig
+from kapre_cli.settings import AudioSettings, ExtractionSettings, OutputSettings
 from tests import reference
 from tests.conftest import blocks_of, read_audio, write_audio
 

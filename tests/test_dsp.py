@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from librosa.filters import mel as mel_matrix
 
-from kapre_cli.layers import dsp, filterbank
-from kapre_cli.settings import MelspectrogramConfig
-from kapre_cli.settings.layers import MAX_DFT, MAX_MELS
+from kapre_cli.layers import MelspectrogramConfig, dsp, filterbank
+from kapre_cli.layers.configs import MAX_MELS
+from kapre_cli.settings.layers import MAX_DFT
 from tests import reference
 
 MATRIX_TOLERANCE = 1e-6

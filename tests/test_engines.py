@@ -12,9 +12,10 @@ from kapre_cli.engines.batches import Engine, Segment, batch_frames, run_batches
 from kapre_cli.engines.keras_engine import KerasEngine, frames_per_chunk
 from kapre_cli.engines.numpy_engine import NumpyEngine
 from kapre_cli.extract.compute import engine_for
+from kapre_cli.layers import MelspectrogramConfig, SpectrogramConfig
 from kapre_cli.layers.filterbank import ROWS_MULTIPLE, BandSums, filterbank_of
 from kapre_cli.osutil import n_processors
-from kapre_cli.settings import LayerConfig, MelspectrogramConfig, SpectrogramConfig
+from kapre_cli.settings import LayerConfig
 from tests import reference
 
 ENGINES: dict[str, Any] = {"numpy": NumpyEngine, "keras": KerasEngine}
@@ -68,7 +69,7 @@ def test_what_float32_cannot_hold_is_not_finite(engine: str, exponent: float) ->
     assert not np.isfinite(features[:, 0]).any()
 
 
-def config_of(n_dft: int, exponent: float, mel: bool, decibel: bool = False) -> LayerConfig:
+def config_of(n_dft: int, exponent: float, mel: bool, decibel: bool = False) -> SpectrogramConfig:
     if mel:
         return MelspectrogramConfig(
             sr=8000,

@@ -19,16 +19,9 @@ from kapre_cli.cli.streams import echo
 from kapre_cli.formats.hdf5_index import index_datasets
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata, dumps
 from kapre_cli.formats.npy_writer import root_dict
-from kapre_cli.formats.validation import frequencies
 from kapre_cli.inspect.summary import chosen
-from kapre_cli.settings import (
-    AudioSettings,
-    ExtractionSettings,
-    LayerConfig,
-    MelspectrogramConfig,
-    OutputSettings,
-    SpectrogramConfig,
-)
+from kapre_cli.layers import MelspectrogramConfig, SpectrogramConfig
+from kapre_cli.settings import AudioSettings, ExtractionSettings, LayerConfig, OutputSettings
 from tests import reference
 from tests.conftest import write_audio
 from tests.test_hostile import Change, column, index
@@ -446,7 +439,7 @@ def test_many_inputs_are_told_from_the_index_alone(tmp_path: Path, at_once: Any)
     root = OutputMetadata.of(
         ExtractionSettings(layer=layer, audio=AudioSettings(sr=8000), output=output)
     )
-    hertz = frequencies(layer, 8000)
+    hertz = layer.feature_positions(8000).values
     many = metadata_of_many()
     with h5py.File(output.path, "w") as file:
         file.create_group("features")

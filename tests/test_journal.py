@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from kapre_cli.errors import OutputError, StoredDataError, UsageError
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
+from kapre_cli.layers import SpectrogramConfig
 from kapre_cli.resume.journal import HEAD, MAGIC, Journal, identity
 from kapre_cli.resume.journals import Journals, JournalState, replay
 from kapre_cli.resume.work_dir import WorkDir
-from kapre_cli.settings import AudioSettings, OutputSettings, SpectrogramConfig
+from kapre_cli.settings import AudioSettings, OutputSettings
 from tests import reference
 
 ROOT = OutputMetadata(SpectrogramConfig(), AudioSettings(sr=8000), "float32", "none", "numpy", {})

@@ -26,14 +26,13 @@ import kapre_cli
 from kapre_cli.errors import UsageError
 from kapre_cli.formats.features import StoredArray, Values
 from kapre_cli.formats.metadata import InputMetadata
+from kapre_cli.layers import MelspectrogramConfig, SpectrogramConfig
 from kapre_cli.plotting import View, figure_of
 from kapre_cli.plotting.figure import colour_map, rendered
-from kapre_cli.plotting.frequencies import FrequencyAxis, Rows
-from kapre_cli.plotting.labels import written
-from kapre_cli.plotting.reduction import peaks
-from kapre_cli.plotting.ticks import time_ticks
-from kapre_cli.plotting.view import part_of
-from kapre_cli.settings import AudioSettings, MelspectrogramConfig, SpectrogramConfig
+from kapre_cli.plotting.image import PlotAxis, Rows, peaks
+from kapre_cli.plotting.labels import time_ticks, written
+from kapre_cli.plotting.view import selection_of
+from kapre_cli.settings import AudioSettings
 from tests import reference
 from tests.conftest import files_below, write_audio
 
@@ -64,7 +63,7 @@ def legend(figure: Figure) -> dict[str, str]:
 
 def every(n_features: int) -> Rows:
     """Return rows that show a bin each."""
-    return FrequencyAxis(SpectrogramConfig(n_dft=2 * n_features - 2), SR).rows(
+    return PlotAxis(SpectrogramConfig(n_dft=2 * n_features - 2), SR).rows(
         (0, SR / 2), 20 * n_features
     )
 
@@ -157,7 +156,7 @@ def test_a_range_shows_the_frames_of_the_whole(tmp_path: Path, program: Any) -> 
     assert program("spectrogram", tmp_path / "a.wav", "-o", tmp_path / "o.npy").code == 0
     with kapre_cli.open_features(tmp_path / "o.npy") as features:
         array = features["a.wav"]
-        part = part_of(array, features.settings, View(time=(1, 2)))
+        part = selection_of(array, features.settings, View(time=(1, 2)))
         image = peaks(part, every(257), 1000)
         centres = array.times[part.first : part.first + part.n_frames]
         whole = array[:][part.first : part.first + part.n_frames]
@@ -399,7 +398,7 @@ def test_frequencies_are_written_at_the_ends_and_in_round_numbers(
 
 def test_every_band_stands_at_its_centre() -> None:
     config = MelspectrogramConfig(sr=44100, n_mels=7, fmin=300, fmax=9000)
-    axis = FrequencyAxis(config, 44100)
+    axis = PlotAxis(config, 44100)
     rows = axis.rows((300, 9000), 700)
     low, high = hz_to_mel([300, 9000])
     middles = low + (np.arange(700) + 0.5) / 700 * (high - low)
@@ -473,7 +472,7 @@ def stored(values: Made, config: SpectrogramConfig) -> StoredArray:
 def test_a_night_is_read_in_blocks_and_keeps_its_peaks() -> None:
     values = Made((400_000, 257, 2), 314_159)
     array = stored(values, SpectrogramConfig(image_data_format="channels_last"))
-    image = peaks(part_of(array, AudioSettings(sr=SR), View()), every(257), 1000)
+    image = peaks(selection_of(array, AudioSettings(sr=SR), View()), every(257), 1000)
     assert image.shape == (2, 257, 1000)
     assert np.argwhere(image).tolist() == [[0, 17, 785], [1, 17, 785]]
     assert values.most <= 2**22
@@ -501,8 +500,8 @@ def test_every_cell_is_the_largest_of_its_values(
     values[values > 2] = np.nan
     config = SpectrogramConfig(n_dft=2 * n_features - 2, n_hop=256,
                                image_data_format="channels_last")  # fmt: skip
-    part = part_of(stored(Held(values), config), AudioSettings(sr=SR), View())
-    rows = FrequencyAxis(config, SR).rows((0, SR / 2), n_rows)
+    part = selection_of(stored(Held(values), config), AudioSettings(sr=SR), View())
+    rows = PlotAxis(config, SR).rows((0, SR / 2), n_rows)
     image = peaks(part, rows, n_columns, block)
     ends = [*rows.starts[1:], n_features]
     n_columns = min(n_columns, n_time)

@@ -18,14 +18,10 @@ from kapre_cli.extract.run import extract
 from kapre_cli.inputs import Source
 from kapre_cli.inspect.compare import compare
 from kapre_cli.inspect.verify import verify
+from kapre_cli.layers import SpectrogramConfig
 from kapre_cli.merge import merge
 from kapre_cli.report import Progress, Report
-from kapre_cli.settings import (
-    AudioSettings,
-    ExtractionSettings,
-    OutputSettings,
-    SpectrogramConfig,
-)
+from kapre_cli.settings import AudioSettings, ExtractionSettings, OutputSettings
 from tests import reference
 from tests.conftest import write_audio
 

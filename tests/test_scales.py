@@ -14,7 +14,8 @@ import pytest
 import kapre_cli
 from kapre_cli.formats.hdf5_scales import ScaleWriter
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
-from kapre_cli.settings import AudioSettings, SpectrogramConfig
+from kapre_cli.layers import SpectrogramConfig
+from kapre_cli.settings import AudioSettings
 from tests import reference
 from tests.conftest import blocks_of, interrupted_after, write_audio
 

@@ -14,15 +14,14 @@ from hypothesis import strategies as st
 from kapre_cli.errors import UsageError
 from kapre_cli.formats.metadata import dumps
 from kapre_cli.formats.validation import validated_json
+from kapre_cli.layers import MelspectrogramConfig, SpectrogramConfig
 from kapre_cli.settings import (
     FILE_FORMATS,
     RAW_ENCODINGS,
     AudioSettings,
     ExtractionSettings,
-    MelspectrogramConfig,
     OutputSettings,
     RawFormat,
-    SpectrogramConfig,
     layer_from_dict,
     layer_to_dict,
 )

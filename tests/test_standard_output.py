@@ -25,14 +25,9 @@ from kapre_cli.extract.run import stream
 from kapre_cli.extract.tasks import Task
 from kapre_cli.framing import Framing
 from kapre_cli.inputs import Inputs, InputStream, Names, Source, discover
+from kapre_cli.layers import SpectrogramConfig
 from kapre_cli.report import Report
-from kapre_cli.settings import (
-    STANDARD_OUTPUT,
-    AudioSettings,
-    ExtractionSettings,
-    OutputSettings,
-    SpectrogramConfig,
-)
+from kapre_cli.settings import STANDARD_OUTPUT, AudioSettings, ExtractionSettings, OutputSettings
 from tests import reference
 from tests.conftest import PROGRAM, kill_workers, workers_of, write_audio, write_silence
 from tests.stress.runs import HERE

@@ -16,8 +16,8 @@ import pytest
 import kapre_cli
 from kapre_cli.cli import run
 from kapre_cli.inspect.recompute import Recomputation
+from kapre_cli.layers import SpectrogramConfig
 from kapre_cli.report import SILENT
-from kapre_cli.settings import SpectrogramConfig
 from tests import reference
 from tests.conftest import PROGRAM, write_audio
 from tests.tears import counted

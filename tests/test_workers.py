@@ -20,13 +20,9 @@ from kapre_cli.extract.run import extract
 from kapre_cli.extract.tasks import TaskSettings
 from kapre_cli.formats.metadata import OutputMetadata
 from kapre_cli.inputs import discover
+from kapre_cli.layers import SpectrogramConfig
 from kapre_cli.report import Report
-from kapre_cli.settings import (
-    AudioSettings,
-    ExtractionSettings,
-    OutputSettings,
-    SpectrogramConfig,
-)
+from kapre_cli.settings import AudioSettings, ExtractionSettings, OutputSettings
 from tests import reference
 from tests.conftest import PROGRAM, kill_workers, workers_of, write_audio, write_silence
 

@@ -12,7 +12,7 @@ from kapre_cli.audio.header import Header
 from kapre_cli.audio.opening import ByteSource
 from kapre_cli.audio.remedies import as_raw, by_ffmpeg, raw_format_of
 from kapre_cli.errors import AudioReadError
-from kapre_cli.settings.limits import MAX_CHANNELS
+from kapre_cli.settings.checks import MAX_CHANNELS
 from kapre_cli.text import counted
 
 _PCM, _FLOAT, _A_LAW, _MU_LAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE

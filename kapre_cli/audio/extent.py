@@ -9,7 +9,7 @@ from kapre_cli.audio.riff import plain_head
 from kapre_cli.audio.second_file import find_file
 from kapre_cli.audio.stream import HashingReader
 from kapre_cli.errors import AudioReadError
-from kapre_cli.settings.limits import within_int64
+from kapre_cli.settings.checks import within_int64
 
 REMEDY = "--allow-truncated takes what there is"
 FIRST_OF_TWO = "--allow-truncated takes the first"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from kapre_cli.errors import AudioReadError
-from kapre_cli.settings.limits import MAX_CHANNELS, MAX_SR
+from kapre_cli.settings.checks import MAX_CHANNELS, MAX_SR
 
 
 @dataclass(frozen=True)

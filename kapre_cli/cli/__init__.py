@@ -19,7 +19,7 @@ import click
 
 from kapre_cli.cli.command import Command
 from kapre_cli.cli.config import CONFIG_OPTIONS, unknown_variables, with_source
-from kapre_cli.cli.extract import melspectrogram, spectrogram
+from kapre_cli.cli.extract import built_in_commands, installed_commands
 from kapre_cli.cli.hints import command_hint
 from kapre_cli.cli.inspection import compare, info, verify
 from kapre_cli.cli.merge import merge
@@ -47,7 +47,19 @@ class _Program(Command, click.Group):
         super().add_command(cmd, name)
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
+        self._add_installed()
         return [*self.commands]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.commands:
+            self._add_installed()
+        return super().get_command(ctx, cmd_name)
+
+    def _add_installed(self) -> None:
+        """Add the commands of layers that other packages install, after those of this program."""
+        for command in installed_commands():
+            if command.name not in self.commands:
+                self.add_command(command)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         self.format_commands(ctx, formatter)
@@ -84,7 +96,7 @@ def program() -> None:
         click.echo(f"warning: {printable(warning)}", err=True)
 
 
-for command in (spectrogram, melspectrogram, info, plot, verify, compare, merge):
+for command in (*built_in_commands(), info, plot, verify, compare, merge):
     program.add_command(command)
 
 

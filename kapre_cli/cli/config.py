@@ -31,6 +31,9 @@ _Options = dict[str, click.Option]
 
 def unknown_variables(program: click.Group, environment: Mapping[str, str]) -> Iterator[str]:
     """Yield a warning for each variable that looks like an option's, and belongs to none."""
+    if not any(one.startswith(VARIABLE_PREFIX) for one in environment):
+        return
+    program.list_commands(click.get_current_context())  # adds those of other packages
     variables = {
         long_name(one): str(one.envvar)
         for command in program.commands.values()
@@ -71,7 +74,10 @@ def with_source(error: click.ClickException) -> click.ClickException:
 def _read(ctx: click.Context, _option: click.Parameter, path: Path | None) -> None:
     if path is None:
         return
-    commands = getattr(ctx.find_root().command, "commands", {})
+    program = ctx.find_root().command
+    if isinstance(program, click.Group):
+        program.list_commands(ctx)  # adds those of other packages
+    commands = getattr(program, "commands", {})
     options = {name: _options(one) for name, one in commands.items()}
     ctx.meta[_FILE] = path
     ctx.default_map = _config_defaults(path, ctx.info_name or "", options)

@@ -1,67 +1,53 @@
-"""``kapre-extract spectrogram`` and ``kapre-extract melspectrogram``."""
+"""The commands that extract features: one for each layer, made from its configuration."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from kapre_cli.cli.command import ExtractingCommand
-from kapre_cli.cli.run_options import extraction_options
-from kapre_cli.settings import MelspectrogramConfig, SpectrogramConfig
+from kapre_cli.cli.layer_options import layer_options
+from kapre_cli.cli.run_options import AUDIO, INPUTS, OUTPUT, RUNNING
+from kapre_cli.settings import LAYERS, LayerConfig
+
+_INPUTS = "INPUTS are WAV and FLAC files, folders, which are searched, or - for standard input."
 
 
-@click.command(
-    cls=ExtractingCommand,
-    params=extraction_options(SpectrogramConfig),
-    short_help="Extract spectrograms of audio files and folders.",
-)
-def spectrogram(**options: Any) -> int:
-    """Extract spectrograms of audio files and folders.
+def extracting_command(config: type[LayerConfig]) -> click.Command:
+    """Return the command of a layer."""
 
-    INPUTS are WAV and FLAC files, folders, which are searched, or - for standard input.
+    def extract(**options: Any) -> int:
+        from kapre_cli.cli.extraction import extraction  # not needed for --help
 
-    \b
-    All recordings below a folder, into one HDF5 file:
-      kapre-extract spectrogram sample_audio -o spectrograms.h5
+        return extraction(config, options)
 
-    \b
-    One recording into one array, in decibels:
-      kapre-extract spectrogram sample_audio/vowels.wav -o vowels.npy --decibel
-
-    \b
-    The recordings that another program names:
-      ls sample_audio/*.wav | kapre-extract spectrogram --files-from - -o wavs.h5
-    """  # noqa: D301 - Click needs the backspace itself
-    from kapre_cli.cli.extraction import extraction  # not needed for --help
-
-    return extraction(SpectrogramConfig, options)
+    examples = vars(config).get("examples") or (  # its own, not those of a layer it is derived from
+        (
+            "All recordings below a folder, into one HDF5 file:",
+            f"kapre-extract {config.command} sample_audio -o features.h5",
+        ),
+    )
+    shown = [f"\b\n{sentence}\n  {line}" for sentence, line in examples]
+    return ExtractingCommand(
+        config.command,
+        callback=extract,
+        params=[*INPUTS, *OUTPUT, *layer_options(config).values(), *AUDIO, *RUNNING],
+        help="\n\n".join((config.summary, _INPUTS, *shown)),
+        short_help=config.summary,
+    )
 
 
-@click.command(
-    cls=ExtractingCommand,
-    params=extraction_options(MelspectrogramConfig),
-    short_help="Extract mel-spectrograms of audio files and folders.",
-)
-def melspectrogram(**options: Any) -> int:
-    """Extract mel-spectrograms of audio files and folders.
+def built_in_commands() -> Iterator[click.Command]:
+    """Yield the commands of the layers of this package."""
+    for name in LAYERS.built_in:
+        yield extracting_command(LAYERS[name])
 
-    INPUTS are WAV and FLAC files, folders, which are searched, or - for standard input.
 
-    \b
-    All recordings below a folder, into one HDF5 file:
-      kapre-extract melspectrogram sample_audio -o mels.h5
+def installed_commands() -> Iterator[click.Command]:
+    """Yield the commands of the layers of other packages; those that cannot be imported have none.
 
-    \b
-    The same in decibels of power, into a folder of .npy files:
-      kapre-extract melspectrogram sample_audio -o mels --power 2 --decibel
-
-    \b
-    One channel, in frames of 1,024 samples:
-      kapre-extract melspectrogram sample_audio -o left.h5 --n-dft 1024 --channel 0
-
-    \b
-    What another program decodes:
-      flac -dcs sample_audio/bird.flac | kapre-extract melspectrogram - -o bird.npy
-    """  # noqa: D301 - Click needs the backspace itself
-    from kapre_cli.cli.extraction import extraction  # not needed for --help
-
-    return extraction(MelspectrogramConfig, options)
+    The packages are imported.
+    """
+    for config in LAYERS:
+        if config.class_name not in LAYERS.built_in:
+            yield extracting_command(config)

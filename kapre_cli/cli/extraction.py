@@ -319,7 +319,7 @@ def _settings(
         shard=run.shard,
     )
     source = click.get_current_context().get_parameter_source("power")
-    if options["decibel"] and options["power"] == 1.0 and source is ParameterSource.DEFAULT:
+    if options.get("decibel") and options["power"] == 1.0 and source is ParameterSource.DEFAULT:
         report.say(
             "note: --decibel with the default --power 1 gives half of the usual decibels "
             "(10*log10 of amplitude); use --power 2 for decibels of power"

@@ -1,144 +1,66 @@
-"""The options that describe a layer, the layer that they describe, and warnings about it."""
+"""The options of layers, made from the fields of their configurations, and back."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from functools import partial
-from typing import Any
+from typing import Any, get_type_hints
 
 import click
 
 from kapre_cli.cli.options import Group, Option, WholeNumber, parsed
 from kapre_cli.report import Report
-from kapre_cli.settings import DATA_FORMATS, PADDINGS, LayerConfig, MelspectrogramConfig
+from kapre_cli.settings import LayerConfig
+from kapre_cli.settings.layers import CommandOption, command_options
 
-BANDS = ("n_mels", "fmin", "fmax", "htk", "norm")  # options of the mel layer alone
+FRAMING = ("n_dft", "n_hop", "padding")  # options of every layer that say where its frames lie
+BANDS = ("n_mels", "fmin", "fmax", "htk", "norm")  # options that describe mel bands
+_OF_ANY_LAYER = ("power", "decibel", "amin", "data_format")  # stand behind those of one layer
 
 feature_option = partial(Option, group=Group.FEATURES)
 
 
-def _norm(text: str) -> str | float | None:
-    """Return ``slaney``, ``none`` as ``None``, or a number, ``inf`` included."""
-    if text in ("slaney", "none"):
-        return None if text == "none" else text
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is not 'slaney', 'none' or a number.") from None
+def layer_options(config: type[LayerConfig]) -> dict[str, Option]:
+    """Return the options of a layer's arguments, by their names with underscores."""
+    hints = get_type_hints(config)
+    defaults = {one.name: one.default for one in fields(config)}
+    made = {
+        option.name or name: _option(option.name or name, option, hints[name], defaults[name])
+        for name, option in command_options(config).items()
+    }
+    return made | {name: made.pop(name) for name in _OF_ANY_LAYER if name in made}
 
 
-MEL = [
-    feature_option(
-        "--n-mels",
-        is_usual=True,
-        type=WholeNumber(1),
-        default=MelspectrogramConfig.n_mels,
-        help="Number of mel bands.",
-    ),
-    feature_option(
-        "--fmin",
-        is_usual=True,
-        metavar="HZ",
-        type=click.FloatRange(min=0),
-        default=MelspectrogramConfig.fmin,
-        help="Lowest frequency. It is the lower edge of the lowest band.",
-    ),
-    feature_option(
-        "--fmax",
-        is_usual=True,
-        metavar="HZ",
-        type=click.FloatRange(min=0, min_open=True),
-        show_default="half the sample rate",
-        help="Highest frequency. It is the upper edge of the highest band.",
-    ),
-    feature_option(
-        "--htk/--no-htk",
-        default=MelspectrogramConfig.htk,
-        help="Use HTK's mel scale instead of Slaney's.",
-    ),
-    feature_option(
-        "--norm",
-        type=parsed(_norm),
-        metavar="slaney|none|P",
-        default=MelspectrogramConfig.norm,
-        help="Normalization of the mel bands. slaney: equal area. none: peaks of 1. A number "
-        "or inf: divide each band by that p-norm of its weights.",
-    ),
-]
-
-
-def framing_options(n_hop: str = "half of --n-dft") -> list[Option]:
-    """Return the options of the frames of a layer; ``n_hop``: its default, in words."""
-    return [
-        feature_option(
-            "--n-dft",
-            is_usual=True,
-            type=WholeNumber(2),
-            default=LayerConfig.n_dft,
-            help="Frame length in samples. A power of two is fastest.",
-        ),
-        feature_option(
-            "--n-hop",
-            is_usual=True,
-            type=WholeNumber(1),
-            show_default=n_hop,
-            help="Hop length in samples. It is the distance from one frame to the next.",
-        ),
-        feature_option(
-            "--padding",
-            type=click.Choice(PADDINGS),
-            default=LayerConfig.padding,
-            help="Treatment of the ends of a signal. same: a frame at every hop, with zeros around "
-            "the signal. valid: only frames inside the signal.",
-        ),
-    ]
-
-
-def layer_options(config: type[LayerConfig]) -> list[Option]:
-    """Return the options of a layer, with the layer's own defaults."""
-    return [
-        *framing_options(),
-        *(MEL if issubclass(config, MelspectrogramConfig) else ()),
-        feature_option(
-            "--power",
-            is_usual=True,
-            metavar="P",
-            type=click.FloatRange(min=0, min_open=True),
-            default=getattr(config, config.power_name),
-            help="Exponent: 2 for power, 1 for amplitude.",
-        ),
-        feature_option(
-            "--decibel/--no-decibel",
-            is_usual=True,
-            default=getattr(config, config.decibel_name),
-            help="Convert to decibels. They are 10*log10 of the values, relative to the largest "
-            "value of the input, floored at -80.",
-        ),
-        feature_option(
-            "--amin",
-            metavar="A",
-            type=click.FloatRange(min=0, min_open=True),
-            default=config.amin,
-            help="Smallest value that --decibel distinguishes. Smaller values are raised to it; "
-            "lower it for quiet recordings.",
-        ),
-        feature_option(
-            "--data-format",
-            type=click.Choice(("default", *DATA_FORMATS)),
-            default=config.image_data_format,
-            help="Position of the channel axis. default: that of Keras' configuration.",
-        ),
-    ]
+def _option(name: str, option: CommandOption, hint: Any, default: Any) -> Option:
+    attributes: dict[str, Any] = {"help": option.help, "is_usual": option.is_usual}
+    spelled = f"--{name.replace('_', '-')}"
+    if option.metavar is not None:
+        attributes["metavar"] = option.metavar
+    if default is None and option.default_text is not None:
+        attributes["show_default"] = option.default_text
+    else:
+        attributes["default"] = default
+    if hint is bool:
+        spelled = f"{spelled}/--no-{spelled[2:]}"
+    elif option.parse is not None:
+        attributes["type"] = parsed(option.parse)
+    elif option.choices:
+        attributes["type"] = click.Choice(option.choices)
+    elif hint in (int, int | None):
+        attributes["type"] = WholeNumber(int(option.at_least or 0))
+    elif option.above is not None:
+        attributes["type"] = click.FloatRange(min=option.above, min_open=True)
+    else:
+        attributes["type"] = click.FloatRange(min=option.at_least)
+    return feature_option(spelled, **attributes)
 
 
 def layer_config(config: type[LayerConfig], options: Mapping[str, Any], sr: int) -> LayerConfig:
-    """Return the layer's arguments; three of the options have shorter names."""
+    """Return a layer's arguments from the options of a command line, and the sample rate."""
     arguments: dict[str, Any] = {
-        **{name: options[name] for name in ("n_dft", "n_hop", "padding", "amin")},
-        "image_data_format": options["data_format"],
-        config.power_name: options["power"],
-        config.decibel_name: options["decibel"],
+        name: options[option.name or name] for name, option in command_options(config).items()
     }
-    if issubclass(config, MelspectrogramConfig):
-        arguments |= {"sr": sr, **{name: options[name] for name in BANDS}}
+    if "sr" in {one.name for one in fields(config)}:
+        arguments["sr"] = sr
     return config(**arguments)
 
 
@@ -154,7 +76,5 @@ def as_option(name: str, value: float | None = None) -> str:
 
 def warn_of_layer(config: LayerConfig, report: Report) -> None:
     """Warn of unusual arguments and name better options; --verbose lists empty mel bands."""
-    from kapre_cli.layers.filterbank import layer_warnings  # NumPy only where it is needed
-
-    for warning in layer_warnings(config, as_option, lists_bands=report.verbose):
+    for warning in config.warnings(as_option, lists_bands=report.verbose):
         report.warn(warning)

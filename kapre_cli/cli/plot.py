@@ -8,14 +8,17 @@ from typing import Any, NamedTuple
 import click
 
 from kapre_cli.cli.command import Command
-from kapre_cli.cli.layer_options import MEL, feature_option, framing_options
+from kapre_cli.cli.layer_options import BANDS, FRAMING, feature_option, layer_options
 from kapre_cli.cli.options import Group, Option, parsed
 from kapre_cli.cli.run_options import AUDIO, QUIET
+from kapre_cli.settings import LAYERS
 
 _LONGEST_SIDE = 100  # inches
 _LARGEST = 1000  # square inches: a picture of 40 million pixels
 
 _picture_option = partial(Option, group=Group.PICTURE)
+_FRAMING, _MEL = (layer_options(LAYERS[name]) for name in ("Spectrogram", "Melspectrogram"))
+_FRAMING["n_hop"].show_default = "a quarter of --n-dft"
 
 
 class _Range(NamedTuple):
@@ -137,8 +140,8 @@ _OPTIONS = [
         is_usual=True,
         help="Show mel bands of recordings. The options from --n-mels to --norm describe them.",
     ),
-    *framing_options(n_hop="a quarter of --n-dft"),
-    *MEL,
+    *(_FRAMING[name] for name in FRAMING),
+    *(_MEL[name] for name in BANDS),
     *AUDIO,
     QUIET,
 ]

@@ -15,7 +15,7 @@ from click.core import ParameterSource
 
 from kapre_cli.cli.executors import executor
 from kapre_cli.cli.inputs import sample_rate
-from kapre_cli.cli.layer_options import BANDS, layer_config, warn_of_layer
+from kapre_cli.cli.layer_options import BANDS, FRAMING, layer_config, warn_of_layer
 from kapre_cli.cli.run_options import audio_settings
 from kapre_cli.cli.signals import ignore_signals, interruptible_waits
 from kapre_cli.errors import AudioReadError, StoredDataError, UsageError
@@ -26,22 +26,21 @@ from kapre_cli.formats.opening import Features, is_output, open_features
 from kapre_cli.inputs import discover
 from kapre_cli.outputs.scratch import scratch_folder
 from kapre_cli.plotting.files import check_picture, kind_of, save
-from kapre_cli.plotting.frequencies import FrequencyAxis
+from kapre_cli.plotting.image import PlotAxis
 from kapre_cli.plotting.view import FIRST_KEYS, View
 from kapre_cli.report import Report
 from kapre_cli.settings import (
     DEFAULT_AMIN,
+    LAYERS,
     AudioSettings,
     ExtractionSettings,
-    MelspectrogramConfig,
     OutputSettings,
-    SpectrogramConfig,
 )
 from kapre_cli.text import counted, quoted
 
 _KEYS_NAMED = 5  # in a message
 _TAKEN = tuple(one.name for one in fields(AudioSettings) if one.name != "channels")
-_OF_AUDIO = ("mel", "n_dft", "n_hop", "padding", *BANDS, *_TAKEN)
+_OF_AUDIO = ("mel", *FRAMING, *BANDS, *_TAKEN)
 
 # The power of audio is computed; other options say how it is shown.
 _POWER = {"power": 2.0, "decibel": False, "amin": DEFAULT_AMIN, "data_format": "channels_last"}
@@ -174,13 +173,13 @@ def _extract(
         if sr is not None:
             # Four frames where the other commands have two.
             n_hop = options["n_hop"] or max(options["n_dft"] // 4, 1)
-            config = MelspectrogramConfig if options["mel"] else SpectrogramConfig
+            config = LAYERS["Melspectrogram" if options["mel"] else "Spectrogram"]
             settings = ExtractionSettings(
                 layer=layer_config(config, {**options, **_POWER, "n_hop": n_hop}, sr),
                 audio=audio_settings(options, sr),
                 output=OutputSettings(path=output, format="hdf5"),
             )
-            FrequencyAxis(settings.layer, sr).limits(view.freq)  # before the work
+            PlotAxis(settings.layer, sr).limits(view.freq)  # before the work
             warn_of_layer(settings.layer, report)
             extract(sources, settings, report, terminal, computing)
     if report.exit_code:

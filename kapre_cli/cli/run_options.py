@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from kapre_cli.cli.layer_options import layer_options
 from kapre_cli.cli.options import Group, Option, PathOrStream, WholeNumber, parsed
 from kapre_cli.failure_limit import MaxFailures
 from kapre_cli.settings import (
@@ -19,7 +18,6 @@ from kapre_cli.settings import (
     RAW_ENCODINGS,
     RESUMES,
     AudioSettings,
-    LayerConfig,
     OutputSettings,
     RawFormat,
     Shard,
@@ -35,7 +33,7 @@ _run_option = partial(Option, group=Group.RUNNING)
 
 # Inputs
 
-_INPUTS = [
+INPUTS = [
     # Not required by Click: a list may name them all.
     click.Argument(["inputs"], nargs=-1, type=click.Path()),
     _input_option(
@@ -174,7 +172,7 @@ SCALES = _output_option(
     help="Give HDF5 output dimension scales. Programs that read netCDF (xarray, MATLAB, "
     "Panoply) take seconds and Hz from them.",
 )
-_OUTPUT = [
+OUTPUT = [
     output_option(is_stream=True),
     OVERWRITE,
     _output_option(
@@ -209,7 +207,7 @@ QUIET = _run_option(
     "--quiet",
     help="Print only failures, warnings and errors.",
 )
-_RUNNING = [
+RUNNING = [
     _check_option(
         "--max-failures",
         type=parsed(MaxFailures.parse),
@@ -260,17 +258,6 @@ _RUNNING = [
         help="Print versions and a line for each finished input.",
     ),
 ]
-
-
-def extraction_options(config: type[LayerConfig]) -> list[click.Parameter]:
-    """Return all options of a command that extracts features, with the layer's own defaults."""
-    return [
-        *_INPUTS,
-        *_OUTPUT,
-        *layer_options(config),
-        *AUDIO,
-        *_RUNNING,
-    ]
 
 
 def output_settings(options: Mapping[str, Any]) -> OutputSettings:

@@ -11,7 +11,6 @@ from kapre_cli.engines.batches import Engine, Features
 from kapre_cli.layers.filterbank import ROWS_MULTIPLE
 from kapre_cli.layers.steps import in_pieces
 from kapre_cli.settings import LayerConfig
-from kapre_cli.time_frequency import layer_of
 
 _CHUNK_VALUES = 2**16  # samples of all frames of a chunk
 
@@ -33,7 +32,7 @@ class KerasEngine(Engine):
     def __init__(self, config: LayerConfig, n_frames: int) -> None:
         with warnings.catch_warnings():  # the command has printed them already
             warnings.simplefilter("ignore")
-            layer = layer_of(config, dtype="float32")
+            layer = config.keras_layer(dtype="float32")
         layer.build((None, None, None))
         signature = tf.TensorSpec((1, 1, config.framing.n_samples(n_frames)), tf.float32)
         n_chunk = frames_per_chunk(config)

@@ -1,4 +1,4 @@
-"""From journalled blocks to final arrays: decibels, order of axes, stored type."""
+"""From journalled blocks to final arrays: last step of the layer, order of axes, stored type."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -9,12 +9,11 @@ import numpy as np
 
 from kapre_cli.errors import FeatureError
 from kapre_cli.formats.array_chunks import ArrayChunks, Part, frame_index
-from kapre_cli.layers.dsp import decibel_reference, decibels_below
 from kapre_cli.resume.journal import BlockEntry
 from kapre_cli.resume.journals import Journals
 from kapre_cli.settings import DTYPES, LayerConfig
 
-_PIECES_AHEAD = 2
+_CHUNKS_AHEAD = 2
 _LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in DTYPES}
 
 
@@ -24,27 +23,27 @@ def final_array(
     """Return the array of an input's blocks; raise FeatureError if values do not fit ``dtype``."""
     stored = np.dtype(dtype).newbyteorder("<")
     peak = max(entry.peak for entry in entries)
+    finish = config.finish(peak)
     highest = _LARGEST[dtype]
-    if not config.decibel and peak > highest:
+    if finish.apply is None and peak > highest:
         raise FeatureError(
             f"its largest value, {peak:g}, does not fit {dtype} (at most {highest:g}); "
             "take --dtype float32 or --decibel"
         )
-    reference = decibel_reference(peak, config.amin) if config.decibel else None
     block_axes = ("channel", "time", config.feature_axis)
     order = [block_axes.index(axis) for axis in config.axes]
-    n_channels, _, n_features = entries[0].shape
-    sizes = (n_channels, sum(entry.shape[1] for entry in entries), n_features)
+    n_time = sum(entry.shape[1] for entry in entries)
+    sizes = (entries[0].shape[0], n_time, config.n_values)
 
-    def piece(entry: BlockEntry) -> Part:
+    def chunk(entry: BlockEntry) -> Part:
         values = journals.read(entry)
-        if reference is not None:
-            values = decibels_below(values, reference, config.amin)
+        if finish.apply is not None:
+            values = finish.apply(values)
         index = frame_index(config, entry.first_frame, entry.shape[1])
         return index, np.ascontiguousarray(values.transpose(order), dtype=stored)
 
-    def pieces() -> Iterator[Part]:
-        return _made_ahead(piece, sorted(entries, key=attrgetter("first_frame")))
+    def chunks() -> Iterator[Part]:
+        return _computed_ahead(chunk, sorted(entries, key=attrgetter("first_frame")))
 
     return ArrayChunks(
         shape=tuple(sizes[axis] for axis in order),
@@ -52,23 +51,23 @@ def final_array(
         time_axis=config.axes.index("time"),
         n_pieces=len(entries),
         piece_frames=max(entry.shape[1] for entry in entries),
-        pieces=pieces,
-        reference=reference,
+        pieces=chunks,
+        reference=finish.reference,
     )
 
 
-def _made_ahead(
-    make: Callable[[BlockEntry], Part], entries: Sequence[BlockEntry]
+def _computed_ahead(
+    compute: Callable[[BlockEntry], Part], entries: Sequence[BlockEntry]
 ) -> Iterator[Part]:
-    """Yield what is made of each entry; the next ones are made meanwhile, in a thread."""
+    """Yield the chunk of each entry; a thread computes the next ones meanwhile."""
     if len(entries) == 1:
-        yield make(entries[0])
+        yield compute(entries[0])
         return
-    with ThreadPoolExecutor(1, "pieces") as pool:
-        due: deque[Future[Part]] = deque()
+    with ThreadPoolExecutor(1, "chunks") as pool:
+        pending: deque[Future[Part]] = deque()
         for entry in entries:
-            due.append(pool.submit(make, entry))
-            if len(due) > _PIECES_AHEAD:
-                yield due.popleft().result()
-        while due:
-            yield due.popleft().result()
+            pending.append(pool.submit(compute, entry))
+            if len(pending) > _CHUNKS_AHEAD:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()

@@ -16,7 +16,7 @@ from kapre_cli.inputs import Source
 from kapre_cli.osutil import Resource
 from kapre_cli.resume.journal import Journal, identity
 from kapre_cli.settings import ExtractionSettings, LayerConfig
-from kapre_cli.settings.limits import require_narrow_frame, within_int64
+from kapre_cli.settings.checks import within_int64
 from kapre_cli.text import counted
 
 AHEAD_VALUES = 2**23  # samples that may wait to be computed: 32 MiB
@@ -72,13 +72,13 @@ def _blocks(one: TaskInput, active: ActiveInput, settings: ExtractionSettings) -
 
 def check_frame(config: LayerConfig, reader: AudioReader) -> None:
     """Raise FeatureError for an input too short for a frame, or with too many channels for one."""
-    if config.padding == "valid" and reader.n_samples < config.n_dft:
+    if reader.n_samples < config.framing.min_samples:
         raise FeatureError(
             f"it has {counted(reader.n_samples, 'sample')}, fewer than the {config.n_dft:,} of one "
             "frame; take --padding same or a smaller --n-dft"
         )
     try:
-        require_narrow_frame(config.n_features, reader.n_channels)
+        config.check_frame_size(reader.n_channels)
     except ValueError as error:
         raise FeatureError(f"{error}; take --channel, --mono or a smaller --n-dft") from error
 

@@ -74,7 +74,8 @@ def _upper_bound_bytes(due: Sequence[Job], settings: ExtractionSettings) -> floa
     for job in due:
         n_frames += _FRAMES_IN_A_BYTE * _FLAC_CHANNELS * job.n_bytes / layer.framing.n_hop
         n_frames += _FLAC_CHANNELS  # of each channel, one that is not full
-    return n_frames * layer.n_features * (_JOURNAL_BYTES + value_bytes(settings))
+    of_journal, stored = layer.n_features * _JOURNAL_BYTES, layer.n_values * value_bytes(settings)
+    return n_frames * (of_journal + stored)
 
 
 def _required_bytes(
@@ -89,5 +90,6 @@ def _required_bytes(
             n_samples = min(one.n_samples, max(believed, settings.layer.n_dft))
             n_values += prod(settings.layer.shape(n_samples, one.n_channels))
     n_kept = sum(prod(entry.shape) for job in due for entry in job.entries.values())
-    n_bytes_journals = max(n_values - n_kept, 0) * _JOURNAL_BYTES
+    n_computed = n_values // settings.layer.n_values * settings.layer.n_features
+    n_bytes_journals = max(n_computed - n_kept, 0) * _JOURNAL_BYTES
     return n_bytes_journals + _stored_bytes(n_values, settings)

@@ -11,7 +11,7 @@ from kapre_cli.inputs import Source
 from kapre_cli.result_log import InputResult
 from kapre_cli.resume.journal import BlockEntry
 from kapre_cli.settings import LayerConfig
-from kapre_cli.settings.limits import INT64
+from kapre_cli.settings.checks import INT64
 from kapre_cli.text import duration, quoted
 
 NO_ENTRIES: Mapping[int, BlockEntry] = MappingProxyType({})

@@ -13,7 +13,7 @@ from kapre_cli.inputs import Source, is_hidden
 from kapre_cli.report import Report
 from kapre_cli.resume.previous_run import PreviousRun
 from kapre_cli.settings import ExtractionSettings
-from kapre_cli.settings.limits import within_int64
+from kapre_cli.settings.checks import within_int64
 from kapre_cli.text import counted, quoted
 
 # Given an input's metadata and settings from an earlier run, and the input: the metadata that this

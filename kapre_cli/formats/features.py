@@ -198,13 +198,13 @@ class Features(Mapping[str, StoredArray], Resource):
         path: Where the output is.
         format: ``"hdf5"``, ``"npy"`` or ``"npy-directory"``.
         root: The metadata of the whole output.
-        frequency: Hz of each bin, or of the centre of each mel band.
+        coordinate: Where each feature lies on its axis, in the unit of the layer's coordinate.
     """
 
     path: Path
     format: str
     root: OutputMetadata
-    frequency: npt.NDArray[np.float64]
+    coordinate: npt.NDArray[np.float64]
     _inputs: Mapping[str, Any]  # by key; each format has its own values
 
     def __getitem__(self, key: str) -> StoredArray:
@@ -229,6 +229,18 @@ class Features(Mapping[str, StoredArray], Resource):
     def layer(self) -> LayerConfig:
         """The arguments of the layer that computed the arrays."""
         return self.root.layer
+
+    @property
+    def frequency(self) -> npt.NDArray[np.float64]:
+        """Hz of each bin, or of the centre of each mel band.
+
+        Raises:
+            AttributeError: If the features of the layer are not at frequencies.
+        """
+        name = self.layer.coordinate.name
+        if name != "frequency":
+            raise AttributeError(f"the features of this layer are at a {name}: see `coordinate`")
+        return self.coordinate
 
     @property
     def settings(self) -> AudioSettings:

@@ -21,18 +21,19 @@ from kapre_cli.formats.hdf5_objects import (
     read_attribute,
     wrap_hdf5_errors,
 )
-from kapre_cli.formats.hdf5_scales import DIMENSION_LIST, FREQUENCY, LENGTHS, ScaleNames
+from kapre_cli.formats.hdf5_scales import DIMENSION_LIST, LENGTHS, ScaleNames
 from kapre_cli.formats.hdf5_values import Hdf5Values, PlainValues
 from kapre_cli.formats.hdf5_writer import FEATURES, INPUT, LABELS
 from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.formats.validation import (
-    validated_frequency,
+    validated_coordinate,
     validated_json,
     validated_root,
     within_range,
 )
 from kapre_cli.framing import spans
 from kapre_cli.inputs import folder_id, folders_of
+from kapre_cli.settings import LayerConfig
 from kapre_cli.text import quoted
 
 _ROOT_JSON = ("layer", "settings", "versions", "shard")
@@ -42,7 +43,7 @@ _PART_ROWS = 2**14
 
 _Known = tuple[DatasetHeader, np.dtype[Any], InputMetadata]
 
-_MEMBERS = {FEATURES, FREQUENCY, INDEX, KEYS, *TEXTS}
+_MEMBERS = {FEATURES, INDEX, KEYS, *TEXTS}
 
 
 class Hdf5Features(Features):
@@ -62,9 +63,7 @@ class Hdf5Features(Features):
             with wrap_hdf5_errors("it"):
                 top = h5g.open(self._file.id, b"/")
                 self.root = validated_root(_root_metadata(top))
-                self.frequency = validated_frequency(
-                    _frequency(top, self.layer.n_features), self.root
-                )
+                self.coordinate = validated_coordinate(_coordinate(top, self.layer), self.root)
                 self._index = Hdf5Index(top)
                 self._inputs = self._index.rows
                 self._top = open_group(top, FEATURES)
@@ -162,9 +161,9 @@ class Hdf5Features(Features):
         Those of the root group are yielded as ``/name``, its attributes as ``attribute name``, and
         those of arrays as ``attribute name of key``.
         """
-        members = _MEMBERS
+        members = _MEMBERS | {self.layer.coordinate.name}
         if self.root.dimension_scales:
-            members = members.union(self._scales.names.values(), LENGTHS.values())
+            members |= {*self._scales.names.values(), *LENGTHS.values()}
         with wrap_hdf5_errors("what lies beside its arrays"):
             foreign = [f"/{name}" for name in sorted({*self._file} - members)]
             foreign += [f"attribute {name}" for name in sorted({*self._file.attrs} - _ATTRIBUTES)]
@@ -231,10 +230,11 @@ def _root_metadata(top: Any) -> dict[str, Any]:
     return stored
 
 
-def _frequency(top: Any, n_features: int) -> npt.NDArray[np.float64]:
-    values = Hdf5Values(FREQUENCY, open_dataset(top, FREQUENCY))
-    if values.shape != (n_features,) or values.dtype.itemsize != np.float64().itemsize:
-        raise StoredDataError(f"its `frequency` has shape {values.shape} of {values.dtype}")
+def _coordinate(top: Any, layer: LayerConfig) -> npt.NDArray[np.float64]:
+    name = layer.coordinate.name
+    values = Hdf5Values(name, open_dataset(top, name))
+    if values.shape != (layer.n_values,) or values.dtype.itemsize != np.float64().itemsize:
+        raise StoredDataError(f"its `{name}` has shape {values.shape} of {values.dtype}")
     return values[()].astype(np.float64, copy=False)
 
 

@@ -1,4 +1,4 @@
-"""Dimension scales: coordinates in seconds and Hz, for programs that read HDF5 as netCDF.
+"""Dimension scales: coordinates in seconds, Hz and the like, for programs that read HDF5 as netCDF.
 
 A scale is a dataset of the coordinates along one axis. Axes of equal coordinates share one, and the
 attribute ``DIMENSION_LIST`` of an array refers to those of its axes. Scales lie in the root group:
@@ -21,10 +21,9 @@ from kapre_cli.errors import StoredDataError
 from kapre_cli.formats.hdf5_objects import open_column
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.framing import spans
-from kapre_cli.settings.limits import MAX_CHANNELS
+from kapre_cli.settings.checks import MAX_CHANNELS
 from kapre_cli.text import quoted
 
-FREQUENCY = "frequency"
 DIMENSION_LIST = "DIMENSION_LIST"
 
 # The axes of the datasets of the index have a length and no coordinates.
@@ -34,8 +33,6 @@ _NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable.{:10}"  # n
 _UNITS_AND_NAMES = {
     "time": ("s", "time from the start of the recording to the centre of the frame"),
     "channel": ("1", "channel of the recording, counted from 0"),
-    "frequency": ("Hz", "frequency of the bin"),
-    "mel": ("Hz", "centre frequency of the mel band"),
 }
 _PART_VALUES = 2**16
 
@@ -111,12 +108,12 @@ class ScaleNames:
 class ScaleWriter:
     """Writes the scales of an output while its arrays are written.
 
-    Nothing but the root attributes may be in the file yet. ``frequency`` has the Hz of each bin or
-    band centre.
+    Nothing but the root attributes may be in the file yet. ``coordinate`` has the position of each
+    feature on its axis.
     """
 
     def __init__(
-        self, file: h5py.File, root: OutputMetadata, frequency: npt.NDArray[np.float64]
+        self, file: h5py.File, root: OutputMetadata, coordinate: npt.NDArray[np.float64]
     ) -> None:
         self._file = file
         self._axes = root.layer.axes
@@ -125,9 +122,10 @@ class ScaleWriter:
         self._creation.set_obj_track_times(False)
         self._list_type = h5py.h5t.py_create(_REFERENCE_LIST, logical=True)
         self._references: dict[str, npt.NDArray[Any]] = {}
-        dataset = self._create(FREQUENCY, len(frequency), np.dtype("<f8"))
-        dataset[:] = frequency
-        self._describe(dataset, FREQUENCY, root.layer.feature_axis)
+        self._coordinate = described = root.layer.coordinate
+        dataset = self._create(described.name, len(coordinate), np.dtype("<f8"))
+        dataset[:] = coordinate
+        self._describe(dataset, described.name, (described.unit or "1", described.long_name))
 
     def attach(self, dataset: Any, metadata: InputMetadata) -> None:
         """Refer from an array to the scales of its axes; write those that are new."""
@@ -138,8 +136,8 @@ class ScaleWriter:
                 scale = self._create(name, one.n, one.dtype)
                 for place, values in one.parts():
                     scale[place] = values
-                self._describe(scale, name, one.axis)
-        self._refer(dataset, [of_axis.get(axis, FREQUENCY) for axis in self._axes])
+                self._describe(scale, name, _UNITS_AND_NAMES[one.axis])
+        self._refer(dataset, [of_axis.get(axis, self._coordinate.name) for axis in self._axes])
 
     def finish(self) -> None:
         """Give the datasets of the index, which now exist, dimensions of their length."""
@@ -156,10 +154,12 @@ class ScaleWriter:
         self._references[name] = np.array([reference], h5py.ref_dtype)
         return h5py.Dataset(made)
 
-    def _describe(self, scale: h5py.Dataset, name: str, axis: str = "") -> None:
+    def _describe(
+        self, scale: h5py.Dataset, name: str, described: tuple[str, str] | None = None
+    ) -> None:
         h5py.h5ds.set_scale(scale.id, name.encode())
-        if axis:
-            units, long_name = _UNITS_AND_NAMES[axis]
+        if described is not None:
+            units, long_name = described
             scale.attrs["units"] = np.bytes_(units)
             scale.attrs["long_name"] = np.bytes_(long_name)
 

@@ -16,7 +16,7 @@ from kapre_cli.formats.array_chunks import ArrayChunks, Part
 from kapre_cli.formats.checksum import crc32
 from kapre_cli.formats.features import StoredArray
 from kapre_cli.formats.hdf5_index import index_datasets
-from kapre_cli.formats.hdf5_scales import FREQUENCY, ScaleWriter
+from kapre_cli.formats.hdf5_scales import ScaleWriter
 from kapre_cli.formats.hdf5_target import Hdf5Target, create_file
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata, dumps
 from kapre_cli.formats.read_back import Place
@@ -50,9 +50,10 @@ class _Errors(wrap_os_errors):
 
 
 class Hdf5Writer(FeatureWriter):
-    """Writes ``/features/<key>`` for every input, ``/frequency`` and the index of all inputs.
+    """Writes ``/features/<key>`` for every input, the coordinate and the index of all inputs.
 
-    If the metadata of the output says so, it writes the arrays' dimension scales too.
+    The coordinate is ``/frequency``, or has the name that another layer gives it. If the metadata
+    of the output says so, it writes the arrays' dimension scales too.
     """
 
     def __init__(self, path: Path, root: OutputMetadata) -> None:
@@ -72,7 +73,7 @@ class Hdf5Writer(FeatureWriter):
                 self._features = self._file.create_group(FEATURES)
                 self._scales: ScaleWriter | None = None
                 if root.dimension_scales:
-                    self._scales = ScaleWriter(self._file, root, self.frequency)
+                    self._scales = ScaleWriter(self._file, root, self.coordinate)
         except BaseException:
             self.close()
             raise
@@ -184,10 +185,11 @@ class Hdf5Writer(FeatureWriter):
         return h5py.h5a.create(self._dataset, name, kind, space)
 
     def finish(self) -> None:
-        """Write the frequencies and the index, and sync the file to the disk."""
+        """Write the coordinates of features and the index, and sync the file to the disk."""
         with self._errors:
             if self._scales is None:
-                self._file.create_dataset(FREQUENCY, data=self.frequency.astype("<f8"))
+                name = self.root.layer.coordinate.name
+                self._file.create_dataset(name, data=self.coordinate.astype("<f8"))
             for name, values in index_datasets(self.keys, self.metadata).items():
                 self._file.create_dataset(name, data=values)
             if self._scales is not None:

@@ -7,7 +7,6 @@ from json.encoder import encode_basestring_ascii
 from typing import Any, NamedTuple
 
 from kapre_cli.errors import StoredDataError
-from kapre_cli.layers.dsp import DECIBEL_RANGE
 from kapre_cli.settings import (
     COMPRESSIONS,
     DTYPES,
@@ -88,14 +87,9 @@ class InputMetadata(NamedTuple):
         return self._replace(reference=reference, reference_db=in_db)
 
     def is_floored(self, layer: LayerConfig) -> bool:
-        """Whether ``amin`` leaves the array less than the 80 dB of range that decibels have.
-
-        Digital silence has no range, for any ``amin``.
-        """
-        if self.reference is None:
-            return False
-        is_silence = self.n_silent_channels >= self.n_channels and self.reference <= layer.amin
-        return not is_silence and self.reference < layer.amin * 10.0 ** (DECIBEL_RANGE / 10.0)
+        """Whether ``amin`` leaves the array less than the 80 dB of range that decibels have."""
+        is_silent = self.n_silent_channels >= self.n_channels
+        return self.reference is not None and layer.is_floored(self.reference, is_silent=is_silent)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the metadata by name, ready for JSON."""

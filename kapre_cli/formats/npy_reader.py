@@ -17,7 +17,7 @@ from kapre_cli.formats.npy_writer import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, s
 from kapre_cli.formats.validation import (
     MAX_FACTS_BYTES,
     open_plain,
-    validated_frequency,
+    validated_coordinate,
     validated_json,
     validated_key,
     validated_root,
@@ -56,7 +56,8 @@ class NpyFeatures(Features):
             stored = _read_object(sidecar_of(path))
             rows = [dumps(stored.get("input"))]
         self.root = validated_root(stored)
-        self.frequency = validated_frequency(_numbers(stored.get("frequency")), self.root)
+        name = self.layer.coordinate.name
+        self.coordinate = validated_coordinate(_numbers(name, stored.get(name)), self.root)
         self._inputs: dict[str, InputMetadata] = {}
         axes = list(self.layer.axes)
         for row in rows:
@@ -205,7 +206,7 @@ def _object(value: Any) -> dict[str, Any]:
     return value
 
 
-def _numbers(values: Any) -> npt.NDArray[np.float64]:
+def _numbers(name: str, values: Any) -> npt.NDArray[np.float64]:
     if not isinstance(values, list) or not {type(value) for value in values} <= {int, float}:
-        raise StoredDataError("its `frequency` is not a list of numbers")
+        raise StoredDataError(f"its `{name}` is not a list of numbers")
     return np.array(values, dtype=np.float64)

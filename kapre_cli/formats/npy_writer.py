@@ -60,7 +60,7 @@ class NpyDirectoryWriter(FeatureWriter):
         with wrap_os_errors(self.path):
             self._manifest.flush()
             os.fsync(self._manifest.fileno())
-            root = root_dict(self.root, self.frequency)
+            root = root_dict(self.root, self.coordinate)
             _write_json(self.path / ROOT_NAME, root | {"manifest_crc32": self._manifest_crc32})
             for folder in self._folders:
                 sync_folder(folder)
@@ -81,7 +81,9 @@ class NpyWriter(FeatureWriter):
 
     def _describe(self, key: str, metadata: InputMetadata) -> None:
         sidecar = sidecar_of(self.path)
-        described = root_dict(self.root, self.frequency) | {"input": _row(key, self.root, metadata)}
+        described = root_dict(self.root, self.coordinate) | {
+            "input": _row(key, self.root, metadata)
+        }
         with wrap_os_errors(sidecar):
             _write_json(sidecar, described)
 
@@ -103,9 +105,9 @@ def is_sidecar(path: Path) -> bool:
         return file.read(len(beginning)) == beginning
 
 
-def root_dict(root: OutputMetadata, frequency: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """Return the root metadata with the frequencies, which have no dataset in this format."""
-    return root.to_dict() | {"frequency": frequency.tolist()}
+def root_dict(root: OutputMetadata, coordinate: npt.NDArray[np.float64]) -> dict[str, Any]:
+    """Return the root metadata with the coordinates, which have no dataset in this format."""
+    return root.to_dict() | {root.layer.coordinate.name: coordinate.tolist()}
 
 
 def _row(key: str, root: OutputMetadata, metadata: InputMetadata) -> dict[str, Any]:

@@ -174,10 +174,8 @@ def load_layer(output: PathLike) -> "Spectrogram":
         config = features.layer
     require_buildable(config)
     try:
-        from kapre_cli.time_frequency import layer_of  # TensorFlow only where it is needed
+        return config.keras_layer()  # TensorFlow is imported only where it is needed
     except ModuleNotFoundError as error:
         raise ImportError(
             f"{error}; the features in {quoted(output)} can be read without", name=error.name
         ) from error
-
-    return layer_of(config)

@@ -19,10 +19,9 @@ import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
-from kapre_cli.layers import dsp
-from kapre_cli.settings import LayerConfig, MelspectrogramConfig
+from kapre_cli.settings import LayerConfig
+from kapre_cli.settings.checks import MAX_CHANNELS, MAX_PATH_BYTES, MAX_SR
 from kapre_cli.settings.layers import MAX_WEIGHTS
-from kapre_cli.settings.limits import MAX_CHANNELS, MAX_PATH_BYTES, MAX_SR
 from kapre_cli.text import quoted
 
 MAX_FACTS_BYTES = 2**16  # of one input: a path has 4,096 bytes, each at most six in JSON
@@ -138,8 +137,10 @@ def validated_root(stored: Any) -> OutputMetadata:
     """Return the metadata of an output; raise StoredDataError unless it is consistent."""
     root = OutputMetadata.from_dict(stored)
     sr = root.audio.sr
-    if isinstance(root.layer, MelspectrogramConfig) and root.layer.sr != sr:
-        raise StoredDataError(f"its layer is made for {root.layer.sr:,} Hz, its audio is at {sr:,}")
+    if root.layer.required_sr not in (None, sr):
+        raise StoredDataError(
+            f"its layer is made for {root.layer.required_sr:,} Hz, its audio is at {sr:,}"
+        )
     if root.layer.image_data_format == "default":
         raise StoredDataError("its layer's `image_data_format` is not resolved")
     return root
@@ -162,7 +163,7 @@ def within_range(metadata: InputMetadata, root: OutputMetadata) -> InputMetadata
 def _require_reference(metadata: InputMetadata, config: LayerConfig) -> None:
     """Raise StoredDataError for a reference that the layer cannot have had."""
     reference, in_db = metadata.reference, metadata.reference_db
-    if not config.decibel:
+    if not config.takes_decibels:
         is_sound = reference is None and in_db is None
     else:
         is_sound = (
@@ -177,20 +178,12 @@ def _require_reference(metadata: InputMetadata, config: LayerConfig) -> None:
         )
 
 
-def validated_frequency(values: npt.NDArray[Any], root: OutputMetadata) -> npt.NDArray[np.float64]:
-    """Return frequencies in Hz; raise StoredDataError if not, up to rounding, the layer's."""
-    expected = frequencies(root.layer, root.audio.sr)
+def validated_coordinate(values: npt.NDArray[Any], root: OutputMetadata) -> npt.NDArray[np.float64]:
+    """Return the coordinates of features; raise StoredDataError if they are not the layer's."""
+    expected = root.layer.feature_positions(root.audio.sr).values
     if values.shape != expected.shape or not np.allclose(values, expected, rtol=1e-9, atol=0):
-        raise StoredDataError("its `frequency` is not that of its layer")
+        raise StoredDataError(f"its `{root.layer.coordinate.name}` is not that of its layer")
     return values
-
-
-def frequencies(config: LayerConfig, sr: int) -> npt.NDArray[np.float64]:
-    """Return the frequency in Hz of each bin, or the centre of each mel band."""
-    if isinstance(config, MelspectrogramConfig):
-        assert config.fmax is not None  # noqa: S101 - for the type checker: settled when made
-        return dsp.mel_edges(config.n_mels, config.fmin, config.fmax, htk=config.htk)[1:-1]
-    return dsp.dft_frequencies(sr, config.n_dft)
 
 
 def require_shape(

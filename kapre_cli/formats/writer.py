@@ -9,21 +9,20 @@ from kapre_cli.formats.checksum import PieceCrc
 from kapre_cli.formats.features import StoredArray
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.formats.read_back import Place, ReadBack
-from kapre_cli.formats.validation import frequencies
 from kapre_cli.osutil import Resource
 
 
 class FeatureWriter(Resource):
     """Writes one output, at a new path that nobody reads yet.
 
-    ``frequency`` has the Hz of each bin or band centre. ``keys`` and ``metadata`` are those of the
-    arrays that have been written. ``read_back`` checks them while the next ones are written.
+    ``coordinate`` has the position of each feature on its axis. ``keys`` and ``metadata`` are those
+    of the arrays that have been written. ``read_back`` checks them while the next ones are written.
     """
 
     def __init__(self, path: Path, root: OutputMetadata) -> None:
         self.path = path
         self.root = root
-        self.frequency = frequencies(root.layer, root.audio.sr)
+        self.coordinate = root.layer.feature_positions(root.audio.sr).values
         self.read_back = ReadBack()
         self.keys: list[str] = []
         self.metadata: list[InputMetadata] = []

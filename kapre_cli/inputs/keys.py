@@ -10,7 +10,7 @@ from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from kapre_cli.errors import UsageError
-from kapre_cli.settings.limits import MAX_PATH_BYTES
+from kapre_cli.settings.checks import MAX_PATH_BYTES
 from kapre_cli.text import quoted
 
 STREAM_KEY = "stdin"

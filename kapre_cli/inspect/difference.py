@@ -139,10 +139,11 @@ def _largest(
 
 
 def apart_words(apart: Apart, features: Features, array: StoredArray) -> str:
-    """Return by how much two values differ, and where they are in seconds and Hz."""
+    """Return by how much two values differ, and where they are on the axes."""
     seconds = array.metadata.time_start + apart.place["time"] * array.metadata.time_step
-    hertz = features.frequency[apart.place[features.layer.feature_axis]]
+    layer = features.layer
+    position = layer.coordinate.text(features.coordinate[apart.place[layer.feature_axis]])
     return (
         f"{apart.by:.3g} ({apart.one:.9g} against {apart.other:.9g}) at {seconds:.4f} s, "
-        f"{hertz:,.1f} Hz, channel {apart.place['channel']}"
+        f"{position}, channel {apart.place['channel']}"
     )

@@ -30,7 +30,7 @@ def summary(path: Path, keys: Sequence[str] = ()) -> dict[str, Any]:
             if key not in features:
                 raise UsageError(f"{quoted(path)}: {unknown_key(key, features)}")
         known = _known(features)
-        root, config, frequency = features.root, features.layer, features.frequency
+        root, config, coordinate = features.root, features.layer, features.coordinate
         described, changed = root.to_dict(), chosen(root)
         seconds = {key: metadata.seconds for key, metadata in known}
         return {
@@ -43,10 +43,10 @@ def summary(path: Path, keys: Sequence[str] = ()) -> dict[str, Any]:
             "versions": described["versions"],
             "chosen": [name for name in root.named if name in changed],
             "axes": list(config.axes),
-            "frequency": {  # in Hz
-                "n": config.n_features,
-                "lowest": float(frequency[0]),
-                "highest": float(frequency[-1]),
+            config.coordinate.name: {  # for example frequency, in Hz
+                "n": config.n_values,
+                "lowest": float(coordinate[0]),
+                "highest": float(coordinate[-1]),
             },
             "n_inputs": len(known),
             "seconds": sum(seconds.values()),
@@ -131,12 +131,10 @@ def _bytes_below(folder: Path) -> int:
 
 def _n_frames(config: LayerConfig, known: InputResult) -> int:
     framing = config.framing
-    # Inputs too short for a frame can have none: reading their arrays raises an error.
-    at_least = framing.n_dft if framing.padding == "valid" else 1
     return sum(
         framing.n_time(metadata.n_samples)
         for _, metadata in known
-        if metadata.n_samples >= at_least
+        if metadata.n_samples >= framing.min_samples  # else reading the array raises an error
     )
 
 

@@ -6,6 +6,7 @@ from operator import itemgetter
 from typing import Any
 
 from kapre_cli.inspect.outliers import MANY_TIMES
+from kapre_cli.settings import LAYERS
 from kapre_cli.text import counted, in_bytes, length, printable, quoted
 
 _FORMATS = {
@@ -91,16 +92,19 @@ def reason(key: str, error: Exception) -> str:
 
 
 def _overview(summary: dict[str, Any]) -> dict[str, str]:
-    settings, frequency = summary["settings"], summary["frequency"]
+    settings = summary["settings"]
+    coordinate = LAYERS[summary["layer"]["class_name"]].coordinate
+    positions = summary[coordinate.name]
+    lowest, highest = (coordinate.text(positions[end]) for end in ("lowest", "highest"))
     sizes = [
-        axis if axis in ("time", "channel") else f"{axis} ({frequency['n']:,})"
+        axis if axis in ("time", "channel") else f"{axis} ({positions['n']:,})"
         for axis in summary["axes"]
     ]
     audio = f"{length(summary['seconds'])} of audio, {counted(summary['n_frames'], 'frame')}"
     rows = {
         "inputs": f"{summary['n_inputs']:,}, {audio}",
         "arrays": f"{' x '.join(sizes)}, {settings['dtype']}",
-        "frequencies": f"{frequency['lowest']:,.1f} Hz to {frequency['highest']:,.1f} Hz",
+        coordinate.plural: f"{lowest} to {highest}",
         "rates": f"{_frequent(summary['source_rates'], ' Hz')}, taken at {settings['sr']:,} Hz",
         "channels": _frequent(summary["channels"]),
     }

@@ -21,7 +21,6 @@ from kapre_cli.report import SILENT, Progress
 from kapre_cli.text import counted, quoted
 
 SAMPLE = 10  # inputs that are recomputed by default
-_DECIBELS = (-80.0, 0.0)
 
 
 @dataclass
@@ -132,9 +131,8 @@ def _check(array: StoredArray, root: OutputMetadata, progress: Progress) -> None
             f"{metadata.time_step} s; "
             f"of its layer they begin at {times[0]} s, every {times[1]} s"
         )
-    what, lowest, highest = "magnitudes", 0.0, math.inf
-    if root.layer.decibel:
-        what, lowest, highest = "decibels", *_DECIBELS
+    expected = root.layer.values
+    lowest, highest = expected.lowest, expected.highest
     n_seen: Counter[str] = Counter()
     outside = np.empty(0)
     moving = array.moving(progress)
@@ -160,6 +158,6 @@ def _check(array: StoredArray, root: OutputMetadata, progress: Progress) -> None
         raise StoredDataError(f"it has {counted(n_seen['nan'], 'value')} that should not be NaN")
     if n_seen["outside"]:
         raise StoredDataError(
-            f"it has {counted(n_seen['outside'], 'value')} beyond what {what} can be, such "
-            f"as {outside[0]:g}"
+            f"it has {counted(n_seen['outside'], 'value')} beyond what {expected.noun} can be, "
+            f"such as {outside[0]:g}"
         )

@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.errors import SettingsError
-
-DECIBEL_RANGE = 80.0
+from kapre_cli.settings.layers import DECIBEL_RANGE
 
 # The mel scale of Slaney's Auditory Toolbox (M. Slaney, Interval Research Technical Report
 # 1998-010): linear up to 1 kHz with 200/3 Hz a mel, then 27 mels for each factor of 6.4.

@@ -1,17 +1,16 @@
-"""The mel matrix of a layer, as the Keras layers and the NumPy engine both use it."""
+"""Mel bands of a layer: products with them, and what to change if some are empty."""
 
 import math
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.layers import dsp
 from kapre_cli.layers.dsp import MelBands
-from kapre_cli.settings import LayerConfig, MelspectrogramConfig
 from kapre_cli.settings.layers import MAX_DFT, Spell, as_argument
 from kapre_cli.text import counted
 
@@ -34,7 +33,44 @@ _LEAST_WEIGHT = 1e-6  # of a bin, in a triangle of height 1, that counts as insi
 Matrix = npt.NDArray[np.floating[Any]]
 
 
-def filterbank_of(config: MelspectrogramConfig) -> MelBands:
+class MelArguments(Protocol):
+    """A dataclass with the arguments that describe mel bands, see :func:`dsp.mel_bands`."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def sr(self) -> float:
+        """Sample rate in Hz."""
+
+    @property
+    def n_dft(self) -> int:
+        """Samples in a frame."""
+
+    @property
+    def n_mels(self) -> int:
+        """Number of bands."""
+
+    @property
+    def fmin(self) -> float:
+        """Lower edge of the lowest band in Hz."""
+
+    @property
+    def fmax(self) -> float | None:
+        """Upper edge of the highest band in Hz."""
+
+    @property
+    def htk(self) -> bool:
+        """Whether the mel scale is HTK's."""
+
+    @property
+    def norm(self) -> str | float | None:
+        """How each band is normalized."""
+
+
+Arguments = TypeVar("Arguments", bound=MelArguments)
+
+
+def filterbank_of(config: MelArguments) -> MelBands:
     """Return the mel bands that a layer's arguments describe."""
     assert config.fmax is not None  # noqa: S101 - for the type checker: settled when made
     return dsp.mel_bands(
@@ -135,27 +171,9 @@ class BandSums:
             np.matmul(power[..., bins], weights, out=sums[..., bands])
 
 
-def layer_warnings(
-    config: LayerConfig, spell: Spell = as_argument, *, lists_bands: bool = True
-) -> tuple[str, ...]:
-    """Return what is allowed in a layer and rarely meant, with values that would do.
-
-    Args:
-        config: The layer's arguments.
-        spell: How arguments are written.
-        lists_bands: Whether to name the mel bands that are empty.
-    """
-    found = config.warnings(spell)
-    if isinstance(config, MelspectrogramConfig):
-        bands = filterbank_of(config)
-        warning = empty_bands_warning(bands, config, spell, lists_bands=lists_bands)
-        found += (warning,) if warning else ()
-    return found
-
-
 def empty_bands_warning(
     filterbank: MelBands,
-    config: MelspectrogramConfig,
+    config: MelArguments,
     spell: Spell = as_argument,
     *,
     lists_bands: bool = True,
@@ -178,7 +196,7 @@ def empty_bands_warning(
     return warning
 
 
-def full_bands_with(config: MelspectrogramConfig) -> dict[str, float]:
+def full_bands_with(config: MelArguments) -> dict[str, float]:
     """Return values of single arguments, by name, with which no band would be empty.
 
     Those that exist of: the smallest power of two that is an ``n_dft`` above the present one; the
@@ -206,15 +224,15 @@ def _longer_frames(n_dft: int) -> Iterator[int]:
         length *= 2
 
 
-def _fewer_bands(config: MelspectrogramConfig) -> Iterator[int]:
+def _fewer_bands(config: MelArguments) -> Iterator[int]:
     """Yield numbers of bands: each needs a bin, and none of those lies in more than two bands."""
-    n_mels = min(config.n_mels - 1, 2 * config.n_freq)
+    n_mels = min(config.n_mels - 1, 2 * (config.n_dft // 2 + 1))
     while n_mels > 0:
         yield n_mels
         n_mels -= max(n_mels // _EXACT_BANDS, 1)
 
 
-def _higher_edges(config: MelspectrogramConfig) -> Iterator[float]:
+def _higher_edges(config: MelArguments) -> Iterator[float]:
     assert config.fmax is not None  # noqa: S101 - for the type checker: settled when made
     width = (config.fmax - config.fmin) / _EDGES_TRIED
     if width < sys.float_info.min:
@@ -227,7 +245,7 @@ def _higher_edges(config: MelspectrogramConfig) -> Iterator[float]:
             yield number * step
 
 
-def _is_full(config: MelspectrogramConfig) -> bool:
+def _is_full(config: MelArguments) -> bool:
     """Whether every band has a bin well inside it.
 
     The first bin above the lower edge of a band is the only one that need be looked at.

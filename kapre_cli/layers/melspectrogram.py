@@ -7,10 +7,10 @@ import keras
 from keras import ops
 
 from kapre_cli.layers import steps
+from kapre_cli.layers.configs import MelspectrogramConfig
 from kapre_cli.layers.filterbank import band_groups, empty_bands_warning, filterbank_of
 from kapre_cli.layers.spectrogram import LayerWarning, Shape, Spectrogram
 from kapre_cli.layers.steps import Tensor
-from kapre_cli.settings import LayerConfig, MelspectrogramConfig
 
 
 class EmptyMelBandsWarning(LayerWarning):
@@ -68,7 +68,7 @@ class Melspectrogram(Spectrogram):
     TensorShape([1, 10, 63, 2])
     """
 
-    config_class = MelspectrogramConfig
+    config_class: type[MelspectrogramConfig] = MelspectrogramConfig
 
     sr: float
     n_mels: int
@@ -93,13 +93,11 @@ class Melspectrogram(Spectrogram):
         norm: str | float | None = "slaney",
         **kwargs: Any,
     ) -> None:
-        of_layer = {
-            name: kwargs.pop(name) for name in LayerConfig.__dataclass_fields__ if name in kwargs
-        }
+        of_layer = self._pop_arguments(kwargs)
         is_input_stated = of_layer.get("input_data_format") is not None
         if not is_input_stated:
             of_layer.pop("input_data_format", None)
-        config = MelspectrogramConfig(
+        config = self.config_class(
             sr=sr,
             n_mels=n_mels,
             fmin=fmin,
@@ -157,4 +155,4 @@ class Melspectrogram(Spectrogram):
                 for bins, weights in self._groups
             ]
             bands = ops.concatenate(groups, axis=-1) if len(groups) > 1 else groups[0]
-        return steps.raised(bands, self.config.power / 2.0)
+        return steps.raised(bands, self.config.power_exponent)

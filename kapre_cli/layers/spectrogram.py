@@ -12,8 +12,9 @@ from keras import ops
 
 from kapre_cli.errors import SettingsError
 from kapre_cli.layers import dsp, steps
+from kapre_cli.layers.configs import SpectrogramConfig
 from kapre_cli.layers.steps import Tensor
-from kapre_cli.settings import DEFAULT_AMIN, LayerConfig, SpectrogramConfig
+from kapre_cli.settings import DEFAULT_AMIN, keras_file
 from kapre_cli.settings.layers import MAX_WEIGHTS
 from kapre_cli.text import counted
 
@@ -110,7 +111,7 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
     TensorShape([1, 2, 5, 5])
     """
 
-    config_class: type[LayerConfig] = SpectrogramConfig
+    config_class: type[SpectrogramConfig] = SpectrogramConfig
 
     n_dft: int
     n_hop: int
@@ -135,7 +136,9 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
         amin: float = DEFAULT_AMIN,
         **kwargs: Any,
     ) -> None:
-        config = SpectrogramConfig(
+        own = {} if input_data_format is None else {"input_data_format": input_data_format}
+        own |= self._pop_arguments(kwargs)
+        config = self.config_class(
             n_dft=n_dft,
             n_hop=n_hop,
             padding=padding,
@@ -143,12 +146,17 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
             return_decibel_spectrogram=return_decibel_spectrogram,
             trainable_kernel=trainable_kernel,
             image_data_format=image_data_format,
-            **({} if input_data_format is None else {"input_data_format": input_data_format}),
             amin=amin,
+            **own,
         )
         self._start(config, is_input_stated=input_data_format is not None, **kwargs)
 
-    def _start(self, config: LayerConfig, *, is_input_stated: bool, **kwargs: Any) -> None:
+    def _pop_arguments(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Remove the arguments of the configuration from ``kwargs``, and return them."""
+        names = [one.name for one in fields(self.config_class) if one.name in kwargs]
+        return {name: kwargs.pop(name) for name in names}
+
+    def _start(self, config: SpectrogramConfig, *, is_input_stated: bool, **kwargs: Any) -> None:
         """Take up a checked configuration; both layers begin here.
 
         Args:
@@ -159,7 +167,7 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
         # The samples are cast in call(), since half precision must not touch them before.
         kwargs.setdefault("autocast", False)
         super().__init__(**kwargs)
-        config = steps.resolved(config)
+        config = keras_file.resolved(config)
         self.config = config
         self._is_input_stated = is_input_stated
         for field in fields(config):
@@ -170,7 +178,7 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
                 f"The layer would have {config.n_weights:,} trainable weights, and may have "
                 f"{MAX_WEIGHTS:,}. Received: {_sizes(config)}"
             )
-        for warning in config.warnings():
+        for warning in config.frame_warnings():
             warnings.warn(warning, LayerWarning, stacklevel=3)
         if self._needs_float64 and not steps.has_float64():
             warnings.warn(_NO_FLOAT64, LayerWarning, stacklevel=3)
@@ -216,12 +224,24 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
             features = self.transform(signal)
         else:
             features = steps.features_of_frames(self.transform, signal, self.framing)
-        # (batch, channel, n_time, n_features), whatever the layer and the formats
-        if self.config.decibel:
-            features = steps.decibels(features, self.config.amin)
+        features = self.finish(features)
+        # (batch, channel, n_time, n_values), whatever the layer and the formats
         order = [("channel", "time", self.config.feature_axis).index(n) for n in self.config.axes]
         features = ops.transpose(features, (0, *(axis + 1 for axis in order)))
         return ops.cast(features, self.compute_dtype)
+
+    def finish(self, features: Tensor) -> Tensor:
+        """Return the layer's values: decibels below the largest value of each example, if asked.
+
+        Args:
+            features: Shape ``(batch, channel, n_time, n_features)``.
+
+        Returns:
+            Shape ``(batch, channel, n_time, n_values)``.
+        """
+        if self.config.takes_decibels:
+            return steps.decibels(features, self.config.amin)
+        return features
 
     @property
     def _is_trained(self) -> bool:
@@ -238,7 +258,7 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
             Shape ``(batch, channel, n_time, n_features)``; frame ``i`` depends on samples
             ``i * n_hop`` to ``i * n_hop + n_dft - 1`` alone.
         """
-        return steps.raised(self._power(signal), self.config.power / 2.0)
+        return steps.raised(self._power(signal), self.config.power_exponent)
 
     def _power(self, signal: Tensor) -> Tensor:
         """Return ``|X|^2``, shape ``(batch, channel, n_time, n_freq)``."""
@@ -304,7 +324,7 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
         sizes = {
             "channel": channel,
             "time": None if samples is None else self.framing.n_time(samples),
-            self.config.feature_axis: self.config.n_features,
+            self.config.feature_axis: self.config.n_values,
         }
         return (batch, *(sizes[axis] for axis in self.config.axes))
 
@@ -313,7 +333,7 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
         return {**super().get_config(), **self.config.to_dict()}
 
 
-def _sizes(config: LayerConfig) -> str:
+def _sizes(config: SpectrogramConfig) -> str:
     """Return the arguments that decide how many weights there are."""
     named = {name: getattr(config, name, None) for name in ("n_dft", "n_mels")}
     return ", ".join(f"{name}={value}" for name, value in named.items() if value is not None)

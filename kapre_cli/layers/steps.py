@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,10 +10,8 @@ import numpy.typing as npt
 from keras import ops
 
 from kapre_cli.framing import Framing
-from kapre_cli.layers.dsp import DECIBEL_RANGE
-from kapre_cli.settings import MelspectrogramConfig, SpectrogramConfig
+from kapre_cli.settings.layers import DECIBEL_RANGE
 
-Config = TypeVar("Config", SpectrogramConfig, MelspectrogramConfig)
 # The smallest normal number of each type, and its square root.
 _TINY = {"float32": (2.0**-126, 2.0**-63), "float64": (2.0**-1022, 2.0**-511)}
 
@@ -22,13 +19,6 @@ _TINY = {"float32": (2.0**-126, 2.0**-63), "float64": (2.0**-1022, 2.0**-511)}
 _PIECE_VALUES = 2**17
 
 Tensor = Any  # a tensor of whichever backend Keras runs on; none of them ships types for it
-
-
-def resolved(config: Config) -> Config:
-    """Return ``config`` with the image data format that Keras is set to in place of a default."""
-    if config.image_data_format != "default":
-        return config
-    return replace(config, image_data_format=keras.config.image_data_format())
 
 
 def has_float64() -> bool:
@@ -67,7 +57,7 @@ def _require_frame(signal: Tensor, framing: Framing) -> None:
     if keras.backend.backend() == "tensorflow":
         from tensorflow import debugging
 
-        shortest = framing.n_dft if framing.padding == "valid" else 1
+        shortest = framing.min_samples
         debugging.assert_greater_equal(
             ops.shape(signal)[-1],
             shortest,

@@ -22,12 +22,9 @@ from matplotlib.patches import Patch
 from kapre_cli.errors import UsageError
 from kapre_cli.formats.features import Features
 from kapre_cli.plotting.files import MAKER
-from kapre_cli.plotting.frequencies import FrequencyAxis, Rows
-from kapre_cli.plotting.labels import caption_of, written
-from kapre_cli.plotting.levels import Levels
-from kapre_cli.plotting.reduction import Image, peaks
-from kapre_cli.plotting.ticks import frequency_label, frequency_ticks, time_ticks
-from kapre_cli.plotting.view import FIRST_KEYS, Part, View, part_of
+from kapre_cli.plotting.image import Image, Levels, PlotAxis, Rows, peaks
+from kapre_cli.plotting.labels import caption_of, feature_label, feature_ticks, time_ticks, written
+from kapre_cli.plotting.view import FIRST_KEYS, Selection, View, selection_of
 from kapre_cli.text import quoted
 
 MAX_PANELS = 64
@@ -88,16 +85,16 @@ def figure_of(
     keys = list(islice(features, FIRST_KEYS)) if keys is None else list(dict.fromkeys(keys))
     levels = Levels(features.layer, view)
     colours = colour_map(view.cmap)
-    axis = FrequencyAxis(features.layer, features.settings.sr)
+    axis = PlotAxis(features.layer, features.settings.sr)
     limits = axis.limits(view.freq)
-    parts = [part_of(features[key], features.settings, view) for key in keys]
+    parts = [selection_of(features[key], features.settings, view) for key in keys]
     sheet = _Sheet(len(parts), sum(len(part.channels) for part in parts), view.size)
     rows = axis.rows(limits, sheet.n_rows)
     images = [levels.shown(peaks(part, rows, sheet.n_columns)) for part in parts]
     panels = _Panels(axis, limits, rows, colours, Normalize(*levels.limits(images)))
     with _own_settings():
         figure = _panels_of(parts, images, panels, sheet)
-        figure.supylabel(frequency_label(limits), fontsize=_NORMAL)
+        figure.supylabel(feature_label(axis, limits), fontsize=_NORMAL)
         _write(figure, panels.legend(images), caption_of(features), sheet)
         bar = figure.colorbar(
             ScalarMappable(panels.norm, colours),
@@ -177,25 +174,25 @@ class _Panels:
     """What all panels have in common.
 
     Attributes:
-        axis: The frequency axis.
-        limits: The lowest and the highest frequency on it, in Hz.
+        axis: The feature axis.
+        limits: The lowest and the highest coordinate on it.
         rows: The rows of every image.
         colours: The colour map.
         norm: The values that its ends stand for.
     """
 
-    axis: FrequencyAxis
+    axis: PlotAxis
     limits: tuple[float, float]
     rows: Rows
     colours: Colormap
     norm: Normalize
 
-    def draw(self, panel: Axes, part: Part, image: Image) -> None:
+    def draw(self, panel: Axes, part: Selection, image: Image) -> None:
         """Draw one channel."""
-        frequency_ticks(panel.yaxis, self.axis, self.limits)
+        feature_ticks(panel.yaxis, self.axis, self.limits)
         panel.set_xlim(*part.limits)
         panel.set_ylim(*self.limits)
-        low, high = self.axis.to_scale(self.limits)
+        low, high = self.axis.positions.to_scale(self.limits)
         place: dict[str, Any] = {
             # The rows are even in the unit of the axis: behind its scale, and before its limits.
             "extent": (*part.seconds, low, high),
@@ -216,7 +213,7 @@ class _Panels:
         nan = [Patch(color=self.colours.get_bad(), label="NaN")] if has_nan else []
         if not self.rows.is_empty.any():
             return nan
-        return [*nan, Patch(color=self._empty_colour, label="empty mel band")]
+        return [*nan, Patch(color=self._empty_colour, label=self.axis.positions.empty_label)]
 
     @property
     def _empty_colour(self) -> str:
@@ -224,7 +221,7 @@ class _Panels:
 
 
 def _panels_of(
-    parts: Sequence[Part], images: Sequence[Image], panels: _Panels, sheet: _Sheet
+    parts: Sequence[Selection], images: Sequence[Image], panels: _Panels, sheet: _Sheet
 ) -> Figure:
     layout = ConstrainedLayoutEngine(hspace=0)
     figure = Figure((sheet.width, sheet.height), dpi=_DPI, facecolor="white", layout=layout)

@@ -1,14 +1,33 @@
-"""What is written on a sheet: keys as titles, and how the features were computed."""
+"""The text of a figure: titles, captions, and the ticks of both axes."""
 
+import math
+from collections.abc import Sequence
+
+import numpy as np
 from matplotlib import font_manager
+from matplotlib.axis import Axis, XAxis, YAxis
 from matplotlib.ft2font import FT2Font
+from matplotlib.ticker import FuncFormatter, Locator, MaxNLocator, MultipleLocator
 
 from kapre_cli.formats.features import Features
-from kapre_cli.settings import DEFAULT_AMIN, MelspectrogramConfig
+from kapre_cli.layers.axes import FeatureAxis
+from kapre_cli.plotting.image import PlotAxis
 from kapre_cli.version import PROGRAM
 
 _DEFAULT = "DejaVu Sans"  # comes with matplotlib
 _NO_FONT = "Last Resort"  # comes with it too, and shows a box for every character
+
+_KILO_FROM = 10_000.0  # Hz; a scale that goes so far is written in kHz
+_MOST_TICKS = 9
+_FEWEST_BETWEEN = 2  # of 1, 2, 5, 10, ...; else there are other round numbers
+
+_MOST_TIMES = 12
+_MINUTES_FROM, _HOURS_FROM = 120.0, 7200.0  # seconds that are shown at once
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_STEPS = [
+    *(15, 30, _MINUTE, 2 * _MINUTE, 5 * _MINUTE, 10 * _MINUTE, 15 * _MINUTE, 30 * _MINUTE),
+    *(_HOUR, 2 * _HOUR, 3 * _HOUR, 6 * _HOUR, 12 * _HOUR),
+]
 
 
 def written(text: str, longest: int) -> tuple[str, list[str]]:
@@ -37,17 +56,100 @@ def _escaped(character: str) -> str:
 
 def caption_of(features: Features) -> str:
     """Return how features were computed, by the names of the layer's arguments."""
-    layer, audio = features.layer, features.settings
-    told = [f"n_dft {layer.n_dft}, n_hop {layer.n_hop}, Hann window"]
-    if layer.padding != "same":
-        told.append(f"padding {layer.padding}")
-    if isinstance(layer, MelspectrogramConfig):
-        told.append(f"n_mels {layer.n_mels}, fmin {layer.fmin:g}, fmax {layer.fmax:g}")
-        told += ["htk"] if layer.htk else []
-        told += [f"norm {layer.norm}"] if layer.norm != "slaney" else []
-    told.append(f"power {layer.power:g}")
-    if layer.decibel and layer.amin != DEFAULT_AMIN:
-        told.append(f"amin {layer.amin:g}")
+    audio = features.settings
     resampled = ", resampled" if audio.resample else ""
     version = features.versions.get(PROGRAM, "")
-    return f"{', '.join(told)}; {audio.sr:,} Hz{resampled}; {PROGRAM} {version}"
+    arguments = ", ".join(features.layer.caption())
+    return f"{arguments}; {audio.sr:,} Hz{resampled}; {PROGRAM} {version}"
+
+
+# Ticks
+
+
+class _Locator(Locator):
+    """Places ticks where its axis shows something."""
+
+    axis: Axis
+
+    def __call__(self) -> Sequence[float]:
+        """Return the ticks of what the axis shows."""
+        return self.tick_values(*sorted(self.axis.get_view_interval()))
+
+
+class ScaleLocator(_Locator):
+    """Places ticks at the ends of an axis that is not linear, and at round numbers between."""
+
+    def __init__(self, positions: FeatureAxis) -> None:
+        self._to_scale = positions.to_scale
+
+    def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
+        """Return the ticks between two coordinates, both included."""
+        n_ticks = max(min(self.axis.get_tick_space(), _MOST_TICKS), 1)
+        series = [10.0**decade * factor for decade in range(7) for factor in (1, 2, 5)]
+        ticks = self._apart(vmin, vmax, series, n_ticks)
+        if len(ticks) - 2 < min(_FEWEST_BETWEEN, n_ticks - 1):
+            even = MaxNLocator(n_ticks, steps=[1, 2, 5, 10]).tick_values(vmin, vmax)
+            ticks = self._apart(vmin, vmax, even, n_ticks)
+        return sorted(ticks)
+
+    def _apart(
+        self, vmin: float, vmax: float, others: Sequence[float], n_ticks: int
+    ) -> list[float]:
+        """Return both ends and, from the highest down, the others that keep their distance."""
+        kept = [vmin, vmax]
+        apart = float(np.ptp(self._to_scale(kept))) / n_ticks
+        for value in others[::-1]:
+            if vmin < value < vmax:
+                distances = np.abs(self._to_scale(kept) - self._to_scale(value))
+                kept += [float(value)] if distances.min() >= apart else []
+        return kept
+
+
+class ClockLocator(_Locator):
+    """Places ticks, on an axis of seconds, where a clock shows round numbers."""
+
+    def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
+        """Return the ticks between two times."""
+        least = (vmax - vmin) / _MOST_TIMES
+        days = math.ceil(least / _DAY) * _DAY
+        step = next((step for step in _STEPS if step >= least), days)
+        return MultipleLocator(step).tick_values(vmin, vmax)
+
+
+def time_ticks(axis: XAxis) -> None:
+    """Write an axis of seconds as such, or as a clock shows them if it is long."""
+    start, end = axis.get_view_interval()
+    if end - start < _MINUTES_FROM:
+        axis.set_label_text("Time (s)")
+        axis.axes.ticklabel_format(axis="x", style="plain", useOffset=False)
+        return
+    name, unit = ("min:s", 1) if end - start < _HOURS_FROM else ("h:min", _MINUTE)
+    axis.set_label_text(f"Time ({name})")
+    axis.set_major_locator(ClockLocator())
+    axis.set_major_formatter(FuncFormatter(lambda seconds, _: _clock(seconds / unit)))
+
+
+def _clock(units: float) -> str:
+    """Return a number of seconds, or of minutes, as ``90:05``."""
+    return "{}:{:02}".format(*divmod(round(units), 60))
+
+
+def feature_ticks(axis: YAxis, shown: PlotAxis, limits: tuple[float, float]) -> None:
+    """Set scale and ticks of the feature axis."""
+    positions = shown.positions
+    if not positions.is_linear:
+        axis.axes.set_yscale("function", functions=(positions.to_scale, positions.from_scale))
+        axis.set_major_locator(ScaleLocator(positions))
+    _, factor = _unit(shown, limits)
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / factor:g}"))
+
+
+def feature_label(shown: PlotAxis, limits: tuple[float, float]) -> str:
+    """Return the name of the feature axis, with its unit."""
+    unit, _ = _unit(shown, limits)
+    return shown.coordinate.name.capitalize() + (f" ({unit})" if unit else "")
+
+
+def _unit(shown: PlotAxis, limits: tuple[float, float]) -> tuple[str, float]:
+    unit = shown.coordinate.unit
+    return ("kHz", 1000.0) if unit == "Hz" and limits[1] >= _KILO_FROM else (unit, 1.0)

@@ -22,7 +22,7 @@ class View:
     Attributes:
         channels: The recording's channels, counted from 0, in this order. ``None``: all of them.
         time: From when to when, in seconds from the start of the recording.
-        freq: The lowest and the highest frequency, in Hz.
+        freq: The lowest and the highest frequency, in Hz, or coordinate of other features.
         range: The values of the darkest and of the brightest colour, in the colour bar's unit.
         decibel: Show features that are not decibels in decibels below the largest that is shown.
         cmap: The name of a colour map of matplotlib.
@@ -39,8 +39,8 @@ class View:
 
 
 @dataclass(frozen=True)
-class Part:
-    """The part of an array that is shown.
+class Selection:
+    """The shown part of an array.
 
     Attributes:
         array: The array.
@@ -61,7 +61,7 @@ class Part:
     limits: tuple[float, float]
 
 
-def part_of(array: StoredArray, settings: AudioSettings, view: View) -> Part:
+def selection_of(array: StoredArray, settings: AudioSettings, view: View) -> Selection:
     """Return the part of an array that a view shows.
 
     A frame counts for half a step of time on either side of its centre.
@@ -85,7 +85,7 @@ def part_of(array: StoredArray, settings: AudioSettings, view: View) -> Part:
     seconds = before + first * step, before + (last + 1) * step
     limits = max(seconds[0], start), min(seconds[1], end)
     channels, names = _channels(array, settings, view.channels)
-    return Part(
+    return Selection(
         array,
         channels,
         names,

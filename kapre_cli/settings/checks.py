@@ -1,4 +1,4 @@
-"""Checks of single arguments, worded as Keras words them: the rule, then what was received."""
+"""Checks of single arguments, worded as Keras words them, and the limits of any recording."""
 
 import math
 import operator
@@ -12,9 +12,15 @@ from kapre_cli.errors import SettingsError
 _MOST_DIGITS = 400  # of an integer with an exponent, as any float: a short text can say millions
 _FLOAT32 = (2.0**-126, (2.0 - 2.0**-23) * 2.0**127)  # the smallest normal number, the largest
 
+MAX_SR = 100_000_000  # Hz; far above any recorder of sound or ultrasound
+MAX_CHANNELS = 1024  # as many as libsndfile takes
+MAX_FRAME_VALUES = 2**26  # of all channels: 256 MiB of float32, the least that is read at once
+MAX_PATH_BYTES = 4096  # Linux opens no longer one
+INT64 = (-(2**63), 2**63 - 1)  # the integers that every format stores
 
-def refuse(name: str, rule: str, value: object) -> SettingsError:
-    """Return the error that says which rule ``value`` of the argument ``name`` breaks."""
+
+def invalid(name: str, rule: str, value: object) -> SettingsError:
+    """Return the error for an argument whose value breaks a rule."""
     return SettingsError(f"`{name}` must be {rule}. Received: {name}={value!r}")
 
 
@@ -24,13 +30,13 @@ def integer(name: str, value: Any, *, at_least: int, at_most: int | None = None)
     if at_most is not None:
         rule = f"an integer from {at_least} to {at_most}"
     if isinstance(value, bool):
-        raise refuse(name, rule, value)
+        raise invalid(name, rule, value)
     try:
         number = operator.index(value)
     except TypeError:
-        raise refuse(name, rule, value) from None
+        raise invalid(name, rule, value) from None
     if number < at_least or (at_most is not None and number > at_most):
-        raise refuse(name, rule, value)
+        raise invalid(name, rule, value)
     return number
 
 
@@ -61,7 +67,7 @@ def real(name: str, value: Any, *, at_least: float = 0.0, above: float | None = 
     rule = f"a number above {above:g}" if above is not None else f"a number from {at_least:g} up"
     number = _float(name, rule, value)
     if not math.isfinite(number) or (number <= above if above is not None else number < at_least):
-        raise refuse(name, rule, value)
+        raise invalid(name, rule, value)
     return number
 
 
@@ -70,29 +76,47 @@ def float32_above_zero(name: str, value: Any) -> float:
     rule = f"a number from {_FLOAT32[0]:.8g} to {_FLOAT32[1]:.8g}, which float32 can hold"
     number = _float(name, rule, value)
     if not _FLOAT32[0] <= number <= _FLOAT32[1]:  # NaN is not
-        raise refuse(name, rule, value)
+        raise invalid(name, rule, value)
     return number
 
 
 def _float(name: str, rule: str, value: Any) -> float:
     """Return a real number as a ``float``; bools are not taken."""
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise refuse(name, rule, value)
+        raise invalid(name, rule, value)
     try:
         return float(value)
     except OverflowError:
-        raise refuse(name, rule, value) from None
+        raise invalid(name, rule, value) from None
 
 
 def boolean(name: str, value: Any) -> bool:
     """Return ``value``, which must be ``True`` or ``False``."""
     if not isinstance(value, bool):
-        raise refuse(name, "True or False", value)
+        raise invalid(name, "True or False", value)
     return value
 
 
 def choice(name: str, value: Any, choices: Collection[Any]) -> Any:
     """Return ``value``, which must be one of ``choices``."""
     if not any(value is one or (type(value) is type(one) and value == one) for one in choices):
-        raise refuse(name, f"one of {tuple(choices)}", value)
+        raise invalid(name, f"one of {tuple(choices)}", value)
     return value
+
+
+def check_frame_size(n_values: int, n_channels: int) -> None:
+    """Raise ValueError if a frame has more values than are read at once, ``MAX_FRAME_VALUES``."""
+    if n_values * n_channels > MAX_FRAME_VALUES:
+        raise ValueError(
+            f"one frame has {n_values:,} values in each of {n_channels:,} channels, "
+            f"and at most {MAX_FRAME_VALUES:,} in all are allowed"
+        )
+
+
+def within_int64(number: int) -> int:
+    """Return the integer of 64 bits that is nearest to a number.
+
+    >>> within_int64(7), within_int64(2**70) == 2**63 - 1
+    (7, True)
+    """
+    return min(max(number, INT64[0]), INT64[1])

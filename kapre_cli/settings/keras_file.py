@@ -6,9 +6,11 @@ import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from kapre_cli.settings.layers import LayerConfig
+
+Config = TypeVar("Config", bound=LayerConfig)
 
 _KEY = "image_data_format"
 _WITHOUT_A_FILE = "channels_last"
@@ -31,11 +33,12 @@ def keras_image_data_format() -> str:
     return stored if isinstance(stored, str) else _WITHOUT_A_FILE
 
 
-def resolved(layer: LayerConfig) -> LayerConfig:
+def resolved(layer: Config) -> Config:
     """Return the layer's arguments with the order of its axes in place of ``"default"``."""
     if layer.image_data_format != "default":
         return layer
-    return replace(layer, image_data_format=keras_image_data_format())
+    resolved: dict[str, Any] = {"image_data_format": keras_image_data_format()}
+    return replace(layer, **resolved)
 
 
 def _folder() -> Path:

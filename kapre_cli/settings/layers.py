@@ -1,32 +1,36 @@
-"""The arguments of the two layers as frozen values, each checked once, here.
+"""What a layer is: a frozen configuration that answers for everything the program asks of one.
 
-The layers themselves, the command line and whatever reads stored metadata all make one of
-these, so a rule and its message stand in one place.
+The layer itself, the command line and the reader of stored metadata all make one of these, so
+each rule and its message exist once. The layers of this package are in ``kapre_cli.layers``;
+those of installed packages are entry points of the group ``kapre_cli.layers``.
 """
 
 import math
-from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from kapre_cli.errors import SettingsError
 from kapre_cli.framing import Framing
+from kapre_cli.registry import Registry
 from kapre_cli.settings import checks
-from kapre_cli.settings.limits import require_narrow_frame
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Block = npt.NDArray[np.float32]
 
 PADDINGS = ("same", "valid")
 DATA_FORMATS = ("channels_first", "channels_last")
 DEFAULT_AMIN = 1e-10
+DECIBEL_RANGE = 80.0  # of one input: values further below its largest one are raised to -80 dB
 
 # Far above any use, low enough that a hostile file cannot ask for terabytes.
 MAX_DFT = 2**22
 MAX_HOP = 2**22
-MAX_MELS = 2**16
 MAX_WEIGHTS = 2**28  # a GiB of float32
-
-# Decibels of power by a float32 transform are up to 0.009 dB off at lengths up to this one whose
-# prime factors are among these, and up to 0.016 dB at lengths with large ones.
-_MAX_FLOAT32_DFT = 2**12
-_FLOAT32_FACTORS = (2, 3, 5, 7, 11, 13)
 
 
 class Spell(Protocol):
@@ -46,48 +50,173 @@ def as_argument(name: str, value: float | None = None) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpectrogramConfig:
-    """The arguments of ``Spectrogram``; see the layer for what each of them means.
+class CommandOption:
+    """How the command line sets an argument of a layer.
+
+    Attributes:
+        help: The help text; ``-h`` shows its first sentence.
+        name: The option's name where it is not the argument's.
+        is_usual: Whether ``-h`` shows it.
+        at_least: The smallest number allowed.
+        above: A bound that a number must exceed.
+        choices: The allowed texts; ``()`` for any.
+        parse: Reads the value from its text, where it is neither number, flag nor choice.
+        metavar: The placeholder for the value in help texts.
+        default_text: The default in words, where that is ``None``.
+    """
+
+    help: str
+    name: str = ""
+    is_usual: bool = False
+    at_least: float | None = None
+    above: float | None = None
+    choices: tuple[str, ...] = ()
+    parse: Callable[[str], Any] | None = None
+    metavar: str | None = None
+    default_text: str | None = None
+
+
+def argument(default: Any, help_text: str, **option: Any) -> Any:
+    """Return a dataclass field for an argument that has an option on the command line.
+
+    Args:
+        default: The argument's default.
+        help_text: The option's help text.
+        **option: The other attributes of :class:`CommandOption`.
+    """
+    return field(default=default, metadata={"option": CommandOption(help=help_text, **option)})
+
+
+def command_options(config: "type[LayerConfig]") -> dict[str, CommandOption]:
+    """Return the options of a layer's arguments, by the names of the arguments."""
+    return {one.name: one.metadata["option"] for one in fields(config) if "option" in one.metadata}
+
+
+class Coordinate(NamedTuple):
+    """What the coordinate of the feature axis is called.
+
+    Attributes:
+        name: Its name in outputs: of the HDF5 dataset and in the JSON of .npy files.
+        plural: The plural of the name.
+        unit: Its unit, empty for a number without one.
+        long_name: A description, as netCDF's attribute of that name holds it.
+    """
+
+    name: str
+    plural: str
+    unit: str
+    long_name: str
+
+    def text(self, value: float) -> str:
+        """Return a coordinate in words.
+
+        >>> Coordinate("frequency", "frequencies", "Hz", "frequency of the bin").text(1234.56)
+        '1,234.6 Hz'
+        >>> Coordinate("coefficient", "coefficients", "", "number of the coefficient").text(3.0)
+        'coefficient 3'
+        """
+        return f"{value:,.1f} {self.unit}" if self.unit else f"{self.name} {value:,.15g}"
+
+
+class Finish(NamedTuple):
+    """The last step of a layer, whose values depend on the whole input.
+
+    Attributes:
+        reference: The value that is at 0 dB; ``None`` if no decibels are taken.
+        apply: Turns computed features, shape ``(channel, frame, n_features)``, into the layer's
+            values, ``(channel, frame, n_values)``; ``None`` leaves them as they are.
+    """
+
+    reference: float | None = None
+    apply: "Callable[[Block], Block] | None" = None
+
+
+class Values(NamedTuple):
+    """What the values of a layer are, and within which bounds.
+
+    Attributes:
+        noun: What messages call them, in the plural.
+        label: The quantity and its unit, as a plot shows them.
+        lowest: No value is below it.
+        highest: No value is above it.
+        per_decade: Decibels for a factor of 10 in the values; ``None`` if decibels of them have
+            no meaning.
+    """
+
+    noun: str
+    label: str
+    lowest: float
+    highest: float
+    per_decade: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerConfig(ABC):
+    """The arguments of a layer, which also describe what the layer computes.
+
+    A subclass is a frozen dataclass of keyword-only fields that all have defaults, one of them
+    ``image_data_format``. It imports NumPy and Keras in its methods only.
+
+    Attributes:
+        n_dft: Samples in a frame.
+        n_hop: Samples from the start of a frame to that of the next. ``None``: ``n_dft // 2``.
+        padding: One of ``PADDINGS``.
+        class_name: The name under which the layer is registered, stored in every output.
+        command: The name of its command.
+        summary: What the command does, one sentence for help texts.
+        examples: A sentence on a command line, and that line, for each example of the help text.
+        feature_axis: The name of its third axis, beside ``time`` and ``channel``.
+        coordinate: What the coordinate of that axis is called.
 
     Raises:
         ValueError: If an argument is out of range; the message names the rule and the value.
     """
 
-    n_dft: int = 512
-    n_hop: int | None = None
-    padding: str = "same"
-    power_spectrogram: float = 2.0
-    return_decibel_spectrogram: bool = False
-    trainable_kernel: bool = False
-    image_data_format: str = "default"
-    input_data_format: str = "channels_first"
-    amin: float = DEFAULT_AMIN
+    n_dft: int = argument(
+        512,
+        "Frame length in samples. A power of two is fastest.",
+        is_usual=True,
+        at_least=2,
+    )
+    n_hop: int | None = argument(
+        None,
+        "Hop length in samples. It is the distance from one frame to the next.",
+        is_usual=True,
+        at_least=1,
+        default_text="half of --n-dft",
+    )
+    padding: str = argument(
+        "same",
+        "Treatment of the ends of a signal. same: a frame at every hop, with zeros around "
+        "the signal. valid: only frames inside the signal.",
+        choices=PADDINGS,
+    )
 
-    class_name: ClassVar[str] = "Spectrogram"
-    feature_axis: ClassVar[str] = "frequency"
-    power_name: ClassVar[str] = "power_spectrogram"
-    decibel_name: ClassVar[str] = "return_decibel_spectrogram"
+    class_name: ClassVar[str]
+    command: ClassVar[str]
+    summary: ClassVar[str]
+    examples: ClassVar[tuple[tuple[str, str], ...]] = ()
+    feature_axis: ClassVar[str]
+    coordinate: ClassVar[Coordinate]
 
     def __post_init__(self) -> None:
-        """Check every argument and settle the ones that follow from others."""
-        n_dft = self._settle(
-            "n_dft", checks.integer("n_dft", self.n_dft, at_least=2, at_most=MAX_DFT)
-        )
+        """Check every argument and settle those that follow from others."""
+        n_dft = checks.integer("n_dft", self.n_dft, at_least=2, at_most=MAX_DFT)
+        self._settle("n_dft", n_dft)
         n_hop = n_dft // 2 if self.n_hop is None else self.n_hop
         self._settle("n_hop", checks.integer("n_hop", n_hop, at_least=1, at_most=MAX_HOP))
         checks.choice("padding", self.padding, PADDINGS)
-        self._settle(
-            "power_spectrogram", checks.real("power_spectrogram", self.power_spectrogram, above=0)
-        )
-        checks.boolean("return_decibel_spectrogram", self.return_decibel_spectrogram)
-        checks.boolean("trainable_kernel", self.trainable_kernel)
-        checks.choice("image_data_format", self.image_data_format, (*DATA_FORMATS, "default"))
-        checks.choice("input_data_format", self.input_data_format, DATA_FORMATS)
-        self._settle("amin", checks.float32_above_zero("amin", self.amin))
 
     def _settle(self, name: str, value: Any) -> Any:
         object.__setattr__(self, name, value)  # frozen only once it has been made
         return value
+
+    # Frames, axes and shapes
+
+    @property
+    @abstractmethod
+    def image_data_format(self) -> str:
+        """The argument: one of ``DATA_FORMATS``, or ``"default"`` for that of Keras."""
 
     @property
     def framing(self) -> Framing:
@@ -96,79 +225,14 @@ class SpectrogramConfig:
         return Framing(self.n_dft, self.n_hop, self.padding)
 
     @property
-    def n_freq(self) -> int:
-        """Number of frequency bins of a frame, from 0 Hz to the Nyquist rate."""
-        return self.n_dft // 2 + 1
-
-    @property
+    @abstractmethod
     def n_features(self) -> int:
-        """Number of values that one frame of one channel gives."""
-        return self.n_freq
+        """Values that an engine computes of one frame of one channel."""
 
     @property
-    def power(self) -> float:
-        """The exponent of the magnitudes in what the layer returns."""
-        return float(getattr(self, self.power_name))
-
-    @property
-    def decibel(self) -> bool:
-        """Whether the layer returns decibels below its largest value."""
-        return bool(getattr(self, self.decibel_name))
-
-    @property
-    def n_weights(self) -> int:
-        """How many numbers the layer's trainable weights hold."""
-        return 2 * self.n_dft * self.n_freq if self.trainable_kernel else 0
-
-    def warnings(self, spell: Spell = as_argument) -> tuple[str, ...]:
-        """Return what is allowed and rarely meant, with values that would do, a sentence each.
-
-        Args:
-            spell: How arguments are written.
-        """
-        assert self.n_hop is not None  # noqa: S101 - for the type checker: settled when made
-        if self.n_hop <= self.n_dft:
-            return ()
-        n_dft = 1 << (self.n_hop - 1).bit_length()  # the next power of two
-        warning = (
-            f"{spell('n_hop')} ({self.n_hop}) is above {spell('n_dft')} ({self.n_dft}): of every "
-            f"{self.n_hop} samples {self.n_hop - self.n_dft} lie in no frame (use "
-            f"{spell('n_hop', self.n_dft)} or less, or {spell('n_dft', n_dft)})"
-        )
-        return (warning,)
-
-    @property
-    def preferred_engine(self) -> str:
-        """The engine that ``auto`` stands for: NumPy, for a layer without trained weights."""
-        return "numpy"
-
-    @property
-    def works_in_float64(self) -> bool:
-        """Whether the Keras layer computes in float64, up to the decibels.
-
-        The NumPy engine does, too, and for all decibels.
-
-        A small exponent lifts the rounding errors in quiet bins: 1e-7 of the largest magnitude
-        becomes 3e-4 of the largest value by a square root. Decibels show them, too: at -80 dB a
-        magnitude is 1e-4 of the largest for an exponent of 2, and 1e-8 for an exponent of 1,
-        which is less than float32 can tell from 0 beside it. The error of a float32 transform
-        grows with its length and with its prime factors. Trainable kernels are float32 numbers
-        themselves.
-        """
-        if self.power < 1.0:
-            return True
-        if not self.decibel or self.trainable_kernel:
-            return False
-        return self.power < 2.0 or (self.power < 3.0 and not self._is_exact_in_float32)
-
-    @property
-    def _is_exact_in_float32(self) -> bool:
-        """Whether a float32 transform of this length is exact enough for decibels of power."""
-        rest = self.n_dft
-        for factor in _FLOAT32_FACTORS:
-            while rest % factor == 0:
-                rest //= factor
-        return rest == 1 and self.n_dft <= _MAX_FLOAT32_DFT
+    def n_values(self) -> int:
+        """Values of one frame of one channel in the array: the length of its feature axis."""
+        return self.n_features
 
     @property
     def axes(self) -> tuple[str, str, str]:
@@ -181,10 +245,9 @@ class SpectrogramConfig:
             raise SettingsError("`image_data_format` 'default' has no axes before it is resolved")
         return self._axes(self.image_data_format == "channels_first")
 
+    @abstractmethod
     def _axes(self, channels_first: bool) -> tuple[str, str, str]:
-        if channels_first:
-            return ("channel", "time", "frequency")
-        return ("time", "frequency", "channel")
+        """Return the names of the axes in their order: ``channel``, ``time``, `feature_axis`."""
 
     def shape(self, n_samples: int, n_channels: int) -> tuple[int, int, int]:
         """Return the shape of what the layer returns for one example, in the order of `axes`.
@@ -193,128 +256,142 @@ class SpectrogramConfig:
             ValueError: If the example is too short for a frame, if a frame has more values than
                 are read at once, or if the axes are not resolved.
         """
-        require_narrow_frame(self.n_features, n_channels)
+        self.check_frame_size(n_channels)
         n_time = self.framing.n_time(n_samples)
-        sizes = {"time": n_time, self.feature_axis: self.n_features, "channel": n_channels}
+        sizes = {"time": n_time, self.feature_axis: self.n_values, "channel": n_channels}
         first, second, third = (sizes[axis] for axis in self.axes)
         return first, second, third
+
+    def check_frame_size(self, n_channels: int) -> None:
+        """Raise ValueError if a frame of so many channels is too large to be read at once."""
+        checks.check_frame_size(max(self.n_features, self.n_values), n_channels)
+
+    @abstractmethod
+    def feature_positions(self, sr: float) -> Any:
+        """Return the ``FeatureAxis`` (``kapre_cli.layers.axes``) at a sample rate in Hz."""
+
+    # Computation
+
+    @abstractmethod
+    def frame_transform(self) -> Any:
+        """Return the ``FrameTransform`` (``kapre_cli.layers.transform``) that NumPy computes."""
+
+    @abstractmethod
+    def keras_layer(self, **kwargs: Any) -> Any:
+        """Return the Keras layer; ``kwargs`` are those of every one, such as ``name``, ``dtype``.
+
+        The layer has a method ``transform``, see :class:`kapre_cli.time_frequency.Spectrogram`.
+        """
+
+    def finish(self, peak: float) -> Finish:  # noqa: ARG002 - of layers that use it
+        """Return the last step for an input whose largest feature is ``peak``."""
+        return Finish()
+
+    @property
+    def n_weights(self) -> int:
+        """How many numbers the layer's trainable weights hold."""
+        return 0
+
+    @property
+    def preferred_engine(self) -> str:
+        """The engine that ``auto`` stands for: NumPy, for a layer without trained weights."""
+        return "numpy"
+
+    # What the values are
+
+    @property
+    @abstractmethod
+    def values(self) -> Values:
+        """What the values are, and within which bounds."""
+
+    @property
+    def decibel(self) -> bool:
+        """Whether the values are decibels below the largest value of the input."""
+        return False
+
+    @property
+    def amin(self) -> float:
+        """The smallest value of which decibels are taken; 0 if none are."""
+        return 0.0
+
+    @property
+    def takes_decibels(self) -> bool:
+        """Whether the last step takes decibels, whose reference is recorded for each input."""
+        return self.decibel
+
+    def is_floored(self, reference: float, *, is_silent: bool) -> bool:
+        """Whether ``amin`` leaves an input less than the 80 dB of range that decibels have.
+
+        Digital silence has no range, for any ``amin``.
+        """
+        if is_silent and reference <= self.amin:
+            return False
+        return reference < self.amin * 10.0 ** (DECIBEL_RANGE / 10.0)
+
+    # What is said of it
+
+    @property
+    def required_sr(self) -> float | None:
+        """The sample rate in Hz that the layer is made for; ``None`` if it suits any."""
+        return None
+
+    def caption(self) -> list[str]:
+        """Return the arguments that a plot's caption states."""
+        padding = [f"padding {self.padding}"] if self.padding != "same" else []
+        return [f"n_dft {self.n_dft}, n_hop {self.n_hop}", *padding]
+
+    def frame_warnings(self, spell: Spell = as_argument) -> tuple[str, ...]:
+        """Return a warning, with remedies, if samples lie in no frame."""
+        assert self.n_hop is not None  # noqa: S101 - for the type checker: settled when made
+        if self.n_hop <= self.n_dft:
+            return ()
+        n_dft = 1 << (self.n_hop - 1).bit_length()  # the next power of two
+        warning = (
+            f"{spell('n_hop')} ({self.n_hop}) is above {spell('n_dft')} ({self.n_dft}): of every "
+            f"{self.n_hop} samples {self.n_hop - self.n_dft} lie in no frame (use "
+            f"{spell('n_hop', self.n_dft)} or less, or {spell('n_dft', n_dft)})"
+        )
+        return (warning,)
+
+    def warnings(
+        self,
+        spell: Spell = as_argument,
+        *,
+        lists_bands: bool = True,  # noqa: ARG002 - of layers that have bands
+    ) -> tuple[str, ...]:
+        """Return what is allowed and rarely meant, with remedies, a sentence each.
+
+        Args:
+            spell: How arguments are written.
+            lists_bands: Whether to name features that are always 0.
+        """
+        return self.frame_warnings(spell)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the arguments by name, as the layer's constructor takes them."""
         return asdict(self)
 
 
-@dataclass(frozen=True, kw_only=True)
-class MelspectrogramConfig(SpectrogramConfig):
-    """The arguments of ``Melspectrogram``; see the layer for what each of them means.
-
-    Raises:
-        ValueError: If an argument is out of range; the message names the rule and the value.
-    """
-
-    sr: float = 22050
-    n_mels: int = 128
-    fmin: float = 0.0
-    fmax: float | None = None
-    power_melgram: float = 1.0
-    return_decibel_melgram: bool = False
-    trainable_fb: bool = False
-    htk: bool = False
-    norm: str | float | None = "slaney"
-
-    class_name: ClassVar[str] = "Melspectrogram"
-    feature_axis: ClassVar[str] = "mel"
-    power_name: ClassVar[str] = "power_melgram"
-    decibel_name: ClassVar[str] = "return_decibel_melgram"
-
-    def __post_init__(self) -> None:
-        """Check every argument and settle the ones that follow from others."""
-        super().__post_init__()
-        if self.power_spectrogram != 2.0:
-            raise checks.refuse(
-                "power_spectrogram", "2.0 in a mel-spectrogram", self.power_spectrogram
-            )
-        if self.return_decibel_spectrogram:
-            raise checks.refuse(
-                "return_decibel_spectrogram",
-                "False in a mel-spectrogram (`return_decibel_melgram` is its own)",
-                self.return_decibel_spectrogram,
-            )
-        sr = checks.real("sr", self.sr, above=0)
-        self._settle("sr", int(sr) if sr.is_integer() else sr)
-        n_mels = checks.integer("n_mels", self.n_mels, at_least=1, at_most=MAX_MELS)
-        self._settle("n_mels", n_mels)
-        fmin = self._settle("fmin", checks.real("fmin", self.fmin))
-        fmax = sr / 2 if self.fmax is None else checks.real("fmax", self.fmax, above=0)
-        self._settle("fmax", fmax)
-        if fmax > sr / 2:
-            raise SettingsError(
-                "`fmax` must not be above the Nyquist rate, sr / 2. "
-                f"Received: fmax={fmax:g}, sr={sr:g}"
-            )
-        if fmin >= fmax:
-            raise SettingsError(
-                f"`fmin` must be below `fmax`. Received: fmin={fmin:g}, fmax={fmax:g}"
-            )
-        self._settle("power_melgram", checks.real("power_melgram", self.power_melgram, above=0))
-        checks.boolean("return_decibel_melgram", self.return_decibel_melgram)
-        checks.boolean("trainable_fb", self.trainable_fb)
-        checks.boolean("htk", self.htk)
-        self._settle("norm", _checked_norm(self.norm))
-
-    @property
-    def n_features(self) -> int:
-        """Number of values that one frame of one channel gives."""
-        return self.n_mels
-
-    @property
-    def n_weights(self) -> int:
-        """How many numbers the layer's trainable weights hold."""
-        return super().n_weights + (self.n_mels * self.n_freq if self.trainable_fb else 0)
-
-    def _axes(self, channels_first: bool) -> tuple[str, str, str]:
-        if channels_first:
-            return ("channel", "mel", "time")
-        return ("mel", "time", "channel")
-
-
-def _checked_norm(norm: Any) -> str | float | None:
-    """Return ``norm`` as ``None``, ``"slaney"`` or a float; ``"inf"`` is a number too.
-
-    JSON has no infinity, so the names ``"inf"`` and ``"-inf"`` stand for it there.
-    """
-    if norm is None or norm == "slaney":
-        return norm
-    rule = "'slaney', None, a number from 0 up, or plus or minus infinity"
-    if isinstance(norm, bool):
-        raise checks.refuse("norm", rule, norm)
-    if isinstance(norm, str) and norm not in ("inf", "-inf"):
-        raise checks.refuse("norm", rule, norm)
-    try:
-        number = float(norm)
-    except (TypeError, ValueError):
-        raise checks.refuse("norm", rule, norm) from None
-    if math.isnan(number) or -math.inf < number < 0:
-        raise checks.refuse("norm", rule, norm)
-    return number
-
-
-LayerConfig = SpectrogramConfig  # a MelspectrogramConfig is one as well
-LAYERS: dict[str, type[LayerConfig]] = {
-    config.class_name: config for config in (SpectrogramConfig, MelspectrogramConfig)
-}
+LAYERS: Registry[LayerConfig] = Registry(
+    "layer",
+    "kapre_cli.layers",
+    LayerConfig,  # type: ignore[type-abstract]
+    {
+        "Spectrogram": "kapre_cli.layers.configs:SpectrogramConfig",
+        "Melspectrogram": "kapre_cli.layers.configs:MelspectrogramConfig",
+    },
+)
 
 
 def layer_to_dict(config: LayerConfig) -> dict[str, Any]:
     """Return ``{"class_name": ..., "config": {...}}``, ready for strict JSON.
 
-    >>> layer_to_dict(SpectrogramConfig(n_dft=64))["config"]["n_hop"]
-    32
+    JSON has no infinity: the texts ``"inf"`` and ``"-inf"`` stand for it.
     """
-    values = config.to_dict()
-    norm = values.get("norm")
-    if isinstance(norm, float) and math.isinf(norm):
-        values["norm"] = str(norm)
+    values = {
+        name: str(value) if isinstance(value, float) and math.isinf(value) else value
+        for name, value in config.to_dict().items()
+    }
     return {"class_name": config.class_name, "config": values}
 
 
@@ -322,16 +399,16 @@ def layer_from_dict(stored: Any) -> LayerConfig:
     """Return the configuration that :func:`layer_to_dict` wrote, checked like any other.
 
     Raises:
-        ValueError: If it names another class than the two layers, or an argument that the
-            layer does not have or whose value is out of range.
+        ValueError: If it names a class that is not registered, or an argument that the layer
+            does not have or whose value is out of range.
     """
     if not isinstance(stored, dict) or set(stored) != {"class_name", "config"}:
         raise SettingsError("A stored layer must have exactly `class_name` and `config`")
     name, values = stored["class_name"], stored["config"]
     if not isinstance(name, str) or name not in LAYERS:
-        raise checks.refuse("class_name", f"one of {tuple(LAYERS)}", name)
+        raise checks.invalid("class_name", f"one of {LAYERS.names}", name)
     config = LAYERS[name]
-    known = {field.name for field in fields(config)}
+    known = {one.name for one in fields(config)}
     if not isinstance(values, dict) or not known.issuperset(values):
         unknown = sorted(set(values) - known) if isinstance(values, dict) else values
         raise SettingsError(f"`config` of {name} has unknown arguments. Received: {unknown!r}")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kapre_cli.settings import checks
-from kapre_cli.settings.limits import MAX_CHANNELS, MAX_SR
+from kapre_cli.settings.checks import MAX_CHANNELS, MAX_SR
 
 _KINDS = {"u": "u", "s": "i", "f": "f"}  # as ffmpeg and sox write them, as NumPy does
 _ORDERS = {"le": "<", "be": ">"}
@@ -48,13 +48,13 @@ class RawFormat:
         """
         parts = [part.strip() for part in text.split(",")] if isinstance(text, str) else []
         if len(parts) != 3:
-            raise checks.refuse("raw_format", "ENCODING,RATE,CHANNELS", text)
+            raise checks.invalid("raw_format", "ENCODING,RATE,CHANNELS", text)
         encoding, sr, n_channels = parts
         try:
             numbers = checks.whole(sr), checks.whole(n_channels)
         except ValueError as error:
             rule = f"ENCODING,RATE,CHANNELS with whole numbers ({error})"
-            raise checks.refuse("raw_format", rule, text) from None
+            raise checks.invalid("raw_format", rule, text) from None
         return cls(encoding.lower(), *numbers)
 
     def __str__(self) -> str:

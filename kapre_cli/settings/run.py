@@ -8,8 +8,8 @@ from typing import Any
 
 from kapre_cli.errors import SettingsError, UsageError
 from kapre_cli.settings import checks
-from kapre_cli.settings.layers import LayerConfig, MelspectrogramConfig
-from kapre_cli.settings.limits import MAX_SR
+from kapre_cli.settings.checks import MAX_SR
+from kapre_cli.settings.layers import LayerConfig
 from kapre_cli.settings.raw import RawFormat
 from kapre_cli.settings.shard import Shard
 from kapre_cli.text import quoted
@@ -75,9 +75,9 @@ class AudioSettings:
         if self.channels is not None:
             taken = tuple(checks.integer("channel", one, at_least=0) for one in self.channels)
             if not taken:
-                raise checks.refuse("channels", "None or at least one channel", self.channels)
+                raise checks.invalid("channels", "None or at least one channel", self.channels)
             if len(set(taken)) < len(taken):
-                raise checks.refuse("channels", "different from one another", self.channels)
+                raise checks.invalid("channels", "different from one another", self.channels)
             object.__setattr__(self, "channels", taken)
 
     def to_dict(self) -> dict[str, Any]:
@@ -104,7 +104,7 @@ class AudioSettings:
             )
         channels, raw_format = stored["channels"], stored["raw_format"]
         if channels is not None and not isinstance(channels, (list, tuple)):
-            raise checks.refuse("channels", "a list or None", channels)
+            raise checks.invalid("channels", "a list or None", channels)
         typed = {
             "channels": None if channels is None else tuple(channels),
             "raw_format": None if raw_format is None else RawFormat.parse(raw_format),
@@ -282,10 +282,10 @@ class ExtractionSettings:
 
     def __post_init__(self) -> None:
         """Check what the parts, which have checked themselves, must agree upon."""
-        if isinstance(self.layer, MelspectrogramConfig) and self.layer.sr != self.audio.sr:
+        if self.layer.required_sr not in (None, self.audio.sr):
             raise SettingsError(
                 "The layer's `sr` must be the rate of the audio. "
-                f"Received: sr={self.layer.sr}, audio at {self.audio.sr}"
+                f"Received: sr={self.layer.required_sr}, audio at {self.audio.sr}"
             )
         object.__setattr__(self, "engine", resolved_engine(self.engine, self.layer))
         if self.jobs is not None:

@@ -36,7 +36,7 @@ class Shard:
         object.__setattr__(self, "of", of)
         object.__setattr__(self, "index", index)
         if not isinstance(self.inputs, str) or not _SHA256.fullmatch(self.inputs):
-            raise checks.refuse("inputs", "a SHA-256", self.inputs)
+            raise checks.invalid("inputs", "a SHA-256", self.inputs)
 
     @classmethod
     def parse(cls, text: str) -> "Shard":
@@ -73,7 +73,7 @@ class Shard:
             ValueError: If a value is missing, unknown or out of range.
         """
         if not isinstance(stored, dict) or set(stored) != set(cls.__dataclass_fields__):
-            raise checks.refuse("shard", f"exactly {tuple(cls.__dataclass_fields__)}", stored)
+            raise checks.invalid("shard", f"exactly {tuple(cls.__dataclass_fields__)}", stored)
         return cls(**stored)
 
     def __str__(self) -> str:

@@ -22,9 +22,8 @@ import scipy.fft
 
 from kapre_cli.engines.batches import batch_frames
 from kapre_cli.engines.numpy_engine import NumpyEngine
-from kapre_cli.layers import dsp
+from kapre_cli.layers import MelspectrogramConfig, SpectrogramConfig, dsp
 from kapre_cli.layers.filterbank import filterbank_of
-from kapre_cli.settings import LayerConfig, MelspectrogramConfig, SpectrogramConfig
 from tests.benchmarks.report import machine, table, tell
 
 SR = 44100
@@ -75,7 +74,7 @@ def _transforms(n_dft: int, n_frames: int) -> dict[str, tuple[Callable[[], objec
     return {name: (way, n_frames) for name, way in ways.items()}
 
 
-def _layers(n_dft: int) -> dict[str, LayerConfig]:
+def _layers(n_dft: int) -> dict[str, SpectrogramConfig]:
     n_hop, n_mels = n_dft // 4, 128 if n_dft >= 1000 else 64
     return {
         "power": SpectrogramConfig(n_dft=n_dft, n_hop=n_hop),
@@ -98,7 +97,7 @@ def _layers(n_dft: int) -> dict[str, LayerConfig]:
     }
 
 
-def _engines(config: LayerConfig) -> dict[str, tuple[Callable[[], object], int]]:
+def _engines(config: SpectrogramConfig) -> dict[str, tuple[Callable[[], object], int]]:
     """Return the engine for a batch, the plain steps for it, and its frames."""
     n_frames = batch_frames(config)
     random = np.random.default_rng(0)

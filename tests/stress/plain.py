@@ -23,7 +23,7 @@ from kapre_cli.engines.numpy_engine import NumpyEngine
 from kapre_cli.extract.blocks import Block, frame_blocks
 from kapre_cli.formats.metadata import InputMetadata, dumps
 from kapre_cli.inputs import discover
-from kapre_cli.settings import MelspectrogramConfig
+from kapre_cli.layers import MelspectrogramConfig
 
 
 class _ForwardOnly(soundfile.SoundFile):  # type: ignore[misc]  # soundfile ships no types

@@ -27,8 +27,8 @@ import scipy.fft
 from h5py import h5a, h5d, h5p, h5s, h5t
 
 from kapre_cli.framing import Framing
-from kapre_cli.layers.dsp import DECIBEL_RANGE, hann
-from kapre_cli.settings import DEFAULT_AMIN
+from kapre_cli.layers.dsp import hann
+from kapre_cli.settings.layers import DECIBEL_RANGE, DEFAULT_AMIN
 from tests.benchmarks.contenders.task import (
     Array,
     Task,
