@@ -214,12 +214,12 @@ class Counting(InProcess):
     def __init__(self, result: RunResult) -> None:
         super().__init__()
         self._result = result
-        self._n_given = 0
+        self._n_submitted = 0
         self.n_held: list[int] = []
 
     def submit(self, worker: int, task: Task) -> None:
-        self._n_given += len(task.inputs)
-        self.n_held.append(self._n_given - self._result.n_inputs)
+        self._n_submitted += len(task.inputs)
+        self.n_held.append(self._n_submitted - self._result.n_inputs)
         super().submit(worker, task)
 
 
