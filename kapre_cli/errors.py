@@ -1,11 +1,10 @@
-"""The errors this package raises, and how a name is shown inside a message."""
+"""The errors of this package."""
 
 import os
-import re
 import traceback
 from contextlib import suppress
 
-from kapre_cli.text import quoted
+from kapre_cli.text import counted, quoted
 
 
 class KapreExtractError(Exception):
@@ -27,38 +26,25 @@ class AudioReadError(KapreExtractError, OSError):
 class SampleRateError(AudioReadError):
     """A recording of another sample rate than that of the run.
 
-    Args:
+    Attributes:
         sr: The recording's, in Hz.
         wanted: The run's.
     """
 
-    _TEXT = re.compile(r"sample rate is ([\d,]+) Hz, this run uses ([\d,]+) Hz \(")
-
     def __init__(self, sr: int, wanted: int) -> None:
-        self._rates = sr, wanted
-        super().__init__(
-            f"sample rate is {sr:,} Hz, this run uses {wanted:,} Hz (use --resample, or --sr {sr})"
-        )
+        self.sr, self.wanted = sr, wanted
+        super().__init__(f"sample rate is {sr:,} Hz, this run uses {wanted:,} Hz")
 
     def __reduce__(self) -> tuple[type, tuple[int, int]]:
-        return type(self), self._rates  # so that it can be pickled
+        return type(self), (self.sr, self.wanted)  # so that it can be pickled
 
-    @classmethod
-    def rates_in(cls, reason: str) -> tuple[int, int] | None:
-        """Return both rates of a reason that was such an error; ``None`` if it was another.
 
-        >>> SampleRateError.rates_in(str(SampleRateError(44100, 8000)))
-        (44100, 8000)
-        """
-        found = cls._TEXT.match(reason)
-        if found is None:
-            return None
-        sr, wanted = (int(rate.replace(",", "")) for rate in found.groups())
-        return sr, wanted
+class InputMemoryError(AudioReadError):
+    """An input that needs more memory than there is."""
 
 
 class UnexpectedError(AudioReadError):
-    """An input that failed for a reason nobody foresaw: a fault of this program or of a library.
+    """An input that failed by a fault of this program or of a library.
 
     Attributes:
         trace: The traceback of the exception that was raised.
@@ -75,12 +61,35 @@ class OutputError(KapreExtractError, OSError):
     """An output that could not be written."""
 
 
+class ProcessLimitError(OutputError):
+    """The system allows no more processes."""
+
+
 class TooManyFailuresError(KapreExtractError, RuntimeError):
-    """So many inputs have failed that the run was stopped."""
+    """More inputs have failed than may, so the run was stopped.
+
+    Attributes:
+        n_inputs: The inputs of the run; those that have ended while the number is open.
+        allowed: How many inputs may fail, as text: a number or a percentage.
+    """
+
+    def __init__(self, n_failed: int, n_inputs: int, allowed: str) -> None:
+        super().__init__(n_failed, n_inputs, allowed)
+        self.n_failed, self.n_inputs, self.allowed = n_failed, n_inputs, allowed
+
+    def __str__(self) -> str:
+        return (
+            f"{self.n_failed:,} of {counted(self.n_inputs, 'input')} failed, and `max_failures` "
+            f"allows {self.allowed}: the run was stopped"
+        )
 
 
 class StoredDataError(KapreExtractError, ValueError):
     """A file that is damaged, or no output of this program; a ``ValueError`` too."""
+
+
+class LostWorkError(StoredDataError):
+    """Computed frames that cannot be read back as they were written."""
 
 
 class NotAnOutputError(StoredDataError, UsageError):
@@ -91,17 +100,14 @@ def input_error(error: Exception) -> KapreExtractError:
     """Return the error that fails one input, for any exception that was raised while it was read.
 
     >>> print(input_error(MemoryError()))
-    there is not enough memory for it: read fewer inputs at once (--jobs 1) or free some memory
+    there is not enough memory for it
     >>> print(input_error(KeyError("left")))
     unexpected KeyError: 'left'
     """
     if isinstance(error, KapreExtractError):
         return error
     if isinstance(error, MemoryError):
-        failure: KapreExtractError = AudioReadError(
-            "there is not enough memory for it: read fewer inputs at once (--jobs 1) "
-            "or free some memory"
-        )
+        failure: KapreExtractError = InputMemoryError("there is not enough memory for it")
     else:
         said = ""
         with suppress(Exception):  # some cannot even say what they are

@@ -9,7 +9,16 @@ import os
 import signal
 from enum import IntEnum
 
-from kapre_cli.errors import KapreExtractError, SettingsError, UsageError
+from kapre_cli.errors import (
+    InputMemoryError,
+    KapreExtractError,
+    LostWorkError,
+    ProcessLimitError,
+    SampleRateError,
+    SettingsError,
+    TooManyFailuresError,
+    UsageError,
+)
 from kapre_cli.text import quoted
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # they ask the process to end
@@ -19,6 +28,11 @@ _STOPPED_BY = {
     signal.SIGINT: "interrupted",
     signal.SIGTERM: "terminated",
     signal.SIGPIPE: "the reader of standard output has left",
+}
+_REMEDIES: dict[type[BaseException], str] = {
+    InputMemoryError: ": read fewer inputs at once (--jobs 1) or free some memory",
+    LostWorkError: "; --resume recomputes what was lost",
+    ProcessLimitError: "; take fewer --jobs",
 }
 _KERAS = ("keras", "tensorflow")  # needed only for --engine keras
 _NO_THREAD = "can't start new thread"  # Python's RuntimeError
@@ -91,9 +105,22 @@ def message_of(error: BaseException) -> str | None:
     return f"Error: {_reason(error)}"
 
 
+def error_text(error: BaseException) -> str:
+    """Return the text of an error of this package, with the option that is a remedy, if any.
+
+    >>> print(error_text(SampleRateError(44100, 8000)))
+    sample rate is 44,100 Hz, this run uses 8,000 Hz (use --resample, or --sr 44100)
+    """
+    if isinstance(error, SampleRateError):
+        return f"{error} (use --resample, or --sr {error.sr})"
+    if isinstance(error, TooManyFailuresError):
+        return str(error).replace("`max_failures`", "--max-failures")
+    return f"{error}{_REMEDIES.get(type(error), '')}"
+
+
 def _reason(error: BaseException) -> str:
     if isinstance(error, KapreExtractError):
-        return str(error)
+        return error_text(error)
     if isinstance(error, MemoryError):
         detail = f": {error}" if str(error) else ""
         return f"there is not enough memory{detail}; take a smaller --batch-size or --n-dft"

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from kapre_cli.errors import StoredDataError, UsageError
+from kapre_cli.events import InputResult, Note, Observer, PhaseInputEnded, PhaseStarted
 from kapre_cli.formats.features import Features
 from kapre_cli.formats.metadata import OutputMetadata
 from kapre_cli.formats.opening import open_features, require_written
@@ -17,11 +18,10 @@ from kapre_cli.inputs import Source, prefix_conflicts
 from kapre_cli.outputs.existing import existing_output, is_something
 from kapre_cli.outputs.publishing import PARTIAL_SUFFIX
 from kapre_cli.outputs.validation import require_not_in_work, validate_output
-from kapre_cli.report import SILENT, Progress, Report
-from kapre_cli.result_log import InputResult
 from kapre_cli.resume.journals import replay
 from kapre_cli.resume.previous_run import differing, settings_of
 from kapre_cli.resume.work_dir import WorkDir, signals_deferred
+from kapre_cli.run_result import RunResult
 from kapre_cli.settings import OutputSettings, Shard
 from kapre_cli.text import counted, quoted
 
@@ -73,8 +73,7 @@ def _opened(path: Path) -> Features:
 def merge(
     output: OutputSettings,
     inputs: Sequence[Path],
-    report: Report,
-    progress: Progress = SILENT,
+    result: RunResult,
     *,
     allow_missing: bool = False,
 ) -> None:
@@ -97,7 +96,7 @@ def merge(
     if not allow_missing:
         _require_complete(parts)
     _require_distinct(parts)
-    root = _root(parts, output, report)
+    root = _root(parts, output, result)
     output = replace(
         output,
         dtype=root.dtype,
@@ -123,20 +122,20 @@ def merge(
                 "with --resume, or name another output"
             )
         if work_dir.note is not None:
-            report.say(f"note: {work_dir.note}")
-        progress.stage("writing", len(sources))
+            result.emit(Note(work_dir.note))
+        result.emit(PhaseStarted("writing", len(sources)))
         with writer_class(output.format)(work_dir.staging, root) as writer:
-            _copy(parts, writer, progress)
+            _copy(parts, writer, result.emit)
             writer.finish()
-            require_written(writer, progress)
+            require_written(writer, result.emit)
         with signals_deferred():
             try:
                 work_dir.publish(existing)
             finally:
                 if work_dir.published:
-                    report.is_there = True
+                    result.output = output.path
                     for key, metadata in zip(writer.keys, writer.metadata, strict=True):
-                        report.written(metadata.source, InputResult(key, seconds=metadata.seconds))
+                        result.written(metadata.source, InputResult(key, seconds=metadata.seconds))
             work_dir.close()
 
 
@@ -268,15 +267,17 @@ def _require_nothing_lost(path: Path, parts: Sequence[_Part], *, unreadable: boo
         )
 
 
-def _root(parts: Sequence[_Part], output: OutputSettings, report: Report) -> OutputMetadata:
+def _root(parts: Sequence[_Part], output: OutputSettings, result: RunResult) -> OutputMetadata:
     """Return the metadata that all parts share, with the versions of all of them."""
     root = parts[0].root
     versions = _versions([part for part in parts if part.keys] or parts)
     several = [f"{name} {found}" for name, found in versions.items() if ", " in found]
     if several:
-        report.say(
-            "note: not all arrays were computed with the same versions "
-            f"({'; '.join(several)}); the output names them all"
+        result.emit(
+            Note(
+                "not all arrays were computed with the same versions "
+                f"({'; '.join(several)}); the output names them all"
+            )
         )
     is_hdf5 = output.format == "hdf5"
     return replace(
@@ -298,7 +299,7 @@ def _versions(parts: Sequence[_Part]) -> dict[str, str]:
     return versions
 
 
-def _copy(parts: Sequence[_Part], writer: FeatureWriter, progress: Progress) -> None:
+def _copy(parts: Sequence[_Part], writer: FeatureWriter, emit: Observer) -> None:
     dtype = np.dtype(writer.root.dtype).newbyteorder("<")
     for part in parts:
         with part.open() as features:
@@ -308,4 +309,4 @@ def _copy(parts: Sequence[_Part], writer: FeatureWriter, progress: Progress) -> 
                         f"{quoted(stored.key)} is of {stored.dtype}, its output says "
                         f"{writer.root.dtype}"
                     )
-                progress.checked(writer.copy(stored).seconds)
+                emit(PhaseInputEnded(writer.copy(stored).seconds))

@@ -1,51 +1,30 @@
 """The report for programs: a line of JSON for each ended input, and one with the totals.
 
-The first line identifies the program. The names of the fields are those of :class:`InputResult`,
-:meth:`ResultLog.input` and :meth:`ResultLog.sums`; they stay as they are.
+The first line identifies the program. The names of the fields stay as they are.
 """
 
 import json
 import os
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from kapre_cli.errors import OutputError
+from kapre_cli.events import (
+    Event,
+    InputFailed,
+    InputResult,
+    InputSkipped,
+    InputWritten,
+    RunStarted,
+)
 from kapre_cli.osutil import Resource, write_all
+from kapre_cli.run_result import RunResult
 from kapre_cli.version import PROGRAM, __version__
 
 REPORT_VERSION = 1
 _HEADER = {"program": PROGRAM, "version": __version__, "report_version": REPORT_VERSION}
 
-WRITTEN, FAILED, SKIPPED = "written", "failed", "skipped"
-
 _ENCODER = json.JSONEncoder(allow_nan=False)  # bytes of a name that are not UTF-8 become "\udcXX"
-
-
-class InputResult(NamedTuple):
-    """Properties of an ended input, beside its path.
-
-    Attributes:
-        key: The name of its features; ``None`` if it is no input, such as a closed folder.
-        shape: Shape of its array, if it has one.
-        seconds: Seconds of audio in it.
-        work_seconds: Seconds from opening to the last computed frame; ``None`` without one.
-        note: A harmless peculiarity, if there is one.
-        reference: The value at 0 dB of its array; ``None`` unless that is in decibels.
-        reference_db: The same in decibels.
-        is_floored: Whether ``amin`` leaves its array less than 80 dB of range.
-    """
-
-    key: str | None = None
-    shape: tuple[int, ...] | None = None
-    seconds: float | None = None
-    work_seconds: float | None = None
-    note: str | None = None
-    reference: float | None = None
-    reference_db: float | None = None
-    is_floored: bool = False
-
-
-NOTHING = InputResult()
 
 
 def is_header(line: object) -> bool:
@@ -58,32 +37,49 @@ def is_header(line: object) -> bool:
 
 
 class ResultLog(Resource):
-    """Writes each line at once, but none before the run has begun.
+    """An observer that writes a line for each ended input, none before the run has started.
 
-    If a line cannot be written, on a full disk for example, the record ends there; the run goes on.
+    If a line cannot be written, on a full disk for example, the report ends there; the run goes on.
 
     Args:
-        open_: Opens the record and returns its descriptor, which :meth:`close` closes.
-        name: The record's name in messages.
-        broke: Called with the reason when a line cannot be written.
+        open_: Opens the report and returns its descriptor, which :meth:`close` closes.
+        name: The report's name in messages.
+        on_error: Called with the error if a line cannot be written.
+        text_of: Returns the text of an error.
     """
 
     def __init__(
         self,
         open_: Callable[[], int],
         name: object,
-        broke: Callable[[OutputError], None],
+        on_error: Callable[[OutputError], None],
+        text_of: Callable[[Exception], str] = str,
     ) -> None:
         self._open = open_
         self.descriptor: int | None = None
         self._name = name
-        self._broke = broke
+        self._on_error = on_error
+        self._text_of = text_of
         self._waiting: list[dict[str, Any]] = [_HEADER]
         self._work_seconds = 0.0
         self._is_broken = False
 
-    def begin(self) -> None:
-        """Open the record and write the waiting lines; raise OutputError if it cannot be opened."""
+    def __call__(self, event: Event) -> None:
+        """Write the line of an ended input; raise BrokenPipeError if a pipe's reader has left."""
+        if isinstance(event, InputWritten):
+            self._work_seconds += event.result.work_seconds or 0.0
+            self._write(_line(event.path, "written", event.result))
+        elif isinstance(event, InputSkipped):
+            self._write(_line(event.path, "skipped", event.result))
+        elif isinstance(event, InputFailed):
+            untried = "" if event.is_tried else "not tried: "
+            reason = f"{untried}{self._text_of(event.error)}"
+            self._write(_line(event.path, "failed", event.result, reason))
+        elif isinstance(event, RunStarted):
+            self.start()
+
+    def start(self) -> None:
+        """Open the report and write the waiting lines; raise OutputError if it cannot be opened."""
         if self.descriptor is not None or self._is_broken:
             return
         try:
@@ -95,30 +91,21 @@ class ResultLog(Resource):
         for line in waiting:
             self._write(line)
 
-    def input(self, path: str, status: str, reason: str | None, known: InputResult) -> None:
-        """Write the line of an input; raise BrokenPipeError if the reader of a pipe has left.
-
-        ``status`` is ``WRITTEN``, ``FAILED`` or ``SKIPPED``; only a failed input has a ``reason``.
-        """
-        self._work_seconds += (known.work_seconds or 0.0) if status == WRITTEN else 0.0
+    def finish(self, result: RunResult, exit_code: int) -> None:
+        """Write the totals, the last line; the report is opened now at the latest."""
+        self.start()
         self._write(
             {
-                "key": known.key,
-                "source": path,
-                "status": status,
-                "reason": reason,
-                "note": known.note,
-                "shape": known.shape if status != FAILED else None,
-                "reference": known.reference if status != FAILED else None,
-                "reference_db": known.reference_db if status != FAILED else None,
-                "seconds": known.seconds,
-                "work_seconds": known.work_seconds,
+                "inputs": result.n_inputs,
+                "written": result.n_written,
+                "failed": result.n_failed,
+                "not_tried": result.n_untried,
+                "skipped": result.n_skipped,
+                "seconds": result.seconds,
+                "work_seconds": self._work_seconds,
+                "exit_code": exit_code,
             }
         )
-
-    def sums(self, exit_code: int, **sums: float) -> None:
-        """Write the last line: how many inputs ended in which way, and the exit code."""
-        self._write({**sums, "work_seconds": self._work_seconds, "exit_code": exit_code})
 
     def _write(self, line: dict[str, Any]) -> None:
         if self._is_broken:
@@ -133,9 +120,25 @@ class ResultLog(Resource):
             raise
         except OutputError as error:
             self._is_broken = True
-            self._broke(error)
+            self._on_error(error)
 
     def close(self) -> None:
-        """Close the record."""
+        """Close the report."""
         if self.descriptor is not None:
             os.close(self.descriptor)
+
+
+def _line(path: str, status: str, result: InputResult, reason: str | None = None) -> dict[str, Any]:
+    has_array = status != "failed"
+    return {
+        "key": result.key,
+        "source": path,
+        "status": status,
+        "reason": reason,
+        "note": result.note,
+        "shape": result.shape if has_array else None,
+        "reference": result.reference if has_array else None,
+        "reference_db": result.reference_db if has_array else None,
+        "seconds": result.seconds,
+        "work_seconds": result.work_seconds,
+    }

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 import kapre_cli
 from kapre_cli.errors import UsageError
-from kapre_cli.extract.in_process import InProcess
+from kapre_cli.extract.executor import InProcess
 from kapre_cli.extract.jobs import Job
 from kapre_cli.inputs import Inputs, InputStream, Names, Source, discover
 from kapre_cli.text import quoted

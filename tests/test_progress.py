@@ -6,21 +6,24 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kapre_cli.cli.progress import Computing, Counting, Speed, Status
+from kapre_cli import events
+from kapre_cli.cli.progress import ComputeProgress, PhaseProgress, Speed, Status
 from kapre_cli.cli.terminal import Terminal
+from kapre_cli.errors import AudioReadError
+from kapre_cli.events import Event, Note, Observer, PhaseStarted, ignore
 from kapre_cli.extract.run import extract
 from kapre_cli.inputs import Source
 from kapre_cli.inspect.compare import compare
 from kapre_cli.inspect.verify import verify
 from kapre_cli.layers import SpectrogramConfig
 from kapre_cli.merge import merge
-from kapre_cli.report import Progress, Report
+from kapre_cli.run_result import RunResult
 from kapre_cli.settings import AudioSettings, ExtractionSettings, OutputSettings
 from tests import reference
 from tests.conftest import write_audio
@@ -28,8 +31,8 @@ from tests.conftest import write_audio
 # How many seconds of audio there are
 
 
-def known(**sizes: int) -> Computing:
-    return Computing(sizes.items())
+def known(**sizes: int) -> ComputeProgress:
+    return ComputeProgress(sizes.items())
 
 
 def test_the_length_is_known_once_all_is_open() -> None:
@@ -58,8 +61,8 @@ def test_what_is_not_to_be_computed_has_no_length() -> None:
 
 def test_what_is_computed_of_an_input_says_nothing_of_the_length_of_others() -> None:
     length = known(a=100, b=100, c=200)
-    length.begun("a", 90)
-    length.begun("b", 20)
+    length.resumed("a", 90)
+    length.resumed("b", 20)
     length.computed("a", 10, 5, 100)  # 90 of its 100 seconds are kept
     assert length.total == 10 + 80 + 200
     length.computed("b", 80, 40, 100)
@@ -104,11 +107,11 @@ class Clock:
 
 def test_the_time_left_after_a_resumption_comes_from_what_is_computed_now() -> None:
     clock = Clock()
-    stage = Computing([(f"{number}", 100) for number in range(106)], clock=clock)
+    stage = ComputeProgress([(f"{number}", 100) for number in range(106)], clock=clock)
     for number in range(50):
         clock.now += 60  # an hour goes by while what was kept is read and checked
-        stage.kept(f"{number}")
-    stage.begun("50", 90)
+        stage.reused(f"{number}")
+    stage.resumed("50", 90)
     clock.now += 600  # the part that is kept is decoded once more
     lefts = []
     for second in range(1, 300):
@@ -127,7 +130,7 @@ def test_the_time_left_after_a_resumption_comes_from_what_is_computed_now() -> N
 
 def test_estimates_are_steady() -> None:
     clock = Clock()
-    stage = Computing([("a", 1000)], clock=clock)
+    stage = ComputeProgress([("a", 1000)], clock=clock)
     ends = []
     for number in range(600):  # ten times real time, by fits and starts
         clock.now += (0.1, 0.2, 1.7, 2.0)[number % 4]
@@ -157,17 +160,17 @@ def test_the_speed_is_that_of_the_last_minute() -> None:
 
 def test_a_stage_is_measured_by_its_audio() -> None:
     clock = Clock()
-    stage = Counting("checking", 2, 100.0, clock=clock)
+    stage = PhaseProgress("checking", 2, 100.0, clock=clock)
     assert stage.status() == Status(
         "checking", 0.0, None, ("0.0 s of 100.0 s of audio", "0/2 inputs")
     )
     clock.now += 3
-    stage.moved(30)
+    stage.advanced(30)
     assert stage.status().share == 0.3
     assert stage.status().left == pytest.approx(7)
     stage.ended(90)
     assert stage.status().share == 0.9
-    stage.moved(10)
+    stage.advanced(10)
     stage.ended(10)
     status = stage.status()
     assert (status.share, status.left) == (1.0, 0.0)
@@ -176,7 +179,7 @@ def test_a_stage_is_measured_by_its_audio() -> None:
 
 def test_a_stage_whose_audio_is_not_known_is_measured_by_its_inputs() -> None:
     clock = Clock()
-    stage = Counting("writing", 4, None, clock=clock)
+    stage = PhaseProgress("writing", 4, None, clock=clock)
     clock.now += 10
     stage.ended(50)
     assert stage.status() == Status("writing", 0.25, 30.0, ("1/4 inputs",))
@@ -200,7 +203,7 @@ statuses = st.builds(
 def test_a_layout_fits(status: Status, width: int, elapsed: float) -> None:
     layout = status.layout(width, elapsed)
     assert len(layout.replace("{bar}", "#")) <= width
-    if status.share is not None and width >= 40:
+    if status.share is not None and width >= 45:  # the longest name needs 42
         assert f"left {100 * status.share:>3.0f}%" in layout
     if "{bar}" in layout:
         assert len(layout.replace("{bar}", "")) + 6 <= width
@@ -212,27 +215,26 @@ def test_time_left_and_share_come_first(width: int) -> None:
     assert status.layout(width, 60).startswith("1:15:03 left  36%|{bar}| ")
 
 
-# What every stage is told
+# The events of every phase
 
 
-class Recording(Progress):
-    """Records each stage: inputs and seconds announced, and those that ended."""
+class Recording:
+    """Records each phase: inputs and seconds announced, and those that ended."""
 
     def __init__(self) -> None:
-        self.stages: list[tuple[str, int, float | None]] = []
+        self.phases: list[PhaseStarted] = []
         self.ends: list[list[float]] = []
         self.total = 0.0
 
-    def stage(self, name: str, n_inputs: int, seconds: float | None = None) -> None:
-        self.stages.append((name, n_inputs, seconds))
-        self.ends.append([])
-
-    def computed(self, key: str, due: float, seconds: float, length: float) -> None:  # noqa: ARG002
-        self.total += seconds
-        assert seconds <= due <= length + 1e-9
-
-    def checked(self, seconds: float = 0.0) -> None:
-        self.ends[-1].append(seconds)
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, PhaseStarted):
+            self.phases.append(event)
+            self.ends.append([])
+        elif isinstance(event, events.InputProgress):
+            self.total += event.seconds
+            assert event.seconds <= event.due <= event.length + 1e-9
+        elif isinstance(event, events.PhaseInputEnded):
+            self.ends[-1].append(event.seconds)
 
 
 LENGTHS = (0.5, 2.0)  # seconds, of one channel and of two
@@ -247,7 +249,7 @@ def audio(tmp_path: Path) -> Path:
     return tmp_path / "audio"
 
 
-def extracted(audio: Path, output: str, progress: Progress, *numbers: int) -> Path:
+def extracted(audio: Path, output: str, observer: Observer, *numbers: int) -> Path:
     """Extract spectrograms of some of the inputs."""
     path = audio.parent / output
     settings = ExtractionSettings(
@@ -256,32 +258,32 @@ def extracted(audio: Path, output: str, progress: Progress, *numbers: int) -> Pa
         output=OutputSettings(path=path, format="hdf5" if path.suffix else "npy-directory"),
     )
     sources = [Source(str(audio / f"{number}.wav"), f"{number}.wav") for number in numbers]
-    report = Report(say=pytest.fail)
-    extract(sources, settings, report, progress)
-    assert report.n_written == len(numbers)
+    result = RunResult(observer, failures=[])
+    extract(sources, settings, result)
+    assert (result.n_written, result.failures) == (len(numbers), [])
     return path
 
 
 @pytest.mark.parametrize("name", ["out.h5", "out"])
 def test_every_stage_of_a_run_adds_up(name: str, audio: Path) -> None:
-    told = Recording()
-    output = extracted(audio, name, told, 0, 1)
-    assert told.total == pytest.approx(TOTAL)
-    assert [stage[:2] for stage in told.stages] == [("writing", 2), ("reading back", 2)]
-    verify(output, pytest.fail, audio, None, told)
-    compare(output, output, progress=told)
-    assert [stage[:2] for stage in told.stages[2:]] == 3 * [("checking", 2)]
-    assert [seconds for _, _, seconds in told.stages] == 5 * [pytest.approx(TOTAL)]
-    assert told.ends == 5 * [pytest.approx(list(LENGTHS))]
+    seen = Recording()
+    output = extracted(audio, name, seen, 0, 1)
+    assert seen.total == pytest.approx(TOTAL)
+    assert [phase[:2] for phase in seen.phases] == [("writing", 2), ("reading back", 2)]
+    verify(output, pytest.fail, audio, None, seen)
+    compare(output, output, emit=seen)
+    assert [phase[:2] for phase in seen.phases[2:]] == 3 * [("checking", 2)]
+    assert [phase.seconds for phase in seen.phases] == 5 * [pytest.approx(TOTAL)]
+    assert seen.ends == 5 * [pytest.approx(list(LENGTHS))]
 
 
 def test_every_stage_of_a_merge_counts_its_inputs(audio: Path) -> None:
-    parts = [extracted(audio, f"{number}.h5", Progress(), number) for number in (0, 1)]
-    told = Recording()
+    parts = [extracted(audio, f"{number}.h5", ignore, number) for number in (0, 1)]
+    seen = Recording()
     output = OutputSettings(path=audio.parent / "all.h5", format="hdf5")
-    merge(output, parts, Report(say=pytest.fail), told)
-    assert told.stages == [("writing", 2, None), ("reading back", 2, pytest.approx(TOTAL))]
-    assert told.ends == 2 * [pytest.approx(list(LENGTHS))]
+    merge(output, parts, RunResult(seen))
+    assert seen.phases == [("writing", 2, None), ("reading back", 2, pytest.approx(TOTAL))]
+    assert seen.ends == 2 * [pytest.approx(list(LENGTHS))]
 
 
 def test_long_arrays_move_by_parts(audio: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,14 +293,14 @@ def test_long_arrays_move_by_parts(audio: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("kapre_cli.formats.hdf5_headers._PART_BYTES", 2**14)
     moves: list[float] = []
 
-    class Moves(Progress):
-        def moved(self, seconds: float) -> None:
-            moves.append(seconds)
+    def record(event: Event) -> None:
+        if isinstance(event, events.PhaseProgress):
+            moves.append(event.seconds)
 
     write_audio(audio / "2.wav", reference.noise(2, 100_000))
-    output = extracted(audio, "out.h5", Moves(), 2)
-    verify(output, pytest.fail, audio, None, Moves())
-    compare(output, output, progress=Moves())
+    output = extracted(audio, "out.h5", record, 2)
+    verify(output, pytest.fail, audio, None, record)
+    compare(output, output, emit=record)
     assert sum(moves) == pytest.approx(4 * 12.5)  # what is written is read back meanwhile
     assert max(moves) < 12.5 / 3
 
@@ -306,29 +308,30 @@ def test_long_arrays_move_by_parts(audio: Path, monkeypatch: pytest.MonkeyPatch)
 def test_what_an_earlier_run_has_done_is_kept_and_not_computed(
     audio: Path, program: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[tuple[str, ...]] = []
-
-    class Told(Recording):
-        def kept(self, key: str) -> None:
-            told.append(("kept", key))
-
-        def ended(self, key: str) -> None:
-            told.append(("ended", key))
-
+    seen: list[Event] = []
     arguments = ("spectrogram", audio, "--n-dft", 64, "-o", audio.parent / "out.h5")
     assert program(*arguments).code == 0
     write_audio(audio / "2.wav", reference.noise(1, 4000, 2))
     (audio / "3.wav").write_bytes(b"no audio")
-    progress = Told()
 
-    def watched(sources: Any, settings: Any, report: Any, _: Any, executor: Any) -> None:
-        extract(sources, settings, report, progress, executor)
+    def watched(sources: Any, settings: Any, result: RunResult, executor: Any) -> None:
+        result.emit = seen.append
+        extract(sources, settings, result, executor)
 
     monkeypatch.setattr("kapre_cli.extract.run.extract", watched)
     assert program(*arguments, "--resume").code == 1
-    assert told[:2] == [("kept", "0.wav"), ("kept", "1.wav")]
-    assert sorted(told[2:]) == [("ended", "2.wav"), ("ended", "3.wav")]
-    assert progress.total == pytest.approx(0.5)
+    reused = [event.key for event in seen if isinstance(event, events.InputReused)]
+    ended = [event.key for event in seen if isinstance(event, events.InputEnded)]
+    assert (reused, sorted(ended)) == (["0.wav", "1.wav"], ["2.wav", "3.wav"])
+    seconds = [event.seconds for event in seen if isinstance(event, events.InputProgress)]
+    assert sum(seconds) == pytest.approx(0.5)
+    written = [event for event in seen if isinstance(event, events.InputWritten)]
+    skipped = [event for event in seen if isinstance(event, events.InputSkipped)]
+    failed = [event for event in seen if isinstance(event, events.InputFailed)]
+    assert [event.result.key for event in written] == ["2.wav"]
+    assert [event.result.key for event in skipped] == ["0.wav", "1.wav"]
+    assert [event.result.key for event in failed] == ["3.wav"]
+    assert isinstance(failed[0].error, AudioReadError)
 
 
 # Lines where there is no terminal
@@ -380,28 +383,28 @@ def test_a_line_says_how_far_the_work_is(tmp_path: Path, messages: Messages) -> 
     clock = Clock()
     with messages, Terminal(sources, interval=INTERVAL, clock=clock) as terminal:
         assert messages.line("progress: ") == "progress: ? left, 0%, 0/4 inputs"
-        terminal.kept("0.wav")
-        terminal.computed("1.wav", 3600, 600, 3600)
+        terminal(events.InputReused("0.wav"))
+        terminal(events.InputProgress("1.wav", 3600, 600, 3600))
         clock.now += 10
-        terminal.computed("1.wav", 3600, 1200, 3600)
-        terminal.ended("2.wav")
+        terminal(events.InputProgress("1.wav", 3600, 1200, 3600))
+        terminal(events.InputEnded("2.wav"))
         clock.now += 10
         assert messages.line("progress: 01:30 left") == (
             "progress: 01:30 left, 25%, 30.0 min of 2.0 h of audio, 1/3 inputs (1 kept), "
             "60 x real time"
         )
-        terminal.stage("writing", 2, 7200)
-        terminal.checked(1800)
+        terminal(PhaseStarted("writing", 2, 7200))
+        terminal(events.PhaseInputEnded(1800))
         clock.now += 20
         assert messages.line("progress: writing, 01:00") == (
             "progress: writing, 01:00 left, 25%, 30.0 min of 2.0 h of audio, 1/2 inputs, "
             "90 x real time"
         )
-        terminal.stage("reading back", 2, 7200)
+        terminal(PhaseStarted("reading back", 2, 7200))
         assert messages.line("progress: reading back") == (
             "progress: reading back, ? left, 0%, 0.0 s of 2.0 h of audio, 0/2 inputs"
         )
-        terminal.say("note: this")
+        terminal(Note("this"))
         assert messages.line("note: ") == "note: this"
 
 
@@ -414,43 +417,45 @@ def test_a_line_says_what_is_waited_for(tmp_path: Path, messages: Messages) -> N
         assert messages.line(waiting) == f"{waiting}0 bytes so far"
         spool.write_bytes(bytes(12_000))
         assert messages.line(f"{waiting}12") == f"{waiting}12.0 kB so far"
-        terminal.arrived("stdin", 12_000)
+        terminal(events.InputArrived("stdin", 12_000))
         assert messages.line("progress: ? left") == "progress: ? left, 0%, 0/1 input"
     with messages, Terminal((), grows=True, interval=INTERVAL) as terminal:
         waiting = "progress: waiting for the list of inputs, "
         assert messages.line(waiting) == f"{waiting}0 inputs so far"
-        terminal.arrived("a.wav", 10)
-        terminal.arrived("b.wav", 10)
+        terminal(events.InputArrived("a.wav", 10))
+        terminal(events.InputArrived("b.wav", 10))
         assert (
             messages.line("progress: ? left, 0%, 0/2") == "progress: ? left, 0%, 0/2 inputs so far"
         )
-        terminal.ended("a.wav")
-        terminal.ended("b.wav")
-        terminal.waits()
+        terminal(events.InputEnded("a.wav"))
+        terminal(events.InputEnded("b.wav"))
+        terminal(events.WaitingForInputs())
         assert messages.line(f"{waiting}2") == f"{waiting}2/2 inputs so far"
-        terminal.all_arrived()
+        terminal(events.InputsComplete(2))
         assert messages.line("progress: ? left, 0%, 2/2") == "progress: ? left, 0%, 2/2 inputs"
 
 
-@pytest.mark.parametrize("stage", ["checking", "writing"])
-def test_a_line_says_how_far_outputs_have_been_looked_at(stage: str, messages: Messages) -> None:
+@pytest.mark.parametrize("phase", ["checking", "writing"])
+def test_a_line_says_how_far_outputs_have_been_looked_at(
+    phase: Literal["checking", "writing"], messages: Messages
+) -> None:
     clock = Clock()
     with messages, Terminal(interval=INTERVAL, clock=clock) as terminal:
-        terminal.stage(stage, 10)
+        terminal(PhaseStarted(phase, 10))
         clock.now += 5
-        terminal.checked()
+        terminal(events.PhaseInputEnded())
         clock.now += 5
-        assert messages.line(f"progress: {stage}, 01:30") == (
-            f"progress: {stage}, 01:30 left, 10%, 1/10 inputs"
+        assert messages.line(f"progress: {phase}, 01:30") == (
+            f"progress: {phase}, 01:30 left, 10%, 1/10 inputs"
         )
 
 
 def test_a_quiet_run_and_a_short_one_have_no_line(capfd: pytest.CaptureFixture[str]) -> None:
     for options in ({"quiet": True, "interval": INTERVAL}, {}):
         with Terminal((), **options) as terminal:  # type: ignore[arg-type]
-            terminal.arrived("a.wav", 10)
-            terminal.computed("a.wav", 1, 1, 1)
-            terminal.stage("writing", 1, 1.0)
+            terminal(events.InputArrived("a.wav", 10))
+            terminal(events.InputProgress("a.wav", 1, 1, 1))
+            terminal(PhaseStarted("writing", 1, 1.0))
             time.sleep(10 * INTERVAL)
     assert capfd.readouterr() == ("", "")
 
@@ -458,7 +463,7 @@ def test_a_quiet_run_and_a_short_one_have_no_line(capfd: pytest.CaptureFixture[s
 def test_nothing_is_printed_once_it_is_closed(capfd: pytest.CaptureFixture[str]) -> None:
     for _ in range(20):
         with Terminal((), interval=1e-4) as terminal:
-            terminal.arrived("a.wav", 10)
+            terminal(events.InputArrived("a.wav", 10))
         capfd.readouterr()
         assert capfd.readouterr() == ("", "")
 

@@ -20,11 +20,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kapre_cli
+from kapre_cli.cli.event_lines import FailureCounts
 from kapre_cli.cli.report_file import check_report, open_report
-from kapre_cli.errors import OutputError, SettingsError
+from kapre_cli.errors import AudioReadError, OutputError, SettingsError
 from kapre_cli.failure_limit import MaxFailures
 from kapre_cli.outputs.run_lock import MARKER
-from kapre_cli.report import Report
+from kapre_cli.result_log import ResultLog
 from kapre_cli.settings import OutputSettings
 from tests import reference
 from tests.conftest import PROGRAM, files_below, write_audio, write_silence
@@ -468,13 +469,14 @@ def test_a_file_that_appears_while_the_report_is_opened_is_left(
     audio: Path, program: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = audio.parent
-    begin = Report.begin
+    start = ResultLog.start
 
-    def beaten(report: Report) -> None:
-        (here / "r.jsonl").write_text("mine")
-        begin(report)
+    def beaten(log: ResultLog) -> None:
+        if log.descriptor is None:
+            (here / "r.jsonl").write_text("mine")
+        start(log)
 
-    monkeypatch.setattr(Report, "begin", beaten)
+    monkeypatch.setattr(ResultLog, "start", beaten)
     command = ["spectrogram", audio / "0.wav", "-o", here / "o.h5", "--report", here / "r.jsonl"]
     ended = program(*command)
     assert (ended.code, "appeared while the run was on" in ended.err) == (1, True)
@@ -724,12 +726,13 @@ def test_many_failures_of_a_kind_are_summed_up_at_the_end(output: str, tmp_path:
 
 
 def test_kinds_of_failures_take_bounded_memory() -> None:
-    report = Report(say=lambda _: None)
+    counts = FailureCounts()
     for number in range(5000):
         letters = "".join(chr(ord("a") + int(digit)) for digit in str(number))
-        report.failed("x.wav", f"{letters} {'long ' * 1000}")
-        report.failed("y.wav", f"'{letters}' has {number:,} of b'{letters}', {number / 7:.3f} s")
-    assert list(report.failures_by_kind()) == ["5,000 inputs failed: '...' has N of '...', N s"]
+        counts.add(AudioReadError(f"{letters} {'long ' * 1000}"))
+        reason = f"'{letters}' has {number:,} of b'{letters}', {number / 7:.3f} s"
+        counts.add(AudioReadError(reason))
+    assert list(counts.lines()) == ["5,000 inputs failed: '...' has N of '...', N s"]
 
 
 @given(st.integers(0, 100), st.integers(0, 100), st.integers(1, 200))

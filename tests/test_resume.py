@@ -15,7 +15,7 @@ import kapre_cli
 from kapre_cli.engines import batches
 from kapre_cli.engines.batches import Segment
 from kapre_cli.extract import disk_usage
-from kapre_cli.extract.preview import previews
+from kapre_cli.extract.executor import previews
 from kapre_cli.extract.tasks import Preview
 from kapre_cli.inputs import Source
 from kapre_cli.outputs.run_lock import MARKER

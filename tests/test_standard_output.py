@@ -20,14 +20,19 @@ import pytest
 import kapre_cli
 from kapre_cli.errors import OutputError, StoredDataError
 from kapre_cli.extract import sinks as assembly
-from kapre_cli.extract.in_process import InProcess
+from kapre_cli.extract.executor import InProcess
 from kapre_cli.extract.run import stream
 from kapre_cli.extract.tasks import Task
 from kapre_cli.framing import Framing
 from kapre_cli.inputs import Inputs, InputStream, Names, Source, discover
 from kapre_cli.layers import SpectrogramConfig
-from kapre_cli.report import Report
-from kapre_cli.settings import STANDARD_OUTPUT, AudioSettings, ExtractionSettings, OutputSettings
+from kapre_cli.run_result import RunResult
+from kapre_cli.settings import (
+    STANDARD_OUTPUT,
+    AudioSettings,
+    ExtractionSettings,
+    OutputSettings,
+)
 from tests import reference
 from tests.conftest import PROGRAM, kill_workers, workers_of, write_audio, write_silence
 from tests.stress.runs import HERE
@@ -181,9 +186,9 @@ def settings_of(**more: Any) -> ExtractionSettings:
     )
 
 
-def sent(sources: Any, **more: Any) -> tuple[bytes, Report, list[int]]:
+def sent(sources: Any, **more: Any) -> tuple[bytes, RunResult, list[int]]:
     """Return what is read of a stream, the tally of the run, and how many inputs were held."""
-    report = Report(say=lambda _: None)
+    result = RunResult()
     reading, wrap_os_errors = os.pipe()
     parts = []
 
@@ -194,27 +199,27 @@ def sent(sources: Any, **more: Any) -> tuple[bytes, Report, list[int]]:
     reader = threading.Thread(target=read)
     reader.start()
     try:
-        executor = Counting(report)
-        stream(sources, settings_of(**more), report, wrap_os_errors, executor=executor)
+        executor = Counting(result)
+        stream(sources, settings_of(**more), result, wrap_os_errors, executor=executor)
     finally:
         os.close(wrap_os_errors)
         reader.join(timeout=60)
         os.close(reading)
-    return b"".join(parts), report, executor.n_held
+    return b"".join(parts), result, executor.n_held
 
 
 class Counting(InProcess):
     """Counts the inputs that have been given to a worker and have not been reported."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, result: RunResult) -> None:
         super().__init__()
-        self._report = report
-        self._n_given = 0
+        self._result = result
+        self._n_submitted = 0
         self.n_held: list[int] = []
 
     def submit(self, worker: int, task: Task) -> None:
-        self._n_given += len(task.inputs)
-        self.n_held.append(self._n_given - self._report.n_inputs)
+        self._n_submitted += len(task.inputs)
+        self.n_held.append(self._n_submitted - self._result.n_inputs)
         super().submit(worker, task)
 
 
@@ -255,12 +260,12 @@ def test_an_array_goes_out_while_the_next_input_is_waited_for(audio: Path, tmp_p
 
     reader = threading.Thread(target=read)
     reader.start()
-    report = Report(say=lambda _: None)
-    stream(sources, settings_of(jobs=2), report, wrap_os_errors)
+    result = RunResult()
+    stream(sources, settings_of(jobs=2), result, wrap_os_errors)
     os.close(wrap_os_errors)
     reader.join(timeout=60)
     assert [array.shape[0] for array in arrays] == [1, 2]
-    assert (report.n_written, report.n_failed, report.n_expected) == (2, 1, 3)
+    assert (result.n_written, result.n_failed, result.n_expected) == (2, 1, 3)
 
 
 # How it ends
@@ -422,10 +427,10 @@ def test_a_temporary_file_that_cannot_be_had_is_told_of(
     audio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
-    report = Report(say=lambda _: None)
+    result = RunResult()
     sources = [Source(str(audio / "0.wav"), "0.wav")]
     with pytest.raises(OutputError, match=r"TMPDIR names another folder.*: No such file"):
-        stream(sources, settings_of(), report, 1)
+        stream(sources, settings_of(), result, 1)
 
 
 def test_a_full_temporary_folder_is_told_of(audio: Path) -> None:

@@ -15,9 +15,9 @@ import pytest
 
 import kapre_cli
 from kapre_cli.cli import run
+from kapre_cli.events import ignore
 from kapre_cli.inspect.recompute import Recomputation
 from kapre_cli.layers import SpectrogramConfig
-from kapre_cli.report import SILENT
 from tests import reference
 from tests.conftest import PROGRAM, write_audio
 from tests.tears import counted
@@ -151,7 +151,7 @@ def test_inputs_are_computed_again_in_lots(
         for lot_bytes in (1, n_bytes + 1, 2**28):
             found.clear()
             monkeypatch.setattr("kapre_cli.inspect.recompute._CHUNK_BYTES", lot_bytes)
-            anew = Recomputation(features, audio, {}, lambda *told: found.append(told), SILENT)
+            anew = Recomputation(features, audio, {}, lambda *told: found.append(told), ignore)
             anew.check(list(features))
             assert anew.n_inputs == 4
             ((key, why),) = found

@@ -13,16 +13,18 @@ import pytest
 
 import kapre_cli
 from kapre_cli.errors import OutputError
-from kapre_cli.extract.channel import Channel
-from kapre_cli.extract.in_process import InProcess
-from kapre_cli.extract.preview import previews
+from kapre_cli.extract.executor import InProcess, previews
 from kapre_cli.extract.run import extract
-from kapre_cli.extract.tasks import TaskSettings
+from kapre_cli.extract.tasks import Channel, TaskSettings
 from kapre_cli.formats.metadata import OutputMetadata
 from kapre_cli.inputs import discover
 from kapre_cli.layers import SpectrogramConfig
-from kapre_cli.report import Report
-from kapre_cli.settings import AudioSettings, ExtractionSettings, OutputSettings
+from kapre_cli.run_result import RunResult
+from kapre_cli.settings import (
+    AudioSettings,
+    ExtractionSettings,
+    OutputSettings,
+)
 from tests import reference
 from tests.conftest import PROGRAM, kill_workers, workers_of, write_audio, write_silence
 
@@ -151,12 +153,12 @@ def run_changed(change: str, *arguments: str, cwd: Path) -> subprocess.Completed
 CRASHING_PREVIEW = """
 import signal, sys
 from kapre_cli.extract import preview
-really = preview.promise
+really = preview.read_header
 def crashing(path, *arguments, **options):
     if path.endswith("3.wav"):
         signal.raise_signal(signal.SIGSEGV)
     return really(path, *arguments, **options)
-preview.promise = crashing
+preview.read_header = crashing
 """
 
 
@@ -236,9 +238,9 @@ def test_an_executor_serves_one_run_after_another(audio: Path, tmp_path: Path) -
             settings = settings_of(tmp_path / f"{number}.h5")
             seen = previews(sources, TaskSettings(settings, OutputMetadata.of(settings)), executor)
             assert [one.n_samples for one in seen] == 6 * [400_000]
-            report = Report(say=pytest.fail)
-            extract(sources, settings, report, executor=executor)
-            assert report.n_written == 6
+            result = RunResult(failures=[])
+            extract(sources, settings, result, executor)
+            assert (result.n_written, result.failures) == (6, [])
     first, second = ((tmp_path / f"{number}.h5").read_bytes() for number in range(2))
     assert first == second
 

@@ -1,14 +1,14 @@
 """``--dry-run``: print what a run would do."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING
 
+from kapre_cli.events import InputResult, Note
 from kapre_cli.inputs import Source
-from kapre_cli.report import Report
-from kapre_cli.result_log import InputResult
+from kapre_cli.run_result import RunResult
 from kapre_cli.settings import ExtractionSettings
 from kapre_cli.settings.keras_file import resolved
 from kapre_cli.text import counted, duration, quoted
@@ -22,11 +22,15 @@ Shape = tuple[int, int, int]
 
 
 def print_preview(
-    sources: Sequence[Source], settings: ExtractionSettings, report: Report, executor: "Executor"
+    sources: Sequence[Source],
+    settings: ExtractionSettings,
+    result: RunResult,
+    say: Callable[[str], None],
+    executor: "Executor",
 ) -> None:
-    """Print what a run would do; inputs that would fail are counted in ``report`` as failed."""
+    """Print what a run would do; inputs that would fail are counted in ``result`` as failed."""
     from kapre_cli.extract.disk_usage import value_bytes
-    from kapre_cli.extract.preview import previews
+    from kapre_cli.extract.executor import previews
     from kapre_cli.extract.tasks import TaskSettings
     from kapre_cli.formats.metadata import OutputMetadata
     from kapre_cli.text import in_bytes
@@ -39,12 +43,14 @@ def print_preview(
     for source, seen in zip(sources, previews(sources, common, executor), strict=True):
         shape = seen.shape(layer)
         if seen.failure is not None:
-            report.failed(source.path, seen.failure, InputResult(source.key))
+            result.failed(source.path, seen.failure, InputResult(source.key))
         elif shape is None or seen.n_samples is None:
             n_open += 1
-            report.say(
-                f"note: {quoted(source.path)}: the header does not say how long it is; the "
-                "sums leave it out"
+            result.emit(
+                Note(
+                    f"{quoted(source.path)}: the header does not say how long it is; the "
+                    "sums leave it out"
+                )
             )
         else:
             arrays[source.key] = shape
@@ -53,14 +59,14 @@ def print_preview(
     if len(arrays) > _FEW:
         lines = _by_channels(arrays.values(), layer.axes.index("channel"))
     for line in lines:
-        report.say(line)
+        say(line)
     total = sum(map(prod, arrays.values())) * value_bytes(settings)
     size = in_bytes(total) if total < 1000 else f"{in_bytes(total)} ({total:,} bytes)"
-    report.say(
+    say(
         f"axes {', '.join(layer.axes)}; {duration(seconds)} of audio at {settings.audio.sr:,} Hz; "
         f"{size} of {output.dtype}{'' if output.compression == 'none' else ' before compression'}"
     )
-    report.n_written = len(arrays) + n_open
+    result.n_written = len(arrays) + n_open
 
 
 def _by_channels(arrays: Iterable[Shape], channel_axis: int) -> Iterator[str]:

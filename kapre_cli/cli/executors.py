@@ -26,7 +26,7 @@ def executor(
         kept: Descriptors of this process that workers read from.
     """
     if not click.get_current_context().obj:  # no worker may be forked
-        from kapre_cli.extract.in_process import InProcess
+        from kapre_cli.extract.executor import InProcess
 
         with InProcess() as in_process, interruptible_waits():
             yield in_process

@@ -1,6 +1,6 @@
 """The extracting commands: options to settings, settings to the library."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,12 +28,13 @@ from kapre_cli.errors import (
     TooManyFailuresError,
     UsageError,
 )
-from kapre_cli.exit_codes import ExitCode, Stopped, exit_code_of
+from kapre_cli.events import Event, InputArrived, InputResult, Note, Observer
+from kapre_cli.exit_codes import ExitCode, Stopped, error_text, exit_code_of
 from kapre_cli.inputs import Inputs, InputStream, Source
 from kapre_cli.inputs.shards import take
 from kapre_cli.osutil import is_at
-from kapre_cli.report import Report
-from kapre_cli.result_log import InputResult, ResultLog
+from kapre_cli.result_log import ResultLog
+from kapre_cli.run_result import RunResult
 from kapre_cli.settings import (
     STANDARD_OUTPUT,
     ExtractionSettings,
@@ -107,34 +108,42 @@ def _run(run: _Run, computing: "Executor") -> int:
         if descriptor is not None or options["report"] == STANDARD_OUTPUT:
             incoming.check_stdout_is_no_input(run.inputs, 1 if descriptor is None else descriptor)
 
+        from kapre_cli.cli.event_lines import summary
         from kapre_cli.cli.terminal import Terminal
 
         known = () if incoming.arrives else run.inputs.sources
-        with Terminal(known, grows=incoming.arrives, quiet=options["quiet"]) as terminal:
-            report = Report(
-                say=terminal.say,
+        with Terminal(
+            known,
+            grows=incoming.arrives,
+            quiet=options["quiet"],
+            verbose=options["verbose"],
+        ) as terminal:
+            result = RunResult(
+                terminal,
                 max_failures=options["max_failures"],
+                is_detailed=options["verbose"],
                 n_expected=None if incoming.arrives else run.inputs.n_inputs,
-                verbose=options["verbose"],
             )
-            with _recorded(report, place):
-                _work(run, report, terminal, computing, descriptor)
+            with _reported(result, terminal, place):
+                _work(run, result, terminal, computing, descriptor)
                 if not options["quiet"]:
-                    for line in report.failures_by_kind():
+                    for line in terminal.failures_by_kind():
                         terminal.say(line)
                     end = "; no output is written or changed"
-                    if run.output.is_stream or report.is_there:
+                    if run.output.is_stream or result.output:
                         end = f" -> {_place(run.output)}"
-                    terminal.say(f"{report.summary()}{end}")
-                report.broken |= n_lost_messages() > 0
-    return report.exit_code
+                    terminal.say(f"{summary(result)}{end}")
+                result.is_broken |= n_lost_messages() > 0
+    return result.exit_code
 
 
 @contextmanager
-def _recorded(report: Report, place: "ReportPlace | None") -> Iterator[None]:
-    """Write the events of ``report`` to a file, and the totals at the end, however that is reached.
+def _reported(
+    result: RunResult, terminal: "Terminal", place: "ReportPlace | None"
+) -> Iterator[None]:
+    """Write each result to the report, and the totals at the end, however that is reached.
 
-    The file is opened when the run begins; a run that is rejected before leaves it unchanged. If
+    The file is opened when the run starts; a run that is rejected before leaves it unchanged. If
     it cannot be opened, OutputError is raised. If a line cannot be written, the report ends there.
     """
     if place is None:
@@ -144,29 +153,37 @@ def _recorded(report: Report, place: "ReportPlace | None") -> Iterator[None]:
 
     path = place.path
 
-    def broke(error: OutputError) -> None:
-        report.broken = True
-        report.say(f"{PROGRAM}: Error: {error}; it ends there, the run goes on")
+    def end_report(error: OutputError) -> None:
+        result.is_broken = True
+        terminal.say(f"{PROGRAM}: Error: {error}; it ends there, the run goes on")
 
     name = "standard output" if path == STANDARD_OUTPUT else path
-    with ResultLog(partial(open_report, place), name, broke) as result_log:
-        report.result_log = result_log
+    with ResultLog(partial(open_report, place), name, end_report, error_text) as result_log:
+        result.emit = _both(terminal, result_log)
         try:
             yield
         except BaseException as error:
             if exit_code_of(error) is not ExitCode.USAGE:
                 with suppress(OSError, UsageError):  # the error under way says enough
-                    report.close(exit_code_of(error))
+                    result_log.finish(result, exit_code_of(error))
             raise
         opened, target = result_log.descriptor, place.target
         is_there = opened is None or target is None or is_at(opened, target, follow_links=True)
-        report.broken |= not is_there
-        report.close(report.exit_code)
+        result.is_broken |= not is_there
+        result_log.finish(result, result.exit_code)
         if not is_there:
-            report.say(
+            terminal.say(
                 f"{PROGRAM}: Error: the report {quoted(path)} was moved, replaced or removed while "
                 "the run was on: its lines are not there"
             )
+
+
+def _both(first: Observer, second: Observer) -> Observer:
+    def emit(event: Event) -> None:
+        first(event)
+        second(event)
+
+    return emit
 
 
 def _dry_run(run: _Run, computing: "Executor") -> int:
@@ -175,20 +192,22 @@ def _dry_run(run: _Run, computing: "Executor") -> int:
     run.incoming.receive()
 
     from kapre_cli.cli.dry_run import print_preview
+    from kapre_cli.cli.event_lines import EventLines
 
     lines: list[str] = []
-    report = Report(say=lines.append, verbose=run.options["verbose"])
-    _tell(run, report)
-    settings = _settings(run, run.every, report)
+    printed = EventLines(lines.append, verbose=run.options["verbose"])
+    result = RunResult(printed)
+    _count_rejected(run, result)
+    settings = _settings(run, run.every, result, lines.append)
     if settings is not None:
-        print_preview(run.inputs.sources, settings, report, computing)
-    lines += report.failures_by_kind()
+        print_preview(run.inputs.sources, settings, result, lines.append, computing)
+    lines += printed.failures_by_kind()
     lines.append(
-        f"{counted(report.n_inputs, 'input')}: {report.n_written:,} to be written, "
-        f"{report.n_failed:,} would fail -> {_place(run.output)}; nothing was done"
+        f"{counted(result.n_inputs, 'input')}: {result.n_written:,} to be written, "
+        f"{result.n_failed:,} would fail -> {_place(run.output)}; nothing was done"
     )
     echo("\n".join(lines))
-    return report.exit_code
+    return result.exit_code
 
 
 def _checked(run: _Run) -> "ReportPlace | None":
@@ -224,88 +243,92 @@ def _taken(
 
 def _work(
     run: _Run,
-    report: Report,
+    result: RunResult,
     terminal: "Terminal",
     computing: "Executor",
     descriptor: int | None,
 ) -> None:
     """Do the work of a run; print errors that do not end the process."""
     try:
-        _tell(run, report)
-        if _received(run, report):
-            _extract(run, report, terminal, computing, descriptor)
+        _count_rejected(run, result)
+        if _received(run, result, terminal):
+            _extract(run, result, terminal, computing, descriptor)
         ignore_signals()  # the rest takes a moment
     except (OutputError, StoredDataError, TooManyFailuresError) as error:
-        report.broken = True
-        terminal.say(f"{PROGRAM}: Error: {error}")
+        result.is_broken = True
+        terminal.say(f"{PROGRAM}: Error: {error_text(error)}")
     except Stopped as stopped:
         if run.output.is_stream:
-            stopped.outcome = f"{counted(report.n_written, 'array')} went out whole"
-        elif report.is_there:
+            stopped.outcome = f"{counted(result.n_written, 'array')} went out whole"
+        elif result.output:
             return  # the output is in its place: there was nothing left to stop
         raise
     finally:
-        if report.kept:
-            terminal.say(report.kept)
+        if result.kept is not None:
+            terminal(result.kept)
 
 
-def _tell(run: _Run, report: Report) -> None:
+def _count_rejected(run: _Run, result: RunResult) -> None:
     for note in run.inputs.notes:
-        report.say(f"note: {note}")
+        result.emit(Note(note))
     if run.every and not run.inputs.sources:
-        report.say(f"note: shard {run.shard} has no inputs: its output has no arrays")
-    for refusal in run.inputs.rejected_paths:
-        report.failed(refusal.path, refusal.reason)
+        result.emit(Note(f"shard {run.shard} has no inputs: its output has no arrays"))
+    for rejected in run.inputs.rejected_paths:
+        result.failed(rejected.path, UsageError(rejected.reason))
 
 
-def _received(run: _Run, report: Report) -> bool:
+def _received(run: _Run, result: RunResult, terminal: "Terminal") -> bool:
     """Read standard input, if it is an input; if that fails, all inputs do."""
     try:
         run.incoming.receive()
     except (AudioReadError, OutputError) as error:
-        report.broken = True
-        report.say(f"{PROGRAM}: Error: {error}")
+        result.is_broken = True
+        terminal.say(f"{PROGRAM}: Error: {error}")
         for source in run.inputs.sources:
-            report.unwritten(source.path, error, InputResult(source.key), tried=source.is_stream)
+            none = InputResult(source.key)
+            result.stopped(source.path, error, none, is_tried=source.is_stream)
         return False
     return True
 
 
 def _extract(
     run: _Run,
-    report: Report,
+    result: RunResult,
     terminal: "Terminal",
     computing: "Executor",
     descriptor: int | None,
 ) -> None:
-    def rejected(path: str, reason: object) -> None:
-        report.failed(path, reason)
-        report.require_few_failures()
+    def rejected(path: str, error: UsageError) -> None:
+        result.failed(path, error)
+        result.check_failures()
 
     sources = run.incoming.sources(run.inputs, rejected)
     for source in () if isinstance(sources, InputStream) else sources:
         if source.is_stream:  # received by now; the terminal knows the others
-            terminal.arrived(source.key, source.size)
+            terminal(InputArrived(source.key, source.size))
     every = sources if isinstance(sources, InputStream) else run.every
-    settings = _settings(run, every, report)
+    settings = _settings(run, every, result, terminal.say)
     if settings is not None:
         from kapre_cli.extract.run import extract, stream
 
         if descriptor is None:
-            extract(sources, settings, report, terminal, computing)
+            extract(sources, settings, result, computing)
         else:
-            stream(sources, settings, report, descriptor, terminal, computing)
+            stream(sources, settings, result, descriptor, computing)
     if isinstance(sources, InputStream):
         for note in sources.notes():
-            report.say(f"note: {note}")
+            result.emit(Note(note))
 
 
 def _settings(
-    run: _Run, every: Sequence[Source] | InputStream, report: Report
+    run: _Run,
+    every: Sequence[Source] | InputStream,
+    result: RunResult,
+    say: Callable[[str], None],
 ) -> ExtractionSettings | None:
     """Return the settings, with notes on unusual ones; ``None`` without a sample rate or inputs."""
     options = run.options
-    sr = sample_rate(options, every, run.inputs.sources, report)
+    sr = sample_rate(options, every, run.inputs.sources, result, say)
     if sr is None or not every:
         return None
     layer = layer_config(run.config, options, sr)
@@ -320,11 +343,13 @@ def _settings(
     )
     source = click.get_current_context().get_parameter_source("power")
     if options.get("decibel") and options["power"] == 1.0 and source is ParameterSource.DEFAULT:
-        report.say(
-            "note: --decibel with the default --power 1 gives half of the usual decibels "
-            "(10*log10 of amplitude); use --power 2 for decibels of power"
+        result.emit(
+            Note(
+                "--decibel with the default --power 1 gives half of the usual decibels "
+                "(10*log10 of amplitude); use --power 2 for decibels of power"
+            )
         )
-    warn_of_layer(layer, report)
+    warn_of_layer(layer, result)
     return settings
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from kapre_cli.errors import AudioReadError, KapreExtractError, UsageError
+from kapre_cli.events import InputResult
 from kapre_cli.inputs import (
     STDIN,
     STREAM,
@@ -20,8 +21,7 @@ from kapre_cli.inputs import (
     discover,
 )
 from kapre_cli.osutil import Resource, is_at, is_regular
-from kapre_cli.report import Report
-from kapre_cli.result_log import InputResult
+from kapre_cli.run_result import RunResult
 from kapre_cli.settings import OutputSettings
 from kapre_cli.text import quoted
 from kapre_cli.version import PROGRAM
@@ -106,18 +106,18 @@ class StdinInputs(Resource):
             self._stream.fill()
 
     def sources(
-        self, known: Inputs, refused: Callable[[str, object], None]
+        self, known: Inputs, rejected: Callable[[str, UsageError], None]
     ) -> Sequence[Source] | InputStream:
         """Return all inputs, or the known ones and the others as they arrive.
 
-        ``refused`` is called with the path of each rejected one and the reason.
+        ``rejected`` is called with the path of each rejected one and the error.
         """
         if self._names is None or not self.arrives:
             return known.sources
         from kapre_cli.outputs.validation import OutputPathValidator
 
         admit = OutputPathValidator(self._output, self._options["report"]).admit
-        return InputStream(known, self._names, self._options["root"], admit, refused)
+        return InputStream(known, self._names, self._options["root"], admit, rejected)
 
     def close(self) -> None:
         """Close the list, and drop the content of standard input."""
@@ -130,7 +130,8 @@ def sample_rate(
     options: Mapping[str, Any],
     sources: Sequence[Source] | InputStream,
     taken: Collection[Source],
-    report: Report,
+    result: RunResult,
+    say: Callable[[str], None],
 ) -> int | None:
     """Return the sample rate of a run, ``None`` if no input states one.
 
@@ -153,27 +154,25 @@ def sample_rate(
             except AudioReadError as error:
                 failures[source] = error
                 if arriving is not None:
-                    report.require_few_failures(len(failures))
+                    result.check_failures(len(failures))
                 continue
             if arriving is not None:
                 arriving.unread([*failures, source])
             return sr
     except KapreExtractError:  # earlier failures are reported first
-        _report_failures(failures, report)
+        _count_failures(failures, result)
         raise
     mine = {*taken, *(failures if arriving is not None else ())}
-    _report_failures(
-        {source: reason for source, reason in failures.items() if source in mine}, report
-    )
+    _count_failures({source: failures[source] for source in failures if source in mine}, result)
     if arriving is None and sources and not taken:
-        report.say(f"{PROGRAM}: Error: no input of any shard states a rate; name it with --sr")
-        report.broken = True
+        say(f"{PROGRAM}: Error: no input of any shard states a rate; name it with --sr")
+        result.is_broken = True
     return None
 
 
-def _report_failures(failures: Mapping[Source, AudioReadError], report: Report) -> None:
-    for source, reason in failures.items():
-        report.failed(source.path, reason, InputResult(source.key))
+def _count_failures(failures: Mapping[Source, AudioReadError], result: RunResult) -> None:
+    for source, error in failures.items():
+        result.failed(source.path, error, InputResult(source.key))
 
 
 def _check(options: Mapping[str, Any]) -> None:

@@ -8,7 +8,8 @@ from typing import Any, get_type_hints
 import click
 
 from kapre_cli.cli.options import Group, Option, WholeNumber, parsed
-from kapre_cli.report import Report
+from kapre_cli.events import Warned
+from kapre_cli.run_result import RunResult
 from kapre_cli.settings import LayerConfig
 from kapre_cli.settings.layers import CommandOption, command_options
 
@@ -74,7 +75,7 @@ def as_option(name: str, value: float | None = None) -> str:
     return spelled if value is None else f"{spelled} {value:.15g}"
 
 
-def warn_of_layer(config: LayerConfig, report: Report) -> None:
+def warn_of_layer(config: LayerConfig, result: RunResult) -> None:
     """Warn of unusual arguments and name better options; --verbose lists empty mel bands."""
-    for warning in config.warnings(as_option, lists_bands=report.verbose):
-        report.warn(warning)
+    for warning in config.warnings(as_option, lists_bands=result.is_detailed):
+        result.emit(Warned(warning))

@@ -12,7 +12,7 @@ from kapre_cli.cli.run_options import OVERWRITE, QUIET, SCALES, format_option, o
 from kapre_cli.cli.signals import ignore_signals, interruptible_waits
 from kapre_cli.errors import OutputError, StoredDataError, UsageError
 from kapre_cli.exit_codes import Stopped
-from kapre_cli.report import Report
+from kapre_cli.run_result import RunResult
 from kapre_cli.settings import FILE_FORMATS, OutputSettings
 from kapre_cli.settings.run import format_of, output_path
 from kapre_cli.text import counted, quoted
@@ -75,24 +75,24 @@ def merge(
         overwrite=overwrite,
     )
     with Terminal(quiet=quiet) as terminal:
-        report = Report(say=terminal.say)
+        result = RunResult(terminal)
         try:
-            merging.merge(settings, inputs, report, terminal, allow_missing=allow_missing)
+            merging.merge(settings, inputs, result, allow_missing=allow_missing)
         except UsageError:  # a recording among the inputs is a StoredDataError too
             raise
         except (OutputError, StoredDataError) as error:
             terminal.say(f"{PROGRAM}: Error: {error}")
-            report.broken = True
+            result.is_broken = True
         except Stopped:
-            if not report.is_there:
+            if not result.output:
                 raise  # else the output is in its place: there was nothing left to stop
         ignore_signals()
     end = "no output is written or changed"
-    if report.is_there:
-        end = f"{counted(report.n_written, 'array')} -> {quoted(output)}"
+    if result.output:
+        end = f"{counted(result.n_written, 'array')} -> {quoted(output)}"
     if not quiet:
         click.echo(f"{counted(len(inputs), 'output')}: {end}", err=True)
-    return report.exit_code
+    return result.exit_code
 
 
 def _with_output(inputs: Sequence[Path]) -> str:

@@ -28,7 +28,7 @@ from kapre_cli.outputs.scratch import scratch_folder
 from kapre_cli.plotting.files import check_picture, kind_of, save
 from kapre_cli.plotting.image import PlotAxis
 from kapre_cli.plotting.view import FIRST_KEYS, View
-from kapre_cli.report import Report
+from kapre_cli.run_result import RunResult
 from kapre_cli.settings import (
     DEFAULT_AMIN,
     LAYERS,
@@ -168,8 +168,8 @@ def _extract(
     folders = [os.path.dirname(os.path.abspath(path)) for path in paths]
     sources = discover(map(str, paths), os.path.commonpath(folders)).sources
     with Terminal(sources, quiet=options["quiet"]) as terminal:
-        report = Report(say=terminal.say)
-        sr = sample_rate(options, sources, sources, report)
+        result = RunResult(terminal)
+        sr = sample_rate(options, sources, sources, result, terminal.say)
         if sr is not None:
             # Four frames where the other commands have two.
             n_hop = options["n_hop"] or max(options["n_dft"] // 4, 1)
@@ -180,11 +180,11 @@ def _extract(
                 output=OutputSettings(path=output, format="hdf5"),
             )
             PlotAxis(settings.layer, sr).limits(view.freq)  # before the work
-            warn_of_layer(settings.layer, report)
-            extract(sources, settings, report, terminal, computing)
-    if report.exit_code:
+            warn_of_layer(settings.layer, result)
+            extract(sources, settings, result, computing)
+    if result.exit_code:
         raise AudioReadError(
-            f"{counted(report.n_failed, 'recording')} of {len(sources)} cannot be drawn: "
+            f"{counted(result.n_failed, 'recording')} of {len(sources)} cannot be drawn: "
             "there is no picture"
         )
 

@@ -1,13 +1,11 @@
-"""Progress of a run: amounts, speed and the time left, as a bar or a line shows them."""
+"""Progress of a run: amounts, speed and the time left, for a bar or a line."""
 
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from kapre_cli.inputs import Source
-from kapre_cli.report import Progress
 from kapre_cli.text import clock_time, counted, duration, in_bytes
 
 Clock = Callable[[], float]
@@ -47,11 +45,11 @@ class Speed:
 
 @dataclass(frozen=True)
 class Status:
-    """How far a stage of a run is.
+    """The progress of a phase of a run.
 
     Attributes:
-        name: The stage; empty for computing.
-        share: The fraction that is done. ``None``: the stage waits, as ``name`` says.
+        name: The phase; empty for computing.
+        share: The fraction that is done; ``None`` while the phase waits, as ``name`` says.
         left: Seconds until its end, ``None`` if that is not known.
         details: The amounts and the speed, the most important first.
     """
@@ -99,11 +97,11 @@ class Status:
         return f"{100 * (self.share or 0.0):.0f}%"
 
 
-class Computing(Progress):
-    """The stage that computes, measured in seconds of audio; another thread may show it.
+class ComputeProgress:
+    """The phase that computes, measured in seconds of audio.
 
     The length of an unopened input is estimated from its bytes and the lengths of opened ones.
-    The work of earlier runs is neither done nor to be done.
+    The work of earlier runs is neither done nor due.
 
     Args:
         sources: Key and bytes of each known input.
@@ -120,9 +118,8 @@ class Computing(Progress):
         clock: Clock = time.monotonic,
     ) -> None:
         self.done = 0.0
-        self._lock = threading.RLock()
         self._speed = Speed(clock)
-        self._begun: dict[str, float] = {}  # of each input that earlier runs have done a part of
+        self._resumed: dict[str, float] = {}  # of each input that earlier runs have done a part of
         self._left: dict[str, float] = {}  # of each input that is being computed
         self._unopened: dict[str, int] = {}
         self._bytes_unopened = 0
@@ -130,7 +127,7 @@ class Computing(Progress):
         self._seconds_opened = 0.0
         self._n_inputs = 0
         self._n_ended = 0
-        self._n_kept = 0
+        self._n_reused = 0
         for key, n_bytes in sources:
             self.arrived(key, n_bytes)
         self._grows = self._is_waiting = grows
@@ -138,74 +135,67 @@ class Computing(Progress):
 
     def arrived(self, key: str, n_bytes: int) -> None:
         """Add an input that has arrived."""
-        with self._lock:
-            self._stream = None
-            self._is_waiting = False
-            self._unopened[key] = max(n_bytes, 1)
-            self._bytes_unopened += self._unopened[key]
-            self._n_inputs += 1
+        self._stream = None
+        self._is_waiting = False
+        self._unopened[key] = max(n_bytes, 1)
+        self._bytes_unopened += self._unopened[key]
+        self._n_inputs += 1
 
-    def all_arrived(self) -> None:
-        """Record that no more inputs come."""
-        with self._lock:
-            self._grows = self._is_waiting = False
+    def complete(self, _n_inputs: int) -> None:
+        """Record that no more inputs arrive."""
+        self._grows = self._is_waiting = False
 
-    def kept(self, key: str) -> None:
+    def reused(self, key: str) -> None:
         """Leave out an input that an earlier run has computed."""
-        with self._lock:
-            self._open(key)
-            self._n_inputs -= 1
-            self._n_kept += 1
+        self._open(key)
+        self._n_inputs -= 1
+        self._n_reused += 1
 
-    def begun(self, key: str, seconds: float) -> None:
+    def resumed(self, key: str, seconds: float) -> None:
         """Leave out the part of an input that an earlier run has computed."""
-        with self._lock:
-            self._begun[key] = seconds
+        self._resumed[key] = seconds
 
     def computed(self, key: str, due: float, seconds: float, length: float) -> None:
         """Record computed seconds."""
-        with self._lock:
-            self._is_waiting = False
-            if key in self._unopened:
-                self._bytes_opened += self._open(key)
-                self._seconds_opened += length
-                self._left[key] = due
-            if key in self._left:
-                self._left[key] -= seconds
-            self.done += seconds
-            self._speed.mark(self.done)
+        self._is_waiting = False
+        if key in self._unopened:
+            self._bytes_opened += self._open(key)
+            self._seconds_opened += length
+            self._left[key] = due
+        if key in self._left:
+            self._left[key] -= seconds
+        self.done += seconds
+        self._speed.mark(self.done)
 
     def ended(self, key: str) -> None:
         """Count an input that has been computed or has failed."""
-        with self._lock:
-            self._open(key)
-            self._left.pop(key, None)
-            self._n_ended += 1
+        self._open(key)
+        self._left.pop(key, None)
+        self._n_ended += 1
 
     def _open(self, key: str) -> int:
         """Exclude an input from the estimate; return its bytes."""
         n_bytes = self._unopened.pop(key, 0)
         self._bytes_unopened -= n_bytes
-        self._begun.pop(key, None)
+        self._resumed.pop(key, None)
         return n_bytes
 
     @property
     def total(self) -> float | None:
-        """Seconds of audio, done or to be done; ``None`` as long as they cannot be estimated."""
+        """Seconds of audio, done or due; ``None`` as long as they cannot be estimated."""
         if not self._bytes_opened:
             return None
         unopened = self._bytes_unopened * self._seconds_opened / self._bytes_opened
-        unopened = max(unopened - sum(self._begun.values()), 0.0)
+        unopened = max(unopened - sum(self._resumed.values()), 0.0)
         return self.done + max(sum(self._left.values()), 0.0) + unopened
 
-    def waits(self) -> None:
-        """Record that all inputs that have arrived are computed, and more are awaited."""
-        with self._lock:
-            self._is_waiting = self._grows
-            self._speed.forget()
+    def waiting(self) -> None:
+        """Record that all inputs that have arrived are computed, and more may arrive."""
+        self._is_waiting = self._grows
+        self._speed.forget()
 
     def status(self) -> Status:
-        """Return how far it is."""
+        """Return the current status."""
         if self._stream is not None:
             so_far = f"{in_bytes(self._stream.size)} so far"
             return Status("waiting for standard input", None, None, (so_far,))
@@ -213,15 +203,15 @@ class Computing(Progress):
         inputs = f"{ended}{counted(self._n_inputs, 'input')}"
         if self._grows:
             inputs += " so far"
-        if self._n_kept:
-            inputs += f" ({self._n_kept:,} kept)"
+        if self._n_reused:
+            inputs += f" ({self._n_reused:,} kept)"
         if self._is_waiting:
             return Status("waiting for the list of inputs", None, None, (inputs,))
         return _status("", self.done, self.total, self._speed.now(self.done), inputs)
 
 
-class Counting:
-    """A stage that goes through arrays, measured in seconds of their audio.
+class PhaseProgress:
+    """A phase that goes through arrays, measured in seconds of their audio.
 
     ``seconds`` is the sum; ``None``: it is not known, and inputs are counted.
     """
@@ -238,7 +228,7 @@ class Counting:
         self._speed = Speed(clock)
         self._speed.mark(0.0)
 
-    def moved(self, seconds: float) -> None:
+    def advanced(self, seconds: float) -> None:
         """Record that ``seconds`` more are done, of inputs that have not ended."""
         self._seconds_begun += seconds
         self._speed.mark(self._done)
@@ -257,7 +247,7 @@ class Counting:
         return min(self._seconds_ended + self._seconds_begun, self._seconds)
 
     def status(self) -> Status:
-        """Return how far it is."""
+        """Return the current status."""
         inputs = f"{self._n_ended:,}/{counted(self._n_inputs, 'input')}"
         is_audio = self._seconds is not None
         total = self._seconds if is_audio else self._n_inputs

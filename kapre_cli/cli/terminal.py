@@ -3,12 +3,15 @@
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
-from kapre_cli.cli.progress import Clock, Computing, Counting, Status
+from kapre_cli import events
+from kapre_cli.cli.event_lines import EventLines
+from kapre_cli.cli.progress import Clock, ComputeProgress, PhaseProgress, Status
 from kapre_cli.cli.streams import echo, stderr_to
+from kapre_cli.events import Event
 from kapre_cli.inputs import Source
 from kapre_cli.interpreter import silence_tensorflow
 from kapre_cli.osutil import Resource, diverted
@@ -17,16 +20,14 @@ from kapre_cli.text import printable
 if TYPE_CHECKING:
     from kapre_cli.cli.bar import Bar
 
-NOTE = "note: "  # the prefix of messages that need no action
-
 LINE_SECONDS = 60.0  # from one line to the next where there is no terminal
 _BAR_SECONDS = 0.2  # from one drawing to the next where there is one
 
 
-class Terminal(Computing, Resource):
-    """Keeps standard error to this program's own messages, and shows progress.
+class Terminal(Resource):
+    """An observer of a run that prints messages and shows progress on standard error.
 
-    The progress is a bar on a terminal, elsewhere a line a minute.
+    The progress is a bar on a terminal, elsewhere a line a minute; a thread shows it.
 
     TensorFlow's C++ code writes to file descriptor 2 regardless of its settings, so during a run
     that descriptor leads nowhere and messages go through a copy of it.
@@ -35,6 +36,7 @@ class Terminal(Computing, Resource):
         sources: The known inputs. ``None``: no audio is read.
         grows: Whether more inputs may arrive.
         quiet: Suppress bar, lines and notes.
+        verbose: Print details as well.
         interval: Seconds from one line to the next.
     """
 
@@ -46,29 +48,72 @@ class Terminal(Computing, Resource):
         *,
         grows: bool = False,
         quiet: bool = False,
+        verbose: bool = False,
         interval: float = LINE_SECONDS,
         clock: Clock = time.monotonic,
     ) -> None:
-        known = () if quiet or sources is None else sources
-        files = [(source.key, source.size) for source in known if not source.is_stream]
-        stream = next((source for source in known if source.is_stream), None)
-        super().__init__(files, grows=grows, stream=stream, clock=clock)
         self._quiet = quiet
+        self._clock = clock
+        self._lines = EventLines(self.say, quiet=quiet, verbose=verbose)
+        self._lock = threading.RLock()  # guards what the showing thread reads
+        self._phase: ComputeProgress | PhaseProgress | None = None
+        # What is done with the frequent events, whose fields are the arguments.
+        self._handlers: dict[type[Event], Callable[..., None]] = {}
+        if sources is not None:
+            known = () if quiet else sources
+            files = [(source.key, source.size) for source in known if not source.is_stream]
+            stream = next((source for source in known if source.is_stream), None)
+            computing = ComputeProgress(files, grows=grows, stream=stream, clock=clock)
+            self._phase = computing
+            self._handlers = {
+                events.InputArrived: computing.arrived,
+                events.InputsComplete: computing.complete,
+                events.InputReused: computing.reused,
+                events.InputResumed: computing.resumed,
+                events.InputProgress: computing.computed,
+                events.InputEnded: computing.ended,
+            }
         silence_tensorflow()
         self._redirections = ExitStack()
         descriptor = self._redirections.enter_context(diverted(2))
         self._redirections.enter_context(stderr_to(descriptor))
-        self._clock = clock
-        self._stage: Computing | Counting | None = None if sources is None else self
         self._closing = threading.Event()
         self._showing: threading.Thread | None = None
         self._interval = interval
         if sys.stderr.isatty() and not quiet:
             from kapre_cli.cli.bar import Bar  # tqdm only where there is a terminal to draw on
 
-            self._bar, self._interval = Bar(self._shown, self._lock), _BAR_SECONDS
+            self._bar, self._interval = Bar(self._status, self._lock), _BAR_SECONDS
         if sources is not None:
             self._show()
+
+    def __call__(self, event: Event) -> None:
+        """Show an event."""
+        handler = self._handlers.get(type(event))
+        if handler is not None:
+            with self._lock:
+                handler(*event)
+        elif isinstance(event, events.WaitingForInputs):
+            self._wait()
+        elif isinstance(event, events.PhaseStarted):
+            self._start_phase(event)
+        else:
+            self._lines(event)
+
+    def _wait(self) -> None:
+        """Show the state: no event will for a while."""
+        with self._lock:
+            if isinstance(self._phase, ComputeProgress):
+                self._phase.waiting()
+            self._show()
+
+    def _start_phase(self, event: events.PhaseStarted) -> None:
+        if not self._quiet:
+            with self._lock:
+                self._phase = phase = PhaseProgress(*event, clock=self._clock)
+                self._handlers[events.PhaseProgress] = phase.advanced
+                self._handlers[events.PhaseInputEnded] = phase.ended
+                self._show()
 
     def _show(self) -> None:
         """Draw the bar now and from now on, or print a line at intervals."""
@@ -84,55 +129,32 @@ class Terminal(Computing, Resource):
             with self._lock:
                 if self._closing.is_set():
                     return
-                status = self._shown()
+                status = self._status()
                 if self._bar is not None:
                     self._bar.refresh()
                 elif status is not None:
                     self.say(status.line())
 
+    def _status(self) -> Status | None:
+        with self._lock:
+            return None if self._phase is None else self._phase.status()
+
     def _above_bar(self, stream: TextIO) -> AbstractContextManager[Any]:
         return self._lock if self._bar is None else self._bar.external_write_mode(file=stream)
 
-    def _shown(self) -> Status | None:
-        with self._lock:
-            return None if self._stage is None else self._stage.status()
-
     def say(self, message: str) -> None:
         """Print one message on a line of its own, above the bar."""
-        if self._quiet and message.startswith(NOTE):
-            return
         with self._above_bar(sys.stderr):
             sys.stderr.write(f"{printable(message)}\n")  # at once: others may write there as well
-
-    def waits(self) -> None:
-        """Show the state: no event will for a while."""
-        with self._lock:
-            super().waits()
-            self._show()
-
-    def stage(self, name: str, n_inputs: int, seconds: float | None = None) -> None:
-        """Begin a stage."""
-        if not self._quiet:
-            with self._lock:
-                self._stage = Counting(name, n_inputs, seconds, clock=self._clock)
-                self._show()
-
-    def moved(self, seconds: float) -> None:
-        """Count some seconds of audio."""
-        if isinstance(self._stage, Counting):
-            with self._lock:
-                self._stage.moved(seconds)
-
-    def checked(self, seconds: float = 0.0) -> None:
-        """Count an input."""
-        if isinstance(self._stage, Counting):
-            with self._lock:
-                self._stage.ended(seconds)
 
     def echo(self, line: str) -> None:
         """Print a line on standard output, above the bar."""
         with self._above_bar(sys.stdout):
             echo(line)
+
+    def failures_by_kind(self) -> Iterator[str]:
+        """Yield a line for each kind of failure that many inputs have in common."""
+        return self._lines.failures_by_kind()
 
     def close(self) -> None:
         """Restore standard error."""

@@ -3,18 +3,23 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
 
 from kapre_cli.audio import AudioReader, sha256_of
+from kapre_cli.audio.samples import Samples
+from kapre_cli.engines.batches import Segment
 from kapre_cli.errors import FeatureError, OutputError, input_error
-from kapre_cli.extract.blocks import ActiveInput, Block, EndOfInput, Item, frame_blocks
-from kapre_cli.extract.jobs import fitting_blocks, tells_state
+from kapre_cli.extract.jobs import input_blocks, is_identified_by_mtime
 from kapre_cli.extract.tasks import TaskInput
 from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.framing import Framing
 from kapre_cli.inputs import Source
 from kapre_cli.osutil import Resource
-from kapre_cli.resume.journal import Journal, identity
+from kapre_cli.resume.journal import BlockEntry, Journal, identity
 from kapre_cli.settings import ExtractionSettings, LayerConfig
 from kapre_cli.settings.checks import within_int64
 from kapre_cli.text import counted
@@ -24,6 +29,102 @@ AHEAD_VALUES = 2**23  # samples that may wait to be computed: 32 MiB
 CHUNK_VALUES = 2**18
 CHUNK_ITEMS = 128
 SECONDS_TO_END = 5.0  # that a thread which waits for a disk may take to end
+
+
+@dataclass(slots=True, eq=False)
+class ActiveInput:
+    """One input while a worker decodes and computes it.
+
+    Attributes:
+        number: Its place among the inputs of the run.
+        begun: When its file was opened (:func:`time.monotonic`).
+        metadata: Its metadata; ``None`` until it has been opened.
+        state: The state of its file, see ``journal.identity``.
+        reused: First frames of the blocks that earlier runs have computed.
+        n_reused: Number of frames in these.
+        n_due: Number of blocks still to be computed.
+        is_read: Whether its file has been read and checked to the end.
+        has_failed: Whether it has failed; its pending blocks are void.
+        work_seconds: Seconds from opening to the last computed frame; ``None`` without one.
+    """
+
+    number: int
+    source: Source
+    journal: Journal
+    begun: float
+    metadata: InputMetadata | None = None
+    state: int = 0
+    reused: tuple[int, ...] = ()
+    n_reused: int = 0
+    n_pending: int = 0
+    entries: list[BlockEntry] = field(default_factory=list)
+    is_read: bool = False
+    has_failed: bool = False
+    work_seconds: float | None = None
+
+    @property
+    def required_metadata(self) -> InputMetadata:
+        """Metadata of an input that has been opened."""
+        if self.metadata is None:
+            raise RuntimeError(f"{self.source.key!r} has not been opened")
+        return self.metadata
+
+
+@dataclass(slots=True)
+class Block:
+    """Successive frames of one input, to be computed.
+
+    Attributes:
+        samples: Samples of the frames, padding included: ``(n_channels, n_samples)``.
+        results: The features, shape ``(n_channels, n_frames, n_features)``, once they are computed.
+        peak: The largest feature so far: NaN or infinite if one of them is.
+        n_due: Number of frames, over all channels, that are not computed yet.
+    """
+
+    input: ActiveInput
+    first_frame: int
+    n_frames: int
+    samples: Samples
+    results: npt.NDArray[np.float32] = field(init=False)
+    peak: float = field(init=False, default=0.0)
+    n_pending: int = field(init=False)
+
+    def segments(
+        self,
+        n_features: int,
+        complete: Callable[["Block"], None],
+        failed: Callable[[Exception], None] | None = None,
+    ) -> list[Segment]:
+        """Return each channel's frames, of ``n_features`` features.
+
+        ``complete`` is called once all frames have been computed, ``failed`` with the exception
+        that computing some of them raises.
+        """
+        n_channels = len(self.samples)
+        self.results = np.empty((n_channels, self.n_frames, n_features), np.float32)
+        self.n_pending = n_channels * self.n_frames
+
+        def computed(count: int, peak: float) -> None:
+            self.n_pending -= count
+            self.peak = float(np.maximum(self.peak, peak))  # NaN stays
+            if self.n_pending == 0:
+                complete(self)
+
+        return [
+            Segment(samples, results, computed, failed)
+            for samples, results in zip(self.samples, self.results, strict=True)
+        ]
+
+
+@dataclass(slots=True)
+class EndOfInput:
+    """The end of an input, which has been read and checked completely or has failed."""
+
+    input: ActiveInput
+    failure: Exception | None = None
+
+
+Item = ActiveInput | Block | EndOfInput
 
 
 def decoded(one: TaskInput, settings: ExtractionSettings, journal: Journal) -> Iterator[Item]:
@@ -50,16 +151,16 @@ def _blocks(one: TaskInput, active: ActiveInput, settings: ExtractionSettings) -
     with AudioReader(source.file, audio, is_stream=source.is_stream) as reader:
         check_frame(config, reader)
         active.metadata = metadata = _metadata(source, reader, framing)
-        is_told = tells_state(source, metadata.source_mtime_ns)
+        is_told = is_identified_by_mtime(source, metadata.source_mtime_ns)
         content = "" if is_told else sha256_of(source.file)
         active.state = identity(metadata, audio.non_finite, content)
-        fitting = fitting_blocks(metadata, config)
+        fitting = input_blocks(metadata, config)
         if one.state == active.state:
-            kept = {*fitting} & {*one.blocks}
-            active.kept = tuple(first for first, _ in kept)
-            active.n_kept = sum(n_frames for _, n_frames in kept)
-        active.n_due = len(fitting) - len(active.kept)
-        for block in frame_blocks(active, reader, framing, config.n_features, active.kept):
+            reused = {*fitting} & {*one.blocks}
+            active.reused = tuple(first for first, _ in reused)
+            active.n_reused = sum(n_frames for _, n_frames in reused)
+        active.n_pending = len(fitting) - len(active.reused)
+        for block in frame_blocks(active, reader, framing, config.n_features, active.reused):
             yield block
             if active.has_failed:  # its features cannot be used: no need to read on
                 return
@@ -98,6 +199,48 @@ def _metadata(source: Source, reader: AudioReader, framing: Framing) -> InputMet
         n_missing=reader.file.n_missing,
         note="; ".join(reader.file.notes),
     )
+
+
+def frame_blocks(
+    active: ActiveInput,
+    reader: AudioReader,
+    framing: Framing,
+    n_features: int,
+    reused: Container[int] = (),
+) -> Iterator[Block]:
+    """Yield the frames of an input block by block; the file has been read completely at the end.
+
+    ``reused`` has the first frames of blocks that are computed already and left out.
+
+    Raises:
+        SettingsError: If the input is too short for one frame.
+        AudioReadError: If it is damaged or shorter than its header states.
+    """
+    length = reader.n_samples
+    buffer = np.empty((reader.n_channels, 0), np.float32)  # the last samples read, as far as needed
+    n_read = 0
+
+    def samples(start: int, stop: int) -> Samples:
+        """Return the samples of frames, zeros before the signal's start and after its end."""
+        nonlocal buffer, n_read
+        first, last = max(start, 0), min(stop, length)
+        buffer = buffer[:, first - (n_read - buffer.shape[1]) :]
+        while n_read < first:  # a hop longer than a frame leaves samples out
+            n_read += len(reader.read(min(first - n_read, framing.block_values)))
+        if n_read < last:
+            new = reader.read(last - n_read).T
+            n_read += new.shape[1]
+            buffer = np.concatenate([buffer, new], axis=1) if buffer.size else new
+        if (first, last) == (start, stop):
+            return buffer
+        padded = np.zeros((len(buffer), stop - start), np.float32)
+        padded[:, first - start : last - start] = buffer
+        return padded
+
+    for first, count in framing.blocks(framing.n_time(length), n_features, reader.n_channels):
+        if first not in reused:
+            yield Block(active, first, count, samples(*framing.span(length, first, count)))
+    reader.finish()
 
 
 class DecodeAhead(Resource):

@@ -1,13 +1,31 @@
-"""The interface of executors, which compute tasks."""
+"""Executors, which compute tasks: their interface, and the one of this process."""
 
 import select
 from abc import abstractmethod
-from collections.abc import Callable, Collection
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from kapre_cli.extract.tasks import Event, Task, TaskSettings
+from kapre_cli.errors import AudioReadError
+from kapre_cli.extract.tasks import (
+    TASK_INPUTS,
+    Failed,
+    Message,
+    Preview,
+    Previewed,
+    Task,
+    TaskInput,
+    TaskSettings,
+    WorkerBroken,
+    WorkerLost,
+)
+from kapre_cli.inputs import Source
 from kapre_cli.osutil import Resource
 
-Deliver = Callable[[Event], None]
+if TYPE_CHECKING:
+    from kapre_cli.extract.compute import Outbox
+
+Deliver = Callable[[Message], None]
 
 
 class Executor(Resource):
@@ -17,7 +35,7 @@ class Executor(Resource):
     def begin(self, common: TaskSettings, deliver: Deliver, n_workers: int) -> None:
         """Begin a run that can use ``n_workers`` workers, and drop the rest of the one before.
 
-        ``deliver`` is called with every event, within :meth:`wait`. It does not raise.
+        ``deliver`` is called with every message, within :meth:`wait`. It does not raise.
         """
 
     @abstractmethod
@@ -33,7 +51,7 @@ class Executor(Resource):
 
     @abstractmethod
     def wait(self, descriptors: Collection[int] = (), timeout: float | None = None) -> None:
-        """Deliver events; wait for one, a readable descriptor or ``timeout`` seconds."""
+        """Deliver messages; wait for one, a readable descriptor or ``timeout`` seconds."""
 
     @abstractmethod
     def stop(self) -> None:
@@ -52,3 +70,104 @@ def readable(descriptors: Collection[int], timeout: float | None) -> Collection[
     for descriptor in descriptors:
         poll.register(descriptor, select.POLLIN)
     return [fd for fd, _ in poll.poll(None if timeout is None else 1000 * timeout)]
+
+
+def dead_worker_messages(
+    inputs: Collection[TaskInput], worker: int, journal: str, how: str
+) -> list[Message]:
+    """Return the messages of a dead worker's unfinished inputs.
+
+    Each is tried once more, alone, to find out which of them it died of. A retry fails.
+    """
+    retries = tuple(one._replace(is_retry=True) for one in inputs if not one.is_retry)
+    error = AudioReadError(
+        f"the worker process died twice ({how}) while it was reading it: the file must be damaged "
+        "in a way that its decoder cannot stand, or too large for the memory"
+    )
+    failed = [Failed(one.number, error, None) for one in inputs if one.is_retry]
+    return [WorkerLost(retries, worker, journal, how), *failed]
+
+
+class InProcess(Executor):
+    """Computes tasks in this process, within :meth:`wait`.
+
+    A decoder that crashes ends the process.
+    """
+
+    def __init__(self) -> None:
+        self._task: Task | None = None
+        self._outbox: Outbox | None = None
+
+    def begin(self, common: TaskSettings, deliver: Deliver, n_workers: int) -> None:  # noqa: ARG002
+        """Begin a run."""
+        self.stop()
+        self._common, self._deliver = common, deliver
+
+    def idle_worker(self, *, alone: bool = False) -> int | None:  # noqa: ARG002
+        """Return the one worker unless it has a task."""
+        return 0 if self._task is None else None
+
+    def submit(self, worker: int, task: Task) -> None:  # noqa: ARG002
+        """Take a task."""
+        self._task = task
+
+    def wait(self, descriptors: Collection[int] = (), timeout: float | None = None) -> None:
+        """Compute the task, or wait for the descriptors."""
+        if self._task is None:
+            readable(descriptors, timeout)
+            return
+        # Decoders are imported where they are used: with workers, this process needs none.
+        from kapre_cli.extract.compute import Outbox, compute_tasks
+        from kapre_cli.extract.preview import preview_task
+
+        task, self._task = self._task, None
+        if not task.journal:
+            self._send(preview_task(task, self._common.settings))
+            return
+        if self._outbox is None:
+            self._outbox = Outbox(self._common, self._send)
+        compute_tasks([task], self._common, self._outbox)
+
+    def _send(self, messages: Iterable[Message]) -> None:
+        for message in messages:
+            self._deliver(message)
+
+    def stop(self) -> None:
+        """Drop the task and close the journals."""
+        self._task = None
+        if self._outbox is not None:
+            self._outbox.close()
+            self._outbox = None
+
+
+def previews(sources: Sequence[Source], common: TaskSettings, executor: Executor) -> list[Preview]:
+    """Return a preview of each input.
+
+    Workers open the files, because opening a damaged one may crash a decoder, too.
+    """
+    found: dict[int, Preview] = {}
+    inputs = [TaskInput(number, source) for number, source in enumerate(sources)]
+    due = deque(inputs[first : first + TASK_INPUTS] for first in range(0, len(inputs), TASK_INPUTS))
+    errors: list[BaseException] = []
+
+    def handle(message: Message) -> None:
+        if isinstance(message, Previewed):
+            found[message.number] = message.preview
+        elif isinstance(message, Failed):
+            found[message.number] = Preview(message.reason)
+        elif isinstance(message, WorkerBroken):
+            errors.append(message.error)
+        elif isinstance(message, WorkerLost):
+            due.extend([one] for one in message.inputs)
+
+    executor.begin(common, handle, len(due))
+    while len(found) < len(inputs):
+        while due:
+            worker = executor.idle_worker(alone=due[0][0].is_retry)
+            if worker is None:
+                break
+            executor.submit(worker, Task(due.popleft(), ""))
+        executor.wait()
+        if errors:
+            raise errors[0]
+    return [found[one.number] for one in inputs]

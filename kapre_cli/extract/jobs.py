@@ -5,19 +5,18 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from kapre_cli.errors import KapreExtractError
+from kapre_cli.events import InputResult
 from kapre_cli.formats.features import Features
 from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.inputs import Source
-from kapre_cli.result_log import InputResult
 from kapre_cli.resume.journal import BlockEntry
 from kapre_cli.settings import LayerConfig
 from kapre_cli.settings.checks import INT64
-from kapre_cli.text import duration, quoted
 
 NO_ENTRIES: Mapping[int, BlockEntry] = MappingProxyType({})
 
 
-def tells_state(source: Source, mtime_ns: int) -> bool:
+def is_identified_by_mtime(source: Source, mtime_ns: int) -> bool:
     """Return whether the modification time distinguishes the states of an input.
 
     Times beyond 64 bits are stored as the nearest time within, so the first and the last of these
@@ -36,14 +35,13 @@ class Job:
         state: The state of its file that its blocks belong to, see ``journal.identity``.
         entries: Its blocks that are in journals, by their first frame.
         stored_in: The earlier output that holds its array, if that is kept.
-        restated: Whether its metadata differs from that in the earlier output.
-        done: Whether all its features are computed.
-        kept: Whether an earlier run has done it.
+        has_new_metadata: Whether its metadata differs from that in the earlier output.
+        is_done: Whether all its features are computed.
+        is_reused: Whether an earlier run has computed it.
         failure: Why it has failed, until that is reported.
         was_tried: Whether reading it has begun, in this run or in one whose work is kept.
         work_seconds: Seconds from opening to the last computed frame; ``None`` without one.
         has_blocks: Whether blocks of it have been computed in this run.
-        has_crashed: Whether a worker died before finishing it; it is then computed alone.
     """
 
     source: Source
@@ -52,29 +50,28 @@ class Job:
     state: int = 0
     entries: Mapping[int, BlockEntry] = field(default_factory=lambda: NO_ENTRIES)
     stored_in: Features | None = None
-    restated: bool = False
-    done: bool = False
-    kept: bool = False
-    failed: bool = False
+    has_new_metadata: bool = False
+    is_done: bool = False
+    is_reused: bool = False
+    has_failed: bool = False
     failure: KapreExtractError | None = None
     was_tried: bool = False
     work_seconds: float | None = None
     has_blocks: bool = False
-    has_crashed: bool = False
 
     @property
     def has_ended(self) -> bool:
         """Whether it is done or has failed."""
-        return self.done or self.failed
+        return self.is_done or self.has_failed
 
     @property
-    def known_metadata(self) -> InputMetadata:
+    def required_metadata(self) -> InputMetadata:
         """Metadata of an input that has been opened."""
         if self.metadata is None:
             raise RuntimeError(f"{self.source.key!r} has not been opened")
         return self.metadata
 
-    def take_complete(
+    def reuse_blocks(
         self,
         state: int,
         entries: Mapping[int, BlockEntry],
@@ -82,14 +79,14 @@ class Job:
         config: LayerConfig,
     ) -> bool:
         """Take blocks of journals if they cover the whole input; return whether they do."""
-        fitting = fitting_blocks(metadata, config)
+        fitting = input_blocks(metadata, config)
         if any(first not in entries or entries[first].shape[1] != n for first, n in fitting):
             return False
         self.state, self.metadata = state, metadata
         self.entries = {first: entries[first] for first, _ in fitting}
         return True
 
-    def known(self, config: LayerConfig) -> InputResult:
+    def result(self, config: LayerConfig) -> InputResult:
         """Return the values of an ended input that messages and the report show."""
         metadata, key = self.metadata, self.source.key
         if metadata is None:
@@ -105,15 +102,8 @@ class Job:
             metadata.is_floored(config),
         )
 
-    def told(self, config: LayerConfig) -> str:
-        """Return key, shape and length of a finished input, for messages."""
-        metadata = self.known_metadata
-        shape = config.shape(metadata.n_samples, metadata.n_channels)
-        sizes = ", ".join(f"{axis} {n:,}" for axis, n in zip(config.axes, shape, strict=True))
-        return f"{quoted(self.source.key)}: {sizes}; {duration(metadata.seconds)}"
 
-
-def fitting_blocks(metadata: InputMetadata, config: LayerConfig) -> list[tuple[int, int]]:
+def input_blocks(metadata: InputMetadata, config: LayerConfig) -> list[tuple[int, int]]:
     """Return the blocks that an input is cut into: first frame and number of frames."""
     n_time = config.framing.n_time(metadata.n_samples)
     return list(config.framing.blocks(n_time, config.n_features, metadata.n_channels))

@@ -1,25 +1,13 @@
 """Preview what a run would do with each input, from the headers."""
 
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 from kapre_cli.audio import AudioReader, read_header
 from kapre_cli.audio.reader import n_channels_taken
-from kapre_cli.errors import AudioReadError, input_error
+from kapre_cli.errors import input_error
 from kapre_cli.extract.decode import check_frame
-from kapre_cli.extract.executor import Executor
-from kapre_cli.extract.tasks import (
-    TASK_INPUTS,
-    Broken,
-    Event,
-    Lost,
-    Preview,
-    Previewed,
-    Task,
-    TaskInput,
-    TaskSettings,
-)
+from kapre_cli.extract.tasks import Preview, Previewed, Task
 from kapre_cli.inputs import Source
 from kapre_cli.settings import ExtractionSettings
 
@@ -45,48 +33,3 @@ def _preview(source: Source, settings: ExtractionSettings) -> Preview:
             return Preview(None, reader.file.sr, reader.n_channels, reader.n_samples)
     except Exception as error:
         return Preview(input_error(error))
-
-
-def previews(sources: Sequence[Source], common: TaskSettings, executor: Executor) -> list[Preview]:
-    """Return a preview of each input.
-
-    Workers open the files, because opening a damaged one may crash a decoder, too.
-    """
-    found: dict[int, Preview] = {}
-    inputs = [TaskInput(number, source) for number, source in enumerate(sources)]
-    due = deque(inputs[first : first + TASK_INPUTS] for first in range(0, len(inputs), TASK_INPUTS))
-    tried_alone: set[int] = set()
-    errors: list[BaseException] = []
-
-    def handle(event: Event) -> None:
-        if isinstance(event, Previewed):
-            found[event.number] = event.preview
-        elif isinstance(event, Broken):
-            errors.append(event.error)
-        elif isinstance(event, Lost):
-            for one in event.inputs:
-                if one.number in tried_alone:
-                    found[one.number] = Preview(crashed(event.how))
-                else:
-                    tried_alone.add(one.number)
-                    due.append([one])
-
-    executor.begin(common, handle, len(due))
-    while len(found) < len(inputs):
-        while due:
-            worker = executor.idle_worker(alone=due[0][0].number in tried_alone)
-            if worker is None:
-                break
-            executor.submit(worker, Task(due.popleft(), ""))
-        executor.wait()
-        if errors:
-            raise errors[0]
-    return [found[one.number] for one in inputs]
-
-
-def crashed(how: str) -> AudioReadError:
-    """Return the error of an input whose worker died twice."""
-    return AudioReadError(
-        f"the worker process died twice ({how}) while it was reading it: the file must be damaged "
-        "in a way that its decoder cannot stand, or too large for the memory"
-    )

@@ -5,9 +5,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from kapre_cli.errors import OutputError, StoredDataError, TooManyFailuresError
+from kapre_cli.events import Note, ReducedRange, RunStarted, WorkKept
 from kapre_cli.extract.coordinator import Coordinator
-from kapre_cli.extract.executor import Executor
-from kapre_cli.extract.in_process import InProcess
+from kapre_cli.extract.executor import Executor, InProcess
 from kapre_cli.extract.jobs import Job
 from kapre_cli.extract.reuse import ReusePolicy
 from kapre_cli.extract.sinks import FileSink, StreamSink
@@ -17,20 +17,18 @@ from kapre_cli.inputs import InputStream, Source
 from kapre_cli.outputs.existing import existing_output
 from kapre_cli.outputs.scratch import scratch_folder
 from kapre_cli.outputs.validation import validate_output
-from kapre_cli.report import SILENT, Progress, Report
 from kapre_cli.resume.journals import Journals, replay
 from kapre_cli.resume.previous_run import PreviousRun, require_no_work
 from kapre_cli.resume.work_dir import WorkDir
+from kapre_cli.run_result import RunResult
 from kapre_cli.settings import ExtractionSettings
 from kapre_cli.settings.keras_file import resolved
-from kapre_cli.text import counted, quoted
 
 
 def extract(
     sources: Sequence[Source] | InputStream,
     settings: ExtractionSettings,
-    report: Report,
-    progress: Progress = SILENT,
+    result: RunResult,
     executor: Executor | None = None,
 ) -> None:
     """Extract the features of every source into one output.
@@ -50,17 +48,16 @@ def extract(
         TooManyFailuresError: If more inputs fail than allowed; likewise.
     """
     settings = replace(settings, layer=resolved(settings.layer))
-    jobs, coming = _jobs_of(sources)
-    with _unwritten_reported(jobs, settings, report), InProcess() as here:
-        _extract(jobs, coming, settings, report, progress, executor or here)
+    jobs, arriving = _jobs_of(sources)
+    with _stopped_counted(jobs, settings, result), InProcess() as here:
+        _extract(jobs, arriving, settings, result, executor or here)
 
 
 def _extract(
     jobs: list[Job],
-    coming: InputStream | None,
+    arriving: InputStream | None,
     settings: ExtractionSettings,
-    report: Report,
-    progress: Progress,
+    result: RunResult,
     executor: Executor,
 ) -> None:
     output = settings.output
@@ -71,21 +68,19 @@ def _extract(
         existing = existing_output(output)  # another run may have published just now
         require_no_work(work_dir, replayed, output)
         if work_dir.note is not None:
-            report.say(f"note: {work_dir.note}")
+            result.emit(Note(work_dir.note))
         common = TaskSettings(settings, OutputMetadata.of(settings))
         with PreviousRun(work_dir, replayed, output, common.root) as earlier:
             versions = common.root.versions
-            if report.verbose:
-                report.say(", ".join(f"{name} {number}" for name, number in versions.items()))
-            reuse = ReusePolicy(earlier, settings, versions, report)
-            reuse.tell_versions()
-            known = None if coming else jobs
-            sink = FileSink(common, work_dir, existing, reuse, known, progress)
-            report.begin()
-            run = Coordinator(common, work_dir.journals, sink, report, progress, executor)
+            result.emit(RunStarted(versions))
+            reuse = ReusePolicy(earlier, settings, versions, result)
+            reuse.compare_versions()
+            known = None if arriving else jobs
+            sink = FileSink(common, work_dir, existing, reuse, known)
+            run = Coordinator(common, work_dir.journals, sink, result, executor)
             try:
                 try:
-                    run.go(jobs, coming)
+                    run.run(jobs, arriving)
                     work_dir.require_in_place()
                     sink.finish(jobs)
                 except OutputError:
@@ -100,7 +95,7 @@ def _extract(
                     with suppress(OutputError):  # the error under way says enough
                         work_dir.journals.sync()
                     if work_dir.place is not None:
-                        report.kept = _kept(jobs, work_dir.place)
+                        result.kept = _kept(jobs, work_dir.place)
                 raise
             finally:
                 sink.close()
@@ -109,9 +104,8 @@ def _extract(
 def stream(
     sources: Sequence[Source] | InputStream,
     settings: ExtractionSettings,
-    report: Report,
+    result: RunResult,
     descriptor: int,
-    progress: Progress = SILENT,
     executor: Executor | None = None,
 ) -> None:
     """Extract the features of every source and send each array as soon as its turn has come.
@@ -125,14 +119,14 @@ def stream(
         OutputError: If they cannot be written.
         TooManyFailuresError: If more inputs fail than allowed.
     """
-    report.begin()
     settings = replace(settings, layer=resolved(settings.layer))
     common = TaskSettings(settings, OutputMetadata.of(settings), is_durable=False)
+    result.emit(RunStarted(common.root.versions))
     with scratch_folder() as folder, Journals(folder) as journals, InProcess() as here:
-        sink = StreamSink(descriptor, settings, journals, report)
-        run = Coordinator(common, journals, sink, report, progress, executor or here)
-        with _unwritten_reported(run.queue, settings, report):
-            run.go(*_jobs_of(sources))
+        sink = StreamSink(descriptor, settings, journals, result)
+        run = Coordinator(common, journals, sink, result, executor or here)
+        with _stopped_counted(run.queue, settings, result):
+            run.run(*_jobs_of(sources))
 
 
 def _jobs_of(sources: Sequence[Source] | InputStream) -> tuple[list[Job], InputStream | None]:
@@ -142,33 +136,30 @@ def _jobs_of(sources: Sequence[Source] | InputStream) -> tuple[list[Job], InputS
 
 
 @contextmanager
-def _unwritten_reported(
-    jobs: Iterable[Job], settings: ExtractionSettings, report: Report
+def _stopped_counted(
+    jobs: Iterable[Job], settings: ExtractionSettings, result: RunResult
 ) -> Iterator[None]:
-    """Report the inputs whose arrays are in no output, if an error stops the run."""
+    """Count the inputs whose arrays are in no output as failed, if an error stops the run."""
     try:
         yield
-        report.warn_of_floor(settings.layer.amin)
+        if result.n_floored:
+            result.emit(ReducedRange(result.n_floored, result.n_inputs, settings.layer.amin))
     except (OutputError, StoredDataError, TooManyFailuresError) as error:
-        report.broken = True
-        for job in () if report.is_there else jobs:
-            known = job.known(settings.layer)
+        result.is_broken = True
+        for job in () if result.output else jobs:
+            path, properties = job.source.path, job.result(settings.layer)
             if job.failure is not None:
-                report.failed(job.source.path, job.failure, known)
-            elif not job.failed:
-                report.unwritten(job.source.path, error, known, tried=job.was_tried)
+                result.failed(path, job.failure, properties)
+            elif not job.has_failed:
+                result.stopped(path, error, properties, is_tried=job.was_tried)
         raise
 
 
 def _has_work(job: Job) -> bool:
-    return job.has_blocks or bool(job.entries) or (job.done and job.stored_in is None)
+    return job.has_blocks or bool(job.entries) or (job.is_done and job.stored_in is None)
 
 
-def _kept(jobs: Sequence[Job], folder: object) -> str:
-    n_done = sum(job.done and not job.failed for job in jobs)
+def _kept(jobs: Sequence[Job], folder: object) -> WorkKept:
+    n_done = sum(job.is_done and not job.has_failed for job in jobs)
     n_begun = sum(_has_work(job) and not job.has_ended for job in jobs)
-    parts = f" and parts of {n_begun:,} more" if n_begun else ""
-    return (
-        f"{n_done:,} of {counted(len(jobs), 'input')} done{parts}: kept in {quoted(folder)}; "
-        "the same command with --resume goes on"
-    )
+    return WorkKept(folder, n_done, n_begun, len(jobs))

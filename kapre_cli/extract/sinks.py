@@ -7,6 +7,15 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
 from kapre_cli.errors import OutputError, StoredDataError, input_error
+from kapre_cli.events import (
+    Observer,
+    OutputUnchanged,
+    PhaseInputEnded,
+    PhaseProgress,
+    PhaseStarted,
+    WorkKept,
+    ignore,
+)
 from kapre_cli.extract.assembly import final_array
 from kapre_cli.extract.disk_usage import output_bytes
 from kapre_cli.extract.jobs import NO_ENTRIES, Job
@@ -19,13 +28,13 @@ from kapre_cli.formats.registry import writer_class
 from kapre_cli.formats.writer import FeatureWriter
 from kapre_cli.osutil import require_free_bytes
 from kapre_cli.outputs.existing import Existing
-from kapre_cli.report import SILENT, Progress, Report
 from kapre_cli.resume.journals import Journals
 from kapre_cli.resume.work_dir import WorkDir, signals_deferred
+from kapre_cli.run_result import RunResult
 from kapre_cli.settings import ExtractionSettings
-from kapre_cli.text import counted, quoted
+from kapre_cli.text import quoted
 
-_SECONDS_TO_LOOK = 0.1  # between two checks that the work folder is in its place
+_SECONDS_BETWEEN_CHECKS = 0.1  # between two checks that the work folder is in its place
 
 
 class Sink:
@@ -39,15 +48,15 @@ class Sink:
 
     ahead_inputs = sys.maxsize
     ahead_bytes = sys.maxsize
-    tells_at_once = True
+    reports_at_once = True
 
-    def keep(self, job: Job) -> None:
+    def reuse(self, job: Job) -> None:
         """Give an input the results of earlier runs."""
 
-    def get_ready(self) -> None:
+    def prepare(self) -> None:
         """Prepare before the first input has ended."""
 
-    def nothing_else_is_due(self, jobs: Collection[Job]) -> None:
+    def all_ended(self, jobs: Collection[Job]) -> None:
         """Record that all inputs have ended, and which of them are still to be taken."""
 
     def take(self, job: Job, pause: Callable[[], None]) -> None:
@@ -73,7 +82,6 @@ class FileSink(Sink):
         existing: Existing,
         reuse: ReusePolicy,
         jobs: Sequence[Job] | None,
-        progress: Progress,
     ) -> None:
         self._settings = common.settings
         self._config = common.settings.layer
@@ -81,11 +89,10 @@ class FileSink(Sink):
         self._work_dir = work_dir
         self._existing = existing
         self._reuse = reuse
-        self._report = reuse.report
-        self._n_rejected = reuse.report.n_failed
-        self._progress = progress
+        self._result = reuse.result
+        self._n_rejected = reuse.result.n_failed
         self._writer: FeatureWriter | None = None
-        self._next_look = 0.0  # when the work folder is checked
+        self._next_check = 0.0  # when the work folder is checked
         self._written: list[Job] = []
         self._waiting: list[Job] = []  # unchanged inputs, not written if all others are
         self._features = reuse.earlier.features
@@ -95,28 +102,28 @@ class FileSink(Sink):
         )
         self._stored_keys = iter(self._features or ())
         # The place of arrays whose inputs are gone is known only once all inputs have been tried.
-        self._follows = self._features is None or (
-            jobs is not None and not reuse.others({job.source.key for job in jobs})
+        self._can_follow = self._features is None or (
+            jobs is not None and not reuse.unclaimed({job.source.key for job in jobs})
         )
         self._announced: tuple[int, float] | None = None  # inputs and seconds to be written
-        self._shown = SILENT  # the progress, once it is that of writing
+        self._emit: Observer = ignore  # once the progress is that of writing: the run's
 
-    def keep(self, job: Job) -> None:
+    def reuse(self, job: Job) -> None:
         """Give an input the results of earlier runs."""
-        self._reuse.keep(job)
+        self._reuse.reuse(job)
 
-    def get_ready(self) -> None:
+    def prepare(self) -> None:
         """Load the library that writes the output."""
         writer_class(self._settings.output.format)
 
-    def nothing_else_is_due(self, jobs: Collection[Job]) -> None:
+    def all_ended(self, jobs: Collection[Job]) -> None:
         """Show the progress of writing from the next written input on."""
         self._announced = len(jobs), sum(job.metadata.seconds for job in jobs if job.metadata)
-        self._shown = SILENT
+        self._emit = ignore
 
     def take(self, job: Job, pause: Callable[[], None]) -> None:
         """Write the input's array, unless there may be nothing to write."""
-        if (job.failed and not self._reuse.retain(job)) or not self._follows:
+        if (job.has_failed and not self._reuse.retain(job)) or not self._can_follow:
             return
         self._waiting.append(job)
         if self._writer is not None or not self._is_stored(job, next(self._stored_keys, None)):
@@ -126,7 +133,7 @@ class FileSink(Sink):
 
     def _is_stored(self, job: Job, key: str | None) -> bool:
         """Return whether the finished output has this array, unchanged and next (under ``key``)."""
-        is_there = job.stored_in is not None and not job.restated and job.source.key == key
+        is_there = job.stored_in is not None and not job.has_new_metadata and job.source.key == key
         return is_there and self._is_of_same_settings
 
     def _opened(self) -> FeatureWriter:
@@ -136,7 +143,7 @@ class FileSink(Sink):
         return self._writer
 
     def _write(self, job: Job, pause: Callable[[], None]) -> None:
-        metadata = job.known_metadata
+        metadata = job.required_metadata
         self._require_place()
         writer = self._opened()
         try:
@@ -144,32 +151,33 @@ class FileSink(Sink):
         except (OutputError, StoredDataError):
             raise
         except Exception as error:
-            if not job.failed:
-                job.failed = True
-                self._report.failed(job.source.path, input_error(error), job.known(self._config))
+            if not job.has_failed:
+                job.has_failed = True
+                self._result.failed(job.source.path, input_error(error), job.result(self._config))
             return
         if self._announced is not None:
-            self._progress.stage("writing", *self._announced)
-            self._announced, self._shown = None, self._progress
+            self._emit = self._result.emit
+            self._emit(PhaseStarted("writing", *self._announced))
+            self._announced = None
         key = job.source.key
         job.metadata = writer.add(
-            key, with_pauses(array, metadata.seconds, self._shown, pause), metadata
+            key, with_pauses(array, metadata.seconds, self._emit, pause), metadata
         )
         if job.stored_in is not None and job.metadata.crc32 != metadata.crc32:
             raise OutputError(f"{quoted(key)} changed in the old output as it was copied")
         job.entries = NO_ENTRIES
         self._written.append(job)
-        self._shown.checked(metadata.seconds)
+        self._emit(PhaseInputEnded(metadata.seconds))
 
     def _require_place(self) -> None:
         """Check that the work folder's name is not that of another folder now.
 
         A file that is open stays where it is: a check now and then is enough.
         """
-        is_due = time.monotonic() > self._next_look
+        is_due = time.monotonic() > self._next_check
         if is_due or self._writer is None or self._settings.output.format == "npy-directory":
             self._work_dir.require_in_place()
-            self._next_look = time.monotonic() + _SECONDS_TO_LOOK
+            self._next_check = time.monotonic() + _SECONDS_BETWEEN_CHECKS
 
     def _array(self, job: Job) -> ArrayChunks:
         if job.stored_in is not None:
@@ -182,15 +190,12 @@ class FileSink(Sink):
 
         After an OutputError the earlier output is unchanged.
         """
-        arrays = self._reuse.contents(jobs, self._n_rejected)
+        arrays = self._reuse.output_jobs(jobs, self._n_rejected)
         if self._writer is None and (arrays or not jobs) and self._is_up_to_date(arrays):
-            self._report.is_there = True
-            is_all = len(arrays) == len(jobs) and not any(job.failed for job in jobs)
-            new = "up to date: nothing was computed"
-            if not is_all:
-                new = "left as it is: nothing new could be read"
-            self._report.say(f"note: {quoted(self._settings.output.path)} is {new}")
-        elif arrays and all(job.failed for job in arrays):
+            self._result.output = self._settings.output.path
+            is_complete = len(arrays) == len(jobs) and not any(job.has_failed for job in jobs)
+            self._result.emit(OutputUnchanged(self._result.output, is_complete))
+        elif arrays and all(job.has_failed for job in arrays):
             self._keep_unwritten(arrays)
             return
         elif arrays or self._may_be_empty(jobs):
@@ -212,10 +217,7 @@ class FileSink(Sink):
         self._work_dir.keep = n_finished > 0
         if self._work_dir.keep:
             place = self._work_dir.place or self._work_dir.folder
-            self._report.kept = (
-                f"the finished work of {counted(n_finished, 'input')} is kept in "
-                f"{quoted(place)}; the same command with --resume goes on with it"
-            )
+            self._result.kept = WorkKept(place, n_finished)
 
     def _may_be_empty(self, jobs: Sequence[Job]) -> bool:
         """Return whether to write an output without arrays: of a shard, and over no better one."""
@@ -227,10 +229,10 @@ class FileSink(Sink):
             output = self._settings.output.path
             n_bytes = output_bytes(arrays, self._settings)
             require_free_bytes(output.parent, n_bytes, quoted(output))
-            self.nothing_else_is_due(arrays)
+            self.all_ended(arrays)
         for job in arrays:
             self._write(job, lambda: None)
-            self._report.require_few_failures()
+            self._result.check_failures()
 
     def _publish(self, writer: FeatureWriter) -> None:
         """Read the output back, move it into its place and remove the work folder.
@@ -238,14 +240,14 @@ class FileSink(Sink):
         An interrupt between the last two would be reported as if there were no output.
         """
         writer.finish()
-        require_written(writer, self._progress)
+        require_written(writer, self._result.emit)
         writer.close()
         with signals_deferred():
             try:
                 self._work_dir.publish(self._existing)
             finally:
                 if self._work_dir.published:
-                    self._report.is_there = True
+                    self._result.output = self._settings.output.path
                     self._count(self._written)
             self._reuse.earlier.close()
             self._work_dir.close()
@@ -253,9 +255,9 @@ class FileSink(Sink):
     def _count(self, arrays: Sequence[Job]) -> None:
         """Count the inputs whose arrays are in the output; failed ones have been counted."""
         for job in arrays:
-            if not job.failed:
-                tell = self._report.skipped if job.kept else self._report.written
-                tell(job.source.path, job.known(self._config))
+            if not job.has_failed:
+                count = self._result.skipped if job.is_reused else self._result.written
+                count(job.source.path, job.result(self._config))
 
     def close(self) -> None:
         """Close the writer; its output is void unless it is in its place."""
@@ -268,25 +270,26 @@ class StreamSink(Sink):
 
     ahead_inputs = 2**10
     ahead_bytes = 2**28
-    tells_at_once = False
+    reports_at_once = False
 
     def __init__(
-        self, descriptor: int, settings: ExtractionSettings, journals: Journals, report: Report
+        self, descriptor: int, settings: ExtractionSettings, journals: Journals, result: RunResult
     ) -> None:
         self._descriptor = descriptor
         self._config = settings.layer
         self._dtype = settings.output.dtype
         self._journals = journals
-        self._report = report
+        self._result = result
 
     def take(self, job: Job, pause: Callable[[], None]) -> None:
         """Send the array or report the failure; raise BrokenPipeError if nobody reads it."""
-        if not job.failed:
+        if not job.has_failed:
             self._send(job, pause)
-        if job.failed:
-            self._report.failed(job.source.path, job.failure, job.known(self._config))
+        properties = job.result(self._config)
+        if job.failure is not None:
+            self._result.failed(job.source.path, job.failure, properties)
         else:
-            self._report.written(job.source.path, job.known(self._config))
+            self._result.written(job.source.path, properties)
 
     def _send(self, job: Job, pause: Callable[[], None]) -> None:
         entries = list(job.entries.values())
@@ -295,16 +298,16 @@ class StreamSink(Sink):
         except (OutputError, StoredDataError):
             raise
         except Exception as error:
-            job.failed, job.failure = True, input_error(error)
+            job.has_failed, job.failure = True, input_error(error)
             return
-        metadata = job.known_metadata
-        write_array(self._descriptor, with_pauses(array, metadata.seconds, SILENT, pause))
+        metadata = job.required_metadata
+        write_array(self._descriptor, with_pauses(array, metadata.seconds, ignore, pause))
         job.metadata = metadata.with_reference(array.reference)
         job.entries = NO_ENTRIES
 
 
 def with_pauses(
-    array: ArrayChunks, seconds: float, progress: Progress, pause: Callable[[], None]
+    array: ArrayChunks, seconds: float, emit: Observer, pause: Callable[[], None]
 ) -> ArrayChunks:
     """Return an array of so many seconds that calls ``pause`` between its pieces."""
     if array.n_pieces == 1:
@@ -314,7 +317,7 @@ def with_pauses(
     def pieces() -> Iterator[Part]:
         for index, values in array.pieces():
             yield index, values
-            progress.moved(values.shape[array.time_axis] * per_frame)
+            emit(PhaseProgress(values.shape[array.time_axis] * per_frame))
             pause()
 
     return replace(array, pieces=pieces)

@@ -1,16 +1,27 @@
-"""Messages between a run and its workers; all of them can be pickled."""
+"""Messages between a run and its workers, and the channel that carries them, pickled."""
 
+import pickle
+import socket
+import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import NamedTuple
+from threading import Lock
+from typing import Any, NamedTuple
 
 from kapre_cli.errors import KapreExtractError
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.inputs import Source
+from kapre_cli.osutil import Resource
 from kapre_cli.resume.journal import BlockEntry
 from kapre_cli.settings import ExtractionSettings, LayerConfig
 
 TASK_INPUTS = 64  # of one task, at most
+
+_LENGTH = struct.Struct("<Q")
+
+# SIGPIPE from an ended process would be mistaken for that of standard output's reader.
+NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
 
 
 class TaskInput(NamedTuple):
@@ -20,6 +31,7 @@ class TaskInput(NamedTuple):
         number: Its place among the inputs of the run.
         state: The state of its file that ``blocks`` belong to, see ``journal.identity``.
         blocks: Blocks that earlier runs have computed: first frame and number of frames.
+        is_retry: Whether a worker died before finishing it; it is then alone in its task.
     """
 
     number: int
@@ -27,6 +39,7 @@ class TaskInput(NamedTuple):
     state: int = 0
     blocks: tuple[tuple[int, int], ...] = ()
     n_bytes: int = 0
+    is_retry: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,7 +95,7 @@ class Finished(NamedTuple):
     Attributes:
         state: The state of its file, see ``journal.identity``.
         entries: Its blocks that the task has computed.
-        kept: First frames of the blocks of earlier runs that are still valid.
+        reused: First frames of the blocks of earlier runs that are still valid.
         work_seconds: Seconds from opening to the last computed frame; ``None`` without one.
     """
 
@@ -90,7 +103,7 @@ class Finished(NamedTuple):
     metadata: InputMetadata
     state: int
     entries: Sequence[BlockEntry]
-    kept: Sequence[int]
+    reused: Sequence[int]
     work_seconds: float | None
 
 
@@ -133,18 +146,18 @@ class Previewed(NamedTuple):
     preview: Preview
 
 
-class Broken(NamedTuple):
+class WorkerBroken(NamedTuple):
     """The worker cannot go on, and neither can the run; ``trace`` is the error's traceback."""
 
     error: BaseException
     trace: str = ""
 
 
-class Lost(NamedTuple):
+class WorkerLost(NamedTuple):
     """A worker process has died.
 
     Attributes:
-        inputs: The inputs that it had not finished.
+        inputs: The inputs to be tried once more, each alone in a task, as retries.
         worker: Its number, which its replacement has now.
         journal: The journal of its last task.
     """
@@ -155,4 +168,51 @@ class Lost(NamedTuple):
     how: str
 
 
-Event = Began | Computed | Finished | Failed | Previewed | Broken | Lost
+Message = Began | Computed | Finished | Failed | Previewed | WorkerBroken | WorkerLost
+
+
+class Channel(Resource):
+    """One end of a socket pair to another process of this program."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._socket = end
+        self._sending = Lock()
+
+    def fileno(self) -> int:
+        """Return the descriptor of this end, readable when a message arrives."""
+        return self._socket.fileno()
+
+    def send(self, message: object) -> None:
+        """Send a message, from any thread; raise OSError if the other side has ended.
+
+        The call blocks while the other side does not read.
+        """
+        data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+        with self._sending:
+            self._socket.sendall(_LENGTH.pack(len(data)) + data, NO_SIGNAL)
+
+    def receive(self) -> Any:
+        """Wait for the next message and return it; raise EOFError if the other side has ended."""
+        (length,) = _LENGTH.unpack(self._read(_LENGTH.size))
+        return pickle.loads(self._read(length))  # noqa: S301 - from a process of our own
+
+    def _read(self, n_bytes: int) -> bytearray:
+        data = bytearray(n_bytes)
+        left = memoryview(data)
+        while left:
+            n_read = 0
+            with suppress(ConnectionError):  # it ended without reading all messages
+                n_read = self._socket.recv_into(left)
+            if not n_read:
+                raise EOFError("the other process has ended")
+            left = left[n_read:]
+        return data
+
+    def end(self) -> None:
+        """Send nothing more; what the other side sends can still be received."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        """Close this end; the other side notices."""
+        self._socket.close()

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError
+from kapre_cli.events import Observer, PhaseInputEnded, PhaseProgress, ignore
 from kapre_cli.formats.checksum import crc32, little_endian
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.formats.validation import require_shape
 from kapre_cli.osutil import Resource
-from kapre_cli.report import SILENT, Progress
 from kapre_cli.settings import AudioSettings, LayerConfig
 from kapre_cli.text import counted, quoted
 
@@ -159,8 +159,8 @@ class StoredArray:
         except OSError as error:
             raise self._unreadable(error) from error
 
-    def moving(self, progress: Progress) -> ChunkVisitor | None:
-        """Return a function that advances ``progress`` by the audio of each part passed to it.
+    def moving(self, emit: Observer) -> ChunkVisitor | None:
+        """Return a function that emits the progress of each part passed to it.
 
         ``None`` for a small array, which is read at once.
         """
@@ -170,7 +170,7 @@ class StoredArray:
         per_value = self.metadata.seconds / n_values
 
         def look(values: npt.NDArray[Any]) -> None:
-            progress.moved(values.size * per_value)
+            emit(PhaseProgress(values.size * per_value))
 
         return look
 
@@ -276,7 +276,7 @@ class Features(Mapping[str, StoredArray], Resource):
     def require(
         self,
         written: Iterable[tuple[str, InputMetadata]],
-        progress: Progress = SILENT,
+        emit: Observer = ignore,
         compared: Mapping[str, int] | None = None,
     ) -> None:
         """Raise StoredDataError unless every array and its metadata are as they were written.
@@ -289,8 +289,8 @@ class Features(Mapping[str, StoredArray], Resource):
             if stored.metadata != metadata:
                 raise StoredDataError(f"the metadata of {quoted(key)} are not those written")
             if compared is None or stored.offset is None or compared.get(key) != stored.offset:
-                stored.verify(stored.moving(progress))
-            progress.checked(metadata.seconds)
+                stored.verify(stored.moving(emit))
+            emit(PhaseInputEnded(metadata.seconds))
 
     def close(self) -> None:
         """Close the files."""

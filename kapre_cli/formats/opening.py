@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kapre_cli.errors import AudioReadError, NotAnOutputError, OutputError, StoredDataError
+from kapre_cli.events import Observer, PhaseStarted
 from kapre_cli.formats.features import Features, StoredArray
 from kapre_cli.formats.metadata import FORMAT
 from kapre_cli.formats.npy_reader import NpyFeatures
 from kapre_cli.formats.npy_writer import MANIFEST_NAME, ROOT_NAME
 from kapre_cli.formats.validation import open_plain, require_buildable
 from kapre_cli.formats.writer import FeatureWriter
-from kapre_cli.report import Progress
 from kapre_cli.text import counted, quoted
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _beginning(path: Path) -> bytes:
         return file.read(_BEGINNING_BYTES)
 
 
-def require_written(writer: FeatureWriter, progress: Progress) -> None:
+def require_written(writer: FeatureWriter, emit: Observer) -> None:
     """Read an output back, all metadata and arrays; raise OutputError if anything differs.
 
     Libraries and disks have been seen to lose writes without an error. Arrays that the writer has
@@ -138,10 +138,10 @@ def require_written(writer: FeatureWriter, progress: Progress) -> None:
             if features.root != writer.root or list(features) != writer.keys:
                 raise StoredDataError("its metadata is not what was written")
             length = sum(metadata.seconds for metadata in writer.metadata)
-            progress.stage("reading back", len(writer.keys), length)
+            emit(PhaseStarted("reading back", len(writer.keys), length))
             writer.read_back.finish()
             written = zip(writer.keys, writer.metadata, strict=True)
-            features.require(written, progress, writer.read_back.compared)
+            features.require(written, emit, writer.read_back.compared)
     except (StoredDataError, OSError) as error:
         raise OutputError(
             f"{quoted(writer.path)} was written and cannot be read back: {error}"

@@ -157,7 +157,7 @@ class InputStream:
     names: Names
     root: str | None
     admit: Callable[[Source], None]
-    refused: Callable[[str, object], None]
+    refused: Callable[[str, UsageError], None]
 
     def __post_init__(self) -> None:
         self.n_inputs = self.known.n_inputs

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kapre_cli.errors import StoredDataError
+from kapre_cli.events import Observer, PhaseInputEnded, PhaseStarted, ignore
 from kapre_cli.exit_codes import ExitCode
 from kapre_cli.inspect.difference import (
     EXACT,
@@ -22,7 +23,6 @@ from kapre_cli.inspect.difference import (
 )
 from kapre_cli.inspect.opening import opened, seconds_of, total_of
 from kapre_cli.inspect.texts import reason
-from kapre_cli.report import SILENT, Progress
 from kapre_cli.text import counted, printable, quoted
 
 _N_WORST = 5  # listed inputs of those that differ by more than the tolerance
@@ -98,7 +98,7 @@ class Comparison:
 
 
 def compare(
-    one: Path, other: Path, tolerance: Tolerance = EXACT, progress: Progress = SILENT
+    one: Path, other: Path, tolerance: Tolerance = EXACT, emit: Observer = ignore
 ) -> Comparison:
     """Compare two outputs, of any formats.
 
@@ -114,20 +114,20 @@ def compare(
         found.only_in_other = [key for key in second if key not in first]
         common = [key for key in first if key in second]
         seconds = seconds_of(first)
-        progress.stage("checking", len(common), total_of(seconds, common))
+        emit(PhaseStarted("checking", len(common), total_of(seconds, common)))
         for key in common:
             try:
                 here, there = first[key], second[key]
                 if here.has_bytes_of(there):
                     found.n_same += 1
                 elif (why := not_alike(here, there)) is None:
-                    apart = difference(here, there, first.layer, tolerance, here.moving(progress))
+                    apart = difference(here, there, first.layer, tolerance, here.moving(emit))
                     found.add(key, apart, partial(apart_words, features=first, array=here))
                 else:
                     found.unlike[key] = why
             except StoredDataError as error:
                 found.unlike[key] = reason(key, error)
-            progress.checked(seconds.get(key, 0.0))
+            emit(PhaseInputEnded(seconds.get(key, 0.0)))
     return found
 
 

@@ -13,6 +13,14 @@ import numpy as np
 
 from kapre_cli.audio import sha256_of
 from kapre_cli.errors import AudioReadError, StoredDataError, UsageError
+from kapre_cli.events import (
+    Event,
+    InputProgress,
+    Observer,
+    PhaseInputEnded,
+    PhaseProgress,
+    PhaseStarted,
+)
 from kapre_cli.extract.executor import Executor
 from kapre_cli.extract.run import extract
 from kapre_cli.formats.features import Features, StoredArray
@@ -23,7 +31,7 @@ from kapre_cli.inputs import Source, path_of
 from kapre_cli.inspect.difference import EXACT, apart_words, difference
 from kapre_cli.inspect.opening import total_of
 from kapre_cli.outputs.scratch import scratch_folder
-from kapre_cli.report import Progress, Report
+from kapre_cli.run_result import RunResult
 from kapre_cli.settings import ExtractionSettings, OutputSettings
 from kapre_cli.text import quoted
 
@@ -107,16 +115,6 @@ def sample_evenly(items: Sequence[Item], number: int) -> list[Item]:
     return [items[last * place // max(number - 1, 1)] for place in range(number)]
 
 
-class _Moving(Progress):
-    """Shows computed seconds as the progress of a check."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-
-    def computed(self, key: str, due: float, seconds: float, length: float) -> None:  # noqa: ARG002
-        self._progress.moved(seconds)
-
-
 @dataclass
 class Recomputation:
     """Recomputes inputs with the settings of an output, and reports those that differ.
@@ -133,7 +131,7 @@ class Recomputation:
     audio: Path
     seconds: Mapping[str, float]
     tell: Callable[[str, str], None]
-    progress: Progress
+    emit: Observer
     executor: Executor | None = None
     n_inputs: int = 0
 
@@ -155,7 +153,7 @@ class Recomputation:
     def check(self, keys: Sequence[str]) -> None:
         """Recompute inputs and report faults; raise StoredDataError if the layer is too large."""
         require_buildable(self._root.layer)
-        self.progress.stage("checking", len(keys), total_of(self.seconds, keys))
+        self.emit(PhaseStarted("checking", len(keys), total_of(self.seconds, keys)))
         for chunk in self._lots(keys):
             with scratch_folder() as folder:
                 self._check_chunk(chunk, folder / "anew")
@@ -170,7 +168,7 @@ class Recomputation:
                 source = self._source(key, array.metadata.sha256)
             except (AudioReadError, UsageError) as error:
                 self.tell(key, str(error))
-                self.progress.checked(self.seconds.get(key, 0.0))
+                self.emit(PhaseInputEnded(self.seconds.get(key, 0.0)))
                 continue
             chunk.append(source)
             n_bytes += prod(array.shape) * array.dtype.itemsize
@@ -196,20 +194,25 @@ class Recomputation:
     def _check_chunk(self, chunk: Sequence[Source], path: Path) -> None:
         # Numbers replace the keys, which may be too long, or too much alike, for file names.
         numbered = [Source(source.path, str(number)) for number, source in enumerate(chunk)]
-        said: list[str] = []
-        report = Report(say=said.append)
-        extract(numbered, self._settings(path), report, _Moving(self.progress), self.executor)
-        self.n_inputs += report.n_written
-        anew = open_features(path) if report.n_written else None
+        result = RunResult(self._computing, failures=[])
+        extract(numbered, self._settings(path), result, self.executor)
+        self.n_inputs += result.n_written
+        errors = {failure.result.key: failure.error for failure in result.failures or ()}
+        anew = open_features(path) if result.n_written else None
         for source, number in zip(chunk, numbered, strict=True):
             stored = self.features[source.key]
             if anew is None or number.key not in anew:
-                why: str | None = f"cannot be computed anew: {_reason(source.path, said)}"
+                why: str | None = f"cannot be computed anew: {errors[number.key]}"
             else:
                 why = self._differs(stored, anew[number.key])
             if why is not None:
                 self.tell(source.key, why)
-            self.progress.checked(self.seconds.get(source.key, 0.0))
+            self.emit(PhaseInputEnded(self.seconds.get(source.key, 0.0)))
+
+    def _computing(self, event: Event) -> None:
+        """Show computed seconds as the progress of a check."""
+        if isinstance(event, InputProgress):
+            self.emit(PhaseProgress(event.seconds))
 
     def _differs(self, stored: StoredArray, anew: StoredArray) -> str | None:
         """Return how an array differs from the recomputed one; ``None`` if it does not."""
@@ -244,9 +247,3 @@ class Recomputation:
             output=OutputSettings(path=path, format="npy-directory", dtype=root.dtype),
             engine=root.engine,
         )
-
-
-def _reason(path: str, said: Sequence[str]) -> str:
-    """Return why a run has failed an input, from the messages of that run."""
-    start = f"failed: {quoted(path)}: "
-    return next((line.removeprefix(start) for line in said if line.startswith(start)), "?")

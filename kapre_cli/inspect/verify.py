@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError
+from kapre_cli.events import Observer, PhaseInputEnded, PhaseStarted, ignore
 from kapre_cli.exit_codes import ExitCode
 from kapre_cli.extract.executor import Executor
 from kapre_cli.formats.features import StoredArray
 from kapre_cli.formats.metadata import OutputMetadata
 from kapre_cli.inspect.opening import opened, seconds_of, total_of
 from kapre_cli.inspect.texts import reason
-from kapre_cli.report import SILENT, Progress
 from kapre_cli.text import counted, quoted
 
 SAMPLE = 10  # inputs that are recomputed by default
@@ -74,7 +74,7 @@ def verify(
     say: Callable[[str], None],
     against: Path | None = None,
     sample: int | None = SAMPLE,
-    progress: Progress = SILENT,
+    emit: Observer = ignore,
     executor: Executor | None = None,
 ) -> VerifyResult:
     """Compare an output with its own metadata, and some or all inputs with their audio.
@@ -97,13 +97,13 @@ def verify(
 
             require_audio(features, against)
         seconds = seconds_of(features)
-        progress.stage("checking", len(features), total_of(seconds, seconds))
+        emit(PhaseStarted("checking", len(features), total_of(seconds, seconds)))
         for key in features:
             try:
-                _check(features[key], features.root, progress)
+                _check(features[key], features.root, emit)
             except StoredDataError as error:
                 verdict.input(key, reason(key, error))
-            progress.checked(seconds.get(key, 0.0))
+            emit(PhaseInputEnded(seconds.get(key, 0.0)))
         try:
             for stray in features.unexpected_files():
                 verdict.stray(stray)
@@ -113,13 +113,13 @@ def verify(
             say(f"wrong: {error}")
         if against is not None:
             sound = [key for key in features if key not in verdict.wrong]
-            anew = Recomputation(features, against, seconds, verdict.input, progress, executor)
+            anew = Recomputation(features, against, seconds, verdict.input, emit, executor)
             anew.check(sound if sample is None else sample_evenly(sound, sample))
             verdict.n_anew, verdict.how_close = anew.n_inputs, anew.how_close
     return verdict
 
 
-def _check(array: StoredArray, root: OutputMetadata, progress: Progress) -> None:
+def _check(array: StoredArray, root: OutputMetadata, emit: Observer) -> None:
     """Compare an array, whose shape has been checked, with its metadata; raise StoredDataError."""
     if array.dtype.newbyteorder("<") != np.dtype(root.dtype).newbyteorder("<"):
         raise StoredDataError(f"it is of {array.dtype.name}, the settings say {root.dtype}")
@@ -135,7 +135,7 @@ def _check(array: StoredArray, root: OutputMetadata, progress: Progress) -> None
     lowest, highest = expected.lowest, expected.highest
     n_seen: Counter[str] = Counter()
     outside = np.empty(0)
-    moving = array.moving(progress)
+    moving = array.moving(emit)
 
     def look(values: npt.NDArray[Any]) -> None:
         nonlocal outside

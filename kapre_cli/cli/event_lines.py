@@ -1,0 +1,233 @@
+"""Events of a run as lines of text."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+
+from kapre_cli.errors import SampleRateError, UnexpectedError
+from kapre_cli.events import (
+    ArrayDamaged,
+    ArraysRemoved,
+    ArraysRetained,
+    Event,
+    InputDetails,
+    InputFailed,
+    InputProgress,
+    InputStarted,
+    InputWritten,
+    Note,
+    OtherVersions,
+    OutputUnchanged,
+    PhaseInputEnded,
+    PhaseProgress,
+    ReducedRange,
+    RunStarted,
+    Warned,
+    WorkerDied,
+    WorkKept,
+)
+from kapre_cli.exit_codes import error_text
+from kapre_cli.run_result import RunResult
+from kapre_cli.text import counted, duration, quoted
+
+_NAMED = 3  # keys in a line
+_MANY = 10  # failures of a kind that are worth a line of their own
+_MOST_KINDS = 1000  # that are counted
+_LONGEST_KIND = 300  # characters
+
+_NOTES = (
+    ArrayDamaged,
+    ArraysRemoved,
+    ArraysRetained,
+    InputWritten,
+    Note,
+    OtherVersions,
+    OutputUnchanged,
+)
+_WARNINGS = (ReducedRange, Warned)
+_DETAILS = (InputDetails, RunStarted)
+
+_FREQUENT = frozenset({InputProgress, InputStarted, PhaseInputEnded, PhaseProgress})  # no lines
+
+# The parts of a reason that differ from one input to the next.
+_NAME = re.compile(r"""b?'(?:[^'\\]|\\.)*'|b?"(?:[^"\\]|\\.)*\"""")
+_NUMBER = re.compile(r"\d[\d,.]*(?<=\d)")
+
+
+class EventLines:
+    """An observer that prints a line for each event that a person should know of.
+
+    Args:
+        say: Prints a line.
+        quiet: Leave out notes.
+        verbose: Print details as well.
+    """
+
+    def __init__(
+        self, say: Callable[[str], None], *, quiet: bool = False, verbose: bool = False
+    ) -> None:
+        self._say = say
+        self._quiet = quiet
+        self._verbose = verbose
+        self._warned: set[str] = set()
+        self._failures = FailureCounts()
+
+    def __call__(self, event: Event) -> None:
+        """Print an event, a warning only once."""
+        if type(event) in _FREQUENT:
+            return
+        if isinstance(event, InputFailed):
+            self._failed(event)
+            return
+        text = event_text(event)
+        if text is None:
+            return
+        if isinstance(event, _NOTES):
+            if not self._quiet:
+                self._say(f"note: {text}")
+        elif isinstance(event, _WARNINGS):
+            self._warn(text)
+        elif self._verbose or not isinstance(event, _DETAILS):
+            self._say(text)
+
+    def _warn(self, text: str) -> None:
+        if text not in self._warned:
+            self._warned.add(text)
+            self._say(f"warning: {text}")
+
+    def _failed(self, event: InputFailed) -> None:
+        if not event.is_own:
+            return  # the error that stopped the run has a line
+        self._say(f"failed: {quoted(event.path)}: {error_text(event.error)}")
+        if isinstance(event.error, UnexpectedError):
+            if self._verbose:
+                self._say(event.error.trace)
+            else:
+                self._warn("--verbose shows where an unexpected exception was raised")
+        self._failures.add(event.error)
+
+    def failures_by_kind(self) -> Iterator[str]:
+        """Yield a line for each kind of failure that many inputs have in common."""
+        return self._failures.lines()
+
+
+def event_text(event: Event) -> str | None:
+    """Return the text of an event, ``None`` for one that progress shows or nobody need read."""
+    match event:
+        case InputWritten(path, result):
+            return None if result.note is None else f"{quoted(path)}: {result.note}"
+        case Note(text) | Warned(text):
+            return text
+        case RunStarted(versions):
+            return ", ".join(f"{name} {number}" for name, number in versions.items())
+        case InputDetails(key, is_reused, axes, shape, seconds):
+            sizes = ", ".join(f"{axis} {n:,}" for axis, n in zip(axes, shape, strict=True))
+            return f"{'kept' if is_reused else 'done'}: {quoted(key)}: {sizes}; {duration(seconds)}"
+        case WorkerDied(how, keys):
+            more = f" and {len(keys) - _NAMED:,} more" if len(keys) > _NAMED else ""
+            names = ", ".join(map(quoted, keys[:_NAMED]))
+            return (
+                f"a worker process died ({how}) before it had finished {names}{more}; "
+                "each is tried once more, alone"
+            )
+        case ReducedRange(n_floored, n_inputs, amin):
+            return (
+                f"{n_floored:,} of {counted(n_inputs, 'input')} "
+                f"{'has' if n_floored == 1 else 'have'} less than 80 dB of range: the largest "
+                f"value is below 1e8 times amin ({amin:g}), to which smaller values are raised "
+                "before decibels are taken. A smaller --amin gives the full range"
+            )
+        case OtherVersions(path, versions):
+            return (
+                f"the arrays in {quoted(path)} were computed with other versions "
+                f"({', '.join(versions)}) and are kept; --overwrite computes all of them again"
+            )
+        case ArrayDamaged(key, is_recomputed, error):
+            action = "is recomputed" if is_recomputed else "will be removed"
+            return f"{quoted(key)} is damaged in the output and {action}: {error_text(error)}"
+        case ArraysRemoved(path, keys, n_hidden):
+            hidden = f"; {n_hidden:,} of them hidden: --hidden keeps those" if n_hidden else ""
+            return (
+                f"{counted(len(keys), 'array')} of {quoted(path)} will be removed, since no input "
+                f"has its key: {_first(keys)}{hidden}"
+            )
+        case ArraysRetained(keys):
+            return (
+                f"{counted(len(keys), 'array')} of an earlier run "
+                f"{'stays' if len(keys) == 1 else 'stay'}, since inputs cannot be read now: "
+                f"{_first(keys)}"
+            )
+        case OutputUnchanged(path, is_complete):
+            state = "left as it is: nothing new could be read"
+            if is_complete:
+                state = "up to date: nothing was computed"
+            return f"{quoted(path)} is {state}"
+        case WorkKept():
+            return _kept(event)
+    return None
+
+
+def _kept(work: WorkKept) -> str:
+    if work.n_inputs is None:
+        return (
+            f"the finished work of {counted(work.n_done, 'input')} is kept in "
+            f"{quoted(work.folder)}; the same command with --resume goes on with it"
+        )
+    parts = f" and parts of {work.n_begun:,} more" if work.n_begun else ""
+    return (
+        f"{work.n_done:,} of {counted(work.n_inputs, 'input')} done{parts}: kept in "
+        f"{quoted(work.folder)}; the same command with --resume goes on"
+    )
+
+
+def _first(keys: Sequence[str]) -> str:
+    return ", ".join(map(quoted, keys[:_NAMED])) + (", ..." if len(keys) > _NAMED else "")
+
+
+def summary(result: RunResult) -> str:
+    """Return the closing line: the counts, which add up, and the length of the audio."""
+    counts = [f"{result.n_written:,} written", f"{result.n_failed:,} failed"]
+    if result.n_untried:
+        counts.append(f"{result.n_untried:,} of them not tried")
+    if result.n_skipped:
+        counts.append(f"{result.n_skipped:,} skipped")
+    inputs, audio = counted(result.n_inputs, "input"), f"{duration(result.seconds)} of audio"
+    return f"{inputs}: {', '.join(counts)} ({audio})"
+
+
+class FailureCounts:
+    """Counts the kinds of failures: other sample rates, and reasons that are alike."""
+
+    def __init__(self) -> None:
+        self._kinds = Counter[str]()
+        self._rates = Counter[int]()
+        self._wanted = 0
+
+    def add(self, error: Exception) -> None:
+        """Count one input."""
+        if isinstance(error, SampleRateError):
+            self._wanted = error.wanted
+            self._rates[error.sr] += 1
+            return
+        reason = error_text(error)[:_LONGEST_KIND]
+        kind = _NUMBER.sub("N", _NAME.sub("'...'", reason))
+        if kind in self._kinds or len(self._kinds) < _MOST_KINDS:
+            self._kinds[kind] += 1
+
+    def lines(self) -> Iterator[str]:
+        """Yield a line for each kind that has many, the most frequent first."""
+        if self._rates.total() >= _MANY:
+            yield self._other_rates()
+        for kind, number in self._kinds.most_common():
+            if number >= _MANY:
+                yield f"{number:,} inputs failed: {kind}"
+
+    def _other_rates(self) -> str:
+        rates = self._rates.most_common()
+        each = ", ".join(f"{sr:,} Hz in {number:,}" for sr, number in rates)
+        which = "their rate" if len(rates) == 1 else "the rate of most of them"
+        return (
+            f"{self._rates.total():,} inputs failed: other sample rates than this run's "
+            f"{self._wanted:,} Hz ({each}); --resample converts them, --sr {rates[0][0]} makes a "
+            f"run at {which}"
+        )
