@@ -18,7 +18,7 @@ import pytest
 
 import kapre_cli
 import kapre_cli.cli.dry_run
-import kapre_cli.cli.plotting
+import kapre_cli.cli.plot
 import kapre_cli.engines.numpy_engine
 import kapre_cli.extract.preview
 import kapre_cli.extract.run
