@@ -12,8 +12,8 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
-from typing import NoReturn
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NoReturn
 
 import click
 
@@ -32,10 +32,31 @@ from kapre_cli.cli.streams import (
     open_standard_streams,
 )
 from kapre_cli.exit_codes import REPORTED, ExitCode, Stopped, exit_code_of, message_of
+from kapre_cli.registry import Registry
+from kapre_cli.settings import LAYERS
 from kapre_cli.text import printable
 from kapre_cli.version import PROGRAM, __version__
 
 _OBJECTS_UNTIL_COLLECTION = 100_000
+
+
+REGISTRIES: tuple[Registry[Any], ...] = (LAYERS,)  # whose installed extensions --help lists
+
+
+def installed_extensions(registries: Iterable[Registry[Any]]) -> Iterator[str]:
+    """Yield the paragraphs of a help text on extensions of installed packages, if there are any."""
+    registries = [*registries]
+    names = [
+        f"{registry.kind} {name}"
+        for registry in registries
+        for name in registry.names
+        if name not in registry.built_in
+    ]
+    if names:
+        yield printable(f"Installed extensions: {', '.join(names)}.")
+    for registry in registries:
+        for reason in registry.broken.values():
+            yield printable(f"Not usable: {reason}.")
 
 
 class _Program(Command, click.Group):
@@ -64,6 +85,9 @@ class _Program(Command, click.Group):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         self.format_commands(ctx, formatter)
         super().format_options(ctx, formatter)
+        for paragraph in installed_extensions(REGISTRIES):
+            formatter.write_paragraph()
+            formatter.write_text(paragraph)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
