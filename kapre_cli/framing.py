@@ -1,6 +1,6 @@
-"""Integer arithmetic of frames: how many there are, where they lie, what is padded.
+"""Integer arithmetic of frames: their number, their positions, the padding.
 
-Nothing here knows of arrays; lengths and positions are in samples.
+Lengths and positions are in samples.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ def conv_output_length(
     stride: int,
     dilation: int = 1,
 ) -> int | None:
-    """Return how many outputs a one-dimensional convolution gives.
+    """Return the number of outputs of a one-dimensional convolution.
 
     Args:
         input_length: Number of input samples; ``None`` where it is not known.
@@ -102,7 +102,7 @@ class Framing:
         return n_time
 
     def pads(self, length: Any, maximum: Callable[[Any, int], Any] = max) -> tuple[Any, Any]:
-        """Return how many zeros stand before and after a signal of ``length`` samples.
+        """Return the number of zeros before and after a signal of ``length`` samples.
 
         ``"same"`` is TensorFlow's rule: just enough zeros for ``ceil(length / n_hop)`` frames,
         the smaller half of them in front. ``length`` may be a tensor; ``maximum`` is then the
@@ -123,21 +123,21 @@ class Framing:
         return start, start + self.n_samples(n_frames)
 
     def n_samples(self, n_frames: int) -> int:
-        """Return how many samples ``n_frames`` successive frames cover."""
+        """Return the number of samples that ``n_frames`` successive frames cover."""
         return (n_frames - 1) * self.n_hop + self.n_dft
 
     def blocks(self, n_time: int, n_features: int, n_channels: int) -> Iterator[tuple[int, int]]:
         """Cut the frames of an input into ``(first, count)`` blocks of bounded memory.
 
-        All but the last have the same power of two of frames. Where they are cut depends on the
-        input and the layer alone.
+        All but the last have the same number of frames, a power of two. The cuts depend only on the
+        input and the layer.
         """
         at_most = self.block_values // (max(n_features, self.n_hop) * n_channels)
         return spans(n_time, largest_power_of_two(at_most))
 
     @property
     def n_seam_frames(self) -> int:
-        """How many frames lie across the seam of two signals laid end to end on the hop grid."""
+        """Number of frames across the seam of two signals that adjoin on the hop grid."""
         return -(-self.n_dft // self.n_hop) - 1
 
     def times(self, length: int, sr: float) -> tuple[float, float]:

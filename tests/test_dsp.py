@@ -68,7 +68,7 @@ def test_the_largest_mel_matrix_takes_little_memory() -> None:
     assert most < 2**30  # as a matrix it would be a TiB
     power = np.random.default_rng(0).uniform(0, 1, config.n_freq).astype(np.float32)[np.newaxis]
     found = np.zeros((1, MAX_MELS), np.float32)
-    sums.add_up(power, found)
+    sums.sum_bands(power, found)
     grouped = np.concatenate([power[:, bins] @ weights for bins, weights in groups], axis=1)
     np.testing.assert_allclose(found, grouped, rtol=1e-4)
     # librosa's triangles of single bands, from its own edges.

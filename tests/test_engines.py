@@ -219,7 +219,7 @@ def test_frames_are_multiplied_alone_where_rows_differ(
     assert sums.n_rows == n_rows
     power = np.tile(reference.noise(1, 129)[0] ** 2, (ROWS_MULTIPLE, 1)).astype(np.float32)
     found = np.empty((ROWS_MULTIPLE, 17), np.float32)
-    sums.add_up(power, found)
+    sums.sum_bands(power, found)
     assert len({row.tobytes() for row in found}) == 1
     np.testing.assert_allclose(found[0], filterbank_of(config).dense() @ power[0], rtol=1e-5)
 

@@ -297,6 +297,26 @@ def test_without_its_package_an_output_is_rejected(
     assert "class_name='Mfcc'" in ended.err
 
 
+@pytest.mark.parametrize(
+    ("entry_point", "message"),
+    [
+        ("Mfcc = kapre_mfcc_of_old:Mfcc", "the layer 'Mfcc' of the package 'kapre-mfcc' cannot be"),
+        ("Mfcc = kapre_mfcc:Any", "'Mfcc' of the package 'kapre-mfcc' is not derived from"),
+        ("MFCC = kapre_mfcc:MfccConfig", "the layer 'MFCC' has the class_name 'Mfcc'"),
+    ],
+)
+def test_a_layer_that_cannot_be_used_is_named(
+    installed: Installed, entry_point: str, message: str
+) -> None:
+    (written,) = installed.folder.glob("site/*/entry_points.txt")
+    written.write_text(f"[kapre_cli.layers]\n{entry_point}\n")
+    ended = installed.run("mfcc", "audio", "-o", "x.h5")
+    assert ended.code == 2
+    assert message in ended.err
+    assert installed.run("--help").code == 0
+    assert installed.run("spectrogram", "audio", "-o", "x.h5", "-q").code == 0
+
+
 def test_nothing_in_the_program_names_the_example() -> None:
     package = Path(sys.modules["kapre_cli"].__file__ or "").parent
     for path in package.rglob("*.py"):

@@ -28,9 +28,9 @@ from kapre_cli.formats.features import StoredArray, Values
 from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.layers import MelspectrogramConfig, SpectrogramConfig
 from kapre_cli.plotting import View, figure_of
-from kapre_cli.plotting.figure import colour_map, rendered
+from kapre_cli.plotting.figure import colour_map, render
 from kapre_cli.plotting.image import PlotAxis, Rows, peaks
-from kapre_cli.plotting.labels import time_ticks, written
+from kapre_cli.plotting.labels import displayable, time_ticks
 from kapre_cli.plotting.view import selection_of
 from kapre_cli.settings import AudioSettings
 from tests import reference
@@ -69,7 +69,7 @@ def every(n_features: int) -> Rows:
 
 
 def pixels(figure: Figure) -> Any:
-    return mpl.image.imread(io.BytesIO(rendered(figure, "png")))
+    return mpl.image.imread(io.BytesIO(render(figure, "png")))
 
 
 def panel_pixels(figure: Figure, panel: Any, image: Any = None) -> Any:
@@ -528,11 +528,11 @@ def test_every_cell_is_the_largest_of_its_values(
     ],
 )
 def test_titles_are_the_keys_as_they_can_be_written(key: str, title: str) -> None:
-    assert written(key, 76)[0] == title
+    assert displayable(key, 76)[0] == title
 
 
 def test_long_names_keep_their_ends() -> None:
-    title, _ = written("deployment 1/" + "x" * 300 + "/night 7.wav", 76)
+    title, _ = displayable("deployment 1/" + "x" * 300 + "/night 7.wav", 76)
     assert len(title) < 80
     assert title.startswith("deployment 1/xx")
     assert title.endswith("xx/night 7.wav")
@@ -912,7 +912,7 @@ def test_a_sheet_from_python_is_that_of_the_command(output: Path, program: Any) 
     assert program("plot", output, "two.wav", "-o", "p.png", "--cmap", "gray", *options).code == 0
     view = View(time=(0.1, None), freq=(500, None), range=(-60, 0), size=(7.5, 4), cmap="gray")
     with kapre_cli.open_features(output) as features:
-        assert rendered(figure_of(features, ["two.wav"], view), "png") == Path("p.png").read_bytes()
+        assert render(figure_of(features, ["two.wav"], view), "png") == Path("p.png").read_bytes()
         assert len(panels(figure_of(features))) == 4
         with pytest.raises(KeyError, match=r"'9\.wav'"):
             figure_of(features, "9.wav")
@@ -922,7 +922,7 @@ def test_a_sheet_from_python_is_that_of_the_command(output: Path, program: Any) 
         with pytest.raises(UsageError, match="cannot be shown"):
             figure_of(features, view=View(freq=(math.nextafter(4000, 0), 4000)))
         least = figure_of(features, view=View(freq=(3999.9999, None)))
-        assert len(rendered(least, "png")) > 10_000
+        assert len(render(least, "png")) > 10_000
     assert mpl.image.imread("p.png").shape == (800, 1500, 4)
 
 

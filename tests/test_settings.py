@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import sys
 from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 from typing import Any
@@ -151,12 +152,15 @@ def test_settings_are_frozen() -> None:
         {"class_name": "Spectrogram", "config": {"n_dft": 2**40}},
         {"class_name": "Melspectrogram", "config": {"n_mels": 10_000_000}},
         {"class_name": ["Spectrogram"], "config": {}},
+        {"class_name": "kapre_cli.layers.configs:SpectrogramConfig", "config": {}},
+        {"class_name": "this:that", "config": {}},
         {"class_name": "Spectrogram", "config": {}, "module": "os"},
     ],
 )
 def test_stored_layers_that_cannot_be_ours_are_refused(stored: Any) -> None:
     with pytest.raises(ValueError, match=r"must|unknown"):
         layer_from_dict(stored)
+    assert "this" not in sys.modules
 
 
 @pytest.mark.parametrize(

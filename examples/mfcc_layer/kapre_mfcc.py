@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from kapre_cli.layers import Coordinate, Finish, MelspectrogramConfig, Values, argument
 from kapre_cli.settings import checks
+from kapre_cli.settings.layers import DECIBEL_TOLERANCE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,7 +79,14 @@ class MfccConfig(MelspectrogramConfig):
     @property
     def values(self) -> Values:
         """What the values are, and within which bounds."""
-        return Values("coefficients", "Coefficient (dB)", -math.inf, math.inf)
+        return Values(
+            "coefficients",
+            "Coefficient (dB)",
+            lowest=-math.inf,
+            highest=math.inf,
+            # An orthonormal transform keeps the length of the error of all bands.
+            tolerance=DECIBEL_TOLERANCE * math.sqrt(self.n_mels),
+        )
 
     def feature_positions(self, sr: float) -> "NumberAxis":  # noqa: ARG002 - they have no Hz
         """Return the numbers of the coefficients."""

@@ -93,7 +93,7 @@ class _Program(Command, click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
-            hint = command_hint(args, self.commands)
+            hint = "; ".join((command_hint(args, self.commands), *LAYERS.broken.values()))
             ctx.fail(printable(f"No such command '{args[0]}': {hint}"))
         return super().resolve_command(ctx, args)
 

@@ -8,7 +8,9 @@ import click
 from kapre_cli.cli.command import ExtractingCommand
 from kapre_cli.cli.layer_options import layer_options
 from kapre_cli.cli.run_options import AUDIO, INPUTS, OUTPUT, RUNNING
+from kapre_cli.registry import ExtensionError
 from kapre_cli.settings import LAYERS, LayerConfig
+from kapre_cli.text import quoted
 
 _INPUTS = "INPUTS are WAV and FLAC files, folders, which are searched, or - for standard input."
 
@@ -44,10 +46,20 @@ def built_in_commands() -> Iterator[click.Command]:
 
 
 def installed_commands() -> Iterator[click.Command]:
-    """Yield the commands of the layers of other packages; those that cannot be imported have none.
+    """Yield the commands of the layers of other packages, which are imported.
 
-    The packages are imported.
+    A layer that cannot be used has none; ``LAYERS.broken`` tells why.
     """
-    for config in LAYERS:
-        if config.class_name not in LAYERS.built_in:
+    for name in LAYERS.names:
+        if name in LAYERS.built_in:
+            continue
+        try:
+            config = LAYERS[name]
+            if config.class_name != name:
+                raise ExtensionError(
+                    f"the layer {quoted(name)} has the class_name {quoted(config.class_name)}: "
+                    "its entry point must have the same name"
+                )
             yield extracting_command(config)
+        except ExtensionError as error:
+            LAYERS.broken[name] = str(error)

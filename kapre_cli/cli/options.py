@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from kapre_cli.settings import STANDARD_OUTPUT
-from kapre_cli.settings.checks import whole
+from kapre_cli.settings.checks import whole_number
 
 VARIABLE_PREFIX = "KAPRE_EXTRACT_"
 
@@ -113,7 +113,7 @@ class WholeNumber(click.IntRange):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the number, from text or from a value in a file of options."""
         try:
-            number = whole(str(value))
+            number = whole_number(str(value))
         except ValueError:
             self.fail(f"{value!r} is not a whole number{self._why}.", param, ctx)
         return super().convert(number, param, ctx)

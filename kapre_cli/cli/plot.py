@@ -207,24 +207,24 @@ def plot(**options: Any) -> int:
     """  # noqa: D301 - Click needs the backspace itself
     from kapre_cli.cli.executors import executor
     from kapre_cli.formats.opening import is_output
-    from kapre_cli.plotting.files import check_picture, kind_of, save
+    from kapre_cli.plotting.files import picture_format, save, validate_picture
     from kapre_cli.plotting.view import View
 
     source, output = options["source"], options["output"]
     is_audio = source.exists() and not is_output(source)
     with executor(remedy="there is no picture") if is_audio else interruptible_waits() as computing:
         named = [source, *map(Path, options["keys"])]
-        existing = check_picture(output, named, overwrite=options["overwrite"])
+        existing = validate_picture(output, named, overwrite=options["overwrite"])
         shown: dict[str, Any] = {
             name: tuple(options[name]) for name in ("time", "freq", "range") if options[name]
         }
         shown |= {name: options[name] for name in ("decibel", "cmap", "size")}
         view = View(channels=options["channels"] or None, **shown)
         with _silent_matplotlib():
-            figure_of, rendered = _drawing(view)
+            figure_of, render = _drawing(view)
             with _shown(named, options, view, computing) as (features, keys, view, what):
                 figure = figure_of(features, keys, view)
-            picture = rendered(figure, kind_of(output))
+            picture = render(figure, picture_format(output))
         ignore_signals()  # the picture will be in its place in a moment
         save(output, picture, existing)
         if not options["quiet"]:
@@ -249,14 +249,14 @@ def _silent_matplotlib() -> Iterator[None]:
 def _drawing(view: "View") -> tuple[Any, Any]:
     """Return the two functions that need matplotlib, which is an extra."""
     try:
-        from kapre_cli.plotting.figure import colour_map, figure_of, rendered
+        from kapre_cli.plotting.figure import colour_map, figure_of, render
     except ModuleNotFoundError as error:
         raise UsageError(
             f"drawing needs matplotlib ({error}): pip install 'kapre-extract[plot]', "
             "or pip install matplotlib"
         ) from error
     colour_map(view.cmap)  # raises before the computation
-    return figure_of, rendered
+    return figure_of, render
 
 
 @contextmanager

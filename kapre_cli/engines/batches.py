@@ -1,6 +1,6 @@
 """Pack segments of signals into batches of frames, and compute these with an engine.
 
-The samples of segments are laid one after another into a batch, each beginning at a multiple of
+The samples of segments are copied one after another into a batch, each beginning at a multiple of
 the hop, and the batch is framed as one signal. A frame that starts in one segment and ends in the
 next belongs to neither and is dropped: ``n_seam_frames`` frames for each segment. A segment that
 does not fit is cut at a frame, and its rest opens the next batch.
@@ -28,7 +28,7 @@ Features = npt.NDArray[np.float32]
 # which other instructions would compute, perhaps with another last bit.
 FRAMES_MULTIPLE = 16
 
-_BATCHES_BESIDE = 2  # those that are computed: one is packed, one is delivered
+_EXTRA_BATCHES = 2  # beside those that are computed: one being packed, one being delivered
 
 _DEFAULT_VALUES = 2**20  # samples of all frames of a batch together: 4 MiB, measured to be fast
 
@@ -42,7 +42,7 @@ class Segment:
         results: The features are written here, shape ``(n_frames, n_features)``.
         computed: Called with the number of newly computed frames, and the largest of their
             features: NaN or infinite if one of them is.
-        failed: Called with the exception that computing some of its frames raises. ``None``: the
+        failed: Called with the exception if some of its frames cannot be computed. ``None``: the
             exception is raised.
     """
 
@@ -90,9 +90,9 @@ class BatchPacker:
     ) -> Iterator[list[Slot]]:
         """Fill batches and yield the slots of each, in order.
 
-        Among the segments, ``None`` says that the next one will take a while: the started batch is
-        yielded at once, and an empty list after it. ``batches`` yields the samples of new batches,
-        ``(n_samples,)``, to be overwritten; values in the gaps stay.
+        A ``None`` among the segments means that the next one will take a while: the current batch
+        is yielded at once, followed by an empty list. ``batches`` yields the samples of new
+        batches, ``(n_samples,)``, to be overwritten; values in the gaps stay.
         """
         samples, slots, position = next(batches), list[Slot](), 0
         for segment in segments:
@@ -124,7 +124,7 @@ def _samples(first: int, count: int, framing: Framing) -> slice:
 
 
 class Engine(Resource):
-    """Computes batches in its own threads.
+    """Computes batches in threads of its own.
 
     Args:
         config: The layer's arguments; its padding and decibels are not applied here.
@@ -139,7 +139,7 @@ class Engine(Resource):
     def __init__(self, config: LayerConfig, n_frames: int, n_threads: int) -> None:
         self._framing = config.framing
         n_samples = self._framing.n_samples(n_frames)
-        self.batches = [np.zeros(n_samples, np.float32) for _ in range(n_threads + _BATCHES_BESIDE)]
+        self.batches = [np.zeros(n_samples, np.float32) for _ in range(n_threads + _EXTRA_BATCHES)]
         self._features = [np.zeros((n_frames, config.n_features), np.float32) for _ in self.batches]
         self._threads = ThreadPoolExecutor(n_threads, "compute")
 
@@ -193,7 +193,7 @@ def run_batches(
 ) -> None:
     """Compute every segment into its ``results`` and call its ``computed``.
 
-    Among the segments, ``None`` says that the next one will take a while: all earlier ones are
+    A ``None`` among the segments means that the next one will take a while: all earlier ones are
     computed first. ``n_frames`` is the size of the engine's batches.
     """
     pending: deque[tuple[int, list[Slot], Future[tuple[Features, float]]]] = deque()
@@ -204,7 +204,7 @@ def run_batches(
             number, slots, computed = pending.popleft()
             try:
                 features, peak = computed.result()
-            except Exception:  # of one input, which must not fail the others in the batch
+            except Exception:  # one input must not fail the others in the batch
                 recompute(engine.batches[number], slots)
                 continue
             for slot in slots:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from kapre_cli.audio.samples import Samples
 from kapre_cli.engines.batches import Engine, Features
 from kapre_cli.layers.filterbank import ROWS_MULTIPLE
-from kapre_cli.layers.steps import in_pieces
+from kapre_cli.layers.steps import in_chunks
 from kapre_cli.settings import LayerConfig
 
 _CHUNK_VALUES = 2**16  # samples of all frames of a chunk
@@ -23,14 +23,14 @@ def frames_per_chunk(config: LayerConfig) -> int:
 class KerasEngine(Engine):
     """Runs the Keras layer, with TensorFlow's own threads.
 
-    It runs on the CPU, even beside a GPU: a training run keeps the card and its memory, and the
-    result does not depend on whether there is one.
+    It runs on the CPU, even if there is a GPU: a training run keeps the card and its memory, and
+    results do not depend on the hardware.
     """
 
     has_fixed_shape: ClassVar[bool] = True
 
     def __init__(self, config: LayerConfig, n_frames: int) -> None:
-        with warnings.catch_warnings():  # the command has printed them already
+        with warnings.catch_warnings():  # the command has already printed them
             warnings.simplefilter("ignore")
             layer = config.keras_layer(dtype="float32")
         layer.build((None, None, None))
@@ -38,9 +38,9 @@ class KerasEngine(Engine):
         n_chunk = frames_per_chunk(config)
 
         def transform(samples: Any) -> Any:
-            return in_pieces(layer.transform, samples, layer.framing, n_chunk)
+            return in_chunks(layer.transform, samples, layer.framing, n_chunk)
 
-        # Nothing in a layer branches on values: AutoGraph would only take half a second.
+        # No layer branches on values: AutoGraph would only take half a second.
         self._compiled = tf.function(transform, input_signature=[signature], autograph=False)
         super().__init__(config, n_frames, n_threads=1)
 

@@ -33,11 +33,11 @@ from kapre_cli.inspect.opening import total_of
 from kapre_cli.outputs.scratch import scratch_folder
 from kapre_cli.run_result import RunResult
 from kapre_cli.settings import ExtractionSettings, OutputSettings
+from kapre_cli.settings.layers import DECIBEL_TOLERANCE
 from kapre_cli.text import quoted
 
 # Tolerances with other versions: the guaranteed distance of any result from the true one.
 _PART_OF_PEAK = 2e-5
-_DECIBELS = 0.01
 
 _CHUNK_BYTES = 2**28  # of features that are in the temporary folder at once, or
 _LOT_INPUTS = 1000
@@ -146,8 +146,9 @@ class Recomputation:
         """The allowed difference, in words."""
         if self._exactly:
             return "bit for bit"
-        if self._root.layer.decibel:
-            return f"to within {_DECIBELS:g} dB"
+        tolerance = self._root.layer.values.tolerance
+        if tolerance is not None:
+            return f"to within {tolerance:g} dB"
         return f"to within {_PART_OF_PEAK:g} of the largest value"
 
     def check(self, keys: Sequence[str]) -> None:
@@ -223,14 +224,15 @@ class Recomputation:
         before, after = stored.metadata.reference_db, anew.metadata.reference_db
         if before is not None and after is not None:
             is_other = stored.metadata.reference != anew.metadata.reference
-            if is_other and (self._exactly or abs(before - after) > _DECIBELS):
+            if is_other and (self._exactly or abs(before - after) > DECIBEL_TOLERANCE):
                 return f"its reference_db is {before:.7g}, computed anew {after:.7g}"
         found = difference(stored, anew, self._root.layer, EXACT)
         apart = found.absolute
         rounding = float(np.finfo(self._root.dtype).eps)
         allowed = (_PART_OF_PEAK + rounding) * found.peak
-        if self._root.layer.decibel:
-            allowed = _DECIBELS + rounding * found.peak
+        tolerance = self._root.layer.values.tolerance
+        if tolerance is not None:
+            allowed = tolerance + rounding * found.peak
         if apart is None or (not self._exactly and apart.by <= allowed):
             return None
         return (

@@ -10,6 +10,7 @@ from kapre_cli.settings import checks
 from kapre_cli.settings.layers import (
     DATA_FORMATS,
     DECIBEL_RANGE,
+    DECIBEL_TOLERANCE,
     DEFAULT_AMIN,
     Coordinate,
     Finish,
@@ -191,6 +192,7 @@ class SpectrogramConfig(LayerConfig):
 
     def keras_layer(self, **kwargs: Any) -> Any:
         """Return the Keras layer; ``kwargs`` are those of every one, such as ``dtype``."""
+        # By its name: no module imports one of a room above it.
         layer = getattr(import_module("kapre_cli.time_frequency"), self.keras_class)
         return layer(**self.to_dict(), **kwargs)
 
@@ -217,7 +219,13 @@ class SpectrogramConfig(LayerConfig):
         if self.decibel:
             # The layer takes 10 log10 whatever its power is: only of power is that a level.
             label = "Level" if self.power == 2 else f"10 log10 of {quantity}"
-            return Values("decibels", f"{label} (dB re recording's maximum)", -DECIBEL_RANGE, 0.0)
+            return Values(
+                "decibels",
+                f"{label} (dB re recording's maximum)",
+                lowest=-DECIBEL_RANGE,
+                highest=0.0,
+                tolerance=DECIBEL_TOLERANCE,
+            )
         return Values("magnitudes", quantity.capitalize(), 0.0, math.inf, 20 / self.power)
 
     def caption(self) -> list[str]:

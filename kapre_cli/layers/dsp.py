@@ -27,7 +27,7 @@ FloatArray = npt.NDArray[np.floating]
 
 
 def hann(n_dft: int) -> npt.NDArray[np.float64]:
-    """Return the periodic Hann window: one period of a raised cosine, its end left out.
+    """Return the periodic Hann window: one period of a raised cosine without its end point.
 
     Args:
         n_dft: Number of points, at least 1.
@@ -89,10 +89,10 @@ def mel_edges(
 
 @dataclass(frozen=True)
 class MelBands:
-    """A mel matrix without most of its zeros: of each band only a span of neighbouring bins.
+    """A sparse mel matrix: of each band only a span of neighbouring bins.
 
     Attributes:
-        n_freq: How many bins there are.
+        n_freq: Number of bins.
         starts: The first bin of each band's span.
         lengths: The bins of each band's span. No weight outside it is above 0.
         weights: The weights of all spans, one after another.
@@ -114,11 +114,11 @@ class MelBands:
 
     @property
     def sums(self) -> npt.NDArray[np.float64]:
-        """The sum of each band's weights: 0 for one that no bin falls into."""
+        """The sum of each band's weights; 0 for a band without bins."""
         return np.add.reduceat(self.weights, self._offsets)
 
-    def part(self, bands: npt.NDArray[np.int64]) -> "MelBands":
-        """Return some of the bands."""
+    def select(self, bands: npt.NDArray[np.int64]) -> "MelBands":
+        """Return the bands of these numbers."""
         begins = self._offsets[bands]
         ends = begins + self.lengths[bands]
         spans = [self.weights[begin:end] for begin, end in zip(begins, ends, strict=True)]
@@ -164,7 +164,7 @@ def mel_bands(
     edges = mel_edges(n_mels, fmin, fmax, htk=htk)
     frequencies = dft_frequencies(sr, n_dft)
     n_freq = len(frequencies)
-    # A bin more at either end than the triangle can reach.
+    # One bin more at either end than the triangle reaches.
     starts = np.floor(edges[:-2] / sr * n_dft).astype(np.int64) - 1
     ends = np.ceil(edges[2:] / sr * n_dft).astype(np.int64) + 2
     starts = np.clip(starts, 0, n_freq - 1)
@@ -217,7 +217,7 @@ def decibels_below(
 
     Args:
         values: Any shape, none above ``reference``.
-        reference: See :func:`decibel_reference`; of the whole that ``values`` is a part of.
+        reference: See :func:`decibel_reference`; that of the whole input.
         amin: Smaller values are raised to this one.
     """
     decibels = _decibels(values, amin)

@@ -15,13 +15,13 @@ from kapre_cli.settings.layers import MAX_DFT, Spell, as_argument
 from kapre_cli.text import counted
 
 _BANDS_SHOWN = 32
-_BANDS_IN_A_GROUP = 32  # measured in Keras layers: fewer copy more than they save
+_BANDS_IN_A_GROUP = 32  # measured in Keras layers: smaller groups copy more than they save
 _BANDS_OF_ROWS = 8  # measured in products with NumPy, which copies nothing
 _BANDS_OF_ROW = 4  # the same for a single row
 _PRODUCTS_TRIED = 8
 
-# Products of matrices take 4, 6, 8, 12, 16 or 24 rows at once, as suits the processor, and the rows
-# left over in another way, which may round otherwise. A multiple of 48 leaves none over.
+# Matrix products process 4, 6, 8, 12, 16 or 24 rows at once, depending on the processor, and the
+# remaining rows in another way, which may round differently. A multiple of 48 leaves no remainder.
 ROWS_MULTIPLE = 48
 
 _GROUP_VALUES = 2**22  # of a group's matrix: 32 MiB
@@ -87,20 +87,20 @@ def filterbank_of(config: MelArguments) -> MelBands:
 def band_groups(
     filterbank: MelBands, n_bands: int = _BANDS_IN_A_GROUP
 ) -> Iterator[tuple[slice, Matrix]]:
-    """Yield, for some bands at a time, the bins they are summed from and the weights of these.
+    """Yield the bins and the weights of groups of neighbouring bands.
 
-    A mel matrix is nearly all zeros: neighbouring bands share few bins and leave out the others.
+    A mel matrix is nearly all zeros: neighbouring bands use few of the bins.
 
     Args:
         filterbank: The mel bands.
-        n_bands: How many there are in a group, at least, if there are as many.
+        n_bands: Bands of a group, at least, if there are as many.
 
     Returns:
         Slices of the bins, and weights of shape ``(bins, bands)``.
     """
     n_mels = len(filterbank.starts)
     for numbers in np.array_split(np.arange(n_mels), max(n_mels // n_bands, 1)):
-        bands = filterbank.part(numbers)
+        bands = filterbank.select(numbers)
         bins = bands.bins[bands.weights > 0]
         first, end = (int(bins.min()), int(bins.max()) + 1) if len(bins) else (0, 1)
         n_parts = min(-(-len(numbers) * (end - first) // _GROUP_VALUES), len(numbers))
@@ -108,17 +108,17 @@ def band_groups(
             yield slice(first, end), bands.dense(first, end).T
             continue
         for some in np.array_split(numbers, n_parts):
-            part = filterbank.part(some)
-            first, end = int(part.starts.min()), int((part.starts + part.lengths).max())
-            yield slice(first, end), part.dense(first, end).T
+            chosen = filterbank.select(some)
+            first, end = int(chosen.starts.min()), int((chosen.starts + chosen.lengths).max())
+            yield slice(first, end), chosen.dense(first, end).T
 
 
 class BandSums:
     """Sums of the power of frequency bins in mel bands, by products of small matrices.
 
-    All products have one shape, so that the result for a frame does not depend on how many others
-    there are. Nor does it depend on its row: where the library at hand rounds some rows of a
-    product differently from others, every frame is multiplied alone.
+    All products have one shape, so results are bit-identical for any number of frames. They do not
+    depend on the row either: where NumPy's matrix library rounds some rows of a product differently
+    from others, every frame is multiplied alone.
 
     Args:
         filterbank: The mel bands.
@@ -130,11 +130,11 @@ class BandSums:
     """
 
     def __init__(self, filterbank: MelBands, n_rows: int, dtype: npt.DTypeLike) -> None:
-        self._use(filterbank, n_rows, dtype)
+        self._prepare(filterbank, n_rows, dtype)
         if n_rows > 1 and not self._is_uniform():
-            self._use(filterbank, 1, dtype)
+            self._prepare(filterbank, 1, dtype)
 
-    def _use(self, filterbank: MelBands, n_rows: int, dtype: npt.DTypeLike) -> None:
+    def _prepare(self, filterbank: MelBands, n_rows: int, dtype: npt.DTypeLike) -> None:
         self.n_rows = n_rows
         self._groups: list[tuple[slice, slice, Matrix]] = []
         first = 0
@@ -147,7 +147,7 @@ class BandSums:
             first = bands.stop
 
     def _is_uniform(self) -> bool:
-        """Whether equal frames have equal sums, in all rows of some products."""
+        """Whether equal frames have equal sums in all rows of a few test products."""
         n_bins = max(bins.stop for bins, _, _ in self._groups)
         _, bands, matrix = self._groups[-1]
         irregular = np.sqrt(np.arange(_PRODUCTS_TRIED * n_bins)) % 1.0
@@ -156,7 +156,7 @@ class BandSums:
         self._multiply(np.repeat(power, self.n_rows, axis=1), sums)
         return bool((sums == sums[:, :1]).all())
 
-    def add_up(self, power: npt.NDArray[Any], sums: npt.NDArray[Any]) -> None:
+    def sum_bands(self, power: npt.NDArray[Any], sums: npt.NDArray[Any]) -> None:
         """Write the sums of some frames.
 
         Args:
@@ -178,7 +178,7 @@ def empty_bands_warning(
     *,
     lists_bands: bool = True,
 ) -> str | None:
-    """Return what is to be said of bands that no frequency bin falls into, if there are any."""
+    """Return a warning about bands that no frequency bin falls into; ``None`` without any."""
     bands = dsp.empty_bands(filterbank)
     if not bands:
         return None
@@ -197,9 +197,9 @@ def empty_bands_warning(
 
 
 def full_bands_with(config: MelArguments) -> dict[str, float]:
-    """Return values of single arguments, by name, with which no band would be empty.
+    """Return remedies for empty bands: values of single arguments, by name.
 
-    Those that exist of: the smallest power of two that is an ``n_dft`` above the present one; the
+    These are, as far as they exist: the smallest larger ``n_dft`` that is a power of two; the
     largest ``n_mels`` below it (above 256 bands not always the very largest); the lowest ``fmin``
     above it, in steps of a round number.
     """
@@ -238,17 +238,19 @@ def _higher_edges(config: MelArguments) -> Iterator[float]:
     if width < sys.float_info.min:
         return
     step = 10.0 ** math.ceil(math.log10(width))
-    step *= next(part for part in (0.2, 0.5, 1.0) if part * step >= width)
+    step *= next(factor for factor in (0.2, 0.5, 1.0) if factor * step >= width)
     first = math.floor(config.fmin / step) + 1
     for number in range(first, math.ceil(config.fmax / step)):
-        if config.fmin < number * step < config.fmax - step / 2:  # else hardly a range is left
+        if (
+            config.fmin < number * step < config.fmax - step / 2
+        ):  # otherwise hardly any range remains
             yield number * step
 
 
 def _is_full(config: MelArguments) -> bool:
     """Whether every band has a bin well inside it.
 
-    The first bin above the lower edge of a band is the only one that need be looked at.
+    Only the first bin above the lower edge of a band need be tested.
     """
     assert config.fmax is not None  # noqa: S101 - for the type checker: settled when made
     edges = dsp.mel_edges(config.n_mels, config.fmin, config.fmax, htk=config.htk)

@@ -94,8 +94,8 @@ class Melspectrogram(Spectrogram):
         **kwargs: Any,
     ) -> None:
         of_layer = self._pop_arguments(kwargs)
-        is_input_stated = of_layer.get("input_data_format") is not None
-        if not is_input_stated:
+        is_input_format_given = of_layer.get("input_data_format") is not None
+        if not is_input_format_given:
             of_layer.pop("input_data_format", None)
         config = self.config_class(
             sr=sr,
@@ -109,7 +109,7 @@ class Melspectrogram(Spectrogram):
             norm=norm,
             **of_layer,
         )
-        self._start(config, is_input_stated=is_input_stated, **kwargs)
+        self._configure(config, is_input_format_given=is_input_format_given, **kwargs)
         filterbank = filterbank_of(config)
         if trainable_fb:
             self._bins_to_bands = filterbank.dense().T
@@ -118,13 +118,13 @@ class Melspectrogram(Spectrogram):
             warnings.warn(warning, EmptyMelBandsWarning, stacklevel=2)
 
     def build(self, input_shape: Shape) -> None:
-        """Make the weights, if there are any."""
+        """Create the weights, if there are any."""
         super().build(input_shape)
         if self.trainable_fb:
             self.mel_filterbank = self.add_weight(
                 shape=self._bins_to_bands.shape,
                 initializer=steps.initializer(self._bins_to_bands),
-                # A band whose weights a step takes below 0 would be cut off from all gradients.
+                # Weights below 0 are raised to 0 in `transform`: they would get no gradient.
                 constraint=keras.constraints.NonNeg(),
                 name="mel_filterbank",
             )
@@ -135,7 +135,7 @@ class Melspectrogram(Spectrogram):
         return self.config.trainable_kernel or self.trainable_fb
 
     def transform(self, signal: Tensor) -> Tensor:
-        """Return what the layer makes of each frame by itself: neither padded nor in decibels.
+        """Return the features of each frame, without padding and last step.
 
         Args:
             signal: Shape ``(batch, channel, samples)``, at least ``n_dft`` samples.
@@ -147,7 +147,7 @@ class Melspectrogram(Spectrogram):
         power, dtype = self._power(signal), self._working_dtype
         if self.trainable_fb:
             bands = ops.matmul(power, ops.convert_to_tensor(self.mel_filterbank, dtype=dtype))
-            # Weights that were assigned may lie below 0; a power cannot.
+            # Assigned weights may be below 0; a power cannot.
             bands = ops.maximum(bands, 0.0)
         else:
             groups = [
@@ -155,4 +155,4 @@ class Melspectrogram(Spectrogram):
                 for bins, weights in self._groups
             ]
             bands = ops.concatenate(groups, axis=-1) if len(groups) > 1 else groups[0]
-        return steps.raised(bands, self.config.power_exponent)
+        return steps.raise_to(bands, self.config.power_exponent)

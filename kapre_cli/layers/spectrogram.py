@@ -20,11 +20,11 @@ from kapre_cli.text import counted
 
 Shape = Sequence[int | None]
 
-_FEW_SAMPLES = 65  # no signal has so few; channels may be as many
+_FEW_SAMPLES = 65  # a signal has more; channels may be as many
 
 
 class LayerWarning(UserWarning):
-    """A layer was made with arguments that are allowed and may not give what is expected."""
+    """The arguments of a layer are valid, and rarely meant."""
 
 
 _NO_FLOAT64 = (
@@ -149,27 +149,29 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
             amin=amin,
             **own,
         )
-        self._start(config, is_input_stated=input_data_format is not None, **kwargs)
+        self._configure(config, is_input_format_given=input_data_format is not None, **kwargs)
 
     def _pop_arguments(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         """Remove the arguments of the configuration from ``kwargs``, and return them."""
         names = [one.name for one in fields(self.config_class) if one.name in kwargs]
         return {name: kwargs.pop(name) for name in names}
 
-    def _start(self, config: SpectrogramConfig, *, is_input_stated: bool, **kwargs: Any) -> None:
-        """Take up a checked configuration; both layers begin here.
+    def _configure(
+        self, config: SpectrogramConfig, *, is_input_format_given: bool, **kwargs: Any
+    ) -> None:
+        """Initialize the layer from a checked configuration.
 
         Args:
             config: The layer's own arguments.
-            is_input_stated: Whether ``input_data_format`` was among those that were given.
+            is_input_format_given: Whether ``input_data_format`` was passed.
             **kwargs: The arguments of every Keras layer.
         """
-        # The samples are cast in call(), since half precision must not touch them before.
+        # call() casts the samples: they must not pass through half precision before.
         kwargs.setdefault("autocast", False)
         super().__init__(**kwargs)
         config = keras_file.resolved(config)
         self.config = config
-        self._is_input_stated = is_input_stated
+        self._is_input_format_given = is_input_format_given
         for field in fields(config):
             setattr(self, field.name, getattr(config, field.name))
         self.framing = config.framing
@@ -185,10 +187,10 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
         self._window = dsp.hann(config.n_dft)
 
     def build(self, input_shape: Shape) -> None:
-        """Make the weights, if there are any."""
-        if not self._is_input_stated and (odd := self._oddity(input_shape)):
+        """Create the weights, if there are any."""
+        if not self._is_input_format_given and (doubt := self._channel_order_doubt(input_shape)):
             warnings.warn(
-                f"The input has {odd}. It is read as (batch, channel, samples): for "
+                f"The input has {doubt}. It is read as (batch, channel, samples): for "
                 "(batch, samples, channel) set input_data_format='channels_last', else "
                 "'channels_first'",
                 LayerWarning,
@@ -199,9 +201,9 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
             self.kernel_imaginary = self._add_kernel("kernel_imaginary", np.sin)
         self.built = True
 
-    def _oddity(self, input_shape: Shape) -> str:
-        """Say what lets an input look as if its channels came last; nothing if nothing does."""
-        _, channel, samples = self._sides(input_shape)
+    def _channel_order_doubt(self, input_shape: Shape) -> str:
+        """Return why the channels of an input seem to be its last axis; empty if they do not."""
+        _, channel, samples = self._dimensions(input_shape)
         if samples and channel is None and samples < min(self.n_dft, _FEW_SAMPLES):
             return f"{counted(samples, 'sample')} in a number of channels that is not known"
         if channel and samples and channel > samples:
@@ -214,18 +216,18 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
 
     def call(self, inputs: Tensor) -> Tensor:
         """Return the (mel-)spectrogram of a batch of signals."""
-        self._sides(inputs.shape)
-        self._require_real(inputs)
+        self._dimensions(inputs.shape)
+        self._check_real(inputs)
         signal = ops.convert_to_tensor(inputs)
         if self.input_data_format == "channels_last":
             signal = ops.transpose(signal, (0, 2, 1))
-        signal = steps.padded(signal, self.framing)
-        if self._is_trained:  # the way back through pieces would cost what the way there gains
+        signal = steps.pad(signal, self.framing)
+        if self._is_trained:  # backpropagation through chunks would cost what they save
             features = self.transform(signal)
         else:
-            features = steps.features_of_frames(self.transform, signal, self.framing)
+            features = steps.transform_frames(self.transform, signal, self.framing)
         features = self.finish(features)
-        # (batch, channel, n_time, n_values), whatever the layer and the formats
+        # (batch, channel, n_time, n_values)
         order = [("channel", "time", self.config.feature_axis).index(n) for n in self.config.axes]
         features = ops.transpose(features, (0, *(axis + 1 for axis in order)))
         return ops.cast(features, self.compute_dtype)
@@ -249,7 +251,7 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
         return self.config.trainable_kernel
 
     def transform(self, signal: Tensor) -> Tensor:
-        """Return what the layer makes of each frame by itself: neither padded nor in decibels.
+        """Return the features of each frame, without padding and last step.
 
         Args:
             signal: Shape ``(batch, channel, samples)``, at least ``n_dft`` samples.
@@ -258,7 +260,7 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
             Shape ``(batch, channel, n_time, n_features)``; frame ``i`` depends on samples
             ``i * n_hop`` to ``i * n_hop + n_dft - 1`` alone.
         """
-        return steps.raised(self._power(signal), self.config.power_exponent)
+        return steps.raise_to(self._power(signal), self.config.power_exponent)
 
     def _power(self, signal: Tensor) -> Tensor:
         """Return ``|X|^2``, shape ``(batch, channel, n_time, n_freq)``."""
@@ -272,15 +274,15 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
 
     @property
     def _needs_float64(self) -> bool:
-        """Whether float32 is not enough for what the layer is to give."""
+        """Whether float32 is not precise enough."""
         return self.compute_dtype == "float64" or self.config.works_in_float64
 
     @property
     def _working_dtype(self) -> str:
-        """The precision of all steps: never below float32, whatever the layer's policy."""
+        """The precision of all steps: at least float32, for any policy of the layer."""
         return "float64" if self._needs_float64 and steps.has_float64() else "float32"
 
-    def _sides(self, shape: Shape) -> tuple[int | None, int | None, int | None]:
+    def _dimensions(self, shape: Shape) -> tuple[int | None, int | None, int | None]:
         """Return ``(batch, channel, samples)`` of an input shape.
 
         Raises:
@@ -299,7 +301,7 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
             return batch, second, third
         return batch, third, second
 
-    def _require_real(self, inputs: Tensor) -> None:
+    def _check_real(self, inputs: Tensor) -> None:
         if "complex" in str(inputs.dtype):
             raise SettingsError(
                 f"{type(self).__name__} takes real samples. Received: dtype={inputs.dtype!s}"
@@ -309,18 +311,18 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
         """Return the output for a symbolic input.
 
         Raises:
-            ValueError: If no such input can be taken.
+            ValueError: If the input is invalid.
         """
-        self._require_real(inputs)
+        self._check_real(inputs)
         return super().compute_output_spec(inputs)
 
     def compute_output_shape(self, input_shape: Shape) -> tuple[int | None, ...]:
         """Return the shape of the output for an input of ``input_shape``; ``None`` stays.
 
         Raises:
-            ValueError: If no input of this shape can be taken.
+            ValueError: If the shape is invalid.
         """
-        batch, channel, samples = self._sides(input_shape)
+        batch, channel, samples = self._dimensions(input_shape)
         sizes = {
             "channel": channel,
             "time": None if samples is None else self.framing.n_time(samples),
@@ -329,12 +331,12 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
         return (batch, *(sizes[axis] for axis in self.config.axes))
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, those of every Keras layer included."""
+        """Return the constructor's arguments, including those of every Keras layer."""
         return {**super().get_config(), **self.config.to_dict()}
 
 
 def _sizes(config: SpectrogramConfig) -> str:
-    """Return the arguments that decide how many weights there are."""
+    """Return the arguments that determine the number of weights."""
     named = {name: getattr(config, name, None) for name in ("n_dft", "n_mels")}
     return ", ".join(f"{name}={value}" for name, value in named.items() if value is not None)
 

@@ -15,14 +15,14 @@ from kapre_cli.settings.layers import DECIBEL_RANGE
 # The smallest normal number of each type, and its square root.
 _TINY = {"float32": (2.0**-126, 2.0**-63), "float64": (2.0**-1022, 2.0**-511)}
 
-# Samples of the frames of a piece: half a MiB. Anything up to eight times as much is as fast.
-_PIECE_VALUES = 2**17
+# Samples of the frames of a chunk: half a MiB. Up to eight times as much is as fast.
+_CHUNK_VALUES = 2**17
 
-Tensor = Any  # a tensor of whichever backend Keras runs on; none of them ships types for it
+Tensor = Any  # of the backend that Keras runs on; none of them has types for it
 
 
 def has_float64() -> bool:
-    """Whether the backend computes in float64 where it is told to."""
+    """Whether the backend can compute in float64."""
     if keras.backend.backend() != "jax":
         return True
     import jax
@@ -30,15 +30,15 @@ def has_float64() -> bool:
     return bool(jax.config.jax_enable_x64)
 
 
-def padded(signal: Tensor, framing: Framing) -> Tensor:
-    """Lay the zeros of ``framing`` around ``signal``, shape ``(..., samples)``.
+def pad(signal: Tensor, framing: Framing) -> Tensor:
+    """Pad ``signal``, shape ``(..., samples)``, with zeros as ``framing`` says.
 
     Raises:
         ValueError: If the length is known and the signal is too short for one frame.
     """
     length = signal.shape[-1]
     if length is None:
-        _require_frame(signal, framing)
+        _check_length(signal, framing)
         front, back = framing.pads(ops.shape(signal)[-1], ops.maximum)
     else:
         framing.n_time(length)
@@ -49,10 +49,10 @@ def padded(signal: Tensor, framing: Framing) -> Tensor:
     return ops.pad(signal, (*unpadded, (front, back)))
 
 
-def _require_frame(signal: Tensor, framing: Framing) -> None:
-    """Fail when the graph runs if a signal of unknown length turns out too short.
+def _check_length(signal: Tensor, framing: Framing) -> None:
+    """Fail when the graph runs if a signal of unknown length is too short.
 
-    Only TensorFlow has lengths that are not known while a graph is made.
+    Only TensorFlow has lengths that are unknown while a graph is built.
     """
     if keras.backend.backend() == "tensorflow":
         from tensorflow import debugging
@@ -66,57 +66,57 @@ def _require_frame(signal: Tensor, framing: Framing) -> None:
         )
 
 
-def features_of_frames(
+def transform_frames(
     transform: Callable[[Tensor], Tensor], signal: Tensor, framing: Framing
 ) -> Tensor:
-    """Return ``transform(signal)``, computed in pieces where that is faster.
+    """Return ``transform(signal)``, computed in chunks where that is faster.
 
-    Between the steps of a transform lie tensors larger than the signal by ``n_dft / n_hop``. Those
-    of a whole batch are fresh memory at every step, which the system hands out page by page: on a
-    processor that takes longer than the transform. Those of a piece stay in the cache.
+    The intermediate tensors are ``n_dft / n_hop`` times as large as the signal. Those of a whole
+    batch are new memory at every step; on a CPU, allocating its pages takes longer than the
+    transform. Those of a chunk stay in the cache.
 
     Args:
-        transform: As :func:`in_pieces` takes it.
+        transform: See :func:`in_chunks`.
         signal: Shape ``(batch, channel, samples)``, at least one frame long.
-        framing: Where the frames lie; pads have been laid.
+        framing: Where the frames lie; the signal has been padded.
     """
     length = ops.shape(signal)[-1]
-    n_frames = max(_PIECE_VALUES // framing.n_dft, 1)
+    n_frames = max(_CHUNK_VALUES // framing.n_dft, 1)
     is_short = isinstance(length, int) and length < framing.n_samples(n_frames + 1)
-    if is_short or signal.shape[0] == 0 or not _on_tensorflows_processor():
+    if is_short or signal.shape[0] == 0 or not _is_tensorflow_on_cpu():
         return transform(signal)
-    return in_pieces(transform, signal, framing, n_frames)
+    return in_chunks(transform, signal, framing, n_frames)
 
 
-def in_pieces(
+def in_chunks(
     transform: Callable[[Tensor], Tensor], signal: Tensor, framing: Framing, n_frames: int
 ) -> Tensor:
     """Return ``transform(signal)``, computed from ``n_frames`` frames of one channel at a time.
 
     Args:
-        transform: Gives the features of frames, ``(batch, channel, n_time, n_features)``, of a
-            signal ``(batch, channel, samples)``; those of a frame depend on its samples alone.
+        transform: Returns the features of frames, ``(batch, channel, n_time, n_features)``, of a
+            signal ``(batch, channel, samples)``; those of a frame depend only on its samples.
         signal: Shape ``(batch, channel, samples)``, at least one frame long.
-        framing: Where the frames lie; pads have been laid.
-        n_frames: Frames of a piece.
+        framing: Where the frames lie; the signal has been padded.
+        n_frames: Frames of a chunk.
     """
     _, channel, length = ops.shape(signal)
     n_time = (length - framing.n_dft) // framing.n_hop + 1
-    n_pieces = (n_time + n_frames - 1) // n_frames
-    # Frames that are not there, to make the last piece full, are computed from zeros.
-    lacking = framing.n_samples(n_pieces * n_frames) - length
-    signal = ops.pad(signal, ((0, 0), (0, 0), (0, ops.maximum(lacking, 0))))
+    n_chunks = (n_time + n_frames - 1) // n_frames
+    # The last chunk is filled up with frames of zeros.
+    n_missing = framing.n_samples(n_chunks * n_frames) - length
+    signal = ops.pad(signal, ((0, 0), (0, 0), (0, ops.maximum(n_missing, 0))))
     n_samples = framing.n_samples(n_frames)
-    pieces = ops.extract_sequences(signal, n_samples, n_frames * framing.n_hop)
-    features = ops.map(transform, ops.reshape(pieces, (-1, 1, 1, n_samples)))
-    shape = (-1, channel, n_pieces * n_frames, features.shape[-1])
+    chunks = ops.extract_sequences(signal, n_samples, n_frames * framing.n_hop)
+    features = ops.map(transform, ops.reshape(chunks, (-1, 1, 1, n_samples)))
+    shape = (-1, channel, n_chunks * n_frames, features.shape[-1])
     return ops.reshape(features, shape)[:, :, :n_time]
 
 
-def _on_tensorflows_processor() -> bool:
-    """Whether TensorFlow computes, and has no GPU, which wants all there is to do at once.
+def _is_tensorflow_on_cpu() -> bool:
+    """Whether TensorFlow computes on the CPU; a GPU is faster with a whole batch.
 
-    The compilers of other backends lay steps together by themselves.
+    The compilers of other backends fuse the steps.
     """
     if keras.backend.backend() != "tensorflow":
         return False
@@ -165,42 +165,42 @@ def power_of_convolution(signal: Tensor, kernels: tuple[Tensor, Tensor], n_hop: 
     return ops.reshape(power, (batch, channel, n_time, n_freq))
 
 
-def raised(power: Tensor, exponent: float) -> Tensor:
+def raise_to(power: Tensor, exponent: float) -> Tensor:
     """Return ``power ** exponent`` for ``power >= 0``, with a finite gradient at 0; NaN stays NaN.
 
-    Below an exponent of 1 the slope at 0 is infinite; silence would turn every gradient into
-    NaN. There the value is 0 and so is the gradient.
+    Below an exponent of 1 the slope at 0 is infinite, and silence would turn every gradient into
+    NaN: value and gradient are set to 0 there.
     """
     if exponent == 1.0:
         return power
     if exponent > 1.0:
         return ops.power(power, exponent)
     if exponent == 0.5:
-        # Three steps over the values instead of five; silence still gives 0 exactly.
+        # Three operations instead of five; silence still gives exactly 0.
         tiny, root_of_tiny = _TINY[keras.backend.standardize_dtype(power.dtype)]
         return ops.sqrt(ops.maximum(power, tiny)) - root_of_tiny
     silent = power <= 0
-    kept = ops.where(silent, ops.ones_like(power), power)
-    root = ops.power(kept, exponent)
+    positive = ops.where(silent, ops.ones_like(power), power)
+    root = ops.power(positive, exponent)
     return ops.where(silent, ops.zeros_like(root), root)
 
 
 def decibels(values: Tensor, amin: float) -> Tensor:
-    """Return each example of a batch as decibels below its own largest value, floored at -80.
+    """Return each example of a batch in decibels below its largest value, floored at -80.
 
     Values below ``amin`` are raised to it first. The reference is taken over all axes but the
-    first, so no example changes another.
+    first, so examples are independent of each other.
     """
     log_values = 10.0 * ops.log10(ops.maximum(values, amin))
     others = tuple(range(1, len(values.shape)))
-    # An empty batch has no largest value; Keras refuses to look for one without this.
+    # Without `initial`, Keras rejects an empty batch.
     largest = ops.max(log_values, axis=others, keepdims=True, initial=-math.inf)
     below = log_values - largest
     return ops.maximum(below, -DECIBEL_RANGE)
 
 
 def initializer(values: npt.NDArray[np.float64]) -> Callable[..., Tensor]:
-    """Return a Keras initializer that gives ``values``, whatever shape it is asked for."""
+    """Return a Keras initializer that returns ``values`` for any shape."""
 
     def initialize(_shape: Sequence[int], dtype: Any = None) -> Tensor:
         return ops.convert_to_tensor(values, dtype=dtype)

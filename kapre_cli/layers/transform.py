@@ -105,7 +105,7 @@ class PowerTransform(FrameTransform):
 
         if self._sums is not None:
             whole = -(-count // self._sums.n_rows) * self._sums.n_rows
-            self._sums.add_up(scratch.values[:whole], scratch.bands[:whole])
+            self._sums.sum_bands(scratch.values[:whole], scratch.bands[:whole])
             values = scratch.bands[:count]
         if self._exponent == 0.5:
             np.sqrt(values, out=features, casting="same_kind")

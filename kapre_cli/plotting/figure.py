@@ -1,4 +1,4 @@
-"""The figure: a panel for each channel of each key, all of one scale, and the picture of it."""
+"""The figure: a panel for each channel of each key, all with one colour scale."""
 
 import io
 import textwrap
@@ -23,7 +23,13 @@ from kapre_cli.errors import UsageError
 from kapre_cli.formats.features import Features
 from kapre_cli.plotting.files import MAKER
 from kapre_cli.plotting.image import Image, Levels, PlotAxis, Rows, peaks
-from kapre_cli.plotting.labels import caption_of, feature_label, feature_ticks, time_ticks, written
+from kapre_cli.plotting.labels import (
+    caption_of,
+    displayable,
+    feature_label,
+    feature_ticks,
+    time_ticks,
+)
 from kapre_cli.plotting.view import FIRST_KEYS, Selection, View, selection_of
 from kapre_cli.text import quoted
 
@@ -31,22 +37,22 @@ MAX_PANELS = 64
 
 # Inches.
 _WIDTH = 9.0
-_BESIDE = 2.1  # what a panel leaves of the width, at most
+_BESIDE_PANEL = 2.1  # width that is not a panel's, at most
 _HIGHEST, _LOWEST, _ALL_PANELS = 3.2, 1.2, 6.4
 _AROUND_KEY, _BETWEEN, _CAPTION = 0.75, 0.2, 0.35  # title and times; channels; below all
-_LEAST_WIDTH, _LEAST_PANEL = 3.2, 0.45
+_MIN_WIDTH, _MIN_PANEL = 3.2, 0.45
 _LONGEST_BAR, _BAR_WIDTH = 6.0, 0.14
 
 _DPI = 200
-_FILLED = 0.9  # of a panel's rows of pixels: no row of the image is left out
+_FILLED = 0.9  # of a panel's rows of pixels: every row of the image is visible
 
-# Of each, the first that none of the colours looks like.
+# The first candidate that differs from all colours of the map is used.
 _NAN_COLOURS = ("#35b779", "#e41a1c", "#377eb8")
 _EMPTY_COLOURS = ("#909090", "#6baed6", "#fdae61")
-_UNLIKE = 0.3  # differences in red, green and blue together
+_MIN_DISTANCE = 0.3  # sum of the differences in red, green and blue
 
 _NORMAL, _SMALL, _TINY = 10, 8, 7  # points
-_LETTER = 0.6  # of its height, that a letter is wide
+_LETTER = 0.6  # width of a letter in terms of its height
 _GREY = "0.4"
 
 _SETTINGS = {
@@ -66,18 +72,18 @@ def figure_of(
 ) -> Figure:
     """Return a matplotlib figure of the arrays of some keys, a panel for each channel.
 
-    Every recording has a time axis of its own; the colours are those of one scale. Neither
-    pyplot is used nor a setting of matplotlib changed.
+    Every recording has its own time axis; all share one colour scale. pyplot is not used, and
+    matplotlib's settings are not changed.
 
     Args:
         features: An open output.
         keys: Which of its arrays to draw, in this order. ``None``: the first four.
-        view: What is shown of them, and how. ``None``: all of it, as the command does.
+        view: What to show of them, and how. ``None``: all of it, as the command does.
 
     Raises:
         KeyError: If there is no such key.
-        UsageError: If something else is asked for that is not there, or more than a figure can
-            hold; a ``ValueError`` too.
+        UsageError: If the view asks for something else that does not exist, or for more than a
+            figure can hold; a ``ValueError`` too.
         StoredDataError: If an array cannot be read.
     """
     view = view or View()
@@ -87,22 +93,24 @@ def figure_of(
     colours = colour_map(view.cmap)
     axis = PlotAxis(features.layer, features.settings.sr)
     limits = axis.limits(view.freq)
-    parts = [selection_of(features[key], features.settings, view) for key in keys]
-    sheet = _Sheet(len(parts), sum(len(part.channels) for part in parts), view.size)
-    rows = axis.rows(limits, sheet.n_rows)
-    images = [levels.shown(peaks(part, rows, sheet.n_columns)) for part in parts]
+    selections = [selection_of(features[key], features.settings, view) for key in keys]
+    sizes = _Sizes(
+        len(selections), sum(len(selection.channels) for selection in selections), view.size
+    )
+    rows = axis.rows(limits, sizes.n_rows)
+    images = [levels.shown(peaks(selection, rows, sizes.n_columns)) for selection in selections]
     panels = _Panels(axis, limits, rows, colours, Normalize(*levels.limits(images)))
-    with _own_settings():
-        figure = _panels_of(parts, images, panels, sheet)
+    with _default_style():
+        figure = _draw_panels(selections, images, panels, sizes)
         figure.supylabel(feature_label(axis, limits), fontsize=_NORMAL)
-        _write(figure, panels.legend(images), caption_of(features), sheet)
+        _add_texts(figure, panels.legend(images), caption_of(features), sizes)
         bar = figure.colorbar(
             ScalarMappable(panels.norm, colours),
-            ax=figure.axes[: sheet.n_beside_bar],
-            aspect=sheet.bar / _BAR_WIDTH,
+            ax=figure.axes[: sizes.n_beside_bar],
+            aspect=sizes.bar / _BAR_WIDTH,
             pad=0.02,
         )
-        bar.set_label(levels.label, fontsize=_fitting(levels.label, sheet.bar, _NORMAL))
+        bar.set_label(levels.label, fontsize=_font_size(levels.label, sizes.bar, _NORMAL))
         bar.ax.tick_params(labelsize=_SMALL)
     return figure
 
@@ -118,29 +126,29 @@ def colour_map(name: str) -> Colormap:
         hint = f"; did you mean {near}?" if near else ", such as 'viridis' or 'gray_r'"
         raise UsageError(f"matplotlib has no colour map {quoted(name)}{hint}")
     colours = mpl.colormaps[name]
-    return colours.with_extremes(bad=_unlike(colours, _NAN_COLOURS))
+    return colours.with_extremes(bad=_distinct(colours, _NAN_COLOURS))
 
 
-def _unlike(colours: Colormap, candidates: Sequence[str]) -> str:
-    """Return the first candidate that none of the colours looks like, else the least alike."""
+def _distinct(colours: Colormap, candidates: Sequence[str]) -> str:
+    """Return the first candidate that differs from all colours, or the most different one."""
     taken = colours(np.linspace(0, 1, 64))[:, :3]
     distances = [float(np.abs(taken - to_rgb(one)).sum(axis=1).min()) for one in candidates]
-    least = min(_UNLIKE, max(distances))
+    least = min(_MIN_DISTANCE, max(distances))
     return next(one for one, far in zip(candidates, distances, strict=True) if far >= least)
 
 
-class _Sheet:
-    """The measures of a figure.
+class _Sizes:
+    """The sizes of a figure.
 
     Attributes:
-        width: Of the figure, in inches.
-        height: Of the figure, in inches.
-        n_panels: How many panels there are.
-        panel: The height of each in inches, at least.
-        n_columns: How many columns of an image a panel has pixels for, at least.
-        n_rows: How many rows.
-        n_beside_bar: How many panels the colour bar stands beside.
-        bar: Its length in inches, about.
+        width: Width of the figure in inches.
+        height: Height of the figure in inches.
+        n_panels: Number of panels.
+        panel: Minimum height of a panel in inches.
+        n_columns: Columns of an image that a panel has pixels for, at least.
+        n_rows: Rows of an image that a panel has pixels for, at least.
+        n_beside_bar: Number of panels beside the colour bar.
+        bar: Approximate length of the colour bar in inches.
 
     Raises:
         UsageError: If there are more panels than the figure can hold.
@@ -155,15 +163,15 @@ class _Sheet:
         around = _CAPTION + n_keys * _AROUND_KEY + (n_panels - n_keys) * _BETWEEN
         panel = min(max(_ALL_PANELS / n_panels, _LOWEST), _HIGHEST)
         self.width, self.height = size or (_WIDTH, around + n_panels * panel)
-        least = around + n_panels * _LEAST_PANEL
-        if self.width < _LEAST_WIDTH or self.height < least:
+        least = around + n_panels * _MIN_PANEL
+        if self.width < _MIN_WIDTH or self.height < least:
             raise UsageError(
                 f"{self.width:g} x {self.height:g} inches are too small: the panels and what is "
-                f"written around them take {_LEAST_WIDTH:g} x {least:.1f} inches"
+                f"written around them take {_MIN_WIDTH:g} x {least:.1f} inches"
             )
         self.n_panels = n_panels
         self.panel = (self.height - around) / n_panels
-        self.n_columns = round((self.width - _BESIDE) * _DPI)
+        self.n_columns = round((self.width - _BESIDE_PANEL) * _DPI)
         self.n_rows = round(self.panel * _FILLED * _DPI)
         self.n_beside_bar = max(round(_LONGEST_BAR * n_panels / self.height), 1)
         self.bar = min(_LONGEST_BAR, self.height - _CAPTION - _AROUND_KEY)
@@ -171,14 +179,14 @@ class _Sheet:
 
 @dataclass(frozen=True)
 class _Panels:
-    """What all panels have in common.
+    """The properties that all panels share.
 
     Attributes:
         axis: The feature axis.
         limits: The lowest and the highest coordinate on it.
         rows: The rows of every image.
         colours: The colour map.
-        norm: The values that its ends stand for.
+        norm: The values at the ends of the colour map.
     """
 
     axis: PlotAxis
@@ -187,15 +195,15 @@ class _Panels:
     colours: Colormap
     norm: Normalize
 
-    def draw(self, panel: Axes, part: Selection, image: Image) -> None:
+    def draw(self, panel: Axes, selection: Selection, image: Image) -> None:
         """Draw one channel."""
         feature_ticks(panel.yaxis, self.axis, self.limits)
-        panel.set_xlim(*part.limits)
+        panel.set_xlim(*selection.limits)
         panel.set_ylim(*self.limits)
         low, high = self.axis.positions.to_scale(self.limits)
         place: dict[str, Any] = {
             # The rows are even in the unit of the axis: behind its scale, and before its limits.
-            "extent": (*part.seconds, low, high),
+            "extent": (*selection.seconds, low, high),
             "transform": panel.transLimits + panel.transAxes,
             "aspect": "auto",
             "origin": "lower",
@@ -208,7 +216,7 @@ class _Panels:
         panel.tick_params(labelsize=_SMALL)
 
     def legend(self, images: Sequence[Image]) -> list[Patch]:
-        """Return what is to be said of colours that stand for no value."""
+        """Return the legend of the colours that stand for no value."""
         has_nan = any(bool(np.isnan(image).any()) for image in images)
         nan = [Patch(color=self.colours.get_bad(), label="NaN")] if has_nan else []
         if not self.rows.is_empty.any():
@@ -217,19 +225,19 @@ class _Panels:
 
     @property
     def _empty_colour(self) -> str:
-        return _unlike(self.colours, _EMPTY_COLOURS)
+        return _distinct(self.colours, _EMPTY_COLOURS)
 
 
-def _panels_of(
-    parts: Sequence[Selection], images: Sequence[Image], panels: _Panels, sheet: _Sheet
+def _draw_panels(
+    selections: Sequence[Selection], images: Sequence[Image], panels: _Panels, sizes: _Sizes
 ) -> Figure:
     layout = ConstrainedLayoutEngine(hspace=0)
-    figure = Figure((sheet.width, sheet.height), dpi=_DPI, facecolor="white", layout=layout)
-    following = iter(figure.subplots(sheet.n_panels, 1, squeeze=False)[:, 0])
-    for part, image in zip(parts, images, strict=True):
+    figure = Figure((sizes.width, sizes.height), dpi=_DPI, facecolor="white", layout=layout)
+    following = iter(figure.subplots(sizes.n_panels, 1, squeeze=False)[:, 0])
+    for selection, image in zip(selections, images, strict=True):
         some = list(islice(following, len(image)))
-        for panel, name, channel in zip(some, part.names, image, strict=True):
-            panels.draw(panel, part, channel)
+        for panel, name, channel in zip(some, selection.names, image, strict=True):
+            panels.draw(panel, selection, channel)
             panel.tick_params(labelbottom=panel is some[-1])
             if len(image) > 1 or name not in ("channel 0", "mono"):
                 panel.annotate(
@@ -240,24 +248,24 @@ def _panels_of(
                     textcoords="offset points",
                     rotation=270,
                     va="center",
-                    fontsize=_fitting(name, sheet.panel, _SMALL),
+                    fontsize=_font_size(name, sizes.panel, _SMALL),
                 )
         time_ticks(some[-1].xaxis)
-        longest = int(72 * (sheet.width - _BESIDE) / (_LETTER * _NORMAL))
-        title, fonts = written(part.array.key, longest)
+        longest = int(72 * (sizes.width - _BESIDE_PANEL) / (_LETTER * _NORMAL))
+        title, fonts = displayable(selection.array.key, longest)
         some[0].set_title(title, loc="left", fontsize=_NORMAL, family=fonts, parse_math=False)
     return figure
 
 
-def _fitting(text: str, length: float, size: float) -> float:
-    """Return the size of letters, in points, at which a text is no longer than so many inches."""
+def _font_size(text: str, length: float, size: float) -> float:
+    """Return the font size in points at which a text is at most ``length`` inches long."""
     return min(72 * length / (_LETTER * len(text)), size)
 
 
-def _write(figure: Figure, legend: list[Patch], caption: str, sheet: _Sheet) -> None:
-    """Write what is said once for all panels."""
-    longest = int(72 * sheet.width / (_LETTER * _TINY))
-    text, fonts = written(caption, 4 * longest)
+def _add_texts(figure: Figure, legend: list[Patch], caption: str, sizes: _Sizes) -> None:
+    """Add caption and legend of the figure."""
+    longest = int(72 * sizes.width / (_LETTER * _TINY))
+    text, fonts = displayable(caption, 4 * longest)
     figure.supxlabel(
         textwrap.fill(text, longest),
         x=0.01,
@@ -279,14 +287,14 @@ def _write(figure: Figure, legend: list[Patch], caption: str, sheet: _Sheet) -> 
         )
 
 
-def rendered(figure: Figure, kind: str) -> bytes:
+def render(figure: Figure, file_format: str) -> bytes:
     """Return a figure as the bytes of a PNG, PDF or SVG, the same for equal figures."""
     content = io.BytesIO()
-    with _own_settings():
-        figure.savefig(content, format=kind, dpi=_DPI, metadata=_METADATA[kind])
+    with _default_style():
+        figure.savefig(content, format=file_format, dpi=_DPI, metadata=_METADATA[file_format])
     return content.getvalue()
 
 
-def _own_settings() -> AbstractContextManager[Any]:
-    """Draw as matplotlib does by itself, whatever the user's own settings are."""
+def _default_style() -> AbstractContextManager[Any]:
+    """Draw with matplotlib's defaults and ours, not with the user's settings."""
     return mpl.style.context(["default", _SETTINGS])

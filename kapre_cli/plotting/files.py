@@ -1,4 +1,4 @@
-"""Where a picture goes: what may stand there, and how it appears there, whole."""
+"""The file of a picture: validation of its path, and atomic writing."""
 
 import os
 from collections.abc import Iterable
@@ -18,35 +18,35 @@ from kapre_cli.outputs.scratch import scratch_folder
 from kapre_cli.text import quoted
 from kapre_cli.version import PROGRAM
 
-# What pictures of this program say of their maker, see ``figure.rendered``.
+# The program's name in the metadata of its pictures, see ``figure.render``.
 MAKER = PROGRAM
 _MARKS = (
     f"Software\0{MAKER}".encode(),  # PNG
     f"/Creator ({MAKER})".encode(),  # PDF
     f"<dc:title>{MAKER}</dc:title>".encode(),  # SVG
 )
-_MOST_BYTES = 2**27
+_MAX_BYTES = 2**27
 
 PICTURES = ("png", "pdf", "svg")
 
 
-def check_picture(path: Path, sources: Iterable[Path], *, overwrite: bool) -> Stamp | None:
-    """Refuse a picture that cannot be had, before any work is done.
+def validate_picture(path: Path, sources: Iterable[Path], *, overwrite: bool) -> Stamp | None:
+    """Check that a picture can be written, before any work is done.
 
     Args:
-        path: Where it is to be.
-        sources: What it is drawn from.
-        overwrite: Whether a picture of this program that stands there may be replaced.
+        path: Path of the picture.
+        sources: The outputs or recordings that it shows.
+        overwrite: Whether an existing picture of this program may be replaced.
 
     Returns:
-        What stands there, see :func:`save`.
+        The existing file, see :func:`save`.
 
     Raises:
-        UsageError: If its suffix is no picture's, its folder does not exist or is an output,
-            something stands there that may not be replaced, or it is what is drawn.
+        UsageError: If its suffix is not a picture's, its folder does not exist or is an output,
+            an existing file may not be replaced, or it is one of the sources.
     """
-    if kind_of(path) not in PICTURES:
-        suffixes = ", ".join(f".{kind}" for kind in PICTURES)
+    if picture_format(path) not in PICTURES:
+        suffixes = ", ".join(f".{file_format}" for file_format in PICTURES)
         raise UsageError(f"the picture {quoted(path)} has none of the suffixes {suffixes}")
     require_folder("picture", path)
     target = Path(os.path.realpath(path))
@@ -68,41 +68,41 @@ def check_picture(path: Path, sources: Iterable[Path], *, overwrite: bool) -> St
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether a picture says that this program made it."""
+    """Whether the metadata of a picture name this program."""
     try:
         with open_plain(path) as file:
-            content = file.read(_MOST_BYTES)
+            content = file.read(_MAX_BYTES)
     except (OSError, StoredDataError):
         return False
     return any(mark in content for mark in _MARKS)
 
 
-def kind_of(path: Path) -> str:
-    """Return what kind of picture a path's suffix stands for, in lower case.
+def picture_format(path: Path) -> str:
+    """Return the suffix of a path, without the dot and in lower case.
 
-    >>> kind_of(Path("song.PNG"))
+    >>> picture_format(Path("song.PNG"))
     'png'
     """
     return path.suffix.lower().removeprefix(".")
 
 
 def save(path: Path, content: bytes, existing: Stamp | None) -> None:
-    """Put a picture in its place, whole; a link stands for what it leads to.
+    """Write a picture atomically; a symbolic link is followed.
 
     Args:
-        path: Its place.
-        content: The picture.
-        existing: What :func:`check_picture` found there, which alone is replaced.
+        path: Path of the picture.
+        content: The bytes of the picture.
+        existing: The file that :func:`validate_picture` found; no other one is replaced.
 
     Raises:
-        OutputError: If it cannot be written, or something else stands there now; what stood
-            there is unchanged then.
+        OutputError: If it cannot be written, or another file is at its path by now. An existing
+            file is unchanged then.
     """
     target = Path(os.path.realpath(path))
     with wrap_os_errors(path), scratch_folder(target.parent, path) as folder:
-        made = folder / "new"
-        with open(made, "xb") as file:
+        temporary = folder / "new"
+        with open(temporary, "xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        publish(made, target, folder / "old", existing, OF_ANOTHER_FILE)
+        publish(temporary, target, folder / "old", existing, OF_ANOTHER_FILE)

@@ -1,4 +1,4 @@
-"""Arrays of any size as images of bounded size, and what rows and colours of these mean."""
+"""Arrays of any size as images of bounded size: rows, columns and colours."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from kapre_cli.plotting.view import Bounds, Selection, View
 from kapre_cli.settings import LayerConfig
 from kapre_cli.settings.layers import DECIBEL_RANGE
 
-_LEAST_RANGE = 1e-9  # of the highest coordinate; less is no range to matplotlib
+_MIN_RANGE = 1e-9  # of the highest coordinate; less is no range to matplotlib
 _BLOCK_VALUES = 2**22
 
 Image = npt.NDArray[np.float32]
@@ -26,10 +26,10 @@ class Rows:
     """The rows of an image.
 
     Attributes:
-        features: The bins or bands that are shown.
-        starts: Where each cell of neighbouring bins or bands begins, counted from the first shown.
-        numbers: Which cell each row shows, from the lowest coordinate up.
-        is_empty: Which cells have nothing but features that are always 0, as empty mel bands are.
+        features: The features that are shown.
+        starts: First feature of each cell of neighbouring features, counted from the first shown.
+        numbers: The cell of each row, from the lowest coordinate up.
+        is_empty: Which cells have only features that are always 0, as empty mel bands are.
     """
 
     features: slice
@@ -60,7 +60,7 @@ class PlotAxis:
         low = lowest if bounds[0] is None else bounds[0]
         high = highest if bounds[1] is None else bounds[1]
         is_range = lowest <= low < high <= highest
-        if not (is_range and high - low > _LEAST_RANGE * highest):
+        if not (is_range and high - low > _MIN_RANGE * highest):
             unit = f" {self.coordinate.unit}" if self.coordinate.unit else ""
             raise UsageError(
                 f"the features reach from {lowest:,g} to {highest:,g}{unit}; "
@@ -71,7 +71,7 @@ class PlotAxis:
     def rows(self, limits: tuple[float, float], n_rows: int) -> Rows:
         """Return which features each of ``n_rows`` rows between two coordinates shows.
 
-        A row shows the one at its middle, and those from there to the middle of the next row.
+        A row shows the feature at its middle, and those up to the middle of the next row.
         """
         edges = self.positions.edges
         low, high = self.positions.to_scale(limits)
@@ -84,14 +84,16 @@ class PlotAxis:
         return Rows(shown, offsets, numbers, empty)
 
 
-def peaks(part: Selection, rows: Rows, n_columns: int, block_values: int = _BLOCK_VALUES) -> Image:
+def peaks(
+    selection: Selection, rows: Rows, n_columns: int, block_values: int = _BLOCK_VALUES
+) -> Image:
     """Return the largest value in each cell of a grid laid over the shown part of an array.
 
     The array is read once, a block of frames after the other. NaN stays visible: a cell that
     holds one is NaN.
 
     Args:
-        part: What is shown.
+        selection: The part that is shown.
         rows: Where the cells begin along the frequencies.
         n_columns: Cells along the time, at most; there are no more than frames.
         block_values: Values that are read at once, at most.
@@ -99,20 +101,20 @@ def peaks(part: Selection, rows: Rows, n_columns: int, block_values: int = _BLOC
     Returns:
         Shape ``(channels, cells, columns)``, the lowest frequency and the first frame first.
     """
-    array = part.array
+    array = selection.array
     time, channel = array.axes.index("time"), array.axes.index("channel")
     feature = 3 - time - channel
-    n_columns = min(n_columns, part.n_frames)
-    image = np.full((len(part.channels), len(rows.starts), n_columns), -np.inf, np.float32)
+    n_columns = min(n_columns, selection.n_frames)
+    image = np.full((len(selection.channels), len(rows.starts), n_columns), -np.inf, np.float32)
     n_features = rows.features.stop - rows.features.start
     at_most = max(block_values // (array.shape[channel] * n_features), 1)
-    for first, count in spans(part.n_frames, at_most):
-        frames = slice(part.first + first, part.first + first + count)
+    for first, count in spans(selection.n_frames, at_most):
+        frames = slice(selection.first + first, selection.first + first + count)
         shown = {channel: slice(None), feature: rows.features, time: frames}
         block = array[tuple(shown[axis] for axis in range(3))].transpose(channel, feature, time)
-        block = block[list(part.channels)].astype(np.float32, copy=False)
+        block = block[list(selection.channels)].astype(np.float32, copy=False)
         block = np.maximum.reduceat(block, rows.starts, axis=1)
-        column_of = np.arange(first, first + count) * n_columns // part.n_frames
+        column_of = np.arange(first, first + count) * n_columns // selection.n_frames
         columns, starts = np.unique(column_of, return_index=True)
         found = np.maximum.reduceat(block, starts, axis=2)
         image[..., columns] = np.maximum(image[..., columns], found)
@@ -138,7 +140,7 @@ class Levels:
     view: View
 
     def __post_init__(self) -> None:
-        """Check that the features can be shown as asked."""
+        """Check that the features can be shown as requested."""
         if self.config.decibel and not self.view.decibel:
             raise UsageError("these features are decibels: they cannot be shown otherwise")
 
@@ -169,10 +171,10 @@ class Levels:
         return np.maximum(decibels, floor).astype(np.float32)
 
     def limits(self, images: list[Image]) -> tuple[float, float]:
-        """Return the values that the darkest and the brightest colour stand for.
+        """Return the values of the darkest and the brightest colour.
 
         Raises:
-            UsageError: If the view names one of them, and the other is not on its right side.
+            UsageError: If the view sets one of them beyond the other.
         """
         if self._in_decibels:
             low, high = -DECIBEL_RANGE, 0.0

@@ -15,13 +15,13 @@ from kapre_cli.plotting.image import PlotAxis
 from kapre_cli.version import PROGRAM
 
 _DEFAULT = "DejaVu Sans"  # comes with matplotlib
-_NO_FONT = "Last Resort"  # comes with it too, and shows a box for every character
+_NO_FONT = "Last Resort"  # comes with it, and has a box for every character
 
-_KILO_FROM = 10_000.0  # Hz; a scale that goes so far is written in kHz
-_MOST_TICKS = 9
-_FEWEST_BETWEEN = 2  # of 1, 2, 5, 10, ...; else there are other round numbers
+_KILO_FROM = 10_000.0  # Hz; a scale up to this frequency or beyond is in kHz
+_MAX_TICKS = 9
+_MIN_BETWEEN = 2  # of 1, 2, 5, 10, ...; with fewer, other round numbers are used
 
-_MOST_TIMES = 12
+_MAX_TIMES = 12
 _MINUTES_FROM, _HOURS_FROM = 120.0, 7200.0  # seconds that are shown at once
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _STEPS = [
@@ -30,11 +30,11 @@ _STEPS = [
 ]
 
 
-def written(text: str, longest: int) -> tuple[str, list[str]]:
-    """Return a text as it can be written, and the fonts that have its characters.
+def displayable(text: str, longest: int) -> tuple[str, list[str]]:
+    """Return a text that can be displayed, and the fonts that have its characters.
 
-    Control characters, and those that no font here has, are shown escaped. Of a text that is too
-    long the middle is left out.
+    Control characters, and those that no installed font has, are escaped. The middle of a text that
+    is too long is omitted.
     """
     half = longest // 2
     short = text if len(text) <= longest else f"{text[: half - 1]} … {text[-half:]}"
@@ -67,12 +67,12 @@ def caption_of(features: Features) -> str:
 
 
 class _Locator(Locator):
-    """Places ticks where its axis shows something."""
+    """Places ticks within the visible part of an axis."""
 
     axis: Axis
 
     def __call__(self) -> Sequence[float]:
-        """Return the ticks of what the axis shows."""
+        """Return the ticks of the visible part."""
         return self.tick_values(*sorted(self.axis.get_view_interval()))
 
 
@@ -84,10 +84,10 @@ class ScaleLocator(_Locator):
 
     def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
         """Return the ticks between two coordinates, both included."""
-        n_ticks = max(min(self.axis.get_tick_space(), _MOST_TICKS), 1)
+        n_ticks = max(min(self.axis.get_tick_space(), _MAX_TICKS), 1)
         series = [10.0**decade * factor for decade in range(7) for factor in (1, 2, 5)]
         ticks = self._apart(vmin, vmax, series, n_ticks)
-        if len(ticks) - 2 < min(_FEWEST_BETWEEN, n_ticks - 1):
+        if len(ticks) - 2 < min(_MIN_BETWEEN, n_ticks - 1):
             even = MaxNLocator(n_ticks, steps=[1, 2, 5, 10]).tick_values(vmin, vmax)
             ticks = self._apart(vmin, vmax, even, n_ticks)
         return sorted(ticks)
@@ -95,7 +95,7 @@ class ScaleLocator(_Locator):
     def _apart(
         self, vmin: float, vmax: float, others: Sequence[float], n_ticks: int
     ) -> list[float]:
-        """Return both ends and, from the highest down, the others that keep their distance."""
+        """Return both ends and, from the highest down, the others at a sufficient distance."""
         kept = [vmin, vmax]
         apart = float(np.ptp(self._to_scale(kept))) / n_ticks
         for value in others[::-1]:
@@ -110,14 +110,14 @@ class ClockLocator(_Locator):
 
     def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
         """Return the ticks between two times."""
-        least = (vmax - vmin) / _MOST_TIMES
+        least = (vmax - vmin) / _MAX_TIMES
         days = math.ceil(least / _DAY) * _DAY
         step = next((step for step in _STEPS if step >= least), days)
         return MultipleLocator(step).tick_values(vmin, vmax)
 
 
 def time_ticks(axis: XAxis) -> None:
-    """Write an axis of seconds as such, or as a clock shows them if it is long."""
+    """Label an axis of seconds in seconds, or as a clock if it is long."""
     start, end = axis.get_view_interval()
     if end - start < _MINUTES_FROM:
         axis.set_label_text("Time (s)")
@@ -140,6 +140,8 @@ def feature_ticks(axis: YAxis, shown: PlotAxis, limits: tuple[float, float]) -> 
     if not positions.is_linear:
         axis.axes.set_yscale("function", functions=(positions.to_scale, positions.from_scale))
         axis.set_major_locator(ScaleLocator(positions))
+    elif not shown.coordinate.unit:
+        axis.set_major_locator(MaxNLocator(integer=True))
     _, factor = _unit(shown, limits)
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / factor:g}"))
 

@@ -1,4 +1,4 @@
-"""What a figure shows of every array, and how."""
+"""The view: which channels, times and frequencies a figure shows."""
 
 import math
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _UNBOUNDED: Bounds = (None, None)
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """What is shown of every array, and how. ``None`` as one of two bounds: as far as it goes.
+    """What is shown of every array, and how. A bound of ``None`` is that of the array.
 
     Attributes:
         channels: The recording's channels, counted from 0, in this order. ``None``: all of them.
@@ -44,12 +44,12 @@ class Selection:
 
     Attributes:
         array: The array.
-        channels: Where the channels stand along the array's channel axis.
-        names: What each of them is called: its number in the recording.
+        channels: Indices along the array's channel axis.
+        names: Names of the channels: their numbers in the recording.
         first: The first frame.
-        n_frames: How many frames.
-        seconds: Where the first frame begins to count and the last one ends to, in seconds.
-        limits: What the axis shows of that.
+        n_frames: Number of frames.
+        seconds: Start of the first frame's step of time and end of the last one's, in seconds.
+        limits: The part of that which the axis shows.
     """
 
     array: StoredArray
@@ -64,7 +64,7 @@ class Selection:
 def selection_of(array: StoredArray, settings: AudioSettings, view: View) -> Selection:
     """Return the part of an array that a view shows.
 
-    A frame counts for half a step of time on either side of its centre.
+    A frame represents half a step of time on either side of its centre.
 
     Raises:
         UsageError: If the array has no such channel, or nothing at that time.
@@ -79,7 +79,7 @@ def selection_of(array: StoredArray, settings: AudioSettings, view: View) -> Sel
         raise UsageError(
             f"{quoted(array.key)} is {length:.6g} s long: it has nothing from {start:g} s to {upto}"
         )
-    before = metadata.time_start - step / 2  # where frame 0 begins to count
+    before = metadata.time_start - step / 2  # start of frame 0's step of time
     first = min(max(math.floor((start - before) / step), 0), n_time - 1)
     last = min(max(math.ceil((end - before) / step) - 1, first), n_time - 1)
     seconds = before + first * step, before + (last + 1) * step
@@ -97,25 +97,25 @@ def selection_of(array: StoredArray, settings: AudioSettings, view: View) -> Sel
 
 
 def _channels(
-    array: StoredArray, settings: AudioSettings, wanted: Sequence[int] | None
+    array: StoredArray, settings: AudioSettings, requested: Sequence[int] | None
 ) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Return where the wanted channels stand in an array, and their names."""
+    """Return the indices of the requested channels in an array, and their names."""
     n_channels = array.shape[array.axes.index("channel")]
     if settings.mono:
-        if wanted is not None:
+        if requested is not None:
             raise UsageError(
                 f"{quoted(array.key)} has the average of its channels, and none by itself"
             )
         return (0,), ("mono",)
     stored = settings.channels or tuple(range(n_channels))
-    names = tuple(f"channel {number}" for number in (stored if wanted is None else wanted))
-    if wanted is None:
+    names = tuple(f"channel {number}" for number in (stored if requested is None else requested))
+    if requested is None:
         return tuple(range(n_channels)), names
-    for number in wanted:
+    for number in requested:
         if number not in stored:
             has = ", ".join(map(str, stored[:8])) + (", ..." if len(stored) > 8 else "")
             raise UsageError(
                 f"{quoted(array.key)} has no channel {number}; it has "
                 f"{counted(n_channels, 'channel')}, counted from 0: {has}"
             )
-    return tuple(stored.index(number) for number in wanted), names
+    return tuple(stored.index(number) for number in requested), names

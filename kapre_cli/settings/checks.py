@@ -9,7 +9,7 @@ from typing import Any
 
 from kapre_cli.errors import SettingsError
 
-_MOST_DIGITS = 400  # of an integer with an exponent, as any float: a short text can say millions
+_MAX_DIGITS = 400  # of an integer with an exponent: a short text could state millions
 _FLOAT32 = (2.0**-126, (2.0 - 2.0**-23) * 2.0**127)  # the smallest normal number, the largest
 
 MAX_SR = 100_000_000  # Hz; far above any recorder of sound or ultrasound
@@ -25,7 +25,7 @@ def invalid(name: str, rule: str, value: object) -> SettingsError:
 
 
 def integer(name: str, value: Any, *, at_least: int, at_most: int | None = None) -> int:
-    """Return ``value`` as an ``int`` of the given range; NumPy's integers are taken, bools not."""
+    """Return ``value`` as an ``int`` in a range; NumPy's integers are accepted, bools are not."""
     rule = f"an integer of at least {at_least}"
     if at_most is not None:
         rule = f"an integer from {at_least} to {at_most}"
@@ -40,13 +40,13 @@ def integer(name: str, value: Any, *, at_least: int, at_most: int | None = None)
     return number
 
 
-def whole(text: str) -> int:
-    """Return the integer that a text says, with a fraction of zeros or an exponent too.
+def whole_number(text: str) -> int:
+    """Return the integer that a text states; ``16000.0`` and ``16e3`` are integers, too.
 
     Raises:
-        ValueError: If it says none, or one of more digits than anything has.
+        ValueError: If it states none, or one of more digits than any float has.
 
-    >>> whole("16000"), whole("16000.0"), whole("16e3")
+    >>> whole_number("16000"), whole_number("16000.0"), whole_number("16e3")
     (16000, 16000, 16000)
     """
     try:
@@ -55,7 +55,7 @@ def whole(text: str) -> int:
         pass
     try:
         number = Decimal(text)
-        if number.is_finite() and number.adjusted() < _MOST_DIGITS and number == int(number):
+        if number.is_finite() and number.adjusted() < _MAX_DIGITS and number == int(number):
             return int(number)
     except InvalidOperation:
         pass
@@ -81,7 +81,7 @@ def float32_above_zero(name: str, value: Any) -> float:
 
 
 def _float(name: str, rule: str, value: Any) -> float:
-    """Return a real number as a ``float``; bools are not taken."""
+    """Return a real number as a ``float``; bools are rejected."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise invalid(name, rule, value)
     try:

@@ -1,4 +1,4 @@
-"""What Keras is set to, without the seconds that importing Keras takes."""
+"""Keras' image data format, read without importing Keras."""
 
 import json
 import os
@@ -13,28 +13,28 @@ from kapre_cli.settings.layers import LayerConfig
 Config = TypeVar("Config", bound=LayerConfig)
 
 _KEY = "image_data_format"
-_WITHOUT_A_FILE = "channels_last"
+_DEFAULT = "channels_last"
 
 
 def keras_image_data_format() -> str:
-    """Return what ``keras.config.image_data_format()`` says, or would say if it were imported.
+    """Return the value of ``keras.config.image_data_format()``, without importing Keras.
 
     Keras keeps its settings in ``keras.json``, in the folder that the environment names as
     ``KERAS_HOME`` or in ``~/.keras``.
     """
     keras = sys.modules.get("keras")
     if keras is not None:
-        asked: str = keras.config.image_data_format()
-        return asked
+        active: str = keras.config.image_data_format()
+        return active
     configured: Any = {}
     with suppress(OSError, ValueError):
         configured = json.loads((_folder() / "keras.json").read_text())
     stored = configured.get(_KEY) if isinstance(configured, dict) else None
-    return stored if isinstance(stored, str) else _WITHOUT_A_FILE
+    return stored if isinstance(stored, str) else _DEFAULT
 
 
 def resolved(layer: Config) -> Config:
-    """Return the layer's arguments with the order of its axes in place of ``"default"``."""
+    """Return the layer's arguments with ``"default"`` replaced by Keras' image data format."""
     if layer.image_data_format != "default":
         return layer
     resolved: dict[str, Any] = {"image_data_format": keras_image_data_format()}

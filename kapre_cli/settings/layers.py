@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 PADDINGS = ("same", "valid")
 DATA_FORMATS = ("channels_first", "channels_last")
 DEFAULT_AMIN = 1e-10
+DECIBEL_TOLERANCE = 0.01  # guaranteed distance of decibels from those of an exact computation
 DECIBEL_RANGE = 80.0  # of one input: values further below its largest one are raised to -80 dB
 
 # Far above any use, low enough that a hostile file cannot ask for terabytes.
@@ -141,6 +142,8 @@ class Values(NamedTuple):
         highest: No value is above it.
         per_decade: Decibels for a factor of 10 in the values; ``None`` if decibels of them have
             no meaning.
+        tolerance: The guaranteed distance from an exact computation, in dB; ``None``: 2e-5 of the
+            largest value.
     """
 
     noun: str
@@ -148,6 +151,7 @@ class Values(NamedTuple):
     lowest: float
     highest: float
     per_decade: float | None = None
+    tolerance: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

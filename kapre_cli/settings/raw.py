@@ -51,7 +51,7 @@ class RawFormat:
             raise checks.invalid("raw_format", "ENCODING,RATE,CHANNELS", text)
         encoding, sr, n_channels = parts
         try:
-            numbers = checks.whole(sr), checks.whole(n_channels)
+            numbers = checks.whole_number(sr), checks.whole_number(n_channels)
         except ValueError as error:
             rule = f"ENCODING,RATE,CHANNELS with whole numbers ({error})"
             raise checks.invalid("raw_format", rule, text) from None
