@@ -134,7 +134,8 @@ import kapre_cli
 package = pathlib.Path(kapre_cli.__file__).parent
 for path in sorted(package.rglob("*.py")):  # which nobody may not read, perhaps
     name = ".".join(path.relative_to(package.parent).with_suffix("").parts)
-    if not any(part in name for part in ("__", "keras", "time_frequency")):
+    keras = ("keras", "spectrogram", "steps", "time_frequency")
+    if not any(part in name for part in ("__", *keras)):
         importlib.import_module(name)
 from kapre_cli.cli import main
 resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))

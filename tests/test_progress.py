@@ -207,7 +207,7 @@ statuses = st.builds(
 def test_a_layout_fits(status: Status, width: int, elapsed: float) -> None:
     layout = status.layout(width, elapsed)
     assert len(layout.replace("{bar}", "#")) <= width
-    if status.share is not None and width >= 45:  # the longest name needs 42
+    if status.share is not None and width >= 40 + len(status.name):
         assert f"left {100 * status.share:>3.0f}%" in layout
     if "{bar}" in layout:
         assert len(layout.replace("{bar}", "")) + 6 <= width
