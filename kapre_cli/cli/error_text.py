@@ -2,7 +2,10 @@
 
 from kapre_cli.errors import (
     InputMemoryError,
+    KeptWorkError,
     LostWorkError,
+    NotResumableError,
+    OtherSettingsError,
     ProcessLimitError,
     SampleRateError,
     TooManyFailuresError,
@@ -10,7 +13,10 @@ from kapre_cli.errors import (
 
 _REMEDIES: dict[type[BaseException], str] = {
     InputMemoryError: ": read fewer inputs at once (--jobs 1) or free some memory",
+    KeptWorkError: "; --resume goes on with it, --overwrite starts over",
     LostWorkError: "; --resume recomputes what was lost",
+    NotResumableError: "; --overwrite replaces it",
+    OtherSettingsError: "; give those to resume it, or add --overwrite to replace it",
     ProcessLimitError: "; take fewer --jobs",
 }
 
