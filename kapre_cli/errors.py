@@ -19,6 +19,18 @@ class UsageError(KapreExtractError, ValueError):
     """A request that is refused before any work is done, such as an output that exists."""
 
 
+class KeptWorkError(UsageError):
+    """The work of an interrupted run, which is neither to be resumed nor overwritten."""
+
+
+class NotResumableError(UsageError):
+    """An output that cannot be read, so that no run can resume it."""
+
+
+class OtherSettingsError(UsageError):
+    """Earlier work with other settings than this run's."""
+
+
 class AudioReadError(KapreExtractError, OSError):
     """An audio file that cannot be read, or does not hold what its header promises."""
 

@@ -12,7 +12,10 @@ from enum import IntEnum
 from kapre_cli.errors import (
     InputMemoryError,
     KapreExtractError,
+    KeptWorkError,
     LostWorkError,
+    NotResumableError,
+    OtherSettingsError,
     ProcessLimitError,
     SampleRateError,
     SettingsError,
@@ -31,7 +34,10 @@ _STOPPED_BY = {
 }
 _REMEDIES: dict[type[BaseException], str] = {
     InputMemoryError: ": read fewer inputs at once (--jobs 1) or free some memory",
+    KeptWorkError: "; --resume goes on with it, --overwrite starts over",
     LostWorkError: "; --resume recomputes what was lost",
+    NotResumableError: "; --overwrite replaces it",
+    OtherSettingsError: "; give those to resume it, or add --overwrite to replace it",
     ProcessLimitError: "; take fewer --jobs",
 }
 _KERAS = ("keras", "tensorflow")  # needed only for --engine keras

@@ -83,7 +83,8 @@ class RunResult:
     def _failed(self, failure: InputFailed) -> None:
         self.n_failed += 1
         if self.failures is not None:
-            _drop_frames(failure.error)
+            if failure.is_own:  # another is under way
+                _drop_frames(failure.error)
             self.failures.append(failure)
         self.emit(failure)
 

@@ -205,7 +205,7 @@ def test_keys_are_described(output: Path, audio: Path, program: Any) -> None:
     assert first.startswith("'rate.wav'\n  array   mel (20) x time (63) x channel (1), float32\n")
     assert "8,000 samples at 8,000 Hz, converted from 4,000 Hz" in first
     assert str(audio / "rate.wav") in first
-    assert "note    100 frames missing" in second
+    assert "note    100 samples missing" in second
     assert "layer" not in ended.out
 
 

@@ -266,7 +266,7 @@ def test_a_run_that_waits_ends_at_once(
         run.stdout.close()
     code, said = run.ended()
     assert code == 128 + number
-    told = f"kapre-extract: interrupted: {n_gone} array{'' if n_gone == 1 else 's'} went out whole"
+    told = f"kapre-extract: interrupted: {n_gone} array{'' if n_gone == 1 else 's'} sent"
     if waiting == "for the end of a list":
         told = "kapre-extract: interrupted: no output was written or changed"
     assert said == ([told] if number == signal.SIGINT else [])

@@ -324,7 +324,7 @@ def test_it_is_stopped_in_the_middle_of_an_array(audio: Path, tmp_path: Path) ->
         said = running.stderr.read().decode()
     assert (running.returncode, said) == (
         130,
-        "kapre-extract: interrupted: 1 array went out whole\n",
+        "kapre-extract: interrupted: 1 array sent\n",
     )
     lines = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()]
     assert [line.get("key") for line in lines] == [None, "0.wav", None]

@@ -10,6 +10,7 @@ from kapre_cli.events import (
     ArraysRemoved,
     ArraysRetained,
     Event,
+    FaultFound,
     InputDetails,
     InputFailed,
     InputProgress,
@@ -22,6 +23,7 @@ from kapre_cli.events import (
     PhaseProgress,
     ReducedRange,
     RunStarted,
+    UnexpectedFound,
     Warned,
     WorkerDied,
     WorkKept,
@@ -162,6 +164,10 @@ def event_text(event: Event) -> str | None:
             if is_complete:
                 state = "up to date: nothing was computed"
             return f"{quoted(path)} is {state}"
+        case FaultFound(key, reason):
+            return f"wrong: {reason}" if key is None else f"wrong: {quoted(key)}: {reason}"
+        case UnexpectedFound(name):
+            return f"unexpected: {quoted(name)} is not of this output"
         case WorkKept():
             return _kept(event)
     return None

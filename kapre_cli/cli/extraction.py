@@ -81,7 +81,7 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
         run = _Run(config, options, output, incoming, inputs, known.sources, shard)
         remedy = RESUME
         if output.is_stream:
-            remedy = "what has gone out is not the whole"
+            remedy = "the arrays sent so far are not all"
         elif options["dry_run"]:
             remedy = "nothing was done"
         with executor(options["jobs"], remedy, incoming.descriptors) as computing:
@@ -259,7 +259,7 @@ def _work(
         terminal.say(f"{PROGRAM}: Error: {error_text(error)}")
     except Stopped as stopped:
         if run.output.is_stream:
-            stopped.outcome = f"{counted(result.n_written, 'array')} went out whole"
+            stopped.outcome = f"{counted(result.n_written, 'array')} sent"
         elif result.output:
             return  # the output is in its place: there was nothing left to stop
         raise

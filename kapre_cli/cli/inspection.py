@@ -116,14 +116,24 @@ def verify(output: Path, against: Path | None, sample: int | None, every: bool) 
         if against is None
         else executor(remedy="nothing was changed") as computing
     ):
-        from kapre_cli.cli.terminal import Terminal  # NumPy only where it is needed
+        from kapre_cli.cli.event_lines import event_text  # NumPy only where it is needed
+        from kapre_cli.cli.terminal import Terminal
+        from kapre_cli.events import Event, FaultFound, UnexpectedFound
         from kapre_cli.inspect import verify as inspection
 
         number = None if every else sample or inspection.SAMPLE
         with Terminal() as terminal:
-            verdict = inspection.verify(output, terminal.echo, against, number, terminal, computing)
-        echo(verdict.closing())
-        return verdict.exit_code
+
+            def show(event: Event) -> None:
+                is_fault = isinstance(event, FaultFound | UnexpectedFound)
+                if is_fault and (line := event_text(event)) is not None:
+                    terminal.echo(line)
+                else:
+                    terminal(event)
+
+            result = inspection.verify(output, against, number, show, computing)
+        echo(result.summary())
+        return result.exit_code
 
 
 @click.command(
@@ -165,9 +175,8 @@ def compare(one: Path, other: Path, rtol: float, atol: float) -> int:
       kapre-extract compare mels.h5 new.h5 --rtol 1e-6
     """  # noqa: D301 - Click needs the backspace itself
     from kapre_cli.cli.terminal import Terminal  # NumPy only where it is needed
+    from kapre_cli.inspect.compare import Tolerance, comparison_lines
     from kapre_cli.inspect.compare import compare as compared
-    from kapre_cli.inspect.compare import comparison_lines
-    from kapre_cli.inspect.difference import Tolerance
 
     tolerance = Tolerance(rtol, atol)
     with Terminal() as terminal:

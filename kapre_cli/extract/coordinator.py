@@ -284,11 +284,11 @@ class Coordinator:
         with suppress(OutputError, KeyError):
             found = replay(self._journals, name).inputs
             for job in jobs:
-                remembered = found.get(job.source.key)
-                if remembered is not None and remembered.entries:
-                    earlier = job.entries if remembered.of == job.state else {}
-                    job.state = remembered.of
-                    job.entries = {**earlier, **remembered.entries}
+                entry = found.get(job.source.key)
+                if entry is not None and entry.entries:
+                    earlier = job.entries if entry.state == job.state else {}
+                    job.state = entry.state
+                    job.entries = {**earlier, **entry.entries}
 
     # The output
 

@@ -9,17 +9,18 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from kapre_cli.audio import AudioReader, sha256_of
+from kapre_cli.audio import AudioReader
 from kapre_cli.audio.samples import Samples
 from kapre_cli.engines.batches import Segment
 from kapre_cli.errors import FeatureError, OutputError, input_error
-from kapre_cli.extract.jobs import input_blocks, is_identified_by_mtime
+from kapre_cli.extract.jobs import input_blocks
 from kapre_cli.extract.tasks import TaskInput
 from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.framing import Framing
 from kapre_cli.inputs import Source
 from kapre_cli.osutil import Resource
-from kapre_cli.resume.journal import BlockEntry, Journal, identity
+from kapre_cli.resume.input_state import input_state
+from kapre_cli.resume.journal import BlockEntry, Journal
 from kapre_cli.settings import ExtractionSettings, LayerConfig
 from kapre_cli.settings.checks import within_int64
 from kapre_cli.text import counted
@@ -39,7 +40,7 @@ class ActiveInput:
         number: Its place among the inputs of the run.
         begun: When its file was opened (:func:`time.monotonic`).
         metadata: Its metadata; ``None`` until it has been opened.
-        state: The state of its file, see ``journal.identity``.
+        state: The state of its file, see ``input_state``.
         reused: First frames of the blocks that earlier runs have computed.
         n_reused: Number of frames in these.
         n_due: Number of blocks still to be computed.
@@ -151,15 +152,13 @@ def _blocks(one: TaskInput, active: ActiveInput, settings: ExtractionSettings) -
     with AudioReader(source.file, audio, is_stream=source.is_stream) as reader:
         check_frame(config, reader)
         active.metadata = metadata = _metadata(source, reader, framing)
-        is_told = is_identified_by_mtime(source, metadata.source_mtime_ns)
-        content = "" if is_told else sha256_of(source.file)
-        active.state = identity(metadata, audio.non_finite, content)
-        fitting = input_blocks(metadata, config)
+        active.state = input_state(source, metadata, audio.non_finite)
+        blocks = input_blocks(metadata, config)
         if one.state == active.state:
-            reused = {*fitting} & {*one.blocks}
+            reused = {*blocks} & {*one.blocks}
             active.reused = tuple(first for first, _ in reused)
             active.n_reused = sum(n_frames for _, n_frames in reused)
-        active.n_pending = len(fitting) - len(active.reused)
+        active.n_pending = len(blocks) - len(active.reused)
         for block in frame_blocks(active, reader, framing, config.n_features, active.reused):
             yield block
             if active.has_failed:  # its features cannot be used: no need to read on

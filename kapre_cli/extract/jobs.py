@@ -11,18 +11,8 @@ from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.inputs import Source
 from kapre_cli.resume.journal import BlockEntry
 from kapre_cli.settings import LayerConfig
-from kapre_cli.settings.checks import INT64
 
 NO_ENTRIES: Mapping[int, BlockEntry] = MappingProxyType({})
-
-
-def is_identified_by_mtime(source: Source, mtime_ns: int) -> bool:
-    """Return whether the modification time distinguishes the states of an input.
-
-    Times beyond 64 bits are stored as the nearest time within, so the first and the last of these
-    may stand for any of them.
-    """
-    return not source.is_stream and INT64[0] < mtime_ns < INT64[1]
 
 
 @dataclass(slots=True, eq=False)
@@ -32,7 +22,7 @@ class Job:
     Attributes:
         n_bytes: Bytes of its file, as far as known.
         metadata: Its metadata; ``None`` until it has been opened.
-        state: The state of its file that its blocks belong to, see ``journal.identity``.
+        state: The state of its file that its blocks belong to, see ``input_state``.
         entries: Its blocks that are in journals, by their first frame.
         stored_in: The earlier output that holds its array, if that is kept.
         has_new_metadata: Whether its metadata differs from that in the earlier output.
@@ -79,11 +69,11 @@ class Job:
         config: LayerConfig,
     ) -> bool:
         """Take blocks of journals if they cover the whole input; return whether they do."""
-        fitting = input_blocks(metadata, config)
-        if any(first not in entries or entries[first].shape[1] != n for first, n in fitting):
+        blocks = input_blocks(metadata, config)
+        if any(first not in entries or entries[first].shape[1] != n for first, n in blocks):
             return False
         self.state, self.metadata = state, metadata
-        self.entries = {first: entries[first] for first, _ in fitting}
+        self.entries = {first: entries[first] for first, _ in blocks}
         return True
 
     def result(self, config: LayerConfig) -> InputResult:

@@ -1,4 +1,7 @@
-"""Decide which inputs an earlier run has computed, in full or in part."""
+"""Decide which results of earlier runs a run reuses, instead of computing them.
+
+See :mod:`kapre_cli.resume.input_state` for single blocks of an input.
+"""
 
 import os
 from collections import defaultdict
@@ -8,9 +11,10 @@ from dataclasses import dataclass, field
 from kapre_cli.audio import sha256_of
 from kapre_cli.errors import AudioReadError, StoredDataError
 from kapre_cli.events import ArrayDamaged, ArraysRemoved, ArraysRetained, OtherVersions
-from kapre_cli.extract.jobs import Job, is_identified_by_mtime
+from kapre_cli.extract.jobs import Job
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.inputs import Source, is_hidden
+from kapre_cli.resume.input_state import is_identified_by_mtime
 from kapre_cli.resume.previous_run import PreviousRun
 from kapre_cli.run_result import RunResult
 from kapre_cli.settings import ExtractionSettings
@@ -48,13 +52,13 @@ class ReusePolicy:
         features = self.earlier.features
         if features is None:
             return
-        unclaimed = [
+        others = [
             f"{name} {version}"
             for name, version in features.versions.items()
             if self.versions.get(name) != version
         ]
-        if unclaimed:
-            self.result.emit(OtherVersions(features.path, unclaimed))
+        if others:
+            self.result.emit(OtherVersions(features.path, others))
 
     def unclaimed(self, known: Collection[str]) -> list[str]:
         """Return the keys of the finished output that belong to no input."""
@@ -100,9 +104,9 @@ class ReusePolicy:
 
     def reuse(self, job: Job) -> None:
         """Give ``job`` the results of earlier runs."""
-        remembered = self.earlier.journal.inputs.get(job.source.key)
-        if remembered is not None:
-            job.state, job.entries, job.was_tried = remembered.of, remembered.entries, True
+        entry = self.earlier.journal.inputs.get(job.source.key)
+        if entry is not None:
+            job.state, job.entries, job.was_tried = entry.state, entry.entries, True
         job.is_done = job.is_reused = self._reuse_journaled(
             job, self._current_metadata
         ) or self._reuse_stored(job, self._current_metadata, is_recomputed=True)
@@ -118,12 +122,12 @@ class ReusePolicy:
 
     def _reuse_journaled(self, job: Job, reusable: _Reusable) -> bool:
         """Take an input's blocks in journals, if they cover all of it and can be reused."""
-        remembered = self.earlier.journal.inputs.get(job.source.key)
-        if remembered is None or remembered.metadata is None:
+        entry = self.earlier.journal.inputs.get(job.source.key)
+        if entry is None or entry.metadata is None:
             return False
-        metadata = reusable(remembered.metadata, self._roots[remembered.run], job.source)
+        metadata = reusable(entry.metadata, self._roots[entry.run], job.source)
         return metadata is not None and job.reuse_blocks(
-            remembered.of, remembered.entries, metadata, self.settings.layer
+            entry.state, entry.entries, metadata, self.settings.layer
         )
 
     def _reuse_stored(self, job: Job, reusable: _Reusable, *, is_recomputed: bool = False) -> bool:

@@ -18,7 +18,7 @@ from kapre_cli.outputs.existing import existing_output
 from kapre_cli.outputs.scratch import scratch_folder
 from kapre_cli.outputs.validation import validate_output
 from kapre_cli.resume.journals import Journals, replay
-from kapre_cli.resume.previous_run import PreviousRun, require_no_work
+from kapre_cli.resume.previous_run import PreviousRun, check_no_kept_work
 from kapre_cli.resume.work_dir import WorkDir
 from kapre_cli.run_result import RunResult
 from kapre_cli.settings import ExtractionSettings
@@ -66,7 +66,7 @@ def _extract(
         replayed = replay(work_dir.journals)
         work_dir.keep = replayed.holds_work
         existing = existing_output(output)  # another run may have published just now
-        require_no_work(work_dir, replayed, output)
+        check_no_kept_work(work_dir, replayed, output)
         if work_dir.note is not None:
             result.emit(Note(work_dir.note))
         common = TaskSettings(settings, OutputMetadata.of(settings))

@@ -29,7 +29,7 @@ class TaskInput(NamedTuple):
 
     Attributes:
         number: Its place among the inputs of the run.
-        state: The state of its file that ``blocks`` belong to, see ``journal.identity``.
+        state: The state of its file that ``blocks`` belong to, see ``input_state``.
         blocks: Blocks that earlier runs have computed: first frame and number of frames.
         is_retry: Whether a worker died before finishing it; it is then alone in its task.
     """
@@ -93,7 +93,7 @@ class Finished(NamedTuple):
     """All frames of an input are in journals.
 
     Attributes:
-        state: The state of its file, see ``journal.identity``.
+        state: The state of its file, see ``input_state``.
         entries: Its blocks that the task has computed.
         reused: First frames of the blocks of earlier runs that are still valid.
         work_seconds: Seconds from opening to the last computed frame; ``None`` without one.
