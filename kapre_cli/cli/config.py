@@ -143,23 +143,25 @@ def _config_defaults(path: Path, name: str, options: Mapping[str, _Options]) -> 
     twice, or a value of another type.
     """
     stored = _toml_of(path)
-    every = {key: option for known in options.values() for key, option in known.items()}
-    owners = {key: [one for one in options if key in options[one]] for key in every}
+    all_options = {key: option for known in options.values() for key, option in known.items()}
+    owners = {key: [one for one in options if key in options[one]] for key in all_options}
     top = {key: value for key, value in stored.items() if key not in options}
     tables = {f"{key}.": value for key, value in stored.items() if key in options}
-    found: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
     for place, values in {"": top, **tables}.items():
         command = place[:-1]
         if not isinstance(values, dict):
             raise UsageError(
                 f"{quoted(path)}: {command} is a command; write its options in a table [{command}]"
             )
-        known = options[command] if command else every
+        allowed = options[command] if command else all_options
         seen = set()
         for written, value in values.items():
             key = written.replace("_", "-")
-            if key not in known:
-                hint = option_hint(written, known, owners, str) or near_hint(written, known, str)
+            if key not in allowed:
+                hint = option_hint(written, allowed, owners, str) or near_hint(
+                    written, allowed, str
+                )
                 raise UsageError(
                     f"{quoted(path)}: there is no option {quoted(place + written)}"
                     f"{f'; {hint}' if hint else ''}"
@@ -167,10 +169,10 @@ def _config_defaults(path: Path, name: str, options: Mapping[str, _Options]) -> 
             if key in seen:
                 raise UsageError(f"{quoted(path)}: {place}{key} is there twice")
             seen.add(key)
-            _check_type(path, place + key, value, known[key])
+            _check_type(path, place + key, value, allowed[key])
             if command in ("", name) and key in options[name]:
-                found[options[name][key].name or ""] = value
-    return found
+                defaults[options[name][key].name or ""] = value
+    return defaults
 
 
 def _toml_of(path: Path) -> dict[str, Any]:
@@ -215,10 +217,10 @@ def _check_type(path: Path, name: str, value: Any, option: click.Option) -> None
         raise UsageError(f"{quoted(path)}: {name} has a NUL in it, which no name has; remove it")
     is_list = isinstance(value, list)
     if is_list != option.multiple or not all(type(one) in kinds for one in values):
-        raise UsageError(f"{quoted(path)}: {name} must be {rule}, not {_shown(value)}")
+        raise UsageError(f"{quoted(path)}: {name} must be {rule}, not {_value_text(value)}")
 
 
-def _shown(value: Any) -> str:
+def _value_text(value: Any) -> str:
     """Return a value as messages show it, shortened if it is long."""
     import json  # not needed for --help
 

@@ -129,16 +129,16 @@ def near_hint(name: str, known: Collection[str], spelled: Callable[[str], str]) 
 def explain_unknown_option(
     error: click.NoSuchOption, ctx: click.Context, given: Sequence[str]
 ) -> click.NoSuchOption:
-    """Return an error about an unknown option that says what may have been meant."""
+    """Return an error about an unknown option that suggests another one."""
     known = {long_name(one) for one in ctx.command.params if isinstance(one, click.Option)}
-    every = owners(ctx.find_root().command)
+    all_options = owners(ctx.find_root().command)
     written = error.option_name
-    hint = option_hint(written.lstrip("-"), known, every, "--{}".format)
+    hint = option_hint(written.lstrip("-"), known, all_options, "--{}".format)
     if not written.startswith("--"):
         # Click names the first unknown letter of a word behind a single dash.
         words = (word.partition("=")[0] for word in given if word[:1] == "-" != word[1:2])
         word = next((one for one in words if written[1:] in one[1:]), written)
-        meant = option_hint(word[1:], known, every, "--{}".format)
+        meant = option_hint(word[1:], known, all_options, "--{}".format)
         written, hint = (word, meant) if meant else (written, hint)
     if isinstance(ctx.command, click.Group):
         params = [one for command in ctx.command.commands.values() for one in command.params]
@@ -170,10 +170,10 @@ _SHOWN = 3  # arguments of a command that is spelled out
 
 
 def command_hint(arguments: Sequence[str], commands: Collection[str]) -> str:
-    """Return a clause that says what was meant by arguments that begin with no command."""
+    """Return a clause that suggests a command for arguments that begin with none."""
     name = arguments[0]
-    if (what := _kind_of_path(name)) is not None:
-        return f"it is {what}, and a command comes first: {_whole_command(arguments)}"
+    if (kind := _kind_of_path(name)) is not None:
+        return f"it is {kind}, and a command comes first: {_whole_command(arguments)}"
     plain = name.lower().replace("-", "").replace("_", "")
     near = (
         _COMMANDS.get(plain)

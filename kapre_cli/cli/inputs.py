@@ -48,8 +48,10 @@ class StdinInputs(Resource):
         self._output = output
         self._names = None if listed is None else Names(listed, ended_by_nul=options["null"])
         self._stream = SpooledPipe(folder) if STREAM in options["inputs"] else None
-        whole = output.format == "npy" or options["shard"] is not None or options["dry_run"]
-        self.arrives = self._names is not None and self._names.grows and not whole
+        is_whole_list_needed = (
+            output.format == "npy" or options["shard"] is not None or options["dry_run"]
+        )
+        self.arrives = self._names is not None and self._names.grows and not is_whole_list_needed
 
     @property
     def descriptors(self) -> Collection[int]:
@@ -69,7 +71,7 @@ class StdinInputs(Resource):
             raise self._names.is_empty()
         return inputs
 
-    def check_not_read(self, what: str, path: Path) -> None:
+    def check_not_read(self, role: str, path: Path) -> None:
         """Raise UsageError if ``path``, to be overwritten, is the list or standard input."""
         if not os.path.exists(path) or stat.S_ISCHR(os.stat(path).st_mode):
             return  # such as /dev/null, which may be read and written at once
@@ -79,7 +81,7 @@ class StdinInputs(Resource):
             label = "standard input"
         else:
             return
-        raise UsageError(f"the {what} {quoted(path)} is {label}; name another file")
+        raise UsageError(f"the {role} {quoted(path)} is {label}; name another file")
 
     def check_stdout_is_no_input(self, inputs: Inputs, descriptor: int) -> None:
         """Raise UsageError if standard output is a file that is an input or the list of inputs."""

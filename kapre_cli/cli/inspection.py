@@ -13,8 +13,8 @@ from kapre_cli.errors import NotAnOutputError, UsageError
 from kapre_cli.text import quoted
 
 
-def _output_argument(name: str = "output", shown: str = "OUTPUT") -> click.Argument:
-    return click.Argument([name], metavar=shown, type=click.Path(path_type=Path))
+def _output_argument(name: str = "output", metavar: str = "OUTPUT") -> click.Argument:
+    return click.Argument([name], metavar=metavar, type=click.Path(path_type=Path))
 
 
 @click.command(
@@ -49,7 +49,7 @@ def info(output: Path, keys: tuple[str, ...], as_json: bool) -> int:
     from kapre_cli.inspect.texts import input_lines, summary_lines
 
     try:
-        told = summary(output, keys)
+        description = summary(output, keys)
     except NotAnOutputError:
         from kapre_cli.inspect.recording import recording, recording_lines
 
@@ -61,12 +61,12 @@ def info(output: Path, keys: tuple[str, ...], as_json: bool) -> int:
         echo(dumps(header) if as_json else "\n".join(recording_lines(header)))
         return 0
     if as_json:
-        echo(dumps(told))
+        echo(dumps(description))
         return 0
     if keys:
-        parts = [input_lines(one, told["axes"]) for one in told["inputs"]]
+        parts = [input_lines(one, description["axes"]) for one in description["inputs"]]
     else:
-        parts = [summary_lines(told)]
+        parts = [summary_lines(description)]
     echo("\n\n".join("\n".join(part) for part in parts))
     return 0
 
@@ -88,11 +88,11 @@ def info(output: Path, keys: tuple[str, ...], as_json: bool) -> int:
             show_default="10",
             help="Number of inputs to recompute, evenly spaced over the output.",
         ),
-        Option("--all", "every", help="Recompute every input."),
+        Option("--all", "recompute_all", help="Recompute every input."),
     ],
     short_help="Check that an output is complete and correct.",
 )
-def verify(output: Path, against: Path | None, sample: int | None, every: bool) -> int:
+def verify(output: Path, against: Path | None, sample: int | None, recompute_all: bool) -> int:
     """Check that OUTPUT is complete, undamaged and consistent with its metadata.
 
     Every array is read. The exit code is 1 if anything is wrong, and each fault has a line.
@@ -105,11 +105,11 @@ def verify(output: Path, against: Path | None, sample: int | None, every: bool) 
     Compared with what its recordings give now:
       kapre-extract verify mels.h5 --against sample_audio --all
     """  # noqa: D301 - Click needs the backspace itself
-    if against is None and (sample is not None or every):
+    if against is None and (sample is not None or recompute_all):
         raise click.UsageError(
             "--sample and --all say how many inputs are recomputed: add --against."
         )
-    if sample is not None and every:
+    if sample is not None and recompute_all:
         raise click.UsageError("--sample and --all exclude one another.")
     with (
         interruptible_waits()
@@ -121,7 +121,7 @@ def verify(output: Path, against: Path | None, sample: int | None, every: bool) 
         from kapre_cli.events import Event, FaultFound, UnexpectedFound
         from kapre_cli.inspect import verify as inspection
 
-        number = None if every else sample or inspection.SAMPLE
+        number = None if recompute_all else sample or inspection.SAMPLE
         with Terminal() as terminal:
 
             def show(event: Event) -> None:

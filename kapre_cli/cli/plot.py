@@ -79,8 +79,8 @@ class _Size(NamedTuple):
         return f"{self.width:.15g}x{self.height:.15g}"
 
 
-def _range(what: str, text: str, at_least: float = -math.inf) -> _Range:
-    """Return the range of a text, ``LOW:HIGH``; messages call it ``what``."""
+def _range(expected: str, text: str, at_least: float = -math.inf) -> _Range:
+    """Return the range of a text, ``LOW:HIGH``; messages call it ``expected``."""
     low, colon, high = text.partition(":")
     try:
         found = _Range(*(float(one) if one.strip() else None for one in (low, high)))
@@ -88,7 +88,7 @@ def _range(what: str, text: str, at_least: float = -math.inf) -> _Range:
         found = _Range(math.nan, None)
     numbers = [one for one in found if one is not None]
     if not (colon and all(math.isfinite(one) and one >= at_least for one in numbers)):
-        raise ValueError(f"{text!r} is not {what}.")
+        raise ValueError(f"{text!r} is not {expected}.")
     if len(numbers) == 2 and not numbers[0] < numbers[1]:
         raise ValueError(f"{text!r} does not go from a number to a larger one.")
     return found
@@ -221,14 +221,14 @@ def plot(**options: Any) -> int:
         shown |= {name: options[name] for name in ("decibel", "cmap", "size")}
         view = View(channels=options["channels"] or None, **shown)
         with _silent_matplotlib():
-            figure_of, render = _drawing(view)
-            with _shown(named, options, view, computing) as (features, keys, view, what):
+            figure_of, render = _import_figure(view)
+            with _arrays(named, options, view, computing) as (features, keys, view, noun):
                 figure = figure_of(features, keys, view)
             picture = render(figure, picture_format(output))
         ignore_signals()  # the picture will be in its place in a moment
         save(output, picture, existing)
         if not options["quiet"]:
-            click.echo(f"{counted(len(keys), what)} drawn -> {quoted(output)}", err=True)
+            click.echo(f"{counted(len(keys), noun)} drawn -> {quoted(output)}", err=True)
     return ExitCode.OK
 
 
@@ -246,7 +246,7 @@ def _silent_matplotlib() -> Iterator[None]:
         logger.setLevel(before)
 
 
-def _drawing(view: "View") -> tuple[Any, Any]:
+def _import_figure(view: "View") -> tuple[Any, Any]:
     """Return the two functions that need matplotlib, which is an extra."""
     try:
         from kapre_cli.plotting.figure import colour_map, figure_of, render
@@ -260,7 +260,7 @@ def _drawing(view: "View") -> tuple[Any, Any]:
 
 
 @contextmanager
-def _shown(
+def _arrays(
     named: Sequence[Path], options: Mapping[str, Any], view: "View", computing: "Executor | None"
 ) -> "Iterator[tuple[Features, list[str], View, str]]":
     """Open the arrays to draw; yield them, the keys, the view, and a noun for the keys."""
@@ -318,9 +318,9 @@ def _check_is_recording(path: Path, first: Path) -> None:
             f"{quoted(path)}"
         )
     if path.exists() and is_output(path):
-        what = "a folder" if path.is_dir() else "an output"
+        kind = "a folder" if path.is_dir() else "an output"
         raise UsageError(
-            f"{quoted(path)} is {what}, and {quoted(first)} a recording; name recordings alone, "
+            f"{quoted(path)} is {kind}, and {quoted(first)} a recording; name recordings alone, "
             "or an output and keys of it"
         )
 

@@ -59,10 +59,10 @@ def flush_stdout() -> None:
         sys.stdout.flush()
 
 
-def check_stdout_is_open(what: str, instead: str) -> None:
+def check_stdout_is_open(content: str, instead: str) -> None:
     """Raise UsageError if standard output is closed."""
     if fcntl.fcntl(1, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
-        raise UsageError(f"standard output is closed: {what} cannot go there; name {instead}")
+        raise UsageError(f"standard output is closed: {content} cannot go there; name {instead}")
 
 
 @contextmanager
