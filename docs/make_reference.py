@@ -15,7 +15,8 @@ from pathlib import Path
 import click
 
 from kapre_cli.cli import program
-from kapre_cli.cli.help_text import Group, examples, grouped, introduction
+from kapre_cli.cli.command import examples, grouped, introduction
+from kapre_cli.cli.options import Group
 
 PAGE = Path(__file__).parent / "reference" / "command-line.md"
 

@@ -19,6 +19,18 @@ class UsageError(KapreExtractError, ValueError):
     """A request that is refused before any work is done, such as an output that exists."""
 
 
+class KeptWorkError(UsageError):
+    """The work of an interrupted run, which is neither to be resumed nor overwritten."""
+
+
+class NotResumableError(UsageError):
+    """An output that cannot be read, so that no run can resume it."""
+
+
+class OtherSettingsError(UsageError):
+    """Earlier work with other settings than this run's."""
+
+
 class AudioReadError(KapreExtractError, OSError):
     """An audio file that cannot be read, or contradicts its header."""
 
@@ -123,6 +135,8 @@ class wrap_os_errors:  # noqa: N801 - it reads as a verb where it is used
 
     A class and not a generator: it is entered several times for every input.
 
+    A broken pipe is not wrapped: the error has no reader any more, see :mod:`kapre_cli.exit_codes`.
+
     Raises:
         OutputError: For an error of the operating system or of HDF5, which h5py raises as
             ``RuntimeError``.
@@ -136,8 +150,8 @@ class wrap_os_errors:  # noqa: N801 - it reads as a verb where it is used
         pass
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if error is None or isinstance(
-            error, (KapreExtractError, NotImplementedError, RecursionError)
+        if isinstance(
+            error, (KapreExtractError, NotImplementedError, RecursionError, BrokenPipeError)
         ):
             return
         if isinstance(error, (OSError, RuntimeError)):

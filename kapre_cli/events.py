@@ -175,6 +175,22 @@ class PhaseInputEnded(NamedTuple):
     seconds: float = 0.0
 
 
+# What is wrong with an output that is verified
+
+
+class FaultFound(NamedTuple):
+    """A fault of the array ``key``, or of the output as a whole (``None``)."""
+
+    key: str | None
+    reason: str
+
+
+class UnexpectedFound(NamedTuple):
+    """A file or an object that does not belong to the output."""
+
+    name: str
+
+
 # Notes need no action, warnings may
 
 
@@ -266,6 +282,8 @@ Event = (
     | PhaseStarted
     | PhaseProgress
     | PhaseInputEnded
+    | FaultFound
+    | UnexpectedFound
     | Note
     | Warned
     | ReducedRange

@@ -36,11 +36,12 @@ class Registry(Generic[T]):
         built_in: The place of each extension of this package, ``"module:class"``, by name.
 
     Attributes:
+        kind: As given.
         broken: Why extensions of installed packages could not be imported, by name.
     """
 
     def __init__(self, kind: str, group: str, base: type[T], built_in: Mapping[str, str]) -> None:
-        self._kind = kind
+        self.kind = kind
         self._group = group
         self._base = base
         self._built_in = dict(built_in)
@@ -95,7 +96,7 @@ class Registry(Generic[T]):
             ValueError: If the name is taken.
         """
         if name in self:
-            raise SettingsError(f"the name {quoted(name)} is taken by another {self._kind}")
+            raise SettingsError(f"the name {quoted(name)} is taken by another {self.kind}")
         self._added[name] = extension
 
     def _load(self, name: str) -> type[T]:
@@ -107,19 +108,19 @@ class Registry(Generic[T]):
         entry_point = self._installed().get(name)
         if entry_point is None:
             raise SettingsError(
-                f"no {self._kind} has the name {quoted(name)}; there are {', '.join(self.names)}"
+                f"no {self.kind} has the name {quoted(name)}; there are {', '.join(self.names)}"
             )
         package = entry_point.dist.name if entry_point.dist else entry_point.value
         try:
             extension = entry_point.load()
         except Exception as error:  # whatever the package raises when it is imported
             raise ExtensionError(
-                f"the {self._kind} {quoted(name)} of the package {quoted(package)} cannot be "
+                f"the {self.kind} {quoted(name)} of the package {quoted(package)} cannot be "
                 f"imported: {type(error).__name__}: {error}"
             ) from error
         if not (isinstance(extension, type) and issubclass(extension, self._base)):
             raise ExtensionError(
-                f"the {self._kind} {quoted(name)} of the package {quoted(package)} is not derived "
+                f"the {self.kind} {quoted(name)} of the package {quoted(package)} is not derived "
                 f"from {self._base.__module__}.{self._base.__qualname__}"
             )
         return extension

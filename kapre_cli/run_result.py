@@ -14,8 +14,8 @@ from kapre_cli.events import (
     WorkKept,
     ignore,
 )
+from kapre_cli.exit_codes import ExitCode
 from kapre_cli.failure_limit import MaxFailures
-from kapre_cli.report import ExitCode
 
 
 @dataclass
@@ -83,7 +83,8 @@ class RunResult:
     def _failed(self, failure: InputFailed) -> None:
         self.n_failed += 1
         if self.failures is not None:
-            _drop_frames(failure.error)
+            if failure.is_own:  # another is under way
+                _drop_frames(failure.error)
             self.failures.append(failure)
         self.emit(failure)
 

@@ -23,7 +23,7 @@ def quoted(name: object) -> str:
 
 
 def printable(message: str) -> str:
-    r"""Return a message safe to print on a terminal, whatever has come into it.
+    r"""Return a message safe to print on a terminal: unprintable characters are escaped.
 
     >>> print(printable("No such option: --\x1b[31m"))
     No such option: --\x1b[31m

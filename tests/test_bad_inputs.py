@@ -16,7 +16,7 @@ import pytest
 
 import kapre_cli
 from kapre_cli.audio.reader import AudioReader
-from kapre_cli.cli import incoming
+from kapre_cli.cli import inputs as cli_inputs
 from kapre_cli.extract import decode as decoding
 from kapre_cli.inputs import discover
 from kapre_cli.settings import AudioSettings
@@ -346,7 +346,7 @@ def test_what_vanishes_before_it_is_read_is_told(
         shutil.rmtree(tmp_path / "audio" / "d")
         return inputs
 
-    monkeypatch.setattr(incoming, "discover", disturbed)
+    monkeypatch.setattr(cli_inputs, "discover", disturbed)
     for name in ("a.wav", "b.wav", "c.wav", "d/d.wav", "e.wav"):
         write_audio(tmp_path / "audio" / name, reference.noise(1, 500))
     ended = program("spectrogram", tmp_path / "audio", "-o", tmp_path / "out.h5", *OPTIONS)

@@ -21,8 +21,8 @@ import pytest
 
 import kapre_cli
 from kapre_cli import cli
-from kapre_cli.cli import option_names
-from kapre_cli.cli.option_names import long_name
+from kapre_cli.cli import hints
+from kapre_cli.cli.options import long_name
 from kapre_cli.outputs.existing import Existing
 from kapre_cli.resume.work_dir import WorkDir
 from tests import reference
@@ -292,10 +292,10 @@ def test_an_option_of_another_program_is_told_what_it_is_here(option: str, progr
 def test_every_name_of_other_programs_leads_to_an_option(program: Any) -> None:
     params = cli.program.commands["melspectrogram"].params
     known = {long_name(one) for one in params if isinstance(one, click.Option)}
-    assert known >= set(option_names.NAMES)
-    assert not known & {*option_names.OPTIONS, *option_names.NO_OPTION}
-    assert not set(option_names.OPTIONS) & set(option_names.NO_OPTION)
-    named = " ".join(option_names.NO_OPTION.values())
+    assert known >= set(hints.NAMES)
+    assert not known & {*hints.OPTIONS, *hints.NO_OPTION}
+    assert not set(hints.OPTIONS) & set(hints.NO_OPTION)
+    named = " ".join(hints.NO_OPTION.values())
     assert set(re.findall(r"--([a-z-]+)", named)) <= known
     ended = program("--sample-rate", "8000", "spectrogram", "audio")
     assert ended.err.endswith("No such option '--sample-rate': options stand behind the command\n")
@@ -585,7 +585,7 @@ def test_whole_numbers_may_be_written_as_other_programs_do(
     assert program(*command, other, *other_words, "--sr", sr).code == 0
     assert plain.read_bytes() == other.read_bytes()
     ended = program("verify", other, "--against", audio, "--sample", "1.0")
-    assert "1 computed anew" in ended.out
+    assert "1 recomputed" in ended.out
 
 
 def test_an_output_of_nothing_is_not_written(audio: Path, program: Any) -> None:

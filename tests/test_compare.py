@@ -17,7 +17,7 @@ import kapre_cli
 from kapre_cli.cli import run
 from kapre_cli.formats.features import StoredArray, Values
 from kapre_cli.formats.metadata import InputMetadata
-from kapre_cli.inspect.difference import Tolerance, difference, not_alike
+from kapre_cli.inspect.compare import Tolerance, difference, why_incomparable
 from kapre_cli.layers import SpectrogramConfig
 from tests import reference
 from tests.conftest import blocks_of, write_audio
@@ -254,7 +254,7 @@ def test_differences_are_numpys(
 ) -> None:
     right = stored(other.transpose(2, 0, 1), FIRST) if transposed else stored(other, LAST)
     left = stored(one, LAST)
-    assert not_alike(left, right) is None
+    assert why_incomparable(left, right) is None
     with blocks_of(block):
         found = difference(left, right, LAST, Tolerance(rtol, atol))
     a, b = one.astype(np.float64), other.astype(np.float64)
@@ -270,7 +270,7 @@ def test_differences_are_numpys(
     assert found.absolute.by == by[differ].max()
     assert found.relative.by == part[differ].max()
     for apart in (found.absolute, found.relative):
-        place = tuple(apart.place[axis] for axis in LAST.axes)
+        place = tuple(apart.position[axis] for axis in LAST.axes)
         np.testing.assert_equal((apart.one, apart.other), (a[place], b[place]))
         assert differ[place]
 
@@ -279,6 +279,6 @@ def test_another_number_of_frames_is_no_pair() -> None:
     values = np.zeros((N_TIME, 3, N_CHANNELS), np.float32)
     metadata = InputMetadata("x.wav", 8, 8, N_TIME - 1, N_CHANNELS, 0.0, 1.0, 0, 0)
     shorter = StoredArray("x.wav", InMemory(values[1:]), metadata, LAST)
-    assert not_alike(stored(values, LAST), shorter) == (
+    assert why_incomparable(stored(values, LAST), shorter) == (
         "its shape is another: 11 against 10 along time"
     )

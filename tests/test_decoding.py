@@ -103,7 +103,7 @@ def require_whole(items: list[Item], name: str, folder: Path) -> None:
         np.testing.assert_array_equal(block.samples, signal[:, start:stop].astype(np.float32))
         seen += block.n_frames
     assert seen == (signal.shape[1] - N_DFT) // N_HOP + 1
-    assert active.n_due == len(blocks)
+    assert active.n_pending == len(blocks)
     assert active.metadata is not None
     assert active.metadata.sha256 == hashlib.sha256((folder / name).read_bytes()).hexdigest()
 
@@ -180,8 +180,8 @@ def test_blocks_that_have_been_computed_are_left_out(folder: Path) -> None:
             firsts = [b.first_frame for b in others if isinstance(b, Block)]
             gone = {spans[0][0], spans[5][0]} if state == active.state else set()
             assert firsts == [first for first, _ in spans if first not in gone]
-            assert {*again.kept} == gone
-            assert again.n_due == len(firsts)
+            assert {*again.reused} == gone
+            assert again.n_pending == len(firsts)
 
 
 class Counter:

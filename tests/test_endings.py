@@ -18,7 +18,7 @@ import pytest
 
 import kapre_cli
 import kapre_cli.cli.dry_run
-import kapre_cli.cli.plotting
+import kapre_cli.cli.plot
 import kapre_cli.engines.numpy_engine
 import kapre_cli.extract.preview
 import kapre_cli.extract.run
@@ -173,7 +173,7 @@ def test_a_closed_pipe_is_decided_upon_in_one_place() -> None:
         for path in PACKAGE.rglob("*.py")
         if re.search(r"PIPE_CLOSED|\b141\b", path.read_text(encoding="utf-8"))
     ]
-    assert sorted(places) == ["cli/ending.py", "report.py"]
+    assert places == ["exit_codes.py"]
 
 
 # Messages that cannot be written

@@ -14,7 +14,7 @@ import pytest
 
 import kapre_cli
 from kapre_cli.cli import program as command_line
-from kapre_cli.cli.help_text import examples
+from kapre_cli.cli.command import examples
 from tests.conftest import Ended
 from tests.pages import OTHER_PROGRAMS, ROOT
 

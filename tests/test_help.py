@@ -1,14 +1,17 @@
 """Help: the usual options first, every option in its group, readable on any terminal."""
 
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 
 from kapre_cli.cli import program as command_line
+from tests.pages import ROOT
 from tests.test_shell import completed
 from tests.test_structure import modules_after
 
@@ -142,6 +145,22 @@ def test_help_does_not_wait_for_what_it_does_not_need(option: str) -> None:
     slow = {"kapre_cli.inputs", "hashlib", "tomllib", "tomli", "logging"}
     # The long help lists the formats of installed packages: importlib.metadata imports tempfile.
     assert not loaded & (slow if option == "--help" else slow | {"tempfile", "importlib.metadata"})
+
+
+def test_help_lists_installed_extensions_if_there_are_any(tmp_path: Path, program: Any) -> None:
+    assert "Installed extensions" not in program("--help").out
+    folder = tmp_path / "kapre_of_a_test-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: kapre-of-a-test\nVersion: 1.0\n")
+    (folder / "entry_points.txt").write_text("[kapre_cli.layers]\nBroken = no_such_module:Layer\n")
+    ended = subprocess.run(
+        [sys.executable, "-m", "kapre_cli", "--help"],
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"},
+        capture_output=True, text=True, check=True, timeout=300,
+    )  # fmt: skip
+    text = " ".join(ended.stdout.split())
+    assert "Installed extensions: layer Broken. Not usable: the layer 'Broken'" in text
+    assert "'kapre-of-a-test' cannot be imported: ModuleNotFoundError" in text
 
 
 def test_an_error_points_to_the_short_help(program: Any) -> None:

@@ -15,7 +15,7 @@ import soundfile
 
 import kapre_cli
 from kapre_cli.cli import run
-from kapre_cli.cli.standard_output import put
+from kapre_cli.cli.streams import echo
 from kapre_cli.formats.hdf5_index import index_datasets
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata, dumps
 from kapre_cli.formats.npy_writer import root_dict
@@ -205,7 +205,7 @@ def test_keys_are_described(output: Path, audio: Path, program: Any) -> None:
     assert first.startswith("'rate.wav'\n  array   mel (20) x time (63) x channel (1), float32\n")
     assert "8,000 samples at 8,000 Hz, converted from 4,000 Hz" in first
     assert str(audio / "rate.wav") in first
-    assert "note    100 frames missing" in second
+    assert "note    100 samples missing" in second
     assert "layer" not in ended.out
 
 
@@ -415,7 +415,7 @@ def test_metadata_out_of_range_are_refused(
 
 
 def test_nothing_that_is_printed_moves_the_cursor(capfd: pytest.CaptureFixture[str]) -> None:
-    put("what a library says of \x1b[31m.wav\nand of \x07 and ä")
+    echo("what a library says of \x1b[31m.wav\nand of \x07 and ä")
     assert capfd.readouterr().out == "what a library says of \\x1b[31m.wav\nand of \\x07 and ä\n"
 
 

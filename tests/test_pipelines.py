@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pytest
 
 import kapre_cli
-from kapre_cli.report import ExitCode
+from kapre_cli.exit_codes import ExitCode
 from tests import reference
 from tests.conftest import PROGRAM, files_below, write_audio
 from tests.test_report import read
@@ -266,7 +266,7 @@ def test_a_run_that_waits_ends_at_once(
         run.stdout.close()
     code, said = run.ended()
     assert code == 128 + number
-    told = f"kapre-extract: interrupted: {n_gone} array{'' if n_gone == 1 else 's'} went out whole"
+    told = f"kapre-extract: interrupted: {n_gone} array{'' if n_gone == 1 else 's'} sent"
     if waiting == "for the end of a list":
         told = "kapre-extract: interrupted: no output was written or changed"
     assert said == ([told] if number == signal.SIGINT else [])

@@ -606,7 +606,10 @@ USAGE = {
     "no picture": (["-o", "p.jpeg"], "'p.jpeg' has none of the suffixes .png, .pdf, .svg"),
     "no folder": (["-o", "gone/p.png"], "the folder 'gone' for the picture 'p.png' does not exist"),
     "a folder": (["-o", "dir.png"], "'dir.png' is a folder; a file was asked for"),
-    "no key": (["9.wav", "-o", "p.png"], "'o.h5' has no key '9.wav'; it has 7 keys: '0.wav',"),
+    "no key": (
+        ["9.wav", "-o", "p.png"],
+        "'o.h5': no input has the key '9.wav'; the output has 7 keys, similar keys are ",
+    ),
     "no channel": (["--channel", "7", "-o", "p.png"], "'0.wav' has no channel 7; it has 1 channel"),
     "late": (["--time", "5:", "-o", "p.png"], "is 0.375 s long: it has nothing from 5 s to its"),
     "late range": (["--time", "5:6", "-o", "p.png"], "it has nothing from 5 s to 6 s"),
@@ -637,7 +640,7 @@ USAGE = {
     "flat": (["--size", "8x2", "-o", "p.png"], "written around them take 3.2 x 5.2 inches"),
     "a layer": (
         ["--n-dft", "64", "--mel", "-o", "p.png"],
-        "'o.h5' is an output: --mel, --n-dft would say what is computed of audio",
+        "'o.h5' is an output: recordings alone are computed with --mel, --n-dft",
     ),
 }
 

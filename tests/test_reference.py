@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from kapre_cli.cli import program as command_line
-from kapre_cli.cli.defaults import GENERAL
-from kapre_cli.report import ExitCode
+from kapre_cli.cli.config import CONFIG_OPTIONS
+from kapre_cli.exit_codes import ExitCode
 from tests.pages import ROOT
 
 REFERENCE = ROOT / "docs/reference"
@@ -73,7 +73,7 @@ def test_a_section_has_the_options_of_its_command(name: str) -> None:
     section = page("command-line").partition(f"\n## kapre-extract {name}\n")[2]
     shown = first_cells(section.partition("\n## ")[0])
     options = [one for one in command_line.commands[name].params if one.opts[0].startswith("-")]
-    own = [one for one in options if one.name not in GENERAL]
+    own = [one for one in options if one not in CONFIG_OPTIONS]
     assert len(shown) == len(own)
     for option in own:
         written = ", ".join(option.opts)

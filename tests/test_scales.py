@@ -373,8 +373,8 @@ def describe(file: Any) -> None:
         (link, "wrong: 'time_2' is a link to another place"),
         (repeat, "wrong: 'time_2' is not stored as this program does"),
         (lambda file: file.__delitem__("time_2"), "wrong: it has no 'time_2'"),
-        (add, "stray: '/time_3'"),
-        (describe, "stray: 'attribute units of a.wav'"),
+        (add, "unexpected: '/time_3'"),
+        (describe, "unexpected: 'attribute units of a.wav'"),
     ],
 )
 def test_verify_compares_scales_with_the_metadata(
@@ -383,9 +383,9 @@ def test_verify_compares_scales_with_the_metadata(
     with h5py.File(labelled, "r+") as file:
         change(file)
     ended = program("verify", labelled)
-    assert (ended.code, ended.out.count("wrong: ") + ended.out.count("stray: ")) == (1, 1)
+    assert (ended.code, ended.out.count("wrong: ") + ended.out.count("unexpected: ")) == (1, 1)
     assert told in ended.out
-    assert "5 right, 0 wrong" in ended.out
+    assert "5 correct, 0 wrong" in ended.out
     with kapre_cli.open_features(labelled) as features:
         assert features["site ä/night 1.wav"].times[-1] == seconds(700)[-1]
 

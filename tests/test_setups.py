@@ -190,7 +190,7 @@ def test_a_ci_recipe_passes_with_the_stored_output(recipe: str, clone: Path) -> 
     ended = bash("\n".join(commands_of(recipe)), clone)
     assert ended.returncode == 0, ended.stderr
     assert "6 inputs in both" in ended.stdout
-    assert "6 inputs: 6 right, 0 wrong; 6 computed" in ended.stdout
+    assert "6 inputs: 6 correct, 0 wrong; 6 recomputed" in ended.stdout
 
 
 def test_each_check_of_ci_fails_once_a_recording_differs(clone: Path) -> None:

@@ -214,12 +214,12 @@ class Counting(InProcess):
     def __init__(self, result: RunResult) -> None:
         super().__init__()
         self._result = result
-        self._n_given = 0
+        self._n_submitted = 0
         self.n_held: list[int] = []
 
     def submit(self, worker: int, task: Task) -> None:
-        self._n_given += len(task.inputs)
-        self.n_held.append(self._n_given - self._result.n_inputs)
+        self._n_submitted += len(task.inputs)
+        self.n_held.append(self._n_submitted - self._result.n_inputs)
         super().submit(worker, task)
 
 
@@ -324,7 +324,7 @@ def test_it_is_stopped_in_the_middle_of_an_array(audio: Path, tmp_path: Path) ->
         said = running.stderr.read().decode()
     assert (running.returncode, said) == (
         130,
-        "kapre-extract: interrupted: 1 array went out whole\n",
+        "kapre-extract: interrupted: 1 array sent\n",
     )
     lines = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()]
     assert [line.get("key") for line in lines] == [None, "0.wav", None]

@@ -1,4 +1,4 @@
-"""kapre-extract verify: what was written is right, and each thing that is wrong is named."""
+"""kapre-extract verify: what was written is correct, and each thing that is wrong is named."""
 
 import json
 import os
@@ -67,7 +67,7 @@ def lines(ended: Any) -> list[str]:
 def test_what_was_written_is_right(name: str, work: Path, program: Any) -> None:
     ended = program("verify", work / name)
     n_inputs = "1 input: 1" if name == "out.npy" else "2 inputs: 2"
-    assert lines(ended) == [f"'{work / name}': {n_inputs} right, 0 wrong"]
+    assert lines(ended) == [f"'{work / name}': {n_inputs} correct, 0 wrong"]
     assert ended.code == 0
 
 
@@ -102,7 +102,7 @@ def test_results_of_all_settings_are_right(case: str, tmp_path: Path, program: A
         assert ended.code == 0, ended.err
         ended = program("verify", output, "--against", audio, "--all")
         assert lines(ended) == [
-            f"'{output}': 2 inputs: 2 right, 0 wrong; 2 computed anew, bit for bit"
+            f"'{output}': 2 inputs: 2 correct, 0 wrong; 2 recomputed, bit for bit"
         ]
         assert ended.code == 0
 
@@ -131,7 +131,7 @@ def test_long_arrays_are_looked_at_in_parts(
     ended = program("verify", output, "--against", tmp_path / "audio")
     assert ended.code == 1
     of = 64 * n_time * 2
-    assert f"1 of {of:,} values differ from those computed anew, by up to " in ended.out
+    assert f"1 of {of:,} values differ from the recomputed ones, by up to " in ended.out
     with kapre_cli.open_features(output) as features:
         seconds, hertz = features["a.wav"].times[place[1]], features.frequency[7]
     assert f" at {seconds:.4f} s, {hertz:.1f} Hz, channel 1\n" in ended.out
@@ -219,7 +219,7 @@ def test_values_that_cannot_be_are_named(case: str, name: str, work: Path, progr
     ended = program("verify", work / name)
     first, last = lines(ended)
     assert first == f"wrong: 'a.wav': {message}"
-    assert last.endswith(" right, 1 wrong")
+    assert last.endswith(" correct, 1 wrong")
     assert ended.code == 1
 
 
@@ -290,7 +290,7 @@ def named(ended: Any) -> None:
     if ended.out:
         *wrong, last = lines(ended)
         assert wrong
-        assert all(line.startswith(("wrong: ", "stray: ")) for line in wrong)
+        assert all(line.startswith(("wrong: ", "unexpected: ")) for line in wrong)
         assert "wrong" in last
     else:
         assert ended.err.startswith("kapre-extract: Error: ")
@@ -331,8 +331,8 @@ def test_everything_wrong_is_named(work: Path, program: Any) -> None:
     assert first.startswith("wrong: 'a.wav': is damaged: its values have the CRC-32 ")
     assert second.startswith("wrong: 'site/b.wav': ")
     assert second.endswith("b.wav.npy' cannot be read: No such file or directory")
-    assert third == "stray: 'note.txt' is not of this output"
-    assert last == f"'{work / 'out'}': 2 inputs: 0 right, 2 wrong, 1 stray"
+    assert third == "unexpected: 'note.txt' is not of this output"
+    assert last == f"'{work / 'out'}': 2 inputs: 0 correct, 2 wrong, 1 unexpected"
 
 
 def test_an_array_that_is_gone_from_hdf5_is_named(work: Path, program: Any) -> None:
@@ -402,9 +402,10 @@ def test_strays_in_hdf5_are_named(case: str, work: Path, program: Any) -> None:
         add(file)
     ended = program("verify", work / "out.h5")
     *unexpected_files, last = lines(ended)
-    assert set(unexpected_files) == {f"stray: {name!r} is not of this output" for name in names}
-    count = "1 stray" if len(names) == 1 else f"{len(names)} strays"
-    assert last.endswith(f"2 right, 0 wrong, {count}")
+    assert set(unexpected_files) == {
+        f"unexpected: {name!r} is not of this output" for name in names
+    }
+    assert last.endswith(f"2 correct, 0 wrong, {len(names)} unexpected")
     assert ended.code == 1
 
 
@@ -416,7 +417,7 @@ def test_strays_in_a_folder_are_named(work: Path, program: Any) -> None:
     ended = program("verify", work / "out")
     assert ended.code == 1
     assert lines(ended)[:-1] == [
-        f"stray: {name!r} is not of this output" for name in ("self", "a.wav", "site/more")
+        f"unexpected: {name!r} is not of this output" for name in ("self", "a.wav", "site/more")
     ]
 
 
@@ -431,7 +432,7 @@ def test_a_sample_is_spread_over_the_output(tmp_path: Path, program: Any) -> Non
     for number in (0, 5, 11):
         rewrite(output, f"{number:02}.wav", (0, 5, 0), 0.125)
     assert program("verify", output).code == 0
-    for arguments, n_anew, wrong in (
+    for arguments, n_recomputed, wrong in (
         ((), 10, {"00", "11"}),
         (("--sample", "1"), 1, {"00"}),
         (("--sample", "2"), 2, {"00", "11"}),
@@ -440,8 +441,8 @@ def test_a_sample_is_spread_over_the_output(tmp_path: Path, program: Any) -> Non
     ):
         ended = program("verify", output, "--against", tmp_path / "audio", *arguments)
         *told, last = lines(ended)
-        assert last.endswith(f"{len(wrong)} wrong; {n_anew} computed anew, bit for bit")
-        assert all("1 of 514 values differ from those computed anew" in line for line in told)
+        assert last.endswith(f"{len(wrong)} wrong; {n_recomputed} recomputed, bit for bit")
+        assert all("1 of 514 values differ from the recomputed ones" in line for line in told)
         assert {line.split("'")[1] for line in told} >= {f"{key}.wav" for key in wrong}
         assert len(told) == len(wrong)
         assert ended.code == 1
@@ -456,7 +457,7 @@ def test_sources_that_are_gone_or_others_are_told(work: Path, program: Any) -> N
     assert lines(ended) == [
         f"wrong: 'a.wav': its source '{audio / 'a.wav'}' is gone",
         f"wrong: 'site/b.wav': its source '{audio / 'site/b.wav'}' {CHANGED}",
-        f"'{work / 'out.h5'}': 2 inputs: 0 right, 2 wrong; 0 computed anew, bit for bit",
+        f"'{work / 'out.h5'}': 2 inputs: 0 correct, 2 wrong; 0 recomputed, bit for bit",
     ]
     os.mkfifo(audio / "a.wav")
     ended = program("verify", work / "out.h5", "--against", audio, "--all")
@@ -501,7 +502,7 @@ def test_one_input_may_be_held_against_its_file(work: Path, program: Any) -> Non
     single = work / "out.npy"
     ended = program("verify", single, "--against", work / "audio/a.wav")
     assert ended.code == 0
-    assert lines(ended)[0].endswith("0 wrong; 1 computed anew, bit for bit")
+    assert lines(ended)[0].endswith("0 wrong; 1 recomputed, bit for bit")
     ended = program("verify", single, "--against", work / "audio/site/b.wav")
     assert ended.code == 1
     ended = program("verify", work / "out", "--against", work / "audio/a.wav")
@@ -536,7 +537,7 @@ def test_keys_that_lead_out_of_the_audio_are_refused(work: Path, program: Any) -
     ended = program("verify", out, "--against", work / "audio")
     assert ended.code == 1
     assert "wrong: '%2e%2e/secret.wav': " in lines(ended)[0]
-    assert "1 computed anew" in ended.out
+    assert "1 recomputed" in ended.out
 
 
 def test_other_versions_may_differ_a_little(work: Path, program: Any) -> None:
@@ -550,11 +551,11 @@ def test_other_versions_may_differ_a_little(work: Path, program: Any) -> None:
     assert program("verify", output, *against).code == 1
     edit(output / "kapre-extract.json", lambda root: root["versions"].update(numpy="1.0.0"))
     ended = program("verify", output, *against)
-    assert lines(ended) == [f"'{output}': 2 inputs: 2 right, 0 wrong; 2 computed anew, {CLOSE}"]
+    assert lines(ended) == [f"'{output}': 2 inputs: 2 correct, 0 wrong; 2 recomputed, {CLOSE}"]
     rewrite(output, "a.wav", quiet, far)
     ended = program("verify", output, *against)
     assert ended.code == 1
-    assert "values differ from those computed anew" in lines(ended)[0]
+    assert "values differ from the recomputed ones" in lines(ended)[0]
 
 
 def test_the_engine_of_the_output_computes_anew(tmp_path: Path, program: Any) -> None:
@@ -563,7 +564,7 @@ def test_the_engine_of_the_output_computes_anew(tmp_path: Path, program: Any) ->
     options = ("--engine", "keras", "--decibel")
     assert program("spectrogram", tmp_path / "audio", "-o", output, *options).code == 0
     ended = program("verify", output, "--against", tmp_path / "audio")
-    assert lines(ended) == [f"'{output}': 1 input: 1 right, 0 wrong; 1 computed anew, bit for bit"]
+    assert lines(ended) == [f"'{output}': 1 input: 1 correct, 0 wrong; 1 recomputed, bit for bit"]
 
 
 def test_layers_too_large_to_be_computed_are_told(work: Path, program: Any) -> None:
@@ -615,7 +616,9 @@ def test_a_terminal_sees_a_bar_over_the_inputs(work: Path) -> None:
     assert "| 0.0 s of 0.1 s of audio, 0/1 input [00:00]" in shown  # what is computed again
     seen = [line.rsplit("\r", 1)[-1] for line in shown.replace("\r\n", "\n").split("\n")]
     assert any(line.startswith("wrong: 'a.wav': is damaged") for line in seen)
-    assert any(line.startswith("'out': 2 inputs: 1 right, 1 wrong; 1 computed") for line in seen)
+    assert any(
+        line.startswith("'out': 2 inputs: 1 correct, 1 wrong; 1 recomputed") for line in seen
+    )
 
 
 @pytest.mark.parametrize("name", N_TEARS)

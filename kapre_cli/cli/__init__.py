@@ -5,64 +5,67 @@ must not wait for TensorFlow, nor for NumPy.
 """
 
 import atexit
-import difflib
 import gc
 import io
 import os
-import shlex
+import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Collection, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 import click
 
-from kapre_cli.cli.commands import Command
-from kapre_cli.cli.defaults import unknown_variables, with_defaults, with_source
-from kapre_cli.cli.ending import PipeClosedError, code_of, message_of
+from kapre_cli.cli.command import Command
+from kapre_cli.cli.config import CONFIG_OPTIONS, unknown_variables, with_source
 from kapre_cli.cli.extract import built_in_commands, installed_commands
+from kapre_cli.cli.hints import command_hint
 from kapre_cli.cli.inspection import compare, info, verify
 from kapre_cli.cli.merge import merge
-from kapre_cli.cli.messages import lossy_messages, n_lost
 from kapre_cli.cli.plot import plot
-from kapre_cli.cli.signals import Stopped, pass_over, stoppable
-from kapre_cli.errors import KapreExtractError
-from kapre_cli.osutil import discard
-from kapre_cli.report import ExitCode
+from kapre_cli.cli.signals import ignore_signals, stop_on_signals
+from kapre_cli.cli.streams import (
+    flush_stdout,
+    n_lost_messages,
+    never_failing_stderr,
+    open_standard_streams,
+)
+from kapre_cli.exit_codes import REPORTED, ExitCode, Stopped, exit_code_of, message_of
+from kapre_cli.registry import Registry
 from kapre_cli.settings import LAYERS
-from kapre_cli.settings.formats import all_formats, recognized_format
+from kapre_cli.settings.formats import FORMATS
 from kapre_cli.text import printable
 from kapre_cli.version import PROGRAM, __version__
 
 _OBJECTS_UNTIL_COLLECTION = 100_000
 
-# Names of these commands and options in other programs.
-_NAMES = {
-    ("melspectrogram", "spectrogram"): "extract convert compute run process features transform",
-    ("spectrogram",): "stft fft",
-    ("info",): "ls list describe inspect stat soxi",
-    ("info", "plot"): "show",
-    ("verify",): "check validate test",
-    ("compare",): "diff cmp",
-    ("plot",): "draw view display",
-    ("merge",): "concat cat join combine",
-    ("--help",): "help",
-    ("--version",): "version",
-}
-_COMMANDS = {name: commands for commands, names in _NAMES.items() for name in names.split()}
-_SHOWN = 3  # arguments of a command that is spelled out
+
+def _installed_extensions() -> Iterator[str]:
+    """Yield the paragraphs of a help text on extensions of installed packages, if there are any."""
+    from kapre_cli.audio import DECODERS  # not needed for runs of --version and the like
+
+    registries: tuple[Registry[Any], ...] = (FORMATS, LAYERS, DECODERS)
+    names = [
+        f"{registry.kind} {name}"
+        for registry in registries
+        for name in registry.names
+        if name not in registry.built_in
+    ]
+    if names:
+        yield printable(f"Installed extensions: {', '.join(names)}.")
+    for registry in registries:
+        for reason in registry.broken.values():
+            yield printable(f"Not usable: {reason}.")
 
 
 class _Program(Command, click.Group):
-    """The program. A broken pipe in any command is handled in :func:`run`, as all errors are."""
+    """The program."""
 
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError as error:  # Click would end the process with the exit code 1
-            raise PipeClosedError from error
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Add a command, with the options of every command."""
+        cmd.params += CONFIG_OPTIONS
+        super().add_command(cmd, name)
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         self._add_installed()
@@ -77,17 +80,20 @@ class _Program(Command, click.Group):
         """Add the commands of layers that other packages install, after those of this program."""
         for command in installed_commands():
             if command.name not in self.commands:
-                self.add_command(with_defaults(command))
+                self.add_command(command)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         self.format_commands(ctx, formatter)
         super().format_options(ctx, formatter)
+        for paragraph in _installed_extensions():
+            formatter.write_paragraph()
+            formatter.write_text(paragraph)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
-            hint = "; ".join((_command_hint(args, self.commands), *LAYERS.broken.values()))
+            hint = "; ".join((command_hint(args, self.commands), *LAYERS.broken.values()))
             ctx.fail(printable(f"No such command '{args[0]}': {hint}"))
         return super().resolve_command(ctx, args)
 
@@ -115,7 +121,7 @@ def program() -> None:
 
 
 for command in (*built_in_commands(), info, plot, verify, compare, merge):
-    program.add_command(with_defaults(command))
+    program.add_command(command)
 
 
 def main(
@@ -127,10 +133,10 @@ def main(
         arguments: The command line; ``None``: this process's own.
         end: Ends the process, given the exit code; ``sys.exit`` raises SystemExit.
     """
-    _open_standard_streams()
+    open_standard_streams()
     # Processes are forked, which other threads of a Python program might not survive.
     forks = threading.active_count() == 1
-    with stoppable():
+    with stop_on_signals():
         try:
             code = _run(arguments, forks=forks)
         except Exception:  # a fault of the program
@@ -154,103 +160,35 @@ def _end_at_once(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _open_standard_streams() -> None:
-    """Open the standard streams that were closed when this process started.
-
-    Else the next file that is opened gets the number of one, and messages go into it. Messages are
-    dropped then; writing to standard output, which was asked for, is an error.
-    """
-    for name, flags in (("stdin", os.O_RDONLY), ("stdout", os.O_RDONLY), ("stderr", os.O_WRONLY)):
-        if getattr(sys, name) is None:
-            descriptor = os.open(os.devnull, flags)  # until the process ends
-            setattr(sys, name, open(descriptor, "r" if name == "stdin" else "w"))  # noqa: SIM115
-
-
 def run(arguments: Sequence[str] | None = None, *, forks: bool = False) -> int:
     """Run the program and return its exit code; every error a user can cause is printed here.
 
     Workers may be forked if ``forks`` is true, else this process computes. ``arguments`` are this
     process's own by default.
     """
-    with stoppable():
+    with stop_on_signals():
         return _run(arguments, forks=forks)
 
 
 def _run(arguments: Sequence[str] | None, *, forks: bool) -> int:
     """Implement :func:`run`; while the reason for a stop is printed, no signal interrupts that."""
-    with lossy_messages():
+    with never_failing_stderr():
         try:
             ended = program.main(arguments, prog_name=PROGRAM, standalone_mode=False, obj=forks)
             code = int(ended or ExitCode.OK)
         except click.ClickException as error:
-            pass_over()
+            ignore_signals()
             shown = io.StringIO()
             with_source(error).show(shown)
             click.echo(printable(shown.getvalue()), err=True, nl=False)
-            code = code_of(error)
-        except (
-            *(KapreExtractError, PipeClosedError, Stopped),
-            *(OSError, MemoryError, RuntimeError, ImportError, KeyboardInterrupt),
-        ) as error:
-            pass_over()
-            message = message_of(error)
+            code = ExitCode.USAGE
+        except REPORTED as error:
+            ignore_signals()
+            reported = Stopped(signal.SIGINT) if isinstance(error, click.Abort) else error
+            message = message_of(reported)
             if message is not None:
                 click.echo(f"{PROGRAM}: {printable(message)}", err=True)
-            code = code_of(error)
-        pass_over()
-        _drain_stdout()
-    return ExitCode.FAILED if code == ExitCode.OK and n_lost() else code
-
-
-def _drain_stdout() -> None:
-    """Drop the rest of standard output after a reported error: Python would try once more."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        discard(sys.stdout.fileno())
-        sys.stdout.flush()
-
-
-def _command_hint(arguments: Sequence[str], commands: Collection[str]) -> str:
-    """Return a clause that says what was meant by arguments that begin with no command."""
-    name = arguments[0]
-    if (what := _kind_of_path(name)) is not None:
-        return f"it is {what}, and a command comes first: {_whole_command(arguments)}"
-    plain = name.lower().replace("-", "").replace("_", "")
-    near = (
-        _COMMANDS.get(plain)
-        or [one for one in commands if one.startswith(plain)]
-        or difflib.get_close_matches(plain, commands)
-    )
-    if near:
-        return f"did you mean {' or '.join(f'{PROGRAM} {one}' for one in near)}?"
-    return f"the commands are {', '.join(commands)}"
-
-
-def _kind_of_path(name: str) -> str | None:
-    """Return what kind of path an argument is; ``None`` if it is none."""
-    from kapre_cli.audio import audio_suffixes  # not needed for --help
-    from kapre_cli.inputs import STREAM
-
-    if name == STREAM:
-        return "standard input"
-    if os.path.isdir(name):
-        return "a folder"
-    is_path = name.lower().endswith((*audio_suffixes(), *_output_suffixes())) or "/" in name
-    return "a file" if os.path.isfile(name) else "a path" if is_path else None
-
-
-def _output_suffixes() -> tuple[str, ...]:
-    return tuple(suffix for one in all_formats() for suffix in one.suffixes)
-
-
-def _whole_command(arguments: Sequence[str]) -> str:
-    name = arguments[0]
-    is_output = os.path.isdir(name) and recognized_format(Path(name)) is not None
-    if is_output or name.lower().endswith(_output_suffixes()):
-        return f"{PROGRAM} info {shlex.quote(name)}"
-    words = [shlex.quote(word) for word in arguments]
-    if not any(word.startswith(("-o", "--output")) for word in arguments):
-        more = ["..."] if len(words) > _SHOWN else []
-        words = [*words[:_SHOWN], *more, "-o", "OUTPUT.h5"]
-    return " ".join((PROGRAM, "melspectrogram", *words))
+            code = exit_code_of(reported)
+        ignore_signals()
+        flush_stdout()
+    return ExitCode.FAILED if code == ExitCode.OK and n_lost_messages() else code

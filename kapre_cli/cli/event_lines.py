@@ -4,13 +4,13 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
-from kapre_cli.cli.error_text import error_text
 from kapre_cli.errors import SampleRateError, UnexpectedError
 from kapre_cli.events import (
     ArrayDamaged,
     ArraysRemoved,
     ArraysRetained,
     Event,
+    FaultFound,
     InputDetails,
     InputFailed,
     InputProgress,
@@ -23,10 +23,12 @@ from kapre_cli.events import (
     PhaseProgress,
     ReducedRange,
     RunStarted,
+    UnexpectedFound,
     Warned,
     WorkerDied,
     WorkKept,
 )
+from kapre_cli.exit_codes import error_text
 from kapre_cli.run_result import RunResult
 from kapre_cli.text import counted, duration, quoted
 
@@ -162,6 +164,10 @@ def event_text(event: Event) -> str | None:
             if is_complete:
                 state = "up to date: nothing was computed"
             return f"{quoted(path)} is {state}"
+        case FaultFound(key, reason):
+            return f"wrong: {reason}" if key is None else f"wrong: {quoted(key)}: {reason}"
+        case UnexpectedFound(name):
+            return f"unexpected: {quoted(name)} is not of this output"
         case WorkKept():
             return _kept(event)
     return None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kapre_cli.cli.signals import ending_at_once, heard
+from kapre_cli.cli.signals import exit_on_second_signal, interruptible_waits
 
 if TYPE_CHECKING:
     from kapre_cli.extract.executor import Executor
@@ -18,7 +18,7 @@ RESUME = "the same command with --resume goes on with what was kept"
 def executor(
     n_jobs: int | None = None, remedy: str = RESUME, kept: Collection[int] = ()
 ) -> Iterator["Executor"]:
-    """Yield an executor. Signals are heard within, and must not be before.
+    """Yield an executor. Signals interrupt waits within, and must not before.
 
     Args:
         n_jobs: Maximum number of workers; ``None``: one for each processor.
@@ -28,11 +28,15 @@ def executor(
     if not click.get_current_context().obj:  # no worker may be forked
         from kapre_cli.extract.executor import InProcess
 
-        with InProcess() as in_process, heard():
+        with InProcess() as in_process, interruptible_waits():
             yield in_process
         return
     from kapre_cli.extract.local_workers import LocalWorkers
     from kapre_cli.osutil import n_processors
 
-    with LocalWorkers(n_jobs or n_processors(), kept) as workers, heard(), ending_at_once(remedy):
+    with (
+        LocalWorkers(n_jobs or n_processors(), kept) as workers,
+        interruptible_waits(),
+        exit_on_second_signal(remedy),
+    ):
         yield workers

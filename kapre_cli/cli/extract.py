@@ -5,9 +5,9 @@ from typing import Any
 
 import click
 
-from kapre_cli.cli.commands import ExtractingCommand
+from kapre_cli.cli.command import ExtractingCommand
 from kapre_cli.cli.layer_options import layer_options
-from kapre_cli.cli.options import AUDIO, INPUTS, OUTPUT, RUNNING
+from kapre_cli.cli.run_options import AUDIO, INPUTS, OUTPUT, RUNNING
 from kapre_cli.registry import ExtensionError
 from kapre_cli.settings import LAYERS, LayerConfig
 from kapre_cli.text import quoted

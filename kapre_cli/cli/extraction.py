@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from kapre_cli.cli.defaults import config_file
-from kapre_cli.cli.ending import code_of
-from kapre_cli.cli.error_text import error_text
+from kapre_cli.cli.config import config_file
 from kapre_cli.cli.executors import RESUME, executor
-from kapre_cli.cli.from_options import audio_settings, output_settings, sample_rate
-from kapre_cli.cli.incoming import StdinInputs
+from kapre_cli.cli.inputs import StdinInputs, sample_rate
 from kapre_cli.cli.layer_options import layer_config, warn_of_layer
-from kapre_cli.cli.messages import n_lost
-from kapre_cli.cli.signals import Stopped, heard, pass_over
-from kapre_cli.cli.standard_output import put, require_open_stdout, standard_output
+from kapre_cli.cli.run_options import audio_settings, output_settings
+from kapre_cli.cli.signals import ignore_signals, interruptible_waits
+from kapre_cli.cli.streams import (
+    check_stdout_is_open,
+    echo,
+    n_lost_messages,
+    stdout_for_arrays,
+)
 from kapre_cli.errors import (
     AudioReadError,
     OutputError,
@@ -27,10 +29,10 @@ from kapre_cli.errors import (
     UsageError,
 )
 from kapre_cli.events import Event, InputArrived, InputResult, Note, Observer
+from kapre_cli.exit_codes import ExitCode, Stopped, error_text, exit_code_of
 from kapre_cli.inputs import Inputs, InputStream, Source
 from kapre_cli.inputs.shards import take
 from kapre_cli.osutil import is_at
-from kapre_cli.report import ExitCode
 from kapre_cli.result_log import ResultLog
 from kapre_cli.run_result import RunResult
 from kapre_cli.settings import (
@@ -72,14 +74,14 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
     _check(options)
     output = output_settings(options)
     with StdinInputs(options, output) as incoming:
-        with heard(), standard_output(output):
+        with interruptible_waits(), stdout_for_arrays(output):
             known = incoming.known()
             taken, shard = _taken(known.sources, options["shard"], output)
         inputs = replace(known, sources=tuple(taken))
         run = _Run(config, options, output, incoming, inputs, known.sources, shard)
         remedy = RESUME
         if output.is_stream:
-            remedy = "what has gone out is not the whole"
+            remedy = "the arrays sent so far are not all"
         elif options["dry_run"]:
             remedy = "nothing was done"
         with executor(options["jobs"], remedy, incoming.descriptors) as computing:
@@ -94,17 +96,17 @@ def _check(options: Mapping[str, Any]) -> None:
     if options["dry_run"] and options["report"] is not None:
         raise click.UsageError("A dry run (--dry-run) has nothing to report (--report).")
     if options["report"] == STANDARD_OUTPUT:
-        require_open_stdout("the report", "a file for it")
+        check_stdout_is_open("the report", "a file for it")
     if options["quiet"] and options["verbose"]:
         raise click.UsageError("--quiet and --verbose ask for opposites; give one of them.")
 
 
 def _run(run: _Run, computing: "Executor") -> int:
     options, incoming = run.options, run.incoming
-    with standard_output(run.output) as descriptor:
+    with stdout_for_arrays(run.output) as descriptor:
         place = _checked(run)
         if descriptor is not None or options["report"] == STANDARD_OUTPUT:
-            incoming.require_other_stdout(run.inputs, 1 if descriptor is None else descriptor)
+            incoming.check_stdout_is_no_input(run.inputs, 1 if descriptor is None else descriptor)
 
         from kapre_cli.cli.event_lines import summary
         from kapre_cli.cli.terminal import Terminal
@@ -131,7 +133,7 @@ def _run(run: _Run, computing: "Executor") -> int:
                     if run.output.is_stream or result.output:
                         end = f" -> {_place(run.output)}"
                     terminal.say(f"{summary(result)}{end}")
-                result.is_broken |= n_lost() > 0
+                result.is_broken |= n_lost_messages() > 0
     return result.exit_code
 
 
@@ -161,9 +163,9 @@ def _reported(
         try:
             yield
         except BaseException as error:
-            if code_of(error) is not ExitCode.USAGE:
+            if exit_code_of(error) is not ExitCode.USAGE:
                 with suppress(OSError, UsageError):  # the error under way says enough
-                    result_log.finish(result, code_of(error))
+                    result_log.finish(result, exit_code_of(error))
             raise
         opened, target = result_log.descriptor, place.target
         is_there = opened is None or target is None or is_at(opened, target, follow_links=True)
@@ -204,7 +206,7 @@ def _dry_run(run: _Run, computing: "Executor") -> int:
         f"{counted(result.n_inputs, 'input')}: {result.n_written:,} to be written, "
         f"{result.n_failed:,} would fail -> {_place(run.output)}; nothing was done"
     )
-    put("\n".join(lines))
+    echo("\n".join(lines))
     return result.exit_code
 
 
@@ -214,7 +216,7 @@ def _checked(run: _Run) -> "ReportPlace | None":
     from kapre_cli.outputs.validation import validate_output
 
     if not run.output.is_stream:
-        run.incoming.require_unread("output", run.output.path)
+        run.incoming.check_not_read("output", run.output.path)
         # All shards must fit into one output. A single array is never one of several.
         validate_output(
             run.output, run.every if run.output.file_format.holds_many else run.inputs.sources
@@ -222,7 +224,7 @@ def _checked(run: _Run) -> "ReportPlace | None":
     path = run.options["report"]
     if path is None:
         return None
-    run.incoming.require_unread("report", path)
+    run.incoming.check_not_read("report", path)
     return check_report(path, run.output, run.every, config_file())
 
 
@@ -253,13 +255,13 @@ def _work(
         _count_rejected(run, result)
         if _received(run, result, terminal):
             _extract(run, result, terminal, computing, descriptor)
-        pass_over()  # the rest takes a moment
+        ignore_signals()  # the rest takes a moment
     except (OutputError, StoredDataError, TooManyFailuresError) as error:
         result.is_broken = True
         terminal.say(f"{PROGRAM}: Error: {error_text(error)}")
     except Stopped as stopped:
         if run.output.is_stream:
-            stopped.left = f"{counted(result.n_written, 'array')} went out whole"
+            stopped.outcome = f"{counted(result.n_written, 'array')} sent"
         elif result.output:
             return  # the output is in its place: there was nothing left to stop
         raise

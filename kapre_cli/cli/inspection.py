@@ -4,18 +4,17 @@ from pathlib import Path
 
 import click
 
-from kapre_cli.cli.commands import Command
+from kapre_cli.cli.command import Command
 from kapre_cli.cli.executors import executor
-from kapre_cli.cli.help_text import Option
-from kapre_cli.cli.options import WholeNumber
-from kapre_cli.cli.signals import heard
-from kapre_cli.cli.standard_output import put
+from kapre_cli.cli.options import Option, WholeNumber
+from kapre_cli.cli.signals import interruptible_waits
+from kapre_cli.cli.streams import echo
 from kapre_cli.errors import NotAnOutputError, UsageError
 from kapre_cli.text import quoted
 
 
-def _output_argument(name: str = "output", shown: str = "OUTPUT") -> click.Argument:
-    return click.Argument([name], metavar=shown, type=click.Path(path_type=Path))
+def _output_argument(name: str = "output", metavar: str = "OUTPUT") -> click.Argument:
+    return click.Argument([name], metavar=metavar, type=click.Path(path_type=Path))
 
 
 @click.command(
@@ -27,7 +26,7 @@ def _output_argument(name: str = "output", shown: str = "OUTPUT") -> click.Argum
     ],
     short_help="Summarize an output, or inspect a recording.",
 )
-@heard()
+@interruptible_waits()
 def info(output: Path, keys: tuple[str, ...], as_json: bool) -> int:
     """Summarize OUTPUT: layer, settings, sizes, and the inputs that differ from the rest.
 
@@ -50,7 +49,7 @@ def info(output: Path, keys: tuple[str, ...], as_json: bool) -> int:
     from kapre_cli.inspect.texts import input_lines, summary_lines
 
     try:
-        told = summary(output, keys)
+        description = summary(output, keys)
     except NotAnOutputError:
         from kapre_cli.inspect.recording import recording, recording_lines
 
@@ -59,16 +58,16 @@ def info(output: Path, keys: tuple[str, ...], as_json: bool) -> int:
                 f"{quoted(output)} is a recording, not an output: it has no keys"
             ) from None
         header = recording(output)
-        put(dumps(header) if as_json else "\n".join(recording_lines(header)))
+        echo(dumps(header) if as_json else "\n".join(recording_lines(header)))
         return 0
     if as_json:
-        put(dumps(told))
+        echo(dumps(description))
         return 0
     if keys:
-        parts = [input_lines(one, told["axes"]) for one in told["inputs"]]
+        parts = [input_lines(one, description["axes"]) for one in description["inputs"]]
     else:
-        parts = [summary_lines(told)]
-    put("\n\n".join("\n".join(part) for part in parts))
+        parts = [summary_lines(description)]
+    echo("\n\n".join("\n".join(part) for part in parts))
     return 0
 
 
@@ -89,11 +88,11 @@ def info(output: Path, keys: tuple[str, ...], as_json: bool) -> int:
             show_default="10",
             help="Number of inputs to recompute, evenly spaced over the output.",
         ),
-        Option("--all", "every", help="Recompute every input."),
+        Option("--all", "recompute_all", help="Recompute every input."),
     ],
     short_help="Check that an output is complete and correct.",
 )
-def verify(output: Path, against: Path | None, sample: int | None, every: bool) -> int:
+def verify(output: Path, against: Path | None, sample: int | None, recompute_all: bool) -> int:
     """Check that OUTPUT is complete, undamaged and consistent with its metadata.
 
     Every array is read. The exit code is 1 if anything is wrong, and each fault has a line.
@@ -106,21 +105,35 @@ def verify(output: Path, against: Path | None, sample: int | None, every: bool) 
     Compared with what its recordings give now:
       kapre-extract verify mels.h5 --against sample_audio --all
     """  # noqa: D301 - Click needs the backspace itself
-    if against is None and (sample is not None or every):
+    if against is None and (sample is not None or recompute_all):
         raise click.UsageError(
             "--sample and --all say how many inputs are recomputed: add --against."
         )
-    if sample is not None and every:
+    if sample is not None and recompute_all:
         raise click.UsageError("--sample and --all exclude one another.")
-    with heard() if against is None else executor(remedy="nothing was changed") as computing:
-        from kapre_cli.cli.terminal import Terminal  # NumPy only where it is needed
+    with (
+        interruptible_waits()
+        if against is None
+        else executor(remedy="nothing was changed") as computing
+    ):
+        from kapre_cli.cli.event_lines import event_text  # NumPy only where it is needed
+        from kapre_cli.cli.terminal import Terminal
+        from kapre_cli.events import Event, FaultFound, UnexpectedFound
         from kapre_cli.inspect import verify as inspection
 
-        number = None if every else sample or inspection.SAMPLE
+        number = None if recompute_all else sample or inspection.SAMPLE
         with Terminal() as terminal:
-            verdict = inspection.verify(output, terminal.put, against, number, terminal, computing)
-        put(verdict.closing())
-        return verdict.exit_code
+
+            def show(event: Event) -> None:
+                is_fault = isinstance(event, FaultFound | UnexpectedFound)
+                if is_fault and (line := event_text(event)) is not None:
+                    terminal.echo(line)
+                else:
+                    terminal(event)
+
+            result = inspection.verify(output, against, number, show, computing)
+        echo(result.summary())
+        return result.exit_code
 
 
 @click.command(
@@ -145,7 +158,7 @@ def verify(output: Path, against: Path | None, sample: int | None, every: bool) 
     ],
     short_help="Compare two outputs.",
 )
-@heard()
+@interruptible_waits()
 def compare(one: Path, other: Path, rtol: float, atol: float) -> int:
     """Compare the outputs A and B, of any formats, input by input.
 
@@ -162,12 +175,11 @@ def compare(one: Path, other: Path, rtol: float, atol: float) -> int:
       kapre-extract compare mels.h5 new.h5 --rtol 1e-6
     """  # noqa: D301 - Click needs the backspace itself
     from kapre_cli.cli.terminal import Terminal  # NumPy only where it is needed
+    from kapre_cli.inspect.compare import Tolerance, comparison_lines
     from kapre_cli.inspect.compare import compare as compared
-    from kapre_cli.inspect.compare import comparison_lines
-    from kapre_cli.inspect.difference import Tolerance
 
     tolerance = Tolerance(rtol, atol)
     with Terminal() as terminal:
         found = compared(one, other, tolerance, terminal)
-    put("\n".join(comparison_lines(found)))
+    echo("\n".join(comparison_lines(found)))
     return found.exit_code

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import partial
 from typing import Any, get_type_hints
 
 import click
 
-from kapre_cli.cli.help_text import Option
-from kapre_cli.cli.options import WholeNumber, feature_option, parsed
+from kapre_cli.cli.options import Group, Option, WholeNumber, parsed
 from kapre_cli.events import Warned
 from kapre_cli.run_result import RunResult
 from kapre_cli.settings import LayerConfig
@@ -16,6 +16,8 @@ from kapre_cli.settings.layers import CommandOption, command_options
 FRAMING = ("n_dft", "n_hop", "padding")  # options of every layer that say where its frames lie
 BANDS = ("n_mels", "fmin", "fmax", "htk", "norm")  # options that describe mel bands
 _OF_ANY_LAYER = ("power", "decibel", "amin", "data_format")  # stand behind those of one layer
+
+feature_option = partial(Option, group=Group.FEATURES)
 
 
 def layer_options(config: type[LayerConfig]) -> dict[str, Option]:

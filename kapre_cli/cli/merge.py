@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
-from kapre_cli.cli.commands import Command
-from kapre_cli.cli.help_text import Group, Option
-from kapre_cli.cli.options import OVERWRITE, QUIET, SCALES, format_option, output_option
-from kapre_cli.cli.signals import Stopped, heard, pass_over
+from kapre_cli.cli.command import Command
+from kapre_cli.cli.options import Group, Option
+from kapre_cli.cli.run_options import OVERWRITE, QUIET, SCALES, format_option, output_option
+from kapre_cli.cli.signals import ignore_signals, interruptible_waits
 from kapre_cli.errors import OutputError, StoredDataError, UsageError
+from kapre_cli.exit_codes import Stopped
 from kapre_cli.run_result import RunResult
 from kapre_cli.settings import OutputSettings
 from kapre_cli.settings.run import format_of, output_path
@@ -37,7 +38,7 @@ _SHOWN = 4  # inputs, in a message
     ],
     short_help="Merge outputs into one.",
 )
-@heard()
+@interruptible_waits()
 def merge(
     inputs: tuple[Path, ...],
     output: str | None,
@@ -85,7 +86,7 @@ def merge(
         except Stopped:
             if not result.output:
                 raise  # else the output is in its place: there was nothing left to stop
-        pass_over()
+        ignore_signals()
     end = "no output is written or changed"
     if result.output:
         end = f"{counted(result.n_written, 'array')} -> {quoted(output)}"

@@ -1,38 +1,85 @@
-"""The options that several commands have, each declared once; defaults are the library's own."""
+"""The class of all options, their groups, and the types that Click lacks."""
 
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Callable
+from copy import copy
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import click
 
-from kapre_cli.cli.help_text import Group, Option
-from kapre_cli.failure_limit import MaxFailures
-from kapre_cli.settings import (
-    DTYPES,
-    ENGINE_CHOICES,
-    NON_FINITE,
-    RAW_ENCODINGS,
-    RESUMES,
-    STANDARD_OUTPUT,
-    AudioSettings,
-    OutputSettings,
-    RawFormat,
-    Shard,
-)
+from kapre_cli.settings import STANDARD_OUTPUT
 from kapre_cli.settings.checks import whole_number
-from kapre_cli.settings.formats import all_formats, built_in_formats, compressions
 
-_output_option = partial(Option, group=Group.OUTPUT)
-feature_option = partial(Option, group=Group.FEATURES)
-_audio_option = partial(Option, group=Group.AUDIO)
-_input_option = partial(Option, group=Group.INPUTS)
-_check_option = partial(Option, group=Group.CHECKS)
-_run_option = partial(Option, group=Group.RUNNING)
+VARIABLE_PREFIX = "KAPRE_EXTRACT_"
 
 
-# Types
+class Group(Enum):
+    """Groups of options, in the order in which they are shown."""
+
+    PICTURE = "Picture"
+    OTHER = "Options"
+    OUTPUT = "Output"
+    FEATURES = "Features"
+    AUDIO = "Audio"
+    INPUTS = "Inputs"
+    CHECKS = "What may pass"
+    RUNNING = "Running"
+    GENERAL = "General"
+
+
+def long_name(option: click.Option) -> str:
+    """Return the name of an option on the command line, without the dashes.
+
+    >>> long_name(click.Option(["-o", "--n-dft/--no-dft", "x"]))
+    'n-dft'
+    """
+    return max(option.opts, key=len).lstrip("-")
+
+
+class Option(click.Option):
+    """An option that belongs to a group, and has a variable.
+
+    The variable of ``--n-dft`` is ``KAPRE_EXTRACT_N_DFT`` in all commands. Click's
+    ``auto_envvar_prefix`` would build it from the name of the command's parameter.
+
+    Args:
+        names: As of :class:`click.Option`; so are ``attributes``. A default is shown. An option
+            with neither type nor default is a flag. One with ``allow_from_autoenv=False`` has no
+            variable.
+        group: The heading under which the option is shown.
+        is_usual: Whether ``-h`` shows it, with the first sentence of its help, of about fifty
+            characters.
+    """
+
+    def __init__(
+        self, *names: str, group: Group = Group.OTHER, is_usual: bool = False, **attributes: Any
+    ) -> None:
+        if "default" in attributes:
+            attributes.setdefault("show_default", True)
+        elif "type" not in attributes:
+            attributes["is_flag"] = True
+        super().__init__(names, **attributes)
+        if self.allow_from_autoenv:
+            self.envvar = VARIABLE_PREFIX + long_name(self).upper().replace("-", "_")
+        self.group = group
+        self.is_usual = is_usual
+
+    def get_help_extra(self, ctx: click.Context) -> Any:
+        """Return the default and the like, without the range, which errors state."""
+        extra = super().get_help_extra(ctx)
+        extra.pop("range", None)
+        if "default" in extra:
+            extra["default"] = extra["default"].strip("()")
+        return extra
+
+    def brief(self) -> "Option":
+        """Return the option as ``-h`` shows it."""
+        option = copy(self)
+        option.help = (self.help or "").partition(". ")[0].removesuffix(".") + "."
+        if not self.default:
+            option.secondary_opts = []  # --no-decibel, which is the default
+        return option
 
 
 class PathOrStream(click.Path):
@@ -75,7 +122,7 @@ class WholeNumber(click.IntRange):
 def parsed(parse: Callable[[str], Any]) -> Callable[[Any], Any]:
     """Return a type of options whose values ``parse`` reads from their text.
 
-    The message of a ``ValueError`` is shown, which older versions of Click suppress.
+    The message of a ``ValueError`` is shown; Click 8.3 drops it.
     """
 
     def convert(value: Any) -> Any:
@@ -85,255 +132,3 @@ def parsed(parse: Callable[[str], Any]) -> Callable[[Any], Any]:
             raise click.BadParameter(str(error)) from None
 
     return convert
-
-
-# Inputs
-
-INPUTS = [
-    # Not required by Click: a list may name them all.
-    click.Argument(["inputs"], nargs=-1, type=click.Path()),
-    _input_option(
-        "--files-from",
-        metavar="LIST",
-        type=click.Path(),
-        help="Read names of inputs from this file, one a line. -: standard input. A list from "
-        "a pipe is processed while it is written.",
-    ),
-    _input_option(
-        "-0",
-        "--null",
-        help="Names in --files-from end in NUL, as find -print0 writes them.",
-    ),
-    _input_option(
-        "--root",
-        type=click.Path(),
-        help="Folder that keys are relative to. The key of an input is its name in the output.",
-    ),
-    _input_option(
-        "--hidden",
-        help="Include hidden files and folders. Those are names that begin with a dot, recycle "
-        "bins, lost+found and the like.",
-    ),
-    _input_option(
-        "--shard",
-        metavar="I/N",
-        type=parsed(Shard.parse),
-        show_default="all inputs",
-        help="Process part I of N parts of the inputs, I from 1. The parts have about the same "
-        "size; merge joins their outputs.",
-    ),
-]
-
-# Which samples are used, and which inputs are accepted
-
-AUDIO = [
-    _audio_option(
-        "--sr",
-        is_usual=True,
-        metavar="HZ",
-        type=WholeNumber(1, "sample rates of files are whole numbers of Hz"),
-        show_default="the first input's",
-        help="Sample rate of the run. An input of another rate fails, unless --resample is given.",
-    ),
-    _audio_option(
-        "--resample",
-        is_usual=True,
-        help="Convert inputs of other sample rates to --sr.",
-    ),
-    _audio_option(
-        "--channel",
-        "channels",
-        is_usual=True,
-        type=WholeNumber(0),
-        multiple=True,
-        show_default="all",
-        help="Channel to use, from 0; repeatable. Channels keep the order in which they are given.",
-    ),
-    _audio_option(
-        "--mono",
-        help="Average all channels, or those of --channel, into one.",
-    ),
-    _input_option(
-        "--raw-format",
-        metavar="ENCODING,RATE,CHANNELS",
-        type=parsed(RawFormat.parse),
-        show_default="inputs have headers",
-        help="Format of inputs without a header, for instance s16le,44100,2. "
-        f"Encodings: {', '.join(RAW_ENCODINGS)}.",
-    ),
-    _check_option(
-        "--allow-truncated",
-        help="Accept files with fewer or more samples than their headers state. n_missing in "
-        "the metadata is the difference.",
-    ),
-    _check_option(
-        "--non-finite",
-        type=click.Choice(NON_FINITE),
-        default=AudioSettings.non_finite,
-        help="Treatment of NaN and infinite samples. fail: their file fails. zero: they become "
-        "0. keep: they stay.",
-    ),
-    _check_option(
-        "--verify-audio/--no-verify-audio",
-        default=AudioSettings.verify_audio,
-        help="Compare FLAC samples with the MD5 in their header.",
-    ),
-    _check_option(
-        "--max-frames",
-        type=WholeNumber(1),
-        show_default="no limit",
-        help="Reject files with more samples per channel than this.",
-    ),
-]
-
-# The output
-
-
-def output_option(*, is_stream: bool) -> Option:
-    """Return the option that names the output; ``is_stream``: it may be standard output."""
-    places, stream = ".h5, .npy or a folder", " It is never one of the inputs."
-    if is_stream:
-        places = ".h5, .npy, a folder or -"
-        stream = " -: .npy arrays one after another on standard output."
-    return _output_option(
-        "-o",
-        "--output",
-        is_usual=True,
-        required=is_stream,  # the error of merge itself shows where the output's name goes
-        type=click.Path(),  # as it is written: a / at its end matters
-        help=f"Output: {places}. *.h5 or *.hdf5: one HDF5 file. *.npy: the array of a single "
-        "input. A name without a suffix, or with a / at its end: a folder of .npy files."
-        f"{stream}",
-    )
-
-
-class ExtensibleChoice(click.Choice[str]):
-    """A choice that installed packages may add to; they are searched only when it matters."""
-
-    def __init__(self, built_in: Iterable[str], listed: Callable[[], Iterable[str]]) -> None:
-        self._built_in = tuple(built_in)
-        self._listed = listed
-        self.case_sensitive = True
-
-    @property
-    def choices(self) -> tuple[str, ...]:  # type: ignore[override]
-        """All choices."""
-        return tuple(self._listed())
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the choice that a text names."""
-        return value if value in self._built_in else super().convert(value, param, ctx)
-
-
-def format_option(*, is_stream: bool) -> Option:
-    """Return the option that selects one of the output formats."""
-    return _output_option(
-        "--format",
-        "format_",
-        type=ExtensibleChoice(
-            (one.name for one in built_in_formats() if is_stream or not one.is_stream),
-            lambda: (one.name for one in all_formats(streams=is_stream)),
-        ),
-        show_default="by the suffix of --output",
-        help="Format of the output.",
-    )
-
-
-OVERWRITE = _output_option(
-    "--overwrite",
-    is_usual=True,
-    help="Replace an existing output. It stays until the new one is complete.",
-)
-SCALES = _output_option(
-    "--dimension-scales",
-    help="Give HDF5 output dimension scales. Programs that read netCDF (xarray, MATLAB, "
-    "Panoply) take seconds and Hz from them.",
-)
-OUTPUT = [
-    output_option(is_stream=True),
-    OVERWRITE,
-    _output_option(
-        "--resume",
-        is_usual=True,
-        type=click.Choice(RESUMES),
-        metavar="[=content]",
-        help="Continue an interrupted run, or update an output. Arrays are kept of inputs "
-        "whose path, size and modification time are unchanged (=content: whose bytes are "
-        "unchanged).",
-    ),
-    format_option(is_stream=True),
-    _output_option(
-        "--dtype",
-        type=click.Choice(DTYPES),
-        default=OutputSettings.dtype,
-        help="Data type in which the arrays are stored.",
-    ),
-    _output_option(
-        "--compression",
-        type=ExtensibleChoice(
-            (name for one in built_in_formats() for name in one.compressions), compressions
-        ),
-        default=OutputSettings.compression,
-        help="Compression of HDF5 output.",
-    ),
-    SCALES,
-]
-
-# How the work is done, and how many messages are printed
-
-QUIET = _run_option(
-    "-q",
-    "--quiet",
-    help="Print only failures, warnings and errors.",
-)
-RUNNING = [
-    _check_option(
-        "--max-failures",
-        type=parsed(MaxFailures.parse),
-        metavar="N|N%",
-        show_default="no limit",
-        help="Stop when more inputs than this have failed. Finished work is kept for --resume, "
-        "and no output is written.",
-    ),
-    _run_option(
-        "--dry-run",
-        help="Print what would be computed and written, and do nothing else. Only the headers "
-        "of the inputs are read.",
-    ),
-    _run_option(
-        "-j",
-        "--jobs",
-        type=WholeNumber(1),
-        show_default="one for each processor",
-        help="Number of worker processes that decode and compute. It changes speed and "
-        "memory, never the result.",
-    ),
-    _run_option(
-        "--engine",
-        type=click.Choice(ENGINE_CHOICES),
-        default=ENGINE_CHOICES[0],
-        help="Library that computes the transform. numpy: NumPy, which does not wait for "
-        "TensorFlow to be imported. keras: the Keras layer itself. They agree up to rounding. "
-        "auto: numpy, unless the layer has trained weights.",
-    ),
-    _run_option(
-        "--batch-size",
-        type=WholeNumber(1),
-        metavar="FRAMES",
-        show_default="chosen by --n-dft and --n-hop",
-        help="Number of frames that are computed at once. It is rounded up to a multiple of "
-        "16, and changes speed and memory, never the result.",
-    ),
-    _run_option(
-        "--report",
-        type=PathOrStream(),
-        help="Write a report to this file: a line of JSON for each finished input, and one "
-        "with the totals. -: standard output.",
-    ),
-    QUIET,
-    _run_option(
-        "-v",
-        "--verbose",
-        help="Print versions and a line for each finished input.",
-    ),
-]

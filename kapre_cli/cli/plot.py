@@ -1,17 +1,55 @@
-"""``kapre-extract plot``."""
+"""``kapre-extract plot``: open or extract, draw, and move the picture into its place."""
 
 import math
+import os
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
+from click.core import ParameterSource
 
-from kapre_cli.cli.commands import Command
-from kapre_cli.cli.help_text import Group, Option
-from kapre_cli.cli.layer_options import BANDS, FRAMING, layer_options
-from kapre_cli.cli.options import AUDIO, QUIET, feature_option, parsed
-from kapre_cli.settings import LAYERS
+from kapre_cli.cli.command import Command
+from kapre_cli.cli.layer_options import (
+    BANDS,
+    FRAMING,
+    as_option,
+    feature_option,
+    layer_config,
+    layer_options,
+    warn_of_layer,
+)
+from kapre_cli.cli.options import Group, Option, parsed
+from kapre_cli.cli.run_options import AUDIO, QUIET, audio_settings
+from kapre_cli.cli.signals import ignore_signals, interruptible_waits
+from kapre_cli.errors import AudioReadError, StoredDataError, UsageError
+from kapre_cli.exit_codes import ExitCode
+from kapre_cli.settings import (
+    DEFAULT_AMIN,
+    LAYERS,
+    AudioSettings,
+    ExtractionSettings,
+    OutputSettings,
+)
+from kapre_cli.settings.formats import recognized_format
+from kapre_cli.text import counted, quoted
+
+if TYPE_CHECKING:
+    from kapre_cli.extract.executor import Executor
+    from kapre_cli.formats.features import Features
+    from kapre_cli.plotting.view import View
+
+# Modules that import NumPy, matplotlib or h5py are imported where they are needed: not for --help.
+
+_AUDIO_NAMES = tuple(one.name for one in fields(AudioSettings) if one.name != "channels")
+_RECORDING_OPTIONS = ("mel", *FRAMING, *BANDS, *_AUDIO_NAMES)
+# The power of recordings is computed; other options say how it is shown.
+_POWER = {"power": 2.0, "decibel": False, "amin": DEFAULT_AMIN, "data_format": "channels_last"}
 
 _LONGEST_SIDE = 100  # inches
 _LARGEST = 1000  # square inches: a picture of 40 million pixels
@@ -41,8 +79,8 @@ class _Size(NamedTuple):
         return f"{self.width:.15g}x{self.height:.15g}"
 
 
-def _range(what: str, text: str, at_least: float = -math.inf) -> _Range:
-    """Return the range of a text, ``LOW:HIGH``; messages call it ``what``."""
+def _range(expected: str, text: str, at_least: float = -math.inf) -> _Range:
+    """Return the range of a text, ``LOW:HIGH``; messages call it ``expected``."""
     low, colon, high = text.partition(":")
     try:
         found = _Range(*(float(one) if one.strip() else None for one in (low, high)))
@@ -50,7 +88,7 @@ def _range(what: str, text: str, at_least: float = -math.inf) -> _Range:
         found = _Range(math.nan, None)
     numbers = [one for one in found if one is not None]
     if not (colon and all(math.isfinite(one) and one >= at_least for one in numbers)):
-        raise ValueError(f"{text!r} is not {what}.")
+        raise ValueError(f"{text!r} is not {expected}.")
     if len(numbers) == 2 and not numbers[0] < numbers[1]:
         raise ValueError(f"{text!r} does not go from a number to a larger one.")
     return found
@@ -167,6 +205,188 @@ def plot(**options: Any) -> int:
     Two recordings, in mel bands, from -60 dB to 0 dB:
       kapre-extract plot sample_audio/pond/* -o pond.png --mel --range -60:0
     """  # noqa: D301 - Click needs the backspace itself
-    from kapre_cli.cli.plotting import plotting  # not needed for --help
+    from kapre_cli.cli.executors import executor
+    from kapre_cli.formats.opening import is_output
+    from kapre_cli.plotting.files import picture_format, save, validate_picture
+    from kapre_cli.plotting.view import View
 
-    return plotting(options)
+    source, output = options["source"], options["output"]
+    is_audio = source.exists() and not is_output(source)
+    with executor(remedy="there is no picture") if is_audio else interruptible_waits() as computing:
+        named = [source, *map(Path, options["keys"])]
+        existing = validate_picture(output, named, overwrite=options["overwrite"])
+        shown: dict[str, Any] = {
+            name: tuple(options[name]) for name in ("time", "freq", "range") if options[name]
+        }
+        shown |= {name: options[name] for name in ("decibel", "cmap", "size")}
+        view = View(channels=options["channels"] or None, **shown)
+        with _silent_matplotlib():
+            figure_of, render = _import_figure(view)
+            with _arrays(named, options, view, computing) as (features, keys, view, noun):
+                figure = figure_of(features, keys, view)
+            picture = render(figure, picture_format(output))
+        ignore_signals()  # the picture will be in its place in a moment
+        save(output, picture, existing)
+        if not options["quiet"]:
+            click.echo(f"{counted(len(keys), noun)} drawn -> {quoted(output)}", err=True)
+    return ExitCode.OK
+
+
+@contextmanager
+def _silent_matplotlib() -> Iterator[None]:
+    """Suppress matplotlib's messages on its fonts and its cache."""
+    import logging
+
+    logger = logging.getLogger("matplotlib")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _import_figure(view: "View") -> tuple[Any, Any]:
+    """Return the two functions that need matplotlib, which is an extra."""
+    try:
+        from kapre_cli.plotting.figure import colour_map, figure_of, render
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"drawing needs matplotlib ({error}): pip install 'kapre-extract[plot]', "
+            "or pip install matplotlib"
+        ) from error
+    colour_map(view.cmap)  # raises before the computation
+    return figure_of, render
+
+
+@contextmanager
+def _arrays(
+    named: Sequence[Path], options: Mapping[str, Any], view: "View", computing: "Executor | None"
+) -> "Iterator[tuple[Features, list[str], View, str]]":
+    """Open the arrays to draw; yield them, the keys, the view, and a noun for the keys."""
+    from kapre_cli.formats.opening import is_output, open_features
+    from kapre_cli.outputs.scratch import scratch_folder
+
+    source, *others = named
+    if not os.path.lexists(source):
+        raise UsageError(f"there is nothing at {quoted(source)}; name an output or a recording")
+    if source.exists() and is_output(source):  # a link may lead nowhere
+        if given := _given(_RECORDING_OPTIONS):
+            raise UsageError(
+                f"{quoted(source)} is an output: recordings alone are computed with {given}"
+            )
+        with _opened(source) as features:
+            yield features, _keys(features, options["keys"], quiet=options["quiet"]), view, "key"
+        return
+    for path in others:
+        _check_is_recording(path, source)
+    if (given := _given(BANDS)) and not options["mel"]:
+        raise UsageError(f"{given} describes mel bands: add --mel")
+    with scratch_folder() as folder:
+        _extract(named, options, view, folder / "audio.h5", computing)
+        with open_features(folder / "audio.h5") as features:
+            yield features, list(features), replace(view, channels=None), "recording"
+
+
+def _opened(output: Path) -> "Features":
+    from kapre_cli.formats.opening import open_features
+
+    try:
+        return open_features(output)
+    except StoredDataError as error:
+        try:
+            os.listdir(output)
+            is_other = recognized_format(output) is None
+        except OSError:  # a file, or an unreadable folder
+            is_other = False
+        if not is_other:
+            raise
+        folder = shlex.quote(str(output))
+        raise UsageError(
+            f"{quoted(output)} is a folder, and no output; name the recordings in it "
+            f"({folder}/*.wav), or extract them first: kapre-extract melspectrogram {folder} "
+            "-o OUTPUT.h5"
+        ) from error
+
+
+def _check_is_recording(path: Path, first: Path) -> None:
+    from kapre_cli.formats.opening import is_output
+
+    if not os.path.lexists(path):
+        raise UsageError(
+            f"{quoted(first)} is a recording, not an output: it has no keys, and there is no file "
+            f"{quoted(path)}"
+        )
+    if path.exists() and is_output(path):
+        kind = "a folder" if path.is_dir() else "an output"
+        raise UsageError(
+            f"{quoted(path)} is {kind}, and {quoted(first)} a recording; name recordings alone, "
+            "or an output and keys of it"
+        )
+
+
+def _extract(
+    paths: Sequence[Path],
+    options: Mapping[str, Any],
+    view: "View",
+    output: Path,
+    computing: "Executor | None",
+) -> None:
+    """Compute the power of recordings."""
+    from kapre_cli.cli.inputs import sample_rate
+    from kapre_cli.cli.terminal import Terminal
+    from kapre_cli.extract.run import extract
+    from kapre_cli.inputs import discover
+    from kapre_cli.plotting.image import PlotAxis
+    from kapre_cli.run_result import RunResult
+
+    folders = [os.path.dirname(os.path.abspath(path)) for path in paths]
+    sources = discover(map(str, paths), os.path.commonpath(folders)).sources
+    with Terminal(sources, quiet=options["quiet"]) as terminal:
+        result = RunResult(terminal)
+        sr = sample_rate(options, sources, sources, result, terminal.say)
+        if sr is not None:
+            # Four frames where the other commands have two.
+            n_hop = options["n_hop"] or max(options["n_dft"] // 4, 1)
+            config = LAYERS["Melspectrogram" if options["mel"] else "Spectrogram"]
+            settings = ExtractionSettings(
+                layer=layer_config(config, {**options, **_POWER, "n_hop": n_hop}, sr),
+                audio=audio_settings(options, sr),
+                output=OutputSettings(path=output, format="hdf5"),
+            )
+            PlotAxis(settings.layer, sr).limits(view.freq)  # before the work
+            warn_of_layer(settings.layer, result)
+            extract(sources, settings, result, computing)
+    if result.exit_code:
+        raise AudioReadError(
+            f"{counted(result.n_failed, 'recording')} of {len(sources)} cannot be drawn: "
+            "there is no picture"
+        )
+
+
+def _keys(features: "Features", named: tuple[str, ...], *, quiet: bool) -> list[str]:
+    """Return the keys to draw, each once."""
+    from kapre_cli.formats.features import unknown_key
+    from kapre_cli.plotting.view import FIRST_KEYS
+
+    if not named:
+        keys = list(islice(features, FIRST_KEYS))
+        if len(keys) < len(features) and not quiet:
+            click.echo(
+                f"note: drawn are the first {len(keys)} of {len(features):,} keys; others can be "
+                "named behind the output",
+                err=True,
+            )
+        return keys
+    for key in named:
+        if key not in features:
+            file = "; recordings are drawn without an output" if os.path.isfile(key) else ""
+            raise UsageError(f"{quoted(features.path)}: {unknown_key(key, features)}{file}")
+    return list(dict.fromkeys(named))
+
+
+def _given(names: Iterable[str]) -> str:
+    """Return the options given on the command line; defaults of any kind do not count."""
+    source_of = click.get_current_context().get_parameter_source
+    given = [name for name in names if source_of(name) is ParameterSource.COMMANDLINE]
+    return ", ".join(map(as_option, given))

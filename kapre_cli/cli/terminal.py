@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from kapre_cli import events
 from kapre_cli.cli.event_lines import EventLines
-from kapre_cli.cli.messages import messages_to
 from kapre_cli.cli.progress import Clock, ComputeProgress, PhaseProgress, Status
-from kapre_cli.cli.standard_output import put
+from kapre_cli.cli.streams import echo, stderr_to
 from kapre_cli.events import Event
 from kapre_cli.inputs import Source
 from kapre_cli.interpreter import silence_tensorflow
@@ -77,7 +76,7 @@ class Terminal(Resource):
         silence_tensorflow()
         self._redirections = ExitStack()
         descriptor = self._redirections.enter_context(diverted(2))
-        self._redirections.enter_context(messages_to(descriptor))
+        self._redirections.enter_context(stderr_to(descriptor))
         self._closing = threading.Event()
         self._showing: threading.Thread | None = None
         self._interval = interval
@@ -148,10 +147,10 @@ class Terminal(Resource):
         with self._above_bar(sys.stderr):
             sys.stderr.write(f"{printable(message)}\n")  # at once: others may write there as well
 
-    def put(self, line: str) -> None:
+    def echo(self, line: str) -> None:
         """Print a line on standard output, above the bar."""
         with self._above_bar(sys.stdout):
-            put(line)
+            echo(line)
 
     def failures_by_kind(self) -> Iterator[str]:
         """Yield a line for each kind of failure that many inputs have in common."""

@@ -18,9 +18,9 @@ from kapre_cli.extract.decode import ActiveInput, Block, DecodeAhead, EndOfInput
 from kapre_cli.extract.tasks import (
     Began,
     Computed,
-    Event,
     Failed,
     Finished,
+    Message,
     Task,
     TaskSettings,
 )
@@ -28,14 +28,14 @@ from kapre_cli.osutil import Resource
 from kapre_cli.resume.journal import SECONDS_AT_RISK, Journal, peak_of
 from kapre_cli.settings import ExtractionSettings, LayerConfig, resolved_engine
 
-_SENT_EVENTS = 64  # events are sent when they are so many
+_SENT_MESSAGES = 64  # messages are sent when they are so many
 _SENT_SECONDS = 0.02  # or have waited so long
 
-Send = Callable[[list[Event]], None]
+Send = Callable[[list[Message]], None]
 
 
 class Outbox(Resource):
-    """Sends events once the blocks that they report are in journals.
+    """Sends messages once the blocks that they report are in journals.
 
     Journals are open as long as inputs need them, that of the last task always.
     """
@@ -47,8 +47,8 @@ class Outbox(Resource):
         self._journals: dict[str, Journal] = {}
         self._n_begun: Counter[str] = Counter()  # inputs, counted by the thread that decodes
         self._n_ended: Counter[str] = Counter()  # by the one that computes
-        self._events: list[Event] = []
-        self._sent = 0.0  # long ago, so that the first event is sent at once
+        self._messages: list[Message] = []
+        self._sent = 0.0  # long ago, so that the first message is sent at once
         self._sending = Lock()  # which the end of a worker waits for
 
     def journal_of(self, task: Task) -> Journal:
@@ -59,35 +59,35 @@ class Outbox(Resource):
         self._n_begun[path] += len(task.inputs)
         return self._journals[path]
 
-    def ended(self, journal: Journal, event: Finished | Failed) -> None:
-        """Add the event of an ended input and count the input for its journal."""
+    def ended(self, journal: Journal, message: Finished | Failed) -> None:
+        """Add the message of an ended input and count the input for its journal."""
         self._n_ended[str(journal.path)] += 1
-        self.add(event)
+        self.add(message)
 
-    def add(self, event: Event) -> None:
-        """Add an event; send all after a failure, if they are many or if they have waited."""
-        self._events.append(event)
-        are_many = len(self._events) >= _SENT_EVENTS
-        if are_many or isinstance(event, Failed) or time.monotonic() - self._sent > _SENT_SECONDS:
+    def add(self, message: Message) -> None:
+        """Add a message; send all after a failure, if they are many or if they have waited."""
+        self._messages.append(message)
+        are_many = len(self._messages) >= _SENT_MESSAGES
+        if are_many or isinstance(message, Failed) or time.monotonic() - self._sent > _SENT_SECONDS:
             self.send()
 
     def send(self) -> None:
-        """Flush the journals, so that other processes can read all blocks, then send all events.
+        """Flush the journals, so that other processes can read all blocks, then send all messages.
 
         Journals that no input needs any more are closed. If one cannot be written, OutputError is
         raised, and the failures of inputs are sent even so.
         """
         with self._sending:
-            events, self._events = self._events, []
+            messages, self._messages = self._messages, []
             try:
                 for journal in [*self._journals.values()]:
                     journal.flush()
             except OutputError:
-                events = [event for event in events if not isinstance(event, Finished)]
+                messages = [message for message in messages if not isinstance(message, Finished)]
                 raise
             finally:
-                if events:
-                    self._send(events)
+                if messages:
+                    self._send(messages)
             for path in [*self._journals][:-1]:
                 if self._n_begun[path] == self._n_ended[path]:
                     self._journals.pop(path).close()
@@ -172,7 +172,7 @@ class _ComputeStage:
             return
         n_features, failed = self._config.n_features, partial(self._fail, active)
         try:
-            segments = block.segments(n_features, self._keep, failed)
+            segments = block.segments(n_features, self._append, failed)
         except MemoryError as error:
             self._fail(active, error)
         else:
@@ -184,7 +184,7 @@ class _ComputeStage:
             failed = Failed(active.number, input_error(reason), active.metadata)
             self._outbox.ended(active.journal, failed)
 
-    def _keep(self, block: Block) -> None:
+    def _append(self, block: Block) -> None:
         """Append a computed block to the journal."""
         active = block.input
         if active.has_failed:
@@ -194,9 +194,9 @@ class _ComputeStage:
         except (FeatureError, MemoryError) as error:
             self._fail(active, error)
             return
-        metadata = active.known_metadata
-        active.n_due -= 1
-        is_last = active.is_read and active.n_due == 0
+        metadata = active.required_metadata
+        active.n_pending -= 1
+        is_last = active.is_read and active.n_pending == 0
         active.entries.append(
             active.journal.block(
                 active.source.key,
@@ -210,13 +210,13 @@ class _ComputeStage:
         active.work_seconds = time.monotonic() - active.begun
         n_time = self._config.framing.n_time(metadata.n_samples)
         length = metadata.seconds
-        due, seconds = (n / n_time * length for n in (n_time - active.n_kept, block.n_frames))
+        due, seconds = (n / n_time * length for n in (n_time - active.n_reused, block.n_frames))
         self._outbox.add(Computed(active.number, due, seconds, length))
         if is_last:
             self._finish(active)
 
     def _check_finite(self, block: Block) -> None:
-        """Set non-finite features to NaN if they are to be kept, else raise FeatureError."""
+        """Set non-finite features to NaN if NaN may stay, else raise FeatureError."""
         if math.isfinite(block.peak):
             return
         if self._settings.audio.non_finite != "keep":
@@ -235,18 +235,18 @@ class _ComputeStage:
             self._fail(active, end.failure)
             return
         active.is_read = True
-        if active.n_due == 0 and not active.has_failed:
-            active.journal.done(active.source.key, active.state, active.known_metadata)
+        if active.n_pending == 0 and not active.has_failed:
+            active.journal.done(active.source.key, active.state, active.required_metadata)
             self._finish(active)
 
     def _finish(self, active: ActiveInput) -> None:
         entries = tuple(active.entries)
         finished = Finished(
             active.number,
-            active.known_metadata,
+            active.required_metadata,
             active.state,
             entries,
-            active.kept,
+            active.reused,
             active.work_seconds,
         )
         self._outbox.ended(active.journal, finished)

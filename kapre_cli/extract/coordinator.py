@@ -25,15 +25,15 @@ from kapre_cli.extract.sinks import Sink
 from kapre_cli.extract.tasks import (
     TASK_INPUTS,
     Began,
-    Broken,
     Computed,
-    Event,
     Failed,
     Finished,
-    Lost,
+    Message,
     Task,
     TaskInput,
     TaskSettings,
+    WorkerBroken,
+    WorkerLost,
 )
 from kapre_cli.inputs import InputStream
 from kapre_cli.osutil import n_processors
@@ -42,7 +42,7 @@ from kapre_cli.run_result import RunResult
 
 _TASK_BYTES = 2**23  # of the files of one task, at most
 _TASKS_A_WORKER = 4  # at least, if there is work for so many
-_TAKEN_AT_ONCE = 8  # finished inputs, before new events are handled
+_TAKEN_AT_ONCE = 8  # finished inputs, before new messages are handled
 _LISTED_AHEAD = 2**10  # inputs of a list that wait to be computed
 
 
@@ -70,11 +70,11 @@ class Coordinator:
         self._emit = result.emit
         self._executor = executor
         self.queue: deque[Job] = deque()
-        self._due: deque[Job] = deque()  # not given to a worker yet
+        self._pending: deque[Job] = deque()  # not given to a worker yet
         self._retries: deque[Job] = deque()  # each alone, since a worker may have died of it
-        self._n_due_bytes = 0
+        self._n_pending_bytes = 0
         self._running: dict[int, Job] = {}  # given to a worker, by number
-        self._n_given = 0
+        self._n_submitted = 0
         self._n_workers = 0
         self._ahead_bytes = 0  # of blocks whose input's turn has not come
         self._journal_of: dict[int, str] = {}  # by worker, if the run can be resumed
@@ -83,19 +83,19 @@ class Coordinator:
         self._error: BaseException | None = None  # that ends the run
         self._all_ended = False  # and the sink knows it
 
-    def go(self, jobs: list[Job], coming: InputStream | None = None) -> None:
-        """Compute every input that is not done, and let the sink take all.
+    def run(self, jobs: list[Job], arriving: InputStream | None = None) -> None:
+        """Compute every pending input, and let the sink take all.
 
         Args:
             jobs: The inputs; arriving ones are appended, unless nothing can resume the run.
-            coming: Inputs that arrive during the run.
+            arriving: Inputs that arrive during the run.
         """
         self._result.check_failures()
-        self._jobs, self._coming = jobs, coming
+        self._jobs, self._arriving = jobs, arriving
         for job in jobs:
             self._add(job)
         self._result.check_failures()
-        if coming is None and self._common.is_durable:
+        if arriving is None and self._common.is_durable:
             check_disk(jobs, self._common, self._executor)
         try:
             self._work()
@@ -106,19 +106,19 @@ class Coordinator:
         self._result.check_failures()
 
     def _work(self) -> None:
-        """Give out tasks and handle events until the sink has taken all inputs."""
+        """Give out tasks and handle messages until the sink has taken all inputs."""
         is_ready = False
         while self._error is None:
-            self._take_coming()
+            self._take_arrived()
             self._give_tasks()
             if self._running and not is_ready:
-                self._sink.get_ready()  # while the first input is computed
+                self._sink.prepare()  # while the first input is computed
                 is_ready = True
             has_taken = self._let_sink_take()
-            if self._coming is None and not self.queue:
+            if self._arriving is None and not self.queue:
                 break
-            wants_more = self._coming is not None and len(self._due) < _LISTED_AHEAD
-            descriptors = [self._coming.fileno()] if self._coming and wants_more else []
+            wants_more = self._arriving is not None and len(self._pending) < _LISTED_AHEAD
+            descriptors = [self._arriving.fileno()] if self._arriving and wants_more else []
             if descriptors and not has_taken and not self._running:
                 self._emit(WaitingForInputs())
             self._executor.wait(descriptors, 0 if has_taken else None)
@@ -126,12 +126,12 @@ class Coordinator:
 
     # Inputs
 
-    def _take_coming(self) -> None:
+    def _take_arrived(self) -> None:
         """Add the inputs that have arrived, without waiting."""
-        if self._coming is None:
+        if self._arriving is None:
             return
-        while len(self._due) < _LISTED_AHEAD:
-            source = self._coming.next_now()
+        while len(self._pending) < _LISTED_AHEAD:
+            source = self._arriving.next_now()
             if source is None:
                 break
             self._emit(InputArrived(source.key, source.size))
@@ -139,15 +139,15 @@ class Coordinator:
             if self._common.is_durable:  # a stream may have no end
                 self._jobs.append(job)
             self._add(job)
-        if self._coming.is_over:
-            self._result.n_expected = self._coming.n_inputs
-            self._emit(InputsComplete(self._coming.n_inputs))
-            self._coming = None
+        if self._arriving.is_over:
+            self._result.n_expected = self._arriving.n_inputs
+            self._emit(InputsComplete(self._arriving.n_inputs))
+            self._arriving = None
 
     def _add(self, job: Job) -> None:
         self.queue.append(job)
-        self._sink.keep(job)
-        if job.done:
+        self._sink.reuse(job)
+        if job.is_done:
             self._result.n_read += 1
             self._emit(InputReused(job.source.key))
             self._emit_details(job)
@@ -156,14 +156,14 @@ class Coordinator:
             n_frames = sum(entry.shape[1] for entry in job.entries.values())
             seconds = n_frames * self._config.framing.n_hop / self._settings.audio.sr
             self._emit(InputResumed(job.source.key, seconds))
-        self._due.append(job)
+        self._pending.append(job)
         job.n_bytes = job.source.size
-        self._n_due_bytes += job.n_bytes
+        self._n_pending_bytes += job.n_bytes
 
     # Tasks
 
     def _give_tasks(self) -> None:
-        while self._due or self._retries:
+        while self._pending or self._retries:
             if not self._n_workers:
                 self._begin()
             worker = self._executor.idle_worker(alone=bool(self._retries))
@@ -172,7 +172,7 @@ class Coordinator:
             self._executor.submit(worker, Task(inputs, self._journal_for(worker, inputs)))
 
     def _begin(self) -> None:
-        n_inputs = len(self._due) if self._coming is None else None
+        n_inputs = len(self._pending) if self._arriving is None else None
         most = n_processors() if self._settings.engine == "numpy" else 1
         self._n_workers = min(self._settings.jobs or most, n_inputs or most)
         n_threads = max(n_processors() // self._n_workers, 1)
@@ -182,24 +182,26 @@ class Coordinator:
     def _next_inputs(self) -> list[TaskInput]:
         """Return the next task's inputs; none while these would be too far ahead of the sink."""
         if self._retries:
-            return [self._given(self._retries.popleft(), is_retry=True)]
+            return [self._task_input(self._retries.popleft(), is_retry=True)]
         if self._ahead_bytes >= self._sink.ahead_bytes:
             return []
-        n_ahead = len(self.queue) - len(self._due)
+        n_ahead = len(self.queue) - len(self._pending)
         most = min(self._sink.ahead_inputs - n_ahead, TASK_INPUTS)
-        share = 0 if self._coming else self._n_due_bytes // (self._n_workers * _TASKS_A_WORKER)
+        share = (
+            0 if self._arriving else self._n_pending_bytes // (self._n_workers * _TASKS_A_WORKER)
+        )
         most_bytes = min(max(share, 1), _TASK_BYTES)
         inputs: list[TaskInput] = []
         n_bytes = 0
-        while self._due and len(inputs) < most and n_bytes < most_bytes:
-            job = self._due.popleft()
+        while self._pending and len(inputs) < most and n_bytes < most_bytes:
+            job = self._pending.popleft()
             n_bytes += job.n_bytes
-            inputs.append(self._given(job))
-        self._n_due_bytes -= n_bytes
+            inputs.append(self._task_input(job))
+        self._n_pending_bytes -= n_bytes
         return inputs
 
-    def _given(self, job: Job, *, is_retry: bool = False) -> TaskInput:
-        number, self._n_given = self._n_given, self._n_given + 1
+    def _task_input(self, job: Job, *, is_retry: bool = False) -> TaskInput:
+        number, self._n_submitted = self._n_submitted, self._n_submitted + 1
         self._running[number] = job
         blocks = tuple((first, entry.shape[1]) for first, entry in job.entries.items())
         return TaskInput(number, job.source, job.state, blocks, job.n_bytes, is_retry)
@@ -216,38 +218,38 @@ class Coordinator:
 
     # What workers send
 
-    def _handle(self, event: Event) -> None:
-        """Record an event; an error that ends the run is raised later, by :meth:`go`."""
-        if self._error is not None and not isinstance(event, Began | Failed):
+    def _handle(self, message: Message) -> None:
+        """Record a message; an error that ends the run is raised later, by :meth:`run`."""
+        if self._error is not None and not isinstance(message, Began | Failed):
             return
-        if isinstance(event, Computed):
-            job = self._running[event.number]
+        if isinstance(message, Computed):
+            job = self._running[message.number]
             job.has_blocks = True
-            self._emit(InputProgress(job.source.key, event.due, event.seconds, event.length))
-        elif isinstance(event, Began):
-            job = self._running[event.number]
+            self._emit(InputProgress(job.source.key, message.due, message.seconds, message.length))
+        elif isinstance(message, Began):
+            job = self._running[message.number]
             job.was_tried = True
             self._emit(InputStarted(job.source.key))
-        elif isinstance(event, Finished):
-            self._finished(self._running.pop(event.number), event)
-        elif isinstance(event, Failed):
-            job = self._running.pop(event.number)
-            job.metadata = event.metadata
-            self._failed(job, event.reason)
-        elif isinstance(event, Lost):
-            self._lost(event)
-        elif isinstance(event, Broken):
-            self._error = event.error
-            if isinstance(event.error, OutputError) and not self._common.is_durable:
-                self._error = OutputError(f"{event.error}; TMPDIR names another folder for it")
-            if event.error.__cause__ is None and event.trace:
-                event.error.__cause__ = _WorkerTracebackError(event.trace)
+        elif isinstance(message, Finished):
+            self._finished(self._running.pop(message.number), message)
+        elif isinstance(message, Failed):
+            job = self._running.pop(message.number)
+            job.metadata = message.metadata
+            self._failed(job, message.reason)
+        elif isinstance(message, WorkerLost):
+            self._worker_lost(message)
+        elif isinstance(message, WorkerBroken):
+            self._error = message.error
+            if isinstance(message.error, OutputError) and not self._common.is_durable:
+                self._error = OutputError(f"{message.error}; TMPDIR names another folder for it")
+            if message.error.__cause__ is None and message.trace:
+                message.error.__cause__ = _WorkerTracebackError(message.trace)
 
-    def _finished(self, job: Job, event: Finished) -> None:
-        entries = {first: job.entries[first] for first in event.kept}
-        entries.update((entry.first_frame, entry) for entry in event.entries)
-        job.entries, job.metadata, job.state = entries, event.metadata, event.state
-        job.work_seconds, job.done = event.work_seconds, True
+    def _finished(self, job: Job, message: Finished) -> None:
+        entries = {first: job.entries[first] for first in message.reused}
+        entries.update((entry.first_frame, entry) for entry in message.entries)
+        job.entries, job.metadata, job.state = entries, message.metadata, message.state
+        job.work_seconds, job.is_done = message.work_seconds, True
         self._ahead_bytes += _n_bytes(job)
         self._result.n_read += 1
         self._emit(InputEnded(job.source.key))
@@ -258,43 +260,45 @@ class Coordinator:
             properties = job.result(self._config)
             shape, seconds = properties.shape or (), properties.seconds or 0.0
             axes = self._config.axes
-            self._emit(InputDetails(job.source.key, job.kept, axes, shape, seconds))
+            self._emit(InputDetails(job.source.key, job.is_reused, axes, shape, seconds))
 
     def _failed(self, job: Job, reason: KapreExtractError) -> None:
-        job.failed, job.was_tried = True, True
+        job.has_failed, job.was_tried = True, True
         self._emit(InputEnded(job.source.key))
-        if self._sink.tells_at_once:
+        if self._sink.reports_at_once:
             self._result.failed(job.source.path, reason, job.result(self._config))
         else:
             job.failure = reason
 
-    def _lost(self, event: Lost) -> None:
+    def _worker_lost(self, message: WorkerLost) -> None:
         """Queue the inputs of a dead worker that are to be retried."""
-        self._journal_of.pop(event.worker, None)
-        jobs = [self._running.pop(one.number) for one in event.inputs]
-        self._take_blocks(event.journal, jobs)
+        self._journal_of.pop(message.worker, None)
+        jobs = [self._running.pop(one.number) for one in message.inputs]
+        self._take_blocks(message.journal, jobs)
         self._retries += jobs
         if jobs:
-            self._emit(WorkerDied(event.how, [job.source.key for job in jobs]))
+            self._emit(WorkerDied(message.how, [job.source.key for job in jobs]))
 
     def _take_blocks(self, journal: str, jobs: Sequence[Job]) -> None:
         name = journal.rpartition("/")[2]
         with suppress(OutputError, KeyError):
             found = replay(self._journals, name).inputs
             for job in jobs:
-                remembered = found.get(job.source.key)
-                if remembered is not None and remembered.entries:
-                    earlier = job.entries if remembered.of == job.state else {}
-                    job.state = remembered.of
-                    job.entries = {**earlier, **remembered.entries}
+                entry = found.get(job.source.key)
+                if entry is not None and entry.entries:
+                    earlier = job.entries if entry.state == job.state else {}
+                    job.state = entry.state
+                    job.entries = {**earlier, **entry.entries}
 
     # The output
 
     def _let_sink_take(self) -> bool:
         """Let the sink take some inputs whose turn has come; return whether there were any."""
-        if not (self._running or self._due or self._retries or self._coming or self._all_ended):
+        if not (
+            self._running or self._pending or self._retries or self._arriving or self._all_ended
+        ):
             self._all_ended = True
-            self._sink.nothing_else_is_due(self.queue)
+            self._sink.all_ended(self.queue)
         n_taken = 0
         while self.queue and self.queue[0].has_ended and n_taken < _TAKEN_AT_ONCE:
             job = self.queue[0]

@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from kapre_cli.audio import sha256_of
 from kapre_cli.audio.reader import AudioReader
 from kapre_cli.audio.samples import Samples
 from kapre_cli.engines.batches import Segment
 from kapre_cli.errors import FeatureError, OutputError, input_error
-from kapre_cli.extract.jobs import fitting_blocks, tells_state
+from kapre_cli.extract.jobs import input_blocks
 from kapre_cli.extract.tasks import TaskInput
 from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.framing import Framing
 from kapre_cli.inputs import Source
 from kapre_cli.osutil import Resource
-from kapre_cli.resume.journal import BlockEntry, Journal, identity
+from kapre_cli.resume.input_state import input_state
+from kapre_cli.resume.journal import BlockEntry, Journal
 from kapre_cli.settings import ExtractionSettings, LayerConfig
 from kapre_cli.settings.checks import within_int64
 from kapre_cli.text import counted
@@ -40,9 +40,9 @@ class ActiveInput:
         number: Its place among the inputs of the run.
         begun: When its file was opened (:func:`time.monotonic`).
         metadata: Its metadata; ``None`` until it has been opened.
-        state: The state of its file, see ``journal.identity``.
-        kept: First frames of the blocks that earlier runs have computed.
-        n_kept: Number of frames in these.
+        state: The state of its file, see ``input_state``.
+        reused: First frames of the blocks that earlier runs have computed.
+        n_reused: Number of frames in these.
         n_due: Number of blocks still to be computed.
         is_read: Whether its file has been read and checked to the end.
         has_failed: Whether it has failed; its pending blocks are void.
@@ -55,16 +55,16 @@ class ActiveInput:
     begun: float
     metadata: InputMetadata | None = None
     state: int = 0
-    kept: tuple[int, ...] = ()
-    n_kept: int = 0
-    n_due: int = 0
+    reused: tuple[int, ...] = ()
+    n_reused: int = 0
+    n_pending: int = 0
     entries: list[BlockEntry] = field(default_factory=list)
     is_read: bool = False
     has_failed: bool = False
     work_seconds: float | None = None
 
     @property
-    def known_metadata(self) -> InputMetadata:
+    def required_metadata(self) -> InputMetadata:
         """Metadata of an input that has been opened."""
         if self.metadata is None:
             raise RuntimeError(f"{self.source.key!r} has not been opened")
@@ -88,7 +88,7 @@ class Block:
     samples: Samples
     results: npt.NDArray[np.float32] = field(init=False)
     peak: float = field(init=False, default=0.0)
-    n_due: int = field(init=False)
+    n_pending: int = field(init=False)
 
     def segments(
         self,
@@ -103,12 +103,12 @@ class Block:
         """
         n_channels = len(self.samples)
         self.results = np.empty((n_channels, self.n_frames, n_features), np.float32)
-        self.n_due = n_channels * self.n_frames
+        self.n_pending = n_channels * self.n_frames
 
         def computed(count: int, peak: float) -> None:
-            self.n_due -= count
+            self.n_pending -= count
             self.peak = float(np.maximum(self.peak, peak))  # NaN stays
-            if self.n_due == 0:
+            if self.n_pending == 0:
                 complete(self)
 
         return [
@@ -152,16 +152,14 @@ def _blocks(one: TaskInput, active: ActiveInput, settings: ExtractionSettings) -
     with AudioReader(source.file, audio, is_stream=source.is_stream) as reader:
         check_frame(config, reader)
         active.metadata = metadata = _metadata(source, reader, framing)
-        is_told = tells_state(source, metadata.source_mtime_ns)
-        content = "" if is_told else sha256_of(source.file)
-        active.state = identity(metadata, audio.non_finite, content)
-        fitting = fitting_blocks(metadata, config)
+        active.state = input_state(source, metadata, audio.non_finite)
+        blocks = input_blocks(metadata, config)
         if one.state == active.state:
-            kept = {*fitting} & {*one.blocks}
-            active.kept = tuple(first for first, _ in kept)
-            active.n_kept = sum(n_frames for _, n_frames in kept)
-        active.n_due = len(fitting) - len(active.kept)
-        for block in frame_blocks(active, reader, framing, config.n_features, active.kept):
+            reused = {*blocks} & {*one.blocks}
+            active.reused = tuple(first for first, _ in reused)
+            active.n_reused = sum(n_frames for _, n_frames in reused)
+        active.n_pending = len(blocks) - len(active.reused)
+        for block in frame_blocks(active, reader, framing, config.n_features, active.reused):
             yield block
             if active.has_failed:  # its features cannot be used: no need to read on
                 return
@@ -207,11 +205,11 @@ def frame_blocks(
     reader: AudioReader,
     framing: Framing,
     n_features: int,
-    kept: Container[int] = (),
+    reused: Container[int] = (),
 ) -> Iterator[Block]:
     """Yield the frames of an input block by block; the file has been read completely at the end.
 
-    ``kept`` has the first frames of blocks that are computed already and left out.
+    ``reused`` has the first frames of blocks that are computed already and left out.
 
     Raises:
         SettingsError: If the input is too short for one frame.
@@ -239,7 +237,7 @@ def frame_blocks(
         return padded
 
     for first, count in framing.blocks(framing.n_time(length), n_features, reader.n_channels):
-        if first not in kept:
+        if first not in reused:
             yield Block(active, first, count, samples(*framing.span(length, first, count)))
     reader.finish()
 

@@ -30,10 +30,10 @@ def check_disk(jobs: Sequence[Job], common: TaskSettings, executor: Executor) ->
     settings = common.settings
     output = settings.output.path
     free = free_bytes(output.parent)
-    due = [job for job in jobs if not job.done]
+    due = [job for job in jobs if not job.is_done]
     if free is None or not due:
         return
-    n_bytes_done = output_bytes([job for job in jobs if job.done], settings)
+    n_bytes_done = output_bytes([job for job in jobs if job.is_done], settings)
     if _upper_bound_bytes(due, settings) + n_bytes_done <= free:
         return
     seen = previews([job.source for job in due], common, executor)

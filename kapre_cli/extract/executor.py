@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from kapre_cli.errors import AudioReadError
 from kapre_cli.extract.tasks import (
     TASK_INPUTS,
-    Broken,
-    Event,
     Failed,
-    Lost,
+    Message,
     Preview,
     Previewed,
     Task,
     TaskInput,
     TaskSettings,
+    WorkerBroken,
+    WorkerLost,
 )
 from kapre_cli.inputs import Source
 from kapre_cli.osutil import Resource
@@ -25,7 +25,7 @@ from kapre_cli.osutil import Resource
 if TYPE_CHECKING:
     from kapre_cli.extract.compute import Outbox
 
-Deliver = Callable[[Event], None]
+Deliver = Callable[[Message], None]
 
 
 class Executor(Resource):
@@ -35,7 +35,7 @@ class Executor(Resource):
     def begin(self, common: TaskSettings, deliver: Deliver, n_workers: int) -> None:
         """Begin a run that can use ``n_workers`` workers, and drop the rest of the one before.
 
-        ``deliver`` is called with every event, within :meth:`wait`. It does not raise.
+        ``deliver`` is called with every message, within :meth:`wait`. It does not raise.
         """
 
     @abstractmethod
@@ -51,7 +51,7 @@ class Executor(Resource):
 
     @abstractmethod
     def wait(self, descriptors: Collection[int] = (), timeout: float | None = None) -> None:
-        """Deliver events; wait for one, a readable descriptor or ``timeout`` seconds."""
+        """Deliver messages; wait for one, a readable descriptor or ``timeout`` seconds."""
 
     @abstractmethod
     def stop(self) -> None:
@@ -72,10 +72,10 @@ def readable(descriptors: Collection[int], timeout: float | None) -> Collection[
     return [fd for fd, _ in poll.poll(None if timeout is None else 1000 * timeout)]
 
 
-def of_dead_worker(
+def dead_worker_messages(
     inputs: Collection[TaskInput], worker: int, journal: str, how: str
-) -> list[Event]:
-    """Return the events of a dead worker's unfinished inputs.
+) -> list[Message]:
+    """Return the messages of a dead worker's unfinished inputs.
 
     Each is tried once more, alone, to find out which of them it died of. A retry fails.
     """
@@ -85,7 +85,7 @@ def of_dead_worker(
         "in a way that its decoder cannot stand, or too large for the memory"
     )
     failed = [Failed(one.number, error, None) for one in inputs if one.is_retry]
-    return [Lost(retries, worker, journal, how), *failed]
+    return [WorkerLost(retries, worker, journal, how), *failed]
 
 
 class InProcess(Executor):
@@ -128,9 +128,9 @@ class InProcess(Executor):
             self._outbox = Outbox(self._common, self._send)
         compute_tasks([task], self._common, self._outbox)
 
-    def _send(self, events: Iterable[Event]) -> None:
-        for event in events:
-            self._deliver(event)
+    def _send(self, messages: Iterable[Message]) -> None:
+        for message in messages:
+            self._deliver(message)
 
     def stop(self) -> None:
         """Drop the task and close the journals."""
@@ -150,15 +150,15 @@ def previews(sources: Sequence[Source], common: TaskSettings, executor: Executor
     due = deque(inputs[first : first + TASK_INPUTS] for first in range(0, len(inputs), TASK_INPUTS))
     errors: list[BaseException] = []
 
-    def handle(event: Event) -> None:
-        if isinstance(event, Previewed):
-            found[event.number] = event.preview
-        elif isinstance(event, Failed):
-            found[event.number] = Preview(event.reason)
-        elif isinstance(event, Broken):
-            errors.append(event.error)
-        elif isinstance(event, Lost):
-            due.extend([one] for one in event.inputs)
+    def handle(message: Message) -> None:
+        if isinstance(message, Previewed):
+            found[message.number] = message.preview
+        elif isinstance(message, Failed):
+            found[message.number] = Preview(message.reason)
+        elif isinstance(message, WorkerBroken):
+            errors.append(message.error)
+        elif isinstance(message, WorkerLost):
+            due.extend([one] for one in message.inputs)
 
     executor.begin(common, handle, len(due))
     while len(found) < len(inputs):

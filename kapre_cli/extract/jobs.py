@@ -11,18 +11,8 @@ from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.inputs import Source
 from kapre_cli.resume.journal import BlockEntry
 from kapre_cli.settings import LayerConfig
-from kapre_cli.settings.checks import INT64
 
 NO_ENTRIES: Mapping[int, BlockEntry] = MappingProxyType({})
-
-
-def tells_state(source: Source, mtime_ns: int) -> bool:
-    """Return whether the modification time distinguishes the states of an input.
-
-    Times beyond 64 bits are stored as the nearest time within, so the first and the last of these
-    may stand for any of them.
-    """
-    return not source.is_stream and INT64[0] < mtime_ns < INT64[1]
 
 
 @dataclass(slots=True, eq=False)
@@ -32,12 +22,12 @@ class Job:
     Attributes:
         n_bytes: Bytes of its file, as far as known.
         metadata: Its metadata; ``None`` until it has been opened.
-        state: The state of its file that its blocks belong to, see ``journal.identity``.
+        state: The state of its file that its blocks belong to, see ``input_state``.
         entries: Its blocks that are in journals, by their first frame.
         stored_in: The earlier output that holds its array, if that is kept.
-        restated: Whether its metadata differs from that in the earlier output.
-        done: Whether all its features are computed.
-        kept: Whether an earlier run has done it.
+        has_new_metadata: Whether its metadata differs from that in the earlier output.
+        is_done: Whether all its features are computed.
+        is_reused: Whether an earlier run has computed it.
         failure: Why it has failed, until that is reported.
         was_tried: Whether reading it has begun, in this run or in one whose work is kept.
         work_seconds: Seconds from opening to the last computed frame; ``None`` without one.
@@ -50,10 +40,10 @@ class Job:
     state: int = 0
     entries: Mapping[int, BlockEntry] = field(default_factory=lambda: NO_ENTRIES)
     stored_in: Features | None = None
-    restated: bool = False
-    done: bool = False
-    kept: bool = False
-    failed: bool = False
+    has_new_metadata: bool = False
+    is_done: bool = False
+    is_reused: bool = False
+    has_failed: bool = False
     failure: KapreExtractError | None = None
     was_tried: bool = False
     work_seconds: float | None = None
@@ -62,16 +52,16 @@ class Job:
     @property
     def has_ended(self) -> bool:
         """Whether it is done or has failed."""
-        return self.done or self.failed
+        return self.is_done or self.has_failed
 
     @property
-    def known_metadata(self) -> InputMetadata:
+    def required_metadata(self) -> InputMetadata:
         """Metadata of an input that has been opened."""
         if self.metadata is None:
             raise RuntimeError(f"{self.source.key!r} has not been opened")
         return self.metadata
 
-    def take_complete(
+    def reuse_blocks(
         self,
         state: int,
         entries: Mapping[int, BlockEntry],
@@ -79,11 +69,11 @@ class Job:
         config: LayerConfig,
     ) -> bool:
         """Take blocks of journals if they cover the whole input; return whether they do."""
-        fitting = fitting_blocks(metadata, config)
-        if any(first not in entries or entries[first].shape[1] != n for first, n in fitting):
+        blocks = input_blocks(metadata, config)
+        if any(first not in entries or entries[first].shape[1] != n for first, n in blocks):
             return False
         self.state, self.metadata = state, metadata
-        self.entries = {first: entries[first] for first, _ in fitting}
+        self.entries = {first: entries[first] for first, _ in blocks}
         return True
 
     def result(self, config: LayerConfig) -> InputResult:
@@ -103,7 +93,7 @@ class Job:
         )
 
 
-def fitting_blocks(metadata: InputMetadata, config: LayerConfig) -> list[tuple[int, int]]:
+def input_blocks(metadata: InputMetadata, config: LayerConfig) -> list[tuple[int, int]]:
     """Return the blocks that an input is cut into: first frame and number of frames."""
     n_time = config.framing.n_time(metadata.n_samples)
     return list(config.framing.blocks(n_time, config.n_features, metadata.n_channels))

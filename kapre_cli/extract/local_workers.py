@@ -18,7 +18,8 @@ from typing import NoReturn
 import numpy as np  # noqa: F401 - workers share what is loaded before they are forked
 
 from kapre_cli.errors import ProcessLimitError
-from kapre_cli.extract.executor import Deliver, Executor, of_dead_worker, readable
+from kapre_cli.exit_codes import STOP_SIGNALS
+from kapre_cli.extract.executor import Deliver, Executor, dead_worker_messages, readable
 from kapre_cli.extract.tasks import (
     NO_SIGNAL,
     Channel,
@@ -31,9 +32,8 @@ from kapre_cli.extract.tasks import (
 )
 from kapre_cli.interpreter import tune_interpreter
 from kapre_cli.osutil import discard
-from kapre_cli.report import STOPPING
 
-_ENDS = (Finished, Failed, Previewed)  # the last event of an input
+_ENDS = (Finished, Failed, Previewed)  # the last message of an input
 _LITTLE_BYTES = 2**22  # of a task that ends soon: the next one is sent ahead
 _SECONDS_TO_END = 5.0  # that workers may take to keep their finished work
 
@@ -44,11 +44,11 @@ _REPLY_BYTES = 32
 
 
 class _ForkServer:
-    """The process that forks workers, which inherit the ``kept`` descriptors."""
+    """The process that forks workers, which inherit the ``inherited`` descriptors."""
 
-    def __init__(self, kept: Collection[int]) -> None:
+    def __init__(self, inherited: Collection[int]) -> None:
         self._socket, theirs = socket.socketpair()
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         try:
             self._pid = os.fork()
         except OSError as error:
@@ -56,7 +56,7 @@ class _ForkServer:
             raise ProcessLimitError(_NO_PROCESS) from error
         if self._pid == 0:
             try:
-                _settle({*kept, theirs.fileno()})
+                _settle({*inherited, theirs.fileno()})
                 _fork_workers(theirs)
             finally:
                 os._exit(1)
@@ -85,12 +85,12 @@ class _ForkServer:
             os.waitpid(self._pid, 0)
 
 
-def _settle(kept: Collection[int]) -> None:
+def _settle(inherited: Collection[int]) -> None:
     """Release what belongs to the parent process, except for some descriptors.
 
     A pipe that a worker held open would have no end while that worker hangs.
     """
-    for number in (*STOPPING, signal.SIGQUIT):
+    for number in (*STOP_SIGNALS, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)  # the parent handles them and ends the workers
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for descriptor in (0, 1, 2):
@@ -98,7 +98,7 @@ def _settle(kept: Collection[int]) -> None:
     # The old streams' descriptors are closed here, and soon belong to other files.
     sys.stdout = sys.stderr = open(2, "w", errors="backslashreplace")  # noqa: SIM115 - never closed
     for descriptor in map(int, os.listdir("/dev/fd")):
-        if descriptor > 2 and descriptor not in kept:
+        if descriptor > 2 and descriptor not in inherited:
             with suppress(OSError):  # that of the folder itself is closed
                 os.close(descriptor)
     tune_interpreter()
@@ -166,13 +166,13 @@ class LocalWorkers(Executor):
 
     Args:
         n_workers: Maximum number of workers.
-        kept: Descriptors of this process that workers read from.
+        inherited: Descriptors of this process that workers read from.
     """
 
-    def __init__(self, n_workers: int, kept: Collection[int] = ()) -> None:
+    def __init__(self, n_workers: int, inherited: Collection[int] = ()) -> None:
         self._most = n_workers
         self._n_used = 0
-        self._server = _ForkServer(kept)
+        self._server = _ForkServer(inherited)
         self._workers: list[_Worker] = []
 
     def begin(self, common: TaskSettings, deliver: Deliver, n_workers: int) -> None:
@@ -224,7 +224,7 @@ class LocalWorkers(Executor):
             taker.channel.send(task)
 
     def wait(self, descriptors: Collection[int] = (), timeout: float | None = None) -> None:
-        """Deliver the workers' events and replace workers that have died."""
+        """Deliver the workers' messages and replace workers that have died."""
         by_descriptor = {
             worker.channel.fileno(): number
             for number, worker in enumerate(self._workers[: self._n_used])
@@ -236,14 +236,14 @@ class LocalWorkers(Executor):
     def _receive(self, number: int) -> None:
         worker = self._workers[number]
         try:
-            events = worker.channel.receive()
+            messages = worker.channel.receive()
         except EOFError:
             self._replace(number)
             return
-        for event in events:
-            if isinstance(event, _ENDS):
-                worker.ended(event.number)
-            self._deliver(event)
+        for message in messages:
+            if isinstance(message, _ENDS):
+                worker.ended(message.number)
+            self._deliver(message)
 
     def _replace(self, number: int) -> None:
         worker = self._workers[number]
@@ -254,8 +254,10 @@ class LocalWorkers(Executor):
         except ProcessLimitError:
             del self._workers[number]
             raise
-        for event in of_dead_worker(worker.unfinished.values(), number, worker.journal, how):
-            self._deliver(event)
+        for message in dead_worker_messages(
+            worker.unfinished.values(), number, worker.journal, how
+        ):
+            self._deliver(message)
 
     def stop(self) -> None:
         """Let the workers keep their finished work and end; kill those that take too long."""
@@ -266,8 +268,8 @@ class LocalWorkers(Executor):
         while waiting and (left := deadline - time.monotonic()) > 0:
             for descriptor in readable([*waiting], left):
                 with suppress(EOFError):
-                    for event in waiting[descriptor].channel.receive():
-                        self._deliver(event)
+                    for message in waiting[descriptor].channel.receive():
+                        self._deliver(message)
                     continue
                 del waiting[descriptor]
         for worker in waiting.values():

@@ -1,4 +1,7 @@
-"""Decide which inputs an earlier run has computed, in full or in part."""
+"""Decide which results of earlier runs a run reuses, instead of computing them.
+
+See :mod:`kapre_cli.resume.input_state` for single blocks of an input.
+"""
 
 import os
 from collections import defaultdict
@@ -8,10 +11,11 @@ from dataclasses import dataclass, field
 from kapre_cli.audio import sha256_of
 from kapre_cli.errors import AudioReadError, StoredDataError
 from kapre_cli.events import ArrayDamaged, ArraysRemoved, ArraysRetained, OtherVersions
-from kapre_cli.extract.jobs import Job, tells_state
+from kapre_cli.extract.jobs import Job
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.inputs import Source, is_hidden
 from kapre_cli.osutil import open_to_read
+from kapre_cli.resume.input_state import is_identified_by_mtime
 from kapre_cli.resume.previous_run import PreviousRun
 from kapre_cli.run_result import RunResult
 from kapre_cli.settings import ExtractionSettings
@@ -57,11 +61,11 @@ class ReusePolicy:
         if others:
             self.result.emit(OtherVersions(features.path, others))
 
-    def others(self, known: Collection[str]) -> list[str]:
+    def unclaimed(self, known: Collection[str]) -> list[str]:
         """Return the keys of the finished output that belong to no input."""
         return [key for key in self.earlier.features or () if key not in known]
 
-    def contents(self, jobs: Sequence[Job], n_rejected: int) -> list[Job]:
+    def output_jobs(self, jobs: Sequence[Job], n_rejected: int) -> list[Job]:
         """Return the inputs whose arrays the output will have, in order, once all have been tried.
 
         An array of an earlier run stays as long as its input fails, for any reason: an older
@@ -74,58 +78,60 @@ class ReusePolicy:
         retained = {id(job) for job in self._retained}
         behind: defaultdict[str, list[Job]] = defaultdict(list)  # by the key that they followed
         known = {job.source.key for job in jobs}
-        others = self.others(known)
-        if others and (n_rejected or any(j.failed and not _can_be_opened(j.source) for j in jobs)):
+        unclaimed = self.unclaimed(known)
+        if unclaimed and (
+            n_rejected or any(j.has_failed and not _can_be_opened(j.source) for j in jobs)
+        ):
             last = ""
             for key in self.earlier.features or ():
-                job = Job(Source(key, key), failed=True)
+                job = Job(Source(key, key), has_failed=True)
                 if key in known:
                     last = key
-                elif self._take_stored(job, self._if_allowed):
+                elif self._reuse_stored(job, self._allowed_metadata):
                     self._retained.append(job)
                     behind[last].append(job)
-        elif others:
-            hidden = [key for key in others if any(map(is_hidden, key.split("/")))]
+        elif unclaimed:
+            hidden = [key for key in unclaimed if any(map(is_hidden, key.split("/")))]
             path = self.settings.output.path
-            self.result.emit(ArraysRemoved(path, others, len(hidden)))
+            self.result.emit(ArraysRemoved(path, unclaimed, len(hidden)))
         arrays = behind[""]
         for job in jobs:
-            if not job.failed or id(job) in retained:
+            if not job.has_failed or id(job) in retained:
                 arrays.append(job)
             arrays += behind.get(job.source.key, [])
         if self._retained:
             self.result.emit(ArraysRetained([job.source.key for job in self._retained]))
         return arrays
 
-    def keep(self, job: Job) -> None:
+    def reuse(self, job: Job) -> None:
         """Give ``job`` the results of earlier runs."""
-        remembered = self.earlier.journal.inputs.get(job.source.key)
-        if remembered is not None:
-            job.state, job.entries, job.was_tried = remembered.of, remembered.entries, True
-        job.done = job.kept = self._take_remembered(job, self._if_current) or self._take_stored(
-            job, self._if_current, is_recomputed=True
-        )
+        entry = self.earlier.journal.inputs.get(job.source.key)
+        if entry is not None:
+            job.state, job.entries, job.was_tried = entry.state, entry.entries, True
+        job.is_done = job.is_reused = self._reuse_journaled(
+            job, self._current_metadata
+        ) or self._reuse_stored(job, self._current_metadata, is_recomputed=True)
 
     def retain(self, job: Job) -> bool:
         """Give a failed input the array of an earlier run; return whether there is one."""
-        is_retained = self._take_remembered(job, self._if_allowed) or self._take_stored(
-            job, self._if_allowed
+        is_retained = self._reuse_journaled(job, self._allowed_metadata) or self._reuse_stored(
+            job, self._allowed_metadata
         )
         if is_retained:
             self._retained.append(job)
         return is_retained
 
-    def _take_remembered(self, job: Job, reusable: _Reusable) -> bool:
+    def _reuse_journaled(self, job: Job, reusable: _Reusable) -> bool:
         """Take an input's blocks in journals, if they cover all of it and can be reused."""
-        remembered = self.earlier.journal.inputs.get(job.source.key)
-        if remembered is None or remembered.metadata is None:
+        entry = self.earlier.journal.inputs.get(job.source.key)
+        if entry is None or entry.metadata is None:
             return False
-        metadata = reusable(remembered.metadata, self._roots[remembered.run], job.source)
-        return metadata is not None and job.take_complete(
-            remembered.of, remembered.entries, metadata, self.settings.layer
+        metadata = reusable(entry.metadata, self._roots[entry.run], job.source)
+        return metadata is not None and job.reuse_blocks(
+            entry.state, entry.entries, metadata, self.settings.layer
         )
 
-    def _take_stored(self, job: Job, reusable: _Reusable, *, is_recomputed: bool = False) -> bool:
+    def _reuse_stored(self, job: Job, reusable: _Reusable, *, is_recomputed: bool = False) -> bool:
         """Take an input's array in the finished output, if it can be reused.
 
         ``is_recomputed`` says what becomes of a damaged one: recomputed, or else removed.
@@ -143,14 +149,18 @@ class ReusePolicy:
             self.result.emit(ArrayDamaged(key, is_recomputed, error))
             return False
         # Not the array itself: that would keep as many datasets open as there are.
-        job.metadata, job.stored_in, job.restated = metadata, features, metadata != stored.metadata
+        job.metadata, job.stored_in, job.has_new_metadata = (
+            metadata,
+            features,
+            metadata != stored.metadata,
+        )
         return True
 
-    def _if_current(
+    def _current_metadata(
         self, metadata: InputMetadata, root: OutputMetadata, source: Source
     ) -> InputMetadata | None:
         """Return the metadata as this run would write it, ``None`` if the input has changed."""
-        if self._if_allowed(metadata, root, source) is None:
+        if self._allowed_metadata(metadata, root, source) is None:
             return None
         try:
             status = os.stat(source.file)
@@ -158,13 +168,13 @@ class ReusePolicy:
             now = metadata._replace(
                 source=source.path, source_size=status.st_size, source_mtime_ns=time
             )
-            if self.settings.output.resume == "content" or not tells_state(source, time):
+            if self.settings.output.resume == "content" or not is_identified_by_mtime(source, time):
                 return now if sha256_of(source.file) == metadata.sha256 else None
         except (OSError, AudioReadError):  # reading it will tell why
             return None
         return now if now == metadata else None
 
-    def _if_allowed(
+    def _allowed_metadata(
         self, metadata: InputMetadata, root: OutputMetadata, _source: Source
     ) -> InputMetadata | None:
         """Return the metadata if this run's settings allow an array of an earlier run."""

@@ -18,7 +18,7 @@ from kapre_cli.outputs.existing import existing_output
 from kapre_cli.outputs.scratch import scratch_folder
 from kapre_cli.outputs.validation import validate_output
 from kapre_cli.resume.journals import Journals, replay
-from kapre_cli.resume.previous_run import PreviousRun, require_no_work
+from kapre_cli.resume.previous_run import PreviousRun, check_no_kept_work
 from kapre_cli.resume.work_dir import WorkDir
 from kapre_cli.run_result import RunResult
 from kapre_cli.settings import ExtractionSettings
@@ -51,16 +51,16 @@ def extract(
         TooManyFailuresError: If more inputs fail than allowed; likewise.
     """
     settings = replace(settings, layer=resolved(settings.layer))
-    jobs, coming = _jobs_of(sources)
+    jobs, arriving = _jobs_of(sources)
     with _stopped_counted(jobs, settings, result), InProcess() as here:
         if not is_validated:
             validate_output(settings.output, [job.source for job in jobs])
-        _extract(jobs, coming, settings, result, executor or here)
+        _extract(jobs, arriving, settings, result, executor or here)
 
 
 def _extract(
     jobs: list[Job],
-    coming: InputStream | None,
+    arriving: InputStream | None,
     settings: ExtractionSettings,
     result: RunResult,
     executor: Executor,
@@ -70,7 +70,7 @@ def _extract(
         replayed = replay(work_dir.journals)
         work_dir.keeps_journals = replayed.holds_work
         existing = existing_output(output)  # another run may have published just now
-        require_no_work(work_dir, replayed, output)
+        check_no_kept_work(work_dir, replayed, output)
         if work_dir.note is not None:
             result.emit(Note(work_dir.note))
         common = TaskSettings(settings, OutputMetadata.of(settings))
@@ -79,12 +79,12 @@ def _extract(
             result.emit(RunStarted(versions))
             reuse = ReusePolicy(earlier, settings, versions, result)
             reuse.compare_versions()
-            known = None if coming else jobs
+            known = None if arriving else jobs
             sink = FileSink(common, work_dir, existing, reuse, known)
             run = Coordinator(common, work_dir.journals, sink, result, executor)
             try:
                 try:
-                    run.go(jobs, coming)
+                    run.run(jobs, arriving)
                     work_dir.check_in_place()
                     sink.finish(jobs)
                 except OutputError:
@@ -130,7 +130,7 @@ def stream(
         sink = StreamSink(descriptor, settings, journals, result)
         run = Coordinator(common, journals, sink, result, executor or here)
         with _stopped_counted(run.queue, settings, result):
-            run.go(*_jobs_of(sources))
+            run.run(*_jobs_of(sources))
 
 
 def _jobs_of(sources: Sequence[Source] | InputStream) -> tuple[list[Job], InputStream | None]:
@@ -154,16 +154,16 @@ def _stopped_counted(
             path, properties = job.source.path, job.result(settings.layer)
             if job.failure is not None:
                 result.failed(path, job.failure, properties)
-            elif not job.failed:
+            elif not job.has_failed:
                 result.stopped(path, error, properties, is_tried=job.was_tried)
         raise
 
 
 def _has_work(job: Job) -> bool:
-    return job.has_blocks or bool(job.entries) or (job.done and job.stored_in is None)
+    return job.has_blocks or bool(job.entries) or (job.is_done and job.stored_in is None)
 
 
 def _kept(jobs: Sequence[Job], folder: object) -> WorkKept:
-    n_done = sum(job.done and not job.failed for job in jobs)
+    n_done = sum(job.is_done and not job.has_failed for job in jobs)
     n_begun = sum(_has_work(job) and not job.has_ended for job in jobs)
     return WorkKept(folder, n_done, n_begun, len(jobs))

@@ -33,7 +33,7 @@ from kapre_cli.run_result import RunResult
 from kapre_cli.settings import ExtractionSettings
 from kapre_cli.text import quoted
 
-_SECONDS_TO_LOOK = 0.1  # between two checks that the work folder is in its place
+_SECONDS_BETWEEN_CHECKS = 0.1  # between two checks that the work folder is in its place
 
 
 class Sink:
@@ -47,15 +47,15 @@ class Sink:
 
     ahead_inputs = sys.maxsize
     ahead_bytes = sys.maxsize
-    tells_at_once = True
+    reports_at_once = True
 
-    def keep(self, job: Job) -> None:
+    def reuse(self, job: Job) -> None:
         """Give an input the results of earlier runs."""
 
-    def get_ready(self) -> None:
+    def prepare(self) -> None:
         """Prepare before the first input has ended."""
 
-    def nothing_else_is_due(self, jobs: Collection[Job]) -> None:
+    def all_ended(self, jobs: Collection[Job]) -> None:
         """Record that all inputs have ended, and which of them are still to be taken."""
 
     def take(self, job: Job, pause: Callable[[], None]) -> None:
@@ -92,7 +92,7 @@ class FileSink(Sink):
         self._result = reuse.result
         self._n_rejected = reuse.result.n_failed
         self._writer: FeatureWriter | None = None
-        self._next_look = 0.0  # when the work folder is checked
+        self._next_check = 0.0  # when the work folder is checked
         self._written: list[Job] = []
         self._waiting: list[Job] = []  # unchanged inputs, not written if all others are
         self._features = reuse.earlier.features
@@ -102,28 +102,28 @@ class FileSink(Sink):
         )
         self._stored_keys = iter(self._features or ())
         # The place of arrays whose inputs are gone is known only once all inputs have been tried.
-        self._follows = self._features is None or (
-            jobs is not None and not reuse.others({job.source.key for job in jobs})
+        self._can_follow = self._features is None or (
+            jobs is not None and not reuse.unclaimed({job.source.key for job in jobs})
         )
         self._announced: tuple[int, float] | None = None  # inputs and seconds to be written
         self._emit: Observer = ignore  # once the progress is that of writing: the run's
 
-    def keep(self, job: Job) -> None:
+    def reuse(self, job: Job) -> None:
         """Give an input the results of earlier runs."""
-        self._reuse.keep(job)
+        self._reuse.reuse(job)
 
-    def get_ready(self) -> None:
+    def prepare(self) -> None:
         """Load the library that writes the output."""
         self._format.writer_class()
 
-    def nothing_else_is_due(self, jobs: Collection[Job]) -> None:
+    def all_ended(self, jobs: Collection[Job]) -> None:
         """Show the progress of writing from the next written input on."""
         self._announced = len(jobs), sum(job.metadata.seconds for job in jobs if job.metadata)
         self._emit = ignore
 
     def take(self, job: Job, pause: Callable[[], None]) -> None:
         """Write the input's array, unless there may be nothing to write."""
-        if (job.failed and not self._reuse.retain(job)) or not self._follows:
+        if (job.has_failed and not self._reuse.retain(job)) or not self._can_follow:
             return
         self._waiting.append(job)
         if self._writer is not None or not self._is_stored(job, next(self._stored_keys, None)):
@@ -133,7 +133,7 @@ class FileSink(Sink):
 
     def _is_stored(self, job: Job, key: str | None) -> bool:
         """Return whether the finished output has this array, unchanged and next (under ``key``)."""
-        is_there = job.stored_in is not None and not job.restated and job.source.key == key
+        is_there = job.stored_in is not None and not job.has_new_metadata and job.source.key == key
         return is_there and self._is_of_same_settings
 
     def _opened(self) -> FeatureWriter:
@@ -142,7 +142,7 @@ class FileSink(Sink):
         return self._writer
 
     def _write(self, job: Job, pause: Callable[[], None]) -> None:
-        metadata = job.known_metadata
+        metadata = job.required_metadata
         self._check_place()
         writer = self._opened()
         try:
@@ -150,8 +150,8 @@ class FileSink(Sink):
         except (OutputError, StoredDataError):
             raise
         except Exception as error:
-            if not job.failed:
-                job.failed = True
+            if not job.has_failed:
+                job.has_failed = True
                 self._result.failed(job.source.path, input_error(error), job.result(self._config))
             return
         if self._announced is not None:
@@ -173,10 +173,10 @@ class FileSink(Sink):
 
         A file that is open stays where it is: a check now and then is enough.
         """
-        is_due = time.monotonic() > self._next_look
+        is_due = time.monotonic() > self._next_check
         if is_due or self._writer is None or self._format.is_folder:
             self._work_dir.check_in_place()
-            self._next_look = time.monotonic() + _SECONDS_TO_LOOK
+            self._next_check = time.monotonic() + _SECONDS_BETWEEN_CHECKS
 
     def _array(self, job: Job) -> ArrayChunks:
         if job.stored_in is not None:
@@ -189,12 +189,12 @@ class FileSink(Sink):
 
         After an OutputError the earlier output is unchanged.
         """
-        arrays = self._reuse.contents(jobs, self._n_rejected)
+        arrays = self._reuse.output_jobs(jobs, self._n_rejected)
         if self._writer is None and (arrays or not jobs) and self._is_up_to_date(arrays):
             self._result.output = self._settings.output.path
-            is_complete = len(arrays) == len(jobs) and not any(job.failed for job in jobs)
+            is_complete = len(arrays) == len(jobs) and not any(job.has_failed for job in jobs)
             self._result.emit(OutputUnchanged(self._result.output, is_complete))
-        elif arrays and all(job.failed for job in arrays):
+        elif arrays and all(job.has_failed for job in arrays):
             self._keep_unwritten(arrays)
             return
         elif arrays or self._may_be_empty(jobs):
@@ -228,7 +228,7 @@ class FileSink(Sink):
             output = self._settings.output.path
             n_bytes = output_bytes(arrays, self._settings)
             check_free_bytes(output.parent, n_bytes, quoted(output))
-            self.nothing_else_is_due(arrays)
+            self.all_ended(arrays)
         for job in arrays:
             self._write(job, lambda: None)
             self._result.check_failures()
@@ -254,8 +254,8 @@ class FileSink(Sink):
     def _count(self, arrays: Sequence[Job]) -> None:
         """Count the inputs whose arrays are in the output; failed ones have been counted."""
         for job in arrays:
-            if not job.failed:
-                count = self._result.skipped if job.kept else self._result.written
+            if not job.has_failed:
+                count = self._result.skipped if job.is_reused else self._result.written
                 count(job.source.path, job.result(self._config))
 
     def close(self) -> None:
@@ -269,7 +269,7 @@ class StreamSink(Sink):
 
     ahead_inputs = 2**10
     ahead_bytes = 2**28
-    tells_at_once = False
+    reports_at_once = False
 
     def __init__(
         self, descriptor: int, settings: ExtractionSettings, journals: Journals, result: RunResult
@@ -282,7 +282,7 @@ class StreamSink(Sink):
 
     def take(self, job: Job, pause: Callable[[], None]) -> None:
         """Send the array or report the failure; raise BrokenPipeError if nobody reads it."""
-        if not job.failed:
+        if not job.has_failed:
             self._send(job, pause)
         properties = job.result(self._config)
         if job.failure is not None:
@@ -297,9 +297,9 @@ class StreamSink(Sink):
         except (OutputError, StoredDataError):
             raise
         except Exception as error:
-            job.failed, job.failure = True, input_error(error)
+            job.has_failed, job.failure = True, input_error(error)
             return
-        metadata = job.known_metadata
+        metadata = job.required_metadata
         write_array(self._descriptor, with_pauses(array, metadata.seconds, ignore, pause))
         job.metadata = metadata.with_reference(array.reference)
         job.entries = NO_ENTRIES

@@ -29,7 +29,7 @@ class TaskInput(NamedTuple):
 
     Attributes:
         number: Its place among the inputs of the run.
-        state: The state of its file that ``blocks`` belong to, see ``journal.identity``.
+        state: The state of its file that ``blocks`` belong to, see ``input_state``.
         blocks: Blocks that earlier runs have computed: first frame and number of frames.
         is_retry: Whether a worker died before finishing it; it is then alone in its task.
     """
@@ -93,9 +93,9 @@ class Finished(NamedTuple):
     """All frames of an input are in journals.
 
     Attributes:
-        state: The state of its file, see ``journal.identity``.
+        state: The state of its file, see ``input_state``.
         entries: Its blocks that the task has computed.
-        kept: First frames of the blocks of earlier runs that are still valid.
+        reused: First frames of the blocks of earlier runs that are still valid.
         work_seconds: Seconds from opening to the last computed frame; ``None`` without one.
     """
 
@@ -103,7 +103,7 @@ class Finished(NamedTuple):
     metadata: InputMetadata
     state: int
     entries: Sequence[BlockEntry]
-    kept: Sequence[int]
+    reused: Sequence[int]
     work_seconds: float | None
 
 
@@ -146,14 +146,14 @@ class Previewed(NamedTuple):
     preview: Preview
 
 
-class Broken(NamedTuple):
+class WorkerBroken(NamedTuple):
     """The worker cannot go on, and neither can the run; ``trace`` is the error's traceback."""
 
     error: BaseException
     trace: str = ""
 
 
-class Lost(NamedTuple):
+class WorkerLost(NamedTuple):
     """A worker process has died.
 
     Attributes:
@@ -168,7 +168,7 @@ class Lost(NamedTuple):
     how: str
 
 
-Event = Began | Computed | Finished | Failed | Previewed | Broken | Lost
+Message = Began | Computed | Finished | Failed | Previewed | WorkerBroken | WorkerLost
 
 
 class Channel(Resource):

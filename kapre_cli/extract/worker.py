@@ -9,13 +9,13 @@ from typing import NoReturn
 
 from kapre_cli.extract.compute import Outbox, compute_tasks
 from kapre_cli.extract.preview import preview_task
-from kapre_cli.extract.tasks import Broken, Channel, Task, TaskSettings
+from kapre_cli.extract.tasks import Channel, Task, TaskSettings, WorkerBroken
 
 
 class Worker:
     """The main thread of a worker process.
 
-    It receives :class:`TaskSettings` when a run begins, then its tasks, and sends lists of events.
+    It receives :class:`TaskSettings` when a run begins, then its tasks, and sends messages.
     """
 
     def __init__(self, channel: Channel) -> None:
@@ -43,10 +43,10 @@ class Worker:
                 with Outbox(common, self._channel.send) as self._outbox:
                     compute_tasks(self._tasks(task), common, self._outbox)
             else:
-                for event in preview_task(task, common.settings):
-                    self._channel.send([event])
+                for message in preview_task(task, common.settings):
+                    self._channel.send([message])
         except BaseException as error:
-            self._channel.send([Broken(error, traceback.format_exc())])
+            self._channel.send([WorkerBroken(error, traceback.format_exc())])
             return False
         finally:
             self._outbox = None

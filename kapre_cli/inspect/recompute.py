@@ -28,24 +28,24 @@ from kapre_cli.formats.metadata import OutputMetadata
 from kapre_cli.formats.opening import open_features
 from kapre_cli.formats.validation import check_buildable
 from kapre_cli.inputs import Source, path_of
-from kapre_cli.inspect.difference import EXACT, apart_words, difference
-from kapre_cli.inspect.opening import total_of
+from kapre_cli.inspect import total_of
+from kapre_cli.inspect.compare import EXACT, deviation_text, difference
 from kapre_cli.outputs.scratch import scratch_folder
 from kapre_cli.run_result import RunResult
 from kapre_cli.settings import ExtractionSettings, OutputSettings
 from kapre_cli.settings.layers import DECIBEL_TOLERANCE
 from kapre_cli.text import quoted
 
-# Tolerances with other versions: the guaranteed distance of any result from the true one.
-_PART_OF_PEAK = 2e-5
+# Tolerances with other versions: the guaranteed accuracy of any result.
+_FRACTION_OF_PEAK = 2e-5
 
 _CHUNK_BYTES = 2**28  # of features that are in the temporary folder at once, or
-_LOT_INPUTS = 1000
+_CHUNK_INPUTS = 1000
 
 _NAMED = 3  # keys that a message names
-_LOOKED_AT = 1000  # entries of a folder
+_MOST_ENTRIES = 1000  # entries of a folder
 
-_OF_THE_AUDIO = (
+_AUDIO_FIELDS = (
     "source_sr",
     "n_samples",
     "n_channels",
@@ -57,7 +57,7 @@ _OF_THE_AUDIO = (
 Item = TypeVar("Item")
 
 
-def require_audio(features: Features, audio: Path) -> None:
+def check_audio(features: Features, audio: Path) -> None:
     """Check that ``audio`` is the folder of the keys, or the file of the only input.
 
     Raise UsageError if it is missing, a file for several inputs, or a folder that has none of them.
@@ -65,7 +65,7 @@ def require_audio(features: Features, audio: Path) -> None:
     if not audio.exists():
         raise UsageError(f"there is no audio at {quoted(audio)}")
     if audio.is_dir():
-        _require_some_key(features, audio)
+        _check_folder(features, audio)
     elif len(features) != 1:
         raise UsageError(
             f"{quoted(audio)} is one file, {quoted(features.path)} has {len(features):,} inputs; "
@@ -73,7 +73,7 @@ def require_audio(features: Features, audio: Path) -> None:
         )
 
 
-def _require_some_key(features: Features, audio: Path) -> None:
+def _check_folder(features: Features, audio: Path) -> None:
     missing: list[str] = []
     for key in features:
         with suppress(UsageError):
@@ -84,7 +84,7 @@ def _require_some_key(features: Features, audio: Path) -> None:
         return
     named = ", ".join(quoted(path) for path in missing[:_NAMED])
     more = ", ..." if len(missing) > _NAMED else ""
-    meant = next(_other_folders(features, audio, missing[0]), None)
+    meant = next(_near_folders(features, audio, missing[0]), None)
     hint = f"; {quoted(meant)} may be meant, where {quoted(missing[0])} is" if meant else ""
     raise UsageError(
         f"none of the inputs of {quoted(features.path)} lies in the folder {quoted(audio)}; "
@@ -92,12 +92,12 @@ def _require_some_key(features: Features, audio: Path) -> None:
     )
 
 
-def _other_folders(features: Features, audio: Path, path: str) -> Iterator[Path]:
+def _near_folders(features: Features, audio: Path, path: str) -> Iterator[Path]:
     """Yield folders that contain ``path``, near ``audio`` or where inputs were read."""
     with suppress(StoredDataError, OSError):
         sources = (metadata.source for _, metadata in islice(features.metadata(), 1))
         read_from = [Path(one.removesuffix(path)) for one in sources if one.endswith(path)]
-        below = sorted(one for one in islice(audio.iterdir(), _LOOKED_AT) if one.is_dir())
+        below = sorted(one for one in islice(audio.iterdir(), _MOST_ENTRIES) if one.is_dir())
         for folder in (*read_from, audio.parent, *below):
             if os.path.lexists(folder / path):
                 yield folder
@@ -106,7 +106,7 @@ def _other_folders(features: Features, audio: Path, path: str) -> Iterator[Path]
 def sample_evenly(items: Sequence[Item], number: int) -> list[Item]:
     """Return ``number`` evenly spaced items, both ends included; all if there are no more.
 
-    >>> spread(range(100), 4), spread("ab", 4)
+    >>> sample_evenly(range(100), 4), sample_evenly("ab", 4)
     ([0, 33, 66, 99], ['a', 'b'])
     """
     if number >= len(items):
@@ -122,7 +122,7 @@ class Recomputation:
     Attributes:
         audio: The folder that its keys lie in, or the file of its only input.
         seconds: Seconds of audio of each input, if known.
-        tell: Called with the key of an input and its fault.
+        on_fault: Called with the key of an input and its fault.
         executor: Computes the inputs; ``None``: this process.
         n_inputs: Number of recomputed inputs.
     """
@@ -130,7 +130,7 @@ class Recomputation:
     features: Features
     audio: Path
     seconds: Mapping[str, float]
-    tell: Callable[[str, str], None]
+    on_fault: Callable[[str, str], None]
     emit: Observer
     executor: Executor | None = None
     n_inputs: int = 0
@@ -138,28 +138,28 @@ class Recomputation:
     def __post_init__(self) -> None:
         """Compare the versions of programs and libraries: the same ones compute the same bits."""
         self._root = self.features.root
-        versions = OutputMetadata.of(self._settings(Path("anew"))).versions
-        self._exactly = versions == self._root.versions
+        versions = OutputMetadata.of(self._settings(Path("recomputed"))).versions
+        self._is_exact = versions == self._root.versions
 
     @property
-    def how_close(self) -> str:
-        """The allowed difference, in words."""
-        if self._exactly:
+    def tolerance(self) -> str:
+        """The allowed difference, as text."""
+        if self._is_exact:
             return "bit for bit"
         tolerance = self._root.layer.values.tolerance
         if tolerance is not None:
             return f"to within {tolerance:g} dB"
-        return f"to within {_PART_OF_PEAK:g} of the largest value"
+        return f"to within {_FRACTION_OF_PEAK:g} of the largest value"
 
     def check(self, keys: Sequence[str]) -> None:
         """Recompute inputs and report faults; raise StoredDataError if the layer is too large."""
         check_buildable(self._root.layer)
         self.emit(PhaseStarted("checking", len(keys), total_of(self.seconds, keys)))
-        for chunk in self._lots(keys):
+        for chunk in self._chunks(keys):
             with scratch_folder() as folder:
-                self._check_chunk(chunk, folder / "anew")
+                self._check_chunk(chunk, folder / "recomputed")
 
-    def _lots(self, keys: Sequence[str]) -> Iterator[list[Source]]:
+    def _chunks(self, keys: Sequence[str]) -> Iterator[list[Source]]:
         """Yield chunks of inputs whose bytes are unchanged; report the others."""
         chunk: list[Source] = []
         n_bytes = 0
@@ -168,12 +168,12 @@ class Recomputation:
             try:
                 source = self._source(key, array.metadata.sha256)
             except (AudioReadError, UsageError) as error:
-                self.tell(key, str(error))
+                self.on_fault(key, str(error))
                 self.emit(PhaseInputEnded(self.seconds.get(key, 0.0)))
                 continue
             chunk.append(source)
             n_bytes += prod(array.shape) * array.dtype.itemsize
-            if n_bytes >= _CHUNK_BYTES or len(chunk) >= _LOT_INPUTS:
+            if n_bytes >= _CHUNK_BYTES or len(chunk) >= _CHUNK_INPUTS:
                 yield chunk
                 chunk, n_bytes = [], 0
         if chunk:
@@ -199,15 +199,15 @@ class Recomputation:
         extract(numbered, self._settings(path), result, self.executor)
         self.n_inputs += result.n_written
         errors = {failure.result.key: failure.error for failure in result.failures or ()}
-        anew = open_features(path) if result.n_written else None
+        recomputed = open_features(path) if result.n_written else None
         for source, number in zip(chunk, numbered, strict=True):
             stored = self.features[source.key]
-            if anew is None or number.key not in anew:
-                why: str | None = f"cannot be computed anew: {errors[number.key]}"
+            if recomputed is None or number.key not in recomputed:
+                why: str | None = f"cannot be recomputed: {errors[number.key]}"
             else:
-                why = self._differs(stored, anew[number.key])
+                why = self._differs(stored, recomputed[number.key])
             if why is not None:
-                self.tell(source.key, why)
+                self.on_fault(source.key, why)
             self.emit(PhaseInputEnded(self.seconds.get(source.key, 0.0)))
 
     def _computing(self, event: Event) -> None:
@@ -215,29 +215,29 @@ class Recomputation:
         if isinstance(event, InputProgress):
             self.emit(PhaseProgress(event.seconds))
 
-    def _differs(self, stored: StoredArray, anew: StoredArray) -> str | None:
+    def _differs(self, stored: StoredArray, recomputed: StoredArray) -> str | None:
         """Return how an array differs from the recomputed one; ``None`` if it does not."""
-        for name in _OF_THE_AUDIO:
-            there, now = getattr(stored.metadata, name), getattr(anew.metadata, name)
-            if there != now:
-                return f"its {name} is {there:,}, computed anew {now:,}"
-        before, after = stored.metadata.reference_db, anew.metadata.reference_db
+        for name in _AUDIO_FIELDS:
+            before, after = getattr(stored.metadata, name), getattr(recomputed.metadata, name)
+            if before != after:
+                return f"its {name} is {before:,}, recomputed {after:,}"
+        before, after = stored.metadata.reference_db, recomputed.metadata.reference_db
         if before is not None and after is not None:
-            is_other = stored.metadata.reference != anew.metadata.reference
-            if is_other and (self._exactly or abs(before - after) > DECIBEL_TOLERANCE):
-                return f"its reference_db is {before:.7g}, computed anew {after:.7g}"
-        found = difference(stored, anew, self._root.layer, EXACT)
-        apart = found.absolute
+            is_other = stored.metadata.reference != recomputed.metadata.reference
+            if is_other and (self._is_exact or abs(before - after) > DECIBEL_TOLERANCE):
+                return f"its reference_db is {before:.7g}, recomputed {after:.7g}"
+        diff = difference(stored, recomputed, self._root.layer, EXACT)
+        deviation = diff.absolute
         rounding = float(np.finfo(self._root.dtype).eps)
-        allowed = (_PART_OF_PEAK + rounding) * found.peak
+        allowed = (_FRACTION_OF_PEAK + rounding) * diff.peak
         tolerance = self._root.layer.values.tolerance
         if tolerance is not None:
-            allowed = tolerance + rounding * found.peak
-        if apart is None or (not self._exactly and apart.by <= allowed):
+            allowed = tolerance + rounding * diff.peak
+        if deviation is None or (not self._is_exact and deviation.by <= allowed):
             return None
         return (
-            f"{found.n_beyond:,} of {found.n_values:,} values differ from those computed anew, "
-            f"by up to {apart_words(apart, self.features, stored)}"
+            f"{diff.n_beyond:,} of {diff.n_values:,} values differ from the recomputed ones, "
+            f"by up to {deviation_text(deviation, self.features, stored)}"
         )
 
     def _settings(self, path: Path) -> ExtractionSettings:

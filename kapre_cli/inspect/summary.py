@@ -2,19 +2,28 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import median_low
-from typing import Any
+from typing import Any, NamedTuple
 
 from kapre_cli.errors import StoredDataError, UsageError
 from kapre_cli.formats.features import Features, StoredArray, unknown_key
-from kapre_cli.formats.metadata import OutputMetadata
-from kapre_cli.inspect.opening import opened
-from kapre_cli.inspect.outliers import InputResult, outliers
+from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
+from kapre_cli.inspect import opened
 from kapre_cli.settings import ExtractionSettings, LayerConfig, OutputSettings, get_format
 from kapre_cli.settings.run import AudioSettings
 from kapre_cli.text import quoted
+
+InputsMetadata = Sequence[tuple[str, InputMetadata]]
+
+MANY_TIMES = 10  # inputs so many times longer or shorter than the median are outliers
+_EXPECTED: dict[str, int | str] = {
+    "n_missing": 0,
+    "n_non_finite": 0,
+    "n_silent_channels": 0,
+    "note": "",
+}
 
 
 def summary(path: Path, keys: Sequence[str] = ()) -> dict[str, Any]:
@@ -60,7 +69,7 @@ def summary(path: Path, keys: Sequence[str] = ()) -> dict[str, Any]:
         }
 
 
-def _known(features: Features) -> InputResult:
+def _known(features: Features) -> InputsMetadata:
     try:
         return list(features.metadata())
     except StoredDataError as error:
@@ -129,7 +138,7 @@ def _bytes_below(folder: Path) -> int:
     return n_bytes
 
 
-def _n_frames(config: LayerConfig, known: InputResult) -> int:
+def _n_frames(config: LayerConfig, known: InputsMetadata) -> int:
     framing = config.framing
     return sum(
         framing.n_time(metadata.n_samples)
@@ -141,3 +150,46 @@ def _n_frames(config: LayerConfig, known: InputResult) -> int:
 def _counts(values: Iterable[int]) -> list[dict[str, int]]:
     """Return how many inputs have each value, the most frequent first."""
     return [{"value": value, "n_inputs": number} for value, number in Counter(values).most_common()]
+
+
+class Outlier(NamedTuple):
+    """One property in which an input differs from the rest.
+
+    Attributes:
+        name: ``source_sr``, ``n_channels``, ``n_missing``, ``n_non_finite``,
+            ``n_silent_channels``, ``note``, ``n_samples`` (fewer than a frame has) or ``seconds``
+            (many times longer or shorter than the median).
+        usual: The value of most inputs, or the expected one; for ``n_samples`` the length of a
+            frame, for ``seconds`` the median.
+    """
+
+    key: str
+    name: str
+    value: float | str
+    usual: float | str
+
+
+def outliers(known: InputsMetadata, config: LayerConfig) -> Iterator[Outlier]:
+    """Yield the outliers by property, in the order of the inputs."""
+    for name in ("source_sr", "n_channels", *_EXPECTED):
+        values = [getattr(metadata, name) for _, metadata in known]
+        usual = _EXPECTED[name] if name in _EXPECTED else _most_frequent(values)
+        if usual is not None:
+            for (key, _), value in zip(known, values, strict=True):
+                if value != usual:
+                    yield Outlier(key, name, value, usual)
+    for key, metadata in known:
+        if metadata.n_samples < config.n_dft:
+            yield Outlier(key, "n_samples", metadata.n_samples, config.n_dft)
+    median = median_low(metadata.seconds for _, metadata in known) if known else 0.0
+    for key, metadata in known:
+        if not median / MANY_TIMES <= metadata.seconds <= median * MANY_TIMES:
+            yield Outlier(key, "seconds", metadata.seconds, median)
+
+
+def _most_frequent(values: Sequence[int]) -> int | None:
+    """Return the value of more than half of the inputs, ``None`` without one."""
+    for value, number in Counter(values).most_common(1):
+        if 2 * number > len(values):
+            return value
+    return None

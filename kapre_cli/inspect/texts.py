@@ -5,16 +5,16 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from kapre_cli.inspect.outliers import MANY_TIMES
+from kapre_cli.inspect.summary import MANY_TIMES
 from kapre_cli.settings import LAYERS, get_format
 from kapre_cli.text import counted, in_bytes, length, printable, quoted
 
 _NAMED = 3  # outliers of a kind that are named
 
-_ODD = {
+_OUTLIERS = {
     "source_sr": "another sample rate than most, {usual:,} Hz",
     "n_channels": "another number of channels than most, {usual:,}",
-    "n_missing": "not as many frames as the file's header promises",
+    "n_missing": "fewer samples than the file's header declares",
     "n_non_finite": "samples that are NaN or infinite",
     "n_silent_channels": "digital silence in one channel or more: every sample is 0",
     "note": "read, with a note",
@@ -44,9 +44,9 @@ def summary_lines(summary: dict[str, Any]) -> Iterator[str]:
     )
     if summary["outliers"]:
         yield ""
-        yield "the odd ones out"
-        for name, odd in groupby(summary["outliers"], key=itemgetter("name")):
-            yield from _odd(name, list(odd))
+        yield "outliers"
+        for name, group in groupby(summary["outliers"], key=itemgetter("name")):
+            yield from _outliers(name, list(group))
 
 
 def input_lines(one: dict[str, Any], axes: Sequence[str]) -> Iterator[str]:
@@ -66,13 +66,13 @@ def input_lines(one: dict[str, Any], axes: Sequence[str]) -> Iterator[str]:
         rows["0 dB is"] = f"{one['reference']:.6g}, {one['reference_db']:.2f} dB"
     rows["source"] = f"{quoted(one['source'])}, {in_bytes(one['source_size'])}"
     rows["sha256"] = printable(one["sha256"])
-    odd = [f"{one['n_missing']:,} frames missing"] if one["n_missing"] else []
-    odd += [f"{one['n_non_finite']:,} samples not finite"] if one["n_non_finite"] else []
+    notes = [f"{one['n_missing']:,} samples missing"] if one["n_missing"] else []
+    notes += [f"{one['n_non_finite']:,} samples not finite"] if one["n_non_finite"] else []
     if one["n_silent_channels"]:
-        odd.append(f"{counted(one['n_silent_channels'], 'channel')} of digital silence")
-    odd += [_one_line(one["note"])] if one["note"] else []
-    if odd:
-        rows["note"] = ", ".join(odd)
+        notes.append(f"{counted(one['n_silent_channels'], 'channel')} of digital silence")
+    notes += [_one_line(one["note"])] if one["note"] else []
+    if notes:
+        rows["note"] = ", ".join(notes)
     yield quoted(one["key"])
     yield from table(rows)
 
@@ -116,8 +116,8 @@ def _overview(summary: dict[str, Any]) -> dict[str, str]:
 
 def _frequent(counts: Sequence[dict[str, int]], unit: str = "") -> str:
     """Return how many inputs have each value, for the six most frequent values."""
-    told = [f"{one['value']:,}{unit} in {one['n_inputs']:,}" for one in counts[:6]]
-    return ", ".join(told) + (", ..." if len(counts) > 6 else "")
+    frequent = [f"{one['value']:,}{unit} in {one['n_inputs']:,}" for one in counts[:6]]
+    return ", ".join(frequent) + (", ..." if len(counts) > 6 else "")
 
 
 def _choices(heading: str, values: dict[str, Any], chosen: Collection[str]) -> Iterator[str]:
@@ -137,13 +137,13 @@ def _value(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _odd(name: str, odd: Sequence[dict[str, Any]]) -> Iterator[str]:
+def _outliers(name: str, group: Sequence[dict[str, Any]]) -> Iterator[str]:
     own: dict[str, Callable[[Any], str]] = {"note": _one_line, "seconds": length}
     text = own.get(name, _VALUES.get(name, "{:,}").format)
-    usual = length(odd[0]["usual"]) if name == "seconds" else odd[0]["usual"]
-    named = [f"{quoted(one['key'])} ({text(one['value'])})" for one in odd[:_NAMED]]
-    more = f" and {len(odd) - _NAMED:,} more" if len(odd) > _NAMED else ""
-    yield f"  {_ODD[name].format(usual=usual, many=MANY_TIMES)}:"
+    usual = length(group[0]["usual"]) if name == "seconds" else group[0]["usual"]
+    named = [f"{quoted(one['key'])} ({text(one['value'])})" for one in group[:_NAMED]]
+    more = f" and {len(group) - _NAMED:,} more" if len(group) > _NAMED else ""
+    yield f"  {_OUTLIERS[name].format(usual=usual, many=MANY_TIMES)}:"
     yield f"    {', '.join(named)}{more}"
 
 

@@ -2,7 +2,6 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,20 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError
-from kapre_cli.events import Observer, PhaseInputEnded, PhaseStarted, ignore
+from kapre_cli.events import (
+    FaultFound,
+    Observer,
+    PhaseInputEnded,
+    PhaseStarted,
+    UnexpectedFound,
+    ignore,
+)
+from kapre_cli.exit_codes import ExitCode
 from kapre_cli.extract.executor import Executor
 from kapre_cli.formats.features import StoredArray
 from kapre_cli.formats.metadata import OutputMetadata
-from kapre_cli.inspect.opening import opened, seconds_of, total_of
+from kapre_cli.inspect import opened, seconds_of, total_of
 from kapre_cli.inspect.texts import reason
-from kapre_cli.report import ExitCode
 from kapre_cli.text import counted, quoted
 
 SAMPLE = 10  # inputs that are recomputed by default
@@ -25,53 +31,49 @@ SAMPLE = 10  # inputs that are recomputed by default
 
 @dataclass
 class VerifyResult:
-    """The faults of an output.
+    """The result of verifying an output.
 
     Attributes:
-        say: Called with each fault, in words, as it is found.
-        wrong: The keys of inputs with faults.
-        n_strays: Number of unexpected objects among the arrays.
-        n_anew: Number of recomputed inputs.
-        how_close: How close these had to be, in words.
+        emit: Receives each fault as it is found.
+        faulty: The keys of inputs with faults.
+        n_unexpected: Number of unexpected objects, and of faults of the output as a whole.
+        n_recomputed: Number of recomputed inputs.
+        tolerance: How close these had to be, as text; empty if none was to be recomputed.
     """
 
     path: Path
-    say: Callable[[str], None]
+    emit: Observer
     n_inputs: int = 0
-    wrong: set[str] = field(default_factory=set)
+    faulty: set[str] = field(default_factory=set)
     n_unexpected: int = 0
-    n_anew: int = 0
-    how_close: str = ""
+    n_recomputed: int = 0
+    tolerance: str = ""
 
-    def input(self, key: str, why: str) -> None:
+    def add_fault(self, key: str, why: str) -> None:
         """Record a fault of an input."""
-        self.wrong.add(key)
-        self.say(f"wrong: {quoted(key)}: {why}")
-
-    def stray(self, name: str) -> None:
-        """Record an unexpected object."""
-        self.n_unexpected += 1
-        self.say(f"stray: {quoted(name)} is not of this output")
+        self.faulty.add(key)
+        self.emit(FaultFound(key, why))
 
     @property
     def exit_code(self) -> ExitCode:
         """0 only if there is no fault."""
-        return ExitCode.FAILED if self.wrong or self.n_unexpected else ExitCode.OK
+        return ExitCode.FAILED if self.faulty or self.n_unexpected else ExitCode.OK
 
-    def closing(self) -> str:
+    def summary(self) -> str:
         """Return the closing line."""
-        n_wrong = len(self.wrong)
-        counts = [f"{self.n_inputs - n_wrong:,} right", f"{n_wrong:,} wrong"]
+        n_faulty = len(self.faulty)
+        counts = [f"{self.n_inputs - n_faulty:,} correct", f"{n_faulty:,} wrong"]
         if self.n_unexpected:
-            counts.append(counted(self.n_unexpected, "stray"))
-        anew = f"; {self.n_anew:,} computed anew, {self.how_close}" if self.how_close else ""
+            counts.append(f"{self.n_unexpected:,} unexpected")
+        recomputed = (
+            f"; {self.n_recomputed:,} recomputed, {self.tolerance}" if self.tolerance else ""
+        )
         inputs = counted(self.n_inputs, "input")
-        return f"{quoted(self.path)}: {inputs}: {', '.join(counts)}{anew}"
+        return f"{quoted(self.path)}: {inputs}: {', '.join(counts)}{recomputed}"
 
 
 def verify(
     path: Path,
-    say: Callable[[str], None],
     against: Path | None = None,
     sample: int | None = SAMPLE,
     emit: Observer = ignore,
@@ -79,10 +81,10 @@ def verify(
 ) -> VerifyResult:
     """Compare an output with its own metadata, and some or all inputs with their audio.
 
-    Every array is read once, in parts. ``say`` is called with each fault, in words, as it is found.
-    ``against`` is the folder that the keys lie in, or the one file: ``sample`` evenly spaced inputs
-    (``None``: all) are recomputed from it in a temporary folder, with the settings of the output,
-    by the executor or else in this process.
+    Every array is read once, in chunks; ``emit`` receives faults and progress. ``against`` is the
+    folder that the keys lie in, or the one file: ``sample`` evenly spaced inputs (``None``: all)
+    are recomputed from it in a temporary folder, with the settings of the output, by the executor
+    or else in this process.
 
     Raises:
         UsageError: If nothing is at ``path`` or ``against``.
@@ -90,33 +92,37 @@ def verify(
         OutputError: If the temporary folder cannot be written.
     """
     with opened(path) as features:
-        verdict = VerifyResult(path, say, len(features))
+        result = VerifyResult(path, emit, len(features))
         if against is not None:
             # Decoders and engines are imported only where something is computed.
-            from kapre_cli.inspect.recompute import Recomputation, require_audio, sample_evenly
+            from kapre_cli.inspect.recompute import Recomputation, check_audio, sample_evenly
 
-            require_audio(features, against)
+            check_audio(features, against)
         seconds = seconds_of(features)
         emit(PhaseStarted("checking", len(features), total_of(seconds, seconds)))
         for key in features:
             try:
                 _check(features[key], features.root, emit)
             except StoredDataError as error:
-                verdict.input(key, reason(key, error))
+                result.add_fault(key, reason(key, error))
             emit(PhaseInputEnded(seconds.get(key, 0.0)))
         try:
-            for stray in features.unexpected_files():
-                verdict.stray(stray)
+            for name in features.unexpected_files():
+                result.n_unexpected += 1
+                emit(UnexpectedFound(name))
             features.check_scales()
         except StoredDataError as error:
-            verdict.n_unexpected += 1
-            say(f"wrong: {error}")
+            result.n_unexpected += 1
+            emit(FaultFound(None, str(error)))
         if against is not None:
-            sound = [key for key in features if key not in verdict.wrong]
-            anew = Recomputation(features, against, seconds, verdict.input, emit, executor)
-            anew.check(sound if sample is None else sample_evenly(sound, sample))
-            verdict.n_anew, verdict.how_close = anew.n_inputs, anew.how_close
-    return verdict
+            correct = [key for key in features if key not in result.faulty]
+            recomputation = Recomputation(
+                features, against, seconds, result.add_fault, emit, executor
+            )
+            recomputation.check(correct if sample is None else sample_evenly(correct, sample))
+            result.n_recomputed = recomputation.n_inputs
+            result.tolerance = recomputation.tolerance
+    return result
 
 
 def _check(array: StoredArray, root: OutputMetadata, emit: Observer) -> None:
@@ -135,9 +141,9 @@ def _check(array: StoredArray, root: OutputMetadata, emit: Observer) -> None:
     lowest, highest = expected.lowest, expected.highest
     n_seen: Counter[str] = Counter()
     outside = np.empty(0)
-    advance = array.progress_visitor(emit)
+    show_progress = array.progress_visitor(emit)
 
-    def look(values: npt.NDArray[Any]) -> None:
+    def visit(values: npt.NDArray[Any]) -> None:
         nonlocal outside
         least, largest = values.min(), values.max()  # NaN if there is one
         if not (lowest <= least and largest <= highest and math.isfinite(largest)):
@@ -147,10 +153,10 @@ def _check(array: StoredArray, root: OutputMetadata, emit: Observer) -> None:
             beyond = finite[(finite < lowest) | (finite > highest)]
             n_seen["outside"] += beyond.size
             outside = beyond[:1] if beyond.size else outside
-        if advance is not None:
-            advance(values)
+        if show_progress is not None:
+            show_progress(values)
 
-    array.verify(look)
+    array.verify(visit)
     if n_seen["infinite"]:
         raise StoredDataError(f"it has {counted(n_seen['infinite'], 'infinite value')}")
     may_be_nan = metadata.n_non_finite and root.audio.non_finite == "keep"

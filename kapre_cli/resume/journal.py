@@ -1,4 +1,4 @@
-"""A worker's finished blocks, appended to a file of its own and synced while the run goes on.
+"""A worker's journal: its finished blocks, appended to a file and synced during the run.
 
 The frames of an input may come in any order and lie in several journals, block by block, linear
 and in float32. Decibels, axis order and stored type are settled when the output is assembled.
@@ -18,7 +18,7 @@ A record is a fixed head, a JSON description and, for a block, its values::
                                                       may have metadata too and say so itself
     ...      the values: float32, little-endian, C order
 
-``of`` ties the blocks of an input to the state of its file in which they were computed.
+``of`` is the state of the input's file in which its blocks were computed, see ``input_state``.
 ``journals.replay`` reads the records back.
 """
 
@@ -83,7 +83,7 @@ class Journal(Resource):
     ) -> None:
         self.path = path
         with wrap_os_errors(path):
-            self._descriptor = _opened(path)
+            self._descriptor = _open_empty(path)
         self._end = self._on_file = self._durable_until = 0
         self._pending: list[bytes] = []
         self._writing = threading.Lock()
@@ -99,7 +99,7 @@ class Journal(Resource):
     def block(
         self,
         key: str,
-        of: int,
+        state: int,
         first_frame: int,
         block: Frames,
         metadata: InputMetadata | None = None,
@@ -107,23 +107,23 @@ class Journal(Resource):
     ) -> BlockEntry:
         """Write one block of an input; raise OutputError if that fails.
 
-        ``of`` is the state of the input's file, see :func:`identity`. ``block`` has the shape
+        ``state`` is that of the input's file, see :mod:`.input_state`. ``block`` has the shape
         ``(n_channels, n_frames, n_features)``. ``metadata`` come with the last missing block of an
         input. ``peak`` is the largest finite feature; without it, it is computed.
         """
         values = np.ascontiguousarray(block, dtype="<f4")
         n_channels, n_frames, n_features = values.shape
         shape = n_channels, n_frames, n_features
-        described = {"block": key, "of": of, "first_frame": first_frame, "shape": shape}
+        described = {"block": key, "of": state, "first_frame": first_frame, "shape": shape}
         if metadata is not None:
             described["metadata"] = metadata.to_dict()
         position, crc = self._append(described, values.data.cast("B"))
         peak = peak_of(values) if peak is None else peak
         return BlockEntry(first_frame, shape, peak, position, crc, self.path.name)
 
-    def done(self, key: str, of: int, metadata: InputMetadata) -> None:
+    def done(self, key: str, state: int, metadata: InputMetadata) -> None:
         """Record that all blocks of an input are computed; raise OutputError if that fails."""
-        self._append({"done": key, "of": of, "metadata": metadata.to_dict()})
+        self._append({"done": key, "of": state, "metadata": metadata.to_dict()})
 
     def _append(
         self, description: dict[str, Any], values: memoryview = _NO_VALUES
@@ -198,7 +198,7 @@ class Journal(Resource):
         os.close(self._descriptor)
 
 
-def _opened(path: Path) -> int:
+def _open_empty(path: Path) -> int:
     """Return a descriptor of an empty journal; reject a file that somebody has put there."""
     fd = open_or_create(path)
     status = os.fstat(fd)
@@ -216,14 +216,3 @@ def peak_of(values: Frames) -> float:
     if not np.isfinite(peak):
         peak = float(values.max(initial=0.0, where=np.isfinite(values)))
     return peak
-
-
-def identity(metadata: InputMetadata, non_finite: str, content: str = "") -> int:
-    """Return a number for all that an input's blocks depend on and that may change between runs.
-
-    Metadata that is known only after the whole file is read does not count. ``content`` is the
-    SHA-256 of its bytes, where path and time do not tell one state from another.
-    """
-    opened = metadata._replace(n_non_finite=0, n_silent_channels=0, sha256="", crc32=0)
-    of = (*opened, non_finite, content) if content else (*opened, non_finite)
-    return crc32(repr(of).encode(errors="surrogateescape"))

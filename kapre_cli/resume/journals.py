@@ -1,4 +1,4 @@
-"""The journals of a work folder: created for its workers, and read back, however their run ended.
+"""The journals of a work folder: created for its workers, read back by a later run.
 
 A record counts only if all its bytes are present and match their checksums. A journal ends at the
 first record whose head or description does not: a run that was killed, or whose disk was full,
@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from kapre_cli.errors import OutputError, StoredDataError, wrap_os_errors
+from kapre_cli.errors import LostWorkError, OutputError, StoredDataError, wrap_os_errors
 from kapre_cli.formats.checksum import crc32
 from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.formats.validation import validated_json, validated_key
@@ -27,7 +27,7 @@ from kapre_cli.text import quoted
 _NAME = re.compile(r"journal-([1-9][0-9]{0,8})")
 
 _MAX_BLOCK_BYTES = 2**34  # far more than the largest layer needs for one block
-_PART_VALUES = 2**22
+_CHUNK_VALUES = 2**22
 
 
 def is_journal(name: str) -> bool:
@@ -82,15 +82,14 @@ class Journals(Resource):
         return self._fds[name]
 
     def read(self, entry: BlockEntry) -> Frames:
-        """Return a block; raise StoredDataError if it changed, OutputError if unreadable."""
+        """Return a block; raise LostWorkError if it changed, OutputError if unreadable."""
         block = np.empty(entry.shape, dtype="<f4")
         path = f"{self.folder}/{entry.journal}"  # making a pathlib path takes as long as reading
         with wrap_os_errors(path, "read back"):
             n_read = read_into(self._fds[entry.journal], block.data.cast("B"), entry.position)
         if n_read != block.nbytes or crc32(block.data) != entry.crc32:
-            raise StoredDataError(
-                f"{quoted(path)} does not hold what was written to it, "
-                "so its disk may be faulty; --resume recomputes what was lost"
+            raise LostWorkError(
+                f"{quoted(path)} does not hold what was written to it, so its disk may be faulty"
             )
         return block
 
@@ -133,13 +132,13 @@ class JournalEntry:
     """The content of the journals for one input.
 
     Attributes:
-        of: The state of the file that the blocks belong to, see ``journal.identity``.
+        state: The state of the file that the blocks belong to, see ``input_state``.
         run: Number of the journal that was written last, from 0.
         entries: Its blocks by their first frame.
         metadata: Its metadata; ``None`` unless a journal says that it is done.
     """
 
-    of: int
+    state: int
     run: int
     entries: dict[int, BlockEntry] = field(default_factory=dict)
     metadata: InputMetadata | None = None
@@ -180,7 +179,7 @@ def replay(journals: Journals, *names: str) -> JournalState:
                 if number == 0:
                     found.roots.append(description["run"])
                 else:
-                    _take(description, entry, found)
+                    _add_record(description, entry, found)
     return found
 
 
@@ -215,9 +214,9 @@ def _block(
     n_channels, n_frames, n_features = map(_count, description["shape"])
     if 4 * n_channels * n_frames * n_features != n_values:
         return None
-    # Part by part: a file may be far larger than the memory, or be all holes.
+    # In chunks: a file may be far larger than the memory, or be all holes.
     found_crc, peak = 0, 0.0
-    for first, count in spans(n_values // 4, _PART_VALUES):
+    for first, count in spans(n_values // 4, _CHUNK_VALUES):
         values = np.empty(count, "<f4")
         if read_into(file.fileno(), values.data.cast("B"), position + 4 * first) != values.nbytes:
             return None
@@ -231,22 +230,22 @@ def _block(
 
 def _count(value: Any, lowest: int = 1) -> int:
     if type(value) is not int or value < lowest:
-        raise StoredDataError(f"{value!r} is no count")
+        raise StoredDataError(f"{value!r} is not a count")
     return value
 
 
-def _take(description: dict[str, Any], entry: BlockEntry | None, found: JournalState) -> None:
+def _add_record(description: dict[str, Any], block: BlockEntry | None, found: JournalState) -> None:
     run = len(found.roots) - 1
     key = validated_key(description["block"] if "block" in description else description["done"])
-    of = _count(description["of"], lowest=0)
+    state = _count(description["of"], lowest=0)
     metadata = (
         InputMetadata.from_dict(description["metadata"]) if "metadata" in description else None
     )
-    remembered = found.inputs.setdefault(key, JournalEntry(of, run))
-    if remembered.of != of:  # the earlier blocks are of another state of the file
-        remembered = found.inputs[key] = JournalEntry(of, run)
-    remembered.run = run
-    if entry is not None:
-        remembered.entries[entry.first_frame] = entry
+    entry = found.inputs.setdefault(key, JournalEntry(state, run))
+    if entry.state != state:  # the earlier blocks are of another state of the file
+        entry = found.inputs[key] = JournalEntry(state, run)
+    entry.run = run
+    if block is not None:
+        entry.entries[block.first_frame] = block
     if metadata is not None:
-        remembered.metadata = metadata
+        entry.metadata = metadata

@@ -1,10 +1,15 @@
-"""Work of earlier runs for an output: a journal, and a finished output."""
+"""The work of earlier runs for an output: journals, and a finished output."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from kapre_cli.errors import StoredDataError, UsageError
+from kapre_cli.errors import (
+    KeptWorkError,
+    NotResumableError,
+    OtherSettingsError,
+    StoredDataError,
+)
 from kapre_cli.formats.features import Features
 from kapre_cli.formats.metadata import OutputMetadata
 from kapre_cli.formats.opening import open_features
@@ -15,7 +20,7 @@ from kapre_cli.settings import OutputSettings
 from kapre_cli.text import counted, quoted
 
 # Settings that decide which inputs fail and never change the features of the others. A reused
-# input must agree with them, see ``extraction.reuse``; the run as a whole need not.
+# input must agree with them, see ``extract.reuse``; the run as a whole need not.
 _LENIENT = ("resample", "allow_truncated", "non_finite", "max_frames")
 
 
@@ -54,10 +59,9 @@ class PreviousRun(Resource):
         except (StoredDataError, IndexError) as error:
             differing = [str(error)]
         if differing and not self._output.overwrite:
-            raise UsageError(
+            raise OtherSettingsError(
                 f"{quoted(folder)} holds the work of a run with other settings "
-                f"({'; '.join(differing)}); give those to go on with it, "
-                "or add --overwrite to start over"
+                f"({'; '.join(differing)})"
             )
         return bool(differing)
 
@@ -69,8 +73,8 @@ class PreviousRun(Resource):
         except (StoredDataError, FileNotFoundError) as error:
             if self._output.overwrite:
                 return None
-            raise UsageError(
-                f"the output {quoted(path)} cannot be resumed: {error}; --overwrite replaces it"
+            raise NotResumableError(
+                f"the output {quoted(path)} cannot be resumed: {error}"
             ) from error
         differing = differences(features.root, self._root)
         if features.format != self._output.format:
@@ -80,9 +84,8 @@ class PreviousRun(Resource):
         features.close()
         if self._output.overwrite:
             return None
-        raise UsageError(
-            f"the output {quoted(path)} was made with other settings ({'; '.join(differing)}); "
-            "give those to resume it, or add --overwrite to replace it"
+        raise OtherSettingsError(
+            f"the output {quoted(path)} was made with other settings ({'; '.join(differing)})"
         )
 
     def close(self) -> None:
@@ -91,13 +94,12 @@ class PreviousRun(Resource):
             self.features.close()
 
 
-def require_no_work(work_dir: WorkDir, replayed: JournalState, output: OutputSettings) -> None:
+def check_no_kept_work(work_dir: WorkDir, replayed: JournalState, output: OutputSettings) -> None:
     """Raise UsageError if an interrupted run's work may be neither used nor removed."""
     if replayed.holds_work and output.resume is None and not output.overwrite:
-        raise UsageError(
+        raise KeptWorkError(
             f"{quoted(work_dir.folder)} holds the work of a run that did not reach its end "
-            f"({counted(replayed.n_done, 'input')} done); --resume goes on with it, "
-            "--overwrite starts over"
+            f"({counted(replayed.n_done, 'input')} done)"
         )
 
 
@@ -106,13 +108,13 @@ def differences(stored: OutputMetadata, wanted: OutputMetadata) -> list[str]:
 
     Versions of libraries do not count, nor do settings that merely let more inputs pass.
     """
-    there, now = settings_of(stored), settings_of(wanted)
+    before, now = settings_of(stored), settings_of(wanted)
     for name in _LENIENT:
-        del there[name], now[name]
-    # --verify-audio asks for samples that were compared with their checksum.
+        del before[name], now[name]
+    # `verify_audio` asks for samples that were compared with their checksum.
     if stored.audio.verify_audio or not wanted.audio.verify_audio:
-        del there["verify_audio"], now["verify_audio"]
-    return [f"{name}: {one!r} there, {other!r} now" for name, one, other in differing(there, now)]
+        del before["verify_audio"], now["verify_audio"]
+    return [f"{name}: {one!r} there, {other!r} now" for name, one, other in differing(before, now)]
 
 
 def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from kapre_cli.errors import OutputError, UsageError, wrap_os_errors
+from kapre_cli.exit_codes import STOP_SIGNALS
 from kapre_cli.osutil import Resource, is_at, open_folder, rename_to_new, sync_folder
 from kapre_cli.outputs.existing import Existing, check_no_lone_companion
 from kapre_cli.outputs.publishing import (
@@ -19,7 +20,6 @@ from kapre_cli.outputs.publishing import (
     remove_output_files,
 )
 from kapre_cli.outputs.run_lock import LOCK, OWNER, RunLock, is_lock_file, is_marked, is_owner_file
-from kapre_cli.report import STOPPING
 from kapre_cli.resume.journals import Journals, is_journal
 from kapre_cli.settings import Format, OutputSettings
 from kapre_cli.settings.formats import built_in_formats
@@ -273,9 +273,9 @@ def signals_ignored() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # signals never reach another thread
         return
-    before = [signal.signal(number, signal.SIG_IGN) for number in STOPPING]
+    before = [signal.signal(number, signal.SIG_IGN) for number in STOP_SIGNALS]
     try:
         yield
     finally:
-        for number, handler in zip(STOPPING, before, strict=True):
+        for number, handler in zip(STOP_SIGNALS, before, strict=True):
             signal.signal(number, handler)

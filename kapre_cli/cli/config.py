@@ -1,9 +1,9 @@
-"""Defaults of options: the environment, then the ``--config`` file.
+"""Defaults of options: a ``--config`` file, and variables that belong to no option.
 
-They are added to each command of the program, so that no option need know of them.
+Click itself reads the variables and converts the values. A file becomes Click's ``default_map``;
+names and types in it are checked here, because Click ignores unknown names and converts ``"3"``.
 """
 
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,78 +12,41 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from kapre_cli.cli.help_text import Group, Option
-from kapre_cli.cli.option_names import long_name, near_hint, option_hint
-from kapre_cli.cli.options import WholeNumber
+from kapre_cli.cli.hints import near_hint, option_hint
+from kapre_cli.cli.options import VARIABLE_PREFIX, Group, Option, WholeNumber, long_name
 from kapre_cli.errors import KapreExtractError, UsageError
 from kapre_cli.text import quoted
-
-_PREFIX = "KAPRE_EXTRACT_"
-GENERAL = ("config", "show_config")  # options that every command gets here
 
 _FILE = "kapre_cli.config"
 SHOWS_CONFIG = "kapre_cli.show_config"  # whether the current command prints its options
 
-_MOST_BYTES = 2**18
+_MAX_BYTES = 2**18
 # The parser keeps every beginning of a dotted key: one of n parts takes memory for n * n.
-_MOST_DOTS = 64
-_MOST_BITS = 2**9  # of an integer: no decimal fraction holds many more
-_MOST_SHOWN = 100  # characters
-
-_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+_MAX_DOTS = 64
+_MAX_BITS = 2**9  # of an integer: no decimal fraction holds many more
+_MAX_SHOWN = 100  # characters
 
 _Options = dict[str, click.Option]
 
 
-def with_defaults(command: click.Command) -> click.Command:
-    """Add to a command: defaults from the environment and a file, and ``--show-config``.
-
-    The variable of ``--n-dft`` is ``KAPRE_EXTRACT_N_DFT``.
-    """
-    for name, option in _options(command).items():
-        option.envvar = _PREFIX + name.upper().replace("-", "_")
-    command.params += [
-        Option(
-            "--config",
-            group=Group.GENERAL,
-            type=click.Path(path_type=Path),
-            envvar=f"{_PREFIX}CONFIG",
-            is_eager=True,  # before the options that it has defaults for
-            expose_value=False,
-            callback=_read,
-            help="Read options from a TOML file. They have their long names, and stand at its top "
-            "or in a table named after the command. The command line and the environment take "
-            "precedence.",
-        ),
-        Option(
-            "--show-config",
-            group=Group.GENERAL,
-            expose_value=False,
-            callback=_show,
-            help="Print all options as a TOML file for --config, and do nothing else.",
-        ),
-    ]
-    return command
-
-
 def unknown_variables(program: click.Group, environment: Mapping[str, str]) -> Iterator[str]:
     """Yield a warning for each variable that looks like an option's, and belongs to none."""
-    if not any(one.startswith(_PREFIX) for one in environment):
+    if not any(one.startswith(VARIABLE_PREFIX) for one in environment):
         return
     program.list_commands(click.get_current_context())  # adds those of other packages
-    every = {
+    variables = {
         long_name(one): str(one.envvar)
         for command in program.commands.values()
         for one in command.params
         if isinstance(one, click.Option) and one.envvar
     }
-    for variable in sorted({*environment}.difference(every.values())):
-        name = variable.removeprefix(_PREFIX)
+    for variable in sorted({*environment}.difference(variables.values())):
+        name = variable.removeprefix(VARIABLE_PREFIX)
         if name == variable or not environment[variable]:
             continue
-        spelled = every.__getitem__
-        hint = option_hint(name, every, dict.fromkeys(every, ()), spelled)
-        hint = hint or near_hint(name, every, spelled)
+        spelled = variables.__getitem__
+        hint = option_hint(name, variables, dict.fromkeys(variables, ()), spelled)
+        hint = hint or near_hint(name, variables, spelled)
         more = f"; {hint}" if hint else ""
         yield f"the variable {variable} is of no option, and is ignored{more}"
 
@@ -124,13 +87,33 @@ def _show(ctx: click.Context, _option: click.Parameter, is_shown: bool) -> None:
     ctx.meta[SHOWS_CONFIG] = is_shown
 
 
+CONFIG_OPTIONS = (
+    Option(
+        "--config",
+        group=Group.GENERAL,
+        type=click.Path(path_type=Path),
+        is_eager=True,  # before the options that it has defaults for
+        expose_value=False,
+        callback=_read,
+        help="Read options from a TOML file. They have their long names, and stand at its top "
+        "or in a table named after the command. The command line and the environment take "
+        "precedence.",
+    ),
+    Option(
+        "--show-config",
+        group=Group.GENERAL,
+        expose_value=False,
+        allow_from_autoenv=False,
+        callback=_show,
+        help="Print all options as a TOML file for --config, and do nothing else.",
+    ),
+)
+
+
 def _options(command: click.Command) -> _Options:
     """Return the options of a command by their long names, without those of this module."""
-    return {
-        long_name(one): one
-        for one in command.params
-        if isinstance(one, click.Option) and one.callback not in (_read, _show)
-    }
+    options = [one for one in command.params if isinstance(one, click.Option)]
+    return {long_name(one): one for one in options if one not in CONFIG_OPTIONS}
 
 
 def config_text(ctx: click.Context) -> str:
@@ -146,7 +129,7 @@ def config_text(ctx: click.Context) -> str:
             lines.append(f"# {name}: {str(default).strip('()') or 'not set'}")
             continue
         try:
-            lines.append(f"{name} = {toml([*value] if option.multiple else value)}")
+            lines.append(toml(name, [*value] if option.multiple else value))
         except KapreExtractError as error:
             raise click.UsageError(f"--{name}: {error}", ctx) from error
     return "\n".join(lines)
@@ -160,23 +143,25 @@ def _config_defaults(path: Path, name: str, options: Mapping[str, _Options]) -> 
     twice, or a value of another type.
     """
     stored = _toml_of(path)
-    every = {key: option for known in options.values() for key, option in known.items()}
-    owners = {key: [one for one in options if key in options[one]] for key in every}
+    all_options = {key: option for known in options.values() for key, option in known.items()}
+    owners = {key: [one for one in options if key in options[one]] for key in all_options}
     top = {key: value for key, value in stored.items() if key not in options}
     tables = {f"{key}.": value for key, value in stored.items() if key in options}
-    found: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
     for place, values in {"": top, **tables}.items():
         command = place[:-1]
         if not isinstance(values, dict):
             raise UsageError(
                 f"{quoted(path)}: {command} is a command; write its options in a table [{command}]"
             )
-        known = options[command] if command else every
+        allowed = options[command] if command else all_options
         seen = set()
         for written, value in values.items():
             key = written.replace("_", "-")
-            if key not in known:
-                hint = option_hint(written, known, owners, str) or near_hint(written, known, str)
+            if key not in allowed:
+                hint = option_hint(written, allowed, owners, str) or near_hint(
+                    written, allowed, str
+                )
                 raise UsageError(
                     f"{quoted(path)}: there is no option {quoted(place + written)}"
                     f"{f'; {hint}' if hint else ''}"
@@ -184,10 +169,10 @@ def _config_defaults(path: Path, name: str, options: Mapping[str, _Options]) -> 
             if key in seen:
                 raise UsageError(f"{quoted(path)}: {place}{key} is there twice")
             seen.add(key)
-            _require_type(path, place + key, value, known[key])
+            _check_type(path, place + key, value, allowed[key])
             if command in ("", name) and key in options[name]:
-                found[options[name][key].name or ""] = value
-    return found
+                defaults[options[name][key].name or ""] = value
+    return defaults
 
 
 def _toml_of(path: Path) -> dict[str, Any]:
@@ -198,21 +183,21 @@ def _toml_of(path: Path) -> dict[str, Any]:
 
     try:
         with open(path, "rb") as file:
-            content = file.read(_MOST_BYTES + 1)
+            content = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{quoted(path)} cannot be read: {error.strerror}") from error
-    if len(content) > _MOST_BYTES:
+    if len(content) > _MAX_BYTES:
         raise UsageError(
-            f"{quoted(path)} has more than {_MOST_BYTES:,} bytes, which no file of options has; "
+            f"{quoted(path)} has more than {_MAX_BYTES:,} bytes, which no file of options has; "
             "name another"
         )
     # Only without multi-line strings is a line that begins with # certainly a comment.
     has_comments = not (b'"""' in content or b"'''" in content)
     for number, line in enumerate(content.split(b"\n"), 1):
         is_comment = has_comments and line.lstrip(b" \t").startswith(b"#")
-        if line.count(b".") > _MOST_DOTS and not is_comment:
+        if line.count(b".") > _MAX_DOTS and not is_comment:
             raise UsageError(
-                f"{quoted(path)}: line {number} has more than {_MOST_DOTS} dots, which no option "
+                f"{quoted(path)}: line {number} has more than {_MAX_DOTS} dots, which no option "
                 "needs"
             )
     try:
@@ -221,29 +206,30 @@ def _toml_of(path: Path) -> dict[str, Any]:
         raise UsageError(f"{quoted(path)} is not TOML: {error}") from error
 
 
-def _require_type(path: Path, name: str, value: Any, option: click.Option) -> None:
+def _check_type(path: Path, name: str, value: Any, option: click.Option) -> None:
     kinds, rule = _kinds(option)
     values = value if option.multiple and isinstance(value, list) else [value]
-    if any(isinstance(one, int) and one.bit_length() > _MOST_BITS for one in values):
+    if any(isinstance(one, int) and one.bit_length() > _MAX_BITS for one in values):
         raise UsageError(
-            f"{quoted(path)}: {name} is a number of more than {_MOST_BITS} bits; "
-            "write a smaller one"
+            f"{quoted(path)}: {name} is a number of more than {_MAX_BITS} bits; write a smaller one"
         )
     if any(isinstance(one, str) and "\0" in one for one in values):
         raise UsageError(f"{quoted(path)}: {name} has a NUL in it, which no name has; remove it")
     is_list = isinstance(value, list)
     if is_list != option.multiple or not all(type(one) in kinds for one in values):
-        raise UsageError(f"{quoted(path)}: {name} must be {rule}, not {_shown(value)}")
+        raise UsageError(f"{quoted(path)}: {name} must be {rule}, not {_value_text(value)}")
 
 
-def _shown(value: Any) -> str:
+def _value_text(value: Any) -> str:
     """Return a value as messages show it, shortened if it is long."""
+    import json  # not needed for --help
+
     if isinstance(value, dict):
         return "a table"
     if isinstance(value, list) and any(isinstance(one, (list, dict)) for one in value):
         return "a list of lists or tables"
-    shown = toml(value)
-    return shown if len(shown) <= _MOST_SHOWN else f"{shown[:_MOST_SHOWN]}..."
+    shown = json.dumps(value, ensure_ascii=False, default=str)
+    return shown if len(shown) <= _MAX_SHOWN else f"{shown[:_MAX_SHOWN]}..."
 
 
 def _kinds(option: click.Option) -> tuple[tuple[type, ...], str]:
@@ -259,25 +245,21 @@ def _kinds(option: click.Option) -> tuple[tuple[type, ...], str]:
     return (str, int, float), "a string or a number"
 
 
-def toml(value: Any) -> str:
-    r"""Return a value as TOML: a boolean, a number, a list, or else text.
+def toml(name: str, value: Any) -> str:
+    r"""Return a value under its name as TOML: a boolean, a number, a list, or else text.
 
-    The standard library reads TOML, and does not write it. Raise UsageError for text that is not
-    Unicode, such as a path that is not UTF-8.
+    Unprintable characters are escaped. Raise UsageError for text that is not Unicode, such as a
+    path that is not UTF-8.
 
-    >>> print(toml(True), toml(0.5), toml([1, 2]), toml('a "b"'))
-    true 0.5 [1, 2] "a \"b\""
+    >>> print(toml("output", Path('a "b"')))
+    output = "a \"b\""
     """
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (int, float)):
-        return repr(value)
-    if isinstance(value, list):
-        return f"[{', '.join(map(toml, value))}]"
-    text = os.fspath(value) if isinstance(value, os.PathLike) else str(value)
+    import tomli_w  # not needed for --help
+
+    plain = value if isinstance(value, (bool, int, float, list)) else str(value)
+    written = tomli_w.dumps({name: plain}).removesuffix("\n")
     try:
-        text.encode()
+        written.encode()
     except UnicodeEncodeError:
-        raise UsageError(f"{quoted(text)} is not UTF-8, and TOML can hold nothing else") from None
-    escaped = (_ESCAPES.get(c, c if c.isprintable() else f"\\U{ord(c):08x}") for c in text)
-    return f'"{"".join(escaped)}"'
+        raise UsageError(f"{quoted(value)} is not UTF-8, and TOML can hold nothing else") from None
+    return "".join(c if c.isprintable() or c == "\n" else f"\\U{ord(c):08x}" for c in written)

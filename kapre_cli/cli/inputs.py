@@ -1,4 +1,4 @@
-"""Inputs that arrive through standard input or a list of names."""
+"""Inputs of a command: arguments, standard input, a list of names; and the run's sample rate."""
 
 import os
 import stat
@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from kapre_cli.errors import UsageError
+from kapre_cli.errors import AudioReadError, KapreExtractError, UsageError
+from kapre_cli.events import InputResult
 from kapre_cli.inputs import (
     STDIN,
     STREAM,
@@ -20,8 +21,10 @@ from kapre_cli.inputs import (
     discover,
 )
 from kapre_cli.osutil import Resource, is_at, is_regular
+from kapre_cli.run_result import RunResult
 from kapre_cli.settings import OutputSettings
 from kapre_cli.text import quoted
+from kapre_cli.version import PROGRAM
 
 
 class StdinInputs(Resource):
@@ -45,10 +48,10 @@ class StdinInputs(Resource):
         self._output = output
         self._names = None if listed is None else FileList(listed, ended_by_nul=options["null"])
         self._stream = SpooledPipe(folder) if STREAM in options["inputs"] else None
-        whole = (
+        is_whole_list_needed = (
             not output.file_format.holds_many or options["shard"] is not None or options["dry_run"]
         )
-        self.arrives = self._names is not None and self._names.grows and not whole
+        self.arrives = self._names is not None and self._names.grows and not is_whole_list_needed
 
     @property
     def descriptors(self) -> Collection[int]:
@@ -68,7 +71,7 @@ class StdinInputs(Resource):
             raise self._names.is_empty()
         return inputs
 
-    def require_unread(self, what: str, path: Path) -> None:
+    def check_not_read(self, role: str, path: Path) -> None:
         """Raise UsageError if ``path``, to be overwritten, is the list or standard input."""
         if not os.path.exists(path) or stat.S_ISCHR(os.stat(path).st_mode):
             return  # such as /dev/null, which may be read and written at once
@@ -78,9 +81,9 @@ class StdinInputs(Resource):
             label = "standard input"
         else:
             return
-        raise UsageError(f"the {what} {quoted(path)} is {label}; name another file")
+        raise UsageError(f"the {role} {quoted(path)} is {label}; name another file")
 
-    def require_other_stdout(self, inputs: Inputs, descriptor: int) -> None:
+    def check_stdout_is_no_input(self, inputs: Inputs, descriptor: int) -> None:
         """Raise UsageError if standard output is a file that is an input or the list of inputs."""
         if not is_regular(descriptor):
             return
@@ -123,6 +126,55 @@ class StdinInputs(Resource):
         for one in (self._names, self._stream):
             if one is not None:
                 one.close()
+
+
+def sample_rate(
+    options: Mapping[str, Any],
+    sources: Sequence[Source] | InputStream,
+    taken: Collection[Source],
+    result: RunResult,
+    say: Callable[[str], None],
+) -> int | None:
+    """Return the sample rate of a run, ``None`` if no input states one.
+
+    All shards have one rate: ``sources`` are the inputs of all shards, or those that arrive. If no
+    header states a rate, the inputs of this run are reported: ``taken``, or all that arrive. Raise
+    TooManyFailuresError if too many arriving inputs fail.
+    """
+    if options["sr"] is not None:
+        return options["sr"]
+    if options["raw_format"] is not None:
+        return options["raw_format"].sr
+    from kapre_cli.audio import read_header
+
+    failures: dict[Source, AudioReadError] = {}
+    arriving = sources if isinstance(sources, InputStream) else None
+    try:
+        for source in sources:
+            try:
+                sr = read_header(source.file, is_stream=source.is_stream).sr
+            except AudioReadError as error:
+                failures[source] = error
+                if arriving is not None:
+                    result.check_failures(len(failures))
+                continue
+            if arriving is not None:
+                arriving.unread([*failures, source])
+            return sr
+    except KapreExtractError:  # earlier failures are reported first
+        _count_failures(failures, result)
+        raise
+    mine = {*taken, *(failures if arriving is not None else ())}
+    _count_failures({source: failures[source] for source in failures if source in mine}, result)
+    if arriving is None and sources and not taken:
+        say(f"{PROGRAM}: Error: no input of any shard states a rate; name it with --sr")
+        result.is_broken = True
+    return None
+
+
+def _count_failures(failures: Mapping[Source, AudioReadError], result: RunResult) -> None:
+    for source, error in failures.items():
+        result.failed(source.path, error, InputResult(source.key))
 
 
 def _check(options: Mapping[str, Any]) -> None:

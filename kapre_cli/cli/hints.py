@@ -1,14 +1,22 @@
-"""Names of options: those here, and those of other programs.
+"""Hints for unknown names of options and commands, which other programs may have.
 
-One table serves the command line, files of options and variables.
+One table of options serves the command line, files of options and variables.
 """
 
 import difflib
+import os
+import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 
 import click
 
+from kapre_cli.cli.options import long_name
+from kapre_cli.settings.formats import all_formats, recognized_format
 from kapre_cli.text import printable
+from kapre_cli.version import PROGRAM
+
+# Options
 
 # Names of these options in other programs: librosa, torchaudio, Keras, FFmpeg, SoX.
 NAMES = {
@@ -80,15 +88,6 @@ _NO_OPTION = {
 NO_OPTION = {name: why for names, why in _NO_OPTION.items() for name in names.split()}
 
 
-def long_name(option: click.Option) -> str:
-    """Return the name of an option on the command line, without the dashes.
-
-    >>> long_name(click.Option(["-o", "--n-dft/--no-dft", "x"]))
-    'n-dft'
-    """
-    return max(option.opts, key=len).lstrip("-")
-
-
 def owners(program: click.Command) -> dict[str, list[str]]:
     """Return the commands that have each option, by its long name."""
     found: dict[str, list[str]] = {}
@@ -128,19 +127,19 @@ def near_hint(name: str, known: Collection[str], spelled: Callable[[str], str]) 
     return f"did you mean {' or '.join(map(spelled, near))}?" if near else None
 
 
-def explained(
+def explain_unknown_option(
     error: click.NoSuchOption, ctx: click.Context, given: Sequence[str]
 ) -> click.NoSuchOption:
-    """Return an error about an unknown option that says what may have been meant."""
+    """Return an error about an unknown option that suggests another one."""
     known = {long_name(one) for one in ctx.command.params if isinstance(one, click.Option)}
-    every = owners(ctx.find_root().command)
+    all_options = owners(ctx.find_root().command)
     written = error.option_name
-    hint = option_hint(written.lstrip("-"), known, every, "--{}".format)
+    hint = option_hint(written.lstrip("-"), known, all_options, "--{}".format)
     if not written.startswith("--"):
         # Click names the first unknown letter of a word behind a single dash.
         words = (word.partition("=")[0] for word in given if word[:1] == "-" != word[1:2])
         word = next((one for one in words if written[1:] in one[1:]), written)
-        meant = option_hint(word[1:], known, every, "--{}".format)
+        meant = option_hint(word[1:], known, all_options, "--{}".format)
         written, hint = (word, meant) if meant else (written, hint)
     if isinstance(ctx.command, click.Group):
         params = [one for command in ctx.command.commands.values() for one in command.params]
@@ -149,3 +148,67 @@ def explained(
     hint = hint or near_hint(written.lstrip("-"), known, "--{}".format)
     message = f"No such option '{written}'{f': {hint}' if hint else '.'}"
     return click.NoSuchOption(written, printable(message), ctx=ctx)
+
+
+# Commands
+
+# Names of these commands, and of options of the program, in other programs.
+_COMMAND_NAMES = {
+    ("melspectrogram", "spectrogram"): "extract convert compute run process features transform",
+    ("spectrogram",): "stft fft",
+    ("info",): "ls list describe inspect stat soxi",
+    ("info", "plot"): "show",
+    ("verify",): "check validate test",
+    ("compare",): "diff cmp",
+    ("plot",): "draw view display",
+    ("merge",): "concat cat join combine",
+    ("--help",): "help",
+    ("--version",): "version",
+}
+_COMMANDS = {name: commands for commands, names in _COMMAND_NAMES.items() for name in names.split()}
+_SHOWN = 3  # arguments of a command that is spelled out
+
+
+def command_hint(arguments: Sequence[str], commands: Collection[str]) -> str:
+    """Return a clause that suggests a command for arguments that begin with none."""
+    name = arguments[0]
+    if (kind := _kind_of_path(name)) is not None:
+        return f"it is {kind}, and a command comes first: {_whole_command(arguments)}"
+    plain = name.lower().replace("-", "").replace("_", "")
+    near = (
+        _COMMANDS.get(plain)
+        or [one for one in commands if one.startswith(plain)]
+        or difflib.get_close_matches(plain, commands)
+    )
+    if near:
+        return f"did you mean {' or '.join(f'{PROGRAM} {one}' for one in near)}?"
+    return f"the commands are {', '.join(commands)}"
+
+
+def _kind_of_path(name: str) -> str | None:
+    """Return what kind of path an argument is; ``None`` if it is none."""
+    from kapre_cli.audio import audio_suffixes  # not needed for --help
+    from kapre_cli.inputs import STREAM
+
+    if name == STREAM:
+        return "standard input"
+    if os.path.isdir(name):
+        return "a folder"
+    is_path = name.lower().endswith((*audio_suffixes(), *_output_suffixes())) or "/" in name
+    return "a file" if os.path.isfile(name) else "a path" if is_path else None
+
+
+def _output_suffixes() -> tuple[str, ...]:
+    return tuple(suffix for one in all_formats() for suffix in one.suffixes)
+
+
+def _whole_command(arguments: Sequence[str]) -> str:
+    name = arguments[0]
+    is_output = os.path.isdir(name) and recognized_format(Path(name)) is not None
+    if is_output or name.lower().endswith(_output_suffixes()):
+        return f"{PROGRAM} info {shlex.quote(name)}"
+    words = [shlex.quote(word) for word in arguments]
+    if not any(word.startswith(("-o", "--output")) for word in arguments):
+        more = ["..."] if len(words) > _SHOWN else []
+        words = [*words[:_SHOWN], *more, "-o", "OUTPUT.h5"]
+    return " ".join((PROGRAM, "melspectrogram", *words))

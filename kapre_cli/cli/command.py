@@ -1,69 +1,25 @@
-"""Help texts: options in groups, the usual ones alone, examples, terminals of any width."""
+"""The class of all commands, and its help texts: options in groups, or the usual ones alone."""
 
 import inspect
-from collections.abc import Iterable, Mapping
-from copy import copy
-from enum import Enum
+import signal
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from textwrap import dedent, wrap
 from typing import Any, NamedTuple
 
 import click
 
+from kapre_cli.cli.config import SHOWS_CONFIG, config_text
+from kapre_cli.cli.hints import explain_unknown_option
+from kapre_cli.cli.options import Group, Option
+from kapre_cli.errors import KapreExtractError, OutputError, wrap_os_errors
+from kapre_cli.exit_codes import Stopped
+from kapre_cli.settings import RESUMES
+
+_FEW = 10  # options that a command shows all at once
 _WIDEST = 24  # characters of an option whose meaning stands beside it
 _WIDEST_USUAL = 20  # the same for -h
-
-
-class Group(Enum):
-    """Groups of options, in the order in which they are shown."""
-
-    PICTURE = "Picture"
-    OTHER = "Options"
-    OUTPUT = "Output"
-    FEATURES = "Features"
-    AUDIO = "Audio"
-    INPUTS = "Inputs"
-    CHECKS = "What may pass"
-    RUNNING = "Running"
-    GENERAL = "General"
-
-
-class Option(click.Option):
-    """An option that belongs to a group.
-
-    Args:
-        names: As of :class:`click.Option`; so are ``attributes``. A default is shown. An option
-            with neither type nor default is a flag.
-        group: The heading under which the option is shown.
-        is_usual: Whether ``-h`` shows it, with the first sentence of its help, of about fifty
-            characters.
-    """
-
-    def __init__(
-        self, *names: str, group: Group = Group.OTHER, is_usual: bool = False, **attributes: Any
-    ) -> None:
-        if "default" in attributes:
-            attributes.setdefault("show_default", True)
-        elif "type" not in attributes:
-            attributes["is_flag"] = True
-        super().__init__(names, **attributes)
-        self.group = group
-        self.is_usual = is_usual
-
-    def get_help_extra(self, ctx: click.Context) -> Any:
-        """Return the default and the like, without the range, which errors state."""
-        extra = super().get_help_extra(ctx)
-        extra.pop("range", None)
-        if "default" in extra:
-            extra["default"] = extra["default"].strip("()")
-        return extra
-
-    def brief(self) -> "Option":
-        """Return the option as ``-h`` shows it."""
-        one = copy(self)
-        one.help = (self.help or "").partition(". ")[0].removesuffix(".") + "."
-        if not self.default:
-            one.secondary_opts = []  # --no-decibel, which is the default
-        return one
 
 
 class Formatter(click.HelpFormatter):
@@ -182,3 +138,102 @@ def brief_help(ctx: click.Context) -> str:
     formatter.write_paragraph()
     formatter.write_text(f"--help shows all {n_options} options.")
     return formatter.getvalue()
+
+
+@contextmanager
+def _pipe_closed_as_stop() -> Iterator[None]:
+    """Raise ``Stopped(SIGPIPE)`` for a broken pipe, which Click would end with exit code 1."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise Stopped(signal.SIGPIPE) from error
+
+
+class Command(click.Command):
+    """A command whose ``-h`` shows the usual options, and whose ``--help`` shows all, in groups.
+
+    Both show all if there are few. Errors suggest an option for an unknown one. Help that cannot be
+    printed fails like all other output.
+    """
+
+    context_class = Context
+
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        """Parse the arguments; options that only print do so here."""
+        try:
+            with _pipe_closed_as_stop():
+                return super().make_context(*arguments, **options)
+        except OSError as error:
+            if isinstance(error, KapreExtractError) or error.filename is not None:
+                raise
+            raise OutputError(f"'standard output' cannot be written: {error.strerror}") from error
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments; the error about an unknown option names a likely one."""
+        given = tuple(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            raise explain_unknown_option(error, ctx, given) from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call the command, or print its options as ``--show-config`` asks."""
+        with _pipe_closed_as_stop():
+            if not ctx.meta.get(SHOWS_CONFIG):
+                return super().invoke(ctx)
+            with wrap_os_errors("standard output"):
+                click.echo(config_text(ctx).encode())
+            return None
+
+    def get_help_option_names(self, ctx: click.Context) -> list[str]:
+        """Return the names of the option that usage errors point to."""
+        return ctx.help_option_names if self._has_few() else _BRIEF.opts
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """Return the option that usage errors point to."""
+        return super().get_help_option(ctx) if self._has_few() else _BRIEF
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the parameters, those that show help last."""
+        params = super().get_params(ctx)
+        return params if self._has_few() else [*params, _ALL]
+
+    def _has_few(self) -> bool:
+        return sum(isinstance(one, click.Option) for one in self.params) <= _FEW
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write all options in their groups."""
+        assert isinstance(formatter, Formatter)  # noqa: S101 - for the type checker
+        formatter.write_groups(option_rows(self, ctx), close=False)
+
+
+class ExtractingCommand(Command):
+    """A command whose ``--resume`` takes a value only if that is attached, as in ``--resume=x``.
+
+    Click would take the next argument, an input, for the value.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Attach the default value to a bare ``--resume``."""
+        end = args.index("--") if "--" in args else len(args)
+        bare = f"--resume={RESUMES[0]}"
+        options = [bare if argument == "--resume" else argument for argument in args[:end]]
+        return super().parse_args(ctx, options + args[end:])
+
+
+def _show(ctx: click.Context, option: click.Parameter, is_asked: bool) -> None:
+    if is_asked and not ctx.resilient_parsing:
+        click.echo(brief_help(ctx) if option is _BRIEF else f"{ctx.get_help()}\n", nl=False)
+        ctx.exit()
+
+
+_help_option = partial(
+    Option,
+    group=Group.GENERAL,
+    is_eager=True,
+    expose_value=False,
+    allow_from_autoenv=False,
+    callback=_show,
+)
+_BRIEF = _help_option("-h", help="Show the usual options and exit.")
+_ALL = _help_option("--help", help="Show all options and exit.")
