@@ -44,7 +44,7 @@ _REPLY_BYTES = 32
 
 
 class _ForkServer:
-    """The process that forks workers, which inherit the ``inherited`` descriptors."""
+    """The process that forks workers, which inherit these descriptors."""
 
     def __init__(self, inherited: Collection[int]) -> None:
         self._socket, theirs = socket.socketpair()

@@ -43,7 +43,7 @@ class Sink:
     Attributes:
         ahead_inputs: Maximum number of inputs that are computed before their turn has come.
         ahead_bytes: Maximum bytes of their blocks.
-        tells_at_once: Whether a failed input is reported at once, not in its turn.
+        reports_at_once: Whether a failed input is reported at once, not in its turn.
     """
 
     ahead_inputs = sys.maxsize
