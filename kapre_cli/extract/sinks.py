@@ -136,7 +136,7 @@ class FileSink(Sink):
         is_there = job.stored_in is not None and not job.has_new_metadata and job.source.key == key
         return is_there and self._is_of_same_settings
 
-    def _opened(self) -> FeatureWriter:
+    def _open_writer(self) -> FeatureWriter:
         if self._writer is None:
             write = writer_class(self._settings.output.format)
             self._writer = write(self._work_dir.staging, self._root)
@@ -144,8 +144,8 @@ class FileSink(Sink):
 
     def _write(self, job: Job, pause: Callable[[], None]) -> None:
         metadata = job.required_metadata
-        self._require_place()
-        writer = self._opened()
+        self._check_place()
+        writer = self._open_writer()
         try:
             array = self._array(job)
         except (OutputError, StoredDataError):
@@ -169,7 +169,7 @@ class FileSink(Sink):
         self._written.append(job)
         self._emit(PhaseInputEnded(metadata.seconds))
 
-    def _require_place(self) -> None:
+    def _check_place(self) -> None:
         """Check that the work folder's name is not that of another folder now.
 
         A file that is open stays where it is: a check now and then is enough.
@@ -202,7 +202,7 @@ class FileSink(Sink):
             if self._writer is None:
                 self._write_all(arrays)
             if self._written or self._may_be_empty(jobs):
-                self._publish(self._opened())
+                self._publish(self._open_writer())
                 return
         self._work_dir.keep = False
         self._count(arrays)
