@@ -41,9 +41,15 @@ NO_RESULT = InputResult()
 
 
 class RunStarted(NamedTuple):
-    """The run can no longer be rejected; ``versions`` are those of programs and libraries."""
+    """The run can no longer be rejected.
+
+    Attributes:
+        versions: Versions of the program and of libraries.
+        n_inputs: Number of inputs; ``None`` if more may arrive.
+    """
 
     versions: Mapping[str, str]
+    n_inputs: int | None
 
 
 class InputArrived(NamedTuple):

@@ -71,7 +71,8 @@ def test_a_result_has_counts_failures_and_output(sources: list[Source], tmp_path
     )
     assert fast.error.__traceback__ is bad.error.__traceback__ is None  # they hold no samples
     kinds = [type(event) for event in seen]
-    assert kinds[0] is events.RunStarted
+    assert isinstance(seen[0], events.RunStarted)
+    assert seen[0].n_inputs == 3
     assert kinds.count(events.InputStarted) == kinds.count(events.InputEnded) == 3
     written = [event for event in seen if isinstance(event, events.InputWritten)]
     assert [event.result.shape for event in written] == [(94, 33, 1)]

@@ -111,7 +111,7 @@ def event_text(event: Event) -> str | None:
             return None if result.note is None else f"{quoted(path)}: {result.note}"
         case Note(text) | Warned(text):
             return text
-        case RunStarted(versions):
+        case RunStarted(versions, _):
             return ", ".join(f"{name} {number}" for name, number in versions.items())
         case InputDetails(key, is_reused, axes, shape, seconds):
             sizes = ", ".join(f"{axis} {n:,}" for axis, n in zip(axes, shape, strict=True))
