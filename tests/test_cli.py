@@ -584,7 +584,7 @@ def test_whole_numbers_may_be_written_as_other_programs_do(
     assert program(*command, other, *other_words, "--sr", sr).code == 0
     assert plain.read_bytes() == other.read_bytes()
     ended = program("verify", other, "--against", audio, "--sample", "1.0")
-    assert "1 computed anew" in ended.out
+    assert "1 recomputed" in ended.out
 
 
 def test_an_output_of_nothing_is_not_written(audio: Path, program: Any) -> None:

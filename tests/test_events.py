@@ -1,6 +1,7 @@
 """Events and results of a run in Python, without the command line."""
 
 import pickle
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,8 @@ def test_a_stopped_run_counts_every_input(sources: list[Source], tmp_path: Path)
     assert result.failures is not None
     first, *_, last = result.failures
     assert (first.is_own, last.is_own, last.error) == (True, False, stopped.value)
-    assert stopped.value.__traceback__ is not None
+    assert traceback.extract_tb(stopped.value.__traceback__)[-1].name == "check_failures"
+    assert result.n_untried == sum(not failure.is_tried for failure in result.failures) > 0
     assert result.output is None
 
 
