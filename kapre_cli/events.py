@@ -41,9 +41,15 @@ NO_RESULT = InputResult()
 
 
 class RunStarted(NamedTuple):
-    """The run can no longer be rejected; ``versions`` are those of programs and libraries."""
+    """The run can no longer be rejected.
+
+    Attributes:
+        versions: Versions of the program and of libraries.
+        n_inputs: Number of inputs; ``None`` if more may arrive.
+    """
 
     versions: Mapping[str, str]
+    n_inputs: int | None
 
 
 class InputArrived(NamedTuple):
@@ -264,35 +270,31 @@ class WorkKept(NamedTuple):
     n_inputs: int | None = None
 
 
-Event = (
-    RunStarted
-    | InputArrived
-    | InputsComplete
-    | WaitingForInputs
-    | InputReused
-    | InputResumed
-    | InputStarted
-    | InputProgress
-    | InputEnded
-    | InputDetails
-    | WorkerDied
-    | InputWritten
-    | InputSkipped
-    | InputFailed
-    | PhaseStarted
-    | PhaseProgress
-    | PhaseInputEnded
-    | FaultFound
-    | UnexpectedFound
-    | Note
-    | Warned
-    | ReducedRange
+NoteEvent = (
+    Note
     | OtherVersions
     | ArrayDamaged
     | ArraysRemoved
     | ArraysRetained
     | OutputUnchanged
-    | WorkKept
+    | InputWritten
+)
+WarningEvent = Warned | ReducedRange
+DetailEvent = RunStarted | InputDetails
+InputEvent = InputArrived | InputReused | InputResumed | InputStarted | InputProgress | InputEnded
+ResultEvent = InputWritten | InputSkipped | InputFailed
+PhaseEvent = PhaseStarted | PhaseProgress | PhaseInputEnded
+FaultEvent = FaultFound | UnexpectedFound
+StateEvent = InputsComplete | WaitingForInputs | WorkerDied | WorkKept
+Event = (
+    InputEvent
+    | ResultEvent
+    | PhaseEvent
+    | FaultEvent
+    | StateEvent
+    | NoteEvent
+    | WarningEvent
+    | DetailEvent
 )
 
 Observer = Callable[[Event], None]

@@ -1,6 +1,7 @@
 """Events and results of a run in Python, without the command line."""
 
 import pickle
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,8 @@ def test_a_result_has_counts_failures_and_output(sources: list[Source], tmp_path
     )
     assert fast.error.__traceback__ is bad.error.__traceback__ is None  # they hold no samples
     kinds = [type(event) for event in seen]
-    assert kinds[0] is events.RunStarted
+    assert isinstance(seen[0], events.RunStarted)
+    assert seen[0].n_inputs == 3
     assert kinds.count(events.InputStarted) == kinds.count(events.InputEnded) == 3
     written = [event for event in seen if isinstance(event, events.InputWritten)]
     assert [event.result.shape for event in written] == [(94, 33, 1)]
@@ -118,7 +120,8 @@ def test_a_stopped_run_counts_every_input(sources: list[Source], tmp_path: Path)
     assert result.failures is not None
     first, *_, last = result.failures
     assert (first.is_own, last.is_own, last.error) == (True, False, stopped.value)
-    assert stopped.value.__traceback__ is not None
+    assert traceback.extract_tb(stopped.value.__traceback__)[-1].name == "check_failures"
+    assert result.n_untried == sum(not failure.is_tried for failure in result.failures) > 0
     assert result.output is None
 
 

@@ -194,9 +194,7 @@ def test_plot_and_verify_tell_an_exception_as_a_failure(
     monkeypatch.setattr(soundfile.SoundFile, "read", failing)
     ended = program("verify", output, "--against", audio)
     assert ended.code == 1
-    assert (
-        ended.out.count("cannot be computed anew: unexpected ZeroDivisionError: of a test\n") == 5
-    )
+    assert ended.out.count("cannot be recomputed: unexpected ZeroDivisionError: of a test\n") == 5
     ended = program("plot", audio / "0.flac", "-o", tmp_path / "a.png")
     assert ended.code == 1
     assert "unexpected ZeroDivisionError: of a test" in ended.err

@@ -9,6 +9,7 @@ from kapre_cli.events import (
     ArrayDamaged,
     ArraysRemoved,
     ArraysRetained,
+    DetailEvent,
     Event,
     FaultFound,
     InputDetails,
@@ -17,6 +18,7 @@ from kapre_cli.events import (
     InputStarted,
     InputWritten,
     Note,
+    NoteEvent,
     OtherVersions,
     OutputUnchanged,
     PhaseInputEnded,
@@ -25,6 +27,7 @@ from kapre_cli.events import (
     RunStarted,
     UnexpectedFound,
     Warned,
+    WarningEvent,
     WorkerDied,
     WorkKept,
 )
@@ -36,18 +39,6 @@ _NAMED = 3  # keys in a line
 _MANY = 10  # failures of a kind that are worth a line of their own
 _MOST_KINDS = 1000  # that are counted
 _LONGEST_KIND = 300  # characters
-
-_NOTES = (
-    ArrayDamaged,
-    ArraysRemoved,
-    ArraysRetained,
-    InputWritten,
-    Note,
-    OtherVersions,
-    OutputUnchanged,
-)
-_WARNINGS = (ReducedRange, Warned)
-_DETAILS = (InputDetails, RunStarted)
 
 _FREQUENT = frozenset({InputProgress, InputStarted, PhaseInputEnded, PhaseProgress})  # no lines
 
@@ -84,12 +75,12 @@ class EventLines:
         text = event_text(event)
         if text is None:
             return
-        if isinstance(event, _NOTES):
+        if isinstance(event, NoteEvent):
             if not self._quiet:
                 self._say(f"note: {text}")
-        elif isinstance(event, _WARNINGS):
+        elif isinstance(event, WarningEvent):
             self._warn(text)
-        elif self._verbose or not isinstance(event, _DETAILS):
+        elif self._verbose or not isinstance(event, DetailEvent):
             self._say(text)
 
     def _warn(self, text: str) -> None:
@@ -120,7 +111,7 @@ def event_text(event: Event) -> str | None:
             return None if result.note is None else f"{quoted(path)}: {result.note}"
         case Note(text) | Warned(text):
             return text
-        case RunStarted(versions):
+        case RunStarted(versions, _):
             return ", ".join(f"{name} {number}" for name, number in versions.items())
         case InputDetails(key, is_reused, axes, shape, seconds):
             sizes = ", ".join(f"{axis} {n:,}" for axis, n in zip(axes, shape, strict=True))

@@ -56,7 +56,7 @@ class _Run:
     """The requested run, and its inputs as far as known before any work is done.
 
     Attributes:
-        every: The inputs of all shards.
+        all_sources: The inputs of all shards.
         shard: The shard that this run computes, if it is one.
     """
 
@@ -65,18 +65,18 @@ class _Run:
     output: OutputSettings
     incoming: StdinInputs
     inputs: Inputs
-    every: Sequence[Source]
+    all_sources: Sequence[Source]
     shard: Shard | None
 
 
 def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
     """Run one extraction and return the exit code."""
-    _check(options)
+    _check_options(options)
     output = output_settings(options)
     with StdinInputs(options, output) as incoming:
         with interruptible_waits(), stdout_for_arrays(output):
             known = incoming.known()
-            taken, shard = _taken(known.sources, options["shard"], output)
+            taken, shard = _shard_inputs(known.sources, options["shard"], output)
         inputs = replace(known, sources=tuple(taken))
         run = _Run(config, options, output, incoming, inputs, known.sources, shard)
         remedy = RESUME
@@ -88,7 +88,7 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
             return _dry_run(run, computing) if options["dry_run"] else _run(run, computing)
 
 
-def _check(options: Mapping[str, Any]) -> None:
+def _check_options(options: Mapping[str, Any]) -> None:
     if options["output"] == "-" and options["report"] == STANDARD_OUTPUT:
         raise click.UsageError(
             "Standard output (-) cannot take the features and the report; name a file for one."
@@ -104,7 +104,7 @@ def _check(options: Mapping[str, Any]) -> None:
 def _run(run: _Run, computing: "Executor") -> int:
     options, incoming = run.options, run.incoming
     with stdout_for_arrays(run.output) as descriptor:
-        place = _checked(run)
+        place = _check_paths(run)
         if descriptor is not None or options["report"] == STANDARD_OUTPUT:
             incoming.check_stdout_is_no_input(run.inputs, 1 if descriptor is None else descriptor)
 
@@ -168,13 +168,13 @@ def _reported(
                     result_log.finish(result, exit_code_of(error))
             raise
         opened, target = result_log.descriptor, place.target
-        is_there = opened is None or target is None or is_at(opened, target, follow_links=True)
-        result.is_broken |= not is_there
+        is_in_place = opened is None or target is None or is_at(opened, target, follow_links=True)
+        result.is_broken |= not is_in_place
         result_log.finish(result, result.exit_code)
-        if not is_there:
+        if not is_in_place:
             terminal.say(
                 f"{PROGRAM}: Error: the report {quoted(path)} was moved, replaced or removed while "
-                "the run was on: its lines are not there"
+                "the run was on: its lines are lost"
             )
 
 
@@ -188,7 +188,7 @@ def _both(first: Observer, second: Observer) -> Observer:
 
 def _dry_run(run: _Run, computing: "Executor") -> int:
     """Print what a run would do, and return the exit code that it would have."""
-    _checked(run)
+    _check_paths(run)
     run.incoming.receive()
 
     from kapre_cli.cli.dry_run import print_preview
@@ -197,8 +197,8 @@ def _dry_run(run: _Run, computing: "Executor") -> int:
     lines: list[str] = []
     printed = EventLines(lines.append, verbose=run.options["verbose"])
     result = RunResult(printed)
-    _count_rejected(run, result)
-    settings = _settings(run, run.every, result, lines.append)
+    _emit_rejected(run, result)
+    settings = _settings(run, run.all_sources, result, lines.append)
     if settings is not None:
         print_preview(run.inputs.sources, settings, result, lines.append, computing)
     lines += printed.failures_by_kind()
@@ -210,7 +210,7 @@ def _dry_run(run: _Run, computing: "Executor") -> int:
     return result.exit_code
 
 
-def _checked(run: _Run) -> "ReportPlace | None":
+def _check_paths(run: _Run) -> "ReportPlace | None":
     """Validate output and report; return the report's place, if one was asked for."""
     from kapre_cli.cli.report_file import check_report
     from kapre_cli.outputs.validation import validate_output
@@ -219,16 +219,17 @@ def _checked(run: _Run) -> "ReportPlace | None":
         run.incoming.check_not_read("output", run.output.path)
         # All shards must fit into one output. A single array is never one of several.
         validate_output(
-            run.output, run.every if run.output.file_format.holds_many else run.inputs.sources
+            run.output,
+            run.all_sources if run.output.file_format.holds_many else run.inputs.sources,
         )
     path = run.options["report"]
     if path is None:
         return None
     run.incoming.check_not_read("report", path)
-    return check_report(path, run.output, run.every, config_file())
+    return check_report(path, run.output, run.all_sources, config_file())
 
 
-def _taken(
+def _shard_inputs(
     sources: Sequence[Source], shard: Shard | None, output: OutputSettings
 ) -> tuple[Sequence[Source], Shard | None]:
     """Return the inputs of this run, and its shard with the digest of all inputs."""
@@ -252,8 +253,8 @@ def _work(
 ) -> None:
     """Do the work of a run; print errors that do not end the process."""
     try:
-        _count_rejected(run, result)
-        if _received(run, result, terminal):
+        _emit_rejected(run, result)
+        if _receive(run, result, terminal):
             _extract(run, result, terminal, computing, descriptor)
         ignore_signals()  # the rest takes a moment
     except (OutputError, StoredDataError, TooManyFailuresError) as error:
@@ -270,16 +271,16 @@ def _work(
             terminal(result.kept)
 
 
-def _count_rejected(run: _Run, result: RunResult) -> None:
+def _emit_rejected(run: _Run, result: RunResult) -> None:
     for note in run.inputs.notes:
         result.emit(Note(note))
-    if run.every and not run.inputs.sources:
+    if run.all_sources and not run.inputs.sources:
         result.emit(Note(f"shard {run.shard} has no inputs: its output has no arrays"))
     for rejected in run.inputs.rejected_paths:
         result.failed(rejected.path, UsageError(rejected.reason))
 
 
-def _received(run: _Run, result: RunResult, terminal: "Terminal") -> bool:
+def _receive(run: _Run, result: RunResult, terminal: "Terminal") -> bool:
     """Read standard input, if it is an input; if that fails, all inputs do."""
     try:
         run.incoming.receive()
@@ -308,8 +309,8 @@ def _extract(
     for source in () if isinstance(sources, InputStream) else sources:
         if source.is_stream:  # received by now; the terminal knows the others
             terminal(InputArrived(source.key, source.size))
-    every = sources if isinstance(sources, InputStream) else run.every
-    settings = _settings(run, every, result, terminal.say)
+    all_sources = sources if isinstance(sources, InputStream) else run.all_sources
+    settings = _settings(run, all_sources, result, terminal.say)
     if settings is not None:
         from kapre_cli.extract.run import extract, stream
 
@@ -324,14 +325,14 @@ def _extract(
 
 def _settings(
     run: _Run,
-    every: Sequence[Source] | InputStream,
+    all_sources: Sequence[Source] | InputStream,
     result: RunResult,
     say: Callable[[str], None],
 ) -> ExtractionSettings | None:
     """Return the settings, with notes on unusual ones; ``None`` without a sample rate or inputs."""
     options = run.options
-    sr = sample_rate(options, every, run.inputs.sources, result, say)
-    if sr is None or not every:
+    sr = sample_rate(options, all_sources, run.inputs.sources, result, say)
+    if sr is None or not all_sources:
         return None
     layer = layer_config(run.config, options, sr)
     settings = ExtractionSettings(

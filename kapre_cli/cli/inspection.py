@@ -118,14 +118,14 @@ def verify(output: Path, against: Path | None, sample: int | None, recompute_all
     ):
         from kapre_cli.cli.event_lines import event_text  # NumPy only where it is needed
         from kapre_cli.cli.terminal import Terminal
-        from kapre_cli.events import Event, FaultFound, UnexpectedFound
+        from kapre_cli.events import Event, FaultEvent
         from kapre_cli.inspect import verify as inspection
 
         number = None if recompute_all else sample or inspection.SAMPLE
         with Terminal() as terminal:
 
             def show(event: Event) -> None:
-                is_fault = isinstance(event, FaultFound | UnexpectedFound)
+                is_fault = isinstance(event, FaultEvent)
                 if is_fault and (line := event_text(event)) is not None:
                     terminal.echo(line)
                 else:

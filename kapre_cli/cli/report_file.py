@@ -78,8 +78,8 @@ def check_report(
     check_regular(target, "report", path)
     existing = stamp_of(target)
     if existing is not None:
-        _require_replaceable(path, target, existing, output)
-    _require_writable(path, target)
+        _check_replaceable(path, target, existing, output)
+    _check_writable(path, target)
     return ReportPlace(path, target, existing)
 
 
@@ -92,7 +92,7 @@ def _takes_data(file: Path | int) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
 
 
-def _require_replaceable(path: Path, target: Path, existing: Stamp, output: OutputSettings) -> None:
+def _check_replaceable(path: Path, target: Path, existing: Stamp, output: OutputSettings) -> None:
     if existing.size > 0:
         _check_ours(path, target, output)
     with suppress(OSError):  # a file that cannot be opened has no writer
@@ -131,7 +131,7 @@ def _check_ours(path: Path, target: Path, output: OutputSettings) -> None:
         )
 
 
-def _require_writable(path: Path, target: Path) -> None:
+def _check_writable(path: Path, target: Path) -> None:
     for place, mode in ((target.parent, os.W_OK | os.X_OK), (target, os.W_OK)):
         is_effective = os.access in os.supports_effective_ids
         if place.exists() and not os.access(place, mode, effective_ids=is_effective):

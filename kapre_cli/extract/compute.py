@@ -160,13 +160,13 @@ class _ComputeStage:
                 yield None
                 self._outbox.send()
             elif isinstance(item, Block):
-                yield from self._of_block(item)
+                yield from self._segments_of(item)
             elif isinstance(item, EndOfInput):
                 self._ended(item)
             else:
                 self._outbox.add(Began(item.number))
 
-    def _of_block(self, block: Block) -> Iterator[Segment]:
+    def _segments_of(self, block: Block) -> Iterator[Segment]:
         active = block.input
         if active.has_failed:
             return

@@ -42,8 +42,8 @@ from kapre_cli.run_result import RunResult
 
 _TASK_BYTES = 2**23  # of the files of one task, at most
 _TASKS_A_WORKER = 4  # at least, if there is work for so many
-_TAKEN_AT_ONCE = 8  # finished inputs, before new messages are handled
-_LISTED_AHEAD = 2**10  # inputs of a list that wait to be computed
+_MAX_TAKEN = 8  # finished inputs, before new messages are handled
+_MAX_LISTED_AHEAD = 2**10  # inputs of a list that wait to be computed
 
 
 class Coordinator:
@@ -114,10 +114,10 @@ class Coordinator:
             if self._running and not is_ready:
                 self._sink.prepare()  # while the first input is computed
                 is_ready = True
-            has_taken = self._let_sink_take()
+            has_taken = self._take_ended()
             if self._arriving is None and not self.queue:
                 break
-            wants_more = self._arriving is not None and len(self._pending) < _LISTED_AHEAD
+            wants_more = self._arriving is not None and len(self._pending) < _MAX_LISTED_AHEAD
             descriptors = [self._arriving.fileno()] if self._arriving and wants_more else []
             if descriptors and not has_taken and not self._running:
                 self._emit(WaitingForInputs())
@@ -130,7 +130,7 @@ class Coordinator:
         """Add the inputs that have arrived, without waiting."""
         if self._arriving is None:
             return
-        while len(self._pending) < _LISTED_AHEAD:
+        while len(self._pending) < _MAX_LISTED_AHEAD:
             source = self._arriving.next_now()
             if source is None:
                 break
@@ -165,13 +165,13 @@ class Coordinator:
     def _give_tasks(self) -> None:
         while self._pending or self._retries:
             if not self._n_workers:
-                self._begin()
+                self._start_workers()
             worker = self._executor.idle_worker(alone=bool(self._retries))
             if worker is None or not (inputs := self._next_inputs()):
                 return
             self._executor.submit(worker, Task(inputs, self._journal_for(worker, inputs)))
 
-    def _begin(self) -> None:
+    def _start_workers(self) -> None:
         n_inputs = len(self._pending) if self._arriving is None else None
         most = n_processors() if self._settings.engine == "numpy" else 1
         self._n_workers = min(self._settings.jobs or most, n_inputs or most)
@@ -292,7 +292,7 @@ class Coordinator:
 
     # The output
 
-    def _let_sink_take(self) -> bool:
+    def _take_ended(self) -> bool:
         """Let the sink take some inputs whose turn has come; return whether there were any."""
         if not (
             self._running or self._pending or self._retries or self._arriving or self._all_ended
@@ -300,7 +300,7 @@ class Coordinator:
             self._all_ended = True
             self._sink.all_ended(self.queue)
         n_taken = 0
-        while self.queue and self.queue[0].has_ended and n_taken < _TAKEN_AT_ONCE:
+        while self.queue and self.queue[0].has_ended and n_taken < _MAX_TAKEN:
             job = self.queue[0]
             n_bytes = _n_bytes(job)
             self._sink.take(job, self._pause)

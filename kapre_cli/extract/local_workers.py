@@ -33,8 +33,8 @@ from kapre_cli.extract.tasks import (
 from kapre_cli.interpreter import tune_interpreter
 from kapre_cli.osutil import discard
 
-_ENDS = (Finished, Failed, Previewed)  # the last message of an input
-_LITTLE_BYTES = 2**22  # of a task that ends soon: the next one is sent ahead
+_LAST_MESSAGES = (Finished, Failed, Previewed)  # the last message of an input
+_SMALL_TASK_BYTES = 2**22  # of a task that ends soon: the next one is sent ahead
 _SECONDS_TO_END = 5.0  # that workers may take to keep their finished work
 
 _NO_PROCESS = "the system allows no more processes"
@@ -44,7 +44,7 @@ _REPLY_BYTES = 32
 
 
 class _ForkServer:
-    """The process that forks workers, which inherit the ``inherited`` descriptors."""
+    """The process that forks workers, which inherit these descriptors."""
 
     def __init__(self, inherited: Collection[int]) -> None:
         self._socket, theirs = socket.socketpair()
@@ -56,7 +56,7 @@ class _ForkServer:
             raise ProcessLimitError(_NO_PROCESS) from error
         if self._pid == 0:
             try:
-                _settle({*inherited, theirs.fileno()})
+                _release_inherited({*inherited, theirs.fileno()})
                 _fork_workers(theirs)
             finally:
                 os._exit(1)
@@ -85,7 +85,7 @@ class _ForkServer:
             os.waitpid(self._pid, 0)
 
 
-def _settle(inherited: Collection[int]) -> None:
+def _release_inherited(inherited: Collection[int]) -> None:
     """Release what belongs to the parent process, except for some descriptors.
 
     A pipe that a worker held open would have no end while that worker hangs.
@@ -149,7 +149,9 @@ class _Worker:
 
     @property
     def ends_soon(self) -> bool:
-        return len(self.left) == 1 and len(self.unfinished) > 1 and self.n_bytes <= _LITTLE_BYTES
+        return (
+            len(self.left) == 1 and len(self.unfinished) > 1 and self.n_bytes <= _SMALL_TASK_BYTES
+        )
 
     def ended(self, number: int) -> None:
         """Record that an input has ended. Tasks end in order, except for a few inputs."""
@@ -170,7 +172,7 @@ class LocalWorkers(Executor):
     """
 
     def __init__(self, n_workers: int, inherited: Collection[int] = ()) -> None:
-        self._most = n_workers
+        self._max_workers = n_workers
         self._n_used = 0
         self._server = _ForkServer(inherited)
         self._workers: list[_Worker] = []
@@ -180,7 +182,7 @@ class LocalWorkers(Executor):
         self._common, self._deliver = common, deliver
         if any(worker.unfinished for worker in self._workers):
             self.stop()
-        self._n_used = min(self._most, n_workers)
+        self._n_used = min(self._max_workers, n_workers)
         for worker in self._workers[: self._n_used]:
             with suppress(OSError):  # one that has died is replaced
                 worker.channel.send(common)
@@ -215,13 +217,13 @@ class LocalWorkers(Executor):
 
     def submit(self, worker: int, task: Task) -> None:
         """Send a task to a worker; if it has died, :meth:`wait` notices."""
-        taker = self._workers[worker]
-        taker.unfinished.update((one.number, one) for one in task.inputs)
-        taker.left.append(len(task.inputs))
-        taker.n_bytes = sum(one.n_bytes for one in task.inputs)
-        taker.journal = task.journal
+        recipient = self._workers[worker]
+        recipient.unfinished.update((one.number, one) for one in task.inputs)
+        recipient.left.append(len(task.inputs))
+        recipient.n_bytes = sum(one.n_bytes for one in task.inputs)
+        recipient.journal = task.journal
         with suppress(OSError):
-            taker.channel.send(task)
+            recipient.channel.send(task)
 
     def wait(self, descriptors: Collection[int] = (), timeout: float | None = None) -> None:
         """Deliver the workers' messages and replace workers that have died."""
@@ -241,14 +243,14 @@ class LocalWorkers(Executor):
             self._replace(number)
             return
         for message in messages:
-            if isinstance(message, _ENDS):
+            if isinstance(message, _LAST_MESSAGES):
                 worker.ended(message.number)
             self._deliver(message)
 
     def _replace(self, number: int) -> None:
         worker = self._workers[number]
         worker.channel.close()
-        how = _how(self._server.wait(worker.pid))
+        how = _cause_of(self._server.wait(worker.pid))
         try:
             self._workers[number] = self._started()
         except ProcessLimitError:
@@ -286,7 +288,7 @@ class LocalWorkers(Executor):
         self._server.close()
 
 
-def _how(status: int | None) -> str:
+def _cause_of(status: int | None) -> str:
     """Return in words how a process ended."""
     if status is None or not os.WIFSIGNALED(status):
         return "it ended"

@@ -76,7 +76,7 @@ class ReusePolicy:
         paths that gave no input, such as unreadable folders.
         """
         retained = {id(job) for job in self._retained}
-        behind: defaultdict[str, list[Job]] = defaultdict(list)  # by the key that they followed
+        followers: defaultdict[str, list[Job]] = defaultdict(list)  # by the key that they followed
         known = {job.source.key for job in jobs}
         unclaimed = self.unclaimed(known)
         if unclaimed and (
@@ -89,16 +89,16 @@ class ReusePolicy:
                     last = key
                 elif self._reuse_stored(job, self._allowed_metadata):
                     self._retained.append(job)
-                    behind[last].append(job)
+                    followers[last].append(job)
         elif unclaimed:
             hidden = [key for key in unclaimed if any(map(is_hidden, key.split("/")))]
             path = self.settings.output.path
             self.result.emit(ArraysRemoved(path, unclaimed, len(hidden)))
-        arrays = behind[""]
+        arrays = followers[""]
         for job in jobs:
             if not job.has_failed or id(job) in retained:
                 arrays.append(job)
-            arrays += behind.get(job.source.key, [])
+            arrays += followers.get(job.source.key, [])
         if self._retained:
             self.result.emit(ArraysRetained([job.source.key for job in self._retained]))
         return arrays

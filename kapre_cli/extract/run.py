@@ -76,7 +76,7 @@ def _extract(
         common = TaskSettings(settings, OutputMetadata.of(settings))
         with PreviousRun(work_dir, replayed, output, common.root) as earlier:
             versions = common.root.versions
-            result.emit(RunStarted(versions))
+            result.emit(RunStarted(versions, None if arriving else len(jobs)))
             reuse = ReusePolicy(earlier, settings, versions, result)
             reuse.compare_versions()
             known = None if arriving else jobs
@@ -125,12 +125,13 @@ def stream(
     """
     settings = replace(settings, layer=resolved(settings.layer))
     common = TaskSettings(settings, OutputMetadata.of(settings), is_durable=False)
-    result.emit(RunStarted(common.root.versions))
+    jobs, arriving = _jobs_of(sources)
+    result.emit(RunStarted(common.root.versions, None if arriving else len(jobs)))
     with scratch_folder() as folder, Journals(folder) as journals, InProcess() as here:
         sink = StreamSink(descriptor, settings, journals, result)
         run = Coordinator(common, journals, sink, result, executor or here)
         with _stopped_counted(run.queue, settings, result):
-            run.run(*_jobs_of(sources))
+            run.run(jobs, arriving)
 
 
 def _jobs_of(sources: Sequence[Source] | InputStream) -> tuple[list[Job], InputStream | None]:

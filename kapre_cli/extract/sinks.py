@@ -42,7 +42,7 @@ class Sink:
     Attributes:
         ahead_inputs: Maximum number of inputs that are computed before their turn has come.
         ahead_bytes: Maximum bytes of their blocks.
-        tells_at_once: Whether a failed input is reported at once, not in its turn.
+        reports_at_once: Whether a failed input is reported at once, not in its turn.
     """
 
     ahead_inputs = sys.maxsize
@@ -136,7 +136,7 @@ class FileSink(Sink):
         is_there = job.stored_in is not None and not job.has_new_metadata and job.source.key == key
         return is_there and self._is_of_same_settings
 
-    def _opened(self) -> FeatureWriter:
+    def _open_writer(self) -> FeatureWriter:
         if self._writer is None:
             self._writer = self._format.writer_class()(self._work_dir.staging, self._root)
         return self._writer
@@ -144,7 +144,7 @@ class FileSink(Sink):
     def _write(self, job: Job, pause: Callable[[], None]) -> None:
         metadata = job.required_metadata
         self._check_place()
-        writer = self._opened()
+        writer = self._open_writer()
         try:
             array = self._array(job)
         except (OutputError, StoredDataError):
@@ -201,7 +201,7 @@ class FileSink(Sink):
             if self._writer is None:
                 self._write_all(arrays)
             if self._written or self._may_be_empty(jobs):
-                self._publish(self._opened())
+                self._publish(self._open_writer())
                 return
         self._work_dir.keeps_journals = False
         self._count(arrays)

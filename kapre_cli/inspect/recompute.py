@@ -84,8 +84,8 @@ def _check_folder(features: Features, audio: Path) -> None:
         return
     named = ", ".join(quoted(path) for path in missing[:_NAMED])
     more = ", ..." if len(missing) > _NAMED else ""
-    meant = next(_near_folders(features, audio, missing[0]), None)
-    hint = f"; {quoted(meant)} may be meant, where {quoted(missing[0])} is" if meant else ""
+    near = next(_near_folders(features, audio, missing[0]), None)
+    hint = f"; {quoted(near)} may be meant, where {quoted(missing[0])} is" if near else ""
     raise UsageError(
         f"none of the inputs of {quoted(features.path)} lies in the folder {quoted(audio)}; "
         f"looked for: {named}{more}{hint}"
