@@ -1,5 +1,6 @@
 """The documentation is true: blocks run, links lead somewhere, every public name is described."""
 
+import ast
 import itertools
 import re
 import subprocess
@@ -98,6 +99,33 @@ def test_pages_can_be_followed_one_after_another_in_one_folder() -> None:
         for name in {name.partition("/")[0] for name in names}:
             assert written.setdefault(name, name_of(page)) == name_of(page), name
     assert not {"sample_audio", "sample_audio_other_rates", "docs"} & {*written}
+
+
+def texts_of_the_program() -> str:
+    """Return all texts in the package, line by line, with NUL for what is filled in."""
+    found = []
+    for path in (ROOT / "kapre_cli").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+            values = [part.value if isinstance(part, ast.Constant) else "\0" for part in parts]
+            found.append("".join(value for value in values if isinstance(value, str)))
+    return "\n".join(found)
+
+
+def test_questions_are_messages_of_the_program() -> None:
+    page = (ROOT / "docs/questions.md").read_text(encoding="utf-8")
+    messages = [
+        message
+        for line in re.findall(r"^\*\*`.*\*\*$", page, re.M)
+        for message in re.findall("`(.*?)`", line)
+        if "command not found" not in message  # a shell's
+    ]
+    assert len(messages) > 10
+    texts = texts_of_the_program()
+    for message in messages:
+        parts = re.split(r"\.\.\.| are |'.*?'|(?<!\w)[\d,.]+(?= )", message)
+        for part in (part.strip().removeprefix("is ") for part in parts):
+            assert part in texts, f"{part!r} of {message!r}"
 
 
 def test_every_public_name_is_in_the_reference() -> None:
