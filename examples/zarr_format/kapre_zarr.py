@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kapre_zarr_store import ZarrFeatures, ZarrWriter
 
 INPUTS, GROUP, ATTRIBUTES, ARRAY = "inputs.jsonl", ".zgroup", ".zattrs", ".zarray"
-FEATURES, FREQUENCY = "features", "frequency"
+FEATURES, COORDINATE = "features", "coordinate"
 
 _OUR_BEGINNING = f'{{"format": "{PROGRAM}"'.encode()
 _ARRAY_FILE = re.compile(r"features/(.*/)?(\.zgroup|\.zattrs|\.zarray|\d+(\.\d+)*)")
@@ -40,7 +40,7 @@ class ZarrFormat(Format):
         GROUP,
         ATTRIBUTES,
         f"{FEATURES}/{GROUP}",
-        *(f"{FREQUENCY}/{name}" for name in (ARRAY, ATTRIBUTES, "0")),
+        *(f"{COORDINATE}/{name}" for name in (ARRAY, ATTRIBUTES, "0")),
     )
 
     def claims(self, path: Path, beginning: bytes) -> bool:  # noqa: ARG002

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import zarr
-from kapre_zarr import ARRAY, ATTRIBUTES, FEATURES, FREQUENCY, GROUP, INPUTS, ZarrFormat
+from kapre_zarr import ARRAY, ATTRIBUTES, COORDINATE, FEATURES, GROUP, INPUTS, ZarrFormat
 from numcodecs import GZip
 
 from kapre_cli.errors import StoredDataError, wrap_os_errors
@@ -16,7 +16,7 @@ from kapre_cli.formats.features import Features, StoredArray, Values, unexpected
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata, dumps
 from kapre_cli.formats.validation import (
     MAX_METADATA_BYTES,
-    validated_frequency,
+    validated_coordinate,
     validated_json,
     validated_key,
     validated_root,
@@ -66,12 +66,14 @@ class ZarrWriter(FeatureWriter):
             self._inputs.write(f"{dumps({'key': key, **metadata.to_dict()})}\n".encode())
 
     def finish(self) -> None:
-        """Write the frequencies and the root metadata, and sync all files to the disk."""
+        """Write the coordinate of the features and the root metadata, and sync all files to the disk."""
         with wrap_os_errors(self.path):
-            n = len(self.frequency)
-            frequency = _create(self._group, FREQUENCY, (n,), (n,), np.dtype("<f8"), None)
-            frequency[:] = self.frequency
-            frequency.attrs.update({"units": "Hz", DIMENSIONS: [self.root.layer.feature_axis]})
+            n = len(self.coordinate)
+            array = _create(self._group, COORDINATE, (n,), (n,), np.dtype("<f8"), None)
+            array[:] = self.coordinate
+            layer = self.root.layer
+            described = {"long_name": layer.coordinate.long_name, "units": layer.coordinate.unit}
+            array.attrs.update({**described, DIMENSIONS: [layer.feature_axis]})
             self._inputs.close()
             (self.path / ATTRIBUTES).write_text(dumps(self.root.to_dict()), encoding="ascii")
             for folder, _, names in os.walk(self.path):
@@ -103,7 +105,7 @@ class ZarrFeatures(Features):
         self.path = path
         self._place = os.path.realpath(path)
         self.root = validated_root(self._json(ATTRIBUTES))
-        self.frequency = validated_frequency(self._values(FREQUENCY)[...], self.root)
+        self.coordinate = validated_coordinate(self._values(COORDINATE)[...], self.root)
         self._inputs: dict[str, InputMetadata] = {}
         with open_plain(self._within(INPUTS)) as file:
             while line := file.readline(MAX_METADATA_BYTES):
