@@ -2,7 +2,7 @@
 
 Once it is installed (``pip install ./examples/zarr_format``), ``-o night.zarr`` and ``--format
 zarr`` work in all commands. The layout is that of the HDF5 files: an array ``features/<key>`` for
-each input, with its metadata as attributes, and the array ``frequency``. The group's attributes are
+each input, with its metadata as attributes, and the array ``coordinate``. The group's attributes are
 the metadata of the output; ``inputs.jsonl`` lists the inputs in order, a line for each.
 
 The group is of Zarr's version 2, which Zarr 2 and 3 write and read. Importing this module imports

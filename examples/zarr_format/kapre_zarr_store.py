@@ -66,7 +66,7 @@ class ZarrWriter(FeatureWriter):
             self._inputs.write(f"{dumps({'key': key, **metadata.to_dict()})}\n".encode())
 
     def finish(self) -> None:
-        """Write the coordinate of the features and the root metadata, and sync all files to the disk."""
+        """Write the coordinate and the root metadata, and sync all files to the disk."""
         with wrap_os_errors(self.path):
             n = len(self.coordinate)
             array = _create(self._group, COORDINATE, (n,), (n,), np.dtype("<f8"), None)
