@@ -4,11 +4,15 @@ import os
 import traceback
 from contextlib import suppress
 
-from kapre_cli.text import counted, quoted
+from kapre_cli.text import Argument, Text, counted, quoted
 
 
 class KapreExtractError(Exception):
-    """The root of the errors of this package."""
+    """The root of the errors of this package.
+
+    The message of one that names arguments is a :class:`~kapre_cli.text.Text`: the command line
+    spells them as its options.
+    """
 
 
 class SettingsError(KapreExtractError, ValueError):
@@ -17,18 +21,6 @@ class SettingsError(KapreExtractError, ValueError):
 
 class UsageError(KapreExtractError, ValueError):
     """A request that is refused before any work is done, such as an output that exists."""
-
-
-class KeptWorkError(UsageError):
-    """The work of an interrupted run, which is neither to be resumed nor overwritten."""
-
-
-class NotResumableError(UsageError):
-    """An output that cannot be read, so that no run can resume it."""
-
-
-class OtherSettingsError(UsageError):
-    """Earlier work with other settings than this run's."""
 
 
 class AudioReadError(KapreExtractError, OSError):
@@ -45,14 +37,18 @@ class SampleRateError(AudioReadError):
 
     def __init__(self, sr: int, wanted: int) -> None:
         self.sr, self.wanted = sr, wanted
-        super().__init__(f"sample rate is {sr:,} Hz, this run uses {wanted:,} Hz")
+        super().__init__(
+            Text(
+                f"sample rate is {sr:,} Hz, this run uses {wanted:,} Hz (use ",
+                Argument("resample", True),
+                ", or ",
+                Argument("sr", sr),
+                ")",
+            )
+        )
 
     def __reduce__(self) -> tuple[type, tuple[int, int]]:
         return type(self), (self.sr, self.wanted)  # so that it can be pickled
-
-
-class InputMemoryError(AudioReadError):
-    """An input that needs more memory than there is."""
 
 
 class UnexpectedError(AudioReadError):
@@ -86,22 +82,21 @@ class TooManyFailuresError(KapreExtractError, RuntimeError):
     """
 
     def __init__(self, n_failed: int, n_inputs: int, allowed: str) -> None:
-        super().__init__(n_failed, n_inputs, allowed)
+        super().__init__(
+            Text(
+                f"{n_failed:,} of {counted(n_inputs, 'input')} failed, and ",
+                Argument("max_failures"),
+                f" allows {allowed}: the run was stopped",
+            )
+        )
         self.n_failed, self.n_inputs, self.allowed = n_failed, n_inputs, allowed
 
-    def __str__(self) -> str:
-        return (
-            f"{self.n_failed:,} of {counted(self.n_inputs, 'input')} failed, and `max_failures` "
-            f"allows {self.allowed}: the run was stopped"
-        )
+    def __reduce__(self) -> tuple[type, tuple[int, int, str]]:
+        return type(self), (self.n_failed, self.n_inputs, self.allowed)
 
 
 class StoredDataError(KapreExtractError, ValueError):
     """A file that is damaged, or no output of this program; a ``ValueError`` too."""
-
-
-class LostWorkError(StoredDataError):
-    """Computed frames that cannot be read back as they were written."""
 
 
 class NotAnOutputError(StoredDataError, UsageError):
@@ -112,14 +107,15 @@ def input_error(error: Exception) -> KapreExtractError:
     """Return the error that fails one input, for any exception that was raised while it was read.
 
     >>> print(input_error(MemoryError()))
-    there is not enough memory for it
+    there is not enough memory for it: read fewer inputs at once (jobs=1) or free some memory
     >>> print(input_error(KeyError("left")))
     unexpected KeyError: 'left'
     """
     if isinstance(error, KapreExtractError):
         return error
     if isinstance(error, MemoryError):
-        failure: KapreExtractError = InputMemoryError("there is not enough memory for it")
+        cause = "there is not enough memory for it: read fewer inputs at once ("
+        failure = AudioReadError(Text(cause, Argument("jobs", 1), ") or free some memory"))
     else:
         said = ""
         with suppress(Exception):  # some cannot even say what they are

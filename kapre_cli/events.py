@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from kapre_cli.errors import KapreExtractError
+from kapre_cli.text import Text
 
 
 class InputResult(NamedTuple):
@@ -188,7 +189,7 @@ class FaultFound(NamedTuple):
     """A fault of the array ``key``, or of the output as a whole (``None``)."""
 
     key: str | None
-    reason: str
+    reason: Text | str
 
 
 class UnexpectedFound(NamedTuple):
@@ -203,13 +204,13 @@ class UnexpectedFound(NamedTuple):
 class Note(NamedTuple):
     """Something harmless and unusual, in a sentence."""
 
-    text: str
+    text: Text | str
 
 
 class Warned(NamedTuple):
     """Something that may be wrong, in a sentence; the same one may come several times."""
 
-    text: str
+    text: Text | str
 
 
 class ReducedRange(NamedTuple):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from kapre_cli.errors import SettingsError
+from kapre_cli.text import Argument, Text
 
 _MIN_ENDED = 20  # inputs, before a share of an open number is compared
 
@@ -56,6 +57,9 @@ class MaxFailures:
 
 def _invalid(text: str) -> SettingsError:
     return SettingsError(
-        "`max_failures` must be a number of inputs, 0 or more, or a share from 0% to 100%. "
-        f"Received: {text!r}"
+        Text(
+            Argument("max_failures"),
+            " must be a number of inputs, 0 or more, or a share from 0% to 100%. "
+            f"Received: {text!r}",
+        )
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kapre_cli.errors import SettingsError
+from kapre_cli.text import Argument, Text
 
 BLOCK_VALUES = 2**21  # features, or samples, of a block in all its channels: 8 MiB of float32
 
@@ -44,7 +45,11 @@ def conv_output_length(
     """
     if padding not in CONVOLUTION_PADDINGS:
         raise SettingsError(
-            f"`padding` must be one of {CONVOLUTION_PADDINGS}. Received: padding={padding!r}"
+            Text(
+                Argument("padding"),
+                f" must be one of {CONVOLUTION_PADDINGS}. Received: ",
+                Argument("padding", padding),
+            )
         )
     for name, value in (("filter_size", filter_size), ("stride", stride), ("dilation", dilation)):
         if value < 1:
@@ -94,8 +99,14 @@ class Framing:
             )
         if length < self.min_samples:
             raise SettingsError(
-                "With padding='valid' the signal must be at least `n_dft` samples long. "
-                f"Received: length={length}, n_dft={self.n_dft}"
+                Text(
+                    "With ",
+                    Argument("padding", "valid"),
+                    " the signal must be at least ",
+                    Argument("n_dft"),
+                    f" samples long. Received: length={length}, ",
+                    Argument("n_dft", self.n_dft),
+                )
             )
         n_time = conv_output_length(length, self.n_dft, self.padding, self.n_hop)
         assert n_time is not None  # noqa: S101 - for the type checker: length is not None

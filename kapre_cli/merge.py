@@ -22,7 +22,7 @@ from kapre_cli.resume.previous_run import differing, settings_of
 from kapre_cli.resume.work_dir import WorkDir, signals_ignored
 from kapre_cli.run_result import RunResult
 from kapre_cli.settings import OutputSettings, Shard
-from kapre_cli.text import counted, quoted
+from kapre_cli.text import Argument, Text, counted, quoted
 
 _NAMED = 3  # of many
 
@@ -60,8 +60,8 @@ class _Part:
 def _opened(path: Path) -> Features:
     if path.name.endswith(PARTIAL_SUFFIX) and path.is_dir():
         raise UsageError(
-            f"{quoted(path)} is the work of a run that has not come to its end; wait for it, or "
-            "go on with it by its own command with --resume"
+            f"{quoted(path)} is the work of a run that has not ended; wait for it, or resume that "
+            "run"
         )
     try:
         return open_features(path)
@@ -117,8 +117,8 @@ def merge(
         if replayed.holds_work:
             raise UsageError(
                 f"{quoted(work_dir.folder)} holds the work of a run that did not reach its end "
-                f"({counted(replayed.n_done, 'input')} done); go on with it by its own command "
-                "with --resume, or name another output"
+                f"({counted(replayed.n_done, 'input')} done); resume that run, or name another "
+                "output"
             )
         if work_dir.note is not None:
             result.emit(Note(work_dir.note))
@@ -181,9 +181,13 @@ def _check_complete(parts: Sequence[_Part]) -> None:
         named = ", ".join(f"{index}/{shard.of}" for index in missing[:_NAMED])
         more = ", ..." if len(missing) > _NAMED else ""
         raise UsageError(
-            f"{counted(len(missing), 'shard')} of the list of inputs of "
-            f"{quoted(parts[place].path)} {'is' if len(missing) == 1 else 'are'} missing: "
-            f"{named}{more}{_other_list(parts, shard, missing)}; --allow-missing does without"
+            Text(
+                f"{counted(len(missing), 'shard')} of the list of inputs of "
+                f"{quoted(parts[place].path)} {'is' if len(missing) == 1 else 'are'} missing: "
+                f"{named}{more}{_other_list(parts, shard, missing)}; ",
+                Argument("allow_missing", True),
+                " merges the others",
+            )
         )
 
 
@@ -195,9 +199,12 @@ def _check_distinct_keys(parts: Sequence[_Part]) -> None:
             other = owners.setdefault(key, part)
             if other is not part:
                 raise UsageError(
-                    f"{quoted(other.path)} and {quoted(part.path)} both have an array "
-                    f"{quoted(key)}; leave one of them out, or extract with --root so that "
-                    "inputs have names of their own"
+                    Text(
+                        f"{quoted(other.path)} and {quoted(part.path)} both have an array "
+                        f"{quoted(key)}; leave one of them out, or extract with ",
+                        Argument("root"),
+                        " so that inputs have names of their own",
+                    )
                 )
     for folder, key in prefix_conflicts(owners):
         raise UsageError(
@@ -223,7 +230,7 @@ def _other_list(parts: Sequence[_Part], shard: Shard, missing: Sequence[int]) ->
         if other is not None and (other.of, other.index) == (shard.of, missing[0]):
             return (
                 f" ({quoted(part.path)} is {other} of another list: inputs were added, removed or "
-                "changed between the runs; --resume brings each shard up to date)"
+                "changed between the runs; resuming each run brings its shard up to date)"
             )
     return ""
 

@@ -1,7 +1,57 @@
-"""Names, counts, sizes and lengths of time as text, safe to print on a terminal."""
+"""Names, counts, sizes, lengths of time and arguments as text, safe to print on a terminal."""
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 _LONGEST_NAME = 2**12  # of a path that can be opened
 _SHOWN_OF_LONGER = 200
+
+
+class Argument(NamedTuple):
+    """An argument in a text, with the value that it has or should have; ``...``: without one.
+
+    >>> print(Argument("n_dft"), Argument("n_dft", 512), Argument("padding", "same"))
+    `n_dft` n_dft=512 padding='same'
+    """
+
+    name: str
+    value: object = ...
+
+    def __str__(self) -> str:
+        if self.value is ...:
+            return f"`{self.name}`"
+        value = f"{self.value:.15g}" if isinstance(self.value, float) else repr(self.value)
+        return f"{self.name}={value}"
+
+
+class Text:
+    """A text that names arguments: as Python spells them, or as a command line does.
+
+    Args:
+        parts: Strings, arguments, texts, and errors whose message is a text.
+
+    >>> text = Text("use ", Argument("overwrite", True))
+    >>> print(text)
+    use overwrite=True
+    >>> text.spelled(lambda argument: f"--{argument.name}")
+    'use --overwrite'
+    """
+
+    def __init__(self, *parts: object) -> None:
+        self.parts: list[str | Argument] = []
+        for part in parts:
+            of_error = part.args[0] if isinstance(part, Exception) and len(part.args) == 1 else part
+            if isinstance(of_error, Text):
+                self.parts += of_error.parts
+            else:
+                self.parts.append(part if isinstance(part, Argument) else str(part))
+
+    def __str__(self) -> str:
+        return self.spelled(str)
+
+    def spelled(self, spell: Callable[[Argument], str]) -> str:
+        """Return the text; ``spell`` writes its arguments."""
+        return "".join(part if isinstance(part, str) else spell(part) for part in self.parts)
 
 
 def quoted(name: object) -> str:

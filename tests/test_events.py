@@ -17,7 +17,7 @@ from kapre_cli.errors import (
     UsageError,
 )
 from kapre_cli.events import Event
-from kapre_cli.exit_codes import error_text
+from kapre_cli.cli.error_text import error_text
 from kapre_cli.extract.executor import Executor
 from kapre_cli.extract.local_workers import LocalWorkers
 from kapre_cli.extract.run import extract

@@ -14,6 +14,7 @@ from kapre_cli.audio.header import Header
 from kapre_cli.errors import AudioReadError
 from kapre_cli.registry import Registry
 from kapre_cli.settings import AudioSettings
+from kapre_cli.text import Argument, Text
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -220,7 +221,11 @@ class AudioDecoder(ABC):
         at_most = self.settings.max_frames
         if at_most is not None and n_samples > at_most:
             raise AudioReadError(
-                f"it has {n_samples:,} samples or more, --max-frames allows {at_most:,}"
+                Text(
+                    f"it has {n_samples:,} samples or more, ",
+                    Argument("max_frames"),
+                    f" allows {at_most:,}",
+                )
             )
 
 

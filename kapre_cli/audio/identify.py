@@ -13,6 +13,7 @@ from kapre_cli.audio.remedies import FFMPEG, by_ffmpeg, filled, through
 from kapre_cli.audio.wav import RawDecoder
 from kapre_cli.errors import AudioReadError
 from kapre_cli.settings import RawFormat
+from kapre_cli.text import Argument, Text
 
 _HEADER_BYTES = 2**12  # enough for most headers, pictures and cues included
 
@@ -153,7 +154,7 @@ def identify(
     for decoder in DECODERS:
         if decoder.recognizes(file):
             return decoder, decoder.read_header(file)
-    raise AudioReadError("; ".join((_reason(file), *DECODERS.broken.values())))
+    raise AudioReadError(Text(_reason(file), *(f"; {why}" for why in DECODERS.broken.values())))
 
 
 def _kinds() -> str:
@@ -161,7 +162,7 @@ def _kinds() -> str:
     return f"{', '.join(first)} or {last}"
 
 
-def _reason(file: ByteSource) -> str:
+def _reason(file: ByteSource) -> Text | str:
     """Describe a file that no decoder recognises, with a remedy."""
     start = file.at(0, _SIGNATURE_BYTES)
     for pattern, kind, remedy in _SIGNATURES:
@@ -177,9 +178,11 @@ def _reason(file: ByteSource) -> str:
         return f"{begins}, and no recording has so few bytes; copy it again, or leave it out"
     if _is_text(start):
         return f"{begins}, which is text; name a recording instead"
-    return (
+    return Text(
         f"{begins}; if it is audio of another format, {by_ffmpeg(file.shell_name)}; if it is "
-        "samples without a header, --raw-format names their format"
+        "samples without a header, ",
+        Argument("raw_format"),
+        " names their format",
     )
 
 

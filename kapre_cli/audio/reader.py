@@ -11,7 +11,7 @@ from kapre_cli.audio.samples import Samples
 from kapre_cli.errors import AudioReadError, SampleRateError
 from kapre_cli.osutil import Resource
 from kapre_cli.settings import AudioSettings
-from kapre_cli.text import counted
+from kapre_cli.text import Argument, Text, counted
 
 RESAMPLING_QUALITY = "VHQ"
 MAX_RATIO = 256  # between two rates, from bats at 384 kHz to whales at 2 kHz and back
@@ -49,8 +49,11 @@ class AudioReader(Resource):
             if self.n_samples == 0:
                 samples = counted(self.file.n_samples, "sample")
                 raise AudioReadError(
-                    f"its {samples} at {self.file.sr} Hz make less than one sample at "
-                    f"{self.sr} Hz; leave it out, or raise --sr"
+                    Text(
+                        f"its {samples} at {self.file.sr} Hz make less than one sample at "
+                        f"{self.sr} Hz; leave it out, or raise ",
+                        Argument("sr"),
+                    )
                 )
         except BaseException:
             self.close()
@@ -168,8 +171,12 @@ def _check_rate(settings: AudioSettings, sr: int) -> None:
         raise SampleRateError(sr, settings.sr)
     if not 1 / MAX_RATIO <= sr / settings.sr <= MAX_RATIO:
         raise AudioReadError(
-            f"sample rate is {sr:,} Hz, this run uses {settings.sr:,} Hz: more than a factor of "
-            f"{MAX_RATIO} apart, which is not resampled (use --sr {sr})"
+            Text(
+                f"sample rate is {sr:,} Hz, this run uses {settings.sr:,} Hz: more than a factor "
+                f"of {MAX_RATIO} apart, which is not resampled (use ",
+                Argument("sr", sr),
+                ")",
+            )
         )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.errors import AudioReadError
+from kapre_cli.text import Argument, Text
 
 Samples = npt.NDArray[np.float32]
 _LARGEST = float(np.finfo(np.float32).max)
@@ -135,7 +136,11 @@ class FiniteCheck:
                     f"{value:g}; {self._scaling(factor)}"
                 )
             raise AudioReadError(
-                f"NaN or infinite samples, {position}: {value}; --non-finite zero takes them as 0"
+                Text(
+                    f"NaN or infinite samples, {position}: {value}; ",
+                    Argument("non_finite", "zero"),
+                    " takes them as 0",
+                )
             )
         if self._policy == "zero":
             block[~finite] = 0

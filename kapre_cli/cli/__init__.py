@@ -19,6 +19,7 @@ import click
 
 from kapre_cli.cli.command import Command
 from kapre_cli.cli.config import CONFIG_OPTIONS, unknown_variables, with_source
+from kapre_cli.cli.error_text import REPORTED, message_of
 from kapre_cli.cli.extract import built_in_commands, installed_commands
 from kapre_cli.cli.hints import command_hint
 from kapre_cli.cli.inspection import compare, info, verify
@@ -31,7 +32,7 @@ from kapre_cli.cli.streams import (
     never_failing_stderr,
     open_standard_streams,
 )
-from kapre_cli.exit_codes import REPORTED, ExitCode, Stopped, exit_code_of, message_of
+from kapre_cli.exit_codes import ExitCode, Stopped, exit_code_of
 from kapre_cli.registry import Registry
 from kapre_cli.settings import LAYERS
 from kapre_cli.settings.formats import FORMATS

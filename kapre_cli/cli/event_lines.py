@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
+from kapre_cli.cli.error_text import error_text
 from kapre_cli.errors import SampleRateError, UnexpectedError
 from kapre_cli.events import (
     ArrayDamaged,
@@ -31,7 +32,6 @@ from kapre_cli.events import (
     WorkerDied,
     WorkKept,
 )
-from kapre_cli.exit_codes import error_text
 from kapre_cli.run_result import RunResult
 from kapre_cli.text import counted, duration, quoted
 
@@ -110,7 +110,7 @@ def event_text(event: Event) -> str | None:
         case InputWritten(path, result):
             return None if result.note is None else f"{quoted(path)}: {result.note}"
         case Note(text) | Warned(text):
-            return text
+            return error_text(text)
         case RunStarted(versions, _):
             return ", ".join(f"{name} {number}" for name, number in versions.items())
         case InputDetails(key, is_reused, axes, shape, seconds):
@@ -156,7 +156,8 @@ def event_text(event: Event) -> str | None:
                 state = "up to date: nothing was computed"
             return f"{quoted(path)} is {state}"
         case FaultFound(key, reason):
-            return f"wrong: {reason}" if key is None else f"wrong: {quoted(key)}: {reason}"
+            name = "" if key is None else f"{quoted(key)}: "
+            return f"wrong: {name}{error_text(reason)}"
         case UnexpectedFound(name):
             return f"unexpected: {quoted(name)} is not of this output"
         case WorkKept():

@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from kapre_cli.cli.config import config_file
+from kapre_cli.cli.error_text import error_text
 from kapre_cli.cli.executors import RESUME, executor
 from kapre_cli.cli.inputs import StdinInputs, sample_rate
 from kapre_cli.cli.layer_options import layer_config, warn_of_layer
@@ -29,7 +30,7 @@ from kapre_cli.errors import (
     UsageError,
 )
 from kapre_cli.events import Event, InputArrived, InputResult, Note, Observer
-from kapre_cli.exit_codes import ExitCode, Stopped, error_text, exit_code_of
+from kapre_cli.exit_codes import ExitCode, Stopped, exit_code_of
 from kapre_cli.inputs import Inputs, InputStream, Source
 from kapre_cli.inputs.shards import take
 from kapre_cli.osutil import is_at
@@ -155,7 +156,7 @@ def _reported(
 
     def end_report(error: OutputError) -> None:
         result.is_broken = True
-        terminal.say(f"{PROGRAM}: Error: {error}; it ends there, the run goes on")
+        terminal.say(f"{PROGRAM}: Error: {error_text(error)}; it ends there, the run goes on")
 
     name = "standard output" if path == STANDARD_OUTPUT else path
     with ResultLog(partial(open_report, place), name, end_report, error_text) as result_log:
@@ -286,7 +287,7 @@ def _receive(run: _Run, result: RunResult, terminal: "Terminal") -> bool:
         run.incoming.receive()
     except (AudioReadError, OutputError) as error:
         result.is_broken = True
-        terminal.say(f"{PROGRAM}: Error: {error}")
+        terminal.say(f"{PROGRAM}: Error: {error_text(error)}")
         for source in run.inputs.sources:
             none = InputResult(source.key)
             result.stopped(source.path, error, none, is_tried=source.is_stream)

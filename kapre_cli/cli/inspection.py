@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from kapre_cli.cli.command import Command
+from kapre_cli.cli.error_text import error_text
 from kapre_cli.cli.executors import executor
 from kapre_cli.cli.options import Option, WholeNumber
 from kapre_cli.cli.signals import interruptible_waits
@@ -57,7 +58,7 @@ def info(output: Path, keys: tuple[str, ...], as_json: bool) -> int:
             raise UsageError(
                 f"{quoted(output)} is a recording, not an output: it has no keys"
             ) from None
-        header = recording(output)
+        header = recording(output, error_text)
         echo(dumps(header) if as_json else "\n".join(recording_lines(header)))
         return 0
     if as_json:

@@ -65,17 +65,7 @@ def layer_config(config: type[LayerConfig], options: Mapping[str, Any], sr: int)
     return config(**arguments)
 
 
-def as_option(name: str, value: float | None = None) -> str:
-    """Spell an argument of a layer as the command line does.
-
-    >>> as_option("n_dft"), as_option("n_dft", 512)
-    ('--n-dft', '--n-dft 512')
-    """
-    spelled = f"--{name.replace('_', '-')}"
-    return spelled if value is None else f"{spelled} {value:.15g}"
-
-
 def warn_of_layer(config: LayerConfig, result: RunResult) -> None:
     """Warn of unusual arguments, with remedies; --verbose lists empty mel bands."""
-    for warning in config.warnings(as_option, lists_bands=result.is_detailed):
+    for warning in config.warnings(lists_bands=result.is_detailed):
         result.emit(Warned(warning))

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from kapre_cli.cli.command import Command
+from kapre_cli.cli.error_text import error_text
 from kapre_cli.cli.options import Group, Option
 from kapre_cli.cli.run_options import OVERWRITE, QUIET, SCALES, format_option, output_option
 from kapre_cli.cli.signals import ignore_signals, interruptible_waits
@@ -81,7 +82,7 @@ def merge(
         except UsageError:  # a recording among the inputs is a StoredDataError too
             raise
         except (OutputError, StoredDataError) as error:
-            terminal.say(f"{PROGRAM}: Error: {error}")
+            terminal.say(f"{PROGRAM}: Error: {error_text(error)}")
             result.is_broken = True
         except Stopped:
             if not result.output:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from kapre_cli.cli.error_text import error_text
 from kapre_cli.settings import STANDARD_OUTPUT
 from kapre_cli.settings.checks import whole_number
 
@@ -129,6 +130,6 @@ def parsed(parse: Callable[[str], Any]) -> Callable[[Any], Any]:
         try:
             return parse(str(value))
         except ValueError as error:
-            raise click.BadParameter(str(error)) from None
+            raise click.BadParameter(error_text(error)) from None
 
     return convert

@@ -15,10 +15,10 @@ import click
 from click.core import ParameterSource
 
 from kapre_cli.cli.command import Command
+from kapre_cli.cli.error_text import as_option
 from kapre_cli.cli.layer_options import (
     BANDS,
     FRAMING,
-    as_option,
     feature_option,
     layer_config,
     layer_options,
@@ -37,7 +37,7 @@ from kapre_cli.settings import (
     OutputSettings,
 )
 from kapre_cli.settings.formats import recognized_format
-from kapre_cli.text import counted, quoted
+from kapre_cli.text import Argument, counted, quoted
 
 if TYPE_CHECKING:
     from kapre_cli.extract.executor import Executor
@@ -389,4 +389,4 @@ def _given(names: Iterable[str]) -> str:
     """Return the options given on the command line; defaults of any kind do not count."""
     source_of = click.get_current_context().get_parameter_source
     given = [name for name in names if source_of(name) is ParameterSource.COMMANDLINE]
-    return ", ".join(map(as_option, given))
+    return ", ".join(as_option(Argument(name)) for name in given)

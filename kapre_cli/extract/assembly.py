@@ -12,6 +12,7 @@ from kapre_cli.formats.array_chunks import ArrayChunks, Chunk, frame_index
 from kapre_cli.resume.journal import BlockEntry
 from kapre_cli.resume.journals import Journals
 from kapre_cli.settings import DTYPES, LayerConfig
+from kapre_cli.text import Argument, Text
 
 _CHUNKS_AHEAD = 2
 _LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in DTYPES}
@@ -31,8 +32,11 @@ def final_array(
     highest = _LARGEST[dtype]
     if finish.apply is None and peak > highest:
         raise FeatureError(
-            f"its largest value, {peak:g}, does not fit {dtype} (at most {highest:g}); "
-            "take --dtype float32 or --decibel"
+            Text(
+                f"its largest value, {peak:g}, does not fit {dtype} (at most {highest:g}); take ",
+                Argument("dtype", "float32"),
+                " or decibels",
+            )
         )
     block_axes = ("channel", "time", config.feature_axis)
     order = [block_axes.index(axis) for axis in config.axes]

@@ -23,7 +23,7 @@ from kapre_cli.resume.input_state import input_state
 from kapre_cli.resume.journal import BlockEntry, Journal
 from kapre_cli.settings import ExtractionSettings, LayerConfig
 from kapre_cli.settings.checks import within_int64
-from kapre_cli.text import counted
+from kapre_cli.text import Argument, Text, counted
 
 AHEAD_VALUES = 2**23  # samples that may wait to be computed: 32 MiB
 # So many samples or items are handed over at once: a lock for each would cost more than decoding.
@@ -174,13 +174,19 @@ def check_frame(config: LayerConfig, reader: AudioReader) -> None:
     """Raise FeatureError for an input too short for a frame, or with too many channels for one."""
     if reader.n_samples < config.framing.min_samples:
         raise FeatureError(
-            f"it has {counted(reader.n_samples, 'sample')}, fewer than the {config.n_dft:,} of one "
-            "frame; take --padding same or a smaller --n-dft"
+            Text(
+                f"it has {counted(reader.n_samples, 'sample')}, fewer than the {config.n_dft:,} of "
+                "one frame; take ",
+                Argument("padding", "same"),
+                " or a smaller ",
+                Argument("n_dft"),
+            )
         )
     try:
         config.check_frame_size(reader.n_channels)
     except ValueError as error:
-        raise FeatureError(f"{error}; take --channel, --mono or a smaller --n-dft") from error
+        remedy = ("; take ", Argument("channels"), ", ", Argument("mono", True))
+        raise FeatureError(Text(error, *remedy, " or a smaller ", Argument("n_dft"))) from error
 
 
 def _metadata(source: Source, reader: AudioReader, framing: Framing) -> InputMetadata:

@@ -32,12 +32,13 @@ from kapre_cli.extract.tasks import (
 )
 from kapre_cli.interpreter import tune_interpreter
 from kapre_cli.osutil import discard
+from kapre_cli.text import Argument, Text
 
 _LAST_MESSAGES = (Finished, Failed, Previewed)  # the last message of an input
 _SMALL_TASK_BYTES = 2**22  # of a task that ends soon: the next one is sent ahead
 _SECONDS_TO_END = 5.0  # that workers may take to keep their finished work
 
-_NO_PROCESS = "the system allows no more processes"
+_NO_PROCESS = Text("the system allows no more processes; take fewer ", Argument("jobs"))
 
 _START, _WAIT = b"s", b"w"
 _REPLY_BYTES = 32

@@ -18,7 +18,7 @@ from kapre_cli.inputs.keys import (
 )
 from kapre_cli.inputs.lists import STREAM, FileList
 from kapre_cli.inputs.walk import Walk
-from kapre_cli.text import counted, quoted
+from kapre_cli.text import Text, counted, quoted
 
 _MAX_NAMED = 3  # folders of a list that its note names
 
@@ -35,7 +35,7 @@ class Inputs:
 
     sources: tuple[Source, ...]
     rejected_paths: tuple[RejectedPath, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text | str, ...] = ()
 
     @property
     def n_inputs(self) -> int:
@@ -69,11 +69,9 @@ def discover(
     """
     sources: list[Source] = []
     rejected_paths: list[RejectedPath] = []
-    notes: list[str] = []
+    notes: list[Text | str] = []
     if root is not None and not os.path.isdir(root):
-        raise UsageError(
-            f"the root {quoted(root)} is not a folder; --root names one above all inputs"
-        )
+        raise UsageError(f"the root {quoted(root)} is not a folder; name a folder above all inputs")
     for path in paths:
         if spooled is not None and path == STREAM:
             sources.append(Source(path, STREAM_KEY, spooled))
@@ -131,7 +129,7 @@ class _ListedFolders:
             self._first.append(path)
         return True
 
-    def notes(self) -> Iterator[str]:
+    def notes(self) -> Iterator[Text | str]:
         """Yield a sentence that names the skipped folders, if any."""
         if self._count:
             named = ", ".join(map(quoted, self._first)) + (
@@ -198,7 +196,7 @@ class InputStream:
         """Yield these inputs, which have been yielded before, again before all others."""
         self._upcoming = chain(sources, self._upcoming)
 
-    def notes(self) -> Iterator[str]:
+    def notes(self) -> Iterator[Text | str]:
         """Yield sentences on what has been skipped."""
         return self._folders.notes()
 

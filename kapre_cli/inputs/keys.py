@@ -11,11 +11,12 @@ from urllib.parse import unquote_to_bytes
 
 from kapre_cli.errors import UsageError
 from kapre_cli.settings.checks import MAX_PATH_BYTES
-from kapre_cli.text import quoted
+from kapre_cli.text import Argument, Text, quoted
 
 STREAM_KEY = "stdin"
 
 _PERCENT_CODE = re.compile("%(?=[0-9A-Fa-f]{2})")
+_ROOT_ABOVE = ("; give ", Argument("root"), " with a folder above both")
 _MAX_ID_CHARACTERS = 64
 
 TOO_LONG = f"its name is longer than the {MAX_PATH_BYTES:,} bytes a path may have"
@@ -63,7 +64,7 @@ class RejectedPath:
     """A rejected path and the reason."""
 
     path: str
-    reason: str
+    reason: Text | str
 
 
 def key_of(path: str) -> str:
@@ -82,8 +83,11 @@ def key_of(path: str) -> str:
     parts = [part for part in os.fsencode(path).split(b"/") if part not in (b"", b".")]
     if not parts or b".." in parts or os.path.isabs(path):
         raise UsageError(
-            f"{quoted(path)} cannot be a key: a key is a path below a folder, without '..'; name "
-            "the file itself, or a folder above it with --root"
+            Text(
+                f"{quoted(path)} cannot be a key: a key is a path below a folder, without '..'; "
+                "name the file itself, or a folder above it with ",
+                Argument("root"),
+            )
         )
     text = b"/".join(parts).decode("utf-8", "surrogateescape")
     escaped = _PERCENT_CODE.sub("%25", text)
@@ -115,8 +119,8 @@ def file_key(path: str, root: str | None) -> str:
         relative = os.path.relpath(path, root)
     if relative == os.curdir or PurePosixPath(relative).parts[0] == os.pardir:
         raise UsageError(
-            f"{quoted(path)} does not lie below the root {quoted(root)}; give --root with a "
-            "folder above all inputs"
+            f"{quoted(path)} does not lie below the root {quoted(root)}; name a folder above all "
+            "inputs"
         )
     return key_of(relative)
 
@@ -168,8 +172,11 @@ class KeyRegistry:
             if os.path.realpath(first.file) == os.path.realpath(source.file):
                 return False
             raise UsageError(
-                f"{quoted(first.path)} and {quoted(source.path)} would both be stored as "
-                f"{quoted(source.key)}; give --root with a folder above both"
+                Text(
+                    f"{quoted(first.path)} and {quoted(source.path)} would both be stored as "
+                    f"{quoted(source.key)}",
+                    *_ROOT_ABOVE,
+                )
             )
         folder, inside = source, self._below.get(folder_id(source.key))
         above = [*folders_above(source.key, self._below)]
@@ -178,9 +185,11 @@ class KeyRegistry:
                 folder, inside = self._by_key[key], source
         if inside is not None:
             raise UsageError(
-                f"{quoted(folder.path)} would be stored as {quoted(folder.key)}, which is "
-                f"a folder of {quoted(inside.key)} from {quoted(inside.path)}; "
-                "give --root with a folder above both"
+                Text(
+                    f"{quoted(folder.path)} would be stored as {quoted(folder.key)}, which is "
+                    f"a folder of {quoted(inside.key)} from {quoted(inside.path)}",
+                    *_ROOT_ABOVE,
+                )
             )
         self._below.update((identifier, source) for _, identifier in above)
         self._by_key[source.key] = source

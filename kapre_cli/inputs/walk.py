@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from kapre_cli.audio import audio_suffixes
 from kapre_cli.inputs.keys import RejectedPath
-from kapre_cli.text import counted, quoted
+from kapre_cli.text import Argument, Text, counted, quoted
 
 # Folders that systems and storage devices make for themselves, in lower case: bins, snapshots,
 # thumbnails, files recovered by a disk check.
@@ -71,13 +71,15 @@ class Walk:
         if not is_found and not self.rejected_paths:
             self.rejected_paths.append(RejectedPath(self.top, self._why_none()))
 
-    def _why_none(self) -> str:
+    def _why_none(self) -> Text | str:
         if any(self._hidden.values()):
             hidden = next(iter(Walk(self.top, hidden=True)), None)
             if hidden is not None:
                 example = quoted(os.path.relpath(hidden, self.top))
-                return (
-                    f"holds audio only where it is hidden, such as {example}; --hidden includes it"
+                return Text(
+                    f"holds audio only where it is hidden, such as {example}; ",
+                    Argument("hidden", True),
+                    " includes it",
                 )
         return f"holds no audio: no file ends in {', '.join(self._suffixes)}"
 
@@ -99,7 +101,7 @@ class Walk:
             return False
         return True
 
-    def notes(self) -> Iterator[str]:
+    def notes(self) -> Iterator[Text | str]:
         """Yield sentences on what was skipped, once the walk has ended."""
         top = quoted(self.top)
         for link in self._links:
@@ -115,7 +117,8 @@ class Walk:
                 number = counted(len(paths), f"hidden {what}")
                 skipped.append(f"{number} ({', '.join(named)}{more})")
         if skipped:
-            yield f"{top}: skipped {' and '.join(skipped)}; --hidden includes them"
+            skipped_files = f"{top}: skipped {' and '.join(skipped)}; "
+            yield Text(skipped_files, Argument("hidden", True), " includes them")
         if self._apple_doubles:
             yield f"{top}: skipped {counted(self._apple_doubles, 'AppleDouble file')} (._*)"
         if self._others:

@@ -34,7 +34,7 @@ from kapre_cli.outputs.scratch import scratch_folder
 from kapre_cli.run_result import RunResult
 from kapre_cli.settings import ExtractionSettings, OutputSettings
 from kapre_cli.settings.layers import DECIBEL_TOLERANCE
-from kapre_cli.text import quoted
+from kapre_cli.text import Text, quoted
 
 # Tolerances with other versions: the guaranteed accuracy of any result.
 _FRACTION_OF_PEAK = 2e-5
@@ -130,7 +130,7 @@ class Recomputation:
     features: Features
     audio: Path
     seconds: Mapping[str, float]
-    on_fault: Callable[[str, str], None]
+    on_fault: Callable[[str, Text | str], None]
     emit: Observer
     executor: Executor | None = None
     n_inputs: int = 0
@@ -168,7 +168,7 @@ class Recomputation:
             try:
                 source = self._source(key, array.metadata.sha256)
             except (AudioReadError, UsageError) as error:
-                self.on_fault(key, str(error))
+                self.on_fault(key, Text(error))
                 self.emit(PhaseInputEnded(self.seconds.get(key, 0.0)))
                 continue
             chunk.append(source)
@@ -187,7 +187,7 @@ class Recomputation:
         try:
             same = sha256_of(path) == sha256
         except AudioReadError as error:
-            raise AudioReadError(f"its source {quoted(path)}: {error}") from error
+            raise AudioReadError(Text(f"its source {quoted(path)}: ", error)) from error
         if not same:
             raise AudioReadError(f"its source {quoted(path)} has changed: its SHA-256 is another")
         return Source(path, key)
@@ -203,7 +203,7 @@ class Recomputation:
         for source, number in zip(chunk, numbered, strict=True):
             stored = self.features[source.key]
             if recomputed is None or number.key not in recomputed:
-                why: str | None = f"cannot be recomputed: {errors[number.key]}"
+                why: Text | str | None = Text("cannot be recomputed: ", errors[number.key])
             else:
                 why = self._differs(stored, recomputed[number.key])
             if why is not None:

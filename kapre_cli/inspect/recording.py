@@ -1,6 +1,6 @@
 """Describe a recording, where a user names one instead of an output."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from kapre_cli.inspect.texts import table
 from kapre_cli.text import counted, in_bytes, length, printable, quoted
 
 
-def recording(path: Path) -> dict[str, Any]:
+def recording(path: Path, text_of: Callable[[Exception], str] = str) -> dict[str, Any]:
     """Return the properties of a recording from its header, ready for strict JSON.
 
     Nothing is decoded. Its length is ``None`` if only decoding could tell. ``notes`` are sentences
@@ -27,7 +27,7 @@ def recording(path: Path) -> dict[str, Any]:
             with AudioFile(str(path)) as file:
                 n_samples, notes = file.n_samples, file.notes
         except AudioReadError as error:
-            notes = (f"it cannot be extracted as it is: {error}",)
+            notes = (f"it cannot be extracted as it is: {text_of(error)}",)
     return {
         "recording": str(path),
         "kind": header.kind,

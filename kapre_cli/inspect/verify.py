@@ -24,7 +24,7 @@ from kapre_cli.formats.features import StoredArray
 from kapre_cli.formats.metadata import OutputMetadata
 from kapre_cli.inspect import opened, seconds_of, total_of
 from kapre_cli.inspect.texts import reason
-from kapre_cli.text import counted, quoted
+from kapre_cli.text import Text, counted, quoted
 
 SAMPLE = 10  # inputs that are recomputed by default
 
@@ -49,7 +49,7 @@ class VerifyResult:
     n_recomputed: int = 0
     tolerance: str = ""
 
-    def add_fault(self, key: str, why: str) -> None:
+    def add_fault(self, key: str, why: Text | str) -> None:
         """Record a fault of an input."""
         self.faulty.add(key)
         self.emit(FaultFound(key, why))

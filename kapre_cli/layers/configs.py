@@ -15,11 +15,10 @@ from kapre_cli.settings.layers import (
     Coordinate,
     Finish,
     LayerConfig,
-    Spell,
     Values,
     argument,
-    as_argument,
 )
+from kapre_cli.text import Argument, Text
 
 if TYPE_CHECKING:
     from kapre_cli.layers.axes import FeatureAxis
@@ -367,12 +366,20 @@ class MelspectrogramConfig(SpectrogramConfig):
         self._settle("fmax", fmax)
         if fmax > sr / 2:
             raise SettingsError(
-                "`fmax` must not be above the Nyquist rate, sr / 2. "
-                f"Received: fmax={fmax:g}, sr={sr:g}"
+                Text(
+                    Argument("fmax"),
+                    " must not be above the Nyquist rate, half of the sample rate. Received: ",
+                    Argument("fmax", fmax),
+                    ", ",
+                    Argument("sr", sr),
+                )
             )
         if fmin >= fmax:
             raise SettingsError(
-                f"`fmin` must be below `fmax`. Received: fmin={fmin:g}, fmax={fmax:g}"
+                Text(
+                    *(Argument("fmin"), " must be below ", Argument("fmax"), ". Received: "),
+                    *(Argument("fmin", fmin), ", ", Argument("fmax", fmax)),
+                )
             )
         self._settle("power_melgram", checks.real("power_melgram", self.power_melgram, above=0))
         checks.boolean("return_decibel_melgram", self.return_decibel_melgram)
@@ -412,12 +419,12 @@ class MelspectrogramConfig(SpectrogramConfig):
 
         return filterbank_of(self)
 
-    def warnings(self, spell: Spell = as_argument, *, lists_bands: bool = True) -> tuple[str, ...]:
+    def warnings(self, *, lists_bands: bool = True) -> tuple[Text, ...]:
         """Return what is allowed and rarely meant, empty mel bands included."""
         from kapre_cli.layers.filterbank import empty_bands_warning
 
-        empty = empty_bands_warning(self._bands(), self, spell, lists_bands=lists_bands)
-        return (*self.frame_warnings(spell), *([empty] if empty else []))
+        empty = empty_bands_warning(self._bands(), self, lists_bands=lists_bands)
+        return (*self.frame_warnings(), *([empty] if empty else []))
 
     def _band_caption(self) -> list[str]:
         return [

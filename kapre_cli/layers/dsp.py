@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from kapre_cli.errors import SettingsError
 from kapre_cli.settings.layers import DECIBEL_RANGE
+from kapre_cli.text import Argument, Text
 
 # The mel scale of Slaney's Auditory Toolbox (M. Slaney, Interval Research Technical Report
 # 1998-010): linear up to 1 kHz with 200/3 Hz a mel, then 27 mels for each factor of 6.4.
@@ -195,7 +196,8 @@ def _norms(spans: Sequence[FloatArray], order: float) -> npt.NDArray[np.float64]
     the smallest one, as in ``librosa.util.normalize``. Every span has a 0 if its band has.
     """
     if order < 0 and order != -math.inf:
-        raise SettingsError(f"`norm` must not be a negative number. Received: norm={order}")
+        rule = " must not be a negative number. Received: "
+        raise SettingsError(Text(Argument("norm"), rule, Argument("norm", order)))
     norms = np.array([np.linalg.norm(span, ord=order) for span in spans])
     return np.where(norms < np.finfo(np.float32).tiny, 1.0, norms)
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from kapre_cli.layers import dsp
 from kapre_cli.layers.dsp import MelBands
-from kapre_cli.settings.layers import MAX_DFT, Spell, as_argument
-from kapre_cli.text import counted
+from kapre_cli.settings.layers import MAX_DFT
+from kapre_cli.text import Argument, Text, counted
 
 _BANDS_SHOWN = 32
 _BANDS_IN_A_GROUP = 32  # measured in Keras layers: smaller groups copy more than they save
@@ -174,26 +174,27 @@ class BandSums:
 def empty_bands_warning(
     filterbank: MelBands,
     config: MelArguments,
-    spell: Spell = as_argument,
     *,
     lists_bands: bool = True,
-) -> str | None:
+) -> Text | None:
     """Return a warning about bands without a frequency bin; ``None`` without any."""
     bands = dsp.empty_bands(filterbank)
     if not bands:
         return None
-    remedies = [spell(name, value) for name, value in full_bands_with(config).items()]
-    remedy = f" (use {', or '.join(remedies)})" if remedies else ""
     are = "is" if len(bands) == 1 else "are"
-    warning = (
-        f"{len(bands):,} of {counted(config.n_mels, 'mel band')} {are} empty, with no frequency "
-        f"bin inside: 0 whatever the input{remedy}"
-    )
+    number = f"{len(bands):,} of {counted(config.n_mels, 'mel band')}"
+    parts: list[str | Argument] = [
+        f"{number} {are} empty, with no frequency bin inside: 0 whatever the input"
+    ]
+    for name, value in full_bands_with(config).items():
+        parts += [" (use " if len(parts) == 1 else ", or ", Argument(name, value)]
+    if len(parts) > 1:
+        parts.append(")")
     if lists_bands:
         shown = ", ".join(map(str, bands[:_BANDS_SHOWN]))
         more = f" and {len(bands) - _BANDS_SHOWN:,} more" if len(bands) > _BANDS_SHOWN else ""
-        warning += f"; counted from 0: {shown}{more}"
-    return warning
+        parts.append(f"; counted from 0: {shown}{more}")
+    return Text(*parts)
 
 
 def full_bands_with(config: MelArguments) -> dict[str, float]:

@@ -115,7 +115,7 @@ class Melspectrogram(Spectrogram):
             self._bins_to_bands = filterbank.dense().T
         self._groups = list(band_groups(filterbank))
         if warning := empty_bands_warning(filterbank, config):
-            warnings.warn(warning, EmptyMelBandsWarning, stacklevel=2)
+            warnings.warn(str(warning), EmptyMelBandsWarning, stacklevel=2)
 
     def build(self, input_shape: Shape) -> None:
         """Create the weights, if there are any."""

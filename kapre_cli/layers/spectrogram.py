@@ -181,7 +181,7 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
                 f"{MAX_WEIGHTS:,}. Received: {_sizes(config)}"
             )
         for warning in config.frame_warnings():
-            warnings.warn(warning, LayerWarning, stacklevel=3)
+            warnings.warn(str(warning), LayerWarning, stacklevel=3)
         if self._needs_float64 and not steps.has_float64():
             warnings.warn(_NO_FLOAT64, LayerWarning, stacklevel=3)
         self._window = dsp.hann(config.n_dft)

@@ -17,7 +17,7 @@ from kapre_cli.errors import StoredDataError, UsageError
 from kapre_cli.formats.opening import open_features
 from kapre_cli.settings import Format, OutputSettings
 from kapre_cli.settings.formats import built_in_formats, is_output_folder
-from kapre_cli.text import quoted
+from kapre_cli.text import Argument, Text, quoted
 
 _SPECIAL_KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -117,8 +117,12 @@ def check_no_lone_companion(output: OutputSettings) -> None:
         return
     for companion in filter(os.path.lexists, output.file_format.companions(output.path)):
         raise UsageError(
-            f"{quoted(companion)} is in the way: the metadata of an array that is not there; move "
-            "it away, or add --overwrite, which replaces it once the new array is complete"
+            Text(
+                f"{quoted(companion)} exists: the metadata of an array that is missing; move it "
+                "away, or add ",
+                Argument("overwrite", True),
+                ", which replaces it once the new array is complete",
+            )
         )
 
 
@@ -230,15 +234,19 @@ def _first_unexpected(path: Path, _state: tuple[int, ...]) -> str | None:
         return None
 
 
-def check_unmixed(path: Path, format_: Format) -> None:
-    """Raise UsageError for a folder that is no output, or holds unexpected files."""
+def check_unmixed(path: Path, format_: Format, place: Path | None = None) -> None:
+    """Raise UsageError for a folder that is no output, or holds unexpected files.
+
+    The message names the folder as ``place``, if it was moved from there.
+    """
+    name = place or path
     try:
         is_ours = format_.is_ours(path)
     except (OSError, StoredDataError):
         is_ours = False
     if not is_ours:
         raise UsageError(
-            f"the folder {quoted(path)} is not empty and not an output of kapre-extract; "
+            f"the folder {quoted(name)} is not empty and not an output of kapre-extract; "
             "it is left alone: name another output"
         )
     try:
@@ -246,11 +254,11 @@ def check_unmixed(path: Path, format_: Format) -> None:
             unexpected = [*features.unexpected_files(), *features.replaced_arrays()]
     except (StoredDataError, OSError) as error:
         raise UsageError(
-            f"the folder {quoted(path)} is not a whole output of kapre-extract ({error}); "
+            f"the folder {quoted(name)} is not a whole output of kapre-extract ({error}); "
             "it is left alone: remove it if it is of no use"
         ) from error
-    for name in unexpected:
+    for file in unexpected:
         raise UsageError(
-            f"{quoted(path / name)} in the output is not of this program's making; "
+            f"{quoted(name / file)} in the output was not made by this program; "
             "move it away, since the whole folder would be replaced"
         )

@@ -17,11 +17,12 @@ from kapre_cli.osutil import exchange, rename_to_new
 from kapre_cli.outputs.existing import Existing, Stamp, check_unmixed, is_occupied, stamp_of
 from kapre_cli.settings import Format
 from kapre_cli.settings.formats import recognized_format
-from kapre_cli.text import quoted
+from kapre_cli.text import Argument, Text, quoted
 
 PARTIAL_SUFFIX = ".partial"  # of the work folder, beside the output
-OF_AN_OUTPUT = "move it away and go on with --resume, or name another output"
-OF_ANOTHER_FILE = "move it away, or name another file"
+_RESUME = ("go on with ", Argument("resume", True))
+OF_AN_OUTPUT = Text("move it away and ", *_RESUME, ", or name another output")
+OF_ANOTHER_FILE = Text("move it away, or name another file")
 
 
 def publish(
@@ -29,7 +30,7 @@ def publish(
     target: Path,
     replaced: Path,
     expected: Stamp | None,
-    remedy: str = OF_ANOTHER_FILE,
+    remedy: Text = OF_ANOTHER_FILE,
     format_: Format | None = None,
 ) -> None:
     """Move a finished file, or a finished folder of features, to its place.
@@ -51,10 +52,8 @@ def publish(
         check = partial(_check_same_folder, format_)
         with format_.open(made) as features:
             for name in features.unexpected_files():
-                raise OutputError(
-                    f"{quoted(made / name)} is not of this program's making; move it away, and go "
-                    "on with --resume"
-                )
+                file = f"{quoted(made / name)} was not made by this program; move it away, and "
+                raise OutputError(Text(file, *_RESUME))
     if not os.path.lexists(target):
         _move_to_new(made, target, remedy)
         return
@@ -90,7 +89,7 @@ def publish_pair(
 def _replace(
     old: Sequence[tuple[Path, Path, Callable[[Path], None]]],
     new: Sequence[tuple[Path, Path]],
-    remedy: str,
+    remedy: Text,
 ) -> None:
     """Move old files aside, check them there, and move new ones in: all or nothing."""
     undo: list[tuple[Path, Path]] = []
@@ -137,7 +136,7 @@ def remove_output_files(folder: Path, format_: Format) -> list[Path]:
     return remaining
 
 
-def _move_to_new(source: Path, target: Path, remedy: str) -> None:
+def _move_to_new(source: Path, target: Path, remedy: Text) -> None:
     """Move to a place that is free, or, for a folder, an empty folder."""
     try:
         rename_to_new(source, target)
@@ -146,14 +145,14 @@ def _move_to_new(source: Path, target: Path, remedy: str) -> None:
             os.rename(source, target)  # replaces only an empty folder
             return
         raise OutputError(
-            f"{quoted(target)} appeared while the run was on; it is left as it is: {remedy}"
+            Text(f"{quoted(target)} appeared during the run; it is left as it is: ", remedy)
         ) from error
 
 
 def _check_expected(
     expected: Stamp | None,
     target: Path,
-    remedy: str,
+    remedy: Text,
     place: Path,
     format_: Format | None = None,
 ) -> None:
@@ -162,22 +161,25 @@ def _check_expected(
     if found is not None and found != expected:
         what = "appeared" if expected is None else "was changed"
         raise OutputError(
-            f"{quoted(target)} {what} while the run was on; it is left as it is: {remedy}"
+            Text(f"{quoted(target)} {what} during the run; it is left as it is: ", remedy)
         )
 
 
 def _check_same_folder(
-    format_: Format, expected: Stamp | None, target: Path, remedy: str, place: Path
+    format_: Format, expected: Stamp | None, target: Path, remedy: Text, place: Path
 ) -> None:
     """Raise OutputError for a folder that was replaced, or has unexpected files."""
     if not is_occupied(place):
         return
     _check_expected(expected, target, remedy, place, format_)
     try:
-        check_unmixed(place, format_)
+        check_unmixed(place, format_, target)
     except UsageError as error:
         raise OutputError(
-            f"the output changed while the run was on, and stays as it is: "
-            f"{str(error).replace(quoted(place)[:-1], quoted(target)[:-1])}; "
-            "then go on with --resume"
+            Text(
+                "the output changed during the run, and stays as it is: ",
+                error,
+                "; then ",
+                *_RESUME,
+            )
         ) from error

@@ -31,7 +31,7 @@ from kapre_cli.plotting.labels import (
     time_ticks,
 )
 from kapre_cli.plotting.view import FIRST_KEYS, Selection, View, selection_of
-from kapre_cli.text import quoted
+from kapre_cli.text import Argument, Text, quoted
 
 MAX_PANELS = 64
 
@@ -157,8 +157,11 @@ class _Sizes:
     def __init__(self, n_keys: int, n_panels: int, size: tuple[float, float] | None) -> None:
         if n_panels > MAX_PANELS:
             raise UsageError(
-                f"there would be {n_panels:,} panels, one for each channel of each key; a sheet "
-                f"holds {MAX_PANELS}: name fewer keys, or channels with --channel"
+                Text(
+                    f"there would be {n_panels:,} panels, one for each channel of each key; a "
+                    f"sheet holds {MAX_PANELS}: name fewer keys, or channels with ",
+                    Argument("channels"),
+                )
             )
         around = _CAPTION + n_keys * _AROUND_KEY + (n_panels - n_keys) * _BETWEEN
         panel = min(max(_ALL_PANELS / n_panels, _LOWEST), _HIGHEST)

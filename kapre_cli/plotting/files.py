@@ -15,7 +15,7 @@ from kapre_cli.outputs.existing import (
 )
 from kapre_cli.outputs.publishing import publish
 from kapre_cli.outputs.scratch import scratch_folder
-from kapre_cli.text import quoted
+from kapre_cli.text import Argument, Text, quoted
 from kapre_cli.version import PROGRAM
 
 # The program's name in the metadata of its pictures, see ``figure.render``.
@@ -63,7 +63,8 @@ def validate_picture(path: Path, sources: Iterable[Path], *, overwrite: bool) ->
             "alone: move it away, or name another picture"
         )
     if not overwrite:
-        raise UsageError(f"the picture {quoted(path)} exists; --overwrite replaces it")
+        exists = f"the picture {quoted(path)} exists; "
+        raise UsageError(Text(exists, Argument("overwrite", True), " replaces it"))
     return existing
 
 

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from kapre_cli.errors import LostWorkError, OutputError, StoredDataError, wrap_os_errors
+from kapre_cli.errors import OutputError, StoredDataError, wrap_os_errors
 from kapre_cli.formats.checksum import crc32
 from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.formats.validation import validated_json, validated_key
@@ -88,8 +88,9 @@ class Journals(Resource):
         with wrap_os_errors(path, "read back"):
             n_read = read_into(self._fds[entry.journal], block.data.cast("B"), entry.position)
         if n_read != block.nbytes or crc32(block.data) != entry.crc32:
-            raise LostWorkError(
-                f"{quoted(path)} does not hold what was written to it, so its disk may be faulty"
+            raise StoredDataError(
+                f"{quoted(path)} does not hold what was written to it, so its disk may be faulty; "
+                "resume the run to recompute what was lost"
             )
         return block
 

@@ -4,12 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from kapre_cli.errors import (
-    KeptWorkError,
-    NotResumableError,
-    OtherSettingsError,
-    StoredDataError,
-)
+from kapre_cli.errors import StoredDataError, UsageError
 from kapre_cli.formats.features import Features
 from kapre_cli.formats.metadata import OutputMetadata
 from kapre_cli.formats.opening import open_features
@@ -17,11 +12,17 @@ from kapre_cli.osutil import Resource
 from kapre_cli.resume.journals import JournalState
 from kapre_cli.resume.work_dir import WorkDir
 from kapre_cli.settings import OutputSettings
-from kapre_cli.text import counted, quoted
+from kapre_cli.text import Argument, Text, counted, quoted
 
 # Settings that decide which inputs fail and never change the features of the others. A reused
 # input must agree with them, see ``extract.reuse``; the run as a whole need not.
 _LENIENT = ("resample", "allow_truncated", "non_finite", "max_frames")
+
+_USE_THOSE = (
+    "; give those to resume it, or add ",
+    Argument("overwrite", True),
+    " to replace it",
+)
 
 
 class PreviousRun(Resource):
@@ -59,9 +60,12 @@ class PreviousRun(Resource):
         except (StoredDataError, IndexError) as error:
             differing = [str(error)]
         if differing and not self._output.overwrite:
-            raise OtherSettingsError(
-                f"{quoted(folder)} holds the work of a run with other settings "
-                f"({'; '.join(differing)})"
+            raise UsageError(
+                Text(
+                    f"{quoted(folder)} holds the work of a run with other settings "
+                    f"({'; '.join(differing)})",
+                    *_USE_THOSE,
+                )
             )
         return bool(differing)
 
@@ -73,9 +77,8 @@ class PreviousRun(Resource):
         except (StoredDataError, FileNotFoundError) as error:
             if self._output.overwrite:
                 return None
-            raise NotResumableError(
-                f"the output {quoted(path)} cannot be resumed: {error}"
-            ) from error
+            cause = f"the output {quoted(path)} cannot be resumed: {error}; "
+            raise UsageError(Text(cause, Argument("overwrite", True), " replaces it")) from error
         differing = differences(features.root, self._root)
         if features.format != self._output.format:
             differing.append(f"format: {features.format} there, {self._output.format} now")
@@ -84,8 +87,11 @@ class PreviousRun(Resource):
         features.close()
         if self._output.overwrite:
             return None
-        raise OtherSettingsError(
-            f"the output {quoted(path)} was made with other settings ({'; '.join(differing)})"
+        settings = "; ".join(differing)
+        raise UsageError(
+            Text(
+                f"the output {quoted(path)} was made with other settings ({settings})", *_USE_THOSE
+            )
         )
 
     def close(self) -> None:
@@ -97,9 +103,15 @@ class PreviousRun(Resource):
 def check_no_kept_work(work_dir: WorkDir, replayed: JournalState, output: OutputSettings) -> None:
     """Raise UsageError if an interrupted run's work may be neither used nor removed."""
     if replayed.holds_work and output.resume is None and not output.overwrite:
-        raise KeptWorkError(
-            f"{quoted(work_dir.folder)} holds the work of a run that did not reach its end "
-            f"({counted(replayed.n_done, 'input')} done)"
+        raise UsageError(
+            Text(
+                f"{quoted(work_dir.folder)} holds the work of a run that did not reach its end "
+                f"({counted(replayed.n_done, 'input')} done); ",
+                Argument("resume", True),
+                " goes on with it, ",
+                Argument("overwrite", True),
+                " starts over",
+            )
         )
 
 

@@ -8,6 +8,7 @@ from numbers import Real
 from typing import Any
 
 from kapre_cli.errors import SettingsError
+from kapre_cli.text import Argument, Text
 
 _MAX_DIGITS = 400  # of an integer with an exponent: a short text could state millions
 _FLOAT32 = (2.0**-126, (2.0 - 2.0**-23) * 2.0**127)  # the smallest normal number, the largest
@@ -21,7 +22,9 @@ INT64 = (-(2**63), 2**63 - 1)  # the integers that every format stores
 
 def invalid(name: str, rule: str, value: object) -> SettingsError:
     """Return the error for an argument whose value breaks a rule."""
-    return SettingsError(f"`{name}` must be {rule}. Received: {name}={value!r}")
+    return SettingsError(
+        Text(Argument(name), f" must be {rule}. Received: ", Argument(name, value))
+    )
 
 
 def integer(name: str, value: Any, *, at_least: int, at_most: int | None = None) -> int:

@@ -9,12 +9,13 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from kapre_cli.errors import SettingsError
 from kapre_cli.framing import Framing
 from kapre_cli.registry import Registry
 from kapre_cli.settings import checks
+from kapre_cli.text import Argument, Text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,22 +33,6 @@ DECIBEL_RANGE = 80.0  # of one input: values further below its largest one are r
 MAX_DFT = 2**22
 MAX_HOP = 2**22
 MAX_WEIGHTS = 2**28  # a GiB of float32
-
-
-class Spell(Protocol):
-    """Spells an argument of a layer, or what sets it to a value."""
-
-    def __call__(self, name: str, value: float | None = None, /) -> str:
-        """Return the argument, with the value if there is one."""
-
-
-def as_argument(name: str, value: float | None = None) -> str:
-    """Spell an argument as it is written in Python.
-
-    >>> as_argument("n_dft"), as_argument("n_dft", 512)
-    ('n_dft', 'n_dft=512')
-    """
-    return name if value is None else f"{name}={value:.15g}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -345,32 +330,36 @@ class LayerConfig(ABC):
         padding = [f"padding {self.padding}"] if self.padding != "same" else []
         return [f"n_dft {self.n_dft}, n_hop {self.n_hop}", *padding]
 
-    def frame_warnings(self, spell: Spell = as_argument) -> tuple[str, ...]:
+    def frame_warnings(self) -> tuple[Text, ...]:
         """Return a warning, with remedies, if samples lie in no frame."""
         assert self.n_hop is not None  # noqa: S101 - for the type checker: settled when made
         if self.n_hop <= self.n_dft:
             return ()
         n_dft = 1 << (self.n_hop - 1).bit_length()  # the next power of two
-        warning = (
-            f"{spell('n_hop')} ({self.n_hop}) is above {spell('n_dft')} ({self.n_dft}): of every "
-            f"{self.n_hop} samples {self.n_hop - self.n_dft} lie in no frame (use "
-            f"{spell('n_hop', self.n_dft)} or less, or {spell('n_dft', n_dft)})"
+        warning = Text(
+            Argument("n_hop"),
+            f" ({self.n_hop}) is above ",
+            Argument("n_dft"),
+            f" ({self.n_dft}): of every {self.n_hop} samples {self.n_hop - self.n_dft} lie in no "
+            "frame (use ",
+            Argument("n_hop", self.n_dft),
+            " or less, or ",
+            Argument("n_dft", n_dft),
+            ")",
         )
         return (warning,)
 
     def warnings(
         self,
-        spell: Spell = as_argument,
         *,
         lists_bands: bool = True,  # noqa: ARG002 - of layers that have bands
-    ) -> tuple[str, ...]:
+    ) -> tuple[Text, ...]:
         """Return what is allowed and rarely meant, with remedies, a sentence each.
 
         Args:
-            spell: How arguments are written.
             lists_bands: Whether to name features that are always 0.
         """
-        return self.frame_warnings(spell)
+        return self.frame_warnings()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the arguments by name, as the layer's constructor takes them."""

@@ -20,7 +20,7 @@ from kapre_cli.settings.formats import (
 from kapre_cli.settings.layers import LayerConfig
 from kapre_cli.settings.raw import RawFormat
 from kapre_cli.settings.shard import Shard
-from kapre_cli.text import quoted
+from kapre_cli.text import Argument, Text, quoted
 
 DTYPES = ("float32", "float16", "float64")
 NON_FINITE = ("fail", "zero", "keep")
@@ -158,14 +158,20 @@ class OutputSettings:
         if self.compression not in self.file_format.compressions:
             able = [one for one in all_formats() if self.compression in one.compressions]
             raise SettingsError(
-                f"Only {_named(able)} can be compressed with {self.compression}. "
-                f"Received: compression={self.compression!r}, format={self.format!r}"
+                Text(
+                    f"Only {_named(able)} can be compressed with {self.compression}. Received: ",
+                    Argument("compression", self.compression),
+                    f", format {self.format}",
+                )
             )
         if self.dimension_scales and not self.file_format.has_dimension_scales:
             able = [one for one in all_formats() if one.has_dimension_scales]
             raise SettingsError(
-                f"Only {_named(able)} can have dimension scales. "
-                f"Received: dimension_scales=True, format={self.format!r}"
+                Text(
+                    f"Only {_named(able)} can have dimension scales. Received: ",
+                    Argument("dimension_scales", True),
+                    f", format {self.format}",
+                )
             )
 
     @property
@@ -183,12 +189,17 @@ class OutputSettings:
             streams = [one for one in all_formats() if one.is_stream]
             raise SettingsError(
                 f"Only {_named(streams)} goes to standard output (-). "
-                f"Received: format={self.format!r}, path={str(self.path)!r}"
+                f"Received: format {self.format}, path {str(self.path)!r}"
             )
         if self.is_stream and (self.overwrite or self.resume is not None):
             raise SettingsError(
-                "Standard output (-) cannot be replaced or resumed: "
-                "--overwrite and --resume need an output with a name"
+                Text(
+                    "Standard output (-) cannot be replaced or resumed: ",
+                    Argument("overwrite"),
+                    " and ",
+                    Argument("resume"),
+                    " need an output with a name",
+                )
             )
 
 
@@ -261,10 +272,13 @@ def format_of(text: str | os.PathLike[str], *, streams: bool = True) -> str:
     forms += [f"- ({one.summary})" for one in all_formats() if one.is_stream and streams]
     folder = get_format(DEFAULT_FOLDER_FORMAT)
     raise UsageError(
-        f"the output {quoted(text)} has the suffix {quoted(dot + last)}, which is no format; "
-        f"name {', '.join(forms)}, or {folder.summary}: a name without a suffix, "
-        f"{quoted(text + '/')}, or any name with --format {folder.name}"
-        f"{''.join(f'; {why}' for why in FORMATS.broken.values())}"
+        Text(
+            f"the output {quoted(text)} has the suffix {quoted(dot + last)}, which is no format; "
+            f"name {', '.join(forms)}, or {folder.summary}: a name without a suffix, "
+            f"{quoted(text + '/')}, or any name with ",
+            Argument("format", folder.name),
+            *(f"; {why}" for why in FORMATS.broken.values()),
+        )
     )
 
 
@@ -313,8 +327,8 @@ class ExtractionSettings:
         """Check that the parts, each of which has checked itself, agree."""
         if self.layer.required_sr not in (None, self.audio.sr):
             raise SettingsError(
-                "The layer's `sr` must be the rate of the audio. "
-                f"Received: sr={self.layer.required_sr}, audio at {self.audio.sr}"
+                "The sample rate of the layer must be that of the audio. "
+                f"Received: {self.layer.required_sr} Hz, audio at {self.audio.sr} Hz"
             )
         object.__setattr__(self, "engine", resolved_engine(self.engine, self.layer))
         if self.jobs is not None:
@@ -326,6 +340,10 @@ class ExtractionSettings:
         framing = self.layer.framing
         if batch_size * max(framing.n_dft, framing.n_hop) > MAX_BATCH_SAMPLES:
             raise SettingsError(
-                f"`batch_size` frames must be at most {MAX_BATCH_SAMPLES:,} samples (1 GiB). "
-                f"Received: batch_size={batch_size}, n_dft={framing.n_dft}, n_hop={framing.n_hop}"
+                Text(
+                    Argument("batch_size"),
+                    f" frames must be at most {MAX_BATCH_SAMPLES:,} samples (1 GiB). Received: ",
+                    *(Argument("batch_size", batch_size), ", "),
+                    *(Argument("n_dft", framing.n_dft), ", ", Argument("n_hop", framing.n_hop)),
+                )
             )
