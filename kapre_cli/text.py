@@ -38,16 +38,25 @@ class Text:
     """
 
     def __init__(self, *parts: object) -> None:
-        self.parts: list[str | Argument] = []
+        self.parts: tuple[str | Argument, ...] = ()
         for part in parts:
             of_error = part.args[0] if isinstance(part, Exception) and len(part.args) == 1 else part
             if isinstance(of_error, Text):
                 self.parts += of_error.parts
             else:
-                self.parts.append(part if isinstance(part, Argument) else str(part))
+                self.parts += (part if isinstance(part, Argument) else str(part),)
 
     def __str__(self) -> str:
         return self.spelled(str)
+
+    def __repr__(self) -> str:
+        return repr(str(self))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Text) and self.parts == other.parts
+
+    def __hash__(self) -> int:
+        return hash(self.parts)
 
     def spelled(self, spell: Callable[[Argument], str]) -> str:
         """Return the text; ``spell`` writes its arguments."""

@@ -144,7 +144,7 @@ def test_help_imports_nothing_heavy(installed: Installed) -> None:
     ("options", "message"),
     [
         (("--n-mfcc", 0), "Invalid value for '--n-mfcc': 0 is not in the range x>=1."),
-        (("--n-mfcc", 33), "`n_mfcc` must be an integer from 1 to 32. Received: n_mfcc=33"),
+        (("--n-mfcc", 33), "--n-mfcc must be an integer from 1 to 32. Received: --n-mfcc 33"),
         (("--n-mfc", 3), "No such option '--n-mfc': did you mean --n-mfcc?"),
     ],
 )
@@ -234,7 +234,7 @@ def test_outputs_are_described_verified_and_compared(installed: Installed) -> No
     assert described["coefficient"] == {"n": N_MFCC, "lowest": 0.0, "highest": 12.0}
     ended = installed.run("verify", output, "--against", "audio", "--all")
     assert (ended.code, ended.out[-60:]) == (0, ended.out[-60:])
-    assert "2 right, 0 wrong; 2 computed anew" in ended.out
+    assert "2 correct, 0 wrong; 2 recomputed" in ended.out
     ended = installed.run("compare", output, other, "--atol", TOLERANCE)
     assert ended.code == 0, ended.out
     ended = installed.run("compare", output, other)

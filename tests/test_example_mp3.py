@@ -81,7 +81,7 @@ def test_folders_are_searched_and_every_kind_is_read_by_workers(
     with open_features(tmp_path / "all.h5") as features:
         assert sorted(features) == ["a.wav", "b.flac", "night/c.mp3"]
     ended = installed("verify", "all.h5", "--against", audio)
-    assert (ended.code, "3 right, 0 wrong" in ended.out + ended.err) == (0, True), ended.err
+    assert (ended.code, "3 correct, 0 wrong" in ended.out + ended.err) == (0, True), ended.err
 
 
 def test_the_samples_are_those_of_soundfile(audio: Path, tmp_path: Path, installed: Any) -> None:

@@ -122,7 +122,7 @@ def test_verify_computes_it_again_and_finds_damage(
     outputs: Path, program: Callable[..., Ran]
 ) -> None:
     ran = program("verify", "x.zarr", "--against", "audio", "--all")
-    assert (ran.code, "3 right, 0 wrong; 3 computed" in ran.out) == (0, True), ran.err
+    assert (ran.code, "3 correct, 0 wrong; 3 recomputed" in ran.out) == (0, True), ran.err
     assert program("melspectrogram", "audio/a.wav", "-o", "bad.zarr", *MEL).code == 0
     chunk = next((outputs / "bad.zarr/features").rglob("0.0.0"))
     chunk.write_bytes(bytes(chunk.stat().st_size))

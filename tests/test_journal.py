@@ -92,7 +92,7 @@ def test_a_journal_that_is_replaced_before_a_worker_opens_it_is_left_alone(tmp_p
     with WorkDir(OutputSettings(path=tmp_path / "x.h5", format="hdf5")) as work_dir:
         path = work_dir.journals.create()
         os.replace(own, path)
-        with pytest.raises(OutputError, match="was replaced while the run was on"):
+        with pytest.raises(OutputError, match="was replaced during the run"):
             Journal(path, ROOT)
         work_dir.keeps_journals = False
     assert path.read_bytes() == b"mine"

@@ -203,7 +203,7 @@ statuses = st.builds(
 def test_a_layout_fits(status: Status, width: int, elapsed: float) -> None:
     layout = status.layout(width, elapsed)
     assert len(layout.replace("{bar}", "#")) <= width
-    if status.share is not None and width >= 45:  # the longest name needs 42
+    if status.share is not None and width >= 22 + len(status.name):
         assert f"left {100 * status.share:>3.0f}%" in layout
     if "{bar}" in layout:
         assert len(layout.replace("{bar}", "")) + 6 <= width
@@ -288,7 +288,8 @@ def test_every_stage_of_a_merge_counts_its_inputs(audio: Path) -> None:
 
 def test_long_arrays_move_by_parts(audio: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kapre_cli.framing.BLOCK_VALUES", 2**11)
-    monkeypatch.setattr("kapre_cli.formats.hdf5_values._PART_VALUES", 2**12)
+    monkeypatch.setattr("kapre_cli.formats.features.BLOCK_VALUES", 2**12)
+    monkeypatch.setattr("kapre_cli.formats.hdf5_values.BLOCK_VALUES", 2**12)
     monkeypatch.setattr("kapre_cli.formats.hdf5_headers._WINDOW_BYTES", 2**12)
     monkeypatch.setattr("kapre_cli.formats.hdf5_headers._PART_BYTES", 2**14)
     moves: list[float] = []
@@ -314,9 +315,9 @@ def test_what_an_earlier_run_has_done_is_kept_and_not_computed(
     write_audio(audio / "2.wav", reference.noise(1, 4000, 2))
     (audio / "3.wav").write_bytes(b"no audio")
 
-    def watched(sources: Any, settings: Any, result: RunResult, executor: Any) -> None:
+    def watched(sources: Any, settings: Any, result: RunResult, *more: Any, **named: Any) -> None:
         result.emit = seen.append
-        extract(sources, settings, result, executor)
+        extract(sources, settings, result, *more, **named)
 
     monkeypatch.setattr("kapre_cli.extract.run.extract", watched)
     assert program(*arguments, "--resume").code == 1

@@ -140,7 +140,7 @@ def test_a_folder_renamed_during_the_run_is_told_with_where_the_work_is(
     assert run.returncode == 1
     messages = told.decode()
     assert "Traceback" not in messages
-    assert "was moved or removed while the run was on" in messages
+    assert "was moved or removed during the run" in messages
     place = f"moved/{Path(output).name}.partial"
     assert f"1 of 1 input done: kept in '{tmp_path / place}'" in messages
     assert (tmp_path / place / "journal-1").stat().st_size > 0
@@ -229,7 +229,7 @@ def test_what_changes_at_the_last_moment_stays(
         ODD_DISK_MEANWHILE=f"echo mine > new && mv new {changed}",
     )
     assert late.code == 1, late.err
-    assert f"{output}' was changed while the run was on; it is left as it is: move it" in late.err
+    assert f"{output}' was changed during the run; it is left as it is: move it" in late.err
     assert ("--resume" in late.err.partition("it is left")[2].partition("\n")[0]) == ("x" in output)
     assert (tmp_path / changed).read_bytes() == b"mine\n"
 

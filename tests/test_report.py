@@ -190,7 +190,7 @@ def test_an_output_that_cannot_be_written_fails_every_input(limit: int, tmp_path
     write_audio(tmp_path / "a.wav", reference.noise(1, 70_000))
     (tmp_path / "bad.wav").write_bytes(b"no audio")
     write_audio(tmp_path / "b.wav", reference.noise(1, 70_000))
-    names = ("a.wav", "bad.wav", "b.wav")
+    names = ("bad.wav", "a.wav", "b.wav")
     command = [*PROGRAM, "spectrogram", *names, "-o", "out.h5", "--n-hop", "64"]
     ended = subprocess.run(
         [*command, "--dtype", "float64", "--report", "r.jsonl"],
@@ -479,7 +479,7 @@ def test_a_file_that_appears_while_the_report_is_opened_is_left(
     monkeypatch.setattr(ResultLog, "start", beaten)
     command = ["spectrogram", audio / "0.wav", "-o", here / "o.h5", "--report", here / "r.jsonl"]
     ended = program(*command)
-    assert (ended.code, "appeared while the run was on" in ended.err) == (1, True)
+    assert (ended.code, "appeared during the run" in ended.err) == (1, True)
     assert (here / "r.jsonl").read_text() == "mine"
     assert files_below(here)[-1:] == ["r.jsonl"]
 
@@ -500,7 +500,7 @@ def test_what_appears_at_the_place_of_a_report_stays(kind: str, tmp_path: Path) 
     else:
         report.write_bytes(OURS + b"{}\n")
     before = states_below(tmp_path)
-    with pytest.raises(OutputError, match="while the run was on; it is left as it is"):
+    with pytest.raises(OutputError, match="during the run; it is left as it is"):
         open_report(place)
     assert states_below(tmp_path) == before
     assert (tmp_path / "victim").read_bytes() == b"mine"

@@ -197,7 +197,7 @@ def _dry_run(run: _Run, computing: "Executor") -> int:
 
     lines: list[str] = []
     printed = EventLines(lines.append, verbose=run.options["verbose"])
-    result = RunResult(printed)
+    result = RunResult(printed, is_detailed=run.options["verbose"])
     _emit_rejected(run, result)
     settings = _settings(run, run.all_sources, result, lines.append)
     if settings is not None:

@@ -187,6 +187,6 @@ def _open_to_write_into(path: Path) -> int:
                 time.sleep(_SECONDS_BETWEEN)
     if not _takes_data(descriptor):
         os.close(descriptor)
-        raise OutputError(f"{quoted(path)} was replaced while the run was on; it is left as it is")
+        raise OutputError(f"{quoted(path)} was replaced during the run; it is left as it is")
     os.set_blocking(descriptor, True)
     return descriptor

@@ -205,7 +205,7 @@ def _open_empty(path: Path) -> int:
     if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or status.st_size:
         os.close(fd)
         raise OutputError(
-            f"{quoted(path)} was replaced while the run was on; it is left as it is: move it away"
+            f"{quoted(path)} was replaced during the run; it is left as it is: move it away"
         )
     return fd
 

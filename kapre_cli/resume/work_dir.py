@@ -179,7 +179,7 @@ class WorkDir(Resource):
         above = self.folder.parent
         if not is_at(self._parent, above, follow_links=True):
             raise OutputError(
-                f"the folder {quoted(above)} was moved or removed while the run was on: "
+                f"the folder {quoted(above)} was moved or removed during the run: "
                 "the output has no place to go to"
             )
         if not self._is_in_place():

@@ -246,7 +246,7 @@ def _appears(output: str, kind: str, more: Sequence[str]) -> Attack:
         with place.at_work(output, *more) as ended:
             _make(place, output, kind)
         assert ended[0].code == 1, ended
-        assert "appeared while the run was on" in ended[0].messages, ended
+        assert "appeared during the run" in ended[0].messages, ended
         assert "1 of 1 input done: kept in" in ended[0].messages, ended
         assert (place.folder / f"{output}.partial" / "journal-1").stat().st_size > 0
 
@@ -269,7 +269,7 @@ def _replaced_meanwhile(output: str, more: Sequence[str]) -> Attack:
             else:
                 place.mine(output, b"mine, of another size than before")
         assert ended[0].code == 1, ended
-        assert "while the run was on" in ended[0].messages, ended
+        assert "during the run" in ended[0].messages, ended
 
     return attack
 
@@ -426,7 +426,7 @@ def _swapped(output: str, kind: str, more: Sequence[str]) -> Attack:
                 partial.symlink_to("home")
                 place.mine(partial)
         assert ended[0].code == 1, ended
-        assert "was moved or replaced while the run was on" in ended[0].messages, ended
+        assert "was moved or replaced during the run" in ended[0].messages, ended
         assert "1 of 1 input done: kept in" in ended[0].messages, ended
         assert f"kept in '{place.folder / 'moved.partial'}'" in ended[0].messages, ended
         assert (place.folder / "moved.partial/journal-1").stat().st_size > 0
