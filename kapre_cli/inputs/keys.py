@@ -13,6 +13,7 @@ from kapre_cli.errors import UsageError
 from kapre_cli.settings.checks import MAX_PATH_BYTES
 from kapre_cli.text import Argument, Text, quoted
 
+STREAM = "-"  # as an input or a list: standard input
 STREAM_KEY = "stdin"
 
 _PERCENT_CODE = re.compile("%(?=[0-9A-Fa-f]{2})")
