@@ -8,7 +8,7 @@ sectors were left out. Sources: AudioMoth-Firmware-Basic (main.c), AudioMoth-Uti
 import numpy as np
 import numpy.typing as npt
 
-from kapre_cli.audio.header import Header
+from kapre_cli.audio.headers import Header
 from kapre_cli.audio.samples import Decoded
 from kapre_cli.errors import AudioReadError
 

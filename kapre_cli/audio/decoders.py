@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from kapre_cli.audio.files import ByteSource, HashingReader, RegularFile
-from kapre_cli.audio.header import Header
+from kapre_cli.audio.headers import Header
 from kapre_cli.errors import AudioReadError
 from kapre_cli.registry import Registry
 from kapre_cli.settings import AudioSettings

@@ -8,9 +8,9 @@ import re
 
 from kapre_cli.audio.decoders import DECODERS, AudioDecoder
 from kapre_cli.audio.files import ByteSource, RegularFile, read_errors
-from kapre_cli.audio.header import Header, raw_header
+from kapre_cli.audio.headers import Header
 from kapre_cli.audio.remedies import FFMPEG, by_ffmpeg, filled, through
-from kapre_cli.audio.wav import RawDecoder
+from kapre_cli.audio.wav import RawDecoder, raw_header
 from kapre_cli.errors import AudioReadError
 from kapre_cli.settings import RawFormat
 from kapre_cli.text import Argument, Text

@@ -6,13 +6,14 @@ S24_LE``) has 24 bits in the lowest of four bytes, and Cool Edit wrote floats wi
 """
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from kapre_cli.audio.decoders import BLOCK_VALUES
 from kapre_cli.audio.files import HashingReader, RegularFile
-from kapre_cli.audio.header import Header
-from kapre_cli.audio.remedies import as_raw, by_ffmpeg, raw_format_of
+from kapre_cli.audio.headers import Header
+from kapre_cli.audio.remedies import as_raw, by_ffmpeg
 from kapre_cli.audio.samples import Decoded
 from kapre_cli.errors import AudioReadError
 
@@ -158,10 +159,17 @@ class _Alignment:
 
 def _remedies(header: Header, alignment: _Alignment, file: RegularFile) -> str:
     """Return the pipes for either alignment."""
-    location = (file.shell_name, header.start, header.n_bytes)
-    raw_format = raw_format_of(header.number, header.sr, header.n_channels)
+    pipe = partial(
+        as_raw,
+        file.shell_name,
+        header.start,
+        header.n_bytes,
+        header.number,
+        header.sr,
+        header.n_channels,
+    )
     return (
-        f"if they fill these from the highest bit on: {as_raw(*location, raw_format)}; if they are "
+        f"if they fill these from the highest bit on: {pipe()}; if they are "
         f"the lowest {alignment.valid_bits} bits, as arecord -f S24_LE writes: "
-        f"{as_raw(*location, raw_format, 2 ** (8 * alignment.n_bytes - alignment.valid_bits))}"
+        f"{pipe(2 ** (8 * alignment.n_bytes - alignment.valid_bits))}"
     )

@@ -1,13 +1,23 @@
-"""What follows the samples of a file: chunks, tags, padding, more samples or a second file."""
+"""Bytes after the samples of a WAV: chunks, zeros, more samples; a second file after any."""
 
-import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from kapre_cli.audio.files import ByteSource, RegularFile, Tail
-from kapre_cli.audio.flac_metadata import FLAC_MARK, read_flac
-from kapre_cli.audio.header import Header, is_chunk_name
-from kapre_cli.audio.riff import RIFFS, W64_RIFF, W64_WAVE, read_w64, read_wav
+from kapre_cli.audio.headers import (
+    FLAC_MARK,
+    RIFFS,
+    W64_RIFF,
+    W64_WAVE,
+    Header,
+    end_of_chunk,
+    head_bytes,
+    is_chunk_name,
+    padded,
+    read_flac,
+    read_w64,
+    read_wav,
+)
 from kapre_cli.errors import AudioReadError
 
 # Chunks of text, cues and padding that programs write after the samples.
@@ -17,10 +27,6 @@ _KNOWN = frozenset(
     b"bwav,SNDM,strc,tlst,LGWV,DGDA,olym,ResU,XMP ".split(b",")
 )
 _MAX_CHUNKS = 10_000
-
-_ID3V1_BYTES = 128
-_APE_FOOTER_BYTES = 32
-_APE_HAS_HEADER = 1 << 31
 
 _FORM, _AIFFS = b"FORM", (b"AIFF", b"AIFC")
 _AIFF_CHUNKS = (b"COMM", b"FVER", b"COMT", b"MARK", b"INST", b"NAME", b"AUTH", b"ANNO", b"SSND")
@@ -174,7 +180,7 @@ def read_trailer(file: RegularFile, header: Header) -> Trailer:
         if second := file_at(file, nonzero):
             return Trailer(second_file=second)
         after = None
-        for start in _aligned(position, header.is_w64):
+        for start in _aligned(position, is_w64=header.is_w64):
             after = after or _next_chunk(file, start, header)
         if after is None:
             break
@@ -189,9 +195,8 @@ def _cut_chunk(file: RegularFile, position: int, header: Header) -> str:
 
     It is a chunk if its name is well known, or if the size in the RIFF header ends where it does.
     """
-    for start in _aligned(position, header.is_w64):
-        head = file.at(start, 24 if header.is_w64 else 8)
-        end = _end_of_chunk(head, start, header)
+    for start in _aligned(position, is_w64=header.is_w64):
+        head, end = _head_and_end(file, start, header)
         is_counted = header.file_end > file.size and (
             end in (header.file_end, header.file_end - 1)
             if end is not None
@@ -204,10 +209,10 @@ def _cut_chunk(file: RegularFile, position: int, header: Header) -> str:
     return ""
 
 
-def _aligned(position: int, w64: bool) -> tuple[int, ...]:
+def _aligned(position: int, *, is_w64: bool) -> tuple[int, ...]:
     """Return where the next chunk may begin: after the padding, or where it is missing."""
-    padded = position + (-position % 8 if w64 else position % 2)
-    return (padded,) if padded == position else (padded, position)
+    after = padded(position, is_w64=is_w64)
+    return (after,) if after == position else (after, position)
 
 
 def _next_chunk(file: RegularFile, start: int, header: Header) -> int | None:
@@ -218,7 +223,7 @@ def _next_chunk(file: RegularFile, start: int, header: Header) -> int | None:
     """
     if start >= file.size:
         return file.size
-    head = file.at(start, 24 if header.is_w64 else 8)
+    head, end = _head_and_end(file, start, header)
     if head[:4] == b"data":
         raise AudioReadError(
             "it has a second data chunk after its samples, and a WAV has one; write it again "
@@ -226,15 +231,13 @@ def _next_chunk(file: RegularFile, start: int, header: Header) -> int | None:
         )
     if not is_chunk_name(head[:4]):
         return None
-    end = _end_of_chunk(head, start, header)
     return end if end is not None and end <= file.size else None
 
 
-def _end_of_chunk(head: bytes, start: int, header: Header) -> int | None:
-    """Return where a chunk ends by its size; ``None`` if its head is cut short."""
-    if header.is_w64:
-        return start + max(struct.unpack("<Q", head[16:])[0], 24) if len(head) == 24 else None
-    return start + 8 + struct.unpack(header.order + "I", head[4:])[0] if len(head) == 8 else None
+def _head_and_end(file: RegularFile, start: int, header: Header) -> tuple[bytes, int | None]:
+    """Return the head of the chunk at ``start``, and where it ends as :func:`end_of_chunk` does."""
+    head = file.at(start, head_bytes(is_w64=header.is_w64))
+    return head, end_of_chunk(head, start, header.order, is_w64=header.is_w64)
 
 
 def _skip_zeros(file: RegularFile, position: int) -> int:
@@ -246,18 +249,3 @@ def _skip_zeros(file: RegularFile, position: int) -> int:
         position += len(block)
         length = _SEARCHED_AT_ONCE
     return file.size
-
-
-def flac_end(file: RegularFile) -> int:
-    """Return where a FLAC stream ends, without the tags (ID3v1, APE) that follow it."""
-    end = file.size
-    tag = file.at(max(end - _ID3V1_BYTES, 0), _ID3V1_BYTES)
-    year = tag[93:97].strip(b"\0 ")
-    if tag[:3] == b"TAG" and (year.isdigit() or not year):
-        end -= _ID3V1_BYTES
-    if end > _APE_FOOTER_BYTES:
-        footer = file.at(end - _APE_FOOTER_BYTES, _APE_FOOTER_BYTES)
-        if footer[:8] == b"APETAGEX":
-            length, _, flags = struct.unpack("<III", footer[12:24])
-            end -= length + (_APE_FOOTER_BYTES if flags & _APE_HAS_HEADER else 0)
-    return end if end > 0 else file.size

@@ -1,14 +1,24 @@
 """WAV and raw samples: how many samples the bytes of a file hold, and decoding them."""
 
+import struct
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from kapre_cli.audio.decoders import REMEDY, AudioDecoder, SampleReader
 from kapre_cli.audio.files import ByteSource, HashingReader, RegularFile
-from kapre_cli.audio.header import Header, is_chunk_name
-from kapre_cli.audio.riff import RIFFS, W64_RIFF, W64_WAVE, plain_head, read_w64, read_wav
+from kapre_cli.audio.headers import (
+    ALL_ONES,
+    RIFFS,
+    W64_RIFF,
+    W64_WAVE,
+    Header,
+    is_chunk_name,
+    read_w64,
+    read_wav,
+)
 from kapre_cli.audio.trailing import FIRST_OF_TWO, Trailer, find_file, read_trailer
 from kapre_cli.errors import AudioReadError
+from kapre_cli.settings import RawFormat
 from kapre_cli.settings.checks import within_int64
 from kapre_cli.text import counted
 
@@ -143,6 +153,22 @@ class RawDecoder(WavDecoder):
         return DataExtent(HashingReader(self.file, end=whole), n_samples, whole, declared)
 
 
+def raw_header(n_bytes: int, raw_format: RawFormat) -> Header:
+    """Return the header of a file of ``n_bytes`` bytes, all of them samples of a raw format."""
+    return Header(
+        "raw",
+        sr=raw_format.sr,
+        n_channels=raw_format.n_channels,
+        bits=raw_format.bits,
+        n_samples=n_bytes // raw_format.sample_bytes,
+        bytes_tell_length=True,
+        sample_bytes=raw_format.sample_bytes,
+        block_bytes=raw_format.sample_bytes,
+        order=raw_format.order,
+        number=raw_format.number,
+    )
+
+
 def wav_data_extent(file: RegularFile, header: Header, allow_truncated: bool) -> DataExtent:
     """Compare the size that a WAV header declares with the bytes of its file.
 
@@ -217,8 +243,33 @@ def _stream(file: RegularFile, header: Header, taken: int, *, is_first: bool) ->
     if taken != header.n_bytes or has_odd_blocks or is_first:
         # libsndfile relies on a wrong size, and decodes the padding after blocks of an odd size
         # as one more block, into noise.
-        return HashingReader(file, plain_head(header, taken), header.start, header.start + taken)
+        return HashingReader(file, _plain_head(header, taken), header.start, header.start + taken)
     return HashingReader(file)
+
+
+def _plain_head(header: Header, n_bytes: int) -> bytes:
+    """Return a header of the same encoding that declares ``n_bytes`` and nothing else.
+
+    RIFF has sizes of 32 bits and pads blocks of an odd size: larger files and such blocks get a
+    header of Wave64. Wave64 has no big-endian samples: their size is limited to 32 bits.
+    """
+    fmt = header.fmt
+    has_odd_blocks = header.sample_bytes is None and n_bytes % 2 == 1
+    if header.order == "<" and (has_odd_blocks or n_bytes + len(fmt) + 64 > ALL_ONES):
+        chunks = W64_WAVE + _w64_chunk_head(b"fmt ", len(fmt)) + fmt + bytes(-len(fmt) % 8)
+        chunks += _w64_chunk_head(b"data", n_bytes)
+        return W64_RIFF + struct.pack("<Q", 24 + len(chunks) + n_bytes) + chunks
+    size = struct.Struct(header.order + "I")
+    padded = fmt + bytes(len(fmt) % 2)
+    chunks = (
+        b"WAVEfmt " + size.pack(len(fmt)) + padded + b"data" + size.pack(min(n_bytes, ALL_ONES))
+    )
+    magic = b"RIFX" if header.order == ">" else b"RIFF"
+    return magic + size.pack(min(len(chunks) + n_bytes, ALL_ONES)) + chunks
+
+
+def _w64_chunk_head(name: bytes, length: int) -> bytes:
+    return name + W64_WAVE[4:] + struct.pack("<Q", 24 + length)
 
 
 def samples_by_fact(
