@@ -22,9 +22,8 @@ import soundfile
 import soxr
 
 from kapre_cli.audio import DecodingError, HashingReader, read_header, sha256_of
-from kapre_cli.audio.audio_file import AudioFile
 from kapre_cli.audio.flac import FlacDecoder
-from kapre_cli.audio.reader import AudioReader
+from kapre_cli.audio.reader import AudioFile, AudioReader
 from kapre_cli.audio.wav import WavDecoder
 from kapre_cli.errors import AudioReadError
 from kapre_cli.settings import AudioSettings
@@ -835,7 +834,7 @@ def test_ffmpeg_is_loaded_for_rare_files_alone(tmp_path: Path) -> None:
     for bits, loaded in ((16, False), (20, True)):
         path = tmp_path / f"{bits}.flac"
         path.write_bytes(flac.encode(flac.noise(100, 1, bits), bits))
-        code = f"import sys, kapre_cli.audio.audio_file as audio; audio.AudioFile({str(path)!r})"
+        code = f"import sys, kapre_cli.audio.reader as audio; audio.AudioFile({str(path)!r})"
         command = [sys.executable, "-c", f"{code}; print('av' in sys.modules)"]
         ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
         assert ended.stdout.strip() == str(loaded)

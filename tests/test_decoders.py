@@ -17,7 +17,7 @@ from kapre_cli.audio import (
     audio_suffixes,
     read_header,
 )
-from kapre_cli.audio.audio_file import AudioFile
+from kapre_cli.audio.reader import AudioFile
 from kapre_cli.errors import AudioReadError
 from kapre_cli.settings import AudioSettings
 from tests import reference

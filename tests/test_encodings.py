@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kapre_cli.audio.audio_file import AudioFile
+from kapre_cli.audio.reader import AudioFile
 from kapre_cli.errors import AudioReadError
 from kapre_cli.settings import AudioSettings
 from tests import flac

@@ -17,7 +17,7 @@ import pytest
 import soundfile
 
 import kapre_cli
-from kapre_cli.audio.audio_file import AudioFile
+from kapre_cli.audio.reader import AudioFile
 from kapre_cli.errors import AudioReadError
 from tests import reference
 from tests.bad_inputs import fmt

@@ -1,7 +1,7 @@
 """Audio decoders, one for each kind of file, and how many samples a file decodes to.
 
 An installed package adds a kind as an entry point of the group ``kapre_cli.decoders``: a class
-derived from :class:`AudioDecoder`, under the name of its kind. It is asked only about files that no
+derived from :class:`AudioDecoder`, under the name of its kind. It is tried for files only that no
 decoder of this package recognises.
 """
 
@@ -19,8 +19,8 @@ from kapre_cli.text import Argument, Text
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-BLOCK_VALUES = 2**18  # samples of all channels together that are decoded at once: 1 MiB
-REMEDY = "--allow-truncated reads the available samples"
+READ_VALUES = 2**18  # samples of all channels together that are decoded at once: 1 MiB
+READ_AVAILABLE = "--allow-truncated reads the available samples"  # the remedy
 
 _FINER_STEPS = (512, 1)
 _MAX_TRAILING_ERRORS = 1000
@@ -143,7 +143,9 @@ class AudioDecoder(ABC):
                 f"none of its samples can be decoded ({error}); copy it again, or leave it out"
             )
         if error is not None and not self.settings.allow_truncated:
-            raise AudioReadError(f"decoding stopped after {decoded:,} samples ({error}); {REMEDY}")
+            raise AudioReadError(
+                f"decoding stopped after {decoded:,} samples ({error}); {READ_AVAILABLE}"
+            )
         if declared is not None:
             self.n_missing = declared - decoded
         elif error is not None:
@@ -171,7 +173,7 @@ class AudioDecoder(ABC):
         Raises:
             AudioReadError: If samples are missing, damaged or more than expected.
         """
-        at_once = max(BLOCK_VALUES // self.header.n_channels, 1)
+        at_once = samples_at_once(self.header.n_channels)
         decoded = 0
         while decoded < self.n_samples:
             try:
@@ -181,12 +183,12 @@ class AudioDecoder(ABC):
                 available, _ = count_samples(self.new_reader, self.settings.max_frames)
                 raise AudioReadError(
                     f"damaged or truncated: {self._expected}, {available:,} could be decoded "
-                    f"({error}); {REMEDY}"
+                    f"({error}); {READ_AVAILABLE}"
                 ) from error
             if len(block) == 0:
                 self.explain_failure()
                 raise AudioReadError(
-                    f"truncated: {self._expected}, {decoded:,} could be decoded; {REMEDY}"
+                    f"truncated: {self._expected}, {decoded:,} could be decoded; {READ_AVAILABLE}"
                 )
             decoded += len(block)
             yield block
@@ -209,11 +211,13 @@ class AudioDecoder(ABC):
         if self.is_counted:
             return
         at_most = self.settings.max_frames
-        more = trailing_samples(self.reader, None if at_most is None else at_most - self.n_samples)
-        if more:
-            self.check_limit(self.n_samples + more)
+        n_more = trailing_samples(
+            self.reader, None if at_most is None else at_most - self.n_samples
+        )
+        if n_more:
+            self.check_limit(self.n_samples + n_more)
             raise AudioReadError(
-                f"{self._expected}, {self.n_samples + more:,} could be decoded; {REMEDY}"
+                f"{self._expected}, {self.n_samples + n_more:,} could be decoded; {READ_AVAILABLE}"
             )
 
     def check_limit(self, n_samples: int) -> None:
@@ -242,6 +246,11 @@ def audio_suffixes() -> tuple[str, ...]:
     return tuple(dict.fromkeys(suffix for one in DECODERS for suffix in one.suffixes))
 
 
+def samples_at_once(n_channels: int) -> int:
+    """Return how many samples of each channel are decoded at once."""
+    return max(READ_VALUES // n_channels, 1)
+
+
 def count_samples(
     new_reader: Callable[[], SampleReader], limit: int | None = None
 ) -> tuple[int, DecodingError | None]:
@@ -261,11 +270,11 @@ def count_samples(
     for finer_step in (0, *_FINER_STEPS):
         try:
             reader = new_reader()
-            block = max(BLOCK_VALUES // reader.n_channels, 1)
+            at_once = samples_at_once(reader.n_channels)
             skipped = 0
             while skipped < decoded:
-                skipped += len(reader.read(min(block, decoded - skipped)))
-            while n_more := len(reader.read(finer_step or block)):
+                skipped += len(reader.read(min(at_once, decoded - skipped)))
+            while n_more := len(reader.read(finer_step or at_once)):
                 decoded += n_more
                 if limit is not None and decoded > limit:
                     return decoded, first_error
@@ -286,10 +295,10 @@ def trailing_samples(reader: SampleReader, limit: int | None = None) -> int:
         limit: Stop as soon as there are more than this.
     """
     decoded = 0
-    block = max(BLOCK_VALUES // reader.n_channels, 1)
+    at_once = samples_at_once(reader.n_channels)
     for _ in range(_MAX_TRAILING_ERRORS):
         try:
-            while n_more := len(reader.read(block if decoded else 1)):
+            while n_more := len(reader.read(at_once if decoded else 1)):
                 decoded += n_more
                 if limit is not None and decoded > limit:
                     break

@@ -107,29 +107,6 @@ class RegularFile(Resource):
             self._fd = -1
 
 
-class Tail:
-    """A file from some position on, as a :class:`ByteSource`.
-
-    Args:
-        file: The file.
-        start: Where the tail begins.
-    """
-
-    def __init__(self, file: ByteSource, start: int) -> None:
-        self.size = file.size - start
-        self._file = file
-        self._start = start
-
-    @property
-    def shell_name(self) -> str | None:
-        """The name of the file."""
-        return self._file.shell_name
-
-    def at(self, position: int, n_bytes: int) -> bytes:
-        """Return ``n_bytes`` bytes from ``position`` on: fewer or none at the end."""
-        return self._file.at(self._start + position, n_bytes)
-
-
 def _open_without_waiting(path: str) -> int:
     try:
         return open_to_read(path)

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 from kapre_cli.audio.decoders import AudioDecoder, SampleReader, count_samples
 from kapre_cli.audio.files import ByteSource, HashingReader, RegularFile
 from kapre_cli.audio.headers import FLAC_MARK, STREAMINFO_END, Header, read_flac
-from kapre_cli.audio.trailing import FIRST_OF_TWO, SecondFile, find_file
+from kapre_cli.audio.trailing import SecondFile, find_file
 from kapre_cli.errors import AudioReadError
 
 _LIBSNDFILE_BITS = (8, 16, 24)
@@ -64,7 +64,7 @@ class FlacDecoder(AudioDecoder):
         self._end = _end_of_stream(self.file)
         second = self._second_file() if self.is_counted else None
         if second is not None and not self.settings.allow_truncated:
-            raise second.error(FIRST_OF_TWO)
+            raise second.error()
         self._left_out = second
         return self._stream_until(second.start if second else self._end)
 
@@ -121,7 +121,7 @@ class FlacDecoder(AudioDecoder):
 
     def _check_single_file(self, position: int = 0) -> None:
         if second := self._second_file(position):
-            raise second.error(FIRST_OF_TWO)
+            raise second.error()
 
 
 def _after_id3(file: ByteSource) -> int:

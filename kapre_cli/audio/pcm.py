@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from kapre_cli.audio.decoders import BLOCK_VALUES
+from kapre_cli.audio.decoders import samples_at_once
 from kapre_cli.audio.files import HashingReader, RegularFile
 from kapre_cli.audio.headers import Header
 from kapre_cli.audio.remedies import as_raw, by_ffmpeg
@@ -86,7 +86,8 @@ def aligned(header: Header, stream: HashingReader, file: RegularFile) -> Header:
     alignment = _Alignment(header)
     stated = f"its header says {alignment.valid_bits} bits a sample in {alignment.n_bytes} bytes"
     decoder = PcmReader(stream, header)
-    while alignment.is_undecided and len(block := decoder.read(BLOCK_VALUES // header.n_channels)):
+    at_once = samples_at_once(header.n_channels)
+    while alignment.is_undecided and len(block := decoder.read(at_once)):
         alignment.update(block)
     if header.is_left_aligned:
         if alignment.lowest and not alignment.highest:

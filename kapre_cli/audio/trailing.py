@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from kapre_cli.audio.files import ByteSource, RegularFile, Tail
+from kapre_cli.audio.files import ByteSource, RegularFile
 from kapre_cli.audio.headers import (
     FLAC_MARK,
     RIFFS,
@@ -31,7 +31,6 @@ _MAX_CHUNKS = 10_000
 _FORM, _AIFFS = b"FORM", (b"AIFF", b"AIFC")
 _AIFF_CHUNKS = (b"COMM", b"FVER", b"COMT", b"MARK", b"INST", b"NAME", b"AUTH", b"ANNO", b"SSND")
 _OGG = b"OggS\0"
-FIRST_OF_TWO = "--allow-truncated takes the first"
 _SEARCHED_AT_ONCE = 2**20
 _MAX_CANDIDATES = 1000
 
@@ -56,12 +55,25 @@ class SecondFile(NamedTuple):
     kind: str
     start: int
 
-    def error(self, remedy: str) -> AudioReadError:
+    def error(self) -> AudioReadError:
         """Return the error that rejects both."""
         return AudioReadError(
             f"a second file ({self.kind}) begins after its samples, at byte {self.start:,}: two "
-            f"recordings were joined; split them, or {remedy}"
+            f"recordings were joined; split them, or --allow-truncated reads the first"
         )
+
+
+class _Tail:
+    """A file from ``start`` on, as a :class:`.ByteSource`."""
+
+    def __init__(self, file: ByteSource, start: int) -> None:
+        self.size = file.size - start
+        self.shell_name = file.shell_name
+        self._file = file
+        self._start = start
+
+    def at(self, position: int, n_bytes: int) -> bytes:
+        return self._file.at(self._start + position, n_bytes)
 
 
 def file_at(file: ByteSource, position: int) -> SecondFile | None:
@@ -82,7 +94,7 @@ def find_file(file: ByteSource, start: int, end: int) -> SecondFile | None:
         if number == _MAX_CANDIDATES:
             break
         second = file_at(file, position)
-        if second is not None and _has_valid_header(Tail(file, position), second.kind):
+        if second is not None and _has_valid_header(_Tail(file, position), second.kind):
             return second
     return None
 
@@ -119,7 +131,7 @@ def _begins(chunk: bytes, mark: bytes, offset: int) -> Iterator[int]:
         position = chunk.find(mark, position + 1)
 
 
-def _has_valid_header(tail: Tail, kind: str) -> bool:
+def _has_valid_header(tail: _Tail, kind: str) -> bool:
     try:
         if kind == "WAV":
             read_wav(tail, tail.at(0, 4))

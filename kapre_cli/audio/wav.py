@@ -4,7 +4,7 @@ import struct
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from kapre_cli.audio.decoders import REMEDY, AudioDecoder, SampleReader
+from kapre_cli.audio.decoders import READ_AVAILABLE, AudioDecoder, SampleReader
 from kapre_cli.audio.files import ByteSource, HashingReader, RegularFile
 from kapre_cli.audio.headers import (
     ALL_ONES,
@@ -16,7 +16,7 @@ from kapre_cli.audio.headers import (
     read_w64,
     read_wav,
 )
-from kapre_cli.audio.trailing import FIRST_OF_TWO, Trailer, find_file, read_trailer
+from kapre_cli.audio.trailing import Trailer, find_file, read_trailer
 from kapre_cli.errors import AudioReadError
 from kapre_cli.settings import RawFormat
 from kapre_cli.settings.checks import within_int64
@@ -110,7 +110,7 @@ class WavDecoder(AudioDecoder):
         if is_whole and self.n_missing > 0 and not self.settings.allow_truncated:
             raise AudioReadError(
                 f"truncated: its fact chunk declares {self.n_samples + self.n_missing:,} samples, "
-                f"its blocks hold {self.n_samples:,}; {REMEDY}"
+                f"its blocks hold {self.n_samples:,}; {READ_AVAILABLE}"
             )
         self.notes = extent.notes + notes
 
@@ -146,7 +146,7 @@ class RawDecoder(WavDecoder):
             samples = f"{counted(n_samples, 'sample')} of {counted(sample_bytes, 'byte')}"
             raise AudioReadError(
                 f"truncated, or of another format than stated: its {counted(size, 'byte')} are "
-                f"{samples} and {counted(rest, 'byte')} of another; {REMEDY}"
+                f"{samples} and {counted(rest, 'byte')} of another; {READ_AVAILABLE}"
             )
         whole = n_samples * sample_bytes
         declared = whole + (sample_bytes if rest else 0)
@@ -189,7 +189,7 @@ def wav_data_extent(file: RegularFile, header: Header, allow_truncated: bool) ->
     trailer = _trailer(file, header)
     second = trailer.second_file
     if second is not None and not allow_truncated:
-        raise second.error(FIRST_OF_TWO)
+        raise second.error()
     if not (trailer.is_valid or trailer.cut_chunk):
         if not allow_truncated:
             raise _more(header, present)
@@ -330,12 +330,12 @@ def _fewer(header: Header, present: int) -> AudioReadError:
     if header.sample_bytes is None:
         return AudioReadError(
             f"truncated: the header declares {header.n_bytes:,} bytes of samples, "
-            f"{present:,} are available; {REMEDY}"
+            f"{present:,} are available; {READ_AVAILABLE}"
         )
     declared = -(-(header.n_bytes or 0) // header.sample_bytes)
     return AudioReadError(
         f"truncated: the header declares {declared:,} samples, "
-        f"{present // header.sample_bytes:,} are available; {REMEDY}"
+        f"{present // header.sample_bytes:,} are available; {READ_AVAILABLE}"
     )
 
 
