@@ -318,7 +318,7 @@ def not_finite(frame: int, channel: int, value: str) -> str:
     at = f"{frame / 8000:.3f}"
     return (
         rf"^NaN or infinite samples, the first at sample {frame} \({at} s\) of channel {channel}: "
-        f"{value}; --non-finite zero takes them as 0$"
+        f"{value}; --non-finite zero sets them to 0$"
     )
 
 

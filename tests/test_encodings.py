@@ -143,7 +143,7 @@ def test_24_bits_in_4_bytes_that_nothing_tells_are_refused(
         begin = "tail -c +45 a.wav"
     assert code == 1
     assert (
-        "its header says 24 bits a sample in 4 bytes, and neither it nor the samples tell which of "
+        "its header says 24 bits a sample in 4 bytes, and neither it nor the samples show which of "
         "the 32 bits they are; if they fill these from the highest bit on: "
         f"{begin} | head -c {len(body)} | kapre-extract ... - --raw-format s32le,8000,1; if they "
         "are the lowest 24 bits, as arecord -f S24_LE writes: "

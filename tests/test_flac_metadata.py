@@ -110,7 +110,7 @@ def test_samples_behind_damaged_metadata_are_read_with_a_note(
     assert file.n_missing == 0
     (note,) = file.notes
     assert note == (
-        f"its metadata is damaged ({NAMES[kind]} block at byte 56): other programs may refuse the "
+        f"its metadata is damaged ({NAMES[kind]} block at byte 56): other programs may reject the "
         "file; its samples are read and checked nevertheless"
     )
 

@@ -287,7 +287,7 @@ def test_links_that_lead_nowhere_say_where_they_lead(program: Any) -> None:
     reasons = {
         "lost.wav": "it is a link to '/old disk/night.wav', which does not exist; bring that back",
         "chain.wav": "it is a link to '/old disk/night.wav', which does not exist; bring that back",
-        "annexed.wav": f"it is a link to {annexed!r}, the place of a recording that git-annex has "
+        "annexed.wav": f"it is a link to {annexed!r}, a recording that git-annex has "
         "not fetched; run: git annex get annexed.wav",
         "loop.wav": "it is a link to 'pool.wav' that leads back to itself; link to the recording",
         "old/a.wav": "its folder 'old' is a link to 'gone', which does not exist; bring that back",

@@ -211,10 +211,8 @@ class AudioDecoder(ABC):
         if self.is_counted:
             return
         at_most = self.settings.max_frames
-        n_more = trailing_samples(
-            self.reader, None if at_most is None else at_most - self.n_samples
-        )
-        if n_more:
+        limit = None if at_most is None else at_most - self.n_samples
+        if n_more := trailing_samples(self.reader, limit):
             self.check_limit(self.n_samples + n_more)
             raise AudioReadError(
                 f"{self._expected}, {self.n_samples + n_more:,} could be decoded; {READ_AVAILABLE}"
@@ -257,14 +255,7 @@ def count_samples(
     """Decode to the end or to the first error, and count the samples before it.
 
     An error discards the whole read; the last good sample is located with successively smaller
-    reads.
-
-    Args:
-        new_reader: Returns a reader at the first sample.
-        limit: Stop as soon as there are more samples than this.
-
-    Returns:
-        The number of samples in each channel, and the error if there was one.
+    reads. Counting stops at more than ``limit`` samples of each channel.
     """
     decoded, first_error = 0, None
     for finer_step in (0, *_FINER_STEPS):
@@ -286,13 +277,10 @@ def count_samples(
 
 
 def trailing_samples(reader: SampleReader, limit: int | None = None) -> int:
-    """Return how many samples follow those that have been read.
+    """Return how many samples follow the declared ones, which have been read.
 
-    Errors are skipped: a tag or padding after the last block holds no samples.
-
-    Args:
-        reader: A reader of which all declared samples have been read.
-        limit: Stop as soon as there are more than this.
+    Errors are skipped: a tag or padding after the last block holds no samples. Counting stops at
+    more than ``limit`` samples of each channel.
     """
     decoded = 0
     at_once = samples_at_once(reader.n_channels)

@@ -5,7 +5,7 @@ damaged tag would make a decoder reject the file. Source: RFC 9639.
 """
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -17,15 +17,9 @@ from kapre_cli.errors import AudioReadError
 
 _LIBSNDFILE_BITS = (8, 16, 24)
 
-_APPLICATION, _SEEKTABLE, _VORBIS_COMMENT, _CUESHEET, _PICTURE = range(2, 7)
-_NAMES = (
-    "STREAMINFO",
-    "PADDING",
-    "APPLICATION",
-    "SEEKTABLE",
-    "VORBIS_COMMENT",
-    "CUESHEET",
-    "PICTURE",
+_BLOCKS = (
+    *("STREAMINFO", "PADDING", "APPLICATION", "SEEKTABLE"),
+    *("VORBIS_COMMENT", "CUESHEET", "PICTURE"),
 )
 _FRAME = 0xFF  # the first byte of a FLAC frame, which no block begins with
 _MAX_BLOCKS = 10_000
@@ -103,12 +97,9 @@ class FlacDecoder(AudioDecoder):
         return HashingReader(self.file, bytes(head), self._first_frame, end)
 
     def _second_file(self, position: int = 0) -> SecondFile | None:
-        """Return the file that begins after the samples; ``None`` if there is none.
+        """Return the file that begins after the samples; search from a byte of the file on.
 
-        The header of a file can also stand inside a FLAC frame, in which case more samples follow.
-
-        Args:
-            position: Where to begin the search, in bytes from the start of the file.
+        Bytes inside a FLAC frame can look like the header of a file: more samples follow then.
         """
         second = find_file(self.file, max(self._first_frame, position), self._end)
         if second is None or self._n_samples_until(second.start) < self._n_samples_until(self._end):
@@ -151,13 +142,7 @@ def _end_of_stream(file: RegularFile) -> int:
 
 
 class Block(NamedTuple):
-    """A metadata block.
-
-    Attributes:
-        kind: Its number.
-        start: Where its header begins in the file.
-        length: Bytes after its header.
-    """
+    """A metadata block; ``start`` is where its header begins, ``length`` counts the bytes after."""
 
     kind: int
     start: int
@@ -168,17 +153,17 @@ class Block(NamedTuple):
         """Where it ends."""
         return self.start + 4 + self.length
 
+    @property
+    def name(self) -> str:
+        """The name of its kind."""
+        return _BLOCKS[self.kind] if self.kind < len(_BLOCKS) else f"metadata ({self.kind})"
+
     def __str__(self) -> str:
-        name = _NAMES[self.kind] if self.kind < len(_NAMES) else f"metadata ({self.kind})"
-        return f"{name} block at byte {self.start:,}"
+        return f"{self.name} block at byte {self.start:,}"
 
 
 def blocks_of(file: ByteSource, start: int) -> Iterator[Block]:
-    """Yield the metadata blocks of a FLAC stream.
-
-    Args:
-        file: The file.
-        start: Where the stream begins, with its marker.
+    """Yield the metadata blocks of the FLAC stream whose marker is at ``start``.
 
     Raises:
         AudioReadError: If one runs past the end of the file.
@@ -208,23 +193,19 @@ def read_metadata(file: ByteSource, start: int) -> tuple[int, tuple[str, ...]]:
         contradict each other.
     """
     end = start + 4
-    damaged: list[str] = []
+    damaged: list[Block] = []
     for number, block in enumerate(blocks_of(file, start)):
         end = block.end
         if number < _MAX_CHECKED and not _Fields(file, block).are_valid():
-            damaged.append(str(block))
-    return end, _note_of(damaged)
-
-
-def _note_of(damaged: Sequence[str]) -> tuple[str, ...]:
+            damaged.append(block)
     if not damaged:
-        return ()
+        return end, ()
     more = f" and {len(damaged) - 1:,} more" if len(damaged) > 1 else ""
     note = (
-        f"its metadata is damaged ({damaged[0]}{more}): other programs may refuse the file; its "
+        f"its metadata is damaged ({damaged[0]}{more}): other programs may reject the file; its "
         "samples are read and checked nevertheless"
     )
-    return (note,)
+    return end, (note,)
 
 
 class _Fields:
@@ -237,27 +218,26 @@ class _Fields:
 
     def are_valid(self) -> bool:
         """Whether the lengths of the fields fit into the block."""
-        kind, length = self._block.kind, self._block.length
-        if kind == _SEEKTABLE:
+        name, length = self._block.name, self._block.length
+        if name == "SEEKTABLE":
             return length % 18 == 0
-        if kind == _APPLICATION:
+        if name == "APPLICATION":
             return length >= 4
-        if kind == _VORBIS_COMMENT:
+        if name == "VORBIS_COMMENT":
             self._skip(self._number("little"))
             for _ in range(min(self._number("little"), _MAX_COMMENTS)):
                 self._skip(self._number("little"))
                 if not self._is_inside:
                     return False
-        elif kind == _PICTURE:
+        elif name == "PICTURE":
             self._skip(4)
             for n_more in (0, 16, 0):  # the type, the description, the picture
-                self._skip(self._number("big"))
-                self._skip(n_more)
-        elif kind == _CUESHEET:
+                self._skip(self._number("big") + n_more)
+        elif name == "CUESHEET":
             self._skip(395)
-            for _ in range(self._byte()):
+            for _ in range(self._number("big", 1)):
                 self._skip(35)
-                self._skip(12 * self._byte())
+                self._skip(12 * self._number("big", 1))
         return self._is_inside
 
     @property
@@ -266,9 +246,6 @@ class _Fields:
 
     def _skip(self, n_bytes: int) -> None:
         self._position += n_bytes
-
-    def _byte(self) -> int:
-        return self._number("big", 1)
 
     def _number(self, order: Literal["little", "big"], n_bytes: int = 4) -> int:
         number = int.from_bytes(self._file.at(self._position, n_bytes), order)

@@ -9,6 +9,8 @@ from kapre_cli.audio.decoders import DecodingError
 from kapre_cli.audio.files import HashingReader
 from kapre_cli.audio.samples import Decoded
 
+_ERRORS = (soundfile.SoundFileError, RuntimeError, TypeError, ValueError)
+
 
 class LibsndfileReader:
     """A :class:`.decoders.SampleReader` for files that libsndfile reads.
@@ -31,7 +33,7 @@ class LibsndfileReader:
         self._dtype = integers or "float32"
         try:
             self._file = _ForwardOnly(stream)
-        except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError) as error:
+        except _ERRORS as error:
             stream.raise_failure()
             raise DecodingError(f"libsndfile cannot open it: {_reason(error)}") from error
         stream.raise_failure()
@@ -43,7 +45,7 @@ class LibsndfileReader:
         """Return the next samples, as :class:`.decoders.SampleReader` defines."""
         try:
             block: Decoded = self._file.read(n_samples, dtype=self._dtype, always_2d=True)
-        except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError) as error:
+        except _ERRORS as error:
             self._stream.raise_failure()
             raise DecodingError(f"libsndfile: {_reason(error)}") from error
         self._stream.raise_failure()

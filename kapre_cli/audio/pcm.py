@@ -48,7 +48,7 @@ class PcmReader:
 
     def read(self, n_samples: int) -> Decoded:
         """Return the next samples, as :class:`.decoders.SampleReader` defines."""
-        stored = self._stream.take(n_samples * self._sample_bytes)
+        stored = self._stream.read_view(n_samples * self._sample_bytes)
         whole = stored[: len(stored) - len(stored) % self._sample_bytes]
         numbers = _numbers(whole, self._number)
         if self._unused_bits:
@@ -73,15 +73,12 @@ def _numbers(stored: memoryview, number: str) -> Decoded:
 
 
 def aligned(header: Header, stream: HashingReader, file: RegularFile) -> Header:
-    """Return the header completed by which bits of its integers are used.
+    """Return the header of a WAV whose samples are narrower than its integers, completed.
 
-    Args:
-        header: The header of a WAV whose samples are narrower than its integers.
-        stream: The available samples.
-        file: The file, for remedies.
+    ``unused_bits`` is set by the format or by the samples in ``stream``.
 
     Raises:
-        AudioReadError: If neither the format nor the samples determine it.
+        AudioReadError: If neither determines it.
     """
     alignment = _Alignment(header)
     stated = f"its header says {alignment.valid_bits} bits a sample in {alignment.n_bytes} bytes"
@@ -106,7 +103,7 @@ def aligned(header: Header, stream: HashingReader, file: RegularFile) -> Header:
             f"{stated}, and these are floats as Cool Edit wrote them; {by_ffmpeg(file.shell_name)}"
         )
     raise AudioReadError(
-        f"{stated}, and neither it nor the samples tell which of the {8 * alignment.n_bytes} bits "
+        f"{stated}, and neither it nor the samples show which of the {8 * alignment.n_bytes} bits "
         f"they are; {_remedies(header, alignment, file)}"
     )
 
@@ -114,20 +111,17 @@ def aligned(header: Header, stream: HashingReader, file: RegularFile) -> Header:
 class _Alignment:
     """The alignments that are consistent with the samples examined so far.
 
-    Attributes:
-        highest: Whether they can be the highest bits of their integers: the others are 0.
-        floats: Whether they can be Cool Edit's floats.
-        is_silent: Whether they all are 0.
-        valid_bits: Bits of a sample.
-        n_bytes: Bytes of an integer.
+    Samples of ``valid_bits`` bits in integers of ``n_bytes`` bytes can be their highest bits, their
+    lowest bits, or Cool Edit's floats.
     """
 
     def __init__(self, header: Header) -> None:
         self.valid_bits = header.valid_bits or header.bits
         self.n_bytes = int(header.number[2:])
-        self.highest = self.is_silent = True
-        self._sign_extended = self._zero_extended = True
+        self.highest = True  # the other bits are 0
         self.floats = not header.is_left_aligned
+        self.is_silent = True
+        self._sign_extended = self._zero_extended = True
         self._is_left_aligned = header.is_left_aligned
 
     @property

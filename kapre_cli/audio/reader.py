@@ -27,7 +27,7 @@ class AudioFile(Resource):
         path: The file.
         settings: How strictly it is read, and the format of its samples if it has no header; the
             rate and the channels of the run are ignored.
-        is_stream: Whether the file holds the bytes of a pipe, see :func:`.identify.identify`.
+        is_stream: Whether the file holds the bytes of a pipe.
 
     Attributes:
         sr: Sample rate in Hz.
@@ -115,7 +115,7 @@ class AudioFile(Resource):
         if samples_md5 is not None and samples_md5.digest() != self._md5:
             raise AudioReadError(
                 "damaged: the MD5 of its samples is not the one in its header; "
-                "--no-verify-audio takes them as they are"
+                "--no-verify-audio reads them as they are"
             )
 
     def close(self) -> None:

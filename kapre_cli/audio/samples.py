@@ -132,9 +132,8 @@ class FiniteCheck:
         if self._policy == "fail":
             index, channel = np.argwhere(~finite)[0]
             number = start + int(index)
-            position = (
-                f"the first at sample {number:,} ({number / self._sr:.3f} s) of channel {channel}"
-            )
+            seconds = number / self._sr
+            position = f"the first at sample {number:,} ({seconds:.3f} s) of channel {channel}"
             value = float(decoded[index, channel])
             if np.isfinite(value):
                 factor = f"1e{-np.ceil(np.log10(abs(value))):.0f}"
@@ -146,7 +145,7 @@ class FiniteCheck:
                 Text(
                     f"NaN or infinite samples, {position}: {value}; ",
                     Argument("non_finite", "zero"),
-                    " takes them as 0",
+                    " sets them to 0",
                 )
             )
         if self._policy == "zero":

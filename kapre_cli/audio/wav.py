@@ -29,7 +29,7 @@ _SAMPLES_PER_BYTE = 8  # of the densest encoding, at most
 
 @dataclass(frozen=True)
 class DataExtent:
-    """The samples of a file, as far as its bytes tell.
+    """The samples of a file, as far as its bytes show.
 
     Attributes:
         stream: The file, with a header that describes it correctly.
@@ -105,7 +105,7 @@ class WavDecoder(AudioDecoder):
             raise AudioReadError(
                 f"its bytes hold {extent.n_samples:,} samples, libsndfile finds {decoded:,}"
             )
-        self.n_samples, self.n_missing, notes = samples_by_fact(self.header, extent, decoded)
+        self.n_samples, self.n_missing, notes = _samples_by_fact(self.header, extent, decoded)
         is_whole = extent.n_bytes == extent.declared_bytes
         if is_whole and self.n_missing > 0 and not self.settings.allow_truncated:
             raise AudioReadError(
@@ -116,7 +116,7 @@ class WavDecoder(AudioDecoder):
 
     def find_extent(self) -> DataExtent:
         """Return the extent of the samples."""
-        return wav_data_extent(self.file, self.header, self.settings.allow_truncated)
+        return _data_extent(self.file, self.header, allow_truncated=self.settings.allow_truncated)
 
     def open_reader(self) -> SampleReader:
         """Return a new reader of the samples."""
@@ -169,45 +169,38 @@ def raw_header(n_bytes: int, raw_format: RawFormat) -> Header:
     )
 
 
-def wav_data_extent(file: RegularFile, header: Header, allow_truncated: bool) -> DataExtent:
+def _data_extent(file: RegularFile, header: Header, *, allow_truncated: bool) -> DataExtent:
     """Compare the size that a WAV header declares with the bytes of its file.
-
-    Args:
-        file: The file.
-        header: Its header.
-        allow_truncated: Take the available samples, however many are declared.
 
     Raises:
         AudioReadError: If there are fewer or more samples than declared, or a second file after
             them, unless that is allowed.
     """
-    present = file.size - header.start
-    declared = present if header.n_bytes is None else header.n_bytes
-    taken = min(declared, present)
-    if declared > present and not allow_truncated:
-        raise _fewer(header, present)
+    available = file.size - header.start
+    declared = available if header.n_bytes is None else header.n_bytes
+    n_bytes = min(declared, available)
+    if declared > available and not allow_truncated:
+        raise _fewer(header, available)
     trailer = _trailer(file, header)
     second = trailer.second_file
     if second is not None and not allow_truncated:
         raise second.error()
     if not (trailer.is_valid or trailer.cut_chunk):
         if not allow_truncated:
-            raise _more(header, present)
-        taken = second.start - header.start if second else present
-        declared = taken if header.n_bytes is None else declared
-    if taken != declared or second is not None:
-        taken -= taken % _decodable_bytes(header)
-    elif _counts_padding(header, taken):
-        taken, declared = taken - 1, declared - 1
-    stream = _stream(file, header, taken, is_first=second is not None)
-    n_samples = taken // header.sample_bytes if header.sample_bytes else None
-    notes = []
+            raise _more(header, available)
+        n_bytes = second.start - header.start if second else available
+        declared = n_bytes if header.n_bytes is None else declared
+    if n_bytes != declared or second is not None:
+        n_bytes -= n_bytes % _decodable_bytes(header)
+    elif _counts_padding(header, n_bytes):
+        n_bytes, declared = n_bytes - 1, declared - 1
+    stream = _stream(file, header, n_bytes, is_first=second is not None)
+    n_samples = n_bytes // header.sample_bytes if header.sample_bytes else None
+    notes: tuple[str, ...] = ()
     if trailer.cut_chunk:
-        notes.append(
-            f"the chunk after its samples is cut short ({trailer.cut_chunk}); all samples are "
-            "complete and are read"
-        )
-    return DataExtent(stream, n_samples, taken, declared, second is not None, tuple(notes))
+        note = f"the chunk after its samples is cut short ({trailer.cut_chunk})"
+        notes = (f"{note}; all samples are complete and are read",)
+    return DataExtent(stream, n_samples, n_bytes, declared, second is not None, notes)
 
 
 def _trailer(file: RegularFile, header: Header) -> Trailer:
@@ -228,27 +221,25 @@ def _counts_padding(header: Header, n_bytes: int) -> bool:
     return is_of_odd_blocks and header.block_bytes > 1 and n_bytes % header.block_bytes == 1
 
 
-def _stream(file: RegularFile, header: Header, taken: int, *, is_first: bool) -> HashingReader:
+def _stream(file: RegularFile, header: Header, n_bytes: int, *, is_first: bool) -> HashingReader:
     """Return the file as its decoder reads it, with a header that describes it correctly.
 
-    Args:
-        file: The file.
-        header: Its header.
-        taken: Bytes of samples to be decoded.
-        is_first: Whether another file follows, which libsndfile would decode too.
+    ``n_bytes`` bytes of samples are to be decoded. If the file is the first of two, libsndfile
+    would decode the second too.
     """
+    end = header.start + n_bytes
     if header.number:
-        return HashingReader(file, end=header.start + taken)
-    has_odd_blocks = header.order == "<" and header.sample_bytes is None and taken % 2 == 1
-    if taken != header.n_bytes or has_odd_blocks or is_first:
+        return HashingReader(file, end=end)
+    has_odd_blocks = header.order == "<" and header.sample_bytes is None and n_bytes % 2 == 1
+    if n_bytes != header.n_bytes or has_odd_blocks or is_first:
         # libsndfile relies on a wrong size, and decodes the padding after blocks of an odd size
         # as one more block, into noise.
-        return HashingReader(file, _plain_head(header, taken), header.start, header.start + taken)
+        return HashingReader(file, _plain_head(header, n_bytes), header.start, end)
     return HashingReader(file)
 
 
 def _plain_head(header: Header, n_bytes: int) -> bytes:
-    """Return a header of the same encoding that declares ``n_bytes`` and nothing else.
+    """Return a header of the same encoding that declares ``n_bytes`` bytes and nothing else.
 
     RIFF has sizes of 32 bits and pads blocks of an odd size: larger files and such blocks get a
     header of Wave64. Wave64 has no big-endian samples: their size is limited to 32 bits.
@@ -272,48 +263,38 @@ def _w64_chunk_head(name: bytes, length: int) -> bytes:
     return name + W64_WAVE[4:] + struct.pack("<Q", 24 + length)
 
 
-def samples_by_fact(
-    header: Header, data_extent: DataExtent, decoded: int
+def _samples_by_fact(
+    header: Header, extent: DataExtent, decoded: int
 ) -> tuple[int, int, tuple[str, ...]]:
-    """Return how many samples an encoded WAV has, how many are missing, and notes.
+    """Return how many samples of each channel a WAV has, how many are missing, and notes.
+
+    ``decoded`` samples are in the available blocks. The missing ones are negative if there are
+    more than declared.
 
     Encodings of blocks pad the last one: a count of the fact chunk that ends inside the last
     declared block is where the samples end. Programs write wrong counts, too (libsndfile divides
     those of IMA ADPCM by the channels): a count is ignored if it leaves out whole blocks, or if
     no encoding could hold as many samples in the declared bytes.
-
-    Args:
-        header: The header.
-        data_extent: The extent of its samples.
-        decoded: Samples of each channel in the available blocks.
-
-    Returns:
-        Samples of each channel to read; missing ones, negative if there are more than declared;
-        notes on the file.
     """
-    missing = data_extent.n_missing(header, decoded)
+    missing = extent.n_missing(header, decoded)
     stated = header.fact_samples
-    n_blocks = -(-data_extent.n_bytes // header.block_bytes)
+    n_blocks = -(-extent.n_bytes // header.block_bytes)
     if not stated or header.sample_bytes is not None or not decoded or not n_blocks:
         return decoded, missing, ()
     samples_per_block = -(-decoded // n_blocks)
     whole = decoded + max(missing, 0)
-    at_most = _SAMPLES_PER_BYTE * data_extent.declared_bytes // header.n_channels
-    is_share = header.n_channels > 1 and stated == whole // header.n_channels
-    if is_share:
+    at_most = _SAMPLES_PER_BYTE * extent.declared_bytes // header.n_channels
+    if header.n_channels > 1 and stated == whole // header.n_channels:
         return decoded, missing, ()
     if stated <= whole - samples_per_block or stated > at_most:
-        return decoded, missing, (_ignored_fact_note(stated, decoded),)
+        note = (
+            f"its fact chunk states {stated:,} samples, its blocks hold {decoded:,}: the chunk is "
+            "ignored, and all samples are read"
+        )
+        return decoded, missing, (note,)
     if stated > decoded:
         return decoded, within_int64(stated - decoded), ()
     return stated, missing and (1 if missing > 0 else -1), ()
-
-
-def _ignored_fact_note(stated: int, decoded: int) -> str:
-    return (
-        f"its fact chunk states {stated:,} samples, its blocks hold {decoded:,}: the chunk is "
-        "ignored, and all samples are read"
-    )
 
 
 def _decodable_bytes(header: Header) -> int:
@@ -326,36 +307,32 @@ def _decodable_bytes(header: Header) -> int:
     return header.block_bytes * (2 if has_odd_blocks else 1)
 
 
-def _fewer(header: Header, present: int) -> AudioReadError:
-    if header.sample_bytes is None:
-        return AudioReadError(
-            f"truncated: the header declares {header.n_bytes:,} bytes of samples, "
-            f"{present:,} are available; {READ_AVAILABLE}"
-        )
-    declared = -(-(header.n_bytes or 0) // header.sample_bytes)
+def _fewer(header: Header, available: int) -> AudioReadError:
+    counts = f"{header.n_bytes:,} bytes of samples, {available:,}"
+    if header.sample_bytes is not None:
+        declared = -(-(header.n_bytes or 0) // header.sample_bytes)
+        counts = f"{declared:,} samples, {available // header.sample_bytes:,}"
     return AudioReadError(
-        f"truncated: the header declares {declared:,} samples, "
-        f"{present // header.sample_bytes:,} are available; {READ_AVAILABLE}"
+        f"truncated: the header declares {counts} are available; {READ_AVAILABLE}"
     )
 
 
-def _more(header: Header, present: int) -> AudioReadError:
-    align = header.sample_bytes
-    trailing_bytes = present - (header.n_bytes or 0)
+def _more(header: Header, available: int) -> AudioReadError:
+    sample_bytes = header.sample_bytes
+    trailing_bytes = available - (header.n_bytes or 0)
     if not header.n_bytes:
-        samples = f" ({trailing_bytes // align:,} samples)" if align else ""
+        samples = f" ({trailing_bytes // sample_bytes:,} samples)" if sample_bytes else ""
         return AudioReadError(
             f"the header declares 0 samples, {trailing_bytes:,} bytes{samples} follow it: the "
             f"recorder may have stopped before it could write the length; {_TO_THE_END}"
         )
-    counts = (
-        f"{header.n_samples:,} samples, {present // align:,} are available"
-        if align
-        else f"{header.n_bytes:,} bytes of samples, {present:,} are available"
-    )
+    counts = f"{header.n_bytes:,} bytes of samples, {available:,}"
+    if sample_bytes:
+        counts = f"{header.n_samples:,} samples, {available // sample_bytes:,}"
     return AudioReadError(
-        f"the header declares {counts}: the {trailing_bytes:,} bytes after the samples are no "
-        f"chunks, so its size may be stale or beyond what 32 bits hold; {_TO_THE_END}"
+        f"the header declares {counts} are available: the {trailing_bytes:,} bytes after the "
+        "samples are no chunks, so its size may be stale or beyond what 32 bits hold; "
+        f"{_TO_THE_END}"
     )
 
 
