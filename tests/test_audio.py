@@ -850,7 +850,7 @@ def test_a_decoder_that_finds_something_else_is_told(tmp_path: Path, monkeypatch
 
     open_reader = WavDecoder.open_reader
     monkeypatch.setattr(WavDecoder, "open_reader", another)
-    with pytest.raises(DecodingError, match=r"its header says 8,000 Hz and 1 channels.*7 Hz"):
+    with pytest.raises(DecodingError, match=r"its header declares 8,000 Hz and 1 channels.*7 Hz"):
         AudioFile(str(path))
 
 

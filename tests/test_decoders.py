@@ -148,7 +148,7 @@ def test_a_reader_of_another_rate_than_the_header_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(TinyReader, "sr", 7)
-    with pytest.raises(AudioReadError, match=r"its header says 8,000 Hz and 1 channels, .* 7 Hz"):
+    with pytest.raises(AudioReadError, match=r"header declares 8,000 Hz and 1 channels, .* 7 Hz"):
         content_of(tiny(tmp_path / "a"))
 
 

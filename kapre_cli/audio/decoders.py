@@ -162,8 +162,8 @@ class AudioDecoder(ABC):
         reader, header = self.open_reader(), self.header
         if (reader.sr, reader.n_channels) != (header.sr, header.n_channels):
             raise DecodingError(
-                f"its header says {header.sr:,} Hz and {header.n_channels:,} channels, its samples "
-                f"have {reader.sr:,} Hz and {reader.n_channels:,} channels"
+                f"its header declares {header.sr:,} Hz and {header.n_channels:,} channels, its "
+                f"samples have {reader.sr:,} Hz and {reader.n_channels:,} channels"
             )
         return reader
 

@@ -17,11 +17,7 @@ _STRICT = {"err_detect": "crccheck+bitstream+buffer+explode"}
 
 
 class FfmpegReader:
-    """A :class:`.decoders.SampleReader` for FLAC of any number of bits.
-
-    Args:
-        stream: The file.
-        bits: Bits of a sample.
+    """A :class:`.decoders.SampleReader` for FLAC with any number of bits a sample.
 
     Raises:
         DecodingError: If FFmpeg cannot read it.

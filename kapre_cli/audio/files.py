@@ -142,7 +142,7 @@ def _reason_of_link(path: str, error: OSError) -> str:
             f"run: git annex get {shell_name(link)}"
         )
     return (
-        f"{subject} to {quoted(target)}, which does not exist; bring that back, or link to where "
+        f"{subject} to {quoted(target)}, which does not exist; restore it, or link to where "
         "it is now"
     )
 

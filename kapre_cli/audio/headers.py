@@ -134,11 +134,13 @@ class Header(Encoding):
         """Reject rates and numbers of channels that no recording has."""
         if not 1 <= self.n_channels <= MAX_CHANNELS:
             raise AudioReadError(
-                f"its header says {self.n_channels:,} channels; 1 to {MAX_CHANNELS:,} can be read"
+                f"its header declares {self.n_channels:,} channels; "
+                f"1 to {MAX_CHANNELS:,} can be read"
             )
         if not 1 <= self.sr <= MAX_SR:
             raise AudioReadError(
-                f"its header says a sample rate of {self.sr:,} Hz; 1 to {MAX_SR:,} Hz can be read"
+                f"its header declares a sample rate of {self.sr:,} Hz; "
+                f"1 to {MAX_SR:,} Hz can be read"
             )
 
     @property
@@ -161,7 +163,7 @@ def read_flac(file: ByteSource, start: int) -> Header:
     packed = int.from_bytes(block[14:22], "big")  # rate 20, channels 3, bits 5, total 36
     bits = (packed >> 36 & 0x1F) + 1
     if bits < _MIN_FLAC_BITS:
-        raise AudioReadError(f"its header says {bits} bits a sample; FLAC has 4 to 32")
+        raise AudioReadError(f"its header declares {bits} bits a sample; FLAC has 4 to 32")
     md5 = block[22:38]
     return Header(
         "FLAC",
@@ -246,21 +248,18 @@ def is_chunk_name(name: bytes) -> bool:
     return all(0x20 <= letter < 0x7F for letter in name)
 
 
-def end_of_chunk(head: bytes, start: int, order: str, *, is_w64: bool) -> int | None:
-    """Return where the chunk at ``start`` ends by its size, without padding.
+def chunk_at(file: ByteSource, start: int, order: str, *, is_w64: bool) -> tuple[bytes, int | None]:
+    """Return the name and size of the chunk at ``start`` as stored, and where it ends, unpadded.
 
-    ``None`` if its head has fewer bytes than :func:`head_bytes`.
+    The end is ``None`` where the file ends before.
     """
-    if len(head) < head_bytes(is_w64=is_w64):
-        return None
+    n_bytes = _W64_HEAD_BYTES if is_w64 else 8
+    head = file.at(start, n_bytes) if start < file.size else b""
+    if len(head) < n_bytes:
+        return head, None
     if is_w64:
-        return start + max(struct.unpack("<Q", head[16:])[0], _W64_HEAD_BYTES)
-    return start + 8 + struct.unpack(order + "I", head[4:])[0]
-
-
-def head_bytes(*, is_w64: bool) -> int:
-    """Return the bytes of a chunk before its body: its name and size."""
-    return _W64_HEAD_BYTES if is_w64 else 8
+        return head, start + max(struct.unpack("<Q", head[16:])[0], _W64_HEAD_BYTES)
+    return head, start + 8 + struct.unpack(order + "I", head[4:])[0]
 
 
 def padded(position: int, *, is_w64: bool) -> int:
@@ -273,15 +272,13 @@ def _chunks(
 ) -> Iterator[tuple[bytes, int, int]]:
     """Yield each chunk's name, the bytes of its body and where that begins."""
     position = 40 if is_w64 else 12
-    n_head = head_bytes(is_w64=is_w64)
     for _ in range(_MAX_CHUNKS):
-        head = file.at(position, n_head) if position < file.size else b""
-        end = end_of_chunk(head, position, order, is_w64=is_w64)
+        head, end = chunk_at(file, position, order, is_w64=is_w64)
         if end is None:
             return
         if not is_w64 and not is_chunk_name(head[:4]):
             raise AudioReadError(f"its header is damaged: {head[:4]!r} is no name of a chunk")
-        body = position + n_head
+        body = position + len(head)
         yield head[:4], end - body, body
         position = padded(end, is_w64=is_w64)
     raise AudioReadError(f"its header has more than {_MAX_CHUNKS:,} chunks and no samples")
@@ -370,7 +367,7 @@ def _encoding(
         if width not in numbers or (tag == _FLOAT and bits % 8):
             kind = "PCM of 1 to 32" if tag == _PCM else "floats of 32 or 64"
             raise AudioReadError(
-                f"its header says {bits:,} bits a sample, and {kind} can be read; "
+                f"its header declares {bits:,} bits a sample, and {kind} can be read; "
                 f"{by_ffmpeg(file.shell_name)}"
             )
         number = order + numbers[width]

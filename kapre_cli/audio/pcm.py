@@ -21,16 +21,9 @@ _MIN_FLOAT, _MAX_FLOAT = 2.0**-40, 2.0**24
 
 
 class PcmReader:
-    """A :class:`.decoders.SampleReader` for adjacent integers or floats.
+    """A :class:`.decoders.SampleReader` for integers or floats, ``n_samples`` of each channel.
 
     It uses no library: starting one would take longer than reading a short file.
-
-    Args:
-        stream: The file, up to the end of its samples.
-        header: Its header.
-
-    Attributes:
-        n_samples: Samples of each channel in the file.
     """
 
     read_ahead = 0
@@ -81,7 +74,8 @@ def aligned(header: Header, stream: HashingReader, file: RegularFile) -> Header:
         AudioReadError: If neither determines it.
     """
     alignment = _Alignment(header)
-    stated = f"its header says {alignment.valid_bits} bits a sample in {alignment.n_bytes} bytes"
+    valid_bits, n_bytes = alignment.valid_bits, alignment.n_bytes
+    stated = f"its header declares {valid_bits} bits a sample in {n_bytes} bytes"
     decoder = PcmReader(stream, header)
     at_once = samples_at_once(header.n_channels)
     while alignment.is_undecided and len(block := decoder.read(at_once)):
@@ -97,13 +91,13 @@ def aligned(header: Header, stream: HashingReader, file: RegularFile) -> Header:
     if alignment.is_silent or possible == (True, False, False):
         return header
     if possible == (False, True, False):
-        return replace(header, unused_bits=8 * alignment.n_bytes - alignment.valid_bits)
+        return replace(header, unused_bits=8 * n_bytes - valid_bits)
     if possible == (False, False, True):
         raise AudioReadError(
             f"{stated}, and these are floats as Cool Edit wrote them; {by_ffmpeg(file.shell_name)}"
         )
     raise AudioReadError(
-        f"{stated}, and neither it nor the samples show which of the {8 * alignment.n_bytes} bits "
+        f"{stated}, and neither it nor the samples show which of the {8 * n_bytes} bits "
         f"they are; {_remedies(header, alignment, file)}"
     )
 

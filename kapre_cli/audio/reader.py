@@ -265,7 +265,7 @@ def resampled_length(n_samples: int, source_sr: int, sr: int) -> int:
 
 
 def n_chosen_channels(settings: AudioSettings, sr: int, n_channels: int) -> int:
-    """Return how many of the ``n_channels`` channels of a file are the layer's input.
+    """Return how many of a file's channels are the layer's input.
 
     Raises:
         AudioReadError: If it lacks a chosen channel, or its rate cannot be converted.

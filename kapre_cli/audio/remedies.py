@@ -28,17 +28,12 @@ def shell_name(path: str) -> str:
     return shlex.quote(os.path.join(".", path) if path.startswith("-") else path)
 
 
-def filled(template: str, name: str | None) -> str:
-    """Return a remedy with the name of the file; ``None``: its bytes come from a pipe."""
-    return template.replace("{}", "FILE" if name is None else name)
-
-
 def through(command: str, name: str | None) -> str:
     """Return the pipe in which a command converts a file to WAV.
 
     Args:
         command: The command, with ``{}`` for the file.
-        name: The file, quoted for a shell; ``None``: its bytes come from a pipe.
+        name: The file, quoted for a shell; ``None``: its bytes are those of a pipe.
 
     >>> through("gzip -dc < {}", "a.wav"), through("gzip -dc < {}", None)
     ('gzip -dc < a.wav | kapre-extract ... -', '... | gzip -dc | kapre-extract ... -')
@@ -106,7 +101,7 @@ def hint_of_missing(path: str) -> str:
     >>> hint_of_missing("night.wav")
     ''
     >>> print(hint_of_missing("site a\\night.wav"))
-    ; the path is in Windows form: here / stands between folders
+    ; the path is in Windows form: here / separates folders
     """
     if len(path) > 1 and path[0] == path[-1] and path[0] in _QUOTES and _exists(path[1:-1]):
         return "; there is such a file without the quotes"
@@ -117,7 +112,7 @@ def hint_of_missing(path: str) -> str:
     if path.startswith("#"):
         return "; a list has no comments: every line is a name"
     if path.startswith("~"):
-        return "; ~ stands for no folder here: write the whole path"
+        return "; ~ is not expanded here: write the full path"
     if _URL.match(path):
         return "; the path is a URL: download the file first"
     if "\r" in path:
@@ -135,7 +130,7 @@ def _hint_of_windows_path(path: str) -> str:
         mounted = f"/mnt/{path[0].lower()}{posix[2:]}"
         example = f" (in WSL it is {quoted(mounted)})" if _exists(mounted) else ""
         return f"; the path is in Windows form: there are no drive letters here{example}"
-    return "; the path is in Windows form: here / stands between folders"
+    return "; the path is in Windows form: here / separates folders"
 
 
 def _exists(path: str) -> bool:

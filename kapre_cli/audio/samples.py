@@ -45,9 +45,6 @@ class SampleMd5:
     """The MD5 of samples as FLAC defines it: interleaved, little-endian, in whole bytes.
 
     All blocks but the first are hashed in a thread, while the next one is decoded.
-
-    Args:
-        bits: Bits of a sample.
     """
 
     def __init__(self, bits: int) -> None:
@@ -163,9 +160,6 @@ class OmittedSilence:
 
     Sectors are counted from the start of the file, and from where they would begin if another
     program had replaced the recorder's header or converted the samples without changing them.
-
-    Args:
-        header: The file's header.
     """
 
     def __init__(self, header: Header) -> None:

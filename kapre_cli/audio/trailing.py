@@ -10,8 +10,7 @@ from kapre_cli.audio.headers import (
     W64_RIFF,
     W64_WAVE,
     Header,
-    end_of_chunk,
-    head_bytes,
+    chunk_at,
     is_chunk_name,
     padded,
     read_flac,
@@ -45,12 +44,7 @@ _MARKS = (
 
 
 class SecondFile(NamedTuple):
-    """A file that follows another, as joining two with ``cat`` leaves it.
-
-    Attributes:
-        kind: Its format.
-        start: Where it begins, in bytes from the start of the first.
-    """
+    """A file that begins ``start`` bytes after the start of another, as ``cat`` joins two."""
 
     kind: str
     start: int
@@ -59,7 +53,7 @@ class SecondFile(NamedTuple):
         """Return the error that rejects both."""
         return AudioReadError(
             f"a second file ({self.kind}) begins after its samples, at byte {self.start:,}: two "
-            f"recordings were joined; split them, or --allow-truncated reads the first"
+            "recordings were joined; split them, or --allow-truncated reads the first"
         )
 
 
@@ -158,28 +152,18 @@ def _has_valid_sizes(sizes: bytes) -> bool:
 
 
 class Trailer(NamedTuple):
-    """What follows the samples of a WAV.
+    """What follows the samples of a WAV."""
 
-    Attributes:
-        is_valid: Whether it is nothing but chunks and zeros, up to the end or to a second file.
-        cut_chunk: Describes a chunk that the end of the file cuts short; empty: there is none.
-        second_file: The file that begins there.
-    """
-
-    is_valid: bool = True
-    cut_chunk: str = ""
+    is_valid: bool = True  # nothing but chunks and zeros, up to the end or to a second file
+    cut_chunk: str = ""  # describes a chunk that the end of the file cuts short
     second_file: SecondFile | None = None
 
 
 def read_trailer(file: RegularFile, header: Header) -> Trailer:
-    """Return what follows the samples of a WAV.
+    """Return what follows the samples of a WAV, whose declared bytes are all available.
 
     Bytes that are neither chunks nor zeros nor another file are samples: the size in the header
     is stale then.
-
-    Args:
-        file: The file.
-        header: Its header, which declares a number of bytes that are all available.
 
     Raises:
         AudioReadError: If a second chunk of samples is among it.
@@ -191,12 +175,12 @@ def read_trailer(file: RegularFile, header: Header) -> Trailer:
             return Trailer()
         if second := file_at(file, nonzero):
             return Trailer(second_file=second)
-        after = None
-        for start in _aligned(position, is_w64=header.is_w64):
-            after = after or _next_chunk(file, start, header)
-        if after is None:
+        starts = _aligned(position, is_w64=header.is_w64)
+        ends = (_next_chunk(file, start, header) for start in starts)
+        end = next((end for end in ends if end is not None), None)
+        if end is None:
             break
-        position = after
+        position = end
     second = find_file(file, position, file.size)
     cut = "" if second else _cut_chunk(file, position, header)
     return Trailer(is_valid=False, cut_chunk=cut, second_file=second)
@@ -208,7 +192,7 @@ def _cut_chunk(file: RegularFile, position: int, header: Header) -> str:
     It is a chunk if its name is well known, or if the size in the RIFF header ends where it does.
     """
     for start in _aligned(position, is_w64=header.is_w64):
-        head, end = _head_and_end(file, start, header)
+        head, end = chunk_at(file, start, header.order, is_w64=header.is_w64)
         is_counted = header.file_end > file.size and (
             end in (header.file_end, header.file_end - 1)
             if end is not None
@@ -235,7 +219,7 @@ def _next_chunk(file: RegularFile, start: int, header: Header) -> int | None:
     """
     if start >= file.size:
         return file.size
-    head, end = _head_and_end(file, start, header)
+    head, end = chunk_at(file, start, header.order, is_w64=header.is_w64)
     if head[:4] == b"data":
         raise AudioReadError(
             "it has a second data chunk after its samples, and a WAV has one; write it again "
@@ -244,12 +228,6 @@ def _next_chunk(file: RegularFile, start: int, header: Header) -> int | None:
     if not is_chunk_name(head[:4]):
         return None
     return end if end is not None and end <= file.size else None
-
-
-def _head_and_end(file: RegularFile, start: int, header: Header) -> tuple[bytes, int | None]:
-    """Return the head of the chunk at ``start``, and where it ends as :func:`end_of_chunk` does."""
-    head = file.at(start, head_bytes(is_w64=header.is_w64))
-    return head, end_of_chunk(head, start, header.order, is_w64=header.is_w64)
 
 
 def _skip_zeros(file: RegularFile, position: int) -> int:

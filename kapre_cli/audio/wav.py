@@ -63,7 +63,7 @@ class DataExtent:
 
 
 class WavDecoder(AudioDecoder):
-    """A WAV, or one of its relatives. Its bytes tell how many samples it has."""
+    """A WAV, or one of its relatives. Its bytes determine how many samples it has."""
 
     name = "WAV"
     suffixes: ClassVar[tuple[str, ...]] = (".wav", ".wave")

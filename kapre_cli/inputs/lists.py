@@ -209,8 +209,8 @@ class SpooledPipe(Resource):
             raise
         except OSError as error:
             raise OutputError(
-                f"standard input is kept in {self._location} until the run ends, "
-                f"and that cannot be done: {error.strerror or error}"
+                f"standard input cannot be stored in {self._location} until the run ends: "
+                f"{error.strerror or error}"
             ) from error
 
     def close(self) -> None:
@@ -234,7 +234,7 @@ def _next_block() -> bytes:
 class InputStream:
     """Yields the inputs known in advance, then those of the list as they arrive.
 
-    An input of the list can be rejected only after the run has begun: it fails by name, and the
+    An input of the list can be rejected only once the run has started: it fails by name, and the
     others are not affected.
 
     Attributes:
