@@ -204,7 +204,8 @@ def test_samples_that_stand_lowest_against_the_format_are_refused(
     with pytest.raises(
         AudioReadError,
         match="declares 12 bits a sample in 2 bytes, by the format the highest ones, and all "
-        r"samples use the lowest ones alone; if .* s16le,8000,1; if they are the lowest 12 bits, .* vol 16",
+        r"samples use the lowest ones alone; if .* s16le,8000,1; if they are the lowest 12 bits, "
+        r".* vol 16",
     ):
         read(riff(described, data(stored(values, 2))), tmp_path / "a.wav")
 
