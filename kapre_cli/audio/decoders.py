@@ -7,6 +7,7 @@ decoder of this package recognises.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from kapre_cli.audio.files import ByteSource, HashingReader, RegularFile
@@ -242,6 +243,27 @@ DECODERS: Registry[AudioDecoder] = Registry(
 def audio_suffixes() -> tuple[str, ...]:
     """Return the suffixes of all kinds, those of installed decoders last."""
     return tuple(dict.fromkeys(suffix for one in DECODERS for suffix in one.suffixes))
+
+
+@contextmanager
+def decoding_errors(
+    stream: HashingReader, errors: tuple[type[Exception], ...], subject: str
+) -> Iterator[None]:
+    """Turn the errors of a library that decodes a stream into DecodingError.
+
+    An exception that was raised while the library read the stream has precedence.
+    """
+    try:
+        yield
+    except DecodingError:
+        raise
+    except errors as error:
+        stream.raise_failure()
+        reasons = (getattr(error, name, None) for name in ("error_string", "strerror"))
+        reason = next(filter(None, reasons), "") or str(error) or type(error).__name__
+        reason = reason.removeprefix("Error : ").rstrip(".;")
+        raise DecodingError(f"{subject}: {reason}") from error
+    stream.raise_failure()
 
 
 def samples_at_once(n_channels: int) -> int:

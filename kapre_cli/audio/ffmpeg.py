@@ -6,7 +6,7 @@ from typing import Any
 import av
 import numpy as np
 
-from kapre_cli.audio.decoders import DecodingError
+from kapre_cli.audio.decoders import DecodingError, decoding_errors
 from kapre_cli.audio.files import HashingReader
 from kapre_cli.audio.samples import Decoded
 
@@ -28,16 +28,12 @@ class FfmpegReader:
     def __init__(self, stream: HashingReader, bits: int) -> None:
         self._stream = stream
         self._dtype = np.dtype(np.int16 if bits <= 16 else np.int32)
-        try:
+        with decoding_errors(stream, _ERRORS, "FFmpeg cannot open it"):
             container = av.open(_Bytes(stream), mode="r", format="flac")
             audio = container.streams.audio[0]
             audio.codec_context.options = _STRICT
             self.sr: int = audio.codec_context.sample_rate
             self.n_channels: int = audio.codec_context.channels
-        except _ERRORS as error:
-            stream.raise_failure()
-            raise DecodingError(f"FFmpeg cannot open it: {_reason(error)}") from error
-        stream.raise_failure()
         self._frames = self._decode(container, audio)
         self._buffered: list[Decoded] = []
         self._failure: DecodingError | None = None
@@ -67,7 +63,7 @@ class FfmpegReader:
     def _decode(self, container: Any, audio: Any) -> Iterator[Decoded]:
         """Yield the samples of one FLAC frame after the other, shape ``(samples, channels)``."""
         decoded = 0
-        try:
+        with decoding_errors(self._stream, _ERRORS, "FFmpeg"):
             for packet in container.demux(audio):
                 for frame in audio.codec_context.decode(packet):
                     # Every FLAC frame has its position in it: FFmpeg does not check for gaps.
@@ -85,11 +81,6 @@ class FfmpegReader:
                     decoded += len(values)
                     yield values
                 self._stream.raise_failure()
-        except DecodingError:
-            raise
-        except _ERRORS as error:
-            self._stream.raise_failure()
-            raise DecodingError(f"FFmpeg: {_reason(error)}") from error
 
 
 class _Bytes:
@@ -105,7 +96,3 @@ class _Bytes:
         except BaseException as failure:  # an interrupt among others
             self._stream.failure = self._stream.failure or failure
             return b""
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -132,10 +132,7 @@ def _scaling(file: RegularFile, kind: str, factor: str) -> str:
 class AudioReader(Resource):
     """One input of the layer, read forward in chunks of any length.
 
-    Args:
-        path: A recording.
-        settings: Rate and channels of the run, and how strictly the file is read.
-        is_stream: Whether the file holds the bytes of a pipe.
+    The arguments are those of :class:`AudioFile`; the settings have the rate and the channels too.
 
     Attributes:
         file: The recording, with its own rate, size and time of change.

@@ -115,8 +115,38 @@ class WavDecoder(AudioDecoder):
         self.notes = extent.notes + notes
 
     def find_extent(self) -> DataExtent:
-        """Return the extent of the samples."""
-        return _data_extent(self.file, self.header, allow_truncated=self.settings.allow_truncated)
+        """Compare the size that the header declares with the bytes of the file.
+
+        Raises:
+            AudioReadError: If there are fewer or more samples than declared, or a second file
+                after them, unless that is allowed.
+        """
+        file, header, is_lenient = self.file, self.header, self.settings.allow_truncated
+        available = file.size - header.start
+        declared = available if header.n_bytes is None else header.n_bytes
+        n_bytes = min(declared, available)
+        if declared > available and not is_lenient:
+            raise _fewer(header, available)
+        trailer = _trailer(file, header)
+        second = trailer.second_file
+        if second is not None and not is_lenient:
+            raise second.error()
+        if not (trailer.is_valid or trailer.cut_chunk):
+            if not is_lenient:
+                raise _more(header, available)
+            n_bytes = second.start - header.start if second else available
+            declared = n_bytes if header.n_bytes is None else declared
+        if n_bytes != declared or second is not None:
+            n_bytes -= n_bytes % _decodable_bytes(header)
+        elif _counts_padding(header, n_bytes):
+            n_bytes, declared = n_bytes - 1, declared - 1
+        stream = _stream(file, header, n_bytes, is_first=second is not None)
+        n_samples = n_bytes // header.sample_bytes if header.sample_bytes else None
+        notes: tuple[str, ...] = ()
+        if trailer.cut_chunk:
+            note = f"the chunk after its samples is cut short ({trailer.cut_chunk})"
+            notes = (f"{note}; all samples are complete and are read",)
+        return DataExtent(stream, n_samples, n_bytes, declared, second is not None, notes)
 
     def open_reader(self) -> SampleReader:
         """Return a new reader of the samples."""
@@ -167,40 +197,6 @@ def raw_header(n_bytes: int, raw_format: RawFormat) -> Header:
         order=raw_format.order,
         number=raw_format.number,
     )
-
-
-def _data_extent(file: RegularFile, header: Header, *, allow_truncated: bool) -> DataExtent:
-    """Compare the size that a WAV header declares with the bytes of its file.
-
-    Raises:
-        AudioReadError: If there are fewer or more samples than declared, or a second file after
-            them, unless that is allowed.
-    """
-    available = file.size - header.start
-    declared = available if header.n_bytes is None else header.n_bytes
-    n_bytes = min(declared, available)
-    if declared > available and not allow_truncated:
-        raise _fewer(header, available)
-    trailer = _trailer(file, header)
-    second = trailer.second_file
-    if second is not None and not allow_truncated:
-        raise second.error()
-    if not (trailer.is_valid or trailer.cut_chunk):
-        if not allow_truncated:
-            raise _more(header, available)
-        n_bytes = second.start - header.start if second else available
-        declared = n_bytes if header.n_bytes is None else declared
-    if n_bytes != declared or second is not None:
-        n_bytes -= n_bytes % _decodable_bytes(header)
-    elif _counts_padding(header, n_bytes):
-        n_bytes, declared = n_bytes - 1, declared - 1
-    stream = _stream(file, header, n_bytes, is_first=second is not None)
-    n_samples = n_bytes // header.sample_bytes if header.sample_bytes else None
-    notes: tuple[str, ...] = ()
-    if trailer.cut_chunk:
-        note = f"the chunk after its samples is cut short ({trailer.cut_chunk})"
-        notes = (f"{note}; all samples are complete and are read",)
-    return DataExtent(stream, n_samples, n_bytes, declared, second is not None, notes)
 
 
 def _trailer(file: RegularFile, header: Header) -> Trailer:
