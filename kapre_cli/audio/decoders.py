@@ -1,4 +1,4 @@
-"""Audio decoders, one for each kind of file, and how many samples a file decodes to.
+"""Audio decoders, one for each kind of file, and counting decoded samples.
 
 An installed package adds a kind as an entry point of the group ``kapre_cli.decoders``: a class
 derived from :class:`AudioDecoder`, under the name of its kind. It is tried for files only that no
@@ -45,7 +45,7 @@ class SampleReader(Protocol):
     read_ahead: int
 
     def read(self, n_samples: int) -> "npt.NDArray[Any]":
-        """Return the next samples, shape ``(samples, channels)``: fewer or none at the end.
+        """Return the next samples, shape ``(samples, channels)``; fewer at the end.
 
         Integers (int16, int32) fill their type from its highest bit on. Floats (float32, float64)
         are scaled so that full scale is 1.
@@ -158,7 +158,7 @@ class AudioDecoder(ABC):
             self.reader = self.new_reader()
 
     def new_reader(self) -> SampleReader:
-        """Return a new reader at the first sample whose rate and channels are the header's."""
+        """Return a new reader at the first sample; check its rate and channels."""
         self.stream.seek(0)
         reader, header = self.open_reader(), self.header
         if (reader.sr, reader.n_channels) != (header.sr, header.n_channels):
@@ -201,7 +201,7 @@ class AudioDecoder(ABC):
         return f"{source} {self.n_samples:,} samples"
 
     def explain_failure(self) -> None:  # noqa: B027 - a kind may override it
-        """Raise AudioReadError with the cause of a failure, where the kind knows a better one."""
+        """Raise AudioReadError with the cause of a failure, if the kind knows it."""
 
     def check_end(self) -> None:
         """Check that no samples follow the last one that was read.

@@ -1,4 +1,4 @@
-"""Decoding FLAC that libsndfile cannot check. The only module that imports av (FFmpeg)."""
+"""Decode FLAC that libsndfile cannot check; the only module that imports av."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -61,7 +61,7 @@ class FfmpegReader:
         return joined[:n_samples]
 
     def _decode(self, container: Any, audio: Any) -> Iterator[Decoded]:
-        """Yield the samples of one FLAC frame after the other, shape ``(samples, channels)``."""
+        """Yield the samples of each FLAC frame, shape ``(samples, channels)``."""
         decoded = 0
         with decoding_errors(self._stream, _ERRORS, "FFmpeg"):
             for packet in container.demux(audio):
@@ -84,7 +84,7 @@ class FfmpegReader:
 
 
 class _Bytes:
-    """The file as av reads it; exceptions are stored, since av may print them and continue."""
+    """The file as av reads it; stores exceptions, which av may print and ignore."""
 
     def __init__(self, stream: HashingReader) -> None:
         self._stream = stream

@@ -177,7 +177,7 @@ def read_errors() -> Iterator[None]:
 
 
 class HashingReader:
-    """A binary file object for decoders, which may replace the header; it hashes what it reads.
+    """A binary file object that hashes what it reads and may replace the header.
 
     libsndfile reads FLAC in chunks of 8 KiB, which the buffer makes cheap. The file's own bytes are
     hashed as they are read, while they are in the cache.
@@ -231,7 +231,7 @@ class HashingReader:
         return len(block)
 
     def read_view(self, n_bytes: int) -> memoryview:
-        """Return the next bytes without copying them: fewer at the end. They are never changed."""
+        """Return the next bytes, fewer at the end, as a view that stays unchanged."""
         at = self._position - self._buffer_start
         block = self._buffer[at : at + n_bytes] if at >= 0 else self._buffer[:0]
         if len(block) < n_bytes:

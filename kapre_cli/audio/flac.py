@@ -1,4 +1,4 @@
-"""FLAC: its metadata blocks, a second file after it, readers that detect every lost frame.
+"""FLAC: metadata blocks, a second file, readers that detect every lost frame.
 
 Decoders are given STREAMINFO only: the other metadata blocks do not describe the samples, and a
 damaged tag would make a decoder reject the file. Source: RFC 9639.
@@ -97,7 +97,7 @@ class FlacDecoder(AudioDecoder):
         return HashingReader(self.file, bytes(head), self._first_frame, end)
 
     def _second_file(self, position: int = 0) -> SecondFile | None:
-        """Return the file that begins after the samples; search from a byte of the file on.
+        """Return the file that begins after the samples, from a position on.
 
         Bytes inside a FLAC frame can look like the header of a file: more samples follow then.
         """
@@ -116,7 +116,7 @@ class FlacDecoder(AudioDecoder):
 
 
 def _after_id3(file: ByteSource) -> int:
-    """Return where the audio begins: some programs write an ID3v2 tag before a FLAC stream."""
+    """Return where the FLAC stream begins: after an ID3v2 tag, if there is one."""
     start = file.at(0, 10)
     if start[:3] != b"ID3":
         return 0
@@ -186,7 +186,7 @@ def blocks_of(file: ByteSource, start: int) -> Iterator[Block]:
 
 
 def read_metadata(file: ByteSource, start: int) -> tuple[int, tuple[str, ...]]:
-    """Check the metadata of a FLAC stream; arguments and errors are those of :func:`blocks_of`.
+    """Check the metadata blocks; arguments and errors as :func:`blocks_of`.
 
     Returns:
         Where the first FLAC frame begins, after all metadata; a note if lengths in the metadata

@@ -1,4 +1,4 @@
-"""What the headers of WAV, its relatives and FLAC declare, and the bounds for valid values.
+"""Headers of WAV, its relatives and FLAC, and the bounds of valid values.
 
 The relatives of WAV are RIFX (big-endian), RF64, BW64 and Sony Wave64. Sources: Multimedia
 Programming Interface 1.0 (RIFF; samples of PCM fill the fewest bytes that hold them, from the
@@ -93,7 +93,7 @@ class Encoding:
 
 @dataclass(frozen=True)
 class Header(Encoding):
-    """What a header declares about the samples that follow it, with the fields of its encoding.
+    """What a header declares about the samples after it, with their encoding.
 
     The fields from ``n_bytes`` on describe WAV and raw samples alone.
 
@@ -150,7 +150,7 @@ class Header(Encoding):
 
 
 def read_flac(file: ByteSource, start: int) -> Header:
-    """Read STREAMINFO, the first metadata block of the FLAC stream whose marker is at ``start``.
+    """Read STREAMINFO, the first metadata block of a FLAC stream at ``start``.
 
     Raises:
         AudioReadError: If the block is cut short or invalid.
@@ -244,12 +244,12 @@ def read_w64(file: ByteSource) -> Header:
 
 
 def is_chunk_name(name: bytes) -> bool:
-    """Whether four bytes of a WAV can be the name of a chunk: text, which samples seldom are."""
+    """Whether four bytes can name a chunk: text, which samples seldom are."""
     return all(0x20 <= letter < 0x7F for letter in name)
 
 
 def chunk_at(file: ByteSource, start: int, order: str, *, is_w64: bool) -> tuple[bytes, int | None]:
-    """Return the name and size of the chunk at ``start`` as stored, and where it ends, unpadded.
+    """Return the stored name and size of a chunk, and where it ends, unpadded.
 
     The end is ``None`` where the file ends before.
     """
@@ -304,7 +304,7 @@ def _fmt(file: ByteSource, length: int, body: int) -> bytes:
 def _header(
     fmt: bytes, order: str, start: int, file: ByteSource, n_bytes: int | None, **more: Any
 ) -> Header:
-    """Return the header of a file with ``n_bytes`` declared bytes of samples from ``start`` on."""
+    """Return the header of a file whose samples have ``n_bytes`` declared bytes."""
     if not fmt:
         raise AudioReadError("its WAV header has no fmt chunk before its samples")
     encoding = _encoding(fmt, order, file, start, n_bytes)
@@ -337,7 +337,7 @@ def encoding_name(header: Header) -> str:
 def _encoding(
     fmt: bytes, order: str, file: ByteSource, start: int, n_bytes: int | None
 ) -> Encoding:
-    """Return the encoding that a fmt chunk describes; raise AudioReadError if it cannot be read.
+    """Return the encoding of a fmt chunk; raise AudioReadError if it is not read.
 
     The remedies name ``n_bytes`` bytes of the file from ``start`` on as the samples.
     """

@@ -1,4 +1,4 @@
-"""Identify a file by its first bytes: which decoder reads it, or what it is instead.
+"""Identify a file by its first bytes: its decoder, or its other format.
 
 Headers are parsed by this package: libsndfile silently lowers its number of samples when a file
 ends early, so the declared number is read here and compared with the decoded one.
@@ -127,7 +127,7 @@ def read_header(
 def identify(
     file: RegularFile, raw_format: RawFormat | None = None
 ) -> tuple[type[AudioDecoder], Header]:
-    """Return the decoder for an open file, and its header; arguments as :func:`read_header`.
+    """Return the decoder and the header of a file; see :func:`read_header`.
 
     Raises:
         AudioReadError: If the file is empty, if no decoder recognises it, or if its header is cut
@@ -183,7 +183,7 @@ def _reason(file: ByteSource) -> Text | str:
 
 
 def _spelled_out(remedy: str, name: str | None) -> str:
-    """Return a remedy of the table for a file; ``None``: its bytes are those of a pipe."""
+    """Return a remedy of the table for a file; ``None``: a pipe."""
     if remedy == FFMPEG:
         return by_ffmpeg(name)
     if " -dc" in remedy:

@@ -1,4 +1,4 @@
-"""Decoding WAV and raw samples that are plain numbers, and finding which of their bits are used.
+"""Decode samples that are plain numbers, and find which of their bits are used.
 
 By the WAV format samples fill their bytes from the highest bit on. ALSA's ``S24_LE`` (``arecord -f
 S24_LE``) has 24 bits in the lowest of four bytes, and Cool Edit wrote floats with a full scale of
@@ -21,7 +21,7 @@ _MIN_FLOAT, _MAX_FLOAT = 2.0**-40, 2.0**24
 
 
 class PcmReader:
-    """A :class:`.decoders.SampleReader` for integers or floats, ``n_samples`` of each channel.
+    """A :class:`.decoders.SampleReader` for ``n_samples`` integers or floats.
 
     It uses no library: starting one would take longer than reading a short file.
     """
@@ -66,7 +66,7 @@ def _numbers(stored: memoryview, number: str) -> Decoded:
 
 
 def aligned(header: Header, stream: HashingReader, file: RegularFile) -> Header:
-    """Return the header of a WAV whose samples are narrower than its integers, completed.
+    """Complete the header of a WAV with samples narrower than its integers.
 
     ``unused_bits`` is set by the format or by the samples in ``stream``.
 

@@ -1,4 +1,4 @@
-"""A recording, read from its beginning to its end: in full, or as the input of the layer."""
+"""A recording, read from its beginning to its end; the input of the layer."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -124,7 +124,7 @@ class AudioFile(Resource):
 
 
 def _scaling(file: RegularFile, kind: str, factor: str) -> str:
-    """Return the remedy for samples beyond the range of float32: scale them by a factor."""
+    """Return the remedy for samples beyond float32: scale them by a factor."""
     remedy = f"scale the recording down first, by {factor} or less"
     return remedy if kind == "raw" else f"{remedy}: {scaled(file.shell_name, factor)}"
 

@@ -1,4 +1,4 @@
-"""Remedies in messages: shell commands that convert an input, hints for a missing file."""
+"""Remedies in messages: commands that convert a file, hints for a missing one."""
 
 import os
 import re
@@ -18,7 +18,7 @@ _QUOTES = ('"', "'")
 
 
 def shell_name(path: str) -> str:
-    r"""Return a file's name quoted for a shell; ``FILE`` if it cannot be shown on a terminal.
+    r"""Return a name quoted for a shell; ``FILE`` if a terminal cannot show it.
 
     >>> shell_name("night 1.wav"), shell_name("-1.wav"), shell_name("two\nlines.wav")
     ("'night 1.wav'", './-1.wav', 'FILE')
@@ -96,7 +96,7 @@ def as_raw(
 
 
 def hint_of_missing(path: str) -> str:
-    r"""Return a hint for the message that a file is missing; empty if the path looks normal.
+    r"""Return a hint why a file is missing; empty if the path looks normal.
 
     >>> hint_of_missing("night.wav")
     ''

@@ -1,4 +1,4 @@
-"""Decoded samples: conversion to floats, their MD5, NaN and infinities, omitted silence."""
+"""Decoded samples: floats, MD5, NaN and infinities, omitted silence."""
 
 import hashlib
 import sys
@@ -26,7 +26,7 @@ _HEADER_BYTES = (512, 488)  # bytes: the recorder's own; another program may hav
 
 
 def as_floats(block: Decoded) -> Samples:
-    """Return integers, which fill their type from its highest bit on, as floats in [-1, 1).
+    """Return integers, aligned to the highest bit, as floats in [-1, 1).
 
     Floats are rounded to float32. Integers of up to 24 bits are exact.
     """
@@ -42,7 +42,7 @@ def as_floats(block: Decoded) -> Samples:
 
 
 class SampleMd5:
-    """The MD5 of samples as FLAC defines it: interleaved, little-endian, in whole bytes.
+    """The MD5 of samples as FLAC defines it: interleaved, little-endian bytes.
 
     All blocks but the first are hashed in a thread, while the next one is decoded.
     """
@@ -54,7 +54,7 @@ class SampleMd5:
         self._added: Future[None] | None = None
 
     def update(self, block: Decoded) -> None:
-        """Add integers of shape ``(samples, channels)``, which fill their type from the top on.
+        """Add integers of shape ``(samples, channels)``, aligned to the highest bit.
 
         They must not be changed afterwards.
         """
@@ -111,7 +111,7 @@ class FiniteCheck:
         self.count = 0
 
     def apply(self, block: Samples, decoded: Decoded) -> Samples:
-        """Return the next block of shape ``(samples, channels)``, possibly changed in place.
+        """Return the next block, ``(samples, channels)``, maybe changed in place.
 
         Args:
             block: The samples as float32.
@@ -151,7 +151,7 @@ class FiniteCheck:
 
 
 class OmittedSilence:
-    """Detects silence that an AudioMoth has left out of a triggered recording (``...T.WAV``).
+    """Detects silence left out of triggered AudioMoth recordings (``...T.WAV``).
 
     In place of each stretch of silence the recorder writes one sector of 512 bytes: the bits of a
     number of 32 bits as samples of +1 and -1, the lowest bit first, and zeros after them. The

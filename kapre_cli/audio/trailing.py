@@ -1,4 +1,4 @@
-"""Bytes after the samples of a WAV: chunks, zeros, more samples; a second file after any."""
+"""Bytes after the samples: chunks, zeros, more samples, a second file."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -44,7 +44,7 @@ _MARKS = (
 
 
 class SecondFile(NamedTuple):
-    """A file that begins ``start`` bytes after the start of another, as ``cat`` joins two."""
+    """A file that begins ``start`` bytes after another, as ``cat`` joins two."""
 
     kind: str
     start: int
@@ -80,7 +80,7 @@ def file_at(file: ByteSource, position: int) -> SecondFile | None:
 
 
 def find_file(file: ByteSource, start: int, end: int) -> SecondFile | None:
-    """Return the first file that begins between two positions, among samples or after them.
+    """Return the first file that begins from ``start`` on and before ``end``.
 
     Samples may look like a marker, so a complete, valid header is required.
     """
@@ -94,7 +94,7 @@ def find_file(file: ByteSource, start: int, end: int) -> SecondFile | None:
 
 
 def _kind_of(magic: bytes) -> str:
-    """Return the format of a file that begins with these 16 bytes; empty if it is none."""
+    """Return the format that 16 bytes begin; empty if they begin none."""
     if magic[:4] in RIFFS and magic[8:12] == b"WAVE":
         return "WAV"
     if magic == W64_RIFF:
@@ -160,7 +160,7 @@ class Trailer(NamedTuple):
 
 
 def read_trailer(file: RegularFile, header: Header) -> Trailer:
-    """Return what follows the samples of a WAV, whose declared bytes are all available.
+    """Return what follows the samples of a WAV; all declared ones are available.
 
     Bytes that are neither chunks nor zeros nor another file are samples: the size in the header
     is stale then.
@@ -206,13 +206,13 @@ def _cut_chunk(file: RegularFile, position: int, header: Header) -> str:
 
 
 def _aligned(position: int, *, is_w64: bool) -> tuple[int, ...]:
-    """Return where the next chunk may begin: after the padding, or where it is missing."""
+    """Return where the next chunk may begin: after padding, or without it."""
     after = padded(position, is_w64=is_w64)
     return (after,) if after == position else (after, position)
 
 
 def _next_chunk(file: RegularFile, start: int, header: Header) -> int | None:
-    """Return where the chunk at ``start`` ends, without padding; ``None`` if it is no chunk.
+    """Return where the chunk at ``start`` ends, unpadded; ``None`` if it is none.
 
     Raises:
         AudioReadError: If it holds samples.
@@ -231,7 +231,7 @@ def _next_chunk(file: RegularFile, start: int, header: Header) -> int | None:
 
 
 def _skip_zeros(file: RegularFile, position: int) -> int:
-    """Return the position of the first byte that is not 0; the file's size if there is none."""
+    """Return the position of the first byte that is not 0, or the file's size."""
     length = 8  # most often enough
     while block := file.at(position, min(length, file.size - position)):
         if rest := block.lstrip(b"\0"):

@@ -1,4 +1,4 @@
-"""WAV and raw samples: how many samples the bytes of a file hold, and decoding them."""
+"""WAV and raw samples: their number by the bytes of a file, and their decoders."""
 
 import struct
 from dataclasses import dataclass, replace
@@ -184,7 +184,7 @@ class RawDecoder(WavDecoder):
 
 
 def raw_header(n_bytes: int, raw_format: RawFormat) -> Header:
-    """Return the header of a file of ``n_bytes`` bytes, all of them samples of a raw format."""
+    """Return the header of ``n_bytes`` bytes of samples of a raw format."""
     return Header(
         "raw",
         sr=raw_format.sr,
@@ -200,7 +200,7 @@ def raw_header(n_bytes: int, raw_format: RawFormat) -> Header:
 
 
 def _trailer(file: RegularFile, header: Header) -> Trailer:
-    """Return what follows the samples; samples without a size are searched for a second file."""
+    """Return what follows the samples; without a size, search for a second file."""
     if header.n_bytes is None:
         second = find_file(file, header.start, file.size)
         return Trailer(is_valid=second is None, second_file=second)
@@ -209,7 +209,7 @@ def _trailer(file: RegularFile, header: Header) -> Trailer:
 
 
 def _counts_padding(header: Header, n_bytes: int) -> bool:
-    """Whether the size of the samples includes the byte that pads them to an even number.
+    """Whether the size of the samples includes the byte that pads it to even.
 
     SoX includes it. With blocks of an odd size, as in GSM, it would be one more block.
     """
@@ -218,7 +218,7 @@ def _counts_padding(header: Header, n_bytes: int) -> bool:
 
 
 def _stream(file: RegularFile, header: Header, n_bytes: int, *, is_first: bool) -> HashingReader:
-    """Return the file as its decoder reads it, with a header that describes it correctly.
+    """Return the file as its decoder reads it, with a correct header.
 
     ``n_bytes`` bytes of samples are to be decoded. If the file is the first of two, libsndfile
     would decode the second too.
@@ -235,7 +235,7 @@ def _stream(file: RegularFile, header: Header, n_bytes: int, *, is_first: bool) 
 
 
 def _plain_head(header: Header, n_bytes: int) -> bytes:
-    """Return a header of the same encoding that declares ``n_bytes`` bytes and nothing else.
+    """Return a header of the same encoding that declares ``n_bytes`` bytes only.
 
     RIFF has sizes of 32 bits and pads blocks of an odd size: larger files and such blocks get a
     header of Wave64. Wave64 has no big-endian samples: their size is limited to 32 bits.
@@ -262,7 +262,7 @@ def _w64_chunk_head(name: bytes, length: int) -> bytes:
 def _samples_by_fact(
     header: Header, extent: DataExtent, decoded: int
 ) -> tuple[int, int, tuple[str, ...]]:
-    """Return how many samples of each channel a WAV has, how many are missing, and notes.
+    """Return how many samples a WAV has, how many are missing, and notes.
 
     ``decoded`` samples are in the available blocks. The missing ones are negative if there are
     more than declared.

@@ -1,4 +1,4 @@
-"""Build an ordered, duplicate-free list of inputs from paths, lists and standard input."""
+"""Inputs from paths, lists and standard input, ordered and without duplicates."""
 
 from kapre_cli.inputs.discovery import Inputs, discover, inputs_of_shard, is_hidden
 from kapre_cli.inputs.keys import (

@@ -1,4 +1,4 @@
-"""Inputs that arrive while a run works: names from a list, bytes from standard input."""
+"""Inputs that arrive during a run: from a list or from standard input."""
 
 import codecs
 import os
@@ -51,7 +51,7 @@ class FileList(Resource):
         self._start = 0 if self.grows else os.lseek(self.descriptor, 0, os.SEEK_CUR)
 
     def read(self) -> Iterator[str]:
-        """Yield the names as they are completed; wait for more; raise UsageError if it is no list.
+        """Yield the names as they arrive; raise UsageError if it is no list.
 
         Blank lines are skipped. Carriage returns at the end of a name, as Windows ends lines, and
         a UTF-8 byte order mark at the start of the first are dropped, unless a file has the name
@@ -149,7 +149,7 @@ class FileList(Resource):
 
 
 def _utf16_of(head: bytes, n_min: int) -> str | None:
-    """Return the UTF-16 encoding that the first bytes of a text show; ``None`` if none.
+    """Return the UTF-16 encoding that the first bytes show; ``None`` if none.
 
     Without a byte order mark, at least ``n_min`` bytes with Latin letters show it: every other
     byte is NUL.
@@ -262,7 +262,7 @@ class InputStream:
         return self.names.descriptor
 
     def next_now(self) -> Source | None:
-        """Return the next input; ``None`` if it has not arrived or is skipped, or if none is left.
+        """Return the next input; ``None`` if it is skipped, not arrived or none is left.
 
         Raise UsageError if the list is invalid, or names nothing and there is no other input.
         """
