@@ -22,7 +22,7 @@ from kapre_cli.text import counted
 # All ones (ffmpeg), the largest signed number and its neighbours on even and page boundaries
 # (sox and others).
 ALL_ONES = 0xFFFFFFFF
-UNKNOWN_SIZES = frozenset({ALL_ONES, 0xFFFFFFFE, 0x7FFFFFFF, 0x7FFFFFFE, 0x7FFFF000})
+_UNKNOWN_SIZES = frozenset({ALL_ONES, 0xFFFFFFFE, 0x7FFFFFFF, 0x7FFFFFFE, 0x7FFFF000})
 _UNKNOWN_W64_SIZE = 2**63 - 1  # ffmpeg again
 
 RIFFS = (b"RIFF", b"RIFX", b"RF64", b"BW64")
@@ -184,7 +184,7 @@ def read_wav(file: ByteSource, magic: bytes) -> Header:
     """
     order = ">" if magic == b"RIFX" else "<"
     size = struct.unpack(order + "I", file.at(4, 4))[0]
-    file_end = 0 if size in UNKNOWN_SIZES else 8 + size
+    file_end = 0 if size in _UNKNOWN_SIZES else 8 + size
     wide_data_size = wide_samples = fact_samples = None
     fmt = b""
     for name, length, body in _chunks(file, order):
@@ -210,7 +210,7 @@ def read_wav(file: ByteSource, magic: bytes) -> Header:
                 n_bytes = wide_data_size
             elif magic in (b"RF64", b"BW64") and wide_data_size is None:
                 raise AudioReadError("its header lacks the ds64 chunk that every RF64 has")
-            elif length == ALL_ONES or (length in UNKNOWN_SIZES and length > file.size - body):
+            elif length == ALL_ONES or (length in _UNKNOWN_SIZES and length > file.size - body):
                 n_bytes = None
             return _header(
                 fmt, order, body, file, n_bytes, file_end=file_end, fact_samples=fact_samples

@@ -18,7 +18,7 @@ Decoded = npt.NDArray[Any]  # float32, float64, int16 or int32
 
 _LARGEST = float(np.finfo(np.float32).max)
 
-# Of AudioMoth
+# AudioMoth recordings
 _SECTOR = 256  # samples of 16 bits
 _NUMBER_BITS = 32
 _MAX_SECTORS = 2**23  # the recorder's files, silence included, have sizes of 32 bits
