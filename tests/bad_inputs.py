@@ -308,7 +308,7 @@ def unread(tag: int, what: str) -> str:
 def dangling(target: str) -> str:
     """Return what is said of a link whose target does not exist."""
     return (
-        f"^cannot be opened: it is a link to {target!r}, which does not exist; bring that back, or "
+        f"^cannot be opened: it is a link to {target!r}, which does not exist; restore it, or "
         "link to where it is now$"
     )
 
@@ -318,7 +318,7 @@ def not_finite(frame: int, channel: int, value: str) -> str:
     at = f"{frame / 8000:.3f}"
     return (
         rf"^NaN or infinite samples, the first at sample {frame} \({at} s\) of channel {channel}: "
-        f"{value}; --non-finite zero takes them as 0$"
+        f"{value}; --non-finite zero sets them to 0$"
     )
 
 
@@ -445,7 +445,9 @@ HEADERS = (
     wav_input("wrong RIFF size", riff(fmt(), data(), size=7), WHOLE),
     *(
         wav_input(
-            f"{n:,} channels", riff(fmt(n_channels=n), data()), f"says {n:,} channels; 1 to 1,024"
+            f"{n:,} channels",
+            riff(fmt(n_channels=n), data()),
+            f"declares {n:,} channels; 1 to 1,024",
         )
         for n in (0, 1025, 65_535)
     ),
@@ -454,7 +456,9 @@ HEADERS = (
     ),
     *(
         wav_input(
-            f"{sr:,} Hz", riff(fmt(sr=sr), data()), f"says a sample rate of {sr:,} Hz; 1 to 100,0"
+            f"{sr:,} Hz",
+            riff(fmt(sr=sr), data()),
+            f"declares a sample rate of {sr:,} Hz; 1 to 100,0",
         )
         for sr in (0, 200_000_000, 2**32 - 1)
     ),
@@ -465,7 +469,7 @@ HEADERS = (
         wav_input(
             f"{bits} bits",
             riff(fmt(bits=bits), data()),
-            f"^its header says {bits:,} bits a sample, and PCM of 1 to 32 can be read; pipe it",
+            f"^its header declares {bits:,} bits a sample, and PCM of 1 to 32 can be read; pipe it",
         )
         for bits in (0, 64, 65_535)
     ),
@@ -497,7 +501,8 @@ HEADERS = (
     wav_input(
         "float of 16 bits",
         riff(fmt(3), data()),
-        "^its header says 16 bits a sample, and floats of 32 or 64 can be read; pipe it through ff",
+        "^its header declares 16 bits a sample, and floats of 32 or 64 can be read; "
+        "pipe it through ff",
     ),
     # The encoding is told before the sizes, which are half of what they should be here.
     wav_input(
@@ -776,9 +781,11 @@ FLAC_HEADERS = (
         )
         for bits in (4, 12, 15, 20, 24, 32)
     ),
-    flac_input("3 bits", flac_file(bits=3), "^its header says 3 bits a sample; FLAC has 4 to 32$"),
     flac_input(
-        "rate of 0", flac_file(sr=0), "^its header says a sample rate of 0 Hz; 1 to 100,000,000"
+        "3 bits", flac_file(bits=3), "^its header declares 3 bits a sample; FLAC has 4 to 32$"
+    ),
+    flac_input(
+        "rate of 0", flac_file(sr=0), "^its header declares a sample rate of 0 Hz; 1 to 100,000,000"
     ),
     flac_input("ID3v1 behind", FLAC + ID3V1, WHOLE),
     flac_input("ID3v2 in front", ID3V2 + FLAC, WHOLE),

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from kapre_cli.audio import decoders
-from kapre_cli.audio.audio_file import AudioFile
+from kapre_cli.audio.reader import AudioFile
 from kapre_cli.errors import AudioReadError
 from kapre_cli.settings import AudioSettings
 from tests import flac, reference
@@ -128,7 +128,7 @@ def test_omitted_silence_is_found_in_flac_of_odd_bits(tmp_path: Path) -> None:
 def test_omitted_silence_is_found_across_the_borders_of_blocks(
     block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoders, "BLOCK_VALUES", block)
+    monkeypatch.setattr(decoders, "READ_VALUES", block)
     for sectors in ((9,), (np.zeros(SECTOR, np.int16), 9), (np.ones(SECTOR, np.int16), 0, 0, 9)):
         path = write_card(tmp_path / "T.WAV", recording(*sectors))
         with pytest.raises(AudioReadError, match=r"^AudioMoth triggered recording: 0\.144 s"):

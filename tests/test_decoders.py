@@ -17,7 +17,7 @@ from kapre_cli.audio import (
     audio_suffixes,
     read_header,
 )
-from kapre_cli.audio.audio_file import AudioFile
+from kapre_cli.audio.reader import AudioFile
 from kapre_cli.errors import AudioReadError
 from kapre_cli.settings import AudioSettings
 from tests import reference
@@ -148,7 +148,7 @@ def test_a_reader_of_another_rate_than_the_header_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(TinyReader, "sr", 7)
-    with pytest.raises(AudioReadError, match=r"its header says 8,000 Hz and 1 channels, .* 7 Hz"):
+    with pytest.raises(AudioReadError, match=r"header declares 8,000 Hz and 1 channels, .* 7 Hz"):
         content_of(tiny(tmp_path / "a"))
 
 

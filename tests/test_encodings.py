@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kapre_cli.audio.audio_file import AudioFile
+from kapre_cli.audio.reader import AudioFile
 from kapre_cli.errors import AudioReadError
 from kapre_cli.settings import AudioSettings
 from tests import flac
@@ -143,8 +143,8 @@ def test_24_bits_in_4_bytes_that_nothing_tells_are_refused(
         begin = "tail -c +45 a.wav"
     assert code == 1
     assert (
-        "its header says 24 bits a sample in 4 bytes, and neither it nor the samples tell which of "
-        "the 32 bits they are; if they fill these from the highest bit on: "
+        "its header declares 24 bits a sample in 4 bytes, and neither it nor the samples show "
+        "which of the 32 bits they are; if they fill these from the highest bit on: "
         f"{begin} | head -c {len(body)} | kapre-extract ... - --raw-format s32le,8000,1; if they "
         "are the lowest 24 bits, as arecord -f S24_LE writes: "
         f"{begin} | head -c {len(body)} | sox -t raw -e signed -b 32 -L -r 8000 -c 1 - -t wav - "
@@ -203,8 +203,9 @@ def test_samples_that_stand_lowest_against_the_format_are_refused(
 ) -> None:
     with pytest.raises(
         AudioReadError,
-        match="says 12 bits a sample in 2 bytes, by the format the highest ones, and all samples "
-        r"use the lowest ones alone; if .* s16le,8000,1; if they are the lowest 12 bits, .* vol 16",
+        match="declares 12 bits a sample in 2 bytes, by the format the highest ones, and all "
+        r"samples use the lowest ones alone; if .* s16le,8000,1; if they are the lowest 12 bits, "
+        r".* vol 16",
     ):
         read(riff(described, data(stored(values, 2))), tmp_path / "a.wav")
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kapre_cli.audio.audio_file import AudioFile
+from kapre_cli.audio.reader import AudioFile
 from kapre_cli.errors import AudioReadError
 from kapre_cli.settings import AudioSettings
 from tests import flac
@@ -110,7 +110,7 @@ def test_samples_behind_damaged_metadata_are_read_with_a_note(
     assert file.n_missing == 0
     (note,) = file.notes
     assert note == (
-        f"its metadata is damaged ({NAMES[kind]} block at byte 56): other programs may refuse the "
+        f"its metadata is damaged ({NAMES[kind]} block at byte 56): other programs may reject the "
         "file; its samples are read and checked nevertheless"
     )
 

@@ -245,7 +245,7 @@ def test_short_names_between_nuls_are_no_utf16(
 
 MISSING = {
     r"site a\night.wav": "the path is in Windows form: here it is 'site a/night.wav'",
-    r"site b\night.wav": "the path is in Windows form: here / stands between folders",
+    r"site b\night.wav": "the path is in Windows form: here / separates folders",
     r"C:\audio\night.wav": "the path is in Windows form: there are no drive letters here",
     "d:/audio/night.wav": "the path is in Windows form: there are no drive letters here",
     '"site a/night.wav"': "there is such a file without the quotes",
@@ -253,7 +253,7 @@ MISSING = {
     r"site\ a/night.wav": "there is such a file without the backslashes",
     " site a/night.wav\t": "there is such a file without the blanks around its name",
     "# my recordings": "a list has no comments: every line is a name",
-    "~/night.wav": "~ stands for no folder here: write the whole path",
+    "~/night.wav": "~ is not expanded here: write the full path",
     "https://example.org/night.wav": "the path is a URL: download the file first",
     "a.wav\rb.wav": "the name has carriage returns in it: the lines of a list end in newlines",
     "'gone.wav'": "",

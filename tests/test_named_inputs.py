@@ -180,7 +180,7 @@ def test_what_programs_write_is_named(name: str, here: Path, program: Any) -> No
         ("wmav2", "its samples are WMA (format tag 0x0161)"),
         ("adpcm_yamaha", "its samples are Yamaha ADPCM (format tag 0x0020)"),
         ("flac", "its samples are FLAC (format tag 0xF1AC)"),
-        ("pcm_s64le", "its header says 64 bits a sample, and PCM of 1 to 32 can be read"),
+        ("pcm_s64le", "its header declares 64 bits a sample, and PCM of 1 to 32 can be read"),
     ],
 )
 def test_encodings_in_a_wav_are_named_before_their_sizes(
@@ -285,12 +285,12 @@ def test_links_that_lead_nowhere_say_where_they_lead(program: Any) -> None:
     }.items():
         os.symlink(target, link)
     reasons = {
-        "lost.wav": "it is a link to '/old disk/night.wav', which does not exist; bring that back",
-        "chain.wav": "it is a link to '/old disk/night.wav', which does not exist; bring that back",
-        "annexed.wav": f"it is a link to {annexed!r}, the place of a recording that git-annex has "
+        "lost.wav": "it is a link to '/old disk/night.wav', which does not exist; restore it",
+        "chain.wav": "it is a link to '/old disk/night.wav', which does not exist; restore it",
+        "annexed.wav": f"it is a link to {annexed!r}, a recording that git-annex has "
         "not fetched; run: git annex get annexed.wav",
         "loop.wav": "it is a link to 'pool.wav' that leads back to itself; link to the recording",
-        "old/a.wav": "its folder 'old' is a link to 'gone', which does not exist; bring that back",
+        "old/a.wav": "its folder 'old' is a link to 'gone', which does not exist; restore it",
         "gone.wav": "No such file or directory",
     }
     ended = program("spectrogram", *reasons, "-o", "out", *SMALL)

@@ -30,7 +30,7 @@ def test_bytes_are_those_of_the_file(
     path.write_bytes(CONTENT[:size])
     with RegularFile(str(path), front) as file, path.open("rb") as plain:
         assert (file.size, file.mtime_ns) == (size, path.stat().st_mtime_ns)
-        assert file.is_held == (size <= front)
+        assert file.is_buffered == (size <= front)
         for position, n_bytes in asked:
             assert file.at(position, n_bytes) == os.pread(plain.fileno(), n_bytes, position)
         file.check_unchanged()
@@ -41,7 +41,7 @@ def test_a_file_is_held_up_to_64_kib(size: int, path: Path) -> None:
     content = np.random.default_rng(1).bytes(size)
     path.write_bytes(content)
     with RegularFile(str(path)) as file:
-        assert file.is_held == (size <= 2**16)
+        assert file.is_buffered == (size <= 2**16)
         assert file.at(0, size + 1) == content
         assert file.at(size - 5, 9) == content[-5:]
         assert file.at(2**16 - 2, 4) == content[2**16 - 2 : 2**16 + 2]

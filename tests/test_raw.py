@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import kapre_cli
 from kapre_cli.audio import read_header
-from kapre_cli.audio.audio_file import AudioFile
+from kapre_cli.audio.reader import AudioFile
 from kapre_cli.errors import AudioReadError
 from kapre_cli.settings import RAW_ENCODINGS, AudioSettings, RawFormat
 from tests import reference

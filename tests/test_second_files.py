@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 import kapre_cli
-from kapre_cli.audio.audio_file import AudioFile
+from kapre_cli.audio.reader import AudioFile
 from kapre_cli.errors import AudioReadError
 from kapre_cli.settings import AudioSettings
 from tests import flac, reference
@@ -91,7 +91,7 @@ def require_two(path: Path, kind: str, at: int) -> None:
         opened(path)
     assert str(told.value) == (
         f"a second file ({kind}) begins after its samples, at byte {at:,}: two recordings were "
-        "joined; split them, or --allow-truncated takes the first"
+        "joined; split them, or --allow-truncated reads the first"
     )
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import kapre_cli
 from kapre_cli.errors import SettingsError, StoredDataError
-from kapre_cli.inputs.shards import cut
+from kapre_cli.inputs.discovery import shard_range
 from kapre_cli.settings import Shard
 from kapre_cli.settings.shard import MAX_SHARDS
 from tests import reference
@@ -26,7 +26,7 @@ sizes_of_files = st.lists(st.integers(0, 9) | st.integers(0, 2**62), max_size=40
 
 @given(sizes_of_files, st.integers(1, 60))
 def test_parts_have_each_input_once_in_order_and_are_balanced(sizes: list[int], of: int) -> None:
-    parts = [list(cut(sizes, index, of)) for index in range(1, of + 1)]
+    parts = [list(shard_range(sizes, index, of)) for index in range(1, of + 1)]
     assert [number for part in parts for number in part] == list(range(len(sizes)))
     for part in parts:
         # In integers: no part has more than an equal part and the largest input together.
@@ -36,12 +36,12 @@ def test_parts_have_each_input_once_in_order_and_are_balanced(sizes: list[int], 
 
 @given(st.integers(0, 100), st.integers(1, 100), st.integers(0, 1000))
 def test_inputs_of_one_size_are_cut_into_equal_numbers(count: int, of: int, size: int) -> None:
-    lengths = [len(cut([size] * count, index, of)) for index in range(1, of + 1)]
+    lengths = [len(shard_range([size] * count, index, of)) for index in range(1, of + 1)]
     assert max(lengths) - min(lengths) <= 1
 
 
 def test_a_part_of_a_million_files_is_found_without_more_than_their_sizes() -> None:
-    assert len(cut([1000] * 1_000_000, MAX_SHARDS, MAX_SHARDS)) == 1
+    assert len(shard_range([1000] * 1_000_000, MAX_SHARDS, MAX_SHARDS)) == 1
 
 
 shards = st.integers(1, MAX_SHARDS).flatmap(

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from kapre_cli import open_features
 from kapre_cli.errors import UsageError
 from kapre_cli.inputs import discover
+from kapre_cli.inputs.discovery import Walk
 from kapre_cli.inputs.keys import key_of
-from kapre_cli.inputs.walk import Walk
 from tests.conftest import write_audio
 
 

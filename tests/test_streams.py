@@ -17,7 +17,7 @@ import pytest
 import soundfile
 
 import kapre_cli
-from kapre_cli.audio.audio_file import AudioFile
+from kapre_cli.audio.reader import AudioFile
 from kapre_cli.errors import AudioReadError
 from tests import reference
 from tests.bad_inputs import fmt
@@ -279,10 +279,7 @@ main(sys.argv[1:])
                 timeout=300,
             )
         assert (ended.returncode, ended.stdout) == (1, "")
-        reason = (
-            f"standard input is kept in {where} until the run ends, and that cannot be done: "
-            "File too large"
-        )
+        reason = f"standard input cannot be stored in {where} until the run ends: File too large"
         assert ended.stderr.splitlines() == [
             f"kapre-extract: Error: {reason}",
             f"1 input: 0 written, 1 failed (0.0 s of audio){end}",

@@ -11,7 +11,7 @@ import h5py
 import pytest
 
 import kapre_cli
-from kapre_cli.audio.audio_file import AudioFile
+from kapre_cli.audio.reader import AudioFile
 from kapre_cli.settings import AudioSettings
 from tests import reference
 from tests.bad_inputs import ALL_ONES, fmt, rf64

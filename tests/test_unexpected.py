@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 import kapre_cli
-from kapre_cli.audio.flac_metadata import read_flac
+from kapre_cli.audio.headers import read_flac
 from kapre_cli.engines.keras_engine import KerasEngine
 from kapre_cli.engines.numpy_engine import NumpyEngine
 from kapre_cli.extract import sinks

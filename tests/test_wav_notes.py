@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from kapre_cli.audio.audio_file import AudioFile
+from kapre_cli.audio.reader import AudioFile
 from kapre_cli.settings import AudioSettings
 from tests import reference
 from tests.bad_inputs import ALL_ONES, LIST, N_FRAMES, chunk, data, ds64, encoded, fmt, rf64, riff

@@ -11,9 +11,8 @@ from kapre_cli.audio.decoders import (
     audio_suffixes,
 )
 from kapre_cli.audio.files import ByteSource, HashingReader, RegularFile, sha256_of
-from kapre_cli.audio.header import Header
+from kapre_cli.audio.headers import Header, encoding_name
 from kapre_cli.audio.identify import read_header
-from kapre_cli.audio.riff import encoding_name
 
 __all__ = [
     "DECODERS",

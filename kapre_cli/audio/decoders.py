@@ -1,16 +1,17 @@
-"""Audio decoders, one for each kind of file, and how many samples a file decodes to.
+"""Audio decoders, one for each kind of file, and counting decoded samples.
 
 An installed package adds a kind as an entry point of the group ``kapre_cli.decoders``: a class
-derived from :class:`AudioDecoder`, under the name of its kind. It is asked only about files that no
+derived from :class:`AudioDecoder`, under the name of its kind. It is tried for files only that no
 decoder of this package recognises.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from kapre_cli.audio.files import ByteSource, HashingReader, RegularFile
-from kapre_cli.audio.header import Header
+from kapre_cli.audio.headers import Header
 from kapre_cli.errors import AudioReadError
 from kapre_cli.registry import Registry
 from kapre_cli.settings import AudioSettings
@@ -19,8 +20,8 @@ from kapre_cli.text import Argument, Text
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-BLOCK_VALUES = 2**18  # samples of all channels together that are decoded at once: 1 MiB
-REMEDY = "--allow-truncated reads the available samples"
+READ_VALUES = 2**18  # samples of all channels together that are decoded at once: 1 MiB
+READ_AVAILABLE = "--allow-truncated reads the available samples"  # the remedy
 
 _FINER_STEPS = (512, 1)
 _MAX_TRAILING_ERRORS = 1000
@@ -44,7 +45,7 @@ class SampleReader(Protocol):
     read_ahead: int
 
     def read(self, n_samples: int) -> "npt.NDArray[Any]":
-        """Return the next samples, shape ``(samples, channels)``: fewer or none at the end.
+        """Return the next samples, shape ``(samples, channels)``; fewer at the end.
 
         Integers (int16, int32) fill their type from its highest bit on. Floats (float32, float64)
         are scaled so that full scale is 1.
@@ -143,7 +144,9 @@ class AudioDecoder(ABC):
                 f"none of its samples can be decoded ({error}); copy it again, or leave it out"
             )
         if error is not None and not self.settings.allow_truncated:
-            raise AudioReadError(f"decoding stopped after {decoded:,} samples ({error}); {REMEDY}")
+            raise AudioReadError(
+                f"decoding stopped after {decoded:,} samples ({error}); {READ_AVAILABLE}"
+            )
         if declared is not None:
             self.n_missing = declared - decoded
         elif error is not None:
@@ -155,13 +158,13 @@ class AudioDecoder(ABC):
             self.reader = self.new_reader()
 
     def new_reader(self) -> SampleReader:
-        """Return a new reader at the first sample whose rate and channels are the header's."""
+        """Return a new reader at the first sample; check its rate and channels."""
         self.stream.seek(0)
         reader, header = self.open_reader(), self.header
         if (reader.sr, reader.n_channels) != (header.sr, header.n_channels):
             raise DecodingError(
-                f"its header says {header.sr:,} Hz and {header.n_channels:,} channels, its samples "
-                f"have {reader.sr:,} Hz and {reader.n_channels:,} channels"
+                f"its header declares {header.sr:,} Hz and {header.n_channels:,} channels, its "
+                f"samples have {reader.sr:,} Hz and {reader.n_channels:,} channels"
             )
         return reader
 
@@ -171,7 +174,7 @@ class AudioDecoder(ABC):
         Raises:
             AudioReadError: If samples are missing, damaged or more than expected.
         """
-        at_once = max(BLOCK_VALUES // self.header.n_channels, 1)
+        at_once = samples_at_once(self.header.n_channels)
         decoded = 0
         while decoded < self.n_samples:
             try:
@@ -181,12 +184,12 @@ class AudioDecoder(ABC):
                 available, _ = count_samples(self.new_reader, self.settings.max_frames)
                 raise AudioReadError(
                     f"damaged or truncated: {self._expected}, {available:,} could be decoded "
-                    f"({error}); {REMEDY}"
+                    f"({error}); {READ_AVAILABLE}"
                 ) from error
             if len(block) == 0:
                 self.explain_failure()
                 raise AudioReadError(
-                    f"truncated: {self._expected}, {decoded:,} could be decoded; {REMEDY}"
+                    f"truncated: {self._expected}, {decoded:,} could be decoded; {READ_AVAILABLE}"
                 )
             decoded += len(block)
             yield block
@@ -198,7 +201,7 @@ class AudioDecoder(ABC):
         return f"{source} {self.n_samples:,} samples"
 
     def explain_failure(self) -> None:  # noqa: B027 - a kind may override it
-        """Raise AudioReadError with the cause of a failure, where the kind knows a better one."""
+        """Raise AudioReadError with the cause of a failure, if the kind knows it."""
 
     def check_end(self) -> None:
         """Check that no samples follow the last one that was read.
@@ -209,11 +212,11 @@ class AudioDecoder(ABC):
         if self.is_counted:
             return
         at_most = self.settings.max_frames
-        more = trailing_samples(self.reader, None if at_most is None else at_most - self.n_samples)
-        if more:
-            self.check_limit(self.n_samples + more)
+        limit = None if at_most is None else at_most - self.n_samples
+        if n_more := trailing_samples(self.reader, limit):
+            self.check_limit(self.n_samples + n_more)
             raise AudioReadError(
-                f"{self._expected}, {self.n_samples + more:,} could be decoded; {REMEDY}"
+                f"{self._expected}, {self.n_samples + n_more:,} could be decoded; {READ_AVAILABLE}"
             )
 
     def check_limit(self, n_samples: int) -> None:
@@ -242,30 +245,49 @@ def audio_suffixes() -> tuple[str, ...]:
     return tuple(dict.fromkeys(suffix for one in DECODERS for suffix in one.suffixes))
 
 
+@contextmanager
+def decoding_errors(
+    stream: HashingReader, errors: tuple[type[Exception], ...], subject: str
+) -> Iterator[None]:
+    """Turn the errors of a library that decodes a stream into DecodingError.
+
+    An exception that was raised while the library read the stream has precedence.
+    """
+    try:
+        yield
+    except DecodingError:
+        raise
+    except errors as error:
+        stream.raise_failure()
+        reasons = (getattr(error, name, None) for name in ("error_string", "strerror"))
+        reason = next(filter(None, reasons), "") or str(error) or type(error).__name__
+        reason = reason.removeprefix("Error : ").rstrip(".;")
+        raise DecodingError(f"{subject}: {reason}") from error
+    stream.raise_failure()
+
+
+def samples_at_once(n_channels: int) -> int:
+    """Return how many samples of each channel are decoded at once."""
+    return max(READ_VALUES // n_channels, 1)
+
+
 def count_samples(
     new_reader: Callable[[], SampleReader], limit: int | None = None
 ) -> tuple[int, DecodingError | None]:
     """Decode to the end or to the first error, and count the samples before it.
 
     An error discards the whole read; the last good sample is located with successively smaller
-    reads.
-
-    Args:
-        new_reader: Returns a reader at the first sample.
-        limit: Stop as soon as there are more samples than this.
-
-    Returns:
-        The number of samples in each channel, and the error if there was one.
+    reads. Counting stops at more than ``limit`` samples of each channel.
     """
     decoded, first_error = 0, None
     for finer_step in (0, *_FINER_STEPS):
         try:
             reader = new_reader()
-            block = max(BLOCK_VALUES // reader.n_channels, 1)
+            at_once = samples_at_once(reader.n_channels)
             skipped = 0
             while skipped < decoded:
-                skipped += len(reader.read(min(block, decoded - skipped)))
-            while n_more := len(reader.read(finer_step or block)):
+                skipped += len(reader.read(min(at_once, decoded - skipped)))
+            while n_more := len(reader.read(finer_step or at_once)):
                 decoded += n_more
                 if limit is not None and decoded > limit:
                     return decoded, first_error
@@ -277,19 +299,16 @@ def count_samples(
 
 
 def trailing_samples(reader: SampleReader, limit: int | None = None) -> int:
-    """Return how many samples follow those that have been read.
+    """Return how many samples follow the declared ones, which have been read.
 
-    Errors are skipped: a tag or padding after the last block holds no samples.
-
-    Args:
-        reader: A reader of which all declared samples have been read.
-        limit: Stop as soon as there are more than this.
+    Errors are skipped: a tag or padding after the last block holds no samples. Counting stops at
+    more than ``limit`` samples of each channel.
     """
     decoded = 0
-    block = max(BLOCK_VALUES // reader.n_channels, 1)
+    at_once = samples_at_once(reader.n_channels)
     for _ in range(_MAX_TRAILING_ERRORS):
         try:
-            while n_more := len(reader.read(block if decoded else 1)):
+            while n_more := len(reader.read(at_once if decoded else 1)):
                 decoded += n_more
                 if limit is not None and decoded > limit:
                     break

@@ -1,4 +1,4 @@
-"""Decoding FLAC that libsndfile cannot check. The only module that imports av (FFmpeg)."""
+"""Decode FLAC that libsndfile cannot check; the only module that imports av."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import av
 import numpy as np
 
-from kapre_cli.audio.decoders import DecodingError
+from kapre_cli.audio.decoders import DecodingError, decoding_errors
 from kapre_cli.audio.files import HashingReader
 from kapre_cli.audio.samples import Decoded
 
@@ -17,11 +17,7 @@ _STRICT = {"err_detect": "crccheck+bitstream+buffer+explode"}
 
 
 class FfmpegReader:
-    """A :class:`.decoders.SampleReader` for FLAC of any number of bits.
-
-    Args:
-        stream: The file.
-        bits: Bits of a sample.
+    """A :class:`.decoders.SampleReader` for FLAC with any number of bits a sample.
 
     Raises:
         DecodingError: If FFmpeg cannot read it.
@@ -32,16 +28,12 @@ class FfmpegReader:
     def __init__(self, stream: HashingReader, bits: int) -> None:
         self._stream = stream
         self._dtype = np.dtype(np.int16 if bits <= 16 else np.int32)
-        try:
+        with decoding_errors(stream, _ERRORS, "FFmpeg cannot open it"):
             container = av.open(_Bytes(stream), mode="r", format="flac")
             audio = container.streams.audio[0]
             audio.codec_context.options = _STRICT
             self.sr: int = audio.codec_context.sample_rate
             self.n_channels: int = audio.codec_context.channels
-        except _ERRORS as error:
-            stream.raise_failure()
-            raise DecodingError(f"FFmpeg cannot open it: {_reason(error)}") from error
-        stream.raise_failure()
         self._frames = self._decode(container, audio)
         self._buffered: list[Decoded] = []
         self._failure: DecodingError | None = None
@@ -69,9 +61,9 @@ class FfmpegReader:
         return joined[:n_samples]
 
     def _decode(self, container: Any, audio: Any) -> Iterator[Decoded]:
-        """Yield the samples of one FLAC frame after the other, shape ``(samples, channels)``."""
+        """Yield the samples of each FLAC frame, shape ``(samples, channels)``."""
         decoded = 0
-        try:
+        with decoding_errors(self._stream, _ERRORS, "FFmpeg"):
             for packet in container.demux(audio):
                 for frame in audio.codec_context.decode(packet):
                     # Every FLAC frame has its position in it: FFmpeg does not check for gaps.
@@ -89,15 +81,10 @@ class FfmpegReader:
                     decoded += len(values)
                     yield values
                 self._stream.raise_failure()
-        except DecodingError:
-            raise
-        except _ERRORS as error:
-            self._stream.raise_failure()
-            raise DecodingError(f"FFmpeg: {_reason(error)}") from error
 
 
 class _Bytes:
-    """The file as av reads it; exceptions are stored, since av may print them and continue."""
+    """The file as av reads it; stores exceptions, which av may print and ignore."""
 
     def __init__(self, stream: HashingReader) -> None:
         self._stream = stream
@@ -109,7 +96,3 @@ class _Bytes:
         except BaseException as failure:  # an interrupt among others
             self._stream.failure = self._stream.failure or failure
             return b""
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -28,17 +28,13 @@ _ERRORS_OF_SOCKETS = (errno.ENXIO, errno.EOPNOTSUPP)  # which cannot be opened a
 
 
 class ByteSource(Protocol):
-    """Bytes that a header can be read from.
-
-    Attributes:
-        size: Their number.
-    """
+    """``size`` bytes that a header can be read from."""
 
     size: int
 
     @property
     def shell_name(self) -> str | None:
-        """The name of their file, quoted for a shell; ``None``: they come from a pipe."""
+        """The file's name, quoted for a shell; ``None``: its bytes are those of a pipe."""
 
     def at(self, position: int, n_bytes: int) -> bytes:
         """Return ``n_bytes`` bytes from ``position`` on: fewer or none at the end."""
@@ -59,7 +55,7 @@ class RegularFile(Resource):
         is_stream: Whether it holds the bytes of a pipe.
         size: Bytes of the file.
         mtime_ns: Time of its last change in nanoseconds.
-        is_held: Whether the whole file has been read.
+        is_buffered: Whether the whole file has been read.
 
     Raises:
         AudioReadError: If it cannot be opened or read, or is not a regular file.
@@ -79,16 +75,16 @@ class RegularFile(Resource):
         except BaseException:
             self.close()
             raise
-        self.is_held = len(self._front) == self.size
+        self.is_buffered = len(self._front) == self.size
 
     @property
     def shell_name(self) -> str | None:
-        """The file's name, quoted for a shell; ``None``: its bytes come from a pipe."""
+        """The file's name, quoted for a shell; ``None``: its bytes are those of a pipe."""
         return None if self.is_stream else shell_name(self.path)
 
     def at(self, position: int, n_bytes: int) -> bytes:
         """Return ``n_bytes`` bytes from ``position`` on: fewer or none at the end."""
-        if self.is_held or position + n_bytes <= len(self._front):
+        if self.is_buffered or position + n_bytes <= len(self._front):
             return self._front[position : position + n_bytes]
         return read_at(self._fd, n_bytes, position)
 
@@ -107,44 +103,17 @@ class RegularFile(Resource):
             self._fd = -1
 
 
-class Tail:
-    """A file from some position on, as a :class:`ByteSource`.
-
-    Args:
-        file: The file.
-        start: Where the tail begins.
-    """
-
-    def __init__(self, file: ByteSource, start: int) -> None:
-        self.size = file.size - start
-        self._file = file
-        self._start = start
-
-    @property
-    def shell_name(self) -> str | None:
-        """The name of the file."""
-        return self._file.shell_name
-
-    def at(self, position: int, n_bytes: int) -> bytes:
-        """Return ``n_bytes`` bytes from ``position`` on: fewer or none at the end."""
-        return self._file.at(self._start + position, n_bytes)
-
-
 def _open_without_waiting(path: str) -> int:
     try:
         return open_to_read(path)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        if isinstance(error, OSError) and error.errno in _ERRORS_OF_SOCKETS and _is_socket(path):
+    except ValueError as error:  # a NUL in the path
+        raise AudioReadError(f"cannot be opened: {error}") from error
+    except OSError as error:
+        if error.errno in _ERRORS_OF_SOCKETS and _is_socket(path):
             raise AudioReadError("it is a socket, not a regular file") from error
-        raise AudioReadError(f"cannot be opened: {_reason(path, error)}") from error
-
-
-def _reason(path: str, error: Exception) -> str:
-    """Return why a file cannot be opened, with a hint."""
-    if not isinstance(error, OSError):
-        return str(error)
-    hint = hint_of_missing(path) if isinstance(error, FileNotFoundError) else ""
-    return _reason_of_link(path, error) or f"{error.strerror}{hint}"
+        hint = hint_of_missing(path) if isinstance(error, FileNotFoundError) else ""
+        reason = _reason_of_link(path, error) or f"{error.strerror}{hint}"
+        raise AudioReadError(f"cannot be opened: {reason}") from error
 
 
 def _reason_of_link(path: str, error: OSError) -> str:
@@ -155,10 +124,10 @@ def _reason_of_link(path: str, error: OSError) -> str:
     link = next((name for name in reversed(names) if _is_dangling(name)), None)
     if link is None:
         return ""
-    what = "it is a link" if link == path else f"its folder {quoted(link)} is a link"
+    subject = "it is a link" if link == path else f"its folder {quoted(link)} is a link"
     if error.errno == errno.ELOOP:
         return (
-            f"{what} to {quoted(os.readlink(link))} that leads back to itself; link to the "
+            f"{subject} to {quoted(os.readlink(link))} that leads back to itself; link to the "
             "recording instead"
         )
     last, target = link, os.readlink(link)
@@ -169,12 +138,12 @@ def _reason_of_link(path: str, error: OSError) -> str:
         target = os.readlink(last)
     if _ANNEXED in target:
         return (
-            f"{what} to {quoted(target)}, the place of a recording that git-annex has not fetched; "
+            f"{subject} to {quoted(target)}, a recording that git-annex has not fetched; "
             f"run: git annex get {shell_name(link)}"
         )
     return (
-        f"{what} to {quoted(target)}, which does not exist; bring that back, or link to where it "
-        "is now"
+        f"{subject} to {quoted(target)}, which does not exist; restore it, or link to where "
+        "it is now"
     )
 
 
@@ -196,11 +165,7 @@ def _is_socket(path: str) -> bool:
 
 @contextmanager
 def read_errors() -> Iterator[None]:
-    """Turn any exception while a file is read into an error of that file.
-
-    Raises:
-        AudioReadError: For an error of the operating system, a lack of memory, or anything else.
-    """
+    """Turn any exception while a file is read into an AudioReadError of that file."""
     try:
         yield
     except KapreExtractError:
@@ -212,7 +177,7 @@ def read_errors() -> Iterator[None]:
 
 
 class HashingReader:
-    """A binary file object for decoders, which may replace the header; it hashes what it reads.
+    """A binary file object that hashes what it reads and may replace the header.
 
     libsndfile reads FLAC in chunks of 8 KiB, which the buffer makes cheap. The file's own bytes are
     hashed as they are read, while they are in the cache.
@@ -261,12 +226,12 @@ class HashingReader:
 
     def readinto(self, target: Any) -> int:
         """Fill a buffer and return the number of bytes read: fewer at the end."""
-        block = self.take(len(target))
+        block = self.read_view(len(target))
         target[: len(block)] = block
         return len(block)
 
-    def take(self, n_bytes: int) -> memoryview:
-        """Return the next bytes without copying them: fewer at the end. They are never changed."""
+    def read_view(self, n_bytes: int) -> memoryview:
+        """Return the next bytes, fewer at the end, as a view that stays unchanged."""
         at = self._position - self._buffer_start
         block = self._buffer[at : at + n_bytes] if at >= 0 else self._buffer[:0]
         if len(block) < n_bytes:
@@ -289,12 +254,10 @@ class HashingReader:
         if length <= 0:
             return head
         block = self._file.at(start, length)
-        if self._file.is_held:  # it is hashed at once later
-            return head + block if head else block
-        if start > self._n_hashed:
+        if not self._file.is_buffered:  # otherwise it is hashed at once later
             self._hash_up_to(start)
-        self._digest.update(memoryview(block)[self._n_hashed - start :])
-        self._n_hashed = max(self._n_hashed, start + len(block))
+            self._digest.update(memoryview(block)[self._n_hashed - start :])
+            self._n_hashed = max(self._n_hashed, start + len(block))
         return head + block if head else block
 
     def _hash_up_to(self, end: int) -> None:

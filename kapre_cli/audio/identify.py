@@ -1,4 +1,4 @@
-"""Identify a file by its first bytes: which decoder reads it, or what it is instead.
+"""Identify a file by its first bytes: its decoder, or its other format.
 
 Headers are parsed by this package: libsndfile silently lowers its number of samples when a file
 ends early, so the declared number is read here and compared with the decoded one.
@@ -8,9 +8,9 @@ import re
 
 from kapre_cli.audio.decoders import DECODERS, AudioDecoder
 from kapre_cli.audio.files import ByteSource, RegularFile, read_errors
-from kapre_cli.audio.header import Header, raw_header
-from kapre_cli.audio.remedies import FFMPEG, by_ffmpeg, filled, through
-from kapre_cli.audio.wav import RawDecoder
+from kapre_cli.audio.headers import Header
+from kapre_cli.audio.remedies import FFMPEG, by_ffmpeg, through
+from kapre_cli.audio.wav import RawDecoder, raw_header
 from kapre_cli.errors import AudioReadError
 from kapre_cli.settings import RawFormat
 from kapre_cli.text import Argument, Text
@@ -32,7 +32,7 @@ _NO_AUDIO = "it holds no samples; leave it out"
 _BLANKS = rb"(\xef\xbb\xbf)?\s*"
 
 # How files begin, what they are, and the remedy: a sentence, or a command that converts one to WAV.
-# {} stands for the file. The first match counts.
+# {} is replaced by the file. The first match counts.
 _SIGNATURES = (
     (
         rb"NIST_1A\n.*\nsample_coding [^\n]*embedded",
@@ -114,7 +114,7 @@ def read_header(
 
     Args:
         path: The file.
-        raw_format: As :func:`identify` has it.
+        raw_format: The format of its samples if it has no header.
         is_stream: Whether the file holds the bytes of a pipe.
 
     Raises:
@@ -127,11 +127,7 @@ def read_header(
 def identify(
     file: RegularFile, raw_format: RawFormat | None = None
 ) -> tuple[type[AudioDecoder], Header]:
-    """Return the decoder for an open file, and the file's header.
-
-    Args:
-        file: The file.
-        raw_format: The format of its samples if it has no header.
+    """Return the decoder and the header of a file; see :func:`read_header`.
 
     Raises:
         AudioReadError: If the file is empty, if no decoder recognises it, or if its header is cut
@@ -150,7 +146,7 @@ def identify(
     if raw_format is not None:
         return RawDecoder, raw_header(file.size, raw_format)
     if file.path.lower().endswith(".w4v") and not file.is_stream:
-        raise AudioReadError(f"its name says that it is W4V, not {_kinds()}; {_KALEIDOSCOPE}")
+        raise AudioReadError(f"by its name it is W4V, not {_kinds()}; {_KALEIDOSCOPE}")
     for decoder in DECODERS:
         if decoder.recognizes(file):
             return decoder, decoder.read_header(file)
@@ -187,11 +183,12 @@ def _reason(file: ByteSource) -> Text | str:
 
 
 def _spelled_out(remedy: str, name: str | None) -> str:
+    """Return a remedy of the table for a file; ``None``: a pipe."""
     if remedy == FFMPEG:
         return by_ffmpeg(name)
     if " -dc" in remedy:
         return f"unpack it on the way: {through(remedy, name)}"
-    return filled(remedy, name)
+    return remedy.replace("{}", name or "FILE")
 
 
 def _is_text(start: bytes) -> bool:

@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from kapre_cli.audio.decoders import DecodingError
+from kapre_cli.audio.decoders import decoding_errors
 from kapre_cli.audio.files import HashingReader
 from kapre_cli.audio.samples import Decoded
+
+_ERRORS = (soundfile.SoundFileError, RuntimeError, TypeError, ValueError)
 
 
 class LibsndfileReader:
@@ -29,24 +31,16 @@ class LibsndfileReader:
     def __init__(self, stream: HashingReader, integers: str | None = None) -> None:
         self._stream = stream
         self._dtype = integers or "float32"
-        try:
+        with decoding_errors(stream, _ERRORS, "libsndfile cannot open it"):
             self._file = _ForwardOnly(stream)
-        except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError) as error:
-            stream.raise_failure()
-            raise DecodingError(f"libsndfile cannot open it: {_reason(error)}") from error
-        stream.raise_failure()
         self.sr: int = self._file.samplerate
         self.n_channels: int = self._file.channels
         self.n_samples: int = self._file.frames
 
     def read(self, n_samples: int) -> Decoded:
         """Return the next samples, as :class:`.decoders.SampleReader` defines."""
-        try:
+        with decoding_errors(self._stream, _ERRORS, "libsndfile"):
             block: Decoded = self._file.read(n_samples, dtype=self._dtype, always_2d=True)
-        except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError) as error:
-            self._stream.raise_failure()
-            raise DecodingError(f"libsndfile: {_reason(error)}") from error
-        self._stream.raise_failure()
         # A short block is a view of a buffer for the full length, which need not be kept.
         return block if len(block) == n_samples else np.array(block)
 
@@ -93,8 +87,3 @@ class _ForwardOnly(soundfile.SoundFile):  # type: ignore[misc]  # soundfile ship
             "read": callback("sf_vio_read", lambda ptr, n, _: file.readinto(ffi.buffer(ptr, n))),
         }
         return ffi.new("SF_VIRTUAL_IO*", self._virtual_io)
-
-
-def _reason(error: Exception) -> str:
-    text = getattr(error, "error_string", None) or str(error) or type(error).__name__
-    return text.removeprefix("Error : ").rstrip(".;")

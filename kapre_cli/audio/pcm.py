@@ -1,4 +1,4 @@
-"""Decoding WAV and raw samples that are plain numbers, and finding which of their bits are used.
+"""Decode samples that are plain numbers, and find which of their bits are used.
 
 By the WAV format samples fill their bytes from the highest bit on. ALSA's ``S24_LE`` (``arecord -f
 S24_LE``) has 24 bits in the lowest of four bytes, and Cool Edit wrote floats with a full scale of
@@ -6,13 +6,14 @@ S24_LE``) has 24 bits in the lowest of four bytes, and Cool Edit wrote floats wi
 """
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
-from kapre_cli.audio.decoders import BLOCK_VALUES
+from kapre_cli.audio.decoders import samples_at_once
 from kapre_cli.audio.files import HashingReader, RegularFile
-from kapre_cli.audio.header import Header
-from kapre_cli.audio.remedies import as_raw, by_ffmpeg, raw_format_of
+from kapre_cli.audio.headers import Header
+from kapre_cli.audio.remedies import as_raw, by_ffmpeg
 from kapre_cli.audio.samples import Decoded
 from kapre_cli.errors import AudioReadError
 
@@ -20,16 +21,9 @@ _MIN_FLOAT, _MAX_FLOAT = 2.0**-40, 2.0**24
 
 
 class PcmReader:
-    """A :class:`.decoders.SampleReader` for adjacent integers or floats.
+    """A :class:`.decoders.SampleReader` for ``n_samples`` integers or floats.
 
     It uses no library: starting one would take longer than reading a short file.
-
-    Args:
-        stream: The file, up to the end of its samples.
-        header: Its header.
-
-    Attributes:
-        n_samples: Samples of each channel in the file.
     """
 
     read_ahead = 0
@@ -47,7 +41,7 @@ class PcmReader:
 
     def read(self, n_samples: int) -> Decoded:
         """Return the next samples, as :class:`.decoders.SampleReader` defines."""
-        stored = self._stream.take(n_samples * self._sample_bytes)
+        stored = self._stream.read_view(n_samples * self._sample_bytes)
         whole = stored[: len(stored) - len(stored) % self._sample_bytes]
         numbers = _numbers(whole, self._number)
         if self._unused_bits:
@@ -72,20 +66,19 @@ def _numbers(stored: memoryview, number: str) -> Decoded:
 
 
 def aligned(header: Header, stream: HashingReader, file: RegularFile) -> Header:
-    """Return the header completed by which bits of its integers are used.
+    """Complete the header of a WAV with samples narrower than its integers.
 
-    Args:
-        header: The header of a WAV whose samples are narrower than its integers.
-        stream: The available samples.
-        file: The file, for remedies.
+    ``unused_bits`` is set by the format or by the samples in ``stream``.
 
     Raises:
-        AudioReadError: If neither the format nor the samples determine it.
+        AudioReadError: If neither determines it.
     """
     alignment = _Alignment(header)
-    stated = f"its header says {alignment.valid_bits} bits a sample in {alignment.n_bytes} bytes"
+    valid_bits, n_bytes = alignment.valid_bits, alignment.n_bytes
+    stated = f"its header declares {valid_bits} bits a sample in {n_bytes} bytes"
     decoder = PcmReader(stream, header)
-    while alignment.is_undecided and len(block := decoder.read(BLOCK_VALUES // header.n_channels)):
+    at_once = samples_at_once(header.n_channels)
+    while alignment.is_undecided and len(block := decoder.read(at_once)):
         alignment.update(block)
     if header.is_left_aligned:
         if alignment.lowest and not alignment.highest:
@@ -98,13 +91,13 @@ def aligned(header: Header, stream: HashingReader, file: RegularFile) -> Header:
     if alignment.is_silent or possible == (True, False, False):
         return header
     if possible == (False, True, False):
-        return replace(header, unused_bits=8 * alignment.n_bytes - alignment.valid_bits)
+        return replace(header, unused_bits=8 * n_bytes - valid_bits)
     if possible == (False, False, True):
         raise AudioReadError(
             f"{stated}, and these are floats as Cool Edit wrote them; {by_ffmpeg(file.shell_name)}"
         )
     raise AudioReadError(
-        f"{stated}, and neither it nor the samples tell which of the {8 * alignment.n_bytes} bits "
+        f"{stated}, and neither it nor the samples show which of the {8 * n_bytes} bits "
         f"they are; {_remedies(header, alignment, file)}"
     )
 
@@ -112,20 +105,17 @@ def aligned(header: Header, stream: HashingReader, file: RegularFile) -> Header:
 class _Alignment:
     """The alignments that are consistent with the samples examined so far.
 
-    Attributes:
-        highest: Whether they can be the highest bits of their integers: the others are 0.
-        floats: Whether they can be Cool Edit's floats.
-        is_silent: Whether they all are 0.
-        valid_bits: Bits of a sample.
-        n_bytes: Bytes of an integer.
+    Samples of ``valid_bits`` bits in integers of ``n_bytes`` bytes can be their highest bits, their
+    lowest bits, or Cool Edit's floats.
     """
 
     def __init__(self, header: Header) -> None:
         self.valid_bits = header.valid_bits or header.bits
         self.n_bytes = int(header.number[2:])
-        self.highest = self.is_silent = True
-        self._sign_extended = self._zero_extended = True
+        self.highest = True  # the other bits are 0
         self.floats = not header.is_left_aligned
+        self.is_silent = True
+        self._sign_extended = self._zero_extended = True
         self._is_left_aligned = header.is_left_aligned
 
     @property
@@ -158,10 +148,17 @@ class _Alignment:
 
 def _remedies(header: Header, alignment: _Alignment, file: RegularFile) -> str:
     """Return the pipes for either alignment."""
-    location = (file.shell_name, header.start, header.n_bytes)
-    raw_format = raw_format_of(header.number, header.sr, header.n_channels)
+    pipe = partial(
+        as_raw,
+        file.shell_name,
+        header.start,
+        header.n_bytes,
+        header.number,
+        header.sr,
+        header.n_channels,
+    )
     return (
-        f"if they fill these from the highest bit on: {as_raw(*location, raw_format)}; if they are "
+        f"if they fill these from the highest bit on: {pipe()}; if they are "
         f"the lowest {alignment.valid_bits} bits, as arecord -f S24_LE writes: "
-        f"{as_raw(*location, raw_format, 2 ** (8 * alignment.n_bytes - alignment.valid_bits))}"
+        f"{pipe(2 ** (8 * alignment.n_bytes - alignment.valid_bits))}"
     )

@@ -1,13 +1,22 @@
-"""What follows the samples of a file: chunks, tags, padding, more samples or a second file."""
+"""Bytes after the samples: chunks, zeros, more samples, a second file."""
 
-import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from kapre_cli.audio.files import ByteSource, RegularFile, Tail
-from kapre_cli.audio.flac_metadata import FLAC_MARK, read_flac
-from kapre_cli.audio.header import Header, is_chunk_name
-from kapre_cli.audio.riff import RIFFS, W64_RIFF, W64_WAVE, read_w64, read_wav
+from kapre_cli.audio.files import ByteSource, RegularFile
+from kapre_cli.audio.headers import (
+    FLAC_MARK,
+    RIFFS,
+    W64_RIFF,
+    W64_WAVE,
+    Header,
+    chunk_at,
+    is_chunk_name,
+    padded,
+    read_flac,
+    read_w64,
+    read_wav,
+)
 from kapre_cli.errors import AudioReadError
 
 # Chunks of text, cues and padding that programs write after the samples.
@@ -18,14 +27,9 @@ _KNOWN = frozenset(
 )
 _MAX_CHUNKS = 10_000
 
-_ID3V1_BYTES = 128
-_APE_FOOTER_BYTES = 32
-_APE_HAS_HEADER = 1 << 31
-
 _FORM, _AIFFS = b"FORM", (b"AIFF", b"AIFC")
 _AIFF_CHUNKS = (b"COMM", b"FVER", b"COMT", b"MARK", b"INST", b"NAME", b"AUTH", b"ANNO", b"SSND")
 _OGG = b"OggS\0"
-FIRST_OF_TWO = "--allow-truncated takes the first"
 _SEARCHED_AT_ONCE = 2**20
 _MAX_CANDIDATES = 1000
 
@@ -40,22 +44,30 @@ _MARKS = (
 
 
 class SecondFile(NamedTuple):
-    """A file that follows another, as joining two with ``cat`` leaves it.
-
-    Attributes:
-        kind: Its format.
-        start: Where it begins, in bytes from the start of the first.
-    """
+    """A file that begins ``start`` bytes after another, as ``cat`` joins two."""
 
     kind: str
     start: int
 
-    def error(self, remedy: str) -> AudioReadError:
+    def error(self) -> AudioReadError:
         """Return the error that rejects both."""
         return AudioReadError(
             f"a second file ({self.kind}) begins after its samples, at byte {self.start:,}: two "
-            f"recordings were joined; split them, or {remedy}"
+            "recordings were joined; split them, or --allow-truncated reads the first"
         )
+
+
+class _Tail:
+    """A file from ``start`` on, as a :class:`.ByteSource`."""
+
+    def __init__(self, file: ByteSource, start: int) -> None:
+        self.size = file.size - start
+        self.shell_name = file.shell_name
+        self._file = file
+        self._start = start
+
+    def at(self, position: int, n_bytes: int) -> bytes:
+        return self._file.at(self._start + position, n_bytes)
 
 
 def file_at(file: ByteSource, position: int) -> SecondFile | None:
@@ -68,7 +80,7 @@ def file_at(file: ByteSource, position: int) -> SecondFile | None:
 
 
 def find_file(file: ByteSource, start: int, end: int) -> SecondFile | None:
-    """Return the first file that begins between two positions, among samples or after them.
+    """Return the first file that begins from ``start`` on and before ``end``.
 
     Samples may look like a marker, so a complete, valid header is required.
     """
@@ -76,13 +88,13 @@ def find_file(file: ByteSource, start: int, end: int) -> SecondFile | None:
         if number == _MAX_CANDIDATES:
             break
         second = file_at(file, position)
-        if second is not None and _has_valid_header(Tail(file, position), second.kind):
+        if second is not None and _has_valid_header(_Tail(file, position), second.kind):
             return second
     return None
 
 
 def _kind_of(magic: bytes) -> str:
-    """Return the format of a file that begins with these 16 bytes; empty if it is none."""
+    """Return the format that 16 bytes begin; empty if they begin none."""
     if magic[:4] in RIFFS and magic[8:12] == b"WAVE":
         return "WAV"
     if magic == W64_RIFF:
@@ -113,7 +125,7 @@ def _begins(chunk: bytes, mark: bytes, offset: int) -> Iterator[int]:
         position = chunk.find(mark, position + 1)
 
 
-def _has_valid_header(tail: Tail, kind: str) -> bool:
+def _has_valid_header(tail: _Tail, kind: str) -> bool:
     try:
         if kind == "WAV":
             read_wav(tail, tail.at(0, 4))
@@ -140,28 +152,18 @@ def _has_valid_sizes(sizes: bytes) -> bool:
 
 
 class Trailer(NamedTuple):
-    """What follows the samples of a WAV.
+    """What follows the samples of a WAV."""
 
-    Attributes:
-        is_valid: Whether it is nothing but chunks and zeros, up to the end or to a second file.
-        cut_chunk: Describes a chunk that the end of the file cuts short; empty: there is none.
-        second_file: The file that begins there.
-    """
-
-    is_valid: bool = True
-    cut_chunk: str = ""
+    is_valid: bool = True  # nothing but chunks and zeros, up to the end or to a second file
+    cut_chunk: str = ""  # describes a chunk that the end of the file cuts short
     second_file: SecondFile | None = None
 
 
 def read_trailer(file: RegularFile, header: Header) -> Trailer:
-    """Return what follows the samples of a WAV.
+    """Return what follows the samples of a WAV; all declared ones are available.
 
     Bytes that are neither chunks nor zeros nor another file are samples: the size in the header
     is stale then.
-
-    Args:
-        file: The file.
-        header: Its header, which declares a number of bytes that are all available.
 
     Raises:
         AudioReadError: If a second chunk of samples is among it.
@@ -173,12 +175,12 @@ def read_trailer(file: RegularFile, header: Header) -> Trailer:
             return Trailer()
         if second := file_at(file, nonzero):
             return Trailer(second_file=second)
-        after = None
-        for start in _aligned(position, header.is_w64):
-            after = after or _next_chunk(file, start, header)
-        if after is None:
+        starts = _aligned(position, is_w64=header.is_w64)
+        ends = (_next_chunk(file, start, header) for start in starts)
+        end = next((end for end in ends if end is not None), None)
+        if end is None:
             break
-        position = after
+        position = end
     second = find_file(file, position, file.size)
     cut = "" if second else _cut_chunk(file, position, header)
     return Trailer(is_valid=False, cut_chunk=cut, second_file=second)
@@ -189,9 +191,8 @@ def _cut_chunk(file: RegularFile, position: int, header: Header) -> str:
 
     It is a chunk if its name is well known, or if the size in the RIFF header ends where it does.
     """
-    for start in _aligned(position, header.is_w64):
-        head = file.at(start, 24 if header.is_w64 else 8)
-        end = _end_of_chunk(head, start, header)
+    for start in _aligned(position, is_w64=header.is_w64):
+        head, end = chunk_at(file, start, header.order, is_w64=header.is_w64)
         is_counted = header.file_end > file.size and (
             end in (header.file_end, header.file_end - 1)
             if end is not None
@@ -204,21 +205,21 @@ def _cut_chunk(file: RegularFile, position: int, header: Header) -> str:
     return ""
 
 
-def _aligned(position: int, w64: bool) -> tuple[int, ...]:
-    """Return where the next chunk may begin: after the padding, or where it is missing."""
-    padded = position + (-position % 8 if w64 else position % 2)
-    return (padded,) if padded == position else (padded, position)
+def _aligned(position: int, *, is_w64: bool) -> tuple[int, ...]:
+    """Return where the next chunk may begin: after padding, or without it."""
+    after = padded(position, is_w64=is_w64)
+    return (after,) if after == position else (after, position)
 
 
 def _next_chunk(file: RegularFile, start: int, header: Header) -> int | None:
-    """Return where the chunk at ``start`` ends, without padding; ``None`` if it is no chunk.
+    """Return where the chunk at ``start`` ends, unpadded; ``None`` if it is none.
 
     Raises:
         AudioReadError: If it holds samples.
     """
     if start >= file.size:
         return file.size
-    head = file.at(start, 24 if header.is_w64 else 8)
+    head, end = chunk_at(file, start, header.order, is_w64=header.is_w64)
     if head[:4] == b"data":
         raise AudioReadError(
             "it has a second data chunk after its samples, and a WAV has one; write it again "
@@ -226,19 +227,11 @@ def _next_chunk(file: RegularFile, start: int, header: Header) -> int | None:
         )
     if not is_chunk_name(head[:4]):
         return None
-    end = _end_of_chunk(head, start, header)
     return end if end is not None and end <= file.size else None
 
 
-def _end_of_chunk(head: bytes, start: int, header: Header) -> int | None:
-    """Return where a chunk ends by its size; ``None`` if its head is cut short."""
-    if header.is_w64:
-        return start + max(struct.unpack("<Q", head[16:])[0], 24) if len(head) == 24 else None
-    return start + 8 + struct.unpack(header.order + "I", head[4:])[0] if len(head) == 8 else None
-
-
 def _skip_zeros(file: RegularFile, position: int) -> int:
-    """Return the position of the first byte that is not 0; the file's size if there is none."""
+    """Return the position of the first byte that is not 0, or the file's size."""
     length = 8  # most often enough
     while block := file.at(position, min(length, file.size - position)):
         if rest := block.lstrip(b"\0"):
@@ -246,18 +239,3 @@ def _skip_zeros(file: RegularFile, position: int) -> int:
         position += len(block)
         length = _SEARCHED_AT_ONCE
     return file.size
-
-
-def flac_end(file: RegularFile) -> int:
-    """Return where a FLAC stream ends, without the tags (ID3v1, APE) that follow it."""
-    end = file.size
-    tag = file.at(max(end - _ID3V1_BYTES, 0), _ID3V1_BYTES)
-    year = tag[93:97].strip(b"\0 ")
-    if tag[:3] == b"TAG" and (year.isdigit() or not year):
-        end -= _ID3V1_BYTES
-    if end > _APE_FOOTER_BYTES:
-        footer = file.at(end - _APE_FOOTER_BYTES, _APE_FOOTER_BYTES)
-        if footer[:8] == b"APETAGEX":
-            length, _, flags = struct.unpack("<III", footer[12:24])
-            end -= length + (_APE_FOOTER_BYTES if flags & _APE_HAS_HEADER else 0)
-    return end if end > 0 else file.size

@@ -1,14 +1,24 @@
-"""WAV and raw samples: how many samples the bytes of a file hold, and decoding them."""
+"""WAV and raw samples: their number by the bytes of a file, and their decoders."""
 
+import struct
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from kapre_cli.audio.decoders import REMEDY, AudioDecoder, SampleReader
+from kapre_cli.audio.decoders import READ_AVAILABLE, AudioDecoder, SampleReader
 from kapre_cli.audio.files import ByteSource, HashingReader, RegularFile
-from kapre_cli.audio.header import Header, is_chunk_name
-from kapre_cli.audio.riff import RIFFS, W64_RIFF, W64_WAVE, plain_head, read_w64, read_wav
-from kapre_cli.audio.trailing import FIRST_OF_TWO, Trailer, find_file, read_trailer
+from kapre_cli.audio.headers import (
+    ALL_ONES,
+    RIFFS,
+    W64_RIFF,
+    W64_WAVE,
+    Header,
+    is_chunk_name,
+    read_w64,
+    read_wav,
+)
+from kapre_cli.audio.trailing import Trailer, find_file, read_trailer
 from kapre_cli.errors import AudioReadError
+from kapre_cli.settings import RawFormat
 from kapre_cli.settings.checks import within_int64
 from kapre_cli.text import counted
 
@@ -19,7 +29,7 @@ _SAMPLES_PER_BYTE = 8  # of the densest encoding, at most
 
 @dataclass(frozen=True)
 class DataExtent:
-    """The samples of a file, as far as its bytes tell.
+    """The samples of a file, as far as its bytes show.
 
     Attributes:
         stream: The file, with a header that describes it correctly.
@@ -53,7 +63,7 @@ class DataExtent:
 
 
 class WavDecoder(AudioDecoder):
-    """A WAV, or one of its relatives. Its bytes tell how many samples it has."""
+    """A WAV, or one of its relatives. Its bytes determine how many samples it has."""
 
     name = "WAV"
     suffixes: ClassVar[tuple[str, ...]] = (".wav", ".wave")
@@ -95,18 +105,48 @@ class WavDecoder(AudioDecoder):
             raise AudioReadError(
                 f"its bytes hold {extent.n_samples:,} samples, libsndfile finds {decoded:,}"
             )
-        self.n_samples, self.n_missing, notes = samples_by_fact(self.header, extent, decoded)
+        self.n_samples, self.n_missing, notes = _samples_by_fact(self.header, extent, decoded)
         is_whole = extent.n_bytes == extent.declared_bytes
         if is_whole and self.n_missing > 0 and not self.settings.allow_truncated:
             raise AudioReadError(
                 f"truncated: its fact chunk declares {self.n_samples + self.n_missing:,} samples, "
-                f"its blocks hold {self.n_samples:,}; {REMEDY}"
+                f"its blocks hold {self.n_samples:,}; {READ_AVAILABLE}"
             )
         self.notes = extent.notes + notes
 
     def find_extent(self) -> DataExtent:
-        """Return the extent of the samples."""
-        return wav_data_extent(self.file, self.header, self.settings.allow_truncated)
+        """Compare the size that the header declares with the bytes of the file.
+
+        Raises:
+            AudioReadError: If there are fewer or more samples than declared, or a second file
+                after them, unless that is allowed.
+        """
+        file, header, is_lenient = self.file, self.header, self.settings.allow_truncated
+        available = file.size - header.start
+        declared = available if header.n_bytes is None else header.n_bytes
+        n_bytes = min(declared, available)
+        if declared > available and not is_lenient:
+            raise _fewer(header, available)
+        trailer = _trailer(file, header)
+        second = trailer.second_file
+        if second is not None and not is_lenient:
+            raise second.error()
+        if not (trailer.is_valid or trailer.cut_chunk):
+            if not is_lenient:
+                raise _more(header, available)
+            n_bytes = second.start - header.start if second else available
+            declared = n_bytes if header.n_bytes is None else declared
+        if n_bytes != declared or second is not None:
+            n_bytes -= n_bytes % _decodable_bytes(header)
+        elif _counts_padding(header, n_bytes):
+            n_bytes, declared = n_bytes - 1, declared - 1
+        stream = _stream(file, header, n_bytes, is_first=second is not None)
+        n_samples = n_bytes // header.sample_bytes if header.sample_bytes else None
+        notes: tuple[str, ...] = ()
+        if trailer.cut_chunk:
+            note = f"the chunk after its samples is cut short ({trailer.cut_chunk})"
+            notes = (f"{note}; all samples are complete and are read",)
+        return DataExtent(stream, n_samples, n_bytes, declared, second is not None, notes)
 
     def open_reader(self) -> SampleReader:
         """Return a new reader of the samples."""
@@ -136,56 +176,31 @@ class RawDecoder(WavDecoder):
             samples = f"{counted(n_samples, 'sample')} of {counted(sample_bytes, 'byte')}"
             raise AudioReadError(
                 f"truncated, or of another format than stated: its {counted(size, 'byte')} are "
-                f"{samples} and {counted(rest, 'byte')} of another; {REMEDY}"
+                f"{samples} and {counted(rest, 'byte')} of another; {READ_AVAILABLE}"
             )
         whole = n_samples * sample_bytes
         declared = whole + (sample_bytes if rest else 0)
         return DataExtent(HashingReader(self.file, end=whole), n_samples, whole, declared)
 
 
-def wav_data_extent(file: RegularFile, header: Header, allow_truncated: bool) -> DataExtent:
-    """Compare the size that a WAV header declares with the bytes of its file.
-
-    Args:
-        file: The file.
-        header: Its header.
-        allow_truncated: Take the available samples, however many are declared.
-
-    Raises:
-        AudioReadError: If there are fewer or more samples than declared, or a second file after
-            them, unless that is allowed.
-    """
-    present = file.size - header.start
-    declared = present if header.n_bytes is None else header.n_bytes
-    taken = min(declared, present)
-    if declared > present and not allow_truncated:
-        raise _fewer(header, present)
-    trailer = _trailer(file, header)
-    second = trailer.second_file
-    if second is not None and not allow_truncated:
-        raise second.error(FIRST_OF_TWO)
-    if not (trailer.is_valid or trailer.cut_chunk):
-        if not allow_truncated:
-            raise _more(header, present)
-        taken = second.start - header.start if second else present
-        declared = taken if header.n_bytes is None else declared
-    if taken != declared or second is not None:
-        taken -= taken % _decodable_bytes(header)
-    elif _counts_padding(header, taken):
-        taken, declared = taken - 1, declared - 1
-    stream = _stream(file, header, taken, is_first=second is not None)
-    n_samples = taken // header.sample_bytes if header.sample_bytes else None
-    notes = []
-    if trailer.cut_chunk:
-        notes.append(
-            f"the chunk after its samples is cut short ({trailer.cut_chunk}); all samples are "
-            "complete and are read"
-        )
-    return DataExtent(stream, n_samples, taken, declared, second is not None, tuple(notes))
+def raw_header(n_bytes: int, raw_format: RawFormat) -> Header:
+    """Return the header of ``n_bytes`` bytes of samples of a raw format."""
+    return Header(
+        "raw",
+        sr=raw_format.sr,
+        n_channels=raw_format.n_channels,
+        bits=raw_format.bits,
+        n_samples=n_bytes // raw_format.sample_bytes,
+        bytes_tell_length=True,
+        sample_bytes=raw_format.sample_bytes,
+        block_bytes=raw_format.sample_bytes,
+        order=raw_format.order,
+        number=raw_format.number,
+    )
 
 
 def _trailer(file: RegularFile, header: Header) -> Trailer:
-    """Return what follows the samples; samples without a size are searched for a second file."""
+    """Return what follows the samples; without a size, search for a second file."""
     if header.n_bytes is None:
         second = find_file(file, header.start, file.size)
         return Trailer(is_valid=second is None, second_file=second)
@@ -194,7 +209,7 @@ def _trailer(file: RegularFile, header: Header) -> Trailer:
 
 
 def _counts_padding(header: Header, n_bytes: int) -> bool:
-    """Whether the size of the samples includes the byte that pads them to an even number.
+    """Whether the size of the samples includes the byte that pads it to even.
 
     SoX includes it. With blocks of an odd size, as in GSM, it would be one more block.
     """
@@ -202,67 +217,80 @@ def _counts_padding(header: Header, n_bytes: int) -> bool:
     return is_of_odd_blocks and header.block_bytes > 1 and n_bytes % header.block_bytes == 1
 
 
-def _stream(file: RegularFile, header: Header, taken: int, *, is_first: bool) -> HashingReader:
-    """Return the file as its decoder reads it, with a header that describes it correctly.
+def _stream(file: RegularFile, header: Header, n_bytes: int, *, is_first: bool) -> HashingReader:
+    """Return the file as its decoder reads it, with a correct header.
 
-    Args:
-        file: The file.
-        header: Its header.
-        taken: Bytes of samples to be decoded.
-        is_first: Whether another file follows, which libsndfile would decode too.
+    ``n_bytes`` bytes of samples are to be decoded. If the file is the first of two, libsndfile
+    would decode the second too.
     """
+    end = header.start + n_bytes
     if header.number:
-        return HashingReader(file, end=header.start + taken)
-    has_odd_blocks = header.order == "<" and header.sample_bytes is None and taken % 2 == 1
-    if taken != header.n_bytes or has_odd_blocks or is_first:
+        return HashingReader(file, end=end)
+    has_odd_blocks = header.order == "<" and header.sample_bytes is None and n_bytes % 2 == 1
+    if n_bytes != header.n_bytes or has_odd_blocks or is_first:
         # libsndfile relies on a wrong size, and decodes the padding after blocks of an odd size
         # as one more block, into noise.
-        return HashingReader(file, plain_head(header, taken), header.start, header.start + taken)
+        return HashingReader(file, _plain_head(header, n_bytes), header.start, end)
     return HashingReader(file)
 
 
-def samples_by_fact(
-    header: Header, data_extent: DataExtent, decoded: int
+def _plain_head(header: Header, n_bytes: int) -> bytes:
+    """Return a header of the same encoding that declares ``n_bytes`` bytes only.
+
+    RIFF has sizes of 32 bits and pads blocks of an odd size: larger files and such blocks get a
+    header of Wave64. Wave64 has no big-endian samples: their size is limited to 32 bits.
+    """
+    fmt = header.fmt
+    has_odd_blocks = header.sample_bytes is None and n_bytes % 2 == 1
+    if header.order == "<" and (has_odd_blocks or n_bytes + len(fmt) + 64 > ALL_ONES):
+        chunks = W64_WAVE + _w64_chunk_head(b"fmt ", len(fmt)) + fmt + bytes(-len(fmt) % 8)
+        chunks += _w64_chunk_head(b"data", n_bytes)
+        return W64_RIFF + struct.pack("<Q", 24 + len(chunks) + n_bytes) + chunks
+    size = struct.Struct(header.order + "I")
+    padded = fmt + bytes(len(fmt) % 2)
+    chunks = (
+        b"WAVEfmt " + size.pack(len(fmt)) + padded + b"data" + size.pack(min(n_bytes, ALL_ONES))
+    )
+    magic = b"RIFX" if header.order == ">" else b"RIFF"
+    return magic + size.pack(min(len(chunks) + n_bytes, ALL_ONES)) + chunks
+
+
+def _w64_chunk_head(name: bytes, length: int) -> bytes:
+    return name + W64_WAVE[4:] + struct.pack("<Q", 24 + length)
+
+
+def _samples_by_fact(
+    header: Header, extent: DataExtent, decoded: int
 ) -> tuple[int, int, tuple[str, ...]]:
-    """Return how many samples an encoded WAV has, how many are missing, and notes.
+    """Return how many samples a WAV has, how many are missing, and notes.
+
+    ``decoded`` samples are in the available blocks. The missing ones are negative if there are
+    more than declared.
 
     Encodings of blocks pad the last one: a count of the fact chunk that ends inside the last
     declared block is where the samples end. Programs write wrong counts, too (libsndfile divides
     those of IMA ADPCM by the channels): a count is ignored if it leaves out whole blocks, or if
     no encoding could hold as many samples in the declared bytes.
-
-    Args:
-        header: The header.
-        data_extent: The extent of its samples.
-        decoded: Samples of each channel in the available blocks.
-
-    Returns:
-        Samples of each channel to read; missing ones, negative if there are more than declared;
-        notes on the file.
     """
-    missing = data_extent.n_missing(header, decoded)
+    missing = extent.n_missing(header, decoded)
     stated = header.fact_samples
-    n_blocks = -(-data_extent.n_bytes // header.block_bytes)
+    n_blocks = -(-extent.n_bytes // header.block_bytes)
     if not stated or header.sample_bytes is not None or not decoded or not n_blocks:
         return decoded, missing, ()
     samples_per_block = -(-decoded // n_blocks)
     whole = decoded + max(missing, 0)
-    at_most = _SAMPLES_PER_BYTE * data_extent.declared_bytes // header.n_channels
-    is_share = header.n_channels > 1 and stated == whole // header.n_channels
-    if is_share:
+    at_most = _SAMPLES_PER_BYTE * extent.declared_bytes // header.n_channels
+    if header.n_channels > 1 and stated == whole // header.n_channels:
         return decoded, missing, ()
     if stated <= whole - samples_per_block or stated > at_most:
-        return decoded, missing, (_ignored_fact_note(stated, decoded),)
+        note = (
+            f"its fact chunk states {stated:,} samples, its blocks hold {decoded:,}: the chunk is "
+            "ignored, and all samples are read"
+        )
+        return decoded, missing, (note,)
     if stated > decoded:
         return decoded, within_int64(stated - decoded), ()
     return stated, missing and (1 if missing > 0 else -1), ()
-
-
-def _ignored_fact_note(stated: int, decoded: int) -> str:
-    return (
-        f"its fact chunk states {stated:,} samples, its blocks hold {decoded:,}: the chunk is "
-        "ignored, and all samples are read"
-    )
 
 
 def _decodable_bytes(header: Header) -> int:
@@ -275,36 +303,32 @@ def _decodable_bytes(header: Header) -> int:
     return header.block_bytes * (2 if has_odd_blocks else 1)
 
 
-def _fewer(header: Header, present: int) -> AudioReadError:
-    if header.sample_bytes is None:
-        return AudioReadError(
-            f"truncated: the header declares {header.n_bytes:,} bytes of samples, "
-            f"{present:,} are available; {REMEDY}"
-        )
-    declared = -(-(header.n_bytes or 0) // header.sample_bytes)
+def _fewer(header: Header, available: int) -> AudioReadError:
+    counts = f"{header.n_bytes:,} bytes of samples, {available:,}"
+    if header.sample_bytes is not None:
+        declared = -(-(header.n_bytes or 0) // header.sample_bytes)
+        counts = f"{declared:,} samples, {available // header.sample_bytes:,}"
     return AudioReadError(
-        f"truncated: the header declares {declared:,} samples, "
-        f"{present // header.sample_bytes:,} are available; {REMEDY}"
+        f"truncated: the header declares {counts} are available; {READ_AVAILABLE}"
     )
 
 
-def _more(header: Header, present: int) -> AudioReadError:
-    align = header.sample_bytes
-    trailing_bytes = present - (header.n_bytes or 0)
+def _more(header: Header, available: int) -> AudioReadError:
+    sample_bytes = header.sample_bytes
+    trailing_bytes = available - (header.n_bytes or 0)
     if not header.n_bytes:
-        samples = f" ({trailing_bytes // align:,} samples)" if align else ""
+        samples = f" ({trailing_bytes // sample_bytes:,} samples)" if sample_bytes else ""
         return AudioReadError(
             f"the header declares 0 samples, {trailing_bytes:,} bytes{samples} follow it: the "
             f"recorder may have stopped before it could write the length; {_TO_THE_END}"
         )
-    counts = (
-        f"{header.n_samples:,} samples, {present // align:,} are available"
-        if align
-        else f"{header.n_bytes:,} bytes of samples, {present:,} are available"
-    )
+    counts = f"{header.n_bytes:,} bytes of samples, {available:,}"
+    if sample_bytes:
+        counts = f"{header.n_samples:,} samples, {available // sample_bytes:,}"
     return AudioReadError(
-        f"the header declares {counts}: the {trailing_bytes:,} bytes after the samples are no "
-        f"chunks, so its size may be stale or beyond what 32 bits hold; {_TO_THE_END}"
+        f"the header declares {counts} are available: the {trailing_bytes:,} bytes after the "
+        "samples are no chunks, so its size may be stale or beyond what 32 bits hold; "
+        f"{_TO_THE_END}"
     )
 
 

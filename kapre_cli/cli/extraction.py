@@ -31,8 +31,7 @@ from kapre_cli.errors import (
 )
 from kapre_cli.events import Event, InputArrived, InputResult, Note, Observer
 from kapre_cli.exit_codes import ExitCode, Stopped, exit_code_of
-from kapre_cli.inputs import Inputs, InputStream, Source
-from kapre_cli.inputs.shards import take
+from kapre_cli.inputs import Inputs, InputStream, Source, inputs_of_shard
 from kapre_cli.osutil import is_at
 from kapre_cli.result_log import ResultLog
 from kapre_cli.run_result import RunResult
@@ -236,7 +235,7 @@ def _shard_inputs(
     """Return the inputs of this run, and its shard with the digest of all inputs."""
     if shard is None:
         return sources, None
-    taken, shard = take(sources, shard)
+    taken, shard = inputs_of_shard(sources, shard)
     if sources and not taken and not output.file_format.holds_many:
         raise UsageError(
             f"shard {shard} has no inputs, and {quoted(output.path)} would be one array; "

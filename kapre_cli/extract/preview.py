@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from kapre_cli.audio import read_header
-from kapre_cli.audio.reader import AudioReader, n_channels_taken
+from kapre_cli.audio.reader import AudioReader, n_chosen_channels
 from kapre_cli.errors import input_error
 from kapre_cli.extract.decode import check_frame
 from kapre_cli.extract.tasks import Preview, Previewed, Task
@@ -23,7 +23,7 @@ def _preview(source: Source, settings: ExtractionSettings) -> Preview:
     try:
         header = read_header(source.file, audio.raw_format, is_stream=source.is_stream)
         if header.needs_decoding:
-            n_channels = n_channels_taken(audio, header.sr, header.n_channels)
+            n_channels = n_chosen_channels(audio, header.sr, header.n_channels)
             return Preview(None, header.sr, n_channels)
         if not header.bytes_tell_length:
             audio = replace(audio, allow_truncated=False)  # its header is relied on

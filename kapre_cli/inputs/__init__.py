@@ -1,7 +1,8 @@
-"""Build an ordered, duplicate-free list of inputs from paths, lists and standard input."""
+"""Inputs from paths, lists and standard input, ordered and without duplicates."""
 
-from kapre_cli.inputs.discovery import Inputs, InputStream, discover
+from kapre_cli.inputs.discovery import Inputs, discover, inputs_of_shard, is_hidden
 from kapre_cli.inputs.keys import (
+    STREAM,
     Source,
     folder_id,
     folders_above,
@@ -9,8 +10,7 @@ from kapre_cli.inputs.keys import (
     path_of,
     prefix_conflicts,
 )
-from kapre_cli.inputs.lists import STDIN, STREAM, FileList, SpooledPipe
-from kapre_cli.inputs.walk import is_hidden
+from kapre_cli.inputs.lists import STDIN, FileList, InputStream, SpooledPipe
 
 __all__ = [
     "STDIN",
@@ -24,6 +24,7 @@ __all__ = [
     "folder_id",
     "folders_above",
     "folders_of",
+    "inputs_of_shard",
     "is_hidden",
     "path_of",
     "prefix_conflicts",

@@ -1,13 +1,18 @@
-"""Find the inputs below paths, or take them one by one from a list."""
+"""Find the inputs below paths, and select those of a shard."""
 
+import json
 import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from itertools import chain, filterfalse
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from itertools import accumulate, filterfalse
 
-from kapre_cli.audio import DECODERS
+from kapre_cli.audio import DECODERS, audio_suffixes
 from kapre_cli.errors import UsageError
 from kapre_cli.inputs.keys import (
+    STREAM,
     STREAM_KEY,
     TOO_LONG,
     KeyRegistry,
@@ -16,11 +21,19 @@ from kapre_cli.inputs.keys import (
     file_key,
     is_too_long,
 )
-from kapre_cli.inputs.lists import STREAM, FileList
-from kapre_cli.inputs.walk import Walk
-from kapre_cli.text import Text, counted, quoted
+from kapre_cli.settings import Shard
+from kapre_cli.text import Argument, Text, counted, quoted
 
-_MAX_NAMED = 3  # folders of a list that its note names
+# Folders that systems and storage devices make for themselves, in lower case: bins, snapshots,
+# thumbnails, files recovered by a disk check.
+_SYSTEM_FOLDERS = frozenset(
+    {
+        *("$recycle.bin", "recycler", "#recycle", "@recycle"),
+        *("#snapshot", "@eadir", "lost+found", "system volume information"),
+    }
+)
+_MAX_NAMED = 3  # folders, and files, that a note names
+_MAX_SUFFIXES = 5  # that a note names
 
 
 @dataclass(frozen=True)
@@ -60,8 +73,8 @@ def discover(
 
     Keys are relative to ``root``. Without it, a file below a folder argument is keyed relative
     to that argument; a file argument by its path as given, or by its name if that path is absolute
-    or has ``..`` in it. ``spooled`` is the file with the bytes of standard input, which ``-``
-    stands for; without it ``-`` is an ordinary name.
+    or has ``..`` in it. ``spooled`` is the file with the bytes of standard input, which ``-`` then
+    means; without it ``-`` is an ordinary name.
 
     Raises:
         UsageError: If two inputs have one key, one key is a folder of another, an input lies
@@ -75,14 +88,14 @@ def discover(
     for path in paths:
         if spooled is not None and path == STREAM:
             sources.append(Source(path, STREAM_KEY, spooled))
-        elif os.path.isdir(_checked(path)):
+        elif os.path.isdir(_validated_path(path)):
             walk = Walk(path, hidden=hidden)
             sources += _sources_of(walk, path if root is None else root, rejected_paths)
             rejected_paths += walk.rejected_paths
             notes += walk.notes()
         else:
             sources += _sources_of([path], root, rejected_paths)
-    folders = _ListedFolders()
+    folders = ListedFolders()
     sources += _sources_of(filterfalse(folders.skips, listed), root, rejected_paths)
     registry = KeyRegistry()
     kept = tuple(source for source in sources if registry.add(source))
@@ -101,7 +114,7 @@ def _sources_of(
             yield Source(path, file_key(path, root))
 
 
-def _checked(path: str) -> str:
+def _validated_path(path: str) -> str:
     if not path:
         raise UsageError(
             "an input is an empty path, as from a variable of a shell that is not set; remove it"
@@ -113,7 +126,7 @@ def _checked(path: str) -> str:
     return path
 
 
-class _ListedFolders:
+class ListedFolders:
     """The folders that a list of files names, as ``find`` does; they are skipped."""
 
     def __init__(self) -> None:
@@ -132,100 +145,174 @@ class _ListedFolders:
     def notes(self) -> Iterator[Text | str]:
         """Yield a sentence that names the skipped folders, if any."""
         if self._count:
-            named = ", ".join(map(quoted, self._first)) + (
-                ", ..." if self._count > _MAX_NAMED else ""
-            )
             yield (
-                f"the list names {counted(self._count, 'folder')}, skipped: {named}; "
+                f"the list names {counted(self._count, 'folder')}, skipped: "
+                f"{_examples(self._first, self._count)}; "
                 "a folder that is to be searched is named as an input"
             )
 
 
-@dataclass(eq=False)
-class InputStream:
-    """Yields the inputs known in advance, then those of the list as they arrive.
+def _examples(paths: Sequence[str], count: int) -> str:
+    """Return the first of ``count`` paths, quoted."""
+    more = ", ..." if count > _MAX_NAMED else ""
+    return ", ".join(map(quoted, paths[:_MAX_NAMED])) + more
 
-    An input of the list can be rejected only after the run has begun: it fails by name, and the
-    others are not affected.
 
-    Attributes:
-        root: The folder that all keys are relative to, if one was given.
-        validate: Raises :class:`UsageError` for an input that the output cannot hold.
-        on_rejected: Called with the path of each rejected input and the reason.
-        n_inputs: Number of inputs so far, rejected ones included.
-        is_over: Whether no more will arrive.
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is skipped below a folder by default.
+
+    >>> is_hidden(".git"), is_hidden("$RECYCLE.BIN"), is_hidden("night.1")
+    (True, True, False)
+    """
+    return name.startswith(".") or name.lower() in _SYSTEM_FOLDERS
+
+
+class Walk:
+    """Iterate over the audio files below one folder and count what is skipped.
+
+    The folder ``top`` is searched even if it is itself hidden; hidden files and folders below it
+    only with ``hidden``. ``rejected_paths`` are folders that yield no inputs and should have.
     """
 
-    known: Inputs
-    names: FileList
-    root: str | None
-    validate: Callable[[Source], None]
-    on_rejected: Callable[[str, UsageError], None]
+    def __init__(self, top: str, *, hidden: bool = False) -> None:
+        self.top = top
+        self.rejected_paths: list[RejectedPath] = []
+        self._includes_hidden = hidden
+        self._suffixes = audio_suffixes()
+        self._links: list[str] = []
+        self._hidden: dict[str, list[str]] = {"folder": [], "file": []}
+        self._apple_doubles = 0
+        self._others: Counter[str] = Counter()
 
-    def __post_init__(self) -> None:
-        self.n_inputs = self.known.n_inputs
-        self.is_over = False
-        self._folders = _ListedFolders()
-        self._upcoming: Iterator[Source | None] = self._sources()
+    def __iter__(self) -> Iterator[str]:
+        """Yield the paths, those of each folder in the order of their names."""
+        is_found = False
+        # An explicit stack: paths may be nested deeper than Python's recursion limit.
+        folders = [self.top]
+        while folders:
+            folder = folders.pop()
+            subfolders: list[str] = []
+            for entry in self._entries(folder):
+                if _is_folder(entry):
+                    if entry.is_symlink():
+                        self._links.append(entry.path)
+                    elif is_hidden(entry.name) and not self._includes_hidden:
+                        self._hidden["folder"].append(entry.path)
+                    else:
+                        subfolders.append(entry.path)
+                elif not self._is_audio(entry.name):
+                    continue
+                elif entry.name.startswith(".") and not self._includes_hidden:
+                    self._hidden["file"].append(entry.path)
+                else:
+                    is_found = True
+                    yield entry.path
+            folders += reversed(subfolders)
+        if not is_found and not self.rejected_paths:
+            self.rejected_paths.append(RejectedPath(self.top, self._reason_for_none()))
 
-    def fileno(self) -> int:
-        """Return the descriptor of the list, which is readable when more arrives."""
-        return self.names.descriptor
+    def _reason_for_none(self) -> Text | str:
+        if any(self._hidden.values()):
+            hidden = next(iter(Walk(self.top, hidden=True)), None)
+            if hidden is not None:
+                example = quoted(os.path.relpath(hidden, self.top))
+                return Text(
+                    f"holds audio only where it is hidden, such as {example}; ",
+                    Argument("hidden", True),
+                    " includes it",
+                )
+        return f"holds no audio: no file ends in {', '.join(self._suffixes)}"
 
-    def next_now(self) -> Source | None:
-        """Return the next input; ``None`` if it has not arrived or is skipped, or if none is left.
-
-        Raise UsageError if the list is invalid, or names nothing and there is no other input.
-        """
+    def _entries(self, folder: str) -> list[os.DirEntry[str]]:
         try:
-            return next(self._upcoming)
-        except StopIteration:
-            self.is_over = True
-            return None
+            with os.scandir(folder) as entries:
+                return sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            reason = f"the folder cannot be read: {error.strerror}"
+            self.rejected_paths.append(RejectedPath(folder, reason))
+            return []
 
-    def __iter__(self) -> Iterator[Source]:
-        """Yield the inputs; wait for those that have not arrived."""
-        while not self.is_over:
-            source = self.next_now()
-            if source is not None:
-                yield source
-            elif not self.is_over:
-                self.names.wait()
-
-    def unread(self, sources: Iterable[Source]) -> None:
-        """Yield these inputs, which have been yielded before, again before all others."""
-        self._upcoming = chain(sources, self._upcoming)
+    def _is_audio(self, name: str) -> bool:
+        if not name.lower().endswith(self._suffixes):
+            self._others[os.path.splitext(name)[1].lower()] += 1
+            return False
+        if name.startswith("._"):
+            self._apple_doubles += 1
+            return False
+        return True
 
     def notes(self) -> Iterator[Text | str]:
-        """Yield sentences on what has been skipped."""
-        return self._folders.notes()
+        """Yield sentences on what was skipped, once the walk has ended."""
+        top = quoted(self.top)
+        for link in self._links:
+            yield (
+                f"{quoted(link)} is a link to a folder and was not followed; "
+                "name it as an input to have it read"
+            )
+        skipped = [
+            f"{counted(len(paths), f'hidden {kind}')} "
+            f"({_examples([os.path.relpath(path, self.top) for path in paths], len(paths))})"
+            for kind, paths in self._hidden.items()
+            if paths
+        ]
+        if skipped:
+            yield Text(
+                f"{top}: skipped {' and '.join(skipped)}; ",
+                Argument("hidden", True),
+                " includes them",
+            )
+        if self._apple_doubles:
+            yield f"{top}: skipped {counted(self._apple_doubles, 'AppleDouble file')} (._*)"
+        if self._others:
+            kinds = ", ".join(
+                f"{count} {suffix or 'without a suffix'}"
+                for suffix, count in self._others.most_common(_MAX_SUFFIXES)
+            )
+            more = ", ..." if len(self._others) > _MAX_SUFFIXES else ""
+            yield (
+                f"{top}: skipped {counted(self._others.total(), 'file')} "
+                f"with another ending than {', '.join(self._suffixes)} ({kinds}{more})"
+            )
 
-    def _sources(self) -> Iterator[Source | None]:
-        registry = KeyRegistry()
-        for source in filter(registry.add, self.known.sources):
-            self.validate(source)
-            yield source
-        for path in self.names.read_now():
-            # ``None`` for a skipped name, too: a list may go on with such names without an end.
-            if path is None or self._folders.skips(path):
-                yield None
-            else:
-                yield self._source_of(path, registry)
-        if self.n_inputs == 0:
-            raise self.names.is_empty()
 
-    def _source_of(self, path: str, registry: KeyRegistry) -> Source | None:
-        """Return the input of a path; ``None`` if it is rejected or a duplicate."""
-        try:
-            if is_too_long(path):
-                raise UsageError(TOO_LONG)
-            source = Source(path, file_key(path, self.root))
-            if not registry.add(source):
-                return None
-            self.validate(source)
-        except UsageError as error:
-            self.n_inputs += 1
-            self.on_rejected(path, error)
-            return None
-        self.n_inputs += 1
-        return source
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # for instance a loop of links: reading it as a file fails later
+        return False
+
+
+def inputs_of_shard(sources: Sequence[Source], shard: Shard) -> tuple[Sequence[Source], Shard]:
+    """Return the inputs of a shard, and the shard with the digest of all inputs.
+
+    Runs that find the same inputs, of the same sizes, cut them in the same way.
+    """
+    sizes = [source.size for source in sources]
+    selected = shard_range(sizes, shard.index, shard.of)
+    digest = sha256()
+    for source, size in zip(sources, sizes, strict=True):
+        digest.update(json.dumps([source.key, size]).encode())
+    return (
+        sources[selected.start : selected.stop],
+        replace(shard, inputs=digest.hexdigest()),
+    )
+
+
+def shard_range(sizes: Sequence[int], index: int, of: int) -> range:
+    """Return the indices of the ``index``-th of ``of`` parts, counted from 1.
+
+    All inputs, laid end to end, are cut into equal lengths; an input belongs to the part that
+    contains its middle. So no part exceeds such a length plus the largest input. If all sizes are
+    0, every input counts the same. Parts may be empty.
+
+    >>> [list(shard_range([5, 1, 1, 1, 2], index, 2)) for index in (1, 2)]
+    [[0], [1, 2, 3, 4]]
+    """
+    if not any(sizes):
+        sizes = [1] * len(sizes)
+    total = sum(sizes)
+    parts = [
+        min((2 * before + size) * of // (2 * total), of - 1)  # an input of 0 bytes at the very end
+        for before, size in zip(accumulate(sizes, initial=0), sizes, strict=False)
+    ]
+    return range(bisect_left(parts, index - 1), bisect_right(parts, index - 1))

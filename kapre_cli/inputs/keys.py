@@ -13,6 +13,7 @@ from kapre_cli.errors import UsageError
 from kapre_cli.settings.checks import MAX_PATH_BYTES
 from kapre_cli.text import Argument, Text, quoted
 
+STREAM = "-"  # as an input or a list: standard input
 STREAM_KEY = "stdin"
 
 _PERCENT_CODE = re.compile("%(?=[0-9A-Fa-f]{2})")
@@ -68,12 +69,13 @@ class RejectedPath:
 
 
 def key_of(path: str) -> str:
-    """Return a relative path as a key; raise UsageError if it is absolute, has ``..`` or is empty.
+    """Return the key of a relative path.
 
-    A key is POSIX, normalised and valid UTF-8. Bytes that are not UTF-8 become ``%XX``, and a
-    literal ``%`` that two hexadecimal digits follow becomes ``%25``.
-    ``urllib.parse.unquote_to_bytes(key)`` undoes both exactly, so different paths have different
-    keys. Nothing else is changed: two ways to write one accented letter stay two names.
+    Raise UsageError if the path is absolute, has ``..`` or is empty. A key is POSIX, normalised and
+    valid UTF-8. Bytes that are not UTF-8 become ``%XX``, and a literal ``%`` that two hexadecimal
+    digits follow becomes ``%25``. ``urllib.parse.unquote_to_bytes(key)`` undoes both exactly, so
+    different paths have different keys. Nothing else is changed: two ways to write one accented
+    letter stay two names.
 
     >>> key_of("./site a//night 1.wav")
     'site a/night 1.wav'
@@ -96,7 +98,7 @@ def key_of(path: str) -> str:
 
 
 def path_of(key: str) -> str:
-    """Return the relative path of a key, the inverse of :func:`key_of`; raise UsageError if none.
+    """Return the path that :func:`key_of` turns into a key; raise UsageError if none.
 
     >>> path_of("a%2520b.wav")
     'a%20b.wav'
@@ -108,7 +110,7 @@ def path_of(key: str) -> str:
 
 
 def file_key(path: str, root: str | None) -> str:
-    """Return the key of a file given by its own path; raise UsageError if it can have none."""
+    """Return the key of a file's path; raise UsageError if it can have none."""
     if root is None:
         posix = PurePosixPath(path)
         return key_of(posix.name if posix.is_absolute() or ".." in posix.parts else path)
@@ -136,7 +138,7 @@ def folder_id(folder: str) -> str | bytes:
 
 
 def folders_above(key: str, known: Container[str | bytes]) -> Iterator[tuple[str, str | bytes]]:
-    """Yield the folders above a key with their ids, innermost first, up to one in ``known``."""
+    """Yield the folders above a key and their ids, innermost first, to a known one."""
     folder = key.rpartition("/")[0]
     while folder and (identifier := folder_id(folder)) not in known:
         yield folder, identifier
@@ -197,7 +199,9 @@ class KeyRegistry:
 
 
 def prefix_conflicts(keys: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Yield each key that is a folder of another, with the other; one output cannot have both.
+    """Yield each key that is a folder of another key, with the other.
+
+    One output cannot have both.
 
     >>> list(prefix_conflicts({"a.wav": 1, "a.wav/b.wav": 2}))
     [('a.wav', 'a.wav/b.wav')]

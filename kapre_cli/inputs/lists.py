@@ -1,18 +1,21 @@
-"""Names of inputs from a list, which may still grow, and standard input spooled to a file."""
+"""Inputs that arrive during a run: from a list or from standard input."""
 
 import codecs
 import os
 import select
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
 
 from kapre_cli.errors import AudioReadError, OutputError, UsageError
+from kapre_cli.inputs.discovery import Inputs, ListedFolders
+from kapre_cli.inputs.keys import STREAM, TOO_LONG, KeyRegistry, Source, file_key, is_too_long
 from kapre_cli.osutil import Resource, open_to_read, read_at, write_fully
-from kapre_cli.text import quoted
+from kapre_cli.text import Text, quoted
 
 STDIN = 0  # the descriptor of standard input
-STREAM = "-"  # as an input or a list: standard input
 
 _BLOCK_BYTES = 2**20
 _MAX_NAME_BYTES = 2**16  # bytes; longer than any system's limit
@@ -27,7 +30,7 @@ class FileList(Resource):
     """A list of names, open for reading; raise UsageError if it cannot be read.
 
     Names end in NUL, as from ``find -print0``, if ``ended_by_nul`` is set, else in a newline.
-    ``grows`` tells whether the list is a pipe, whose end is not known in advance.
+    ``grows``: whether the list is a pipe, whose end is not known in advance.
     """
 
     def __init__(self, path: str, *, ended_by_nul: bool) -> None:
@@ -48,11 +51,11 @@ class FileList(Resource):
         self._start = 0 if self.grows else os.lseek(self.descriptor, 0, os.SEEK_CUR)
 
     def read(self) -> Iterator[str]:
-        """Yield the names as they are completed; wait for more; raise UsageError if it is no list.
+        """Yield the names as they arrive; raise UsageError if it is no list.
 
         Blank lines are skipped. Carriage returns at the end of a name, as Windows ends lines, and
-        a UTF-8 byte order mark at the start of the first are dropped, unless there is a file of
-        the name with them.
+        a UTF-8 byte order mark at the start of the first are dropped, unless a file has the name
+        with them.
         """
         for name in self.read_now():
             if name is None:
@@ -66,16 +69,16 @@ class FileList(Resource):
 
     def read_now(self) -> Iterator[str | None]:
         """Yield names as :meth:`read` does, but ``None`` instead of waiting."""
-        number = 0
+        is_first = True
         for name in self._between_ends():
             if name is None:
                 yield None
                 continue
-            if number == 0 and name.startswith(codecs.BOM_UTF8) and not os.path.lexists(name):
+            if is_first and name.startswith(codecs.BOM_UTF8) and not os.path.lexists(name):
                 name = name.removeprefix(codecs.BOM_UTF8)
             while self._end == b"\n" and name.endswith(b"\r") and not os.path.lexists(name):
                 name = name[:-1]
-            number += 1
+            is_first = False
             if name:
                 yield os.fsdecode(name)
 
@@ -145,14 +148,15 @@ class FileList(Resource):
         os.close(self.descriptor)
 
 
-def _utf16_of(head: bytes, fewest: int) -> str | None:
-    """Return which UTF-16 a text is in by its first bytes; ``None`` if they do not tell.
+def _utf16_of(head: bytes, n_min: int) -> str | None:
+    """Return the UTF-16 encoding that the first bytes show; ``None`` if none.
 
-    Without a byte order mark Latin letters do: every other byte is NUL.
+    Without a byte order mark, at least ``n_min`` bytes with Latin letters show it: every other
+    byte is NUL.
     """
     if head.startswith(_UTF16_MARKS):
         return "UTF-16"
-    if len(head) < fewest:
+    if len(head) < n_min:
         return None
     for encoding, letters, zeros in (
         ("UTF-16LE", head[::2], head[1::2]),
@@ -164,21 +168,20 @@ def _utf16_of(head: bytes, fewest: int) -> str | None:
 
 
 class SpooledPipe(Resource):
-    """A file below ``folder`` without a name: it is gone when the last process closes it.
+    """Standard input, copied to a file without a name below ``folder``.
 
-    It is made before the workers that read it are forked. A failure to make it (then
-    ``descriptor`` is -1) is raised only by :meth:`fill`: the folder may be rejected for a better
-    reason before. Without ``folder`` it is made in the folder for temporary files.
+    The file is made before the workers that read it are forked, and deleted when the last process
+    closes it. A failure to make it (then ``descriptor`` is -1) is raised only by :meth:`fill`: the
+    folder may be rejected for a better reason before. Without ``folder`` the file is made in the
+    folder for temporary files.
     """
 
     def __init__(self, folder: str | None) -> None:
-        self._location = (
-            "the folder for temporary files (TMPDIR)"
-            if folder is None
-            else f"the folder {quoted(folder)}"
-        )
         from tempfile import TemporaryFile  # slow to import
 
+        self._location = "the folder for temporary files (TMPDIR)"
+        if folder is not None:
+            self._location = f"the folder {quoted(folder)}"
         self.descriptor = -1
         self._failure: OSError | None = None
         try:
@@ -206,8 +209,8 @@ class SpooledPipe(Resource):
             raise
         except OSError as error:
             raise OutputError(
-                f"standard input is kept in {self._location} until the run ends, "
-                f"and that cannot be done: {error.strerror or error}"
+                f"standard input cannot be stored in {self._location} until the run ends: "
+                f"{error.strerror or error}"
             ) from error
 
     def close(self) -> None:
@@ -225,3 +228,93 @@ def _next_block() -> bytes:
             select.select([STDIN], [], [])
     except OSError as error:
         raise AudioReadError(f"standard input cannot be read: {error.strerror or error}") from error
+
+
+@dataclass(eq=False)
+class InputStream:
+    """Yields the inputs known in advance, then those of the list as they arrive.
+
+    An input of the list can be rejected only once the run has started: it fails by name, and the
+    others are not affected.
+
+    Attributes:
+        root: The folder that all keys are relative to, if one was given.
+        validate: Raises :class:`UsageError` for an input that the output cannot hold.
+        on_rejected: Called with the path of each rejected input and the reason.
+        n_inputs: Number of inputs so far, rejected ones included.
+        is_over: Whether no more will arrive.
+    """
+
+    known: Inputs
+    names: FileList
+    root: str | None
+    validate: Callable[[Source], None]
+    on_rejected: Callable[[str, UsageError], None]
+
+    def __post_init__(self) -> None:
+        self.n_inputs = self.known.n_inputs
+        self.is_over = False
+        self._folders = ListedFolders()
+        self._upcoming: Iterator[Source | None] = self._sources()
+
+    def fileno(self) -> int:
+        """Return the descriptor of the list, which is readable when more arrives."""
+        return self.names.descriptor
+
+    def next_now(self) -> Source | None:
+        """Return the next input; ``None`` if it is skipped, not arrived or none is left.
+
+        Raise UsageError if the list is invalid, or names nothing and there is no other input.
+        """
+        try:
+            return next(self._upcoming)
+        except StopIteration:
+            self.is_over = True
+            return None
+
+    def __iter__(self) -> Iterator[Source]:
+        """Yield the inputs; wait for those that have not arrived."""
+        while not self.is_over:
+            source = self.next_now()
+            if source is not None:
+                yield source
+            elif not self.is_over:
+                self.names.wait()
+
+    def unread(self, sources: Iterable[Source]) -> None:
+        """Yield these inputs, which have been yielded before, again before all others."""
+        self._upcoming = chain(sources, self._upcoming)
+
+    def notes(self) -> Iterator[Text | str]:
+        """Yield sentences on what has been skipped."""
+        return self._folders.notes()
+
+    def _sources(self) -> Iterator[Source | None]:
+        registry = KeyRegistry()
+        for source in filter(registry.add, self.known.sources):
+            self.validate(source)
+            yield source
+        for path in self.names.read_now():
+            # ``None`` for a skipped name, too: a list may go on with such names without an end.
+            if path is None or self._folders.skips(path):
+                yield None
+            else:
+                yield self._source_of(path, registry)
+        if self.n_inputs == 0:
+            raise self.names.is_empty()
+
+    def _source_of(self, path: str, registry: KeyRegistry) -> Source | None:
+        """Return the input of a path; ``None`` if it is rejected or a duplicate."""
+        try:
+            if is_too_long(path):
+                raise UsageError(TOO_LONG)
+            source = Source(path, file_key(path, self.root))
+            if not registry.add(source):
+                return None
+            self.validate(source)
+        except UsageError as error:
+            self.n_inputs += 1
+            self.on_rejected(path, error)
+            return None
+        self.n_inputs += 1
+        return source

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from kapre_cli.audio import encoding_name, read_header
-from kapre_cli.audio.audio_file import AudioFile
+from kapre_cli.audio.reader import AudioFile
 from kapre_cli.errors import AudioReadError
 from kapre_cli.inspect.texts import table
 from kapre_cli.text import counted, in_bytes, length, printable, quoted
