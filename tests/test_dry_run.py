@@ -138,7 +138,10 @@ def test_many_are_told_of_together(tmp_path: Path, program: Any) -> None:
         (["a", "-o", "there.h5"], "the output 'there.h5' exists"),
         (["a", "-o", "gone/o.h5"], "the folder 'gone' for the output 'o.h5' does not exist"),
         (["a", "-o", "o.h5", "--report", "r.jsonl"], "has nothing to report (--report)"),
-        (["a", "-o", "o.npy", "--format", "npy-stream"], "Only the format npy-stream goes to standard output"),
+        (
+            ["a", "-o", "o.npy", "--format", "npy-stream"],
+            "Only the format npy-stream goes to standard output",
+        ),
     ],
 )
 def test_usage_errors_are_those_of_the_run(

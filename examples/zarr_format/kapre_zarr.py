@@ -2,8 +2,8 @@
 
 Once it is installed (``pip install ./examples/zarr_format``), ``-o night.zarr`` and ``--format
 zarr`` work in all commands. The layout is that of the HDF5 files: an array ``features/<key>`` for
-each input, with its metadata as attributes, and the array ``coordinate``. The group's attributes are
-the metadata of the output; ``inputs.jsonl`` lists the inputs in order, a line for each.
+each input, with its metadata as attributes, and the array ``coordinate``. The attributes of the
+group are the metadata of the output; ``inputs.jsonl`` lists the inputs in order, a line for each.
 
 The group is of Zarr's version 2, which Zarr 2 and 3 write and read. Importing this module imports
 neither Zarr nor NumPy, because ``kapre-extract --help`` lists all formats.

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 READ_VALUES = 2**18  # samples of all channels together that are decoded at once: 1 MiB
-READ_AVAILABLE = "--allow-truncated reads the available samples"  # the remedy
 
 _FINER_STEPS = (512, 1)
 _MAX_TRAILING_ERRORS = 1000
@@ -144,9 +143,7 @@ class AudioDecoder(ABC):
                 f"none of its samples can be decoded ({error}); copy it again, or leave it out"
             )
         if error is not None and not self.settings.allow_truncated:
-            raise AudioReadError(
-                f"decoding stopped after {decoded:,} samples ({error}); {READ_AVAILABLE}"
-            )
+            raise truncated(f"decoding stopped after {decoded:,} samples ({error})")
         if declared is not None:
             self.n_missing = declared - decoded
         elif error is not None:
@@ -182,15 +179,11 @@ class AudioDecoder(ABC):
             except DecodingError as error:
                 self.explain_failure()
                 available, _ = count_samples(self.new_reader, self.settings.max_frames)
-                raise AudioReadError(
-                    f"damaged or truncated: {self._expected}, {available:,} could be decoded "
-                    f"({error}); {READ_AVAILABLE}"
-                ) from error
+                counts = f"{self._expected}, {available:,} could be decoded"
+                raise truncated(f"damaged or truncated: {counts} ({error})") from error
             if len(block) == 0:
                 self.explain_failure()
-                raise AudioReadError(
-                    f"truncated: {self._expected}, {decoded:,} could be decoded; {READ_AVAILABLE}"
-                )
+                raise truncated(f"truncated: {self._expected}, {decoded:,} could be decoded")
             decoded += len(block)
             yield block
         self.check_end()
@@ -215,9 +208,8 @@ class AudioDecoder(ABC):
         limit = None if at_most is None else at_most - self.n_samples
         if n_more := trailing_samples(self.reader, limit):
             self.check_limit(self.n_samples + n_more)
-            raise AudioReadError(
-                f"{self._expected}, {self.n_samples + n_more:,} could be decoded; {READ_AVAILABLE}"
-            )
+            n_decoded = self.n_samples + n_more
+            raise truncated(f"{self._expected}, {n_decoded:,} could be decoded")
 
     def check_limit(self, n_samples: int) -> None:
         """Raise AudioReadError for more samples than the settings allow."""
@@ -230,6 +222,14 @@ class AudioDecoder(ABC):
                     f" allows {at_most:,}",
                 )
             )
+
+
+def truncated(cause: str, remedy: str = "reads the available samples") -> AudioReadError:
+    """Return the error of a file that is not as long as declared.
+
+    ``remedy`` says what a run does that allows such files.
+    """
+    return AudioReadError(Text(f"{cause}; ", Argument("allow_truncated", True), f" {remedy}"))
 
 
 DECODERS: Registry[AudioDecoder] = Registry(

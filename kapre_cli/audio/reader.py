@@ -114,8 +114,11 @@ class AudioFile(Resource):
             yield self._finite.apply(floats, block) if block.dtype.kind == "f" else floats
         if samples_md5 is not None and samples_md5.digest() != self._md5:
             raise AudioReadError(
-                "damaged: the MD5 of its samples is not the one in its header; "
-                "--no-verify-audio reads them as they are"
+                Text(
+                    "damaged: the MD5 of its samples is not the one in its header; ",
+                    Argument("verify_audio", False),
+                    " reads them as they are",
+                )
             )
 
     def close(self) -> None:

@@ -18,6 +18,7 @@ from kapre_cli.audio.headers import (
     read_wav,
 )
 from kapre_cli.errors import AudioReadError
+from kapre_cli.text import Argument, Text
 
 # Chunks of text, cues and padding that programs write after the samples.
 _KNOWN = frozenset(
@@ -52,8 +53,12 @@ class SecondFile(NamedTuple):
     def error(self) -> AudioReadError:
         """Return the error that rejects both."""
         return AudioReadError(
-            f"a second file ({self.kind}) begins after its samples, at byte {self.start:,}: two "
-            "recordings were joined; split them, or --allow-truncated reads the first"
+            Text(
+                f"a second file ({self.kind}) begins after its samples, at byte {self.start:,}: "
+                "two recordings were joined; split them, or ",
+                Argument("allow_truncated", True),
+                " reads the first",
+            )
         )
 
 

@@ -4,7 +4,7 @@ import struct
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from kapre_cli.audio.decoders import READ_AVAILABLE, AudioDecoder, SampleReader
+from kapre_cli.audio.decoders import AudioDecoder, SampleReader, truncated
 from kapre_cli.audio.files import ByteSource, HashingReader, RegularFile
 from kapre_cli.audio.headers import (
     ALL_ONES,
@@ -22,7 +22,7 @@ from kapre_cli.settings import RawFormat
 from kapre_cli.settings.checks import within_int64
 from kapre_cli.text import counted
 
-_TO_THE_END = "--allow-truncated reads on to the end of the file"
+_TO_THE_END = "reads on to the end of the file"
 
 _SAMPLES_PER_BYTE = 8  # of the densest encoding, at most
 
@@ -108,9 +108,9 @@ class WavDecoder(AudioDecoder):
         self.n_samples, self.n_missing, notes = _samples_by_fact(self.header, extent, decoded)
         is_whole = extent.n_bytes == extent.declared_bytes
         if is_whole and self.n_missing > 0 and not self.settings.allow_truncated:
-            raise AudioReadError(
+            raise truncated(
                 f"truncated: its fact chunk declares {self.n_samples + self.n_missing:,} samples, "
-                f"its blocks hold {self.n_samples:,}; {READ_AVAILABLE}"
+                f"its blocks hold {self.n_samples:,}"
             )
         self.notes = extent.notes + notes
 
@@ -174,9 +174,9 @@ class RawDecoder(WavDecoder):
         n_samples, rest = divmod(size, sample_bytes)
         if rest and not (self.settings.allow_truncated and n_samples):
             samples = f"{counted(n_samples, 'sample')} of {counted(sample_bytes, 'byte')}"
-            raise AudioReadError(
+            raise truncated(
                 f"truncated, or of another format than stated: its {counted(size, 'byte')} are "
-                f"{samples} and {counted(rest, 'byte')} of another; {READ_AVAILABLE}"
+                f"{samples} and {counted(rest, 'byte')} of another"
             )
         whole = n_samples * sample_bytes
         declared = whole + (sample_bytes if rest else 0)
@@ -308,9 +308,7 @@ def _fewer(header: Header, available: int) -> AudioReadError:
     if header.sample_bytes is not None:
         declared = -(-(header.n_bytes or 0) // header.sample_bytes)
         counts = f"{declared:,} samples, {available // header.sample_bytes:,}"
-    return AudioReadError(
-        f"truncated: the header declares {counts} are available; {READ_AVAILABLE}"
-    )
+    return truncated(f"truncated: the header declares {counts} are available")
 
 
 def _more(header: Header, available: int) -> AudioReadError:
@@ -318,17 +316,18 @@ def _more(header: Header, available: int) -> AudioReadError:
     trailing_bytes = available - (header.n_bytes or 0)
     if not header.n_bytes:
         samples = f" ({trailing_bytes // sample_bytes:,} samples)" if sample_bytes else ""
-        return AudioReadError(
+        return truncated(
             f"the header declares 0 samples, {trailing_bytes:,} bytes{samples} follow it: the "
-            f"recorder may have stopped before it could write the length; {_TO_THE_END}"
+            f"recorder may have stopped before it could write the length",
+            _TO_THE_END,
         )
     counts = f"{header.n_bytes:,} bytes of samples, {available:,}"
     if sample_bytes:
         counts = f"{header.n_samples:,} samples, {available // sample_bytes:,}"
-    return AudioReadError(
+    return truncated(
         f"the header declares {counts} are available: the {trailing_bytes:,} bytes after the "
-        "samples are no chunks, so its size may be stale or beyond what 32 bits hold; "
-        f"{_TO_THE_END}"
+        "samples are no chunks, so its size may be stale or beyond what 32 bits hold",
+        _TO_THE_END,
     )
 
 

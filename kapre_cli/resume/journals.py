@@ -72,8 +72,7 @@ class Journals(Resource):
                 )
             except FileExistsError as error:
                 raise OutputError(
-                    f"{quoted(path)} appeared during the run; it is left as it is: "
-                    "move it away"
+                    f"{quoted(path)} appeared during the run; it is left as it is: move it away"
                 ) from error
         return path
 
