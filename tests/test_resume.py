@@ -435,7 +435,7 @@ def test_a_kill_between_the_moves_of_a_pair_is_healed(
     # Metadata without an array may be what a killed run leaves, and somebody's own.
     output.unlink()
     ended = program(*arguments)
-    assert (ended.code, "is in the way" in ended.err) == (2, True)
+    assert (ended.code, "of an array that is missing" in ended.err) == (2, True)
     assert program(*arguments, "--resume").code == 0
     assert content(output) == whole
     output.unlink()

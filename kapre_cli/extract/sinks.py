@@ -27,8 +27,7 @@ from kapre_cli.formats.opening import check_written
 from kapre_cli.formats.writer import FeatureWriter
 from kapre_cli.osutil import check_free_bytes
 from kapre_cli.outputs.existing import Existing
-from kapre_cli.resume.journals import Journals
-from kapre_cli.resume.work_dir import WorkDir, signals_ignored
+from kapre_cli.resume.work_dir import Journals, WorkDir, signals_ignored
 from kapre_cli.run_result import RunResult
 from kapre_cli.settings import ExtractionSettings
 from kapre_cli.text import quoted
