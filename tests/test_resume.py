@@ -18,7 +18,7 @@ from kapre_cli.extract import disk_usage
 from kapre_cli.extract.executor import previews
 from kapre_cli.extract.tasks import Preview
 from kapre_cli.inputs import Source
-from kapre_cli.outputs.run_lock import MARKER
+from kapre_cli.outputs.locked_folders import MARKER
 from tests import reference
 from tests.conftest import Ended, blocks_of, files_below, interrupted_after, write_audio
 from tests.stress.runs import check_valid, content

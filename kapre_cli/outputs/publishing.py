@@ -1,9 +1,9 @@
 """Move a finished output into place: atomically, and without losing another program's file.
 
-Only an output is replaced that the run has checked, under its lock, before it began. Where the
-system can swap two names in one step, the old output is compared with its stamp after the swap, and
-swapped back if it differs; elsewhere it is moved aside and compared. A replaced output stays in the
-run's own folder, and is removed with it.
+Only an output that the run has checked, under its lock, is replaced. Where the system can swap two
+names in one step, the old output is compared with its stamp after the swap, and swapped back if it
+differs; elsewhere it is moved aside and compared. A replaced output stays in the run's own folder,
+and is removed with it.
 """
 
 import os
@@ -40,16 +40,15 @@ def publish(
     unexpected file; nothing is moved then.
 
     Args:
-        made: The file or folder, on the same file system. The older one may be there afterwards.
-        target: Its place.
+        made: The file or folder, on the same file system. The older one may be here afterwards.
+        target: Its new path.
         replaced: Another path where the older one may be afterwards.
-        expected: The stamp of what may be replaced; ``None``: nothing.
+        expected: The stamp of the output that may be replaced; ``None``: none may be.
         remedy: The remedy of a differing target, for the message.
         format_: The format of a folder.
     """
-    check = _check_expected
-    if format_ is not None and format_.is_folder:
-        check = partial(_check_same_folder, format_)
+    is_folder = format_ is not None and format_.is_folder
+    if format_ is not None and is_folder:
         with format_.open(made) as features:
             for name in features.unexpected_files():
                 file = f"{quoted(made / name)} was not made by this program; move it away, and "
@@ -57,7 +56,7 @@ def publish(
     if not os.path.lexists(target):
         _move_to_new(made, target, remedy)
         return
-    check_old = partial(check, expected, target, remedy)
+    check_old = partial(_check_old, target, expected, remedy, format_ if is_folder else None)
     check_old(target)
     if not exchange(made, target):
         _replace([(target, replaced, check_old)], [(made, target)], remedy)
@@ -77,7 +76,7 @@ def publish_pair(
     At no moment is an output beside the companion of another.
     """
     old = [
-        (place, aside, partial(_check_expected, stamp, place, OF_AN_OUTPUT))
+        (place, aside, partial(_check_old, place, stamp, OF_AN_OUTPUT, None))
         for place, aside, stamp in zip(target, replaced, expected, strict=True)
     ]
     for place, _, check_old in old:
@@ -144,42 +143,28 @@ def _move_to_new(source: Path, target: Path, remedy: Text) -> None:
         if source.is_dir() and not is_occupied(target):
             os.rename(source, target)  # replaces only an empty folder
             return
-        raise OutputError(
-            Text(f"{quoted(target)} appeared during the run; it is left as it is: ", remedy)
-        ) from error
+        text = f"{quoted(target)} appeared during the run; it is left as it is: "
+        raise OutputError(Text(text, remedy)) from error
 
 
-def _check_expected(
-    expected: Stamp | None,
-    target: Path,
-    remedy: Text,
-    place: Path,
-    format_: Format | None = None,
+def _check_old(
+    target: Path, expected: Stamp | None, remedy: Text, folder_format: Format | None, place: Path
 ) -> None:
-    """Raise OutputError unless ``place`` has what was at ``target``, or nothing."""
-    found = stamp_of(place, format_)
+    """Raise OutputError unless ``place`` has the old output of ``target``, or is free.
+
+    A folder may not have unexpected files either.
+    """
+    if folder_format is not None and not is_occupied(place):
+        return
+    found = stamp_of(place, folder_format)
     if found is not None and found != expected:
         what = "appeared" if expected is None else "was changed"
-        raise OutputError(
-            Text(f"{quoted(target)} {what} during the run; it is left as it is: ", remedy)
-        )
-
-
-def _check_same_folder(
-    format_: Format, expected: Stamp | None, target: Path, remedy: Text, place: Path
-) -> None:
-    """Raise OutputError for a folder that was replaced, or has unexpected files."""
-    if not is_occupied(place):
+        text = f"{quoted(target)} {what} during the run; it is left as it is: "
+        raise OutputError(Text(text, remedy))
+    if folder_format is None:
         return
-    _check_expected(expected, target, remedy, place, format_)
     try:
-        check_unmixed(place, format_, target)
+        check_unmixed(place, folder_format, target)
     except UsageError as error:
-        raise OutputError(
-            Text(
-                "the output changed during the run, and stays as it is: ",
-                error,
-                "; then ",
-                *_RESUME,
-            )
-        ) from error
+        text = "the output changed during the run, and stays as it is: "
+        raise OutputError(Text(text, error, "; then ", *_RESUME)) from error

@@ -25,6 +25,14 @@ from kapre_cli.osutil import (
     sync_folder,
 )
 from kapre_cli.outputs.existing import Existing, check_no_lone_companion
+from kapre_cli.outputs.locked_folders import (
+    LOCK,
+    OWNER,
+    RunLock,
+    is_lock_file,
+    is_marked,
+    is_owner_file,
+)
 from kapre_cli.outputs.publishing import (
     OF_AN_OUTPUT,
     PARTIAL_SUFFIX,
@@ -32,7 +40,6 @@ from kapre_cli.outputs.publishing import (
     publish_pair,
     remove_output_files,
 )
-from kapre_cli.outputs.run_lock import LOCK, OWNER, RunLock, is_lock_file, is_marked, is_owner_file
 from kapre_cli.resume.journal import BlockEntry, Frames
 from kapre_cli.settings import Format, OutputSettings
 from kapre_cli.settings.formats import built_in_formats
