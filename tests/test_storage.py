@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import kapre_cli
 from kapre_cli.errors import StoredDataError
 from kapre_cli.formats import features
-from kapre_cli.formats.checksum import ArrayCrc32
+from kapre_cli.formats.array_chunks import ArrayCrc32
 from kapre_cli.formats.features import Values
 from kapre_cli.formats.hdf5_index import Hdf5Index, index_datasets
 from kapre_cli.formats.metadata import InputMetadata

@@ -4,7 +4,6 @@ import difflib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import islice
 from math import prod
 from pathlib import Path
@@ -15,7 +14,15 @@ import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError
 from kapre_cli.events import Observer, PhaseInputEnded, PhaseProgress, ignore
-from kapre_cli.formats.checksum import ArrayCrc32, crc32, little_endian
+from kapre_cli.formats.array_chunks import (
+    ArrayChunks,
+    ArrayCrc32,
+    Chunk,
+    RawChunks,
+    crc32,
+    frame_index,
+    little_endian,
+)
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.formats.validation import check_shape
 from kapre_cli.framing import largest_power_of_two, spans
@@ -28,18 +35,6 @@ ChunkVisitor = Callable[[npt.NDArray[Any]], object]
 
 BLOCK_VALUES = 2**22  # of an array, read at once
 _SMALL_VALUES = 2**16
-
-
-@dataclass(frozen=True)
-class RawChunks:
-    """An array as it is stored compressed.
-
-    Arrays of one shape, type and ``packing`` (chunk shape and filters) have interchangeable chunks.
-    ``chunks`` yields each chunk in order: its start, the filters left out, its bytes.
-    """
-
-    packing: tuple[Any, ...]
-    chunks: Callable[[], Iterator[tuple[tuple[int, ...], int, bytes]]]
 
 
 class Values(ABC):
@@ -211,6 +206,29 @@ class StoredArray:
 
     def __repr__(self) -> str:
         return f"<{quoted(self.key)} {dict(zip(self.axes, self.shape, strict=True))} {self.dtype}>"
+
+
+def stored_array(stored: StoredArray, config: LayerConfig) -> ArrayChunks:
+    """Return the array of another output, cut into chunks as if from the journal."""
+    n_time = stored.shape[config.axes.index("time")]
+    n_channels = stored.shape[config.axes.index("channel")]
+    spans = list(config.framing.blocks(n_time, config.n_features, n_channels))
+
+    def chunks() -> Iterator[Chunk]:
+        for first, count in spans:
+            index = frame_index(config, first, count)
+            yield index, stored[index]
+
+    return ArrayChunks(
+        shape=stored.shape,
+        dtype=stored.dtype,
+        time_axis=config.axes.index("time"),
+        n_chunks=len(spans),
+        chunk_frames=spans[0][1],
+        chunks=chunks,
+        reference=stored.metadata.reference,
+        raw_chunks=stored.raw_chunks,
+    )
 
 
 class Features(Mapping[str, StoredArray], Resource):

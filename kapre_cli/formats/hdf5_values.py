@@ -14,7 +14,8 @@ import numpy.typing as npt
 from h5py import h5s, h5t, h5z
 
 from kapre_cli.errors import StoredDataError
-from kapre_cli.formats.features import BLOCK_VALUES, ChunkVisitor, RawChunks, Values
+from kapre_cli.formats.array_chunks import RawChunks
+from kapre_cli.formats.features import BLOCK_VALUES, ChunkVisitor, Values
 from kapre_cli.formats.hdf5_headers import DatasetHeader, FileWindow
 from kapre_cli.formats.hdf5_objects import wrap_hdf5_errors
 from kapre_cli.formats.hdf5_writer import MAX_CHUNK_VALUES, packing_of

@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.errors import wrap_os_errors
-from kapre_cli.formats.array_chunks import ArrayChunks, Chunk
-from kapre_cli.formats.checksum import crc32
+from kapre_cli.formats.array_chunks import ArrayChunks, Chunk, crc32
 from kapre_cli.formats.features import StoredArray
 from kapre_cli.formats.hdf5_index import index_datasets
 from kapre_cli.formats.hdf5_scales import ScaleWriter

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError
-from kapre_cli.formats.checksum import crc32
+from kapre_cli.formats.array_chunks import crc32
 from kapre_cli.formats.features import Features, StoredArray, Values, unexpected_in_folder
 from kapre_cli.formats.metadata import InputMetadata, dumps
 from kapre_cli.formats.npy_names import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, sidecar_of

@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.errors import OutputError, StoredDataError, wrap_os_errors
-from kapre_cli.formats.array_chunks import ArrayChunks, Chunk
-from kapre_cli.formats.checksum import crc32
+from kapre_cli.formats.array_chunks import ArrayChunks, Chunk, crc32
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata, dumps
 from kapre_cli.formats.npy_names import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, sidecar_of
 from kapre_cli.formats.writer import ByteRange, FeatureWriter

@@ -36,7 +36,7 @@ import numpy.typing as npt
 
 from kapre_cli.audio import sha256_of
 from kapre_cli.errors import OutputError, wrap_os_errors
-from kapre_cli.formats.checksum import crc32
+from kapre_cli.formats.array_chunks import crc32
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata, dumps
 from kapre_cli.inputs import Source
 from kapre_cli.osutil import Resource, open_or_create, write_at

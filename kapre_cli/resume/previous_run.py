@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from kapre_cli.errors import StoredDataError, UsageError, wrap_os_errors
-from kapre_cli.formats.checksum import crc32
+from kapre_cli.formats.array_chunks import crc32
 from kapre_cli.formats.features import Features
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.formats.opening import open_features

@@ -13,7 +13,7 @@ import numpy as np
 
 from kapre_cli.errors import OutputError, StoredDataError, UsageError, wrap_os_errors
 from kapre_cli.exit_codes import STOP_SIGNALS
-from kapre_cli.formats.checksum import crc32
+from kapre_cli.formats.array_chunks import crc32
 from kapre_cli.osutil import (
     Resource,
     is_at,
