@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 import kapre_cli
-import kapre_cli.formats.hdf5_reader  # before a constant that it takes over is changed
 from kapre_cli import merge as merging
 from kapre_cli.formats import hdf5_writer as hdf5
 from kapre_cli.outputs.existing import Existing

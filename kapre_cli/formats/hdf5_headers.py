@@ -15,7 +15,9 @@ from threading import RLock
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from kapre_cli.formats.features import Values
 from kapre_cli.osutil import read_at
 
 _PREFIX = struct.Struct("<BxHII4x")  # version, number of messages, of links, bytes of the header
@@ -229,3 +231,51 @@ _UNDERSTOOD: dict[int, Callable[[bytes, int, int], tuple[_Fixed, Any]]] = {
     _LAYOUT_MESSAGE: _layout,
     _ATTRIBUTE_MESSAGE: _attribute,
 }
+
+
+class PlainValues(Values):
+    """Values in one place of a file, read without HDF5 unless a part of them is asked for.
+
+    ``open_dataset`` returns an array-like that HDF5 reads.
+    """
+
+    def __init__(
+        self,
+        window: FileWindow,
+        header: DatasetHeader,
+        dtype: np.dtype[Any],
+        open_dataset: Callable[[], Any],
+    ) -> None:
+        self.shape = header.shape
+        self.dtype = dtype
+        self.offset: int = header.offset
+        self._window = window
+        self._n_bytes = header.n_bytes
+        self._open_dataset = open_dataset
+
+    def __getitem__(self, index: Any) -> npt.NDArray[Any]:
+        if not _takes_all(index, self.shape):
+            return np.asarray(self._open_dataset()[index])
+        values = np.empty(self.shape, self.dtype)
+        content, first = values.reshape(-1).view(np.uint8).data, 0
+        for part in self.parts():
+            content[first : first + len(part)] = part
+            first += len(part)
+        return values
+
+    def parts(self) -> Iterator[bytes]:
+        """Yield the bytes of all values, some megabytes at a time."""
+        return self._window.parts(self.offset, self._n_bytes)
+
+
+def _takes_all(index: Any, shape: tuple[int, ...]) -> bool:
+    """Whether an index takes a whole array, axis by axis or at once.
+
+    >>> [_takes_all(index, (5, 6)) for index in ((), ..., slice(5), slice(1, 5), (slice(5), 0))]
+    [True, True, True, False, False]
+    """
+    given = index if isinstance(index, tuple) else () if index is Ellipsis else (index,)
+    return len(given) <= len(shape) and all(
+        isinstance(one, slice) and range(size)[one] == range(size)
+        for one, size in zip(given, shape, strict=False)
+    )

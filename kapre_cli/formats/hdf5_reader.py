@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,16 @@ from h5py import h5a, h5g, h5l, h5o
 
 from kapre_cli.errors import StoredDataError
 from kapre_cli.formats.features import Features, StoredArray
-from kapre_cli.formats.hdf5_headers import DatasetHeader, FileWindow, HeaderReader
+from kapre_cli.formats.hdf5_headers import DatasetHeader, FileWindow, HeaderReader, PlainValues
 from kapre_cli.formats.hdf5_index import INDEX, KEYS, TEXTS, Hdf5Index
 from kapre_cli.formats.hdf5_objects import (
+    Hdf5Values,
     open_dataset,
     open_group,
     read_attribute,
     wrap_hdf5_errors,
 )
 from kapre_cli.formats.hdf5_scales import DIMENSION_LIST, LENGTHS, ScaleNames
-from kapre_cli.formats.hdf5_values import Hdf5Values, PlainValues
 from kapre_cli.formats.hdf5_writer import FEATURES, INPUT, LABELS
 from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.formats.validation import (
@@ -86,7 +86,7 @@ class Hdf5Features(Features):
         if found is None:
             return self._read(key)
         header, dtype, metadata = found
-        values = PlainValues(self._window, header, dtype, partial(self._open, key))
+        values = PlainValues(self._window, header, dtype, lambda: h5py.Dataset(self._open(key)))
         return StoredArray(key, values, metadata, self.layer)
 
     def _read_known(self, row: int) -> _Known | None:

@@ -15,6 +15,7 @@ from kapre_cli.errors import wrap_os_errors
 from kapre_cli.formats.array_chunks import ArrayChunks, Chunk, crc32
 from kapre_cli.formats.features import StoredArray
 from kapre_cli.formats.hdf5_index import index_datasets
+from kapre_cli.formats.hdf5_objects import MAX_CHUNK_VALUES, packing_of
 from kapre_cli.formats.hdf5_scales import ScaleWriter
 from kapre_cli.formats.hdf5_target import Hdf5Target, create_file
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata, dumps
@@ -29,7 +30,6 @@ LABELS = "DIMENSION_LABELS"
 _LABELS = LABELS.encode()
 _INPUT = INPUT.encode()
 
-MAX_CHUNK_VALUES = 2**18
 _GZIP_LEVEL = 4
 
 
@@ -211,15 +211,6 @@ class Hdf5Writer(FeatureWriter):
             if self._file is not None:
                 self._file.close()
         self._target.close()
-
-
-def packing_of(dataset: Any) -> tuple[Any, ...] | None:
-    """Return a dataset's chunk shape and filters; ``None`` if it is not chunked."""
-    creation = dataset.get_create_plist()
-    if creation.get_layout() != h5py.h5d.CHUNKED:
-        return None
-    filters = [creation.get_filter(number)[:3] for number in range(creation.get_nfilters())]
-    return (creation.get_chunk(), *filters)
 
 
 def _ascii(text: str) -> np.bytes_:
