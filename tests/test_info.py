@@ -18,7 +18,7 @@ from kapre_cli.cli import run
 from kapre_cli.cli.streams import echo
 from kapre_cli.formats.hdf5_index import index_datasets
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata, dumps
-from kapre_cli.formats.npy_writer import root_dict
+from kapre_cli.formats.npy import root_dict
 from kapre_cli.inspect.summary import chosen
 from kapre_cli.layers import MelspectrogramConfig, SpectrogramConfig
 from kapre_cli.settings import AudioSettings, ExtractionSettings, LayerConfig, OutputSettings

@@ -368,7 +368,7 @@ def describe(file: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lengthen, "wrong: 'time_2' promises"),
+        (lengthen, "wrong: 'time_2' declares"),
         (move, "wrong: the dimension scale 'time_2' is not that of its arrays"),
         (link, "wrong: 'time_2' is a link to another place"),
         (repeat, "wrong: 'time_2' is not stored as this program does"),

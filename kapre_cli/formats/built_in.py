@@ -18,8 +18,12 @@ from kapre_cli.version import PROGRAM
 if TYPE_CHECKING:
     from kapre_cli.formats.hdf5_reader import Hdf5Features
     from kapre_cli.formats.hdf5_writer import Hdf5Writer
-    from kapre_cli.formats.npy_reader import NpyDirectoryFeatures, NpyFeatures
-    from kapre_cli.formats.npy_writer import NpyDirectoryWriter, NpyWriter
+    from kapre_cli.formats.npy import (
+        NpyDirectoryFeatures,
+        NpyDirectoryWriter,
+        NpyFeatures,
+        NpyWriter,
+    )
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 # The attribute `format` at the beginning of HDF5 files: its name, its type, its value.
@@ -86,13 +90,13 @@ class NpyFormat(Format):
 
     def open(self, path: Path) -> "NpyFeatures":
         """Open a single .npy file."""
-        from kapre_cli.formats.npy_reader import NpyFeatures
+        from kapre_cli.formats.npy import NpyFeatures
 
         return NpyFeatures(path)
 
     def writer_class(self) -> "type[NpyWriter]":
         """Return the writer of a single array."""
-        from kapre_cli.formats.npy_writer import NpyWriter
+        from kapre_cli.formats.npy import NpyWriter
 
         return NpyWriter
 
@@ -115,13 +119,13 @@ class NpyDirectoryFormat(Format):
 
     def open(self, path: Path) -> "NpyDirectoryFeatures":
         """Open a folder of .npy files."""
-        from kapre_cli.formats.npy_reader import NpyDirectoryFeatures
+        from kapre_cli.formats.npy import NpyDirectoryFeatures
 
         return NpyDirectoryFeatures(path)
 
     def writer_class(self) -> "type[NpyDirectoryWriter]":
         """Return the writer of a folder of .npy files."""
-        from kapre_cli.formats.npy_writer import NpyDirectoryWriter
+        from kapre_cli.formats.npy import NpyDirectoryWriter
 
         return NpyDirectoryWriter
 

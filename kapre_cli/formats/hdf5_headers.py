@@ -1,10 +1,10 @@
 """Read headers of datasets, and their values, from the bytes of an HDF5 file.
 
-Opening a dataset through HDF5 and checking all that it says of it takes ten times as long as
-reading its values. This program writes all datasets of a file in one form: every byte of a header
-but the sizes of the axes, the place of the values, the text of the metadata and references to the
-file's heap. HDF5 reads the first dataset of a form, with all checks. If the bytes were understood
-to say the same, further headers of the form are read without HDF5. HDF5 reads all other headers.
+Opening a dataset through HDF5 with all checks takes ten times as long as reading its values. This
+program writes all datasets of a file in one form: every byte of a header but the sizes of the axes,
+the position of the values, the text of the metadata and references to the file's heap. HDF5 reads
+the first dataset of a form, with all checks. If the bytes of its header were read with the same
+result, further headers of the form are read without HDF5. HDF5 reads all other headers.
 """
 
 import os
@@ -59,8 +59,8 @@ class DatasetHeader(NamedTuple):
 class FileWindow:
     """A file with a buffer, for reading what lies close together.
 
-    The position of the descriptor is neither used nor moved. ``lock`` must be held while a place in
-    the buffer ``data`` is in use.
+    The position of the descriptor is neither used nor moved. ``lock`` must be locked while the
+    buffer ``data`` is in use.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -74,7 +74,7 @@ class FileWindow:
         """Return where bytes begin in ``data``, read if needed; raise OSError if that fails."""
         place = address - self._begin
         if place < 0 or place + n_bytes > len(self.data):
-            self.data = b""  # not both buffers at once
+            self.data = b""  # never two buffers in memory
             at_most = max(n_bytes, _WINDOW_BYTES)
             self.data = self._read(address, min(at_most, self._size - address), n_bytes)
             self._begin, place = address, 0
@@ -85,7 +85,7 @@ class FileWindow:
         return 0 <= address <= self._size - n_bytes
 
     def parts(self, address: int, n_bytes: int) -> Iterator[bytes]:
-        """Yield bytes of the file in parts of some MB; raise OSError if the file ends before."""
+        """Yield bytes of the file in parts of some MB; raise OSError if the file is shorter."""
         if n_bytes <= _WINDOW_BYTES:
             with self.lock:
                 place = self.find(address, n_bytes)
@@ -112,7 +112,7 @@ class FileWindow:
 
 
 class HeaderReader:
-    """Reads headers of the forms that HDF5 has been seen to read."""
+    """Reads headers of the forms that HDF5 has read before."""
 
     def __init__(self, window: FileWindow) -> None:
         self._window = window
@@ -134,7 +134,7 @@ class HeaderReader:
     def learn(
         self, header: DatasetHeader, dtype: np.dtype[Any], shape: tuple[int, ...], offset: int
     ) -> None:
-        """Record a form as known, if a header says what HDF5 says of the same dataset."""
+        """Record a form as known, if a header agrees with what HDF5 has read of the dataset."""
         agrees = (header.shape, header.offset) == (shape, offset)
         if agrees and self._is_plain(header, dtype) and len(self._types) < _MAX_FORMS:
             self._types[header.form] = dtype
@@ -186,7 +186,7 @@ class HeaderReader:
                         raise ValueError("the header has a message twice")
                     found[kind] = content
         if n_messages != 0:
-            raise ValueError("the header has another number of messages than it says")
+            raise ValueError("the header has another number of messages than it declares")
         offset, n_bytes = found[_LAYOUT_MESSAGE]
         text = found[_ATTRIBUTE_MESSAGE]
         return DatasetHeader(tuple(form), found[_DATASPACE], offset, n_bytes, text)
@@ -205,7 +205,7 @@ def _axes(data: bytes, body: int, end: int) -> tuple[_Fixed, tuple[int, ...]]:
 def _layout(data: bytes, body: int, end: int) -> tuple[_Fixed, tuple[int, int]]:
     kind, address, n_bytes = _LAYOUT.unpack_from(data, body)
     if kind != _CONTIGUOUS or end - body != _LAYOUT.size:
-        raise ValueError("the values are not in one place")
+        raise ValueError("the values are not contiguous")
     return kind, (address, n_bytes)
 
 
@@ -220,7 +220,7 @@ def _attribute(data: bytes, body: int, end: int) -> tuple[_Fixed, bytes | None]:
     (length,) = _LENGTH.unpack_from(data, body + _LENGTH_AT)
     first = body + _TEXT_AT
     if first + -(-length // 8) * 8 != end:
-        raise ValueError("the text is longer or shorter than it says")
+        raise ValueError("the text is longer or shorter than declared")
     fixed = data[body : body + _LENGTH_AT], data[body + _LENGTH_AT + _LENGTH.size : first]
     return fixed, data[first : first + length]
 
@@ -254,7 +254,7 @@ class PlainValues(Values):
         self._open_dataset = open_dataset
 
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
-        if not _takes_all(index, self.shape):
+        if not _is_whole(index, self.shape):
             return np.asarray(self._open_dataset()[index])
         values = np.empty(self.shape, self.dtype)
         content, first = values.reshape(-1).view(np.uint8).data, 0
@@ -268,10 +268,10 @@ class PlainValues(Values):
         return self._window.parts(self.offset, self._n_bytes)
 
 
-def _takes_all(index: Any, shape: tuple[int, ...]) -> bool:
-    """Whether an index takes a whole array, axis by axis or at once.
+def _is_whole(index: Any, shape: tuple[int, ...]) -> bool:
+    """Whether an index selects a whole array, axis by axis or at once.
 
-    >>> [_takes_all(index, (5, 6)) for index in ((), ..., slice(5), slice(1, 5), (slice(5), 0))]
+    >>> [_is_whole(index, (5, 6)) for index in ((), ..., slice(5), slice(1, 5), (slice(5), 0))]
     [True, True, True, False, False]
     """
     given = index if isinstance(index, tuple) else () if index is Ellipsis else (index,)

@@ -25,13 +25,14 @@ from kapre_cli.text import quoted
 
 MAX_CHUNK_VALUES = 2**18
 
-# In the order in which they are applied: two that compress could expand without bound.
-_STAGES = (
-    {h5z.FILTER_SHUFFLE},
-    {h5z.FILTER_DEFLATE, h5z.FILTER_LZF},
-    {h5z.FILTER_FLETCHER32},
-)
-_FILTERS = set().union(*_STAGES)
+# By filter its rank in the order of application, of each rank one at most: two that compress could
+# expand without bound.
+_STAGES = {
+    h5z.FILTER_SHUFFLE: 0,
+    h5z.FILTER_DEFLATE: 1,
+    h5z.FILTER_LZF: 1,
+    h5z.FILTER_FLETCHER32: 2,
+}
 _MAX_NUMBER_BYTES = 8
 
 _FLOATS = tuple(
@@ -74,10 +75,9 @@ def open_dataset(group: Any, name: str) -> Any:
     if creation.get_layout() == h5d.VIRTUAL or creation.get_external_count():
         raise StoredDataError(f"{quoted(name)} leads to another file")
     filters = [creation.get_filter(number)[0] for number in range(creation.get_nfilters())]
-    if not _FILTERS.issuperset(filters):
-        unknown = set(filters) - _FILTERS
+    if unknown := {*filters} - _STAGES.keys():
         raise StoredDataError(f"{quoted(name)} is packed with unknown filters {unknown}")
-    stages = [number for one in filters for number, stage in enumerate(_STAGES) if one in stage]
+    stages = [_STAGES[one] for one in filters]
     if stages != sorted(set(stages)):
         raise StoredDataError(f"{quoted(name)} is packed with filters in the order {filters}")
     return dataset
@@ -115,7 +115,7 @@ def open_column(group: Any, name: str, dtype: np.dtype[Any]) -> h5py.Dataset:
     n_stored = dataset.get_storage_size()
     if n_bytes != n_stored or n_bytes > h5py.h5i.get_file_id(dataset).get_filesize():
         raise StoredDataError(
-            f"{quoted(name)} promises {n_bytes:,} bytes, which the file cannot hold"
+            f"{quoted(name)} declares {n_bytes:,} bytes, which the file cannot have"
         )
     return h5py.Dataset(dataset)
 
@@ -211,7 +211,7 @@ class Hdf5Values(Values):
         n_stored = self._dataset.get_storage_size()
         if n_stored * (_HIGHEST_RATIO if packing else 1) < n_bytes:
             raise StoredDataError(
-                f"{quoted(self._key)} promises {n_bytes:,} bytes of values and holds {n_stored:,}"
+                f"{quoted(self._key)} declares {n_bytes:,} bytes of values and has {n_stored:,}"
             )
         if not packing:
             return packing
@@ -269,17 +269,17 @@ class Hdf5Values(Values):
 
 
 def _ranges_of(index: Any, shape: tuple[int, ...]) -> list[range]:
-    """Return for each axis a range that holds all that an index takes.
+    """Return for each axis a range that contains all that an index selects.
 
-    The whole axis stands for anything but integers and slices, and for an index that does not fit.
+    It is the whole axis for all but integers and slices, and if the index does not fit.
 
     >>> _ranges_of((1, ..., slice(2, 7)), (5, 6, 7))
     [range(1, 2), range(0, 6), range(2, 7)]
     """
     given = list(index) if isinstance(index, tuple) else [index]
     place = next((place for place, one in enumerate(given) if one is Ellipsis), len(given))
-    n_left_out = len(shape) - len(given) + (place < len(given))
-    given[place : place + 1] = [slice(None)] * n_left_out
+    n_missing = len(shape) - len(given) + (place < len(given))
+    given[place : place + 1] = [slice(None)] * n_missing
     ranges = [range(size) for size in shape]
     if len(given) == len(shape):
         for axis, one in enumerate(given):
