@@ -405,7 +405,7 @@ def test_a_folder_with_other_files_in_it_is_not_replaced(audio: Path, program: A
     (output / "manifest.jsonl").unlink()
     ended = program("spectrogram", audio, "-o", output, "--overwrite")
     assert ended.code == 2
-    assert "is not a whole output of kapre-extract" in ended.err
+    assert "is not a complete output of kapre-extract" in ended.err
 
 
 @pytest.mark.parametrize("more", ["empty/", "link", "a.wav.npy"])

@@ -252,7 +252,7 @@ NO_OUTPUTS = {
     "fifo": "is not a plain file",
     "notes.txt": "is no output of kapre-extract, and no recording that can be read: it is not WAV",
     "empty.h5": "is no output of kapre-extract, and no recording that can be read: the file is",
-    "torn.h5": "cannot be read: it is not a whole HDF5 file",
+    "torn.h5": "cannot be read: it is not a complete HDF5 file",
     "cut.wav": "is no output of kapre-extract, and no recording that can be read: the file ends",
 }
 

@@ -440,7 +440,7 @@ def test_torn_and_foreign_files_are_refused(audio: Path, tmp_path: Path, program
     output = tmp_path / "out.h5"
     assert program("melspectrogram", audio, "-o", output, *MEL).code == 0
     os.truncate(output, output.stat().st_size // 2)
-    with pytest.raises(StoredDataError, match=r"out.h5' cannot be read: it is not a whole HDF5"):
+    with pytest.raises(StoredDataError, match=r"out.h5' cannot be read: it is not a complete HDF5"):
         kapre_cli.open_features(output)
     with pytest.raises(FileNotFoundError):
         kapre_cli.open_features(tmp_path / "missing.h5")

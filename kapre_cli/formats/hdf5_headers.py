@@ -72,13 +72,13 @@ class FileWindow:
 
     def find(self, address: int, n_bytes: int) -> int:
         """Return where bytes begin in ``data``, read if needed; raise OSError if that fails."""
-        place = address - self._begin
-        if place < 0 or place + n_bytes > len(self.data):
+        position = address - self._begin
+        if position < 0 or position + n_bytes > len(self.data):
             self.data = b""  # never two buffers in memory
             at_most = max(n_bytes, _WINDOW_BYTES)
             self.data = self._read(address, min(at_most, self._size - address), n_bytes)
-            self._begin, place = address, 0
-        return place
+            self._begin, position = address, 0
+        return position
 
     def holds(self, address: int, n_bytes: int) -> bool:
         """Whether the file has bytes at an address."""
@@ -88,8 +88,8 @@ class FileWindow:
         """Yield bytes of the file in parts of some MB; raise OSError if the file is shorter."""
         if n_bytes <= _WINDOW_BYTES:
             with self.lock:
-                place = self.find(address, n_bytes)
-                content = self.data[place : place + n_bytes]
+                position = self.find(address, n_bytes)
+                content = self.data[position : position + n_bytes]
             yield content
             return
         end = address + n_bytes
@@ -153,22 +153,22 @@ class HeaderReader:
 
     def _read(self, address: int) -> DatasetHeader:
         window, message = self._window, _MESSAGE.unpack_from
-        place = window.find(address, _PREFIX.size)
-        version, n_messages, _, n_bytes = _PREFIX.unpack_from(window.data, place)
+        position = window.find(address, _PREFIX.size)
+        version, n_messages, _, n_bytes = _PREFIX.unpack_from(window.data, position)
         chunks = [(address + _PREFIX.size, n_bytes)]
         form: list[Any] = [version]
         found: dict[int, Any] = {}
         for start, size in chunks:  # which grow meanwhile
             if size > _MAX_CHUNK_BYTES or len(chunks) > _MAX_CHUNKS:
                 raise ValueError("the header is larger than this program's")
-            place = window.find(start, size)
-            data, end = window.data, place + size
-            while place < end:
-                kind, length, flags = message(data, place)
-                body = place + _MESSAGE.size
-                place = body + length
+            position = window.find(start, size)
+            data, end = window.data, position + size
+            while position < end:
+                kind, length, flags = message(data, position)
+                body = position + _MESSAGE.size
+                position = body + length
                 n_messages -= 1
-                if place > end:
+                if position > end:
                     raise ValueError("a message is longer than its chunk")
                 if kind == _NOTHING and not flags:
                     continue
@@ -177,9 +177,9 @@ class HeaderReader:
                     continue
                 understood = _UNDERSTOOD.get(kind)
                 if understood is None:
-                    form.append((kind, flags, data[body:place]))
+                    form.append((kind, flags, data[body:position]))
                     continue
-                fixed, content = understood(data, body, place)
+                fixed, content = understood(data, body, position)
                 form.append((kind, flags, fixed))
                 if content is not None:
                     if kind in found:
@@ -234,7 +234,7 @@ _UNDERSTOOD: dict[int, Callable[[bytes, int, int], tuple[_Fixed, Any]]] = {
 
 
 class PlainValues(Values):
-    """Values in one place of a file, read without HDF5 unless a part of them is asked for.
+    """Contiguous values of a file, read without HDF5 unless a part of them is asked for.
 
     ``open_dataset`` returns an array-like that HDF5 reads.
     """

@@ -45,7 +45,7 @@ _FLOATS = tuple(
 _HIGHEST_RATIO = 1100  # of compressed values; deflate's own limit is 1,032
 
 _MIN_PACKED_BYTES = 64  # packing enlarges tiny chunks, and others hardly
-# HDF5 takes memory for every chunk that it reads. This program writes small ones where a block of
+# HDF5 uses memory for every chunk that it reads. This program writes small ones where a block of
 # audio has few values, one in 2**20 samples or more.
 _MIN_CHUNK_VALUES = 2**10
 _MAX_SMALL_CHUNKS = 2**14
@@ -145,7 +145,7 @@ def read_attribute(owner: Any, name: str) -> bytes | int | None:
 def packing_of(dataset: Any) -> tuple[Any, ...] | None:
     """Return a dataset's chunk shape and filters; ``None`` if it is not chunked."""
     creation = dataset.get_create_plist()
-    if creation.get_layout() != h5py.h5d.CHUNKED:
+    if creation.get_layout() != h5d.CHUNKED:
         return None
     filters = [creation.get_filter(number)[:3] for number in range(creation.get_nfilters())]
     return (creation.get_chunk(), *filters)
@@ -277,9 +277,8 @@ def _ranges_of(index: Any, shape: tuple[int, ...]) -> list[range]:
     [range(1, 2), range(0, 6), range(2, 7)]
     """
     given = list(index) if isinstance(index, tuple) else [index]
-    place = next((place for place, one in enumerate(given) if one is Ellipsis), len(given))
-    n_missing = len(shape) - len(given) + (place < len(given))
-    given[place : place + 1] = [slice(None)] * n_missing
+    at = next((axis for axis, one in enumerate(given) if one is Ellipsis), len(given))
+    given[at : at + 1] = [slice(None)] * (len(shape) - len(given[:at] + given[at + 1 :]))
     ranges = [range(size) for size in shape]
     if len(given) == len(shape):
         for axis, one in enumerate(given):

@@ -98,8 +98,8 @@ class Hdf5Writer(FeatureWriter):
         with self._errors:
             self._dataset = self._create_contiguous(stored.key, stored.shape, stored.dtype)
             self._write_whole(values)
-            place = self._byte_range()
-        self._finish_array(stored.key, stored.metadata, place)
+            byte_range = self._byte_range()
+        self._finish_array(stored.key, stored.metadata, byte_range)
         return stored.metadata
 
     def store_array(

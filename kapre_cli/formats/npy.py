@@ -142,10 +142,10 @@ def _write_into(file: IO[bytes], array: ArrayChunks, chunks: Iterator[Chunk]) ->
     for index, values in chunks:
         first = len(head) + index[array.time_axis].start * frame_bytes
         # A chunk is one run of bytes for each index of the axes before the time axis.
-        places = [()] if array.n_chunks == 1 else np.ndindex(array.shape[: array.time_axis])
-        for row, place in enumerate(places):
-            file.seek(first + row * row_bytes)
-            file.write(np.ascontiguousarray(values[place]).data)
+        rows = [()] if array.n_chunks == 1 else np.ndindex(array.shape[: array.time_axis])
+        for number, row in enumerate(rows):
+            file.seek(first + number * row_bytes)
+            file.write(np.ascontiguousarray(values[row]).data)
 
 
 def _write_npy(path: Path, array: ArrayChunks, chunks: Iterator[Chunk]) -> ByteRange:

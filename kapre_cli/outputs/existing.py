@@ -131,7 +131,7 @@ def check_no_lone_companion(output: OutputSettings) -> None:
 
 
 def check_kind(output: OutputSettings) -> None:
-    """Raise UsageError for a file in a folder's place, or a non-file in a file's."""
+    """Raise UsageError for a file where a folder is asked for, or the other way round."""
     path, format_ = output.path, output.file_format
     if not format_.is_folder:
         check_regular(path, "output")
@@ -152,7 +152,7 @@ def is_occupied(path: Path) -> bool:
 
 
 def check_regular(path: Path, what: str, named: Path | None = None) -> None:
-    """Raise UsageError for a folder, device, pipe or socket in the place of a file."""
+    """Raise UsageError for a folder, device, pipe or socket where a file is asked for."""
     status = _status(path)
     kind = _OTHER_KINDS.get(stat.S_IFMT(status.st_mode)) if status else None
     if kind is not None:
@@ -223,12 +223,12 @@ def _first_unexpected(path: Path, _state: tuple[int, ...]) -> str | None:
         return None
 
 
-def check_unmixed(path: Path, format_: Format, place: Path | None = None) -> None:
+def check_unmixed(path: Path, format_: Format, moved_from: Path | None = None) -> None:
     """Raise UsageError for a folder that is no output, or holds unexpected files.
 
-    The message names the folder as ``place``, if it was moved from there.
+    The message names the folder as ``moved_from`` if it is given.
     """
-    name = place or path
+    name = moved_from or path
     try:
         is_ours = format_.is_ours(path)
     except (OSError, StoredDataError):
@@ -243,7 +243,7 @@ def check_unmixed(path: Path, format_: Format, place: Path | None = None) -> Non
             unexpected = [*features.unexpected_files(), *features.replaced_arrays()]
     except (StoredDataError, OSError) as error:
         raise UsageError(
-            f"the folder {quoted(name)} is not a whole output of kapre-extract ({error}); "
+            f"the folder {quoted(name)} is not a complete output of kapre-extract ({error}); "
             "it is left alone: remove it if it is of no use"
         ) from error
     for file in unexpected:

@@ -33,7 +33,7 @@ def publish(
     remedy: Text = OF_ANOTHER_FILE,
     format_: Format | None = None,
 ) -> None:
-    """Move a finished file, or a finished folder of features, to its place.
+    """Move a finished file, or a finished folder of features, to its path.
 
     The older output is checked twice, the second time where no other program finds it any more.
     Raise OutputError if ``target`` differs from ``expected``, or ``target`` or ``made`` has an
@@ -76,11 +76,11 @@ def publish_pair(
     At no moment is an output beside the companion of another.
     """
     old = [
-        (place, aside, partial(_check_old, place, stamp, OF_AN_OUTPUT, None))
-        for place, aside, stamp in zip(target, replaced, expected, strict=True)
+        (path, aside, partial(_check_old, path, stamp, OF_AN_OUTPUT, None))
+        for path, aside, stamp in zip(target, replaced, expected, strict=True)
     ]
-    for place, _, check_old in old:
-        check_old(place)
+    for path, _, check_old in old:
+        check_old(path)
     output, companion = zip(made, target, strict=True)
     _replace(old, [companion, output], OF_AN_OUTPUT)
 
@@ -93,18 +93,18 @@ def _replace(
     """Move old files aside, check them there, and move new ones in: all or nothing."""
     undo: list[tuple[Path, Path]] = []
     try:
-        for place, aside, check_old in old:
-            if os.path.lexists(place):
-                os.rename(place, aside)
-                undo.append((aside, place))
+        for path, aside, check_old in old:
+            if os.path.lexists(path):
+                os.rename(path, aside)
+                undo.append((aside, path))
                 check_old(aside)
-        for source, place in new:
-            _move_to_new(source, place, remedy)
-            undo.append((place, source))
+        for source, path in new:
+            _move_to_new(source, path, remedy)
+            undo.append((path, source))
     except (OSError, OutputError):
-        for source, place in reversed(undo):
+        for source, path in reversed(undo):
             with suppress(OSError):  # the first error is the one to report
-                rename_to_new(source, place)
+                rename_to_new(source, path)
         raise
 
 
@@ -118,9 +118,9 @@ def remove_output_files(folder: Path, format_: Format) -> list[Path]:
     with suppress(OSError, StoredDataError), format_.open(folder) as features:
         unexpected = {folder / name for name in features.unexpected_files()}
     remaining: list[Path] = []
-    for place, _, names in os.walk(folder, topdown=False):
+    for above, _, names in os.walk(folder, topdown=False):
         for name in names:
-            path = Path(place, name)
+            path = Path(above, name)
             if unexpected is None:  # the output is incomplete
                 file = path.relative_to(folder).as_posix()
                 is_ours = file in format_.folder_files or format_.is_array_file(file)
@@ -131,12 +131,12 @@ def remove_output_files(folder: Path, format_: Format) -> list[Path]:
             else:
                 remaining.append(path)
         with suppress(OSError):  # not empty: its files are returned
-            os.rmdir(place)
+            os.rmdir(above)
     return remaining
 
 
 def _move_to_new(source: Path, target: Path, remedy: Text) -> None:
-    """Move to a place that is free, or, for a folder, an empty folder."""
+    """Move to a new path; a folder may also replace an empty folder."""
     try:
         rename_to_new(source, target)
     except FileExistsError as error:
@@ -148,15 +148,15 @@ def _move_to_new(source: Path, target: Path, remedy: Text) -> None:
 
 
 def _check_old(
-    target: Path, expected: Stamp | None, remedy: Text, folder_format: Format | None, place: Path
+    target: Path, expected: Stamp | None, remedy: Text, folder_format: Format | None, path: Path
 ) -> None:
-    """Raise OutputError unless ``place`` has the old output of ``target``, or is free.
+    """Raise OutputError unless ``path`` has the old output of ``target``, or is free.
 
     A folder may not have unexpected files either.
     """
-    if folder_format is not None and not is_occupied(place):
+    if folder_format is not None and not is_occupied(path):
         return
-    found = stamp_of(place, folder_format)
+    found = stamp_of(path, folder_format)
     if found is not None and found != expected:
         what = "appeared" if expected is None else "was changed"
         text = f"{quoted(target)} {what} during the run; it is left as it is: "
@@ -164,7 +164,7 @@ def _check_old(
     if folder_format is None:
         return
     try:
-        check_unmixed(place, folder_format, target)
+        check_unmixed(path, folder_format, target)
     except UsageError as error:
         text = "the output changed during the run, and stays as it is: "
         raise OutputError(Text(text, error, "; then ", *_RESUME)) from error
