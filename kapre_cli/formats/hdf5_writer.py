@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -172,19 +172,17 @@ class Hdf5Writer(FeatureWriter):
     def store_metadata(self, key: str, metadata: InputMetadata) -> None:  # noqa: ARG002
         """Write the labels of the axes and the attribute ``input``."""
         with self._errors:
-            labels = self._attribute(_LABELS, self._label_type, self._label_space)
+            create = partial(h5py.h5a.create, self._dataset)
+            labels = create(_LABELS, self._label_type, self._label_space)
             labels.write(self._labels, self._label_objects)
             text = np.array(_ascii(metadata.to_json()))
             kind = _type_of(text.dtype)
-            self._attribute(_INPUT, kind, self._scalar).write(text, kind)
+            create(_INPUT, kind, self._scalar).write(text, kind)
             if self._scales is not None:
                 self._scales.attach(self._dataset, metadata)
 
     def _byte_range(self) -> ByteRange:
         return ByteRange(self.path, self._dataset.get_offset(), self._dataset.get_storage_size())
-
-    def _attribute(self, name: bytes, kind: Any, space: Any) -> Any:
-        return h5py.h5a.create(self._dataset, name, kind, space)
 
     def finish(self) -> None:
         """Write the coordinates of features and the index, and sync the file to the disk."""

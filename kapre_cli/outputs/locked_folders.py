@@ -1,13 +1,10 @@
 """Folders that one run at a time may use: their locks, and temporary folders.
 
-A lock is one of the system, or a file that names its owner.
-
 Some file systems have no locks (Lustre without flock, NFS without its lock daemon, some in user
 space). There the file ``owner`` is the lock: it names the process that works in its folder. It
-appears whole or not at all, and replaces no other. A process that is killed leaves the file; the
-next run on the same machine sees that the process has ended, and replaces the file. It does so
-under a second name that one process at a time can have, so that of two runs that find an ended
-owner only one replaces it.
+appears atomically and replaces no other. A process that is killed leaves the file; the next run on
+the same machine finds that the process has ended, and replaces the file by way of a second name.
+One process at a time can have that name, so that of two such runs only one replaces the file.
 """
 
 import errno
@@ -39,7 +36,7 @@ LOCK = "lock"
 OWNER = "owner"
 
 _NEXT = "owner.next"
-_WRITTEN = re.compile(r"owner\.[0-9a-f]{16}")  # until it is complete
+_OWNER_FILES = re.compile(r"owner(\.next|\.[0-9a-f]{16})?")  # the last one until it is complete
 _MAX_OWNER_BYTES = 2**12
 _ATTEMPTS = 5
 _SCRATCH = "kapre-extract-"
@@ -49,9 +46,9 @@ _SCRATCH_NAME = re.compile(rf"\.?{_SCRATCH}[a-z0-9_]{{8}}")
 class RunLock:
     """Keeps other runs out of a folder until it is released, or this process ends.
 
-    All work is done in this very folder, even if another is put in its place: ``folder`` becomes
-    its descriptor. ``what`` is the locked output's path, for messages. ``is_by_file``: the file
-    system has no locks, and the file ``owner`` is the lock.
+    All work is done in this very folder, even if another replaces it: ``folder`` becomes its
+    descriptor. ``what`` is the locked output's path, for messages. ``is_by_file``: the file system
+    has no locks, and the file ``owner`` is the lock.
 
     Raises:
         UsageError: If another run has the lock.
@@ -138,7 +135,7 @@ class RunLock:
                 os.rename(_NEXT, OWNER, src_dir_fd=self.folder, dst_dir_fd=self.folder)
 
     def _create(self, name: str, content: bytes) -> bool:
-        """Create a file that is whole when it appears; return ``False`` if there is one."""
+        """Create a complete file atomically; return ``False`` if it exists."""
         written = f"{OWNER}.{os.urandom(8).hex()}"
         self._write(written, content)
         try:
@@ -175,9 +172,9 @@ class RunLock:
             os.close(fd)
 
     def _ended_owner(self, name: str) -> bytes | None:
-        """Return a file's content if its process has ended; ``None`` if there is no file.
+        """Return a file's content if its process has ended; ``None`` if the file is missing.
 
-        Raise UsageError if the process may be at work.
+        Raise UsageError if the process may be running.
         """
         content = self._read(name)
         if content is None:
@@ -214,7 +211,7 @@ def is_lock_file(name: str) -> bool:
 def is_marked(lock: Path, *, in_part: bool = False) -> bool:
     """Whether this program made a lock's file, which is no link nor linked elsewhere.
 
-    ``in_part``: it may have been killed before the mark was whole.
+    ``in_part``: the mark may be incomplete, as a killed process leaves it.
     """
     try:
         fd = open_to_read(lock, follow_links=False)
@@ -231,7 +228,7 @@ def is_marked(lock: Path, *, in_part: bool = False) -> bool:
 
 def is_owner_file(name: str) -> bool:
     """Whether a file may be ``owner`` or one that will be renamed to it."""
-    return name in (OWNER, _NEXT) or _WRITTEN.fullmatch(name) is not None
+    return _OWNER_FILES.fullmatch(name) is not None
 
 
 def _this_process() -> dict[str, Any]:
@@ -282,8 +279,8 @@ def scratch_folder(parent: Path | None = None, what: Path | None = None) -> Iter
     """Make an empty folder, and remove it with its content at the end.
 
     It is hidden in ``parent``, or else in the folder for temporary files. Folders that killed
-    processes of this program have left there are removed too. Raise OutputError if it cannot be
-    made; the message names ``what``, the file that is written with its help.
+    processes of this program have left beside it are removed too. Raise OutputError if it cannot be
+    made; the message names ``what``, the file that is written in it.
     """
     import shutil  # these are slow to import
     import tempfile
@@ -308,7 +305,7 @@ def _sweep(place: Path) -> None:
     with suppress(OSError):  # a folder may be writable but not listable
         names = os.listdir(place)
     for folder in (place / name for name in names if _SCRATCH_NAME.fullmatch(name)):
-        with suppress(OSError, UsageError):  # in use, just removed, or not ours
+        with suppress(OSError, UsageError):  # in use, just removed, or another user's
             status = os.lstat(folder)
             is_own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
             if is_own and is_marked(folder / LOCK):

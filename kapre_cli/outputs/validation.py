@@ -43,8 +43,8 @@ def validate_output(
     ``resumable`` is that of :func:`existing_output`.
 
     A run calls it once: the command line before it reads standard input, with the inputs of all
-    shards, or else ``extract``. What may have changed since then, an output that has appeared, is
-    checked once more under the run's lock (``existing_output``) and when it is published.
+    shards, or else ``extract``. An output that has appeared since then is found by
+    ``existing_output`` under the run's lock, and when the new one is published.
     """
     path = output.path
     check_folder_exists("output", path)
@@ -64,7 +64,7 @@ def validate_output(
     if not output.file_format.holds_many and len(sources) > 1:
         raise UsageError(
             f"{quoted(path)} would be one array, but there are {len(sources)} inputs; "
-            "name a folder or a .h5 file to hold them"
+            "name a folder or a .h5 file for them"
         )
 
 
@@ -129,9 +129,9 @@ def check_not_in_work_folder(output: Path, inputs: Iterable[str | Path]) -> None
     folder = f"{output}{PARTIAL_SUFFIX}"
     if not os.path.isdir(folder):
         return
-    place = os.path.realpath(folder)
+    real = os.path.realpath(folder)
     for one in inputs:
-        if "\0" not in str(one) and within(one, place):  # with a NUL it cannot be opened
+        if "\0" not in str(one) and within(one, real):  # with a NUL it cannot be opened
             raise UsageError(
                 f"the input {quoted(one)} lies in {quoted(folder)}, where the output is made and "
                 "other files are removed; move it away, or name another output"
@@ -149,10 +149,10 @@ def _check_file_names(path: Path, format_: Format, sources: Sequence[Source]) ->
     cause = f"cannot be stored in {format_.summary}:"
     for source in sources:
         file = format_.array_file(source.key)
-        for part in file.split("/"):
-            if len(os.fsencode(part)) > longest:
+        for name in file.split("/"):
+            if len(os.fsencode(name)) > longest:
                 raise UsageError(
-                    f"{quoted(source.path)} {cause} {quoted(part)} is longer than the {longest} "
+                    f"{quoted(source.path)} {cause} {quoted(name)} is longer than the {longest} "
                     "bytes a name may have; write one .h5 file"
                 )
         # The path is longest in the work folder.

@@ -1,7 +1,7 @@
 """A worker's journal: its finished blocks, appended to a file and synced during the run.
 
-The frames of an input may come in any order and lie in several journals, block by block, linear
-and in float32. Decibels, axis order and stored type are settled when the output is assembled.
+The blocks of an input may be in any order and in several journals, linear and in float32. Decibels,
+axis order and stored type are applied when the output is assembled.
 
 A record is a fixed head, a JSON description and, for a block, its values::
 
@@ -14,8 +14,8 @@ A record is a fixed head, a JSON description and, for a block, its values::
                {"run": <root metadata>}               the settings of the run; the first record
                {"block": key, "of": n, "first_frame": ..., "shape": [channel, time, feature]}
                {"done": key, "of": n, "metadata": ...}
-                                                      all blocks of an input are computed; a block
-                                                      may have metadata too and say so itself
+                                                      all blocks of an input are computed; the
+                                                      last block may have the metadata instead
     ...      the values: float32, little-endian, C order
 
 ``of`` is the state of the input's file in which its blocks were computed, see ``input_state``.
@@ -154,12 +154,12 @@ class Journal(Resource):
         self._pending.clear()
 
     def _write(self, data: memoryview) -> None:
-        with self._breaking():  # a record may be torn: no other can follow it
+        with self._breaking():  # a record may be incomplete: no other can follow it
             self._on_file = write_at(self._descriptor, data, self._on_file)
 
     @contextmanager
     def _breaking(self) -> Iterator[None]:
-        """Keep an error, so that every later call raises it."""
+        """Record an error, so that every later call raises it."""
         try:
             with wrap_os_errors(self.path):
                 yield
@@ -235,8 +235,8 @@ def input_state(source: Source, metadata: InputMetadata, non_finite: str) -> int
 def is_identified_by_mtime(source: Source, mtime_ns: int) -> bool:
     """Whether the modification time distinguishes the states of an input.
 
-    Times beyond 64 bits are stored as the nearest time within, so the first and the last of these
-    may stand for any of them.
+    Times beyond 64 bits are stored as the nearest time within, so the first and the last one within
+    may each be one of many.
     """
     return not source.is_stream and INT64[0] < mtime_ns < INT64[1]
 

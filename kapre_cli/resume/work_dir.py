@@ -146,19 +146,16 @@ class WorkDir(Resource):
     """The folder ``<output>.partial``, beside the output, that belongs to one run at a time.
 
     The journals in it outlive a run that does not finish, so that another can resume it; they are
-    removed with the folder once the output is in its place. A folder of that name that this program
+    removed with the folder once the output is published. A folder of that name that this program
     did not make, or that another user made, is rejected and left as it is. So is a folder that
-    somebody puts in its place during the run.
+    replaces it during the run. Raise UsageError for these, or if another run works on the output,
+    OutputError if the folder cannot be made.
 
     Attributes:
-        staging: Where the output is assembled.
+        staging: The path at which the output is assembled.
         keeps_journals: Whether the journals are kept when the run ends.
-        published: Whether the output is in its place.
+        published: Whether the output was moved to its path.
         note: A sentence for the user on the file system, if any.
-
-    Raises:
-        UsageError: If another run works on the same output, or another program's file is there.
-        OutputError: If the folder cannot be made.
     """
 
     def __init__(self, output: OutputSettings) -> None:
@@ -203,7 +200,7 @@ class WorkDir(Resource):
         if self._lock.is_by_file:
             self.note = (
                 f"the file system of {quoted(output.path.parent)} has no locks: "
-                f"{quoted(self.folder / OWNER)} keeps other runs away instead"
+                f"{quoted(self.folder / OWNER)} excludes other runs instead"
             )
 
     def _locked(self) -> RunLock:
@@ -216,7 +213,7 @@ class WorkDir(Resource):
             except FileNotFoundError:  # the run before has just removed its folder: retry
                 continue
             except BaseException:
-                with suppress(OSError):  # others may have put something into it
+                with suppress(OSError):  # it is not empty
                     self.folder.rmdir()
                 raise
 
@@ -258,7 +255,7 @@ class WorkDir(Resource):
         rename_to_new(older, target)
 
     def _clear(self) -> list[Path]:
-        """Remove all a run has left but its journals; return unexpected files, which stay."""
+        """Remove all files of a run but its journals; return unexpected files, which stay."""
         unexpected: list[Path] = []
         for path in map(self.folder.joinpath, self._own_names):
             if path.is_dir() and not path.is_symlink():
@@ -268,10 +265,10 @@ class WorkDir(Resource):
         return unexpected
 
     def publish(self, existing: Existing) -> None:
-        """Move the complete output to its place, where only ``existing`` may be replaced.
+        """Move the complete output to its path, where only ``existing`` may be replaced.
 
-        Raise OutputError if it cannot be moved, or something else is there now; that, and an older
-        output, stays. It is also raised with the output in its place, if the disk cannot be synced.
+        Raise OutputError if it cannot be moved, or another file is at its path; that, and an older
+        output, stays. It is also raised after the move, if the disk cannot be synced.
         """
         target = self._output.path
         self.check_in_place()
@@ -310,14 +307,13 @@ class WorkDir(Resource):
         if not self._is_open:
             return
         self._is_open = False
-        with self._resources:
+        with self._resources, wrap_os_errors(self.folder, "removed"):
             if self._is_in_place():  # a folder that was moved is left as it is
-                with wrap_os_errors(self.folder, "removed"):
-                    self._recover()
-                    self._clear()
-                    if not self.keeps_journals:
-                        self.journals.remove_all()
-                        self._remove_folder()
+                self._recover()
+                self._clear()
+                if not self.keeps_journals:
+                    self.journals.remove_all()
+                    self._remove_folder()
 
     def _remove_folder(self) -> None:
         self._lock.remove_files()
@@ -376,8 +372,8 @@ def _check_ours(folder: Path, own_names: Collection[str]) -> None:
 def signals_ignored() -> Iterator[None]:
     """Ignore SIGINT, SIGTERM and SIGHUP while the output is moved into place.
 
-    It takes a moment, and a run stopped in between would be reported as if there were no output.
-    Signals of this time are lost: when it is over nothing is left to stop.
+    A run stopped in this moment would be reported as if there were no output. The signals are lost:
+    nothing is left to stop afterwards.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # signals never reach another thread
