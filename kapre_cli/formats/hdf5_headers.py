@@ -57,7 +57,7 @@ class DatasetHeader(NamedTuple):
 
 
 class FileWindow:
-    """A file with a buffer, for reading what lies close together.
+    """A file with a buffer, for reading bytes that are close together.
 
     The position of the descriptor is neither used nor moved. ``lock`` must be locked while the
     buffer ``data`` is in use.
@@ -80,7 +80,7 @@ class FileWindow:
             self._begin, position = address, 0
         return position
 
-    def holds(self, address: int, n_bytes: int) -> bool:
+    def contains(self, address: int, n_bytes: int) -> bool:
         """Whether the file has bytes at an address."""
         return 0 <= address <= self._size - n_bytes
 
@@ -141,7 +141,7 @@ class HeaderReader:
 
     def _is_plain(self, header: DatasetHeader, dtype: np.dtype[Any]) -> bool:
         n_bytes = prod(header.shape) * dtype.itemsize
-        return n_bytes == header.n_bytes and self._window.holds(header.offset, n_bytes)
+        return n_bytes == header.n_bytes and self._window.contains(header.offset, n_bytes)
 
     def read(self, address: int) -> DatasetHeader | None:
         """Return the header at an address; ``None`` if it is of another kind."""

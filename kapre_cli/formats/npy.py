@@ -405,7 +405,7 @@ def read_arrays(file: IO[bytes]) -> Iterator[npt.NDArray[Any]]:
         The array of each input, in the order of the inputs, with the axes and the type of the run.
 
     Raises:
-        StoredDataError: If the stream ends within an array, or holds something else.
+        StoredDataError: If the stream ends within an array, or contains something else.
 
     >>> stream = BytesIO()
     >>> for n_time in (3, 5):

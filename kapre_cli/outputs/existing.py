@@ -111,7 +111,7 @@ def check_outside_outputs(what: str, path: Path) -> None:
         if is_output_folder(folder):
             raise UsageError(
                 f"the {what} {quoted(path)} would lie in {quoted(folder)}, which is an output of "
-                "kapre-extract and holds nothing else; name another folder"
+                "kapre-extract and has no other files; name another folder"
             )
 
 
@@ -224,7 +224,7 @@ def _first_unexpected(path: Path, _state: tuple[int, ...]) -> str | None:
 
 
 def check_unmixed(path: Path, format_: Format, moved_from: Path | None = None) -> None:
-    """Raise UsageError for a folder that is no output, or holds unexpected files.
+    """Raise UsageError for a folder that is no output, or has unexpected files.
 
     The message names the folder as ``moved_from`` if it is given.
     """

@@ -254,7 +254,7 @@ def differences(stored: OutputMetadata, wanted: OutputMetadata) -> list[str]:
 
 
 def _difference(name: str, stored: Any, wanted: Any) -> str:
-    return f"{name}: {stored!r} there, {wanted!r} now"
+    return f"{name}: {stored!r} before, {wanted!r} now"
 
 
 def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
