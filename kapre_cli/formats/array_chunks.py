@@ -86,10 +86,9 @@ class ArrayCrc32:
             return
         if values.size == 0:
             return
-        places = np.ndindex(values.shape[: self._time_axis])
-        for row, place in enumerate(places):
-            part = np.ascontiguousarray(values[place])
-            self._rows[row] = crc32(part.data, self._rows[row])
+        for number, row in enumerate(np.ndindex(values.shape[: self._time_axis])):
+            part = np.ascontiguousarray(values[row])
+            self._rows[number] = crc32(part.data, self._rows[number])
 
     def value(self) -> int:
         """Return the checksum of all chunks."""

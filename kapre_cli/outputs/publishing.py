@@ -33,19 +33,12 @@ def publish(
     remedy: Text = OF_ANOTHER_FILE,
     format_: Format | None = None,
 ) -> None:
-    """Move a finished file, or a finished folder of features, to its path.
+    """Move a finished file, or a finished folder of ``format_``, from ``made`` to ``target``.
 
-    The older output is checked twice, the second time where no other program finds it any more.
-    Raise OutputError if ``target`` differs from ``expected``, or ``target`` or ``made`` has an
-    unexpected file; nothing is moved then.
-
-    Args:
-        made: The file or folder, on the same file system. The older one may be here afterwards.
-        target: Its new path.
-        replaced: Another path where the older one may be afterwards.
-        expected: The stamp of the output that may be replaced; ``None``: none may be.
-        remedy: The remedy of a differing target, for the message.
-        format_: The format of a folder.
+    The older output is checked twice, the second time where no other program finds it any more. It
+    may be at ``made`` or at ``replaced`` afterwards, which are on the same file system. Raise
+    OutputError, with the ``remedy``, if its stamp is not ``expected`` (``None``: there is none), or
+    it or ``made`` has an unexpected file; nothing is moved then.
     """
     is_folder = format_ is not None and format_.is_folder
     if format_ is not None and is_folder:

@@ -76,9 +76,8 @@ class BlockEntry(NamedTuple):
 class Journal(Resource):
     """An append-only file of computed blocks; raise OutputError if it cannot be opened.
 
-    The file ``path`` is new, or was made for this journal; it may be no link and must be empty.
-    Finished work is synced to the disk within ``seconds_at_risk``; with ``None`` it never is, since
-    nothing resumes the run.
+    The file ``path`` is missing or empty, and no link. Finished work is synced to the disk within
+    ``seconds_at_risk``; with ``None`` it never is, since nothing resumes the run.
     """
 
     def __init__(
@@ -242,9 +241,9 @@ def is_identified_by_mtime(source: Source, mtime_ns: int) -> bool:
 
 
 def identity(metadata: InputMetadata, non_finite: str, content: str = "") -> int:
-    """Return a number for all that an input's blocks depend on and that may change between runs.
+    """Return a checksum of all that may change between runs and that an input's blocks depend on.
 
-    Metadata that is known only after the whole file is read does not count. ``content`` is the
+    Metadata that is known only after all of the file is read does not count. ``content`` is the
     SHA-256 of its bytes, where path and time do not distinguish its states.
     """
     opened = metadata._replace(n_non_finite=0, n_silent_channels=0, sha256="", crc32=0)
