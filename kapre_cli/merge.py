@@ -17,8 +17,7 @@ from kapre_cli.inputs import Source, prefix_conflicts
 from kapre_cli.outputs.existing import existing_output, is_occupied
 from kapre_cli.outputs.publishing import PARTIAL_SUFFIX
 from kapre_cli.outputs.validation import check_not_in_work_folder, validate_output
-from kapre_cli.resume.journals import replay
-from kapre_cli.resume.previous_run import differing, settings_of
+from kapre_cli.resume.previous_run import differing, replay, settings_of
 from kapre_cli.resume.work_dir import WorkDir, signals_ignored
 from kapre_cli.run_result import RunResult
 from kapre_cli.settings import OutputSettings, Shard

@@ -398,14 +398,14 @@ def test_a_folder_with_other_files_in_it_is_not_replaced(audio: Path, program: A
     (output / "thesis.txt").write_text("mine")
     ended = program("spectrogram", audio, "-o", output, "--overwrite")
     assert ended.code == 2
-    assert "thesis.txt' in the output is not of this program's making" in ended.err
+    assert "thesis.txt' in the output was not made by this program" in ended.err
     assert (output / "thesis.txt").read_text() == "mine"
     (output / "thesis.txt").unlink()
     assert program("spectrogram", audio, "-o", output, "--overwrite").code == 0
     (output / "manifest.jsonl").unlink()
     ended = program("spectrogram", audio, "-o", output, "--overwrite")
     assert ended.code == 2
-    assert "is not a whole output of kapre-extract" in ended.err
+    assert "is not a complete output of kapre-extract" in ended.err
 
 
 @pytest.mark.parametrize("more", ["empty/", "link", "a.wav.npy"])
@@ -423,7 +423,7 @@ def test_a_folder_with_other_folders_in_it_is_not_replaced(
         (output / more).mkdir()
     ended = program("spectrogram", audio, "-o", output, "--overwrite")
     assert ended.code == 2
-    assert "is not of this program's making" in ended.err
+    assert "was not made by this program" in ended.err
     assert (output / more).exists()
 
 
@@ -463,7 +463,7 @@ def test_an_hdf5_with_other_data_in_it_is_not_replaced(
     before = output.read_bytes()
     ended = program("spectrogram", audio, "-o", output, flag)
     assert ended.code == 2
-    assert f"'{named}' in the output '{output}' is not of this program's making" in ended.err
+    assert f"'{named}' in the output '{output}' was not made by this program" in ended.err
     assert output.read_bytes() == before
     output.write_bytes(before[:5000])  # damaged: nobody can read what is in it
     assert program("spectrogram", audio, "-o", output, "--overwrite").code == 0
@@ -498,7 +498,7 @@ def test_names_that_cannot_be_files_are_refused_before_any_work(audio: Path, pro
     for name in ("x" * 246 + ".h5", "x" * 300 + ".h5", "x" * 250):
         ended = program("spectrogram", audio, "-o", audio.parent / name)
         assert ended.code == 2
-        assert "is too long: with '.partial' behind it" in ended.err
+        assert "is too long: with '.partial' at its end" in ended.err
     assert program("spectrogram", audio, "-o", audio.parent / "out.h5").code == 0
     (audio / long).unlink()
     for folder, taken in (("a.wav.npy", "a.wav.npy"), ("manifest.jsonl", "manifest.jsonl")):

@@ -18,7 +18,7 @@ from kapre_cli.cli import run
 from kapre_cli.cli.streams import echo
 from kapre_cli.formats.hdf5_index import index_datasets
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata, dumps
-from kapre_cli.formats.npy_writer import root_dict
+from kapre_cli.formats.npy import root_dict
 from kapre_cli.inspect.summary import chosen
 from kapre_cli.layers import MelspectrogramConfig, SpectrogramConfig
 from kapre_cli.settings import AudioSettings, ExtractionSettings, LayerConfig, OutputSettings
@@ -252,7 +252,7 @@ NO_OUTPUTS = {
     "fifo": "is not a plain file",
     "notes.txt": "is no output of kapre-extract, and no recording that can be read: it is not WAV",
     "empty.h5": "is no output of kapre-extract, and no recording that can be read: the file is",
-    "torn.h5": "cannot be read: it is not a whole HDF5 file",
+    "torn.h5": "cannot be read: it is not a complete HDF5 file",
     "cut.wav": "is no output of kapre-extract, and no recording that can be read: the file ends",
 }
 

@@ -16,10 +16,9 @@ from hypothesis import strategies as st
 from kapre_cli.errors import OutputError, StoredDataError, UsageError
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.layers import SpectrogramConfig
-from kapre_cli.resume.input_state import identity
-from kapre_cli.resume.journal import HEAD, MAGIC, Journal
-from kapre_cli.resume.journals import Journals, JournalState, replay
-from kapre_cli.resume.work_dir import WorkDir
+from kapre_cli.resume.journal import HEAD, MAGIC, Journal, identity
+from kapre_cli.resume.previous_run import JournalState, replay
+from kapre_cli.resume.work_dir import Journals, WorkDir
 from kapre_cli.settings import AudioSettings, OutputSettings
 from tests import reference
 

@@ -13,7 +13,7 @@ import pytest
 
 import kapre_cli
 from kapre_cli.errors import StoredDataError
-from kapre_cli.outputs.run_lock import MARKER
+from kapre_cli.outputs.locked_folders import MARKER
 from kapre_cli.resume.journal import HEAD, MAGIC
 from tests import reference
 from tests.conftest import ended_of, write_audio

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 import kapre_cli
-import kapre_cli.formats.hdf5_reader  # before a constant that it takes over is changed
 from kapre_cli import merge as merging
 from kapre_cli.formats import hdf5_writer as hdf5
 from kapre_cli.outputs.existing import Existing
@@ -290,7 +289,7 @@ def test_outputs_that_may_not_be_replaced_are_left_alone(
         message = refused(program, name, *parts)
         assert f"the output '{name}' exists; --overwrite replaces it once" in message
     Path("old/mine.txt").write_text("mine")
-    assert "is not of this program's making" in refused(program, "old", *parts, "--overwrite")
+    assert "was not made by this program" in refused(program, "old", *parts, "--overwrite")
     assert "is not empty and not an output" in refused(program, "audio", *parts, "--overwrite")
     assert "is one of the inputs" in refused(program, parts[0], *parts, "--overwrite")
     os.symlink(parts[0], "link.h5")

@@ -163,7 +163,7 @@ TAKE = """
 import os, sys, time
 from pathlib import Path
 from kapre_cli.errors import UsageError
-from kapre_cli.outputs.run_lock import RunLock
+from kapre_cli.outputs.locked_folders import RunLock
 
 here, name, rounds = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 if not rounds:
@@ -252,7 +252,7 @@ def test_what_a_killed_run_left_of_its_owner_is_removed(here: Path, on_odd_disk:
 AS_ANOTHER_USER = """
 import codecs, json, os, sys
 from pathlib import Path
-from kapre_cli.outputs.run_lock import RunLock
+from kapre_cli.outputs.locked_folders import RunLock
 
 folder = Path(sys.argv[1])
 codecs.lookup("ascii")

@@ -605,7 +605,7 @@ def test_without_a_key_the_first_few_are_drawn(output: Path, program: Any) -> No
 USAGE = {
     "no picture": (["-o", "p.jpeg"], "'p.jpeg' has none of the suffixes .png, .pdf, .svg"),
     "no folder": (["-o", "gone/p.png"], "the folder 'gone' for the picture 'p.png' does not exist"),
-    "a folder": (["-o", "dir.png"], "'dir.png' is a folder; a file was asked for"),
+    "a folder": (["-o", "dir.png"], "'dir.png' is a folder, which is not replaced"),
     "no key": (
         ["9.wav", "-o", "p.png"],
         "'o.h5': no input has the key '9.wav'; the output has 7 keys, similar keys are ",

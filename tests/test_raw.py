@@ -107,7 +107,7 @@ def test_a_raw_input_gives_what_its_wav_gives(tmp_path: Path, program: Any) -> N
         other = ("--raw-format", f"s16be,{SR},{N_CHANNELS}", "--resume")
         ended = program("spectrogram", *named, "-o", output, *other, *OPTIONS)
         assert ended.code == 2
-        assert "raw_format: 's16le,8000,3' there, 's16be,8000,3' now" in ended.err
+        assert "raw_format: 's16le,8000,3' before, 's16be,8000,3' now" in ended.err
         ended = program("spectrogram", *named, "-o", output, *raw, *OPTIONS, "--resume")
         assert "is up to date" in ended.err
 

@@ -46,7 +46,7 @@ def test_one_wrong_byte_is_told(number: int, tmp_path: Path) -> None:
     read_back = ReadBack()
     for one, place in enumerate(places):
         read_back.add(f"a{one}", place, zlib.crc32(PARTS[one]))
-    with pytest.raises(StoredDataError, match=f"'a{number}' does not hold what was written"):
+    with pytest.raises(StoredDataError, match=f"'a{number}' is not stored as it was written"):
         read_back.finish()
     assert f"a{number}" not in read_back.compared
 

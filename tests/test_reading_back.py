@@ -12,7 +12,7 @@ import pytest
 
 from kapre_cli import open_features
 from kapre_cli.resume.journal import Journal
-from kapre_cli.resume.journals import Journals
+from kapre_cli.resume.work_dir import Journals
 from tests.conftest import ended_of
 from tests.test_journal import ROOT
 from tests.warm import Nursery, nursery

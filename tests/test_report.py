@@ -24,7 +24,7 @@ from kapre_cli.cli.event_lines import FailureCounts
 from kapre_cli.cli.report_file import check_report, open_report
 from kapre_cli.errors import AudioReadError, OutputError, SettingsError
 from kapre_cli.failure_limit import MaxFailures
-from kapre_cli.outputs.run_lock import MARKER
+from kapre_cli.outputs.locked_folders import MARKER
 from kapre_cli.result_log import ResultLog
 from kapre_cli.settings import OutputSettings
 from tests import reference
@@ -295,7 +295,7 @@ def states_below(folder: Path) -> dict[str, tuple[int, ...]]:
     ("report", "output", "message"),
     [
         ("gone/r.jsonl", "out.h5", "the folder 'gone' for the report 'r.jsonl' does not exist"),
-        ("audio", "out.h5", "the report 'audio' is a folder; a file was asked for"),
+        ("audio", "out.h5", "the report 'audio' is a folder, which is not replaced"),
         ("audio/0.wav", "out.h5", "the report 'audio/0.wav' is one of the inputs"),
         ("link.wav", "out.h5", "the report 'link.wav' is one of the inputs"),
         ("out.h5", "out.h5", "the report 'out.h5' would be part of the output 'out.h5'"),

@@ -18,7 +18,7 @@ from kapre_cli.extract import disk_usage
 from kapre_cli.extract.executor import previews
 from kapre_cli.extract.tasks import Preview
 from kapre_cli.inputs import Source
-from kapre_cli.outputs.run_lock import MARKER
+from kapre_cli.outputs.locked_folders import MARKER
 from tests import reference
 from tests.conftest import Ended, blocks_of, files_below, interrupted_after, write_audio
 from tests.stress.runs import check_valid, content
@@ -244,15 +244,15 @@ def test_an_array_that_is_gone_from_the_output_is_computed_anew(
 
 
 OTHER_SETTINGS: dict[tuple[object, ...], str] = {
-    ("--n-mels", 21): "n_mels: 20 there, 21 now",
-    ("--decibel",): "return_decibel_melgram: False there, True now",
-    ("--n-hop", 101): "n_hop: 100 there, 101 now",
-    ("--mono",): "mono: False there, True now",
-    ("--channel", 0): "channels: None there, [0] now",
-    ("--dtype", "float64"): "dtype: 'float32' there, 'float64' now",
-    ("--compression", "lzf"): "compression: 'none' there, 'lzf' now",
-    ("--engine", "keras"): "engine: 'numpy' there, 'keras' now",
-    ("--sr", 16000, "--resample"): "sr: 8000 there, 16000 now",
+    ("--n-mels", 21): "n_mels: 20 before, 21 now",
+    ("--decibel",): "return_decibel_melgram: False before, True now",
+    ("--n-hop", 101): "n_hop: 100 before, 101 now",
+    ("--mono",): "mono: False before, True now",
+    ("--channel", 0): "channels: None before, [0] now",
+    ("--dtype", "float64"): "dtype: 'float32' before, 'float64' now",
+    ("--compression", "lzf"): "compression: 'none' before, 'lzf' now",
+    ("--engine", "keras"): "engine: 'numpy' before, 'keras' now",
+    ("--sr", 16000, "--resample"): "sr: 8000 before, 16000 now",
     ("--format", "npy-directory"): "is a file; a folder of .npy files was asked for",
 }
 
@@ -302,7 +302,7 @@ def test_another_layer_is_other_settings(audio: Path, tmp_path: Path, program: A
     assert program("melspectrogram", audio, "-o", output, *SMALL).code == 0
     ended = program("spectrogram", audio, "-o", output, *SMALL[:4], "--resume")
     assert ended.code == 2
-    assert "layer: 'Melspectrogram' there, 'Spectrogram' now" in ended.err
+    assert "layer: 'Melspectrogram' before, 'Spectrogram' now" in ended.err
 
 
 def test_failed_inputs_are_tried_again_and_options_may_mend_them(
@@ -364,7 +364,7 @@ def test_unverified_work_does_not_stand_for_verified(
     assert program(*arguments, "--no-verify-audio").code == 0
     ended = program(*arguments, "--resume")
     assert ended.code == 2
-    assert "verify_audio: False there, True now" in ended.err
+    assert "verify_audio: False before, True now" in ended.err
     assert program(*arguments, "--overwrite").code == 0
     assert "3 skipped" in program(*arguments, "--resume", "--no-verify-audio").err
 
@@ -379,7 +379,7 @@ def test_an_old_output_stays_until_the_new_one_is_there(
     assert interrupted(program, (*arguments, "--overwrite"), 3).code == 130
     assert content(output) == before
     ended = program(*arguments, "--resume")
-    assert (ended.code, "there, False now" in ended.err) == (2, True)
+    assert (ended.code, "before, False now" in ended.err) == (2, True)
     assert program(*arguments, "--resume", "--overwrite").code == 0
     assert content(output) != before
 
@@ -435,7 +435,7 @@ def test_a_kill_between_the_moves_of_a_pair_is_healed(
     # Metadata without an array may be what a killed run leaves, and somebody's own.
     output.unlink()
     ended = program(*arguments)
-    assert (ended.code, "is in the way" in ended.err) == (2, True)
+    assert (ended.code, "of an array that is missing" in ended.err) == (2, True)
     assert program(*arguments, "--resume").code == 0
     assert content(output) == whole
     output.unlink()

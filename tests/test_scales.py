@@ -297,10 +297,10 @@ def test_scales_are_a_setting_that_resuming_keeps(labelled: Path, here: Path, pr
     before = labelled.read_bytes()
     run = (*VALID, *RECORDINGS, "-o")
     ended = program(*run, labelled, "--resume")
-    assert (ended.code, "dimension_scales: True there, False now" in ended.err) == (2, True)
+    assert (ended.code, "dimension_scales: True before, False now" in ended.err) == (2, True)
     assert program(*run, here / "plain.h5").code == 0
     ended = program(*run, here / "plain.h5", "--resume", SCALES)
-    assert (ended.code, "dimension_scales: False there, True now" in ended.err) == (2, True)
+    assert (ended.code, "dimension_scales: False before, True now" in ended.err) == (2, True)
     ended = program("merge", labelled, here / "plain.h5", "-o", here / "x.h5")
     assert (ended.code, "dimension_scales: False, not True" in ended.err) == (2, True)
     assert program(*run, labelled, SCALES, "--resume").code == 0
@@ -368,7 +368,7 @@ def describe(file: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lengthen, "wrong: 'time_2' promises"),
+        (lengthen, "wrong: 'time_2' declares"),
         (move, "wrong: the dimension scale 'time_2' is not that of its arrays"),
         (link, "wrong: 'time_2' is a link to another place"),
         (repeat, "wrong: 'time_2' is not stored as this program does"),

@@ -91,7 +91,7 @@ def require_two(path: Path, kind: str, at: int) -> None:
         opened(path)
     assert str(told.value) == (
         f"a second file ({kind}) begins after its samples, at byte {at:,}: two recordings were "
-        "joined; split them, or --allow-truncated reads the first"
+        "joined; split them, or allow_truncated=True reads the first"
     )
 
 

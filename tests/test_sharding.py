@@ -233,7 +233,7 @@ def test_a_shard_goes_on_as_itself_alone(audio: Path, tmp_path: Path, program: A
         more = ("--shard", other) if other else ()
         ended = program(*arguments, *more, "--resume")
         assert ended.code == 2
-        assert f"shard: '1/2' there, {now} now" in ended.err
+        assert f"shard: '1/2' before, {now} now" in ended.err
     assert "is up to date" in program(*arguments, "--shard", "1/2", "--resume").err
 
 

@@ -93,7 +93,7 @@ def test_what_is_skipped_is_said(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
     inputs = discover([str(tmp_path)])
     assert [source.key for source in inputs.sources] == ["a.wav", "linked/d.wav"]
-    said = "\n".join(inputs.notes)
+    said = "\n".join(map(str, inputs.notes))
     assert "link' is a link to a folder and was not followed" in said
     assert "skipped 1 AppleDouble file (._*)" in said
     assert "skipped 3 files with another ending than .wav, .wave, .flac" in said
@@ -113,15 +113,14 @@ def test_what_is_hidden_is_skipped_below_a_folder_unless_asked_for(tmp_path: Pat
     touch(tmp_path, *HIDDEN, *SHOWN, "._r.wav", ".hidden.txt")
     inputs = discover([str(tmp_path)])
     assert sorted(source.key for source in inputs.sources) == sorted(SHOWN)
-    note = inputs.notes[0]
-    assert note == (
+    assert str(inputs.notes[0]) == (
         f"{str(tmp_path)!r}: skipped 13 hidden folders ('#snapshot', '$RECYCLE.BIN', "
         "'$Recycle.Bin', ...) and 3 hidden files ('...o.wav', '.m.wav', 'site/.n.FLAC'); "
-        "--hidden includes them"
+        "hidden=True includes them"
     )
     inputs = discover([str(tmp_path)], hidden=True)
     assert sorted(source.key for source in inputs.sources) == sorted((*HIDDEN, *SHOWN))
-    assert not [note for note in inputs.notes if "--hidden" in note]
+    assert not [note for note in inputs.notes if "hidden" in str(note)]
 
 
 def test_a_folder_that_is_named_is_taken_whatever_its_name(
@@ -145,9 +144,9 @@ def test_a_folder_whose_audio_is_all_hidden_says_so(tmp_path: Path) -> None:
     inputs = discover([str(tmp_path / name) for name in ("one", "two", "three", "four")])
     nothing = "holds no audio: no file ends in .wav, .wave, .flac"
     assert not inputs.sources
-    assert [refusal.reason for refusal in inputs.rejected_paths] == [
-        "holds audio only where it is hidden, such as '.git/annex/a.wav'; --hidden includes it",
-        "holds audio only where it is hidden, such as '.b.wav'; --hidden includes it",
+    assert [str(rejected.reason) for rejected in inputs.rejected_paths] == [
+        "holds audio only where it is hidden, such as '.git/annex/a.wav'; hidden=True includes it",
+        "holds audio only where it is hidden, such as '.b.wav'; hidden=True includes it",
         nothing,
         nothing,
     ]
@@ -190,7 +189,7 @@ def test_a_folder_without_audio_is_a_failure(tmp_path: Path) -> None:
     inputs = discover([str(tmp_path / "empty"), str(tmp_path / "full")])
     assert len(inputs.sources) == 1
     assert [Path(one.path).name for one in inputs.rejected_paths] == ["empty"]
-    assert "no audio" in inputs.rejected_paths[0].reason
+    assert "no audio" in str(inputs.rejected_paths[0].reason)
 
 
 def test_an_unreadable_folder_is_a_failure(unprivileged: Path) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import kapre_cli
 from kapre_cli.errors import StoredDataError
 from kapre_cli.formats import features
-from kapre_cli.formats.checksum import ArrayCrc32
+from kapre_cli.formats.array_chunks import ArrayCrc32
 from kapre_cli.formats.features import Values
 from kapre_cli.formats.hdf5_index import Hdf5Index, index_datasets
 from kapre_cli.formats.metadata import InputMetadata
@@ -440,7 +440,7 @@ def test_torn_and_foreign_files_are_refused(audio: Path, tmp_path: Path, program
     output = tmp_path / "out.h5"
     assert program("melspectrogram", audio, "-o", output, *MEL).code == 0
     os.truncate(output, output.stat().st_size // 2)
-    with pytest.raises(StoredDataError, match=r"out.h5' cannot be read: it is not a whole HDF5"):
+    with pytest.raises(StoredDataError, match=r"out.h5' cannot be read: it is not a complete HDF5"):
         kapre_cli.open_features(output)
     with pytest.raises(FileNotFoundError):
         kapre_cli.open_features(tmp_path / "missing.h5")

@@ -265,7 +265,7 @@ def _arrays(
 ) -> "Iterator[tuple[Features, list[str], View, str]]":
     """Open the arrays to draw; yield them, the keys, the view, and a noun for the keys."""
     from kapre_cli.formats.opening import is_output, open_features
-    from kapre_cli.outputs.scratch import scratch_folder
+    from kapre_cli.outputs.locked_folders import scratch_folder
 
     source, *others = named
     if not os.path.lexists(source):

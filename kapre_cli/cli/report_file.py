@@ -20,8 +20,8 @@ from kapre_cli.outputs.existing import (
     check_regular,
     stamp_of,
 )
+from kapre_cli.outputs.locked_folders import scratch_folder
 from kapre_cli.outputs.publishing import PARTIAL_SUFFIX, publish
-from kapre_cli.outputs.scratch import scratch_folder
 from kapre_cli.outputs.validation import check_not_an_input
 from kapre_cli.result_log import is_header
 from kapre_cli.settings import STANDARD_OUTPUT, OutputSettings

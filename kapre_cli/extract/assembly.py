@@ -10,7 +10,7 @@ import numpy as np
 from kapre_cli.errors import FeatureError
 from kapre_cli.formats.array_chunks import ArrayChunks, Chunk, frame_index
 from kapre_cli.resume.journal import BlockEntry
-from kapre_cli.resume.journals import Journals
+from kapre_cli.resume.work_dir import Journals
 from kapre_cli.settings import DTYPES, LayerConfig
 from kapre_cli.text import Argument, Text
 

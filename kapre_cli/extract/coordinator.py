@@ -37,7 +37,8 @@ from kapre_cli.extract.tasks import (
 )
 from kapre_cli.inputs import InputStream
 from kapre_cli.osutil import n_processors
-from kapre_cli.resume.journals import Journals, replay
+from kapre_cli.resume.previous_run import replay
+from kapre_cli.resume.work_dir import Journals
 from kapre_cli.run_result import RunResult
 
 _TASK_BYTES = 2**23  # of the files of one task, at most

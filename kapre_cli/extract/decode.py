@@ -19,8 +19,7 @@ from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.framing import Framing
 from kapre_cli.inputs import Source
 from kapre_cli.osutil import Resource
-from kapre_cli.resume.input_state import input_state
-from kapre_cli.resume.journal import BlockEntry, Journal
+from kapre_cli.resume.journal import BlockEntry, Journal, input_state
 from kapre_cli.settings import ExtractionSettings, LayerConfig
 from kapre_cli.settings.checks import within_int64
 from kapre_cli.text import Argument, Text, counted

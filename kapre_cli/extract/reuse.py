@@ -1,6 +1,6 @@
 """Decide which results of earlier runs a run reuses, instead of computing them.
 
-See :mod:`kapre_cli.resume.input_state` for single blocks of an input.
+See :func:`kapre_cli.resume.journal.input_state` for single blocks of an input.
 """
 
 import os
@@ -15,7 +15,7 @@ from kapre_cli.extract.jobs import Job
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.inputs import Source, is_hidden
 from kapre_cli.osutil import open_to_read
-from kapre_cli.resume.input_state import is_identified_by_mtime
+from kapre_cli.resume.journal import is_identified_by_mtime
 from kapre_cli.resume.previous_run import PreviousRun
 from kapre_cli.run_result import RunResult
 from kapre_cli.settings import ExtractionSettings

@@ -15,11 +15,10 @@ from kapre_cli.extract.tasks import TaskSettings
 from kapre_cli.formats.metadata import OutputMetadata
 from kapre_cli.inputs import InputStream, Source
 from kapre_cli.outputs.existing import existing_output
-from kapre_cli.outputs.scratch import scratch_folder
+from kapre_cli.outputs.locked_folders import scratch_folder
 from kapre_cli.outputs.validation import validate_output
-from kapre_cli.resume.journals import Journals, replay
-from kapre_cli.resume.previous_run import PreviousRun, check_no_kept_work
-from kapre_cli.resume.work_dir import WorkDir
+from kapre_cli.resume.previous_run import PreviousRun, check_no_kept_work, replay
+from kapre_cli.resume.work_dir import Journals, WorkDir
 from kapre_cli.run_result import RunResult
 from kapre_cli.settings import ExtractionSettings
 from kapre_cli.settings.keras_file import resolved

@@ -21,14 +21,14 @@ from kapre_cli.extract.disk_usage import output_bytes
 from kapre_cli.extract.jobs import NO_ENTRIES, Job
 from kapre_cli.extract.reuse import ReusePolicy
 from kapre_cli.extract.tasks import TaskSettings
-from kapre_cli.formats.array_chunks import ArrayChunks, Chunk, stored_array
-from kapre_cli.formats.npy_writer import write_array
+from kapre_cli.formats.array_chunks import ArrayChunks, Chunk
+from kapre_cli.formats.features import stored_array
+from kapre_cli.formats.npy import write_array
 from kapre_cli.formats.opening import check_written
 from kapre_cli.formats.writer import FeatureWriter
 from kapre_cli.osutil import check_free_bytes
 from kapre_cli.outputs.existing import Existing
-from kapre_cli.resume.journals import Journals
-from kapre_cli.resume.work_dir import WorkDir, signals_ignored
+from kapre_cli.resume.work_dir import Journals, WorkDir, signals_ignored
 from kapre_cli.run_result import RunResult
 from kapre_cli.settings import ExtractionSettings
 from kapre_cli.text import quoted

@@ -3,7 +3,7 @@
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import Any, NoReturn
 
 from kapre_cli.formats.npy_names import (
     MANIFEST_NAME,
@@ -14,12 +14,6 @@ from kapre_cli.formats.npy_names import (
 )
 from kapre_cli.settings.formats import Format, read_beginning
 from kapre_cli.version import PROGRAM
-
-if TYPE_CHECKING:
-    from kapre_cli.formats.hdf5_reader import Hdf5Features
-    from kapre_cli.formats.hdf5_writer import Hdf5Writer
-    from kapre_cli.formats.npy_reader import NpyDirectoryFeatures, NpyFeatures
-    from kapre_cli.formats.npy_writer import NpyDirectoryWriter, NpyWriter
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 # The attribute `format` at the beginning of HDF5 files: its name, its type, its value.
@@ -47,13 +41,13 @@ class Hdf5Format(Format):
         beginning = read_beginning(path)
         return beginning.startswith(_HDF5_MAGIC) and _OUR_MARK.search(beginning) is not None
 
-    def open(self, path: Path) -> "Hdf5Features":
+    def open(self, path: Path) -> Any:
         """Open an HDF5 file."""
         from kapre_cli.formats.hdf5_reader import Hdf5Features
 
         return Hdf5Features(path)
 
-    def writer_class(self) -> "type[Hdf5Writer]":
+    def writer_class(self) -> Any:
         """Return the writer, with h5py loaded."""
         from kapre_cli.formats.hdf5_writer import Hdf5Writer
 
@@ -84,15 +78,15 @@ class NpyFormat(Format):
         with path.open("rb") as file:
             return file.read(len(_SIDECAR_BEGINNING)) == _SIDECAR_BEGINNING
 
-    def open(self, path: Path) -> "NpyFeatures":
+    def open(self, path: Path) -> Any:
         """Open a single .npy file."""
-        from kapre_cli.formats.npy_reader import NpyFeatures
+        from kapre_cli.formats.npy import NpyFeatures
 
         return NpyFeatures(path)
 
-    def writer_class(self) -> "type[NpyWriter]":
+    def writer_class(self) -> Any:
         """Return the writer of a single array."""
-        from kapre_cli.formats.npy_writer import NpyWriter
+        from kapre_cli.formats.npy import NpyWriter
 
         return NpyWriter
 
@@ -113,15 +107,15 @@ class NpyDirectoryFormat(Format):
         """Whether a folder has the file of the root metadata."""
         return (path / ROOT_NAME).is_file()
 
-    def open(self, path: Path) -> "NpyDirectoryFeatures":
+    def open(self, path: Path) -> Any:
         """Open a folder of .npy files."""
-        from kapre_cli.formats.npy_reader import NpyDirectoryFeatures
+        from kapre_cli.formats.npy import NpyDirectoryFeatures
 
         return NpyDirectoryFeatures(path)
 
-    def writer_class(self) -> "type[NpyDirectoryWriter]":
+    def writer_class(self) -> Any:
         """Return the writer of a folder of .npy files."""
-        from kapre_cli.formats.npy_writer import NpyDirectoryWriter
+        from kapre_cli.formats.npy import NpyDirectoryWriter
 
         return NpyDirectoryWriter
 

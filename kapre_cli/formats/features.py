@@ -4,7 +4,7 @@ import difflib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import contextmanager
 from itertools import islice
 from math import prod
 from pathlib import Path
@@ -15,7 +15,15 @@ import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError
 from kapre_cli.events import Observer, PhaseInputEnded, PhaseProgress, ignore
-from kapre_cli.formats.checksum import ArrayCrc32, crc32, little_endian
+from kapre_cli.formats.array_chunks import (
+    ArrayChunks,
+    ArrayCrc32,
+    Chunk,
+    RawChunks,
+    crc32,
+    frame_index,
+    little_endian,
+)
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.formats.validation import check_shape
 from kapre_cli.framing import largest_power_of_two, spans
@@ -28,18 +36,6 @@ ChunkVisitor = Callable[[npt.NDArray[Any]], object]
 
 BLOCK_VALUES = 2**22  # of an array, read at once
 _SMALL_VALUES = 2**16
-
-
-@dataclass(frozen=True)
-class RawChunks:
-    """An array as it is stored compressed.
-
-    Arrays of one shape, type and ``packing`` (chunk shape and filters) have interchangeable chunks.
-    ``chunks`` yields each chunk in order: its start, the filters left out, its bytes.
-    """
-
-    packing: tuple[Any, ...]
-    chunks: Callable[[], Iterator[tuple[tuple[int, ...], int, bytes]]]
 
 
 class Values(ABC):
@@ -70,24 +66,20 @@ class Values(ABC):
 
         Each part is passed to ``visit`` as it is read, in any shape.
         """
-        crc, is_swapped = 0, self.dtype.str.startswith(">")
+        visit = visit or (lambda _values: None)
         parts = self.parts()
         if parts is None:
-            return self._crc32_of_blocks(time_axis, visit)
+            array_crc = ArrayCrc32(self.shape, time_axis, self.dtype.itemsize)
+            for values in self.blocks(time_axis):
+                array_crc.add(little_endian(values))
+                visit(values)
+            return array_crc.value()
+        crc, is_swapped = 0, self.dtype.str.startswith(">")
         for part in parts:
             values = np.frombuffer(part, self.dtype)
             crc = crc32(little_endian(values).data if is_swapped else part, crc)
-            if visit is not None:
-                visit(values)
+            visit(values)
         return crc
-
-    def _crc32_of_blocks(self, time_axis: int, visit: ChunkVisitor | None) -> int:
-        crc = ArrayCrc32(self.shape, time_axis, self.dtype.itemsize)
-        for values in self.blocks(time_axis):
-            crc.add(little_endian(values))
-            if visit is not None:
-                visit(values)
-        return crc.value()
 
     def blocks(self, time_axis: int) -> Iterator[npt.NDArray[Any]]:
         """Yield all values in blocks along the time axis, some megabytes at a time."""
@@ -129,10 +121,8 @@ class StoredArray:
         self.offset = values.offset
 
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
-        try:
+        with self._reading():
             return self._values[index]
-        except (OSError, RuntimeError) as error:  # HDF5's errors are either
-            raise self._unreadable(error) from error
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         if copy is False:
@@ -159,10 +149,8 @@ class StoredArray:
         ``visit`` is called with all values, part by part, as they are read, for more checks. Raise
         StoredDataError if the values have changed or cannot be read.
         """
-        try:
+        with self._reading():
             found = self._values.crc32(self.axes.index("time"), visit)
-        except (OSError, RuntimeError) as error:
-            raise self._unreadable(error) from error
         self.check_crc32(found)
 
     def has_bytes_of(self, other: "StoredArray") -> bool:
@@ -178,10 +166,8 @@ class StoredArray:
     def content(self) -> bytes | None:
         """Return all bytes of a small array; ``None`` if it is large or not stored unchanged."""
         parts = self._values.parts() if prod(self.shape) < _SMALL_VALUES else None
-        try:
+        with self._reading():
             return None if parts is None else b"".join(parts)
-        except OSError as error:
-            raise self._unreadable(error) from error
 
     def progress_visitor(self, emit: Observer) -> ChunkVisitor | None:
         """Return a function that emits the progress of each part passed to it.
@@ -206,11 +192,38 @@ class StoredArray:
                 f"they were written with {self.metadata.crc32:08x}"
             )
 
-    def _unreadable(self, error: Exception) -> StoredDataError:
-        return StoredDataError(f"{quoted(self.key)} cannot be read: {error}")
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, RuntimeError) as error:  # HDF5's errors are either
+            raise StoredDataError(f"{quoted(self.key)} cannot be read: {error}") from error
 
     def __repr__(self) -> str:
         return f"<{quoted(self.key)} {dict(zip(self.axes, self.shape, strict=True))} {self.dtype}>"
+
+
+def stored_array(stored: StoredArray, config: LayerConfig) -> ArrayChunks:
+    """Return the array of another output, cut into chunks as if from the journal."""
+    time_axis, channel_axis = config.axes.index("time"), config.axes.index("channel")
+    n_time, n_channels = stored.shape[time_axis], stored.shape[channel_axis]
+    blocks = list(config.framing.blocks(n_time, config.n_features, n_channels))
+
+    def chunks() -> Iterator[Chunk]:
+        for first, count in blocks:
+            index = frame_index(config, first, count)
+            yield index, stored[index]
+
+    return ArrayChunks(
+        shape=stored.shape,
+        dtype=stored.dtype,
+        time_axis=time_axis,
+        n_chunks=len(blocks),
+        chunk_frames=blocks[0][1],
+        chunks=chunks,
+        reference=stored.metadata.reference,
+        raw_chunks=stored.raw_chunks,
+    )
 
 
 class Features(Mapping[str, StoredArray], Resource):
@@ -221,7 +234,7 @@ class Features(Mapping[str, StoredArray], Resource):
     :func:`~kapre_cli.open_features`; a context manager, which closes the files.
 
     Attributes:
-        path: Where the output is.
+        path: The path of the output.
         format: The name of the output's format, such as ``"hdf5"``.
         root: The metadata of the whole output.
         coordinate: Where each feature lies on its axis, in the unit of the layer's coordinate.
@@ -294,7 +307,7 @@ class Features(Mapping[str, StoredArray], Resource):
         return iter(())
 
     def replaced_arrays(self) -> Iterator[str]:
-        """Yield the names of files that have the name of an array and cannot be what was written.
+        """Yield the names of files that have the name of an array and cannot be that array.
 
         No array is opened. Raise StoredDataError if the metadata is damaged.
         """
@@ -341,24 +354,23 @@ class UnknownKeyError(KeyError):
 
 def unknown_key(key: object, keys: Collection[str]) -> str:
     """Return the message that ``key`` is missing among ``keys``, with similar keys."""
-    some = list(islice(keys, 10_000))  # comparing with a million takes too long
+    some = list(islice(keys, 10_000))  # comparing with a million is too slow
     close = difflib.get_close_matches(str(key)[:1000], some, n=3)
     which = "similar keys are" if close else "the first key is"
-    similar = ", ".join(quoted(one) for one in close or some[:1])
+    similar = ", ".join(map(quoted, close or some[:1]))
     hint = f", {which} {similar}" if similar else ""
-    number = counted(len(keys), "key")
-    return f"no input has the key {quoted(key)}; the output has {number}{hint}"
+    return f"no input has the key {quoted(key)}; the output has {counted(len(keys), 'key')}{hint}"
 
 
 def unexpected_in_folder(path: Path, files: Collection[str]) -> Iterator[str]:
     """Yield the paths below a folder of all but ``files`` and the folders that they are in."""
     folders = folders_of(files)
-    for place, subfolders, names in os.walk(path):
-        above = os.path.relpath(place, path)
+    for folder, subfolders, names in os.walk(path):
+        above = os.path.relpath(folder, path)
         above = "" if above == os.curdir else f"{above}/"
-        ours = {name for name in subfolders if folder_id(above + name) in folders}
-        known = ours | {name for name in names if above + name in files}
+        expected = {name for name in subfolders if folder_id(above + name) in folders}
+        known = expected | {name for name in names if above + name in files}
         for name in (*sorted(subfolders), *sorted(names)):
-            if name not in known or os.path.islink(os.path.join(place, name)):
+            if name not in known or os.path.islink(os.path.join(folder, name)):
                 yield above + name
-        subfolders[:] = [name for name in subfolders if name in ours]
+        subfolders[:] = [name for name in subfolders if name in expected]

@@ -1,10 +1,10 @@
 """Read headers of datasets, and their values, from the bytes of an HDF5 file.
 
-Opening a dataset through HDF5 and checking all that it says of it takes ten times as long as
-reading its values. This program writes all datasets of a file in one form: every byte of a header
-but the sizes of the axes, the place of the values, the text of the metadata and references to the
-file's heap. HDF5 reads the first dataset of a form, with all checks. If the bytes were understood
-to say the same, further headers of the form are read without HDF5. HDF5 reads all other headers.
+Opening a dataset through HDF5 with all checks takes ten times as long as reading its values. This
+program writes all datasets of a file in one form: every byte of a header but the sizes of the axes,
+the position of the values, the text of the metadata and references to the file's heap. HDF5 reads
+the first dataset of a form, with all checks. If the bytes of its header were read with the same
+result, further headers of the form are read without HDF5. HDF5 reads all other headers.
 """
 
 import os
@@ -15,7 +15,9 @@ from threading import RLock
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from kapre_cli.formats.features import Values
 from kapre_cli.osutil import read_at
 
 _PREFIX = struct.Struct("<BxHII4x")  # version, number of messages, of links, bytes of the header
@@ -55,10 +57,10 @@ class DatasetHeader(NamedTuple):
 
 
 class FileWindow:
-    """A file with a buffer, for reading what lies close together.
+    """A file with a buffer, for reading bytes that are close together.
 
-    The position of the descriptor is neither used nor moved. ``lock`` must be held while a place in
-    the buffer ``data`` is in use.
+    The position of the descriptor is neither used nor moved. ``lock`` must be locked while the
+    buffer ``data`` is in use.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -70,24 +72,24 @@ class FileWindow:
 
     def find(self, address: int, n_bytes: int) -> int:
         """Return where bytes begin in ``data``, read if needed; raise OSError if that fails."""
-        place = address - self._begin
-        if place < 0 or place + n_bytes > len(self.data):
-            self.data = b""  # not both buffers at once
+        position = address - self._begin
+        if position < 0 or position + n_bytes > len(self.data):
+            self.data = b""  # never two buffers in memory
             at_most = max(n_bytes, _WINDOW_BYTES)
             self.data = self._read(address, min(at_most, self._size - address), n_bytes)
-            self._begin, place = address, 0
-        return place
+            self._begin, position = address, 0
+        return position
 
-    def holds(self, address: int, n_bytes: int) -> bool:
+    def contains(self, address: int, n_bytes: int) -> bool:
         """Whether the file has bytes at an address."""
         return 0 <= address <= self._size - n_bytes
 
     def parts(self, address: int, n_bytes: int) -> Iterator[bytes]:
-        """Yield bytes of the file in parts of some MB; raise OSError if the file ends before."""
+        """Yield bytes of the file in parts of some MB; raise OSError if the file is shorter."""
         if n_bytes <= _WINDOW_BYTES:
             with self.lock:
-                place = self.find(address, n_bytes)
-                content = self.data[place : place + n_bytes]
+                position = self.find(address, n_bytes)
+                content = self.data[position : position + n_bytes]
             yield content
             return
         end = address + n_bytes
@@ -110,7 +112,7 @@ class FileWindow:
 
 
 class HeaderReader:
-    """Reads headers of the forms that HDF5 has been seen to read."""
+    """Reads headers of the forms that HDF5 has read before."""
 
     def __init__(self, window: FileWindow) -> None:
         self._window = window
@@ -132,14 +134,14 @@ class HeaderReader:
     def learn(
         self, header: DatasetHeader, dtype: np.dtype[Any], shape: tuple[int, ...], offset: int
     ) -> None:
-        """Record a form as known, if a header says what HDF5 says of the same dataset."""
+        """Record a form as known, if a header agrees with what HDF5 has read of the dataset."""
         agrees = (header.shape, header.offset) == (shape, offset)
         if agrees and self._is_plain(header, dtype) and len(self._types) < _MAX_FORMS:
             self._types[header.form] = dtype
 
     def _is_plain(self, header: DatasetHeader, dtype: np.dtype[Any]) -> bool:
         n_bytes = prod(header.shape) * dtype.itemsize
-        return n_bytes == header.n_bytes and self._window.holds(header.offset, n_bytes)
+        return n_bytes == header.n_bytes and self._window.contains(header.offset, n_bytes)
 
     def read(self, address: int) -> DatasetHeader | None:
         """Return the header at an address; ``None`` if it is of another kind."""
@@ -151,22 +153,22 @@ class HeaderReader:
 
     def _read(self, address: int) -> DatasetHeader:
         window, message = self._window, _MESSAGE.unpack_from
-        place = window.find(address, _PREFIX.size)
-        version, n_messages, _, n_bytes = _PREFIX.unpack_from(window.data, place)
+        position = window.find(address, _PREFIX.size)
+        version, n_messages, _, n_bytes = _PREFIX.unpack_from(window.data, position)
         chunks = [(address + _PREFIX.size, n_bytes)]
         form: list[Any] = [version]
         found: dict[int, Any] = {}
         for start, size in chunks:  # which grow meanwhile
             if size > _MAX_CHUNK_BYTES or len(chunks) > _MAX_CHUNKS:
                 raise ValueError("the header is larger than this program's")
-            place = window.find(start, size)
-            data, end = window.data, place + size
-            while place < end:
-                kind, length, flags = message(data, place)
-                body = place + _MESSAGE.size
-                place = body + length
+            position = window.find(start, size)
+            data, end = window.data, position + size
+            while position < end:
+                kind, length, flags = message(data, position)
+                body = position + _MESSAGE.size
+                position = body + length
                 n_messages -= 1
-                if place > end:
+                if position > end:
                     raise ValueError("a message is longer than its chunk")
                 if kind == _NOTHING and not flags:
                     continue
@@ -175,16 +177,16 @@ class HeaderReader:
                     continue
                 understood = _UNDERSTOOD.get(kind)
                 if understood is None:
-                    form.append((kind, flags, data[body:place]))
+                    form.append((kind, flags, data[body:position]))
                     continue
-                fixed, content = understood(data, body, place)
+                fixed, content = understood(data, body, position)
                 form.append((kind, flags, fixed))
                 if content is not None:
                     if kind in found:
                         raise ValueError("the header has a message twice")
                     found[kind] = content
         if n_messages != 0:
-            raise ValueError("the header has another number of messages than it says")
+            raise ValueError("the header has another number of messages than it declares")
         offset, n_bytes = found[_LAYOUT_MESSAGE]
         text = found[_ATTRIBUTE_MESSAGE]
         return DatasetHeader(tuple(form), found[_DATASPACE], offset, n_bytes, text)
@@ -203,7 +205,7 @@ def _axes(data: bytes, body: int, end: int) -> tuple[_Fixed, tuple[int, ...]]:
 def _layout(data: bytes, body: int, end: int) -> tuple[_Fixed, tuple[int, int]]:
     kind, address, n_bytes = _LAYOUT.unpack_from(data, body)
     if kind != _CONTIGUOUS or end - body != _LAYOUT.size:
-        raise ValueError("the values are not in one place")
+        raise ValueError("the values are not contiguous")
     return kind, (address, n_bytes)
 
 
@@ -218,7 +220,7 @@ def _attribute(data: bytes, body: int, end: int) -> tuple[_Fixed, bytes | None]:
     (length,) = _LENGTH.unpack_from(data, body + _LENGTH_AT)
     first = body + _TEXT_AT
     if first + -(-length // 8) * 8 != end:
-        raise ValueError("the text is longer or shorter than it says")
+        raise ValueError("the text is longer or shorter than declared")
     fixed = data[body : body + _LENGTH_AT], data[body + _LENGTH_AT + _LENGTH.size : first]
     return fixed, data[first : first + length]
 
@@ -229,3 +231,51 @@ _UNDERSTOOD: dict[int, Callable[[bytes, int, int], tuple[_Fixed, Any]]] = {
     _LAYOUT_MESSAGE: _layout,
     _ATTRIBUTE_MESSAGE: _attribute,
 }
+
+
+class PlainValues(Values):
+    """Contiguous values of a file, read without HDF5 unless a part of them is asked for.
+
+    ``open_dataset`` returns an array-like that HDF5 reads.
+    """
+
+    def __init__(
+        self,
+        window: FileWindow,
+        header: DatasetHeader,
+        dtype: np.dtype[Any],
+        open_dataset: Callable[[], Any],
+    ) -> None:
+        self.shape = header.shape
+        self.dtype = dtype
+        self.offset: int = header.offset
+        self._window = window
+        self._n_bytes = header.n_bytes
+        self._open_dataset = open_dataset
+
+    def __getitem__(self, index: Any) -> npt.NDArray[Any]:
+        if not _is_whole(index, self.shape):
+            return np.asarray(self._open_dataset()[index])
+        values = np.empty(self.shape, self.dtype)
+        content, first = values.reshape(-1).view(np.uint8).data, 0
+        for part in self.parts():
+            content[first : first + len(part)] = part
+            first += len(part)
+        return values
+
+    def parts(self) -> Iterator[bytes]:
+        """Yield the bytes of all values, some megabytes at a time."""
+        return self._window.parts(self.offset, self._n_bytes)
+
+
+def _is_whole(index: Any, shape: tuple[int, ...]) -> bool:
+    """Whether an index selects a whole array, axis by axis or at once.
+
+    >>> [_is_whole(index, (5, 6)) for index in ((), ..., slice(5), slice(1, 5), (slice(5), 0))]
+    [True, True, True, False, False]
+    """
+    given = index if isinstance(index, tuple) else () if index is Ellipsis else (index,)
+    return len(given) <= len(shape) and all(
+        isinstance(one, slice) and range(size)[one] == range(size)
+        for one, size in zip(given, shape, strict=False)
+    )

@@ -64,13 +64,13 @@ def _encoded(text: str) -> bytes:
 class Hdf5Index:
     """The index of an open file; raise StoredDataError if it is damaged.
 
-    The sizes it states are not trusted: memory grows with the keys that are read, each of them
-    valid and unique, and rows and texts are read only if there are as many.
+    The sizes it declares are not trusted: memory grows with the keys that are read, each of them
+    valid and unique, and rows and texts are read only if their numbers are the same.
 
     Attributes:
         rows: The row number of each key.
-        is_plain: By row, whether the header of the array has been read, and has nothing in it but
-            what this program writes.
+        is_plain: By row, whether the header of the array has been read, and has only entries that
+            this program writes.
     """
 
     def __init__(self, top: Any) -> None:
@@ -125,16 +125,16 @@ class Hdf5Index:
 
 def _texts(stored: h5py.Dataset) -> Iterator[bytes]:
     """Yield texts that are each followed by a NUL, read part by part."""
-    begun = b""
+    rest = b""
     for first, count in spans(len(stored), _PART_BYTES):
-        *whole, begun = (begun + stored[first : first + count].tobytes()).split(b"\0")
-        for text in whole:
+        *texts, rest = (rest + stored[first : first + count].tobytes()).split(b"\0")
+        for text in texts:
             if len(text) > MAX_METADATA_BYTES:
                 break
             yield text
         else:
-            if len(begun) <= MAX_METADATA_BYTES:
+            if len(rest) <= MAX_METADATA_BYTES:
                 continue
         raise StoredDataError("its index has a text that is longer than any path")
-    if begun:
+    if rest:
         raise StoredDataError("its index has a text that is cut short")

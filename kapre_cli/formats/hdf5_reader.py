@@ -1,8 +1,8 @@
-"""Read HDF5 outputs. What a file says of an object is checked before it is read."""
+"""Read HDF5 outputs. The description of an object is checked before it is read."""
 
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,16 @@ from h5py import h5a, h5g, h5l, h5o
 
 from kapre_cli.errors import StoredDataError
 from kapre_cli.formats.features import Features, StoredArray
-from kapre_cli.formats.hdf5_headers import DatasetHeader, FileWindow, HeaderReader
+from kapre_cli.formats.hdf5_headers import DatasetHeader, FileWindow, HeaderReader, PlainValues
 from kapre_cli.formats.hdf5_index import INDEX, KEYS, TEXTS, Hdf5Index
 from kapre_cli.formats.hdf5_objects import (
+    Hdf5Values,
     open_dataset,
     open_group,
     read_attribute,
     wrap_hdf5_errors,
 )
 from kapre_cli.formats.hdf5_scales import DIMENSION_LIST, LENGTHS, ScaleNames
-from kapre_cli.formats.hdf5_values import Hdf5Values, PlainValues
 from kapre_cli.formats.hdf5_writer import FEATURES, INPUT, LABELS
 from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.formats.validation import (
@@ -58,7 +58,7 @@ class Hdf5Features(Features):
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise StoredDataError(f"it is not a whole HDF5 file: {error}") from error
+            raise StoredDataError(f"it is not a complete HDF5 file: {error}") from error
         try:
             with wrap_hdf5_errors("it"):
                 top = h5g.open(self._file.id, b"/")
@@ -86,7 +86,7 @@ class Hdf5Features(Features):
         if found is None:
             return self._read(key)
         header, dtype, metadata = found
-        values = PlainValues(self._window, header, dtype, partial(self._open, key))
+        values = PlainValues(self._window, header, dtype, lambda: h5py.Dataset(self._open(key)))
         return StoredArray(key, values, metadata, self.layer)
 
     def _read_known(self, row: int) -> _Known | None:
@@ -142,7 +142,7 @@ class Hdf5Features(Features):
             return array
 
     def _learn(self, dataset: Any, values: Hdf5Values, text: bytes) -> None:
-        """Let further headers of this form be read without HDF5, if it is this program's own."""
+        """Record the form of a header if this program wrote it."""
         offset = dataset.get_offset()
         if offset is None or {*_names_of_attributes(dataset)} != self._own:
             return
@@ -166,27 +166,26 @@ class Hdf5Features(Features):
         members = _MEMBERS | {self.layer.coordinate.name}
         if self.root.dimension_scales:
             members |= {*self._scales.names.values(), *LENGTHS.values()}
-        with wrap_hdf5_errors("what lies beside its arrays"):
-            unexpected = [f"/{name}" for name in sorted({*self._file} - members)]
-            unexpected += [
-                f"attribute {name}" for name in sorted({*self._file.attrs} - _ATTRIBUTES)
-            ]
-        yield from unexpected
+        with wrap_hdf5_errors("its root group"):
+            objects = sorted({*self._file} - members)
+            attributes = sorted({*self._file.attrs} - _ATTRIBUTES)
+        yield from (f"/{name}" for name in objects)
+        yield from (f"attribute {name}" for name in attributes)
         folders = folders_of(self)
-        due = [("", self._top)]
-        while due:
-            above, group = due.pop()
-            with wrap_hdf5_errors("what lies among its arrays"):
+        pending = [("", self._top)]
+        while pending:
+            above, group = pending.pop()
+            with wrap_hdf5_errors("the list of its arrays"):
                 names: list[bytes] = []
                 group.links.iterate(names.append)
                 for raw in sorted(names):
                     key = above + raw.decode("utf-8", "surrogateescape")
                     row = self._index.rows.get(key)
                     if row is not None and self._index.is_plain[row]:
-                        continue  # its header has been read whole
-                    # Only expected folders, each once: a group may hold itself.
+                        continue  # all of its header has been read
+                    # Only expected folders, each once: a group may contain itself.
                     if folder_id(key) in folders:
-                        due.append((f"{key}/", open_group(group, key.rpartition("/")[2])))
+                        pending.append((f"{key}/", open_group(group, key.rpartition("/")[2])))
                     elif row is None:
                         yield key
                     else:
@@ -208,7 +207,7 @@ class Hdf5Features(Features):
         return scales
 
     def _located(self, key: str) -> tuple[Any, str]:
-        """Return an array's group and name in it; the group is kept for the next key."""
+        """Return an array's group and name in it; the group is cached for the next key."""
         folder, _, name = key.rpartition("/")
         if folder != self._folder:
             group = self._top
@@ -244,9 +243,9 @@ def _coordinate(top: Any, layer: LayerConfig) -> npt.NDArray[np.float64]:
 
 def _unexpected_attributes(group: Any, raw: bytes, own: set[str]) -> set[str]:
     """Return the names of an array's unexpected attributes."""
-    is_here = group.links.get_info(raw).type == h5l.TYPE_HARD
-    if not is_here or h5o.get_info(group, raw).num_attrs == len(own):
-        return set()  # comparing the number alone takes a tenth of the time
+    is_link = group.links.get_info(raw).type != h5l.TYPE_HARD
+    if is_link or h5o.get_info(group, raw).num_attrs == len(own):
+        return set()  # comparing the number alone is ten times as fast
     return {*_names_of_attributes(h5o.open(group, raw))} - own
 
 

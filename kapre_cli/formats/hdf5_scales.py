@@ -2,8 +2,8 @@
 
 A scale is a dataset of the coordinates along one axis. Axes of equal coordinates share one, and the
 attribute ``DIMENSION_LIST`` of an array refers to those of its axes. Scales lie in the root group:
-netCDF looks for them in an array's own group and in those above it, and among the arrays they could
-have the name of an input.
+netCDF looks for them in an array's own group and in those above it; beside an array they could have
+the name of an input.
 
 HDF5's own library also lists in each scale the arrays that refer to it. This program does not: the
 list is an attribute, limited to 4,084 arrays, and no known reader needs it.
@@ -42,7 +42,7 @@ _REFERENCE_LIST = h5py.vlen_dtype(h5py.ref_dtype)
 class Scale(NamedTuple):
     """The ``n`` coordinates of an axis: the times of frames in seconds, or the numbers of channels.
 
-    Times begin at ``start`` and are ``step`` apart. ``numbers`` are the channels, from 0.
+    The first time is ``start``, the next one is ``step`` later. ``numbers`` are channels, from 0.
     """
 
     axis: str
@@ -57,11 +57,11 @@ class Scale(NamedTuple):
         return np.dtype("<i4" if self.numbers else "<f8")
 
     def parts(self) -> Iterator[tuple[slice, npt.NDArray[Any]]]:
-        """Yield parts of the coordinates, each with its place."""
+        """Yield parts of the coordinates, each with its slice."""
         for first, count in spans(self.n, _PART_VALUES):
-            place = slice(first, first + count)
+            part = slice(first, first + count)
             times = self.start + np.arange(first, first + count, dtype=np.float64) * self.step
-            yield place, np.array(self.numbers[place], self.dtype) if self.numbers else times
+            yield part, np.array(self.numbers[part], self.dtype) if self.numbers else times
 
 
 class ScaleNames:
@@ -98,7 +98,7 @@ class ScaleNames:
         for expected, name in self.names.items():
             stored = open_column(top, name, expected.dtype)
             if len(stored) != expected.n or not all(
-                np.array_equal(stored[place], values) for place, values in expected.parts()
+                np.array_equal(stored[part], values) for part, values in expected.parts()
             ):
                 raise StoredDataError(
                     f"the dimension scale {quoted(name)} is not that of its arrays"
@@ -134,8 +134,8 @@ class ScaleWriter:
             of_axis[one.axis] = name = self._scales.names[one]
             if name not in self._references:
                 scale = self._create(name, one.n, one.dtype)
-                for place, values in one.parts():
-                    scale[place] = values
+                for part, values in one.parts():
+                    scale[part] = values
                 self._describe(scale, name, _UNITS_AND_NAMES[one.axis])
         self._refer(dataset, [of_axis.get(axis, self._coordinate.name) for axis in self._axes])
 

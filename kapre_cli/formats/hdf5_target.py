@@ -13,10 +13,10 @@ from kapre_cli.osutil import write_fully
 
 
 class Hdf5Target(io.FileIO):
-    """A new file that keeps the first ``error``, and ignores all writes after it.
+    """A new file that records the first ``error``, and ignores all writes after it.
 
-    Nothing is buffered: every write reaches the system when HDF5 makes it. HDF5's own file lock is
-    not taken, which not all file systems have; the lock of the work folder keeps others away.
+    Nothing is buffered: every write reaches the system when HDF5 makes it. HDF5's own file lock,
+    which not all file systems have, is not used; the lock of the work folder excludes other runs.
     """
 
     def __init__(self, path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.errors import wrap_os_errors
-from kapre_cli.formats.array_chunks import ArrayChunks, Chunk
-from kapre_cli.formats.checksum import crc32
+from kapre_cli.formats.array_chunks import ArrayChunks, Chunk, crc32
 from kapre_cli.formats.features import StoredArray
 from kapre_cli.formats.hdf5_index import index_datasets
+from kapre_cli.formats.hdf5_objects import MAX_CHUNK_VALUES, packing_of
 from kapre_cli.formats.hdf5_scales import ScaleWriter
 from kapre_cli.formats.hdf5_target import Hdf5Target, create_file
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata, dumps
@@ -30,7 +30,6 @@ LABELS = "DIMENSION_LABELS"
 _LABELS = LABELS.encode()
 _INPUT = INPUT.encode()
 
-MAX_CHUNK_VALUES = 2**18
 _GZIP_LEVEL = 4
 
 
@@ -99,8 +98,8 @@ class Hdf5Writer(FeatureWriter):
         with self._errors:
             self._dataset = self._create_contiguous(stored.key, stored.shape, stored.dtype)
             self._write_whole(values)
-            place = self._byte_range()
-        self._finish_array(stored.key, stored.metadata, place)
+            byte_range = self._byte_range()
+        self._finish_array(stored.key, stored.metadata, byte_range)
         return stored.metadata
 
     def store_array(
@@ -173,19 +172,17 @@ class Hdf5Writer(FeatureWriter):
     def store_metadata(self, key: str, metadata: InputMetadata) -> None:  # noqa: ARG002
         """Write the labels of the axes and the attribute ``input``."""
         with self._errors:
-            labels = self._attribute(_LABELS, self._label_type, self._label_space)
+            create = partial(h5py.h5a.create, self._dataset)
+            labels = create(_LABELS, self._label_type, self._label_space)
             labels.write(self._labels, self._label_objects)
             text = np.array(_ascii(metadata.to_json()))
             kind = _type_of(text.dtype)
-            self._attribute(_INPUT, kind, self._scalar).write(text, kind)
+            create(_INPUT, kind, self._scalar).write(text, kind)
             if self._scales is not None:
                 self._scales.attach(self._dataset, metadata)
 
     def _byte_range(self) -> ByteRange:
         return ByteRange(self.path, self._dataset.get_offset(), self._dataset.get_storage_size())
-
-    def _attribute(self, name: bytes, kind: Any, space: Any) -> Any:
-        return h5py.h5a.create(self._dataset, name, kind, space)
 
     def finish(self) -> None:
         """Write the coordinates of features and the index, and sync the file to the disk."""
@@ -212,15 +209,6 @@ class Hdf5Writer(FeatureWriter):
             if self._file is not None:
                 self._file.close()
         self._target.close()
-
-
-def packing_of(dataset: Any) -> tuple[Any, ...] | None:
-    """Return a dataset's chunk shape and filters; ``None`` if it is not chunked."""
-    creation = dataset.get_create_plist()
-    if creation.get_layout() != h5py.h5d.CHUNKED:
-        return None
-    filters = [creation.get_filter(number)[:3] for number in range(creation.get_nfilters())]
-    return (creation.get_chunk(), *filters)
 
 
 def _ascii(text: str) -> np.bytes_:

@@ -1,4 +1,4 @@
-"""Reading outputs back: the same mapping from key to array for every format.
+"""Open outputs: the same mapping from key to array for every format.
 
 A file is data. Nothing in it can make this module import, run or build anything but the two
 layers with arguments in range; it follows no link out of the file and loads no pickle.
@@ -60,7 +60,7 @@ def open_features(output: PathLike) -> Features:
         if not path.exists():
             raise
         raise StoredDataError(
-            f"{quoted(path)} is not a whole output of kapre-extract: "
+            f"{quoted(path)} is not a complete output of kapre-extract: "
             f"{quoted(error.filename)} is missing"
         ) from error
     except OSError as error:
@@ -107,13 +107,13 @@ def is_output(path: Path) -> bool:
 def check_written(writer: FeatureWriter, emit: Observer) -> None:
     """Read an output back, all metadata and arrays; raise OutputError if anything differs.
 
-    Libraries and disks have been seen to lose writes without an error. Arrays that the writer has
-    read back while others were written are not read again.
+    Libraries and disks may lose writes without an error. Arrays that the writer has read back while
+    others were written are not read again.
     """
     try:
         with open_features(writer.path) as features:
             if features.root != writer.root or list(features) != writer.keys:
-                raise StoredDataError("its metadata is not what was written")
+                raise StoredDataError("its metadata is not that written")
             length = sum(metadata.seconds for metadata in writer.metadata)
             emit(PhaseStarted("reading back", len(writer.keys), length))
             writer.read_back.finish()
@@ -126,7 +126,7 @@ def check_written(writer: FeatureWriter, emit: Observer) -> None:
 
 
 def load_layer(output: PathLike) -> "Spectrogram":
-    """Return the Keras layer behind an output, made from the arguments stored in it.
+    """Return the Keras layer of an output, made from the arguments stored in it.
 
     Called with the samples of an input at the output's rate, it returns that input's array.
 

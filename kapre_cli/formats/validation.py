@@ -25,7 +25,7 @@ from kapre_cli.text import quoted
 
 MAX_METADATA_BYTES = 2**16  # of one input: a path has 4,096 bytes, each at most six in JSON
 
-# These take more memory than their bytes in JSON: 65,536 lists, objects and names, and the numbers
+# These need more memory than their bytes in JSON: 65,536 lists, objects and names, and the numbers
 # of `frequency` at the largest n_dft.
 _MAX_JSON_PARTS = MAX_METADATA_BYTES
 _MAX_JSON_VALUES = 2**21 + MAX_METADATA_BYTES
@@ -78,7 +78,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _int64(digits: str) -> int:
-    # Parsing long integers takes quadratic time.
+    # The time of parsing integers is quadratic.
     if len(digits) > 20 or not _INT64[0] <= int(digits) <= _INT64[1]:
         _reject_number(digits)
     return int(digits)
@@ -186,7 +186,7 @@ def check_shape(
         )
     expected = validated_shape(key, metadata, config)
     if shape != expected:
-        raise StoredDataError(f"{quoted(key)} has shape {shape}, its metadata says {expected}")
+        raise StoredDataError(f"{quoted(key)} has shape {shape}, its metadata declares {expected}")
 
 
 def validated_shape(key: str, metadata: InputMetadata, config: LayerConfig) -> tuple[int, ...]:

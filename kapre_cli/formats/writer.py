@@ -1,4 +1,4 @@
-"""The base of the writers of all formats, and their check of what has been written."""
+"""The base of the writers of all formats; arrays are read back in a thread."""
 
 import os
 import queue
@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kapre_cli.errors import StoredDataError
-from kapre_cli.formats.array_chunks import ArrayChunks, Chunk, stored_array
-from kapre_cli.formats.checksum import ArrayCrc32, crc32
-from kapre_cli.formats.features import StoredArray
+from kapre_cli.formats.array_chunks import ArrayChunks, ArrayCrc32, Chunk, crc32
+from kapre_cli.formats.features import StoredArray, stored_array
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.osutil import Resource, open_to_read, read_at
 from kapre_cli.text import quoted
@@ -28,7 +27,7 @@ class ByteRange(NamedTuple):
     n_bytes: int
 
 
-_Written = tuple[str, ByteRange, int | None]  # key, place and CRC-32
+_Written = tuple[str, ByteRange, int | None]  # key, bytes and CRC-32
 
 
 class ReadBack(Resource):
@@ -45,39 +44,39 @@ class ReadBack(Resource):
         self._failure: Exception | None = None
         self._is_stopped = False
 
-    def add(self, key: str, place: ByteRange, crc32: int | None = None) -> None:
+    def add(self, key: str, byte_range: ByteRange, crc32: int | None = None) -> None:
         """Queue an array; without its CRC-32 these are its first bytes, more follow."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="reading back", daemon=True)
             self._thread.start()
-        self._added.append((key, place, crc32))
-        if len(self._added) >= _AT_ONCE or place.n_bytes >= _PART_BYTES:
+        self._added.append((key, byte_range, crc32))
+        if len(self._added) >= _AT_ONCE or byte_range.n_bytes >= _PART_BYTES:
             self._flush()
 
     def _flush(self) -> None:
         """Pass queued arrays to the thread, which is not woken for each small array."""
-        added, self._added = self._added, []
-        self._queue.put(added)
+        self._queue.put(self._added)
+        self._added = []
 
     def _work(self) -> None:
         path, fd = None, -1
-        begun, crc, n_read = -1, 0, 0  # of the array that has been read in part
+        begin, crc, n_read = -1, 0, 0  # of the array that has been read in part
         try:
-            for key, place, crc32 in self._queued():
-                if place.path != path:
+            for key, byte_range, crc32 in self._queued():
+                if byte_range.path != path:
                     if fd >= 0:
                         os.close(fd)
-                    path, fd, begun = place.path, -1, -1
+                    path, fd, begin = byte_range.path, -1, -1
                     fd = open_to_read(path)
-                if place.offset != begun:
-                    begun, crc, n_read = place.offset, 0, 0
-                crc = _crc32_of(fd, place, crc, n_read)
-                n_read = place.n_bytes
+                if byte_range.offset != begin:
+                    begin, crc, n_read = byte_range.offset, 0, 0
+                crc = _crc32_of(fd, byte_range, crc, n_read)
+                n_read = byte_range.n_bytes
                 if crc32 is None:
                     continue
                 if crc != crc32:
-                    raise StoredDataError(f"{quoted(key)} does not hold what was written")
-                self.compared[key] = place.offset
+                    raise StoredDataError(f"{quoted(key)} is not stored as it was written")
+                self.compared[key] = byte_range.offset
         except (OSError, StoredDataError) as error:
             self._failure = error
         finally:
@@ -94,7 +93,7 @@ class ReadBack(Resource):
     def finish(self) -> None:
         """Wait until all arrays have been compared.
 
-        Raise StoredDataError if one does not hold what was written, OSError if one cannot be read.
+        Raise StoredDataError if one differs from what was written, OSError if it cannot be read.
         """
         self._end()
         if self._failure is not None:
@@ -113,9 +112,9 @@ class ReadBack(Resource):
             self._thread = None
 
 
-def _crc32_of(fd: int, place: ByteRange, crc: int, n_read: int) -> int:
+def _crc32_of(fd: int, byte_range: ByteRange, crc: int, n_read: int) -> int:
     """Return the CRC-32 of all bytes, given ``crc`` of the first ``n_read``."""
-    position, end = place.offset + n_read, place.offset + place.n_bytes
+    position, end = byte_range.offset + n_read, byte_range.offset + byte_range.n_bytes
     while position < end:
         part = read_at(fd, min(_PART_BYTES, end - position), position, at_least=1)
         if not part:
@@ -146,17 +145,17 @@ class FeatureWriter(Resource):
         Return the metadata with the checksum of the stored values and the reference of decibels.
         """
         crc = ArrayCrc32(array.shape, array.time_axis, array.dtype.itemsize)
-        place = self.store_array(key, array, crc.through(array.chunks()))
+        byte_range = self.store_array(key, array, crc.through(array.chunks()))
         metadata = metadata._replace(crc32=crc.value()).with_reference(array.reference)
-        self._finish_array(key, metadata, place)
+        self._finish_array(key, metadata, byte_range)
         return metadata
 
-    def _finish_array(self, key: str, metadata: InputMetadata, place: ByteRange | None) -> None:
+    def _finish_array(self, key: str, metadata: InputMetadata, stored: ByteRange | None) -> None:
         self.store_metadata(key, metadata)
         self.keys.append(key)
         self.metadata.append(metadata)
-        if place is not None:
-            self.read_back.add(key, place, metadata.crc32)
+        if stored is not None:
+            self.read_back.add(key, stored, metadata.crc32)
 
     def copy(self, stored: StoredArray) -> InputMetadata:
         """Store an array of another output and its metadata, unchanged; return the metadata.

@@ -15,8 +15,7 @@ import numpy.typing as npt
 from kapre_cli.errors import StoredDataError
 from kapre_cli.events import Observer, PhaseInputEnded, PhaseStarted, ignore
 from kapre_cli.exit_codes import ExitCode
-from kapre_cli.formats.array_chunks import stored_array
-from kapre_cli.formats.features import ChunkVisitor, Features, StoredArray
+from kapre_cli.formats.features import ChunkVisitor, Features, StoredArray, stored_array
 from kapre_cli.inspect import opened, seconds_of, total_of
 from kapre_cli.inspect.texts import reason
 from kapre_cli.settings import LayerConfig, checks

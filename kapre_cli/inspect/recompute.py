@@ -30,7 +30,7 @@ from kapre_cli.formats.validation import check_buildable
 from kapre_cli.inputs import Source, path_of
 from kapre_cli.inspect import total_of
 from kapre_cli.inspect.compare import EXACT, deviation_text, difference
-from kapre_cli.outputs.scratch import scratch_folder
+from kapre_cli.outputs.locked_folders import scratch_folder
 from kapre_cli.run_result import RunResult
 from kapre_cli.settings import ExtractionSettings, OutputSettings
 from kapre_cli.settings.layers import DECIBEL_TOLERANCE

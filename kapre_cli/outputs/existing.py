@@ -1,7 +1,6 @@
-"""Check what exists at the path of an output, and whether it may be replaced.
+"""Check what exists at the path of an output: only what this program made is replaced.
 
-The program replaces nothing that it did not make. Publishing checks that once more, see
-``publishing``.
+Publishing checks that once more, see ``publishing``.
 """
 
 import os
@@ -19,7 +18,8 @@ from kapre_cli.settings import Format, OutputSettings
 from kapre_cli.settings.formats import built_in_formats, is_output_folder
 from kapre_cli.text import Argument, Text, quoted
 
-_SPECIAL_KINDS = {
+_OTHER_KINDS = {
+    stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a named pipe",
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
@@ -29,7 +29,7 @@ _SPECIAL_KINDS = {
 
 
 class Stamp(NamedTuple):
-    """Kind, size and time of change, which tell whether something is unchanged.
+    """Kind, size and time of change, by which an unchanged file or folder is recognized.
 
     For a folder they are those of a file that every change by this program replaces.
     """
@@ -40,51 +40,59 @@ class Stamp(NamedTuple):
 
 
 class Existing(NamedTuple):
-    """The stamps of an output, and of its companion, when the run checked.
-
-    ``None`` stands for one that did not exist.
-    """
+    """The stamps of an output and its companion when the run checked; ``None`` if missing."""
 
     output: Stamp | None = None
     companion: Stamp | None = None
 
 
 def stamp_of(path: Path, format_: Format | None = None) -> Stamp | None:
-    """Return the stamp of ``path``, links not followed; ``None`` if nothing is there.
+    """Return the stamp of ``path``, links not followed; ``None`` if nothing exists there.
 
     ``format_`` is that of a folder.
     """
+    status = _status(path)
+    if status is None:
+        return None
+    kind = stat.S_IFMT(status.st_mode)
+    if kind == stat.S_IFDIR:
+        files = format_.folder_files if format_ is not None else ()
+        status = _status(path / files[0]) if files else None
+    return Stamp(kind, status.st_size, status.st_mtime_ns) if status else Stamp(kind, 0, 0)
+
+
+def _status(path: Path) -> os.stat_result | None:
     try:
-        status = os.lstat(path)
-        kind = stat.S_IFMT(status.st_mode)
-        if kind == stat.S_IFDIR:
-            if format_ is None or not format_.folder_files:
-                return Stamp(kind, 0, 0)
-            replaced = path / format_.folder_files[0]
-            if not os.path.lexists(replaced):
-                return Stamp(kind, 0, 0)
-            status = os.lstat(replaced)
+        return os.lstat(path)
     except FileNotFoundError:
         return None
-    return Stamp(kind, status.st_size, status.st_mtime_ns)
 
 
 def existing_output(output: OutputSettings, *, resumable: bool = True) -> Existing:
     """Return the stamps of an existing output; raise UsageError if it may not be replaced.
 
-    ``resumable`` tells whether the command offers ``--resume``, for the message.
+    The message names ``resume`` if the output is ``resumable`` by the command.
     """
     path, format_ = output.path, output.file_format
     check_kind(output)
-    for companion in format_.companions(path):
-        _check_companion(companion, path, format_)
+    for companion in filter(os.path.lexists, format_.companions(path)):
+        if not format_.is_companion(companion):
+            raise UsageError(
+                f"{quoted(companion)} is in the way: the metadata of {quoted(path.name)} is stored "
+                "in a file of that name, and kapre-extract did not make this one; move it away, or "
+                "name another output"
+            )
     if is_occupied(path):
         _check_ours(path, format_)
         if not (output.overwrite or output.resume is not None):
-            resume = "--resume brings it up to date, " if resumable else ""
+            resume = (Argument("resume", True), " brings it up to date, ") if resumable else ()
             raise UsageError(
-                f"the output {quoted(path)} exists; {resume}"
-                "--overwrite replaces it once the new one is complete"
+                Text(
+                    f"the output {quoted(path)} exists; ",
+                    *resume,
+                    Argument("overwrite", True),
+                    " replaces it once the new one is complete",
+                )
             )
         if not format_.is_folder:
             _check_no_unexpected_files(path)
@@ -107,7 +115,7 @@ def check_outside_outputs(what: str, path: Path) -> None:
         if is_output_folder(folder):
             raise UsageError(
                 f"the {what} {quoted(path)} would lie in {quoted(folder)}, which is an output of "
-                "kapre-extract and holds nothing else; name another folder"
+                "kapre-extract and has no other files; name another folder"
             )
 
 
@@ -127,7 +135,7 @@ def check_no_lone_companion(output: OutputSettings) -> None:
 
 
 def check_kind(output: OutputSettings) -> None:
-    """Raise UsageError for a file in a folder's place, or a non-file in a file's."""
+    """Raise UsageError for a file where a folder is asked for, or the other way round."""
     path, format_ = output.path, output.file_format
     if not format_.is_folder:
         check_regular(path, "output")
@@ -148,27 +156,12 @@ def is_occupied(path: Path) -> bool:
 
 
 def check_regular(path: Path, what: str, named: Path | None = None) -> None:
-    """Raise UsageError for a folder, device, pipe or socket in the place of a file."""
-    try:
-        mode = os.lstat(path).st_mode
-    except FileNotFoundError:
-        return
-    if stat.S_ISDIR(mode):
-        raise UsageError(f"the {what} {quoted(named or path)} is a folder; a file was asked for")
-    kind = _SPECIAL_KINDS.get(stat.S_IFMT(mode))
+    """Raise UsageError for a folder, device, pipe or socket where a file is asked for."""
+    status = _status(path)
+    kind = _OTHER_KINDS.get(stat.S_IFMT(status.st_mode)) if status else None
     if kind is not None:
         raise UsageError(
-            f"the {what} {quoted(named or path)} is {kind}, and nothing is put in its place; "
-            "name a file"
-        )
-
-
-def _check_companion(companion: Path, path: Path, format_: Format) -> None:
-    if os.path.lexists(companion) and not format_.is_companion(companion):
-        raise UsageError(
-            f"{quoted(companion)} is in the way: the metadata of {quoted(path.name)} is kept in a "
-            "file of that name, and kapre-extract did not make the one there; move it away, or "
-            "name another output"
+            f"the {what} {quoted(named or path)} is {kind}, which is not replaced; name a file"
         )
 
 
@@ -206,7 +199,7 @@ def _check_pair(path: Path, companion: Path, format_: Format) -> None:
     except (StoredDataError, OSError) as error:
         raise UsageError(
             f"the output {quoted(path)} is not the array that {quoted(companion.name)} "
-            f"tells of ({error}); it is left alone: move both away, or name another output"
+            f"describes ({error}); it is left alone: move both away, or name another output"
         ) from error
 
 
@@ -219,7 +212,7 @@ def _check_no_unexpected_files(path: Path) -> None:
         unexpected = _first_unexpected(path, state)
     if unexpected is not None:
         raise UsageError(
-            f"{quoted(unexpected)} in the output {quoted(path)} is not of this program's making; "
+            f"{quoted(unexpected)} in the output {quoted(path)} was not made by this program; "
             "move it into another file, since the whole file would be replaced"
         )
 
@@ -234,12 +227,12 @@ def _first_unexpected(path: Path, _state: tuple[int, ...]) -> str | None:
         return None
 
 
-def check_unmixed(path: Path, format_: Format, place: Path | None = None) -> None:
-    """Raise UsageError for a folder that is no output, or holds unexpected files.
+def check_unmixed(path: Path, format_: Format, moved_from: Path | None = None) -> None:
+    """Raise UsageError for a folder that is no output, or has unexpected files.
 
-    The message names the folder as ``place``, if it was moved from there.
+    The message names the folder as ``moved_from`` if it is given.
     """
-    name = place or path
+    name = moved_from or path
     try:
         is_ours = format_.is_ours(path)
     except (OSError, StoredDataError):
@@ -254,7 +247,7 @@ def check_unmixed(path: Path, format_: Format, place: Path | None = None) -> Non
             unexpected = [*features.unexpected_files(), *features.replaced_arrays()]
     except (StoredDataError, OSError) as error:
         raise UsageError(
-            f"the folder {quoted(name)} is not a whole output of kapre-extract ({error}); "
+            f"the folder {quoted(name)} is not a complete output of kapre-extract ({error}); "
             "it is left alone: remove it if it is of no use"
         ) from error
     for file in unexpected:

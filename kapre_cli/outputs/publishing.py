@@ -1,9 +1,9 @@
 """Move a finished output into place: atomically, and without losing another program's file.
 
-Only an output is replaced that the run has checked, under its lock, before it began. Where the
-system can swap two names in one step, the old output is compared with its stamp after the swap, and
-swapped back if it differs; elsewhere it is moved aside and compared. A replaced output stays in the
-run's own folder, and is removed with it.
+Only an output that the run has checked, under its lock, is replaced. Where the system can swap two
+names in one step, the old output is compared with its stamp after the swap, and swapped back if it
+differs; elsewhere it is moved aside and compared. A replaced output stays in the run's own folder,
+and is removed with it.
 """
 
 import os
@@ -33,23 +33,15 @@ def publish(
     remedy: Text = OF_ANOTHER_FILE,
     format_: Format | None = None,
 ) -> None:
-    """Move a finished file, or a finished folder of features, to its place.
+    """Move a finished file, or a finished folder of ``format_``, from ``made`` to ``target``.
 
-    The older output is checked twice, the second time where no other program finds it any more.
-    Raise OutputError if ``target`` differs from ``expected``, or ``target`` or ``made`` has an
-    unexpected file; nothing is moved then.
-
-    Args:
-        made: The file or folder, on the same file system. The older one may be there afterwards.
-        target: Its place.
-        replaced: Another path where the older one may be afterwards.
-        expected: The stamp of what may be replaced; ``None``: nothing.
-        remedy: The remedy of a differing target, for the message.
-        format_: The format of a folder.
+    The older output is checked twice, the second time where no other program finds it any more. It
+    may be at ``made`` or at ``replaced`` afterwards, which are on the same file system. Raise
+    OutputError, with the ``remedy``, if its stamp is not ``expected`` (``None``: there is none), or
+    it or ``made`` has an unexpected file; nothing is moved then.
     """
-    check = _check_expected
-    if format_ is not None and format_.is_folder:
-        check = partial(_check_same_folder, format_)
+    is_folder = format_ is not None and format_.is_folder
+    if format_ is not None and is_folder:
         with format_.open(made) as features:
             for name in features.unexpected_files():
                 file = f"{quoted(made / name)} was not made by this program; move it away, and "
@@ -57,7 +49,7 @@ def publish(
     if not os.path.lexists(target):
         _move_to_new(made, target, remedy)
         return
-    check_old = partial(check, expected, target, remedy)
+    check_old = partial(_check_old, target, expected, remedy, format_ if is_folder else None)
     check_old(target)
     if not exchange(made, target):
         _replace([(target, replaced, check_old)], [(made, target)], remedy)
@@ -77,11 +69,11 @@ def publish_pair(
     At no moment is an output beside the companion of another.
     """
     old = [
-        (place, aside, partial(_check_expected, stamp, place, OF_AN_OUTPUT))
-        for place, aside, stamp in zip(target, replaced, expected, strict=True)
+        (path, aside, partial(_check_old, path, stamp, OF_AN_OUTPUT, None))
+        for path, aside, stamp in zip(target, replaced, expected, strict=True)
     ]
-    for place, _, check_old in old:
-        check_old(place)
+    for path, _, check_old in old:
+        check_old(path)
     output, companion = zip(made, target, strict=True)
     _replace(old, [companion, output], OF_AN_OUTPUT)
 
@@ -94,18 +86,18 @@ def _replace(
     """Move old files aside, check them there, and move new ones in: all or nothing."""
     undo: list[tuple[Path, Path]] = []
     try:
-        for place, aside, check_old in old:
-            if os.path.lexists(place):
-                os.rename(place, aside)
-                undo.append((aside, place))
+        for path, aside, check_old in old:
+            if os.path.lexists(path):
+                os.rename(path, aside)
+                undo.append((aside, path))
                 check_old(aside)
-        for source, place in new:
-            _move_to_new(source, place, remedy)
-            undo.append((place, source))
+        for source, path in new:
+            _move_to_new(source, path, remedy)
+            undo.append((path, source))
     except (OSError, OutputError):
-        for source, place in reversed(undo):
+        for source, path in reversed(undo):
             with suppress(OSError):  # the first error is the one to report
-                rename_to_new(source, place)
+                rename_to_new(source, path)
         raise
 
 
@@ -119,9 +111,9 @@ def remove_output_files(folder: Path, format_: Format) -> list[Path]:
     with suppress(OSError, StoredDataError), format_.open(folder) as features:
         unexpected = {folder / name for name in features.unexpected_files()}
     remaining: list[Path] = []
-    for place, _, names in os.walk(folder, topdown=False):
+    for above, _, names in os.walk(folder, topdown=False):
         for name in names:
-            path = Path(place, name)
+            path = Path(above, name)
             if unexpected is None:  # the output is incomplete
                 file = path.relative_to(folder).as_posix()
                 is_ours = file in format_.folder_files or format_.is_array_file(file)
@@ -132,54 +124,40 @@ def remove_output_files(folder: Path, format_: Format) -> list[Path]:
             else:
                 remaining.append(path)
         with suppress(OSError):  # not empty: its files are returned
-            os.rmdir(place)
+            os.rmdir(above)
     return remaining
 
 
 def _move_to_new(source: Path, target: Path, remedy: Text) -> None:
-    """Move to a place that is free, or, for a folder, an empty folder."""
+    """Move to a new path; a folder may also replace an empty folder."""
     try:
         rename_to_new(source, target)
     except FileExistsError as error:
         if source.is_dir() and not is_occupied(target):
             os.rename(source, target)  # replaces only an empty folder
             return
-        raise OutputError(
-            Text(f"{quoted(target)} appeared during the run; it is left as it is: ", remedy)
-        ) from error
+        text = f"{quoted(target)} appeared during the run; it is left as it is: "
+        raise OutputError(Text(text, remedy)) from error
 
 
-def _check_expected(
-    expected: Stamp | None,
-    target: Path,
-    remedy: Text,
-    place: Path,
-    format_: Format | None = None,
+def _check_old(
+    target: Path, expected: Stamp | None, remedy: Text, folder_format: Format | None, path: Path
 ) -> None:
-    """Raise OutputError unless ``place`` has what was at ``target``, or nothing."""
-    found = stamp_of(place, format_)
+    """Raise OutputError unless ``path`` has the old output of ``target``, or is free.
+
+    A folder may not have unexpected files either.
+    """
+    if folder_format is not None and not is_occupied(path):
+        return
+    found = stamp_of(path, folder_format)
     if found is not None and found != expected:
         what = "appeared" if expected is None else "was changed"
-        raise OutputError(
-            Text(f"{quoted(target)} {what} during the run; it is left as it is: ", remedy)
-        )
-
-
-def _check_same_folder(
-    format_: Format, expected: Stamp | None, target: Path, remedy: Text, place: Path
-) -> None:
-    """Raise OutputError for a folder that was replaced, or has unexpected files."""
-    if not is_occupied(place):
+        text = f"{quoted(target)} {what} during the run; it is left as it is: "
+        raise OutputError(Text(text, remedy))
+    if folder_format is None:
         return
-    _check_expected(expected, target, remedy, place, format_)
     try:
-        check_unmixed(place, format_, target)
+        check_unmixed(path, folder_format, target)
     except UsageError as error:
-        raise OutputError(
-            Text(
-                "the output changed during the run, and stays as it is: ",
-                error,
-                "; then ",
-                *_RESUME,
-            )
-        ) from error
+        text = "the output changed during the run, and stays as it is: "
+        raise OutputError(Text(text, error, "; then ", *_RESUME)) from error

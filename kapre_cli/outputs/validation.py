@@ -1,9 +1,9 @@
 """Validate the path of an output, and the names of files in it, before any work is done.
 
-Some file systems take ``A.wav`` for ``a.wav``, one accented letter written in two ways for the
-same, or drop dots and spaces at the end of a name. Each has tables of its own for that: so names
-that are merely alike are tried out, and so are names with characters that some reserve, such as
-the colons of a time.
+Some file systems treat ``A.wav`` and ``a.wav`` as one name, or two spellings of one accented
+letter, or drop dots and spaces at the end of a name. Each has tables of its own for that: so names
+that are alike are tried out, and so are names with characters that some reserve, such as the colons
+of a time.
 """
 
 import errno
@@ -23,8 +23,8 @@ from kapre_cli.outputs.existing import (
     check_outside_outputs,
     existing_output,
 )
+from kapre_cli.outputs.locked_folders import scratch_folder
 from kapre_cli.outputs.publishing import PARTIAL_SUFFIX
-from kapre_cli.outputs.scratch import scratch_folder
 from kapre_cli.settings import STANDARD_OUTPUT, Format, OutputSettings
 from kapre_cli.text import quoted
 
@@ -40,19 +40,19 @@ def validate_output(
 
     That is one whose folder does not exist, that may not be replaced, is an input, would lie in
     another output, has an input in its work folder, or cannot hold the keys of ``sources``.
-    ``resumable`` tells whether the command offers ``--resume``, for the message.
+    ``resumable`` is that of :func:`existing_output`.
 
     A run calls it once: the command line before it reads standard input, with the inputs of all
-    shards, or else ``extract``. What may have changed since then, an output that has appeared, is
-    checked once more under the run's lock (``existing_output``) and when it is published.
+    shards, or else ``extract``. An output that has appeared since then is found by
+    ``existing_output`` under the run's lock, and when the new one is published.
     """
     path = output.path
     check_folder_exists("output", path)
     longest = longest_name(path.parent)
     if len(os.fsencode(path.name + PARTIAL_SUFFIX)) > longest:
         raise UsageError(
-            f"the name of the output {quoted(path)} is too long: with {PARTIAL_SUFFIX!r} behind "
-            f"it, where the output is made, it may have {longest} bytes"
+            f"the name of the output {quoted(path)} is too long: with {PARTIAL_SUFFIX!r} at its "
+            f"end, as the work folder has it, it may have {longest} bytes"
         )
     check_kind(output)
     check_not_an_input("output", path, sources)
@@ -64,7 +64,7 @@ def validate_output(
     if not output.file_format.holds_many and len(sources) > 1:
         raise UsageError(
             f"{quoted(path)} would be one array, but there are {len(sources)} inputs; "
-            "name a folder or a .h5 file to hold them"
+            "name a folder or a .h5 file for them"
         )
 
 
@@ -82,10 +82,9 @@ class OutputPathValidator:
         self._folders: dict[str | bytes, Source] = {}  # by ``folded``: one input in the folder
 
     def validate(self, source: Source) -> None:
-        """Accept ``source``, or raise UsageError.
+        """Raise UsageError for the output, the report, or an input in the work folder.
 
-        It may not be the output or the report, lie in the output's work folder, or collide with an
-        input accepted before.
+        An input may not collide with one that was accepted before either.
         """
         if self._report is not None:
             check_not_an_input("report", self._report, [source])
@@ -110,12 +109,11 @@ class OutputPathValidator:
 
 def check_not_an_input(what: str, path: Path, sources: Iterable[Source]) -> None:
     """Raise UsageError if ``path`` is one of the inputs."""
-    place = _status(path)
-    if place is None:
+    status = _status(path)
+    if status is None:
         return
-    for source in sources:
-        status = _status(source.file)
-        if status is not None and os.path.samestat(status, place):
+    for found in map(_status, (source.file for source in sources)):
+        if found is not None and os.path.samestat(found, status):
             raise UsageError(f"the {what} {quoted(path)} is one of the inputs; name another file")
 
 
@@ -131,9 +129,9 @@ def check_not_in_work_folder(output: Path, inputs: Iterable[str | Path]) -> None
     folder = f"{output}{PARTIAL_SUFFIX}"
     if not os.path.isdir(folder):
         return
-    place = os.path.realpath(folder)
+    real = os.path.realpath(folder)
     for one in inputs:
-        if "\0" not in str(one) and within(one, place):  # with a NUL it cannot be opened
+        if "\0" not in str(one) and within(one, real):  # with a NUL it cannot be opened
             raise UsageError(
                 f"the input {quoted(one)} lies in {quoted(folder)}, where the output is made and "
                 "other files are removed; move it away, or name another output"
@@ -151,17 +149,17 @@ def _check_file_names(path: Path, format_: Format, sources: Sequence[Source]) ->
     cause = f"cannot be stored in {format_.summary}:"
     for source in sources:
         file = format_.array_file(source.key)
-        for part in file.split("/"):
-            if len(os.fsencode(part)) > longest:
+        for name in file.split("/"):
+            if len(os.fsencode(name)) > longest:
                 raise UsageError(
-                    f"{quoted(source.path)} {cause} {quoted(part)} is longer than the {longest} "
+                    f"{quoted(source.path)} {cause} {quoted(name)} is longer than the {longest} "
                     "bytes a name may have; write one .h5 file"
                 )
         # The path is longest in the work folder.
         if len(os.fsencode(f"{path}{PARTIAL_SUFFIX}/output/{file}")) > at_most:
             raise UsageError(
-                f"{quoted(source.path)} {cause} with {quoted(path)} in front its path would be "
-                f"longer than the {at_most} bytes a path may have; write one .h5 file"
+                f"{quoted(source.path)} {cause} its path in {quoted(path)} would be longer than "
+                f"the {at_most} bytes a path may have; write one .h5 file"
             )
     for folder, file in prefix_conflicts(files):
         raise UsageError(
@@ -172,26 +170,26 @@ def _check_file_names(path: Path, format_: Format, sources: Sequence[Source]) ->
 
 
 def check_collisions(parent: Path, files: Mapping[str, str]) -> None:
-    """Raise UsageError if the file system takes two files for one, or rejects a name.
+    """Raise UsageError if two files have one name for the file system, or it rejects a name.
 
-    Names in doubt are tried out in a folder below ``parent``, which is removed again; without any,
-    nothing is touched. Raise OutputError if nothing can be made there. ``files`` gives the source
-    of each file, such as an input's path, by the file's POSIX path; none is a folder of another.
+    Doubtful names are tried out in a temporary folder below ``parent``. Raise OutputError if that
+    cannot be made. ``files`` has the source of each file, such as an input's path, by the file's
+    POSIX path; none is a folder of another.
     """
     doubtful = list(dict.fromkeys((*_alike(files), *_reserved(files))))
     if not doubtful:
         return
-    with wrap_os_errors(parent), scratch_folder(parent) as place:
+    with wrap_os_errors(parent), scratch_folder(parent) as folder:
         for number, file in enumerate(doubtful):
             try:
-                (place / file).parent.mkdir(parents=True, exist_ok=True)
-                (place / file).open("x").close()
+                (folder / file).parent.mkdir(parents=True, exist_ok=True)
+                (folder / file).open("x").close()
             except (FileExistsError, NotADirectoryError) as error:
-                other = _taken_for(place, doubtful[:number], file)
+                other = _same_file(folder, doubtful[:number], file)
                 raise UsageError(
                     f"{quoted(files[other])} and {quoted(files[file])} cannot both be stored: "
-                    f"the file system of {quoted(parent)} takes {quoted(other)} and "
-                    f"{quoted(file)} for one another; write one .h5 file"
+                    f"{quoted(other)} and {quoted(file)} are one name for the file system of "
+                    f"{quoted(parent)}; write one .h5 file"
                 ) from error
             except OSError as error:
                 if error.errno not in _NAME_REJECTED:
@@ -204,9 +202,9 @@ def check_collisions(parent: Path, files: Mapping[str, str]) -> None:
 
 
 def _alike(files: Iterable[str]) -> Iterator[str]:
-    """Yield the files that may be taken for one another, or for each other's folders.
+    """Yield the files that may have one name, or that of another's folder.
 
-    Folders that are alike merge, which does no harm. The first file in a folder stands for it.
+    Folders that are alike merge, which does no harm. The first file in a folder represents it.
     """
     claims: dict[str, list[str]] = {}
     for file in files:
@@ -233,7 +231,7 @@ def _reserved(files: Iterable[str]) -> Iterable[str]:
 
 
 def folded(path: str) -> str:
-    r"""Return a form that is equal for all paths that any file system might take for one another.
+    r"""Return a form that is equal for all paths that are one for any file system.
 
     >>> folded("Café. /A.wav") == folded("CAFE\N{COMBINING ACUTE ACCENT}/a.WAV")
     True
@@ -241,11 +239,11 @@ def folded(path: str) -> str:
     return normalize("NFC", normalize("NFC", _ENDS_OF_NAMES.sub("", path)).casefold())
 
 
-def _taken_for(place: Path, made: Iterable[str], file: str) -> str:
-    """Return the one of the files ``made`` in ``place`` that ``file`` or its folder is."""
-    claimed = [place / file, *(place / parent for parent in PurePosixPath(file).parents)]
+def _same_file(folder: Path, made: Iterable[str], file: str) -> str:
+    """Return the one of the files ``made`` in ``folder`` that ``file`` or its folder is."""
+    paths = [folder / file, *(folder / parent for parent in PurePosixPath(file).parents)]
     return next(
         other
         for other in made
-        if any(path.exists() and path.samefile(place / other) for path in claimed)
+        if any(path.exists() and path.samefile(folder / other) for path in paths)
     )

@@ -13,8 +13,8 @@ from kapre_cli.outputs.existing import (
     check_regular,
     stamp_of,
 )
+from kapre_cli.outputs.locked_folders import scratch_folder
 from kapre_cli.outputs.publishing import publish
-from kapre_cli.outputs.scratch import scratch_folder
 from kapre_cli.text import Argument, Text, quoted
 from kapre_cli.version import PROGRAM
 

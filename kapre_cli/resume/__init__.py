@@ -1,1 +1,1 @@
-"""What a run keeps for one that goes on: journals, work folder, previous results."""
+"""Work that a later run can reuse: journals, the work folder, previous results."""

@@ -1,7 +1,7 @@
 """A worker's journal: its finished blocks, appended to a file and synced during the run.
 
-The frames of an input may come in any order and lie in several journals, block by block, linear
-and in float32. Decibels, axis order and stored type are settled when the output is assembled.
+The blocks of an input may be in any order and in several journals, linear and in float32. Decibels,
+axis order and stored type are applied when the output is assembled.
 
 A record is a fixed head, a JSON description and, for a block, its values::
 
@@ -14,12 +14,12 @@ A record is a fixed head, a JSON description and, for a block, its values::
                {"run": <root metadata>}               the settings of the run; the first record
                {"block": key, "of": n, "first_frame": ..., "shape": [channel, time, feature]}
                {"done": key, "of": n, "metadata": ...}
-                                                      all blocks of an input are computed; a block
-                                                      may have metadata too and say so itself
+                                                      all blocks of an input are computed; the
+                                                      last block may have the metadata instead
     ...      the values: float32, little-endian, C order
 
 ``of`` is the state of the input's file in which its blocks were computed, see ``input_state``.
-``journals.replay`` reads the records back.
+``previous_run.replay`` reads the records back.
 """
 
 import os
@@ -34,10 +34,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from kapre_cli.audio import sha256_of
 from kapre_cli.errors import OutputError, wrap_os_errors
-from kapre_cli.formats.checksum import crc32
+from kapre_cli.formats.array_chunks import crc32
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata, dumps
+from kapre_cli.inputs import Source
 from kapre_cli.osutil import Resource, open_or_create, write_at
+from kapre_cli.settings.checks import INT64
 from kapre_cli.text import quoted
 
 HEAD = struct.Struct("<4sIQII")
@@ -73,9 +76,8 @@ class BlockEntry(NamedTuple):
 class Journal(Resource):
     """An append-only file of computed blocks; raise OutputError if it cannot be opened.
 
-    The file ``path`` is new, or was made for this journal; it may be no link and must be empty.
-    Finished work is synced to the disk within ``seconds_at_risk``; with ``None`` it never is, since
-    nothing resumes the run.
+    The file ``path`` is missing or empty, and no link. Finished work is synced to the disk within
+    ``seconds_at_risk``; with ``None`` it never is, since nothing resumes the run.
     """
 
     def __init__(
@@ -107,9 +109,9 @@ class Journal(Resource):
     ) -> BlockEntry:
         """Write one block of an input; raise OutputError if that fails.
 
-        ``state`` is that of the input's file, see :mod:`.input_state`. ``block`` has the shape
-        ``(n_channels, n_frames, n_features)``. ``metadata`` come with the last missing block of an
-        input. ``peak`` is the largest finite feature; without it, it is computed.
+        ``state`` is that of the input's file, see :func:`input_state`. ``block`` has the shape
+        ``(n_channels, n_frames, n_features)``. The last missing block of an input is written with
+        its ``metadata``. ``peak`` is the largest finite feature; without it, it is computed.
         """
         values = np.ascontiguousarray(block, dtype="<f4")
         n_channels, n_frames, n_features = values.shape
@@ -151,12 +153,12 @@ class Journal(Resource):
         self._pending.clear()
 
     def _write(self, data: memoryview) -> None:
-        with self._breaking():  # a record may be torn: no other can follow it
+        with self._breaking():  # a record may be incomplete: no other can follow it
             self._on_file = write_at(self._descriptor, data, self._on_file)
 
     @contextmanager
     def _breaking(self) -> Iterator[None]:
-        """Keep an error, so that every later call raises it."""
+        """Record an error, so that every later call raises it."""
         try:
             with wrap_os_errors(self.path):
                 yield
@@ -199,7 +201,7 @@ class Journal(Resource):
 
 
 def _open_empty(path: Path) -> int:
-    """Return a descriptor of an empty journal; reject a file that somebody has put there."""
+    """Return a descriptor of an empty journal; reject a file that somebody else has made."""
     fd = open_or_create(path)
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or status.st_size:
@@ -216,3 +218,34 @@ def peak_of(values: Frames) -> float:
     if not np.isfinite(peak):
         peak = float(values.max(initial=0.0, where=np.isfinite(values)))
     return peak
+
+
+def input_state(source: Source, metadata: InputMetadata, non_finite: str) -> int:
+    """Return the state of an opened input's file: blocks of one state may be reused, no others.
+
+    Settings are compared for the run as a whole (:func:`.previous_run.differences`) and whole
+    arrays by :class:`kapre_cli.extract.reuse.ReusePolicy`. Raise AudioReadError if the file's bytes
+    cannot be read.
+    """
+    is_identified = is_identified_by_mtime(source, metadata.source_mtime_ns)
+    return identity(metadata, non_finite, "" if is_identified else sha256_of(source.file))
+
+
+def is_identified_by_mtime(source: Source, mtime_ns: int) -> bool:
+    """Whether the modification time distinguishes the states of an input.
+
+    Times beyond 64 bits are stored as the nearest time within, so the first and the last one within
+    may each be one of many.
+    """
+    return not source.is_stream and INT64[0] < mtime_ns < INT64[1]
+
+
+def identity(metadata: InputMetadata, non_finite: str, content: str = "") -> int:
+    """Return a checksum of all that may change between runs and that an input's blocks depend on.
+
+    Metadata that is known only after all of the file is read does not count. ``content`` is the
+    SHA-256 of its bytes, where path and time do not distinguish its states.
+    """
+    opened = metadata._replace(n_non_finite=0, n_silent_channels=0, sha256="", crc32=0)
+    values = (*opened, non_finite, content) if content else (*opened, non_finite)
+    return crc32(repr(values).encode(errors="surrogateescape"))

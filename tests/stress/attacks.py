@@ -393,7 +393,7 @@ def _put_into(kind: str, more: Sequence[str]) -> Attack:
                 place.mine(names[kind], b"mine")
         assert older
         assert ended[0].code == 1, ended
-        assert "in the output is not of this program's making" in ended[0].messages, ended
+        assert "in the output was not made by this program" in ended[0].messages, ended
         assert "1 of 1 input done: kept in 'x.partial'" in ended[0].messages, ended
 
     return attack

@@ -1,11 +1,10 @@
-"""One run at a time for each output: a lock of the system, or a file that names its owner.
+"""Folders that one run at a time may use: their locks, and temporary folders.
 
 Some file systems have no locks (Lustre without flock, NFS without its lock daemon, some in user
 space). There the file ``owner`` is the lock: it names the process that works in its folder. It
-appears whole or not at all, and replaces no other. A process that is killed leaves the file; the
-next run on the same machine sees that the process has ended, and replaces the file. It does so
-under a second name that one process at a time can have, so that of two runs that find an ended
-owner only one replaces it.
+appears atomically and replaces no other. A process that is killed leaves the file; the next run on
+the same machine finds that the process has ended, and replaces the file by way of a second name.
+One process at a time can have that name, so that of two such runs only one replaces the file.
 """
 
 import errno
@@ -14,11 +13,12 @@ import os
 import re
 import socket
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from kapre_cli.errors import OutputError, UsageError, wrap_os_errors
+from kapre_cli.errors import UsageError, wrap_os_errors
 from kapre_cli.osutil import (
     is_at,
     link,
@@ -36,17 +36,19 @@ LOCK = "lock"
 OWNER = "owner"
 
 _NEXT = "owner.next"
-_WRITTEN = re.compile(r"owner\.[0-9a-f]{16}")  # until it is complete
-_MOST_BYTES = 2**12
+_OWNER_FILES = re.compile(r"owner(\.next|\.[0-9a-f]{16})?")  # the last one until it is complete
+_MAX_OWNER_BYTES = 2**12
 _ATTEMPTS = 5
+_SCRATCH = "kapre-extract-"
+_SCRATCH_NAME = re.compile(rf"\.?{_SCRATCH}[a-z0-9_]{{8}}")
 
 
 class RunLock:
     """Keeps other runs out of a folder until it is released, or this process ends.
 
-    All work is done in this very folder, even if another is put in its place: ``folder`` becomes
-    its descriptor. ``what`` is the locked output's path, for messages. ``is_by_file`` tells whether
-    the file system has no locks, and the file ``owner`` is the lock.
+    All work is done in this very folder, even if another replaces it: ``folder`` becomes its
+    descriptor. ``what`` is the locked output's path, for messages. ``is_by_file``: the file system
+    has no locks, and the file ``owner`` is the lock.
 
     Raises:
         UsageError: If another run has the lock.
@@ -64,7 +66,7 @@ class RunLock:
             self._fd = open_or_create(LOCK, 0o600, folder=self.folder)
             is_locked = try_lock(self._fd)
             if is_locked is None:
-                self._take_by_file()
+                self._lock_by_file()
             elif is_locked:
                 self._remove_if_ended(OWNER)
             else:
@@ -76,9 +78,8 @@ class RunLock:
             if self._is_unmarked:
                 write_at(self._fd, MARKER, 0)
         except BaseException as error:
-            is_failure = isinstance(error, (OSError, OutputError))
-            if is_failure and self._fd >= 0 and self._is_unmarked:  # made just now
-                self.remove_files()
+            if isinstance(error, OSError) and self._fd >= 0 and self._is_unmarked:
+                self.remove_files()  # made just now
             self.release()
             raise
 
@@ -105,7 +106,7 @@ class RunLock:
         os.close(self.folder)
         self._fd = self.folder = -1
 
-    def _take_by_file(self) -> None:
+    def _lock_by_file(self) -> None:
         """Create the file ``owner``, or replace that of a process that has ended."""
         own = json.dumps(_this_process()).encode()
         for _ in range(_ATTEMPTS):
@@ -134,7 +135,7 @@ class RunLock:
                 os.rename(_NEXT, OWNER, src_dir_fd=self.folder, dst_dir_fd=self.folder)
 
     def _create(self, name: str, content: bytes) -> bool:
-        """Create a file that is whole when it appears; return ``False`` if there is one."""
+        """Create a complete file atomically; return ``False`` if it exists."""
         written = f"{OWNER}.{os.urandom(8).hex()}"
         self._write(written, content)
         try:
@@ -166,14 +167,14 @@ class RunLock:
         except FileNotFoundError:
             return None
         try:
-            return os.read(fd, _MOST_BYTES)
+            return os.read(fd, _MAX_OWNER_BYTES)
         finally:
             os.close(fd)
 
     def _ended_owner(self, name: str) -> bytes | None:
-        """Return a file's content if its process has ended; ``None`` if there is no file.
+        """Return a file's content if its process has ended; ``None`` if the file is missing.
 
-        Raise UsageError if the process may be at work.
+        Raise UsageError if the process may be running.
         """
         content = self._read(name)
         if content is None:
@@ -210,7 +211,7 @@ def is_lock_file(name: str) -> bool:
 def is_marked(lock: Path, *, in_part: bool = False) -> bool:
     """Whether this program made a lock's file, which is no link nor linked elsewhere.
 
-    ``in_part``: it may have been killed before the mark was whole.
+    ``in_part``: the mark may be incomplete, as a killed process leaves it.
     """
     try:
         fd = open_to_read(lock, follow_links=False)
@@ -227,16 +228,15 @@ def is_marked(lock: Path, *, in_part: bool = False) -> bool:
 
 def is_owner_file(name: str) -> bool:
     """Whether a file may be ``owner`` or one that will be renamed to it."""
-    return name in (OWNER, _NEXT) or _WRITTEN.fullmatch(name) is not None
+    return _OWNER_FILES.fullmatch(name) is not None
 
 
 def _this_process() -> dict[str, Any]:
-    """Return what tells this process from all others, on this machine and elsewhere."""
+    """Return what identifies this process, on this machine and among others."""
     host = machine = socket.gethostname()
     with suppress(OSError):  # machines may share a name
-        machine += (
-            f" {Path('/etc/machine-id').read_text(encoding='ascii', errors='replace').strip()}"
-        )
+        text = Path("/etc/machine-id").read_text(encoding="ascii", errors="replace")
+        machine += f" {text.strip()}"
     with suppress(OSError):  # containers of one name have process numbers of their own
         machine += f" {os.readlink('/proc/self/ns/pid')}"
     pid = os.getpid()
@@ -249,11 +249,11 @@ def _started(pid: int) -> str:
     ``ended``: it has ended, but was never waited for, as in a container without an init.
     """
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
         return ""
-    fields = stat.rpartition(")")[2].split()
+    fields = status.rpartition(")")[2].split()
     return "ended" if fields[0] in "ZX" else f"{boot} {fields[19]}"
 
 
@@ -268,7 +268,52 @@ def _has_ended(owner: dict[str, Any]) -> bool:
         return True
     except OverflowError:
         return False
-    except PermissionError:  # the number belongs to another user's process now, or did all along
+    except PermissionError:  # the number is that of another user's process, now or from the start
         pass
     started = owner.get("started")
     return bool(started) and _started(pid) not in ("", started)
+
+
+@contextmanager
+def scratch_folder(parent: Path | None = None, what: Path | None = None) -> Iterator[Path]:
+    """Make an empty folder, and remove it with its content at the end.
+
+    It is hidden in ``parent``, or else in the folder for temporary files. Folders that killed
+    processes of this program have left beside it are removed too. Raise OutputError if it cannot be
+    made; the message names ``what``, the file that is written in it.
+    """
+    import shutil  # these are slow to import
+    import tempfile
+
+    place = Path(tempfile.gettempdir()) if parent is None else parent
+    errors = wrap_os_errors(f"{place} (TMPDIR names another folder)", "used for temporary files")
+    with ExitStack() as stack:
+        with errors if what is None else wrap_os_errors(what):
+            _sweep(place)
+            prefix = _SCRATCH if parent is None else f".{_SCRATCH}"
+            folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            stack.callback(RunLock(folder, folder).release)
+            inner = folder / "files"
+            inner.mkdir()
+        yield inner
+
+
+def _sweep(place: Path) -> None:
+    """Remove the folders of ended processes: they are marked, and not locked."""
+    names: list[str] = []
+    with suppress(OSError):  # a folder may be writable but not listable
+        names = os.listdir(place)
+    for folder in (place / name for name in names if _SCRATCH_NAME.fullmatch(name)):
+        with suppress(OSError, UsageError):  # in use, just removed, or another user's
+            status = os.lstat(folder)
+            is_own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+            if is_own and is_marked(folder / LOCK):
+                has_owner = os.path.lexists(folder / OWNER)
+                lock = RunLock(folder, folder)
+                # Where this process has no system locks, another may hold one, without an owner.
+                if has_owner or not lock.is_by_file:
+                    import shutil  # slow to import
+
+                    shutil.rmtree(folder, ignore_errors=True)
+                lock.release()
