@@ -9,6 +9,7 @@ import pytest
 
 from kapre_cli import events
 from kapre_cli.cli.event_lines import event_text
+from kapre_cli.cli.options import error_text
 from kapre_cli.errors import (
     AudioReadError,
     FeatureError,
@@ -17,7 +18,6 @@ from kapre_cli.errors import (
     UsageError,
 )
 from kapre_cli.events import Event
-from kapre_cli.cli.error_text import error_text
 from kapre_cli.extract.executor import Executor
 from kapre_cli.extract.local_workers import LocalWorkers
 from kapre_cli.extract.run import extract

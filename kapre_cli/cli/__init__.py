@@ -1,4 +1,4 @@
-"""The command line: parse, call one function of the library, exit.
+"""The command line: parse, call one function of the library, print an error, exit.
 
 Only this package imports Click. No slow module is imported here: ``--help`` and a mistyped option
 must not wait for TensorFlow, nor for NumPy.
@@ -19,11 +19,10 @@ import click
 
 from kapre_cli.cli.command import Command
 from kapre_cli.cli.config import CONFIG_OPTIONS, unknown_variables, with_source
-from kapre_cli.cli.error_text import REPORTED, message_of
 from kapre_cli.cli.extract import built_in_commands, installed_commands
 from kapre_cli.cli.hints import command_hint
-from kapre_cli.cli.inspection import compare, info, verify
-from kapre_cli.cli.merge import merge
+from kapre_cli.cli.options import error_text
+from kapre_cli.cli.outputs import compare, info, merge, verify
 from kapre_cli.cli.plot import plot
 from kapre_cli.cli.signals import ignore_signals, stop_on_signals
 from kapre_cli.cli.streams import (
@@ -32,12 +31,22 @@ from kapre_cli.cli.streams import (
     never_failing_stderr,
     open_standard_streams,
 )
+from kapre_cli.errors import KapreExtractError
 from kapre_cli.exit_codes import ExitCode, Stopped, exit_code_of
 from kapre_cli.registry import Registry
 from kapre_cli.settings import LAYERS
 from kapre_cli.settings.formats import FORMATS
-from kapre_cli.text import printable
+from kapre_cli.text import printable, quoted
 from kapre_cli.version import PROGRAM, __version__
+
+# Errors that end the program with a message; any other one is a fault of the program.
+_REPORTED = (
+    *(KapreExtractError, Stopped, KeyboardInterrupt),
+    *(OSError, MemoryError, RuntimeError, ImportError),
+)
+
+_KERAS = ("keras", "tensorflow")  # needed only for --engine keras
+_NO_THREAD = "can't start new thread"  # Python's RuntimeError
 
 _OBJECTS_UNTIL_COLLECTION = 100_000
 
@@ -183,13 +192,52 @@ def _run(arguments: Sequence[str] | None, *, forks: bool) -> int:
             with_source(error).show(shown)
             click.echo(printable(shown.getvalue()), err=True, nl=False)
             code = ExitCode.USAGE
-        except REPORTED as error:
+        except _REPORTED as error:
             ignore_signals()
             reported = Stopped(signal.SIGINT) if isinstance(error, click.Abort) else error
-            message = message_of(reported)
+            message = _message_of(reported)
             if message is not None:
                 click.echo(f"{PROGRAM}: {printable(message)}", err=True)
             code = exit_code_of(reported)
         ignore_signals()
         flush_stdout()
     return ExitCode.FAILED if code == ExitCode.OK and n_lost_messages() else code
+
+
+def _message_of(error: BaseException) -> str | None:
+    """Return the message for the user, ``None`` if the reader of standard output has left.
+
+    Raises:
+        BaseException: ``error`` itself, if it is a fault of the program.
+    """
+    if exit_code_of(error) is ExitCode.PIPE_CLOSED:
+        return None
+    if isinstance(error, KeyboardInterrupt):
+        return str(Stopped(signal.SIGINT))
+    if isinstance(error, Stopped):
+        return str(error)
+    return f"Error: {_reason(error)}"
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, KapreExtractError):
+        return error_text(error)
+    if isinstance(error, MemoryError):
+        detail = f": {error}" if str(error) else ""
+        return f"there is not enough memory{detail}; take a smaller --batch-size or --n-dft"
+    if isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
+        return "the system allows no more threads; take fewer --jobs"
+    if isinstance(error, ModuleNotFoundError) and error.name in _KERAS:
+        return (
+            f"the module {quoted(error.name)} is not installed, which running the Keras layer "
+            "needs: python -m pip install keras tensorflow; or take --engine numpy"
+        )
+    if isinstance(error, ImportError) and not isinstance(error, ModuleNotFoundError):
+        return f"a library cannot be loaded, perhaps because memory ran out: {error}"
+    if isinstance(error, OSError):
+        reason = error.strerror or str(error)
+        name = error.filename
+        if isinstance(name, bytes):
+            name = os.fsdecode(name)
+        return reason if name is None else f"{quoted(name)}: {reason}"
+    raise error

@@ -15,7 +15,6 @@ from kapre_cli.cli.hints import explain_unknown_option
 from kapre_cli.cli.options import Group, Option
 from kapre_cli.errors import KapreExtractError, OutputError, wrap_os_errors
 from kapre_cli.exit_codes import Stopped
-from kapre_cli.settings import RESUMES
 
 _FEW = 10  # options that a command shows all at once
 _WIDEST = 24  # characters of an option whose meaning stands beside it
@@ -205,20 +204,6 @@ class Command(click.Command):
         """Write all options in their groups."""
         assert isinstance(formatter, Formatter)  # noqa: S101 - for the type checker
         formatter.write_groups(option_rows(self, ctx), close=False)
-
-
-class ExtractingCommand(Command):
-    """A command whose ``--resume`` takes a value only if that is attached, as in ``--resume=x``.
-
-    Click would take the next argument, an input, for the value.
-    """
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Attach the default value to a bare ``--resume``."""
-        end = args.index("--") if "--" in args else len(args)
-        bare = f"--resume={RESUMES[0]}"
-        options = [bare if argument == "--resume" else argument for argument in args[:end]]
-        return super().parse_args(ctx, options + args[end:])
 
 
 def _show(ctx: click.Context, option: click.Parameter, is_asked: bool) -> None:

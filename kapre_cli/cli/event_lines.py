@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
-from kapre_cli.cli.error_text import error_text
+from kapre_cli.cli.options import error_text
 from kapre_cli.errors import SampleRateError, UnexpectedError
 from kapre_cli.events import (
     ArrayDamaged,

@@ -10,12 +10,15 @@ import click
 from click.core import ParameterSource
 
 from kapre_cli.cli.config import config_file
-from kapre_cli.cli.error_text import error_text
-from kapre_cli.cli.executors import RESUME, executor
 from kapre_cli.cli.inputs import StdinInputs, sample_rate
-from kapre_cli.cli.layer_options import layer_config, warn_of_layer
-from kapre_cli.cli.run_options import audio_settings, output_settings
-from kapre_cli.cli.signals import ignore_signals, interruptible_waits
+from kapre_cli.cli.options import error_text
+from kapre_cli.cli.run_options import (
+    audio_settings,
+    layer_config,
+    output_settings,
+    warn_of_layer,
+)
+from kapre_cli.cli.signals import RESUME, executor, ignore_signals, interruptible_waits
 from kapre_cli.cli.streams import (
     check_stdout_is_open,
     echo,

@@ -15,18 +15,19 @@ import click
 from click.core import ParameterSource
 
 from kapre_cli.cli.command import Command
-from kapre_cli.cli.error_text import as_option
-from kapre_cli.cli.layer_options import (
+from kapre_cli.cli.options import Group, Option, as_option, parsed
+from kapre_cli.cli.run_options import (
+    AUDIO,
     BANDS,
     FRAMING,
+    QUIET,
+    audio_settings,
     feature_option,
     layer_config,
     layer_options,
     warn_of_layer,
 )
-from kapre_cli.cli.options import Group, Option, parsed
-from kapre_cli.cli.run_options import AUDIO, QUIET, audio_settings
-from kapre_cli.cli.signals import ignore_signals, interruptible_waits
+from kapre_cli.cli.signals import executor, ignore_signals, interruptible_waits
 from kapre_cli.errors import AudioReadError, StoredDataError, UsageError
 from kapre_cli.exit_codes import ExitCode
 from kapre_cli.settings import (
@@ -205,7 +206,6 @@ def plot(**options: Any) -> int:
     Two recordings, in mel bands, from -60 dB to 0 dB:
       kapre-extract plot sample_audio/pond/* -o pond.png --mel --range -60:0
     """  # noqa: D301 - Click needs the backspace itself
-    from kapre_cli.cli.executors import executor
     from kapre_cli.formats.opening import is_output
     from kapre_cli.plotting.files import picture_format, save, validate_picture
     from kapre_cli.plotting.view import View

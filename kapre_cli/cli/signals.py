@@ -1,19 +1,27 @@
-"""Signals that ask the process to end, as exceptions: finished work is kept, files are removed."""
+"""Signals that ask the process to end, as exceptions, and the executors of commands."""
 
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
 
 from kapre_cli.exit_codes import STOP_SIGNALS, Stopped
 from kapre_cli.version import PROGRAM
 
+if TYPE_CHECKING:
+    from kapre_cli.extract.executor import Executor
+
 Handler = Callable[[int, object], None]
+
+RESUME = "the same command with --resume goes on with what was kept"
 
 _HANDLED = (*STOP_SIGNALS, signal.SIGPIPE)
 # Modules in whose functions an exception could leave a lock taken, or be lost in a callback.
@@ -174,3 +182,31 @@ def _is_due(number: int) -> bool:
     """Return whether a signal has a handler of this program that has not run."""
     handler = signal.getsignal(number)
     return callable(handler) and handler is not do_nothing and not isinstance(handler, _ExitNow)
+
+
+@contextmanager
+def executor(
+    n_jobs: int | None = None, remedy: str = RESUME, kept: Collection[int] = ()
+) -> Iterator["Executor"]:
+    """Yield an executor. Signals interrupt waits within, and must not before.
+
+    Args:
+        n_jobs: Maximum number of workers; ``None``: one for each processor.
+        remedy: What to do should a second request end the process at once.
+        kept: Descriptors of this process that workers read from.
+    """
+    if not click.get_current_context().obj:  # no worker may be forked
+        from kapre_cli.extract.executor import InProcess
+
+        with InProcess() as in_process, interruptible_waits():
+            yield in_process
+        return
+    from kapre_cli.extract.local_workers import LocalWorkers
+    from kapre_cli.osutil import n_processors
+
+    with (
+        LocalWorkers(n_jobs or n_processors(), kept) as workers,
+        interruptible_waits(),
+        exit_on_second_signal(remedy),
+    ):
+        yield workers
