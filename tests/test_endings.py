@@ -24,7 +24,6 @@ import kapre_cli.extract.preview
 import kapre_cli.extract.run
 import kapre_cli.inspect.compare
 import kapre_cli.inspect.summary
-import kapre_cli.inspect.texts
 import kapre_cli.inspect.verify
 import kapre_cli.merge
 import kapre_cli.plotting.figure

@@ -54,29 +54,22 @@ def info(output: Path, keys: tuple[str, ...], as_json: bool) -> int:
       kapre-extract info sample_audio/bird.flac
     """  # noqa: D301 - Click needs the backspace itself
     from kapre_cli.formats.metadata import dumps
-    from kapre_cli.inspect.summary import summary  # NumPy only where it is needed
-    from kapre_cli.inspect.texts import input_lines, summary_lines
+    from kapre_cli.inspect import summary  # NumPy only where it is needed
 
     try:
-        description = summary(output, keys)
+        description = summary.summary(output, keys)
+        if keys:
+            parts = [summary.input_lines(one, description["axes"]) for one in description["inputs"]]
+        else:
+            parts = [summary.summary_lines(description)]
     except NotAnOutputError:
-        from kapre_cli.inspect.recording import recording, recording_lines
-
         if keys:
             raise UsageError(
                 f"{quoted(output)} is a recording, not an output: it has no keys"
             ) from None
-        header = recording(output, error_text)
-        echo(dumps(header) if as_json else "\n".join(recording_lines(header)))
-        return 0
-    if as_json:
-        echo(dumps(description))
-        return 0
-    if keys:
-        parts = [input_lines(one, description["axes"]) for one in description["inputs"]]
-    else:
-        parts = [summary_lines(description)]
-    echo("\n\n".join("\n".join(part) for part in parts))
+        description = summary.recording(output, error_text)
+        parts = [summary.recording_lines(description)]
+    echo(dumps(description) if as_json else "\n\n".join("\n".join(part) for part in parts))
     return 0
 
 

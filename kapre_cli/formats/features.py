@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kapre_cli.errors import StoredDataError
+from kapre_cli.errors import StoredArrayError, StoredDataError
 from kapre_cli.events import Observer, PhaseInputEnded, PhaseProgress, ignore
 from kapre_cli.formats.checksum import ArrayCrc32, crc32, little_endian
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
@@ -201,13 +201,14 @@ class StoredArray:
     def check_crc32(self, crc32: int) -> None:
         """Raise StoredDataError unless the stored checksum is ``crc32``."""
         if crc32 != self.metadata.crc32:
-            raise StoredDataError(
-                f"{quoted(self.key)} is damaged: its values have the CRC-32 {crc32:08x}, "
-                f"they were written with {self.metadata.crc32:08x}"
+            raise StoredArrayError(
+                self.key,
+                f"is damaged: its values have the CRC-32 {crc32:08x}, "
+                f"they were written with {self.metadata.crc32:08x}",
             )
 
     def _unreadable(self, error: Exception) -> StoredDataError:
-        return StoredDataError(f"{quoted(self.key)} cannot be read: {error}")
+        return StoredArrayError(self.key, f"cannot be read: {error}")
 
     def __repr__(self) -> str:
         return f"<{quoted(self.key)} {dict(zip(self.axes, self.shape, strict=True))} {self.dtype}>"

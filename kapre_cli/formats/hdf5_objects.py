@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 from h5py import h5a, h5d, h5g, h5l, h5o, h5s, h5t, h5z
 
-from kapre_cli.errors import StoredDataError
+from kapre_cli.errors import StoredArrayError, StoredDataError
 from kapre_cli.formats.validation import MAX_METADATA_BYTES
 from kapre_cli.text import quoted
 
@@ -27,14 +27,17 @@ _MAX_NUMBER_BYTES = 8
 
 
 @contextmanager
-def wrap_hdf5_errors(what: str) -> Iterator[None]:
-    """Turn all errors of h5py for a damaged file into a StoredDataError."""
+def wrap_hdf5_errors(what: str = "", *, key: str | None = None) -> Iterator[None]:
+    """Turn all errors of h5py for a damaged file, or for one array, into a StoredDataError."""
     try:
         yield
     except StoredDataError:
         raise
     except (OSError, RuntimeError, LookupError, TypeError, ValueError, OverflowError) as error:
-        raise StoredDataError(f"{what} cannot be read: {error}") from error
+        reason = f"cannot be read: {error}"
+        if key is not None:
+            raise StoredArrayError(key, reason) from error
+        raise StoredDataError(f"{what} {reason}") from error
 
 
 def open_dataset(group: Any, name: str) -> Any:
@@ -44,17 +47,17 @@ def open_dataset(group: Any, name: str) -> Any:
     """
     dataset = _member(group, name)
     if not isinstance(dataset, h5d.DatasetID):
-        raise StoredDataError(f"{quoted(name)} is not a dataset")
+        raise StoredArrayError(name, "is not a dataset")
     creation = dataset.get_create_plist()
     if creation.get_layout() == h5d.VIRTUAL or creation.get_external_count():
-        raise StoredDataError(f"{quoted(name)} leads to another file")
+        raise StoredArrayError(name, "leads to another file")
     filters = [creation.get_filter(number)[0] for number in range(creation.get_nfilters())]
     if not _FILTERS.issuperset(filters):
         unknown = set(filters) - _FILTERS
-        raise StoredDataError(f"{quoted(name)} is packed with unknown filters {unknown}")
+        raise StoredArrayError(name, f"is packed with unknown filters {unknown}")
     stages = [number for one in filters for number, stage in enumerate(_STAGES) if one in stage]
     if stages != sorted(set(stages)):
-        raise StoredDataError(f"{quoted(name)} is packed with filters in the order {filters}")
+        raise StoredArrayError(name, f"is packed with filters in the order {filters}")
     return dataset
 
 
@@ -74,7 +77,7 @@ def _member(group: Any, name: str) -> Any:
     except (KeyError, RuntimeError) as error:
         raise StoredDataError(f"it has no {quoted(name)}") from error
     if link.type != h5l.TYPE_HARD:
-        raise StoredDataError(f"{quoted(name)} is a link to another place")
+        raise StoredArrayError(name, "is a link to another place")
     return h5o.open(group, raw)
 
 

@@ -13,12 +13,11 @@ import numpy as np
 import numpy.typing as npt
 from h5py import h5s, h5t, h5z
 
-from kapre_cli.errors import StoredDataError
+from kapre_cli.errors import StoredArrayError
 from kapre_cli.formats.features import BLOCK_VALUES, ChunkVisitor, RawChunks, Values
 from kapre_cli.formats.hdf5_headers import DatasetHeader, FileWindow
 from kapre_cli.formats.hdf5_objects import wrap_hdf5_errors
 from kapre_cli.formats.hdf5_writer import MAX_CHUNK_VALUES, packing_of
-from kapre_cli.text import quoted
 
 _FLOATS = tuple(
     (stored, stored.dtype)
@@ -44,7 +43,7 @@ class Hdf5Values(Values):
         kind = dataset.get_type()
         dtype = next((dtype for stored, dtype in _FLOATS if kind.equal(stored)), None)
         if dtype is None:
-            raise StoredDataError(f"{quoted(key)} is not of floating-point numbers")
+            raise StoredArrayError(key, "is not of floating-point numbers")
         self._key = key
         self._dataset = dataset
         self.dtype: np.dtype[Any] = dtype
@@ -80,7 +79,7 @@ class Hdf5Values(Values):
         chunk = self._packing[0]
         for start in product(*map(range, repeat(0), self.shape, chunk)):
             self._stored_bytes(start, prod(chunk) * self.dtype.itemsize)
-            with wrap_hdf5_errors(quoted(self._key)):
+            with wrap_hdf5_errors(key=self._key):
                 left_out, packed = self._dataset.read_direct_chunk(start)
             yield start, left_out, packed
 
@@ -96,23 +95,25 @@ class Hdf5Values(Values):
         n_bytes = n_values * self.dtype.itemsize
         n_stored = self._dataset.get_storage_size()
         if n_stored * (_HIGHEST_RATIO if packing else 1) < n_bytes:
-            raise StoredDataError(
-                f"{quoted(self._key)} promises {n_bytes:,} bytes of values and holds {n_stored:,}"
+            raise StoredArrayError(
+                self._key, f"promises {n_bytes:,} bytes of values and holds {n_stored:,}"
             )
         if not packing:
             return packing
         chunk = packing[0]
         if prod(chunk) > MAX_CHUNK_VALUES:
-            raise StoredDataError(
-                f"{quoted(self._key)} has chunks of {prod(chunk):,} values; "
-                f"this program reads at most {MAX_CHUNK_VALUES:,}"
+            raise StoredArrayError(
+                self._key,
+                f"has chunks of {prod(chunk):,} values; "
+                f"this program reads at most {MAX_CHUNK_VALUES:,}",
             )
         n_chunks = prod(-(-size // length) for size, length in zip(self.shape, chunk, strict=True))
         at_most = max(_MAX_SMALL_CHUNKS, n_values // _MIN_CHUNK_VALUES)
         if n_chunks > at_most:
-            raise StoredDataError(
-                f"{quoted(self._key)} has {n_chunks:,} chunks for {n_values:,} values; "
-                f"this program reads at most {at_most:,}"
+            raise StoredArrayError(
+                self._key,
+                f"has {n_chunks:,} chunks for {n_values:,} values; "
+                f"this program reads at most {at_most:,}",
             )
         return packing
 
@@ -139,18 +140,18 @@ class Hdf5Values(Values):
                 _, packed = self._dataset.read_direct_chunk(start)
                 with suppress(zlib.error):  # HDF5 raises an error there too
                     if len(zlib.decompressobj().decompress(packed, n_bytes + 1)) > n_bytes:
-                        raise StoredDataError(
-                            f"{quoted(self._key)} has a chunk that decompresses to more "
-                            f"than its {n_bytes:,} bytes"
+                        raise StoredArrayError(
+                            self._key,
+                            f"has a chunk that decompresses to more than its {n_bytes:,} bytes",
                         )
                 self._small.add(start)  # only these: memory grows with the bytes of the file
 
     def _stored_bytes(self, start: tuple[int, ...], n_bytes: int) -> int:
         """Return a chunk's bytes in the file; reject more than packing can produce."""
-        with wrap_hdf5_errors(quoted(self._key)):
+        with wrap_hdf5_errors(key=self._key):
             found = self._dataset.get_chunk_info_by_coord(start)
         if found.size > 2 * n_bytes + _MIN_PACKED_BYTES:
-            raise StoredDataError(f"{quoted(self._key)} has a chunk of {found.size:,} bytes")
+            raise StoredArrayError(self._key, f"has a chunk of {found.size:,} bytes")
         return int(found.size)
 
 

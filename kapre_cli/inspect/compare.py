@@ -17,8 +17,7 @@ from kapre_cli.events import Observer, PhaseInputEnded, PhaseStarted, ignore
 from kapre_cli.exit_codes import ExitCode
 from kapre_cli.formats.array_chunks import stored_array
 from kapre_cli.formats.features import ChunkVisitor, Features, StoredArray
-from kapre_cli.inspect import opened, seconds_of, total_of
-from kapre_cli.inspect.texts import reason
+from kapre_cli.inspect import opened, reason_of, seconds_of, total_of
 from kapre_cli.settings import LayerConfig, checks
 from kapre_cli.text import counted, printable, quoted
 
@@ -261,7 +260,7 @@ def compare(
                 else:
                     found.incomparable[key] = why
             except StoredDataError as error:
-                found.incomparable[key] = reason(key, error)
+                found.incomparable[key] = reason_of(error, key)
             emit(PhaseInputEnded(seconds.get(key, 0.0)))
     return found
 

@@ -22,8 +22,7 @@ from kapre_cli.exit_codes import ExitCode
 from kapre_cli.extract.executor import Executor
 from kapre_cli.formats.features import StoredArray
 from kapre_cli.formats.metadata import OutputMetadata
-from kapre_cli.inspect import opened, seconds_of, total_of
-from kapre_cli.inspect.texts import reason
+from kapre_cli.inspect import opened, reason_of, seconds_of, total_of
 from kapre_cli.text import Text, counted, quoted
 
 SAMPLE = 10  # inputs that are recomputed by default
@@ -104,7 +103,7 @@ def verify(
             try:
                 _check(features[key], features.root, emit)
             except StoredDataError as error:
-                result.add_fault(key, reason(key, error))
+                result.add_fault(key, reason_of(error, key))
             emit(PhaseInputEnded(seconds.get(key, 0.0)))
         try:
             for name in features.unexpected_files():
