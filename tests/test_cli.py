@@ -298,9 +298,9 @@ def test_every_name_of_other_programs_leads_to_an_option(program: Any) -> None:
     named = " ".join(hints.NO_OPTION.values())
     assert set(re.findall(r"--([a-z-]+)", named)) <= known
     ended = program("--sample-rate", "8000", "spectrogram", "audio")
-    assert ended.err.endswith("No such option '--sample-rate': options stand behind the command\n")
+    assert ended.err.endswith("No such option '--sample-rate': options are given after the command\n")
     ended = program("-o", "x.h5", "audio")
-    assert ended.err.endswith("No such option '-o': options stand behind the command\n")
+    assert ended.err.endswith("No such option '-o': options are given after the command\n")
     ended = program("--verison")
     assert ended.err.endswith("No such option '--verison': did you mean --version?\n")
 

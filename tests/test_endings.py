@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import kapre_cli
-import kapre_cli.cli.dry_run
+import kapre_cli.cli.extraction
 import kapre_cli.cli.plot
 import kapre_cli.engines.numpy_engine
 import kapre_cli.extract.preview
@@ -122,7 +122,7 @@ def test_too_little_memory_is_told_in_a_line(here: Path) -> None:
     ended = shell(command, here)
     assert ended.returncode == 1, ended.stderr
     assert "kapre-extract: Error: there is not enough memory" in ended.stderr
-    assert "take a smaller --batch-size or --n-dft" in ended.stderr
+    assert "use a smaller --batch-size or --n-dft" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert not (here / "x.h5").exists()
 
@@ -159,7 +159,7 @@ def test_no_process_for_a_worker_is_told_of(output: str, here: Path) -> None:
             check=False,
         )
     assert re.fullmatch(  # threads count as well
-        r"kapre-extract: Error: the system allows no more (processes|threads); take fewer --jobs\n",
+        r"kapre-extract: Error: the system allows no more (processes; take|threads; use) fewer --jobs\n",
         ended.stderr,
     )
     assert ended.returncode == 1

@@ -32,7 +32,7 @@ from kapre_cli.cli.streams import (
     open_standard_streams,
 )
 from kapre_cli.errors import KapreExtractError
-from kapre_cli.exit_codes import ExitCode, Stopped, exit_code_of
+from kapre_cli.exit_codes import ExitCode, Stopped, exit_code_of, is_pipe_closed
 from kapre_cli.registry import Registry
 from kapre_cli.settings import LAYERS
 from kapre_cli.settings.formats import FORMATS
@@ -52,7 +52,7 @@ _OBJECTS_UNTIL_COLLECTION = 100_000
 
 
 def _installed_extensions() -> Iterator[str]:
-    """Yield the paragraphs of a help text on extensions of installed packages, if there are any."""
+    """Yield the paragraphs of the help on extensions of installed packages, if there are any."""
     from kapre_cli.audio import DECODERS  # not needed for runs of --version and the like
 
     registries: tuple[Registry[Any], ...] = (FORMATS, LAYERS, DECODERS)
@@ -137,12 +137,7 @@ for command in (*built_in_commands(), info, plot, verify, compare, merge):
 def main(
     arguments: Sequence[str] | None = None, end: Callable[[int], NoReturn] = sys.exit
 ) -> NoReturn:
-    """Run the program.
-
-    Args:
-        arguments: The command line; ``None``: this process's own.
-        end: Ends the process, given the exit code; ``sys.exit`` raises SystemExit.
-    """
+    """Run the program, and pass the exit code to ``end``, which ends the process."""
     open_standard_streams()
     # Processes are forked, which other threads of a Python program might not survive.
     forks = threading.active_count() == 1
@@ -194,50 +189,40 @@ def _run(arguments: Sequence[str] | None, *, forks: bool) -> int:
             code = ExitCode.USAGE
         except _REPORTED as error:
             ignore_signals()
-            reported = Stopped(signal.SIGINT) if isinstance(error, click.Abort) else error
-            message = _message_of(reported)
-            if message is not None:
-                click.echo(f"{PROGRAM}: {printable(message)}", err=True)
+            is_interrupt = isinstance(error, (click.Abort, KeyboardInterrupt))
+            reported = Stopped(signal.SIGINT) if is_interrupt else error
+            if not is_pipe_closed(reported):
+                click.echo(f"{PROGRAM}: {printable(_message_of(reported))}", err=True)
             code = exit_code_of(reported)
         ignore_signals()
         flush_stdout()
     return ExitCode.FAILED if code == ExitCode.OK and n_lost_messages() else code
 
 
-def _message_of(error: BaseException) -> str | None:
-    """Return the message for the user, ``None`` if the reader of standard output has left.
-
-    Raises:
-        BaseException: ``error`` itself, if it is a fault of the program.
-    """
-    if exit_code_of(error) is ExitCode.PIPE_CLOSED:
-        return None
-    if isinstance(error, KeyboardInterrupt):
-        return str(Stopped(signal.SIGINT))
+def _message_of(error: BaseException) -> str:
+    """Return the message for the user; raise ``error`` itself if it is a fault of the program."""
     if isinstance(error, Stopped):
         return str(error)
-    return f"Error: {_reason(error)}"
-
-
-def _reason(error: BaseException) -> str:
     if isinstance(error, KapreExtractError):
-        return error_text(error)
-    if isinstance(error, MemoryError):
+        reason = error_text(error)
+    elif isinstance(error, MemoryError):
         detail = f": {error}" if str(error) else ""
-        return f"there is not enough memory{detail}; take a smaller --batch-size or --n-dft"
-    if isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
-        return "the system allows no more threads; take fewer --jobs"
-    if isinstance(error, ModuleNotFoundError) and error.name in _KERAS:
-        return (
+        reason = f"there is not enough memory{detail}; use a smaller --batch-size or --n-dft"
+    elif isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
+        reason = "the system allows no more threads; use fewer --jobs"
+    elif isinstance(error, ModuleNotFoundError) and error.name in _KERAS:
+        reason = (
             f"the module {quoted(error.name)} is not installed, which running the Keras layer "
-            "needs: python -m pip install keras tensorflow; or take --engine numpy"
+            "needs: python -m pip install keras tensorflow; or use --engine numpy"
         )
-    if isinstance(error, ImportError) and not isinstance(error, ModuleNotFoundError):
-        return f"a library cannot be loaded, perhaps because memory ran out: {error}"
-    if isinstance(error, OSError):
-        reason = error.strerror or str(error)
+    elif isinstance(error, ImportError) and not isinstance(error, ModuleNotFoundError):
+        reason = f"a library cannot be loaded, perhaps because memory ran out: {error}"
+    elif isinstance(error, OSError):
         name = error.filename
         if isinstance(name, bytes):
             name = os.fsdecode(name)
-        return reason if name is None else f"{quoted(name)}: {reason}"
-    raise error
+        reason = error.strerror or str(error)
+        reason = reason if name is None else f"{quoted(name)}: {reason}"
+    else:
+        raise error
+    return f"Error: {reason}"

@@ -71,7 +71,7 @@ _NO_OPTION = {
     "exclude include glob pattern ignore ext extension suffix": "name the files, for instance by "
     "find with -name or -not -path, and take them with --files-from",
     "input inputs i input-dir indir in infile input-file audio": "inputs are named without an "
-    "option, before or behind the options",
+    "option, before or after the options",
     "center pad pad-mode pad-end no-center": "--padding same (zeros around the signal) and "
     "--padding valid (none) are the two paddings",
     "db log dbs log-scale to-db amplitude-to-db power-to-db decibels": "--decibel gives decibels, "
@@ -144,7 +144,7 @@ def explain_unknown_option(
     if isinstance(ctx.command, click.Group):
         params = [one for command in ctx.command.commands.values() for one in command.params]
         if hint or any(written in one.opts for one in params):
-            hint = "options stand behind the command"
+            hint = "options are given after the command"
     hint = hint or near_hint(written.lstrip("-"), known, "--{}".format)
     message = f"No such option '{written}'{f': {hint}' if hint else '.'}"
     return click.NoSuchOption(written, printable(message), ctx=ctx)

@@ -1,18 +1,22 @@
-"""The file of a report: it replaces only a report of this program, or an empty file."""
+"""``--report``: its file, which replaces only a report of this program or an empty file."""
 
 import errno
 import os
 import stat
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from kapre_cli.cli.options import error_text
 from kapre_cli.errors import OutputError, StoredDataError, UsageError, wrap_os_errors
+from kapre_cli.events import Event
+from kapre_cli.exit_codes import ExitCode, exit_code_of
 from kapre_cli.formats.validation import validated_json, within
 from kapre_cli.inputs import Source
-from kapre_cli.osutil import open_plain, open_to_read, try_lock
+from kapre_cli.osutil import is_at, open_plain, open_to_read, try_lock
 from kapre_cli.outputs.existing import (
     Stamp,
     check_folder_exists,
@@ -23,9 +27,14 @@ from kapre_cli.outputs.existing import (
 from kapre_cli.outputs.publishing import PARTIAL_SUFFIX, publish
 from kapre_cli.outputs.scratch import scratch_folder
 from kapre_cli.outputs.validation import check_not_an_input
-from kapre_cli.result_log import is_header
+from kapre_cli.result_log import ResultLog, is_header
+from kapre_cli.run_result import RunResult
 from kapre_cli.settings import STANDARD_OUTPUT, OutputSettings
 from kapre_cli.text import quoted
+from kapre_cli.version import PROGRAM
+
+if TYPE_CHECKING:
+    from kapre_cli.cli.terminal import Terminal
 
 _HEADER_BYTES = 2**10
 _SECONDS_FOR_A_READER = 2.0
@@ -190,3 +199,44 @@ def _open_to_write_into(path: Path) -> int:
         raise OutputError(f"{quoted(path)} was replaced during the run; it is left as it is")
     os.set_blocking(descriptor, True)
     return descriptor
+
+
+@contextmanager
+def reported(result: RunResult, terminal: "Terminal", place: ReportPlace | None) -> Iterator[None]:
+    """Write each result to the report, and the totals at the end, however that is reached.
+
+    The file is opened when the run starts; a run that is rejected before leaves it unchanged. If
+    it cannot be opened, OutputError is raised. If a line cannot be written, the report ends there.
+    """
+    if place is None:
+        yield
+        return
+    path, target, _ = place
+
+    def end_report(error: OutputError) -> None:
+        result.is_broken = True
+        terminal.say(f"{PROGRAM}: Error: {error_text(error)}; it ends there, the run goes on")
+
+    def emit(event: Event) -> None:
+        terminal(event)
+        result_log(event)
+
+    name = "standard output" if path == STANDARD_OUTPUT else path
+    with ResultLog(partial(open_report, place), name, end_report, error_text) as result_log:
+        result.emit = emit
+        try:
+            yield
+        except BaseException as error:
+            if exit_code_of(error) is not ExitCode.USAGE:
+                with suppress(OSError, UsageError):  # the other error is printed
+                    result_log.finish(result, exit_code_of(error))
+            raise
+        opened = result_log.descriptor
+        is_in_place = opened is None or target is None or is_at(opened, target, follow_links=True)
+        result.is_broken |= not is_in_place
+        result_log.finish(result, result.exit_code)
+        if not is_in_place:
+            terminal.say(
+                f"{PROGRAM}: Error: the report {quoted(path)} was moved, replaced or removed while "
+                "the run was on: its lines are lost"
+            )

@@ -216,7 +216,7 @@ def recording(path: Path, text_of: Callable[[Exception], str] = str) -> dict[str
     n_samples = header.n_samples
     notes: tuple[str, ...] = ()
     if header.needs_decoding:
-        notes = ("its header does not say how long it is: it was written into a pipe",)
+        notes = ("its header does not state a length: it was written into a pipe",)
     else:
         try:
             with AudioFile(str(path)) as file:
