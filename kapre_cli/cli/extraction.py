@@ -302,10 +302,7 @@ class _Run:
 
 
 def _preview_lines(
-    sources: Sequence[Source],
-    settings: ExtractionSettings,
-    result: RunResult,
-    executor: "Executor",
+    sources: Sequence[Source], settings: ExtractionSettings, result: RunResult, executor: "Executor"
 ) -> Iterator[str]:
     """Yield what a run would do; inputs that would fail are counted in ``result`` as failed."""
     from kapre_cli.extract.disk_usage import value_bytes

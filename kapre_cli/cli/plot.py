@@ -123,11 +123,7 @@ _OPTIONS = [
         type=click.Path(path_type=Path),
         help="The picture: *.png, *.pdf or *.svg.",
     ),
-    _picture_option(
-        "--overwrite",
-        is_usual=True,
-        help="Replace an existing picture.",
-    ),
+    _picture_option("--overwrite", is_usual=True, help="Replace an existing picture."),
     _picture_option(
         "--time",
         is_usual=True,
@@ -161,12 +157,7 @@ _OPTIONS = [
         help="Range of the colours. LOW and HIGH are values as the colour bar shows them; "
         "either may be left out.",
     ),
-    _picture_option(
-        "--cmap",
-        metavar="NAME",
-        default="magma",
-        help="Colour map of matplotlib.",
-    ),
+    _picture_option("--cmap", metavar="NAME", default="magma", help="Colour map of matplotlib."),
     _picture_option(
         "--size",
         type=parsed(_size),

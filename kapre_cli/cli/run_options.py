@@ -52,9 +52,7 @@ INPUTS = [
         "a pipe is processed while it is written.",
     ),
     _input_option(
-        "-0",
-        "--null",
-        help="Names in --files-from end in NUL, as find -print0 writes them.",
+        "-0", "--null", help="Names in --files-from end in NUL, as find -print0 writes them."
     ),
     _input_option(
         "--root",
@@ -88,9 +86,7 @@ AUDIO = [
         help="Sample rate of the run. An input of another rate fails, unless --resample is given.",
     ),
     _audio_option(
-        "--resample",
-        is_usual=True,
-        help="Convert inputs of other sample rates to --sr.",
+        "--resample", is_usual=True, help="Convert inputs of other sample rates to --sr."
     ),
     _audio_option(
         "--channel",
@@ -101,10 +97,7 @@ AUDIO = [
         show_default="all",
         help="Channel to use, from 0; repeatable. Channels keep the order in which they are given.",
     ),
-    _audio_option(
-        "--mono",
-        help="Average all channels, or those of --channel, into one.",
-    ),
+    _audio_option("--mono", help="Average all channels, or those of --channel, into one."),
     _input_option(
         "--raw-format",
         metavar="ENCODING,RATE,CHANNELS",
@@ -233,11 +226,7 @@ OUTPUT = [
 
 # Running
 
-QUIET = _run_option(
-    "-q",
-    "--quiet",
-    help="Print only failures, warnings and errors.",
-)
+QUIET = _run_option("-q", "--quiet", help="Print only failures, warnings and errors.")
 RUNNING = [
     _check_option(
         "--max-failures",
@@ -283,11 +272,7 @@ RUNNING = [
         "with the totals. -: standard output.",
     ),
     QUIET,
-    _run_option(
-        "-v",
-        "--verbose",
-        help="Print versions and a line for each finished input.",
-    ),
+    _run_option("-v", "--verbose", help="Print versions and a line for each finished input."),
 ]
 
 

@@ -250,11 +250,7 @@ _OUTLIERS = {
     "n_samples": "shorter than one frame, {usual:,} samples",
     "seconds": "more than {many} times as long or as short as the median, {usual}",
 }
-_VALUES = {
-    "source_sr": "{:,} Hz",
-    "n_missing": "{:,} missing",
-    "n_silent_channels": "{:,} silent",
-}
+_VALUES = {"source_sr": "{:,} Hz", "n_missing": "{:,} missing", "n_silent_channels": "{:,} silent"}
 
 
 def summary_lines(summary: dict[str, Any]) -> Iterator[str]:
