@@ -237,6 +237,6 @@ def reported(result: RunResult, terminal: "Terminal", place: ReportPlace | None)
         result_log.finish(result, result.exit_code)
         if not is_in_place:
             terminal.say(
-                f"{PROGRAM}: Error: the report {quoted(path)} was moved, replaced or removed while "
-                "the run was on: its lines are lost"
+                f"{PROGRAM}: Error: the report {quoted(path)} was moved, replaced or removed "
+                "during the run: its lines are lost"
             )

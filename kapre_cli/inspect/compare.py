@@ -120,7 +120,7 @@ def _add(
     starts: dict[str, int],
     tolerance: Tolerance,
 ) -> None:
-    """Add a chunk of both arrays, which begins at ``starts`` along each axis."""
+    """Add a chunk of both arrays, which starts at ``starts`` along each axis."""
     diff.n_values += values.size
     diff.peak = float(np.fmax(diff.peak, np.fmax.reduce(np.abs(others), axis=None)))
     if values.dtype == others.dtype and values.tobytes() == others.tobytes():
@@ -146,7 +146,7 @@ def _larger(
     if by[index] <= (before.by if before is not None else 0.0):
         return before
     position = {
-        axis: start + int(place) for (axis, start), place in zip(starts.items(), index, strict=True)
+        axis: start + int(i) for (axis, start), i in zip(starts.items(), index, strict=True)
     }
     return Deviation(float(by[index]), float(one[index]), float(other[index]), position)
 
@@ -215,17 +215,15 @@ class Comparison:
         if diff.absolute is None or diff.relative is None:
             self.n_same += 1
             return
-        absolute, relative = text(diff.absolute), text(diff.relative)
-        name, by = quoted(key), diff.absolute.by
-        self.absolute = max(self.absolute, Largest(by, f"{name}: {absolute}"), key=_size)
-        self.relative = max(
-            self.relative, Largest(diff.relative.by, f"{name}: {relative}"), key=_size
-        )
+        name, by, by_text = quoted(key), diff.absolute.by, text(diff.absolute)
+        relative = Largest(diff.relative.by, f"{name}: {text(diff.relative)}")
+        self.absolute = max(self.absolute, Largest(by, f"{name}: {by_text}"), key=_size)
+        self.relative = max(self.relative, relative, key=_size)
         if not diff.n_beyond:
             self.n_within += 1
             return
         self.n_beyond += 1
-        line = f"{name}: {diff.n_beyond:,} of {diff.n_values:,} values, by up to {absolute}"
+        line = f"{name}: {diff.n_beyond:,} of {diff.n_values:,} values, by up to {by_text}"
         self.worst = heapq.nlargest(_N_WORST, [*self.worst, Largest(by, line)], key=_size)
 
 
@@ -249,14 +247,12 @@ def compare(
         emit(PhaseStarted("checking", len(common), total_of(seconds, common)))
         for key in common:
             try:
-                ours, theirs = first[key], second[key]
-                if ours.has_bytes_of(theirs):
+                a, b = first[key], second[key]
+                if a.has_bytes_of(b):
                     found.n_same += 1
-                elif (why := why_incomparable(ours, theirs)) is None:
-                    diff = difference(
-                        ours, theirs, first.layer, tolerance, ours.progress_visitor(emit)
-                    )
-                    found.add(key, diff, partial(deviation_text, features=first, array=ours))
+                elif (why := why_incomparable(a, b)) is None:
+                    diff = difference(a, b, first.layer, tolerance, a.progress_visitor(emit))
+                    found.add(key, diff, partial(deviation_text, features=first, array=a))
                 else:
                     found.incomparable[key] = why
             except StoredDataError as error:
@@ -286,11 +282,8 @@ def comparison_lines(found: Comparison) -> Iterator[str]:
         yield from _first(f"only in {quoted(path)}", map(quoted, keys), len(keys))
     incomparable = (f"{quoted(key)}: {why}" for key, why in found.incomparable.items())
     yield from _first("not comparable", incomparable, len(found.incomparable))
-    allowed = " + ".join(
-        f"{name} {value:g}"
-        for name, value in (("atol", found.tolerance.atol), ("rtol", found.tolerance.rtol))
-        if value
-    )
+    tolerances = {"atol": found.tolerance.atol, "rtol": found.tolerance.rtol}
+    allowed = " + ".join(f"{name} {value:g}" for name, value in tolerances.items() if value)
     beyond = f"beyond {allowed}" if allowed else "different"
     yield from _first(beyond, (one.text for one in found.worst), found.n_beyond)
     if found.absolute.text:

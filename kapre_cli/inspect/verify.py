@@ -35,7 +35,7 @@ class VerifyResult:
     Attributes:
         emit: Receives each fault as it is found.
         faulty: The keys of inputs with faults.
-        n_unexpected: Number of unexpected objects, and of faults of the output as a whole.
+        n_unexpected: Number of unexpected objects, and of faults of the entire output.
         n_recomputed: Number of recomputed inputs.
         tolerance: How close these had to be, as text; empty if none was to be recomputed.
     """
@@ -60,15 +60,13 @@ class VerifyResult:
 
     def summary(self) -> str:
         """Return the closing line."""
-        n_faulty = len(self.faulty)
-        counts = [f"{self.n_inputs - n_faulty:,} correct", f"{n_faulty:,} wrong"]
+        inputs, n_faulty = counted(self.n_inputs, "input"), len(self.faulty)
+        counts = f"{self.n_inputs - n_faulty:,} correct, {n_faulty:,} wrong"
         if self.n_unexpected:
-            counts.append(f"{self.n_unexpected:,} unexpected")
-        recomputed = (
-            f"; {self.n_recomputed:,} recomputed, {self.tolerance}" if self.tolerance else ""
-        )
-        inputs = counted(self.n_inputs, "input")
-        return f"{quoted(self.path)}: {inputs}: {', '.join(counts)}{recomputed}"
+            counts += f", {self.n_unexpected:,} unexpected"
+        if self.tolerance:
+            counts += f"; {self.n_recomputed:,} recomputed, {self.tolerance}"
+        return f"{quoted(self.path)}: {inputs}: {counts}"
 
 
 def verify(
@@ -87,7 +85,7 @@ def verify(
 
     Raises:
         UsageError: If nothing is at ``path`` or ``against``.
-        StoredDataError: If the output as a whole is invalid, its frequencies included.
+        StoredDataError: If the entire output is invalid, its frequencies included.
         OutputError: If the temporary folder cannot be written.
     """
     with opened(path) as features:
@@ -127,14 +125,13 @@ def verify(
 def _check(array: StoredArray, root: OutputMetadata, emit: Observer) -> None:
     """Compare an array, whose shape has been checked, with its metadata; raise StoredDataError."""
     if array.dtype.newbyteorder("<") != np.dtype(root.dtype).newbyteorder("<"):
-        raise StoredDataError(f"it is of {array.dtype.name}, the settings say {root.dtype}")
+        raise StoredDataError(f"it is of {array.dtype.name}, the settings have {root.dtype}")
     metadata = array.metadata
     times = root.layer.framing.times(metadata.n_samples, metadata.sr)
     if times != (metadata.time_start, metadata.time_step):
         raise StoredDataError(
-            f"its frames are said to begin at {metadata.time_start} s, every "
-            f"{metadata.time_step} s; "
-            f"of its layer they begin at {times[0]} s, every {times[1]} s"
+            f"its metadata has frames from {metadata.time_start} s on, every "
+            f"{metadata.time_step} s; its layer has them from {times[0]} s on, every {times[1]} s"
         )
     expected = root.layer.values
     lowest, highest = expected.lowest, expected.highest
