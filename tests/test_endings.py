@@ -278,8 +278,8 @@ def test_a_report_is_not_lost_to_a_closed_standard_output(here: Path) -> None:
     ended = shell("kapre spectrogram a.wav -o x.h5 --report - >&-", here)
     assert ended.returncode == 2
     assert ended.stderr == (
-        "kapre-extract: Error: standard output is closed: the report cannot go there; "
-        "name a file for it\n"
+        "kapre-extract: Error: standard output is closed, so the report cannot be "
+        "written to it; name a file for it\n"
     )
     full = shell("kapre spectrogram a.wav -o x.h5 --report - > /dev/full", here)
     assert full.returncode == 1

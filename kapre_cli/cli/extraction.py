@@ -38,7 +38,7 @@ from kapre_cli.text import counted, duration, in_bytes, quoted
 from kapre_cli.version import PROGRAM
 
 if TYPE_CHECKING:
-    from kapre_cli.cli.report_file import ReportPlace
+    from kapre_cli.cli.report_file import ReportFile
     from kapre_cli.cli.terminal import Terminal
     from kapre_cli.extract.executor import Executor
 
@@ -124,7 +124,7 @@ class _Run:
         """Extract features and return the exit code."""
         options, incoming = self.options, self.incoming
         with stdout_for_arrays(self.output) as descriptor:
-            place = self._check_paths()
+            report = self._check_paths()
             if descriptor is not None or options["report"] == STANDARD_OUTPUT:
                 stdout = 1 if descriptor is None else descriptor
                 incoming.check_stdout_is_no_input(self.inputs, stdout)
@@ -145,7 +145,7 @@ class _Run:
                     is_detailed=options["verbose"],
                     n_expected=None if incoming.arrives else self.inputs.n_inputs,
                 )
-                with reported(result, terminal, place):
+                with reported(result, terminal, report):
                     self._work(result, terminal, descriptor)
                     if not options["quiet"]:
                         for line in terminal.failures_by_kind():
@@ -184,8 +184,8 @@ class _Run:
     def _target(self) -> str:
         return "standard output" if self.output.is_stream else quoted(self.output.path)
 
-    def _check_paths(self) -> "ReportPlace | None":
-        """Validate output and report; return the report's destination, if one was asked for."""
+    def _check_paths(self) -> "ReportFile | None":
+        """Validate output and report; return the report's file, if there is one."""
         from kapre_cli.cli.report_file import check_report
         from kapre_cli.outputs.validation import validate_output
 
@@ -207,7 +207,7 @@ class _Run:
             self._emit_rejected(result)
             if self._receive(result, terminal):
                 self._compute(result, terminal, descriptor)
-            ignore_signals()  # the rest takes a moment
+            ignore_signals()  # the rest is quick
         except (OutputError, StoredDataError, TooManyFailuresError) as error:
             result.is_broken = True
             terminal.say(f"{PROGRAM}: Error: {error_text(error)}")

@@ -41,7 +41,7 @@ _SECONDS_FOR_A_READER = 2.0
 _SECONDS_BETWEEN = 0.05
 
 
-class ReportPlace(NamedTuple):
+class ReportFile(NamedTuple):
     """The destination of a report, as it was checked before any work.
 
     Attributes:
@@ -58,27 +58,25 @@ class ReportPlace(NamedTuple):
 
 def check_report(
     path: Path, output: OutputSettings, sources: Sequence[Source], config: Path | None = None
-) -> ReportPlace:
+) -> ReportFile:
     """Return the destination of a report, for :func:`open_report`; raise UsageError if invalid.
 
-    It is invalid if its folder does not exist, a file there may not be replaced, another run writes
-    it, or it is an input, the ``config`` or part of an output. An older report may be replaced if
-    ``output`` may be, or is resumed. Raise OutputError if the user may not write there.
+    It is invalid if its folder does not exist, an existing file may not be replaced, another run
+    writes it, or it is an input, the ``config`` or part of an output. An older report may be
+    replaced if ``output`` may be, or is resumed. Raise OutputError if the user may not write it.
     """
     if path == STANDARD_OUTPUT:
-        return ReportPlace(path)
+        return ReportFile(path)
     check_folder_exists("report", path)
     check_not_an_input("report", path, sources)
     if config is not None and os.path.exists(path) and os.path.samefile(path, config):
-        raise UsageError(
-            f"the report {quoted(path)} is the file that --config names; name another file"
-        )
-    if _takes_data(path):
-        return ReportPlace(path)
+        raise UsageError(f"the report {quoted(path)} is the --config file; name another file")
+    if _is_pipe_or_device(path):
+        return ReportFile(path)
     target = Path(os.path.realpath(path))
     companions = output.file_format.companions(output.path)
-    ours = (output.path, *companions, Path(f"{output.path}{PARTIAL_SUFFIX}"))
-    if not output.is_stream and any(within(target, os.path.realpath(one)) for one in ours):
+    parts = (output.path, *companions, Path(f"{output.path}{PARTIAL_SUFFIX}"))
+    if not output.is_stream and any(within(target, os.path.realpath(one)) for one in parts):
         raise UsageError(
             f"the report {quoted(path)} would be part of the output {quoted(output.path)}; "
             "name another file"
@@ -89,10 +87,10 @@ def check_report(
     if existing is not None:
         _check_replaceable(path, target, existing, output)
     _check_writable(path, target)
-    return ReportPlace(path, target, existing)
+    return ReportFile(path, target, existing)
 
 
-def _takes_data(file: Path | int) -> bool:
+def _is_pipe_or_device(file: Path | int) -> bool:
     """Whether ``file`` is a pipe or a device, which is written into and never replaced."""
     try:
         mode = os.stat(file).st_mode
@@ -141,21 +139,20 @@ def _check_ours(path: Path, target: Path, output: OutputSettings) -> None:
 
 
 def _check_writable(path: Path, target: Path) -> None:
-    for place, mode in ((target.parent, os.W_OK | os.X_OK), (target, os.W_OK)):
-        is_effective = os.access in os.supports_effective_ids
-        if place.exists() and not os.access(place, mode, effective_ids=is_effective):
+    is_effective = os.access in os.supports_effective_ids
+    for one, mode in ((target.parent, os.W_OK | os.X_OK), (target, os.W_OK)):
+        if one.exists() and not os.access(one, mode, effective_ids=is_effective):
             raise OutputError(f"{quoted(path)} cannot be written: {os.strerror(errno.EACCES)}")
 
 
-def open_report(place: ReportPlace) -> int:
+def open_report(file: ReportFile) -> int:
     """Return a descriptor that the lines of a report are written to.
 
-    A file is made under a new name and moved to its place at once: no file is ever emptied. A link
-    that has appeared there since is not followed. The file is locked until it is closed. Raise
-    OutputError if it cannot be opened or something else is there now, UsageError for a named pipe
-    that nobody reads.
+    A file is made under another name and renamed at once: no file is ever emptied. A link that has
+    appeared since is not followed. The file is locked until it is closed. Raise OutputError if it
+    cannot be opened or the existing file has changed, UsageError for a named pipe without a reader.
     """
-    path, target, existing = place
+    path, target, existing = file
     if path == STANDARD_OUTPUT:
         return os.dup(1)
     if target is None:
@@ -190,11 +187,11 @@ def _open_to_write_into(path: Path) -> int:
                     raise
                 if time.monotonic() > deadline:
                     raise UsageError(
-                        f"the report {quoted(path)} is a named pipe that nobody reads; begin its "
+                        f"the report {quoted(path)} is a named pipe that nobody reads; start its "
                         "reader first"
                     ) from error
                 time.sleep(_SECONDS_BETWEEN)
-    if not _takes_data(descriptor):
+    if not _is_pipe_or_device(descriptor):
         os.close(descriptor)
         raise OutputError(f"{quoted(path)} was replaced during the run; it is left as it is")
     os.set_blocking(descriptor, True)
@@ -202,16 +199,16 @@ def _open_to_write_into(path: Path) -> int:
 
 
 @contextmanager
-def reported(result: RunResult, terminal: "Terminal", place: ReportPlace | None) -> Iterator[None]:
-    """Write each result to the report, and the totals at the end, however that is reached.
+def reported(result: RunResult, terminal: "Terminal", file: ReportFile | None) -> Iterator[None]:
+    """Write each result to the report, and the totals at the end of the block or at an error.
 
     The file is opened when the run starts; a run that is rejected before leaves it unchanged. If
-    it cannot be opened, OutputError is raised. If a line cannot be written, the report ends there.
+    it cannot be opened, OutputError is raised. A line that cannot be written is the last one.
     """
-    if place is None:
+    if file is None:
         yield
         return
-    path, target, _ = place
+    path, target, _ = file
 
     def end_report(error: OutputError) -> None:
         result.is_broken = True
@@ -222,7 +219,7 @@ def reported(result: RunResult, terminal: "Terminal", place: ReportPlace | None)
         result_log(event)
 
     name = "standard output" if path == STANDARD_OUTPUT else path
-    with ResultLog(partial(open_report, place), name, end_report, error_text) as result_log:
+    with ResultLog(partial(open_report, file), name, end_report, error_text) as result_log:
         result.emit = emit
         try:
             yield

@@ -24,7 +24,7 @@ Handler = Callable[[int, object], None]
 RESUME = "the same command with --resume goes on with what was kept"
 
 _HANDLED = (*STOP_SIGNALS, signal.SIGPIPE)
-# Modules in whose functions an exception could leave a lock taken, or be lost in a callback.
+# Modules in whose functions an exception could leave a lock locked, or be lost in a callback.
 _FRAGILE = ("kapre_cli.formats.hdf5_target", "threading", "weakref", "_weakrefset")
 # Modules that import others: modules in C may crash if an exception is raised meanwhile.
 _IMPORTING = ("importlib._bootstrap", "_frozen_importlib")
@@ -35,7 +35,7 @@ _HANDLER_SECONDS = 0.05  # a main thread that does not wait has run the handler 
 
 
 class _MainThread:
-    """Tells whether a signal may raise an exception at the main thread's current place.
+    """The state of the main thread, on which depends whether a signal may raise an exception.
 
     Attributes:
         base: The main thread's frame from which :func:`interruptible_waits` resends signals;
@@ -44,7 +44,7 @@ class _MainThread:
 
     def __init__(self) -> None:
         self.base: FrameType | None = None
-        self._place: tuple[FrameType | None, int] = (None, 0)
+        self._position: tuple[FrameType | None, int] = (None, 0)
         self._since = 0.0
 
     def may_interrupt(self, frame: FrameType | None) -> bool:
@@ -58,9 +58,9 @@ class _MainThread:
             if outer.f_globals.get("__name__") in _IMPORTING:
                 return False
             outer = outer.f_back
-        place, now = (frame, frame.f_lasti), time.monotonic()
-        if place != self._place:
-            self._place, self._since = place, now
+        position, now = (frame, frame.f_lasti), time.monotonic()
+        if position != self._position:
+            self._position, self._since = position, now
         waits = now - self._since > _HANDLER_SECONDS / 2
         return waits or frame.f_globals.get("__name__") not in _FRAGILE
 
@@ -74,7 +74,7 @@ class _ExitNow:
     """Handler of a second request: ends the process before its files are removed or closed."""
 
     remedy: str
-    first: float  # when the first request came
+    first: float  # time of the first request
 
     def __call__(self, number: int, _frame: object) -> None:
         if time.monotonic() - self.first > _SAME_REQUEST_SECONDS:
@@ -87,9 +87,9 @@ _remedies: list[str] = []  # for a second request, which has no effect without o
 
 @contextmanager
 def exit_on_second_signal(remedy: str) -> Iterator[None]:
-    """Let a second request end the process at once; only for this program's own process.
+    """Let a second request end the process at once, with a message that ends with ``remedy``.
 
-    The message names ``remedy``, which is what to do then.
+    Only for this program's own process.
     """
     _remedies.append(remedy)
     try:
@@ -102,7 +102,7 @@ def exit_on_second_signal(remedy: str) -> Iterator[None]:
 def stop_on_signals() -> Iterator[None]:
     """Raise :class:`Stopped` in the main thread at the first signal of ``STOP_SIGNALS``.
 
-    Further ones have no effect, because removing files takes a moment, but see
+    Further ones have no effect, so that files can be removed, but see
     :func:`exit_on_second_signal`. A signal that was ignored before, as by ``nohup``, stays ignored.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -132,7 +132,7 @@ def do_nothing(_number: int, _frame: object) -> None:
 
 
 def ignore_signals(numbers: Iterable[int] = _HANDLED, handler: Handler = do_nothing) -> None:
-    """Let signals have no effect any more, within :func:`stop_on_signals`: the work is done.
+    """Let further signals have no effect, within :func:`stop_on_signals`: the work is done.
 
     They are not ignored by the system: Python would complain of one that has just arrived.
     """
@@ -160,7 +160,7 @@ def interruptible_waits() -> Iterator[None]:
     def resend() -> None:
         while number := os.read(recorded, 1):
             time.sleep(_HANDLER_SECONDS)
-            while number[0] in _HANDLED and _is_due(number[0]):
+            while number[0] in _HANDLED and _is_pending(number[0]):
                 signal.pthread_kill(main, number[0])
                 time.sleep(_HANDLER_SECONDS)
 
@@ -178,7 +178,7 @@ def interruptible_waits() -> Iterator[None]:
         os.close(recorded)
 
 
-def _is_due(number: int) -> bool:
+def _is_pending(number: int) -> bool:
     """Return whether a signal has a handler of this program that has not run."""
     handler = signal.getsignal(number)
     return callable(handler) and handler is not do_nothing and not isinstance(handler, _ExitNow)
@@ -186,14 +186,14 @@ def _is_due(number: int) -> bool:
 
 @contextmanager
 def executor(
-    n_jobs: int | None = None, remedy: str = RESUME, kept: Collection[int] = ()
+    n_jobs: int | None = None, remedy: str = RESUME, inherited: Collection[int] = ()
 ) -> Iterator["Executor"]:
     """Yield an executor. Signals interrupt waits within, and must not before.
 
     Args:
         n_jobs: Maximum number of workers; ``None``: one for each processor.
         remedy: What to do should a second request end the process at once.
-        kept: Descriptors of this process that workers read from.
+        inherited: Descriptors of this process that workers read from.
     """
     if not click.get_current_context().obj:  # no worker may be forked
         from kapre_cli.extract.executor import InProcess
@@ -205,7 +205,7 @@ def executor(
     from kapre_cli.osutil import n_processors
 
     with (
-        LocalWorkers(n_jobs or n_processors(), kept) as workers,
+        LocalWorkers(n_jobs or n_processors(), inherited) as workers,
         interruptible_waits(),
         exit_on_second_signal(remedy),
     ):

@@ -1,6 +1,5 @@
 """Standard output, whose reader may leave, and standard error, where a write never ends the run."""
 
-import fcntl
 import io
 import os
 import select
@@ -15,7 +14,7 @@ from typing import Any
 from kapre_cli.cli.signals import ignore_signals, may_interrupt
 from kapre_cli.errors import UsageError, wrap_os_errors
 from kapre_cli.exit_codes import Stopped
-from kapre_cli.osutil import discard, diverted, write_all
+from kapre_cli.osutil import discard, diverted, is_writable, write_all
 from kapre_cli.settings import OutputSettings
 from kapre_cli.text import printable
 
@@ -61,15 +60,17 @@ def flush_stdout() -> None:
 
 def check_stdout_is_open(content: str, instead: str) -> None:
     """Raise UsageError if standard output is closed."""
-    if fcntl.fcntl(1, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
-        raise UsageError(f"standard output is closed: {content} cannot go there; name {instead}")
+    if not is_writable(1):
+        raise UsageError(
+            f"standard output is closed, so {content} cannot be written to it; name {instead}"
+        )
 
 
 @contextmanager
 def stop_when_reader_leaves(descriptor: int) -> Iterator[None]:
     """Raise :class:`Stopped`, by SIGPIPE, in the block as soon as the reader of a pipe has left.
 
-    The main thread may be computing or waiting for an input, both of which may take long.
+    The main thread may compute or wait for an input for long.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # signals never reach this thread: writing fails then
@@ -109,7 +110,7 @@ def stop_when_reader_leaves(descriptor: int) -> Iterator[None]:
 
 @contextmanager
 def stdout_for_arrays(output: OutputSettings) -> Iterator[int | None]:
-    """Yield the descriptor of standard output if arrays are to go there, else ``None``.
+    """Yield the descriptor of standard output if arrays are written to it, else ``None``.
 
     Descriptor 1 itself is redirected, away from all code that might print.
 
