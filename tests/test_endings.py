@@ -159,7 +159,8 @@ def test_no_process_for_a_worker_is_told_of(output: str, here: Path) -> None:
             check=False,
         )
     assert re.fullmatch(  # threads count as well
-        r"kapre-extract: Error: the system allows no more (processes; take|threads; use) fewer --jobs\n",
+        r"kapre-extract: Error: the system allows no more (processes; take|threads; use) fewer "
+        r"--jobs\n",
         ended.stderr,
     )
     assert ended.returncode == 1

@@ -290,7 +290,7 @@ def test_outputs_that_may_not_be_replaced_are_left_alone(
         message = refused(program, name, *parts)
         assert f"the output '{name}' exists; --overwrite replaces it once" in message
     Path("old/mine.txt").write_text("mine")
-    assert "is not of this program's making" in refused(program, "old", *parts, "--overwrite")
+    assert "was not made by this program" in refused(program, "old", *parts, "--overwrite")
     assert "is not empty and not an output" in refused(program, "audio", *parts, "--overwrite")
     assert "is one of the inputs" in refused(program, parts[0], *parts, "--overwrite")
     os.symlink(parts[0], "link.h5")
@@ -313,7 +313,7 @@ def test_work_of_an_interrupted_run_is_not_thrown_away(
     assert "'x.h5.partial' is the work of a run that has not ended" in message
     assert "holds the work of a run that did not reach its end" in refused(program, "x.h5", *parts)
     before = content(here)
-    assert "go on with it by its own command" in refused(program, "x.h5", *parts, "--overwrite")
+    assert "resume that run, or name another output" in refused(program, "x.h5", *parts, "--overwrite")
     assert content(here) == before
 
 
