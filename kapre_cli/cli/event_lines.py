@@ -51,15 +51,15 @@ class EventLines:
     """An observer that prints a line for each event that a person should know of.
 
     Args:
-        say: Prints a line.
+        print_line: Prints a line.
         quiet: Leave out notes.
         verbose: Print details as well.
     """
 
     def __init__(
-        self, say: Callable[[str], None], *, quiet: bool = False, verbose: bool = False
+        self, print_line: Callable[[str], None], *, quiet: bool = False, verbose: bool = False
     ) -> None:
-        self._say = say
+        self._print_line = print_line
         self._quiet = quiet
         self._verbose = verbose
         self._warned: set[str] = set()
@@ -77,24 +77,24 @@ class EventLines:
             return
         if isinstance(event, NoteEvent):
             if not self._quiet:
-                self._say(f"note: {text}")
+                self._print_line(f"note: {text}")
         elif isinstance(event, WarningEvent):
             self._warn(text)
         elif self._verbose or not isinstance(event, DetailEvent):
-            self._say(text)
+            self._print_line(text)
 
     def _warn(self, text: str) -> None:
         if text not in self._warned:
             self._warned.add(text)
-            self._say(f"warning: {text}")
+            self._print_line(f"warning: {text}")
 
     def _failed(self, event: InputFailed) -> None:
         if not event.is_own:
             return  # the error that stopped the run has a line
-        self._say(f"failed: {quoted(event.path)}: {error_text(event.error)}")
+        self._print_line(f"failed: {quoted(event.path)}: {error_text(event.error)}")
         if isinstance(event.error, UnexpectedError):
             if self._verbose:
-                self._say(event.error.trace)
+                self._print_line(event.error.trace)
             else:
                 self._warn("--verbose shows where an unexpected exception was raised")
         self._failures.add(event.error)

@@ -11,7 +11,6 @@ from click.core import ParameterSource
 
 from kapre_cli.cli.config import config_file
 from kapre_cli.cli.inputs import StdinInputs, sample_rate
-from kapre_cli.cli.options import error_text
 from kapre_cli.cli.run_options import audio_settings, layer_config, output_settings, warn_of_layer
 from kapre_cli.cli.signals import RESUME, executor, ignore_signals, interruptible_waits
 from kapre_cli.cli.streams import check_stdout_is_open, echo, n_lost_messages, stdout_for_arrays
@@ -35,7 +34,6 @@ from kapre_cli.settings import (
     Shard,
 )
 from kapre_cli.text import counted, duration, in_bytes, quoted
-from kapre_cli.version import PROGRAM
 
 if TYPE_CHECKING:
     from kapre_cli.cli.report_file import ReportFile
@@ -149,11 +147,11 @@ class _Run:
                     self._work(result, terminal, descriptor)
                     if not options["quiet"]:
                         for line in terminal.failures_by_kind():
-                            terminal.say(line)
+                            terminal.print_line(line)
                         end = "; no output is written or changed"
                         if self.output.is_stream or result.output:
                             end = f" -> {self._target}"
-                        terminal.say(f"{summary(result)}{end}")
+                        terminal.print_line(f"{summary(result)}{end}")
                     result.is_broken |= n_lost_messages() > 0
         return result.exit_code
 
@@ -210,7 +208,7 @@ class _Run:
             ignore_signals()  # the rest is quick
         except (OutputError, StoredDataError, TooManyFailuresError) as error:
             result.is_broken = True
-            terminal.say(f"{PROGRAM}: Error: {error_text(error)}")
+            terminal.print_error(error)
         except Stopped as stopped:
             if self.output.is_stream:
                 stopped.outcome = f"{counted(result.n_written, 'array')} sent"
@@ -235,7 +233,7 @@ class _Run:
             self.incoming.receive()
         except (AudioReadError, OutputError) as error:
             result.is_broken = True
-            terminal.say(f"{PROGRAM}: Error: {error_text(error)}")
+            terminal.print_error(error)
             for source in self.inputs.sources:
                 none = InputResult(source.key)
                 result.stopped(source.path, error, none, is_tried=source.is_stream)
@@ -253,7 +251,7 @@ class _Run:
                 if source.is_stream:  # received by now; the terminal knows the others
                     terminal(InputArrived(source.key, source.size))
         all_sources = sources if isinstance(sources, InputStream) else self.all_sources
-        settings = self._settings(all_sources, result, terminal.say)
+        settings = self._settings(all_sources, result, terminal.print_line)
         if settings is not None:
             from kapre_cli.extract import run
 
@@ -269,11 +267,11 @@ class _Run:
         self,
         all_sources: Sequence[Source] | InputStream,
         result: RunResult,
-        say: Callable[[str], None],
+        print_line: Callable[[str], None],
     ) -> ExtractionSettings | None:
         """Return the settings, noting unusual ones; ``None`` without a sample rate or inputs."""
         options = self.options
-        sr = sample_rate(options, all_sources, self.inputs.sources, result, say)
+        sr = sample_rate(options, all_sources, self.inputs.sources, result, print_line)
         if sr is None or not all_sources:
             return None
         layer = layer_config(self.config, options, sr)

@@ -31,9 +31,8 @@ class StdinInputs(Resource):
     """Inputs that arrive through standard input or a list, still unread.
 
     Attributes:
-        arrives: Whether inputs arrive from a list while the run goes on. The end of the list is
-            awaited if no work is done, if its inputs are to be cut into shards, or if the output is
-            to be one array: two names are one too many then, even of invalid inputs.
+        arrives: Whether inputs arrive from a list during the run. A dry run, a shard and an output
+            of one array, for which two names are one too many, wait for the end of the list.
 
     Raises:
         click.UsageError: If the options contradict one another, or standard input is a terminal.
@@ -48,10 +47,10 @@ class StdinInputs(Resource):
         self._output = output
         self._names = None if listed is None else FileList(listed, ended_by_nul=options["null"])
         self._stream = SpooledPipe(folder) if STREAM in options["inputs"] else None
-        is_whole_list_needed = (
+        needs_all = (
             not output.file_format.holds_many or options["shard"] is not None or options["dry_run"]
         )
-        self.arrives = self._names is not None and self._names.grows and not is_whole_list_needed
+        self.arrives = self._names is not None and self._names.grows and not needs_all
 
     @property
     def descriptors(self) -> Collection[int]:
@@ -88,17 +87,16 @@ class StdinInputs(Resource):
         if not is_regular(descriptor):
             return
         if self._names is not None and os.path.sameopenfile(descriptor, self._names.descriptor):
-            read = "the list of inputs"
+            label = "the list of inputs"
         else:
-            files = (
-                one for one in inputs.sources if is_at(descriptor, one.file, follow_links=True)
-            )
-            source = next(files, None)
-            if source is None:
+            for source in inputs.sources:
+                if is_at(descriptor, source.file, follow_links=True):
+                    label = f"the input {quoted(source.path)}"
+                    break
+            else:
                 return
-            read = f"the input {quoted(source.path)}"
         raise UsageError(
-            f"standard output is {read}, which would be overwritten; redirect standard output "
+            f"standard output is {label}, which would be overwritten; redirect standard output "
             "into another file"
         )
 
@@ -131,15 +129,15 @@ class StdinInputs(Resource):
 def sample_rate(
     options: Mapping[str, Any],
     sources: Sequence[Source] | InputStream,
-    taken: Collection[Source],
+    own: Collection[Source],
     result: RunResult,
-    say: Callable[[str], None],
+    print_line: Callable[[str], None],
 ) -> int | None:
     """Return the sample rate of a run, ``None`` if no input states one.
 
     All shards have one rate: ``sources`` are the inputs of all shards, or those that arrive. If no
-    header states a rate, the inputs of this run are reported: ``taken``, or all that arrive. Raise
-    TooManyFailuresError if too many arriving inputs fail.
+    header states a rate, the inputs of this run are reported: its ``own``, or all that arrive.
+    Raise TooManyFailuresError if too many arriving inputs fail.
     """
     if options["sr"] is not None:
         return options["sr"]
@@ -164,10 +162,10 @@ def sample_rate(
     except KapreExtractError:  # earlier failures are reported first
         _count_failures(failures, result)
         raise
-    mine = {*taken, *(failures if arriving is not None else ())}
-    _count_failures({source: failures[source] for source in failures if source in mine}, result)
-    if arriving is None and sources and not taken:
-        say(f"{PROGRAM}: Error: no input of any shard states a rate; name it with --sr")
+    of_run = {*own} if arriving is None else failures
+    _count_failures({one: error for one, error in failures.items() if one in of_run}, result)
+    if arriving is None and sources and not own:
+        print_line(f"{PROGRAM}: Error: no input of any shard states a rate; name it with --sr")
         result.is_broken = True
     return None
 
@@ -182,7 +180,7 @@ def _check(options: Mapping[str, Any]) -> None:
     if not inputs and listed is None:
         raise click.UsageError("Missing argument 'INPUTS...'; a list may name them: --files-from.")
     if options["null"] and listed is None:
-        raise click.UsageError("-0 says how the names in a list end: add --files-from LIST.")
+        raise click.UsageError("-0 is about the names in a list: add --files-from LIST.")
     if inputs.count(STREAM) > 1:
         raise click.UsageError("Standard input (-) is named twice; it can be read once.")
     if STREAM in inputs and listed == STREAM:
@@ -190,9 +188,7 @@ def _check(options: Mapping[str, Any]) -> None:
             "Standard input (-) cannot be an input and the list of inputs at once."
         )
     if STREAM in inputs and options["shard"] is not None:
-        raise click.UsageError(
-            "Standard input (-) comes to one process: it is no part of a --shard."
-        )
+        raise click.UsageError("Standard input (-) has one reader: it is no part of a --shard.")
     if options["raw_format"] is not None:
         for path in inputs:
             if os.path.isdir(path):
@@ -204,5 +200,5 @@ def _check(options: Mapping[str, Any]) -> None:
     if (STREAM in inputs or listed == STREAM) and os.isatty(STDIN):
         example = "find . -name '*.wav' |" if listed == STREAM else "ffmpeg -i FILE -f wav - |"
         raise click.UsageError(
-            f"Standard input (-) is a terminal: put something in front, such as {example}"
+            f"Standard input (-) is a terminal: pipe from a program, such as {example}"
         )

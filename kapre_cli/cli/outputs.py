@@ -247,7 +247,7 @@ def merge(
         except UsageError:  # a recording among the inputs is a StoredDataError too
             raise
         except (OutputError, StoredDataError) as error:
-            terminal.say(f"{PROGRAM}: Error: {error_text(error)}")
+            terminal.print_error(error)
             result.is_broken = True
         except Stopped:
             if not result.output:

@@ -335,7 +335,7 @@ def _extract(
     sources = discover(map(str, paths), os.path.commonpath(folders)).sources
     with Terminal(sources, quiet=options["quiet"]) as terminal:
         result = RunResult(terminal)
-        sr = sample_rate(options, sources, sources, result, terminal.say)
+        sr = sample_rate(options, sources, sources, result, terminal.print_line)
         if sr is not None:
             # Four frames where the other commands have two.
             n_hop = options["n_hop"] or max(options["n_dft"] // 4, 1)

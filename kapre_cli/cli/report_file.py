@@ -31,7 +31,6 @@ from kapre_cli.result_log import ResultLog, is_header
 from kapre_cli.run_result import RunResult
 from kapre_cli.settings import STANDARD_OUTPUT, OutputSettings
 from kapre_cli.text import quoted
-from kapre_cli.version import PROGRAM
 
 if TYPE_CHECKING:
     from kapre_cli.cli.terminal import Terminal
@@ -212,7 +211,7 @@ def reported(result: RunResult, terminal: "Terminal", file: ReportFile | None) -
 
     def end_report(error: OutputError) -> None:
         result.is_broken = True
-        terminal.say(f"{PROGRAM}: Error: {error_text(error)}; it ends there, the run goes on")
+        terminal.print_error(error, "; it ends there, the run goes on")
 
     def emit(event: Event) -> None:
         terminal(event)
@@ -233,7 +232,5 @@ def reported(result: RunResult, terminal: "Terminal", file: ReportFile | None) -
         result.is_broken |= not is_in_place
         result_log.finish(result, result.exit_code)
         if not is_in_place:
-            terminal.say(
-                f"{PROGRAM}: Error: the report {quoted(path)} was moved, replaced or removed "
-                "during the run: its lines are lost"
-            )
+            why = "was moved, replaced or removed during the run: its lines are lost"
+            terminal.print_error(OutputError(f"the report {quoted(path)} {why}"))
