@@ -17,7 +17,7 @@ from kapre_cli.errors import KapreExtractError, OutputError, wrap_os_errors
 from kapre_cli.exit_codes import Stopped
 
 _FEW = 10  # options that a command shows all at once
-_WIDEST = 24  # characters of an option whose meaning stands beside it
+_WIDEST = 24  # characters of an option whose meaning is beside it
 _WIDEST_USUAL = 20  # the same for -h
 
 
@@ -71,7 +71,7 @@ class Context(click.Context):
 
 
 class Example(NamedTuple):
-    """A sentence on a command, and the command lines as a shell takes them."""
+    """A sentence on a command, and command lines for a shell."""
 
     sentence: str
     code: str
@@ -151,7 +151,7 @@ def _pipe_closed_as_stop() -> Iterator[None]:
 class Command(click.Command):
     """A command whose ``-h`` shows the usual options, and whose ``--help`` shows all, in groups.
 
-    Both show all if there are few. Errors suggest an option for an unknown one. Help that cannot be
+    Both show all of a few options. Errors suggest an option for an unknown one. Help that cannot be
     printed fails like all other output.
     """
 

@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from kapre_cli.cli.hints import hint_text
-from kapre_cli.cli.options import VARIABLE_PREFIX, Group, Option, WholeNumber, long_name
+from kapre_cli.cli.options import VARIABLE_PREFIX, Group, Option, WholeNumber, long_name, long_names
 from kapre_cli.errors import KapreExtractError, UsageError
 from kapre_cli.text import quoted
 
@@ -34,10 +34,10 @@ def unknown_variables(program: click.Group, environment: Mapping[str, str]) -> I
     if not any(one.startswith(VARIABLE_PREFIX) for one in environment):
         return
     variables = {
-        long_name(one): str(one.envvar)
+        name: str(option.envvar)
         for command in _all_commands(program).values()
-        for one in command.params
-        if isinstance(one, click.Option) and one.envvar
+        for name, option in long_names(command).items()
+        if option.envvar
     }
     for variable in sorted({*environment}.difference(variables.values())):
         name = variable.removeprefix(VARIABLE_PREFIX)
@@ -112,8 +112,7 @@ CONFIG_OPTIONS = (
 
 def _options(command: click.Command) -> _Options:
     """Return the options of a command by their long names, without those of this module."""
-    options = [one for one in command.params if isinstance(one, click.Option)]
-    return {long_name(one): one for one in options if one not in CONFIG_OPTIONS}
+    return {name: one for name, one in long_names(command).items() if one not in CONFIG_OPTIONS}
 
 
 def config_text(ctx: click.Context) -> str:

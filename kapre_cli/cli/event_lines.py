@@ -36,24 +36,21 @@ from kapre_cli.run_result import RunResult
 from kapre_cli.text import counted, duration, quoted
 
 _NAMED = 3  # keys in a line
-_MANY = 10  # failures of a kind that are worth a line of their own
+_MANY = 10  # failures of a kind that get a line of their own
 _MOST_KINDS = 1000  # that are counted
 _LONGEST_KIND = 300  # characters
 
 _FREQUENT = frozenset({InputProgress, InputStarted, PhaseInputEnded, PhaseProgress})  # no lines
 
-# The parts of a reason that differ from one input to the next.
+# The parts of a reason that differ between inputs.
 _NAME = re.compile(r"""b?'(?:[^'\\]|\\.)*'|b?"(?:[^"\\]|\\.)*\"""")
 _NUMBER = re.compile(r"\d[\d,.]*(?<=\d)")
 
 
 class EventLines:
-    """An observer that prints a line for each event that a person should know of.
+    """An observer that prints a line for each event of interest to a person.
 
-    Args:
-        print_line: Prints a line.
-        quiet: Leave out notes.
-        verbose: Print details as well.
+    ``quiet`` leaves notes out, ``verbose`` adds details.
     """
 
     def __init__(
@@ -71,11 +68,9 @@ class EventLines:
             return
         if isinstance(event, InputFailed):
             self._failed(event)
+        elif (text := event_text(event)) is None:
             return
-        text = event_text(event)
-        if text is None:
-            return
-        if isinstance(event, NoteEvent):
+        elif isinstance(event, NoteEvent):
             if not self._quiet:
                 self._print_line(f"note: {text}")
         elif isinstance(event, WarningEvent):
@@ -105,7 +100,7 @@ class EventLines:
 
 
 def event_text(event: Event) -> str | None:
-    """Return the text of an event, ``None`` for one that progress shows or nobody need read."""
+    """Return the text of an event, ``None`` for one that needs no line."""
     match event:
         case InputWritten(path, result):
             return None if result.note is None else f"{quoted(path)}: {result.note}"
@@ -128,7 +123,7 @@ def event_text(event: Event) -> str | None:
                 f"{n_floored:,} of {counted(n_inputs, 'input')} "
                 f"{'has' if n_floored == 1 else 'have'} less than 80 dB of range: the largest "
                 f"value is below 1e8 times amin ({amin:g}), to which smaller values are raised "
-                "before decibels are taken. A smaller --amin gives the full range"
+                "before the conversion to decibels. A smaller --amin gives the full range"
             )
         case OtherVersions(path, versions):
             return (
@@ -183,18 +178,18 @@ def _first(keys: Sequence[str]) -> str:
 
 
 def summary(result: RunResult) -> str:
-    """Return the closing line: the counts, which add up, and the length of the audio."""
-    counts = [f"{result.n_written:,} written", f"{result.n_failed:,} failed"]
+    """Return the last line: the counts, which add up, and the length of the audio."""
+    counts = f"{result.n_written:,} written, {result.n_failed:,} failed"
     if result.n_untried:
-        counts.append(f"{result.n_untried:,} of them not tried")
+        counts += f", {result.n_untried:,} of them not tried"
     if result.n_skipped:
-        counts.append(f"{result.n_skipped:,} skipped")
-    inputs, audio = counted(result.n_inputs, "input"), f"{duration(result.seconds)} of audio"
-    return f"{inputs}: {', '.join(counts)} ({audio})"
+        counts += f", {result.n_skipped:,} skipped"
+    audio = f"{duration(result.seconds)} of audio"
+    return f"{counted(result.n_inputs, 'input')}: {counts} ({audio})"
 
 
 class FailureCounts:
-    """Counts the kinds of failures: other sample rates, and reasons that are alike."""
+    """Counts failures by kind: other sample rates, and similar reasons."""
 
     def __init__(self) -> None:
         self._kinds = Counter[str]()

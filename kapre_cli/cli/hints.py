@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from kapre_cli.cli.options import long_name
+from kapre_cli.cli.options import long_names
 from kapre_cli.settings.formats import all_formats, recognized_format
 from kapre_cli.text import printable
 from kapre_cli.version import PROGRAM
@@ -92,9 +92,8 @@ def owners(program: click.Command) -> dict[str, list[str]]:
     """Return the commands that have each option, by its long name."""
     found: dict[str, list[str]] = {}
     for name, command in program.commands.items() if isinstance(program, click.Group) else ():
-        for one in command.params:
-            if isinstance(one, click.Option):
-                found.setdefault(long_name(one), []).append(name)
+        for option in long_names(command):
+            found.setdefault(option, []).append(name)
     return found
 
 
@@ -142,7 +141,7 @@ def explain_unknown_option(
     error: click.NoSuchOption, ctx: click.Context, given: Sequence[str]
 ) -> click.NoSuchOption:
     """Return an error about an unknown option that suggests another one."""
-    known = {long_name(one) for one in ctx.command.params if isinstance(one, click.Option)}
+    known = long_names(ctx.command)
     all_options = owners(ctx.find_root().command)
     written = error.option_name
     hint = option_hint(written.lstrip("-"), known, all_options, "--{}".format)

@@ -40,6 +40,11 @@ def long_name(option: click.Option) -> str:
     return max(option.opts, key=len).lstrip("-")
 
 
+def long_names(command: click.Command) -> dict[str, click.Option]:
+    """Return the options of a command by their long names."""
+    return {long_name(one): one for one in command.params if isinstance(one, click.Option)}
+
+
 class Option(click.Option):
     """An option that belongs to a group, and has a variable.
 

@@ -109,7 +109,7 @@ def verify(output: Path, against: Path | None, sample: int | None, recompute_all
     """  # noqa: D301 - Click needs the backspace itself
     if against is None and (sample is not None or recompute_all):
         raise click.UsageError(
-            "--sample and --all say how many inputs are recomputed: add --against."
+            "--sample and --all are about the inputs to recompute: add --against."
         )
     if sample is not None and recompute_all:
         raise click.UsageError("--sample and --all exclude one another.")
@@ -127,11 +127,11 @@ def verify(output: Path, against: Path | None, sample: int | None, recompute_all
         with Terminal() as terminal:
 
             def show(event: Event) -> None:
-                is_fault = isinstance(event, FaultEvent)
-                if is_fault and (line := event_text(event)) is not None:
-                    terminal.echo(line)
-                else:
+                text = event_text(event) if isinstance(event, FaultEvent) else None
+                if text is None:
                     terminal(event)
+                else:
+                    terminal.echo(text)
 
             result = inspection.verify(output, against, number, show, computing)
         echo(result.summary())
@@ -251,7 +251,7 @@ def merge(
             result.is_broken = True
         except Stopped:
             if not result.output:
-                raise  # else the output is in its place: there was nothing left to stop
+                raise  # else the output is complete: nothing was left to stop
         ignore_signals()
     end = "no output is written or changed"
     if result.output:

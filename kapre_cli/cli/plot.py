@@ -1,4 +1,4 @@
-"""``kapre-extract plot``: open or extract, draw, and move the picture into its place."""
+"""``kapre-extract plot``: open or extract, draw, and publish the picture."""
 
 import math
 import os
@@ -45,11 +45,9 @@ if TYPE_CHECKING:
     from kapre_cli.formats.features import Features
     from kapre_cli.plotting.view import View
 
-# Modules that import NumPy, matplotlib or h5py are imported where they are needed: not for --help.
-
 _AUDIO_NAMES = tuple(one.name for one in fields(AudioSettings) if one.name != "channels")
 _RECORDING_OPTIONS = ("mel", *FRAMING, *BANDS, *_AUDIO_NAMES)
-# The power of recordings is computed; other options say how it is shown.
+# The power of recordings is computed; other options decide how it is shown.
 _POWER = {"power": 2.0, "decibel": False, "amin": DEFAULT_AMIN, "data_format": "channels_last"}
 
 _LONGEST_SIDE = 100  # inches
@@ -61,7 +59,7 @@ _FRAMING["n_hop"].show_default = "a quarter of --n-dft"
 
 
 class _Range(NamedTuple):
-    """From one number to another; ``None``: unbounded."""
+    """A range of numbers; ``None``: unbounded."""
 
     low: float | None
     high: float | None
@@ -197,6 +195,7 @@ def plot(**options: Any) -> int:
     Two recordings, in mel bands, from -60 dB to 0 dB:
       kapre-extract plot sample_audio/pond/* -o pond.png --mel --range -60:0
     """  # noqa: D301 - Click needs the backspace itself
+    # Imports of NumPy, matplotlib or h5py are slow, and not needed for --help.
     from kapre_cli.formats.opening import is_output
     from kapre_cli.plotting.files import picture_format, save, validate_picture
     from kapre_cli.plotting.view import View
@@ -206,17 +205,20 @@ def plot(**options: Any) -> int:
     with executor(remedy="there is no picture") if is_audio else interruptible_waits() as computing:
         named = [source, *map(Path, options["keys"])]
         existing = validate_picture(output, named, overwrite=options["overwrite"])
-        shown: dict[str, Any] = {
-            name: tuple(options[name]) for name in ("time", "freq", "range") if options[name]
-        }
-        shown |= {name: options[name] for name in ("decibel", "cmap", "size")}
-        view = View(channels=options["channels"] or None, **shown)
+        ranges = {name: options[name] for name in ("time", "freq", "range") if options[name]}
+        view = View(
+            channels=options["channels"] or None,
+            decibel=options["decibel"],
+            cmap=options["cmap"],
+            size=options["size"],
+            **ranges,
+        )
         with _silent_matplotlib():
             figure_of, render = _import_figure(view)
             with _arrays(named, options, view, computing) as (features, keys, view, noun):
                 figure = figure_of(features, keys, view)
             picture = render(figure, picture_format(output))
-        ignore_signals()  # the picture will be in its place in a moment
+        ignore_signals()  # publishing is quick
         save(output, picture, existing)
         if not options["quiet"]:
             click.echo(f"{counted(len(keys), noun)} drawn -> {quoted(output)}", err=True)
@@ -364,8 +366,8 @@ def _keys(features: "Features", named: tuple[str, ...], *, quiet: bool) -> list[
         keys = list(islice(features, FIRST_KEYS))
         if len(keys) < len(features) and not quiet:
             click.echo(
-                f"note: drawn are the first {len(keys)} of {len(features):,} keys; others can be "
-                "named behind the output",
+                f"note: the first {len(keys)} of {len(features):,} keys are drawn; name others "
+                "after the output",
                 err=True,
             )
         return keys

@@ -27,9 +27,9 @@ from kapre_cli.settings.formats import all_formats, built_in_formats, compressio
 from kapre_cli.settings.layers import CommandOption, command_options
 from kapre_cli.settings.run import format_of, output_path
 
-FRAMING = ("n_dft", "n_hop", "padding")  # options of every layer that say where its frames lie
+FRAMING = ("n_dft", "n_hop", "padding")  # options of every layer that decide its frames
 BANDS = ("n_mels", "fmin", "fmax", "htk", "norm")  # options that describe mel bands
-_OF_ANY_LAYER = ("power", "decibel", "amin", "data_format")  # stand behind those of one layer
+_OF_ANY_LAYER = ("power", "decibel", "amin", "data_format")  # shown after those of one layer
 
 feature_option = partial(Option, group=Group.FEATURES)
 _output_option = partial(Option, group=Group.OUTPUT)
@@ -136,9 +136,9 @@ AUDIO = [
 
 def output_option(*, is_stream: bool) -> Option:
     """Return the option that names the output; ``is_stream``: it may be standard output."""
-    places, stream = ".h5, .npy or a folder", " It is never one of the inputs."
+    kinds, stream = ".h5, .npy or a folder", " It is never one of the inputs."
     if is_stream:
-        places = ".h5, .npy, a folder or -"
+        kinds = ".h5, .npy, a folder or -"
         stream = " -: .npy arrays one after another on standard output."
     return _output_option(
         "-o",
@@ -146,14 +146,14 @@ def output_option(*, is_stream: bool) -> Option:
         is_usual=True,
         required=is_stream,  # the error of merge itself shows where the output's name goes
         type=click.Path(),  # as it is written: a / at its end matters
-        help=f"Output: {places}. *.h5 or *.hdf5: one HDF5 file. *.npy: the array of a single "
+        help=f"Output: {kinds}. *.h5 or *.hdf5: one HDF5 file. *.npy: the array of a single "
         "input. A name without a suffix, or with a / at its end: a folder of .npy files."
         f"{stream}",
     )
 
 
 class ExtensibleChoice(click.Choice[str]):
-    """A choice that installed packages may add to; they are searched only when it matters."""
+    """A choice that installed packages may add to; they are searched only if necessary."""
 
     def __init__(self, built_in: Iterable[str], listed: Callable[[], Iterable[str]]) -> None:
         self._built_in = tuple(built_in)
@@ -288,8 +288,8 @@ def output_settings(options: Mapping[str, Any]) -> OutputSettings:
 
 def audio_settings(options: Mapping[str, Any], sr: int) -> AudioSettings:
     """Return the settings of the inputs."""
-    taken = {one.name: options[one.name] for one in fields(AudioSettings) if one.name != "sr"}
-    return AudioSettings(**{**taken, "sr": sr, "channels": options["channels"] or None})
+    chosen = {one.name: options[one.name] for one in fields(AudioSettings) if one.name != "sr"}
+    return AudioSettings(**{**chosen, "sr": sr, "channels": options["channels"] or None})
 
 
 # Layers
