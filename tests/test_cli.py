@@ -267,7 +267,7 @@ OPTIONS = {
     **dict.fromkeys(("--duration", "--offset"), "recordings are read from start to end; cut"),
     **dict.fromkeys(("--db", "--log"), "--decibel gives decibels, of power with --power 2"),
     **dict.fromkeys(("--center", "--pad"), "--padding same (zeros around the signal) and"),
-    "--exclude": "name the files, for instance by find with -name or -not -path, and take them",
+    "--exclude": "name the files, for instance by find with -name or -not -path, and pass them",
     "--log-level": "--quiet prints less, --verbose prints more, --report writes JSON",
     "--n-hpo": "did you mean --n-hop?",
     "--foo": None,

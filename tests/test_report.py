@@ -384,7 +384,7 @@ def test_the_files_that_a_run_reads_are_no_reports(audio: Path, at_once: Any) ->
         (["audio/0.wav", "--config", "c.toml", "--report", "c.toml"], "--config names"),
         (
             ["audio/0.wav", *overwriting, "--config", "empty.toml", "--report", "empty.toml"],
-            "the report 'empty.toml' is the --config file",
+            "the report 'empty.toml' is the file that --config names",
         ),
         (
             ["audio/0.wav", *overwriting, "--config", "empty.toml", "--report", "link.toml"],

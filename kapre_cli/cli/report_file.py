@@ -69,7 +69,9 @@ def check_report(
     check_folder_exists("report", path)
     check_not_an_input("report", path, sources)
     if config is not None and os.path.exists(path) and os.path.samefile(path, config):
-        raise UsageError(f"the report {quoted(path)} is the --config file; name another file")
+        raise UsageError(
+            f"the report {quoted(path)} is the file that --config names; name another file"
+        )
     if _is_pipe_or_device(path):
         return ReportFile(path)
     target = Path(os.path.realpath(path))

@@ -46,11 +46,7 @@ EXACT = Tolerance()
 
 
 class Deviation(NamedTuple):
-    """Two values that differ, at ``position``, by the names of the axes.
-
-    Attributes:
-        by: The difference; infinity if only one of them is NaN.
-    """
+    """Two values at a position (by axis) and their difference; infinity if only one is NaN."""
 
     by: float
     one: float
@@ -66,7 +62,7 @@ class ArrayDiff:
         n_beyond: Number of values that differ by more than the tolerance.
         absolute: The values that differ most; ``None`` if none do.
         relative: Likewise, as a fraction of the other array's value.
-        peak: The largest magnitude in the other array, NaN aside.
+        peak: The largest magnitude in the other array, without NaN.
     """
 
     n_values: int = 0
@@ -178,9 +174,7 @@ class Comparison:
     """How two outputs differ.
 
     Attributes:
-        settings: Arguments and settings that differ, with both values.
-        versions: Versions of programs and libraries that differ, with both values.
-        n_same: Number of inputs with the same values in both.
+        settings: Arguments and settings that differ, with both values; so are ``versions``.
         n_within: Number of inputs with differences within the tolerance.
         n_beyond: Number of inputs with larger differences.
         incomparable: Keys of arrays that cannot be compared, with the reasons.

@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -46,7 +47,10 @@ def summary(path: Path, keys: Sequence[str] = ()) -> dict[str, Any]:
         for key in keys:
             if key not in features:
                 raise UsageError(f"{quoted(path)}: {unknown_key(key, features)}")
-        known = _known(features)
+        try:
+            known = list(features.metadata())
+        except StoredDataError as error:
+            raise StoredDataError(f"{quoted(path)} cannot be read: {error}") from error
         root, config, coordinate = features.root, features.layer, features.coordinate
         described, changed = root.to_dict(), chosen(root)
         seconds = {key: metadata.seconds for key, metadata in known}
@@ -78,13 +82,6 @@ def summary(path: Path, keys: Sequence[str] = ()) -> dict[str, Any]:
         }
 
 
-def _known(features: Features) -> InputsMetadata:
-    try:
-        return list(features.metadata())
-    except StoredDataError as error:
-        raise StoredDataError(f"{quoted(features.path)} cannot be read: {error}") from error
-
-
 def _length(choose: Callable[..., str | None], seconds: dict[str, float]) -> dict[str, Any] | None:
     key = choose(seconds, key=seconds.__getitem__, default=None)
     return None if key is None else {"key": key, "seconds": seconds[key]}
@@ -102,16 +99,11 @@ def chosen(root: OutputMetadata) -> frozenset[str]:
     by_default |= {name: follows[name] for name in ("n_hop", "fmax") if name in follows}
     by_default["image_data_format"] = "channels_last"  # Keras's own default
     for settings in (AudioSettings, OutputSettings, ExtractionSettings):
-        fields = settings.__dataclass_fields__
-        by_default |= {
-            name: field.default for name, field in fields.items() if name in root.settings
-        }
+        of_settings = [one for one in fields(settings) if one.name in root.settings]
+        by_default |= {one.name: one.default for one in of_settings}
     by_default["engine"] = config.preferred_engine
-    return frozenset(
-        name
-        for name, value in root.named.items()
-        if name != "layer" and value != by_default.get(name)
-    )
+    named = {name: value for name, value in root.named.items() if name != "layer"}
+    return frozenset(name for name, value in named.items() if value != by_default.get(name))
 
 
 def _described(array: StoredArray) -> dict[str, Any]:
@@ -207,22 +199,20 @@ def _most_frequent(values: Sequence[int]) -> int | None:
 def recording(path: Path, text_of: Callable[[Exception], str] = str) -> dict[str, Any]:
     """Return the properties of a recording from its header, ready for strict JSON.
 
-    Nothing is decoded. Its length is ``None`` if only decoding could tell. ``notes`` are sentences
-    on peculiarities, and why a run would fail it. Raise AudioReadError without a readable header.
+    Its length is ``None`` if the header does not state it. ``notes`` are sentences on
+    peculiarities, and why a run would fail it. Raise AudioReadError without a readable header.
     """
     from kapre_cli.audio.audio_file import AudioFile  # not needed for outputs
 
     header = read_header(str(path))
     n_samples = header.n_samples
-    notes: tuple[str, ...] = ()
-    if header.needs_decoding:
-        notes = ("its header does not state a length: it was written into a pipe",)
-    else:
+    notes = ["its header does not state a length: it was written into a pipe"]
+    if not header.needs_decoding:
         try:
             with AudioFile(str(path)) as file:
-                n_samples, notes = file.n_samples, file.notes
+                n_samples, notes = file.n_samples, [*file.notes]
         except AudioReadError as error:
-            notes = (f"it cannot be extracted as it is: {text_of(error)}",)
+            notes = [f"it cannot be extracted as it is: {text_of(error)}"]
     return {
         "recording": str(path),
         "kind": header.kind,
@@ -232,7 +222,7 @@ def recording(path: Path, text_of: Callable[[Exception], str] = str) -> dict[str
         "n_samples": n_samples,
         "seconds": None if n_samples is None else n_samples / header.sr,
         "bytes": path.stat().st_size,
-        "notes": list(notes),
+        "notes": notes,
     }
 
 
@@ -324,9 +314,8 @@ def _overview(summary: dict[str, Any]) -> dict[str, str]:
             f"{length(one['seconds'])} ({quoted(one['key'])})"
             for one in (summary["shortest"], summary["longest"])
         )
-        rows["lengths"] = (
-            f"from {shortest} to {longest}, median {length(summary['median_seconds'])}"
-        )
+        median = length(summary["median_seconds"])
+        rows["lengths"] = f"from {shortest} to {longest}, median {median}"
     return rows
 
 
