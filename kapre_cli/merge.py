@@ -171,9 +171,8 @@ def _check_same_settings(parts: Sequence[_Part]) -> None:
 
 def _check_complete(parts: Sequence[_Part]) -> None:
     for shards in _lists(parts):
-        available = {shard.index for _, shard in shards}
         position, shard = shards[0]
-        missing = [index for index in range(1, shard.of + 1) if index not in available]
+        missing = sorted({*range(1, shard.of + 1)} - {one.index for _, one in shards})
         if not missing:
             continue
         named = ", ".join(f"{index}/{shard.of}" for index in missing[:_NAMED])

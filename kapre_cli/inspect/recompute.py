@@ -225,11 +225,10 @@ class Recomputation:
                 return f"its reference_db is {before:.7g}, recomputed {after:.7g}"
         diff = difference(stored, recomputed, self._root.layer, EXACT)
         deviation = diff.absolute
-        rounding = float(np.finfo(self._root.dtype).eps)
-        allowed = (_FRACTION_OF_PEAK + rounding) * diff.peak
         tolerance = self._root.layer.values.tolerance
-        if tolerance is not None:
-            allowed = tolerance + rounding * diff.peak
+        if tolerance is None:
+            tolerance = _FRACTION_OF_PEAK * diff.peak
+        allowed = tolerance + float(np.finfo(self._root.dtype).eps) * diff.peak
         if deviation is None or (not self._is_exact and deviation.by <= allowed):
             return None
         return (
