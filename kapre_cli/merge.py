@@ -220,7 +220,7 @@ def _lists(parts: Sequence[_Part]) -> Collection[list[tuple[int, Shard]]]:
 
 
 def _other_list(parts: Sequence[_Part], shard: Shard, missing: Sequence[int]) -> str:
-    """Return a hint at a shard that has a missing number but is of another list of inputs."""
+    """Return a hint at a shard with a missing number, but of another list of inputs."""
     for part in parts:
         other = part.root.shard
         if other is not None and (other.of, other.index) == (shard.of, missing[0]):
@@ -237,7 +237,7 @@ def _check_not_an_input(path: Path, inputs: Sequence[Path]) -> None:
 
 
 def _check_nothing_lost(path: Path, parts: Sequence[_Part], *, unreadable: bool = False) -> None:
-    """Raise UsageError if an output would be replaced by one that lacks some of its arrays.
+    """Raise UsageError if an output would be replaced by one that lacks its arrays.
 
     Naming the output among the inputs, or a shard as the output, must lose nothing. Two sites may
     have recordings of one name: the SHA-256 of the recordings is compared too. With ``unreadable``,

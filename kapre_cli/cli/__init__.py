@@ -52,7 +52,7 @@ _OBJECTS_UNTIL_COLLECTION = 100_000
 
 
 def _installed_extensions() -> Iterator[str]:
-    """Yield the paragraphs of the help on extensions of installed packages, if there are any."""
+    """Yield the paragraphs of the help on extensions of installed packages."""
     from kapre_cli.audio import DECODERS  # not needed for runs of --version and the like
 
     registries: tuple[Registry[Any], ...] = (FORMATS, LAYERS, DECODERS)
@@ -87,7 +87,7 @@ class _Program(Command, click.Group):
         return super().get_command(ctx, cmd_name)
 
     def _add_installed(self) -> None:
-        """Add the commands of layers that other packages install, after those of this program."""
+        """Add the commands of layers of other packages, after those of this program."""
         for command in installed_commands():
             if command.name not in self.commands:
                 self.add_command(command)
@@ -166,7 +166,7 @@ def _end_at_once(code: int) -> NoReturn:
 
 
 def run(arguments: Sequence[str] | None = None, *, forks: bool = False) -> int:
-    """Run the program and return its exit code; every error a user can cause is printed here.
+    """Run the program, print every error a user can cause, and return the exit code.
 
     Workers may be forked if ``forks`` is true, else this process computes. ``arguments`` are this
     process's own by default.
@@ -176,7 +176,7 @@ def run(arguments: Sequence[str] | None = None, *, forks: bool = False) -> int:
 
 
 def _run(arguments: Sequence[str] | None, *, forks: bool) -> int:
-    """Implement :func:`run`; while the reason for a stop is printed, no signal interrupts that."""
+    """Implement :func:`run`; no signal interrupts the message of an error."""
     with never_failing_stderr():
         try:
             ended = program.main(arguments, prog_name=PROGRAM, standalone_mode=False, obj=forks)
@@ -200,7 +200,7 @@ def _run(arguments: Sequence[str] | None, *, forks: bool) -> int:
 
 
 def _message_of(error: BaseException) -> str:
-    """Return the message for the user; raise ``error`` itself if it is a fault of the program."""
+    """Return an error's message for the user; raise a fault of the program itself."""
     if isinstance(error, Stopped):
         return str(error)
     if isinstance(error, KapreExtractError):

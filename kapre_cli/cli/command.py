@@ -1,4 +1,4 @@
-"""The class of all commands, and its help texts: options in groups, or the usual ones alone."""
+"""The class of all commands, and its help: options in groups, or the usual ones."""
 
 import inspect
 import signal
@@ -49,7 +49,7 @@ class Formatter(click.HelpFormatter):
                 start = ""
 
     def write_groups(self, groups: Mapping[str, list[tuple[str, str]]], *, close: bool) -> None:
-        """Write rows under headings, in one column of names; blank lines between if not close."""
+        """Write rows under headings, in one column of names, with blank lines or close."""
         names = [name for rows in groups.values() for name, _ in rows]
         column = self._column(names, _WIDEST_USUAL if close else _WIDEST)
         for number, (heading, rows) in enumerate(groups.items()):
@@ -99,7 +99,7 @@ def _paragraphs(command: click.Command) -> list[str]:
 
 
 def grouped(command: click.Command, ctx: click.Context) -> dict[Group, list[click.Option]]:
-    """Return the options of a command by their groups, the usual ones of a group first."""
+    """Return the options of a command by group, the usual ones of a group first."""
     options = [one for one in command.get_params(ctx) if isinstance(one, click.Option)]
     options.sort(key=lambda one: not getattr(one, "is_usual", False))
     found: dict[Group, list[click.Option]] = {group: [] for group in Group}
@@ -141,7 +141,7 @@ def brief_help(ctx: click.Context) -> str:
 
 @contextmanager
 def _pipe_closed_as_stop() -> Iterator[None]:
-    """Raise ``Stopped(SIGPIPE)`` for a broken pipe, which Click would end with exit code 1."""
+    """Raise ``Stopped(SIGPIPE)`` for a broken pipe, for which Click would exit with 1."""
     try:
         yield
     except BrokenPipeError as error:
@@ -149,7 +149,7 @@ def _pipe_closed_as_stop() -> Iterator[None]:
 
 
 class Command(click.Command):
-    """A command whose ``-h`` shows the usual options, and whose ``--help`` shows all, in groups.
+    """A command whose ``-h`` shows the usual options, and whose ``--help`` all.
 
     Both show all of a few options. Errors suggest an option for an unknown one. Help that cannot be
     printed fails like all other output.

@@ -1,4 +1,4 @@
-"""Defaults of options: a ``--config`` file, and variables that belong to no option.
+"""Defaults of options: ``--config`` files, and variables that are of no option.
 
 Click itself reads the variables and converts the values. A file becomes Click's ``default_map``;
 names and types in it are checked here, because Click ignores unknown names and converts ``"3"``.
@@ -30,7 +30,7 @@ _Options = dict[str, click.Option]
 
 
 def unknown_variables(program: click.Group, environment: Mapping[str, str]) -> Iterator[str]:
-    """Yield a warning for each variable that looks like an option's, and belongs to none."""
+    """Yield a warning for each variable with the prefix of options, but of no option."""
     if not any(one.startswith(VARIABLE_PREFIX) for one in environment):
         return
     variables = {
@@ -61,7 +61,7 @@ def config_file() -> Path | None:
 
 
 def with_source(error: click.ClickException) -> click.ClickException:
-    """Return an error about an option's value as one that names the value's variable or file."""
+    """Return an error about an option's value that names its variable or file."""
     ctx, option = getattr(error, "ctx", None), getattr(error, "param", None)
     if not (isinstance(error, click.BadParameter) and ctx and isinstance(option, click.Option)):
         return error
@@ -111,12 +111,12 @@ CONFIG_OPTIONS = (
 
 
 def _options(command: click.Command) -> _Options:
-    """Return the options of a command by their long names, without those of this module."""
+    """Return a command's options by their long names, without those of this module."""
     return {name: one for name, one in long_names(command).items() if one not in CONFIG_OPTIONS}
 
 
 def config_text(ctx: click.Context) -> str:
-    """Return a TOML file with which a command would do what it does now, with the same inputs."""
+    """Return a ``--config`` file with which a command does what it does now."""
     lines = [f"[{ctx.info_name}]"]
     for name, option in _options(ctx.command).items():
         value = ctx.params[option.name or ""]
@@ -135,7 +135,7 @@ def config_text(ctx: click.Context) -> str:
 
 
 def _config_defaults(path: Path, name: str, options: Mapping[str, _Options]) -> dict[str, Any]:
-    """Return a file's values for the options of the command ``name``, by parameter name.
+    """Return a file's values for the command ``name``, by parameter name.
 
     ``options`` has the options of every command by their long names. Raise UsageError, which names
     the file and the option, if the file cannot be read, has an option that no command has, one
@@ -242,7 +242,7 @@ def _kinds(option: click.Option) -> tuple[tuple[type, ...], str]:
 
 
 def toml(name: str, value: Any) -> str:
-    r"""Return a value under its name as TOML: a boolean, a number, a list, or else text.
+    r"""Return a named value as TOML: a boolean, a number, a list, or else text.
 
     Unprintable characters are escaped. Raise UsageError for text that is not Unicode, such as a
     path that is not UTF-8.

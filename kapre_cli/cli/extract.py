@@ -15,7 +15,7 @@ _INPUTS = "INPUTS are WAV and FLAC files, folders, which are searched, or - for 
 
 
 class _ExtractingCommand(Command):
-    """A command whose ``--resume`` takes a value only if that is attached, as in ``--resume=x``.
+    """A command whose ``--resume`` has a value only if attached, as ``--resume=x``.
 
     Click would take the next argument, an input, for the value.
     """

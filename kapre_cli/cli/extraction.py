@@ -1,4 +1,4 @@
-"""Run an extracting command: options to settings, settings to the library, or a dry run."""
+"""Run an extracting command: from options to settings to the library; dry runs."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -269,7 +269,7 @@ class _Run:
         result: RunResult,
         print_line: Callable[[str], None],
     ) -> ExtractionSettings | None:
-        """Return the settings, noting unusual ones; ``None`` without a sample rate or inputs."""
+        """Return the settings, ``None`` without sample rate or inputs; note unusual ones."""
         options = self.options
         sr = sample_rate(options, all_sources, self.inputs.sources, result, print_line)
         if sr is None or not all_sources:
@@ -302,7 +302,7 @@ class _Run:
 def _preview_lines(
     sources: Sequence[Source], settings: ExtractionSettings, result: RunResult, executor: "Executor"
 ) -> Iterator[str]:
-    """Yield what a run would do; inputs that would fail are counted in ``result`` as failed."""
+    """Yield what a run would do; ``result`` counts the inputs that would fail."""
     from kapre_cli.extract.disk_usage import value_bytes
     from kapre_cli.extract.executor import previews
     from kapre_cli.extract.tasks import TaskSettings
@@ -343,7 +343,7 @@ def _preview_lines(
 
 
 def _lines_by_channels(arrays: Iterable[Shape], channel_axis: int) -> Iterator[str]:
-    """Yield a line for each number of channels: how many arrays, of which range of shapes."""
+    """Yield a line for each number of channels: the number of arrays, their shapes."""
     groups: defaultdict[int, list[Shape]] = defaultdict(list)
     for shape in arrays:
         groups[shape[channel_axis]].append(shape)

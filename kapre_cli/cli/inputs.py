@@ -1,4 +1,4 @@
-"""Inputs of a command: arguments, standard input, a list of names; and the run's sample rate."""
+"""Inputs of a command: arguments, standard input, a list; and the sample rate."""
 
 import os
 import stat
@@ -58,7 +58,7 @@ class StdinInputs(Resource):
         return () if self._stream is None else (self._stream.descriptor,)
 
     def known(self) -> Inputs:
-        """Return the inputs known before any work; raise UsageError if they are invalid or none."""
+        """Return the inputs known before any work; raise UsageError if invalid or none."""
         inputs = discover(
             self._options["inputs"],
             self._options["root"],
@@ -83,7 +83,7 @@ class StdinInputs(Resource):
         raise UsageError(f"the {role} {quoted(path)} is {label}; name another file")
 
     def check_stdout_is_no_input(self, inputs: Inputs, descriptor: int) -> None:
-        """Raise UsageError if standard output is a file that is an input or the list of inputs."""
+        """Raise UsageError if standard output is the file of an input or of the list."""
         if not is_regular(descriptor):
             return
         if self._names is not None and os.path.sameopenfile(descriptor, self._names.descriptor):
@@ -101,7 +101,7 @@ class StdinInputs(Resource):
         )
 
     def receive(self) -> None:
-        """Read standard input if it is an input; raise AudioReadError or OutputError (no space)."""
+        """Read standard input, if an input; raise AudioReadError or OutputError (no space)."""
         if self._stream is not None:
             self._stream.fill()
 

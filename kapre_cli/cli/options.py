@@ -1,4 +1,4 @@
-"""The class of all options, the types that Click lacks, and arguments spelled as options."""
+"""The class of all options, types that Click lacks, the spelling of arguments."""
 
 from collections.abc import Callable
 from copy import copy

@@ -37,7 +37,7 @@ def _output_argument(name: str = "output", metavar: str = "OUTPUT") -> click.Arg
 )
 @interruptible_waits()
 def info(output: Path, keys: tuple[str, ...], as_json: bool) -> int:
-    """Summarize OUTPUT: layer, settings, sizes, and the inputs that differ from the rest.
+    """Summarize OUTPUT: layer, settings, sizes, and inputs that differ from the rest.
 
     KEYs select single inputs. If OUTPUT is a recording, its header is shown. No array is read.
 

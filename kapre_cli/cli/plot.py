@@ -256,7 +256,7 @@ def _import_figure(view: "View") -> tuple[Any, Any]:
 def _arrays(
     named: Sequence[Path], options: Mapping[str, Any], view: "View", computing: "Executor | None"
 ) -> "Iterator[tuple[Features, list[str], View, str]]":
-    """Open the arrays to draw; yield them, the keys, the view, and a noun for the keys."""
+    """Open the arrays to draw; yield them, keys, view, and a noun for the keys."""
     from kapre_cli.formats.opening import is_output, open_features
     from kapre_cli.outputs.scratch import scratch_folder
 

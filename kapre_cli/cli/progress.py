@@ -80,7 +80,7 @@ class Status:
         return f"{start}|{{bar}}|{self._details(' ', room, elapsed)}"
 
     def _details(self, separator: str, room: int, elapsed: float) -> str:
-        """Return the details that fit, each after a separator, and the time since the start."""
+        """Return the details that fit, after separators, and the time since the start."""
         text = ""
         for detail in self.details:
             more = f"{', ' if text else separator}{detail}"

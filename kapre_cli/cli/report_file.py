@@ -1,4 +1,4 @@
-"""``--report``: its file, which replaces only a report of this program or an empty file."""
+"""``--report``: its file, which replaces only a report or an empty file."""
 
 import errno
 import os
@@ -58,7 +58,7 @@ class ReportFile(NamedTuple):
 def check_report(
     path: Path, output: OutputSettings, sources: Sequence[Source], config: Path | None = None
 ) -> ReportFile:
-    """Return the destination of a report, for :func:`open_report`; raise UsageError if invalid.
+    """Return the file for :func:`open_report`; raise UsageError if it is invalid.
 
     It is invalid if its folder does not exist, an existing file may not be replaced, another run
     writes it, or it is an input, the ``config`` or part of an output. An older report may be
@@ -92,7 +92,7 @@ def check_report(
 
 
 def _is_pipe_or_device(file: Path | int) -> bool:
-    """Whether ``file`` is a pipe or a device, which is written into and never replaced."""
+    """Whether ``file`` is a pipe or a device, which is never replaced."""
     try:
         mode = os.stat(file).st_mode
     except OSError:
@@ -117,7 +117,7 @@ def _check_replaceable(path: Path, target: Path, existing: Stamp, output: Output
 
 
 def _check_ours(path: Path, target: Path, output: OutputSettings) -> None:
-    """Raise UsageError for a file without the header of a report, or not to be replaced."""
+    """Raise UsageError for a file that is no report, or is not to be replaced."""
     try:
         with wrap_os_errors(target, "read"), open_plain(target) as file:
             is_ours = is_header(validated_json(file.readline(_HEADER_BYTES)))
@@ -201,7 +201,7 @@ def _open_to_write_into(path: Path) -> int:
 
 @contextmanager
 def reported(result: RunResult, terminal: "Terminal", file: ReportFile | None) -> Iterator[None]:
-    """Write each result to the report, and the totals at the end of the block or at an error.
+    """Write each result to the report, and at the end of the block the totals.
 
     The file is opened when the run starts; a run that is rejected before leaves it unchanged. If
     it cannot be opened, OutputError is raised. A line that cannot be written is the last one.

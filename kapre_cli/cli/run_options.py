@@ -1,4 +1,4 @@
-"""The options of layers, inputs, audio, output and running, and the settings they make."""
+"""Options of layers, inputs, audio, output and running, and their settings."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
@@ -135,7 +135,7 @@ AUDIO = [
 
 
 def output_option(*, is_stream: bool) -> Option:
-    """Return the option that names the output; ``is_stream``: it may be standard output."""
+    """Return the option of the output; ``is_stream``: it may be standard output."""
     kinds, stream = ".h5, .npy or a folder", " It is never one of the inputs."
     if is_stream:
         kinds = ".h5, .npy, a folder or -"
@@ -153,7 +153,7 @@ def output_option(*, is_stream: bool) -> Option:
 
 
 class ExtensibleChoice(click.Choice[str]):
-    """A choice that installed packages may add to; they are searched only if necessary."""
+    """A choice that installed packages may extend; they are searched if necessary."""
 
     def __init__(self, built_in: Iterable[str], listed: Callable[[], Iterable[str]]) -> None:
         self._built_in = tuple(built_in)

@@ -1,4 +1,4 @@
-"""Signals that ask the process to end, as exceptions, and the executors of commands."""
+"""Signals that ask the process to end, as exceptions; executors of commands."""
 
 import os
 import signal
@@ -35,7 +35,7 @@ _HANDLER_SECONDS = 0.05  # a main thread that does not wait has run the handler 
 
 
 class _MainThread:
-    """The state of the main thread, on which depends whether a signal may raise an exception.
+    """Decides whether a signal may raise an exception in the main thread now.
 
     Attributes:
         base: The main thread's frame from which :func:`interruptible_waits` resends signals;
@@ -48,7 +48,10 @@ class _MainThread:
         self._since = 0.0
 
     def may_interrupt(self, frame: FrameType | None) -> bool:
-        """Return whether an exception may be raised; a thread that has not moved for long waits."""
+        """Return whether an exception may be raised in ``frame``.
+
+        A main thread that has not moved for long is waiting, and may be interrupted anywhere.
+        """
         while frame is not None and frame.f_globals is globals():
             frame = frame.f_back  # a second signal, within the handler of the first
         if frame is None or self.base is None:
@@ -71,7 +74,7 @@ may_interrupt = _main_thread.may_interrupt
 
 @dataclass(frozen=True)
 class _ExitNow:
-    """Handler of a second request: ends the process before its files are removed or closed."""
+    """Handler of a second request: ends the process without removing its files."""
 
     remedy: str
     first: float  # time of the first request
@@ -87,7 +90,7 @@ _remedies: list[str] = []  # for a second request, which has no effect without o
 
 @contextmanager
 def exit_on_second_signal(remedy: str) -> Iterator[None]:
-    """Let a second request end the process at once, with a message that ends with ``remedy``.
+    """Let a second request end the process at once, with ``remedy`` in its message.
 
     Only for this program's own process.
     """
@@ -100,7 +103,7 @@ def exit_on_second_signal(remedy: str) -> Iterator[None]:
 
 @contextmanager
 def stop_on_signals() -> Iterator[None]:
-    """Raise :class:`Stopped` in the main thread at the first signal of ``STOP_SIGNALS``.
+    """Raise :class:`Stopped` in the main thread at the first of ``STOP_SIGNALS``.
 
     Further ones have no effect, so that files can be removed, but see
     :func:`exit_on_second_signal`. A signal that was ignored before, as by ``nohup``, stays ignored.
@@ -132,7 +135,7 @@ def do_nothing(_number: int, _frame: object) -> None:
 
 
 def ignore_signals(numbers: Iterable[int] = _HANDLED, handler: Handler = do_nothing) -> None:
-    """Let further signals have no effect, within :func:`stop_on_signals`: the work is done.
+    """Let further signals have no effect, within :func:`stop_on_signals`.
 
     They are not ignored by the system: Python would complain of one that has just arrived.
     """
@@ -144,7 +147,7 @@ def ignore_signals(numbers: Iterable[int] = _HANDLED, handler: Handler = do_noth
 
 @contextmanager
 def interruptible_waits() -> Iterator[None]:
-    """Ensure that signals are handled although the main thread waits, for example for a pipe.
+    """Ensure that signals are handled while the main thread waits, say for a pipe.
 
     Python runs a handler between two steps of the main thread. A signal that arrives after the last
     step and before the system call that waits is recorded, and nothing wakes the call. So a thread

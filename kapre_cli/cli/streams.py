@@ -1,4 +1,4 @@
-"""Standard output, whose reader may leave, and standard error, where a write never ends the run."""
+"""Standard output, whose reader may leave, and standard error, which never fails."""
 
 import io
 import os
@@ -37,7 +37,7 @@ def open_standard_streams() -> None:
 
 
 def echo(line: str) -> None:
-    """Print a line at once, with unprintable characters escaped; raise OutputError on failure."""
+    """Print a line at once, in printable characters; raise OutputError on failure."""
     text = f"{printable(line)}\n"
     try:
         descriptor = sys.stdout.fileno()
@@ -68,9 +68,9 @@ def check_stdout_is_open(content: str, instead: str) -> None:
 
 @contextmanager
 def stop_when_reader_leaves(descriptor: int) -> Iterator[None]:
-    """Raise :class:`Stopped`, by SIGPIPE, in the block as soon as the reader of a pipe has left.
+    """Raise :class:`Stopped` in the block as soon as the reader of a pipe has left.
 
-    The main thread may compute or wait for an input for long.
+    The signal is SIGPIPE. The main thread may compute or wait for an input for long.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # signals never reach this thread: writing fails then
@@ -110,7 +110,7 @@ def stop_when_reader_leaves(descriptor: int) -> Iterator[None]:
 
 @contextmanager
 def stdout_for_arrays(output: OutputSettings) -> Iterator[int | None]:
-    """Yield the descriptor of standard output if arrays are written to it, else ``None``.
+    """Yield the descriptor of standard output for arrays, ``None`` for other outputs.
 
     Descriptor 1 itself is redirected, away from all code that might print.
 
@@ -136,7 +136,7 @@ def stdout_for_arrays(output: OutputSettings) -> Iterator[int | None]:
 
 
 class _MessageFile(io.FileIO):
-    """A file whose writes never fail; ``n_lost`` counts the failed ones of all instances."""
+    """A file whose writes never fail; ``n_lost`` counts those lost by all instances."""
 
     n_lost = 0
 

@@ -10,7 +10,7 @@ from kapre_cli.text import quoted
 
 
 def opened(path: Path) -> Features:
-    """Open an output; raise UsageError if nothing is there, StoredDataError if it is invalid."""
+    """Open an output; raise UsageError if missing, StoredDataError if invalid."""
     try:
         return open_features(path)
     except FileNotFoundError as error:
@@ -18,7 +18,7 @@ def opened(path: Path) -> Features:
 
 
 def seconds_of(features: Features) -> dict[str, float]:
-    """Return the seconds of audio of each input; empty if the metadata of one is damaged."""
+    """Return the seconds of audio of each input; empty if any metadata is damaged."""
     try:
         return {key: metadata.seconds for key, metadata in features.metadata()}
     except StoredDataError:  # opening that input raises it again
@@ -31,7 +31,7 @@ def total_of(seconds: Mapping[str, float], keys: Iterable[str]) -> float | None:
 
 
 def reason_of(error: StoredDataError, key: str) -> str:
-    """Return the message of an error on one line, without ``key`` if it is of that array."""
+    """Return an error's message on one line, without ``key`` if it is of that array."""
     if isinstance(error, StoredArrayError) and error.key == key:
         return " ".join(error.reason.split())
     return " ".join(str(error).split())

@@ -1,4 +1,4 @@
-"""Compare two outputs key by key and value by value; no array need fit into memory."""
+"""Compare two outputs key by key and value by value, in chunks of arrays."""
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -46,7 +46,7 @@ EXACT = Tolerance()
 
 
 class Deviation(NamedTuple):
-    """Two values at a position (by axis) and their difference; infinity if only one is NaN."""
+    """Two values at a position, and their difference; infinity if only one is NaN."""
 
     by: float
     one: float
@@ -92,7 +92,7 @@ def difference(
     tolerance: Tolerance,
     visit: ChunkVisitor | None = None,
 ) -> ArrayDiff:
-    """Compare two arrays of one shape, chunk by chunk; the order of their axes may differ.
+    """Compare two arrays of one shape by chunks; the order of their axes may differ.
 
     ``config`` is the layer of ``one``, whose chunks are passed to ``visit`` after the comparison.
     Raise StoredDataError if an array cannot be read.
@@ -159,7 +159,7 @@ def deviation_text(deviation: Deviation, features: Features, array: StoredArray)
 
 
 class Largest(NamedTuple):
-    """The largest difference between the two arrays of an input, as a number and as text."""
+    """The largest difference of the two arrays of an input, as number and as text."""
 
     by: float
     text: str
@@ -294,7 +294,7 @@ def comparison_lines(found: Comparison) -> Iterator[str]:
 
 
 def _first(heading: str, lines: Iterable[str], number: int) -> Iterator[str]:
-    """Yield a heading, the first few lines and how many of ``number`` are left; nothing for 0."""
+    """Yield a heading, the first few lines and the number of others; nothing for 0."""
     if number:
         yield f"{heading}: {counted(number, 'input')}"
     for line in islice(lines, _N_WORST):

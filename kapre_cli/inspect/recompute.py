@@ -1,4 +1,4 @@
-"""Recompute inputs of an output from their audio, and compare the results with its arrays."""
+"""Recompute inputs of an output from their audio, and compare the results."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -58,7 +58,7 @@ Item = TypeVar("Item")
 
 
 def check_audio(features: Features, audio: Path) -> None:
-    """Raise UsageError unless ``audio`` is the file of the only input, or a folder with one."""
+    """Raise UsageError unless ``audio`` is the only input's file, or has an input."""
     if not audio.exists():
         raise UsageError(f"there is no audio at {quoted(audio)}")
     if audio.is_dir():
@@ -101,7 +101,7 @@ def _near_folders(features: Features, audio: Path, path: str) -> Iterator[Path]:
 
 
 def sample_evenly(items: Sequence[Item], number: int) -> list[Item]:
-    """Return ``number`` evenly spaced items, both ends included, or all items if fewer.
+    """Return ``number`` evenly spaced items, with both ends, or all items if fewer.
 
     >>> sample_evenly(range(100), 4), sample_evenly("ab", 4)
     ([0, 33, 66, 99], ['a', 'b'])
@@ -133,7 +133,7 @@ class Recomputation:
     n_inputs: int = 0
 
     def __post_init__(self) -> None:
-        """Compare the versions of programs and libraries: the same ones compute the same bits."""
+        """Compare the versions of libraries: the same ones compute the same bits."""
         self._root = self.features.root
         versions = OutputMetadata.of(self._settings(Path("recomputed"))).versions
         self._is_exact = versions == self._root.versions
@@ -149,7 +149,7 @@ class Recomputation:
         return f"to within {_FRACTION_OF_PEAK:g} of the largest value"
 
     def check(self, keys: Sequence[str]) -> None:
-        """Recompute inputs and report faults; raise StoredDataError if the layer is too large."""
+        """Recompute inputs and report faults; raise StoredDataError for a huge layer."""
         check_buildable(self._root.layer)
         self.emit(PhaseStarted("checking", len(keys), total_of(self.seconds, keys)))
         for chunk in self._chunks(keys):

@@ -37,7 +37,7 @@ _EXPECTED: dict[str, int | str] = {
 
 
 def summary(path: Path, keys: Sequence[str] = ()) -> dict[str, Any]:
-    """Return a summary of an output, ready for strict JSON, with ``keys`` described one by one.
+    """Return a summary of an output for strict JSON, with descriptions of ``keys``.
 
     Raises:
         UsageError: If nothing is at ``path``, or it lacks one of the keys.

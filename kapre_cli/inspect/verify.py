@@ -76,7 +76,7 @@ def verify(
     emit: Observer = ignore,
     executor: Executor | None = None,
 ) -> VerifyResult:
-    """Compare an output with its own metadata, and some or all inputs with their audio.
+    """Compare an output with its metadata, and some or all inputs with their audio.
 
     Every array is read once, in chunks; ``emit`` receives faults and progress. ``against`` is the
     folder that the keys lie in, or the one file: ``sample`` evenly spaced inputs (``None``: all)
@@ -99,7 +99,7 @@ def verify(
         emit(PhaseStarted("checking", len(features), total_of(seconds, seconds)))
         for key in features:
             try:
-                _check(features[key], features.root, emit)
+                _check_array(features[key], features.root, emit)
             except StoredDataError as error:
                 result.add_fault(key, reason_of(error, key))
             emit(PhaseInputEnded(seconds.get(key, 0.0)))
@@ -122,8 +122,8 @@ def verify(
     return result
 
 
-def _check(array: StoredArray, root: OutputMetadata, emit: Observer) -> None:
-    """Compare an array, whose shape has been checked, with its metadata; raise StoredDataError."""
+def _check_array(array: StoredArray, root: OutputMetadata, emit: Observer) -> None:
+    """Raise StoredDataError unless an array's type, times and values are valid."""
     if array.dtype.newbyteorder("<") != np.dtype(root.dtype).newbyteorder("<"):
         raise StoredDataError(f"it is of {array.dtype.name}, the settings have {root.dtype}")
     metadata = array.metadata
