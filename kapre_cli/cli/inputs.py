@@ -33,10 +33,6 @@ class StdinInputs(Resource):
     Attributes:
         arrives: Whether inputs arrive from a list during the run. A dry run, a shard and an output
             of one array, for which two names are one too many, wait for the end of the list.
-
-    Raises:
-        click.UsageError: If the options contradict one another, or standard input is a terminal.
-        UsageError: If the list cannot be read.
     """
 
     def __init__(self, options: Mapping[str, Any], output: OutputSettings) -> None:

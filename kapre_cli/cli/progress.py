@@ -103,10 +103,8 @@ class ComputeProgress:
     The length of an unopened input is estimated from its bytes and the lengths of opened ones.
     What earlier runs have computed does not count.
 
-    Args:
-        sources: Key and bytes of each known input.
-        grows: Whether more may arrive.
-        stream: Standard input, if that is an input and waited for.
+    ``sources`` are key and bytes of each known input; more may arrive if it ``grows``.
+    ``stream`` is standard input, if that is an input.
     """
 
     def __init__(

@@ -112,11 +112,8 @@ def stop_when_reader_leaves(descriptor: int) -> Iterator[None]:
 def stdout_for_arrays(output: OutputSettings) -> Iterator[int | None]:
     """Yield the descriptor of standard output for arrays, ``None`` for other outputs.
 
-    Descriptor 1 itself is redirected, away from all code that might print.
-
-    Raises:
-        UsageError: If it is a terminal, or closed.
-        Stopped: If its reader leaves, by SIGPIPE.
+    Descriptor 1 itself is redirected, away from all code that might print. Raise UsageError if it
+    is a terminal or closed, Stopped (SIGPIPE) if its reader leaves.
     """
     if not output.is_stream:
         yield None

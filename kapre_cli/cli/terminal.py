@@ -34,12 +34,8 @@ class Terminal(Resource):
     TensorFlow's C++ code writes to file descriptor 2 regardless of its settings, so during a run
     that descriptor leads nowhere and messages go through a copy of it.
 
-    Args:
-        sources: The known inputs. ``None``: no audio is read.
-        grows: Whether more inputs may arrive.
-        quiet: Suppress bar, lines and notes.
-        verbose: Print details as well.
-        interval: Seconds from one line to the next.
+    ``sources`` are the known inputs, ``None`` if no audio is read; more may arrive if it ``grows``.
+    ``quiet`` suppresses bar, lines and notes, ``verbose`` adds details.
     """
 
     _bar: "Bar | None" = None

@@ -226,9 +226,7 @@ def compare(
 ) -> Comparison:
     """Compare two outputs, of any formats.
 
-    Raises:
-        UsageError: If nothing is at one of the paths.
-        StoredDataError: If one of them is not a valid output of this program.
+    Raise UsageError if one of them is missing, StoredDataError if it is invalid.
     """
     found = Comparison(one, other, tolerance)
     with opened(one) as first, opened(other) as second:

@@ -39,9 +39,7 @@ _EXPECTED: dict[str, int | str] = {
 def summary(path: Path, keys: Sequence[str] = ()) -> dict[str, Any]:
     """Return a summary of an output for strict JSON, with descriptions of ``keys``.
 
-    Raises:
-        UsageError: If nothing is at ``path``, or it lacks one of the keys.
-        StoredDataError: If it is not a valid output of this program.
+    Raise UsageError if it is missing or lacks one of the keys, StoredDataError if it is invalid.
     """
     with opened(path) as features:
         for key in keys:

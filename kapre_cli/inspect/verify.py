@@ -33,7 +33,6 @@ class VerifyResult:
     """The result of verifying an output.
 
     Attributes:
-        emit: Receives each fault as it is found.
         faulty: The keys of inputs with faults.
         n_unexpected: Number of unexpected objects, and of faults of the entire output.
         n_recomputed: Number of recomputed inputs.
