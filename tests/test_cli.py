@@ -316,21 +316,21 @@ COMMANDS = {
     ("validate",): "did you mean kapre-extract verify?",
     ("help",): "did you mean kapre-extract --help?",
     ("frobnicate",): "the commands are spectrogram, melspectrogram, info, plot, verify, compare,",
-    ("audio",): "it is a folder, and a command comes first: "
+    ("audio",): "it is a folder, and the command must be first: "
     "kapre-extract melspectrogram audio -o OUTPUT.h5",
-    ("my song.wav",): "it is a file, and a command comes first: "
+    ("my song.wav",): "it is a file, and the command must be first: "
     "kapre-extract melspectrogram 'my song.wav' -o OUTPUT.h5",
-    ("gone.flac", "-o", "y.h5", "--n-dft", "64"): "it is a path, and a command comes first: "
+    ("gone.flac", "-o", "y.h5", "--n-dft", "64"): "it is a path, and the command must be first: "
     "kapre-extract melspectrogram gone.flac -o y.h5 --n-dft 64",
-    ("-", "--sr", "8000"): "it is standard input, and a command comes first: "
+    ("-", "--sr", "8000"): "it is standard input, and the command must be first: "
     "kapre-extract melspectrogram - --sr 8000 -o OUTPUT.h5",
-    ("audio/a.wav", *"bcdef"): "it is a file, and a command comes first: "
+    ("audio/a.wav", *"bcdef"): "it is a file, and the command must be first: "
     "kapre-extract melspectrogram audio/a.wav b c ... -o OUTPUT.h5",
-    ("mels.h5",): "it is a path, and a command comes first: kapre-extract info mels.h5",
-    ("out",): "it is a folder, and a command comes first: kapre-extract info out",
+    ("mels.h5",): "it is a path, and the command must be first: kapre-extract info mels.h5",
+    ("out",): "it is a folder, and the command must be first: kapre-extract info out",
     (
         "\x1b[31m.wav",
-    ): r"it is a path, and a command comes first: kapre-extract melspectrogram '\x1b",
+    ): r"it is a path, and the command must be first: kapre-extract melspectrogram '\x1b",
 }
 
 

@@ -50,7 +50,7 @@ _NUMBER = re.compile(r"\d[\d,.]*(?<=\d)")
 class EventLines:
     """An observer that prints a line for each event of interest to a person.
 
-    ``quiet`` leaves notes out, ``verbose`` adds details.
+    ``quiet`` leaves notes out, ``verbose`` adds details. ``failures`` counts failed inputs by kind.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class EventLines:
         self._quiet = quiet
         self._verbose = verbose
         self._warned: set[str] = set()
-        self._failures = FailureCounts()
+        self.failures = FailureCounts()
 
     def __call__(self, event: Event) -> None:
         """Print an event, a warning only once."""
@@ -92,11 +92,7 @@ class EventLines:
                 self._print_line(event.error.trace)
             else:
                 self._warn("--verbose shows where an unexpected exception was raised")
-        self._failures.add(event.error)
-
-    def failures_by_kind(self) -> Iterator[str]:
-        """Yield a line for each kind of failure that many inputs have in common."""
-        return self._failures.lines()
+        self.failures.add(event.error)
 
 
 def event_text(event: Event) -> str | None:
@@ -208,7 +204,7 @@ class FailureCounts:
             self._kinds[kind] += 1
 
     def lines(self) -> Iterator[str]:
-        """Yield a line for each kind that has many, the most frequent first."""
+        """Yield a line for each kind of many failures, the most frequent first."""
         if self._rates.total() >= _MANY:
             yield self._other_rates()
         for kind, number in self._kinds.most_common():

@@ -146,7 +146,7 @@ class _Run:
                 with reported(result, terminal, report):
                     self._work(result, terminal, descriptor)
                     if not options["quiet"]:
-                        for line in terminal.failures_by_kind():
+                        for line in terminal.failures.lines():
                             terminal.print_line(line)
                         end = "; no output is written or changed"
                         if self.output.is_stream or result.output:
@@ -170,7 +170,7 @@ class _Run:
         if settings is not None:
             # A list: while it is made, events are appended to the lines.
             lines += [*_preview_lines(self.inputs.sources, settings, result, self.executor)]
-        lines += printed.failures_by_kind()
+        lines += printed.failures.lines()
         lines.append(
             f"{counted(result.n_inputs, 'input')}: {result.n_written:,} to be written, "
             f"{result.n_failed:,} would fail -> {self._target}; nothing was done"

@@ -180,10 +180,10 @@ _SHOWN = 3  # arguments of a command that is spelled out
 
 
 def command_hint(arguments: Sequence[str], commands: Collection[str]) -> str:
-    """Return a clause that suggests a command for arguments that begin with none."""
+    """Return a clause that suggests a command for arguments that start with none."""
     name = arguments[0]
     if (kind := _kind_of_path(name)) is not None:
-        return f"it is {kind}, and a command comes first: {_whole_command(arguments)}"
+        return f"it is {kind}, and the command must be first: {_suggested_command(arguments)}"
     plain = name.lower().replace("-", "").replace("_", "")
     near = (
         _COMMANDS.get(plain)
@@ -212,7 +212,7 @@ def _output_suffixes() -> tuple[str, ...]:
     return tuple(suffix for one in all_formats() for suffix in one.suffixes)
 
 
-def _whole_command(arguments: Sequence[str]) -> str:
+def _suggested_command(arguments: Sequence[str]) -> str:
     name = arguments[0]
     is_output = os.path.isdir(name) and recognized_format(Path(name)) is not None
     if is_output or name.lower().endswith(_output_suffixes()):

@@ -3,7 +3,7 @@
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -53,6 +53,7 @@ class Terminal(Resource):
         self._quiet = quiet
         self._clock = clock
         self._lines = EventLines(self.print_line, quiet=quiet, verbose=verbose)
+        self.failures = self._lines.failures
         self._lock = threading.RLock()  # guards what the showing thread reads
         self._phase: ComputeProgress | PhaseProgress | None = None
         # Handlers of the frequent events, whose fields are their arguments.
@@ -153,10 +154,6 @@ class Terminal(Resource):
         """Print a line on standard output, above the bar."""
         with self._above_bar(sys.stdout):
             echo(line)
-
-    def failures_by_kind(self) -> Iterator[str]:
-        """Yield a line for each kind of failure that many inputs have in common."""
-        return self._lines.failures_by_kind()
 
     def close(self) -> None:
         """Restore standard error."""
