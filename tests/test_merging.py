@@ -313,7 +313,7 @@ def test_work_of_an_interrupted_run_is_not_thrown_away(
     assert "'x.h5.partial' is the work of a run that has not ended" in message
     assert "holds the work of a run that did not reach its end" in refused(program, "x.h5", *parts)
     before = content(here)
-    assert "resume that run, or name another output" in refused(program, "x.h5", *parts, "--overwrite")
+    assert "resume that run, or name another" in refused(program, "x.h5", *parts, "--overwrite")
     assert content(here) == before
 
 
