@@ -99,6 +99,22 @@ class StoredDataError(KapreExtractError, ValueError):
     """A file that is damaged, or no output of this program; a ``ValueError`` too."""
 
 
+class StoredArrayError(StoredDataError):
+    """A stored array that is damaged or invalid.
+
+    Attributes:
+        key: The key of the array; while a file is opened, the name of one of its objects.
+        reason: The message without the key.
+    """
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(key, reason)
+        self.key, self.reason = key, reason
+
+    def __str__(self) -> str:
+        return f"{quoted(self.key)} {self.reason}"
+
+
 class NotAnOutputError(StoredDataError, UsageError):
     """A recording where an output of this program was asked for."""
 

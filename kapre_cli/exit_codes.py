@@ -63,3 +63,8 @@ def exit_code_of(error: BaseException) -> ExitCode:
     if isinstance(error, (SettingsError, UsageError)):
         return ExitCode.USAGE
     return ExitCode.FAILED
+
+
+def is_pipe_closed(error: BaseException) -> bool:
+    """Return whether the reader of standard output has left, which needs no message."""
+    return exit_code_of(error) is ExitCode.PIPE_CLOSED

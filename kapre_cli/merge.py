@@ -30,7 +30,7 @@ _NAMED = 3  # of many
 class _Part:
     """One of the outputs to merge, as it was when first opened.
 
-    It is not kept open: there may be more outputs than files a process may keep open.
+    It is closed again: a process may open fewer files at once than there are outputs.
     """
 
     path: Path
@@ -59,8 +59,7 @@ class _Part:
 def _opened(path: Path) -> Features:
     if path.name.endswith(PARTIAL_SUFFIX) and path.is_dir():
         raise UsageError(
-            f"{quoted(path)} is the work of a run that has not ended; wait for it, or resume that "
-            "run"
+            f"{quoted(path)} is the work of a run that has not ended; wait for it, or resume it"
         )
     try:
         return open_features(path)
@@ -79,7 +78,7 @@ def merge(
 
     Shards of one list of inputs are put in the order of that list, all other outputs in the order
     given. Arrays are copied, compressed ones as they are, and compared with their checksums. The
-    new output appears whole or not at all. Of its settings, only the format comes from ``output``;
+    new output appears complete or not at all. Of its settings, ``output`` decides only the format,
     the inputs decide the others. With ``allow_missing``, shards may be missing.
 
     Raises:
@@ -104,7 +103,7 @@ def merge(
     sources = [Source(str(part.path), key) for part in parts for key in part.keys]
     if not output.file_format.holds_many and not sources:
         raise UsageError(
-            f"the inputs hold no array for {quoted(output.path)}; name a folder or a .h5 file"
+            f"the inputs have no array for {quoted(output.path)}; name a folder or a .h5 file"
         )
     _check_nothing_lost(output.path, parts, unreadable=True)
     validate_output(output, sources, resumable=False)
@@ -142,16 +141,16 @@ def _in_order(parts: Sequence[_Part]) -> list[_Part]:
     ordered = list(parts)
     for shards in _lists(parts):
         by_index: dict[int, _Part] = {}
-        for place, shard in shards:
-            part = parts[place]
+        for position, shard in shards:
+            part = parts[position]
             other = by_index.setdefault(shard.index, part)
             if other is not part:
                 raise UsageError(
                     f"{quoted(other.path)} and {quoted(part.path)} are both shard {shard} "
                     "of one list of inputs; leave one of them out"
                 )
-        for (place, _), index in zip(shards, sorted(by_index), strict=True):
-            ordered[place] = by_index[index]
+        for (position, _), index in zip(shards, sorted(by_index), strict=True):
+            ordered[position] = by_index[index]
     return ordered
 
 
@@ -161,8 +160,7 @@ def _check_same_settings(parts: Sequence[_Part]) -> None:
     for part in parts[1:]:
         actual, expected = settings_of(part.root), settings_of(first.root)
         del actual["shard"], expected["shard"]
-        differences = differing(actual, expected)
-        found = [f"{name}: {one!r}, not {other!r}" for name, one, other in differences]
+        found = [f"{name}: {a!r}, not {b!r}" for name, a, b in differing(actual, expected)]
         if found:
             raise UsageError(
                 f"{quoted(part.path)} was made with other settings than {quoted(first.path)} "
@@ -172,9 +170,8 @@ def _check_same_settings(parts: Sequence[_Part]) -> None:
 
 def _check_complete(parts: Sequence[_Part]) -> None:
     for shards in _lists(parts):
-        available = {shard.index for _, shard in shards}
-        place, shard = shards[0]
-        missing = [index for index in range(1, shard.of + 1) if index not in available]
+        position, shard = shards[0]
+        missing = sorted({*range(1, shard.of + 1)} - {one.index for _, one in shards})
         if not missing:
             continue
         named = ", ".join(f"{index}/{shard.of}" for index in missing[:_NAMED])
@@ -182,7 +179,7 @@ def _check_complete(parts: Sequence[_Part]) -> None:
         raise UsageError(
             Text(
                 f"{counted(len(missing), 'shard')} of the list of inputs of "
-                f"{quoted(parts[place].path)} {'is' if len(missing) == 1 else 'are'} missing: "
+                f"{quoted(parts[position].path)} {'is' if len(missing) == 1 else 'are'} missing: "
                 f"{named}{more}{_other_list(parts, shard, missing)}; ",
                 Argument("allow_missing", True),
                 " merges the others",
@@ -215,15 +212,14 @@ def _check_distinct_keys(parts: Sequence[_Part]) -> None:
 def _lists(parts: Sequence[_Part]) -> Collection[list[tuple[int, Shard]]]:
     """Group the shards, with their positions, by list of inputs."""
     lists: dict[tuple[int, str], list[tuple[int, Shard]]] = {}
-    for place, part in enumerate(parts):
-        shard = part.root.shard
-        if shard is not None:
-            lists.setdefault((shard.of, shard.inputs), []).append((place, shard))
+    for position, part in enumerate(parts):
+        if (shard := part.root.shard) is not None:
+            lists.setdefault((shard.of, shard.inputs), []).append((position, shard))
     return lists.values()
 
 
 def _other_list(parts: Sequence[_Part], shard: Shard, missing: Sequence[int]) -> str:
-    """Return a hint at a shard that has a missing number but is of another list of inputs."""
+    """Return a hint at a shard with a missing number, but of another list of inputs."""
     for part in parts:
         other = part.root.shard
         if other is not None and (other.of, other.index) == (shard.of, missing[0]):
@@ -240,34 +236,33 @@ def _check_not_an_input(path: Path, inputs: Sequence[Path]) -> None:
 
 
 def _check_nothing_lost(path: Path, parts: Sequence[_Part], *, unreadable: bool = False) -> None:
-    """Raise UsageError if an output would be replaced by one that lacks some of its arrays.
+    """Raise UsageError if an output would be replaced by one that lacks its arrays.
 
-    Naming the output among the inputs, or a shard in the output's place, must lose nothing. Two
-    sites may have recordings of one name: the SHA-256 of the recordings is compared too. With
-    ``unreadable``, an output that cannot be read passes: other checks have better messages.
+    Naming the output among the inputs, or a shard as the output, must lose nothing. Two sites may
+    have recordings of one name: the SHA-256 of the recordings is compared too. With ``unreadable``,
+    an output that cannot be read is accepted: other checks have better messages.
     """
     if not is_occupied(path) or (path.is_file() and path.stat().st_size == 0):
         return
-    held: dict[str, str] = {}
+    sha256: dict[str, str] = {}
     for part in parts:
         with part.open() as features:
-            held.update((key, metadata.sha256) for key, metadata in features.metadata())
+            sha256.update((key, metadata.sha256) for key, metadata in features.metadata())
     try:
         with open_features(path) as features:
-            lost = [
-                key for key, metadata in features.metadata() if held.get(key) != metadata.sha256
-            ]
+            metadata = features.metadata()
+            lost = [key for key, one in metadata if sha256.get(key) != one.sha256]
     except StoredDataError as error:
         if unreadable:
             return
         raise UsageError(
-            f"the output {quoted(path)} exists and cannot be read, so nothing tells what would be "
+            f"the output {quoted(path)} exists and cannot be read, so its arrays might be "
             f"lost ({error}); move it away, or name another output"
         ) from error
     if lost:
-        other = " of another recording" if lost[0] in held else ""
+        other = " of another recording" if lost[0] in sha256 else ""
         raise UsageError(
-            f"the output {quoted(path)} holds {counted(len(lost), 'array')} that none of the "
+            f"the output {quoted(path)} has {counted(len(lost), 'array')} that none of the "
             f"inputs has ({quoted(lost[0])}{other}{', ...' if len(lost) > 1 else ''}); merge "
             "replaces no output that would lose some: name another output, or move it away"
         )
@@ -313,7 +308,7 @@ def _copy(parts: Sequence[_Part], writer: FeatureWriter, emit: Observer) -> None
             for stored in map(features.__getitem__, part.keys):
                 if stored.dtype != dtype:
                     raise StoredDataError(
-                        f"{quoted(stored.key)} is of {stored.dtype}, its output says "
+                        f"{quoted(stored.key)} is of {stored.dtype}, its output's metadata has "
                         f"{writer.root.dtype}"
                     )
                 emit(PhaseInputEnded(writer.copy(stored).seconds))

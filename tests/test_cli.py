@@ -196,7 +196,7 @@ USAGE = {
         ["spectrogram", "-", "--files-from", "-", "-o", "x.h5"],
         "Standard input (-) cannot be an input and the list of inputs at once",
     ),
-    "no list": (["spectrogram", "-0", "audio", "-o", "x.h5"], "-0 says how the names in"),
+    "no list": (["spectrogram", "-0", "audio", "-o", "x.h5"], "-0 is about the names in a list"),
     "a list that is gone": (
         ["spectrogram", "--files-from", "gone", "-o", "x.h5"],
         "the list 'gone' cannot be read: No such file or directory",
@@ -242,7 +242,7 @@ USAGE = {
         "--sample and --all exclude one another",
     ),
     "a negative tolerance": (["compare", "x.h5", "y.h5", "--atol", "-1"], "'--atol': -1.0 is not"),
-    "a tolerance of NaN": (["compare", "x.h5", "y.h5", "--rtol", "nan"], "`rtol` must be"),
+    "a tolerance of NaN": (["compare", "x.h5", "y.h5", "--rtol", "nan"], "--rtol must be"),
 }
 
 
@@ -264,11 +264,11 @@ OPTIONS = {
     "--win-length": "the window is as long as a frame: --n-dft samples",
     "--recursive": "folders are always searched with all below them",
     "-r": "folders are always searched with all below them, and the sample rate is --sr",
-    **dict.fromkeys(("--duration", "--offset"), "recordings are read from beginning to end; cut"),
+    **dict.fromkeys(("--duration", "--offset"), "recordings are read from start to end; cut"),
     **dict.fromkeys(("--db", "--log"), "--decibel gives decibels, of power with --power 2"),
     **dict.fromkeys(("--center", "--pad"), "--padding same (zeros around the signal) and"),
-    "--exclude": "name the files, for instance by find with -name or -not -path, and take them",
-    "--log-level": "--quiet says less, --verbose says more, --report writes JSON",
+    "--exclude": "name the files, for instance by find with -name or -not -path, and pass them",
+    "--log-level": "--quiet prints less, --verbose prints more, --report writes JSON",
     "--n-hpo": "did you mean --n-hop?",
     "--foo": None,
     "-x": None,
@@ -298,9 +298,10 @@ def test_every_name_of_other_programs_leads_to_an_option(program: Any) -> None:
     named = " ".join(hints.NO_OPTION.values())
     assert set(re.findall(r"--([a-z-]+)", named)) <= known
     ended = program("--sample-rate", "8000", "spectrogram", "audio")
-    assert ended.err.endswith("No such option '--sample-rate': options stand behind the command\n")
+    after = "options are given after the command\n"
+    assert ended.err.endswith(f"No such option '--sample-rate': {after}")
     ended = program("-o", "x.h5", "audio")
-    assert ended.err.endswith("No such option '-o': options stand behind the command\n")
+    assert ended.err.endswith(f"No such option '-o': {after}")
     ended = program("--verison")
     assert ended.err.endswith("No such option '--verison': did you mean --version?\n")
 
@@ -316,21 +317,21 @@ COMMANDS = {
     ("validate",): "did you mean kapre-extract verify?",
     ("help",): "did you mean kapre-extract --help?",
     ("frobnicate",): "the commands are spectrogram, melspectrogram, info, plot, verify, compare,",
-    ("audio",): "it is a folder, and a command comes first: "
+    ("audio",): "it is a folder, and the command must be first: "
     "kapre-extract melspectrogram audio -o OUTPUT.h5",
-    ("my song.wav",): "it is a file, and a command comes first: "
+    ("my song.wav",): "it is a file, and the command must be first: "
     "kapre-extract melspectrogram 'my song.wav' -o OUTPUT.h5",
-    ("gone.flac", "-o", "y.h5", "--n-dft", "64"): "it is a path, and a command comes first: "
+    ("gone.flac", "-o", "y.h5", "--n-dft", "64"): "it is a path, and the command must be first: "
     "kapre-extract melspectrogram gone.flac -o y.h5 --n-dft 64",
-    ("-", "--sr", "8000"): "it is standard input, and a command comes first: "
+    ("-", "--sr", "8000"): "it is standard input, and the command must be first: "
     "kapre-extract melspectrogram - --sr 8000 -o OUTPUT.h5",
-    ("audio/a.wav", *"bcdef"): "it is a file, and a command comes first: "
+    ("audio/a.wav", *"bcdef"): "it is a file, and the command must be first: "
     "kapre-extract melspectrogram audio/a.wav b c ... -o OUTPUT.h5",
-    ("mels.h5",): "it is a path, and a command comes first: kapre-extract info mels.h5",
-    ("out",): "it is a folder, and a command comes first: kapre-extract info out",
+    ("mels.h5",): "it is a path, and the command must be first: kapre-extract info mels.h5",
+    ("out",): "it is a folder, and the command must be first: kapre-extract info out",
     (
         "\x1b[31m.wav",
-    ): r"it is a path, and a command comes first: kapre-extract melspectrogram '\x1b",
+    ): r"it is a path, and the command must be first: kapre-extract melspectrogram '\x1b",
 }
 
 

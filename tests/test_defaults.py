@@ -201,7 +201,7 @@ REFUSED = {
     '"\\u001b[31m" = 3': r"there is no option '\x1b[31m'",
     "[spectrogram]\nn-mels = 3": "there is no option 'spectrogram.n-mels'",
     "[plot]\nn-fft = 3": "there is no option 'plot.n-fft'",
-    "n-dft = 3\nn_dft = 3": "n-dft is there twice",
+    "n-dft = 3\nn_dft = 3": "n-dft is given twice",
     "n-dft = true": "n-dft must be an integer, not true",
     "n-dft = 3.5": "n-dft: 3.5 is not a whole number",
     "n-dft = inf": "n-dft: inf is not a whole number",
@@ -292,7 +292,7 @@ def test_values_are_written_as_toml_reads_them(value: Any) -> None:
 def test_a_name_that_toml_cannot_hold_is_refused(program: Any) -> None:
     ended = program("spectrogram", "in.wav", "-o", "caf\udce9.h5", "--show-config")
     assert (ended.code, ended.out) == (2, "")
-    assert r"--output: 'caf\udce9.h5' is not UTF-8, and TOML can hold nothing else" in ended.err
+    assert r"--output: 'caf\udce9.h5' is not UTF-8, which TOML must be" in ended.err
 
 
 def values_of(option: click.Option) -> st.SearchStrategy[str]:

@@ -110,7 +110,7 @@ def test_a_length_that_no_header_tells_is_told_of(tmp_path: Path, program: Any) 
     piped.write_bytes(content)
     ended = program("spectrogram", piped, "-o", tmp_path / "out.h5", "--dry-run")
     assert ended.code == 0
-    assert f"note: {str(piped)!r}: the header does not say how long it is" in ended.out
+    assert f"note: {str(piped)!r}: the header does not state a length" in ended.out
     assert "1 input: 1 to be written, 0 would fail" in ended.out
     ended = program("spectrogram", piped, "-o", tmp_path / "out.h5", "--dry-run", "--sr", 44100)
     assert (ended.code, "sample rate is 8,000 Hz" in ended.out) == (1, True)

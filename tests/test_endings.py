@@ -17,14 +17,13 @@ from typing import Any
 import pytest
 
 import kapre_cli
-import kapre_cli.cli.dry_run
+import kapre_cli.cli.extraction
 import kapre_cli.cli.plot
 import kapre_cli.engines.numpy_engine
 import kapre_cli.extract.preview
 import kapre_cli.extract.run
 import kapre_cli.inspect.compare
 import kapre_cli.inspect.summary
-import kapre_cli.inspect.texts
 import kapre_cli.inspect.verify
 import kapre_cli.merge
 import kapre_cli.plotting.figure
@@ -123,7 +122,7 @@ def test_too_little_memory_is_told_in_a_line(here: Path) -> None:
     ended = shell(command, here)
     assert ended.returncode == 1, ended.stderr
     assert "kapre-extract: Error: there is not enough memory" in ended.stderr
-    assert "take a smaller --batch-size or --n-dft" in ended.stderr
+    assert "use a smaller --batch-size or --n-dft" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert not (here / "x.h5").exists()
 
@@ -160,7 +159,8 @@ def test_no_process_for_a_worker_is_told_of(output: str, here: Path) -> None:
             check=False,
         )
     assert re.fullmatch(  # threads count as well
-        r"kapre-extract: Error: the system allows no more (processes|threads); take fewer --jobs\n",
+        r"kapre-extract: Error: the system allows no more (processes; take|threads; use) fewer "
+        r"--jobs\n",
         ended.stderr,
     )
     assert ended.returncode == 1
@@ -279,8 +279,8 @@ def test_a_report_is_not_lost_to_a_closed_standard_output(here: Path) -> None:
     ended = shell("kapre spectrogram a.wav -o x.h5 --report - >&-", here)
     assert ended.returncode == 2
     assert ended.stderr == (
-        "kapre-extract: Error: standard output is closed: the report cannot go there; "
-        "name a file for it\n"
+        "kapre-extract: Error: standard output is closed, so the report cannot be "
+        "written to it; name a file for it\n"
     )
     full = shell("kapre spectrogram a.wav -o x.h5 --report - > /dev/full", here)
     assert full.returncode == 1

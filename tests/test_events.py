@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from kapre_cli import events
-from kapre_cli.cli.error_text import error_text
 from kapre_cli.cli.event_lines import event_text
+from kapre_cli.cli.options import error_text
 from kapre_cli.errors import (
     AudioReadError,
     FeatureError,

@@ -343,7 +343,7 @@ def test_what_a_run_would_say_of_a_recording_is_told(tmp_path: Path, program: An
     (tmp_path / "piped.flac").write_bytes(piped)
     told = parsed(program("info", tmp_path / "piped.flac", "--json").out)
     assert (told["n_samples"], told["seconds"]) == (None, None)
-    assert told["notes"] == ["its header does not say how long it is: it was written into a pipe"]
+    assert told["notes"] == ["its header does not state a length: it was written into a pipe"]
     assert "  length    not in the header\n" in program("info", tmp_path / "piped.flac").out
 
 

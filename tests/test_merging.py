@@ -309,10 +309,10 @@ def test_work_of_an_interrupted_run_is_not_thrown_away(
 
     assert interrupted(program, (*MEL, audio, "-o", "x.h5"), after=5).code == 130
     message = refused(program, "all.h5", *parts, "x.h5.partial")
-    assert "'x.h5.partial' is the work of a run that has not come to its end" in message
+    assert "'x.h5.partial' is the work of a run that has not ended" in message
     assert "holds the work of a run that did not reach its end" in refused(program, "x.h5", *parts)
     before = content(here)
-    assert "go on with it by its own command" in refused(program, "x.h5", *parts, "--overwrite")
+    assert "resume that run, or name another" in refused(program, "x.h5", *parts, "--overwrite")
     assert content(here) == before
 
 
@@ -327,7 +327,7 @@ def test_an_array_of_another_recording_of_that_name_is_not_replaced(
     assert program(*MEL, "2", "-o", output).code == 0
     before = content(here)
     message = refused(program, output, here / "1.h5", "--overwrite")
-    assert "holds 1 array that none of the inputs has ('a.wav' of another recording)" in message
+    assert "has 1 array that none of the inputs has ('a.wav' of another recording)" in message
     assert content(here) == before
     assert program("merge", "2.h5", "-o", output, "--overwrite").code == 0
 
@@ -341,7 +341,7 @@ def test_nothing_to_merge_is_an_output_without_arrays(
         == "1 output: 0 arrays -> 'x.h5'\n"
     )
     assert keys_of(here / "x.h5") == []
-    assert "the inputs hold no array" in refused(program, "x.npy", one, "--allow-missing")
+    assert "the inputs have no array" in refused(program, "x.npy", one, "--allow-missing")
     assert program("merge", one, two, "-o", "x.npy").code == 0
 
 
@@ -398,7 +398,7 @@ def test_arrays_of_another_type_than_their_output_says_are_refused(
     values = np.load("a/a.wav.npy")
     for dtype in ("<f8", ">f4"):
         np.save("a/a.wav.npy", values.astype(dtype))
-        assert f"'a.wav' is of {np.dtype(dtype)}, its output says float32" in damaged(
+        assert f"'a.wav' is of {np.dtype(dtype)}, its output's metadata has float32" in damaged(
             program, "x.h5", "a"
         )
 

@@ -595,7 +595,7 @@ def test_without_a_key_the_first_few_are_drawn(output: Path, program: Any) -> No
     ended = program("plot", output, "-o", "p.png")
     assert (ended.code, ended.out) == (0, "")
     assert ended.err.splitlines() == [
-        "note: drawn are the first 4 of 7 keys; others can be named behind the output",
+        "note: the first 4 of 7 keys are drawn; name others after the output",
         "4 keys drawn -> 'p.png'",
     ]
     ended = program("plot", output, "0.wav", "two.wav", "0.wav", "-o", "q.png")

@@ -526,7 +526,7 @@ def test_a_pipe_that_nobody_reads_is_told_of(audio: Path, at_once: Any) -> None:
     command = ["spectrogram", "audio/0.wav", "-o", "o.h5", "--report", "pipe"]
     ended = at_once(*command, "--overwrite", cwd=audio.parent)  # within its limit
     assert ended.code == 2
-    assert "the report 'pipe' is a named pipe that nobody reads; begin its reader" in ended.err
+    assert "the report 'pipe' is a named pipe that nobody reads; start its reader" in ended.err
     assert stat.S_ISFIFO((audio.parent / "pipe").stat().st_mode)
     assert files_below(audio.parent)[-1] == "pipe"
 

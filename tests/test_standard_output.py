@@ -504,7 +504,7 @@ def test_a_closed_standard_output_is_refused(audio: Path) -> None:
         ["bash", "-c", f"{command} >&-"], cwd=audio, capture_output=True, check=False, timeout=300
     )
     assert ended.returncode == 2
-    assert b"standard output is closed: arrays cannot go there" in ended.stderr
+    assert b"standard output is closed, so arrays cannot be written to it" in ended.stderr
 
 
 @pytest.mark.parametrize(

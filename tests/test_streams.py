@@ -233,7 +233,7 @@ def test_a_terminal_is_no_input(arguments: tuple[str, ...], tmp_path: Path) -> N
     os.close(master)
     os.close(slave)
     assert ended.returncode == 2
-    assert "is a terminal: put something in front, such as " in ended.stderr
+    assert "is a terminal: pipe from a program, such as " in ended.stderr
 
 
 def test_an_output_is_refused_before_the_stream_is_read(tmp_path: Path) -> None:

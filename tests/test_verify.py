@@ -155,7 +155,7 @@ def test_inputs_are_computed_again_in_lots(
             anew.check(list(features))
             assert anew.n_inputs == 4
             ((key, why),) = found
-            assert (key, "its SHA-256 is another" in why) == ("3.wav", True)
+            assert (key, "its SHA-256 is another" in str(why)) == ("3.wav", True)
 
 
 # What is wrong with arrays
@@ -207,7 +207,7 @@ VALUES: dict[str, tuple[float, str, str]] = {
         "<f4",
         "it has 10 values beyond what magnitudes can be, such as -0.5",
     ),
-    "another type": (1.0, "<f8", "it is of float64, the settings say float32"),
+    "another type": (1.0, "<f8", "it is of float64, the settings have float32"),
 }
 
 
@@ -276,7 +276,7 @@ def test_times_that_are_not_those_of_the_layer_are_named(work: Path, program: An
     edit(work / "out/manifest.jsonl", lambda row: row.update(time_step=0.1))
     ended = program("verify", work / "out")
     assert ended.code == 1
-    assert "wrong: 'a.wav': its frames are said to begin at " in lines(ended)[0]
+    assert "wrong: 'a.wav': its metadata has frames from " in lines(ended)[0]
 
 
 # What is wrong with files
@@ -455,7 +455,7 @@ def test_sources_that_are_gone_or_others_are_told(work: Path, program: Any) -> N
     ended = program("verify", work / "out.h5", "--against", audio)
     assert ended.code == 1
     assert lines(ended) == [
-        f"wrong: 'a.wav': its source '{audio / 'a.wav'}' is gone",
+        f"wrong: 'a.wav': its source '{audio / 'a.wav'}' is missing",
         f"wrong: 'site/b.wav': its source '{audio / 'site/b.wav'}' {CHANGED}",
         f"'{work / 'out.h5'}': 2 inputs: 0 correct, 2 wrong; 0 recomputed, bit for bit",
     ]
@@ -484,18 +484,18 @@ def test_a_folder_that_no_key_lies_in_is_refused_with_the_one_that_may_be_meant(
     for name in ("out.h5", "out"):
         assert program("spectrogram", "audio", "-o", name, *MEL[:4]).code == 0
         for wrong in (".", "audio/site", "other/empty"):
-            refused(name, wrong, f"{few}; 'audio' may be meant, {many}")
+            refused(name, wrong, f"{few}; did you mean 'audio', {many}?")
     # Without the folder that the recordings were read from, those nearby are looked into.
     (tmp_path / "audio").rename("other/moved")
     for wrong in ("other", "other/moved/site"):
-        refused("out.h5", wrong, f"{few}; 'other/moved' may be meant, {many}")
+        refused("out.h5", wrong, f"{few}; did you mean 'other/moved', {many}?")
     refused("out.h5", ".", few)
     assert program("verify", "out.h5", "--against", "other/moved").code == 0
     # One of the inputs is enough to be looked at: what is gone is told by name.
     for number in range(3):
         (tmp_path / f"other/moved/site/{number}.wav").unlink()
     ended = program("verify", "out.h5", "--against", "other/moved")
-    assert (ended.code, ended.out.count(" is gone\n")) == (1, 3)
+    assert (ended.code, ended.out.count(" is missing\n")) == (1, 3)
 
 
 def test_one_input_may_be_held_against_its_file(work: Path, program: Any) -> None:

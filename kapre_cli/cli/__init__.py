@@ -1,4 +1,4 @@
-"""The command line: parse, call one function of the library, exit.
+"""The command line: parse, call one function of the library, print an error, exit.
 
 Only this package imports Click. No slow module is imported here: ``--help`` and a mistyped option
 must not wait for TensorFlow, nor for NumPy.
@@ -19,11 +19,10 @@ import click
 
 from kapre_cli.cli.command import Command
 from kapre_cli.cli.config import CONFIG_OPTIONS, unknown_variables, with_source
-from kapre_cli.cli.error_text import REPORTED, message_of
 from kapre_cli.cli.extract import built_in_commands, installed_commands
 from kapre_cli.cli.hints import command_hint
-from kapre_cli.cli.inspection import compare, info, verify
-from kapre_cli.cli.merge import merge
+from kapre_cli.cli.options import error_text
+from kapre_cli.cli.outputs import compare, info, merge, verify
 from kapre_cli.cli.plot import plot
 from kapre_cli.cli.signals import ignore_signals, stop_on_signals
 from kapre_cli.cli.streams import (
@@ -32,18 +31,28 @@ from kapre_cli.cli.streams import (
     never_failing_stderr,
     open_standard_streams,
 )
-from kapre_cli.exit_codes import ExitCode, Stopped, exit_code_of
+from kapre_cli.errors import KapreExtractError
+from kapre_cli.exit_codes import ExitCode, Stopped, exit_code_of, is_pipe_closed
 from kapre_cli.registry import Registry
 from kapre_cli.settings import LAYERS
 from kapre_cli.settings.formats import FORMATS
-from kapre_cli.text import printable
+from kapre_cli.text import printable, quoted
 from kapre_cli.version import PROGRAM, __version__
+
+# Errors that end the program with a message; any other one is a fault of the program.
+_REPORTED = (
+    *(KapreExtractError, Stopped, KeyboardInterrupt),
+    *(OSError, MemoryError, RuntimeError, ImportError),
+)
+
+_KERAS = ("keras", "tensorflow")  # needed only for --engine keras
+_NO_THREAD = "can't start new thread"  # Python's RuntimeError
 
 _OBJECTS_UNTIL_COLLECTION = 100_000
 
 
 def _installed_extensions() -> Iterator[str]:
-    """Yield the paragraphs of a help text on extensions of installed packages, if there are any."""
+    """Yield the paragraphs of the help on extensions of installed packages."""
     from kapre_cli.audio import DECODERS  # not needed for runs of --version and the like
 
     registries: tuple[Registry[Any], ...] = (FORMATS, LAYERS, DECODERS)
@@ -78,7 +87,7 @@ class _Program(Command, click.Group):
         return super().get_command(ctx, cmd_name)
 
     def _add_installed(self) -> None:
-        """Add the commands of layers that other packages install, after those of this program."""
+        """Add the commands of layers of other packages, after those of this program."""
         for command in installed_commands():
             if command.name not in self.commands:
                 self.add_command(command)
@@ -128,12 +137,7 @@ for command in (*built_in_commands(), info, plot, verify, compare, merge):
 def main(
     arguments: Sequence[str] | None = None, end: Callable[[int], NoReturn] = sys.exit
 ) -> NoReturn:
-    """Run the program.
-
-    Args:
-        arguments: The command line; ``None``: this process's own.
-        end: Ends the process, given the exit code; ``sys.exit`` raises SystemExit.
-    """
+    """Run the program, and pass the exit code to ``end``, which ends the process."""
     open_standard_streams()
     # Processes are forked, which other threads of a Python program might not survive.
     forks = threading.active_count() == 1
@@ -162,7 +166,7 @@ def _end_at_once(code: int) -> NoReturn:
 
 
 def run(arguments: Sequence[str] | None = None, *, forks: bool = False) -> int:
-    """Run the program and return its exit code; every error a user can cause is printed here.
+    """Run the program, print every error a user can cause, and return the exit code.
 
     Workers may be forked if ``forks`` is true, else this process computes. ``arguments`` are this
     process's own by default.
@@ -172,7 +176,7 @@ def run(arguments: Sequence[str] | None = None, *, forks: bool = False) -> int:
 
 
 def _run(arguments: Sequence[str] | None, *, forks: bool) -> int:
-    """Implement :func:`run`; while the reason for a stop is printed, no signal interrupts that."""
+    """Implement :func:`run`; no signal interrupts the message of an error."""
     with never_failing_stderr():
         try:
             ended = program.main(arguments, prog_name=PROGRAM, standalone_mode=False, obj=forks)
@@ -183,13 +187,42 @@ def _run(arguments: Sequence[str] | None, *, forks: bool) -> int:
             with_source(error).show(shown)
             click.echo(printable(shown.getvalue()), err=True, nl=False)
             code = ExitCode.USAGE
-        except REPORTED as error:
+        except _REPORTED as error:
             ignore_signals()
-            reported = Stopped(signal.SIGINT) if isinstance(error, click.Abort) else error
-            message = message_of(reported)
-            if message is not None:
-                click.echo(f"{PROGRAM}: {printable(message)}", err=True)
+            is_interrupt = isinstance(error, (click.Abort, KeyboardInterrupt))
+            reported = Stopped(signal.SIGINT) if is_interrupt else error
+            if not is_pipe_closed(reported):
+                click.echo(f"{PROGRAM}: {printable(_message_of(reported))}", err=True)
             code = exit_code_of(reported)
         ignore_signals()
         flush_stdout()
     return ExitCode.FAILED if code == ExitCode.OK and n_lost_messages() else code
+
+
+def _message_of(error: BaseException) -> str:
+    """Return an error's message for the user; raise a fault of the program itself."""
+    if isinstance(error, Stopped):
+        return str(error)
+    if isinstance(error, KapreExtractError):
+        reason = error_text(error)
+    elif isinstance(error, MemoryError):
+        detail = f": {error}" if str(error) else ""
+        reason = f"there is not enough memory{detail}; use a smaller --batch-size or --n-dft"
+    elif isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
+        reason = "the system allows no more threads; use fewer --jobs"
+    elif isinstance(error, ModuleNotFoundError) and error.name in _KERAS:
+        reason = (
+            f"the module {quoted(error.name)} is not installed, which running the Keras layer "
+            "needs: python -m pip install keras tensorflow; or use --engine numpy"
+        )
+    elif isinstance(error, ImportError) and not isinstance(error, ModuleNotFoundError):
+        reason = f"a library cannot be loaded, perhaps because memory ran out: {error}"
+    elif isinstance(error, OSError):
+        name = error.filename
+        if isinstance(name, bytes):
+            name = os.fsdecode(name)
+        reason = error.strerror or str(error)
+        reason = reason if name is None else f"{quoted(name)}: {reason}"
+    else:
+        raise error
+    return f"Error: {reason}"

@@ -1,4 +1,4 @@
-"""The class of all commands, and its help texts: options in groups, or the usual ones alone."""
+"""The class of all commands, and its help: options in groups, or the usual ones."""
 
 import inspect
 import signal
@@ -15,10 +15,9 @@ from kapre_cli.cli.hints import explain_unknown_option
 from kapre_cli.cli.options import Group, Option
 from kapre_cli.errors import KapreExtractError, OutputError, wrap_os_errors
 from kapre_cli.exit_codes import Stopped
-from kapre_cli.settings import RESUMES
 
 _FEW = 10  # options that a command shows all at once
-_WIDEST = 24  # characters of an option whose meaning stands beside it
+_WIDEST = 24  # characters of an option whose meaning is beside it
 _WIDEST_USUAL = 20  # the same for -h
 
 
@@ -50,7 +49,7 @@ class Formatter(click.HelpFormatter):
                 start = ""
 
     def write_groups(self, groups: Mapping[str, list[tuple[str, str]]], *, close: bool) -> None:
-        """Write rows under headings, in one column of names; blank lines between if not close."""
+        """Write rows under headings, in one column of names, with blank lines or close."""
         names = [name for rows in groups.values() for name, _ in rows]
         column = self._column(names, _WIDEST_USUAL if close else _WIDEST)
         for number, (heading, rows) in enumerate(groups.items()):
@@ -72,7 +71,7 @@ class Context(click.Context):
 
 
 class Example(NamedTuple):
-    """A sentence on a command, and the command lines as a shell takes them."""
+    """A sentence on a command, and command lines for a shell."""
 
     sentence: str
     code: str
@@ -100,7 +99,7 @@ def _paragraphs(command: click.Command) -> list[str]:
 
 
 def grouped(command: click.Command, ctx: click.Context) -> dict[Group, list[click.Option]]:
-    """Return the options of a command by their groups, the usual ones of a group first."""
+    """Return the options of a command by group, the usual ones of a group first."""
     options = [one for one in command.get_params(ctx) if isinstance(one, click.Option)]
     options.sort(key=lambda one: not getattr(one, "is_usual", False))
     found: dict[Group, list[click.Option]] = {group: [] for group in Group}
@@ -142,7 +141,7 @@ def brief_help(ctx: click.Context) -> str:
 
 @contextmanager
 def _pipe_closed_as_stop() -> Iterator[None]:
-    """Raise ``Stopped(SIGPIPE)`` for a broken pipe, which Click would end with exit code 1."""
+    """Raise ``Stopped(SIGPIPE)`` for a broken pipe, for which Click would exit with 1."""
     try:
         yield
     except BrokenPipeError as error:
@@ -150,9 +149,9 @@ def _pipe_closed_as_stop() -> Iterator[None]:
 
 
 class Command(click.Command):
-    """A command whose ``-h`` shows the usual options, and whose ``--help`` shows all, in groups.
+    """A command whose ``-h`` shows the usual options, and whose ``--help`` all.
 
-    Both show all if there are few. Errors suggest an option for an unknown one. Help that cannot be
+    Both show all of a few options. Errors suggest an option for an unknown one. Help that cannot be
     printed fails like all other output.
     """
 
@@ -205,20 +204,6 @@ class Command(click.Command):
         """Write all options in their groups."""
         assert isinstance(formatter, Formatter)  # noqa: S101 - for the type checker
         formatter.write_groups(option_rows(self, ctx), close=False)
-
-
-class ExtractingCommand(Command):
-    """A command whose ``--resume`` takes a value only if that is attached, as in ``--resume=x``.
-
-    Click would take the next argument, an input, for the value.
-    """
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Attach the default value to a bare ``--resume``."""
-        end = args.index("--") if "--" in args else len(args)
-        bare = f"--resume={RESUMES[0]}"
-        options = [bare if argument == "--resume" else argument for argument in args[:end]]
-        return super().parse_args(ctx, options + args[end:])
 
 
 def _show(ctx: click.Context, option: click.Parameter, is_asked: bool) -> None:

@@ -1,4 +1,4 @@
-"""Defaults of options: a ``--config`` file, and variables that belong to no option.
+"""Defaults of options: ``--config`` files, and variables that are of no option.
 
 Click itself reads the variables and converts the values. A file becomes Click's ``default_map``;
 names and types in it are checked here, because Click ignores unknown names and converts ``"3"``.
@@ -12,8 +12,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from kapre_cli.cli.hints import near_hint, option_hint
-from kapre_cli.cli.options import VARIABLE_PREFIX, Group, Option, WholeNumber, long_name
+from kapre_cli.cli.hints import hint_text
+from kapre_cli.cli.options import VARIABLE_PREFIX, Group, Option, WholeNumber, long_name, long_names
 from kapre_cli.errors import KapreExtractError, UsageError
 from kapre_cli.text import quoted
 
@@ -21,34 +21,38 @@ _FILE = "kapre_cli.config"
 SHOWS_CONFIG = "kapre_cli.show_config"  # whether the current command prints its options
 
 _MAX_BYTES = 2**18
-# The parser keeps every beginning of a dotted key: one of n parts takes memory for n * n.
+# The parser stores every beginning of a dotted key: one of n parts needs memory for n * n.
 _MAX_DOTS = 64
-_MAX_BITS = 2**9  # of an integer: no decimal fraction holds many more
+_MAX_BITS = 2**9  # of an integer
 _MAX_SHOWN = 100  # characters
 
 _Options = dict[str, click.Option]
 
 
 def unknown_variables(program: click.Group, environment: Mapping[str, str]) -> Iterator[str]:
-    """Yield a warning for each variable that looks like an option's, and belongs to none."""
+    """Yield a warning for each variable with the prefix of options, but of no option."""
     if not any(one.startswith(VARIABLE_PREFIX) for one in environment):
         return
-    program.list_commands(click.get_current_context())  # adds those of other packages
     variables = {
-        long_name(one): str(one.envvar)
-        for command in program.commands.values()
-        for one in command.params
-        if isinstance(one, click.Option) and one.envvar
+        name: str(option.envvar)
+        for command in _all_commands(program).values()
+        for name, option in long_names(command).items()
+        if option.envvar
     }
     for variable in sorted({*environment}.difference(variables.values())):
         name = variable.removeprefix(VARIABLE_PREFIX)
-        if name == variable or not environment[variable]:
-            continue
-        spelled = variables.__getitem__
-        hint = option_hint(name, variables, dict.fromkeys(variables, ()), spelled)
-        hint = hint or near_hint(name, variables, spelled)
-        more = f"; {hint}" if hint else ""
-        yield f"the variable {variable} is of no option, and is ignored{more}"
+        if name != variable and environment[variable]:
+            owners = dict.fromkeys(variables, ())
+            hint = hint_text(name, variables, owners, variables.__getitem__)
+            yield f"the variable {variable} is of no option, and is ignored{hint}"
+
+
+def _all_commands(program: click.Command) -> Mapping[str, click.Command]:
+    """Return the commands of a program by name, those of other packages included."""
+    if not isinstance(program, click.Group):
+        return {}
+    program.list_commands(click.get_current_context())  # adds those of other packages
+    return program.commands
 
 
 def config_file() -> Path | None:
@@ -57,27 +61,24 @@ def config_file() -> Path | None:
 
 
 def with_source(error: click.ClickException) -> click.ClickException:
-    """Return an error about an option's value as one that names the value's variable or file."""
+    """Return an error about an option's value that names its variable or file."""
     ctx, option = getattr(error, "ctx", None), getattr(error, "param", None)
     if not (isinstance(error, click.BadParameter) and ctx and isinstance(option, click.Option)):
         return error
     source = ctx.get_parameter_source(option.name or "")
     if source is ParameterSource.ENVIRONMENT:
-        place = f"the variable {option.envvar}"
+        origin = f"the variable {option.envvar}"
     elif source is ParameterSource.DEFAULT_MAP:
-        place = f"{quoted(ctx.meta[_FILE])}: {long_name(option)}"
+        origin = f"{quoted(ctx.meta[_FILE])}: {long_name(option)}"
     else:
         return error
-    return click.UsageError(f"{place}: {error.message}", ctx)
+    return click.UsageError(f"{origin}: {error.message}", ctx)
 
 
 def _read(ctx: click.Context, _option: click.Parameter, path: Path | None) -> None:
     if path is None:
         return
-    program = ctx.find_root().command
-    if isinstance(program, click.Group):
-        program.list_commands(ctx)  # adds those of other packages
-    commands = getattr(program, "commands", {})
+    commands = _all_commands(ctx.find_root().command)
     options = {name: _options(one) for name, one in commands.items()}
     ctx.meta[_FILE] = path
     ctx.default_map = _config_defaults(path, ctx.info_name or "", options)
@@ -95,9 +96,8 @@ CONFIG_OPTIONS = (
         is_eager=True,  # before the options that it has defaults for
         expose_value=False,
         callback=_read,
-        help="Read options from a TOML file. They have their long names, and stand at its top "
-        "or in a table named after the command. The command line and the environment take "
-        "precedence.",
+        help="Read options from a TOML file. They have their long names, at its top or in a table "
+        "named after the command. The command line and the environment take precedence.",
     ),
     Option(
         "--show-config",
@@ -111,13 +111,12 @@ CONFIG_OPTIONS = (
 
 
 def _options(command: click.Command) -> _Options:
-    """Return the options of a command by their long names, without those of this module."""
-    options = [one for one in command.params if isinstance(one, click.Option)]
-    return {long_name(one): one for one in options if one not in CONFIG_OPTIONS}
+    """Return a command's options by their long names, without those of this module."""
+    return {name: one for name, one in long_names(command).items() if one not in CONFIG_OPTIONS}
 
 
 def config_text(ctx: click.Context) -> str:
-    """Return a TOML file with which a command would do what it does now, with the same inputs."""
+    """Return a ``--config`` file with which a command does what it does now."""
     lines = [f"[{ctx.info_name}]"]
     for name, option in _options(ctx.command).items():
         value = ctx.params[option.name or ""]
@@ -136,7 +135,7 @@ def config_text(ctx: click.Context) -> str:
 
 
 def _config_defaults(path: Path, name: str, options: Mapping[str, _Options]) -> dict[str, Any]:
-    """Return a file's values for the options of the command ``name``, by parameter name.
+    """Return a file's values for the command ``name``, by parameter name.
 
     ``options`` has the options of every command by their long names. Raise UsageError, which names
     the file and the option, if the file cannot be read, has an option that no command has, one
@@ -148,8 +147,8 @@ def _config_defaults(path: Path, name: str, options: Mapping[str, _Options]) -> 
     top = {key: value for key, value in stored.items() if key not in options}
     tables = {f"{key}.": value for key, value in stored.items() if key in options}
     defaults: dict[str, Any] = {}
-    for place, values in {"": top, **tables}.items():
-        command = place[:-1]
+    for prefix, values in {"": top, **tables}.items():
+        command = prefix[:-1]
         if not isinstance(values, dict):
             raise UsageError(
                 f"{quoted(path)}: {command} is a command; write its options in a table [{command}]"
@@ -159,17 +158,14 @@ def _config_defaults(path: Path, name: str, options: Mapping[str, _Options]) -> 
         for written, value in values.items():
             key = written.replace("_", "-")
             if key not in allowed:
-                hint = option_hint(written, allowed, owners, str) or near_hint(
-                    written, allowed, str
-                )
                 raise UsageError(
-                    f"{quoted(path)}: there is no option {quoted(place + written)}"
-                    f"{f'; {hint}' if hint else ''}"
+                    f"{quoted(path)}: there is no option {quoted(prefix + written)}"
+                    f"{hint_text(written, allowed, owners, str)}"
                 )
             if key in seen:
-                raise UsageError(f"{quoted(path)}: {place}{key} is there twice")
+                raise UsageError(f"{quoted(path)}: {prefix}{key} is given twice")
             seen.add(key)
-            _check_type(path, place + key, value, allowed[key])
+            _check_type(path, prefix + key, value, allowed[key])
             if command in ("", name) and key in options[name]:
                 defaults[options[name][key].name or ""] = value
     return defaults
@@ -188,7 +184,7 @@ def _toml_of(path: Path) -> dict[str, Any]:
         raise UsageError(f"{quoted(path)} cannot be read: {error.strerror}") from error
     if len(content) > _MAX_BYTES:
         raise UsageError(
-            f"{quoted(path)} has more than {_MAX_BYTES:,} bytes, which no file of options has; "
+            f"{quoted(path)} has more than {_MAX_BYTES:,} bytes, too many for a file of options; "
             "name another"
         )
     # Only without multi-line strings is a line that begins with # certainly a comment.
@@ -246,7 +242,7 @@ def _kinds(option: click.Option) -> tuple[tuple[type, ...], str]:
 
 
 def toml(name: str, value: Any) -> str:
-    r"""Return a value under its name as TOML: a boolean, a number, a list, or else text.
+    r"""Return a named value as TOML: a boolean, a number, a list, or else text.
 
     Unprintable characters are escaped. Raise UsageError for text that is not Unicode, such as a
     path that is not UTF-8.
@@ -261,5 +257,5 @@ def toml(name: str, value: Any) -> str:
     try:
         written.encode()
     except UnicodeEncodeError:
-        raise UsageError(f"{quoted(value)} is not UTF-8, and TOML can hold nothing else") from None
+        raise UsageError(f"{quoted(value)} is not UTF-8, which TOML must be") from None
     return "".join(c if c.isprintable() or c == "\n" else f"\\U{ord(c):08x}" for c in written)

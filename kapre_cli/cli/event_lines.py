@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
-from kapre_cli.cli.error_text import error_text
+from kapre_cli.cli.options import error_text
 from kapre_cli.errors import SampleRateError, UnexpectedError
 from kapre_cli.events import (
     ArrayDamaged,
@@ -36,34 +36,31 @@ from kapre_cli.run_result import RunResult
 from kapre_cli.text import counted, duration, quoted
 
 _NAMED = 3  # keys in a line
-_MANY = 10  # failures of a kind that are worth a line of their own
+_MANY = 10  # failures of a kind that get a line of their own
 _MOST_KINDS = 1000  # that are counted
 _LONGEST_KIND = 300  # characters
 
 _FREQUENT = frozenset({InputProgress, InputStarted, PhaseInputEnded, PhaseProgress})  # no lines
 
-# The parts of a reason that differ from one input to the next.
+# The parts of a reason that differ between inputs.
 _NAME = re.compile(r"""b?'(?:[^'\\]|\\.)*'|b?"(?:[^"\\]|\\.)*\"""")
 _NUMBER = re.compile(r"\d[\d,.]*(?<=\d)")
 
 
 class EventLines:
-    """An observer that prints a line for each event that a person should know of.
+    """An observer that prints a line for each event of interest to a person.
 
-    Args:
-        say: Prints a line.
-        quiet: Leave out notes.
-        verbose: Print details as well.
+    ``quiet`` leaves notes out, ``verbose`` adds details. ``failures`` counts failed inputs by kind.
     """
 
     def __init__(
-        self, say: Callable[[str], None], *, quiet: bool = False, verbose: bool = False
+        self, print_line: Callable[[str], None], *, quiet: bool = False, verbose: bool = False
     ) -> None:
-        self._say = say
+        self._print_line = print_line
         self._quiet = quiet
         self._verbose = verbose
         self._warned: set[str] = set()
-        self._failures = FailureCounts()
+        self.failures = FailureCounts()
 
     def __call__(self, event: Event) -> None:
         """Print an event, a warning only once."""
@@ -71,41 +68,35 @@ class EventLines:
             return
         if isinstance(event, InputFailed):
             self._failed(event)
+        elif (text := event_text(event)) is None:
             return
-        text = event_text(event)
-        if text is None:
-            return
-        if isinstance(event, NoteEvent):
+        elif isinstance(event, NoteEvent):
             if not self._quiet:
-                self._say(f"note: {text}")
+                self._print_line(f"note: {text}")
         elif isinstance(event, WarningEvent):
             self._warn(text)
         elif self._verbose or not isinstance(event, DetailEvent):
-            self._say(text)
+            self._print_line(text)
 
     def _warn(self, text: str) -> None:
         if text not in self._warned:
             self._warned.add(text)
-            self._say(f"warning: {text}")
+            self._print_line(f"warning: {text}")
 
     def _failed(self, event: InputFailed) -> None:
         if not event.is_own:
             return  # the error that stopped the run has a line
-        self._say(f"failed: {quoted(event.path)}: {error_text(event.error)}")
+        self._print_line(f"failed: {quoted(event.path)}: {error_text(event.error)}")
         if isinstance(event.error, UnexpectedError):
             if self._verbose:
-                self._say(event.error.trace)
+                self._print_line(event.error.trace)
             else:
                 self._warn("--verbose shows where an unexpected exception was raised")
-        self._failures.add(event.error)
-
-    def failures_by_kind(self) -> Iterator[str]:
-        """Yield a line for each kind of failure that many inputs have in common."""
-        return self._failures.lines()
+        self.failures.add(event.error)
 
 
 def event_text(event: Event) -> str | None:
-    """Return the text of an event, ``None`` for one that progress shows or nobody need read."""
+    """Return the text of an event, ``None`` for one that needs no line."""
     match event:
         case InputWritten(path, result):
             return None if result.note is None else f"{quoted(path)}: {result.note}"
@@ -128,7 +119,7 @@ def event_text(event: Event) -> str | None:
                 f"{n_floored:,} of {counted(n_inputs, 'input')} "
                 f"{'has' if n_floored == 1 else 'have'} less than 80 dB of range: the largest "
                 f"value is below 1e8 times amin ({amin:g}), to which smaller values are raised "
-                "before decibels are taken. A smaller --amin gives the full range"
+                "before the conversion to decibels. A smaller --amin gives the full range"
             )
         case OtherVersions(path, versions):
             return (
@@ -183,18 +174,18 @@ def _first(keys: Sequence[str]) -> str:
 
 
 def summary(result: RunResult) -> str:
-    """Return the closing line: the counts, which add up, and the length of the audio."""
-    counts = [f"{result.n_written:,} written", f"{result.n_failed:,} failed"]
+    """Return the last line: the counts, which add up, and the length of the audio."""
+    counts = f"{result.n_written:,} written, {result.n_failed:,} failed"
     if result.n_untried:
-        counts.append(f"{result.n_untried:,} of them not tried")
+        counts += f", {result.n_untried:,} of them not tried"
     if result.n_skipped:
-        counts.append(f"{result.n_skipped:,} skipped")
-    inputs, audio = counted(result.n_inputs, "input"), f"{duration(result.seconds)} of audio"
-    return f"{inputs}: {', '.join(counts)} ({audio})"
+        counts += f", {result.n_skipped:,} skipped"
+    audio = f"{duration(result.seconds)} of audio"
+    return f"{counted(result.n_inputs, 'input')}: {counts} ({audio})"
 
 
 class FailureCounts:
-    """Counts the kinds of failures: other sample rates, and reasons that are alike."""
+    """Counts failures by kind: other sample rates, and similar reasons."""
 
     def __init__(self) -> None:
         self._kinds = Counter[str]()
@@ -213,7 +204,7 @@ class FailureCounts:
             self._kinds[kind] += 1
 
     def lines(self) -> Iterator[str]:
-        """Yield a line for each kind that has many, the most frequent first."""
+        """Yield a line for each kind of many failures, the most frequent first."""
         if self._rates.total() >= _MANY:
             yield self._other_rates()
         for kind, number in self._kinds.most_common():

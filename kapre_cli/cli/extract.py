@@ -5,17 +5,30 @@ from typing import Any
 
 import click
 
-from kapre_cli.cli.command import ExtractingCommand
-from kapre_cli.cli.layer_options import layer_options
-from kapre_cli.cli.run_options import AUDIO, INPUTS, OUTPUT, RUNNING
+from kapre_cli.cli.command import Command
+from kapre_cli.cli.run_options import AUDIO, INPUTS, OUTPUT, RUNNING, layer_options
 from kapre_cli.registry import ExtensionError
-from kapre_cli.settings import LAYERS, LayerConfig
+from kapre_cli.settings import LAYERS, RESUMES, LayerConfig
 from kapre_cli.text import quoted
 
 _INPUTS = "INPUTS are WAV and FLAC files, folders, which are searched, or - for standard input."
 
 
-def extracting_command(config: type[LayerConfig]) -> click.Command:
+class _ExtractingCommand(Command):
+    """A command whose ``--resume`` has a value only if attached, as ``--resume=x``.
+
+    Click would take the next argument, an input, for the value.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Attach the default value to a bare ``--resume``."""
+        end = args.index("--") if "--" in args else len(args)
+        bare = f"--resume={RESUMES[0]}"
+        options = [bare if argument == "--resume" else argument for argument in args[:end]]
+        return super().parse_args(ctx, options + args[end:])
+
+
+def _extracting_command(config: type[LayerConfig]) -> click.Command:
     """Return the command of a layer."""
 
     def extract(**options: Any) -> int:
@@ -30,7 +43,7 @@ def extracting_command(config: type[LayerConfig]) -> click.Command:
         ),
     )
     shown = [f"\b\n{sentence}\n  {line}" for sentence, line in examples]
-    return ExtractingCommand(
+    return _ExtractingCommand(
         config.command,
         callback=extract,
         params=[*INPUTS, *OUTPUT, *layer_options(config).values(), *AUDIO, *RUNNING],
@@ -42,7 +55,7 @@ def extracting_command(config: type[LayerConfig]) -> click.Command:
 def built_in_commands() -> Iterator[click.Command]:
     """Yield the commands of the layers of this package."""
     for name in LAYERS.built_in:
-        yield extracting_command(LAYERS[name])
+        yield _extracting_command(LAYERS[name])
 
 
 def installed_commands() -> Iterator[click.Command]:
@@ -60,6 +73,6 @@ def installed_commands() -> Iterator[click.Command]:
                     f"the layer {quoted(name)} has the class_name {quoted(config.class_name)}: "
                     "its entry point must have the same name"
                 )
-            yield extracting_command(config)
+            yield _extracting_command(config)
         except ExtensionError as error:
             LAYERS.broken[name] = str(error)

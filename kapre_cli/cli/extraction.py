@@ -1,27 +1,19 @@
-"""The extracting commands: options to settings, settings to the library."""
+"""Run an extracting command: from options to settings to the library; dry runs."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from kapre_cli.cli.config import config_file
-from kapre_cli.cli.error_text import error_text
-from kapre_cli.cli.executors import RESUME, executor
 from kapre_cli.cli.inputs import StdinInputs, sample_rate
-from kapre_cli.cli.layer_options import layer_config, warn_of_layer
-from kapre_cli.cli.run_options import audio_settings, output_settings
-from kapre_cli.cli.signals import ignore_signals, interruptible_waits
-from kapre_cli.cli.streams import (
-    check_stdout_is_open,
-    echo,
-    n_lost_messages,
-    stdout_for_arrays,
-)
+from kapre_cli.cli.run_options import audio_settings, layer_config, output_settings, warn_of_layer
+from kapre_cli.cli.signals import RESUME, executor, ignore_signals, interruptible_waits
+from kapre_cli.cli.streams import check_stdout_is_open, echo, n_lost_messages, stdout_for_arrays
 from kapre_cli.errors import (
     AudioReadError,
     OutputError,
@@ -29,11 +21,9 @@ from kapre_cli.errors import (
     TooManyFailuresError,
     UsageError,
 )
-from kapre_cli.events import Event, InputArrived, InputResult, Note, Observer
-from kapre_cli.exit_codes import ExitCode, Stopped, exit_code_of
+from kapre_cli.events import InputArrived, InputResult, Note
+from kapre_cli.exit_codes import Stopped
 from kapre_cli.inputs import Inputs, InputStream, Source, inputs_of_shard
-from kapre_cli.osutil import is_at
-from kapre_cli.result_log import ResultLog
 from kapre_cli.run_result import RunResult
 from kapre_cli.settings import (
     STANDARD_OUTPUT,
@@ -42,13 +32,71 @@ from kapre_cli.settings import (
     OutputSettings,
     Shard,
 )
-from kapre_cli.text import counted, quoted
-from kapre_cli.version import PROGRAM
+from kapre_cli.text import counted, duration, in_bytes, quoted
 
 if TYPE_CHECKING:
-    from kapre_cli.cli.report_file import ReportPlace
+    from kapre_cli.cli.report_file import ReportFile
     from kapre_cli.cli.terminal import Terminal
     from kapre_cli.extract.executor import Executor
+
+Shape = tuple[int, int, int]
+
+_FEW_ARRAYS = 20  # that a dry run lists one by one
+
+
+def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
+    """Run one extraction and return the exit code."""
+    _check_options(options)
+    output = output_settings(options)
+    with StdinInputs(options, output) as incoming:
+        with interruptible_waits(), stdout_for_arrays(output):
+            inputs = incoming.known()
+            sources, shard = _shard_inputs(inputs.sources, options["shard"], output)
+        remedy = RESUME
+        if output.is_stream:
+            remedy = "the arrays sent so far are not all"
+        elif options["dry_run"]:
+            remedy = "nothing was done"
+        with executor(options["jobs"], remedy, incoming.descriptors) as computing:
+            run = _Run(
+                config,
+                options,
+                output,
+                incoming,
+                replace(inputs, sources=tuple(sources)),
+                inputs.sources,
+                shard,
+                computing,
+            )
+            return run.preview() if options["dry_run"] else run.extract()
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    if options["output"] == "-" and options["report"] == STANDARD_OUTPUT:
+        raise click.UsageError(
+            "Standard output (-) cannot take the features and the report; name a file for one."
+        )
+    if options["dry_run"] and options["report"] is not None:
+        raise click.UsageError("A dry run (--dry-run) has nothing to report (--report).")
+    if options["report"] == STANDARD_OUTPUT:
+        check_stdout_is_open("the report", "a file for it")
+    if options["quiet"] and options["verbose"]:
+        raise click.UsageError("--quiet and --verbose ask for opposites; give one of them.")
+
+
+def _shard_inputs(
+    sources: Sequence[Source], shard: Shard | None, output: OutputSettings
+) -> tuple[Sequence[Source], Shard | None]:
+    """Return the inputs of this run, and its shard with the digest of all inputs."""
+    if shard is None:
+        return sources, None
+    of_shard, shard = inputs_of_shard(sources, shard)
+    if sources and not of_shard and not output.file_format.holds_many:
+        raise UsageError(
+            f"shard {shard} has no inputs, and {quoted(output.path)} would be one array; "
+            "name a .h5 file or a folder, or use fewer shards"
+        )
+    return of_shard, shard
 
 
 @dataclass(frozen=True)
@@ -67,294 +115,243 @@ class _Run:
     inputs: Inputs
     all_sources: Sequence[Source]
     shard: Shard | None
+    executor: "Executor"
 
+    def extract(self) -> int:
+        """Extract features and return the exit code."""
+        options, incoming = self.options, self.incoming
+        with stdout_for_arrays(self.output) as descriptor:
+            report = self._check_paths()
+            if descriptor is not None or options["report"] == STANDARD_OUTPUT:
+                stdout = 1 if descriptor is None else descriptor
+                incoming.check_stdout_is_no_input(self.inputs, stdout)
 
-def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
-    """Run one extraction and return the exit code."""
-    _check_options(options)
-    output = output_settings(options)
-    with StdinInputs(options, output) as incoming:
-        with interruptible_waits(), stdout_for_arrays(output):
-            known = incoming.known()
-            taken, shard = _shard_inputs(known.sources, options["shard"], output)
-        inputs = replace(known, sources=tuple(taken))
-        run = _Run(config, options, output, incoming, inputs, known.sources, shard)
-        remedy = RESUME
-        if output.is_stream:
-            remedy = "the arrays sent so far are not all"
-        elif options["dry_run"]:
-            remedy = "nothing was done"
-        with executor(options["jobs"], remedy, incoming.descriptors) as computing:
-            return _dry_run(run, computing) if options["dry_run"] else _run(run, computing)
+            from kapre_cli.cli.event_lines import summary
+            from kapre_cli.cli.report_file import reported
+            from kapre_cli.cli.terminal import Terminal
 
+            with Terminal(
+                () if incoming.arrives else self.inputs.sources,
+                grows=incoming.arrives,
+                quiet=options["quiet"],
+                verbose=options["verbose"],
+            ) as terminal:
+                result = RunResult(
+                    terminal,
+                    max_failures=options["max_failures"],
+                    is_detailed=options["verbose"],
+                    n_expected=None if incoming.arrives else self.inputs.n_inputs,
+                )
+                with reported(result, terminal, report):
+                    self._work(result, terminal, descriptor)
+                    if not options["quiet"]:
+                        for line in terminal.failures.lines():
+                            terminal.print_line(line)
+                        end = "; no output is written or changed"
+                        if self.output.is_stream or result.output:
+                            end = f" -> {self._target}"
+                        terminal.print_line(f"{summary(result)}{end}")
+                    result.is_broken |= n_lost_messages() > 0
+        return result.exit_code
 
-def _check_options(options: Mapping[str, Any]) -> None:
-    if options["output"] == "-" and options["report"] == STANDARD_OUTPUT:
-        raise click.UsageError(
-            "Standard output (-) cannot take the features and the report; name a file for one."
+    def preview(self) -> int:
+        """Print what a run would do, and return the exit code that it would have."""
+        self._check_paths()
+        self.incoming.receive()
+
+        from kapre_cli.cli.event_lines import EventLines
+
+        lines: list[str] = []
+        printed = EventLines(lines.append, verbose=self.options["verbose"])
+        result = RunResult(printed, is_detailed=self.options["verbose"])
+        self._emit_rejected(result)
+        settings = self._settings(self.all_sources, result, lines.append)
+        if settings is not None:
+            # A list: while it is made, events are appended to the lines.
+            lines += [*_preview_lines(self.inputs.sources, settings, result, self.executor)]
+        lines += printed.failures.lines()
+        lines.append(
+            f"{counted(result.n_inputs, 'input')}: {result.n_written:,} to be written, "
+            f"{result.n_failed:,} would fail -> {self._target}; nothing was done"
         )
-    if options["dry_run"] and options["report"] is not None:
-        raise click.UsageError("A dry run (--dry-run) has nothing to report (--report).")
-    if options["report"] == STANDARD_OUTPUT:
-        check_stdout_is_open("the report", "a file for it")
-    if options["quiet"] and options["verbose"]:
-        raise click.UsageError("--quiet and --verbose ask for opposites; give one of them.")
+        echo("\n".join(lines))
+        return result.exit_code
 
+    @property
+    def _target(self) -> str:
+        return "standard output" if self.output.is_stream else quoted(self.output.path)
 
-def _run(run: _Run, computing: "Executor") -> int:
-    options, incoming = run.options, run.incoming
-    with stdout_for_arrays(run.output) as descriptor:
-        place = _check_paths(run)
-        if descriptor is not None or options["report"] == STANDARD_OUTPUT:
-            incoming.check_stdout_is_no_input(run.inputs, 1 if descriptor is None else descriptor)
+    def _check_paths(self) -> "ReportFile | None":
+        """Validate output and report; return the report's file, if there is one."""
+        from kapre_cli.cli.report_file import check_report
+        from kapre_cli.outputs.validation import validate_output
 
-        from kapre_cli.cli.event_lines import summary
-        from kapre_cli.cli.terminal import Terminal
+        output = self.output
+        if not output.is_stream:
+            self.incoming.check_not_read("output", output.path)
+            # All shards must fit into one output. A single array is never one of several.
+            holds_all = output.file_format.holds_many
+            validate_output(output, self.all_sources if holds_all else self.inputs.sources)
+        path = self.options["report"]
+        if path is None:
+            return None
+        self.incoming.check_not_read("report", path)
+        return check_report(path, output, self.all_sources, config_file())
 
-        known = () if incoming.arrives else run.inputs.sources
-        with Terminal(
-            known,
-            grows=incoming.arrives,
-            quiet=options["quiet"],
-            verbose=options["verbose"],
-        ) as terminal:
-            result = RunResult(
-                terminal,
-                max_failures=options["max_failures"],
-                is_detailed=options["verbose"],
-                n_expected=None if incoming.arrives else run.inputs.n_inputs,
-            )
-            with _reported(result, terminal, place):
-                _work(run, result, terminal, computing, descriptor)
-                if not options["quiet"]:
-                    for line in terminal.failures_by_kind():
-                        terminal.say(line)
-                    end = "; no output is written or changed"
-                    if run.output.is_stream or result.output:
-                        end = f" -> {_place(run.output)}"
-                    terminal.say(f"{summary(result)}{end}")
-                result.is_broken |= n_lost_messages() > 0
-    return result.exit_code
-
-
-@contextmanager
-def _reported(
-    result: RunResult, terminal: "Terminal", place: "ReportPlace | None"
-) -> Iterator[None]:
-    """Write each result to the report, and the totals at the end, however that is reached.
-
-    The file is opened when the run starts; a run that is rejected before leaves it unchanged. If
-    it cannot be opened, OutputError is raised. If a line cannot be written, the report ends there.
-    """
-    if place is None:
-        yield
-        return
-    from kapre_cli.cli.report_file import open_report
-
-    path = place.path
-
-    def end_report(error: OutputError) -> None:
-        result.is_broken = True
-        terminal.say(f"{PROGRAM}: Error: {error_text(error)}; it ends there, the run goes on")
-
-    name = "standard output" if path == STANDARD_OUTPUT else path
-    with ResultLog(partial(open_report, place), name, end_report, error_text) as result_log:
-        result.emit = _both(terminal, result_log)
+    def _work(self, result: RunResult, terminal: "Terminal", descriptor: int | None) -> None:
+        """Do the work of a run; print errors that do not end the process."""
         try:
-            yield
-        except BaseException as error:
-            if exit_code_of(error) is not ExitCode.USAGE:
-                with suppress(OSError, UsageError):  # the error under way says enough
-                    result_log.finish(result, exit_code_of(error))
+            self._emit_rejected(result)
+            if self._receive(result, terminal):
+                self._compute(result, terminal, descriptor)
+            ignore_signals()  # the rest is quick
+        except (OutputError, StoredDataError, TooManyFailuresError) as error:
+            result.is_broken = True
+            terminal.print_error(error)
+        except Stopped as stopped:
+            if self.output.is_stream:
+                stopped.outcome = f"{counted(result.n_written, 'array')} sent"
+            elif result.output:
+                return  # the output is complete: nothing was left to stop
             raise
-        opened, target = result_log.descriptor, place.target
-        is_in_place = opened is None or target is None or is_at(opened, target, follow_links=True)
-        result.is_broken |= not is_in_place
-        result_log.finish(result, result.exit_code)
-        if not is_in_place:
-            terminal.say(
-                f"{PROGRAM}: Error: the report {quoted(path)} was moved, replaced or removed while "
-                "the run was on: its lines are lost"
-            )
+        finally:
+            if result.kept is not None:
+                terminal(result.kept)
 
-
-def _both(first: Observer, second: Observer) -> Observer:
-    def emit(event: Event) -> None:
-        first(event)
-        second(event)
-
-    return emit
-
-
-def _dry_run(run: _Run, computing: "Executor") -> int:
-    """Print what a run would do, and return the exit code that it would have."""
-    _check_paths(run)
-    run.incoming.receive()
-
-    from kapre_cli.cli.dry_run import print_preview
-    from kapre_cli.cli.event_lines import EventLines
-
-    lines: list[str] = []
-    printed = EventLines(lines.append, verbose=run.options["verbose"])
-    result = RunResult(printed, is_detailed=run.options["verbose"])
-    _emit_rejected(run, result)
-    settings = _settings(run, run.all_sources, result, lines.append)
-    if settings is not None:
-        print_preview(run.inputs.sources, settings, result, lines.append, computing)
-    lines += printed.failures_by_kind()
-    lines.append(
-        f"{counted(result.n_inputs, 'input')}: {result.n_written:,} to be written, "
-        f"{result.n_failed:,} would fail -> {_place(run.output)}; nothing was done"
-    )
-    echo("\n".join(lines))
-    return result.exit_code
-
-
-def _check_paths(run: _Run) -> "ReportPlace | None":
-    """Validate output and report; return the report's place, if one was asked for."""
-    from kapre_cli.cli.report_file import check_report
-    from kapre_cli.outputs.validation import validate_output
-
-    if not run.output.is_stream:
-        run.incoming.check_not_read("output", run.output.path)
-        # All shards must fit into one output. A single array is never one of several.
-        validate_output(
-            run.output,
-            run.all_sources if run.output.file_format.holds_many else run.inputs.sources,
-        )
-    path = run.options["report"]
-    if path is None:
-        return None
-    run.incoming.check_not_read("report", path)
-    return check_report(path, run.output, run.all_sources, config_file())
-
-
-def _shard_inputs(
-    sources: Sequence[Source], shard: Shard | None, output: OutputSettings
-) -> tuple[Sequence[Source], Shard | None]:
-    """Return the inputs of this run, and its shard with the digest of all inputs."""
-    if shard is None:
-        return sources, None
-    taken, shard = inputs_of_shard(sources, shard)
-    if sources and not taken and not output.file_format.holds_many:
-        raise UsageError(
-            f"shard {shard} has no inputs, and {quoted(output.path)} would be one array; "
-            "name a .h5 file or a folder, or take fewer shards"
-        )
-    return taken, shard
-
-
-def _work(
-    run: _Run,
-    result: RunResult,
-    terminal: "Terminal",
-    computing: "Executor",
-    descriptor: int | None,
-) -> None:
-    """Do the work of a run; print errors that do not end the process."""
-    try:
-        _emit_rejected(run, result)
-        if _receive(run, result, terminal):
-            _extract(run, result, terminal, computing, descriptor)
-        ignore_signals()  # the rest takes a moment
-    except (OutputError, StoredDataError, TooManyFailuresError) as error:
-        result.is_broken = True
-        terminal.say(f"{PROGRAM}: Error: {error_text(error)}")
-    except Stopped as stopped:
-        if run.output.is_stream:
-            stopped.outcome = f"{counted(result.n_written, 'array')} sent"
-        elif result.output:
-            return  # the output is in its place: there was nothing left to stop
-        raise
-    finally:
-        if result.kept is not None:
-            terminal(result.kept)
-
-
-def _emit_rejected(run: _Run, result: RunResult) -> None:
-    for note in run.inputs.notes:
-        result.emit(Note(note))
-    if run.all_sources and not run.inputs.sources:
-        result.emit(Note(f"shard {run.shard} has no inputs: its output has no arrays"))
-    for rejected in run.inputs.rejected_paths:
-        result.failed(rejected.path, UsageError(rejected.reason))
-
-
-def _receive(run: _Run, result: RunResult, terminal: "Terminal") -> bool:
-    """Read standard input, if it is an input; if that fails, all inputs do."""
-    try:
-        run.incoming.receive()
-    except (AudioReadError, OutputError) as error:
-        result.is_broken = True
-        terminal.say(f"{PROGRAM}: Error: {error_text(error)}")
-        for source in run.inputs.sources:
-            none = InputResult(source.key)
-            result.stopped(source.path, error, none, is_tried=source.is_stream)
-        return False
-    return True
-
-
-def _extract(
-    run: _Run,
-    result: RunResult,
-    terminal: "Terminal",
-    computing: "Executor",
-    descriptor: int | None,
-) -> None:
-    def rejected(path: str, error: UsageError) -> None:
-        result.failed(path, error)
-        result.check_failures()
-
-    sources = run.incoming.sources(run.inputs, rejected)
-    for source in () if isinstance(sources, InputStream) else sources:
-        if source.is_stream:  # received by now; the terminal knows the others
-            terminal(InputArrived(source.key, source.size))
-    all_sources = sources if isinstance(sources, InputStream) else run.all_sources
-    settings = _settings(run, all_sources, result, terminal.say)
-    if settings is not None:
-        from kapre_cli.extract.run import extract, stream
-
-        if descriptor is None:
-            extract(sources, settings, result, computing, is_validated=True)
-        else:
-            stream(sources, settings, result, descriptor, computing)
-    if isinstance(sources, InputStream):
-        for note in sources.notes():
+    def _emit_rejected(self, result: RunResult) -> None:
+        for note in self.inputs.notes:
             result.emit(Note(note))
+        if self.all_sources and not self.inputs.sources:
+            result.emit(Note(f"shard {self.shard} has no inputs: its output has no arrays"))
+        for rejected in self.inputs.rejected_paths:
+            result.failed(rejected.path, UsageError(rejected.reason))
 
+    def _receive(self, result: RunResult, terminal: "Terminal") -> bool:
+        """Read standard input, if it is an input; if that fails, all inputs do."""
+        try:
+            self.incoming.receive()
+        except (AudioReadError, OutputError) as error:
+            result.is_broken = True
+            terminal.print_error(error)
+            for source in self.inputs.sources:
+                none = InputResult(source.key)
+                result.stopped(source.path, error, none, is_tried=source.is_stream)
+            return False
+        return True
 
-def _settings(
-    run: _Run,
-    all_sources: Sequence[Source] | InputStream,
-    result: RunResult,
-    say: Callable[[str], None],
-) -> ExtractionSettings | None:
-    """Return the settings, with notes on unusual ones; ``None`` without a sample rate or inputs."""
-    options = run.options
-    sr = sample_rate(options, all_sources, run.inputs.sources, result, say)
-    if sr is None or not all_sources:
-        return None
-    layer = layer_config(run.config, options, sr)
-    settings = ExtractionSettings(
-        layer=layer,
-        audio=audio_settings(options, sr),
-        output=run.output,
-        batch_size=options["batch_size"],
-        jobs=options["jobs"],
-        engine=options["engine"],
-        shard=run.shard,
-    )
-    source = click.get_current_context().get_parameter_source("power")
-    if options.get("decibel") and options["power"] == 1.0 and source is ParameterSource.DEFAULT:
-        result.emit(
-            Note(
-                "--decibel with the default --power 1 gives half of the usual decibels "
-                "(10*log10 of amplitude); use --power 2 for decibels of power"
-            )
+    def _compute(self, result: RunResult, terminal: "Terminal", descriptor: int | None) -> None:
+        def rejected(path: str, error: UsageError) -> None:
+            result.failed(path, error)
+            result.check_failures()
+
+        sources = self.incoming.sources(self.inputs, rejected)
+        if not isinstance(sources, InputStream):
+            for source in sources:
+                if source.is_stream:  # received by now; the terminal knows the others
+                    terminal(InputArrived(source.key, source.size))
+        all_sources = sources if isinstance(sources, InputStream) else self.all_sources
+        settings = self._settings(all_sources, result, terminal.print_line)
+        if settings is not None:
+            from kapre_cli.extract import run
+
+            if descriptor is None:
+                run.extract(sources, settings, result, self.executor, is_validated=True)
+            else:
+                run.stream(sources, settings, result, descriptor, self.executor)
+        if isinstance(sources, InputStream):
+            for note in sources.notes():
+                result.emit(Note(note))
+
+    def _settings(
+        self,
+        all_sources: Sequence[Source] | InputStream,
+        result: RunResult,
+        print_line: Callable[[str], None],
+    ) -> ExtractionSettings | None:
+        """Return the settings, ``None`` without sample rate or inputs; note unusual ones."""
+        options = self.options
+        sr = sample_rate(options, all_sources, self.inputs.sources, result, print_line)
+        if sr is None or not all_sources:
+            return None
+        layer = layer_config(self.config, options, sr)
+        settings = ExtractionSettings(
+            layer=layer,
+            audio=audio_settings(options, sr),
+            output=self.output,
+            batch_size=options["batch_size"],
+            jobs=options["jobs"],
+            engine=options["engine"],
+            shard=self.shard,
         )
-    warn_of_layer(layer, result)
-    return settings
+        source = click.get_current_context().get_parameter_source("power")
+        if options.get("decibel") and options["power"] == 1.0 and source is ParameterSource.DEFAULT:
+            result.emit(
+                Note(
+                    "--decibel with the default --power 1 gives half of the usual decibels "
+                    "(10*log10 of amplitude); use --power 2 for decibels of power"
+                )
+            )
+        warn_of_layer(layer, result)
+        return settings
 
 
-def _place(output: OutputSettings) -> str:
-    return "standard output" if output.is_stream else quoted(output.path)
+# Dry run
+
+
+def _preview_lines(
+    sources: Sequence[Source], settings: ExtractionSettings, result: RunResult, executor: "Executor"
+) -> Iterator[str]:
+    """Yield what a run would do; ``result`` counts the inputs that would fail."""
+    from kapre_cli.extract.disk_usage import value_bytes
+    from kapre_cli.extract.executor import previews
+    from kapre_cli.extract.tasks import TaskSettings
+    from kapre_cli.formats.metadata import OutputMetadata
+    from kapre_cli.settings.keras_file import resolved
+
+    settings = replace(settings, layer=resolved(settings.layer))
+    common = TaskSettings(settings, OutputMetadata.of(settings))
+    layer, output = settings.layer, settings.output
+    arrays: dict[str, Shape] = {}
+    seconds, n_open = 0.0, 0
+    for source, seen in zip(sources, previews(sources, common, executor), strict=True):
+        shape = seen.shape(layer)
+        if seen.failure is not None:
+            result.failed(source.path, seen.failure, InputResult(source.key))
+        elif shape is None or seen.n_samples is None:
+            n_open += 1
+            result.emit(
+                Note(
+                    f"{quoted(source.path)}: the header does not state a length; the sums leave "
+                    "it out"
+                )
+            )
+        else:
+            arrays[source.key] = shape
+            seconds += seen.n_samples / settings.audio.sr
+    if len(arrays) > _FEW_ARRAYS:
+        yield from _lines_by_channels(arrays.values(), layer.axes.index("channel"))
+    else:
+        yield from (f"{quoted(key)}: {_shape_text(shape)}" for key, shape in arrays.items())
+    total = sum(map(prod, arrays.values())) * value_bytes(settings)
+    size = in_bytes(total) if total < 1000 else f"{in_bytes(total)} ({total:,} bytes)"
+    yield (
+        f"axes {', '.join(layer.axes)}; {duration(seconds)} of audio at {settings.audio.sr:,} Hz; "
+        f"{size} of {output.dtype}{'' if output.compression == 'none' else ' before compression'}"
+    )
+    result.n_written = len(arrays) + n_open
+
+
+def _lines_by_channels(arrays: Iterable[Shape], channel_axis: int) -> Iterator[str]:
+    """Yield a line for each number of channels: the number of arrays, their shapes."""
+    groups: defaultdict[int, list[Shape]] = defaultdict(list)
+    for shape in arrays:
+        groups[shape[channel_axis]].append(shape)
+    for n_channels, shapes in sorted(groups.items()):
+        shortest, longest = min(shapes), max(shapes)  # they differ in time alone
+        to = "" if shortest == longest else f" to {_shape_text(longest)}"
+        of = f"{counted(len(shapes), 'array')} of {counted(n_channels, 'channel')}"
+        yield f"{of}: {_shape_text(shortest)}{to}"
+
+
+def _shape_text(shape: Shape) -> str:
+    return " x ".join(f"{size:,}" for size in shape)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from kapre_cli.cli.options import long_name
+from kapre_cli.cli.options import long_names
 from kapre_cli.settings.formats import all_formats, recognized_format
 from kapre_cli.text import printable
 from kapre_cli.version import PROGRAM
@@ -64,22 +64,22 @@ _NO_OPTION = {
     "window win window-type window-fn": "the window is a periodic Hann window of --n-dft samples, "
     "and there is no other",
     "win-length window-length win-len": "the window is as long as a frame: --n-dft samples",
-    "duration offset start end ss to trim begin": "recordings are read from beginning to end; cut "
+    "duration offset start end ss to trim begin": "recordings are read from start to end; cut "
     "them before, for instance with ffmpeg -ss START -t SECONDS -i INPUT OUTPUT.wav",
     "recursive recurse": "folders are always searched with all below them",
     "r": "folders are always searched with all below them, and the sample rate is --sr",
     "exclude include glob pattern ignore ext extension suffix": "name the files, for instance by "
-    "find with -name or -not -path, and take them with --files-from",
+    "find with -name or -not -path, and pass them with --files-from",
     "input inputs i input-dir indir in infile input-file audio": "inputs are named without an "
-    "option, before or behind the options",
+    "option, before or after the options",
     "center pad pad-mode pad-end no-center": "--padding same (zeros around the signal) and "
     "--padding valid (none) are the two paddings",
     "db log dbs log-scale to-db amplitude-to-db power-to-db decibels": "--decibel gives decibels, "
     "of power with --power 2",
     "top-db ref ref-db min-db floor": "decibels are relative to the largest value of the input "
     "and end at -80; --amin raises small values before",
-    "log-level loglevel": "--quiet says less, --verbose says more, --report writes JSON",
-    "normalize normalise preemphasis pre-emphasis dither gain": "samples are taken as they are; "
+    "log-level loglevel": "--quiet prints less, --verbose prints more, --report writes JSON",
+    "normalize normalise preemphasis pre-emphasis dither gain": "samples are used as they are; "
     "change them before, for instance with ffmpeg or sox",
     "device gpu cuda": "the transform is computed by the processor, on all its cores",
     "resampler res-type resample-quality": "--resample converts with soxr in very high quality, "
@@ -92,9 +92,8 @@ def owners(program: click.Command) -> dict[str, list[str]]:
     """Return the commands that have each option, by its long name."""
     found: dict[str, list[str]] = {}
     for name, command in program.commands.items() if isinstance(program, click.Group) else ():
-        for one in command.params:
-            if isinstance(one, click.Option):
-                found.setdefault(long_name(one), []).append(name)
+        for option in long_names(command):
+            found.setdefault(option, []).append(name)
     return found
 
 
@@ -106,8 +105,8 @@ def option_hint(
 ) -> str | None:
     """Return a sentence on the likely meaning of an unknown option's name.
 
-    ``name`` has no leading dashes, ``known`` has the long names that could stand there, ``owners``
-    the commands of each option. ``spelled`` returns how a long name is written there.
+    ``name`` has no leading dashes, ``known`` has the long names of possible options, ``owners`` the
+    commands of each option. ``spelled`` returns how a long name is written in this context.
     """
     plain = name.lower().replace("_", "-")
     if plain in NO_OPTION:
@@ -121,7 +120,18 @@ def option_hint(
     return None
 
 
-def near_hint(name: str, known: Collection[str], spelled: Callable[[str], str]) -> str | None:
+def hint_text(
+    name: str,
+    known: Collection[str],
+    owners: Mapping[str, Sequence[str]],
+    spelled: Callable[[str], str],
+) -> str:
+    """Return the end of a message on an unknown option's name; empty without a hint."""
+    hint = option_hint(name, known, owners, spelled) or _near_hint(name, known, spelled)
+    return f"; {hint}" if hint else ""
+
+
+def _near_hint(name: str, known: Collection[str], spelled: Callable[[str], str]) -> str | None:
     """Return a question that names options spelled much like an unknown one."""
     near = difflib.get_close_matches(name.lower().replace("_", "-"), known, n=2, cutoff=0.7)
     return f"did you mean {' or '.join(map(spelled, near))}?" if near else None
@@ -131,12 +141,12 @@ def explain_unknown_option(
     error: click.NoSuchOption, ctx: click.Context, given: Sequence[str]
 ) -> click.NoSuchOption:
     """Return an error about an unknown option that suggests another one."""
-    known = {long_name(one) for one in ctx.command.params if isinstance(one, click.Option)}
+    known = long_names(ctx.command)
     all_options = owners(ctx.find_root().command)
     written = error.option_name
     hint = option_hint(written.lstrip("-"), known, all_options, "--{}".format)
     if not written.startswith("--"):
-        # Click names the first unknown letter of a word behind a single dash.
+        # Click names the first unknown letter of a word after a single dash.
         words = (word.partition("=")[0] for word in given if word[:1] == "-" != word[1:2])
         word = next((one for one in words if written[1:] in one[1:]), written)
         meant = option_hint(word[1:], known, all_options, "--{}".format)
@@ -144,8 +154,8 @@ def explain_unknown_option(
     if isinstance(ctx.command, click.Group):
         params = [one for command in ctx.command.commands.values() for one in command.params]
         if hint or any(written in one.opts for one in params):
-            hint = "options stand behind the command"
-    hint = hint or near_hint(written.lstrip("-"), known, "--{}".format)
+            hint = "options are given after the command"
+    hint = hint or _near_hint(written.lstrip("-"), known, "--{}".format)
     message = f"No such option '{written}'{f': {hint}' if hint else '.'}"
     return click.NoSuchOption(written, printable(message), ctx=ctx)
 
@@ -170,10 +180,10 @@ _SHOWN = 3  # arguments of a command that is spelled out
 
 
 def command_hint(arguments: Sequence[str], commands: Collection[str]) -> str:
-    """Return a clause that suggests a command for arguments that begin with none."""
+    """Return a clause that suggests a command for arguments that start with none."""
     name = arguments[0]
     if (kind := _kind_of_path(name)) is not None:
-        return f"it is {kind}, and a command comes first: {_whole_command(arguments)}"
+        return f"it is {kind}, and the command must be first: {_suggested_command(arguments)}"
     plain = name.lower().replace("-", "").replace("_", "")
     near = (
         _COMMANDS.get(plain)
@@ -202,7 +212,7 @@ def _output_suffixes() -> tuple[str, ...]:
     return tuple(suffix for one in all_formats() for suffix in one.suffixes)
 
 
-def _whole_command(arguments: Sequence[str]) -> str:
+def _suggested_command(arguments: Sequence[str]) -> str:
     name = arguments[0]
     is_output = os.path.isdir(name) and recognized_format(Path(name)) is not None
     if is_output or name.lower().endswith(_output_suffixes()):

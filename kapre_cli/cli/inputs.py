@@ -1,4 +1,4 @@
-"""Inputs of a command: arguments, standard input, a list of names; and the run's sample rate."""
+"""Inputs of a command: arguments, standard input, a list; and the sample rate."""
 
 import os
 import stat
@@ -31,13 +31,8 @@ class StdinInputs(Resource):
     """Inputs that arrive through standard input or a list, still unread.
 
     Attributes:
-        arrives: Whether inputs arrive from a list while the run goes on. The end of the list is
-            awaited if no work is done, if its inputs are to be cut into shards, or if the output is
-            to be one array: two names are one too many then, even of invalid inputs.
-
-    Raises:
-        click.UsageError: If the options contradict one another, or standard input is a terminal.
-        UsageError: If the list cannot be read.
+        arrives: Whether inputs arrive from a list during the run. A dry run, a shard and an output
+            of one array, for which two names are one too many, wait for the end of the list.
     """
 
     def __init__(self, options: Mapping[str, Any], output: OutputSettings) -> None:
@@ -48,10 +43,10 @@ class StdinInputs(Resource):
         self._output = output
         self._names = None if listed is None else FileList(listed, ended_by_nul=options["null"])
         self._stream = SpooledPipe(folder) if STREAM in options["inputs"] else None
-        is_whole_list_needed = (
+        needs_all = (
             not output.file_format.holds_many or options["shard"] is not None or options["dry_run"]
         )
-        self.arrives = self._names is not None and self._names.grows and not is_whole_list_needed
+        self.arrives = self._names is not None and self._names.grows and not needs_all
 
     @property
     def descriptors(self) -> Collection[int]:
@@ -59,7 +54,7 @@ class StdinInputs(Resource):
         return () if self._stream is None else (self._stream.descriptor,)
 
     def known(self) -> Inputs:
-        """Return the inputs known before any work; raise UsageError if they are invalid or none."""
+        """Return the inputs known before any work; raise UsageError if invalid or none."""
         inputs = discover(
             self._options["inputs"],
             self._options["root"],
@@ -84,26 +79,25 @@ class StdinInputs(Resource):
         raise UsageError(f"the {role} {quoted(path)} is {label}; name another file")
 
     def check_stdout_is_no_input(self, inputs: Inputs, descriptor: int) -> None:
-        """Raise UsageError if standard output is a file that is an input or the list of inputs."""
+        """Raise UsageError if standard output is the file of an input or of the list."""
         if not is_regular(descriptor):
             return
         if self._names is not None and os.path.sameopenfile(descriptor, self._names.descriptor):
-            read = "the list of inputs"
+            label = "the list of inputs"
         else:
-            files = (
-                one for one in inputs.sources if is_at(descriptor, one.file, follow_links=True)
-            )
-            source = next(files, None)
-            if source is None:
+            for source in inputs.sources:
+                if is_at(descriptor, source.file, follow_links=True):
+                    label = f"the input {quoted(source.path)}"
+                    break
+            else:
                 return
-            read = f"the input {quoted(source.path)}"
         raise UsageError(
-            f"standard output is {read}, which would be overwritten; redirect standard output "
+            f"standard output is {label}, which would be overwritten; redirect standard output "
             "into another file"
         )
 
     def receive(self) -> None:
-        """Read standard input if it is an input; raise AudioReadError or OutputError (no space)."""
+        """Read standard input, if an input; raise AudioReadError or OutputError (no space)."""
         if self._stream is not None:
             self._stream.fill()
 
@@ -131,15 +125,15 @@ class StdinInputs(Resource):
 def sample_rate(
     options: Mapping[str, Any],
     sources: Sequence[Source] | InputStream,
-    taken: Collection[Source],
+    own: Collection[Source],
     result: RunResult,
-    say: Callable[[str], None],
+    print_line: Callable[[str], None],
 ) -> int | None:
     """Return the sample rate of a run, ``None`` if no input states one.
 
     All shards have one rate: ``sources`` are the inputs of all shards, or those that arrive. If no
-    header states a rate, the inputs of this run are reported: ``taken``, or all that arrive. Raise
-    TooManyFailuresError if too many arriving inputs fail.
+    header states a rate, the inputs of this run are reported: its ``own``, or all that arrive.
+    Raise TooManyFailuresError if too many arriving inputs fail.
     """
     if options["sr"] is not None:
         return options["sr"]
@@ -164,10 +158,10 @@ def sample_rate(
     except KapreExtractError:  # earlier failures are reported first
         _count_failures(failures, result)
         raise
-    mine = {*taken, *(failures if arriving is not None else ())}
-    _count_failures({source: failures[source] for source in failures if source in mine}, result)
-    if arriving is None and sources and not taken:
-        say(f"{PROGRAM}: Error: no input of any shard states a rate; name it with --sr")
+    of_run = {*own} if arriving is None else failures
+    _count_failures({one: error for one, error in failures.items() if one in of_run}, result)
+    if arriving is None and sources and not own:
+        print_line(f"{PROGRAM}: Error: no input of any shard states a rate; name it with --sr")
         result.is_broken = True
     return None
 
@@ -182,7 +176,7 @@ def _check(options: Mapping[str, Any]) -> None:
     if not inputs and listed is None:
         raise click.UsageError("Missing argument 'INPUTS...'; a list may name them: --files-from.")
     if options["null"] and listed is None:
-        raise click.UsageError("-0 says how the names in a list end: add --files-from LIST.")
+        raise click.UsageError("-0 is about the names in a list: add --files-from LIST.")
     if inputs.count(STREAM) > 1:
         raise click.UsageError("Standard input (-) is named twice; it can be read once.")
     if STREAM in inputs and listed == STREAM:
@@ -190,9 +184,7 @@ def _check(options: Mapping[str, Any]) -> None:
             "Standard input (-) cannot be an input and the list of inputs at once."
         )
     if STREAM in inputs and options["shard"] is not None:
-        raise click.UsageError(
-            "Standard input (-) comes to one process: it is no part of a --shard."
-        )
+        raise click.UsageError("Standard input (-) has one reader: it is no part of a --shard.")
     if options["raw_format"] is not None:
         for path in inputs:
             if os.path.isdir(path):
@@ -204,5 +196,5 @@ def _check(options: Mapping[str, Any]) -> None:
     if (STREAM in inputs or listed == STREAM) and os.isatty(STDIN):
         example = "find . -name '*.wav' |" if listed == STREAM else "ffmpeg -i FILE -f wav - |"
         raise click.UsageError(
-            f"Standard input (-) is a terminal: put something in front, such as {example}"
+            f"Standard input (-) is a terminal: pipe from a program, such as {example}"
         )

@@ -1,16 +1,18 @@
-"""The class of all options, their groups, and the types that Click lacks."""
+"""The class of all options, types that Click lacks, the spelling of arguments."""
 
 from collections.abc import Callable
 from copy import copy
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import click
 
-from kapre_cli.cli.error_text import error_text
-from kapre_cli.settings import STANDARD_OUTPUT
+from kapre_cli.settings import LAYERS, STANDARD_OUTPUT
 from kapre_cli.settings.checks import whole_number
+from kapre_cli.settings.layers import command_options
+from kapre_cli.text import Argument, Text
 
 VARIABLE_PREFIX = "KAPRE_EXTRACT_"
 
@@ -36,6 +38,11 @@ def long_name(option: click.Option) -> str:
     'n-dft'
     """
     return max(option.opts, key=len).lstrip("-")
+
+
+def long_names(command: click.Command) -> dict[str, click.Option]:
+    """Return the options of a command by their long names."""
+    return {long_name(one): one for one in command.params if isinstance(one, click.Option)}
 
 
 class Option(click.Option):
@@ -81,6 +88,43 @@ class Option(click.Option):
         if not self.default:
             option.secondary_opts = []  # --no-decibel, which is the default
         return option
+
+
+def as_option(argument: Argument) -> str:
+    """Spell an argument as the command line does.
+
+    >>> as_option(Argument("n_dft", 512)), as_option(Argument("overwrite", True))
+    ('--n-dft 512', '--overwrite')
+    >>> as_option(Argument("return_decibel_melgram", False))
+    '--no-decibel'
+    """
+    name = _other_names().get(argument.name, argument.name).replace("_", "-")
+    value = argument.value
+    if value is ... or value is True:
+        return f"--{name}"
+    if value is False:
+        return f"--no-{name}"
+    return f"--{name} {value:.15g}" if isinstance(value, float) else f"--{name} {value}"
+
+
+@cache
+def _other_names() -> dict[str, str]:
+    """Return the names of options by those of arguments, where they differ."""
+    others = {"channels": "channel"}
+    for name in LAYERS.built_in:
+        options = command_options(LAYERS[name])
+        others |= {name: option.name for name, option in options.items() if option.name}
+    return others
+
+
+def error_text(error: object) -> str:
+    """Return the text of an error, or another text; arguments are spelled as options.
+
+    >>> from kapre_cli.errors import SampleRateError
+    >>> print(error_text(SampleRateError(44100, 8000)))
+    sample rate is 44,100 Hz, this run uses 8,000 Hz (use --resample, or --sr 44100)
+    """
+    return Text(error).spelled(as_option)
 
 
 class PathOrStream(click.Path):

@@ -1,4 +1,4 @@
-"""``kapre-extract plot``: open or extract, draw, and move the picture into its place."""
+"""``kapre-extract plot``: open or extract, draw, and publish the picture."""
 
 import math
 import os
@@ -15,18 +15,19 @@ import click
 from click.core import ParameterSource
 
 from kapre_cli.cli.command import Command
-from kapre_cli.cli.error_text import as_option
-from kapre_cli.cli.layer_options import (
+from kapre_cli.cli.options import Group, Option, as_option, parsed
+from kapre_cli.cli.run_options import (
+    AUDIO,
     BANDS,
     FRAMING,
+    QUIET,
+    audio_settings,
     feature_option,
     layer_config,
     layer_options,
     warn_of_layer,
 )
-from kapre_cli.cli.options import Group, Option, parsed
-from kapre_cli.cli.run_options import AUDIO, QUIET, audio_settings
-from kapre_cli.cli.signals import ignore_signals, interruptible_waits
+from kapre_cli.cli.signals import executor, ignore_signals, interruptible_waits
 from kapre_cli.errors import AudioReadError, StoredDataError, UsageError
 from kapre_cli.exit_codes import ExitCode
 from kapre_cli.settings import (
@@ -44,11 +45,9 @@ if TYPE_CHECKING:
     from kapre_cli.formats.features import Features
     from kapre_cli.plotting.view import View
 
-# Modules that import NumPy, matplotlib or h5py are imported where they are needed: not for --help.
-
 _AUDIO_NAMES = tuple(one.name for one in fields(AudioSettings) if one.name != "channels")
 _RECORDING_OPTIONS = ("mel", *FRAMING, *BANDS, *_AUDIO_NAMES)
-# The power of recordings is computed; other options say how it is shown.
+# The power of recordings is computed; other options decide how it is shown.
 _POWER = {"power": 2.0, "decibel": False, "amin": DEFAULT_AMIN, "data_format": "channels_last"}
 
 _LONGEST_SIDE = 100  # inches
@@ -60,7 +59,7 @@ _FRAMING["n_hop"].show_default = "a quarter of --n-dft"
 
 
 class _Range(NamedTuple):
-    """From one number to another; ``None``: unbounded."""
+    """A range of numbers; ``None``: unbounded."""
 
     low: float | None
     high: float | None
@@ -122,11 +121,7 @@ _OPTIONS = [
         type=click.Path(path_type=Path),
         help="The picture: *.png, *.pdf or *.svg.",
     ),
-    _picture_option(
-        "--overwrite",
-        is_usual=True,
-        help="Replace an existing picture.",
-    ),
+    _picture_option("--overwrite", is_usual=True, help="Replace an existing picture."),
     _picture_option(
         "--time",
         is_usual=True,
@@ -160,12 +155,7 @@ _OPTIONS = [
         help="Range of the colours. LOW and HIGH are values as the colour bar shows them; "
         "either may be left out.",
     ),
-    _picture_option(
-        "--cmap",
-        metavar="NAME",
-        default="magma",
-        help="Colour map of matplotlib.",
-    ),
+    _picture_option("--cmap", metavar="NAME", default="magma", help="Colour map of matplotlib."),
     _picture_option(
         "--size",
         type=parsed(_size),
@@ -205,7 +195,7 @@ def plot(**options: Any) -> int:
     Two recordings, in mel bands, from -60 dB to 0 dB:
       kapre-extract plot sample_audio/pond/* -o pond.png --mel --range -60:0
     """  # noqa: D301 - Click needs the backspace itself
-    from kapre_cli.cli.executors import executor
+    # Imports of NumPy, matplotlib or h5py are slow, and not needed for --help.
     from kapre_cli.formats.opening import is_output
     from kapre_cli.plotting.files import picture_format, save, validate_picture
     from kapre_cli.plotting.view import View
@@ -215,17 +205,20 @@ def plot(**options: Any) -> int:
     with executor(remedy="there is no picture") if is_audio else interruptible_waits() as computing:
         named = [source, *map(Path, options["keys"])]
         existing = validate_picture(output, named, overwrite=options["overwrite"])
-        shown: dict[str, Any] = {
-            name: tuple(options[name]) for name in ("time", "freq", "range") if options[name]
-        }
-        shown |= {name: options[name] for name in ("decibel", "cmap", "size")}
-        view = View(channels=options["channels"] or None, **shown)
+        ranges = {name: options[name] for name in ("time", "freq", "range") if options[name]}
+        view = View(
+            channels=options["channels"] or None,
+            decibel=options["decibel"],
+            cmap=options["cmap"],
+            size=options["size"],
+            **ranges,
+        )
         with _silent_matplotlib():
             figure_of, render = _import_figure(view)
             with _arrays(named, options, view, computing) as (features, keys, view, noun):
                 figure = figure_of(features, keys, view)
             picture = render(figure, picture_format(output))
-        ignore_signals()  # the picture will be in its place in a moment
+        ignore_signals()  # publishing is quick
         save(output, picture, existing)
         if not options["quiet"]:
             click.echo(f"{counted(len(keys), noun)} drawn -> {quoted(output)}", err=True)
@@ -263,7 +256,7 @@ def _import_figure(view: "View") -> tuple[Any, Any]:
 def _arrays(
     named: Sequence[Path], options: Mapping[str, Any], view: "View", computing: "Executor | None"
 ) -> "Iterator[tuple[Features, list[str], View, str]]":
-    """Open the arrays to draw; yield them, the keys, the view, and a noun for the keys."""
+    """Open the arrays to draw; yield them, keys, view, and a noun for the keys."""
     from kapre_cli.formats.opening import is_output, open_features
     from kapre_cli.outputs.locked_folders import scratch_folder
 
@@ -344,7 +337,7 @@ def _extract(
     sources = discover(map(str, paths), os.path.commonpath(folders)).sources
     with Terminal(sources, quiet=options["quiet"]) as terminal:
         result = RunResult(terminal)
-        sr = sample_rate(options, sources, sources, result, terminal.say)
+        sr = sample_rate(options, sources, sources, result, terminal.print_line)
         if sr is not None:
             # Four frames where the other commands have two.
             n_hop = options["n_hop"] or max(options["n_dft"] // 4, 1)
@@ -373,8 +366,8 @@ def _keys(features: "Features", named: tuple[str, ...], *, quiet: bool) -> list[
         keys = list(islice(features, FIRST_KEYS))
         if len(keys) < len(features) and not quiet:
             click.echo(
-                f"note: drawn are the first {len(keys)} of {len(features):,} keys; others can be "
-                "named behind the output",
+                f"note: the first {len(keys)} of {len(features):,} keys are drawn; name others "
+                "after the output",
                 err=True,
             )
         return keys

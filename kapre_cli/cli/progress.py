@@ -49,7 +49,7 @@ class Status:
 
     Attributes:
         name: The phase; empty for computing.
-        share: The fraction that is done; ``None`` while the phase waits, as ``name`` says.
+        share: The fraction that is done; ``None`` while the phase waits for what ``name`` names.
         left: Seconds until its end, ``None`` if that is not known.
         details: The amounts and the speed, the most important first.
     """
@@ -65,9 +65,9 @@ class Status:
         return f"progress: {', '.join(filter(None, (self.name, *start, *self.details)))}"
 
     def layout(self, width: int, elapsed: float) -> str:
-        """Return it as a format of tqdm's, with ``{bar}`` in it if there is room for a bar.
+        """Return a format of tqdm's, with ``{bar}`` in it if a bar fits.
 
-        The time left and the share come first; then as many details as fit.
+        The time left and the share are first, then as many details as fit.
         """
         if self.share is None:
             return (self.name + self._details(", ", width - len(self.name), elapsed))[:width]
@@ -80,7 +80,7 @@ class Status:
         return f"{start}|{{bar}}|{self._details(' ', room, elapsed)}"
 
     def _details(self, separator: str, room: int, elapsed: float) -> str:
-        """Return the details that fit, each after a separator, and the time since the start."""
+        """Return the details that fit, after separators, and the time since the start."""
         text = ""
         for detail in self.details:
             more = f"{', ' if text else separator}{detail}"
@@ -101,12 +101,10 @@ class ComputeProgress:
     """The phase that computes, measured in seconds of audio.
 
     The length of an unopened input is estimated from its bytes and the lengths of opened ones.
-    The work of earlier runs is neither done nor due.
+    What earlier runs have computed does not count.
 
-    Args:
-        sources: Key and bytes of each known input.
-        grows: Whether more may arrive.
-        stream: Standard input, if that is an input and waited for.
+    ``sources`` are key and bytes of each known input; more may arrive if it ``grows``.
+    ``stream`` is standard input, if that is an input.
     """
 
     def __init__(
@@ -155,13 +153,13 @@ class ComputeProgress:
         """Leave out the part of an input that an earlier run has computed."""
         self._resumed[key] = seconds
 
-    def computed(self, key: str, due: float, seconds: float, length: float) -> None:
-        """Record computed seconds."""
+    def computed(self, key: str, to_compute: float, seconds: float, length: float) -> None:
+        """Record computed seconds, of the seconds to compute of an input of this length."""
         self._is_waiting = False
         if key in self._unopened:
             self._bytes_opened += self._open(key)
             self._seconds_opened += length
-            self._left[key] = due
+            self._left[key] = to_compute
         if key in self._left:
             self._left[key] -= seconds
         self.done += seconds
@@ -182,7 +180,7 @@ class ComputeProgress:
 
     @property
     def total(self) -> float | None:
-        """Seconds of audio, done or due; ``None`` as long as they cannot be estimated."""
+        """All seconds of audio to compute; ``None`` as long as they cannot be estimated."""
         if not self._bytes_opened:
             return None
         unopened = self._bytes_unopened * self._seconds_opened / self._bytes_opened
@@ -224,18 +222,18 @@ class PhaseProgress:
         self._seconds = seconds
         self._n_ended = 0
         self._seconds_ended = 0.0  # of the inputs that have ended
-        self._seconds_begun = 0.0  # of the others
+        self._seconds_open = 0.0  # done of the others
         self._speed = Speed(clock)
         self._speed.mark(0.0)
 
     def advanced(self, seconds: float) -> None:
         """Record that ``seconds`` more are done, of inputs that have not ended."""
-        self._seconds_begun += seconds
+        self._seconds_open += seconds
         self._speed.mark(self._done)
 
     def ended(self, seconds: float) -> None:
         """Record that an input of this length has ended."""
-        self._seconds_begun = max(self._seconds_begun - seconds, 0.0)
+        self._seconds_open = max(self._seconds_open - seconds, 0.0)
         self._seconds_ended += seconds
         self._n_ended += 1
         self._speed.mark(self._done)
@@ -244,7 +242,7 @@ class PhaseProgress:
     def _done(self) -> float:
         if self._seconds is None:
             return self._n_ended
-        return min(self._seconds_ended + self._seconds_begun, self._seconds)
+        return min(self._seconds_ended + self._seconds_open, self._seconds)
 
     def status(self) -> Status:
         """Return the current status."""

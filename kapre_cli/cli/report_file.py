@@ -1,18 +1,22 @@
-"""The file of a report: it replaces only a report of this program, or an empty file."""
+"""``--report``: its file, which replaces only a report or an empty file."""
 
 import errno
 import os
 import stat
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from kapre_cli.cli.options import error_text
 from kapre_cli.errors import OutputError, StoredDataError, UsageError, wrap_os_errors
+from kapre_cli.events import Event
+from kapre_cli.exit_codes import ExitCode, exit_code_of
 from kapre_cli.formats.validation import validated_json, within
 from kapre_cli.inputs import Source
-from kapre_cli.osutil import open_plain, open_to_read, try_lock
+from kapre_cli.osutil import is_at, open_plain, open_to_read, try_lock
 from kapre_cli.outputs.existing import (
     Stamp,
     check_folder_exists,
@@ -23,16 +27,20 @@ from kapre_cli.outputs.existing import (
 from kapre_cli.outputs.locked_folders import scratch_folder
 from kapre_cli.outputs.publishing import PARTIAL_SUFFIX, publish
 from kapre_cli.outputs.validation import check_not_an_input
-from kapre_cli.result_log import is_header
+from kapre_cli.result_log import ResultLog, is_header
+from kapre_cli.run_result import RunResult
 from kapre_cli.settings import STANDARD_OUTPUT, OutputSettings
 from kapre_cli.text import quoted
+
+if TYPE_CHECKING:
+    from kapre_cli.cli.terminal import Terminal
 
 _HEADER_BYTES = 2**10
 _SECONDS_FOR_A_READER = 2.0
 _SECONDS_BETWEEN = 0.05
 
 
-class ReportPlace(NamedTuple):
+class ReportFile(NamedTuple):
     """The destination of a report, as it was checked before any work.
 
     Attributes:
@@ -49,27 +57,27 @@ class ReportPlace(NamedTuple):
 
 def check_report(
     path: Path, output: OutputSettings, sources: Sequence[Source], config: Path | None = None
-) -> ReportPlace:
-    """Return the destination of a report, for :func:`open_report`; raise UsageError if invalid.
+) -> ReportFile:
+    """Return the file for :func:`open_report`; raise UsageError if it is invalid.
 
-    It is invalid if its folder does not exist, a file there may not be replaced, another run writes
-    it, or it is an input, the ``config`` or part of an output. An older report may be replaced if
-    ``output`` may be, or is resumed. Raise OutputError if the user may not write there.
+    It is invalid if its folder does not exist, an existing file may not be replaced, another run
+    writes it, or it is an input, the ``config`` or part of an output. An older report may be
+    replaced if ``output`` may be, or is resumed. Raise OutputError if the user may not write it.
     """
     if path == STANDARD_OUTPUT:
-        return ReportPlace(path)
+        return ReportFile(path)
     check_folder_exists("report", path)
     check_not_an_input("report", path, sources)
     if config is not None and os.path.exists(path) and os.path.samefile(path, config):
         raise UsageError(
             f"the report {quoted(path)} is the file that --config names; name another file"
         )
-    if _takes_data(path):
-        return ReportPlace(path)
+    if _is_pipe_or_device(path):
+        return ReportFile(path)
     target = Path(os.path.realpath(path))
     companions = output.file_format.companions(output.path)
-    ours = (output.path, *companions, Path(f"{output.path}{PARTIAL_SUFFIX}"))
-    if not output.is_stream and any(within(target, os.path.realpath(one)) for one in ours):
+    parts = (output.path, *companions, Path(f"{output.path}{PARTIAL_SUFFIX}"))
+    if not output.is_stream and any(within(target, os.path.realpath(one)) for one in parts):
         raise UsageError(
             f"the report {quoted(path)} would be part of the output {quoted(output.path)}; "
             "name another file"
@@ -80,11 +88,11 @@ def check_report(
     if existing is not None:
         _check_replaceable(path, target, existing, output)
     _check_writable(path, target)
-    return ReportPlace(path, target, existing)
+    return ReportFile(path, target, existing)
 
 
-def _takes_data(file: Path | int) -> bool:
-    """Whether ``file`` is a pipe or a device, which is written into and never replaced."""
+def _is_pipe_or_device(file: Path | int) -> bool:
+    """Whether ``file`` is a pipe or a device, which is never replaced."""
     try:
         mode = os.stat(file).st_mode
     except OSError:
@@ -109,7 +117,7 @@ def _check_replaceable(path: Path, target: Path, existing: Stamp, output: Output
 
 
 def _check_ours(path: Path, target: Path, output: OutputSettings) -> None:
-    """Raise UsageError for a file without the header of a report, or not to be replaced."""
+    """Raise UsageError for a file that is no report, or is not to be replaced."""
     try:
         with wrap_os_errors(target, "read"), open_plain(target) as file:
             is_ours = is_header(validated_json(file.readline(_HEADER_BYTES)))
@@ -132,21 +140,20 @@ def _check_ours(path: Path, target: Path, output: OutputSettings) -> None:
 
 
 def _check_writable(path: Path, target: Path) -> None:
-    for place, mode in ((target.parent, os.W_OK | os.X_OK), (target, os.W_OK)):
-        is_effective = os.access in os.supports_effective_ids
-        if place.exists() and not os.access(place, mode, effective_ids=is_effective):
+    is_effective = os.access in os.supports_effective_ids
+    for one, mode in ((target.parent, os.W_OK | os.X_OK), (target, os.W_OK)):
+        if one.exists() and not os.access(one, mode, effective_ids=is_effective):
             raise OutputError(f"{quoted(path)} cannot be written: {os.strerror(errno.EACCES)}")
 
 
-def open_report(place: ReportPlace) -> int:
+def open_report(file: ReportFile) -> int:
     """Return a descriptor that the lines of a report are written to.
 
-    A file is made under a new name and moved to its place at once: no file is ever emptied. A link
-    that has appeared there since is not followed. The file is locked until it is closed. Raise
-    OutputError if it cannot be opened or something else is there now, UsageError for a named pipe
-    that nobody reads.
+    A file is made under another name and renamed at once: no file is ever emptied. A link that has
+    appeared since is not followed. The file is locked until it is closed. Raise OutputError if it
+    cannot be opened or the existing file has changed, UsageError for a named pipe without a reader.
     """
-    path, target, existing = place
+    path, target, existing = file
     if path == STANDARD_OUTPUT:
         return os.dup(1)
     if target is None:
@@ -181,12 +188,51 @@ def _open_to_write_into(path: Path) -> int:
                     raise
                 if time.monotonic() > deadline:
                     raise UsageError(
-                        f"the report {quoted(path)} is a named pipe that nobody reads; begin its "
+                        f"the report {quoted(path)} is a named pipe that nobody reads; start its "
                         "reader first"
                     ) from error
                 time.sleep(_SECONDS_BETWEEN)
-    if not _takes_data(descriptor):
+    if not _is_pipe_or_device(descriptor):
         os.close(descriptor)
         raise OutputError(f"{quoted(path)} was replaced during the run; it is left as it is")
     os.set_blocking(descriptor, True)
     return descriptor
+
+
+@contextmanager
+def reported(result: RunResult, terminal: "Terminal", file: ReportFile | None) -> Iterator[None]:
+    """Write each result to the report, and at the end of the block the totals.
+
+    The file is opened when the run starts; a run that is rejected before leaves it unchanged. If
+    it cannot be opened, OutputError is raised. A line that cannot be written is the last one.
+    """
+    if file is None:
+        yield
+        return
+    path, target, _ = file
+
+    def end_report(error: OutputError) -> None:
+        result.is_broken = True
+        terminal.print_error(error, "; it ends there, the run goes on")
+
+    def emit(event: Event) -> None:
+        terminal(event)
+        result_log(event)
+
+    name = "standard output" if path == STANDARD_OUTPUT else path
+    with ResultLog(partial(open_report, file), name, end_report, error_text) as result_log:
+        result.emit = emit
+        try:
+            yield
+        except BaseException as error:
+            if exit_code_of(error) is not ExitCode.USAGE:
+                with suppress(OSError, UsageError):  # the other error is printed
+                    result_log.finish(result, exit_code_of(error))
+            raise
+        opened = result_log.descriptor
+        is_in_place = opened is None or target is None or is_at(opened, target, follow_links=True)
+        result.is_broken |= not is_in_place
+        result_log.finish(result, result.exit_code)
+        if not is_in_place:
+            why = "was moved, replaced or removed during the run: its lines are lost"
+            terminal.print_error(OutputError(f"the report {quoted(path)} {why}"))

@@ -1,14 +1,16 @@
-"""The options of inputs, audio, output and running, and the settings that they make."""
+"""Options of layers, inputs, audio, output and running, and their settings."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from functools import partial
-from typing import Any
+from typing import Any, get_type_hints
 
 import click
 
 from kapre_cli.cli.options import Group, Option, PathOrStream, WholeNumber, parsed
+from kapre_cli.events import Warned
 from kapre_cli.failure_limit import MaxFailures
+from kapre_cli.run_result import RunResult
 from kapre_cli.settings import (
     DTYPES,
     ENGINE_CHOICES,
@@ -16,13 +18,20 @@ from kapre_cli.settings import (
     RAW_ENCODINGS,
     RESUMES,
     AudioSettings,
+    LayerConfig,
     OutputSettings,
     RawFormat,
     Shard,
 )
 from kapre_cli.settings.formats import all_formats, built_in_formats, compressions
+from kapre_cli.settings.layers import CommandOption, command_options
 from kapre_cli.settings.run import format_of, output_path
 
+FRAMING = ("n_dft", "n_hop", "padding")  # options of every layer that decide its frames
+BANDS = ("n_mels", "fmin", "fmax", "htk", "norm")  # options that describe mel bands
+_OF_ANY_LAYER = ("power", "decibel", "amin", "data_format")  # shown after those of one layer
+
+feature_option = partial(Option, group=Group.FEATURES)
 _output_option = partial(Option, group=Group.OUTPUT)
 _audio_option = partial(Option, group=Group.AUDIO)
 _input_option = partial(Option, group=Group.INPUTS)
@@ -43,9 +52,7 @@ INPUTS = [
         "a pipe is processed while it is written.",
     ),
     _input_option(
-        "-0",
-        "--null",
-        help="Names in --files-from end in NUL, as find -print0 writes them.",
+        "-0", "--null", help="Names in --files-from end in NUL, as find -print0 writes them."
     ),
     _input_option(
         "--root",
@@ -79,9 +86,7 @@ AUDIO = [
         help="Sample rate of the run. An input of another rate fails, unless --resample is given.",
     ),
     _audio_option(
-        "--resample",
-        is_usual=True,
-        help="Convert inputs of other sample rates to --sr.",
+        "--resample", is_usual=True, help="Convert inputs of other sample rates to --sr."
     ),
     _audio_option(
         "--channel",
@@ -92,10 +97,7 @@ AUDIO = [
         show_default="all",
         help="Channel to use, from 0; repeatable. Channels keep the order in which they are given.",
     ),
-    _audio_option(
-        "--mono",
-        help="Average all channels, or those of --channel, into one.",
-    ),
+    _audio_option("--mono", help="Average all channels, or those of --channel, into one."),
     _input_option(
         "--raw-format",
         metavar="ENCODING,RATE,CHANNELS",
@@ -133,10 +135,10 @@ AUDIO = [
 
 
 def output_option(*, is_stream: bool) -> Option:
-    """Return the option that names the output; ``is_stream``: it may be standard output."""
-    places, stream = ".h5, .npy or a folder", " It is never one of the inputs."
+    """Return the option of the output; ``is_stream``: it may be standard output."""
+    kinds, stream = ".h5, .npy or a folder", " It is never one of the inputs."
     if is_stream:
-        places = ".h5, .npy, a folder or -"
+        kinds = ".h5, .npy, a folder or -"
         stream = " -: .npy arrays one after another on standard output."
     return _output_option(
         "-o",
@@ -144,14 +146,14 @@ def output_option(*, is_stream: bool) -> Option:
         is_usual=True,
         required=is_stream,  # the error of merge itself shows where the output's name goes
         type=click.Path(),  # as it is written: a / at its end matters
-        help=f"Output: {places}. *.h5 or *.hdf5: one HDF5 file. *.npy: the array of a single "
+        help=f"Output: {kinds}. *.h5 or *.hdf5: one HDF5 file. *.npy: the array of a single "
         "input. A name without a suffix, or with a / at its end: a folder of .npy files."
         f"{stream}",
     )
 
 
 class ExtensibleChoice(click.Choice[str]):
-    """A choice that installed packages may add to; they are searched only when it matters."""
+    """A choice that installed packages may extend; they are searched if necessary."""
 
     def __init__(self, built_in: Iterable[str], listed: Callable[[], Iterable[str]]) -> None:
         self._built_in = tuple(built_in)
@@ -224,11 +226,7 @@ OUTPUT = [
 
 # Running
 
-QUIET = _run_option(
-    "-q",
-    "--quiet",
-    help="Print only failures, warnings and errors.",
-)
+QUIET = _run_option("-q", "--quiet", help="Print only failures, warnings and errors.")
 RUNNING = [
     _check_option(
         "--max-failures",
@@ -274,11 +272,7 @@ RUNNING = [
         "with the totals. -: standard output.",
     ),
     QUIET,
-    _run_option(
-        "-v",
-        "--verbose",
-        help="Print versions and a line for each finished input.",
-    ),
+    _run_option("-v", "--verbose", help="Print versions and a line for each finished input."),
 ]
 
 
@@ -294,5 +288,59 @@ def output_settings(options: Mapping[str, Any]) -> OutputSettings:
 
 def audio_settings(options: Mapping[str, Any], sr: int) -> AudioSettings:
     """Return the settings of the inputs."""
-    taken = {one.name: options[one.name] for one in fields(AudioSettings) if one.name != "sr"}
-    return AudioSettings(**{**taken, "sr": sr, "channels": options["channels"] or None})
+    chosen = {one.name: options[one.name] for one in fields(AudioSettings) if one.name != "sr"}
+    return AudioSettings(**{**chosen, "sr": sr, "channels": options["channels"] or None})
+
+
+# Layers
+
+
+def layer_options(config: type[LayerConfig]) -> dict[str, Option]:
+    """Return the options of a layer's arguments, by their names with underscores."""
+    hints = get_type_hints(config)
+    defaults = {one.name: one.default for one in fields(config)}
+    made = {
+        option.name or name: _option(option.name or name, option, hints[name], defaults[name])
+        for name, option in command_options(config).items()
+    }
+    return made | {name: made.pop(name) for name in _OF_ANY_LAYER if name in made}
+
+
+def _option(name: str, option: CommandOption, hint: Any, default: Any) -> Option:
+    attributes: dict[str, Any] = {"help": option.help, "is_usual": option.is_usual}
+    spelled = f"--{name.replace('_', '-')}"
+    if option.metavar is not None:
+        attributes["metavar"] = option.metavar
+    if default is None and option.default_text is not None:
+        attributes["show_default"] = option.default_text
+    else:
+        attributes["default"] = default
+    if hint is bool:
+        spelled = f"{spelled}/--no-{spelled[2:]}"
+    elif option.parse is not None:
+        attributes["type"] = parsed(option.parse)
+    elif option.choices:
+        attributes["type"] = click.Choice(option.choices)
+    elif hint in (int, int | None):
+        attributes["type"] = WholeNumber(int(option.at_least or 0))
+    elif option.above is not None:
+        attributes["type"] = click.FloatRange(min=option.above, min_open=True)
+    else:
+        attributes["type"] = click.FloatRange(min=option.at_least)
+    return feature_option(spelled, **attributes)
+
+
+def layer_config(config: type[LayerConfig], options: Mapping[str, Any], sr: int) -> LayerConfig:
+    """Return a layer's arguments from the options of a command line."""
+    arguments: dict[str, Any] = {
+        name: options[option.name or name] for name, option in command_options(config).items()
+    }
+    if "sr" in {one.name for one in fields(config)}:
+        arguments["sr"] = sr
+    return config(**arguments)
+
+
+def warn_of_layer(config: LayerConfig, result: RunResult) -> None:
+    """Warn of unusual arguments, with remedies; --verbose lists empty mel bands."""
+    for warning in config.warnings(lists_bands=result.is_detailed):
+        result.emit(Warned(warning))

@@ -1,22 +1,30 @@
-"""Signals that ask the process to end, as exceptions: finished work is kept, files are removed."""
+"""Signals that ask the process to end, as exceptions; executors of commands."""
 
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
 
 from kapre_cli.exit_codes import STOP_SIGNALS, Stopped
 from kapre_cli.version import PROGRAM
 
+if TYPE_CHECKING:
+    from kapre_cli.extract.executor import Executor
+
 Handler = Callable[[int, object], None]
 
+RESUME = "the same command with --resume goes on with what was kept"
+
 _HANDLED = (*STOP_SIGNALS, signal.SIGPIPE)
-# Modules in whose functions an exception could leave a lock taken, or be lost in a callback.
+# Modules in whose functions an exception could leave a lock locked, or be lost in a callback.
 _FRAGILE = ("kapre_cli.formats.hdf5_target", "threading", "weakref", "_weakrefset")
 # Modules that import others: modules in C may crash if an exception is raised meanwhile.
 _IMPORTING = ("importlib._bootstrap", "_frozen_importlib")
@@ -27,7 +35,7 @@ _HANDLER_SECONDS = 0.05  # a main thread that does not wait has run the handler 
 
 
 class _MainThread:
-    """Tells whether a signal may raise an exception at the main thread's current place.
+    """Decides whether a signal may raise an exception in the main thread now.
 
     Attributes:
         base: The main thread's frame from which :func:`interruptible_waits` resends signals;
@@ -36,11 +44,14 @@ class _MainThread:
 
     def __init__(self) -> None:
         self.base: FrameType | None = None
-        self._place: tuple[FrameType | None, int] = (None, 0)
+        self._position: tuple[FrameType | None, int] = (None, 0)
         self._since = 0.0
 
     def may_interrupt(self, frame: FrameType | None) -> bool:
-        """Return whether an exception may be raised; a thread that has not moved for long waits."""
+        """Return whether an exception may be raised in ``frame``.
+
+        A main thread that has not moved for long is waiting, and may be interrupted anywhere.
+        """
         while frame is not None and frame.f_globals is globals():
             frame = frame.f_back  # a second signal, within the handler of the first
         if frame is None or self.base is None:
@@ -50,9 +61,9 @@ class _MainThread:
             if outer.f_globals.get("__name__") in _IMPORTING:
                 return False
             outer = outer.f_back
-        place, now = (frame, frame.f_lasti), time.monotonic()
-        if place != self._place:
-            self._place, self._since = place, now
+        position, now = (frame, frame.f_lasti), time.monotonic()
+        if position != self._position:
+            self._position, self._since = position, now
         waits = now - self._since > _HANDLER_SECONDS / 2
         return waits or frame.f_globals.get("__name__") not in _FRAGILE
 
@@ -63,10 +74,10 @@ may_interrupt = _main_thread.may_interrupt
 
 @dataclass(frozen=True)
 class _ExitNow:
-    """Handler of a second request: ends the process before its files are removed or closed."""
+    """Handler of a second request: ends the process without removing its files."""
 
     remedy: str
-    first: float  # when the first request came
+    first: float  # time of the first request
 
     def __call__(self, number: int, _frame: object) -> None:
         if time.monotonic() - self.first > _SAME_REQUEST_SECONDS:
@@ -79,9 +90,9 @@ _remedies: list[str] = []  # for a second request, which has no effect without o
 
 @contextmanager
 def exit_on_second_signal(remedy: str) -> Iterator[None]:
-    """Let a second request end the process at once; only for this program's own process.
+    """Let a second request end the process at once, with ``remedy`` in its message.
 
-    The message names ``remedy``, which is what to do then.
+    Only for this program's own process.
     """
     _remedies.append(remedy)
     try:
@@ -92,9 +103,9 @@ def exit_on_second_signal(remedy: str) -> Iterator[None]:
 
 @contextmanager
 def stop_on_signals() -> Iterator[None]:
-    """Raise :class:`Stopped` in the main thread at the first signal of ``STOP_SIGNALS``.
+    """Raise :class:`Stopped` in the main thread at the first of ``STOP_SIGNALS``.
 
-    Further ones have no effect, because removing files takes a moment, but see
+    Further ones have no effect, so that files can be removed, but see
     :func:`exit_on_second_signal`. A signal that was ignored before, as by ``nohup``, stays ignored.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -124,7 +135,7 @@ def do_nothing(_number: int, _frame: object) -> None:
 
 
 def ignore_signals(numbers: Iterable[int] = _HANDLED, handler: Handler = do_nothing) -> None:
-    """Let signals have no effect any more, within :func:`stop_on_signals`: the work is done.
+    """Let further signals have no effect, within :func:`stop_on_signals`.
 
     They are not ignored by the system: Python would complain of one that has just arrived.
     """
@@ -136,7 +147,7 @@ def ignore_signals(numbers: Iterable[int] = _HANDLED, handler: Handler = do_noth
 
 @contextmanager
 def interruptible_waits() -> Iterator[None]:
-    """Ensure that signals are handled although the main thread waits, for example for a pipe.
+    """Ensure that signals are handled while the main thread waits, say for a pipe.
 
     Python runs a handler between two steps of the main thread. A signal that arrives after the last
     step and before the system call that waits is recorded, and nothing wakes the call. So a thread
@@ -152,7 +163,7 @@ def interruptible_waits() -> Iterator[None]:
     def resend() -> None:
         while number := os.read(recorded, 1):
             time.sleep(_HANDLER_SECONDS)
-            while number[0] in _HANDLED and _is_due(number[0]):
+            while number[0] in _HANDLED and _is_pending(number[0]):
                 signal.pthread_kill(main, number[0])
                 time.sleep(_HANDLER_SECONDS)
 
@@ -170,7 +181,35 @@ def interruptible_waits() -> Iterator[None]:
         os.close(recorded)
 
 
-def _is_due(number: int) -> bool:
+def _is_pending(number: int) -> bool:
     """Return whether a signal has a handler of this program that has not run."""
     handler = signal.getsignal(number)
     return callable(handler) and handler is not do_nothing and not isinstance(handler, _ExitNow)
+
+
+@contextmanager
+def executor(
+    n_jobs: int | None = None, remedy: str = RESUME, inherited: Collection[int] = ()
+) -> Iterator["Executor"]:
+    """Yield an executor. Signals interrupt waits within, and must not before.
+
+    Args:
+        n_jobs: Maximum number of workers; ``None``: one for each processor.
+        remedy: What to do should a second request end the process at once.
+        inherited: Descriptors of this process that workers read from.
+    """
+    if not click.get_current_context().obj:  # no worker may be forked
+        from kapre_cli.extract.executor import InProcess
+
+        with InProcess() as in_process, interruptible_waits():
+            yield in_process
+        return
+    from kapre_cli.extract.local_workers import LocalWorkers
+    from kapre_cli.osutil import n_processors
+
+    with (
+        LocalWorkers(n_jobs or n_processors(), inherited) as workers,
+        interruptible_waits(),
+        exit_on_second_signal(remedy),
+    ):
+        yield workers

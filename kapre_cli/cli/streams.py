@@ -1,6 +1,5 @@
-"""Standard output, whose reader may leave, and standard error, where a write never ends the run."""
+"""Standard output, whose reader may leave, and standard error, which never fails."""
 
-import fcntl
 import io
 import os
 import select
@@ -15,7 +14,7 @@ from typing import Any
 from kapre_cli.cli.signals import ignore_signals, may_interrupt
 from kapre_cli.errors import UsageError, wrap_os_errors
 from kapre_cli.exit_codes import Stopped
-from kapre_cli.osutil import discard, diverted, write_all
+from kapre_cli.osutil import discard, diverted, is_writable, write_all
 from kapre_cli.settings import OutputSettings
 from kapre_cli.text import printable
 
@@ -38,7 +37,7 @@ def open_standard_streams() -> None:
 
 
 def echo(line: str) -> None:
-    """Print a line at once, with unprintable characters escaped; raise OutputError on failure."""
+    """Print a line at once, in printable characters; raise OutputError on failure."""
     text = f"{printable(line)}\n"
     try:
         descriptor = sys.stdout.fileno()
@@ -61,15 +60,17 @@ def flush_stdout() -> None:
 
 def check_stdout_is_open(content: str, instead: str) -> None:
     """Raise UsageError if standard output is closed."""
-    if fcntl.fcntl(1, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
-        raise UsageError(f"standard output is closed: {content} cannot go there; name {instead}")
+    if not is_writable(1):
+        raise UsageError(
+            f"standard output is closed, so {content} cannot be written to it; name {instead}"
+        )
 
 
 @contextmanager
 def stop_when_reader_leaves(descriptor: int) -> Iterator[None]:
-    """Raise :class:`Stopped`, by SIGPIPE, in the block as soon as the reader of a pipe has left.
+    """Raise :class:`Stopped` in the block as soon as the reader of a pipe has left.
 
-    The main thread may be computing or waiting for an input, both of which may take long.
+    The signal is SIGPIPE. The main thread may compute or wait for an input for long.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # signals never reach this thread: writing fails then
@@ -109,13 +110,10 @@ def stop_when_reader_leaves(descriptor: int) -> Iterator[None]:
 
 @contextmanager
 def stdout_for_arrays(output: OutputSettings) -> Iterator[int | None]:
-    """Yield the descriptor of standard output if arrays are to go there, else ``None``.
+    """Yield the descriptor of standard output for arrays, ``None`` for other outputs.
 
-    Descriptor 1 itself is redirected, away from all code that might print.
-
-    Raises:
-        UsageError: If it is a terminal, or closed.
-        Stopped: If its reader leaves, by SIGPIPE.
+    Descriptor 1 itself is redirected, away from all code that might print. Raise UsageError if it
+    is a terminal or closed, Stopped (SIGPIPE) if its reader leaves.
     """
     if not output.is_stream:
         yield None
@@ -135,7 +133,7 @@ def stdout_for_arrays(output: OutputSettings) -> Iterator[int | None]:
 
 
 class _MessageFile(io.FileIO):
-    """A file whose writes never fail; ``n_lost`` counts the failed ones of all instances."""
+    """A file whose writes never fail; ``n_lost`` counts those lost by all instances."""
 
     n_lost = 0
 

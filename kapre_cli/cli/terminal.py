@@ -3,12 +3,13 @@
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from kapre_cli import events
 from kapre_cli.cli.event_lines import EventLines
+from kapre_cli.cli.options import error_text
 from kapre_cli.cli.progress import Clock, ComputeProgress, PhaseProgress, Status
 from kapre_cli.cli.streams import echo, stderr_to
 from kapre_cli.events import Event
@@ -16,6 +17,7 @@ from kapre_cli.inputs import Source
 from kapre_cli.interpreter import silence_tensorflow
 from kapre_cli.osutil import Resource, diverted
 from kapre_cli.text import printable
+from kapre_cli.version import PROGRAM
 
 if TYPE_CHECKING:
     from kapre_cli.cli.bar import Bar
@@ -32,12 +34,8 @@ class Terminal(Resource):
     TensorFlow's C++ code writes to file descriptor 2 regardless of its settings, so during a run
     that descriptor leads nowhere and messages go through a copy of it.
 
-    Args:
-        sources: The known inputs. ``None``: no audio is read.
-        grows: Whether more inputs may arrive.
-        quiet: Suppress bar, lines and notes.
-        verbose: Print details as well.
-        interval: Seconds from one line to the next.
+    ``sources`` are the known inputs, ``None`` if no audio is read; more may arrive if it ``grows``.
+    ``quiet`` suppresses bar, lines and notes, ``verbose`` adds details.
     """
 
     _bar: "Bar | None" = None
@@ -54,10 +52,11 @@ class Terminal(Resource):
     ) -> None:
         self._quiet = quiet
         self._clock = clock
-        self._lines = EventLines(self.say, quiet=quiet, verbose=verbose)
+        self._lines = EventLines(self.print_line, quiet=quiet, verbose=verbose)
+        self.failures = self._lines.failures
         self._lock = threading.RLock()  # guards what the showing thread reads
         self._phase: ComputeProgress | PhaseProgress | None = None
-        # What is done with the frequent events, whose fields are the arguments.
+        # Handlers of the frequent events, whose fields are their arguments.
         self._handlers: dict[type[Event], Callable[..., None]] = {}
         if sources is not None:
             known = () if quiet else sources
@@ -101,7 +100,7 @@ class Terminal(Resource):
             self._lines(event)
 
     def _wait(self) -> None:
-        """Show the state: no event will for a while."""
+        """Show the state now, since no event follows soon."""
         with self._lock:
             if isinstance(self._phase, ComputeProgress):
                 self._phase.waiting()
@@ -121,7 +120,7 @@ class Terminal(Resource):
             self._bar.refresh()
         if self._showing is None and not self._quiet:
             self._showing = threading.Thread(target=self._keep_showing, name="shown", daemon=True)
-            with suppress(RuntimeError):  # no more threads are allowed: those at work matter more
+            with suppress(RuntimeError):  # no more threads are allowed: the others matter more
                 self._showing.start()
 
     def _keep_showing(self) -> None:
@@ -133,28 +132,28 @@ class Terminal(Resource):
                 if self._bar is not None:
                     self._bar.refresh()
                 elif status is not None:
-                    self.say(status.line())
+                    self.print_line(status.line())
 
     def _status(self) -> Status | None:
         with self._lock:
-            return None if self._phase is None else self._phase.status()
+            return self._phase.status() if self._phase is not None else None
 
     def _above_bar(self, stream: TextIO) -> AbstractContextManager[Any]:
         return self._lock if self._bar is None else self._bar.external_write_mode(file=stream)
 
-    def say(self, message: str) -> None:
+    def print_line(self, message: str) -> None:
         """Print one message on a line of its own, above the bar."""
         with self._above_bar(sys.stderr):
-            sys.stderr.write(f"{printable(message)}\n")  # at once: others may write there as well
+            sys.stderr.write(f"{printable(message)}\n")  # one write: other processes write too
+
+    def print_error(self, error: Exception, more: str = "") -> None:
+        """Print an error that does not end the process, and how the run goes on."""
+        self.print_line(f"{PROGRAM}: Error: {error_text(error)}{more}")
 
     def echo(self, line: str) -> None:
         """Print a line on standard output, above the bar."""
         with self._above_bar(sys.stdout):
             echo(line)
-
-    def failures_by_kind(self) -> Iterator[str]:
-        """Yield a line for each kind of failure that many inputs have in common."""
-        return self._lines.failures_by_kind()
 
     def close(self) -> None:
         """Restore standard error."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kapre_cli.errors import StoredDataError
+from kapre_cli.errors import StoredArrayError, StoredDataError
 from kapre_cli.events import Observer, PhaseInputEnded, PhaseProgress, ignore
 from kapre_cli.formats.array_chunks import (
     ArrayChunks,
@@ -187,9 +187,10 @@ class StoredArray:
     def check_crc32(self, crc32: int) -> None:
         """Raise StoredDataError unless the stored checksum is ``crc32``."""
         if crc32 != self.metadata.crc32:
-            raise StoredDataError(
-                f"{quoted(self.key)} is damaged: its values have the CRC-32 {crc32:08x}, "
-                f"they were written with {self.metadata.crc32:08x}"
+            raise StoredArrayError(
+                self.key,
+                f"is damaged: its values have the CRC-32 {crc32:08x}, "
+                f"they were written with {self.metadata.crc32:08x}",
             )
 
     @contextmanager
@@ -197,7 +198,7 @@ class StoredArray:
         try:
             yield
         except (OSError, RuntimeError) as error:  # HDF5's errors are either
-            raise StoredDataError(f"{quoted(self.key)} cannot be read: {error}") from error
+            raise StoredArrayError(self.key, f"cannot be read: {error}") from error
 
     def __repr__(self) -> str:
         return f"<{quoted(self.key)} {dict(zip(self.axes, self.shape, strict=True))} {self.dtype}>"

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from h5py import h5a, h5d, h5g, h5l, h5o, h5s, h5t, h5z
 
-from kapre_cli.errors import StoredDataError
+from kapre_cli.errors import StoredArrayError, StoredDataError
 from kapre_cli.formats.array_chunks import RawChunks
 from kapre_cli.formats.features import BLOCK_VALUES, ChunkVisitor, Values
 from kapre_cli.formats.validation import MAX_METADATA_BYTES
@@ -53,14 +53,17 @@ _PART_BYTES = 4 * BLOCK_VALUES
 
 
 @contextmanager
-def wrap_hdf5_errors(what: str) -> Iterator[None]:
-    """Turn all errors of h5py for a damaged file into a StoredDataError."""
+def wrap_hdf5_errors(what: str = "", *, key: str | None = None) -> Iterator[None]:
+    """Turn all errors of h5py for a damaged file, or for one array, into a StoredDataError."""
     try:
         yield
     except StoredDataError:
         raise
     except (OSError, RuntimeError, LookupError, TypeError, ValueError, OverflowError) as error:
-        raise StoredDataError(f"{what} cannot be read: {error}") from error
+        reason = f"cannot be read: {error}"
+        if key is not None:
+            raise StoredArrayError(key, reason) from error
+        raise StoredDataError(f"{what} {reason}") from error
 
 
 def open_dataset(group: Any, name: str) -> Any:
@@ -70,16 +73,16 @@ def open_dataset(group: Any, name: str) -> Any:
     """
     dataset = _member(group, name)
     if not isinstance(dataset, h5d.DatasetID):
-        raise StoredDataError(f"{quoted(name)} is not a dataset")
+        raise StoredArrayError(name, "is not a dataset")
     creation = dataset.get_create_plist()
     if creation.get_layout() == h5d.VIRTUAL or creation.get_external_count():
-        raise StoredDataError(f"{quoted(name)} leads to another file")
+        raise StoredArrayError(name, "leads to another file")
     filters = [creation.get_filter(number)[0] for number in range(creation.get_nfilters())]
     if unknown := {*filters} - _STAGES.keys():
-        raise StoredDataError(f"{quoted(name)} is packed with unknown filters {unknown}")
+        raise StoredArrayError(name, f"is packed with unknown filters {unknown}")
     stages = [_STAGES[one] for one in filters]
     if stages != sorted(set(stages)):
-        raise StoredDataError(f"{quoted(name)} is packed with filters in the order {filters}")
+        raise StoredArrayError(name, f"is packed with filters in the order {filters}")
     return dataset
 
 
@@ -99,7 +102,7 @@ def _member(group: Any, name: str) -> Any:
     except (KeyError, RuntimeError) as error:
         raise StoredDataError(f"it has no {quoted(name)}") from error
     if link.type != h5l.TYPE_HARD:
-        raise StoredDataError(f"{quoted(name)} is a link to another place")
+        raise StoredArrayError(name, "is a link to another place")
     return h5o.open(group, raw)
 
 
@@ -158,7 +161,7 @@ class Hdf5Values(Values):
         kind = dataset.get_type()
         dtype = next((dtype for stored, dtype in _FLOATS if kind.equal(stored)), None)
         if dtype is None:
-            raise StoredDataError(f"{quoted(key)} is not of floating-point numbers")
+            raise StoredArrayError(key, "is not of floating-point numbers")
         self._key = key
         self._dataset = dataset
         self.dtype: np.dtype[Any] = dtype
@@ -194,7 +197,7 @@ class Hdf5Values(Values):
         chunk = self._packing[0]
         for start in product(*map(range, repeat(0), self.shape, chunk)):
             self._stored_bytes(start, prod(chunk) * self.dtype.itemsize)
-            with wrap_hdf5_errors(quoted(self._key)):
+            with wrap_hdf5_errors(key=self._key):
                 left_out, packed = self._dataset.read_direct_chunk(start)
             yield start, left_out, packed
 
@@ -210,23 +213,25 @@ class Hdf5Values(Values):
         n_bytes = n_values * self.dtype.itemsize
         n_stored = self._dataset.get_storage_size()
         if n_stored * (_HIGHEST_RATIO if packing else 1) < n_bytes:
-            raise StoredDataError(
-                f"{quoted(self._key)} declares {n_bytes:,} bytes of values and has {n_stored:,}"
+            raise StoredArrayError(
+                self._key, f"declares {n_bytes:,} bytes of values and has {n_stored:,}"
             )
         if not packing:
             return packing
         chunk = packing[0]
         if prod(chunk) > MAX_CHUNK_VALUES:
-            raise StoredDataError(
-                f"{quoted(self._key)} has chunks of {prod(chunk):,} values; "
-                f"this program reads at most {MAX_CHUNK_VALUES:,}"
+            raise StoredArrayError(
+                self._key,
+                f"has chunks of {prod(chunk):,} values; "
+                f"this program reads at most {MAX_CHUNK_VALUES:,}",
             )
         n_chunks = prod(-(-size // length) for size, length in zip(self.shape, chunk, strict=True))
         at_most = max(_MAX_SMALL_CHUNKS, n_values // _MIN_CHUNK_VALUES)
         if n_chunks > at_most:
-            raise StoredDataError(
-                f"{quoted(self._key)} has {n_chunks:,} chunks for {n_values:,} values; "
-                f"this program reads at most {at_most:,}"
+            raise StoredArrayError(
+                self._key,
+                f"has {n_chunks:,} chunks for {n_values:,} values; "
+                f"this program reads at most {at_most:,}",
             )
         return packing
 
@@ -253,18 +258,18 @@ class Hdf5Values(Values):
                 _, packed = self._dataset.read_direct_chunk(start)
                 with suppress(zlib.error):  # HDF5 raises an error there too
                     if len(zlib.decompressobj().decompress(packed, n_bytes + 1)) > n_bytes:
-                        raise StoredDataError(
-                            f"{quoted(self._key)} has a chunk that decompresses to more "
-                            f"than its {n_bytes:,} bytes"
+                        raise StoredArrayError(
+                            self._key,
+                            f"has a chunk that decompresses to more than its {n_bytes:,} bytes",
                         )
                 self._small.add(start)  # only these: memory grows with the bytes of the file
 
     def _stored_bytes(self, start: tuple[int, ...], n_bytes: int) -> int:
         """Return a chunk's bytes in the file; reject more than packing can produce."""
-        with wrap_hdf5_errors(quoted(self._key)):
+        with wrap_hdf5_errors(key=self._key):
             found = self._dataset.get_chunk_info_by_coord(start)
         if found.size > 2 * n_bytes + _MIN_PACKED_BYTES:
-            raise StoredDataError(f"{quoted(self._key)} has a chunk of {found.size:,} bytes")
+            raise StoredArrayError(self._key, f"has a chunk of {found.size:,} bytes")
         return int(found.size)
 
 

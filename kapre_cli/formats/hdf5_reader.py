@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from h5py import h5a, h5g, h5l, h5o
 
-from kapre_cli.errors import StoredDataError
+from kapre_cli.errors import StoredArrayError, StoredDataError
 from kapre_cli.formats.features import Features, StoredArray
 from kapre_cli.formats.hdf5_headers import DatasetHeader, FileWindow, HeaderReader, PlainValues
 from kapre_cli.formats.hdf5_index import INDEX, KEYS, TEXTS, Hdf5Index
@@ -34,7 +34,6 @@ from kapre_cli.formats.validation import (
 from kapre_cli.framing import spans
 from kapre_cli.inputs import folder_id, folders_of
 from kapre_cli.settings import LayerConfig
-from kapre_cli.text import quoted
 
 _ROOT_JSON = ("layer", "settings", "versions", "shard")
 _ATTRIBUTES = {"format", "format_version", *_ROOT_JSON}
@@ -129,11 +128,11 @@ class Hdf5Features(Features):
 
     def _read(self, key: str) -> StoredArray:
         """Return an array as HDF5 reads it, with every check."""
-        with wrap_hdf5_errors(quoted(key)):
+        with wrap_hdf5_errors(key=key):
             dataset = self._open(key)
             stored = read_attribute(dataset, INPUT)
             if not isinstance(stored, bytes):
-                raise StoredDataError(f"{quoted(key)} has no metadata")
+                raise StoredArrayError(key, "has no metadata")
             metadata = within_range(InputMetadata.from_dict(validated_json(stored)), self.root)
             self._index.check(key, metadata)
             values = Hdf5Values(key, dataset)

@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 import numpy as np
 import numpy.typing as npt
 
-from kapre_cli.errors import StoredDataError
+from kapre_cli.errors import StoredArrayError, StoredDataError
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.settings import LayerConfig
 from kapre_cli.settings.checks import MAX_CHANNELS, MAX_PATH_BYTES, MAX_SR
@@ -181,12 +181,10 @@ def check_shape(
 ) -> None:
     """Raise StoredDataError for a shape that is not the one of the layer."""
     if len(shape) != len(config.axes):
-        raise StoredDataError(
-            f"{quoted(key)} has {len(shape)} axes, its metadata names {len(config.axes)}"
-        )
+        raise StoredArrayError(key, f"has {len(shape)} axes, its metadata names {len(config.axes)}")
     expected = validated_shape(key, metadata, config)
     if shape != expected:
-        raise StoredDataError(f"{quoted(key)} has shape {shape}, its metadata declares {expected}")
+        raise StoredArrayError(key, f"has shape {shape}, its metadata declares {expected}")
 
 
 def validated_shape(key: str, metadata: InputMetadata, config: LayerConfig) -> tuple[int, ...]:
@@ -194,7 +192,7 @@ def validated_shape(key: str, metadata: InputMetadata, config: LayerConfig) -> t
     try:
         return _shape(config, metadata.n_samples, metadata.n_channels)
     except ValueError as error:
-        raise StoredDataError(f"{quoted(key)} cannot have been computed: {error}") from error
+        raise StoredArrayError(key, f"cannot have been computed: {error}") from error
 
 
 @lru_cache(maxsize=2**10)

@@ -1,4 +1,4 @@
-"""Compare two outputs key by key and value by value; no array need fit into memory."""
+"""Compare two outputs key by key and value by value, in chunks of arrays."""
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,8 +16,7 @@ from kapre_cli.errors import StoredDataError
 from kapre_cli.events import Observer, PhaseInputEnded, PhaseStarted, ignore
 from kapre_cli.exit_codes import ExitCode
 from kapre_cli.formats.features import ChunkVisitor, Features, StoredArray, stored_array
-from kapre_cli.inspect import opened, seconds_of, total_of
-from kapre_cli.inspect.texts import reason
+from kapre_cli.inspect import opened, reason_of, seconds_of, total_of
 from kapre_cli.settings import LayerConfig, checks
 from kapre_cli.text import counted, printable, quoted
 
@@ -46,11 +45,7 @@ EXACT = Tolerance()
 
 
 class Deviation(NamedTuple):
-    """Two values that differ, at ``position``, by the names of the axes.
-
-    Attributes:
-        by: The difference; infinity if only one of them is NaN.
-    """
+    """Two values at a position, and their difference; infinity if only one is NaN."""
 
     by: float
     one: float
@@ -66,7 +61,7 @@ class ArrayDiff:
         n_beyond: Number of values that differ by more than the tolerance.
         absolute: The values that differ most; ``None`` if none do.
         relative: Likewise, as a fraction of the other array's value.
-        peak: The largest magnitude in the other array, NaN aside.
+        peak: The largest magnitude in the other array, without NaN.
     """
 
     n_values: int = 0
@@ -96,7 +91,7 @@ def difference(
     tolerance: Tolerance,
     visit: ChunkVisitor | None = None,
 ) -> ArrayDiff:
-    """Compare two arrays of one shape, chunk by chunk; the order of their axes may differ.
+    """Compare two arrays of one shape by chunks; the order of their axes may differ.
 
     ``config`` is the layer of ``one``, whose chunks are passed to ``visit`` after the comparison.
     Raise StoredDataError if an array cannot be read.
@@ -120,7 +115,7 @@ def _add(
     starts: dict[str, int],
     tolerance: Tolerance,
 ) -> None:
-    """Add a chunk of both arrays, which begins at ``starts`` along each axis."""
+    """Add a chunk of both arrays, which starts at ``starts`` along each axis."""
     diff.n_values += values.size
     diff.peak = float(np.fmax(diff.peak, np.fmax.reduce(np.abs(others), axis=None)))
     if values.dtype == others.dtype and values.tobytes() == others.tobytes():
@@ -146,7 +141,7 @@ def _larger(
     if by[index] <= (before.by if before is not None else 0.0):
         return before
     position = {
-        axis: start + int(place) for (axis, start), place in zip(starts.items(), index, strict=True)
+        axis: start + int(i) for (axis, start), i in zip(starts.items(), index, strict=True)
     }
     return Deviation(float(by[index]), float(one[index]), float(other[index]), position)
 
@@ -163,7 +158,7 @@ def deviation_text(deviation: Deviation, features: Features, array: StoredArray)
 
 
 class Largest(NamedTuple):
-    """The largest difference between the two arrays of an input, as a number and as text."""
+    """The largest difference of the two arrays of an input, as number and as text."""
 
     by: float
     text: str
@@ -178,9 +173,7 @@ class Comparison:
     """How two outputs differ.
 
     Attributes:
-        settings: Arguments and settings that differ, with both values.
-        versions: Versions of programs and libraries that differ, with both values.
-        n_same: Number of inputs with the same values in both.
+        settings: Arguments and settings that differ, with both values; so are ``versions``.
         n_within: Number of inputs with differences within the tolerance.
         n_beyond: Number of inputs with larger differences.
         incomparable: Keys of arrays that cannot be compared, with the reasons.
@@ -215,17 +208,15 @@ class Comparison:
         if diff.absolute is None or diff.relative is None:
             self.n_same += 1
             return
-        absolute, relative = text(diff.absolute), text(diff.relative)
-        name, by = quoted(key), diff.absolute.by
-        self.absolute = max(self.absolute, Largest(by, f"{name}: {absolute}"), key=_size)
-        self.relative = max(
-            self.relative, Largest(diff.relative.by, f"{name}: {relative}"), key=_size
-        )
+        name, by, by_text = quoted(key), diff.absolute.by, text(diff.absolute)
+        relative = Largest(diff.relative.by, f"{name}: {text(diff.relative)}")
+        self.absolute = max(self.absolute, Largest(by, f"{name}: {by_text}"), key=_size)
+        self.relative = max(self.relative, relative, key=_size)
         if not diff.n_beyond:
             self.n_within += 1
             return
         self.n_beyond += 1
-        line = f"{name}: {diff.n_beyond:,} of {diff.n_values:,} values, by up to {absolute}"
+        line = f"{name}: {diff.n_beyond:,} of {diff.n_values:,} values, by up to {by_text}"
         self.worst = heapq.nlargest(_N_WORST, [*self.worst, Largest(by, line)], key=_size)
 
 
@@ -234,9 +225,7 @@ def compare(
 ) -> Comparison:
     """Compare two outputs, of any formats.
 
-    Raises:
-        UsageError: If nothing is at one of the paths.
-        StoredDataError: If one of them is not a valid output of this program.
+    Raise UsageError if one of them is missing, StoredDataError if it is invalid.
     """
     found = Comparison(one, other, tolerance)
     with opened(one) as first, opened(other) as second:
@@ -249,18 +238,16 @@ def compare(
         emit(PhaseStarted("checking", len(common), total_of(seconds, common)))
         for key in common:
             try:
-                ours, theirs = first[key], second[key]
-                if ours.has_bytes_of(theirs):
+                a, b = first[key], second[key]
+                if a.has_bytes_of(b):
                     found.n_same += 1
-                elif (why := why_incomparable(ours, theirs)) is None:
-                    diff = difference(
-                        ours, theirs, first.layer, tolerance, ours.progress_visitor(emit)
-                    )
-                    found.add(key, diff, partial(deviation_text, features=first, array=ours))
+                elif (why := why_incomparable(a, b)) is None:
+                    diff = difference(a, b, first.layer, tolerance, a.progress_visitor(emit))
+                    found.add(key, diff, partial(deviation_text, features=first, array=a))
                 else:
                     found.incomparable[key] = why
             except StoredDataError as error:
-                found.incomparable[key] = reason(key, error)
+                found.incomparable[key] = reason_of(error, key)
             emit(PhaseInputEnded(seconds.get(key, 0.0)))
     return found
 
@@ -286,11 +273,8 @@ def comparison_lines(found: Comparison) -> Iterator[str]:
         yield from _first(f"only in {quoted(path)}", map(quoted, keys), len(keys))
     incomparable = (f"{quoted(key)}: {why}" for key, why in found.incomparable.items())
     yield from _first("not comparable", incomparable, len(found.incomparable))
-    allowed = " + ".join(
-        f"{name} {value:g}"
-        for name, value in (("atol", found.tolerance.atol), ("rtol", found.tolerance.rtol))
-        if value
-    )
+    tolerances = {"atol": found.tolerance.atol, "rtol": found.tolerance.rtol}
+    allowed = " + ".join(f"{name} {value:g}" for name, value in tolerances.items() if value)
     beyond = f"beyond {allowed}" if allowed else "different"
     yield from _first(beyond, (one.text for one in found.worst), found.n_beyond)
     if found.absolute.text:
@@ -307,7 +291,7 @@ def comparison_lines(found: Comparison) -> Iterator[str]:
 
 
 def _first(heading: str, lines: Iterable[str], number: int) -> Iterator[str]:
-    """Yield a heading, the first few lines and how many of ``number`` are left; nothing for 0."""
+    """Yield a heading, the first few lines and the number of others; nothing for 0."""
     if number:
         yield f"{heading}: {counted(number, 'input')}"
     for line in islice(lines, _N_WORST):

@@ -1,4 +1,4 @@
-"""Recompute inputs of an output from their audio, and compare the results with its arrays."""
+"""Recompute inputs of an output from their audio, and compare the results."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -58,10 +58,7 @@ Item = TypeVar("Item")
 
 
 def check_audio(features: Features, audio: Path) -> None:
-    """Check that ``audio`` is the folder of the keys, or the file of the only input.
-
-    Raise UsageError if it is missing, a file for several inputs, or a folder that has none of them.
-    """
+    """Raise UsageError unless ``audio`` is the only input's file, or has an input."""
     if not audio.exists():
         raise UsageError(f"there is no audio at {quoted(audio)}")
     if audio.is_dir():
@@ -85,7 +82,7 @@ def _check_folder(features: Features, audio: Path) -> None:
     named = ", ".join(quoted(path) for path in missing[:_NAMED])
     more = ", ..." if len(missing) > _NAMED else ""
     near = next(_near_folders(features, audio, missing[0]), None)
-    hint = f"; {quoted(near)} may be meant, where {quoted(missing[0])} is" if near else ""
+    hint = f"; did you mean {quoted(near)}, where {quoted(missing[0])} is?" if near else ""
     raise UsageError(
         f"none of the inputs of {quoted(features.path)} lies in the folder {quoted(audio)}; "
         f"looked for: {named}{more}{hint}"
@@ -104,7 +101,7 @@ def _near_folders(features: Features, audio: Path, path: str) -> Iterator[Path]:
 
 
 def sample_evenly(items: Sequence[Item], number: int) -> list[Item]:
-    """Return ``number`` evenly spaced items, both ends included; all if there are no more.
+    """Return ``number`` evenly spaced items, with both ends, or all items if fewer.
 
     >>> sample_evenly(range(100), 4), sample_evenly("ab", 4)
     ([0, 33, 66, 99], ['a', 'b'])
@@ -112,7 +109,7 @@ def sample_evenly(items: Sequence[Item], number: int) -> list[Item]:
     if number >= len(items):
         return list(items)
     last = len(items) - 1
-    return [items[last * place // max(number - 1, 1)] for place in range(number)]
+    return [items[last * i // max(number - 1, 1)] for i in range(number)]
 
 
 @dataclass
@@ -136,7 +133,7 @@ class Recomputation:
     n_inputs: int = 0
 
     def __post_init__(self) -> None:
-        """Compare the versions of programs and libraries: the same ones compute the same bits."""
+        """Compare the versions of libraries: the same ones compute the same bits."""
         self._root = self.features.root
         versions = OutputMetadata.of(self._settings(Path("recomputed"))).versions
         self._is_exact = versions == self._root.versions
@@ -152,7 +149,7 @@ class Recomputation:
         return f"to within {_FRACTION_OF_PEAK:g} of the largest value"
 
     def check(self, keys: Sequence[str]) -> None:
-        """Recompute inputs and report faults; raise StoredDataError if the layer is too large."""
+        """Recompute inputs and report faults; raise StoredDataError for a huge layer."""
         check_buildable(self._root.layer)
         self.emit(PhaseStarted("checking", len(keys), total_of(self.seconds, keys)))
         for chunk in self._chunks(keys):
@@ -183,7 +180,7 @@ class Recomputation:
         """Return the source of an input; raise AudioReadError if its bytes have changed."""
         path = os.path.join(self.audio, path_of(key)) if self.audio.is_dir() else str(self.audio)
         if not os.path.lexists(path):
-            raise AudioReadError(f"its source {quoted(path)} is gone")
+            raise AudioReadError(f"its source {quoted(path)} is missing")
         try:
             same = sha256_of(path) == sha256
         except AudioReadError as error:
@@ -201,11 +198,11 @@ class Recomputation:
         errors = {failure.result.key: failure.error for failure in result.failures or ()}
         recomputed = open_features(path) if result.n_written else None
         for source, number in zip(chunk, numbered, strict=True):
-            stored = self.features[source.key]
+            why: Text | str | None
             if recomputed is None or number.key not in recomputed:
-                why: Text | str | None = Text("cannot be recomputed: ", errors[number.key])
+                why = Text("cannot be recomputed: ", errors[number.key])
             else:
-                why = self._differs(stored, recomputed[number.key])
+                why = self._differs(self.features[source.key], recomputed[number.key])
             if why is not None:
                 self.on_fault(source.key, why)
             self.emit(PhaseInputEnded(self.seconds.get(source.key, 0.0)))
@@ -228,11 +225,10 @@ class Recomputation:
                 return f"its reference_db is {before:.7g}, recomputed {after:.7g}"
         diff = difference(stored, recomputed, self._root.layer, EXACT)
         deviation = diff.absolute
-        rounding = float(np.finfo(self._root.dtype).eps)
-        allowed = (_FRACTION_OF_PEAK + rounding) * diff.peak
         tolerance = self._root.layer.values.tolerance
-        if tolerance is not None:
-            allowed = tolerance + rounding * diff.peak
+        if tolerance is None:
+            tolerance = _FRACTION_OF_PEAK * diff.peak
+        allowed = tolerance + float(np.finfo(self._root.dtype).eps) * diff.peak
         if deviation is None or (not self._is_exact and deviation.by <= allowed):
             return None
         return (

@@ -22,8 +22,7 @@ from kapre_cli.exit_codes import ExitCode
 from kapre_cli.extract.executor import Executor
 from kapre_cli.formats.features import StoredArray
 from kapre_cli.formats.metadata import OutputMetadata
-from kapre_cli.inspect import opened, seconds_of, total_of
-from kapre_cli.inspect.texts import reason
+from kapre_cli.inspect import opened, reason_of, seconds_of, total_of
 from kapre_cli.text import Text, counted, quoted
 
 SAMPLE = 10  # inputs that are recomputed by default
@@ -34,9 +33,8 @@ class VerifyResult:
     """The result of verifying an output.
 
     Attributes:
-        emit: Receives each fault as it is found.
         faulty: The keys of inputs with faults.
-        n_unexpected: Number of unexpected objects, and of faults of the output as a whole.
+        n_unexpected: Number of unexpected objects, and of faults of the entire output.
         n_recomputed: Number of recomputed inputs.
         tolerance: How close these had to be, as text; empty if none was to be recomputed.
     """
@@ -61,15 +59,13 @@ class VerifyResult:
 
     def summary(self) -> str:
         """Return the closing line."""
-        n_faulty = len(self.faulty)
-        counts = [f"{self.n_inputs - n_faulty:,} correct", f"{n_faulty:,} wrong"]
+        inputs, n_faulty = counted(self.n_inputs, "input"), len(self.faulty)
+        counts = f"{self.n_inputs - n_faulty:,} correct, {n_faulty:,} wrong"
         if self.n_unexpected:
-            counts.append(f"{self.n_unexpected:,} unexpected")
-        recomputed = (
-            f"; {self.n_recomputed:,} recomputed, {self.tolerance}" if self.tolerance else ""
-        )
-        inputs = counted(self.n_inputs, "input")
-        return f"{quoted(self.path)}: {inputs}: {', '.join(counts)}{recomputed}"
+            counts += f", {self.n_unexpected:,} unexpected"
+        if self.tolerance:
+            counts += f"; {self.n_recomputed:,} recomputed, {self.tolerance}"
+        return f"{quoted(self.path)}: {inputs}: {counts}"
 
 
 def verify(
@@ -79,7 +75,7 @@ def verify(
     emit: Observer = ignore,
     executor: Executor | None = None,
 ) -> VerifyResult:
-    """Compare an output with its own metadata, and some or all inputs with their audio.
+    """Compare an output with its metadata, and some or all inputs with their audio.
 
     Every array is read once, in chunks; ``emit`` receives faults and progress. ``against`` is the
     folder that the keys lie in, or the one file: ``sample`` evenly spaced inputs (``None``: all)
@@ -88,7 +84,7 @@ def verify(
 
     Raises:
         UsageError: If nothing is at ``path`` or ``against``.
-        StoredDataError: If the output as a whole is invalid, its frequencies included.
+        StoredDataError: If the entire output is invalid, its frequencies included.
         OutputError: If the temporary folder cannot be written.
     """
     with opened(path) as features:
@@ -102,9 +98,9 @@ def verify(
         emit(PhaseStarted("checking", len(features), total_of(seconds, seconds)))
         for key in features:
             try:
-                _check(features[key], features.root, emit)
+                _check_array(features[key], features.root, emit)
             except StoredDataError as error:
-                result.add_fault(key, reason(key, error))
+                result.add_fault(key, reason_of(error, key))
             emit(PhaseInputEnded(seconds.get(key, 0.0)))
         try:
             for name in features.unexpected_files():
@@ -125,17 +121,16 @@ def verify(
     return result
 
 
-def _check(array: StoredArray, root: OutputMetadata, emit: Observer) -> None:
-    """Compare an array, whose shape has been checked, with its metadata; raise StoredDataError."""
+def _check_array(array: StoredArray, root: OutputMetadata, emit: Observer) -> None:
+    """Raise StoredDataError unless an array's type, times and values are valid."""
     if array.dtype.newbyteorder("<") != np.dtype(root.dtype).newbyteorder("<"):
-        raise StoredDataError(f"it is of {array.dtype.name}, the settings say {root.dtype}")
+        raise StoredDataError(f"it is of {array.dtype.name}, the settings have {root.dtype}")
     metadata = array.metadata
     times = root.layer.framing.times(metadata.n_samples, metadata.sr)
     if times != (metadata.time_start, metadata.time_step):
         raise StoredDataError(
-            f"its frames are said to begin at {metadata.time_start} s, every "
-            f"{metadata.time_step} s; "
-            f"of its layer they begin at {times[0]} s, every {times[1]} s"
+            f"its metadata has frames from {metadata.time_start} s on, every "
+            f"{metadata.time_step} s; its layer has them from {times[0]} s on, every {times[1]} s"
         )
     expected = root.layer.values
     lowest, highest = expected.lowest, expected.highest

@@ -1,17 +1,25 @@
-"""``kapre-extract info``, ``verify`` and ``compare``."""
+"""The commands on outputs: ``info``, ``verify``, ``compare`` and ``merge``."""
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from kapre_cli.cli.command import Command
-from kapre_cli.cli.error_text import error_text
-from kapre_cli.cli.executors import executor
-from kapre_cli.cli.options import Option, WholeNumber
-from kapre_cli.cli.signals import interruptible_waits
+from kapre_cli.cli.options import Group, Option, WholeNumber, error_text
+from kapre_cli.cli.run_options import OVERWRITE, QUIET, SCALES, format_option, output_option
+from kapre_cli.cli.signals import executor, ignore_signals, interruptible_waits
 from kapre_cli.cli.streams import echo
-from kapre_cli.errors import NotAnOutputError, UsageError
-from kapre_cli.text import quoted
+from kapre_cli.errors import NotAnOutputError, OutputError, StoredDataError, UsageError
+from kapre_cli.exit_codes import Stopped
+from kapre_cli.run_result import RunResult
+from kapre_cli.settings import OutputSettings
+from kapre_cli.settings.run import format_of, output_path
+from kapre_cli.text import counted, quoted
+from kapre_cli.version import PROGRAM
+
+_SHOWN = 4  # inputs, in a message
 
 
 def _output_argument(name: str = "output", metavar: str = "OUTPUT") -> click.Argument:
@@ -29,7 +37,7 @@ def _output_argument(name: str = "output", metavar: str = "OUTPUT") -> click.Arg
 )
 @interruptible_waits()
 def info(output: Path, keys: tuple[str, ...], as_json: bool) -> int:
-    """Summarize OUTPUT: layer, settings, sizes, and the inputs that differ from the rest.
+    """Summarize OUTPUT: layer, settings, sizes, and inputs that differ from the rest.
 
     KEYs select single inputs. If OUTPUT is a recording, its header is shown. No array is read.
 
@@ -46,29 +54,22 @@ def info(output: Path, keys: tuple[str, ...], as_json: bool) -> int:
       kapre-extract info sample_audio/bird.flac
     """  # noqa: D301 - Click needs the backspace itself
     from kapre_cli.formats.metadata import dumps
-    from kapre_cli.inspect.summary import summary  # NumPy only where it is needed
-    from kapre_cli.inspect.texts import input_lines, summary_lines
+    from kapre_cli.inspect import summary  # NumPy only where it is needed
 
     try:
-        description = summary(output, keys)
+        description = summary.summary(output, keys)
+        if keys:
+            parts = [summary.input_lines(one, description["axes"]) for one in description["inputs"]]
+        else:
+            parts = [summary.summary_lines(description)]
     except NotAnOutputError:
-        from kapre_cli.inspect.recording import recording, recording_lines
-
         if keys:
             raise UsageError(
                 f"{quoted(output)} is a recording, not an output: it has no keys"
             ) from None
-        header = recording(output, error_text)
-        echo(dumps(header) if as_json else "\n".join(recording_lines(header)))
-        return 0
-    if as_json:
-        echo(dumps(description))
-        return 0
-    if keys:
-        parts = [input_lines(one, description["axes"]) for one in description["inputs"]]
-    else:
-        parts = [summary_lines(description)]
-    echo("\n\n".join("\n".join(part) for part in parts))
+        description = summary.recording(output, error_text)
+        parts = [summary.recording_lines(description)]
+    echo(dumps(description) if as_json else "\n\n".join("\n".join(part) for part in parts))
     return 0
 
 
@@ -108,7 +109,7 @@ def verify(output: Path, against: Path | None, sample: int | None, recompute_all
     """  # noqa: D301 - Click needs the backspace itself
     if against is None and (sample is not None or recompute_all):
         raise click.UsageError(
-            "--sample and --all say how many inputs are recomputed: add --against."
+            "--sample and --all are about the inputs to recompute: add --against."
         )
     if sample is not None and recompute_all:
         raise click.UsageError("--sample and --all exclude one another.")
@@ -126,11 +127,11 @@ def verify(output: Path, against: Path | None, sample: int | None, recompute_all
         with Terminal() as terminal:
 
             def show(event: Event) -> None:
-                is_fault = isinstance(event, FaultEvent)
-                if is_fault and (line := event_text(event)) is not None:
-                    terminal.echo(line)
-                else:
+                text = event_text(event) if isinstance(event, FaultEvent) else None
+                if text is None:
                     terminal(event)
+                else:
+                    terminal.echo(text)
 
             result = inspection.verify(output, against, number, show, computing)
         echo(result.summary())
@@ -184,3 +185,87 @@ def compare(one: Path, other: Path, rtol: float, atol: float) -> int:
         found = compared(one, other, tolerance, terminal)
     echo("\n".join(comparison_lines(found)))
     return found.exit_code
+
+
+@click.command(
+    cls=Command,
+    params=[
+        click.Argument(["inputs"], nargs=-1, required=True, type=click.Path(path_type=Path)),
+        output_option(is_stream=False),
+        OVERWRITE,
+        format_option(is_stream=False),
+        SCALES,
+        Option(
+            "--allow-missing",
+            group=Group.CHECKS,
+            help="Merge shards although some of them are missing.",
+        ),
+        QUIET,
+    ],
+    short_help="Merge outputs into one.",
+)
+@interruptible_waits()
+def merge(
+    inputs: tuple[Path, ...],
+    output: str | None,
+    format_: str | None,
+    dimension_scales: bool,
+    overwrite: bool,
+    allow_missing: bool,
+    quiet: bool,
+) -> int:
+    """Merge INPUTS, outputs of one layer and the same settings, into one output.
+
+    All shards of a run give the same bytes as a run without shards, in any order. An existing
+    output is never replaced if it has arrays that INPUTS lack.
+
+    \b
+    Two shards of a run, and the output of both:
+      kapre-extract melspectrogram sample_audio -o part-1.h5 --shard 1/2
+      kapre-extract melspectrogram sample_audio -o part-2.h5 --shard 2/2
+      kapre-extract merge part-*.h5 -o all.h5
+    """  # noqa: D301 - Click needs the backspace itself
+    if output is None:
+        raise click.UsageError(f"Missing option '-o': {_with_output(inputs)}")
+    if output == "-":
+        raise click.UsageError(
+            "Outputs cannot be merged into standard output (-). A folder called - is ./-"
+        )
+    from kapre_cli import merge as merging
+    from kapre_cli.cli.terminal import Terminal  # not needed for --help
+
+    settings = OutputSettings(
+        path=output_path(output),
+        format=format_ or format_of(output, streams=False),
+        dimension_scales=dimension_scales,
+        overwrite=overwrite,
+    )
+    with Terminal(quiet=quiet) as terminal:
+        result = RunResult(terminal)
+        try:
+            merging.merge(settings, inputs, result, allow_missing=allow_missing)
+        except UsageError:  # a recording among the inputs is a StoredDataError too
+            raise
+        except (OutputError, StoredDataError) as error:
+            terminal.print_error(error)
+            result.is_broken = True
+        except Stopped:
+            if not result.output:
+                raise  # else the output is complete: nothing was left to stop
+        ignore_signals()
+    end = "no output is written or changed"
+    if result.output:
+        end = f"{counted(result.n_written, 'array')} -> {quoted(output)}"
+    if not quiet:
+        click.echo(f"{counted(len(inputs), 'output')}: {end}", err=True)
+    return result.exit_code
+
+
+def _with_output(inputs: Sequence[Path]) -> str:
+    """Return the corrected command; a first name that does not exist was the output."""
+    output = "OUTPUT"
+    if len(inputs) > 1 and not inputs[0].exists():
+        output, inputs = shlex.quote(str(inputs[0])), inputs[1:]
+    named = " ".join(shlex.quote(str(path)) for path in inputs[:_SHOWN])
+    more = " ..." if len(inputs) > _SHOWN else ""
+    return f"name the output with -o: {PROGRAM} merge {named}{more} -o {output}"
