@@ -78,7 +78,7 @@ def test_a_shard_goes_through_json_and_its_name_unchanged(shard: Shard) -> None:
         ("\N{ARABIC-INDIC DIGIT ONE}/4", "A shard is I/N"),
         ("", "A shard is I/N"),
         ("1/" + "9" * 5000, "A shard is I/N"),
-        ("1/1000001", "`of` must be an integer from 1 to 1000000"),
+        ("1/1000001", "There are at most 1,000,000 shards"),
     ],
 )
 def test_what_is_no_shard_is_a_usage_error(text: str, message: str, program: Any) -> None:

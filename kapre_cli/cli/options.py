@@ -91,7 +91,7 @@ class Option(click.Option):
 
 
 def as_option(argument: Argument) -> str:
-    """Spell an argument as the command line does.
+    """Spell an argument as the option of a command; one that is no option as in Python.
 
     >>> as_option(Argument("n_dft", 512)), as_option(Argument("overwrite", True))
     ('--n-dft 512', '--overwrite')
@@ -100,6 +100,9 @@ def as_option(argument: Argument) -> str:
     """
     name = _other_names().get(argument.name, argument.name).replace("_", "-")
     value = argument.value
+    ctx = click.get_current_context(silent=True)
+    if ctx is not None and name not in _option_names(ctx.find_root().command):
+        return str(argument)
     if value is ... or value is True:
         return f"--{name}"
     if value is False:
@@ -115,6 +118,11 @@ def _other_names() -> dict[str, str]:
         options = command_options(LAYERS[name])
         others |= {name: option.name for name, option in options.items() if option.name}
     return others
+
+
+def _option_names(program: click.Command) -> set[str]:
+    commands = program.commands.values() if isinstance(program, click.Group) else [program]
+    return {name for command in commands for name in long_names(command)}
 
 
 def error_text(error: object) -> str:

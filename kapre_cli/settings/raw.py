@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from kapre_cli.errors import SettingsError
 from kapre_cli.settings import checks
 from kapre_cli.settings.checks import MAX_CHANNELS, MAX_SR
 
@@ -55,7 +56,10 @@ class RawFormat:
         except ValueError as error:
             rule = f"ENCODING,RATE,CHANNELS with whole numbers ({error})"
             raise checks.invalid("raw_format", rule, text) from None
-        return cls(encoding.lower(), *numbers)
+        try:
+            return cls(encoding.lower(), *numbers)
+        except SettingsError as error:  # of a part, which is no argument of the caller
+            raise SettingsError(str(error)) from None
 
     def __str__(self) -> str:
         return f"{self.encoding},{self.sr},{self.n_channels}"

@@ -54,6 +54,10 @@ class Shard:
                 f"A shard is I/N, the I-th of N, as in 2/10. Received: {quoted(text)}"
             )
         index, of = map(int, named.groups())
+        if of > MAX_SHARDS:
+            raise SettingsError(
+                f"There are at most {MAX_SHARDS:,} shards. Received: {quoted(text)}"
+            )
         if not 1 <= index <= of:
             raise SettingsError(
                 f"Shards are counted from 1: of {of:,} they are 1/{of} to {of}/{of}. "
