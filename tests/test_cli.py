@@ -127,28 +127,31 @@ USAGE = {
         "'44100.5' is not a whole number",
     ),
     "power of 0": (["spectrogram", "audio", "-o", "x.h5", "--power", "0"], "'--power': 0.0 is not"),
-    "far hop": (["spectrogram", "audio", "-o", "x.h5", "--n-hop", "10" * 9], "`n_hop` must be"),
+    "far hop": (["spectrogram", "audio", "-o", "x.h5", "--n-hop", "10" * 9], "--n-hop must be"),
     "huge batch": (
         ["spectrogram", "audio", "-o", "x.h5", "--batch-size", "10" * 5],
-        "`batch_size` frames must be at most 268,435,456 samples (1 GiB)",
+        "--batch-size frames must be at most 268,435,456 samples (1 GiB)",
     ),
     "root": (["spectrogram", "audio", "-o", "x.h5", "--root", "audio/a.wav"], "is not a folder"),
     "empty path": (["spectrogram", "", "-o", "x.h5"], "an input is an empty path"),
     "padding": (["spectrogram", "audio", "-o", "x.h5", "--padding", "full"], "'full' is not one"),
     "above Nyquist": (
         ["melspectrogram", "audio", "-o", "x.h5", "--fmax", "4001"],
-        "`fmax` must not be above the Nyquist rate, sr / 2. Received: fmax=4001, sr=8000",
+        "above the Nyquist rate, half of the sample rate. Received: --fmax 4001, --sr 8000",
     ),
     "fmin over fmax": (
         ["melspectrogram", "audio", "-o", "x.h5", "--fmin", "500", "--fmax", "400"],
-        "`fmin` must be below `fmax`. Received: fmin=500, fmax=400",
+        "--fmin must be below --fmax. Received: --fmin 500, --fmax 400",
     ),
     "norm": (["melspectrogram", "audio", "-o", "x.h5", "--norm", "area"], "'area' is not 'slaney'"),
-    "negative norm": (["melspectrogram", "audio", "-o", "x.h5", "--norm", "-3"], "norm=-3"),
+    "negative norm": (
+        ["melspectrogram", "audio", "-o", "x.h5", "--norm", "-3"],
+        "Received: --norm -3",
+    ),
     "mel option": (["spectrogram", "audio", "-o", "x.h5", "--n-mels", "3"], "No such option"),
     "channel twice": (
         ["spectrogram", "audio", "-o", "x.h5", "--channel", "1", "--channel", "1"],
-        "`channels` must be different from one another",
+        "--channel must be different from one another. Received: --channel 1 --channel 1",
     ),
     "npy for two": (["spectrogram", "audio", "-o", "x.npy"], "there are 2 inputs"),
     "compressed npy": (
@@ -219,7 +222,7 @@ USAGE = {
     ),
     "raw format": (
         ["spectrogram", "audio/a.wav", "-o", "x.h5", "--raw-format", "s16le,44100"],
-        "Received: raw_format='s16le,44100'",
+        "--raw-format must be ENCODING,RATE,CHANNELS. Received: --raw-format s16le,44100",
     ),
     "raw encoding": (
         ["spectrogram", "audio/a.wav", "-o", "x.h5", "--raw-format", "s17le,44100,1"],

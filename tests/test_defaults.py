@@ -207,7 +207,7 @@ REFUSED = {
     "n-dft = inf": "n-dft: inf is not a whole number",
     "sr = 44100.5": "sr: 44100.5 is not a whole number; sample rates of files are whole numbers",
     "channel = [0, 1.5]": "channel: 1.5 is not a whole number",
-    'raw-format = "u8,44100.5,1"': "raw-format: `raw_format` must be ENCODING,RATE,CHANNELS "
+    'raw-format = "u8,44100.5,1"': "raw-format: --raw-format must be ENCODING,RATE,CHANNELS "
     "with whole numbers ('44100.5' is not a whole number)",
     'n-dft = "3"': 'n-dft must be an integer, not "3"',
     'power = "3"': 'power must be a number, not "3"',

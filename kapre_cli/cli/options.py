@@ -107,7 +107,9 @@ def as_option(argument: Argument) -> str:
         return f"--{name}"
     if value is False:
         return f"--no-{name}"
-    return f"--{name} {value:.15g}" if isinstance(value, float) else f"--{name} {value}"
+    values = value if isinstance(value, tuple) else (value,)
+    texts = (f"{one:.15g}" if isinstance(one, float) else str(one) for one in values)
+    return " ".join(f"--{name} {text}" for text in texts)
 
 
 @cache

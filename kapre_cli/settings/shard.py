@@ -55,9 +55,8 @@ class Shard:
             )
         index, of = map(int, named.groups())
         if of > MAX_SHARDS:
-            raise SettingsError(
-                f"There are at most {MAX_SHARDS:,} shards. Received: {quoted(text)}"
-            )
+            most = f"There are at most {MAX_SHARDS:,} shards"
+            raise SettingsError(f"{most}. Received: {quoted(text)}")
         if not 1 <= index <= of:
             raise SettingsError(
                 f"Shards are counted from 1: of {of:,} they are 1/{of} to {of}/{of}. "
