@@ -173,7 +173,7 @@ def test_a_closed_pipe_is_decided_upon_in_one_place() -> None:
         for path in PACKAGE.rglob("*.py")
         if re.search(r"PIPE_CLOSED|\b141\b", path.read_text(encoding="utf-8"))
     ]
-    assert places == ["exit_codes.py"]
+    assert places == ["errors.py"]
 
 
 # Messages that cannot be written
@@ -336,9 +336,7 @@ def test_a_report_that_is_gone_at_the_end_is_told(what: str, here: Path) -> None
         here,
     )
     assert ended.stdout == "1\n"
-    assert (
-        "the report 'r.jsonl' was moved, replaced or removed during the run" in ended.stderr
-    )
+    assert "the report 'r.jsonl' was moved, replaced or removed during the run" in ended.stderr
     if what == "replaced":
         assert (here / "r.jsonl").read_text() == "mine\n"
 

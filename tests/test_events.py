@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from kapre_cli import events
+from kapre_cli.cli.error_text import error_text
 from kapre_cli.cli.event_lines import event_text
 from kapre_cli.errors import (
     AudioReadError,
@@ -17,14 +18,12 @@ from kapre_cli.errors import (
     UsageError,
 )
 from kapre_cli.events import Event
-from kapre_cli.cli.error_text import error_text
 from kapre_cli.extract.executor import Executor
 from kapre_cli.extract.local_workers import LocalWorkers
 from kapre_cli.extract.run import extract
-from kapre_cli.failure_limit import MaxFailures
 from kapre_cli.inputs import Source
 from kapre_cli.layers import SpectrogramConfig
-from kapre_cli.run_result import RunResult
+from kapre_cli.run_result import MaxFailures, RunResult
 from kapre_cli.settings import AudioSettings, ExtractionSettings, OutputSettings
 from tests import reference
 from tests.conftest import write_audio

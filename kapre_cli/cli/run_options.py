@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from kapre_cli.cli.options import Group, Option, PathOrStream, WholeNumber, parsed
-from kapre_cli.failure_limit import MaxFailures
+from kapre_cli.run_result import MaxFailures
 from kapre_cli.settings import (
     DTYPES,
     ENGINE_CHOICES,
