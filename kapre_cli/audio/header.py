@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from kapre_cli.errors import AudioReadError
+from kapre_cli.settings import RawFormat
 from kapre_cli.settings.checks import MAX_CHANNELS, MAX_SR
-from kapre_cli.settings.raw import RawFormat
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from kapre_cli.events import InputResult, Note
 from kapre_cli.inputs import Source
 from kapre_cli.run_result import RunResult
-from kapre_cli.settings import ExtractionSettings
-from kapre_cli.settings.keras_file import resolved
+from kapre_cli.settings import ExtractionSettings, resolved_layer
 from kapre_cli.text import counted, duration, quoted
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def print_preview(
     from kapre_cli.formats.metadata import OutputMetadata
     from kapre_cli.text import in_bytes
 
-    settings = replace(settings, layer=resolved(settings.layer))
+    settings = replace(settings, layer=resolved_layer(settings.layer))
     common = TaskSettings(settings, OutputMetadata.of(settings))
     layer, output = settings.layer, settings.output
     arrays: dict[str, Shape] = {}

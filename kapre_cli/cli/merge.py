@@ -14,7 +14,7 @@ from kapre_cli.cli.signals import ignore_signals, interruptible_waits
 from kapre_cli.errors import OutputError, Stopped, StoredDataError, UsageError
 from kapre_cli.run_result import RunResult
 from kapre_cli.settings import OutputSettings
-from kapre_cli.settings.run import format_of, output_path
+from kapre_cli.settings.formats import format_of, output_path
 from kapre_cli.text import counted, quoted
 from kapre_cli.version import PROGRAM
 

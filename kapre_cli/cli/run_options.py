@@ -20,8 +20,13 @@ from kapre_cli.settings import (
     RawFormat,
     Shard,
 )
-from kapre_cli.settings.formats import all_formats, built_in_formats, compressions
-from kapre_cli.settings.run import format_of, output_path
+from kapre_cli.settings.formats import (
+    all_formats,
+    built_in_formats,
+    compressions,
+    format_of,
+    output_path,
+)
 
 _output_option = partial(Option, group=Group.OUTPUT)
 _audio_option = partial(Option, group=Group.AUDIO)

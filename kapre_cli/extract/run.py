@@ -21,8 +21,7 @@ from kapre_cli.resume.journals import Journals, replay
 from kapre_cli.resume.previous_run import PreviousRun, check_no_kept_work
 from kapre_cli.resume.work_dir import WorkDir
 from kapre_cli.run_result import RunResult
-from kapre_cli.settings import ExtractionSettings
-from kapre_cli.settings.keras_file import resolved
+from kapre_cli.settings import ExtractionSettings, resolved_layer
 
 
 def extract(
@@ -50,7 +49,7 @@ def extract(
         OutputError: If the output cannot be written; the earlier one is unchanged then.
         TooManyFailuresError: If more inputs fail than allowed; likewise.
     """
-    settings = replace(settings, layer=resolved(settings.layer))
+    settings = replace(settings, layer=resolved_layer(settings.layer))
     jobs, arriving = _jobs_of(sources)
     with _stopped_counted(jobs, settings, result), InProcess() as here:
         if not is_validated:
@@ -123,7 +122,7 @@ def stream(
         OutputError: If they cannot be written.
         TooManyFailuresError: If more inputs fail than allowed.
     """
-    settings = replace(settings, layer=resolved(settings.layer))
+    settings = replace(settings, layer=resolved_layer(settings.layer))
     common = TaskSettings(settings, OutputMetadata.of(settings), is_durable=False)
     jobs, arriving = _jobs_of(sources)
     result.emit(RunStarted(common.root.versions, None if arriving else len(jobs)))

@@ -14,7 +14,7 @@ from kapre_cli.errors import SettingsError
 from kapre_cli.layers import dsp, steps
 from kapre_cli.layers.configs import SpectrogramConfig
 from kapre_cli.layers.steps import Tensor
-from kapre_cli.settings import DEFAULT_AMIN, keras_file
+from kapre_cli.settings import DEFAULT_AMIN, resolved_layer
 from kapre_cli.settings.layers import MAX_WEIGHTS
 from kapre_cli.text import counted
 
@@ -169,7 +169,7 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
         # call() casts the samples: they must not pass through half precision before.
         kwargs.setdefault("autocast", False)
         super().__init__(**kwargs)
-        config = keras_file.resolved(config)
+        config = resolved_layer(config)
         self.config = config
         self._is_input_format_given = is_input_format_given
         for field in fields(config):

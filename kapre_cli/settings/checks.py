@@ -107,6 +107,11 @@ def choice(name: str, value: Any, choices: Collection[Any]) -> Any:
     return value
 
 
+def settle(frozen: object, name: str, value: Any) -> None:
+    """Set a field of a frozen dataclass, while the object is made."""
+    object.__setattr__(frozen, name, value)
+
+
 def check_frame_size(n_values: int, n_channels: int) -> None:
     """Raise ValueError if a frame has more than ``MAX_FRAME_VALUES`` values."""
     if n_values * n_channels > MAX_FRAME_VALUES:

@@ -1,4 +1,4 @@
-"""Output formats: the base class, and the registry through which all other modules ask for one.
+"""Output formats, and the settings of an output.
 
 The class of a format is light: its methods import readers and writers, so that the command line can
 list formats and choose one without NumPy.
@@ -6,15 +6,22 @@ list formats and choose one without NumPy.
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-from kapre_cli.errors import StoredDataError
+from kapre_cli.errors import SettingsError, StoredDataError, UsageError
 from kapre_cli.osutil import open_plain
 from kapre_cli.registry import Registry
 from kapre_cli.settings import checks
+from kapre_cli.text import Argument, Text, quoted
+
+DTYPES = ("float32", "float16", "float64")
+RESUMES = ("stat", "content")
+STANDARD_OUTPUT = Path("-")
+DEFAULT_FOLDER_FORMAT = "npy-directory"  # of a name without a suffix
 
 _BEGINNING_BYTES = 2**12
 
@@ -171,8 +178,183 @@ def compressions() -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for one in all_formats() for name in one.compressions))
 
 
-def checked_compression(value: Any) -> str:
+def validated_compression(value: Any) -> str:
     """Return a compression that some format supports; raise SettingsError for anything else."""
     if any(value in one.compressions for one in all_formats()):
         return str(value)
     return str(checks.choice("compression", value, compressions()))
+
+
+# The settings of an output
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputSettings:
+    """Where and how features are stored.
+
+    Attributes:
+        path: The file or folder, or ``STANDARD_OUTPUT``.
+        format: The name of one of ``FORMATS``; a stream goes to standard output, and nothing else
+            does.
+        dtype: One of ``DTYPES``: how the float32 results are stored.
+        compression: One of the format's ``compressions``.
+        dimension_scales: Give an HDF5 file dimension scales, from which programs that read netCDF
+            take seconds and Hz.
+        overwrite: Replace an existing output once the new one is complete.
+        resume: Reuse the arrays of an earlier run for the same output. ``"stat"``: of inputs
+            whose path, size and modification time are the same; ``"content"``: of inputs whose
+            bytes are the same; ``None``: of none.
+    """
+
+    path: Path
+    format: str
+    dtype: str = "float32"
+    compression: str = "none"
+    dimension_scales: bool = False
+    overwrite: bool = False
+    resume: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        if self.format not in FORMATS:
+            checks.choice("format", self.format, FORMATS.names)
+        self._check_stream()
+        # "." has no neighbours by name, and a link stands for what it leads to.
+        is_name = self.path.name not in ("", "..") and not os.path.islink(self.path)
+        if not (is_name or self.is_stream):
+            checks.settle(self, "path", _target(self.path))
+        checks.choice("dtype", self.dtype, DTYPES)
+        validated_compression(self.compression)
+        checks.boolean("dimension_scales", self.dimension_scales)
+        checks.boolean("overwrite", self.overwrite)
+        if self.resume is not None:
+            checks.choice("resume", self.resume, RESUMES)
+        if self.compression not in self.file_format.compressions:
+            able = [one for one in all_formats() if self.compression in one.compressions]
+            received = Argument("compression", self.compression)
+            raise self._unsupported(able, f"be compressed with {self.compression}", received)
+        if self.dimension_scales and not self.file_format.has_dimension_scales:
+            able = [one for one in all_formats() if one.has_dimension_scales]
+            received = Argument("dimension_scales", True)
+            raise self._unsupported(able, "have dimension scales", received)
+
+    @property
+    def file_format(self) -> Format:
+        """The format itself."""
+        return get_format(self.format)
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether features go to standard output."""
+        return self.path == STANDARD_OUTPUT
+
+    def _unsupported(self, able: Sequence[Format], what: str, received: Argument) -> SettingsError:
+        """Return the error for a property that only the formats ``able`` have."""
+        text = f"Only {_named(able)} can {what}. Received: "
+        return SettingsError(Text(text, received, f", format {self.format}"))
+
+    def _check_stream(self) -> None:
+        if self.is_stream != self.file_format.is_stream:
+            streams = [one for one in all_formats() if one.is_stream]
+            raise SettingsError(
+                f"Only {_named(streams)} goes to standard output (-). "
+                f"Received: format {self.format}, path {str(self.path)!r}"
+            )
+        if self.is_stream and (self.overwrite or self.resume is not None):
+            raise SettingsError(
+                Text(
+                    "Standard output (-) cannot be replaced or resumed: ",
+                    Argument("overwrite"),
+                    " and ",
+                    Argument("resume"),
+                    " need an output with a name",
+                )
+            )
+
+
+def _named(formats: Sequence[Format]) -> str:
+    names = " and ".join(one.name for one in formats)
+    return f"the format{'s' if len(formats) > 1 else ''} {names}"
+
+
+def _target(path: Path) -> Path:
+    """Return what a path leads to in the end."""
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise SettingsError(
+            f"the output {quoted(path)} is a link that leads to itself; remove it, or name another "
+            "output"
+        )
+    return target
+
+
+def output_path(text: str) -> Path:
+    """Return the path of an output by its name; ``-`` is standard output, ``./-`` is not.
+
+    >>> output_path("-") == STANDARD_OUTPUT, output_path("./-") == STANDARD_OUTPUT
+    (True, False)
+
+    Raises:
+        UsageError: If it is empty, as a variable of a shell that is not set.
+    """
+    if not text:
+        raise UsageError("the output is named by an empty path")
+    path = Path(text)
+    return path.absolute() if path == STANDARD_OUTPUT and text != "-" else path
+
+
+def format_of(text: str | os.PathLike[str], *, streams: bool = True) -> str:
+    """Return the name of the format that an output's name stands for.
+
+    Args:
+        text: The name as it was written: a ``/`` at its end names a folder.
+        streams: Whether the command writes streams, for the message.
+
+    Raises:
+        UsageError: If it is nothing but a suffix, or if its suffix stands for no format; a folder
+            of features that exists already may have any suffix.
+
+    >>> format_of("night.h5"), format_of("a.npy"), format_of("features"), format_of("v1.0/")
+    ('hdf5', 'npy', 'npy-directory', 'npy-directory')
+    >>> format_of("-")
+    'npy-stream'
+    """
+    text = os.fspath(text)
+    if text == "-":
+        return next(one.name for one in all_formats() if one.is_stream)
+    name = os.path.basename(text)
+    stem, dot, last = name.rpartition(".")
+    suffix = f"{dot}{last.lower()}"
+    if name in ("", ".", "..") or not stem.strip("."):
+        if name.startswith(".") and _of_suffix(name.lower()):
+            raise UsageError(
+                f"the output {quoted(text)} is a suffix without a name before it, as from a "
+                f"variable of a shell that is not set; {quoted(text + '/')} names a folder"
+            )
+        return DEFAULT_FOLDER_FORMAT
+    if found := _of_suffix(suffix):
+        return found.name
+    existing = recognized_format(Path(text)) if os.path.isdir(text) else None
+    if existing is not None:
+        return existing.name
+    forms = [_suffixes_of(one) for one in all_formats() if one.suffixes]
+    forms += [f"- ({one.summary})" for one in all_formats() if one.is_stream and streams]
+    folder = get_format(DEFAULT_FOLDER_FORMAT)
+    raise UsageError(
+        Text(
+            f"the output {quoted(text)} has the suffix {quoted(dot + last)}, which is no format; "
+            f"name {', '.join(forms)}, or {folder.summary}: a name without a suffix, "
+            f"{quoted(text + '/')}, or any name with ",
+            Argument("format", folder.name),
+            *(f"; {why}" for why in FORMATS.broken.values()),
+        )
+    )
+
+
+def _of_suffix(suffix: str) -> Format | None:
+    return next((one for one in all_formats() if suffix in one.suffixes), None)
+
+
+def _suffixes_of(one: Format) -> str:
+    patterns = " or ".join(f"*{suffix}" for suffix in one.suffixes)
+    return f"{patterns} ({one.summary}{'' if one.holds_many else ', for a single input'})"
