@@ -11,8 +11,8 @@ import soundfile
 
 import kapre_cli
 from kapre_cli.audio.flac_metadata import read_flac
+from kapre_cli.engines.batches import NumpyEngine
 from kapre_cli.engines.keras_engine import KerasEngine
-from kapre_cli.engines.numpy_engine import NumpyEngine
 from kapre_cli.extract import sinks
 from kapre_cli.extract.assembly import final_array
 from tests import reference

@@ -11,8 +11,7 @@ from threading import Lock
 import numpy as np
 
 from kapre_cli.engines import batches
-from kapre_cli.engines.batches import Engine, Segment, batch_frames
-from kapre_cli.engines.numpy_engine import NumpyEngine
+from kapre_cli.engines.batches import Engine, NumpyEngine, Segment, batch_frames
 from kapre_cli.errors import FeatureError, OutputError, input_error
 from kapre_cli.extract.decode import ActiveInput, Block, DecodeAhead, EndOfInput, Item, decoded
 from kapre_cli.extract.tasks import (
