@@ -344,6 +344,7 @@ def test_a_report_that_is_gone_at_the_end_is_told(what: str, here: Path) -> None
 CALLER = """
 import os, signal, subprocess, sys
 import kapre_cli.extract.run
+from kapre_cli.cli import main
 
 def fail(*_):
     raise ValueError("planted")
@@ -406,6 +407,7 @@ def test_main_raises_system_exit(call: str, thread: bool, here: Path) -> None:
     arguments, code = CALLS[call]
     script = f"""
 import sys, threading
+from kapre_cli.cli import main
 def call():
     before = sys.stdout, sys.stderr
     try:
