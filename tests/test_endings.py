@@ -20,7 +20,7 @@ import kapre_cli
 import kapre_cli.cli.dry_run
 import kapre_cli.cli.plot
 import kapre_cli.engines.batches
-import kapre_cli.extract.preview
+import kapre_cli.extract.decode
 import kapre_cli.extract.run
 import kapre_cli.inspect.compare
 import kapre_cli.inspect.summary

@@ -20,7 +20,6 @@ from kapre_cli.events import (
 )
 from kapre_cli.extract.disk_usage import check_disk
 from kapre_cli.extract.executor import Executor
-from kapre_cli.extract.jobs import Job
 from kapre_cli.extract.sinks import Sink
 from kapre_cli.extract.tasks import (
     TASK_INPUTS,
@@ -28,6 +27,7 @@ from kapre_cli.extract.tasks import (
     Computed,
     Failed,
     Finished,
+    Job,
     Message,
     Task,
     TaskInput,

@@ -1,20 +1,23 @@
-"""Open, check and decode inputs and cut them into blocks, ahead of the computation."""
+"""Open and check inputs, and decode them into blocks ahead of the computation.
+
+A preview reads headers only.
+"""
 
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from kapre_cli.audio.reader import AudioReader
+from kapre_cli.audio import read_header
+from kapre_cli.audio.reader import AudioReader, n_channels_taken
 from kapre_cli.audio.samples import Samples
 from kapre_cli.engines.batches import Segment
 from kapre_cli.errors import FeatureError, OutputError, input_error
-from kapre_cli.extract.jobs import input_blocks
-from kapre_cli.extract.tasks import TaskInput
+from kapre_cli.extract.tasks import Preview, Previewed, Task, TaskInput, input_blocks
 from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.framing import Framing
 from kapre_cli.inputs import Source
@@ -317,3 +320,28 @@ class DecodeAhead(Resource):
             self._is_closed = True
             self._changed.notify_all()
         self._thread.join(SECONDS_TO_END)
+
+
+# Previews
+
+
+def preview_task(task: Task, settings: ExtractionSettings) -> Iterator[Previewed]:
+    """Yield a preview of each input of a task; nothing is decoded."""
+    for one in task.inputs:
+        yield Previewed(one.number, _preview(one.source, settings))
+
+
+def _preview(source: Source, settings: ExtractionSettings) -> Preview:
+    audio = settings.audio
+    try:
+        header = read_header(source.file, audio.raw_format, is_stream=source.is_stream)
+        if header.needs_decoding:
+            n_channels = n_channels_taken(audio, header.sr, header.n_channels)
+            return Preview(None, header.sr, n_channels)
+        if not header.bytes_tell_length:
+            audio = replace(audio, allow_truncated=False)  # its header is relied on
+        with AudioReader(source.file, audio, is_stream=source.is_stream) as reader:
+            check_frame(settings.layer, reader)
+            return Preview(None, reader.file.sr, reader.n_channels, reader.n_samples)
+    except Exception as error:
+        return Preview(input_error(error))

@@ -118,7 +118,7 @@ class InProcess(Executor):
             return
         # Decoders are imported where they are used: with workers, this process needs none.
         from kapre_cli.extract.compute import Outbox, compute_tasks
-        from kapre_cli.extract.preview import preview_task
+        from kapre_cli.extract.decode import preview_task
 
         task, self._task = self._task, None
         if not task.journal:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from kapre_cli.audio import sha256_of
 from kapre_cli.errors import AudioReadError, StoredDataError
 from kapre_cli.events import ArrayDamaged, ArraysRemoved, ArraysRetained, OtherVersions
-from kapre_cli.extract.jobs import Job
+from kapre_cli.extract.tasks import Job, input_blocks
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.inputs import Source, is_hidden
 from kapre_cli.osutil import open_to_read
@@ -127,9 +127,14 @@ class ReusePolicy:
         if entry is None or entry.metadata is None:
             return False
         metadata = reusable(entry.metadata, self._roots[entry.run], job.source)
-        return metadata is not None and job.reuse_blocks(
-            entry.state, entry.entries, metadata, self.settings.layer
-        )
+        if metadata is None:
+            return False
+        blocks, entries = input_blocks(metadata, self.settings.layer), entry.entries
+        if any(first not in entries or entries[first].shape[1] != n for first, n in blocks):
+            return False
+        job.state, job.metadata = entry.state, metadata
+        job.entries = {first: entries[first] for first, _ in blocks}
+        return True
 
     def _reuse_stored(self, job: Job, reusable: _Reusable, *, is_recomputed: bool = False) -> bool:
         """Take an input's array in the finished output, if it can be reused.
