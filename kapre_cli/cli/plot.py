@@ -41,7 +41,7 @@ from kapre_cli.text import Argument, counted, quoted
 if TYPE_CHECKING:
     from kapre_cli.extract.executor import Executor
     from kapre_cli.formats.features import Features
-    from kapre_cli.plotting.view import View
+    from kapre_cli.plotting.image import View
 
 # Modules that import NumPy, matplotlib or h5py are imported where they are needed: not for --help.
 
@@ -207,7 +207,7 @@ def plot(**options: Any) -> int:
     from kapre_cli.cli.executors import executor
     from kapre_cli.formats.opening import is_output
     from kapre_cli.plotting.files import picture_format, save, validate_picture
-    from kapre_cli.plotting.view import View
+    from kapre_cli.plotting.image import View
 
     source, output = options["source"], options["output"]
     is_audio = source.exists() and not is_output(source)
@@ -366,7 +366,7 @@ def _extract(
 def _keys(features: "Features", named: tuple[str, ...], *, quiet: bool) -> list[str]:
     """Return the keys to draw, each once."""
     from kapre_cli.formats.features import unknown_key
-    from kapre_cli.plotting.view import FIRST_KEYS
+    from kapre_cli.plotting.image import FIRST_KEYS
 
     if not named:
         keys = list(islice(features, FIRST_KEYS))

@@ -22,7 +22,17 @@ from matplotlib.patches import Patch
 from kapre_cli.errors import UsageError
 from kapre_cli.formats.features import Features
 from kapre_cli.plotting.files import MAKER
-from kapre_cli.plotting.image import Image, Levels, PlotAxis, Rows, peaks
+from kapre_cli.plotting.image import (
+    FIRST_KEYS,
+    Image,
+    Levels,
+    PlotAxis,
+    Rows,
+    Selection,
+    View,
+    peaks,
+    selection_of,
+)
 from kapre_cli.plotting.labels import (
     caption_of,
     displayable,
@@ -30,7 +40,6 @@ from kapre_cli.plotting.labels import (
     feature_ticks,
     time_ticks,
 )
-from kapre_cli.plotting.view import FIRST_KEYS, Selection, View, selection_of
 from kapre_cli.text import Argument, Text, quoted
 
 MAX_PANELS = 64
