@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -182,11 +181,6 @@ def mel_bands(
         spans = np.split(weights, np.cumsum(lengths)[:-1])
         weights /= np.repeat(_norms(spans, float(norm)), lengths)
     return replace(bands, weights=weights)
-
-
-def mel_filterbank(**arguments: Any) -> npt.NDArray[np.float64]:
-    """Return :func:`mel_bands` as a matrix, shape ``(n_mels, n_freq)``."""
-    return mel_bands(**arguments).dense()
 
 
 def _norms(spans: Sequence[FloatArray], order: float) -> npt.NDArray[np.float64]:

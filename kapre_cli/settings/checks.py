@@ -107,9 +107,10 @@ def choice(name: str, value: Any, choices: Collection[Any]) -> Any:
     return value
 
 
-def settle(frozen: object, name: str, value: Any) -> None:
-    """Set a field of a frozen dataclass, while the object is made."""
+def settle(frozen: object, name: str, value: Any) -> Any:
+    """Set a field of a frozen dataclass while the object is made; return the value."""
     object.__setattr__(frozen, name, value)
+    return value
 
 
 def check_frame_size(n_values: int, n_channels: int) -> None:

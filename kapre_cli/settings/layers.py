@@ -15,6 +15,7 @@ from kapre_cli.errors import SettingsError
 from kapre_cli.framing import Framing
 from kapre_cli.registry import Registry
 from kapre_cli.settings import checks
+from kapre_cli.settings.checks import settle
 from kapre_cli.text import Argument, Text
 
 if TYPE_CHECKING:
@@ -191,14 +192,10 @@ class LayerConfig(ABC):
     def __post_init__(self) -> None:
         """Check every argument and settle those that follow from others."""
         n_dft = checks.integer("n_dft", self.n_dft, at_least=2, at_most=MAX_DFT)
-        self._settle("n_dft", n_dft)
+        settle(self, "n_dft", n_dft)
         n_hop = n_dft // 2 if self.n_hop is None else self.n_hop
-        self._settle("n_hop", checks.integer("n_hop", n_hop, at_least=1, at_most=MAX_HOP))
+        settle(self, "n_hop", checks.integer("n_hop", n_hop, at_least=1, at_most=MAX_HOP))
         checks.choice("padding", self.padding, PADDINGS)
-
-    def _settle(self, name: str, value: Any) -> Any:
-        object.__setattr__(self, name, value)  # frozen only once it has been made
-        return value
 
     # Frames, axes and shapes
 
@@ -318,7 +315,7 @@ class LayerConfig(ABC):
             return False
         return reference < self.amin * 10.0 ** (DECIBEL_RANGE / 10.0)
 
-    # What is said of it
+    # Texts
 
     @property
     def required_sr(self) -> float | None:
