@@ -36,7 +36,7 @@ class SettingsError(KapreExtractError, ValueError):
 
 
 class UsageError(KapreExtractError, ValueError):
-    """A request that is refused before any work is done, such as an output that exists."""
+    """A request that is rejected before any work is done, such as an output that exists."""
 
 
 class AudioReadError(KapreExtractError, OSError):
@@ -133,17 +133,17 @@ def input_error(error: Exception) -> KapreExtractError:
         cause = "there is not enough memory for it: read fewer inputs at once ("
         failure = AudioReadError(Text(cause, Argument("jobs", 1), ") or free some memory"))
     else:
-        said = ""
-        with suppress(Exception):  # some cannot even say what they are
-            said = " ".join(str(error).split())
-        failure = UnexpectedError(f"unexpected {type(error).__name__}{f': {said}' if said else ''}")
+        text = ""
+        with suppress(Exception):  # the text of some exceptions cannot be made
+            text = " ".join(str(error).split())
+        failure = UnexpectedError(f"unexpected {type(error).__name__}{f': {text}' if text else ''}")
         failure.trace = "".join(traceback.format_exception(error)).rstrip()
     failure.__cause__ = error
     return failure
 
 
 class wrap_os_errors:  # noqa: N801 - it reads as a verb where it is used
-    """Turns the errors of an output's file at ``path`` into one that names it and the ``deed``.
+    """Turns errors of a file at ``path`` into an OutputError that names it and the ``action``.
 
     A class and not a generator: it is entered several times for every input.
 
@@ -154,9 +154,9 @@ class wrap_os_errors:  # noqa: N801 - it reads as a verb where it is used
             ``RuntimeError``.
     """
 
-    def __init__(self, path: object, deed: str = "written") -> None:
+    def __init__(self, path: object, action: str = "written") -> None:
         self._path = path
-        self._deed = deed
+        self._action = action
 
     def __enter__(self) -> None:
         pass
@@ -167,11 +167,10 @@ class wrap_os_errors:  # noqa: N801 - it reads as a verb where it is used
         ):
             return
         if isinstance(error, (OSError, RuntimeError)):
-            # HDF5 says everything it knows, over two lines; the number alone says what a reader
-            # needs.
+            # The text of an HDF5 error is long and technical; that of its number is enough.
             number = error.errno if isinstance(error, OSError) else None
             reason = os.strerror(number) if number else error
-            raise OutputError(f"{quoted(self._path)} cannot be {self._deed}: {reason}") from error
+            raise OutputError(f"{quoted(self._path)} cannot be {self._action}: {reason}") from error
 
 
 # Exit codes

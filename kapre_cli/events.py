@@ -182,7 +182,7 @@ class PhaseInputEnded(NamedTuple):
     seconds: float = 0.0
 
 
-# What is wrong with an output that is verified
+# Faults of an output that is verified
 
 
 class FaultFound(NamedTuple):
@@ -208,7 +208,7 @@ class Note(NamedTuple):
 
 
 class Warned(NamedTuple):
-    """Something that may be wrong, in a sentence; the same one may come several times."""
+    """Something that may be wrong, in a sentence; it may be emitted several times."""
 
     text: Text | str
 

@@ -1,4 +1,4 @@
-"""Set up a process before TensorFlow and Keras are imported: quick and silent."""
+"""Settings of a process before TensorFlow and Keras are imported."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ import warnings
 # Keras imports these if they are installed, for features that no layer here uses.
 _UNUSED = ("PIL", "matplotlib", "pandas", "scipy", "sklearn")
 
-_SECONDS_OF_A_TURN = 0.0005
+_SWITCH_SECONDS = 0.0005
 
 
 def silence_tensorflow() -> None:
@@ -33,4 +33,4 @@ def tune_interpreter() -> None:
     for name in _UNUSED:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # not importable
     # Threads that compute need Python's lock often and briefly; one that reads keeps it.
-    sys.setswitchinterval(_SECONDS_OF_A_TURN)
+    sys.setswitchinterval(_SWITCH_SECONDS)

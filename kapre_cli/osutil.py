@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 from kapre_cli.errors import OutputError, StoredDataError, wrap_os_errors
 from kapre_cli.text import in_bytes, quoted
 
-with suppress(ImportError):  # Windows has none; check_posix says so when it matters
+with suppress(ImportError):  # Windows has none; see check_posix
     import fcntl
 
 
@@ -32,7 +32,7 @@ _NO_LINKS = (*_LACKING, errno.EPERM, errno.EACCES, errno.EMLINK)
 # Network and user-space file systems have no fsync for folders, and some folders may be written
 # and not read. Skipping it loses nothing that these systems would keep.
 _FOLDER_CANNOT_SYNC = (*_LACKING, errno.EACCES, errno.EPERM, errno.EBADF, errno.EISDIR)
-_CANNOT_TELL_FREE = (*_LACKING, errno.ESTALE)
+_FREE_BYTES_UNKNOWN = (*_LACKING, errno.ESTALE)
 _NO_LOCKS = (*_LACKING, errno.ENOLCK)
 
 # Opening never waits, as it would for the writer of a named pipe, and no child inherits a file.
@@ -41,11 +41,7 @@ _OPEN = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 def check_posix() -> None:
-    """Check that this system has what every part of the package needs.
-
-    Raises:
-        ImportError: If it has not.
-    """
+    """Raise ImportError if this system has no POSIX file locks."""
     try:
         import fcntl  # noqa: F401 - Windows has none
     except ImportError:
@@ -180,9 +176,9 @@ def write_all(descriptor: int, data: bytes | memoryview, name: object) -> None:
 
 def discard(descriptor: int) -> None:
     """Redirect a descriptor to the null device."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nowhere, descriptor)
-    os.close(nowhere)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, descriptor)
+    os.close(null)
 
 
 @contextmanager
@@ -225,7 +221,7 @@ def free_bytes(folder: Path) -> int | None:
     try:
         disk = os.statvfs(folder)
     except OSError as error:
-        if error.errno in _CANNOT_TELL_FREE:
+        if error.errno in _FREE_BYTES_UNKNOWN:
             return None
         raise
     if disk.f_blocks == 0:  # some network file systems report nothing but zeros
@@ -233,12 +229,12 @@ def free_bytes(folder: Path) -> int | None:
     return disk.f_bavail * disk.f_frsize
 
 
-def check_free_bytes(folder: Path, n_bytes: int, what: str) -> None:
+def check_free_bytes(folder: Path, n_bytes: int, subject: str) -> None:
     """Raise OutputError if fewer than ``n_bytes`` are free on the disk of ``folder``."""
     free = free_bytes(folder)
     if free is not None and n_bytes > free:
         raise OutputError(
-            f"{what} needs {in_bytes(n_bytes)} on the disk of {quoted(folder)}, "
+            f"{subject} needs {in_bytes(n_bytes)} on the disk of {quoted(folder)}, "
             f"{in_bytes(free)} are free; free some, or name an output on another disk"
         )
 
@@ -323,11 +319,6 @@ def try_lock(descriptor: int, *, shared: bool = False) -> bool | None:
             return None
         raise
     return True
-
-
-def is_writable(descriptor: int) -> bool:
-    """Whether a descriptor was opened for writing."""
-    return fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
 
 
 def longest_name(folder: Path) -> int:

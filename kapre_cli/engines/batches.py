@@ -112,8 +112,8 @@ class BatchPacker:
                     yield slots
                     samples, slots, position = next(batches), [], 0
                     continue
-                taken = segment.samples[_samples(first, count, self._framing)]
-                samples[_samples(position, count, self._framing)] = taken
+                target = _samples(position, count, self._framing)
+                samples[target] = segment.samples[_samples(first, count, self._framing)]
                 slots.append(Slot(segment, first, count, position))
                 first += count
                 position += count + self._framing.n_seam_frames

@@ -15,11 +15,11 @@ from kapre_cli.engines.batches import Engine, NumpyEngine, Segment, batch_frames
 from kapre_cli.errors import FeatureError, OutputError, input_error
 from kapre_cli.extract.decode import ActiveInput, Block, DecodeAhead, EndOfInput, Item, decoded
 from kapre_cli.extract.tasks import (
-    Began,
     Computed,
     Failed,
     Finished,
     Message,
+    Started,
     Task,
     TaskSettings,
 )
@@ -44,7 +44,7 @@ class Outbox(Resource):
         self._seconds_at_risk = SECONDS_AT_RISK if common.is_durable else None
         self._send = send
         self._journals: dict[str, Journal] = {}
-        self._n_begun: Counter[str] = Counter()  # inputs, counted by the thread that decodes
+        self._n_started: Counter[str] = Counter()  # inputs, counted by the thread that decodes
         self._n_ended: Counter[str] = Counter()  # by the one that computes
         self._messages: list[Message] = []
         self._sent = 0.0  # long ago, so that the first message is sent at once
@@ -55,7 +55,7 @@ class Outbox(Resource):
         path = task.journal
         if path not in self._journals:
             self._journals[path] = Journal(Path(path), self._root, self._seconds_at_risk)
-        self._n_begun[path] += len(task.inputs)
+        self._n_started[path] += len(task.inputs)
         return self._journals[path]
 
     def ended(self, journal: Journal, message: Finished | Failed) -> None:
@@ -88,9 +88,9 @@ class Outbox(Resource):
                 if messages:
                     self._send(messages)
             for path in [*self._journals][:-1]:
-                if self._n_begun[path] == self._n_ended[path]:
+                if self._n_started[path] == self._n_ended[path]:
                     self._journals.pop(path).close()
-                    del self._n_begun[path], self._n_ended[path]  # a stream may have no end
+                    del self._n_started[path], self._n_ended[path]  # a stream may have no end
             self._sent = time.monotonic()
 
     def close(self) -> None:
@@ -163,7 +163,7 @@ class _ComputeStage:
             elif isinstance(item, EndOfInput):
                 self._ended(item)
             else:
-                self._outbox.add(Began(item.number))
+                self._outbox.add(Started(item.number))
 
     def _segments_of(self, block: Block) -> Iterator[Segment]:
         active = block.input
@@ -206,7 +206,7 @@ class _ComputeStage:
                 block.peak,
             )
         )
-        active.work_seconds = time.monotonic() - active.begun
+        active.work_seconds = time.monotonic() - active.opened_at
         n_time = self._config.framing.n_time(metadata.n_samples)
         length = metadata.seconds
         due, seconds = (n / n_time * length for n in (n_time - active.n_reused, block.n_frames))

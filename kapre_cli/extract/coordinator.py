@@ -23,12 +23,12 @@ from kapre_cli.extract.executor import Executor
 from kapre_cli.extract.sinks import Sink
 from kapre_cli.extract.tasks import (
     TASK_INPUTS,
-    Began,
     Computed,
     Failed,
     Finished,
     Job,
     Message,
+    Started,
     Task,
     TaskInput,
     TaskSettings,
@@ -42,7 +42,7 @@ from kapre_cli.run_result import RunResult
 
 _TASK_BYTES = 2**23  # of the files of one task, at most
 _TASKS_A_WORKER = 4  # at least, if there is work for so many
-_MAX_TAKEN = 8  # finished inputs, before new messages are handled
+_MAX_WRITTEN = 8  # finished inputs, before new messages are handled
 _MAX_LISTED_AHEAD = 2**10  # inputs of a list that wait to be computed
 
 
@@ -50,7 +50,7 @@ class Coordinator:
     """Gives tasks to workers and finished inputs to a sink.
 
     Attributes:
-        queue: Inputs that the sink has not taken yet, in order.
+        queue: Inputs that the sink does not have yet, in order.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Coordinator:
         self._running: dict[int, Job] = {}  # given to a worker, by number
         self._n_submitted = 0
         self._n_workers = 0
-        self._ahead_bytes = 0  # of blocks whose input's turn has not come
+        self._ahead_bytes = 0  # of blocks whose input is not the next
         self._journal_of: dict[int, str] = {}  # by worker, if the run can be resumed
         # Else the journals, by the last input that may have blocks there.
         self._needed_until: defaultdict[Job, list[str]] = defaultdict(list)
@@ -84,7 +84,7 @@ class Coordinator:
         self._all_ended = False  # and the sink knows it
 
     def run(self, jobs: list[Job], arriving: InputStream | None = None) -> None:
-        """Compute every pending input, and let the sink take all.
+        """Compute every pending input, and give all to the sink.
 
         Args:
             jobs: The inputs; arriving ones are appended, unless nothing can resume the run.
@@ -106,27 +106,27 @@ class Coordinator:
         self._result.check_failures()
 
     def _work(self) -> None:
-        """Give out tasks and handle messages until the sink has taken all inputs."""
+        """Give out tasks and handle messages until the sink has all inputs."""
         is_ready = False
         while self._error is None:
-            self._take_arrived()
+            self._add_arrived()
             self._give_tasks()
             if self._running and not is_ready:
                 self._sink.prepare()  # while the first input is computed
                 is_ready = True
-            has_taken = self._take_ended()
+            has_written = self._write_ended()
             if self._arriving is None and not self.queue:
                 break
             wants_more = self._arriving is not None and len(self._pending) < _MAX_LISTED_AHEAD
             descriptors = [self._arriving.fileno()] if self._arriving and wants_more else []
-            if descriptors and not has_taken and not self._running:
+            if descriptors and not has_written and not self._running:
                 self._emit(WaitingForInputs())
-            self._executor.wait(descriptors, 0 if has_taken else None)
+            self._executor.wait(descriptors, 0 if has_written else None)
             self._result.check_failures()
 
     # Inputs
 
-    def _take_arrived(self) -> None:
+    def _add_arrived(self) -> None:
         """Add the inputs that have arrived, without waiting."""
         if self._arriving is None:
             return
@@ -220,13 +220,13 @@ class Coordinator:
 
     def _handle(self, message: Message) -> None:
         """Record a message; an error that ends the run is raised later, by :meth:`run`."""
-        if self._error is not None and not isinstance(message, Began | Failed):
+        if self._error is not None and not isinstance(message, Started | Failed):
             return
         if isinstance(message, Computed):
             job = self._running[message.number]
             job.has_blocks = True
             self._emit(InputProgress(job.source.key, message.due, message.seconds, message.length))
-        elif isinstance(message, Began):
+        elif isinstance(message, Started):
             job = self._running[message.number]
             job.was_tried = True
             self._emit(InputStarted(job.source.key))
@@ -274,12 +274,12 @@ class Coordinator:
         """Queue the inputs of a dead worker that are to be retried."""
         self._journal_of.pop(message.worker, None)
         jobs = [self._running.pop(one.number) for one in message.inputs]
-        self._take_blocks(message.journal, jobs)
+        self._add_blocks(message.journal, jobs)
         self._retries += jobs
         if jobs:
             self._emit(WorkerDied(message.how, [job.source.key for job in jobs]))
 
-    def _take_blocks(self, journal: str, jobs: Sequence[Job]) -> None:
+    def _add_blocks(self, journal: str, jobs: Sequence[Job]) -> None:
         name = journal.rpartition("/")[2]
         with suppress(OutputError, KeyError):
             found = replay(self._journals, name).inputs
@@ -292,25 +292,25 @@ class Coordinator:
 
     # The output
 
-    def _take_ended(self) -> bool:
-        """Let the sink take some inputs whose turn has come; return whether there were any."""
+    def _write_ended(self) -> bool:
+        """Give some inputs to the sink whose turn it is; return whether there were any."""
         if not (
             self._running or self._pending or self._retries or self._arriving or self._all_ended
         ):
             self._all_ended = True
             self._sink.all_ended(self.queue)
-        n_taken = 0
-        while self.queue and self.queue[0].has_ended and n_taken < _MAX_TAKEN:
+        n_written = 0
+        while self.queue and self.queue[0].has_ended and n_written < _MAX_WRITTEN:
             job = self.queue[0]
             n_bytes = _n_bytes(job)
-            self._sink.take(job, self._pause)
+            self._sink.add(job, self._pause)
             self.queue.popleft()
             self._ahead_bytes -= n_bytes
-            n_taken += 1
+            n_written += 1
             for name in self._needed_until.pop(job, ()):
                 self._journals.remove(name)
             self._result.check_failures()
-        return n_taken > 0
+        return n_written > 0
 
     def _pause(self) -> None:
         """Let workers go on while the sink writes a long array."""

@@ -40,13 +40,13 @@ class ActiveInput:
     """One input while a worker decodes and computes it.
 
     Attributes:
-        number: Its place among the inputs of the run.
-        begun: When its file was opened (:func:`time.monotonic`).
+        number: Its position among the inputs of the run.
+        opened_at: When its file was opened (:func:`time.monotonic`).
         metadata: Its metadata; ``None`` until it has been opened.
         state: The state of its file, see ``input_state``.
         reused: First frames of the blocks that earlier runs have computed.
         n_reused: Number of frames in these.
-        n_due: Number of blocks still to be computed.
+        n_pending: Number of blocks still to be computed.
         is_read: Whether its file has been read and checked to the end.
         has_failed: Whether it has failed; its pending blocks are void.
         work_seconds: Seconds from opening to the last computed frame; ``None`` without one.
@@ -55,7 +55,7 @@ class ActiveInput:
     number: int
     source: Source
     journal: Journal
-    begun: float
+    opened_at: float
     metadata: InputMetadata | None = None
     state: int = 0
     reused: tuple[int, ...] = ()
@@ -82,7 +82,7 @@ class Block:
         samples: Samples of the frames, padding included: ``(n_channels, n_samples)``.
         results: The features, shape ``(n_channels, n_frames, n_features)``, once they are computed.
         peak: The largest feature so far: NaN or infinite if one of them is.
-        n_due: Number of frames, over all channels, that are not computed yet.
+        n_pending: Number of frames, over all channels, that are not computed yet.
     """
 
     input: ActiveInput
@@ -281,7 +281,7 @@ class DecodeAhead(Resource):
                 self._n_waiting -= n_values
                 self._changed.notify_all()
             yield from chunk
-            is_over = not chunk  # behind the last
+            is_over = not chunk  # after the last
         if self._failure is not None:
             raise self._failure
 

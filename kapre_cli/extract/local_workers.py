@@ -54,7 +54,7 @@ class _ForkServer:
     """The process that forks workers, which inherit these descriptors."""
 
     def __init__(self, inherited: Collection[int]) -> None:
-        self._socket, theirs = socket.socketpair()
+        self._socket, other_end = socket.socketpair()
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         try:
             self._pid = os.fork()
@@ -63,12 +63,12 @@ class _ForkServer:
             raise ProcessLimitError(_NO_PROCESS) from error
         if self._pid == 0:
             try:
-                _release_inherited({*inherited, theirs.fileno()})
-                _fork_workers(theirs)
+                _release_inherited({*inherited, other_end.fileno()})
+                _fork_workers(other_end)
             finally:
                 os._exit(1)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        theirs.close()
+        other_end.close()
 
     def start(self) -> tuple[int, Channel]:
         """Start a worker; raise ProcessLimitError if the system has no process for it."""
@@ -120,7 +120,7 @@ def _fork_workers(requests: socket.socket) -> NoReturn:
             _, status = os.waitpid(int(request.removeprefix(_WAIT)), 0)
             requests.sendall(str(status).encode())
             continue
-        ours, theirs = socket.socketpair()
+        worker_end, other_end = socket.socketpair()
         try:
             pid = os.fork()
         except OSError:
@@ -128,11 +128,11 @@ def _fork_workers(requests: socket.socket) -> NoReturn:
             continue
         if pid == 0:
             requests.close()
-            theirs.close()
-            _WorkerProcess(Channel(ours)).serve()
-        ours.close()
-        socket.send_fds(requests, [str(pid).encode()], [theirs.fileno()])
-        theirs.close()
+            other_end.close()
+            _WorkerProcess(Channel(worker_end)).serve()
+        worker_end.close()
+        socket.send_fds(requests, [str(pid).encode()], [other_end.fileno()])
+        other_end.close()
     os._exit(0)
 
 

@@ -69,8 +69,8 @@ class ReusePolicy:
         """Return the inputs whose arrays the output will have, in order, once all have been tried.
 
         An array of an earlier run stays as long as its input fails, for any reason: an older
-        state of a recording is better than none. And while a path cannot be opened, nothing tells
-        which inputs are gone for good: no array leaves the output.
+        state of a recording is better than none. And while a path cannot be opened, it is unknown
+        which inputs are missing for good: no array leaves the output.
 
         :meth:`retain` must have been called for failed inputs. ``n_rejected`` is the number of
         paths that gave no input, such as unreadable folders.
@@ -122,7 +122,7 @@ class ReusePolicy:
         return is_retained
 
     def _reuse_journaled(self, job: Job, reusable: _Reusable) -> bool:
-        """Take an input's blocks in journals, if they cover all of it and can be reused."""
+        """Reuse an input's blocks in journals, if they cover all of it and can be reused."""
         entry = self.earlier.journal.inputs.get(job.source.key)
         if entry is None or entry.metadata is None:
             return False
@@ -137,9 +137,9 @@ class ReusePolicy:
         return True
 
     def _reuse_stored(self, job: Job, reusable: _Reusable, *, is_recomputed: bool = False) -> bool:
-        """Take an input's array in the finished output, if it can be reused.
+        """Reuse an input's array in the finished output, if it can be reused.
 
-        ``is_recomputed`` says what becomes of a damaged one: recomputed, or else removed.
+        ``is_recomputed`` is whether a damaged one is recomputed; else it is removed.
         """
         features, key = self.earlier.features, job.source.key
         if features is None or key not in features:
@@ -175,7 +175,7 @@ class ReusePolicy:
             )
             if self.settings.output.resume == "content" or not is_identified_by_mtime(source, time):
                 return now if sha256_of(source.file) == metadata.sha256 else None
-        except (OSError, AudioReadError):  # reading it will tell why
+        except (OSError, AudioReadError):  # reading it will fail with the reason
             return None
         return now if now == metadata else None
 

@@ -39,8 +39,8 @@ def extract(
     beside the output, for a run that resumes it.
 
     The output has the order of ``sources``: all inputs, or inputs as they arrive. Arriving ones are
-    begun at once, and have been checked for the output. This process computes, unless there is an
-    executor. ``is_validated`` tells that :func:`.validate_output` has accepted the output for all
+    started at once, and have been checked for the output. This process computes, unless there is an
+    executor. ``is_validated`` means that :func:`.validate_output` has accepted the output for all
     ``sources``, so that it is not called again.
 
     Raises:
@@ -94,7 +94,7 @@ def _extract(
                     earlier.journal.holds_work or any(map(_has_work, jobs))
                 )
                 if work_dir.keeps_journals:
-                    with suppress(OutputError):  # the error under way says enough
+                    with suppress(OutputError):  # the error that is being raised is enough
                         work_dir.journals.sync()
                     if work_dir.place is not None:
                         result.kept = _kept(jobs, work_dir.place)

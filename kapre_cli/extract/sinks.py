@@ -46,10 +46,10 @@ _SECONDS_BETWEEN_CHECKS = 0.1  # between two checks that the work folder is in i
 
 
 class Sink:
-    """Takes inputs that have ended, in order.
+    """Receives inputs that have ended, in order.
 
     Attributes:
-        ahead_inputs: Maximum number of inputs that are computed before their turn has come.
+        ahead_inputs: Maximum number of inputs that are computed before it is their turn.
         ahead_bytes: Maximum bytes of their blocks.
         reports_at_once: Whether a failed input is reported at once, not in its turn.
     """
@@ -65,10 +65,10 @@ class Sink:
         """Prepare before the first input has ended."""
 
     def all_ended(self, jobs: Collection[Job]) -> None:
-        """Record that all inputs have ended, and which of them are still to be taken."""
+        """Record that all inputs have ended, and which of them are still to be added."""
 
-    def take(self, job: Job, pause: Callable[[], None]) -> None:
-        """Take the next ended input; call ``pause`` now and then in a long array."""
+    def add(self, job: Job, pause: Callable[[], None]) -> None:
+        """Add the next ended input; call ``pause`` now and then in a long array."""
         raise NotImplementedError
 
 
@@ -110,7 +110,7 @@ class FileSink(Sink):
             replace(stored, versions=self._root.versions) == self._root
         )
         self._stored_keys = iter(self._features or ())
-        # The place of arrays whose inputs are gone is known only once all inputs have been tried.
+        # Arrays whose inputs are missing have a position only once all inputs have been tried.
         self._can_follow = self._features is None or (
             jobs is not None and not reuse.unclaimed({job.source.key for job in jobs})
         )
@@ -130,7 +130,7 @@ class FileSink(Sink):
         self._announced = len(jobs), sum(job.metadata.seconds for job in jobs if job.metadata)
         self._emit = ignore
 
-    def take(self, job: Job, pause: Callable[[], None]) -> None:
+    def add(self, job: Job, pause: Callable[[], None]) -> None:
         """Write the input's array, unless there may be nothing to write."""
         if (job.has_failed and not self._reuse.retain(job)) or not self._can_follow:
             return
@@ -142,8 +142,8 @@ class FileSink(Sink):
 
     def _is_stored(self, job: Job, key: str | None) -> bool:
         """Return whether the finished output has this array, unchanged and next (under ``key``)."""
-        is_there = job.stored_in is not None and not job.has_new_metadata and job.source.key == key
-        return is_there and self._is_of_same_settings
+        is_next = job.stored_in is not None and not job.has_new_metadata and job.source.key == key
+        return is_next and self._is_of_same_settings
 
     def _open_writer(self) -> FeatureWriter:
         if self._writer is None:
@@ -289,7 +289,7 @@ class StreamSink(Sink):
         self._journals = journals
         self._result = result
 
-    def take(self, job: Job, pause: Callable[[], None]) -> None:
+    def add(self, job: Job, pause: Callable[[], None]) -> None:
         """Send the array or report the failure; raise BrokenPipeError if nobody reads it."""
         if not job.has_failed:
             self._send(job, pause)

@@ -44,7 +44,7 @@ class Job:
         is_done: Whether all its features are computed.
         is_reused: Whether an earlier run has computed it.
         failure: Why it has failed, until that is reported.
-        was_tried: Whether reading it has begun, in this run or in one whose work is kept.
+        was_tried: Whether it has been opened, in this run or in one whose work is kept.
         work_seconds: Seconds from opening to the last computed frame; ``None`` without one.
         has_blocks: Whether blocks of it have been computed in this run.
     """
@@ -106,7 +106,7 @@ class TaskInput(NamedTuple):
     """One input of a task.
 
     Attributes:
-        number: Its place among the inputs of the run.
+        number: Its position among the inputs of the run.
         state: The state of its file that ``blocks`` belong to, see ``input_state``.
         blocks: Blocks that earlier runs have computed: first frame and number of frames.
         is_retry: Whether a worker died before finishing it; it is then alone in its task.
@@ -152,7 +152,7 @@ class Task(NamedTuple):
 # Messages of workers
 
 
-class Began(NamedTuple):
+class Started(NamedTuple):
     """An input is being read."""
 
     number: int
@@ -249,7 +249,7 @@ class WorkerLost(NamedTuple):
     how: str
 
 
-Message = Began | Computed | Finished | Failed | Previewed | WorkerBroken | WorkerLost
+Message = Started | Computed | Finished | Failed | Previewed | WorkerBroken | WorkerLost
 
 
 # The channel

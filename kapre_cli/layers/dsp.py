@@ -1,4 +1,4 @@
-"""The signal processing behind the layers, in NumPy: window, mel matrix, decibels."""
+"""The signal processing of the layers, in NumPy: window, mel matrix, decibels."""
 
 import math
 from collections.abc import Sequence

@@ -188,7 +188,7 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
 
     def build(self, input_shape: Shape) -> None:
         """Create the weights, if there are any."""
-        if not self._is_input_format_given and (doubt := self._channel_order_doubt(input_shape)):
+        if not self._is_input_format_given and (doubt := self._reason_to_doubt_order(input_shape)):
             warnings.warn(
                 f"The input has {doubt}. It is read as (batch, channel, samples): for "
                 "(batch, samples, channel) set input_data_format='channels_last', else "
@@ -201,7 +201,7 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
             self.kernel_imaginary = self._add_kernel("kernel_imaginary", np.sin)
         self.built = True
 
-    def _channel_order_doubt(self, input_shape: Shape) -> str:
+    def _reason_to_doubt_order(self, input_shape: Shape) -> str:
         """Return why the last axis of an input seems to be its channels, or nothing."""
         _, channel, samples = self._dimensions(input_shape)
         if samples and channel is None and samples < min(self.n_dft, _FEW_SAMPLES):

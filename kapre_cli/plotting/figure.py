@@ -140,8 +140,8 @@ def colour_map(name: str) -> Colormap:
 
 def _distinct(colours: Colormap, candidates: Sequence[str]) -> str:
     """Return the first candidate unlike all colours, else the most different one."""
-    taken = colours(np.linspace(0, 1, 64))[:, :3]
-    distances = [float(np.abs(taken - to_rgb(one)).sum(axis=1).min()) for one in candidates]
+    used = colours(np.linspace(0, 1, 64))[:, :3]
+    distances = [float(np.abs(used - to_rgb(one)).sum(axis=1).min()) for one in candidates]
     least = min(_MIN_DISTANCE, max(distances))
     return next(one for one, far in zip(candidates, distances, strict=True) if far >= least)
 
@@ -213,18 +213,18 @@ class _Panels:
         panel.set_xlim(*selection.limits)
         panel.set_ylim(*self.limits)
         low, high = self.axis.positions.to_scale(self.limits)
-        place: dict[str, Any] = {
-            # The rows are even in the unit of the axis: behind its scale, and before its limits.
+        options: dict[str, Any] = {
+            # The rows are even in the unit of the axis: after its scale and before its limits.
             "extent": (*selection.seconds, low, high),
             "transform": panel.transLimits + panel.transAxes,
             "aspect": "auto",
             "origin": "lower",
             "interpolation": "nearest",
         }
-        panel.imshow(image[self.rows.numbers], cmap=self.colours, norm=self.norm, **place)
+        panel.imshow(image[self.rows.numbers], cmap=self.colours, norm=self.norm, **options)
         if self.rows.is_empty.any():
             empty = np.ma.masked_equal(self.rows.is_empty[self.rows.numbers, np.newaxis], False)
-            panel.imshow(empty, cmap=ListedColormap([self._empty_colour]), **place)
+            panel.imshow(empty, cmap=ListedColormap([self._empty_colour]), **options)
         panel.tick_params(labelsize=_SMALL)
 
     def legend(self, images: Sequence[Image]) -> list[Patch]:
@@ -308,5 +308,5 @@ def render(figure: Figure, file_format: str) -> bytes:
 
 
 def _default_style() -> AbstractContextManager[Any]:
-    """Draw with matplotlib's defaults and ours, not with the user's settings."""
+    """Draw with matplotlib's defaults and those of this module, not the user's settings."""
     return mpl.style.context(["default", _SETTINGS])

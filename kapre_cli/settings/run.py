@@ -232,8 +232,8 @@ class Shard:
     """One of the parts that a list of inputs is cut into.
 
     Attributes:
-        index: Which part it is, counted from 1.
-        of: How many parts there are.
+        index: Number of the part, from 1.
+        of: Number of parts.
         inputs: SHA-256 of the keys and sizes of the whole list, hexadecimal: parts of one list
             have the same. Empty until the list is known.
     """
