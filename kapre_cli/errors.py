@@ -36,7 +36,7 @@ class SettingsError(KapreExtractError, ValueError):
 
 
 class UsageError(KapreExtractError, ValueError):
-    """A request that is rejected before any work is done, such as an output that exists."""
+    """A request that is rejected before any work, such as an output that exists."""
 
 
 class AudioReadError(KapreExtractError, OSError):
@@ -53,15 +53,8 @@ class SampleRateError(AudioReadError):
 
     def __init__(self, sr: int, wanted: int) -> None:
         self.sr, self.wanted = sr, wanted
-        super().__init__(
-            Text(
-                f"sample rate is {sr:,} Hz, this run uses {wanted:,} Hz (use ",
-                Argument("resample", True),
-                ", or ",
-                Argument("sr", sr),
-                ")",
-            )
-        )
+        cause = f"sample rate is {sr:,} Hz, this run uses {wanted:,} Hz (use "
+        super().__init__(Text(cause, Argument("resample", True), ", or ", Argument("sr", sr), ")"))
 
     def __reduce__(self) -> tuple[type, tuple[int, int]]:
         return type(self), (self.sr, self.wanted)  # so that it can be pickled
@@ -78,7 +71,7 @@ class UnexpectedError(AudioReadError):
 
 
 class FeatureError(KapreExtractError, ValueError):
-    """Features that cannot be computed or stored as asked, such as float16 out of range."""
+    """Features that cannot be computed or stored, such as float16 out of range."""
 
 
 class OutputError(KapreExtractError, OSError):
@@ -98,13 +91,9 @@ class TooManyFailuresError(KapreExtractError, RuntimeError):
     """
 
     def __init__(self, n_failed: int, n_inputs: int, allowed: str) -> None:
-        super().__init__(
-            Text(
-                f"{n_failed:,} of {counted(n_inputs, 'input')} failed, and ",
-                Argument("max_failures"),
-                f" allows {allowed}: the run was stopped",
-            )
-        )
+        cause = f"{n_failed:,} of {counted(n_inputs, 'input')} failed, and "
+        rule = f" allows {allowed}: the run was stopped"
+        super().__init__(Text(cause, Argument("max_failures"), rule))
         self.n_failed, self.n_inputs, self.allowed = n_failed, n_inputs, allowed
 
     def __reduce__(self) -> tuple[type, tuple[int, int, str]]:
@@ -120,7 +109,7 @@ class NotAnOutputError(StoredDataError, UsageError):
 
 
 def input_error(error: Exception) -> KapreExtractError:
-    """Return the error that fails one input, for any exception that was raised while it was read.
+    """Return the error that fails one input, for any exception of reading it.
 
     >>> print(input_error(MemoryError()))
     there is not enough memory for it: read fewer inputs at once (jobs=1) or free some memory
@@ -143,15 +132,11 @@ def input_error(error: Exception) -> KapreExtractError:
 
 
 class wrap_os_errors:  # noqa: N801 - it reads as a verb where it is used
-    """Turns errors of a file at ``path`` into an OutputError that names it and the ``action``.
+    """Turns errors of the file at ``path`` into an OutputError that names it.
 
-    A class and not a generator: it is entered several times for every input.
-
+    Errors are those of the operating system, and of HDF5, which h5py raises as ``RuntimeError``.
     A broken pipe is not wrapped: the error has no reader any more, see :func:`exit_code_of`.
-
-    Raises:
-        OutputError: For an error of the operating system or of HDF5, which h5py raises as
-            ``RuntimeError``.
+    A class and not a generator: it is entered several times for every input.
     """
 
     def __init__(self, path: object, action: str = "written") -> None:
@@ -162,11 +147,8 @@ class wrap_os_errors:  # noqa: N801 - it reads as a verb where it is used
         pass
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(
-            error, (KapreExtractError, NotImplementedError, RecursionError, BrokenPipeError)
-        ):
-            return
-        if isinstance(error, (OSError, RuntimeError)):
+        kept = (KapreExtractError, NotImplementedError, RecursionError, BrokenPipeError)
+        if isinstance(error, (OSError, RuntimeError)) and not isinstance(error, kept):
             # The text of an HDF5 error is long and technical; that of its number is enough.
             number = error.errno if isinstance(error, OSError) else None
             reason = os.strerror(number) if number else error

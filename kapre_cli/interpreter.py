@@ -11,7 +11,7 @@ _SWITCH_SECONDS = 0.0005
 
 
 def silence_tensorflow() -> None:
-    """Set the environment of TensorFlow and Keras, and silence their log messages and warnings."""
+    """Set the environment of TensorFlow and Keras, and silence their messages."""
     import logging  # not needed for --help
 
     os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -24,7 +24,7 @@ def silence_tensorflow() -> None:
 
 
 def tune_interpreter() -> None:
-    """Make this process's imports quick and silent. It must have nothing to do but one run.
+    """Make the imports of a process that does nothing but one run quick and silent.
 
     Modules that Keras can do without are marked as missing.
     """

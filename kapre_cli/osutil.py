@@ -76,7 +76,7 @@ class Resource(AbstractContextManager[Any]):
 def open_to_read(
     path: str | os.PathLike[str], *, folder: int | None = None, follow_links: bool = True
 ) -> int:
-    """Return a descriptor of a file, relative to the open ``folder``, without ever waiting.
+    """Return a descriptor of a file, relative to the open ``folder``; never wait.
 
     Raise OSError if that fails, or ``path`` is a link that is not to be followed.
     """
@@ -85,7 +85,7 @@ def open_to_read(
 
 
 def open_plain(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a regular file, without ever waiting; raise StoredDataError for anything else."""
+    """Open a regular file, never wait; raise StoredDataError for anything else."""
     file = open_to_read(path)
     if not is_regular(file):
         os.close(file)
@@ -106,7 +106,7 @@ def open_or_create(
     folder: int | None = None,
     exclusive: bool = False,
 ) -> int:
-    """Return a descriptor for reading and writing of a file, made if missing; no link is followed.
+    """Open a file to read and write, made if missing; no link is followed.
 
     With ``exclusive`` raise FileExistsError if it exists.
     """
@@ -115,7 +115,7 @@ def open_or_create(
 
 
 def read_at(descriptor: int, n_bytes: int, position: int, at_least: int | None = None) -> bytes:
-    """Return up to ``n_bytes`` from a position, ``at_least`` so many unless the file ends before.
+    """Return up to ``n_bytes`` from a position, ``at_least`` so many before the end.
 
     A system call may return less than it is asked for; ``at_least`` is ``n_bytes`` by default.
     """
@@ -159,19 +159,14 @@ def write_fully(descriptor: int, data: bytes | memoryview) -> None:
 
 
 def write_all(descriptor: int, data: bytes | memoryview, name: object) -> None:
-    """Write all of ``data``, as :func:`write_fully`; messages call the descriptor ``name``.
+    """Write all of ``data``; messages call the descriptor ``name``.
 
     Raises:
         BrokenPipeError: If nobody reads the data any more.
         OutputError: If it cannot be written for another reason.
     """
-    try:
-        with wrap_os_errors(name):
-            write_fully(descriptor, data)
-    except OutputError as error:
-        if isinstance(error.__cause__, BrokenPipeError):
-            raise error.__cause__ from None
-        raise
+    with wrap_os_errors(name):
+        write_fully(descriptor, data)
 
 
 def discard(descriptor: int) -> None:
@@ -183,7 +178,7 @@ def discard(descriptor: int) -> None:
 
 @contextmanager
 def diverted(descriptor: int) -> Iterator[int]:
-    """Redirect a descriptor to the null device for the time of a block; yield a copy of it."""
+    """Redirect a descriptor to the null device in a block; yield a copy of it."""
     copy = os.dup(descriptor)
     discard(descriptor)
     try:
@@ -275,7 +270,7 @@ def exchange(one: Path, other: Path) -> bool:
 
 
 def _renameat2(source: Path, target: Path, flags: int) -> bool:
-    """Call Linux' ``renameat2``, which Python lacks; return ``False`` if it is unsupported."""
+    """Call Linux' ``renameat2``; return ``False`` if it is unsupported."""
     if not sys.platform.startswith("linux"):
         return False
     renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)

@@ -1,4 +1,4 @@
-"""Extensions by name: those of this package, and those that installed packages declare.
+"""Extensions by name: those of this package and of installed packages.
 
 A package declares one as an entry point, for example in its ``pyproject.toml``::
 
@@ -30,13 +30,13 @@ class Registry(Generic[T]):
     """The extensions of one kind, each imported when it is first used.
 
     Args:
-        kind: What messages call such an extension, for example ``"output format"``.
+        kind: Such as ``"output format"``.
         group: The group of its entry points.
         base: The class that every extension is derived from.
         built_in: Each extension of this package as ``"module:class"``, by name.
 
     Attributes:
-        kind: As given.
+        kind: What messages call such an extension.
         broken: Why extensions of installed packages could not be imported, by name.
     """
 
@@ -122,7 +122,7 @@ class Registry(Generic[T]):
         return extension
 
     def _installed(self) -> "dict[str, EntryPoint]":
-        """Return the entry points of installed packages; none replaces one of this package."""
+        """Return the entry points of other packages; none replaces one of this package."""
         if self._entry_points is None:
             from importlib.metadata import entry_points  # slow to import
 

@@ -1,4 +1,4 @@
-"""The result of a run: counts, failures and how many may fail, and what is on the disk."""
+"""The result of a run: counts, failures and their limit, the output."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,10 +36,7 @@ class MaxFailures:
 
     @classmethod
     def parse(cls, text: str) -> "MaxFailures":
-        """Return the limit that ``text`` states: ``N`` or ``N%``.
-
-        Raises:
-            SettingsError: If it is neither.
+        """Return the limit ``N`` or ``N%``; raise SettingsError for another text.
 
         >>> print(MaxFailures.parse("10"), MaxFailures.parse("2.5%"))
         10 2.5%
@@ -59,21 +56,15 @@ class MaxFailures:
             return n_failed > self.number
         if n_inputs is None and n_ended < _MIN_ENDED:
             return False
-        total = n_ended if n_inputs is None else n_inputs
-        return 100 * n_failed > self.number * total
+        return 100 * n_failed > self.number * (n_ended if n_inputs is None else n_inputs)
 
     def __str__(self) -> str:
         return f"{self.number:.12g}{'%' if self.is_percent else ''}"
 
 
 def _invalid(text: str) -> SettingsError:
-    return SettingsError(
-        Text(
-            Argument("max_failures"),
-            " must be a number of inputs, 0 or more, or a share from 0% to 100%. "
-            f"Received: {text!r}",
-        )
-    )
+    rule = " must be a number of inputs, 0 or more, or a share from 0% to 100%. "
+    return SettingsError(Text(Argument("max_failures"), f"{rule}Received: {text!r}"))
 
 
 @dataclass

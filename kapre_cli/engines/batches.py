@@ -1,4 +1,4 @@
-"""Pack segments of signals into batches of frames, and compute the batches with NumPy.
+"""Pack segments of signals into batches of frames; compute these with NumPy.
 
 The samples of segments are copied one after another into a batch, each beginning at a multiple of
 the hop, and the batch is framed as one signal. A frame that starts in one segment and ends in the

@@ -1,4 +1,4 @@
-"""A worker's tasks: decode inputs, compute them and append the results to a journal."""
+"""A worker's tasks: decode inputs, compute them, append results to a journal."""
 
 import math
 import time
@@ -14,15 +14,7 @@ from kapre_cli.engines import batches
 from kapre_cli.engines.batches import Engine, NumpyEngine, Segment, batch_frames
 from kapre_cli.errors import FeatureError, OutputError, input_error
 from kapre_cli.extract.decode import ActiveInput, Block, DecodeAhead, EndOfInput, Item, decoded
-from kapre_cli.extract.tasks import (
-    Computed,
-    Failed,
-    Finished,
-    Message,
-    Started,
-    Task,
-    TaskSettings,
-)
+from kapre_cli.extract.tasks import Computed, Failed, Finished, Message, Started, Task, TaskSettings
 from kapre_cli.osutil import Resource
 from kapre_cli.resume.journal import SECONDS_AT_RISK, Journal, peak_of
 from kapre_cli.settings import ExtractionSettings, LayerConfig, resolved_engine
@@ -64,17 +56,17 @@ class Outbox(Resource):
         self.add(message)
 
     def add(self, message: Message) -> None:
-        """Add a message; send all after a failure, if they are many or if they have waited."""
+        """Add a message; send all after a failure, if they are many or have waited."""
         self._messages.append(message)
         are_many = len(self._messages) >= _SENT_MESSAGES
         if are_many or isinstance(message, Failed) or time.monotonic() - self._sent > _SENT_SECONDS:
             self.send()
 
     def send(self) -> None:
-        """Flush the journals, so that other processes can read all blocks, then send all messages.
+        """Flush the journals, then send all messages.
 
-        Journals that no input needs any more are closed. If one cannot be written, OutputError is
-        raised, and the failures of inputs are sent even so.
+        Other processes can then read all blocks. Journals that no input needs any more are closed.
+        If one cannot be written, OutputError is raised, and the failures of inputs are sent.
         """
         with self._sending:
             messages, self._messages = self._messages, []
@@ -100,7 +92,7 @@ class Outbox(Resource):
 
 
 def compute_tasks(tasks: Iterable[Task | None], common: TaskSettings, outbox: Outbox) -> None:
-    """Compute every input of some tasks; raise OutputError if a journal cannot be written.
+    """Compute all inputs of some tasks; raise OutputError if a journal fails.
 
     Among the tasks, ``None`` says that the next one may take a while: all earlier ones are computed
     and sent first. A task depends only on its files, the folder of the journals and the settings.
@@ -123,7 +115,7 @@ def compute_tasks(tasks: Iterable[Task | None], common: TaskSettings, outbox: Ou
 def engine_for(
     config: LayerConfig, engine: str, n_frames: int, n_threads: int | None = None
 ) -> Engine:
-    """Return an engine for batches of ``n_frames`` frames; ``engine`` is of ``ENGINE_CHOICES``."""
+    """Return one of ``ENGINE_CHOICES`` for batches of ``n_frames`` frames."""
     if resolved_engine(engine, config) == "numpy":
         return NumpyEngine(config, n_frames, n_threads)
     # TensorFlow takes seconds to import: only where it is needed.
@@ -239,13 +231,8 @@ class _ComputeStage:
             self._finish(active)
 
     def _finish(self, active: ActiveInput) -> None:
-        entries = tuple(active.entries)
+        number, metadata, entries = active.number, active.required_metadata, tuple(active.entries)
         finished = Finished(
-            active.number,
-            active.required_metadata,
-            active.state,
-            entries,
-            active.reused,
-            active.work_seconds,
+            number, metadata, active.state, entries, active.reused, active.work_seconds
         )
         self._outbox.ended(active.journal, finished)

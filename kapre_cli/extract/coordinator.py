@@ -180,7 +180,7 @@ class Coordinator:
         self._executor.begin(common, self._handle, self._n_workers)
 
     def _next_inputs(self) -> list[TaskInput]:
-        """Return the next task's inputs; none while these would be too far ahead of the sink."""
+        """Return the next task's inputs; none while they are too far ahead of the sink."""
         if self._retries:
             return [self._task_input(self._retries.popleft(), is_retry=True)]
         if self._ahead_bytes >= self._sink.ahead_bytes:
@@ -207,7 +207,7 @@ class Coordinator:
         return TaskInput(number, job.source, job.state, blocks, job.n_bytes, is_retry)
 
     def _journal_for(self, worker: int, inputs: Sequence[TaskInput]) -> str:
-        """Return the worker's journal, or the task's own one if nothing can resume the run."""
+        """Return the worker's journal, or the task's own if nothing resumes the run."""
         if not self._common.is_durable:
             path = self._journals.create()
             self._needed_until[self._running[inputs[-1].number]].append(path.name)

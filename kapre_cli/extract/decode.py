@@ -174,22 +174,17 @@ def _blocks(one: TaskInput, active: ActiveInput, settings: ExtractionSettings) -
 
 
 def check_frame(config: LayerConfig, reader: AudioReader) -> None:
-    """Raise FeatureError for an input too short for a frame, or with too many channels for one."""
+    """Raise FeatureError for an input too short, or with too many channels."""
     if reader.n_samples < config.framing.min_samples:
-        raise FeatureError(
-            Text(
-                f"it has {counted(reader.n_samples, 'sample')}, fewer than the {config.n_dft:,} of "
-                "one frame; take ",
-                Argument("padding", "same"),
-                " or a smaller ",
-                Argument("n_dft"),
-            )
-        )
+        samples = f"it has {counted(reader.n_samples, 'sample')}"
+        cause = f"{samples}, fewer than the {config.n_dft:,} of one frame; take "
+        remedy = (Argument("padding", "same"), " or a smaller ", Argument("n_dft"))
+        raise FeatureError(Text(cause, *remedy))
     try:
         config.check_frame_size(reader.n_channels)
     except ValueError as error:
-        remedy = ("; take ", Argument("channels"), ", ", Argument("mono", True))
-        raise FeatureError(Text(error, *remedy, " or a smaller ", Argument("n_dft"))) from error
+        others = ("; take ", Argument("channels"), ", ", Argument("mono", True))
+        raise FeatureError(Text(error, *others, " or a smaller ", Argument("n_dft"))) from error
 
 
 def _metadata(source: Source, reader: AudioReader, framing: Framing) -> InputMetadata:
@@ -216,13 +211,10 @@ def frame_blocks(
     n_features: int,
     reused: Container[int] = (),
 ) -> Iterator[Block]:
-    """Yield the frames of an input block by block; the file has been read completely at the end.
+    """Yield the frames of an input in blocks; read the file to its end.
 
-    ``reused`` has the first frames of blocks that are computed already and left out.
-
-    Raises:
-        SettingsError: If the input is too short for one frame.
-        AudioReadError: If it is damaged or shorter than its header states.
+    ``reused`` has the first frames of blocks that are computed already and left out. SettingsError
+    is raised if the input is too short for one frame, AudioReadError if it is damaged.
     """
     length = reader.n_samples
     buffer = np.empty((reader.n_channels, 0), np.float32)  # the last samples read, as far as needed

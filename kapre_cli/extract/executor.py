@@ -33,7 +33,7 @@ class Executor(Resource):
 
     @abstractmethod
     def begin(self, common: TaskSettings, deliver: Deliver, n_workers: int) -> None:
-        """Begin a run that can use ``n_workers`` workers, and drop the rest of the one before.
+        """Start a run with up to ``n_workers`` workers; drop the rest of the one before.
 
         ``deliver`` is called with every message, within :meth:`wait`. It does not raise.
         """
@@ -63,7 +63,7 @@ class Executor(Resource):
 
 
 def readable(descriptors: Collection[int], timeout: float | None) -> Collection[int]:
-    """Return the descriptors that can be read; wait ``timeout`` seconds at most for one."""
+    """Return the descriptors that can be read; wait up to ``timeout`` seconds."""
     if not descriptors:
         return ()
     poll = select.poll()

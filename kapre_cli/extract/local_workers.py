@@ -1,4 +1,4 @@
-"""Worker processes on this machine, so that a crashing decoder ends only its worker.
+"""Worker processes on this machine: a decoder that crashes ends only one.
 
 They are forked by a fork server, which is forked itself before this process has threads or has
 loaded more than NumPy: a dead worker is replaced in a millisecond.
@@ -80,7 +80,7 @@ class _ForkServer:
         raise ProcessLimitError(_NO_PROCESS)
 
     def wait(self, pid: int) -> int | None:
-        """Return a worker's wait status, as of :func:`os.waitpid`; ``None`` if it is not known."""
+        """Return the :func:`os.waitpid` status of a worker; ``None`` if it is unknown."""
         with suppress(OSError, ValueError):
             self._socket.sendall(_WAIT + str(pid).encode(), NO_SIGNAL)
             return int(self._socket.recv(_REPLY_BYTES))
@@ -180,7 +180,7 @@ class _WorkerProcess:
         return True
 
     def _receive(self) -> None:
-        """Queue messages; when the channel is closed, keep finished work and end the process."""
+        """Queue messages; when the channel is closed, keep finished work and exit."""
         while True:
             try:
                 message = self._channel.receive()
@@ -193,7 +193,7 @@ class _WorkerProcess:
             self._inbox.put(message)
 
     def _tasks(self, task: Task) -> Iterator[Task | None]:
-        """Yield a task and those that follow in its run, ``None`` before each wait for one."""
+        """Yield a task and those that follow in its run, ``None`` before each wait."""
         message: Task | TaskSettings = task
         while isinstance(message, Task):
             yield message

@@ -66,7 +66,7 @@ class ReusePolicy:
         return [key for key in self.earlier.features or () if key not in known]
 
     def output_jobs(self, jobs: Sequence[Job], n_rejected: int) -> list[Job]:
-        """Return the inputs whose arrays the output will have, in order, once all have been tried.
+        """Return the inputs of the output, in order, once all have been tried.
 
         An array of an earlier run stays as long as its input fails, for any reason: an older
         state of a recording is better than none. And while a path cannot be opened, it is unknown
@@ -164,7 +164,7 @@ class ReusePolicy:
     def _current_metadata(
         self, metadata: InputMetadata, root: OutputMetadata, source: Source
     ) -> InputMetadata | None:
-        """Return the metadata as this run would write it, ``None`` if the input has changed."""
+        """Return the metadata of this run; ``None`` if the input has changed."""
         if self._allowed_metadata(metadata, root, source) is None:
             return None
         try:

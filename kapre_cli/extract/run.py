@@ -110,7 +110,7 @@ def stream(
     descriptor: int,
     executor: Executor | None = None,
 ) -> None:
-    """Extract the features of every source and send each array as soon as its turn has come.
+    """Extract the features of every source; send each array when it is its turn.
 
     Arrays are written to ``descriptor`` complete, in the order of the inputs, which are also
     reported in that order. A failed input gives no array and does not affect the others. Inputs may
@@ -142,7 +142,7 @@ def _jobs_of(sources: Sequence[Source] | InputStream) -> tuple[list[Job], InputS
 def _stopped_counted(
     jobs: Iterable[Job], settings: ExtractionSettings, result: RunResult
 ) -> Iterator[None]:
-    """Count the inputs whose arrays are in no output as failed, if an error stops the run."""
+    """If an error stops the run, count inputs without an array as failed."""
     try:
         yield
         if result.n_floored:

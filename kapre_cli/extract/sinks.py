@@ -1,4 +1,4 @@
-"""Assemble the arrays of finished inputs and write them, in order, into one output.
+"""Assemble the arrays of finished inputs; write them, in order, into an output.
 
 An output is a file, a folder or a stream.
 """
@@ -141,7 +141,7 @@ class FileSink(Sink):
                 self._write(one, pause)
 
     def _is_stored(self, job: Job, key: str | None) -> bool:
-        """Return whether the finished output has this array, unchanged and next (under ``key``)."""
+        """Return whether the finished output has this array next, unchanged."""
         is_next = job.stored_in is not None and not job.has_new_metadata and job.source.key == key
         return is_next and self._is_of_same_settings
 
@@ -194,7 +194,7 @@ class FileSink(Sink):
         return final_array(journals, entries, self._config, self._settings.output.dtype)
 
     def finish(self, jobs: Sequence[Job]) -> None:
-        """Finish the output of all ``jobs``: write the rest, read it back, move it into its place.
+        """Finish the output: write the rest, read it back, publish it.
 
         After an OutputError the earlier output is unchanged.
         """
@@ -228,7 +228,7 @@ class FileSink(Sink):
             self._result.kept = WorkKept(place, n_finished)
 
     def _may_be_empty(self, jobs: Sequence[Job]) -> bool:
-        """Return whether to write an output without arrays: of a shard, and over no better one."""
+        """Return whether to write an output without arrays: of a shard, over no other."""
         is_shard = self._settings.shard is not None and self._format.holds_many
         return is_shard and not (jobs and os.path.lexists(self._settings.output.path))
 
@@ -274,7 +274,7 @@ class FileSink(Sink):
 
 
 class StreamSink(Sink):
-    """Sends each array in its turn and keeps nothing; reports inputs in that order, too."""
+    """Sends each array in its turn, keeps none; reports inputs in that order."""
 
     ahead_inputs = 2**10
     ahead_bytes = 2**28
@@ -320,23 +320,14 @@ class StreamSink(Sink):
 def final_array(
     journals: Journals, entries: list[BlockEntry], config: LayerConfig, dtype: str
 ) -> ArrayChunks:
-    """Return the array of an input's blocks.
-
-    Raises:
-        FeatureError: If its values do not fit ``dtype``.
-    """
+    """Return the array of some blocks; raise FeatureError if ``dtype`` is too small."""
     stored = np.dtype(dtype).newbyteorder("<")
     peak = max(entry.peak for entry in entries)
     finish = config.finish(peak)
     highest = _LARGEST[dtype]
     if finish.apply is None and peak > highest:
-        raise FeatureError(
-            Text(
-                f"its largest value, {peak:g}, does not fit {dtype} (at most {highest:g}); take ",
-                Argument("dtype", "float32"),
-                " or decibels",
-            )
-        )
+        cause = f"its largest value, {peak:g}, does not fit {dtype} (at most {highest:g}); take "
+        raise FeatureError(Text(cause, Argument("dtype", "float32"), " or decibels"))
     block_axes = ("channel", "time", config.feature_axis)
     order = [block_axes.index(axis) for axis in config.axes]
     n_time = sum(entry.shape[1] for entry in entries)

@@ -1,4 +1,4 @@
-"""The jobs of a run, the messages between the run and its workers, and their channel."""
+"""The jobs of a run, messages between the run and its workers, their channel."""
 
 import pickle
 import socket
@@ -228,7 +228,7 @@ class Previewed(NamedTuple):
 
 
 class WorkerBroken(NamedTuple):
-    """The worker cannot go on, and neither can the run; ``trace`` is the error's traceback."""
+    """The worker and the run must end; ``trace`` is the error's traceback."""
 
     error: BaseException
     trace: str = ""
@@ -276,7 +276,7 @@ class Channel(Resource):
             self._socket.sendall(_LENGTH.pack(len(data)) + data, NO_SIGNAL)
 
     def receive(self) -> Any:
-        """Wait for the next message and return it; raise EOFError if the other side has ended."""
+        """Wait for the next message; raise EOFError if the other side has ended."""
         (length,) = _LENGTH.unpack(self._read(_LENGTH.size))
         return pickle.loads(self._read(length))  # noqa: S301 - from a process of our own
 

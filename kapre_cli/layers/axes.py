@@ -76,15 +76,7 @@ class BinAxis(FeatureAxis):
 
 
 class MelAxis(FeatureAxis):
-    """The mel bands between two frequencies in Hz, even in mels.
-
-    Args:
-        n_mels: Number of bands.
-        fmin: Lower edge of the lowest band in Hz.
-        fmax: Upper edge of the highest band in Hz.
-        htk: Whether the mel scale is HTK's.
-        bands: Returns their weights.
-    """
+    """Mel bands between two frequencies in Hz, even in mels; ``bands`` has weights."""
 
     is_linear = False
     empty_label = "empty mel band"

@@ -174,7 +174,7 @@ class SpectrogramConfig(LayerConfig):
 
     @property
     def _is_exact_in_float32(self) -> bool:
-        """Whether float32 transforms of this length are exact enough for decibels of power."""
+        """Whether float32 transforms of this length suffice for decibels of power."""
         rest = self.n_dft
         for factor in _FLOAT32_FACTORS:
             while rest % factor == 0:

@@ -27,15 +27,10 @@ FloatArray = npt.NDArray[np.floating]
 
 
 def hann(n_dft: int) -> npt.NDArray[np.float64]:
-    """Return the periodic Hann window.
+    """Return the periodic Hann window, shape ``(n_dft,)``.
 
-    It is one period of a raised cosine without its end point.
-
-    Args:
-        n_dft: Number of points, at least 1.
-
-    Returns:
-        Shape ``(n_dft,)``, values from 0 to 1, the peak at ``n_dft / 2``.
+    It is one period of a raised cosine without its end point: from 0 to 1, its peak at
+    ``n_dft / 2``.
 
     >>> hann(4)
     array([0. , 0.5, 1. , 0.5])

@@ -43,7 +43,7 @@ def filterbank_of(config: MelConfig) -> MelBands:
 def band_groups(
     filterbank: MelBands, n_bands: int = _BANDS_IN_A_GROUP
 ) -> Iterator[tuple[slice, Matrix]]:
-    """Yield the bins, and the weights ``(bins, bands)``, of groups of neighbouring bands.
+    """Yield bins and weights, ``(bins, bands)``, of groups of neighbouring bands.
 
     A mel matrix is nearly all zeros: neighbouring bands use few of the bins. A group has at least
     ``n_bands`` bands, if there are as many.
@@ -102,11 +102,9 @@ class BandSums:
         return bool((sums == sums[:, :1]).all())
 
     def sum_bands(self, power: npt.NDArray[Any], sums: npt.NDArray[Any]) -> None:
-        """Write the sums of some frames.
+        """Write ``sums``, shape ``(n_frames, n_mels)``.
 
-        Args:
-            power: Shape ``(n_frames, n_freq)``, a multiple of ``n_rows`` frames.
-            sums: The result, shape ``(n_frames, n_mels)``.
+        ``power`` has the shape ``(n_frames, n_freq)``, a multiple of ``n_rows`` frames.
         """
         rows = (-1, self.n_rows)
         self._multiply(power.reshape(*rows, power.shape[1]), sums.reshape(*rows, sums.shape[1]))

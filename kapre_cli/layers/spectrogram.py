@@ -233,7 +233,7 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
         return ops.cast(features, self.compute_dtype)
 
     def finish(self, features: Tensor) -> Tensor:
-        """Return the last step of the layer: decibels below each example's maximum, or none.
+        """Return the last step: decibels below each example's maximum, or none.
 
         Args:
             features: Shape ``(batch, channel, n_time, n_features)``.

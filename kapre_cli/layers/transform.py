@@ -63,7 +63,6 @@ class PowerTransform(FrameTransform):
     """Powers of Fourier magnitudes, or of their sums in mel bands.
 
     Args:
-        n_dft: Samples in a frame.
         power: Exponent of the magnitudes.
         is_double: Whether to compute in float64.
         bands: The mel bands in which ``|X|^2`` is summed first; ``None``: it is not.

@@ -125,11 +125,7 @@ def figure_of(
 
 
 def colour_map(name: str) -> Colormap:
-    """Return a colour map of matplotlib, with a colour for NaN.
-
-    Raises:
-        UsageError: If there is none of this name.
-    """
+    """Return a colour map with a colour for NaN; raise UsageError if it is unknown."""
     if name not in mpl.colormaps:
         near = " or ".join(map(quoted, get_close_matches(name, mpl.colormaps)))
         hint = f"; did you mean {near}?" if near else ", such as 'viridis' or 'gray_r'"
@@ -165,13 +161,9 @@ class _Sizes:
 
     def __init__(self, n_keys: int, n_panels: int, size: tuple[float, float] | None) -> None:
         if n_panels > MAX_PANELS:
-            raise UsageError(
-                Text(
-                    f"there would be {n_panels:,} panels, one for each channel of each key; a "
-                    f"sheet holds {MAX_PANELS}: name fewer keys, or channels with ",
-                    Argument("channels"),
-                )
-            )
+            cause = f"there would be {n_panels:,} panels, one for each channel of each key; a sheet"
+            remedy = f" holds {MAX_PANELS}: name fewer keys, or channels with "
+            raise UsageError(Text(cause, remedy, Argument("channels")))
         around = _CAPTION + n_keys * _AROUND_KEY + (n_panels - n_keys) * _BETWEEN
         panel = min(max(_ALL_PANELS / n_panels, _LOWEST), _HIGHEST)
         self.width, self.height = size or (_WIDTH, around + n_panels * panel)
@@ -270,7 +262,7 @@ def _draw_panels(
 
 
 def _font_size(text: str, length: float, size: float) -> float:
-    """Return the largest font size, in points, at which a text fits into ``length`` inches."""
+    """Return the font size, in points, at which a text fits into ``length`` inches."""
     return min(72 * length / (_LETTER * len(text)), size)
 
 
@@ -308,5 +300,5 @@ def render(figure: Figure, file_format: str) -> bytes:
 
 
 def _default_style() -> AbstractContextManager[Any]:
-    """Draw with matplotlib's defaults and those of this module, not the user's settings."""
+    """Draw with defaults of matplotlib and this module, not the user's settings."""
     return mpl.style.context(["default", _SETTINGS])

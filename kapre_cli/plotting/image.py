@@ -1,4 +1,4 @@
-"""The view, and arrays of any size as images of bounded size: rows, columns, colours."""
+"""The view, and arrays of any size as images of bounded size."""
 
 import math
 from collections.abc import Sequence
@@ -209,14 +209,9 @@ def peaks(
     The array is read once, a block of frames after the other. NaN stays visible: a cell that
     holds one is NaN.
 
-    Args:
-        selection: The part that is shown.
-        rows: Where the cells begin along the frequencies.
-        n_columns: Cells along the time, at most; there are no more than frames.
-        block_values: Values that are read at once, at most.
-
-    Returns:
-        Shape ``(channels, cells, columns)``, the lowest frequency and the first frame first.
+    The result has the shape ``(channels, cells, columns)``, the lowest frequency and the first
+    frame first. There are at most ``n_columns`` columns, and no more than frames. At most
+    ``block_values`` values are read at once.
     """
     array = selection.array
     time, channel = array.axes.index("time"), array.axes.index("channel")
@@ -243,15 +238,7 @@ def peaks(
 
 @dataclass(frozen=True)
 class Levels:
-    """The scale of the colours.
-
-    Attributes:
-        config: The layer whose features are shown.
-        view: What is shown of them.
-
-    Raises:
-        UsageError: If the features are decibels and are not to be shown as such.
-    """
+    """The scale of colours; UsageError if decibels are not to be shown as such."""
 
     config: LayerConfig
     view: View

@@ -1,8 +1,9 @@
-"""Checks of single arguments, with messages like those of Keras, and common limits."""
+"""Checks of single arguments, with messages like those of Keras; limits."""
 
 import math
 import operator
 from collections.abc import Collection
+from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from numbers import Real
 from typing import Any
@@ -46,22 +47,17 @@ def integer(name: str, value: Any, *, at_least: int, at_most: int | None = None)
 def whole_number(text: str) -> int:
     """Return the integer that a text states, such as ``16000.0`` or ``16e3``.
 
-    Raises:
-        ValueError: If it states none, or one of more digits than any float has.
+    Raise ValueError if it states none, or one of more digits than any float has.
 
     >>> whole_number("16000"), whole_number("16000.0"), whole_number("16e3")
     (16000, 16000, 16000)
     """
-    try:
+    with suppress(ValueError):
         return int(text)
-    except ValueError:
-        pass
-    try:
+    with suppress(InvalidOperation):
         number = Decimal(text)
         if number.is_finite() and number.adjusted() < _MAX_DIGITS and number == int(number):
             return int(number)
-    except InvalidOperation:
-        pass
     raise ValueError(f"{text!r} is not a whole number")
 
 

@@ -27,7 +27,7 @@ _BEGINNING_BYTES = 2**12
 
 
 class Format(ABC):
-    """How features are stored: one file, a folder or a stream. An instance has no state.
+    """How features are stored: a file, a folder or a stream. It has no state.
 
     A format of another package is derived from this class and declared as an entry point of the
     group ``kapre_cli.formats``. Work folder, lock, resuming and publishing are the same for all.
@@ -59,17 +59,17 @@ class Format(ABC):
 
     @abstractmethod
     def claims(self, path: Path, beginning: bytes) -> bool:
-        """Whether a file or folder is of this format, even if damaged or not of this program.
+        """Whether a file or folder is of this format, even of another program.
 
-        ``beginning`` has the first 4,096 bytes of a file, and is empty for a folder. The answer
+        It may be damaged. ``beginning`` has the first 4,096 bytes of a file, and is empty for a folder. The answer
         must take no more than a moment.
         """
 
     @abstractmethod
     def is_ours(self, path: Path) -> bool:
-        """Whether this program made an output, which may be damaged; only then it is replaced.
+        """Whether this program made an output; only then it is replaced.
 
-        Raise OSError or StoredDataError if that cannot be read.
+        It may be damaged. Raise OSError or StoredDataError if that cannot be read.
         """
 
     @abstractmethod
@@ -82,14 +82,14 @@ class Format(ABC):
 
     @abstractmethod
     def writer_class(self) -> Any:
-        """Return the :class:`~kapre_cli.formats.writer.FeatureWriter`, its libraries loaded."""
+        """Load libraries; return the :class:`~kapre_cli.formats.writer.FeatureWriter`."""
 
     def companions(self, path: Path) -> tuple[Path, ...]:
-        """Return the file beside an output that belongs to it; empty if the format has none."""
+        """Return the file beside an output that belongs to it, if there is one."""
         return (path.with_name(path.name + self.companion_suffix),) if self.companion_suffix else ()
 
     def is_companion(self, path: Path) -> bool:  # noqa: ARG002
-        """Whether this program made the file at ``path``, which has the name of a companion."""
+        """Whether this program made the file at ``path``, named as a companion."""
         return False
 
     def array_file(self, key: str) -> str:
@@ -146,7 +146,7 @@ def _instance(kind: type[Format]) -> Format:
 
 
 def recognized_format(path: Path) -> Format | None:
-    """Return the format of an existing file or folder, which may be damaged; ``None`` if unknown.
+    """Return the format of a file or folder, even if damaged; ``None`` if unknown.
 
     Raise StoredDataError if it is neither a folder nor a regular file, OSError if it cannot be
     read.
@@ -156,7 +156,7 @@ def recognized_format(path: Path) -> Format | None:
 
 
 def read_beginning(path: Path) -> bytes:
-    """Return the first bytes of a regular file; raise StoredDataError for anything else."""
+    """Return the first bytes of a regular file, else raise StoredDataError."""
     with open_plain(path) as file:
         return file.read(_BEGINNING_BYTES)
 
@@ -179,7 +179,7 @@ def compressions() -> tuple[str, ...]:
 
 
 def validated_compression(value: Any) -> str:
-    """Return a compression that some format supports; raise SettingsError for anything else."""
+    """Return a compression that a format supports, else raise SettingsError."""
     if any(value in one.compressions for one in all_formats()):
         return str(value)
     return str(checks.choice("compression", value, compressions()))
@@ -261,15 +261,9 @@ class OutputSettings:
                 f"Received: format {self.format}, path {str(self.path)!r}"
             )
         if self.is_stream and (self.overwrite or self.resume is not None):
-            raise SettingsError(
-                Text(
-                    "Standard output (-) cannot be replaced or resumed: ",
-                    Argument("overwrite"),
-                    " and ",
-                    Argument("resume"),
-                    " need an output with a name",
-                )
-            )
+            rule = "Standard output (-) cannot be replaced or resumed: "
+            names = (Argument("overwrite"), " and ", Argument("resume"))
+            raise SettingsError(Text(rule, *names, " need an output with a name"))
 
 
 def _named(formats: Sequence[Format]) -> str:
@@ -289,13 +283,12 @@ def _target(path: Path) -> Path:
 
 
 def output_path(text: str) -> Path:
-    """Return the path of an output by its name; ``-`` is standard output, ``./-`` is not.
+    """Return the path of an output; ``-`` is standard output, ``./-`` is not.
+
+    Raise UsageError if the name is empty, as a variable of a shell that is not set.
 
     >>> output_path("-") == STANDARD_OUTPUT, output_path("./-") == STANDARD_OUTPUT
     (True, False)
-
-    Raises:
-        UsageError: If it is empty, as a variable of a shell that is not set.
     """
     if not text:
         raise UsageError("the output is named by an empty path")
@@ -304,15 +297,11 @@ def output_path(text: str) -> Path:
 
 
 def format_of(text: str | os.PathLike[str], *, streams: bool = True) -> str:
-    """Return the name of the format that an output's name stands for.
+    """Return the name of the format of an output, by the output's name as written.
 
-    Args:
-        text: The name as it was written: a ``/`` at its end names a folder.
-        streams: Whether the command writes streams, for the message.
-
-    Raises:
-        UsageError: If it is nothing but a suffix, or if its suffix stands for no format; a folder
-            of features that exists already may have any suffix.
+    Raise UsageError if it is nothing but a suffix, or if its suffix stands for no format; a folder
+    of features that exists already may have any suffix. ``streams`` is whether the command writes
+    streams, for the message.
 
     >>> format_of("night.h5"), format_of("a.npy"), format_of("features"), format_of("v1.0/")
     ('hdf5', 'npy', 'npy-directory', 'npy-directory')

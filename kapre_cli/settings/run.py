@@ -64,11 +64,7 @@ class RawFormat:
 
     @classmethod
     def parse(cls, text: Any) -> "RawFormat":
-        """Return the format that a text like ``s16le,44100,2`` describes.
-
-        Raises:
-            SettingsError: If it describes none.
-        """
+        """Return the format of a text like ``s16le,44100,2``, or raise SettingsError."""
         parts = [part.strip() for part in text.split(",")] if isinstance(text, str) else []
         if len(parts) != 3:
             raise checks.invalid("raw_format", "ENCODING,RATE,CHANNELS", text)
@@ -160,11 +156,7 @@ class AudioSettings:
 
     @classmethod
     def from_dict(cls, stored: Any) -> "AudioSettings":
-        """Return the settings that :meth:`to_dict` wrote, checked like any other.
-
-        Raises:
-            ValueError: If a value is missing, unknown or out of range.
-        """
+        """Return the settings that :meth:`to_dict` wrote; raise ValueError for any others."""
         if isinstance(stored, dict):  # older outputs have no `raw_format`
             stored = {"raw_format": None, **stored}
         if not isinstance(stored, dict) or set(stored) != set(cls.__dataclass_fields__):
@@ -252,10 +244,7 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> "Shard":
-        """Return the shard that a user names.
-
-        Raises:
-            SettingsError: If it is not I/N, with I from 1 to N.
+        """Return the shard I/N; raise SettingsError unless I is from 1 to N.
 
         >>> str(Shard.parse("2/10"))
         '2/10'
@@ -279,11 +268,7 @@ class Shard:
 
     @classmethod
     def from_dict(cls, stored: Any) -> "Shard":
-        """Return the shard that :meth:`to_dict` wrote, checked like any other.
-
-        Raises:
-            ValueError: If a value is missing, unknown or out of range.
-        """
+        """Return the shard that :meth:`to_dict` wrote; raise ValueError for anything else."""
         if not isinstance(stored, dict) or set(stored) != set(cls.__dataclass_fields__):
             raise checks.invalid("shard", f"exactly {tuple(cls.__dataclass_fields__)}", stored)
         return cls(**stored)
@@ -334,11 +319,7 @@ class ExtractionSettings:
         settle(self, "batch_size", batch_size)
         framing = self.layer.framing
         if batch_size * max(framing.n_dft, framing.n_hop) > MAX_BATCH_SAMPLES:
-            raise SettingsError(
-                Text(
-                    Argument("batch_size"),
-                    f" frames must be at most {MAX_BATCH_SAMPLES:,} samples (1 GiB). Received: ",
-                    *(Argument("batch_size", batch_size), ", "),
-                    *(Argument("n_dft", framing.n_dft), ", ", Argument("n_hop", framing.n_hop)),
-                )
-            )
+            rule = f" frames must be at most {MAX_BATCH_SAMPLES:,} samples (1 GiB). Received: "
+            sizes = (Argument("n_dft", framing.n_dft), ", ", Argument("n_hop", framing.n_hop))
+            received = Argument("batch_size", batch_size)
+            raise SettingsError(Text(Argument("batch_size"), rule, received, ", ", *sizes))
