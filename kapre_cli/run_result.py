@@ -74,7 +74,7 @@ class RunResult:
     Attributes:
         emit: Receives the events of the run.
         max_failures: How many inputs may fail; ``None``: all of them.
-        is_detailed: Whether there are :class:`InputDetails` events.
+        is_detailed: Whether there are :class:`.InputDetails` events.
         failures: Failed inputs, in the order of failing; ``None``: they are not collected.
         n_expected: Number of inputs; ``None`` while that is not known.
         n_written: Inputs whose features are in the output, unless they were skipped.

@@ -188,16 +188,9 @@ class _ComputeStage:
         metadata = active.required_metadata
         active.n_pending -= 1
         is_last = active.is_read and active.n_pending == 0
-        active.entries.append(
-            active.journal.block(
-                active.source.key,
-                active.state,
-                block.first_frame,
-                block.results,
-                metadata if is_last else None,
-                block.peak,
-            )
-        )
+        first, key, ended = block.first_frame, active.source.key, metadata if is_last else None
+        entry = active.journal.block(key, active.state, first, block.results, ended, block.peak)
+        active.entries.append(entry)
         active.work_seconds = time.monotonic() - active.opened_at
         n_time = self._config.framing.n_time(metadata.n_samples)
         length = metadata.seconds

@@ -5,19 +5,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from kapre_cli import events
 from kapre_cli.errors import KapreExtractError, OutputError
-from kapre_cli.events import (
-    InputArrived,
-    InputDetails,
-    InputEnded,
-    InputProgress,
-    InputResumed,
-    InputReused,
-    InputsComplete,
-    InputStarted,
-    WaitingForInputs,
-    WorkerDied,
-)
 from kapre_cli.extract.disk_usage import check_disk
 from kapre_cli.extract.executor import Executor
 from kapre_cli.extract.sinks import Sink
@@ -86,9 +75,8 @@ class Coordinator:
     def run(self, jobs: list[Job], arriving: InputStream | None = None) -> None:
         """Compute every pending input, and give all to the sink.
 
-        Args:
-            jobs: The inputs; arriving ones are appended, unless nothing can resume the run.
-            arriving: Inputs that arrive during the run.
+        ``arriving`` are inputs that arrive during the run; they are appended to ``jobs``, unless
+        nothing can resume the run.
         """
         self._result.check_failures()
         self._jobs, self._arriving = jobs, arriving
@@ -120,7 +108,7 @@ class Coordinator:
             wants_more = self._arriving is not None and len(self._pending) < _MAX_LISTED_AHEAD
             descriptors = [self._arriving.fileno()] if self._arriving and wants_more else []
             if descriptors and not has_written and not self._running:
-                self._emit(WaitingForInputs())
+                self._emit(events.WaitingForInputs())
             self._executor.wait(descriptors, 0 if has_written else None)
             self._result.check_failures()
 
@@ -134,14 +122,14 @@ class Coordinator:
             source = self._arriving.next_now()
             if source is None:
                 break
-            self._emit(InputArrived(source.key, source.size))
+            self._emit(events.InputArrived(source.key, source.size))
             job = Job(source)
             if self._common.is_durable:  # a stream may have no end
                 self._jobs.append(job)
             self._add(job)
         if self._arriving.is_over:
             self._result.n_expected = self._arriving.n_inputs
-            self._emit(InputsComplete(self._arriving.n_inputs))
+            self._emit(events.InputsComplete(self._arriving.n_inputs))
             self._arriving = None
 
     def _add(self, job: Job) -> None:
@@ -149,13 +137,13 @@ class Coordinator:
         self._sink.reuse(job)
         if job.is_done:
             self._result.n_read += 1
-            self._emit(InputReused(job.source.key))
+            self._emit(events.InputReused(job.source.key))
             self._emit_details(job)
             return
         if job.entries:
             n_frames = sum(entry.shape[1] for entry in job.entries.values())
             seconds = n_frames * self._config.framing.n_hop / self._settings.audio.sr
-            self._emit(InputResumed(job.source.key, seconds))
+            self._emit(events.InputResumed(job.source.key, seconds))
         self._pending.append(job)
         job.n_bytes = job.source.size
         self._n_pending_bytes += job.n_bytes
@@ -187,9 +175,8 @@ class Coordinator:
             return []
         n_ahead = len(self.queue) - len(self._pending)
         most = min(self._sink.ahead_inputs - n_ahead, TASK_INPUTS)
-        share = (
-            0 if self._arriving else self._n_pending_bytes // (self._n_workers * _TASKS_A_WORKER)
-        )
+        n_tasks = self._n_workers * _TASKS_A_WORKER
+        share = 0 if self._arriving else self._n_pending_bytes // n_tasks
         most_bytes = min(max(share, 1), _TASK_BYTES)
         inputs: list[TaskInput] = []
         n_bytes = 0
@@ -225,11 +212,13 @@ class Coordinator:
         if isinstance(message, Computed):
             job = self._running[message.number]
             job.has_blocks = True
-            self._emit(InputProgress(job.source.key, message.due, message.seconds, message.length))
+            self._emit(
+                events.InputProgress(job.source.key, message.due, message.seconds, message.length)
+            )
         elif isinstance(message, Started):
             job = self._running[message.number]
             job.was_tried = True
-            self._emit(InputStarted(job.source.key))
+            self._emit(events.InputStarted(job.source.key))
         elif isinstance(message, Finished):
             self._finished(self._running.pop(message.number), message)
         elif isinstance(message, Failed):
@@ -252,7 +241,7 @@ class Coordinator:
         job.work_seconds, job.is_done = message.work_seconds, True
         self._ahead_bytes += _n_bytes(job)
         self._result.n_read += 1
-        self._emit(InputEnded(job.source.key))
+        self._emit(events.InputEnded(job.source.key))
         self._emit_details(job)
 
     def _emit_details(self, job: Job) -> None:
@@ -260,11 +249,11 @@ class Coordinator:
             properties = job.result(self._config)
             shape, seconds = properties.shape or (), properties.seconds or 0.0
             axes = self._config.axes
-            self._emit(InputDetails(job.source.key, job.is_reused, axes, shape, seconds))
+            self._emit(events.InputDetails(job.source.key, job.is_reused, axes, shape, seconds))
 
     def _failed(self, job: Job, reason: KapreExtractError) -> None:
         job.has_failed, job.was_tried = True, True
-        self._emit(InputEnded(job.source.key))
+        self._emit(events.InputEnded(job.source.key))
         if self._sink.reports_at_once:
             self._result.failed(job.source.path, reason, job.result(self._config))
         else:
@@ -277,7 +266,7 @@ class Coordinator:
         self._add_blocks(message.journal, jobs)
         self._retries += jobs
         if jobs:
-            self._emit(WorkerDied(message.how, [job.source.key for job in jobs]))
+            self._emit(events.WorkerDied(message.how, [job.source.key for job in jobs]))
 
     def _add_blocks(self, journal: str, jobs: Sequence[Job]) -> None:
         name = journal.rpartition("/")[2]

@@ -17,7 +17,7 @@ from kapre_cli.audio.reader import AudioReader, n_channels_taken
 from kapre_cli.audio.samples import Samples
 from kapre_cli.engines.batches import Segment
 from kapre_cli.errors import FeatureError, OutputError, input_error
-from kapre_cli.extract.tasks import Preview, Previewed, Task, TaskInput, input_blocks
+from kapre_cli.extract.tasks import OpenedInput, Preview, Previewed, Task, TaskInput, input_blocks
 from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.framing import Framing
 from kapre_cli.inputs import Source
@@ -36,7 +36,7 @@ SECONDS_TO_END = 5.0  # that a thread which waits for a disk may take to end
 
 
 @dataclass(slots=True, eq=False)
-class ActiveInput:
+class ActiveInput(OpenedInput):
     """One input while a worker decodes and computes it.
 
     Attributes:
@@ -65,13 +65,6 @@ class ActiveInput:
     is_read: bool = False
     has_failed: bool = False
     work_seconds: float | None = None
-
-    @property
-    def required_metadata(self) -> InputMetadata:
-        """Metadata of an input that has been opened."""
-        if self.metadata is None:
-            raise RuntimeError(f"{self.source.key!r} has not been opened")
-        return self.metadata
 
 
 @dataclass(slots=True)

@@ -14,16 +14,8 @@ from operator import attrgetter
 
 import numpy as np
 
+from kapre_cli import events
 from kapre_cli.errors import FeatureError, OutputError, StoredDataError, input_error
-from kapre_cli.events import (
-    Observer,
-    OutputUnchanged,
-    PhaseInputEnded,
-    PhaseProgress,
-    PhaseStarted,
-    WorkKept,
-    ignore,
-)
 from kapre_cli.extract.disk_usage import output_bytes
 from kapre_cli.extract.reuse import ReusePolicy
 from kapre_cli.extract.tasks import NO_ENTRIES, Job, TaskSettings
@@ -115,7 +107,7 @@ class FileSink(Sink):
             jobs is not None and not reuse.unclaimed({job.source.key for job in jobs})
         )
         self._announced: tuple[int, float] | None = None  # inputs and seconds to be written
-        self._emit: Observer = ignore  # once the progress is that of writing: the run's
+        self._emit: events.Observer = events.ignore  # the run's, once arrays are written
 
     def reuse(self, job: Job) -> None:
         """Give an input the results of earlier runs."""
@@ -128,7 +120,7 @@ class FileSink(Sink):
     def all_ended(self, jobs: Collection[Job]) -> None:
         """Show the progress of writing from the next written input on."""
         self._announced = len(jobs), sum(job.metadata.seconds for job in jobs if job.metadata)
-        self._emit = ignore
+        self._emit = events.ignore
 
     def add(self, job: Job, pause: Callable[[], None]) -> None:
         """Write the input's array, unless there may be nothing to write."""
@@ -165,7 +157,7 @@ class FileSink(Sink):
             return
         if self._announced is not None:
             self._emit = self._result.emit
-            self._emit(PhaseStarted("writing", *self._announced))
+            self._emit(events.PhaseStarted("writing", *self._announced))
             self._announced = None
         key = job.source.key
         job.metadata = writer.add(
@@ -175,7 +167,7 @@ class FileSink(Sink):
             raise OutputError(f"{quoted(key)} changed in the old output as it was copied")
         job.entries = NO_ENTRIES
         self._written.append(job)
-        self._emit(PhaseInputEnded(metadata.seconds))
+        self._emit(events.PhaseInputEnded(metadata.seconds))
 
     def _check_place(self) -> None:
         """Check that the work folder's name is not that of another folder now.
@@ -202,7 +194,7 @@ class FileSink(Sink):
         if self._writer is None and (arrays or not jobs) and self._is_up_to_date(arrays):
             self._result.output = self._settings.output.path
             is_complete = len(arrays) == len(jobs) and not any(job.has_failed for job in jobs)
-            self._result.emit(OutputUnchanged(self._result.output, is_complete))
+            self._result.emit(events.OutputUnchanged(self._result.output, is_complete))
         elif arrays and all(job.has_failed for job in arrays):
             self._keep_unwritten(arrays)
             return
@@ -225,7 +217,7 @@ class FileSink(Sink):
         self._work_dir.keeps_journals = n_finished > 0
         if self._work_dir.keeps_journals:
             place = self._work_dir.place or self._work_dir.folder
-            self._result.kept = WorkKept(place, n_finished)
+            self._result.kept = events.WorkKept(place, n_finished)
 
     def _may_be_empty(self, jobs: Sequence[Job]) -> bool:
         """Return whether to write an output without arrays: of a shard, over no other."""
@@ -309,7 +301,7 @@ class StreamSink(Sink):
             job.has_failed, job.failure = True, input_error(error)
             return
         metadata = job.required_metadata
-        write_array(self._descriptor, with_pauses(array, metadata.seconds, ignore, pause))
+        write_array(self._descriptor, with_pauses(array, metadata.seconds, events.ignore, pause))
         job.metadata = metadata.with_reference(array.reference)
         job.entries = NO_ENTRIES
 
@@ -372,7 +364,7 @@ def _computed_ahead(
 
 
 def with_pauses(
-    array: ArrayChunks, seconds: float, emit: Observer, pause: Callable[[], None]
+    array: ArrayChunks, seconds: float, emit: events.Observer, pause: Callable[[], None]
 ) -> ArrayChunks:
     """Return an array of so many seconds that calls ``pause`` between its chunks."""
     if array.n_chunks == 1:
@@ -382,7 +374,7 @@ def with_pauses(
     def chunks() -> Iterator[Chunk]:
         for index, values in array.chunks():
             yield index, values
-            emit(PhaseProgress(values.shape[array.time_axis] * per_frame))
+            emit(events.PhaseProgress(values.shape[array.time_axis] * per_frame))
             pause()
 
     return replace(array, chunks=chunks)

@@ -30,8 +30,23 @@ NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
 NO_ENTRIES: Mapping[int, BlockEntry] = MappingProxyType({})
 
 
+class OpenedInput:
+    """An input that has metadata once it has been opened."""
+
+    __slots__ = ()
+    source: Source
+    metadata: InputMetadata | None
+
+    @property
+    def required_metadata(self) -> InputMetadata:
+        """Metadata of an input that has been opened."""
+        if self.metadata is None:
+            raise RuntimeError(f"{self.source.key!r} has not been opened")
+        return self.metadata
+
+
 @dataclass(slots=True, eq=False)
-class Job:
+class Job(OpenedInput):
     """One input of a run.
 
     Attributes:
@@ -68,13 +83,6 @@ class Job:
     def has_ended(self) -> bool:
         """Whether it is done or has failed."""
         return self.is_done or self.has_failed
-
-    @property
-    def required_metadata(self) -> InputMetadata:
-        """Metadata of an input that has been opened."""
-        if self.metadata is None:
-            raise RuntimeError(f"{self.source.key!r} has not been opened")
-        return self.metadata
 
     def result(self, config: LayerConfig) -> InputResult:
         """Return the values of an ended input that messages and the report show."""

@@ -207,9 +207,9 @@ class SpectrogramConfig(LayerConfig):
         """Return the step to decibels, if the layer returns them."""
         if not self.takes_decibels:
             return Finish()
-        from kapre_cli.layers.dsp import decibel_reference, decibels_below
+        from kapre_cli.layers.dsp import decibels_below
 
-        reference = decibel_reference(peak, self.amin)
+        reference = max(peak, self.amin)
         return Finish(reference, lambda block: decibels_below(block, reference, self.amin))
 
     # What the values are

@@ -196,11 +196,6 @@ def empty_bands(bands: MelBands) -> list[int]:
     return [int(band) for band in np.flatnonzero(bands.sums == 0)]
 
 
-def decibel_reference(peak: float, amin: float) -> float:
-    """Return the value that is at 0 dB where ``peak`` is the largest one."""
-    return max(peak, amin)
-
-
 def decibels_below(
     values: npt.NDArray[np.float32], reference: float, amin: float
 ) -> npt.NDArray[np.float32]:
@@ -210,7 +205,7 @@ def decibels_below(
 
     Args:
         values: Any shape, none above ``reference``.
-        reference: See :func:`decibel_reference`; that of the whole input.
+        reference: The largest value of the whole input, or ``amin`` if that is larger.
         amin: Smaller values are raised to this one.
     """
     decibels = _decibels(values, amin)

@@ -146,9 +146,7 @@ class _Sizes:
     """The sizes of a figure.
 
     Attributes:
-        width: Width of the figure in inches.
-        height: Height of the figure in inches.
-        n_panels: Number of panels.
+        width, height: Those of the figure in inches.
         panel: Minimum height of a panel in inches.
         n_columns: Columns of an image that a panel has pixels for, at least.
         n_rows: Rows of an image that a panel has pixels for, at least.
@@ -183,15 +181,7 @@ class _Sizes:
 
 @dataclass(frozen=True)
 class _Panels:
-    """The properties that all panels share.
-
-    Attributes:
-        axis: The feature axis.
-        limits: The lowest and the highest coordinate on it.
-        rows: The rows of every image.
-        colours: The colour map.
-        norm: The values at the ends of the colour map.
-    """
+    """Properties of all panels; ``limits`` are the coordinates at the ends of `axis`."""
 
     axis: PlotAxis
     limits: tuple[float, float]

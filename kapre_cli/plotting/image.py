@@ -57,7 +57,6 @@ class Selection:
     """The shown part of an array.
 
     Attributes:
-        array: The array.
         channels: Indices along the array's channel axis.
         names: Names of the channels: their numbers in the recording.
         first: The first frame.
@@ -99,15 +98,8 @@ def selection_of(array: StoredArray, settings: AudioSettings, view: View) -> Sel
     seconds = before + first * step, before + (last + 1) * step
     limits = max(seconds[0], start), min(seconds[1], end)
     channels, names = _channels(array, settings, view.channels)
-    return Selection(
-        array,
-        channels,
-        names,
-        first,
-        last - first + 1,
-        seconds,
-        limits if limits[0] < limits[1] else seconds,
-    )
+    limits = limits if limits[0] < limits[1] else seconds
+    return Selection(array, channels, names, first, last - first + 1, seconds, limits)
 
 
 def _channels(

@@ -61,8 +61,8 @@ class Format(ABC):
     def claims(self, path: Path, beginning: bytes) -> bool:
         """Whether a file or folder is of this format, even of another program.
 
-        It may be damaged. ``beginning`` has the first 4,096 bytes of a file, and is empty for a folder. The answer
-        must take no more than a moment.
+        It may be damaged. ``beginning`` has the first 4,096 bytes of a file, and is empty for a
+        folder. The answer must take no more than a moment.
         """
 
     @abstractmethod
