@@ -88,9 +88,7 @@ class SpectrogramConfig(LayerConfig):
         ),
     )
     feature_axis: ClassVar[str] = "frequency"
-    coordinate: ClassVar[Coordinate] = Coordinate(
-        "frequency", "frequencies", "Hz", "frequency of the bin"
-    )
+    coordinate = Coordinate("frequency", "frequencies", "Hz", "frequency of the bin")
     power_name: ClassVar[str] = "power_spectrogram"
     decibel_name: ClassVar[str] = "return_decibel_spectrogram"
     keras_class: ClassVar[str] = "Spectrogram"
@@ -98,11 +96,8 @@ class SpectrogramConfig(LayerConfig):
     def __post_init__(self) -> None:
         """Check every argument and settle those that follow from others."""
         super().__post_init__()
-        checks.settle(
-            self,
-            "power_spectrogram",
-            checks.real("power_spectrogram", self.power_spectrogram, above=0),
-        )
+        power = checks.real("power_spectrogram", self.power_spectrogram, above=0)
+        settle(self, "power_spectrogram", power)
         for name in ("return_decibel_spectrogram", "trainable_kernel"):
             checks.boolean(name, getattr(self, name))
         checks.choice("image_data_format", self.image_data_format, (*DATA_FORMATS, "default"))
@@ -339,9 +334,7 @@ class MelspectrogramConfig(SpectrogramConfig):
         ),
     )
     feature_axis: ClassVar[str] = "mel"
-    coordinate: ClassVar[Coordinate] = Coordinate(
-        "frequency", "frequencies", "Hz", "centre frequency of the mel band"
-    )
+    coordinate = Coordinate("frequency", "frequencies", "Hz", "centre frequency of the mel band")
     power_name: ClassVar[str] = "power_melgram"
     decibel_name: ClassVar[str] = "return_decibel_melgram"
     keras_class: ClassVar[str] = "Melspectrogram"
@@ -349,10 +342,9 @@ class MelspectrogramConfig(SpectrogramConfig):
     def __post_init__(self) -> None:
         """Check every argument and settle those that follow from others."""
         super().__post_init__()
-        if self.power_spectrogram != 2.0:
-            raise checks.invalid(
-                "power_spectrogram", "2.0 in a mel-spectrogram", self.power_spectrogram
-            )
+        power = self.power_spectrogram
+        if power != 2.0:
+            raise checks.invalid("power_spectrogram", "2.0 in a mel-spectrogram", power)
         if self.return_decibel_spectrogram:
             rule = "False in a mel-spectrogram (`return_decibel_melgram` is its own)"
             raise checks.invalid("return_decibel_spectrogram", rule, True)
@@ -371,9 +363,7 @@ class MelspectrogramConfig(SpectrogramConfig):
             relation = (Argument("fmin"), " must be below ", Argument("fmax"), ". Received: ")
             received = (Argument("fmin", fmin), ", ", Argument("fmax", fmax))
             raise SettingsError(Text(*relation, *received))
-        checks.settle(
-            self, "power_melgram", checks.real("power_melgram", self.power_melgram, above=0)
-        )
+        settle(self, "power_melgram", checks.real("power_melgram", self.power_melgram, above=0))
         for name in ("return_decibel_melgram", "trainable_fb", "htk"):
             checks.boolean(name, getattr(self, name))
         settle(self, "norm", _validated_norm(self.norm))
