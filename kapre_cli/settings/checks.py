@@ -30,18 +30,13 @@ def invalid(name: str, rule: str, value: object) -> SettingsError:
 
 def integer(name: str, value: Any, *, at_least: int, at_most: int | None = None) -> int:
     """Return an integer in a range as ``int``; NumPy's are accepted, bools are not."""
-    rule = f"an integer of at least {at_least}"
-    if at_most is not None:
-        rule = f"an integer from {at_least} to {at_most}"
-    if isinstance(value, bool):
-        raise invalid(name, rule, value)
-    try:
+    with suppress(TypeError):
         number = operator.index(value)
-    except TypeError:
-        raise invalid(name, rule, value) from None
-    if number < at_least or (at_most is not None and number > at_most):
-        raise invalid(name, rule, value)
-    return number
+        is_in_range = number >= at_least and (at_most is None or number <= at_most)
+        if is_in_range and not isinstance(value, bool):
+            return number
+    rule = f"of at least {at_least}" if at_most is None else f"from {at_least} to {at_most}"
+    raise invalid(name, f"an integer {rule}", value)
 
 
 def whole_number(text: str) -> int:
@@ -61,11 +56,11 @@ def whole_number(text: str) -> int:
     raise ValueError(f"{text!r} is not a whole number")
 
 
-def real(name: str, value: Any, *, at_least: float = 0.0, above: float | None = None) -> float:
-    """Return a finite number as ``float``, at least ``at_least`` or above ``above``."""
-    rule = f"a number above {above:g}" if above is not None else f"a number from {at_least:g} up"
+def real(name: str, value: Any, *, above: float | None = None) -> float:
+    """Return a finite number as ``float``, at least 0 or above ``above``."""
+    rule = "a number from 0 up" if above is None else f"a number above {above:g}"
     number = _float(name, rule, value)
-    if not math.isfinite(number) or (number <= above if above is not None else number < at_least):
+    if not math.isfinite(number) or (number < 0 if above is None else number <= above):
         raise invalid(name, rule, value)
     return number
 
