@@ -26,8 +26,9 @@ _LENGTH = struct.Struct("<Q")
 # SIGPIPE from an ended process would be mistaken for that of standard output's reader.
 NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
 
-
 NO_ENTRIES: Mapping[int, BlockEntry] = MappingProxyType({})
+
+# Jobs
 
 
 class OpenedInput:
