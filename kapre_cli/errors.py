@@ -1,26 +1,10 @@
-"""The errors of this package, and the exit code with which each ends the program.
-
-Exit code 141, for a reader of standard output that has left, has two sources. A write to the broken
-pipe raises BrokenPipeError; a thread that watches the pipe raises ``Stopped(SIGPIPE)``. Both end
-without a message, as a program does that SIGPIPE kills.
-"""
+"""The errors of this package."""
 
 import os
-import signal
 import traceback
 from contextlib import suppress
-from enum import IntEnum
 
 from kapre_cli.text import Argument, Text, counted, quoted
-
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # they ask the process to end
-
-_STOPPED_BY = {
-    signal.SIGHUP: "hung up",
-    signal.SIGINT: "interrupted",
-    signal.SIGTERM: "terminated",
-    signal.SIGPIPE: "the reader of standard output has left",
-}
 
 
 class KapreExtractError(Exception):
@@ -135,7 +119,7 @@ class wrap_os_errors:  # noqa: N801 - it reads as a verb where it is used
     """Turns errors of the file at ``path`` into an OutputError that names it.
 
     Errors are those of the operating system, and of HDF5, which h5py raises as ``RuntimeError``.
-    A broken pipe is not wrapped: the error has no reader any more, see :func:`exit_code_of`.
+    A broken pipe is not wrapped: the error has no reader any more, see :mod:`kapre_cli.exit_codes`.
     A class and not a generator: it is entered several times for every input.
     """
 
@@ -153,51 +137,3 @@ class wrap_os_errors:  # noqa: N801 - it reads as a verb where it is used
             number = error.errno if isinstance(error, OSError) else None
             reason = os.strerror(number) if number else error
             raise OutputError(f"{quoted(self._path)} cannot be {self._action}: {reason}") from error
-
-
-# Exit codes
-
-
-class ExitCode(IntEnum):
-    """Exit codes of the program."""
-
-    OK = 0
-    FAILED = 1  # an input failed, or the output could not be written
-    USAGE = 2
-    HUNG_UP = 128 + signal.SIGHUP
-    INTERRUPTED = 128 + signal.SIGINT
-    PIPE_CLOSED = 128 + signal.SIGPIPE
-    TERMINATED = 128 + signal.SIGTERM
-
-
-class Stopped(BaseException):
-    """A signal asked the process to end.
-
-    Attributes:
-        outcome: What the stopped run has written, as the message ends.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-        self.outcome = "no output was written or changed"
-
-    def __str__(self) -> str:
-        return f"{_STOPPED_BY[signal.Signals(self.number)]}: {self.outcome}"
-
-
-def exit_code_of(error: BaseException) -> ExitCode:
-    """Return the exit code of a process that ends with ``error``.
-
-    >>> exit_code_of(BrokenPipeError())
-    <ExitCode.PIPE_CLOSED: 141>
-    """
-    if isinstance(error, Stopped):
-        return ExitCode(128 + error.number)
-    if isinstance(error, KeyboardInterrupt):
-        return ExitCode.INTERRUPTED
-    if isinstance(error, BrokenPipeError):
-        return ExitCode.PIPE_CLOSED
-    if isinstance(error, (SettingsError, UsageError)):
-        return ExitCode.USAGE
-    return ExitCode.FAILED

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from kapre_cli.errors import ExitCode, KapreExtractError, SettingsError, TooManyFailuresError
+from kapre_cli.errors import KapreExtractError, SettingsError, TooManyFailuresError
 from kapre_cli.events import (
     NO_RESULT,
     InputFailed,
@@ -14,6 +14,7 @@ from kapre_cli.events import (
     WorkKept,
     ignore,
 )
+from kapre_cli.exit_codes import ExitCode
 from kapre_cli.text import Argument, Text
 
 _MIN_ENDED = 20  # inputs, before a share of an open number is compared

@@ -173,7 +173,7 @@ def test_a_closed_pipe_is_decided_upon_in_one_place() -> None:
         for path in PACKAGE.rglob("*.py")
         if re.search(r"PIPE_CLOSED|\b141\b", path.read_text(encoding="utf-8"))
     ]
-    assert places == ["errors.py"]
+    assert places == ["exit_codes.py"]
 
 
 # Messages that cannot be written

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pytest
 
 import kapre_cli
-from kapre_cli.errors import ExitCode
+from kapre_cli.exit_codes import ExitCode
 from tests import reference
 from tests.conftest import PROGRAM, files_below, write_audio
 from tests.test_report import read

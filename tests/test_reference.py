@@ -13,7 +13,7 @@ import pytest
 
 from kapre_cli.cli import program as command_line
 from kapre_cli.cli.config import CONFIG_OPTIONS
-from kapre_cli.errors import ExitCode
+from kapre_cli.exit_codes import ExitCode
 from tests.pages import ROOT
 
 REFERENCE = ROOT / "docs/reference"

@@ -200,7 +200,7 @@ import outer  # which calls what follows: as long as a script of the user's is l
 OUTER = """
 import signal
 from kapre_cli.cli.signals import interruptible_waits, stop_on_signals
-from kapre_cli.errors import Stopped
+from kapre_cli.exit_codes import Stopped
 try:
     with stop_on_signals(), interruptible_waits():
         import inner

@@ -19,6 +19,7 @@ ROOMS = (
     "version",
     "text",
     "errors",
+    "exit_codes",
     "osutil",
     "registry",
     "interpreter",

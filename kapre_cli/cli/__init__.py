@@ -32,7 +32,7 @@ from kapre_cli.cli.streams import (
     never_failing_stderr,
     open_standard_streams,
 )
-from kapre_cli.errors import ExitCode, Stopped, exit_code_of
+from kapre_cli.exit_codes import ExitCode, Stopped, exit_code_of
 from kapre_cli.registry import Registry
 from kapre_cli.settings import LAYERS
 from kapre_cli.settings.formats import FORMATS

@@ -13,7 +13,8 @@ import click
 from kapre_cli.cli.config import SHOWS_CONFIG, config_text
 from kapre_cli.cli.hints import explain_unknown_option
 from kapre_cli.cli.options import Group, Option
-from kapre_cli.errors import KapreExtractError, OutputError, Stopped, wrap_os_errors
+from kapre_cli.errors import KapreExtractError, OutputError, wrap_os_errors
+from kapre_cli.exit_codes import Stopped
 from kapre_cli.settings import RESUMES
 
 _FEW = 10  # options that a command shows all at once

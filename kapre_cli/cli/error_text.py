@@ -4,7 +4,8 @@ import os
 import signal
 from functools import cache
 
-from kapre_cli.errors import ExitCode, KapreExtractError, Stopped, exit_code_of
+from kapre_cli.errors import KapreExtractError
+from kapre_cli.exit_codes import ExitCode, Stopped, exit_code_of
 from kapre_cli.settings import LAYERS
 from kapre_cli.settings.layers import command_options
 from kapre_cli.text import Argument, Text, quoted

@@ -24,15 +24,13 @@ from kapre_cli.cli.streams import (
 )
 from kapre_cli.errors import (
     AudioReadError,
-    ExitCode,
     OutputError,
-    Stopped,
     StoredDataError,
     TooManyFailuresError,
     UsageError,
-    exit_code_of,
 )
 from kapre_cli.events import Event, InputArrived, InputResult, Note, Observer
+from kapre_cli.exit_codes import ExitCode, Stopped, exit_code_of
 from kapre_cli.inputs import Inputs, InputStream, Source
 from kapre_cli.inputs.shards import take
 from kapre_cli.osutil import is_at

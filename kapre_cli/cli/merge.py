@@ -11,7 +11,8 @@ from kapre_cli.cli.error_text import error_text
 from kapre_cli.cli.options import Group, Option
 from kapre_cli.cli.run_options import OVERWRITE, QUIET, SCALES, format_option, output_option
 from kapre_cli.cli.signals import ignore_signals, interruptible_waits
-from kapre_cli.errors import OutputError, Stopped, StoredDataError, UsageError
+from kapre_cli.errors import OutputError, StoredDataError, UsageError
+from kapre_cli.exit_codes import Stopped
 from kapre_cli.run_result import RunResult
 from kapre_cli.settings import OutputSettings
 from kapre_cli.settings.formats import format_of, output_path

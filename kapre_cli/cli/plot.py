@@ -27,7 +27,8 @@ from kapre_cli.cli.layer_options import (
 from kapre_cli.cli.options import Group, Option, parsed
 from kapre_cli.cli.run_options import AUDIO, QUIET, audio_settings
 from kapre_cli.cli.signals import ignore_signals, interruptible_waits
-from kapre_cli.errors import AudioReadError, ExitCode, StoredDataError, UsageError
+from kapre_cli.errors import AudioReadError, StoredDataError, UsageError
+from kapre_cli.exit_codes import ExitCode
 from kapre_cli.settings import (
     DEFAULT_AMIN,
     LAYERS,

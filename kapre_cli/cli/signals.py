@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-from kapre_cli.errors import STOP_SIGNALS, Stopped
+from kapre_cli.exit_codes import STOP_SIGNALS, Stopped
 from kapre_cli.version import PROGRAM
 
 Handler = Callable[[int, object], None]

@@ -13,7 +13,8 @@ from types import FrameType
 from typing import Any
 
 from kapre_cli.cli.signals import ignore_signals, may_interrupt
-from kapre_cli.errors import Stopped, UsageError, wrap_os_errors
+from kapre_cli.errors import UsageError, wrap_os_errors
+from kapre_cli.exit_codes import Stopped
 from kapre_cli.osutil import discard, diverted, write_all
 from kapre_cli.settings import OutputSettings
 from kapre_cli.text import printable

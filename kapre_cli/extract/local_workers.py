@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np  # noqa: F401 - workers share what is loaded before they are forked
 
-from kapre_cli.errors import STOP_SIGNALS, ProcessLimitError
+from kapre_cli.errors import ProcessLimitError
+from kapre_cli.exit_codes import STOP_SIGNALS
 from kapre_cli.extract.executor import Deliver, Executor, dead_worker_messages, readable
 from kapre_cli.extract.tasks import (
     NO_SIGNAL,

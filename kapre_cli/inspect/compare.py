@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from kapre_cli.errors import ExitCode, StoredDataError
+from kapre_cli.errors import StoredDataError
 from kapre_cli.events import Observer, PhaseInputEnded, PhaseStarted, ignore
+from kapre_cli.exit_codes import ExitCode
 from kapre_cli.formats.array_chunks import stored_array
 from kapre_cli.formats.features import ChunkVisitor, Features, StoredArray
 from kapre_cli.inspect import opened, seconds_of, total_of

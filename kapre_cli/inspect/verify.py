@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kapre_cli.errors import ExitCode, StoredDataError
+from kapre_cli.errors import StoredDataError
 from kapre_cli.events import (
     FaultFound,
     Observer,
@@ -18,6 +18,7 @@ from kapre_cli.events import (
     UnexpectedFound,
     ignore,
 )
+from kapre_cli.exit_codes import ExitCode
 from kapre_cli.extract.executor import Executor
 from kapre_cli.formats.features import StoredArray
 from kapre_cli.formats.metadata import OutputMetadata

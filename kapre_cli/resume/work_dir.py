@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from kapre_cli.errors import STOP_SIGNALS, OutputError, UsageError, wrap_os_errors
+from kapre_cli.errors import OutputError, UsageError, wrap_os_errors
+from kapre_cli.exit_codes import STOP_SIGNALS
 from kapre_cli.osutil import Resource, is_at, open_folder, rename_to_new, sync_folder
 from kapre_cli.outputs.existing import Existing, check_no_lone_companion
 from kapre_cli.outputs.publishing import (
