@@ -20,7 +20,7 @@ class SettingsError(KapreExtractError, ValueError):
 
 
 class UsageError(KapreExtractError, ValueError):
-    """A request that is refused before any work is done, such as an output that exists."""
+    """A request that is rejected before any work, such as an output that exists."""
 
 
 class AudioReadError(KapreExtractError, OSError):
@@ -37,15 +37,8 @@ class SampleRateError(AudioReadError):
 
     def __init__(self, sr: int, wanted: int) -> None:
         self.sr, self.wanted = sr, wanted
-        super().__init__(
-            Text(
-                f"sample rate is {sr:,} Hz, this run uses {wanted:,} Hz (use ",
-                Argument("resample", True),
-                ", or ",
-                Argument("sr", sr),
-                ")",
-            )
-        )
+        cause = f"sample rate is {sr:,} Hz, this run uses {wanted:,} Hz (use "
+        super().__init__(Text(cause, Argument("resample", True), ", or ", Argument("sr", sr), ")"))
 
     def __reduce__(self) -> tuple[type, tuple[int, int]]:
         return type(self), (self.sr, self.wanted)  # so that it can be pickled
@@ -62,7 +55,7 @@ class UnexpectedError(AudioReadError):
 
 
 class FeatureError(KapreExtractError, ValueError):
-    """Features that cannot be computed or stored as asked, such as float16 out of range."""
+    """Features that cannot be computed or stored, such as float16 out of range."""
 
 
 class OutputError(KapreExtractError, OSError):
@@ -82,13 +75,9 @@ class TooManyFailuresError(KapreExtractError, RuntimeError):
     """
 
     def __init__(self, n_failed: int, n_inputs: int, allowed: str) -> None:
-        super().__init__(
-            Text(
-                f"{n_failed:,} of {counted(n_inputs, 'input')} failed, and ",
-                Argument("max_failures"),
-                f" allows {allowed}: the run was stopped",
-            )
-        )
+        cause = f"{n_failed:,} of {counted(n_inputs, 'input')} failed, and "
+        rule = f" allows {allowed}: the run was stopped"
+        super().__init__(Text(cause, Argument("max_failures"), rule))
         self.n_failed, self.n_inputs, self.allowed = n_failed, n_inputs, allowed
 
     def __reduce__(self) -> tuple[type, tuple[int, int, str]]:
@@ -120,7 +109,7 @@ class NotAnOutputError(StoredDataError, UsageError):
 
 
 def input_error(error: Exception) -> KapreExtractError:
-    """Return the error that fails one input, for any exception that was raised while it was read.
+    """Return the error that fails one input, for any exception of reading it.
 
     >>> print(input_error(MemoryError()))
     there is not enough memory for it: read fewer inputs at once (jobs=1) or free some memory
@@ -133,42 +122,34 @@ def input_error(error: Exception) -> KapreExtractError:
         cause = "there is not enough memory for it: read fewer inputs at once ("
         failure = AudioReadError(Text(cause, Argument("jobs", 1), ") or free some memory"))
     else:
-        said = ""
-        with suppress(Exception):  # some cannot even say what they are
-            said = " ".join(str(error).split())
-        failure = UnexpectedError(f"unexpected {type(error).__name__}{f': {said}' if said else ''}")
+        text = ""
+        with suppress(Exception):  # the text of some exceptions cannot be made
+            text = " ".join(str(error).split())
+        failure = UnexpectedError(f"unexpected {type(error).__name__}{f': {text}' if text else ''}")
         failure.trace = "".join(traceback.format_exception(error)).rstrip()
     failure.__cause__ = error
     return failure
 
 
 class wrap_os_errors:  # noqa: N801 - it reads as a verb where it is used
-    """Turns the errors of an output's file at ``path`` into one that names it and the ``deed``.
+    """Turns errors of the file at ``path`` into an OutputError that names it.
 
-    A class and not a generator: it is entered several times for every input.
-
+    Errors are those of the operating system, and of HDF5, which h5py raises as ``RuntimeError``.
     A broken pipe is not wrapped: the error has no reader any more, see :mod:`kapre_cli.exit_codes`.
-
-    Raises:
-        OutputError: For an error of the operating system or of HDF5, which h5py raises as
-            ``RuntimeError``.
+    A class and not a generator: it is entered several times for every input.
     """
 
-    def __init__(self, path: object, deed: str = "written") -> None:
+    def __init__(self, path: object, action: str = "written") -> None:
         self._path = path
-        self._deed = deed
+        self._action = action
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(
-            error, (KapreExtractError, NotImplementedError, RecursionError, BrokenPipeError)
-        ):
-            return
-        if isinstance(error, (OSError, RuntimeError)):
-            # HDF5 says everything it knows, over two lines; the number alone says what a reader
-            # needs.
+        kept = (KapreExtractError, NotImplementedError, RecursionError, BrokenPipeError)
+        if isinstance(error, (OSError, RuntimeError)) and not isinstance(error, kept):
+            # The text of an HDF5 error is long and technical; that of its number is enough.
             number = error.errno if isinstance(error, OSError) else None
             reason = os.strerror(number) if number else error
-            raise OutputError(f"{quoted(self._path)} cannot be {self._deed}: {reason}") from error
+            raise OutputError(f"{quoted(self._path)} cannot be {self._action}: {reason}") from error

@@ -1,4 +1,4 @@
-"""Events of a run, plain values in the order in which they happen, and who receives them.
+"""Events of a run: plain values, in the order in which they happen.
 
 A function that works for a while takes an observer and calls it with each event, in one thread. An
 exception that the observer raises ends the run. The text of an event is made where it is shown.
@@ -111,7 +111,7 @@ class InputEnded(NamedTuple):
 
 
 class InputDetails(NamedTuple):
-    """All frames of an input are computed, now or by an earlier run; only in a detailed run."""
+    """All frames of an input are computed, or reused; only in a detailed run."""
 
     key: str
     is_reused: bool
@@ -121,7 +121,7 @@ class InputDetails(NamedTuple):
 
 
 class WorkerDied(NamedTuple):
-    """A worker process died, of ``how``; the inputs ``keys`` are tried once more, each alone."""
+    """A worker process died, of ``how``; the inputs ``keys`` are retried, each alone."""
 
     how: str
     keys: Sequence[str]
@@ -163,7 +163,7 @@ class InputFailed(NamedTuple):
 
 
 class PhaseStarted(NamedTuple):
-    """A phase starts that goes through arrays; ``seconds`` is the sum, if that is known."""
+    """A phase over arrays starts; ``seconds`` is their sum, if that is known."""
 
     name: Literal["writing", "reading back", "checking"]
     n_inputs: int
@@ -182,7 +182,7 @@ class PhaseInputEnded(NamedTuple):
     seconds: float = 0.0
 
 
-# What is wrong with an output that is verified
+# Faults of an output that is verified
 
 
 class FaultFound(NamedTuple):
@@ -208,7 +208,7 @@ class Note(NamedTuple):
 
 
 class Warned(NamedTuple):
-    """Something that may be wrong, in a sentence; the same one may come several times."""
+    """Something that may be wrong, in a sentence; it may be emitted several times."""
 
     text: Text | str
 
@@ -222,14 +222,14 @@ class ReducedRange(NamedTuple):
 
 
 class OtherVersions(NamedTuple):
-    """The arrays of the output at ``path`` stay; they were computed with these other versions."""
+    """The arrays at ``path`` stay; they were computed with these other versions."""
 
     path: object
     versions: Sequence[str]
 
 
 class ArrayDamaged(NamedTuple):
-    """An array of the earlier output is damaged; it is recomputed, or else will be removed."""
+    """An array of the earlier output is damaged; it is recomputed or removed."""
 
     key: str
     is_recomputed: bool
@@ -251,14 +251,14 @@ class ArraysRetained(NamedTuple):
 
 
 class OutputUnchanged(NamedTuple):
-    """Nothing is written; ``is_complete``: the earlier output has the features of all inputs."""
+    """Nothing is written; ``is_complete``: the earlier output has all inputs."""
 
     path: object
     is_complete: bool
 
 
 class WorkKept(NamedTuple):
-    """The finished work of a run without an output is kept in ``folder``, for a run that resumes.
+    """The finished work of a run is kept in ``folder``, for a run that resumes.
 
     Attributes:
         n_begun: Inputs of which only parts are computed.

@@ -1,5 +1,7 @@
 """Exit codes: which error ends the program with which is decided here alone.
 
+Not beside the errors, which are imported on systems without these signals, to say so.
+
 Exit code 141, for a reader of standard output that has left, has two sources. A write to the broken
 pipe raises BrokenPipeError; a thread that watches the pipe raises ``Stopped(SIGPIPE)``. Both end
 without a message, as a program does that SIGPIPE kills.

@@ -16,11 +16,7 @@ CONVOLUTION_PADDINGS = ("same", "valid", "full", "causal")
 
 
 def conv_output_length(
-    input_length: int | None,
-    filter_size: int,
-    padding: str,
-    stride: int,
-    dilation: int = 1,
+    input_length: int | None, filter_size: int, padding: str, stride: int, dilation: int = 1
 ) -> int | None:
     """Return the number of outputs of a one-dimensional convolution.
 
@@ -44,13 +40,8 @@ def conv_output_length(
     2
     """
     if padding not in CONVOLUTION_PADDINGS:
-        raise SettingsError(
-            Text(
-                Argument("padding"),
-                f" must be one of {CONVOLUTION_PADDINGS}. Received: ",
-                Argument("padding", padding),
-            )
-        )
+        rule = f" must be one of {CONVOLUTION_PADDINGS}. Received: "
+        raise SettingsError(Text(Argument("padding"), rule, Argument("padding", padding)))
     for name, value in (("filter_size", filter_size), ("stride", stride), ("dilation", dilation)):
         if value < 1:
             raise SettingsError(f"`{name}` must be at least 1. Received: {name}={value}")
@@ -90,24 +81,17 @@ class Framing:
     def n_time(self, length: int) -> int:
         """Return the number of frames of a signal of ``length`` samples.
 
-        Raises:
-            ValueError: If the signal is empty, or shorter than one frame under ``"valid"``.
+        Raise ValueError if it is empty, or shorter than one frame under ``"valid"``.
         """
         if length < 1:
             raise SettingsError(
                 f"The signal must hold at least one sample. Received: length={length}"
             )
         if length < self.min_samples:
-            raise SettingsError(
-                Text(
-                    "With ",
-                    Argument("padding", "valid"),
-                    " the signal must be at least ",
-                    Argument("n_dft"),
-                    f" samples long. Received: length={length}, ",
-                    Argument("n_dft", self.n_dft),
-                )
-            )
+            rule = ("With ", Argument("padding", "valid"), " the signal must be at least ")
+            received = f" samples long. Received: length={length}, "
+            n_dft = Argument("n_dft", self.n_dft)
+            raise SettingsError(Text(*rule, Argument("n_dft"), received, n_dft))
         n_time = conv_output_length(length, self.n_dft, self.padding, self.n_hop)
         assert n_time is not None  # noqa: S101 - for the type checker: length is not None
         return n_time

@@ -1,4 +1,4 @@
-"""Set up a process before TensorFlow and Keras are imported: quick and silent."""
+"""Settings of a process before TensorFlow and Keras are imported."""
 
 import os
 import sys
@@ -7,11 +7,11 @@ import warnings
 # Keras imports these if they are installed, for features that no layer here uses.
 _UNUSED = ("PIL", "matplotlib", "pandas", "scipy", "sklearn")
 
-_SECONDS_OF_A_TURN = 0.0005
+_SWITCH_SECONDS = 0.0005
 
 
 def silence_tensorflow() -> None:
-    """Set the environment of TensorFlow and Keras, and silence their log messages and warnings."""
+    """Set the environment of TensorFlow and Keras, and silence their messages."""
     import logging  # not needed for --help
 
     os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -24,7 +24,7 @@ def silence_tensorflow() -> None:
 
 
 def tune_interpreter() -> None:
-    """Make this process's imports quick and silent. It must have nothing to do but one run.
+    """Make the imports of a process that does nothing but one run quick and silent.
 
     Modules that Keras can do without are marked as missing.
     """
@@ -33,4 +33,4 @@ def tune_interpreter() -> None:
     for name in _UNUSED:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # not importable
     # Threads that compute need Python's lock often and briefly; one that reads keeps it.
-    sys.setswitchinterval(_SECONDS_OF_A_TURN)
+    sys.setswitchinterval(_SWITCH_SECONDS)

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 from kapre_cli.errors import OutputError, StoredDataError, wrap_os_errors
 from kapre_cli.text import in_bytes, quoted
 
-with suppress(ImportError):  # Windows has none; check_posix says so when it matters
+with suppress(ImportError):  # Windows has none; see check_posix
     import fcntl
 
 
@@ -32,7 +32,7 @@ _NO_LINKS = (*_LACKING, errno.EPERM, errno.EACCES, errno.EMLINK)
 # Network and user-space file systems have no fsync for folders, and some folders may be written
 # and not read. Skipping it loses nothing that these systems would keep.
 _FOLDER_CANNOT_SYNC = (*_LACKING, errno.EACCES, errno.EPERM, errno.EBADF, errno.EISDIR)
-_CANNOT_TELL_FREE = (*_LACKING, errno.ESTALE)
+_FREE_BYTES_UNKNOWN = (*_LACKING, errno.ESTALE)
 _NO_LOCKS = (*_LACKING, errno.ENOLCK)
 
 # Opening never waits, as it would for the writer of a named pipe, and no child inherits a file.
@@ -41,11 +41,7 @@ _OPEN = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 def check_posix() -> None:
-    """Check that this system has what every part of the package needs.
-
-    Raises:
-        ImportError: If it has not.
-    """
+    """Raise ImportError if this system has no POSIX file locks."""
     try:
         import fcntl  # noqa: F401 - Windows has none
     except ImportError:
@@ -80,7 +76,7 @@ class Resource(AbstractContextManager[Any]):
 def open_to_read(
     path: str | os.PathLike[str], *, folder: int | None = None, follow_links: bool = True
 ) -> int:
-    """Return a descriptor of a file, relative to the open ``folder``, without ever waiting.
+    """Return a descriptor of a file, relative to the open ``folder``; never wait.
 
     Raise OSError if that fails, or ``path`` is a link that is not to be followed.
     """
@@ -89,7 +85,7 @@ def open_to_read(
 
 
 def open_plain(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a regular file, without ever waiting; raise StoredDataError for anything else."""
+    """Open a regular file, never wait; raise StoredDataError for anything else."""
     file = open_to_read(path)
     if not is_regular(file):
         os.close(file)
@@ -110,7 +106,7 @@ def open_or_create(
     folder: int | None = None,
     exclusive: bool = False,
 ) -> int:
-    """Return a descriptor for reading and writing of a file, made if missing; no link is followed.
+    """Open a file to read and write, made if missing; no link is followed.
 
     With ``exclusive`` raise FileExistsError if it exists.
     """
@@ -119,7 +115,7 @@ def open_or_create(
 
 
 def read_at(descriptor: int, n_bytes: int, position: int, at_least: int | None = None) -> bytes:
-    """Return up to ``n_bytes`` from a position, ``at_least`` so many unless the file ends before.
+    """Return up to ``n_bytes`` from a position, ``at_least`` so many before the end.
 
     A system call may return less than it is asked for; ``at_least`` is ``n_bytes`` by default.
     """
@@ -163,31 +159,26 @@ def write_fully(descriptor: int, data: bytes | memoryview) -> None:
 
 
 def write_all(descriptor: int, data: bytes | memoryview, name: object) -> None:
-    """Write all of ``data``, as :func:`write_fully`; messages call the descriptor ``name``.
+    """Write all of ``data``; messages call the descriptor ``name``.
 
     Raises:
         BrokenPipeError: If nobody reads the data any more.
         OutputError: If it cannot be written for another reason.
     """
-    try:
-        with wrap_os_errors(name):
-            write_fully(descriptor, data)
-    except OutputError as error:
-        if isinstance(error.__cause__, BrokenPipeError):
-            raise error.__cause__ from None
-        raise
+    with wrap_os_errors(name):
+        write_fully(descriptor, data)
 
 
 def discard(descriptor: int) -> None:
     """Redirect a descriptor to the null device."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nowhere, descriptor)
-    os.close(nowhere)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, descriptor)
+    os.close(null)
 
 
 @contextmanager
 def diverted(descriptor: int) -> Iterator[int]:
-    """Redirect a descriptor to the null device for the time of a block; yield a copy of it."""
+    """Redirect a descriptor to the null device in a block; yield a copy of it."""
     copy = os.dup(descriptor)
     discard(descriptor)
     try:
@@ -225,7 +216,7 @@ def free_bytes(folder: Path) -> int | None:
     try:
         disk = os.statvfs(folder)
     except OSError as error:
-        if error.errno in _CANNOT_TELL_FREE:
+        if error.errno in _FREE_BYTES_UNKNOWN:
             return None
         raise
     if disk.f_blocks == 0:  # some network file systems report nothing but zeros
@@ -233,12 +224,12 @@ def free_bytes(folder: Path) -> int | None:
     return disk.f_bavail * disk.f_frsize
 
 
-def check_free_bytes(folder: Path, n_bytes: int, what: str) -> None:
+def check_free_bytes(folder: Path, n_bytes: int, subject: str) -> None:
     """Raise OutputError if fewer than ``n_bytes`` are free on the disk of ``folder``."""
     free = free_bytes(folder)
     if free is not None and n_bytes > free:
         raise OutputError(
-            f"{what} needs {in_bytes(n_bytes)} on the disk of {quoted(folder)}, "
+            f"{subject} needs {in_bytes(n_bytes)} on the disk of {quoted(folder)}, "
             f"{in_bytes(free)} are free; free some, or name an output on another disk"
         )
 
@@ -279,7 +270,7 @@ def exchange(one: Path, other: Path) -> bool:
 
 
 def _renameat2(source: Path, target: Path, flags: int) -> bool:
-    """Call Linux' ``renameat2``, which Python lacks; return ``False`` if it is unsupported."""
+    """Call Linux' ``renameat2``; return ``False`` if it is unsupported."""
     if not sys.platform.startswith("linux"):
         return False
     renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
@@ -326,7 +317,7 @@ def try_lock(descriptor: int, *, shared: bool = False) -> bool | None:
 
 
 def is_writable(descriptor: int) -> bool:
-    """Whether a descriptor was opened for writing."""
+    """Whether a descriptor is open for writing."""
     return fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
 
 

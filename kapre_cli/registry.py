@@ -1,4 +1,4 @@
-"""Extensions by name: those of this package, and those that installed packages declare.
+"""Extensions by name: those of this package and of installed packages.
 
 A package declares one as an entry point, for example in its ``pyproject.toml``::
 
@@ -30,13 +30,13 @@ class Registry(Generic[T]):
     """The extensions of one kind, each imported when it is first used.
 
     Args:
-        kind: What messages call such an extension, for example ``"output format"``.
+        kind: Such as ``"output format"``.
         group: The group of its entry points.
         base: The class that every extension is derived from.
-        built_in: The place of each extension of this package, ``"module:class"``, by name.
+        built_in: Each extension of this package as ``"module:class"``, by name.
 
     Attributes:
-        kind: As given.
+        kind: What messages call such an extension.
         broken: Why extensions of installed packages could not be imported, by name.
     """
 
@@ -77,7 +77,7 @@ class Registry(Generic[T]):
     def __iter__(self) -> Iterator[type[T]]:
         """Yield all extensions that can be imported, those of this package first.
 
-        Installed ones are looked for when those of this package have been taken.
+        Installed packages are searched after these have been yielded.
         """
         for name in self._built_in:
             yield self[name]
@@ -90,13 +90,9 @@ class Registry(Generic[T]):
                 yield extension
 
     def add(self, name: str, extension: type[T]) -> None:
-        """Add an extension for this process, as a package that is not installed would.
-
-        Raises:
-            ValueError: If the name is taken.
-        """
+        """Add an extension for this process; raise ValueError if its name is in use."""
         if name in self:
-            raise SettingsError(f"the name {quoted(name)} is taken by another {self.kind}")
+            raise SettingsError(f"the name {quoted(name)} is that of another {self.kind}")
         self._added[name] = extension
 
     def _load(self, name: str) -> type[T]:
@@ -113,7 +109,7 @@ class Registry(Generic[T]):
         package = entry_point.dist.name if entry_point.dist else entry_point.value
         try:
             extension = entry_point.load()
-        except Exception as error:  # whatever the package raises when it is imported
+        except Exception as error:  # a package may raise anything
             raise ExtensionError(
                 f"the {self.kind} {quoted(name)} of the package {quoted(package)} cannot be "
                 f"imported: {type(error).__name__}: {error}"
@@ -126,7 +122,7 @@ class Registry(Generic[T]):
         return extension
 
     def _installed(self) -> "dict[str, EntryPoint]":
-        """Return the entry points of installed packages; none replaces one of this package."""
+        """Return the entry points of other packages; none replaces one of this package."""
         if self._entry_points is None:
             from importlib.metadata import entry_points  # slow to import
 

@@ -1,4 +1,4 @@
-"""The report for programs: a line of JSON for each ended input, and one with the totals.
+"""The report for programs: a line of JSON for each ended input, one with totals.
 
 The first line identifies the program. The names of the fields stay as they are.
 """
@@ -9,14 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kapre_cli.errors import OutputError
-from kapre_cli.events import (
-    Event,
-    InputFailed,
-    InputResult,
-    InputSkipped,
-    InputWritten,
-    RunStarted,
-)
+from kapre_cli.events import Event, InputFailed, InputResult, InputSkipped, InputWritten, RunStarted
 from kapre_cli.osutil import Resource, write_all
 from kapre_cli.run_result import RunResult
 from kapre_cli.version import PROGRAM, __version__
@@ -28,7 +21,7 @@ _ENCODER = json.JSONEncoder(allow_nan=False)  # bytes of a name that are not UTF
 
 
 def is_header(line: object) -> bool:
-    """Return whether a line of JSON is the first of this program's reports, of any version."""
+    """Return whether a line of JSON is the first of a report, of any version."""
     return (
         isinstance(line, dict)
         and next(iter(line.items()), None) == ("program", PROGRAM)
@@ -37,7 +30,7 @@ def is_header(line: object) -> bool:
 
 
 class ResultLog(Resource):
-    """An observer that writes a line for each ended input, none before the run has started.
+    """An observer that writes a line for each ended input, once the run has started.
 
     If a line cannot be written, on a full disk for example, the report ends there; the run goes on.
 
@@ -65,7 +58,7 @@ class ResultLog(Resource):
         self._is_broken = False
 
     def __call__(self, event: Event) -> None:
-        """Write the line of an ended input; raise BrokenPipeError if a pipe's reader has left."""
+        """Write the line of an ended input; raise BrokenPipeError without a reader."""
         if isinstance(event, InputWritten):
             self._work_seconds += event.result.work_seconds or 0.0
             self._write(_line(event.path, "written", event.result))
@@ -79,7 +72,7 @@ class ResultLog(Resource):
             self.start()
 
     def start(self) -> None:
-        """Open the report and write the waiting lines; raise OutputError if it cannot be opened."""
+        """Open the report, or raise OutputError, and write the waiting lines."""
         if self.descriptor is not None or self._is_broken:
             return
         try:

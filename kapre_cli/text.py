@@ -1,4 +1,4 @@
-"""Names, counts, sizes, lengths of time and arguments as text, safe to print on a terminal."""
+"""Names, counts, sizes, durations and arguments as text, safe on a terminal."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -8,7 +8,7 @@ _SHOWN_OF_LONGER = 200
 
 
 class Argument(NamedTuple):
-    """An argument in a text, with the value that it has or should have; ``...``: without one.
+    """An argument in a text, with its value; ``...``: without one.
 
     >>> print(Argument("n_dft"), Argument("n_dft", 512), Argument("padding", "same"))
     `n_dft` n_dft=512 padding='same'
@@ -82,7 +82,7 @@ def quoted(name: object) -> str:
 
 
 def printable(message: str) -> str:
-    r"""Return a message safe to print on a terminal: unprintable characters are escaped.
+    r"""Return a message safe to print: unprintable characters are escaped.
 
     >>> print(printable("No such option: --\x1b[31m"))
     No such option: --\x1b[31m

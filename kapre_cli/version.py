@@ -1,4 +1,4 @@
-"""The name and the version of this program, told once."""
+"""The name and the version of this program."""
 
 PROGRAM = "kapre-extract"
 

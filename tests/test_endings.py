@@ -19,8 +19,8 @@ import pytest
 import kapre_cli
 import kapre_cli.cli.extraction
 import kapre_cli.cli.plot
-import kapre_cli.engines.numpy_engine
-import kapre_cli.extract.preview
+import kapre_cli.engines.batches
+import kapre_cli.extract.decode
 import kapre_cli.extract.run
 import kapre_cli.inspect.compare
 import kapre_cli.inspect.summary

@@ -21,10 +21,9 @@ from kapre_cli.events import Event
 from kapre_cli.extract.executor import Executor
 from kapre_cli.extract.local_workers import LocalWorkers
 from kapre_cli.extract.run import extract
-from kapre_cli.failure_limit import MaxFailures
 from kapre_cli.inputs import Source
 from kapre_cli.layers import SpectrogramConfig
-from kapre_cli.run_result import RunResult
+from kapre_cli.run_result import MaxFailures, RunResult
 from kapre_cli.settings import AudioSettings, ExtractionSettings, OutputSettings
 from tests import reference
 from tests.conftest import write_audio

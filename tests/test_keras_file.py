@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import pytest
 
-from kapre_cli.settings.keras_file import keras_image_data_format
+from kapre_cli.settings.run import keras_image_data_format
 from tests import reference
 from tests.conftest import write_audio
 
@@ -45,7 +45,7 @@ def test_it_is_what_keras_says(
     code = """
 import sys
 from kapre_cli.interpreter import tune_interpreter as make_quick
-from kapre_cli.settings.keras_file import keras_image_data_format
+from kapre_cli.settings.run import keras_image_data_format
 before = keras_image_data_format()
 assert "keras" not in sys.modules
 make_quick()

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 import kapre_cli
 from kapre_cli.errors import UsageError
 from kapre_cli.extract.executor import InProcess
-from kapre_cli.extract.jobs import Job
+from kapre_cli.extract.tasks import Job
 from kapre_cli.inputs import FileList, Inputs, InputStream, Source, discover
 from kapre_cli.text import quoted
 from tests import reference

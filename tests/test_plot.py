@@ -29,9 +29,8 @@ from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.layers import MelspectrogramConfig, SpectrogramConfig
 from kapre_cli.plotting import View, figure_of
 from kapre_cli.plotting.figure import colour_map, render
-from kapre_cli.plotting.image import PlotAxis, Rows, peaks
+from kapre_cli.plotting.image import PlotAxis, Rows, peaks, selection_of
 from kapre_cli.plotting.labels import displayable, time_ticks
-from kapre_cli.plotting.view import selection_of
 from kapre_cli.settings import AudioSettings
 from tests import reference
 from tests.conftest import files_below, write_audio

@@ -100,7 +100,7 @@ def test_extensions_can_be_added_once() -> None:
     assert found.names == ("own", "added")
     assert found["added"] is Added
     assert list(found) == [Own, Added]
-    with pytest.raises(ValueError, match="the name 'added' is taken by another test kind"):
+    with pytest.raises(ValueError, match="the name 'added' is that of another test kind"):
         found.add("added", Added)
 
 

@@ -23,9 +23,9 @@ import kapre_cli
 from kapre_cli.cli.event_lines import FailureCounts
 from kapre_cli.cli.report_file import check_report, open_report
 from kapre_cli.errors import AudioReadError, OutputError, SettingsError
-from kapre_cli.failure_limit import MaxFailures
 from kapre_cli.outputs.locked_folders import MARKER
 from kapre_cli.result_log import ResultLog
+from kapre_cli.run_result import MaxFailures
 from kapre_cli.settings import OutputSettings
 from tests import reference
 from tests.conftest import PROGRAM, files_below, write_audio, write_silence

@@ -27,7 +27,7 @@ from kapre_cli.settings import (
     layer_from_dict,
     layer_to_dict,
 )
-from kapre_cli.settings.run import format_of
+from kapre_cli.settings.formats import format_of
 from kapre_cli.time_frequency import Melspectrogram, Spectrogram
 
 positive = st.floats(1e-3, 1e3)

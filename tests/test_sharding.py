@@ -14,7 +14,7 @@ import kapre_cli
 from kapre_cli.errors import SettingsError, StoredDataError
 from kapre_cli.inputs.discovery import shard_range
 from kapre_cli.settings import Shard
-from kapre_cli.settings.shard import MAX_SHARDS
+from kapre_cli.settings.run import MAX_SHARDS
 from tests import reference
 from tests.conftest import files_below, write_audio
 from tests.stress.runs import content

@@ -24,7 +24,6 @@ ROOMS = (
     "registry",
     "interpreter",
     "framing",
-    "failure_limit",
     "events",
     "run_result",
     "result_log",

@@ -11,10 +11,10 @@ import soundfile
 
 import kapre_cli
 from kapre_cli.audio.headers import read_flac
+from kapre_cli.engines.batches import NumpyEngine
 from kapre_cli.engines.keras_engine import KerasEngine
-from kapre_cli.engines.numpy_engine import NumpyEngine
 from kapre_cli.extract import sinks
-from kapre_cli.extract.assembly import final_array
+from kapre_cli.extract.sinks import final_array
 from tests import reference
 from tests.conftest import write_audio
 

@@ -152,13 +152,13 @@ def run_changed(change: str, *arguments: str, cwd: Path) -> subprocess.Completed
 
 CRASHING_PREVIEW = """
 import signal, sys
-from kapre_cli.extract import preview
-really = preview.read_header
+from kapre_cli.extract import decode
+really = decode.read_header
 def crashing(path, *arguments, **options):
     if path.endswith("3.wav"):
         signal.raise_signal(signal.SIGSEGV)
     return really(path, *arguments, **options)
-preview.read_header = crashing
+decode.read_header = crashing
 """
 
 

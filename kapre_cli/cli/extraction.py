@@ -306,9 +306,9 @@ def _preview_lines(
     from kapre_cli.extract.executor import previews
     from kapre_cli.extract.tasks import TaskSettings
     from kapre_cli.formats.metadata import OutputMetadata
-    from kapre_cli.settings.keras_file import resolved
+    from kapre_cli.settings import resolved_layer
 
-    settings = replace(settings, layer=resolved(settings.layer))
+    settings = replace(settings, layer=resolved_layer(settings.layer))
     common = TaskSettings(settings, OutputMetadata.of(settings))
     layer, output = settings.layer, settings.output
     arrays: dict[str, Shape] = {}

@@ -15,7 +15,7 @@ from kapre_cli.errors import NotAnOutputError, OutputError, StoredDataError, Usa
 from kapre_cli.exit_codes import Stopped
 from kapre_cli.run_result import RunResult
 from kapre_cli.settings import OutputSettings
-from kapre_cli.settings.run import format_of, output_path
+from kapre_cli.settings.formats import format_of, output_path
 from kapre_cli.text import counted, quoted
 from kapre_cli.version import PROGRAM
 

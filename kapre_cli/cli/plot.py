@@ -43,7 +43,7 @@ from kapre_cli.text import Argument, counted, quoted
 if TYPE_CHECKING:
     from kapre_cli.extract.executor import Executor
     from kapre_cli.formats.features import Features
-    from kapre_cli.plotting.view import View
+    from kapre_cli.plotting.image import View
 
 _AUDIO_NAMES = tuple(one.name for one in fields(AudioSettings) if one.name != "channels")
 _RECORDING_OPTIONS = ("mel", *FRAMING, *BANDS, *_AUDIO_NAMES)
@@ -198,7 +198,7 @@ def plot(**options: Any) -> int:
     # Imports of NumPy, matplotlib or h5py are slow, and not needed for --help.
     from kapre_cli.formats.opening import is_output
     from kapre_cli.plotting.files import picture_format, save, validate_picture
-    from kapre_cli.plotting.view import View
+    from kapre_cli.plotting.image import View
 
     source, output = options["source"], options["output"]
     is_audio = source.exists() and not is_output(source)
@@ -360,7 +360,7 @@ def _extract(
 def _keys(features: "Features", named: tuple[str, ...], *, quiet: bool) -> list[str]:
     """Return the keys to draw, each once."""
     from kapre_cli.formats.features import unknown_key
-    from kapre_cli.plotting.view import FIRST_KEYS
+    from kapre_cli.plotting.image import FIRST_KEYS
 
     if not named:
         keys = list(islice(features, FIRST_KEYS))

@@ -9,8 +9,7 @@ import click
 
 from kapre_cli.cli.options import Group, Option, PathOrStream, WholeNumber, parsed
 from kapre_cli.events import Warned
-from kapre_cli.failure_limit import MaxFailures
-from kapre_cli.run_result import RunResult
+from kapre_cli.run_result import MaxFailures, RunResult
 from kapre_cli.settings import (
     DTYPES,
     ENGINE_CHOICES,
@@ -23,9 +22,14 @@ from kapre_cli.settings import (
     RawFormat,
     Shard,
 )
-from kapre_cli.settings.formats import all_formats, built_in_formats, compressions
+from kapre_cli.settings.formats import (
+    all_formats,
+    built_in_formats,
+    compressions,
+    format_of,
+    output_path,
+)
 from kapre_cli.settings.layers import CommandOption, command_options
-from kapre_cli.settings.run import format_of, output_path
 
 FRAMING = ("n_dft", "n_hop", "padding")  # options of every layer that decide its frames
 BANDS = ("n_mels", "fmin", "fmax", "htk", "norm")  # options that describe mel bands

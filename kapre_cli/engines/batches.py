@@ -1,4 +1,4 @@
-"""Pack segments of signals into batches of frames, and compute the batches.
+"""Pack segments of signals into batches of frames; compute these with NumPy.
 
 The samples of segments are copied one after another into a batch, each beginning at a multiple of
 the hop, and the batch is framed as one signal. A frame that starts in one segment and ends in the
@@ -7,6 +7,7 @@ does not fit is cut at a frame, and its rest opens the next batch.
 """
 
 import itertools
+import threading
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -18,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.audio.samples import Samples
-from kapre_cli.framing import Framing
-from kapre_cli.osutil import Resource
+from kapre_cli.framing import Framing, spans
+from kapre_cli.layers.transform import FrameTransform
+from kapre_cli.osutil import Resource, n_processors
 from kapre_cli.settings import LayerConfig
 
 Features = npt.NDArray[np.float32]
@@ -30,6 +32,7 @@ FRAMES_MULTIPLE = 16
 
 _EXTRA_BATCHES = 2  # beside those that are computed: one being packed, one being delivered
 
+_BUFFER_VALUES = 2**10  # that NumPy converts to another type at once: they stay in the cache
 _DEFAULT_VALUES = 2**20  # samples of all frames of a batch together: 4 MiB, measured to be fast
 
 
@@ -109,8 +112,8 @@ class BatchPacker:
                     yield slots
                     samples, slots, position = next(batches), [], 0
                     continue
-                taken = segment.samples[_samples(first, count, self._framing)]
-                samples[_samples(position, count, self._framing)] = taken
+                target = _samples(position, count, self._framing)
+                samples[target] = segment.samples[_samples(first, count, self._framing)]
                 slots.append(Slot(segment, first, count, position))
                 first += count
                 position += count + self._framing.n_seam_frames
@@ -176,6 +179,29 @@ class Engine(Resource):
     def close(self) -> None:
         """Stop the threads."""
         self._threads.shutdown(cancel_futures=True)
+
+
+class NumpyEngine(Engine):
+    """Computes a layer's transform in threads: by default one for each processor."""
+
+    has_fixed_shape: ClassVar[bool] = False
+
+    def __init__(self, config: LayerConfig, n_frames: int, n_threads: int | None = None) -> None:
+        self._transform: FrameTransform = config.frame_transform()
+        self._local = threading.local()
+        super().__init__(config, n_frames, n_threads or n_processors())
+
+    def _compute(self, samples: Samples, features: Features) -> None:
+        framing, n_chunk = self._framing, self._transform.n_chunk
+        if not hasattr(self._local, "scratch"):
+            self._local.scratch = self._transform.scratch()
+        windows = np.lib.stride_tricks.sliding_window_view(samples, framing.n_dft)
+        frames = windows[:: framing.n_hop]
+        with np.errstate(over="ignore", invalid="ignore"):  # finiteness is checked later
+            np.setbufsize(_BUFFER_VALUES)  # up to the end of this block
+            for first, count in spans(len(features), n_chunk):
+                chunk = slice(first, first + count)
+                self._transform.compute(frames[chunk], features[chunk], self._local.scratch)
 
 
 def batch_frames(config: LayerConfig, batch_size: int | None = None) -> int:

@@ -1,4 +1,4 @@
-"""A worker's tasks: decode inputs, compute them and append the results to a journal."""
+"""A worker's tasks: decode inputs, compute them, append results to a journal."""
 
 import math
 import time
@@ -11,19 +11,10 @@ from threading import Lock
 import numpy as np
 
 from kapre_cli.engines import batches
-from kapre_cli.engines.batches import Engine, Segment, batch_frames
-from kapre_cli.engines.numpy_engine import NumpyEngine
+from kapre_cli.engines.batches import Engine, NumpyEngine, Segment, batch_frames
 from kapre_cli.errors import FeatureError, OutputError, input_error
 from kapre_cli.extract.decode import ActiveInput, Block, DecodeAhead, EndOfInput, Item, decoded
-from kapre_cli.extract.tasks import (
-    Began,
-    Computed,
-    Failed,
-    Finished,
-    Message,
-    Task,
-    TaskSettings,
-)
+from kapre_cli.extract.tasks import Computed, Failed, Finished, Message, Started, Task, TaskSettings
 from kapre_cli.osutil import Resource
 from kapre_cli.resume.journal import SECONDS_AT_RISK, Journal, peak_of
 from kapre_cli.settings import ExtractionSettings, LayerConfig, resolved_engine
@@ -45,7 +36,7 @@ class Outbox(Resource):
         self._seconds_at_risk = SECONDS_AT_RISK if common.is_durable else None
         self._send = send
         self._journals: dict[str, Journal] = {}
-        self._n_begun: Counter[str] = Counter()  # inputs, counted by the thread that decodes
+        self._n_started: Counter[str] = Counter()  # inputs, counted by the thread that decodes
         self._n_ended: Counter[str] = Counter()  # by the one that computes
         self._messages: list[Message] = []
         self._sent = 0.0  # long ago, so that the first message is sent at once
@@ -56,7 +47,7 @@ class Outbox(Resource):
         path = task.journal
         if path not in self._journals:
             self._journals[path] = Journal(Path(path), self._root, self._seconds_at_risk)
-        self._n_begun[path] += len(task.inputs)
+        self._n_started[path] += len(task.inputs)
         return self._journals[path]
 
     def ended(self, journal: Journal, message: Finished | Failed) -> None:
@@ -65,17 +56,17 @@ class Outbox(Resource):
         self.add(message)
 
     def add(self, message: Message) -> None:
-        """Add a message; send all after a failure, if they are many or if they have waited."""
+        """Add a message; send all after a failure, if they are many or have waited."""
         self._messages.append(message)
         are_many = len(self._messages) >= _SENT_MESSAGES
         if are_many or isinstance(message, Failed) or time.monotonic() - self._sent > _SENT_SECONDS:
             self.send()
 
     def send(self) -> None:
-        """Flush the journals, so that other processes can read all blocks, then send all messages.
+        """Flush the journals, then send all messages.
 
-        Journals that no input needs any more are closed. If one cannot be written, OutputError is
-        raised, and the failures of inputs are sent even so.
+        Other processes can then read all blocks. Journals that no input needs any more are closed.
+        If one cannot be written, OutputError is raised, and the failures of inputs are sent.
         """
         with self._sending:
             messages, self._messages = self._messages, []
@@ -89,9 +80,9 @@ class Outbox(Resource):
                 if messages:
                     self._send(messages)
             for path in [*self._journals][:-1]:
-                if self._n_begun[path] == self._n_ended[path]:
+                if self._n_started[path] == self._n_ended[path]:
                     self._journals.pop(path).close()
-                    del self._n_begun[path], self._n_ended[path]  # a stream may have no end
+                    del self._n_started[path], self._n_ended[path]  # a stream may have no end
             self._sent = time.monotonic()
 
     def close(self) -> None:
@@ -101,7 +92,7 @@ class Outbox(Resource):
 
 
 def compute_tasks(tasks: Iterable[Task | None], common: TaskSettings, outbox: Outbox) -> None:
-    """Compute every input of some tasks; raise OutputError if a journal cannot be written.
+    """Compute all inputs of some tasks; raise OutputError if a journal fails.
 
     Among the tasks, ``None`` says that the next one may take a while: all earlier ones are computed
     and sent first. A task depends only on its files, the folder of the journals and the settings.
@@ -124,7 +115,7 @@ def compute_tasks(tasks: Iterable[Task | None], common: TaskSettings, outbox: Ou
 def engine_for(
     config: LayerConfig, engine: str, n_frames: int, n_threads: int | None = None
 ) -> Engine:
-    """Return an engine for batches of ``n_frames`` frames; ``engine`` is of ``ENGINE_CHOICES``."""
+    """Return one of ``ENGINE_CHOICES`` for batches of ``n_frames`` frames."""
     if resolved_engine(engine, config) == "numpy":
         return NumpyEngine(config, n_frames, n_threads)
     # TensorFlow takes seconds to import: only where it is needed.
@@ -164,7 +155,7 @@ class _ComputeStage:
             elif isinstance(item, EndOfInput):
                 self._ended(item)
             else:
-                self._outbox.add(Began(item.number))
+                self._outbox.add(Started(item.number))
 
     def _segments_of(self, block: Block) -> Iterator[Segment]:
         active = block.input
@@ -197,17 +188,10 @@ class _ComputeStage:
         metadata = active.required_metadata
         active.n_pending -= 1
         is_last = active.is_read and active.n_pending == 0
-        active.entries.append(
-            active.journal.block(
-                active.source.key,
-                active.state,
-                block.first_frame,
-                block.results,
-                metadata if is_last else None,
-                block.peak,
-            )
-        )
-        active.work_seconds = time.monotonic() - active.begun
+        first, key, ended = block.first_frame, active.source.key, metadata if is_last else None
+        entry = active.journal.block(key, active.state, first, block.results, ended, block.peak)
+        active.entries.append(entry)
+        active.work_seconds = time.monotonic() - active.opened_at
         n_time = self._config.framing.n_time(metadata.n_samples)
         length = metadata.seconds
         due, seconds = (n / n_time * length for n in (n_time - active.n_reused, block.n_frames))
@@ -240,13 +224,8 @@ class _ComputeStage:
             self._finish(active)
 
     def _finish(self, active: ActiveInput) -> None:
-        entries = tuple(active.entries)
+        number, metadata, entries = active.number, active.required_metadata, tuple(active.entries)
         finished = Finished(
-            active.number,
-            active.required_metadata,
-            active.state,
-            entries,
-            active.reused,
-            active.work_seconds,
+            number, metadata, active.state, entries, active.reused, active.work_seconds
         )
         self._outbox.ended(active.journal, finished)

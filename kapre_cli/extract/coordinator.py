@@ -5,30 +5,19 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from kapre_cli import events
 from kapre_cli.errors import KapreExtractError, OutputError
-from kapre_cli.events import (
-    InputArrived,
-    InputDetails,
-    InputEnded,
-    InputProgress,
-    InputResumed,
-    InputReused,
-    InputsComplete,
-    InputStarted,
-    WaitingForInputs,
-    WorkerDied,
-)
 from kapre_cli.extract.disk_usage import check_disk
 from kapre_cli.extract.executor import Executor
-from kapre_cli.extract.jobs import Job
 from kapre_cli.extract.sinks import Sink
 from kapre_cli.extract.tasks import (
     TASK_INPUTS,
-    Began,
     Computed,
     Failed,
     Finished,
+    Job,
     Message,
+    Started,
     Task,
     TaskInput,
     TaskSettings,
@@ -43,7 +32,7 @@ from kapre_cli.run_result import RunResult
 
 _TASK_BYTES = 2**23  # of the files of one task, at most
 _TASKS_A_WORKER = 4  # at least, if there is work for so many
-_MAX_TAKEN = 8  # finished inputs, before new messages are handled
+_MAX_WRITTEN = 8  # finished inputs, before new messages are handled
 _MAX_LISTED_AHEAD = 2**10  # inputs of a list that wait to be computed
 
 
@@ -51,7 +40,7 @@ class Coordinator:
     """Gives tasks to workers and finished inputs to a sink.
 
     Attributes:
-        queue: Inputs that the sink has not taken yet, in order.
+        queue: Inputs that the sink does not have yet, in order.
     """
 
     def __init__(
@@ -77,7 +66,7 @@ class Coordinator:
         self._running: dict[int, Job] = {}  # given to a worker, by number
         self._n_submitted = 0
         self._n_workers = 0
-        self._ahead_bytes = 0  # of blocks whose input's turn has not come
+        self._ahead_bytes = 0  # of blocks whose input is not the next
         self._journal_of: dict[int, str] = {}  # by worker, if the run can be resumed
         # Else the journals, by the last input that may have blocks there.
         self._needed_until: defaultdict[Job, list[str]] = defaultdict(list)
@@ -85,11 +74,10 @@ class Coordinator:
         self._all_ended = False  # and the sink knows it
 
     def run(self, jobs: list[Job], arriving: InputStream | None = None) -> None:
-        """Compute every pending input, and let the sink take all.
+        """Compute every pending input, and give all to the sink.
 
-        Args:
-            jobs: The inputs; arriving ones are appended, unless nothing can resume the run.
-            arriving: Inputs that arrive during the run.
+        ``arriving`` are inputs that arrive during the run; they are appended to ``jobs``, unless
+        nothing can resume the run.
         """
         self._result.check_failures()
         self._jobs, self._arriving = jobs, arriving
@@ -107,27 +95,27 @@ class Coordinator:
         self._result.check_failures()
 
     def _work(self) -> None:
-        """Give out tasks and handle messages until the sink has taken all inputs."""
+        """Give out tasks and handle messages until the sink has all inputs."""
         is_ready = False
         while self._error is None:
-            self._take_arrived()
+            self._add_arrived()
             self._give_tasks()
             if self._running and not is_ready:
                 self._sink.prepare()  # while the first input is computed
                 is_ready = True
-            has_taken = self._take_ended()
+            has_written = self._write_ended()
             if self._arriving is None and not self.queue:
                 break
             wants_more = self._arriving is not None and len(self._pending) < _MAX_LISTED_AHEAD
             descriptors = [self._arriving.fileno()] if self._arriving and wants_more else []
-            if descriptors and not has_taken and not self._running:
-                self._emit(WaitingForInputs())
-            self._executor.wait(descriptors, 0 if has_taken else None)
+            if descriptors and not has_written and not self._running:
+                self._emit(events.WaitingForInputs())
+            self._executor.wait(descriptors, 0 if has_written else None)
             self._result.check_failures()
 
     # Inputs
 
-    def _take_arrived(self) -> None:
+    def _add_arrived(self) -> None:
         """Add the inputs that have arrived, without waiting."""
         if self._arriving is None:
             return
@@ -135,14 +123,14 @@ class Coordinator:
             source = self._arriving.next_now()
             if source is None:
                 break
-            self._emit(InputArrived(source.key, source.size))
+            self._emit(events.InputArrived(source.key, source.size))
             job = Job(source)
             if self._common.is_durable:  # a stream may have no end
                 self._jobs.append(job)
             self._add(job)
         if self._arriving.is_over:
             self._result.n_expected = self._arriving.n_inputs
-            self._emit(InputsComplete(self._arriving.n_inputs))
+            self._emit(events.InputsComplete(self._arriving.n_inputs))
             self._arriving = None
 
     def _add(self, job: Job) -> None:
@@ -150,13 +138,13 @@ class Coordinator:
         self._sink.reuse(job)
         if job.is_done:
             self._result.n_read += 1
-            self._emit(InputReused(job.source.key))
+            self._emit(events.InputReused(job.source.key))
             self._emit_details(job)
             return
         if job.entries:
             n_frames = sum(entry.shape[1] for entry in job.entries.values())
             seconds = n_frames * self._config.framing.n_hop / self._settings.audio.sr
-            self._emit(InputResumed(job.source.key, seconds))
+            self._emit(events.InputResumed(job.source.key, seconds))
         self._pending.append(job)
         job.n_bytes = job.source.size
         self._n_pending_bytes += job.n_bytes
@@ -181,16 +169,15 @@ class Coordinator:
         self._executor.begin(common, self._handle, self._n_workers)
 
     def _next_inputs(self) -> list[TaskInput]:
-        """Return the next task's inputs; none while these would be too far ahead of the sink."""
+        """Return the next task's inputs; none while they are too far ahead of the sink."""
         if self._retries:
             return [self._task_input(self._retries.popleft(), is_retry=True)]
         if self._ahead_bytes >= self._sink.ahead_bytes:
             return []
         n_ahead = len(self.queue) - len(self._pending)
         most = min(self._sink.ahead_inputs - n_ahead, TASK_INPUTS)
-        share = (
-            0 if self._arriving else self._n_pending_bytes // (self._n_workers * _TASKS_A_WORKER)
-        )
+        n_tasks = self._n_workers * _TASKS_A_WORKER
+        share = 0 if self._arriving else self._n_pending_bytes // n_tasks
         most_bytes = min(max(share, 1), _TASK_BYTES)
         inputs: list[TaskInput] = []
         n_bytes = 0
@@ -208,7 +195,7 @@ class Coordinator:
         return TaskInput(number, job.source, job.state, blocks, job.n_bytes, is_retry)
 
     def _journal_for(self, worker: int, inputs: Sequence[TaskInput]) -> str:
-        """Return the worker's journal, or the task's own one if nothing can resume the run."""
+        """Return the worker's journal, or the task's own if nothing resumes the run."""
         if not self._common.is_durable:
             path = self._journals.create()
             self._needed_until[self._running[inputs[-1].number]].append(path.name)
@@ -221,16 +208,18 @@ class Coordinator:
 
     def _handle(self, message: Message) -> None:
         """Record a message; an error that ends the run is raised later, by :meth:`run`."""
-        if self._error is not None and not isinstance(message, Began | Failed):
+        if self._error is not None and not isinstance(message, Started | Failed):
             return
         if isinstance(message, Computed):
             job = self._running[message.number]
             job.has_blocks = True
-            self._emit(InputProgress(job.source.key, message.due, message.seconds, message.length))
-        elif isinstance(message, Began):
+            self._emit(
+                events.InputProgress(job.source.key, message.due, message.seconds, message.length)
+            )
+        elif isinstance(message, Started):
             job = self._running[message.number]
             job.was_tried = True
-            self._emit(InputStarted(job.source.key))
+            self._emit(events.InputStarted(job.source.key))
         elif isinstance(message, Finished):
             self._finished(self._running.pop(message.number), message)
         elif isinstance(message, Failed):
@@ -253,7 +242,7 @@ class Coordinator:
         job.work_seconds, job.is_done = message.work_seconds, True
         self._ahead_bytes += _n_bytes(job)
         self._result.n_read += 1
-        self._emit(InputEnded(job.source.key))
+        self._emit(events.InputEnded(job.source.key))
         self._emit_details(job)
 
     def _emit_details(self, job: Job) -> None:
@@ -261,11 +250,11 @@ class Coordinator:
             properties = job.result(self._config)
             shape, seconds = properties.shape or (), properties.seconds or 0.0
             axes = self._config.axes
-            self._emit(InputDetails(job.source.key, job.is_reused, axes, shape, seconds))
+            self._emit(events.InputDetails(job.source.key, job.is_reused, axes, shape, seconds))
 
     def _failed(self, job: Job, reason: KapreExtractError) -> None:
         job.has_failed, job.was_tried = True, True
-        self._emit(InputEnded(job.source.key))
+        self._emit(events.InputEnded(job.source.key))
         if self._sink.reports_at_once:
             self._result.failed(job.source.path, reason, job.result(self._config))
         else:
@@ -275,12 +264,12 @@ class Coordinator:
         """Queue the inputs of a dead worker that are to be retried."""
         self._journal_of.pop(message.worker, None)
         jobs = [self._running.pop(one.number) for one in message.inputs]
-        self._take_blocks(message.journal, jobs)
+        self._add_blocks(message.journal, jobs)
         self._retries += jobs
         if jobs:
-            self._emit(WorkerDied(message.how, [job.source.key for job in jobs]))
+            self._emit(events.WorkerDied(message.how, [job.source.key for job in jobs]))
 
-    def _take_blocks(self, journal: str, jobs: Sequence[Job]) -> None:
+    def _add_blocks(self, journal: str, jobs: Sequence[Job]) -> None:
         name = journal.rpartition("/")[2]
         with suppress(OutputError, KeyError):
             found = replay(self._journals, name).inputs
@@ -293,25 +282,25 @@ class Coordinator:
 
     # The output
 
-    def _take_ended(self) -> bool:
-        """Let the sink take some inputs whose turn has come; return whether there were any."""
+    def _write_ended(self) -> bool:
+        """Give some inputs to the sink whose turn it is; return whether there were any."""
         if not (
             self._running or self._pending or self._retries or self._arriving or self._all_ended
         ):
             self._all_ended = True
             self._sink.all_ended(self.queue)
-        n_taken = 0
-        while self.queue and self.queue[0].has_ended and n_taken < _MAX_TAKEN:
+        n_written = 0
+        while self.queue and self.queue[0].has_ended and n_written < _MAX_WRITTEN:
             job = self.queue[0]
             n_bytes = _n_bytes(job)
-            self._sink.take(job, self._pause)
+            self._sink.add(job, self._pause)
             self.queue.popleft()
             self._ahead_bytes -= n_bytes
-            n_taken += 1
+            n_written += 1
             for name in self._needed_until.pop(job, ()):
                 self._journals.remove(name)
             self._result.check_failures()
-        return n_taken > 0
+        return n_written > 0
 
     def _pause(self) -> None:
         """Let workers go on while the sink writes a long array."""

@@ -1,20 +1,23 @@
-"""Open, check and decode inputs and cut them into blocks, ahead of the computation."""
+"""Open and check inputs, and decode them into blocks ahead of the computation.
+
+A preview reads headers only.
+"""
 
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from kapre_cli.audio.reader import AudioReader
+from kapre_cli.audio import read_header
+from kapre_cli.audio.reader import AudioReader, n_chosen_channels
 from kapre_cli.audio.samples import Samples
 from kapre_cli.engines.batches import Segment
 from kapre_cli.errors import FeatureError, OutputError, input_error
-from kapre_cli.extract.jobs import input_blocks
-from kapre_cli.extract.tasks import TaskInput
+from kapre_cli.extract.tasks import OpenedInput, Preview, Previewed, Task, TaskInput, input_blocks
 from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.framing import Framing
 from kapre_cli.inputs import Source
@@ -32,17 +35,17 @@ SECONDS_TO_END = 5.0  # that a thread which waits for a disk may take to end
 
 
 @dataclass(slots=True, eq=False)
-class ActiveInput:
+class ActiveInput(OpenedInput):
     """One input while a worker decodes and computes it.
 
     Attributes:
-        number: Its place among the inputs of the run.
-        begun: When its file was opened (:func:`time.monotonic`).
+        number: Its position among the inputs of the run.
+        opened_at: When its file was opened (:func:`time.monotonic`).
         metadata: Its metadata; ``None`` until it has been opened.
         state: The state of its file, see ``input_state``.
         reused: First frames of the blocks that earlier runs have computed.
         n_reused: Number of frames in these.
-        n_due: Number of blocks still to be computed.
+        n_pending: Number of blocks still to be computed.
         is_read: Whether its file has been read and checked to the end.
         has_failed: Whether it has failed; its pending blocks are void.
         work_seconds: Seconds from opening to the last computed frame; ``None`` without one.
@@ -51,7 +54,7 @@ class ActiveInput:
     number: int
     source: Source
     journal: Journal
-    begun: float
+    opened_at: float
     metadata: InputMetadata | None = None
     state: int = 0
     reused: tuple[int, ...] = ()
@@ -62,13 +65,6 @@ class ActiveInput:
     has_failed: bool = False
     work_seconds: float | None = None
 
-    @property
-    def required_metadata(self) -> InputMetadata:
-        """Metadata of an input that has been opened."""
-        if self.metadata is None:
-            raise RuntimeError(f"{self.source.key!r} has not been opened")
-        return self.metadata
-
 
 @dataclass(slots=True)
 class Block:
@@ -78,7 +74,7 @@ class Block:
         samples: Samples of the frames, padding included: ``(n_channels, n_samples)``.
         results: The features, shape ``(n_channels, n_frames, n_features)``, once they are computed.
         peak: The largest feature so far: NaN or infinite if one of them is.
-        n_due: Number of frames, over all channels, that are not computed yet.
+        n_pending: Number of frames, over all channels, that are not computed yet.
     """
 
     input: ActiveInput
@@ -170,22 +166,17 @@ def _blocks(one: TaskInput, active: ActiveInput, settings: ExtractionSettings) -
 
 
 def check_frame(config: LayerConfig, reader: AudioReader) -> None:
-    """Raise FeatureError for an input too short for a frame, or with too many channels for one."""
+    """Raise FeatureError for an input too short, or with too many channels."""
     if reader.n_samples < config.framing.min_samples:
-        raise FeatureError(
-            Text(
-                f"it has {counted(reader.n_samples, 'sample')}, fewer than the {config.n_dft:,} of "
-                "one frame; take ",
-                Argument("padding", "same"),
-                " or a smaller ",
-                Argument("n_dft"),
-            )
-        )
+        samples = f"it has {counted(reader.n_samples, 'sample')}"
+        cause = f"{samples}, fewer than the {config.n_dft:,} of one frame; take "
+        remedy = (Argument("padding", "same"), " or a smaller ", Argument("n_dft"))
+        raise FeatureError(Text(cause, *remedy))
     try:
         config.check_frame_size(reader.n_channels)
     except ValueError as error:
-        remedy = ("; take ", Argument("channels"), ", ", Argument("mono", True))
-        raise FeatureError(Text(error, *remedy, " or a smaller ", Argument("n_dft"))) from error
+        others = ("; take ", Argument("channels"), ", ", Argument("mono", True))
+        raise FeatureError(Text(error, *others, " or a smaller ", Argument("n_dft"))) from error
 
 
 def _metadata(source: Source, reader: AudioReader, framing: Framing) -> InputMetadata:
@@ -212,13 +203,10 @@ def frame_blocks(
     n_features: int,
     reused: Container[int] = (),
 ) -> Iterator[Block]:
-    """Yield the frames of an input block by block; the file has been read completely at the end.
+    """Yield the frames of an input in blocks; read the file to its end.
 
-    ``reused`` has the first frames of blocks that are computed already and left out.
-
-    Raises:
-        SettingsError: If the input is too short for one frame.
-        AudioReadError: If it is damaged or shorter than its header states.
+    ``reused`` has the first frames of blocks that are computed already and left out. SettingsError
+    is raised if the input is too short for one frame, AudioReadError if it is damaged.
     """
     length = reader.n_samples
     buffer = np.empty((reader.n_channels, 0), np.float32)  # the last samples read, as far as needed
@@ -277,7 +265,7 @@ class DecodeAhead(Resource):
                 self._n_waiting -= n_values
                 self._changed.notify_all()
             yield from chunk
-            is_over = not chunk  # behind the last
+            is_over = not chunk  # after the last
         if self._failure is not None:
             raise self._failure
 
@@ -316,3 +304,28 @@ class DecodeAhead(Resource):
             self._is_closed = True
             self._changed.notify_all()
         self._thread.join(SECONDS_TO_END)
+
+
+# Previews
+
+
+def preview_task(task: Task, settings: ExtractionSettings) -> Iterator[Previewed]:
+    """Yield a preview of each input of a task; nothing is decoded."""
+    for one in task.inputs:
+        yield Previewed(one.number, _preview(one.source, settings))
+
+
+def _preview(source: Source, settings: ExtractionSettings) -> Preview:
+    audio = settings.audio
+    try:
+        header = read_header(source.file, audio.raw_format, is_stream=source.is_stream)
+        if header.needs_decoding:
+            n_channels = n_chosen_channels(audio, header.sr, header.n_channels)
+            return Preview(None, header.sr, n_channels)
+        if not header.bytes_tell_length:
+            audio = replace(audio, allow_truncated=False)  # its header is relied on
+        with AudioReader(source.file, audio, is_stream=source.is_stream) as reader:
+            check_frame(settings.layer, reader)
+            return Preview(None, reader.file.sr, reader.n_channels, reader.n_samples)
+    except Exception as error:
+        return Preview(input_error(error))

@@ -8,8 +8,7 @@ import numpy as np
 
 from kapre_cli.audio.reader import resampled_length
 from kapre_cli.extract.executor import Executor, previews
-from kapre_cli.extract.jobs import Job
-from kapre_cli.extract.tasks import Preview, TaskSettings
+from kapre_cli.extract.tasks import Job, Preview, TaskSettings
 from kapre_cli.osutil import check_free_bytes, free_bytes
 from kapre_cli.settings import ExtractionSettings
 from kapre_cli.text import quoted
@@ -30,14 +29,14 @@ def check_disk(jobs: Sequence[Job], common: TaskSettings, executor: Executor) ->
     settings = common.settings
     output = settings.output.path
     free = free_bytes(output.parent)
-    due = [job for job in jobs if not job.is_done]
-    if free is None or not due:
+    pending = [job for job in jobs if not job.is_done]
+    if free is None or not pending:
         return
     n_bytes_done = output_bytes([job for job in jobs if job.is_done], settings)
-    if _upper_bound_bytes(due, settings) + n_bytes_done <= free:
+    if _upper_bound_bytes(pending, settings) + n_bytes_done <= free:
         return
-    seen = previews([job.source for job in due], common, executor)
-    n_bytes = _required_bytes(due, seen, settings) + n_bytes_done
+    previewed = previews([job.source for job in pending], common, executor)
+    n_bytes = _required_bytes(pending, previewed, settings) + n_bytes_done
     check_free_bytes(output.parent, n_bytes, f"{quoted(output)}, with the work beside it, at least")
 
 
@@ -59,7 +58,7 @@ def _stored_bytes(n_values: int, settings: ExtractionSettings) -> int:
     return output.file_format.required_bytes(n_values * value_bytes(settings), output.compression)
 
 
-def _upper_bound_bytes(due: Sequence[Job], settings: ExtractionSettings) -> float:
+def _upper_bound_bytes(pending: Sequence[Job], settings: ExtractionSettings) -> float:
     """Return an upper bound of :func:`_required_bytes`, from the files' sizes.
 
     A file with more channels than FLAC allows is larger, unless it is over in an eighth of a hop.
@@ -67,7 +66,7 @@ def _upper_bound_bytes(due: Sequence[Job], settings: ExtractionSettings) -> floa
     if settings.audio.resample:
         return math.inf
     layer, n_frames = settings.layer, 0.0
-    for job in due:
+    for job in pending:
         n_frames += _FRAMES_IN_A_BYTE * _FLAC_CHANNELS * job.n_bytes / layer.framing.n_hop
         n_frames += _FLAC_CHANNELS  # of each channel, one that is not full
     of_journal, stored = layer.n_features * _JOURNAL_BYTES, layer.n_values * value_bytes(settings)
@@ -75,17 +74,17 @@ def _upper_bound_bytes(due: Sequence[Job], settings: ExtractionSettings) -> floa
 
 
 def _required_bytes(
-    due: Sequence[Job], seen: Sequence[Preview], settings: ExtractionSettings
+    pending: Sequence[Job], previewed: Sequence[Preview], settings: ExtractionSettings
 ) -> int:
     """Return a lower bound of the bytes that inputs take, from their headers."""
     n_values = 0
-    for job, one in zip(due, seen, strict=True):
+    for job, one in zip(pending, previewed, strict=True):
         if one.n_samples is not None:
             frames = _FRAMES_IN_A_BYTE * job.n_bytes
             believed = resampled_length(frames, one.source_sr, settings.audio.sr)
             n_samples = min(one.n_samples, max(believed, settings.layer.n_dft))
             n_values += prod(settings.layer.shape(n_samples, one.n_channels))
-    n_kept = sum(prod(entry.shape) for job in due for entry in job.entries.values())
+    n_kept = sum(prod(entry.shape) for job in pending for entry in job.entries.values())
     n_computed = n_values // settings.layer.n_values * settings.layer.n_features
     n_bytes_journals = max(n_computed - n_kept, 0) * _JOURNAL_BYTES
     return n_bytes_journals + _stored_bytes(n_values, settings)

@@ -33,7 +33,7 @@ class Executor(Resource):
 
     @abstractmethod
     def begin(self, common: TaskSettings, deliver: Deliver, n_workers: int) -> None:
-        """Begin a run that can use ``n_workers`` workers, and drop the rest of the one before.
+        """Start a run with up to ``n_workers`` workers; drop the rest of the one before.
 
         ``deliver`` is called with every message, within :meth:`wait`. It does not raise.
         """
@@ -63,7 +63,7 @@ class Executor(Resource):
 
 
 def readable(descriptors: Collection[int], timeout: float | None) -> Collection[int]:
-    """Return the descriptors that can be read; wait ``timeout`` seconds at most for one."""
+    """Return the descriptors that can be read; wait up to ``timeout`` seconds."""
     if not descriptors:
         return ()
     poll = select.poll()
@@ -82,7 +82,7 @@ def dead_worker_messages(
     retries = tuple(one._replace(is_retry=True) for one in inputs if not one.is_retry)
     error = AudioReadError(
         f"the worker process died twice ({how}) while it was reading it: the file must be damaged "
-        "in a way that its decoder cannot stand, or too large for the memory"
+        "in a way that crashes its decoder, or too large for the memory"
     )
     failed = [Failed(one.number, error, None) for one in inputs if one.is_retry]
     return [WorkerLost(retries, worker, journal, how), *failed]
@@ -108,7 +108,7 @@ class InProcess(Executor):
         return 0 if self._task is None else None
 
     def submit(self, worker: int, task: Task) -> None:  # noqa: ARG002
-        """Take a task."""
+        """Keep the task for :meth:`wait`."""
         self._task = task
 
     def wait(self, descriptors: Collection[int] = (), timeout: float | None = None) -> None:
@@ -118,7 +118,7 @@ class InProcess(Executor):
             return
         # Decoders are imported where they are used: with workers, this process needs none.
         from kapre_cli.extract.compute import Outbox, compute_tasks
-        from kapre_cli.extract.preview import preview_task
+        from kapre_cli.extract.decode import preview_task
 
         task, self._task = self._task, None
         if not task.journal:
@@ -147,7 +147,9 @@ def previews(sources: Sequence[Source], common: TaskSettings, executor: Executor
     """
     found: dict[int, Preview] = {}
     inputs = [TaskInput(number, source) for number, source in enumerate(sources)]
-    due = deque(inputs[first : first + TASK_INPUTS] for first in range(0, len(inputs), TASK_INPUTS))
+    pending = deque(
+        inputs[first : first + TASK_INPUTS] for first in range(0, len(inputs), TASK_INPUTS)
+    )
     errors: list[BaseException] = []
 
     def handle(message: Message) -> None:
@@ -158,15 +160,15 @@ def previews(sources: Sequence[Source], common: TaskSettings, executor: Executor
         elif isinstance(message, WorkerBroken):
             errors.append(message.error)
         elif isinstance(message, WorkerLost):
-            due.extend([one] for one in message.inputs)
+            pending.extend([one] for one in message.inputs)
 
-    executor.begin(common, handle, len(due))
+    executor.begin(common, handle, len(pending))
     while len(found) < len(inputs):
-        while due:
-            worker = executor.idle_worker(alone=due[0][0].is_retry)
+        while pending:
+            worker = executor.idle_worker(alone=pending[0][0].is_retry)
             if worker is None:
                 break
-            executor.submit(worker, Task(due.popleft(), ""))
+            executor.submit(worker, Task(pending.popleft(), ""))
         executor.wait()
         if errors:
             raise errors[0]

@@ -1,19 +1,22 @@
-"""Worker processes on this machine, so that a crashing decoder ends only its worker.
+"""Worker processes on this machine: a decoder that crashes ends only one.
 
 They are forked by a fork server, which is forked itself before this process has threads or has
 loaded more than NumPy: a dead worker is replaced in a millisecond.
 """
 
 import os
+import queue
 import signal
 import socket
 import sys
+import threading
 import time
+import traceback
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np  # noqa: F401 - workers share what is loaded before they are forked
 
@@ -29,10 +32,14 @@ from kapre_cli.extract.tasks import (
     Task,
     TaskInput,
     TaskSettings,
+    WorkerBroken,
 )
 from kapre_cli.interpreter import tune_interpreter
 from kapre_cli.osutil import discard
 from kapre_cli.text import Argument, Text
+
+if TYPE_CHECKING:
+    from kapre_cli.extract.compute import Outbox
 
 _LAST_MESSAGES = (Finished, Failed, Previewed)  # the last message of an input
 _SMALL_TASK_BYTES = 2**22  # of a task that ends soon: the next one is sent ahead
@@ -48,7 +55,7 @@ class _ForkServer:
     """The process that forks workers, which inherit these descriptors."""
 
     def __init__(self, inherited: Collection[int]) -> None:
-        self._socket, theirs = socket.socketpair()
+        self._socket, other_end = socket.socketpair()
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         try:
             self._pid = os.fork()
@@ -57,12 +64,12 @@ class _ForkServer:
             raise ProcessLimitError(_NO_PROCESS) from error
         if self._pid == 0:
             try:
-                _release_inherited({*inherited, theirs.fileno()})
-                _fork_workers(theirs)
+                _release_inherited({*inherited, other_end.fileno()})
+                _fork_workers(other_end)
             finally:
                 os._exit(1)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        theirs.close()
+        other_end.close()
 
     def start(self) -> tuple[int, Channel]:
         """Start a worker; raise ProcessLimitError if the system has no process for it."""
@@ -74,7 +81,7 @@ class _ForkServer:
         raise ProcessLimitError(_NO_PROCESS)
 
     def wait(self, pid: int) -> int | None:
-        """Return a worker's wait status, as of :func:`os.waitpid`; ``None`` if it is not known."""
+        """Return the :func:`os.waitpid` status of a worker; ``None`` if it is unknown."""
         with suppress(OSError, ValueError):
             self._socket.sendall(_WAIT + str(pid).encode(), NO_SIGNAL)
             return int(self._socket.recv(_REPLY_BYTES))
@@ -107,14 +114,14 @@ def _release_inherited(inherited: Collection[int]) -> None:
 
 def _fork_workers(requests: socket.socket) -> NoReturn:
     """Fork a worker on each request, until the socket is closed."""
-    from kapre_cli.extract.worker import Worker
+    import kapre_cli.extract.compute  # noqa: F401 - so that all workers share it
 
     while request := requests.recv(_REPLY_BYTES):
         if request != _START:
             _, status = os.waitpid(int(request.removeprefix(_WAIT)), 0)
             requests.sendall(str(status).encode())
             continue
-        ours, theirs = socket.socketpair()
+        worker_end, other_end = socket.socketpair()
         try:
             pid = os.fork()
         except OSError:
@@ -122,12 +129,81 @@ def _fork_workers(requests: socket.socket) -> NoReturn:
             continue
         if pid == 0:
             requests.close()
-            theirs.close()
-            Worker(Channel(ours)).serve()
-        ours.close()
-        socket.send_fds(requests, [str(pid).encode()], [theirs.fileno()])
-        theirs.close()
+            other_end.close()
+            _WorkerProcess(Channel(worker_end)).serve()
+        worker_end.close()
+        socket.send_fds(requests, [str(pid).encode()], [other_end.fileno()])
+        other_end.close()
     os._exit(0)
+
+
+class _WorkerProcess:
+    """The main thread of a worker process.
+
+    It receives :class:`TaskSettings` when a run begins, then its tasks, and sends messages.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._inbox: queue.SimpleQueue[Task | TaskSettings] = queue.SimpleQueue()
+        self._next: Task | TaskSettings | None = None
+        self._outbox: Outbox | None = None
+
+    def serve(self) -> NoReturn:
+        """Work until the channel is closed, then end the process."""
+        threading.Thread(target=self._receive, name="tasks", daemon=True).start()
+        common = None
+        while True:
+            message = self._next or self._inbox.get()
+            self._next = None
+            if isinstance(message, TaskSettings):
+                common = message
+            elif common is not None and not self._is_done(message, common):
+                common = None  # the other tasks of its run cannot be done either
+
+    def _is_done(self, task: Task, common: TaskSettings) -> bool:
+        """Do a task, and those that follow; return whether the run can go on."""
+        from kapre_cli.extract.compute import Outbox, compute_tasks
+        from kapre_cli.extract.decode import preview_task
+
+        try:
+            if task.journal:
+                with Outbox(common, self._channel.send) as self._outbox:
+                    compute_tasks(self._tasks(task), common, self._outbox)
+            else:
+                for message in preview_task(task, common.settings):
+                    self._channel.send([message])
+        except BaseException as error:
+            self._channel.send([WorkerBroken(error, traceback.format_exc())])
+            return False
+        finally:
+            self._outbox = None
+        return True
+
+    def _receive(self) -> None:
+        """Queue messages; when the channel is closed, keep finished work and exit."""
+        while True:
+            try:
+                message = self._channel.receive()
+            except EOFError:
+                try:
+                    if self._outbox is not None:
+                        self._outbox.send()
+                finally:
+                    os._exit(0)
+            self._inbox.put(message)
+
+    def _tasks(self, task: Task) -> Iterator[Task | None]:
+        """Yield a task and those that follow in its run, ``None`` before each wait."""
+        message: Task | TaskSettings = task
+        while isinstance(message, Task):
+            yield message
+            try:
+                message = self._inbox.get_nowait()
+            except queue.Empty:
+                yield None
+                message = self._inbox.get()
+        self._next = message
 
 
 @dataclass(slots=True, eq=False)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from kapre_cli.audio import sha256_of
 from kapre_cli.errors import AudioReadError, StoredDataError
 from kapre_cli.events import ArrayDamaged, ArraysRemoved, ArraysRetained, OtherVersions
-from kapre_cli.extract.jobs import Job
+from kapre_cli.extract.tasks import Job, input_blocks
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.inputs import Source, is_hidden
 from kapre_cli.osutil import open_to_read
@@ -66,11 +66,11 @@ class ReusePolicy:
         return [key for key in self.earlier.features or () if key not in known]
 
     def output_jobs(self, jobs: Sequence[Job], n_rejected: int) -> list[Job]:
-        """Return the inputs whose arrays the output will have, in order, once all have been tried.
+        """Return the inputs of the output, in order, once all have been tried.
 
         An array of an earlier run stays as long as its input fails, for any reason: an older
-        state of a recording is better than none. And while a path cannot be opened, nothing tells
-        which inputs are gone for good: no array leaves the output.
+        state of a recording is better than none. And while a path cannot be opened, it is unknown
+        which inputs are missing for good: no array leaves the output.
 
         :meth:`retain` must have been called for failed inputs. ``n_rejected`` is the number of
         paths that gave no input, such as unreadable folders.
@@ -122,19 +122,24 @@ class ReusePolicy:
         return is_retained
 
     def _reuse_journaled(self, job: Job, reusable: _Reusable) -> bool:
-        """Take an input's blocks in journals, if they cover all of it and can be reused."""
+        """Reuse an input's blocks in journals, if they cover all of it and can be reused."""
         entry = self.earlier.journal.inputs.get(job.source.key)
         if entry is None or entry.metadata is None:
             return False
         metadata = reusable(entry.metadata, self._roots[entry.run], job.source)
-        return metadata is not None and job.reuse_blocks(
-            entry.state, entry.entries, metadata, self.settings.layer
-        )
+        if metadata is None:
+            return False
+        blocks, entries = input_blocks(metadata, self.settings.layer), entry.entries
+        if any(first not in entries or entries[first].shape[1] != n for first, n in blocks):
+            return False
+        job.state, job.metadata = entry.state, metadata
+        job.entries = {first: entries[first] for first, _ in blocks}
+        return True
 
     def _reuse_stored(self, job: Job, reusable: _Reusable, *, is_recomputed: bool = False) -> bool:
-        """Take an input's array in the finished output, if it can be reused.
+        """Reuse an input's array in the finished output, if it can be reused.
 
-        ``is_recomputed`` says what becomes of a damaged one: recomputed, or else removed.
+        ``is_recomputed`` is whether a damaged one is recomputed; else it is removed.
         """
         features, key = self.earlier.features, job.source.key
         if features is None or key not in features:
@@ -159,7 +164,7 @@ class ReusePolicy:
     def _current_metadata(
         self, metadata: InputMetadata, root: OutputMetadata, source: Source
     ) -> InputMetadata | None:
-        """Return the metadata as this run would write it, ``None`` if the input has changed."""
+        """Return the metadata of this run; ``None`` if the input has changed."""
         if self._allowed_metadata(metadata, root, source) is None:
             return None
         try:
@@ -170,7 +175,7 @@ class ReusePolicy:
             )
             if self.settings.output.resume == "content" or not is_identified_by_mtime(source, time):
                 return now if sha256_of(source.file) == metadata.sha256 else None
-        except (OSError, AudioReadError):  # reading it will tell why
+        except (OSError, AudioReadError):  # reading it will fail with the reason
             return None
         return now if now == metadata else None
 

@@ -8,10 +8,9 @@ from kapre_cli.errors import OutputError, StoredDataError, TooManyFailuresError
 from kapre_cli.events import Note, ReducedRange, RunStarted, WorkKept
 from kapre_cli.extract.coordinator import Coordinator
 from kapre_cli.extract.executor import Executor, InProcess
-from kapre_cli.extract.jobs import Job
 from kapre_cli.extract.reuse import ReusePolicy
 from kapre_cli.extract.sinks import FileSink, StreamSink
-from kapre_cli.extract.tasks import TaskSettings
+from kapre_cli.extract.tasks import Job, TaskSettings
 from kapre_cli.formats.metadata import OutputMetadata
 from kapre_cli.inputs import InputStream, Source
 from kapre_cli.outputs.existing import existing_output
@@ -20,8 +19,7 @@ from kapre_cli.outputs.validation import validate_output
 from kapre_cli.resume.previous_run import PreviousRun, check_no_kept_work, replay
 from kapre_cli.resume.work_dir import Journals, WorkDir
 from kapre_cli.run_result import RunResult
-from kapre_cli.settings import ExtractionSettings
-from kapre_cli.settings.keras_file import resolved
+from kapre_cli.settings import ExtractionSettings, resolved_layer
 
 
 def extract(
@@ -40,8 +38,8 @@ def extract(
     beside the output, for a run that resumes it.
 
     The output has the order of ``sources``: all inputs, or inputs as they arrive. Arriving ones are
-    begun at once, and have been checked for the output. This process computes, unless there is an
-    executor. ``is_validated`` tells that :func:`.validate_output` has accepted the output for all
+    started at once, and have been checked for the output. This process computes, unless there is an
+    executor. ``is_validated`` means that :func:`.validate_output` has accepted the output for all
     ``sources``, so that it is not called again.
 
     Raises:
@@ -49,7 +47,7 @@ def extract(
         OutputError: If the output cannot be written; the earlier one is unchanged then.
         TooManyFailuresError: If more inputs fail than allowed; likewise.
     """
-    settings = replace(settings, layer=resolved(settings.layer))
+    settings = replace(settings, layer=resolved_layer(settings.layer))
     jobs, arriving = _jobs_of(sources)
     with _stopped_counted(jobs, settings, result), InProcess() as here:
         if not is_validated:
@@ -95,7 +93,7 @@ def _extract(
                     earlier.journal.holds_work or any(map(_has_work, jobs))
                 )
                 if work_dir.keeps_journals:
-                    with suppress(OutputError):  # the error under way says enough
+                    with suppress(OutputError):  # the error that is being raised is enough
                         work_dir.journals.sync()
                     if work_dir.place is not None:
                         result.kept = _kept(jobs, work_dir.place)
@@ -111,7 +109,7 @@ def stream(
     descriptor: int,
     executor: Executor | None = None,
 ) -> None:
-    """Extract the features of every source and send each array as soon as its turn has come.
+    """Extract the features of every source; send each array when it is its turn.
 
     Arrays are written to ``descriptor`` complete, in the order of the inputs, which are also
     reported in that order. A failed input gives no array and does not affect the others. Inputs may
@@ -122,7 +120,7 @@ def stream(
         OutputError: If they cannot be written.
         TooManyFailuresError: If more inputs fail than allowed.
     """
-    settings = replace(settings, layer=resolved(settings.layer))
+    settings = replace(settings, layer=resolved_layer(settings.layer))
     common = TaskSettings(settings, OutputMetadata.of(settings), is_durable=False)
     jobs, arriving = _jobs_of(sources)
     result.emit(RunStarted(common.root.versions, None if arriving else len(jobs)))
@@ -143,7 +141,7 @@ def _jobs_of(sources: Sequence[Source] | InputStream) -> tuple[list[Job], InputS
 def _stopped_counted(
     jobs: Iterable[Job], settings: ExtractionSettings, result: RunResult
 ) -> Iterator[None]:
-    """Count the inputs whose arrays are in no output as failed, if an error stops the run."""
+    """If an error stops the run, count inputs without an array as failed."""
     try:
         yield
         if result.n_floored:

@@ -1,46 +1,47 @@
-"""Write finished inputs into one output, in order: a file, a folder or a stream."""
+"""Assemble the arrays of finished inputs; write them, in order, into an output.
+
+An output is a file, a folder or a stream.
+"""
 
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from operator import attrgetter
 
-from kapre_cli.errors import OutputError, StoredDataError, input_error
-from kapre_cli.events import (
-    Observer,
-    OutputUnchanged,
-    PhaseInputEnded,
-    PhaseProgress,
-    PhaseStarted,
-    WorkKept,
-    ignore,
-)
-from kapre_cli.extract.assembly import final_array
+import numpy as np
+
+from kapre_cli import events
+from kapre_cli.errors import FeatureError, OutputError, StoredDataError, input_error
 from kapre_cli.extract.disk_usage import output_bytes
-from kapre_cli.extract.jobs import NO_ENTRIES, Job
 from kapre_cli.extract.reuse import ReusePolicy
-from kapre_cli.extract.tasks import TaskSettings
-from kapre_cli.formats.array_chunks import ArrayChunks, Chunk
+from kapre_cli.extract.tasks import NO_ENTRIES, Job, TaskSettings
+from kapre_cli.formats.array_chunks import ArrayChunks, Chunk, frame_index
 from kapre_cli.formats.features import stored_array
 from kapre_cli.formats.npy import write_array
 from kapre_cli.formats.opening import check_written
 from kapre_cli.formats.writer import FeatureWriter
 from kapre_cli.osutil import check_free_bytes
 from kapre_cli.outputs.existing import Existing
+from kapre_cli.resume.journal import BlockEntry
 from kapre_cli.resume.work_dir import Journals, WorkDir, signals_ignored
 from kapre_cli.run_result import RunResult
-from kapre_cli.settings import ExtractionSettings
-from kapre_cli.text import quoted
+from kapre_cli.settings import DTYPES, ExtractionSettings, LayerConfig
+from kapre_cli.text import Argument, Text, quoted
 
+_CHUNKS_AHEAD = 2
+_LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in DTYPES}
 _SECONDS_BETWEEN_CHECKS = 0.1  # between two checks that the work folder is in its place
 
 
 class Sink:
-    """Takes inputs that have ended, in order.
+    """Receives inputs that have ended, in order.
 
     Attributes:
-        ahead_inputs: Maximum number of inputs that are computed before their turn has come.
+        ahead_inputs: Maximum number of inputs that are computed before it is their turn.
         ahead_bytes: Maximum bytes of their blocks.
         reports_at_once: Whether a failed input is reported at once, not in its turn.
     """
@@ -56,10 +57,10 @@ class Sink:
         """Prepare before the first input has ended."""
 
     def all_ended(self, jobs: Collection[Job]) -> None:
-        """Record that all inputs have ended, and which of them are still to be taken."""
+        """Record that all inputs have ended, and which of them are still to be added."""
 
-    def take(self, job: Job, pause: Callable[[], None]) -> None:
-        """Take the next ended input; call ``pause`` now and then in a long array."""
+    def add(self, job: Job, pause: Callable[[], None]) -> None:
+        """Add the next ended input; call ``pause`` now and then in a long array."""
         raise NotImplementedError
 
 
@@ -101,12 +102,12 @@ class FileSink(Sink):
             replace(stored, versions=self._root.versions) == self._root
         )
         self._stored_keys = iter(self._features or ())
-        # The place of arrays whose inputs are gone is known only once all inputs have been tried.
+        # Arrays whose inputs are missing have a position only once all inputs have been tried.
         self._can_follow = self._features is None or (
             jobs is not None and not reuse.unclaimed({job.source.key for job in jobs})
         )
         self._announced: tuple[int, float] | None = None  # inputs and seconds to be written
-        self._emit: Observer = ignore  # once the progress is that of writing: the run's
+        self._emit: events.Observer = events.ignore  # the run's, once arrays are written
 
     def reuse(self, job: Job) -> None:
         """Give an input the results of earlier runs."""
@@ -119,9 +120,9 @@ class FileSink(Sink):
     def all_ended(self, jobs: Collection[Job]) -> None:
         """Show the progress of writing from the next written input on."""
         self._announced = len(jobs), sum(job.metadata.seconds for job in jobs if job.metadata)
-        self._emit = ignore
+        self._emit = events.ignore
 
-    def take(self, job: Job, pause: Callable[[], None]) -> None:
+    def add(self, job: Job, pause: Callable[[], None]) -> None:
         """Write the input's array, unless there may be nothing to write."""
         if (job.has_failed and not self._reuse.retain(job)) or not self._can_follow:
             return
@@ -132,9 +133,9 @@ class FileSink(Sink):
                 self._write(one, pause)
 
     def _is_stored(self, job: Job, key: str | None) -> bool:
-        """Return whether the finished output has this array, unchanged and next (under ``key``)."""
-        is_there = job.stored_in is not None and not job.has_new_metadata and job.source.key == key
-        return is_there and self._is_of_same_settings
+        """Return whether the finished output has this array next, unchanged."""
+        is_next = job.stored_in is not None and not job.has_new_metadata and job.source.key == key
+        return is_next and self._is_of_same_settings
 
     def _open_writer(self) -> FeatureWriter:
         if self._writer is None:
@@ -156,7 +157,7 @@ class FileSink(Sink):
             return
         if self._announced is not None:
             self._emit = self._result.emit
-            self._emit(PhaseStarted("writing", *self._announced))
+            self._emit(events.PhaseStarted("writing", *self._announced))
             self._announced = None
         key = job.source.key
         job.metadata = writer.add(
@@ -166,7 +167,7 @@ class FileSink(Sink):
             raise OutputError(f"{quoted(key)} changed in the old output as it was copied")
         job.entries = NO_ENTRIES
         self._written.append(job)
-        self._emit(PhaseInputEnded(metadata.seconds))
+        self._emit(events.PhaseInputEnded(metadata.seconds))
 
     def _check_place(self) -> None:
         """Check that the work folder's name is not that of another folder now.
@@ -185,7 +186,7 @@ class FileSink(Sink):
         return final_array(journals, entries, self._config, self._settings.output.dtype)
 
     def finish(self, jobs: Sequence[Job]) -> None:
-        """Finish the output of all ``jobs``: write the rest, read it back, move it into its place.
+        """Finish the output: write the rest, read it back, publish it.
 
         After an OutputError the earlier output is unchanged.
         """
@@ -193,7 +194,7 @@ class FileSink(Sink):
         if self._writer is None and (arrays or not jobs) and self._is_up_to_date(arrays):
             self._result.output = self._settings.output.path
             is_complete = len(arrays) == len(jobs) and not any(job.has_failed for job in jobs)
-            self._result.emit(OutputUnchanged(self._result.output, is_complete))
+            self._result.emit(events.OutputUnchanged(self._result.output, is_complete))
         elif arrays and all(job.has_failed for job in arrays):
             self._keep_unwritten(arrays)
             return
@@ -216,10 +217,10 @@ class FileSink(Sink):
         self._work_dir.keeps_journals = n_finished > 0
         if self._work_dir.keeps_journals:
             place = self._work_dir.place or self._work_dir.folder
-            self._result.kept = WorkKept(place, n_finished)
+            self._result.kept = events.WorkKept(place, n_finished)
 
     def _may_be_empty(self, jobs: Sequence[Job]) -> bool:
-        """Return whether to write an output without arrays: of a shard, and over no better one."""
+        """Return whether to write an output without arrays: of a shard, over no other."""
         is_shard = self._settings.shard is not None and self._format.holds_many
         return is_shard and not (jobs and os.path.lexists(self._settings.output.path))
 
@@ -265,7 +266,7 @@ class FileSink(Sink):
 
 
 class StreamSink(Sink):
-    """Sends each array in its turn and keeps nothing; reports inputs in that order, too."""
+    """Sends each array in its turn, keeps none; reports inputs in that order."""
 
     ahead_inputs = 2**10
     ahead_bytes = 2**28
@@ -280,7 +281,7 @@ class StreamSink(Sink):
         self._journals = journals
         self._result = result
 
-    def take(self, job: Job, pause: Callable[[], None]) -> None:
+    def add(self, job: Job, pause: Callable[[], None]) -> None:
         """Send the array or report the failure; raise BrokenPipeError if nobody reads it."""
         if not job.has_failed:
             self._send(job, pause)
@@ -300,13 +301,70 @@ class StreamSink(Sink):
             job.has_failed, job.failure = True, input_error(error)
             return
         metadata = job.required_metadata
-        write_array(self._descriptor, with_pauses(array, metadata.seconds, ignore, pause))
+        write_array(self._descriptor, with_pauses(array, metadata.seconds, events.ignore, pause))
         job.metadata = metadata.with_reference(array.reference)
         job.entries = NO_ENTRIES
 
 
+# Arrays
+
+
+def final_array(
+    journals: Journals, entries: list[BlockEntry], config: LayerConfig, dtype: str
+) -> ArrayChunks:
+    """Return the array of some blocks; raise FeatureError if ``dtype`` is too small."""
+    stored = np.dtype(dtype).newbyteorder("<")
+    peak = max(entry.peak for entry in entries)
+    finish = config.finish(peak)
+    highest = _LARGEST[dtype]
+    if finish.apply is None and peak > highest:
+        cause = f"its largest value, {peak:g}, does not fit {dtype} (at most {highest:g}); take "
+        raise FeatureError(Text(cause, Argument("dtype", "float32"), " or decibels"))
+    block_axes = ("channel", "time", config.feature_axis)
+    order = [block_axes.index(axis) for axis in config.axes]
+    n_time = sum(entry.shape[1] for entry in entries)
+    sizes = (entries[0].shape[0], n_time, config.n_values)
+
+    def chunk(entry: BlockEntry) -> Chunk:
+        values = journals.read(entry)
+        if finish.apply is not None:
+            values = finish.apply(values)
+        index = frame_index(config, entry.first_frame, entry.shape[1])
+        return index, np.ascontiguousarray(values.transpose(order), dtype=stored)
+
+    def chunks() -> Iterator[Chunk]:
+        return _computed_ahead(chunk, sorted(entries, key=attrgetter("first_frame")))
+
+    return ArrayChunks(
+        shape=tuple(sizes[axis] for axis in order),
+        dtype=stored,
+        time_axis=config.axes.index("time"),
+        n_chunks=len(entries),
+        chunk_frames=max(entry.shape[1] for entry in entries),
+        chunks=chunks,
+        reference=finish.reference,
+    )
+
+
+def _computed_ahead(
+    compute: Callable[[BlockEntry], Chunk], entries: Sequence[BlockEntry]
+) -> Iterator[Chunk]:
+    """Yield the chunk of each entry; a thread computes the next ones meanwhile."""
+    if len(entries) == 1:
+        yield compute(entries[0])
+        return
+    with ThreadPoolExecutor(1, "chunks") as pool:
+        pending: deque[Future[Chunk]] = deque()
+        for entry in entries:
+            pending.append(pool.submit(compute, entry))
+            if len(pending) > _CHUNKS_AHEAD:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
 def with_pauses(
-    array: ArrayChunks, seconds: float, emit: Observer, pause: Callable[[], None]
+    array: ArrayChunks, seconds: float, emit: events.Observer, pause: Callable[[], None]
 ) -> ArrayChunks:
     """Return an array of so many seconds that calls ``pause`` between its chunks."""
     if array.n_chunks == 1:
@@ -316,7 +374,7 @@ def with_pauses(
     def chunks() -> Iterator[Chunk]:
         for index, values in array.chunks():
             yield index, values
-            emit(PhaseProgress(values.shape[array.time_axis] * per_frame))
+            emit(events.PhaseProgress(values.shape[array.time_axis] * per_frame))
             pause()
 
     return replace(array, chunks=chunks)

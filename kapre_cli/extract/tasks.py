@@ -1,15 +1,18 @@
-"""Messages between a run and its workers, and the channel that carries them, pickled."""
+"""The jobs of a run, messages between the run and its workers, their channel."""
 
 import pickle
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from kapre_cli.errors import KapreExtractError
+from kapre_cli.events import InputResult
+from kapre_cli.formats.features import Features
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.inputs import Source
 from kapre_cli.osutil import Resource
@@ -23,12 +26,96 @@ _LENGTH = struct.Struct("<Q")
 # SIGPIPE from an ended process would be mistaken for that of standard output's reader.
 NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
 
+NO_ENTRIES: Mapping[int, BlockEntry] = MappingProxyType({})
+
+# Jobs
+
+
+class OpenedInput:
+    """An input that has metadata once it has been opened."""
+
+    __slots__ = ()
+    source: Source
+    metadata: InputMetadata | None
+
+    @property
+    def required_metadata(self) -> InputMetadata:
+        """Metadata of an input that has been opened."""
+        if self.metadata is None:
+            raise RuntimeError(f"{self.source.key!r} has not been opened")
+        return self.metadata
+
+
+@dataclass(slots=True, eq=False)
+class Job(OpenedInput):
+    """One input of a run.
+
+    Attributes:
+        n_bytes: Bytes of its file, as far as known.
+        metadata: Its metadata; ``None`` until it has been opened.
+        state: The state of its file that its blocks belong to, see ``input_state``.
+        entries: Its blocks that are in journals, by their first frame.
+        stored_in: The earlier output that holds its array, if that is kept.
+        has_new_metadata: Whether its metadata differs from that in the earlier output.
+        is_done: Whether all its features are computed.
+        is_reused: Whether an earlier run has computed it.
+        failure: Why it has failed, until that is reported.
+        was_tried: Whether it has been opened, in this run or in one whose work is kept.
+        work_seconds: Seconds from opening to the last computed frame; ``None`` without one.
+        has_blocks: Whether blocks of it have been computed in this run.
+    """
+
+    source: Source
+    n_bytes: int = 0
+    metadata: InputMetadata | None = None
+    state: int = 0
+    entries: Mapping[int, BlockEntry] = field(default_factory=lambda: NO_ENTRIES)
+    stored_in: Features | None = None
+    has_new_metadata: bool = False
+    is_done: bool = False
+    is_reused: bool = False
+    has_failed: bool = False
+    failure: KapreExtractError | None = None
+    was_tried: bool = False
+    work_seconds: float | None = None
+    has_blocks: bool = False
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is done or has failed."""
+        return self.is_done or self.has_failed
+
+    def result(self, config: LayerConfig) -> InputResult:
+        """Return the values of an ended input that messages and the report show."""
+        metadata, key = self.metadata, self.source.key
+        if metadata is None:
+            return InputResult(key)
+        return InputResult(
+            key,
+            config.shape(metadata.n_samples, metadata.n_channels),
+            metadata.seconds,
+            self.work_seconds,
+            metadata.note or None,
+            metadata.reference,
+            metadata.reference_db,
+            metadata.is_floored(config),
+        )
+
+
+def input_blocks(metadata: InputMetadata, config: LayerConfig) -> list[tuple[int, int]]:
+    """Return the blocks that an input is cut into: first frame and number of frames."""
+    n_time = config.framing.n_time(metadata.n_samples)
+    return list(config.framing.blocks(n_time, config.n_features, metadata.n_channels))
+
+
+# Tasks
+
 
 class TaskInput(NamedTuple):
     """One input of a task.
 
     Attributes:
-        number: Its place among the inputs of the run.
+        number: Its position among the inputs of the run.
         state: The state of its file that ``blocks`` belong to, see ``input_state``.
         blocks: Blocks that earlier runs have computed: first frame and number of frames.
         is_retry: Whether a worker died before finishing it; it is then alone in its task.
@@ -71,7 +158,10 @@ class Task(NamedTuple):
     journal: str
 
 
-class Began(NamedTuple):
+# Messages of workers
+
+
+class Started(NamedTuple):
     """An input is being read."""
 
     number: int
@@ -147,7 +237,7 @@ class Previewed(NamedTuple):
 
 
 class WorkerBroken(NamedTuple):
-    """The worker cannot go on, and neither can the run; ``trace`` is the error's traceback."""
+    """The worker and the run must end; ``trace`` is the error's traceback."""
 
     error: BaseException
     trace: str = ""
@@ -168,7 +258,10 @@ class WorkerLost(NamedTuple):
     how: str
 
 
-Message = Began | Computed | Finished | Failed | Previewed | WorkerBroken | WorkerLost
+Message = Started | Computed | Finished | Failed | Previewed | WorkerBroken | WorkerLost
+
+
+# The channel
 
 
 class Channel(Resource):
@@ -192,7 +285,7 @@ class Channel(Resource):
             self._socket.sendall(_LENGTH.pack(len(data)) + data, NO_SIGNAL)
 
     def receive(self) -> Any:
-        """Wait for the next message and return it; raise EOFError if the other side has ended."""
+        """Wait for the next message; raise EOFError if the other side has ended."""
         (length,) = _LENGTH.unpack(self._read(_LENGTH.size))
         return pickle.loads(self._read(length))  # noqa: S301 - from a process of our own
 

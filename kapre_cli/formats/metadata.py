@@ -18,7 +18,7 @@ from kapre_cli.settings import (
     layer_from_dict,
     layer_to_dict,
 )
-from kapre_cli.settings.formats import checked_compression
+from kapre_cli.settings.formats import validated_compression
 from kapre_cli.version import PROGRAM, __version__
 
 FORMAT_VERSION = 1
@@ -215,7 +215,7 @@ class OutputMetadata:
             return cls(
                 layer=layer_from_dict(stored.get("layer")),
                 dtype=checks.choice("dtype", audio.pop("dtype", None), DTYPES),
-                compression=checked_compression(audio.pop("compression", None)),
+                compression=validated_compression(audio.pop("compression", None)),
                 engine=checks.choice("engine", audio.pop("engine", None), ENGINES),
                 dimension_scales=checks.boolean(
                     "dimension_scales", audio.pop("dimension_scales", False)

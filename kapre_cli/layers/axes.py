@@ -31,9 +31,9 @@ class FeatureAxis(ABC):
         """Return coordinates on the scale on which a plot is even."""
         return np.asarray(values, dtype=np.float64)
 
-    def from_scale(self, places: npt.ArrayLike) -> FloatArray:
-        """Return the coordinates of places on the scale, the inverse of :meth:`to_scale`."""
-        return np.asarray(places, dtype=np.float64)
+    def from_scale(self, scaled: npt.ArrayLike) -> FloatArray:
+        """Return the coordinates of values on the scale, the inverse of :meth:`to_scale`."""
+        return np.asarray(scaled, dtype=np.float64)
 
     @property
     @abstractmethod
@@ -76,15 +76,7 @@ class BinAxis(FeatureAxis):
 
 
 class MelAxis(FeatureAxis):
-    """The mel bands between two frequencies in Hz, even in mels.
-
-    Args:
-        n_mels: Number of bands.
-        fmin: Lower edge of the lowest band in Hz.
-        fmax: Upper edge of the highest band in Hz.
-        htk: Whether the mel scale is HTK's.
-        bands: Returns their weights.
-    """
+    """Mel bands between two frequencies in Hz, even in mels; ``bands`` has weights."""
 
     is_linear = False
     empty_label = "empty mel band"
@@ -100,9 +92,9 @@ class MelAxis(FeatureAxis):
         """Return frequencies in Hz as mels."""
         return dsp.hz_to_mel(values, htk=self._htk)
 
-    def from_scale(self, places: npt.ArrayLike) -> FloatArray:
+    def from_scale(self, scaled: npt.ArrayLike) -> FloatArray:
         """Return mels as frequencies in Hz."""
-        return dsp.mel_to_hz(places, htk=self._htk)
+        return dsp.mel_to_hz(scaled, htk=self._htk)
 
     @property
     def edges(self) -> FloatArray:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from kapre_cli.errors import SettingsError
 from kapre_cli.settings import checks
+from kapre_cli.settings.checks import settle
 from kapre_cli.settings.layers import (
     DATA_FORMATS,
     DECIBEL_RANGE,
@@ -87,9 +88,7 @@ class SpectrogramConfig(LayerConfig):
         ),
     )
     feature_axis: ClassVar[str] = "frequency"
-    coordinate: ClassVar[Coordinate] = Coordinate(
-        "frequency", "frequencies", "Hz", "frequency of the bin"
-    )
+    coordinate = Coordinate("frequency", "frequencies", "Hz", "frequency of the bin")
     power_name: ClassVar[str] = "power_spectrogram"
     decibel_name: ClassVar[str] = "return_decibel_spectrogram"
     keras_class: ClassVar[str] = "Spectrogram"
@@ -97,14 +96,13 @@ class SpectrogramConfig(LayerConfig):
     def __post_init__(self) -> None:
         """Check every argument and settle those that follow from others."""
         super().__post_init__()
-        self._settle(
-            "power_spectrogram", checks.real("power_spectrogram", self.power_spectrogram, above=0)
-        )
-        checks.boolean("return_decibel_spectrogram", self.return_decibel_spectrogram)
-        checks.boolean("trainable_kernel", self.trainable_kernel)
+        power = checks.real("power_spectrogram", self.power_spectrogram, above=0)
+        settle(self, "power_spectrogram", power)
+        for name in ("return_decibel_spectrogram", "trainable_kernel"):
+            checks.boolean(name, getattr(self, name))
         checks.choice("image_data_format", self.image_data_format, (*DATA_FORMATS, "default"))
         checks.choice("input_data_format", self.input_data_format, DATA_FORMATS)
-        self._settle("amin", checks.float32_above_zero("amin", self.amin))
+        settle(self, "amin", checks.float32_above_zero("amin", self.amin))
 
     @property
     def n_freq(self) -> int:
@@ -171,7 +169,7 @@ class SpectrogramConfig(LayerConfig):
 
     @property
     def _is_exact_in_float32(self) -> bool:
-        """Whether float32 transforms of this length are exact enough for decibels of power."""
+        """Whether float32 transforms of this length suffice for decibels of power."""
         rest = self.n_dft
         for factor in _FLOAT32_FACTORS:
             while rest % factor == 0:
@@ -204,9 +202,9 @@ class SpectrogramConfig(LayerConfig):
         """Return the step to decibels, if the layer returns them."""
         if not self.takes_decibels:
             return Finish()
-        from kapre_cli.layers.dsp import decibel_reference, decibels_below
+        from kapre_cli.layers.dsp import decibels_below
 
-        reference = decibel_reference(peak, self.amin)
+        reference = max(peak, self.amin)
         return Finish(reference, lambda block: decibels_below(block, reference, self.amin))
 
     # What the values are
@@ -253,7 +251,7 @@ def _parsed_norm(text: str) -> str | float | None:
         raise ValueError(f"{text!r} is not 'slaney', 'none' or a number.") from None
 
 
-def _checked_norm(norm: Any) -> str | float | None:
+def _validated_norm(norm: Any) -> str | float | None:
     """Return ``norm`` as ``None``, ``"slaney"`` or a float; ``"inf"`` is a number too.
 
     JSON has no infinity, so the names ``"inf"`` and ``"-inf"`` stand for it there.
@@ -261,16 +259,15 @@ def _checked_norm(norm: Any) -> str | float | None:
     if norm is None or norm == "slaney":
         return norm
     rule = "'slaney', None, a number from 0 up, or plus or minus infinity"
-    if isinstance(norm, bool):
-        raise checks.invalid("norm", rule, norm)
-    if isinstance(norm, str) and norm not in ("inf", "-inf"):
-        raise checks.invalid("norm", rule, norm)
+    error = checks.invalid("norm", rule, norm)
+    if isinstance(norm, (bool, str)) and norm not in ("inf", "-inf"):
+        raise error
     try:
         number = float(norm)
     except (TypeError, ValueError):
-        raise checks.invalid("norm", rule, norm) from None
+        raise error from None
     if math.isnan(number) or -math.inf < number < 0:
-        raise checks.invalid("norm", rule, norm)
+        raise error
     return number
 
 
@@ -337,9 +334,7 @@ class MelspectrogramConfig(SpectrogramConfig):
         ),
     )
     feature_axis: ClassVar[str] = "mel"
-    coordinate: ClassVar[Coordinate] = Coordinate(
-        "frequency", "frequencies", "Hz", "centre frequency of the mel band"
-    )
+    coordinate = Coordinate("frequency", "frequencies", "Hz", "centre frequency of the mel band")
     power_name: ClassVar[str] = "power_melgram"
     decibel_name: ClassVar[str] = "return_decibel_melgram"
     keras_class: ClassVar[str] = "Melspectrogram"
@@ -347,45 +342,31 @@ class MelspectrogramConfig(SpectrogramConfig):
     def __post_init__(self) -> None:
         """Check every argument and settle those that follow from others."""
         super().__post_init__()
-        if self.power_spectrogram != 2.0:
-            raise checks.invalid(
-                "power_spectrogram", "2.0 in a mel-spectrogram", self.power_spectrogram
-            )
+        power = self.power_spectrogram
+        if power != 2.0:
+            raise checks.invalid("power_spectrogram", "2.0 in a mel-spectrogram", power)
         if self.return_decibel_spectrogram:
-            raise checks.invalid(
-                "return_decibel_spectrogram",
-                "False in a mel-spectrogram (`return_decibel_melgram` is its own)",
-                self.return_decibel_spectrogram,
-            )
+            rule = "False in a mel-spectrogram (`return_decibel_melgram` is its own)"
+            raise checks.invalid("return_decibel_spectrogram", rule, True)
         sr = checks.real("sr", self.sr, above=0)
-        self._settle("sr", int(sr) if sr.is_integer() else sr)
+        settle(self, "sr", int(sr) if sr.is_integer() else sr)
         n_mels = checks.integer("n_mels", self.n_mels, at_least=1, at_most=MAX_MELS)
-        self._settle("n_mels", n_mels)
-        fmin = self._settle("fmin", checks.real("fmin", self.fmin))
+        settle(self, "n_mels", n_mels)
+        fmin = settle(self, "fmin", checks.real("fmin", self.fmin))
         fmax = sr / 2 if self.fmax is None else checks.real("fmax", self.fmax, above=0)
-        self._settle("fmax", fmax)
+        settle(self, "fmax", fmax)
         if fmax > sr / 2:
-            raise SettingsError(
-                Text(
-                    Argument("fmax"),
-                    " must not be above the Nyquist rate, half of the sample rate. Received: ",
-                    Argument("fmax", fmax),
-                    ", ",
-                    Argument("sr", sr),
-                )
-            )
+            rule = " must not be above the Nyquist rate, half of the sample rate. Received: "
+            received = (Argument("fmax", fmax), ", ", Argument("sr", sr))
+            raise SettingsError(Text(Argument("fmax"), rule, *received))
         if fmin >= fmax:
-            raise SettingsError(
-                Text(
-                    *(Argument("fmin"), " must be below ", Argument("fmax"), ". Received: "),
-                    *(Argument("fmin", fmin), ", ", Argument("fmax", fmax)),
-                )
-            )
-        self._settle("power_melgram", checks.real("power_melgram", self.power_melgram, above=0))
-        checks.boolean("return_decibel_melgram", self.return_decibel_melgram)
-        checks.boolean("trainable_fb", self.trainable_fb)
-        checks.boolean("htk", self.htk)
-        self._settle("norm", _checked_norm(self.norm))
+            relation = (Argument("fmin"), " must be below ", Argument("fmax"), ". Received: ")
+            received = (Argument("fmin", fmin), ", ", Argument("fmax", fmax))
+            raise SettingsError(Text(*relation, *received))
+        settle(self, "power_melgram", checks.real("power_melgram", self.power_melgram, above=0))
+        for name in ("return_decibel_melgram", "trainable_fb", "htk"):
+            checks.boolean(name, getattr(self, name))
+        settle(self, "norm", _validated_norm(self.norm))
 
     @property
     def n_features(self) -> int:

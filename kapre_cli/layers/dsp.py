@@ -1,10 +1,9 @@
-"""The signal processing behind the layers, in NumPy: window, mel matrix, decibels."""
+"""The signal processing of the layers, in NumPy: window, mel matrix, decibels."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,15 +27,10 @@ FloatArray = npt.NDArray[np.floating]
 
 
 def hann(n_dft: int) -> npt.NDArray[np.float64]:
-    """Return the periodic Hann window.
+    """Return the periodic Hann window, shape ``(n_dft,)``.
 
-    It is one period of a raised cosine without its end point.
-
-    Args:
-        n_dft: Number of points, at least 1.
-
-    Returns:
-        Shape ``(n_dft,)``, values from 0 to 1, the peak at ``n_dft / 2``.
+    It is one period of a raised cosine without its end point: from 0 to 1, its peak at
+    ``n_dft / 2``.
 
     >>> hann(4)
     array([0. , 0.5, 1. , 0.5])
@@ -184,11 +178,6 @@ def mel_bands(
     return replace(bands, weights=weights)
 
 
-def mel_filterbank(**arguments: Any) -> npt.NDArray[np.float64]:
-    """Return :func:`mel_bands` as a matrix, shape ``(n_mels, n_freq)``."""
-    return mel_bands(**arguments).dense()
-
-
 def _norms(spans: Sequence[FloatArray], order: float) -> npt.NDArray[np.float64]:
     """Return the p-norm of each span; 1 where it is too small to be divided by it.
 
@@ -207,11 +196,6 @@ def empty_bands(bands: MelBands) -> list[int]:
     return [int(band) for band in np.flatnonzero(bands.sums == 0)]
 
 
-def decibel_reference(peak: float, amin: float) -> float:
-    """Return the value that is at 0 dB where ``peak`` is the largest one."""
-    return max(peak, amin)
-
-
 def decibels_below(
     values: npt.NDArray[np.float32], reference: float, amin: float
 ) -> npt.NDArray[np.float32]:
@@ -221,7 +205,7 @@ def decibels_below(
 
     Args:
         values: Any shape, none above ``reference``.
-        reference: See :func:`decibel_reference`; that of the whole input.
+        reference: The largest value of the whole input, or ``amin`` if that is larger.
         amin: Smaller values are raised to this one.
     """
     decibels = _decibels(values, amin)

@@ -4,7 +4,7 @@ import math
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,72 +31,22 @@ _EDGES_TRIED = 200  # at most
 _LEAST_WEIGHT = 1e-6  # of a bin, in a triangle of height 1, that counts as inside a band
 
 Matrix = npt.NDArray[np.floating[Any]]
+MelConfig = Any  # a MelspectrogramConfig; its module imports this one
 
 
-class MelArguments(Protocol):
-    """A dataclass with the arguments of :func:`dsp.mel_bands`."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    @property
-    def sr(self) -> float:
-        """Sample rate in Hz."""
-
-    @property
-    def n_dft(self) -> int:
-        """Samples in a frame."""
-
-    @property
-    def n_mels(self) -> int:
-        """Number of bands."""
-
-    @property
-    def fmin(self) -> float:
-        """Lower edge of the lowest band in Hz."""
-
-    @property
-    def fmax(self) -> float | None:
-        """Upper edge of the highest band in Hz."""
-
-    @property
-    def htk(self) -> bool:
-        """Whether the mel scale is HTK's."""
-
-    @property
-    def norm(self) -> str | float | None:
-        """How each band is normalized."""
-
-
-Arguments = TypeVar("Arguments", bound=MelArguments)
-
-
-def filterbank_of(config: MelArguments) -> MelBands:
+def filterbank_of(config: MelConfig) -> MelBands:
     """Return the mel bands that a layer's arguments describe."""
-    assert config.fmax is not None  # noqa: S101 - for the type checker: settled when made
-    return dsp.mel_bands(
-        sr=config.sr,
-        n_dft=config.n_dft,
-        n_mels=config.n_mels,
-        fmin=config.fmin,
-        fmax=config.fmax,
-        htk=config.htk,
-        norm=config.norm,
-    )
+    names = ("sr", "n_dft", "n_mels", "fmin", "fmax", "htk", "norm")
+    return dsp.mel_bands(**{name: getattr(config, name) for name in names})
 
 
 def band_groups(
     filterbank: MelBands, n_bands: int = _BANDS_IN_A_GROUP
 ) -> Iterator[tuple[slice, Matrix]]:
-    """Yield the bins and the weights of groups of neighbouring bands.
+    """Yield bins and weights, ``(bins, bands)``, of groups of neighbouring bands.
 
-    A mel matrix is nearly all zeros: neighbouring bands use few of the bins.
-
-    Args:
-        filterbank: The mel bands.
-        n_bands: Bands of a group, at least, if there are as many.
-
-    Returns:
-        Slices of the bins, and weights of shape ``(bins, bands)``.
+    A mel matrix is nearly all zeros: neighbouring bands use few of the bins. A group has at least
+    ``n_bands`` bands, if there are as many.
     """
     n_mels = len(filterbank.starts)
     for numbers in np.array_split(np.arange(n_mels), max(n_mels // n_bands, 1)):
@@ -120,13 +70,8 @@ class BandSums:
     depend on the row either: where NumPy's matrix library rounds some rows of a product differently
     from others, every frame is multiplied alone.
 
-    Args:
-        filterbank: The mel bands.
-        n_rows: Frames of a product: a multiple of ``ROWS_MULTIPLE``, or 1.
-        dtype: The type to compute in.
-
     Attributes:
-        n_rows: Frames of a product.
+        n_rows: Frames of a product: a multiple of ``ROWS_MULTIPLE``, or 1.
     """
 
     def __init__(self, filterbank: MelBands, n_rows: int, dtype: npt.DTypeLike) -> None:
@@ -157,11 +102,9 @@ class BandSums:
         return bool((sums == sums[:, :1]).all())
 
     def sum_bands(self, power: npt.NDArray[Any], sums: npt.NDArray[Any]) -> None:
-        """Write the sums of some frames.
+        """Write ``sums``, shape ``(n_frames, n_mels)``.
 
-        Args:
-            power: Shape ``(n_frames, n_freq)``, a multiple of ``n_rows`` frames.
-            sums: The result, shape ``(n_frames, n_mels)``.
+        ``power`` has the shape ``(n_frames, n_freq)``, a multiple of ``n_rows`` frames.
         """
         rows = (-1, self.n_rows)
         self._multiply(power.reshape(*rows, power.shape[1]), sums.reshape(*rows, sums.shape[1]))
@@ -172,10 +115,7 @@ class BandSums:
 
 
 def empty_bands_warning(
-    filterbank: MelBands,
-    config: MelArguments,
-    *,
-    lists_bands: bool = True,
+    filterbank: MelBands, config: MelConfig, *, lists_bands: bool = True
 ) -> Text | None:
     """Return a warning about bands without a frequency bin; ``None`` without any."""
     bands = dsp.empty_bands(filterbank)
@@ -197,7 +137,7 @@ def empty_bands_warning(
     return Text(*parts)
 
 
-def full_bands_with(config: MelArguments) -> dict[str, float]:
+def full_bands_with(config: MelConfig) -> dict[str, float]:
     """Return remedies for empty bands: values of single arguments, by name.
 
     These are, as far as they exist: the smallest larger ``n_dft`` that is a power of two; the
@@ -210,11 +150,9 @@ def full_bands_with(config: MelArguments) -> dict[str, float]:
         ("n_mels", _fewer_bands(config)),
         ("fmin", _higher_edges(config)),
     ):
-        for value in values:
-            changed: dict[str, Any] = {name: value}
-            if _is_full(replace(config, **changed)):
-                found[name] = value
-                break
+        value = next((one for one in values if _is_full(replace(config, **{name: one}))), None)
+        if value is not None:
+            found[name] = value
     return found
 
 
@@ -225,7 +163,7 @@ def _longer_frames(n_dft: int) -> Iterator[int]:
         length *= 2
 
 
-def _fewer_bands(config: MelArguments) -> Iterator[int]:
+def _fewer_bands(config: MelConfig) -> Iterator[int]:
     """Yield smaller numbers of bands, from the largest that could be full.
 
     Each band needs a bin, and no bin lies in more than two bands.
@@ -236,8 +174,7 @@ def _fewer_bands(config: MelArguments) -> Iterator[int]:
         n_mels -= max(n_mels // _EXACT_BANDS, 1)
 
 
-def _higher_edges(config: MelArguments) -> Iterator[float]:
-    assert config.fmax is not None  # noqa: S101 - for the type checker: settled when made
+def _higher_edges(config: MelConfig) -> Iterator[float]:
     width = (config.fmax - config.fmin) / _EDGES_TRIED
     if width < sys.float_info.min:
         return
@@ -245,18 +182,15 @@ def _higher_edges(config: MelArguments) -> Iterator[float]:
     step *= next(factor for factor in (0.2, 0.5, 1.0) if factor * step >= width)
     first = math.floor(config.fmin / step) + 1
     for number in range(first, math.ceil(config.fmax / step)):
-        if (
-            config.fmin < number * step < config.fmax - step / 2
-        ):  # otherwise hardly any range remains
+        if config.fmin < number * step < config.fmax - step / 2:  # else hardly a range remains
             yield number * step
 
 
-def _is_full(config: MelArguments) -> bool:
+def _is_full(config: MelConfig) -> bool:
     """Whether every band has a bin well inside it.
 
     Only the first bin above the lower edge of a band need be tested.
     """
-    assert config.fmax is not None  # noqa: S101 - for the type checker: settled when made
     edges = dsp.mel_edges(config.n_mels, config.fmin, config.fmax, htk=config.htk)
     low, peak, high = edges[:-2], edges[1:-1], edges[2:]
     distance = config.sr / config.n_dft

@@ -14,7 +14,7 @@ from kapre_cli.errors import SettingsError
 from kapre_cli.layers import dsp, steps
 from kapre_cli.layers.configs import SpectrogramConfig
 from kapre_cli.layers.steps import Tensor
-from kapre_cli.settings import DEFAULT_AMIN, keras_file
+from kapre_cli.settings import DEFAULT_AMIN, resolved_layer
 from kapre_cli.settings.layers import MAX_WEIGHTS
 from kapre_cli.text import counted
 
@@ -169,7 +169,7 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
         # call() casts the samples: they must not pass through half precision before.
         kwargs.setdefault("autocast", False)
         super().__init__(**kwargs)
-        config = keras_file.resolved(config)
+        config = resolved_layer(config)
         self.config = config
         self._is_input_format_given = is_input_format_given
         for field in fields(config):
@@ -188,7 +188,7 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
 
     def build(self, input_shape: Shape) -> None:
         """Create the weights, if there are any."""
-        if not self._is_input_format_given and (doubt := self._channel_order_doubt(input_shape)):
+        if not self._is_input_format_given and (doubt := self._reason_to_doubt_order(input_shape)):
             warnings.warn(
                 f"The input has {doubt}. It is read as (batch, channel, samples): for "
                 "(batch, samples, channel) set input_data_format='channels_last', else "
@@ -201,7 +201,7 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
             self.kernel_imaginary = self._add_kernel("kernel_imaginary", np.sin)
         self.built = True
 
-    def _channel_order_doubt(self, input_shape: Shape) -> str:
+    def _reason_to_doubt_order(self, input_shape: Shape) -> str:
         """Return why the last axis of an input seems to be its channels, or nothing."""
         _, channel, samples = self._dimensions(input_shape)
         if samples and channel is None and samples < min(self.n_dft, _FEW_SAMPLES):
@@ -233,7 +233,7 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
         return ops.cast(features, self.compute_dtype)
 
     def finish(self, features: Tensor) -> Tensor:
-        """Return the last step of the layer: decibels below each example's maximum, or none.
+        """Return the last step: decibels below each example's maximum, or none.
 
         Args:
             features: Shape ``(batch, channel, n_time, n_features)``.

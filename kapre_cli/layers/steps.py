@@ -31,10 +31,9 @@ def has_float64() -> bool:
 
 
 def pad(signal: Tensor, framing: Framing) -> Tensor:
-    """Pad ``signal``, shape ``(..., samples)``, with zeros as ``framing`` says.
+    """Pad ``signal``, shape ``(..., samples)``, with the zeros of ``framing``.
 
-    Raises:
-        ValueError: If the length is known and the signal is too short for one frame.
+    Raise ValueError if the length is known and the signal is too short for one frame.
     """
     length = signal.shape[-1]
     if length is None:
@@ -73,12 +72,7 @@ def transform_frames(
 
     The intermediate tensors are ``n_dft / n_hop`` times as large as the signal. Those of a whole
     batch are new memory at every step; on a CPU, allocating its pages takes longer than the
-    transform. Those of a chunk stay in the cache.
-
-    Args:
-        transform: See :func:`in_chunks`.
-        signal: Shape ``(batch, channel, samples)``, at least one frame long.
-        framing: Where the frames lie; the signal has been padded.
+    transform. Those of a chunk stay in the cache. The arguments are those of :func:`in_chunks`.
     """
     length = ops.shape(signal)[-1]
     n_frames = max(_CHUNK_VALUES // framing.n_dft, 1)
@@ -128,13 +122,8 @@ def _is_tensorflow_on_cpu() -> bool:
 def power_of_frames(signal: Tensor, window: Tensor, n_hop: int) -> Tensor:
     """Return ``|X|^2`` of every frame through the FFT.
 
-    Args:
-        signal: Shape ``(..., samples)``, at least one frame long.
-        window: Shape ``(n_dft,)``.
-        n_hop: Samples from frame to frame.
-
-    Returns:
-        Shape ``(..., n_time, n_dft // 2 + 1)``.
+    The shape is ``(..., n_time, n_dft // 2 + 1)``, that of ``signal`` ``(..., samples)``, that of
+    ``window`` ``(n_dft,)``.
     """
     frames = ops.extract_sequences(signal, window.shape[0], n_hop)
     real, imaginary = ops.rfft(frames * window)
@@ -144,13 +133,8 @@ def power_of_frames(signal: Tensor, window: Tensor, n_hop: int) -> Tensor:
 def power_of_convolution(signal: Tensor, kernels: tuple[Tensor, Tensor], n_hop: int) -> Tensor:
     """Return ``|X|^2`` of every frame through two strided convolutions.
 
-    Args:
-        signal: Shape ``(batch, channel, samples)``.
-        kernels: The real and the imaginary kernel, each ``(n_dft, 1, n_freq)``.
-        n_hop: Samples from frame to frame.
-
-    Returns:
-        Shape ``(batch, channel, n_time, n_freq)``.
+    The shape is ``(batch, channel, n_time, n_freq)``, that of ``signal`` ``(batch, channel,
+    samples)``, that of each kernel, the real and the imaginary one, ``(n_dft, 1, n_freq)``.
     """
     batch, channel, samples = ops.shape(signal)
     each = ops.reshape(signal, (-1, samples, 1))

@@ -6,7 +6,7 @@ in small chunks, in reused memory, so that every step finds its values in the pr
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -50,11 +50,19 @@ class FrameTransform(ABC):
         """
 
 
+class _Scratch(NamedTuple):
+    """A thread's own arrays for the frames of a chunk: fresh memory is slow."""
+
+    windowed: npt.NDArray[Any]
+    spectra: npt.NDArray[Any]
+    values: npt.NDArray[Any]
+    bands: npt.NDArray[Any]
+
+
 class PowerTransform(FrameTransform):
     """Powers of Fourier magnitudes, or of their sums in mel bands.
 
     Args:
-        n_dft: Samples in a frame.
         power: Exponent of the magnitudes.
         is_double: Whether to compute in float64.
         bands: The mel bands in which ``|X|^2`` is summed first; ``None``: it is not.
@@ -82,12 +90,18 @@ class PowerTransform(FrameTransform):
         self._takes_squares = self._sums is not None or power == 2.0
         self._exponent = power / 2.0 if self._takes_squares else power
 
-    def scratch(self) -> "_Scratch":
+    def scratch(self) -> _Scratch:
         """Return memory for the intermediate values of a chunk, for one thread."""
         n_dft = len(self._window)
-        return _Scratch(self.n_chunk, n_dft, self._n_bands, self._dtype, self._values_dtype)
+        n_freq = n_dft // 2 + 1
+        return _Scratch(
+            np.zeros((self.n_chunk, n_dft), self._dtype),
+            np.zeros((self.n_chunk, n_freq), np.result_type(self._dtype, np.complex64)),
+            np.zeros((self.n_chunk, n_freq), self._values_dtype),
+            np.zeros((self.n_chunk, self._n_bands), self._values_dtype),
+        )
 
-    def compute(self, frames: Floats, features: Floats, scratch: "_Scratch") -> None:
+    def compute(self, frames: Floats, features: Floats, scratch: _Scratch) -> None:
         """Compute the features of a chunk of frames."""
         count = len(frames)
         windowed, spectra = scratch.windowed[:count], scratch.spectra[:count]
@@ -113,24 +127,6 @@ class PowerTransform(FrameTransform):
             np.power(values, self._exponent, out=features, casting="same_kind")
         elif not is_done:
             features[:] = values
-
-
-class _Scratch:
-    """A thread's own arrays for the frames of a chunk: fresh memory is slow."""
-
-    def __init__(
-        self,
-        n_chunk: int,
-        n_dft: int,
-        n_bands: int,
-        dtype: np.dtype[Any],
-        values_dtype: np.dtype[Any],
-    ) -> None:
-        n_freq = n_dft // 2 + 1
-        self.windowed = np.zeros((n_chunk, n_dft), dtype)
-        self.spectra = np.zeros((n_chunk, n_freq), np.result_type(dtype, np.complex64))
-        self.values = np.zeros((n_chunk, n_freq), values_dtype)
-        self.bands = np.zeros((n_chunk, n_bands), values_dtype)
 
 
 def frames_per_chunk(n_dft: int, itemsize: int) -> int:

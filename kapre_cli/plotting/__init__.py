@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kapre_cli.plotting.figure import figure_of
-    from kapre_cli.plotting.view import View
+    from kapre_cli.plotting.image import View
 
 __all__ = ["View", "figure_of"]
 
-_HOMES = {"View": "kapre_cli.plotting.view", "figure_of": "kapre_cli.plotting.figure"}
+_HOMES = {"View": "kapre_cli.plotting.image", "figure_of": "kapre_cli.plotting.figure"}
 
 
 def __getattr__(name: str) -> Any:

@@ -22,7 +22,17 @@ from matplotlib.patches import Patch
 from kapre_cli.errors import UsageError
 from kapre_cli.formats.features import Features
 from kapre_cli.plotting.files import MAKER
-from kapre_cli.plotting.image import Image, Levels, PlotAxis, Rows, peaks
+from kapre_cli.plotting.image import (
+    FIRST_KEYS,
+    Image,
+    Levels,
+    PlotAxis,
+    Rows,
+    Selection,
+    View,
+    peaks,
+    selection_of,
+)
 from kapre_cli.plotting.labels import (
     caption_of,
     displayable,
@@ -30,7 +40,6 @@ from kapre_cli.plotting.labels import (
     feature_ticks,
     time_ticks,
 )
-from kapre_cli.plotting.view import FIRST_KEYS, Selection, View, selection_of
 from kapre_cli.text import Argument, Text, quoted
 
 MAX_PANELS = 64
@@ -116,11 +125,7 @@ def figure_of(
 
 
 def colour_map(name: str) -> Colormap:
-    """Return a colour map of matplotlib, with a colour for NaN.
-
-    Raises:
-        UsageError: If there is none of this name.
-    """
+    """Return a colour map with a colour for NaN; raise UsageError if it is unknown."""
     if name not in mpl.colormaps:
         near = " or ".join(map(quoted, get_close_matches(name, mpl.colormaps)))
         hint = f"; did you mean {near}?" if near else ", such as 'viridis' or 'gray_r'"
@@ -131,8 +136,8 @@ def colour_map(name: str) -> Colormap:
 
 def _distinct(colours: Colormap, candidates: Sequence[str]) -> str:
     """Return the first candidate unlike all colours, else the most different one."""
-    taken = colours(np.linspace(0, 1, 64))[:, :3]
-    distances = [float(np.abs(taken - to_rgb(one)).sum(axis=1).min()) for one in candidates]
+    used = colours(np.linspace(0, 1, 64))[:, :3]
+    distances = [float(np.abs(used - to_rgb(one)).sum(axis=1).min()) for one in candidates]
     least = min(_MIN_DISTANCE, max(distances))
     return next(one for one, far in zip(candidates, distances, strict=True) if far >= least)
 
@@ -141,9 +146,7 @@ class _Sizes:
     """The sizes of a figure.
 
     Attributes:
-        width: Width of the figure in inches.
-        height: Height of the figure in inches.
-        n_panels: Number of panels.
+        width, height: Those of the figure in inches.
         panel: Minimum height of a panel in inches.
         n_columns: Columns of an image that a panel has pixels for, at least.
         n_rows: Rows of an image that a panel has pixels for, at least.
@@ -156,13 +159,9 @@ class _Sizes:
 
     def __init__(self, n_keys: int, n_panels: int, size: tuple[float, float] | None) -> None:
         if n_panels > MAX_PANELS:
-            raise UsageError(
-                Text(
-                    f"there would be {n_panels:,} panels, one for each channel of each key; a "
-                    f"sheet holds {MAX_PANELS}: name fewer keys, or channels with ",
-                    Argument("channels"),
-                )
-            )
+            cause = f"there would be {n_panels:,} panels, one for each channel of each key; a sheet"
+            remedy = f" holds {MAX_PANELS}: name fewer keys, or channels with "
+            raise UsageError(Text(cause, remedy, Argument("channels")))
         around = _CAPTION + n_keys * _AROUND_KEY + (n_panels - n_keys) * _BETWEEN
         panel = min(max(_ALL_PANELS / n_panels, _LOWEST), _HIGHEST)
         self.width, self.height = size or (_WIDTH, around + n_panels * panel)
@@ -182,15 +181,7 @@ class _Sizes:
 
 @dataclass(frozen=True)
 class _Panels:
-    """The properties that all panels share.
-
-    Attributes:
-        axis: The feature axis.
-        limits: The lowest and the highest coordinate on it.
-        rows: The rows of every image.
-        colours: The colour map.
-        norm: The values at the ends of the colour map.
-    """
+    """Properties of all panels; ``limits`` are the coordinates at the ends of `axis`."""
 
     axis: PlotAxis
     limits: tuple[float, float]
@@ -204,18 +195,18 @@ class _Panels:
         panel.set_xlim(*selection.limits)
         panel.set_ylim(*self.limits)
         low, high = self.axis.positions.to_scale(self.limits)
-        place: dict[str, Any] = {
-            # The rows are even in the unit of the axis: behind its scale, and before its limits.
+        options: dict[str, Any] = {
+            # The rows are even in the unit of the axis: after its scale and before its limits.
             "extent": (*selection.seconds, low, high),
             "transform": panel.transLimits + panel.transAxes,
             "aspect": "auto",
             "origin": "lower",
             "interpolation": "nearest",
         }
-        panel.imshow(image[self.rows.numbers], cmap=self.colours, norm=self.norm, **place)
+        panel.imshow(image[self.rows.numbers], cmap=self.colours, norm=self.norm, **options)
         if self.rows.is_empty.any():
             empty = np.ma.masked_equal(self.rows.is_empty[self.rows.numbers, np.newaxis], False)
-            panel.imshow(empty, cmap=ListedColormap([self._empty_colour]), **place)
+            panel.imshow(empty, cmap=ListedColormap([self._empty_colour]), **options)
         panel.tick_params(labelsize=_SMALL)
 
     def legend(self, images: Sequence[Image]) -> list[Patch]:
@@ -261,7 +252,7 @@ def _draw_panels(
 
 
 def _font_size(text: str, length: float, size: float) -> float:
-    """Return the largest font size, in points, at which a text fits into ``length`` inches."""
+    """Return the font size, in points, at which a text fits into ``length`` inches."""
     return min(72 * length / (_LETTER * len(text)), size)
 
 
@@ -299,5 +290,5 @@ def render(figure: Figure, file_format: str) -> bytes:
 
 
 def _default_style() -> AbstractContextManager[Any]:
-    """Draw with matplotlib's defaults and ours, not with the user's settings."""
+    """Draw with defaults of matplotlib and this module, not the user's settings."""
     return mpl.style.context(["default", _SETTINGS])

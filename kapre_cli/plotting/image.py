@@ -1,21 +1,130 @@
-"""Arrays of any size as images of bounded size: rows, columns and colours."""
+"""The view, and arrays of any size as images of bounded size."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.errors import UsageError
+from kapre_cli.formats.features import StoredArray
 from kapre_cli.framing import spans
 from kapre_cli.layers.axes import FeatureAxis
-from kapre_cli.plotting.view import Bounds, Selection, View
-from kapre_cli.settings import LayerConfig
+from kapre_cli.settings import AudioSettings, LayerConfig
 from kapre_cli.settings.layers import DECIBEL_RANGE
+from kapre_cli.text import counted, quoted
+
+FIRST_KEYS = 4  # are drawn if none is named
 
 _MIN_RANGE = 1e-9  # of the highest coordinate; less is no range to matplotlib
 _BLOCK_VALUES = 2**22
 
 Image = npt.NDArray[np.float32]
+Bounds = tuple[float | None, float | None]
+
+_UNBOUNDED: Bounds = (None, None)
+
+
+# The view
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What is shown of every array, and how. A bound of ``None`` is that of the array.
+
+    Attributes:
+        channels: The recording's channels, counted from 0, in this order. ``None``: all of them.
+        time: From when to when, in seconds from the start of the recording.
+        freq: The lowest and the highest frequency, in Hz, or coordinate of other features.
+        range: The values of the darkest and of the brightest colour, in the colour bar's unit.
+        decibel: Show features that are not decibels in decibels below the largest that is shown.
+        cmap: The name of a colour map of matplotlib.
+        size: Width and height of the figure in inches. ``None``: what its panels need.
+    """
+
+    channels: tuple[int, ...] | None = None
+    time: Bounds = _UNBOUNDED
+    freq: Bounds = _UNBOUNDED
+    range: Bounds = _UNBOUNDED
+    decibel: bool = True
+    cmap: str = "magma"
+    size: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The shown part of an array.
+
+    Attributes:
+        channels: Indices along the array's channel axis.
+        names: Names of the channels: their numbers in the recording.
+        first: The first frame.
+        n_frames: Number of frames.
+        seconds: Start of the first frame's step of time and end of the last one's, in seconds.
+        limits: The part of that which the axis shows.
+    """
+
+    array: StoredArray
+    channels: tuple[int, ...]
+    names: tuple[str, ...]
+    first: int
+    n_frames: int
+    seconds: tuple[float, float]
+    limits: tuple[float, float]
+
+
+def selection_of(array: StoredArray, settings: AudioSettings, view: View) -> Selection:
+    """Return the part of an array that a view shows.
+
+    A frame represents half a step of time on either side of its centre.
+
+    Raises:
+        UsageError: If the array has no such channel, or nothing at that time.
+    """
+    metadata = array.metadata
+    n_time = array.shape[array.axes.index("time")]
+    step, length = metadata.time_step, metadata.n_samples / metadata.sr
+    start, end = view.time[0] or 0.0, view.time[1]
+    upto = "its end" if end is None else f"{end:g} s"
+    end = length if end is None else min(end, length)
+    if start >= end:
+        raise UsageError(
+            f"{quoted(array.key)} is {length:.6g} s long: it has nothing from {start:g} s to {upto}"
+        )
+    before = metadata.time_start - step / 2  # start of frame 0's step of time
+    first = min(max(math.floor((start - before) / step), 0), n_time - 1)
+    last = min(max(math.ceil((end - before) / step) - 1, first), n_time - 1)
+    seconds = before + first * step, before + (last + 1) * step
+    limits = max(seconds[0], start), min(seconds[1], end)
+    channels, names = _channels(array, settings, view.channels)
+    limits = limits if limits[0] < limits[1] else seconds
+    return Selection(array, channels, names, first, last - first + 1, seconds, limits)
+
+
+def _channels(
+    array: StoredArray, settings: AudioSettings, requested: Sequence[int] | None
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Return the indices of the requested channels in an array, and their names."""
+    n_channels = array.shape[array.axes.index("channel")]
+    if settings.mono:
+        if requested is not None:
+            raise UsageError(
+                f"{quoted(array.key)} has the average of its channels, and none by itself"
+            )
+        return (0,), ("mono",)
+    stored = settings.channels or tuple(range(n_channels))
+    names = tuple(f"channel {number}" for number in (stored if requested is None else requested))
+    if requested is None:
+        return tuple(range(n_channels)), names
+    for number in requested:
+        if number not in stored:
+            has = ", ".join(map(str, stored[:8])) + (", ..." if len(stored) > 8 else "")
+            raise UsageError(
+                f"{quoted(array.key)} has no channel {number}; it has "
+                f"{counted(n_channels, 'channel')}, counted from 0: {has}"
+            )
+    return tuple(stored.index(number) for number in requested), names
 
 
 # Rows
@@ -92,14 +201,9 @@ def peaks(
     The array is read once, a block of frames after the other. NaN stays visible: a cell that
     holds one is NaN.
 
-    Args:
-        selection: The part that is shown.
-        rows: Where the cells begin along the frequencies.
-        n_columns: Cells along the time, at most; there are no more than frames.
-        block_values: Values that are read at once, at most.
-
-    Returns:
-        Shape ``(channels, cells, columns)``, the lowest frequency and the first frame first.
+    The result has the shape ``(channels, cells, columns)``, the lowest frequency and the first
+    frame first. There are at most ``n_columns`` columns, and no more than frames. At most
+    ``block_values`` values are read at once.
     """
     array = selection.array
     time, channel = array.axes.index("time"), array.axes.index("channel")
@@ -126,15 +230,7 @@ def peaks(
 
 @dataclass(frozen=True)
 class Levels:
-    """The scale of the colours.
-
-    Attributes:
-        config: The layer whose features are shown.
-        view: What is shown of them.
-
-    Raises:
-        UsageError: If the features are decibels and are not to be shown as such.
-    """
+    """The scale of colours; UsageError if decibels are not to be shown as such."""
 
     config: LayerConfig
     view: View

@@ -14,8 +14,8 @@ from kapre_cli.layers.axes import FeatureAxis
 from kapre_cli.plotting.image import PlotAxis
 from kapre_cli.version import PROGRAM
 
-_DEFAULT = "DejaVu Sans"  # comes with matplotlib
-_NO_FONT = "Last Resort"  # comes with it, and has a box for every character
+_DEFAULT = "DejaVu Sans"  # part of matplotlib
+_NO_FONT = "Last Resort"  # part of matplotlib; has a box for every character
 
 _KILO_FROM = 10_000.0  # Hz; a scale up to this frequency or beyond is in kHz
 _MAX_TICKS = 9
@@ -86,23 +86,23 @@ class ScaleLocator(_Locator):
         """Return the ticks between two coordinates, both included."""
         n_ticks = max(min(self.axis.get_tick_space(), _MAX_TICKS), 1)
         series = [10.0**decade * factor for decade in range(7) for factor in (1, 2, 5)]
-        ticks = self._apart(vmin, vmax, series, n_ticks)
+        ticks = self._spaced(vmin, vmax, series, n_ticks)
         if len(ticks) - 2 < min(_MIN_BETWEEN, n_ticks - 1):
             even = MaxNLocator(n_ticks, steps=[1, 2, 5, 10]).tick_values(vmin, vmax)
-            ticks = self._apart(vmin, vmax, even, n_ticks)
+            ticks = self._spaced(vmin, vmax, even, n_ticks)
         return sorted(ticks)
 
-    def _apart(
+    def _spaced(
         self, vmin: float, vmax: float, others: Sequence[float], n_ticks: int
     ) -> list[float]:
         """Return both ends and the other ticks that are far enough from their neighbours."""
-        kept = [vmin, vmax]
-        apart = float(np.ptp(self._to_scale(kept))) / n_ticks
+        ticks = [vmin, vmax]
+        min_distance = float(np.ptp(self._to_scale(ticks))) / n_ticks
         for value in others[::-1]:
             if vmin < value < vmax:
-                distances = np.abs(self._to_scale(kept) - self._to_scale(value))
-                kept += [float(value)] if distances.min() >= apart else []
-        return kept
+                distances = np.abs(self._to_scale(ticks) - self._to_scale(value))
+                ticks += [float(value)] if distances.min() >= min_distance else []
+        return ticks
 
 
 class ClockLocator(_Locator):

@@ -4,7 +4,15 @@ Only the standard library is used here, so that the command line can check its o
 and a reader its metadata, without importing NumPy or TensorFlow.
 """
 
-from kapre_cli.settings.formats import FORMATS, Format, get_format
+from kapre_cli.settings.formats import (
+    DTYPES,
+    FORMATS,
+    RESUMES,
+    STANDARD_OUTPUT,
+    Format,
+    OutputSettings,
+    get_format,
+)
 from kapre_cli.settings.layers import (
     DATA_FORMATS,
     DEFAULT_AMIN,
@@ -14,20 +22,18 @@ from kapre_cli.settings.layers import (
     layer_from_dict,
     layer_to_dict,
 )
-from kapre_cli.settings.raw import RAW_ENCODINGS, RawFormat
 from kapre_cli.settings.run import (
-    DTYPES,
     ENGINE_CHOICES,
     ENGINES,
     NON_FINITE,
-    RESUMES,
-    STANDARD_OUTPUT,
+    RAW_ENCODINGS,
     AudioSettings,
     ExtractionSettings,
-    OutputSettings,
+    RawFormat,
+    Shard,
     resolved_engine,
+    resolved_layer,
 )
-from kapre_cli.settings.shard import Shard
 
 __all__ = [
     "DATA_FORMATS",
@@ -53,4 +59,5 @@ __all__ = [
     "layer_from_dict",
     "layer_to_dict",
     "resolved_engine",
+    "resolved_layer",
 ]

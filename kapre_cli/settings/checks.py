@@ -1,8 +1,9 @@
-"""Checks of single arguments, with messages like those of Keras, and common limits."""
+"""Checks of single arguments, with messages like those of Keras; limits."""
 
 import math
 import operator
 from collections.abc import Collection
+from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from numbers import Real
 from typing import Any
@@ -29,47 +30,37 @@ def invalid(name: str, rule: str, value: object) -> SettingsError:
 
 def integer(name: str, value: Any, *, at_least: int, at_most: int | None = None) -> int:
     """Return an integer in a range as ``int``; NumPy's are accepted, bools are not."""
-    rule = f"an integer of at least {at_least}"
-    if at_most is not None:
-        rule = f"an integer from {at_least} to {at_most}"
-    if isinstance(value, bool):
-        raise invalid(name, rule, value)
-    try:
+    with suppress(TypeError):
         number = operator.index(value)
-    except TypeError:
-        raise invalid(name, rule, value) from None
-    if number < at_least or (at_most is not None and number > at_most):
-        raise invalid(name, rule, value)
-    return number
+        is_in_range = number >= at_least and (at_most is None or number <= at_most)
+        if is_in_range and not isinstance(value, bool):
+            return number
+    rule = f"of at least {at_least}" if at_most is None else f"from {at_least} to {at_most}"
+    raise invalid(name, f"an integer {rule}", value)
 
 
 def whole_number(text: str) -> int:
     """Return the integer that a text states, such as ``16000.0`` or ``16e3``.
 
-    Raises:
-        ValueError: If it states none, or one of more digits than any float has.
+    Raise ValueError if it states none, or one of more digits than any float has.
 
     >>> whole_number("16000"), whole_number("16000.0"), whole_number("16e3")
     (16000, 16000, 16000)
     """
-    try:
+    with suppress(ValueError):
         return int(text)
-    except ValueError:
-        pass
-    try:
+    with suppress(InvalidOperation):
         number = Decimal(text)
         if number.is_finite() and number.adjusted() < _MAX_DIGITS and number == int(number):
             return int(number)
-    except InvalidOperation:
-        pass
     raise ValueError(f"{text!r} is not a whole number")
 
 
-def real(name: str, value: Any, *, at_least: float = 0.0, above: float | None = None) -> float:
-    """Return a finite number as ``float``, at least ``at_least`` or above ``above``."""
-    rule = f"a number above {above:g}" if above is not None else f"a number from {at_least:g} up"
+def real(name: str, value: Any, *, above: float | None = None) -> float:
+    """Return a finite number as ``float``, at least 0 or above ``above``."""
+    rule = "a number from 0 up" if above is None else f"a number above {above:g}"
     number = _float(name, rule, value)
-    if not math.isfinite(number) or (number <= above if above is not None else number < at_least):
+    if not math.isfinite(number) or (number < 0 if above is None else number <= above):
         raise invalid(name, rule, value)
     return number
 
@@ -104,6 +95,12 @@ def choice(name: str, value: Any, choices: Collection[Any]) -> Any:
     """Return ``value``, which must be one of ``choices``."""
     if not any(value is one or (type(value) is type(one) and value == one) for one in choices):
         raise invalid(name, f"one of {tuple(choices)}", value)
+    return value
+
+
+def settle(frozen: object, name: str, value: Any) -> Any:
+    """Set a field of a frozen dataclass while the object is made; return the value."""
+    object.__setattr__(frozen, name, value)
     return value
 
 

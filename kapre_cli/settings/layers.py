@@ -1,4 +1,4 @@
-"""The configuration of a layer: its arguments, and what the program must know of it.
+"""The configuration of a layer: its arguments, axes, steps and values.
 
 The layer itself, the command line and the reader of stored metadata all make one of these, so
 each rule and its message exist once. The layers of this package are in ``kapre_cli.layers``;
@@ -15,6 +15,7 @@ from kapre_cli.errors import SettingsError
 from kapre_cli.framing import Framing
 from kapre_cli.registry import Registry
 from kapre_cli.settings import checks
+from kapre_cli.settings.checks import settle
 from kapre_cli.text import Argument, Text
 
 if TYPE_CHECKING:
@@ -65,10 +66,7 @@ class CommandOption:
 def argument(default: Any, help_text: str, **option: Any) -> Any:
     """Return a dataclass field for an argument that has an option on the command line.
 
-    Args:
-        default: The argument's default.
-        help_text: The option's help text.
-        **option: The other attributes of :class:`CommandOption`.
+    ``option`` has the other attributes of :class:`CommandOption`.
     """
     return field(default=default, metadata={"option": CommandOption(help=help_text, **option)})
 
@@ -162,10 +160,7 @@ class LayerConfig(ABC):
     """
 
     n_dft: int = argument(
-        512,
-        "Frame length in samples. A power of two is fastest.",
-        is_usual=True,
-        at_least=2,
+        512, "Frame length in samples. A power of two is fastest.", is_usual=True, at_least=2
     )
     n_hop: int | None = argument(
         None,
@@ -191,14 +186,10 @@ class LayerConfig(ABC):
     def __post_init__(self) -> None:
         """Check every argument and settle those that follow from others."""
         n_dft = checks.integer("n_dft", self.n_dft, at_least=2, at_most=MAX_DFT)
-        self._settle("n_dft", n_dft)
+        settle(self, "n_dft", n_dft)
         n_hop = n_dft // 2 if self.n_hop is None else self.n_hop
-        self._settle("n_hop", checks.integer("n_hop", n_hop, at_least=1, at_most=MAX_HOP))
+        settle(self, "n_hop", checks.integer("n_hop", n_hop, at_least=1, at_most=MAX_HOP))
         checks.choice("padding", self.padding, PADDINGS)
-
-    def _settle(self, name: str, value: Any) -> Any:
-        object.__setattr__(self, name, value)  # frozen only once it has been made
-        return value
 
     # Frames, axes and shapes
 
@@ -227,8 +218,7 @@ class LayerConfig(ABC):
     def axes(self) -> tuple[str, str, str]:
         """Names of the axes of what the layer returns for one example.
 
-        Raises:
-            ValueError: If ``image_data_format`` is still ``"default"``.
+        Raise ValueError if ``image_data_format`` is still ``"default"``.
         """
         if self.image_data_format == "default":
             raise SettingsError("`image_data_format` 'default' has no axes before it is resolved")
@@ -241,9 +231,8 @@ class LayerConfig(ABC):
     def shape(self, n_samples: int, n_channels: int) -> tuple[int, int, int]:
         """Return the shape of the layer's result for one example, in the order of `axes`.
 
-        Raises:
-            ValueError: If the example is too short for a frame, if a frame has more values than
-                are read at once, or if the axes are not resolved.
+        Raise ValueError if the example is too short for a frame, if a frame has more values than
+        are read at once, or if the axes are not resolved.
         """
         self.check_frame_size(n_channels)
         n_time = self.framing.n_time(n_samples)
@@ -318,7 +307,7 @@ class LayerConfig(ABC):
             return False
         return reference < self.amin * 10.0 ** (DECIBEL_RANGE / 10.0)
 
-    # What is said of it
+    # Texts
 
     @property
     def required_sr(self) -> float | None:
@@ -336,28 +325,15 @@ class LayerConfig(ABC):
         if self.n_hop <= self.n_dft:
             return ()
         n_dft = 1 << (self.n_hop - 1).bit_length()  # the next power of two
-        warning = Text(
-            Argument("n_hop"),
-            f" ({self.n_hop}) is above ",
-            Argument("n_dft"),
-            f" ({self.n_dft}): of every {self.n_hop} samples {self.n_hop - self.n_dft} lie in no "
-            "frame (use ",
-            Argument("n_hop", self.n_dft),
-            " or less, or ",
-            Argument("n_dft", n_dft),
-            ")",
-        )
-        return (warning,)
+        cause = (Argument("n_hop"), f" ({self.n_hop}) is above ", Argument("n_dft"))
+        unused = f"of every {self.n_hop} samples {self.n_hop - self.n_dft} lie in no frame"
+        remedies = (Argument("n_hop", self.n_dft), " or less, or ", Argument("n_dft", n_dft))
+        return (Text(*cause, f" ({self.n_dft}): {unused} (use ", *remedies, ")"),)
 
-    def warnings(
-        self,
-        *,
-        lists_bands: bool = True,  # noqa: ARG002 - of layers that have bands
-    ) -> tuple[Text, ...]:
+    def warnings(self, *, lists_bands: bool = True) -> tuple[Text, ...]:  # noqa: ARG002
         """Return what is allowed and rarely meant, with remedies, a sentence each.
 
-        Args:
-            lists_bands: Whether to name features that are always 0.
+        ``lists_bands`` names features that are always 0.
         """
         return self.frame_warnings()
 
@@ -392,9 +368,8 @@ def layer_to_dict(config: LayerConfig) -> dict[str, Any]:
 def layer_from_dict(stored: Any) -> LayerConfig:
     """Return the configuration that :func:`layer_to_dict` wrote.
 
-    Raises:
-        ValueError: If it names a class that is not registered, or an argument that the layer
-            does not have or whose value is out of range.
+    Raise ValueError if it names a class that is not registered, or an argument that the layer does
+    not have or whose value is out of range.
     """
     if not isinstance(stored, dict) or set(stored) != {"class_name", "config"}:
         raise SettingsError("A stored layer must have exactly `class_name` and `config`")

@@ -1,36 +1,106 @@
-"""Settings of a run beside those of the layer: audio, output, engine."""
+"""Settings of a run: layer, audio, output, engine, shard."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import re
+import sys
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from kapre_cli.errors import SettingsError, UsageError
+from kapre_cli.errors import SettingsError
 from kapre_cli.settings import checks
-from kapre_cli.settings.checks import MAX_SR
-from kapre_cli.settings.formats import (
-    FORMATS,
-    Format,
-    all_formats,
-    checked_compression,
-    get_format,
-    recognized_format,
-)
+from kapre_cli.settings.checks import MAX_CHANNELS, MAX_SR, settle
+from kapre_cli.settings.formats import OutputSettings
 from kapre_cli.settings.layers import LayerConfig
-from kapre_cli.settings.raw import RawFormat
-from kapre_cli.settings.shard import Shard
 from kapre_cli.text import Argument, Text, quoted
 
-DTYPES = ("float32", "float16", "float64")
 NON_FINITE = ("fail", "zero", "keep")
 ENGINES = ("numpy", "keras")
 ENGINE_CHOICES = ("auto", *ENGINES)
-RESUMES = ("stat", "content")
-STANDARD_OUTPUT = Path("-")
-DEFAULT_FOLDER_FORMAT = "npy-directory"  # of a name without a suffix
 
 MAX_BATCH_SAMPLES = 2**28
+MAX_SHARDS = 10**6
+
+_KINDS = {"u": "u", "s": "i", "f": "f"}  # as ffmpeg and sox write them, as NumPy does
+_ORDERS = {"le": "<", "be": ">"}
+
+RAW_ENCODINGS = (
+    *("u8", "s8"),
+    *(f"{kind}{order}" for kind in ("s16", "s24", "s32", "f32", "f64") for order in _ORDERS),
+)
+
+_SHARD = re.compile(r"([0-9]{1,18})/([0-9]{1,18})")
+_SHA256 = re.compile("(?:[0-9a-f]{64})?")
+
+Config = TypeVar("Config", bound=LayerConfig)
+
+# Audio
+
+
+@dataclass(frozen=True)
+class RawFormat:
+    """The format of a file that is nothing but interleaved samples.
+
+    Attributes:
+        encoding: One of ``RAW_ENCODINGS``: kind, bits and byte order of a sample.
+        sr: Sample rate in Hz.
+        n_channels: Number of channels.
+
+    >>> RawFormat.parse("s24be,48000,2").number
+    '>i3'
+    """
+
+    encoding: str
+    sr: int
+    n_channels: int
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        checks.choice("encoding", self.encoding, RAW_ENCODINGS)
+        settle(self, "sr", checks.integer("sr", self.sr, at_least=1, at_most=MAX_SR))
+        n_channels = checks.integer("n_channels", self.n_channels, at_least=1, at_most=MAX_CHANNELS)
+        settle(self, "n_channels", n_channels)
+
+    @classmethod
+    def parse(cls, text: Any) -> "RawFormat":
+        """Return the format of a text like ``s16le,44100,2``, or raise SettingsError."""
+        parts = [part.strip() for part in text.split(",")] if isinstance(text, str) else []
+        if len(parts) != 3:
+            raise checks.invalid("raw_format", "ENCODING,RATE,CHANNELS", text)
+        encoding, sr, n_channels = parts
+        try:
+            numbers = checks.whole_number(sr), checks.whole_number(n_channels)
+        except ValueError as error:
+            rule = f"ENCODING,RATE,CHANNELS with whole numbers ({error})"
+            raise checks.invalid("raw_format", rule, text) from None
+        try:
+            return cls(encoding.lower(), *numbers)
+        except SettingsError as error:  # of a part, which is no argument of the caller
+            raise SettingsError(str(error)) from None
+
+    def __str__(self) -> str:
+        return f"{self.encoding},{self.sr},{self.n_channels}"
+
+    @property
+    def bits(self) -> int:
+        """Bits of a sample."""
+        return int(self.encoding[1:].rstrip("lbe"))
+
+    @property
+    def order(self) -> str:
+        """Byte order, as :mod:`struct` writes it."""
+        return _ORDERS.get(self.encoding[-2:], "<")
+
+    @property
+    def number(self) -> str:
+        """How each sample is stored, as NumPy writes it, with ``i3`` for 24 bits."""
+        return f"{self.order}{_KINDS[self.encoding[0]]}{self.bits // 8}"
+
+    @property
+    def sample_bytes(self) -> int:
+        """Bytes of one sample of all channels."""
+        return self.bits // 8 * self.n_channels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,22 +135,19 @@ class AudioSettings:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        object.__setattr__(self, "sr", checks.integer("sr", self.sr, at_least=1, at_most=MAX_SR))
-        checks.boolean("resample", self.resample)
-        checks.boolean("mono", self.mono)
-        checks.boolean("allow_truncated", self.allow_truncated)
+        settle(self, "sr", checks.integer("sr", self.sr, at_least=1, at_most=MAX_SR))
+        for name in ("resample", "mono", "allow_truncated", "verify_audio"):
+            checks.boolean(name, getattr(self, name))
         checks.choice("non_finite", self.non_finite, NON_FINITE)
-        checks.boolean("verify_audio", self.verify_audio)
         if self.max_frames is not None:
-            checked = checks.integer("max_frames", self.max_frames, at_least=1)
-            object.__setattr__(self, "max_frames", checked)
+            settle(self, "max_frames", checks.integer("max_frames", self.max_frames, at_least=1))
         if self.channels is not None:
             channels = tuple(checks.integer("channel", one, at_least=0) for one in self.channels)
             if not channels:
                 raise checks.invalid("channels", "None or at least one channel", self.channels)
             if len(set(channels)) < len(channels):
                 raise checks.invalid("channels", "different from one another", self.channels)
-            object.__setattr__(self, "channels", channels)
+            settle(self, "channels", channels)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the values by name, ready for JSON."""
@@ -92,12 +159,8 @@ class AudioSettings:
 
     @classmethod
     def from_dict(cls, stored: Any) -> "AudioSettings":
-        """Return the settings that :meth:`to_dict` wrote, checked like any other.
-
-        Raises:
-            ValueError: If a value is missing, unknown or out of range.
-        """
-        if isinstance(stored, dict):  # which may be of a time when every input had a header
+        """Return the settings that :meth:`to_dict` wrote; raise ValueError for any others."""
+        if isinstance(stored, dict):  # older outputs have no `raw_format`
             stored = {"raw_format": None, **stored}
         if not isinstance(stored, dict) or set(stored) != set(cls.__dataclass_fields__):
             raise SettingsError(
@@ -114,187 +177,110 @@ class AudioSettings:
         return cls(**{**stored, **typed})
 
 
-@dataclass(frozen=True, kw_only=True)
-class OutputSettings:
-    """Where and how features are stored.
-
-    Attributes:
-        path: The file or folder, or ``STANDARD_OUTPUT``.
-        format: The name of one of ``FORMATS``; a stream goes to standard output, and nothing else
-            does.
-        dtype: One of ``DTYPES``: how the float32 results are stored.
-        compression: One of the format's ``compressions``.
-        dimension_scales: Give an HDF5 file dimension scales, from which programs that read netCDF
-            take seconds and Hz.
-        overwrite: Replace an existing output once the new one is complete.
-        resume: Reuse the arrays of an earlier run for the same output. ``"stat"``: of inputs
-            whose path, size and modification time are the same; ``"content"``: of inputs whose
-            bytes are the same; ``None``: of none.
-    """
-
-    path: Path
-    format: str
-    dtype: str = "float32"
-    compression: str = "none"
-    dimension_scales: bool = False
-    overwrite: bool = False
-    resume: str | None = None
-
-    def __post_init__(self) -> None:
-        """Check every value."""
-        if self.format not in FORMATS:
-            checks.choice("format", self.format, FORMATS.names)
-        self._check_stream()
-        # "." has no neighbours by name, and a link stands for what it leads to.
-        is_name = self.path.name not in ("", "..") and not os.path.islink(self.path)
-        if not (is_name or self.is_stream):
-            object.__setattr__(self, "path", _target(self.path))
-        checks.choice("dtype", self.dtype, DTYPES)
-        checked_compression(self.compression)
-        checks.boolean("dimension_scales", self.dimension_scales)
-        checks.boolean("overwrite", self.overwrite)
-        if self.resume is not None:
-            checks.choice("resume", self.resume, RESUMES)
-        if self.compression not in self.file_format.compressions:
-            able = [one for one in all_formats() if self.compression in one.compressions]
-            raise SettingsError(
-                Text(
-                    f"Only {_named(able)} can be compressed with {self.compression}. Received: ",
-                    Argument("compression", self.compression),
-                    f", format {self.format}",
-                )
-            )
-        if self.dimension_scales and not self.file_format.has_dimension_scales:
-            able = [one for one in all_formats() if one.has_dimension_scales]
-            raise SettingsError(
-                Text(
-                    f"Only {_named(able)} can have dimension scales. Received: ",
-                    Argument("dimension_scales", True),
-                    f", format {self.format}",
-                )
-            )
-
-    @property
-    def file_format(self) -> Format:
-        """The format itself."""
-        return get_format(self.format)
-
-    @property
-    def is_stream(self) -> bool:
-        """Whether features go to standard output."""
-        return self.path == STANDARD_OUTPUT
-
-    def _check_stream(self) -> None:
-        if self.is_stream != self.file_format.is_stream:
-            streams = [one for one in all_formats() if one.is_stream]
-            raise SettingsError(
-                f"Only {_named(streams)} goes to standard output (-). "
-                f"Received: format {self.format}, path {str(self.path)!r}"
-            )
-        if self.is_stream and (self.overwrite or self.resume is not None):
-            raise SettingsError(
-                Text(
-                    "Standard output (-) cannot be replaced or resumed: ",
-                    Argument("overwrite"),
-                    " and ",
-                    Argument("resume"),
-                    " need an output with a name",
-                )
-            )
-
-
-def _named(formats: Sequence[Format]) -> str:
-    names = " and ".join(one.name for one in formats)
-    return f"the format{'s' if len(formats) > 1 else ''} {names}"
-
-
-def _target(path: Path) -> Path:
-    """Return what a path leads to in the end."""
-    target = Path(os.path.realpath(path))
-    if target.is_symlink():
-        raise SettingsError(
-            f"the output {quoted(path)} is a link that leads to itself; remove it, or name another "
-            "output"
-        )
-    return target
-
-
-def output_path(text: str) -> Path:
-    """Return the path of an output by its name; ``-`` is standard output, ``./-`` is not.
-
-    >>> output_path("-") == STANDARD_OUTPUT, output_path("./-") == STANDARD_OUTPUT
-    (True, False)
-
-    Raises:
-        UsageError: If it is empty, as a variable of a shell that is not set.
-    """
-    if not text:
-        raise UsageError("the output is named by an empty path")
-    path = Path(text)
-    return path.absolute() if path == STANDARD_OUTPUT and text != "-" else path
-
-
-def format_of(text: str | os.PathLike[str], *, streams: bool = True) -> str:
-    """Return the name of the format that an output's name stands for.
-
-    Args:
-        text: The name as it was written: a ``/`` at its end names a folder.
-        streams: Whether the command writes streams, for the message.
-
-    Raises:
-        UsageError: If it is nothing but a suffix, or if its suffix stands for no format; a folder
-            of features that exists already may have any suffix.
-
-    >>> format_of("night.h5"), format_of("a.npy"), format_of("features"), format_of("v1.0/")
-    ('hdf5', 'npy', 'npy-directory', 'npy-directory')
-    >>> format_of("-")
-    'npy-stream'
-    """
-    text = os.fspath(text)
-    if text == "-":
-        return next(one.name for one in all_formats() if one.is_stream)
-    name = os.path.basename(text)
-    stem, dot, last = name.rpartition(".")
-    suffix = f"{dot}{last.lower()}"
-    if name in ("", ".", "..") or not stem.strip("."):
-        if name.startswith(".") and _of_suffix(name.lower()):
-            raise UsageError(
-                f"the output {quoted(text)} is a suffix without a name before it, as from a "
-                f"variable of a shell that is not set; {quoted(text + '/')} names a folder"
-            )
-        return DEFAULT_FOLDER_FORMAT
-    if found := _of_suffix(suffix):
-        return found.name
-    existing = recognized_format(Path(text)) if os.path.isdir(text) else None
-    if existing is not None:
-        return existing.name
-    forms = [_suffixes_of(one) for one in all_formats() if one.suffixes]
-    forms += [f"- ({one.summary})" for one in all_formats() if one.is_stream and streams]
-    folder = get_format(DEFAULT_FOLDER_FORMAT)
-    raise UsageError(
-        Text(
-            f"the output {quoted(text)} has the suffix {quoted(dot + last)}, which is no format; "
-            f"name {', '.join(forms)}, or {folder.summary}: a name without a suffix, "
-            f"{quoted(text + '/')}, or any name with ",
-            Argument("format", folder.name),
-            *(f"; {why}" for why in FORMATS.broken.values()),
-        )
-    )
-
-
-def _of_suffix(suffix: str) -> Format | None:
-    return next((one for one in all_formats() if suffix in one.suffixes), None)
-
-
-def _suffixes_of(one: Format) -> str:
-    patterns = " or ".join(f"*{suffix}" for suffix in one.suffixes)
-    return f"{patterns} ({one.summary}{'' if one.holds_many else ', for a single input'})"
+# Engine and layer
 
 
 def resolved_engine(engine: str, layer: LayerConfig) -> str:
     """Return which of ``ENGINES`` computes a layer, given one of ``ENGINE_CHOICES``."""
     checks.choice("engine", engine, ENGINE_CHOICES)
     return layer.preferred_engine if engine == "auto" else engine
+
+
+def keras_image_data_format() -> str:
+    """Return ``keras.config.image_data_format()``, without importing Keras.
+
+    Keras keeps its settings in ``keras.json``, in the folder that the environment names as
+    ``KERAS_HOME`` or in ``~/.keras``.
+    """
+    import json  # slow to import
+
+    keras = sys.modules.get("keras")
+    if keras is not None:
+        return str(keras.config.image_data_format())
+    configured: Any = None
+    with suppress(OSError, ValueError):
+        configured = json.loads((_keras_folder() / "keras.json").read_text())
+    stored = configured.get("image_data_format") if isinstance(configured, dict) else None
+    return stored if isinstance(stored, str) else "channels_last"
+
+
+def resolved_layer(layer: Config) -> Config:
+    """Return a layer with the image data format of Keras for ``"default"``."""
+    if layer.image_data_format != "default":
+        return layer
+    resolved: dict[str, Any] = {"image_data_format": keras_image_data_format()}
+    return replace(layer, **resolved)
+
+
+def _keras_folder() -> Path:
+    if "KERAS_HOME" in os.environ:
+        return Path(os.environ["KERAS_HOME"]).expanduser()
+    home = Path.home()
+    return (home if os.access(home, os.W_OK) else Path("/tmp")) / ".keras"  # noqa: S108 - Keras's
+
+
+# Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """One of the parts that a list of inputs is cut into.
+
+    Attributes:
+        index: Number of the part, from 1.
+        of: Number of parts.
+        inputs: SHA-256 of the keys and sizes of the whole list, hexadecimal: parts of one list
+            have the same. Empty until the list is known.
+    """
+
+    index: int
+    of: int
+    inputs: str = ""
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        of = checks.integer("of", self.of, at_least=1, at_most=MAX_SHARDS)
+        settle(self, "of", of)
+        settle(self, "index", checks.integer("index", self.index, at_least=1, at_most=of))
+        if not isinstance(self.inputs, str) or not _SHA256.fullmatch(self.inputs):
+            raise checks.invalid("inputs", "a SHA-256", self.inputs)
+
+    @classmethod
+    def parse(cls, text: str) -> "Shard":
+        """Return the shard I/N; raise SettingsError unless I is from 1 to N.
+
+        >>> str(Shard.parse("2/10"))
+        '2/10'
+        """
+        named = _SHARD.fullmatch(text)
+        if named is None:
+            raise SettingsError(
+                f"A shard is I/N, the I-th of N, as in 2/10. Received: {quoted(text)}"
+            )
+        index, of = map(int, named.groups())
+        if of > MAX_SHARDS:
+            most = f"There are at most {MAX_SHARDS:,} shards"
+            raise SettingsError(f"{most}. Received: {quoted(text)}")
+        if not 1 <= index <= of:
+            raise SettingsError(
+                f"Shards are counted from 1: of {of:,} they are 1/{of} to {of}/{of}. "
+                f"Received: {quoted(text)}"
+            )
+        return cls(index=index, of=of)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the values by name, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, stored: Any) -> "Shard":
+        """Return the shard that :meth:`to_dict` wrote; raise ValueError for anything else."""
+        if not isinstance(stored, dict) or set(stored) != set(cls.__dataclass_fields__):
+            raise checks.invalid("shard", f"exactly {tuple(cls.__dataclass_fields__)}", stored)
+        return cls(**stored)
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.of}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -330,20 +316,16 @@ class ExtractionSettings:
                 "The sample rate of the layer must be that of the audio. "
                 f"Received: {self.layer.required_sr} Hz, audio at {self.audio.sr} Hz"
             )
-        object.__setattr__(self, "engine", resolved_engine(self.engine, self.layer))
+        settle(self, "engine", resolved_engine(self.engine, self.layer))
         if self.jobs is not None:
-            object.__setattr__(self, "jobs", checks.integer("jobs", self.jobs, at_least=1))
+            settle(self, "jobs", checks.integer("jobs", self.jobs, at_least=1))
         if self.batch_size is None:
             return
         batch_size = checks.integer("batch_size", self.batch_size, at_least=1)
-        object.__setattr__(self, "batch_size", batch_size)
+        settle(self, "batch_size", batch_size)
         framing = self.layer.framing
         if batch_size * max(framing.n_dft, framing.n_hop) > MAX_BATCH_SAMPLES:
-            raise SettingsError(
-                Text(
-                    Argument("batch_size"),
-                    f" frames must be at most {MAX_BATCH_SAMPLES:,} samples (1 GiB). Received: ",
-                    *(Argument("batch_size", batch_size), ", "),
-                    *(Argument("n_dft", framing.n_dft), ", ", Argument("n_hop", framing.n_hop)),
-                )
-            )
+            rule = f" frames must be at most {MAX_BATCH_SAMPLES:,} samples (1 GiB). Received: "
+            sizes = (Argument("n_dft", framing.n_dft), ", ", Argument("n_hop", framing.n_hop))
+            received = Argument("batch_size", batch_size)
+            raise SettingsError(Text(Argument("batch_size"), rule, received, ", ", *sizes))

@@ -20,8 +20,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 import numpy as np
 import scipy.fft
 
-from kapre_cli.engines.batches import batch_frames
-from kapre_cli.engines.numpy_engine import NumpyEngine
+from kapre_cli.engines.batches import NumpyEngine, batch_frames
 from kapre_cli.layers import MelspectrogramConfig, SpectrogramConfig, dsp
 from kapre_cli.layers.filterbank import filterbank_of
 from tests.benchmarks.report import machine, table, tell

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from kapre_cli.layers.dsp import mel_filterbank
+from kapre_cli.layers.dsp import mel_bands
 
 Array = npt.NDArray[np.float32]
 
@@ -84,5 +84,5 @@ def resampled(samples: Array, source_sr: int, sr: int) -> Array:
 @functools.cache
 def mel_matrix(sr: int, n_dft: int, n_mels: int) -> Array:
     """Return the mel matrix, shape ``(n_mels, n_dft // 2 + 1)``."""
-    weights = mel_filterbank(sr=sr, n_dft=n_dft, n_mels=n_mels, fmin=0.0, fmax=sr / 2)
-    return weights.astype(np.float32)
+    bands = mel_bands(sr=sr, n_dft=n_dft, n_mels=n_mels, fmin=0.0, fmax=sr / 2)
+    return bands.dense().astype(np.float32)
