@@ -28,7 +28,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "zero": ("--non-finite", "zero"),
     "keep": ("--non-finite", "keep"),
     "unverified": ("--no-verify-audio",),
-    "limited": ("--max-frames", "2000"),
+    "limited": ("--max-samples", "2000"),
     "resampled": ("--resample",),
     "channel": ("--channel", "1"),
     "valid": ("--padding", "valid"),
@@ -755,7 +755,7 @@ FLAC_HEADERS = (
         flac_file(total=2**36 - 1),
         fewer(2**36 - 1, N_FRAMES),
         truncated=Written(N_FRAMES, 2**36 - 1 - N_FRAMES),
-        limited="^it has 68,719,476,735 samples or more, --max-frames allows 2,000$",
+        limited="^it has 68,719,476,735 samples or more, --max-samples allows 2,000$",
     ),
     flac_input(
         "total too small",
@@ -922,7 +922,7 @@ BOMBS = tuple(
     BadInput(
         f"hour of silence that promises {total:,}",
         _holding(flac.silence(HOUR, 8, 16, total=total)),
-        "^it has [0-9,]+ samples or more, --max-frames allows 2,000$",
+        "^it has [0-9,]+ samples or more, --max-samples allows 2,000$",
         ".flac",
         groups=("limited",),
     )

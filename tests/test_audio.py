@@ -661,7 +661,7 @@ def test_a_bomb_takes_little_memory(bits: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("total", [None, 0, 5])
 @pytest.mark.parametrize("bits", [12, 16])
-def test_more_frames_than_allowed_are_not_decoded(
+def test_more_samples_than_allowed_are_not_decoded(
     total: int | None, bits: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.flac"
@@ -683,17 +683,17 @@ def test_more_frames_than_allowed_are_not_decoded(
 
     open_reader = FlacDecoder.open_reader
     monkeypatch.setattr(FlacDecoder, "open_reader", counting)
-    told = r"it has [\d,]+ samples or more, `max_frames` allows 70,000"
+    told = r"it has [\d,]+ samples or more, `max_samples` allows 70,000"
     with pytest.raises(AudioReadError, match=told):
-        content_of(path, AudioSettings(sr=8000, max_frames=70_000))
+        content_of(path, AudioSettings(sr=8000, max_samples=70_000))
     assert decoded < 200_000
 
 
-def test_as_many_frames_as_allowed_are_read(tmp_path: Path) -> None:
+def test_as_many_samples_as_allowed_are_read(tmp_path: Path) -> None:
     path = write_audio(tmp_path / "a.wav", reference.noise(1, 1000))
-    assert len(content_of(path, AudioSettings(sr=8000, max_frames=1000))[0]) == 1000
-    with pytest.raises(AudioReadError, match="1,000 samples or more, `max_frames` allows 999"):
-        AudioFile(str(path), AudioSettings(sr=8000, max_frames=999))
+    assert len(content_of(path, AudioSettings(sr=8000, max_samples=1000))[0]) == 1000
+    with pytest.raises(AudioReadError, match="1,000 samples or more, `max_samples` allows 999"):
+        AudioFile(str(path), AudioSettings(sr=8000, max_samples=999))
 
 
 # Samples that are no numbers

@@ -145,8 +145,8 @@ def test_a_file_without_a_good_sample_fails_either_way(tmp_path: Path) -> None:
 
 def test_no_more_samples_than_allowed_are_read(tmp_path: Path) -> None:
     for declared in (0, 1000, 300):
-        with pytest.raises(AudioReadError, match=r"^it has [\d,]+ samples or more, `max_frames`"):
-            content_of(tiny(tmp_path / "a", declared), max_frames=500)
+        with pytest.raises(AudioReadError, match=r"^it has [\d,]+ samples or more, `max_samples`"):
+            content_of(tiny(tmp_path / "a", declared), max_samples=500)
 
 
 def test_a_reader_of_another_rate_than_the_header_fails(

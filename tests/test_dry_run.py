@@ -50,7 +50,7 @@ def foreseen(out: str) -> tuple[dict[str, tuple[int, ...]], int]:
     "options",
     [
         ["spectrogram"],
-        ["spectrogram", "--padding", "valid", "--channel", "1", "--max-frames", "5000"],
+        ["spectrogram", "--padding", "valid", "--channel", "1", "--max-samples", "5000"],
         ["melspectrogram", "--resample", "--sr", "22050", "--decibel", "--dtype", "float64"],
         ["melspectrogram", "--mono", "--allow-truncated", "--data-format", "channels_first"],
         ["spectrogram", "--channel", "2", "--n-hop", "1000", "--dtype", "float16"],

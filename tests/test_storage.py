@@ -109,7 +109,7 @@ def test_both_formats_say_the_same(output: Path, audio: Path) -> None:
         "allow_truncated": False,
         "non_finite": "fail",
         "verify_audio": True,
-        "max_frames": None,
+        "max_samples": None,
         "raw_format": None,
         "dtype": "float32",
         "engine": "numpy",

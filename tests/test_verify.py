@@ -79,7 +79,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "kept": ("spectrogram", "--non-finite", "keep", "--decibel"),
     "zeros": ("spectrogram", "--non-finite", "zero", "--mono"),
     "resampled": ("melspectrogram", "--sr", "11025", "--resample", "--channel", "0"),
-    "long": ("spectrogram", "--allow-truncated", "--max-frames", "5000"),
+    "long": ("spectrogram", "--allow-truncated", "--max-samples", "5000"),
 }
 
 

@@ -137,7 +137,7 @@ class AudioDecoder(ABC):
 
     def _count(self) -> None:
         declared = self.header.n_samples
-        decoded, error = count_samples(self.new_reader, self.settings.max_frames)
+        decoded, error = count_samples(self.new_reader, self.settings.max_samples)
         if error is not None and decoded == 0:
             raise AudioReadError(
                 f"none of its samples can be decoded ({error}); copy it again, or leave it out"
@@ -178,7 +178,7 @@ class AudioDecoder(ABC):
                 block = self.reader.read(min(at_once, self.n_samples - decoded))
             except DecodingError as error:
                 self.explain_failure()
-                available, _ = count_samples(self.new_reader, self.settings.max_frames)
+                available, _ = count_samples(self.new_reader, self.settings.max_samples)
                 counts = f"{self._expected}, {available:,} could be decoded"
                 raise truncated(f"damaged or truncated: {counts} ({error})") from error
             if len(block) == 0:
@@ -204,7 +204,7 @@ class AudioDecoder(ABC):
         """
         if self.is_counted:
             return
-        at_most = self.settings.max_frames
+        at_most = self.settings.max_samples
         limit = None if at_most is None else at_most - self.n_samples
         if n_more := trailing_samples(self.reader, limit):
             self.check_limit(self.n_samples + n_more)
@@ -213,12 +213,12 @@ class AudioDecoder(ABC):
 
     def check_limit(self, n_samples: int) -> None:
         """Raise AudioReadError for more samples than the settings allow."""
-        at_most = self.settings.max_frames
+        at_most = self.settings.max_samples
         if at_most is not None and n_samples > at_most:
             raise AudioReadError(
                 Text(
                     f"it has {n_samples:,} samples or more, ",
-                    Argument("max_frames"),
+                    Argument("max_samples"),
                     f" allows {at_most:,}",
                 )
             )

@@ -108,7 +108,7 @@ class FlacDecoder(AudioDecoder):
 
     def _n_samples_until(self, end: int) -> int:
         new_reader = partial(self._reader_of, self._stream_until(end))
-        return count_samples(new_reader, self.settings.max_frames)[0]
+        return count_samples(new_reader, self.settings.max_samples)[0]
 
     def _check_single_file(self, position: int = 0) -> None:
         if second := self._second_file(position):

@@ -47,7 +47,7 @@ NAMES = {
     "mono": "to-mono downmix",
     "raw-format": "raw",
     "non-finite": "nan nans",
-    "max-frames": "max-samples max-length",
+    "max-samples": "max-frames max-length",
     "allow-truncated": "truncated ignore-length",
     "verify-audio": "md5 check-md5",
     "power": "exponent magnitude-power",

@@ -128,7 +128,7 @@ AUDIO = [
         help="Compare FLAC samples with the MD5 in their header.",
     ),
     _check_option(
-        "--max-frames",
+        "--max-samples",
         type=WholeNumber(1),
         show_default="no limit",
         help="Reject files with more samples per channel than this.",

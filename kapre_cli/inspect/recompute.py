@@ -241,7 +241,7 @@ class Recomputation:
         return ExtractionSettings(
             layer=root.layer,
             # Inputs that an earlier run has read may be longer than the last one allowed.
-            audio=replace(root.audio, max_frames=None),
+            audio=replace(root.audio, max_samples=None),
             output=OutputSettings(path=path, format="npy-directory", dtype=root.dtype),
             engine=root.engine,
         )

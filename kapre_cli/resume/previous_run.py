@@ -28,7 +28,7 @@ from kapre_cli.text import Argument, Text, counted, quoted
 
 # Settings that decide which inputs fail and never change the features of the others. A reused
 # input must agree with them, see ``extract.reuse``; the run as a whole need not.
-_LENIENT = ("resample", "allow_truncated", "non_finite", "max_frames")
+_LENIENT = ("resample", "allow_truncated", "non_finite", "max_samples")
 
 _MAX_BLOCK_BYTES = 2**34  # far more than the largest layer needs for one block
 _CHUNK_VALUES = 2**22

@@ -118,7 +118,7 @@ class AudioSettings:
             their file fails. ``"zero"``: they become 0. ``"keep"``: they stay, and every frame
             that holds one is NaN.
         verify_audio: Compare the samples of a FLAC file with the MD5 in its header.
-        max_frames: Fail a file of more samples in each channel. ``None``: no limit.
+        max_samples: Fail a file of more samples in each channel. ``None``: no limit.
         raw_format: The encoding of all inputs, which have no header then. ``None``: every input
             has a header.
     """
@@ -130,7 +130,7 @@ class AudioSettings:
     allow_truncated: bool = False
     non_finite: str = "fail"
     verify_audio: bool = True
-    max_frames: int | None = None
+    max_samples: int | None = None
     raw_format: RawFormat | None = None
 
     def __post_init__(self) -> None:
@@ -139,8 +139,8 @@ class AudioSettings:
         for name in ("resample", "mono", "allow_truncated", "verify_audio"):
             checks.boolean(name, getattr(self, name))
         checks.choice("non_finite", self.non_finite, NON_FINITE)
-        if self.max_frames is not None:
-            settle(self, "max_frames", checks.integer("max_frames", self.max_frames, at_least=1))
+        if self.max_samples is not None:
+            settle(self, "max_samples", checks.integer("max_samples", self.max_samples, at_least=1))
         if self.channels is not None:
             channels = tuple(checks.integer("channel", one, at_least=0) for one in self.channels)
             if not channels:

@@ -623,7 +623,7 @@ def _merge_input(place: Place) -> None:
 def _merge_other(place: Place) -> None:
     for name in ("short.wav", "long.wav"):
         output = f"{Path(name).stem}.h5"
-        assert place.run("spectrogram", name, "--max-frames", 10**9, "-o", output).code == 0
+        assert place.run("spectrogram", name, "--max-samples", 10**9, "-o", output).code == 0
         place.mine(output)
     for more in ((), ("--overwrite",), ("--overwrite", "--allow-missing")):
         ended = place.run("merge", "short.h5", "-o", "long.h5", *more)

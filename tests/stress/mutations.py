@@ -145,7 +145,7 @@ def settings_of(number: int) -> AudioSettings:
         allow_truncated=chance.random() < 0.5,
         non_finite=chance.choice(("fail", "zero", "keep")),
         verify_audio=chance.random() < 0.5,
-        max_frames=chance.choice((None, None, 100, 1000)),
+        max_samples=chance.choice((None, None, 100, 1000)),
     )
 
 
