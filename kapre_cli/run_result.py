@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kapre_cli.errors import KapreExtractError, SettingsError, TooManyFailuresError
+from kapre_cli.event_text import log
 from kapre_cli.events import (
     NO_RESULT,
     InputFailed,
@@ -12,10 +13,9 @@ from kapre_cli.events import (
     InputWritten,
     Observer,
     WorkKept,
-    ignore,
 )
 from kapre_cli.exit_codes import ExitCode
-from kapre_cli.text import Argument, Text
+from kapre_cli.text import Argument, Text, counted, duration
 
 _MIN_ENDED = 20  # inputs, before a share of an open number is compared
 
@@ -73,7 +73,7 @@ class RunResult:
     """Counts the inputs of a run, in one thread, while it passes events on.
 
     Attributes:
-        emit: Receives the events of the run.
+        emit: Receives the events of the run; without another observer they are logged.
         max_failures: How many inputs may fail; ``None``: all of them.
         is_detailed: Whether there are :class:`.InputDetails` events.
         failures: Failed inputs, in the order of failing; ``None``: they are not collected.
@@ -90,7 +90,7 @@ class RunResult:
         is_broken: Whether the output, or something about it, could not be written.
     """
 
-    emit: Observer = ignore
+    emit: Observer = log
     max_failures: MaxFailures | None = None
     is_detailed: bool = False
     failures: list[InputFailed] | None = None
@@ -155,6 +155,16 @@ class RunResult:
     def n_inputs(self) -> int:
         """Number of inputs that have ended."""
         return self.n_written + self.n_failed + self.n_skipped
+
+    def summary(self) -> str:
+        """Return the last line: the counts, which add up, and the length of the audio."""
+        counts = f"{self.n_written:,} written, {self.n_failed:,} failed"
+        if self.n_untried:
+            counts += f", {self.n_untried:,} of them not tried"
+        if self.n_skipped:
+            counts += f", {self.n_skipped:,} skipped"
+        audio = f"{duration(self.seconds)} of audio"
+        return f"{counted(self.n_inputs, 'input')}: {counts} ({audio})"
 
     @property
     def exit_code(self) -> ExitCode:

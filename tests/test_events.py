@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from kapre_cli import events
-from kapre_cli.cli.event_lines import event_text
-from kapre_cli.cli.options import error_text
+from kapre_cli.cli.options import as_option, error_text
 from kapre_cli.errors import (
     AudioReadError,
     FeatureError,
@@ -17,6 +16,7 @@ from kapre_cli.errors import (
     TooManyFailuresError,
     UsageError,
 )
+from kapre_cli.event_text import event_text, log
 from kapre_cli.events import Event
 from kapre_cli.extract.executor import Executor
 from kapre_cli.extract.local_workers import LocalWorkers
@@ -25,6 +25,7 @@ from kapre_cli.inputs import Source
 from kapre_cli.layers import SpectrogramConfig
 from kapre_cli.run_result import MaxFailures, RunResult
 from kapre_cli.settings import AudioSettings, ExtractionSettings, OutputSettings
+from kapre_cli.text import Argument, Text
 from tests import reference
 from tests.conftest import write_audio
 
@@ -167,4 +168,25 @@ def test_events_have_texts_unless_progress_shows_them() -> None:
         ),
     ]
     for event, text in lines:
-        assert event_text(event) == text
+        found = event_text(event)
+        assert found is not None
+        assert found.spelled(as_option) == text
+        assert "--" not in str(found)
+
+
+def test_a_caller_without_an_observer_reads_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("DEBUG", logger="kapre_cli"):
+        for event in (
+            events.InputStarted("a"),
+            events.RunStarted({"numpy": "2"}, 1),
+            events.Note("odd"),
+            events.Warned(Text("take ", Argument("overwrite", True))),
+            events.InputFailed("a.wav", UsageError("why")),
+        ):
+            log(event)
+    assert [(one.levelname, one.getMessage()) for one in caplog.records] == [
+        ("DEBUG", "numpy 2"),
+        ("INFO", "odd"),
+        ("WARNING", "take overwrite=True"),
+        ("ERROR", "'a.wav': why"),
+    ]

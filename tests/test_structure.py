@@ -25,6 +25,7 @@ ROOMS = (
     "interpreter",
     "framing",
     "events",
+    "event_text",
     "run_result",
     "result_log",
     "settings",

@@ -126,7 +126,6 @@ class _Run:
                 stdout = 1 if descriptor is None else descriptor
                 incoming.check_stdout_is_no_input(self.inputs, stdout)
 
-            from kapre_cli.cli.event_lines import summary
             from kapre_cli.cli.report_file import reported
             from kapre_cli.cli.terminal import Terminal
 
@@ -150,7 +149,7 @@ class _Run:
                         end = "; no output is written or changed"
                         if self.output.is_stream or result.output:
                             end = f" -> {self._target}"
-                        terminal.print_line(f"{summary(result)}{end}")
+                        terminal.print_line(f"{result.summary()}{end}")
                     result.is_broken |= n_lost_messages() > 0
         return result.exit_code
 

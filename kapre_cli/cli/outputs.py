@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from kapre_cli.cli.command import Command
-from kapre_cli.cli.options import Group, Option, WholeNumber, error_text
+from kapre_cli.cli.options import Group, Option, WholeNumber, as_option, error_text
 from kapre_cli.cli.run_options import OVERWRITE, QUIET, SCALES, format_option, output_option
 from kapre_cli.cli.signals import executor, ignore_signals, interruptible_waits
 from kapre_cli.cli.streams import echo
@@ -118,8 +118,8 @@ def verify(output: Path, against: Path | None, sample: int | None, recompute_all
         if against is None
         else executor(remedy="nothing was changed") as computing
     ):
-        from kapre_cli.cli.event_lines import event_text  # NumPy only where it is needed
-        from kapre_cli.cli.terminal import Terminal
+        from kapre_cli.cli.terminal import Terminal  # NumPy only where it is needed
+        from kapre_cli.event_text import event_text
         from kapre_cli.events import Event, FaultEvent
         from kapre_cli.inspect import verify as inspection
 
@@ -131,7 +131,7 @@ def verify(output: Path, against: Path | None, sample: int | None, recompute_all
                 if text is None:
                     terminal(event)
                 else:
-                    terminal.echo(text)
+                    terminal.echo(text.spelled(as_option))
 
             result = inspection.verify(output, against, number, show, computing)
         echo(result.summary())
