@@ -1,6 +1,5 @@
 """Events as texts, and an observer that logs them."""
 
-import logging
 from collections.abc import Sequence
 
 from kapre_cli.events import (
@@ -28,14 +27,14 @@ from kapre_cli.text import Argument, Text, counted, duration, quoted
 
 _NAMED = 3  # keys in a line
 
-logger = logging.getLogger("kapre_cli")
-
 
 def log(event: Event) -> None:
     """Log an event, as :func:`event_text` words it: the observer of a caller that has none.
 
     Failures are errors, notes are information, details are for debugging, the rest are warnings.
     """
+    import logging  # not needed for --help
+
     if (text := event_text(event)) is None:
         return
     level = logging.WARNING
@@ -45,7 +44,7 @@ def log(event: Event) -> None:
         level = logging.INFO
     elif isinstance(event, DetailEvent):
         level = logging.DEBUG
-    logger.log(level, "%s", text)
+    logging.getLogger("kapre_cli").log(level, "%s", text)
 
 
 def event_text(event: Event) -> Text | None:
