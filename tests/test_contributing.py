@@ -26,14 +26,12 @@ PAGE = ROOT / "CONTRIBUTING.md"
 PATHS = re.compile(r"[\w./-]*(?:/[\w./-]*|\.(?:py|md|toml|yml|lock))")
 NAMES = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*(?:\(\))?")
 
-# Sections that are an outline yet, and words that are no names of this package.
-OUTLINE = re.compile("<!-- outline.*?<!-- end of outline -->", re.S)
+# Words that are no names of this package.
 EXAMPLES = {"OUTPUT.partial", "flac", "n_x", "is_x", "has_x", "check_x", "x_of", "python3"}
 
 
 def text() -> str:
-    page = PAGE.read_text(encoding="utf-8")
-    return OUTLINE.sub(lambda outline: "\n" * outline[0].count("\n"), page)
+    return PAGE.read_text(encoding="utf-8")
 
 
 def code_of(inline: Token) -> list[str]:
