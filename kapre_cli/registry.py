@@ -95,6 +95,13 @@ class Registry(Generic[T]):
             raise SettingsError(f"the name {quoted(name)} is that of another {self.kind}")
         self._added[name] = extension
 
+    def package_of(self, name: str) -> tuple[str, str] | None:
+        """Return name and version of the package that an extension comes from, if it is another."""
+        if name in self._built_in or name in self._added:
+            return None
+        found = self._installed().get(name)
+        return (found.dist.name, found.dist.version) if found and found.dist else None
+
     def _load(self, name: str) -> type[T]:
         if name in self._built_in:
             module, _, attribute = self._built_in[name].partition(":")

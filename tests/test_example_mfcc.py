@@ -232,6 +232,7 @@ def test_outputs_are_described_verified_and_compared(installed: Installed) -> No
     assert f"n_mfcc  {N_MFCC}" in ended.out
     described = json.loads(installed.run("info", output, "--json").out)
     assert described["coefficient"] == {"n": N_MFCC, "lowest": 0.0, "highest": 12.0}
+    assert described["versions"]["kapre-mfcc"] == "1.0"
     ended = installed.run("verify", output, "--against", "audio", "--all")
     assert (ended.code, ended.out[-60:]) == (0, ended.out[-60:])
     assert "2 correct, 0 wrong; 2 recomputed" in ended.out

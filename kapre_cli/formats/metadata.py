@@ -10,6 +10,7 @@ from kapre_cli.errors import StoredDataError
 from kapre_cli.settings import (
     DTYPES,
     ENGINES,
+    LAYERS,
     AudioSettings,
     ExtractionSettings,
     LayerConfig,
@@ -164,7 +165,7 @@ class OutputMetadata:
             dtype=output.dtype,
             compression=output.compression,
             engine=settings.engine,
-            versions=_versions(),
+            versions=_versions(settings.layer),
             shard=settings.shard,
             dimension_scales=output.dimension_scales,
         )
@@ -228,7 +229,7 @@ class OutputMetadata:
             raise StoredDataError(f"its metadata is invalid: {error}") from error
 
 
-def _versions() -> dict[str, str]:
+def _versions(layer: LayerConfig) -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version  # slow to import
 
     found = {PROGRAM: __version__}
@@ -237,7 +238,8 @@ def _versions() -> dict[str, str]:
             found[library] = version(library)
         except PackageNotFoundError:  # tensorflow-cpu, for instance, has another name
             continue
-    return found
+    package = LAYERS.package_of(layer.class_name)
+    return found if package is None else found | dict([package])
 
 
 def dumps(value: Any) -> str:
