@@ -18,10 +18,7 @@ class Argument(NamedTuple):
     value: object = ...
 
     def __str__(self) -> str:
-        if self.value is ...:
-            return f"`{self.name}`"
-        value = f"{self.value:.15g}" if isinstance(self.value, float) else repr(self.value)
-        return f"{self.name}={value}"
+        return f"`{self.name}`" if self.value is ... else f"{self.name}={self.value!r}"
 
 
 class Text:

@@ -298,7 +298,7 @@ def test_values_too_large_for_their_type_fail_the_input(tmp_path: Path, program:
     ended = program("spectrogram", folder, "-o", tmp_path / "out.h5", "--dtype", "float16")
     assert ended.code == 1
     assert "loud.wav': its largest value, " in ended.err
-    assert "does not fit float16 (at most 65504); take --dtype float32 or --decibel" in ended.err
+    assert "does not fit float16 (at most 65504); take --dtype float32 or decibels" in ended.err
     assert "louder.wav': its samples are so large that float32 overflows in frames 0" in ended.err
     assert "3 inputs: 1 written, 2 failed" in ended.err
     assert list(arrays(tmp_path / "out.h5")) == ["a.wav"]

@@ -428,9 +428,9 @@ def test_bad_spectrogram_arguments_are_refused(arguments: dict[str, Any], receiv
         ({"sr": 0}, "sr=0"),
         ({"n_mels": 0}, "n_mels=0"),
         ({"fmin": -1.0}, "fmin=-1.0"),
-        ({"fmin": 5000, "fmax": 5000}, "fmin=5000, fmax=5000"),
+        ({"fmin": 5000, "fmax": 5000}, "fmin=5000.0, fmax=5000.0"),
         ({"fmin": 12000}, "fmin=12000"),
-        ({"fmax": 12000}, "fmax=12000, sr=22050"),
+        ({"fmax": 12000}, "fmax=12000.0, sr=22050.0"),
         ({"power_melgram": -1}, "power_melgram=-1"),
         ({"norm": "area"}, "norm='area'"),
         ({"norm": -2}, "norm=-2"),
@@ -550,7 +550,7 @@ def test_empty_mel_bands_are_named_with_the_remedy() -> None:
 
 def test_a_hop_that_leaves_samples_out_is_warned_of_when_a_layer_is_made() -> None:
     told = (
-        r"^n_hop \(300\) is above n_dft \(256\): of every 300 samples 44 lie in no frame "
+        r"^`n_hop` \(300\) is above `n_dft` \(256\): of every 300 samples 44 lie in no frame "
         r"\(use n_hop=256 or less, or n_dft=512\)$"
     )
     mel: dict[str, Any] = {"n_mels": 10}

@@ -126,8 +126,8 @@ def check_no_lone_companion(output: OutputSettings) -> None:
     for companion in filter(os.path.lexists, output.file_format.companions(output.path)):
         raise UsageError(
             Text(
-                f"{quoted(companion)} exists: the metadata of an array that is missing; move it "
-                "away, or add ",
+                f"{quoted(companion)} is in the way: the metadata of an array that is missing; "
+                "move it away, or add ",
                 Argument("overwrite", True),
                 ", which replaces it once the new array is complete",
             )
