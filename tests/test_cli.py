@@ -218,7 +218,7 @@ USAGE = {
     ),
     "audio for a list": (
         ["spectrogram", "--files-from", "audio/a.wav", "-o", "x.h5"],
-        "the list 'audio/a.wav' holds NUL",
+        "the list 'audio/a.wav' holds NUL, which no name does; --null reads lists whose names",
     ),
     "raw format": (
         ["spectrogram", "audio/a.wav", "-o", "x.h5", "--raw-format", "s16le,44100"],

@@ -162,7 +162,7 @@ def read_through_a_pipe(content: bytes, *, by_nul: bool, folder: Path) -> list[s
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        with FileList(str(folder / "pipe"), ended_by_nul=by_nul) as names:
+        with FileList(str(folder / "pipe"), null=by_nul) as names:
             return list(names.read())
     finally:
         writer.join(timeout=60)
@@ -200,7 +200,7 @@ def test_a_name_that_begins_with_a_mark_or_ends_in_returns_is_kept_if_it_is_ther
     for name in ("\ufeffa.wav", "b.wav\r\r", "b.wav"):
         Path(name).touch()
     Path("list").write_text("\ufeffa.wav\nb.wav\r\r\r\nb.wav\r\n\ufeffc.wav\n", newline="")
-    with FileList("list", ended_by_nul=False) as names:
+    with FileList("list", null=False) as names:
         assert list(names.read()) == ["\ufeffa.wav", "b.wav\r\r", "b.wav", "\ufeffc.wav"]
 
 
@@ -233,13 +233,22 @@ def test_a_list_in_utf16_is_named_with_the_remedy(
         read_through_a_pipe(listed, by_nul=by_nul, folder=tmp_path)
 
 
+def test_a_list_with_nuls_names_the_argument_that_reads_it(tmp_path: Path) -> None:
+    (tmp_path / "list").write_bytes(b"a.wav\0b.wav\0")
+    with (
+        FileList(str(tmp_path / "list"), null=False) as names,
+        pytest.raises(UsageError, match=r"; null=True reads lists whose names end in it"),
+    ):
+        list(names.read())
+
+
 def test_short_names_between_nuls_are_no_utf16(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("list").write_bytes(b"a\0b\0c\0d\0e\0")
     Path("a").touch()
-    with FileList("list", ended_by_nul=True) as names:
+    with FileList("list", null=True) as names:
         assert list(names.read()) == ["a", "b", "c", "d", "e"]
 
 
@@ -376,7 +385,7 @@ def test_what_is_written_into_a_list_is_read_from_it(
     for kind in ("list", "pipe"):
         if kind == "pipe":
             writer.start()
-        listing = FileList(str(folder / kind), ended_by_nul=by_nul)
+        listing = FileList(str(folder / kind), null=by_nul)
         with listing:
             assert listing.grows == (kind == "pipe")
             assert list(listing.read()) == expected
@@ -709,7 +718,7 @@ def test_a_name_takes_little_memory(tmp_path: Path) -> None:
     (tmp_path / "list").write_text(
         "".join(f"site/night {number:06d}.wav\n" for number in range(n_names))
     )
-    names = FileList(str(tmp_path / "list"), ended_by_nul=False)
+    names = FileList(str(tmp_path / "list"), null=False)
     refused: list[object] = []
     tracemalloc.start()
     arriving = InputStream(Inputs(()), names, None, lambda _: None, refused.append)  # type: ignore[arg-type]
@@ -730,7 +739,7 @@ def test_names_are_refused_as_they_come_as_they_are_at_once(tmp_path: Path) -> N
     taken: list[str] = []
     refused: list[str] = []
     (tmp_path / "list").write_text("a\na/b\nb/a\n./a\nb\nc\n")
-    names = FileList(str(tmp_path / "list"), ended_by_nul=False)
+    names = FileList(str(tmp_path / "list"), null=False)
 
     def refuse(path: str, _reason: object) -> None:
         refused.append(path)

@@ -239,7 +239,7 @@ def test_others_do_not_run_far_ahead_of_the_one_whose_turn_it_is(
 
 def arriving(listed: Path) -> InputStream:
     """Return the inputs that are written into a named pipe."""
-    names = FileList(str(listed), ended_by_nul=False)
+    names = FileList(str(listed), null=False)
     return InputStream(Inputs(()), names, None, lambda _: None, lambda path, _: pytest.fail(path))
 
 

@@ -41,7 +41,7 @@ class StdinInputs(Resource):
         folder = None if output.is_stream else str(output.path.parent)
         self._options = options
         self._output = output
-        self._names = None if listed is None else FileList(listed, ended_by_nul=options["null"])
+        self._names = None if listed is None else FileList(listed, null=options["null"])
         self._stream = SpooledPipe(folder) if STREAM in options["inputs"] else None
         needs_all = (
             not output.file_format.holds_many or options["shard"] is not None or options["dry_run"]
@@ -63,7 +63,7 @@ class StdinInputs(Resource):
             hidden=self._options["hidden"],
         )
         if self._names is not None and not self.arrives and inputs.n_inputs == 0:
-            raise self._names.is_empty()
+            raise self._names.no_names_error()
         return inputs
 
     def check_not_read(self, role: str, path: Path) -> None:

@@ -13,7 +13,7 @@ from kapre_cli.errors import AudioReadError, OutputError, UsageError
 from kapre_cli.inputs.discovery import Inputs, ListedFolders
 from kapre_cli.inputs.keys import STREAM, TOO_LONG, KeyRegistry, Source, file_key, is_too_long
 from kapre_cli.osutil import Resource, open_to_read, read_at, write_fully
-from kapre_cli.text import Text, quoted
+from kapre_cli.text import Argument, Text, quoted
 
 STDIN = 0  # the descriptor of standard input
 
@@ -29,12 +29,12 @@ _MIN_BYTES = 8  # likewise in a list of names that end in NUL
 class FileList(Resource):
     """A list of names, open for reading; raise UsageError if it cannot be read.
 
-    Names end in NUL, as from ``find -print0``, if ``ended_by_nul`` is set, else in a newline.
-    ``grows``: whether the list is a pipe, whose end is not known in advance.
+    Names end in NUL, as from ``find -print0``, if ``null`` is set, else in a newline.
+    ``grows`` is true for a pipe, whose end is not known in advance.
     """
 
-    def __init__(self, path: str, *, ended_by_nul: bool) -> None:
-        self._end = b"\0" if ended_by_nul else b"\n"
+    def __init__(self, path: str, *, null: bool) -> None:
+        self._end = b"\0" if null else b"\n"
         self._label = "the list on standard input" if path == STREAM else f"the list {quoted(path)}"
         try:
             self.descriptor = os.dup(STDIN) if path == STREAM else open_to_read(path)
@@ -116,8 +116,11 @@ class FileList(Resource):
             )
         if self._end != b"\0":
             raise UsageError(
-                f"{self._label} holds NUL, which no name does; "
-                "-0 reads lists whose names end in it, such as find -print0 writes"
+                Text(
+                    f"{self._label} holds NUL, which no name does; ",
+                    Argument("null", True),
+                    " reads lists whose names end in it, such as find -print0 writes",
+                )
             )
 
     def _blocks(self) -> Iterator[bytes | None]:
@@ -139,7 +142,7 @@ class FileList(Resource):
                 return
             yield block
 
-    def is_empty(self) -> UsageError:
+    def no_names_error(self) -> UsageError:
         """Return the error for a list without names."""
         return UsageError(f"{self._label} names no files, and there is no other input")
 
@@ -238,6 +241,8 @@ class InputStream:
     others are not affected.
 
     Attributes:
+        known: The inputs known in advance.
+        names: The list.
         root: The folder that all keys are relative to, if one was given.
         validate: Raises :class:`UsageError` for an input that the output cannot hold.
         on_rejected: Called with the path of each rejected input and the reason.
@@ -285,7 +290,7 @@ class InputStream:
         """Yield these inputs, which have been yielded before, again before all others."""
         self._upcoming = chain(sources, self._upcoming)
 
-    def notes(self) -> Iterator[Text | str]:
+    def notes(self) -> Iterator[str]:
         """Yield sentences on what has been skipped."""
         return self._folders.notes()
 
@@ -301,7 +306,7 @@ class InputStream:
             else:
                 yield self._source_of(path, registry)
         if self.n_inputs == 0:
-            raise self.names.is_empty()
+            raise self.names.no_names_error()
 
     def _source_of(self, path: str, registry: KeyRegistry) -> Source | None:
         """Return the input of a path; ``None`` if it is rejected or a duplicate."""
