@@ -142,7 +142,7 @@ class ListedFolders:
             self._first.append(path)
         return True
 
-    def notes(self) -> Iterator[Text | str]:
+    def notes(self) -> Iterator[str]:
         """Yield a sentence that names the skipped folders, if any."""
         if self._count:
             yield (
@@ -152,10 +152,9 @@ class ListedFolders:
             )
 
 
-def _examples(paths: Sequence[str], count: int) -> str:
-    """Return the first of ``count`` paths, quoted."""
-    more = ", ..." if count > _MAX_NAMED else ""
-    return ", ".join(map(quoted, paths[:_MAX_NAMED])) + more
+def _examples(first: Iterable[str], count: int) -> str:
+    """Return the first of ``count`` paths, quoted; dots stand for the others."""
+    return ", ".join(map(quoted, first)) + (", ..." if count > _MAX_NAMED else "")
 
 
 def is_hidden(name: str) -> bool:
@@ -249,12 +248,12 @@ class Walk:
                 f"{quoted(link)} is a link to a folder and was not followed; "
                 "name it as an input to have it read"
             )
-        skipped = [
-            f"{counted(len(paths), f'hidden {kind}')} "
-            f"({_examples([os.path.relpath(path, self.top) for path in paths], len(paths))})"
-            for kind, paths in self._hidden.items()
-            if paths
-        ]
+        skipped = []
+        for kind, paths in self._hidden.items():
+            if paths:
+                first = [os.path.relpath(path, self.top) for path in paths[:_MAX_NAMED]]
+                number = counted(len(paths), f"hidden {kind}")
+                skipped.append(f"{number} ({_examples(first, len(paths))})")
         if skipped:
             yield Text(
                 f"{top}: skipped {' and '.join(skipped)}; ",
