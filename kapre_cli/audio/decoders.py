@@ -68,7 +68,10 @@ class AudioDecoder(ABC):
     Attributes:
         name: Name of the kind in messages.
         suffixes: Suffixes in lower case, as ``".wav"``: folders are searched for them.
+        is_counted: Whether the samples are first decoded once to count them: if the header does not
+            declare their number, or fewer are allowed.
         stream: The bytes that :meth:`open_reader` decodes.
+        reader: The reader of :meth:`blocks`, at the first sample; missing if there is none.
         n_samples: Samples to read in each channel.
         n_missing: Declared samples less available ones; negative if there are more.
         md5: The MD5 that all samples must have; ``None`` if it is unknown.
@@ -118,8 +121,7 @@ class AudioDecoder(ABC):
     def open(self) -> None:
         """Open the file and set the attributes.
 
-        The header's number of samples is relied on if there is one and the file has to have it;
-        otherwise the samples are decoded to count them.
+        The declared number of samples is relied on, unless they have to be counted.
         """
         self.stream = self.open_stream()
         declared = self.header.n_samples
@@ -207,8 +209,8 @@ class AudioDecoder(ABC):
         at_most = self.settings.max_samples
         limit = None if at_most is None else at_most - self.n_samples
         if n_more := trailing_samples(self.reader, limit):
-            self.check_limit(self.n_samples + n_more)
             n_decoded = self.n_samples + n_more
+            self.check_limit(n_decoded)
             raise truncated(f"{self._expected}, {n_decoded:,} could be decoded")
 
     def check_limit(self, n_samples: int) -> None:

@@ -5,6 +5,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -152,7 +153,7 @@ def _is_dangling(path: str) -> bool:
 
 
 def _check_regular(mode: int) -> None:
-    for is_kind, kind in () if stat.S_ISREG(mode) else _SPECIAL_FILES:
+    for is_kind, kind in _SPECIAL_FILES:
         if is_kind(mode):
             raise AudioReadError(f"it is {kind}, not a regular file")
 
@@ -205,9 +206,7 @@ class HashingReader:
         self._position = 0
         self._buffer = memoryview(b"")
         self._buffer_start = 0
-        import hashlib  # slow to import, and not needed for headers
-
-        self._digest = hashlib.sha256()
+        self._digest = sha256()
         self._n_hashed = 0
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:

@@ -18,7 +18,7 @@ from kapre_cli.text import Argument, Text
 _HEADER_BYTES = 2**12  # enough for most headers, pictures and cues included
 
 _SIGNATURE_BYTES = 1024  # at the start of a file
-_SHOWN = 12
+_SHOWN = 12  # of them, in the message for an unknown file
 _BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 _KALEIDOSCOPE = "convert it to WAV first, with Kaleidoscope of Wildlife Acoustics"

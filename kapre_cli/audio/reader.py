@@ -60,7 +60,8 @@ class AudioFile(Resource):
                 kind, header = identify(self._file, settings.raw_format)
                 self.sr, self.n_channels = header.sr, header.n_channels
                 # Not a method: a reference to this file would keep its buffers in memory.
-                scaling = partial(_scaling, self._file, header.kind)
+                has_header = settings.raw_format is None
+                scaling = partial(_scaling, self._file, has_header=has_header)
                 self._finite = FiniteCheck(settings.non_finite, self.sr, scaling)
                 self._decoder = decoder = kind(self._file, header, settings)
                 self._md5 = decoder.md5 if settings.verify_audio else None
@@ -126,10 +127,10 @@ class AudioFile(Resource):
         self._file.close()
 
 
-def _scaling(file: RegularFile, kind: str, factor: str) -> str:
+def _scaling(file: RegularFile, factor: str, *, has_header: bool) -> str:
     """Return the remedy for samples beyond float32: scale them by a factor."""
     remedy = f"scale the recording down first, by {factor} or less"
-    return remedy if kind == "raw" else f"{remedy}: {scaled(file.shell_name, factor)}"
+    return f"{remedy}: {scaled(file.shell_name, factor)}" if has_header else remedy
 
 
 class AudioReader(Resource):

@@ -171,7 +171,7 @@ def read_trailer(file: RegularFile, header: Header) -> Trailer:
     is stale then.
 
     Raises:
-        AudioReadError: If a second chunk of samples is among it.
+        AudioReadError: If a second chunk of samples follows.
     """
     position = header.start + (header.n_bytes or 0)
     for _ in range(_MAX_CHUNKS):

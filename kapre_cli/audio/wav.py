@@ -318,7 +318,7 @@ def _more(header: Header, available: int) -> AudioReadError:
         samples = f" ({trailing_bytes // sample_bytes:,} samples)" if sample_bytes else ""
         return truncated(
             f"the header declares 0 samples, {trailing_bytes:,} bytes{samples} follow it: the "
-            f"recorder may have stopped before it could write the length",
+            "recorder may have stopped before it could write the length",
             _TO_THE_END,
         )
     counts = f"{header.n_bytes:,} bytes of samples, {available:,}"
