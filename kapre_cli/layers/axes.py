@@ -107,4 +107,4 @@ class MelAxis(FeatureAxis):
     @property
     def is_empty(self) -> npt.NDArray[np.bool_]:
         """Which bands no frequency bin falls into."""
-        return self._bands().sums == 0
+        return self._bands().is_empty

@@ -116,8 +116,8 @@ class SpectrogramConfig(LayerConfig):
 
     def _axes(self, channels_first: bool) -> tuple[str, str, str]:
         if channels_first:
-            return ("channel", "time", "frequency")
-        return ("time", "frequency", "channel")
+            return ("channel", "time", self.feature_axis)
+        return ("time", self.feature_axis, "channel")
 
     def feature_positions(self, sr: float) -> "FeatureAxis":
         """Return the frequencies of the bins."""
@@ -189,7 +189,7 @@ class SpectrogramConfig(LayerConfig):
 
     def keras_layer(self, **kwargs: Any) -> Any:
         """Return the Keras layer; ``kwargs`` are those of every one, such as ``dtype``."""
-        # By its name: no module imports one of a room above it.
+        # Imported by its name: the module of the Keras layers imports this one.
         layer = getattr(import_module("kapre_cli.time_frequency"), self.keras_class)
         return layer(**self.to_dict(), **kwargs)
 
@@ -214,7 +214,7 @@ class SpectrogramConfig(LayerConfig):
         """What the values are, and within which bounds."""
         quantity = _QUANTITIES.get(self.power, f"amplitude to the power of {self.power:g}")
         if self.decibel:
-            # The layer takes 10 log10 whatever its power is: only of power is that a level.
+            # The layer takes 10 log10 of any power, and only for an exponent of 2 that is a level.
             label = "Level" if self.power == 2 else f"10 log10 of {quantity}"
             return Values(
                 "decibels",

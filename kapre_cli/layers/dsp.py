@@ -110,9 +110,9 @@ class MelBands:
         return np.cumsum(self.lengths) - self.lengths
 
     @property
-    def sums(self) -> npt.NDArray[np.float64]:
-        """The sum of each band's weights; 0 for a band without bins."""
-        return np.add.reduceat(self.weights, self._offsets)
+    def is_empty(self) -> npt.NDArray[np.bool_]:
+        """Which bands no frequency bin falls into: all their weights are 0."""
+        return np.asarray(np.add.reduceat(self.weights, self._offsets) == 0)
 
     def select(self, bands: npt.NDArray[np.int64]) -> "MelBands":
         """Return the bands of these numbers."""
@@ -193,7 +193,7 @@ def _norms(spans: Sequence[FloatArray], order: float) -> npt.NDArray[np.float64]
 
 def empty_bands(bands: MelBands) -> list[int]:
     """Return the numbers, from 0, of the mel bands that no frequency bin falls into."""
-    return [int(band) for band in np.flatnonzero(bands.sums == 0)]
+    return [int(band) for band in np.flatnonzero(bands.is_empty)]
 
 
 def decibels_below(

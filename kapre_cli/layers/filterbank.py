@@ -168,7 +168,7 @@ def _fewer_bands(config: MelConfig) -> Iterator[int]:
 
     Each band needs a bin, and no bin lies in more than two bands.
     """
-    n_mels = min(config.n_mels - 1, 2 * (config.n_dft // 2 + 1))
+    n_mels = min(config.n_mels - 1, 2 * config.n_freq)
     while n_mels > 0:
         yield n_mels
         n_mels -= max(n_mels // _EXACT_BANDS, 1)

@@ -226,11 +226,10 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
             features = self.transform(signal)
         else:
             features = steps.transform_frames(self.transform, signal, self.framing)
-        features = self.finish(features)
-        # (batch, channel, n_time, n_values)
-        order = [("channel", "time", self.config.feature_axis).index(n) for n in self.config.axes]
-        features = ops.transpose(features, (0, *(axis + 1 for axis in order)))
-        return ops.cast(features, self.compute_dtype)
+        values = self.finish(features)
+        axes = ("batch", "channel", "time", self.config.feature_axis)
+        order = [axes.index(name) for name in ("batch", *self.config.axes)]
+        return ops.cast(ops.transpose(values, order), self.compute_dtype)
 
     def finish(self, features: Tensor) -> Tensor:
         """Return the last step: decibels below each example's maximum, or none.
@@ -264,12 +263,12 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
 
     def _power(self, signal: Tensor) -> Tensor:
         """Return ``|X|^2``, shape ``(batch, channel, n_time, n_freq)``."""
-        signal = ops.cast(signal, self._working_dtype)
+        dtype = self._working_dtype
+        signal = ops.cast(signal, dtype)
         if self.trainable_kernel:
-            dtype = self._working_dtype
             kernels = ops.cast(self.kernel_real, dtype), ops.cast(self.kernel_imaginary, dtype)
             return steps.power_of_convolution(signal, kernels, self.n_hop)
-        window = ops.convert_to_tensor(self._window, dtype=self._working_dtype)
+        window = ops.convert_to_tensor(self._window, dtype=dtype)
         return steps.power_of_frames(signal, window, self.n_hop)
 
     @property

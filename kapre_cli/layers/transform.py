@@ -86,7 +86,7 @@ class PowerTransform(FrameTransform):
             n_rows = 1 if self.n_chunk % ROWS_MULTIPLE else ROWS_MULTIPLE
             self._sums = BandSums(bands, n_rows, self._values_dtype)
             self._n_bands = len(bands.starts)
-        # |X| costs a square root: where no other power is asked for, |X|^2 is computed instead.
+        # |X| costs a square root: |X|^2 is computed where bands sum it, or it is the result.
         self._takes_squares = self._sums is not None or power == 2.0
         self._exponent = power / 2.0 if self._takes_squares else power
 
