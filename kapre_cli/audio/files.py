@@ -5,7 +5,6 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -206,6 +205,8 @@ class HashingReader:
         self._position = 0
         self._buffer = memoryview(b"")
         self._buffer_start = 0
+        from hashlib import sha256  # slow to import, and not needed for --help
+
         self._digest = sha256()
         self._n_hashed = 0
 
