@@ -1,7 +1,7 @@
 """Audio decoders, one for each kind of file, and counting decoded samples.
 
 An installed package adds a kind as an entry point of the group ``kapre_cli.decoders``: a class
-derived from :class:`AudioDecoder`, under the name of its kind. It is tried for files only that no
+derived from :class:`AudioDecoder`, under the name of its kind. It is tried only for files that no
 decoder of this package recognises.
 """
 

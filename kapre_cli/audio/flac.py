@@ -142,7 +142,7 @@ def _end_of_stream(file: RegularFile) -> int:
 
 
 class Block(NamedTuple):
-    """A metadata block; ``start`` is where its header begins, ``length`` counts the bytes after."""
+    """A metadata block: ``length`` bytes after a header that begins at ``start``."""
 
     kind: int
     start: int

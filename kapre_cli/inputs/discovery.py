@@ -291,10 +291,7 @@ def inputs_of_shard(sources: Sequence[Source], shard: Shard) -> tuple[Sequence[S
     digest = sha256()
     for source, size in zip(sources, sizes, strict=True):
         digest.update(json.dumps([source.key, size]).encode())
-    return (
-        sources[selected.start : selected.stop],
-        replace(shard, inputs=digest.hexdigest()),
-    )
+    return sources[selected.start : selected.stop], replace(shard, inputs=digest.hexdigest())
 
 
 def shard_range(sizes: Sequence[int], index: int, of: int) -> range:

@@ -401,7 +401,7 @@ class MelspectrogramConfig(SpectrogramConfig):
         return filterbank_of(self)
 
     def warnings(self, *, lists_bands: bool = True) -> tuple[Text, ...]:
-        """Return what is allowed and rarely meant, empty mel bands included."""
+        """Return warnings of probable mistakes, empty mel bands among them."""
         from kapre_cli.layers.filterbank import empty_bands_warning
 
         empty = empty_bands_warning(self._bands(), self, lists_bands=lists_bands)

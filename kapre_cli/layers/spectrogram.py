@@ -24,7 +24,7 @@ _FEW_SAMPLES = 65  # a signal has more; channels may be as many
 
 
 class LayerWarning(UserWarning):
-    """The arguments of a layer are valid, and rarely meant."""
+    """Arguments of a layer are valid, and probably a mistake."""
 
 
 _NO_FLOAT64 = (
