@@ -248,9 +248,9 @@ class OutputSettings:
         """Whether features go to standard output."""
         return self.path == STANDARD_OUTPUT
 
-    def _unsupported(self, able: Sequence[Format], what: str, received: Argument) -> SettingsError:
-        """Return the error for a property that only the formats ``able`` have."""
-        text = f"Only {_named(able)} can {what}. Received: "
+    def _unsupported(self, able: Sequence[Format], verb: str, received: Argument) -> SettingsError:
+        """Return the error for what only the formats ``able`` can do."""
+        text = f"Only {_named(able)} can {verb}. Received: "
         return SettingsError(Text(text, received, f", format {self.format}"))
 
     def _check_stream(self) -> None:
