@@ -145,6 +145,10 @@ def test_verify_names_an_array_without_valid_metadata(
     assert (ran.code, "1 correct, 2 wrong" in ran.out) == (1, True), ran.err
     assert "'a.wav': cannot be read: " in ran.out
     assert "'site/b.wav': " in ran.out
+    described = outputs / "lost.zarr/coordinate/.zarray"
+    described.write_text(json.dumps({**json.loads(described.read_text()), "shape": [2**50]}))
+    ran = program("info", "lost.zarr")
+    assert (ran.code, "its `frequency` is not that of its layer" in ran.err) == (1, True), ran.err
 
 
 def test_outputs_of_both_formats_are_merged(outputs: Path, program: Callable[..., Ran]) -> None:

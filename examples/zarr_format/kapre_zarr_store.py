@@ -106,7 +106,9 @@ class ZarrFeatures(Features):
         self.path = path
         self._place = os.path.realpath(path)
         self.root = validated_root(self._json(ATTRIBUTES))
-        self.coordinate = validated_coordinate(self._values(COORDINATE)[...], self.root)
+        # The length is a statement of the file: no more values are read than the layer has.
+        coordinate = self._values(COORDINATE)[: self.layer.n_values + 1]
+        self.coordinate = validated_coordinate(coordinate, self.root)
         self._inputs: dict[str, InputMetadata] = {}
         with open_plain(self._within(INPUTS)) as file:
             while line := file.readline(MAX_METADATA_BYTES):
