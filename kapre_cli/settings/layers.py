@@ -337,7 +337,7 @@ class LayerConfig(ABC):
         return (Text(*cause, f" ({self.n_dft}): {unused} (use ", *remedies, ")"),)
 
     def warnings(self, *, lists_bands: bool = True) -> tuple[Text, ...]:  # noqa: ARG002
-        """Return what is allowed and rarely meant, with remedies, a sentence each.
+        """Return warnings of unusual arguments, with remedies, a sentence each.
 
         ``lists_bands`` names features that are always 0.
         """
