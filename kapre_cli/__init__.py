@@ -1,11 +1,11 @@
-"""Spectrograms and mel-spectrograms from WAV and FLAC, as Keras layers compute them.
+"""Spectrograms and mel-spectrograms of WAV and FLAC, as Keras layers compute them.
 
 Importing this package imports neither TensorFlow nor NumPy: each public name is imported when it
 is first used.
 
 Attributes:
     open_features: Opens an output of ``kapre-extract``: a read-only mapping from key to array.
-    load_layer: Makes the Keras layer behind such an output.
+    load_layer: Makes the Keras layer of such an output.
     read_arrays: Reads the arrays of a stream, ``-o -``, one by one.
     Spectrogram: The Keras layer.
     Melspectrogram: The Keras layer.

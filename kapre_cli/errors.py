@@ -105,7 +105,7 @@ class StoredArrayError(StoredDataError):
 
 
 class NotAnOutputError(StoredDataError, UsageError):
-    """A recording where an output of this program was asked for."""
+    """A recording where an output of this program was expected."""
 
 
 def input_error(error: Exception) -> KapreExtractError:

@@ -29,7 +29,7 @@ _NAMED = 3  # keys in a line
 
 
 def log(event: Event) -> None:
-    """Log an event, as :func:`event_text` words it: the observer of a caller that has none.
+    """Log the text of an event: the observer of a caller that has none.
 
     Failures are errors, notes are information, details are for debugging, the rest are warnings.
     """
@@ -48,12 +48,15 @@ def log(event: Event) -> None:
 
 
 def event_text(event: Event) -> Text | None:
-    """Return the text of an event, ``None`` for one that needs no line."""
+    """Return the text of an event, ``None`` for one that needs no line.
+
+    An input that fails by the error that stops the run needs none: that error has one.
+    """
     match event:
         case InputWritten(path, result):
             return None if result.note is None else Text(f"{quoted(path)}: {result.note}")
-        case InputFailed(path, error):
-            return Text(f"{quoted(path)}: ", error)
+        case InputFailed(path, error, _, is_own):
+            return Text(f"{quoted(path)}: ", error) if is_own else None
         case Note(text) | Warned(text):
             return Text(text)
         case RunStarted(versions, _):

@@ -72,6 +72,8 @@ class Registry(Generic[T]):
         return self._loaded[name]
 
     def __contains__(self, name: object) -> bool:
+        if not isinstance(name, str):
+            return False
         return name in self._built_in or name in self._added or name in self._installed()
 
     def __iter__(self) -> Iterator[type[T]]:
@@ -96,7 +98,7 @@ class Registry(Generic[T]):
         self._added[name] = extension
 
     def package_of(self, name: str) -> tuple[str, str] | None:
-        """Return name and version of the package that an extension comes from, if it is another."""
+        """Return name and version of an extension's package, if it is another one."""
         if name in self._built_in or name in self._added:
             return None
         found = self._installed().get(name)

@@ -133,7 +133,7 @@ class RunResult:
     def _failed(self, failure: InputFailed) -> None:
         self.n_failed += 1
         if self.failures is not None:
-            if failure.is_own:  # another is under way
+            if failure.is_own:  # one that stops the run is being raised
                 _drop_frames(failure.error)
             self.failures.append(failure)
         self.emit(failure)
@@ -172,8 +172,10 @@ class RunResult:
         return ExitCode.FAILED if self.n_failed or self.is_broken else ExitCode.OK
 
 
-def _drop_frames(error: BaseException | None) -> None:
+def _drop_frames(error: BaseException) -> None:
     """Release the variables of the functions that raised an error, such as samples."""
-    while error is not None and error.__traceback__ is not None:
-        error.__traceback__ = None
-        error = error.__cause__
+    errors = [error]
+    for one in errors:  # and those that led to it, which are appended
+        one.__traceback__ = None
+        linked = (one.__cause__, one.__context__)
+        errors += [other for other in linked if other is not None and other not in errors]

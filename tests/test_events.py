@@ -14,7 +14,9 @@ from kapre_cli.errors import (
     FeatureError,
     SampleRateError,
     TooManyFailuresError,
+    UnexpectedError,
     UsageError,
+    input_error,
 )
 from kapre_cli.event_text import event_text, log
 from kapre_cli.events import Event
@@ -125,6 +127,26 @@ def test_a_stopped_run_counts_every_input(sources: list[Source], tmp_path: Path)
     assert result.output is None
 
 
+def test_a_collected_failure_keeps_no_variables_of_functions() -> None:
+    result = RunResult(events.ignore, failures=[])
+    errors: list[BaseException] = []
+    try:
+        try:
+            raise MemoryError
+        except MemoryError as error:
+            errors.append(error)
+            raise KeyError("left") from None
+    except KeyError as error:
+        errors.append(error)
+        errors.append(error.__context__ or error)
+        failure = input_error(error)
+    failure.__context__ = failure.__cause__
+    result.failed("a.wav", failure)
+    assert isinstance(failure, UnexpectedError)
+    assert 'raise KeyError("left")' in failure.trace
+    assert [error.__traceback__ for error in (failure, *errors)] == [None] * 4
+
+
 def test_library_errors_name_arguments_and_the_command_line_options() -> None:
     cases = [
         (SampleRateError(44100, 8000), "use --resample, or --sr 44100"),
@@ -182,6 +204,7 @@ def test_a_caller_without_an_observer_reads_the_log(caplog: pytest.LogCaptureFix
             events.Note("odd"),
             events.Warned(Text("take ", Argument("overwrite", True))),
             events.InputFailed("a.wav", UsageError("why")),
+            events.InputFailed("b.wav", UsageError("the disk is full"), is_own=False),
         ):
             log(event)
     assert [(one.levelname, one.getMessage()) for one in caplog.records] == [

@@ -287,8 +287,10 @@ def test_the_keras_layer_gives_the_same_numbers(installed: Installed, tmp_path: 
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert loaded.layers[-1].get_config() == layer.get_config()
-    made = import_module("kapre_mfcc_keras").Mfcc(13, sr=SR, n_mels=N_MELS, n_dft=N_DFT)
+    n_mfcc = np.int64(N_MFCC)
+    made = import_module("kapre_mfcc_keras").Mfcc(n_mfcc, sr=SR, n_mels=N_MELS, n_dft=N_DFT)
     assert made.config == layer.config
+    assert json.dumps(made.config.to_dict()) == json.dumps(layer.config.to_dict())
 
 
 def test_without_its_package_an_output_is_rejected(

@@ -133,6 +133,24 @@ def test_verify_computes_it_again_and_finds_damage(
     assert "note.txt" in ran.out + ran.err
 
 
+def test_verify_names_an_array_without_valid_metadata(
+    outputs: Path, program: Callable[..., Ran]
+) -> None:
+    assert program("melspectrogram", "audio", "-o", "lost.zarr", *MEL).code == 0
+    features = outputs / "lost.zarr/features"
+    (features / "a.wav/.zarray").unlink()
+    described = features / "site/b.wav/.zarray"
+    described.write_text(json.dumps({**json.loads(described.read_text()), "compressor": "gzip"}))
+    ran = program("verify", "lost.zarr")
+    assert (ran.code, "1 correct, 2 wrong" in ran.out) == (1, True), ran.err
+    assert "'a.wav': cannot be read: " in ran.out
+    assert "'site/b.wav': " in ran.out
+    described = outputs / "lost.zarr/coordinate/.zarray"
+    described.write_text(json.dumps({**json.loads(described.read_text()), "shape": [2**50]}))
+    ran = program("info", "lost.zarr")
+    assert (ran.code, "its `frequency` is not that of its layer" in ran.err) == (1, True), ran.err
+
+
 def test_outputs_of_both_formats_are_merged(outputs: Path, program: Callable[..., Ran]) -> None:
     for n, name in ((1, "1.zarr"), (2, "2.zarr"), (2, "2.h5")):
         command = ("melspectrogram", "audio", "-o", name, "--shard", f"{n}/2", *MEL)

@@ -67,6 +67,7 @@ def test_own_extensions_are_found_by_name() -> None:
     assert registry()["own"] is Own
     assert "own" in registry()
     assert "other" not in registry()
+    assert ["own"] not in registry()
     assert registry().names == registry().built_in == ("own",)
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kapre_cli import open_features
-from kapre_cli.errors import UsageError
+from kapre_cli.errors import SettingsError, UsageError
 from kapre_cli.formats.metadata import dumps
 from kapre_cli.formats.validation import validated_json
 from kapre_cli.layers import MelspectrogramConfig, SpectrogramConfig
@@ -195,6 +195,20 @@ def test_a_format_that_cannot_be_imported_is_named(
 def test_numpy_integers_are_taken_as_integers() -> None:
     settings = AudioSettings(sr=np.int64(8000), channels=(np.int32(1),))
     assert dumps(settings.to_dict()) == dumps(AudioSettings(sr=8000, channels=(1,)).to_dict())
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{"format": ["npy"]}, {"format": "zip"}, {"compression": ["gzip"]}, {"compression": "zip"}],
+)
+def test_bad_output_settings_are_rejected(bad: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match=r"must be one of .*Received"):
+        OutputSettings(**{"path": Path("a.npy"), "format": "npy", **bad})
+
+
+def test_a_frame_of_too_many_channels_is_an_error_of_this_package() -> None:
+    with pytest.raises(SettingsError, match="one frame has 2,097,153 values in each of 64"):
+        SpectrogramConfig(n_dft=2**22, image_data_format="channels_last").shape(2**22, 64)
 
 
 def test_only_hdf5_is_compressed() -> None:

@@ -60,7 +60,8 @@ class MfccConfig(MelspectrogramConfig):
     def __post_init__(self) -> None:
         """Check every argument."""
         super().__post_init__()
-        checks.integer("n_mfcc", self.n_mfcc, at_least=1, at_most=self.n_mels)
+        n_mfcc = checks.integer("n_mfcc", self.n_mfcc, at_least=1, at_most=self.n_mels)
+        checks.settle(self, "n_mfcc", n_mfcc)
         if self.power_melgram != 2.0:
             raise checks.invalid("power_melgram", "2.0 in an MFCC", self.power_melgram)
         if self.return_decibel_melgram:

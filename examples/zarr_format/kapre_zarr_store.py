@@ -10,7 +10,7 @@ import zarr
 from kapre_zarr import ARRAY, ATTRIBUTES, COORDINATE, FEATURES, GROUP, INPUTS, ZarrFormat
 from numcodecs import GZip
 
-from kapre_cli.errors import StoredDataError, wrap_os_errors
+from kapre_cli.errors import StoredArrayError, StoredDataError, wrap_os_errors
 from kapre_cli.formats.array_chunks import ArrayChunks, Chunk
 from kapre_cli.formats.features import Features, StoredArray, Values, unexpected_in_folder
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata, dumps
@@ -25,6 +25,7 @@ from kapre_cli.formats.validation import (
 )
 from kapre_cli.formats.writer import FeatureWriter
 from kapre_cli.osutil import open_plain, sync_file, sync_folder
+from kapre_cli.text import quoted
 
 DIMENSIONS = "_ARRAY_DIMENSIONS"  # the attribute in which xarray finds the names of the axes
 
@@ -105,50 +106,57 @@ class ZarrFeatures(Features):
         self.path = path
         self._place = os.path.realpath(path)
         self.root = validated_root(self._json(ATTRIBUTES))
-        self.coordinate = validated_coordinate(self._values(COORDINATE)[...], self.root)
+        # The length is a statement of the file: no more values are read than the layer has.
+        coordinate = self._values(COORDINATE)[: self.layer.n_values + 1]
+        self.coordinate = validated_coordinate(coordinate, self.root)
         self._inputs: dict[str, InputMetadata] = {}
         with open_plain(self._within(INPUTS)) as file:
             while line := file.readline(MAX_METADATA_BYTES):
                 stored = validated_json(line)
                 key = validated_key(stored.pop("key", None) if isinstance(stored, dict) else None)
                 if key in self._inputs:
-                    raise StoredDataError(f"the key {key!r} is there twice")
+                    raise StoredDataError(f"{INPUTS} has the key {quoted(key)} twice")
                 self._inputs[key] = within_range(InputMetadata.from_dict(stored), self.root)
 
     def open_array(self, key: str) -> StoredArray:
         """Return an array; its attributes are compared with the list of inputs."""
         metadata = self._inputs[key]
-        try:
-            stored = self._json(f"{FEATURES}/{key}/{ATTRIBUTES}")
-            values = self._values(f"{FEATURES}/{key}")
-        except OSError as error:
-            raise StoredDataError(f"{key!r} cannot be read: {error}") from error
+        stored, values = self._stored(key)
         stored.pop(DIMENSIONS, None)
         if stored != metadata.to_dict():
-            raise StoredDataError(f"the attributes of {key!r} are not those in {INPUTS}")
+            raise StoredArrayError(key, f"has other attributes than in {INPUTS}")
         return StoredArray(key, values, metadata, self.layer)
+
+    def _stored(self, key: str) -> "tuple[dict[str, Any], ZarrValues]":
+        """Return attributes and values of an array."""
+        name = f"{FEATURES}/{key}"
+        try:
+            return self._json(f"{name}/{ATTRIBUTES}"), self._values(name)
+        except OSError as error:
+            raise StoredArrayError(key, f"cannot be read: {error}") from error
 
     def _values(self, name: str) -> "ZarrValues":
         described = self._json(f"{name}/{ARRAY}")
-        compressor = described.get("compressor")
+        compressor = described.get("compressor") or {"id": "gzip"}
         if (
             described.get("dtype") not in _DTYPES  # no Python objects
             or described.get("filters")  # which may run any code that is installed
-            or (compressor is not None and compressor.get("id") != "gzip")
+            or not isinstance(compressor, dict)
+            or compressor.get("id") != "gzip"
         ):
-            raise StoredDataError(f"{name!r} is not stored as this program does")
+            raise StoredDataError(f"{quoted(name)} is not stored as this program does")
         return ZarrValues(self.path / name)
 
     def _json(self, name: str) -> dict[str, Any]:
         with open_plain(self._within(name)) as file:
             found = validated_json(file.read(MAX_METADATA_BYTES))
         if not isinstance(found, dict):
-            raise StoredDataError(f"{name!r} is not a JSON object")
+            raise StoredDataError(f"{quoted(name)} is not a JSON object")
         return found
 
     def _within(self, name: str) -> Path:
         if not within(self.path / name, self._place):
-            raise StoredDataError(f"{name!r} is a link that leads out of the output")
+            raise StoredDataError(f"{quoted(name)} is a link that leads out of the output")
         return self.path / name
 
     def metadata(self) -> Iterator[tuple[str, InputMetadata]]:
@@ -161,7 +169,7 @@ class ZarrFeatures(Features):
         for key in self:
             folder = f"{FEATURES}/{key}"
             files |= {f"{folder}/{name}" for name in (ARRAY, ATTRIBUTES)}
-            array = self._values(folder)
+            _, array = self._stored(key)
             time = self.layer.axes.index("time")
             for n in range(-(-array.shape[time] // array.chunks[time])):
                 files.add(f"{folder}/{'.'.join(str(n * (a == time)) for a in range(3))}")
@@ -177,7 +185,7 @@ class ZarrValues(Values):
         try:
             self._array: Any = zarr.open_array(str(path), mode="r")
         except Exception as error:  # Zarr has many
-            raise StoredDataError(f"{str(path)!r} cannot be read: {error}") from error
+            raise StoredDataError(f"{quoted(path)} cannot be read: {error}") from error
         self.shape = tuple(self._array.shape)
         self.chunks = tuple(self._array.chunks)
         self.dtype = np.dtype(self._array.dtype)

@@ -24,7 +24,7 @@ from kapre_cli.layers.transform import FrameTransform
 from kapre_cli.osutil import Resource, n_processors
 from kapre_cli.settings import LayerConfig
 
-Features = npt.NDArray[np.float32]
+FeatureArray = npt.NDArray[np.float32]
 
 # Vector instructions compute several values at once. A multiple of 16 frames leaves no remainder,
 # which other instructions would compute, perhaps with another last bit.
@@ -50,7 +50,7 @@ class Segment:
     """
 
     samples: Samples
-    results: Features
+    results: FeatureArray
     computed: Callable[[int, float], None]
     failed: Callable[[Exception], None] | None = None
 
@@ -75,7 +75,7 @@ class Slot:
         """Number, in the batch, of the frame after the last one."""
         return self.position + self.count
 
-    def store(self, features: Features, peak: float) -> None:
+    def store(self, features: FeatureArray, peak: float) -> None:
         """Copy the computed features of the frames into the segment's results."""
         self.segment.results[self.first : self.first + self.count] = features
         self.segment.computed(self.count, peak)
@@ -147,13 +147,13 @@ class Engine(Resource):
         self._threads = ThreadPoolExecutor(n_threads, "compute")
 
     @abstractmethod
-    def _compute(self, samples: Samples, features: Features) -> None:
+    def _compute(self, samples: Samples, features: FeatureArray) -> None:
         """Compute all frames of ``samples``, a batch or its beginning, in any thread.
 
         Results are bit-identical regardless of the other frames in the batch.
         """
 
-    def submit(self, number: int, n_frames: int) -> Future[tuple[Features, float]]:
+    def submit(self, number: int, n_frames: int) -> Future[tuple[FeatureArray, float]]:
         """Start computing a batch, which must not be written to until the future is done.
 
         Only the first ``n_frames`` frames need be computed. The future gives the features, shape
@@ -162,15 +162,15 @@ class Engine(Resource):
         arrays = self.batches[number], self._features[number]
         return self._threads.submit(self._computed, *arrays, n_frames)
 
-    def recompute(self, samples: Samples, n_frames: int) -> tuple[Features, float]:
+    def recompute(self, samples: Samples, n_frames: int) -> tuple[FeatureArray, float]:
         """Compute ``n_frames`` frames in this thread; return features and maximum."""
         batch = np.zeros_like(self.batches[0])
         batch[: len(samples)] = samples
         return self._computed(batch, np.zeros_like(self._features[0]), n_frames)
 
     def _computed(
-        self, samples: Samples, features: Features, n_frames: int
-    ) -> tuple[Features, float]:
+        self, samples: Samples, features: FeatureArray, n_frames: int
+    ) -> tuple[FeatureArray, float]:
         n_computed = len(features) if self.has_fixed_shape else _rounded_up(n_frames)
         self._compute(samples[: self._framing.n_samples(n_computed)], features[:n_computed])
         computed = features[:n_frames]
@@ -191,7 +191,7 @@ class NumpyEngine(Engine):
         self._local = threading.local()
         super().__init__(config, n_frames, n_threads or n_processors())
 
-    def _compute(self, samples: Samples, features: Features) -> None:
+    def _compute(self, samples: Samples, features: FeatureArray) -> None:
         framing, n_chunk = self._framing, self._transform.n_chunk
         if not hasattr(self._local, "scratch"):
             self._local.scratch = self._transform.scratch()
@@ -222,7 +222,7 @@ def run_batches(
     A ``None`` among the segments means that the next one will take a while: all earlier ones are
     computed first. ``n_frames`` is the size of the engine's batches.
     """
-    pending: deque[tuple[int, list[Slot], Future[tuple[Features, float]]]] = deque()
+    pending: deque[tuple[int, list[Slot], Future[tuple[FeatureArray, float]]]] = deque()
     numbers = itertools.cycle(range(len(engine.batches)))
 
     def deliver(at_most: int) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from kapre_cli.audio.samples import Samples
-from kapre_cli.engines.batches import Engine, Features
+from kapre_cli.engines.batches import Engine, FeatureArray
 from kapre_cli.layers.filterbank import ROWS_MULTIPLE
 from kapre_cli.layers.steps import in_chunks
 from kapre_cli.settings import LayerConfig
@@ -38,7 +38,7 @@ class KerasEngine(Engine):
         n_chunk = frames_per_chunk(config)
 
         def transform(samples: Any) -> Any:
-            return in_chunks(layer.transform, samples, layer.framing, n_chunk)
+            return in_chunks(layer.transform, samples, config.framing, n_chunk)
 
         # No layer branches on values: AutoGraph would only take half a second.
         self._compiled = tf.function(transform, input_signature=[signature], autograph=False)
@@ -49,7 +49,7 @@ class KerasEngine(Engine):
         """Number of times the layer has been traced: once, for segments of any length."""
         return int(self._compiled.experimental_get_tracing_count())
 
-    def _compute(self, samples: Samples, features: Features) -> None:
+    def _compute(self, samples: Samples, features: FeatureArray) -> None:
         with tf.device("CPU:0"):
             computed: Any = self._compiled(tf.constant(samples[np.newaxis, np.newaxis]))
         # NumPy rounds: TensorFlow turns float32's smallest numbers into zeros.

@@ -29,6 +29,7 @@ from kapre_cli.osutil import n_processors
 from kapre_cli.resume.previous_run import replay
 from kapre_cli.resume.work_dir import Journals
 from kapre_cli.run_result import RunResult
+from kapre_cli.text import Text
 
 _TASK_BYTES = 2**23  # of the files of one task, at most
 _TASKS_A_WORKER = 4  # at least, if there is work for so many
@@ -231,7 +232,8 @@ class Coordinator:
         elif isinstance(message, WorkerBroken):
             self._error = message.error
             if isinstance(message.error, OutputError) and not self._common.is_durable:
-                self._error = OutputError(f"{message.error}; TMPDIR names another folder for it")
+                remedy = "; TMPDIR names another folder for it"
+                self._error = OutputError(Text(message.error, remedy))
             if message.error.__cause__ is None and message.trace:
                 message.error.__cause__ = _WorkerTracebackError(message.trace)
 

@@ -290,7 +290,7 @@ class DecodeAhead(Resource):
             self._hand_over([], 0)
 
     def _hand_over(self, chunk: list[Item | None], n_values: int) -> bool:
-        """Hand over a chunk as soon as there is room; return whether more is wanted."""
+        """Hand over a chunk when few samples wait; return whether more is wanted."""
         with self._changed:
             self._changed.wait_for(lambda: self._n_waiting <= AHEAD_VALUES or self._is_closed)
             self._chunks.append((chunk, n_values))

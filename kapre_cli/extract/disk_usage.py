@@ -15,10 +15,10 @@ from kapre_cli.text import quoted
 
 _JOURNAL_BYTES = 4  # float32
 
-# More than real recordings have. A header that states more may be wrong, and must not prevent
-# the other inputs from being read.
-_FRAMES_IN_A_BYTE = 4
-_FLAC_CHANNELS = 8  # more channels take more bytes a frame
+# Samples of each channel, more than real recordings have. A header that states more may be wrong,
+# and must not prevent the other inputs from being read.
+_SAMPLES_IN_A_BYTE = 4
+_FLAC_CHANNELS = 8  # more channels take more bytes a sample
 
 
 def check_disk(jobs: Sequence[Job], common: TaskSettings, executor: Executor) -> None:
@@ -67,7 +67,7 @@ def _upper_bound_bytes(pending: Sequence[Job], settings: ExtractionSettings) -> 
         return math.inf
     layer, n_frames = settings.layer, 0.0
     for job in pending:
-        n_frames += _FRAMES_IN_A_BYTE * _FLAC_CHANNELS * job.n_bytes / layer.framing.n_hop
+        n_frames += _SAMPLES_IN_A_BYTE * _FLAC_CHANNELS * job.n_bytes / layer.framing.n_hop
         n_frames += _FLAC_CHANNELS  # of each channel, one that is not full
     of_journal, stored = layer.n_features * _JOURNAL_BYTES, layer.n_values * value_bytes(settings)
     return n_frames * (of_journal + stored)
@@ -80,9 +80,9 @@ def _required_bytes(
     n_values = 0
     for job, one in zip(pending, previewed, strict=True):
         if one.n_samples is not None:
-            frames = _FRAMES_IN_A_BYTE * job.n_bytes
-            believed = resampled_length(frames, one.source_sr, settings.audio.sr)
-            n_samples = min(one.n_samples, max(believed, settings.layer.n_dft))
+            at_most = _SAMPLES_IN_A_BYTE * job.n_bytes
+            plausible = resampled_length(at_most, one.source_sr, settings.audio.sr)
+            n_samples = min(one.n_samples, max(plausible, settings.layer.n_dft))
             n_values += prod(settings.layer.shape(n_samples, one.n_channels))
     n_kept = sum(prod(entry.shape) for job in pending for entry in job.entries.values())
     n_computed = n_values // settings.layer.n_values * settings.layer.n_features

@@ -77,12 +77,12 @@ def dead_worker_messages(
 ) -> list[Message]:
     """Return the messages of a dead worker's unfinished inputs.
 
-    Each is tried once more, alone, to find out which of them it died of. A retry fails.
+    Each is tried once more, alone, to find out which of them crashed it. A retry fails.
     """
     retries = tuple(one._replace(is_retry=True) for one in inputs if not one.is_retry)
     error = AudioReadError(
-        f"the worker process died twice ({how}) while it was reading it: the file must be damaged "
-        "in a way that crashes its decoder, or too large for the memory"
+        f"the worker process died twice ({how}) while it read this input: the file must be "
+        "damaged in a way that crashes its decoder, or too large for the memory"
     )
     failed = [Failed(one.number, error, None) for one in inputs if one.is_retry]
     return [WorkerLost(retries, worker, journal, how), *failed]

@@ -154,11 +154,8 @@ class ReusePolicy:
             self.result.emit(ArrayDamaged(key, is_recomputed, error))
             return False
         # Not the array itself: that would keep as many datasets open as there are.
-        job.metadata, job.stored_in, job.has_new_metadata = (
-            metadata,
-            features,
-            metadata != stored.metadata,
-        )
+        job.metadata, job.stored_in = metadata, features
+        job.has_new_metadata = metadata != stored.metadata
         return True
 
     def _current_metadata(

@@ -214,7 +214,7 @@ class Preview:
         source_sr: Its sample rate in Hz; 0 if it cannot be read.
         n_channels: Channels that the layer would see.
         n_samples: Samples per channel that the layer would see; ``None`` if the header does not
-            tell or cannot be read.
+            state a length or cannot be read.
     """
 
     failure: KapreExtractError | None = None
@@ -237,7 +237,7 @@ class Previewed(NamedTuple):
 
 
 class WorkerBroken(NamedTuple):
-    """The worker and the run must end; ``trace`` is the error's traceback."""
+    """The worker and the run must end; ``trace`` is the text of the error's traceback."""
 
     error: BaseException
     trace: str = ""

@@ -16,7 +16,6 @@ _FLOAT32 = (2.0**-126, (2.0 - 2.0**-23) * 2.0**127)  # the smallest normal numbe
 
 MAX_SR = 100_000_000  # Hz; far above any recorder of sound or ultrasound
 MAX_CHANNELS = 1024  # as many as libsndfile takes
-MAX_FRAME_VALUES = 2**26  # of all channels: 256 MiB of float32, the least that is read at once
 MAX_PATH_BYTES = 4096  # Linux opens no longer one
 INT64 = (-(2**63), 2**63 - 1)  # the integers that every format stores
 
@@ -102,15 +101,6 @@ def settle(frozen: object, name: str, value: Any) -> Any:
     """Set a field of a frozen dataclass while the object is made; return the value."""
     object.__setattr__(frozen, name, value)
     return value
-
-
-def check_frame_size(n_values: int, n_channels: int) -> None:
-    """Raise ValueError if a frame has more than ``MAX_FRAME_VALUES`` values."""
-    if n_values * n_channels > MAX_FRAME_VALUES:
-        raise ValueError(
-            f"one frame has {n_values:,} values in each of {n_channels:,} channels, "
-            f"and at most {MAX_FRAME_VALUES:,} in all are allowed"
-        )
 
 
 def within_int64(number: int) -> int:

@@ -33,14 +33,14 @@ class Format(ABC):
     group ``kapre_cli.formats``. Work folder, lock, resuming and publishing are the same for all.
 
     Attributes:
-        name: The value of ``--format`` and of ``Features.format``.
+        name: The value of ``OutputSettings.format`` and of ``Features.format``.
         summary: What it is, for people: ``"one HDF5 file"``.
         suffixes: Suffixes of paths that stand for it, in lower case, with the dot.
         is_folder: Whether an output is a folder.
         is_stream: Whether an output is written to standard output, and cannot be opened.
         holds_many: Whether an output can hold the arrays of several inputs.
-        compressions: Values of ``--compression`` that it supports.
-        has_dimension_scales: Whether it supports ``--dimension-scales``.
+        compressions: Names of the compressions that it supports.
+        has_dimension_scales: Whether it supports dimension scales.
         companion_suffix: Suffix of a file beside the output that belongs to it; empty: none.
         folder_files: In a folder: names of its files and folders that hold no input's array. The
             first one is replaced whenever this program changes the output.
@@ -162,8 +162,8 @@ def read_beginning(path: Path) -> bytes:
 
 
 def is_output_folder(folder: Path) -> bool:
-    """Whether a folder is an output of this program, as far as its own files tell."""
-    for one in all_formats(streams=False):
+    """Whether a folder is an output of this program, judged by the format's own files."""
+    for one in all_formats():
         if one.is_folder and all(os.path.isfile(folder / name) for name in one.folder_files):
             try:
                 if one.is_ours(folder):
@@ -182,7 +182,7 @@ def validated_compression(value: Any) -> str:
     """Return a compression that a format supports, else raise SettingsError."""
     if any(value in one.compressions for one in all_formats()):
         return str(value)
-    return str(checks.choice("compression", value, compressions()))
+    raise checks.invalid("compression", f"one of {compressions()}", value)
 
 
 # The settings of an output
@@ -217,7 +217,7 @@ class OutputSettings:
     def __post_init__(self) -> None:
         """Check every value."""
         if self.format not in FORMATS:
-            checks.choice("format", self.format, FORMATS.names)
+            raise checks.invalid("format", f"one of {FORMATS.names}", self.format)
         self._check_stream()
         # "." has no neighbours by name, and a link stands for what it leads to.
         is_name = self.path.name not in ("", "..") and not os.path.islink(self.path)
@@ -248,9 +248,9 @@ class OutputSettings:
         """Whether features go to standard output."""
         return self.path == STANDARD_OUTPUT
 
-    def _unsupported(self, able: Sequence[Format], what: str, received: Argument) -> SettingsError:
-        """Return the error for a property that only the formats ``able`` have."""
-        text = f"Only {_named(able)} can {what}. Received: "
+    def _unsupported(self, able: Sequence[Format], verb: str, received: Argument) -> SettingsError:
+        """Return the error for what only the formats ``able`` can do."""
+        text = f"Only {_named(able)} can {verb}. Received: "
         return SettingsError(Text(text, received, f", format {self.format}"))
 
     def _check_stream(self) -> None:

@@ -34,6 +34,7 @@ DECIBEL_RANGE = 80.0  # of one input: values further below its largest one are r
 MAX_DFT = 2**22
 MAX_HOP = 2**22
 MAX_WEIGHTS = 2**28  # a GiB of float32
+MAX_FRAME_VALUES = 2**26  # of all channels: 256 MiB of float32, the least that is read at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,7 +243,12 @@ class LayerConfig(ABC):
 
     def check_frame_size(self, n_channels: int) -> None:
         """Raise ValueError if a frame of so many channels is too large to be read at once."""
-        checks.check_frame_size(max(self.n_features, self.n_values), n_channels)
+        n_values = max(self.n_features, self.n_values)
+        if n_values * n_channels > MAX_FRAME_VALUES:
+            raise SettingsError(
+                f"one frame has {n_values:,} values in each of {n_channels:,} channels, "
+                f"and at most {MAX_FRAME_VALUES:,} in all are allowed"
+            )
 
     @abstractmethod
     def feature_positions(self, sr: float) -> Any:
@@ -331,7 +337,7 @@ class LayerConfig(ABC):
         return (Text(*cause, f" ({self.n_dft}): {unused} (use ", *remedies, ")"),)
 
     def warnings(self, *, lists_bands: bool = True) -> tuple[Text, ...]:  # noqa: ARG002
-        """Return what is allowed and rarely meant, with remedies, a sentence each.
+        """Return warnings of unusual arguments, with remedies, a sentence each.
 
         ``lists_bands`` names features that are always 0.
         """
@@ -374,7 +380,7 @@ def layer_from_dict(stored: Any) -> LayerConfig:
     if not isinstance(stored, dict) or set(stored) != {"class_name", "config"}:
         raise SettingsError("A stored layer must have exactly `class_name` and `config`")
     name, values = stored["class_name"], stored["config"]
-    if not isinstance(name, str) or name not in LAYERS:
+    if name not in LAYERS:
         raise checks.invalid("class_name", f"one of {LAYERS.names}", name)
     config = LAYERS[name]
     known = {one.name for one in fields(config)}
