@@ -1,6 +1,6 @@
 """Keras 3 layers that turn audio into spectrograms and mel-spectrograms.
 
-The only door to Keras. The layers are written with ``keras.ops`` and tested on TensorFlow.
+The public import path of the layers, which are written with ``keras.ops`` and tested on TensorFlow.
 """
 
 try:

@@ -68,8 +68,6 @@ class EventLines:
             self._print_line(f"warning: {text}")
 
     def _failed(self, event: InputFailed, text: str) -> None:
-        if not event.is_own:
-            return  # the error that stopped the run has a line
         self._print_line(f"failed: {text}")
         if isinstance(event.error, UnexpectedError):
             if self._verbose:

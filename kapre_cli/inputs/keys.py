@@ -121,8 +121,11 @@ def file_key(path: str, root: str | None) -> str:
         relative = os.path.relpath(path, root)
     if relative == os.curdir or PurePosixPath(relative).parts[0] == os.pardir:
         raise UsageError(
-            f"{quoted(path)} does not lie below the root {quoted(root)}; name a folder above all "
-            "inputs"
+            Text(
+                f"{quoted(path)} does not lie below the root {quoted(root)}; give ",
+                Argument("root"),
+                " with a folder above all inputs",
+            )
         )
     return key_of(relative)
 
