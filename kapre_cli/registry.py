@@ -11,7 +11,7 @@ else.
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from kapre_cli.errors import SettingsError
 from kapre_cli.text import quoted
@@ -24,6 +24,16 @@ T = TypeVar("T")
 
 class ExtensionError(SettingsError):
     """An extension of an installed package that cannot be used."""
+
+
+def imported(place: str) -> Any:
+    """Return the object at ``"module:name"``.
+
+    >>> imported("math:pi")
+    3.141592653589793
+    """
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
 
 
 class Registry(Generic[T]):
@@ -106,8 +116,7 @@ class Registry(Generic[T]):
 
     def _load(self, name: str) -> type[T]:
         if name in self._built_in:
-            module, _, attribute = self._built_in[name].partition(":")
-            return getattr(import_module(module), attribute)
+            return imported(self._built_in[name])
         if name in self._added:
             return self._added[name]
         entry_point = self._installed().get(name)

@@ -307,7 +307,7 @@ def test_without_its_package_an_output_is_rejected(
     ("entry_point", "message"),
     [
         ("Mfcc = kapre_mfcc_of_old:Mfcc", "the layer 'Mfcc' of the package 'kapre-mfcc' cannot be"),
-        ("Mfcc = kapre_mfcc:Any", "'Mfcc' of the package 'kapre-mfcc' is not derived from"),
+        ("Mfcc = kapre_mfcc:dataclass", "'Mfcc' of the package 'kapre-mfcc' is not derived from"),
         ("MFCC = kapre_mfcc:MfccConfig", "the layer 'MFCC' has the class_name 'Mfcc'"),
     ],
 )

@@ -9,7 +9,7 @@ NumPy nor Keras before they are needed.
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from kapre_cli.layers import Coordinate, Finish, MelspectrogramConfig, Values, argument
 from kapre_cli.settings import checks
@@ -18,7 +18,6 @@ from kapre_cli.settings.layers import DECIBEL_TOLERANCE
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-    from kapre_mfcc_keras import Mfcc
 
     from kapre_cli.layers.axes import NumberAxis
 
@@ -52,6 +51,7 @@ class MfccConfig(MelspectrogramConfig):
             "kapre-extract mfcc sample_audio -o mfcc.h5 --n-mfcc 13",
         ),
     )
+    keras_class: ClassVar[str] = "kapre_mfcc_keras:Mfcc"
     feature_axis: ClassVar[str] = "coefficient"
     coordinate: ClassVar[Coordinate] = Coordinate(
         "coefficient", "coefficients", "", "number of the cepstral coefficient, from 0"
@@ -104,12 +104,6 @@ class MfccConfig(MelspectrogramConfig):
             return (decibels.apply(block) @ matrix).astype("float32")
 
         return Finish(decibels.reference, coefficients)
-
-    def keras_layer(self, **kwargs: Any) -> "Mfcc":
-        """Return the Keras layer."""
-        from kapre_mfcc_keras import Mfcc
-
-        return Mfcc(**self.to_dict(), **kwargs)
 
     def caption(self) -> list[str]:
         """Return the arguments that a plot's caption states."""

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kapre_cli.errors import SettingsError
@@ -91,7 +90,7 @@ class SpectrogramConfig(LayerConfig):
     coordinate = Coordinate("frequency", "frequencies", "Hz", "frequency of the bin")
     power_name: ClassVar[str] = "power_spectrogram"
     decibel_name: ClassVar[str] = "return_decibel_spectrogram"
-    keras_class: ClassVar[str] = "Spectrogram"
+    keras_class: ClassVar[str] = "kapre_cli.time_frequency:Spectrogram"
 
     def __post_init__(self) -> None:
         """Check every argument and settle those that follow from others."""
@@ -186,12 +185,6 @@ class SpectrogramConfig(LayerConfig):
 
     def _bands(self) -> "MelBands | None":
         return None
-
-    def keras_layer(self, **kwargs: Any) -> Any:
-        """Return the Keras layer; ``kwargs`` are those of every one, such as ``dtype``."""
-        # Imported by its name: the module of the Keras layers imports this one.
-        layer = getattr(import_module("kapre_cli.time_frequency"), self.keras_class)
-        return layer(**self.to_dict(), **kwargs)
 
     @property
     def n_weights(self) -> int:
@@ -337,7 +330,7 @@ class MelspectrogramConfig(SpectrogramConfig):
     coordinate = Coordinate("frequency", "frequencies", "Hz", "centre frequency of the mel band")
     power_name: ClassVar[str] = "power_melgram"
     decibel_name: ClassVar[str] = "return_decibel_melgram"
-    keras_class: ClassVar[str] = "Melspectrogram"
+    keras_class: ClassVar[str] = "kapre_cli.time_frequency:Melspectrogram"
 
     def __post_init__(self) -> None:
         """Check every argument and settle those that follow from others."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from kapre_cli.errors import SettingsError
 from kapre_cli.framing import Framing
-from kapre_cli.registry import Registry
+from kapre_cli.registry import Registry, imported
 from kapre_cli.settings import checks
 from kapre_cli.settings.checks import settle
 from kapre_cli.text import Argument, Text
@@ -155,6 +155,7 @@ class LayerConfig(ABC):
         examples: A sentence on a command line, and that line, for each example of the help text.
         feature_axis: The name of its third axis, beside ``time`` and ``channel``.
         coordinate: What the coordinate of that axis is called.
+        keras_class: The class of its Keras layer, ``"module:class"``: only running it needs Keras.
 
     Raises:
         ValueError: If an argument is out of range; the message names the rule and the value.
@@ -183,6 +184,7 @@ class LayerConfig(ABC):
     examples: ClassVar[tuple[tuple[str, str], ...]] = ()
     feature_axis: ClassVar[str]
     coordinate: ClassVar[Coordinate]
+    keras_class: ClassVar[str]
 
     def __post_init__(self) -> None:
         """Check every argument and settle those that follow from others."""
@@ -260,13 +262,13 @@ class LayerConfig(ABC):
     def frame_transform(self) -> Any:
         """Return the ``FrameTransform`` (``kapre_cli.layers.transform``) of the layer."""
 
-    @abstractmethod
     def keras_layer(self, **kwargs: Any) -> Any:
         """Return the Keras layer.
 
         ``kwargs`` are those of every Keras layer, such as ``name`` and ``dtype``. The layer has a
         method ``transform``, see :class:`kapre_cli.time_frequency.Spectrogram`.
         """
+        return imported(self.keras_class)(**self.to_dict(), **kwargs)
 
     def finish(self, peak: float) -> Finish:  # noqa: ARG002 - of layers that use it
         """Return the last step for an input whose largest feature is ``peak``."""
