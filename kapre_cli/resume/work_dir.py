@@ -43,7 +43,7 @@ from kapre_cli.outputs.publishing import (
 from kapre_cli.resume.journal import BlockEntry, Frames
 from kapre_cli.settings import Format, OutputSettings
 from kapre_cli.settings.formats import built_in_formats
-from kapre_cli.text import quoted
+from kapre_cli.text import Argument, Text, quoted
 
 _STAGING = "output"
 _REPLACED = "replaced"
@@ -102,10 +102,9 @@ class Journals(Resource):
         with wrap_os_errors(path, "read back"):
             n_read = read_into(self._fds[entry.journal], block.data.cast("B"), entry.position)
         if n_read != block.nbytes or crc32(block.data) != entry.crc32:
-            raise StoredDataError(
-                f"{quoted(path)} does not hold what was written to it, so its disk may be faulty; "
-                "resume the run to recompute what was lost"
-            )
+            cause = "does not hold what was written to it, so its disk may be faulty; "
+            remedy = (Argument("resume", True), " recomputes what was lost")
+            raise StoredDataError(Text(f"{quoted(path)} {cause}", *remedy))
         return block
 
     def sync(self) -> None:
