@@ -315,7 +315,7 @@ class Features(Mapping[str, StoredArray], Resource):
         return iter(())
 
     def check_scales(self) -> None:
-        """Compare the dimension scales, which HDF5 alone may have, with the metadata of the arrays.
+        """Compare the dimension scales, if there are any, with the metadata.
 
         Raise StoredDataError if one differs or cannot be read.
         """
@@ -334,7 +334,7 @@ class Features(Mapping[str, StoredArray], Resource):
         for key, metadata in written:
             stored = self[key]
             if stored.metadata != metadata:
-                raise StoredDataError(f"the metadata of {quoted(key)} are not those written")
+                raise StoredDataError(f"the metadata of {quoted(key)} is not that written")
             if compared is None or stored.offset is None or compared.get(key) != stored.offset:
                 stored.verify(stored.progress_visitor(emit))
             emit(PhaseInputEnded(metadata.seconds))

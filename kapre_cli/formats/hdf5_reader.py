@@ -80,7 +80,6 @@ class Hdf5Features(Features):
 
     def open_array(self, key: str) -> StoredArray:
         """Return the array of a key, without HDF5 where the form of its header is known."""
-        """Return the array of a key, without HDF5 where the form of its header is known."""
         found = self._read_known(self._index.rows[key]) if self._headers.knows_any else None
         if found is None:
             return self._read(key)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from kapre_cli.errors import StoredArrayError, StoredDataError
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.settings import LayerConfig
-from kapre_cli.settings.checks import MAX_CHANNELS, MAX_PATH_BYTES, MAX_SR
+from kapre_cli.settings.checks import INT64, MAX_CHANNELS, MAX_PATH_BYTES, MAX_SR
 from kapre_cli.settings.layers import MAX_WEIGHTS
 from kapre_cli.text import quoted
 
@@ -31,18 +31,15 @@ _MAX_JSON_PARTS = MAX_METADATA_BYTES
 _MAX_JSON_VALUES = 2**21 + MAX_METADATA_BYTES
 
 _MAX_FLOAT32 = float(np.finfo(np.float32).max)
-_INT64 = (-(2**63), 2**63 - 1)
 _RANGES = {
-    **{
-        name: _INT64 for name, kind in InputMetadata.__annotations__.items() if kind in (int, float)
-    },
+    **{name: INT64 for name, kind in InputMetadata.__annotations__.items() if kind in (int, float)},
     "sr": (1, MAX_SR),
     "source_sr": (1, MAX_SR),
-    "n_samples": (1, _INT64[1]),
+    "n_samples": (1, INT64[1]),
     "n_channels": (1, MAX_CHANNELS),
-    "source_size": (0, _INT64[1]),
-    "n_non_finite": (0, _INT64[1]),
-    "n_silent_channels": (0, _INT64[1]),
+    "source_size": (0, INT64[1]),
+    "n_non_finite": (0, INT64[1]),
+    "n_silent_channels": (0, INT64[1]),
     "crc32": (0, 2**32 - 1),
 }
 
@@ -79,7 +76,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _int64(digits: str) -> int:
     # The time of parsing integers is quadratic.
-    if len(digits) > 20 or not _INT64[0] <= int(digits) <= _INT64[1]:
+    if len(digits) > 20 or not INT64[0] <= int(digits) <= INT64[1]:
         _reject_number(digits)
     return int(digits)
 

@@ -33,7 +33,7 @@ _Written = tuple[str, ByteRange, int | None]  # key, bytes and CRC-32
 class ReadBack(Resource):
     """Compares arrays with their checksums, in a thread, as soon as they have been written.
 
-    ``compared`` holds, by key, the position in the file of each array that was found correct.
+    ``compared`` has, by key, the position in the file of each array that was found correct.
     """
 
     def __init__(self) -> None:

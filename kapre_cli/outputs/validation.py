@@ -82,9 +82,10 @@ class OutputPathValidator:
         self._folders: dict[str | bytes, Source] = {}  # by ``folded``: one input in the folder
 
     def validate(self, source: Source) -> None:
-        """Raise UsageError for the output, the report, or an input in the work folder.
+        """Accept an input, or raise UsageError.
 
-        An input may not collide with one that was accepted before either.
+        It may not be the output or the report, lie in the work folder, or collide with an input
+        that was accepted before.
         """
         if self._report is not None:
             check_not_an_input("report", self._report, [source])
