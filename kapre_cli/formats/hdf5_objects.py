@@ -1,7 +1,7 @@
-"""Open objects of an HDF5 file, and read their values, only once they are known to be harmless.
+"""Open objects of an HDF5 file, and read their values, if they are harmless.
 
-HDF5 would follow links and storage into other files, load libraries for filters it does not know,
-decompress a chunk to any size, and never return from a damaged string of variable length.
+HDF5 alone would follow links and storage into other files, load libraries for filters it does not
+know, decompress a chunk to any size, and never return from a damaged string of variable length.
 """
 
 import zlib
@@ -54,7 +54,7 @@ _PART_BYTES = 4 * BLOCK_VALUES
 
 @contextmanager
 def wrap_hdf5_errors(what: str = "", *, key: str | None = None) -> Iterator[None]:
-    """Turn all errors of h5py for a damaged file, or for one array, into a StoredDataError."""
+    """Turn all errors of h5py into a StoredDataError, of a file or of one array."""
     try:
         yield
     except StoredDataError:
@@ -155,7 +155,7 @@ def packing_of(dataset: Any) -> tuple[Any, ...] | None:
 
 
 class Hdf5Values(Values):
-    """The values of one dataset; raise StoredDataError unless they are floating-point numbers."""
+    """The floating-point values of one dataset; raise StoredDataError for others."""
 
     def __init__(self, key: str, dataset: Any) -> None:
         kind = dataset.get_type()

@@ -103,7 +103,7 @@ def is_output(path: Path) -> bool:
 
 
 def check_written(writer: FeatureWriter, emit: Observer) -> None:
-    """Read an output back, all metadata and arrays; raise OutputError if anything differs.
+    """Read an output back; raise OutputError if metadata or an array differs.
 
     Libraries and disks may lose writes without an error. Arrays that the writer has read back while
     others were written are not read again.

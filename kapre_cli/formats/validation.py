@@ -1,4 +1,4 @@
-"""Validate stored metadata: only values that this program could have written are accepted.
+"""Validate stored metadata: values that this program cannot write are rejected.
 
 Files come from other people and from broken disks. Each check here is of a value that has been
 read; the reader of each format limits how much is read, and of what type.
@@ -101,7 +101,7 @@ _DECODER = json.JSONDecoder(
 
 
 def validated_key(key: Any) -> str:
-    """Return a key; raise StoredDataError if it is not UTF-8, too long, or leaves the output."""
+    """Return a key; raise StoredDataError unless it is UTF-8 and a path in the output."""
     if not isinstance(key, str):
         raise StoredDataError(f"{quoted(key)} is no key")
     if _ESCAPING_KEY.search(key):
@@ -134,7 +134,7 @@ def validated_root(stored: Any) -> OutputMetadata:
 
 
 def within_range(metadata: InputMetadata, root: OutputMetadata) -> InputMetadata:
-    """Return metadata of the right types; raise StoredDataError if a value is out of range."""
+    """Return metadata; raise StoredDataError if a value is out of range."""
     for name, (lowest, highest) in _RANGES.items():
         value = getattr(metadata, name)
         if not lowest <= value <= highest:  # NaN is not
@@ -166,7 +166,7 @@ def _check_reference(metadata: InputMetadata, config: LayerConfig) -> None:
 
 
 def validated_coordinate(values: npt.NDArray[Any], root: OutputMetadata) -> npt.NDArray[np.float64]:
-    """Return the coordinates of features; raise StoredDataError if they are not the layer's."""
+    """Return coordinates; raise StoredDataError if they are not the layer's."""
     expected = root.layer.feature_positions(root.audio.sr).values
     if values.shape != expected.shape or not np.allclose(values, expected, rtol=1e-9, atol=0):
         raise StoredDataError(f"its `{root.layer.coordinate.name}` is not that of its layer")

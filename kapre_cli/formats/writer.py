@@ -31,7 +31,7 @@ _Written = tuple[str, ByteRange, int | None]  # key, bytes and CRC-32
 
 
 class ReadBack(Resource):
-    """Compares arrays with their checksums, in a thread, as soon as they have been written.
+    """Compares written arrays with their checksums, in a thread.
 
     ``compared`` has, by key, the position in the file of each array that was found correct.
     """
@@ -158,7 +158,7 @@ class FeatureWriter(Resource):
             self.read_back.add(key, stored, metadata.crc32)
 
     def copy(self, stored: StoredArray) -> InputMetadata:
-        """Store an array of another output and its metadata, unchanged; return the metadata.
+        """Store an array of another output, unchanged; return its metadata.
 
         Raise StoredDataError if the array is damaged, OutputError if it cannot be written.
         """

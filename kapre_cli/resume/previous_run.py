@@ -53,7 +53,7 @@ class JournalEntry:
 
 @dataclass
 class JournalState:
-    """The content of journals: the stored root metadata of each, and the inputs by key."""
+    """The content of journals: the root metadata of each, and the inputs by key."""
 
     roots: list[Any] = field(default_factory=list)
     inputs: dict[str, JournalEntry] = field(default_factory=dict)
@@ -70,7 +70,10 @@ class JournalState:
 
 
 def replay(journals: Journals, *names: str) -> JournalState:
-    """Return the content of the journals ``names``, or of all; raise OutputError if that fails."""
+    """Return the content of the journals ``names``, or of all.
+
+    Raise OutputError if one cannot be read.
+    """
     found = JournalState()
     for name in names or journals.names:
         # A description that cannot be understood was not written by this version: the rest of the
@@ -240,7 +243,7 @@ def check_no_kept_work(work_dir: WorkDir, replayed: JournalState, output: Output
 
 
 def differences(stored: OutputMetadata, wanted: OutputMetadata) -> list[str]:
-    """Return the settings in which two runs differ whose results could not share one output.
+    """Return the settings whose difference keeps two runs from sharing an output.
 
     Versions of libraries do not count, nor do settings that merely let more inputs pass.
     """

@@ -78,7 +78,7 @@ class Journals(Resource):
         return [*self._fds]
 
     def create(self) -> Path:
-        """Create an empty journal, return its path; raise OutputError if its name is taken."""
+        """Create an empty journal, return its path; raise OutputError if it exists."""
         self._last += 1
         path = self.folder / f"journal-{self._last}"
         with wrap_os_errors(path):
@@ -142,7 +142,7 @@ def _number(name: str) -> int:
 
 
 class WorkDir(Resource):
-    """The folder ``<output>.partial``, beside the output, that belongs to one run at a time.
+    """The folder ``<output>.partial`` beside the output, of one run at a time.
 
     The journals in it outlive a run that does not finish, so that another can resume it; they are
     removed with the folder once the output is published. A folder of that name that this program
