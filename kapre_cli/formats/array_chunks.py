@@ -71,9 +71,7 @@ class ArrayCrc32:
         self._row_bytes = prod(shape[time_axis:]) * itemsize
         self._rows = [0] * prod(shape[:time_axis])
 
-    def through(
-        self, chunks: Iterable[tuple[Any, npt.NDArray[Any]]]
-    ) -> Iterator[tuple[Any, npt.NDArray[Any]]]:
+    def through(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
         """Yield chunks, and their indices, after adding them."""
         for index, values in chunks:
             self.add(values)

@@ -171,7 +171,10 @@ class FeatureWriter(Resource):
     def store_array(
         self, key: str, array: ArrayChunks, chunks: Iterator[Chunk]
     ) -> ByteRange | None:
-        """Write all chunks; return where the bytes are, ``None`` if they are compressed."""
+        """Write all chunks; return where the bytes are.
+
+        Return ``None`` if they are compressed or not contiguous.
+        """
 
     @abstractmethod
     def store_metadata(self, key: str, metadata: InputMetadata) -> None:
