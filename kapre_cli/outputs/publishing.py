@@ -13,10 +13,11 @@ from functools import partial
 from pathlib import Path
 
 from kapre_cli.errors import OutputError, StoredDataError, UsageError
+from kapre_cli.formats.opening import open_features
 from kapre_cli.osutil import exchange, rename_to_new
 from kapre_cli.outputs.existing import Existing, Stamp, check_unmixed, is_occupied, stamp_of
 from kapre_cli.settings import Format
-from kapre_cli.settings.formats import recognized_format
+from kapre_cli.settings.formats import all_formats
 from kapre_cli.text import Argument, Text, quoted
 
 PARTIAL_SUFFIX = ".partial"  # of the work folder, beside the output
@@ -102,23 +103,27 @@ def _replace(
         raise
 
 
-def remove_output_files(folder: Path, format_: Format) -> list[Path]:
-    """Remove an output in a run's own folder, and empty folders.
+def remove_output_files(folder: Path) -> list[Path]:
+    """Remove an output of any format in a run's own folder, and empty folders.
 
-    Return the other files, which stay. ``format_`` is that of the run, which may not be that of the
-    output.
+    Return the other files, which stay.
     """
-    format_ = recognized_format(folder) or format_
     unexpected: set[Path] | None = None
-    with suppress(OSError, StoredDataError), format_.open(folder) as features:
-        unexpected = {folder / name for name in features.unexpected_files()}
+    formats: list[Format] = []  # of an incomplete output
+    try:
+        with open_features(folder) as features:
+            unexpected = {folder / name for name in features.unexpected_files()}
+    except (OSError, StoredDataError):
+        formats += all_formats(streams=False)
     remaining: list[Path] = []
     for above, _, names in os.walk(folder, topdown=False):
         for name in names:
             path = Path(above, name)
-            if unexpected is None:  # the output is incomplete
+            if unexpected is None:
                 file = path.relative_to(folder).as_posix()
-                is_ours = file in format_.folder_files or format_.is_array_file(file)
+                is_ours = any(
+                    file in one.folder_files or one.is_array_file(file) for one in formats
+                )
             else:
                 is_ours = unexpected.isdisjoint((path, *path.parents))
             if is_ours and not path.is_symlink():

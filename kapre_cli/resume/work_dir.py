@@ -258,7 +258,7 @@ class WorkDir(Resource):
         unexpected: list[Path] = []
         for path in map(self.folder.joinpath, self._own_names):
             if path.is_dir() and not path.is_symlink():
-                unexpected += remove_output_files(path, self._format)
+                unexpected += remove_output_files(path)
             else:
                 path.unlink(missing_ok=True)
         return unexpected
