@@ -254,6 +254,7 @@ NO_OUTPUTS = {
     "empty.h5": "is no output of kapre-extract, and no recording that can be read: the file is",
     "torn.h5": "cannot be read: it is not a complete HDF5 file",
     "cut.wav": "is no output of kapre-extract, and no recording that can be read: the file ends",
+    "samples.raw": "if it is samples without a header, --raw-format names their format",
 }
 
 
@@ -267,6 +268,7 @@ def test_what_is_no_output_fails(name: str, audio: Path, tmp_path: Path, program
     else:
         recorded = (audio / "rate.wav").read_bytes()
         content = {"notes.txt": b"mine", "torn.h5": b"\x89HDF\r\n\x1a\n", "cut.wav": recorded[:30]}
+        content["samples.raw"] = bytes(range(256))
         path.write_bytes(content.get(name, b""))
     for command in (["info", path], ["verify", path], ["compare", path, path]):
         ended = program(*command)

@@ -444,6 +444,17 @@ def test_a_kill_between_the_moves_of_a_pair_is_healed(
     assert (ended.code, "is in the way" in ended.err) == (2, True)
 
 
+def test_a_killed_run_of_another_format_is_cleared(
+    audio: Path, tmp_path: Path, program: Any
+) -> None:
+    output, partial = tmp_path / "out.h5", tmp_path / "out.h5.partial"
+    (partial / "output").mkdir(parents=True)
+    (partial / "lock").write_bytes(MARKER)
+    (partial / "output/a.wav.npy").write_bytes(b"")  # the run was killed while it removed these
+    assert program("melspectrogram", audio, "-o", output, *SMALL).code == 0
+    assert not partial.exists()
+
+
 @pytest.mark.parametrize("n_bytes", [0, 1, len(MARKER) - 1])
 def test_a_kill_before_the_mark_is_whole_stops_no_later_run(
     audio: Path, tmp_path: Path, program: Any, n_bytes: int

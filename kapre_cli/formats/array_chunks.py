@@ -1,6 +1,6 @@
-"""Arrays in chunks along their time axis, so that none need fit in memory; their CRC-32.
+"""Arrays in chunks along their time axis, and their CRC-32.
 
-Chunks are cut along the time axis, which need not be the first one: then each chunk has a part of
+No array need fit in memory. The time axis need not be the first one: then each chunk has a part of
 every row. A checksum is computed of each row and all are joined at the end: nothing is read twice.
 """
 
@@ -34,7 +34,7 @@ class RawChunks:
 
 @dataclass(frozen=True)
 class ArrayChunks:
-    """One input's array as it will be stored, in chunks so that it need not fit in memory.
+    """One input's array as it will be stored, in chunks along the time axis.
 
     Attributes:
         dtype: Little-endian.
@@ -63,7 +63,7 @@ def frame_index(config: LayerConfig, first: int, count: int) -> Index:
 
 
 class ArrayCrc32:
-    """The checksum of an array of ``shape`` whose chunks are added in order along its time axis."""
+    """The CRC-32 of an array whose chunks are added in order along its time axis."""
 
     def __init__(self, shape: tuple[int, ...], time_axis: int, itemsize: int) -> None:
         self._shape = shape
@@ -71,9 +71,7 @@ class ArrayCrc32:
         self._row_bytes = prod(shape[time_axis:]) * itemsize
         self._rows = [0] * prod(shape[:time_axis])
 
-    def through(
-        self, chunks: Iterable[tuple[Any, npt.NDArray[Any]]]
-    ) -> Iterator[tuple[Any, npt.NDArray[Any]]]:
+    def through(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
         """Yield chunks, and their indices, after adding them."""
         for index, values in chunks:
             self.add(values)

@@ -1,4 +1,4 @@
-"""The formats of this package: ``hdf5``, ``npy``, ``npy-directory`` and ``npy-stream``."""
+"""The formats of this package: HDF5, and .npy as a file, a folder and a stream."""
 
 import os
 import re

@@ -58,13 +58,14 @@ class Values(ABC):
         return None
 
     def parts(self) -> Iterator[bytes] | None:
-        """Return all bytes, some megabytes at a time; ``None`` if they are not stored unchanged."""
+        """Return all bytes in parts of some MB; ``None`` if not stored unchanged."""
         return None
 
     def crc32(self, time_axis: int, visit: ChunkVisitor | None = None) -> int:
-        """Read all values, part by part, and return their CRC-32 in C order, little-endian.
+        """Read all values, part by part; return their CRC-32.
 
-        Each part is passed to ``visit`` as it is read, in any shape.
+        It is that of the values in C order, little-endian. Each part is passed to ``visit`` as it
+        is read, in any shape.
         """
         visit = visit or (lambda _values: None)
         parts = self.parts()
@@ -139,7 +140,7 @@ class StoredArray:
 
     @property
     def times(self) -> npt.NDArray[np.float64]:
-        """Seconds from the start of the recording to the centre of each frame, shape (n_time,)."""
+        """Seconds from the recording's start to each frame's centre, shape (n_time,)."""
         frames = np.arange(self.shape[self.axes.index("time")], dtype=np.float64)
         return self.metadata.time_start + frames * self.metadata.time_step
 
@@ -164,7 +165,7 @@ class StoredArray:
         return content is not None and content == other.content()
 
     def content(self) -> bytes | None:
-        """Return all bytes of a small array; ``None`` if it is large or not stored unchanged."""
+        """Return all bytes of a small array; ``None`` if large or stored otherwise."""
         parts = self._values.parts() if prod(self.shape) < _SMALL_VALUES else None
         with self._reading():
             return None if parts is None else b"".join(parts)
@@ -228,11 +229,11 @@ def stored_array(stored: StoredArray, config: LayerConfig) -> ArrayChunks:
 
 
 class Features(Mapping[str, StoredArray], Resource):
-    """The arrays of one output by key, in the order of the inputs: a read-only mapping.
+    """The arrays of one output by key, in the order of the inputs.
 
-    A format derives its reader from this class; its constructor sets the attributes and
-    ``_inputs``, whose keys are those of the output. Returned by
-    :func:`~kapre_cli.open_features`; a context manager, which closes the files.
+    It is a read-only mapping, and a context manager that closes the files. A format derives its
+    reader from this class; its constructor sets the attributes and ``_inputs``, whose keys are
+    those of the output. Returned by :func:`~kapre_cli.open_features`.
 
     Attributes:
         path: The path of the output.
@@ -308,14 +309,14 @@ class Features(Mapping[str, StoredArray], Resource):
         return iter(())
 
     def replaced_arrays(self) -> Iterator[str]:
-        """Yield the names of files that have the name of an array and cannot be that array.
+        """Yield the names of array files that cannot be those this program wrote.
 
         No array is opened. Raise StoredDataError if the metadata is damaged.
         """
         return iter(())
 
     def check_scales(self) -> None:
-        """Compare the dimension scales, which HDF5 alone may have, with the metadata of the arrays.
+        """Compare the dimension scales, if there are any, with the metadata.
 
         Raise StoredDataError if one differs or cannot be read.
         """
@@ -326,7 +327,7 @@ class Features(Mapping[str, StoredArray], Resource):
         emit: Observer = ignore,
         compared: Mapping[str, int] | None = None,
     ) -> None:
-        """Raise StoredDataError unless every array and its metadata are as they were written.
+        """Raise StoredDataError unless all arrays and their metadata are as written.
 
         An array whose values lie where its file was ``compared`` already is not read again.
         """
@@ -334,7 +335,7 @@ class Features(Mapping[str, StoredArray], Resource):
         for key, metadata in written:
             stored = self[key]
             if stored.metadata != metadata:
-                raise StoredDataError(f"the metadata of {quoted(key)} are not those written")
+                raise StoredDataError(f"the metadata of {quoted(key)} is not that written")
             if compared is None or stored.offset is None or compared.get(key) != stored.offset:
                 stored.verify(stored.progress_visitor(emit))
             emit(PhaseInputEnded(metadata.seconds))
@@ -364,7 +365,7 @@ def unknown_key(key: object, keys: Collection[str]) -> str:
 
 
 def unexpected_in_folder(path: Path, files: Collection[str]) -> Iterator[str]:
-    """Yield the paths below a folder of all but ``files`` and the folders that they are in."""
+    """Yield all paths below a folder but ``files`` and the folders they are in."""
     folders = folders_of(files)
     for folder, subfolders, names in os.walk(path):
         above = os.path.relpath(folder, path)

@@ -71,7 +71,7 @@ class FileWindow:
         self.lock = RLock()
 
     def find(self, address: int, n_bytes: int) -> int:
-        """Return where bytes begin in ``data``, read if needed; raise OSError if that fails."""
+        """Return where bytes begin in ``data``; read them, or raise OSError."""
         position = address - self._begin
         if position < 0 or position + n_bytes > len(self.data):
             self.data = b""  # never two buffers in memory
@@ -85,7 +85,7 @@ class FileWindow:
         return 0 <= address <= self._size - n_bytes
 
     def parts(self, address: int, n_bytes: int) -> Iterator[bytes]:
-        """Yield bytes of the file in parts of some MB; raise OSError if the file is shorter."""
+        """Yield bytes of the file, some MB at a time; raise OSError if it is shorter."""
         if n_bytes <= _WINDOW_BYTES:
             with self.lock:
                 position = self.find(address, n_bytes)
@@ -134,7 +134,7 @@ class HeaderReader:
     def learn(
         self, header: DatasetHeader, dtype: np.dtype[Any], shape: tuple[int, ...], offset: int
     ) -> None:
-        """Record a form as known, if a header agrees with what HDF5 has read of the dataset."""
+        """Record a form as known, if the header agrees with what HDF5 has read."""
         agrees = (header.shape, header.offset) == (shape, offset)
         if agrees and self._is_plain(header, dtype) and len(self._types) < _MAX_FORMS:
             self._types[header.form] = dtype
@@ -193,7 +193,7 @@ class HeaderReader:
 
 
 def _axes(data: bytes, body: int, end: int) -> tuple[_Fixed, tuple[int, ...]]:
-    """Return the head of a dataspace and the sizes of its axes, which equal the largest sizes."""
+    """Return the head of a dataspace and the sizes of its axes, which may not grow."""
     rank = data[body + 1]
     first = body + 8
     middle = first + 8 * rank
@@ -210,7 +210,7 @@ def _layout(data: bytes, body: int, end: int) -> tuple[_Fixed, tuple[int, int]]:
 
 
 def _attribute(data: bytes, body: int, end: int) -> tuple[_Fixed, bytes | None]:
-    """Return an attribute without its content, and the content of the attribute ``input``."""
+    """Return an attribute without its content, and the content of ``input``."""
     if not data.startswith(_INPUT, body):
         version, *sizes = _ATTRIBUTE.unpack_from(data, body)
         head = body + _ATTRIBUTE.size + sum(-(-size // 8) * 8 for size in sizes)
@@ -234,9 +234,9 @@ _UNDERSTOOD: dict[int, Callable[[bytes, int, int], tuple[_Fixed, Any]]] = {
 
 
 class PlainValues(Values):
-    """Contiguous values of a file, read without HDF5 unless a part of them is asked for.
+    """Contiguous values of a file, read without HDF5 if all are asked for.
 
-    ``open_dataset`` returns an array-like that HDF5 reads.
+    ``open_dataset`` returns an array-like that HDF5 reads, for a part of them.
     """
 
     def __init__(

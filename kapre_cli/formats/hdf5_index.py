@@ -1,8 +1,9 @@
-"""The index of an HDF5 output: the metadata of all inputs, without a walk through the file.
+"""The index of an HDF5 output: the metadata of all inputs.
 
-``/index`` is a table of numbers with a row for each input. Texts are stored beside it, so that one
-long path makes no other row longer: ``/keys``, ``/sources`` and ``/notes`` are the bytes of all
-keys, sources and notes in the order of the rows, each followed by a NUL, which none of them has.
+It is read without a walk through the file. ``/index`` is a table of numbers with a row for each
+input. Texts are stored beside it, so that one long path makes no other row longer: ``/keys``,
+``/sources`` and ``/notes`` are the bytes of all keys, sources and notes in the order of the rows,
+each followed by a NUL, which none of them has.
 """
 
 import math

@@ -1,7 +1,7 @@
-"""Open objects of an HDF5 file, and read their values, only once they are known to be harmless.
+"""Open objects of an HDF5 file, and read their values, if they are harmless.
 
-HDF5 would follow links and storage into other files, load libraries for filters it does not know,
-decompress a chunk to any size, and never return from a damaged string of variable length.
+HDF5 alone would follow links and storage into other files, load libraries for filters it does not
+know, decompress a chunk to any size, and never return from a damaged string of variable length.
 """
 
 import zlib
@@ -19,7 +19,7 @@ from h5py import h5a, h5d, h5g, h5l, h5o, h5s, h5t, h5z
 
 from kapre_cli.errors import StoredArrayError, StoredDataError
 from kapre_cli.formats.array_chunks import RawChunks
-from kapre_cli.formats.features import BLOCK_VALUES, ChunkVisitor, Values
+from kapre_cli.formats.features import BLOCK_VALUES, Values
 from kapre_cli.formats.validation import MAX_METADATA_BYTES
 from kapre_cli.text import quoted
 
@@ -54,7 +54,7 @@ _PART_BYTES = 4 * BLOCK_VALUES
 
 @contextmanager
 def wrap_hdf5_errors(what: str = "", *, key: str | None = None) -> Iterator[None]:
-    """Turn all errors of h5py for a damaged file, or for one array, into a StoredDataError."""
+    """Turn all errors of h5py into a StoredDataError, of a file or of one array."""
     try:
         yield
     except StoredDataError:
@@ -155,7 +155,7 @@ def packing_of(dataset: Any) -> tuple[Any, ...] | None:
 
 
 class Hdf5Values(Values):
-    """The values of one dataset; raise StoredDataError unless they are floating-point numbers."""
+    """The floating-point values of one dataset; raise StoredDataError for others."""
 
     def __init__(self, key: str, dataset: Any) -> None:
         kind = dataset.get_type()
@@ -173,14 +173,10 @@ class Hdf5Values(Values):
         self._check_chunk_sizes(_ranges_of(index, self.shape))
         return np.asarray(h5py.Dataset(self._dataset)[index])
 
-    def crc32(self, time_axis: int, visit: ChunkVisitor | None = None) -> int:
-        """Return the values' CRC-32 in C order, read along the time axis as they were written."""
-        self._check_chunk_sizes([range(size) for size in self.shape])
-        return super().crc32(time_axis, visit)
-
     def blocks(self, time_axis: int) -> Iterator[npt.NDArray[Any]]:
         """Yield all values in blocks along the time axis."""
         if prod(self.shape) <= BLOCK_VALUES:
+            self._check_chunk_sizes([range(size) for size in self.shape])
             values = np.empty(self.shape, self.dtype)
             self._dataset.read(h5s.ALL, h5s.ALL, values)  # five times as fast for small arrays
             yield values

@@ -46,7 +46,7 @@ _MEMBERS = {FEATURES, INDEX, KEYS, *TEXTS}
 
 
 class Hdf5Features(Features):
-    """The arrays of one HDF5 file; raise StoredDataError if it is damaged or not an output."""
+    """The arrays of one HDF5 file; raise StoredDataError if it is no valid output."""
 
     format = "hdf5"
 
@@ -80,7 +80,6 @@ class Hdf5Features(Features):
 
     def open_array(self, key: str) -> StoredArray:
         """Return the array of a key, without HDF5 where the form of its header is known."""
-        """Return the array of a key, without HDF5 where the form of its header is known."""
         found = self._read_known(self._index.rows[key]) if self._headers.knows_any else None
         if found is None:
             return self._read(key)
@@ -100,7 +99,7 @@ class Hdf5Features(Features):
             return self._ahead[row]
 
     def _read_ahead(self, first: int, count: int) -> Iterator[_Known | None]:
-        """Yield headers and metadata of arrays; each step is done for all: that is quicker."""
+        """Yield headers and metadata of arrays; doing each step for all is quicker."""
         addresses = [self._address(key) for key in self._index.keys[first : first + count]]
         headers = [None if one is None else self._headers.known(one) for one in addresses]
         rows = list(self._index.rows_of(first, count))

@@ -1,4 +1,4 @@
-"""Dimension scales: coordinates in seconds, Hz and the like, for programs that read HDF5 as netCDF.
+"""Dimension scales: coordinates for programs that read HDF5 as netCDF.
 
 A scale is a dataset of the coordinates along one axis. Axes of equal coordinates share one, and the
 attribute ``DIMENSION_LIST`` of an array refers to those of its axes. Scales lie in the root group:
@@ -40,9 +40,10 @@ _REFERENCE_LIST = h5py.vlen_dtype(h5py.ref_dtype)
 
 
 class Scale(NamedTuple):
-    """The ``n`` coordinates of an axis: the times of frames in seconds, or the numbers of channels.
+    """The ``n`` coordinates of an axis: times of frames, or numbers of channels.
 
-    The first time is ``start``, the next one is ``step`` later. ``numbers`` are channels, from 0.
+    Times are in seconds. The first time is ``start``, the next one is ``step`` later. ``numbers``
+    are channels, from 0.
     """
 
     axis: str
@@ -65,9 +66,10 @@ class Scale(NamedTuple):
 
 
 class ScaleNames:
-    """The scales of time and channels and their names: ``time``, ``time_2``, ``channel``, ...
+    """The scales of time and channels, and their names.
 
-    They are in the order of the inputs that need them first.
+    These are ``time``, ``time_2``, ``channel`` and so on, in the order of the inputs that need them
+    first.
     """
 
     def __init__(self, root: OutputMetadata) -> None:

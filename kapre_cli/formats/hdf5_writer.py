@@ -34,7 +34,7 @@ _GZIP_LEVEL = 4
 
 
 class _Errors(wrap_os_errors):
-    """Turns an error of HDF5, or the disk's first error before it, into one that names the file."""
+    """Turns an error of HDF5, or the disk's error before it, into an OutputError."""
 
     def __init__(self, path: Path, target: Hdf5Target) -> None:
         super().__init__(path)
@@ -48,7 +48,7 @@ class _Errors(wrap_os_errors):
 
 
 class Hdf5Writer(FeatureWriter):
-    """Writes ``/features/<key>`` for every input, the coordinate and the index of all inputs.
+    """Writes one HDF5 file: ``/features/<key>``, the coordinate and the index.
 
     The coordinate is ``/frequency``, or has the name that another layer gives it. If the metadata
     of the output says so, it writes the arrays' dimension scales too.
@@ -89,7 +89,7 @@ class Hdf5Writer(FeatureWriter):
         self._scalar = h5py.h5s.create(h5py.h5s.SCALAR)
 
     def copy(self, stored: StoredArray) -> InputMetadata:
-        """Store an array of another output and its metadata, unchanged; return the metadata."""
+        """Store an array of another output, unchanged; return its metadata."""
         content = stored.content() if self._compression == "none" else None
         if content is None:
             return super().copy(stored)

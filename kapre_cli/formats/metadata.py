@@ -87,7 +87,7 @@ class InputMetadata(NamedTuple):
         return self._replace(reference=reference, reference_db=in_db)
 
     def is_floored(self, layer: LayerConfig) -> bool:
-        """Whether ``amin`` leaves the array less than the 80 dB of range that decibels have."""
+        """Whether ``amin`` leaves the array less than the full range of decibels."""
         is_silent = self.n_silent_channels >= self.n_channels
         return self.reference is not None and layer.is_floored(self.reference, is_silent=is_silent)
 

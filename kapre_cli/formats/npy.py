@@ -1,4 +1,4 @@
-"""Outputs of .npy files: one array, a folder of them that mirrors the keys, a stream."""
+"""Outputs of .npy files: one array, a folder that mirrors the keys, a stream."""
 
 import os
 import stat
@@ -106,7 +106,7 @@ class NpyWriter(FeatureWriter):
 
 
 def root_dict(root: OutputMetadata, coordinate: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """Return the root metadata with the coordinates, which have no dataset in this format."""
+    """Return the root metadata with the coordinates, as the JSON file has them."""
     return root.to_dict() | {root.layer.coordinate.name: coordinate.tolist()}
 
 
@@ -181,7 +181,7 @@ class _NpyFeatures(Features):
 
     @abstractmethod
     def _file_of(self, key: str) -> Path:
-        """Return the .npy file of a key; raise StoredDataError if it leads out of the output."""
+        """Return a key's .npy file; raise StoredDataError if it is outside the output."""
 
     def open_array(self, key: str) -> StoredArray:
         file = self._file_of(key)
@@ -318,7 +318,7 @@ def _header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines of a file; reject any that is longer than an input's metadata can be."""
+    """Yield the lines of a file; reject one that is longer than metadata can be."""
     with open_plain(path) as file:
         while line := file.readline(MAX_METADATA_BYTES):
             if not line.endswith(b"\n"):
@@ -364,9 +364,10 @@ def _numbers(name: str, values: Any) -> npt.NDArray[np.float64]:
 
 
 def write_array(descriptor: int, array: ArrayChunks) -> None:
-    """Write an array in C order, for any order of its axes, to a descriptor that cannot seek.
+    """Write an array to a descriptor that cannot seek.
 
-    Raise BrokenPipeError if nobody reads it, OutputError if it cannot be written.
+    It is written in C order, for any order of its axes. Raise BrokenPipeError if nobody reads it,
+    OutputError if it cannot be written.
     """
     write = partial(write_all, descriptor, name="standard output")
     if array.time_axis == 0:

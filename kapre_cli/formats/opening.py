@@ -1,7 +1,7 @@
 """Open outputs: the same mapping from key to array for every format.
 
-A file is data. Nothing in it can make this module import, run or build anything but the two
-layers with arguments in range; it follows no link out of the file and loads no pickle.
+A file is data. Nothing in it can make this module import, run or build anything but an installed
+layer with arguments in range; it follows no link out of the file and loads no pickle.
 """
 
 import os
@@ -16,7 +16,7 @@ from kapre_cli.formats.npy_names import ROOT_NAME
 from kapre_cli.formats.validation import check_buildable
 from kapre_cli.formats.writer import FeatureWriter
 from kapre_cli.settings.formats import FORMATS, recognized_format
-from kapre_cli.text import counted, quoted
+from kapre_cli.text import Text, counted, quoted
 
 if TYPE_CHECKING:
     from kapre_cli.time_frequency import Spectrogram
@@ -81,10 +81,8 @@ def _not_an_output(path: Path) -> StoredDataError:
     try:
         header = read_header(str(path))
     except AudioReadError as error:
-        return StoredDataError(
-            f"{quoted(path)} is no output of kapre-extract, and no recording that can be read: "
-            f"{error}"
-        )
+        cause = "is no output of kapre-extract, and no recording that can be read: "
+        return StoredDataError(Text(f"{quoted(path)} {cause}", error))
     channels = counted(header.n_channels, "channel")
     return NotAnOutputError(
         f"{quoted(path)} is a recording ({header.kind}, {header.sr:,} Hz, {channels}), not an "
@@ -105,7 +103,7 @@ def is_output(path: Path) -> bool:
 
 
 def check_written(writer: FeatureWriter, emit: Observer) -> None:
-    """Read an output back, all metadata and arrays; raise OutputError if anything differs.
+    """Read an output back; raise OutputError if metadata or an array differs.
 
     Libraries and disks may lose writes without an error. Arrays that the writer has read back while
     others were written are not read again.

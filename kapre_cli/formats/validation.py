@@ -1,4 +1,4 @@
-"""Validate stored metadata: only values that this program could have written are accepted.
+"""Validate stored metadata: values that this program cannot write are rejected.
 
 Files come from other people and from broken disks. Each check here is of a value that has been
 read; the reader of each format limits how much is read, and of what type.
@@ -19,7 +19,7 @@ import numpy.typing as npt
 from kapre_cli.errors import StoredArrayError, StoredDataError
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.settings import LayerConfig
-from kapre_cli.settings.checks import MAX_CHANNELS, MAX_PATH_BYTES, MAX_SR
+from kapre_cli.settings.checks import INT64, MAX_CHANNELS, MAX_PATH_BYTES, MAX_SR
 from kapre_cli.settings.layers import MAX_WEIGHTS
 from kapre_cli.text import quoted
 
@@ -31,18 +31,15 @@ _MAX_JSON_PARTS = MAX_METADATA_BYTES
 _MAX_JSON_VALUES = 2**21 + MAX_METADATA_BYTES
 
 _MAX_FLOAT32 = float(np.finfo(np.float32).max)
-_INT64 = (-(2**63), 2**63 - 1)
 _RANGES = {
-    **{
-        name: _INT64 for name, kind in InputMetadata.__annotations__.items() if kind in (int, float)
-    },
+    **{name: INT64 for name, kind in InputMetadata.__annotations__.items() if kind in (int, float)},
     "sr": (1, MAX_SR),
     "source_sr": (1, MAX_SR),
-    "n_samples": (1, _INT64[1]),
+    "n_samples": (1, INT64[1]),
     "n_channels": (1, MAX_CHANNELS),
-    "source_size": (0, _INT64[1]),
-    "n_non_finite": (0, _INT64[1]),
-    "n_silent_channels": (0, _INT64[1]),
+    "source_size": (0, INT64[1]),
+    "n_non_finite": (0, INT64[1]),
+    "n_silent_channels": (0, INT64[1]),
     "crc32": (0, 2**32 - 1),
 }
 
@@ -79,7 +76,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _int64(digits: str) -> int:
     # The time of parsing integers is quadratic.
-    if len(digits) > 20 or not _INT64[0] <= int(digits) <= _INT64[1]:
+    if len(digits) > 20 or not INT64[0] <= int(digits) <= INT64[1]:
         _reject_number(digits)
     return int(digits)
 
@@ -104,7 +101,7 @@ _DECODER = json.JSONDecoder(
 
 
 def validated_key(key: Any) -> str:
-    """Return a key; raise StoredDataError if it is not UTF-8, too long, or leaves the output."""
+    """Return a key; raise StoredDataError unless it is UTF-8 and a path in the output."""
     if not isinstance(key, str):
         raise StoredDataError(f"{quoted(key)} is no key")
     if _ESCAPING_KEY.search(key):
@@ -137,7 +134,7 @@ def validated_root(stored: Any) -> OutputMetadata:
 
 
 def within_range(metadata: InputMetadata, root: OutputMetadata) -> InputMetadata:
-    """Return metadata of the right types; raise StoredDataError if a value is out of range."""
+    """Return metadata; raise StoredDataError if a value is out of range."""
     for name, (lowest, highest) in _RANGES.items():
         value = getattr(metadata, name)
         if not lowest <= value <= highest:  # NaN is not
@@ -169,7 +166,7 @@ def _check_reference(metadata: InputMetadata, config: LayerConfig) -> None:
 
 
 def validated_coordinate(values: npt.NDArray[Any], root: OutputMetadata) -> npt.NDArray[np.float64]:
-    """Return the coordinates of features; raise StoredDataError if they are not the layer's."""
+    """Return coordinates; raise StoredDataError if they are not the layer's."""
     expected = root.layer.feature_positions(root.audio.sr).values
     if values.shape != expected.shape or not np.allclose(values, expected, rtol=1e-9, atol=0):
         raise StoredDataError(f"its `{root.layer.coordinate.name}` is not that of its layer")

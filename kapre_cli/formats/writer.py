@@ -31,9 +31,9 @@ _Written = tuple[str, ByteRange, int | None]  # key, bytes and CRC-32
 
 
 class ReadBack(Resource):
-    """Compares arrays with their checksums, in a thread, as soon as they have been written.
+    """Compares written arrays with their checksums, in a thread.
 
-    ``compared`` holds, by key, the position in the file of each array that was found correct.
+    ``compared`` has, by key, the position in the file of each array that was found correct.
     """
 
     def __init__(self) -> None:
@@ -158,7 +158,7 @@ class FeatureWriter(Resource):
             self.read_back.add(key, stored, metadata.crc32)
 
     def copy(self, stored: StoredArray) -> InputMetadata:
-        """Store an array of another output and its metadata, unchanged; return the metadata.
+        """Store an array of another output, unchanged; return its metadata.
 
         Raise StoredDataError if the array is damaged, OutputError if it cannot be written.
         """
@@ -171,7 +171,10 @@ class FeatureWriter(Resource):
     def store_array(
         self, key: str, array: ArrayChunks, chunks: Iterator[Chunk]
     ) -> ByteRange | None:
-        """Write all chunks; return where the bytes are, ``None`` if they are compressed."""
+        """Write all chunks; return where the bytes are.
+
+        Return ``None`` if they are compressed or not contiguous.
+        """
 
     @abstractmethod
     def store_metadata(self, key: str, metadata: InputMetadata) -> None:

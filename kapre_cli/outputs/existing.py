@@ -1,4 +1,4 @@
-"""Check what exists at the path of an output: only what this program made is replaced.
+"""Check an existing output: only what this program made is replaced.
 
 Publishing checks that once more, see ``publishing``.
 """
@@ -29,7 +29,7 @@ _OTHER_KINDS = {
 
 
 class Stamp(NamedTuple):
-    """Kind, size and time of change, by which an unchanged file or folder is recognized.
+    """Kind, size and time of change, the same as long as nothing was changed.
 
     For a folder they are those of a file that every change by this program replaces.
     """
@@ -40,16 +40,16 @@ class Stamp(NamedTuple):
 
 
 class Existing(NamedTuple):
-    """The stamps of an output and its companion when the run checked; ``None`` if missing."""
+    """The stamps of an output and its companion as checked; ``None`` if missing."""
 
     output: Stamp | None = None
     companion: Stamp | None = None
 
 
 def stamp_of(path: Path, format_: Format | None = None) -> Stamp | None:
-    """Return the stamp of ``path``, links not followed; ``None`` if nothing exists there.
+    """Return the stamp of ``path``; ``None`` if nothing exists there.
 
-    ``format_`` is that of a folder.
+    Links are not followed. ``format_`` is that of a folder.
     """
     status = _status(path)
     if status is None:
@@ -69,7 +69,7 @@ def _status(path: Path) -> os.stat_result | None:
 
 
 def existing_output(output: OutputSettings, *, resumable: bool = True) -> Existing:
-    """Return the stamps of an existing output; raise UsageError if it may not be replaced.
+    """Return an output's stamps; raise UsageError if it may not be replaced.
 
     The message names ``resume`` if the output is ``resumable`` by the command.
     """
@@ -204,7 +204,7 @@ def _check_pair(path: Path, companion: Path, format_: Format) -> None:
 
 
 def _check_no_unexpected_files(path: Path) -> None:
-    """Reject a file with unexpected objects in it; a damaged one counts as having none."""
+    """Reject a file with unexpected objects; a damaged one counts as having none."""
     unexpected = None
     with suppress(FileNotFoundError):
         now = os.stat(path)
@@ -219,7 +219,7 @@ def _check_no_unexpected_files(path: Path) -> None:
 
 @lru_cache(maxsize=4)
 def _first_unexpected(path: Path, _state: tuple[int, ...]) -> str | None:
-    """Return the name of an unexpected object; the cache saves a second search of the file."""
+    """Return an unexpected object's name; the cache saves a second search."""
     try:
         with open_features(path) as features:
             return next(features.unexpected_files(), None)

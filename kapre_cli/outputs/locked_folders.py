@@ -172,7 +172,7 @@ class RunLock:
             os.close(fd)
 
     def _ended_owner(self, name: str) -> bytes | None:
-        """Return a file's content if its process has ended; ``None`` if the file is missing.
+        """Return a file's content if its process has ended; ``None`` if it is missing.
 
         Raise UsageError if the process may be running.
         """

@@ -1,9 +1,9 @@
-"""Move a finished output into place: atomically, and without losing another program's file.
+"""Move a finished output into place, atomically.
 
-Only an output that the run has checked, under its lock, is replaced. Where the system can swap two
-names in one step, the old output is compared with its stamp after the swap, and swapped back if it
-differs; elsewhere it is moved aside and compared. A replaced output stays in the run's own folder,
-and is removed with it.
+No file of another program is lost. Only an output that the run has checked, under its lock, is
+replaced. Where the system can swap two names in one step, the old output is compared with its stamp
+after the swap, and swapped back if it differs; elsewhere it is moved aside and compared. A replaced
+output stays in the run's own folder, and is removed with it.
 """
 
 import os
@@ -13,10 +13,11 @@ from functools import partial
 from pathlib import Path
 
 from kapre_cli.errors import OutputError, StoredDataError, UsageError
+from kapre_cli.formats.opening import open_features
 from kapre_cli.osutil import exchange, rename_to_new
 from kapre_cli.outputs.existing import Existing, Stamp, check_unmixed, is_occupied, stamp_of
 from kapre_cli.settings import Format
-from kapre_cli.settings.formats import recognized_format
+from kapre_cli.settings.formats import all_formats
 from kapre_cli.text import Argument, Text, quoted
 
 PARTIAL_SUFFIX = ".partial"  # of the work folder, beside the output
@@ -33,23 +34,24 @@ def publish(
     remedy: Text = OF_ANOTHER_FILE,
     format_: Format | None = None,
 ) -> None:
-    """Move a finished file, or a finished folder of ``format_``, from ``made`` to ``target``.
+    """Move a finished file or folder from ``made`` to ``target``.
 
-    The older output is checked twice, the second time where no other program finds it any more. It
-    may be at ``made`` or at ``replaced`` afterwards, which are on the same file system. Raise
-    OutputError, with the ``remedy``, if its stamp is not ``expected`` (``None``: there is none), or
-    it or ``made`` has an unexpected file; nothing is moved then.
+    ``format_`` is that of an output. The older output is checked twice, the second time where no
+    other program finds it any more. It may be at ``made`` or at ``replaced`` afterwards, which are
+    on the same file system. Raise OutputError, with the ``remedy``, if its stamp is not
+    ``expected`` (``None``: there is none), or it or ``made`` has an unexpected file; nothing is
+    moved then.
     """
-    is_folder = format_ is not None and format_.is_folder
-    if format_ is not None and is_folder:
-        with format_.open(made) as features:
+    folder_format = format_ if format_ is not None and format_.is_folder else None
+    if folder_format is not None:
+        with folder_format.open(made) as features:
             for name in features.unexpected_files():
                 file = f"{quoted(made / name)} was not made by this program; move it away, and "
                 raise OutputError(Text(file, *_RESUME))
     if not os.path.lexists(target):
         _move_to_new(made, target, remedy)
         return
-    check_old = partial(_check_old, target, expected, remedy, format_ if is_folder else None)
+    check_old = partial(_check_old, target, expected, remedy, folder_format)
     check_old(target)
     if not exchange(made, target):
         _replace([(target, replaced, check_old)], [(made, target)], remedy)
@@ -64,7 +66,7 @@ def publish(
 def publish_pair(
     made: Sequence[Path], target: Sequence[Path], replaced: Sequence[Path], expected: Existing
 ) -> None:
-    """Move two files, an output and its companion, to their places, as :func:`publish` does.
+    """Move an output and its companion to their places, as :func:`publish` does.
 
     At no moment is an output beside the companion of another.
     """
@@ -101,22 +103,27 @@ def _replace(
         raise
 
 
-def remove_output_files(folder: Path, format_: Format) -> list[Path]:
-    """Remove an output in a run's own folder, and empty folders; return other files, which stay.
+def remove_output_files(folder: Path) -> list[Path]:
+    """Remove an output of any format in a run's own folder, and empty folders.
 
-    ``format_`` is that of the run, which may not be that of the output.
+    Return the other files, which stay.
     """
-    format_ = recognized_format(folder) or format_
     unexpected: set[Path] | None = None
-    with suppress(OSError, StoredDataError), format_.open(folder) as features:
-        unexpected = {folder / name for name in features.unexpected_files()}
+    formats: list[Format] = []  # of an incomplete output
+    try:
+        with open_features(folder) as features:
+            unexpected = {folder / name for name in features.unexpected_files()}
+    except (OSError, StoredDataError):
+        formats += all_formats(streams=False)
     remaining: list[Path] = []
     for above, _, names in os.walk(folder, topdown=False):
         for name in names:
             path = Path(above, name)
-            if unexpected is None:  # the output is incomplete
+            if unexpected is None:
                 file = path.relative_to(folder).as_posix()
-                is_ours = file in format_.folder_files or format_.is_array_file(file)
+                is_ours = any(
+                    file in one.folder_files or one.is_array_file(file) for one in formats
+                )
             else:
                 is_ours = unexpected.isdisjoint((path, *path.parents))
             if is_ours and not path.is_symlink():

@@ -1,4 +1,4 @@
-"""Validate the path of an output, and the names of files in it, before any work is done.
+"""Validate the path of an output and the names of its files before any work.
 
 Some file systems treat ``A.wav`` and ``a.wav`` as one name, or two spellings of one accented
 letter, or drop dots and spaces at the end of a name. Each has tables of its own for that: so names
@@ -82,9 +82,10 @@ class OutputPathValidator:
         self._folders: dict[str | bytes, Source] = {}  # by ``folded``: one input in the folder
 
     def validate(self, source: Source) -> None:
-        """Raise UsageError for the output, the report, or an input in the work folder.
+        """Accept an input, or raise UsageError.
 
-        An input may not collide with one that was accepted before either.
+        It may not be the output or the report, lie in the work folder, or collide with an input
+        that was accepted before.
         """
         if self._report is not None:
             check_not_an_input("report", self._report, [source])
@@ -170,7 +171,7 @@ def _check_file_names(path: Path, format_: Format, sources: Sequence[Source]) ->
 
 
 def check_collisions(parent: Path, files: Mapping[str, str]) -> None:
-    """Raise UsageError if two files have one name for the file system, or it rejects a name.
+    """Raise UsageError for names that collide or that the file system rejects.
 
     Doubtful names are tried out in a temporary folder below ``parent``. Raise OutputError if that
     cannot be made. ``files`` has the source of each file, such as an input's path, by the file's
@@ -240,7 +241,7 @@ def folded(path: str) -> str:
 
 
 def _same_file(folder: Path, made: Iterable[str], file: str) -> str:
-    """Return the one of the files ``made`` in ``folder`` that ``file`` or its folder is."""
+    """Return the file of ``made`` in ``folder`` that ``file`` or its folder is."""
     paths = [folder / file, *(folder / parent for parent in PurePosixPath(file).parents)]
     return next(
         other

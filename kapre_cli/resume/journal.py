@@ -1,4 +1,4 @@
-"""A worker's journal: its finished blocks, appended to a file and synced during the run.
+"""A worker's journal: a file of its finished blocks, synced during the run.
 
 The blocks of an input may be in any order and in several journals, linear and in float32. Decibels,
 axis order and stored type are applied when the output is assembled.
@@ -74,7 +74,7 @@ class BlockEntry(NamedTuple):
 
 
 class Journal(Resource):
-    """An append-only file of computed blocks; raise OutputError if it cannot be opened.
+    """An append-only file of computed blocks; raise OutputError if opening fails.
 
     The file ``path`` is missing or empty, and no link. Finished work is synced to the disk within
     ``seconds_at_risk``; with ``None`` it never is, since nothing resumes the run.
@@ -124,7 +124,7 @@ class Journal(Resource):
         return BlockEntry(first_frame, shape, peak, position, crc, self.path.name)
 
     def done(self, key: str, state: int, metadata: InputMetadata) -> None:
-        """Record that all blocks of an input are computed; raise OutputError if that fails."""
+        """Record that an input's blocks are complete; raise OutputError if that fails."""
         self._append({"done": key, "of": state, "metadata": metadata.to_dict()})
 
     def _append(
@@ -201,7 +201,7 @@ class Journal(Resource):
 
 
 def _open_empty(path: Path) -> int:
-    """Return a descriptor of an empty journal; reject a file that somebody else has made."""
+    """Return a descriptor of an empty journal; reject a file of somebody else."""
     fd = open_or_create(path)
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or status.st_size:
@@ -221,11 +221,12 @@ def peak_of(values: Frames) -> float:
 
 
 def input_state(source: Source, metadata: InputMetadata, non_finite: str) -> int:
-    """Return the state of an opened input's file: blocks of one state may be reused, no others.
+    """Return the state of an opened input's file.
 
-    Settings are compared for the run as a whole (:func:`.previous_run.differences`) and whole
-    arrays by :class:`kapre_cli.extract.reuse.ReusePolicy`. Raise AudioReadError if the file's bytes
-    cannot be read.
+    Blocks of this state may be reused, no others. Settings are compared for the run as a whole
+    (:func:`.previous_run.differences`) and whole arrays by
+    :class:`kapre_cli.extract.reuse.ReusePolicy`. Raise AudioReadError if the file's bytes cannot be
+    read.
     """
     is_identified = is_identified_by_mtime(source, metadata.source_mtime_ns)
     return identity(metadata, non_finite, "" if is_identified else sha256_of(source.file))
@@ -241,10 +242,11 @@ def is_identified_by_mtime(source: Source, mtime_ns: int) -> bool:
 
 
 def identity(metadata: InputMetadata, non_finite: str, content: str = "") -> int:
-    """Return a checksum of all that may change between runs and that an input's blocks depend on.
+    """Return a checksum of what an input's blocks depend on.
 
-    Metadata that is known only after all of the file is read does not count. ``content`` is the
-    SHA-256 of its bytes, where path and time do not distinguish its states.
+    It covers all that may change between runs. Metadata that is known only after all of the file is
+    read does not count. ``content`` is the SHA-256 of its bytes, where path and time do not
+    distinguish its states.
     """
     opened = metadata._replace(n_non_finite=0, n_silent_channels=0, sha256="", crc32=0)
     values = (*opened, non_finite, content) if content else (*opened, non_finite)

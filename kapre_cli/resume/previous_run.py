@@ -53,7 +53,7 @@ class JournalEntry:
 
 @dataclass
 class JournalState:
-    """The content of journals: the stored root metadata of each, and the inputs by key."""
+    """The content of journals: the root metadata of each, and the inputs by key."""
 
     roots: list[Any] = field(default_factory=list)
     inputs: dict[str, JournalEntry] = field(default_factory=dict)
@@ -70,7 +70,10 @@ class JournalState:
 
 
 def replay(journals: Journals, *names: str) -> JournalState:
-    """Return the content of the journals ``names``, or of all; raise OutputError if that fails."""
+    """Return the content of the journals ``names``, or of all.
+
+    Raise OutputError if one cannot be read.
+    """
     found = JournalState()
     for name in names or journals.names:
         # A description that cannot be understood was not written by this version: the rest of the
@@ -94,10 +97,10 @@ def _records(file: BinaryIO, name: str) -> Iterator[tuple[dict[str, Any], BlockE
     """Yield each valid record's description, and its block if that is undamaged."""
     size = os.fstat(file.fileno()).st_size
     while len(head := file.read(HEAD.size)) == HEAD.size:
-        magic, n_described, n_values, described_crc, values_crc = HEAD.unpack(head)
+        magic, n_described, n_bytes, described_crc, values_crc = HEAD.unpack(head)
         position = file.tell() + n_described
-        is_too_large = max(n_described * 2**8, n_values) > _MAX_BLOCK_BYTES
-        if magic != MAGIC or is_too_large or position + n_values > size:
+        is_too_large = max(n_described * 2**8, n_bytes) > _MAX_BLOCK_BYTES
+        if magic != MAGIC or is_too_large or position + n_bytes > size:
             return
         described = file.read(n_described)
         if crc32(described) != described_crc:
@@ -106,21 +109,21 @@ def _records(file: BinaryIO, name: str) -> Iterator[tuple[dict[str, Any], BlockE
         if not isinstance(description, dict):
             return
         block = None
-        if n_values:
-            block = _block(file, description, n_values, values_crc, position, name)
-            file.seek(position + n_values)
+        if n_bytes:
+            block = _block(file, description, n_bytes, values_crc, position, name)
+            file.seek(position + n_bytes)
         yield description, block
 
 
 def _block(
-    file: BinaryIO, description: dict[str, Any], n_values: int, crc: int, position: int, name: str
+    file: BinaryIO, description: dict[str, Any], n_bytes: int, crc: int, position: int, name: str
 ) -> BlockEntry | None:
     n_channels, n_frames, n_features = map(_count, description["shape"])
-    if 4 * n_channels * n_frames * n_features != n_values:
+    if 4 * n_channels * n_frames * n_features != n_bytes:
         return None
     # In chunks: a file may be far larger than the memory, or be all holes.
     found_crc, peak = 0, 0.0
-    for first, count in spans(n_values // 4, _CHUNK_VALUES):
+    for first, count in spans(n_bytes // 4, _CHUNK_VALUES):
         values = np.empty(count, "<f4")
         if read_into(file.fileno(), values.data.cast("B"), position + 4 * first) != values.nbytes:
             return None
@@ -189,8 +192,8 @@ class PreviousRun(Resource):
         except (StoredDataError, IndexError) as error:
             found = [str(error)]
         if found:
-            work = f"{quoted(work_dir.folder)} holds the work of a run"
-            self._check_replaceable(f"{work} with other settings", found)
+            cause = f"{quoted(work_dir.folder)} holds the work of a run with other settings"
+            self._check_replaceable(cause, found)
         return not found
 
     def _finished(self) -> Features | None:
@@ -240,7 +243,7 @@ def check_no_kept_work(work_dir: WorkDir, replayed: JournalState, output: Output
 
 
 def differences(stored: OutputMetadata, wanted: OutputMetadata) -> list[str]:
-    """Return the settings in which two runs differ whose results could not share one output.
+    """Return the settings whose difference keeps two runs from sharing an output.
 
     Versions of libraries do not count, nor do settings that merely let more inputs pass.
     """

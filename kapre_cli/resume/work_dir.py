@@ -43,7 +43,7 @@ from kapre_cli.outputs.publishing import (
 from kapre_cli.resume.journal import BlockEntry, Frames
 from kapre_cli.settings import Format, OutputSettings
 from kapre_cli.settings.formats import built_in_formats
-from kapre_cli.text import quoted
+from kapre_cli.text import Argument, Text, quoted
 
 _STAGING = "output"
 _REPLACED = "replaced"
@@ -78,7 +78,7 @@ class Journals(Resource):
         return [*self._fds]
 
     def create(self) -> Path:
-        """Create an empty journal, return its path; raise OutputError if its name is taken."""
+        """Create an empty journal, return its path; raise OutputError if it exists."""
         self._last += 1
         path = self.folder / f"journal-{self._last}"
         with wrap_os_errors(path):
@@ -102,10 +102,9 @@ class Journals(Resource):
         with wrap_os_errors(path, "read back"):
             n_read = read_into(self._fds[entry.journal], block.data.cast("B"), entry.position)
         if n_read != block.nbytes or crc32(block.data) != entry.crc32:
-            raise StoredDataError(
-                f"{quoted(path)} does not hold what was written to it, so its disk may be faulty; "
-                "resume the run to recompute what was lost"
-            )
+            cause = "does not hold what was written to it, so its disk may be faulty; "
+            remedy = (Argument("resume", True), " recomputes what was lost")
+            raise StoredDataError(Text(f"{quoted(path)} {cause}", *remedy))
         return block
 
     def sync(self) -> None:
@@ -143,7 +142,7 @@ def _number(name: str) -> int:
 
 
 class WorkDir(Resource):
-    """The folder ``<output>.partial``, beside the output, that belongs to one run at a time.
+    """The folder ``<output>.partial`` beside the output, of one run at a time.
 
     The journals in it outlive a run that does not finish, so that another can resume it; they are
     removed with the folder once the output is published. A folder of that name that this program
@@ -259,7 +258,7 @@ class WorkDir(Resource):
         unexpected: list[Path] = []
         for path in map(self.folder.joinpath, self._own_names):
             if path.is_dir() and not path.is_symlink():
-                unexpected += remove_output_files(path, self._format)
+                unexpected += remove_output_files(path)
             else:
                 path.unlink(missing_ok=True)
         return unexpected
