@@ -33,6 +33,7 @@ from kapre_cli.inspect.compare import EXACT, deviation_text, difference
 from kapre_cli.outputs.locked_folders import scratch_folder
 from kapre_cli.run_result import RunResult
 from kapre_cli.settings import ExtractionSettings, OutputSettings
+from kapre_cli.settings.formats import format_of
 from kapre_cli.settings.layers import DECIBEL_TOLERANCE
 from kapre_cli.text import Text, quoted
 
@@ -242,6 +243,6 @@ class Recomputation:
             layer=root.layer,
             # Inputs that an earlier run has read may be longer than the last one allowed.
             audio=replace(root.audio, max_samples=None),
-            output=OutputSettings(path=path, format="npy-directory", dtype=root.dtype),
+            output=OutputSettings(path=path, format=format_of(path), dtype=root.dtype),
             engine=root.engine,
         )
