@@ -283,7 +283,8 @@ class _Run:
             shard=self.shard,
         )
         source = click.get_current_context().get_parameter_source("power")
-        if options.get("decibel") and options["power"] == 1.0 and source is ParameterSource.DEFAULT:
+        is_default = source is ParameterSource.DEFAULT
+        if options.get("decibel") and options.get("power") == 1.0 and is_default:
             result.emit(
                 Note(
                     "--decibel with the default --power 1 gives half of the usual decibels "
