@@ -101,7 +101,7 @@ def as_option(argument: Argument) -> str:
     name = _other_names().get(argument.name, argument.name).replace("_", "-")
     value = argument.value
     ctx = click.get_current_context(silent=True)
-    if ctx is not None and name not in _option_names(ctx.find_root().command):
+    if ctx is not None and not _is_option(name, ctx.find_root().command):
         return str(argument)
     if value is ... or value is True:
         return f"--{name}"
@@ -122,9 +122,9 @@ def _other_names() -> dict[str, str]:
     return others
 
 
-def _option_names(program: click.Command) -> set[str]:
+def _is_option(name: str, program: click.Command) -> bool:
     commands = program.commands.values() if isinstance(program, click.Group) else [program]
-    return {name for command in commands for name in long_names(command)}
+    return any(name in long_names(command) for command in commands)
 
 
 def error_text(error: object) -> str:
