@@ -91,7 +91,7 @@ class Option(click.Option):
 
 
 def as_option(argument: Argument) -> str:
-    """Spell an argument as the option of a command; one that is no option as in Python.
+    """Spell an argument as an option of the program, or as in Python if it is none.
 
     >>> as_option(Argument("n_dft", 512)), as_option(Argument("overwrite", True))
     ('--n-dft 512', '--overwrite')

@@ -119,7 +119,9 @@ class Terminal(Resource):
         if self._bar is not None:
             self._bar.refresh()
         if self._showing is None and not self._quiet:
-            self._showing = threading.Thread(target=self._keep_showing, name="shown", daemon=True)
+            self._showing = threading.Thread(
+                target=self._keep_showing, name="progress", daemon=True
+            )
             with suppress(RuntimeError):  # no more threads are allowed: the others matter more
                 self._showing.start()
 
