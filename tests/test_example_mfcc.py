@@ -326,6 +326,7 @@ OTHER_LAYERS = """
 from dataclasses import dataclass
 from typing import ClassVar
 from kapre_cli.layers import MelspectrogramConfig, argument
+from kapre_cli.settings import checks
 
 @dataclass(frozen=True, kw_only=True)
 class Mute(MelspectrogramConfig):
@@ -340,8 +341,13 @@ class Torn(MelspectrogramConfig):
 @dataclass(frozen=True, kw_only=True)
 class Quiet(MelspectrogramConfig):
     power_melgram: float = 1.0
+    depth: int = argument(1, "Depth.", name="levels")
     class_name: ClassVar[str] = "Quiet"
     command: ClassVar[str] = "quiet"
+
+    def __post_init__(self):
+        super().__post_init__()
+        checks.integer("depth", self.depth, at_least=1, at_most=4)
 """
 
 
@@ -358,6 +364,8 @@ def test_layers_without_usual_options_or_a_valid_command_harm_nothing(installed:
     ended = installed.run("quiet", "audio", "-o", "x.h5", "--decibel")
     assert (ended.code, "2 written, 0 failed" in ended.err) == (0, True), ended.err
     assert "--power" not in ended.err
+    ended = installed.run("quiet", "audio", "-o", "y.h5", "--levels", "9")
+    assert "--levels must be an integer from 1 to 4. Received: --levels 9" in ended.err
 
 
 def test_nothing_in_the_program_names_the_example() -> None:

@@ -98,7 +98,7 @@ def as_option(argument: Argument) -> str:
     >>> as_option(Argument("return_decibel_melgram", False))
     '--no-decibel'
     """
-    name = _other_names().get(argument.name, argument.name).replace("_", "-")
+    name = _option_names().get(argument.name, argument.name).replace("_", "-")
     value = argument.value
     ctx = click.get_current_context(silent=True)
     if ctx is not None and not _is_option(name, ctx.find_root().command):
@@ -113,13 +113,13 @@ def as_option(argument: Argument) -> str:
 
 
 @cache
-def _other_names() -> dict[str, str]:
-    """Return the names of options by those of arguments, where they differ."""
-    others = {"channels": "channel"}
-    for name in LAYERS.built_in:
-        options = command_options(LAYERS[name])
-        others |= {name: option.name for name, option in options.items() if option.name}
-    return others
+def _option_names() -> dict[str, str]:
+    """Return the names of options by those of arguments; built-in layers are first."""
+    names = {"channels": "channel"}
+    for config in LAYERS:
+        for name, option in command_options(config).items():
+            names.setdefault(name, option.name or name)
+    return names
 
 
 def _is_option(name: str, program: click.Command) -> bool:
