@@ -323,6 +323,53 @@ def test_a_layer_that_cannot_be_used_is_named(
     assert installed.run("spectrogram", "audio", "-o", "x.h5", "-q").code == 0
 
 
+# Layers of another package: without a command, with an option that cannot be, and without --power.
+OTHER_LAYERS = """
+from dataclasses import dataclass
+from typing import ClassVar
+from kapre_cli.layers import MelspectrogramConfig, argument
+from kapre_cli.settings import checks
+
+@dataclass(frozen=True, kw_only=True)
+class Mute(MelspectrogramConfig):
+    class_name: ClassVar[str] = "Mute"
+
+@dataclass(frozen=True, kw_only=True)
+class Torn(MelspectrogramConfig):
+    depth: "nothing_of_this_name" = argument(1, "Depth.")
+    class_name: ClassVar[str] = "Torn"
+    command: ClassVar[str] = "torn"
+
+@dataclass(frozen=True, kw_only=True)
+class Quiet(MelspectrogramConfig):
+    power_melgram: float = 1.0
+    depth: int = argument(1, "Depth.", name="levels")
+    class_name: ClassVar[str] = "Quiet"
+    command: ClassVar[str] = "quiet"
+
+    def __post_init__(self):
+        super().__post_init__()
+        checks.integer("depth", self.depth, at_least=1, at_most=4)
+"""
+
+
+def test_layers_without_usual_options_or_a_valid_command_harm_nothing(installed: Installed) -> None:
+    (written,) = installed.folder.glob("site/*/entry_points.txt")
+    names = "".join(f"{name} = other_layers:{name}\n" for name in ("Mute", "Torn", "Quiet"))
+    written.write_text(f"[kapre_cli.layers]\n{names}")
+    (installed.folder / "site" / "other_layers.py").write_text(OTHER_LAYERS)
+    ended = installed.run("--help")
+    assert (ended.code, ended.err) == (0, "")
+    shown = " ".join(ended.out.split())
+    assert "Not usable: the layer 'Mute' has no `command` of its own." in shown
+    assert "Not usable: the layer 'Torn' has no valid command: NameError" in shown
+    ended = installed.run("quiet", "audio", "-o", "x.h5", "--decibel")
+    assert (ended.code, "2 written, 0 failed" in ended.err) == (0, True), ended.err
+    assert "--power" not in ended.err
+    ended = installed.run("quiet", "audio", "-o", "y.h5", "--levels", "9")
+    assert "--levels must be an integer from 1 to 4. Received: --levels 9" in ended.err
+
+
 def test_nothing_in_the_program_names_the_example() -> None:
     package = Path(sys.modules["kapre_cli"].__file__ or "").parent
     for path in package.rglob("*.py"):

@@ -329,6 +329,17 @@ def test_a_big_endian_recording_is_told(tmp_path: Path, program: Any) -> None:
     assert "  kind      WAV, 16-bit PCM, big-endian\n" in program("info", tmp_path / "a.wav").out
 
 
+def test_an_output_without_arrays_has_neither_rates_nor_lengths(
+    tmp_path: Path, program: Any
+) -> None:
+    recording = written_as(tmp_path / "a.wav", "PCM_16")
+    output = tmp_path / "empty.h5"
+    assert program("spectrogram", recording, "-o", output, "--shard", "1/2").code == 0
+    ended = program("info", output)
+    assert (ended.code, "  rates        computed at 8,000 Hz\n" in ended.out) == (0, True)
+    assert not any(row in ended.out for row in ("\n  channels  ", "\n  lengths  "))
+
+
 def test_what_a_run_would_say_of_a_recording_is_told(tmp_path: Path, program: Any) -> None:
     cut = written_as(tmp_path / "cut.wav", "PCM_16")
     os.truncate(cut, 8044)
@@ -345,7 +356,9 @@ def test_what_a_run_would_say_of_a_recording_is_told(tmp_path: Path, program: An
     (tmp_path / "piped.flac").write_bytes(piped)
     told = parsed(program("info", tmp_path / "piped.flac", "--json").out)
     assert (told["n_samples"], told["seconds"]) == (None, None)
-    assert told["notes"] == ["its header does not state a length: it was written into a pipe"]
+    assert told["notes"] == [
+        "its header does not state a length, for example because it was written into a pipe"
+    ]
     assert "  length    not in the header\n" in program("info", tmp_path / "piped.flac").out
 
 

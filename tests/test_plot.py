@@ -915,6 +915,8 @@ def test_a_sheet_from_python_is_that_of_the_command(output: Path, program: Any) 
         assert len(panels(figure_of(features))) == 4
         with pytest.raises(KeyError, match=r"'9\.wav'"):
             figure_of(features, "9.wav")
+        with pytest.raises(UsageError, match="no key is named"):
+            figure_of(features, [])
         for empty in (View(time=(2, 1)), View(freq=(2, 1)), View(range=(2, 1))):
             with pytest.raises(UsageError, match=r"2 .*to 1 |2 up to 1;"):
                 figure_of(features, view=empty)
@@ -923,6 +925,15 @@ def test_a_sheet_from_python_is_that_of_the_command(output: Path, program: Any) 
         least = figure_of(features, view=View(freq=(3999.9999, None)))
         assert len(render(least, "png")) > 10_000
     assert mpl.image.imread("p.png").shape == (800, 1500, 4)
+
+
+def test_an_output_without_arrays_has_nothing_to_draw(tmp_path: Path, program: Any) -> None:
+    audio = write_audio(tmp_path / "a.wav", reference.noise(1, 2000))
+    empty, picture = tmp_path / "empty.h5", tmp_path / "p.png"
+    assert program("spectrogram", audio, "-o", empty, "--shard", "1/2").code == 0
+    ended = program("plot", empty, "-o", picture)
+    assert (ended.code, picture.exists()) == (2, False)
+    assert f"there is nothing to draw of '{empty}': it has no arrays" in ended.err
 
 
 def test_without_matplotlib_it_says_how_to_get_it(output: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kapre_cli import events
-from kapre_cli.cli.progress import ComputeProgress, PhaseProgress, Speed, Status
+from kapre_cli.cli.progress import ArrayPhase, ComputePhase, Speed, Status
 from kapre_cli.cli.terminal import Terminal
 from kapre_cli.errors import AudioReadError
 from kapre_cli.events import Event, Note, Observer, PhaseStarted, ignore
@@ -31,8 +31,8 @@ from tests.conftest import write_audio
 # How many seconds of audio there are
 
 
-def known(**sizes: int) -> ComputeProgress:
-    return ComputeProgress(sizes.items())
+def known(**sizes: int) -> ComputePhase:
+    return ComputePhase(sizes.items())
 
 
 def test_the_length_is_known_once_all_is_open() -> None:
@@ -107,7 +107,7 @@ class Clock:
 
 def test_the_time_left_after_a_resumption_comes_from_what_is_computed_now() -> None:
     clock = Clock()
-    stage = ComputeProgress([(f"{number}", 100) for number in range(106)], clock=clock)
+    stage = ComputePhase([(f"{number}", 100) for number in range(106)], clock=clock)
     for number in range(50):
         clock.now += 60  # an hour goes by while what was kept is read and checked
         stage.reused(f"{number}")
@@ -130,7 +130,7 @@ def test_the_time_left_after_a_resumption_comes_from_what_is_computed_now() -> N
 
 def test_estimates_are_steady() -> None:
     clock = Clock()
-    stage = ComputeProgress([("a", 1000)], clock=clock)
+    stage = ComputePhase([("a", 1000)], clock=clock)
     ends = []
     for number in range(600):  # ten times real time, by fits and starts
         clock.now += (0.1, 0.2, 1.7, 2.0)[number % 4]
@@ -160,7 +160,7 @@ def test_the_speed_is_that_of_the_last_minute() -> None:
 
 def test_a_stage_is_measured_by_its_audio() -> None:
     clock = Clock()
-    stage = PhaseProgress("checking", 2, 100.0, clock=clock)
+    stage = ArrayPhase("checking", 2, 100.0, clock=clock)
     assert stage.status() == Status(
         "checking", 0.0, None, ("0.0 s of 100.0 s of audio", "0/2 inputs")
     )
@@ -179,7 +179,7 @@ def test_a_stage_is_measured_by_its_audio() -> None:
 
 def test_a_stage_whose_audio_is_not_known_is_measured_by_its_inputs() -> None:
     clock = Clock()
-    stage = PhaseProgress("writing", 4, None, clock=clock)
+    stage = ArrayPhase("writing", 4, None, clock=clock)
     clock.now += 10
     stage.ended(50)
     assert stage.status() == Status("writing", 0.25, 30.0, ("1/4 inputs",))

@@ -73,6 +73,13 @@ def installed_commands() -> Iterator[click.Command]:
                     f"the layer {quoted(name)} has the class_name {quoted(config.class_name)}: "
                     "its entry point must have the same name"
                 )
-            yield _extracting_command(config)
+            if "command" not in vars(config):
+                raise ExtensionError(f"the layer {quoted(name)} has no `command` of its own")
+            command = _extracting_command(config)
         except ExtensionError as error:
             LAYERS.broken[name] = str(error)
+        except Exception as error:  # a package may declare anything
+            reason = f"{type(error).__name__}: {error}"
+            LAYERS.broken[name] = f"the layer {quoted(name)} has no valid command: {reason}"
+        else:
+            yield command

@@ -283,7 +283,8 @@ class _Run:
             shard=self.shard,
         )
         source = click.get_current_context().get_parameter_source("power")
-        if options.get("decibel") and options["power"] == 1.0 and source is ParameterSource.DEFAULT:
+        is_default = source is ParameterSource.DEFAULT
+        if options.get("decibel") and options.get("power") == 1.0 and is_default:
             result.emit(
                 Note(
                     "--decibel with the default --power 1 gives half of the usual decibels "
@@ -311,13 +312,13 @@ def _preview_lines(
     common = TaskSettings(settings, OutputMetadata.of(settings))
     layer, output = settings.layer, settings.output
     arrays: dict[str, Shape] = {}
-    seconds, n_open = 0.0, 0
-    for source, seen in zip(sources, previews(sources, common, executor), strict=True):
-        shape = seen.shape(layer)
-        if seen.failure is not None:
-            result.failed(source.path, seen.failure, InputResult(source.key))
-        elif shape is None or seen.n_samples is None:
-            n_open += 1
+    seconds, n_unknown = 0.0, 0
+    for source, preview in zip(sources, previews(sources, common, executor), strict=True):
+        shape = preview.shape(layer)
+        if preview.failure is not None:
+            result.failed(source.path, preview.failure, InputResult(source.key))
+        elif shape is None or preview.n_samples is None:
+            n_unknown += 1
             result.emit(
                 Note(
                     f"{quoted(source.path)}: the header does not state a length; the sums leave "
@@ -326,7 +327,7 @@ def _preview_lines(
             )
         else:
             arrays[source.key] = shape
-            seconds += seen.n_samples / settings.audio.sr
+            seconds += preview.n_samples / settings.audio.sr
     if len(arrays) > _FEW_ARRAYS:
         yield from _lines_by_channels(arrays.values(), layer.axes.index("channel"))
     else:
@@ -337,7 +338,7 @@ def _preview_lines(
         f"axes {', '.join(layer.axes)}; {duration(seconds)} of audio at {settings.audio.sr:,} Hz; "
         f"{size} of {output.dtype}{'' if output.compression == 'none' else ' before compression'}"
     )
-    result.n_written = len(arrays) + n_open
+    result.n_written = len(arrays) + n_unknown
 
 
 def _lines_by_channels(arrays: Iterable[Shape], channel_axis: int) -> Iterator[str]:

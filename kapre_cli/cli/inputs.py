@@ -97,7 +97,10 @@ class StdinInputs(Resource):
         )
 
     def receive(self) -> None:
-        """Read standard input, if an input; raise AudioReadError or OutputError (no space)."""
+        """Read standard input, if it is an input.
+
+        Raise AudioReadError if that fails, OutputError if there is no space for it.
+        """
         if self._stream is not None:
             self._stream.fill()
 

@@ -91,17 +91,17 @@ class Option(click.Option):
 
 
 def as_option(argument: Argument) -> str:
-    """Spell an argument as the option of a command; one that is no option as in Python.
+    """Spell an argument as an option of the program, or as in Python if it is none.
 
     >>> as_option(Argument("n_dft", 512)), as_option(Argument("overwrite", True))
     ('--n-dft 512', '--overwrite')
     >>> as_option(Argument("return_decibel_melgram", False))
     '--no-decibel'
     """
-    name = _other_names().get(argument.name, argument.name).replace("_", "-")
+    name = _option_names().get(argument.name, argument.name).replace("_", "-")
     value = argument.value
     ctx = click.get_current_context(silent=True)
-    if ctx is not None and name not in _option_names(ctx.find_root().command):
+    if ctx is not None and not _is_option(name, ctx.find_root().command):
         return str(argument)
     if value is ... or value is True:
         return f"--{name}"
@@ -113,18 +113,18 @@ def as_option(argument: Argument) -> str:
 
 
 @cache
-def _other_names() -> dict[str, str]:
-    """Return the names of options by those of arguments, where they differ."""
-    others = {"channels": "channel"}
-    for name in LAYERS.built_in:
-        options = command_options(LAYERS[name])
-        others |= {name: option.name for name, option in options.items() if option.name}
-    return others
+def _option_names() -> dict[str, str]:
+    """Return the names of options by those of arguments; built-in layers are first."""
+    names = {"channels": "channel"}
+    for config in LAYERS:
+        for name, option in command_options(config).items():
+            names.setdefault(name, option.name or name)
+    return names
 
 
-def _option_names(program: click.Command) -> set[str]:
+def _is_option(name: str, program: click.Command) -> bool:
     commands = program.commands.values() if isinstance(program, click.Group) else [program]
-    return {name for command in commands for name in long_names(command)}
+    return any(name in long_names(command) for command in commands)
 
 
 def error_text(error: object) -> str:

@@ -127,11 +127,10 @@ def verify(output: Path, against: Path | None, sample: int | None, recompute_all
         with Terminal() as terminal:
 
             def show(event: Event) -> None:
-                text = event_text(event) if isinstance(event, FaultEvent) else None
-                if text is None:
-                    terminal(event)
-                else:
+                if isinstance(event, FaultEvent) and (text := event_text(event)) is not None:
                     terminal.echo(text.spelled(as_option))
+                else:
+                    terminal(event)
 
             result = inspection.verify(output, against, number, show, computing)
         echo(result.summary())

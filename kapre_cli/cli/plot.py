@@ -18,8 +18,6 @@ from kapre_cli.cli.command import Command
 from kapre_cli.cli.options import Group, Option, as_option, parsed
 from kapre_cli.cli.run_options import (
     AUDIO,
-    BANDS,
-    FRAMING,
     QUIET,
     audio_settings,
     feature_option,
@@ -46,7 +44,9 @@ if TYPE_CHECKING:
     from kapre_cli.plotting.image import View
 
 _AUDIO_NAMES = tuple(one.name for one in fields(AudioSettings) if one.name != "channels")
-_RECORDING_OPTIONS = ("mel", *FRAMING, *BANDS, *_AUDIO_NAMES)
+_FRAMES = ("n_dft", "n_hop", "padding")
+_BANDS = ("n_mels", "fmin", "fmax", "htk", "norm")
+_RECORDING_OPTIONS = ("mel", *_FRAMES, *_BANDS, *_AUDIO_NAMES)
 # The power of recordings is computed; other options decide how it is shown.
 _POWER = {"power": 2.0, "decibel": False, "amin": DEFAULT_AMIN, "data_format": "channels_last"}
 
@@ -54,8 +54,8 @@ _LONGEST_SIDE = 100  # inches
 _LARGEST = 1000  # square inches: a picture of 40 million pixels
 
 _picture_option = partial(Option, group=Group.PICTURE)
-_FRAMING, _MEL = (layer_options(LAYERS[name]) for name in ("Spectrogram", "Melspectrogram"))
-_FRAMING["n_hop"].show_default = "a quarter of --n-dft"
+_LAYER_OPTIONS = layer_options(LAYERS["Melspectrogram"])
+_LAYER_OPTIONS["n_hop"].show_default = "a quarter of --n-dft"
 
 
 class _Range(NamedTuple):
@@ -168,8 +168,7 @@ _OPTIONS = [
         is_usual=True,
         help="Show mel bands of recordings. The options from --n-mels to --norm describe them.",
     ),
-    *(_FRAMING[name] for name in FRAMING),
-    *(_MEL[name] for name in BANDS),
+    *(_LAYER_OPTIONS[name] for name in (*_FRAMES, *_BANDS)),
     *AUDIO,
     QUIET,
 ]
@@ -273,7 +272,7 @@ def _arrays(
         return
     for path in others:
         _check_is_recording(path, source)
-    if (given := _given(BANDS)) and not options["mel"]:
+    if (given := _given(_BANDS)) and not options["mel"]:
         raise UsageError(f"{given} describes mel bands: add --mel")
     with scratch_folder() as folder:
         _extract(named, options, view, folder / "audio.h5", computing)

@@ -97,7 +97,7 @@ class Status:
         return f"{100 * (self.share or 0.0):.0f}%"
 
 
-class ComputeProgress:
+class ComputePhase:
     """The phase that computes, measured in seconds of audio.
 
     The length of an unopened input is estimated from its bytes and the lengths of opened ones.
@@ -208,7 +208,7 @@ class ComputeProgress:
         return _status("", self.done, self.total, self._speed.now(self.done), inputs)
 
 
-class PhaseProgress:
+class ArrayPhase:
     """A phase that goes through arrays, measured in seconds of their audio.
 
     ``seconds`` is the sum; ``None``: it is not known, and inputs are counted.

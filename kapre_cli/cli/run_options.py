@@ -31,8 +31,6 @@ from kapre_cli.settings.formats import (
 )
 from kapre_cli.settings.layers import CommandOption, command_options
 
-FRAMING = ("n_dft", "n_hop", "padding")  # options of every layer that decide its frames
-BANDS = ("n_mels", "fmin", "fmax", "htk", "norm")  # options that describe mel bands
 _OF_ANY_LAYER = ("power", "decibel", "amin", "data_format")  # shown after those of one layer
 
 feature_option = partial(Option, group=Group.FEATURES)
@@ -307,7 +305,8 @@ def layer_options(config: type[LayerConfig]) -> dict[str, Option]:
         option.name or name: _option(option.name or name, option, hints[name], defaults[name])
         for name, option in command_options(config).items()
     }
-    return made | {name: made.pop(name) for name in _OF_ANY_LAYER if name in made}
+    last = {name: made.pop(name) for name in _OF_ANY_LAYER if name in made}
+    return made | last
 
 
 def _option(name: str, option: CommandOption, hint: Any, default: Any) -> Option:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from kapre_cli import events
 from kapre_cli.cli.event_lines import EventLines
 from kapre_cli.cli.options import error_text
-from kapre_cli.cli.progress import Clock, ComputeProgress, PhaseProgress, Status
+from kapre_cli.cli.progress import ArrayPhase, Clock, ComputePhase, Status
 from kapre_cli.cli.streams import echo, stderr_to
 from kapre_cli.events import Event
 from kapre_cli.inputs import Source
@@ -55,14 +55,14 @@ class Terminal(Resource):
         self._lines = EventLines(self.print_line, quiet=quiet, verbose=verbose)
         self.failures = self._lines.failures
         self._lock = threading.RLock()  # guards what the showing thread reads
-        self._phase: ComputeProgress | PhaseProgress | None = None
+        self._phase: ComputePhase | ArrayPhase | None = None
         # Handlers of the frequent events, whose fields are their arguments.
         self._handlers: dict[type[Event], Callable[..., None]] = {}
         if sources is not None:
             known = () if quiet else sources
             files = [(source.key, source.size) for source in known if not source.is_stream]
             stream = next((source for source in known if source.is_stream), None)
-            computing = ComputeProgress(files, grows=grows, stream=stream, clock=clock)
+            computing = ComputePhase(files, grows=grows, stream=stream, clock=clock)
             self._phase = computing
             self._handlers = {
                 events.InputArrived: computing.arrived,
@@ -102,14 +102,14 @@ class Terminal(Resource):
     def _wait(self) -> None:
         """Show the state now, since no event follows soon."""
         with self._lock:
-            if isinstance(self._phase, ComputeProgress):
+            if isinstance(self._phase, ComputePhase):
                 self._phase.waiting()
             self._show()
 
     def _start_phase(self, event: events.PhaseStarted) -> None:
         if not self._quiet:
             with self._lock:
-                self._phase = phase = PhaseProgress(*event, clock=self._clock)
+                self._phase = phase = ArrayPhase(*event, clock=self._clock)
                 self._handlers[events.PhaseProgress] = phase.advanced
                 self._handlers[events.PhaseInputEnded] = phase.ended
                 self._show()
@@ -119,7 +119,9 @@ class Terminal(Resource):
         if self._bar is not None:
             self._bar.refresh()
         if self._showing is None and not self._quiet:
-            self._showing = threading.Thread(target=self._keep_showing, name="shown", daemon=True)
+            self._showing = threading.Thread(
+                target=self._keep_showing, name="progress", daemon=True
+            )
             with suppress(RuntimeError):  # no more threads are allowed: the others matter more
                 self._showing.start()
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from math import prod
@@ -197,16 +197,16 @@ class Recomputation:
         extract(numbered, self._settings(path), result, self.executor)
         self.n_inputs += result.n_written
         errors = {failure.result.key: failure.error for failure in result.failures or ()}
-        recomputed = open_features(path) if result.n_written else None
-        for source, number in zip(chunk, numbered, strict=True):
-            why: Text | str | None
-            if recomputed is None or number.key not in recomputed:
-                why = Text("cannot be recomputed: ", errors[number.key])
-            else:
-                why = self._differs(self.features[source.key], recomputed[number.key])
-            if why is not None:
-                self.on_fault(source.key, why)
-            self.emit(PhaseInputEnded(self.seconds.get(source.key, 0.0)))
+        with open_features(path) if result.n_written else nullcontext() as recomputed:
+            for source, number in zip(chunk, numbered, strict=True):
+                why: Text | str | None
+                if recomputed is None or number.key not in recomputed:
+                    why = Text("cannot be recomputed: ", errors[number.key])
+                else:
+                    why = self._differs(self.features[source.key], recomputed[number.key])
+                if why is not None:
+                    self.on_fault(source.key, why)
+                self.emit(PhaseInputEnded(self.seconds.get(source.key, 0.0)))
 
     def _computing(self, event: Event) -> None:
         """Show computed seconds as the progress of a check."""

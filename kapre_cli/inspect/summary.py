@@ -204,7 +204,7 @@ def recording(path: Path, text_of: Callable[[Exception], str] = str) -> dict[str
 
     header = read_header(str(path))
     n_samples = header.n_samples
-    notes = ["its header does not state a length: it was written into a pipe"]
+    notes = ["its header does not state a length, for example because it was written into a pipe"]
     if not header.needs_decoding:
         try:
             with AudioFile(str(path)) as file:
@@ -304,10 +304,11 @@ def _overview(summary: dict[str, Any]) -> dict[str, str]:
         "inputs": f"{summary['n_inputs']:,}, {audio}",
         "arrays": f"{' x '.join(sizes)}, {settings['dtype']}",
         coordinate.plural: f"{lowest} to {highest}",
-        "rates": f"{_frequent(summary['source_rates'], ' Hz')}, computed at {settings['sr']:,} Hz",
-        "channels": _frequent(summary["channels"]),
+        "rates": f"computed at {settings['sr']:,} Hz",
     }
     if summary["n_inputs"]:
+        rows["rates"] = f"{_frequent(summary['source_rates'], ' Hz')}, {rows['rates']}"
+        rows["channels"] = _frequent(summary["channels"])
         shortest, longest = (
             f"{length(one['seconds'])} ({quoted(one['key'])})"
             for one in (summary["shortest"], summary["longest"])

@@ -91,13 +91,16 @@ def figure_of(
 
     Raises:
         KeyError: If there is no such key.
-        UsageError: If the view asks for something else that does not exist, or for more than a
-            figure can hold; a ``ValueError`` too.
+        UsageError: If there are no keys, or the view asks for something that does not exist, or
+            for more than a figure can hold; a ``ValueError`` too.
         StoredDataError: If an array cannot be read.
     """
     view = view or View()
     keys = [keys] if isinstance(keys, str) else keys
     keys = list(islice(features, FIRST_KEYS)) if keys is None else list(dict.fromkeys(keys))
+    if not keys:
+        cause = "no key is named" if len(features) else "it has no arrays"
+        raise UsageError(f"there is nothing to draw of {quoted(features.path)}: {cause}")
     levels = Levels(features.layer, view)
     colours = colour_map(view.cmap)
     axis = PlotAxis(features.layer, features.settings.sr)
