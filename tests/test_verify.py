@@ -342,6 +342,14 @@ def test_an_array_that_is_gone_from_hdf5_is_named(work: Path, program: Any) -> N
     assert (ended.code, lines(ended)[0]) == (1, "wrong: 'site/b.wav': it has no 'b.wav'")
 
 
+def test_a_group_in_place_of_an_array_is_named_once(work: Path, program: Any) -> None:
+    with h5py.File(work / "out.h5", "r+") as file:
+        del file["features/site/b.wav"]
+        file.create_group("features/site/b.wav")
+    ended = program("verify", work / "out.h5")
+    assert (ended.code, lines(ended)[0]) == (1, "wrong: 'site/b.wav': is not a dataset")
+
+
 def test_other_frequencies_are_told(work: Path, program: Any) -> None:
     with h5py.File(work / "out.h5", "r+") as file:
         file["frequency"][3] += 1

@@ -123,7 +123,11 @@ class Hdf5Features(Features):
 
     def _open(self, key: str) -> Any:
         with self._window.lock:
-            return open_dataset(*self._located(key))
+            group, name = self._located(key)
+            try:
+                return open_dataset(group, name)
+            except StoredArrayError as error:  # which has the last part of the key
+                raise StoredArrayError(key, error.reason) from error
 
     def _read(self, key: str) -> StoredArray:
         """Return an array as HDF5 reads it, with every check."""
