@@ -341,6 +341,11 @@ class Torn(MelspectrogramConfig):
     command: ClassVar[str] = "torn"
 
 @dataclass(frozen=True, kw_only=True)
+class Twice(MelspectrogramConfig):
+    class_name: ClassVar[str] = "Twice"
+    command: ClassVar[str] = "info"
+
+@dataclass(frozen=True, kw_only=True)
 class Quiet(MelspectrogramConfig):
     power_melgram: float = 1.0
     depth: int = argument(1, "Depth.", name="levels")
@@ -355,13 +360,16 @@ class Quiet(MelspectrogramConfig):
 
 def test_layers_without_usual_options_or_a_valid_command_harm_nothing(installed: Installed) -> None:
     (written,) = installed.folder.glob("site/*/entry_points.txt")
-    names = "".join(f"{name} = other_layers:{name}\n" for name in ("Mute", "Torn", "Quiet"))
+    names = "".join(
+        f"{name} = other_layers:{name}\n" for name in ("Mute", "Torn", "Twice", "Quiet")
+    )
     written.write_text(f"[kapre_cli.layers]\n{names}")
     (installed.folder / "site" / "other_layers.py").write_text(OTHER_LAYERS)
     ended = installed.run("--help")
     assert (ended.code, ended.err) == (0, "")
     shown = " ".join(ended.out.split())
     assert "Not usable: the layer 'Mute' has no `command` of its own." in shown
+    assert "the layer 'Twice' has the command 'info', and this program has one" in shown
     assert "Not usable: the layer 'Torn' has no valid command: NameError" in shown
     ended = installed.run("quiet", "audio", "-o", "x.h5", "--decibel")
     assert (ended.code, "2 written, 0 failed" in ended.err) == (0, True), ended.err

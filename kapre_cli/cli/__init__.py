@@ -72,6 +72,8 @@ def _installed_extensions() -> Iterator[str]:
 class _Program(Command, click.Group):
     """The program."""
 
+    _has_installed = False
+
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         """Add a command, with the options of every command."""
         cmd.params += CONFIG_OPTIONS
@@ -88,8 +90,9 @@ class _Program(Command, click.Group):
 
     def _add_installed(self) -> None:
         """Add the commands of layers of other packages, after those of this program."""
-        for command in installed_commands():
-            if command.name not in self.commands:
+        if not self._has_installed:
+            self._has_installed = True
+            for command in installed_commands({*self.commands}):
                 self.add_command(command)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

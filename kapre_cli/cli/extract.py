@@ -1,6 +1,6 @@
 """The commands that extract features, each made from the configuration of a layer."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import click
@@ -58,9 +58,10 @@ def built_in_commands() -> Iterator[click.Command]:
         yield _extracting_command(LAYERS[name])
 
 
-def installed_commands() -> Iterator[click.Command]:
+def installed_commands(others: Collection[str]) -> Iterator[click.Command]:
     """Yield the commands of the layers of other packages, which are imported.
 
+    They may not have the names of ``others``.
     A layer that cannot be used has none; ``LAYERS.broken`` tells why.
     """
     for name in LAYERS.names:
@@ -75,6 +76,11 @@ def installed_commands() -> Iterator[click.Command]:
                 )
             if "command" not in vars(config):
                 raise ExtensionError(f"the layer {quoted(name)} has no `command` of its own")
+            if config.command in others:
+                raise ExtensionError(
+                    f"the layer {quoted(name)} has the command {quoted(config.command)}, and this "
+                    "program has one of that name"
+                )
             command = _extracting_command(config)
         except ExtensionError as error:
             LAYERS.broken[name] = str(error)
