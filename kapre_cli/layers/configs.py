@@ -179,8 +179,9 @@ class SpectrogramConfig(LayerConfig):
         """Return the transform that the NumPy engine computes."""
         from kapre_cli.layers.transform import PowerTransform
 
+        is_double = self.numpy_works_in_float64
         return PowerTransform(
-            self.n_dft, self.power, is_double=self.numpy_works_in_float64, bands=self._bands()
+            self.n_dft, self.power_exponent, is_double=is_double, bands=self._bands()
         )
 
     def _bands(self) -> "MelBands | None":

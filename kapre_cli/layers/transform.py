@@ -63,17 +63,17 @@ class PowerTransform(FrameTransform):
     """Powers of Fourier magnitudes, or of their sums in mel bands.
 
     Args:
-        power: Exponent of the magnitudes.
+        exponent: Exponent of ``|X|^2``.
         is_double: Whether to compute in float64.
         bands: The mel bands in which ``|X|^2`` is summed first; ``None``: it is not.
     """
 
     def __init__(
-        self, n_dft: int, power: float, *, is_double: bool, bands: MelBands | None = None
+        self, n_dft: int, exponent: float, *, is_double: bool, bands: MelBands | None = None
     ) -> None:
         self._dtype = np.dtype(np.float64 if is_double else np.float32)
-        # From a power of 2 on, float32 holds the squares wherever it holds the features.
-        self._values_dtype = np.dtype(np.float32) if power >= 2.0 else self._dtype
+        # From the squares on, float32 holds these wherever it holds the features.
+        self._values_dtype = np.dtype(np.float32) if exponent >= 1.0 else self._dtype
         # NumPy transforms float32 in double precision, which takes half as long again, unless the
         # result is scaled. This norm divides it by n_dft, by which the window is multiplied.
         self._norm: Literal["backward", "forward"] = "backward" if is_double else "forward"
@@ -87,8 +87,8 @@ class PowerTransform(FrameTransform):
             self._sums = BandSums(bands, n_rows, self._values_dtype)
             self._n_bands = len(bands.starts)
         # |X| costs a square root: |X|^2 is computed where bands sum it, or it is the result.
-        self._takes_squares = self._sums is not None or power == 2.0
-        self._exponent = power / 2.0 if self._takes_squares else power
+        self._takes_squares = self._sums is not None or exponent == 1.0
+        self._exponent = exponent if self._takes_squares else 2.0 * exponent
 
     def scratch(self) -> _Scratch:
         """Return memory for the intermediate values of a chunk, for one thread."""
