@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 
 import kapre_cli
+from kapre_cli.outputs.locked_folders import MARKER, is_marked
+from kapre_cli.resume import work_dir
+from kapre_cli.settings import OutputSettings
 from tests import reference
 from tests.conftest import files_below, write_audio, write_silence
 from tests.stress.runs import content
@@ -44,6 +47,24 @@ def at_work(warm: Nursery, here: Path, output: str, *more: str) -> Iterator[Star
         if run.poll() is None:
             os.killpg(run.pid, signal.SIGKILL)
         run.communicate(timeout=SECONDS)
+
+
+def test_a_run_that_ends_while_another_looks_at_its_folder_is_not_in_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "x.h5.partial"
+    folder.mkdir()
+    (folder / "lock").write_bytes(MARKER)
+    (folder / "output").touch()
+
+    def ended(lock: Path, *, in_part: bool = False) -> bool:
+        shutil.rmtree(folder, ignore_errors=True)
+        return is_marked(lock, in_part=in_part)
+
+    monkeypatch.setattr(work_dir, "is_marked", ended)
+    with work_dir.WorkDir(OutputSettings(path=tmp_path / "x.h5", format="hdf5")):
+        assert folder.is_dir()
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize("output", ["x.h5", "x.npy", "x"])

@@ -347,7 +347,7 @@ def _check_ours(folder: Path, own_names: Collection[str]) -> None:
                 f"{in_the_way} the one there belongs to another user (number {status.st_uid}); "
                 "move it away, or name another output"
             )
-    names = sorted(one for one in os.listdir(folder) if not one.startswith(_REMOVED_WHILE_OPEN))
+    names = _names_in(folder)
     for name in names:
         if not (name in own_names or _JOURNAL.fullmatch(name) or is_lock_file(name)):
             raise UsageError(
@@ -364,7 +364,17 @@ def _check_ours(folder: Path, own_names: Collection[str]) -> None:
                     "program does not make; move it away"
                 )
     if names and not is_marked(folder / LOCK, in_part=all(map(is_lock_file, names))):
+        if _names_in(folder) != names:  # another run has ended, or begun, meanwhile
+            _check_ours(folder, own_names)
+            return
         raise UsageError(f"{in_the_way} the one there has no mark of this program; move it away")
+
+
+def _names_in(folder: Path) -> list[str]:
+    """Return the names of a folder's files; none if it is gone."""
+    with suppress(FileNotFoundError):
+        return sorted(one for one in os.listdir(folder) if not one.startswith(_REMOVED_WHILE_OPEN))
+    return []
 
 
 @contextmanager
