@@ -10,7 +10,7 @@ from kapre_cli.text import Argument, Text, counted, quoted
 class KapreExtractError(Exception):
     """The root of the errors of this package.
 
-    The message of one that names arguments is a :class:`~kapre_cli.text.Text`: the command line
+    The message of one that names arguments is a ``kapre_cli.text.Text``: the command line
     spells them as its options.
     """
 
