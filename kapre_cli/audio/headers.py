@@ -9,7 +9,7 @@ bit on), mmreg.h (format tags), EBU Tech 3306 (RF64), ITU-R BS.2088 (BW64), Sony
 
 import struct
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from kapre_cli.audio.files import ByteSource
@@ -317,7 +317,7 @@ def _header(
         n_bytes=n_bytes,
         order=order,
         fmt=fmt,
-        **asdict(encoding),
+        **vars(encoding),
         **more,
     )
 
