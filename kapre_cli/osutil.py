@@ -3,7 +3,6 @@
 All calls that only POSIX has are here, so that a port to another system is this module.
 """
 
-import ctypes
 import errno
 import os
 import select
@@ -273,6 +272,8 @@ def _renameat2(source: Path, target: Path, flags: int) -> bool:
     """Call Linux' ``renameat2``; return ``False`` if it is unsupported."""
     if not sys.platform.startswith("linux"):
         return False
+    import ctypes  # not needed for --help
+
     renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if renameat2 is None:
         return False
