@@ -10,6 +10,7 @@ from kapre_cli.event_text import event_text
 from kapre_cli.events import (
     DetailEvent,
     Event,
+    InputEnded,
     InputFailed,
     InputProgress,
     InputStarted,
@@ -23,7 +24,8 @@ _MANY = 10  # failures of a kind that get a line of their own
 _MOST_KINDS = 1000  # that are counted
 _LONGEST_KIND = 300  # characters
 
-_FREQUENT = frozenset({InputProgress, InputStarted, PhaseInputEnded, PhaseProgress})  # no lines
+# They have no lines.
+_FREQUENT = frozenset({InputEnded, InputProgress, InputStarted, PhaseInputEnded, PhaseProgress})
 
 # The parts of a reason that differ between inputs.
 _NAME = re.compile(r"""b?'(?:[^'\\]|\\.)*'|b?"(?:[^"\\]|\\.)*\"""")

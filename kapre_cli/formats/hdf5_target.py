@@ -27,7 +27,9 @@ class Hdf5Target(io.FileIO):
         """Write all bytes, or none after an error; return the number of all either way."""
         try:
             if self.error is None:
-                write_fully(self.fileno(), data)
+                n_written = super().write(data) or 0
+                if n_written < len(data):  # rare
+                    write_fully(self.fileno(), memoryview(data).cast("B")[n_written:])
         except BaseException as error:  # an interruption too, to be raised later
             self.error = error
         return len(data)
