@@ -151,9 +151,9 @@ def test_inputs_are_computed_again_in_lots(
         for lot_bytes in (1, n_bytes + 1, 2**28):
             found.clear()
             monkeypatch.setattr("kapre_cli.inspect.recompute._CHUNK_BYTES", lot_bytes)
-            anew = Recomputation(features, audio, {}, lambda *told: found.append(told), ignore)
-            anew.check(list(features))
-            assert anew.n_inputs == 4
+            again = Recomputation(features, audio, {}, lambda *fault: found.append(fault), ignore)
+            again.check(list(features))
+            assert again.n_inputs == 4
             ((key, why),) = found
             assert (key, "its SHA-256 is another" in str(why)) == ("3.wav", True)
 
