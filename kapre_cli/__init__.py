@@ -18,7 +18,7 @@ from kapre_cli.osutil import check_posix
 from kapre_cli.version import __version__
 
 if TYPE_CHECKING:
-    from kapre_cli.formats.npy import read_arrays
+    from kapre_cli.formats.npy_stream import read_arrays
     from kapre_cli.formats.opening import load_layer, open_features
     from kapre_cli.time_frequency import Melspectrogram, Spectrogram
 
@@ -36,7 +36,7 @@ _HOMES = {
     "Spectrogram": "kapre_cli.time_frequency",
     "load_layer": "kapre_cli.formats.opening",
     "open_features": "kapre_cli.formats.opening",
-    "read_arrays": "kapre_cli.formats.npy",
+    "read_arrays": "kapre_cli.formats.npy_stream",
 }
 
 

@@ -1,11 +1,10 @@
-"""Outputs of .npy files: one array, a folder that mirrors the keys, a stream."""
+"""Outputs of .npy files: one array, or a folder that mirrors the keys."""
 
 import os
 import stat
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from functools import partial
 from io import BytesIO
 from math import prod
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from kapre_cli.errors import OutputError, StoredDataError, wrap_os_errors
+from kapre_cli.errors import StoredDataError, wrap_os_errors
 from kapre_cli.formats.array_chunks import ArrayChunks, Chunk, crc32
 from kapre_cli.formats.features import Features, StoredArray, Values, unexpected_in_folder
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata, dumps
@@ -30,12 +29,10 @@ from kapre_cli.formats.validation import (
     within_range,
 )
 from kapre_cli.formats.writer import ByteRange, FeatureWriter
-from kapre_cli.osutil import open_plain, sync_folder, write_all
+from kapre_cli.osutil import open_plain, sync_folder
 from kapre_cli.text import quoted
 
 _MAX_ROOT_BYTES = 2**26  # the frequencies of the largest n_dft fill 40 MB
-_MAX_STREAM_BYTES = 2**24  # arrays of a stream up to this size are assembled in memory
-_COPIED_BYTES = 2**20
 _PART_BYTES = 2**22
 _FLOAT_SIZES = (2, 4, 8)
 _HEAD_SIZES = range(64, 512, 64)
@@ -123,19 +120,20 @@ def _write_json(path: Path, value: dict[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
-def _npy_head(array: ArrayChunks) -> bytes:
+def npy_head(array: ArrayChunks) -> bytes:
+    """Return the bytes of a .npy file in front of its values."""
     head = BytesIO()
     described = {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape}
     np.lib.format.write_array_header_1_0(head, described)
     return head.getvalue()
 
 
-def _write_into(file: IO[bytes], array: ArrayChunks, chunks: Iterator[Chunk]) -> None:
+def write_into(file: IO[bytes], array: ArrayChunks, chunks: Iterator[Chunk]) -> None:
     """Write an array chunk by chunk into an empty file.
 
     No memory map is used: its pages would count as this process's memory.
     """
-    head = _npy_head(array)
+    head = npy_head(array)
     file.write(head)
     frame_bytes = prod(array.shape[array.time_axis + 1 :]) * array.dtype.itemsize
     row_bytes = array.shape[array.time_axis] * frame_bytes
@@ -151,7 +149,7 @@ def _write_into(file: IO[bytes], array: ArrayChunks, chunks: Iterator[Chunk]) ->
 def _write_npy(path: Path, array: ArrayChunks, chunks: Iterator[Chunk]) -> ByteRange:
     n_bytes = prod(array.shape) * array.dtype.itemsize
     with path.open("xb") as file:
-        _write_into(file, array, chunks)
+        write_into(file, array, chunks)
         file.flush()
         os.fsync(file.fileno())
         return ByteRange(path, os.fstat(file.fileno()).st_size - n_bytes, n_bytes)
@@ -222,7 +220,7 @@ class NpyDirectoryFeatures(_NpyFeatures):
         stored = _read_object(root)
         if "manifest_crc32" in stored:
             with open_plain(manifest) as opened:
-                _check_crc32(manifest, _parts(opened), stored["manifest_crc32"])
+                _check_crc32(manifest, parts(opened), stored["manifest_crc32"])
         super().__init__(path, stored, _lines(manifest))  # read up to the first invalid line
 
     def _file_of(self, key: str) -> Path:
@@ -289,7 +287,7 @@ class NpyValues(Values):
         with open_plain(self._path) as file:
             self._check_size(file)
             file.seek(self.offset)
-            yield from _parts(file)
+            yield from parts(file)
 
     def _check_size(self, file: BinaryIO) -> None:
         size = os.fstat(file.fileno()).st_size
@@ -326,7 +324,8 @@ def _lines(path: Path) -> Iterator[bytes]:
             yield line
 
 
-def _parts(file: IO[bytes]) -> Iterator[bytes]:
+def parts(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield the rest of a file, some megabytes at a time."""
     while part := file.read(_PART_BYTES):
         yield part
 
@@ -361,77 +360,3 @@ def _numbers(name: str, values: Any) -> npt.NDArray[np.float64]:
     if not isinstance(values, list) or not {type(value) for value in values} <= {int, float}:
         raise StoredDataError(f"its `{name}` is not a list of numbers")
     return np.array(values, dtype=np.float64)
-
-
-def write_array(descriptor: int, array: ArrayChunks) -> None:
-    """Write an array to a descriptor that cannot seek.
-
-    It is written in C order, for any order of its axes. Raise BrokenPipeError if nobody reads it,
-    OutputError if it cannot be written.
-    """
-    write = partial(write_all, descriptor, name="standard output")
-    if array.time_axis == 0:
-        write(_npy_head(array))
-        for _, values in array.chunks():
-            write(values.data.cast("B"))
-        return
-    from tempfile import TemporaryFile  # slow to import
-
-    try:
-        is_small = array.dtype.itemsize * prod(array.shape) <= _MAX_STREAM_BYTES
-        with BytesIO() if is_small else TemporaryFile() as file:
-            _write_into(file, array, array.chunks())
-            file.seek(0)
-            for part in _parts(file):
-                write(part)
-    except (OutputError, BrokenPipeError):  # of standard output
-        raise
-    except OSError as error:
-        raise OutputError(
-            f"a temporary file cannot be used: {error.strerror or error}; "
-            "TMPDIR names the folder that it is made in"
-        ) from error
-
-
-def read_arrays(file: IO[bytes]) -> Iterator[npt.NDArray[Any]]:
-    """Yield the arrays of a stream, one after another, as they arrive.
-
-    ``numpy.load`` reads them as well, but from a file only, not from a pipe.
-
-    Args:
-        file: A binary file or pipe that ``kapre-extract ... -o -`` writes: ``sys.stdin.buffer``,
-            for instance.
-
-    Yields:
-        The array of each input, in the order of the inputs, with the axes and the type of the run.
-
-    Raises:
-        StoredDataError: If the stream ends within an array, or contains something else.
-
-    >>> stream = BytesIO()
-    >>> for n_time in (3, 5):
-    ...     np.save(stream, np.zeros((2, n_time, 1), "float32"))
-    >>> _ = stream.seek(0)
-    >>> [array.shape for array in read_arrays(stream)]
-    [(2, 3, 1), (2, 5, 1)]
-    """
-    while head := file.read(np.lib.format.MAGIC_LEN):
-        try:
-            np.lib.format.read_magic(BytesIO(head))
-            shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
-        except ValueError as error:
-            raise StoredDataError(f"the stream does not go on with an array: {error}") from error
-        if fortran_order or dtype.hasobject:
-            raise StoredDataError("the stream does not go on with an array of this program")
-        array = np.empty(shape, dtype)
-        missing = array.reshape(-1).view(np.uint8).data
-        while missing:
-            data = file.read(min(len(missing), _COPIED_BYTES))
-            if not data:
-                raise StoredDataError(
-                    f"the stream ends within an array of shape {shape}: "
-                    f"{len(missing):,} bytes of it are missing"
-                )
-            missing[: len(data)] = data
-            missing = missing[len(data) :]
-        yield array
