@@ -26,7 +26,7 @@ from kapre_cli.settings import (
     OutputSettings,
 )
 from tests import reference
-from tests.conftest import PROGRAM, kill_workers, workers_of, write_audio, write_silence
+from tests.conftest import PROGRAM, workers_of, write_audio, write_silence
 
 LIMIT = 120  # seconds
 OPTIONS = ("--n-dft", "64", "--n-hop", "2")
@@ -48,10 +48,10 @@ def ended(run: subprocess.Popen[str]) -> tuple[int, list[str]]:
     return run.returncode, said.splitlines()
 
 
-def at_work(run: subprocess.Popen[str], folder: Path) -> list[int]:
+def at_work(run: subprocess.Popen[str], folder: Path, output: str = "out.h5") -> list[int]:
     """Return the workers of a run, once one of them has finished a block."""
     deadline = time.monotonic() + LIMIT
-    while not any(path.stat().st_size for path in folder.glob("out.h5.partial/journal-*")):
+    while not any(path.stat().st_size for path in folder.glob(f"{output}.partial/journal-*")):
         assert time.monotonic() < deadline
         time.sleep(0.002)
     return workers_of(run.pid)
@@ -84,7 +84,8 @@ def test_a_worker_that_is_killed_costs_nothing_but_time(tmp_path: Path) -> None:
     with running(*command, "-o", "whole.h5", cwd=tmp_path) as run:
         assert ended(run)[0] == 0
     with running(*command, "-o", "killed.h5", cwd=tmp_path) as run:
-        (killed,) = kill_workers(run.pid, 1)
+        killed = at_work(run, tmp_path, "killed.h5")[0]
+        os.kill(killed, signal.SIGKILL)
         code, said = ended(run)
     assert code == 0
     assert said[0].startswith("a worker process died (SIGKILL, perhaps because memory ran out)")
