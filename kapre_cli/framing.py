@@ -5,6 +5,7 @@ Lengths and positions are in samples.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 
 from kapre_cli.errors import SettingsError
@@ -95,6 +96,25 @@ class Framing:
         n_time = conv_output_length(length, self.n_dft, self.padding, self.n_hop)
         assert n_time is not None  # noqa: S101 - for the type checker: length is not None
         return n_time
+
+    def frames_between(self, length: int, start: float, stop: float) -> tuple[int, int]:
+        """Return the first frame centred at ``start`` or later, and their number up to ``stop``.
+
+        Positions are in samples of a signal of ``length`` samples. A frame that is centred at
+        ``stop`` is not counted, so that each frame is in one of two stretches that adjoin. A
+        millionth of a hop does not count: positions come from times in decimals.
+
+        >>> framing = Framing(n_dft=4, n_hop=2, padding="valid")  # frames centred at 2, 4, 6, 8
+        >>> framing.frames_between(10, 2, 6), framing.frames_between(10, 6, 10)
+        ((0, 2), (2, 2))
+        """
+        centre = self.n_dft / 2 - self.pads(length)[0]
+        n_time = self.n_time(length)
+        first, last = (
+            min(max(ceil(round((one - centre) / self.n_hop, 6)), 0), n_time)
+            for one in (start, stop)
+        )
+        return first, last - first
 
     def pads(self, length: Any, maximum: Callable[[Any, int], Any] = max) -> tuple[Any, Any]:
         """Return the number of zeros before and after a signal of ``length`` samples.

@@ -1,5 +1,7 @@
 """Frames and pads against TensorFlow's own SAME padding, and against counting."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -74,3 +76,37 @@ def test_frame_times_are_where_a_click_is_loudest(padding: str) -> None:
             weights.append(window[centre - first] if inside else 0.0)
         assert int(np.argmax(weights)) == frame
         assert max(weights) == pytest.approx(1.0)
+
+
+@given(
+    n_dft=st.integers(2, 64),
+    n_hop=st.integers(1, 40),
+    padding=st.sampled_from(["same", "valid"]),
+    length=st.integers(64, 2000),
+    start=st.floats(0, 2100),
+    size=st.floats(0, 2100),
+)
+def test_frames_between_are_those_whose_centres_lie_there(
+    n_dft: int, n_hop: int, padding: str, length: int, start: float, size: float
+) -> None:
+    framing = Framing(n_dft, n_hop, padding)
+    time_start, time_step = framing.times(length, 1)
+    centres = time_start + np.arange(framing.n_time(length)) * time_step
+    first, count = framing.frames_between(length, start, start + size)
+    near = 1e-5 * n_hop  # such positions are rounded
+    for number, centre in enumerate(centres):
+        if abs(centre - start) > near and abs(centre - start - size) > near:
+            assert (first <= number < first + count) == (start <= centre < start + size)
+
+
+def test_stretches_that_adjoin_have_each_frame_once() -> None:
+    framing, sr = Framing(512, 100, "same"), 22050
+    borders = [0.1 * number for number in range(51)]
+    parts = [
+        framing.frames_between(5 * sr, start * sr, end * sr) for start, end in pairwise(borders)
+    ]
+    position = 0
+    for first, count in parts:
+        assert first == position
+        position += count
+    assert position == framing.n_time(5 * sr)

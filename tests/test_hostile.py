@@ -332,7 +332,7 @@ def keyed(*keys: bytes) -> Change:
     def change(file: Any) -> None:
         index(lambda table: np.resize(table, len(keys)))(file)
         joined("keys", b"".join(key + b"\0" for key in keys))(file)
-        for name in ("sources", "notes"):
+        for name in ("sources", "notes", "labels"):
             texts = file[name][:].tobytes().split(b"\0")[:-1]
             joined(name, b"".join(one + b"\0" for one in texts[: len(keys)]))(file)
 

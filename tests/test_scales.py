@@ -152,7 +152,7 @@ def test_the_netcdf_library_names_every_dimension(labelled: Path) -> None:
     found = read_by(NETCDF, labelled)
     assert found["below"] == []  # else it would have made up dimensions
     axes = {"time": 40, "time_2": 27, "frequency": 33, "channel": 1, "channel_2": 2}
-    tables = {"input": 5, "key_byte": 58, "source_byte": 58, "note_byte": 5}
+    tables = {"input": 5, "key_byte": 58, "source_byte": 58, "note_byte": 5, "label_byte": 5}
     assert found["dimensions"] == axes | tables
     assert found["arrays"] == {
         "/features/a.wav": ["time", "frequency", "channel"],

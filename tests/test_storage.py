@@ -44,6 +44,10 @@ FACTS = {
     "n_non_finite",
     "n_silent_channels",
     "note",
+    "start",
+    "end",
+    "channel",
+    "label",
     "reference",
     "reference_db",
     "sha256",
@@ -141,16 +145,20 @@ def test_hdf5_has_labelled_axes_and_an_index(audio: Path, tmp_path: Path, progra
             assert [axis.label for axis in dataset.dims] == ["mel", "time", "channel"]
             assert set(dataset.attrs) == {"DIMENSION_LABELS", "input"}
         index = file["index"][()]
-        keys, sources, notes = (texts(file[name]) for name in ("keys", "sources", "notes"))
-        assert set(index.dtype.names) == FACTS - {"source", "note"}
-        for key, source, note, row in zip(keys, sources, notes, index, strict=True):
+        names = ("keys", "sources", "notes", "labels")
+        keys, sources, notes, labels = (texts(file[name]) for name in names)
+        assert set(index.dtype.names) == FACTS - {"source", "note", "label"}
+        rows = zip(keys, sources, notes, labels, index, strict=True)
+        for key, source, note, label, row in rows:
             stored = json.loads(file[f"features/{key}"].attrs["input"])
             found = {name: row[name].item() for name in index.dtype.names}
             found["sha256"] = found["sha256"].decode()
-            for name in ("reference", "reference_db"):  # there are no decibels
+            for name in ("reference", "reference_db", "start", "end"):  # no decibels, no segments
                 assert np.isnan(found[name])
                 found[name] = None
-            assert found | {"source": source, "note": note} == stored
+            assert found.pop("channel") == -1
+            text = {"source": source, "note": note, "label": label, "channel": None}
+            assert found | text == stored
 
 
 def test_the_index_names_sources_as_they_were_given(

@@ -192,7 +192,7 @@ class _ComputeStage:
         entry = active.journal.block(key, active.state, first, block.results, ended, block.peak)
         active.entries.append(entry)
         active.work_seconds = time.monotonic() - active.opened_at
-        n_time = self._config.framing.n_time(metadata.n_samples)
+        _, n_time = metadata.frames(self._config.framing)
         length = metadata.seconds
         due, seconds = (n / n_time * length for n in (n_time - active.n_reused, block.n_frames))
         self._outbox.add(Computed(active.number, due, seconds, length))

@@ -42,9 +42,8 @@ def check_disk(jobs: Sequence[Job], common: TaskSettings, executor: Executor) ->
 
 def output_bytes(jobs: Iterable[Job], settings: ExtractionSettings) -> int:
     """Return a lower bound of the bytes that finished inputs take in the output."""
-    shape = settings.layer.shape
     opened = (job.metadata for job in jobs if job.metadata is not None)
-    n_values = sum(prod(shape(metadata.n_samples, metadata.n_channels)) for metadata in opened)
+    n_values = sum(prod(metadata.shape(settings.layer)) for metadata in opened)
     return _stored_bytes(n_values, settings)
 
 

@@ -92,7 +92,7 @@ class Job(OpenedInput):
             return InputResult(key)
         return InputResult(
             key,
-            config.shape(metadata.n_samples, metadata.n_channels),
+            metadata.shape(config),
             metadata.seconds,
             self.work_seconds,
             metadata.note or None,
@@ -104,7 +104,7 @@ class Job(OpenedInput):
 
 def input_blocks(metadata: InputMetadata, config: LayerConfig) -> list[tuple[int, int]]:
     """Return the blocks that an input is cut into: first frame and number of frames."""
-    n_time = config.framing.n_time(metadata.n_samples)
+    _, n_time = metadata.frames(config.framing)
     return list(config.framing.blocks(n_time, config.n_features, metadata.n_channels))
 
 

@@ -2,8 +2,8 @@
 
 It is read without a walk through the file. ``/index`` is a table of numbers with a row for each
 input. Texts are stored beside it, so that one long path makes no other row longer: ``/keys``,
-``/sources`` and ``/notes`` are the bytes of all keys, sources and notes in the order of the rows,
-each followed by a NUL, which none of them has.
+``/sources``, ``/notes`` and ``/labels`` are the bytes of all keys, sources, notes and labels in the
+order of the rows, each followed by a NUL, which none of them has.
 """
 
 import math
@@ -24,9 +24,10 @@ from kapre_cli.text import counted, quoted
 
 INDEX = "index"
 KEYS = "keys"
-TEXTS = {"sources": "source", "notes": "note"}  # the dataset of each text of the metadata
+# The dataset of each text of the metadata
+TEXTS = {"sources": "source", "notes": "note", "labels": "label"}
 
-_TYPES = {int: "<i8", float: "<f8", float | None: "<f8"}
+_TYPES = {int: "<i8", float: "<f8", float | None: "<f8", int | None: "<i8"}
 _TABLE = np.dtype(
     [
         (name, {"sha256": "S64", "crc32": "<u4"}.get(name) or _TYPES[kind])
@@ -35,7 +36,9 @@ _TABLE = np.dtype(
     ]
 )
 _COLUMNS = _TABLE.names or ()
-_OPTIONAL = ("reference", "reference_db")  # NaN in the table stands for ``None``
+# In the table, NaN and -1 stand for ``None``.
+_OPTIONAL = [name for name, kind in InputMetadata.__annotations__.items() if kind == float | None]
+_OPTIONAL_INTEGER = "channel"
 _BYTE = np.dtype(np.uint8)
 
 _PART_BYTES = 2**20
@@ -47,7 +50,10 @@ def index_datasets(
     """Return the datasets of the index by name."""
     table = np.empty(len(metadata), _TABLE)
     for name in _COLUMNS:
-        table[name] = np.array([getattr(one, name) for one in metadata], _TABLE[name])
+        values = [getattr(one, name) for one in metadata]
+        if name == _OPTIONAL_INTEGER:
+            values = [-1 if one is None else one for one in values]
+        table[name] = np.array(values, _TABLE[name])
     texts = {
         name: _joined(getattr(one, field) for one in metadata) for name, field in TEXTS.items()
     }
@@ -108,6 +114,8 @@ class Hdf5Index:
         columns["sha256"] = [digits.decode("ascii", "replace") for digits in columns["sha256"]]
         for name in _OPTIONAL:
             columns[name] = [None if math.isnan(one) else one for one in columns[name]]
+        numbers = columns[_OPTIONAL_INTEGER]
+        columns[_OPTIONAL_INTEGER] = [None if one < 0 else one for one in numbers]
         for field, texts in self._texts.items():
             columns[field] = [text.decode("utf-8", "surrogateescape") for text in texts[part]]
         in_order = [columns[name] for name in InputMetadata._fields]

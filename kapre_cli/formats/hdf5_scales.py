@@ -27,7 +27,13 @@ from kapre_cli.text import quoted
 DIMENSION_LIST = "DIMENSION_LIST"
 
 # The axes of the datasets of the index have a length and no coordinates.
-LENGTHS = {"index": "input", "keys": "key_byte", "sources": "source_byte", "notes": "note_byte"}
+LENGTHS = {
+    "index": "input",
+    "keys": "key_byte",
+    "sources": "source_byte",
+    "notes": "note_byte",
+    "labels": "label_byte",
+}
 _NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable.{:10}"  # netCDF's own mark
 
 _UNITS_AND_NAMES = {
@@ -80,8 +86,10 @@ class ScaleNames:
 
     def add(self, metadata: InputMetadata) -> tuple[Scale, Scale]:
         """Return the coordinates of one input's array, and give them names."""
-        n_time, n_channels = self._framing.n_time(metadata.n_samples), metadata.n_channels
+        (_, n_time), n_channels = metadata.frames(self._framing), metadata.n_channels
         numbers = self._audio.channels or ()
+        if metadata.channel is not None:
+            numbers = (metadata.channel,)
         if len(numbers) != n_channels or max(numbers) >= MAX_CHANNELS:
             numbers = tuple(range(n_channels))
         scales = (

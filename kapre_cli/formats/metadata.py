@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii
 from typing import Any, NamedTuple
 
-from kapre_cli.errors import StoredDataError
+from kapre_cli.errors import SettingsError, StoredDataError
+from kapre_cli.framing import Framing
 from kapre_cli.settings import (
     DTYPES,
     ENGINES,
@@ -32,13 +33,16 @@ _LIBRARIES = ("keras", "tensorflow", "numpy", "h5py", "soundfile", "soxr")
 class InputMetadata(NamedTuple):
     """The metadata of one input and its array.
 
+    An input is a recording, or a segment of one: then the frames of the array are those of the
+    recording whose centres lie in the segment.
+
     Attributes:
         source: The path that was read, as it was given or found; ``-`` for standard input.
         sr: Sample rate in Hz that the layer saw.
         source_sr: Sample rate in Hz of the file.
-        n_samples: Samples of each channel that the layer saw, after resampling.
+        n_samples: Samples of each channel of the recording, after resampling.
         n_channels: Channels that the layer saw.
-        time_start: Seconds from the start of the audio to the centre of frame 0.
+        time_start: Seconds from the start of the recording to the centre of frame 0.
         time_step: Seconds from frame to frame.
         source_size: Bytes of the file.
         source_mtime_ns: Time of the file's last change in nanoseconds since 1970; 0 for standard
@@ -49,6 +53,12 @@ class InputMetadata(NamedTuple):
         n_non_finite: Samples in the file, over all channels, that are NaN or infinite.
         n_silent_channels: Channels that the layer saw whose samples are all 0.
         note: Harmless peculiarities of the file, in sentences; empty if it has none.
+        start: Where a segment begins, in seconds from the start of the recording; ``None``: the
+            input is the whole recording.
+        end: Where it ends, likewise.
+        channel: The only channel of the file that a segment is about, from 0; ``None``: it has the
+            channels of the run.
+        label: The label of a segment; empty if it has none.
         reference: The value that is at 0 dB: the largest one of the array before it was converted
             to decibels, or the layer's ``amin`` if that is larger. ``None`` without decibels.
         reference_db: ``10 * log10(reference)``. Added to the array it gives the absolute level.
@@ -69,6 +79,10 @@ class InputMetadata(NamedTuple):
     n_non_finite: int = 0
     n_silent_channels: int = 0
     note: str = ""
+    start: float | None = None
+    end: float | None = None
+    channel: int | None = None
+    label: str = ""
     reference: float | None = None
     reference_db: float | None = None
     sha256: str = ""
@@ -76,8 +90,33 @@ class InputMetadata(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """Seconds of audio that the layer saw."""
-        return self.n_samples / self.sr
+        """Seconds of audio of the recording, or of the segment."""
+        if self.start is None or self.end is None:
+            return self.n_samples / self.sr
+        return self.end - self.start
+
+    def frames(self, framing: Framing) -> tuple[int, int]:
+        """Return the first frame of the recording that the array has, and their number.
+
+        Raise ValueError if the recording is too short for a frame.
+        """
+        if self.start is None or self.end is None:
+            return 0, framing.n_time(self.n_samples)
+        return framing.frames_between(self.n_samples, self.start * self.sr, self.end * self.sr)
+
+    def shape(self, layer: LayerConfig) -> tuple[int, int, int]:
+        """Return the shape of the array, in the order of the layer's axes.
+
+        Raise ValueError if the input is too short for a frame, or a frame has more values than are
+        read at once.
+        """
+        layer.check_frame_size(self.n_channels)
+        _, n_time = self.frames(layer.framing)
+        if n_time < 1:
+            raise SettingsError(
+                f"no frame is centred between {self.start:.15g} s and {self.end:.15g} s"
+            )
+        return layer.array_shape(n_time, self.n_channels)
 
     def with_reference(self, reference: float | None) -> "InputMetadata":
         """Return this metadata with another reference, in both of its units."""
@@ -100,9 +139,13 @@ class InputMetadata(NamedTuple):
         levels = () if self.reference is None else (self.reference, self.reference_db)
         floats = (self.time_start, self.time_step, *levels)
         if tuple(map(type, self)) not in _EXACT_TYPES or not all(map(math.isfinite, floats)):
-            return dumps(self.to_dict())
-        source, note, sha256 = map(encode_basestring_ascii, (self.source, self.note, self.sha256))
-        return _JSON % (source, *self[1:_NOTE], note, *(levels or _NO_LEVELS), sha256, self.crc32)
+            return dumps(self.to_dict())  # of a segment, too
+        texts = (self.source, self.note, self.label, self.sha256)
+        source, note, label, sha256 = map(encode_basestring_ascii, texts)
+        return _JSON % (
+            *(source, *self[1:_NOTE], note, *_NO_SEGMENT, label),
+            *(*(levels or _NO_LEVELS), sha256, self.crc32),
+        )
 
     @classmethod
     def from_dict(cls, stored: Any) -> "InputMetadata":
@@ -115,18 +158,20 @@ class InputMetadata(NamedTuple):
         return cls(**stored)
 
 
-_EXACT_TYPES = [  # with decibels, and without
+_SEGMENT = ("start", "end", "channel")
+_EXACT_TYPES = [  # of a recording, with decibels and without
     tuple(
-        optional if kind == float | None else kind
-        for kind in InputMetadata.__annotations__.values()
+        type(None) if name in _SEGMENT else level if kind == float | None else kind
+        for name, kind in InputMetadata.__annotations__.items()
     )
-    for optional in (float, type(None))
+    for level in (float, type(None))
 ]
 _NO_LEVELS = ("null", "null")
+_NO_SEGMENT = ("null",) * len(_SEGMENT)
 _NOTE = InputMetadata._fields.index("note")
 _JSON = "{" + ", ".join(f'"{name}": %s' for name in InputMetadata._fields) + "}"
 _FIELD_TYPES = {  # an integer is valid for any number
-    name: kind if kind is str else kind | int
+    name: kind if kind in (str, int | None) else kind | int
     for name, kind in InputMetadata.__annotations__.items()
 }
 

@@ -143,8 +143,23 @@ def within_range(metadata: InputMetadata, root: OutputMetadata) -> InputMetadata
         raise StoredDataError(
             f"an input's rate is {metadata.sr:,} Hz, the output's {root.audio.sr:,}"
         )
+    _check_segment(metadata)
     _check_reference(metadata, root.layer)
     return metadata
+
+
+def _check_segment(metadata: InputMetadata) -> None:
+    """Raise StoredDataError for a segment that no recording has."""
+    start, end, channel = metadata.start, metadata.end, metadata.channel
+    if start is None and end is None and channel is None:
+        return
+    is_valid = (start is not None and end is not None and 0 <= start < end <= INT64[1]) and (
+        channel is None or (0 <= channel < MAX_CHANNELS and metadata.n_channels == 1)
+    )
+    if not is_valid:
+        raise StoredDataError(
+            f"an input has the start {start!r}, the end {end!r} and the channel {channel!r}"
+        )
 
 
 def _check_reference(metadata: InputMetadata, config: LayerConfig) -> None:
@@ -187,7 +202,9 @@ def check_shape(
 def validated_shape(key: str, metadata: InputMetadata, config: LayerConfig) -> tuple[int, ...]:
     """Return the shape of an input's array; raise StoredDataError if it has none."""
     try:
-        return _shape(config, metadata.n_samples, metadata.n_channels)
+        if metadata.start is None:
+            return _shape(config, metadata.n_samples, metadata.n_channels)
+        return metadata.shape(config)
     except ValueError as error:
         raise StoredArrayError(key, f"cannot have been computed: {error}") from error
 

@@ -140,7 +140,7 @@ def _bytes_below(folder: Path) -> int:
 def _n_frames(config: LayerConfig, known: InputsMetadata) -> int:
     framing = config.framing
     return sum(
-        framing.n_time(metadata.n_samples)
+        metadata.frames(framing)[1]
         for _, metadata in known
         if metadata.n_samples >= framing.min_samples  # else reading the array raises an error
     )

@@ -238,7 +238,10 @@ class LayerConfig(ABC):
         are read at once, or if the axes are not resolved.
         """
         self.check_frame_size(n_channels)
-        n_time = self.framing.n_time(n_samples)
+        return self.array_shape(self.framing.n_time(n_samples), n_channels)
+
+    def array_shape(self, n_time: int, n_channels: int) -> tuple[int, int, int]:
+        """Return the shape of an array of ``n_time`` frames, in the order of `axes`."""
         sizes = {"time": n_time, self.feature_axis: self.n_values, "channel": n_channels}
         first, second, third = (sizes[axis] for axis in self.axes)
         return first, second, third
