@@ -17,7 +17,7 @@ import pytest
 import kapre_cli
 from kapre_cli.audio.reader import AudioReader
 from kapre_cli.cli import inputs as cli_inputs
-from kapre_cli.extract import decode as decoding
+from kapre_cli.extraction import decode as decoding
 from kapre_cli.inputs import discover
 from kapre_cli.settings import AudioSettings
 from tests import flac, reference

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kapre_cli.errors import AudioReadError, FeatureError, OutputError
-from kapre_cli.extract import decode as decoding
-from kapre_cli.extract.decode import (
+from kapre_cli.extraction import decode as decoding
+from kapre_cli.extraction.decode import (
     ActiveInput,
     Block,
     DecodeAhead,
@@ -25,7 +25,7 @@ from kapre_cli.extract.decode import (
     decoded,
     frame_blocks,
 )
-from kapre_cli.extract.tasks import TaskInput
+from kapre_cli.extraction.tasks import TaskInput
 from kapre_cli.inputs import Source
 from kapre_cli.layers import SpectrogramConfig
 from kapre_cli.settings import AudioSettings, ExtractionSettings, OutputSettings

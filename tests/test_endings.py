@@ -20,12 +20,12 @@ import kapre_cli
 import kapre_cli.cli.extraction
 import kapre_cli.cli.plot
 import kapre_cli.engines.batches
-import kapre_cli.extract.decode
-import kapre_cli.extract.run
+import kapre_cli.extraction.decode
+import kapre_cli.extraction.run
 import kapre_cli.inspect.compare
 import kapre_cli.inspect.summary
 import kapre_cli.inspect.verify
-import kapre_cli.merge
+import kapre_cli.merging
 import kapre_cli.plotting.figure
 from kapre_cli.formats.opening import open_features
 from tests import reference
@@ -343,14 +343,14 @@ def test_a_report_that_is_gone_at_the_end_is_told(what: str, here: Path) -> None
 
 CALLER = """
 import os, signal, subprocess, sys
-import kapre_cli.extract.run
+import kapre_cli.extraction.run
 from kapre_cli.cli import main
 
 def fail(*_):
     raise ValueError("planted")
 
 if sys.argv[1] == "fault":
-    kapre_cli.extract.run.Journals.create = fail
+    kapre_cli.extraction.run.Journals.create = fail
 before = [signal.getsignal(n) for n in range(1, 32)]
 try:
     main(["spectrogram", "a.wav", "-o", "x.h5"])

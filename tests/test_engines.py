@@ -10,7 +10,7 @@ import pytest
 
 from kapre_cli.engines.batches import Engine, NumpyEngine, Segment, batch_frames, run_batches
 from kapre_cli.engines.keras_engine import KerasEngine, frames_per_chunk
-from kapre_cli.extract.compute import engine_for
+from kapre_cli.extraction.compute import engine_for
 from kapre_cli.layers import MelspectrogramConfig, SpectrogramConfig
 from kapre_cli.layers.filterbank import ROWS_MULTIPLE, BandSums, filterbank_of
 from kapre_cli.osutil import n_processors

@@ -20,9 +20,9 @@ from kapre_cli.errors import (
 )
 from kapre_cli.event_text import event_text, log
 from kapre_cli.events import Event
-from kapre_cli.extract.executor import Executor
-from kapre_cli.extract.local_workers import LocalWorkers
-from kapre_cli.extract.run import extract
+from kapre_cli.extraction.executor import Executor
+from kapre_cli.extraction.local_workers import LocalWorkers
+from kapre_cli.extraction.run import extract
 from kapre_cli.inputs import Source
 from kapre_cli.layers import SpectrogramConfig
 from kapre_cli.run_result import MaxFailures, RunResult

@@ -12,7 +12,7 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kapre_cli.extract.decode import frame_blocks
+from kapre_cli.extraction.decode import frame_blocks
 from kapre_cli.framing import BLOCK_VALUES, Framing
 from tests import reference
 from tests.conftest import blocks_of, read_audio, write_audio

@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 
 import kapre_cli
 from kapre_cli.errors import UsageError
-from kapre_cli.extract.executor import InProcess
-from kapre_cli.extract.tasks import Job
+from kapre_cli.extraction.executor import InProcess
+from kapre_cli.extraction.tasks import Job
 from kapre_cli.inputs import FileList, Inputs, InputStream, Source, discover
 from kapre_cli.text import quoted
 from tests import reference
@@ -399,7 +399,7 @@ def test_what_is_written_into_a_list_is_read_from_it(
 AT_ONCE = """
 import sys
 from kapre_cli.cli import main
-from kapre_cli.extract import compute as computing
+from kapre_cli.extraction import compute as computing
 computing.SECONDS_AT_RISK = 0.05  # so that the tests need not wait
 main(sys.argv[1:])
 """
@@ -640,7 +640,7 @@ def test_where_all_is_there_nothing_is_made_ready_to_compute(
 CRASHING = """
 import os, signal, sys
 from kapre_cli.cli import main
-from kapre_cli.extract import decode as decoding
+from kapre_cli.extraction import decode as decoding
 really = decoding.AudioReader
 def crashing(path, *arguments, **options):
     if path == "b.flac" and not os.path.exists("crashed"):

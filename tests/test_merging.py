@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import kapre_cli
-from kapre_cli import merge as merging
+from kapre_cli import merging
 from kapre_cli.formats import hdf5_writer as hdf5
 from kapre_cli.outputs.existing import Existing
 from kapre_cli.resume.work_dir import WorkDir

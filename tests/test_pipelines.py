@@ -209,7 +209,7 @@ def test_what_never_ends_ends_when_its_reader_leaves(
 NARROW = """
 import sys
 from kapre_cli.cli import main
-from kapre_cli.extract import sinks as assembly
+from kapre_cli.extraction import sinks as assembly
 assembly.StreamSink.ahead_inputs = 1
 main(sys.argv[1:])
 """
@@ -362,8 +362,8 @@ def test_a_share_of_a_growing_list_is_one_of_what_has_ended_and_then_of_all(
 CRASHING = """
 import os, signal, sys
 from kapre_cli.cli import main
-from kapre_cli.extract import sinks as assembly
-from kapre_cli.extract import decode as decoding
+from kapre_cli.extraction import sinks as assembly
+from kapre_cli.extraction import decode as decoding
 assembly.StreamSink.ahead_inputs = 2
 really = decoding.AudioReader
 def crashing(path, *arguments, **options):

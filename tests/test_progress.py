@@ -17,12 +17,12 @@ from kapre_cli.cli.progress import ArrayPhase, ComputePhase, Speed, Status
 from kapre_cli.cli.terminal import Terminal
 from kapre_cli.errors import AudioReadError
 from kapre_cli.events import Event, Note, Observer, PhaseStarted, ignore
-from kapre_cli.extract.run import extract
+from kapre_cli.extraction.run import extract
 from kapre_cli.inputs import Source
 from kapre_cli.inspect.compare import compare
 from kapre_cli.inspect.verify import verify
 from kapre_cli.layers import SpectrogramConfig
-from kapre_cli.merge import merge
+from kapre_cli.merging import merge
 from kapre_cli.run_result import RunResult
 from kapre_cli.settings import AudioSettings, ExtractionSettings, OutputSettings
 from tests import reference
@@ -319,7 +319,7 @@ def test_what_an_earlier_run_has_done_is_kept_and_not_computed(
         result.emit = seen.append
         extract(sources, settings, result, *more, **named)
 
-    monkeypatch.setattr("kapre_cli.extract.run.extract", watched)
+    monkeypatch.setattr("kapre_cli.extraction.run.extract", watched)
     assert program(*arguments, "--resume").code == 1
     reused = [event.key for event in seen if isinstance(event, events.InputReused)]
     ended = [event.key for event in seen if isinstance(event, events.InputEnded)]

@@ -14,9 +14,9 @@ import pytest
 import kapre_cli
 from kapre_cli.engines import batches
 from kapre_cli.engines.batches import Segment
-from kapre_cli.extract import disk_usage
-from kapre_cli.extract.executor import previews
-from kapre_cli.extract.tasks import Preview
+from kapre_cli.extraction import disk_usage
+from kapre_cli.extraction.executor import previews
+from kapre_cli.extraction.tasks import Preview
 from kapre_cli.inputs import Source
 from kapre_cli.outputs.locked_folders import MARKER
 from tests import reference

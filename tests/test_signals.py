@@ -245,7 +245,7 @@ exec(LET_GO, inside)
 made = threading.Condition.__init__
 def make(self, lock=None):
     made(self, lock)
-    if "/extract/" in sys._getframe(1).f_code.co_filename:
+    if "/extraction/" in sys._getframe(1).f_code.co_filename:
         really = self._release_save
         self._release_save = lambda: inside["let_go"](really)
 threading.Condition.__init__ = make

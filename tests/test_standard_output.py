@@ -19,10 +19,10 @@ import pytest
 
 import kapre_cli
 from kapre_cli.errors import OutputError, StoredDataError
-from kapre_cli.extract import sinks as assembly
-from kapre_cli.extract.executor import InProcess
-from kapre_cli.extract.run import stream
-from kapre_cli.extract.tasks import Task
+from kapre_cli.extraction import sinks as assembly
+from kapre_cli.extraction.executor import InProcess
+from kapre_cli.extraction.run import stream
+from kapre_cli.extraction.tasks import Task
 from kapre_cli.framing import Framing
 from kapre_cli.inputs import FileList, Inputs, InputStream, Source, discover
 from kapre_cli.layers import SpectrogramConfig

@@ -349,7 +349,7 @@ def test_what_an_interrupted_run_kept_of_another_stream_is_of_no_use(
 CRASHING = """
 import os, signal, sys
 from kapre_cli.cli import main
-from kapre_cli.extract import decode as decoding
+from kapre_cli.extraction import decode as decoding
 really = decoding.AudioReader
 def crashing(path, *arguments, **options):
     if not os.path.exists("crashed"):

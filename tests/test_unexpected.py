@@ -13,8 +13,8 @@ import kapre_cli
 from kapre_cli.audio.headers import read_flac
 from kapre_cli.engines.batches import NumpyEngine
 from kapre_cli.engines.keras_engine import KerasEngine
-from kapre_cli.extract import sinks
-from kapre_cli.extract.sinks import final_array
+from kapre_cli.extraction import sinks
+from kapre_cli.extraction.sinks import final_array
 from tests import reference
 from tests.conftest import write_audio
 

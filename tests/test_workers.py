@@ -13,9 +13,9 @@ import pytest
 
 import kapre_cli
 from kapre_cli.errors import OutputError
-from kapre_cli.extract.executor import InProcess, previews
-from kapre_cli.extract.run import extract
-from kapre_cli.extract.tasks import Channel, TaskSettings
+from kapre_cli.extraction.executor import InProcess, previews
+from kapre_cli.extraction.run import extract
+from kapre_cli.extraction.tasks import Channel, TaskSettings
 from kapre_cli.formats.metadata import OutputMetadata
 from kapre_cli.inputs import discover
 from kapre_cli.layers import SpectrogramConfig
@@ -161,7 +161,7 @@ def run_changed(change: str, *arguments: str, cwd: Path) -> subprocess.Completed
 
 CRASHING_PREVIEW = """
 import signal, sys
-from kapre_cli.extract import decode
+from kapre_cli.extraction import decode
 really = decode.read_header
 def crashing(path, *arguments, **options):
     if path.endswith("3.wav"):
@@ -184,7 +184,7 @@ def test_a_crash_in_a_dry_run_fails_one_input(tmp_path: Path) -> None:
 
 CRASHING_READER = """
 import signal, sys, time
-from kapre_cli.extract import decode as decoding
+from kapre_cli.extraction import decode as decoding
 really = decoding.AudioReader
 def crashing(path, *arguments, **options):
     if "crash" in path:
@@ -197,7 +197,7 @@ decoding.AudioReader = crashing
 
 TALKING_READER = """
 import sys
-from kapre_cli.extract import decode as decoding
+from kapre_cli.extraction import decode as decoding
 really = decoding.AudioReader
 def talking(path, *arguments, **options):
     print("something of a library", flush=True)

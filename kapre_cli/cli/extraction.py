@@ -37,7 +37,7 @@ from kapre_cli.text import counted, duration, in_bytes, quoted
 if TYPE_CHECKING:
     from kapre_cli.cli.report_file import ReportFile
     from kapre_cli.cli.terminal import Terminal
-    from kapre_cli.extract.executor import Executor
+    from kapre_cli.extraction.executor import Executor
 
 Shape = tuple[int, int, int]
 
@@ -251,7 +251,7 @@ class _Run:
         all_sources = sources if isinstance(sources, InputStream) else self.all_sources
         settings = self._settings(all_sources, result, terminal.print_line)
         if settings is not None:
-            from kapre_cli.extract import run
+            from kapre_cli.extraction import run
 
             if descriptor is None:
                 run.extract(sources, settings, result, self.executor, is_validated=True)
@@ -302,9 +302,9 @@ def _preview_lines(
     sources: Sequence[Source], settings: ExtractionSettings, result: RunResult, executor: "Executor"
 ) -> Iterator[str]:
     """Yield what a run would do; ``result`` counts the inputs that would fail."""
-    from kapre_cli.extract.disk_usage import value_bytes
-    from kapre_cli.extract.executor import previews
-    from kapre_cli.extract.tasks import TaskSettings
+    from kapre_cli.extraction.disk_usage import value_bytes
+    from kapre_cli.extraction.executor import previews
+    from kapre_cli.extraction.tasks import TaskSettings
     from kapre_cli.formats.metadata import OutputMetadata
     from kapre_cli.settings import resolved_layer
 

@@ -230,7 +230,7 @@ def merge(
         raise click.UsageError(
             "Outputs cannot be merged into standard output (-). A folder called - is ./-"
         )
-    from kapre_cli import merge as merging
+    from kapre_cli import merging
     from kapre_cli.cli.terminal import Terminal  # not needed for --help
 
     settings = OutputSettings(

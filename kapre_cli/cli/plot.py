@@ -39,7 +39,7 @@ from kapre_cli.settings.formats import recognized_format
 from kapre_cli.text import Argument, counted, quoted
 
 if TYPE_CHECKING:
-    from kapre_cli.extract.executor import Executor
+    from kapre_cli.extraction.executor import Executor
     from kapre_cli.formats.features import Features
     from kapre_cli.plotting.image import View
 
@@ -327,7 +327,7 @@ def _extract(
     """Compute the power of recordings."""
     from kapre_cli.cli.inputs import sample_rate
     from kapre_cli.cli.terminal import Terminal
-    from kapre_cli.extract.run import extract
+    from kapre_cli.extraction.run import extract
     from kapre_cli.inputs import discover
     from kapre_cli.plotting.image import PlotAxis
     from kapre_cli.run_result import RunResult

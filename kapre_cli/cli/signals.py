@@ -17,7 +17,7 @@ from kapre_cli.exit_codes import STOP_SIGNALS, Stopped
 from kapre_cli.version import PROGRAM
 
 if TYPE_CHECKING:
-    from kapre_cli.extract.executor import Executor
+    from kapre_cli.extraction.executor import Executor
 
 Handler = Callable[[int, object], None]
 
@@ -199,12 +199,12 @@ def executor(
         inherited: Descriptors of this process that workers read from.
     """
     if not click.get_current_context().obj:  # no worker may be forked
-        from kapre_cli.extract.executor import InProcess
+        from kapre_cli.extraction.executor import InProcess
 
         with InProcess() as in_process, interruptible_waits():
             yield in_process
         return
-    from kapre_cli.extract.local_workers import LocalWorkers
+    from kapre_cli.extraction.local_workers import LocalWorkers
     from kapre_cli.osutil import n_processors
 
     with (

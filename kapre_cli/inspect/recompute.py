@@ -21,8 +21,8 @@ from kapre_cli.events import (
     PhaseProgress,
     PhaseStarted,
 )
-from kapre_cli.extract.executor import Executor
-from kapre_cli.extract.run import extract
+from kapre_cli.extraction.executor import Executor
+from kapre_cli.extraction.run import extract
 from kapre_cli.formats.features import Features, StoredArray
 from kapre_cli.formats.metadata import OutputMetadata
 from kapre_cli.formats.opening import open_features

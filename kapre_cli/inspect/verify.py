@@ -19,7 +19,7 @@ from kapre_cli.events import (
     ignore,
 )
 from kapre_cli.exit_codes import ExitCode
-from kapre_cli.extract.executor import Executor
+from kapre_cli.extraction.executor import Executor
 from kapre_cli.formats.features import StoredArray
 from kapre_cli.formats.metadata import OutputMetadata
 from kapre_cli.inspect import opened, reason_of, seconds_of, total_of

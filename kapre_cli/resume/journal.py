@@ -225,8 +225,8 @@ def input_state(source: Source, metadata: InputMetadata, non_finite: str) -> int
 
     Blocks of this state may be reused, no others. Settings are compared for the run as a whole
     (:func:`.previous_run.differences`) and whole arrays by
-    :class:`kapre_cli.extract.reuse.ReusePolicy`. Raise AudioReadError if the file's bytes cannot be
-    read.
+    :class:`kapre_cli.extraction.reuse.ReusePolicy`. Raise AudioReadError if the file's bytes cannot
+    be read.
     """
     is_identified = is_identified_by_mtime(source, metadata.source_mtime_ns)
     return identity(metadata, non_finite, "" if is_identified else sha256_of(source.file))

@@ -27,7 +27,7 @@ from kapre_cli.settings import OutputSettings
 from kapre_cli.text import Argument, Text, counted, quoted
 
 # Settings that decide which inputs fail and never change the features of the others. A reused
-# input must agree with them, see ``extract.reuse``; the run as a whole need not.
+# input must agree with them, see ``extraction.reuse``; the run as a whole need not.
 _LENIENT = ("resample", "allow_truncated", "non_finite", "max_samples")
 
 _MAX_BLOCK_BYTES = 2**34  # far more than the largest layer needs for one block

@@ -15,7 +15,7 @@ import os
 from kapre_cli.interpreter import tune_interpreter
 tune_interpreter()
 import kapre_cli.audio.libsndfile, kapre_cli.cli.extraction, kapre_cli.cli.terminal
-import kapre_cli.extract.run, kapre_cli.formats.hdf5_writer, kapre_cli.formats.hdf5_reader
+import kapre_cli.extraction.run, kapre_cli.formats.hdf5_writer, kapre_cli.formats.hdf5_reader
 os._exit(0)
 """
 IMPORTS = (sys.executable, "-c", _IMPORTS)

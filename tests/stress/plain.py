@@ -19,7 +19,7 @@ import soundfile
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
 from kapre_cli.engines.batches import NumpyEngine, Segment, batch_frames, run_batches
-from kapre_cli.extract.decode import Block, frame_blocks
+from kapre_cli.extraction.decode import Block, frame_blocks
 from kapre_cli.formats.metadata import InputMetadata, dumps
 from kapre_cli.inputs import discover
 from kapre_cli.layers import MelspectrogramConfig

@@ -20,7 +20,7 @@ def serve() -> None:
     shim = ctypes.CDLL(os.environ["LD_PRELOAD"])
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     import kapre_cli.cli
-    import kapre_cli.extract.run
+    import kapre_cli.extraction.run
     import kapre_cli.formats.hdf5_reader  # noqa: F401
 
     _tell("ready")

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from kapre_cli.errors import OutputError, StoredDataError, TooManyFailuresError
 from kapre_cli.events import Note, ReducedRange, RunStarted, WorkKept
-from kapre_cli.extract.coordinator import Coordinator
-from kapre_cli.extract.executor import Executor, InProcess
-from kapre_cli.extract.reuse import ReusePolicy
-from kapre_cli.extract.sinks import FileSink, StreamSink
-from kapre_cli.extract.tasks import Job, TaskSettings
+from kapre_cli.extraction.coordinator import Coordinator
+from kapre_cli.extraction.executor import Executor, InProcess
+from kapre_cli.extraction.reuse import ReusePolicy
+from kapre_cli.extraction.sinks import FileSink, StreamSink
+from kapre_cli.extraction.tasks import Job, TaskSettings
 from kapre_cli.formats.metadata import OutputMetadata
 from kapre_cli.inputs import InputStream, Source
 from kapre_cli.outputs.existing import existing_output

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from kapre_cli import events
 from kapre_cli.errors import KapreExtractError, OutputError
-from kapre_cli.extract.disk_usage import check_disk
-from kapre_cli.extract.executor import Executor
-from kapre_cli.extract.sinks import Sink
-from kapre_cli.extract.tasks import (
+from kapre_cli.extraction.disk_usage import check_disk
+from kapre_cli.extraction.executor import Executor
+from kapre_cli.extraction.sinks import Sink
+from kapre_cli.extraction.tasks import (
     TASK_INPUTS,
     Computed,
     Failed,

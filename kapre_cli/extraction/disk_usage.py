@@ -7,8 +7,8 @@ from math import prod
 import numpy as np
 
 from kapre_cli.audio.reader import resampled_length
-from kapre_cli.extract.executor import Executor, previews
-from kapre_cli.extract.tasks import Job, Preview, TaskSettings
+from kapre_cli.extraction.executor import Executor, previews
+from kapre_cli.extraction.tasks import Job, Preview, TaskSettings
 from kapre_cli.osutil import check_free_bytes, free_bytes
 from kapre_cli.settings import ExtractionSettings
 from kapre_cli.text import quoted

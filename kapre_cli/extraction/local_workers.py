@@ -22,8 +22,8 @@ import numpy as np  # noqa: F401 - workers share what is loaded before they are 
 
 from kapre_cli.errors import ProcessLimitError
 from kapre_cli.exit_codes import STOP_SIGNALS
-from kapre_cli.extract.executor import Deliver, Executor, dead_worker_messages, readable
-from kapre_cli.extract.tasks import (
+from kapre_cli.extraction.executor import Deliver, Executor, dead_worker_messages, readable
+from kapre_cli.extraction.tasks import (
     NO_SIGNAL,
     Channel,
     Failed,
@@ -39,7 +39,7 @@ from kapre_cli.osutil import discard
 from kapre_cli.text import Argument, Text
 
 if TYPE_CHECKING:
-    from kapre_cli.extract.compute import Outbox
+    from kapre_cli.extraction.compute import Outbox
 
 _LAST_MESSAGES = (Finished, Failed, Previewed)  # the last message of an input
 _SMALL_TASK_BYTES = 2**22  # of a task that ends soon: the next one is sent ahead
@@ -114,7 +114,7 @@ def _release_inherited(inherited: Collection[int]) -> None:
 
 def _fork_workers(requests: socket.socket) -> NoReturn:
     """Fork a worker on each request, until the socket is closed."""
-    import kapre_cli.extract.compute  # noqa: F401 - so that all workers share it
+    import kapre_cli.extraction.compute  # noqa: F401 - so that all workers share it
 
     while request := requests.recv(_REPLY_BYTES):
         if request != _START:
@@ -163,8 +163,8 @@ class _WorkerProcess:
 
     def _is_done(self, task: Task, common: TaskSettings) -> bool:
         """Do a task, and those that follow; return whether the run can go on."""
-        from kapre_cli.extract.compute import Outbox, compute_tasks
-        from kapre_cli.extract.decode import preview_task
+        from kapre_cli.extraction.compute import Outbox, compute_tasks
+        from kapre_cli.extraction.decode import preview_task
 
         try:
             if task.journal:

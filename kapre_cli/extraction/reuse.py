@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from kapre_cli.audio import sha256_of
 from kapre_cli.errors import AudioReadError, StoredDataError
 from kapre_cli.events import ArrayDamaged, ArraysRemoved, ArraysRetained, OtherVersions
-from kapre_cli.extract.tasks import Job, input_blocks
+from kapre_cli.extraction.tasks import Job, input_blocks
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.inputs import Source, is_hidden
 from kapre_cli.osutil import open_to_read

@@ -16,9 +16,9 @@ import numpy as np
 
 from kapre_cli import events
 from kapre_cli.errors import FeatureError, OutputError, StoredDataError, input_error
-from kapre_cli.extract.disk_usage import output_bytes
-from kapre_cli.extract.reuse import ReusePolicy
-from kapre_cli.extract.tasks import NO_ENTRIES, Job, TaskSettings
+from kapre_cli.extraction.disk_usage import output_bytes
+from kapre_cli.extraction.reuse import ReusePolicy
+from kapre_cli.extraction.tasks import NO_ENTRIES, Job, TaskSettings
 from kapre_cli.formats.array_chunks import ArrayChunks, Chunk, frame_index
 from kapre_cli.formats.features import stored_array
 from kapre_cli.formats.npy_stream import write_array

@@ -17,7 +17,14 @@ from kapre_cli.audio.reader import AudioReader, n_chosen_channels
 from kapre_cli.audio.samples import Samples
 from kapre_cli.engines.batches import Segment
 from kapre_cli.errors import FeatureError, OutputError, input_error
-from kapre_cli.extract.tasks import OpenedInput, Preview, Previewed, Task, TaskInput, input_blocks
+from kapre_cli.extraction.tasks import (
+    OpenedInput,
+    Preview,
+    Previewed,
+    Task,
+    TaskInput,
+    input_blocks,
+)
 from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.framing import Framing
 from kapre_cli.inputs import Source

@@ -13,8 +13,16 @@ import numpy as np
 from kapre_cli.engines import batches
 from kapre_cli.engines.batches import Engine, NumpyEngine, Segment, batch_frames
 from kapre_cli.errors import FeatureError, OutputError, input_error
-from kapre_cli.extract.decode import ActiveInput, Block, DecodeAhead, EndOfInput, Item, decoded
-from kapre_cli.extract.tasks import Computed, Failed, Finished, Message, Started, Task, TaskSettings
+from kapre_cli.extraction.decode import ActiveInput, Block, DecodeAhead, EndOfInput, Item, decoded
+from kapre_cli.extraction.tasks import (
+    Computed,
+    Failed,
+    Finished,
+    Message,
+    Started,
+    Task,
+    TaskSettings,
+)
 from kapre_cli.osutil import Resource
 from kapre_cli.resume.journal import SECONDS_AT_RISK, Journal, peak_of
 from kapre_cli.settings import ExtractionSettings, LayerConfig, resolved_engine

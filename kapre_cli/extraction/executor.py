@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from kapre_cli.errors import AudioReadError
-from kapre_cli.extract.tasks import (
+from kapre_cli.extraction.tasks import (
     TASK_INPUTS,
     Failed,
     Message,
@@ -23,7 +23,7 @@ from kapre_cli.inputs import Source
 from kapre_cli.osutil import Resource
 
 if TYPE_CHECKING:
-    from kapre_cli.extract.compute import Outbox
+    from kapre_cli.extraction.compute import Outbox
 
 Deliver = Callable[[Message], None]
 
@@ -117,8 +117,8 @@ class InProcess(Executor):
             readable(descriptors, timeout)
             return
         # Decoders are imported where they are used: with workers, this process needs none.
-        from kapre_cli.extract.compute import Outbox, compute_tasks
-        from kapre_cli.extract.decode import preview_task
+        from kapre_cli.extraction.compute import Outbox, compute_tasks
+        from kapre_cli.extraction.decode import preview_task
 
         task, self._task = self._task, None
         if not task.journal:
