@@ -1,7 +1,7 @@
 """Give tasks to workers and their results to a sink, until every input has ended."""
 
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -33,7 +33,6 @@ from kapre_cli.text import Text
 
 _TASK_BYTES = 2**23  # of the files of one task, at most
 _TASKS_A_WORKER = 4  # at least, if there is work for so many
-_MAX_WRITTEN = 8  # finished inputs, before new messages are handled
 _MAX_LISTED_AHEAD = 2**10  # inputs of a list that wait to be computed
 
 
@@ -80,6 +79,11 @@ class Coordinator:
         ``arriving`` are inputs that arrive during the run; they are appended to ``jobs``, unless
         nothing can resume the run.
         """
+        for _ in self.steps(jobs, arriving):
+            pass
+
+    def steps(self, jobs: list[Job], arriving: InputStream | None = None) -> Iterator[None]:
+        """Do the same step by step, so that the caller may work between two steps."""
         self._result.check_failures()
         self._jobs, self._arriving = jobs, arriving
         for job in jobs:
@@ -88,14 +92,14 @@ class Coordinator:
         if arriving is None and self._common.is_durable:
             check_disk(jobs, self._common, self._executor)
         try:
-            self._work()
+            yield from self._work()
         finally:
             self._executor.stop()
         if self._error is not None:
             raise self._error
         self._result.check_failures()
 
-    def _work(self) -> None:
+    def _work(self) -> Iterator[None]:
         """Give out tasks and handle messages until the sink has all inputs."""
         is_ready = False
         while self._error is None:
@@ -105,6 +109,7 @@ class Coordinator:
                 self._sink.prepare()  # while the first input is computed
                 is_ready = True
             has_written = self._write_ended()
+            yield
             if self._arriving is None and not self.queue:
                 break
             wants_more = self._arriving is not None and len(self._pending) < _MAX_LISTED_AHEAD
@@ -292,7 +297,7 @@ class Coordinator:
             self._all_ended = True
             self._sink.all_ended(self.queue)
         n_written = 0
-        while self.queue and self.queue[0].has_ended and n_written < _MAX_WRITTEN:
+        while self.queue and self.queue[0].has_ended and n_written < self._sink.at_once:
             job = self.queue[0]
             n_bytes = _n_bytes(job)
             self._sink.add(job, self._pause)

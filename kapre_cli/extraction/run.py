@@ -1,8 +1,11 @@
 """Extract features into one output, or array by array into a stream."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from typing import Any
+
+import numpy.typing as npt
 
 from kapre_cli.errors import OutputError, StoredDataError, TooManyFailuresError
 from kapre_cli.events import Note, ReducedRange, RunStarted, WorkKept
@@ -11,7 +14,9 @@ from kapre_cli.extraction.executor import Executor, InProcess
 from kapre_cli.extraction.reuse import ReusePolicy
 from kapre_cli.extraction.sinks import FileSink, StreamSink
 from kapre_cli.extraction.tasks import Job, TaskSettings
-from kapre_cli.formats.metadata import OutputMetadata
+from kapre_cli.formats.array_chunks import ArrayChunks
+from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
+from kapre_cli.formats.npy_stream import write_array
 from kapre_cli.inputs import InputStream, Source
 from kapre_cli.outputs.existing import existing_output
 from kapre_cli.outputs.locked_folders import scratch_folder
@@ -20,6 +25,8 @@ from kapre_cli.resume.previous_run import PreviousRun, check_no_kept_work, repla
 from kapre_cli.resume.work_dir import Journals, WorkDir
 from kapre_cli.run_result import RunResult
 from kapre_cli.settings import ExtractionSettings, resolved_layer
+
+Array = npt.NDArray[Any]
 
 
 def extract(
@@ -120,15 +127,58 @@ def stream(
         OutputError: If they cannot be written.
         TooManyFailuresError: If more inputs fail than allowed.
     """
+
+    def send(_job: Job, array: ArrayChunks) -> None:
+        write_array(descriptor, array)
+
+    for _ in _streamed(sources, settings, result, send, executor):
+        pass
+
+
+def arrays(
+    sources: Sequence[Source],
+    settings: ExtractionSettings,
+    result: RunResult,
+    executor: Executor | None = None,
+) -> Iterator[tuple[Source, InputMetadata, Array]]:
+    """Yield source, metadata and array of each input, as :func:`stream` sends them.
+
+    Only a few inputs are computed ahead of the one that is yielded.
+
+    Raises:
+        OutputError: If a temporary file cannot be written.
+        TooManyFailuresError: If more inputs fail than allowed.
+    """
+    ready: list[tuple[Source, InputMetadata, Array]] = []
+
+    def keep(job: Job, array: ArrayChunks) -> None:
+        ready.append((job.source, job.required_metadata, array.assembled()))
+
+    for _ in _streamed(sources, settings, result, keep, executor, at_once=1):
+        while ready:
+            yield ready.pop()
+
+
+def _streamed(
+    sources: Sequence[Source] | InputStream,
+    settings: ExtractionSettings,
+    result: RunResult,
+    pass_on: Callable[[Job, ArrayChunks], None],
+    executor: Executor | None,
+    *,
+    at_once: int | None = None,
+) -> Iterator[None]:
+    """Pass arrays on in the order of the inputs; yield now and then."""
     settings = replace(settings, layer=resolved_layer(settings.layer))
     common = TaskSettings(settings, OutputMetadata.of(settings), is_durable=False)
     jobs, arriving = _jobs_of(sources)
     result.emit(RunStarted(common.root.versions, None if arriving else len(jobs)))
     with scratch_folder() as folder, Journals(folder) as journals, InProcess() as here:
-        sink = StreamSink(descriptor, settings, journals, result)
+        sink = StreamSink(pass_on, settings, journals, result)
+        sink.at_once = at_once or sink.at_once
         run = Coordinator(common, journals, sink, result, executor or here)
         with _stopped_counted(run.queue, settings, result):
-            run.run(jobs, arriving)
+            yield from run.steps(jobs, arriving)
 
 
 def _jobs_of(sources: Sequence[Source] | InputStream) -> tuple[list[Job], InputStream | None]:

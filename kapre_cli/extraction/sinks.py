@@ -21,7 +21,6 @@ from kapre_cli.extraction.reuse import ReusePolicy
 from kapre_cli.extraction.tasks import NO_ENTRIES, Job, TaskSettings
 from kapre_cli.formats.array_chunks import ArrayChunks, Chunk, frame_index
 from kapre_cli.formats.features import stored_array
-from kapre_cli.formats.npy_stream import write_array
 from kapre_cli.formats.opening import check_written
 from kapre_cli.formats.writer import FeatureWriter
 from kapre_cli.osutil import check_free_bytes
@@ -43,11 +42,13 @@ class Sink:
     Attributes:
         ahead_inputs: Maximum number of inputs that are computed before it is their turn.
         ahead_bytes: Maximum bytes of their blocks.
+        at_once: Maximum number of inputs to add before new messages are handled.
         reports_at_once: Whether a failed input is reported at once, not in its turn.
     """
 
     ahead_inputs = sys.maxsize
     ahead_bytes = sys.maxsize
+    at_once = 8
     reports_at_once = True
 
     def reuse(self, job: Job) -> None:
@@ -266,32 +267,40 @@ class FileSink(Sink):
 
 
 class StreamSink(Sink):
-    """Sends each array in its turn, keeps none; reports inputs in that order."""
+    """Passes each array on in its turn, keeps none; reports inputs in that order.
+
+    Args:
+        pass_on: Called with each input, its metadata complete, and its array.
+    """
 
     ahead_inputs = 2**10
     ahead_bytes = 2**28
     reports_at_once = False
 
     def __init__(
-        self, descriptor: int, settings: ExtractionSettings, journals: Journals, result: RunResult
+        self,
+        pass_on: Callable[[Job, ArrayChunks], None],
+        settings: ExtractionSettings,
+        journals: Journals,
+        result: RunResult,
     ) -> None:
-        self._descriptor = descriptor
+        self._pass_on = pass_on
         self._config = settings.layer
         self._dtype = settings.output.dtype
         self._journals = journals
         self._result = result
 
     def add(self, job: Job, pause: Callable[[], None]) -> None:
-        """Send the array or report the failure; raise BrokenPipeError if nobody reads it."""
+        """Pass the array on or report the failure."""
         if not job.has_failed:
-            self._send(job, pause)
+            self._add(job, pause)
         properties = job.result(self._config)
         if job.failure is not None:
             self._result.failed(job.source.path, job.failure, properties)
         else:
             self._result.written(job.source.path, properties)
 
-    def _send(self, job: Job, pause: Callable[[], None]) -> None:
+    def _add(self, job: Job, pause: Callable[[], None]) -> None:
         entries = list(job.entries.values())
         try:
             array = final_array(self._journals, entries, self._config, self._dtype)
@@ -301,8 +310,8 @@ class StreamSink(Sink):
             job.has_failed, job.failure = True, input_error(error)
             return
         metadata = job.required_metadata
-        write_array(self._descriptor, with_pauses(array, metadata.seconds, events.ignore, pause))
         job.metadata = metadata.with_reference(array.reference)
+        self._pass_on(job, with_pauses(array, metadata.seconds, events.ignore, pause))
         job.entries = NO_ENTRIES
 
 

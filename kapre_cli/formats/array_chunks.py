@@ -54,6 +54,16 @@ class ArrayChunks:
     reference: float | None = None
     raw_chunks: RawChunks | None = None
 
+    def assembled(self) -> npt.NDArray[Any]:
+        """Return the whole array."""
+        if self.n_chunks == 1:
+            ((_, values),) = self.chunks()
+            return values
+        whole = np.empty(self.shape, self.dtype)
+        for index, values in self.chunks():
+            whole[index] = values
+        return whole
+
 
 def frame_index(config: LayerConfig, first: int, count: int) -> Index:
     """Return the index of ``count`` frames from ``first`` on in an array of the layer."""
