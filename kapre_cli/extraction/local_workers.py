@@ -1,21 +1,25 @@
 """Worker processes on this machine: a decoder that crashes ends only one.
 
-They are forked by a fork server, which is forked itself before this process has threads or has
-loaded more than NumPy: a dead worker is replaced in a millisecond.
+They are forked by a fork server, so that a dead worker is replaced in a millisecond. The command
+line forks the server from its own process, before that has threads or has loaded more than NumPy. A
+Python program may have threads and TensorFlow: there the server is a new process, which does not
+import the program's main module.
 """
 
 import os
 import queue
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np  # noqa: F401 - workers share what is loaded before they are forked
@@ -36,7 +40,7 @@ from kapre_cli.extraction.tasks import (
 )
 from kapre_cli.interpreter import tune_interpreter
 from kapre_cli.osutil import discard
-from kapre_cli.text import Argument, Text
+from kapre_cli.text import Argument, Text, quoted
 
 if TYPE_CHECKING:
     from kapre_cli.extraction.compute import Outbox
@@ -47,22 +51,43 @@ _SECONDS_TO_END = 5.0  # that workers may take to keep their finished work
 
 _NO_PROCESS = Text("the system allows no more processes; take fewer ", Argument("jobs"))
 
+# Modules are imported as in the process that starts this one; Keras is told its backend before.
+_NEW_SERVER = """
+import sys
+sys.path[:] = {path!r}
+from kapre_cli.interpreter import tune_interpreter
+tune_interpreter()
+from {module} import serve
+serve({descriptor})
+"""
+
 _START, _WAIT = b"s", b"w"
 _REPLY_BYTES = 32
 
 
 class _ForkServer:
-    """The process that forks workers, which inherit these descriptors."""
+    """The process that forks workers.
 
-    def __init__(self, inherited: Collection[int]) -> None:
-        self._socket, other_end = socket.socketpair()
+    Args:
+        end: This process's end of the socket to it.
+        wait_for_end: Waits until it has ended.
+    """
+
+    def __init__(self, end: socket.socket, wait_for_end: Callable[[], object]) -> None:
+        self._socket = end
+        self._wait_for_end = wait_for_end
+
+    @classmethod
+    def forked(cls, inherited: Collection[int]) -> "_ForkServer":
+        """Fork the server from this process; workers inherit these descriptors."""
+        end, other_end = socket.socketpair()
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         try:
-            self._pid = os.fork()
+            pid = os.fork()
         except OSError as error:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             raise ProcessLimitError(_NO_PROCESS) from error
-        if self._pid == 0:
+        if pid == 0:
             try:
                 _release_inherited({*inherited, other_end.fileno()})
                 _fork_workers(other_end)
@@ -70,6 +95,33 @@ class _ForkServer:
                 os._exit(1)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         other_end.close()
+        return cls(end, partial(os.waitpid, pid, 0))
+
+    @classmethod
+    def new(cls) -> "_ForkServer":
+        """Start the server as a new process, with this one's import path.
+
+        It is in a session of its own: the interrupt of a terminal is this process's alone.
+        """
+        end, other_end = socket.socketpair()
+        descriptor = other_end.fileno()
+        code = _NEW_SERVER.format(path=sys.path, module=__name__, descriptor=descriptor)
+        try:
+            with other_end:
+                process = subprocess.Popen(  # noqa: S603 - this very Python
+                    [sys.executable, "-I", "-c", code],
+                    pass_fds=[descriptor],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            end.close()
+            raise ProcessLimitError(
+                f"no worker can be started by {quoted(sys.executable)}: {error.strerror}"
+            ) from error
+        return cls(end, process.wait)
 
     def start(self) -> tuple[int, Channel]:
         """Start a worker; raise ProcessLimitError if the system has no process for it."""
@@ -90,7 +142,13 @@ class _ForkServer:
     def close(self) -> None:
         self._socket.close()
         with suppress(ChildProcessError):
-            os.waitpid(self._pid, 0)
+            self._wait_for_end()
+
+
+def serve(descriptor: int) -> NoReturn:
+    """Fork workers, in a process that :meth:`_ForkServer.new` has started."""
+    _release_inherited({descriptor})
+    _fork_workers(socket.socket(fileno=descriptor))
 
 
 def _release_inherited(inherited: Collection[int]) -> None:
@@ -241,17 +299,16 @@ class _Worker:
 class LocalWorkers(Executor):
     """Worker processes on this machine, started as they are needed.
 
-    To be created before this process has threads.
-
     Args:
         n_workers: Maximum number of workers.
-        inherited: Descriptors of this process that workers read from.
+        inherited: Descriptors of this process that workers read from: they are forked, before this
+            process has threads. ``None``: they descend from a new process.
     """
 
-    def __init__(self, n_workers: int, inherited: Collection[int] = ()) -> None:
+    def __init__(self, n_workers: int, inherited: Collection[int] | None = ()) -> None:
         self._max_workers = n_workers
         self._n_used = 0
-        self._server = _ForkServer(inherited)
+        self._server = _ForkServer.new() if inherited is None else _ForkServer.forked(inherited)
         self._workers: list[_Worker] = []
 
     def begin(self, common: TaskSettings, deliver: Deliver, n_workers: int) -> None:
