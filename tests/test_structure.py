@@ -41,6 +41,7 @@ ROOMS = (
     "extraction",
     "merging",
     "inspect",
+    "api",
     "cli",
     "__main__",
 )

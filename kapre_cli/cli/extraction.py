@@ -1,17 +1,20 @@
 """Run an extracting command: from options to settings to the library; dry runs."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
+from kapre_cli.api.extraction import Extraction, of_shard
 from kapre_cli.cli.config import config_file
-from kapre_cli.cli.inputs import StdinInputs, sample_rate
-from kapre_cli.cli.run_options import audio_settings, layer_config, output_settings, warn_of_layer
+from kapre_cli.cli.inputs import StdinInputs
+from kapre_cli.cli.options import error_text
+from kapre_cli.cli.run_options import audio_settings, layer_config, output_settings, requested_rate
 from kapre_cli.cli.signals import RESUME, executor, ignore_signals, interruptible_waits
 from kapre_cli.cli.streams import check_stdout_is_open, echo, n_lost_messages, stdout_for_arrays
 from kapre_cli.errors import (
@@ -21,9 +24,9 @@ from kapre_cli.errors import (
     TooManyFailuresError,
     UsageError,
 )
-from kapre_cli.events import InputArrived, InputResult, Note
+from kapre_cli.events import InputResult, Note
 from kapre_cli.exit_codes import Stopped
-from kapre_cli.inputs import Inputs, InputStream, Source, inputs_of_shard
+from kapre_cli.inputs import InputStream, Source
 from kapre_cli.run_result import RunResult
 from kapre_cli.settings import (
     STANDARD_OUTPUT,
@@ -33,6 +36,7 @@ from kapre_cli.settings import (
     Shard,
 )
 from kapre_cli.text import counted, duration, in_bytes, quoted
+from kapre_cli.version import PROGRAM
 
 if TYPE_CHECKING:
     from kapre_cli.cli.report_file import ReportFile
@@ -50,24 +54,18 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
     output = output_settings(options)
     with StdinInputs(options, output) as incoming:
         with interruptible_waits(), stdout_for_arrays(output):
-            inputs = incoming.known()
-            sources, shard = _shard_inputs(inputs.sources, options["shard"], output)
+            everything = incoming.known()
+            inputs, shard = of_shard(everything, options["shard"], output)
         remedy = RESUME
         if output.is_stream:
             remedy = "the arrays sent so far are not all"
         elif options["dry_run"]:
             remedy = "nothing was done"
         with executor(options["jobs"], remedy, incoming.descriptors) as computing:
-            run = _Run(
-                config,
-                options,
-                output,
-                incoming,
-                replace(inputs, sources=tuple(sources)),
-                inputs.sources,
-                shard,
-                computing,
-            )
+            sr = requested_rate(options)
+            settings_at = partial(_settings, config, options, output, shard)
+            plan = Extraction(settings_at, inputs, everything.sources, sr, shard)
+            run = _Run(options, output, incoming, plan, computing)
             return run.preview() if options["dry_run"] else run.extract()
 
 
@@ -84,37 +82,32 @@ def _check_options(options: Mapping[str, Any]) -> None:
         raise click.UsageError("--quiet and --verbose ask for opposites; give one of them.")
 
 
-def _shard_inputs(
-    sources: Sequence[Source], shard: Shard | None, output: OutputSettings
-) -> tuple[Sequence[Source], Shard | None]:
-    """Return the inputs of this run, and its shard with the digest of all inputs."""
-    if shard is None:
-        return sources, None
-    of_shard, shard = inputs_of_shard(sources, shard)
-    if sources and not of_shard and not output.file_format.holds_many:
-        raise UsageError(
-            f"shard {shard} has no inputs, and {quoted(output.path)} would be one array; "
-            "name a .h5 file or a folder, or use fewer shards"
-        )
-    return of_shard, shard
+def _settings(
+    config: type[LayerConfig],
+    options: Mapping[str, Any],
+    output: OutputSettings,
+    shard: Shard | None,
+    sr: int,
+) -> ExtractionSettings:
+    return ExtractionSettings(
+        layer=layer_config(config, options, sr),
+        audio=audio_settings(options, sr),
+        output=output,
+        batch_size=options["batch_size"],
+        jobs=options["jobs"],
+        engine=options["engine"],
+        shard=shard,
+    )
 
 
 @dataclass(frozen=True)
 class _Run:
-    """The requested run, and its inputs as far as known before any work is done.
+    """The requested run, and its inputs as far as known before any work is done."""
 
-    Attributes:
-        all_sources: The inputs of all shards.
-        shard: The shard that this run computes, if it is one.
-    """
-
-    config: type[LayerConfig]
     options: Mapping[str, Any]
     output: OutputSettings
     incoming: StdinInputs
-    inputs: Inputs
-    all_sources: Sequence[Source]
-    shard: Shard | None
+    plan: Extraction
     executor: "Executor"
 
     def extract(self) -> int:
@@ -124,13 +117,13 @@ class _Run:
             report = self._check_paths()
             if descriptor is not None or options["report"] == STANDARD_OUTPUT:
                 stdout = 1 if descriptor is None else descriptor
-                incoming.check_stdout_is_no_input(self.inputs, stdout)
+                incoming.check_stdout_is_no_input(self.plan.inputs, stdout)
 
             from kapre_cli.cli.report_file import reported
             from kapre_cli.cli.terminal import Terminal
 
             with Terminal(
-                () if incoming.arrives else self.inputs.sources,
+                () if incoming.arrives else self.plan.inputs.sources,
                 grows=incoming.arrives,
                 quiet=options["quiet"],
                 verbose=options["verbose"],
@@ -139,7 +132,7 @@ class _Run:
                     terminal,
                     max_failures=options["max_failures"],
                     is_detailed=options["verbose"],
-                    n_expected=None if incoming.arrives else self.inputs.n_inputs,
+                    n_expected=None if incoming.arrives else self.plan.inputs.n_inputs,
                 )
                 with reported(result, terminal, report):
                     self._work(result, terminal, descriptor)
@@ -163,11 +156,17 @@ class _Run:
         lines: list[str] = []
         printed = EventLines(lines.append, verbose=self.options["verbose"])
         result = RunResult(printed, is_detailed=self.options["verbose"])
-        self._emit_rejected(result)
-        settings = self._settings(self.all_sources, result, lines.append)
+        self.plan.report_inputs(result)
+        try:
+            settings = self._settings(result)
+        except AudioReadError as error:
+            lines.append(f"{PROGRAM}: Error: {error_text(error)}")
+            result.is_broken = True
+            settings = None
         if settings is not None:
             # A list: while it is made, events are appended to the lines.
-            lines += [*_preview_lines(self.inputs.sources, settings, result, self.executor)]
+            sources = self.plan.inputs.sources
+            lines += [*_preview_lines(sources, settings, result, self.executor)]
         lines += printed.failures.lines()
         lines.append(
             f"{counted(result.n_inputs, 'input')}: {result.n_written:,} to be written, "
@@ -190,21 +189,22 @@ class _Run:
             self.incoming.check_not_read("output", output.path)
             # All shards must fit into one output. A single array is never one of several.
             holds_all = output.file_format.holds_many
-            validate_output(output, self.all_sources if holds_all else self.inputs.sources)
+            plan = self.plan
+            validate_output(output, plan.all_sources if holds_all else plan.inputs.sources)
         path = self.options["report"]
         if path is None:
             return None
         self.incoming.check_not_read("report", path)
-        return check_report(path, output, self.all_sources, config_file())
+        return check_report(path, output, self.plan.all_sources, config_file())
 
     def _work(self, result: RunResult, terminal: "Terminal", descriptor: int | None) -> None:
         """Do the work of a run; print errors that do not end the process."""
         try:
-            self._emit_rejected(result)
+            self.plan.report_inputs(result)
             if self._receive(result, terminal):
-                self._compute(result, terminal, descriptor)
+                self._compute(result, descriptor)
             ignore_signals()  # the rest is quick
-        except (OutputError, StoredDataError, TooManyFailuresError) as error:
+        except (AudioReadError, OutputError, StoredDataError, TooManyFailuresError) as error:
             result.is_broken = True
             terminal.print_error(error)
         except Stopped as stopped:
@@ -217,14 +217,6 @@ class _Run:
             if result.kept is not None:
                 terminal(result.kept)
 
-    def _emit_rejected(self, result: RunResult) -> None:
-        for note in self.inputs.notes:
-            result.emit(Note(note))
-        if self.all_sources and not self.inputs.sources:
-            result.emit(Note(f"shard {self.shard} has no inputs: its output has no arrays"))
-        for rejected in self.inputs.rejected_paths:
-            result.failed(rejected.path, UsageError(rejected.reason))
-
     def _receive(self, result: RunResult, terminal: "Terminal") -> bool:
         """Read standard input, if it is an input; if that fails, all inputs do."""
         try:
@@ -232,58 +224,35 @@ class _Run:
         except (AudioReadError, OutputError) as error:
             result.is_broken = True
             terminal.print_error(error)
-            for source in self.inputs.sources:
+            for source in self.plan.inputs.sources:
                 none = InputResult(source.key)
                 result.stopped(source.path, error, none, is_tried=source.is_stream)
             return False
         return True
 
-    def _compute(self, result: RunResult, terminal: "Terminal", descriptor: int | None) -> None:
+    def _compute(self, result: RunResult, descriptor: int | None) -> None:
         def rejected(path: str, error: UsageError) -> None:
             result.failed(path, error)
             result.check_failures()
 
-        sources = self.incoming.sources(self.inputs, rejected)
-        if not isinstance(sources, InputStream):
-            for source in sources:
-                if source.is_stream:  # received by now; the terminal knows the others
-                    terminal(InputArrived(source.key, source.size))
-        all_sources = sources if isinstance(sources, InputStream) else self.all_sources
-        settings = self._settings(all_sources, result, terminal.print_line)
+        arriving = self.incoming.arriving(self.plan.inputs, rejected)
+        settings = self._settings(result, arriving)
         if settings is not None:
-            from kapre_cli.extraction import run
-
-            if descriptor is None:
-                run.extract(sources, settings, result, self.executor, is_validated=True)
-            else:
-                run.stream(sources, settings, result, descriptor, self.executor)
-        if isinstance(sources, InputStream):
-            for note in sources.notes():
+            self.plan.run(settings, result, self.executor, arriving, descriptor)
+        if arriving is not None:
+            for note in arriving.notes():
                 result.emit(Note(note))
 
     def _settings(
-        self,
-        all_sources: Sequence[Source] | InputStream,
-        result: RunResult,
-        print_line: Callable[[str], None],
+        self, result: RunResult, arriving: InputStream | None = None
     ) -> ExtractionSettings | None:
         """Return the settings, ``None`` without sample rate or inputs; note unusual ones."""
         options = self.options
-        sr = sample_rate(options, all_sources, self.inputs.sources, result, print_line)
-        if sr is None or not all_sources:
-            return None
-        layer = layer_config(self.config, options, sr)
-        settings = ExtractionSettings(
-            layer=layer,
-            audio=audio_settings(options, sr),
-            output=self.output,
-            batch_size=options["batch_size"],
-            jobs=options["jobs"],
-            engine=options["engine"],
-            shard=self.shard,
-        )
+        settings = self.plan.settings(result, arriving)
         source = click.get_current_context().get_parameter_source("power")
         is_default = source is ParameterSource.DEFAULT
+        if settings is None:
+            return None
         if options.get("decibel") and options.get("power") == 1.0 and is_default:
             result.emit(
                 Note(
@@ -291,7 +260,6 @@ class _Run:
                     "(10*log10 of amplitude); use --power 2 for decibels of power"
                 )
             )
-        warn_of_layer(layer, result)
         return settings
 
 

@@ -1,30 +1,26 @@
-"""Inputs of a command: arguments, standard input, a list; and the sample rate."""
+"""Inputs of a command: arguments, standard input, a list."""
 
 import os
 import stat
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from kapre_cli.errors import AudioReadError, KapreExtractError, UsageError
-from kapre_cli.events import InputResult
+from kapre_cli.errors import UsageError
 from kapre_cli.inputs import (
     STDIN,
     STREAM,
     FileList,
     Inputs,
     InputStream,
-    Source,
     SpooledPipe,
     discover,
 )
 from kapre_cli.osutil import Resource, is_at, is_regular
-from kapre_cli.run_result import RunResult
 from kapre_cli.settings import OutputSettings
 from kapre_cli.text import quoted
-from kapre_cli.version import PROGRAM
 
 
 class StdinInputs(Resource):
@@ -104,15 +100,15 @@ class StdinInputs(Resource):
         if self._stream is not None:
             self._stream.fill()
 
-    def sources(
+    def arriving(
         self, known: Inputs, rejected: Callable[[str, UsageError], None]
-    ) -> Sequence[Source] | InputStream:
-        """Return all inputs, or the known ones and the others as they arrive.
+    ) -> InputStream | None:
+        """Return the known inputs and the others as they arrive; ``None``: none arrive.
 
         ``rejected`` is called with the path of each rejected one and the error.
         """
         if self._names is None or not self.arrives:
-            return known.sources
+            return None
         from kapre_cli.outputs.validation import OutputPathValidator
 
         validate = OutputPathValidator(self._output, self._options["report"]).validate
@@ -123,55 +119,6 @@ class StdinInputs(Resource):
         for one in (self._names, self._stream):
             if one is not None:
                 one.close()
-
-
-def sample_rate(
-    options: Mapping[str, Any],
-    sources: Sequence[Source] | InputStream,
-    own: Collection[Source],
-    result: RunResult,
-    print_line: Callable[[str], None],
-) -> int | None:
-    """Return the sample rate of a run, ``None`` if no input states one.
-
-    All shards have one rate: ``sources`` are the inputs of all shards, or those that arrive. If no
-    header states a rate, the inputs of this run are reported: its ``own``, or all that arrive.
-    Raise TooManyFailuresError if too many arriving inputs fail.
-    """
-    if options["sr"] is not None:
-        return options["sr"]
-    if options["raw_format"] is not None:
-        return options["raw_format"].sr
-    from kapre_cli.audio import read_header
-
-    failures: dict[Source, AudioReadError] = {}
-    arriving = sources if isinstance(sources, InputStream) else None
-    try:
-        for source in sources:
-            try:
-                sr = read_header(source.file, is_stream=source.is_stream).sr
-            except AudioReadError as error:
-                failures[source] = error
-                if arriving is not None:
-                    result.check_failures(len(failures))
-                continue
-            if arriving is not None:
-                arriving.unread([*failures, source])
-            return sr
-    except KapreExtractError:  # earlier failures are reported first
-        _count_failures(failures, result)
-        raise
-    of_run = {*own} if arriving is None else failures
-    _count_failures({one: error for one, error in failures.items() if one in of_run}, result)
-    if arriving is None and sources and not own:
-        print_line(f"{PROGRAM}: Error: no input of any shard states a rate; name it with --sr")
-        result.is_broken = True
-    return None
-
-
-def _count_failures(failures: Mapping[Source, AudioReadError], result: RunResult) -> None:
-    for source, error in failures.items():
-        result.failed(source.path, error, InputResult(source.key))
 
 
 def _check(options: Mapping[str, Any]) -> None:

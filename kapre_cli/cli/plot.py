@@ -23,7 +23,7 @@ from kapre_cli.cli.run_options import (
     feature_option,
     layer_config,
     layer_options,
-    warn_of_layer,
+    requested_rate,
 )
 from kapre_cli.cli.signals import executor, ignore_signals, interruptible_waits
 from kapre_cli.errors import AudioReadError, StoredDataError, UsageError
@@ -325,30 +325,32 @@ def _extract(
     computing: "Executor | None",
 ) -> None:
     """Compute the power of recordings."""
-    from kapre_cli.cli.inputs import sample_rate
+    from kapre_cli.api.extraction import Extraction
     from kapre_cli.cli.terminal import Terminal
-    from kapre_cli.extraction.run import extract
     from kapre_cli.inputs import discover
     from kapre_cli.plotting.image import PlotAxis
     from kapre_cli.run_result import RunResult
 
+    def settings_at(sr: int) -> ExtractionSettings:
+        # Four frames where the other commands have two.
+        n_hop = options["n_hop"] or max(options["n_dft"] // 4, 1)
+        config = LAYERS["Melspectrogram" if options["mel"] else "Spectrogram"]
+        return ExtractionSettings(
+            layer=layer_config(config, {**options, **_POWER, "n_hop": n_hop}, sr),
+            audio=audio_settings(options, sr),
+            output=OutputSettings(path=output, format="hdf5"),
+        )
+
     folders = [os.path.dirname(os.path.abspath(path)) for path in paths]
-    sources = discover(map(str, paths), os.path.commonpath(folders)).sources
+    inputs = discover(map(str, paths), os.path.commonpath(folders))
+    sources = inputs.sources
+    plan = Extraction(settings_at, inputs, sources, requested_rate(options))
     with Terminal(sources, quiet=options["quiet"]) as terminal:
         result = RunResult(terminal)
-        sr = sample_rate(options, sources, sources, result, terminal.print_line)
-        if sr is not None:
-            # Four frames where the other commands have two.
-            n_hop = options["n_hop"] or max(options["n_dft"] // 4, 1)
-            config = LAYERS["Melspectrogram" if options["mel"] else "Spectrogram"]
-            settings = ExtractionSettings(
-                layer=layer_config(config, {**options, **_POWER, "n_hop": n_hop}, sr),
-                audio=audio_settings(options, sr),
-                output=OutputSettings(path=output, format="hdf5"),
-            )
-            PlotAxis(settings.layer, sr).limits(view.freq)  # before the work
-            warn_of_layer(settings.layer, result)
-            extract(sources, settings, result, computing)
+        settings = plan.settings(result)
+        if settings is not None:
+            PlotAxis(settings.layer, settings.audio.sr).limits(view.freq)  # before the work
+            plan.run(settings, result, computing)
     if result.exit_code:
         raise AudioReadError(
             f"{counted(result.n_failed, 'recording')} of {len(sources)} cannot be drawn: "

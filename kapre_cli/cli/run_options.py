@@ -8,8 +8,7 @@ from typing import Any, get_type_hints
 import click
 
 from kapre_cli.cli.options import Group, Option, PathOrStream, WholeNumber, parsed
-from kapre_cli.events import Warned
-from kapre_cli.run_result import MaxFailures, RunResult
+from kapre_cli.run_result import MaxFailures
 from kapre_cli.settings import (
     DTYPES,
     ENGINE_CHOICES,
@@ -288,6 +287,13 @@ def output_settings(options: Mapping[str, Any]) -> OutputSettings:
     )
 
 
+def requested_rate(options: Mapping[str, Any]) -> int | None:
+    """Return the sample rate in Hz that options state, ``None``: the inputs decide."""
+    if options["sr"] is None and options["raw_format"] is not None:
+        return int(options["raw_format"].sr)
+    return options["sr"]
+
+
 def audio_settings(options: Mapping[str, Any], sr: int) -> AudioSettings:
     """Return the settings of the inputs."""
     chosen = {one.name: options[one.name] for one in fields(AudioSettings) if one.name != "sr"}
@@ -341,9 +347,3 @@ def layer_config(config: type[LayerConfig], options: Mapping[str, Any], sr: int)
     if "sr" in {one.name for one in fields(config)}:
         arguments["sr"] = sr
     return config(**arguments)
-
-
-def warn_of_layer(config: LayerConfig, result: RunResult) -> None:
-    """Warn of unusual arguments, with remedies; --verbose lists empty mel bands."""
-    for warning in config.warnings(lists_bands=result.is_detailed):
-        result.emit(Warned(warning))
