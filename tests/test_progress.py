@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kapre_cli import events
-from kapre_cli.cli.progress import ArrayPhase, ComputePhase, Speed, Status
+from kapre_cli.api.progress import ArrayPhase, ComputePhase, Speed, Status
 from kapre_cli.cli.terminal import Terminal
 from kapre_cli.errors import AudioReadError
 from kapre_cli.events import Event, Note, Observer, PhaseStarted, ignore

@@ -6,7 +6,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from kapre_cli.cli.progress import Status
+from kapre_cli.api.progress import Status
 
 _COLUMNS = 80  # of a terminal of unknown size
 

@@ -3,14 +3,14 @@
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from kapre_cli import events
+from kapre_cli.api.progress import Clock, RunProgress, Status
 from kapre_cli.cli.event_lines import EventLines
 from kapre_cli.cli.options import error_text
-from kapre_cli.cli.progress import ArrayPhase, Clock, ComputePhase, Status
 from kapre_cli.cli.streams import echo, stderr_to
 from kapre_cli.events import Event
 from kapre_cli.inputs import Source
@@ -51,27 +51,11 @@ class Terminal(Resource):
         clock: Clock = time.monotonic,
     ) -> None:
         self._quiet = quiet
-        self._clock = clock
         self._lines = EventLines(self.print_line, quiet=quiet, verbose=verbose)
         self.failures = self._lines.failures
         self._lock = threading.RLock()  # guards what the showing thread reads
-        self._phase: ComputePhase | ArrayPhase | None = None
-        # Handlers of the frequent events, whose fields are their arguments.
-        self._handlers: dict[type[Event], Callable[..., None]] = {}
-        if sources is not None:
-            known = () if quiet else sources
-            files = [(source.key, source.size) for source in known if not source.is_stream]
-            stream = next((source for source in known if source.is_stream), None)
-            computing = ComputePhase(files, grows=grows, stream=stream, clock=clock)
-            self._phase = computing
-            self._handlers = {
-                events.InputArrived: computing.arrived,
-                events.InputsComplete: computing.complete,
-                events.InputReused: computing.reused,
-                events.InputResumed: computing.resumed,
-                events.InputProgress: computing.computed,
-                events.InputEnded: computing.ended,
-            }
+        known = () if quiet and sources is not None else sources
+        self._progress = RunProgress(known, grows=grows, clock=clock)
         silence_tensorflow()
         self._redirections = ExitStack()
         descriptor = self._redirections.enter_context(diverted(2))
@@ -88,11 +72,10 @@ class Terminal(Resource):
 
     def __call__(self, event: Event) -> None:
         """Show an event."""
-        handler = self._handlers.get(type(event))
-        if handler is not None:
-            with self._lock:
-                handler(*event)
-        elif isinstance(event, events.WaitingForInputs):
+        with self._lock:
+            if self._progress.takes(event):
+                return
+        if isinstance(event, events.WaitingForInputs):
             self._wait()
         elif isinstance(event, events.PhaseStarted):
             self._start_phase(event)
@@ -102,16 +85,13 @@ class Terminal(Resource):
     def _wait(self) -> None:
         """Show the state now, since no event follows soon."""
         with self._lock:
-            if isinstance(self._phase, ComputePhase):
-                self._phase.waiting()
+            self._progress.wait()
             self._show()
 
     def _start_phase(self, event: events.PhaseStarted) -> None:
         if not self._quiet:
             with self._lock:
-                self._phase = phase = ArrayPhase(*event, clock=self._clock)
-                self._handlers[events.PhaseProgress] = phase.advanced
-                self._handlers[events.PhaseInputEnded] = phase.ended
+                self._progress.start(event)
                 self._show()
 
     def _show(self) -> None:
@@ -138,7 +118,7 @@ class Terminal(Resource):
 
     def _status(self) -> Status | None:
         with self._lock:
-            return self._phase.status() if self._phase is not None else None
+            return self._progress.status()
 
     def _above_bar(self, stream: TextIO) -> AbstractContextManager[Any]:
         return self._lock if self._bar is None else self._bar.external_write_mode(file=stream)

@@ -2,9 +2,11 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from kapre_cli import events
+from kapre_cli.events import Event
 from kapre_cli.inputs import Source
 from kapre_cli.text import clock_time, counted, duration, in_bytes
 
@@ -251,6 +253,61 @@ class ArrayPhase:
         total = self._seconds if is_audio else self._n_inputs
         speed = self._speed.now(self._done)
         return _status(self._name, self._done, total, speed, inputs, is_audio=is_audio)
+
+
+class RunProgress:
+    """The phase that a run is in, kept up to date by its events.
+
+    ``sources`` are the known inputs, ``None`` if no audio is read; more may arrive if it ``grows``.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source] | None = None,
+        *,
+        grows: bool = False,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._clock = clock
+        self._phase: ComputePhase | ArrayPhase | None = None
+        # Handlers of the frequent events, whose fields are their arguments.
+        self._handlers: dict[type[Event], Callable[..., None]] = {}
+        if sources is not None:
+            files = [(source.key, source.size) for source in sources if not source.is_stream]
+            stream = next((source for source in sources if source.is_stream), None)
+            computing = ComputePhase(files, grows=grows, stream=stream, clock=clock)
+            self._phase = computing
+            self._handlers = {
+                events.InputArrived: computing.arrived,
+                events.InputsComplete: computing.complete,
+                events.InputReused: computing.reused,
+                events.InputResumed: computing.resumed,
+                events.InputProgress: computing.computed,
+                events.InputEnded: computing.ended,
+            }
+
+    def takes(self, event: Event) -> bool:
+        """Record a frequent event; return whether it was one."""
+        handler = self._handlers.get(type(event))
+        if handler is None:
+            return False
+        handler(*event)
+        return True
+
+    def wait(self) -> None:
+        """Record that all inputs that have arrived are computed, and more may arrive."""
+        if isinstance(self._phase, ComputePhase):
+            self._phase.waiting()
+
+    def start(self, event: events.PhaseStarted) -> None:
+        """Begin a phase that goes through arrays."""
+        self._phase = phase = ArrayPhase(*event, clock=self._clock)
+        self._handlers[events.PhaseProgress] = phase.advanced
+        self._handlers[events.PhaseInputEnded] = phase.ended
+
+    def status(self) -> Status | None:
+        """Return the current status, ``None`` before the first phase."""
+        return None if self._phase is None else self._phase.status()
 
 
 def _status(
