@@ -56,6 +56,14 @@ def n_processors() -> int:
     return os.cpu_count() or 1
 
 
+def max_open_files() -> int:
+    """Return how many files this process may have open at once."""
+    import resource  # POSIX alone has it
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
+
+
 class Resource(AbstractContextManager[Any]):
     """A context manager that closes itself at the end of a ``with`` statement."""
 

@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 
 import kapre_cli
 from kapre_cli.errors import UsageError
-from kapre_cli.formats.features import StoredArray, Values
+from kapre_cli.formats.arrays import StoredArray, Values
 from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.layers import MelspectrogramConfig, SpectrogramConfig
 from kapre_cli.plotting import View, figure_of

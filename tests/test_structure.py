@@ -56,6 +56,7 @@ DOORS = {
         "formats/hdf5_reader.py",
         "formats/hdf5_scales.py",
         "formats/hdf5_target.py",
+        "formats/hdf5_values.py",
         "formats/hdf5_writer.py",
     },
     "jax": {"layers/steps.py"},

@@ -12,7 +12,8 @@ from numcodecs import GZip
 
 from kapre_cli.errors import StoredArrayError, StoredDataError, wrap_os_errors
 from kapre_cli.formats.array_chunks import ArrayChunks, Chunk
-from kapre_cli.formats.features import Features, StoredArray, Values, unexpected_in_folder
+from kapre_cli.formats.arrays import StoredArray, Values
+from kapre_cli.formats.features import Features, unexpected_in_folder
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata, dumps
 from kapre_cli.formats.validation import (
     MAX_METADATA_BYTES,
@@ -125,7 +126,7 @@ class ZarrFeatures(Features):
         stored.pop(DIMENSIONS, None)
         if stored != metadata.to_dict():
             raise StoredArrayError(key, f"has other attributes than in {INPUTS}")
-        return StoredArray(key, values, metadata, self.layer)
+        return StoredArray(key, values, metadata, self.layer, self.coordinate)
 
     def _stored(self, key: str) -> "tuple[dict[str, Any], ZarrValues]":
         """Return attributes and values of an array."""

@@ -20,7 +20,7 @@ from kapre_cli.extraction.disk_usage import output_bytes
 from kapre_cli.extraction.reuse import ReusePolicy
 from kapre_cli.extraction.tasks import NO_ENTRIES, Job, TaskSettings
 from kapre_cli.formats.array_chunks import ArrayChunks, Chunk, frame_index
-from kapre_cli.formats.features import stored_array
+from kapre_cli.formats.arrays import stored_array
 from kapre_cli.formats.opening import check_written
 from kapre_cli.formats.writer import FeatureWriter
 from kapre_cli.osutil import check_free_bytes

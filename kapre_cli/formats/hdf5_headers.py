@@ -10,6 +10,7 @@ result, further headers of the form are read without HDF5. HDF5 reads all other 
 import os
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from math import prod
 from threading import RLock
 from typing import Any, NamedTuple
@@ -17,7 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from kapre_cli.formats.features import Values
+from kapre_cli.formats.arrays import Values, box_of
+from kapre_cli.formats.file_map import FileMap
 from kapre_cli.osutil import read_at
 
 _PREFIX = struct.Struct("<BxHII4x")  # version, number of messages, of links, bytes of the header
@@ -67,8 +69,31 @@ class FileWindow:
         self._descriptor = descriptor
         self._size = os.fstat(descriptor).st_size
         self._begin = 0
+        self._map: FileMap | None = None
+        self._is_mapped = False
         self.data = b""
         self.lock = RLock()
+
+    @property
+    def map(self) -> FileMap | None:
+        """The map of the file, made when it is first used; ``None`` if it cannot be mapped."""
+        if not self._is_mapped:
+            with self.lock:
+                if not self._is_mapped and self._descriptor >= 0:
+                    with suppress(OSError):  # some network file systems cannot map
+                        self._map = FileMap(self._descriptor)
+                self._is_mapped = True
+        return self._map
+
+    def mapped(
+        self, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any]
+    ) -> npt.NDArray[Any] | None:
+        """Return an array in the map of the file; ``None`` if it has none.
+
+        Raise OSError if the file is too short.
+        """
+        found = self.map
+        return None if found is None else found.array(offset, shape, dtype)
 
     def find(self, address: int, n_bytes: int) -> int:
         """Return where bytes begin in ``data``; read them, or raise OSError."""
@@ -109,6 +134,9 @@ class FileWindow:
         """Read no more: the descriptor may soon be that of another file."""
         self._descriptor = -1
         self.data = b""
+        if self._map is not None:
+            self._map.close()
+        self._map, self._is_mapped = None, True
 
 
 class HeaderReader:
@@ -234,7 +262,7 @@ _UNDERSTOOD: dict[int, Callable[[bytes, int, int], tuple[_Fixed, Any]]] = {
 
 
 class PlainValues(Values):
-    """Contiguous values of a file, read without HDF5 if all are asked for.
+    """Contiguous values of a file, read without HDF5 if all are asked for, or mapped.
 
     ``open_dataset`` returns an array-like that HDF5 reads, for a part of them.
     """
@@ -255,13 +283,18 @@ class PlainValues(Values):
 
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
         if not _is_whole(index, self.shape):
-            return np.asarray(self._open_dataset()[index])
+            box, inside = box_of(index, self.shape)
+            return np.array(self._open_dataset()[box][inside])
         values = np.empty(self.shape, self.dtype)
         content, first = values.reshape(-1).view(np.uint8).data, 0
         for part in self.parts():
             content[first : first + len(part)] = part
             first += len(part)
         return values
+
+    def mapped(self) -> npt.NDArray[Any] | None:
+        """Return all values in the map of the file."""
+        return self._window.mapped(self.offset, self.shape, self.dtype)
 
     def parts(self) -> Iterator[bytes]:
         """Yield the bytes of all values, some megabytes at a time."""

@@ -12,17 +12,19 @@ import numpy.typing as npt
 from h5py import h5a, h5g, h5l, h5o
 
 from kapre_cli.errors import StoredArrayError, StoredDataError
-from kapre_cli.formats.features import Features, StoredArray
+from kapre_cli.formats.arrays import StoredArray
+from kapre_cli.formats.features import Features
+from kapre_cli.formats.file_map import FileMap
 from kapre_cli.formats.hdf5_headers import DatasetHeader, FileWindow, HeaderReader, PlainValues
 from kapre_cli.formats.hdf5_index import INDEX, KEYS, TEXTS, Hdf5Index
 from kapre_cli.formats.hdf5_objects import (
-    Hdf5Values,
     open_dataset,
     open_group,
     read_attribute,
     wrap_hdf5_errors,
 )
 from kapre_cli.formats.hdf5_scales import DIMENSION_LIST, LENGTHS, ScaleNames
+from kapre_cli.formats.hdf5_values import Hdf5Values
 from kapre_cli.formats.hdf5_writer import FEATURES, INPUT, LABELS
 from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.formats.validation import (
@@ -85,7 +87,7 @@ class Hdf5Features(Features):
             return self._read(key)
         header, dtype, metadata = found
         values = PlainValues(self._window, header, dtype, lambda: h5py.Dataset(self._open(key)))
-        return StoredArray(key, values, metadata, self.layer)
+        return StoredArray(key, values, metadata, self.layer, self.coordinate)
 
     def _read_known(self, row: int) -> _Known | None:
         """Return the header and metadata of an array; ``None`` if HDF5 must read it."""
@@ -138,8 +140,8 @@ class Hdf5Features(Features):
                 raise StoredArrayError(key, "has no metadata")
             metadata = within_range(InputMetadata.from_dict(validated_json(stored)), self.root)
             self._index.check(key, metadata)
-            values = Hdf5Values(key, dataset)
-            array = StoredArray(key, values, metadata, self.layer)
+            values = Hdf5Values(key, dataset, self._window)
+            array = StoredArray(key, values, metadata, self.layer, self.coordinate)
             self._learn(dataset, values, stored)
             return array
 
@@ -151,6 +153,11 @@ class Hdf5Features(Features):
         header = self._headers.read(h5o.get_info(dataset).addr)
         if header is not None and header.text == text:
             self._headers.learn(header, values.dtype, values.shape, offset)
+
+    @property
+    def file_map(self) -> FileMap | None:
+        """The map of the file."""
+        return self._window.map
 
     def metadata(self) -> Iterator[tuple[str, InputMetadata]]:
         """Yield the key and the metadata of every input from the index."""

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from kapre_cli.errors import wrap_os_errors
 from kapre_cli.formats.array_chunks import ArrayChunks, Chunk, crc32
-from kapre_cli.formats.features import StoredArray
+from kapre_cli.formats.arrays import StoredArray
 from kapre_cli.formats.hdf5_index import index_datasets
 from kapre_cli.formats.hdf5_objects import MAX_CHUNK_VALUES, packing_of
 from kapre_cli.formats.hdf5_scales import ScaleWriter

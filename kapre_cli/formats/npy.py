@@ -15,7 +15,9 @@ import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError, wrap_os_errors
 from kapre_cli.formats.array_chunks import ArrayChunks, Chunk, crc32
-from kapre_cli.formats.features import Features, StoredArray, Values, unexpected_in_folder
+from kapre_cli.formats.arrays import StoredArray, Values
+from kapre_cli.formats.features import Features, unexpected_in_folder
+from kapre_cli.formats.file_map import FileMaps, identity_of
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata, dumps
 from kapre_cli.formats.npy_names import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, sidecar_of
 from kapre_cli.formats.validation import (
@@ -167,6 +169,7 @@ class _NpyFeatures(Features):
         name = self.layer.coordinate.name
         self.coordinate = validated_coordinate(_numbers(name, stored.get(name)), self.root)
         self._inputs: dict[str, InputMetadata] = {}
+        self._maps = FileMaps()
         axes = list(self.layer.axes)
         for row in rows:
             described = _object(validated_json(row))
@@ -184,14 +187,18 @@ class _NpyFeatures(Features):
     def open_array(self, key: str) -> StoredArray:
         file = self._file_of(key)
         try:
-            values = NpyValues(file)
+            values = NpyValues(file, self._maps)
         except OSError as error:
             raise StoredDataError(f"{quoted(file)} cannot be read: {error.strerror}") from error
-        return StoredArray(key, values, self._inputs[key], self.layer)
+        return StoredArray(key, values, self._inputs[key], self.layer, self.coordinate)
 
     def metadata(self) -> Iterator[tuple[str, InputMetadata]]:
         """Yield the key and the metadata of every input."""
         return iter(self._inputs.items())
+
+    def close(self) -> None:
+        """Release the maps of the files."""
+        self._maps.close()
 
 
 class NpyFeatures(_NpyFeatures):
@@ -259,15 +266,18 @@ class NpyValues(Values):
     """The values of a .npy file of floating-point numbers in C order.
 
     The file is opened whenever it is read: an output may have more files than a process may keep
-    open. Raise StoredDataError if it is of another kind, or its size differs from its header.
+    open. ``maps`` keeps those that were mapped last. Raise StoredDataError if the file is of
+    another kind, or its size differs from its header.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, maps: FileMaps) -> None:
         self._path = path
+        self._maps = maps
         with open_plain(path) as file:
             self.shape, self.dtype = _header(file, path)
             self.offset: int = file.tell()
             self._check_size(file)
+            self._identity = identity_of(file.fileno())
 
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
         with open_plain(self._path) as file:
@@ -278,6 +288,14 @@ class NpyValues(Values):
                 file.seek(self.offset)
                 values = np.fromfile(file, self.dtype).reshape(self.shape)
             return np.array(values[index])
+
+    def mapped(self) -> npt.NDArray[Any] | None:
+        """Return all values in the map of the file; ``None`` if it cannot be mapped now."""
+        try:
+            found = self._maps.get(self._path, self._identity)
+        except OSError:
+            return None
+        return found.array(self.offset, self.shape, self.dtype)
 
     def parts(self) -> Iterator[bytes]:
         """Yield all its bytes, some megabytes at a time.

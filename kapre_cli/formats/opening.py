@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from kapre_cli.errors import AudioReadError, NotAnOutputError, OutputError, StoredDataError
 from kapre_cli.events import Observer, PhaseStarted
-from kapre_cli.formats.features import Features, StoredArray
+from kapre_cli.formats.arrays import FeatureArray, StoredArray
+from kapre_cli.formats.features import Features
 from kapre_cli.formats.npy_names import ROOT_NAME
 from kapre_cli.formats.validation import check_buildable
 from kapre_cli.formats.writer import FeatureWriter
@@ -21,7 +22,7 @@ from kapre_cli.text import Text, counted, quoted
 if TYPE_CHECKING:
     from kapre_cli.time_frequency import Spectrogram
 
-__all__ = ["Features", "StoredArray", "load_layer", "open_features"]
+__all__ = ["FeatureArray", "Features", "StoredArray", "load_layer", "open_features"]
 
 PathLike = str | os.PathLike[str]
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from kapre_cli.errors import StoredDataError
 from kapre_cli.formats.array_chunks import ArrayChunks, ArrayCrc32, Chunk, crc32
-from kapre_cli.formats.features import StoredArray, stored_array
+from kapre_cli.formats.arrays import StoredArray, stored_array
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.osutil import Resource, open_to_read, read_at
 from kapre_cli.text import quoted

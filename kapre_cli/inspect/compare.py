@@ -15,7 +15,8 @@ import numpy.typing as npt
 from kapre_cli.errors import StoredDataError
 from kapre_cli.events import Observer, PhaseInputEnded, PhaseStarted, ignore
 from kapre_cli.exit_codes import ExitCode
-from kapre_cli.formats.features import ChunkVisitor, Features, StoredArray, stored_array
+from kapre_cli.formats.arrays import ChunkVisitor, StoredArray, stored_array
+from kapre_cli.formats.features import Features
 from kapre_cli.inspect import opened, reason_of, seconds_of, total_of
 from kapre_cli.settings import LayerConfig, checks
 from kapre_cli.text import counted, printable, quoted
@@ -100,7 +101,7 @@ def difference(
     order = [other.axes.index(axis) for axis in one.axes]
     for slices, values in stored_array(one, config).chunks():
         by_axis = dict(zip(one.axes, slices, strict=True))
-        others = other[tuple(by_axis[axis] for axis in other.axes)].transpose(order)
+        others = other.read(tuple(by_axis[axis] for axis in other.axes)).transpose(order)
         starts = {axis: part.start or 0 for axis, part in by_axis.items()}
         _add(diff, values, np.ascontiguousarray(others), starts, tolerance)
         if visit is not None:

@@ -23,7 +23,8 @@ from kapre_cli.events import (
 )
 from kapre_cli.extraction.executor import Executor
 from kapre_cli.extraction.run import extract
-from kapre_cli.formats.features import Features, StoredArray
+from kapre_cli.formats.arrays import StoredArray
+from kapre_cli.formats.features import Features
 from kapre_cli.formats.metadata import OutputMetadata
 from kapre_cli.formats.opening import open_features
 from kapre_cli.formats.validation import check_buildable

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from kapre_cli.audio import encoding_name, read_header
 from kapre_cli.errors import AudioReadError, StoredDataError, UsageError
-from kapre_cli.formats.features import Features, StoredArray, unknown_key
+from kapre_cli.formats.arrays import StoredArray
+from kapre_cli.formats.features import Features, unknown_key
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.inspect import opened
 from kapre_cli.settings import (

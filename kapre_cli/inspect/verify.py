@@ -20,7 +20,7 @@ from kapre_cli.events import (
 )
 from kapre_cli.exit_codes import ExitCode
 from kapre_cli.extraction.executor import Executor
-from kapre_cli.formats.features import StoredArray
+from kapre_cli.formats.arrays import StoredArray
 from kapre_cli.formats.metadata import OutputMetadata
 from kapre_cli.inspect import opened, reason_of, seconds_of, total_of
 from kapre_cli.text import Text, counted, quoted

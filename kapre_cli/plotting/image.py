@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.errors import UsageError
-from kapre_cli.formats.features import StoredArray
+from kapre_cli.formats.arrays import StoredArray
 from kapre_cli.framing import spans
 from kapre_cli.layers.axes import FeatureAxis
 from kapre_cli.settings import AudioSettings, LayerConfig
@@ -215,8 +215,9 @@ def peaks(
     for first, count in spans(selection.n_frames, at_most):
         frames = slice(selection.first + first, selection.first + first + count)
         shown = {channel: slice(None), feature: rows.features, time: frames}
-        block = array[tuple(shown[axis] for axis in range(3))].transpose(channel, feature, time)
-        block = block[list(selection.channels)].astype(np.float32, copy=False)
+        block = array.read(tuple(shown[axis] for axis in range(3)))
+        block = block.transpose(channel, feature, time)[list(selection.channels)]
+        block = block.astype(np.float32, copy=False)
         block = np.maximum.reduceat(block, rows.starts, axis=1)
         column_of = np.arange(first, first + count) * n_columns // selection.n_frames
         columns, starts = np.unique(column_of, return_index=True)

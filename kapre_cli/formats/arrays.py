@@ -1,0 +1,402 @@
+"""The array of one input, in memory or in a file, the same for every format."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from math import prod
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from kapre_cli.errors import StoredArrayError
+from kapre_cli.events import Observer, PhaseProgress
+from kapre_cli.formats.array_chunks import (
+    ArrayChunks,
+    ArrayCrc32,
+    Chunk,
+    RawChunks,
+    crc32,
+    frame_index,
+    little_endian,
+)
+from kapre_cli.formats.metadata import InputMetadata
+from kapre_cli.formats.validation import check_shape
+from kapre_cli.framing import largest_power_of_two, spans
+from kapre_cli.settings import LayerConfig
+from kapre_cli.text import quoted
+
+ChunkVisitor = Callable[[npt.NDArray[Any]], object]
+
+BLOCK_VALUES = 2**22  # of an array, read at once
+_SMALL_VALUES = 2**16
+_MAX_MAPPED_BYTES = 2**22
+
+
+class Values(ABC):
+    """An array in a file.
+
+    ``offset`` is where its values begin, if all of them lie there uncompressed.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    offset: int | None = None
+
+    @abstractmethod
+    def __getitem__(self, index: Any) -> npt.NDArray[Any]:
+        """Read the values that ``index`` selects with system calls; return a copy.
+
+        Raise an exception if the disk has an error.
+        """
+
+    def mapped(self) -> npt.NDArray[Any] | None:
+        """Return all values as they are mapped into memory, not to be changed.
+
+        ``None`` if they must be read. An error of the disk ends the process when they are used.
+        """
+        return None
+
+    @property
+    def raw_chunks(self) -> RawChunks | None:
+        """The chunks as stored; ``None`` if the array is not compressed."""
+        return None
+
+    def parts(self) -> Iterator[bytes] | None:
+        """Return all bytes in parts of some MB; ``None`` if not stored unchanged."""
+        return None
+
+    def crc32(self, time_axis: int, visit: ChunkVisitor | None = None) -> int:
+        """Read all values, part by part; return their CRC-32.
+
+        It is that of the values in C order, little-endian. Each part is passed to ``visit`` as it
+        is read, in any shape.
+        """
+        visit = visit or (lambda _values: None)
+        parts = self.parts()
+        if parts is None:
+            array_crc = ArrayCrc32(self.shape, time_axis, self.dtype.itemsize)
+            for values in self.blocks(time_axis):
+                array_crc.add(little_endian(values))
+                visit(values)
+            return array_crc.value()
+        crc, is_swapped = 0, self.dtype.str.startswith(">")
+        for part in parts:
+            values = np.frombuffer(part, self.dtype)
+            crc = crc32(little_endian(values).data if is_swapped else part, crc)
+            visit(values)
+        return crc
+
+    def blocks(self, time_axis: int) -> Iterator[npt.NDArray[Any]]:
+        """Yield all values in blocks along the time axis, some megabytes at a time."""
+        n_time = self.shape[time_axis]
+        at_once = largest_power_of_two(max(BLOCK_VALUES * n_time // prod(self.shape), 1))
+        for first, count in spans(n_time, at_once):
+            index = [slice(None)] * len(self.shape)
+            index[time_axis] = slice(first, first + count)
+            yield self[tuple(index)]
+
+
+class ValuesInMemory(Values):
+    """An array that is no file's."""
+
+    def __init__(self, values: npt.NDArray[Any]) -> None:
+        self._values = values
+        self.shape = values.shape
+        self.dtype = values.dtype
+
+    def __getitem__(self, index: Any) -> npt.NDArray[Any]:
+        return np.array(self._values[index])
+
+    def mapped(self) -> npt.NDArray[Any]:
+        """Return the values themselves."""
+        return self._values
+
+
+class FeatureArray:
+    """The array of one input, read when it is indexed as NumPy indexes.
+
+    ``array[:, 1000:2000]`` reads no more than that; ``array[:]`` reads all of it. Either is a copy.
+
+    Args:
+        key: The input's key.
+        values: Its values, in memory or in a file.
+        metadata: The input's metadata.
+        config: The arguments of the layer.
+        coordinate: Where each feature lies on its axis. ``None``: computed from the layer.
+
+    Attributes:
+        key: The input's key.
+        shape: The array's shape.
+        dtype: The type of its values: float32, float16 or float64.
+        axes: The names of its axes: ``time``, ``frequency`` or ``mel``, ``channel``.
+        metadata: The input's metadata.
+
+    Raises:
+        StoredDataError: If the array's shape is not the one that its layer gives for its input.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        values: Values | npt.NDArray[Any],
+        metadata: InputMetadata,
+        config: LayerConfig,
+        coordinate: npt.NDArray[np.float64] | None = None,
+    ) -> None:
+        check_shape(key, values.shape, metadata, config)
+        self.key = key
+        self.axes = config.axes
+        self.metadata = metadata
+        self._values = ValuesInMemory(values) if isinstance(values, np.ndarray) else values
+        self._config = config
+        self._coordinate = coordinate
+        self.shape = values.shape
+        self.dtype = values.dtype
+
+    def __getitem__(self, index: Any) -> npt.NDArray[Any]:
+        try:
+            mapped = self._values.mapped()
+            if mapped is not None:
+                selected = mapped[index]
+                # More is read with system calls: pages of a map count as this process's memory.
+                if selected.nbytes <= _MAX_MAPPED_BYTES:
+                    return np.array(selected)
+            return self._values[index]
+        except (OSError, RuntimeError) as error:
+            self._fail(error)
+
+    def read(self, index: Any) -> npt.NDArray[Any]:
+        """Return the values that an index selects, read with system calls.
+
+        An error of the disk is an exception, where a map of the file would end the process.
+
+        Raises:
+            StoredDataError: If the values cannot be read.
+        """
+        try:
+            return self._values[index]
+        except (OSError, RuntimeError) as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> NoReturn:
+        """Raise the error of reading; those of HDF5 are OSError or RuntimeError."""
+        raise StoredArrayError(self.key, f"cannot be read: {error}") from error
+
+    def mapped(self) -> npt.NDArray[Any] | None:
+        """Return all values without a copy, not to be changed; ``None`` if they must be read."""
+        return self._values.mapped()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        if copy is False:
+            raise ValueError("reading an array makes a copy of it")
+        return self[()].astype(dtype or self.dtype, copy=False)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of values."""
+        return prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all values, uncompressed."""
+        return self.size * self.dtype.itemsize
+
+    @property
+    def time_axis(self) -> int:
+        """The number of the time axis."""
+        return self.axes.index("time")
+
+    @property
+    def times(self) -> npt.NDArray[np.float64]:
+        """Seconds from the recording's start to each frame's centre, shape (n_time,)."""
+        frames = np.arange(self.shape[self.time_axis], dtype=np.float64)
+        return self.metadata.time_start + frames * self.metadata.time_step
+
+    @property
+    def coordinate(self) -> npt.NDArray[np.float64]:
+        """Where each feature lies on its axis, in the unit of the layer's coordinate."""
+        if self._coordinate is None:
+            self._coordinate = self._config.feature_positions(self.metadata.sr).values
+        return self._coordinate
+
+    @property
+    def frequency(self) -> npt.NDArray[np.float64]:
+        """Hz of each bin, or of the centre of each mel band.
+
+        Raises:
+            AttributeError: If the features of the layer are not at frequencies.
+        """
+        check_frequencies(self._config)
+        return self.coordinate
+
+    def blocks(self) -> Iterator[npt.NDArray[Any]]:
+        """Yield all values in blocks along the time axis, some megabytes at a time.
+
+        Raises:
+            StoredDataError: If the values cannot be read.
+        """
+        try:
+            yield from self._values.blocks(self.time_axis)
+        except (OSError, RuntimeError) as error:
+            self._fail(error)
+
+    def __repr__(self) -> str:
+        return f"<{quoted(self.key)} {dict(zip(self.axes, self.shape, strict=True))} {self.dtype}>"
+
+
+class StoredArray(FeatureArray):
+    """The array of one input in an output.
+
+    Attributes:
+        offset: Where its values begin in the file, if all of them are stored there uncompressed.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        values: Values,
+        metadata: InputMetadata,
+        config: LayerConfig,
+        coordinate: npt.NDArray[np.float64] | None = None,
+    ) -> None:
+        super().__init__(key, values, metadata, config, coordinate)
+        self.offset = values.offset
+
+    @property
+    def raw_chunks(self) -> RawChunks | None:
+        """The chunks as stored; ``None`` if the array is not compressed."""
+        return self._values.raw_chunks
+
+    def verify(self, visit: ChunkVisitor | None = None) -> None:
+        """Read all values and compare them with the checksum they were written with.
+
+        ``visit`` is called with all values, part by part, as they are read, for more checks. Raise
+        StoredDataError if the values have changed or cannot be read.
+        """
+        try:
+            found = self._values.crc32(self.time_axis, visit)
+        except (OSError, RuntimeError) as error:
+            self._fail(error)
+        self.check_crc32(found)
+
+    def has_bytes_of(self, other: "StoredArray") -> bool:
+        """Whether two small arrays are the same, byte for byte.
+
+        For large arrays and those that are not stored unchanged this is ``False``.
+        """
+        if (self.axes, self.shape, self.dtype) != (other.axes, other.shape, other.dtype):
+            return False
+        content = self.content()
+        return content is not None and content == other.content()
+
+    def content(self) -> bytes | None:
+        """Return all bytes of a small array; ``None`` if large or stored otherwise."""
+        parts = self._values.parts() if self.size < _SMALL_VALUES else None
+        try:
+            return None if parts is None else b"".join(parts)
+        except (OSError, RuntimeError) as error:
+            self._fail(error)
+
+    def progress_visitor(self, emit: Observer) -> ChunkVisitor | None:
+        """Return a function that emits the progress of each part passed to it.
+
+        ``None`` for a small array, which is read at once.
+        """
+        if self.size < _SMALL_VALUES:
+            return None
+        per_value = self.metadata.seconds / self.size
+
+        def visit(values: npt.NDArray[Any]) -> None:
+            emit(PhaseProgress(values.size * per_value))
+
+        return visit
+
+    def check_crc32(self, crc32: int) -> None:
+        """Raise StoredDataError unless the stored checksum is ``crc32``."""
+        if crc32 != self.metadata.crc32:
+            raise StoredArrayError(
+                self.key,
+                f"is damaged: its values have the CRC-32 {crc32:08x}, "
+                f"they were written with {self.metadata.crc32:08x}",
+            )
+
+
+def check_frequencies(config: LayerConfig) -> None:
+    """Raise AttributeError if the features of a layer are not at frequencies."""
+    name = config.coordinate.name
+    if name != "frequency":
+        raise AttributeError(f"the features of this layer are at a {name}: see `coordinate`")
+
+
+def stored_array(stored: StoredArray, config: LayerConfig) -> ArrayChunks:
+    """Return the array of another output, cut into chunks as if from the journal."""
+    time_axis, channel_axis = config.axes.index("time"), config.axes.index("channel")
+    n_time, n_channels = stored.shape[time_axis], stored.shape[channel_axis]
+    blocks = list(config.framing.blocks(n_time, config.n_features, n_channels))
+
+    def chunks() -> Iterator[Chunk]:
+        for first, count in blocks:
+            index = frame_index(config, first, count)
+            yield index, stored.read(index)
+
+    return ArrayChunks(
+        shape=stored.shape,
+        dtype=stored.dtype,
+        time_axis=time_axis,
+        n_chunks=len(blocks),
+        chunk_frames=blocks[0][1],
+        chunks=chunks,
+        reference=stored.metadata.reference,
+        raw_chunks=stored.raw_chunks,
+    )
+
+
+def box_of(index: Any, shape: tuple[int, ...]) -> tuple[tuple[slice, ...], Any]:
+    """Return slices that contain all that an index selects, and the index within them.
+
+    The slices are whole axes for all but integers and slices, and for an index with new axes or
+    masks of several axes. Raise IndexError if an integer is out of range.
+
+    >>> box, inside = box_of((1, ..., slice(6, 2, -2)), (5, 7))
+    >>> box
+    (slice(1, 2, None), slice(4, 7, None))
+    >>> inside
+    (0, slice(None, None, -2))
+    """
+    given = list(index) if isinstance(index, tuple) else [index]
+    at = next((axis for axis, one in enumerate(given) if one is Ellipsis), len(given))
+    given[at : at + 1] = [slice(None)] * (len(shape) - len(given[:at] + given[at + 1 :]))
+    if len(given) != len(shape) or not all(map(_is_of_one_axis, given)):
+        return tuple(slice(0, size) for size in shape), index
+    box, inside = zip(*map(_along, range(len(shape)), given, shape), strict=True)
+    return box, inside
+
+
+def _is_of_one_axis(one: Any) -> bool:
+    if isinstance(one, (list, np.ndarray)):
+        return np.ndim(one) == 1
+    return isinstance(one, (int, np.integer, slice)) and not isinstance(one, bool)
+
+
+def _along(axis: int, one: Any, size: int) -> tuple[slice, Any]:
+    """Return a slice of one axis with all that an index selects, and the index in it."""
+    if isinstance(one, (list, np.ndarray)):
+        return slice(0, size), one
+    if isinstance(one, slice):
+        selected = range(size)[one]
+        if not selected:
+            return slice(0, 0), slice(None)
+        first, last = sorted((selected[0], selected[-1]))
+        return slice(first, last + 1), slice(None, None, selected.step)
+    if not -size <= one < size:
+        raise IndexError(f"index {one} is out of bounds for axis {axis} with size {size}")
+    number = int(one) % size
+    return slice(number, number + 1), 0
