@@ -70,7 +70,7 @@ DOORS = {
     "soundfile": {"audio/libsndfile.py"},
     "soxr": {"audio/reader.py"},
     "tensorflow": {"engines/keras_engine.py", "layers/steps.py"},
-    "tqdm": {"cli/bar.py"},
+    "tqdm": {"api/bar.py", "cli/bar.py"},
 }
 
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

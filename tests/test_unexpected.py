@@ -14,7 +14,7 @@ from kapre_cli.audio.headers import read_flac
 from kapre_cli.engines.batches import NumpyEngine
 from kapre_cli.engines.keras_engine import KerasEngine
 from kapre_cli.extraction import sinks
-from kapre_cli.extraction.sinks import final_array
+from kapre_cli.extraction.assembly import final_array
 from tests import reference
 from tests.conftest import write_audio
 

@@ -8,6 +8,7 @@ import numpy as np
 from kapre_cli.audio.decoders import READ_VALUES
 from kapre_cli.audio.files import RegularFile, read_errors
 from kapre_cli.audio.identify import identify
+from kapre_cli.audio.memory import SampleArray
 from kapre_cli.audio.remedies import scaled
 from kapre_cli.audio.samples import FiniteCheck, OmittedSilence, SampleMd5, Samples, as_floats
 from kapre_cli.errors import AudioReadError, SampleRateError
@@ -137,6 +138,7 @@ class AudioReader(Resource):
     """One input of the layer, read forward in chunks of any length.
 
     The arguments are those of :class:`AudioFile`; the settings have the rate and the channels too.
+    Samples in memory may have the place of the path.
 
     Attributes:
         file: The recording, with its own rate, size and time of change.
@@ -149,8 +151,14 @@ class AudioReader(Resource):
             rate and may not be resampled, or a rate too far from the run's.
     """
 
-    def __init__(self, path: str, settings: AudioSettings, *, is_stream: bool = False) -> None:
-        self.file = AudioFile(path, settings, is_stream=is_stream)
+    def __init__(
+        self, path: str | SampleArray, settings: AudioSettings, *, is_stream: bool = False
+    ) -> None:
+        self.file: AudioFile | SampleArray
+        if isinstance(path, SampleArray):
+            self.file = path
+        else:
+            self.file = AudioFile(path, settings, is_stream=is_stream)
         try:
             self.sr = settings.sr
             self._settings = settings

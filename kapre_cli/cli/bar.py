@@ -1,4 +1,4 @@
-"""The progress bar on a terminal. Only this module imports tqdm."""
+"""The progress bar of the command line, on a terminal."""
 
 import os
 from collections.abc import Callable

@@ -24,7 +24,7 @@ from kapre_cli.extraction.tasks import (
     TaskSettings,
 )
 from kapre_cli.osutil import Resource
-from kapre_cli.resume.journal import SECONDS_AT_RISK, Journal, peak_of
+from kapre_cli.resume.journal import SECONDS_AT_RISK, Journal, MemoryJournal, peak_of
 from kapre_cli.settings import ExtractionSettings, LayerConfig, resolved_engine
 
 _SENT_MESSAGES = 64  # messages are sent when they are so many
@@ -58,7 +58,7 @@ class Outbox(Resource):
         self._n_started[path] += len(task.inputs)
         return self._journals[path]
 
-    def ended(self, journal: Journal, message: Finished | Failed) -> None:
+    def ended(self, journal: Journal | MemoryJournal, message: Finished | Failed) -> None:
         """Add the message of an ended input and count the input for its journal."""
         self._n_ended[str(journal.path)] += 1
         self.add(message)
@@ -108,7 +108,7 @@ def compute_tasks(tasks: Iterable[Task | None], common: TaskSettings, outbox: Ou
     """
     settings = common.settings
     n_frames = batch_frames(settings.layer, settings.batch_size)
-    stage = _ComputeStage(settings, outbox)
+    stage = ComputeStage(settings, outbox)
     try:
         # In this order: an import and a thread that decodes would wait for each other's lock.
         with (
@@ -144,7 +144,7 @@ def _items(
             yield from decoded(one, settings, journal)
 
 
-class _ComputeStage:
+class ComputeStage:
     """Turns decoded items into segments, and computed blocks into journal entries."""
 
     def __init__(self, settings: ExtractionSettings, outbox: Outbox) -> None:

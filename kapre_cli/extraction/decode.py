@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.audio import read_header
+from kapre_cli.audio.memory import SampleArray
 from kapre_cli.audio.reader import AudioReader, n_chosen_channels
 from kapre_cli.audio.samples import Samples
 from kapre_cli.engines.batches import Segment
@@ -29,7 +30,7 @@ from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.framing import Framing
 from kapre_cli.inputs import Source
 from kapre_cli.osutil import Resource
-from kapre_cli.resume.journal import BlockEntry, Journal, input_state
+from kapre_cli.resume.journal import BlockEntry, Journal, MemoryJournal, input_state
 from kapre_cli.settings import ExtractionSettings, LayerConfig
 from kapre_cli.settings.checks import within_int64
 from kapre_cli.text import Argument, Text, counted
@@ -60,7 +61,7 @@ class ActiveInput(OpenedInput):
 
     number: int
     source: Source
-    journal: Journal
+    journal: Journal | MemoryJournal
     opened_at: float
     metadata: InputMetadata | None = None
     state: int = 0
@@ -130,16 +131,22 @@ class EndOfInput:
 Item = ActiveInput | Block | EndOfInput
 
 
-def decoded(one: TaskInput, settings: ExtractionSettings, journal: Journal) -> Iterator[Item]:
+def decoded(
+    one: TaskInput,
+    settings: ExtractionSettings,
+    journal: Journal | MemoryJournal,
+    samples: SampleArray | None = None,
+) -> Iterator[Item]:
     """Yield an input, its blocks that are to be computed, and its end.
 
-    An OutputError is raised; any other exception fails this input alone.
+    Samples in memory have the place of its file, if there are any. An OutputError is raised; any
+    other exception fails this input alone.
     """
     active = ActiveInput(one.number, one.source, journal, time.monotonic())
     failure = None
     yield active
     try:
-        yield from _blocks(one, active, settings)
+        yield from _blocks(one, active, settings, samples)
     except OutputError:
         raise
     except Exception as error:
@@ -147,11 +154,13 @@ def decoded(one: TaskInput, settings: ExtractionSettings, journal: Journal) -> I
     yield EndOfInput(active, failure)
 
 
-def _blocks(one: TaskInput, active: ActiveInput, settings: ExtractionSettings) -> Iterator[Block]:
+def _blocks(
+    one: TaskInput, active: ActiveInput, settings: ExtractionSettings, samples: SampleArray | None
+) -> Iterator[Block]:
     source = one.source
     audio, config = settings.audio, settings.layer
     framing = config.framing
-    with AudioReader(source.file, audio, is_stream=source.is_stream) as reader:
+    with AudioReader(samples or source.file, audio, is_stream=source.is_stream) as reader:
         check_frame(config, reader)
         active.metadata = metadata = _metadata(source, reader, framing)
         active.state = input_state(source, metadata, audio.non_finite)

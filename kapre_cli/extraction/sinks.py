@@ -1,38 +1,28 @@
-"""Assemble the arrays of finished inputs; write them, in order, into an output.
-
-An output is a file, a folder or a stream.
-"""
+"""Write the arrays of finished inputs, in order, into an output: a file, a folder or a stream."""
 
 import os
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from operator import attrgetter
-
-import numpy as np
 
 from kapre_cli import events
-from kapre_cli.errors import FeatureError, OutputError, StoredDataError, input_error
+from kapre_cli.errors import OutputError, StoredDataError, input_error
+from kapre_cli.extraction.assembly import final_array, with_pauses
 from kapre_cli.extraction.disk_usage import output_bytes
 from kapre_cli.extraction.reuse import ReusePolicy
 from kapre_cli.extraction.tasks import NO_ENTRIES, Job, TaskSettings
-from kapre_cli.formats.array_chunks import ArrayChunks, Chunk, frame_index
+from kapre_cli.formats.array_chunks import ArrayChunks
 from kapre_cli.formats.arrays import stored_array
 from kapre_cli.formats.opening import check_written
 from kapre_cli.formats.writer import FeatureWriter
 from kapre_cli.osutil import check_free_bytes
 from kapre_cli.outputs.existing import Existing
-from kapre_cli.resume.journal import BlockEntry
 from kapre_cli.resume.work_dir import Journals, WorkDir, signals_ignored
 from kapre_cli.run_result import RunResult
-from kapre_cli.settings import DTYPES, ExtractionSettings, LayerConfig
-from kapre_cli.text import Argument, Text, quoted
+from kapre_cli.settings import ExtractionSettings
+from kapre_cli.text import quoted
 
-_CHUNKS_AHEAD = 2
-_LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in DTYPES}
 _SECONDS_BETWEEN_CHECKS = 0.1  # between two checks that the work folder is in its place
 
 
@@ -184,7 +174,8 @@ class FileSink(Sink):
         if job.stored_in is not None:
             return stored_array(job.stored_in[job.source.key], self._config)
         journals, entries = self._work_dir.journals, list(job.entries.values())
-        return final_array(journals, entries, self._config, self._settings.output.dtype)
+        dtype = self._settings.output.dtype
+        return final_array(journals.read, entries, self._config, dtype)
 
     def finish(self, jobs: Sequence[Job]) -> None:
         """Finish the output: write the rest, read it back, publish it.
@@ -303,7 +294,7 @@ class StreamSink(Sink):
     def _add(self, job: Job, pause: Callable[[], None]) -> None:
         entries = list(job.entries.values())
         try:
-            array = final_array(self._journals, entries, self._config, self._dtype)
+            array = final_array(self._journals.read, entries, self._config, self._dtype)
         except (OutputError, StoredDataError):
             raise
         except Exception as error:
@@ -313,77 +304,3 @@ class StreamSink(Sink):
         job.metadata = metadata.with_reference(array.reference)
         self._pass_on(job, with_pauses(array, metadata.seconds, events.ignore, pause))
         job.entries = NO_ENTRIES
-
-
-# Arrays
-
-
-def final_array(
-    journals: Journals, entries: list[BlockEntry], config: LayerConfig, dtype: str
-) -> ArrayChunks:
-    """Return the array of some blocks; raise FeatureError if ``dtype`` is too small."""
-    stored = np.dtype(dtype).newbyteorder("<")
-    peak = max(entry.peak for entry in entries)
-    finish = config.finish(peak)
-    highest = _LARGEST[dtype]
-    if finish.apply is None and peak > highest:
-        cause = f"its largest value, {peak:g}, does not fit {dtype} (at most {highest:g}); take "
-        raise FeatureError(Text(cause, Argument("dtype", "float32"), " or decibels"))
-    block_axes = ("channel", "time", config.feature_axis)
-    order = [block_axes.index(axis) for axis in config.axes]
-    n_time = sum(entry.shape[1] for entry in entries)
-    sizes = (entries[0].shape[0], n_time, config.n_values)
-
-    def chunk(entry: BlockEntry) -> Chunk:
-        values = journals.read(entry)
-        if finish.apply is not None:
-            values = finish.apply(values)
-        index = frame_index(config, entry.first_frame, entry.shape[1])
-        return index, np.ascontiguousarray(values.transpose(order), dtype=stored)
-
-    def chunks() -> Iterator[Chunk]:
-        return _computed_ahead(chunk, sorted(entries, key=attrgetter("first_frame")))
-
-    return ArrayChunks(
-        shape=tuple(sizes[axis] for axis in order),
-        dtype=stored,
-        time_axis=config.axes.index("time"),
-        n_chunks=len(entries),
-        chunk_frames=max(entry.shape[1] for entry in entries),
-        chunks=chunks,
-        reference=finish.reference,
-    )
-
-
-def _computed_ahead(
-    compute: Callable[[BlockEntry], Chunk], entries: Sequence[BlockEntry]
-) -> Iterator[Chunk]:
-    """Yield the chunk of each entry; a thread computes the next ones meanwhile."""
-    if len(entries) == 1:
-        yield compute(entries[0])
-        return
-    with ThreadPoolExecutor(1, "chunks") as pool:
-        pending: deque[Future[Chunk]] = deque()
-        for entry in entries:
-            pending.append(pool.submit(compute, entry))
-            if len(pending) > _CHUNKS_AHEAD:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-
-
-def with_pauses(
-    array: ArrayChunks, seconds: float, emit: events.Observer, pause: Callable[[], None]
-) -> ArrayChunks:
-    """Return an array of so many seconds that calls ``pause`` between its chunks."""
-    if array.n_chunks == 1:
-        return array
-    per_frame = seconds / array.shape[array.time_axis]
-
-    def chunks() -> Iterator[Chunk]:
-        for index, values in array.chunks():
-            yield index, values
-            emit(events.PhaseProgress(values.shape[array.time_axis] * per_frame))
-            pause()
-
-    return replace(array, chunks=chunks)

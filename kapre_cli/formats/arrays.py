@@ -130,6 +130,7 @@ class FeatureArray:
         dtype: The type of its values: float32, float16 or float64.
         axes: The names of its axes: ``time``, ``frequency`` or ``mel``, ``channel``.
         metadata: The input's metadata.
+        layer: The arguments of the layer.
 
     Raises:
         StoredDataError: If the array's shape is not the one that its layer gives for its input.
@@ -148,7 +149,7 @@ class FeatureArray:
         self.axes = config.axes
         self.metadata = metadata
         self._values = ValuesInMemory(values) if isinstance(values, np.ndarray) else values
-        self._config = config
+        self.layer = config
         self._coordinate = coordinate
         self.shape = values.shape
         self.dtype = values.dtype
@@ -224,7 +225,7 @@ class FeatureArray:
     def coordinate(self) -> npt.NDArray[np.float64]:
         """Where each feature lies on its axis, in the unit of the layer's coordinate."""
         if self._coordinate is None:
-            self._coordinate = self._config.feature_positions(self.metadata.sr).values
+            self._coordinate = self.layer.feature_positions(self.metadata.sr).values
         return self._coordinate
 
     @property
@@ -234,7 +235,7 @@ class FeatureArray:
         Raises:
             AttributeError: If the features of the layer are not at frequencies.
         """
-        check_frequencies(self._config)
+        check_frequencies(self.layer)
         return self.coordinate
 
     def blocks(self) -> Iterator[npt.NDArray[Any]]:

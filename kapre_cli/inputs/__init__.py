@@ -4,6 +4,7 @@ from kapre_cli.inputs.discovery import Inputs, discover, inputs_of_shard, is_hid
 from kapre_cli.inputs.keys import (
     STREAM,
     Source,
+    file_key,
     folder_id,
     folders_above,
     folders_of,
@@ -21,6 +22,7 @@ __all__ = [
     "Source",
     "SpooledPipe",
     "discover",
+    "file_key",
     "folder_id",
     "folders_above",
     "folders_of",

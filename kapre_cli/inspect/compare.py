@@ -199,10 +199,15 @@ class Comparison:
     relative: Largest = _NO_DIFFERENCE
 
     @property
-    def exit_code(self) -> ExitCode:
-        """0 only if both have the same inputs and, within the tolerance, the same values."""
+    def are_equal(self) -> bool:
+        """Whether both have the same inputs and, within the tolerance, the same values."""
         differ = self.n_beyond or self.incomparable or self.only_in_one or self.only_in_other
-        return ExitCode.FAILED if differ else ExitCode.OK
+        return not differ
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """0 only if both are equal."""
+        return ExitCode.OK if self.are_equal else ExitCode.FAILED
 
     def add(self, key: str, diff: ArrayDiff, text: Callable[[Deviation], str]) -> None:
         """Add an input that both have; ``text`` describes how two values differ."""

@@ -53,9 +53,14 @@ class VerifyResult:
         self.emit(FaultFound(key, why))
 
     @property
+    def is_correct(self) -> bool:
+        """Whether there is no fault."""
+        return not (self.faulty or self.n_unexpected)
+
+    @property
     def exit_code(self) -> ExitCode:
         """0 only if there is no fault."""
-        return ExitCode.FAILED if self.faulty or self.n_unexpected else ExitCode.OK
+        return ExitCode.OK if self.is_correct else ExitCode.FAILED
 
     def summary(self) -> str:
         """Return the closing line."""

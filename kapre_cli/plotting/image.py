@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.errors import UsageError
-from kapre_cli.formats.arrays import StoredArray
+from kapre_cli.formats.arrays import FeatureArray
 from kapre_cli.framing import spans
 from kapre_cli.layers.axes import FeatureAxis
 from kapre_cli.settings import AudioSettings, LayerConfig
@@ -65,7 +65,7 @@ class Selection:
         limits: The part of that which the axis shows.
     """
 
-    array: StoredArray
+    array: FeatureArray
     channels: tuple[int, ...]
     names: tuple[str, ...]
     first: int
@@ -74,7 +74,7 @@ class Selection:
     limits: tuple[float, float]
 
 
-def selection_of(array: StoredArray, settings: AudioSettings, view: View) -> Selection:
+def selection_of(array: FeatureArray, settings: AudioSettings, view: View) -> Selection:
     """Return the part of an array that a view shows.
 
     A frame represents half a step of time on either side of its centre.
@@ -103,7 +103,7 @@ def selection_of(array: StoredArray, settings: AudioSettings, view: View) -> Sel
 
 
 def _channels(
-    array: StoredArray, settings: AudioSettings, requested: Sequence[int] | None
+    array: FeatureArray, settings: AudioSettings, requested: Sequence[int] | None
 ) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Return the indices of the requested channels in an array, and their names."""
     n_channels = array.shape[array.axes.index("channel")]

@@ -200,6 +200,38 @@ class Journal(Resource):
         os.close(self._descriptor)
 
 
+class MemoryJournal:
+    """Has the place of a journal where nothing is written: blocks stay in memory."""
+
+    path = Path()
+
+    def __init__(self) -> None:
+        self._blocks: list[Frames] = []
+
+    def block(
+        self,
+        _key: str,
+        _state: int,
+        first_frame: int,
+        block: Frames,
+        _metadata: InputMetadata | None = None,
+        peak: float | None = None,
+    ) -> BlockEntry:
+        """Keep one block of an input."""
+        n_channels, n_frames, n_features = block.shape
+        peak = peak_of(block) if peak is None else peak
+        self._blocks.append(block)
+        shape = n_channels, n_frames, n_features
+        return BlockEntry(first_frame, shape, peak, len(self._blocks) - 1, 0)
+
+    def done(self, key: str, state: int, metadata: InputMetadata) -> None:
+        """Do nothing: nobody else reads the blocks."""
+
+    def read(self, entry: BlockEntry) -> Frames:
+        """Return the block of an entry."""
+        return self._blocks[entry.position]
+
+
 def _open_empty(path: Path) -> int:
     """Return a descriptor of an empty journal; reject a file of somebody else."""
     fd = open_or_create(path)
