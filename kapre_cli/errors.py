@@ -66,6 +66,23 @@ class ProcessLimitError(OutputError):
     """The system allows no more processes."""
 
 
+class MissingKerasError(KapreExtractError, ImportError):
+    """A library that running the Keras layer needs is not installed."""
+
+    def __init__(self, module: str | None) -> None:
+        super().__init__(
+            Text(
+                f"the module {quoted(module)} is not installed, which running the Keras layer "
+                "needs: python -m pip install keras tensorflow; or use ",
+                Argument("engine", "numpy"),
+            )
+        )
+        self.name = module
+
+    def __reduce__(self) -> tuple[type, tuple[str | None]]:
+        return type(self), (self.name,)  # so that it can be pickled
+
+
 class TooManyFailuresError(KapreExtractError, RuntimeError):
     """More inputs have failed than may, so the run was stopped.
 

@@ -42,7 +42,7 @@ class SampleArray:
                 "samples must be floats, or integers of 16 or 32 bits, of shape (samples,) or "
                 f"(channels, samples). Received: shape {array.shape} of {array.dtype}"
             )
-        self._samples = array.reshape(-1, array.shape[-1])
+        self._samples = array[np.newaxis] if array.ndim == 1 else array
         self.n_channels, self.n_samples = self._samples.shape
         if self.n_channels > MAX_CHANNELS:
             raise SettingsError(
@@ -50,7 +50,8 @@ class SampleArray:
                 "read: the shape must be (channels, samples)"
             )
         if not self._samples.size:
-            raise AudioReadError(f"there are no samples in {counted(self.n_channels, 'channel')}")
+            channels = counted(self.n_channels, "channel")
+            raise AudioReadError(f"there are no samples: {channels} of {self.n_samples:,}")
         self.sr = settings.sr
         self._finite = FiniteCheck(settings.non_finite, self.sr, "scale them by {} or less".format)
 

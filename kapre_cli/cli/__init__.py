@@ -45,7 +45,6 @@ _REPORTED = (
     *(OSError, MemoryError, RuntimeError, ImportError),
 )
 
-_KERAS = ("keras", "tensorflow")  # needed only for --engine keras
 _NO_THREAD = "can't start new thread"  # Python's RuntimeError
 
 _OBJECTS_UNTIL_COLLECTION = 100_000
@@ -213,11 +212,6 @@ def _message_of(error: BaseException) -> str:
         reason = f"there is not enough memory{detail}; use a smaller --batch-size or --n-dft"
     elif isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
         reason = "the system allows no more threads; use fewer --jobs"
-    elif isinstance(error, ModuleNotFoundError) and error.name in _KERAS:
-        reason = (
-            f"the module {quoted(error.name)} is not installed, which running the Keras layer "
-            "needs: python -m pip install keras tensorflow; or use --engine numpy"
-        )
     elif isinstance(error, ImportError) and not isinstance(error, ModuleNotFoundError):
         reason = f"a library cannot be loaded, perhaps because memory ran out: {error}"
     elif isinstance(error, OSError):

@@ -12,7 +12,7 @@ import numpy as np
 
 from kapre_cli.engines import batches
 from kapre_cli.engines.batches import Engine, NumpyEngine, Segment, batch_frames
-from kapre_cli.errors import FeatureError, OutputError, input_error
+from kapre_cli.errors import FeatureError, MissingKerasError, OutputError, input_error
 from kapre_cli.extraction.decode import ActiveInput, Block, DecodeAhead, EndOfInput, Item, decoded
 from kapre_cli.extraction.tasks import (
     Computed,
@@ -126,9 +126,11 @@ def engine_for(
     """Return one of ``ENGINE_CHOICES`` for batches of ``n_frames`` frames."""
     if resolved_engine(engine, config) == "numpy":
         return NumpyEngine(config, n_frames, n_threads)
-    # TensorFlow takes seconds to import: only where it is needed.
-    from kapre_cli.engines.keras_engine import KerasEngine
-
+    try:
+        # TensorFlow takes seconds to import: only where it is needed.
+        from kapre_cli.engines.keras_engine import KerasEngine
+    except ModuleNotFoundError as error:
+        raise MissingKerasError(error.name) from error
     return KerasEngine(config, n_frames)
 
 
