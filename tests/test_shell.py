@@ -113,6 +113,7 @@ HOSTILE = [
     ["spectrogram", RED, "-o", "o.h5"],
     ["melspectrogram", "in", "-o", "o.h5", "--norm", RED],
     ["melspectrogram", "in", "-o", "o.h5", "--config", RED],
+    ["melspectrogram", "in", "-o", "o.h5", "--like", RED],
     ["plot", RED, "-o", "p.png"],
     ["plot", "in/a.wav", "-o", RED],
     ["plot", "in/a.wav", RED, "-o", "p.png"],
@@ -157,6 +158,7 @@ def test_commands_options_and_values_are_completed() -> None:
     assert "plain,--n-mels" in completed("kapre-extract melspectrogram --n-")
     assert completed("kapre-extract spectrogram --padding v") == ["plain,valid", ""]
     assert completed("kapre-extract spectrogram in") == ["file,in", ""]
+    assert "plain,--n-mels" in completed("kapre-extract melspectrogram --like gone.h5 --n-")
     assert "melspectrogram" in " ".join(completed("kapre-extract mel", by="fish"))
     assert "melspectrogram" in completed("kapre-extract mel", by="zsh")
 
