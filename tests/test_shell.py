@@ -13,6 +13,7 @@ import pytest
 from kapre_cli.text import printable
 from tests import reference
 from tests.conftest import PROGRAM, write_audio
+from tests.pages import ROOT
 from tests.test_structure import HEAVY, modules_after
 from tests.test_terminal import shown_by
 
@@ -158,14 +159,14 @@ def test_commands_options_and_values_are_completed() -> None:
     assert "plain,--n-mels" in completed("kapre-extract melspectrogram --n-")
     assert completed("kapre-extract spectrogram --padding v") == ["plain,valid", ""]
     assert completed("kapre-extract spectrogram in") == ["file,in", ""]
-    assert "plain,--n-mels" in completed("kapre-extract melspectrogram --like gone.h5 --n-")
     assert "melspectrogram" in " ".join(completed("kapre-extract mel", by="fish"))
     assert "melspectrogram" in completed("kapre-extract mel", by="zsh")
 
 
 def test_completion_imports_nothing_heavy() -> None:
-    asked = {COMPLETE: "bash_complete", "COMP_WORDS": "kapre-extract melspectrogram --n",
-             "COMP_CWORD": "2"}  # fmt: skip
+    output = ROOT / "docs/sample_features.h5"
+    asked = {COMPLETE: "bash_complete", "COMP_CWORD": "4",
+             "COMP_WORDS": f"kapre-extract melspectrogram --like {output} --n"}  # fmt: skip
     code = f"""
 import os
 from contextlib import redirect_stdout, suppress
