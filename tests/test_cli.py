@@ -84,6 +84,7 @@ def test_a_link_that_leads_to_itself_is_refused_by_name(
         "x.wav": [["spectrogram", "x.wav", "-o", "y.h5"], ["plot", "x.wav", "-o", "y.png"]],
     }
     output = [[*extract, name, "--overwrite"], ["merge", "audio", "-o", name, "--overwrite"]]
+    output += [[*extract, "y.h5", "--like", name], ["info", name, "--config"]]
     output += [["info", name], ["verify", name], ["merge", name, "-o", "y.h5"]]
     before = files_below(here)
     for command in commands.get(name, output):

@@ -74,6 +74,8 @@ UNREADABLE = (
     "melspectrogram shut.wav -o x.h5",
     "spectrogram --files-from closed/list -o x.h5",
     "spectrogram a.wav -o x.h5 --config closed/c.toml",
+    "spectrogram a.wav -o x.h5 --like closed/old.h5",
+    "spectrogram a.wav -o x.h5 --like shut",
     "info shut.h5",
     "info shut",
     "verify closed/old.h5",
@@ -239,6 +241,7 @@ PRINTED = (
     "info old.h5",
     "info old.h5 a.wav",
     "info old.h5 --json",
+    "info old.h5 --config",
     "verify old.h5",
     "compare old.h5 old.h5",
 )

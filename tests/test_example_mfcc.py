@@ -170,6 +170,18 @@ def test_options_have_defaults_in_variables_and_files(installed: Installed) -> N
         assert (ended.code, ended.err) == (0, "")
 
 
+def test_settings_are_taken_from_an_output(installed: Installed) -> None:
+    model = installed.extracted("x.h5", "--compression", "gzip", "--amin", 1e-6)
+    (installed.folder / "x.toml").write_text(installed.run("info", model, "--config").out)
+    for source in (("--like", "x.h5"), ("--config", "x.toml")):
+        ended = installed.run("mfcc", "audio", "-o", "y.h5", *source, "--overwrite")
+        assert ended.code == 0, ended.err
+        assert (installed.folder / "y.h5").read_bytes() == model.read_bytes()
+    ended = installed.run("melspectrogram", "audio", "-o", "z.h5", "--like", "x.h5")
+    assert ended.code == 2
+    assert "another layer, Mfcc; use kapre-extract mfcc --like x.h5" in ended.err
+
+
 @pytest.mark.parametrize("engine", ["numpy", "keras"])
 def test_coefficients_are_those_of_librosa_and_scipy(installed: Installed, engine: str) -> None:
     with open_features(installed.extracted("x.h5", "--engine", engine)) as features:
@@ -355,6 +367,12 @@ class Quiet(MelspectrogramConfig):
     def __post_init__(self):
         super().__post_init__()
         checks.integer("depth", self.depth, at_least=1, at_most=4)
+
+@dataclass(frozen=True, kw_only=True)
+class Bounded(MelspectrogramConfig):
+    depth: int = argument(1, "Depth.", name="levels", at_least=1)
+    class_name: ClassVar[str] = "Bounded"
+    command: ClassVar[str] = "bounded"
 """
 
 
@@ -376,6 +394,42 @@ def test_layers_without_usual_options_or_a_valid_command_harm_nothing(installed:
     assert "--power" not in ended.err
     ended = installed.run("quiet", "audio", "-o", "y.h5", "--levels", "9")
     assert "--levels must be an integer from 1 to 4. Received: --levels 9" in ended.err
+
+
+# Writes outputs without inputs, named by their layers.
+WRITE_OUTPUTS = """
+from pathlib import Path
+from kapre_cli.formats.metadata import OutputMetadata
+from kapre_cli.formats.npy import NpyDirectoryWriter
+from kapre_cli.settings import LAYERS, AudioSettings
+for name, arguments in {"Mute": {}, "Twice": {}, "Bounded": {"depth": 0}}.items():
+    layer = LAYERS[name](**arguments, image_data_format="channels_last")
+    metadata = OutputMetadata(layer, AudioSettings(sr=22050), "float32", "none", "numpy", {})
+    with NpyDirectoryWriter(Path(name), metadata) as writer:
+        writer.finish()
+"""
+
+
+def test_settings_that_a_command_lacks_or_rejects_are_named(installed: Installed) -> None:
+    (written,) = installed.folder.glob("site/*/entry_points.txt")
+    layers = ("Mute", "Twice", "Bounded")
+    names = "".join(f"{name} = other_layers:{name}\n" for name in layers)
+    written.write_text(f"[kapre_cli.layers]\n{names}")
+    (installed.folder / "site" / "other_layers.py").write_text(OTHER_LAYERS)
+    installed.python(WRITE_OUTPUTS)
+    for name in ("Mute", "Twice"):
+        message = f"'{name}' has features of the layer {name}, which has no command; "
+        message += f"kapre_cli.load_layer('{name}') loads it in Python"
+        for command in (("melspectrogram", "audio", "-o", "x", "--like"), ("info", "--config")):
+            ended = installed.run(*command, name)
+            assert (ended.code, message in ended.err) == (2, True), ended.err
+    ended = installed.run("bounded", "audio", "-o", "x.h5", "--like", "Bounded")
+    assert ended.code == 2
+    assert "Error: 'Bounded': levels: 0 is not in the range x>=1." in ended.err
+    ended = installed.run(
+        "bounded", "audio", "-o", "x.h5", "--like", "Bounded", "--levels", 2, "--resample"
+    )
+    assert ended.code == 0, ended.err
 
 
 def test_nothing_in_the_program_names_the_example() -> None:

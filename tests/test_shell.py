@@ -13,6 +13,7 @@ import pytest
 from kapre_cli.text import printable
 from tests import reference
 from tests.conftest import PROGRAM, write_audio
+from tests.pages import ROOT
 from tests.test_structure import HEAVY, modules_after
 from tests.test_terminal import shown_by
 
@@ -113,6 +114,7 @@ HOSTILE = [
     ["spectrogram", RED, "-o", "o.h5"],
     ["melspectrogram", "in", "-o", "o.h5", "--norm", RED],
     ["melspectrogram", "in", "-o", "o.h5", "--config", RED],
+    ["melspectrogram", "in", "-o", "o.h5", "--like", RED],
     ["plot", RED, "-o", "p.png"],
     ["plot", "in/a.wav", "-o", RED],
     ["plot", "in/a.wav", RED, "-o", "p.png"],
@@ -162,8 +164,9 @@ def test_commands_options_and_values_are_completed() -> None:
 
 
 def test_completion_imports_nothing_heavy() -> None:
-    asked = {COMPLETE: "bash_complete", "COMP_WORDS": "kapre-extract melspectrogram --n",
-             "COMP_CWORD": "2"}  # fmt: skip
+    output = ROOT / "docs/sample_features.h5"
+    asked = {COMPLETE: "bash_complete", "COMP_CWORD": "4",
+             "COMP_WORDS": f"kapre-extract melspectrogram --like {output} --n"}  # fmt: skip
     code = f"""
 import os
 from contextlib import redirect_stdout, suppress

@@ -257,6 +257,8 @@ def test_looking_at_outputs_needs_no_tensorflow(tmp_path: Path) -> None:
         ["spectrogram", audio, "-o", output],
         ["info", output],
         ["info", output, "a.wav", "--json"],
+        ["info", output, "--config"],
+        ["spectrogram", audio, "-o", str(tmp_path / "like.h5"), "--like", output],
         ["verify", output, "--against", str(tmp_path), "--all"],
         ["compare", output, output],
     ]

@@ -21,7 +21,7 @@ from kapre_cli.cli.command import Command
 from kapre_cli.cli.config import CONFIG_OPTIONS, unknown_variables, with_source
 from kapre_cli.cli.extract import built_in_commands, installed_commands
 from kapre_cli.cli.hints import command_hint
-from kapre_cli.cli.options import error_text
+from kapre_cli.cli.options import error_text, long_name, long_names
 from kapre_cli.cli.outputs import compare, info, merge, verify
 from kapre_cli.cli.plot import plot
 from kapre_cli.cli.signals import ignore_signals, stop_on_signals
@@ -74,8 +74,12 @@ class _Program(Command, click.Group):
     _has_installed = False
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
-        """Add a command, with the options of every command."""
-        cmd.params += CONFIG_OPTIONS
+        """Add a command, with the options of every command.
+
+        One whose own ``--config`` prints such a file reads none.
+        """
+        if not {*map(long_name, CONFIG_OPTIONS)} & {*long_names(cmd)}:
+            cmd.params += CONFIG_OPTIONS
         super().add_command(cmd, name)
 
     def list_commands(self, _ctx: click.Context) -> list[str]:

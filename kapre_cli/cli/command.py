@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 
 import click
 
-from kapre_cli.cli.config import SHOWS_CONFIG, config_text
+from kapre_cli.cli.config import SHOWS_CONFIG, config_text, sources_text
 from kapre_cli.cli.hints import explain_unknown_option
 from kapre_cli.cli.options import Group, Option
-from kapre_cli.errors import KapreExtractError, OutputError, wrap_os_errors
+from kapre_cli.errors import KapreExtractError, OutputError, SettingsError, wrap_os_errors
 from kapre_cli.exit_codes import Stopped
+from kapre_cli.text import Text
 
 _FEW = 10  # options that a command shows all at once
 _WIDEST = 24  # characters of an option whose meaning is beside it
@@ -179,7 +180,11 @@ class Command(click.Command):
         """Call the command, or print its options as ``--show-config`` asks."""
         with _pipe_closed_as_stop():
             if not ctx.meta.get(SHOWS_CONFIG):
-                return super().invoke(ctx)
+                try:
+                    return super().invoke(ctx)
+                except SettingsError as error:
+                    error.args = (Text(error, sources_text(ctx, error)),)
+                    raise
             with wrap_os_errors("standard output"):
                 click.echo(config_text(ctx).encode())
             return None

@@ -13,11 +13,20 @@ import click
 from click.core import ParameterSource
 
 from kapre_cli.cli.hints import hint_text
-from kapre_cli.cli.options import VARIABLE_PREFIX, Group, Option, WholeNumber, long_name, long_names
-from kapre_cli.errors import KapreExtractError, UsageError
-from kapre_cli.text import quoted
+from kapre_cli.cli.options import (
+    VARIABLE_PREFIX,
+    Group,
+    Option,
+    WholeNumber,
+    as_option,
+    long_name,
+    long_names,
+)
+from kapre_cli.errors import KapreExtractError, SettingsError, UsageError
+from kapre_cli.text import Argument, Text, quoted
 
 _FILE = "kapre_cli.config"
+_DEFAULTS = "kapre_cli.defaults"  # of options, with the file of each, by parameter name
 SHOWS_CONFIG = "kapre_cli.show_config"  # whether the current command prints its options
 
 _MAX_BYTES = 2**18
@@ -35,7 +44,7 @@ def unknown_variables(program: click.Group, environment: Mapping[str, str]) -> I
         return
     variables = {
         name: str(option.envvar)
-        for command in _all_commands(program).values()
+        for command in all_commands(program).values()
         for name, option in long_names(command).items()
         if option.envvar
     }
@@ -47,7 +56,7 @@ def unknown_variables(program: click.Group, environment: Mapping[str, str]) -> I
             yield f"the variable {variable} is of no option, and is ignored{hint}"
 
 
-def _all_commands(program: click.Command) -> Mapping[str, click.Command]:
+def all_commands(program: click.Command) -> Mapping[str, click.Command]:
     """Return the commands of a program by name, those of other packages included."""
     if not isinstance(program, click.Group):
         return {}
@@ -60,6 +69,20 @@ def config_file() -> Path | None:
     return click.get_current_context().meta.get(_FILE)
 
 
+def add_defaults(
+    ctx: click.Context, path: Path, values: Mapping[str, Any], *, overrides: bool = False
+) -> None:
+    """Make the values of a file defaults of options, by parameter name.
+
+    They override those of another file or not. ``None`` stands for the default of the option.
+    """
+    before = ctx.meta.get(_DEFAULTS, {})
+    added = {name: (path, value) for name, value in values.items()}
+    defaults = before | added if overrides else added | before
+    ctx.meta[_DEFAULTS] = defaults
+    ctx.default_map = {name: value for name, (_, value) in defaults.items() if value is not None}
+
+
 def with_source(error: click.ClickException) -> click.ClickException:
     """Return an error about an option's value that names its variable or file."""
     ctx, option = getattr(error, "ctx", None), getattr(error, "param", None)
@@ -68,20 +91,41 @@ def with_source(error: click.ClickException) -> click.ClickException:
     source = ctx.get_parameter_source(option.name or "")
     if source is ParameterSource.ENVIRONMENT:
         origin = f"the variable {option.envvar}"
-    elif source is ParameterSource.DEFAULT_MAP:
-        origin = f"{quoted(ctx.meta[_FILE])}: {long_name(option)}"
+    elif (path := _file_of(ctx, option)) is not None:
+        origin = f"{quoted(path)}: {long_name(option)}"
     else:
         return error
     return click.UsageError(f"{origin}: {error.message}", ctx)
 
 
+def _file_of(ctx: click.Context, option: click.Option) -> Path | None:
+    """Return the file that an option's value is from, if it is from one."""
+    name = option.name or ""
+    if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT_MAP:
+        return None
+    path: Path = ctx.meta[_DEFAULTS][name][0]
+    return path
+
+
+def sources_text(ctx: click.Context, error: SettingsError) -> str:
+    """Return the end of the message of an error: which files set arguments in it."""
+    options = {f"--{name}": option for name, option in long_names(ctx.command).items()}
+    names: dict[Path, dict[str, None]] = {}
+    for part in Text(error).parts:
+        name = as_option(Argument(part.name)) if isinstance(part, Argument) else ""
+        path = _file_of(ctx, options[name]) if name in options else None
+        if path is not None:
+            names.setdefault(path, {})[name] = None
+    return "".join(f"; {quoted(path)} sets {' and '.join(one)}" for path, one in names.items())
+
+
 def _read(ctx: click.Context, _option: click.Parameter, path: Path | None) -> None:
     if path is None:
         return
-    commands = _all_commands(ctx.find_root().command)
+    commands = all_commands(ctx.find_root().command)
     options = {name: _options(one) for name, one in commands.items()}
     ctx.meta[_FILE] = path
-    ctx.default_map = _config_defaults(path, ctx.info_name or "", options)
+    add_defaults(ctx, path, _config_defaults(path, ctx.info_name or "", options))
 
 
 def _show(ctx: click.Context, _option: click.Parameter, is_shown: bool) -> None:
@@ -111,27 +155,40 @@ CONFIG_OPTIONS = (
 
 
 def _options(command: click.Command) -> _Options:
-    """Return a command's options by their long names, without those of this module."""
-    return {name: one for name, one in long_names(command).items() if one not in CONFIG_OPTIONS}
+    """Return the options that a file may have, by their long names.
+
+    Those that choose a file or an output to read options from are none of them.
+    """
+    own = {long_name(one) for one in CONFIG_OPTIONS}
+    return {
+        name: one
+        for name, one in long_names(command).items()
+        if one.expose_value and name not in own
+    }
 
 
 def config_text(ctx: click.Context) -> str:
     """Return a ``--config`` file with which a command does what it does now."""
     lines = [f"[{ctx.info_name}]"]
-    for name, option in _options(ctx.command).items():
+    for option in _options(ctx.command).values():
         value = ctx.params[option.name or ""]
         is_given = ctx.get_parameter_source(option.name or "") is not ParameterSource.DEFAULT
         if value is None and is_given:
             value = "none"  # an option that is explicitly None
-        if value is None or value == ():
-            default = option.get_help_extra(ctx).get("default", "")
-            lines.append(f"# {name}: {str(default).strip('()') or 'not set'}")
-            continue
-        try:
-            lines.append(toml(name, [*value] if option.multiple else value))
-        except KapreExtractError as error:
-            raise click.UsageError(f"--{name}: {error}", ctx) from error
+        lines.append(config_line(ctx, option, value))
     return "\n".join(lines)
+
+
+def config_line(ctx: click.Context, option: click.Option, value: Any) -> str:
+    """Return a line of a ``--config`` file: an option's value, or a comment if it has none."""
+    name = long_name(option)
+    if value is None or value == ():
+        default = option.get_help_extra(ctx).get("default", "")
+        return f"# {name}: {str(default).strip('()') or 'not set'}"
+    try:
+        return toml(name, [*value] if option.multiple else value)
+    except KapreExtractError as error:
+        raise click.UsageError(f"--{name}: {error}", ctx) from error
 
 
 def _config_defaults(path: Path, name: str, options: Mapping[str, _Options]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from kapre_cli.cli.command import Command
+from kapre_cli.cli.like import LikeOption
 from kapre_cli.cli.run_options import AUDIO, INPUTS, OUTPUT, RUNNING, layer_options
 from kapre_cli.registry import ExtensionError
 from kapre_cli.settings import LAYERS, RESUMES, LayerConfig
@@ -46,7 +47,10 @@ def _extracting_command(config: type[LayerConfig]) -> click.Command:
     return _ExtractingCommand(
         config.command,
         callback=extract,
-        params=[*INPUTS, *OUTPUT, *layer_options(config).values(), *AUDIO, *RUNNING],
+        params=[
+            *(*INPUTS, *OUTPUT, LikeOption(config)),
+            *(*layer_options(config).values(), *AUDIO, *RUNNING),
+        ],
         help="\n\n".join((config.summary, _INPUTS, *shown)),
         short_help=config.summary,
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from kapre_cli.cli.command import Command
+from kapre_cli.cli.like import settings_text
 from kapre_cli.cli.options import Group, Option, WholeNumber, as_option, error_text
 from kapre_cli.cli.run_options import OVERWRITE, QUIET, SCALES, format_option, output_option
 from kapre_cli.cli.signals import executor, ignore_signals, interruptible_waits
@@ -32,11 +33,18 @@ def _output_argument(name: str = "output", metavar: str = "OUTPUT") -> click.Arg
         _output_argument(),
         click.Argument(["keys"], nargs=-1, metavar="[KEY]..."),
         Option("--json", "as_json", help="Print one JSON object."),
+        Option(
+            "--config",
+            "as_config",
+            allow_from_autoenv=False,  # the variable names a file
+            help="Print layer and settings as a TOML file for --config of the command that "
+            "extracts.",
+        ),
     ],
     short_help="Summarize an output, or inspect a recording.",
 )
 @interruptible_waits()
-def info(output: Path, keys: tuple[str, ...], as_json: bool) -> int:
+def info(output: Path, keys: tuple[str, ...], as_json: bool, as_config: bool) -> int:
     """Summarize OUTPUT: layer, settings, sizes, and inputs that differ from the rest.
 
     KEYs select single inputs. If OUTPUT is a recording, its header is shown. No array is read.
@@ -50,12 +58,23 @@ def info(output: Path, keys: tuple[str, ...], as_json: bool) -> int:
       kapre-extract info mels.h5 "four microphones.wav"
 
     \b
+    Its settings, as a file for --config:
+      kapre-extract info mels.h5 --config
+
+    \b
     A recording:
       kapre-extract info sample_audio/bird.flac
     """  # noqa: D301 - Click needs the backspace itself
+    if as_config and (as_json or keys):
+        raise click.UsageError(
+            "--config prints the settings of a whole output; give it without --json and KEYs."
+        )
     from kapre_cli.formats.metadata import dumps
     from kapre_cli.inspect import summary  # NumPy only where it is needed
 
+    if as_config:
+        echo(settings_text(output))
+        return 0
     try:
         description = summary.summary(output, keys)
         if keys:

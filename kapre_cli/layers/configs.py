@@ -323,6 +323,10 @@ class MelspectrogramConfig(SpectrogramConfig):
             "kapre-extract melspectrogram sample_audio -o left.h5 --n-dft 1024 --channel 0",
         ),
         (
+            "New recordings, with layer and settings of an earlier output:",
+            "kapre-extract melspectrogram sample_audio/pond -o new_pond.h5 --like mels.h5",
+        ),
+        (
             "What another program decodes:",
             "flac -dcs sample_audio/bird.flac | kapre-extract melspectrogram - -o bird.npy",
         ),
