@@ -20,6 +20,7 @@ from kapre_cli.text import in_bytes, quoted
 
 with suppress(ImportError):  # Windows has none; see check_posix
     import fcntl
+    import resource
 
 
 _AT_FDCWD = -100
@@ -58,8 +59,6 @@ def n_processors() -> int:
 
 def max_open_files() -> int:
     """Return how many files this process may have open at once."""
-    import resource  # POSIX alone has it
-
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return sys.maxsize if soft == resource.RLIM_INFINITY else soft
 
