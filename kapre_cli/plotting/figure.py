@@ -76,6 +76,15 @@ _METADATA: dict[str, dict[str, str | None]] = {  # without the time of the pictu
 }
 
 
+class NotebookFigure(Figure):
+    """A figure that a notebook shows, even where pyplot has not been imported."""
+
+    def _repr_png_(self) -> bytes:
+        file = io.BytesIO()
+        self.savefig(file, format="png")
+        return file.getvalue()
+
+
 def figure_of(
     features: Features, keys: Sequence[str] | str | None = None, view: View | None = None
 ) -> Figure:
@@ -229,7 +238,7 @@ def _draw_panels(
     selections: Sequence[Selection], images: Sequence[Image], panels: _Panels, sizes: _Sizes
 ) -> Figure:
     layout = ConstrainedLayoutEngine(hspace=0)
-    figure = Figure((sizes.width, sizes.height), dpi=_DPI, facecolor="white", layout=layout)
+    figure = NotebookFigure((sizes.width, sizes.height), dpi=_DPI, facecolor="white", layout=layout)
     following = iter(figure.subplots(sizes.n_panels, 1, squeeze=False)[:, 0])
     for selection, image in zip(selections, images, strict=True):
         some = list(islice(following, len(image)))
