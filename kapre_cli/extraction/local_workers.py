@@ -50,6 +50,7 @@ _SMALL_TASK_BYTES = 2**22  # of a task that ends soon: the next one is sent ahea
 _SECONDS_TO_END = 5.0  # that workers may take to keep their finished work
 
 _NO_PROCESS = Text("the system allows no more processes; take fewer ", Argument("jobs"))
+_NO_SERVER = "the process that starts the workers has ended, perhaps because memory ran out"
 
 # Modules are imported as in the process that starts this one; Keras is told its backend before.
 _NEW_SERVER = """
@@ -125,12 +126,13 @@ class _ForkServer:
 
     def start(self) -> tuple[int, Channel]:
         """Start a worker; raise ProcessLimitError if the system has no process for it."""
+        reply = b""
         with suppress(OSError):
             self._socket.sendall(_START, NO_SIGNAL)
             reply, descriptors, _, _ = socket.recv_fds(self._socket, _REPLY_BYTES, 1)
             if descriptors:
                 return int(reply), Channel(socket.socket(fileno=descriptors[0]))
-        raise ProcessLimitError(_NO_PROCESS)
+        raise ProcessLimitError(_NO_PROCESS if reply else _NO_SERVER)
 
     def wait(self, pid: int) -> int | None:
         """Return the :func:`os.waitpid` status of a worker; ``None`` if it is unknown."""
