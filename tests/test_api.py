@@ -22,6 +22,7 @@ import kapre_cli as kx
 from kapre_cli.errors import (
     AudioReadError,
     FeatureError,
+    OutputError,
     SampleRateError,
     SettingsError,
     StoredDataError,
@@ -623,6 +624,19 @@ def test_a_worker_that_dies_does_not_end_this_process(audio: Path, tmp_path: Pat
     result = kx.extract(audio, tmp_path / "x.h5", MEL, on_event=observe)
     assert killed
     assert (result.n_written, result.n_failed) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    ("python", "message"),
+    [("/none/python", "no worker can be started by '/none/python'"), ("/bin/false", "has ended")],
+)
+def test_a_python_that_does_not_start_is_named(
+    python: str, message: str, audio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", python)
+    with pytest.raises(OutputError, match=message):
+        kx.extract(audio, tmp_path / "x.h5", MEL)
+    assert os.listdir(tmp_path) == ["audio"]
 
 
 def test_what_needs_no_keras_works_without_it(audio: Path) -> None:
