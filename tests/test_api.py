@@ -49,6 +49,16 @@ def audio(tmp_path: Path) -> Path:
     return tmp_path / "audio"
 
 
+def children_of(pid: int) -> list[int]:
+    return [*map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+
+def servers() -> list[int]:
+    """Return the processes that fork workers for this one."""
+    commands = {pid: Path(f"/proc/{pid}/cmdline") for pid in children_of(os.getpid())}
+    return [pid for pid, command in commands.items() if b"local_workers" in command.read_bytes()]
+
+
 def spoil(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 
@@ -301,10 +311,9 @@ def test_an_iterator_that_is_closed_leaves_neither_processes_nor_files(
     monkeypatch.setattr("tempfile.tempdir", None)
     iterator = kx.iter_features(audio, MEL, jobs=2)
     next(iterator)
-    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
-    assert children.read_text()
+    assert servers()
     iterator.close()  # type: ignore[attr-defined]
-    assert not children.read_text()
+    assert not servers()
     assert not os.listdir(tmp_path / "scratch")
 
 
@@ -598,10 +607,10 @@ def test_an_interrupt_leaves_finished_work_and_no_process(audio: Path, tmp_path:
 
     with pytest.raises(KeyboardInterrupt):
         kx.extract(audio, tmp_path / "x.h5", MEL, on_event=observe)
-    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
     deadline = time.monotonic() + 20
-    while children.read_text() and time.monotonic() < deadline:
+    while servers() and time.monotonic() < deadline:
         time.sleep(0.05)
+    assert not servers()
     assert not (tmp_path / "x.h5").exists()
     result = kx.extract(audio, tmp_path / "x.h5", MEL, resume=True)
     assert result.n_written + result.n_skipped == 303
@@ -610,14 +619,12 @@ def test_an_interrupt_leaves_finished_work_and_no_process(audio: Path, tmp_path:
 
 def test_a_worker_that_dies_does_not_end_this_process(audio: Path, tmp_path: Path) -> None:
     """As a decoder in C that crashes would; the input is tried once more."""
-    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
     killed: list[int] = []
 
     def observe(event: Event) -> None:
         if type(event).__name__ == "InputStarted" and not killed:
-            (server,) = map(int, children.read_text().split())
-            workers = Path(f"/proc/{server}/task/{server}/children").read_text().split()
-            killed.extend(map(int, workers))
+            (server,) = servers()
+            killed.extend(children_of(server))
             for worker in killed:
                 os.kill(worker, signal.SIGKILL)
 
