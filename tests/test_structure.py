@@ -61,6 +61,7 @@ DOORS = {
     },
     "jax": {"layers/steps.py"},
     "keras": {
+        "formats/keras_loader.py",
         "layers/melspectrogram.py",
         "layers/spectrogram.py",
         "layers/steps.py",
@@ -69,8 +70,9 @@ DOORS = {
     "matplotlib": {"plotting"},
     "soundfile": {"audio/libsndfile.py"},
     "soxr": {"audio/reader.py"},
-    "tensorflow": {"engines/keras_engine.py", "layers/steps.py"},
+    "tensorflow": {"engines/keras_engine.py", "formats/loaders.py", "layers/steps.py"},
     "tqdm": {"api/bar.py", "cli/bar.py"},
+    "xarray": {"formats/arrays.py", "formats/features.py", "formats/labelled.py"},
 }
 
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

@@ -126,7 +126,7 @@ class ZarrFeatures(Features):
         stored.pop(DIMENSIONS, None)
         if stored != metadata.to_dict():
             raise StoredArrayError(key, f"has other attributes than in {INPUTS}")
-        return StoredArray(key, values, metadata, self.layer, self.coordinate)
+        return self.array_of(key, values, metadata)
 
     def _stored(self, key: str) -> "tuple[dict[str, Any], ZarrValues]":
         """Return attributes and values of an array."""

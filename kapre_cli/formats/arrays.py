@@ -1,9 +1,10 @@
 """The array of one input, in memory or in a file, the same for every format."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from math import prod
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,9 @@ from kapre_cli.formats.validation import check_shape
 from kapre_cli.framing import largest_power_of_two, spans
 from kapre_cli.settings import LayerConfig
 from kapre_cli.text import quoted
+
+if TYPE_CHECKING:
+    from xarray import DataArray
 
 ChunkVisitor = Callable[[npt.NDArray[Any]], object]
 
@@ -123,6 +127,7 @@ class FeatureArray:
         metadata: The input's metadata.
         config: The arguments of the layer.
         coordinate: Where each feature lies on its axis. ``None``: computed from the layer.
+        channels: The channels of the recording that the run took, in order. ``None``: all.
 
     Attributes:
         key: The input's key.
@@ -143,6 +148,7 @@ class FeatureArray:
         metadata: InputMetadata,
         config: LayerConfig,
         coordinate: npt.NDArray[np.float64] | None = None,
+        channels: Sequence[int] | None = None,
     ) -> None:
         check_shape(key, values.shape, metadata, config)
         self.key = key
@@ -151,6 +157,7 @@ class FeatureArray:
         self._values = ValuesInMemory(values) if isinstance(values, np.ndarray) else values
         self.layer = config
         self._coordinate = coordinate
+        self._channels = channels
         self.shape = values.shape
         self.dtype = values.dtype
 
@@ -238,6 +245,33 @@ class FeatureArray:
         check_frequencies(self.layer)
         return self.coordinate
 
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """The recording's channels along the channel axis, counted from 0."""
+        return channel_numbers(self.metadata, self._channels)
+
+    def to_xarray(self) -> "DataArray":
+        """Return the array with labelled axes, read when its values are used.
+
+        Returns:
+            An ``xarray.DataArray`` with the dimensions ``axes`` and the coordinates ``time`` in
+            seconds, ``frequency`` in Hz (or that of another layer) and ``channel``. Its attributes
+            are the metadata of the input.
+
+        Raises:
+            ImportError: If xarray is not installed.
+
+        >>> from kapre_cli import open_features
+        >>> with open_features("docs/sample_features.h5") as features:
+        ...     bird = features["bird.flac"].to_xarray()
+        ...     part = bird.sel(time=slice(0.5, 0.6), channel=0)
+        ...     print(part.dims, part.shape, float(part.max()))
+        ('mel', 'time') (32, 9) -2.515625
+        """
+        with xarray_needed():
+            from kapre_cli.formats.labelled import data_array
+        return data_array(self, self._config)
+
     def blocks(self) -> Iterator[npt.NDArray[Any]]:
         """Yield all values in blocks along the time axis, some megabytes at a time.
 
@@ -267,8 +301,9 @@ class StoredArray(FeatureArray):
         metadata: InputMetadata,
         config: LayerConfig,
         coordinate: npt.NDArray[np.float64] | None = None,
+        channels: Sequence[int] | None = None,
     ) -> None:
-        super().__init__(key, values, metadata, config, coordinate)
+        super().__init__(key, values, metadata, config, coordinate, channels)
         self.offset = values.offset
 
     @property
@@ -328,6 +363,30 @@ class StoredArray(FeatureArray):
                 f"is damaged: its values have the CRC-32 {crc32:08x}, "
                 f"they were written with {self.metadata.crc32:08x}",
             )
+
+
+def channel_numbers(
+    metadata: InputMetadata, channels: Sequence[int] | None = None
+) -> tuple[int, ...]:
+    """Return the channels of the recording that an array has, in the order of its axis.
+
+    ``channels`` are those that the run took; ``None``: all.
+    """
+    if metadata.channel is not None:
+        return (metadata.channel,)
+    if channels is None or len(channels) != metadata.n_channels:  # such as their average
+        return tuple(range(metadata.n_channels))
+    return tuple(channels)
+
+
+@contextmanager
+def xarray_needed() -> Iterator[None]:
+    """Say how xarray is installed if it is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        remedy = "pip install 'kapre-extract[xarray]'"
+        raise ImportError(f"{error}; {remedy} installs what `to_xarray` needs") from error
 
 
 def check_frequencies(config: LayerConfig) -> None:

@@ -3,23 +3,30 @@
 import difflib
 import os
 from abc import abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError
 from kapre_cli.events import Observer, PhaseInputEnded, ignore
-from kapre_cli.formats.arrays import StoredArray, check_frequencies
+from kapre_cli.formats.arrays import StoredArray, Values, check_frequencies, xarray_needed
 from kapre_cli.formats.file_map import FileMap
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
+from kapre_cli.formats.moments import ALL_BUT_FEATURES, FloatArray, mean_std_of
+from kapre_cli.formats.window_labels import LabelSource
 from kapre_cli.inputs import folder_id, folders_of
 from kapre_cli.osutil import Resource
 from kapre_cli.settings import AudioSettings, LayerConfig
 from kapre_cli.text import counted, quoted
+
+if TYPE_CHECKING:
+    from xarray import Dataset
+
+    from kapre_cli.formats.windows import Windows
 
 
 class Features(Mapping[str, StoredArray], Resource):
@@ -50,6 +57,15 @@ class Features(Mapping[str, StoredArray], Resource):
     @abstractmethod
     def open_array(self, key: str) -> StoredArray:
         """Return the array of a key that is in ``_inputs``."""
+
+    def array_of(self, key: str, values: Values, metadata: InputMetadata) -> StoredArray:
+        """Return the array of a key with these values; raise StoredDataError for others."""
+        audio = self.root.audio
+        return StoredArray(key, values, metadata, self.layer, self.coordinate, audio.channels)
+
+    def __reduce__(self) -> tuple[type["Features"], tuple[Path]]:
+        # Another process opens the output again.
+        return type(self), (Path(os.path.abspath(self.path)),)
 
     def __contains__(self, key: object) -> bool:
         return key in self._inputs  # Mapping's own would open the array
@@ -100,6 +116,121 @@ class Features(Mapping[str, StoredArray], Resource):
         A hundred thousand inputs take about a second. The metadata has not been compared with the
         array. Raise StoredDataError if the metadata of an input is damaged.
         """
+
+    def _selected(self, keys: Iterable[str] | None) -> dict[str, InputMetadata]:
+        """Return the metadata of some inputs, in the order of ``keys``; ``None``: of all."""
+        if keys is None:
+            return dict(self.metadata())
+        selected = dict.fromkeys([keys] if isinstance(keys, str) else keys)
+        for key in selected:
+            if key not in self._inputs:
+                raise UnknownKeyError(unknown_key(key, self._inputs))
+        found = {key: one for key, one in self.metadata() if key in selected}
+        return {key: found[key] for key in selected}
+
+    def windows(
+        self,
+        seconds: float = 1.0,
+        hop: float | None = None,
+        *,
+        keys: Iterable[str] | None = None,
+        labels: LabelSource | None = None,
+        classes: Sequence[str] | None = None,
+        short: str = "drop",
+        channel: int | None = None,
+    ) -> "Windows":
+        """Return windows of fixed length over the arrays, to train with; none is read yet.
+
+        Args:
+            seconds: The length of a window, rounded to frames.
+            hop: Seconds from the start of a window to that of the next, rounded to frames.
+                ``None``: ``seconds``, so that windows do not overlap.
+            keys: Whose windows. ``None``: those of all inputs, in order.
+            labels: A label of each input by key; or ``"label"``, that of the metadata of annotated
+                segments; or a function of key, start and end of the window in seconds from the
+                start of the recording, and metadata, which returns a label of one type. Labels are
+                numbers, arrays of one shape, or texts. ``None``: windows have none.
+            classes: The texts of labels, which stand for 0, 1 and so on. ``None``: all texts of the
+                inputs, sorted; a function that returns texts needs them.
+            short: ``"drop"`` or ``"pad"`` for arrays shorter than a window. The end of a padded
+                window has the layer's lowest value: 0, or -80 dB.
+            channel: The channel of the recording, from 0. ``None``: all.
+
+        Raises:
+            ValueError: If an argument is out of range, a window is shorter than a frame, arrays
+                have different numbers of channels, or an input has no label.
+            KeyError: If the output does not have one of the keys.
+            StoredDataError: If the metadata is damaged.
+
+        >>> from kapre_cli import open_features
+        >>> with open_features("docs/sample_features.h5") as features:
+        ...     windows = features.windows(0.5, hop=0.25, channel=0)
+        ...     print(windows)
+        ...     print(windows[3].shape, windows[2:10].shape)
+        ...     print(windows.key(3), round(windows.start(3), 2))
+        <32 windows of {'mel': 32, 'time': 22, 'channel': 1} float16>
+        (32, 22, 1) (8, 32, 22, 1)
+        bird.flac 0.76
+        """
+        from kapre_cli.formats.windows import window_settings, windows_of
+
+        settings = window_settings(self.root, seconds, hop, short, channel)
+        return windows_of(self, self._selected(keys), settings, labels, classes)
+
+    def mean_std(
+        self,
+        keys: Iterable[str] | None = None,
+        axis: str | Sequence[str] | None = ALL_BUT_FEATURES,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return mean and standard deviation of the arrays, read block by block.
+
+        Args:
+            keys: Which arrays. ``None``: all.
+            axis: The names of the axes that are averaged over. ``None``: all. By default each
+                feature has a mean of its own.
+
+        Returns:
+            Two float64 arrays with the axes of the output; those that are averaged over have
+            length 1. The deviation is that of NumPy, with ``ddof=0``.
+
+        Raises:
+            ValueError: If ``axis`` has another name, or lacks one along which the lengths of the
+                arrays differ, or there is no array.
+            KeyError: If the output does not have one of the keys.
+            StoredDataError: If an array cannot be read.
+
+        >>> from kapre_cli import open_features
+        >>> with open_features("docs/sample_features.h5") as features:
+        ...     mean, std = features.mean_std()
+        ...     print(mean.shape, mean.dtype)
+        (32, 1, 1) float64
+        """
+        return mean_std_of((self[key] for key in self._selected(keys)), axis)
+
+    def to_xarray(self, keys: Iterable[str] | None = None) -> "Dataset":
+        """Return arrays of one shape as an ``xarray.Dataset``, read when values are used.
+
+        Args:
+            keys: Which arrays. ``None``: all.
+
+        Returns:
+            The variable ``features`` has the dimension ``input``, whose coordinates are the keys,
+            and those of the arrays. ``time`` is in seconds from the first frame, ``time_start`` by
+            input from the start of the recording to the first frame.
+
+        Raises:
+            ValueError: If the arrays have different shapes, or there is none.
+            KeyError: If the output does not have one of the keys.
+            ImportError: If xarray is not installed.
+
+        >>> from kapre_cli import open_features
+        >>> with open_features("docs/sample_features.h5") as features:
+        ...     print(dict(features.to_xarray(["bird.flac"]).sizes))
+        {'time': 87, 'mel': 32, 'channel': 2, 'input': 1}
+        """
+        with xarray_needed():
+            from kapre_cli.formats.labelled import dataset
+        return dataset(self, self._selected(keys), self.root)
 
     def unexpected_files(self) -> Iterator[str]:
         """Yield the names of unexpected files or datasets among the arrays.

@@ -24,7 +24,7 @@ from kapre_cli.formats.hdf5_objects import (
     wrap_hdf5_errors,
 )
 from kapre_cli.formats.hdf5_scales import DIMENSION_LIST, LENGTHS, ScaleNames
-from kapre_cli.formats.hdf5_values import Hdf5Values
+from kapre_cli.formats.hdf5_values import ChunkCache, Hdf5Values
 from kapre_cli.formats.hdf5_writer import FEATURES, INPUT, LABELS
 from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.formats.validation import (
@@ -55,7 +55,7 @@ class Hdf5Features(Features):
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._file = h5py.File(path, "r", locking=False)
+            self._file = h5py.File(path, "r", locking=False, rdcc_nbytes=0, rdcc_nslots=1)
         except FileNotFoundError:
             raise
         except OSError as error:
@@ -73,6 +73,7 @@ class Hdf5Features(Features):
                 if self.root.dimension_scales:
                     self._own.add(DIMENSION_LIST)
                 self._window = FileWindow(self._file.id.get_vfd_handle())
+                self._chunks = ChunkCache()
                 self._headers = HeaderReader(self._window)
                 self._ahead: dict[int, _Known | None] = {}  # by row
                 self._n_ahead, self._last = 1, -1
@@ -87,7 +88,7 @@ class Hdf5Features(Features):
             return self._read(key)
         header, dtype, metadata = found
         values = PlainValues(self._window, header, dtype, lambda: h5py.Dataset(self._open(key)))
-        return StoredArray(key, values, metadata, self.layer, self.coordinate)
+        return self.array_of(key, values, metadata)
 
     def _read_known(self, row: int) -> _Known | None:
         """Return the header and metadata of an array; ``None`` if HDF5 must read it."""
@@ -140,8 +141,8 @@ class Hdf5Features(Features):
                 raise StoredArrayError(key, "has no metadata")
             metadata = within_range(InputMetadata.from_dict(validated_json(stored)), self.root)
             self._index.check(key, metadata)
-            values = Hdf5Values(key, dataset, self._window)
-            array = StoredArray(key, values, metadata, self.layer, self.coordinate)
+            values = Hdf5Values(key, dataset, self._window, self._chunks)
+            array = self.array_of(key, values, metadata)
             self._learn(dataset, values, stored)
             return array
 

@@ -4,11 +4,13 @@ HDF5 decompresses a chunk to its end, however large it is. So chunks that are pa
 packs them are unpacked here, in a quarter of the time too; HDF5 unpacks all others, after a check.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
 from itertools import product, repeat
 from math import prod
+from threading import Lock
 from typing import Any, NoReturn
 
 import h5py
@@ -41,13 +43,51 @@ _MAX_SMALL_CHUNKS = 2**14
 _PART_BYTES = 4 * BLOCK_VALUES
 
 
+class ChunkCache:
+    """The chunks that were unpacked last, of all arrays of a file, up to a number of bytes.
+
+    HDF5's own cache would have a MiB of each open dataset.
+    """
+
+    def __init__(self, n_bytes: int = 2**25) -> None:
+        self._at_most = n_bytes
+        self._n_bytes = 0
+        self._chunks: OrderedDict[tuple[object, tuple[int, ...]], npt.NDArray[Any]] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, owner: object, start: tuple[int, ...]) -> npt.NDArray[Any] | None:
+        """Return the chunk that an owner has at ``start``; ``None`` if it must be read."""
+        with self._lock:
+            found = self._chunks.get((owner, start))
+            if found is not None:
+                self._chunks.move_to_end((owner, start))
+            return found
+
+    def put(self, owner: object, start: tuple[int, ...], chunk: npt.NDArray[Any]) -> None:
+        """Add a chunk; the first ones that are not needed make room for it."""
+        with self._lock:
+            if (owner, start) not in self._chunks:  # another thread may have read it too
+                self._chunks[owner, start] = chunk
+                self._n_bytes += chunk.nbytes
+            while self._n_bytes > self._at_most:
+                _, released = self._chunks.popitem(last=False)
+                self._n_bytes -= released.nbytes
+
+
 class Hdf5Values(Values):
     """The floating-point values of one dataset; raise StoredDataError for others.
 
-    ``window`` is that of the file, if contiguous values are to be mapped.
+    ``window`` is that of the file, if contiguous values are to be mapped; ``cache`` has the chunks
+    that several reads need.
     """
 
-    def __init__(self, key: str, dataset: Any, window: FileWindow | None = None) -> None:
+    def __init__(
+        self,
+        key: str,
+        dataset: Any,
+        window: FileWindow | None = None,
+        cache: ChunkCache | None = None,
+    ) -> None:
         kind = dataset.get_type()
         dtype = next((dtype for stored, dtype in _FLOATS if kind.equal(stored)), None)
         if dtype is None:
@@ -55,16 +95,23 @@ class Hdf5Values(Values):
         self._key = key
         self._dataset = dataset
         self._window = window
+        self._cache = cache or ChunkCache(0)
+        self._owner = object()  # of the chunks in the cache
         self.dtype: np.dtype[Any] = dtype
         self.shape: tuple[int, ...] = dataset.shape or ()  # None for a null dataspace
         self.offset = dataset.get_offset()
         self._small: set[tuple[int, ...]] = set()  # starts of chunks that are known to be small
-        self._last: tuple[tuple[int, ...], bytes] = (), b""  # the chunk unpacked last
 
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
         box, inside = box_of(index, self.shape)
-        read = self._unpack if self._is_unpacked_here else self._read
-        return np.asarray(read(box)[inside])
+        if not self._packing:
+            return np.asarray(h5py.Dataset(self._dataset)[box][inside])
+        values = np.empty([along.stop - along.start for along in box], self.dtype)
+        for start in _starts(box, self._packing[0]):
+            met = tuple(map(_met, box, start, self._ends(start)))
+            target = tuple(map(_moved, met, (along.start for along in box)))
+            values[target] = self._part(start, tuple(map(_moved, met, start)))
+        return np.asarray(values[inside])
 
     def mapped(self) -> npt.NDArray[Any] | None:
         """Return all values in the map of the file, if they are contiguous."""
@@ -72,10 +119,9 @@ class Hdf5Values(Values):
             return None
         return self._window.mapped(self.offset, self.shape, self.dtype)
 
-    def _read(self, box: tuple[slice, ...]) -> npt.NDArray[Any]:
-        """Return the values in a box as HDF5 reads them."""
-        self._check_chunk_sizes(box)
-        return np.asarray(h5py.Dataset(self._dataset)[box])
+    def _ends(self, start: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the ends of a chunk; the array may be shorter."""
+        return tuple(first + n for first, n in zip(start, self._packing[0], strict=True))
 
     @cached_property
     def _is_unpacked_here(self) -> bool:
@@ -88,60 +134,48 @@ class Hdf5Values(Values):
             and [(code, *values[:1]) for code, _, values in filters[:-1]] in ([], [shuffle])
         )
 
-    def _unpack(self, box: tuple[slice, ...]) -> npt.NDArray[Any]:
-        """Return the values in a box, from the chunks that it meets."""
-        lengths = self._packing[0]
-        values = np.empty([along.stop - along.start for along in box], self.dtype)
-        for start in _starts(box, lengths):
-            met = [
-                slice(max(along.start, first), min(along.stop, first + length))
-                for along, first, length in zip(box, start, lengths, strict=True)
-            ]
-            target = tuple(_moved(part, -along.start) for part, along in zip(met, box, strict=True))
-            chunk = self._unpacked_chunk(start)
-            if chunk is None:
-                values[target] = self._read(tuple(met))
-            else:
-                within = tuple(_moved(part, -first) for part, first in zip(met, start, strict=True))
-                values[target] = self._values_of(chunk, within)
-        return values
+    def _part(self, start: tuple[int, ...], within: tuple[slice, ...]) -> npt.NDArray[Any]:
+        """Return the values in a part of a chunk."""
+        chunk = self._cache.get(self._owner, start)
+        if chunk is None:
+            chunk = self._unpacked(start) if self._is_unpacked_here else None
+            if chunk is None:  # HDF5 reads it
+                box = [slice(*ends) for ends in zip(start, self._ends(start), strict=True)]
+                self._check_chunk_sizes(box)
+                chunk = np.asarray(h5py.Dataset(self._dataset)[tuple(box)])
+            self._cache.put(self._owner, start, chunk)
+        if chunk.ndim == len(within):
+            return chunk[within]
+        # Shuffled: the first bytes of all values, the second bytes of all, and so on.
+        first, *_ = parts = [plane[within] for plane in chunk]
+        values = np.empty((*first.shape, len(parts)), np.uint8)
+        for number, plane in enumerate(parts):
+            values[..., number] = plane
+        return values.view(self.dtype)[..., 0]
 
-    def _unpacked_chunk(self, start: tuple[int, ...]) -> bytes | None:
-        """Return the bytes of a chunk, still shuffled; ``None`` if HDF5 must read it.
+    def _unpacked(self, start: tuple[int, ...]) -> npt.NDArray[Any] | None:
+        """Return a chunk, the bytes of its values along a first axis if they are shuffled.
 
-        Raise StoredDataError if it has more than those that this program writes.
+        ``None``: HDF5 must read it. Raise StoredDataError if it has more bytes than those that this
+        program writes.
         """
-        last, chunk = self._last
-        if last == start:
-            return chunk
-        n_bytes = prod(self._packing[0]) * self.dtype.itemsize
+        shape, *before, _ = self._packing
+        n_bytes = prod(shape) * self.dtype.itemsize
         if not self._stored_bytes(start, n_bytes):
             return None
         left_out, packed = self._dataset.read_direct_chunk(start)
         stream = zlib_ng.decompressobj()
         try:
-            chunk = stream.decompress(packed, n_bytes + 1)
+            content = stream.decompress(packed, n_bytes + 1)
         except _UNPACK_ERROR:
             return None
-        if len(chunk) > n_bytes:
+        if len(content) > n_bytes:
             self._reject_large(n_bytes)
-        if len(chunk) < n_bytes or not stream.eof or left_out:
+        if len(content) < n_bytes or not stream.eof or left_out:
             return None
-        self._last = start, chunk
-        return chunk
-
-    def _values_of(self, chunk: bytes, within: tuple[slice, ...]) -> npt.NDArray[Any]:
-        """Return the values in a part of a chunk's bytes."""
-        shape = self._packing[0]
-        _, *before, _ = self._packing
         if not before:
-            return np.frombuffer(chunk, self.dtype).reshape(shape)[within]
-        planes = np.frombuffer(chunk, np.uint8).reshape(self.dtype.itemsize, *shape)
-        first = planes[0][within]
-        values = np.empty((*first.shape, len(planes)), np.uint8)
-        for number, plane in enumerate(planes):
-            values[..., number] = plane[within]
-        return values.view(self.dtype)[..., 0]
+            return np.frombuffer(content, self.dtype).reshape(shape)
+        return np.frombuffer(content, np.uint8).reshape(self.dtype.itemsize, *shape)
 
     def blocks(self, time_axis: int) -> Iterator[npt.NDArray[Any]]:
         """Yield all values in blocks along the time axis."""
@@ -251,5 +285,10 @@ def _starts(box: Sequence[slice], lengths: Sequence[int]) -> Iterator[tuple[int,
     )
 
 
-def _moved(part: slice, by: int) -> slice:
-    return slice(part.start + by, part.stop + by)
+def _met(along: slice, first: int, end: int) -> slice:
+    return slice(max(along.start, first), min(along.stop, end))
+
+
+def _moved(part: slice, origin: int) -> slice:
+    """Return a slice counted from another origin."""
+    return slice(part.start - origin, part.stop - origin)

@@ -190,7 +190,7 @@ class _NpyFeatures(Features):
             values = NpyValues(file, self._maps)
         except OSError as error:
             raise StoredDataError(f"{quoted(file)} cannot be read: {error.strerror}") from error
-        return StoredArray(key, values, self._inputs[key], self.layer, self.coordinate)
+        return self.array_of(key, values, self._inputs[key])
 
     def metadata(self) -> Iterator[tuple[str, InputMetadata]]:
         """Yield the key and the metadata of every input."""
