@@ -270,7 +270,7 @@ class FeatureArray:
         """
         with xarray_needed():
             from kapre_cli.formats.labelled import data_array
-        return data_array(self, self._config)
+        return data_array(self)
 
     def blocks(self) -> Iterator[npt.NDArray[Any]]:
         """Yield all values in blocks along the time axis, some megabytes at a time.

@@ -34,6 +34,7 @@ class Array(Protocol):
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     metadata: InputMetadata
+    layer: LayerConfig
 
     @property
     def times(self) -> npt.NDArray[np.float64]:
@@ -51,12 +52,12 @@ class Array(Protocol):
         """Return a copy of some values."""
 
 
-def data_array(array: Array, layer: LayerConfig) -> DataArray:
+def data_array(array: Array) -> DataArray:
     """Return the array of one input."""
     attributes = {name: one for name, one in array.metadata.to_dict().items() if one is not None}
     values = _Lazy(array.shape, array.dtype, array.__getitem__)
     time = Variable("time", array.times, _TIME)
-    labelled = _labelled(array.axes, values, array, time, layer)
+    labelled = _labelled(array.axes, values, array, time)
     labelled.attrs |= {"key": array.key, **attributes}
     return labelled
 
@@ -71,9 +72,9 @@ def dataset(
     keys = tuple(inputs)
     if not keys:
         raise SettingsError("`keys` has no key")
-    first, layer = arrays[keys[0]], root.layer
+    first = arrays[keys[0]]
     for key, metadata in inputs.items():
-        shape = validated_shape(key, metadata, layer)
+        shape = validated_shape(key, metadata, root.layer)
         if shape != first.shape:
             raise SettingsError(
                 f"{quoted(first.key)} has the shape {first.shape} and {quoted(key)} {shape}: "
@@ -91,7 +92,7 @@ def dataset(
     values = _Lazy((len(keys), *first.shape), first.dtype, read)
     step = first.metadata.time_step * np.arange(len(first.times))
     time = Variable("time", step, _FROM_FIRST)
-    made = Dataset({NAME: _labelled(("input", *first.axes), values, first, time, layer)})
+    made = Dataset({NAME: _labelled(("input", *first.axes), values, first, time)})
     starts = [one.time_start for one in inputs.values()]
     made = made.assign_coords(input=list(keys), time_start=Variable("input", starts, _START))
     described = root.to_dict()
@@ -101,9 +102,10 @@ def dataset(
 
 
 def _labelled(
-    dimensions: Sequence[str], values: "_Lazy", array: Array, time: Variable, layer: LayerConfig
+    dimensions: Sequence[str], values: "_Lazy", array: Array, time: Variable
 ) -> DataArray:
     """Return values with the coordinates of an array, except for ``time``."""
+    layer = array.layer
     coordinate, axis = layer.coordinate, layer.feature_axis
     described = {"long_name": coordinate.long_name}
     if coordinate.unit:
