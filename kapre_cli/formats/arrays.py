@@ -266,7 +266,7 @@ class FeatureArray:
         ...     bird = features["bird.flac"].to_xarray()
         ...     part = bird.sel(time=slice(0.5, 0.6), channel=0)
         ...     print(part.dims, part.shape, float(part.max()))
-        ('mel', 'time') (32, 9) -2.515625
+        ('mel', 'time') (32, 4) -6.69921875
         """
         with xarray_needed():
             from kapre_cli.formats.labelled import data_array

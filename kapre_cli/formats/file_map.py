@@ -23,29 +23,36 @@ _PART_OF_OPEN_FILES = 4  # a map keeps its file open
 
 
 class FileMap:
-    """All bytes of a file as ``buffer``, read-only; raise OSError if it cannot be mapped.
+    """All bytes of a file as the array ``buffer``, read-only, ``None`` once it is closed.
 
-    ``identity`` differs from that of a file that has replaced it.
+    ``identity`` differs from that of a file that has replaced it. Raise OSError if the file cannot
+    be mapped.
     """
 
     def __init__(self, descriptor: int) -> None:
         self.identity = identity_of(descriptor)
         try:
-            self.buffer = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+            self._map = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
         except ValueError as error:  # of an empty file
             raise OSError(str(error)) from error
+        # An array that is made of the map itself would not keep it from being closed.
+        self.buffer: npt.NDArray[np.uint8] | None = np.frombuffer(self._map, np.uint8)
 
     def array(self, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
         """Return an array that begins at ``offset``; raise OSError if the file is too short."""
+        buffer = self.buffer
+        if buffer is None:  # NumPy would make an array of anything in memory
+            raise OSError("the output is closed")
         try:
-            return np.ndarray(shape, dtype, self.buffer, offset)
+            return np.ndarray(shape, dtype, buffer, offset)
         except (TypeError, ValueError) as error:
-            raise OSError(f"the file has {len(self.buffer):,} bytes") from error
+            raise OSError(f"the file has {len(buffer):,} bytes") from error
 
     def close(self) -> None:
         """Release the map; the last array of it does so, if there is any."""
+        self.buffer = None
         with suppress(BufferError):
-            self.buffer.close()
+            self._map.close()
 
 
 def identity_of(descriptor: int) -> tuple[int, ...]:

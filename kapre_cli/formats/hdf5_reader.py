@@ -230,6 +230,8 @@ class Hdf5Features(Features):
         """Close the file."""
         if hasattr(self, "_window"):
             self._window.close()
+        if hasattr(self, "_chunks"):
+            self._chunks.clear()
         self._file.close()
 
 

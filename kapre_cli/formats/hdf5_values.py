@@ -73,6 +73,12 @@ class ChunkCache:
                 _, released = self._chunks.popitem(last=False)
                 self._n_bytes -= released.nbytes
 
+    def clear(self) -> None:
+        """Release all chunks."""
+        with self._lock:
+            self._chunks.clear()
+            self._n_bytes = 0
+
 
 class Hdf5Values(Values):
     """The floating-point values of one dataset; raise StoredDataError for others.

@@ -13,13 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from kapre_cli.errors import SettingsError
-from kapre_cli.formats.arrays import channel_numbers
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.formats.moments import ALL_BUT_FEATURES, FloatArray, Moments, axis_numbers
 from kapre_cli.formats.window_labels import Labels, LabelSource
 from kapre_cli.formats.window_reader import Arrays, FrameReader
 from kapre_cli.settings import checks
-from kapre_cli.text import Argument, Text, counted, quoted
+from kapre_cli.text import counted
 
 if TYPE_CHECKING:
     from kapre_cli.formats.keras_loader import KerasWindows
@@ -83,43 +82,8 @@ def windows_of(
     classes: Sequence[str] | None,
 ) -> "Windows":
     """Return the windows of some inputs of an open output."""
-    reader = FrameReader(arrays, dict(inputs))
-    if settings.channel is None:
-        channels = None
-        _check_channels(reader)
-    else:
-        taken = arrays.root.audio.channels
-        channels = np.array(
-            [_channel(key, settings.channel, one, taken) for key, one in inputs.items()], np.int64
-        )
-    return Windows(
-        reader, settings, channels, None if labels is None else Labels(labels, inputs, classes)
-    )
-
-
-def _channel(key: str, channel: int, metadata: InputMetadata, taken: Sequence[int] | None) -> int:
-    numbers = channel_numbers(metadata, taken)
-    if channel not in numbers:
-        has = ", ".join(map(str, numbers[:8])) + (", ..." if len(numbers) > 8 else "")
-        raise SettingsError(f"{quoted(key)} has no channel {channel}; it has {has}")
-    return numbers.index(channel)
-
-
-def _check_channels(reader: FrameReader) -> None:
-    others = np.flatnonzero(reader.n_channels != reader.n_channels[:1])
-    if others.size:
-        number = int(others[0])
-        first, other = (counted(int(reader.n_channels[one]), "channel") for one in (0, number))
-        raise SettingsError(
-            Text(
-                f"{quoted(reader.keys[0])} has {first} and {quoted(reader.keys[number])} {other}: "
-                "their windows have different shapes (use ",
-                Argument("channel", 0),
-                ", or ",
-                Argument("keys"),
-                " with inputs of one kind)",
-            )
-        )
+    reader = FrameReader(arrays, inputs, settings.channel)
+    return Windows(reader, settings, None if labels is None else Labels(labels, inputs, classes))
 
 
 class Windows(Sequence[Any]):
@@ -146,21 +110,17 @@ class Windows(Sequence[Any]):
         self,
         reader: FrameReader,
         settings: WindowSettings,
-        channels: npt.NDArray[np.int64] | None,
         labels: Labels | None,
     ) -> None:
         self._reader = reader
         self._settings = settings
-        self._channels = channels
         self._labels = labels
         self._scale: tuple[FloatArray, FloatArray] | None = None
         self.n_frames = settings.n_frames
         self.dtype = reader.dtype
         self.classes = None if labels is None else labels.classes
-        n_channels = 1 if channels is not None or not reader.keys else int(reader.n_channels[0])
-        sizes = {"time": settings.n_frames, "channel": n_channels}
         self.axes = reader.axes
-        self.shape = tuple(sizes.get(axis, reader.n_features) for axis in reader.axes)
+        self.shape = reader.shape(settings.n_frames)
         self._select(np.arange(len(reader.keys)))
 
     def _select(self, numbers: npt.NDArray[np.int64]) -> None:
@@ -235,22 +195,16 @@ class Windows(Sequence[Any]):
     def _copy(self, number: int, frame: int, target: npt.NDArray[Any]) -> None:
         """Copy a window into an array, less the mean if it is normalized."""
         n_time = self._reader.n_time.item(number)
-        is_short = n_time < self.n_frames
-        values = self._reader.view(number, frame, n_time if is_short else self.n_frames)
-        if self._channels is not None:
-            channel = self._channels.item(number)
-            values = values[self._index("channel", channel, channel + 1)]
-        if is_short:
-            padded = np.full(self.shape, self._settings.fill, self._reader.dtype)
-            padded[self._index("time", 0, n_time)] = values
-            values = padded
+        if n_time >= self.n_frames:
+            values = self._reader.view(number, frame, self.shape)
+        else:
+            values = np.full(self.shape, self._settings.fill, self._reader.dtype)
+            index = [slice(n_time if axis == "time" else None) for axis in self.axes]
+            values[tuple(index)] = self._reader.view(number, 0, self._reader.shape(n_time))
         if self._scale is None:
             target[...] = values
         else:
             np.subtract(values, self._scale[0], out=target, casting="same_kind")
-
-    def _index(self, axis: str, first: int, stop: int) -> tuple[slice, ...]:
-        return tuple(slice(first, stop) if one == axis else slice(None) for one in self.axes)
 
     def _labels_of(self, places: list[tuple[int, int]]) -> npt.NDArray[Any]:
         labels = self._labels
