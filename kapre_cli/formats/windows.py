@@ -353,13 +353,14 @@ class Windows(Sequence[Any]):
     ) -> "KerasWindows":
         """Return the windows in batches as a ``keras.utils.PyDataset``, for every backend.
 
-        ``model.fit`` shuffles the batches of any data set by Python's ``random``, which
-        ``fit(..., shuffle=False)`` prevents: then ``seed`` alone decides.
+        The order follows from ``seed`` and from how many epochs the data set has ended.
+        ``model.fit`` shuffles the batches of any data set once more, by Python's ``random``:
+        ``fit(..., shuffle=False)`` leaves the order to ``seed`` alone.
 
         Args:
             batch_size: Windows of a batch; the last one may have fewer.
             shuffle: Whether the windows are shuffled in each epoch.
-            seed: What the orders follow from, together with the number of the epoch.
+            seed: Another seed gives other orders.
             workers: How many threads or processes read batches, if more than 1.
             use_multiprocessing: Whether these are processes.
             max_queue_size: How many batches are read ahead.
