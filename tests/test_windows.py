@@ -614,3 +614,18 @@ def test_a_million_windows_over_ten_thousand_recordings_in_bounded_memory(
     assert other == pytest.approx(one)
     assert early < 20_000  # kB
     assert late < 4_000
+
+
+def test_threads_may_read_compressed_arrays_of_one_file(tmp_path: Path) -> None:
+    """Not all calls of h5py are safe in threads: many reads at once show it."""
+    arrays = {str(number): noise(LAYERS[1], 3000, seed=number) for number in range(200)}
+    path = write_output(tmp_path / "x.h5", arrays, LAYERS[1], compression="gzip")
+    order = np.random.default_rng(1).integers(0, 200, (250, 32))
+    for _ in range(2):
+        with kapre_cli.open_features(path) as features, ThreadPoolExecutor(4) as pool:
+            windows = features.windows(30.0)
+            for indices, found in zip(
+                order, pool.map(windows.__getitem__, order, timeout=100), strict=True
+            ):
+                for index, window in zip(indices, found, strict=True):
+                    np.testing.assert_array_equal(window, arrays[str(index)])

@@ -109,6 +109,10 @@ class FileWindow:
         """Whether the file has bytes at an address."""
         return 0 <= address <= self._size - n_bytes
 
+    def read(self, address: int, n_bytes: int) -> bytes:
+        """Return bytes of the file without the buffer; raise OSError if it is shorter."""
+        return self._read(address, n_bytes, n_bytes)
+
     def parts(self, address: int, n_bytes: int) -> Iterator[bytes]:
         """Yield bytes of the file, some MB at a time; raise OSError if it is shorter."""
         if n_bytes <= _WINDOW_BYTES:

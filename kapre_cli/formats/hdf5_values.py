@@ -167,9 +167,10 @@ class Hdf5Values(Values):
         """
         shape, *before, _ = self._packing
         n_bytes = prod(shape) * self.dtype.itemsize
-        if not self._stored_bytes(start, n_bytes):
+        stored = self._stored(start, n_bytes)
+        if not stored.size or stored.filter_mask:
             return None
-        left_out, packed = self._dataset.read_direct_chunk(start)
+        packed = self._packed(start, stored)
         stream = zlib_ng.decompressobj()
         try:
             content = stream.decompress(packed, n_bytes + 1)
@@ -177,7 +178,7 @@ class Hdf5Values(Values):
             return None
         if len(content) > n_bytes:
             self._reject_large(n_bytes)
-        if len(content) < n_bytes or not stream.eof or left_out:
+        if len(content) < n_bytes or not stream.eof:
             return None
         if not before:
             return np.frombuffer(content, self.dtype).reshape(shape)
@@ -202,7 +203,7 @@ class Hdf5Values(Values):
     def _chunks(self) -> Iterator[tuple[tuple[int, ...], int, bytes]]:
         chunk = self._packing[0]
         for start in product(*map(range, repeat(0), self.shape, chunk)):
-            self._stored_bytes(start, prod(chunk) * self.dtype.itemsize)
+            self._stored(start, prod(chunk) * self.dtype.itemsize)
             with wrap_hdf5_errors(key=self._key):
                 left_out, packed = self._dataset.read_direct_chunk(start)
             yield start, left_out, packed
@@ -255,9 +256,9 @@ class Hdf5Values(Values):
         for start in _starts(box, chunk):
             if start in self._small:
                 continue
-            n_stored = self._stored_bytes(start, n_bytes)
-            if is_deflated and n_stored * _HIGHEST_RATIO > _PART_BYTES:
-                _, packed = self._dataset.read_direct_chunk(start)
+            stored = self._stored(start, n_bytes)
+            if is_deflated and stored.size * _HIGHEST_RATIO > _PART_BYTES:
+                packed = self._packed(start, stored)
                 with suppress(_UNPACK_ERROR):  # HDF5 raises an error there too
                     if len(zlib_ng.decompressobj().decompress(packed, n_bytes + 1)) > n_bytes:
                         self._reject_large(n_bytes)
@@ -268,13 +269,22 @@ class Hdf5Values(Values):
             self._key, f"has a chunk that decompresses to more than its {n_bytes:,} bytes"
         )
 
-    def _stored_bytes(self, start: tuple[int, ...], n_bytes: int) -> int:
-        """Return a chunk's bytes in the file; reject more than packing can produce."""
+    def _stored(self, start: tuple[int, ...], n_bytes: int) -> Any:
+        """Return what HDF5 knows of a chunk; reject one of more bytes than packing can produce."""
         with wrap_hdf5_errors(key=self._key):
             found = self._dataset.get_chunk_info_by_coord(start)
         if found.size > 2 * n_bytes + _MIN_PACKED_BYTES:
             raise StoredArrayError(self._key, f"has a chunk of {found.size:,} bytes")
-        return int(found.size)
+        return found
+
+    def _packed(self, start: tuple[int, ...], stored: Any) -> bytes:
+        """Return the bytes of a chunk.
+
+        They are read without h5py, whose ``read_direct_chunk`` is not safe in threads.
+        """
+        if self._window is None:
+            return bytes(self._dataset.read_direct_chunk(start)[1])
+        return self._window.read(stored.byte_offset, stored.size)
 
 
 def _starts(box: Sequence[slice], lengths: Sequence[int]) -> Iterator[tuple[int, ...]]:
