@@ -27,6 +27,8 @@ _LIMIT = 120.0  # seconds of a run, and those until the nursery is there
 # What imports Keras, which takes longer than all the rest, and which few runs need.
 _SLOW = (
     "kapre_cli.engines.keras_engine",
+    "kapre_cli.formats.keras_loader",
+    "kapre_cli.formats.labelled",
     "kapre_cli.layers.melspectrogram",
     "kapre_cli.layers.spectrogram",
     "kapre_cli.layers.steps",
