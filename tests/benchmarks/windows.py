@@ -154,7 +154,7 @@ def _batches(outputs: Mapping[str, Path], rounds: int) -> list[list[str]]:
     for kind in ("none", "gzip"):
         path = outputs[f"2 s, {kind}"]
         with kapre_cli.open_features(path) as features:
-            windows = features.windows(N_FRAMES * HOP / SR, 10 * HOP / SR)
+            windows = features.windows(N_FRAMES * HOP / SR)
             for name, epoch in _epochs(path, windows):
                 n_batches, seconds = 0, []
                 for _ in range(rounds + 1):
