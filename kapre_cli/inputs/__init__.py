@@ -3,6 +3,7 @@
 from kapre_cli.inputs.discovery import Inputs, discover, inputs_of_shard, is_hidden
 from kapre_cli.inputs.keys import (
     STREAM,
+    Segment,
     Source,
     file_key,
     folder_id,
@@ -10,6 +11,8 @@ from kapre_cli.inputs.keys import (
     folders_of,
     path_of,
     prefix_conflicts,
+    recording_of,
+    seconds_text,
 )
 from kapre_cli.inputs.lists import STDIN, FileList, InputStream, SpooledPipe
 
@@ -19,6 +22,7 @@ __all__ = [
     "FileList",
     "InputStream",
     "Inputs",
+    "Segment",
     "Source",
     "SpooledPipe",
     "discover",
@@ -30,4 +34,6 @@ __all__ = [
     "is_hidden",
     "path_of",
     "prefix_conflicts",
+    "recording_of",
+    "seconds_text",
 ]

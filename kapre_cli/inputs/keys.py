@@ -23,18 +23,82 @@ _MAX_ID_CHARACTERS = 64
 TOO_LONG = f"its name is longer than the {MAX_PATH_BYTES:,} bytes a path may have"
 
 
+class Segment(NamedTuple):
+    """A stretch of a recording that is an input of its own.
+
+    Attributes:
+        start: Where it begins, in seconds from the start of the recording, to a microsecond.
+        end: Where it ends, likewise; above ``start``.
+        label: What it is called; empty if it has no label.
+        channel: The only channel of the file that it is about, from 0; ``None``: it has the
+            channels of the run.
+        row: Where it is named, for messages, such as ``song.csv, line 7``; empty for a clip.
+    """
+
+    start: float
+    end: float
+    label: str = ""
+    channel: int | None = None
+    row: str = ""
+
+    @property
+    def name(self) -> str:
+        """What follows the recording's key in the key of the segment.
+
+        >>> Segment(12.5, 14.25).name, Segment(0.0, 0.1, channel=1).name
+        ('12.5-14.25', '0-0.1 channel 1')
+        """
+        channel = "" if self.channel is None else f" channel {self.channel}"
+        return f"{seconds_text(self.start)}-{seconds_text(self.end)}{channel}"
+
+    def __str__(self) -> str:
+        stretch = f"{seconds_text(self.start)} s to {seconds_text(self.end)} s"
+        return f"{stretch} ({self.row})" if self.row else stretch
+
+
+def seconds_text(seconds: float) -> str:
+    """Return a number of seconds with up to 6 decimals.
+
+    >>> seconds_text(12.50), seconds_text(100.0), seconds_text(0.0000014)
+    ('12.5', '100', '0.000001')
+    """
+    return f"{seconds:.6f}".rstrip("0").rstrip(".")
+
+
+def recording_of(key: str, *, is_segment: bool) -> str:
+    """Return the key of the recording that an input is, or is a segment of.
+
+    >>> recording_of("site a/frogs.wav/12.5-14.25", is_segment=True)
+    'site a/frogs.wav'
+    """
+    return key.rpartition("/")[0] if is_segment else key
+
+
 class Source(NamedTuple):
     """One input: where it is read from, and its key.
 
     Attributes:
         path: The path as it was given or found; ``-`` for standard input.
-        key: A relative POSIX path without ``.`` and ``..``; see :func:`.keys.key_of`.
+        key: A relative POSIX path without ``.`` and ``..``; see :func:`.keys.key_of`. That of a
+            segment is the recording's, a slash and the segment's name.
         spooled: The file with the bytes of standard input; ``None`` for other inputs.
+        segment: The stretch of the recording that is the input; ``None``: all of it.
     """
 
     path: str
     key: str
     spooled: str | None = None
+    segment: Segment | None = None
+
+    def part(self, segment: Segment) -> "Source":
+        """Return the input that is a segment of this recording."""
+        return self._replace(key=f"{self.key}/{segment.name}", segment=segment)
+
+    def is_beside(self, other: "Source | None") -> bool:
+        """Whether both are segments of one recording, which is then read once for both."""
+        if self.segment is None or other is None or other.segment is None:
+            return False
+        return self.file == other.file
 
     @property
     def is_stream(self) -> bool:
