@@ -150,6 +150,8 @@ class InputFailed(NamedTuple):
     Attributes:
         is_own: Whether the error is of this input; else it stopped the whole run.
         is_tried: Whether the input was opened.
+        n_alike: How many segments of the file fail by this error; 0 if an earlier event counts
+            this one.
     """
 
     path: str
@@ -157,6 +159,7 @@ class InputFailed(NamedTuple):
     result: InputResult = NO_RESULT
     is_own: bool = True
     is_tried: bool = True
+    n_alike: int = 1
 
 
 # Phases after computing

@@ -155,13 +155,14 @@ class Framing:
         """Number of frames across the seam of two signals that adjoin on the hop grid."""
         return -(-self.n_dft // self.n_hop) - 1
 
-    def times(self, length: int, sr: float) -> tuple[float, float]:
-        """Return ``(time_start, time_step)`` in seconds.
+    def times(self, length: int, sr: float, first: int = 0) -> tuple[float, float]:
+        """Return ``(time_start, time_step)`` in seconds, of the frames from ``first`` on.
 
-        Frame i is centred at ``time_start + i * time_step``. The centre of a frame is the peak of
-        its periodic window, ``n_dft / 2`` samples in.
+        Frame i of these is centred at ``time_start + i * time_step``. The centre of a frame is the
+        peak of its periodic window, ``n_dft / 2`` samples in.
         """
-        return (self.n_dft / 2 - self.pads(length)[0]) / sr, self.n_hop / sr
+        centre = self.n_dft / 2 - self.pads(length)[0] + first * self.n_hop
+        return centre / sr, self.n_hop / sr
 
 
 def largest_power_of_two(at_most: int) -> int:

@@ -2,11 +2,11 @@
 
 import os
 import re
-from collections.abc import Collection, Container, Iterable, Iterator
+from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from kapre_cli.errors import UsageError
@@ -15,6 +15,8 @@ from kapre_cli.text import Argument, Text, quoted
 
 STREAM = "-"  # as an input or a list: standard input
 STREAM_KEY = "stdin"
+
+Item = TypeVar("Item")
 
 _PERCENT_CODE = re.compile("%(?=[0-9A-Fa-f]{2})")
 _ROOT_ABOVE = ("; give ", Argument("root"), " with a folder above both")
@@ -40,6 +42,11 @@ class Segment(NamedTuple):
     label: str = ""
     channel: int | None = None
     row: str = ""
+
+    @property
+    def place(self) -> tuple[float, float, int | None]:
+        """Bounds and channel: what distinguishes it from other segments of its recording."""
+        return self.start, self.end, self.channel
 
     @property
     def name(self) -> str:
@@ -90,6 +97,13 @@ class Source(NamedTuple):
     spooled: str | None = None
     segment: Segment | None = None
 
+    @property
+    def amount(self) -> int:
+        """How much is to be computed, for estimates: bytes, of a segment microseconds."""
+        if self.segment is None:
+            return self.size
+        return round(1e6 * (self.segment.end - self.segment.start))
+
     def part(self, segment: Segment) -> "Source":
         """Return the input that is a segment of this recording."""
         return self._replace(key=f"{self.key}/{segment.name}", segment=segment)
@@ -117,6 +131,18 @@ class Source(NamedTuple):
             return os.path.getsize(self.file)
         except (OSError, ValueError):  # ValueError: a NUL in the path
             return 0
+
+
+def grouped(items: Iterable[Item], source_of: Callable[[Item], Source]) -> Iterator[list[Item]]:
+    """Yield neighbours that are segments of one recording together, others each alone."""
+    group: list[Item] = []
+    for item in items:
+        if group and not source_of(item).is_beside(source_of(group[-1])):
+            yield group
+            group = []
+        group.append(item)
+    if group:
+        yield group
 
 
 def is_too_long(path: str) -> bool:

@@ -123,8 +123,10 @@ def read_table(path: str) -> Iterator[Row | RejectedPath]:
         raise NoTableError(f"{quoted(path)} is no table of annotations: expected {_ACCEPTED}")
     if not kind.n_columns:
         lines, n_before = chain([first], lines), n_before - 1
-    quoting = csv.QUOTE_MINIMAL if kind.is_quoted else csv.QUOTE_NONE
-    reader = csv.reader(lines, delimiter=kind.delimiter, quoting=quoting)
+    if kind.is_quoted:
+        reader = csv.reader(lines, delimiter=kind.delimiter)
+    else:
+        reader = csv.reader(lines, delimiter=kind.delimiter, quoting=csv.QUOTE_NONE)
     place = path
     try:
         while True:

@@ -19,7 +19,7 @@ import soundfile
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
 from kapre_cli.engines.batches import NumpyEngine, Segment, batch_frames, run_batches
-from kapre_cli.extraction.decode import Block, frame_blocks
+from kapre_cli.extraction.decode import Block, PlannedBlock, frame_blocks
 from kapre_cli.formats.metadata import InputMetadata, dumps
 from kapre_cli.inputs import discover
 from kapre_cli.layers import MelspectrogramConfig
@@ -84,7 +84,11 @@ def main() -> None:
             )
             dataset.attrs["input"] = np.bytes_(dumps(metadata.to_dict()).encode())
             nothing: Any = None
-            for block in frame_blocks(nothing, reader, config.framing, n_mels):
+            planned = [
+                PlannedBlock(first, first, n_frames, nothing)
+                for first, n_frames in config.framing.blocks(n_time, n_mels, reader.n_channels)
+            ]
+            for block in frame_blocks(planned, reader, config.framing):
                 yield from block.segments(n_mels, partial(keep, dataset))
 
     with h5py.File(Path(output), "w") as file, NumpyEngine(config, n_frames) as engine:
