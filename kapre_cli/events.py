@@ -54,7 +54,10 @@ class RunStarted(NamedTuple):
 
 
 class InputArrived(NamedTuple):
-    """An input was named that was not known before."""
+    """An input was named that was not known before.
+
+    ``n_bytes`` is the size of its file, of a segment its length in microseconds.
+    """
 
     key: str
     n_bytes: int

@@ -14,7 +14,13 @@ from kapre_cli.api.extraction import Extraction, of_shard
 from kapre_cli.cli.config import config_file
 from kapre_cli.cli.inputs import StdinInputs
 from kapre_cli.cli.options import error_text
-from kapre_cli.cli.run_options import audio_settings, layer_config, output_settings, requested_rate
+from kapre_cli.cli.run_options import (
+    audio_settings,
+    clip_settings,
+    layer_config,
+    output_settings,
+    requested_rate,
+)
 from kapre_cli.cli.signals import RESUME, executor, ignore_signals, interruptible_waits
 from kapre_cli.cli.streams import check_stdout_is_open, echo, n_lost_messages, stdout_for_arrays
 from kapre_cli.errors import (
@@ -55,7 +61,8 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
     with StdinInputs(options, output) as incoming:
         with interruptible_waits(), stdout_for_arrays(output):
             everything = incoming.known()
-            inputs, shard = of_shard(everything, options["shard"], output)
+            clips = clip_settings(options)
+            inputs, shard = of_shard(everything, options["shard"], output, clips)
         remedy = RESUME
         if output.is_stream:
             remedy = "the arrays sent so far are not all"
@@ -64,7 +71,7 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
         with executor(options["jobs"], remedy, incoming.descriptors) as computing:
             sr = requested_rate(options)
             settings_at = partial(_settings, config, options, output, shard)
-            plan = Extraction(settings_at, inputs, everything.sources, sr, shard)
+            plan = Extraction(settings_at, inputs, everything.sources, sr, shard, clips)
             run = _Run(options, output, incoming, plan, computing)
             return run.preview() if options["dry_run"] else run.extract()
 
@@ -80,6 +87,15 @@ def _check_options(options: Mapping[str, Any]) -> None:
         check_stdout_is_open("the report", "a file for it")
     if options["quiet"] and options["verbose"]:
         raise click.UsageError("--quiet and --verbose ask for opposites; give one of them.")
+    if options["overlap"] is not None and options["clip"] is None:
+        raise click.UsageError("--overlap is about the clips of --clip: add --clip SECONDS.")
+    if options["segments"] and options["clip"] is not None:
+        raise click.UsageError("--segments and --clip both cut recordings; give one of them.")
+    is_cut = options["segments"] or options["clip"] is not None
+    if options["reference"] != ExtractionSettings.reference and not is_cut:
+        raise click.UsageError(
+            "--reference is about segments of recordings: add --segments TABLE or --clip SECONDS."
+        )
 
 
 def _settings(
@@ -97,6 +113,7 @@ def _settings(
         jobs=options["jobs"],
         engine=options["engine"],
         shard=shard,
+        reference=options["reference"],
     )
 
 
@@ -123,7 +140,7 @@ class _Run:
             from kapre_cli.cli.terminal import Terminal
 
             with Terminal(
-                () if incoming.arrives else self.plan.inputs.sources,
+                () if incoming.arrives or self.plan.clips else self.plan.inputs.sources,
                 grows=incoming.arrives,
                 quiet=options["quiet"],
                 verbose=options["verbose"],
@@ -165,7 +182,7 @@ class _Run:
             settings = None
         if settings is not None:
             # A list: while it is made, events are appended to the lines.
-            sources = self.plan.inputs.sources
+            sources = self.plan.cut(settings, result, self.executor).inputs.sources
             lines += [*_preview_lines(sources, settings, result, self.executor)]
         lines += printed.failures.lines()
         lines.append(
@@ -238,7 +255,8 @@ class _Run:
         arriving = self.incoming.arriving(self.plan.inputs, rejected)
         settings = self._settings(result, arriving)
         if settings is not None:
-            self.plan.run(settings, result, self.executor, arriving, descriptor)
+            plan = self.plan.cut(settings, result, self.executor)
+            plan.run(settings, result, self.executor, arriving, descriptor)
         if arriving is not None:
             for note in arriving.notes():
                 result.emit(Note(note))
@@ -285,7 +303,7 @@ def _preview_lines(
         shape = preview.shape(layer)
         if preview.failure is not None:
             result.failed(source.path, preview.failure, InputResult(source.key))
-        elif shape is None or preview.n_samples is None:
+        elif shape is None or preview.seconds is None:
             n_unknown += 1
             result.emit(
                 Note(
@@ -295,7 +313,7 @@ def _preview_lines(
             )
         else:
             arrays[source.key] = shape
-            seconds += preview.n_samples / settings.audio.sr
+            seconds += preview.seconds
     if len(arrays) > _FEW_ARRAYS:
         yield from _lines_by_channels(arrays.values(), layer.axes.index("channel"))
     else:

@@ -28,8 +28,6 @@ FORMAT_VERSION = 1
 
 _ENCODER = json.JSONEncoder(allow_nan=False)  # json.dumps would make a new one for every call
 
-_MICROSECOND = 1e-6  # to which bounds of segments are rounded
-
 _LIBRARIES = ("keras", "tensorflow", "numpy", "h5py", "soundfile", "soxr")
 
 
@@ -106,10 +104,7 @@ class InputMetadata(NamedTuple):
         """
         if self.start is None or self.end is None:
             return 0, framing.n_time(self.n_samples)
-        stop = self.end * self.sr
-        if self.end > self.n_samples / self.sr - _MICROSECOND:
-            stop = self.n_samples + framing.n_dft  # no frame is centred there
-        return framing.frames_between(self.n_samples, self.start * self.sr, stop)
+        return framing.frames_in(self.n_samples, self.sr, self.start, self.end)
 
     def times(self, framing: Framing) -> tuple[float, float]:
         """Return ``(time_start, time_step)``, as they follow from the other metadata.

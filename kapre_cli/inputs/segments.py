@@ -41,6 +41,11 @@ class Annotations:
     rejected: tuple[RejectedPath, ...] = ()
     notes: tuple[Text | str, ...] = ()
 
+    @property
+    def tables(self) -> set[str]:
+        """The paths of the tables that have rows."""
+        return {row.table for row in self.rows if row.table}
+
 
 def read_annotations(tables: Tables) -> Annotations:
     """Return the rows of tables, or rows that are given as values.
@@ -336,13 +341,13 @@ def annotated(
 # Clips
 
 
-def clips(seconds: float, settings: ClipSettings) -> Iterator[Segment]:
+def clips_of(seconds: float, settings: ClipSettings) -> Iterator[Segment]:
     """Yield the clips of a recording of this length, in order.
 
     They begin at the multiples of the step. The last one ends with the recording.
 
     >>> settings = ClipSettings(clip=4.0, overlap=1.0)
-    >>> [clip.name for clip in clips(8.5, settings)]
+    >>> [clip.name for clip in clips_of(8.5, settings)]
     ['0-4', '3-7', '6-8.5']
     """
     end = round(seconds, 6)

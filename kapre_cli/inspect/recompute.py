@@ -246,4 +246,5 @@ class Recomputation:
             audio=replace(root.audio, max_samples=None),
             output=OutputSettings(path=path, format=format_of(path), dtype=root.dtype),
             engine=root.engine,
+            reference=root.reference,
         )

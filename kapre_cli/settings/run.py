@@ -367,6 +367,13 @@ class ExtractionSettings:
             )
         settle(self, "engine", resolved_engine(self.engine, self.layer))
         checks.choice("reference", self.reference, REFERENCES)
+        if self.reference != REFERENCES[0] and not self.layer.takes_decibels:
+            raise SettingsError(
+                Text(
+                    *(Argument("reference"), " is about decibels, and the layer takes none. "),
+                    *("Received: ", Argument("reference", self.reference)),
+                )
+            )
         if self.jobs is not None:
             settle(self, "jobs", checks.integer("jobs", self.jobs, at_least=1))
         if self.batch_size is None:
