@@ -1,7 +1,7 @@
 """Run an extracting command: from options to settings to the library; dry runs."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
@@ -32,7 +32,7 @@ from kapre_cli.errors import (
 )
 from kapre_cli.events import InputResult, Note
 from kapre_cli.exit_codes import Stopped
-from kapre_cli.inputs import InputStream, Source
+from kapre_cli.inputs import InputStream
 from kapre_cli.run_result import RunResult
 from kapre_cli.settings import (
     STANDARD_OUTPUT,
@@ -182,8 +182,8 @@ class _Run:
             settings = None
         if settings is not None:
             # A list: while it is made, events are appended to the lines.
-            sources = self.plan.cut(settings, result, self.executor).inputs.sources
-            lines += [*_preview_lines(sources, settings, result, self.executor)]
+            plan = self.plan.cut(settings, result, self.executor)
+            lines += [*_preview_lines(plan, settings, result, self.executor)]
         lines += printed.failures.lines()
         lines.append(
             f"{counted(result.n_inputs, 'input')}: {result.n_written:,} to be written, "
@@ -285,7 +285,7 @@ class _Run:
 
 
 def _preview_lines(
-    sources: Sequence[Source], settings: ExtractionSettings, result: RunResult, executor: "Executor"
+    plan: Extraction, settings: ExtractionSettings, result: RunResult, executor: "Executor"
 ) -> Iterator[str]:
     """Yield what a run would do; ``result`` counts the inputs that would fail."""
     from kapre_cli.extraction.disk_usage import value_bytes
@@ -299,10 +299,13 @@ def _preview_lines(
     layer, output = settings.layer, settings.output
     arrays: dict[str, Shape] = {}
     seconds, n_unknown = 0.0, 0
-    for source, preview in zip(sources, previews(sources, common, executor), strict=True):
+    sources, counts = plan.inputs.sources, plan.clips is not None
+    found = previews(sources, common, executor, counts_samples=counts)
+    for source, preview in zip(sources, found, strict=True):
         shape = preview.shape(layer)
         if preview.failure is not None:
-            result.failed(source.path, preview.failure, InputResult(source.key))
+            none = InputResult(source.key)
+            result.failed(source.path, preview.failure, none, preview.n_alike)
         elif shape is None or preview.seconds is None:
             n_unknown += 1
             result.emit(

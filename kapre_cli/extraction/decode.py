@@ -216,13 +216,10 @@ def _blocks(
         actives[:] = remaining
         if not actives:
             return
-        planned = _planned(actives, config)
-        if (
-            settings.reference == "recording"
-            and config.takes_decibels
-            and source.segment is not None
-        ):
-            planned += _planned([_for_peak(recording, actives, config)], config)
+        of_recording: list[ActiveInput] = []
+        if settings.reference == "recording" and source.segment is not None:
+            of_recording = [_for_peak(recording, actives, config)]
+        planned = _planned([*actives, *of_recording], config)
         planned.sort(key=itemgetter(0))
         for block in frame_blocks(planned, reader, config.framing):
             yield block
@@ -489,7 +486,8 @@ def _previews(
             recording = _metadata(source, reader, settings.layer.framing)
             return [_preview(one, recording, reader, settings.layer) for one in sources]
     except Exception as error:
-        return [Preview(input_error(error))] * len(sources)
+        failure, n_alike = input_error(error), [len(sources), *[0] * (len(sources) - 1)]
+        return [Preview(failure, n_alike=number) for number in n_alike]
 
 
 def _preview(

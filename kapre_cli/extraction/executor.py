@@ -170,7 +170,7 @@ def previews(
         if isinstance(message, Previewed):
             found[message.number] = message.preview
         elif isinstance(message, Failed):
-            found[message.number] = Preview(message.reason)
+            found[message.number] = Preview(message.reason, n_alike=message.n_alike)
         elif isinstance(message, WorkerBroken):
             errors.append(message.error)
         elif isinstance(message, WorkerLost):

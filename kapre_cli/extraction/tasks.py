@@ -232,6 +232,7 @@ class Preview:
             header does not state a length or cannot be read.
         n_time: Frames of its array, likewise.
         seconds: Seconds of audio of the recording or the segment, likewise.
+        n_alike: Segments of its file that would fail alike; 0 if another preview counts it.
     """
 
     failure: KapreExtractError | None = None
@@ -240,6 +241,7 @@ class Preview:
     n_samples: int | None = None
     n_time: int | None = None
     seconds: float | None = None
+    n_alike: int = 1
 
     def shape(self, layer: LayerConfig) -> tuple[int, int, int] | None:
         """Return the shape of its array; ``None`` if there is none or it is not known."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from kapre_cli.errors import SettingsError, StoredDataError
 from kapre_cli.framing import Framing
+from kapre_cli.inputs import Segment
 from kapre_cli.settings import (
     DTYPES,
     ENGINES,
@@ -96,6 +97,13 @@ class InputMetadata(NamedTuple):
         if self.start is None or self.end is None:
             return self.n_samples / self.sr
         return self.end - self.start
+
+    @property
+    def segment(self) -> Segment | None:
+        """The segment of the recording that the input is; ``None``: it is all of it."""
+        if self.start is None or self.end is None:
+            return None
+        return Segment(self.start, self.end, self.label, self.channel)
 
     def frames(self, framing: Framing) -> tuple[int, int]:
         """Return the first frame of the recording that the array has, and their number.
