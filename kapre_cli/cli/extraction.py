@@ -91,11 +91,16 @@ def _check_options(options: Mapping[str, Any]) -> None:
         raise click.UsageError("--overlap is about the clips of --clip: add --clip SECONDS.")
     if options["segments"] and options["clip"] is not None:
         raise click.UsageError("--segments and --clip both cut recordings; give one of them.")
-    is_cut = options["segments"] or options["clip"] is not None
-    if options["reference"] != ExtractionSettings.reference and not is_cut:
+    source = click.get_current_context().get_parameter_source("reference")
+    if source is ParameterSource.COMMANDLINE and not _is_cut(options):
         raise click.UsageError(
             "--reference is about segments of recordings: add --segments TABLE or --clip SECONDS."
         )
+
+
+def _is_cut(options: Mapping[str, Any]) -> bool:
+    """Whether the inputs are segments of recordings."""
+    return bool(options["segments"]) or options["clip"] is not None
 
 
 def _settings(
@@ -113,7 +118,7 @@ def _settings(
         jobs=options["jobs"],
         engine=options["engine"],
         shard=shard,
-        reference=options["reference"],
+        reference=options["reference"] if _is_cut(options) else ExtractionSettings.reference,
     )
 
 
