@@ -145,7 +145,7 @@ def test_a_plot_has_the_times_of_the_recording(audio: Path, tmp_path: Path) -> N
     texts = {text.get_text() for axes in figure.axes for text in axes.texts}
     labels = {axes.get_ylabel() for axes in figure.axes} | texts
     assert "Level (dB re segment's maximum)" in labels
-    with pytest.raises(UsageError, match="lasts from 0.25 s to"):
+    with pytest.raises(UsageError, match="lasts from"):
         kapre_cli.plot(tmp_path / "x.h5", time=(0.6, 0.7))
 
 

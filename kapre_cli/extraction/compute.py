@@ -11,7 +11,7 @@ from threading import Lock
 import numpy as np
 
 from kapre_cli.engines import batches
-from kapre_cli.engines.batches import Engine, NumpyEngine, Segment, batch_frames
+from kapre_cli.engines.batches import ChannelBlock, Engine, NumpyEngine, batch_frames
 from kapre_cli.errors import FeatureError, MissingKerasError, OutputError, input_error
 from kapre_cli.extraction.decode import ActiveInput, Block, DecodeAhead, EndOfInput, Item, decoded
 from kapre_cli.extraction.tasks import (
@@ -116,7 +116,9 @@ def compute_tasks(tasks: Iterable[Task | None], common: TaskSettings, outbox: Ou
             engine_for(settings.layer, settings.engine, n_frames, common.n_threads) as engine,
             DecodeAhead(_items(tasks, settings, outbox)) as items,
         ):
-            batches.run_batches(stage.segments(items), settings.layer.framing, n_frames, engine)
+            batches.run_batches(
+                stage.channel_blocks(items), settings.layer.framing, n_frames, engine
+            )
     finally:
         outbox.send()  # also of a run that is interrupted in this process
 
@@ -148,37 +150,37 @@ def _items(
 
 
 class ComputeStage:
-    """Turns decoded items into segments, and computed blocks into journal entries."""
+    """Turns decoded items into channel blocks, and computed blocks into journal entries."""
 
     def __init__(self, settings: ExtractionSettings, outbox: Outbox) -> None:
         self._settings = settings
         self._config = settings.layer
         self._outbox = outbox
 
-    def segments(self, items: Iterable[Item | None]) -> Iterator[Segment | None]:
-        """Yield segments to compute; ``None`` where the next one may take a while."""
+    def channel_blocks(self, items: Iterable[Item | None]) -> Iterator[ChannelBlock | None]:
+        """Yield channel blocks to compute; ``None`` where the next one may take a while."""
         for item in items:
             if item is None:
                 yield None
                 self._outbox.send()
             elif isinstance(item, Block):
-                yield from self._segments_of(item)
+                yield from self._by_channel(item)
             elif isinstance(item, EndOfInput):
                 self._ended(item)
             else:
                 self._outbox.add(Started(item.number))
 
-    def _segments_of(self, block: Block) -> Iterator[Segment]:
+    def _by_channel(self, block: Block) -> Iterator[ChannelBlock]:
         active = block.input
         if active.has_failed:
             return
         n_features, failed = self._config.n_features, partial(self._fail, active)
         try:
-            segments = block.segments(n_features, self._append, failed)
+            blocks = block.by_channel(n_features, self._append, failed)
         except MemoryError as error:
             self._fail(active, error)
         else:
-            yield from segments
+            yield from blocks
 
     def _fail(self, active: ActiveInput, reason: Exception, n_alike: int = 1) -> None:
         if active.has_failed:

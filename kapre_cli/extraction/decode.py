@@ -18,7 +18,7 @@ from kapre_cli.audio import read_header
 from kapre_cli.audio.memory import SampleArray
 from kapre_cli.audio.reader import AudioReader, n_chosen_channels
 from kapre_cli.audio.samples import Samples
-from kapre_cli.engines.batches import Segment
+from kapre_cli.engines.batches import ChannelBlock
 from kapre_cli.errors import AudioReadError, FeatureError, OutputError, input_error
 from kapre_cli.extraction.tasks import (
     OpenedInput,
@@ -109,12 +109,12 @@ class Block:
     peak: float = field(init=False, default=0.0)
     n_pending: int = field(init=False)
 
-    def segments(
+    def by_channel(
         self,
         n_features: int,
         complete: Callable[["Block"], None],
         failed: Callable[[Exception], None] | None = None,
-    ) -> list[Segment]:
+    ) -> list[ChannelBlock]:
         """Return each channel's frames, of ``n_features`` features.
 
         ``complete`` is called once all frames have been computed, ``failed`` with the exception
@@ -131,7 +131,7 @@ class Block:
                 complete(self)
 
         return [
-            Segment(samples, results, computed, failed)
+            ChannelBlock(samples, results, computed, failed)
             for samples, results in zip(self.samples, self.results, strict=True)
         ]
 

@@ -29,8 +29,8 @@ def compute_one(
     n_frames = batch_frames(settings.layer, settings.batch_size)
     items = decoded([TaskInput(0, source)], settings, journal, samples)
     with engine_for(settings.layer, settings.engine, n_frames) as engine:
-        segments = ComputeStage(settings, outbox).segments(items)
-        batches.run_batches(segments, settings.layer.framing, n_frames, engine)
+        blocks = ComputeStage(settings, outbox).channel_blocks(items)
+        batches.run_batches(blocks, settings.layer.framing, n_frames, engine)
     outbox.send()
     last = messages[-1]
     if isinstance(last, Failed):
