@@ -28,7 +28,7 @@ from kapre_cli.settings import (
 from tests import reference
 from tests.conftest import PROGRAM, blocks_of, interrupted_after, write_audio
 from tests.test_memory import peak_mib
-from tests.test_workers import LIMIT, run_changed
+from tests.test_workers import LIMIT, OPTIONS, at_work, ended, run_changed, running
 
 SR = 8000
 SMALL = ("--n-dft", 64, "--n-hop", 32)
@@ -204,8 +204,8 @@ def test_the_reference_is_stored_if_it_is_that_of_the_recording(
     resumed = program(*command, "-o", tmp_path / "whole.h5", "--resume")
     assert resumed.code == 2
     assert "reference: 'recording' before, 'segment' now" in resumed.err
-    ended = program("merge", tmp_path / "own.h5", tmp_path / "whole.h5", "-o", tmp_path / "m.h5")
-    assert ended.code == 2
+    done = program("merge", tmp_path / "own.h5", tmp_path / "whole.h5", "-o", tmp_path / "m.h5")
+    assert done.code == 2
     assert program("verify", tmp_path / "whole.h5", "--against", recordings, "--all").code == 0
 
 
@@ -252,10 +252,10 @@ def test_a_table_of_segments(
     whole, part = tmp_path / "whole.h5", tmp_path / output
     options = ("--power", 1, *SMALL, *(["--dimension-scales"] if output == "s.h5" else []))
     assert program("spectrogram", audio, "-o", whole, *SMALL, "--power", 1).code == 0
-    ended = program("spectrogram", audio, "-o", part, "--segments", table, *options)
-    assert ended.code == 0, ended.err
-    assert "4 inputs: 4 written, 0 failed" in ended.err
-    assert "1 input without a segment, left out:" in ended.err
+    done = program("spectrogram", audio, "-o", part, "--segments", table, *options)
+    assert done.code == 0, done.err
+    assert "4 inputs: 4 written, 0 failed" in done.err
+    assert "1 input without a segment, left out:" in done.err
     with kapre_cli.open_features(whole) as all_frames, kapre_cli.open_features(part) as features:
         assert [*features] == KEYS
         for key in KEYS:
@@ -281,9 +281,9 @@ def test_bad_rows_fail_alone(audio: Path, tmp_path: Path, program: Any) -> None:
     table.write_text("path,start,end,label\n" + "\n".join(rows))
     output, report = tmp_path / "x.h5", tmp_path / "report.jsonl"
     command = ("spectrogram", audio, "--segments", table, "-o", output, *SMALL)
-    ended = program(*command, "--report", report)
-    assert ended.code == 1
-    assert "7 inputs: 2 written, 5 failed" in ended.err
+    done = program(*command, "--report", report)
+    assert done.code == 1
+    assert "7 inputs: 2 written, 5 failed" in done.err
     with kapre_cli.open_features(output) as features:
         assert [*features] == ["frogs.wav/0-1", "frogs.wav/2-3.001"]
     lines = [json.loads(line) for line in report.read_text().splitlines()[1:-1]]
@@ -312,21 +312,21 @@ def test_a_file_that_fails_has_one_line_for_all_its_segments(
     report = tmp_path / "report.jsonl"
     for sr in ((), ("--sr", SR)):
         output = ("-o", tmp_path / "x.h5", "--overwrite", "--report", report)
-        ended = program("spectrogram", audio, "--segments", table, *output, *SMALL, *sr)
-        assert ended.code == 1
-        (failed,) = [line for line in ended.err.splitlines() if line.startswith("failed")]
+        done = program("spectrogram", audio, "--segments", table, *output, *SMALL, *sr)
+        assert done.code == 1
+        (failed,) = [line for line in done.err.splitlines() if line.startswith("failed")]
         assert failed.startswith(f"failed: '{audio}/frogs.wav', 3 segments: ")
-        assert "4 inputs: 1 written, 3 failed" in ended.err
+        assert "4 inputs: 1 written, 3 failed" in done.err
         lines = [json.loads(line) for line in report.read_text().splitlines()[1:-1]]
         assert [line["key"] for line in lines if line["status"] == "failed"] == KEYS[:3]
     (audio / "site a/birds.flac").unlink()
     (audio / "frogs.wav").write_bytes(b"no audio")
-    ended = program("spectrogram", audio / "frogs.wav", "--clip", 0.5, "-o", tmp_path / "y.h5")
-    assert "1 input: 0 written, 1 failed" in ended.err
-    ended = program(
+    done = program("spectrogram", audio / "frogs.wav", "--clip", 0.5, "-o", tmp_path / "y.h5")
+    assert "1 input: 0 written, 1 failed" in done.err
+    done = program(
         *("spectrogram", audio / "frogs.wav", "--segments", table, "-o", tmp_path / "y.h5")
     )
-    assert f"failed: '{audio}/frogs.wav', 3 segments: " in ended.err
+    assert f"failed: '{audio}/frogs.wav', 3 segments: " in done.err
 
 
 def test_a_raven_table_without_inputs(audio: Path, tmp_path: Path, program: Any) -> None:
@@ -336,13 +336,13 @@ def test_a_raven_table_without_inputs(audio: Path, tmp_path: Path, program: Any)
         "1\tSpectrogram 1\t1\t0.5\t1.25\tfrogs.wav\tcroak\n"
         "2\tSpectrogram 1\t2\t0.5\t1.25\tfrogs.wav\tcroak\n"
     )
-    ended = program("spectrogram", "--segments", audio, "-o", tmp_path / "x.h5", *SMALL)
-    assert ended.code == 0, ended.err
+    done = program("spectrogram", "--segments", audio, "-o", tmp_path / "x.h5", *SMALL)
+    assert done.code == 0, done.err
     with kapre_cli.open_features(tmp_path / "x.h5") as features:
         assert [*features] == ["frogs.wav/0.5-1.25 channel 0", "frogs.wav/0.5-1.25 channel 1"]
     mono = ("-o", tmp_path / "mono.h5", *SMALL, "--mono")
-    ended = program("spectrogram", "--segments", audio, *mono)
-    assert "the channel of 3 rows that name one is ignored: --mono" in ended.err
+    done = program("spectrogram", "--segments", audio, *mono)
+    assert "the channel of 3 rows that name one is ignored: --mono" in done.err
     with kapre_cli.open_features(tmp_path / "mono.h5") as features:
         assert [*features] == ["frogs.wav/0.5-1.25"]
 
@@ -352,7 +352,7 @@ def test_standard_input_and_output(audio: Path, tmp_path: Path) -> None:
     labels.write_text("0.5\t1.25\tcroak\n2.5\t9\tlate\n1\t1.5\tcroak\n")
     for output in ("-", "x.h5"):
         command = [*PROGRAM, "spectrogram", "-", "--segments", str(labels), "-o", output]
-        ended = subprocess.run(
+        done = subprocess.run(
             [*command, *map(str, SMALL)],
             input=(audio / "frogs.wav").read_bytes(),
             capture_output=True,
@@ -360,9 +360,9 @@ def test_standard_input_and_output(audio: Path, tmp_path: Path) -> None:
             timeout=LIMIT,
             check=False,
         )
-        assert ended.returncode == 1
-        assert b"it ends at 9 s, the recording at 3 s" in ended.stderr
-        assert ended.stdout.count(b"NUMPY") == (2 if output == "-" else 0)
+        assert done.returncode == 1
+        assert b"it ends at 9 s, the recording at 3 s" in done.stderr
+        assert done.stdout.count(b"NUMPY") == (2 if output == "-" else 0)
     with kapre_cli.open_features(tmp_path / "x.h5") as features:
         assert [*features] == ["stdin/0.5-1.25", "stdin/1-1.5"]
 
@@ -403,18 +403,18 @@ def test_usage_errors(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    ended = program("spectrogram", "audio/frogs.wav", "-o", "x.h5", *options)
-    assert ended.code == 2, ended.err
-    assert message in ended.err
+    done = program("spectrogram", "audio/frogs.wav", "-o", "x.h5", *options)
+    assert done.code == 2, done.err
+    assert message in done.err
     assert not (tmp_path / "x.h5").exists()
 
 
 def test_a_recording_and_a_folder_of_its_name(audio: Path, tmp_path: Path, program: Any) -> None:
     write_audio(tmp_path / "other/frogs.wav/0-1.wav", reference.noise(1, 8000, 5))
     inputs = (audio, tmp_path / "other")
-    ended = program("spectrogram", *inputs, "--clip", 1, "-o", tmp_path / "x.h5", *SMALL)
-    assert ended.code == 2
-    assert "which is a folder of 'frogs.wav/0-1.wav'" in ended.err
+    done = program("spectrogram", *inputs, "--clip", 1, "-o", tmp_path / "x.h5", *SMALL)
+    assert done.code == 2
+    assert "which is a folder of 'frogs.wav/0-1.wav'" in done.err
 
 
 # Clips
@@ -429,8 +429,8 @@ def test_clips_have_all_frames_of_a_recording(
     options = ("--n-dft", 64, "--n-hop", n_hop, "--padding", padding)
     assert program("spectrogram", audio, "-o", tmp_path / "whole.h5", *options).code == 0
     command = ("spectrogram", audio, "-o", tmp_path / "x.h5", *options, "--clip", 0.4)
-    ended = program(*command)
-    assert ended.code == 0, ended.err
+    done = program(*command)
+    assert done.code == 0, done.err
     with (
         kapre_cli.open_features(tmp_path / "whole.h5") as whole,
         kapre_cli.open_features(tmp_path / "x.h5") as features,
@@ -485,8 +485,8 @@ def test_an_interrupted_run_is_resumed(
             assert program(*command, tmp_path / output).code == 130
         kept = {path.name for path in tmp_path.glob("*.partial/journal*")}
         assert kept
-        ended = program(*command, tmp_path / output, "--resume", "-v")
-    assert ended.code == 0, ended.err
+        done = program(*command, tmp_path / output, "--resume", "-v")
+    assert done.code == 0, done.err
     one, other = (
         json.loads(program("info", tmp_path / name, *KEYS, "--json").out)
         for name in (output, f"clean {output}")
@@ -513,6 +513,7 @@ def test_blocks_of_an_interrupted_run_are_not_computed_again(
             return append(journal, key, *arguments)
 
         monkeypatch.setattr("kapre_cli.resume.journal.Journal.block", counting)
+        table.write_text(TABLE.replace("croak", "call"))  # a label is no reason
         assert program(*command, "--resume").code == 0
         n_resumed = len(appended)
         appended.clear()
@@ -527,13 +528,29 @@ def test_a_changed_label_changes_metadata_alone(
     assert program(*command).code == 0
     table.write_text(TABLE.replace("chorus", "tree frog").replace("0.25,2", "0.25,1.5"))
     for content in ("--resume", "--resume=content"):
-        ended = program(*command, content)
-        assert ended.code == 0, ended.err
+        done = program(*command, content)
+        assert done.code == 0, done.err
         written = 1 if content == "--resume" else 0
-        assert f"{written} written, 0 failed, {4 - written} skipped" in ended.err
+        assert f"{written} written, 0 failed, {4 - written} skipped" in done.err
     with kapre_cli.open_features(tmp_path / "x.h5") as features:
         assert features["frogs.wav/0.5-1.25"].metadata.label == "croak;tree frog"
         assert [*features][-1] == "site a/birds.flac/0.25-1.5 channel 0"
+
+
+def test_a_killed_run_is_resumed(tmp_path: Path) -> None:
+    write_audio(tmp_path / "audio/long.wav", reference.noise(2, 400_000, 1))
+    write_audio(tmp_path / "audio/other.wav", reference.noise(1, 400_000, 2))
+    rows = [f"{name}.wav,{i},{i + 30.5},{i}" for name in ("long", "other") for i in range(0, 20, 4)]
+    (tmp_path / "table.csv").write_text("\n".join(["path,start,end,label", *rows]))
+    command = ("spectrogram", "audio", "--segments", "table.csv", *OPTIONS, "-o")
+    with running(*command, "x.h5", cwd=tmp_path) as run_:
+        at_work(run_, tmp_path, "x.h5")
+        run_.kill()
+        run_.wait(LIMIT)
+    for output, more in (("x.h5", ("--resume",)), ("clean.h5", ())):
+        with running(*command, output, *more, cwd=tmp_path) as run_:
+            assert ended(run_)[0] == 0
+    assert (tmp_path / "x.h5").read_bytes() == (tmp_path / "clean.h5").read_bytes()
 
 
 CRASHING_READER = """

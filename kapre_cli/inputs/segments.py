@@ -300,7 +300,7 @@ def annotated(
         UsageError: If a table names no recording and is not named like one.
     """
     recordings = _Recordings(inputs.sources)
-    rejected = [*inputs.rejected_paths, *annotations.rejected]
+    rejected = list(annotations.rejected)
     segments: defaultdict[int, _Segments] = defaultdict(_Segments)
     n_mixed = 0
     for row in annotations.rows:
@@ -334,7 +334,10 @@ def annotated(
             f"{counted(len(unnamed), 'input')} without a segment, left out: {_first(unnamed)}"
         )
     return replace(
-        inputs, sources=tuple(sources), rejected_paths=tuple(rejected), notes=tuple(notes)
+        inputs,
+        sources=tuple(sources),
+        rejected_paths=(*inputs.rejected_paths, *rejected),
+        notes=tuple(notes),
     )
 
 
