@@ -50,13 +50,15 @@ def log(event: Event) -> None:
 def event_text(event: Event) -> Text | None:
     """Return the text of an event, ``None`` for one that needs no line.
 
-    An input that fails by the error that stops the run needs none: that error has one.
+    An input that fails by the error that stops the run needs none: that error has one. Segments
+    that fail by one error of their recording have one together.
     """
     match event:
         case InputWritten(path, result):
             return None if result.note is None else Text(f"{quoted(path)}: {result.note}")
-        case InputFailed(path, error, _, is_own):
-            return Text(f"{quoted(path)}: ", error) if is_own else None
+        case InputFailed(path, error, _, is_own, _, n_alike):
+            of = f", {n_alike:,} segments" if n_alike > 1 else ""
+            return Text(f"{quoted(path)}{of}: ", error) if is_own and n_alike else None
         case Note(text) | Warned(text):
             return Text(text)
         case RunStarted(versions, _):

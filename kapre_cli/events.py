@@ -54,7 +54,10 @@ class RunStarted(NamedTuple):
 
 
 class InputArrived(NamedTuple):
-    """An input was named that was not known before."""
+    """An input was named that was not known before.
+
+    ``n_bytes`` is the size of its file, of a segment its length in microseconds.
+    """
 
     key: str
     n_bytes: int
@@ -150,6 +153,8 @@ class InputFailed(NamedTuple):
     Attributes:
         is_own: Whether the error is of this input; else it stopped the whole run.
         is_tried: Whether the input was opened.
+        n_alike: How many segments of the file fail by this error; 0 if an earlier event counts
+            this one.
     """
 
     path: str
@@ -157,6 +162,7 @@ class InputFailed(NamedTuple):
     result: InputResult = NO_RESULT
     is_own: bool = True
     is_tried: bool = True
+    n_alike: int = 1
 
 
 # Phases after computing

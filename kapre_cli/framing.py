@@ -13,6 +13,8 @@ from kapre_cli.text import Argument, Text
 
 BLOCK_VALUES = 2**21  # features, or samples, of a block in all its channels: 8 MiB of float32
 
+_MICROSECOND = 1e-6  # to which the bounds of segments are rounded
+
 CONVOLUTION_PADDINGS = ("same", "valid", "full", "causal")
 
 
@@ -116,6 +118,20 @@ class Framing:
         )
         return first, last - first
 
+    def frames_in(self, length: int, sr: float, start: float, end: float) -> tuple[int, int]:
+        """Return the first frame centred in a segment, and their number; bounds are in seconds.
+
+        A segment that ends with the signal has all frames up to the last, whose centre may lie
+        beyond the end.
+
+        >>> framing = Framing(n_dft=512, n_hop=512, padding="same")  # centred at 1 and 513
+        >>> framing.frames_in(513, 1000, 0.0, 0.512), framing.frames_in(513, 1000, 0.0, 0.513)
+        ((0, 1), (0, 2))
+        """
+        is_to_end = end > length / sr - _MICROSECOND
+        stop = length + self.n_dft if is_to_end else end * sr
+        return self.frames_between(length, start * sr, stop)
+
     def pads(self, length: Any, maximum: Callable[[Any, int], Any] = max) -> tuple[Any, Any]:
         """Return the number of zeros before and after a signal of ``length`` samples.
 
@@ -155,13 +171,14 @@ class Framing:
         """Number of frames across the seam of two signals that adjoin on the hop grid."""
         return -(-self.n_dft // self.n_hop) - 1
 
-    def times(self, length: int, sr: float) -> tuple[float, float]:
-        """Return ``(time_start, time_step)`` in seconds.
+    def times(self, length: int, sr: float, first: int = 0) -> tuple[float, float]:
+        """Return ``(time_start, time_step)`` in seconds, of the frames from ``first`` on.
 
-        Frame i is centred at ``time_start + i * time_step``. The centre of a frame is the peak of
-        its periodic window, ``n_dft / 2`` samples in.
+        Frame i of these is centred at ``time_start + i * time_step``. The centre of a frame is the
+        peak of its periodic window, ``n_dft / 2`` samples in.
         """
-        return (self.n_dft / 2 - self.pads(length)[0]) / sr, self.n_hop / sr
+        centre = self.n_dft / 2 - self.pads(length)[0] + first * self.n_hop
+        return centre / sr, self.n_hop / sr
 
 
 def largest_power_of_two(at_most: int) -> int:

@@ -119,9 +119,15 @@ class RunResult:
         self.n_floored += result.is_floored
         self.emit(InputSkipped(path, result))
 
-    def failed(self, path: str, error: KapreExtractError, result: InputResult = NO_RESULT) -> None:
-        """Count an input that failed by itself."""
-        self._failed(InputFailed(path, error, result))
+    def failed(
+        self,
+        path: str,
+        error: KapreExtractError,
+        result: InputResult = NO_RESULT,
+        n_alike: int = 1,
+    ) -> None:
+        """Count an input that failed by itself; see :class:`.InputFailed`."""
+        self._failed(InputFailed(path, error, result, n_alike=n_alike))
 
     def stopped(
         self, path: str, error: KapreExtractError, result: InputResult, *, is_tried: bool

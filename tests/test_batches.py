@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kapre_cli.engines.batches import BatchPacker, Segment
+from kapre_cli.engines.batches import BatchPacker, ChannelBlock
 from kapre_cli.framing import Framing
 
 
@@ -24,22 +24,22 @@ def count_in(done: list[int], count: int, _are_finite: bool) -> None:
 def test_every_frame_is_computed_once_from_its_own_samples(
     lengths: list[int | None], n_frames: int, n_dft: int, n_hop: int
 ) -> None:
-    """Where there is no length there is no segment for a while."""
+    """Where there is no length there is no block for a while."""
     framing = Framing(n_dft, n_hop, "valid")
     random = np.random.default_rng(0)
-    segments, counts = list[Segment | None](), []
+    blocks, counts = list[ChannelBlock | None](), []
     for length in lengths:
         if length is None:
-            segments.append(None)
+            blocks.append(None)
             continue
         samples = random.uniform(-1, 1, framing.n_samples(length)).astype(np.float32)
         results = np.full((length, n_dft), np.nan, np.float32)
         done: list[int] = []
         counts.append(done)
-        segments.append(Segment(samples, results, partial(count_in, done)))
+        blocks.append(ChannelBlock(samples, results, partial(count_in, done)))
     blank = [np.zeros(framing.n_samples(n_frames), np.float32) for _ in range(3)]
     pauses: list[list[int]] = []
-    packed = BatchPacker(framing, n_frames).pack(segments, itertools.cycle(blank))
+    packed = BatchPacker(framing, n_frames).pack(blocks, itertools.cycle(blank))
     batches = itertools.cycle(blank)
     for slots in packed:
         if not slots:  # all that came before is on batches that have been yielded
@@ -53,8 +53,8 @@ def test_every_frame_is_computed_once_from_its_own_samples(
         for slot in slots:
             for i in range(slot.count):  # the "feature" of a frame: its samples
                 start = (slot.position + i) * n_hop
-                slot.segment.results[slot.first + i] = batch[start : start + n_dft]
-            slot.segment.computed(slot.count, True)
+                slot.block.results[slot.first + i] = batch[start : start + n_dft]
+            slot.block.computed(slot.count, True)
     before_pause: list[int] = []
     for length in lengths:
         if length is None:
@@ -63,10 +63,10 @@ def test_every_frame_is_computed_once_from_its_own_samples(
         else:
             before_pause.append(length)
     assert not pauses
-    sound = [segment for segment in segments if segment is not None]
-    for segment, done, length in zip(sound, counts, before_pause, strict=True):
+    sound = [block for block in blocks if block is not None]
+    for block, done, length in zip(sound, counts, before_pause, strict=True):
         assert sum(done) == length
         for frame in range(length):
             np.testing.assert_array_equal(
-                segment.results[frame], segment.samples[frame * n_hop : frame * n_hop + n_dft]
+                block.results[frame], block.samples[frame * n_hop : frame * n_hop + n_dft]
             )

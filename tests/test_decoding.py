@@ -22,6 +22,7 @@ from kapre_cli.extraction.decode import (
     DecodeAhead,
     EndOfInput,
     Item,
+    PlannedBlock,
     decoded,
     frame_blocks,
 )
@@ -69,7 +70,7 @@ def items_of(folder: Path, names: Iterable[str], **known: Any) -> Iterator[Item]
     """Yield what is decoded of files; no journal is needed for that."""
     for number, name in enumerate(names):
         one = TaskInput(number, Source(str(folder / name), name), **known)
-        yield from decoded(one, SETTINGS, None)  # type: ignore[arg-type]
+        yield from decoded([one], SETTINGS, None)  # type: ignore[arg-type]
 
 
 def open_files() -> list[str]:
@@ -260,9 +261,9 @@ def one_raises(
 ) -> Iterator[Item]:
     """Return what is decoded of inputs of which ``a.flac`` raises an exception."""
 
-    def failing(active: ActiveInput, *arguments: Any) -> Iterator[Block]:
-        yield from frame_blocks(active, *arguments)
-        if active.source.key == "a.flac":
+    def failing(planned: list[PlannedBlock], *arguments: Any) -> Iterator[Block]:
+        yield from frame_blocks(planned, *arguments)
+        if planned[0].input.source.key == "a.flac":
             raise raised("in a thread")
 
     monkeypatch.setattr(decoding, "frame_blocks", failing)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kapre_cli.engines.batches import Engine, NumpyEngine, Segment, batch_frames, run_batches
+from kapre_cli.engines.batches import ChannelBlock, Engine, NumpyEngine, batch_frames, run_batches
 from kapre_cli.engines.keras_engine import KerasEngine, frames_per_chunk
 from kapre_cli.extraction.compute import engine_for
 from kapre_cli.layers import MelspectrogramConfig, SpectrogramConfig
@@ -20,15 +20,15 @@ from tests import reference
 ENGINES: dict[str, Any] = {"numpy": NumpyEngine, "keras": KerasEngine}
 
 
-def segments_of(config: LayerConfig, signals: list[Any]) -> list[Segment]:
-    """Return segments of signals that are whole frames of the layer's framing."""
+def blocks_of(config: LayerConfig, signals: list[Any]) -> list[ChannelBlock]:
+    """Return blocks of signals that are whole frames of the layer's framing."""
     framing = config.framing
-    segments = []
+    blocks = []
     for signal in signals:
         count = (len(signal) - framing.n_dft) // framing.n_hop + 1
         results = np.full((count, config.n_features), np.nan, np.float32)
-        segments.append(Segment(signal, results, lambda _count, _finite: None))
-    return segments
+        blocks.append(ChannelBlock(signal, results, lambda _count, _finite: None))
+    return blocks
 
 
 def computed(
@@ -46,16 +46,16 @@ def computed(
 
 def run_by(engine: Engine, config: LayerConfig, signals: list[Any], n_frames: int) -> list[Any]:
     """Return the same, of an engine whose batches have ``n_frames``."""
-    segments = segments_of(config, signals)
-    run_batches(segments, config.framing, n_frames, engine)
-    return [segment.results for segment in segments]
+    blocks = blocks_of(config, signals)
+    run_batches(blocks, config.framing, n_frames, engine)
+    return [block.results for block in blocks]
 
 
 def test_all_batches_go_through_one_trace() -> None:
     config = SpectrogramConfig(n_dft=64, n_hop=16)
     signals = [reference.noise(1, config.framing.n_samples(n))[0] for n in (32, 5, 40)]
     with KerasEngine(config, 32) as engine:
-        run_batches(segments_of(config, signals), config.framing, 32, engine)
+        run_batches(blocks_of(config, signals), config.framing, 32, engine)
         assert engine.n_traces == 1
 
 
@@ -271,11 +271,11 @@ def tell(told: dict[int, bool], number: int, _count: int, peak: float) -> None:
 
 def test_features_that_are_not_finite_are_told_of_their_own_segment() -> None:
     config = SpectrogramConfig(n_dft=64)
-    segments = segments_of(config, [reference.noise(1, 640)[0].astype(np.float32)] * 3)
-    segments[1].samples = segments[1].samples * np.float32(np.nan)
+    blocks = blocks_of(config, [reference.noise(1, 640)[0].astype(np.float32)] * 3)
+    blocks[1].samples = blocks[1].samples * np.float32(np.nan)
     told: dict[int, bool] = {}
-    for number, segment in enumerate(segments):
-        segment.computed = partial(tell, told, number)
+    for number, block in enumerate(blocks):
+        block.computed = partial(tell, told, number)
     with NumpyEngine(config, 160) as engine:
-        run_batches(segments, config.framing, 160, engine)
+        run_batches(blocks, config.framing, 160, engine)
     assert told == {0: True, 1: False, 2: True}

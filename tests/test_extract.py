@@ -12,7 +12,7 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kapre_cli.extraction.decode import frame_blocks
+from kapre_cli.extraction.decode import PlannedBlock, frame_blocks
 from kapre_cli.framing import BLOCK_VALUES, Framing
 from tests import reference
 from tests.conftest import blocks_of, read_audio, write_audio
@@ -243,7 +243,11 @@ def test_blocks_hold_each_frames_samples_and_pads(
     seen = 0
     reader: Any = _Signal(signal)
     active: Any = None
-    for block in frame_blocks(active, reader, framing, n_features=3):
+    planned = [
+        PlannedBlock(first, first, n_frames, active)
+        for first, n_frames in framing.blocks(framing.n_time(length), 3, 2)
+    ]
+    for block in frame_blocks(planned, reader, framing):
         assert block.first_frame == seen
         count = block.n_frames
         start = seen * n_hop

@@ -43,6 +43,9 @@ JSON = {
     "axes",
     "frequency",
     "n_inputs",
+    "n_recordings",
+    "n_segments",
+    "labels",
     "seconds",
     "n_frames",
     "source_rates",
@@ -122,6 +125,7 @@ def test_json_has_the_whole(output: Path, program: Any) -> None:
         {"value": 4000, "n_inputs": 1},
     ]
     assert told["channels"] == [{"value": 1, "n_inputs": 10}, {"value": 3, "n_inputs": 1}]
+    assert (told["n_recordings"], told["n_segments"], told["labels"]) == (11, 0, [])
     assert told["inputs"] == []
 
 

@@ -24,6 +24,7 @@ from kapre_cli.settings import (
     LAYERS,
     NON_FINITE,
     RAW_ENCODINGS,
+    REFERENCES,
     AudioSettings,
     ExtractionSettings,
     LayerConfig,
@@ -166,6 +167,7 @@ SETTINGS: Mapping[str, st.SearchStrategy[Any]] = {
     "compression": st.sampled_from(["none", "gzip", "lzf"]),
     "dimension-scales": st.just(True),
     "engine": st.sampled_from(["auto", "numpy", "keras"]),
+    "reference": st.sampled_from(REFERENCES),
 }
 
 
@@ -184,6 +186,7 @@ def metadata_of(config: type[LayerConfig], parsed: click.Context) -> OutputMetad
         audio=audio_settings(options, sr),
         output=output_settings(options),
         engine=options["engine"],
+        reference=options["reference"],
     )
     return OutputMetadata.of(settings)
 
@@ -203,6 +206,8 @@ def test_settings_survive_an_output(
     config = CONFIGS[command]
     strategies = {**SETTINGS, **(TO_MELS if command == "melspectrogram" else {})}
     chosen = data.draw(st.fixed_dictionaries({}, optional=strategies))
+    if not chosen.get("decibel"):
+        chosen.pop("reference", None)  # which is about decibels
     words = [word for name, value in chosen.items() for word in words_of(name, value)]
     before = metadata_of(config, context(command, "in.wav", "-o", "x.h5", *words))
 

@@ -13,7 +13,7 @@ import pytest
 
 import kapre_cli
 from kapre_cli.engines import batches
-from kapre_cli.engines.batches import Segment
+from kapre_cli.engines.batches import ChannelBlock
 from kapre_cli.extraction import disk_usage
 from kapre_cli.extraction.executor import previews
 from kapre_cli.extraction.tasks import Preview
@@ -45,7 +45,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     def run(segments: Any, *more: Any) -> None:
         def counted() -> Any:
             for segment in segments:
-                assert isinstance(segment, Segment)
+                assert isinstance(segment, ChannelBlock)
                 frames.append(len(segment.results))
                 yield segment
 

@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING
 from kapre_cli.audio import read_header
 from kapre_cli.errors import AudioReadError, KapreExtractError, UsageError
 from kapre_cli.events import InputArrived, InputResult, Note, Warned
-from kapre_cli.inputs import Inputs, InputStream, Source, inputs_of_shard
+from kapre_cli.inputs import Inputs, InputStream, Source, grouped, inputs_of_shard
+from kapre_cli.inputs.segments import clips_of
 from kapre_cli.run_result import RunResult
-from kapre_cli.settings import ExtractionSettings, OutputSettings, Shard
+from kapre_cli.settings import (
+    ClipSettings,
+    ExtractionSettings,
+    OutputSettings,
+    Shard,
+    resolved_layer,
+)
 from kapre_cli.text import Argument, Text, quoted
 
 if TYPE_CHECKING:
@@ -17,15 +24,19 @@ if TYPE_CHECKING:
 
 
 def of_shard(
-    inputs: Inputs, shard: Shard | None, output: OutputSettings
+    inputs: Inputs,
+    shard: Shard | None,
+    output: OutputSettings,
+    clips: ClipSettings | None = None,
 ) -> tuple[Inputs, Shard | None]:
     """Return the inputs of a run, and its shard with the digest of all inputs.
 
-    Raise UsageError if the output is a single array and the shard has no inputs.
+    ``clips`` is how the run cuts them. Raise UsageError if the output is a single array and the
+    shard has no inputs.
     """
     if shard is None:
         return inputs, None
-    sources, shard = inputs_of_shard(inputs.sources, shard)
+    sources, shard = inputs_of_shard(inputs.sources, shard, clips)
     if inputs.sources and not sources and not output.file_format.holds_many:
         raise UsageError(
             f"shard {shard} has no inputs, and {quoted(output.path)} would be one array; "
@@ -44,6 +55,7 @@ class Extraction:
         all_sources: The inputs of all shards, likewise.
         sr: The sample rate in Hz; ``None``: that of the first input.
         shard: The shard that this run computes, if it is one.
+        clips: How the recordings are cut, see :meth:`cut`; ``None``: they are not.
     """
 
     settings_at: Callable[[int], ExtractionSettings]
@@ -51,6 +63,7 @@ class Extraction:
     all_sources: Sequence[Source]
     sr: int | None = None
     shard: Shard | None = None
+    clips: ClipSettings | None = None
 
     def report_inputs(self, result: RunResult) -> None:
         """Emit notes on the inputs, and count rejected paths as failed."""
@@ -83,6 +96,44 @@ class Extraction:
             result.emit(Warned(warning))
         return settings
 
+    def cut(
+        self, settings: ExtractionSettings, result: RunResult, executor: "Executor | None"
+    ) -> "Extraction":
+        """Return the run of the clips of its recordings, if they are to be cut.
+
+        Every recording is opened; one that cannot be is counted as failed. A clip in which no frame
+        is centred is left out.
+
+        Raises:
+            SettingsError: If a clip, or the step from one to the next, is shorter than a hop.
+        """
+        if self.clips is None:
+            return self
+        from kapre_cli.extraction.executor import InProcess, previews
+        from kapre_cli.extraction.tasks import TaskSettings
+        from kapre_cli.formats.metadata import OutputMetadata
+
+        framing, sr = settings.layer.framing, settings.audio.sr
+        self.clips.check_framing(framing, sr)
+        settings = replace(settings, layer=resolved_layer(settings.layer))
+        common = TaskSettings(settings, OutputMetadata.of(settings))
+        sources: list[Source] = []
+        with InProcess() as here:
+            found = previews(self.inputs.sources, common, executor or here, counts_samples=True)
+        for recording, preview in zip(self.inputs.sources, found, strict=True):
+            if preview.failure is not None or preview.n_samples is None or preview.seconds is None:
+                error = preview.failure or AudioReadError("its length is not known")
+                result.failed(recording.path, error, InputResult(recording.key))
+                continue
+            for clip in clips_of(preview.seconds, self.clips):
+                if framing.frames_in(preview.n_samples, sr, clip.start, clip.end)[1]:
+                    sources.append(recording.part(clip))
+        result.n_expected = result.n_failed + len(sources)
+        for source in sources:
+            if not source.is_stream:
+                result.emit(InputArrived(source.key, source.amount))
+        return replace(self, inputs=replace(self.inputs, sources=tuple(sources)))
+
     def run(
         self,
         settings: ExtractionSettings,
@@ -105,9 +156,10 @@ class Extraction:
         sources = self.inputs.sources if arriving is None else arriving
         for source in self.inputs.sources if arriving is None else ():
             if source.is_stream:  # received by now
-                result.emit(InputArrived(source.key, source.size))
+                result.emit(InputArrived(source.key, source.amount))
         if descriptor is None:
-            run.extract(sources, settings, result, executor, is_validated=True)
+            is_validated = self.clips is None  # else for recordings, not for their clips
+            run.extract(sources, settings, result, executor, is_validated=is_validated)
         else:
             run.stream(sources, settings, result, descriptor, executor)
 
@@ -129,6 +181,10 @@ def sample_rate(
     arriving = sources if isinstance(sources, InputStream) else None
     try:
         for source in sources:
+            before = next(reversed(failures), None)
+            if before is not None and source.is_beside(before):
+                failures[source] = failures[before]
+                continue
             try:
                 sr = read_header(source.file, is_stream=source.is_stream).sr
             except AudioReadError as error:
@@ -151,5 +207,7 @@ def sample_rate(
 
 
 def _count_failures(failures: Mapping[Source, AudioReadError], result: RunResult) -> None:
-    for source, error in failures.items():
-        result.failed(source.path, error, InputResult(source.key))
+    for of_one in grouped(failures, lambda source: source):
+        for index, source in enumerate(of_one):
+            n_alike = 0 if index else len(of_one)
+            result.failed(source.path, failures[source], InputResult(source.key), n_alike)

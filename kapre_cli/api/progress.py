@@ -105,7 +105,8 @@ class ComputePhase:
     The length of an unopened input is estimated from its bytes and the lengths of opened ones.
     What earlier runs have computed does not count.
 
-    ``sources`` are key and bytes of each known input; more may arrive if it ``grows``.
+    ``sources`` are key and amount of each known input, see :attr:`.Source.amount`; more may
+    arrive if it ``grows``.
     ``stream`` is standard input, if that is an input.
     """
 
@@ -273,7 +274,7 @@ class RunProgress:
         # Handlers of the frequent events, whose fields are their arguments.
         self._handlers: dict[type[Event], Callable[..., None]] = {}
         if sources is not None:
-            files = [(source.key, source.size) for source in sources if not source.is_stream]
+            files = [(source.key, source.amount) for source in sources if not source.is_stream]
             stream = next((source for source in sources if source.is_stream), None)
             computing = ComputePhase(files, grows=grows, stream=stream, clock=clock)
             self._phase = computing

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kapre_cli.api.arguments import PathLike, audio_arguments, found_inputs, given_or_of
+from kapre_cli.api.arguments import Cut, PathLike, audio_arguments, given_or_of
 from kapre_cli.api.extraction import Extraction, of_shard
 from kapre_cli.api.layers import Layer, resolved
 from kapre_cli.errors import KapreExtractError, TooManyFailuresError
@@ -20,6 +20,7 @@ from kapre_cli.extraction.run import arrays
 from kapre_cli.formats.arrays import FeatureArray
 from kapre_cli.formats.metadata import OutputMetadata
 from kapre_cli.inputs import Inputs
+from kapre_cli.inputs.segments import Tables
 from kapre_cli.osutil import n_processors
 from kapre_cli.outputs.validation import validate_output
 from kapre_cli.run_result import MaxFailures, RunResult
@@ -102,7 +103,7 @@ def _failures(result: RunResult) -> tuple[Failure, ...]:
 
 
 def extract(
-    inputs: PathLike | Iterable[PathLike],
+    inputs: PathLike | Iterable[PathLike] | None,
     output: PathLike,
     layer: Layer,
     *,
@@ -117,6 +118,10 @@ def extract(
     max_samples: int | None = None,
     root: PathLike | None = None,
     hidden: bool = False,
+    segments: Tables | None = None,
+    clip: float | None = None,
+    overlap: float | None = None,
+    reference: str | None = None,
     shard: str | None = None,
     format: str | None = None,  # noqa: A002 - the name of the option
     dtype: str | None = None,
@@ -139,7 +144,8 @@ def extract(
     directory of this process stay as they are. The output appears complete, or not at all.
 
     Args:
-        inputs: WAV and FLAC files, and folders, which are searched.
+        inputs: WAV and FLAC files, and folders, which are searched. ``None``: the recordings that
+            ``segments`` name.
         output: ``*.h5``, ``*.hdf5``, ``*.npy`` (of one input), or a folder of ``.npy`` files: a
             name without a suffix, or with a ``/`` at its end.
         layer: A :class:`~kapre_cli.Spectrogram` or :class:`~kapre_cli.Melspectrogram`; its
@@ -157,6 +163,13 @@ def extract(
         max_samples: Reject files of more samples in each channel.
         root: Folder that keys are relative to.
         hidden: Include hidden files and folders.
+        segments: Segments of the recordings, which are the inputs then: the path of an annotation
+            table or of a folder of tables, several paths, or rows ``(path, start, end[, label[,
+            channel]])`` with times in seconds.
+        clip: Cut every recording into clips of so many seconds, which are the inputs then.
+        overlap: Seconds that successive clips have in common. By default 0.
+        reference: The value at 0 dB of a segment or clip in decibels: ``"segment"`` (default), its
+            own largest value, or ``"recording"``, that of its recording.
         shard: ``"I/N"``: process part I of N parts of the inputs.
         format: Name of the output format. ``None``: by the suffix.
         dtype: ``"float32"`` (default), ``"float16"`` or ``"float64"``.
@@ -216,12 +229,14 @@ def extract(
         "verify_audio": verify_audio,
         "max_samples": max_samples,
     }
-    running = {**given_or_of(like, engine=engine), "jobs": jobs, "batch_size": batch_size}
-    found = found_inputs(inputs, root, hidden=hidden)
-    plan = _planned(config, like, settings, audio, running, found, shard)
+    cut = Cut.of(segments, clip, overlap)
+    given = given_or_of(like, engine=engine, reference=reference)
+    running = {**cut.kept(given, reference), "jobs": jobs, "batch_size": batch_size}
+    found = cut.recordings(inputs, root, hidden=hidden)
+    plan = _planned(config, like, settings, audio, running, found, cut, shard)
     holds_all = settings.file_format.holds_many
     validate_output(settings, plan.all_sources if holds_all else plan.inputs.sources)
-    with _observed(plan.inputs, progress, on_event) as emit, workers(jobs) as executor:
+    with _observed(plan, progress, on_event) as emit, workers(jobs) as executor:
         result = RunResult(
             emit,
             max_failures=_limit(max_failures, on_error),
@@ -232,13 +247,13 @@ def extract(
             plan.report_inputs(result)
             known = plan.settings(result)
             if known is not None:
-                plan.run(known, result, executor)
+                plan.cut(known, result, executor).run(known, result, executor)
             result.check_failures()
     return Result.of(result)
 
 
 def iter_features(  # noqa: D417 - most are those of `extract`
-    inputs: PathLike | Iterable[PathLike],
+    inputs: PathLike | Iterable[PathLike] | None,
     layer: Layer,
     *,
     sr: int | None = None,
@@ -252,6 +267,10 @@ def iter_features(  # noqa: D417 - most are those of `extract`
     max_samples: int | None = None,
     root: PathLike | None = None,
     hidden: bool = False,
+    segments: Tables | None = None,
+    clip: float | None = None,
+    overlap: float | None = None,
+    reference: str | None = None,
     shard: str | None = None,
     dtype: str | None = None,
     engine: str | None = None,
@@ -305,9 +324,11 @@ def iter_features(  # noqa: D417 - most are those of `extract`
         "verify_audio": verify_audio,
         "max_samples": max_samples,
     }
-    running = {**given_or_of(like, engine=engine), "jobs": jobs, "batch_size": batch_size}
-    found = found_inputs(inputs, root, hidden=hidden)
-    plan = _planned(config, like, settings, audio, running, found, shard)
+    cut = Cut.of(segments, clip, overlap)
+    given = given_or_of(like, engine=engine, reference=reference)
+    running = {**cut.kept(given, reference), "jobs": jobs, "batch_size": batch_size}
+    found = cut.recordings(inputs, root, hidden=hidden)
+    plan = _planned(config, like, settings, audio, running, found, cut, shard)
     limit = _limit(max_failures, on_error)
     return _iterated(plan, jobs, limit, progress, on_event, on_error)
 
@@ -320,7 +341,7 @@ def _iterated(
     on_event: Observer | None,
     on_error: str,
 ) -> Iterator[tuple[str, FeatureArray]]:
-    with _observed(plan.inputs, progress, on_event) as emit, workers(jobs) as executor:
+    with _observed(plan, progress, on_event) as emit, workers(jobs) as executor:
         failures: list[InputFailed] | None = [] if on_error == _RAISE else None
         result = RunResult(emit, limit, failures=failures, n_expected=plan.inputs.n_inputs)
         with _first_failure_raised(result, on_error):
@@ -331,7 +352,8 @@ def _iterated(
                 return
             layer = resolved_layer(settings.layer)
             coordinate = layer.feature_positions(settings.audio.sr).values
-            for source, metadata, values in arrays(plan.inputs.sources, settings, result, executor):
+            sources = plan.cut(settings, result, executor).inputs.sources
+            for source, metadata, values in arrays(sources, settings, result, executor):
                 yield source.key, FeatureArray(source.key, values, metadata, layer, coordinate)
 
 
@@ -341,12 +363,15 @@ def _planned(
     output: OutputSettings,
     audio: Mapping[str, Any],
     running: Mapping[str, Any],
-    inputs: Inputs,
+    recordings: Inputs,
+    cut: Cut,
     shard: str | None,
 ) -> Extraction:
     """Return the run that arguments ask for; raise SettingsError for invalid ones."""
     chosen, rate = audio_arguments(like, config, audio)
-    of_run, its_shard = of_shard(inputs, None if shard is None else Shard.parse(shard), output)
+    inputs = cut.inputs(recordings, chosen)
+    parsed = None if shard is None else Shard.parse(shard)
+    of_run, its_shard = of_shard(inputs, parsed, output, cut.clips)
 
     def settings_at(sr: int) -> ExtractionSettings:
         audio = AudioSettings(**chosen, sr=sr)
@@ -355,7 +380,7 @@ def _planned(
         )
 
     settings_at(rate or 1)  # raises for an invalid argument, before any work
-    return Extraction(settings_at, of_run, inputs.sources, rate, its_shard)
+    return Extraction(settings_at, of_run, inputs.sources, rate, its_shard, cut.clips)
 
 
 def _limit(max_failures: int | str | None, on_error: str) -> MaxFailures | None:
@@ -378,7 +403,7 @@ def workers(jobs: int | None) -> Iterator[Executor]:
 
 @contextmanager
 def _observed(
-    inputs: Inputs, progress: bool | None, on_event: Observer | None
+    plan: Extraction, progress: bool | None, on_event: Observer | None
 ) -> Iterator[Observer]:
     """Yield an observer that shows the progress and passes events on."""
     observer = on_event or log
@@ -387,7 +412,8 @@ def _observed(
         return
     from kapre_cli.api.bar import ProgressBar  # tqdm takes a while to import
 
-    with ProgressBar(inputs.sources, is_forced=progress is True) as bar:
+    sources = plan.inputs.sources if plan.clips is None else ()  # clips are known later
+    with ProgressBar(sources, is_forced=progress is True) as bar:
 
         def both(event: Event) -> None:
             bar(event)

@@ -145,6 +145,7 @@ class AudioReader(Resource):
         sr: Sample rate in Hz after resampling.
         n_channels: Chosen channels; 1 if they are averaged.
         n_samples: Samples in each channel after resampling.
+        channels: The chosen channels of the file, in their order.
 
     Raises:
         AudioReadError: As :class:`AudioFile`, and if the file lacks a chosen channel, has another
@@ -162,9 +163,9 @@ class AudioReader(Resource):
         try:
             self.sr = settings.sr
             self._settings = settings
-            self._channels = _chosen_channels(settings, self.file.n_channels)
-            self._is_silent = np.ones(len(self._channels), np.bool_)
-            self.n_channels = 1 if settings.mono else len(self._channels)
+            self.channels = _chosen_channels(settings, self.file.n_channels)
+            self._is_silent = np.ones(len(self.channels), np.bool_)
+            self.n_channels = 1 if settings.mono else len(self.channels)
             _check_rate(settings, self.file.sr)
             self.n_samples = resampled_length(self.file.n_samples, self.file.sr, self.sr)
             if self.n_samples == 0:
@@ -188,10 +189,14 @@ class AudioReader(Resource):
         """How many of the chosen channels are all zeros so far."""
         return int(np.count_nonzero(self._is_silent))
 
+    def is_silent(self, channel: int) -> bool:
+        """Whether one of the chosen channels is all zeros so far."""
+        return bool(self._is_silent[self.channels.index(channel)])
+
     def _select(self, block: Samples) -> Samples:
         """Return the chosen channels of a block, or their mean."""
-        if self._channels != tuple(range(self.file.n_channels)):
-            block = block[:, self._channels]
+        if self.channels != tuple(range(self.file.n_channels)):
+            block = block[:, self.channels]
         if self._is_silent.any():
             with np.errstate(invalid="ignore"):  # NaN, also signalling ones, may be kept
                 self._is_silent &= ~block.any(axis=0)

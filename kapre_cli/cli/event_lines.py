@@ -76,7 +76,7 @@ class EventLines:
                 self._print_line(event.error.trace)
             else:
                 self._warn("--verbose shows where an unexpected exception was raised")
-        self.failures.add(event.error)
+        self.failures.add(event.error, event.n_alike)
 
 
 class FailureCounts:
@@ -87,16 +87,16 @@ class FailureCounts:
         self._rates = Counter[int]()
         self._wanted = 0
 
-    def add(self, error: Exception) -> None:
-        """Count one input."""
+    def add(self, error: Exception, number: int = 1) -> None:
+        """Count inputs that fail by one error."""
         if isinstance(error, SampleRateError):
             self._wanted = error.wanted
-            self._rates[error.sr] += 1
+            self._rates[error.sr] += number
             return
         reason = error_text(error)[:_LONGEST_KIND]
         kind = _NUMBER.sub("N", _NAME.sub("'...'", reason))
         if kind in self._kinds or len(self._kinds) < _MOST_KINDS:
-            self._kinds[kind] += 1
+            self._kinds[kind] += number
 
     def lines(self) -> Iterator[str]:
         """Yield a line for each kind of many failures, the most frequent first."""

@@ -1,7 +1,7 @@
 """Run an extracting command: from options to settings to the library; dry runs."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
@@ -14,7 +14,13 @@ from kapre_cli.api.extraction import Extraction, of_shard
 from kapre_cli.cli.config import config_file
 from kapre_cli.cli.inputs import StdinInputs
 from kapre_cli.cli.options import error_text
-from kapre_cli.cli.run_options import audio_settings, layer_config, output_settings, requested_rate
+from kapre_cli.cli.run_options import (
+    audio_settings,
+    clip_settings,
+    layer_config,
+    output_settings,
+    requested_rate,
+)
 from kapre_cli.cli.signals import RESUME, executor, ignore_signals, interruptible_waits
 from kapre_cli.cli.streams import check_stdout_is_open, echo, n_lost_messages, stdout_for_arrays
 from kapre_cli.errors import (
@@ -26,7 +32,7 @@ from kapre_cli.errors import (
 )
 from kapre_cli.events import InputResult, Note
 from kapre_cli.exit_codes import Stopped
-from kapre_cli.inputs import InputStream, Source
+from kapre_cli.inputs import InputStream
 from kapre_cli.run_result import RunResult
 from kapre_cli.settings import (
     STANDARD_OUTPUT,
@@ -55,7 +61,8 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
     with StdinInputs(options, output) as incoming:
         with interruptible_waits(), stdout_for_arrays(output):
             everything = incoming.known()
-            inputs, shard = of_shard(everything, options["shard"], output)
+            clips = clip_settings(options)
+            inputs, shard = of_shard(everything, options["shard"], output, clips)
         remedy = RESUME
         if output.is_stream:
             remedy = "the arrays sent so far are not all"
@@ -64,7 +71,7 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
         with executor(options["jobs"], remedy, incoming.descriptors) as computing:
             sr = requested_rate(options)
             settings_at = partial(_settings, config, options, output, shard)
-            plan = Extraction(settings_at, inputs, everything.sources, sr, shard)
+            plan = Extraction(settings_at, inputs, everything.sources, sr, shard, clips)
             run = _Run(options, output, incoming, plan, computing)
             return run.preview() if options["dry_run"] else run.extract()
 
@@ -80,6 +87,20 @@ def _check_options(options: Mapping[str, Any]) -> None:
         check_stdout_is_open("the report", "a file for it")
     if options["quiet"] and options["verbose"]:
         raise click.UsageError("--quiet and --verbose ask for opposites; give one of them.")
+    if options["overlap"] is not None and options["clip"] is None:
+        raise click.UsageError("--overlap is about the clips of --clip: add --clip SECONDS.")
+    if options["segments"] and options["clip"] is not None:
+        raise click.UsageError("--segments and --clip both cut recordings; give one of them.")
+    source = click.get_current_context().get_parameter_source("reference")
+    if source is ParameterSource.COMMANDLINE and not _is_cut(options):
+        raise click.UsageError(
+            "--reference is about segments of recordings: add --segments TABLE or --clip SECONDS."
+        )
+
+
+def _is_cut(options: Mapping[str, Any]) -> bool:
+    """Whether the inputs are segments of recordings."""
+    return bool(options["segments"]) or options["clip"] is not None
 
 
 def _settings(
@@ -97,6 +118,7 @@ def _settings(
         jobs=options["jobs"],
         engine=options["engine"],
         shard=shard,
+        reference=options["reference"] if _is_cut(options) else ExtractionSettings.reference,
     )
 
 
@@ -123,7 +145,7 @@ class _Run:
             from kapre_cli.cli.terminal import Terminal
 
             with Terminal(
-                () if incoming.arrives else self.plan.inputs.sources,
+                () if incoming.arrives or self.plan.clips else self.plan.inputs.sources,
                 grows=incoming.arrives,
                 quiet=options["quiet"],
                 verbose=options["verbose"],
@@ -165,8 +187,8 @@ class _Run:
             settings = None
         if settings is not None:
             # A list: while it is made, events are appended to the lines.
-            sources = self.plan.inputs.sources
-            lines += [*_preview_lines(sources, settings, result, self.executor)]
+            plan = self.plan.cut(settings, result, self.executor)
+            lines += [*_preview_lines(plan, settings, result, self.executor)]
         lines += printed.failures.lines()
         lines.append(
             f"{counted(result.n_inputs, 'input')}: {result.n_written:,} to be written, "
@@ -238,7 +260,8 @@ class _Run:
         arriving = self.incoming.arriving(self.plan.inputs, rejected)
         settings = self._settings(result, arriving)
         if settings is not None:
-            self.plan.run(settings, result, self.executor, arriving, descriptor)
+            plan = self.plan.cut(settings, result, self.executor)
+            plan.run(settings, result, self.executor, arriving, descriptor)
         if arriving is not None:
             for note in arriving.notes():
                 result.emit(Note(note))
@@ -267,7 +290,7 @@ class _Run:
 
 
 def _preview_lines(
-    sources: Sequence[Source], settings: ExtractionSettings, result: RunResult, executor: "Executor"
+    plan: Extraction, settings: ExtractionSettings, result: RunResult, executor: "Executor"
 ) -> Iterator[str]:
     """Yield what a run would do; ``result`` counts the inputs that would fail."""
     from kapre_cli.extraction.disk_usage import value_bytes
@@ -281,11 +304,14 @@ def _preview_lines(
     layer, output = settings.layer, settings.output
     arrays: dict[str, Shape] = {}
     seconds, n_unknown = 0.0, 0
-    for source, preview in zip(sources, previews(sources, common, executor), strict=True):
+    sources, counts = plan.inputs.sources, plan.clips is not None
+    found = previews(sources, common, executor, counts_samples=counts)
+    for source, preview in zip(sources, found, strict=True):
         shape = preview.shape(layer)
         if preview.failure is not None:
-            result.failed(source.path, preview.failure, InputResult(source.key))
-        elif shape is None or preview.n_samples is None:
+            none = InputResult(source.key)
+            result.failed(source.path, preview.failure, none, preview.n_alike)
+        elif shape is None or preview.seconds is None:
             n_unknown += 1
             result.emit(
                 Note(
@@ -295,7 +321,7 @@ def _preview_lines(
             )
         else:
             arrays[source.key] = shape
-            seconds += preview.n_samples / settings.audio.sr
+            seconds += preview.seconds
     if len(arrays) > _FEW_ARRAYS:
         yield from _lines_by_channels(arrays.values(), layer.axes.index("channel"))
     else:

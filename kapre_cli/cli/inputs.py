@@ -27,8 +27,9 @@ class StdinInputs(Resource):
     """Inputs that arrive through standard input or a list, still unread.
 
     Attributes:
-        arrives: Whether inputs arrive from a list during the run. A dry run, a shard and an output
-            of one array, for which two names are one too many, wait for the end of the list.
+        arrives: Whether inputs arrive from a list during the run. A dry run, a shard, segments of
+            recordings and an output of one array, for which two names are one too many, wait for
+            the end of the list.
     """
 
     def __init__(self, options: Mapping[str, Any], output: OutputSettings) -> None:
@@ -38,9 +39,14 @@ class StdinInputs(Resource):
         self._options = options
         self._output = output
         self._names = None if listed is None else FileList(listed, null=options["null"])
+        self._tables: Collection[str] = ()
         self._stream = SpooledPipe(folder) if STREAM in options["inputs"] else None
         needs_all = (
-            not output.file_format.holds_many or options["shard"] is not None or options["dry_run"]
+            not output.file_format.holds_many
+            or options["shard"] is not None
+            or options["dry_run"]
+            or options["segments"]
+            or options["clip"] is not None
         )
         self.arrives = self._names is not None and self._names.grows and not needs_all
 
@@ -51,6 +57,20 @@ class StdinInputs(Resource):
 
     def known(self) -> Inputs:
         """Return the inputs known before any work; raise UsageError if invalid or none."""
+        if not self._options["segments"]:
+            return self._recordings()
+        from kapre_cli.inputs.segments import annotated, read_annotations, recordings_of
+
+        annotations = read_annotations(self._options["segments"])
+        self._tables = annotations.tables
+        if self._options["inputs"] or self._names is not None:
+            recordings = self._recordings()
+        else:
+            recordings = recordings_of(annotations, self._options["root"])
+        channels = self._options["channels"] or None
+        return annotated(recordings, annotations, channels=channels, is_mono=self._options["mono"])
+
+    def _recordings(self) -> Inputs:
         inputs = discover(
             self._options["inputs"],
             self._options["root"],
@@ -70,6 +90,8 @@ class StdinInputs(Resource):
             label = "the list of inputs"
         elif self._stream is not None and is_at(STDIN, path, follow_links=True):
             label = "standard input"
+        elif any(os.path.exists(one) and path.samefile(one) for one in self._tables):
+            label = "a table of segments"
         else:
             return
         raise UsageError(f"the {role} {quoted(path)} is {label}; name another file")
@@ -123,7 +145,7 @@ class StdinInputs(Resource):
 
 def _check(options: Mapping[str, Any]) -> None:
     inputs, listed = options["inputs"], options["files_from"]
-    if not inputs and listed is None:
+    if not inputs and listed is None and not options["segments"]:
         raise click.UsageError("Missing argument 'INPUTS...'; a list may name them: --files-from.")
     if options["null"] and listed is None:
         raise click.UsageError("-0 is about the names in a list: add --files-from LIST.")

@@ -14,8 +14,11 @@ from kapre_cli.settings import (
     ENGINE_CHOICES,
     NON_FINITE,
     RAW_ENCODINGS,
+    REFERENCES,
     RESUMES,
     AudioSettings,
+    ClipSettings,
+    ExtractionSettings,
     LayerConfig,
     OutputSettings,
     RawFormat,
@@ -64,6 +67,38 @@ INPUTS = [
         "--hidden",
         help="Include hidden files and folders. Those are names that begin with a dot, recycle "
         "bins, lost+found and the like.",
+    ),
+    _input_option(
+        "--segments",
+        metavar="TABLE",
+        type=click.Path(),
+        multiple=True,
+        show_default="whole recordings",
+        help="Extract the segments of recordings that this table names, or the tables in this "
+        "folder; repeatable. Tables are CSV with the columns path, start and end, and if they have "
+        "them label and channel; selection tables of Raven; or label tracks of Audacity. Without "
+        "INPUTS, the recordings are those that the tables name.",
+    ),
+    _input_option(
+        "--clip",
+        metavar="SECONDS",
+        type=click.FloatRange(min=0.0, min_open=True),
+        show_default="whole recordings",
+        help="Cut every recording into clips of this length. The last one may be shorter.",
+    ),
+    _input_option(
+        "--overlap",
+        metavar="SECONDS",
+        type=click.FloatRange(min=0.0),
+        show_default="0",
+        help="Overlap of successive clips of --clip.",
+    ),
+    _input_option(
+        "--reference",
+        type=click.Choice(REFERENCES),
+        default=ExtractionSettings.reference,
+        help="Value at 0 dB of a segment or clip with --decibel. segment: its own largest value. "
+        "recording: that of its recording.",
     ),
     _input_option(
         "--shard",
@@ -292,6 +327,13 @@ def requested_rate(options: Mapping[str, Any]) -> int | None:
     if options["sr"] is None and options["raw_format"] is not None:
         return int(options["raw_format"].sr)
     return options["sr"]
+
+
+def clip_settings(options: Mapping[str, Any]) -> ClipSettings | None:
+    """Return how recordings are cut into clips; ``None``: they are not."""
+    if options["clip"] is None:
+        return None
+    return ClipSettings(clip=options["clip"], overlap=options["overlap"] or 0.0)
 
 
 def audio_settings(options: Mapping[str, Any], sr: int) -> AudioSettings:

@@ -1,8 +1,8 @@
-"""Pack segments of signals into batches of frames; compute these with NumPy.
+"""Pack channel blocks into batches of frames; compute these with NumPy.
 
-The samples of segments are copied one after another into a batch, each beginning at a multiple of
-the hop, and the batch is framed as one signal. A frame that starts in one segment and ends in the
-next belongs to neither and is dropped: ``n_seam_frames`` frames for each segment. A segment that
+The samples of blocks are copied one after another into a batch, each beginning at a multiple of
+the hop, and the batch is framed as one signal. A frame that starts in one block and ends in the
+next belongs to neither and is dropped: ``n_seam_frames`` frames for each block. A block that
 does not fit is cut at a frame, and its rest opens the next batch.
 """
 
@@ -37,7 +37,7 @@ _DEFAULT_VALUES = 2**20  # samples of all frames of a batch together: 4 MiB, mea
 
 
 @dataclass(slots=True)
-class Segment:
+class ChannelBlock:
     """Successive frames of one channel, to be computed.
 
     Attributes:
@@ -57,15 +57,15 @@ class Segment:
 
 @dataclass(slots=True)
 class Slot:
-    """The place of some frames of a segment in a batch.
+    """The place of some frames of a block in a batch.
 
     Attributes:
-        first: Number, in the segment, of the first of these frames.
+        first: Number, in the block, of the first of these frames.
         count: Number of these frames.
         position: Number, in the batch, of the first of them.
     """
 
-    segment: Segment
+    block: ChannelBlock
     first: int
     count: int
     position: int
@@ -76,36 +76,36 @@ class Slot:
         return self.position + self.count
 
     def store(self, features: FeatureArray, peak: float) -> None:
-        """Copy the computed features of the frames into the segment's results."""
-        self.segment.results[self.first : self.first + self.count] = features
-        self.segment.computed(self.count, peak)
+        """Copy the computed features of the frames into the block's results."""
+        self.block.results[self.first : self.first + self.count] = features
+        self.block.computed(self.count, peak)
 
 
 class BatchPacker:
-    """Packs segments, padding included, into batches of ``n_frames`` frames."""
+    """Packs blocks, padding included, into batches of ``n_frames`` frames."""
 
     def __init__(self, framing: Framing, n_frames: int) -> None:
         self._framing = framing
         self._n_frames = n_frames
 
     def pack(
-        self, segments: Iterable[Segment | None], batches: Iterator[Samples]
+        self, blocks: Iterable[ChannelBlock | None], batches: Iterator[Samples]
     ) -> Iterator[list[Slot]]:
         """Fill batches and yield the slots of each, in order.
 
-        A ``None`` among the segments means that the next one will take a while: the current batch
+        A ``None`` among the blocks means that the next one will take a while: the current batch
         is yielded at once, followed by an empty list. ``batches`` yields the samples of new
         batches, ``(n_samples,)``, to be overwritten; values in the gaps stay.
         """
         samples, slots, position = next(batches), list[Slot](), 0
-        for segment in segments:
-            if segment is None:
+        for block in blocks:
+            if block is None:
                 if slots:
                     yield slots
                     samples, slots, position = next(batches), [], 0
                 yield []
                 continue
-            first, n_frames = 0, len(segment.results)
+            first, n_frames = 0, len(block.results)
             while first < n_frames:
                 count = min(n_frames - first, self._n_frames - position)
                 if count <= 0:
@@ -113,8 +113,8 @@ class BatchPacker:
                     samples, slots, position = next(batches), [], 0
                     continue
                 target = _samples(position, count, self._framing)
-                samples[target] = segment.samples[_samples(first, count, self._framing)]
-                slots.append(Slot(segment, first, count, position))
+                samples[target] = block.samples[_samples(first, count, self._framing)]
+                slots.append(Slot(block, first, count, position))
                 first += count
                 position += count + self._framing.n_seam_frames
         if slots:
@@ -215,11 +215,11 @@ def _rounded_up(n_frames: int) -> int:
 
 
 def run_batches(
-    segments: Iterable[Segment | None], framing: Framing, n_frames: int, engine: Engine
+    blocks: Iterable[ChannelBlock | None], framing: Framing, n_frames: int, engine: Engine
 ) -> None:
-    """Compute every segment into its ``results`` and call its ``computed``.
+    """Compute every block into its ``results`` and call its ``computed``.
 
-    A ``None`` among the segments means that the next one will take a while: all earlier ones are
+    A ``None`` among the blocks means that the next one will take a while: all earlier ones are
     computed first. ``n_frames`` is the size of the engine's batches.
     """
     pending: deque[tuple[int, list[Slot], Future[tuple[FeatureArray, float]]]] = deque()
@@ -243,9 +243,9 @@ def run_batches(
             try:
                 computed = engine.recompute(samples, slot.count)
             except Exception as error:
-                if slot.segment.failed is None:
+                if slot.block.failed is None:
                     raise
-                slot.segment.failed(error)
+                slot.block.failed(error)
             else:
                 slot.store(*computed)
 
@@ -254,7 +254,7 @@ def run_batches(
             deliver(len(engine.batches) - 1)
             yield batch
 
-    for slots in BatchPacker(framing, n_frames).pack(segments, free_batches()):
+    for slots in BatchPacker(framing, n_frames).pack(blocks, free_batches()):
         if slots:
             number = next(numbers)
             pending.append((number, slots, engine.submit(number, slots[-1].end)))

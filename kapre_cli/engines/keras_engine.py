@@ -46,7 +46,7 @@ class KerasEngine(Engine):
 
     @property
     def n_traces(self) -> int:
-        """Number of times the layer has been traced: once, for segments of any length."""
+        """Number of times the layer has been traced: once, for blocks of any length."""
         return int(self._compiled.experimental_get_tracing_count())
 
     def _compute(self, samples: Samples, features: FeatureArray) -> None:

@@ -24,14 +24,16 @@ def final_array(
     entries: Sequence[BlockEntry],
     config: LayerConfig,
     dtype: str,
+    reference: float | None = None,
 ) -> ArrayChunks:
     """Return the array of some blocks; raise FeatureError if ``dtype`` is too small.
 
-    ``read`` returns the values of a block: linear, in float32.
+    ``read`` returns the values of a block: linear, in float32. ``reference`` is the value at 0 dB
+    if that is not the largest value of these blocks.
     """
     stored = np.dtype(dtype).newbyteorder("<")
     peak = max(entry.peak for entry in entries)
-    finish = config.finish(peak)
+    finish = config.finish(peak if reference is None else reference)
     highest = _LARGEST[dtype]
     if finish.apply is None and peak > highest:
         cause = f"its largest value, {peak:g}, does not fit {dtype} (at most {highest:g}); take "

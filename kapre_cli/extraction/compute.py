@@ -11,7 +11,7 @@ from threading import Lock
 import numpy as np
 
 from kapre_cli.engines import batches
-from kapre_cli.engines.batches import Engine, NumpyEngine, Segment, batch_frames
+from kapre_cli.engines.batches import ChannelBlock, Engine, NumpyEngine, batch_frames
 from kapre_cli.errors import FeatureError, MissingKerasError, OutputError, input_error
 from kapre_cli.extraction.decode import ActiveInput, Block, DecodeAhead, EndOfInput, Item, decoded
 from kapre_cli.extraction.tasks import (
@@ -23,6 +23,7 @@ from kapre_cli.extraction.tasks import (
     Task,
     TaskSettings,
 )
+from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.osutil import Resource
 from kapre_cli.resume.journal import SECONDS_AT_RISK, Journal, MemoryJournal, peak_of
 from kapre_cli.settings import ExtractionSettings, LayerConfig, resolved_engine
@@ -115,7 +116,9 @@ def compute_tasks(tasks: Iterable[Task | None], common: TaskSettings, outbox: Ou
             engine_for(settings.layer, settings.engine, n_frames, common.n_threads) as engine,
             DecodeAhead(_items(tasks, settings, outbox)) as items,
         ):
-            batches.run_batches(stage.segments(items), settings.layer.framing, n_frames, engine)
+            batches.run_batches(
+                stage.channel_blocks(items), settings.layer.framing, n_frames, engine
+            )
     finally:
         outbox.send()  # also of a run that is interrupted in this process
 
@@ -142,48 +145,53 @@ def _items(
             yield None
             continue
         journal = outbox.journal_of(task)
-        for one in task.inputs:
-            yield from decoded(one, settings, journal)
+        for inputs in task.groups():
+            yield from decoded(inputs, settings, journal)
 
 
 class ComputeStage:
-    """Turns decoded items into segments, and computed blocks into journal entries."""
+    """Turns decoded items into channel blocks, and computed blocks into journal entries."""
 
     def __init__(self, settings: ExtractionSettings, outbox: Outbox) -> None:
         self._settings = settings
         self._config = settings.layer
         self._outbox = outbox
 
-    def segments(self, items: Iterable[Item | None]) -> Iterator[Segment | None]:
-        """Yield segments to compute; ``None`` where the next one may take a while."""
+    def channel_blocks(self, items: Iterable[Item | None]) -> Iterator[ChannelBlock | None]:
+        """Yield channel blocks to compute; ``None`` where the next one may take a while."""
         for item in items:
             if item is None:
                 yield None
                 self._outbox.send()
             elif isinstance(item, Block):
-                yield from self._segments_of(item)
+                yield from self._by_channel(item)
             elif isinstance(item, EndOfInput):
                 self._ended(item)
             else:
                 self._outbox.add(Started(item.number))
 
-    def _segments_of(self, block: Block) -> Iterator[Segment]:
+    def _by_channel(self, block: Block) -> Iterator[ChannelBlock]:
         active = block.input
         if active.has_failed:
             return
         n_features, failed = self._config.n_features, partial(self._fail, active)
         try:
-            segments = block.segments(n_features, self._append, failed)
+            blocks = block.by_channel(n_features, self._append, failed)
         except MemoryError as error:
             self._fail(active, error)
         else:
-            yield from segments
+            yield from blocks
 
-    def _fail(self, active: ActiveInput, reason: Exception) -> None:
-        if not active.has_failed:
-            active.has_failed = True
-            failed = Failed(active.number, input_error(reason), active.metadata)
-            self._outbox.ended(active.journal, failed)
+    def _fail(self, active: ActiveInput, reason: Exception, n_alike: int = 1) -> None:
+        if active.has_failed:
+            return
+        active.has_failed = True
+        if active.segments:  # of the recording, whose peak cannot be known
+            for index, segment in enumerate(active.segments):
+                self._fail(segment, reason, 0 if index else len(active.segments))
+            return
+        failed = Failed(active.number, input_error(reason), active.metadata, n_alike)
+        self._outbox.ended(active.journal, failed)
 
     def _append(self, block: Block) -> None:
         """Append a computed block to the journal."""
@@ -195,9 +203,13 @@ class ComputeStage:
         except (FeatureError, MemoryError) as error:
             self._fail(active, error)
             return
-        metadata = active.required_metadata
         active.n_pending -= 1
-        is_last = active.is_read and active.n_pending == 0
+        if active.segments:
+            active.peak = max(active.peak, block.peak)
+            self._finish_complete(active.segments)
+            return
+        is_last = active.is_complete
+        metadata = self._metadata(active)
         first, key, ended = block.first_frame, active.source.key, metadata if is_last else None
         entry = active.journal.block(key, active.state, first, block.results, ended, block.peak)
         active.entries.append(entry)
@@ -226,15 +238,28 @@ class ComputeStage:
         """Fail an input, or finish it if all of it has been computed."""
         active = end.input
         if end.failure is not None:
-            self._fail(active, end.failure)
+            self._fail(active, end.failure, end.n_alike)
             return
         active.is_read = True
-        if active.n_pending == 0 and not active.has_failed:
-            active.journal.done(active.source.key, active.state, active.required_metadata)
-            self._finish(active)
+        self._finish_complete([active])
+
+    def _finish_complete(self, actives: Iterable[ActiveInput]) -> None:
+        """Finish the inputs of which all has been computed."""
+        for active in actives:
+            if active.is_complete and not active.has_failed:
+                metadata = self._metadata(active)
+                active.journal.done(active.source.key, active.state, metadata)
+                self._finish(active)
+
+    def _metadata(self, active: ActiveInput) -> InputMetadata:
+        """Return an input's metadata, with the reference of its recording once that is known."""
+        metadata = active.required_metadata
+        if active.recording is None or not active.is_complete:
+            return metadata
+        return metadata.with_reference(self._config.finish(active.recording.peak).reference)
 
     def _finish(self, active: ActiveInput) -> None:
-        number, metadata, entries = active.number, active.required_metadata, tuple(active.entries)
+        number, metadata, entries = active.number, self._metadata(active), tuple(active.entries)
         finished = Finished(
             number, metadata, active.state, entries, active.reused, active.work_seconds
         )

@@ -151,8 +151,10 @@ class Coordinator:
             n_frames = sum(entry.shape[1] for entry in job.entries.values())
             seconds = n_frames * self._config.framing.n_hop / self._settings.audio.sr
             self._emit(events.InputResumed(job.source.key, seconds))
+        before = self._pending[-1].source if self._pending else None
+        if not job.source.is_beside(before):  # else its bytes are read for that one, too
+            job.n_bytes = job.source.size
         self._pending.append(job)
-        job.n_bytes = job.source.size
         self._n_pending_bytes += job.n_bytes
 
     # Tasks
@@ -177,7 +179,8 @@ class Coordinator:
     def _next_inputs(self) -> list[TaskInput]:
         """Return the next task's inputs; none while they are too far ahead of the sink."""
         if self._retries:
-            return [self._task_input(self._retries.popleft(), is_retry=True)]
+            retries = _of_one_file(self._retries)
+            return [self._task_input(job, is_retry=True) for job in retries]
         if self._ahead_bytes >= self._sink.ahead_bytes:
             return []
         n_ahead = len(self.queue) - len(self._pending)
@@ -188,9 +191,9 @@ class Coordinator:
         inputs: list[TaskInput] = []
         n_bytes = 0
         while self._pending and len(inputs) < most and n_bytes < most_bytes:
-            job = self._pending.popleft()
-            n_bytes += job.n_bytes
-            inputs.append(self._task_input(job))
+            for job in _of_one_file(self._pending):
+                n_bytes += job.n_bytes
+                inputs.append(self._task_input(job))
         self._n_pending_bytes -= n_bytes
         return inputs
 
@@ -230,7 +233,7 @@ class Coordinator:
             self._finished(self._running.pop(message.number), message)
         elif isinstance(message, Failed):
             job = self._running.pop(message.number)
-            job.metadata = message.metadata
+            job.metadata, job.n_alike = message.metadata, message.n_alike
             self._failed(job, message.reason)
         elif isinstance(message, WorkerLost):
             self._worker_lost(message)
@@ -263,7 +266,8 @@ class Coordinator:
         job.has_failed, job.was_tried = True, True
         self._emit(events.InputEnded(job.source.key))
         if self._sink.reports_at_once:
-            self._result.failed(job.source.path, reason, job.result(self._config))
+            properties = job.result(self._config)
+            self._result.failed(job.source.path, reason, properties, job.n_alike)
         else:
             job.failure = reason
 
@@ -321,6 +325,15 @@ class _WorkerTracebackError(Exception):
 
     def __str__(self) -> str:
         return f"\n{self.args[0]}"
+
+
+def _of_one_file(jobs: deque[Job]) -> Iterator[Job]:
+    """Remove and yield the first job, and those after it that are segments of its recording."""
+    job = jobs.popleft()
+    yield job
+    while jobs and jobs[0].source.is_beside(job.source):
+        job = jobs.popleft()
+        yield job
 
 
 def _n_bytes(job: Job) -> int:

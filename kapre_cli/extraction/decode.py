@@ -6,8 +6,10 @@ A preview reads headers only.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +18,8 @@ from kapre_cli.audio import read_header
 from kapre_cli.audio.memory import SampleArray
 from kapre_cli.audio.reader import AudioReader, n_chosen_channels
 from kapre_cli.audio.samples import Samples
-from kapre_cli.engines.batches import Segment
-from kapre_cli.errors import FeatureError, OutputError, input_error
+from kapre_cli.engines.batches import ChannelBlock
+from kapre_cli.errors import AudioReadError, FeatureError, OutputError, input_error
 from kapre_cli.extraction.tasks import (
     OpenedInput,
     Preview,
@@ -28,17 +30,18 @@ from kapre_cli.extraction.tasks import (
 )
 from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.framing import Framing
-from kapre_cli.inputs import Source
+from kapre_cli.inputs import Source, seconds_text
 from kapre_cli.osutil import Resource
-from kapre_cli.resume.journal import BlockEntry, Journal, MemoryJournal, input_state
+from kapre_cli.resume.journal import BlockEntry, Journal, MemoryJournal, content_of, identity
 from kapre_cli.settings import ExtractionSettings, LayerConfig
 from kapre_cli.settings.checks import within_int64
-from kapre_cli.text import Argument, Text, counted
+from kapre_cli.text import Argument, Text, counted, length
 
 AHEAD_VALUES = 2**23  # samples that may wait to be computed: 32 MiB
 # So many samples or items are handed over at once: a lock for each would cost more than decoding.
 CHUNK_VALUES = 2**18
 CHUNK_ITEMS = 128
+_BEYOND_SECONDS = 0.001  # that a segment may end after its recording
 SECONDS_TO_END = 5.0  # that a thread which waits for a disk may take to end
 
 
@@ -57,6 +60,10 @@ class ActiveInput(OpenedInput):
         is_read: Whether its file has been read and checked to the end.
         has_failed: Whether it has failed; its pending blocks are void.
         work_seconds: Seconds from opening to the last computed frame; ``None`` without one.
+        recording: All frames of the recording, of which only the peak is used: it is the reference
+            of this segment. ``None``: the reference is the input's own.
+        segments: The segments whose reference is the peak of this recording.
+        peak: The largest feature of this recording.
     """
 
     number: int
@@ -72,6 +79,15 @@ class ActiveInput(OpenedInput):
     is_read: bool = False
     has_failed: bool = False
     work_seconds: float | None = None
+    recording: "ActiveInput | None" = None
+    segments: "Sequence[ActiveInput]" = ()
+    peak: float = 0.0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether its file has been read and all that it needs is computed."""
+        is_referred = self.recording is None or self.recording.n_pending == 0
+        return self.is_read and self.n_pending == 0 and is_referred
 
 
 @dataclass(slots=True)
@@ -93,12 +109,12 @@ class Block:
     peak: float = field(init=False, default=0.0)
     n_pending: int = field(init=False)
 
-    def segments(
+    def by_channel(
         self,
         n_features: int,
         complete: Callable[["Block"], None],
         failed: Callable[[Exception], None] | None = None,
-    ) -> list[Segment]:
+    ) -> list[ChannelBlock]:
         """Return each channel's frames, of ``n_features`` features.
 
         ``complete`` is called once all frames have been computed, ``failed`` with the exception
@@ -115,87 +131,155 @@ class Block:
                 complete(self)
 
         return [
-            Segment(samples, results, computed, failed)
+            ChannelBlock(samples, results, computed, failed)
             for samples, results in zip(self.samples, self.results, strict=True)
         ]
 
 
 @dataclass(slots=True)
 class EndOfInput:
-    """The end of an input, which has been read and checked completely or has failed."""
+    """The end of an input, which has been read and checked completely or has failed.
+
+    ``n_alike`` inputs fail by this failure; it is 0 if another end counts them.
+    """
 
     input: ActiveInput
     failure: Exception | None = None
+    n_alike: int = 1
+
+
+class PlannedBlock(NamedTuple):
+    """A block that is still to be decoded.
+
+    Attributes:
+        frame: Its first frame, in the recording.
+        first_frame: The same, in the input.
+    """
+
+    frame: int
+    first_frame: int
+    n_frames: int
+    input: ActiveInput
 
 
 Item = ActiveInput | Block | EndOfInput
 
 
 def decoded(
-    one: TaskInput,
+    inputs: Sequence[TaskInput],
     settings: ExtractionSettings,
     journal: Journal | MemoryJournal,
     samples: SampleArray | None = None,
 ) -> Iterator[Item]:
-    """Yield an input, its blocks that are to be computed, and its end.
+    """Yield the inputs, their blocks that are to be computed, and their ends.
 
+    They are one input, or several segments of one recording, which is read once for all of them.
     Samples in memory have the place of its file, if there are any. An OutputError is raised; any
-    other exception fails this input alone.
+    other exception fails these inputs alone.
     """
-    active = ActiveInput(one.number, one.source, journal, time.monotonic())
+    actives = [ActiveInput(one.number, one.source, journal, time.monotonic()) for one in inputs]
     failure = None
-    yield active
+    yield from actives
     try:
-        yield from _blocks(one, active, settings, samples)
+        yield from _blocks(inputs, actives, settings, samples)
     except OutputError:
         raise
     except Exception as error:
         failure = input_error(error)
-    yield EndOfInput(active, failure)
+    for index, active in enumerate(actives):
+        yield EndOfInput(active, failure, 0 if index else len(actives))
 
 
 def _blocks(
-    one: TaskInput, active: ActiveInput, settings: ExtractionSettings, samples: SampleArray | None
-) -> Iterator[Block]:
-    source = one.source
-    audio, config = settings.audio, settings.layer
-    framing = config.framing
+    inputs: Sequence[TaskInput],
+    actives: list[ActiveInput],
+    settings: ExtractionSettings,
+    samples: SampleArray | None,
+) -> Iterator[Item]:
+    """Yield the blocks of inputs, and the ends of segments that fail by themselves.
+
+    The latter are removed from ``actives``.
+    """
+    source, audio, config = inputs[0].source, settings.audio, settings.layer
     with AudioReader(samples or source.file, audio, is_stream=source.is_stream) as reader:
-        check_frame(config, reader)
-        active.metadata = metadata = _metadata(source, reader, framing)
-        active.state = input_state(source, metadata, audio.non_finite)
-        blocks = input_blocks(metadata, config)
-        if one.state == active.state:
-            reused = {*blocks} & {*one.blocks}
-            active.reused = tuple(first for first, _ in reused)
-            active.n_reused = sum(n_frames for _, n_frames in reused)
-        active.n_pending = len(blocks) - len(active.reused)
-        for block in frame_blocks(active, reader, framing, config.n_features, active.reused):
+        recording = _metadata(source, reader, config.framing)
+        content = content_of(source, recording.source_mtime_ns)
+        remaining: list[ActiveInput] = []
+        for one, active in zip(inputs, actives, strict=True):
+            try:
+                metadata = _of_segment(one.source, recording, reader, config)
+                _open(active, one, metadata, config, identity(metadata, audio.non_finite, content))
+            except (AudioReadError, FeatureError) as error:
+                yield EndOfInput(active, error)
+            else:
+                remaining.append(active)
+        actives[:] = remaining
+        if not actives:
+            return
+        of_recording: list[ActiveInput] = []
+        if settings.reference == "recording" and source.segment is not None:
+            of_recording = [_for_peak(recording, actives, config)]
+        planned = _planned([*actives, *of_recording], config)
+        planned.sort(key=itemgetter(0))
+        for block in frame_blocks(planned, reader, config.framing):
             yield block
-            if active.has_failed:  # its features cannot be used: no need to read on
+            # Features of a failed input cannot be used: no need to read on.
+            if block.input.has_failed and all(active.has_failed for active in actives):
                 return
-        active.metadata = metadata._replace(
-            n_non_finite=reader.file.n_non_finite,
-            n_silent_channels=reader.n_silent_channels,
-            sha256=reader.file.sha256,
-        )
+        read = {"n_non_finite": reader.file.n_non_finite, "sha256": reader.file.sha256}
+        for active in actives:
+            metadata = active.required_metadata
+            n_silent = reader.n_silent_channels
+            if metadata.channel is not None:
+                n_silent = int(reader.is_silent(metadata.channel))
+            active.metadata = metadata._replace(**read, n_silent_channels=n_silent)
 
 
-def check_frame(config: LayerConfig, reader: AudioReader) -> None:
+def _open(
+    active: ActiveInput, one: TaskInput, metadata: InputMetadata, config: LayerConfig, state: int
+) -> None:
+    """Record metadata and state of an opened input, and which blocks are computed already."""
+    active.metadata, active.state = metadata, state
+    blocks = input_blocks(metadata, config)
+    if one.state == state:
+        reused = {*blocks} & {*one.blocks}
+        active.reused = tuple(first for first, _ in reused)
+        active.n_reused = sum(n_frames for _, n_frames in reused)
+    active.n_pending = len(blocks) - len(active.reused)
+
+
+def _for_peak(
+    recording: InputMetadata, actives: Sequence[ActiveInput], config: LayerConfig
+) -> ActiveInput:
+    """Return the recording of some segments, all of whose blocks are computed for its peak."""
+    check_frame(config, recording)
+    first = actives[0]
+    whole = ActiveInput(-1, first.source, first.journal, first.opened_at, recording)
+    whole.n_pending = len(input_blocks(recording, config))
+    whole.segments = tuple(actives)
+    for active in actives:
+        active.recording = whole
+        active.n_pending += len(active.reused)  # their peaks are not that of the recording
+        active.reused, active.n_reused = (), 0
+    return whole
+
+
+def check_frame(config: LayerConfig, metadata: InputMetadata) -> None:
     """Raise FeatureError for an input too short, or with too many channels."""
-    if reader.n_samples < config.framing.min_samples:
-        samples = f"it has {counted(reader.n_samples, 'sample')}"
+    if metadata.n_samples < config.framing.min_samples:
+        samples = f"it has {counted(metadata.n_samples, 'sample')}"
         cause = f"{samples}, fewer than the {config.n_dft:,} of one frame; take "
         remedy = (Argument("padding", "same"), " or a smaller ", Argument("n_dft"))
         raise FeatureError(Text(cause, *remedy))
     try:
-        config.check_frame_size(reader.n_channels)
+        config.check_frame_size(metadata.n_channels)
     except ValueError as error:
         others = ("; take ", Argument("channels"), ", ", Argument("mono", True))
         raise FeatureError(Text(error, *others, " or a smaller ", Argument("n_dft"))) from error
 
 
 def _metadata(source: Source, reader: AudioReader, framing: Framing) -> InputMetadata:
+    """Return the metadata of a recording, as far as they are known when it is opened."""
     time_start, time_step = framing.times(reader.n_samples, reader.sr)
     return InputMetadata(
         source=source.path,
@@ -212,42 +296,93 @@ def _metadata(source: Source, reader: AudioReader, framing: Framing) -> InputMet
     )
 
 
-def frame_blocks(
-    active: ActiveInput,
-    reader: AudioReader,
-    framing: Framing,
-    n_features: int,
-    reused: Container[int] = (),
-) -> Iterator[Block]:
-    """Yield the frames of an input in blocks; read the file to its end.
+def _of_segment(
+    source: Source, recording: InputMetadata, reader: AudioReader, config: LayerConfig
+) -> InputMetadata:
+    """Return the metadata of an input, given those of its recording.
 
-    ``reused`` has the first frames of blocks that are computed already and left out. SettingsError
-    is raised if the input is too short for one frame, AudioReadError if it is damaged.
+    Raise AudioReadError if the recording lacks the segment, FeatureError without a frame in it.
     """
-    length = reader.n_samples
+    segment = source.segment
+    if segment is None:
+        check_frame(config, recording)
+        return recording
+    if segment.channel is not None and segment.channel not in reader.channels:
+        n_channels = counted(reader.file.n_channels, "channel")
+        raise AudioReadError(f"{segment}: it has no channel {segment.channel}: it has {n_channels}")
+    seconds = recording.seconds
+    if segment.end > seconds + _BEYOND_SECONDS:
+        end, whole = seconds_text(segment.end), seconds_text(seconds)
+        raise AudioReadError(f"{segment}: it ends at {end} s, the recording at {whole} s")
+    metadata = recording._replace(
+        n_channels=recording.n_channels if segment.channel is None else 1,
+        start=segment.start,
+        end=segment.end,
+        channel=segment.channel,
+        label=segment.label,
+    )
+    check_frame(config, metadata)
+    _, n_time = metadata.frames(config.framing)
+    if n_time < 1:
+        apart = length(config.framing.n_hop / recording.sr)
+        cause = f"{segment}: no frame is centred in it, and frames are {apart} apart; take "
+        raise FeatureError(Text(cause, "a longer segment, or a smaller ", Argument("n_hop")))
+    time_start, _ = metadata.times(config.framing)
+    return metadata._replace(time_start=time_start)
+
+
+def _planned(actives: Iterable[ActiveInput], config: LayerConfig) -> list[PlannedBlock]:
+    """Return the blocks of some inputs that are not computed yet."""
+    planned: list[PlannedBlock] = []
+    for active in actives:
+        metadata, reused = active.required_metadata, {*active.reused}
+        offset, _ = metadata.frames(config.framing)
+        planned += [
+            PlannedBlock(offset + first, first, n_frames, active)
+            for first, n_frames in input_blocks(metadata, config)
+            if first not in reused
+        ]
+    return planned
+
+
+def frame_blocks(
+    planned: Iterable[PlannedBlock], reader: AudioReader, framing: Framing
+) -> Iterator[Block]:
+    """Yield planned blocks, in the order of their first frames; read the file to its end.
+
+    The samples between the first one of a block and the last one read are buffered. AudioReadError
+    is raised if the file is damaged.
+    """
+    n_samples = reader.n_samples
     buffer = np.empty((reader.n_channels, 0), np.float32)  # the last samples read, as far as needed
     n_read = 0
+    n_skipped_at_once = max(framing.block_values // reader.n_channels, 1)
 
     def samples(start: int, stop: int) -> Samples:
         """Return the samples of frames, zeros before the signal's start and after its end."""
         nonlocal buffer, n_read
-        first, last = max(start, 0), min(stop, length)
+        first, last = max(start, 0), min(stop, n_samples)
         buffer = buffer[:, first - (n_read - buffer.shape[1]) :]
-        while n_read < first:  # a hop longer than a frame leaves samples out
-            n_read += len(reader.read(min(first - n_read, framing.block_values)))
+        while n_read < first:  # between two segments, or where a hop is longer than a frame
+            n_read += len(reader.read(min(first - n_read, n_skipped_at_once)))
         if n_read < last:
             new = reader.read(last - n_read).T
             n_read += new.shape[1]
             buffer = np.concatenate([buffer, new], axis=1) if buffer.size else new
+        found = buffer[:, : max(last - first, 0)]
         if (first, last) == (start, stop):
-            return buffer
-        padded = np.zeros((len(buffer), stop - start), np.float32)
-        padded[:, first - start : last - start] = buffer
+            return found
+        padded = np.zeros((len(found), stop - start), np.float32)
+        padded[:, first - start : last - start] = found
         return padded
 
-    for first, count in framing.blocks(framing.n_time(length), n_features, reader.n_channels):
-        if first not in reused:
-            yield Block(active, first, count, samples(*framing.span(length, first, count)))
+    for frame, first_frame, n_frames, active in planned:
+        found = samples(*framing.span(n_samples, frame, n_frames))
+        channel = None if active is None or active.metadata is None else active.metadata.channel
+        if channel is not None:
+            index = reader.channels.index(channel)
+            found = found[index : index + 1]
+        yield Block(active, first_frame, n_frames, found)
     reader.finish()
 
 
@@ -326,22 +461,42 @@ class DecodeAhead(Resource):
 
 
 def preview_task(task: Task, settings: ExtractionSettings) -> Iterator[Previewed]:
-    """Yield a preview of each input of a task; nothing is decoded."""
-    for one in task.inputs:
-        yield Previewed(one.number, _preview(one.source, settings))
+    """Yield a preview of each input of a task; each recording is opened once."""
+    for inputs in task.groups():
+        sources = [one.source for one in inputs]
+        previewed = _previews(sources, settings, counts_samples=task.counts_samples)
+        for one, preview in zip(inputs, previewed, strict=True):
+            yield Previewed(one.number, preview)
 
 
-def _preview(source: Source, settings: ExtractionSettings) -> Preview:
-    audio = settings.audio
+def _previews(
+    sources: Sequence[Source], settings: ExtractionSettings, *, counts_samples: bool
+) -> list[Preview]:
+    """Return a preview of one input, or of segments of one recording."""
+    source, audio = sources[0], settings.audio
     try:
-        header = read_header(source.file, audio.raw_format, is_stream=source.is_stream)
-        if header.needs_decoding:
-            n_channels = n_chosen_channels(audio, header.sr, header.n_channels)
-            return Preview(None, header.sr, n_channels)
-        if not header.bytes_tell_length:
-            audio = replace(audio, allow_truncated=False)  # its header is relied on
+        if not counts_samples:
+            header = read_header(source.file, audio.raw_format, is_stream=source.is_stream)
+            if header.needs_decoding:
+                n_channels = n_chosen_channels(audio, header.sr, header.n_channels)
+                return [Preview(None, header.sr, n_channels)] * len(sources)
+            if not header.bytes_tell_length:
+                audio = replace(audio, allow_truncated=False)  # its header is relied on
         with AudioReader(source.file, audio, is_stream=source.is_stream) as reader:
-            check_frame(settings.layer, reader)
-            return Preview(None, reader.file.sr, reader.n_channels, reader.n_samples)
+            recording = _metadata(source, reader, settings.layer.framing)
+            return [_preview(one, recording, reader, settings.layer) for one in sources]
     except Exception as error:
-        return Preview(input_error(error))
+        failure, n_alike = input_error(error), [len(sources), *[0] * (len(sources) - 1)]
+        return [Preview(failure, n_alike=number) for number in n_alike]
+
+
+def _preview(
+    source: Source, recording: InputMetadata, reader: AudioReader, config: LayerConfig
+) -> Preview:
+    try:
+        metadata = _of_segment(source, recording, reader, config)
+    except (AudioReadError, FeatureError) as error:
+        return Preview(error)
+    _, n_time = metadata.frames(config.framing)
+    n_channels, n_samples = metadata.n_channels, metadata.n_samples
+    return Preview(None, metadata.source_sr, n_channels, n_samples, n_time, metadata.seconds)

@@ -78,11 +78,12 @@ def _required_bytes(
     """Return a lower bound of the bytes that inputs take, from their headers."""
     n_values = 0
     for job, one in zip(pending, previewed, strict=True):
-        if one.n_samples is not None:
+        if one.n_samples is not None and one.failure is None:
             at_most = _SAMPLES_IN_A_BYTE * job.n_bytes
             plausible = resampled_length(at_most, one.source_sr, settings.audio.sr)
             n_samples = min(one.n_samples, max(plausible, settings.layer.n_dft))
-            n_values += prod(settings.layer.shape(n_samples, one.n_channels))
+            shape = settings.layer.shape(n_samples, one.n_channels)
+            n_values += min(prod(shape), prod(one.shape(settings.layer) or shape))
     n_kept = sum(prod(entry.shape) for job in pending for entry in job.entries.values())
     n_computed = n_values // settings.layer.n_values * settings.layer.n_features
     n_bytes_journals = max(n_computed - n_kept, 0) * _JOURNAL_BYTES

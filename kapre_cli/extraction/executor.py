@@ -19,7 +19,7 @@ from kapre_cli.extraction.tasks import (
     WorkerBroken,
     WorkerLost,
 )
-from kapre_cli.inputs import Source
+from kapre_cli.inputs import Source, grouped
 from kapre_cli.osutil import Resource
 
 if TYPE_CHECKING:
@@ -77,14 +77,19 @@ def dead_worker_messages(
 ) -> list[Message]:
     """Return the messages of a dead worker's unfinished inputs.
 
-    Each is tried once more, alone, to find out which of them crashed it. A retry fails.
+    Each is tried once more, alone or with the segments of its recording, to find out which of them
+    crashed it. A retry fails.
     """
     retries = tuple(one._replace(is_retry=True) for one in inputs if not one.is_retry)
     error = AudioReadError(
         f"the worker process died twice ({how}) while it read this input: the file must be "
         "damaged in a way that crashes its decoder, or too large for the memory"
     )
-    failed = [Failed(one.number, error, None) for one in inputs if one.is_retry]
+    failed = [
+        Failed(one.number, error, None, 0 if index else len(group))
+        for group in grouped([one for one in inputs if one.is_retry], lambda one: one.source)
+        for index, one in enumerate(group)
+    ]
     return [WorkerLost(retries, worker, journal, how), *failed]
 
 
@@ -140,27 +145,36 @@ class InProcess(Executor):
             self._outbox = None
 
 
-def previews(sources: Sequence[Source], common: TaskSettings, executor: Executor) -> list[Preview]:
+def previews(
+    sources: Sequence[Source],
+    common: TaskSettings,
+    executor: Executor,
+    *,
+    counts_samples: bool = False,
+) -> list[Preview]:
     """Return a preview of each input.
 
-    Workers open the files, because opening a damaged one may crash a decoder, too.
+    Workers open the files, because opening a damaged one may crash a decoder, too. With
+    ``counts_samples`` they decode those whose headers do not state a length.
     """
     found: dict[int, Preview] = {}
     inputs = [TaskInput(number, source) for number, source in enumerate(sources)]
-    pending = deque(
-        inputs[first : first + TASK_INPUTS] for first in range(0, len(inputs), TASK_INPUTS)
-    )
+    pending = deque[list[TaskInput]]()
+    for group in grouped(inputs, lambda one: one.source):
+        if not pending or len(pending[-1]) >= TASK_INPUTS:
+            pending.append([])
+        pending[-1] += group
     errors: list[BaseException] = []
 
     def handle(message: Message) -> None:
         if isinstance(message, Previewed):
             found[message.number] = message.preview
         elif isinstance(message, Failed):
-            found[message.number] = Preview(message.reason)
+            found[message.number] = Preview(message.reason, n_alike=message.n_alike)
         elif isinstance(message, WorkerBroken):
             errors.append(message.error)
         elif isinstance(message, WorkerLost):
-            pending.extend([one] for one in message.inputs)
+            pending.extend(grouped(message.inputs, lambda one: one.source))
 
     executor.begin(common, handle, len(pending))
     while len(found) < len(inputs):
@@ -168,7 +182,7 @@ def previews(sources: Sequence[Source], common: TaskSettings, executor: Executor
             worker = executor.idle_worker(alone=pending[0][0].is_retry)
             if worker is None:
                 break
-            executor.submit(worker, Task(pending.popleft(), ""))
+            executor.submit(worker, Task(pending.popleft(), "", counts_samples))
         executor.wait()
         if errors:
             raise errors[0]

@@ -44,6 +44,7 @@ class ReusePolicy:
     versions: Mapping[str, str]
     result: RunResult
     _retained: list[Job] = field(default_factory=list, init=False)
+    _hashed: tuple[object, str] | None = field(default=None, init=False)  # the file hashed last
 
     def __post_init__(self) -> None:
         self._roots = [OutputMetadata.from_dict(root) for root in self.earlier.journal.roots]
@@ -164,17 +165,30 @@ class ReusePolicy:
         """Return the metadata of this run; ``None`` if the input has changed."""
         if self._allowed_metadata(metadata, root, source) is None:
             return None
+        place = (None, None, None) if source.segment is None else source.segment.place
+        if (metadata.start, metadata.end, metadata.channel) != place:
+            return None  # a recording that has the key of a segment now, or the other way round
         try:
             status = os.stat(source.file)
             time = 0 if source.is_stream else within_int64(status.st_mtime_ns)
             now = metadata._replace(
-                source=source.path, source_size=status.st_size, source_mtime_ns=time
+                source=source.path,
+                source_size=status.st_size,
+                source_mtime_ns=time,
+                label="" if source.segment is None else source.segment.label,
             )
             if self.settings.output.resume == "content" or not is_identified_by_mtime(source, time):
-                return now if sha256_of(source.file) == metadata.sha256 else None
+                return now if self._sha256(source, status) == metadata.sha256 else None
         except (OSError, AudioReadError):  # reading it will fail with the reason
             return None
-        return now if now == metadata else None
+        return now if now == metadata._replace(label=now.label) else None
+
+    def _sha256(self, source: Source, status: os.stat_result) -> str:
+        """Return the SHA-256 of a file; all segments of a recording ask for it."""
+        state = source.file, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+        if self._hashed is None or self._hashed[0] != state:
+            self._hashed = state, sha256_of(source.file)
+        return self._hashed[1]
 
     def _allowed_metadata(
         self, metadata: InputMetadata, root: OutputMetadata, _source: Source

@@ -201,7 +201,7 @@ def _stopped_counted(
         for job in () if result.output else jobs:
             path, properties = job.source.path, job.result(settings.layer)
             if job.failure is not None:
-                result.failed(path, job.failure, properties)
+                result.failed(path, job.failure, properties, job.n_alike)
             elif not job.has_failed:
                 result.stopped(path, error, properties, is_tried=job.was_tried)
         raise

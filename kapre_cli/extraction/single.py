@@ -27,15 +27,16 @@ def compute_one(
     journal, messages = MemoryJournal(), list[Message]()
     outbox = Outbox(TaskSettings(settings, OutputMetadata.of(settings)), messages.extend)
     n_frames = batch_frames(settings.layer, settings.batch_size)
-    items = decoded(TaskInput(0, source), settings, journal, samples)
+    items = decoded([TaskInput(0, source)], settings, journal, samples)
     with engine_for(settings.layer, settings.engine, n_frames) as engine:
-        segments = ComputeStage(settings, outbox).segments(items)
-        batches.run_batches(segments, settings.layer.framing, n_frames, engine)
+        blocks = ComputeStage(settings, outbox).channel_blocks(items)
+        batches.run_batches(blocks, settings.layer.framing, n_frames, engine)
     outbox.send()
     last = messages[-1]
     if isinstance(last, Failed):
         raise last.reason
     assert isinstance(last, Finished)  # noqa: S101 - for the type checker
     dtype = settings.output.dtype
-    array = final_array(journal.read, last.entries, settings.layer, dtype)
+    reference = last.metadata.reference
+    array = final_array(journal.read, last.entries, settings.layer, dtype, reference)
     return last.metadata.with_reference(array.reference), array

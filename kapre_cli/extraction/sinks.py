@@ -175,7 +175,8 @@ class FileSink(Sink):
             return stored_array(job.stored_in[job.source.key], self._config)
         journals, entries = self._work_dir.journals, list(job.entries.values())
         dtype = self._settings.output.dtype
-        return final_array(journals.read, entries, self._config, dtype)
+        reference = job.required_metadata.reference
+        return final_array(journals.read, entries, self._config, dtype, reference)
 
     def finish(self, jobs: Sequence[Job]) -> None:
         """Finish the output: write the rest, read it back, publish it.
@@ -287,14 +288,15 @@ class StreamSink(Sink):
             self._add(job, pause)
         properties = job.result(self._config)
         if job.failure is not None:
-            self._result.failed(job.source.path, job.failure, properties)
+            self._result.failed(job.source.path, job.failure, properties, job.n_alike)
         else:
             self._result.written(job.source.path, properties)
 
     def _add(self, job: Job, pause: Callable[[], None]) -> None:
         entries = list(job.entries.values())
         try:
-            array = final_array(self._journals.read, entries, self._config, self._dtype)
+            reference = job.required_metadata.reference
+            array = final_array(self._journals.read, entries, self._config, self._dtype, reference)
         except (OutputError, StoredDataError):
             raise
         except Exception as error:

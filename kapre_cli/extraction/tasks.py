@@ -3,7 +3,7 @@
 import pickle
 import socket
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
@@ -14,7 +14,7 @@ from kapre_cli.errors import KapreExtractError
 from kapre_cli.events import InputResult
 from kapre_cli.formats.features import Features
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
-from kapre_cli.inputs import Source
+from kapre_cli.inputs import Source, grouped
 from kapre_cli.osutil import Resource
 from kapre_cli.resume.journal import BlockEntry
 from kapre_cli.settings import ExtractionSettings, LayerConfig
@@ -63,6 +63,7 @@ class Job(OpenedInput):
         was_tried: Whether it has been opened, in this run or in one whose work is kept.
         work_seconds: Seconds from opening to the last computed frame; ``None`` without one.
         has_blocks: Whether blocks of it have been computed in this run.
+        n_alike: Inputs of its file that fail by its error; 0 if another one stands for them.
     """
 
     source: Source
@@ -79,6 +80,7 @@ class Job(OpenedInput):
     was_tried: bool = False
     work_seconds: float | None = None
     has_blocks: bool = False
+    n_alike: int = 1
 
     @property
     def has_ended(self) -> bool:
@@ -118,7 +120,7 @@ class TaskInput(NamedTuple):
         number: Its position among the inputs of the run.
         state: The state of its file that ``blocks`` belong to, see ``input_state``.
         blocks: Blocks that earlier runs have computed: first frame and number of frames.
-        is_retry: Whether a worker died before finishing it; it is then alone in its task.
+        is_retry: Whether a worker died before finishing it; its file is then alone in its task.
     """
 
     number: int
@@ -149,13 +151,22 @@ class TaskSettings:
 class Task(NamedTuple):
     """Successive inputs, to be computed by one worker.
 
+    Segments of one recording are neighbours; the recording is read once for them.
+
     Attributes:
         journal: Path of the journal that their blocks are appended to. Successive tasks may share
             one; it is empty before the first. Empty: the inputs are only previewed.
+        counts_samples: Whether a preview counts samples by decoding where the header does not
+            state their number.
     """
 
     inputs: Sequence[TaskInput]
     journal: str
+    counts_samples: bool = False
+
+    def groups(self) -> Iterator[list[TaskInput]]:
+        """Yield the inputs: segments of one recording together, others each alone."""
+        return grouped(self.inputs, lambda one: one.source)
 
 
 # Messages of workers
@@ -198,11 +209,15 @@ class Finished(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """An input has failed; without metadata if it could not be opened."""
+    """An input has failed; without metadata if it could not be opened.
+
+    ``n_alike`` inputs of its file fail by this error; it is 0 if another message counts them.
+    """
 
     number: int
     reason: KapreExtractError
     metadata: InputMetadata | None
+    n_alike: int = 1
 
 
 @dataclass(frozen=True)
@@ -213,20 +228,26 @@ class Preview:
         failure: Why it would fail, if its header shows that.
         source_sr: Its sample rate in Hz; 0 if it cannot be read.
         n_channels: Channels that the layer would see.
-        n_samples: Samples per channel that the layer would see; ``None`` if the header does not
-            state a length or cannot be read.
+        n_samples: Samples per channel of the recording that the layer would see; ``None`` if the
+            header does not state a length or cannot be read.
+        n_time: Frames of its array, likewise.
+        seconds: Seconds of audio of the recording or the segment, likewise.
+        n_alike: Segments of its file that would fail alike; 0 if another preview counts it.
     """
 
     failure: KapreExtractError | None = None
     source_sr: int = 0
     n_channels: int = 0
     n_samples: int | None = None
+    n_time: int | None = None
+    seconds: float | None = None
+    n_alike: int = 1
 
     def shape(self, layer: LayerConfig) -> tuple[int, int, int] | None:
         """Return the shape of its array; ``None`` if there is none or it is not known."""
-        if self.failure is not None or self.n_samples is None:
+        if self.failure is not None or self.n_time is None:
             return None
-        return layer.shape(self.n_samples, self.n_channels)
+        return layer.array_shape(self.n_time, self.n_channels)
 
 
 class Previewed(NamedTuple):

@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 
 from kapre_cli.errors import SettingsError, StoredDataError
 from kapre_cli.framing import Framing
+from kapre_cli.inputs import Segment
 from kapre_cli.settings import (
     DTYPES,
     ENGINES,
     LAYERS,
+    REFERENCES,
     AudioSettings,
     ExtractionSettings,
     LayerConfig,
@@ -34,7 +36,8 @@ class InputMetadata(NamedTuple):
     """The metadata of one input and its array.
 
     An input is a recording, or a segment of one: then the frames of the array are those of the
-    recording whose centres lie in the segment.
+    recording whose centres lie in the segment, from its start up to its end. A segment that ends
+    with the recording has all frames up to the last, whose centre may lie beyond.
 
     Attributes:
         source: The path that was read, as it was given or found; ``-`` for standard input.
@@ -95,6 +98,13 @@ class InputMetadata(NamedTuple):
             return self.n_samples / self.sr
         return self.end - self.start
 
+    @property
+    def segment(self) -> Segment | None:
+        """The segment of the recording that the input is; ``None``: it is all of it."""
+        if self.start is None or self.end is None:
+            return None
+        return Segment(self.start, self.end, self.label, self.channel)
+
     def frames(self, framing: Framing) -> tuple[int, int]:
         """Return the first frame of the recording that the array has, and their number.
 
@@ -102,7 +112,15 @@ class InputMetadata(NamedTuple):
         """
         if self.start is None or self.end is None:
             return 0, framing.n_time(self.n_samples)
-        return framing.frames_between(self.n_samples, self.start * self.sr, self.end * self.sr)
+        return framing.frames_in(self.n_samples, self.sr, self.start, self.end)
+
+    def times(self, framing: Framing) -> tuple[float, float]:
+        """Return ``(time_start, time_step)``, as they follow from the other metadata.
+
+        Raise ValueError if the recording is too short for a frame.
+        """
+        first, _ = self.frames(framing)
+        return framing.times(self.n_samples, self.sr, first)
 
     def shape(self, layer: LayerConfig) -> tuple[int, int, int]:
         """Return the shape of the array, in the order of the layer's axes.
@@ -189,6 +207,7 @@ class OutputMetadata:
         versions: Version of each program and library that computed the arrays.
         shard: Which part of the inputs it has; ``None``: all of them.
         dimension_scales: Whether an HDF5 file has dimension scales.
+        reference: One of ``REFERENCES``: what the 0 dB of a segment are.
     """
 
     layer: LayerConfig
@@ -199,6 +218,7 @@ class OutputMetadata:
     versions: dict[str, str]
     shard: Shard | None = None
     dimension_scales: bool = False
+    reference: str = REFERENCES[0]
 
     @classmethod
     def of(cls, settings: ExtractionSettings) -> "OutputMetadata":
@@ -213,6 +233,7 @@ class OutputMetadata:
             versions=_versions(settings.layer),
             shard=settings.shard,
             dimension_scales=output.dimension_scales,
+            reference=settings.reference,
         )
 
     @property
@@ -224,7 +245,12 @@ class OutputMetadata:
             "compression": self.compression,
             "engine": self.engine,
         }
-        return settings | {"dimension_scales": True} if self.dimension_scales else settings
+        # Outputs that do not differ in these have the bytes that they always had.
+        if self.dimension_scales:
+            settings["dimension_scales"] = True
+        if self.reference != REFERENCES[0]:
+            settings["reference"] = self.reference
+        return settings
 
     @property
     def named(self) -> dict[str, Any]:
@@ -265,6 +291,9 @@ class OutputMetadata:
                 engine=checks.choice("engine", audio.pop("engine", None), ENGINES),
                 dimension_scales=checks.boolean(
                     "dimension_scales", audio.pop("dimension_scales", False)
+                ),
+                reference=checks.choice(
+                    "reference", audio.pop("reference", REFERENCES[0]), REFERENCES
                 ),
                 audio=AudioSettings.from_dict(audio),
                 versions={str(name): str(value) for name, value in stored["versions"].items()},

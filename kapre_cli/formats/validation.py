@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from kapre_cli.errors import StoredArrayError, StoredDataError
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
-from kapre_cli.settings import LayerConfig
+from kapre_cli.settings import REFERENCES, LayerConfig
 from kapre_cli.settings.checks import INT64, MAX_CHANNELS, MAX_PATH_BYTES, MAX_SR
 from kapre_cli.settings.layers import MAX_WEIGHTS
 from kapre_cli.text import quoted
@@ -128,6 +128,8 @@ def validated_root(stored: Any) -> OutputMetadata:
         raise StoredDataError(
             f"its layer is made for {root.layer.required_sr:,} Hz, its audio is at {sr:,}"
         )
+    if root.reference != REFERENCES[0] and not root.layer.takes_decibels:
+        raise StoredDataError("its `reference` is that of decibels, which its layer does not take")
     if root.layer.image_data_format == "default":
         raise StoredDataError("its layer's `image_data_format` is not resolved")
     return root

@@ -5,9 +5,9 @@ import os
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
-from itertools import accumulate, filterfalse
+from itertools import accumulate, chain, filterfalse
 
 from kapre_cli.audio import DECODERS, audio_suffixes
 from kapre_cli.errors import UsageError
@@ -19,9 +19,10 @@ from kapre_cli.inputs.keys import (
     RejectedPath,
     Source,
     file_key,
+    grouped,
     is_too_long,
 )
-from kapre_cli.settings import Shard
+from kapre_cli.settings import ClipSettings, Shard
 from kapre_cli.text import Argument, Text, counted, quoted
 
 # Folders that systems and storage devices make for themselves, in lower case: bins, snapshots,
@@ -281,17 +282,26 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def inputs_of_shard(sources: Sequence[Source], shard: Shard) -> tuple[Sequence[Source], Shard]:
+def inputs_of_shard(
+    sources: Sequence[Source], shard: Shard, clips: ClipSettings | None = None
+) -> tuple[Sequence[Source], Shard]:
     """Return the inputs of a shard, and the shard with the digest of all inputs.
 
-    Runs that find the same inputs, of the same sizes, cut them in the same way.
+    Runs that find the same inputs, of the same sizes, cut them in the same way. All segments of a
+    recording are in one shard. ``clips`` is how the recordings will be cut, which the digest
+    covers.
     """
-    sizes = [source.size for source in sources]
+    recordings = list(grouped(sources, lambda source: source))
+    sizes = [of_one[0].size for of_one in recordings]
     selected = shard_range(sizes, shard.index, shard.of)
     digest = sha256()
-    for source, size in zip(sources, sizes, strict=True):
-        digest.update(json.dumps([source.key, size]).encode())
-    return sources[selected.start : selected.stop], replace(shard, inputs=digest.hexdigest())
+    for of_one, size in zip(recordings, sizes, strict=True):
+        for source in of_one:
+            digest.update(json.dumps([source.key, size]).encode())
+    if clips is not None:
+        digest.update(json.dumps(asdict(clips)).encode())
+    of_shard = list(chain.from_iterable(recordings[selected.start : selected.stop]))
+    return of_shard, replace(shard, inputs=digest.hexdigest())
 
 
 def shard_range(sizes: Sequence[int], index: int, of: int) -> range:

@@ -2,11 +2,11 @@
 
 import os
 import re
-from collections.abc import Collection, Container, Iterable, Iterator
+from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from kapre_cli.errors import UsageError
@@ -16,6 +16,8 @@ from kapre_cli.text import Argument, Text, quoted
 STREAM = "-"  # as an input or a list: standard input
 STREAM_KEY = "stdin"
 
+Item = TypeVar("Item")
+
 _PERCENT_CODE = re.compile("%(?=[0-9A-Fa-f]{2})")
 _ROOT_ABOVE = ("; give ", Argument("root"), " with a folder above both")
 _MAX_ID_CHARACTERS = 64
@@ -23,18 +25,94 @@ _MAX_ID_CHARACTERS = 64
 TOO_LONG = f"its name is longer than the {MAX_PATH_BYTES:,} bytes a path may have"
 
 
+class Segment(NamedTuple):
+    """A stretch of a recording that is an input of its own.
+
+    Attributes:
+        start: Where it begins, in seconds from the start of the recording, to a microsecond.
+        end: Where it ends, likewise; above ``start``.
+        label: What it is called; empty if it has no label.
+        channel: The only channel of the file that it is about, from 0; ``None``: it has the
+            channels of the run.
+        row: Where it is named, for messages, such as ``song.csv, line 7``; empty for a clip.
+    """
+
+    start: float
+    end: float
+    label: str = ""
+    channel: int | None = None
+    row: str = ""
+
+    @property
+    def place(self) -> tuple[float, float, int | None]:
+        """Bounds and channel: what distinguishes it from other segments of its recording."""
+        return self.start, self.end, self.channel
+
+    @property
+    def name(self) -> str:
+        """What follows the recording's key in the key of the segment.
+
+        >>> Segment(12.5, 14.25).name, Segment(0.0, 0.1, channel=1).name
+        ('12.5-14.25', '0-0.1 channel 1')
+        """
+        channel = "" if self.channel is None else f" channel {self.channel}"
+        return f"{seconds_text(self.start)}-{seconds_text(self.end)}{channel}"
+
+    def __str__(self) -> str:
+        stretch = f"{seconds_text(self.start)} s to {seconds_text(self.end)} s"
+        return f"{stretch} ({self.row})" if self.row else stretch
+
+
+def seconds_text(seconds: float) -> str:
+    """Return a number of seconds with up to 6 decimals.
+
+    >>> seconds_text(12.50), seconds_text(100.0), seconds_text(0.0000014)
+    ('12.5', '100', '0.000001')
+    """
+    return f"{seconds:.6f}".rstrip("0").rstrip(".")
+
+
+def recording_of(key: str, *, is_segment: bool) -> str:
+    """Return the key of the recording that an input is, or is a segment of.
+
+    >>> recording_of("site a/frogs.wav/12.5-14.25", is_segment=True)
+    'site a/frogs.wav'
+    """
+    return key.rpartition("/")[0] if is_segment else key
+
+
 class Source(NamedTuple):
     """One input: where it is read from, and its key.
 
     Attributes:
         path: The path as it was given or found; ``-`` for standard input.
-        key: A relative POSIX path without ``.`` and ``..``; see :func:`.keys.key_of`.
+        key: A relative POSIX path without ``.`` and ``..``; see :func:`.keys.key_of`. That of a
+            segment is the recording's, a slash and the segment's name.
         spooled: The file with the bytes of standard input; ``None`` for other inputs.
+        segment: The stretch of the recording that is the input; ``None``: all of it.
     """
 
     path: str
     key: str
     spooled: str | None = None
+    segment: Segment | None = None
+
+    @property
+    def amount(self) -> int:
+        """How much is to be computed, for estimates: bytes, of a segment microseconds."""
+        if self.segment is None:
+            return self.size
+        return round(1e6 * (self.segment.end - self.segment.start))
+
+    def part(self, segment: Segment) -> "Source":
+        """Return the input that is a segment of this recording."""
+        return self._replace(key=f"{self.key}/{segment.name}", segment=segment)
+
+    def is_beside(self, other: "Source | None") -> bool:
+        """Whether both are segments of one recording, which is then read once for both."""
+        if self.segment is None or other is None or other.segment is None:
+            return False
+        return self.file == other.file
 
     @property
     def is_stream(self) -> bool:
@@ -53,6 +131,18 @@ class Source(NamedTuple):
             return os.path.getsize(self.file)
         except (OSError, ValueError):  # ValueError: a NUL in the path
             return 0
+
+
+def grouped(items: Iterable[Item], source_of: Callable[[Item], Source]) -> Iterator[list[Item]]:
+    """Yield neighbours that are segments of one recording together, others each alone."""
+    group: list[Item] = []
+    for item in items:
+        if group and not source_of(item).is_beside(source_of(group[-1])):
+            yield group
+            group = []
+        group.append(item)
+    if group:
+        yield group
 
 
 def is_too_long(path: str) -> bool:

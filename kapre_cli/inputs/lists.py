@@ -107,7 +107,7 @@ class FileList(Resource):
 
     def _check_names(self, head: bytes) -> None:
         """Reject UTF-16, and NUL unless names end in it."""
-        encoding = _utf16_of(head, _MIN_BYTES if self._end == b"\0" else _MIN_LINE_BYTES)
+        encoding = utf16_of(head, _MIN_BYTES if self._end == b"\0" else _MIN_LINE_BYTES)
         first = next(filter(None, head.split(self._end)), b"")
         if encoding is not None and not os.path.lexists(first):
             raise UsageError(
@@ -151,7 +151,7 @@ class FileList(Resource):
         os.close(self.descriptor)
 
 
-def _utf16_of(head: bytes, n_min: int) -> str | None:
+def utf16_of(head: bytes, n_min: int) -> str | None:
     """Return the UTF-16 encoding that the first bytes show; ``None`` if none.
 
     Without a byte order mark, at least ``n_min`` bytes with Latin letters show it: every other

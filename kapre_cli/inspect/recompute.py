@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from math import prod
 from pathlib import Path
@@ -25,10 +25,10 @@ from kapre_cli.extraction.executor import Executor
 from kapre_cli.extraction.run import extract
 from kapre_cli.formats.arrays import StoredArray
 from kapre_cli.formats.features import Features
-from kapre_cli.formats.metadata import OutputMetadata
+from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.formats.opening import open_features
 from kapre_cli.formats.validation import check_buildable
-from kapre_cli.inputs import Source, path_of
+from kapre_cli.inputs import Source, path_of, recording_of
 from kapre_cli.inspect import total_of
 from kapre_cli.inspect.compare import EXACT, deviation_text, difference
 from kapre_cli.outputs.locked_folders import scratch_folder
@@ -36,7 +36,7 @@ from kapre_cli.run_result import RunResult
 from kapre_cli.settings import ExtractionSettings, OutputSettings
 from kapre_cli.settings.formats import format_of
 from kapre_cli.settings.layers import DECIBEL_TOLERANCE
-from kapre_cli.text import Text, quoted
+from kapre_cli.text import Text, counted, quoted
 
 # Tolerances with other versions: the guaranteed accuracy of any result.
 _FRACTION_OF_PEAK = 2e-5
@@ -65,16 +65,25 @@ def check_audio(features: Features, audio: Path) -> None:
         raise UsageError(f"there is no audio at {quoted(audio)}")
     if audio.is_dir():
         _check_folder(features, audio)
-    elif len(features) != 1:
+    elif (number := len({*_recordings(features)})) != 1:
         raise UsageError(
-            f"{quoted(audio)} is one file, {quoted(features.path)} has {len(features):,} inputs; "
+            f"{quoted(audio)} is one file, {quoted(features.path)} has {counted(number, 'input')}; "
             "name the folder that they lie in"
         )
 
 
+def _recordings(features: Features) -> Iterator[str]:
+    """Yield the key of each input's recording."""
+    is_of_segment = {}
+    with suppress(StoredDataError):  # opening that input raises it again
+        is_of_segment = {key: one.start is not None for key, one in features.metadata()}
+    for key in features:
+        yield recording_of(key, is_segment=is_of_segment.get(key, False))
+
+
 def _check_folder(features: Features, audio: Path) -> None:
     missing: list[str] = []
-    for key in features:
+    for key in dict.fromkeys(_recordings(features)):
         with suppress(UsageError):
             missing.append(path_of(key))
             if os.path.lexists(audio / missing[-1]):
@@ -133,6 +142,7 @@ class Recomputation:
     emit: Observer
     executor: Executor | None = None
     n_inputs: int = 0
+    _hashed: tuple[str, str] | None = field(default=None, init=False)  # the file hashed last
 
     def __post_init__(self) -> None:
         """Compare the versions of libraries: the same ones compute the same bits."""
@@ -165,7 +175,7 @@ class Recomputation:
         for key in keys:
             array = self.features[key]
             try:
-                source = self._source(key, array.metadata.sha256)
+                source = self._source(key, array.metadata)
             except (AudioReadError, UsageError) as error:
                 self.on_fault(key, Text(error))
                 self.emit(PhaseInputEnded(self.seconds.get(key, 0.0)))
@@ -178,22 +188,26 @@ class Recomputation:
         if chunk:
             yield chunk
 
-    def _source(self, key: str, sha256: str) -> Source:
+    def _source(self, key: str, metadata: InputMetadata) -> Source:
         """Return the source of an input; raise AudioReadError if its bytes have changed."""
-        path = os.path.join(self.audio, path_of(key)) if self.audio.is_dir() else str(self.audio)
+        segment, path = metadata.segment, str(self.audio)
+        if self.audio.is_dir():
+            recording = recording_of(key, is_segment=segment is not None)
+            path = os.path.join(self.audio, path_of(recording))
         if not os.path.lexists(path):
             raise AudioReadError(f"its source {quoted(path)} is missing")
-        try:
-            same = sha256_of(path) == sha256
-        except AudioReadError as error:
-            raise AudioReadError(Text(f"its source {quoted(path)}: ", error)) from error
-        if not same:
+        if self._hashed is None or self._hashed[0] != path:  # all segments of a recording ask
+            try:
+                self._hashed = path, sha256_of(path)
+            except AudioReadError as error:
+                raise AudioReadError(Text(f"its source {quoted(path)}: ", error)) from error
+        if self._hashed[1] != metadata.sha256:
             raise AudioReadError(f"its source {quoted(path)} has changed: its SHA-256 is another")
-        return Source(path, key)
+        return Source(path, key, segment=segment)
 
     def _check_chunk(self, chunk: Sequence[Source], path: Path) -> None:
         # Numbers replace the keys, which may be too long, or too much alike, for file names.
-        numbered = [Source(source.path, str(number)) for number, source in enumerate(chunk)]
+        numbered = [source._replace(key=str(number)) for number, source in enumerate(chunk)]
         result = RunResult(self._computing, failures=[])
         extract(numbered, self._settings(path), result, self.executor)
         self.n_inputs += result.n_written
@@ -246,4 +260,5 @@ class Recomputation:
             audio=replace(root.audio, max_samples=None),
             output=OutputSettings(path=path, format=format_of(path), dtype=root.dtype),
             engine=root.engine,
+            reference=root.reference,
         )

@@ -15,6 +15,7 @@ from kapre_cli.errors import AudioReadError, StoredDataError, UsageError
 from kapre_cli.formats.arrays import StoredArray
 from kapre_cli.formats.features import Features, unknown_key
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
+from kapre_cli.inputs import recording_of, seconds_text
 from kapre_cli.inspect import opened
 from kapre_cli.settings import (
     LAYERS,
@@ -69,6 +70,9 @@ def summary(path: Path, keys: Sequence[str] = ()) -> dict[str, Any]:
                 "highest": float(coordinate[-1]),
             },
             "n_inputs": len(known),
+            "n_recordings": len({recording_of(key, is_segment=_is_segment(m)) for key, m in known}),
+            "n_segments": sum(_is_segment(metadata) for _, metadata in known),
+            "labels": _counts(metadata.label for _, metadata in known if metadata.label),
             "seconds": sum(seconds.values()),
             "n_frames": _n_frames(config, known),  # of one channel
             "source_rates": _counts(metadata.source_sr for _, metadata in known),
@@ -147,7 +151,11 @@ def _n_frames(config: LayerConfig, known: InputsMetadata) -> int:
     )
 
 
-def _counts(values: Iterable[int]) -> list[dict[str, int]]:
+def _is_segment(metadata: InputMetadata) -> bool:
+    return metadata.start is not None
+
+
+def _counts(values: Iterable[int] | Iterable[str]) -> list[dict[str, Any]]:
     """Return how many inputs have each value, the most frequent first."""
     return [{"value": value, "n_inputs": number} for value, number in Counter(values).most_common()]
 
@@ -228,6 +236,7 @@ def recording(path: Path, text_of: Callable[[Exception], str] = str) -> dict[str
 # Text
 
 _NAMED = 3  # outliers of a kind that are named
+_FEW_LABELS = 6  # that are named
 
 _OUTLIERS = {
     "source_sr": "another sample rate than most, {usual:,} Hz",
@@ -269,10 +278,12 @@ def input_lines(one: dict[str, Any], axes: Sequence[str]) -> Iterator[str]:
     rate = f"{one['sr']:,} Hz"
     if one["source_sr"] != one["sr"]:
         rate += f", converted from {one['source_sr']:,} Hz"
+    audio = f"{length(one['n_samples'] / one['sr'])}, {counted(one['n_samples'], 'sample')}"
+    segment = {} if one["start"] is None else {"segment": _segment(one)}
     rows = {
         "array": f"{sizes}, {one['dtype']}",
-        "audio": f"{length(one['n_samples'] / one['sr'])}, "
-        f"{counted(one['n_samples'], 'sample')} at {rate}",
+        **segment,
+        "recording" if segment else "audio": f"{audio} at {rate}",
         "frames": f"at {one['first_frame']:.4f} s to {one['last_frame']:.4f} s, "
         f"every {one['time_step']:.4g} s",
     }
@@ -291,6 +302,14 @@ def input_lines(one: dict[str, Any], axes: Sequence[str]) -> Iterator[str]:
     yield from _table(rows)
 
 
+def _segment(one: dict[str, Any]) -> str:
+    """Return bounds, channel and label of a segment."""
+    text = f"{seconds_text(one['start'])} s to {seconds_text(one['end'])} s of the recording"
+    if one["channel"] is not None:
+        text += f", channel {one['channel']}"
+    return f"{text}, {quoted(one['label'])}" if one["label"] else text
+
+
 def _overview(summary: dict[str, Any]) -> dict[str, str]:
     settings = summary["settings"]
     coordinate = LAYERS[summary["layer"]["class_name"]].coordinate
@@ -301,8 +320,12 @@ def _overview(summary: dict[str, Any]) -> dict[str, str]:
         for axis in summary["axes"]
     ]
     audio = f"{length(summary['seconds'])} of audio, {counted(summary['n_frames'], 'frame')}"
+    inputs = f"{summary['n_inputs']:,}"
+    if summary["n_segments"]:
+        segments = counted(summary["n_segments"], "segment")
+        inputs += f", {segments} of {counted(summary['n_recordings'], 'recording')}"
     rows = {
-        "inputs": f"{summary['n_inputs']:,}, {audio}",
+        "inputs": f"{inputs}, {audio}",
         "arrays": f"{' x '.join(sizes)}, {settings['dtype']}",
         coordinate.plural: f"{lowest} to {highest}",
         "rates": f"computed at {settings['sr']:,} Hz",
@@ -315,6 +338,11 @@ def _overview(summary: dict[str, Any]) -> dict[str, str]:
             for one in (summary["shortest"], summary["longest"])
         )
         median = length(summary["median_seconds"])
+        if summary["labels"]:
+            n_labels = counted(len(summary["labels"]), "label")
+            named = [f"{quoted(one['value'])} of {one['n_inputs']:,}" for one in summary["labels"]]
+            more = ", ..." if len(named) > _FEW_LABELS else ""
+            rows["labels"] = f"{n_labels}: {', '.join(named[:_FEW_LABELS])}{more}"
         rows["lengths"] = f"from {shortest} to {longest}, median {median}"
     return rows
 

@@ -131,7 +131,7 @@ def _check_array(array: StoredArray, root: OutputMetadata, emit: Observer) -> No
     if array.dtype.newbyteorder("<") != np.dtype(root.dtype).newbyteorder("<"):
         raise StoredDataError(f"it is of {array.dtype.name}, the settings have {root.dtype}")
     metadata = array.metadata
-    times = root.layer.framing.times(metadata.n_samples, metadata.sr)
+    times = metadata.times(root.layer.framing)
     if times != (metadata.time_start, metadata.time_step):
         raise StoredDataError(
             f"its metadata has frames from {metadata.time_start} s on, every "

@@ -110,7 +110,9 @@ def figure_of(
     if not keys:
         cause = "no key is named" if len(features) else "it has no arrays"
         raise UsageError(f"there is nothing to draw of {quoted(features.path)}: {cause}")
-    levels = Levels(features.layer, view)
+    are_segments = all(features[key].metadata.start is not None for key in keys)
+    is_own = are_segments and features.root.reference == "segment"
+    levels = Levels(features.layer, view, is_own)
     colours = colour_map(view.cmap)
     axis = PlotAxis(features.layer, features.settings.sr)
     limits = axis.limits(view.freq)

@@ -87,11 +87,15 @@ def selection_of(array: FeatureArray, settings: AudioSettings, view: View) -> Se
     step, length = metadata.time_step, metadata.n_samples / metadata.sr
     start, end = view.time[0] or 0.0, view.time[1]
     upto = "its end" if end is None else f"{end:g} s"
+    nothing = f"it has nothing from {start:g} s to {upto}"
+    lasts = f"is {length:.6g} s long"
+    if metadata.start is not None and metadata.end is not None:
+        length = min(length, metadata.end)
+        start = max(start, metadata.start)
+        lasts = f"lasts from {metadata.start:.6g} s to {length:.6g} s"
     end = length if end is None else min(end, length)
     if start >= end:
-        raise UsageError(
-            f"{quoted(array.key)} is {length:.6g} s long: it has nothing from {start:g} s to {upto}"
-        )
+        raise UsageError(f"{quoted(array.key)} {lasts}: {nothing}")
     before = metadata.time_start - step / 2  # start of frame 0's step of time
     first = min(max(math.floor((start - before) / step), 0), n_time - 1)
     last = min(max(math.ceil((end - before) / step) - 1, first), n_time - 1)
@@ -114,6 +118,8 @@ def _channels(
             )
         return (0,), ("mono",)
     stored = settings.channels or tuple(range(n_channels))
+    if array.metadata.channel is not None:
+        stored = (array.metadata.channel,)
     names = tuple(f"channel {number}" for number in (stored if requested is None else requested))
     if requested is None:
         return tuple(range(n_channels)), names
@@ -231,10 +237,14 @@ def peaks(
 
 @dataclass(frozen=True)
 class Levels:
-    """The scale of colours; UsageError if decibels are not to be shown as such."""
+    """The scale of colours; UsageError if decibels are not to be shown as such.
+
+    ``is_of_segments``: 0 dB is the maximum of each segment, not of its recording.
+    """
 
     config: LayerConfig
     view: View
+    is_of_segments: bool = False
 
     def __post_init__(self) -> None:
         """Check that the features can be shown as requested."""
@@ -249,7 +259,10 @@ class Levels:
     @property
     def label(self) -> str:
         """The quantity and its unit, for the colour bar."""
-        return "Level (dB re maximum shown)" if self._in_decibels else self.config.values.label
+        if self._in_decibels:
+            return "Level (dB re maximum shown)"
+        label = self.config.values.label
+        return label.replace("recording's", "segment's") if self.is_of_segments else label
 
     def shown(self, image: Image) -> Image:
         """Return what is shown of the features of one recording.

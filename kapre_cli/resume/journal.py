@@ -260,8 +260,16 @@ def input_state(source: Source, metadata: InputMetadata, non_finite: str) -> int
     :class:`kapre_cli.extraction.reuse.ReusePolicy`. Raise AudioReadError if the file's bytes cannot
     be read.
     """
-    is_identified = is_identified_by_mtime(source, metadata.source_mtime_ns)
-    return identity(metadata, non_finite, "" if is_identified else sha256_of(source.file))
+    return identity(metadata, non_finite, content_of(source, metadata.source_mtime_ns))
+
+
+def content_of(source: Source, mtime_ns: int) -> str:
+    """Return the SHA-256 of an input's file if its states are not distinguished otherwise.
+
+    It is empty if path and modification time distinguish them. Raise AudioReadError if the file
+    cannot be read.
+    """
+    return "" if is_identified_by_mtime(source, mtime_ns) else sha256_of(source.file)
 
 
 def is_identified_by_mtime(source: Source, mtime_ns: int) -> bool:
@@ -277,9 +285,9 @@ def identity(metadata: InputMetadata, non_finite: str, content: str = "") -> int
     """Return a checksum of what an input's blocks depend on.
 
     It covers all that may change between runs. Metadata that is known only after all of the file is
-    read does not count. ``content`` is the SHA-256 of its bytes, where path and time do not
-    distinguish its states.
+    read does not count, nor does the label. ``content`` is the SHA-256 of its bytes, where path and
+    time do not distinguish its states.
     """
-    opened = metadata._replace(n_non_finite=0, n_silent_channels=0, sha256="", crc32=0)
+    opened = metadata._replace(n_non_finite=0, n_silent_channels=0, label="", sha256="", crc32=0)
     values = (*opened, non_finite, content) if content else (*opened, non_finite)
     return crc32(repr(values).encode(errors="surrogateescape"))

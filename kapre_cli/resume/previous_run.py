@@ -272,5 +272,6 @@ def settings_of(root: OutputMetadata) -> dict[str, Any]:
     return {
         **root.named,
         "dimension_scales": root.dimension_scales,
+        "reference": root.reference,
         "shard": None if root.shard is None else str(root.shard),
     }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from kapre_cli.errors import SettingsError
+from kapre_cli.framing import Framing
 from kapre_cli.settings import checks
 from kapre_cli.settings.checks import MAX_CHANNELS, MAX_SR, settle
 from kapre_cli.settings.formats import OutputSettings
@@ -18,6 +19,7 @@ from kapre_cli.text import Argument, Text, quoted
 NON_FINITE = ("fail", "zero", "keep")
 ENGINES = ("numpy", "keras")
 ENGINE_CHOICES = ("auto", *ENGINES)
+REFERENCES = ("segment", "recording")
 
 MAX_BATCH_SAMPLES = 2**28
 MAX_SHARDS = 10**6
@@ -223,6 +225,50 @@ def _keras_folder() -> Path:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClipSettings:
+    """How every recording is cut into clips of one length.
+
+    Attributes:
+        clip: Seconds of a clip; the last one of a recording may be shorter.
+        overlap: Seconds that a clip has in common with the next one, less than ``clip``.
+    """
+
+    clip: float
+    overlap: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check both values."""
+        settle(self, "clip", checks.real("clip", self.clip, above=0.0))
+        settle(self, "overlap", checks.real("overlap", self.overlap))
+        if self.overlap >= self.clip:
+            raise SettingsError(
+                Text(
+                    *(Argument("overlap"), " must be less than ", Argument("clip")),
+                    *(". Received: ", Argument("overlap", self.overlap)),
+                    *(", ", Argument("clip", self.clip)),
+                )
+            )
+
+    @property
+    def step(self) -> float:
+        """Seconds from the start of a clip to the start of the next."""
+        return self.clip - self.overlap
+
+    def check_framing(self, framing: Framing, sr: int) -> None:
+        """Raise SettingsError if a clip, or the step between two, is shorter than a hop."""
+        hop = framing.n_hop / sr
+        for name, seconds in (("clip", self.clip), ("overlap", self.step)):
+            if seconds < hop:
+                rule = "clips must be at least" if name == "clip" else "clips must begin at least"
+                raise SettingsError(
+                    Text(
+                        f"{rule} a hop ({1000 * hop:.4g} ms){'' if name == 'clip' else ' apart'}. ",
+                        *("Received: ", Argument(name, getattr(self, name))),
+                    )
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Shard:
     """One of the parts that a list of inputs is cut into.
 
@@ -299,6 +345,8 @@ class ExtractionSettings:
             ``"keras"`` runs the layer itself. They agree but for rounding. ``"auto"`` becomes the
             one that suits the layer.
         shard: Which part of the inputs the run takes; ``None``: all of them.
+        reference: One of ``REFERENCES``: whether 0 dB is the largest value of each segment, or of
+            its recording. Without decibels, and for whole recordings, both are the same.
     """
 
     layer: LayerConfig
@@ -308,6 +356,7 @@ class ExtractionSettings:
     jobs: int | None = None
     engine: str = "auto"
     shard: Shard | None = None
+    reference: str = "segment"
 
     def __post_init__(self) -> None:
         """Check that the parts, each of which has checked itself, agree."""
@@ -317,6 +366,14 @@ class ExtractionSettings:
                 f"Received: {self.layer.required_sr} Hz, audio at {self.audio.sr} Hz"
             )
         settle(self, "engine", resolved_engine(self.engine, self.layer))
+        checks.choice("reference", self.reference, REFERENCES)
+        if self.reference != REFERENCES[0] and not self.layer.takes_decibels:
+            raise SettingsError(
+                Text(
+                    *(Argument("reference"), " is about decibels, and the layer takes none. "),
+                    *("Received: ", Argument("reference", self.reference)),
+                )
+            )
         if self.jobs is not None:
             settle(self, "jobs", checks.integer("jobs", self.jobs, at_least=1))
         if self.batch_size is None:

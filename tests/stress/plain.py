@@ -18,8 +18,8 @@ import soundfile
 
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
-from kapre_cli.engines.batches import NumpyEngine, Segment, batch_frames, run_batches
-from kapre_cli.extraction.decode import Block, frame_blocks
+from kapre_cli.engines.batches import ChannelBlock, NumpyEngine, batch_frames, run_batches
+from kapre_cli.extraction.decode import Block, PlannedBlock, frame_blocks
 from kapre_cli.formats.metadata import InputMetadata, dumps
 from kapre_cli.inputs import discover
 from kapre_cli.layers import MelspectrogramConfig
@@ -64,7 +64,7 @@ def main() -> None:
         stop = block.first_frame + block.n_frames
         dataset[:, block.first_frame : stop] = np.ascontiguousarray(block.results.T)
 
-    def segments(features: Any) -> Iterator[Segment]:
+    def channel_blocks(features: Any) -> Iterator[ChannelBlock]:
         for source in sources:
             reader: Any = PlainReader(source.path)
             n_time = config.framing.n_time(reader.n_samples)
@@ -84,11 +84,15 @@ def main() -> None:
             )
             dataset.attrs["input"] = np.bytes_(dumps(metadata.to_dict()).encode())
             nothing: Any = None
-            for block in frame_blocks(nothing, reader, config.framing, n_mels):
-                yield from block.segments(n_mels, partial(keep, dataset))
+            planned = [
+                PlannedBlock(first, first, n_frames, nothing)
+                for first, n_frames in config.framing.blocks(n_time, n_mels, reader.n_channels)
+            ]
+            for block in frame_blocks(planned, reader, config.framing):
+                yield from block.by_channel(n_mels, partial(keep, dataset))
 
     with h5py.File(Path(output), "w") as file, NumpyEngine(config, n_frames) as engine:
-        found = segments(file.create_group("features"))
+        found = channel_blocks(file.create_group("features"))
         run_batches(found, config.framing, n_frames, engine)
 
 
