@@ -14,7 +14,7 @@ from kapre_cli.text import counted
 class BatchOrder:
     """Which windows each batch of an epoch has.
 
-    The order of an epoch follows from ``seed`` and its number, whoever asks first.
+    The order of an epoch follows from ``seed`` and the number of the epoch alone.
 
     Args:
         n_windows: How many windows there are.
