@@ -19,7 +19,7 @@ from kapre_cli.text import Argument, Text, counted, quoted
 
 _UNKNOWN, _NOT_MAPPED = -1, -2  # in the place of an offset
 _AHEAD = 64  # arrays: opening them in order takes a fraction of the time
-_MAX_OPEN = 2**10  # arrays; a compressed one takes some 40 kB
+_MAX_OPEN = 2**13  # arrays, of some kB each
 
 
 class Arrays(Protocol):
