@@ -191,10 +191,8 @@ class Hdf5Values(Values):
         """Yield all values in blocks along the time axis."""
         if prod(self.shape) <= BLOCK_VALUES and not self._is_unpacked_here:
             self._check_chunk_sizes([slice(0, size) for size in self.shape])
-            values = np.empty(self.shape, self.dtype)
-            self._open_dataset().read(
-                h5s.ALL, h5s.ALL, values
-            )  # five times as fast for small arrays
+            dataset, values = self._open_dataset(), np.empty(self.shape, self.dtype)
+            dataset.read(h5s.ALL, h5s.ALL, values)  # five times as fast for small arrays
             yield values
         else:
             yield from super().blocks(time_axis)
