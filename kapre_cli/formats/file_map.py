@@ -7,6 +7,7 @@ outputs as a whole and never truncates one.
 
 import mmap
 import os
+import sys
 from collections import OrderedDict
 from contextlib import suppress
 from threading import Lock
@@ -19,7 +20,9 @@ from kapre_cli.osutil import max_open_files, open_plain
 from kapre_cli.text import quoted
 
 _MAX_MAPS = 2**13  # Linux allows a process 65,530
-_PART_OF_OPEN_FILES = 4  # a map keeps its file open
+_PART_OF_OPEN_FILES = 4
+# A map keeps its file open, unless Python can do without.
+_OPTIONS: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
 
 
 class FileMap:
@@ -32,7 +35,7 @@ class FileMap:
     def __init__(self, descriptor: int) -> None:
         self.identity = identity_of(descriptor)
         try:
-            self._map = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+            self._map = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ, **_OPTIONS)
         except ValueError as error:  # of an empty file
             raise OSError(str(error)) from error
         # An array that is made of the map itself would not keep it from being closed.
@@ -65,7 +68,9 @@ class FileMaps:
     """The maps of the files that were read last."""
 
     def __init__(self) -> None:
-        self._at_most = min(_MAX_MAPS, max_open_files() // _PART_OF_OPEN_FILES)
+        self._at_most = _MAX_MAPS
+        if not _OPTIONS:
+            self._at_most = min(_MAX_MAPS, max_open_files() // _PART_OF_OPEN_FILES)
         self._maps: OrderedDict[str, FileMap] = OrderedDict()
         self._lock = Lock()
 

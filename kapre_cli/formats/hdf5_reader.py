@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ from kapre_cli.settings import LayerConfig
 _ROOT_JSON = ("layer", "settings", "versions", "shard")
 _ATTRIBUTES = {"format", "format_version", *_ROOT_JSON}
 _MAX_AHEAD = 2**8  # arrays
+_MAX_OPEN = 2**6  # datasets
 _PART_ROWS = 2**14
 
 _Known = tuple[DatasetHeader, np.dtype[Any], InputMetadata]
@@ -74,6 +75,7 @@ class Hdf5Features(Features):
                     self._own.add(DIMENSION_LIST)
                 self._window = FileWindow(self._file.id.get_vfd_handle())
                 self._chunks = ChunkCache()
+                self._datasets: dict[str, Any] = {}  # open ones, by key
                 self._headers = HeaderReader(self._window)
                 self._ahead: dict[int, _Known | None] = {}  # by row
                 self._n_ahead, self._last = 1, -1
@@ -125,12 +127,19 @@ class Hdf5Features(Features):
         return int(link.u) if link.type == h5l.TYPE_HARD else None
 
     def _open(self, key: str) -> Any:
+        """Return a dataset; those that were opened last stay open."""
         with self._window.lock:
-            group, name = self._located(key)
-            try:
-                return open_dataset(group, name)
-            except StoredArrayError as error:  # which has the last part of the key
-                raise StoredArrayError(key, error.reason) from error
+            found = self._datasets.pop(key, None)
+            if found is None:
+                group, name = self._located(key)
+                try:
+                    found = open_dataset(group, name)
+                except StoredArrayError as error:  # which has the last part of the key
+                    raise StoredArrayError(key, error.reason) from error
+            self._datasets[key] = found
+            if len(self._datasets) > _MAX_OPEN:
+                del self._datasets[next(iter(self._datasets))]
+            return found
 
     def _read(self, key: str) -> StoredArray:
         """Return an array as HDF5 reads it, with every check."""
@@ -141,7 +150,7 @@ class Hdf5Features(Features):
                 raise StoredArrayError(key, "has no metadata")
             metadata = within_range(InputMetadata.from_dict(validated_json(stored)), self.root)
             self._index.check(key, metadata)
-            values = Hdf5Values(key, dataset, self._window, self._chunks)
+            values = Hdf5Values(key, partial(self._open, key), self._window, self._chunks)
             array = self.array_of(key, values, metadata)
             self._learn(dataset, values, stored)
             return array
@@ -230,8 +239,9 @@ class Hdf5Features(Features):
         """Close the file."""
         if hasattr(self, "_window"):
             self._window.close()
-        if hasattr(self, "_chunks"):
+        if hasattr(self, "_datasets"):
             self._chunks.clear()
+            self._datasets.clear()
         self._file.close()
 
 
@@ -247,7 +257,7 @@ def _root_metadata(top: Any) -> dict[str, Any]:
 
 def _coordinate(top: Any, layer: LayerConfig) -> npt.NDArray[np.float64]:
     name = layer.coordinate.name
-    values = Hdf5Values(name, open_dataset(top, name))
+    values = Hdf5Values(name, partial(open_dataset, top, name))
     if values.shape != (layer.n_values,) or values.dtype.itemsize != np.float64().itemsize:
         raise StoredDataError(f"its `{name}` has shape {values.shape} of {values.dtype}")
     return values[()].astype(np.float64, copy=False)

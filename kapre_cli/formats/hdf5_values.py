@@ -5,7 +5,7 @@ packs them are unpacked here, in a quarter of the time too; HDF5 unpacks all oth
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
 from itertools import product, repeat
@@ -83,6 +83,7 @@ class ChunkCache:
 class Hdf5Values(Values):
     """The floating-point values of one dataset; raise StoredDataError for others.
 
+    ``open_dataset`` returns the dataset, opened again if need be: one that is open takes 40 kB.
     ``window`` is that of the file, if contiguous values are to be mapped; ``cache`` has the chunks
     that several reads need.
     """
@@ -90,16 +91,17 @@ class Hdf5Values(Values):
     def __init__(
         self,
         key: str,
-        dataset: Any,
+        open_dataset: Callable[[], Any],
         window: FileWindow | None = None,
         cache: ChunkCache | None = None,
     ) -> None:
+        dataset = open_dataset()
         kind = dataset.get_type()
         dtype = next((dtype for stored, dtype in _FLOATS if kind.equal(stored)), None)
         if dtype is None:
             raise StoredArrayError(key, "is not of floating-point numbers")
         self._key = key
-        self._dataset = dataset
+        self._open_dataset = open_dataset
         self._window = window
         self._cache = cache or ChunkCache(0)
         self._owner = object()  # of the chunks in the cache
@@ -107,11 +109,12 @@ class Hdf5Values(Values):
         self.shape: tuple[int, ...] = dataset.shape or ()  # None for a null dataspace
         self.offset = dataset.get_offset()
         self._small: set[tuple[int, ...]] = set()  # starts of chunks that are known to be small
+        self._places: dict[tuple[int, ...], Any] = {}  # in the file, by the start of the chunk
 
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
         box, inside = box_of(index, self.shape)
         if not self._packing:
-            return np.asarray(h5py.Dataset(self._dataset)[box][inside])
+            return np.asarray(h5py.Dataset(self._open_dataset())[box][inside])
         values = np.empty([along.stop - along.start for along in box], self.dtype)
         for start in _starts(box, self._packing[0]):
             met = tuple(map(_met, box, start, self._ends(start)))
@@ -148,7 +151,7 @@ class Hdf5Values(Values):
             if chunk is None:  # HDF5 reads it
                 box = [slice(*ends) for ends in zip(start, self._ends(start), strict=True)]
                 self._check_chunk_sizes(box)
-                chunk = np.asarray(h5py.Dataset(self._dataset)[tuple(box)])
+                chunk = np.asarray(h5py.Dataset(self._open_dataset())[tuple(box)])
             self._cache.put(self._owner, start, chunk)
         if chunk.ndim == len(within):
             return chunk[within]
@@ -188,8 +191,8 @@ class Hdf5Values(Values):
         """Yield all values in blocks along the time axis."""
         if prod(self.shape) <= BLOCK_VALUES and not self._is_unpacked_here:
             self._check_chunk_sizes([slice(0, size) for size in self.shape])
-            values = np.empty(self.shape, self.dtype)
-            self._dataset.read(h5s.ALL, h5s.ALL, values)  # five times as fast for small arrays
+            dataset, values = self._open_dataset(), np.empty(self.shape, self.dtype)
+            dataset.read(h5s.ALL, h5s.ALL, values)  # five times as fast for small arrays
             yield values
         else:
             yield from super().blocks(time_axis)
@@ -197,7 +200,7 @@ class Hdf5Values(Values):
     @property
     def raw_chunks(self) -> RawChunks | None:
         """The chunks as stored; ``None`` if the dataset has none."""
-        packing = packing_of(self._dataset)
+        packing = packing_of(self._open_dataset())
         return None if packing is None else RawChunks(packing, self._chunks)
 
     def _chunks(self) -> Iterator[tuple[tuple[int, ...], int, bytes]]:
@@ -205,7 +208,7 @@ class Hdf5Values(Values):
         for start in product(*map(range, repeat(0), self.shape, chunk)):
             self._stored(start, prod(chunk) * self.dtype.itemsize)
             with wrap_hdf5_errors(key=self._key):
-                left_out, packed = self._dataset.read_direct_chunk(start)
+                left_out, packed = self._open_dataset().read_direct_chunk(start)
             yield start, left_out, packed
 
     @cached_property
@@ -215,10 +218,11 @@ class Hdf5Values(Values):
         Raise StoredDataError if its values were not all written, for which HDF5 returns zeros, or
         if it has larger or more chunks than this program writes.
         """
-        packing = packing_of(self._dataset) or ()
+        dataset = self._open_dataset()
+        packing = packing_of(dataset) or ()
         n_values = prod(self.shape)
         n_bytes = n_values * self.dtype.itemsize
-        n_stored = self._dataset.get_storage_size()
+        n_stored = dataset.get_storage_size()
         if n_stored * (_HIGHEST_RATIO if packing else 1) < n_bytes:
             raise StoredArrayError(
                 self._key, f"declares {n_bytes:,} bytes of values and has {n_stored:,}"
@@ -271,10 +275,14 @@ class Hdf5Values(Values):
 
     def _stored(self, start: tuple[int, ...], n_bytes: int) -> Any:
         """Return what HDF5 knows of a chunk; reject one of more bytes than packing can produce."""
+        found = self._places.get(start)
+        if found is not None:
+            return found
         with wrap_hdf5_errors(key=self._key):
-            found = self._dataset.get_chunk_info_by_coord(start)
+            found = self._open_dataset().get_chunk_info_by_coord(start)
         if found.size > 2 * n_bytes + _MIN_PACKED_BYTES:
             raise StoredArrayError(self._key, f"has a chunk of {found.size:,} bytes")
+        self._places[start] = found
         return found
 
     def _packed(self, start: tuple[int, ...], stored: Any) -> bytes:
@@ -283,7 +291,7 @@ class Hdf5Values(Values):
         They are read without h5py, whose ``read_direct_chunk`` is not safe in threads.
         """
         if self._window is None:
-            return bytes(self._dataset.read_direct_chunk(start)[1])
+            return bytes(self._open_dataset().read_direct_chunk(start)[1])
         return self._window.read(stored.byte_offset, stored.size)
 
 

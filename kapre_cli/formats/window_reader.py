@@ -1,7 +1,7 @@
 """Frames of the arrays of one output, where they are mapped or as they are read."""
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -19,7 +19,7 @@ from kapre_cli.text import Argument, Text, counted, quoted
 
 _UNKNOWN, _NOT_MAPPED = -1, -2  # in the place of an offset
 _AHEAD = 64  # arrays: opening them in order takes a fraction of the time
-_MAX_OPEN = 2**10  # arrays; a compressed one takes some 40 kB
+_MAX_OPEN = 2**13  # arrays, of some kB each
 
 
 class Arrays(Protocol):
@@ -144,13 +144,39 @@ class FrameReader:
             offset = self._located(number)
         if offset == _NOT_MAPPED:
             return self._read(number, first, first + shape[self._time])
-        buffer = None if self._map is None else self._map.buffer
-        if buffer is None:
-            raise SettingsError(f"{quoted(self._arrays.path)} is closed")
         first_axis, second_axis, third_axis = self._strides
         strides = first_axis.item(number), second_axis.item(number), third_axis.item(number)
         offset += first * strides[self._time]
-        return np.ndarray(shape, self.dtype, buffer, offset, strides)
+        return np.ndarray(shape, self.dtype, self._buffer(), offset, strides)
+
+    def views(
+        self,
+        numbers: npt.NDArray[np.int64],
+        firsts: npt.NDArray[np.int64],
+        shape: tuple[int, int, int],
+    ) -> Iterator[npt.NDArray[Any]]:
+        """Yield what :meth:`view` returns of many arrays, in half the time."""
+        offsets = self._offsets[numbers]
+        for number in numbers[offsets == _UNKNOWN].tolist():
+            self._located(number)
+        offsets = self._offsets[numbers]
+        strides = [axis[numbers] for axis in self._strides]
+        places = np.where(offsets >= 0, offsets + firsts * strides[self._time], _NOT_MAPPED)
+        each = zip(*(axis.tolist() for axis in strides), strict=True)
+        buffer, dtype = self._buffer() if (offsets >= 0).any() else None, self.dtype
+        for index, (place, along) in enumerate(zip(places.tolist(), each, strict=True)):
+            if place == _NOT_MAPPED:
+                first = firsts.item(index)
+                yield self._read(numbers.item(index), first, first + shape[self._time])
+            else:
+                yield np.ndarray(shape, dtype, buffer, place, along)
+
+    def _buffer(self) -> npt.NDArray[np.uint8]:
+        """Return all bytes of the file; raise ValueError if the output is closed."""
+        buffer = None if self._map is None else self._map.buffer
+        if buffer is None:  # NumPy would make an array of anything in memory
+            raise SettingsError(f"{quoted(self._arrays.path)} is closed")
+        return buffer
 
     def _read(self, number: int, first: int, stop: int) -> npt.NDArray[Any]:
         index = [slice(None)] * len(self.axes)
@@ -165,7 +191,9 @@ class FrameReader:
     def _located(self, number: int) -> int:
         """Return where an array begins in the map of the file; look up the next ones too."""
         if self._map is None:
-            return _NOT_MAPPED
+            self._offsets[number] = _NOT_MAPPED
+        if self._offsets[number] != _UNKNOWN:
+            return self._offsets.item(number)
         self._offsets[number] = self._offset(number)
         for other in range(number + 1, min(number + _AHEAD, len(self.keys))):
             if self._offsets[other] == _UNKNOWN:

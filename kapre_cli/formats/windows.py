@@ -143,14 +143,14 @@ class Windows(Sequence[Any]):
             number = operator.index(index)
         except TypeError:
             return self._batch(self._indices(index))
-        place = self._place(number)
+        place, frame = self._place(number)
         window = np.empty(self.shape, self.dtype)
-        self._copy(*place, window)
+        self._store(self._values(place, frame), window)
         if self._scale is not None:
             _divide(window, self._scale[1])
         if self._labels is None:
             return window
-        return window, self._labels_of([place])[0]
+        return window, self._labels_of([place], [frame])[0]
 
     def __iter__(self) -> Iterator[Any]:
         return map(self.__getitem__, range(len(self)))
@@ -184,35 +184,43 @@ class Windows(Sequence[Any]):
         firsts = np.frombuffer(self._first, np.int64)
         at = np.searchsorted(firsts, indices, side="right") - 1
         frames = (indices - firsts[at]) * self._settings.n_hop
-        places = [*zip(self._numbers[at].tolist(), frames.tolist(), strict=True)]
-        windows = np.empty((len(places), *self.shape), self.dtype)
-        for (number, frame), window in zip(places, windows, strict=True):
-            self._copy(number, frame, window)
+        numbers = self._numbers[at]
+        windows = np.empty((len(indices), *self.shape), self.dtype)
+        views = self._reader.views(numbers, frames, self.shape)
+        if (self._reader.n_time[numbers] < self.n_frames).any():
+            views = map(self._values, numbers.tolist(), frames.tolist())
+        for values, window in zip(views, windows, strict=True):
+            self._store(values, window)
         if self._scale is not None:
             _divide(windows, self._scale[1])
-        return windows if self._labels is None else (windows, self._labels_of(places))
+        if self._labels is None:
+            return windows
+        return windows, self._labels_of(numbers.tolist(), frames.tolist())
 
-    def _copy(self, number: int, frame: int, target: npt.NDArray[Any]) -> None:
-        """Copy a window into an array, less the mean if it is normalized."""
+    def _values(self, number: int, frame: int) -> npt.NDArray[Any]:
+        """Return the values of a window, not to be changed; a short one is padded."""
         n_time = self._reader.n_time.item(number)
         if n_time >= self.n_frames:
-            values = self._reader.view(number, frame, self.shape)
-        else:
-            values = np.full(self.shape, self._settings.fill, self._reader.dtype)
-            index = [slice(n_time if axis == "time" else None) for axis in self.axes]
-            values[tuple(index)] = self._reader.view(number, 0, self._reader.shape(n_time))
+            return self._reader.view(number, frame, self.shape)
+        values = np.full(self.shape, self._settings.fill, self._reader.dtype)
+        index = tuple(slice(n_time if axis == "time" else None) for axis in self.axes)
+        values[index] = self._reader.view(number, 0, self._reader.shape(n_time))
+        return values
+
+    def _store(self, values: npt.NDArray[Any], target: npt.NDArray[Any]) -> None:
+        """Copy values into a window, less the mean if it is normalized."""
         if self._scale is None:
             target[...] = values
         else:
             np.subtract(values, self._scale[0], out=target, casting="same_kind")
 
-    def _labels_of(self, places: list[tuple[int, int]]) -> npt.NDArray[Any]:
+    def _labels_of(self, numbers: list[int], frames: list[int]) -> npt.NDArray[Any]:
         labels = self._labels
         assert labels is not None  # noqa: S101 - for the type checker: callers have looked
         if labels.function is None:
-            return labels.values[[number for number, _ in places]]
+            return labels.values[numbers]
         found = []
-        for number, frame in places:
+        for number, frame in zip(numbers, frames, strict=True):
             start, end = self._seconds(number, frame)
             metadata = self._reader.metadata(number)
             found.append(labels.function(self._reader.keys[number], start, end, metadata))
