@@ -97,7 +97,7 @@ INPUTS = [
         "--reference",
         type=click.Choice(REFERENCES),
         default=ExtractionSettings.reference,
-        help="Value at 0 dB of a segment or clip with --decibel. segment: its own largest value. "
+        help="Value at 0 dB of a segment or clip in decibels. segment: its own largest value. "
         "recording: that of its recording.",
     ),
     _input_option(
