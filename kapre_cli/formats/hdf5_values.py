@@ -119,7 +119,15 @@ class Hdf5Values(Values):
         for start in _starts(box, self._packing[0]):
             met = tuple(map(_met, box, start, self._ends(start)))
             target = tuple(map(_moved, met, (along.start for along in box)))
-            values[target] = self._part(start, tuple(map(_moved, met, start)))
+            # A chunk of which all is used now is hardly used again soon.
+            is_kept = any(
+                along.stop - along.start < min(end, size) - first
+                for along, first, end, size in zip(
+                    met, start, self._ends(start), self.shape, strict=True
+                )
+            )
+            within = tuple(map(_moved, met, start))
+            values[target] = self._part(start, within, is_kept=is_kept)
         return np.asarray(values[inside])
 
     def mapped(self) -> npt.NDArray[Any] | None:
@@ -143,8 +151,10 @@ class Hdf5Values(Values):
             and [(code, *values[:1]) for code, _, values in filters[:-1]] in ([], [shuffle])
         )
 
-    def _part(self, start: tuple[int, ...], within: tuple[slice, ...]) -> npt.NDArray[Any]:
-        """Return the values in a part of a chunk."""
+    def _part(
+        self, start: tuple[int, ...], within: tuple[slice, ...], *, is_kept: bool
+    ) -> npt.NDArray[Any]:
+        """Return the values in a part of a chunk, which may be kept in the cache."""
         chunk = self._cache.get(self._owner, start)
         if chunk is None:
             chunk = self._unpacked(start) if self._is_unpacked_here else None
@@ -152,7 +162,8 @@ class Hdf5Values(Values):
                 box = [slice(*ends) for ends in zip(start, self._ends(start), strict=True)]
                 self._check_chunk_sizes(box)
                 chunk = np.asarray(h5py.Dataset(self._open_dataset())[tuple(box)])
-            self._cache.put(self._owner, start, chunk)
+            if is_kept:
+                self._cache.put(self._owner, start, chunk)
         if chunk.ndim == len(within):
             return chunk[within]
         # Shuffled: the first bytes of all values, the second bytes of all, and so on.
