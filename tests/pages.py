@@ -22,7 +22,12 @@ DOCS = tuple(
     if "_build" not in page.relative_to(ROOT).parts
 )
 PAGES = (*sorted(ROOT.glob("*.md")), *DOCS)
-SHOWN_FILES = ("sample_audio", "sample_audio_other_rates", "docs", "examples")  # what the blocks read
+SHOWN_FILES = (
+    "sample_audio",
+    "sample_audio_other_rates",
+    "docs",
+    "examples",
+)  # what the blocks read
 
 LIMIT = 300  # seconds: no block takes a tenth of it
 OTHER_PROGRAMS = ("ffmpeg", "flac", "sox")  # that a reader may not have

@@ -17,6 +17,7 @@ from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.formats.moments import ALL_BUT_FEATURES, FloatArray, Moments, axis_numbers
 from kapre_cli.formats.window_labels import Labels, LabelSource
 from kapre_cli.formats.window_reader import Arrays, FrameReader
+from kapre_cli.inputs import recording_of
 from kapre_cli.settings import checks
 from kapre_cli.text import counted
 
@@ -282,9 +283,8 @@ class Windows(Sequence[Any]):
         return self._part(self._numbers[is_first]), self._part(self._numbers[~is_first])
 
     def _group(self, number: int, by: str) -> str:
-        key = self._reader.keys[number]
-        if self._reader.is_segment[number]:
-            key = key.rpartition("/")[0]
+        is_segment = bool(self._reader.is_segment[number])
+        key = recording_of(self._reader.keys[number], is_segment=is_segment)
         if by == "recording":
             return key
         folder, slash, _ = key.partition("/")
