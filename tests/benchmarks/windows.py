@@ -13,8 +13,9 @@ one window:
 - ``windows[i]`` is one window, ``batch`` is one of 64 that are read at once.
 
 The second table has batches of 64 a second, of the recordings of two seconds: of a loop over h5py
-that stacks slices, and of the data sets for Keras and PyTorch with 0 to 2 workers. All files are in
-the page cache; an epoch is read before anything is timed. Medians of some rounds in turns.
+that stacks slices, and of the data sets for Keras and PyTorch without workers and with two. All
+files are in the page cache; an epoch is read before anything is timed. Medians of some rounds in
+turns.
 """
 
 import argparse
@@ -184,27 +185,22 @@ def _epochs(path: Path, windows: Windows) -> Iterator[tuple[str, Callable[[], An
 
 
 def _keras_epochs(windows: Windows) -> Iterator[tuple[str, Callable[[], Any]]]:
-    from keras.src.trainers.data_adapters.py_dataset_adapter import OrderedEnqueuer
+    from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
 
-    for workers, processes in ((0, False), (1, False), (2, False), (2, True)):
+    for workers, processes in ((1, False), (2, False), (2, True)):
         dataset = windows.as_keras(
             BATCH, shuffle=True, workers=workers, use_multiprocessing=processes
         )
 
-        def epoch(
-            dataset: Any = dataset, workers: int = workers, processes: Any = processes
-        ) -> Any:
-            if not workers:
-                yield from (dataset[number] for number in range(len(dataset)))
-                return
-            enqueuer = OrderedEnqueuer(dataset, workers, use_multiprocessing=processes)
-            enqueuer.start()
-            batches = enqueuer.get()
-            yield from (next(batches) for _ in range(len(dataset)))
-            enqueuer.stop()
+        def epoch(adapter: Any = PyDatasetAdapter(dataset)) -> Iterator[Any]:  # noqa: B008
+            adapter.on_epoch_begin()
+            yield from adapter.get_numpy_iterator()
+            adapter.on_epoch_end()
 
-        kind = "processes" if processes else "threads"
-        yield f"Keras, {workers} {kind if workers else 'workers'}", epoch
+        kind = (
+            "this thread" if workers == 1 else f"{workers} processes" if processes else "2 threads"
+        )
+        yield f"Keras, {kind}", epoch
 
 
 def _torch_epochs(windows: Windows) -> Iterator[tuple[str, Callable[[], Any]]]:
