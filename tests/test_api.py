@@ -166,6 +166,12 @@ def test_invalid_arguments_are_named_before_any_work(
     assert sorted(os.listdir(tmp_path)) == ["audio"]
 
 
+@pytest.mark.parametrize("given", [{"output": "-"}, {"output": "x", "format": "npy-stream"}])
+def test_an_extraction_has_a_name(given: dict[str, Any], audio: Path) -> None:
+    with pytest.raises((UsageError, SettingsError), match=r"iter_features|standard output"):
+        kx.extract(audio, layer=MEL, **given)
+
+
 def test_no_inputs_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no inputs"):
         kx.extract([], tmp_path / "x.h5", MEL)
@@ -423,6 +429,17 @@ def test_samples_need_a_rate_and_frames() -> None:
         kx.compute(np.zeros(1000), kx.SpectrogramConfig())
     with pytest.raises(FeatureError, match="fewer than the 512"):
         kx.compute(np.zeros(100), kx.SpectrogramConfig(padding="valid"), sr=SR)
+
+
+def test_an_error_of_one_recording_names_it(audio: Path) -> None:
+    spoil(audio / "b.flac")
+    for call in (lambda path: kx.compute(path, MEL), kx.spectrogram, kx.melspectrogram):
+        with pytest.raises(AudioReadError, match=r"b\.flac': damaged or truncated"):
+            call(audio / "b.flac")
+        with pytest.raises(AudioReadError, match=r"none\.wav': cannot be opened"):
+            call(audio / "none.wav")
+    with pytest.raises(FeatureError, match=r"a\.wav': it has 3,000 samples, fewer than"):
+        kx.spectrogram(audio / "a.wav", n_dft=4096, padding="valid")
 
 
 def test_shorthands_are_the_layers(audio: Path) -> None:

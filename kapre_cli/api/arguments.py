@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass, fields
 from typing import Any
 
-from kapre_cli.errors import SettingsError, UsageError
+from kapre_cli.errors import KapreExtractError, SettingsError, UsageError
 from kapre_cli.formats.metadata import OutputMetadata
 from kapre_cli.inputs import Inputs, discover
 from kapre_cli.inputs.segments import (
@@ -16,6 +17,7 @@ from kapre_cli.inputs.segments import (
     recordings_of,
 )
 from kapre_cli.settings import AudioSettings, ClipSettings, LayerConfig, RawFormat
+from kapre_cli.text import Text, quoted
 
 PathLike = str | os.PathLike[str]
 
@@ -111,3 +113,10 @@ def found_inputs(
     if not found.n_inputs:
         raise UsageError("there are no inputs: name a recording or a folder")
     return found
+
+
+def named_error(path: str, error: KapreExtractError) -> KapreExtractError:
+    """Return an error of the same class whose message begins with a path."""
+    named = copy(error)
+    named.args = (Text(f"{quoted(path)}: ", error),)
+    return named

@@ -3,15 +3,14 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kapre_cli.api.arguments import Cut, PathLike, audio_arguments, given_or_of
+from kapre_cli.api.arguments import Cut, PathLike, audio_arguments, given_or_of, named_error
 from kapre_cli.api.extraction import Extraction, of_shard
 from kapre_cli.api.layers import Layer, resolved
-from kapre_cli.errors import KapreExtractError, TooManyFailuresError
+from kapre_cli.errors import KapreExtractError, TooManyFailuresError, UsageError
 from kapre_cli.event_text import log
 from kapre_cli.events import Event, InputFailed, Observer
 from kapre_cli.extraction.executor import Executor
@@ -35,7 +34,6 @@ from kapre_cli.settings import (
     resolved_layer,
 )
 from kapre_cli.settings.formats import format_of, output_path
-from kapre_cli.text import Text, quoted
 
 _COLLECT, _SKIP, _RAISE = "collect", "skip", "raise"
 
@@ -218,6 +216,11 @@ def extract(
             like, dtype=dtype, compression=compression, dimension_scales=dimension_scales
         ),
     )
+    if settings.is_stream:
+        raise UsageError(
+            "an extraction writes a file or a folder; iter_features yields the arrays, and a "
+            "folder called - is ./-"
+        )
     audio = {
         "sr": sr,
         "resample": resample,
@@ -431,11 +434,4 @@ def _first_failure_raised(result: RunResult, on_error: str) -> Iterator[None]:
         if on_error != _RAISE or not result.failures:
             raise
         first = result.failures[0]
-        raise _named(first.path, first.error) from first.error
-
-
-def _named(path: str, error: KapreExtractError) -> KapreExtractError:
-    """Return an error of the same class whose message begins with a path."""
-    named = copy(error)
-    named.args = (Text(f"{quoted(path)}: ", error),)
-    return named
+        raise named_error(first.path, first.error) from first.error

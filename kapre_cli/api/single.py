@@ -1,16 +1,17 @@
 """The features of one recording, or of samples in memory, computed in this process."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy.typing as npt
 
-from kapre_cli.api.arguments import PathLike, audio_arguments, given_or_of
+from kapre_cli.api.arguments import PathLike, audio_arguments, given_or_of, named_error
 from kapre_cli.api.layers import Layer, resolved
 from kapre_cli.audio import read_header
 from kapre_cli.audio.memory import SampleArray
-from kapre_cli.errors import SettingsError
+from kapre_cli.errors import AudioReadError, FeatureError, SettingsError
 from kapre_cli.extraction.single import compute_one
 from kapre_cli.formats.arrays import FeatureArray
 from kapre_cli.inputs import Source, file_key
@@ -88,7 +89,7 @@ def compute(  # noqa: D417 - most arguments are those of `extract`
     }
     chosen, rate = audio_arguments(like, config, audio)
     stored, running = given_or_of(like, dtype=dtype), given_or_of(like, engine=engine)
-    return _computed(recording, config, chosen, rate, stored, running)
+    return _computed(recording, lambda _sr: config, chosen, rate, stored, running)
 
 
 def spectrogram(recording: Recording, sr: int | None = None, **arguments: Any) -> FeatureArray:
@@ -144,36 +145,45 @@ def _of_class(
     name: str, recording: Recording, sr: int | None, arguments: Mapping[str, Any]
 ) -> FeatureArray:
     kind: Any = LAYERS[name]
-    if sr is None and isinstance(recording, (str, os.PathLike)):
-        sr = read_header(os.fspath(recording)).sr
-    needs_rate = kind().required_sr is not None and sr is not None
-    config = kind(**{"sr": sr} if needs_rate else {}, **arguments)
-    return _computed(recording, config, {}, sr, {}, {})
+    has_rate = "sr" in {one.name for one in fields(kind)}
+
+    def layer_at(sr: int) -> LayerConfig:
+        config: LayerConfig = kind(**{"sr": sr} if has_rate else {}, **arguments)
+        return config
+
+    return _computed(recording, layer_at, {}, sr, {}, {})
 
 
 def _computed(
     recording: Recording,
-    config: LayerConfig,
+    layer_at: Callable[[int], LayerConfig],
     audio: Mapping[str, Any],
     sr: int | None,
     stored: Mapping[str, Any],
     running: Mapping[str, Any],
 ) -> FeatureArray:
-    source, data = _IN_MEMORY, None
+    """Return the features of a file or of samples; an error of a file names it."""
+
+    def settings_at(sr: int) -> ExtractionSettings:
+        return ExtractionSettings(
+            layer=resolved_layer(layer_at(sr)),
+            audio=AudioSettings(**audio, sr=sr),
+            output=OutputSettings(path=STANDARD_OUTPUT, format=format_of("-"), **stored),
+            **running,
+        )
+
     if isinstance(recording, (str, os.PathLike)):
         path = os.fspath(recording)
         source = Source(path, file_key(path, None))
-        sr = sr or read_header(path).sr
-    else:
-        data = recording
+        try:
+            settings = settings_at(sr or read_header(path).sr)
+            metadata, array = compute_one(source, settings)
+        except (AudioReadError, FeatureError) as error:
+            raise named_error(path, error) from error
+        return FeatureArray(source.key, array.assembled(), metadata, settings.layer)
     if sr is None:
         raise SettingsError(Text("Samples in memory have no sample rate: give ", Argument("sr")))
-    settings = ExtractionSettings(
-        layer=resolved_layer(config),
-        audio=AudioSettings(**audio, sr=sr),
-        output=OutputSettings(path=STANDARD_OUTPUT, format=format_of("-"), **stored),
-        **running,
-    )
-    samples = None if data is None else SampleArray(data, settings.audio)
-    metadata, array = compute_one(source, settings, samples)
-    return FeatureArray(source.key, array.assembled(), metadata, settings.layer)
+    settings = settings_at(sr)
+    samples = SampleArray(recording, settings.audio)
+    metadata, array = compute_one(_IN_MEMORY, settings, samples)
+    return FeatureArray(_IN_MEMORY.key, array.assembled(), metadata, settings.layer)
