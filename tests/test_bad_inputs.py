@@ -18,6 +18,7 @@ import kapre_cli
 from kapre_cli.audio.reader import AudioReader
 from kapre_cli.cli import inputs as cli_inputs
 from kapre_cli.extraction import decode as decoding
+from kapre_cli.extraction import decode_ahead
 from kapre_cli.inputs import discover
 from kapre_cli.settings import AudioSettings
 from tests import flac, reference
@@ -28,7 +29,7 @@ from tests.stress.runs import SUMMARY
 OPTIONS = ("--sr", "8000", "--n-dft", "64")
 SECONDS_ALLOWED = 60
 MIB_ALLOWED = 100
-MIB_READ_AHEAD = 4 * decoding.AHEAD_VALUES / 2**20
+MIB_READ_AHEAD = 4 * decode_ahead.AHEAD_VALUES / 2**20
 RSS_PER_MIB = 2**20 if sys.platform == "darwin" else 2**10
 
 # What a terminal would act upon: control characters of both kinds, and turns of direction.

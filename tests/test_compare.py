@@ -15,8 +15,9 @@ from hypothesis.extra import numpy as arrays
 
 import kapre_cli
 from kapre_cli.cli import run
-from kapre_cli.formats.arrays import StoredArray, Values
+from kapre_cli.formats.arrays import StoredArray
 from kapre_cli.formats.metadata import InputMetadata
+from kapre_cli.formats.values import Values
 from kapre_cli.inspect.compare import Tolerance, difference, why_incomparable
 from kapre_cli.layers import SpectrogramConfig
 from tests import reference

@@ -15,17 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kapre_cli.errors import AudioReadError, FeatureError, OutputError
-from kapre_cli.extraction import decode as decoding
+from kapre_cli.extraction import decode, decode_ahead
 from kapre_cli.extraction.decode import (
     ActiveInput,
     Block,
-    DecodeAhead,
     EndOfInput,
     Item,
     PlannedBlock,
     decoded,
     frame_blocks,
 )
+from kapre_cli.extraction.decode_ahead import DecodeAhead
 from kapre_cli.extraction.tasks import TaskInput
 from kapre_cli.inputs import Source
 from kapre_cli.layers import SpectrogramConfig
@@ -113,9 +113,9 @@ def require_whole(items: list[Item], name: str, folder: Path) -> None:
 def bounded(ahead_values: int, chunk_values: int, chunk_items: int) -> Iterator[None]:
     """Let so much be decoded ahead, and handed over at once."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decoding, "AHEAD_VALUES", ahead_values)
-        patch.setattr(decoding, "CHUNK_VALUES", chunk_values)
-        patch.setattr(decoding, "CHUNK_ITEMS", chunk_items)
+        patch.setattr(decode_ahead, "AHEAD_VALUES", ahead_values)
+        patch.setattr(decode_ahead, "CHUNK_VALUES", chunk_values)
+        patch.setattr(decode_ahead, "CHUNK_ITEMS", chunk_items)
         yield
 
 
@@ -190,7 +190,7 @@ class Counter:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.n_samples = 0
-        monkeypatch.setattr(decoding, "frame_blocks", self._frame_blocks)
+        monkeypatch.setattr(decode, "frame_blocks", self._frame_blocks)
 
     def _frame_blocks(self, *arguments: Any) -> Iterator[Block]:
         for block in frame_blocks(*arguments):
@@ -246,8 +246,8 @@ def test_closing_does_not_wait_for_a_disk_that_hangs(
         answers.wait(120)
         yield from ()
 
-    monkeypatch.setattr(decoding, "frame_blocks", hanging)
-    monkeypatch.setattr(decoding, "SECONDS_TO_END", 0.2)
+    monkeypatch.setattr(decode, "frame_blocks", hanging)
+    monkeypatch.setattr(decode_ahead, "SECONDS_TO_END", 0.2)
     with DecodeAhead(items_of(folder, ["0.wav"])):
         pass
     (thread,) = decoders()
@@ -266,7 +266,7 @@ def one_raises(
         if planned[0].input.source.key == "a.flac":
             raise raised("in a thread")
 
-    monkeypatch.setattr(decoding, "frame_blocks", failing)
+    monkeypatch.setattr(decode, "frame_blocks", failing)
     return items_of(folder, ["long.wav", "a.flac", "long.flac", "0.wav", "1.wav"])
 
 

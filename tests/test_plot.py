@@ -24,8 +24,9 @@ from matplotlib.figure import Figure
 
 import kapre_cli
 from kapre_cli.errors import UsageError
-from kapre_cli.formats.arrays import StoredArray, Values
+from kapre_cli.formats.arrays import StoredArray
 from kapre_cli.formats.metadata import InputMetadata
+from kapre_cli.formats.values import Values
 from kapre_cli.layers import MelspectrogramConfig, SpectrogramConfig
 from kapre_cli.plotting import View, figure_of
 from kapre_cli.plotting.figure import colour_map, render

@@ -18,9 +18,9 @@ import kapre_cli
 from kapre_cli.errors import StoredDataError
 from kapre_cli.formats import arrays
 from kapre_cli.formats.array_chunks import ArrayCrc32
-from kapre_cli.formats.arrays import Values
 from kapre_cli.formats.hdf5_index import Hdf5Index, index_datasets
 from kapre_cli.formats.metadata import InputMetadata
+from kapre_cli.formats.values import Values
 from kapre_cli.settings import get_format
 from kapre_cli.time_frequency import Melspectrogram
 from tests import reference

@@ -12,7 +12,7 @@ from numcodecs import GZip
 
 from kapre_cli.errors import StoredArrayError, StoredDataError, wrap_os_errors
 from kapre_cli.formats.array_chunks import ArrayChunks, Chunk
-from kapre_cli.formats.arrays import StoredArray, Values
+from kapre_cli.formats.arrays import StoredArray
 from kapre_cli.formats.features import Features, unexpected_in_folder
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata, dumps
 from kapre_cli.formats.validation import (
@@ -24,6 +24,7 @@ from kapre_cli.formats.validation import (
     within,
     within_range,
 )
+from kapre_cli.formats.values import Values
 from kapre_cli.formats.writer import FeatureWriter
 from kapre_cli.osutil import open_plain, sync_file, sync_folder
 from kapre_cli.text import quoted

@@ -13,7 +13,8 @@ import numpy as np
 from kapre_cli.engines import batches
 from kapre_cli.engines.batches import ChannelBlock, Engine, NumpyEngine, batch_frames
 from kapre_cli.errors import FeatureError, MissingKerasError, OutputError, input_error
-from kapre_cli.extraction.decode import ActiveInput, Block, DecodeAhead, EndOfInput, Item, decoded
+from kapre_cli.extraction.decode import ActiveInput, Block, EndOfInput, Item, decoded
+from kapre_cli.extraction.decode_ahead import DecodeAhead
 from kapre_cli.extraction.tasks import (
     Computed,
     Failed,

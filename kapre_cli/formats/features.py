@@ -13,10 +13,11 @@ import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError
 from kapre_cli.events import Observer, PhaseInputEnded, ignore
-from kapre_cli.formats.arrays import StoredArray, Values, check_frequencies, xarray_needed
+from kapre_cli.formats.arrays import StoredArray, check_frequencies, xarray_needed
 from kapre_cli.formats.file_map import FileMap
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.formats.moments import ALL_BUT_FEATURES, FloatArray, mean_std_of
+from kapre_cli.formats.values import Values
 from kapre_cli.formats.window_labels import LabelSource
 from kapre_cli.inputs import folder_id, folders_of
 from kapre_cli.osutil import Resource

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from kapre_cli.formats.arrays import Values, box_of
 from kapre_cli.formats.file_map import FileMap
+from kapre_cli.formats.values import Values, box_of
 from kapre_cli.osutil import read_at
 
 _PREFIX = struct.Struct("<BxHII4x")  # version, number of messages, of links, bytes of the header

@@ -21,9 +21,9 @@ from zlib_ng import zlib_ng
 
 from kapre_cli.errors import StoredArrayError
 from kapre_cli.formats.array_chunks import RawChunks
-from kapre_cli.formats.arrays import BLOCK_VALUES, Values, box_of
 from kapre_cli.formats.hdf5_headers import FileWindow
 from kapre_cli.formats.hdf5_objects import MAX_CHUNK_VALUES, packing_of, wrap_hdf5_errors
+from kapre_cli.formats.values import BLOCK_VALUES, Values, box_of
 
 _FLOATS = tuple(
     (stored, stored.dtype)

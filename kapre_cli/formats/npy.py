@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from kapre_cli.errors import StoredDataError, wrap_os_errors
 from kapre_cli.formats.array_chunks import ArrayChunks, Chunk, crc32
-from kapre_cli.formats.arrays import StoredArray, Values
+from kapre_cli.formats.arrays import StoredArray
 from kapre_cli.formats.features import Features, unexpected_in_folder
 from kapre_cli.formats.file_map import FileMaps, identity_of
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata, dumps
@@ -30,6 +30,7 @@ from kapre_cli.formats.validation import (
     within,
     within_range,
 )
+from kapre_cli.formats.values import Values
 from kapre_cli.formats.writer import ByteRange, FeatureWriter
 from kapre_cli.osutil import open_plain, sync_folder
 from kapre_cli.text import quoted

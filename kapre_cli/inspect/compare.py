@@ -15,8 +15,9 @@ import numpy.typing as npt
 from kapre_cli.errors import StoredDataError
 from kapre_cli.events import Observer, PhaseInputEnded, PhaseStarted, ignore
 from kapre_cli.exit_codes import ExitCode
-from kapre_cli.formats.arrays import ChunkVisitor, StoredArray, stored_array
+from kapre_cli.formats.arrays import StoredArray, stored_array
 from kapre_cli.formats.features import Features
+from kapre_cli.formats.values import ChunkVisitor
 from kapre_cli.inspect import opened, reason_of, seconds_of, total_of
 from kapre_cli.settings import LayerConfig, checks
 from kapre_cli.text import counted, printable, quoted
