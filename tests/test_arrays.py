@@ -196,6 +196,21 @@ def test_a_replaced_npy_file_is_not_read_through_the_map_of_the_old_one(
         np.testing.assert_array_equal(features["a"][:, 3:9], new[:, 3:9])
 
 
+@pytest.mark.parametrize("name", ["folder", "x.npy"])
+def test_an_array_of_a_replaced_npy_file_is_not_that_of_the_new_one(
+    name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "new").mkdir()
+    path = output_of(name, tmp_path, a=noise(LAYERS[1], 50))
+    other = output_of(name, tmp_path / "new", a=noise(LAYERS[1], 60))
+    with kapre_cli.open_features(path) as features:
+        array = features["a"]
+        file, replacing = (one / "a.npy" if one.is_dir() else one for one in (path, other))
+        os.replace(replacing, file)
+        with pytest.raises(StoredDataError, match="its header declares"):
+            array[:, 3:9]
+
+
 def test_more_npy_files_are_read_than_may_be_open(tmp_path: Path) -> None:
     arrays = {f"{number}.wav": noise(LAYERS[0], 3, seed=number) for number in range(300)}
     path = write_output(tmp_path / "folder", arrays, LAYERS[0])
@@ -270,6 +285,21 @@ def test_a_chunk_that_is_damaged_is_an_error(tmp_path: Path) -> None:
             features["a"][:, :5]
 
 
+def test_a_chunk_without_its_checksum_is_an_error(tmp_path: Path) -> None:
+    path = output_of("gzip.h5", tmp_path, a=noise(LAYERS[1], 100))
+    with h5py.File(path, "r+") as file:
+        chunk = file["features/a"].id
+        for number in range(chunk.get_num_chunks()):
+            start = chunk.get_chunk_info(number).chunk_offset
+            _, packed = chunk.read_direct_chunk(start)
+            chunk.write_direct_chunk(start, packed[:-4])
+    with (
+        kapre_cli.open_features(path) as features,
+        pytest.raises(StoredDataError, match="'a' cannot be read"),
+    ):
+        features["a"][:, :5]
+
+
 def test_chunks_in_memory_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arrays = {str(number): noise(LAYERS[1], 100, seed=number) for number in range(20)}
     path = write_output(tmp_path / "x.h5", arrays, LAYERS[1], compression="gzip")
@@ -300,3 +330,30 @@ def test_another_process_opens_the_output_again(kind: str, tmp_path: Path) -> No
                 assert again.path.is_absolute()
                 (key,) = again
                 np.testing.assert_array_equal(again[key][:], values)
+
+
+_WHOLE = """
+import re, sys
+from pathlib import Path
+import kapre_cli
+
+def mapped():
+    return int(re.search(r"RssFile:\\s+([0-9]+)", Path("/proc/self/status").read_text())[1])
+
+with kapre_cli.open_features(sys.argv[1]) as features:
+    array = features["a"]
+    array[:, :10]
+    before = mapped()
+    array[:]
+    print(array.nbytes // 1000, mapped() - before)
+"""
+
+
+def test_pages_of_the_map_do_not_fill_the_memory_when_all_is_read(tmp_path: Path) -> None:
+    path = output_of("x.h5", tmp_path, a=noise(LAYERS[1], 600_000))
+    ended = subprocess.run(
+        [sys.executable, "-c", _WHOLE, path], capture_output=True, timeout=60, check=True
+    )
+    n_kilobytes, grown = map(int, ended.stdout.split())
+    assert n_kilobytes > 20_000
+    assert grown < n_kilobytes // 4
