@@ -437,7 +437,7 @@ def test_each_feature_has_a_mean_of_its_own(opened: Callable[..., Any]) -> None:
 def test_a_mean_far_above_the_deviation_costs_no_precision(
     dtype: str, level: float, opened: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kapre_cli.formats.arrays.BLOCK_VALUES", 2**10)
+    monkeypatch.setattr("kapre_cli.formats.values.BLOCK_VALUES", 2**10)
     layer = LAYERS[1]
     arrays = {
         str(seed): (level + 3 * noise(layer, 5000, 1, seed, "float64")).astype(dtype)
