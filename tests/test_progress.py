@@ -288,7 +288,7 @@ def test_every_stage_of_a_merge_counts_its_inputs(audio: Path) -> None:
 
 def test_long_arrays_move_by_parts(audio: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kapre_cli.framing.BLOCK_VALUES", 2**11)
-    monkeypatch.setattr("kapre_cli.formats.arrays.BLOCK_VALUES", 2**12)
+    monkeypatch.setattr("kapre_cli.formats.values.BLOCK_VALUES", 2**12)
     monkeypatch.setattr("kapre_cli.formats.hdf5_values.BLOCK_VALUES", 2**12)
     monkeypatch.setattr("kapre_cli.formats.hdf5_headers._WINDOW_BYTES", 2**12)
     monkeypatch.setattr("kapre_cli.formats.hdf5_headers._PART_BYTES", 2**14)
