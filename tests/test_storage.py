@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import kapre_cli
 from kapre_cli.errors import StoredDataError
-from kapre_cli.formats import arrays
+from kapre_cli.formats import values as formats_values
 from kapre_cli.formats.array_chunks import ArrayCrc32
 from kapre_cli.formats.hdf5_index import Hdf5Index, index_datasets
 from kapre_cli.formats.metadata import InputMetadata
@@ -344,7 +344,7 @@ class InMemory(Values):
 def test_values_of_any_format_are_read_in_blocks(
     dtype: str, time_axis: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(arrays, "BLOCK_VALUES", 24)
+    monkeypatch.setattr(formats_values, "BLOCK_VALUES", 24)
     values = np.random.default_rng(0).standard_normal((3, 7, 5)).astype(dtype)
     visited: list[int] = []
     crc = InMemory(values).crc32(time_axis, lambda block: visited.append(block.size))
