@@ -348,6 +348,13 @@ def test_one_recording_has_the_bits_of_an_output(audio: Path, tmp_path: Path) ->
                 assert found == stored.metadata._replace(source="", crc32=0)
 
 
+def test_arrays_know_the_numbers_of_their_channels(audio: Path) -> None:
+    assert kx.compute(audio / "b.flac", MEL, channels=1).channels == (1,)
+    assert kx.compute(audio / "b.flac", MEL).channels == (0, 1)
+    iterator = kx.iter_features(audio / "b.flac", MEL, channels=(1, 0))
+    assert [array.channels for _, array in iterator] == [(1, 0)]
+
+
 @settings(max_examples=60)
 @given(
     length=st.integers(1, 5000),

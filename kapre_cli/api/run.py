@@ -353,11 +353,11 @@ def _iterated(
             if settings is None:
                 result.check_failures()
                 return
-            layer = resolved_layer(settings.layer)
-            coordinate = layer.feature_positions(settings.audio.sr).values
+            layer, audio = resolved_layer(settings.layer), settings.audio
+            described = layer, layer.feature_positions(audio.sr).values, audio.channels
             sources = plan.cut(settings, result, executor).inputs.sources
             for source, metadata, values in arrays(sources, settings, result, executor):
-                yield source.key, FeatureArray(source.key, values, metadata, layer, coordinate)
+                yield source.key, FeatureArray(source.key, values, metadata, *described)
 
 
 def _planned(

@@ -13,7 +13,9 @@ from kapre_cli.audio import read_header
 from kapre_cli.audio.memory import SampleArray
 from kapre_cli.errors import AudioReadError, FeatureError, SettingsError
 from kapre_cli.extraction.single import compute_one
+from kapre_cli.formats.array_chunks import ArrayChunks
 from kapre_cli.formats.arrays import FeatureArray
+from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.inputs import Source, file_key
 from kapre_cli.settings import (
     LAYERS,
@@ -180,10 +182,17 @@ def _computed(
             metadata, array = compute_one(source, settings)
         except (AudioReadError, FeatureError) as error:
             raise named_error(path, error) from error
-        return FeatureArray(source.key, array.assembled(), metadata, settings.layer)
+        return _array(source, metadata, array, settings)
     if sr is None:
         raise SettingsError(Text("Samples in memory have no sample rate: give ", Argument("sr")))
     settings = settings_at(sr)
     samples = SampleArray(recording, settings.audio)
     metadata, array = compute_one(_IN_MEMORY, settings, samples)
-    return FeatureArray(_IN_MEMORY.key, array.assembled(), metadata, settings.layer)
+    return _array(_IN_MEMORY, metadata, array, settings)
+
+
+def _array(
+    source: Source, metadata: InputMetadata, array: ArrayChunks, settings: ExtractionSettings
+) -> FeatureArray:
+    channels = settings.audio.channels
+    return FeatureArray(source.key, array.assembled(), metadata, settings.layer, channels=channels)
