@@ -150,6 +150,7 @@ main(sys.argv[1:])
 @pytest.mark.parametrize("output", ["x.h5", "-"])
 def test_no_process_for_a_worker_is_told_of(output: str, here: Path) -> None:
     here.chmod(0o777)
+    (here / "a.wav").chmod(0o644)
     with (here / "arrays").open("wb") as arrays:
         ended = subprocess.run(
             [sys.executable, "-c", WITHOUT_PROCESSES, "spectrogram", "a.wav", "-o", output],
