@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import dataclass
+from functools import cache
 from json.encoder import encode_basestring_ascii
 from typing import Any, NamedTuple
 
@@ -304,6 +305,13 @@ class OutputMetadata:
 
 
 def _versions(layer: LayerConfig) -> dict[str, str]:
+    package = LAYERS.package_of(layer.class_name)
+    return {**_own_versions(), **({} if package is None else dict([package]))}
+
+
+@cache
+def _own_versions() -> dict[str, str]:
+    """Return the versions of program and libraries; reading them takes milliseconds."""
     from importlib.metadata import PackageNotFoundError, version  # slow to import
 
     found = {PROGRAM: __version__}
@@ -312,8 +320,7 @@ def _versions(layer: LayerConfig) -> dict[str, str]:
             found[library] = version(library)
         except PackageNotFoundError:  # tensorflow-cpu, for instance, has another name
             continue
-    package = LAYERS.package_of(layer.class_name)
-    return found if package is None else found | dict([package])
+    return found
 
 
 def dumps(value: Any) -> str:
