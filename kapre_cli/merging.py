@@ -21,6 +21,7 @@ from kapre_cli.resume.previous_run import differing, replay, settings_of
 from kapre_cli.resume.work_dir import WorkDir, signals_ignored
 from kapre_cli.run_result import RunResult
 from kapre_cli.settings import OutputSettings, Shard
+from kapre_cli.settings.formats import check_stores_weights
 from kapre_cli.text import Argument, Text, counted, quoted
 
 _NAMED = 3  # of many
@@ -270,7 +271,10 @@ def _check_nothing_lost(path: Path, parts: Sequence[_Part], *, unreadable: bool 
 
 def _root(parts: Sequence[_Part], output: OutputSettings, result: RunResult) -> OutputMetadata:
     """Return the metadata that all parts share, with the versions of all of them."""
-    root = parts[0].root
+    with parts[0].open() as features:
+        root = replace(features.root, weights=features.weights)
+    if root.weights is not None:
+        check_stores_weights(output.file_format)
     versions = _versions([part for part in parts if part.keys] or parts)
     several = [f"{name} {found}" for name, found in versions.items() if ", " in found]
     if several:

@@ -14,7 +14,13 @@ from kapre_cli.extraction.compute import engine_for
 from kapre_cli.layers import MelspectrogramConfig, SpectrogramConfig
 from kapre_cli.layers.filterbank import ROWS_MULTIPLE, BandSums, filterbank_of
 from kapre_cli.osutil import n_processors
-from kapre_cli.settings import LayerConfig
+from kapre_cli.settings import (
+    STANDARD_OUTPUT,
+    AudioSettings,
+    ExtractionSettings,
+    LayerConfig,
+    OutputSettings,
+)
 from tests import reference
 
 ENGINES: dict[str, Any] = {"numpy": NumpyEngine, "keras": KerasEngine}
@@ -242,12 +248,16 @@ def test_a_batch_that_is_partly_filled_costs_what_is_filled(
 
 
 def test_an_engine_has_as_many_threads_as_it_is_given() -> None:
-    config = SpectrogramConfig(n_dft=64)
+    def settings(engine: str) -> ExtractionSettings:
+        output = OutputSettings(path=STANDARD_OUTPUT, format="npy-stream")
+        layer, audio = SpectrogramConfig(n_dft=64), AudioSettings(sr=8000)
+        return ExtractionSettings(layer=layer, audio=audio, output=output, engine=engine)
+
     for n_threads, expected in ((None, n_processors()), (1, 1), (5, 5)):
-        with engine_for(config, "auto", 16, n_threads) as engine:
+        with engine_for(settings("auto"), 16, n_threads) as engine:
             assert isinstance(engine, NumpyEngine)
             assert engine._threads._max_workers == expected
-    with engine_for(config, "keras", 16) as other:
+    with engine_for(settings("keras"), 16) as other:
         assert isinstance(other, KerasEngine)
 
 

@@ -58,6 +58,7 @@ DOORS = {
         "formats/hdf5_target.py",
         "formats/hdf5_values.py",
         "formats/hdf5_writer.py",
+        "formats/keras_model.py",
     },
     "jax": {"layers/steps.py"},
     "keras": {

@@ -148,7 +148,8 @@ def extract(
             name without a suffix, or with a ``/`` at its end.
         layer: A :class:`~kapre_cli.Spectrogram` or :class:`~kapre_cli.Melspectrogram`; its
             configuration, which needs no Keras; the path of an output, whose layer and settings are
-            used; or that of a ``.keras`` model with one such layer, without weights.
+            used; or that of a ``.keras`` model with one such layer, or ``"MODEL.keras:NAME"``. The
+            weights of a layer that is built, or saved, are used and stored.
         sr: Sample rate of the run in Hz. ``None``: that of the layer, or else of the first input.
         resample: Convert inputs of other rates. ``None``, here and below: the setting of the output
             that ``layer`` names, or else the default of the command, ``False``.
@@ -205,7 +206,7 @@ def extract(
     6 inputs: 6 written, 0 failed (10.3 s of audio)
     """
     checks.choice("on_error", on_error, (_COLLECT, _RAISE))
-    config, like = resolved(layer)
+    config, weights, like = resolved(layer)
     name = os.fspath(output)
     settings = OutputSettings(
         path=output_path(name),
@@ -235,6 +236,7 @@ def extract(
     cut = Cut.of(segments, clip, overlap)
     given = given_or_of(like, engine=engine, reference=reference)
     running = {**cut.kept(given, reference), "jobs": jobs, "batch_size": batch_size}
+    running["weights"] = weights
     found = cut.recordings(inputs, root, hidden=hidden)
     plan = _planned(config, like, settings, audio, running, found, cut, shard)
     holds_all = settings.file_format.holds_many
@@ -312,7 +314,7 @@ def iter_features(  # noqa: D417 - most are those of `extract`
     frogs.flac (108, 513, 1) 1294.3
     """
     checks.choice("on_error", on_error, (_SKIP, _RAISE))
-    config, like = resolved(layer)
+    config, weights, like = resolved(layer)
     settings = OutputSettings(
         path=STANDARD_OUTPUT, format=format_of("-"), **given_or_of(like, dtype=dtype)
     )
@@ -330,6 +332,7 @@ def iter_features(  # noqa: D417 - most are those of `extract`
     cut = Cut.of(segments, clip, overlap)
     given = given_or_of(like, engine=engine, reference=reference)
     running = {**cut.kept(given, reference), "jobs": jobs, "batch_size": batch_size}
+    running["weights"] = weights
     found = cut.recordings(inputs, root, hidden=hidden)
     plan = _planned(config, like, settings, audio, running, found, cut, shard)
     limit = _limit(max_failures, on_error)

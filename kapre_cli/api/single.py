@@ -57,7 +57,7 @@ def compute(  # noqa: D417 - most arguments are those of `extract`
     Args:
         recording: A WAV or FLAC file; or samples, shape ``(samples,)`` or ``(channels, samples)``:
             floats, or integers of 16 or 32 bits, which are scaled to [-1, 1).
-        layer: A layer, its configuration, or the path of an output, as of
+        layer: A layer, its configuration, or the path of an output or a model, as of
             :func:`~kapre_cli.extract`.
         sr: Sample rate in Hz: of samples, theirs; of a file, the one that it must have or is
             converted to. ``None``: that of the layer, or else of the file.
@@ -77,7 +77,7 @@ def compute(  # noqa: D417 - most arguments are those of `extract`
     >>> bird.axes, bird.shape, bird.metadata.seconds
     (('mel', 'time', 'channel'), (40, 173, 2), 2.0)
     """
-    config, like = resolved(layer)
+    config, weights, like = resolved(layer)
     audio = {
         "sr": sr,
         "resample": resample,
@@ -91,6 +91,7 @@ def compute(  # noqa: D417 - most arguments are those of `extract`
     }
     chosen, rate = audio_arguments(like, config, audio)
     stored, running = given_or_of(like, dtype=dtype), given_or_of(like, engine=engine)
+    running["weights"] = weights
     return _computed(recording, lambda _sr: config, chosen, rate, stored, running)
 
 

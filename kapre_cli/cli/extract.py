@@ -6,8 +6,11 @@ from typing import Any
 import click
 
 from kapre_cli.cli.command import Command
+from kapre_cli.cli.config import SHOWS_CONFIG
 from kapre_cli.cli.like import LikeOption
 from kapre_cli.cli.run_options import AUDIO, INPUTS, OUTPUT, RUNNING, layer_options
+from kapre_cli.cli.trained import LAYER, has_fixed_layer
+from kapre_cli.errors import UsageError
 from kapre_cli.registry import ExtensionError
 from kapre_cli.settings import LAYERS, RESUMES, LayerConfig
 from kapre_cli.text import quoted
@@ -27,6 +30,15 @@ class _ExtractingCommand(Command):
         bare = f"--resume={RESUMES[0]}"
         options = [bare if argument == "--resume" else argument for argument in args[:end]]
         return super().parse_args(ctx, options + args[end:])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call the command, or print its options, if they make its layer."""
+        if ctx.meta.get(SHOWS_CONFIG) and has_fixed_layer(ctx):
+            raise UsageError(
+                "--show-config cannot print the layer of the output of --like, which no option "
+                "sets; leave one of both out"
+            )
+        return super().invoke(ctx)
 
 
 def _extracting_command(config: type[LayerConfig]) -> click.Command:
@@ -48,7 +60,7 @@ def _extracting_command(config: type[LayerConfig]) -> click.Command:
         config.command,
         callback=extract,
         params=[
-            *(*INPUTS, *OUTPUT, LikeOption(config)),
+            *(*INPUTS, *OUTPUT, LikeOption(config), LAYER),
             *(*layer_options(config).values(), *AUDIO, *RUNNING),
         ],
         help="\n\n".join((config.summary, _INPUTS, *shown)),

@@ -23,6 +23,7 @@ from kapre_cli.cli.run_options import (
 )
 from kapre_cli.cli.signals import RESUME, executor, ignore_signals, interruptible_waits
 from kapre_cli.cli.streams import check_stdout_is_open, echo, n_lost_messages, stdout_for_arrays
+from kapre_cli.cli.trained import FixedLayer, fixed_layer
 from kapre_cli.errors import (
     AudioReadError,
     OutputError,
@@ -57,6 +58,7 @@ _FEW_ARRAYS = 20  # that a dry run lists one by one
 def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
     """Run one extraction and return the exit code."""
     _check_options(options)
+    fixed = fixed_layer(config, options)
     output = output_settings(options)
     with StdinInputs(options, output) as incoming:
         with interruptible_waits(), stdout_for_arrays(output):
@@ -69,8 +71,8 @@ def extraction(config: type[LayerConfig], options: Mapping[str, Any]) -> int:
         elif options["dry_run"]:
             remedy = "nothing was done"
         with executor(options["jobs"], remedy, incoming.descriptors) as computing:
-            sr = requested_rate(options)
-            settings_at = partial(_settings, config, options, output, shard)
+            sr = requested_rate(options, None if fixed is None else fixed.config)
+            settings_at = partial(_settings, config, fixed, options, output, shard)
             plan = Extraction(settings_at, inputs, everything.sources, sr, shard, clips)
             run = _Run(options, output, incoming, plan, computing)
             return run.preview() if options["dry_run"] else run.extract()
@@ -105,13 +107,15 @@ def _is_cut(options: Mapping[str, Any]) -> bool:
 
 def _settings(
     config: type[LayerConfig],
+    fixed: FixedLayer | None,
     options: Mapping[str, Any],
     output: OutputSettings,
     shard: Shard | None,
     sr: int,
 ) -> ExtractionSettings:
     return ExtractionSettings(
-        layer=layer_config(config, options, sr),
+        layer=layer_config(config, options, sr) if fixed is None else fixed.config,
+        weights=None if fixed is None else fixed.weights,
         audio=audio_settings(options, sr),
         output=output,
         batch_size=options["batch_size"],

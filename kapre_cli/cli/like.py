@@ -1,7 +1,7 @@
 """Options from an earlier output: ``--like``, and the file that ``info --config`` prints."""
 
 import shlex
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import click
 from kapre_cli.cli.config import add_defaults, all_commands, config_line
 from kapre_cli.cli.options import Group, Option, long_names
 from kapre_cli.cli.run_options import layer_config
+from kapre_cli.cli.trained import FixedLayer, set_fixed_layer
 from kapre_cli.errors import StoredDataError, UsageError
 from kapre_cli.settings import LayerConfig
 from kapre_cli.settings.layers import command_options
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
     from kapre_cli.formats.metadata import OutputMetadata
     from kapre_cli.settings import AudioSettings
 
-_NOT_TAKEN = "shard"  # which inputs an output has, and no setting of it
+_NOT_TAKEN = (
+    "shard",  # which inputs an output has, and no setting of it
+    "layer",  # an option of another meaning
+)
 
 
 class LikeOption(Option):
@@ -51,14 +55,17 @@ class LikeOption(Option):
             metadata = _metadata_of(path)
         except StoredDataError as error:
             raise UsageError(Text(error)) from error
-        if type(metadata.layer) is not self.config:
-            named = f"{PROGRAM} {_command_of(ctx, path, metadata.layer).name}"
+        layer = metadata.layer
+        if type(layer) is not self.config:
+            named = f"{PROGRAM} {_command_of(ctx, path, layer).name}"
             raise UsageError(
-                f"{quoted(path)} has features of another layer, {metadata.layer.class_name}; use "
+                f"{quoted(path)} has features of another layer, {layer.class_name}; use "
                 f"{named} --like {shlex.quote(str(path))}"
             )
+        if metadata.weights is not None or _without_option(metadata) is not None:
+            set_fixed_layer(ctx, FixedLayer(layer, metadata.weights, quoted(path)))
         options = long_names(ctx.command)
-        values = option_values(path, metadata, ctx.command)
+        values = option_values(metadata, ctx.command)
         defaults = {options[name].name or "": value for name, value in values.items()}
         add_defaults(ctx, path, defaults, overrides=True)
 
@@ -66,31 +73,31 @@ class LikeOption(Option):
 def settings_text(path: Path) -> str:
     """Return a ``--config`` file with layer and settings of an output.
 
-    Raise UsageError if it is missing or cannot be made by a command, StoredDataError if it is
+    Raise UsageError if it is missing or no options make its layer, StoredDataError if it is
     invalid.
     """
     metadata = _metadata_of(path)
     parent = click.get_current_context().find_root()
     command = _command_of(parent, path, metadata.layer)
     ctx = command.context_class(command, info_name=command.name, parent=parent)
+    check_made_by_options(path, metadata)
     options = long_names(command)
-    values = option_values(path, metadata, command)
+    values = option_values(metadata, command)
     lines = (config_line(ctx, options[name], value) for name, value in values.items())
     return "\n".join((f"[{command.name}]", *lines))
 
 
-def option_values(path: Path, metadata: "OutputMetadata", command: click.Command) -> dict[str, Any]:
+def option_values(metadata: "OutputMetadata", command: click.Command) -> dict[str, Any]:
     """Return layer and settings of an output by the long names of a command's options.
 
     ``None`` is an option that is not set.
-    Raise UsageError if no option sets an argument of the layer that has not its default.
     """
-    _check_has_options(path, metadata)
     layer = _values_of(metadata.layer)
     settings = _values_of(metadata) | _values_of(metadata.audio)
     for name, option in command_options(type(metadata.layer)).items():
         settings[option.name or name] = layer[name]
-    del settings[_NOT_TAKEN]
+    for name in _NOT_TAKEN:
+        del settings[name]
     return {
         name: settings[option.name]
         for name, option in long_names(command).items()
@@ -107,8 +114,23 @@ def _values_of(settings: "LayerConfig | AudioSettings | OutputMetadata") -> dict
     }
 
 
-def _check_has_options(path: Path, metadata: "OutputMetadata") -> None:
-    """Raise UsageError unless the options of a layer's command make the same layer."""
+def check_made_by_options(path: Path, metadata: "OutputMetadata") -> None:
+    """Raise UsageError unless the options of a command make the layer of an output."""
+    argument = _without_option(metadata)
+    if metadata.weights is not None:
+        has = "trained weights"
+    elif argument is None:
+        return
+    else:
+        has = str(argument)
+    raise UsageError(
+        f"{quoted(path)} has features of a layer with {has}, which no option sets; --like takes "
+        f"them, and {_in_python(path)}"
+    )
+
+
+def _without_option(metadata: "OutputMetadata") -> Argument | None:
+    """Return an argument of the layer that no option sets, with its value, if there is one."""
     layer = metadata.layer
     given = {
         option.name or name: getattr(layer, name)
@@ -118,17 +140,16 @@ def _check_has_options(path: Path, metadata: "OutputMetadata") -> None:
     for one in fields(layer):
         value = getattr(layer, one.name)
         if value != getattr(made, one.name):
-            raise UsageError(
-                f"{quoted(path)} has features of a layer with {Argument(one.name, value)}, which "
-                f"no option sets; {_in_python(path)}"
-            )
+            return Argument(one.name, value)
+    return None
 
 
 def _metadata_of(path: Path) -> "OutputMetadata":
+    """Return the metadata of an output, with the arrays of weights."""
     from kapre_cli.inspect import opened  # imports NumPy and the library of the format
 
     with opened(path) as features:
-        return features.root
+        return replace(features.root, weights=features.weights)
 
 
 def _command_of(ctx: click.Context, path: Path, layer: LayerConfig) -> click.Command:

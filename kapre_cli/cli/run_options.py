@@ -322,8 +322,10 @@ def output_settings(options: Mapping[str, Any]) -> OutputSettings:
     )
 
 
-def requested_rate(options: Mapping[str, Any]) -> int | None:
-    """Return the sample rate in Hz that options state, ``None``: the inputs decide."""
+def requested_rate(options: Mapping[str, Any], layer: LayerConfig | None = None) -> int | None:
+    """Return the sample rate in Hz that options or a layer state, ``None``: the inputs decide."""
+    if options["sr"] is None and layer is not None and layer.required_sr is not None:
+        return int(layer.required_sr)
     if options["sr"] is None and options["raw_format"] is not None:
         return int(options["raw_format"].sr)
     return options["sr"]

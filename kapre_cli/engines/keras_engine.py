@@ -10,7 +10,7 @@ from kapre_cli.audio.samples import Samples
 from kapre_cli.engines.batches import Engine, FeatureArray
 from kapre_cli.layers.filterbank import ROWS_MULTIPLE
 from kapre_cli.layers.steps import in_chunks
-from kapre_cli.settings import LayerConfig
+from kapre_cli.settings import LayerConfig, Weights
 
 _CHUNK_VALUES = 2**16  # samples of all frames of a chunk
 
@@ -29,11 +29,14 @@ class KerasEngine(Engine):
 
     has_fixed_shape: ClassVar[bool] = True
 
-    def __init__(self, config: LayerConfig, n_frames: int) -> None:
+    def __init__(self, config: LayerConfig, n_frames: int, weights: Weights | None = None) -> None:
         with warnings.catch_warnings():  # the command has already printed them
             warnings.simplefilter("ignore")
-            layer = config.keras_layer(dtype="float32")
-        layer.build((None, None, None))
+            if weights is None:
+                layer = config.keras_layer(dtype="float32")
+                layer.build((None, None, None))
+            else:
+                layer = config.keras_layer(weights.arrays, dtype=weights.dtype)
         signature = tf.TensorSpec((1, 1, config.framing.n_samples(n_frames)), tf.float32)
         n_chunk = frames_per_chunk(config)
 

@@ -27,7 +27,7 @@ from kapre_cli.extraction.tasks import (
 from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.osutil import Resource
 from kapre_cli.resume.journal import SECONDS_AT_RISK, Journal, MemoryJournal, peak_of
-from kapre_cli.settings import ExtractionSettings, LayerConfig, resolved_engine
+from kapre_cli.settings import ExtractionSettings
 
 _SENT_MESSAGES = 64  # messages are sent when they are so many
 _SENT_SECONDS = 0.02  # or have waited so long
@@ -114,7 +114,7 @@ def compute_tasks(tasks: Iterable[Task | None], common: TaskSettings, outbox: Ou
     try:
         # In this order: an import and a thread that decodes would wait for each other's lock.
         with (
-            engine_for(settings.layer, settings.engine, n_frames, common.n_threads) as engine,
+            engine_for(settings, n_frames, common.n_threads) as engine,
             DecodeAhead(_items(tasks, settings, outbox)) as items,
         ):
             batches.run_batches(
@@ -124,18 +124,16 @@ def compute_tasks(tasks: Iterable[Task | None], common: TaskSettings, outbox: Ou
         outbox.send()  # also of a run that is interrupted in this process
 
 
-def engine_for(
-    config: LayerConfig, engine: str, n_frames: int, n_threads: int | None = None
-) -> Engine:
-    """Return one of ``ENGINE_CHOICES`` for batches of ``n_frames`` frames."""
-    if resolved_engine(engine, config) == "numpy":
-        return NumpyEngine(config, n_frames, n_threads)
+def engine_for(settings: ExtractionSettings, n_frames: int, n_threads: int | None = None) -> Engine:
+    """Return the engine of a run, for batches of ``n_frames`` frames."""
+    if settings.engine == "numpy":
+        return NumpyEngine(settings.layer, n_frames, n_threads)
     try:
         # TensorFlow takes seconds to import: only where it is needed.
         from kapre_cli.engines.keras_engine import KerasEngine
     except ModuleNotFoundError as error:
         raise MissingKerasError(error.name) from error
-    return KerasEngine(config, n_frames)
+    return KerasEngine(settings.layer, n_frames, settings.weights)
 
 
 def _items(

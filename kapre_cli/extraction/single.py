@@ -28,7 +28,7 @@ def compute_one(
     outbox = Outbox(TaskSettings(settings, OutputMetadata.of(settings)), messages.extend)
     n_frames = batch_frames(settings.layer, settings.batch_size)
     items = decoded([TaskInput(0, source)], settings, journal, samples)
-    with engine_for(settings.layer, settings.engine, n_frames) as engine:
+    with engine_for(settings, n_frames) as engine:
         blocks = ComputeStage(settings, outbox).channel_blocks(items)
         batches.run_batches(blocks, settings.layer.framing, n_frames, engine)
     outbox.send()

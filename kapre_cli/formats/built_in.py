@@ -31,6 +31,7 @@ class Hdf5Format(Format):
     suffixes = (".h5", ".hdf5")
     compressions = ("none", "gzip", "lzf")
     has_dimension_scales = True
+    stores_weights = True
 
     def claims(self, path: Path, beginning: bytes) -> bool:  # noqa: ARG002
         """Whether a file begins as any HDF5 file does."""
@@ -61,6 +62,7 @@ class NpyFormat(Format):
     summary = "one .npy file with its metadata beside it"
     suffixes = (NPY_SUFFIX,)
     holds_many = False
+    stores_weights = True
     companion_suffix = SIDECAR_SUFFIX
 
     def claims(self, path: Path, beginning: bytes) -> bool:  # noqa: ARG002
@@ -97,6 +99,7 @@ class NpyDirectoryFormat(Format):
     name = "npy-directory"
     summary = "a folder of .npy files"
     is_folder = True
+    stores_weights = True
     folder_files = (MANIFEST_NAME, ROOT_NAME)
 
     def claims(self, path: Path, beginning: bytes) -> bool:  # noqa: ARG002

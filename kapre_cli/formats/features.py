@@ -4,6 +4,7 @@ import difflib
 import os
 from abc import abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +18,12 @@ from kapre_cli.formats.arrays import StoredArray, check_frequencies, xarray_need
 from kapre_cli.formats.file_map import FileMap
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.formats.moments import ALL_BUT_FEATURES, FloatArray, mean_std_of
+from kapre_cli.formats.validation import check_sha256_of_arrays
 from kapre_cli.formats.values import Values
 from kapre_cli.formats.window_labels import LabelSource
 from kapre_cli.inputs import folder_id, folders_of
 from kapre_cli.osutil import Resource
-from kapre_cli.settings import AudioSettings, LayerConfig
+from kapre_cli.settings import AudioSettings, LayerConfig, Weights
 from kapre_cli.text import counted, quoted
 
 if TYPE_CHECKING:
@@ -233,6 +235,32 @@ class Features(Mapping[str, StoredArray], Resource):
             from kapre_cli.formats.labelled import dataset
         return dataset(self, self._selected(keys), self.root)
 
+    @property
+    def weights(self) -> Weights | None:
+        """The trained weights of the layer, read with every check; ``None``: it has none.
+
+        Raises:
+            StoredDataError: If they are missing or damaged.
+
+        >>> from kapre_cli import open_features
+        >>> with open_features("docs/sample_features.h5") as features:
+        ...     print(features.weights)
+        None
+        """
+        known = self.root.weights
+        if known is None:
+            return None
+        arrays = self.stored_weights()
+        check_sha256_of_arrays(arrays, known.sha256)
+        return replace(known, arrays=arrays)
+
+    def stored_weights(self) -> dict[str, npt.NDArray[np.floating[Any]]]:
+        """Read the arrays of the weights, which have the names and shapes of the layer's.
+
+        Raise StoredDataError if one is missing or of another shape.
+        """
+        raise StoredDataError(f"the format {self.format} stores no weights")
+
     def unexpected_files(self) -> Iterator[str]:
         """Yield the names of unexpected files or datasets among the arrays.
 
@@ -264,6 +292,7 @@ class Features(Mapping[str, StoredArray], Resource):
         An array whose values lie where its file was ``compared`` already is not read again.
         """
         self.check_scales()
+        _ = self.weights  # compared with their checksum
         for key, metadata in written:
             stored = self[key]
             if stored.metadata != metadata:

@@ -4,12 +4,14 @@ HDF5 alone would follow links and storage into other files, load libraries for f
 know, decompress a chunk to any size, and never return from a damaged string of variable length.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 from h5py import h5a, h5d, h5g, h5l, h5o, h5s, h5t, h5z
 
 from kapre_cli.errors import StoredArrayError, StoredDataError
@@ -98,6 +100,22 @@ def open_column(group: Any, name: str, dtype: np.dtype[Any]) -> h5py.Dataset:
             f"{quoted(name)} declares {n_bytes:,} bytes, which the file cannot have"
         )
     return h5py.Dataset(dataset)
+
+
+def read_floats(group: Any, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.floating[Any]]:
+    """Return a dataset of floating-point numbers of this shape, all of whose bytes are stored."""
+    dataset = open_dataset(group, name)
+    if dataset.shape != shape:
+        raise StoredArrayError(name, f"has shape {dataset.shape}, its layer's has {shape}")
+    dtype = np.dtype(dataset.dtype)
+    if dtype.kind != "f" or dtype.itemsize > _MAX_NUMBER_BYTES:
+        raise StoredArrayError(name, f"is of {dtype}, not of floating-point numbers")
+    is_contiguous = dataset.get_create_plist().get_layout() == h5d.CONTIGUOUS
+    n_bytes = math.prod(shape) * dtype.itemsize
+    if not is_contiguous or dataset.get_storage_size() != n_bytes:
+        raise StoredArrayError(name, f"does not have its {n_bytes:,} bytes in one run")
+    values: npt.NDArray[np.floating[Any]] = h5py.Dataset(dataset)[()]
+    return values
 
 
 def read_attribute(owner: Any, name: str) -> bytes | int | None:

@@ -21,11 +21,12 @@ from kapre_cli.formats.hdf5_objects import (
     open_dataset,
     open_group,
     read_attribute,
+    read_floats,
     wrap_hdf5_errors,
 )
 from kapre_cli.formats.hdf5_scales import DIMENSION_LIST, LENGTHS, ScaleNames
 from kapre_cli.formats.hdf5_values import ChunkCache, Hdf5Values
-from kapre_cli.formats.hdf5_writer import FEATURES, INPUT, LABELS
+from kapre_cli.formats.hdf5_writer import FEATURES, INPUT, LABELS, WEIGHTS
 from kapre_cli.formats.metadata import InputMetadata
 from kapre_cli.formats.validation import (
     validated_coordinate,
@@ -37,7 +38,7 @@ from kapre_cli.framing import spans
 from kapre_cli.inputs import folder_id, folders_of
 from kapre_cli.settings import LayerConfig
 
-_ROOT_JSON = ("layer", "settings", "versions", "shard")
+_ROOT_JSON = ("layer", "settings", "versions", "shard", "weights")
 _ATTRIBUTES = {"format", "format_version", *_ROOT_JSON}
 _MAX_AHEAD = 2**8  # arrays
 _MAX_OPEN = 2**6  # datasets
@@ -183,6 +184,8 @@ class Hdf5Features(Features):
         those of arrays as ``attribute name of key``.
         """
         members = _MEMBERS | {self.layer.coordinate.name}
+        if self.root.weights is not None:
+            members.add(WEIGHTS)
         if self.root.dimension_scales:
             members |= {*self._scales.names.values(), *LENGTHS.values()}
         with wrap_hdf5_errors("its root group"):
@@ -210,6 +213,15 @@ class Hdf5Features(Features):
                     else:
                         for one in sorted(_unexpected_attributes(group, raw, self._own)):
                             yield f"attribute {one} of {key}"
+
+    def stored_weights(self) -> dict[str, npt.NDArray[np.floating[Any]]]:
+        """Read the datasets in ``/weights``."""
+        with self._window.lock, wrap_hdf5_errors("its weights"):
+            group = open_group(h5g.open(self._file.id, b"/"), WEIGHTS)
+            return {
+                name: read_floats(group, name, shape)
+                for name, shape in self.layer.weight_shapes.items()
+            }
 
     def check_scales(self) -> None:
         """Compare the dimension scales, if the file has them, with the metadata."""

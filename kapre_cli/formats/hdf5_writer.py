@@ -25,6 +25,7 @@ from kapre_cli.osutil import sync_file
 
 FEATURES = "features"
 INPUT = "input"
+WEIGHTS = "weights"
 LABELS = "DIMENSION_LABELS"
 
 _LABELS = LABELS.encode()
@@ -48,7 +49,7 @@ class _Errors(wrap_os_errors):
 
 
 class Hdf5Writer(FeatureWriter):
-    """Writes one HDF5 file: ``/features/<key>``, the coordinate and the index.
+    """Writes one HDF5 file: ``/features/<key>``, the coordinate, the index, ``/weights``.
 
     The coordinate is ``/frequency``, or has the name that another layer gives it. If the metadata
     of the output says so, it writes the arrays' dimension scales too.
@@ -68,6 +69,9 @@ class Hdf5Writer(FeatureWriter):
                     text = dumps(value) if isinstance(value, dict) else value
                     self._file.attrs[name] = _ascii(text) if isinstance(text, str) else text
                     self._file.flush()
+                if root.weights is not None:
+                    for name, array in root.weights.arrays.items():
+                        self._file.create_dataset(f"{WEIGHTS}/{name}", data=array)
                 self._features = self._file.create_group(FEATURES)
                 self._scales: ScaleWriter | None = None
                 if root.dimension_scales:

@@ -19,6 +19,7 @@ from kapre_cli.settings import (
     ExtractionSettings,
     LayerConfig,
     Shard,
+    Weights,
     checks,
     layer_from_dict,
     layer_to_dict,
@@ -209,6 +210,8 @@ class OutputMetadata:
         shard: Which part of the inputs it has; ``None``: all of them.
         dimension_scales: Whether an HDF5 file has dimension scales.
         reference: One of ``REFERENCES``: what the 0 dB of a segment are.
+        weights: The trained weights of the layer; in an open output without their arrays.
+            ``None``: it had none.
     """
 
     layer: LayerConfig
@@ -220,6 +223,7 @@ class OutputMetadata:
     shard: Shard | None = None
     dimension_scales: bool = False
     reference: str = REFERENCES[0]
+    weights: Weights | None = None
 
     @classmethod
     def of(cls, settings: ExtractionSettings) -> "OutputMetadata":
@@ -235,6 +239,7 @@ class OutputMetadata:
             shard=settings.shard,
             dimension_scales=output.dimension_scales,
             reference=settings.reference,
+            weights=settings.weights,
         )
 
     @property
@@ -255,9 +260,10 @@ class OutputMetadata:
 
     @property
     def named(self) -> dict[str, Any]:
-        """All settings by name: the layer, its arguments, the settings."""
+        """All settings by name: the layer, its arguments and weights, the settings."""
         layer = layer_to_dict(self.layer)
-        return {"layer": layer["class_name"], **layer["config"], **self.settings}
+        weights = {} if self.weights is None else {"weights": self.weights.sha256}
+        return {"layer": layer["class_name"], **layer["config"], **weights, **self.settings}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the root attributes by name, ready for JSON."""
@@ -268,7 +274,11 @@ class OutputMetadata:
             "settings": self.settings,
             "versions": self.versions,
         }
-        return described if self.shard is None else described | {"shard": self.shard.to_dict()}
+        if self.shard is not None:
+            described["shard"] = self.shard.to_dict()
+        if self.weights is not None:
+            described["weights"] = self.weights.to_dict()
+        return described
 
     @classmethod
     def from_dict(cls, stored: Any) -> "OutputMetadata":
@@ -283,7 +293,7 @@ class OutputMetadata:
         for name in ("versions", "settings"):
             if not isinstance(stored.get(name), dict):
                 raise StoredDataError(f"its `{name}` are missing")
-        audio, shard = dict(stored["settings"]), stored.get("shard")
+        audio, shard, weights = dict(stored["settings"]), stored.get("shard"), stored.get("weights")
         try:
             return cls(
                 layer=layer_from_dict(stored.get("layer")),
@@ -299,6 +309,7 @@ class OutputMetadata:
                 audio=AudioSettings.from_dict(audio),
                 versions={str(name): str(value) for name, value in stored["versions"].items()},
                 shard=None if shard is None else Shard.from_dict(shard),
+                weights=None if weights is None else Weights.from_dict(weights),
             )
         except (ValueError, TypeError) as error:
             raise StoredDataError(f"its metadata is invalid: {error}") from error

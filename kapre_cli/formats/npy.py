@@ -3,6 +3,7 @@
 import os
 import stat
 from abc import abstractmethod
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from io import BytesIO
@@ -19,7 +20,13 @@ from kapre_cli.formats.arrays import StoredArray
 from kapre_cli.formats.features import Features, unexpected_in_folder
 from kapre_cli.formats.file_map import FileMaps, identity_of
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata, dumps
-from kapre_cli.formats.npy_names import MANIFEST_NAME, NPY_SUFFIX, ROOT_NAME, sidecar_of
+from kapre_cli.formats.npy_names import (
+    MANIFEST_NAME,
+    NPY_SUFFIX,
+    ROOT_NAME,
+    WEIGHT_ARRAYS,
+    sidecar_of,
+)
 from kapre_cli.formats.validation import (
     MAX_METADATA_BYTES,
     validated_coordinate,
@@ -35,10 +42,11 @@ from kapre_cli.formats.writer import ByteRange, FeatureWriter
 from kapre_cli.osutil import open_plain, sync_folder
 from kapre_cli.text import quoted
 
-_MAX_ROOT_BYTES = 2**26  # the frequencies of the largest n_dft fill 40 MB
+_MAX_ROOT_BYTES = 2**28  # the largest weights fill 180 MB, frequencies of the largest n_dft 40
 _PART_BYTES = 2**22
 _FLOAT_SIZES = (2, 4, 8)
 _HEAD_SIZES = range(64, 512, 64)
+_WEIGHT_DTYPES = ("<f4", "<f8")
 
 
 class NpyDirectoryWriter(FeatureWriter):
@@ -106,8 +114,14 @@ class NpyWriter(FeatureWriter):
 
 
 def root_dict(root: OutputMetadata, coordinate: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """Return the root metadata with the coordinates, as the JSON file has them."""
-    return root.to_dict() | {root.layer.coordinate.name: coordinate.tolist()}
+    """Return the root metadata with coordinates and weights, as the JSON file has them."""
+    described = root.to_dict() | {root.layer.coordinate.name: coordinate.tolist()}
+    if root.weights is not None:
+        described[WEIGHT_ARRAYS] = {
+            name: {"dtype": array.dtype.str, "base64": b64encode(array.data).decode()}
+            for name, array in root.weights.arrays.items()
+        }
+    return described
 
 
 def _row(key: str, root: OutputMetadata, metadata: InputMetadata) -> dict[str, Any]:
@@ -181,6 +195,19 @@ class _NpyFeatures(Features):
                 raise StoredDataError(f"the axes of {quoted(key)} are not those of its layer")
             self._inputs[key] = within_range(InputMetadata.from_dict(described), self.root)
 
+    @property
+    @abstractmethod
+    def _root_file(self) -> Path:
+        """The file of the root metadata."""
+
+    def stored_weights(self) -> dict[str, npt.NDArray[np.floating[Any]]]:
+        """Read the weights from the root metadata again: few readers ask for them."""
+        stored = _object(_read_object(self._root_file).get(WEIGHT_ARRAYS))
+        return {
+            name: _decoded(name, _object(stored.get(name)), shape)
+            for name, shape in self.layer.weight_shapes.items()
+        }
+
     @abstractmethod
     def _file_of(self, key: str) -> Path:
         """Return a key's .npy file; raise StoredDataError if it is outside the output."""
@@ -211,6 +238,10 @@ class NpyFeatures(_NpyFeatures):
         stored = _read_object(sidecar_of(path))
         super().__init__(path, stored, [dumps(stored.get("input"))])
 
+    @property
+    def _root_file(self) -> Path:
+        return sidecar_of(self.path)
+
     def _file_of(self, key: str) -> Path:  # noqa: ARG002
         return self.path
 
@@ -230,6 +261,11 @@ class NpyDirectoryFeatures(_NpyFeatures):
             with open_plain(manifest) as opened:
                 _check_crc32(manifest, parts(opened), stored["manifest_crc32"])
         super().__init__(path, stored, _lines(manifest))  # read up to the first invalid line
+
+    @property
+    def _root_file(self) -> Path:
+        self._check_within(self.path / ROOT_NAME)
+        return self.path / ROOT_NAME
 
     def _file_of(self, key: str) -> Path:
         file = self.path / f"{key}{NPY_SUFFIX}"
@@ -373,6 +409,20 @@ def _object(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise StoredDataError("its metadata is not a JSON object")
     return value
+
+
+def _decoded(
+    name: str, stored: dict[str, Any], shape: tuple[int, ...]
+) -> npt.NDArray[np.floating[Any]]:
+    """Return the array of a weight."""
+    dtype, text = stored.get("dtype"), stored.get("base64")
+    if dtype not in _WEIGHT_DTYPES or not isinstance(text, str):
+        raise StoredDataError(f"its weight {quoted(name)} is not stored as this program does")
+    try:
+        values = np.frombuffer(b64decode(text, validate=True), dtype)
+        return values.reshape(shape)
+    except ValueError as error:
+        raise StoredDataError(f"its weight {quoted(name)} cannot be read: {error}") from error
 
 
 def _numbers(name: str, values: Any) -> npt.NDArray[np.float64]:

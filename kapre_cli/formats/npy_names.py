@@ -6,6 +6,7 @@ ROOT_NAME = "kapre-extract.json"  # the file by which a folder of features is kn
 MANIFEST_NAME = "manifest.jsonl"
 NPY_SUFFIX = ".npy"
 SIDECAR_SUFFIX = ".json"
+WEIGHT_ARRAYS = "weight_arrays"  # in the JSON of the root metadata
 
 
 def sidecar_of(path: Path) -> Path:

@@ -7,7 +7,7 @@ layer with arguments in range; it follows no link out of the file and loads no p
 import os
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kapre_cli.errors import AudioReadError, NotAnOutputError, OutputError, StoredDataError
 from kapre_cli.events import Observer, PhaseStarted
@@ -125,7 +125,7 @@ def check_written(writer: FeatureWriter, emit: Observer) -> None:
 
 
 def load_layer(output: PathLike) -> "Spectrogram":
-    """Return the Keras layer of an output, made from the arguments stored in it.
+    """Return the Keras layer of an output, made from the arguments and weights stored in it.
 
     Called with the samples of an input at the output's rate, it returns that input's array.
 
@@ -147,10 +147,15 @@ def load_layer(output: PathLike) -> "Spectrogram":
     (1, 32, 87, 2)
     """
     with open_features(output) as features:
-        config = features.layer
+        config, weights = features.layer, features.weights
     check_buildable(config)
+    trained: dict[str, Any] = {}
+    if weights is not None:
+        trained = {"name": weights.layer_name, "weights": weights.arrays}
+        if weights.dtype != "float32":
+            trained["dtype"] = weights.dtype
     try:
-        return config.keras_layer()  # TensorFlow is imported only where it is needed
+        return config.keras_layer(**trained)  # TensorFlow is imported only where it is needed
     except ModuleNotFoundError as error:
         raise ImportError(
             f"{error}; the features in {quoted(output)} can be read without", name=error.name

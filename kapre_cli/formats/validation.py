@@ -8,6 +8,7 @@ import json
 import math
 import os
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,16 +19,16 @@ import numpy.typing as npt
 
 from kapre_cli.errors import StoredArrayError, StoredDataError
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
+from kapre_cli.layers.weights import sha256_of_arrays
 from kapre_cli.settings import REFERENCES, LayerConfig
 from kapre_cli.settings.checks import INT64, MAX_CHANNELS, MAX_PATH_BYTES, MAX_SR
 from kapre_cli.settings.layers import MAX_WEIGHTS
+from kapre_cli.settings.weights import check_weight_bytes
 from kapre_cli.text import quoted
 
 MAX_METADATA_BYTES = 2**16  # of one input: a path has 4,096 bytes, each at most six in JSON
 
-# These need more memory than their bytes in JSON: 65,536 lists, objects and names, and the numbers
-# of `frequency` at the largest n_dft.
-_MAX_JSON_PARTS = MAX_METADATA_BYTES
+# These need more memory than their bytes in JSON; the largest n_dft has most in `frequency`.
 _MAX_JSON_VALUES = 2**21 + MAX_METADATA_BYTES
 
 _MAX_FLOAT32 = float(np.finfo(np.float32).max)
@@ -46,21 +47,21 @@ _RANGES = {
 _ESCAPING_KEY = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|\0")
 
 
-def validated_json(text: str | bytes) -> Any:
+def validated_json(text: str | bytes, max_parts: int = MAX_METADATA_BYTES) -> Any:
     """Parse JSON of untrusted origin; raise StoredDataError if it is invalid.
 
     A name twice in one object is rejected, and so are NaN, infinity, integers of more than 64 bits,
-    and more lists, objects or values than this program writes.
+    more than ``max_parts`` lists, objects and names, and more values than this program writes.
     """
     try:
         if isinstance(text, bytes):
             text = text.decode()
         if len(text) > MAX_METADATA_BYTES:
             n_parts, n_values = sum(map(text.count, "[{:")), text.count(",")
-            if n_parts > _MAX_JSON_PARTS or n_values > _MAX_JSON_VALUES:
+            if n_parts > max_parts or n_values > _MAX_JSON_VALUES:
                 raise StoredDataError(
                     f"its metadata has {n_parts:,} lists, objects and names and {n_values:,} "
-                    f"commas; at most {_MAX_JSON_PARTS:,} and {_MAX_JSON_VALUES:,} are read"
+                    f"commas; at most {max_parts:,} and {_MAX_JSON_VALUES:,} are read"
                 )
         return _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
@@ -130,6 +131,10 @@ def validated_root(stored: Any) -> OutputMetadata:
         )
     if root.reference != REFERENCES[0] and not root.layer.takes_decibels:
         raise StoredDataError("its `reference` is that of decibels, which its layer does not take")
+    if root.weights is not None:
+        check_weight_bytes(root.layer)
+        if not root.layer.n_weights or root.engine == "numpy":
+            raise StoredDataError("its layer has trained weights, which its settings rule out")
     if root.layer.image_data_format == "default":
         raise StoredDataError("its layer's `image_data_format` is not resolved")
     return root
@@ -223,6 +228,12 @@ def check_buildable(config: LayerConfig) -> None:
             f"its layer would have {config.n_weights:,} weights; at most {MAX_WEIGHTS:,} are built "
             "from a file"
         )
+
+
+def check_sha256_of_arrays(arrays: Mapping[str, npt.NDArray[Any]], expected: str) -> None:
+    """Raise StoredDataError unless the checksum of weights is as expected."""
+    if sha256_of_arrays(arrays) != expected:
+        raise StoredDataError("its weights are damaged: their SHA-256 differs")
 
 
 def within(path: str | Path, folder: str) -> bool:

@@ -261,4 +261,5 @@ class Recomputation:
             output=OutputSettings(path=path, format=format_of(path), dtype=root.dtype),
             engine=root.engine,
             reference=root.reference,
+            weights=self.features.weights,
         )

@@ -24,6 +24,7 @@ from kapre_cli.settings import (
     LayerConfig,
     OutputSettings,
     get_format,
+    resolved_engine,
 )
 from kapre_cli.text import counted, in_bytes, length, printable, quoted
 
@@ -61,6 +62,7 @@ def summary(path: Path, keys: Sequence[str] = ()) -> dict[str, Any]:
             "bytes": _bytes_of(features),
             "layer": described["layer"],
             "settings": described["settings"],
+            "weights": described.get("weights"),
             "versions": described["versions"],
             "chosen": [name for name in root.named if name in changed],
             "axes": list(config.axes),
@@ -104,7 +106,7 @@ def chosen(root: OutputMetadata) -> frozenset[str]:
     for settings in (AudioSettings, OutputSettings, ExtractionSettings):
         of_settings = [one for one in fields(settings) if one.name in root.settings]
         by_default |= {one.name: one.default for one in of_settings}
-    by_default["engine"] = config.preferred_engine
+    by_default["engine"] = resolved_engine("auto", config, root.weights)
     named = {name: value for name, value in root.named.items() if name != "layer"}
     return frozenset(name for name, value in named.items() if value != by_default.get(name))
 
@@ -330,6 +332,9 @@ def _overview(summary: dict[str, Any]) -> dict[str, str]:
         coordinate.plural: f"{lowest} to {highest}",
         "rates": f"computed at {settings['sr']:,} Hz",
     }
+    if summary["weights"]:
+        of_layer = quoted(summary["weights"]["layer_name"])
+        rows["weights"] = f"of the layer {of_layer}, SHA-256 {summary['weights']['sha256']}"
     if summary["n_inputs"]:
         rows["rates"] = f"{_frequent(summary['source_rates'], ' Hz')}, {rows['rates']}"
         rows["channels"] = _frequent(summary["channels"])

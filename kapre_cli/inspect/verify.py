@@ -112,6 +112,7 @@ def verify(
                 result.n_unexpected += 1
                 emit(UnexpectedFound(name))
             features.check_scales()
+            _ = features.weights  # compared with their checksum
         except StoredDataError as error:
             result.n_unexpected += 1
             emit(FaultFound(None, str(error)))

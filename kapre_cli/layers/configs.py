@@ -188,9 +188,10 @@ class SpectrogramConfig(LayerConfig):
         return None
 
     @property
-    def n_weights(self) -> int:
-        """How many numbers the layer's trainable weights hold."""
-        return 2 * self.n_dft * self.n_freq if self.trainable_kernel else 0
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of the layer's trainable weights by name, in the order of the layer."""
+        kernel = (self.n_dft, 1, self.n_freq)
+        return {"kernel_real": kernel, "kernel_imaginary": kernel} if self.trainable_kernel else {}
 
     def finish(self, peak: float) -> Finish:
         """Return the step to decibels, if the layer returns them."""
@@ -372,9 +373,10 @@ class MelspectrogramConfig(SpectrogramConfig):
         return self.n_mels
 
     @property
-    def n_weights(self) -> int:
-        """How many numbers the layer's trainable weights hold."""
-        return super().n_weights + (self.n_mels * self.n_freq if self.trainable_fb else 0)
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of the layer's trainable weights by name, in the order of the layer."""
+        matrix = {"mel_filterbank": (self.n_freq, self.n_mels)} if self.trainable_fb else {}
+        return super().weight_shapes | matrix
 
     @property
     def required_sr(self) -> float | None:

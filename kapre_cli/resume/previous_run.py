@@ -273,5 +273,6 @@ def settings_of(root: OutputMetadata) -> dict[str, Any]:
         **root.named,
         "dimension_scales": root.dimension_scales,
         "reference": root.reference,
+        "weights": None if root.weights is None else root.weights.sha256,
         "shard": None if root.shard is None else str(root.shard),
     }

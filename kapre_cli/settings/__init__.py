@@ -36,6 +36,7 @@ from kapre_cli.settings.run import (
     resolved_engine,
     resolved_layer,
 )
+from kapre_cli.settings.weights import Weights
 
 __all__ = [
     "DATA_FORMATS",
@@ -59,6 +60,7 @@ __all__ = [
     "OutputSettings",
     "RawFormat",
     "Shard",
+    "Weights",
     "get_format",
     "layer_from_dict",
     "layer_to_dict",

@@ -2,6 +2,7 @@
 
 import math
 import operator
+import re
 from collections.abc import Collection
 from contextlib import suppress
 from decimal import Decimal, InvalidOperation
@@ -13,6 +14,8 @@ from kapre_cli.text import Argument, Text
 
 _MAX_DIGITS = 400  # of an integer with an exponent: a short text could state millions
 _FLOAT32 = (2.0**-126, (2.0 - 2.0**-23) * 2.0**127)  # the smallest normal number, the largest
+
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 MAX_SR = 100_000_000  # Hz; far above any recorder of sound or ultrasound
 MAX_CHANNELS = 1024  # as many as libsndfile takes
@@ -95,6 +98,11 @@ def choice(name: str, value: Any, choices: Collection[Any]) -> Any:
     if not any(value is one or (type(value) is type(one) and value == one) for one in choices):
         raise invalid(name, f"one of {tuple(choices)}", value)
     return value
+
+
+def is_sha256(value: Any) -> bool:
+    """Whether a value is the hexadecimal text of a SHA-256."""
+    return isinstance(value, str) and _SHA256.fullmatch(value) is not None
 
 
 def settle(frozen: object, name: str, value: Any) -> Any:

@@ -41,6 +41,8 @@ class Format(ABC):
         holds_many: Whether an output can hold the arrays of several inputs.
         compressions: Names of the compressions that it supports.
         has_dimension_scales: Whether it supports dimension scales.
+        stores_weights: Whether it stores the trained weights of a layer: its writer those in the
+            metadata of the output, its reader reads them as ``stored_weights``.
         companion_suffix: Suffix of a file beside the output that belongs to it; empty: none.
         folder_files: In a folder: names of its files and folders that hold no input's array. The
             first one is replaced whenever this program changes the output.
@@ -54,6 +56,7 @@ class Format(ABC):
     holds_many: ClassVar[bool] = True
     compressions: ClassVar[tuple[str, ...]] = ("none",)
     has_dimension_scales: ClassVar[bool] = False
+    stores_weights: ClassVar[bool] = False
     companion_suffix: ClassVar[str] = ""
     folder_files: ClassVar[tuple[str, ...]] = ()
 
@@ -143,6 +146,15 @@ def built_in_formats() -> Iterator[Format]:
 @cache
 def _instance(kind: type[Format]) -> Format:
     return kind()
+
+
+def check_stores_weights(format_: Format) -> None:
+    """Raise SettingsError if a format loses the trained weights of a layer."""
+    if not (format_.stores_weights or format_.is_stream):
+        raise SettingsError(
+            f"The format {quoted(format_.name)} cannot store the trained weights of a layer: "
+            "use another one, such as .h5"
+        )
 
 
 def recognized_format(path: Path) -> Format | None:

@@ -7,7 +7,7 @@ those of installed packages are entry points of the group ``kapre_cli.layers``.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -265,26 +265,35 @@ class LayerConfig(ABC):
     def frame_transform(self) -> Any:
         """Return the ``FrameTransform`` (``kapre_cli.layers.transform``) of the layer."""
 
-    def keras_layer(self, **kwargs: Any) -> Any:
-        """Return the Keras layer.
+    def keras_layer(self, weights: "Mapping[str, Block] | None" = None, **kwargs: Any) -> Any:
+        """Return the Keras layer, built with trained weights by name if there are any.
 
         ``kwargs`` are those of every Keras layer, such as ``name`` and ``dtype``. The layer has a
         method ``transform``, see :class:`kapre_cli.time_frequency.Spectrogram`.
         """
-        return imported(self.keras_class)(**self.to_dict(), **kwargs)
+        layer = imported(self.keras_class)(**self.to_dict(), **kwargs)
+        if weights:
+            layer.build((None, None, None))
+            layer.set_weights([weights[one.name] for one in layer.weights])
+        return layer
 
     def finish(self, peak: float) -> Finish:  # noqa: ARG002 - of layers that use it
         """Return the last step for an input whose largest feature is ``peak``."""
         return Finish()
 
     @property
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of the layer's trainable weights by name, in the order of the layer."""
+        return {}
+
+    @property
     def n_weights(self) -> int:
         """How many numbers the layer's trainable weights hold."""
-        return 0
+        return sum(map(math.prod, self.weight_shapes.values()))
 
     @property
     def preferred_engine(self) -> str:
-        """The engine that ``auto`` stands for: NumPy, for a layer without trained weights."""
+        """The engine that ``auto`` stands for, as long as the layer has no trained weights."""
         return "numpy"
 
     # What the values are

@@ -12,8 +12,9 @@ from kapre_cli.errors import SettingsError
 from kapre_cli.framing import Framing
 from kapre_cli.settings import checks
 from kapre_cli.settings.checks import MAX_CHANNELS, MAX_SR, settle
-from kapre_cli.settings.formats import OutputSettings
+from kapre_cli.settings.formats import OutputSettings, check_stores_weights
 from kapre_cli.settings.layers import LayerConfig
+from kapre_cli.settings.weights import Weights, check_weight_shapes
 from kapre_cli.text import Argument, Text, quoted
 
 NON_FINITE = ("fail", "zero", "keep")
@@ -33,7 +34,6 @@ RAW_ENCODINGS = (
 )
 
 _SHARD = re.compile(r"([0-9]{1,18})/([0-9]{1,18})")
-_SHA256 = re.compile("(?:[0-9a-f]{64})?")
 
 Config = TypeVar("Config", bound=LayerConfig)
 
@@ -182,10 +182,17 @@ class AudioSettings:
 # Engine and layer
 
 
-def resolved_engine(engine: str, layer: LayerConfig) -> str:
-    """Return which of ``ENGINES`` computes a layer, given one of ``ENGINE_CHOICES``."""
+def resolved_engine(engine: str, layer: LayerConfig, weights: Weights | None = None) -> str:
+    """Return which of ``ENGINES`` computes a layer, given one of ``ENGINE_CHOICES``.
+
+    Raise SettingsError if it cannot compute with trained weights.
+    """
     checks.choice("engine", engine, ENGINE_CHOICES)
-    return layer.preferred_engine if engine == "auto" else engine
+    if weights is None:
+        return layer.preferred_engine if engine == "auto" else engine
+    if engine == "numpy":
+        raise checks.invalid("engine", "'keras' for a layer with trained weights", engine)
+    return "keras"
 
 
 def keras_image_data_format() -> str:
@@ -288,7 +295,7 @@ class Shard:
         of = checks.integer("of", self.of, at_least=1, at_most=MAX_SHARDS)
         settle(self, "of", of)
         settle(self, "index", checks.integer("index", self.index, at_least=1, at_most=of))
-        if not isinstance(self.inputs, str) or not _SHA256.fullmatch(self.inputs):
+        if self.inputs != "" and not checks.is_sha256(self.inputs):
             raise checks.invalid("inputs", "a SHA-256", self.inputs)
 
     @classmethod
@@ -347,6 +354,8 @@ class ExtractionSettings:
         shard: Which part of the inputs the run takes; ``None``: all of them.
         reference: One of ``REFERENCES``: whether 0 dB is the largest value of each segment, or of
             its recording. Without decibels, and for whole recordings, both are the same.
+        weights: The trained weights of the layer, with their arrays; ``None``: it computes with
+            those that it begins with, if it has any.
     """
 
     layer: LayerConfig
@@ -357,6 +366,7 @@ class ExtractionSettings:
     engine: str = "auto"
     shard: Shard | None = None
     reference: str = "segment"
+    weights: Weights | None = None
 
     def __post_init__(self) -> None:
         """Check that the parts, each of which has checked itself, agree."""
@@ -365,7 +375,11 @@ class ExtractionSettings:
                 "The sample rate of the layer must be that of the audio. "
                 f"Received: {self.layer.required_sr} Hz, audio at {self.audio.sr} Hz"
             )
-        settle(self, "engine", resolved_engine(self.engine, self.layer))
+        settle(self, "engine", resolved_engine(self.engine, self.layer, self.weights))
+        if self.weights is not None:
+            shapes = {name: array.shape for name, array in self.weights.arrays.items()}
+            check_weight_shapes(shapes, self.layer)
+            check_stores_weights(self.output.file_format)
         checks.choice("reference", self.reference, REFERENCES)
         if self.reference != REFERENCES[0] and not self.layer.takes_decibels:
             raise SettingsError(
