@@ -80,12 +80,12 @@ def decibels(values: Array, amin: float = 1e-10) -> Array:
     return np.asarray(np.maximum(below - below.max(), DECIBEL_FLOOR))
 
 
-def require_close(actual: Array, expected: Array) -> None:
-    """Hold ``actual`` against the tolerance of the contract."""
+def require_close(actual: Array, expected: Array, tolerance: float = RELATIVE_TOLERANCE) -> None:
+    """Hold ``actual`` against the tolerance of the contract, or another one."""
     assert actual.shape == expected.shape
     assert np.isfinite(actual).all()
     largest = np.abs(expected).max()
-    assert np.abs(actual - expected).max() <= RELATIVE_TOLERANCE * largest
+    assert np.abs(actual - expected).max() <= tolerance * largest
 
 
 def require_close_decibels(actual: Array, expected: Array) -> None:

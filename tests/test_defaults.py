@@ -324,6 +324,7 @@ OWN = {
     "max_failures": ["0", "10", "2.5%", "100%"],
     "norm": ["slaney", "none", "2", "0.1", "inf", "1e-5"],
     "shard": ["1/1", "2/10", "10/10"],
+    "layer": ["model.keras", "a model.keras:mel"],
     "raw_format": ["s16le,44100,2", "f64be,8000,1"],
     **{key: ["1:", ":0.1", "0.25:1e3", ":"] for key in ("time", "freq", "range")},
     "size": ["8x5", "3.25x100"],

@@ -39,6 +39,7 @@ JSON = {
     "layer",
     "settings",
     "versions",
+    "weights",
     "chosen",
     "axes",
     "frequency",

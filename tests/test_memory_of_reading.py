@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from kapre_cli.outputs.locked_folders import MARKER
 from kapre_cli.resume.journal import HEAD, MAGIC
 from tests import reference
 from tests.conftest import ended_of, write_audio
+from tests.models import PLACE, layer_entry, write_model
 from tests.warm import Nursery
 
 SAMPLE = Path(__file__).parents[1] / "docs" / "sample_features.h5"
@@ -347,3 +349,31 @@ def test_json_of_many_values_is_refused_in_little_memory(
         (tmp_path / "x.npy.partial" / "journal-1").write_bytes(head + described)
         code, messages = bounded("spectrogram", audio, "-o", output, "--resume")
         assert code == 0, messages
+
+
+def unwritten_weights(file: h5py.File) -> None:
+    """Declare kernels of 67 MB that no byte is stored of."""
+    for number in range(2):
+        shape = (4000, 1, 2001)
+        file.create_dataset(f"{PLACE}/{number}", shape, "f4", chunks=(1, 1, 2001))
+
+
+@pytest.mark.parametrize("kind", ["weights", "swelling weights", "description", "argument"])
+def test_a_hostile_model_is_refused_in_little_memory(
+    kind: str, tmp_path: Path, bounded: Bounded
+) -> None:
+    path, layers = tmp_path / "x.keras", [layer_entry(n_dft=4000)]
+    if kind == "weights":
+        write_model(path, layers, unwritten_weights)
+    elif kind == "swelling weights":
+        write_model(path, layers, bytes(10**9), compression=zipfile.ZIP_DEFLATED)
+    elif kind == "description":
+        write_model(path, description=b"[" + b"{}," * 10**7 + b"{}]")
+    else:
+        write_model(path, [layer_entry(n_dft=4000, name="x" * 10**8)])
+    assert path.stat().st_size < 2 * 10**6
+    audio = write_audio(tmp_path / "a.wav", np.zeros((1, 100)))
+    code, messages = bounded("spectrogram", audio, "-o", tmp_path / "x.h5", "--layer", path)
+    assert code == 2
+    assert "x.keras" in messages
+    assert len(messages) < 2000
