@@ -113,8 +113,8 @@ USAGE: dict[str, tuple[Callable[[Path], object], str, str]] = {
         lambda path: write_model(path, [entry("Dense", {"name": "dense"})]),
         "",
         (
-            "the model '{path}' lists no layer of kapre-extract; a subclassed model lists none of its "
-            "layers: save such a layer in a model of its own, keras.Sequential([layer])"
+            "the model '{path}' lists no layer of kapre-extract; a subclassed model lists none of "
+            "its layers: save such a layer in a model of its own, keras.Sequential([layer])"
         ),
     ),
     "several": (
