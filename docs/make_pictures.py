@@ -8,6 +8,7 @@ draws; the first is three of them, one above the other.
 
 import io
 import shlex
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -69,6 +70,17 @@ def main() -> None:
                 command = command.replace(output, shlex.quote(f"{folder}/{output}"))
             _run(f"plot {command}", drawn)
             _save(Image.open(drawn).convert("RGB"), name)
+        _save(_learned_filterbank(Path(folder)), "learned-filterbank")
+
+
+def _learned_filterbank(folder: Path) -> Image.Image:
+    """Return the picture of the example, run as its page says."""
+    scripts = ROOT / "examples" / "learned_filterbank"
+    subprocess.run([sys.executable, scripts / "learn.py"], cwd=folder, check=True)
+    model = shlex.quote(str(folder / "learned.keras"))
+    _run(f"melspectrogram sample_audio --layer {model}", folder / "learned.h5")
+    subprocess.run([sys.executable, scripts / "draw.py"], cwd=folder, check=True)
+    return Image.open(folder / "learned.png").convert("RGB")
 
 
 def _panel(output: Path, view: View) -> npt.NDArray[np.uint8]:

@@ -18,6 +18,7 @@ import pytest
 from kapre_cli import open_features
 from tests import reference
 from tests.conftest import write_audio, write_silence
+from tests.models import write_model
 
 REPOSITORY = Path(__file__).parent.parent
 EXAMPLE = REPOSITORY / "examples" / "zarr_format"
@@ -279,3 +280,30 @@ def test_nothing_in_the_package_names_it() -> None:
     for path in (REPOSITORY / "kapre_cli").rglob("*.py"):
         text = path.read_text(encoding="utf-8").replace("[project.entry-points", "")
         assert "zarr" not in text.lower() or path.name == "registry.py", path
+
+
+def test_the_weights_of_a_trained_layer_are_stored(
+    program: Callable[..., Ran], outputs: Path, environment: dict[str, str]
+) -> None:
+    write_model(outputs / "trained.keras")
+    ran = program("spectrogram", "audio/a.wav", "-o", "t.zarr", "--layer", "trained.keras")
+    assert ran.code == 0, ran.err
+    ran = program("verify", "t.zarr")
+    assert (ran.code, ran.out) == (0, "'t.zarr': 1 input: 1 correct, 0 wrong\n")
+    code = (
+        "import kapre_cli; features = kapre_cli.open_features('t.zarr');"
+        "print(*(one.sum() for one in features.weights.arrays.values()))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=outputs,
+        env=environment,
+        timeout=120,
+        check=True,
+    )
+    assert ended.stdout.split() == ["36.0", "180.0"]
+    (outputs / "t.zarr/weights/kernel_real/0.0.0").write_bytes(bytes(4 * 16 * 9))
+    ran = program("verify", "t.zarr")
+    assert (ran.code, "its weights are damaged" in ran.out + ran.err) == (1, True)

@@ -2,8 +2,9 @@
 
 Once it is installed (``pip install ./examples/zarr_format``), ``-o night.zarr`` and ``--format
 zarr`` work in all commands. The layout is that of the HDF5 files: an array ``features/<key>`` for
-each input, with its metadata as attributes, and the array ``coordinate``. The attributes of the
-group are the metadata of the output; ``inputs.jsonl`` lists the inputs in order, a line for each.
+each input, with its metadata as attributes, the array ``coordinate``, and ``weights/<name>`` of a
+trained layer. The attributes of the group are the metadata of the output; ``inputs.jsonl`` lists
+the inputs in order, a line for each.
 
 The group is of Zarr's version 2, which Zarr 2 and 3 write and read. Importing this module imports
 neither Zarr nor NumPy, because ``kapre-extract --help`` lists all formats.
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
     from kapre_zarr_store import ZarrFeatures, ZarrWriter
 
 INPUTS, GROUP, ATTRIBUTES, ARRAY = "inputs.jsonl", ".zgroup", ".zattrs", ".zarray"
-FEATURES, COORDINATE = "features", "coordinate"
+FEATURES, COORDINATE, WEIGHTS = "features", "coordinate", "weights"
 
 _OUR_BEGINNING = f'{{"format": "{PROGRAM}"'.encode()
-_ARRAY_FILE = re.compile(r"features/(.*/)?(\.zgroup|\.zattrs|\.zarray|\d+(\.\d+)*)")
+_ARRAY_FILE = re.compile(r"(features|weights)/(.*/)?(\.zgroup|\.zattrs|\.zarray|\d+(\.\d+)*)")
 
 
 class ZarrFormat(Format):
@@ -35,6 +36,7 @@ class ZarrFormat(Format):
     suffixes = (".zarr",)
     is_folder = True
     compressions = ("none", "gzip")
+    stores_weights = True
     folder_files = (
         INPUTS,  # every change replaces it
         GROUP,

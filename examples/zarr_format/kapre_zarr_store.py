@@ -7,7 +7,16 @@ from typing import Any
 
 import numpy as np
 import zarr
-from kapre_zarr import ARRAY, ATTRIBUTES, COORDINATE, FEATURES, GROUP, INPUTS, ZarrFormat
+from kapre_zarr import (
+    ARRAY,
+    ATTRIBUTES,
+    COORDINATE,
+    FEATURES,
+    GROUP,
+    INPUTS,
+    WEIGHTS,
+    ZarrFormat,
+)
 from numcodecs import GZip
 
 from kapre_cli.errors import StoredArrayError, StoredDataError, wrap_os_errors
@@ -45,6 +54,10 @@ class ZarrWriter(FeatureWriter):
             self._group = zarr.open_group(str(path), mode="w-", **version)
             self._features = self._group.create_group(FEATURES)
             self._inputs = (path / INPUTS).open("xb")
+            for name, values in root.weights.arrays.items() if root.weights else ():
+                _create(self._group, f"{WEIGHTS}/{name}", values.shape, values.shape, values.dtype)[
+                    ...
+                ] = values
         self._array: Any = None
 
     def store_array(self, key: str, array: ArrayChunks, chunks: Iterator[Chunk]) -> None:
@@ -72,7 +85,7 @@ class ZarrWriter(FeatureWriter):
         """Write the coordinate and the root metadata, and sync all files to the disk."""
         with wrap_os_errors(self.path):
             n = len(self.coordinate)
-            array = _create(self._group, COORDINATE, (n,), (n,), np.dtype("<f8"), None)
+            array = _create(self._group, COORDINATE, (n,), (n,), np.dtype("<f8"))
             array[:] = self.coordinate
             layer = self.root.layer
             described = {"long_name": layer.coordinate.long_name, "units": layer.coordinate.unit}
@@ -90,7 +103,9 @@ class ZarrWriter(FeatureWriter):
         self._inputs.close()
 
 
-def _create(group: Any, name: str, shape: Any, chunks: Any, dtype: Any, compressor: Any) -> Any:
+def _create(
+    group: Any, name: str, shape: Any, chunks: Any, dtype: Any, compressor: Any = None
+) -> Any:
     """Create an array in which chunks of zeros are written like all others."""
     common = {"shape": shape, "chunks": chunks, "dtype": dtype, "fill_value": 0.0}
     if _IS_ZARR_3:
@@ -128,6 +143,16 @@ class ZarrFeatures(Features):
         if stored != metadata.to_dict():
             raise StoredArrayError(key, f"has other attributes than in {INPUTS}")
         return self.array_of(key, values, metadata)
+
+    def stored_weights(self) -> dict[str, Any]:
+        """Read the weights, whose shapes are compared with those of the layer first."""
+        weights = {}
+        for name, shape in self.layer.weight_shapes.items():
+            values = self._values(f"{WEIGHTS}/{name}")
+            if values.shape != shape or values.chunks != shape:
+                raise StoredDataError(f"its weight {quoted(name)} is not stored as this program")
+            weights[name] = values[...]
+        return weights
 
     def _stored(self, key: str) -> "tuple[dict[str, Any], ZarrValues]":
         """Return attributes and values of an array."""
@@ -168,6 +193,11 @@ class ZarrFeatures(Features):
     def unexpected_files(self) -> Iterator[str]:
         """Yield the paths of files that are no part of an array or of the group."""
         files = {*ZarrFormat.folder_files, f"{FEATURES}/{ATTRIBUTES}"}
+        if self.root.weights is not None:
+            files |= {f"{WEIGHTS}/{name}" for name in (GROUP, ATTRIBUTES)}
+            for name, shape in self.layer.weight_shapes.items():
+                chunk = ".".join("0" * len(shape))
+                files |= {f"{WEIGHTS}/{name}/{one}" for one in (ARRAY, ATTRIBUTES, chunk)}
         for key in self:
             folder = f"{FEATURES}/{key}"
             files |= {f"{folder}/{name}" for name in (ARRAY, ATTRIBUTES)}
