@@ -4,8 +4,6 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from kapre_cli.formats.keras_model import is_model, layer_of_model
 from kapre_cli.formats.metadata import OutputMetadata
 from kapre_cli.formats.opening import open_features
@@ -54,5 +52,6 @@ def resolved(layer: Layer) -> ResolvedLayer:
         )
     if not (config.weight_shapes and layer.built):
         return ResolvedLayer(config)
-    arrays = {one.name: np.asarray(one) for one in layer.weights}
+    names = [one.name for one in layer.weights]
+    arrays = dict(zip(names, layer.get_weights(), strict=True))
     return ResolvedLayer(config, trained_weights(layer.name, arrays, config))

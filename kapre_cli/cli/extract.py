@@ -60,7 +60,8 @@ def _extracting_command(config: type[LayerConfig]) -> click.Command:
         config.command,
         callback=extract,
         params=[
-            *(*INPUTS, *OUTPUT, LikeOption(config), LAYER),
+            *(*INPUTS, *OUTPUT, LikeOption(config)),
+            *([LAYER] if config.class_name in LAYERS.built_in else []),  # models have these alone
             *(*layer_options(config).values(), *AUDIO, *RUNNING),
         ],
         help="\n\n".join((config.summary, _INPUTS, *shown)),

@@ -55,7 +55,7 @@ def fixed_layer(config: type[LayerConfig], options: Mapping[str, Any]) -> FixedL
     Raise UsageError if it is invalid, of another command, or if its arguments are given, too.
     """
     ctx = click.get_current_context()
-    name = options["layer"]
+    name = options.get("layer")
     found: FixedLayer | None = ctx.meta.get(_META) if name is None else _of_model(name)
     if found is None:
         return None

@@ -81,9 +81,8 @@ def layer_of_model(name: str) -> ModelLayer:
         found = _chosen([*_layers_in(_description(archive))], path, wanted)
         if not found.config.weight_shapes:
             return ModelLayer(found.config, None)
-        check_weight_bytes(found.config)
-        with _weights_file(archive) as stored, wrap_hdf5_errors(f"its {_WEIGHTS}"):
-            group = stored
+        check_weight_bytes(4 * found.config.n_weights)
+        with _weights_file(archive) as group:
             for part in (*found.place.split("/"), "vars"):
                 group = open_group(group, part)
             arrays = {
@@ -109,8 +108,10 @@ def _reported(path: Path) -> Iterator[None]:
     except SettingsError as error:
         what = f"the layer of the model {quoted(path)} cannot be used: "
         raise UsageError(Text(what, error)) from error
+    except OSError as error:
+        raise StoredDataError(f"{quoted(path)} cannot be read: {error.strerror}") from error
     except (
-        *(OSError, zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, KeyError),
+        *(zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, KeyError),
         *(NotImplementedError, RuntimeError, ValueError),
     ) as error:
         raise StoredDataError(f"{quoted(path)} is no complete Keras model: {error}") from error
@@ -135,7 +136,7 @@ def _weights_file(archive: zipfile.ZipFile) -> Iterator[Any]:
     with tempfile.TemporaryFile() as copy:
         with archive.open(_WEIGHTS) as file:
             shutil.copyfileobj(file, copy)  # and compares its checksum
-        with h5py.File(copy, "r") as stored:
+        with wrap_hdf5_errors(f"its {_WEIGHTS}"), h5py.File(copy, "r") as stored:
             yield h5py.h5g.open(stored.id, b"/")
 
 

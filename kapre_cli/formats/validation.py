@@ -132,7 +132,7 @@ def validated_root(stored: Any) -> OutputMetadata:
     if root.reference != REFERENCES[0] and not root.layer.takes_decibels:
         raise StoredDataError("its `reference` is that of decibels, which its layer does not take")
     if root.weights is not None:
-        check_weight_bytes(root.layer)
+        check_weight_bytes(4 * root.layer.n_weights)
         if not root.layer.n_weights or root.engine == "numpy":
             raise StoredDataError("its layer has trained weights, which its settings rule out")
     if root.layer.image_data_format == "default":

@@ -76,13 +76,22 @@ class BinAxis(FeatureAxis):
 
 
 class MelAxis(FeatureAxis):
-    """Mel bands between two frequencies in Hz, even in mels; ``bands`` has weights."""
+    """Mel bands between two frequencies in Hz, even in mels.
+
+    ``bands`` returns their weights; ``None``: they have been trained, and none is empty.
+    """
 
     is_linear = False
     empty_label = "empty mel band"
 
     def __init__(
-        self, n_mels: int, fmin: float, fmax: float, *, htk: bool, bands: Callable[[], MelBands]
+        self,
+        n_mels: int,
+        fmin: float,
+        fmax: float,
+        *,
+        htk: bool,
+        bands: Callable[[], MelBands] | None,
     ) -> None:
         self.values = dsp.mel_edges(n_mels, fmin, fmax, htk=htk)[1:-1]
         self.ends = fmin, fmax
@@ -107,4 +116,6 @@ class MelAxis(FeatureAxis):
     @property
     def is_empty(self) -> npt.NDArray[np.bool_]:
         """Which bands no frequency bin falls into."""
+        if self._bands is None:
+            return super().is_empty
         return self._bands().is_empty

@@ -393,7 +393,8 @@ class MelspectrogramConfig(SpectrogramConfig):
         from kapre_cli.layers.axes import MelAxis
 
         assert self.fmax is not None  # noqa: S101 - for the type checker: settled when made
-        return MelAxis(self.n_mels, self.fmin, self.fmax, htk=self.htk, bands=self._bands)
+        bands = None if self.trainable_fb else self._bands
+        return MelAxis(self.n_mels, self.fmin, self.fmax, htk=self.htk, bands=bands)
 
     def _bands(self) -> "MelBands":
         from kapre_cli.layers.filterbank import filterbank_of
@@ -404,7 +405,9 @@ class MelspectrogramConfig(SpectrogramConfig):
         """Return warnings of probable mistakes, empty mel bands among them."""
         from kapre_cli.layers.filterbank import empty_bands_warning
 
-        empty = empty_bands_warning(self._bands(), self, lists_bands=lists_bands)
+        empty = None
+        if not self.trainable_fb:  # else a band may have learned other bins
+            empty = empty_bands_warning(self._bands(), self, lists_bands=lists_bands)
         return (*self.frame_warnings(), *([empty] if empty else []))
 
     def _band_caption(self) -> list[str]:

@@ -21,8 +21,10 @@ def trained_weights(layer_name: str, arrays: Mapping[str, Any], layer: LayerConf
     Raises:
         SettingsError: If they are not those of the layer, too large, or not finite.
     """
-    check_weight_bytes(layer)
     check_weight_shapes({name: np.shape(array) for name, array in arrays.items()}, layer)
+    check_weight_bytes(
+        sum(max(np.asarray(one).nbytes, 4 * np.size(one)) for one in arrays.values())
+    )
     kept: dict[str, Array] = {}
     for name in layer.weight_shapes:
         array = np.asarray(arrays[name])

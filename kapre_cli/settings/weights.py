@@ -71,9 +71,8 @@ def check_weight_shapes(shapes: Mapping[str, tuple[int, ...]], layer: LayerConfi
         )
 
 
-def check_weight_bytes(layer: LayerConfig) -> None:
-    """Raise SettingsError if the weights of a layer are too large to be stored."""
-    n_bytes = 4 * layer.n_weights
+def check_weight_bytes(n_bytes: int) -> None:
+    """Raise SettingsError if weights of so many bytes are too large to be stored."""
     if n_bytes > MAX_WEIGHT_BYTES:
         raise SettingsError(
             f"The layer has {in_bytes(n_bytes)} of weights; outputs store at most "
