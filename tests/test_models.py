@@ -247,7 +247,7 @@ DAMAGED: dict[str, tuple[Callable[[Path], object], str]] = {
     "a pickle": (lambda path: path.write_bytes(pickle.dumps({"n_dft": 16})), "not a zip file"),
     "empty": (Path.touch, "not a zip file"),
     "torn": (torn, "not a zip file"),
-    "a folder": (Path.mkdir, "Is a directory"),
+    "a folder": (Path.mkdir, "not a plain file"),
     "a pipe": (os.mkfifo, "not a plain file"),
     "no description": (
         lambda path: zipfile.ZipFile(path, "w").writestr("other", b""),

@@ -22,9 +22,6 @@ def trained_weights(layer_name: str, arrays: Mapping[str, Any], layer: LayerConf
         SettingsError: If they are not those of the layer, too large, or not finite.
     """
     check_weight_shapes({name: np.shape(array) for name, array in arrays.items()}, layer)
-    check_weight_bytes(
-        sum(max(np.asarray(one).nbytes, 4 * np.size(one)) for one in arrays.values())
-    )
     kept: dict[str, Array] = {}
     for name in layer.weight_shapes:
         array = np.asarray(arrays[name])
@@ -34,6 +31,7 @@ def trained_weights(layer_name: str, arrays: Mapping[str, Any], layer: LayerConf
                 f"The weight {quoted(name)} of the layer {quoted(layer_name)} is NaN or infinite "
                 "in places: its training has diverged"
             )
+    check_weight_bytes(sum(one.nbytes for one in kept.values()))
     return Weights(layer_name, sha256_of_arrays(kept), kept)
 
 
