@@ -15,8 +15,9 @@ from kapre_cli.settings.layers import DECIBEL_RANGE
 # The smallest normal number of each type, and its square root.
 _TINY = {"float32": (2.0**-126, 2.0**-63), "float64": (2.0**-1022, 2.0**-511)}
 
-# Samples of the frames of a chunk: half a MiB. Up to eight times as much is as fast.
-_CHUNK_VALUES = 2**17
+# Samples of all frames of a batch: 16 MiB. Larger batches are computed in parts of 4 MiB.
+_BATCH_VALUES = 2**22
+_PART_VALUES = 2**20
 
 Tensor = Any  # of the backend that Keras runs on; none of them has types for it
 
@@ -68,22 +69,40 @@ def _check_length(signal: Tensor, framing: Framing) -> None:
 def transform_frames(
     transform: Callable[[Tensor], Tensor], signal: Tensor, framing: Framing
 ) -> Tensor:
-    """Return ``transform(signal)``, computed in chunks where that is faster.
+    """Return ``transform(signal)``, large batches in parts where that is faster.
 
-    The intermediate tensors are ``n_dft / n_hop`` times as large as the signal. Those of a whole
+    The intermediate tensors are ``n_dft / n_hop`` times as large as the signal. Those of a large
     batch are new memory at every step; on a CPU, allocating its pages takes longer than the
-    transform. Those of a chunk stay in the cache. The arguments are those of :func:`in_chunks`.
+    transform. The arguments are those of :func:`in_chunks`.
     """
-    length = ops.shape(signal)[-1]
-    n_frames = max(_CHUNK_VALUES // framing.n_dft, 1)
-    is_short = isinstance(length, int) and length < framing.n_samples(n_frames + 1)
-    if is_short or signal.shape[0] == 0 or not _is_tensorflow_on_cpu():
+    if signal.shape[0] == 0 or not _is_tensorflow_on_cpu():
         return transform(signal)
-    return in_chunks(transform, signal, framing, n_frames)
+    batch, channel, length = ops.shape(signal)
+    is_small = batch * channel * _n_time(length, framing) <= _BATCH_VALUES // framing.n_dft
+    if isinstance(is_small, bool):
+        return transform(signal) if is_small else _in_parts(transform, signal, framing)
+    return ops.cond(
+        is_small, lambda: transform(signal), lambda: _in_parts(transform, signal, framing)
+    )
+
+
+def _in_parts(transform: Callable[[Tensor], Tensor], signal: Tensor, framing: Framing) -> Tensor:
+    """Return ``transform(signal)``, computed from parts of some chunks that are equally long.
+
+    Both numbers follow from the shape, so that few frames of zeros fill them up.
+    """
+    n_time = _n_time(ops.shape(signal)[-1], framing)
+    n_most = max(_PART_VALUES // framing.n_dft, 1)
+    n_chunks = _divided(n_time, n_most)
+    return in_chunks(transform, signal, framing, _divided(n_time, n_chunks), n_most)
 
 
 def in_chunks(
-    transform: Callable[[Tensor], Tensor], signal: Tensor, framing: Framing, n_frames: int
+    transform: Callable[[Tensor], Tensor],
+    signal: Tensor,
+    framing: Framing,
+    n_frames: Any,
+    n_part: int | None = None,
 ) -> Tensor:
     """Return ``transform(signal)``, computed from ``n_frames`` frames at a time.
 
@@ -92,19 +111,38 @@ def in_chunks(
             signal ``(batch, channel, samples)``; those of a frame depend only on its samples.
         signal: Shape ``(batch, channel, samples)``, at least one frame long.
         framing: Where the frames lie; the signal has been padded.
-        n_frames: Frames of a chunk.
+        n_frames: Frames of a chunk; may be a tensor.
+        n_part: Frames that may be computed at once, in several chunks; at least ``n_frames``.
+            ``None``: those of one chunk.
     """
-    _, channel, length = ops.shape(signal)
-    n_time = (length - framing.n_dft) // framing.n_hop + 1
-    n_chunks = (n_time + n_frames - 1) // n_frames
-    # The last chunk is filled up with frames of zeros.
+    batch, channel, length = ops.shape(signal)
+    n_time = _n_time(length, framing)
+    n_chunks = _divided(n_time, n_frames)
+    # The last chunk is filled up with frames of zeros, the last part with chunks.
     n_missing = framing.n_samples(n_chunks * n_frames) - length
     signal = ops.pad(signal, ((0, 0), (0, 0), (0, ops.maximum(n_missing, 0))))
     n_samples = framing.n_samples(n_frames)
     chunks = ops.extract_sequences(signal, n_samples, n_frames * framing.n_hop)
-    features = ops.map(transform, ops.reshape(chunks, (-1, 1, 1, n_samples)))
-    shape = (-1, channel, n_chunks * n_frames, features.shape[-1])
+    n_all = batch * channel * n_chunks
+    n_parts = _divided(n_all, 1 if n_part is None else n_part // n_frames)
+    n_each = _divided(n_all, n_parts)
+    chunks = ops.reshape(chunks, (n_all, n_samples))
+    chunks = ops.pad(chunks, ((0, n_parts * n_each - n_all), (0, 0)))
+    features = ops.map(transform, ops.reshape(chunks, (n_parts, n_each, 1, n_samples)))
+    n_features = features.shape[-1]
+    features = ops.reshape(features, (n_parts * n_each, n_frames, n_features))[:n_all]
+    shape = (batch, channel, n_chunks * n_frames, n_features)
     return ops.reshape(features, shape)[:, :, :n_time]
+
+
+def _n_time(length: Any, framing: Framing) -> Any:
+    """Return the number of frames of a padded signal."""
+    return (length - framing.n_dft) // framing.n_hop + 1
+
+
+def _divided(dividend: Any, divisor: Any) -> Any:
+    """Return the quotient, rounded up."""
+    return (dividend + divisor - 1) // divisor
 
 
 def _is_tensorflow_on_cpu() -> bool:
