@@ -1,7 +1,9 @@
 """The layers on batches that are computed in parts, and their gradients on TensorFlow."""
 
+from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -74,8 +76,9 @@ LAYERS: dict[str, tuple[Any, dict[str, Any]]] = {
 
 
 @pytest.mark.filterwarnings("ignore::kapre_cli.layers.spectrogram.LayerWarning")
+@pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("name", LAYERS)
-def test_gradients_are_those_of_differences(name: str) -> None:
+def test_gradients_are_those_of_differences(name: str, training: bool) -> None:
     layer_class, arguments = LAYERS[name]
     layer = layer_class(dtype="float64", **arguments)
     random = np.random.default_rng(0)
@@ -83,7 +86,7 @@ def test_gradients_are_those_of_differences(name: str) -> None:
     weights = random.random(layer(signal).shape)
 
     def total(signal: Any) -> Any:
-        return tf.reduce_sum(tf.constant(weights) * layer(signal))
+        return tf.reduce_sum(tf.constant(weights) * layer(signal, training=training))
 
     def slope(signal: Any) -> Any:
         """Return the derivative of the total in the direction."""
@@ -115,7 +118,7 @@ def test_gradients_of_a_large_batch_are_those_alone() -> None:
     def of_signals(signals: Any) -> Any:
         with tf.GradientTape() as tape:
             tape.watch(signals)
-            total = tf.reduce_sum(layer(signals) ** 2)
+            total = tf.reduce_sum(layer(signals, training=True) ** 2)
         return tape.gradient(total, signals)
 
     gradient = tf.function(of_signals)
@@ -146,3 +149,19 @@ def test_kernels_have_the_gradients_of_differences(jit_compile: bool) -> None:
         variable.assign(values)
         between = (totals[0] - totals[1]) / 2e-6
         np.testing.assert_allclose(np.sum(slopes * direction), between, rtol=1e-5)
+
+
+def test_an_exported_model_has_gradients(tmp_path: Path) -> None:
+    layer = Melspectrogram(SR, 70, n_dft=2048, n_hop=512)
+    model = keras.Sequential([keras.Input((1, None)), layer])
+    model.export(tmp_path / "exported", verbose=False)
+    exported = tf.saved_model.load(tmp_path / "exported")
+    signals = tf.constant(_noise(2, 1, SR))
+    gradients = []
+    for function in (exported.serve, lambda signals: model(signals, training=True)):
+        with tf.GradientTape() as tape:
+            tape.watch(signals)
+            total = tf.reduce_sum(function(signals))
+        gradients.append(tape.gradient(total, signals).numpy())
+    atol = 1e-5 * np.abs(gradients[1]).max()
+    np.testing.assert_allclose(gradients[0], gradients[1], rtol=0, atol=atol)

@@ -225,10 +225,11 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
         if self.input_data_format == "channels_last":
             signal = ops.transpose(signal, (0, 2, 1))
         signal = steps.pad(signal, self.framing)
-        if self._is_trained and training:  # backpropagation through parts costs what they save
-            features = self.transform(signal)
-        else:
-            features = steps.transform_frames(self.transform, signal, self.framing)
+        with steps.own_gradients(bool(training)):
+            if self._is_trained and training:  # backpropagation through parts costs what they save
+                features = self.transform(signal)
+            else:
+                features = steps.transform_frames(self.transform, signal, self.framing)
         values = self.finish(features)
         axes = ("batch", "channel", "time", self.config.feature_axis)
         order = [axes.index(name) for name in ("batch", *self.config.axes)]

@@ -1,7 +1,9 @@
 """The steps of the layers as functions of tensors, written with ``keras.ops``."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -20,6 +22,10 @@ _TINY = {"float32": (2.0**-126, 2.0**-63), "float64": (2.0**-1022, 2.0**-511)}
 # Samples of all frames of a batch: 16 MiB. Larger batches are computed in parts of 4 MiB.
 _BATCH_VALUES = 2**22
 _PART_VALUES = 2**20
+
+# Whether gradients are computed by this module instead of TensorFlow. The steps of a model that is
+# exported have TensorFlow's: functions of gradients cannot be saved from within a branch.
+_has_own_gradients = ContextVar("has_own_gradients", default=False)
 
 Matrix = npt.NDArray[np.floating[Any]]
 Tensor = Any  # of the backend that Keras runs on; none of them has types for it
@@ -67,6 +73,16 @@ def _check_length(signal: Tensor, framing: Framing) -> None:
             message=f"The signal must be at least {shortest} samples long "
             f"(n_dft={framing.n_dft}, padding={framing.padding!r}).",
         )
+
+
+@contextmanager
+def own_gradients(is_training: bool) -> Iterator[None]:
+    """In the block, let steps of training have gradients that are faster than TensorFlow's."""
+    before = _has_own_gradients.set(is_training)
+    try:
+        yield
+    finally:
+        _has_own_gradients.reset(before)
 
 
 def transform_frames(
@@ -288,8 +304,11 @@ def _products(values: Tensor, parts: Sequence[tuple[slice, Matrix]], dtype: str)
 def _with_gradient(
     function: Callable[[Tensor], tuple[Tensor, Callable[[Tensor], Tensor]]], argument: Tensor
 ) -> Tensor:
-    """Return the first result of ``function``; TensorFlow takes the second as its gradient."""
-    if keras.backend.backend() != "tensorflow":
+    """Return the first result of ``function``; TensorFlow takes the second as its gradient.
+
+    Outside of :func:`own_gradients` it finds the gradient by itself, as other backends do.
+    """
+    if keras.backend.backend() != "tensorflow" or not _has_own_gradients.get():
         return function(argument)[0]
     from tensorflow import custom_gradient
 
