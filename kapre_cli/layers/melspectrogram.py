@@ -150,9 +150,5 @@ class Melspectrogram(Spectrogram):
             # Assigned weights may be below 0; a power cannot.
             bands = ops.maximum(bands, 0.0)
         else:
-            groups = [
-                ops.matmul(power[..., bins], ops.convert_to_tensor(weights, dtype=dtype))
-                for bins, weights in self._groups
-            ]
-            bands = ops.concatenate(groups, axis=-1) if len(groups) > 1 else groups[0]
+            bands = steps.sum_bands(power, self._groups)
         return steps.raise_to(bands, self.config.power_exponent)

@@ -214,18 +214,22 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
         values = _dft_kernel(self._window, self.config.n_freq, wave)
         return self.add_weight(shape=values.shape, initializer=steps.initializer(values), name=name)
 
-    def call(self, inputs: Tensor) -> Tensor:
-        """Return the (mel-)spectrogram of a batch of signals."""
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
+        """Return the (mel-)spectrogram of a batch of signals.
+
+        ``training`` changes no result: it is what Keras says of a step that trains weights.
+        """
         self._dimensions(inputs.shape)
         self._check_real(inputs)
         signal = ops.convert_to_tensor(inputs)
         if self.input_data_format == "channels_last":
             signal = ops.transpose(signal, (0, 2, 1))
         signal = steps.pad(signal, self.framing)
-        if self._is_trained:  # backpropagation through chunks would cost what they save
-            features = self.transform(signal)
-        else:
-            features = steps.transform_frames(self.transform, signal, self.framing)
+        with steps.own_gradients(bool(training)):
+            if self._is_trained and training:  # backpropagation through parts costs what they save
+                features = self.transform(signal)
+            else:
+                features = steps.transform_frames(self.transform, signal, self.framing)
         values = self.finish(features)
         axes = ("batch", "channel", "time", self.config.feature_axis)
         order = [axes.index(name) for name in ("batch", *self.config.axes)]

@@ -1,7 +1,11 @@
 """The steps of the layers as functions of tensors, written with ``keras.ops``."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import keras
@@ -15,9 +19,15 @@ from kapre_cli.settings.layers import DECIBEL_RANGE
 # The smallest normal number of each type, and its square root.
 _TINY = {"float32": (2.0**-126, 2.0**-63), "float64": (2.0**-1022, 2.0**-511)}
 
-# Samples of the frames of a chunk: half a MiB. Up to eight times as much is as fast.
-_CHUNK_VALUES = 2**17
+# Samples of all frames of a batch: 16 MiB. Larger batches are computed in parts of 4 MiB.
+_BATCH_VALUES = 2**22
+_PART_VALUES = 2**20
 
+# Whether gradients are computed by this module instead of TensorFlow. The steps of a model that is
+# exported have TensorFlow's: functions of gradients cannot be saved from within a branch.
+_has_own_gradients = ContextVar("has_own_gradients", default=False)
+
+Matrix = npt.NDArray[np.floating[Any]]
 Tensor = Any  # of the backend that Keras runs on; none of them has types for it
 
 
@@ -65,25 +75,53 @@ def _check_length(signal: Tensor, framing: Framing) -> None:
         )
 
 
+@contextmanager
+def own_gradients(is_training: bool) -> Iterator[None]:
+    """In the block, let steps of training have gradients that are faster than TensorFlow's."""
+    before = _has_own_gradients.set(is_training)
+    try:
+        yield
+    finally:
+        _has_own_gradients.reset(before)
+
+
 def transform_frames(
     transform: Callable[[Tensor], Tensor], signal: Tensor, framing: Framing
 ) -> Tensor:
-    """Return ``transform(signal)``, computed in chunks where that is faster.
+    """Return ``transform(signal)``, large batches in parts where that is faster.
 
-    The intermediate tensors are ``n_dft / n_hop`` times as large as the signal. Those of a whole
+    The intermediate tensors are ``n_dft / n_hop`` times as large as the signal. Those of a large
     batch are new memory at every step; on a CPU, allocating its pages takes longer than the
-    transform. Those of a chunk stay in the cache. The arguments are those of :func:`in_chunks`.
+    transform. The arguments are those of :func:`in_chunks`.
     """
-    length = ops.shape(signal)[-1]
-    n_frames = max(_CHUNK_VALUES // framing.n_dft, 1)
-    is_short = isinstance(length, int) and length < framing.n_samples(n_frames + 1)
-    if is_short or signal.shape[0] == 0 or not _is_tensorflow_on_cpu():
+    if signal.shape[0] == 0 or not _is_tensorflow_on_cpu():
         return transform(signal)
-    return in_chunks(transform, signal, framing, n_frames)
+    batch, channel, length = ops.shape(signal)
+    is_small = batch * channel * _n_time(length, framing) <= _BATCH_VALUES // framing.n_dft
+    if isinstance(is_small, bool):
+        return transform(signal) if is_small else _in_parts(transform, signal, framing)
+    return ops.cond(
+        is_small, lambda: transform(signal), lambda: _in_parts(transform, signal, framing)
+    )
+
+
+def _in_parts(transform: Callable[[Tensor], Tensor], signal: Tensor, framing: Framing) -> Tensor:
+    """Return ``transform(signal)``, computed from parts of some chunks that are equally long.
+
+    Both numbers follow from the shape, so that few frames of zeros fill them up.
+    """
+    n_time = _n_time(ops.shape(signal)[-1], framing)
+    n_most = max(_PART_VALUES // framing.n_dft, 1)
+    n_chunks = _divided(n_time, n_most)
+    return in_chunks(transform, signal, framing, _divided(n_time, n_chunks), n_most)
 
 
 def in_chunks(
-    transform: Callable[[Tensor], Tensor], signal: Tensor, framing: Framing, n_frames: int
+    transform: Callable[[Tensor], Tensor],
+    signal: Tensor,
+    framing: Framing,
+    n_frames: Any,
+    n_part: int | None = None,
 ) -> Tensor:
     """Return ``transform(signal)``, computed from ``n_frames`` frames at a time.
 
@@ -92,19 +130,38 @@ def in_chunks(
             signal ``(batch, channel, samples)``; those of a frame depend only on its samples.
         signal: Shape ``(batch, channel, samples)``, at least one frame long.
         framing: Where the frames lie; the signal has been padded.
-        n_frames: Frames of a chunk.
+        n_frames: Frames of a chunk; may be a tensor.
+        n_part: Frames that may be computed at once, in several chunks; at least ``n_frames``.
+            ``None``: those of one chunk.
     """
-    _, channel, length = ops.shape(signal)
-    n_time = (length - framing.n_dft) // framing.n_hop + 1
-    n_chunks = (n_time + n_frames - 1) // n_frames
-    # The last chunk is filled up with frames of zeros.
+    batch, channel, length = ops.shape(signal)
+    n_time = _n_time(length, framing)
+    n_chunks = _divided(n_time, n_frames)
+    # The last chunk is filled up with frames of zeros, the last part with chunks.
     n_missing = framing.n_samples(n_chunks * n_frames) - length
     signal = ops.pad(signal, ((0, 0), (0, 0), (0, ops.maximum(n_missing, 0))))
     n_samples = framing.n_samples(n_frames)
     chunks = ops.extract_sequences(signal, n_samples, n_frames * framing.n_hop)
-    features = ops.map(transform, ops.reshape(chunks, (-1, 1, 1, n_samples)))
-    shape = (-1, channel, n_chunks * n_frames, features.shape[-1])
+    n_all = batch * channel * n_chunks
+    n_parts = _divided(n_all, 1 if n_part is None else n_part // n_frames)
+    n_each = _divided(n_all, n_parts)
+    chunks = ops.reshape(chunks, (n_all, n_samples))
+    chunks = ops.pad(chunks, ((0, n_parts * n_each - n_all), (0, 0)))
+    features = ops.map(transform, ops.reshape(chunks, (n_parts, n_each, 1, n_samples)))
+    n_features = features.shape[-1]
+    features = ops.reshape(features, (n_parts * n_each, n_frames, n_features))[:n_all]
+    shape = (batch, channel, n_chunks * n_frames, n_features)
     return ops.reshape(features, shape)[:, :, :n_time]
+
+
+def _n_time(length: Any, framing: Framing) -> Any:
+    """Return the number of frames of a padded signal."""
+    return (length - framing.n_dft) // framing.n_hop + 1
+
+
+def _divided(dividend: Any, divisor: Any) -> Any:
+    """Return the quotient, rounded up."""
+    return (dividend + divisor - 1) // divisor
 
 
 def _is_tensorflow_on_cpu() -> bool:
@@ -125,9 +182,36 @@ def power_of_frames(signal: Tensor, window: Tensor, n_hop: int) -> Tensor:
     The shape is ``(..., n_time, n_dft // 2 + 1)``, that of ``signal`` ``(..., samples)``, that of
     ``window`` ``(n_dft,)``.
     """
+
+    def power(signal: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        real, imaginary = _spectra(signal, window, n_hop)
+        gradient = partial(_gradient_of_power, signal, window, n_hop)
+        return real * real + imaginary * imaginary, gradient
+
+    return _with_gradient(power, signal)
+
+
+def _spectra(signal: Tensor, window: Tensor, n_hop: int) -> tuple[Tensor, Tensor]:
+    """Return the real and the imaginary part of the DFT of every frame."""
     frames = ops.extract_sequences(signal, window.shape[0], n_hop)
     real, imaginary = ops.rfft(frames * window)
-    return real * real + imaginary * imaginary
+    return real, imaginary
+
+
+def _gradient_of_power(signal: Tensor, window: Tensor, n_hop: int, upstream: Tensor) -> Tensor:
+    """Return the gradient with respect to ``signal``, given that with respect to the power.
+
+    TensorFlow's own takes twice as long. The spectra are computed again: they would be the largest
+    tensors that a training step keeps.
+    """
+    n_dft = window.shape[0]
+    real, imaginary = _spectra(signal, window, n_hop)
+    # The inverse of the real DFT divides by n_dft, and adds every bin twice but the outermost.
+    times = np.ones(n_dft // 2 + 1)
+    times[[0, -1] if n_dft % 2 == 0 else [0]] = 2.0
+    upstream = upstream * ops.convert_to_tensor(n_dft * times, dtype=upstream.dtype)
+    frames = ops.irfft((real * upstream, imaginary * upstream), fft_length=n_dft) * window
+    return _added_frames(frames, n_hop, ops.shape(signal)[-1])
 
 
 def power_of_convolution(signal: Tensor, kernels: tuple[Tensor, Tensor], n_hop: int) -> Tensor:
@@ -135,18 +219,100 @@ def power_of_convolution(signal: Tensor, kernels: tuple[Tensor, Tensor], n_hop: 
 
     The shape is ``(batch, channel, n_time, n_freq)``, that of ``signal`` ``(batch, channel,
     samples)``, that of each kernel, the real and the imaginary one, ``(n_dft, 1, n_freq)``.
+
+    Each is a matrix product with all frames: a training step takes two thirds of the time of one
+    with ``ops.conv``.
     """
-    batch, channel, samples = ops.shape(signal)
-    each = ops.reshape(signal, (-1, samples, 1))
-    real, imaginary = (
-        ops.conv(each, kernel, strides=n_hop, padding="valid", data_format="channels_last")
-        for kernel in kernels
-    )
-    power = real * real + imaginary * imaginary
-    # Not the shape of ``power``: that of an empty batch is wrong on some processors.
-    n_dft, _, n_freq = kernels[0].shape
-    n_time = (samples - n_dft) // n_hop + 1
-    return ops.reshape(power, (batch, channel, n_time, n_freq))
+    frames = _frames(signal, kernels[0].shape[0], n_hop)
+    real, imaginary = (ops.matmul(frames, ops.squeeze(kernel, 1)) for kernel in kernels)
+    return real * real + imaginary * imaginary
+
+
+def _frames(signal: Tensor, n_dft: int, n_hop: int) -> Tensor:
+    """Return the frames, shape ``(..., n_time, n_dft)``.
+
+    TensorFlow's own gradient scatters samples, which takes longer than adding frames.
+    """
+
+    def cut(signal: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        frames = ops.extract_sequences(signal, n_dft, n_hop)
+        return frames, lambda upstream: _added_frames(upstream, n_hop, ops.shape(signal)[-1])
+
+    return _with_gradient(cut, signal)
+
+
+def _added_frames(frames: Tensor, n_hop: int, length: Any) -> Tensor:
+    """Return a signal of ``length`` samples, the sum of frames at their places."""
+    from tensorflow import signal as tf_signal
+
+    added = tf_signal.overlap_and_add(frames, n_hop)
+    others = [(0, 0)] * (len(added.shape) - 1)
+    return ops.pad(added, (*others, (0, length - ops.shape(added)[-1])))
+
+
+def sum_bands(power: Tensor, groups: Sequence[tuple[slice, Matrix]]) -> Tensor:
+    """Return the sums of bins in mel bands, shape ``(..., n_mels)``.
+
+    Args:
+        power: Shape ``(..., n_freq)``.
+        groups: Bins and weights, ``(bins, bands)``, of neighbouring bands.
+    """
+    dtype, n_freq = keras.backend.standardize_dtype(power.dtype), power.shape[-1]
+
+    def add(power: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        def gradient(upstream: Tensor) -> Tensor:
+            return _products(upstream, _blocks(groups, n_freq), dtype)
+
+        return _products(power, groups, dtype), gradient
+
+    return _with_gradient(add, power)
+
+
+def _blocks(groups: Sequence[tuple[slice, Matrix]], n_freq: int) -> list[tuple[slice, Matrix]]:
+    """Return bands and weights, ``(bands, bins)``, of blocks of neighbouring bins.
+
+    TensorFlow's own gradient adds a tensor of all bins for each group; these need no adding.
+    """
+    ends = np.cumsum([weights.shape[1] for _, weights in groups])
+    edges = sorted({0, n_freq, *(edge for bins, _ in groups for edge in (bins.start, bins.stop))})
+    blocks = []
+    for first, end in pairwise(edges):
+        near = [n for n, (bins, _) in enumerate(groups) if bins.start < end and bins.stop > first]
+        # Bins outside of all bands have weights of 0 in the first group.
+        near = list(range(near[0], near[-1] + 1)) if near else [0]
+        columns = []
+        for number in near:
+            bins, weights = groups[number]
+            block = np.zeros((end - first, weights.shape[1]))
+            if bins.start <= first and end <= bins.stop:
+                block[:] = weights[first - bins.start : end - bins.start]
+            columns.append(block)
+        bands = slice(int(ends[near[0]]) - columns[0].shape[1], int(ends[near[-1]]))
+        blocks.append((bands, np.concatenate(columns, axis=1).T))
+    return blocks
+
+
+def _products(values: Tensor, parts: Sequence[tuple[slice, Matrix]], dtype: str) -> Tensor:
+    """Return the products of slices of the last axis with matrices, side by side."""
+    products = [
+        ops.matmul(values[..., chosen], ops.convert_to_tensor(weights, dtype=dtype))
+        for chosen, weights in parts
+    ]
+    return ops.concatenate(products, axis=-1) if len(products) > 1 else products[0]
+
+
+def _with_gradient(
+    function: Callable[[Tensor], tuple[Tensor, Callable[[Tensor], Tensor]]], argument: Tensor
+) -> Tensor:
+    """Return the first result of ``function``; TensorFlow takes the second as its gradient.
+
+    Outside of :func:`own_gradients` it finds the gradient by itself, as other backends do.
+    """
+    if keras.backend.backend() != "tensorflow" or not _has_own_gradients.get():
+        return function(argument)[0]
+    from tensorflow import custom_gradient
+
+    return custom_gradient(function)(argument)
 
 
 def raise_to(power: Tensor, exponent: float) -> Tensor:
