@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import keras
@@ -257,48 +256,30 @@ def sum_bands(power: Tensor, groups: Sequence[tuple[slice, Matrix]]) -> Tensor:
         power: Shape ``(..., n_freq)``.
         groups: Bins and weights, ``(bins, bands)``, of neighbouring bands.
     """
-    dtype, n_freq = keras.backend.standardize_dtype(power.dtype), power.shape[-1]
+    dtype = keras.backend.standardize_dtype(power.dtype)
 
     def add(power: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        def gradient(upstream: Tensor) -> Tensor:
-            return _products(upstream, _blocks(groups, n_freq), dtype)
-
-        return _products(power, groups, dtype), gradient
+        products = [
+            ops.matmul(power[..., bins], ops.convert_to_tensor(weights, dtype=dtype))
+            for bins, weights in groups
+        ]
+        bands = ops.concatenate(products, axis=-1) if len(products) > 1 else products[0]
+        # TensorFlow's own gradient adds a tensor of all bins for each group.
+        matrix = _dense(groups, power.shape[-1])
+        return bands, lambda upstream: ops.matmul(
+            upstream, ops.convert_to_tensor(matrix.T, dtype=dtype)
+        )
 
     return _with_gradient(add, power)
 
 
-def _blocks(groups: Sequence[tuple[slice, Matrix]], n_freq: int) -> list[tuple[slice, Matrix]]:
-    """Return bands and weights, ``(bands, bins)``, of blocks of neighbouring bins.
-
-    TensorFlow's own gradient adds a tensor of all bins for each group; these need no adding.
-    """
-    ends = np.cumsum([weights.shape[1] for _, weights in groups])
-    edges = sorted({0, n_freq, *(edge for bins, _ in groups for edge in (bins.start, bins.stop))})
-    blocks = []
-    for first, end in pairwise(edges):
-        near = [n for n, (bins, _) in enumerate(groups) if bins.start < end and bins.stop > first]
-        # Bins outside of all bands have weights of 0 in the first group.
-        near = list(range(near[0], near[-1] + 1)) if near else [0]
-        columns = []
-        for number in near:
-            bins, weights = groups[number]
-            block = np.zeros((end - first, weights.shape[1]))
-            if bins.start <= first and end <= bins.stop:
-                block[:] = weights[first - bins.start : end - bins.start]
-            columns.append(block)
-        bands = slice(int(ends[near[0]]) - columns[0].shape[1], int(ends[near[-1]]))
-        blocks.append((bands, np.concatenate(columns, axis=1).T))
-    return blocks
-
-
-def _products(values: Tensor, parts: Sequence[tuple[slice, Matrix]], dtype: str) -> Tensor:
-    """Return the products of slices of the last axis with matrices, side by side."""
-    products = [
-        ops.matmul(values[..., chosen], ops.convert_to_tensor(weights, dtype=dtype))
-        for chosen, weights in parts
-    ]
-    return ops.concatenate(products, axis=-1) if len(products) > 1 else products[0]
+def _dense(groups: Sequence[tuple[slice, Matrix]], n_freq: int) -> Matrix:
+    """Return the weights of all bins and bands, shape ``(n_freq, n_mels)``."""
+    columns = []
+    for bins, weights in groups:
+        columns.append(np.zeros((n_freq, weights.shape[1])))
+        columns[-1][bins] = weights
+    return np.concatenate(columns, axis=1)
 
 
 def _with_gradient(
