@@ -223,7 +223,12 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
 
     def _add_kernel(self, name: str, wave: Any) -> Any:
         values = _dft_kernel(self._window, self.config.n_freq, wave)
-        return self.add_weight(shape=values.shape, initializer=steps.initializer(values), name=name)
+        return self.add_weight(
+            shape=values.shape,
+            initializer=steps.initializer(values),
+            autocast=False,  # not in half precision, even where the layer is called by itself
+            name=name,
+        )
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Return the (mel-)spectrogram of a batch of signals.
