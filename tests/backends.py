@@ -39,7 +39,7 @@ def compiled(layer: Any, shape: tuple[int | None, ...]) -> Callable[[Array], Any
     return layer  # PyTorch's compiler needs one for C++
 
 
-def gradients(layer: Any, signal: Array, slopes: Array) -> list[Array]:
+def gradients(layer: Any, signal: Array, slopes: Array | float = 1.0) -> list[Array]:
     """Return the gradients of ``sum(slopes * layer(signal))``, of a layer that is built.
 
     The first one is that of the samples, the others those of the trainable weights.

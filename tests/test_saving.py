@@ -62,7 +62,7 @@ def test_weights_alone_are_saved_and_loaded(style: str, tmp_path: Path) -> None:
             model.load_weights(tmp_path / "trained.weights.h5")
         found.append(numbers(model(signal)))
         assert (found[-1] != before).any()
-    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(found[0], found[1])
 
 
 def train(model: keras.Model) -> None:
@@ -76,10 +76,9 @@ import sys
 sys.modules["kapre_cli"] = sys.modules["keras"] = None  # importing them fails
 import numpy as np, tensorflow as tf
 folder, *names = sys.argv[1:]
-with np.load(f"{folder}/signals.npz") as signals:
-    for name in names:
-        model = tf.saved_model.load(f"{folder}/{name}")
-        np.save(f"{folder}/{name}.npy", model.serve(signals[name]))
+for name in names:
+    model = tf.saved_model.load(f"{folder}/{name}")
+    np.save(f"{folder}/{name}.npy", model.serve(np.load(f"{folder}/{name}.signals.npy")))
 """
 
 
@@ -97,9 +96,9 @@ def test_exported_models_are_served_without_this_package(tmp_path: Path) -> None
     for name, (model, signals) in made.items():
         train(model)
         expected[name] = numbers(model(signals))
+        np.save(tmp_path / f"{name}.signals.npy", signals)
         model.export(tmp_path / name, format="tf_saved_model", verbose=False)
-    np.savez(tmp_path / "signals.npz", **{name: signals for name, (_, signals) in made.items()})
-    command = [sys.executable, "-c", SERVE, tmp_path, *made]
+    command = [sys.executable, "-c", SERVE, str(tmp_path), *made]
     subprocess.run(command, check=True, timeout=300, capture_output=True)
     for name, values in expected.items():
         np.testing.assert_array_equal(np.load(tmp_path / f"{name}.npy"), values)

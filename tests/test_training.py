@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from librosa.filters import mel as mel_matrix
 
 from kapre_cli.time_frequency import LayerWarning, Melspectrogram, Spectrogram
 from tests import reference
@@ -71,7 +72,7 @@ def features_of(layer: Spectrogram, batch: Array, weights: list[Array]) -> Array
     exponent = layer.config.power
     if isinstance(layer, Melspectrogram):
         arguments = {"sr": layer.sr, "n_mels": layer.n_mels}
-        matrix = reference.mel_matrix(n_fft=n_dft, dtype=np.float64, **arguments).T
+        matrix = mel_matrix(n_fft=n_dft, dtype=np.float64, **arguments).T
         power = (power @ (weights[0] if weights else matrix)).swapaxes(2, 3)
     values = np.sqrt(power) ** exponent
     if layer.config.takes_decibels:
@@ -139,8 +140,7 @@ def test_silence_gives_finite_gradients(kind: str, exponent: float, decibel: boo
     layer = layer_of(kind, exponent, decibel)
     silence = np.zeros((1, 1, 100), "float32")
     layer.build(silence.shape)
-    slopes = np.ones(layer.compute_output_shape(silence.shape), "float32")
-    for gradient in gradients(layer, silence, slopes):
+    for gradient in gradients(layer, silence):
         assert np.isfinite(gradient).all()
 
 

@@ -61,11 +61,12 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
     show. Kernels that are trained are float32 numbers: beside a loud tone their results are up to
     2e-4 of the largest value off at an exponent of 0.5 and 5e-3 at 0.3, their decibels up to
     0.011 dB at 2 (``n_dft`` 2048), 0.1 dB at 1.5, 5 dB at 1 and 10 dB at 0.5. ``dtype="float64"``
-    makes them float64 numbers. JAX computes in float64 only if ``jax_enable_x64`` is set.
+    makes them float64 numbers. JAX computes in float64 only if ``jax_enable_x64`` is set. On JAX
+    and PyTorch Keras rounds products and maxima to float32, 1e-7 of each value.
 
-    Mixed precision: steps are computed in float32 or float64 and weights are float32 numbers. The
-    result is rounded to the compute dtype. In float16 values above 65,504 are inf: those of a
-    full-scale sine at ``n_dft`` 1024 and an exponent of 2, which are ``(n_dft / 4) ** 2``. Use
+    Mixed precision: steps are computed in float32 or float64 and weights are float32 numbers; the
+    result is rounded to the compute dtype. In float16 values above 65,504 are inf, such as that of
+    a full-scale sine at ``n_dft`` 1024 and an exponent of 2, ``(n_dft / 4) ** 2 = 65536``. Use
     decibels, an exponent of 1, or ``dtype="float32"`` for this layer; ``"mixed_bfloat16"`` has the
     range of float32. Decibels are up to 0.04 dB off in float16, and 0.26 dB in bfloat16.
 
@@ -106,7 +107,8 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
     Raises:
         ValueError: If an argument is out of range, or the input is not of rank 3, complex, without
             samples, or shorter than ``n_dft`` under ``padding="valid"``. Where the length is known
-            only when a TensorFlow graph runs, it is that library's ``InvalidArgumentError``.
+            only when a TensorFlow graph runs, it is that library's ``InvalidArgumentError``; XLA
+            leaves this check out, and trained layers return no frame.
 
     Warns:
         LayerWarning: If ``n_hop`` is above ``n_dft``, so that samples lie in no frame; if float64
@@ -193,8 +195,8 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
             warnings.warn(str(warning), LayerWarning, stacklevel=3)
         if self._needs_float64 and not steps.has_float64():
             warnings.warn(_NO_FLOAT64, LayerWarning, stacklevel=3)
-        if self.compute_dtype == "float16" and (warning := _float16_warning(config)):
-            warnings.warn(warning, LayerWarning, stacklevel=3)
+        if self.compute_dtype == "float16" and (too_large := _float16_warning(config)):
+            warnings.warn(too_large, LayerWarning, stacklevel=3)
         self._window = dsp.hann(config.n_dft)
 
     def build(self, input_shape: Shape) -> None:
