@@ -36,7 +36,7 @@ def compiled(layer: Any, shape: tuple[int | None, ...]) -> Callable[[Array], Any
         import jax
 
         return jax.jit(layer)
-    return layer  # PyTorch's compiler needs one for C++
+    return layer  # PyTorch's compiler takes seconds for each
 
 
 def gradients(layer: Any, signal: Array, slopes: Array | float = 1.0) -> list[Array]:
