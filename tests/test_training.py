@@ -337,8 +337,7 @@ def test_no_band_exceeds_the_largest_magnitude(n_dft: int, norm: Any) -> None:
     assert largest >= layer.config.largest_magnitude / 3
 
 
-@pytest.mark.parametrize("through_a_file", [False, True])
-def test_training_the_mel_matrix_silences_no_band(through_a_file: bool, tmp_path: Path) -> None:
+def test_training_the_mel_matrix_silences_no_band(tmp_path: Path) -> None:
     # Without a constraint Adam takes half of the bands below 0, where no gradient reaches them.
     layer = Melspectrogram(
         sr=8000, n_mels=40, n_dft=512, trainable_fb=True, return_decibel_melgram=True
@@ -351,9 +350,8 @@ def test_training_the_mel_matrix_silences_no_band(through_a_file: bool, tmp_path
             keras.layers.Dense(1),
         ]
     )
-    if through_a_file:
-        model.save(tmp_path / "model.keras")
-        model = keras.models.load_model(tmp_path / "model.keras")
+    model.save(tmp_path / "model.keras")
+    model = keras.models.load_model(tmp_path / "model.keras")
     signals = np.stack([reference.noise(1, 4000, seed) for seed in range(16)]).astype(np.float32)
     before = numbers(model.layers[0](signals))
     model.compile(optimizer=keras.optimizers.Adam(1e-2), loss="mse")
