@@ -1,6 +1,5 @@
-"""Decibels of tones, chirps, clicks, silence and noise, and of quiet recordings."""
+"""Decibels of the layers: of tones, chirps, clicks, silence and noise."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,7 @@ import scipy.signal
 
 from kapre_cli.time_frequency import Melspectrogram, Spectrogram
 from tests import reference
-from tests.conftest import write_audio
+from tests.backends import numbers
 
 SR, N_MELS = 8000, 30
 SIGNALS = reference.signals(SR, 6000)
@@ -47,48 +46,9 @@ def values_of(kind: str, signal: Any, n_dft: int, exponent: float) -> Any:
 def test_decibels_of_the_layer_are_the_references(kind: str, n_dft: int, exponent: float) -> None:
     layer = layer_of(kind, n_dft, exponent)
     batch = np.stack(list(SIGNALS.values())).astype(np.float32)
-    for signal, actual in zip(SIGNALS.values(), np.asarray(layer(batch)), strict=True):
+    for signal, actual in zip(SIGNALS.values(), numbers(layer(batch)), strict=True):
         values = values_of(kind, signal, n_dft, exponent)
         reference.require_close_decibels_where_resolved(actual, values, exponent)
-
-
-def extracted(program: Any, folder: Path, *options: object) -> dict[str, Any]:
-    """Return the arrays of all signals, each in a file of its own, in float64."""
-    audio = folder / "audio"
-    for name, signal in SIGNALS.items():
-        subtype = "PCM_16" if name.endswith("16 bit") else "FLOAT"
-        write_audio(audio / f"{name}.wav", signal, SR, subtype)
-    options = (*options, "--data-format", "channels_first", "--format", "npy-directory")
-    ended = program(*options, audio, "-o", folder / "out")
-    assert ended.code == 0, ended.err
-    return {name: np.load(folder / f"out/{name}.wav.npy").astype(np.float64) for name in SIGNALS}
-
-
-@pytest.mark.parametrize("n_dft", [400, 512, 1999])
-@EXPONENTS
-@KINDS
-@pytest.mark.parametrize("engine", ["numpy", "keras"])
-def test_decibels_of_the_engines_are_the_references(
-    program: Any, tmp_path: Path, engine: str, kind: str, n_dft: int, exponent: float
-) -> None:
-    options = [kind, "--engine", engine, "--n-dft", n_dft, "--power", exponent, "--decibel"]
-    mel = ["--n-mels", N_MELS] if kind == "melspectrogram" else []
-    for name, actual in extracted(program, tmp_path, *options, *mel).items():
-        values = values_of(kind, SIGNALS[name], n_dft, exponent)
-        reference.require_close_decibels_where_resolved(actual, values, exponent)
-
-
-@pytest.mark.parametrize("exponent", [0.3, 0.5, 0.9])
-@KINDS
-@pytest.mark.parametrize("engine", ["numpy", "keras"])
-def test_small_exponents_of_tones_are_the_references(
-    program: Any, tmp_path: Path, engine: str, kind: str, exponent: float
-) -> None:
-    # Without decibels. Computed in float32 a tone would be 2e-3 of the largest value off.
-    options = [kind, "--engine", engine, "--power", exponent, "--no-decibel"]
-    mel = ["--n-mels", N_MELS] if kind == "melspectrogram" else []
-    for name, actual in extracted(program, tmp_path, *options, *mel).items():
-        reference.require_close(actual, values_of(kind, SIGNALS[name], 512, exponent))
 
 
 @pytest.mark.parametrize("n_dft", [257, 461, 482, 2018, 3750, 4095, 4096])
@@ -97,7 +57,7 @@ def test_decibels_of_noise_are_the_references_whatever_the_factors(n_dft: int) -
     low_pass = scipy.signal.firwin(801, 0.8, window=("kaiser", scipy.signal.kaiser_beta(80)))
     noise = np.random.default_rng(0).standard_normal(88_200)
     signal = (0.3 * scipy.signal.lfilter(low_pass, 1, noise))[None].astype(np.float32)
-    actual = np.asarray(layer_of("spectrogram", n_dft, 2.0)(signal[None]))[0]
+    actual = numbers(layer_of("spectrogram", n_dft, 2.0)(signal[None]))[0]
     values = values_of("spectrogram", signal, n_dft, 2.0)
     reference.require_close_decibels(actual, reference.decibels(values))
 
@@ -107,7 +67,7 @@ def test_decibels_of_power_of_long_frames_are_the_references() -> None:
     n_dft = 8191
     time = np.arange(2 * n_dft) / (2 * n_dft)
     chirp = 0.9 * np.sin(2 * np.pi * (200 + 3600 * time) * time)[None].astype(np.float32)
-    actual = np.asarray(layer_of("spectrogram", n_dft, 2.0)(chirp[None]))[0]
+    actual = numbers(layer_of("spectrogram", n_dft, 2.0)(chirp[None]))[0]
     values = values_of("spectrogram", chirp, n_dft, 2.0)
     reference.require_close_decibels(actual, reference.decibels(values))
 
@@ -122,9 +82,9 @@ def test_trainable_kernels_keep_to_their_limits(
     kind: str, exponent: float, part: float, below: float
 ) -> None:
     batch = np.stack(list(SIGNALS.values())).astype(np.float32)
-    decibels = np.asarray(layer_of(kind, 512, exponent, trainable_kernel=True)(batch))
-    linear = np.asarray(layer_of(kind, 512, exponent, trainable_kernel=True, decibel=False)(batch))
-    exact = np.asarray(layer_of(kind, 512, exponent, trainable_kernel=True, dtype="float64")(batch))
+    decibels = numbers(layer_of(kind, 512, exponent, trainable_kernel=True)(batch))
+    linear = numbers(layer_of(kind, 512, exponent, trainable_kernel=True, decibel=False)(batch))
+    exact = numbers(layer_of(kind, 512, exponent, trainable_kernel=True, dtype="float64")(batch))
     for number, signal in enumerate(SIGNALS.values()):
         values = values_of(kind, signal, 512, exponent)
         resolved = values >= values.max() * 1e-12**exponent

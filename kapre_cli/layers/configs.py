@@ -137,6 +137,14 @@ class SpectrogramConfig(LayerConfig):
         return self.power / 2.0
 
     @property
+    def largest_magnitude(self) -> float:
+        """The magnitude that no feature exceeds at an exponent of 1, for samples from -1 to 1.
+
+        It is the sum of the window: a constant of 1 has it at 0 Hz.
+        """
+        return self.n_dft / 2.0
+
+    @property
     def decibel(self) -> bool:
         """Whether the values are decibels below the largest value of the input."""
         return bool(getattr(self, self.decibel_name))
@@ -395,6 +403,13 @@ class MelspectrogramConfig(SpectrogramConfig):
         assert self.fmax is not None  # noqa: S101 - for the type checker: settled when made
         bands = None if self.trainable_fb else self._bands
         return MelAxis(self.n_mels, self.fmin, self.fmax, htk=self.htk, bands=bands)
+
+    @property
+    def largest_magnitude(self) -> float:
+        """The magnitude that no band exceeds at an exponent of 1, for samples from -1 to 1."""
+        from kapre_cli.layers.filterbank import power_bound
+
+        return math.sqrt(power_bound(self._bands(), self.n_dft))
 
     def _bands(self) -> "MelBands":
         from kapre_cli.layers.filterbank import filterbank_of

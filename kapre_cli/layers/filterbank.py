@@ -63,6 +63,22 @@ def band_groups(
             yield slice(first, end), chosen.dense(first, end).T
 
 
+def power_bound(filterbank: MelBands, n_dft: int) -> float:
+    """Return a power that no band exceeds, for samples from -1 to 1.
+
+    No bin has more than the square of the window's sum. All bins, those of negative frequencies
+    too, have at most ``n_dft`` times the window's energy (Parseval's theorem); each bin that is
+    neither 0 Hz nor the Nyquist rate shares its part with a negative frequency.
+    """
+    window = dsp.hann(n_dft)
+    bins, weights = filterbank.bins, filterbank.weights
+    bands = np.repeat(np.arange(len(filterbank.lengths)), filterbank.lengths)
+    of_bins = window.sum() ** 2 * np.bincount(bands, weights).max()
+    is_single = (bins == 0) | (2 * bins == n_dft)
+    of_energy = n_dft * np.square(window).sum() * np.where(is_single, weights, weights / 2).max()
+    return float(min(of_bins, of_energy))
+
+
 class BandSums:
     """Sums of the power of frequency bins in mel bands, by products of small matrices.
 

@@ -124,6 +124,7 @@ class Melspectrogram(Spectrogram):
             self.mel_filterbank = self.add_weight(
                 shape=self._bins_to_bands.shape,
                 initializer=steps.initializer(self._bins_to_bands),
+                autocast=False,
                 # Weights below 0 are raised to 0 in `transform`: they would get no gradient.
                 constraint=keras.constraints.NonNeg(),
                 name="mel_filterbank",

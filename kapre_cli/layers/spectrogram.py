@@ -33,6 +33,8 @@ _NO_FLOAT64 = (
     'jax.config.update("jax_enable_x64", True) before the first use of JAX.'
 )
 
+_FLOAT16_MAX = 65504.0
+
 
 @keras.saving.register_keras_serializable(package="kapre_cli")
 class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
@@ -59,7 +61,14 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
     show. Kernels that are trained are float32 numbers: beside a loud tone their results are up to
     2e-4 of the largest value off at an exponent of 0.5 and 5e-3 at 0.3, their decibels up to
     0.011 dB at 2 (``n_dft`` 2048), 0.1 dB at 1.5, 5 dB at 1 and 10 dB at 0.5. ``dtype="float64"``
-    makes them float64 numbers. JAX computes in float64 only if ``jax_enable_x64`` is set.
+    makes them float64 numbers. JAX computes in float64 only if ``jax_enable_x64`` is set. On JAX
+    and PyTorch Keras rounds products and maxima to float32, 1e-7 of each value.
+
+    Mixed precision: steps are computed in float32 or float64 and weights are float32 numbers; the
+    result is rounded to the compute dtype. In float16 values above 65,504 are inf, such as that of
+    a full-scale sine at ``n_dft`` 1024 and an exponent of 2, ``(n_dft / 4) ** 2 = 65536``. Use
+    decibels, an exponent of 1, or ``dtype="float32"`` for this layer; ``"mixed_bfloat16"`` has the
+    range of float32. Decibels are up to 0.04 dB off in float16, and 0.26 dB in bfloat16.
 
     Args:
         n_dft: Samples in a frame, at least 2; any number, a power of two is fastest.
@@ -98,12 +107,14 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
     Raises:
         ValueError: If an argument is out of range, or the input is not of rank 3, complex, without
             samples, or shorter than ``n_dft`` under ``padding="valid"``. Where the length is known
-            only when a TensorFlow graph runs, it is that library's ``InvalidArgumentError``.
+            only when a TensorFlow graph runs, it is that library's ``InvalidArgumentError``; XLA
+            leaves this check out, and trained layers return no frame.
 
     Warns:
         LayerWarning: If ``n_hop`` is above ``n_dft``, so that samples lie in no frame; if float64
-            is needed and JAX does not compute in it; if ``input_data_format`` was not given and
-            the input looks as if its channels came last.
+            is needed and JAX does not compute in it; if the layer returns float16, no decibels,
+            and samples from -1 to 1 may exceed its 65,504; if ``input_data_format`` was not
+            given and the input looks as if its channels came last.
 
     >>> import numpy as np
     >>> layer = Spectrogram(n_dft=8, n_hop=4, image_data_format="channels_first")
@@ -184,6 +195,8 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
             warnings.warn(str(warning), LayerWarning, stacklevel=3)
         if self._needs_float64 and not steps.has_float64():
             warnings.warn(_NO_FLOAT64, LayerWarning, stacklevel=3)
+        if self.compute_dtype == "float16" and (too_large := _float16_warning(config)):
+            warnings.warn(too_large, LayerWarning, stacklevel=3)
         self._window = dsp.hann(config.n_dft)
 
     def build(self, input_shape: Shape) -> None:
@@ -212,7 +225,12 @@ class Spectrogram(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no t
 
     def _add_kernel(self, name: str, wave: Any) -> Any:
         values = _dft_kernel(self._window, self.config.n_freq, wave)
-        return self.add_weight(shape=values.shape, initializer=steps.initializer(values), name=name)
+        return self.add_weight(
+            shape=values.shape,
+            initializer=steps.initializer(values),
+            autocast=False,  # not in half precision, even where the layer is called by itself
+            name=name,
+        )
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Return the (mel-)spectrogram of a batch of signals.
@@ -342,6 +360,23 @@ def _sizes(config: SpectrogramConfig) -> str:
     """Return the arguments that determine the number of weights."""
     named = {name: getattr(config, name, None) for name in ("n_dft", "n_mels")}
     return ", ".join(f"{name}={value}" for name, value in named.items() if value is not None)
+
+
+def _float16_warning(config: SpectrogramConfig) -> str:
+    """Return a warning if float16 cannot hold the values of loud samples, or nothing."""
+    if config.takes_decibels:
+        return ""
+    with np.errstate(over="ignore"):
+        largest = np.float64(config.largest_magnitude) ** config.power
+    if largest <= _FLOAT16_MAX:
+        return ""
+    remedies = [f"{config.decibel_name}=True", "dtype='float32' for this layer"]
+    if config.largest_magnitude <= _FLOAT16_MAX:
+        remedies.insert(1, f"{config.power_name}=1.0")
+    return (
+        f"Values of this layer are up to {largest:.6g} for samples from -1 to 1, and above "
+        f"{_FLOAT16_MAX:,.0f} they are inf in float16 (use {', or '.join(remedies)})"
+    )
 
 
 def _dft_kernel(window: np.ndarray[Any, Any], n_freq: int, wave: Any) -> np.ndarray[Any, Any]:

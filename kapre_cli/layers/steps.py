@@ -308,7 +308,8 @@ def raise_to(power: Tensor, exponent: float) -> Tensor:
         return ops.power(power, exponent)
     if exponent == 0.5:
         # Three operations instead of five; silence still gives exactly 0.
-        tiny, root_of_tiny = _TINY[keras.backend.standardize_dtype(power.dtype)]
+        # The type of the maximum: on other backends than TensorFlow Keras makes float32 of float64.
+        tiny, root_of_tiny = _TINY[keras.backend.result_type(power.dtype, float)]
         return ops.sqrt(ops.maximum(power, tiny)) - root_of_tiny
     silent = power <= 0
     positive = ops.where(silent, ops.ones_like(power), power)
