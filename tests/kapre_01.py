@@ -11,13 +11,13 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import librosa
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
 import scipy.signal
 import tensorflow as tf
 import tf_keras
+from librosa.filters import mel as mel_matrix
 
 from tests import reference
 
@@ -65,7 +65,7 @@ class KapreLayer(tf_keras.layers.Layer):  # type: ignore[misc]  # Keras ships no
         self.dft_real_kernels = tf.Variable(real, name="real_kernels")
         self.dft_imag_kernels = tf.Variable(imaginary, name="imag_kernels")
         if self.mel is not None:
-            matrix = librosa.filters.mel(n_fft=self.n_dft, **self.mel)
+            matrix = mel_matrix(n_fft=self.n_dft, **self.mel)
             self.freq2mel = tf.Variable(matrix.T)
         super().build(input_shape)
 

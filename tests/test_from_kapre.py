@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import keras
 import librosa
 import numpy as np
 import numpy.typing as npt
 import pytest
 import tf_keras
+from librosa.filters import mel as mel_matrix
 
 import kapre_cli as kx
 from kapre_cli.errors import SettingsError
@@ -95,17 +97,17 @@ def test_a_trained_melspectrogram_of_an_h5_model_gives_the_same(
         reference.require_close(actual, expected)
 
 
-@pytest.mark.parametrize("exponent", [1.0, 2.0])
-def test_a_trained_spectrogram_of_an_h5_model_has_time_before_frequency(
-    tmp_path: Path, exponent: float
-) -> None:
-    model = kapre_01.trained_model(exponent=exponent)
+def test_a_trained_spectrogram_of_an_h5_model_has_time_before_frequency(tmp_path: Path) -> None:
+    model = kapre_01.trained_model()
+    old = old_layer(model)
     new = kx.convert_weights(read_weights(kapre_01.save(model, tmp_path / "old.h5")))
-    layer = Spectrogram(**kapre_01.OPTIONS, power_spectrogram=exponent, trainable_kernel=True)
-    actual = np.asarray(with_weights(layer, new)(signals()))
-    expected = np.asarray(old_layer(model)(signals()))
-    assert expected.shape == (3, N_FREQ, 42, 2)
-    reference.require_close(actual, expected.swapaxes(1, 2))
+    for exponent in (1.0, 2.0):
+        old.exponent = exponent
+        expected = np.asarray(old(signals()))
+        assert expected.shape == (3, N_FREQ, 42, 2)
+        layer = Spectrogram(**kapre_01.OPTIONS, power_spectrogram=exponent, trainable_kernel=True)
+        actual = np.asarray(with_weights(layer, new)(signals()))
+        reference.require_close(actual, expected.swapaxes(1, 2))
 
 
 def test_the_layer_of_kapre_that_these_tests_have_is_right() -> None:
@@ -123,7 +125,7 @@ def test_a_layer_takes_the_weights_that_it_trains(
     kernels, bands = kapre_01.kernels(N_DFT), new["mel_filterbank"]
     if "trainable_kernel" in trainable:
         kernels = new["kernel_real"][:, np.newaxis], new["kernel_imaginary"][:, np.newaxis]
-        bands = librosa.filters.mel(n_fft=N_DFT, dtype=np.float64, **MEL).T
+        bands = mel_matrix(n_fft=N_DFT, dtype=np.float64, **MEL).T
     padded = reference.pad_same(signals()[0], N_DFT, N_HOP)
     frames = np.lib.stride_tricks.sliding_window_view(padded, N_DFT, axis=1)[:, ::N_HOP]
     power = sum((frames @ kernel[:, 0, 0]) ** 2 for kernel in kernels)
@@ -188,7 +190,10 @@ def test_weights_are_known_by_order_or_by_name(old: Any) -> None:
         ([MATRIX[:0]], r"Received: array 0 of shape \(0, 3\)"),
         ([np.zeros((5, 3), int)], "floating-point numbers. Received: array 0 of dtype int64"),
         ([MATRIX * np.nan], "Received: 15 of 15 values of array 0 are NaN or infinite"),
-        ([KERNEL, np.full_like(KERNEL, -np.inf), MATRIX], "Received: 40 of 40 values of array 1 are NaN"),
+        (
+            [KERNEL, np.full_like(KERNEL, -np.inf), MATRIX],
+            "Received: 40 of 40 values of array 1 are NaN",
+        ),
         ([KERNEL, KERNEL, MATRIX[:4]], r"same number of frequency bins. .* shape \(4, 3\)"),
         ([KERNEL, np.ones((4, 1, 1, 3)), MATRIX], "same number of frequency bins"),
     ],
@@ -196,3 +201,190 @@ def test_weights_are_known_by_order_or_by_name(old: Any) -> None:
 def test_what_is_no_weight_of_kapre_is_rejected(old: Any, message: str) -> None:
     with pytest.raises(SettingsError, match=f"`old` must .*{message}"):
         kx.convert_weights(old)
+
+
+# What differs, as docs/guides/from-kapre.md has it
+
+
+def test_das_kapre_takes_samples_before_channels() -> None:
+    batch = signals().transpose(0, 2, 1)
+    spectrogram = Spectrogram(**kapre_01.OPTIONS, input_data_format="channels_last")
+    expected = spectrograms(signals()).transpose(0, 2, 3, 1)
+    reference.require_close(np.asarray(spectrogram(batch)), expected)
+    mel = Melspectrogram(**kapre_01.OPTIONS, **MEL, input_data_format="channels_last")
+    old = kapre_01.KapreLayer(**kapre_01.OPTIONS, mel=MEL)
+    reference.require_close(np.asarray(mel(batch)), np.asarray(old(signals())))
+
+
+def test_decibels_are_relative_to_each_example_and_not_to_the_batch() -> None:
+    values = spectrograms(signals())
+    log = 10 * np.log10(np.maximum(values, 1e-10))
+    of_example = np.maximum(log - log.max(axis=(1, 2, 3), keepdims=True), -80)
+    of_batch = np.maximum(log - log.max(), -80)
+    layer = Spectrogram(
+        **kapre_01.OPTIONS, return_decibel_spectrogram=True, image_data_format="channels_first"
+    )
+    actual = np.asarray(layer(signals()))
+    assert np.abs(actual - of_example).max() < reference.DECIBEL_TOLERANCE
+    assert np.abs(actual - of_batch)[0].max() < reference.DECIBEL_TOLERANCE
+    assert of_batch[2].max() == pytest.approx(-60, abs=3)  # a thousandth as loud
+
+
+def test_decibels_of_a_tone_show_where_float32_is_too_coarse() -> None:
+    tone = 0.9 * np.sin(2 * np.pi * np.arange(N_SAMPLES) / 8)
+    batch = np.broadcast_to(tone, (1, 2, N_SAMPLES)).astype(np.float32)
+    options: dict[str, Any] = {**kapre_01.OPTIONS, "padding": "valid"}
+    layer = Spectrogram(
+        **options,
+        power_spectrogram=1.0,
+        return_decibel_spectrogram=True,
+        image_data_format="channels_first",
+    )
+    actual = np.asarray(layer(batch))[0]
+    values = spectrograms(batch, exponent=1.0, padding="valid")[0]
+    reference.require_close_decibels_where_resolved(actual, values, 1.0)
+    old = kapre_01.KapreLayer(**kapre_01.OPTIONS, exponent=1.0, decibel=True)
+    inside = np.asarray(old(batch))[0].transpose(2, 1, 0)[:, 1:-1]
+    assert np.abs(inside - reference.decibels(values)[:, : inside.shape[1]]).max() > 1.0
+
+
+def test_norm_1_was_the_area_of_a_band_and_is_the_sum_of_its_weights() -> None:
+    options: dict[str, Any] = {"sr": 22050, "n_dft": 512, "n_mels": 40}
+    triangles = mel_matrix(n_fft=512, sr=22050, n_mels=40, norm=None, dtype=np.float64).T
+    edges = librosa.mel_frequencies(n_mels=42, fmin=0.0, fmax=22050 / 2)
+    expected = {
+        "slaney": triangles * 2 / (edges[2:] - edges[:-2]),
+        None: triangles,
+        1: triangles / triangles.sum(axis=0),
+        np.inf: triangles / triangles.max(axis=0),
+    }
+    matrices = {}
+    for norm, matrix in expected.items():
+        layer = Melspectrogram(**options, norm=norm, trainable_fb=True)
+        layer.build((None, 1, None))
+        matrices[norm] = layer.mel_filterbank.numpy()
+        assert np.abs(matrices[norm] - matrix).max() < 1e-6 * matrix.max(), norm
+    wide = edges[2:] - edges[:-2] > 8 * 22050 / 512
+    ratio = matrices[1].max(axis=0)[wide] / matrices["slaney"].max(axis=0)[wide]
+    assert ratio == pytest.approx(43, rel=0.05)
+
+
+# kapre 0.4, whose input has samples before channels
+
+LAST: dict[str, Any] = {
+    **kapre_01.OPTIONS,
+    "power_spectrogram": 1.0,
+    "padding": "valid",
+    "input_data_format": "channels_last",
+}
+
+
+def test_decibels_of_kapre_04_differ_by_the_maximum_of_the_example() -> None:
+    values = spectrograms(signals(), exponent=1.0, padding="valid").transpose(0, 2, 3, 1)
+    theirs = 10 * np.log10(np.maximum(values, 1e-5))
+    largest = theirs.max(axis=(1, 2, 3), keepdims=True)
+    theirs = np.maximum(theirs, largest - 80)
+    assert theirs[0].max() > 5
+    layer = Spectrogram(**LAST, return_decibel_spectrogram=True, amin=1e-5)
+    actual = np.asarray(layer(signals().transpose(0, 2, 1)))
+    assert np.abs(actual - (theirs - largest)).max() < reference.DECIBEL_TOLERANCE
+
+
+def test_mel_bands_of_kapre_04_are_sums_of_amplitudes() -> None:
+    amplitudes = spectrograms(signals(), exponent=1.0, padding="valid")
+    matrix = mel_matrix(n_fft=N_DFT, dtype=np.float64, **MEL).T
+    model = keras.Sequential(
+        [
+            keras.Input((None, 2)),
+            Spectrogram(**LAST, image_data_format="channels_first"),
+            keras.layers.Dense(N_MELS, use_bias=False),
+        ]
+    )
+    model.layers[-1].set_weights([matrix])
+    batch = signals().transpose(0, 2, 1)
+    reference.require_close(np.asarray(model(batch)), amplitudes @ matrix)
+    ours = np.asarray(Melspectrogram(**kapre_01.OPTIONS, **MEL, padding="valid")(signals()))
+    theirs = (amplitudes @ matrix).transpose(0, 3, 2, 1)
+    assert ours.shape == theirs.shape
+    assert np.abs(ours - theirs).max() > 0.1 * theirs.max()
+
+
+@pytest.mark.parametrize("begin", [0, N_DFT - N_HOP])
+@pytest.mark.parametrize("fills_end", [False, True])
+def test_padding_of_kapre_04_is_zeros_before_the_layer(begin: int, fills_end: bool) -> None:
+    n_time = -(-(N_SAMPLES + begin) // N_HOP)
+    end = (n_time - 1) * N_HOP + N_DFT - N_SAMPLES - begin if fills_end else 0
+    model = keras.Sequential(
+        [
+            keras.Input((None, 2)),
+            keras.layers.ZeroPadding1D((begin, end)),
+            Spectrogram(**LAST),
+        ]
+    )
+    actual = np.asarray(model(signals().transpose(0, 2, 1)))
+    padded = np.pad(signals(), ((0, 0), (0, 0), (begin, end)))
+    expected = spectrograms(padded, exponent=1.0, padding="valid").transpose(0, 2, 3, 1)
+    reference.require_close(actual, expected)
+    if fills_end:
+        assert actual.shape[1] == n_time
+
+
+# A model in the style of DAS
+
+
+def das_model(n_channels: int = 2) -> keras.Model:
+    """Return a compiled model of samples before channels with a trainable transform."""
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential(
+        [
+            keras.Input((None, n_channels)),
+            Spectrogram(
+                n_dft=N_DFT,
+                n_hop=16,
+                power_spectrogram=1.0,
+                return_decibel_spectrogram=True,
+                trainable_kernel=True,
+                image_data_format="channels_last",
+                input_data_format="channels_last",
+                name="trainable_stft",
+            ),
+            keras.layers.Rescaling(1 / 80, offset=1),
+            keras.layers.Reshape((-1, N_FREQ * n_channels)),
+            keras.layers.Conv1D(8, 3, padding="same", activation="relu"),
+            keras.layers.Dense(2, activation="softmax"),
+            keras.layers.UpSampling1D(16),
+        ]
+    )
+    model.compile(keras.optimizers.Adam(1e-4), "sparse_categorical_crossentropy")
+    return model
+
+
+def train_das_model(model: keras.Model) -> None:
+    """Train a model for ten steps: which samples are loud."""
+    n_channels = model.input_shape[-1]
+    batch = np.stack([reference.noise(n_channels, 1024, seed) for seed in range(4)])
+    is_loud = np.broadcast_to(np.arange(1024) > 512, (4, 1024)).astype(np.int32)
+    model.fit(batch.transpose(0, 2, 1), is_loud, epochs=5, batch_size=2, verbose=0)
+
+
+def test_a_model_in_the_style_of_das_is_trained_saved_and_loaded(tmp_path: Path) -> None:
+    model = das_model()
+    old = kapre_01.kernels(N_DFT)
+    stft = model.get_layer("trainable_stft")
+    stft.set_weights([*kx.convert_weights([*old]).values()])
+    train_das_model(model)
+    changes = [
+        np.abs(weight[:, np.newaxis] - sign * kernel).max()
+        for weight, kernel, sign in zip(stft.get_weights(), old, (1, -1), strict=True)
+    ]
+    assert min(changes) > 3e-4
+    model.save(tmp_path / "das.keras")
+    loaded = keras.saving.load_model(tmp_path / "das.keras")
+    batch = signals(1024).transpose(0, 2, 1)
+    expected = np.asarray(model(batch))
+    assert expected.shape == (3, 1024, 2)
+    assert np.array_equal(np.asarray(loaded(batch)), expected)
+    layer = loaded.get_layer("trainable_stft")
+    assert np.array_equal(np.asarray(layer(batch)), np.asarray(stft(batch)))
+    assert np.asarray(layer(batch)).shape == (3, 64, N_FREQ, 2)
+    assert (layer.input_data_format, layer.trainable_kernel) == ("channels_last", True)
