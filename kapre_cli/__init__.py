@@ -16,6 +16,7 @@ Attributes:
     compare: Compares two outputs.
     merge: Merges outputs into one.
     plot: Returns a figure of features.
+    convert_weights: Converts weights of layers of kapre 0.1.
     Spectrogram: The Keras layer.
     Melspectrogram: The Keras layer.
     SpectrogramConfig: The arguments of the layer, without Keras.
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from kapre_cli.formats.npy_stream import read_arrays
     from kapre_cli.formats.opening import load_layer, open_features
     from kapre_cli.layers.configs import MelspectrogramConfig, SpectrogramConfig
+    from kapre_cli.layers.kapre_weights import convert_weights
     from kapre_cli.time_frequency import Melspectrogram, Spectrogram
 
 _HOMES = {
@@ -48,6 +50,7 @@ _HOMES = {
     "kapre_cli.formats.npy_stream": ("read_arrays",),
     "kapre_cli.formats.opening": ("load_layer", "open_features"),
     "kapre_cli.layers.configs": ("MelspectrogramConfig", "SpectrogramConfig"),
+    "kapre_cli.layers.kapre_weights": ("convert_weights",),
     "kapre_cli.time_frequency": ("Melspectrogram", "Spectrogram"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -64,6 +67,7 @@ __all__ = [
     "__version__",
     "compare",
     "compute",
+    "convert_weights",
     "extract",
     "iter_features",
     "load_layer",
