@@ -16,6 +16,7 @@ import kapre_cli as kx
 from kapre_cli.errors import SettingsError
 from kapre_cli.time_frequency import Melspectrogram, Spectrogram
 from tests import kapre_01, reference
+from tests.conftest import read_audio, write_audio
 
 Array = npt.NDArray[Any]
 
@@ -367,7 +368,9 @@ def train_das_model(model: keras.Model) -> None:
     model.fit(batch.transpose(0, 2, 1), is_loud, epochs=5, batch_size=2, verbose=0)
 
 
-def test_a_model_in_the_style_of_das_is_trained_saved_and_loaded(tmp_path: Path) -> None:
+def test_a_model_in_the_style_of_das_is_trained_saved_loaded_and_extracted_with(
+    tmp_path: Path, process: Any
+) -> None:
     model = das_model()
     old = kapre_01.kernels(N_DFT)
     stft = model.get_layer("trainable_stft")
@@ -388,3 +391,16 @@ def test_a_model_in_the_style_of_das_is_trained_saved_and_loaded(tmp_path: Path)
     assert np.array_equal(np.asarray(layer(batch)), np.asarray(stft(batch)))
     assert np.asarray(layer(batch)).shape == (3, 64, N_FREQ, 2)
     assert (layer.input_data_format, layer.trainable_kernel) == ("channels_last", True)
+
+    # The command extracts what the layer of the model computes.
+    audio = write_audio(tmp_path / "song.wav", reference.noise(2, 5000), sr=8000)
+    ended = process(
+        "spectrogram", audio, "-o", tmp_path / "x.h5", "--layer", tmp_path / "das.keras"
+    )
+    assert ended.code == 0, ended.err
+    samples = read_audio(audio).T[np.newaxis].astype(np.float32)
+    with kx.open_features(tmp_path / "x.h5") as features:
+        (array,) = features.values()
+        np.testing.assert_allclose(array[:], np.asarray(layer(samples))[0], rtol=0, atol=2e-5)
+    again = kx.load_layer(tmp_path / "x.h5")
+    assert np.array_equal(np.asarray(again(samples)), np.asarray(layer(samples)))
