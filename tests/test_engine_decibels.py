@@ -1,5 +1,6 @@
 """Decibels and small exponents by both engines: of tones, chirps, clicks, silence and noise."""
 
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,16 @@ def extracted(program: Any, folder: Path, *options: object) -> dict[str, Any]:
     return {name: np.load(folder / f"out/{name}.wav.npy").astype(np.float64) for name in SIGNALS}
 
 
-@pytest.mark.parametrize("n_dft", [400, 512, 1999])
-@EXPONENTS
+LENGTHS = (400, 512, 1999)
+CASES = [
+    *(("numpy", n_dft, exponent) for n_dft in LENGTHS for exponent in EXPONENTS),
+    # The layer itself is tested at every length by its own tests.
+    *(("keras", n_dft, exponent) for n_dft, exponent in zip(cycle(LENGTHS), EXPONENTS)),
+]
+
+
 @KINDS
-@pytest.mark.parametrize("engine", ["numpy", "keras"])
+@pytest.mark.parametrize(("engine", "n_dft", "exponent"), CASES)
 def test_decibels_of_the_engines_are_the_references(
     program: Any, tmp_path: Path, engine: str, kind: str, n_dft: int, exponent: float
 ) -> None:

@@ -132,7 +132,7 @@ def test_damage_to_a_header_has_the_same_fate_with_hdf5_alone(
     key, copy = "c.wav", output.with_name("copy.h5")
     whole = output.read_bytes()
     fates: set[str] = set()
-    for number, place in enumerate(header_bytes(output, key)):
+    for number, place in enumerate(header_bytes(output, key)[::2]):
         damaged = bytearray(whole)
         damaged[place] ^= 1 << number % 8
         copy.write_bytes(damaged)

@@ -28,8 +28,6 @@ def keep_settings(folder: Path, content: str | None) -> Path:
 @pytest.mark.parametrize(
     ("by_home", "by_keras_home", "expected"),
     [
-        (FIRST, None, "channels_last"),  # what does not stand there does not count
-        (LAST, FIRST, "channels_first"),
         (FIRST, "no JSON", "channels_last"),
         (FIRST, "", "channels_first"),  # not set
     ],
