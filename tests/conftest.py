@@ -216,9 +216,16 @@ def _built(name: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def page_runs(tmp_path_factory: pytest.TempPathFactory) -> PageRuns:
+def warm_keras() -> Iterator[Nursery]:
+    """Give what starts Python, with Keras imported, in processes that start at once."""
+    with nursery(with_keras=True) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def page_runs(tmp_path_factory: pytest.TempPathFactory, warm_keras: Nursery) -> PageRuns:
     """Run the blocks of a page in a folder of its own, with the sample recordings."""
-    return PageRuns(tmp_path_factory)
+    return PageRuns(tmp_path_factory, warm_keras)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
+from tests.warm import Nursery
+
 ROOT = Path(__file__).parents[1]
 DOCS = tuple(
     page
@@ -128,10 +130,12 @@ class PageRun:
     Args:
         page: The page.
         folder: Where its blocks are run.
+        warm: Starts Python with Keras imported, which most blocks would wait for.
     """
 
-    def __init__(self, page: Path, folder: Path) -> None:
+    def __init__(self, page: Path, folder: Path, warm: Nursery) -> None:
         self.folder = folder
+        self._warm = warm
         self._blocks = iter([block for block in blocks_of(page) if block.runnable])
         self._ended: dict[Block, Ended] = {}
         for name in SHOWN_FILES:
@@ -144,20 +148,21 @@ class PageRun:
         while block not in self._ended:
             following = next(self._blocks)
             if following.missing_program is None:
-                self._ended[following] = _run(following, self.folder)
+                self._ended[following] = _run(following, self.folder, self._warm)
         return self._ended[block]
 
 
 class PageRuns:
     """Gives each page that is asked for a folder of its own and a run of its blocks."""
 
-    def __init__(self, folders: pytest.TempPathFactory) -> None:
+    def __init__(self, folders: pytest.TempPathFactory, warm: Nursery) -> None:
         self._folders = folders
+        self._warm = warm
         self._runs: dict[Path, PageRun] = {}
 
     def __getitem__(self, page: Path) -> PageRun:
         if page not in self._runs:
-            self._runs[page] = PageRun(page, self._folders.mktemp(page.stem))
+            self._runs[page] = PageRun(page, self._folders.mktemp(page.stem), self._warm)
         return self._runs[page]
 
 
@@ -183,22 +188,29 @@ def check(block: Block, runs: PageRun) -> None:
         assert ended.output == "", "the page does not show what this block prints"
 
 
-def _run(block: Block, folder: Path) -> Ended:
-    is_shell = block.language == "sh"
-    command = ["bash", "-euo", "pipefail", "-c"] if is_shell else [sys.executable, "-c"]
+def _run(block: Block, folder: Path, warm: Nursery) -> Ended:
     sources = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
+    environment = {"PATH": PATH, "HOME": str(folder), **sources}
+    if block.language == "python":
+        run = warm.start(code=block.runnable, cwd=folder, environment=environment)
+        try:
+            out, err = (text.decode() for text in run.communicate(LIMIT))
+        finally:
+            run.kill()
+        assert run.returncode is not None
+        # What libraries say on standard error is no part of a page.
+        return Ended(run.returncode, out, err or out)
     ended = subprocess.run(
-        [*command, block.runnable],
+        ["bash", "-euo", "pipefail", "-c", block.runnable],
         cwd=folder,
         stdout=subprocess.PIPE,
-        # A terminal shows both; what libraries say on standard error is no part of a page.
-        stderr=subprocess.STDOUT if is_shell else subprocess.PIPE,
+        stderr=subprocess.STDOUT,  # a terminal shows both
         text=True,
-        env={"PATH": PATH, "HOME": str(folder), **sources},
+        env=environment,
         check=False,
         timeout=LIMIT,
     )
-    return Ended(ended.returncode, ended.stdout, ended.stderr or ended.stdout)
+    return Ended(ended.returncode, ended.stdout, ended.stdout)
 
 
 def lines_of(text: str) -> list[str]:

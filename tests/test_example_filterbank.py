@@ -1,11 +1,8 @@
 """The example of a filterbank: learned in ten lines, used by the command, drawn."""
 
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,33 +11,27 @@ import pytest
 from PIL import Image
 
 import kapre_cli as kx
+from tests.conftest import ended_of
 from tests.pages import ROOT
+from tests.warm import Nursery
 
 EXAMPLE = ROOT / "examples" / "learned_filterbank"
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+def ran(tmp_path_factory: pytest.TempPathFactory, warm_keras: Nursery) -> tuple[Path, list[str]]:
     """Run the lines of its page as in a clone; give the folder and what each has printed."""
     folder = tmp_path_factory.mktemp("filterbank")
     shutil.copytree(ROOT / "sample_audio", folder / "sample_audio")
     shutil.copytree(EXAMPLE, folder / "examples" / "learned_filterbank")
     (commands,) = re.findall(r"```sh\n(.*?)```", (EXAMPLE / "README.md").read_text(), re.S)
-    programs = {"python": [sys.executable], "kapre-extract": [sys.executable, "-m", "kapre_cli"]}
     printed = []
     for line in commands.splitlines():
         name, *arguments = shlex.split(line)
-        ended = subprocess.run(
-            [*programs[name], *arguments],
-            cwd=folder,
-            env={**os.environ, "MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert ended.returncode == 0, ended.stderr
-        printed.append(ended.stdout or ended.stderr)
+        code = (folder / arguments[0]).read_text() if name == "python" else None
+        ended = ended_of(warm_keras.start(*arguments, code=code, cwd=folder), seconds=300)
+        assert ended.code == 0, ended.err
+        printed.append(ended.out or ended.err)
     return folder, printed
 
 

@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 ROOT = Path(__file__).parents[1]
 
 _LIMIT = 120.0  # seconds of a run, and those until the nursery is there
+_WITH_KERAS = "with Keras"
 # What imports Keras, which takes longer than all the rest, and which few runs need.
 _SLOW = (
     "kapre_cli.engines.keras_engine",
@@ -113,10 +114,13 @@ class Nursery:
 
     Args:
         preload: What is preloaded into them.
+        with_keras: Whether Keras and TensorFlow have been imported, too. Neither has computed
+            anything, so that a process may be forked.
     """
 
-    def __init__(self, preload: Path | None = None) -> None:
+    def __init__(self, preload: Path | None = None, *, with_keras: bool = False) -> None:
         self._preload = preload
+        self._options = [_WITH_KERAS] if with_keras else []
         self._process: subprocess.Popen[bytes] | None = None
         self._orders: socket.socket | None = None
 
@@ -126,7 +130,7 @@ class Nursery:
             more = {} if self._preload is None else {"LD_PRELOAD": str(self._preload)}
             with theirs:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "tests.warm", str(theirs.fileno())],
+                    [sys.executable, "-m", "tests.warm", str(theirs.fileno()), *self._options],
                     cwd=ROOT,
                     env={**os.environ, "OPENBLAS_NUM_THREADS": "1", **more},
                     stdin=subprocess.DEVNULL,
@@ -186,9 +190,9 @@ class Nursery:
 
 
 @contextmanager
-def nursery(preload: Path | None = None) -> Iterator[Nursery]:
+def nursery(preload: Path | None = None, *, with_keras: bool = False) -> Iterator[Nursery]:
     """Give a nursery."""
-    made = Nursery(preload)
+    made = Nursery(preload, with_keras=with_keras)
     try:
         yield made
     finally:
@@ -198,13 +202,13 @@ def nursery(preload: Path | None = None) -> Iterator[Nursery]:
 # What follows runs in the nursery, and in the processes that it forks
 
 
-def serve(orders: socket.socket) -> None:
+def serve(orders: socket.socket, *, with_keras: bool) -> None:
     """Fork for every order, until there are no more."""
     for path in (ROOT / "kapre_cli").rglob("*.py"):
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        if not name.startswith(_SLOW):
+        if with_keras or not name.startswith(_SLOW):
             import_module(name)
-    assert not {"keras", "tensorflow"} & sys.modules.keys()
+    assert bool({"keras", "tensorflow"} & sys.modules.keys()) == with_keras
     gc.collect()
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that wait for runs
@@ -274,4 +278,4 @@ def _run(request: dict[str, Any], streams: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    serve(socket.socket(fileno=int(sys.argv[1])), with_keras=_WITH_KERAS in sys.argv)
