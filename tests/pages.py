@@ -194,7 +194,7 @@ def _run(block: Block, folder: Path, warm: Nursery) -> Ended:
     if block.language == "python":
         run = warm.start(code=block.runnable, cwd=folder, environment=environment)
         try:
-            out, err = (text.decode() for text in run.communicate(LIMIT))
+            out, err = (text.decode() for text in run.communicate(timeout=LIMIT))
         finally:
             run.kill()
         assert run.returncode is not None
