@@ -14,8 +14,16 @@ import pytest
 import kapre_cli
 from kapre_cli.errors import OutputError
 from kapre_cli.extraction.executor import InProcess, previews
+from kapre_cli.extraction.local_workers import LocalWorkers
 from kapre_cli.extraction.run import extract
-from kapre_cli.extraction.tasks import Channel, TaskSettings
+from kapre_cli.extraction.tasks import (
+    Channel,
+    Message,
+    Task,
+    TaskInput,
+    TaskSettings,
+    WorkerLost,
+)
 from kapre_cli.formats.metadata import OutputMetadata
 from kapre_cli.inputs import discover
 from kapre_cli.layers import SpectrogramConfig
@@ -273,3 +281,32 @@ def test_messages_of_any_size_come_whole_and_in_order() -> None:
         theirs.receive()
     ours.close()
     theirs.close()
+
+
+def test_a_worker_that_had_died_before_is_not_blamed_on_a_retry(tmp_path: Path) -> None:
+    """As if memory ran out: several workers are killed, one of them without a task."""
+    source = discover([os.fspath(write_audio(tmp_path / "a.wav", reference.noise(1, 800)))]).sources
+    output = OutputSettings(path=tmp_path / "x", format="npy-directory")
+    settings = ExtractionSettings(
+        layer=SpectrogramConfig(n_dft=64, image_data_format="channels_last"),
+        audio=AudioSettings(sr=8000),
+        output=output,
+    )
+    common = TaskSettings(settings, OutputMetadata.of(settings), is_durable=False)
+    messages: list[Message] = []
+    before = {*workers_of(os.getpid())}
+    with LocalWorkers(1) as executor:
+        executor.begin(common, messages.append, 1)
+        assert executor.idle_worker(alone=True) == 0
+        (worker,) = {*workers_of(os.getpid())} - before
+        os.kill(worker, signal.SIGKILL)
+        deadline = time.monotonic() + LIMIT
+        while Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        retry = TaskInput(0, source[0], is_retry=True)
+        executor.submit(0, Task([retry], os.fspath(tmp_path / "journal-1")))
+        executor.wait(timeout=LIMIT)
+    (lost,) = messages
+    assert isinstance(lost, WorkerLost)
+    assert [*lost.inputs] == [retry]
