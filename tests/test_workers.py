@@ -65,6 +65,10 @@ def at_work(run: subprocess.Popen[str], folder: Path, output: str = "out.h5") ->
     return workers_of(run.pid)
 
 
+def is_dead(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+
+
 def is_there(pid: int) -> bool:
     """Whether a process runs; one that has ended and is not awaited does not."""
     with suppress(OSError):
@@ -301,7 +305,8 @@ def test_a_worker_that_had_died_before_is_not_blamed_on_a_retry(tmp_path: Path) 
         (worker,) = {*workers_of(os.getpid())} - before
         os.kill(worker, signal.SIGKILL)
         deadline = time.monotonic() + LIMIT
-        while Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+        # Its descriptors are closed with its last thread.
+        while len(os.listdir(f"/proc/{worker}/task")) > 1 or not is_dead(worker):
             assert time.monotonic() < deadline
             time.sleep(0.002)
         retry = TaskInput(0, source[0], is_retry=True)
