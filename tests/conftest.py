@@ -151,6 +151,14 @@ def at_once(warm: Nursery) -> Callable[..., Ended]:
     )
 
 
+@pytest.fixture
+def keras_at_once(warm_keras: Nursery) -> Callable[..., Ended]:
+    """Run the program as a process of its own that has imported Keras."""
+    return lambda *arguments, cwd=None, **environment: ended_of(
+        warm_keras.start(*arguments, cwd=cwd, environment={**os.environ, **environment})
+    )
+
+
 def ended_of(run: Started, seconds: float = 120) -> Ended:
     """Wait for the end of a run, and return how it ended."""
     try:

@@ -251,11 +251,11 @@ def test_other_weights_are_another_setting(
 
 
 def test_new_recordings_are_extracted_with_the_layer_of_an_output(
-    audio: Path, outputs: dict[str, Path], tmp_path: Path, process: Any
+    audio: Path, outputs: dict[str, Path], tmp_path: Path, keras_at_once: Any
 ) -> None:
     path = tmp_path / "like.h5"
     command = ("melspectrogram", audio, "-o", path)
-    ended = process(*command, "--like", outputs["npy-directory"])
+    ended = keras_at_once(*command, "--like", outputs["npy-directory"])
     assert ended.code == 0, ended.err
     assert path.read_bytes() == outputs["hdf5"].read_bytes()
     array = kx.compute(audio / KEYS[1], outputs["npy"])
@@ -268,18 +268,18 @@ def test_new_recordings_are_extracted_with_the_layer_of_an_output(
         (*command, "--overwrite", "--like", path, "--n-mels", 3): "--n-mels cannot change the "
         f"layer of '{path}', which has --n-mels 12; leave it out",
     }.items():
-        ended = process(*wrong)
+        ended = keras_at_once(*wrong)
         assert (ended.code, ended.out) == (2, "")
         assert ended.err.endswith(f"{message}\n")
 
 
 def test_a_summary_names_the_layer_and_its_weights(
-    models: dict[str, Any], outputs: dict[str, Path], process: Any
+    models: dict[str, Any], outputs: dict[str, Path], at_once: Any
 ) -> None:
-    ended = process("info", outputs["hdf5"])
+    ended = at_once("info", outputs["hdf5"])
     row = f"  weights      of the layer 'bands', SHA-256 {digest(models['mel'])}\n"
     assert row in ended.out
-    found = json.loads(process("info", outputs["hdf5"], "--json").out)
+    found = json.loads(at_once("info", outputs["hdf5"], "--json").out)
     assert found["weights"] == {"layer_name": "bands", "sha256": digest(models["mel"])}
     assert "engine" not in found["chosen"]  # no other engine can run the layer
 
