@@ -275,7 +275,6 @@ class _Worker:
         left: Number of unfinished inputs of each of its tasks, in order.
         n_bytes: Bytes of the inputs of its last task.
         journal: The journal of its last task.
-        undelivered: Inputs that were given to it when it had died already, by number.
     """
 
     pid: int
@@ -284,7 +283,6 @@ class _Worker:
     left: deque[int] = field(default_factory=deque)
     n_bytes: int = 0
     journal: str = ""
-    undelivered: set[int] = field(default_factory=set)
 
     @property
     def ends_soon(self) -> bool:
@@ -362,8 +360,10 @@ class LocalWorkers(Executor):
         recipient.journal = task.journal
         try:
             recipient.channel.send(task)
-        except OSError:
-            recipient.undelivered.update(one.number for one in task.inputs)
+        except OSError:  # it had died before, and so of none of these
+            recipient.unfinished.update(
+                (one.number, one._replace(is_retry=False)) for one in task.inputs
+            )
 
     def wait(self, descriptors: Collection[int] = (), timeout: float | None = None) -> None:
         """Deliver the workers' messages and replace workers that have died."""
@@ -396,11 +396,9 @@ class LocalWorkers(Executor):
         except ProcessLimitError:
             del self._workers[number]
             raise
-        inputs = [
-            one._replace(is_retry=False) if one.number in worker.undelivered else one
-            for one in worker.unfinished.values()
-        ]  # those that have not reached it cannot have crashed it
-        for message in dead_worker_messages(inputs, number, worker.journal, how):
+        for message in dead_worker_messages(
+            worker.unfinished.values(), number, worker.journal, how
+        ):
             self._deliver(message)
 
     def stop(self) -> None:
