@@ -274,11 +274,12 @@ def sum_bands(power: Tensor, groups: Sequence[tuple[slice, Matrix]]) -> Tensor:
             for bins, weights in groups
         ]
         bands = ops.concatenate(products, axis=-1) if len(products) > 1 else products[0]
-        # TensorFlow's own gradient adds a tensor of all bins for each group.
+        return bands, gradient
+
+    def gradient(upstream: Tensor) -> Tensor:
+        # TensorFlow's own adds a tensor of all bins for each group.
         matrix = _dense(groups, power.shape[-1])
-        return bands, lambda upstream: ops.matmul(
-            upstream, ops.convert_to_tensor(matrix.T, dtype=dtype)
-        )
+        return ops.matmul(upstream, ops.convert_to_tensor(matrix.T, dtype=dtype))
 
     return _with_gradient(add, power)
 
