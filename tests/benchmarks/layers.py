@@ -56,22 +56,39 @@ class Pair:
     axis: int | None
 
 
+def keras_magnitudes(n_dft: int, n_hop: int, *, trainable: bool = False) -> Any:
+    """Return Keras' layer for magnitudes."""
+    return keras.layers.STFTSpectrogram(
+        mode="magnitude",
+        frame_length=n_dft,
+        frame_step=n_hop,
+        fft_length=n_dft,
+        scaling=None,
+        periodic=True,
+        padding="same",
+        expand_dims=True,
+        trainable=trainable,
+    )
+
+
+def keras_mel_bands(n_dft: int, n_hop: int, sr: int, n_mels: int) -> Any:
+    """Return Keras' layer for mel bands."""
+    return keras.layers.MelSpectrogram(
+        fft_length=n_dft,
+        sequence_stride=n_hop,
+        sampling_rate=sr,
+        num_mel_bins=n_mels,
+        min_freq=0.0,
+        power_to_db=False,
+    )
+
+
 def magnitudes(n_dft: int, n_hop: int) -> Pair:
     """Return the layers for magnitudes."""
     return Pair(
         f"magnitudes, n_dft {n_dft}, n_hop {n_hop}",
         lambda: Spectrogram(n_dft, n_hop, power_spectrogram=1.0),
-        lambda: keras.layers.STFTSpectrogram(
-            mode="magnitude",
-            frame_length=n_dft,
-            frame_step=n_hop,
-            fft_length=n_dft,
-            scaling=None,
-            periodic=True,
-            padding="same",
-            expand_dims=True,
-            trainable=False,
-        ),
+        lambda: keras_magnitudes(n_dft, n_hop),
         axis=2,
     )
 
@@ -81,14 +98,7 @@ def mel_bands(n_dft: int, n_hop: int) -> Pair:
     return Pair(
         f"{N_MELS} mel bands, n_dft {n_dft}, n_hop {n_hop}",
         lambda: Melspectrogram(SR, N_MELS, power_melgram=2.0, n_dft=n_dft, n_hop=n_hop),
-        lambda: keras.layers.MelSpectrogram(
-            fft_length=n_dft,
-            sequence_stride=n_hop,
-            sampling_rate=SR,
-            num_mel_bins=N_MELS,
-            min_freq=0.0,
-            power_to_db=False,
-        ),
+        lambda: keras_mel_bands(n_dft, n_hop, SR, N_MELS),
         axis=None,
     )
 

@@ -33,6 +33,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from kapre_cli import Melspectrogram, Spectrogram
+from tests.benchmarks.layers import keras_magnitudes, keras_mel_bands
 from tests.benchmarks.report import machine, table, tell
 
 try:
@@ -68,18 +69,7 @@ def magnitudes(
     n_dft: int, n_hop: int, _sr: int, *, is_trained: bool = False
 ) -> dict[str, Contender]:
     """Return the layers for magnitudes, with trained kernels or with none."""
-    keras_layer = partial(
-        keras.layers.STFTSpectrogram,
-        mode="magnitude",
-        frame_length=n_dft,
-        frame_step=n_hop,
-        fft_length=n_dft,
-        scaling=None,
-        periodic=True,
-        padding="same",
-        expand_dims=True,
-        trainable=is_trained,
-    )
+    keras_layer = partial(keras_magnitudes, n_dft, n_hop, trainable=is_trained)
     ours = partial(Spectrogram, n_dft, n_hop, power_spectrogram=1.0, trainable_kernel=is_trained)
     contenders = {OURS: Contender(lambda: [ours()], 1)}
     if kapre and not is_trained:
@@ -103,15 +93,7 @@ def mel_bands(n_dft: int, n_hop: int, sr: int, *, is_trained: bool = False) -> d
         n_hop=n_hop,
         trainable_fb=is_trained,
     )
-    theirs = partial(
-        keras.layers.MelSpectrogram,
-        fft_length=n_dft,
-        sequence_stride=n_hop,
-        sampling_rate=sr,
-        num_mel_bins=n_mels,
-        min_freq=0.0,
-        power_to_db=False,
-    )
+    theirs = partial(keras_mel_bands, n_dft, n_hop, sr, n_mels)
     contenders = {OURS: Contender(lambda: [ours()], 1)}
     if kapre:
         bank = {"sample_rate": sr, "n_freq": n_dft // 2 + 1, "n_mels": n_mels}
