@@ -88,21 +88,20 @@ def test_gradients_are_those_of_differences(name: str, training: bool) -> None:
     def total(signal: Any) -> Any:
         return tf.reduce_sum(tf.constant(weights) * layer(signal, training=training))
 
-    def slope(signal: Any) -> Any:
-        """Return the derivative of the total in the direction."""
-        signal = tf.constant(signal)
-        with tf.GradientTape() as tape:
-            tape.watch(signal)
-            sum_of_all = total(signal)
-        return tf.reduce_sum(tape.gradient(sum_of_all, signal) * direction)
+    def derivative(function: Any) -> Any:
+        """Return the derivative of a function in the direction."""
 
-    def curvature(signal: Any) -> Any:
-        signal = tf.constant(signal)
-        with tf.GradientTape() as tape:
-            tape.watch(signal)
-            of_first = slope(signal)
-        return tf.reduce_sum(tape.gradient(of_first, signal) * direction)
+        def derived(signal: Any) -> Any:
+            signal = tf.constant(signal)
+            with tf.GradientTape() as tape:
+                tape.watch(signal)
+                value = function(signal)
+            return tf.reduce_sum(tape.gradient(value, signal) * direction)
 
+        return derived
+
+    slope = derivative(total)
+    curvature = derivative(slope)
     step = 1e-6
     ahead, behind = signal + step * direction, signal - step * direction
     between = (total(ahead) - total(behind)) / (2 * step)

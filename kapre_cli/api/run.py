@@ -235,8 +235,12 @@ def extract(
     }
     cut = Cut.of(segments, clip, overlap)
     given = given_or_of(like, engine=engine, reference=reference)
-    running = {**cut.kept(given, reference), "jobs": jobs, "batch_size": batch_size}
-    running["weights"] = weights
+    running = {
+        **cut.kept(given, reference),
+        "jobs": jobs,
+        "batch_size": batch_size,
+        "weights": weights,
+    }
     found = cut.recordings(inputs, root, hidden=hidden)
     plan = _planned(config, like, settings, audio, running, found, cut, shard)
     holds_all = settings.file_format.holds_many
@@ -331,8 +335,12 @@ def iter_features(  # noqa: D417 - most are those of `extract`
     }
     cut = Cut.of(segments, clip, overlap)
     given = given_or_of(like, engine=engine, reference=reference)
-    running = {**cut.kept(given, reference), "jobs": jobs, "batch_size": batch_size}
-    running["weights"] = weights
+    running = {
+        **cut.kept(given, reference),
+        "jobs": jobs,
+        "batch_size": batch_size,
+        "weights": weights,
+    }
     found = cut.recordings(inputs, root, hidden=hidden)
     plan = _planned(config, like, settings, audio, running, found, cut, shard)
     limit = _limit(max_failures, on_error)

@@ -18,10 +18,10 @@ from kapre_cli.formats.arrays import StoredArray, check_frequencies, xarray_need
 from kapre_cli.formats.file_map import FileMap
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
 from kapre_cli.formats.moments import ALL_BUT_FEATURES, FloatArray, mean_std_of
-from kapre_cli.formats.validation import check_sha256_of_arrays
 from kapre_cli.formats.values import Values
 from kapre_cli.formats.window_labels import LabelSource
 from kapre_cli.inputs import folder_id, folders_of
+from kapre_cli.layers.weights import sha256_of_arrays
 from kapre_cli.osutil import Resource
 from kapre_cli.settings import AudioSettings, LayerConfig, Weights
 from kapre_cli.text import counted, quoted
@@ -251,7 +251,8 @@ class Features(Mapping[str, StoredArray], Resource):
         if known is None:
             return None
         arrays = self.stored_weights()
-        check_sha256_of_arrays(arrays, known.sha256)
+        if sha256_of_arrays(arrays) != known.sha256:
+            raise StoredDataError("its weights are damaged: their SHA-256 differs")
         return replace(known, arrays=arrays)
 
     def stored_weights(self) -> dict[str, npt.NDArray[np.floating[Any]]]:

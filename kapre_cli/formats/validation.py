@@ -8,7 +8,6 @@ import json
 import math
 import os
 import re
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ import numpy.typing as npt
 
 from kapre_cli.errors import StoredArrayError, StoredDataError
 from kapre_cli.formats.metadata import InputMetadata, OutputMetadata
-from kapre_cli.layers.weights import sha256_of_arrays
 from kapre_cli.settings import REFERENCES, LayerConfig
 from kapre_cli.settings.checks import INT64, MAX_CHANNELS, MAX_PATH_BYTES, MAX_SR
 from kapre_cli.settings.layers import MAX_WEIGHTS
@@ -228,12 +226,6 @@ def check_buildable(config: LayerConfig) -> None:
             f"its layer would have {config.n_weights:,} weights; at most {MAX_WEIGHTS:,} are built "
             "from a file"
         )
-
-
-def check_sha256_of_arrays(arrays: Mapping[str, npt.NDArray[Any]], expected: str) -> None:
-    """Raise StoredDataError unless the checksum of weights is as expected."""
-    if sha256_of_arrays(arrays) != expected:
-        raise StoredDataError("its weights are damaged: their SHA-256 differs")
 
 
 def within(path: str | Path, folder: str) -> bool:
